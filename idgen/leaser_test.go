@@ -1,0 +1,104 @@
+package idgen_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/terse/terse/idgen"
+	"github.com/terse/terse/idgen/leasetest"
+)
+
+func TestMemoryLeases(t *testing.T) {
+	t.Parallel()
+	leasetest.TestLeaser(t, func(testing.TB) (a, b idgen.Leaser, advance func(time.Duration)) {
+		var c clock
+		leases := idgen.NewMemoryLeases(c.now)
+		return leases.Holder(), leases.Holder(), c.advance
+	})
+}
+
+// errOutage is what an unreachable Leaser answers.
+var errOutage = errors.New("leases cannot be reached")
+
+// remote is a Leaser that can become unreachable.
+type remote struct {
+	idgen.Leaser
+	down atomic.Bool
+}
+
+func (r *remote) Acquire(ctx context.Context, ttl time.Duration) (int64, time.Time, error) {
+	if r.down.Load() {
+		return 0, time.Time{}, errOutage
+	}
+	return r.Leaser.Acquire(ctx, ttl)
+}
+
+func (r *remote) Renew(ctx context.Context, node int64, used time.Time, ttl time.Duration) (bool, error) {
+	if r.down.Load() {
+		return false, errOutage
+	}
+	return r.Leaser.Renew(ctx, node, used, ttl)
+}
+
+func (r *remote) Release(ctx context.Context, node int64, used time.Time) error {
+	if r.down.Load() {
+		return errOutage
+	}
+	return r.Leaser.Release(ctx, node, used)
+}
+
+// oneNode is a Leaser with a single node id that nobody else wants. It
+// remembers what was recorded.
+type oneNode struct {
+	floor  time.Time // what Acquire returns
+	stolen bool      // whether Renew finds the node id taken
+	err    error     // what Acquire returns
+
+	mu       sync.Mutex
+	renewed  time.Time
+	renewals int
+	fell     bool // whether a renewal recorded less than the one before
+	released []time.Time
+}
+
+const theNode = 5
+
+func (o *oneNode) Acquire(context.Context, time.Duration) (int64, time.Time, error) {
+	return theNode, o.floor, o.err
+}
+
+func (o *oneNode) Renew(_ context.Context, _ int64, used time.Time, _ time.Duration) (bool, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.fell = o.fell || used.Before(o.renewed)
+	o.renewed = used
+	o.renewals++
+	return !o.stolen, nil
+}
+
+func (o *oneNode) Release(_ context.Context, _ int64, used time.Time) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.released = append(o.released, used)
+	return nil
+}
+
+// awaitRenewals waits until n more renewals were recorded.
+func (o *oneNode) awaitRenewals(tb testing.TB, n int) {
+	tb.Helper()
+	count := func() int {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		return o.renewals
+	}
+	want := count() + n
+	for deadline := time.Now().Add(10 * time.Second); count() < want; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			tb.Fatalf("%d renewals after 10 s, want %d", count(), want)
+		}
+	}
+}
