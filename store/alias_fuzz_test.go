@@ -1,0 +1,33 @@
+package store_test
+
+import (
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/terse/terse/store"
+)
+
+// FuzzAlias holds that an accepted alias stands in a URL just as it is and is
+// nothing that the router serves.
+func FuzzAlias(f *testing.F) {
+	for _, seed := range []string{"spring", "api", "API", "a/b", "..", "%41", "a\x00b", "é", "-", "_", strings.Repeat("a", 65), ""} {
+		f.Add(seed)
+	}
+	rules, err := store.NewRules(store.RulesOptions{Reserved: []string{"api", "static", "robots.txt"}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, alias string) {
+		if rules.Alias(alias) != nil {
+			return
+		}
+		u, err := url.Parse("https://sho.rt/" + alias)
+		if err != nil || u.Path != "/"+alias || u.EscapedPath() != "/"+alias || u.RawQuery != "" || len(alias) > store.MaxCodeLen {
+			t.Errorf("Alias(%q) is accepted and read back as %v, %v", alias, u, err)
+		}
+		if strings.EqualFold(alias, "api") || strings.EqualFold(alias, "static") {
+			t.Errorf("Alias(%q) is accepted, want it reserved", alias)
+		}
+	})
+}

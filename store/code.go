@@ -1,0 +1,26 @@
+package store
+
+// MaxCodeLen is the longest code, and so the longest alias, in bytes.
+const MaxCodeLen = 64
+
+// ValidCode reports whether s has the syntax of a code:
+// 1 to MaxCodeLen bytes of [0-9A-Za-z_-].
+func ValidCode(s string) bool {
+	if s == "" || len(s) > MaxCodeLen {
+		return false
+	}
+	for i := range len(s) {
+		if !codeByte[s[i]] {
+			return false
+		}
+	}
+	return true
+}
+
+// codeByte tells for each byte whether it may stand in a code.
+var codeByte = func() (set [256]bool) {
+	for _, c := range []byte("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_-") {
+		set[c] = true
+	}
+	return set
+}()

@@ -1,0 +1,51 @@
+package store
+
+import "strings"
+
+// What browsers percent-encode in the parts of an http URL, besides everything
+// that is not printable ASCII: the path, special-query and fragment
+// percent-encode sets of the WHATWG URL Standard.
+const (
+	encodedInPath     = " \"#<>?^`{}"
+	encodedInQuery    = " \"#<>'"
+	encodedInFragment = " \"<>`"
+)
+
+// encode puts t together with each of its parts percent-encoded as browsers do.
+func (t *target) encode() string {
+	var b strings.Builder
+	b.WriteString(t.scheme)
+	b.WriteString(t.host)
+	b.WriteString(t.port)
+	writeEncoded(&b, t.path, encodedInPath)
+	writeEncoded(&b, t.query, encodedInQuery)
+	writeEncoded(&b, t.fragment, encodedInFragment)
+	return b.String()
+}
+
+// writeEncoded writes s with the bytes of set, and those outside printable
+// ASCII, percent-encoded.
+func writeEncoded(b *strings.Builder, s, set string) {
+	const hex = "0123456789ABCDEF"
+	for i := range len(s) {
+		c := s[i]
+		if c > ' ' && c <= '~' && strings.IndexByte(set, c) < 0 {
+			b.WriteByte(c)
+			continue
+		}
+		b.WriteByte('%')
+		b.WriteByte(hex[c>>4])
+		b.WriteByte(hex[c&15])
+	}
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
+}
+
+func isASCIIControl(c rune) bool { return c < ' ' || c == 0x7F }

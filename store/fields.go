@@ -1,0 +1,133 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// The limits of the fields that people set. Lengths count Unicode code points.
+const (
+	MaxTitleLen  = 500
+	MaxTags      = 20
+	MaxTagLen    = 50
+	MaxMaxClicks = 1_000_000_000
+)
+
+// The years, in UTC, in which a link may start and expire.
+const (
+	minYear = 2000
+	maxYear = 9999
+)
+
+// NormalizeTags returns the tags as they are stored: sorted bytewise, each
+// once, and nil when there are none. It does not change its argument.
+func NormalizeTags(tags []string) []string {
+	if len(tags) == 0 {
+		return nil
+	}
+	sorted := slices.Clone(tags)
+	slices.Sort(sorted)
+	return slices.Compact(sorted)
+}
+
+// add appends a problem.
+func (e *InvalidError) add(field, reason string) {
+	*e = append(*e, &FieldError{Field: field, Reason: reason})
+}
+
+func (e *InvalidError) checkTitle(title string) {
+	if problem, ok := errors.AsType[*FieldError](CheckText("title", title, MaxTitleLen)); ok {
+		*e = append(*e, problem)
+	}
+}
+
+// checkTags names each bad tag by its place in the caller's list. A list that is
+// too long is one problem, however many of its tags are bad.
+func (e *InvalidError) checkTags(tags []string) {
+	if len(tags) > MaxTags {
+		e.add("tags", fmt.Sprintf("must be at most %d", MaxTags))
+		return
+	}
+	for i, tag := range tags {
+		field := fmt.Sprintf("tags[%d]", i)
+		if reason := textProblem(tag); reason != "" {
+			e.add(field, reason)
+		}
+		if n := utf8.RuneCountInString(tag); n < 1 || n > MaxTagLen {
+			e.add(field, fmt.Sprintf("must be 1 to %d characters long", MaxTagLen))
+		}
+		if strings.TrimSpace(tag) != tag {
+			e.add(field, "must not begin or end with a space")
+		}
+	}
+}
+
+// checkTimes judges both ends of a link's life, each unset when it is zero.
+func (e *InvalidError) checkTimes(starts, expires time.Time) {
+	for _, t := range []struct {
+		field string
+		at    time.Time
+	}{{"starts_at", starts}, {"expires_at", expires}} {
+		if !t.at.IsZero() && (t.at.Year() < minYear || t.at.Year() > maxYear) {
+			e.add(t.field, fmt.Sprintf("must be in the years %d to %d", minYear, maxYear))
+		}
+	}
+	if !starts.IsZero() && !expires.IsZero() && !starts.Before(expires) {
+		e.add("expires_at", "must be later than starts_at")
+	}
+}
+
+// checkRedirect judges how the redirect is answered, and how often.
+func (e *InvalidError) checkRedirect(l *Link) {
+	if l.MaxClicks < 0 || l.MaxClicks > MaxMaxClicks {
+		e.add("max_clicks", fmt.Sprintf("must be 0, for any number, to %d", MaxMaxClicks))
+	}
+	switch l.Status {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+	default:
+		e.add("status", "must be 301, 302, 307 or 308")
+	}
+	if l.ForwardQuery > ForwardOverride {
+		e.add("forward_query", "must be off, append or override")
+	}
+}
+
+// textProblem says why s cannot be shown safely as one line of plain text, or
+// returns the empty string when it can.
+func textProblem(s string) string {
+	if !utf8.ValidString(s) {
+		return "must be valid UTF-8"
+	}
+	if strings.ContainsFunc(s, disruptsLine) {
+		return "must not contain control characters, line breaks or bidirectional overrides"
+	}
+	return ""
+}
+
+// disruptsLine reports whether c ends a line, is a control character (C0, DEL,
+// C1), or changes the direction of the text behind it: the embeddings,
+// overrides and isolates of Unicode Standard Annex #9.
+func disruptsLine(c rune) bool {
+	const lineSeparator, paragraphSeparator = '\u2028', '\u2029'
+	return unicode.IsControl(c) || c == lineSeparator || c == paragraphSeparator ||
+		(c >= '\u202A' && c <= '\u202E') || (c >= '\u2066' && c <= '\u2069')
+}
+
+// CheckText returns a *FieldError for the field when s is not one line of at
+// most maxLen characters: valid UTF-8 without control characters and without
+// the ones that turn the direction of writing.
+func CheckText(field, s string, maxLen int) error {
+	if reason := textProblem(s); reason != "" {
+		return &FieldError{Field: field, Reason: reason}
+	}
+	if utf8.RuneCountInString(s) > maxLen {
+		return &FieldError{Field: field, Reason: fmt.Sprintf("must be at most %d characters long", maxLen)}
+	}
+	return nil
+}

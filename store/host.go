@@ -1,0 +1,139 @@
+package store
+
+import (
+	"errors"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/net/idna"
+)
+
+// host is the host of a URL as browsers understand it. All spellings of a host
+// are the same value, except for dots behind a domain name.
+type host struct {
+	name string     // a domain name in lower-case ASCII, or an address as in a URL
+	addr netip.Addr // valid when the host is an address
+}
+
+// errHost is the reason for refusing what is no host at all.
+var errHost = errors.New("must name a valid host, such as example.com")
+
+// forbiddenInDomain holds the forbidden domain code points of the WHATWG URL
+// Standard that are printable ASCII.
+const forbiddenInDomain = " #%/:<>?@[\\]^|"
+
+// maxHostLen is the longest host in bytes, as the user wrote it. No name that DNS
+// can resolve has more than 253 (RFC 1035, section 2.3.4); the rest is room for
+// percent-encoding. Without a limit punycode takes quadratic time.
+const maxHostLen = 1024
+
+// domainParser reads hosts. It is safe for concurrent use.
+type domainParser struct {
+	profile *idna.Profile
+}
+
+// newDomainParser returns a parser with the settings for domains of the WHATWG
+// URL Standard: UTS #46, non-transitional, any ASCII, any length.
+func newDomainParser() domainParser {
+	return domainParser{idna.New(
+		idna.MapForLookup(),
+		idna.BidiRule(),
+		idna.CheckHyphens(false),
+		idna.CheckJoiners(true),
+		idna.StrictDomainName(false),
+		idna.Transitional(false),
+		idna.VerifyDNSLength(false),
+	)}
+}
+
+// parse reads the host of an http URL, without its port. The text of its error
+// is a reason for the user.
+func (p domainParser) parse(s string) (host, error) {
+	if len(s) > maxHostLen {
+		return host{}, errHost
+	}
+	if inner, ok := strings.CutPrefix(s, "["); ok {
+		return parseIPv6(inner)
+	}
+	decoded, err := url.PathUnescape(s)
+	if err != nil || !utf8.ValidString(decoded) {
+		return host{}, errHost
+	}
+	name, err := p.profile.ToASCII(decoded)
+	if err != nil || strings.Trim(name, ".") == "" ||
+		strings.ContainsAny(name, forbiddenInDomain) || strings.ContainsFunc(name, isASCIIControl) {
+		return host{}, errHost
+	}
+	if !endsInNumber(name) {
+		return host{name: name}, nil
+	}
+	addr, ok := parseIPv4(strings.TrimSuffix(name, "."))
+	if !ok {
+		return host{}, errors.New("must name a valid IPv4 address, such as 192.0.2.1")
+	}
+	return host{name: addr.String(), addr: addr}, nil
+}
+
+// parseIPv6 reads what stands behind the opening bracket.
+func parseIPv6(s string) (host, error) {
+	inner, closed := strings.CutSuffix(s, "]")
+	addr, err := netip.ParseAddr(inner)
+	if !closed || err != nil || !addr.Is6() || addr.Zone() != "" {
+		return host{}, errors.New("must name a valid IPv6 address, such as [2001:db8::1]")
+	}
+	return host{name: "[" + addr.String() + "]", addr: addr}, nil
+}
+
+// endsInNumber reports whether browsers take name for an IPv4 address because
+// its last label is a number, decimal or hexadecimal.
+func endsInNumber(name string) bool {
+	name = strings.TrimSuffix(name, ".")
+	last := name[strings.LastIndexByte(name, '.')+1:]
+	if digits, ok := strings.CutPrefix(last, "0x"); ok {
+		return strings.Trim(digits, "0123456789abcdef") == ""
+	}
+	return last != "" && strings.Trim(last, "0123456789") == ""
+}
+
+// parseIPv4 reads an address of one to four numbers, each decimal, octal or
+// hexadecimal, the last of which fills all the bytes that are left.
+func parseIPv4(s string) (netip.Addr, bool) {
+	parts := strings.Split(s, ".")
+	if len(parts) > 4 {
+		return netip.Addr{}, false
+	}
+	var bytes [4]byte
+	last := len(parts) - 1
+	for i, part := range parts[:last] {
+		n, err := parseIPv4Number(part)
+		if err != nil || n > 0xFF {
+			return netip.Addr{}, false
+		}
+		bytes[i] = byte(n)
+	}
+	n, err := parseIPv4Number(parts[last])
+	if err != nil || n >= 1<<(8*(4-last)) {
+		return netip.Addr{}, false
+	}
+	for i := 3; i >= last; i-- {
+		bytes[i] = byte(n)
+		n >>= 8
+	}
+	return netip.AddrFrom4(bytes), true
+}
+
+func parseIPv4Number(s string) (uint64, error) {
+	if s == "0x" {
+		return 0, nil
+	}
+	if digits, ok := strings.CutPrefix(s, "0x"); ok {
+		return strconv.ParseUint(digits, 16, 64)
+	}
+	if len(s) > 1 && s[0] == '0' {
+		return strconv.ParseUint(s[1:], 8, 64)
+	}
+	return strconv.ParseUint(s, 10, 64)
+}
