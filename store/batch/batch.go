@@ -1,0 +1,172 @@
+// Package batch lets concurrent calls travel together: "batch while busy".
+//
+// A Group has one flight under way at a time. Calls that arrive meanwhile wait
+// and leave together in the next one, so an idle system adds no wait and a busy
+// one shares the price of a round trip or an fsync among all who wait for it.
+//
+// It is not a scheduler or a cache: it neither delays calls to make flights
+// fuller nor answers two calls with one result.
+package batch
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/terse/terse/store"
+)
+
+// Options say how a Group flies.
+type Options[Req, Res any] struct {
+	// Run answers all requests of one flight, result i for request i. It is
+	// called by one goroutine at a time. Its ctx belongs to the Group, carries
+	// Timeout as a deadline and does not end when callers give up. Required.
+	Run func(ctx context.Context, reqs []Req) []Result[Res]
+
+	// MaxBatch is the most requests in one flight. Default 256.
+	MaxBatch int
+
+	// MaxQueue is the most requests that may wait for a flight; further ones are
+	// refused with store.ErrUnavailable. Default 4096.
+	MaxQueue int
+
+	// Timeout is the deadline of one flight. Default 10 s.
+	Timeout time.Duration
+
+	// Observe, if set, is told after each flight how many requests it carried
+	// and how long it took, before its callers are answered.
+	Observe func(size int, took time.Duration)
+}
+
+// Result is the answer to one request.
+type Result[Res any] struct {
+	Value Res
+	Err   error
+}
+
+// PanicError is what the callers of a flight receive when Run panicked.
+type PanicError struct {
+	Value any    // what it panicked with
+	Stack []byte // of the goroutine that ran it
+}
+
+func (e *PanicError) Error() string { return fmt.Sprintf("batch: run panicked: %v", e.Value) }
+
+// Group gathers calls into flights. Safe for concurrent use.
+type Group[Req, Res any] struct {
+	opts   Options[Req, Res]
+	flying sync.WaitGroup // the goroutine that flies, while there is one
+
+	mu     sync.Mutex
+	queue  []*call[Req, Res] // waiting calls, oldest first
+	busy   bool              // a goroutine flies
+	closed bool
+}
+
+// call is one caller's request on its way.
+type call[Req, Res any] struct {
+	req    Req
+	result Result[Res]
+	done   chan struct{} // closed when result is set
+}
+
+// New returns a Group that is ready for calls.
+func New[Req, Res any](opts Options[Req, Res]) (*Group[Req, Res], error) {
+	opts.MaxBatch = cmp.Or(opts.MaxBatch, 256)
+	opts.MaxQueue = cmp.Or(opts.MaxQueue, 4096)
+	opts.Timeout = cmp.Or(opts.Timeout, 10*time.Second)
+	if err := opts.validate(); err != nil {
+		return nil, fmt.Errorf("batch: %w", err)
+	}
+	return &Group[Req, Res]{opts: opts}, nil
+}
+
+func (o *Options[Req, Res]) validate() error {
+	var errs []error
+	if o.Run == nil {
+		errs = append(errs, errors.New("option Run is required"))
+	}
+	for _, field := range []struct {
+		name  string
+		value int64
+	}{
+		{"MaxBatch", int64(o.MaxBatch)},
+		{"MaxQueue", int64(o.MaxQueue)},
+		{"Timeout", int64(o.Timeout)},
+	} {
+		if field.value < 1 {
+			errs = append(errs, fmt.Errorf("option %s = %d, must be positive", field.name, field.value))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Do answers req with the next flight. When ctx ends while req waits, req is
+// never run; when ctx ends after its flight began, req is done or not, as if
+// the answer had been lost on the way. Both times Do returns ctx's error. A
+// full or closed Group, and a flight that ran out of time, answer
+// store.ErrUnavailable.
+func (g *Group[Req, Res]) Do(ctx context.Context, req Req) (Res, error) {
+	var none Res
+	if err := ctx.Err(); err != nil {
+		return none, err
+	}
+	c := &call[Req, Res]{req: req, done: make(chan struct{})}
+	if err := g.enqueue(c); err != nil {
+		return none, err
+	}
+	select {
+	case <-c.done:
+		return c.result.Value, c.result.Err
+	case <-ctx.Done():
+	}
+	g.drop(c)
+	return none, ctx.Err()
+}
+
+// Waiting reports how many calls wait for a flight.
+func (g *Group[Req, Res]) Waiting() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.queue)
+}
+
+// Close refuses further calls and returns when those already accepted have
+// their answers.
+func (g *Group[Req, Res]) Close() {
+	g.mu.Lock()
+	g.closed = true
+	g.mu.Unlock()
+	g.flying.Wait()
+}
+
+// enqueue adds c to the queue and sees to it that somebody flies.
+func (g *Group[Req, Res]) enqueue(c *call[Req, Res]) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case g.closed:
+		return fmt.Errorf("%w: closed", store.ErrUnavailable)
+	case len(g.queue) >= g.opts.MaxQueue:
+		return fmt.Errorf("%w: %d calls wait already", store.ErrUnavailable, len(g.queue))
+	}
+	g.queue = append(g.queue, c)
+	if !g.busy {
+		g.busy = true
+		g.flying.Go(g.fly)
+	}
+	return nil
+}
+
+// drop takes c out of the queue, unless its flight has begun.
+func (g *Group[Req, Res]) drop(c *call[Req, Res]) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if i := slices.Index(g.queue, c); i >= 0 {
+		g.queue = slices.Delete(g.queue, i, i+1)
+	}
+}

@@ -1,0 +1,331 @@
+package batch_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/terse/terse/store"
+	"github.com/terse/terse/store/batch"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// errOdd is what a dock answers to odd requests.
+var errOdd = errors.New("odd")
+
+// dock is a Run that tests can hold up. It answers n with 10n, and odd numbers
+// with errOdd besides.
+type dock struct {
+	gate chan struct{} // each flight takes one token; nil lets all pass
+
+	mu      sync.Mutex
+	flights [][]int
+}
+
+func (d *dock) run(ctx context.Context, reqs []int) []batch.Result[int] {
+	d.mu.Lock()
+	d.flights = append(d.flights, slices.Clone(reqs))
+	d.mu.Unlock()
+	results := make([]batch.Result[int], len(reqs))
+	if d.gate != nil {
+		select {
+		case <-d.gate:
+		case <-ctx.Done():
+			for i := range results {
+				results[i].Err = ctx.Err()
+			}
+			return results
+		}
+	}
+	for i, n := range reqs {
+		results[i].Value = 10 * n
+		if n%2 == 1 {
+			results[i].Err = errOdd
+		}
+	}
+	return results
+}
+
+func newGroup(tb testing.TB, opts batch.Options[int, int]) *batch.Group[int, int] {
+	tb.Helper()
+	g, err := batch.New(opts)
+	if err != nil {
+		tb.Fatalf("New() = %v, want nil", err)
+	}
+	tb.Cleanup(g.Close)
+	return g
+}
+
+// answer is what one Do returned.
+type answer struct {
+	n, value int
+	err      error
+}
+
+// call starts Do(n) and returns when it has come to rest, in a synctest bubble.
+func call(ctx context.Context, g *batch.Group[int, int], n int, answers chan<- answer) {
+	go func() {
+		value, err := g.Do(ctx, n)
+		answers <- answer{n, value, err}
+	}()
+	synctest.Wait()
+}
+
+func TestCallsTravelTogether(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := &dock{gate: make(chan struct{})}
+		var sizes []int
+		g := newGroup(t, batch.Options[int, int]{
+			Run: d.run, MaxBatch: 3,
+			Observe: func(size int, _ time.Duration) { sizes = append(sizes, size) },
+		})
+		answers := make(chan answer, 5)
+		for n := range 5 {
+			call(t.Context(), g, n, answers)
+		}
+		if got := g.Waiting(); got != 4 {
+			t.Errorf("Waiting() = %d, want 4", got)
+		}
+		for range 3 {
+			d.gate <- struct{}{}
+		}
+		synctest.Wait()
+		if want := [][]int{{0}, {1, 2, 3}, {4}}; !slices.EqualFunc(d.flights, want, slices.Equal) {
+			t.Errorf("flights = %v, want %v", d.flights, want)
+		}
+		if want := []int{1, 3, 1}; !slices.Equal(sizes, want) {
+			t.Errorf("observed sizes = %v, want %v", sizes, want)
+		}
+		for range 5 {
+			a := <-answers
+			if a.value != 10*a.n || (a.n%2 == 1) != errors.Is(a.err, errOdd) {
+				t.Errorf("Do(%d) = %d, %v, want its own answer", a.n, a.value, a.err)
+			}
+		}
+	})
+}
+
+func TestWaitingCallIsDropped(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := &dock{gate: make(chan struct{})}
+		g := newGroup(t, batch.Options[int, int]{Run: d.run})
+		ctx, cancel := context.WithCancel(t.Context())
+		answers := make(chan answer, 4)
+		call(t.Context(), g, 0, answers)
+		call(t.Context(), g, 2, answers)
+		call(ctx, g, 4, answers)
+		call(t.Context(), g, 6, answers)
+		cancel()
+		if a := <-answers; a.n != 4 || !errors.Is(a.err, context.Canceled) {
+			t.Errorf("Do(%d) = %v, want %v for 4 at once", a.n, a.err, context.Canceled)
+		}
+		d.gate <- struct{}{}
+		d.gate <- struct{}{}
+		synctest.Wait()
+		if want := [][]int{{0}, {2, 6}}; !slices.EqualFunc(d.flights, want, slices.Equal) {
+			t.Errorf("flights = %v, want %v", d.flights, want)
+		}
+	})
+}
+
+func TestFlightOutlivesCaller(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := &dock{gate: make(chan struct{})}
+		g := newGroup(t, batch.Options[int, int]{Run: d.run, Timeout: time.Hour})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		answers := make(chan answer, 2)
+		call(ctx, g, 0, answers)
+		if a := <-answers; !errors.Is(a.err, context.DeadlineExceeded) {
+			t.Errorf("Do(0) = %v, want %v", a.err, context.DeadlineExceeded)
+		}
+		call(t.Context(), g, 2, answers)
+		if len(d.flights) != 1 {
+			t.Errorf("flights = %v, want the first one still under way", d.flights)
+		}
+		d.gate <- struct{}{}
+		d.gate <- struct{}{}
+		if a := <-answers; a.err != nil || a.value != 20 {
+			t.Errorf("Do(2) = %d, %v, want 20", a.value, a.err)
+		}
+	})
+}
+
+func TestFlightTimeout(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := &dock{gate: make(chan struct{})}
+		g := newGroup(t, batch.Options[int, int]{Run: d.run, Timeout: time.Second})
+		_, err := g.Do(t.Context(), 0)
+		if !errors.Is(err, store.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Do() = %v, want %v and no deadline of the caller", err, store.ErrUnavailable)
+		}
+	})
+}
+
+func TestEndedContextNeverRuns(t *testing.T) {
+	t.Parallel()
+	d := &dock{}
+	g := newGroup(t, batch.Options[int, int]{Run: d.run})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := g.Do(ctx, 0); !errors.Is(err, context.Canceled) {
+		t.Errorf("Do() = %v, want %v", err, context.Canceled)
+	}
+	g.Close()
+	if len(d.flights) != 0 {
+		t.Errorf("flights = %v, want none", d.flights)
+	}
+}
+
+func TestQueueIsBounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := &dock{gate: make(chan struct{})}
+		g := newGroup(t, batch.Options[int, int]{Run: d.run, MaxQueue: 2})
+		answers := make(chan answer, 3)
+		for n := range 3 {
+			call(t.Context(), g, 2*n, answers)
+		}
+		if _, err := g.Do(t.Context(), 6); !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("Do() with a full queue = %v, want %v", err, store.ErrUnavailable)
+		}
+		close(d.gate)
+		for range 3 {
+			if a := <-answers; a.err != nil {
+				t.Errorf("Do(%d) = %v, want nil", a.n, a.err)
+			}
+		}
+	})
+}
+
+func TestCloseDrains(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := &dock{gate: make(chan struct{})}
+		g := newGroup(t, batch.Options[int, int]{Run: d.run})
+		answers := make(chan answer, 3)
+		for n := range 3 {
+			call(t.Context(), g, 2*n, answers)
+		}
+		closed := make(chan struct{})
+		go func() {
+			g.Close()
+			close(closed)
+		}()
+		synctest.Wait()
+		if _, err := g.Do(t.Context(), 8); !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("Do() of a closing group = %v, want %v", err, store.ErrUnavailable)
+		}
+		select {
+		case <-closed:
+			t.Error("Close() returned while calls waited")
+		default:
+		}
+		close(d.gate)
+		<-closed
+		for range 3 {
+			if a := <-answers; a.err != nil {
+				t.Errorf("Do(%d) = %v, want nil", a.n, a.err)
+			}
+		}
+	})
+}
+
+func TestBrokenRun(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		run  func(context.Context, []int) []batch.Result[int]
+		want string
+	}{
+		{"panics", func(context.Context, []int) []batch.Result[int] { panic("boom") }, "batch: run panicked: boom"},
+		{
+			"too few results", func(context.Context, []int) []batch.Result[int] { return nil },
+			"batch: run gave 0 results for 1 requests",
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			g := newGroup(t, batch.Options[int, int]{Run: tt.run})
+			for range 2 {
+				if _, err := g.Do(t.Context(), 0); err == nil || err.Error() != tt.want {
+					t.Errorf("Do() = %v, want %q", err, tt.want)
+				}
+			}
+		})
+	}
+}
+
+func TestNewNamesEveryProblem(t *testing.T) {
+	t.Parallel()
+	_, err := batch.New(batch.Options[int, int]{MaxBatch: -1, MaxQueue: -1, Timeout: -1})
+	want := "batch: option Run is required\noption MaxBatch = -1, must be positive\n" +
+		"option MaxQueue = -1, must be positive\noption Timeout = -1, must be positive"
+	if err == nil || err.Error() != want {
+		t.Errorf("New() = %v, want %q", err, want)
+	}
+}
+
+func TestConcurrentCallers(t *testing.T) {
+	t.Parallel()
+	d := &dock{}
+	g := newGroup(t, batch.Options[int, int]{Run: d.run, MaxBatch: 7})
+	var wg sync.WaitGroup
+	for n := range 500 {
+		wg.Go(func() {
+			value, err := g.Do(t.Context(), 2*n)
+			if err != nil || value != 20*n {
+				t.Errorf("Do(%d) = %d, %v, want %d", 2*n, value, err, 20*n)
+			}
+		})
+	}
+	wg.Wait()
+	g.Close()
+	seen := make(map[int]bool)
+	for _, flight := range d.flights {
+		if len(flight) > 7 {
+			t.Errorf("flight of %d, want 7 at most", len(flight))
+		}
+		for _, n := range flight {
+			if seen[n] {
+				t.Errorf("request %d ran twice", n)
+			}
+			seen[n] = true
+		}
+	}
+	if len(seen) != 500 {
+		t.Errorf("%d requests ran, want 500", len(seen))
+	}
+}
+
+func BenchmarkDo(b *testing.B) {
+	for _, callers := range []int{1, 64} {
+		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
+			d := func(_ context.Context, reqs []int) []batch.Result[int] {
+				return make([]batch.Result[int], len(reqs))
+			}
+			g := newGroup(b, batch.Options[int, int]{Run: d})
+			b.ReportAllocs()
+			b.SetParallelism(callers)
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					if _, err := g.Do(b.Context(), 0); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		})
+	}
+}
