@@ -1,0 +1,53 @@
+package migrations_test
+
+import (
+	"fmt"
+	"io/fs"
+	"regexp"
+	"testing"
+
+	"github.com/terse/terse/migrations"
+)
+
+// stepName is how the files of one step are named.
+var stepName = regexp.MustCompile(`^(\d{4})_([a-z_]+)\.(up|down)\.sql$`)
+
+func TestEveryStepGoesUpAndDown(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name  string
+		steps fs.FS
+	}{
+		{"sqlite", migrations.SQLite()},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			files, err := fs.Glob(tt.steps, "*")
+			if err != nil || len(files) == 0 {
+				t.Fatalf("Glob(*) = %v, %v, want files", files, err)
+			}
+			names := make(map[string]bool)
+			numbers := make(map[string]string)
+			for _, file := range files {
+				parts := stepName.FindStringSubmatch(file)
+				if parts == nil {
+					t.Errorf("%s is not named NUMBER_NAME.up.sql or .down.sql", file)
+					continue
+				}
+				names[file] = true
+				if other, ok := numbers[parts[1]]; ok && other != parts[2] {
+					t.Errorf("step %s is both %s and %s", parts[1], other, parts[2])
+				}
+				numbers[parts[1]] = parts[2]
+			}
+			for i := range len(numbers) {
+				number := fmt.Sprintf("%04d", i+1)
+				for _, way := range []string{"up", "down"} {
+					if file := number + "_" + numbers[number] + "." + way + ".sql"; !names[file] {
+						t.Errorf("%s is missing", file)
+					}
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,2 @@
+DROP TABLE link_tags;
+DROP TABLE links;

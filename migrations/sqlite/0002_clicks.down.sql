@@ -1,0 +1,3 @@
+DROP TABLE click_flushes;
+DROP TRIGGER click_totals_of_deleted;
+DROP TABLE click_totals;

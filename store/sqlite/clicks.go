@@ -1,0 +1,56 @@
+package sqlite
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/terse/terse/store"
+)
+
+// flushTTL is how long the latest batch of a silent recorder is remembered.
+const flushTTL = 7 * 24 * time.Hour
+
+// upsertFlush changes no row when the batch was added before.
+const upsertFlush = `INSERT INTO click_flushes (recorder, seq, flushed_at) VALUES (?, ?, ?)
+	ON CONFLICT (recorder) DO UPDATE SET seq = excluded.seq, flushed_at = excluded.flushed_at
+	WHERE excluded.seq > seq`
+
+// addClicks takes a JSON array of [code, n, last]. CROSS JOIN makes SQLite look
+// the links up one by one.
+const addClicks = `INSERT INTO click_totals (code, total, last_click_at)
+	SELECT l.code, b.value ->> 1, b.value ->> 2
+	FROM json_each(?) b CROSS JOIN links l ON l.code = b.value ->> 0
+	WHERE l.deleted_at = 0
+	ON CONFLICT (code) DO UPDATE SET total = total + excluded.total,
+	last_click_at = max(last_click_at, excluded.last_click_at)`
+
+const pruneFlushes = `DELETE FROM click_flushes WHERE recorder IN
+	(SELECT recorder FROM click_flushes WHERE flushed_at < ? ORDER BY flushed_at LIMIT 4)`
+
+// AddClicks implements store.ClickSink. The batches of a recorder must come in
+// the order of their numbers.
+func (s *Store) AddClicks(ctx context.Context, b store.ClickBatch) error {
+	counts := make([][3]any, len(b.Counts))
+	for i, c := range b.Counts {
+		counts[i] = [3]any{c.Code, c.N, micros(c.Last)}
+	}
+	list, err := json.Marshal(counts)
+	if err != nil {
+		return wrap(err, "add clicks", b.Recorder)
+	}
+	now := s.opts.Now()
+	_, err = change(ctx, s, "add clicks", b.Recorder, func(ctx context.Context, tx tx) (none, error) {
+		return none{}, tx.atomically(ctx, func() error {
+			added, err := tx.exec(ctx, tx.edits.flush, b.Recorder, b.Seq, micros(now))
+			if err != nil || added == 0 {
+				return err
+			}
+			if _, err := tx.exec(ctx, tx.edits.count, string(list)); err != nil {
+				return err
+			}
+			return tx.prune(ctx, tx.edits.pruneFlushes, micros(now.Add(-flushTTL)))
+		})
+	})
+	return err
+}

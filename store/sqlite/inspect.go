@@ -1,0 +1,123 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	lib "modernc.org/sqlite/lib"
+)
+
+const (
+	// applicationID marks a SQLite file as ours; the first migration sets it.
+	applicationID = 0x54657273
+
+	// absent is the schema version of a database that is not there.
+	absent = -1
+
+	// headerSize is the least that a SQLite file is long: its smallest page.
+	headerSize = 512
+)
+
+// inspect returns the schema version of the database, or absent, and refuses
+// what cannot be one of ours. It changes nothing.
+func (f *files) inspect(ctx context.Context) (version int, err error) {
+	info, err := os.Stat(f.database)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return absent, f.refuseOrphan()
+	case err != nil:
+		return absent, err
+	case !info.Mode().IsRegular():
+		return absent, fmt.Errorf("%w: %s is not a file", ErrForeign, f.database)
+	case info.Size() < headerSize:
+		return absent, fmt.Errorf("%w: %s has %d bytes", ErrDamaged, f.database, info.Size())
+	}
+	db, err := openHandle(f.database, inspect)
+	if err != nil {
+		return absent, err
+	}
+	version, err = schemaVersion(ctx, db)
+	if err := errors.Join(err, db.Close()); err != nil {
+		return absent, fmt.Errorf("%s: %w", f.database, err)
+	}
+	return version, nil
+}
+
+// refuseOrphan refuses a write-ahead log whose database is gone: what it holds
+// would be lost with a new one.
+func (f *files) refuseOrphan() error {
+	wal := f.database + "-wal"
+	switch info, err := os.Stat(wal); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case info.Size() == 0:
+		return nil
+	}
+	return fmt.Errorf("%w: %s is there, but not its database", ErrDamaged, wal)
+}
+
+// schemaVersion returns the number of the last migration that was run.
+func schemaVersion(ctx context.Context, db *sql.DB) (version int, err error) {
+	var app int64
+	err = db.QueryRowContext(ctx, "PRAGMA application_id").Scan(&app)
+	switch {
+	case resultCode(err) == lib.SQLITE_NOTADB:
+		return absent, ErrForeign
+	case damaged(err):
+		return absent, fmt.Errorf("%w: %w", ErrDamaged, err)
+	case err != nil:
+		return absent, translate(err)
+	case app != applicationID:
+		return absent, fmt.Errorf("%w: application id is %#x", ErrForeign, app)
+	}
+	var dirty bool
+	err = db.QueryRowContext(ctx, "SELECT version, dirty FROM schema_migrations").Scan(&version, &dirty)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return 0, nil
+	case damaged(err):
+		return absent, fmt.Errorf("%w: %w", ErrDamaged, err)
+	case err != nil:
+		return absent, translate(err)
+	case dirty:
+		return absent, fmt.Errorf("%w: version %d", ErrDirty, version)
+	case version > latest():
+		return absent, fmt.Errorf("%w: version %d, this one knows %d", ErrNewer, version, latest())
+	}
+	return version, nil
+}
+
+// check searches the database for damage, as long as opts allow.
+func (f *files) check(ctx context.Context, opts Options) error {
+	if opts.CheckTimeout < 0 {
+		return nil
+	}
+	db, err := openHandle(f.database, inspect)
+	if err != nil {
+		return err
+	}
+	limited, cancel := context.WithTimeout(ctx, opts.CheckTimeout)
+	defer cancel()
+	var found string
+	err = db.QueryRowContext(limited, "PRAGMA quick_check(1)").Scan(&found)
+	switch {
+	case ctx.Err() != nil:
+		err = ctx.Err()
+	case errors.Is(err, context.DeadlineExceeded):
+		opts.Logger.WarnContext(ctx, "database is too large to be searched for damage", "timeout", opts.CheckTimeout)
+		err = nil
+	case damaged(err):
+		err = fmt.Errorf("%w: %s: %w", ErrDamaged, f.database, err)
+	case err == nil && found != "ok":
+		err = fmt.Errorf("%w: %s: %s", ErrDamaged, f.database, found)
+	default:
+		err = translate(err)
+	}
+	return errors.Join(err, db.Close())
+}

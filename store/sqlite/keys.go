@@ -1,0 +1,87 @@
+package sqlite
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/terse/terse/store"
+)
+
+const selectKey = `SELECT id, name, hash, scopes, created_at, expires_at, revoked_at FROM api_keys `
+
+// CreateKey implements store.Keys.
+func (s *Store) CreateKey(ctx context.Context, k store.Key) error {
+	scopes, err := encodeList(k.Scopes)
+	if err != nil {
+		return wrap(err, "create key", k.ID)
+	}
+	_, err = change(ctx, s, "create key", k.ID, func(ctx context.Context, tx tx) (none, error) {
+		_, err := tx.ExecContext(ctx, `INSERT INTO api_keys
+			(id, name, hash, scopes, created_at, expires_at, revoked_at) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+			k.ID, k.Name, k.Hash[:], scopes, micros(k.CreatedAt), micros(k.ExpiresAt), micros(k.RevokedAt))
+		return none{}, err
+	})
+	return err
+}
+
+// KeyByHash implements store.Keys.
+func (s *Store) KeyByHash(ctx context.Context, hash [sha256.Size]byte) (store.Key, error) {
+	k, err := point(ctx, s.points, s.points.keyByHash, scanKey, hash[:])
+	return k, wrap(err, "key by hash", "")
+}
+
+// ListKeys implements store.Keys.
+func (s *Store) ListKeys(ctx context.Context) ([]store.Key, error) {
+	rows, err := s.lists.QueryContext(ctx, selectKey+`ORDER BY created_at, id`)
+	if err != nil {
+		return nil, wrap(err, "list keys", "")
+	}
+	defer rows.Close()
+	var keys []store.Key
+	for rows.Next() {
+		k, err := scanKey(rows)
+		if err != nil {
+			return nil, wrap(err, "list keys", "")
+		}
+		keys = append(keys, k)
+	}
+	return keys, wrap(rows.Err(), "list keys", "")
+}
+
+// RevokeKey implements store.Keys.
+func (s *Store) RevokeKey(ctx context.Context, id string, at time.Time) (store.Key, error) {
+	return change(ctx, s, "revoke key", id, func(ctx context.Context, tx tx) (store.Key, error) {
+		_, err := tx.ExecContext(ctx, `UPDATE api_keys SET revoked_at = ? WHERE id = ? AND revoked_at = 0`, micros(at), id)
+		if err != nil {
+			return store.Key{}, err
+		}
+		k, err := scanKey(tx.QueryRowContext(ctx, selectKey+`WHERE id = ?`, id))
+		if errors.Is(err, sql.ErrNoRows) {
+			err = store.ErrNotFound
+		}
+		return k, err
+	})
+}
+
+// scanKey reads the columns of selectKey.
+func scanKey(row scanner) (store.Key, error) {
+	var (
+		k                         store.Key
+		hash                      []byte
+		scopes                    string
+		created, expires, revoked int64
+	)
+	if err := row.Scan(&k.ID, &k.Name, &hash, &scopes, &created, &expires, &revoked); err != nil {
+		return store.Key{}, err
+	}
+	var err error
+	if k.Scopes, err = decodeList[store.Scope](scopes); err != nil {
+		return store.Key{}, err
+	}
+	copy(k.Hash[:], hash)
+	k.CreatedAt, k.ExpiresAt, k.RevokedAt = moment(created), moment(expires), moment(revoked)
+	return k, nil
+}

@@ -1,0 +1,87 @@
+package sqlite_test
+
+import (
+	"log/slog"
+	"os"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/terse/terse/store"
+	"github.com/terse/terse/store/sqlite"
+	"github.com/terse/terse/store/storetest"
+)
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(childDir); dir != "" {
+		child(dir)
+		os.Exit(1) // it was to be killed
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// open opens the database in dir and closes it when the test ends. change, if
+// any, changes the options.
+func open(tb testing.TB, dir string, change ...func(*sqlite.Options)) *sqlite.Store {
+	tb.Helper()
+	s, err := tryOpen(tb, dir, change...)
+	if err != nil {
+		tb.Fatalf("Open() = %v, want nil", err)
+	}
+	tb.Cleanup(func() { closeStore(tb, s) })
+	return s
+}
+
+func tryOpen(tb testing.TB, dir string, change ...func(*sqlite.Options)) (*sqlite.Store, error) {
+	tb.Helper()
+	opts := sqlite.Options{Dir: dir, Logger: slog.New(slog.DiscardHandler)}
+	for _, change := range change {
+		change(&opts)
+	}
+	return sqlite.Open(tb.Context(), opts)
+}
+
+// serve is the change of options that claims the folder.
+func serve(o *sqlite.Options) { o.Serve = true }
+
+func closeStore(tb testing.TB, s *sqlite.Store) {
+	tb.Helper()
+	if err := s.Close(); err != nil {
+		tb.Errorf("Close() = %v, want nil", err)
+	}
+}
+
+func TestStore(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, storetest.Options{
+		Open: func(tb testing.TB) store.Store { return open(tb, tb.TempDir(), serve) },
+	})
+}
+
+func TestKeys(t *testing.T) {
+	t.Parallel()
+	storetest.RunKeys(t, func(tb testing.TB) store.Keys { return open(tb, tb.TempDir()) })
+}
+
+func TestClicks(t *testing.T) {
+	t.Parallel()
+	storetest.RunClicks(t, func(tb testing.TB) (store.Store, store.ClickSink) {
+		s := open(tb, tb.TempDir())
+		return s, s
+	})
+}
+
+func TestDurable(t *testing.T) {
+	t.Parallel()
+	storetest.RunDurable(t, func(tb testing.TB) (store.Store, func() store.Store) {
+		dir := tb.TempDir()
+		s, err := tryOpen(tb, dir, serve)
+		if err != nil {
+			tb.Fatalf("Open() = %v, want nil", err)
+		}
+		return s, func() store.Store {
+			closeStore(tb, s)
+			return open(tb, dir, serve)
+		}
+	})
+}

@@ -1,0 +1,55 @@
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics tells how the writes of a Store travel.
+type metrics struct {
+	batchSize prometheus.Histogram
+	seconds   prometheus.Histogram
+	failures  prometheus.Counter
+}
+
+func newMetrics() *metrics {
+	return &metrics{
+		batchSize: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "terse_sqlite_batch_writes",
+			Help:    "Writes that one transaction carried.",
+			Buckets: prometheus.ExponentialBuckets(1, 2, 11),
+		}),
+		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "terse_sqlite_transaction_seconds",
+			Help:    "Time from the begin of a write transaction to its end.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 15),
+		}),
+		failures: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "terse_sqlite_transaction_failures_total",
+			Help: "Write transactions that failed with all their writes.",
+		}),
+	}
+}
+
+// register adds the metrics to reg, unless that is nil.
+func (m *metrics) register(reg prometheus.Registerer) error {
+	if reg == nil {
+		return nil
+	}
+	var errs []error
+	for _, c := range []prometheus.Collector{m.batchSize, m.seconds, m.failures} {
+		if err := reg.Register(c); err != nil {
+			errs = append(errs, fmt.Errorf("register metrics: %w", err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// flight records one transaction.
+func (m *metrics) flight(writes int, took time.Duration) {
+	m.batchSize.Observe(float64(writes))
+	m.seconds.Observe(took.Seconds())
+}

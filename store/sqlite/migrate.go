@@ -1,0 +1,132 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/golang-migrate/migrate/v4"
+	migratedb "github.com/golang-migrate/migrate/v4/database/sqlite"
+	"github.com/golang-migrate/migrate/v4/source/iofs"
+
+	"github.com/terse/terse/migrations"
+)
+
+// Migrator moves the schema of a database in a folder, for operators. Up and
+// Down claim the folder as Options.Serve does, so they are refused with
+// ErrLocked while it is served. Safe for concurrent use.
+type Migrator struct{ files files }
+
+// NewMigrator returns a Migrator for the database in dir.
+func NewMigrator(dir string) *Migrator { return &Migrator{files: newFiles(dir)} }
+
+// Latest returns the newest schema version that this binary knows.
+func (*Migrator) Latest() int { return latest() }
+
+// Version returns the schema version of the database, 0 for one without tables.
+// It changes nothing. It returns fs.ErrNotExist when there is no database, and
+// the refusals of Open.
+func (m *Migrator) Version(ctx context.Context) (int, error) {
+	version, err := m.files.inspect(ctx)
+	if err == nil && version == absent {
+		err = fmt.Errorf("%s: %w", m.files.database, fs.ErrNotExist)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("sqlite: %w", err)
+	}
+	return version, nil
+}
+
+// Up brings the database to the latest version, and makes it when it is absent.
+func (m *Migrator) Up(ctx context.Context) error {
+	lock, err := m.files.prepare(ctx, true)
+	if err != nil {
+		return fmt.Errorf("sqlite: %w", err)
+	}
+	return lock.Close()
+}
+
+// Down takes the last migration back, with all that it kept. It returns
+// fs.ErrNotExist when there is none to take back.
+func (m *Migrator) Down(ctx context.Context) error {
+	version, err := m.Version(ctx)
+	if err != nil {
+		return err
+	}
+	if version == 0 {
+		return fmt.Errorf("sqlite: a migration to take back: %w", fs.ErrNotExist)
+	}
+	lock, err := m.files.tryLock()
+	if err != nil {
+		return fmt.Errorf("sqlite: %w", err)
+	}
+	if err := errors.Join(m.files.migrate(ctx, (*migration).down), lock.Close()); err != nil {
+		return fmt.Errorf("sqlite: %w", err)
+	}
+	return nil
+}
+
+// migrate runs step on the database. The caller holds the lock.
+func (f *files) migrate(ctx context.Context, step func(*migration) error) error {
+	m, err := newMigration(ctx, f.database)
+	if err != nil {
+		return err
+	}
+	return errors.Join(step(m), m.close())
+}
+
+// migration is a database that is being migrated.
+type migration struct{ run *migrate.Migrate }
+
+// newMigration opens the database file, which may be empty.
+func newMigration(ctx context.Context, file string) (*migration, error) {
+	db, err := openHandle(file, migrating)
+	if err != nil {
+		return nil, err
+	}
+	if err := db.PingContext(ctx); err != nil {
+		return nil, errors.Join(translate(err), db.Close())
+	}
+	target, err := migratedb.WithInstance(db, &migratedb.Config{})
+	if err != nil {
+		return nil, errors.Join(translate(err), db.Close())
+	}
+	steps, err := iofs.New(migrations.SQLite(), ".")
+	if err != nil {
+		return nil, errors.Join(err, target.Close())
+	}
+	run, err := migrate.NewWithInstance("iofs", steps, "sqlite", target)
+	if err != nil {
+		return nil, errors.Join(err, steps.Close(), target.Close())
+	}
+	return &migration{run: run}, nil
+}
+
+// up runs all migrations that are left.
+func (m *migration) up() error {
+	if err := m.run.Up(); err != nil && !errors.Is(err, migrate.ErrNoChange) {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	return nil
+}
+
+// down takes one migration back.
+func (m *migration) down() error {
+	if err := m.run.Steps(-1); err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	return nil
+}
+
+// close closes the database.
+func (m *migration) close() error { return errors.Join(m.run.Close()) }
+
+// latest returns the number of the last embedded migration.
+func latest() int {
+	ups, err := fs.Glob(migrations.SQLite(), "*.up.sql")
+	if err != nil {
+		panic("sqlite: " + err.Error()) // the pattern is constant
+	}
+	return len(ups)
+}

@@ -1,0 +1,65 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"runtime"
+
+	"github.com/terse/terse/store"
+)
+
+// byCode is the condition on one link.
+const byCode = `WHERE l.code = ?`
+
+// Resolve implements store.Store.
+func (s *Store) Resolve(ctx context.Context, code string) (store.Link, error) {
+	l, err := point(ctx, s.points, s.points.resolve, scanLink, code)
+	return l, wrap(err, "resolve", code)
+}
+
+// Get implements store.Store.
+func (s *Store) Get(ctx context.Context, code string) (store.Link, error) {
+	l, err := point(ctx, s.points, s.points.get, scanLink, code)
+	return l, wrap(err, "get", code)
+}
+
+// points are the reads of one row by its key, on a handle of their own.
+type points struct {
+	db    *sql.DB
+	slots chan struct{} // holds a token for each read under way
+
+	resolve, get, keyByHash *sql.Stmt
+}
+
+func openPoints(ctx context.Context, file string) (*points, error) {
+	db, err := openHandle(file, reading)
+	if err != nil {
+		return nil, err
+	}
+	p := &points{db: db, slots: make(chan struct{}, readers())}
+	return p, prepare(ctx, db, []statement{
+		{&p.resolve, linkWithoutTotals + byCode},
+		{&p.get, linkWithTotals + byCode},
+		{&p.keyByHash, selectKey + `WHERE hash = ?`},
+	})
+}
+
+// readers is how many reads of one kind run at a time.
+func readers() int { return max(4, runtime.GOMAXPROCS(0)) }
+
+// point reads one row. A caller can leave while it waits for its turn. The read
+// itself takes microseconds: to watch ctx meanwhile would cost as much again,
+// and an interrupted connection is lost.
+func point[T any](ctx context.Context, p *points, stmt *sql.Stmt, scan func(scanner) (T, error), key any) (T, error) {
+	var none T
+	if err := ctx.Err(); err != nil {
+		return none, err
+	}
+	select {
+	case p.slots <- struct{}{}:
+	case <-ctx.Done():
+		return none, ctx.Err()
+	}
+	defer func() { <-p.slots }()
+	return scan(stmt.QueryRowContext(context.WithoutCancel(ctx), key))
+}

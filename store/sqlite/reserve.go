@@ -1,0 +1,55 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"github.com/terse/terse/store"
+)
+
+const selectReservation = `SELECT owner, key, fingerprint, code, created_at FROM reservations
+	WHERE owner = ? AND key = ?`
+
+const upsertReservation = `INSERT INTO reservations (owner, key, fingerprint, code, created_at)
+	VALUES (?, ?, ?, ?, ?)
+	ON CONFLICT (owner, key) DO UPDATE SET
+	fingerprint = excluded.fingerprint, code = excluded.code, created_at = excluded.created_at`
+
+// pruneReservations takes a few more than one create adds.
+const pruneReservations = `DELETE FROM reservations WHERE (owner, key) IN
+	(SELECT owner, key FROM reservations WHERE created_at < ? ORDER BY created_at LIMIT 4)`
+
+// Reserve implements store.Store. A reservation older than store.ReservationTTL
+// at r.CreatedAt no longer stands.
+func (s *Store) Reserve(ctx context.Context, r store.Reservation) (store.Reservation, error) {
+	ended := r.CreatedAt.Add(-store.ReservationTTL)
+	return change(ctx, s, "reserve", r.Code, func(ctx context.Context, tx tx) (store.Reservation, error) {
+		stands, err := tx.reservation(ctx, r.Owner, r.Key)
+		switch {
+		case errors.Is(err, sql.ErrNoRows) || err == nil && stands.CreatedAt.Before(ended):
+			stands = r
+			stands.Replaces = ""
+		case err != nil:
+			return store.Reservation{}, err
+		case r.Replaces == "" || stands.Code != r.Replaces:
+			return stands, nil
+		default:
+			stands.Code = r.Code
+		}
+		if _, err := tx.exec(ctx, tx.edits.reserve,
+			stands.Owner, stands.Key, stands.Fingerprint, stands.Code, micros(stands.CreatedAt)); err != nil {
+			return store.Reservation{}, err
+		}
+		return stands, tx.prune(ctx, tx.edits.pruneReservations, micros(ended))
+	})
+}
+
+// reservation returns the one that an owner made with a key.
+func (t tx) reservation(ctx context.Context, owner, key string) (store.Reservation, error) {
+	var r store.Reservation
+	var created int64
+	err := t.row(ctx, t.edits.reservation, owner, key).Scan(&r.Owner, &r.Key, &r.Fingerprint, &r.Code, &created)
+	r.CreatedAt = moment(created)
+	return r, err
+}

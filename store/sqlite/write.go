@@ -1,0 +1,124 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/terse/terse/store/batch"
+)
+
+// write is one write of one caller, in a transaction that it shares with others.
+// It returns an error of the store when it changed nothing, and SQLite's as they
+// are. One with several statements that can fail runs them by tx.atomically.
+type write func(ctx context.Context, tx tx) (any, error)
+
+// change runs fn in the next transaction and returns when that is durable. op
+// and object are named in errors; a target is never the object.
+func change[T any](ctx context.Context, s *Store, op, object string,
+	fn func(ctx context.Context, tx tx) (T, error),
+) (T, error) {
+	value, err := s.writes.Do(ctx, func(ctx context.Context, tx tx) (any, error) {
+		return fn(ctx, tx)
+	})
+	result, _ := value.(T) // none when fn did not run
+	return result, wrap(err, op, object)
+}
+
+// commit runs writes in one transaction. One that fails by itself does not fail
+// its neighbours. One that leaves the transaction in doubt fails all, as does a
+// commit that fails.
+func (s *Store) commit(ctx context.Context, writes []write) []batch.Result[any] {
+	results := make([]batch.Result[any], len(writes))
+	// Each statement is short. When ctx ends, database/sql ends the transaction
+	// between two of them.
+	short := context.WithoutCancel(ctx)
+	err := s.transact(ctx, func(tx tx) error {
+		for i, write := range writes {
+			value, err := write(short, tx)
+			if aborts(err) {
+				return err
+			}
+			results[i] = batch.Result[any]{Value: value, Err: err}
+		}
+		return nil
+	})
+	if err != nil {
+		s.metrics.failures.Inc()
+		for i := range results {
+			results[i] = batch.Result[any]{Err: err}
+		}
+	}
+	return results
+}
+
+// transact commits what fn does, or nothing when either fails.
+func (s *Store) transact(ctx context.Context, fn func(tx tx) error) error {
+	begun, err := s.writer.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = begun.Rollback() }() // of no effect after a commit
+	if err := fn(tx{begun, &s.edits}); err != nil {
+		return err
+	}
+	return begun.Commit()
+}
+
+// tx is a write transaction.
+type tx struct {
+	*sql.Tx
+	edits *edits
+}
+
+// exec runs a prepared statement and returns how many rows it changed.
+func (t tx) exec(ctx context.Context, stmt *sql.Stmt, args ...any) (int64, error) {
+	result, err := t.StmtContext(ctx, stmt).ExecContext(ctx, args...) //nolint:sqlclosecheck // closed with the transaction
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+// row runs a prepared query for one row.
+func (t tx) row(ctx context.Context, stmt *sql.Stmt, args ...any) *sql.Row {
+	return t.StmtContext(ctx, stmt).QueryRowContext(ctx, args...) //nolint:sqlclosecheck // closed with the transaction
+}
+
+// atomically undoes what fn did when it fails.
+func (t tx) atomically(ctx context.Context, fn func() error) error {
+	if _, err := t.ExecContext(ctx, "SAVEPOINT one"); err != nil {
+		return err
+	}
+	err := fn()
+	if aborts(err) {
+		return err
+	}
+	if err != nil {
+		if _, undo := t.ExecContext(ctx, "ROLLBACK TO one"); undo != nil {
+			return undo
+		}
+	}
+	if _, release := t.ExecContext(ctx, "RELEASE one"); release != nil {
+		return release
+	}
+	return err
+}
+
+// changes runs a statement and reports whether it changed a row.
+func (t tx) changes(ctx context.Context, query string, args ...any) (bool, error) {
+	result, err := t.ExecContext(ctx, query, args...)
+	if err != nil {
+		return false, err
+	}
+	n, err := result.RowsAffected()
+	return n > 0, err
+}
+
+// prune runs a prepared statement that forgets what is older than a time.
+func (t tx) prune(ctx context.Context, stmt *sql.Stmt, before int64) error {
+	_, err := t.exec(ctx, stmt, before)
+	return err
+}
+
+// none is the result of a write that has none.
+type none = struct{}

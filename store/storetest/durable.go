@@ -1,0 +1,43 @@
+package storetest
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/terse/terse/store"
+)
+
+// RunDurable tests that a store keeps everything when it is closed and opened
+// again. open returns an empty store, and a function that closes it and opens
+// what it kept; it sees to the end of each with tb.Cleanup.
+func RunDurable(t *testing.T, open func(tb testing.TB) (s store.Store, reopen func() store.Store)) {
+	t.Helper()
+	links, reopen := open(t)
+	s := suite{Store: links}
+	created := s.create(t, fresh())
+	edited := s.create(t, fresh())
+	edited.URL, edited.Owner = "https://example.org/", created.Owner
+	edited = s.update(t, edited)
+	used := newLink()
+	used.MaxClicks = 1
+	used = s.create(t, used)
+	used, err := s.Consume(t.Context(), used.Code, epoch)
+	if err != nil {
+		t.Fatalf("Consume() = %v, want nil", err)
+	}
+	deleted := s.remove(t, s.create(t, newLink()).Code)
+	reserved := newReservation()
+	s.wantReserve(t, reserved, reserved)
+
+	s.Store = reopen()
+	for _, want := range []store.Link{created, edited, used, deleted} {
+		s.wantStored(t, want)
+	}
+	other := reserved
+	other.Code = newCode()
+	s.wantReserve(t, other, reserved)
+	page, err := s.List(t.Context(), store.Query{Owner: created.Owner, Limit: 1})
+	if got := codes(page.Links); err != nil || !slices.Equal(got, []string{created.Code}) {
+		t.Errorf("List() = %q, %v, want %q", got, err, created.Code)
+	}
+}

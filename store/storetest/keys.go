@@ -1,0 +1,147 @@
+package storetest
+
+import (
+	"context"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/terse/terse/store"
+)
+
+// RunKeys tests all promises of store.Keys. open returns an empty one and sees
+// to its end with tb.Cleanup.
+func RunKeys(t *testing.T, open func(tb testing.TB) store.Keys) {
+	t.Helper()
+	keys := open(t)
+	for _, p := range []struct {
+		name string
+		test func(t *testing.T, keys store.Keys)
+	}{
+		{"keeps every field", keepsKey},
+		{"unknown digest or id is not found", unknownKey},
+		{"id and digest must be new", takenKey},
+		{"lists oldest first", listsKeys},
+		{"revokes once", revokesKey},
+		{"ended context writes nothing", endedKey},
+	} {
+		t.Run(p.name, func(t *testing.T) {
+			t.Parallel()
+			p.test(t, keys)
+		})
+	}
+}
+
+// newKey returns a key in which no field but RevokedAt is zero.
+func newKey() store.Key {
+	_, hash := store.NewToken()
+	return store.Key{
+		ID: store.NewKeyID(), Name: "Ann's key: 100%", Hash: hash,
+		Scopes:    []store.Scope{store.ScopeLinksRead, store.ScopeAdmin},
+		CreatedAt: after(1), ExpiresAt: after(2),
+	}
+}
+
+func createKey(t *testing.T, keys store.Keys, k store.Key) {
+	t.Helper()
+	if err := keys.CreateKey(t.Context(), k); err != nil {
+		t.Fatalf("CreateKey(%q) = %v, want nil", k.ID, err)
+	}
+}
+
+// wantKey checks the key that is found by its digest.
+func wantKey(t *testing.T, keys store.Keys, want store.Key) {
+	t.Helper()
+	got, err := keys.KeyByHash(t.Context(), want.Hash)
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("KeyByHash() = %+v, %v, want %+v", got, err, want)
+	}
+}
+
+func keepsKey(t *testing.T, keys store.Keys) {
+	whole, plain := newKey(), newKey()
+	whole.RevokedAt = after(3)
+	for field, value := range reflect.ValueOf(whole).Fields() {
+		if value.IsZero() {
+			t.Errorf("Key.%s is new here: give it a value in newKey", field.Name)
+		}
+	}
+	plain.Name, plain.Scopes, plain.ExpiresAt = "", nil, time.Time{}
+	for _, want := range []store.Key{whole, plain} {
+		createKey(t, keys, want)
+		wantKey(t, keys, want)
+	}
+}
+
+func unknownKey(t *testing.T, keys store.Keys) {
+	k := newKey()
+	_, err := keys.KeyByHash(t.Context(), k.Hash)
+	wantError(t, "KeyByHash()", err, store.ErrNotFound)
+	_, err = keys.RevokeKey(t.Context(), k.ID, epoch)
+	wantError(t, "RevokeKey()", err, store.ErrNotFound)
+}
+
+func takenKey(t *testing.T, keys store.Keys) {
+	first := newKey()
+	createKey(t, keys, first)
+	sameID, sameHash := newKey(), newKey()
+	sameID.ID, sameHash.Hash = first.ID, first.Hash
+	for _, k := range []store.Key{sameID, sameHash} {
+		if err := keys.CreateKey(t.Context(), k); err == nil {
+			t.Errorf("CreateKey(%+v) = nil, want an error beside %+v", k, first)
+		}
+	}
+	wantKey(t, keys, first)
+	_, err := keys.KeyByHash(t.Context(), sameID.Hash)
+	wantError(t, "KeyByHash() of a refused key", err, store.ErrNotFound)
+}
+
+func listsKeys(t *testing.T, keys store.Keys) {
+	var want []store.Key
+	for i := range 3 {
+		k := newKey()
+		k.CreatedAt = after(100 - i)
+		createKey(t, keys, k)
+		want = append(want, k)
+	}
+	slices.Reverse(want)
+	all, err := keys.ListKeys(t.Context())
+	if err != nil {
+		t.Fatalf("ListKeys() = %v, want nil", err)
+	}
+	var got []store.Key
+	for _, k := range all { // other subtests make keys too
+		if slices.ContainsFunc(want, func(w store.Key) bool { return w.ID == k.ID }) {
+			got = append(got, k)
+		}
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("ListKeys() = %+v, want %+v", got, want)
+	}
+}
+
+func revokesKey(t *testing.T, keys store.Keys) {
+	want := newKey()
+	createKey(t, keys, want)
+	want.RevokedAt = after(5)
+	for i := range 2 {
+		got, err := keys.RevokeKey(t.Context(), want.ID, after(5+i))
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("RevokeKey() = %+v, %v, want %+v", got, err, want)
+		}
+	}
+	wantKey(t, keys, want)
+}
+
+func endedKey(t *testing.T, keys store.Keys) {
+	k := newKey()
+	ctx := ended(t)
+	wantError(t, "CreateKey()", keys.CreateKey(ctx, k), context.Canceled)
+	_, err := keys.KeyByHash(t.Context(), k.Hash)
+	wantError(t, "KeyByHash() of what was not created", err, store.ErrNotFound)
+	createKey(t, keys, k)
+	_, err = keys.RevokeKey(ctx, k.ID, epoch)
+	wantError(t, "RevokeKey()", err, context.Canceled)
+	wantKey(t, keys, k)
+}

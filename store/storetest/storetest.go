@@ -1,0 +1,200 @@
+// Package storetest holds every store to its contract: [Run] a store.Store,
+// [RunKeys] a store.Keys, [RunClicks] a store.ClickSink, and [RunDurable]
+// whatever outlives its process. It is a suite for tests of the packages that
+// keep links, and no part of a server.
+//
+// Each promise is one subtest. The subtests of one call share a store, so that
+// they also disturb each other, and each works on links and owners of its own.
+package storetest
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"reflect"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/terse/terse/store"
+)
+
+// Options say what to test.
+type Options struct {
+	// Open returns an empty store and sees to its end with tb.Cleanup. Required.
+	Open func(tb testing.TB) store.Store
+
+	// ResolveLag is how long Resolve may go on to answer what an acknowledged
+	// write has replaced. Default: not at all.
+	ResolveLag time.Duration
+}
+
+// suite is the store under test.
+type suite struct {
+	store.Store
+	lag time.Duration
+}
+
+// promise is one subtest.
+type promise struct {
+	name string
+	test func(t *testing.T, s suite)
+}
+
+// Run tests all promises of store.Store.
+func Run(t *testing.T, opts Options) {
+	t.Helper()
+	s := suite{opts.Open(t), opts.ResolveLag}
+	for _, group := range []struct {
+		name     string
+		promises []promise
+	}{
+		{"Create", createPromises},
+		{"Resolve", resolvePromises},
+		{"Update", updatePromises},
+		{"Delete", deletePromises},
+		{"Consume", consumePromises},
+		{"List", listPromises},
+		{"Reserve", reservePromises},
+		{"Context", contextPromises},
+		{"Race", racePromises},
+	} {
+		t.Run(group.name, func(t *testing.T) {
+			t.Parallel()
+			for _, p := range group.promises {
+				t.Run(p.name, func(t *testing.T) {
+					t.Parallel()
+					p.test(t, s)
+				})
+			}
+		})
+	}
+}
+
+// epoch is when most links of the suite were made. Its last digit is a
+// microsecond, which every store has to keep.
+var epoch = time.Date(2026, time.March, 4, 5, 6, 7, 890_123_000, time.UTC)
+
+// after returns a moment some microseconds later than epoch.
+func after(micros int) time.Time { return epoch.Add(time.Duration(micros) * time.Microsecond) }
+
+// newCode returns a code that no other subtest uses.
+func newCode() string { return rand.Text()[:20] }
+
+// newOwner returns an owner that no other subtest uses.
+func newOwner() string { return "key_" + rand.Text()[:12] }
+
+// newLink returns a plain link with a code and an owner of its own.
+func newLink() store.Link {
+	return store.Link{
+		Code: newCode(), URL: "https://example.com/", Owner: newOwner(),
+		Status: 302, CreatedAt: epoch, UpdatedAt: epoch,
+	}
+}
+
+// create creates l and returns it as stored.
+func (s suite) create(t *testing.T, l store.Link) store.Link {
+	t.Helper()
+	created, err := s.Create(t.Context(), l)
+	if err != nil {
+		t.Fatalf("Create(%q) = %v, want nil", l.Code, err)
+	}
+	return created
+}
+
+// update updates l and returns it as stored.
+func (s suite) update(t *testing.T, l store.Link) store.Link {
+	t.Helper()
+	updated, err := s.Update(t.Context(), l)
+	if err != nil {
+		t.Fatalf("Update(%q) = %v, want nil", l.Code, err)
+	}
+	return updated
+}
+
+// remove deletes the link and returns its tombstone.
+func (s suite) remove(t *testing.T, code string) store.Link {
+	t.Helper()
+	tombstone, err := s.Delete(t.Context(), code, 0, after(9))
+	if err != nil {
+		t.Fatalf("Delete(%q) = %v, want nil", code, err)
+	}
+	return tombstone
+}
+
+// wantStored checks what Get and Resolve return for the code of want.
+func (s suite) wantStored(t *testing.T, want store.Link) {
+	t.Helper()
+	got, err := s.Get(t.Context(), want.Code)
+	wantLink(t, "Get", got, err, want)
+	deadline := time.Now().Add(s.lag)
+	for {
+		got, err = s.Resolve(t.Context(), want.Code)
+		got.Clicks, got.LastClickAt, got.UsedClicks = want.Clicks, want.LastClickAt, want.UsedClicks
+		if err == nil && reflect.DeepEqual(got, want) || time.Now().After(deadline) {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	wantLink(t, "Resolve", got, err, want)
+}
+
+// wantLink checks one answer with a link.
+func wantLink(t *testing.T, op string, got store.Link, err error, want store.Link) {
+	t.Helper()
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%s(%q) = %+v, %v, want %+v", op, want.Code, got, err, want)
+	}
+}
+
+// wantError checks that an answer is the error want.
+func wantError(t *testing.T, op string, err, want error) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Errorf("%s = %v, want %v", op, err, want)
+	}
+}
+
+// race calls fn n times at once and returns its errors, in order.
+func race(n int, fn func(i int) error) []error {
+	errs := make([]error, n)
+	start := make(chan struct{})
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() {
+			<-start
+			errs[i] = fn(i)
+		})
+	}
+	close(start)
+	wg.Wait()
+	return errs
+}
+
+// wantOneWinner checks that one error is nil and all others are lost.
+func wantOneWinner(t *testing.T, op string, errs []error, lost error) (winner int) {
+	t.Helper()
+	winner = -1
+	for i, err := range errs {
+		switch {
+		case err == nil && winner < 0:
+			winner = i
+		case err == nil:
+			t.Errorf("%s = nil for %d and %d, want one winner", op, winner, i)
+		case !errors.Is(err, lost):
+			t.Errorf("%s = %v, want %v", op, err, lost)
+		}
+	}
+	if winner < 0 {
+		t.Fatalf("%s = %v, want one winner", op, errs[0])
+	}
+	return winner
+}
+
+// ended returns a context that is over.
+func ended(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	return ctx
+}
