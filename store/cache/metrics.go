@@ -1,0 +1,72 @@
+package cache
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/terse/terse/store"
+)
+
+type metrics struct {
+	hit, miss, stale, negative         prometheus.Counter
+	loadFound, loadNotFound, loadError prometheus.Observer
+	evictions                          prometheus.Counter
+}
+
+func newMetrics(reg prometheus.Registerer, bytes func() float64) (*metrics, error) {
+	requests := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "terse_cache_requests_total",
+		Help: "Resolved codes by the tier that was asked and what it had: an answer (hit), none (miss), a link in place of a store that cannot answer (stale), or the knowledge that there is no such link (negative).",
+	}, []string{"tier", "result"})
+	loads := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "terse_cache_load_duration_seconds",
+		Help:    "Time that the store took to answer a miss, by its answer.",
+		Buckets: prometheus.ExponentialBuckets(0.000_1, 2, 15),
+	}, []string{"result"})
+	evictions := prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "terse_cache_evictions_total",
+		Help: "Links that left L1 to make room.",
+	})
+	size := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "terse_cache_bytes",
+		Help: "Memory of the links in L1.",
+	}, bytes)
+
+	var errs []error
+	for _, c := range []prometheus.Collector{requests, loads, evictions, size} {
+		errs = append(errs, reg.Register(c))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("cache: register metrics: %w", err)
+	}
+	l1 := requests.MustCurryWith(prometheus.Labels{"tier": "l1"})
+	return &metrics{
+		hit: l1.WithLabelValues("hit"), miss: l1.WithLabelValues("miss"),
+		stale: l1.WithLabelValues("stale"), negative: l1.WithLabelValues("negative"),
+		loadFound: loads.WithLabelValues("found"), loadNotFound: loads.WithLabelValues("not_found"),
+		loadError: loads.WithLabelValues("error"),
+		evictions: evictions,
+	}, nil
+}
+
+func (m *metrics) observeLoad(took time.Duration, err error) {
+	switch {
+	case err == nil:
+		m.loadFound.Observe(took.Seconds())
+	case errors.Is(err, store.ErrNotFound):
+		m.loadNotFound.Observe(took.Seconds())
+	default:
+		m.loadError.Observe(took.Seconds())
+	}
+}
+
+// countEviction runs under a lock of otter and must not call it.
+func (m *metrics) countEviction(e otter.DeletionEvent[string, *entry]) {
+	if e.WasEvicted() {
+		m.evictions.Inc()
+	}
+}

@@ -1,0 +1,148 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/terse/terse/store"
+)
+
+// load is one question to the store, and its answer for all who wait.
+type load struct {
+	done  chan struct{} // closed once the answer stands
+	entry *entry
+	err   error
+}
+
+// Resolve answers from L1 without an allocation (but a copy of Tags, when the
+// link has any), and asks the store when L1 has no fresh answer. However many
+// ask for one code, the store is asked once, on a context of its own: a caller
+// whose ctx ends leaves with its error while the load goes on.
+//
+// When the store cannot answer, a link that it gave less than StaleFor ago is
+// returned instead. "No such link" is never returned so.
+func (c *Cache) Resolve(ctx context.Context, code string) (store.Link, error) {
+	if err := ctx.Err(); err != nil {
+		return store.Link{}, err
+	}
+	e := c.fresh(code)
+	if e == nil {
+		return c.resolveMiss(ctx, code)
+	}
+	switch {
+	case e.negative():
+		c.metrics.negative.Inc()
+		return store.Link{}, store.ErrNotFound
+	case e.standIn:
+		c.metrics.stale.Inc()
+	default:
+		c.metrics.hit.Inc()
+	}
+	return e.link(), nil
+}
+
+// fresh returns what L1 holds of the code when that is an answer, else nil.
+func (c *Cache) fresh(code string) *entry {
+	e, ok := c.l1.GetIfPresent(code)
+	if !ok || c.clock() >= e.freshUntil {
+		return nil
+	}
+	return e
+}
+
+func (c *Cache) resolveMiss(ctx context.Context, code string) (store.Link, error) {
+	l := c.join(ctx, code)
+	select {
+	case <-l.done:
+	case <-ctx.Done():
+		c.metrics.miss.Inc()
+		return store.Link{}, ctx.Err()
+	}
+	if l.entry != nil && l.entry.standIn {
+		c.metrics.stale.Inc()
+	} else {
+		c.metrics.miss.Inc()
+	}
+	switch {
+	case l.err != nil:
+		return store.Link{}, l.err
+	case l.entry.negative():
+		return store.Link{}, fmt.Errorf("link %q: %w", code, store.ErrNotFound)
+	}
+	return l.entry.link(), nil
+}
+
+// join returns the load that runs for the code, and starts it when none does.
+func (c *Cache) join(ctx context.Context, code string) *load {
+	s := c.stripe(code)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if k := s.keys[code]; k != nil && k.load != nil {
+		return k.load
+	}
+	l := &load{done: make(chan struct{})}
+	if e := c.fresh(code); e != nil { // another load has landed since the caller looked
+		l.entry = e
+		close(l.done)
+		return l
+	}
+	k := s.enter(strings.Clone(code)) // the caller's may be part of a whole request
+	k.load = l
+	go c.run(context.WithoutCancel(ctx), s, k, l)
+	return l
+}
+
+// run asks the store and hands out the answer.
+func (c *Cache) run(ctx context.Context, s *stripe, k *key, l *load) {
+	ctx, cancel := context.WithTimeout(ctx, c.opts.LoadTimeout)
+	defer cancel()
+	began := c.clock()
+	link, err := c.under.Resolve(ctx, k.code)
+	c.metrics.observeLoad(c.clock()-began, err)
+
+	s.mu.Lock()
+	c.land(k, l, &link, err, began)
+	s.leave(k)
+	s.mu.Unlock()
+	close(l.done)
+}
+
+// land settles the answer of a load, and what L1 keeps of it. A load that a
+// write has cut off (see distrust) answers those who wait for it and no others.
+func (c *Cache) land(k *key, l *load, link *store.Link, err error, began time.Duration) {
+	held := c.held(k.code)
+	known := newest(k.newest, held)
+	switch {
+	case err == nil:
+		l.entry = c.expiring(pack(link), began)
+		if known != nil && known.newerThan(l.entry) {
+			l.entry = c.expiring(known, began)
+		}
+	case errors.Is(err, store.ErrNotFound) && k.newest != nil: // a write came after the store looked
+		l.entry = c.expiring(k.newest, began)
+	case errors.Is(err, store.ErrNotFound):
+		l.entry = c.expiring(&entry{code: k.code}, began)
+	case unanswered(err) && known != nil && !known.negative() && c.clock() < known.usableUntil:
+		l.entry = c.standingIn(known)
+	case errors.Is(err, context.DeadlineExceeded): // the load's own, not the caller's
+		l.err = fmt.Errorf("link %q: %w: no answer within %v", k.code, store.ErrUnavailable, c.opts.LoadTimeout)
+	default:
+		l.err = err
+	}
+	if k.load != l {
+		return
+	}
+	k.load = nil
+	if l.entry != nil {
+		c.put(l.entry, held)
+	}
+}
+
+// unanswered reports whether err says that the store could not answer, rather
+// than what the answer is.
+func unanswered(err error) bool {
+	return errors.Is(err, store.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded)
+}

@@ -1,0 +1,101 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/terse/terse/store"
+)
+
+// Create creates the link in the store and in L1, where it ends a remembered
+// "no such link" and one that is being loaded.
+func (c *Cache) Create(ctx context.Context, l store.Link) (store.Link, error) {
+	return c.write(l.Code, func() (store.Link, error) { return c.store.Create(ctx, l) })
+}
+
+// Update updates the link in the store and in L1.
+func (c *Cache) Update(ctx context.Context, l store.Link) (store.Link, error) {
+	return c.write(l.Code, func() (store.Link, error) { return c.store.Update(ctx, l) })
+}
+
+// Delete deletes the link in the store and leaves its tombstone in L1.
+func (c *Cache) Delete(ctx context.Context, code string, version int64, at time.Time) (store.Link, error) {
+	return c.write(code, func() (store.Link, error) { return c.store.Delete(ctx, code, version, at) })
+}
+
+// Consume counts in the store, and leaves in L1 the link as it then stands.
+func (c *Cache) Consume(ctx context.Context, code string, now time.Time) (store.Link, error) {
+	return c.write(code, func() (store.Link, error) { return c.store.Consume(ctx, code, now) })
+}
+
+// Get asks the store.
+func (c *Cache) Get(ctx context.Context, code string) (store.Link, error) {
+	return c.store.Get(ctx, code)
+}
+
+// List asks the store.
+func (c *Cache) List(ctx context.Context, q store.Query) (store.Page, error) {
+	return c.store.List(ctx, q)
+}
+
+// Reserve asks the store.
+func (c *Cache) Reserve(ctx context.Context, r store.Reservation) (store.Reservation, error) {
+	return c.store.Reserve(ctx, r)
+}
+
+// write lets do write below, and brings L1 to the state that it returns. When
+// it returns none, the write may have been done nevertheless, or another
+// process's may have been in its way: then L1 is not believed any more.
+func (c *Cache) write(code string, do func() (store.Link, error)) (store.Link, error) {
+	s := c.stripe(code)
+	s.mu.Lock()
+	k := s.enter(code)
+	s.mu.Unlock()
+
+	began := c.clock()
+	l, err := do()
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	defer s.leave(k)
+	if err == nil || errors.Is(err, store.ErrNotLive) {
+		c.apply(k, c.expiring(pack(&l), began))
+	} else {
+		c.distrust(k, err)
+	}
+	return l, err
+}
+
+// apply makes e, which a write has left in the store, the state that readers
+// find, unless a later write was faster.
+func (c *Cache) apply(k *key, e *entry) {
+	k.newest = newest(k.newest, e)
+	held := c.held(k.code)
+	if newest(held, k.newest) == e {
+		c.put(e, held)
+	}
+}
+
+// distrust makes the next reader ask the store: it joins no load that began
+// before, and finds in L1 at most what may stand in for an answer. That is no
+// link which the store has just said is gone.
+func (c *Cache) distrust(k *key, err error) {
+	k.load = nil
+	gone := errors.Is(err, store.ErrGone) || errors.Is(err, store.ErrNotFound)
+	if gone && k.newest != nil {
+		unusable := *k.newest // it still tells what is older
+		unusable.usableUntil = 0
+		k.newest = &unusable
+	}
+	held := c.held(k.code)
+	switch {
+	case held == nil:
+	case gone || held.negative():
+		c.l1.Invalidate(k.code)
+	default:
+		expired := *held
+		expired.freshUntil = c.clock()
+		c.put(&expired, held)
+	}
+}
