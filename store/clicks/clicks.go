@@ -1,0 +1,189 @@
+// Package clicks counts redirects without slowing them down: a Recorder takes
+// each click in memory, adds up those of one code, and hands the sums to a
+// store.ClickSink about once a second.
+//
+// It is not exact across a killed process, which loses what it had not flushed,
+// and it never waits: clicks that do not fit its memory are dropped and counted.
+package clicks
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"log/slog"
+	"math/bits"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/terse/terse/store"
+)
+
+// Defaults of Options.
+const (
+	DefaultFlushEvery   = time.Second
+	DefaultFlushTimeout = 5 * time.Second
+	DefaultMaxCodes     = 1 << 16
+	DefaultBatchSize    = 1000
+)
+
+// maxBackoff is the longest pause between two attempts to flush.
+const maxBackoff = 30 * time.Second
+
+// Options configure a Recorder.
+type Options struct {
+	Sink       store.ClickSink       // required
+	Registerer prometheus.Registerer // required
+	Logger     *slog.Logger          // required
+
+	FlushEvery   time.Duration // default DefaultFlushEvery; sooner when half of the memory is in use
+	FlushTimeout time.Duration // how long the sink may take for one batch; default DefaultFlushTimeout
+	MaxCodes     int           // codes that are counted at a time, at about 200 bytes each; default DefaultMaxCodes
+	BatchSize    int           // most codes in one batch; default DefaultBatchSize
+}
+
+func (o *Options) setDefaults() {
+	if o.FlushEvery == 0 {
+		o.FlushEvery = DefaultFlushEvery
+	}
+	if o.FlushTimeout == 0 {
+		o.FlushTimeout = DefaultFlushTimeout
+	}
+	if o.MaxCodes == 0 {
+		o.MaxCodes = DefaultMaxCodes
+	}
+	if o.BatchSize == 0 {
+		o.BatchSize = DefaultBatchSize
+	}
+}
+
+func (o *Options) validate() error {
+	var errs []error
+	check := func(ok bool, problem string) {
+		if !ok {
+			errs = append(errs, errors.New("clicks: "+problem))
+		}
+	}
+	check(o.Sink != nil, "Sink is required")
+	check(o.Registerer != nil, "Registerer is required")
+	check(o.Logger != nil, "Logger is required")
+	check(o.FlushEvery > 0, "FlushEvery must be positive")
+	check(o.FlushTimeout > 0, "FlushTimeout must be positive")
+	check(o.MaxCodes > 0, "MaxCodes must be positive")
+	check(o.BatchSize > 0, "BatchSize must be positive")
+	return errors.Join(errs...)
+}
+
+// Recorder counts clicks. It is safe for concurrent use.
+//
+// Clicks are added up in stripes, each with its own lock and chosen by the code,
+// so that different links seldom meet; the clicks of one busy link spread to the
+// next stripes when they meet each other.
+type Recorder struct {
+	sink    store.ClickSink
+	log     *slog.Logger
+	opts    Options
+	name    string
+	seed    maphash.Seed
+	stripes []stripe
+	metrics *metrics
+
+	wake    chan struct{} // one message: half of a stripe is in use
+	closing atomic.Bool
+	cancel  context.CancelFunc
+	stopped chan struct{} // closed when run has returned
+
+	flushing chan struct{}      // holds the one permit to flush, which guards what follows
+	seq      int64              // of the last batch that was made
+	backlog  []store.ClickBatch // made and not yet acknowledged, oldest first
+	waiting  atomic.Int64       // clicks in backlog
+}
+
+// New returns a Recorder that flushes until Close, or every problem of opts.
+func New(opts Options) (*Recorder, error) {
+	opts.setDefaults()
+	if err := opts.validate(); err != nil {
+		return nil, err
+	}
+	r := &Recorder{
+		sink: opts.Sink, log: opts.Logger, opts: opts,
+		name: rand.Text(), seed: maphash.MakeSeed(),
+		stripes: make([]stripe, stripeCount(opts.MaxCodes)),
+		wake:    make(chan struct{}, 1), stopped: make(chan struct{}),
+		flushing: make(chan struct{}, 1),
+	}
+	for i := range r.stripes {
+		r.stripes[i].init(opts.MaxCodes / len(r.stripes))
+	}
+	m, err := newMetrics(opts.Registerer, r.sum)
+	if err != nil {
+		return nil, err
+	}
+	r.metrics = m
+	ctx, cancel := context.WithCancel(context.Background())
+	r.cancel = cancel
+	go r.run(ctx)
+	return r, nil
+}
+
+// stripeCount returns a power of two that gives every processor several stripes
+// and every stripe at least one code.
+func stripeCount(maxCodes int) int {
+	n := min(8*runtime.GOMAXPROCS(0), 256, maxCodes)
+	return 1 << (bits.Len(uint(n)) - 1)
+}
+
+// Record counts one click. It never waits for the sink, keeps no reference to
+// the memory of c.Code, and allocates only when a code is the first of its kind
+// since the last flush. After Close clicks are dropped.
+func (r *Recorder) Record(c store.Click) {
+	home := maphash.String(r.seed, c.Code)
+	s := r.lockStripe(home)
+	halfFull := s.add(c)
+	s.mu.Unlock()
+	if halfFull {
+		select {
+		case r.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// lockStripe locks the home stripe of a code, or one of the next few when
+// another click holds that.
+func (r *Recorder) lockStripe(home uint64) *stripe {
+	mask := uint64(len(r.stripes) - 1) //nolint:gosec // positive
+	for i := range uint64(4) {
+		if s := &r.stripes[(home+i)&mask]; s.mu.TryLock() {
+			return s
+		}
+	}
+	s := &r.stripes[home&mask]
+	s.mu.Lock()
+	return s
+}
+
+// Close stops taking clicks and flushes what was taken. What the sink has not
+// acknowledged when ctx ends is lost, counted as dropped, logged and returned as
+// an error. Closing twice is harmless.
+func (r *Recorder) Close(ctx context.Context) error {
+	if r.closing.Swap(true) {
+		return nil
+	}
+	r.cancel()
+	<-r.stopped
+	for i := range r.stripes {
+		r.stripes[i].close()
+	}
+	err := r.flushUntil(ctx)
+	if err == nil {
+		return nil
+	}
+	lost := r.giveUp()
+	r.log.ErrorContext(ctx, "clicks lost at shutdown", "clicks", lost, "err", err)
+	return fmt.Errorf("clicks: %d lost: %w", lost, err)
+}
