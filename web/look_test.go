@@ -1,0 +1,68 @@
+package web_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+
+	"github.com/terse/terse/web/webtest"
+)
+
+func TestEveryPageInEveryLook(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	b := webtest.Start(t)
+	pages := []string{
+		"/", "/show/keys", "/show/result", "/show/errors", "/show/preview", "/show/long", "/show/hidden", "/show/counted",
+		"/show/password", "/show/404", "/show/410", "/show/451", "/show/429",
+	}
+	for _, look := range []webtest.Look{{Width: 1280}, {Width: 1280, Dark: true}, {Width: 360}, {Width: 360, Dark: true}} {
+		tab := b.Open(t, look)
+		for _, page := range pages {
+			name := fmt.Sprintf("%s at %d pixels, dark %t", page, look.Width, look.Dark)
+			tab.Do(chromedp.Navigate(s.URL + page))
+			for _, v := range webtest.Axe(tab) {
+				if v.Grave() {
+					t.Errorf("%s: %s (%s): %s: %q", name, v.ID, v.Impact, v.Help, v.Nodes)
+				}
+			}
+			if got := webtest.Eval[int64](tab, "document.documentElement.scrollWidth"); got > look.Width {
+				t.Errorf("%s is %d pixels wide", name, got)
+			}
+		}
+		checkQuiet(t, s, tab)
+	}
+}
+
+// checkQuiet reports what the browser complained of, and requests to others.
+func checkQuiet(t *testing.T, s *site, tab *webtest.Tab) {
+	t.Helper()
+	for _, complaint := range tab.Complaints() {
+		t.Errorf("the browser complains: %s", complaint)
+	}
+	for _, u := range tab.Requests() {
+		if !strings.HasPrefix(u, s.URL+"/") {
+			t.Errorf("request to another origin: %s", u)
+		}
+	}
+}
+
+func TestAxeFindsWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	tab := webtest.Start(t).Open(t, webtest.Look{})
+	tab.Do(chromedp.Navigate(s.URL + "/"))
+	webtest.Eval[any](tab, `document.querySelector("label[for=title]").remove()`)
+	webtest.Eval[any](tab, `document.querySelector("details").open = true`)
+	found := webtest.Axe(tab)
+	if len(found) == 0 || !found[0].Grave() {
+		t.Errorf("axe on a form with an input that lost its label = %+v, want a grave violation", found)
+	}
+	webtest.Eval[any](tab, `console.error("loud")`)
+	tab.Wait("true")
+	if got := tab.Complaints(); len(got) != 1 {
+		t.Errorf("complaints after an error on the console = %q, want one", got)
+	}
+}

@@ -1,0 +1,265 @@
+package web_test
+
+import (
+	"context"
+	"encoding/json"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"github.com/terse/terse/web/webtest"
+)
+
+const (
+	focused   = `(document.activeElement.id || document.activeElement.dataset.part)`
+	announced = `document.getElementById("announce").textContent`
+)
+
+// paste presses the keys that paste, as a desktop does.
+func paste() chromedp.Action[chromedp.Void] {
+	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, input.DispatchKeyEvent, input.DispatchKeyEventParams{
+			Type: input.DispatchKeyEventTypeRawKeyDown, Key: "v", Code: "KeyV", Commands: []string{"paste"},
+		})
+		return err
+	})
+}
+
+// elsewhere returns the site's address by a name: a page there is no secure
+// context, like a short domain without https.
+func elsewhere(t *testing.T, s *site) string {
+	t.Helper()
+	u, err := url.Parse(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "http://sho.test:" + u.Port()
+}
+
+func TestKeyboardOnly(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	b := webtest.Start(t)
+	for name, origin := range map[string]string{"clipboard": s.URL, "clipboard fallback": elsewhere(t, s)} {
+		t.Run(name, func(t *testing.T) {
+			tab := b.Open(t, webtest.Look{})
+			tab.Do(chromedp.Navigate(origin+"/"), chromedp.KeyEvent("example.com/"+name[:4]+kb.Enter))
+			tab.Wait(focused + ` === "result-title"`)
+			short := webtest.Eval[string](tab, `document.querySelector("[data-part=short]").href`)
+			if !strings.HasPrefix(short, s.base+"/k7Qx") {
+				t.Errorf("short link = %q, want one of %s", short, s.base)
+			}
+			if got := webtest.Eval[string](tab, `document.querySelector("[data-part=target]").textContent`); got != "https://example.com/clip" {
+				t.Errorf("target = %q, want https:// before what was typed", got)
+			}
+			tab.Do(chromedp.KeyEvent(kb.Tab + kb.Tab + kb.Enter))
+			tab.Wait(announced + ` === "Copied"`)
+			if got := webtest.Eval[string](tab, focused); got != "copy" {
+				t.Errorf("focus after copying is on %q, want copy", got)
+			}
+			tab.Do(chromedp.KeyEvent(kb.Tab + kb.Tab + kb.Enter))
+			tab.Wait(focused + ` === "url"`)
+			tab.Do(paste())
+			tab.Wait(`document.getElementById("url").value !== ""`)
+			if got := webtest.Eval[string](tab, `document.getElementById("url").value`); got != short {
+				t.Errorf("the clipboard holds %q, want %q", got, short)
+			}
+			if origin == s.URL {
+				checkQuiet(t, s, tab)
+			}
+		})
+	}
+}
+
+func TestScriptSendsWhatIsFilled(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	tab := webtest.Start(t).Open(t, webtest.Look{})
+	if _, err := chromedp.Call(tab.Context(), emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: "America/New_York"}); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct{ name, fill, want string }{
+		{"url alone", `{url: "https://example.com/"}`, `{"url":"https://example.com/"}`},
+		{
+			"every field",
+			`{url: "https://example.com/", alias: "spring", title: " a b ", expires_at: "2030-01-02T03:04", max_clicks: "12", password: " x "}`,
+			`{"url":"https://example.com/","alias":"spring","title":" a b ","password":" x ","expires_at":"2030-01-02T08:04:00.000Z","max_clicks":12}`,
+		},
+		{"host with a port", `{url: " example.com:8443/x "}`, `{"url":"https://example.com:8443/x"}`},
+		{"host of other letters", `{url: "bücher.example?q"}`, `{"url":"https://bücher.example?q"}`},
+		{"another scheme", `{url: "mailto:a@example.com"}`, `{"url":"mailto:a@example.com"}`},
+		{"script", `{url: "javascript:alert(1)"}`, `{"url":"javascript:alert(1)"}`},
+		{"words", `{url: "not an address"}`, `{"url":"not an address"}`},
+		{"user", `{url: "good.com@evil.com"}`, `{"url":"good.com@evil.com"}`},
+	}
+	for i, test := range tests {
+		tab.Do(chromedp.Navigate(s.URL + "/"))
+		fill(tab, test.fill)
+		tab.Wait(`document.querySelector(".result, [aria-invalid=true]") !== null`)
+		bodies, _ := s.received()
+		if len(bodies) != i+1 || bodies[i] != test.want {
+			t.Errorf("%s: bodies = %q, want %q as the last of %d", test.name, bodies, test.want, i+1)
+		}
+	}
+}
+
+// fill sets the fields of the form and sends it.
+func fill(tab *webtest.Tab, values string) {
+	webtest.Eval[any](tab, `for (const [name, value] of Object.entries(`+values+`)) document.getElementById(name).value = value;
+		document.getElementById("shorten").requestSubmit()`)
+}
+
+func TestErrorsStandAtTheirFields(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	tab := webtest.Start(t).Open(t, webtest.Look{})
+	tests := []struct {
+		name, fill, field, want, focus string
+	}{
+		{"422", `{url: "http://example.com"}`, "url-error", "must begin with http:// or https://", "url"},
+		{"409", `{url: "https://example.com", alias: "taken"}`, "alias-error", "This alias is taken. Choose another.", "alias"},
+		{"no number", `{url: "https://example.com", max_clicks: "-1"}`, "max_clicks-error", "must be a whole number", "max_clicks"},
+		{"number out of range", `{url: "https://example.com", max_clicks: "9007199254740993"}`, "max_clicks-error", "must be a whole number", "max_clicks"},
+		{"too long", `{url: "https://example.com/" + "é".repeat(4100)}`, "url-error", "must be at most 8192 bytes", "url"},
+	}
+	s.create("https://example.com", "taken")
+	for _, test := range tests {
+		tab.Do(chromedp.Navigate(s.URL + "/"))
+		fill(tab, test.fill)
+		tab.Wait(announced + ` === "One field must change"`)
+		if got := webtest.Eval[string](tab, `document.getElementById("`+test.field+`").textContent`); got != test.want {
+			t.Errorf("%s: #%s = %q, want %q", test.name, test.field, got, test.want)
+		}
+		if got := webtest.Eval[string](tab, focused); got != test.focus {
+			t.Errorf("%s: focus is on %q, want %q", test.name, got, test.focus)
+		}
+		if got := webtest.Eval[bool](tab, `document.activeElement.checkVisibility()`); !got {
+			t.Errorf("%s: #%s is not visible", test.name, test.focus)
+		}
+		if got := webtest.Eval[int](tab, `document.querySelectorAll("[aria-invalid=true]").length`); got != 1 {
+			t.Errorf("%s: %d fields are marked, want 1", test.name, got)
+		}
+	}
+	checkQuiet(t, s, tab)
+}
+
+func TestRetryMakesNoSecondLink(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	tab := webtest.Start(t).Open(t, webtest.Look{})
+	general := func(prefix string) {
+		t.Helper()
+		tab.Wait(`document.getElementById("general").textContent.startsWith("` + prefix + `")`)
+	}
+	tab.Do(chromedp.Navigate(s.URL + "/"))
+	s.failWith(hangUp)
+	fill(tab, `{url: "https://example.com/x"}`)
+	general("The server could not be reached.")
+	if got := webtest.Eval[string](tab, `document.getElementById("url").value`); got != "https://example.com/x" {
+		t.Errorf("after a failure the field holds %q, want what was typed", got)
+	}
+	s.failWith(429)
+	fill(tab, `{}`)
+	general("The limit of creates is reached. Try again in 7 seconds.")
+	s.failWith(hangUp)
+	fill(tab, `{}`)
+	general("The server could not be reached.")
+	s.failWith(0)
+	fill(tab, `{url: "https://example.com/y"}`)
+	tab.Wait(`document.querySelector(".result") !== null`)
+	_, keys := s.received()
+	// One for the first attempt and its repetition, one after the answer, and one
+	// for the other body.
+	if used := slices.Compact(keys); len(used) != 3 || len(used[0]) != 32 {
+		t.Errorf("idempotency keys = %q, want 3 of 32 digits", used)
+	}
+}
+
+func TestRecentLinks(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	tab := webtest.Start(t).Open(t, webtest.Look{})
+	many := make([]map[string]string, 30)
+	for i := range many {
+		many[i] = map[string]string{"short_url": s.base + "/old" + string(rune('a'+i)), "url": "https://example.com/"}
+	}
+	full, err := json.Marshal(many)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name, stored string
+		want         int // entries after one more link
+	}{
+		{"empty", `null`, 1},
+		{"no JSON", `<script>`, 1},
+		{"another form", `{"length": 3}`, 1},
+		{"strange entries", `[null, 1, "x", {}, {"short_url": 5, "url": 6}, [[]]]`, 1},
+		{"other origins", `[{"short_url":"javascript:alert(1)","url":"x"},{"short_url":"` + s.base + `.evil.example/x","url":"x"}]`, 1},
+		{"markup", `[{"short_url":"` + s.base + `/<img src=x onerror=alert(1)>","url":"<img src=x onerror=alert(1)>"}]`, 2},
+		{"full", string(full), 20},
+	}
+	for _, test := range tests {
+		tab.Do(chromedp.Navigate(s.URL + "/"))
+		stored, err := json.Marshal(test.stored)
+		if err != nil {
+			t.Fatal(err)
+		}
+		webtest.Eval[any](tab, `localStorage.setItem("terse.recent", `+string(stored)+`)`)
+		tab.Do(chromedp.Reload())
+		fill(tab, `{url: "https://example.com/new"}`)
+		tab.Wait(`document.querySelector(".result") !== null`)
+		if got := webtest.Eval[int](tab, `document.querySelectorAll("#recent-list li").length`); got != test.want {
+			t.Errorf("%s: %d recent links, want %d", test.name, got, test.want)
+		}
+		if got := webtest.Eval[string](tab, `document.querySelector("#recent-list span").textContent`); got != "https://example.com/new" {
+			t.Errorf("%s: the first recent link leads to %q, want the new one", test.name, got)
+		}
+		if got := webtest.Eval[int](tab, `document.querySelectorAll("#recent-list img").length`); got != 0 {
+			t.Errorf("%s: markup became an element", test.name)
+		}
+		webtest.Eval[any](tab, `document.getElementById("forget").click()`)
+		tab.Do(chromedp.Reload())
+		if !webtest.Eval[bool](tab, `document.getElementById("recent").hidden`) {
+			t.Errorf("%s: recent links show after they were forgotten", test.name)
+		}
+	}
+	checkQuiet(t, s, tab)
+}
+
+func TestStorageIsOff(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	tab := webtest.Start(t).Open(t, webtest.Look{})
+	off := page.AddScriptToEvaluateOnNewDocumentParams{
+		Source: `Object.defineProperty(window, "localStorage", {get() { throw new DOMException("off", "SecurityError"); }})`,
+	}
+	if _, err := chromedp.Call(tab.Context(), page.AddScriptToEvaluateOnNewDocument, off); err != nil {
+		t.Fatal(err)
+	}
+	tab.Do(chromedp.Navigate(s.URL + "/"))
+	fill(tab, `{url: "https://example.com/new"}`)
+	tab.Wait(focused + ` === "result-title"`)
+	checkQuiet(t, s, tab)
+}
+
+func TestPasswordOfLinkIsNotKept(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	tab := webtest.Start(t).Open(t, webtest.Look{})
+	tab.Do(chromedp.Navigate(s.URL + "/"))
+	fill(tab, `{url: "https://example.com/secret", password: "hush"}`)
+	tab.Wait(`document.querySelector("#recent-list li") !== null`)
+	kept := webtest.Eval[string](tab, `localStorage.getItem("terse.recent")`)
+	if slices.ContainsFunc([]string{"example.com/secret", "hush"}, func(s string) bool { return strings.Contains(kept, s) }) {
+		t.Errorf("kept %s, want neither the password nor what it protects", kept)
+	}
+}

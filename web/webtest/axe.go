@@ -1,0 +1,63 @@
+package webtest
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// Violation is a rule of accessibility that a page breaks.
+type Violation struct {
+	ID     string   `json:"id"`     // of axe-core's rule
+	Impact string   `json:"impact"` // minor, moderate, serious or critical
+	Help   string   `json:"help"`
+	Nodes  []string `json:"nodes"` // the elements, as HTML
+}
+
+// Grave reports whether the violation keeps people from using the page.
+func (v Violation) Grave() bool { return v.Impact == "serious" || v.Impact == "critical" }
+
+// runAxe flattens what axe.run answers to violations.
+const runAxe = `axe.run(document, {resultTypes: ["violations"]}).then((found) => JSON.stringify(found.violations.map(
+	({id, impact, help, nodes}) => ({id, impact, help, nodes: nodes.map((n) => n.html)}))))`
+
+// Axe returns what axe-core finds wrong with the page as it stands.
+func Axe(t *Tab) []Violation {
+	t.tb.Helper()
+	Eval[any](t, axeSource(t.tb)+"\n;null")
+	var found []Violation
+	if err := json.Unmarshal([]byte(Eval[string](t, runAxe)), &found); err != nil {
+		t.tb.Fatalf("read what axe found: %v", err)
+	}
+	return found
+}
+
+// axeSource reads axe-core, which npm installs below the module's root.
+func axeSource(tb testing.TB) string {
+	tb.Helper()
+	source, err := os.ReadFile(filepath.Join(moduleRoot(tb), "web/testdata/node_modules/axe-core/axe.min.js"))
+	if err != nil {
+		tb.Fatalf("no axe-core: npm ci --prefix web/testdata (%v)", err)
+	}
+	return string(source)
+}
+
+func moduleRoot(tb testing.TB) string {
+	tb.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for {
+		_, err := os.Stat(filepath.Join(dir, "go.mod"))
+		if err == nil {
+			return dir
+		}
+		if !errors.Is(err, os.ErrNotExist) || dir == filepath.Dir(dir) {
+			tb.Fatalf("no go.mod above the test: %v", err)
+		}
+		dir = filepath.Dir(dir)
+	}
+}

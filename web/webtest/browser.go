@@ -1,0 +1,100 @@
+// Package webtest drives a real Chromium over pages under test: what they look
+// like, what the console says of them, what they ask of the network, and what
+// axe-core finds wrong with them. It knows nothing of the pages themselves.
+package webtest
+
+import (
+	"context"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/chromedp"
+)
+
+// stepTimeout bounds each step in a tab, so that a test fails by itself.
+const stepTimeout = 30 * time.Second
+
+// hosts lets the browser reach this machine alone. Names below .test, which are
+// reserved for tests (RFC 6761 section 6.2), lead here too: a page there has an
+// origin that the browser does not trust as it trusts localhost.
+const hosts = "MAP *.test 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"
+
+// Browser is a running browser. Safe for concurrent use.
+type Browser struct{ ctx context.Context }
+
+// Start starts a headless browser with a fresh profile, which ends with the
+// test. It fails the test when there is no browser.
+func Start(tb testing.TB) *Browser {
+	tb.Helper()
+	alloc, stop := chromedp.NewExecAllocator(context.Background(),
+		chromedp.ExecPath(find(tb)),
+		chromedp.Headless,
+		chromedp.NoSandbox, // tests run as root in containers
+		chromedp.DisableGPU,
+		chromedp.NoFirstRun,
+		chromedp.NoDefaultBrowserCheck,
+		chromedp.Flag("disable-background-networking", true),
+		chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("disable-dev-shm-usage", true),
+		chromedp.Flag("disable-quic", true),
+		chromedp.Flag("disable-sync", true),
+		chromedp.Flag("host-resolver-rules", hosts),
+	)
+	tb.Cleanup(stop)
+	ctx, closeBrowser := chromedp.NewContext(alloc)
+	tb.Cleanup(closeBrowser)
+	if err := chromedp.Do(ctx); err != nil {
+		tb.Fatalf("start the browser: %v", err)
+	}
+	return &Browser{ctx: ctx}
+}
+
+func find(tb testing.TB) string {
+	tb.Helper()
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	tb.Fatal("no browser: apt-get install chromium")
+	return ""
+}
+
+// Look is how a visitor's browser is set.
+type Look struct {
+	Width    int64 // of the window in CSS pixels; default 1280
+	Dark     bool  // prefers-color-scheme
+	NoScript bool  // JavaScript is off
+}
+
+// Open opens an empty tab with its own cookies and storage, which closes with
+// the test. Motion is reduced, so that a page stands still when it is looked at.
+func (b *Browser) Open(tb testing.TB, look Look) *Tab {
+	tb.Helper()
+	t := &Tab{tb: tb}
+	var closeTab context.CancelFunc
+	t.ctx, closeTab = chromedp.NewContext(b.ctx, chromedp.WithNewBrowserContext(), chromedp.WithListener(t.listen))
+	tb.Cleanup(closeTab)
+	if err := chromedp.Do(t.ctx); err != nil {
+		tb.Fatalf("open a tab: %v", err)
+	}
+	scheme := "light"
+	if look.Dark {
+		scheme = "dark"
+	}
+	width := look.Width
+	if width == 0 {
+		width = 1280
+	}
+	call(t, network.Enable, network.EnableParams{})
+	call(t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
+		{Name: "prefers-color-scheme", Value: scheme},
+		{Name: "prefers-reduced-motion", Value: "reduce"},
+	}})
+	call(t, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: look.NoScript})
+	t.Do(chromedp.EmulateViewport(width, 900))
+	return t
+}

@@ -1,0 +1,29 @@
+package web
+
+import (
+	"fmt"
+	"math"
+	"time"
+)
+
+// formatDate writes a time for people, in UTC, since the server does not know
+// where they are.
+func formatDate(t time.Time) string { return t.UTC().Format("2 January 2006, 15:04 UTC") }
+
+// formatWait writes how long to wait, rounded up: whole seconds below two
+// minutes, whole minutes below two hours, then hours.
+func formatWait(d time.Duration) string {
+	switch {
+	case d <= time.Second:
+		return "1 second"
+	case d < 2*time.Minute:
+		return ceil(d, time.Second, "seconds")
+	case d < 2*time.Hour:
+		return ceil(d, time.Minute, "minutes")
+	}
+	return ceil(d, time.Hour, "hours")
+}
+
+func ceil(d, unit time.Duration, name string) string {
+	return fmt.Sprintf("%.0f %s", math.Ceil(float64(d)/float64(unit)), name)
+}

@@ -1,0 +1,105 @@
+package web_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/terse/terse/web"
+)
+
+func TestErrorWords(t *testing.T) {
+	t.Parallel()
+	p := newPages(t, web.Options{BaseURL: "https://sho.rt", AnonymousCreate: true, MaxURLLen: 8192})
+	tests := []struct {
+		name    string
+		status  int
+		problem web.Problem
+		want    []string
+	}{
+		{"unknown link", 404, web.Problem{}, []string{"Error 404", "Nothing here", "There is no such link.", "Shorten a link"}},
+		{"gone link", 410, web.Problem{}, []string{"Error 410", "Gone", "expired, was used up or was deleted", "Ask whoever gave it to you"}},
+		{"gone link with its reason", 410, web.Problem{Detail: "This link has expired."}, []string{"<p class=\"lead\">This link has expired.</p>"}},
+		{"abuse", 451, web.Problem{}, []string{"Error 451", "Blocked", "This link was disabled.", "because of abuse"}},
+		{"limit", 429, web.Problem{RetryAfter: 1100 * time.Millisecond}, []string{"Slow down", "Try again in 2 seconds.", "Try again</a>"}},
+		{"limit for minutes", 429, web.Problem{RetryAfter: 121 * time.Second}, []string{"Try again in 3 minutes."}},
+		{"limit for hours", 429, web.Problem{RetryAfter: 5 * time.Hour}, []string{"Try again in 5 hours."}},
+		{"limit for a moment", 429, web.Problem{RetryAfter: time.Millisecond}, []string{"Try again in 1 second."}},
+		{"bug", 500, web.Problem{}, []string{"Our fault", "Something went wrong on our side.", "Try again</a>"}},
+		{"store away", 503, web.Problem{}, []string{"Back soon", "Your link is safe", "Try again</a>"}},
+		{"any other", 418, web.Problem{}, []string{"Error 418", "teapot", "Start again from the home page."}},
+		{"status without a name", 599, web.Problem{}, []string{"Error 599", "No answer"}},
+		{"own title and status", 500, web.Problem{Status: 502, Title: "Lost"}, []string{"Error 502", "Lost", "<title>Lost · Terse</title>"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			body := render(func(w http.ResponseWriter) { p.Error(w, test.status, test.problem) })
+			for _, want := range test.want {
+				if !strings.Contains(body, want) {
+					t.Errorf("Error(%d, %+v) lacks %q:\n%s", test.status, test.problem, want, body)
+				}
+			}
+		})
+	}
+}
+
+func TestPreviewWords(t *testing.T) {
+	t.Parallel()
+	p := newPages(t, web.Options{BaseURL: "https://sho.rt", MaxURLLen: 8192})
+	// A time of another zone is shown in UTC.
+	at := time.Date(2026, 3, 14, 23, 30, 0, 0, time.FixedZone("", -2*3600))
+	tests := []struct {
+		name         string
+		preview      web.Preview
+		want, absent []string
+	}{
+		{
+			"target",
+			web.Preview{Code: "abc", URL: "https://example.com:8443/x?a=1&b=2", CreatedAt: at},
+			[]string{">example.com:8443</span>", "https://example.com:8443/x?a=1&amp;b=2</p>", "Continue</a>", "15 March 2026, 01:30 UTC", "<dd>Never</dd>"},
+			[]string{`href="/abc"`},
+		},
+		{
+			"expiry",
+			web.Preview{URL: "https://example.com", ExpiresAt: at},
+			[]string{`<time datetime="2026-03-15T01:30:00Z">15 March 2026, 01:30 UTC</time>`},
+			[]string{"Never", "Made"},
+		},
+		{
+			"password",
+			web.Preview{Code: "abc", HiddenReason: web.HiddenByPassword},
+			[]string{"somewhere secret", `href="/abc"`, "Enter the password"},
+			[]string{"Continue"},
+		},
+		{
+			"counted",
+			web.Preview{Code: "abc", HiddenReason: web.HiddenByMaxClicks},
+			[]string{"limited number of clicks", `href="/abc"`, "Use one click"},
+			[]string{"Continue"},
+		},
+		{
+			"target that no browser opens",
+			web.Preview{URL: "ftp://example.com/"},
+			[]string{"an unusual address", "ftp://example.com/</p>"},
+			[]string{"Continue", `href="ftp`},
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			body := render(func(w http.ResponseWriter) { p.Preview(w, 200, test.preview) })
+			for _, want := range test.want {
+				if !strings.Contains(body, want) {
+					t.Errorf("Preview(%+v) lacks %q:\n%s", test.preview, want, body)
+				}
+			}
+			for _, absent := range test.absent {
+				if strings.Contains(body, absent) {
+					t.Errorf("Preview(%+v) has %q:\n%s", test.preview, absent, body)
+				}
+			}
+		})
+	}
+}
