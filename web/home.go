@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 )
 
 // Home is the page with the form. The zero value is an empty form.
@@ -31,6 +32,9 @@ type Result struct {
 	URL      string // where it leads
 	QRPath   string // of its QR code, without a query
 }
+
+// Prefix returns the short URL up to its code, where a narrow line may break.
+func (r Result) Prefix() string { return strings.TrimSuffix(r.ShortURL, r.Code) }
 
 // PreviewPath returns where the preview of the link is.
 func (r Result) PreviewPath() string { return previewPath(r.Code) }

@@ -132,7 +132,8 @@ function showResult(link) {
   const code = encodeURIComponent(link.code);
   const qr = `${form.dataset.endpoint}/${code}/qr`;
   part("short").href = link.short_url;
-  part("short").textContent = link.short_url;
+  // A line that is too short for the whole link breaks before the code.
+  part("short").replaceChildren(link.short_url.slice(0, -link.code.length), document.createElement("wbr"), link.code);
   part("target").textContent = link.url;
   part("preview").href = `/${code}+`;
   part("qr").src = `${qr}?format=svg&size=240`;

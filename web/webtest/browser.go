@@ -54,12 +54,16 @@ func Start(tb testing.TB) *Browser {
 
 func find(tb testing.TB) string {
 	tb.Helper()
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+	for _, name := range []string{
+		"chromium", "chromium-browser", "google-chrome",
+		"/Applications/Chromium.app/Contents/MacOS/Chromium",
+		"/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+	} {
 		if path, err := exec.LookPath(name); err == nil {
 			return path
 		}
 	}
-	tb.Fatal("no browser: apt-get install chromium")
+	tb.Fatal("no browser: apt-get install chromium, or brew install --cask chromium")
 	return ""
 }
 
