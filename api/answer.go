@@ -1,0 +1,102 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/terse/terse/store"
+	"github.com/terse/terse/web"
+)
+
+// notLive answers for a link that exists and does not redirect now.
+func (a *API) notLive(c echo.Context, l *store.Link, state store.State, now time.Time) error {
+	tag := []string{"link-" + l.Code}
+	h := c.Response().Header()
+	h["Surrogate-Key"], h["Cache-Tag"] = tag, tag
+	policy := notLivePolicy(l, state, now)
+	switch state {
+	case store.NotStarted:
+		a.metrics.redirects.unknown.Inc()
+		return a.answer(c, policy, newProblem(http.StatusNotFound, "There is no such link."))
+	case store.Disabled:
+		a.metrics.redirects.disabled.Inc()
+		return a.answer(c, policy, newProblem(http.StatusUnavailableForLegalReasons, "This link was disabled."))
+	case store.Expired:
+		a.metrics.redirects.gone.Inc()
+		return a.answer(c, policy, newProblem(http.StatusGone, "This link has expired."))
+	case store.UsedUp:
+		a.metrics.redirects.gone.Inc()
+		return a.answer(c, policy, newProblem(http.StatusGone, "This link has been used as often as it may be."))
+	default:
+		a.metrics.redirects.gone.Inc()
+		return a.answer(c, policy, newProblem(http.StatusGone, "This link was deleted."))
+	}
+}
+
+// visitError answers a visit of name for which no link was found.
+func (a *API) visitError(c echo.Context, name string, err error) error {
+	if !errors.Is(err, store.ErrNotFound) {
+		a.metrics.redirects.failed.Inc()
+		return a.answer(c, policyError, a.problem(err))
+	}
+	a.metrics.redirects.unknown.Inc()
+	p := newProblem(http.StatusNotFound, "There is no such link.")
+	if isGuess(name) {
+		p = a.unknownCode(c.Request().Context(), a.opts.Clients.ClientAddr(c.Request()))
+	}
+	if p.Status == http.StatusTooManyRequests {
+		return a.answer(c, policyError, p)
+	}
+	return a.answer(c, policyUnknown, p)
+}
+
+// unknownCode counts a code that does not exist against the client's limit,
+// so that codes cannot be found by trying, and returns the answer for it.
+func (a *API) unknownCode(ctx context.Context, client netip.Addr) *problem {
+	if limit := a.opts.Limits.Unknown; !limit.Off() {
+		taken, err := a.opts.Limiter.Take(ctx, ratelimitKey("unknown", client), limit, 1)
+		if err == nil && taken.Allowed == 0 {
+			return tooMany("Too many unknown links were asked for.", taken)
+		}
+	}
+	return newProblem(http.StatusNotFound, "There is no such link.")
+}
+
+// answer writes a problem as a page for people and as problem+json for programs.
+func (a *API) answer(c echo.Context, policy cachePolicy, p *problem) error {
+	h := c.Response().Header()
+	h.Set("Cache-Control", policy.browser)
+	if a.opts.CDN && policy.cdn != "" {
+		h.Set("Cdn-Cache-Control", policy.cdn)
+	}
+	h.Set("Vary", "Accept")
+	p.setHeaders(h)
+	if !wantsHTML(c.Request()) {
+		return p.write(c.Response())
+	}
+	a.pages.Error(c.Response(), p.Status, web.Problem{
+		Status:     p.Status,
+		Detail:     p.Detail,
+		RetryAfter: p.retryAfter,
+	})
+	return nil
+}
+
+// wantsHTML reports whether the client is a browser rather than a program.
+func wantsHTML(r *http.Request) bool {
+	return strings.Contains(r.Header.Get("Accept"), "text/html")
+}
+
+// ceilSeconds returns d in whole seconds, rounded up, at least 1.
+func ceilSeconds(d time.Duration) int {
+	return max(1, int((d+time.Second-1)/time.Second))
+}
+
+func retryAfter(d time.Duration) string { return strconv.Itoa(ceilSeconds(d)) }

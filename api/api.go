@@ -1,0 +1,190 @@
+// Package api is the HTTP face of Terse: the redirect, the link resources with
+// their OpenAPI document, the pages of package web, and the admin listener's
+// handler. It knows the domain (store) and never where links are kept.
+//
+// It opens no sockets and reads no environment: package main builds the parts,
+// hands them over in Options and serves the handlers.
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/net/idna"
+
+	"github.com/terse/terse/api/ratelimit"
+	"github.com/terse/terse/store"
+	"github.com/terse/terse/web"
+)
+
+// CodeMinter mints codes that no other link has.
+type CodeMinter interface {
+	// NextCode returns a fresh code, or an error when minting must wait, for
+	// example because the lease of the node id was lost.
+	NextCode() (string, error)
+}
+
+// ClickRecorder takes clicks from the redirect. Record never blocks.
+type ClickRecorder interface {
+	Record(c store.Click)
+}
+
+// Limiter takes up to n permits for key under l and tells how many it allowed.
+type Limiter interface {
+	Take(ctx context.Context, key string, l ratelimit.Limit, n int) (ratelimit.Result, error)
+}
+
+// ClientAddresser tells the address of the client behind trusted proxies.
+type ClientAddresser interface {
+	ClientAddr(r *http.Request) netip.Addr
+}
+
+// Limits are the rate limits. The zero Limit is off.
+type Limits struct {
+	CreateAnonymous ratelimit.Limit // per client address
+	CreateKey       ratelimit.Limit // per API key
+	Unknown         ratelimit.Limit // unknown codes, per client address
+	Password        ratelimit.Limit // guesses, per client address and link, and per link
+}
+
+// Options configure New.
+type Options struct {
+	Store   store.Store     // Required.
+	Keys    store.Keys      // Required.
+	Minter  CodeMinter      // Required.
+	Clicks  ClickRecorder   // Required.
+	Limiter Limiter         // Required.
+	Clients ClientAddresser // Required.
+
+	BaseURL         string // Required: scheme://host[:port] that short URLs begin with.
+	AnonymousCreate bool   // whether a create needs no key
+	CDN             bool   // whether redirects carry CDN-Cache-Control
+	Limits          Limits
+	Version         string // of the binary; for the pages and the OpenAPI document
+
+	Registerer prometheus.Registerer // Required.
+	Logger     *slog.Logger          // Required.
+	Now        func() time.Time      // Default: time.Now.
+}
+
+func (o *Options) validate() error {
+	var problems []error
+	required := func(name string, missing bool) {
+		if missing {
+			problems = append(problems, fmt.Errorf("api: Options.%s is required", name))
+		}
+	}
+	required("Store", o.Store == nil)
+	required("Keys", o.Keys == nil)
+	required("Minter", o.Minter == nil)
+	required("Clicks", o.Clicks == nil)
+	required("Limiter", o.Limiter == nil)
+	required("Clients", o.Clients == nil)
+	required("Registerer", o.Registerer == nil)
+	required("Logger", o.Logger == nil)
+	base, err := ParseBaseURL(o.BaseURL)
+	if err != nil {
+		problems = append(problems, fmt.Errorf("api: Options.BaseURL: %w", err))
+	} else {
+		o.BaseURL = base.String()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return errors.Join(problems...)
+}
+
+// API holds what its handlers share. Make one with New.
+type API struct {
+	opts      Options
+	rules     *store.Rules
+	pages     *web.Pages
+	metrics   *metrics
+	site      *echo.Echo // redirects and pages
+	resources *echo.Echo // everything below /api
+	csrf      *http.CrossOriginProtection
+	hashing   chan struct{} // a place for each password that may be hashed at once
+}
+
+// New builds the handlers. It fails when Options are incomplete.
+func New(opts Options) (*API, error) {
+	if err := opts.validate(); err != nil {
+		return nil, err
+	}
+	pages, err := web.New(web.Options{
+		BaseURL:         opts.BaseURL,
+		AnonymousCreate: opts.AnonymousCreate,
+		MaxURLLen:       store.MaxURLLen,
+		Version:         opts.Version,
+	})
+	if err != nil {
+		return nil, err
+	}
+	a := &API{
+		opts:    opts,
+		pages:   pages,
+		csrf:    http.NewCrossOriginProtection(),
+		hashing: make(chan struct{}, hashingPlaces),
+	}
+	if err := a.csrf.AddTrustedOrigin(opts.BaseURL); err != nil {
+		return nil, fmt.Errorf("api: trust the form's origin: %w", err)
+	}
+	if err := a.route(); err != nil {
+		return nil, err
+	}
+	base, err := ParseBaseURL(opts.BaseURL)
+	if err != nil {
+		return nil, err
+	}
+	a.rules, err = store.NewRules(store.RulesOptions{
+		OwnHosts: []string{base.Host},
+		Reserved: a.firstSegments(),
+	})
+	return a, err
+}
+
+// ParseBaseURL reads what short URLs begin with: http or https, a host, a port
+// if it is not the scheme's own, and nothing behind them. The host comes back in
+// ASCII, since short URLs stand in headers.
+func ParseBaseURL(s string) (*url.URL, error) {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%q is no URL", s)
+	case u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "":
+		return nil, fmt.Errorf("%q must look like https://sho.rt", s)
+	case u.User != nil, u.Path != "", u.RawQuery != "", u.Fragment != "", u.ForceQuery:
+		return nil, fmt.Errorf("%q must end behind the host: no user, path, query or trailing slash", s)
+	}
+	if u.Host, err = asciiHost(u); err != nil {
+		return nil, fmt.Errorf("%q has no valid host: %w", s, err)
+	}
+	return u, nil
+}
+
+// asciiHost returns the host of u, with its port, as it stands in headers.
+func asciiHost(u *url.URL) (string, error) {
+	if _, err := netip.ParseAddr(u.Hostname()); err == nil {
+		return u.Host, nil
+	}
+	host, err := idna.Lookup.ToASCII(u.Hostname())
+	if err != nil || u.Port() == "" {
+		return host, err
+	}
+	return host + ":" + u.Port(), nil
+}
+
+// shortURL returns the address that redirects to the link.
+func (a *API) shortURL(code string) string { return a.opts.BaseURL + "/" + code }
+
+// now returns the time to which links are held, in UTC and the microseconds
+// that stores keep.
+func (a *API) now() time.Time { return a.opts.Now().UTC().Truncate(time.Microsecond) }

@@ -1,0 +1,89 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/netip"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/terse/terse/api/ratelimit"
+	"github.com/terse/terse/store"
+)
+
+// caller is who sent an API request.
+type caller struct {
+	key  *store.Key // nil for an anonymous caller
+	addr netip.Addr
+}
+
+// owner returns the Owner of links that the caller creates.
+func (c *caller) owner() string {
+	if c.key == nil {
+		return ""
+	}
+	return c.key.ID
+}
+
+// require returns the problem of a caller without the scope, or nil.
+func (c *caller) require(s store.Scope) error {
+	if c.key == nil {
+		return newProblem(http.StatusUnauthorized, "Send an API key as Authorization: Bearer tk_…")
+	}
+	if !c.key.Can(s) {
+		return newProblem(http.StatusForbidden, "The API key lacks the scope "+string(s)+".")
+	}
+	return nil
+}
+
+// sees reports whether the link may exist for the caller.
+func (c *caller) sees(l *store.Link) bool {
+	return c.key.Can(store.ScopeAdmin) || l.Owner == c.owner()
+}
+
+type callerKey struct{}
+
+// callerOf returns who authenticate found.
+func callerOf(ctx context.Context) *caller {
+	return ctx.Value(callerKey{}).(*caller)
+}
+
+// authenticate finds out who is calling. A key that is wrong is refused even
+// where none is needed, since its owner would otherwise create orphans.
+func (a *API) authenticate(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		r := c.Request()
+		who := &caller{addr: a.opts.Clients.ClientAddr(r)}
+		if header := r.Header.Get("Authorization"); header != "" {
+			key, err := a.keyOf(r.Context(), header)
+			if err != nil {
+				return err
+			}
+			who.key = &key
+		}
+		c.SetRequest(r.WithContext(context.WithValue(r.Context(), callerKey{}, who)))
+		return next(c)
+	}
+}
+
+// keyOf finds the usable key of an Authorization header.
+func (a *API) keyOf(ctx context.Context, header string) (store.Key, error) {
+	refused := newProblem(http.StatusUnauthorized, "This API key is unknown, revoked or expired.")
+	scheme, token, _ := strings.Cut(header, " ")
+	hash, ok := store.HashToken(strings.TrimSpace(token))
+	if !strings.EqualFold(scheme, "Bearer") || !ok {
+		return store.Key{}, refused
+	}
+	key, err := a.opts.Keys.KeyByHash(ctx, hash)
+	if errors.Is(err, store.ErrNotFound) || (err == nil && !key.Usable(a.now())) {
+		return store.Key{}, refused
+	}
+	return key, err
+}
+
+// ratelimitKey names what a limit counts: one purpose of one client.
+func ratelimitKey(purpose string, addr netip.Addr) string {
+	return purpose + ":" + ratelimit.ClientKey(addr)
+}

@@ -1,0 +1,168 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"github.com/terse/terse/store"
+)
+
+// mintAttempts is how many codes a create mints at most. A minted code can only
+// be taken by an alias of the same form, so that a second is rarely needed.
+const mintAttempts = 4
+
+type createLinkInput struct {
+	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"A key of your choice: repeating a create with the same key and body gives the same link, for 24 hours at least."`
+	Body           createInput
+}
+
+type createLinkOutput struct {
+	Status   int
+	Location string `header:"Location" doc:"The short URL."`
+	ETag     string `header:"ETag"`
+	RateHeaders
+	Body linkBody
+}
+
+func (a *API) createLink(ctx context.Context, in *createLinkInput) (*createLinkOutput, error) {
+	who := callerOf(ctx)
+	if err := a.mayCreate(who); err != nil {
+		return nil, err
+	}
+	taken, headers := a.takeCreates(ctx, who, 1)
+	if taken.Allowed == 0 {
+		return nil, within(headers, tooMany("The limit of creates is reached.", taken))
+	}
+	l, found, err := a.create(ctx, who, &in.Body, in.IdempotencyKey)
+	if err != nil {
+		return nil, within(headers, a.problem(err))
+	}
+	out := &createLinkOutput{
+		Status:      http.StatusCreated,
+		Location:    a.shortURL(l.Code),
+		ETag:        etag(l.Version),
+		RateHeaders: headers,
+		Body:        a.linkBody(&l),
+	}
+	if found {
+		out.Status = http.StatusOK
+	}
+	return out, nil
+}
+
+// mayCreate returns the problem of a caller who may not create, or nil.
+func (a *API) mayCreate(who *caller) error {
+	if who.key == nil && a.opts.AnonymousCreate {
+		return nil
+	}
+	return who.require(store.ScopeLinksWrite)
+}
+
+// create makes one link, or finds the one that in asks to reuse. It is the way
+// of the API, the batch and the form alike. idempotencyKey may be empty.
+func (a *API) create(ctx context.Context, who *caller, in *createInput, idempotencyKey string) (l store.Link, found bool, err error) {
+	l, err = a.newLink(who, in)
+	if err != nil {
+		return store.Link{}, false, err
+	}
+	if in.Reuse && in.Password.value == "" {
+		if existing, ok, err := a.reusable(ctx, &l); err != nil || ok {
+			return existing, ok, err
+		}
+	}
+	if in.Password.value != "" {
+		if l.PasswordHash, err = a.hashPassword(ctx, in.Password.value); err != nil {
+			return store.Link{}, false, err
+		}
+	}
+	if idempotencyKey != "" {
+		l, err = a.createOnce(ctx, l, in, idempotencyKey)
+	} else {
+		l, err = a.createFresh(ctx, l)
+	}
+	return l, false, err
+}
+
+// newLink returns the link that in describes, without a password and, unless an
+// alias was given, without a code. The error holds everything wrong with in.
+func (a *API) newLink(who *caller, in *createInput) (store.Link, error) {
+	now := a.now()
+	l := store.Link{Code: in.Alias.value, URL: in.URL, Owner: who.owner(), CreatedAt: now, UpdatedAt: now}
+	in.apply(&l)
+	var alias, ended error
+	if l.Code != "" {
+		alias = a.rules.Alias(l.Code)
+	}
+	if !l.ExpiresAt.IsZero() && !l.ExpiresAt.After(now) {
+		ended = &store.FieldError{Field: "expires_at", Reason: "must be in the future"}
+	}
+	if err := joinInvalid(a.rules.Check(&l), alias, ended, checkPassword(in.Password.value)); err != nil {
+		return store.Link{}, err
+	}
+	return l, nil
+}
+
+// createFresh creates l under its alias or a minted code.
+func (a *API) createFresh(ctx context.Context, l store.Link) (store.Link, error) {
+	if l.Code != "" {
+		return a.opts.Store.Create(ctx, l)
+	}
+	for range mintAttempts {
+		code, err := a.mint()
+		if err != nil {
+			return store.Link{}, err
+		}
+		l.Code = code
+		created, err := a.opts.Store.Create(ctx, l)
+		if !errors.Is(err, store.ErrExists) {
+			return created, err
+		}
+		a.metrics.collisions.Inc()
+	}
+	return store.Link{}, fmt.Errorf("mint a free code: %w", store.ErrUnavailable)
+}
+
+// mint returns a fresh code. That none can be minted now is the store's kind of
+// trouble: it passes.
+func (a *API) mint() (string, error) {
+	code, err := a.opts.Minter.NextCode()
+	if err != nil {
+		return "", fmt.Errorf("mint a code: %w: %w", store.ErrUnavailable, err)
+	}
+	return code, nil
+}
+
+// reuseCandidates is how many links of one target are looked at for one that
+// can be reused.
+const reuseCandidates = 20
+
+// reusable finds the caller's newest live link that is what a create of l would make.
+func (a *API) reusable(ctx context.Context, l *store.Link) (store.Link, bool, error) {
+	page, err := a.opts.Store.List(ctx, store.Query{Owner: l.Owner, Target: l.URL, Limit: reuseCandidates})
+	if err != nil {
+		return store.Link{}, false, err
+	}
+	for _, have := range page.Links {
+		if have.State(l.CreatedAt) == store.Live && sameSettings(&have, l) {
+			return have, true, nil
+		}
+	}
+	return store.Link{}, false, nil
+}
+
+// sameSettings reports whether have does for a visitor what want would do, and
+// carries what its owner asked for.
+func sameSettings(have, want *store.Link) bool {
+	return (want.Code == "" || want.Code == have.Code) &&
+		(want.Title == "" || want.Title == have.Title) &&
+		(want.Tags == nil || slices.Equal(want.Tags, have.Tags)) &&
+		have.Status == want.Status &&
+		have.ForwardQuery == want.ForwardQuery &&
+		have.StartsAt.Equal(want.StartsAt) &&
+		have.ExpiresAt.Equal(want.ExpiresAt) &&
+		have.MaxClicks == want.MaxClicks &&
+		have.PasswordHash == ""
+}

@@ -1,0 +1,288 @@
+package api_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+
+	"github.com/terse/terse/api"
+	"github.com/terse/terse/api/ratelimit"
+	"github.com/terse/terse/idgen"
+	"github.com/terse/terse/store"
+	"github.com/terse/terse/store/cache"
+	"github.com/terse/terse/store/clicks"
+	"github.com/terse/terse/store/sqlite"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// baseURL is not where the test server listens, so that a short URL made from
+// the request would be seen.
+const baseURL = "https://go.terse.example"
+
+// clock is a time that tests set. Safe for concurrent use.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) add(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// server is the whole product but for its listeners.
+type server struct {
+	*httptest.Server
+	t        testing.TB
+	clock    *clock
+	store    *sqlite.Store
+	clicks   *clicks.Recorder
+	registry *prometheus.Registry
+	keys     map[string]string // tokens by name, see key
+}
+
+// newServer starts a server over an embedded database, without limits unless
+// the options are changed.
+func newServer(t testing.TB, change ...func(*api.Options)) *server {
+	t.Helper()
+	ctx := context.Background()
+	logger := slog.New(slog.DiscardHandler)
+	s := &server{
+		t:        t,
+		clock:    &clock{now: time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)},
+		registry: prometheus.NewRegistry(),
+		keys:     map[string]string{},
+	}
+	var err error
+	s.store, err = sqlite.Open(ctx, sqlite.Options{Dir: t.TempDir(), Logger: logger})
+	must(t, err)
+	t.Cleanup(func() { must(t, s.store.Close()) })
+	minter, err := idgen.NewMinter(ctx, idgen.Options{Leaser: s.store.Leases()})
+	must(t, err)
+	t.Cleanup(func() { must(t, minter.Close(ctx)) })
+	cipher, err := idgen.NewCipher(bytes.Repeat([]byte{1, 2, 3, 4}, 8))
+	must(t, err)
+	s.clicks, err = clicks.New(clicks.Options{Sink: s.store, Logger: logger, Registerer: s.registry})
+	must(t, err)
+	t.Cleanup(func() { must(t, s.clicks.Close(ctx)) })
+	links, err := cache.New(cache.Options{Store: s.store, MaxBytes: 1 << 20, StaleFor: cache.DefaultStaleFor, Logger: logger, Registerer: s.registry})
+	must(t, err)
+	proxies, err := ratelimit.ParseProxies(nil)
+	must(t, err)
+	opts := api.Options{
+		Store: links, Keys: s.store, Minter: codes{minter, cipher}, Clicks: s.clicks,
+		Limiter: ratelimit.NewLocal(ratelimit.LocalOptions{Now: s.clock.Now}), Clients: proxies,
+		BaseURL: baseURL, AnonymousCreate: true, Version: "test",
+		Registerer: s.registry, Logger: logger, Now: s.clock.Now,
+	}
+	for _, f := range change {
+		f(&opts)
+	}
+	handler, err := api.New(opts)
+	must(t, err)
+	s.Server = httptest.NewServer(handler)
+	s.Client().CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	t.Cleanup(s.Close)
+	return s
+}
+
+// in returns the server for a test within the one that started it.
+func (s *server) in(t testing.TB) *server {
+	within := *s
+	within.t = t
+	return &within
+}
+
+// codes mints as the command does.
+type codes struct {
+	minter *idgen.Minter
+	cipher *idgen.Cipher
+}
+
+func (c codes) NextCode() (string, error) {
+	id, err := c.minter.Next()
+	if err != nil {
+		return "", err
+	}
+	return c.cipher.Code(id)
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// answer is a response with its body read.
+type answer struct {
+	t      testing.TB
+	status int
+	header http.Header
+	body   []byte
+}
+
+// do sends a request. headers are pairs of name and value.
+func (s *server) do(method, path string, body []byte, headers ...string) answer {
+	s.t.Helper()
+	r, err := http.NewRequest(method, s.URL+path, bytes.NewReader(body))
+	must(s.t, err)
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Add(headers[i], headers[i+1])
+		if headers[i] == "Host" {
+			r.Host = headers[i+1]
+		}
+	}
+	response, err := s.Client().Do(r)
+	must(s.t, err)
+	defer func() { _ = response.Body.Close() }()
+	got, err := io.ReadAll(response.Body)
+	must(s.t, err)
+	return answer{s.t, response.StatusCode, response.Header, got}
+}
+
+func (s *server) get(path string, headers ...string) answer {
+	s.t.Helper()
+	return s.do(http.MethodGet, path, nil, headers...)
+}
+
+// send sends JSON: a string as it is, anything else marshalled.
+func (s *server) send(method, path string, body any, headers ...string) answer {
+	s.t.Helper()
+	raw, ok := body.(string)
+	if !ok {
+		b, err := json.Marshal(body)
+		must(s.t, err)
+		raw = string(b)
+	}
+	return s.do(method, path, []byte(raw), append([]string{"Content-Type", "application/json"}, headers...)...)
+}
+
+// create makes a link and returns it.
+func (s *server) create(body any, headers ...string) linkJSON {
+	s.t.Helper()
+	a := s.send(http.MethodPost, "/api/v1/links", body, headers...)
+	if a.status != http.StatusCreated {
+		s.t.Fatalf("create(%v) = %d %s, want 201", body, a.status, a.body)
+	}
+	return a.link()
+}
+
+// key returns an Authorization header pair of a key with the given scopes.
+func (s *server) key(name string, scopes ...store.Scope) []string {
+	s.t.Helper()
+	if s.keys[name] == "" {
+		token, hash := store.NewToken()
+		must(s.t, s.store.CreateKey(context.Background(), store.Key{
+			ID: store.NewKeyID(), Name: name, Hash: hash, Scopes: scopes, CreatedAt: s.clock.Now(),
+		}))
+		s.keys[name] = token
+	}
+	return []string{"Authorization", "Bearer " + s.keys[name]}
+}
+
+// owner returns the header of a key that may read and write links.
+func (s *server) owner(name string) []string {
+	s.t.Helper()
+	return s.key(name, store.ScopeLinksRead, store.ScopeLinksWrite)
+}
+
+// linkJSON is a link as a client reads it.
+type linkJSON struct {
+	Code              string     `json:"code"`
+	ShortURL          string     `json:"short_url"`
+	URL               string     `json:"url"`
+	Title             string     `json:"title"`
+	Tags              []string   `json:"tags"`
+	Status            int        `json:"status"`
+	ForwardQuery      string     `json:"forward_query"`
+	State             string     `json:"state"`
+	StartsAt          *time.Time `json:"starts_at"`
+	ExpiresAt         *time.Time `json:"expires_at"`
+	MaxClicks         int64      `json:"max_clicks"`
+	UsedClicks        int64      `json:"used_clicks"`
+	PasswordProtected bool       `json:"password_protected"`
+	DisabledReason    string     `json:"disabled_reason"`
+	Clicks            int64      `json:"clicks"`
+	LastClickAt       *time.Time `json:"last_click_at"`
+	CreatedAt         time.Time  `json:"created_at"`
+	UpdatedAt         time.Time  `json:"updated_at"`
+	Version           int64      `json:"version"`
+}
+
+func (a answer) into(v any) {
+	a.t.Helper()
+	if err := json.Unmarshal(a.body, v); err != nil {
+		a.t.Fatalf("answer %d is no JSON: %v: %s", a.status, err, a.body)
+	}
+}
+
+func (a answer) link() (l linkJSON) {
+	a.t.Helper()
+	a.into(&l)
+	return l
+}
+
+// problemJSON is an error as a client reads it.
+type problemJSON struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail"`
+	Errors []struct {
+		Location string `json:"location"`
+		Message  string `json:"message"`
+		Value    any    `json:"value"`
+	} `json:"errors"`
+}
+
+// problem checks the form of an error answer and returns the locations that it names.
+func (a answer) problem(status int) string {
+	a.t.Helper()
+	if a.status != status {
+		a.t.Fatalf("answer = %d %.300s, want %d", a.status, a.body, status)
+	}
+	if ct := a.header.Get("Content-Type"); ct != "application/problem+json" {
+		a.t.Errorf("Content-Type of a %d = %q, want application/problem+json", status, ct)
+	}
+	var p problemJSON
+	a.into(&p)
+	if p.Status != status || !strings.HasPrefix(p.Type, "urn:terse:problem:") || p.Title == "" {
+		a.t.Errorf("problem = %+v, want status %d, a type and a title", p, status)
+	}
+	var locations []string
+	for _, e := range p.Errors {
+		if e.Value != nil {
+			a.t.Errorf("problem echoes the value %v of %s", e.Value, e.Location)
+		}
+		locations = append(locations, e.Location)
+	}
+	return strings.Join(locations, " ")
+}
+
+// limit parses a limit of the test's own.
+func limit(t testing.TB, s string) ratelimit.Limit {
+	t.Helper()
+	l, err := ratelimit.ParseLimit(s)
+	must(t, err)
+	return l
+}

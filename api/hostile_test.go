@@ -1,0 +1,349 @@
+package api_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/terse/terse/api"
+)
+
+// entry is a way by which input comes in. It returns the answer's status and
+// the fields that it names.
+type entry struct {
+	name string
+	post func(t *testing.T, s *server, fields map[string]any) (int, string)
+}
+
+// entries are all of them: what one refuses, every one must refuse.
+func entries() []entry {
+	return []entry{
+		{"create", func(t *testing.T, s *server, fields map[string]any) (int, string) {
+			a := s.send(http.MethodPost, "/api/v1/links", fields)
+			return a.status, named(a)
+		}},
+		{"batch", func(t *testing.T, s *server, fields map[string]any) (int, string) {
+			a := s.send(http.MethodPost, "/api/v1/links/batch", map[string]any{"links": []any{fields}})
+			if a.status != http.StatusOK {
+				return a.status, strings.ReplaceAll(named(a), "body.links[0]", "body")
+			}
+			var got batchJSON
+			a.into(&got)
+			return got.Results[0].Status, locations(got.Results[0].Error)
+		}},
+		{"edit", func(t *testing.T, s *server, fields map[string]any) (int, string) {
+			owner := s.owner("owner")
+			l := s.create(`{"url":"https://example.com"}`, owner...)
+			if _, ok := fields["alias"]; ok {
+				fields = map[string]any{"url": "https://example.com", "alias": fields["alias"]}
+			}
+			a := s.send(http.MethodPatch, "/api/v1/links/"+l.Code, fields, owner...)
+			if got := s.get("/api/v1/links/"+l.Code, owner...).link(); a.status != http.StatusOK && got.Version != 1 {
+				t.Errorf("a refused edit changed the link: %+v", got)
+			}
+			return a.status, named(a)
+		}},
+		{"form", func(t *testing.T, s *server, fields map[string]any) (int, string) {
+			form := url.Values{}
+			for name, value := range fields {
+				form.Set(name, fmt.Sprint(value))
+			}
+			a := s.do(http.MethodPost, "/", []byte(form.Encode()), "Content-Type", "application/x-www-form-urlencoded")
+			return a.status, ""
+		}},
+	}
+}
+
+func named(a answer) string {
+	if a.status < 400 {
+		return ""
+	}
+	var p problemJSON
+	a.into(&p)
+	return locations(&p)
+}
+
+func locations(p *problemJSON) string {
+	if p == nil {
+		return ""
+	}
+	var out []string
+	for _, e := range p.Errors {
+		out = append(out, e.Location)
+	}
+	return strings.Join(out, " ")
+}
+
+func TestHostileFieldsAreRefusedEverywhere(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	target := func(u string) map[string]any { return map[string]any{"url": u} }
+	with := func(field string, value any) map[string]any {
+		return map[string]any{"url": "https://example.com", field: value}
+	}
+	for _, tt := range []struct {
+		name, field string
+		fields      map[string]any
+	}{
+		{"javascript", "body.url", target("javascript:alert(1)")},
+		{"mixed case scheme", "body.url", target("JaVaScRiPt:alert(1)")},
+		{"data", "body.url", target("data:text/html,<script>alert(1)</script>")},
+		{"vbscript", "body.url", target("vbscript:x")},
+		{"file", "body.url", target("file:///etc/passwd")},
+		{"mailto", "body.url", target("mailto:a@b.c")},
+		{"empty", "body.url", target("")},
+		{"schemeless", "body.url", target("//evil.com")},
+		{"hostless", "body.url", target("https:evil.com")},
+		{"backslashes", "body.url", target(`http:\\evil.com`)},
+		{"no host", "body.url", target("https://")},
+		{"userinfo", "body.url", target("https://good.com@evil.com")},
+		{"password in the target", "body.url", target("https://u:p@x")},
+		{"newline in the target", "body.url", target("https://example.com/\r\nSet-Cookie: x")},
+		{"tab in the target", "body.url", target("https://exam\tple.com")},
+		{"nul in the target", "body.url", target("https://example.com/\x00")},
+		{"own host", "body.url", target("https://go.terse.example/x")},
+		{"own host in capitals", "body.url", target("https://GO.TERSE.EXAMPLE/x")},
+		{"own host with a dot", "body.url", target("https://go.terse.example./x")},
+		{"own host with a port", "body.url", target("https://go.terse.example:443/x")},
+		{"own host, other scheme", "body.url", target("http://go.terse.example/x")},
+		{"too long", "body.url", target("https://example.com/" + strings.Repeat("a", 8192))},
+		{"alias too long", "body.alias", with("alias", strings.Repeat("a", 65))},
+		{"alias with a newline", "body.alias", with("alias", "a\r\nb")},
+		{"alias with nul", "body.alias", with("alias", "a\x00b")},
+		{"alias with a slash", "body.alias", with("alias", "a/b")},
+		{"alias api", "body.alias", with("alias", "api")},
+		{"alias API", "body.alias", with("alias", "API")},
+		{"alias static", "body.alias", with("alias", "static")},
+		{"alias robots.txt", "body.alias", with("alias", "robots.txt")},
+		{"alias favicon.ico", "body.alias", with("alias", "favicon.ico")},
+		{"alias .well-known", "body.alias", with("alias", ".well-known")},
+		{"title with a newline", "body.title", with("title", "a\r\nb")},
+		{"title with nul", "body.title", with("title", "a\x00b")},
+		{"title too long", "body.title", with("title", strings.Repeat("a", 5000))},
+		{"password too long", "body.password", with("password", strings.Repeat("a", 73))},
+		{"negative max clicks", "body.max_clicks", with("max_clicks", -1)},
+		{"huge max clicks", "body.max_clicks", with("max_clicks", 1<<60)},
+	} {
+		for _, e := range entries() {
+			t.Run(tt.name+"/"+e.name, func(t *testing.T) {
+				t.Parallel()
+				status, fields := e.post(t, s, tt.fields)
+				if status != http.StatusUnprocessableEntity || (fields != "" && !strings.Contains(fields, tt.field)) {
+					t.Errorf("%s of %.80v = %d naming %q, want 422 naming %s", e.name, tt.fields, status, fields, tt.field)
+				}
+			})
+		}
+	}
+}
+
+func TestEveryProblemIsNamedAtOnce(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	got := s.send(http.MethodPost, "/api/v1/links", `{"url":"ftp://x","alias":"a/b","title":"a\nb","max_clicks":-1,
+		"expires_at":"2001-01-01T00:00:00Z","tags":["ok",""]}`).problem(http.StatusUnprocessableEntity)
+	for _, field := range []string{"url", "alias", "title", "max_clicks", "expires_at", "tags[1]"} {
+		if !strings.Contains(got, "body."+field) {
+			t.Errorf("errors name %q, want %s among them", got, field)
+		}
+	}
+}
+
+func TestStrangeBodies(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	owner := s.owner("owner")
+	l := s.create(`{"url":"https://example.com"}`, owner...)
+	good := `"url":"https://example.com"`
+	for _, tt := range []struct{ name, body string }{
+		{"empty", ``},
+		{"null", `null`},
+		{"array", `[]`},
+		{"string", `"x"`},
+		{"number", `1`},
+		{"cut off", `{` + good},
+		{"two values", `{` + good + `}{}`},
+		{"nul escape", `{"url":"https://example.com/\u0000"}`},
+		{"lone surrogate", `{"url":"https://example.com/\ud800"}`},
+		{"invalid utf-8", "{\"url\":\"https://example.com/\xff\"}"},
+		{"duplicate", `{` + good + `,"url":"https://evil.com"}`},
+		{"unknown field", `{` + good + `,"nonsense":1}`},
+		{"capitals", `{"URL":"https://example.com","Title":"x"}`},
+		{"number for a string", `{"url":1}`},
+		{"string for a number", `{` + good + `,"max_clicks":"1"}`},
+		{"fraction", `{` + good + `,"max_clicks":1.5}`},
+		{"beyond float", `{` + good + `,"max_clicks":1e999}`},
+		{"object for a list", `{` + good + `,"tags":{}}`},
+		{"number in the list", `{` + good + `,"tags":[1]}`},
+		{"null in the list", `{` + good + `,"tags":[null]}`},
+		{"unknown status", `{` + good + `,"status":200}`},
+		{"unknown forwarding", `{` + good + `,"forward_query":"always"}`},
+		{"no time", `{` + good + `,"expires_at":"tomorrow"}`},
+		{"year 10000", `{` + good + `,"expires_at":"10000-01-01T00:00:00Z"}`},
+		{"year 1", `{` + good + `,"starts_at":"0001-01-01T00:00:01Z"}`},
+		{"deep", strings.Repeat(`{"a":`, 20000) + `1` + strings.Repeat(`}`, 20000)},
+		{"deep arrays", strings.Repeat(`[`, 500000)},
+		{"trailing comma", `{` + good + `,}`},
+		{"comment", `{` + good + `/* x */}`},
+		{"nan", `{` + good + `,"max_clicks":NaN}`},
+		{"byte order mark", "\ufeff{" + good + "}"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			for method, path := range map[string]string{http.MethodPost: "/api/v1/links", http.MethodPatch: "/api/v1/links/" + l.Code} {
+				a := s.send(method, path, tt.body, owner...)
+				if a.status != http.StatusBadRequest && a.status != http.StatusUnprocessableEntity {
+					t.Errorf("%s %.60q = %d %.200s, want 400 or 422", method, tt.body, a.status, a.body)
+				}
+			}
+			a := s.send(http.MethodPost, "/api/v1/links/batch", `{"links":[`+tt.body+`]}`)
+			ok := a.status == http.StatusBadRequest || a.status == http.StatusUnprocessableEntity
+			if a.status == http.StatusOK {
+				var got batchJSON
+				a.into(&got)
+				ok = got.Results[0].Status == http.StatusUnprocessableEntity
+			}
+			if !ok {
+				t.Errorf("batch of %.60q = %d %.200s, want it refused", tt.body, a.status, a.body)
+			}
+		})
+	}
+}
+
+func TestBodyLimits(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	pad := func(n int) string { return `{"url":"https://example.com"` + strings.Repeat(" ", n-29) + `}` }
+	if a := s.send(http.MethodPost, "/api/v1/links", pad(1<<20)); a.status != http.StatusCreated {
+		t.Errorf("body of 1 MiB = %d %s, want 201", a.status, a.body)
+	}
+	for _, path := range []string{"/api/v1/links", "/api/v1/links/batch"} {
+		s.send(http.MethodPost, path, pad(1<<20+1)).problem(http.StatusRequestEntityTooLarge)
+	}
+	if a := s.do(http.MethodPost, "/", []byte("url="+strings.Repeat("a", 2<<20)), "Content-Type", "application/x-www-form-urlencoded"); a.status != http.StatusRequestEntityTooLarge {
+		t.Errorf("form of 2 MiB = %d, want 413", a.status)
+	}
+	if a := s.do(http.MethodPost, "/abc", []byte("password="+strings.Repeat("a", 2<<20)), "Content-Type", "application/x-www-form-urlencoded"); a.status != http.StatusRequestEntityTooLarge {
+		t.Errorf("password form of 2 MiB = %d, want 413", a.status)
+	}
+	for _, contentType := range []string{"text/plain", "application/x-www-form-urlencoded", "application/xml", "multipart/form-data"} {
+		s.do(http.MethodPost, "/api/v1/links", []byte(`{"url":"https://example.com"}`), "Content-Type", contentType).problem(http.StatusUnsupportedMediaType)
+	}
+}
+
+// TestBrokenChunks sends what no HTTP client would.
+func TestBrokenChunks(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	for _, raw := range []string{
+		"POST /api/v1/links HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+		"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+		"POST /abc HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+		"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 7\r\n\r\nurl=%zz",
+		"GET /%zz HTTP/1.1\r\nHost: x\r\n\r\n",
+		"GET /a b HTTP/1.1\r\nHost: x\r\n\r\n",
+		"GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
+		"GET http://[::1 HTTP/1.1\r\nHost: x\r\n\r\n",
+	} {
+		conn, err := net.Dial("tcp", s.Listener.Addr().String())
+		must(t, err)
+		_, err = io.WriteString(conn, raw)
+		must(t, err)
+		must(t, conn.SetReadDeadline(time.Now().Add(5*time.Second)))
+		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		must(t, err)
+		must(t, response.Body.Close())
+		if response.StatusCode < 400 || response.StatusCode > 499 {
+			t.Errorf("answer to %q = %d, want 4xx", raw, response.StatusCode)
+		}
+		must(t, conn.Close())
+	}
+}
+
+// TestSeriesDoNotGrow fires requests of every kind of strangeness and counts
+// the metric series before and after.
+func TestSeriesDoNotGrow(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, func(o *api.Options) { o.Limits.Unknown = limit(t, "40/20s") })
+	l := s.create(`{"url":"https://example.com"}`)
+	storm := func(round int) {
+		for i := range 100 {
+			n := fmt.Sprintf("%d-%d", round, i)
+			s.do("METHOD"+strings.ReplaceAll(n, "-", ""), "/"+l.Code, nil)
+			s.do("METHOD"+strings.ReplaceAll(n, "-", ""), "/api/v1/links", nil)
+			s.get("/path-" + n)
+			s.get("/path/" + n + "/x")
+			s.get("/api/" + n)
+			s.get("/api/v1/links/" + n)
+			s.get("/"+l.Code, "Host", "host-"+n+".example")
+			s.get("/static/" + n)
+			s.get("/"+l.Code+"?"+n, "User-Agent", n, "Referer", "https://"+n+".example", "X-Forwarded-For", "203.0.113."+n)
+		}
+	}
+	storm(0)
+	before, err := testutil.GatherAndCount(s.registry)
+	must(t, err)
+	storm(1)
+	after, err := testutil.GatherAndCount(s.registry)
+	must(t, err)
+	if before != after {
+		t.Errorf("series = %d after another storm, %d before", after, before)
+	}
+	if problems, err := testutil.GatherAndLint(s.registry); err != nil || len(problems) > 0 {
+		t.Errorf("metric names: %v %v", problems, err)
+	}
+}
+
+func TestMarkupIsInert(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	const markup = `<script>alert(1)</script>" onmouseover="alert(2)`
+	l := s.create(map[string]any{"url": "https://example.com/?q=" + markup, "title": markup, "tags": []string{markup[:40]}})
+	pages := []answer{
+		s.get("/"+l.Code+"+", "Accept", "text/html"),
+		s.get("/"+url.PathEscape(markup), "Accept", "text/html"),
+		s.do(http.MethodPost, "/", []byte(url.Values{"url": {markup}, "alias": {markup}, "title": {markup}}.Encode()),
+			"Content-Type", "application/x-www-form-urlencoded", "Referer", markup, "User-Agent", markup),
+	}
+	for i, a := range pages {
+		body := string(a.body)
+		if strings.Contains(body, "<script>alert") || strings.Contains(body, `" onmouseover="`) {
+			t.Errorf("page %d holds live markup: %s", i, body)
+		}
+		if csp := a.header.Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") || strings.Contains(csp, "unsafe") {
+			t.Errorf("page %d has the policy %q", i, csp)
+		}
+	}
+}
+
+// FuzzCreateBody holds that no body makes the API fail, and that what it
+// accepts redirects to an http or https address.
+func FuzzCreateBody(f *testing.F) {
+	for _, seed := range []string{
+		`{"url":"https://example.com"}`, `{"url":"https://example.com","alias":"a","tags":["x"],"expires_at":"2030-01-01T00:00:00Z"}`,
+		`{"url":"\u0000"}`, `{"url":null}`, `[]`, `{"url":"https://x","max_clicks":1e3}`, `{"url":"https://x","password":""}`,
+	} {
+		f.Add(seed)
+	}
+	s := newServer(f)
+	f.Fuzz(func(t *testing.T, body string) {
+		a := s.in(t).send(http.MethodPost, "/api/v1/links", body)
+		switch {
+		case a.status == http.StatusCreated:
+			l := a.link()
+			if !strings.HasPrefix(strings.ToLower(l.URL), "http") || !json.Valid(a.body) {
+				t.Errorf("create(%q) = %s, want an http target", body, a.body)
+			}
+		case a.status < 400 || a.status > 499:
+			t.Errorf("create(%q) = %d %s, want 201 or 4xx", body, a.status, a.body)
+		}
+	})
+}

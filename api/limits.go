@@ -1,0 +1,53 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+
+	"github.com/terse/terse/api/ratelimit"
+)
+
+// RateHeaders tell a client what is left of its limit
+// (draft-ietf-httpapi-ratelimit-headers). It is exported because huma looks into
+// exported embedded structs only.
+type RateHeaders struct {
+	RateLimit       string `header:"RateLimit" doc:"What is left of the limit: r is requests, t is seconds until it is whole again."`
+	RateLimitPolicy string `header:"RateLimit-Policy" doc:"The limit: q is requests, w is the window in seconds."`
+}
+
+// set writes the headers where huma does not.
+func (h RateHeaders) set(to http.Header) {
+	if h.RateLimit != "" {
+		to.Set("RateLimit", h.RateLimit)
+		to.Set("RateLimit-Policy", h.RateLimitPolicy)
+	}
+}
+
+// takeCreates charges the caller for n creates and returns how many of them it
+// may make.
+func (a *API) takeCreates(ctx context.Context, who *caller, n int) (ratelimit.Result, RateHeaders) {
+	limit, key := a.opts.Limits.CreateAnonymous, ratelimitKey("create", who.addr)
+	if who.key != nil {
+		limit, key = a.opts.Limits.CreateKey, "create:"+who.key.ID
+	}
+	if limit.Off() {
+		return ratelimit.Result{Allowed: n}, RateHeaders{}
+	}
+	taken, err := a.opts.Limiter.Take(ctx, key, limit, n)
+	if err != nil {
+		a.opts.Logger.Warn("create limit is not counted", "err", err)
+		return ratelimit.Result{Allowed: n}, RateHeaders{}
+	}
+	return taken, RateHeaders{
+		RateLimit:       `"create";r=` + strconv.Itoa(taken.Remaining) + ";t=" + retryAfter(taken.ResetAfter),
+		RateLimitPolicy: `"create";q=` + strconv.Itoa(limit.Count) + ";w=" + retryAfter(limit.Window),
+	}
+}
+
+// within makes the error answer of a limited request carry its limit too.
+func within(h RateHeaders, p *problem) *problem {
+	limited := *p
+	limited.limits = h
+	return &limited
+}

@@ -1,0 +1,200 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"reflect"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/terse/terse/store"
+)
+
+// editAttempts is how often an edit without If-Match is tried against others
+// that edit the same link at the same time.
+const editAttempts = 8
+
+// CodeParam is the {code} of a link resource. It is exported because huma looks
+// into exported embedded structs only.
+type CodeParam struct {
+	Code string `path:"code" doc:"The code or alias." example:"spring"`
+}
+
+// linkOutput is an answer that holds one link.
+type linkOutput struct {
+	ETag string `header:"ETag"`
+	Body linkBody
+}
+
+func (a *API) linkOutput(l *store.Link) *linkOutput {
+	return &linkOutput{ETag: etag(l.Version), Body: a.linkBody(l)}
+}
+
+// ownLink returns the link when the caller may see it. Another owner's link is
+// as unknown as one that never was.
+func (a *API) ownLink(ctx context.Context, code string, scope store.Scope) (store.Link, error) {
+	who := callerOf(ctx)
+	if err := who.require(scope); err != nil {
+		return store.Link{}, err
+	}
+	if !store.ValidCode(code) {
+		return store.Link{}, store.ErrNotFound
+	}
+	l, err := a.opts.Store.Get(ctx, code)
+	switch {
+	case err != nil:
+		return store.Link{}, err
+	case !who.sees(&l):
+		return store.Link{}, store.ErrNotFound
+	case !l.DeletedAt.IsZero():
+		return store.Link{}, store.ErrGone
+	}
+	return l, nil
+}
+
+func (a *API) getLink(ctx context.Context, in *CodeParam) (*linkOutput, error) {
+	l, err := a.ownLink(ctx, in.Code, store.ScopeLinksRead)
+	if err != nil {
+		return nil, a.problem(err)
+	}
+	return a.linkOutput(&l), nil
+}
+
+type editLinkInput struct {
+	CodeParam
+	IfMatch string `header:"If-Match" doc:"The ETag that the link must still have; 412 when it has another."`
+	Body    editInput
+}
+
+func (a *API) editLink(ctx context.Context, in *editLinkInput) (*linkOutput, error) {
+	l, err := a.change(ctx, in.Code, in.IfMatch, store.ScopeLinksWrite, func(l *store.Link) error {
+		return a.applyEdit(ctx, l, &in.Body)
+	})
+	if err != nil {
+		return nil, a.problem(err)
+	}
+	return a.linkOutput(&l), nil
+}
+
+// applyEdit changes l as the client asked, or returns every reason why not.
+func (a *API) applyEdit(ctx context.Context, l *store.Link, in *editInput) error {
+	in.URL.into(&l.URL)
+	in.apply(l)
+	if err := joinInvalid(a.rules.Check(l), checkPassword(in.Password.value)); err != nil {
+		return err
+	}
+	if !in.Password.set {
+		return nil
+	}
+	if in.Password.value == "" {
+		l.PasswordHash = ""
+		return nil
+	}
+	var err error
+	l.PasswordHash, err = a.hashPassword(ctx, in.Password.value)
+	return err
+}
+
+// change edits a link by edit, which may run several times: an edit that meets
+// another one starts again from what that one left, unless the client said
+// which version it means.
+func (a *API) change(ctx context.Context, code, ifMatch string, scope store.Scope, edit func(*store.Link) error) (store.Link, error) {
+	var err error
+	for range editAttempts {
+		var l, changed store.Link
+		if l, err = a.ownLink(ctx, code, scope); err != nil {
+			return store.Link{}, err
+		}
+		if !matches(ifMatch, l.Version) {
+			return store.Link{}, store.ErrVersion
+		}
+		changed = l
+		if err = edit(&changed); err != nil {
+			return store.Link{}, err
+		}
+		if reflect.DeepEqual(l, changed) {
+			return l, nil
+		}
+		changed.UpdatedAt = a.now()
+		if changed, err = a.opts.Store.Update(ctx, changed); !errors.Is(err, store.ErrVersion) {
+			return changed, err
+		}
+		if ifMatch != "" {
+			break
+		}
+	}
+	return store.Link{}, err
+}
+
+type deleteLinkInput struct {
+	CodeParam
+	IfMatch string `header:"If-Match" doc:"The ETag that the link must still have; 412 when it has another."`
+}
+
+func (a *API) deleteLink(ctx context.Context, in *deleteLinkInput) (*struct{}, error) {
+	l, err := a.ownLink(ctx, in.Code, store.ScopeLinksWrite)
+	if err != nil {
+		return nil, a.problem(err)
+	}
+	var version int64
+	if in.IfMatch != "" {
+		if !matches(in.IfMatch, l.Version) {
+			return nil, a.problem(store.ErrVersion)
+		}
+		version = l.Version
+	}
+	if _, err := a.opts.Store.Delete(ctx, in.Code, version, a.now()); err != nil {
+		return nil, a.problem(err)
+	}
+	return nil, nil
+}
+
+type listInput struct {
+	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"50" doc:"Most links in the page."`
+	Cursor string `query:"cursor" doc:"next_cursor of the page before."`
+	Tag    string `query:"tag" doc:"Only links with this tag."`
+	Q      string `query:"q" maxLength:"200" doc:"Only links whose code, target or title contains this, in any ASCII case."`
+}
+
+type listOutput struct {
+	Body struct {
+		Links      []linkBody `json:"links" nullable:"false"`
+		NextCursor string     `json:"next_cursor" doc:"Empty on the last page."`
+	}
+}
+
+func (a *API) listLinks(ctx context.Context, in *listInput) (*listOutput, error) {
+	who := callerOf(ctx)
+	if err := who.require(store.ScopeLinksRead); err != nil {
+		return nil, err
+	}
+	after, err := store.ParseCursor(in.Cursor)
+	if err != nil {
+		return nil, queryProblem("cursor", err)
+	}
+	page, err := a.opts.Store.List(ctx, store.Query{
+		Owner: who.owner(), Tag: in.Tag, Search: in.Q, Limit: in.Limit, After: after,
+	})
+	if err != nil {
+		return nil, a.problem(err)
+	}
+	out := &listOutput{}
+	out.Body.NextCursor = page.Next.String()
+	out.Body.Links = make([]linkBody, len(page.Links))
+	for i := range page.Links {
+		out.Body.Links[i] = a.linkBody(&page.Links[i])
+	}
+	return out, nil
+}
+
+// queryProblem returns the 422 of a query parameter.
+func queryProblem(name string, err error) *problem {
+	p := newProblem(http.StatusUnprocessableEntity, "See errors for the parameter that must change.")
+	reason := err.Error()
+	if field, ok := errors.AsType[*store.FieldError](err); ok {
+		reason = field.Reason
+	}
+	p.Errors = []*huma.ErrorDetail{{Location: "query." + name, Message: reason}}
+	return p
+}

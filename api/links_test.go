@@ -1,0 +1,494 @@
+package api_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/terse/terse/api"
+	"github.com/terse/terse/store"
+)
+
+func TestCreateAndRead(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	owner := s.owner("owner")
+	starts, expires := s.clock.Now().Add(-time.Hour), s.clock.Now().Add(time.Hour)
+	a := s.send(http.MethodPost, "/api/v1/links", map[string]any{
+		"url": "https://example.com/a?b=c#d", "alias": "Spring_2026-x", "title": "Spring", "tags": []string{"b", "a", "b"},
+		"starts_at": starts, "expires_at": expires, "max_clicks": 7, "password": "p", "status": 307, "forward_query": "append",
+	}, owner...)
+	if a.status != http.StatusCreated {
+		t.Fatalf("create = %d %s, want 201", a.status, a.body)
+	}
+	if got, want := a.header.Get("Location"), baseURL+"/Spring_2026-x"; got != want {
+		t.Errorf("Location = %q, want %q", got, want)
+	}
+	if got := a.header.Get("ETag"); got != `"1"` {
+		t.Errorf(`ETag = %q, want "1"`, got)
+	}
+	created := a.link()
+	read := s.get("/api/v1/links/Spring_2026-x", owner...)
+	if string(read.body) != string(a.body) || read.header.Get("ETag") != `"1"` {
+		t.Errorf("read = %s, want what create answered: %s", read.body, a.body)
+	}
+	want := linkJSON{
+		Code: "Spring_2026-x", ShortURL: baseURL + "/Spring_2026-x", URL: "https://example.com/a?b=c#d", Title: "Spring",
+		Tags: []string{"a", "b"}, Status: 307, ForwardQuery: "append", State: "live", StartsAt: &starts, ExpiresAt: &expires,
+		MaxClicks: 7, PasswordProtected: true, CreatedAt: s.clock.Now(), UpdatedAt: s.clock.Now(), Version: 1,
+	}
+	gotJSON, _ := json.Marshal(created)
+	wantJSON, _ := json.Marshal(want)
+	if string(gotJSON) != string(wantJSON) {
+		t.Errorf("created = %s, want %s", gotJSON, wantJSON)
+	}
+}
+
+func TestMintedCodes(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	form := regexp.MustCompile(`^[0-9A-Za-z]{9}$`)
+	seen := map[string]bool{}
+	for range 50 {
+		l := s.create(`{"url":"https://example.com","alias":null,"title":null,"expires_at":null}`)
+		if !form.MatchString(l.Code) || seen[l.Code] {
+			t.Errorf("code = %q, want 9 fresh characters of base62", l.Code)
+		}
+		seen[l.Code] = true
+	}
+}
+
+func TestEdit(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	owner := s.owner("owner")
+	l := s.create(`{"url":"https://example.com/1","title":"one","tags":["x"],"max_clicks":3,"password":"p","status":301}`, owner...)
+	path := "/api/v1/links/" + l.Code
+	edit := func(body string, headers ...string) answer {
+		return s.send(http.MethodPatch, path, body, append(headers, owner...)...)
+	}
+	s.clock.add(time.Second)
+	a := edit(`{"url":"https://example.com/2","password":null,"max_clicks":null}`, "If-Match", `"1"`)
+	got := a.link()
+	if a.status != http.StatusOK || a.header.Get("ETag") != `"2"` || got.Version != 2 || got.URL != "https://example.com/2" ||
+		got.Title != "one" || got.PasswordProtected || got.MaxClicks != 0 || !got.UpdatedAt.Equal(s.clock.Now()) {
+		t.Errorf("edit = %d %s, want only what was sent changed", a.status, a.body)
+	}
+	if got := s.get("/" + l.Code).header.Get("Location"); got != "https://example.com/2" {
+		t.Errorf("Location after the edit = %q, want the new target", got)
+	}
+	edit(`{"title":"late"}`, "If-Match", `"1"`).problem(http.StatusPreconditionFailed)
+	edit(`{"title":"late"}`, "If-Match", `W/"2"`).problem(http.StatusPreconditionFailed)
+	edit(`{"title":"late"}`, "If-Match", `nonsense`).problem(http.StatusPreconditionFailed)
+	if a := edit(`{}`); a.link().Version != 2 {
+		t.Errorf("empty edit = %s, want version 2 still", a.body)
+	}
+	if a := edit(`{"title":null,"tags":[],"status":null}`, "If-Match", `"7", "2"`); a.link().Version != 3 || a.link().Title != "" ||
+		len(a.link().Tags) != 0 || a.link().Status != 302 {
+		t.Errorf("edit with nulls = %s, want the defaults", a.body)
+	}
+	if a := edit(`{"title":"any"}`, "If-Match", `*`); a.link().Version != 4 {
+		t.Errorf("edit with * = %s, want version 4", a.body)
+	}
+}
+
+func TestConcurrentEditsLoseNothing(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	owner := s.owner("owner")
+	l := s.create(`{"url":"https://example.com"}`, owner...)
+	fields := []string{`{"title":"t"}`, `{"tags":["a"]}`, `{"status":301}`, `{"max_clicks":9}`, `{"forward_query":"append"}`}
+	var wg sync.WaitGroup
+	for _, f := range fields {
+		wg.Go(func() {
+			if a := s.send(http.MethodPatch, "/api/v1/links/"+l.Code, f, owner...); a.status != http.StatusOK {
+				t.Errorf("edit %s = %d %s, want 200", f, a.status, a.body)
+			}
+		})
+	}
+	wg.Wait()
+	got := s.get("/api/v1/links/"+l.Code, owner...).link()
+	if got.Title != "t" || len(got.Tags) != 1 || got.Status != 301 || got.MaxClicks != 9 || got.ForwardQuery != "append" || got.Version != 6 {
+		t.Errorf("link = %+v, want every edit in version 6", got)
+	}
+}
+
+func TestDelete(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	owner := s.owner("owner")
+	l := s.create(`{"url":"https://example.com","alias":"gone"}`, owner...)
+	path := "/api/v1/links/" + l.Code
+	s.do(http.MethodDelete, path, nil, append(owner, "If-Match", `"9"`)...).problem(http.StatusPreconditionFailed)
+	if a := s.do(http.MethodDelete, path, nil, append(owner, "If-Match", `"1"`)...); a.status != http.StatusNoContent {
+		t.Fatalf("delete = %d %s, want 204", a.status, a.body)
+	}
+	s.get("/gone").problem(http.StatusGone)
+	s.get(path, owner...).problem(http.StatusGone)
+	s.do(http.MethodDelete, path, nil, owner...).problem(http.StatusGone)
+	s.send(http.MethodPatch, path, `{"title":"x"}`, owner...).problem(http.StatusGone)
+	s.get(path + "/qr").problem(http.StatusGone)
+	for _, headers := range [][]string{owner, s.owner("other"), nil} {
+		s.send(http.MethodPost, "/api/v1/links", `{"url":"https://example.com","alias":"gone"}`, headers...).problem(http.StatusConflict)
+	}
+}
+
+// TestRoles tries every call as every caller.
+func TestRoles(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, func(o *api.Options) { o.AnonymousCreate = false })
+	owner := s.owner("owner")
+	callers := []struct {
+		name    string
+		headers []string
+	}{
+		{"anonymous", nil},
+		{"owner", owner},
+		{"reader", s.key("reader", store.ScopeLinksRead)},
+		{"stats", s.key("stats", store.ScopeStatsRead)},
+		{"other", s.owner("other")},
+		{"admin", s.key("admin", store.ScopeAdmin)},
+		{"garbage", []string{"Authorization", "Bearer nonsense"}},
+		{"basic", []string{"Authorization", "Basic dTpw"}},
+		{"unknown", []string{"Authorization", "Bearer tk_" + strings.Repeat("0", 64)}},
+	}
+	calls := []struct {
+		method, path, body string
+		want               [9]int // by caller
+	}{
+		{"POST", "", `{"url":"https://example.com"}`, [9]int{401, 201, 403, 403, 201, 201, 401, 401, 401}},
+		{"POST", "/batch", `{"links":[{"url":"https://example.com"}]}`, [9]int{401, 200, 403, 403, 200, 200, 401, 401, 401}},
+		{"GET", "", ``, [9]int{401, 200, 200, 403, 200, 200, 401, 401, 401}},
+		{"GET", "/{code}", ``, [9]int{401, 200, 404, 403, 404, 200, 401, 401, 401}},
+		{"PATCH", "/{code}", `{"title":"x"}`, [9]int{401, 200, 403, 403, 404, 200, 401, 401, 401}},
+		{"GET", "/{code}/qr", ``, [9]int{200, 200, 200, 200, 200, 200, 401, 401, 401}},
+		{"POST", "/{code}/disable", `{"reason":"x"}`, [9]int{401, 403, 403, 403, 403, 200, 401, 401, 401}},
+		{"POST", "/{code}/enable", ``, [9]int{401, 403, 403, 403, 403, 200, 401, 401, 401}},
+		{"DELETE", "/{code}", ``, [9]int{401, 204, 403, 403, 404, 204, 401, 401, 401}},
+	}
+	for _, call := range calls {
+		for i, who := range callers {
+			t.Run(call.method+call.path+" "+who.name, func(t *testing.T) {
+				t.Parallel()
+				l := s.create(`{"url":"https://example.com"}`, owner...)
+				path := "/api/v1/links" + strings.ReplaceAll(call.path, "{code}", l.Code)
+				a := s.send(call.method, path, call.body, who.headers...)
+				if a.status != call.want[i] {
+					t.Errorf("%s %s as %s = %d %s, want %d", call.method, call.path, who.name, a.status, a.body, call.want[i])
+				}
+				if a.status == http.StatusUnauthorized && a.header.Get("WWW-Authenticate") == "" {
+					t.Error("a 401 has no WWW-Authenticate")
+				}
+			})
+		}
+	}
+}
+
+func TestKeysEnd(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	expiring, revoked := s.clock.Now().Add(time.Minute), s.owner("revoked")
+	token, hash := store.NewToken()
+	must(t, s.store.CreateKey(context.Background(), store.Key{
+		ID: "key_expiring", Name: "expiring", Hash: hash, Scopes: store.Scopes(), CreatedAt: s.clock.Now(), ExpiresAt: expiring,
+	}))
+	header := []string{"Authorization", "Bearer " + token}
+	if a := s.get("/api/v1/links", header...); a.status != http.StatusOK {
+		t.Fatalf("list before the end = %d, want 200", a.status)
+	}
+	s.clock.add(time.Minute)
+	s.get("/api/v1/links", header...).problem(http.StatusUnauthorized)
+
+	if a := s.get("/api/v1/links", revoked...); a.status != http.StatusOK {
+		t.Fatalf("list before the revocation = %d, want 200", a.status)
+	}
+	keys, err := s.store.ListKeys(context.Background())
+	must(t, err)
+	for _, k := range keys {
+		_, err := s.store.RevokeKey(context.Background(), k.ID, s.clock.Now())
+		must(t, err)
+	}
+	s.get("/api/v1/links", revoked...).problem(http.StatusUnauthorized)
+}
+
+func TestList(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	owner := s.owner("owner")
+	s.create(`{"url":"https://example.com/other"}`, s.owner("other")...)
+	s.create(`{"url":"https://example.com/anonymous"}`)
+	var want []string
+	for i := range 7 {
+		l := s.create(fmt.Sprintf(`{"url":"https://example.com/%d","title":"Title %d","tags":["t%d"]}`, i, i, i%2), owner...)
+		want = append([]string{l.Code}, want...)
+		s.clock.add(time.Millisecond)
+	}
+	type page struct {
+		Links      []linkJSON `json:"links"`
+		NextCursor string     `json:"next_cursor"`
+	}
+	read := func(query string) (p page) {
+		a := s.get("/api/v1/links"+query, owner...)
+		if a.status != http.StatusOK {
+			t.Fatalf("list %s = %d %s, want 200", query, a.status, a.body)
+		}
+		a.into(&p)
+		return p
+	}
+	codesOf := func(p page) (codes []string) {
+		for _, l := range p.Links {
+			codes = append(codes, l.Code)
+		}
+		return codes
+	}
+	first := read("?limit=4")
+	s.create(`{"url":"https://example.com/new"}`, owner...)
+	second := read("?limit=4&cursor=" + first.NextCursor)
+	if got := append(codesOf(first), codesOf(second)...); !slices.Equal(got, want) || second.NextCursor != "" {
+		t.Errorf("two pages = %v and cursor %q, want %v and none", got, second.NextCursor, want)
+	}
+	if got := codesOf(read("?tag=t1")); len(got) != 3 {
+		t.Errorf("list of t1 = %v, want 3 links", got)
+	}
+	if got := codesOf(read("?q=TITLE+3")); !slices.Equal(got, want[3:4]) {
+		t.Errorf("search = %v, want %v", got, want[3:4])
+	}
+	if got := s.get("/api/v1/links?tag=none", owner...); !strings.Contains(string(got.body), `"links":[]`) {
+		t.Errorf("empty list = %s, want an empty array", got.body)
+	}
+	for query, location := range map[string]string{
+		"?cursor=nonsense": "query.cursor", "?limit=0": "query.limit", "?limit=1001": "query.limit", "?limit=x": "query.limit",
+	} {
+		if got := s.get("/api/v1/links"+query, owner...).problem(http.StatusUnprocessableEntity); got != location {
+			t.Errorf("list %s names %q, want %q", query, got, location)
+		}
+	}
+}
+
+func TestReuse(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	owner := s.owner("owner")
+	first := s.create(`{"url":"https://example.com/1"}`, owner...)
+	again := func(body string, headers []string) (int, string) {
+		a := s.send(http.MethodPost, "/api/v1/links", body, headers...)
+		return a.status, a.link().Code
+	}
+	if status, code := again(`{"url":"https://example.com/1","reuse":true}`, owner); status != http.StatusOK || code != first.Code {
+		t.Errorf("reuse = %d %s, want 200 %s", status, code, first.Code)
+	}
+	for name, body := range map[string]string{
+		"another target": `{"url":"https://example.com/2","reuse":true}`,
+		"a password":     `{"url":"https://example.com/1","reuse":true,"password":"x"}`,
+		"another status": `{"url":"https://example.com/1","reuse":true,"status":301}`,
+		"an alias":       `{"url":"https://example.com/1","reuse":true,"alias":"mine"}`,
+		"no reuse":       `{"url":"https://example.com/1"}`,
+	} {
+		if status, code := again(body, owner); status != http.StatusCreated || code == first.Code {
+			t.Errorf("create with %s = %d %s, want 201 and another code", name, status, code)
+		}
+	}
+	if status, _ := again(`{"url":"https://example.com/1","reuse":true}`, s.owner("other")); status != http.StatusCreated {
+		t.Errorf("reuse by another owner = %d, want 201", status)
+	}
+}
+
+func TestIdempotencyKey(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	owner := append(s.owner("owner"), "Idempotency-Key", "order-1")
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	codes := map[string]int{}
+	for range 50 {
+		wg.Go(func() {
+			a := s.send(http.MethodPost, "/api/v1/links", `{"url":"https://example.com","password":"p"}`, owner...)
+			mu.Lock()
+			defer mu.Unlock()
+			codes[fmt.Sprint(a.status, a.link().Code)]++
+		})
+	}
+	wg.Wait()
+	if len(codes) != 1 {
+		t.Errorf("50 creates with one key = %v, want one link", codes)
+	}
+	got := s.send(http.MethodPost, "/api/v1/links", `{"url":"https://example.com/2"}`, owner...).problem(http.StatusUnprocessableEntity)
+	if got != "header.Idempotency-Key" {
+		t.Errorf("another body with the key names %q, want header.Idempotency-Key", got)
+	}
+	other := append(s.owner("other"), "Idempotency-Key", "order-1")
+	if l := s.create(`{"url":"https://example.com/2"}`, other...); codes["201 "+l.Code] != 0 {
+		t.Error("another owner with the same key got the first one's link")
+	}
+	alias := append(s.owner("owner"), "Idempotency-Key", "order-2")
+	for range 2 {
+		s.create(`{"url":"https://example.com","alias":"mine"}`, alias...)
+	}
+	s.send(http.MethodPost, "/api/v1/links", `{"url":"https://example.com","alias":"mine"}`,
+		append(s.owner("owner"), "Idempotency-Key", "order-3")...).problem(http.StatusConflict)
+}
+
+func TestIdempotentCreateOfADeletedLink(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	owner := append(s.owner("owner"), "Idempotency-Key", "k")
+	l := s.create(`{"url":"https://example.com"}`, owner...)
+	s.do(http.MethodDelete, "/api/v1/links/"+l.Code, nil, owner...)
+	s.send(http.MethodPost, "/api/v1/links", `{"url":"https://example.com"}`, owner...).problem(http.StatusGone)
+}
+
+func TestOneAliasOneWinner(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	var created, taken atomic.Int64
+	var wg sync.WaitGroup
+	for range 50 {
+		wg.Go(func() {
+			switch a := s.send(http.MethodPost, "/api/v1/links", `{"url":"https://example.com","alias":"one"}`); a.status {
+			case http.StatusCreated:
+				created.Add(1)
+			case http.StatusConflict:
+				taken.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	if created.Load() != 1 || taken.Load() != 49 {
+		t.Errorf("50 creates of one alias = %d created, %d taken, want 1 and 49", created.Load(), taken.Load())
+	}
+}
+
+type batchJSON struct {
+	Results []struct {
+		Status int          `json:"status"`
+		Link   *linkJSON    `json:"link"`
+		Error  *problemJSON `json:"error"`
+	} `json:"results"`
+}
+
+func TestBatch(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	owner := append(s.owner("owner"), "Idempotency-Key", "batch")
+	body := `{"links":[
+		{"url":"https://example.com/0"},
+		{"url":"javascript:alert(1)"},
+		{"url":"https://example.com/2","alias":"twice"},
+		{"url":"https://example.com/3","alias":"twice"},
+		{"url":"https://example.com/4","alias":"api"},
+		{"url":"https://example.com/5","tags":["a"]}]}`
+	var first, again batchJSON
+	s.send(http.MethodPost, "/api/v1/links/batch", body, owner...).into(&first)
+	s.send(http.MethodPost, "/api/v1/links/batch", body, owner...).into(&again)
+	want := []int{201, 422, 201, 409, 422, 201}
+	for i, r := range first.Results {
+		if r.Status != want[i] || (r.Link != nil) != (want[i] == 201) || (r.Error != nil) != (want[i] != 201) {
+			t.Errorf("result %d = %+v, want status %d", i, r, want[i])
+		}
+		if r.Link != nil && r.Link.URL != fmt.Sprintf("https://example.com/%d", i) {
+			t.Errorf("result %d has target %q", i, r.Link.URL)
+		}
+		if r.Link != nil && (again.Results[i].Link == nil || again.Results[i].Link.Code != r.Link.Code) {
+			t.Errorf("repeated batch: result %d = %+v, want the same link %s", i, again.Results[i], r.Link.Code)
+		}
+	}
+	if got := first.Results[1].Error.Errors[0].Location; got != "body.url" {
+		t.Errorf("error of item 1 names %q, want body.url", got)
+	}
+}
+
+func TestBatchOfThousand(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	links := make([]map[string]string, 1001)
+	for i := range links {
+		links[i] = map[string]string{"url": fmt.Sprintf("https://example.com/%d", i)}
+	}
+	s.send(http.MethodPost, "/api/v1/links/batch", map[string]any{"links": links}).problem(http.StatusUnprocessableEntity)
+	s.send(http.MethodPost, "/api/v1/links/batch", `{"links":[]}`).problem(http.StatusUnprocessableEntity)
+	var got batchJSON
+	s.send(http.MethodPost, "/api/v1/links/batch", map[string]any{"links": links[:1000]}).into(&got)
+	seen := map[string]bool{}
+	for i, r := range got.Results {
+		if r.Status != http.StatusCreated || r.Link.URL != links[i]["url"] || seen[r.Link.Code] {
+			t.Fatalf("result %d = %+v, want a fresh link to %s", i, r, links[i]["url"])
+		}
+		seen[r.Link.Code] = true
+	}
+	if len(seen) != 1000 {
+		t.Errorf("batch made %d links, want 1000", len(seen))
+	}
+}
+
+func TestCreateLimits(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, func(o *api.Options) {
+		o.Limits.CreateAnonymous = limit(t, "5/1m")
+		o.Limits.CreateKey = limit(t, "8/1m")
+	})
+	for i := range 5 {
+		a := s.send(http.MethodPost, "/api/v1/links", `{"url":"https://example.com"}`,
+			"X-Forwarded-For", fmt.Sprintf("203.0.113.%d", i), "X-Real-IP", fmt.Sprintf("198.51.100.%d", i), "Forwarded", fmt.Sprintf("for=192.0.2.%d", i))
+		if want := fmt.Sprintf(`"create";r=%d;t=%d`, 4-i, 12*(i+1)); a.status != http.StatusCreated || a.header.Get("RateLimit") != want {
+			t.Errorf("create %d = %d, RateLimit %q, want 201 and %q", i, a.status, a.header.Get("RateLimit"), want)
+		}
+		if got := a.header.Get("RateLimit-Policy"); got != `"create";q=5;w=60` {
+			t.Errorf(`RateLimit-Policy = %q, want "create";q=5;w=60`, got)
+		}
+	}
+	a := s.send(http.MethodPost, "/api/v1/links", `{"url":"https://example.com"}`, "X-Forwarded-For", "203.0.113.99")
+	a.problem(http.StatusTooManyRequests)
+	if got := a.header.Get("Retry-After"); got != "12" {
+		t.Errorf("Retry-After = %q, want 12", got)
+	}
+	if got := a.header.Get("RateLimit"); got != `"create";r=0;t=60` {
+		t.Errorf("RateLimit of a 429 = %q", got)
+	}
+	s.clock.add(12 * time.Second)
+	s.create(`{"url":"https://example.com"}`)
+
+	var batch batchJSON
+	s.send(http.MethodPost, "/api/v1/links/batch", `{"links":[`+strings.Repeat(`{"url":"https://example.com"},`, 9)+
+		`{"url":"https://example.com"}]}`, s.owner("owner")...).into(&batch)
+	var statuses []int
+	for _, r := range batch.Results {
+		statuses = append(statuses, r.Status)
+	}
+	if want := []int{201, 201, 201, 201, 201, 201, 201, 201, 429, 429}; !slices.Equal(statuses, want) {
+		t.Errorf("batch of 10 with a limit of 8 = %v, want %v", statuses, want)
+	}
+}
+
+func TestSpoofedHostLeavesShortURL(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	l := s.create(`{"url":"https://example.com"}`, "Host", "evil.com", "X-Forwarded-Proto", "javascript", "X-Forwarded-Host", "evil.com")
+	if l.ShortURL != baseURL+"/"+l.Code {
+		t.Errorf("short_url = %q, want %s/%s", l.ShortURL, baseURL, l.Code)
+	}
+}
+
+func TestTakedown(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	owner, admin := s.owner("owner"), s.key("admin", store.ScopeAdmin)
+	l := s.create(`{"url":"https://example.com"}`, owner...)
+	path := "/api/v1/links/" + l.Code
+	s.send(http.MethodPost, path+"/disable", `{"reason":"phishing"}`, admin...)
+	s.get("/" + l.Code).problem(http.StatusUnavailableForLegalReasons)
+	if a := s.send(http.MethodPatch, path, `{"url":"https://example.com/2"}`, owner...); a.link().State != "disabled" || a.link().DisabledReason != "phishing" {
+		t.Errorf("edited = %s, want it disabled still", a.body)
+	}
+	s.send(http.MethodPost, path+"/enable", ``, admin...)
+	if got := s.get("/" + l.Code).header.Get("Location"); got != "https://example.com/2" {
+		t.Errorf("Location after enable = %q, want the edited target", got)
+	}
+}

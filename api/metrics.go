@@ -1,0 +1,120 @@
+package api
+
+import (
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics are the API's. Labels come from closed sets: patterns of routes that
+// exist, methods that they serve, statuses that are answered.
+type metrics struct {
+	requests    *prometheus.CounterVec
+	durations   *prometheus.HistogramVec
+	routes      map[string]map[string]*routeMetrics // by pattern and method; complete before the first request
+	unrouted    *routeMetrics
+	redirects   redirectMetrics
+	collisions  prometheus.Counter
+	unavailable prometheus.Counter
+}
+
+// redirectMetrics count what visitors met.
+type redirectMetrics struct {
+	live, unknown, gone, disabled, failed prometheus.Counter
+}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	visits := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "terse_redirect_visits_total",
+		Help: "Visits of short URLs by what they met.",
+	}, []string{"result"})
+	m := &metrics{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "terse_http_requests_total",
+			Help: "HTTP requests by route pattern, method and status.",
+		}, []string{"route", "method", "status"}),
+		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "terse_http_request_duration_seconds",
+			Help:    "Time from the routing of a request to the end of its answer.",
+			Buckets: []float64{.0001, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
+		}, []string{"route", "method"}),
+		routes: map[string]map[string]*routeMetrics{},
+		redirects: redirectMetrics{
+			live:     visits.WithLabelValues("live"),
+			unknown:  visits.WithLabelValues("unknown"),
+			gone:     visits.WithLabelValues("gone"),
+			disabled: visits.WithLabelValues("disabled"),
+			failed:   visits.WithLabelValues("failed"),
+		},
+		collisions: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "terse_code_collisions_total",
+			Help: "Minted codes that were taken and minted again.",
+		}),
+		unavailable: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "terse_http_unavailable_total",
+			Help: "Requests answered 503 because the store could not answer.",
+		}),
+	}
+	m.unrouted = m.series("none", "none")
+	reg.MustRegister(visits, m.requests, m.durations, m.collisions, m.unavailable)
+	return m
+}
+
+// routeMetrics are the series of one route and method.
+type routeMetrics struct {
+	duration      prometheus.Observer
+	requests      *prometheus.CounterVec // of this route and method
+	byStatus      [600]atomic.Pointer[prometheus.Counter]
+	route, method string
+}
+
+// add makes the series of the routes of a router.
+func (m *metrics) add(routes []*echo.Route) {
+	for _, r := range routes {
+		if m.routes[r.Path] == nil {
+			m.routes[r.Path] = map[string]*routeMetrics{}
+		}
+		m.routes[r.Path][r.Method] = m.series(r.Method, r.Path)
+	}
+}
+
+func (m *metrics) series(method, pattern string) *routeMetrics {
+	return &routeMetrics{
+		duration: m.durations.WithLabelValues(pattern, method),
+		requests: m.requests, route: pattern, method: method,
+	}
+}
+
+// observe counts one request.
+func (r *routeMetrics) observe(status int, took time.Duration) {
+	r.duration.Observe(took.Seconds())
+	if status < 100 || status >= len(r.byStatus) {
+		status = http.StatusInternalServerError
+	}
+	counter := r.byStatus[status].Load()
+	if counter == nil {
+		c := r.requests.WithLabelValues(r.route, r.method, strconv.Itoa(status))
+		counter = &c
+		r.byStatus[status].Store(counter)
+	}
+	(*counter).Inc()
+}
+
+// middleware counts the requests of routes. The handlers below it answer their
+// own errors, so that the status is known.
+func (m *metrics) middleware(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		start := time.Now()
+		err := next(c)
+		series := m.routes[c.Path()][c.Request().Method]
+		if series == nil {
+			series = m.unrouted
+		}
+		series.observe(c.Response().Status, time.Since(start))
+		return err
+	}
+}

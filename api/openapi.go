@@ -1,0 +1,85 @@
+package api
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humaecho"
+	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/labstack/echo/v4"
+)
+
+// describe registers the link resources, the OpenAPI document that they make
+// and the page over it.
+func (a *API) describe(e *echo.Echo) error {
+	h := humaecho.New(e, a.humaConfig())
+	a.registerLinks(h)
+	document, err := json.Marshal(h.OpenAPI())
+	if err != nil {
+		return fmt.Errorf("api: write the OpenAPI document: %w", err)
+	}
+	e.GET("/api/openapi.json", func(c echo.Context) error {
+		return c.Blob(http.StatusOK, "application/openapi+json", document)
+	})
+	serveDocs(e)
+	return nil
+}
+
+// humaConfig is huma without what it would serve by itself: its pages load from
+// elsewhere. Bodies are read strictly: a duplicate name or invalid UTF-8 is an
+// error (RFC 7493, I-JSON).
+func (a *API) humaConfig() huma.Config {
+	config := huma.DefaultConfig("Terse", a.opts.Version)
+	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "", "", ""
+	config.CreateHooks = nil
+	config.Transformers = []huma.Transformer{tidyProblem}
+	strict := huma.Format{
+		Marshal: huma.DefaultJSONFormat.Marshal,
+		Unmarshal: func(data []byte, v any) error {
+			return jsonv2.Unmarshal(data, v, jsonv2.RejectUnknownMembers(true))
+		},
+	}
+	config.Formats = map[string]huma.Format{"application/json": strict, "json": strict}
+	config.Info.Description = "Short links that redirect, whatever else is broken."
+	config.Servers = []*huma.Server{{URL: a.opts.BaseURL}}
+	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		"key": {Type: "http", Scheme: "bearer", Description: "An API key, made by `terse key create`."},
+	}
+	return config
+}
+
+func (a *API) registerLinks(h huma.API) {
+	keyed := []map[string][]string{{"key": {}}}
+	optional := []map[string][]string{{"key": {}}, {}}
+	op := func(id, method, path, summary string, security []map[string][]string, errors ...int) huma.Operation {
+		return huma.Operation{
+			OperationID: id, Method: method, Path: path, Summary: summary,
+			Tags: []string{"Links"}, Security: security,
+			MaxBodyBytes: -1, // readBody has bounded it
+			Errors:       append(errors, 400, 429, 503),
+		}
+	}
+	create := op("createLink", http.MethodPost, linksPath, "Create a link", optional, 401, 403, 409, 413, 415, 422)
+	create.DefaultStatus = http.StatusCreated
+	huma.Register(h, create, a.createLink)
+	huma.Register(h, op("createLinks", http.MethodPost, linksPath+"/batch", "Create up to 1000 links", optional, 401, 403, 413, 415, 422), a.createBatch)
+	huma.Register(h, op("listLinks", http.MethodGet, linksPath, "List your links, newest first", keyed, 401, 403, 422), a.listLinks)
+	huma.Register(h, op("getLink", http.MethodGet, linkPath, "Read a link", keyed, 401, 403, 404, 410), a.getLink)
+	huma.Register(h, op("editLink", http.MethodPatch, linkPath, "Edit a link", keyed, 401, 403, 404, 410, 412, 413, 415, 422), a.editLink)
+	remove := op("deleteLink", http.MethodDelete, linkPath, "Delete a link; its code is never given to another", keyed, 401, 403, 404, 410, 412)
+	remove.DefaultStatus = http.StatusNoContent
+	huma.Register(h, remove, a.deleteLink)
+	picture := op("drawLink", http.MethodGet, linkPath+"/qr", "Draw the short URL as a QR code", nil, 404, 410, 422)
+	picture.Responses = map[string]*huma.Response{"200": {
+		Description: "The picture",
+		Content: map[string]*huma.MediaType{
+			"image/svg+xml": {Schema: &huma.Schema{Type: huma.TypeString}},
+			"image/png":     {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}},
+		},
+	}}
+	huma.Register(h, picture, a.qrCode)
+	huma.Register(h, op("disableLink", http.MethodPost, linkPath+"/disable", "Take a link down for abuse", keyed, 401, 403, 404, 410, 422), a.disableLink)
+	huma.Register(h, op("enableLink", http.MethodPost, linkPath+"/enable", "Undo a takedown", keyed, 401, 403, 404, 410), a.enableLink)
+}

@@ -1,0 +1,89 @@
+package api_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+func TestOpenAPIDocument(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	a := s.get("/api/openapi.json")
+	var doc struct {
+		OpenAPI string                                `json:"openapi"`
+		Paths   map[string]map[string]json.RawMessage `json:"paths"`
+		Servers []struct{ URL string }                `json:"servers"`
+	}
+	a.into(&doc)
+	if doc.OpenAPI != "3.1.0" || len(doc.Servers) != 1 || doc.Servers[0].URL != baseURL {
+		t.Errorf("document is %s for %v, want 3.1.0 for %s", doc.OpenAPI, doc.Servers, baseURL)
+	}
+	for path, methods := range map[string][]string{
+		"/api/v1/links":                {"get", "post"},
+		"/api/v1/links/batch":          {"post"},
+		"/api/v1/links/{code}":         {"get", "patch", "delete"},
+		"/api/v1/links/{code}/qr":      {"get"},
+		"/api/v1/links/{code}/disable": {"post"},
+		"/api/v1/links/{code}/enable":  {"post"},
+	} {
+		for _, m := range methods {
+			if doc.Paths[path][m] == nil {
+				t.Errorf("document lacks %s %s", m, path)
+			}
+		}
+	}
+	if len(doc.Paths) != 6 {
+		t.Errorf("document has %d paths, want 6", len(doc.Paths))
+	}
+}
+
+func TestDocsPageLoadsNothingFromElsewhere(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	a := s.get("/api/docs")
+	if a.status != http.StatusOK || strings.Contains(string(a.body), "//") && !strings.Contains(string(a.body), `href="/api/openapi.json"`) {
+		t.Fatalf("docs = %d %s", a.status, a.body)
+	}
+	for _, path := range []string{"/api/docs/swagger-ui.css", "/api/docs/swagger-ui-bundle.js", "/api/docs/init.js"} {
+		if !strings.Contains(string(a.body), path) {
+			t.Errorf("docs do not load %s", path)
+		}
+		if got := s.get(path); got.status != http.StatusOK || len(got.body) == 0 {
+			t.Errorf("GET %s = %d with %d bytes, want 200", path, got.status, len(got.body))
+		}
+	}
+}
+
+func TestUnknownResources(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	for _, path := range []string{"/api/", "/api/v1", "/api/v2/links", "/api/v1/links/a/b/c"} {
+		s.get(path).problem(http.StatusNotFound)
+	}
+	a := s.do(http.MethodPut, "/api/v1/links", nil)
+	a.problem(http.StatusMethodNotAllowed)
+	if got := a.header.Get("Allow"); !strings.Contains(got, "POST") {
+		t.Errorf("Allow = %q, want POST in it", got)
+	}
+}
+
+func TestQR(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	l := s.create(`{"url":"https://example.com"}`)
+	svg := s.get("/api/v1/links/" + l.Code + "/qr?format=svg&size=300")
+	if svg.status != 200 || svg.header.Get("Content-Type") != "image/svg+xml" || !strings.Contains(string(svg.body), `width="300"`) {
+		t.Errorf("svg = %d %s %.80s", svg.status, svg.header.Get("Content-Type"), svg.body)
+	}
+	png := s.get("/api/v1/links/" + l.Code + "/qr?format=png&size=300")
+	if png.status != 200 || png.header.Get("Content-Type") != "image/png" || !strings.HasPrefix(string(png.body), "\x89PNG") {
+		t.Errorf("png = %d %s", png.status, png.header.Get("Content-Type"))
+	}
+	for _, query := range []string{"?size=63", "?size=2049", "?size=x", "?format=gif"} {
+		s.get("/api/v1/links/" + l.Code + "/qr" + query).problem(http.StatusUnprocessableEntity)
+	}
+	s.get("/api/v1/links/nothing/qr").problem(http.StatusNotFound)
+	s.get("/api/v1/links/%00/qr").problem(http.StatusNotFound)
+}

@@ -1,0 +1,145 @@
+package api
+
+import (
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/terse/terse/store"
+	"github.com/terse/terse/web"
+)
+
+// home shows the form.
+func (a *API) home(c echo.Context) error {
+	a.pages.Home(c.Response(), http.StatusOK, web.Home{})
+	return nil
+}
+
+// shorten answers the form of the home page, for browsers without JavaScript.
+func (a *API) shorten(c echo.Context) error {
+	r := c.Request()
+	if err := a.csrf.Check(r); err != nil {
+		return a.answer(c, policyError, newProblem(http.StatusForbidden, "The form was sent from another site."))
+	}
+	if err := r.ParseForm(); err != nil {
+		return a.answer(c, policyError, newProblem(http.StatusBadRequest, "The form could not be read."))
+	}
+	who := &caller{addr: a.opts.Clients.ClientAddr(r)}
+	shown := formValues(r.PostForm)
+	if err := a.mayCreate(who); err != nil {
+		return a.answer(c, policyError, a.problem(err))
+	}
+	taken, headers := a.takeCreates(r.Context(), who, 1)
+	headers.set(c.Response().Header())
+	if taken.Allowed == 0 {
+		c.Response().Header().Set("Retry-After", retryAfter(taken.RetryAfter))
+		shown.General = "You have made many links in a short time. Please try again in " + retryAfter(taken.RetryAfter) + " seconds."
+		a.pages.Home(c.Response(), http.StatusTooManyRequests, shown)
+		return nil
+	}
+	in, problems := formInput(r.PostForm)
+	if len(problems) > 0 {
+		return a.showForm(c, shown, invalid(problems...))
+	}
+	l, _, err := a.create(r.Context(), who, in, "")
+	if err != nil {
+		return a.showForm(c, shown, a.problem(err))
+	}
+	a.pages.Home(c.Response(), http.StatusCreated, web.Home{Result: &web.Result{
+		Code: l.Code, ShortURL: a.shortURL(l.Code), URL: l.URL, QRPath: qrPath(l.Code),
+	}})
+	return nil
+}
+
+// showForm shows the form again with what the visitor typed and what is wrong.
+func (a *API) showForm(c echo.Context, shown web.Home, p *problem) error {
+	shown.Errors = map[string]string{}
+	for _, e := range p.Errors {
+		field := strings.TrimPrefix(e.Location, "body.")
+		shown.Errors[field] = e.Message
+	}
+	switch {
+	case p.Status == http.StatusConflict:
+		shown.Errors["alias"] = p.Detail
+	case len(p.Errors) == 0:
+		shown.General = p.Detail
+	}
+	p.setHeaders(c.Response().Header())
+	a.pages.Home(c.Response(), p.Status, shown)
+	return nil
+}
+
+// formTime is how a browser sends a datetime-local input.
+const formTime = "2006-01-02T15:04"
+
+// formValues returns what the visitor typed, but for the password.
+func formValues(f url.Values) web.Home {
+	return web.Home{
+		URL:       f.Get("url"),
+		Alias:     f.Get("alias"),
+		Title:     f.Get("title"),
+		ExpiresAt: f.Get("expires_at"),
+		MaxClicks: f.Get("max_clicks"),
+	}
+}
+
+// formInput turns the form into the body of a create. Empty fields are absent.
+func formInput(f url.Values) (*createInput, []*store.FieldError) {
+	var problems []*store.FieldError
+	in := &createInput{URL: f.Get("url")}
+	if v := f.Get("alias"); v != "" {
+		in.Alias = some(v)
+	}
+	if v := f.Get("title"); v != "" {
+		in.Title = some(v)
+	}
+	if v := f.Get("password"); v != "" {
+		in.Password = some(v)
+	}
+	if v := f.Get("expires_at"); v != "" {
+		at, err := time.Parse(formTime, v)
+		if err != nil {
+			problems = append(problems, &store.FieldError{Field: "expires_at", Reason: "must be a date and a time"})
+		}
+		in.ExpiresAt = some(at)
+	}
+	if v := f.Get("max_clicks"); v != "" {
+		n, err := strconv.ParseInt(v, 10, 64)
+		if err != nil {
+			problems = append(problems, &store.FieldError{Field: "max_clicks", Reason: "must be a whole number"})
+		}
+		in.MaxClicks = some(n)
+	}
+	return in, problems
+}
+
+// preview shows where a link goes and never redirects.
+func (a *API) preview(c echo.Context, name string) error {
+	l, err := a.resolve(c.Request().Context(), name)
+	if err != nil {
+		return a.visitError(c, name, err)
+	}
+	now := a.now()
+	if state := l.State(now); state != store.Live {
+		return a.notLive(c, &l, state, now)
+	}
+	shown := web.Preview{
+		Code: l.Code, ShortURL: a.shortURL(l.Code), Title: l.Title,
+		CreatedAt: l.CreatedAt, ExpiresAt: l.ExpiresAt,
+	}
+	switch {
+	case l.PasswordHash != "":
+		shown.HiddenReason = web.HiddenByPassword
+		shown.Title = ""
+	case l.MaxClicks > 0:
+		shown.HiddenReason = web.HiddenByMaxClicks
+	default:
+		shown.URL = l.URL
+	}
+	a.pages.Preview(c.Response(), http.StatusOK, shown)
+	return nil
+}

@@ -1,0 +1,199 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/terse/terse/api/ratelimit"
+	"github.com/terse/terse/store"
+)
+
+// problem is an error answer by RFC 9457. Its type is stable: the same for
+// every occurrence of the same kind.
+type problem struct {
+	huma.ErrorModel
+	retryAfter time.Duration // for 429 and 503; 0 for none
+	limits     RateHeaders   // of the request that failed; zero for none
+}
+
+// retryUnavailable is when a client may try again what the store could not do.
+const retryUnavailable = time.Second
+
+// kinds names the problem of each status. The type of a problem is
+// "urn:terse:problem:" and this name.
+func kind(status int) (name, title string) {
+	switch status {
+	case http.StatusBadRequest:
+		return "unreadable", "The request cannot be read"
+	case http.StatusUnauthorized:
+		return "unauthorized", "A valid API key is needed"
+	case http.StatusForbidden:
+		return "forbidden", "The API key does not allow this"
+	case http.StatusNotFound:
+		return "not-found", "No such link"
+	case http.StatusMethodNotAllowed:
+		return "method-not-allowed", "Method not allowed"
+	case http.StatusRequestTimeout:
+		return "timeout", "The request took too long"
+	case http.StatusConflict:
+		return "conflict", "The alias is taken"
+	case http.StatusGone:
+		return "gone", "The link is gone"
+	case http.StatusPreconditionFailed:
+		return "version", "The link has another version"
+	case http.StatusRequestEntityTooLarge:
+		return "too-large", "The request is too large"
+	case http.StatusUnsupportedMediaType:
+		return "media-type", "The body must be JSON"
+	case http.StatusUnprocessableEntity:
+		return "invalid", "The request is not valid"
+	case http.StatusTooManyRequests:
+		return "rate-limited", "Too many requests"
+	case http.StatusUnavailableForLegalReasons:
+		return "disabled", "The link was disabled"
+	case http.StatusServiceUnavailable:
+		return "unavailable", "Temporarily unavailable"
+	case http.StatusInternalServerError:
+		return "internal", "Internal error"
+	}
+	return "other", http.StatusText(status)
+}
+
+// newProblem returns the problem of a status with what is particular to this
+// occurrence.
+func newProblem(status int, detail string) *problem {
+	p := &problem{ErrorModel: huma.ErrorModel{Status: status, Detail: detail}}
+	p.classify()
+	return p
+}
+
+// classify fills what follows from the status.
+func (p *problem) classify() {
+	name, title := kind(p.Status)
+	p.Type, p.Title = "urn:terse:problem:"+name, title
+}
+
+// invalid returns a 422 that names every field that is wrong.
+func invalid(fields ...*store.FieldError) *problem {
+	p := newProblem(http.StatusUnprocessableEntity, "See errors for the fields that must change.")
+	for _, f := range fields {
+		p.Errors = append(p.Errors, &huma.ErrorDetail{Location: "body." + f.Field, Message: f.Reason})
+	}
+	return p
+}
+
+// joinInvalid joins what several checks found wrong with one input. It returns
+// nil when they found nothing, and any error of another kind as it is.
+func joinInvalid(errs ...error) error {
+	var all store.InvalidError
+	for _, err := range errs {
+		var (
+			fields store.InvalidError
+			field  *store.FieldError
+		)
+		switch {
+		case err == nil:
+		case errors.As(err, &fields):
+			all = append(all, fields...)
+		case errors.As(err, &field):
+			all = append(all, field)
+		default:
+			return err
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return all
+}
+
+// tooMany returns a 429 that says when to come back.
+func tooMany(detail string, r ratelimit.Result) *problem {
+	p := newProblem(http.StatusTooManyRequests, detail)
+	p.retryAfter = r.RetryAfter
+	return p
+}
+
+// problem turns any error into the answer for it: the only place that knows
+// both the domain's errors and HTTP's. What it does not know is logged here, and
+// the client learns nothing of it.
+func (a *API) problem(err error) *problem {
+	var (
+		known  *problem
+		fields store.InvalidError
+		field  *store.FieldError
+	)
+	switch {
+	case errors.As(err, &known):
+		return known
+	case errors.As(err, &fields):
+		return invalid(fields...)
+	case errors.As(err, &field):
+		return invalid(field)
+	case errors.Is(err, store.ErrNotFound):
+		return newProblem(http.StatusNotFound, "There is no such link.")
+	case errors.Is(err, store.ErrExists):
+		return newProblem(http.StatusConflict, "This alias is taken. Choose another.")
+	case errors.Is(err, store.ErrGone):
+		return newProblem(http.StatusGone, "This link was deleted.")
+	case errors.Is(err, store.ErrVersion):
+		return newProblem(http.StatusPreconditionFailed, "The link was changed since it was read. Read it again.")
+	case errors.Is(err, store.ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		p := newProblem(http.StatusServiceUnavailable, "Please try again in a moment.")
+		p.retryAfter = retryUnavailable
+		a.metrics.unavailable.Inc()
+		return p
+	}
+	a.opts.Logger.Error("request failed", "err", err)
+	return newProblem(http.StatusInternalServerError, "Something went wrong on our side.")
+}
+
+// GetHeaders makes huma send the headers that belong to the problem.
+func (p *problem) GetHeaders() http.Header {
+	h := http.Header{}
+	p.setHeaders(h)
+	return h
+}
+
+func (p *problem) setHeaders(h http.Header) {
+	p.limits.set(h)
+	if p.retryAfter > 0 {
+		h.Set("Retry-After", retryAfter(p.retryAfter))
+	}
+	if p.Status == http.StatusUnauthorized {
+		h.Set("WWW-Authenticate", `Bearer realm="terse"`)
+	}
+}
+
+// write sends the problem as problem+json.
+func (p *problem) write(w http.ResponseWriter) error {
+	p.setHeaders(w.Header())
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(p.Status)
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(&p.ErrorModel)
+}
+
+// tidyProblem is a huma transformer: it gives huma's own errors the types of
+// ours and drops the echo of the value, which may be a password.
+func tidyProblem(_ huma.Context, _ string, v any) (any, error) {
+	switch e := v.(type) {
+	case *problem:
+		return &e.ErrorModel, nil
+	case *huma.ErrorModel:
+		p := problem{ErrorModel: *e}
+		p.classify()
+		for _, d := range p.Errors {
+			d.Value = nil
+		}
+		return &p.ErrorModel, nil
+	}
+	return v, nil
+}

@@ -1,0 +1,86 @@
+package api_test
+
+import (
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"testing"
+
+	whatwg "github.com/nlnwa/whatwg-url/url"
+)
+
+// realURLs are addresses that people have linked to.
+func realURLs(t *testing.T) []string {
+	t.Helper()
+	content, err := os.ReadFile("../store/testdata/real-urls.txt")
+	must(t, err)
+	return strings.Fields(string(content))
+}
+
+// wantLocation is what a redirect to u must say: u itself, or where it is not
+// ASCII, what a browser makes of it.
+func wantLocation(t *testing.T, u string) string {
+	t.Helper()
+	for _, c := range u {
+		if c > 0x7e {
+			parsed, err := whatwg.Parse(u)
+			must(t, err)
+			return parsed.Href(false)
+		}
+	}
+	return u
+}
+
+func (s *server) checkLocation(code, posted string) {
+	s.t.Helper()
+	if got, want := s.get("/"+code).header.Get("Location"), wantLocation(s.t.(*testing.T), posted); got != want {
+		s.t.Errorf("Location of %q = %q, want %q", posted, got, want)
+	}
+}
+
+func TestRealURLsByCreate(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	for _, u := range realURLs(t) {
+		s.checkLocation(s.create(map[string]string{"url": u}).Code, u)
+	}
+}
+
+func TestRealURLsByBatch(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	urls := realURLs(t)
+	for len(urls) > 0 {
+		some := urls[:min(len(urls), 800)]
+		urls = urls[len(some):]
+		links := make([]map[string]string, len(some))
+		for i, u := range some {
+			links[i] = map[string]string{"url": u}
+		}
+		var got batchJSON
+		s.send(http.MethodPost, "/api/v1/links/batch", map[string]any{"links": links}).into(&got)
+		for i, r := range got.Results {
+			if r.Status != http.StatusCreated {
+				t.Errorf("batch with %q = %+v, want 201", some[i], r.Error)
+				continue
+			}
+			s.checkLocation(r.Link.Code, some[i])
+		}
+	}
+}
+
+func TestRealURLsByForm(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	for _, u := range realURLs(t) {
+		a := s.do(http.MethodPost, "/", []byte(url.Values{"url": {u}}.Encode()), "Content-Type", "application/x-www-form-urlencoded")
+		_, rest, found := strings.Cut(string(a.body), `href="`+baseURL+"/")
+		code, _, _ := strings.Cut(rest, `"`)
+		if a.status != http.StatusCreated || !found {
+			t.Errorf("form with %q = %d, want 201 and a link", u, a.status)
+			continue
+		}
+		s.checkLocation(strings.TrimSuffix(code, "+"), u)
+	}
+}

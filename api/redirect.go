@@ -1,0 +1,146 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/terse/terse/store"
+	"github.com/terse/terse/web"
+)
+
+// Bounds of what a redirect may wait for when it has to ask the store itself.
+const visitTimeout = 3 * time.Second
+
+// emptyBody is the Content-Length of an answer without one.
+var emptyBody = []string{"0"}
+
+// redirect answers GET and HEAD of /{code}: the path that everything else exists for.
+func (a *API) redirect(c echo.Context) error {
+	r := c.Request()
+	name := r.URL.Path[1:]
+	if previewed, ok := strings.CutSuffix(name, "+"); ok {
+		return a.preview(c, previewed)
+	}
+	l, err := a.resolve(r.Context(), name)
+	if err != nil {
+		return a.visitError(c, name, err)
+	}
+	now := a.now()
+	if state := l.State(now); state != store.Live {
+		return a.notLive(c, &l, state, now)
+	}
+	if l.PasswordHash != "" {
+		return a.askPassword(c, http.StatusOK, web.Password{Code: l.Code})
+	}
+	return a.send(c, &l, now)
+}
+
+// resolve finds the link that a visitor's path means. Mail programs and chats
+// make punctuation behind a URL part of it, so a path that is no link is tried
+// once more without it. Nothing that lacks the syntax of a code reaches the store.
+func (a *API) resolve(ctx context.Context, name string) (store.Link, error) {
+	err := store.ErrNotFound
+	if store.ValidCode(name) {
+		var l store.Link
+		if l, err = a.opts.Store.Resolve(ctx, name); !errors.Is(err, store.ErrNotFound) {
+			return l, err
+		}
+	}
+	if trimmed := trimPunctuation(name); trimmed != name && store.ValidCode(trimmed) {
+		return a.opts.Store.Resolve(ctx, trimmed)
+	}
+	return store.Link{}, err
+}
+
+// trimPunctuation drops what programs that find URLs in text take for a part of them.
+func trimPunctuation(name string) string {
+	return strings.TrimRight(name, ".,;:!?'\")]}>*_…”’»")
+}
+
+// isGuess reports whether resolve asks the store for name.
+func isGuess(name string) bool {
+	return store.ValidCode(name) || store.ValidCode(trimPunctuation(name))
+}
+
+// send redirects to the target of a live link, counting the use of a limited
+// one first.
+func (a *API) send(c echo.Context, l *store.Link, now time.Time) error {
+	r := c.Request()
+	counts := r.Method != http.MethodHead && !isPrefetch(r)
+	if l.MaxClicks > 0 {
+		used, err := a.use(r, l.Code, counts, now)
+		if errors.Is(err, store.ErrNotLive) {
+			return a.notLive(c, &used, used.State(now), now)
+		}
+		if errors.Is(err, errPrefetch) {
+			return c.NoContent(http.StatusTooEarly)
+		}
+		if err != nil {
+			return a.visitError(c, l.Code, err)
+		}
+		l = &used
+	}
+	if counts {
+		a.opts.Clicks.Record(store.Click{Code: l.Code, At: now})
+	}
+	status := l.Status
+	if r.Method == http.MethodPost {
+		status = http.StatusSeeOther // the password must not travel on to the target
+	}
+	a.writeRedirect(c.Response(), l, status, target(l, r.URL.RawQuery), now)
+	return nil
+}
+
+// errPrefetch refuses to spend a use of a limited link on a page that nobody
+// has asked to see yet; browsers then load it when they do.
+var errPrefetch = errors.New("prefetch of a limited link")
+
+// use counts one use of a link with a limit in the store, before the redirect.
+// A HEAD request only looks.
+func (a *API) use(r *http.Request, code string, counts bool, now time.Time) (store.Link, error) {
+	ctx, cancel := context.WithTimeout(r.Context(), visitTimeout)
+	defer cancel()
+	if counts {
+		return a.opts.Store.Consume(ctx, code, now)
+	}
+	if r.Method != http.MethodHead {
+		return store.Link{}, errPrefetch
+	}
+	l, err := a.opts.Store.Get(ctx, code)
+	if err == nil && l.State(now) != store.Live {
+		err = store.ErrNotLive
+	}
+	return l, err
+}
+
+// writeRedirect writes the answer. One array holds every value, since each
+// header would otherwise allocate a slice of its own.
+func (a *API) writeRedirect(w *echo.Response, l *store.Link, status int, location string, now time.Time) {
+	tag := "link-" + l.Code
+	policy := livePolicy(l, status, now)
+	v := [4]string{location, policy.browser, policy.cdn, tag}
+	h := w.Header()
+	h["Location"] = v[0:1:1]
+	h["Cache-Control"] = v[1:2:2]
+	if a.opts.CDN {
+		h["Cdn-Cache-Control"] = v[2:3:3]
+	}
+	h["Surrogate-Key"] = v[3:4:4]
+	h["Cache-Tag"] = v[3:4:4]
+	h["Content-Length"] = emptyBody
+	w.WriteHeader(status)
+	a.metrics.redirects.live.Inc()
+}
+
+// isPrefetch reports whether a browser loads the link without having been
+// asked to: https://wicg.github.io/nav-speculation/prefetch.html#sec-purpose-header
+// and the older names of that header.
+func isPrefetch(r *http.Request) bool {
+	return strings.HasPrefix(r.Header.Get("Sec-Purpose"), "prefetch") ||
+		r.Header.Get("Purpose") == "prefetch" || r.Header.Get("X-Moz") == "prefetch"
+}

@@ -1,0 +1,359 @@
+package api_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/terse/terse/api"
+	"github.com/terse/terse/store"
+)
+
+func TestRedirectHeaders(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, func(o *api.Options) { o.CDN = true })
+	const live = "max-age=60, stale-while-revalidate=30, stale-if-error=86400"
+	soon := s.clock.Now().Add(30 * time.Second).Format(time.RFC3339)
+	later := s.clock.Now().Add(time.Hour).Format(time.RFC3339)
+	for _, tt := range []struct {
+		name, fields string
+		status       int
+		browser, cdn string
+	}{
+		{"default", ``, 302, "private, max-age=0", live},
+		{"301", `,"status":301`, 301, "private, max-age=90", live},
+		{"307", `,"status":307`, 307, "private, max-age=0", live},
+		{"308", `,"status":308`, 308, "private, max-age=90", live},
+		{"max clicks", `,"max_clicks":5`, 302, "no-store", "no-store"},
+		{"ends soon", `,"expires_at":"` + soon + `"`, 302, "private, max-age=0", "max-age=30"},
+		{"ends soon, permanent", `,"status":301,"expires_at":"` + soon + `"`, 301, "private, max-age=30", "max-age=30"},
+		{"ends later, permanent", `,"status":301,"expires_at":"` + later + `"`, 301, "private, max-age=90", "max-age=60"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			l := s.create(`{"url":"https://example.com/a?b=c#d"` + tt.fields + `}`)
+			for _, method := range []string{http.MethodGet, http.MethodHead} {
+				a := s.do(method, "/"+l.Code, nil)
+				want := map[string]string{
+					"Location": "https://example.com/a?b=c#d", "Content-Length": "0",
+					"Cache-Control": tt.browser, "Cdn-Cache-Control": tt.cdn,
+					"Surrogate-Key": "link-" + l.Code, "Cache-Tag": "link-" + l.Code,
+				}
+				if a.status != tt.status {
+					t.Errorf("%s = %d, want %d", method, a.status, tt.status)
+				}
+				for name, value := range want {
+					if got := a.header.Get(name); got != value {
+						t.Errorf("%s: %s = %q, want %q", method, name, got, value)
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestNoCDNHeaderWithoutCDN(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	l := s.create(`{"url":"https://example.com"}`)
+	for _, path := range []string{"/" + l.Code, "/unknown"} {
+		if got := s.get(path).header.Get("Cdn-Cache-Control"); got != "" {
+			t.Errorf("Cdn-Cache-Control of %s = %q, want none", path, got)
+		}
+	}
+}
+
+func TestNotLive(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, func(o *api.Options) { o.CDN = true })
+	owner, admin := s.owner("owner"), s.key("admin", store.ScopeAdmin)
+	at := func(d time.Duration) string { return s.clock.Now().Add(d).Format(time.RFC3339Nano) }
+
+	expired := s.create(`{"url":"https://example.com","expires_at":"` + at(time.Second) + `"}`)
+	future := s.create(`{"url":"https://example.com","starts_at":"` + at(time.Hour) + `"}`)
+	deleted := s.create(`{"url":"https://example.com"}`, owner...)
+	disabled := s.create(`{"url":"https://example.com"}`, owner...)
+	used := s.create(`{"url":"https://example.com","max_clicks":1}`)
+	if a := s.do(http.MethodDelete, "/api/v1/links/"+deleted.Code, nil, owner...); a.status != http.StatusNoContent {
+		t.Fatalf("delete = %d %s, want 204", a.status, a.body)
+	}
+	if a := s.send(http.MethodPost, "/api/v1/links/"+disabled.Code+"/disable", `{"reason":"phishing"}`, admin...); a.status != http.StatusOK {
+		t.Fatalf("disable = %d %s, want 200", a.status, a.body)
+	}
+	s.get("/" + used.Code)
+	s.clock.add(time.Second)
+
+	for _, tt := range []struct {
+		name, code string
+		status     int
+		cdn        string
+	}{
+		{"unknown", "nothing", 404, "max-age=2"},
+		{"not started", future.Code, 404, "max-age=2"},
+		{"expired", expired.Code, 410, "max-age=60"},
+		{"used up", used.Code, 410, "max-age=60"},
+		{"deleted", deleted.Code, 410, "max-age=60"},
+		{"disabled", disabled.Code, 451, "max-age=60"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			for _, path := range []string{"/" + tt.code, "/" + tt.code + "+"} {
+				a := s.get(path)
+				a.problem(tt.status)
+				if got := a.header.Get("Cache-Control"); got != "no-store" {
+					t.Errorf("Cache-Control of %s = %q, want no-store", path, got)
+				}
+				if got := a.header.Get("Cdn-Cache-Control"); got != tt.cdn {
+					t.Errorf("Cdn-Cache-Control of %s = %q, want %q", path, got, tt.cdn)
+				}
+				page := s.get(path, "Accept", "text/html")
+				if page.status != tt.status || !strings.HasPrefix(page.header.Get("Content-Type"), "text/html") {
+					t.Errorf("page of %s = %d %s, want %d text/html", path, page.status, page.header.Get("Content-Type"), tt.status)
+				}
+				if strings.Contains(string(page.body), "example.com") {
+					t.Errorf("page of %s names the target", path)
+				}
+			}
+		})
+	}
+}
+
+func TestExpiryToTheMicrosecond(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	end := s.clock.Now().Add(time.Minute)
+	l := s.create(map[string]any{"url": "https://example.com", "expires_at": end})
+	s.clock.add(time.Minute - time.Microsecond)
+	if got := s.get("/" + l.Code).status; got != http.StatusFound {
+		t.Errorf("a microsecond before the end = %d, want 302", got)
+	}
+	s.clock.add(time.Microsecond)
+	if got := s.get("/" + l.Code).status; got != http.StatusGone {
+		t.Errorf("at the end = %d, want 410", got)
+	}
+}
+
+func TestBadCodesNeverReachTheStore(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, func(o *api.Options) { o.Store = forbidden{o.Store} })
+	for _, path := range []string{
+		"/%C0", "/%00", "/abc%C0", "/..", "/a/b", "/a%2Fb", "/%09/evil.example/", "//evil.example/", "/a%20b", "/é",
+		"/" + strings.Repeat("a", 65), "/...", "/+", "/abc%C0+", "/%2e%2e/x",
+	} {
+		a := s.get(path)
+		a.problem(http.StatusNotFound)
+		if l := a.header.Get("Location"); l != "" {
+			t.Errorf("GET %s redirects to %q", path, l)
+		}
+	}
+}
+
+// forbidden fails every look-up.
+type forbidden struct{ store.Store }
+
+func (forbidden) Resolve(context.Context, string) (store.Link, error) {
+	panic("the store was asked")
+}
+
+func TestTrailingPunctuation(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	s.create(`{"url":"https://example.com/target","alias":"spring"}`)
+	s.create(`{"url":"https://example.com/other","alias":"spring_"}`)
+	for path, want := range map[string]string{
+		"/spring.": "https://example.com/target", "/spring)": "https://example.com/target",
+		"/spring).": "https://example.com/target", "/spring,": "https://example.com/target",
+		"/spring%E2%80%9D": "https://example.com/target", "/spring_": "https://example.com/other",
+		"/spring__": "https://example.com/target",
+		"/.spring":  "", "/spring.x": "", "/spring-": "",
+	} {
+		if got := s.get(path).header.Get("Location"); got != want {
+			t.Errorf("Location of %s = %q, want %q", path, got, want)
+		}
+	}
+}
+
+func TestForwardQuery(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	for _, tt := range []struct{ mode, target, query, want string }{
+		{"off", "https://e.com/?a=1#f", "?b=2", "https://e.com/?a=1#f"},
+		{"append", "https://e.com/?a=1#f", "", "https://e.com/?a=1#f"},
+		{"append", "https://e.com/?a=1#f", "?a=2&b=%20", "https://e.com/?a=1&a=2&b=%20#f"},
+		{"append", "https://e.com", "?b=2", "https://e.com?b=2"},
+		{"append", "https://e.com/?", "?b=2", "https://e.com/?b=2"},
+		{"override", "https://e.com/?a=1&b=2&c=3#f", "?b=9&d=4", "https://e.com/?a=1&c=3&b=9&d=4#f"},
+		{"override", "https://e.com/?%61=1&b=2", "?a=9", "https://e.com/?b=2&a=9"},
+		{"override", "https://e.com/?a=1", "?x", "https://e.com/?a=1&x"},
+		{"append", "https://e.com/", "?q=<b>\"'", "https://e.com/?q=%3Cb%3E%22%27"},
+		{"append", "https://e.com/", "?q=%0d%0aSet-Cookie:x", "https://e.com/?q=%0d%0aSet-Cookie:x"},
+	} {
+		l := s.create(map[string]any{"url": tt.target, "forward_query": tt.mode})
+		if got := s.rawLocation("/" + l.Code + tt.query); got != tt.want {
+			t.Errorf("%s %q with %q = %q, want %q", tt.mode, tt.target, tt.query, got, tt.want)
+		}
+	}
+}
+
+// rawLocation asks for a path whose query is sent just as it is.
+func (s *server) rawLocation(path string) string {
+	s.t.Helper()
+	r, err := http.NewRequest(http.MethodGet, s.URL, nil)
+	must(s.t, err)
+	before, query, _ := strings.Cut(path, "?")
+	r.URL.Path, r.URL.RawQuery = before, query
+	response, err := s.Client().Do(r)
+	must(s.t, err)
+	must(s.t, response.Body.Close())
+	return response.Header.Get("Location")
+}
+
+func TestClicksAreCounted(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	owner := s.owner("owner")
+	l := s.create(`{"url":"https://example.com"}`, owner...)
+	for range 3 {
+		s.get("/" + l.Code)
+	}
+	s.clock.add(time.Minute)
+	s.get("/" + l.Code)
+	s.do(http.MethodHead, "/"+l.Code, nil)
+	s.get("/"+l.Code, "Sec-Purpose", "prefetch;prerender")
+	s.get("/"+l.Code, "Purpose", "prefetch")
+	s.get("/"+l.Code, "X-Moz", "prefetch")
+	s.get("/" + l.Code + "+")
+	must(t, s.clicks.Flush(context.Background()))
+	got := s.get("/api/v1/links/"+l.Code, owner...).link()
+	if got.Clicks != 4 || got.LastClickAt == nil || !got.LastClickAt.Equal(s.clock.Now()) {
+		t.Errorf("clicks = %d, last %v, want 4 and %v", got.Clicks, got.LastClickAt, s.clock.Now())
+	}
+}
+
+func TestMaxClicksNeverExceeded(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	l := s.create(`{"url":"https://example.com","max_clicks":10}`)
+	if a := s.do(http.MethodHead, "/"+l.Code, nil); a.status != http.StatusFound {
+		t.Errorf("HEAD = %d, want 302", a.status)
+	}
+	if a := s.get("/"+l.Code, "Sec-Purpose", "prefetch"); a.status != http.StatusTooEarly || a.header.Get("Location") != "" {
+		t.Errorf("prefetch = %d with Location %q, want 425 without", a.status, a.header.Get("Location"))
+	}
+	var found, gone atomic.Int64
+	var wg sync.WaitGroup
+	for range 64 {
+		wg.Go(func() {
+			switch s.get("/" + l.Code).status {
+			case http.StatusFound:
+				found.Add(1)
+			case http.StatusGone:
+				gone.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	if found.Load() != 10 || gone.Load() != 54 {
+		t.Errorf("64 redirects of a link with 10 = %d found, %d gone, want 10 and 54", found.Load(), gone.Load())
+	}
+	if a := s.do(http.MethodHead, "/"+l.Code, nil); a.status != http.StatusGone {
+		t.Errorf("HEAD of a used up link = %d, want 410", a.status)
+	}
+}
+
+func TestPassword(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	l := s.create(`{"url":"https://example.com/treasure","password":"open sesame","status":308,"max_clicks":1}`)
+	if !l.PasswordProtected {
+		t.Error("password_protected = false, want true")
+	}
+	guess := func(password string, headers ...string) answer {
+		form := url.Values{"password": {password}}.Encode()
+		return s.do(http.MethodPost, "/"+l.Code, []byte(form),
+			append([]string{"Content-Type", "application/x-www-form-urlencoded"}, headers...)...)
+	}
+	for _, a := range []answer{s.get("/" + l.Code), s.get("/" + l.Code + "+")} {
+		if a.status != http.StatusOK || a.header.Get("Location") != "" || strings.Contains(string(a.body), "treasure") {
+			t.Errorf("page = %d with Location %q, want 200 that tells nothing", a.status, a.header.Get("Location"))
+		}
+		if got := a.header.Get("Cache-Control"); got != "no-store" {
+			t.Errorf("Cache-Control = %q, want no-store", got)
+		}
+	}
+	for _, wrong := range []string{"", "open", strings.Repeat("x", 100), "open sesame\x00"} {
+		if a := guess(wrong); a.status != http.StatusForbidden || a.header.Get("Location") != "" {
+			t.Errorf("guess %q = %d, want 403", wrong, a.status)
+		}
+	}
+	if a := guess("open sesame", "Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site"); a.status != http.StatusForbidden {
+		t.Errorf("guess from another site = %d, want 403", a.status)
+	}
+	a := guess("open sesame")
+	if a.status != http.StatusSeeOther || a.header.Get("Location") != "https://example.com/treasure" || a.header.Get("Cache-Control") != "no-store" {
+		t.Errorf("right password = %d %v, want 303 to the target, never kept", a.status, a.header)
+	}
+	if a := guess("open sesame"); a.status != http.StatusGone {
+		t.Errorf("second use of a link with one = %d, want 410", a.status)
+	}
+}
+
+func TestPasswordGuessesAreLimited(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, func(o *api.Options) { o.Limits.Password = limit(t, "3/10m") })
+	l := s.create(`{"url":"https://example.com","password":"right"}`)
+	other := s.create(`{"url":"https://example.com","password":"right"}`)
+	guess := func(code, password string) answer {
+		return s.do(http.MethodPost, "/"+code, []byte("password="+password), "Content-Type", "application/x-www-form-urlencoded",
+			"X-Forwarded-For", "203.0.113.7")
+	}
+	for range 3 {
+		guess(l.Code, "wrong")
+	}
+	a := guess(l.Code, "right")
+	if a.status != http.StatusTooManyRequests || a.header.Get("Retry-After") == "" {
+		t.Errorf("fourth guess = %d, Retry-After %q, want 429 with one", a.status, a.header.Get("Retry-After"))
+	}
+	if a := guess(other.Code, "right"); a.status != http.StatusSeeOther {
+		t.Errorf("another link = %d, want 303", a.status)
+	}
+	s.clock.add(10 * time.Minute)
+	if a := guess(l.Code, "right"); a.status != http.StatusSeeOther {
+		t.Errorf("after the window = %d, want 303", a.status)
+	}
+}
+
+// TestUnknownCodesAreLimited holds that no way of asking for a code that does
+// not exist goes round the limit, and that live links stay free of it.
+func TestUnknownCodesAreLimited(t *testing.T) {
+	t.Parallel()
+	for _, form := range []string{"/%s", "/%s+", "/%s.", "/%s_", "/api/v1/links/%s/qr"} {
+		t.Run(form, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t, func(o *api.Options) { o.Limits.Unknown = limit(t, "40/20s") })
+			l := s.create(`{"url":"https://example.com"}`)
+			ask := func(i int) answer {
+				return s.get(fmt.Sprintf(form, fmt.Sprintf("nothing%d", i)), "X-Forwarded-For", fmt.Sprintf("203.0.113.%d", i))
+			}
+			for i := range 40 {
+				ask(i).problem(http.StatusNotFound)
+			}
+			a := ask(40)
+			a.problem(http.StatusTooManyRequests)
+			if got := a.header.Get("Retry-After"); got != "1" {
+				t.Errorf("Retry-After of the 41st = %q, want 1", got)
+			}
+			if a := s.get(fmt.Sprintf(form, l.Code)); a.status >= 400 {
+				t.Errorf("a live link = %d, want it free of the limit", a.status)
+			}
+			s.clock.add(20 * time.Second)
+			ask(41).problem(http.StatusNotFound)
+		})
+	}
+}

@@ -1,0 +1,164 @@
+package api
+
+import (
+	"encoding/json"
+	"strconv"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/terse/terse/store"
+)
+
+// LinkSettings are the members that a create and an edit share. It is exported
+// because huma looks into exported embedded structs only.
+type LinkSettings struct {
+	Title        optional[string]    `json:"title,omitzero" required:"false" doc:"Shown to you and on the preview page; at most 500 bytes." example:"Spring catalogue"`
+	Tags         optional[[]string]  `json:"tags,omitzero" required:"false" doc:"At most 20, each of 1 to 50 characters."`
+	StartsAt     optional[time.Time] `json:"starts_at,omitzero" required:"false" doc:"Before this moment the link answers 404."`
+	ExpiresAt    optional[time.Time] `json:"expires_at,omitzero" required:"false" doc:"From this moment on the link answers 410."`
+	MaxClicks    optional[int64]     `json:"max_clicks,omitzero" required:"false" doc:"How many redirects it serves before it answers 410; 0 means any number."`
+	Password     optional[string]    `json:"password,omitzero" required:"false" writeOnly:"true" doc:"Asked from every visitor; 1 to 72 bytes. null removes it."`
+	Status       optional[int]       `json:"status,omitzero" required:"false" enum:"301,302,307,308" doc:"Status of the redirect; 302 when absent."`
+	ForwardQuery optional[string]    `json:"forward_query,omitzero" required:"false" enum:"off,append,override" doc:"What happens to the query of a visit: it is dropped (off, the default), added to the target's (append), or added replacing parameters of the same name (override)."`
+}
+
+// createInput is the body of a create and an item of a batch.
+type createInput struct {
+	URL   string           `json:"url" doc:"The target: an absolute http or https URL of at most 8192 bytes." example:"https://example.com/a/long/path?with=query"`
+	Alias optional[string] `json:"alias,omitzero" required:"false" doc:"A code of your choice: 1 to 64 of 0-9 A-Z a-z _ -. Minted when absent." example:"spring"`
+	Reuse bool             `json:"reuse,omitempty" doc:"Answer 200 with your newest link of the same target and settings, if there is one."`
+	LinkSettings
+}
+
+// editInput is the body of an edit: what is absent stays as it is.
+type editInput struct {
+	URL optional[string] `json:"url,omitzero" required:"false" doc:"The new target."`
+	LinkSettings
+}
+
+// apply changes l by the settings. The password is not among them: it is
+// hashed apart, because that takes long.
+func (s *LinkSettings) apply(l *store.Link) {
+	s.Title.into(&l.Title)
+	s.Tags.into(&l.Tags)
+	s.StartsAt.into(&l.StartsAt)
+	s.ExpiresAt.into(&l.ExpiresAt)
+	s.MaxClicks.into(&l.MaxClicks)
+	s.Status.into(&l.Status)
+	if s.ForwardQuery.set {
+		l.ForwardQuery = parseForward(s.ForwardQuery.value)
+	}
+	if l.Status == 0 {
+		l.Status = defaultStatus
+	}
+}
+
+// defaultStatus of a redirect.
+const defaultStatus = 302
+
+// forwardNames are the values of forward_query, by store.ForwardQuery.
+var forwardNames = [...]string{
+	store.ForwardOff:      "off",
+	store.ForwardAppend:   "append",
+	store.ForwardOverride: "override",
+}
+
+// parseForward reads a forward_query that the schema has checked.
+func parseForward(name string) store.ForwardQuery {
+	for f, n := range forwardNames {
+		if n == name {
+			return store.ForwardQuery(f)
+		}
+	}
+	return store.ForwardOff
+}
+
+// stateNames are the values of state, by store.State.
+var stateNames = [...]string{
+	store.Live:       "live",
+	store.Deleted:    "deleted",
+	store.Disabled:   "disabled",
+	store.Expired:    "expired",
+	store.UsedUp:     "used_up",
+	store.NotStarted: "not_started",
+}
+
+// linkBody is a link as clients see it. Every member is always there.
+type linkBody struct {
+	Code              string     `json:"code" example:"spring"`
+	ShortURL          string     `json:"short_url" example:"https://sho.rt/spring"`
+	URL               string     `json:"url" doc:"The target, as it is sent in Location."`
+	Title             string     `json:"title"`
+	Tags              []string   `json:"tags" nullable:"false"`
+	Status            int        `json:"status" doc:"Of the redirect." example:"302"`
+	ForwardQuery      string     `json:"forward_query" enum:"off,append,override"`
+	State             string     `json:"state" enum:"live,disabled,expired,used_up,not_started" doc:"What a visitor meets now."`
+	StartsAt          *time.Time `json:"starts_at"`
+	ExpiresAt         *time.Time `json:"expires_at"`
+	MaxClicks         count      `json:"max_clicks" doc:"0 means any number."`
+	UsedClicks        count      `json:"used_clicks" doc:"Redirects counted against max_clicks."`
+	PasswordProtected bool       `json:"password_protected"`
+	DisabledReason    string     `json:"disabled_reason" doc:"Why it was taken down; empty when it was not."`
+	Clicks            count      `json:"clicks" doc:"Redirects in all; up to a second behind."`
+	LastClickAt       *time.Time `json:"last_click_at"`
+	CreatedAt         time.Time  `json:"created_at"`
+	UpdatedAt         time.Time  `json:"updated_at"`
+	Version           int64      `json:"version" doc:"Grows by one with every edit; the ETag is this in quotes."`
+}
+
+// linkBody returns l as clients see it.
+func (a *API) linkBody(l *store.Link) linkBody {
+	tags := l.Tags
+	if tags == nil {
+		tags = []string{}
+	}
+	return linkBody{
+		Code:              l.Code,
+		ShortURL:          a.shortURL(l.Code),
+		URL:               l.URL,
+		Title:             l.Title,
+		Tags:              tags,
+		Status:            l.Status,
+		ForwardQuery:      forwardNames[l.ForwardQuery],
+		State:             stateNames[l.State(a.now())],
+		StartsAt:          timeOrNull(l.StartsAt),
+		ExpiresAt:         timeOrNull(l.ExpiresAt),
+		MaxClicks:         count(l.MaxClicks),
+		UsedClicks:        count(l.UsedClicks),
+		PasswordProtected: l.PasswordHash != "",
+		DisabledReason:    l.DisabledReason,
+		Clicks:            count(l.Clicks),
+		LastClickAt:       timeOrNull(l.LastClickAt),
+		CreatedAt:         l.CreatedAt,
+		UpdatedAt:         l.UpdatedAt,
+		Version:           l.Version,
+	}
+}
+
+func timeOrNull(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// count is a number of clicks: a JSON number, or a string above 2^53, where
+// JavaScript would round it.
+type count int64
+
+// MarshalJSON writes the number.
+func (c count) MarshalJSON() ([]byte, error) {
+	if c > 1<<53 {
+		return json.Marshal(strconv.FormatInt(int64(c), 10))
+	}
+	return strconv.AppendInt(nil, int64(c), 10), nil
+}
+
+// Schema describes both forms.
+func (count) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{OneOf: []*huma.Schema{
+		{Type: huma.TypeInteger, Format: "int64"},
+		{Type: huma.TypeString, Pattern: "^[0-9]+$"},
+	}}
+}

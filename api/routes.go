@@ -1,0 +1,193 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/klauspost/compress/gzhttp"
+	"github.com/labstack/echo/v4"
+)
+
+// requestTimeout bounds an API request. It is longer than any store's own
+// deadline, so that the store's answer decides.
+const requestTimeout = 8 * time.Second
+
+// Paths of the link resources, as OpenAPI writes them.
+const (
+	linksPath = "/api/v1/links"
+	linkPath  = linksPath + "/{code}"
+)
+
+// route builds the two routers: one for pages and redirects, which answers
+// people, and one below /api, which answers programs.
+func (a *API) route() error {
+	a.metrics = newMetrics(a.opts.Registerer)
+	a.site = a.siteRouter()
+	var err error
+	if a.resources, err = a.resourceRouter(); err != nil {
+		return err
+	}
+	a.metrics.add(a.site.Routes())
+	a.metrics.add(a.resources.Routes())
+	return nil
+}
+
+// ServeHTTP answers requests of the public listener.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if strings.HasPrefix(r.URL.Path, "/api/") {
+		if r.Method == http.MethodHead { // answered as GET; net/http drops the body
+			get := *r
+			get.Method = http.MethodGet
+			r = &get
+		}
+		a.resources.ServeHTTP(w, r)
+		return
+	}
+	a.site.ServeHTTP(w, r)
+}
+
+// siteRouter puts the middleware around the handlers once, while echo's own Use
+// would do it again for every redirect.
+func (a *API) siteRouter() *echo.Echo {
+	e := echo.New()
+	e.HTTPErrorHandler = func(err error, c echo.Context) { // of requests that have no route
+		a.siteError(err, c)
+		a.metrics.unrouted.observe(c.Response().Status, 0)
+	}
+	answered := func(h echo.HandlerFunc) echo.HandlerFunc { return answering(a.siteError, a.recover(h)) }
+	visit := func(h echo.HandlerFunc) echo.HandlerFunc { return a.metrics.middleware(answered(h)) }
+	page := func(h echo.HandlerFunc) echo.HandlerFunc {
+		return a.metrics.middleware(compress()(answered(withTimeout(a.readBody(h)))))
+	}
+	getHead := []string{http.MethodGet, http.MethodHead}
+	static := page(echo.WrapHandler(a.pages.Static()))
+	e.Match(getHead, "/:code", visit(a.redirect))
+	e.POST("/:code", visit(a.unlock))
+	e.Match(getHead, "/", page(a.home))
+	e.POST("/", page(a.shorten))
+	e.Match(getHead, "/static/*", static)
+	e.Match(getHead, "/favicon.ico", static)
+	e.Match(getHead, "/robots.txt", static)
+	return e
+}
+
+// siteError answers an error with a page.
+func (a *API) siteError(err error, c echo.Context) {
+	if c.Response().Committed {
+		return
+	}
+	p := a.routerProblem(err)
+	policy := policyError
+	if p.Status == http.StatusNotFound {
+		policy = policyUnknown
+	}
+	a.ignore(a.answer(c, policy, p))
+}
+
+func (a *API) resourceRouter() (*echo.Echo, error) {
+	e := echo.New()
+	e.HTTPErrorHandler = a.resourceError
+	answered := func(next echo.HandlerFunc) echo.HandlerFunc { return answering(a.resourceError, next) }
+	e.Use(a.metrics.middleware, compress(), answered, a.recover, noStore, withTimeout, a.readBody, a.authenticate)
+	return e, a.describe(e)
+}
+
+// resourceError answers an error with a problem.
+func (a *API) resourceError(err error, c echo.Context) {
+	if !c.Response().Committed {
+		a.ignore(a.routerProblem(err).write(c.Response()))
+	}
+}
+
+// compress is gzip for clients that take it.
+func compress() echo.MiddlewareFunc {
+	return echo.WrapMiddleware(func(h http.Handler) http.Handler { return gzhttp.GzipHandler(h) })
+}
+
+// answering answers the error of a handler while a surrounding middleware can
+// still act on the answer.
+func answering(answer echo.HTTPErrorHandler, next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if err := next(c); err != nil {
+			answer(err, c)
+		}
+		return nil
+	}
+}
+
+// ignore takes the error of an answer that the client did not read.
+func (a *API) ignore(err error) {
+	if err != nil {
+		a.opts.Logger.Debug("answer was not read", "err", err)
+	}
+}
+
+// firstSegments returns the first path segments that the router serves, which
+// can therefore be no alias.
+func (a *API) firstSegments() []string {
+	segments := []string{".well-known"}
+	for _, r := range slices.Concat(a.site.Routes(), a.resources.Routes()) {
+		first, _, _ := strings.Cut(strings.TrimPrefix(r.Path, "/"), "/")
+		if first != "" && !strings.ContainsAny(first, ":*") {
+			segments = append(segments, first)
+		}
+	}
+	return segments
+}
+
+// routerProblem returns the problem of an error, echo's own among them.
+func (a *API) routerProblem(err error) *problem {
+	var routing *echo.HTTPError
+	if !errors.As(err, &routing) {
+		return a.problem(err)
+	}
+	switch routing.Code {
+	case http.StatusMethodNotAllowed:
+		return newProblem(routing.Code, "See the Allow header for what this address understands.")
+	case http.StatusNotFound:
+		return newProblem(routing.Code, "There is nothing at this address.")
+	}
+	return newProblem(routing.Code, "")
+}
+
+// recover turns a panic into a 500 and logs it with its stack.
+func (a *API) recover(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) (err error) {
+		defer func() {
+			switch v := recover(); v {
+			case nil:
+			case http.ErrAbortHandler:
+				panic(v)
+			default:
+				a.opts.Logger.Error("request panicked", "err", fmt.Sprint(v), "stack", string(debug.Stack()))
+				err = newProblem(http.StatusInternalServerError, "Something went wrong on our side.")
+			}
+		}()
+		return next(c)
+	}
+}
+
+// withTimeout gives the request a deadline.
+func withTimeout(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		ctx, cancel := context.WithTimeout(c.Request().Context(), requestTimeout)
+		defer cancel()
+		c.SetRequest(c.Request().WithContext(ctx))
+		return next(c)
+	}
+}
+
+// noStore keeps API answers out of caches, unless a handler says otherwise.
+func noStore(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		c.Response().Header().Set("Cache-Control", "no-store")
+		c.Response().Header().Set("X-Content-Type-Options", "nosniff")
+		return next(c)
+	}
+}

@@ -1,0 +1,47 @@
+package api
+
+import (
+	"context"
+
+	"github.com/terse/terse/store"
+)
+
+// maxReasonLen is the longest reason of a takedown in bytes.
+const maxReasonLen = 500
+
+type disableInput struct {
+	CodeParam
+	Body struct {
+		Reason string `json:"reason" minLength:"1" maxLength:"500" doc:"Shown to the owner." example:"phishing"`
+	}
+}
+
+// disableLink takes a link down for abuse: its redirect answers 451.
+func (a *API) disableLink(ctx context.Context, in *disableInput) (*linkOutput, error) {
+	if err := store.CheckText("reason", in.Body.Reason, maxReasonLen); err != nil {
+		return nil, a.problem(err)
+	}
+	l, err := a.change(ctx, in.Code, "", store.ScopeAdmin, func(l *store.Link) error {
+		if l.DisabledAt.IsZero() {
+			l.DisabledAt = a.now()
+		}
+		l.DisabledReason = in.Body.Reason
+		return nil
+	})
+	if err != nil {
+		return nil, a.problem(err)
+	}
+	return a.linkOutput(&l), nil
+}
+
+// enableLink undoes a takedown.
+func (a *API) enableLink(ctx context.Context, in *CodeParam) (*linkOutput, error) {
+	l, err := a.change(ctx, in.Code, "", store.ScopeAdmin, func(l *store.Link) error {
+		l.DisabledAt, l.DisabledReason = store.Link{}.DisabledAt, ""
+		return nil
+	})
+	if err != nil {
+		return nil, a.problem(err)
+	}
+	return a.linkOutput(&l), nil
+}
