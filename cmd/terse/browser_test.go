@@ -1,0 +1,85 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"github.com/terse/terse/web/webtest"
+)
+
+// TestInTheBrowser does with the real product what a person does: paste a URL,
+// copy the short link, look at its QR code, follow it, look where it goes.
+func TestInTheBrowser(t *testing.T) {
+	t.Parallel()
+	p := start(t, filepath.Join(t.TempDir(), "data"))
+	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, "<!doctype html><title>the target</title>")
+	}))
+	defer target.Close()
+	browser := webtest.Start(t)
+	for _, look := range []webtest.Look{{}, {NoScript: true}, {Dark: true, Width: 360}} {
+		t.Run(fmt.Sprintf("%+v", look), func(t *testing.T) {
+			tab := browser.Open(t, look)
+			tab.Do(chromedp.Navigate(p.url + "/"))
+			long := fmt.Sprintf("%s/page?look=%v", target.URL, look.NoScript)
+			if look.NoScript {
+				if got := tab.Follow(chromedp.KeyEvent(long + kb.Enter)); got != http.StatusCreated {
+					t.Fatalf("the form is answered %d, want 201", got)
+				}
+			} else {
+				tab.Do(chromedp.KeyEvent(long + kb.Enter))
+			}
+			tab.Wait(`document.querySelector(".short a")?.href.startsWith("` + p.url + `/")`)
+			tab.Wait(`document.querySelector(".result img")?.naturalWidth > 0`)
+			keepScreenshot(tab, fmt.Sprintf("result-%v-%v.png", look.NoScript, look.Dark))
+			short := webtest.Eval[string](tab, `document.querySelector(".short a").href`)
+
+			tab.Do(chromedp.Navigate(short + "+"))
+			if got := webtest.Eval[string](tab, `document.body.textContent`); !strings.Contains(got, long) {
+				t.Errorf("the preview does not name %s", long)
+			}
+			keepScreenshot(tab, fmt.Sprintf("preview-%v-%v.png", look.NoScript, look.Dark))
+			tab.Do(chromedp.Navigate(short))
+			if got := webtest.Eval[string](tab, `location.href`); got != long {
+				t.Errorf("%s leads to %s, want %s", short, got, long)
+			}
+			if got := tab.Complaints(); len(got) > 0 {
+				t.Errorf("the browser complains: %q", got)
+			}
+		})
+	}
+}
+
+// TestDocsInTheBrowser holds that the documentation shows itself under its own
+// policy, from nowhere else.
+func TestDocsInTheBrowser(t *testing.T) {
+	t.Parallel()
+	p := start(t, filepath.Join(t.TempDir(), "data"))
+	tab := webtest.Start(t).Open(t, webtest.Look{})
+	tab.Do(chromedp.Navigate(p.url + "/api/docs"))
+	tab.Wait(`document.querySelectorAll(".opblock").length >= 9`)
+	keepScreenshot(tab, "docs.png")
+	for _, r := range tab.Requests() {
+		if !strings.HasPrefix(r, p.url+"/") && !strings.HasPrefix(r, "data:") {
+			t.Errorf("the page asks for %s", r)
+		}
+	}
+	if got := tab.Complaints(); len(got) > 0 {
+		t.Errorf("the browser complains: %q", got)
+	}
+}
+
+// keepScreenshot writes a picture when TERSE_TEST_SCREENSHOTS names a folder.
+func keepScreenshot(tab *webtest.Tab, name string) {
+	if dir := os.Getenv("TERSE_TEST_SCREENSHOTS"); dir != "" {
+		tab.Screenshot(filepath.Join(dir, name))
+	}
+}

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// dial opens a raw connection to the public listener.
+func (p *program) dial() net.Conn {
+	p.t.Helper()
+	conn, err := net.Dial("tcp", strings.Replace(strings.TrimPrefix(p.url, "http://"), "localhost", "127.0.0.1", 1))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+func TestTooManyHeaders(t *testing.T) {
+	t.Parallel()
+	conn := start(t, filepath.Join(t.TempDir(), "data")).dial()
+	go func() {
+		_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\nX-Long: "+strings.Repeat("a", 1<<20)+"\r\n\r\n")
+	}()
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	if response.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+		t.Errorf("1 MiB of headers = %d, want 431", response.StatusCode)
+	}
+}
+
+// TestSlowClientsAreClosed holds that neither headers nor a body that trickle
+// in keep a connection.
+func TestSlowClientsAreClosed(t *testing.T) {
+	t.Parallel()
+	p := start(t, filepath.Join(t.TempDir(), "data"))
+	for name, begin := range map[string]string{
+		"headers": "GET / HTTP/1.1\r\nHost: x\r\n",
+		"body":    "POST /api/v1/links HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			conn := p.dial()
+			if _, err := io.WriteString(conn, begin); err != nil {
+				t.Fatal(err)
+			}
+			if err := conn.SetReadDeadline(time.Now().Add(readTimeout + 5*time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			answer, err := io.ReadAll(conn)
+			if netErr := net.Error(nil); errors.As(err, &netErr) && netErr.Timeout() {
+				t.Errorf("the connection is open after %v, answer %q", readTimeout+5*time.Second, answer)
+			}
+		})
+	}
+}
+
+// TestHugeBodyIsCutOff holds that a body is not read past its limit.
+func TestHugeBodyIsCutOff(t *testing.T) {
+	t.Parallel()
+	p := start(t, filepath.Join(t.TempDir(), "data"))
+	const size = 100 << 20
+	body := &countingReader{r: io.LimitReader(zeros{}, size)}
+	response, err := client().Post(p.url+"/api/v1/links", "application/json", body)
+	if err == nil {
+		_ = response.Body.Close()
+		if response.StatusCode != http.StatusRequestEntityTooLarge {
+			t.Errorf("100 MiB = %d, want 413", response.StatusCode)
+		}
+	}
+	if body.n > size/4 {
+		t.Errorf("%d bytes of a body of 100 MiB were taken", body.n)
+	}
+}
+
+// zeros is an endless body.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+type countingReader struct {
+	r io.Reader
+	n int64
+}
+
+func (c *countingReader) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	return n, err
+}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/terse/terse/store"
+	"github.com/terse/terse/store/sqlite"
+)
+
+// maxKeyNameLen is the longest name of a key in bytes.
+const maxKeyNameLen = 100
+
+type keyCommand struct {
+	Create keyCreate `cmd:"" help:"Create a key and print its token, which is never shown again."`
+	List   keyList   `cmd:"" help:"List the keys, oldest first."`
+	Revoke keyRevoke `cmd:"" help:"Revoke a key at once."`
+}
+
+type keyCreate struct {
+	dataFlags
+	Name    string   `required:"" help:"For people: who or what uses the key."`
+	Scope   []string `default:"links:read,links:write,stats:read" help:"What it may do: links:read, links:write, stats:read, admin. Default: all but admin."`
+	Expires string   `placeholder:"WHEN" help:"When it ends: a time such as 720h from now, or a date such as 2027-01-31. Default: never."`
+}
+
+// Run creates the key. The token alone goes to stdout, so that it can be piped.
+func (c *keyCreate) Run(ctx context.Context, out output) error {
+	key, err := c.key(time.Now().UTC().Truncate(time.Microsecond))
+	if err != nil {
+		return settingsError{err}
+	}
+	token, hash := store.NewToken()
+	key.Hash = hash
+	return withDatabase(ctx, c.DataDir, out, func(database *sqlite.Store) error {
+		if err := database.CreateKey(ctx, key); err != nil {
+			return fmt.Errorf("create key: %w", err)
+		}
+		fmt.Fprintf(out.stderr, "Created %s (%s). Keep the token: it is not shown again.\n", key.ID, key.Name)
+		_, err := fmt.Fprintln(out.stdout, token)
+		return err
+	})
+}
+
+// key checks the flags, all of them.
+func (c *keyCreate) key(now time.Time) (store.Key, error) {
+	var problems []error
+	key := store.Key{ID: store.NewKeyID(), Name: c.Name, CreatedAt: now}
+	if err := store.CheckText("--name", c.Name, maxKeyNameLen); err != nil {
+		problems = append(problems, err)
+	}
+	if strings.TrimSpace(c.Name) == "" {
+		problems = append(problems, errors.New("--name: must not be empty"))
+	}
+	for _, s := range c.Scope {
+		if !slices.Contains(store.Scopes(), store.Scope(s)) {
+			problems = append(problems, fmt.Errorf("--scope: %q must be one of %v", s, store.Scopes()))
+		}
+		key.Scopes = append(key.Scopes, store.Scope(s))
+	}
+	var err error
+	if key.ExpiresAt, err = parseExpiry(c.Expires, now); err != nil {
+		problems = append(problems, err)
+	}
+	return key, errors.Join(problems...)
+}
+
+// parseExpiry reads a duration from now, a date or an RFC 3339 time.
+func parseExpiry(s string, now time.Time) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	at, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		at, err = time.Parse(time.DateOnly, s)
+	}
+	if d, derr := time.ParseDuration(s); derr == nil {
+		at, err = now.Add(d), nil
+	}
+	if err != nil {
+		return time.Time{}, fmt.Errorf("--expires: %q must be a time such as 720h or a date such as 2027-01-31", s)
+	}
+	if !at.After(now) {
+		return time.Time{}, fmt.Errorf("--expires: %q is over already", s)
+	}
+	return at.UTC().Truncate(time.Microsecond), nil
+}
+
+type keyList struct{ dataFlags }
+
+// Run lists the keys as a table.
+func (c *keyList) Run(ctx context.Context, out output) error {
+	if _, err := sqlite.NewMigrator(c.DataDir).Version(ctx); err != nil {
+		return err
+	}
+	return withDatabase(ctx, c.DataDir, out, func(database *sqlite.Store) error {
+		keys, err := database.ListKeys(ctx)
+		if err != nil {
+			return fmt.Errorf("list keys: %w", err)
+		}
+		w := tabwriter.NewWriter(out.stdout, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(w, "ID\tNAME\tSCOPES\tCREATED\tEXPIRES\tREVOKED")
+		for _, k := range keys {
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, k.Name, joinScopes(k.Scopes),
+				shownTime(k.CreatedAt), shownTime(k.ExpiresAt), shownTime(k.RevokedAt))
+		}
+		return w.Flush()
+	})
+}
+
+type keyRevoke struct {
+	dataFlags
+	ID string `arg:"" help:"The id of the key, as list shows it."`
+}
+
+// Run revokes the key.
+func (c *keyRevoke) Run(ctx context.Context, out output) error {
+	if _, err := sqlite.NewMigrator(c.DataDir).Version(ctx); err != nil {
+		return err
+	}
+	return withDatabase(ctx, c.DataDir, out, func(database *sqlite.Store) error {
+		key, err := database.RevokeKey(ctx, c.ID, time.Now().UTC().Truncate(time.Microsecond))
+		if errors.Is(err, store.ErrNotFound) {
+			return fmt.Errorf("there is no key %q; see: terse key list", c.ID)
+		}
+		if err != nil {
+			return fmt.Errorf("revoke key: %w", err)
+		}
+		_, err = fmt.Fprintf(out.stdout, "Revoked %s (%s).\n", key.ID, key.Name)
+		return err
+	})
+}
+
+// withDatabase opens the embedded database beside a running server.
+func withDatabase(ctx context.Context, dir string, out output, use func(*sqlite.Store) error) (err error) {
+	logger := slog.New(slog.NewTextHandler(out.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	database, err := sqlite.Open(ctx, sqlite.Options{Dir: dir, Logger: logger})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, database.Close()) }()
+	return use(database)
+}
+
+func joinScopes(scopes []store.Scope) string {
+	names := make([]string, len(scopes))
+	for i, s := range scopes {
+		names[i] = string(s)
+	}
+	return strings.Join(names, ",")
+}
+
+func shownTime(t time.Time) string {
+	if t.IsZero() {
+		return "never"
+	}
+	return t.Format(time.RFC3339)
+}

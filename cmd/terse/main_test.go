@@ -1,0 +1,254 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/terse/terse/store/sqlite"
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		_ = os.Unsetenv(asProgram)
+		main()
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// asProgram makes the test binary behave as terse.
+const asProgram = "TERSE_TEST_AS_PROGRAM"
+
+// result is what one command line did.
+type result struct {
+	status         int
+	stdout, stderr string
+}
+
+// terse runs a command line in this process.
+func terse(t *testing.T, environ []string, args ...string) result {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	status := run(context.Background(), args, environ, &stdout, &stderr)
+	return result{status, stdout.String(), stderr.String()}
+}
+
+func TestHelp(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		args []string
+		want []string
+	}{
+		{nil, []string{"terse serve", "JSON file", "TERSE_CODE_KEY_FILE"}},
+		{[]string{"--help"}, []string{"serve", "migrate", "key", "version"}},
+		{[]string{"serve", "--help"}, []string{"$TERSE_BASE_URL", "$TERSE_LIMIT_UNKNOWN", "40/20s"}},
+		{[]string{"key", "create", "--help"}, []string{"links:write", "720h"}},
+	} {
+		got := terse(t, nil, tt.args...)
+		if got.status != 0 || got.stderr != "" {
+			t.Errorf("terse %v = %d %q, want 0", tt.args, got.status, got.stderr)
+		}
+		for _, w := range tt.want {
+			if !strings.Contains(got.stdout, w) {
+				t.Errorf("terse %v lacks %q: %s", tt.args, w, got.stdout)
+			}
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	t.Parallel()
+	if got := terse(t, nil, "version"); got.status != 0 || got.stdout != "terse dev\n" {
+		t.Errorf("terse version = %+v, want terse dev", got)
+	}
+}
+
+func TestWrongCommandLines(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"nonsense"}, {"serve", "--nonsense"}, {"key"}, {"key", "create"}, {"key", "revoke"}, {"migrate", "down"}} {
+		if got := terse(t, nil, args...); got.status != 2 || got.stderr == "" {
+			t.Errorf("terse %v = %+v, want status 2 and a reason", args, got)
+		}
+	}
+}
+
+// TestWrongSettingsAreToldAtOnce holds that every problem is named by its variable.
+func TestWrongSettingsAreToldAtOnce(t *testing.T) {
+	t.Parallel()
+	wrong := map[string]string{
+		"TERSE_LISTEN":                 "8080",
+		"TERSE_ADMIN_LISTEN":           "127.0.0.1:99999",
+		"TERSE_BASE_URL":               "https://sho.rt/path",
+		"TERSE_CODE_KEY":               "c2hvcnQ=",
+		"TERSE_ANONYMOUS_CREATE":       "maybe",
+		"TERSE_TRUSTED_PROXIES":        "10.0.0.0/8,nonsense",
+		"TERSE_LIMIT_CREATE_ANONYMOUS": "60",
+		"TERSE_LIMIT_CREATE_KEY":       "x/1m",
+		"TERSE_LIMIT_UNKNOWN":          "1/0s",
+		"TERSE_LIMIT_PASSWORD":         "-1/1m",
+		"TERSE_CDN":                    "akamai",
+		"TERSE_CACHE_SIZE":             "0",
+		"TERSE_DRAIN_TIMEOUT":          "15",
+		"TERSE_LOG_LEVEL":              "loud",
+		"TERSE_LOG_FORMAT":             "xml",
+	}
+	var environ []string
+	for name, value := range wrong {
+		environ = append(environ, name+"="+value)
+	}
+	got := terse(t, environ, "serve", "--data-dir", t.TempDir())
+	if got.status != 2 || got.stdout != "" {
+		t.Errorf("terse serve = %d %q, want 2", got.status, got.stdout)
+	}
+	for name := range wrong {
+		if strings.Count(got.stderr, name+": ") != 1 {
+			t.Errorf("stderr does not name %s once: %s", name, got.stderr)
+		}
+	}
+}
+
+func TestWrongSources(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write := func(name, content string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	for _, tt := range []struct {
+		name    string
+		environ []string
+		want    []string
+	}{
+		{"unknown variables", []string{"TERSE_NONSENSE=1", "TERSE_SHARDS=x", "OTHER=1"}, []string{"TERSE_NONSENSE: ", "TERSE_SHARDS: "}},
+		{"no secret", []string{"TERSE_BASE_URL_FILE=/x"}, []string{"TERSE_BASE_URL_FILE: "}},
+		{"missing file", []string{"TERSE_CONFIG=" + dir + "/none"}, []string{"TERSE_CONFIG: "}},
+		{"no JSON", []string{"TERSE_CONFIG=" + write("no.json", "nonsense")}, []string{"TERSE_CONFIG: "}},
+		{"unknown member", []string{"TERSE_CONFIG=" + write("unknown.json", `{"nonsense":1,"base_url":["x"]}`)}, []string{`"nonsense"`, `"base_url"`}},
+		{"secret twice", []string{"TERSE_CODE_KEY=x", "TERSE_CODE_KEY_FILE=" + write("key", "y")}, []string{"TERSE_CODE_KEY_FILE"}},
+		{"secret missing", []string{"TERSE_CODE_KEY_FILE=" + dir + "/none"}, []string{"TERSE_CODE_KEY_FILE: "}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			got := terse(t, tt.environ, "serve", "--data-dir", filepath.Join(t.TempDir(), "data"))
+			if got.status != 2 {
+				t.Errorf("terse serve = %d, want 2", got.status)
+			}
+			for _, w := range tt.want {
+				if !strings.Contains(got.stderr, w) {
+					t.Errorf("stderr lacks %q: %s", w, got.stderr)
+				}
+			}
+			if strings.Contains(got.stderr, "OTHER") {
+				t.Errorf("stderr names a variable of others: %s", got.stderr)
+			}
+		})
+	}
+}
+
+// TestPrecedence holds that a flag beats the environment, which beats the file,
+// which beats the default.
+func TestPrecedence(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "terse.json")
+	if err := os.WriteFile(path, []byte(`{"log_level":"file","log_format":"file","cdn":"file"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := terse(t, []string{"TERSE_CONFIG=" + path, "TERSE_LOG_LEVEL=env", "TERSE_LOG_FORMAT=env"}, "serve", "--log-level", "flag")
+	for _, want := range []string{`TERSE_LOG_LEVEL: slog: level string "flag"`, `TERSE_LOG_FORMAT: "env"`, `TERSE_CDN: "file"`} {
+		if !strings.Contains(got.stderr, want) {
+			t.Errorf("stderr lacks %q: %s", want, got.stderr)
+		}
+	}
+}
+
+// TestReadmeNamesEverySetting holds the table of the README to the code.
+func TestReadmeNamesEverySetting(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var documented []string
+	for _, row := range regexp.MustCompile("(?m)^\\| (`TERSE_.*?) \\|").FindAllStringSubmatch(string(readme), -1) {
+		documented = append(documented, regexp.MustCompile(`TERSE_[A-Z_]+`).FindAllString(row[1], -1)...)
+	}
+	help := terse(t, nil, "serve", "--help").stdout
+	known := regexp.MustCompile(`\$(TERSE_[A-Z_]+)`).FindAllStringSubmatch(help, -1)
+	var want []string
+	for _, m := range known {
+		want = append(want, m[1])
+	}
+	want = append(want, "TERSE_CODE_KEY_FILE")
+	slices.Sort(documented)
+	slices.Sort(want)
+	if !slices.Equal(documented, want) {
+		t.Errorf("README documents\n%v, the command understands\n%v", documented, want)
+	}
+}
+
+func TestKeys(t *testing.T) {
+	t.Parallel()
+	environ := []string{"TERSE_DATA_DIR=" + filepath.Join(t.TempDir(), "data")}
+	if got := terse(t, environ, "key", "list"); got.status != 1 {
+		t.Errorf("key list without a database = %+v, want status 1", got)
+	}
+	created := terse(t, environ, "key", "create", "--name", "laptop", "--scope", "links:read,admin", "--expires", "720h")
+	if created.status != 0 || !regexp.MustCompile(`^tk_[0-9a-f]{64}\n$`).MatchString(created.stdout) {
+		t.Fatalf("key create = %+v, want a token alone on stdout", created)
+	}
+	id := regexp.MustCompile(`key_[0-9a-z]+`).FindString(created.stderr)
+	listed := terse(t, environ, "key", "list")
+	if listed.status != 0 || !strings.Contains(listed.stdout, id) || !strings.Contains(listed.stdout, "links:read,admin") ||
+		strings.Contains(listed.stdout, "tk_") {
+		t.Errorf("key list = %+v, want the key without its token", listed)
+	}
+	if got := terse(t, environ, "key", "revoke", id); got.status != 0 || !strings.Contains(got.stdout, id) {
+		t.Errorf("key revoke = %+v", got)
+	}
+	if got := terse(t, environ, "key", "revoke", "key_none"); got.status != 1 || !strings.Contains(got.stderr, "key_none") {
+		t.Errorf("key revoke of an unknown key = %+v, want status 1", got)
+	}
+	got := terse(t, environ, "key", "create", "--name", "a\x00b", "--scope", "everything", "--expires", "2001-01-01")
+	for _, w := range []string{"--name", "--scope", "--expires"} {
+		if got.status != 2 || !strings.Contains(got.stderr, w) {
+			t.Errorf("wrong key create = %+v, want status 2 naming %s", got, w)
+		}
+	}
+}
+
+func TestMigrate(t *testing.T) {
+	t.Parallel()
+	environ := []string{"TERSE_DATA_DIR=" + filepath.Join(t.TempDir(), "data")}
+	latest := sqlite.NewMigrator("").Latest()
+	for _, tt := range []struct {
+		args string
+		want string
+	}{
+		{"status", "schema: none yet"},
+		{"up", fmt.Sprintf("schema: version %d", latest)},
+		{"up", fmt.Sprintf("schema: version %d", latest)},
+		{"down --yes", fmt.Sprintf("schema: version %d", latest-1)},
+		{"status", fmt.Sprintf("schema: version %d", latest-1)},
+		{"up", fmt.Sprintf("schema: version %d", latest)},
+	} {
+		got := terse(t, environ, append([]string{"migrate"}, strings.Fields(tt.args)...)...)
+		if want := fmt.Sprintf("%s, latest is %d\n", tt.want, latest); got.status != 0 || got.stdout != want {
+			t.Errorf("migrate %s = %+v, want %q", tt.args, got, want)
+		}
+	}
+	if got := terse(t, environ, "migrate", "down"); got.status != 2 {
+		t.Errorf("migrate down without --yes = %+v, want status 2", got)
+	}
+}

@@ -1,0 +1,312 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// program is terse serve in a process of its own.
+type program struct {
+	t          *testing.T
+	cmd        *exec.Cmd
+	url, admin string
+	stderr     *logBuffer
+}
+
+// logBuffer collects a log that is read while it is written.
+type logBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// command returns terse with the given arguments, not started.
+func command(t *testing.T, environ []string, args ...string) *exec.Cmd {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(self, args...)
+	cmd.Env = append([]string{asProgram + "=1"}, environ...)
+	return cmd
+}
+
+// start runs terse serve on free ports and waits until it is ready.
+func start(t *testing.T, dir string) *program {
+	t.Helper()
+	p := &program{t: t, stderr: &logBuffer{}}
+	p.cmd = command(t, []string{
+		"TERSE_DATA_DIR=" + dir, "TERSE_LISTEN=127.0.0.1:0", "TERSE_ADMIN_LISTEN=127.0.0.1:0",
+		"TERSE_LIMIT_CREATE_ANONYMOUS=off",
+	}, "serve")
+	p.cmd.Stderr = p.stderr
+	stdout, err := p.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.kill)
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	if err != nil {
+		t.Fatalf("terse serve said nothing: %v: %s", err, p.stderr)
+	}
+	p.url = strings.TrimSpace(line[strings.Index(line, "http://"):])
+	if m := regexp.MustCompile(`admin=(\S+)`).FindStringSubmatch(p.stderr.String()); m != nil {
+		p.admin = "http://" + m[1]
+	}
+	return p
+}
+
+// kill ends the process at once; it may be called again.
+func (p *program) kill() {
+	if p.cmd.ProcessState == nil {
+		_ = p.cmd.Process.Kill()
+		_ = p.cmd.Wait()
+	}
+}
+
+// client follows no redirects.
+func client() *http.Client {
+	return &http.Client{
+		Timeout:       10 * time.Second,
+		Transport:     &http.Transport{MaxIdleConnsPerHost: 32},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// shorten creates a link and returns its code, or an error when that was not
+// acknowledged.
+func shorten(c *http.Client, base, target string) (string, error) {
+	response, err := c.Post(base+"/api/v1/links", "application/json", strings.NewReader(fmt.Sprintf(`{"url":%q}`, target)))
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = response.Body.Close() }()
+	var l struct{ Code string }
+	if err := json.NewDecoder(response.Body).Decode(&l); err != nil || response.StatusCode != http.StatusCreated {
+		return "", fmt.Errorf("create = %d: %w", response.StatusCode, err)
+	}
+	return l.Code, nil
+}
+
+// location returns where a code redirects to.
+func location(t *testing.T, c *http.Client, base, code string) string {
+	t.Helper()
+	response, err := c.Get(base + "/" + code)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, response.Body)
+	_ = response.Body.Close()
+	return response.Header.Get("Location")
+}
+
+func TestServeSurvivesARestart(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "data")
+	c := client()
+	defer c.CloseIdleConnections()
+	first := start(t, dir)
+	code, err := shorten(c, first.url, "https://example.com/1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := location(t, c, first.url, code); got != "https://example.com/1" {
+		t.Errorf("Location = %q", got)
+	}
+	for path, want := range map[string]int{"/livez": 200, "/readyz": 200, "/metrics": 200, "/debug/pprof/": 200, "/": 404} {
+		response, err := c.Get(first.admin + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		if response.StatusCode != want {
+			t.Errorf("admin %s = %d, want %d", path, response.StatusCode, want)
+		}
+	}
+	if err := first.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := first.cmd.Wait(); err != nil {
+		t.Errorf("after SIGTERM terse ended with %v: %s", err, first.stderr)
+	}
+	second := start(t, dir)
+	if got := location(t, c, second.url, code); got != "https://example.com/1" {
+		t.Errorf("Location after a restart = %q, log %s", got, second.stderr)
+	}
+	if fresh, err := shorten(c, second.url, "https://example.com/2"); err != nil || fresh == code {
+		t.Errorf("create after a restart = %q, %v", fresh, err)
+	}
+}
+
+func TestSecondServeIsRefused(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "data")
+	first := start(t, dir)
+	environ := []string{"TERSE_DATA_DIR=" + dir, "TERSE_LISTEN=127.0.0.1:0", "TERSE_ADMIN_LISTEN=127.0.0.1:0"}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	second := command(t, environ, "serve")
+	out, err := second.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), dir) || ctx.Err() != nil {
+		t.Errorf("second serve = %v %s, want a refusal that names %s", err, out, dir)
+	}
+	if got := terse(t, environ[:1], "key", "create", "--name", "beside"); got.status != 0 {
+		t.Errorf("key create beside the server = %+v", got)
+	}
+	response, err := http.Get(first.url + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		t.Errorf("first server = %d, want 200", response.StatusCode)
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
+
+func TestWrongCodeKeyIsRefused(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "data")
+	start(t, dir).kill()
+	got := terse(t, []string{"TERSE_DATA_DIR=" + dir, "TERSE_CODE_KEY=AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA="}, "serve")
+	if got.status != 2 || !strings.Contains(got.stderr, "TERSE_CODE_KEY") {
+		t.Errorf("serve with another code key = %+v, want status 2 naming TERSE_CODE_KEY", got)
+	}
+}
+
+func TestTakenPortIsNamed(t *testing.T) {
+	t.Parallel()
+	first := start(t, filepath.Join(t.TempDir(), "data"))
+	address := strings.TrimPrefix(strings.Replace(first.url, "localhost", "127.0.0.1", 1), "http://")
+	got := terse(t, []string{"TERSE_LISTEN=" + address}, "serve", "--data-dir", filepath.Join(t.TempDir(), "data"))
+	if got.status != 1 || !strings.Contains(got.stderr, "TERSE_LISTEN") || !strings.Contains(got.stderr, address) {
+		t.Errorf("serve on a taken port = %+v, want status 1 naming it", got)
+	}
+}
+
+// TestKillDuringCreates kills the server while 2000 links are created and holds
+// that every acknowledged one is there after the restart.
+func TestKillDuringCreates(t *testing.T) {
+	t.Parallel()
+	const creates, killAfter = 2000, 700
+	dir := filepath.Join(t.TempDir(), "data")
+	c := client()
+	defer c.CloseIdleConnections()
+	p := start(t, dir)
+	var (
+		acknowledged sync.Map // target by code
+		done         atomic.Int64
+		next         atomic.Int64
+		wg           sync.WaitGroup
+	)
+	for range 16 {
+		wg.Go(func() {
+			for i := next.Add(1); i <= creates; i = next.Add(1) {
+				target := fmt.Sprintf("https://example.com/%d", i)
+				code, err := shorten(c, p.url, target)
+				if err != nil {
+					return // the server is gone
+				}
+				acknowledged.Store(code, target)
+				if done.Add(1) == killAfter {
+					_ = p.cmd.Process.Kill()
+				}
+			}
+		})
+	}
+	wg.Wait()
+	_ = p.cmd.Wait()
+	if n := done.Load(); n < killAfter || n == creates {
+		t.Fatalf("%d creates were acknowledged, want the kill in between", n)
+	}
+	again := start(t, dir)
+	acknowledged.Range(func(code, target any) bool {
+		if got := location(t, c, again.url, code.(string)); got != target {
+			t.Errorf("%s redirects to %q after the restart, want %q", code, got, target)
+		}
+		return true
+	})
+}
+
+// TestSigtermUnderLoad holds that a stopping server finishes what it has begun
+// and flushes the clicks it has answered.
+func TestSigtermUnderLoad(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "data")
+	p := start(t, dir)
+	key := terse(t, []string{"TERSE_DATA_DIR=" + dir}, "key", "create", "--name", "auditor", "--scope", "admin").stdout
+	c := client()
+	defer c.CloseIdleConnections()
+	code, err := shorten(c, p.url, "https://example.com/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var clicks atomic.Int64
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for {
+				response, err := c.Get(p.url + "/" + code)
+				if err != nil {
+					return // the listener is closed
+				}
+				_ = response.Body.Close()
+				if response.StatusCode == http.StatusFound {
+					clicks.Add(1)
+				}
+				if clicks.Load() == 500 {
+					_ = p.cmd.Process.Signal(syscall.SIGTERM)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if err := p.cmd.Wait(); err != nil {
+		t.Errorf("after SIGTERM terse ended with %v: %s", err, p.stderr)
+	}
+	again := start(t, dir)
+	r, err := http.NewRequest(http.MethodGet, again.url+"/api/v1/links/"+code, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+strings.TrimSpace(key))
+	response, err := c.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	var l struct{ Clicks int64 }
+	if err := json.NewDecoder(response.Body).Decode(&l); err != nil || l.Clicks < clicks.Load() {
+		t.Errorf("clicks after SIGTERM = %d (%v), want the %d that were answered", l.Clicks, err, clicks.Load())
+	}
+}

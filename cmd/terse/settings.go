@@ -1,0 +1,181 @@
+package main
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/terse/terse/api"
+	"github.com/terse/terse/api/ratelimit"
+)
+
+// dataFlags are the settings of every command that opens the database.
+type dataFlags struct {
+	Config  string `placeholder:"FILE" help:"JSON file with settings." setting:""`
+	DataDir string `default:"./data" placeholder:"DIR" help:"Where the embedded database lives. Default: ./data." setting:""`
+}
+
+// serveFlags are the settings of the server. All are text, so that everything
+// wrong with them can be told at once.
+type serveFlags struct {
+	dataFlags
+
+	Listen      string `default:":8080" placeholder:"ADDRESS" help:"Public address. Default: :8080." setting:""`
+	AdminListen string `default:"127.0.0.1:9090" placeholder:"ADDRESS" help:"Address of health, metrics and profiles; never make it public. Default: 127.0.0.1:9090." setting:""`
+	BaseURL     string `placeholder:"URL" help:"What short URLs begin with, such as https://sho.rt. Default: http://localhost and the port that is listened on." setting:""`
+	CodeKey     string `placeholder:"KEY" help:"32 bytes in base64 from which codes are made. Default: made on first start and kept in the database." setting:"" secret:""`
+
+	AnonymousCreate      string `default:"true" placeholder:"BOOL" help:"Whether links can be created without an API key. Default: true." setting:""`
+	TrustedProxies       string `placeholder:"CIDR,…" help:"Proxies whose X-Forwarded-For is believed. Default: none." setting:""`
+	LimitCreateAnonymous string `default:"60/1m" placeholder:"N/TIME" help:"Creates of one client without a key, or off. Default: 60/1m." setting:""`
+	LimitCreateKey       string `default:"6000/1m" placeholder:"N/TIME" help:"Creates of one API key, or off. Default: 6000/1m." setting:""`
+	LimitUnknown         string `default:"40/20s" placeholder:"N/TIME" help:"Unknown codes that one client may ask for, or off. Default: 40/20s." setting:""`
+	LimitPassword        string `default:"10/10m" placeholder:"N/TIME" help:"Password guesses of one client on one link, or off. A link takes ten times as many from all clients together. Default: 10/10m." setting:""`
+
+	CDN          string `name:"cdn" default:"none" placeholder:"NAME" help:"none, varnish, fastly or cloudflare: whether answers carry CDN-Cache-Control. Default: none." setting:""`
+	CacheSize    string `default:"64" placeholder:"MIB" help:"Memory of the in-process cache, in MiB. Default: 64." setting:""`
+	DrainTimeout string `default:"15s" placeholder:"TIME" help:"How long a stopping server may finish what it has begun. Default: 15s." setting:""`
+	LogLevel     string `default:"info" placeholder:"LEVEL" help:"debug, info, warn or error. Default: info." setting:""`
+	LogFormat    string `default:"text" placeholder:"FORMAT" help:"text or json. Default: text." setting:""`
+}
+
+// serveSettings are serveFlags as the server uses them.
+type serveSettings struct {
+	dataDir         string
+	listen, admin   string
+	baseURL         string // empty: made from the port that is listened on
+	codeKey         []byte // nil: kept in the database
+	anonymousCreate bool
+	proxies         ratelimit.Proxies
+	limits          api.Limits
+	cdn             bool
+	cacheBytes      int64
+	drainTimeout    time.Duration
+	logLevel        slog.Level
+	logJSON         bool
+}
+
+// maxCacheMiB bounds the cache to what no machine has.
+const maxCacheMiB = 1 << 20
+
+// settings reads the flags, or returns everything that is wrong with them.
+func (f *serveFlags) settings() (serveSettings, error) {
+	var problems []error
+	try := func(name string, err error) {
+		if err != nil {
+			problems = append(problems, fmt.Errorf("%s%s: %w", envPrefix, name, err))
+		}
+	}
+	s := serveSettings{dataDir: f.DataDir, listen: f.Listen, admin: f.AdminListen, baseURL: f.BaseURL}
+	var err error
+	try("LISTEN", checkAddress(f.Listen))
+	try("ADMIN_LISTEN", checkAddress(f.AdminListen))
+	if f.BaseURL != "" {
+		_, err = api.ParseBaseURL(f.BaseURL)
+		try("BASE_URL", err)
+	}
+	s.codeKey, err = parseCodeKey(f.CodeKey)
+	try("CODE_KEY", err)
+	s.anonymousCreate, err = parseBool(f.AnonymousCreate)
+	try("ANONYMOUS_CREATE", err)
+	s.proxies, err = ratelimit.ParseProxies(splitList(f.TrustedProxies))
+	try("TRUSTED_PROXIES", err)
+	s.limits.CreateAnonymous, err = ratelimit.ParseLimit(f.LimitCreateAnonymous)
+	try("LIMIT_CREATE_ANONYMOUS", err)
+	s.limits.CreateKey, err = ratelimit.ParseLimit(f.LimitCreateKey)
+	try("LIMIT_CREATE_KEY", err)
+	s.limits.Unknown, err = ratelimit.ParseLimit(f.LimitUnknown)
+	try("LIMIT_UNKNOWN", err)
+	s.limits.Password, err = ratelimit.ParseLimit(f.LimitPassword)
+	try("LIMIT_PASSWORD", err)
+	s.cdn, err = parseCDN(f.CDN)
+	try("CDN", err)
+	s.cacheBytes, err = parseMiB(f.CacheSize)
+	try("CACHE_SIZE", err)
+	s.drainTimeout, err = parseDuration(f.DrainTimeout)
+	try("DRAIN_TIMEOUT", err)
+	try("LOG_LEVEL", s.logLevel.UnmarshalText([]byte(f.LogLevel)))
+	s.logJSON, err = parseLogFormat(f.LogFormat)
+	try("LOG_FORMAT", err)
+	if len(problems) > 0 {
+		return s, settingsError{errors.Join(problems...)}
+	}
+	return s, nil
+}
+
+func checkAddress(address string) error {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("%q must be host:port or :port", address)
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("%q: the port must be a number up to 65535, not %q", address, port)
+	}
+	return nil
+}
+
+func parseCodeKey(s string) ([]byte, error) {
+	if s == "" {
+		return nil, nil
+	}
+	key, err := base64.StdEncoding.DecodeString(s)
+	if err != nil || len(key) != codeKeyLen {
+		return nil, fmt.Errorf("must be %d bytes in base64, as `openssl rand -base64 %d` prints", codeKeyLen, codeKeyLen)
+	}
+	if bytes.Count(key, key[:1]) == len(key) {
+		return nil, errors.New("must be random: all its bytes are the same")
+	}
+	return key, nil
+}
+
+func parseBool(s string) (bool, error) {
+	b, err := strconv.ParseBool(s)
+	if err != nil {
+		return false, fmt.Errorf("%q must be true or false", s)
+	}
+	return b, nil
+}
+
+func parseCDN(s string) (bool, error) {
+	switch s {
+	case "none":
+		return false, nil
+	case "varnish", "fastly", "cloudflare":
+		return true, nil
+	}
+	return false, fmt.Errorf("%q must be none, varnish, fastly or cloudflare", s)
+}
+
+func parseMiB(s string) (int64, error) {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n < 1 || n > maxCacheMiB {
+		return 0, fmt.Errorf("%q must be a whole number of MiB from 1 to %d", s, maxCacheMiB)
+	}
+	return n << 20, nil
+}
+
+func parseDuration(s string) (time.Duration, error) {
+	d, err := time.ParseDuration(s)
+	if err != nil || d <= 0 {
+		return 0, fmt.Errorf("%q must be a time above zero, such as 15s", s)
+	}
+	return d, nil
+}
+
+func parseLogFormat(s string) (isJSON bool, err error) {
+	if s != "text" && s != "json" {
+		return false, fmt.Errorf("%q must be text or json", s)
+	}
+	return s == "json", nil
+}
+
+// splitList reads a list separated by commas or spaces.
+func splitList(s string) []string {
+	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' || r == '\n' })
+}

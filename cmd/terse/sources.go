@@ -1,0 +1,170 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+const envPrefix = "TERSE_"
+
+// sources finds the values of settings that are no flags on the command line:
+// in the environment, else in the JSON file that --config names. It collects
+// what is wrong with them, so that all of it is reported at once.
+type sources struct {
+	env      map[string]string // variables that begin with envPrefix
+	known    map[string]bool   // variables that some command understands
+	members  map[string]bool   // members that the file may have
+	file     map[string]string // nil until it was read
+	problems []error
+}
+
+// settingsError is everything that is wrong with the settings.
+type settingsError struct{ error }
+
+func (e settingsError) Unwrap() error { return e.error }
+
+func isSettings(err error) bool { return errors.As(err, &settingsError{}) }
+
+func newSources(environ []string) *sources {
+	s := &sources{env: map[string]string{}, known: map[string]bool{}, members: map[string]bool{}}
+	for _, pair := range environ {
+		if name, value, _ := strings.Cut(pair, "="); strings.HasPrefix(name, envPrefix) {
+			s.env[name] = value
+		}
+	}
+	return s
+}
+
+// variable returns the environment variable of a flag.
+func variable(flag *kong.Flag) string {
+	return envPrefix + strings.ToUpper(member(flag))
+}
+
+// member returns the member of the JSON file for a flag.
+func member(flag *kong.Flag) string { return strings.ReplaceAll(flag.Name, "-", "_") }
+
+// learn finds the settings among the flags, and names their variables in the help.
+func (s *sources) learn(k *kong.Kong) error {
+	return kong.Visit(k.Model, func(node kong.Visitable, next kong.Next) error {
+		flag, ok := node.(*kong.Flag)
+		if ok && flag.Tag.Has("setting") {
+			flag.Help += " ($" + variable(flag) + ")"
+			s.known[variable(flag)] = true
+			s.members[member(flag)] = true
+			if flag.Tag.Has("secret") {
+				s.known[variable(flag)+"_FILE"] = true
+			}
+		}
+		return next(nil)
+	})
+}
+
+// Validate is part of kong.Resolver.
+func (s *sources) Validate(*kong.Application) error { return nil }
+
+// Resolve is part of kong.Resolver: it returns the value of a setting that is no
+// flag on the command line, or nil.
+func (s *sources) Resolve(ctx *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+	if !flag.Tag.Has("setting") {
+		return nil, nil
+	}
+	if value, ok := s.variable(flag); ok {
+		return value, nil
+	}
+	if flag.Name == "config" {
+		return nil, nil
+	}
+	if s.file == nil {
+		s.readFile(s.configPath(ctx))
+	}
+	if value, ok := s.file[member(flag)]; ok {
+		return value, nil
+	}
+	return nil, nil
+}
+
+// variable returns the value that the environment gives to a flag. An empty
+// variable counts as absent.
+func (s *sources) variable(flag *kong.Flag) (string, bool) {
+	name := variable(flag)
+	value, path := s.env[name], s.env[name+"_FILE"]
+	if !flag.Tag.Has("secret") || path == "" {
+		return value, value != ""
+	}
+	if value != "" {
+		s.fail("%s and %s_FILE are both set: give one of them", name, name)
+		return value, true
+	}
+	content, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+	if err != nil {
+		s.fail("%s_FILE: %w", name, err)
+	}
+	return strings.TrimSpace(string(content)), true
+}
+
+// configPath returns the file of --config or its variable, or "".
+func (s *sources) configPath(ctx *kong.Context) string {
+	for _, p := range ctx.Path {
+		if p.Flag != nil && p.Flag.Name == "config" {
+			if path, ok := ctx.FlagValue(p.Flag).(string); ok {
+				return path
+			}
+		}
+	}
+	return s.env[envPrefix+"CONFIG"]
+}
+
+// readFile reads the JSON file: one object whose members are settings.
+func (s *sources) readFile(path string) {
+	s.file = map[string]string{}
+	if path == "" {
+		return
+	}
+	content, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+	if err != nil {
+		s.fail("TERSE_CONFIG: %w", err)
+		return
+	}
+	members := map[string]any{}
+	if err := json.Unmarshal(content, &members); err != nil {
+		s.fail("TERSE_CONFIG: %s is no JSON object: %w", path, err)
+		return
+	}
+	for name, value := range members {
+		switch value.(type) {
+		case string, bool, float64:
+		default:
+			s.fail("%s: %q must be a string, a number, true or false", path, name)
+		}
+		if !s.members[name] || name == "config" {
+			s.fail("%s: there is no setting %q", path, name)
+		}
+		s.file[name] = fmt.Sprint(value)
+	}
+}
+
+func (s *sources) fail(format string, args ...any) {
+	s.problems = append(s.problems, fmt.Errorf(format, args...))
+}
+
+// err returns everything that was wrong with the sources themselves, variables
+// that nothing understands among them.
+func (s *sources) err() error {
+	problems := slices.Clone(s.problems)
+	for _, name := range slices.Sorted(maps.Keys(s.env)) {
+		if !s.known[name] {
+			problems = append(problems, fmt.Errorf("%s: there is no such setting", name))
+		}
+	}
+	if len(problems) == 0 {
+		return nil
+	}
+	return settingsError{errors.Join(problems...)}
+}
