@@ -1,0 +1,78 @@
+# Every target does its own set-up. `make` alone lists them.
+
+GO       ?= go
+BIN      := bin
+VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS  := -s -w -X main.version=$(VERSION)
+FUZZTIME ?= 20s
+
+GOLANGCI_LINT_VERSION := v2.15.0
+GOFUMPT_VERSION       := v0.12.0
+
+export CGO_ENABLED ?= 0
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build bin/terse, one static binary
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/terse ./cmd/terse
+
+.PHONY: run
+run: build ## start on the embedded database in ./data and print the address
+	@exec $(BIN)/terse serve
+
+.PHONY: test
+test: test-tools ## run the tests, installing what they lack
+	$(GO) test ./...
+
+.PHONY: race
+race: test-tools ## run the tests under the race detector
+	CGO_ENABLED=1 $(GO) test -race ./...
+
+.PHONY: test-tools
+test-tools:
+	@.ci/install chromium npm
+	@test -f web/testdata/node_modules/axe-core/axe.min.js || \
+		{ echo 'installing axe-core into web/testdata'; npm ci --prefix web/testdata --no-audit --no-fund; }
+
+.PHONY: lint
+lint: $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION) $(BIN)/gofumpt-$(GOFUMPT_VERSION) ## check format and style
+	@test -z "$$($(BIN)/gofumpt-$(GOFUMPT_VERSION) -l . | tee /dev/stderr)"
+	$(GO) vet ./...
+	$(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION) run
+
+.PHONY: fmt
+fmt: $(BIN)/gofumpt-$(GOFUMPT_VERSION) ## format the code
+	$(BIN)/gofumpt-$(GOFUMPT_VERSION) -w .
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME each
+	@for target in $$(grep -rhoE --include='*_test.go' 'func Fuzz[A-Za-z0-9]+' . | cut -c6- | sort -u); do \
+		dir=$$(dirname $$(grep -rlE --include='*_test.go' "func $$target\(" . | head -n 1)); \
+		echo "$$target in $$dir"; \
+		$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) "$$dir" || exit 1; \
+	done
+
+.PHONY: bench
+bench: build ## measure the redirect as a ratio to a bare net/http handler
+	$(GO) run ./loadtest/ratio -terse $(BIN)/terse
+
+.PHONY: docker
+docker: ## build the container image terse:VERSION
+	docker build --build-arg VERSION=$(VERSION) -t terse:$(VERSION) .
+
+.PHONY: clean
+clean: ## remove what was built; data stays
+	rm -rf $(BIN) web/testdata/node_modules
+
+$(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION):
+	GOBIN=$(abspath $(BIN)) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
+	mv $(BIN)/golangci-lint $@
+
+$(BIN)/gofumpt-$(GOFUMPT_VERSION):
+	GOBIN=$(abspath $(BIN)) $(GO) install mvdan.cc/gofumpt@$(GOFUMPT_VERSION)
+	mv $(BIN)/gofumpt $@
