@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io/fs"
 	"regexp"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/terse/terse/migrations"
@@ -49,5 +51,32 @@ func TestEveryStepGoesUpAndDown(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestSQLiteStepsTellTheirVersion holds that the version of the schema is
+// committed together with the step that makes it.
+func TestSQLiteStepsTellTheirVersion(t *testing.T) {
+	t.Parallel()
+	steps := migrations.SQLite()
+	files, err := fs.Glob(steps, "*.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		version, err := strconv.Atoi(file[:4])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasSuffix(file, ".down.sql") {
+			version--
+		}
+		content, err := fs.ReadFile(steps, file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := fmt.Sprintf("\nPRAGMA user_version = %d;\n", version); !strings.HasSuffix(string(content), want) {
+			t.Errorf("%s does not end in %q", file, want)
+		}
 	}
 }

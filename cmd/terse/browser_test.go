@@ -29,6 +29,7 @@ func TestInTheBrowser(t *testing.T) {
 		t.Run(fmt.Sprintf("%+v", look), func(t *testing.T) {
 			tab := browser.Open(t, look)
 			tab.Do(chromedp.Navigate(p.url + "/"))
+			tab.Wait(`document.activeElement?.id === "url"`)
 			long := fmt.Sprintf("%s/page?look=%v", target.URL, look.NoScript)
 			if look.NoScript {
 				if got := tab.Follow(chromedp.KeyEvent(long + kb.Enter)); got != http.StatusCreated {

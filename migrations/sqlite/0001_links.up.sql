@@ -62,3 +62,5 @@ BEGIN
     WHERE true
     ON CONFLICT DO NOTHING;
 END;
+
+PRAGMA user_version = 1;

@@ -20,3 +20,5 @@ CREATE TABLE click_flushes (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX click_flushes_by_age ON click_flushes (flushed_at);
+
+PRAGMA user_version = 2;

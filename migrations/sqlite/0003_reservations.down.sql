@@ -1,1 +1,3 @@
 DROP TABLE reservations;
+
+PRAGMA user_version = 2;

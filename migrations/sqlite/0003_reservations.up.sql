@@ -9,3 +9,5 @@ CREATE TABLE reservations (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX reservations_by_age ON reservations (created_at);
+
+PRAGMA user_version = 3;

@@ -1,1 +1,3 @@
 DROP TABLE api_keys;
+
+PRAGMA user_version = 3;

@@ -10,3 +10,5 @@ CREATE TABLE api_keys (
 ) STRICT;
 
 CREATE INDEX api_keys_by_age ON api_keys (created_at, id);
+
+PRAGMA user_version = 4;

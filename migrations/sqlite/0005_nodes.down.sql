@@ -1,2 +1,4 @@
 DROP TABLE secrets;
 DROP TABLE node_leases;
+
+PRAGMA user_version = 4;

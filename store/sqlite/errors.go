@@ -18,7 +18,6 @@ var (
 	ErrLocked  = errors.New("folder is in use by another terse")
 	ErrForeign = errors.New("file is no database of terse")
 	ErrNewer   = errors.New("database was made by a newer terse")
-	ErrDirty   = errors.New("database was left in the middle of a migration")
 	ErrDamaged = errors.New("database is damaged")
 )
 

@@ -76,21 +76,24 @@ func schemaVersion(ctx context.Context, db *sql.DB) (version int, err error) {
 	case app != applicationID:
 		return absent, fmt.Errorf("%w: application id is %#x", ErrForeign, app)
 	}
-	var dirty bool
-	err = db.QueryRowContext(ctx, "SELECT version, dirty FROM schema_migrations").Scan(&version, &dirty)
+	version, err = userVersion(ctx, db)
 	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		return 0, nil
 	case damaged(err):
 		return absent, fmt.Errorf("%w: %w", ErrDamaged, err)
 	case err != nil:
 		return absent, translate(err)
-	case dirty:
-		return absent, fmt.Errorf("%w: version %d", ErrDirty, version)
 	case version > latest():
 		return absent, fmt.Errorf("%w: version %d, this one knows %d", ErrNewer, version, latest())
 	}
 	return version, nil
+}
+
+// userVersion returns the number of the last migration that was committed. Every
+// migration sets it in its own transaction, so that it is right also when a
+// process was killed between the migration and the note of it.
+func userVersion(ctx context.Context, db *sql.DB) (version int, err error) {
+	err = db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version)
+	return version, err
 }
 
 // check searches the database for damage, as long as opts allow.

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -100,7 +101,31 @@ func newMigration(ctx context.Context, file string) (*migration, error) {
 	if err != nil {
 		return nil, errors.Join(err, steps.Close(), target.Close())
 	}
-	return &migration{run: run}, nil
+	m := &migration{run: run}
+	if err := m.mend(ctx, db); err != nil {
+		return nil, errors.Join(err, m.close())
+	}
+	return m, nil
+}
+
+// mend corrects the note of a migration that failed or was killed: it says that
+// one was begun, and the database itself says whether it was committed.
+func (m *migration) mend(ctx context.Context, db *sql.DB) error {
+	_, dirty, err := m.run.Version()
+	if errors.Is(err, migrate.ErrNilVersion) || (err == nil && !dirty) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	version, err := userVersion(ctx, db)
+	if err != nil {
+		return translate(err)
+	}
+	if version == 0 {
+		version = -1 // golang-migrate's word for none
+	}
+	return m.run.Force(version)
 }
 
 // up runs all migrations that are left.

@@ -86,14 +86,9 @@ func TestOpenRefuses(t *testing.T) {
 		}, sqlite.ErrForeign},
 		{"newer schema", func(t *testing.T) (string, string) {
 			dir, file := made(t)
-			execute(t, file, "UPDATE schema_migrations SET version = 9999")
+			execute(t, file, "PRAGMA user_version = 9999")
 			return dir, file
 		}, sqlite.ErrNewer},
-		{"dirty schema", func(t *testing.T) (string, string) {
-			dir, file := made(t)
-			execute(t, file, "UPDATE schema_migrations SET dirty = true")
-			return dir, file
-		}, sqlite.ErrDirty},
 		{"empty file", func(t *testing.T) (string, string) {
 			dir := t.TempDir()
 			file := filepath.Join(dir, "terse.db")

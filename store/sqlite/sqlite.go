@@ -42,8 +42,8 @@ var (
 
 // Open opens the database in opts.Dir. It makes a new one where there is none,
 // and brings the schema of an older one up to date. What it cannot trust it
-// refuses, and leaves as it is, with ErrLocked, ErrForeign, ErrNewer, ErrDirty
-// or ErrDamaged.
+// refuses, and leaves as it is, with ErrLocked, ErrForeign, ErrNewer or
+// ErrDamaged.
 func Open(ctx context.Context, opts Options) (*Store, error) {
 	opts = opts.withDefaults()
 	if err := opts.validate(); err != nil {
