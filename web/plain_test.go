@@ -17,7 +17,7 @@ func TestWithoutScript(t *testing.T) {
 		t.Helper()
 		return webtest.Eval[string](tab, `document.querySelector("`+selector+`").textContent`)
 	}
-	tab.Do(chromedp.Navigate(s.URL + "/"))
+	tab.Visit(s.URL+"/", "url")
 	if got := tab.Follow(chromedp.KeyEvent("example.com/x" + kb.Enter)); got != 422 {
 		t.Fatalf("a form without a scheme is answered %d, want 422", got)
 	}
@@ -28,6 +28,7 @@ func TestWithoutScript(t *testing.T) {
 		t.Errorf("the form shows %q again, want what was typed", got)
 	}
 	webtest.Eval[any](tab, `document.querySelector("#url").value = "https://example.com/x"`)
+	tab.Wait(`document.activeElement?.id === "url"`)
 	if got := tab.Follow(chromedp.KeyEvent(kb.Enter)); got != 201 {
 		t.Fatalf("a good form is answered %d, want 201", got)
 	}
@@ -52,13 +53,14 @@ func TestPasswordLeadsOn(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	tab := webtest.Start(t).Open(t, webtest.Look{})
-	tab.Do(chromedp.Navigate(elsewhere(t, s) + "/secret"))
+	tab.Visit(elsewhere(t, s)+"/secret", "password")
 	if got := tab.Follow(chromedp.KeyEvent("wrong" + kb.Enter)); got != 403 {
 		t.Fatalf("a wrong password is answered %d, want 403", got)
 	}
 	if got := webtest.Eval[string](tab, `document.querySelector("#password-error").textContent`); got != "That is not the password of this link." {
 		t.Errorf("complaint = %q, want that the password is wrong", got)
 	}
+	tab.Wait(`document.activeElement?.id === "password"`)
 	tab.Follow(chromedp.KeyEvent(password + kb.Enter))
 	if got := webtest.Eval[string](tab, `location.href`); got != s.URL+"/landing" {
 		t.Errorf("the right password leads to %q, want %q", got, s.URL+"/landing")

@@ -51,7 +51,8 @@ func TestKeyboardOnly(t *testing.T) {
 	for name, origin := range map[string]string{"clipboard": s.URL, "clipboard fallback": elsewhere(t, s)} {
 		t.Run(name, func(t *testing.T) {
 			tab := b.Open(t, webtest.Look{})
-			tab.Do(chromedp.Navigate(origin+"/"), chromedp.KeyEvent("example.com/"+name[:4]+kb.Enter))
+			tab.Visit(origin+"/", "url")
+			tab.Do(chromedp.KeyEvent("example.com/" + name[:4] + kb.Enter))
 			tab.Wait(focused + ` === "result-title"`)
 			short := webtest.Eval[string](tab, `document.querySelector("[data-part=short]").href`)
 			if !strings.HasPrefix(short, s.base+"/k7Qx") {

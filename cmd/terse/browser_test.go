@@ -28,8 +28,7 @@ func TestInTheBrowser(t *testing.T) {
 	for _, look := range []webtest.Look{{}, {NoScript: true}, {Dark: true, Width: 360}} {
 		t.Run(fmt.Sprintf("%+v", look), func(t *testing.T) {
 			tab := browser.Open(t, look)
-			tab.Do(chromedp.Navigate(p.url + "/"))
-			tab.Wait(`document.activeElement?.id === "url"`)
+			tab.Visit(p.url+"/", "url")
 			long := fmt.Sprintf("%s/page?look=%v", target.URL, look.NoScript)
 			if look.NoScript {
 				if got := tab.Follow(chromedp.KeyEvent(long + kb.Enter)); got != http.StatusCreated {

@@ -43,6 +43,14 @@ func (t *Tab) Do(steps ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
+// Visit opens a page and waits until the element with the id has the focus, so
+// that keys typed next arrive there.
+func (t *Tab) Visit(url, id string) {
+	t.tb.Helper()
+	t.Do(chromedp.Navigate(url))
+	t.Wait(`document.activeElement?.id === "` + id + `"`)
+}
+
 // Follow runs steps that lead to another page, waits for it, and returns the
 // status of its answer.
 func (t *Tab) Follow(steps ...chromedp.Action[chromedp.Void]) int {
