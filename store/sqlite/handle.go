@@ -41,7 +41,11 @@ func openHandle(file string, as access) (*sql.DB, error) {
 		query.Add("_pragma", "cache_size(-8192)")
 		query.Add("_pragma", "journal_size_limit(67108864)")
 	}
-	path := url.URL{Scheme: "file", Path: filepath.ToSlash(file), RawQuery: query.Encode()}
+	absolute, err := filepath.Abs(file) // a relative path would be read as a host
+	if err != nil {
+		return nil, err
+	}
+	path := url.URL{Scheme: "file", Path: filepath.ToSlash(absolute), RawQuery: query.Encode()}
 	db, err := sql.Open("sqlite", path.String())
 	if err != nil {
 		return nil, err

@@ -1,0 +1,25 @@
+package sqlite_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// TestFolderNames holds that a folder may be named as people name folders.
+func TestFolderNames(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, dir := range []string{"data", "./data2", "a/b", "with space", "q?mark#hash%41", "ünïcode", "..data"} {
+		s, err := tryOpen(t, dir)
+		if err != nil {
+			t.Errorf("Open(%q) = %v, want nil", dir, err)
+			continue
+		}
+		if err := s.Close(); err != nil {
+			t.Errorf("Close() of %q = %v", dir, err)
+		}
+		if _, err := os.Stat(filepath.Join(dir, "terse.db")); err != nil {
+			t.Errorf("the database of %q is elsewhere: %v", dir, err)
+		}
+	}
+}
