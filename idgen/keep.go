@@ -52,11 +52,12 @@ func (m *Minter) tend(ctx context.Context) error {
 		} else if held, err := m.renew(ctx, l); err != nil || held {
 			return err
 		}
-		m.hold(nil)
+		m.let(nil)
 		m.opts.Logger.WarnContext(ctx, "node id lost", "node", l.node)
 	}
 	l, err := m.acquire(ctx)
 	if err != nil {
+		m.let(err)
 		return err
 	}
 	m.hold(l)
@@ -70,7 +71,7 @@ func (m *Minter) giveBack(ctx context.Context) error {
 	if l == nil {
 		return nil
 	}
-	m.hold(nil)
+	m.let(nil)
 	return m.release(ctx, l.node, l.last.Time())
 }
 

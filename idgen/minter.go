@@ -26,26 +26,33 @@ type Minter struct {
 
 	mu    sync.Mutex
 	lease *lease // nil while no node id is held; only the background work sets it
+	lack  error  // why no node id is held
 }
 
 // NewMinter leases a node id and returns a Minter that holds it until Close.
 // ctx bounds the start alone. A clock that stands up to two seconds before the
-// last timestamp used under that node id is waited for; one that stands further
-// back is ErrClockBehind.
+// last timestamp used under that node id is waited for. When no node id can be
+// leased now, the Minter refuses to mint and tries again every second, so that
+// a start does not fail for what may pass.
 func NewMinter(ctx context.Context, opts Options) (*Minter, error) {
 	opts = opts.withDefaults()
 	if err := opts.validate(); err != nil {
 		return nil, fmt.Errorf("minter options: %w", err)
 	}
 	m := &Minter{opts: opts, metrics: newMetrics(), done: make(chan struct{})}
-	l, err := m.acquire(ctx)
-	if err != nil {
-		return nil, err
-	}
 	if err := m.metrics.register(opts.Registerer); err != nil {
-		return nil, errors.Join(fmt.Errorf("minter metrics: %w", err), m.release(ctx, l.node, l.last.Time()))
+		return nil, fmt.Errorf("minter metrics: %w", err)
 	}
-	m.hold(l)
+	l, err := m.acquire(ctx)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil, err
+	case err != nil:
+		opts.Logger.WarnContext(ctx, "node id cannot be leased", "err", err)
+		m.let(err)
+	default:
+		m.hold(l)
+	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	m.stop = stop
 	go m.keep(background)
@@ -54,9 +61,9 @@ func NewMinter(ctx context.Context, opts Options) (*Minter, error) {
 
 // Next returns a new id, greater than those before it under the same node id.
 // It blocks for about a millisecond when 128 ids were already minted in the
-// present one. It returns ErrLeaseLost once the node id may belong to another
-// process, and after Close, and ErrClockBehind while the clock stands before a
-// timestamp that was already used.
+// present one. It returns ErrLeaseLost, with the reason, while no node id is held
+// or once it may belong to another process, and after Close, and ErrClockBehind
+// while the clock stands before a timestamp that was already used.
 func (m *Minter) Next() (ID, error) {
 	id, err := m.next()
 	m.metrics.count(err)
@@ -67,7 +74,7 @@ func (m *Minter) next() (ID, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.lease == nil {
-		return 0, ErrLeaseLost
+		return 0, m.lack
 	}
 	return m.lease.next(m.opts.life())
 }
@@ -85,12 +92,24 @@ func (m *Minter) Close(ctx context.Context) error {
 	}
 }
 
-// hold makes l the lease under which ids are minted, none when it is nil.
+// hold makes l the lease under which ids are minted.
 func (m *Minter) hold(l *lease) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.lease = l
 	m.metrics.hold(l)
+}
+
+// let makes the Minter hold no node id. reason may be nil.
+func (m *Minter) let(reason error) {
+	lack := ErrLeaseLost
+	if reason != nil {
+		lack = fmt.Errorf("%w: %w", ErrLeaseLost, reason)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.lease, m.lack = nil, lack
+	m.metrics.hold(nil)
 }
 
 // used returns the latest timestamp used under l.

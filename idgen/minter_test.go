@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -162,12 +163,17 @@ func TestFloorFarAhead(t *testing.T) {
 	t.Parallel()
 	for _, ahead := range []time.Duration{5 * time.Second, time.Hour, 200 * 365 * 24 * time.Hour} {
 		leaser := &oneNode{floor: time.Now().Add(ahead)}
-		_, err := idgen.NewMinter(t.Context(), idgen.Options{Leaser: leaser})
-		if !errors.Is(err, idgen.ErrClockBehind) {
-			t.Errorf("NewMinter() with a floor in %v = %v, want %v", ahead, err, idgen.ErrClockBehind)
+		m, err := idgen.NewMinter(t.Context(), idgen.Options{Leaser: leaser})
+		if err != nil {
+			t.Fatalf("NewMinter() with a floor in %v = %v, want a minter that refuses", ahead, err)
 		}
-		if len(leaser.released) != 1 || !leaser.released[0].Equal(leaser.floor) {
-			t.Errorf("Release() was called with %v, want once with the floor %v", leaser.released, leaser.floor)
+		refuses(t, m, idgen.ErrClockBehind)
+		refuses(t, m, idgen.ErrLeaseLost)
+		if err := m.Close(t.Context()); err != nil {
+			t.Errorf("Close() = %v", err)
+		}
+		if len(leaser.released) == 0 || !leaser.released[0].Equal(leaser.floor) {
+			t.Errorf("Release() was called with %v, want the floor %v", leaser.released, leaser.floor)
 		}
 	}
 }
@@ -198,8 +204,6 @@ func TestNewMinterFails(t *testing.T) {
 		{"negative TTL", idgen.Options{Leaser: &oneNode{}, TTL: -1}, "must be positive"},
 		{"late renewal", idgen.Options{Leaser: &oneNode{}, RenewEvery: 25 * time.Second}, "must be below TTL 30s"},
 		{"wide margin", idgen.Options{Leaser: &oneNode{}, Margin: time.Minute}, "must be below TTL 30s"},
-		{"no lease", idgen.Options{Leaser: &oneNode{err: errOutage}}, errOutage.Error()},
-		{"lease stolen at once", idgen.Options{Leaser: &oneNode{stolen: true}}, idgen.ErrLeaseLost.Error()},
 		{"metrics taken", idgen.Options{Leaser: &oneNode{}, Registerer: taken}, "duplicate metrics"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -298,4 +302,37 @@ func BenchmarkNext(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// TestRefusesWithTheReason holds that a Minter without a node id says why.
+func TestRefusesWithTheReason(t *testing.T) {
+	t.Parallel()
+	m := newMinter(t, idgen.Options{Leaser: &oneNode{err: errOutage}})
+	refuses(t, m, errOutage)
+	refuses(t, m, idgen.ErrLeaseLost)
+	refuses(t, newMinter(t, idgen.Options{Leaser: &oneNode{stolen: true}}), idgen.ErrLeaseLost)
+}
+
+// failing is a Leaser that cannot be asked until it is mended.
+type failing struct {
+	idgen.Leaser
+	mended atomic.Bool
+}
+
+func (f *failing) Acquire(ctx context.Context, ttl time.Duration) (int64, time.Time, error) {
+	if !f.mended.Load() {
+		return 0, time.Time{}, errors.New("disk is full")
+	}
+	return f.Leaser.Acquire(ctx, ttl)
+}
+
+// TestStartWithoutLease holds that a Minter starts when no node id can be leased,
+// refuses until one can, and then mints by itself.
+func TestStartWithoutLease(t *testing.T) {
+	t.Parallel()
+	leaser := &failing{Leaser: idgen.NewMemoryLeases(nil).Holder()}
+	m := newMinter(t, idgen.Options{Leaser: leaser})
+	refuses(t, m, idgen.ErrLeaseLost)
+	leaser.mended.Store(true)
+	eventually(t, m)
 }
