@@ -63,7 +63,7 @@ func (p domainParser) parse(s string) (host, error) {
 		return host{}, errHost
 	}
 	name, err := p.profile.ToASCII(decoded)
-	if err != nil || strings.Trim(name, ".") == "" ||
+	if err != nil || strings.Trim(name, ".") == "" || hasEmptyPunycode(decoded) ||
 		strings.ContainsAny(name, forbiddenInDomain) || strings.ContainsFunc(name, isASCIIControl) {
 		return host{}, errHost
 	}
@@ -75,6 +75,17 @@ func (p domainParser) parse(s string) (host, error) {
 		return host{}, errors.New("must name a valid IPv4 address, such as 192.0.2.1")
 	}
 	return host{name: addr.String(), addr: addr}, nil
+}
+
+// hasEmptyPunycode reports whether a label says that it is punycode and holds
+// none, which x/net/idna takes for an empty label and browsers refuse.
+func hasEmptyPunycode(domain string) bool {
+	for label := range strings.SplitSeq(strings.ToLower(domain), ".") {
+		if label == "xn--" {
+			return true
+		}
+	}
+	return false
 }
 
 // parseIPv6 reads what stands behind the opening bracket.

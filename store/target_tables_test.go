@@ -61,7 +61,7 @@ func hostileTargets() []hostileGroup {
 			"http://good.com／evil.com", "http://good.com＼evil.com", "http://good.com＃evil.com", "http://good.com？evil.com",
 			"http://good＠evil.com", "http://good.com：80", "http://℀.com", "http://℆.com", "http://％41.com", "http://a\u0085b", "http://\u3000",
 			"http://.", "http://..", "http://...", "http://。", "http://%2E", "http://\u00AD", "http://\u00AD.", "http://\u200D", "http://a\u200Db",
-			"http://xn--", "http://xn--a", "http://xn--abc-", "http://xn--a-0", "http://xn--\u00FC", "http://xn--fa-hia%00.de",
+			"http://xn--", "http://xn--.com", "http://%2Exn--.com", "http://a.XN--.com", "http://xn--a", "http://xn--abc-", "http://xn--a-0", "http://xn--\u00FC", "http://xn--fa-hia%00.de",
 			"http://\uFFFD", "http://a\u202Eb.com", "http://\u2066a.com", "http://a\uFFFEb", "http://\u0301a.com", "http://1א.com",
 			"http://\U000E0001", "http://a\uE000",
 			"http://" + strings.Repeat("a.", 512) + "b", "http://" + strings.Repeat("日", 1024/3+1),
