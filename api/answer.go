@@ -57,8 +57,9 @@ func (a *API) visitError(c echo.Context, name string, err error) error {
 	return a.answer(c, policyUnknown, p)
 }
 
-// unknownCode counts a code that does not exist against the client's limit,
-// so that codes cannot be found by trying, and returns the answer for it.
+// unknownCode counts a code that does not exist against the client's limit and
+// returns the answer for it. Live links are answered beyond the limit too, since
+// redirects are never limited: that codes cannot be guessed is up to the cipher.
 func (a *API) unknownCode(ctx context.Context, client netip.Addr) *problem {
 	if limit := a.opts.Limits.Unknown; !limit.Off() {
 		taken, err := a.opts.Limiter.Take(ctx, ratelimitKey("unknown", client), limit, 1)

@@ -16,6 +16,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/net/idna"
@@ -110,8 +111,10 @@ type API struct {
 	metrics   *metrics
 	site      *echo.Echo // redirects and pages
 	resources *echo.Echo // everything below /api
+	schemas   huma.Registry
 	csrf      *http.CrossOriginProtection
 	hashing   chan struct{} // a place for each password that may be hashed at once
+	outage    seldom
 }
 
 // New builds the handlers. It fails when Options are incomplete.
@@ -166,6 +169,9 @@ func ParseBaseURL(s string) (*url.URL, error) {
 	}
 	if u.Host, err = asciiHost(u); err != nil {
 		return nil, fmt.Errorf("%q has no valid host: %w", s, err)
+	}
+	if _, err := store.NewRules(store.RulesOptions{OwnHosts: []string{u.Host}}); err != nil {
+		return nil, fmt.Errorf("%q: %w", s, err)
 	}
 	return u, nil
 }

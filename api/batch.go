@@ -1,11 +1,15 @@
 package api
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/go-json-experiment/json/jsontext"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/terse/terse/api/ratelimit"
@@ -13,6 +17,9 @@ import (
 )
 
 const (
+	// maxBatch is the most links of a batch.
+	maxBatch = 1000
+
 	// batchParallel is how many links of a batch are created at once. The store
 	// writes what arrives together in one transaction.
 	batchParallel = 256
@@ -25,8 +32,50 @@ const (
 type createBatchInput struct {
 	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"As for a single create, for the link at each place of the batch."`
 	Body           struct {
-		Links []createInput `json:"links" minItems:"1" maxItems:"1000" nullable:"false" doc:"1 to 1000 links; at most 20 with a password."`
+		Links []batchItem `json:"links" minItems:"1" maxItems:"1000" nullable:"false" doc:"1 to 1000 links; at most 20 with a password."`
 	}
+}
+
+// batchItem is one link of a batch. It is read apart from the others, so that one
+// that cannot be read spoils none of them.
+type batchItem struct{ raw jsontext.Value }
+
+// UnmarshalJSON keeps the item as it came.
+func (b *batchItem) UnmarshalJSON(raw []byte) error {
+	b.raw = bytes.Clone(raw)
+	return nil
+}
+
+// Schema says that an item is the body of a create.
+func (batchItem) Schema(r huma.Registry) *huma.Schema {
+	return r.Schema(reflect.TypeFor[createInput](), true, "")
+}
+
+// input reads the item as the body of a single create is read.
+func (b batchItem) input(schemas huma.Registry) (createInput, error) {
+	var (
+		in     createInput
+		parsed any
+		found  huma.ValidateResult
+	)
+	if err := readJSON(b.raw, &parsed); err != nil {
+		return in, newProblem(http.StatusBadRequest, err.Error())
+	}
+	huma.Validate(schemas, b.Schema(schemas), huma.NewPathBuffer([]byte("body"), len("body")), huma.ModeWriteToServer, parsed, &found)
+	p := newProblem(http.StatusUnprocessableEntity, "See errors for the fields that must change.")
+	for _, err := range found.Errors {
+		if detail, ok := errors.AsType[*huma.ErrorDetail](err); ok {
+			p.Errors = append(p.Errors, &huma.ErrorDetail{Location: detail.Location, Message: detail.Message})
+		}
+	}
+	if len(found.Errors) > 0 {
+		return in, p
+	}
+	if err := readJSON(b.raw, &in); err != nil {
+		p.Errors = []*huma.ErrorDetail{{Location: "body", Message: err.Error()}}
+		return in, p
+	}
+	return in, nil
 }
 
 // batchResult is what became of one item: a link, or the problem that a single
@@ -50,67 +99,93 @@ func (a *API) createBatch(ctx context.Context, in *createBatchInput) (*createBat
 		return nil, err
 	}
 	links := in.Body.Links
+	if len(links) == 0 || len(links) > maxBatch {
+		return nil, invalid(&store.FieldError{Field: "links", Reason: fmt.Sprintf("must hold 1 to %d links", maxBatch)})
+	}
 	taken, headers := a.takeCreates(ctx, who, len(links))
 	if taken.Allowed == 0 {
 		return nil, within(headers, tooMany("The limit of creates is reached.", taken))
 	}
 	out := &createBatchOutput{RateHeaders: headers}
-	out.Body.Results = a.createAll(ctx, who, links, in.IdempotencyKey, taken)
+	batch := &batch{api: a, who: who, key: in.IdempotencyKey, results: make([]batchResult, len(links))}
+	batch.create(ctx, links, taken)
+	out.Body.Results = batch.results
 	return out, nil
 }
 
-// createAll creates the links side by side, except that items with the same
-// alias go in order, so that the first of them wins.
-func (a *API) createAll(ctx context.Context, who *caller, links []createInput, key string, taken ratelimit.Result) []batchResult {
-	results := make([]batchResult, len(links))
-	one := func(i int) {
-		itemKey := ""
-		if key != "" {
-			itemKey = fmt.Sprintf("%s#%d", key, i)
-		}
-		results[i] = a.batchResult(a.create(ctx, who, &links[i], itemKey))
-	}
+// batch is a batch under way.
+type batch struct {
+	api       *API
+	who       *caller
+	key       string // the Idempotency-Key; empty for none
+	passwords int    // items with a password so far
+	results   []batchResult
+}
+
+// create makes the links side by side, except that items with the same alias go
+// in order, so that the first of them wins.
+func (b *batch) create(ctx context.Context, items []batchItem, taken ratelimit.Result) {
 	var (
-		group     errgroup.Group
-		later     []int
-		passwords int
-		aliases   = map[string]bool{}
+		group   errgroup.Group
+		later   []func()
+		aliases = map[string]bool{}
 	)
 	group.SetLimit(batchParallel)
-	for i := range links {
-		alias := links[i].Alias.value
-		if links[i].Password.value != "" {
-			passwords++
+	for i, item := range items {
+		if i >= taken.Allowed {
+			b.fail(i, tooMany("The limit of creates is reached.", taken))
+			continue
 		}
-		switch {
-		case i >= taken.Allowed:
-			results[i] = a.batchResult(store.Link{}, false, tooMany("The limit of creates is reached.", taken))
-		case links[i].Password.value != "" && passwords > batchPasswords:
-			results[i] = a.batchResult(store.Link{}, false, invalid(&store.FieldError{
-				Field: "password", Reason: fmt.Sprintf("may stand in at most %d links of a batch", batchPasswords),
-			}))
-		case alias != "" && aliases[alias]:
-			later = append(later, i)
-		default:
+		in, err := b.read(item)
+		if err != nil {
+			b.fail(i, err)
+			continue
+		}
+		one := func() { b.one(ctx, i, &in) }
+		if alias := in.Alias.value; alias == "" || !aliases[alias] {
 			aliases[alias] = true
-			group.Go(func() error { one(i); return nil })
+			group.Go(func() error { one(); return nil })
+		} else {
+			later = append(later, one)
 		}
 	}
 	_ = group.Wait() // every item has its own result
-	for _, i := range later {
-		one(i)
+	for _, one := range later {
+		one()
 	}
-	return results
 }
 
-func (a *API) batchResult(l store.Link, found bool, err error) batchResult {
+// read reads an item, and refuses one password too many.
+func (b *batch) read(item batchItem) (createInput, error) {
+	in, err := item.input(b.api.schemas)
+	if err != nil || !in.Password.given() {
+		return in, err
+	}
+	if b.passwords++; b.passwords > batchPasswords {
+		return in, &store.FieldError{Field: "password", Reason: fmt.Sprintf("may stand in at most %d links of a batch", batchPasswords)}
+	}
+	return in, nil
+}
+
+// one creates the link of an item.
+func (b *batch) one(ctx context.Context, i int, in *createInput) {
+	key := ""
+	if b.key != "" {
+		key = fmt.Sprintf("%s\x00%d", b.key, i) // NUL cannot stand in a header
+	}
+	l, found, err := b.api.create(ctx, b.who, in, key)
 	if err != nil {
-		p := a.problem(err)
-		return batchResult{Status: p.Status, Error: &p.ErrorModel}
+		b.fail(i, err)
+		return
 	}
-	body := a.linkBody(&l)
+	body := b.api.linkBody(&l)
+	b.results[i] = batchResult{Status: http.StatusCreated, Link: &body}
 	if found {
-		return batchResult{Status: http.StatusOK, Link: &body}
+		b.results[i].Status = http.StatusOK
 	}
-	return batchResult{Status: http.StatusCreated, Link: &body}
+}
+
+func (b *batch) fail(i int, err error) {
+	p := b.api.problem(err)
+	b.results[i] = batchResult{Status: p.Status, Error: &p.ErrorModel}
 }

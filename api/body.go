@@ -3,9 +3,13 @@ package api
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
+	"mime"
 	"net"
 	"net/http"
+	"net/url"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 )
@@ -21,26 +25,69 @@ func (a *API) readBody(next echo.HandlerFunc) echo.HandlerFunc {
 		if r.Body == nil || r.Body == http.NoBody {
 			return next(c)
 		}
-		body, err := io.ReadAll(http.MaxBytesReader(c.Response().Writer, r.Body, MaxBodyLen))
-		if err != nil {
-			return bodyProblem(err)
+		body, problem := bodyOf(c, MaxBodyLen)
+		if problem != nil {
+			return problem
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		return next(c)
 	}
 }
 
-// bodyProblem tells why a body could not be read.
-func bodyProblem(err error) *problem {
-	var (
-		tooLarge *http.MaxBytesError
-		netErr   net.Error
-	)
+// bodyOf reads a body of at most limit bytes.
+func bodyOf(c echo.Context, limit int64) ([]byte, *problem) {
+	body, err := io.ReadAll(http.MaxBytesReader(c.Response().Writer, c.Request().Body, limit))
+	var netErr net.Error
 	switch {
-	case errors.As(err, &tooLarge):
-		return newProblem(http.StatusRequestEntityTooLarge, "The body must be at most 1 MiB.")
+	case err == nil:
+		return body, nil
+	case errors.As(err, new(*http.MaxBytesError)):
+		return nil, newProblem(http.StatusRequestEntityTooLarge, fmt.Sprintf("The body must be at most %d bytes.", limit))
 	case errors.As(err, &netErr) && netErr.Timeout():
-		return newProblem(http.StatusRequestTimeout, "The body did not arrive in time.")
+		return nil, newProblem(http.StatusRequestTimeout, "The body did not arrive in time.")
 	}
-	return newProblem(http.StatusBadRequest, "The body could not be read to its end.")
+	return nil, newProblem(http.StatusBadRequest, "The body could not be read to its end.")
+}
+
+// readForm reads a form of at most limit bytes. Unlike Request.ParseForm it does
+// not look at the query, which belongs to the link.
+func readForm(c echo.Context, limit int64) (url.Values, *problem) {
+	if kind, _, err := mime.ParseMediaType(c.Request().Header.Get("Content-Type")); err != nil || kind != echo.MIMEApplicationForm {
+		return nil, newProblem(http.StatusUnsupportedMediaType, "Send the form as "+echo.MIMEApplicationForm+".")
+	}
+	body, problem := bodyOf(c, limit)
+	if problem != nil {
+		return nil, problem
+	}
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return nil, newProblem(http.StatusBadRequest, "The form could not be read.")
+	}
+	return form, nil
+}
+
+// jsonOnly refuses bodies that are no plain JSON, and brings the name of the
+// media type into the form in which it is compared (RFC 9110 section 8.3.1).
+func jsonOnly(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		h := c.Request().Header
+		if encoding := h.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
+			return newProblem(http.StatusUnsupportedMediaType, "Send the body without a Content-Encoding.")
+		}
+		if kind, _, err := mime.ParseMediaType(h.Get("Content-Type")); err == nil {
+			h.Set("Content-Type", kind)
+		}
+		return next(c)
+	}
+}
+
+// wholeQuery refuses a query that cannot be read to its end, since what is
+// dropped from it might have been a filter.
+func wholeQuery(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if _, err := url.ParseQuery(c.Request().URL.RawQuery); err != nil {
+			return newProblem(http.StatusBadRequest, "The query cannot be read.")
+		}
+		return next(c)
+	}
 }

@@ -68,18 +68,18 @@ func (a *API) create(ctx context.Context, who *caller, in *createInput, idempote
 	if err != nil {
 		return store.Link{}, false, err
 	}
-	if in.Reuse && in.Password.value == "" {
+	if in.Reuse && !in.Password.given() {
 		if existing, ok, err := a.reusable(ctx, &l); err != nil || ok {
 			return existing, ok, err
 		}
 	}
-	if in.Password.value != "" {
+	if in.Password.given() {
 		if l.PasswordHash, err = a.hashPassword(ctx, in.Password.value); err != nil {
 			return store.Link{}, false, err
 		}
 	}
 	if idempotencyKey != "" {
-		l, err = a.createOnce(ctx, l, in, idempotencyKey)
+		l, err = a.createOnce(ctx, who, l, in, idempotencyKey)
 	} else {
 		l, err = a.createFresh(ctx, l)
 	}
@@ -93,13 +93,13 @@ func (a *API) newLink(who *caller, in *createInput) (store.Link, error) {
 	l := store.Link{Code: in.Alias.value, URL: in.URL, Owner: who.owner(), CreatedAt: now, UpdatedAt: now}
 	in.apply(&l)
 	var alias, ended error
-	if l.Code != "" {
+	if in.Alias.given() {
 		alias = a.rules.Alias(l.Code)
 	}
 	if !l.ExpiresAt.IsZero() && !l.ExpiresAt.After(now) {
 		ended = &store.FieldError{Field: "expires_at", Reason: "must be in the future"}
 	}
-	if err := joinInvalid(a.rules.Check(&l), alias, ended, checkPassword(in.Password.value)); err != nil {
+	if err := joinInvalid(a.rules.Check(&l), alias, ended, in.check()); err != nil {
 		return store.Link{}, err
 	}
 	return l, nil
@@ -146,7 +146,9 @@ func (a *API) reusable(ctx context.Context, l *store.Link) (store.Link, bool, er
 		return store.Link{}, false, err
 	}
 	for _, have := range page.Links {
-		if have.State(l.CreatedAt) == store.Live && sameSettings(&have, l) {
+		// Anonymous callers are strangers to each other: none sees what another wrote.
+		private := l.Owner == "" && (have.Title != "" || have.Tags != nil)
+		if have.State(l.CreatedAt) == store.Live && !private && sameSettings(&have, l) {
 			return have, true, nil
 		}
 	}

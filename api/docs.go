@@ -26,12 +26,14 @@ func serveDocs(e *echo.Echo) {
 			return nil
 		}
 	}
-	files := http.StripPrefix("/api/docs", statigz.FileServer(static.FS))
 	e.GET("/api/docs", page("page.html"))
 	e.GET("/api/docs/init.js", page("init.js"))
-	e.GET("/api/docs/*", func(c echo.Context) error {
-		c.Response().Header().Set("Cache-Control", "public, max-age=3600")
-		files.ServeHTTP(c.Response(), c.Request())
-		return nil
-	})
+	files := http.StripPrefix("/api/docs", statigz.FileServer(static.FS))
+	for _, name := range []string{"swagger-ui.css", "swagger-ui-bundle.js"} {
+		e.GET("/api/docs/"+name, func(c echo.Context) error {
+			c.Response().Header().Set("Cache-Control", "public, max-age=3600")
+			files.ServeHTTP(c.Response(), c.Request())
+			return nil
+		})
+	}
 }

@@ -86,11 +86,9 @@ func newServer(t testing.TB, change ...func(*api.Options)) *server {
 	t.Cleanup(func() { must(t, s.clicks.Close(ctx)) })
 	links, err := cache.New(cache.Options{Store: s.store, MaxBytes: 1 << 20, StaleFor: cache.DefaultStaleFor, Logger: logger, Registerer: s.registry})
 	must(t, err)
-	proxies, err := ratelimit.ParseProxies(nil)
-	must(t, err)
 	opts := api.Options{
 		Store: links, Keys: s.store, Minter: codes{minter, cipher}, Clicks: s.clicks,
-		Limiter: ratelimit.NewLocal(ratelimit.LocalOptions{Now: s.clock.Now}), Clients: proxies,
+		Limiter: ratelimit.NewLocal(ratelimit.LocalOptions{Now: s.clock.Now}), Clients: proxies(t),
 		BaseURL: baseURL, AnonymousCreate: true, Version: "test",
 		Registerer: s.registry, Logger: logger, Now: s.clock.Now,
 	}
@@ -277,6 +275,14 @@ func (a answer) problem(status int) string {
 		locations = append(locations, e.Location)
 	}
 	return strings.Join(locations, " ")
+}
+
+// proxies parses trusted proxies of the test's own.
+func proxies(t testing.TB, cidrs ...string) ratelimit.Proxies {
+	t.Helper()
+	p, err := ratelimit.ParseProxies(cidrs)
+	must(t, err)
+	return p
 }
 
 // limit parses a limit of the test's own.

@@ -9,15 +9,16 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/terse/terse/api/ratelimit"
 	"github.com/terse/terse/store"
 )
 
 // createOnce creates l under an idempotency key. The code that it intends is
 // reserved before the link is written, so that a repetition after a crash or a
 // lost answer completes or returns the same link.
-func (a *API) createOnce(ctx context.Context, l store.Link, in *createInput, key string) (store.Link, error) {
+func (a *API) createOnce(ctx context.Context, who *caller, l store.Link, in *createInput, key string) (store.Link, error) {
 	want := store.Reservation{
-		Owner: l.Owner, Key: digest(key), Code: l.Code, CreatedAt: l.CreatedAt,
+		Owner: l.Owner, Key: reservationKey(who, key), Code: l.Code, CreatedAt: l.CreatedAt,
 	}
 	var err error
 	if want.Fingerprint, err = fingerprint(in, key); err != nil {
@@ -40,10 +41,15 @@ func (a *API) createOnce(ctx context.Context, l store.Link, in *createInput, key
 		minted := l
 		minted.Code = stands.Code
 		created, err := a.opts.Store.Create(ctx, minted)
-		if !errors.Is(err, store.ErrExists) || l.Code != "" {
+		if !errors.Is(err, store.ErrExists) {
 			return created, err
 		}
-		if err := a.goneBefore(ctx, &minted); err != nil {
+		if !stands.CreatedAt.Equal(want.CreatedAt) { // an earlier request made the reservation
+			if err := a.goneBefore(ctx, &minted); err != nil {
+				return store.Link{}, err
+			}
+		}
+		if l.Code != "" {
 			return store.Link{}, err
 		}
 		a.metrics.collisions.Inc()
@@ -72,8 +78,13 @@ func invalidKey(reason string) *problem {
 	return p
 }
 
-// digest returns the name under which a client's key is kept.
-func digest(key string) string {
+// reservationKey returns the name under which a client's key is kept. Anonymous
+// clients are told apart by their address, so that two who choose the same key
+// do not meet.
+func reservationKey(who *caller, key string) string {
+	if who.key == nil {
+		key += "\x00" + ratelimit.ClientKey(who.addr)
+	}
 	sum := sha256.Sum256([]byte(key))
 	return hex.EncodeToString(sum[:])
 }

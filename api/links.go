@@ -3,8 +3,10 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"reflect"
+	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -12,8 +14,8 @@ import (
 )
 
 // editAttempts is how often an edit without If-Match is tried against others
-// that edit the same link at the same time.
-const editAttempts = 8
+// that edit the same link at the same time. One of them wins each time.
+const editAttempts = 100
 
 // CodeParam is the {code} of a link resource. It is exported because huma looks
 // into exported embedded structs only.
@@ -68,8 +70,9 @@ type editLinkInput struct {
 }
 
 func (a *API) editLink(ctx context.Context, in *editLinkInput) (*linkOutput, error) {
+	hash := sync.OnceValues(func() (string, error) { return a.hashPassword(ctx, in.Body.Password.value) })
 	l, err := a.change(ctx, in.Code, in.IfMatch, store.ScopeLinksWrite, func(l *store.Link) error {
-		return a.applyEdit(ctx, l, &in.Body)
+		return a.applyEdit(l, &in.Body, hash)
 	})
 	if err != nil {
 		return nil, a.problem(err)
@@ -77,22 +80,21 @@ func (a *API) editLink(ctx context.Context, in *editLinkInput) (*linkOutput, err
 	return a.linkOutput(&l), nil
 }
 
-// applyEdit changes l as the client asked, or returns every reason why not.
-func (a *API) applyEdit(ctx context.Context, l *store.Link, in *editInput) error {
+// applyEdit changes l as the client asked, or returns every reason why not. hash
+// returns the hash of the new password.
+func (a *API) applyEdit(l *store.Link, in *editInput, hash func() (string, error)) error {
 	in.URL.into(&l.URL)
 	in.apply(l)
-	if err := joinInvalid(a.rules.Check(l), checkPassword(in.Password.value)); err != nil {
+	if err := joinInvalid(a.rules.Check(l), in.check()); err != nil {
 		return err
 	}
-	if !in.Password.set {
-		return nil
-	}
-	if in.Password.value == "" {
-		l.PasswordHash = ""
-		return nil
-	}
 	var err error
-	l.PasswordHash, err = a.hashPassword(ctx, in.Password.value)
+	switch {
+	case in.Password.given():
+		l.PasswordHash, err = hash()
+	case in.Password.set:
+		l.PasswordHash = ""
+	}
 	return err
 }
 
@@ -117,14 +119,12 @@ func (a *API) change(ctx context.Context, code, ifMatch string, scope store.Scop
 			return l, nil
 		}
 		changed.UpdatedAt = a.now()
-		if changed, err = a.opts.Store.Update(ctx, changed); !errors.Is(err, store.ErrVersion) {
+		changed, err = a.opts.Store.Update(ctx, changed)
+		if ifMatch != "" || !errors.Is(err, store.ErrVersion) {
 			return changed, err
 		}
-		if ifMatch != "" {
-			break
-		}
 	}
-	return store.Link{}, err
+	return store.Link{}, fmt.Errorf("edit %q against many others: %w", code, store.ErrUnavailable)
 }
 
 type deleteLinkInput struct {

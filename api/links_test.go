@@ -264,8 +264,11 @@ func TestList(t *testing.T) {
 	if got := s.get("/api/v1/links?tag=none", owner...); !strings.Contains(string(got.body), `"links":[]`) {
 		t.Errorf("empty list = %s, want an empty array", got.body)
 	}
+	for _, query := range []string{"?tag=a;b", "?tag=%zz"} {
+		s.get("/api/v1/links"+query, owner...).problem(http.StatusBadRequest)
+	}
 	for query, location := range map[string]string{
-		"?cursor=nonsense": "query.cursor", "?limit=0": "query.limit", "?limit=1001": "query.limit", "?limit=x": "query.limit",
+		"?cursor=nonsense": "query.cursor", "?nonsense=1": "query.nonsense", "?limit=0": "query.limit", "?limit=1001": "query.limit", "?limit=x": "query.limit",
 	} {
 		if got := s.get("/api/v1/links"+query, owner...).problem(http.StatusUnprocessableEntity); got != location {
 			t.Errorf("list %s names %q, want %q", query, got, location)
@@ -284,6 +287,14 @@ func TestReuse(t *testing.T) {
 	}
 	if status, code := again(`{"url":"https://example.com/1","reuse":true}`, owner); status != http.StatusOK || code != first.Code {
 		t.Errorf("reuse = %d %s, want 200 %s", status, code, first.Code)
+	}
+	titled := s.create(`{"url":"https://example.com/3","title":"private"}`)
+	if status, code := again(`{"url":"https://example.com/3","reuse":true}`, nil); status != http.StatusCreated || code == titled.Code {
+		t.Errorf("anonymous reuse of a titled link = %d %s, want another link", status, code)
+	}
+	plain := s.create(`{"url":"https://example.com/4"}`)
+	if status, code := again(`{"url":"https://example.com/4","reuse":true}`, nil); status != http.StatusOK || code != plain.Code {
+		t.Errorf("anonymous reuse of a plain link = %d %s, want 200 %s", status, code, plain.Code)
 	}
 	for name, body := range map[string]string{
 		"another target": `{"url":"https://example.com/2","reuse":true}`,
@@ -340,9 +351,70 @@ func TestIdempotentCreateOfADeletedLink(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	owner := append(s.owner("owner"), "Idempotency-Key", "k")
+	for i, body := range []string{`{"url":"https://example.com"}`, `{"url":"https://example.com","alias":"mine"}`} {
+		owner[len(owner)-1] = fmt.Sprint("k", i)
+		l := s.create(body, owner...)
+		s.do(http.MethodDelete, "/api/v1/links/"+l.Code, nil, owner...)
+		s.clock.add(time.Second)
+		s.send(http.MethodPost, "/api/v1/links", body, owner...).problem(http.StatusGone)
+	}
+}
+
+// TestIdempotencyKeysDoNotMeet holds that the same key means another link for
+// another client and for another kind of create.
+func TestIdempotencyKeysDoNotMeet(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, func(o *api.Options) { o.Clients = proxies(t, "127.0.0.0/8") })
+	key := []string{"Idempotency-Key", "1"}
+	first := s.create(`{"url":"https://example.com/1"}`, append(key, "X-Forwarded-For", "203.0.113.1")...)
+	second := s.create(`{"url":"https://example.com/2"}`, append(key, "X-Forwarded-For", "203.0.113.2")...)
+	if first.Code == second.Code {
+		t.Error("two anonymous clients with one key share a link")
+	}
+	var got batchJSON
+	s.send(http.MethodPost, "/api/v1/links/batch", `{"links":[{"url":"https://example.com/3"}]}`, append(s.owner("owner"), "Idempotency-Key", "K")...).into(&got)
+	if l := s.create(`{"url":"https://example.com/4"}`, append(s.owner("owner"), "Idempotency-Key", "K#0")...); l.Code == got.Results[0].Link.Code {
+		t.Error("a single create got the link of a batch")
+	}
+}
+
+// TestManyEditsOfOneLink holds that an edit without a precondition is never
+// refused for another edit.
+func TestManyEditsOfOneLink(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	owner := s.owner("owner")
 	l := s.create(`{"url":"https://example.com"}`, owner...)
-	s.do(http.MethodDelete, "/api/v1/links/"+l.Code, nil, owner...)
-	s.send(http.MethodPost, "/api/v1/links", `{"url":"https://example.com"}`, owner...).problem(http.StatusGone)
+	var wg sync.WaitGroup
+	for i := range 30 {
+		wg.Go(func() {
+			body := fmt.Sprintf(`{"title":"t%d"}`, i)
+			if a := s.send(http.MethodPatch, "/api/v1/links/"+l.Code, body, owner...); a.status != http.StatusOK {
+				t.Errorf("edit %d of 30 at once = %d %s, want 200", i, a.status, a.body)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// TestZeroIsNotNone holds that a value which would mean none in a link is a
+// mistake when it is given as one.
+func TestZeroIsNotNone(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	owner := s.owner("owner")
+	l := s.create(`{"url":"https://example.com","password":"p"}`, owner...)
+	for field, value := range map[string]string{
+		"starts_at": "0001-01-01T00:00:00Z", "expires_at": "0001-01-01T00:00:00Z", "password": "", "alias": "",
+	} {
+		body := map[string]string{"url": "https://example.com", field: value}
+		if got := s.send(http.MethodPost, "/api/v1/links", body, owner...).problem(http.StatusUnprocessableEntity); got != "body."+field {
+			t.Errorf("create with %s %q names %q", field, value, got)
+		}
+		if got := s.send(http.MethodPatch, "/api/v1/links/"+l.Code, body, owner...).problem(http.StatusUnprocessableEntity); got != "body."+field {
+			t.Errorf("edit with %s %q names %q", field, value, got)
+		}
+	}
 }
 
 func TestOneAliasOneWinner(t *testing.T) {
@@ -384,11 +456,19 @@ func TestBatch(t *testing.T) {
 		{"url":"https://example.com/2","alias":"twice"},
 		{"url":"https://example.com/3","alias":"twice"},
 		{"url":"https://example.com/4","alias":"api"},
-		{"url":"https://example.com/5","tags":["a"]}]}`
+		{"url":"https://example.com/5","tags":["a"]},
+		{"url":5},
+		{"url":"https://example.com/7","nonsense":1},
+		{"url":"https://example.com/8","status":303},
+		"nonsense",
+		{"url":"https://example.com/10"}]}`
 	var first, again batchJSON
 	s.send(http.MethodPost, "/api/v1/links/batch", body, owner...).into(&first)
 	s.send(http.MethodPost, "/api/v1/links/batch", body, owner...).into(&again)
-	want := []int{201, 422, 201, 409, 422, 201}
+	want := []int{201, 422, 201, 409, 422, 201, 422, 422, 422, 422, 201}
+	if len(first.Results) != len(want) {
+		t.Fatalf("batch = %+v, want %d results", first, len(want))
+	}
 	for i, r := range first.Results {
 		if r.Status != want[i] || (r.Link != nil) != (want[i] == 201) || (r.Error != nil) != (want[i] != 201) {
 			t.Errorf("result %d = %+v, want status %d", i, r, want[i])

@@ -2,12 +2,14 @@ package api
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humaecho"
 	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/labstack/echo/v4"
 )
 
@@ -15,7 +17,9 @@ import (
 // and the page over it.
 func (a *API) describe(e *echo.Echo) error {
 	h := humaecho.New(e, a.humaConfig())
+	a.schemas = h.OpenAPI().Components.Schemas
 	a.registerLinks(h)
+	complete(h.OpenAPI())
 	document, err := json.Marshal(h.OpenAPI())
 	if err != nil {
 		return fmt.Errorf("api: write the OpenAPI document: %w", err)
@@ -36,11 +40,10 @@ func (a *API) humaConfig() huma.Config {
 	config.CreateHooks = nil
 	config.Transformers = []huma.Transformer{tidyProblem}
 	strict := huma.Format{
-		Marshal: huma.DefaultJSONFormat.Marshal,
-		Unmarshal: func(data []byte, v any) error {
-			return jsonv2.Unmarshal(data, v, jsonv2.RejectUnknownMembers(true))
-		},
+		Marshal:   huma.DefaultJSONFormat.Marshal,
+		Unmarshal: readJSON,
 	}
+	config.RejectUnknownQueryParameters = true
 	config.Formats = map[string]huma.Format{"application/json": strict, "json": strict}
 	config.Info.Description = "Short links that redirect, whatever else is broken."
 	config.Servers = []*huma.Server{{URL: a.opts.BaseURL}}
@@ -48,6 +51,56 @@ func (a *API) humaConfig() huma.Config {
 		"key": {Type: "http", Scheme: "bearer", Description: "An API key, made by `terse key create`."},
 	}
 	return config
+}
+
+// readJSON reads a body strictly. Its errors are worded for the client, who knows
+// nothing of our types.
+func readJSON(data []byte, v any) error {
+	err := jsonv2.Unmarshal(data, v, jsonv2.RejectUnknownMembers(true))
+	if wrong, ok := errors.AsType[*jsonv2.SemanticError](err); ok {
+		if errors.Is(wrong.Err, jsonv2.ErrUnknownName) {
+			return fmt.Errorf("%s: there is no such field", wrong.JSONPointer)
+		}
+		return fmt.Errorf("%s: the value has the wrong type", wrong.JSONPointer)
+	}
+	if wrong, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
+		return fmt.Errorf("no valid JSON at byte %d: %w", wrong.ByteOffset, wrong.Err)
+	}
+	return err
+}
+
+// complete adds to the document what huma cannot know: that an enumeration may
+// be null, that a create may find a link, and the headers of errors.
+func complete(document *huma.OpenAPI) {
+	create := document.Paths[linksPath].Post
+	found := *create.Responses["201"]
+	found.Description = "The link that reuse found"
+	create.Responses["200"] = &found
+	for _, schema := range document.Components.Schemas.Map() {
+		for _, property := range schema.Properties {
+			if property.Nullable && property.Enum != nil {
+				property.Enum = append(property.Enum, nil)
+			}
+		}
+	}
+	text := func(description string) *huma.Param {
+		return &huma.Param{Description: description, Schema: &huma.Schema{Type: huma.TypeString}}
+	}
+	for _, path := range document.Paths {
+		for _, op := range []*huma.Operation{path.Get, path.Post, path.Patch, path.Delete} {
+			if op == nil {
+				continue
+			}
+			for _, status := range []string{"429", "503"} {
+				if r := op.Responses[status]; r != nil {
+					r.Headers = map[string]*huma.Param{"Retry-After": text("Seconds after which to try again.")}
+				}
+			}
+			if r := op.Responses["401"]; r != nil {
+				r.Headers = map[string]*huma.Param{"WWW-Authenticate": text("How to authenticate: Bearer.")}
+			}
+		}
+	}
 }
 
 func (a *API) registerLinks(h huma.API) {
@@ -64,7 +117,9 @@ func (a *API) registerLinks(h huma.API) {
 	create := op("createLink", http.MethodPost, linksPath, "Create a link", optional, 401, 403, 409, 413, 415, 422)
 	create.DefaultStatus = http.StatusCreated
 	huma.Register(h, create, a.createLink)
-	huma.Register(h, op("createLinks", http.MethodPost, linksPath+"/batch", "Create up to 1000 links", optional, 401, 403, 413, 415, 422), a.createBatch)
+	batch := op("createLinks", http.MethodPost, linksPath+"/batch", "Create up to 1000 links", optional, 401, 403, 413, 415, 422)
+	batch.SkipValidateBody = true // every item is validated by itself
+	huma.Register(h, batch, a.createBatch)
 	huma.Register(h, op("listLinks", http.MethodGet, linksPath, "List your links, newest first", keyed, 401, 403, 422), a.listLinks)
 	huma.Register(h, op("getLink", http.MethodGet, linkPath, "Read a link", keyed, 401, 403, 404, 410), a.getLink)
 	huma.Register(h, op("editLink", http.MethodPatch, linkPath, "Edit a link", keyed, 401, 403, 404, 410, 412, 413, 415, 422), a.editLink)

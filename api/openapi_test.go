@@ -56,6 +56,18 @@ func TestDocsPageLoadsNothingFromElsewhere(t *testing.T) {
 	}
 }
 
+func TestDocsHaveNothingElse(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	for _, path := range []string{"/api/docs/nope.js", "/api/docs/", "/api/docs/page.html"} {
+		a := s.get(path)
+		a.problem(http.StatusNotFound)
+		if got := a.header.Get("Cache-Control"); got != "no-store" {
+			t.Errorf("Cache-Control of %s = %q, want no-store", path, got)
+		}
+	}
+}
+
 func TestUnknownResources(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)

@@ -13,10 +13,14 @@ import (
 type optional[T any] struct {
 	value T    // the zero value for null
 	set   bool // whether the member was there
+	null  bool // whether it was null
 }
 
 // some returns an optional that holds v.
 func some[T any](v T) optional[T] { return optional[T]{value: v, set: true} }
+
+// given reports whether there is a value, and not null.
+func (o optional[T]) given() bool { return o.set && !o.null }
 
 // into stores the value at dst when the member was there.
 func (o optional[T]) into(dst *T) {
@@ -27,7 +31,7 @@ func (o optional[T]) into(dst *T) {
 
 // UnmarshalJSON reads a value or null.
 func (o *optional[T]) UnmarshalJSON(b []byte) error {
-	o.set = true
+	o.set, o.null = true, string(b) == "null"
 	return json.Unmarshal(b, &o.value)
 }
 

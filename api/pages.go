@@ -25,11 +25,12 @@ func (a *API) shorten(c echo.Context) error {
 	if err := a.csrf.Check(r); err != nil {
 		return a.answer(c, policyError, newProblem(http.StatusForbidden, "The form was sent from another site."))
 	}
-	if err := r.ParseForm(); err != nil {
-		return a.answer(c, policyError, newProblem(http.StatusBadRequest, "The form could not be read."))
+	form, problem := readForm(c, MaxBodyLen)
+	if problem != nil {
+		return a.answer(c, policyError, problem)
 	}
 	who := &caller{addr: a.opts.Clients.ClientAddr(r)}
-	shown := formValues(r.PostForm)
+	shown := formValues(form)
 	if err := a.mayCreate(who); err != nil {
 		return a.answer(c, policyError, a.problem(err))
 	}
@@ -41,7 +42,7 @@ func (a *API) shorten(c echo.Context) error {
 		a.pages.Home(c.Response(), http.StatusTooManyRequests, shown)
 		return nil
 	}
-	in, problems := formInput(r.PostForm)
+	in, problems := formInput(form)
 	if len(problems) > 0 {
 		return a.showForm(c, shown, invalid(problems...))
 	}

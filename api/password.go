@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 	"golang.org/x/crypto/bcrypt"
@@ -24,16 +25,22 @@ const (
 	// hashingPlaces bounds how many cores strangers can keep busy with passwords.
 	hashingPlaces = 2
 
-	// maxFormLen is the longest password form in bytes.
-	maxFormLen = 4 << 10
+	// maxPasswordFormLen is the longest password form in bytes.
+	maxPasswordFormLen = 4 << 10
 )
 
 // checkPassword returns what is wrong with a new password, or nil.
 func checkPassword(password string) error {
-	if len(password) > maxPasswordLen {
-		return &store.FieldError{Field: "password", Reason: fmt.Sprintf("must be at most %d bytes", maxPasswordLen)}
+	if !mayBePassword(password) {
+		return &store.FieldError{Field: "password", Reason: fmt.Sprintf("must be 1 to %d bytes, none of them NUL", maxPasswordLen)}
 	}
 	return nil
+}
+
+// mayBePassword reports whether bcrypt tells the password from every other: it
+// reads maxPasswordLen bytes, over and over with a NUL in between.
+func mayBePassword(password string) bool {
+	return password != "" && len(password) <= maxPasswordLen && !strings.Contains(password, "\x00")
 }
 
 // hashPassword returns what is kept of a password. It waits for a place among
@@ -49,14 +56,12 @@ func (a *API) hashPassword(ctx context.Context, password string) (string, error)
 }
 
 // isPassword reports whether the guess opens the link.
-func (a *API) isPassword(ctx context.Context, l *store.Link, guess string) (bool, error) {
-	leave, err := a.enterHashing(ctx)
-	if err != nil {
-		return false, err
+func isPassword(l *store.Link, guess string) (bool, error) {
+	if !mayBePassword(guess) {
+		return false, nil
 	}
-	defer leave()
-	err = bcrypt.CompareHashAndPassword([]byte(l.PasswordHash), []byte(guess))
-	if errors.Is(err, bcrypt.ErrMismatchedHashAndPassword) || errors.Is(err, bcrypt.ErrPasswordTooLong) {
+	err := bcrypt.CompareHashAndPassword([]byte(l.PasswordHash), []byte(guess))
+	if errors.Is(err, bcrypt.ErrMismatchedHashAndPassword) {
 		return false, nil
 	}
 	return err == nil, err
@@ -89,9 +94,9 @@ func (a *API) unlock(c echo.Context) error {
 	if err := a.csrf.Check(r); err != nil {
 		return a.answer(c, policyError, newProblem(http.StatusForbidden, "The form was sent from another site."))
 	}
-	r.Body = http.MaxBytesReader(c.Response().Writer, r.Body, maxFormLen)
-	if err := r.ParseForm(); err != nil {
-		return a.answer(c, policyError, bodyProblem(err))
+	form, problem := readForm(c, maxPasswordFormLen)
+	if problem != nil {
+		return a.answer(c, policyError, problem)
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), visitTimeout)
 	defer cancel()
@@ -106,16 +111,15 @@ func (a *API) unlock(c echo.Context) error {
 	if l.PasswordHash == "" {
 		return a.send(c, &l, now)
 	}
-	if refused := a.takeGuess(ctx, r, l.Code); refused != nil {
-		c.Response().Header().Set("Retry-After", retryAfter(refused.RetryAfter))
-		return a.askPassword(c, http.StatusTooManyRequests, web.Password{
-			Code: l.Code, Error: "Too many guesses.", RetryAfter: refused.RetryAfter,
-		})
-	}
-	right, err := a.isPassword(ctx, &l, r.PostForm.Get("password"))
+	right, limited, err := a.guess(ctx, r, &l, form.Get("password"))
 	switch {
 	case err != nil:
 		return a.answer(c, policyError, a.problem(err))
+	case limited != nil:
+		c.Response().Header().Set("Retry-After", retryAfter(limited.RetryAfter))
+		return a.askPassword(c, http.StatusTooManyRequests, web.Password{
+			Code: l.Code, Error: "Too many guesses.", RetryAfter: limited.RetryAfter,
+		})
 	case !right:
 		return a.askPassword(c, http.StatusForbidden, web.Password{Code: l.Code, Error: "That is not the password of this link."})
 	}
@@ -126,23 +130,40 @@ func (a *API) unlock(c echo.Context) error {
 // clients together.
 const linkGuesses = 10
 
-// takeGuess counts a guess against the client on this link and against the
-// link, and returns the limit that is reached, if any.
-func (a *API) takeGuess(ctx context.Context, r *http.Request, code string) *ratelimit.Result {
+// guess tries a password. Only wrong ones count against the limits, and all of
+// it happens in one of the few places for hashing, so that guesses side by side
+// cannot pass a limit before the first of them is counted.
+func (a *API) guess(ctx context.Context, r *http.Request, l *store.Link, password string) (right bool, limited *ratelimit.Result, err error) {
+	leave, err := a.enterHashing(ctx)
+	if err != nil {
+		return false, nil, err
+	}
+	defer leave()
+	client := ratelimitKey("guess:"+l.Code, a.opts.Clients.ClientAddr(r))
+	if limited := a.guesses(ctx, client, l.Code, 0); limited != nil {
+		return false, limited, nil
+	}
+	if right, err = isPassword(l, password); err == nil && !right {
+		a.guesses(ctx, client, l.Code, 1)
+	}
+	return right, nil, err
+}
+
+// guesses counts n wrong guesses of the client on the link, and returns the
+// limit that is reached, if one is.
+func (a *API) guesses(ctx context.Context, client, code string, n int) *ratelimit.Result {
 	limit := a.opts.Limits.Password
 	if limit.Off() {
 		return nil
 	}
-	whole := ratelimit.Limit{Count: limit.Count * linkGuesses, Window: limit.Window}
-	client := ratelimitKey("guess:"+code, a.opts.Clients.ClientAddr(r))
-	for _, count := range []struct {
-		key   string
-		limit ratelimit.Limit
-	}{{client, limit}, {"guess:" + code, whole}} {
-		taken, err := a.opts.Limiter.Take(ctx, count.key, count.limit, 1)
-		if err == nil && taken.Allowed == 0 {
-			return &taken
-		}
+	whole := ratelimit.Limit{Count: min(limit.Count*linkGuesses, ratelimit.MaxCount), Window: limit.Window}
+	own, ownErr := a.opts.Limiter.Take(ctx, client, limit, n)
+	all, allErr := a.opts.Limiter.Take(ctx, "guess:"+code, whole, n)
+	switch {
+	case ownErr == nil && own.Remaining == 0:
+		return &own
+	case allErr == nil && all.Remaining == 0:
+		return &all
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -49,9 +50,11 @@ func kind(status int) (name, title string) {
 	case http.StatusRequestEntityTooLarge:
 		return "too-large", "The request is too large"
 	case http.StatusUnsupportedMediaType:
-		return "media-type", "The body must be JSON"
+		return "media-type", "The body has the wrong media type"
 	case http.StatusUnprocessableEntity:
 		return "invalid", "The request is not valid"
+	case http.StatusTooEarly:
+		return "too-early", "The link cannot be loaded ahead"
 	case http.StatusTooManyRequests:
 		return "rate-limited", "Too many requests"
 	case http.StatusUnavailableForLegalReasons:
@@ -143,14 +146,33 @@ func (a *API) problem(err error) *problem {
 		return newProblem(http.StatusGone, "This link was deleted.")
 	case errors.Is(err, store.ErrVersion):
 		return newProblem(http.StatusPreconditionFailed, "The link was changed since it was read. Read it again.")
-	case errors.Is(err, store.ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		p := newProblem(http.StatusServiceUnavailable, "Please try again in a moment.")
-		p.retryAfter = retryUnavailable
+	case errors.Is(err, context.Canceled): // the client left, and reads no answer
+		return unavailable()
+	case errors.Is(err, store.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
 		a.metrics.unavailable.Inc()
-		return p
+		if a.outage.due(a.opts.Now()) {
+			a.opts.Logger.Warn("store is unavailable", "err", err)
+		}
+		return unavailable()
 	}
 	a.opts.Logger.Error("request failed", "err", err)
 	return newProblem(http.StatusInternalServerError, "Something went wrong on our side.")
+}
+
+// unavailable returns the 503 of what passes by itself.
+func unavailable() *problem {
+	p := newProblem(http.StatusServiceUnavailable, "Please try again in a moment.")
+	p.retryAfter = retryUnavailable
+	return p
+}
+
+// seldom lets one thing a second through: the log of an outage that fails every
+// request. Safe for concurrent use.
+type seldom struct{ last atomic.Int64 }
+
+func (s *seldom) due(now time.Time) bool {
+	last := s.last.Load()
+	return now.Unix() != last && s.last.CompareAndSwap(last, now.Unix())
 }
 
 // GetHeaders makes huma send the headers that belong to the problem.

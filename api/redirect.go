@@ -73,14 +73,14 @@ func (a *API) send(c echo.Context, l *store.Link, now time.Time) error {
 	r := c.Request()
 	counts := r.Method != http.MethodHead && !isPrefetch(r)
 	if l.MaxClicks > 0 {
+		if !counts && r.Method != http.MethodHead {
+			return a.refusePrefetch(c)
+		}
 		used, err := a.use(r, l.Code, counts, now)
-		if errors.Is(err, store.ErrNotLive) {
+		switch {
+		case errors.Is(err, store.ErrNotLive):
 			return a.notLive(c, &used, used.State(now), now)
-		}
-		if errors.Is(err, errPrefetch) {
-			return c.NoContent(http.StatusTooEarly)
-		}
-		if err != nil {
+		case err != nil:
 			return a.visitError(c, l.Code, err)
 		}
 		l = &used
@@ -92,13 +92,20 @@ func (a *API) send(c echo.Context, l *store.Link, now time.Time) error {
 	if r.Method == http.MethodPost {
 		status = http.StatusSeeOther // the password must not travel on to the target
 	}
-	a.writeRedirect(c.Response(), l, status, target(l, r.URL.RawQuery), now)
+	location := ""
+	if counts || l.MaxClicks == 0 {
+		location = target(l, r.URL.RawQuery)
+	}
+	a.writeRedirect(c.Response(), l, status, location, now)
 	return nil
 }
 
-// errPrefetch refuses to spend a use of a limited link on a page that nobody
-// has asked to see yet; browsers then load it when they do.
-var errPrefetch = errors.New("prefetch of a limited link")
+// refusePrefetch answers 425 (RFC 8470) rather than spend a use of a limited
+// link on a page that nobody has asked to see yet. Browsers ask again when
+// somebody does.
+func (a *API) refusePrefetch(c echo.Context) error {
+	return a.answer(c, policyNever, newProblem(http.StatusTooEarly, "This link is counted and cannot be loaded ahead."))
+}
 
 // use counts one use of a link with a limit in the store, before the redirect.
 // A HEAD request only looks.
@@ -108,9 +115,6 @@ func (a *API) use(r *http.Request, code string, counts bool, now time.Time) (sto
 	if counts {
 		return a.opts.Store.Consume(ctx, code, now)
 	}
-	if r.Method != http.MethodHead {
-		return store.Link{}, errPrefetch
-	}
 	l, err := a.opts.Store.Get(ctx, code)
 	if err == nil && l.State(now) != store.Live {
 		err = store.ErrNotLive
@@ -118,14 +122,19 @@ func (a *API) use(r *http.Request, code string, counts bool, now time.Time) (sto
 	return l, err
 }
 
-// writeRedirect writes the answer. One array holds every value, since each
-// header would otherwise allocate a slice of its own.
+// writeRedirect writes the answer. It has no Location when that is empty: the
+// target of a limited link that was not counted would be one more than the limit
+// allows, and RFC 9110 section 9.3.2 lets HEAD leave out what only GET finds out.
+// One array holds every value, since each header would otherwise allocate a slice
+// of its own.
 func (a *API) writeRedirect(w *echo.Response, l *store.Link, status int, location string, now time.Time) {
 	tag := "link-" + l.Code
 	policy := livePolicy(l, status, now)
 	v := [4]string{location, policy.browser, policy.cdn, tag}
 	h := w.Header()
-	h["Location"] = v[0:1:1]
+	if location != "" {
+		h["Location"] = v[0:1:1]
+	}
 	h["Cache-Control"] = v[1:2:2]
 	if a.opts.CDN {
 		h["Cdn-Cache-Control"] = v[2:3:3]
@@ -141,6 +150,7 @@ func (a *API) writeRedirect(w *echo.Response, l *store.Link, status int, locatio
 // asked to: https://wicg.github.io/nav-speculation/prefetch.html#sec-purpose-header
 // and the older names of that header.
 func isPrefetch(r *http.Request) bool {
-	return strings.HasPrefix(r.Header.Get("Sec-Purpose"), "prefetch") ||
-		r.Header.Get("Purpose") == "prefetch" || r.Header.Get("X-Moz") == "prefetch"
+	purpose, _, _ := strings.Cut(r.Header.Get("Sec-Purpose"), ";")
+	return strings.EqualFold(purpose, "prefetch") ||
+		strings.EqualFold(r.Header.Get("Purpose"), "prefetch") || strings.EqualFold(r.Header.Get("X-Moz"), "prefetch")
 }

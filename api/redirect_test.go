@@ -48,6 +48,9 @@ func TestRedirectHeaders(t *testing.T) {
 				if a.status != tt.status {
 					t.Errorf("%s = %d, want %d", method, a.status, tt.status)
 				}
+				if method == http.MethodHead && tt.name == "max clicks" {
+					want["Location"] = "" // it was not counted
+				}
 				for name, value := range want {
 					if got := a.header.Get(name); got != value {
 						t.Errorf("%s: %s = %q, want %q", method, name, got, value)
@@ -243,8 +246,12 @@ func TestMaxClicksNeverExceeded(t *testing.T) {
 	if a := s.do(http.MethodHead, "/"+l.Code, nil); a.status != http.StatusFound {
 		t.Errorf("HEAD = %d, want 302", a.status)
 	}
-	if a := s.get("/"+l.Code, "Sec-Purpose", "prefetch"); a.status != http.StatusTooEarly || a.header.Get("Location") != "" {
-		t.Errorf("prefetch = %d with Location %q, want 425 without", a.status, a.header.Get("Location"))
+	for _, purpose := range []string{"prefetch", "Prefetch;prerender"} {
+		a := s.get("/"+l.Code, "Sec-Purpose", purpose)
+		a.problem(http.StatusTooEarly)
+		if a.header.Get("Location") != "" || a.header.Get("Cache-Control") != "no-store" {
+			t.Errorf("prefetch = %v, want no Location and no-store", a.header)
+		}
 	}
 	var found, gone atomic.Int64
 	var wg sync.WaitGroup
@@ -287,7 +294,7 @@ func TestPassword(t *testing.T) {
 			t.Errorf("Cache-Control = %q, want no-store", got)
 		}
 	}
-	for _, wrong := range []string{"", "open", strings.Repeat("x", 100), "open sesame\x00"} {
+	for _, wrong := range []string{"", "open", strings.Repeat("x", 100), "open sesame\x00", "open sesame\x00open sesame"} {
 		if a := guess(wrong); a.status != http.StatusForbidden || a.header.Get("Location") != "" {
 			t.Errorf("guess %q = %d, want 403", wrong, a.status)
 		}
@@ -301,6 +308,53 @@ func TestPassword(t *testing.T) {
 	}
 	if a := guess("open sesame"); a.status != http.StatusGone {
 		t.Errorf("second use of a link with one = %d, want 410", a.status)
+	}
+}
+
+// TestPasswordOfALinkWithAQuery holds that the query, which belongs to the link,
+// never keeps the form from being read.
+func TestPasswordOfALinkWithAQuery(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	l := s.create(map[string]any{"url": "https://example.com/", "password": strings.Repeat("x", 72), "forward_query": "append"})
+	for _, query := range []string{"?a;b", "?a=%zz", "?password=nonsense"} {
+		a := s.do(http.MethodPost, "/"+l.Code+query, []byte("password="+strings.Repeat("x", 72)), "Content-Type", "application/x-www-form-urlencoded")
+		if a.status != http.StatusSeeOther || a.header.Get("Location") != "https://example.com/"+query {
+			t.Errorf("right password with %q = %d to %q, want 303 with the query", query, a.status, a.header.Get("Location"))
+		}
+	}
+	longer := s.do(http.MethodPost, "/"+l.Code, []byte("password="+strings.Repeat("x", 73)), "Content-Type", "application/x-www-form-urlencoded")
+	if longer.status != http.StatusForbidden {
+		t.Errorf("a password with more behind it = %d, want 403", longer.status)
+	}
+}
+
+// TestGuessesSideBySide holds that guesses at once are no way round the limit,
+// and that right passwords are not counted.
+func TestGuessesSideBySide(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, func(o *api.Options) { o.Limits.Password = limit(t, "3/10m") })
+	l := s.create(`{"url":"https://example.com","password":"right"}`)
+	guess := func(password string) int {
+		return s.do(http.MethodPost, "/"+l.Code, []byte("password="+password), "Content-Type", "application/x-www-form-urlencoded").status
+	}
+	for range 5 {
+		if got := guess("right"); got != http.StatusSeeOther {
+			t.Fatalf("right password = %d, want 303 however often", got)
+		}
+	}
+	var refused atomic.Int64
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			if guess("wrong") == http.StatusForbidden {
+				refused.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	if n := refused.Load(); n < 3 || n > 4 {
+		t.Errorf("%d of 20 guesses at once were tried with a limit of 3, want 3, or 4 by the two places for hashing", n)
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 // LinkSettings are the members that a create and an edit share. It is exported
 // because huma looks into exported embedded structs only.
 type LinkSettings struct {
-	Title        optional[string]    `json:"title,omitzero" required:"false" doc:"Shown to you and on the preview page; at most 500 bytes." example:"Spring catalogue"`
+	Title        optional[string]    `json:"title,omitzero" required:"false" doc:"Shown to you and on the preview page; at most 500 characters." example:"Spring catalogue"`
 	Tags         optional[[]string]  `json:"tags,omitzero" required:"false" doc:"At most 20, each of 1 to 50 characters."`
 	StartsAt     optional[time.Time] `json:"starts_at,omitzero" required:"false" doc:"Before this moment the link answers 404."`
 	ExpiresAt    optional[time.Time] `json:"expires_at,omitzero" required:"false" doc:"From this moment on the link answers 410."`
@@ -52,6 +52,22 @@ func (s *LinkSettings) apply(l *store.Link) {
 	if l.Status == 0 {
 		l.Status = defaultStatus
 	}
+}
+
+// check returns what is wrong with settings whose zero value stands for none in
+// a link: given as such, they are mistakes.
+func (s *LinkSettings) check() error {
+	var starts, expires, password error
+	if s.StartsAt.given() && s.StartsAt.value.IsZero() {
+		starts = &store.FieldError{Field: "starts_at", Reason: "must be a time of our days, or null"}
+	}
+	if s.ExpiresAt.given() && s.ExpiresAt.value.IsZero() {
+		expires = &store.FieldError{Field: "expires_at", Reason: "must be a time of our days, or null"}
+	}
+	if s.Password.given() {
+		password = checkPassword(s.Password.value)
+	}
+	return joinInvalid(starts, expires, password)
 }
 
 // defaultStatus of a redirect.

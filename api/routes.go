@@ -94,7 +94,7 @@ func (a *API) resourceRouter() (*echo.Echo, error) {
 	e := echo.New()
 	e.HTTPErrorHandler = a.resourceError
 	answered := func(next echo.HandlerFunc) echo.HandlerFunc { return answering(a.resourceError, next) }
-	e.Use(a.metrics.middleware, compress(), answered, a.recover, noStore, withTimeout, a.readBody, a.authenticate)
+	e.Use(a.metrics.middleware, compress(), answered, a.recover, noStore, withTimeout, wholeQuery, jsonOnly, a.readBody, a.authenticate)
 	return e, a.describe(e)
 }
 

@@ -98,7 +98,7 @@ func formatWindow(d time.Duration) string {
 type Result struct {
 	Allowed    int           // permits that were taken: as many as there were, at most those asked for
 	Remaining  int           // permits that are left
-	RetryAfter time.Duration // until the next permit, when fewer were allowed than asked for; else 0
+	RetryAfter time.Duration // until the next permit, when fewer were allowed than asked for or a look found none; else 0
 	ResetAfter time.Duration // until all permits are back
 }
 

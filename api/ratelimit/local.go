@@ -102,7 +102,7 @@ func take(limit Limit, now, fullAt time.Duration, n int) (Result, time.Duration)
 	fullAt += each * time.Duration(r.Allowed)
 	r.Remaining = available - r.Allowed
 	r.ResetAfter = roundUp(fullAt - now)
-	if r.Allowed < n {
+	if r.Allowed < n || n == 0 && available == 0 {
 		r.RetryAfter = roundUp(fullAt + each - all - now)
 	}
 	return r, fullAt

@@ -142,8 +142,8 @@ func TestTakeIsATokenBucket(t *testing.T) {
 			if reset := time.Duration(oracle.size - oracle.level); got.ResetAfter-reset < 0 || got.ResetAfter-reset >= time.Second {
 				t.Fatalf("ResetAfter = %v, want %v rounded up", got.ResetAfter, reset)
 			}
-			if (got.RetryAfter > 0) != (got.Allowed < n) {
-				t.Fatalf("Take(%d) = %+v, want RetryAfter when some were refused", n, got)
+			if refused := got.Allowed < n || n == 0 && got.Remaining == 0; (got.RetryAfter > 0) != refused {
+				t.Fatalf("Take(%d) = %+v, want RetryAfter when some were, or one would be, refused", n, got)
 			}
 		}
 		each := limit.Window / time.Duration(limit.Count)
