@@ -58,6 +58,9 @@ func (c *keyCreate) key(now time.Time) (store.Key, error) {
 	if strings.TrimSpace(c.Name) == "" {
 		problems = append(problems, errors.New("--name: must not be empty"))
 	}
+	if len(c.Scope) == 0 {
+		problems = append(problems, fmt.Errorf("--scope: must name at least one of %v", store.Scopes()))
+	}
 	for _, s := range c.Scope {
 		if !slices.Contains(store.Scopes(), store.Scope(s)) {
 			problems = append(problems, fmt.Errorf("--scope: %q must be one of %v", s, store.Scopes()))

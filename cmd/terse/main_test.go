@@ -87,7 +87,7 @@ func TestWrongSettingsAreToldAtOnce(t *testing.T) {
 	wrong := map[string]string{
 		"TERSE_LISTEN":                 "8080",
 		"TERSE_ADMIN_LISTEN":           "127.0.0.1:99999",
-		"TERSE_BASE_URL":               "https://sho.rt/path",
+		"TERSE_BASE_URL":               "https://sho.rt:99999",
 		"TERSE_CODE_KEY":               "c2hvcnQ=",
 		"TERSE_ANONYMOUS_CREATE":       "maybe",
 		"TERSE_TRUSTED_PROXIES":        "10.0.0.0/8,nonsense",
@@ -137,6 +137,9 @@ func TestWrongSources(t *testing.T) {
 		{"no JSON", []string{"TERSE_CONFIG=" + write("no.json", "nonsense")}, []string{"TERSE_CONFIG: "}},
 		{"unknown member", []string{"TERSE_CONFIG=" + write("unknown.json", `{"nonsense":1,"base_url":["x"]}`)}, []string{`"nonsense"`, `"base_url"`}},
 		{"secret twice", []string{"TERSE_CODE_KEY=x", "TERSE_CODE_KEY_FILE=" + write("key", "y")}, []string{"TERSE_CODE_KEY_FILE"}},
+		{"secret empty", []string{"TERSE_CODE_KEY_FILE=" + write("empty", "\n")}, []string{"TERSE_CODE_KEY_FILE: "}},
+		{"all at once", []string{"TERSE_NONSENSE=1", "TERSE_CDN=x", "TERSE_CONFIG=" + dir + "/none"}, []string{"TERSE_NONSENSE", "TERSE_CDN", "TERSE_CONFIG"}},
+		{"large number", []string{"TERSE_CONFIG=" + write("large.json", `{"cache_size":2000000}`)}, []string{`"2000000" must be`}},
 		{"secret missing", []string{"TERSE_CODE_KEY_FILE=" + dir + "/none"}, []string{"TERSE_CODE_KEY_FILE: "}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -166,7 +169,7 @@ func TestPrecedence(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := terse(t, []string{"TERSE_CONFIG=" + path, "TERSE_LOG_LEVEL=env", "TERSE_LOG_FORMAT=env"}, "serve", "--log-level", "flag")
-	for _, want := range []string{`TERSE_LOG_LEVEL: slog: level string "flag"`, `TERSE_LOG_FORMAT: "env"`, `TERSE_CDN: "file"`} {
+	for _, want := range []string{`TERSE_LOG_LEVEL: "flag"`, `TERSE_LOG_FORMAT: "env"`, `TERSE_CDN: "file"`} {
 		if !strings.Contains(got.stderr, want) {
 			t.Errorf("stderr lacks %q: %s", want, got.stderr)
 		}

@@ -20,26 +20,38 @@ import (
 	"github.com/terse/terse/store/sqlite"
 )
 
+// closeTimeout is how long each part may take to close once nobody uses it.
+const closeTimeout = 5 * time.Second
+
 // Bounds of one connection: a slow or silent client cannot hold it for long.
+// Writing may take longer than reading, so that one whose body is too slow is
+// still told so.
 const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 10 * time.Second
-	writeTimeout      = 10 * time.Second
+	writeTimeout      = 15 * time.Second
 	idleTimeout       = 75 * time.Second
 	maxHeaderBytes    = 16 << 10
 )
 
 type serveCommand struct {
 	serveFlags
+
+	settings serveSettings
+}
+
+// AfterApply reads the settings once all their sources were read. What is wrong
+// with them is told together with what is wrong with the sources.
+func (c *serveCommand) AfterApply(from *sources) error {
+	var problems []error
+	c.settings, problems = c.read()
+	from.problems = append(from.problems, problems...)
+	return nil
 }
 
 // Run serves until ctx ends, then finishes what was begun.
 func (c *serveCommand) Run(ctx context.Context, out output) error {
-	settings, err := c.settings()
-	if err != nil {
-		return err
-	}
-	return serve(ctx, settings, out)
+	return serve(ctx, c.settings, out)
 }
 
 // serve builds the parts, from the database outwards, and serves until ctx ends
@@ -49,26 +61,24 @@ func serve(ctx context.Context, s serveSettings, out output) (err error) {
 	registry := newRegistry()
 	var open cleanup
 	defer func() {
-		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.drainTimeout)
-		defer cancel()
-		err = errors.Join(err, open.close(closing))
+		err = errors.Join(err, open.close(context.WithoutCancel(ctx)))
 	}()
 
 	database, err := sqlite.Open(ctx, sqlite.Options{Dir: s.dataDir, Serve: true, Logger: logger, Registerer: registry})
 	if err != nil {
 		return err
 	}
-	open.push("database", func(context.Context) error { return database.Close() })
+	open.push("database", closeTimeout, func(context.Context) error { return database.Close() })
 	codes, err := openCodes(ctx, s, database, logger, registry)
 	if err != nil {
 		return err
 	}
-	open.push("node id", codes.minter.Close)
+	open.push("node id", closeTimeout, codes.minter.Close)
 	recorder, err := clicks.New(clicks.Options{Sink: database, Logger: logger, Registerer: registry})
 	if err != nil {
 		return err
 	}
-	open.push("clicks", recorder.Close)
+	open.push("clicks", closeTimeout, recorder.Close)
 	links, err := cache.New(cache.Options{Store: database, MaxBytes: s.cacheBytes, StaleFor: cache.DefaultStaleFor, Logger: logger, Registerer: registry})
 	if err != nil {
 		return err
@@ -78,12 +88,12 @@ func serve(ctx context.Context, s serveSettings, out output) (err error) {
 	if err != nil {
 		return err
 	}
-	open.push("listener", func(context.Context) error { return ignoreClosed(public.Close()) })
+	open.push("listener", closeTimeout, func(context.Context) error { return ignoreClosed(public.Close()) })
 	admin, err := listen(ctx, "TERSE_ADMIN_LISTEN", s.admin)
 	if err != nil {
 		return err
 	}
-	open.push("admin listener", func(context.Context) error { return ignoreClosed(admin.Close()) })
+	open.push("admin listener", closeTimeout, func(context.Context) error { return ignoreClosed(admin.Close()) })
 
 	if s.baseURL == "" {
 		s.baseURL = localURL(public.Addr())
@@ -101,7 +111,7 @@ func serve(ctx context.Context, s serveSettings, out output) (err error) {
 	servers := newServers(logger)
 	servers.start(public, handler)
 	servers.start(admin, api.Admin(&ready, registry))
-	open.push("servers", servers.shutdown)
+	open.push("servers", s.drainTimeout, servers.shutdown)
 	ready.Set(true)
 	logger.Info("serving", "url", s.baseURL, "listen", public.Addr(), "admin", admin.Addr(), "version", version)
 	fmt.Fprintf(out.stdout, "Terse is ready: %s\n", s.baseURL)

@@ -64,8 +64,9 @@ type serveSettings struct {
 // maxCacheMiB bounds the cache to what no machine has.
 const maxCacheMiB = 1 << 20
 
-// settings reads the flags, or returns everything that is wrong with them.
-func (f *serveFlags) settings() (serveSettings, error) {
+// read turns the flags into settings, or returns everything that is wrong with
+// them.
+func (f *serveFlags) read() (serveSettings, []error) {
 	var problems []error
 	try := func(name string, err error) {
 		if err != nil {
@@ -100,13 +101,11 @@ func (f *serveFlags) settings() (serveSettings, error) {
 	try("CACHE_SIZE", err)
 	s.drainTimeout, err = parseDuration(f.DrainTimeout)
 	try("DRAIN_TIMEOUT", err)
-	try("LOG_LEVEL", s.logLevel.UnmarshalText([]byte(f.LogLevel)))
+	s.logLevel, err = parseLogLevel(f.LogLevel)
+	try("LOG_LEVEL", err)
 	s.logJSON, err = parseLogFormat(f.LogFormat)
 	try("LOG_FORMAT", err)
-	if len(problems) > 0 {
-		return s, settingsError{errors.Join(problems...)}
-	}
-	return s, nil
+	return s, problems
 }
 
 func checkAddress(address string) error {
@@ -166,6 +165,15 @@ func parseDuration(s string) (time.Duration, error) {
 		return 0, fmt.Errorf("%q must be a time above zero, such as 15s", s)
 	}
 	return d, nil
+}
+
+func parseLogLevel(s string) (slog.Level, error) {
+	for _, level := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
+		if strings.EqualFold(s, level.String()) {
+			return level, nil
+		}
+	}
+	return 0, fmt.Errorf("%q must be debug, info, warn or error", s)
 }
 
 func parseLogFormat(s string) (isJSON bool, err error) {

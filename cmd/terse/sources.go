@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -103,10 +104,14 @@ func (s *sources) variable(flag *kong.Flag) (string, bool) {
 		return value, true
 	}
 	content, err := os.ReadFile(path) //nolint:gosec // the operator names the file
-	if err != nil {
+	value = strings.TrimSpace(string(content))
+	switch {
+	case err != nil:
 		s.fail("%s_FILE: %w", name, err)
+	case value == "":
+		s.fail("%s_FILE: %s is empty", name, path)
 	}
-	return strings.TrimSpace(string(content)), true
+	return value, true
 }
 
 // configPath returns the file of --config or its variable, or "".
@@ -133,13 +138,15 @@ func (s *sources) readFile(path string) {
 		return
 	}
 	members := map[string]any{}
-	if err := json.Unmarshal(content, &members); err != nil {
+	decoder := json.NewDecoder(bytes.NewReader(content))
+	decoder.UseNumber()
+	if err := decoder.Decode(&members); err != nil {
 		s.fail("TERSE_CONFIG: %s is no JSON object: %w", path, err)
 		return
 	}
 	for name, value := range members {
 		switch value.(type) {
-		case string, bool, float64:
+		case string, bool, json.Number:
 		default:
 			s.fail("%s: %q must be a string, a number, true or false", path, name)
 		}

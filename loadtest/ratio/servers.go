@@ -130,7 +130,7 @@ func serveBare(ctx context.Context, encoded string) error {
 		Handler:           handler,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      10 * time.Second,
+		WriteTimeout:      15 * time.Second,
 		IdleTimeout:       75 * time.Second,
 	}
 	context.AfterFunc(ctx, func() { _ = server.Close() })
