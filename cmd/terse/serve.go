@@ -42,7 +42,7 @@ type serveCommand struct {
 
 // AfterApply reads the settings once all their sources were read. What is wrong
 // with them is told together with what is wrong with the sources.
-func (c *serveCommand) AfterApply(from *sources) error {
+func (c *serveCommand) AfterApply(from *sources) error { //nolint:unparam // kong asks for the error
 	var problems []error
 	c.settings, problems = c.read()
 	from.problems = append(from.problems, problems...)
