@@ -23,6 +23,15 @@ func (t *target) encode() string {
 	return b.String()
 }
 
+// EncodeQuery returns the query of a visit as it may stand in a target: with the
+// bytes percent-encoded that browsers encode in a query. Most queries come back
+// as they are.
+func EncodeQuery(query string) string {
+	var b strings.Builder
+	writeEncoded(&b, query, encodedInQuery)
+	return b.String()
+}
+
 // writeEncoded writes s with the bytes of set, and those outside printable
 // ASCII, percent-encoded.
 func writeEncoded(b *strings.Builder, s, set string) {

@@ -23,7 +23,8 @@ const busyTimeout = "busy_timeout(5000)"
 // openHandle returns a handle on the database file, without touching it yet.
 // The file is never made by it.
 func openHandle(file string, as access) (*sql.DB, error) {
-	query := url.Values{"mode": {"rw"}, "_pragma": {busyTimeout}}
+	// Sorts that do not fit the cache stay in memory: a container may have no /tmp.
+	query := url.Values{"mode": {"rw"}, "_pragma": {busyTimeout, "temp_store(MEMORY)"}}
 	conns := 1
 	switch as {
 	case inspect:
