@@ -17,14 +17,15 @@ import (
 
 // notLive answers for a link that exists and does not redirect now.
 func (a *API) notLive(c echo.Context, l *store.Link, state store.State, now time.Time) error {
-	tag := []string{"link-" + l.Code}
+	policy := notLivePolicy(l, state, now)
+	if state == store.NotStarted { // nothing tells it from a link that never was
+		a.metrics.redirects.unknown.Inc()
+		return a.answer(c, policy, a.unknownCode(c.Request().Context(), a.opts.Clients.ClientAddr(c.Request())))
+	}
+	tag := []string{linkTag(l.Code)}
 	h := c.Response().Header()
 	h["Surrogate-Key"], h["Cache-Tag"] = tag, tag
-	policy := notLivePolicy(l, state, now)
 	switch state {
-	case store.NotStarted:
-		a.metrics.redirects.unknown.Inc()
-		return a.answer(c, policy, newProblem(http.StatusNotFound, "There is no such link."))
 	case store.Disabled:
 		a.metrics.redirects.disabled.Inc()
 		return a.answer(c, policy, newProblem(http.StatusUnavailableForLegalReasons, "This link was disabled."))
@@ -43,7 +44,9 @@ func (a *API) notLive(c echo.Context, l *store.Link, state store.State, now time
 // visitError answers a visit of name for which no link was found.
 func (a *API) visitError(c echo.Context, name string, err error) error {
 	if !errors.Is(err, store.ErrNotFound) {
-		a.metrics.redirects.failed.Inc()
+		if !errors.Is(err, context.Canceled) { // the client left
+			a.metrics.redirects.failed.Inc()
+		}
 		return a.answer(c, policyError, a.problem(err))
 	}
 	a.metrics.redirects.unknown.Inc()
@@ -61,11 +64,8 @@ func (a *API) visitError(c echo.Context, name string, err error) error {
 // returns the answer for it. Live links are answered beyond the limit too, since
 // redirects are never limited: that codes cannot be guessed is up to the cipher.
 func (a *API) unknownCode(ctx context.Context, client netip.Addr) *problem {
-	if limit := a.opts.Limits.Unknown; !limit.Off() {
-		taken, err := a.opts.Limiter.Take(ctx, ratelimitKey("unknown", client), limit, 1)
-		if err == nil && taken.Allowed == 0 {
-			return tooMany("Too many unknown links were asked for.", taken)
-		}
+	if taken := a.take(ctx, ratelimitKey("unknown", client), a.opts.Limits.Unknown, 1); taken.Allowed == 0 {
+		return tooMany("Too many unknown links were asked for.", taken)
 	}
 	return newProblem(http.StatusNotFound, "There is no such link.")
 }
@@ -77,7 +77,7 @@ func (a *API) answer(c echo.Context, policy cachePolicy, p *problem) error {
 	if a.opts.CDN && policy.cdn != "" {
 		h.Set("Cdn-Cache-Control", policy.cdn)
 	}
-	h.Set("Vary", "Accept")
+	h.Add("Vary", "Accept")
 	p.setHeaders(h)
 	if !wantsHTML(c.Request()) {
 		return p.write(c.Response())

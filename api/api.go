@@ -7,6 +7,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/crypto/bcrypt"
 	"golang.org/x/net/idna"
 
 	"github.com/terse/terse/api/ratelimit"
@@ -70,6 +72,7 @@ type Options struct {
 	CDN             bool   // whether redirects carry CDN-Cache-Control
 	Limits          Limits
 	Version         string // of the binary; for the pages and the OpenAPI document
+	PasswordCost    int    // work factor of bcrypt; default bcrypt.DefaultCost, some 50 ms of a core
 
 	Registerer prometheus.Registerer // Required.
 	Logger     *slog.Logger          // Required.
@@ -100,6 +103,7 @@ func (o *Options) validate() error {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	o.PasswordCost = cmp.Or(o.PasswordCost, bcrypt.DefaultCost)
 	return errors.Join(problems...)
 }
 
@@ -182,10 +186,15 @@ func asciiHost(u *url.URL) (string, error) {
 		return u.Host, nil
 	}
 	host, err := idna.Lookup.ToASCII(u.Hostname())
-	if err != nil || u.Port() == "" {
+	if err != nil || u.Port() == "" || isSchemePort(u) {
 		return host, err
 	}
 	return host + ":" + u.Port(), nil
+}
+
+// isSchemePort reports whether u names the port that it would have without.
+func isSchemePort(u *url.URL) bool {
+	return u.Scheme == "http" && u.Port() == "80" || u.Scheme == "https" && u.Port() == "443"
 }
 
 // shortURL returns the address that redirects to the link.

@@ -11,6 +11,9 @@ func TestParseBaseURL(t *testing.T) {
 	for _, tt := range []struct{ in, want string }{
 		{"https://sho.rt", "https://sho.rt"},
 		{"http://localhost:8080", "http://localhost:8080"},
+		{"https://sho.rt:443", "https://sho.rt"},
+		{"http://sho.rt:80", "http://sho.rt"},
+		{"http://sho.rt:443", "http://sho.rt:443"},
 		{"http://[::1]:8080", "http://[::1]:8080"},
 		{"http://127.0.0.1", "http://127.0.0.1"},
 		{"https://bücher.example", "https://xn--bcher-kva.example"},
@@ -26,6 +29,8 @@ func TestParseBaseURL(t *testing.T) {
 		{"https://u@sho.rt", ""},
 		{"https://sho rt", ""},
 		{"https://sho.rt:x", ""},
+		{"https://sho.rt:99999", ""},
+		{"https://256.1.1.1", ""},
 	} {
 		u, err := api.ParseBaseURL(tt.in)
 		switch {

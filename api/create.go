@@ -61,6 +61,13 @@ func (a *API) mayCreate(who *caller) error {
 	return who.require(store.ScopeLinksWrite)
 }
 
+// draft is a link that is about to be created.
+type draft struct {
+	who  *caller
+	in   *createInput
+	link store.Link // without a code, unless an alias was given
+}
+
 // create makes one link, or finds the one that in asks to reuse. It is the way
 // of the API, the batch and the form alike. idempotencyKey may be empty.
 func (a *API) create(ctx context.Context, who *caller, in *createInput, idempotencyKey string) (l store.Link, found bool, err error) {
@@ -68,22 +75,26 @@ func (a *API) create(ctx context.Context, who *caller, in *createInput, idempote
 	if err != nil {
 		return store.Link{}, false, err
 	}
-	if in.Reuse && !in.Password.given() {
-		if existing, ok, err := a.reusable(ctx, &l); err != nil || ok {
-			return existing, ok, err
-		}
-	}
-	if in.Password.given() {
-		if l.PasswordHash, err = a.hashPassword(ctx, in.Password.value); err != nil {
-			return store.Link{}, false, err
-		}
-	}
+	d := &draft{who: who, in: in, link: l}
 	if idempotencyKey != "" {
-		l, err = a.createOnce(ctx, who, l, in, idempotencyKey)
-	} else {
-		l, err = a.createFresh(ctx, l)
+		return a.createOnce(ctx, d, idempotencyKey)
 	}
+	if existing, ok, err := a.reusable(ctx, d); err != nil || ok {
+		return existing, ok, err
+	}
+	if err := a.protect(ctx, d); err != nil {
+		return store.Link{}, false, err
+	}
+	l, err = a.createFresh(ctx, d.link)
 	return l, false, err
+}
+
+// protect hashes the password of a draft, if it has one.
+func (a *API) protect(ctx context.Context, d *draft) (err error) {
+	if d.in.Password.given() && d.link.PasswordHash == "" {
+		d.link.PasswordHash, err = a.hashPassword(ctx, d.who, d.in.Password.value)
+	}
+	return err
 }
 
 // newLink returns the link that in describes, without a password and, unless an
@@ -139,16 +150,20 @@ func (a *API) mint() (string, error) {
 // can be reused.
 const reuseCandidates = 20
 
-// reusable finds the caller's newest live link that is what a create of l would make.
-func (a *API) reusable(ctx context.Context, l *store.Link) (store.Link, bool, error) {
-	page, err := a.opts.Store.List(ctx, store.Query{Owner: l.Owner, Target: l.URL, Limit: reuseCandidates})
+// reusable finds the caller's newest live link that is what the draft would
+// make, if the draft asks for it.
+func (a *API) reusable(ctx context.Context, d *draft) (store.Link, bool, error) {
+	if !d.in.Reuse || d.in.Password.given() {
+		return store.Link{}, false, nil
+	}
+	page, err := a.opts.Store.List(ctx, store.Query{Owner: d.link.Owner, Target: d.link.URL, Limit: reuseCandidates})
 	if err != nil {
 		return store.Link{}, false, err
 	}
 	for _, have := range page.Links {
 		// Anonymous callers are strangers to each other: none sees what another wrote.
-		private := l.Owner == "" && (have.Title != "" || have.Tags != nil)
-		if have.State(l.CreatedAt) == store.Live && !private && sameSettings(&have, l) {
+		private := have.Owner == "" && (have.Title != "" || have.Tags != nil)
+		if have.State(d.link.CreatedAt) == store.Live && !private && sameSettings(&have, &d.link) {
 			return have, true, nil
 		}
 	}

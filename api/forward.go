@@ -8,12 +8,13 @@ import (
 )
 
 // target returns where the link sends a visitor who came with rawQuery. The
-// bytes and the order of the target's own query are kept.
+// bytes and the order of the target's own query are kept. A result that is longer
+// than a target may be is given up for the target alone.
 func target(l *store.Link, rawQuery string) string {
 	if l.ForwardQuery == store.ForwardOff || rawQuery == "" {
 		return l.URL
 	}
-	visit := asciiQuery(rawQuery)
+	visit := store.EncodeQuery(rawQuery)
 	before, fragment, hasFragment := strings.Cut(l.URL, "#")
 	path, own, hasQuery := strings.Cut(before, "?")
 	if !hasQuery {
@@ -58,29 +59,4 @@ func parameterName(pair string) string {
 		return decoded
 	}
 	return name
-}
-
-// asciiQuery percent-encodes the bytes of a visitor's query that may not stand
-// in a Location, as a browser would (WHATWG URL, special-query percent-encode set).
-func asciiQuery(q string) string {
-	const upperHex = "0123456789ABCDEF"
-	plain := func(c byte) bool {
-		return c > ' ' && c < 0x7f && c != '"' && c != '#' && c != '<' && c != '>' && c != '\''
-	}
-	clean := true
-	for i := range len(q) {
-		clean = clean && plain(q[i])
-	}
-	if clean {
-		return q
-	}
-	var b strings.Builder
-	for i := range len(q) {
-		if c := q[i]; plain(c) {
-			b.WriteByte(c)
-		} else {
-			b.Write([]byte{'%', upperHex[c>>4], upperHex[c&15]})
-		}
-	}
-	return b.String()
 }

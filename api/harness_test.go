@@ -15,6 +15,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
+	"golang.org/x/crypto/bcrypt"
 
 	"github.com/terse/terse/api"
 	"github.com/terse/terse/api/ratelimit"
@@ -90,7 +91,7 @@ func newServer(t testing.TB, change ...func(*api.Options)) *server {
 		Store: links, Keys: s.store, Minter: codes{minter, cipher}, Clicks: s.clicks,
 		Limiter: ratelimit.NewLocal(ratelimit.LocalOptions{Now: s.clock.Now}), Clients: proxies(t),
 		BaseURL: baseURL, AnonymousCreate: true, Version: "test",
-		Registerer: s.registry, Logger: logger, Now: s.clock.Now,
+		PasswordCost: bcrypt.MinCost, Registerer: s.registry, Logger: logger, Now: s.clock.Now,
 	}
 	for _, f := range change {
 		f(&opts)

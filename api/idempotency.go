@@ -13,62 +13,79 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// createOnce creates l under an idempotency key. The code that it intends is
-// reserved before the link is written, so that a repetition after a crash or a
+// createOnce creates the draft under an idempotency key. The code that it intends
+// is reserved before the link is written, so that a repetition after a crash or a
 // lost answer completes or returns the same link.
-func (a *API) createOnce(ctx context.Context, who *caller, l store.Link, in *createInput, key string) (store.Link, error) {
+func (a *API) createOnce(ctx context.Context, d *draft, key string) (l store.Link, found bool, err error) {
 	want := store.Reservation{
-		Owner: l.Owner, Key: reservationKey(who, key), Code: l.Code, CreatedAt: l.CreatedAt,
+		Owner: d.link.Owner, Key: reservationKey(d.who, key), Code: d.link.Code, CreatedAt: d.link.CreatedAt,
 	}
-	var err error
-	if want.Fingerprint, err = fingerprint(in, key); err != nil {
-		return store.Link{}, err
+	if want.Fingerprint, err = fingerprint(d.in, key); err != nil {
+		return store.Link{}, false, err
 	}
-	l.RequestID = want.Key
+	d.link.RequestID = want.Key
 	for range mintAttempts {
-		if l.Code == "" {
+		if d.link.Code == "" {
 			if want.Code, err = a.mint(); err != nil {
-				return store.Link{}, err
+				return store.Link{}, false, err
 			}
 		}
 		stands, err := a.opts.Store.Reserve(ctx, want)
 		if err != nil {
-			return store.Link{}, err
+			return store.Link{}, false, err
 		}
 		if stands.Fingerprint != want.Fingerprint {
-			return store.Link{}, invalidKey("was used before with another body")
+			return store.Link{}, false, invalidKey("was used before with another body")
 		}
-		minted := l
-		minted.Code = stands.Code
-		created, err := a.opts.Store.Create(ctx, minted)
-		if !errors.Is(err, store.ErrExists) {
-			return created, err
+		if l, found, done, err := a.settled(ctx, d, want, stands); err != nil || done {
+			return l, found, err
 		}
-		if !stands.CreatedAt.Equal(want.CreatedAt) { // an earlier request made the reservation
-			if err := a.goneBefore(ctx, &minted); err != nil {
-				return store.Link{}, err
-			}
-		}
-		if l.Code != "" {
-			return store.Link{}, err
+		l, err := a.createReserved(ctx, d, stands.Code)
+		if !errors.Is(err, store.ErrExists) || d.link.Code != "" {
+			return l, false, err
 		}
 		a.metrics.collisions.Inc()
 		want.Replaces = stands.Code
 	}
-	return store.Link{}, fmt.Errorf("mint a free code: %w", store.ErrUnavailable)
+	return store.Link{}, false, fmt.Errorf("mint a free code: %w", store.ErrUnavailable)
 }
 
-// goneBefore returns ErrGone when the code is taken by the tombstone of the
-// link that an earlier request with the same key made.
-func (a *API) goneBefore(ctx context.Context, l *store.Link) error {
-	have, err := a.opts.Store.Get(ctx, l.Code)
-	if err != nil {
-		return err
+// createReserved creates the draft under a code that is reserved for it.
+func (a *API) createReserved(ctx context.Context, d *draft, code string) (store.Link, error) {
+	if err := a.protect(ctx, d); err != nil {
+		return store.Link{}, err
 	}
-	if !have.DeletedAt.IsZero() && have.Owner == l.Owner {
-		return store.ErrGone
+	l := d.link
+	l.Code = code
+	return a.opts.Store.Create(ctx, l)
+}
+
+// settled finds the link of the draft when there is one already: made or found
+// by an earlier request with the same key, or, for the first, to be reused.
+func (a *API) settled(ctx context.Context, d *draft, want, stands store.Reservation) (l store.Link, found, done bool, err error) {
+	if stands.Code == want.Code && stands.CreatedAt.Equal(want.CreatedAt) {
+		l, found, err = a.reusable(ctx, d)
+		if found {
+			want.Replaces, want.Code = want.Code, l.Code
+			_, err = a.opts.Store.Reserve(ctx, want)
+		}
+		return l, found, found, err
 	}
-	return nil
+	l, err = a.opts.Store.Get(ctx, stands.Code)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return store.Link{}, false, false, nil // not written yet, or never
+	case err != nil:
+		return store.Link{}, false, false, err
+	case l.Owner != want.Owner:
+		return store.Link{}, false, false, nil // the code is another's
+	case !l.DeletedAt.IsZero():
+		return store.Link{}, false, false, store.ErrGone
+	case l.RequestID == want.Key:
+		return l, false, true, nil
+	}
+	found = d.in.Reuse && sameSettings(&l, &d.link)
+	return l, found, found, nil
 }
 
 // invalidKey returns the 422 of an Idempotency-Key.

@@ -24,6 +24,21 @@ func (h RateHeaders) set(to http.Header) {
 	}
 }
 
+// take takes up to n permits. A limit that is off, and one that cannot be counted
+// now, allow everything: limits protect the service, they are not the service.
+func (a *API) take(ctx context.Context, key string, l ratelimit.Limit, n int) ratelimit.Result {
+	everything := ratelimit.Result{Allowed: n, Remaining: 1}
+	if l.Off() {
+		return everything
+	}
+	taken, err := a.opts.Limiter.Take(ctx, key, l, n)
+	if err != nil {
+		a.metrics.uncounted.Inc()
+		return everything
+	}
+	return taken
+}
+
 // takeCreates charges the caller for n creates and returns how many of them it
 // may make.
 func (a *API) takeCreates(ctx context.Context, who *caller, n int) (ratelimit.Result, RateHeaders) {
@@ -34,11 +49,7 @@ func (a *API) takeCreates(ctx context.Context, who *caller, n int) (ratelimit.Re
 	if limit.Off() {
 		return ratelimit.Result{Allowed: n}, RateHeaders{}
 	}
-	taken, err := a.opts.Limiter.Take(ctx, key, limit, n)
-	if err != nil {
-		a.opts.Logger.Warn("create limit is not counted", "err", err)
-		return ratelimit.Result{Allowed: n}, RateHeaders{}
-	}
+	taken := a.take(ctx, key, limit, n)
 	return taken, RateHeaders{
 		RateLimit:       `"create";r=` + strconv.Itoa(taken.Remaining) + ";t=" + retryAfter(taken.ResetAfter),
 		RateLimitPolicy: `"create";q=` + strconv.Itoa(limit.Count) + ";w=" + retryAfter(limit.Window),

@@ -70,7 +70,7 @@ type editLinkInput struct {
 }
 
 func (a *API) editLink(ctx context.Context, in *editLinkInput) (*linkOutput, error) {
-	hash := sync.OnceValues(func() (string, error) { return a.hashPassword(ctx, in.Body.Password.value) })
+	hash := sync.OnceValues(func() (string, error) { return a.hashPassword(ctx, callerOf(ctx), in.Body.Password.value) })
 	l, err := a.change(ctx, in.Code, in.IfMatch, store.ScopeLinksWrite, func(l *store.Link) error {
 		return a.applyEdit(l, &in.Body, hash)
 	})
@@ -102,17 +102,16 @@ func (a *API) applyEdit(l *store.Link, in *editInput, hash func() (string, error
 // another one starts again from what that one left, unless the client said
 // which version it means.
 func (a *API) change(ctx context.Context, code, ifMatch string, scope store.Scope, edit func(*store.Link) error) (store.Link, error) {
-	var err error
 	for range editAttempts {
-		var l, changed store.Link
-		if l, err = a.ownLink(ctx, code, scope); err != nil {
+		l, err := a.ownLink(ctx, code, scope)
+		if err != nil {
 			return store.Link{}, err
 		}
 		if !matches(ifMatch, l.Version) {
 			return store.Link{}, store.ErrVersion
 		}
-		changed = l
-		if err = edit(&changed); err != nil {
+		changed := l
+		if err := edit(&changed); err != nil {
 			return store.Link{}, err
 		}
 		if reflect.DeepEqual(l, changed) {
@@ -120,7 +119,7 @@ func (a *API) change(ctx context.Context, code, ifMatch string, scope store.Scop
 		}
 		changed.UpdatedAt = a.now()
 		changed, err = a.opts.Store.Update(ctx, changed)
-		if ifMatch != "" || !errors.Is(err, store.ErrVersion) {
+		if namesVersion(ifMatch) || !errors.Is(err, store.ErrVersion) {
 			return changed, err
 		}
 	}
@@ -138,7 +137,7 @@ func (a *API) deleteLink(ctx context.Context, in *deleteLinkInput) (*struct{}, e
 		return nil, a.problem(err)
 	}
 	var version int64
-	if in.IfMatch != "" {
+	if namesVersion(in.IfMatch) {
 		if !matches(in.IfMatch, l.Version) {
 			return nil, a.problem(store.ErrVersion)
 		}

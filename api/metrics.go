@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 	"sync/atomic"
@@ -13,13 +14,13 @@ import (
 // metrics are the API's. Labels come from closed sets: patterns of routes that
 // exist, methods that they serve, statuses that are answered.
 type metrics struct {
-	requests    *prometheus.CounterVec
-	durations   *prometheus.HistogramVec
-	routes      map[string]map[string]*routeMetrics // by pattern and method; complete before the first request
-	unrouted    *routeMetrics
-	redirects   redirectMetrics
-	collisions  prometheus.Counter
-	unavailable prometheus.Counter
+	requests   *prometheus.CounterVec
+	durations  *prometheus.HistogramVec
+	routes     map[string]map[string]*routeMetrics // by pattern and method; complete before the first request
+	unrouted   *routeMetrics
+	redirects  redirectMetrics
+	collisions prometheus.Counter
+	uncounted  prometheus.Counter
 }
 
 // redirectMetrics count what visitors met.
@@ -27,7 +28,7 @@ type redirectMetrics struct {
 	live, unknown, gone, disabled, failed prometheus.Counter
 }
 
-func newMetrics(reg prometheus.Registerer) *metrics {
+func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	visits := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "terse_redirect_visits_total",
 		Help: "Visits of short URLs by what they met.",
@@ -54,14 +55,17 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "terse_code_collisions_total",
 			Help: "Minted codes that were taken and minted again.",
 		}),
-		unavailable: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "terse_http_unavailable_total",
-			Help: "Requests answered 503 because the store could not answer.",
+		uncounted: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "terse_ratelimit_uncounted_total",
+			Help: "Requests that were allowed because their limit could not be counted.",
 		}),
 	}
 	m.unrouted = m.series("none", "none")
-	reg.MustRegister(visits, m.requests, m.durations, m.collisions, m.unavailable)
-	return m
+	var problems []error
+	for _, c := range []prometheus.Collector{visits, m.requests, m.durations, m.collisions, m.uncounted} {
+		problems = append(problems, reg.Register(c))
+	}
+	return m, errors.Join(problems...)
 }
 
 // routeMetrics are the series of one route and method.
@@ -89,9 +93,14 @@ func (m *metrics) series(method, pattern string) *routeMetrics {
 	}
 }
 
-// observe counts one request.
+// observe counts one request and how long it took.
 func (r *routeMetrics) observe(status int, took time.Duration) {
 	r.duration.Observe(took.Seconds())
+	r.count(status)
+}
+
+// count counts one request.
+func (r *routeMetrics) count(status int) {
 	if status < 100 || status >= len(r.byStatus) {
 		status = http.StatusInternalServerError
 	}

@@ -93,7 +93,7 @@ func TestQR(t *testing.T) {
 	if png.status != 200 || png.header.Get("Content-Type") != "image/png" || !strings.HasPrefix(string(png.body), "\x89PNG") {
 		t.Errorf("png = %d %s", png.status, png.header.Get("Content-Type"))
 	}
-	for _, query := range []string{"?size=63", "?size=2049", "?size=x", "?format=gif"} {
+	for _, query := range []string{"?size=63", "?size=1025", "?size=x", "?format=gif"} {
 		s.get("/api/v1/links/" + l.Code + "/qr" + query).problem(http.StatusUnprocessableEntity)
 	}
 	s.get("/api/v1/links/nothing/qr").problem(http.StatusNotFound)

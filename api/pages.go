@@ -38,7 +38,7 @@ func (a *API) shorten(c echo.Context) error {
 	headers.set(c.Response().Header())
 	if taken.Allowed == 0 {
 		c.Response().Header().Set("Retry-After", retryAfter(taken.RetryAfter))
-		shown.General = "You have made many links in a short time. Please try again in " + retryAfter(taken.RetryAfter) + " seconds."
+		shown.General = "You have made many links in a short time. Please try again in " + taken.RetryAfter.String() + "."
 		a.pages.Home(c.Response(), http.StatusTooManyRequests, shown)
 		return nil
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 	"golang.org/x/crypto/bcrypt"
@@ -18,9 +19,6 @@ import (
 const (
 	// maxPasswordLen is the longest password in bytes: what bcrypt reads.
 	maxPasswordLen = 72
-
-	// passwordCost is the work factor of bcrypt: some 50 ms of one core.
-	passwordCost = bcrypt.DefaultCost
 
 	// hashingPlaces bounds how many cores strangers can keep busy with passwords.
 	hashingPlaces = 2
@@ -43,15 +41,34 @@ func mayBePassword(password string) bool {
 	return password != "" && len(password) <= maxPasswordLen && !strings.Contains(password, "\x00")
 }
 
+// hashLimit bounds the work with passwords that one client can cause, over all
+// links and calls: the places for it are few, and others wait for them too.
+var hashLimit = ratelimit.Limit{Count: 30, Window: 10 * time.Second}
+
+// takeHash counts one password of a client, or returns the limit that is reached.
+func (a *API) takeHash(ctx context.Context, who *caller) error {
+	key := ratelimitKey("hash", who.addr)
+	if who.key != nil {
+		key = "hash:" + who.key.ID
+	}
+	if taken := a.take(ctx, key, hashLimit, 1); taken.Allowed == 0 {
+		return tooMany("Too many passwords at once.", taken)
+	}
+	return nil
+}
+
 // hashPassword returns what is kept of a password. It waits for a place among
 // those that hash, as long as ctx allows.
-func (a *API) hashPassword(ctx context.Context, password string) (string, error) {
+func (a *API) hashPassword(ctx context.Context, who *caller, password string) (string, error) {
+	if err := a.takeHash(ctx, who); err != nil {
+		return "", err
+	}
 	leave, err := a.enterHashing(ctx)
 	if err != nil {
 		return "", err
 	}
 	defer leave()
-	hash, err := bcrypt.GenerateFromPassword([]byte(password), passwordCost)
+	hash, err := bcrypt.GenerateFromPassword([]byte(password), a.opts.PasswordCost)
 	return string(hash), err
 }
 
@@ -130,16 +147,21 @@ func (a *API) unlock(c echo.Context) error {
 // clients together.
 const linkGuesses = 10
 
-// guess tries a password. Only wrong ones count against the limits, and all of
-// it happens in one of the few places for hashing, so that guesses side by side
-// cannot pass a limit before the first of them is counted.
+// guess tries a password. Only wrong ones count against the limits of guessing.
+// Looking at the limit, trying and counting happen in one of the few places for
+// hashing, so that guesses side by side can pass a limit by one less than there
+// are places, at most.
 func (a *API) guess(ctx context.Context, r *http.Request, l *store.Link, password string) (right bool, limited *ratelimit.Result, err error) {
+	who := &caller{addr: a.opts.Clients.ClientAddr(r)}
+	if err := a.takeHash(ctx, who); err != nil {
+		return false, nil, err
+	}
 	leave, err := a.enterHashing(ctx)
 	if err != nil {
 		return false, nil, err
 	}
 	defer leave()
-	client := ratelimitKey("guess:"+l.Code, a.opts.Clients.ClientAddr(r))
+	client := ratelimitKey("guess:"+l.Code, who.addr)
 	if limited := a.guesses(ctx, client, l.Code, 0); limited != nil {
 		return false, limited, nil
 	}
@@ -153,16 +175,13 @@ func (a *API) guess(ctx context.Context, r *http.Request, l *store.Link, passwor
 // limit that is reached, if one is.
 func (a *API) guesses(ctx context.Context, client, code string, n int) *ratelimit.Result {
 	limit := a.opts.Limits.Password
-	if limit.Off() {
-		return nil
-	}
 	whole := ratelimit.Limit{Count: min(limit.Count*linkGuesses, ratelimit.MaxCount), Window: limit.Window}
-	own, ownErr := a.opts.Limiter.Take(ctx, client, limit, n)
-	all, allErr := a.opts.Limiter.Take(ctx, "guess:"+code, whole, n)
+	own := a.take(ctx, client, limit, n)
+	all := a.take(ctx, "guess:"+code, whole, n)
 	switch {
-	case ownErr == nil && own.Remaining == 0:
+	case own.Remaining == 0:
 		return &own
-	case allErr == nil && all.Remaining == 0:
+	case all.Remaining == 0:
 		return &all
 	}
 	return nil

@@ -34,7 +34,7 @@ func kind(status int) (name, title string) {
 	case http.StatusUnauthorized:
 		return "unauthorized", "A valid API key is needed"
 	case http.StatusForbidden:
-		return "forbidden", "The API key does not allow this"
+		return "forbidden", "This is not allowed"
 	case http.StatusNotFound:
 		return "not-found", "No such link"
 	case http.StatusMethodNotAllowed:
@@ -149,7 +149,6 @@ func (a *API) problem(err error) *problem {
 	case errors.Is(err, context.Canceled): // the client left, and reads no answer
 		return unavailable()
 	case errors.Is(err, store.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
-		a.metrics.unavailable.Inc()
 		if a.outage.due(a.opts.Now()) {
 			a.opts.Logger.Warn("store is unavailable", "err", err)
 		}

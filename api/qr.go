@@ -22,7 +22,7 @@ const quietZone = 4
 type qrInput struct {
 	CodeParam
 	Format string `query:"format" enum:"svg,png" default:"svg"`
-	Size   int    `query:"size" minimum:"64" maximum:"2048" default:"256" doc:"Width and height in pixels; a PNG is the next smaller multiple of its modules."`
+	Size   int    `query:"size" minimum:"64" maximum:"1024" default:"256" doc:"Width and height in pixels; a PNG has whole pixels for each module, at least one, and so is a little smaller."`
 }
 
 type qrOutput struct {

@@ -13,7 +13,8 @@ import (
 	"github.com/terse/terse/web"
 )
 
-// Bounds of what a redirect may wait for when it has to ask the store itself.
+// visitTimeout bounds what a visit may wait for when the store has to count or
+// a password has to be checked.
 const visitTimeout = 3 * time.Second
 
 // emptyBody is the Content-Length of an answer without one.
@@ -128,7 +129,7 @@ func (a *API) use(r *http.Request, code string, counts bool, now time.Time) (sto
 // One array holds every value, since each header would otherwise allocate a slice
 // of its own.
 func (a *API) writeRedirect(w *echo.Response, l *store.Link, status int, location string, now time.Time) {
-	tag := "link-" + l.Code
+	tag := linkTag(l.Code)
 	policy := livePolicy(l, status, now)
 	v := [4]string{location, policy.browser, policy.cdn, tag}
 	h := w.Header()
@@ -145,6 +146,9 @@ func (a *API) writeRedirect(w *echo.Response, l *store.Link, status int, locatio
 	w.WriteHeader(status)
 	a.metrics.redirects.live.Inc()
 }
+
+// linkTag is the tag under which CDNs keep the answers for a link.
+func linkTag(code string) string { return "link-" + code }
 
 // isPrefetch reports whether a browser loads the link without having been
 // asked to: https://wicg.github.io/nav-speculation/prefetch.html#sec-purpose-header

@@ -14,9 +14,9 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// requestTimeout bounds an API request. It is longer than any store's own
-// deadline, so that the store's answer decides.
-const requestTimeout = 8 * time.Second
+// RequestTimeout bounds an API request from the moment its body is there. A
+// store must give up on a write earlier, so that its answer decides.
+const RequestTimeout = 8 * time.Second
 
 // Paths of the link resources, as OpenAPI writes them.
 const (
@@ -27,9 +27,11 @@ const (
 // route builds the two routers: one for pages and redirects, which answers
 // people, and one below /api, which answers programs.
 func (a *API) route() error {
-	a.metrics = newMetrics(a.opts.Registerer)
-	a.site = a.siteRouter()
 	var err error
+	if a.metrics, err = newMetrics(a.opts.Registerer); err != nil {
+		return fmt.Errorf("api: register metrics: %w", err)
+	}
+	a.site = a.siteRouter()
 	if a.resources, err = a.resourceRouter(); err != nil {
 		return err
 	}
@@ -58,12 +60,12 @@ func (a *API) siteRouter() *echo.Echo {
 	e := echo.New()
 	e.HTTPErrorHandler = func(err error, c echo.Context) { // of requests that have no route
 		a.siteError(err, c)
-		a.metrics.unrouted.observe(c.Response().Status, 0)
+		a.metrics.unrouted.count(c.Response().Status)
 	}
 	answered := func(h echo.HandlerFunc) echo.HandlerFunc { return answering(a.siteError, a.recover(h)) }
 	visit := func(h echo.HandlerFunc) echo.HandlerFunc { return a.metrics.middleware(answered(h)) }
 	page := func(h echo.HandlerFunc) echo.HandlerFunc {
-		return a.metrics.middleware(compress()(answered(withTimeout(a.readBody(h)))))
+		return a.metrics.middleware(compress()(answered(a.readBody(withTimeout(h)))))
 	}
 	getHead := []string{http.MethodGet, http.MethodHead}
 	static := page(echo.WrapHandler(a.pages.Static()))
@@ -94,7 +96,7 @@ func (a *API) resourceRouter() (*echo.Echo, error) {
 	e := echo.New()
 	e.HTTPErrorHandler = a.resourceError
 	answered := func(next echo.HandlerFunc) echo.HandlerFunc { return answering(a.resourceError, next) }
-	e.Use(a.metrics.middleware, compress(), answered, a.recover, noStore, withTimeout, wholeQuery, jsonOnly, a.readBody, a.authenticate)
+	e.Use(a.metrics.middleware, compress(), answered, a.recover, noStore, wholeQuery, jsonOnly, a.readBody, withTimeout, a.authenticate)
 	return e, a.describe(e)
 }
 
@@ -149,7 +151,7 @@ func (a *API) routerProblem(err error) *problem {
 	}
 	switch routing.Code {
 	case http.StatusMethodNotAllowed:
-		return newProblem(routing.Code, "See the Allow header for what this address understands.")
+		return newProblem(routing.Code, "This address does not understand the method.")
 	case http.StatusNotFound:
 		return newProblem(routing.Code, "There is nothing at this address.")
 	}
@@ -165,7 +167,7 @@ func (a *API) recover(next echo.HandlerFunc) echo.HandlerFunc {
 			case http.ErrAbortHandler:
 				panic(v)
 			default:
-				a.opts.Logger.Error("request panicked", "err", fmt.Sprint(v), "stack", string(debug.Stack()))
+				a.opts.Logger.Error("request panicked", "route", c.Path(), "err", fmt.Sprint(v), "stack", string(debug.Stack()))
 				err = newProblem(http.StatusInternalServerError, "Something went wrong on our side.")
 			}
 		}()
@@ -176,7 +178,7 @@ func (a *API) recover(next echo.HandlerFunc) echo.HandlerFunc {
 // withTimeout gives the request a deadline.
 func withTimeout(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		ctx, cancel := context.WithTimeout(c.Request().Context(), requestTimeout)
+		ctx, cancel := context.WithTimeout(c.Request().Context(), RequestTimeout)
 		defer cancel()
 		c.SetRequest(c.Request().WithContext(ctx))
 		return next(c)

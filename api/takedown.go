@@ -6,7 +6,7 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// maxReasonLen is the longest reason of a takedown in bytes.
+// maxReasonLen is the longest reason of a takedown in characters.
 const maxReasonLen = 500
 
 type disableInput struct {
