@@ -14,7 +14,7 @@ import (
 	"github.com/terse/terse/store/sqlite"
 )
 
-// maxKeyNameLen is the longest name of a key in bytes.
+// maxKeyNameLen is the longest name of a key in characters.
 const maxKeyNameLen = 100
 
 type keyCommand struct {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -38,7 +39,9 @@ type result struct {
 func terse(t *testing.T, environ []string, args ...string) result {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
-	status := run(context.Background(), args, environ, &stdout, &stderr)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second) // a server that should be refused
+	defer cancel()
+	status := run(ctx, args, environ, &stdout, &stderr)
 	return result{status, stdout.String(), stderr.String()}
 }
 
@@ -135,6 +138,7 @@ func TestWrongSources(t *testing.T) {
 		{"no secret", []string{"TERSE_BASE_URL_FILE=/x"}, []string{"TERSE_BASE_URL_FILE: "}},
 		{"missing file", []string{"TERSE_CONFIG=" + dir + "/none"}, []string{"TERSE_CONFIG: "}},
 		{"no JSON", []string{"TERSE_CONFIG=" + write("no.json", "nonsense")}, []string{"TERSE_CONFIG: "}},
+		{"two objects", []string{"TERSE_CONFIG=" + write("two.json", "{}{}")}, []string{"TERSE_CONFIG: "}},
 		{"unknown member", []string{"TERSE_CONFIG=" + write("unknown.json", `{"nonsense":1,"base_url":["x"]}`)}, []string{`"nonsense"`, `"base_url"`}},
 		{"secret twice", []string{"TERSE_CODE_KEY=x", "TERSE_CODE_KEY_FILE=" + write("key", "y")}, []string{"TERSE_CODE_KEY_FILE"}},
 		{"secret empty", []string{"TERSE_CODE_KEY_FILE=" + write("empty", "\n")}, []string{"TERSE_CODE_KEY_FILE: "}},

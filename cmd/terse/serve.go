@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
-	"net/http"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -20,18 +18,13 @@ import (
 	"github.com/terse/terse/store/sqlite"
 )
 
-// closeTimeout is how long each part may take to close once nobody uses it.
-const closeTimeout = 5 * time.Second
-
-// Bounds of one connection: a slow or silent client cannot hold it for long.
-// Writing may take longer than reading, so that one whose body is too slow is
-// still told so.
 const (
-	readHeaderTimeout = 5 * time.Second
-	readTimeout       = 10 * time.Second
-	writeTimeout      = 15 * time.Second
-	idleTimeout       = 75 * time.Second
-	maxHeaderBytes    = 16 << 10
+	// closeTimeout is how long each part may take to close once nobody uses it.
+	closeTimeout = 5 * time.Second
+
+	// storeTimeout bounds a write. It is shorter than api.RequestTimeout, so that a
+	// client is never told of a failure before it is one.
+	storeTimeout = 5 * time.Second
 )
 
 type serveCommand struct {
@@ -55,74 +48,95 @@ func (c *serveCommand) Run(ctx context.Context, out output) error {
 }
 
 // serve builds the parts, from the database outwards, and serves until ctx ends
-// or a listener fails. What was opened is closed in reverse order.
+// or a listener fails. What was opened is closed in reverse order: the servers
+// first, the database last.
 func serve(ctx context.Context, s serveSettings, out output) (err error) {
-	logger := newLogger(s, out.stderr)
-	registry := newRegistry()
-	var open cleanup
-	defer func() {
-		err = errors.Join(err, open.close(context.WithoutCancel(ctx)))
-	}()
-
-	database, err := sqlite.Open(ctx, sqlite.Options{Dir: s.dataDir, Serve: true, Logger: logger, Registerer: registry})
+	p := &process{settings: s, logger: newLogger(s, out.stderr), registry: newRegistry()}
+	defer func() { err = errors.Join(err, p.open.close(context.WithoutCancel(ctx))) }()
+	options, err := p.stores(ctx)
 	if err != nil {
 		return err
 	}
-	open.push("database", closeTimeout, func(context.Context) error { return database.Close() })
-	codes, err := openCodes(ctx, s, database, logger, registry)
+	failed, err := p.listen(ctx, options)
 	if err != nil {
 		return err
 	}
-	open.push("node id", closeTimeout, codes.minter.Close)
-	recorder, err := clicks.New(clicks.Options{Sink: database, Logger: logger, Registerer: registry})
-	if err != nil {
-		return err
-	}
-	open.push("clicks", closeTimeout, recorder.Close)
-	links, err := cache.New(cache.Options{Store: database, MaxBytes: s.cacheBytes, StaleFor: cache.DefaultStaleFor, Logger: logger, Registerer: registry})
-	if err != nil {
-		return err
-	}
-
-	public, err := listen(ctx, "TERSE_LISTEN", s.listen)
-	if err != nil {
-		return err
-	}
-	open.push("listener", closeTimeout, func(context.Context) error { return ignoreClosed(public.Close()) })
-	admin, err := listen(ctx, "TERSE_ADMIN_LISTEN", s.admin)
-	if err != nil {
-		return err
-	}
-	open.push("admin listener", closeTimeout, func(context.Context) error { return ignoreClosed(admin.Close()) })
-
-	if s.baseURL == "" {
-		s.baseURL = localURL(public.Addr())
-	}
-	handler, err := api.New(api.Options{
-		Store: links, Keys: database, Minter: codes, Clicks: recorder,
-		Limiter: ratelimit.NewLocal(ratelimit.LocalOptions{}), Clients: s.proxies,
-		BaseURL: s.baseURL, AnonymousCreate: s.anonymousCreate, CDN: s.cdn,
-		Limits: s.limits, Version: version, Registerer: registry, Logger: logger,
-	})
-	if err != nil {
-		return err
-	}
-	var ready api.Readiness
-	servers := newServers(logger)
-	servers.start(public, handler)
-	servers.start(admin, api.Admin(&ready, registry))
-	open.push("servers", s.drainTimeout, servers.shutdown)
-	ready.Set(true)
-	logger.Info("serving", "url", s.baseURL, "listen", public.Addr(), "admin", admin.Addr(), "version", version)
-	fmt.Fprintf(out.stdout, "Terse is ready: %s\n", s.baseURL)
-
+	fmt.Fprintf(out.stdout, "Terse is ready: %s\n", p.settings.baseURL)
 	select {
 	case <-ctx.Done():
-		logger.Info("stopping", "timeout", s.drainTimeout)
-	case err = <-servers.failed:
+		p.logger.Info("stopping", "timeout", s.drainTimeout)
+	case err = <-failed:
 	}
-	ready.Set(false)
+	p.ready.Set(false)
 	return err
+}
+
+// process is what one server process holds.
+type process struct {
+	settings serveSettings
+	logger   *slog.Logger
+	registry *prometheus.Registry
+	ready    api.Readiness
+	open     cleanup
+}
+
+// stores opens the database and what stands in front of it, and returns them as
+// the API wants them.
+func (p *process) stores(ctx context.Context) (api.Options, error) {
+	database, err := sqlite.Open(ctx, sqlite.Options{
+		Dir: p.settings.dataDir, Serve: true, WriteTimeout: storeTimeout, Logger: p.logger, Registerer: p.registry,
+	})
+	if err != nil {
+		return api.Options{}, err
+	}
+	p.open.push("database", closeTimeout, func(context.Context) error { return database.Close() })
+	codes, err := openCodes(ctx, p.settings, database, p.logger, p.registry)
+	if err != nil {
+		return api.Options{}, err
+	}
+	p.open.push("node id", closeTimeout, codes.minter.Close)
+	recorder, err := clicks.New(clicks.Options{Sink: database, Logger: p.logger, Registerer: p.registry})
+	if err != nil {
+		return api.Options{}, err
+	}
+	p.open.push("clicks", closeTimeout, recorder.Close)
+	links, err := cache.New(cache.Options{
+		Store: database, MaxBytes: p.settings.cacheBytes, StaleFor: cache.DefaultStaleFor, Logger: p.logger, Registerer: p.registry,
+	})
+	return api.Options{Store: links, Keys: database, Minter: codes, Clicks: recorder}, err
+}
+
+// listen opens the listeners and serves on them. The channel gets the error of a
+// server that stops by itself.
+func (p *process) listen(ctx context.Context, options api.Options) (<-chan error, error) {
+	public, err := listen(ctx, "TERSE_LISTEN", p.settings.listen)
+	if err != nil {
+		return nil, err
+	}
+	p.open.push("listener", closeTimeout, func(context.Context) error { return ignoreClosed(public.Close()) })
+	admin, err := listen(ctx, "TERSE_ADMIN_LISTEN", p.settings.admin)
+	if err != nil {
+		return nil, err
+	}
+	p.open.push("admin listener", closeTimeout, func(context.Context) error { return ignoreClosed(admin.Close()) })
+	if p.settings.baseURL == "" {
+		p.settings.baseURL = localURL(public.Addr())
+	}
+	options.BaseURL = p.settings.baseURL
+	options.AnonymousCreate, options.CDN, options.Limits = p.settings.anonymousCreate, p.settings.cdn, p.settings.limits
+	options.Limiter, options.Clients = ratelimit.NewLocal(ratelimit.LocalOptions{}), p.settings.proxies
+	options.Version, options.Registerer, options.Logger = version, p.registry, p.logger
+	handler, err := api.New(options)
+	if err != nil {
+		return nil, err
+	}
+	servers := newServers(p.logger)
+	servers.start(public, handler)
+	servers.start(admin, api.Admin(&p.ready, p.registry))
+	p.open.push("servers", p.settings.drainTimeout, servers.shutdown)
+	p.ready.Set(true)
+	p.logger.Info("serving", "url", p.settings.baseURL, "listen", public.Addr(), "admin", admin.Addr(), "version", version)
+	return servers.failed, nil
 }
 
 func newLogger(s serveSettings, w io.Writer) *slog.Logger {
@@ -144,72 +158,4 @@ func newRegistry() *prometheus.Registry {
 	registry.MustRegister(build, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return registry
-}
-
-// listen opens a listener before anything is served, so that a taken port is
-// told at once.
-func listen(ctx context.Context, name, address string) (net.Listener, error) {
-	var config net.ListenConfig
-	l, err := config.Listen(ctx, "tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("%s: cannot listen on %q: %w", name, address, err)
-	}
-	return l, nil
-}
-
-// localURL is what short URLs begin with when nobody said it.
-func localURL(addr net.Addr) string {
-	_, port, err := net.SplitHostPort(addr.String())
-	if err != nil || port == "80" {
-		return "http://localhost"
-	}
-	return "http://localhost:" + port
-}
-
-func ignoreClosed(err error) error {
-	if errors.Is(err, net.ErrClosed) {
-		return nil
-	}
-	return err
-}
-
-// servers are the HTTP servers of one process.
-type servers struct {
-	logger *slog.Logger
-	failed chan error // of the first that stopped by itself
-	all    []*http.Server
-}
-
-func newServers(logger *slog.Logger) *servers {
-	return &servers{logger: logger, failed: make(chan error, 2)}
-}
-
-// start serves h on l. It is not safe for concurrent use.
-func (s *servers) start(l net.Listener, h http.Handler) {
-	server := &http.Server{
-		Handler:           h,
-		ReadHeaderTimeout: readHeaderTimeout,
-		ReadTimeout:       readTimeout,
-		WriteTimeout:      writeTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
-	}
-	s.all = append(s.all, server)
-	go func() {
-		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			s.failed <- fmt.Errorf("serve %s: %w", l.Addr(), err)
-		}
-	}()
-}
-
-// shutdown waits for the requests under way, the public server's first.
-func (s *servers) shutdown(ctx context.Context) error {
-	var problems []error
-	for _, server := range s.all {
-		if err := server.Shutdown(ctx); err != nil {
-			problems = append(problems, err, server.Close())
-		}
-	}
-	return errors.Join(problems...)
 }

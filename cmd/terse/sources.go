@@ -140,7 +140,11 @@ func (s *sources) readFile(path string) {
 	members := map[string]any{}
 	decoder := json.NewDecoder(bytes.NewReader(content))
 	decoder.UseNumber()
-	if err := decoder.Decode(&members); err != nil {
+	err = decoder.Decode(&members)
+	if err == nil && decoder.More() {
+		err = errors.New("more text behind it")
+	}
+	if err != nil {
 		s.fail("TERSE_CONFIG: %s is no JSON object: %w", path, err)
 		return
 	}
