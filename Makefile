@@ -11,6 +11,8 @@ GOFUMPT_VERSION       := v0.12.0
 
 export CGO_ENABLED ?= 0
 
+AXE := web/testdata/node_modules/axe-core/axe.min.js
+
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -19,7 +21,7 @@ help: ## list the targets
 
 .PHONY: build
 build: ## build bin/terse, one static binary
-	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/terse ./cmd/terse
+	$(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $(BIN)/terse ./cmd/terse
 
 .PHONY: run
 run: build ## start on the embedded database in ./data and print the address
@@ -31,13 +33,17 @@ test: test-tools ## run the tests, installing what they lack
 
 .PHONY: race
 race: test-tools ## run the tests under the race detector
+	@.ci/install cc
 	CGO_ENABLED=1 $(GO) test -race ./...
 
 .PHONY: test-tools
-test-tools:
-	@.ci/install chromium npm
-	@test -f web/testdata/node_modules/axe-core/axe.min.js || \
-		{ echo 'installing axe-core into web/testdata'; npm ci --prefix web/testdata --no-audit --no-fund; }
+test-tools: $(AXE)
+	@.ci/install chromium
+
+$(AXE): web/testdata/package-lock.json
+	@.ci/install npm
+	npm ci --prefix web/testdata --no-audit --no-fund
+	@touch $@
 
 .PHONY: lint
 lint: $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION) $(BIN)/gofumpt-$(GOFUMPT_VERSION) ## check format and style

@@ -77,6 +77,9 @@ func (l *load) repeat(ctx context.Context) (n int64, err error) {
 		return 0, err
 	}
 	defer func() { _ = conn.Close() }()
+	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+		return 0, err
+	}
 	answer := make([]byte, len(l.answer))
 	status := l.answer[:bytes.IndexByte(l.answer, '\n')]
 	for ctx.Err() == nil {

@@ -68,10 +68,10 @@ func run(ctx context.Context) error {
 			ratios = append(ratios, servers[1].last/servers[0].last)
 		}
 	}
-	return print(servers, ratios)
+	return report(servers, ratios)
 }
 
-func print(servers [2]*load, ratios []float64) error {
+func report(servers [2]*load, ratios []float64) error {
 	slices.Sort(ratios)
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "server\trequests\trequests/s\tratio\t")

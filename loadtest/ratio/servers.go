@@ -39,7 +39,12 @@ func start(cmd *exec.Cmd, folder string) (*process, error) {
 		p.stop()
 		return nil, fmt.Errorf("%s said no address: %w", cmd.Path, err)
 	}
-	p.url = strings.TrimSpace(line[strings.LastIndex(line, "http://"):])
+	_, address, found := strings.Cut(strings.TrimSpace(line), "http://")
+	if !found {
+		p.stop()
+		return nil, fmt.Errorf("%s said no address: %q", cmd.Path, line)
+	}
+	p.url = "http://" + address
 	return p, nil
 }
 
@@ -86,8 +91,11 @@ func createLink(ctx context.Context, url string) (link, error) {
 	var created struct {
 		Code string `json:"code"`
 	}
-	if err := json.NewDecoder(response.Body).Decode(&created); err != nil || created.Code == "" {
-		return link{}, fmt.Errorf("create answered %s: %w", response.Status, err)
+	if response.StatusCode != http.StatusCreated {
+		return link{}, fmt.Errorf("create answered %s, want 201", response.Status)
+	}
+	if err := json.NewDecoder(response.Body).Decode(&created); err != nil {
+		return link{}, fmt.Errorf("read the created link: %w", err)
 	}
 	headers, err := newLoad("terse", url, "/"+created.Code).first()
 	return link{created.Code, headers}, err

@@ -63,7 +63,7 @@ func find(tb testing.TB) string {
 			return path
 		}
 	}
-	tb.Fatal("no browser: apt-get install chromium, or brew install --cask chromium")
+	tb.Fatal("no browser: apt-get install chromium, or brew install --cask google-chrome")
 	return ""
 }
 
