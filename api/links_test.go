@@ -360,6 +360,35 @@ func TestIdempotentCreateOfADeletedLink(t *testing.T) {
 	}
 }
 
+// TestIdempotencyKeyWithReuse holds that a repetition answers what the first
+// request did, also when that found a link.
+func TestIdempotencyKeyWithReuse(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	plain := s.owner("owner")
+	keyed := append(s.owner("owner"), "Idempotency-Key", "k")
+	old := s.create(`{"url":"https://example.com"}`, plain...)
+	const body = `{"url":"https://example.com","reuse":true}`
+	for i := range 3 {
+		a := s.send(http.MethodPost, "/api/v1/links", body, keyed...)
+		if a.status != http.StatusOK || a.link().Code != old.Code {
+			t.Errorf("request %d = %d %s, want 200 %s", i, a.status, a.link().Code, old.Code)
+		}
+		s.clock.add(time.Second)
+		s.create(`{"url":"https://example.com"}`, plain...) // newer, and not what the first request found
+	}
+	s.send(http.MethodPost, "/api/v1/links", `{"url":"https://example.com/2"}`, keyed...).problem(http.StatusUnprocessableEntity)
+
+	fresh := append(s.owner("owner"), "Idempotency-Key", "fresh")
+	const other = `{"url":"https://example.com/3","reuse":true}`
+	made := s.create(other, fresh...)
+	s.clock.add(time.Second)
+	s.create(`{"url":"https://example.com/3"}`, plain...)
+	if again := s.create(other, fresh...); again.Code != made.Code {
+		t.Errorf("repeated create = %s, want %s", again.Code, made.Code)
+	}
+}
+
 // TestIdempotencyKeysDoNotMeet holds that the same key means another link for
 // another client and for another kind of create.
 func TestIdempotencyKeysDoNotMeet(t *testing.T) {

@@ -48,6 +48,9 @@ func TestRedirectHeaders(t *testing.T) {
 				if a.status != tt.status {
 					t.Errorf("%s = %d, want %d", method, a.status, tt.status)
 				}
+				if len(a.body) > 0 {
+					t.Errorf("%s has the body %q, want none", method, a.body)
+				}
 				if method == http.MethodHead && tt.name == "max clicks" {
 					want["Location"] = "" // it was not counted
 				}
@@ -355,6 +358,49 @@ func TestGuessesSideBySide(t *testing.T) {
 	wg.Wait()
 	if n := refused.Load(); n < 3 || n > 4 {
 		t.Errorf("%d of 20 guesses at once were tried with a limit of 3, want 3, or 4 by the two places for hashing", n)
+	}
+}
+
+// TestGuessesOfAllClients holds that a link takes ten times the guesses of one
+// client from all of them.
+func TestGuessesOfAllClients(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, func(o *api.Options) {
+		o.Limits.Password = limit(t, "2/10m")
+		o.Clients = proxies(t, "127.0.0.0/8")
+	})
+	l := s.create(`{"url":"https://example.com","password":"right"}`)
+	guess := func(client int, password string) int {
+		return s.do(http.MethodPost, "/"+l.Code, []byte("password="+password), "Content-Type", "application/x-www-form-urlencoded",
+			"X-Forwarded-For", fmt.Sprintf("203.0.113.%d", client)).status
+	}
+	for i := range 20 {
+		if got := guess(i, "wrong"); got != http.StatusForbidden {
+			t.Fatalf("guess %d = %d, want 403", i, got)
+		}
+	}
+	if got := guess(20, "right"); got != http.StatusTooManyRequests {
+		t.Errorf("the 21st client = %d, want 429", got)
+	}
+}
+
+// TestPasswordWorkIsBounded holds that one client cannot keep the few places for
+// hashing busy by guessing at many links.
+func TestPasswordWorkIsBounded(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	var limited int
+	for i := range 40 {
+		a := s.send(http.MethodPost, "/api/v1/links", fmt.Sprintf(`{"url":"https://example.com/%d","password":"p"}`, i))
+		if a.status == http.StatusTooManyRequests {
+			limited++
+		}
+	}
+	if limited != 10 {
+		t.Errorf("%d of 40 creates with a password at once are limited, want 10", limited)
+	}
+	if a := s.send(http.MethodPost, "/api/v1/links", `{"url":"https://example.com"}`); a.status != http.StatusCreated {
+		t.Errorf("a create without one = %d, want 201", a.status)
 	}
 }
 

@@ -1,0 +1,149 @@
+package api_test
+
+import (
+	"bytes"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/terse/terse/api"
+)
+
+func contains(body []byte, text string) bool { return bytes.Contains(body, []byte(text)) }
+
+// post sends the form of the home page.
+func (s *server) post(fields url.Values, headers ...string) answer {
+	s.t.Helper()
+	return s.do(http.MethodPost, "/", []byte(fields.Encode()), append([]string{"Content-Type", "application/x-www-form-urlencoded"}, headers...)...)
+}
+
+func TestHome(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	for _, method := range []string{http.MethodGet, http.MethodHead} {
+		a := s.do(method, "/", nil)
+		if a.status != http.StatusOK || !strings.HasPrefix(a.header.Get("Content-Type"), "text/html") {
+			t.Errorf("%s / = %d %s, want 200 text/html", method, a.status, a.header.Get("Content-Type"))
+		}
+	}
+	for _, path := range []string{"/favicon.ico", "/robots.txt"} {
+		if a := s.get(path); a.status != http.StatusOK || len(a.body) == 0 {
+			t.Errorf("GET %s = %d with %d bytes, want 200", path, a.status, len(a.body))
+		}
+	}
+	for method, path := range map[string]string{http.MethodPut: "/abc", http.MethodDelete: "/"} {
+		if a := s.do(method, path, nil); a.status != http.StatusMethodNotAllowed || a.header.Get("Allow") == "" {
+			t.Errorf("%s %s = %d, Allow %q, want 405 with one", method, path, a.status, a.header.Get("Allow"))
+		}
+	}
+}
+
+func TestForm(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	s.create(`{"url":"https://example.com","alias":"taken"}`)
+	a := s.post(url.Values{
+		"url": {"https://example.com/form"}, "alias": {"mine"}, "title": {"A title"},
+		"expires_at": {"2026-07-01T10:30"}, "max_clicks": {"5"}, "password": {""},
+	})
+	if a.status != http.StatusCreated || !contains(a.body, baseURL+"/mine") {
+		t.Fatalf("form = %d, want 201 and the short link", a.status)
+	}
+	if got := s.get("/mine").header.Get("Location"); got != "https://example.com/form" {
+		t.Errorf("Location = %q, want what the form said", got)
+	}
+	for body, want := range map[string]int{"url=%zz": http.StatusBadRequest, "url=a;b": http.StatusBadRequest} {
+		if a := s.do(http.MethodPost, "/", []byte(body), "Content-Type", "application/x-www-form-urlencoded"); a.status != want {
+			t.Errorf("form %q = %d, want %d", body, a.status, want)
+		}
+	}
+	if a := s.do(http.MethodPost, "/", []byte("url=x"), "Content-Type", "text/plain"); a.status != http.StatusUnsupportedMediaType {
+		t.Errorf("form as text = %d, want 415", a.status)
+	}
+	for name, tt := range map[string]struct {
+		fields  url.Values
+		headers []string
+		status  int
+		says    string
+	}{
+		"taken":        {url.Values{"url": {"https://example.com/kept"}, "alias": {"taken"}}, nil, 409, "https://example.com/kept"},
+		"no date":      {url.Values{"url": {"https://example.com"}, "expires_at": {"tomorrow"}}, nil, 422, "must be a date"},
+		"no number":    {url.Values{"url": {"https://example.com"}, "max_clicks": {"many"}}, nil, 422, "must be a whole number"},
+		"past":         {url.Values{"url": {"https://example.com"}, "expires_at": {"2001-01-01T00:00"}}, nil, 422, "must be in the future"},
+		"another site": {url.Values{"url": {"https://example.com"}}, []string{"Origin", "https://evil.example"}, 403, "another site"},
+	} {
+		if a := s.post(tt.fields, append(tt.headers, "Accept", "text/html")...); a.status != tt.status || !contains(a.body, tt.says) {
+			t.Errorf("%s = %d, want %d and a page that says %q", name, a.status, tt.status, tt.says)
+		}
+	}
+}
+
+func TestFormIsLimited(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, func(o *api.Options) { o.Limits.CreateAnonymous = limit(t, "1/1m") })
+	s.post(url.Values{"url": {"https://example.com"}})
+	a := s.post(url.Values{"url": {"https://example.com/kept"}})
+	if a.status != http.StatusTooManyRequests || a.header.Get("Retry-After") != "60" || !contains(a.body, "https://example.com/kept") {
+		t.Errorf("second form = %d, Retry-After %q, want 429, 60 and what was typed", a.status, a.header.Get("Retry-After"))
+	}
+}
+
+func TestFormWithoutAnonymousCreate(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, func(o *api.Options) { o.AnonymousCreate = false })
+	if a := s.get("/"); a.status != http.StatusOK || contains(a.body, `name="url"`) {
+		t.Errorf("home = %d, want a page without the form", a.status)
+	}
+	if a := s.post(url.Values{"url": {"https://example.com"}}); a.status != http.StatusUnauthorized {
+		t.Errorf("form = %d, want 401", a.status)
+	}
+}
+
+func TestPreview(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	plain := s.create(`{"url":"https://example.com/target","title":"The title"}`)
+	limited := s.create(`{"url":"https://example.com/target","max_clicks":1}`)
+	for _, method := range []string{http.MethodGet, http.MethodHead} {
+		a := s.do(method, "/"+plain.Code+"+", nil)
+		if a.status != http.StatusOK || a.header.Get("Location") != "" || a.header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s preview = %d %v, want 200, no Location, no-store", method, a.status, a.header)
+		}
+	}
+	if a := s.get("/" + plain.Code + "+"); !contains(a.body, "https://example.com/target") || !contains(a.body, "The title") {
+		t.Errorf("preview does not show the target and the title: %s", a.body)
+	}
+	if a := s.get("/" + limited.Code + "+"); a.status != http.StatusOK || contains(a.body, "example.com/target") {
+		t.Errorf("preview of a limited link = %d, want 200 without the target", a.status)
+	}
+	if a := s.get("/" + limited.Code); a.status != http.StatusFound {
+		t.Errorf("a limited link after its preview = %d, want its use left", a.status)
+	}
+}
+
+// TestEverythingServedIsReserved asks the router itself, by trying what it
+// serves as an alias.
+func TestEverythingServedIsReserved(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	for _, path := range []string{"/api/v1/links", "/api/docs", "/static/x", "/favicon.ico", "/robots.txt"} {
+		first, _, _ := strings.Cut(path[1:], "/")
+		for _, alias := range []string{first, strings.ToUpper(first)} {
+			got := s.send(http.MethodPost, "/api/v1/links", map[string]string{"url": "https://example.com", "alias": alias}).problem(http.StatusUnprocessableEntity)
+			if got != "body.alias" {
+				t.Errorf("alias %q names %q, want body.alias", alias, got)
+			}
+		}
+	}
+}
+
+func TestPunycodeBase(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, func(o *api.Options) { o.BaseURL = "https://bücher.example" })
+	a := s.send(http.MethodPost, "/api/v1/links", `{"url":"https://example.com"}`)
+	if want := "https://xn--bcher-kva.example/" + a.link().Code; a.header.Get("Location") != want || a.link().ShortURL != want {
+		t.Errorf("short URL = %q, Location %q, want %q", a.link().ShortURL, a.header.Get("Location"), want)
+	}
+	s.send(http.MethodPost, "/api/v1/links", `{"url":"https://BÜCHER.example/x"}`).problem(http.StatusUnprocessableEntity)
+}
