@@ -154,7 +154,12 @@ func linkTag(code string) string { return "link-" + code }
 // asked to: https://wicg.github.io/nav-speculation/prefetch.html#sec-purpose-header
 // and the older names of that header.
 func isPrefetch(r *http.Request) bool {
-	purpose, _, _ := strings.Cut(r.Header.Get("Sec-Purpose"), ";")
-	return strings.EqualFold(purpose, "prefetch") ||
-		strings.EqualFold(r.Header.Get("Purpose"), "prefetch") || strings.EqualFold(r.Header.Get("X-Moz"), "prefetch")
+	for _, name := range [...]string{"Sec-Purpose", "Purpose", "X-Moz"} { // canonical, as Header.Get would make them
+		for _, value := range r.Header[name] {
+			if purpose, _, _ := strings.Cut(value, ";"); strings.EqualFold(purpose, "prefetch") {
+				return true
+			}
+		}
+	}
+	return false
 }
