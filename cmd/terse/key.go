@@ -30,6 +30,14 @@ type keyCreate struct {
 	Expires string   `placeholder:"WHEN" help:"When it ends: a time such as 720h from now, or a date such as 2027-01-31. Default: never."`
 }
 
+// Help is shown below the command's purpose.
+func (*keyCreate) Help() string {
+	return `The token goes to stdout alone, so that it can be kept in a variable:
+
+    KEY=$(terse key create --name laptop)
+    curl -H "Authorization: Bearer $KEY" http://localhost:8080/api/v1/links`
+}
+
 // Run creates the key. The token alone goes to stdout, so that it can be piped.
 func (c *keyCreate) Run(ctx context.Context, out output) error {
 	key, err := c.key(time.Now().UTC().Truncate(time.Microsecond))

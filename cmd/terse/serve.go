@@ -33,6 +33,17 @@ type serveCommand struct {
 	settings serveSettings
 }
 
+// Help is shown below the command's purpose.
+func (*serveCommand) Help() string {
+	return `On a laptop, with the database in ./data:
+
+    terse serve
+
+Behind a proxy on the same machine that ends TLS for sho.rt:
+
+    terse serve --base-url https://sho.rt --listen 127.0.0.1:8080 --trusted-proxies 127.0.0.1/32`
+}
+
 // AfterApply reads the settings once all their sources were read. What is wrong
 // with them is told together with what is wrong with the sources.
 func (c *serveCommand) AfterApply(from *sources) error { //nolint:unparam // kong asks for the error
