@@ -104,7 +104,7 @@ func (a *API) createBatch(ctx context.Context, in *createBatchInput) (*createBat
 	}
 	taken, headers := a.takeCreates(ctx, who, len(links))
 	if taken.Allowed == 0 {
-		return nil, within(headers, tooMany("The limit of creates is reached.", taken))
+		return nil, within(headers, tooMany(createsUsedUp, taken))
 	}
 	out := &createBatchOutput{RateHeaders: headers}
 	batch := &batch{api: a, who: who, key: in.IdempotencyKey, results: make([]batchResult, len(links))}
@@ -133,7 +133,7 @@ func (b *batch) create(ctx context.Context, items []batchItem, taken ratelimit.R
 	group.SetLimit(batchParallel)
 	for i, item := range items {
 		if i >= taken.Allowed {
-			b.fail(i, tooMany("The limit of creates is reached.", taken))
+			b.fail(i, tooMany(createsUsedUp, taken))
 			continue
 		}
 		in, err := b.read(item)

@@ -39,6 +39,9 @@ func (a *API) take(ctx context.Context, key string, l ratelimit.Limit, n int) ra
 	return taken
 }
 
+// createsUsedUp tells a client whose limit of creates is reached what helps.
+const createsUsedUp = "The limit of creates is reached. Wait, or use an API key: each has a limit of its own."
+
 // takeCreates charges the caller for n creates and returns how many of them it
 // may make.
 func (a *API) takeCreates(ctx context.Context, who *caller, n int) (ratelimit.Result, RateHeaders) {
