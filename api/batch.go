@@ -37,7 +37,7 @@ type createBatchInput struct {
 }
 
 // batchItem is one link of a batch. It is read apart from the others, so that one
-// that cannot be read spoils none of them.
+// of the wrong shape spoils none of them; text that is no JSON spoils them all.
 type batchItem struct{ raw jsontext.Value }
 
 // UnmarshalJSON keeps the item as it came.

@@ -153,7 +153,7 @@ const reuseCandidates = 20
 // reusable finds the caller's newest live link that is what the draft would
 // make, if the draft asks for it.
 func (a *API) reusable(ctx context.Context, d *draft) (store.Link, bool, error) {
-	if !d.in.Reuse || d.in.Password.given() {
+	if !d.in.Reuse {
 		return store.Link{}, false, nil
 	}
 	page, err := a.opts.Store.List(ctx, store.Query{Owner: d.link.Owner, Target: d.link.URL, Limit: reuseCandidates})
@@ -161,13 +161,19 @@ func (a *API) reusable(ctx context.Context, d *draft) (store.Link, bool, error) 
 		return store.Link{}, false, err
 	}
 	for _, have := range page.Links {
-		// Anonymous callers are strangers to each other: none sees what another wrote.
-		private := have.Owner == "" && (have.Title != "" || have.Tags != nil)
-		if have.State(d.link.CreatedAt) == store.Live && !private && sameSettings(&have, &d.link) {
+		if have.State(d.link.CreatedAt) == store.Live && d.fits(&have) {
 			return have, true, nil
 		}
 	}
 	return store.Link{}, false, nil
+}
+
+// fits reports whether have is what the draft would make, and may be given for it.
+func (d *draft) fits(have *store.Link) bool {
+	// Anonymous callers are strangers to each other: none sees what another wrote.
+	private := have.Owner == "" && (have.Title != "" || have.Tags != nil)
+	return d.in.Reuse && !d.in.Password.given() && !private &&
+		have.URL == d.link.URL && sameSettings(have, &d.link)
 }
 
 // sameSettings reports whether have does for a visitor what want would do, and

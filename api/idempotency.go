@@ -60,32 +60,43 @@ func (a *API) createReserved(ctx context.Context, d *draft, code string) (store.
 	return a.opts.Store.Create(ctx, l)
 }
 
-// settled finds the link of the draft when there is one already: made or found
-// by an earlier request with the same key, or, for the first, to be reused.
+// settled finds the link of the draft when there is one already: made or reused
+// by an earlier request with the same key, or, while nothing is, to be reused.
 func (a *API) settled(ctx context.Context, d *draft, want, stands store.Reservation) (l store.Link, found, done bool, err error) {
 	if stands.Code == want.Code && stands.CreatedAt.Equal(want.CreatedAt) {
-		l, found, err = a.reusable(ctx, d)
-		if found {
-			want.Replaces, want.Code = want.Code, l.Code
-			_, err = a.opts.Store.Reserve(ctx, want)
-		}
-		return l, found, found, err
+		return a.claim(ctx, d, want, stands.Code)
 	}
 	l, err = a.opts.Store.Get(ctx, stands.Code)
+	minted := d.link.Code == "" // so that no link has the code but by this key
 	switch {
-	case errors.Is(err, store.ErrNotFound):
-		return store.Link{}, false, false, nil // not written yet, or never
+	case errors.Is(err, store.ErrNotFound): // reserved, and not written yet
+		return a.claim(ctx, d, want, stands.Code)
 	case err != nil:
 		return store.Link{}, false, false, err
 	case l.Owner != want.Owner:
 		return store.Link{}, false, false, nil // the code is another's
-	case !l.DeletedAt.IsZero():
+	case !l.DeletedAt.IsZero() && minted:
 		return store.Link{}, false, false, store.ErrGone
 	case l.RequestID == want.Key:
 		return l, false, true, nil
 	}
-	found = d.in.Reuse && sameSettings(&l, &d.link)
+	found = d.in.Reuse && minted || d.fits(&l)
 	return l, found, found, nil
+}
+
+// claim looks for a link to reuse and moves the reservation of code to it, so
+// that every repetition finds the same one.
+func (a *API) claim(ctx context.Context, d *draft, want store.Reservation, code string) (l store.Link, found, done bool, err error) {
+	l, found, err = a.reusable(ctx, d)
+	if err != nil || !found {
+		return store.Link{}, false, false, err
+	}
+	want.Replaces, want.Code = code, l.Code
+	stands, err := a.opts.Store.Reserve(ctx, want)
+	if err == nil && stands.Code != l.Code { // another request was faster
+		l, err = a.opts.Store.Get(ctx, stands.Code)
+	}
+	return l, true, true, err
 }
 
 // invalidKey returns the 422 of an Idempotency-Key.

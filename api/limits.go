@@ -26,6 +26,7 @@ func (h RateHeaders) set(to http.Header) {
 
 // take takes up to n permits. A limit that is off, and one that cannot be counted
 // now, allow everything: limits protect the service, they are not the service.
+// ResetAfter is then 0.
 func (a *API) take(ctx context.Context, key string, l ratelimit.Limit, n int) ratelimit.Result {
 	everything := ratelimit.Result{Allowed: n, Remaining: 1}
 	if l.Off() {
@@ -49,10 +50,10 @@ func (a *API) takeCreates(ctx context.Context, who *caller, n int) (ratelimit.Re
 	if who.key != nil {
 		limit, key = a.opts.Limits.CreateKey, "create:"+who.key.ID
 	}
-	if limit.Off() {
-		return ratelimit.Result{Allowed: n}, RateHeaders{}
-	}
 	taken := a.take(ctx, key, limit, n)
+	if taken.ResetAfter == 0 { // not counted
+		return taken, RateHeaders{}
+	}
 	return taken, RateHeaders{
 		RateLimit:       `"create";r=` + strconv.Itoa(taken.Remaining) + ";t=" + retryAfter(taken.ResetAfter),
 		RateLimitPolicy: `"create";q=` + strconv.Itoa(limit.Count) + ";w=" + retryAfter(limit.Window),

@@ -351,12 +351,62 @@ func TestIdempotentCreateOfADeletedLink(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	owner := append(s.owner("owner"), "Idempotency-Key", "k")
-	for i, body := range []string{`{"url":"https://example.com"}`, `{"url":"https://example.com","alias":"mine"}`} {
-		owner[len(owner)-1] = fmt.Sprint("k", i)
+	for body, want := range map[string]int{
+		`{"url":"https://example.com"}`:                http.StatusGone,
+		`{"url":"https://example.com","alias":"mine"}`: http.StatusConflict, // as for any alias that was deleted
+	} {
+		owner[len(owner)-1] = body
 		l := s.create(body, owner...)
 		s.do(http.MethodDelete, "/api/v1/links/"+l.Code, nil, owner...)
 		s.clock.add(time.Second)
-		s.send(http.MethodPost, "/api/v1/links", body, owner...).problem(http.StatusGone)
+		for range 2 {
+			s.send(http.MethodPost, "/api/v1/links", body, owner...).problem(want)
+		}
+	}
+}
+
+// TestRepeatedRefusalStaysOne holds that a refused create does not turn into
+// another link when it is repeated with its key.
+func TestRepeatedRefusalStaysOne(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	owner := s.owner("owner")
+	s.create(`{"url":"https://example.com/a","alias":"mine"}`, owner...)
+	for i, body := range []string{
+		`{"url":"https://example.com/b","alias":"mine","reuse":true}`,
+		`{"url":"https://example.com/a","alias":"mine","reuse":true,"password":"pw"}`,
+	} {
+		for range 3 {
+			s.clock.add(time.Second)
+			s.send(http.MethodPost, "/api/v1/links", body, append(owner, "Idempotency-Key", fmt.Sprint("q", i))...).problem(http.StatusConflict)
+		}
+	}
+}
+
+// TestReuseSideBySide holds that creates at once with one key and reuse answer
+// one link, also after that link was edited.
+func TestReuseSideBySide(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	owner := s.owner("owner")
+	for round := range 10 {
+		target := fmt.Sprintf(`"url":"https://example.com/%d"`, round)
+		old := s.create("{"+target+"}", owner...)
+		keyed := append(s.owner("owner"), "Idempotency-Key", fmt.Sprint("k", round))
+		var wg sync.WaitGroup
+		for range 24 {
+			wg.Go(func() {
+				s.clock.add(time.Microsecond)
+				if got := s.send(http.MethodPost, "/api/v1/links", "{"+target+`,"reuse":true}`, keyed...).link().Code; got != old.Code {
+					t.Errorf("round %d: reuse = %s, want %s", round, got, old.Code)
+				}
+			})
+		}
+		wg.Wait()
+		s.send(http.MethodPatch, "/api/v1/links/"+old.Code, `{"status":301}`, owner...)
+		if got := s.send(http.MethodPost, "/api/v1/links", "{"+target+`,"reuse":true}`, keyed...).link().Code; got != old.Code {
+			t.Errorf("round %d: reuse after an edit = %s, want %s", round, got, old.Code)
+		}
 	}
 }
 

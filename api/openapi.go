@@ -114,19 +114,19 @@ func (a *API) registerLinks(h huma.API) {
 			Errors:       append(errors, 400, 429, 503),
 		}
 	}
-	create := op("createLink", http.MethodPost, linksPath, "Create a link", optional, 401, 403, 409, 413, 415, 422)
+	create := op("createLink", http.MethodPost, linksPath, "Create a link", optional, 401, 403, 408, 409, 410, 413, 415, 422)
 	create.DefaultStatus = http.StatusCreated
 	huma.Register(h, create, a.createLink)
-	batch := op("createLinks", http.MethodPost, linksPath+"/batch", "Create up to 1000 links", optional, 401, 403, 413, 415, 422)
+	batch := op("createLinks", http.MethodPost, linksPath+"/batch", "Create up to 1000 links", optional, 401, 403, 408, 413, 415, 422)
 	batch.SkipValidateBody = true // every item is validated by itself
 	huma.Register(h, batch, a.createBatch)
 	huma.Register(h, op("listLinks", http.MethodGet, linksPath, "List your links, newest first", keyed, 401, 403, 422), a.listLinks)
 	huma.Register(h, op("getLink", http.MethodGet, linkPath, "Read a link", keyed, 401, 403, 404, 410), a.getLink)
-	huma.Register(h, op("editLink", http.MethodPatch, linkPath, "Edit a link", keyed, 401, 403, 404, 410, 412, 413, 415, 422), a.editLink)
+	huma.Register(h, op("editLink", http.MethodPatch, linkPath, "Edit a link", keyed, 401, 403, 404, 408, 410, 412, 413, 415, 422), a.editLink)
 	remove := op("deleteLink", http.MethodDelete, linkPath, "Delete a link; its code is never given to another", keyed, 401, 403, 404, 410, 412)
 	remove.DefaultStatus = http.StatusNoContent
 	huma.Register(h, remove, a.deleteLink)
-	picture := op("drawLink", http.MethodGet, linkPath+"/qr", "Draw the short URL as a QR code", nil, 404, 410, 422)
+	picture := op("drawLink", http.MethodGet, linkPath+"/qr", "Draw the short URL as a QR code", optional, 401, 404, 410, 422)
 	picture.Responses = map[string]*huma.Response{"200": {
 		Description: "The picture",
 		Content: map[string]*huma.MediaType{
@@ -135,6 +135,6 @@ func (a *API) registerLinks(h huma.API) {
 		},
 	}}
 	huma.Register(h, picture, a.qrCode)
-	huma.Register(h, op("disableLink", http.MethodPost, linkPath+"/disable", "Take a link down for abuse", keyed, 401, 403, 404, 410, 422), a.disableLink)
+	huma.Register(h, op("disableLink", http.MethodPost, linkPath+"/disable", "Take a link down for abuse", keyed, 401, 403, 404, 408, 410, 413, 415, 422), a.disableLink)
 	huma.Register(h, op("enableLink", http.MethodPost, linkPath+"/enable", "Undo a takedown", keyed, 401, 403, 404, 410), a.enableLink)
 }

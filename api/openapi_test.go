@@ -103,5 +103,11 @@ func TestQR(t *testing.T) {
 		s.get("/api/v1/links/" + l.Code + "/qr" + query).problem(http.StatusUnprocessableEntity)
 	}
 	s.get("/api/v1/links/nothing/qr").problem(http.StatusNotFound)
+	owner := s.owner("owner")
+	future := s.create(`{"url":"https://example.com","starts_at":"2031-01-01T00:00:00Z"}`, owner...)
+	s.get("/api/v1/links/" + future.Code + "/qr").problem(http.StatusNotFound)
+	if a := s.get("/api/v1/links/"+future.Code+"/qr", owner...); a.status != http.StatusOK {
+		t.Errorf("owner's QR of a link that has not started = %d, want 200", a.status)
+	}
 	s.get("/api/v1/links/%00/qr").problem(http.StatusNotFound)
 }

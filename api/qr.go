@@ -39,8 +39,10 @@ func (a *API) qrCode(ctx context.Context, in *qrInput) (*qrOutput, error) {
 		return nil, a.problem(store.ErrNotFound)
 	}
 	l, err := a.opts.Store.Resolve(ctx, in.Code)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, a.unknownCode(ctx, callerOf(ctx).addr)
+	who := callerOf(ctx)
+	hidden := err == nil && l.State(a.now()) == store.NotStarted && !who.sees(&l)
+	if hidden || errors.Is(err, store.ErrNotFound) {
+		return nil, a.unknownCode(ctx, who.addr)
 	}
 	if err == nil && !l.DeletedAt.IsZero() {
 		err = store.ErrGone
