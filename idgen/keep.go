@@ -17,7 +17,7 @@ func (m *Minter) keep(ctx context.Context) {
 	defer close(m.done)
 	tick := time.NewTicker(min(m.opts.RenewEvery, time.Second))
 	defer tick.Stop()
-	failing := false
+	failing := m.lease == nil // NewMinter has told
 	for {
 		select {
 		case <-ctx.Done():
@@ -49,11 +49,14 @@ func (m *Minter) tend(ctx context.Context) error {
 			if err := m.giveBack(ctx); err != nil {
 				return err
 			}
-		} else if held, err := m.renew(ctx, l); err != nil || held {
-			return err
+			m.opts.Logger.WarnContext(ctx, "node id given back, the clock was set back", "node", l.node)
+		} else {
+			if held, err := m.renew(ctx, l); err != nil || held {
+				return err
+			}
+			m.let(nil)
+			m.opts.Logger.WarnContext(ctx, "node id lost", "node", l.node)
 		}
-		m.let(nil)
-		m.opts.Logger.WarnContext(ctx, "node id lost", "node", l.node)
 	}
 	l, err := m.acquire(ctx)
 	if err != nil {
