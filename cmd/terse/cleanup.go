@@ -11,8 +11,9 @@ import (
 // cleanup closes what was opened, last first.
 type cleanup struct{ steps []cleanupStep }
 
-// cleanupStep closes one thing within its own time, so that clients who are slow
-// to leave take nothing from the clicks that are still to be flushed.
+// cleanupStep closes one thing within its own time, as far as that takes a context,
+// so that clients who are slow to leave take nothing from the clicks that are
+// still to be flushed.
 type cleanupStep struct {
 	name   string
 	within time.Duration

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"slices"
@@ -137,27 +138,28 @@ func (s *sources) readFile(path string) {
 		s.fail("TERSE_CONFIG: %w", err)
 		return
 	}
-	members := map[string]any{}
+	var members map[string]any
 	decoder := json.NewDecoder(bytes.NewReader(content))
 	decoder.UseNumber()
 	err = decoder.Decode(&members)
-	if err == nil && decoder.More() {
-		err = errors.New("more text behind it")
+	if _, more := decoder.Token(); err == nil && (members == nil || !errors.Is(more, io.EOF)) {
+		err = errors.New("it must be one object and nothing else")
 	}
 	if err != nil {
 		s.fail("TERSE_CONFIG: %s is no JSON object: %w", path, err)
 		return
 	}
-	for name, value := range members {
-		switch value.(type) {
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		if !s.members[name] || name == "config" {
+			s.fail("%s: there is no setting %q", path, name)
+			continue
+		}
+		switch value := members[name].(type) {
 		case string, bool, json.Number:
+			s.file[name] = fmt.Sprint(value)
 		default:
 			s.fail("%s: %q must be a string, a number, true or false", path, name)
 		}
-		if !s.members[name] || name == "config" {
-			s.fail("%s: there is no setting %q", path, name)
-		}
-		s.file[name] = fmt.Sprint(value)
 	}
 }
 
