@@ -19,8 +19,7 @@ import (
 func (a *API) notLive(c echo.Context, l *store.Link, state store.State, now time.Time) error {
 	policy := notLivePolicy(l, state, now)
 	if state == store.NotStarted { // nothing tells it from a link that never was
-		a.metrics.redirects.unknown.Inc()
-		return a.answer(c, policy, a.unknownCode(c.Request().Context(), a.opts.Clients.ClientAddr(c.Request())))
+		return a.answerUnknown(c, policy)
 	}
 	tag := []string{linkTag(l.Code)}
 	h := c.Response().Header()
@@ -49,15 +48,22 @@ func (a *API) visitError(c echo.Context, name string, err error) error {
 		}
 		return a.answer(c, policyError, a.problem(err))
 	}
-	a.metrics.redirects.unknown.Inc()
-	p := newProblem(http.StatusNotFound, "There is no such link.")
 	if isGuess(name) {
-		p = a.unknownCode(c.Request().Context(), a.opts.Clients.ClientAddr(c.Request()))
+		return a.answerUnknown(c, policyUnknown)
 	}
+	a.metrics.redirects.unknown.Inc()
+	return a.answer(c, policyUnknown, newProblem(http.StatusNotFound, "There is no such link."))
+}
+
+// answerUnknown answers a visit of a code that does not exist. What one client
+// is told at its limit is kept by no cache for others.
+func (a *API) answerUnknown(c echo.Context, policy cachePolicy) error {
+	a.metrics.redirects.unknown.Inc()
+	p := a.unknownCode(c.Request().Context(), a.opts.Clients.ClientAddr(c.Request()))
 	if p.Status == http.StatusTooManyRequests {
-		return a.answer(c, policyError, p)
+		policy = policyError
 	}
-	return a.answer(c, policyUnknown, p)
+	return a.answer(c, policy, p)
 }
 
 // unknownCode counts a code that does not exist against the client's limit and

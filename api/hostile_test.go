@@ -2,7 +2,6 @@ package api_test
 
 import (
 	"bufio"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -329,8 +328,8 @@ func TestMarkupIsInert(t *testing.T) {
 	}
 }
 
-// FuzzCreateBody holds that no body makes the API fail, and that what it
-// accepts redirects to an http or https address.
+// FuzzCreateBody holds that no body makes a create, an edit or a batch fail, and
+// that what is accepted redirects to an http or https address.
 func FuzzCreateBody(f *testing.F) {
 	for _, seed := range []string{
 		`{"url":"https://example.com"}`, `{"url":"https://example.com","alias":"a","tags":["x"],"expires_at":"2030-01-01T00:00:00Z"}`,
@@ -339,12 +338,23 @@ func FuzzCreateBody(f *testing.F) {
 		f.Add(seed)
 	}
 	s := newServer(f)
+	owner := s.owner("owner")
+	edited := s.create(`{"url":"https://example.com"}`, owner...)
 	f.Fuzz(func(t *testing.T, body string) {
+		for _, a := range []answer{
+			s.in(t).send(http.MethodPatch, "/api/v1/links/"+edited.Code, body, owner...),
+			s.in(t).send(http.MethodPost, "/api/v1/links/batch", `{"links":[`+body+`]}`),
+		} {
+			if a.status >= 500 {
+				t.Errorf("edit or batch of %q = %d %s, want no 5xx", body, a.status, a.body)
+			}
+		}
 		a := s.in(t).send(http.MethodPost, "/api/v1/links", body)
 		switch {
 		case a.status == http.StatusCreated:
 			l := a.link()
-			if !strings.HasPrefix(strings.ToLower(l.URL), "http") || !json.Valid(a.body) {
+			u, err := url.Parse(l.URL)
+			if err == nil && u.Scheme != "http" && u.Scheme != "https" {
 				t.Errorf("create(%q) = %s, want an http target", body, a.body)
 			}
 		case a.status < 400 || a.status > 499:

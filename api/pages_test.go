@@ -122,8 +122,7 @@ func TestPreview(t *testing.T) {
 	}
 }
 
-// TestEverythingServedIsReserved asks the router itself, by trying what it
-// serves as an alias.
+// TestEverythingServedIsReserved tries what is served beside codes as an alias.
 func TestEverythingServedIsReserved(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)

@@ -361,6 +361,25 @@ func TestGuessesSideBySide(t *testing.T) {
 	}
 }
 
+// TestLimitIsNotCached holds that a 429, which is about one client, is kept by
+// no CDN for the others.
+func TestLimitIsNotCached(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, func(o *api.Options) {
+		o.Limits.Unknown = limit(t, "1/20s")
+		o.CDN = true
+	})
+	future := s.create(`{"url":"https://example.com","starts_at":"2031-01-01T00:00:00Z"}`)
+	s.get("/nothing").problem(http.StatusNotFound)
+	for _, path := range []string{"/nothing", "/" + future.Code, "/" + future.Code + "+"} {
+		a := s.get(path)
+		a.problem(http.StatusTooManyRequests)
+		if got := a.header.Get("Cdn-Cache-Control"); got != "" {
+			t.Errorf("Cdn-Cache-Control of a 429 of %s = %q, want none", path, got)
+		}
+	}
+}
+
 // TestGuessesOfAllClients holds that a link takes ten times the guesses of one
 // client from all of them.
 func TestGuessesOfAllClients(t *testing.T) {
