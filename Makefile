@@ -5,6 +5,7 @@ BIN      := bin
 VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS  := -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 20s
+LARGE    ?= 1000000
 
 GOLANGCI_LINT_VERSION := v2.15.0
 GOFUMPT_VERSION       := v0.12.0
@@ -38,7 +39,7 @@ race: test-tools ## run the tests under the race detector
 
 .PHONY: test-tools
 test-tools: $(AXE)
-	@.ci/install chromium
+	@.ci/install chromium postgres pgbouncer
 
 $(AXE): web/testdata/package-lock.json
 	@.ci/install npm
@@ -47,7 +48,7 @@ $(AXE): web/testdata/package-lock.json
 
 .PHONY: lint
 lint: $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION) $(BIN)/gofumpt-$(GOFUMPT_VERSION) ## check format and style
-	@test -z "$$($(BIN)/gofumpt-$(GOFUMPT_VERSION) -l . | tee /dev/stderr)"
+	@! $(BIN)/gofumpt-$(GOFUMPT_VERSION) -l . | grep .
 	$(GO) vet ./...
 	$(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION) run
 
@@ -64,8 +65,9 @@ fuzz: ## run every fuzz target for FUZZTIME each
 	done
 
 .PHONY: bench
-bench: build ## measure the redirect as a ratio to a bare net/http handler
-	$(GO) run ./loadtest/ratio -terse $(BIN)/terse
+bench: build ## measure redirects, creates and room on disk against yardsticks; LARGE=10000000 for the full figure
+	@.ci/install postgres
+	$(GO) run ./loadtest/ratio -terse $(BIN)/terse -links-large $(LARGE)
 
 .PHONY: docker
 docker: ## build the container image terse:VERSION

@@ -12,7 +12,13 @@ import (
 
 // Readiness says whether a load balancer may send requests here. Safe for
 // concurrent use; the zero value is not ready.
-type Readiness struct{ ready atomic.Bool }
+type Readiness struct {
+	// Loaded, if set, tells whether what is needed for any answer is there. It
+	// must be safe for concurrent use, and is set before Admin is called.
+	Loaded func() bool
+
+	ready atomic.Bool
+}
 
 // Set changes the answer.
 func (r *Readiness) Set(ready bool) { r.ready.Store(ready) }
@@ -25,7 +31,7 @@ func Admin(ready *Readiness, metrics prometheus.Gatherer) http.Handler {
 		_, _ = io.WriteString(w, "ok\n")
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if !ready.ready.Load() {
+		if !ready.ready.Load() || ready.Loaded != nil && !ready.Loaded() {
 			http.Error(w, "starting or draining", http.StatusServiceUnavailable)
 			return
 		}

@@ -160,6 +160,8 @@ type listOutput struct {
 	Body struct {
 		Links      []linkBody `json:"links" nullable:"false"`
 		NextCursor string     `json:"next_cursor" doc:"Empty on the last page."`
+
+		UnavailableShards []string `json:"unavailable_shards,omitempty" doc:"Shards that did not answer: their links are missing from this page. Absent when the page is whole."`
 	}
 }
 
@@ -180,6 +182,7 @@ func (a *API) listLinks(ctx context.Context, in *listInput) (*listOutput, error)
 	}
 	out := &listOutput{}
 	out.Body.NextCursor = page.Next.String()
+	out.Body.UnavailableShards = page.Unavailable
 	out.Body.Links = make([]linkBody, len(page.Links))
 	for i := range page.Links {
 		out.Body.Links[i] = a.linkBody(&page.Links[i])

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"testing"
 
@@ -142,5 +143,37 @@ func TestTakenCodeIsMintedAgain(t *testing.T) {
 	a.problem(http.StatusServiceUnavailable)
 	if got := s.get("/free00000").header.Get("Location"); got != "https://example.com/1" {
 		t.Errorf("Location = %q while nothing can be minted, want the target", got)
+	}
+}
+
+// partial leaves a shard out of every list.
+type partial struct{ store.Store }
+
+func (p partial) List(ctx context.Context, q store.Query) (store.Page, error) {
+	page, err := p.Store.List(ctx, q)
+	page.Unavailable = []string{"s2"}
+	return page, err
+}
+
+// TestListNamesWhatIsMissing holds that a list without the links of a shard says
+// so, and that a whole one does not.
+func TestListNamesWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		change func(*api.Options)
+		want   []string
+	}{
+		"whole":   {func(*api.Options) {}, nil},
+		"partial": {func(o *api.Options) { o.Store = partial{o.Store} }, []string{"s2"}},
+	} {
+		s := newServer(t, tt.change)
+		var got struct {
+			UnavailableShards []string `json:"unavailable_shards"`
+		}
+		a := s.get("/api/v1/links", s.owner("owner")...)
+		a.into(&got)
+		if a.status != http.StatusOK || !slices.Equal(got.UnavailableShards, tt.want) {
+			t.Errorf("%s: GET = %d, unavailable_shards %q, want 200, %q", name, a.status, got.UnavailableShards, tt.want)
+		}
 	}
 }

@@ -27,7 +27,7 @@ type LinkSettings struct {
 type createInput struct {
 	URL   string           `json:"url" doc:"The target: an absolute http or https URL of at most 8192 bytes." example:"https://example.com/a/long/path?with=query"`
 	Alias optional[string] `json:"alias,omitzero" required:"false" doc:"A code of your choice: 1 to 64 of 0-9 A-Z a-z _ -. Minted when absent." example:"spring"`
-	Reuse bool             `json:"reuse,omitempty" doc:"Answer 200 with your newest link of the same target and settings, if there is one."`
+	Reuse bool             `json:"reuse,omitempty" doc:"Answer 200 with your newest link of the same target and settings, if there is one. Links on a shard that cannot be reached are not found."`
 	LinkSettings
 }
 

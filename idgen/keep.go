@@ -38,34 +38,48 @@ func (m *Minter) keep(ctx context.Context) {
 }
 
 // tend renews the lease when it is due, and leases a node id when none is held.
+// One whose lease cannot be renewed for half its time leases another, from
+// wherever it can, before the first runs out.
 func (m *Minter) tend(ctx context.Context) error {
-	if l := m.lease; l != nil {
-		now := m.opts.Now()
-		if l.age(now) < m.opts.RenewEvery {
-			return nil
-		}
-		if m.used(l).Sub(now) > maxDrift {
-			// The clock was set back: another node id can go on at once.
-			if err := m.giveBack(ctx); err != nil {
-				return err
-			}
-			m.opts.Logger.WarnContext(ctx, "node id given back, the clock was set back", "node", l.node)
-		} else {
-			if held, err := m.renew(ctx, l); err != nil || held {
-				return err
-			}
-			m.let(nil)
-			m.opts.Logger.WarnContext(ctx, "node id lost", "node", l.node)
-		}
-	}
-	l, err := m.acquire(ctx)
-	if err != nil {
-		m.let(err)
+	renewed, err := m.prolong(ctx)
+	early := m.lease == nil || m.lease.age(m.opts.Now()) < m.opts.TTL/2
+	if renewed || err != nil && early {
 		return err
+	}
+	l, acquireErr := m.acquire(ctx)
+	if acquireErr != nil {
+		if m.lease == nil {
+			m.let(acquireErr)
+		}
+		return errors.Join(err, acquireErr)
 	}
 	m.hold(l)
 	m.opts.Logger.InfoContext(ctx, "node id leased", "node", l.node)
 	return nil
+}
+
+// prolong renews the lease when it is due, and lets go one that cannot be used
+// any more. It reports whether a lease is held that needs nothing now.
+func (m *Minter) prolong(ctx context.Context) (renewed bool, err error) {
+	l := m.lease
+	if l == nil {
+		return false, nil
+	}
+	now := m.opts.Now()
+	if l.age(now) < m.opts.RenewEvery {
+		return true, nil
+	}
+	if m.used(l).Sub(now) > maxDrift {
+		// The clock was set back: another node id can go on at once.
+		m.opts.Logger.WarnContext(ctx, "node id given back, the clock was set back", "node", l.node)
+		return false, m.giveBack(ctx)
+	}
+	held, err := m.renew(ctx, l)
+	if err == nil && !held {
+		m.let(nil)
+		m.opts.Logger.WarnContext(ctx, "node id lost", "node", l.node)
+	}
+	return held, err
 }
 
 // giveBack stops minting and releases the node id, if one is held.

@@ -102,3 +102,56 @@ func (o *oneNode) awaitRenewals(tb testing.TB, n int) {
 		}
 	}
 }
+
+// places leases from two places, which know nothing of each other, the first
+// while it is up.
+type places struct {
+	first  *remote
+	second idgen.Leaser
+}
+
+func (p *places) Acquire(ctx context.Context, ttl time.Duration) (int64, time.Time, error) {
+	if node, floor, err := p.first.Acquire(ctx, ttl); err == nil {
+		return node, floor, nil
+	}
+	node, floor, err := p.second.Acquire(ctx, ttl)
+	return node + 1, floor, err
+}
+
+func (p *places) Renew(ctx context.Context, node int64, used time.Time, ttl time.Duration) (bool, error) {
+	if node == 0 {
+		return p.first.Renew(ctx, node, used, ttl)
+	}
+	return p.second.Renew(ctx, node-1, used, ttl)
+}
+
+func (p *places) Release(ctx context.Context, node int64, used time.Time) error {
+	if node == 0 {
+		return p.first.Release(ctx, node, used)
+	}
+	return p.second.Release(ctx, node-1, used)
+}
+
+// TestLeasesAnotherInTime loses the place of a lease: another node id is leased
+// elsewhere before the first runs out, and no id is refused meanwhile.
+func TestLeasesAnotherInTime(t *testing.T) {
+	t.Parallel()
+	var c clock
+	p := &places{
+		first:  &remote{Leaser: idgen.NewMemoryLeases(c.now).Holder()},
+		second: idgen.NewMemoryLeases(c.now).Holder(),
+	}
+	m := newMinter(t, idgen.Options{Leaser: p, Now: c.now})
+	ids := mint(t, m, 10)
+	p.first.down.Store(true)
+	c.advance(ttl/2 + time.Second)
+	deadline := time.Now().Add(10 * time.Second)
+	for ids[len(ids)-1].Node() == 0 {
+		if time.Now().After(deadline) {
+			t.Fatal("Next() still has the first node id after 10 s, want another")
+		}
+		time.Sleep(time.Millisecond)
+		ids = append(ids, mint(t, m, 1)...)
+	}
+	distinct(t, ids)
+}

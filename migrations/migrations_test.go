@@ -21,6 +21,7 @@ func TestEveryStepGoesUpAndDown(t *testing.T) {
 		steps fs.FS
 	}{
 		{"sqlite", migrations.SQLite()},
+		{"postgres", migrations.Postgres()},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -14,6 +14,10 @@ var (
 	ErrVersion     = errors.New("link has another version")
 	ErrNotLive     = errors.New("link is not live")
 	ErrUnavailable = errors.New("store is unavailable")
+
+	// ErrMoved is what a shard answers for a bucket that it does not own. Only
+	// shards return it, to whoever routes to them.
+	ErrMoved = errors.New("bucket has moved")
 )
 
 // FieldError says what is wrong with one field of the caller's input.

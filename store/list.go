@@ -24,6 +24,10 @@ const MaxPageLen = 1000
 type Page struct {
 	Links []Link
 	Next  Cursor // where the next page begins; zero when this is the last
+
+	// Unavailable names the shards that did not answer, sorted: their links are
+	// missing from this page. Nil when the page is whole.
+	Unavailable []string
 }
 
 // Cursor is a place in a list: the key of the last link that was read.

@@ -19,30 +19,29 @@ const codeKeyLen = 32
 // codeKeySecret is the name of the code key in the embedded database.
 const codeKeySecret = "code_key"
 
+// anyNode stands for a node id that is leased, not given.
+const anyNode = -1
+
 // codes mints codes: ids that no other node has, made unguessable.
 type codes struct {
 	minter *idgen.Minter
 	cipher *idgen.Cipher
 }
 
-// openCodes finds the code key and leases a node id.
-func openCodes(ctx context.Context, s serveSettings, database *sqlite.Store, logger *slog.Logger, reg prometheus.Registerer) (*codes, error) {
-	key, err := codeKey(ctx, s.codeKey, database)
-	if err != nil {
-		return nil, err
-	}
+// openCodes leases a node id and mints codes from the key.
+func openCodes(ctx context.Context, key []byte, leaser idgen.Leaser, logger *slog.Logger, reg prometheus.Registerer) (*codes, error) {
 	cipher, err := idgen.NewCipher(key)
 	if err != nil {
 		return nil, err
 	}
-	minter, err := idgen.NewMinter(ctx, idgen.Options{Leaser: database.Leases(), Logger: logger, Registerer: reg})
+	minter, err := idgen.NewMinter(ctx, idgen.Options{Leaser: leaser, Logger: logger, Registerer: reg})
 	if err != nil {
 		return nil, fmt.Errorf("lease a node id: %w", err)
 	}
 	return &codes{minter, cipher}, nil
 }
 
-// codeKey returns the key that the database's codes are made from. On first
+// codeKey returns the key that an embedded database's codes are made from. On first
 // start it is the given one or a fresh one; later a given one must be the same,
 // since another would mint codes that exist.
 func codeKey(ctx context.Context, given []byte, database *sqlite.Store) ([]byte, error) {

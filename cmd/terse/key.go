@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/terse/terse/store"
-	"github.com/terse/terse/store/sqlite"
 )
 
 // maxKeyNameLen is the longest name of a key in characters.
@@ -46,8 +44,8 @@ func (c *keyCreate) Run(ctx context.Context, out output) error {
 	}
 	token, hash := store.NewToken()
 	key.Hash = hash
-	return withDatabase(ctx, c.DataDir, out, func(database *sqlite.Store) error {
-		if err := database.CreateKey(ctx, key); err != nil {
+	return withKeys(ctx, &c.dataFlags, out, func(keys store.Keys) error {
+		if err := keys.CreateKey(ctx, key); err != nil {
 			return fmt.Errorf("create key: %w", err)
 		}
 		fmt.Fprintf(out.stderr, "Created %s (%s). Keep the token: it is not shown again.\n", key.ID, key.Name)
@@ -107,17 +105,17 @@ type keyList struct{ dataFlags }
 
 // Run lists the keys as a table.
 func (c *keyList) Run(ctx context.Context, out output) error {
-	if _, err := sqlite.NewMigrator(c.DataDir).Version(ctx); err != nil {
+	if err := c.exists(ctx); err != nil {
 		return err
 	}
-	return withDatabase(ctx, c.DataDir, out, func(database *sqlite.Store) error {
-		keys, err := database.ListKeys(ctx)
+	return withKeys(ctx, &c.dataFlags, out, func(keys store.Keys) error {
+		all, err := keys.ListKeys(ctx)
 		if err != nil {
 			return fmt.Errorf("list keys: %w", err)
 		}
 		w := tabwriter.NewWriter(out.stdout, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(w, "ID\tNAME\tSCOPES\tCREATED\tEXPIRES\tREVOKED")
-		for _, k := range keys {
+		for _, k := range all {
 			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, k.Name, joinScopes(k.Scopes),
 				shownTime(k.CreatedAt), shownTime(k.ExpiresAt), shownTime(k.RevokedAt))
 		}
@@ -132,11 +130,11 @@ type keyRevoke struct {
 
 // Run revokes the key.
 func (c *keyRevoke) Run(ctx context.Context, out output) error {
-	if _, err := sqlite.NewMigrator(c.DataDir).Version(ctx); err != nil {
+	if err := c.exists(ctx); err != nil {
 		return err
 	}
-	return withDatabase(ctx, c.DataDir, out, func(database *sqlite.Store) error {
-		key, err := database.RevokeKey(ctx, c.ID, time.Now().UTC().Truncate(time.Microsecond))
+	return withKeys(ctx, &c.dataFlags, out, func(keys store.Keys) error {
+		key, err := keys.RevokeKey(ctx, c.ID, time.Now().UTC().Truncate(time.Microsecond))
 		if errors.Is(err, store.ErrNotFound) {
 			return fmt.Errorf("there is no key %q; see: terse key list", c.ID)
 		}
@@ -146,17 +144,6 @@ func (c *keyRevoke) Run(ctx context.Context, out output) error {
 		_, err = fmt.Fprintf(out.stdout, "Revoked %s (%s).\n", key.ID, key.Name)
 		return err
 	})
-}
-
-// withDatabase opens the embedded database beside a running server.
-func withDatabase(ctx context.Context, dir string, out output, use func(*sqlite.Store) error) (err error) {
-	logger := slog.New(slog.NewTextHandler(out.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	database, err := sqlite.Open(ctx, sqlite.Options{Dir: dir, Logger: logger})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, database.Close()) }()
-	return use(database)
 }
 
 func joinScopes(scopes []store.Scope) string {

@@ -91,7 +91,10 @@ func TestWrongSettingsAreToldAtOnce(t *testing.T) {
 		"TERSE_LISTEN":                 "8080",
 		"TERSE_ADMIN_LISTEN":           "127.0.0.1:99999",
 		"TERSE_BASE_URL":               "https://sho.rt:99999",
+		"TERSE_SHARDS":                 "s1 https://example.com",
 		"TERSE_CODE_KEY":               "c2hvcnQ=",
+		"TERSE_NODE_ID":                "512",
+		"TERSE_BATCH_SIZE":             "0",
 		"TERSE_ANONYMOUS_CREATE":       "maybe",
 		"TERSE_TRUSTED_PROXIES":        "10.0.0.0/8,nonsense",
 		"TERSE_LIMIT_CREATE_ANONYMOUS": "60",
@@ -134,7 +137,7 @@ func TestWrongSources(t *testing.T) {
 		environ []string
 		want    []string
 	}{
-		{"unknown variables", []string{"TERSE_NONSENSE=1", "TERSE_SHARDS=x", "OTHER=1"}, []string{"TERSE_NONSENSE: ", "TERSE_SHARDS: "}},
+		{"unknown variables", []string{"TERSE_NONSENSE=1", "TERSE_REDIS_URL=x", "OTHER=1"}, []string{"TERSE_NONSENSE: ", "TERSE_REDIS_URL: "}},
 		{"no secret", []string{"TERSE_BASE_URL_FILE=/x"}, []string{"TERSE_BASE_URL_FILE: "}},
 		{"missing file", []string{"TERSE_CONFIG=" + dir + "/none"}, []string{"TERSE_CONFIG: "}},
 		{"no JSON", []string{"TERSE_CONFIG=" + write("no.json", "nonsense")}, []string{"TERSE_CONFIG: "}},
@@ -198,7 +201,7 @@ func TestReadmeNamesEverySetting(t *testing.T) {
 	for _, m := range known {
 		want = append(want, m[1])
 	}
-	want = append(want, "TERSE_CODE_KEY_FILE")
+	want = append(want, "TERSE_CODE_KEY_FILE", "TERSE_SHARDS_FILE")
 	slices.Sort(documented)
 	slices.Sort(want)
 	if !slices.Equal(documented, want) {

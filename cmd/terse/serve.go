@@ -14,8 +14,6 @@ import (
 	"github.com/terse/terse/api"
 	"github.com/terse/terse/api/ratelimit"
 	"github.com/terse/terse/store/cache"
-	"github.com/terse/terse/store/clicks"
-	"github.com/terse/terse/store/sqlite"
 )
 
 const (
@@ -94,27 +92,27 @@ type process struct {
 // stores opens the database and what stands in front of it, and returns them as
 // the API wants them.
 func (p *process) stores(ctx context.Context) (api.Options, error) {
-	database, err := sqlite.Open(ctx, sqlite.Options{
-		Dir: p.settings.dataDir, Serve: true, WriteTimeout: storeTimeout, Logger: p.logger, Registerer: p.registry,
-	})
+	open := p.embedded
+	if len(p.settings.shards) > 0 {
+		open = p.sharded
+	}
+	d, err := open(ctx)
 	if err != nil {
 		return api.Options{}, err
 	}
-	p.open.push("database", closeTimeout, func(context.Context) error { return database.Close() })
-	codes, err := openCodes(ctx, p.settings, database, p.logger, p.registry)
+	codes, err := openCodes(ctx, d.codeKey, d.leaser, p.logger, p.registry)
 	if err != nil {
 		return api.Options{}, err
 	}
 	p.open.push("node id", closeTimeout, codes.minter.Close)
-	recorder, err := clicks.New(clicks.Options{Sink: database, Logger: p.logger, Registerer: p.registry})
+	recorders, err := p.recorders(d)
 	if err != nil {
 		return api.Options{}, err
 	}
-	p.open.push("clicks", closeTimeout, recorder.Close)
 	links, err := cache.New(cache.Options{
-		Store: database, MaxBytes: p.settings.cacheBytes, StaleFor: cache.DefaultStaleFor, Logger: p.logger, Registerer: p.registry,
+		Store: d.links, MaxBytes: p.settings.cacheBytes, StaleFor: cache.DefaultStaleFor, Logger: p.logger, Registerer: p.registry,
 	})
-	return api.Options{Store: links, Keys: database, Minter: codes, Clicks: recorder}, err
+	return api.Options{Store: links, Keys: d.keys, Minter: codes, Clicks: recorders}, err
 }
 
 // listen opens the listeners and serves on them. The channel gets the error of a

@@ -13,12 +13,14 @@ import (
 
 	"github.com/terse/terse/api"
 	"github.com/terse/terse/api/ratelimit"
+	"github.com/terse/terse/idgen"
 )
 
 // dataFlags are the settings of every command that opens the database.
 type dataFlags struct {
 	Config  string `placeholder:"FILE" help:"JSON file with settings." setting:""`
 	DataDir string `default:"./data" placeholder:"DIR" help:"Where the embedded database lives. Default: ./data." setting:""`
+	Shards  string `placeholder:"SHARDS" help:"Postgres shards in place of the embedded database, separated by semicolons or newlines, each NAME PRIMARY_URL [REPLICA_URL …]." setting:"" secret:""`
 }
 
 // serveFlags are the settings of the server. All are text, so that everything
@@ -29,7 +31,8 @@ type serveFlags struct {
 	Listen      string `default:":8080" placeholder:"ADDRESS" help:"Public address. Default: :8080." setting:""`
 	AdminListen string `default:"127.0.0.1:9090" placeholder:"ADDRESS" help:"Address of health, metrics and profiles; never make it public. Default: 127.0.0.1:9090." setting:""`
 	BaseURL     string `placeholder:"URL" help:"What short URLs begin with, such as https://sho.rt. Default: http://localhost and the port that is listened on." setting:""`
-	CodeKey     string `placeholder:"KEY" help:"32 bytes in base64 from which codes are made. Default: made on first start and kept in the database." setting:"" secret:""`
+	CodeKey     string `placeholder:"KEY" help:"32 bytes in base64 from which codes are made; required with shards, the same for all nodes. Default: made on first start and kept in the embedded database." setting:"" secret:""`
+	NodeID      string `placeholder:"N" help:"Node id of this process, 0 to 511, when several share shards. Default: a free one is leased." setting:""`
 
 	AnonymousCreate      string `default:"true" placeholder:"BOOL" help:"Whether links can be created without an API key. Default: true." setting:""`
 	TrustedProxies       string `placeholder:"CIDR,…" help:"Proxies whose X-Forwarded-For is believed. Default: none." setting:""`
@@ -38,6 +41,7 @@ type serveFlags struct {
 	LimitUnknown         string `default:"40/20s" placeholder:"N/TIME" help:"Unknown codes that one client may ask for, or off. Default: 40/20s." setting:""`
 	LimitPassword        string `default:"10/10m" placeholder:"N/TIME" help:"Password guesses of one client on one link, or off. A link takes ten times as many from all clients together. Default: 10/10m." setting:""`
 
+	BatchSize    string `default:"256" placeholder:"N" help:"Most creates, or cold reads, that travel to a shard in one statement; 1 lets each travel alone. Default: 256." setting:""`
 	CDN          string `name:"cdn" default:"none" placeholder:"NAME" help:"none, varnish, fastly or cloudflare: whether answers carry CDN-Cache-Control. Default: none." setting:""`
 	CacheSize    string `default:"64" placeholder:"MIB" help:"Memory of the in-process cache, in MiB. Default: 64." setting:""`
 	DrainTimeout string `default:"15s" placeholder:"TIME" help:"How long a stopping server may finish what it has begun. Default: 15s." setting:""`
@@ -48,9 +52,12 @@ type serveFlags struct {
 // serveSettings are serveFlags as the server uses them.
 type serveSettings struct {
 	dataDir         string
+	shards          []shardSettings // none: the embedded database
+	batchSize       int
 	listen, admin   string
 	baseURL         string // empty: made from the port that is listened on
-	codeKey         []byte // nil: kept in the database
+	codeKey         []byte // nil: kept in the embedded database
+	nodeID          int64  // anyNode: one that is free
 	anonymousCreate bool
 	proxies         ratelimit.Proxies
 	limits          api.Limits
@@ -61,6 +68,9 @@ type serveSettings struct {
 	logJSON         bool
 }
 
+// maxBatchSize bounds a statement to what a shard does in milliseconds.
+const maxBatchSize = 4096
+
 // maxCacheMiB bounds the cache to what no machine has.
 const maxCacheMiB = 1 << 20
 
@@ -68,13 +78,11 @@ const maxCacheMiB = 1 << 20
 // them.
 func (f *serveFlags) read() (serveSettings, []error) {
 	var problems []error
-	try := func(name string, err error) {
-		if err != nil {
-			problems = append(problems, fmt.Errorf("%s%s: %w", envPrefix, name, err))
-		}
-	}
+	try := func(name string, err error) { problems = append(problems, named(name, err)...) }
 	s := serveSettings{dataDir: f.DataDir, listen: f.Listen, admin: f.AdminListen, baseURL: f.BaseURL}
 	var err error
+	s.shards, err = parseShards(f.Shards)
+	try("SHARDS", err)
 	try("LISTEN", checkAddress(f.Listen))
 	try("ADMIN_LISTEN", checkAddress(f.AdminListen))
 	if f.BaseURL != "" {
@@ -82,7 +90,14 @@ func (f *serveFlags) read() (serveSettings, []error) {
 		try("BASE_URL", err)
 	}
 	s.codeKey, err = parseCodeKey(f.CodeKey)
+	if err == nil && s.codeKey == nil && len(s.shards) > 0 {
+		err = fmt.Errorf("is required with %sSHARDS: give all nodes the same, as `openssl rand -base64 %d` prints it", envPrefix, codeKeyLen)
+	}
 	try("CODE_KEY", err)
+	s.nodeID, err = parseNodeID(f.NodeID, len(s.shards) > 0)
+	try("NODE_ID", err)
+	s.batchSize, err = parseCount(f.BatchSize, maxBatchSize)
+	try("BATCH_SIZE", err)
 	s.anonymousCreate, err = parseBool(f.AnonymousCreate)
 	try("ANONYMOUS_CREATE", err)
 	s.proxies, err = ratelimit.ParseProxies(splitList(f.TrustedProxies))
@@ -108,6 +123,30 @@ func (f *serveFlags) read() (serveSettings, []error) {
 	return s, problems
 }
 
+// named returns the problems of one setting, each with the name of its variable.
+func named(name string, err error) []error {
+	if err == nil {
+		return nil
+	}
+	all := []error{err}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		all = joined.Unwrap()
+	}
+	for i := range all {
+		all[i] = fmt.Errorf("%s%s: %w", envPrefix, name, all[i])
+	}
+	return all
+}
+
+// readShards returns the shards of a command, none for the embedded database.
+func (f *dataFlags) readShards() ([]shardSettings, error) {
+	shards, err := parseShards(f.Shards)
+	if err != nil {
+		return nil, settingsError{errors.Join(named("SHARDS", err)...)}
+	}
+	return shards, nil
+}
+
 func checkAddress(address string) error {
 	_, port, err := net.SplitHostPort(address)
 	if err != nil {
@@ -131,6 +170,29 @@ func parseCodeKey(s string) ([]byte, error) {
 		return nil, errors.New("must be random: all its bytes are the same")
 	}
 	return key, nil
+}
+
+// parseNodeID reads a node id; an empty text is anyNode.
+func parseNodeID(s string, shared bool) (int64, error) {
+	if s == "" {
+		return anyNode, nil
+	}
+	if !shared {
+		return 0, fmt.Errorf("is for nodes that share shards: set %sSHARDS too, or leave it out", envPrefix)
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n < 0 || n >= idgen.Nodes {
+		return 0, fmt.Errorf("%q must be a whole number from 0 to %d", s, idgen.Nodes-1)
+	}
+	return n, nil
+}
+
+func parseCount(s string, most int) (int, error) {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 || n > most {
+		return 0, fmt.Errorf("%q must be a whole number from 1 to %d", s, most)
+	}
+	return n, nil
 }
 
 func parseBool(s string) (bool, error) {

@@ -1,138 +1,122 @@
+//go:build unix
+
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// load sends one GET over and over to one server. It writes prepared bytes and
-// reads answers of a known length, so that the client costs little and the same
-// for every server.
+// load is the client of one server. It holds keep-alive connections with one
+// request in flight each, and costs little and the same for every server.
 type load struct {
-	name     string
-	address  string
-	request  []byte
-	answer   []byte // of the first request; later ones have its length
-	requests int64
-	took     time.Duration
-	last     float64 // rate of the last run
+	address     string
+	connections int
+	turn        time.Duration
+
+	// every is the time between two requests, of all connections together. Zero:
+	// each connection sends the next one as soon as it has its answer.
+	every time.Duration
+
+	// talk returns what sends one request over conn and reads its answer. Each
+	// connection has its own.
+	talk func(conn net.Conn) exchange
+
+	latencies []time.Duration // of the last run, when every is set
 }
 
-func newLoad(name, url, path string) *load {
-	address := strings.TrimPrefix(url, "http://")
-	return &load{
-		name:    name,
-		address: address,
-		request: []byte("GET " + path + " HTTP/1.1\r\nHost: " + address + "\r\n\r\n"),
-	}
-}
+type exchange func() error
 
-// rate returns the requests a second over all runs that counted.
-func (l *load) rate() float64 { return float64(l.requests) / l.took.Seconds() }
+// address returns the host and port of a server's URL.
+func address(url string) string { return strings.TrimPrefix(url, "http://") }
 
-// run loads the server for a time and adds to the counts if the run counts.
-func (l *load) run(ctx context.Context, connections int, turn time.Duration, counts bool) error {
-	ctx, cancel := context.WithTimeout(ctx, turn)
+// run loads the server for a turn and returns the requests a second.
+func (l *load) run(ctx context.Context) (float64, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.turn)
 	defer cancel()
 	var (
 		wg       sync.WaitGroup
 		mu       sync.Mutex
-		requests int64
+		requests int
 		failed   error
+		sent     atomic.Int64
 	)
+	l.latencies = nil
 	start := time.Now()
-	for range connections {
+	for range l.connections {
 		wg.Go(func() {
-			n, err := l.repeat(ctx)
+			c := connection{load: l, start: start, sent: &sent}
+			err := c.repeat(ctx)
 			mu.Lock()
 			defer mu.Unlock()
-			requests += n
-			if err != nil && failed == nil {
-				failed = fmt.Errorf("%s: %w", l.name, err)
+			requests += c.requests
+			l.latencies = append(l.latencies, c.latencies...)
+			if failed == nil {
+				failed = err
 			}
 		})
 	}
 	wg.Wait()
-	took := time.Since(start)
-	l.last = float64(requests) / took.Seconds()
-	if counts {
-		l.requests += requests
-		l.took += took
-	}
-	return failed
+	return float64(requests) / time.Since(start).Seconds(), failed
 }
 
-// repeat sends requests over one connection until ctx ends.
-func (l *load) repeat(ctx context.Context) (n int64, err error) {
-	conn, err := net.Dial("tcp", l.address)
+// connection is one connection of a load.
+type connection struct {
+	load      *load
+	start     time.Time
+	sent      *atomic.Int64 // requests of all connections
+	requests  int
+	latencies []time.Duration
+}
+
+// repeat sends requests until ctx ends.
+func (c *connection) repeat(ctx context.Context) error {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", c.load.address)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer func() { _ = conn.Close() }()
-	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
-		return 0, err
+	if err := conn.SetDeadline(time.Now().Add(c.load.turn + 10*time.Second)); err != nil {
+		return err
 	}
-	answer := make([]byte, len(l.answer))
-	status := l.answer[:bytes.IndexByte(l.answer, '\n')]
+	next := c.load.talk(conn)
 	for ctx.Err() == nil {
-		if _, err := conn.Write(l.request); err != nil {
-			return n, err
+		due, ok := c.await(ctx)
+		if !ok {
+			break
 		}
-		if _, err := io.ReadFull(conn, answer); err != nil {
-			return n, err
-		}
-		if !bytes.HasPrefix(answer, status) {
-			return n, fmt.Errorf("unexpected answer %q", answer)
-		}
-		n++
-	}
-	return n, nil
-}
-
-// first sends one request and keeps its answer, which must have no body.
-func (l *load) first() (http.Header, error) {
-	conn, err := net.Dial("tcp", l.address)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = conn.Close() }()
-	if _, err := conn.Write(l.request); err != nil {
-		return nil, err
-	}
-	var raw bytes.Buffer
-	response, err := http.ReadResponse(bufio.NewReader(io.TeeReader(conn, &raw)), nil)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", l.name, err)
-	}
-	if err := response.Body.Close(); err != nil {
-		return nil, err
-	}
-	if response.StatusCode != http.StatusFound || response.ContentLength != 0 {
-		return nil, fmt.Errorf("%s answers %s with %d bytes, want 302 with none", l.name, response.Status, response.ContentLength)
-	}
-	l.answer = raw.Bytes()
-	return response.Header, nil
-}
-
-// sameAnswer makes sure that both servers answer the same bytes, but for the date.
-func sameAnswer(a, b *load) error {
-	for _, l := range []*load{a, b} {
-		header, err := l.first()
-		if err != nil {
+		if err := next(); err != nil {
 			return err
 		}
-		l.answer = bytes.Replace(l.answer, []byte(header.Get("Date")), []byte(strings.Repeat("-", len(http.TimeFormat))), 1)
-	}
-	if !bytes.Equal(a.answer, b.answer) {
-		return fmt.Errorf("the answers differ:\n%s\n%s", a.answer, b.answer)
+		c.requests++
+		if c.load.every > 0 {
+			c.latencies = append(c.latencies, time.Since(due))
+		}
 	}
 	return nil
+}
+
+// await waits until the next request is due. One that is late because the
+// server kept its connection counts from when it should have been sent.
+func (c *connection) await(ctx context.Context) (time.Time, bool) {
+	if c.load.every == 0 {
+		return time.Time{}, true
+	}
+	due := c.start.Add(time.Duration(c.sent.Add(1)) * c.load.every)
+	wait := time.Until(due)
+	if wait <= 0 {
+		return due, true
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return due, false
+	case <-timer.C:
+		return time.Now(), true
+	}
 }

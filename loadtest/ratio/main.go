@@ -1,7 +1,11 @@
-// Command ratio measures the redirect of a link that is in the in-process cache
-// against a bare net/http handler that answers the same bytes. Both are servers
-// of their own on loopback, loaded in turns by the same client in the same run,
-// so that what is reported is a ratio and not a property of the machine.
+//go:build unix
+
+// Command ratio measures Terse against yardsticks: servers that do the same work
+// with nothing around it. Both sides are processes of their own on loopback,
+// loaded in turns by clients that cost the same in the same run, so that what is
+// reported is a ratio and not a property of the machine.
+//
+// It starts what it needs, Postgres included, and removes it at the end.
 package main
 
 import (
@@ -11,12 +15,13 @@ import (
 	"os"
 	"os/signal"
 	"slices"
-	"text/tabwriter"
+	"strings"
+	"syscall"
 	"time"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "ratio:", err)
@@ -24,65 +29,85 @@ func main() {
 	}
 }
 
+// options are the command line.
+type options struct {
+	terse       string
+	only        string
+	rounds      int
+	turn        time.Duration
+	links       int
+	large       int
+	shardRounds int
+	shardTurn   time.Duration
+}
+
+// part is one thing that is measured.
+type part struct {
+	name    string
+	measure func(ctx context.Context, b *bench) ([]figure, error)
+}
+
+// parts returns all parts, in an order in which none disturbs the next: links
+// are measured before others are added to them.
+func parts() []part {
+	return []part{
+		{"l1", measureHit},
+		{"bytes", measureBytes},
+		{"cold", measureCold},
+		{"large", measureLarge},
+		{"create", measureCreate},
+	}
+}
+
 func run(ctx context.Context) error {
-	terse := flag.String("terse", "bin/terse", "the binary to measure")
-	connections := flag.Int("connections", 16, "keep-alive connections, each with one request in flight")
-	rounds := flag.Int("rounds", 20, "rounds; in each both servers are loaded once, in changing order")
-	turn := flag.Duration("turn", 500*time.Millisecond, "how long a server is loaded in a round")
+	var o options
 	bare := flag.String("bare", "", "serve the bare handler with the headers in this JSON object (used by the command itself)")
+	flag.StringVar(&o.terse, "terse", "bin/terse", "the binary to measure")
+	flag.StringVar(&o.only, "only", "l1,bytes,cold,large,create", "the parts to measure, separated by commas")
+	flag.IntVar(&o.rounds, "rounds", 20, "rounds of l1; in each both sides are loaded once, in changing order")
+	flag.DurationVar(&o.turn, "turn", 500*time.Millisecond, "how long a side is loaded in a round of l1")
+	flag.IntVar(&o.links, "links", 1_000_000, "links in the shard of bytes, cold and create")
+	flag.IntVar(&o.large, "links-large", 1_000_000, "links in the larger shard of large; 10000000 take 5 GB and some minutes more")
+	flag.IntVar(&o.shardRounds, "shard-rounds", 15, "rounds of the other parts")
+	flag.DurationVar(&o.shardTurn, "shard-turn", time.Second, "how long a side is loaded in a round of the other parts, in whole seconds")
 	flag.Parse()
 	if *bare != "" {
 		return serveBare(ctx, *bare)
 	}
-
-	product, err := startTerse(ctx, *terse)
+	chosen, err := choose(o.only)
 	if err != nil {
 		return err
 	}
-	defer product.stop()
-	link, err := createLink(ctx, product.url)
-	if err != nil {
-		return err
-	}
-	yardstick, err := startBare(ctx, link)
-	if err != nil {
-		return err
-	}
-	defer yardstick.stop()
-
-	servers := [2]*load{
-		newLoad("bare net/http handler", yardstick.url, "/"+link.code),
-		newLoad("terse, L1 hit", product.url, "/"+link.code),
-	}
-	if err := sameAnswer(servers[0], servers[1]); err != nil {
-		return err
-	}
-	ratios := make([]float64, 0, *rounds)
-	for i := range *rounds + 1 {
-		for j := range servers {
-			if err := servers[(i+j)%2].run(ctx, *connections, *turn, i > 0); err != nil {
-				return err
-			}
-		}
-		if i > 0 { // the first round warms both up
-			ratios = append(ratios, servers[1].last/servers[0].last)
-		}
-	}
-	return report(servers, ratios)
+	return measure(ctx, o, chosen)
 }
 
-func report(servers [2]*load, ratios []float64) error {
-	slices.Sort(ratios)
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "server\trequests\trequests/s\tratio\t")
-	base := servers[0].rate()
-	for _, s := range servers {
-		fmt.Fprintf(w, "%s\t%d\t%.0f\t%.2f\t\n", s.name, s.requests, s.rate(), s.rate()/base)
+// choose returns the parts with these names.
+func choose(names string) ([]part, error) {
+	wanted := strings.Split(names, ",")
+	var chosen []part
+	for _, p := range parts() {
+		if i := slices.Index(wanted, p.name); i >= 0 {
+			chosen = append(chosen, p)
+			wanted = slices.Delete(wanted, i, i+1)
+		}
 	}
-	if err := w.Flush(); err != nil {
-		return err
+	if len(wanted) > 0 {
+		return nil, fmt.Errorf("-only: there is no part %q, or it is named twice", wanted[0])
 	}
-	fmt.Printf("\nratio by round: median %.2f, lowest %.2f, highest %.2f of %d rounds\n",
-		ratios[len(ratios)/2], ratios[0], ratios[len(ratios)-1], len(ratios))
-	return nil
+	return chosen, nil
+}
+
+// measure prints what each part finds as it goes, and all figures at the end.
+func measure(ctx context.Context, o options, chosen []part) error {
+	b := newBench(o)
+	defer b.close()
+	var figures []figure
+	for _, p := range chosen {
+		found, err := p.measure(ctx, b)
+		if err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
+		figures = append(figures, found...)
+	}
+	return report(figures)
 }

@@ -1,11 +1,11 @@
 // Package batch lets concurrent calls travel together: "batch while busy".
 //
-// A Group has one flight under way at a time. Calls that arrive meanwhile wait
-// and leave together in the next one, so an idle system adds no wait and a busy
+// A Group has one flight under way at a time, unless it was given more. Calls
+// that arrive meanwhile wait and leave together in the next one, so an idle system adds no wait and a busy
 // one shares the price of a round trip or an fsync among all who wait for it.
 //
-// It is not a scheduler or a cache: it neither delays calls to make flights
-// fuller nor answers two calls with one result.
+// It is not a scheduler or a cache: it delays no call of an idle system to make
+// flights fuller, and answers no two calls with one result.
 package batch
 
 import (
@@ -23,12 +23,22 @@ import (
 // Options say how a Group flies.
 type Options[Req, Res any] struct {
 	// Run answers all requests of one flight, result i for request i. It is
-	// called by one goroutine at a time. Its ctx belongs to the Group, carries
+	// called by as many goroutines at a time as there are Flights. Its ctx belongs to the Group, carries
 	// Timeout as a deadline and does not end when callers give up. Required.
 	Run func(ctx context.Context, reqs []Req) []Result[Res]
 
 	// MaxBatch is the most requests in one flight. Default 256.
 	MaxBatch int
+
+	// Flights is the most flights under way at a time. Default 1. More of them
+	// carry fewer requests each; with a MaxBatch of 1 nothing travels together.
+	Flights int
+
+	// Linger is how long a flight may wait for the callers whom the one before has
+	// just answered, when it answered several: they tend to come back at once, and
+	// would otherwise travel in two groups by turns. Nobody waits for a lone
+	// caller. Default 0: no flight waits.
+	Linger time.Duration
 
 	// MaxQueue is the most requests that may wait for a flight; further ones are
 	// refused with store.ErrUnavailable. Default 4096.
@@ -59,11 +69,13 @@ func (e *PanicError) Error() string { return fmt.Sprintf("batch: run panicked: %
 // Group gathers calls into flights. Safe for concurrent use.
 type Group[Req, Res any] struct {
 	opts   Options[Req, Res]
-	flying sync.WaitGroup // the goroutine that flies, while there is one
+	flying sync.WaitGroup // the goroutines that fly
 
 	mu     sync.Mutex
 	queue  []*call[Req, Res] // waiting calls, oldest first
-	busy   bool              // a goroutine flies
+	full   chan struct{}     // closed when so many wait as a lingering flight expects; nil while none lingers
+	expect int               // how many that are
+	busy   int               // goroutines that fly
 	closed bool
 }
 
@@ -77,6 +89,7 @@ type call[Req, Res any] struct {
 // New returns a Group that is ready for calls.
 func New[Req, Res any](opts Options[Req, Res]) (*Group[Req, Res], error) {
 	opts.MaxBatch = cmp.Or(opts.MaxBatch, 256)
+	opts.Flights = cmp.Or(opts.Flights, 1)
 	opts.MaxQueue = cmp.Or(opts.MaxQueue, 4096)
 	opts.Timeout = cmp.Or(opts.Timeout, 10*time.Second)
 	if err := opts.validate(); err != nil {
@@ -95,12 +108,16 @@ func (o *Options[Req, Res]) validate() error {
 		value int64
 	}{
 		{"MaxBatch", int64(o.MaxBatch)},
+		{"Flights", int64(o.Flights)},
 		{"MaxQueue", int64(o.MaxQueue)},
 		{"Timeout", int64(o.Timeout)},
 	} {
 		if field.value < 1 {
 			errs = append(errs, fmt.Errorf("option %s = %d, must be positive", field.name, field.value))
 		}
+	}
+	if o.Linger < 0 {
+		errs = append(errs, fmt.Errorf("option Linger = %v, must not be negative", o.Linger))
 	}
 	return errors.Join(errs...)
 }
@@ -155,8 +172,12 @@ func (g *Group[Req, Res]) enqueue(c *call[Req, Res]) error {
 		return fmt.Errorf("%w: %d calls wait already", store.ErrUnavailable, len(g.queue))
 	}
 	g.queue = append(g.queue, c)
-	if !g.busy {
-		g.busy = true
+	if g.full != nil && len(g.queue) >= g.expect {
+		close(g.full)
+		g.full = nil
+	}
+	if g.busy < g.opts.Flights {
+		g.busy++
 		g.flying.Go(g.fly)
 	}
 	return nil

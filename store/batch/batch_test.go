@@ -114,6 +114,80 @@ func TestCallsTravelTogether(t *testing.T) {
 	})
 }
 
+// TestFlights holds that as many flights are under way as were asked for, each
+// with a call of its own when nothing may travel together.
+func TestFlights(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := &dock{gate: make(chan struct{})}
+		g := newGroup(t, batch.Options[int, int]{Run: d.run, MaxBatch: 1, Flights: 3})
+		var wg sync.WaitGroup
+		for i := range 5 {
+			wg.Go(func() { _, _ = g.Do(t.Context(), i) })
+		}
+		for _, want := range []struct{ flights, waiting int }{{3, 2}, {4, 1}, {5, 0}, {5, 0}} {
+			synctest.Wait()
+			d.mu.Lock()
+			flights := len(d.flights)
+			d.mu.Unlock()
+			if flights != want.flights || g.Waiting() != want.waiting {
+				t.Errorf("%d flights and %d calls that wait, want %d and %d", flights, g.Waiting(), want.flights, want.waiting)
+			}
+			d.gate <- struct{}{}
+		}
+		d.gate <- struct{}{}
+		wg.Wait()
+	})
+}
+
+// TestLinger holds that a flight waits for those who were just answered, no
+// longer than Linger, and that nobody waits for a lone caller.
+func TestLinger(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const linger = time.Millisecond
+		d := &dock{gate: make(chan struct{})}
+		g := newGroup(t, batch.Options[int, int]{Run: d.run, Linger: linger})
+		answers := make(chan answer, 10)
+		land := func() {
+			d.gate <- struct{}{}
+			synctest.Wait()
+		}
+		want := func(flights ...[]int) {
+			t.Helper()
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			if !slices.EqualFunc(d.flights, flights, slices.Equal) {
+				t.Errorf("flights = %v, want %v", d.flights, flights)
+			}
+		}
+		for n := range 4 {
+			call(t.Context(), g, n, answers)
+		}
+		land() // of the lone first
+		want([]int{0}, []int{1, 2, 3})
+		call(t.Context(), g, 4, answers)
+		land() // of three, while one waits: four are about
+		want([]int{0}, []int{1, 2, 3})
+		for n := range 3 {
+			call(t.Context(), g, 5+n, answers)
+		}
+		want([]int{0}, []int{1, 2, 3}, []int{4, 5, 6, 7})
+		call(t.Context(), g, 8, answers)
+		land()
+		time.Sleep(linger - 1)
+		synctest.Wait()
+		want([]int{0}, []int{1, 2, 3}, []int{4, 5, 6, 7})
+		time.Sleep(time.Nanosecond)
+		synctest.Wait()
+		want([]int{0}, []int{1, 2, 3}, []int{4, 5, 6, 7}, []int{8})
+		land()
+		call(t.Context(), g, 9, answers)
+		want([]int{0}, []int{1, 2, 3}, []int{4, 5, 6, 7}, []int{8}, []int{9})
+		land()
+	})
+}
+
 func TestWaitingCallIsDropped(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -270,9 +344,10 @@ func TestBrokenRun(t *testing.T) {
 
 func TestNewNamesEveryProblem(t *testing.T) {
 	t.Parallel()
-	_, err := batch.New(batch.Options[int, int]{MaxBatch: -1, MaxQueue: -1, Timeout: -1})
+	_, err := batch.New(batch.Options[int, int]{MaxBatch: -1, Flights: -1, Linger: -1, MaxQueue: -1, Timeout: -1})
 	want := "batch: option Run is required\noption MaxBatch = -1, must be positive\n" +
-		"option MaxQueue = -1, must be positive\noption Timeout = -1, must be positive"
+		"option Flights = -1, must be positive\noption MaxQueue = -1, must be positive\n" +
+		"option Timeout = -1, must be positive\noption Linger = -1ns, must not be negative"
 	if err == nil || err.Error() != want {
 		t.Errorf("New() = %v, want %q", err, want)
 	}

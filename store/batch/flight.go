@@ -22,17 +22,44 @@ func (g *Group[Req, Res]) fly() {
 			c.result = results[i]
 			close(c.done)
 		}
+		g.linger(len(calls))
+	}
+}
+
+// linger waits until as many calls wait as were just answered and did wait
+// meanwhile, or until Linger is over. A single flight lingers at a time.
+func (g *Group[Req, Res]) linger(answered int) {
+	g.mu.Lock()
+	expect := min(answered+len(g.queue), g.opts.MaxBatch)
+	if g.opts.Linger <= 0 || answered == 1 || len(g.queue) >= expect || g.full != nil || g.closed {
+		g.mu.Unlock()
+		return
+	}
+	full := make(chan struct{})
+	g.full, g.expect = full, expect
+	g.mu.Unlock()
+	timer := time.NewTimer(g.opts.Linger)
+	defer timer.Stop()
+	select {
+	case <-full:
+	case <-timer.C:
+		g.mu.Lock()
+		if g.full == full {
+			g.full = nil
+		}
+		g.mu.Unlock()
 	}
 }
 
 // board takes the calls of the next flight out of the queue. It returns nil,
-// and leaves the Group idle, when there are none.
+// and the caller flies no more, when there are none.
 func (g *Group[Req, Res]) board() []*call[Req, Res] {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	n := min(len(g.queue), g.opts.MaxBatch)
 	if n == 0 {
-		g.busy, g.queue = false, nil
+		g.busy--
+		g.queue = nil
 		return nil
 	}
 	calls := g.queue[:n:n]

@@ -41,7 +41,7 @@ func (s *Store) Reserve(ctx context.Context, r store.Reservation) (store.Reserva
 			stands.Owner, stands.Key, stands.Fingerprint, stands.Code, micros(stands.CreatedAt)); err != nil {
 			return store.Reservation{}, err
 		}
-		return stands, tx.prune(ctx, tx.edits.pruneReservations, micros(ended))
+		return stands, tx.prune(ctx, tx.edits.pruneReservations, min(micros(ended), micros(s.opts.Now().Add(-store.ReservationTTL))))
 	})
 }
 

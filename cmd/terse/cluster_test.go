@@ -1,0 +1,427 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/terse/terse/store"
+	testservers "github.com/terse/terse/store/storetest/servers"
+)
+
+// fleetDatabase is the name of each shard's database.
+const fleetDatabase = "terse"
+
+// fleet is the shards of a store, each a cluster of its own, and the nodes that
+// serve them. Shard i is called s(i+1). It belongs to the test's goroutine.
+type fleet struct {
+	t       *testing.T
+	shards  []*testservers.Cluster
+	owner   [store.Buckets]int // the shard to which each bucket was dealt
+	environ []string
+	nodes   []*program
+}
+
+// newFleet starts shards, and deals the buckets out among them.
+func newFleet(t *testing.T, shards int, opts testservers.ClusterOptions) *fleet {
+	t.Helper()
+	f := &fleet{t: t, shards: testservers.NewClusters(t, shards, opts)}
+	named := make([]string, shards)
+	for i, c := range f.shards {
+		if err := c.NewDatabase(t.Context(), fleetDatabase); err != nil {
+			t.Fatal(err)
+		}
+		named[i] = fmt.Sprintf("s%d %s", i+1, c.DSN(fleetDatabase))
+		for _, replica := range c.Replicas() {
+			named[i] += " " + replica.DSN(fleetDatabase)
+		}
+	}
+	f.environ = []string{"TERSE_SHARDS=" + strings.Join(named, ";")}
+	f.run("migrate", "up")
+	for i := range f.shards {
+		for _, bucket := range query(f, i, pgx.RowTo[int], "select bucket from buckets where state = 'owned'") {
+			f.owner[bucket] = i
+		}
+	}
+	return f
+}
+
+// run runs a command of terse over the shards and returns what it printed.
+func (f *fleet) run(args ...string) string {
+	f.t.Helper()
+	var stderr strings.Builder
+	cmd := command(f.t, f.environ, args...)
+	cmd.Stderr = &stderr
+	stdout, err := cmd.Output()
+	if err != nil {
+		f.t.Fatalf("terse %v = %v: %s", args, err, stderr.String())
+	}
+	return string(stdout)
+}
+
+// serve starts one more node, and returns once it is ready.
+func (f *fleet) serve(environ ...string) *program {
+	f.t.Helper()
+	p := start(f.t, f.t.TempDir(), slices.Concat(f.environ, []string{
+		"TERSE_CODE_KEY=AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=",
+		"TERSE_LIMIT_CREATE_KEY=off", "TERSE_LIMIT_UNKNOWN=off",
+	}, environ)...)
+	n := len(f.nodes) + 1
+	f.t.Cleanup(func() {
+		if f.t.Failed() {
+			f.t.Logf("log of node %d: %s", n, p.stderr)
+		}
+	})
+	f.nodes = append(f.nodes, p)
+	await(f.t, 10*time.Second, "the node to be ready", func() bool {
+		status, _ := p.ask("/readyz")
+		return status == http.StatusOK
+	})
+	return p
+}
+
+// shardOf returns the shard to which the bucket of a key was dealt.
+func (f *fleet) shardOf(key string) int { return f.owner[store.BucketOf(key)] }
+
+// aliasOn returns an alias on a shard, made from a name that is used once.
+func (f *fleet) aliasOn(shard int, name string) string {
+	return aliasWhere(name, func(bucket int) bool { return f.owner[bucket] == shard })
+}
+
+// aliasWhere returns an alias in a bucket that will do.
+func aliasWhere(name string, fits func(bucket int) bool) string {
+	for i := 0; ; i++ {
+		if alias := fmt.Sprintf("%s-%d", name, i); fits(store.BucketOf(alias)) {
+			return alias
+		}
+	}
+}
+
+// newKey creates an API key that is kept on a shard.
+func (f *fleet) newKey(shard int) string {
+	f.t.Helper()
+	for {
+		token := strings.TrimSpace(f.run("key", "create", "--name", "faults", "--scope", "links:read,links:write"))
+		hash, ok := store.HashToken(token)
+		if !ok {
+			f.t.Fatalf("key create printed %q, want a token", token)
+		}
+		if len(query(f, shard, pgx.RowTo[string], "select id from api_keys where hash = $1", hash[:])) == 1 {
+			return token
+		}
+	}
+}
+
+// transact runs do in a transaction on the primary of a shard.
+func (f *fleet) transact(shard int, do func(tx pgx.Tx) error) {
+	f.t.Helper()
+	conn, err := pgx.Connect(f.t.Context(), f.shards[shard].DSN(fleetDatabase))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(f.t.Context())) }()
+	if err := pgx.BeginFunc(f.t.Context(), conn, do); err != nil {
+		f.t.Fatalf("transaction on s%d: %v", shard+1, err)
+	}
+}
+
+// query returns the rows that the primary of a shard has for a query.
+func query[T any](f *fleet, shard int, scan pgx.RowToFunc[T], sql string, args ...any) (all []T) {
+	f.t.Helper()
+	f.transact(shard, func(tx pgx.Tx) error {
+		rows, err := tx.Query(f.t.Context(), sql, args...)
+		if err == nil {
+			all, err = pgx.CollectRows(rows, scan)
+		}
+		return err
+	})
+	return all
+}
+
+// move moves a bucket with its links, which the old shard keeps, and returns how
+// many they are. Writers are shut out meanwhile.
+func (f *fleet) move(bucket, from, to int) (links int) {
+	f.t.Helper()
+	ctx := f.t.Context()
+	f.transact(from, func(old pgx.Tx) error {
+		var rows []byte
+		if _, err := old.Exec(ctx, "SELECT pg_advisory_xact_lock(1413829203, $1)", bucket); err != nil {
+			return err
+		}
+		err := old.QueryRow(ctx, "SELECT count(*), coalesce(json_agg(l), '[]') FROM links l WHERE bucket = $1", bucket).Scan(&links, &rows)
+		if err != nil {
+			return err
+		}
+		if _, err := old.Exec(ctx, "UPDATE buckets SET state = 'moved', epoch = 2 WHERE bucket = $1", bucket); err != nil {
+			return err
+		}
+		f.transact(to, func(fresh pgx.Tx) error {
+			_, err := fresh.Exec(ctx, "INSERT INTO links SELECT * FROM json_populate_recordset(NULL::links, $1::json)", rows)
+			if err != nil {
+				return err
+			}
+			_, err = fresh.Exec(ctx, "INSERT INTO buckets VALUES ($1, 'owned', 2)", bucket)
+			return err
+		})
+		return nil
+	})
+	return links
+}
+
+// halves returns how many codes are reserved for links that do not exist.
+func (f *fleet) halves() (n int) {
+	f.t.Helper()
+	links := map[string]bool{}
+	for i := range f.shards {
+		for _, code := range query(f, i, pgx.RowTo[string], "SELECT code FROM links") {
+			links[code] = true
+		}
+	}
+	for i := range f.shards {
+		for _, code := range query(f, i, pgx.RowTo[string], "SELECT code FROM reservations") {
+			if !links[code] {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// wantStatusOf holds what terse shard status tells of the shards: whether all is
+// well with each.
+func (f *fleet) wantStatusOf(want map[string]bool) {
+	f.t.Helper()
+	stdout, err := command(f.t, f.environ, "shard", "status", "--json").Output()
+	if err == nil {
+		f.t.Error("terse shard status ended with 0, want a failure")
+	}
+	var told struct{ Shards []shardJSON }
+	if err := json.Unmarshal(stdout, &told); err != nil {
+		f.t.Fatalf("terse shard status printed %q: %v", stdout, err)
+	}
+	got := map[string]bool{}
+	for _, s := range told.Shards {
+		got[s.Name] = s.Error == "" && !slices.ContainsFunc(s.Servers, func(s serverJSON) bool { return s.Error != "" })
+	}
+	for name, well := range want {
+		if is, ok := got[name]; !ok || is != well {
+			f.t.Errorf("terse shard status: %s is well: %v, want %v: %s", name, is, well, stdout)
+		}
+	}
+}
+
+// killShard ends all servers of a shard at once.
+func (f *fleet) killShard(shard int) {
+	f.t.Helper()
+	for _, p := range append(f.shards[shard].Replicas(), f.shards[shard].Primary()) {
+		must(f.t, p.Kill())
+	}
+}
+
+// freeze stops a node in its tracks, and returns once it stands still.
+func (p *program) freeze() {
+	p.t.Helper()
+	must(p.t, p.cmd.Process.Signal(syscall.SIGSTOP))
+	var status syscall.WaitStatus
+	if _, err := syscall.Wait4(p.cmd.Process.Pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
+		p.t.Fatalf("the node is not frozen: %v, %v: %s", status, err, p.stderr)
+	}
+}
+
+// thaw ends freeze.
+func (p *program) thaw() {
+	p.t.Helper()
+	must(p.t, p.cmd.Process.Signal(syscall.SIGCONT))
+}
+
+// ask returns what the admin listener answers; status 0 stands for nothing.
+func (p *program) ask(path string) (status int, body string) {
+	c := client()
+	defer c.CloseIdleConnections()
+	response, err := c.Get(p.admin + path)
+	if err != nil {
+		return 0, ""
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		return 0, ""
+	}
+	return response.StatusCode, string(text)
+}
+
+// metric returns the sum of the series of a metric that have the labels, each
+// given as name="value".
+func (p *program) metric(name string, labels ...string) (sum float64) {
+	p.t.Helper()
+	status, body := p.ask("/metrics")
+	found := false
+	for _, m := range regexp.MustCompile(`(?m)^`+name+`(\{.*\})? (\S+)$`).FindAllStringSubmatch(body, -1) {
+		if slices.ContainsFunc(labels, func(label string) bool { return !strings.Contains(m[1], label) }) {
+			continue
+		}
+		value, err := strconv.ParseFloat(m[2], 64)
+		must(p.t, err)
+		sum += value
+		found = true
+	}
+	if !found {
+		p.t.Fatalf("metrics, answered with %d, lack %s%v", status, name, labels)
+	}
+	return sum
+}
+
+// seed creates n links on each shard, through the nodes in turn.
+func (a *auditor) seed(n int, header ...string) (byShard [][]string) {
+	t := a.f.t
+	t.Helper()
+	byShard = make([][]string, len(a.f.shards))
+	var group errgroup.Group
+	for i := range byShard {
+		byShard[i] = make([]string, n)
+		for worker := range 4 {
+			group.Go(func() error {
+				for k := worker; k < n; k += 4 {
+					code := a.create(a.f.nodes[k%len(a.f.nodes)], a.f.aliasOn(i, store.NewKeyID()), header...)
+					if code == "" {
+						return fmt.Errorf("a link cannot be created on s%d", i+1)
+					}
+					byShard[i][k] = code
+				}
+				return nil
+			})
+		}
+	}
+	must(t, group.Wait())
+	return byShard
+}
+
+// load is what is asked of all nodes, again and again, until it is stopped.
+type load struct {
+	*auditor
+
+	nodes   []*program
+	stopped chan struct{}
+	workers sync.WaitGroup
+}
+
+func (a *auditor) newLoad() *load {
+	return &load{auditor: a, nodes: slices.Clone(a.f.nodes), stopped: make(chan struct{})}
+}
+
+// stop returns once every answer was seen.
+func (l *load) stop() {
+	close(l.stopped)
+	l.workers.Wait()
+}
+
+// every starts a worker that does something at an interval, but one thing at a
+// time, with the nodes in turn.
+func (l *load) every(interval time.Duration, do func(n int, node *program)) {
+	l.workers.Go(func() {
+		tick := time.NewTicker(interval)
+		defer tick.Stop()
+		for n := 0; ; n++ {
+			select {
+			case <-l.stopped:
+				return
+			case <-tick.C:
+			}
+			select {
+			case <-l.stopped: // both may be true at once
+				return
+			default:
+				do(n, l.nodes[n%len(l.nodes)])
+			}
+		}
+	})
+}
+
+// creates starts a worker for each shard and one for minted codes. What they
+// have created is visited through the next node.
+func (l *load) creates() {
+	create := func(n int, node *program, alias string) {
+		if code := l.create(node, alias); code != "" {
+			l.visit("fresh", l.nodes[(n+1)%len(l.nodes)], code)
+		}
+	}
+	for i := range l.f.shards {
+		l.every(10*time.Millisecond, func(n int, node *program) { create(n, node, l.f.aliasOn(i, store.NewKeyID())) })
+	}
+	l.every(10*time.Millisecond, func(n int, node *program) { create(n, node, "") })
+}
+
+// hot starts a worker for each node that visits the same links again and again.
+func (l *load) hot(links []string) {
+	for _, node := range l.nodes {
+		l.every(5*time.Millisecond, func(n int, _ *program) { l.visit("hot", node, links[n%len(links)]) })
+	}
+}
+
+// cold starts a worker that visits each link of a seed once, through a node that
+// was never asked for it.
+func (l *load) cold(links []string) {
+	l.every(10*time.Millisecond, func(n int, _ *program) {
+		if n < len(links) {
+			l.visit("cold", l.nodes[(n+1)%len(l.nodes)], links[n])
+		}
+	})
+}
+
+// edits starts a worker that edits links and looks at what it did: at once
+// through the same node, and through the next as soon as that must know.
+func (l *load) edits(links []string) {
+	type edited struct {
+		at   time.Time
+		node *program
+		code string
+	}
+	var due []edited
+	l.every(10*time.Millisecond, func(n int, node *program) {
+		code := links[n%len(links)]
+		l.edit(node, code)
+		l.visit("edited", node, code)
+		l.read(node, code)
+		due = append(due, edited{time.Now(), l.nodes[(n+1)%len(l.nodes)], code})
+		for ; len(due) > 0 && time.Since(due[0].at) > seenWithin; due = due[1:] {
+			l.visit("edited", due[0].node, due[0].code)
+		}
+	})
+}
+
+// await polls until done reports true, returns how long that took, and fails the
+// test when it takes too long.
+func await(t *testing.T, within time.Duration, what string, done func() bool) time.Duration {
+	t.Helper()
+	began := time.Now()
+	for !done() {
+		if time.Since(began) > within {
+			t.Fatalf("waited %v for %s", within, what)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return time.Since(began)
+}
+
+// must fails the test for an error of what the test does to its servers.
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

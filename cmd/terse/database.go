@@ -1,0 +1,203 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/terse/terse/idgen"
+	"github.com/terse/terse/store"
+	"github.com/terse/terse/store/clicks"
+	"github.com/terse/terse/store/postgres"
+	"github.com/terse/terse/store/postgres/schema"
+	"github.com/terse/terse/store/shard"
+	"github.com/terse/terse/store/sqlite"
+)
+
+// database is what the server needs of the place that keeps its links.
+type database struct {
+	links   store.Store
+	keys    store.Keys
+	sink    store.ClickSink
+	leaser  idgen.Leaser
+	codeKey []byte
+	router  *shard.Router // nil: the embedded database
+}
+
+// embedded opens the embedded database.
+func (p *process) embedded(ctx context.Context) (database, error) {
+	d, err := sqlite.Open(ctx, sqlite.Options{
+		Dir: p.settings.dataDir, Serve: true, WriteTimeout: storeTimeout, Logger: p.logger, Registerer: p.registry,
+	})
+	if err != nil {
+		return database{}, err
+	}
+	p.open.push("database", closeTimeout, func(context.Context) error { return d.Close() })
+	key, err := codeKey(ctx, p.settings.codeKey, d)
+	return database{links: d, keys: d, sink: d, leaser: d.Leases(), codeKey: key}, err
+}
+
+// sharded opens the shards. One that cannot be reached is waited for in the
+// background; one that is not what the settings say is an error.
+func (p *process) sharded(ctx context.Context) (database, error) {
+	router, err := openShards(ctx, p.settings.shards, &p.open, shardOptions{
+		batchSize: p.settings.batchSize, nodeID: p.settings.nodeID, logger: p.logger, registerer: p.registry,
+	})
+	switch {
+	case errors.Is(err, store.ErrUnavailable):
+		p.logger.WarnContext(ctx, "no shard can be reached, waiting for one", "err", err)
+	case err != nil:
+		return database{}, err
+	}
+	p.ready.Loaded = func() bool {
+		select {
+		case <-router.Loaded():
+			return true
+		default:
+			return false
+		}
+	}
+	return database{
+		links: router, keys: router, sink: router, leaser: router.Leaser(), codeKey: p.settings.codeKey, router: router,
+	}, nil
+}
+
+// shardOptions say how to use shards, beyond where they are.
+type shardOptions struct {
+	batchSize  int // 0: the default
+	nodeID     int64
+	logger     *slog.Logger
+	registerer prometheus.Registerer
+}
+
+// openShards connects to the shards and reads which buckets are whose.
+func openShards(ctx context.Context, shards []shardSettings, open *cleanup, opts shardOptions) (*shard.Router, error) {
+	var members []shard.Named
+	for _, s := range shards {
+		one, err := postgres.Open(ctx, postgres.Options{
+			Name: s.name, Primary: s.primary, Replicas: s.replicas, SchemaVersion: schema.Latest(),
+			MaxBatch: opts.batchSize, WriteTimeout: storeTimeout, Logger: opts.logger, Registerer: opts.registerer,
+		})
+		if err != nil {
+			return nil, err
+		}
+		open.push("shard "+s.name, closeTimeout, func(context.Context) error { return one.Close() })
+		members = append(members, shard.Named{Name: s.name, Shard: one, Leaser: leaserOf(one, opts.nodeID)})
+	}
+	router, err := shard.New(shard.Options{Shards: members, Logger: opts.logger, Registerer: opts.registerer})
+	if err != nil {
+		return nil, err
+	}
+	open.push("shards", closeTimeout, func(context.Context) error {
+		router.Close()
+		return nil
+	})
+	return router, router.Load(ctx)
+}
+
+// leaserOf returns the leases of a shard for this process: of any node id, or of
+// the one that was given.
+func leaserOf(s *postgres.Store, nodeID int64) shard.Leaser {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown host"
+	}
+	leases := s.Leases(host + " pid " + strconv.Itoa(os.Getpid()))
+	if nodeID == anyNode {
+		return leases
+	}
+	return givenNode{leases, nodeID}
+}
+
+// givenNode leases one node id and no other: the operator has given it.
+type givenNode struct {
+	*postgres.Leases
+	node int64
+}
+
+// Acquire leases the node id, or says who holds it.
+func (g givenNode) Acquire(ctx context.Context, ttl time.Duration) (node int64, floor time.Time, err error) {
+	floor, err = g.AcquireNode(ctx, g.node, ttl)
+	return g.node, floor, err
+}
+
+// recorders returns what counts clicks: one recorder a shard, so that a shard
+// that is away keeps nobody else's clicks waiting.
+func (p *process) recorders(d database) (clickRecorders, error) {
+	r := clickRecorders{shardOf: func(string) int { return 0 }}
+	if d.router == nil {
+		return r, p.recorder(&r, d.sink, p.registry)
+	}
+	r.shardOf = d.router.ShardOf
+	for _, s := range p.settings.shards {
+		labelled := prometheus.WrapRegistererWith(prometheus.Labels{"shard": s.name}, p.registry)
+		if err := p.recorder(&r, d.sink, labelled); err != nil {
+			return r, err
+		}
+	}
+	return r, nil
+}
+
+// recorder adds a recorder to those of r.
+func (p *process) recorder(r *clickRecorders, sink store.ClickSink, reg prometheus.Registerer) error {
+	recorder, err := clicks.New(clicks.Options{Sink: sink, Logger: p.logger, Registerer: reg})
+	if err != nil {
+		return err
+	}
+	p.open.push("clicks", closeTimeout, recorder.Close)
+	r.all = append(r.all, recorder)
+	return nil
+}
+
+// clickRecorders is an api.ClickRecorder over several recorders.
+type clickRecorders struct {
+	all     []*clicks.Recorder
+	shardOf func(code string) int
+}
+
+// Record hands the click to the recorder of the shard that has the link. Any will
+// do for a link whose shard is not known.
+func (r clickRecorders) Record(c store.Click) {
+	r.all[max(0, r.shardOf(c.Code))].Record(c)
+}
+
+// withKeys opens what keeps API keys, beside running servers.
+func withKeys(ctx context.Context, f *dataFlags, out output, use func(store.Keys) error) (err error) {
+	logger := slog.New(slog.NewTextHandler(out.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	var open cleanup
+	defer func() { err = errors.Join(err, open.close(context.WithoutCancel(ctx))) }()
+	shards, err := f.readShards()
+	if err != nil {
+		return err
+	}
+	if len(shards) > 0 {
+		router, err := openShards(ctx, shards, &open, shardOptions{nodeID: anyNode, logger: logger})
+		if err != nil {
+			return err
+		}
+		return use(router)
+	}
+	d, err := sqlite.Open(ctx, sqlite.Options{Dir: f.DataDir, Logger: logger})
+	if err != nil {
+		return err
+	}
+	open.push("database", closeTimeout, func(context.Context) error { return d.Close() })
+	return use(d)
+}
+
+// exists returns an error when there is no database yet that could be read.
+func (f *dataFlags) exists(ctx context.Context) error {
+	if f.Shards != "" {
+		return nil
+	}
+	if _, err := sqlite.NewMigrator(f.DataDir).Version(ctx); err != nil {
+		return fmt.Errorf("read %s: %w", f.DataDir, err)
+	}
+	return nil
+}

@@ -1,0 +1,474 @@
+//go:build unix
+
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/terse/terse/store"
+	testservers "github.com/terse/terse/store/storetest/servers"
+)
+
+const (
+	// backWithin is how long after a fault has healed all must be as before.
+	backWithin = 30 * time.Second
+
+	// maxLag is how far behind its primary a replica may be to be read, in seconds.
+	maxLag = 0.8
+)
+
+// wantNone fails the test for requests that failed since a moment, and when too
+// few were made for that to mean anything.
+func wantNone(a *auditor, since time.Time, op string, shard, atLeast int) {
+	a.f.t.Helper()
+	done, failed := a.since(since, op, shard)
+	if len(failed) > 0 {
+		a.f.t.Errorf("s%d: %d of %d %ss failed: %q", shard+1, len(failed), done+len(failed), op, failed[:min(len(failed), 5)])
+	}
+	if done < atLeast {
+		a.f.t.Errorf("s%d: %d %ss were answered, want %d at least", shard+1, done, op, atLeast)
+	}
+}
+
+// awaitDone waits until n more requests of a kind have done what they should.
+func awaitDone(a *auditor, op string, shard, n int) time.Duration {
+	a.f.t.Helper()
+	since := time.Now()
+	return await(a.f.t, backWithin, fmt.Sprintf("%d %ss on s%d", n, op, shard+1), func() bool {
+		done, _ := a.since(since, op, shard)
+		return done >= n
+	})
+}
+
+// awaitFailures waits until requests of a kind fail.
+func awaitFailures(a *auditor, op string, shard int) {
+	a.f.t.Helper()
+	since := time.Now()
+	await(a.f.t, backWithin, fmt.Sprintf("%ss on s%d to fail", op, shard+1), func() bool {
+		_, failed := a.since(since, op, shard)
+		return len(failed) > 0
+	})
+}
+
+// TestPrimaryKilled holds that the loss of a primary costs nothing that was
+// acknowledged and no redirect, and ends when its replica is promoted.
+func TestPrimaryKilled(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 2, testservers.ClusterOptions{Replicas: 1, Sync: true})
+	a := newAuditor(f, f.newKey(1))
+	f.serve()
+	f.serve()
+	known, edited := a.seed(600), a.seed(50, a.authorization()...)
+	l := a.newLoad()
+	l.creates()
+	for shard := range f.shards {
+		l.hot(known[shard][:10])
+		l.cold(known[shard][10:])
+		l.edits(edited[shard])
+	}
+	began := time.Now()
+	awaitDone(a, "create", 0, 50)
+	awaitDone(a, "edit", 1, 20)
+
+	must(t, f.shards[0].Primary().Kill())
+	awaitFailures(a, "create", 0)
+	awaitDone(a, "hot", 0, 100)
+	awaitDone(a, "cold", 0, 50)
+	promoted := time.Now()
+	must(t, f.shards[0].Replicas()[0].Promote(t.Context()))
+	took := awaitDone(a, "create", 0, 1)
+	t.Logf("creates came back %v after the promotion, which took %v", time.Since(promoted), time.Since(promoted)-took)
+	awaitDone(a, "create", 0, 50)
+	awaitDone(a, "edit", 0, 50)
+	l.stop()
+
+	wantNone(a, began, "create", 1, 50)
+	wantNone(a, began, "edit", 1, 50)
+	for shard := range f.shards {
+		wantNone(a, began, "hot", shard, 200)
+		wantNone(a, began, "cold", shard, 100)
+	}
+	a.audit()
+}
+
+// TestPrimaryReadOnly holds that a primary that takes no writes costs those of its
+// share alone, and that they come back by themselves.
+func TestPrimaryReadOnly(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 2, testservers.ClusterOptions{Replicas: 1})
+	a := newAuditor(f, "")
+	f.serve()
+	f.serve()
+	known := a.seed(400)
+	l := a.newLoad()
+	l.creates()
+	for shard := range f.shards {
+		l.hot(known[shard][:10])
+		l.cold(known[shard][10:])
+	}
+	began := time.Now()
+	awaitDone(a, "create", 0, 20)
+
+	must(t, f.shards[0].Primary().SetReadOnly(t.Context(), true))
+	awaitFailures(a, "create", 0)
+	awaitDone(a, "cold", 0, 100)
+	must(t, f.shards[0].Primary().SetReadOnly(t.Context(), false))
+	t.Logf("creates came back after %v", awaitDone(a, "create", 0, 1))
+	awaitDone(a, "create", 0, 20)
+	l.stop()
+
+	wantNone(a, began, "create", 1, 20)
+	for shard := range f.shards {
+		wantNone(a, began, "hot", shard, 200)
+		wantNone(a, began, "cold", shard, 100)
+	}
+	a.audit()
+}
+
+// TestReplicasKilled holds that the primary serves what its replicas served.
+func TestReplicasKilled(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 1, testservers.ClusterOptions{Replicas: 2})
+	a := newAuditor(f, "")
+	f.serve()
+	f.serve()
+	known := a.seed(400)
+	l := a.newLoad()
+	l.creates()
+	l.hot(known[0][:10])
+	l.cold(known[0][10:])
+	began := time.Now()
+	awaitDone(a, "cold", 0, 20)
+	for _, replica := range f.shards[0].Replicas() {
+		must(t, replica.Kill())
+		awaitDone(a, "create", 0, 50)
+		awaitDone(a, "cold", 0, 50)
+	}
+	l.stop()
+	for _, op := range []string{"create", "fresh", "hot", "cold"} {
+		wantNone(a, began, op, 0, 100)
+	}
+	a.audit()
+}
+
+// TestReplayPaused holds that replicas that stand still hide no fresh link and
+// bring no old target back, whichever and however many they are.
+func TestReplayPaused(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 1, testservers.ClusterOptions{Replicas: 2})
+	a := newAuditor(f, f.newKey(0))
+	f.serve()
+	f.serve()
+	edited := a.seed(600, a.authorization()...)
+	l := a.newLoad()
+	l.creates()
+	l.edits(edited[0])
+	began := time.Now()
+	replicas := f.shards[0].Replicas()
+	read := func(i int, want bool) {
+		t.Helper()
+		name := fmt.Sprintf("replica-%d", i+1)
+		await(t, 5*time.Second, fmt.Sprintf("reads from %s: %v", name, want), func() bool {
+			return !slices.ContainsFunc(f.nodes, func(p *program) bool {
+				return want != (p.metric("terse_postgres_replica_lag_seconds", `shard="s1"`, `server="`+name+`"`) < maxLag)
+			})
+		})
+	}
+	read(0, true)
+	read(1, true)
+	for i, replica := range replicas {
+		must(t, replica.PauseReplay(t.Context()))
+		read(i, false)
+		awaitDone(a, "edited", 0, 200)
+		awaitDone(a, "fresh", 0, 50)
+	}
+	for i, replica := range replicas {
+		must(t, replica.ResumeReplay(t.Context()))
+		read(i, true)
+	}
+	awaitDone(a, "edited", 0, 50)
+	l.stop()
+	for _, op := range []string{"create", "edit", "fresh", "edited"} {
+		wantNone(a, began, op, 0, 200)
+	}
+	a.audit()
+}
+
+// TestStaleMap holds that nodes that do not know yet that a bucket has moved
+// write nothing to the shard that had it, and find the one that has it.
+func TestStaleMap(t *testing.T) {
+	t.Parallel()
+	const moves, perMove = 5, 20
+	f := newFleet(t, 2, testservers.ClusterOptions{})
+	a := newAuditor(f, "")
+	node := f.serve()
+	f.serve()
+	var moving []int
+	for bucket, shard := range f.owner {
+		if shard == 0 && len(moving) < moves {
+			moving = append(moving, bucket)
+		}
+	}
+	l := a.newLoad()
+	l.every(2*time.Millisecond, func(_ int, node *program) {
+		a.create(node, aliasWhere(store.NewKeyID(), func(bucket int) bool { return slices.Contains(moving, bucket) }))
+	})
+	began := time.Now()
+	awaitDone(a, "create", 0, 50)
+	left := map[int]int{} // rows that s1 had in each bucket when it moved
+	for _, bucket := range moving {
+		var writers sync.WaitGroup
+		node.freeze()
+		for range perMove {
+			alias := aliasWhere(store.NewKeyID(), func(b int) bool { return b == bucket })
+			writers.Go(func() { a.create(node, alias) })
+		}
+		left[bucket] = f.move(bucket, 0, 1)
+		node.thaw()
+		writers.Wait()
+	}
+	awaitDone(a, "create", 0, 50)
+	l.stop()
+	wantNone(a, began, "create", 0, moves*perMove)
+	if node.metric("terse_shard_moved_total") == 0 {
+		t.Error("no write went by the old map: nothing was tried")
+	}
+	for bucket, want := range left {
+		count := func(shard int) int {
+			return query(f, shard, pgx.RowTo[int], "SELECT count(*) FROM links WHERE bucket = $1", bucket)[0]
+		}
+		if got := count(0); got != want {
+			t.Errorf("s1 has %d links in bucket %d, want the %d of before the move", got, bucket, want)
+		}
+		if got := count(1); got < want+perMove {
+			t.Errorf("s2 has %d links in bucket %d, want %d and %d more at least", got, bucket, want, perMove)
+		}
+	}
+	a.audit()
+}
+
+// TestFrozenNodes holds that nodes which slept through the end of their leases
+// mint no code again, neither under a node id that another has by now nor under
+// one that nobody took. A lease of 30 s is waited out: made shorter in the
+// database, nobody could tell whether it was the lease that kept codes apart.
+func TestFrozenNodes(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 1, testservers.ClusterOptions{})
+	a := newAuditor(f, "")
+	for range 3 {
+		f.serve()
+	}
+	sleepers := slices.Clone(f.nodes)
+	creates := func(nodes ...*program) *load {
+		l := &load{auditor: a, nodes: nodes, stopped: make(chan struct{})}
+		for _, node := range nodes {
+			l.every(10*time.Millisecond, func(int, *program) { a.create(node, "") })
+		}
+		return l
+	}
+	ids := map[*program]int{}
+	before := creates(sleepers...)
+	for _, node := range sleepers {
+		awaitMinted(node, 20)
+		ids[node] = int(node.metric("terse_idgen_node"))
+	}
+	for _, node := range sleepers {
+		node.freeze()
+	}
+	before.stop() // its last requests give up, and wait for the nodes to wake up
+	heir := f.serve(fmt.Sprintf("TERSE_NODE_ID=%d", ids[sleepers[0]]))
+	t.Logf("the node id was leased anew after %v", await(t, 45*time.Second, "the node id of a frozen node", func() bool {
+		holders := query(f, 0, pgx.RowTo[string], "SELECT held_by FROM node_leases WHERE node = $1 AND leased_until > now()", ids[sleepers[0]])
+		return len(holders) == 1 && strings.HasSuffix(holders[0], fmt.Sprintf(" pid %d", heir.cmd.Process.Pid))
+	}))
+	inherited := creates(heir)
+	awaitMinted(heir, 50)
+	early := make([]float64, len(sleepers))
+	asleep := creates(sleepers...) // asks before they wake up
+	for i, node := range sleepers {
+		node.thaw()
+		early[i] = minted(node)
+	}
+	for i, node := range sleepers {
+		await(t, backWithin, "a node that woke up to mint again", func() bool { return minted(node) > early[i]+20 })
+		if held := int(node.metric("terse_idgen_node")); i == 0 && held == ids[node] {
+			t.Errorf("the first node mints under id %d, which it has lost", held)
+		}
+	}
+	asleep.stop()
+	inherited.stop()
+	for _, node := range f.nodes {
+		if n := node.metric("terse_code_collisions_total"); n != 0 {
+			t.Errorf("%v codes were minted that existed", n)
+		}
+	}
+	a.audit()
+}
+
+func minted(node *program) float64 { return node.metric("terse_idgen_minted_total") }
+
+func awaitMinted(node *program, n float64) {
+	node.t.Helper()
+	await(node.t, 10*time.Second, "codes to be minted", func() bool { return minted(node) >= n })
+}
+
+// TestWholeShardDown holds that a dead shard takes nothing with it but its own
+// links, and those only as far as no node has them in memory.
+func TestWholeShardDown(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 2, testservers.ClusterOptions{Replicas: 1})
+	a := newAuditor(f, f.newKey(1))
+	node := f.serve()
+	known := a.seed(100, a.authorization()...)
+	hot, cold := known[0][:20], known[0][20:]
+	// The node has what it created: another one has only what it was asked for.
+	other := f.serve()
+	for _, code := range hot {
+		a.visit("warm", other, code)
+	}
+	began := time.Now()
+	f.killShard(0)
+	late := f.serve()
+	for _, p := range []*program{other, late} {
+		wantStatus(a, p, known[1], http.StatusFound)
+		for i := range 10 {
+			a.create(p, f.aliasOn(1, fmt.Sprintf("down-%d-%d", p.cmd.Process.Pid, i)))
+		}
+		wantStatus(a, p, cold[:5], http.StatusServiceUnavailable)
+		a.wantUnavailable(p, "s1")
+	}
+	wantStatus(a, node, known[0], http.StatusFound)
+	wantStatus(a, other, hot, http.StatusFound)
+	wantNone(a, began, "create", 1, 20)
+	f.wantStatusOf(map[string]bool{"s1": false, "s2": true})
+
+	for _, p := range append([]*testservers.Postgres{f.shards[0].Primary()}, f.shards[0].Replicas()...) {
+		must(t, p.Start(t.Context()))
+	}
+	back := time.Now()
+	for _, code := range []string{cold[5], cold[6]} {
+		await(t, backWithin, "the links of a shard that is back", func() bool { return a.visit("back", late, code) == http.StatusFound })
+	}
+	await(t, backWithin, "creates on a shard that is back", func() bool {
+		return a.create(late, f.aliasOn(0, store.NewKeyID())) != ""
+	})
+	t.Logf("the shard is back after %v", time.Since(back))
+	a.wantUnavailable(late)
+	a.audit()
+}
+
+// wantStatus visits links and wants one status of all.
+func wantStatus(a *auditor, node *program, links []string, want int) {
+	a.f.t.Helper()
+	for _, code := range links {
+		if got := a.visit("down", node, code); got != want {
+			a.f.t.Errorf("visit of %s on s%d = %d, want %d", code, a.f.shardOf(code)+1, got, want)
+		}
+	}
+}
+
+// wantUnavailable holds that a list of links names the shards that it lacks.
+func (a *auditor) wantUnavailable(node *program, want ...string) {
+	a.f.t.Helper()
+	got, err := a.send(http.MethodGet, node.url+"/api/v1/links?limit=5", nil, a.authorization()...)
+	if err != nil || got.status != http.StatusOK || !slices.Equal(got.UnavailableShards, want) {
+		a.f.t.Errorf("list = %d without %q, %v, want 200 without %q", got.status, got.UnavailableShards, err, want)
+	}
+}
+
+// TestTwoNodesOneID holds that a node id that was given twice is minted under
+// once, that the second node says why, and that it takes over in the end.
+func TestTwoNodesOneID(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 2, testservers.ClusterOptions{})
+	a := newAuditor(f, "")
+	first := f.serve("TERSE_NODE_ID=7")
+	known := a.seed(5)
+	second := f.serve("TERSE_NODE_ID=7")
+	second.logged(fmt.Sprintf(`(pid %d)`, first.cmd.Process.Pid))
+	wantStatus(a, second, slices.Concat(known...), http.StatusFound)
+	for range 10 {
+		if got, err := a.send(http.MethodPost, second.url+"/api/v1/links", map[string]string{"url": "https://example.com/"}); err != nil || got.status != http.StatusServiceUnavailable {
+			t.Errorf("create through the second node = %d, %v, want 503", got.status, err)
+		}
+	}
+	must(t, first.cmd.Process.Signal(syscall.SIGTERM))
+	if err := first.cmd.Wait(); err != nil {
+		t.Errorf("after SIGTERM the first node ended with %v", err)
+	}
+	await(t, 10*time.Second, "the second node to take over", func() bool { return a.create(second, "") != "" })
+	a.audit()
+}
+
+// TestKeysAcrossShards holds that a create with an Idempotency-Key, cut off
+// anywhere by the end of its node, is completed by a repetition, and made once.
+// Nodes are killed until some create was cut off between its two shards.
+func TestKeysAcrossShards(t *testing.T) {
+	t.Parallel()
+	const least, most = 3, 12
+	f := newFleet(t, 2, testservers.ClusterOptions{})
+	a := newAuditor(f, "")
+	survivor := f.serve()
+	codes, halves := map[string]string{}, 0
+	for round := 0; round < least || halves == 0; round++ {
+		if round == most {
+			t.Fatal("no create was cut off between reservation and link")
+		}
+		victim := f.serve()
+		fresh := a.useKeys(victim, fmt.Sprintf("key-%d", round), 100+37*round)
+		halves += f.halves()
+		for key, code := range fresh {
+			codes[key] = a.createOnce(survivor, key)
+			if codes[key] == "" || code != "" && code != codes[key] {
+				t.Errorf("key %s gave %q, and again %q", key, code, codes[key])
+			}
+		}
+	}
+	t.Logf("%d keys, of which %d had a reservation and no link", len(codes), halves)
+	byTarget := map[string][]string{}
+	for code, r := range a.rows() {
+		byTarget[r.Target] = append(byTarget[r.Target], code)
+	}
+	for key, code := range codes {
+		if got := byTarget[targetOf(key)]; len(got) != 1 || got[0] != code {
+			t.Errorf("key %s has the links %q, want %q alone", key, got, code)
+		}
+	}
+	a.audit()
+}
+
+// useKeys creates links with keys through a node that is killed meanwhile, and
+// returns what was acknowledged: codes, by key, empty for none.
+func (a *auditor) useKeys(victim *program, prefix string, killAfter int) map[string]string {
+	a.f.t.Helper()
+	var mu sync.Mutex
+	codes := map[string]string{}
+	used := func() int {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(codes)
+	}
+	l := &load{auditor: a, nodes: []*program{victim}, stopped: make(chan struct{})}
+	for worker := range 8 {
+		l.every(time.Millisecond, func(n int, node *program) {
+			key := fmt.Sprintf("%s-%d-%d", prefix, worker, n)
+			code := a.createOnce(node, key)
+			mu.Lock()
+			defer mu.Unlock()
+			codes[key] = code
+		})
+	}
+	await(a.f.t, 10*time.Second, "keys to be used", func() bool { return used() >= killAfter })
+	victim.kill()
+	l.stop()
+	return codes
+}

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"text/tabwriter"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/terse/terse/store/postgres"
+	"github.com/terse/terse/store/postgres/schema"
+)
+
+type shardCommand struct {
+	Status shardStatus `cmd:"" help:"Show the shards and their servers: reachability, lag, buckets, links, schema version."`
+}
+
+// statusTimeout bounds the look at all shards, dead ones among them.
+const statusTimeout = 5 * time.Second
+
+type shardStatus struct {
+	dataFlags
+	JSON bool `name:"json" help:"As JSON, for programs."`
+}
+
+// Run shows the shards. It fails, after showing what it could, when a server
+// cannot be used.
+func (c *shardStatus) Run(ctx context.Context, out output) error {
+	shards, err := c.readShards()
+	switch {
+	case err != nil:
+		return err
+	case len(shards) == 0:
+		return settingsError{fmt.Errorf("%sSHARDS: is required: the embedded database has no shards", envPrefix)}
+	}
+	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
+	defer cancel()
+	statuses := make([]shardJSON, len(shards))
+	var group errgroup.Group
+	for i, s := range shards {
+		group.Go(func() (err error) {
+			statuses[i], err = statusOf(ctx, s)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	if c.JSON {
+		err = printJSON(out, statuses)
+	} else {
+		err = printStatus(out, statuses)
+	}
+	return errors.Join(err, unhealthy(statuses))
+}
+
+// shardJSON is the status of one shard for programs.
+type shardJSON struct {
+	Name          string       `json:"name"`
+	SchemaVersion int          `json:"schema_version"`
+	SchemaLatest  int          `json:"schema_latest"`
+	Dirty         bool         `json:"dirty"`
+	MapVersion    int64        `json:"map_version"`
+	Buckets       int          `json:"buckets"`
+	Links         int64        `json:"links_estimated"`
+	Error         string       `json:"error,omitempty"`
+	Servers       []serverJSON `json:"servers"`
+}
+
+// serverJSON is the status of one server. Absent lags are unknown.
+type serverJSON struct {
+	Server     string   `json:"server"`
+	Address    string   `json:"address"`
+	State      string   `json:"state"`
+	LagBytes   *int64   `json:"lag_bytes,omitempty"`
+	LagSeconds *float64 `json:"lag_seconds,omitempty"`
+	Error      string   `json:"error,omitempty"`
+}
+
+// statusOf asks one shard.
+func statusOf(ctx context.Context, s shardSettings) (shardJSON, error) {
+	one, err := postgres.Open(ctx, postgres.Options{
+		Name: s.name, Primary: s.primary, Replicas: s.replicas, SchemaVersion: schema.Latest(),
+		Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		return shardJSON{}, err
+	}
+	status := one.Status(ctx)
+	j := shardJSON{
+		Name: status.Name, SchemaVersion: status.SchemaVersion, SchemaLatest: schema.Latest(), Dirty: status.Dirty,
+		MapVersion: status.MapVersion, Buckets: status.Buckets, Links: status.Links, Error: errorText(status.Err),
+	}
+	for _, server := range status.Servers {
+		sj := serverJSON{Server: server.Name, Address: server.Address, State: stateOf(server), Error: errorText(server.Err)}
+		if server.Lag.Known {
+			seconds := server.Lag.Time.Seconds()
+			sj.LagBytes, sj.LagSeconds = &server.Lag.Bytes, &seconds
+		}
+		j.Servers = append(j.Servers, sj)
+	}
+	return j, one.Close()
+}
+
+// stateOf names the state of a server.
+func stateOf(s postgres.ServerStatus) string {
+	switch {
+	case s.Err != nil:
+		return "unusable"
+	case s.InRecovery:
+		return "replica"
+	}
+	return "primary"
+}
+
+func errorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+func printJSON(out output, statuses []shardJSON) error {
+	encoder := json.NewEncoder(out.stdout)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(map[string]any{"shards": statuses})
+}
+
+func printStatus(out output, statuses []shardJSON) error {
+	w := tabwriter.NewWriter(out.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "SHARD\tSERVER\tADDRESS\tSTATE\tLAG\tBUCKETS\tLINKS\tSCHEMA")
+	for _, s := range statuses {
+		for i, server := range s.Servers {
+			lag, rest := "-", "\t\t"
+			if server.LagBytes != nil {
+				lag = fmt.Sprintf("%d B, %.1f s", *server.LagBytes, *server.LagSeconds)
+			}
+			if i == 0 {
+				rest = fmt.Sprintf("%d\t~%d\t%d of %d", s.Buckets, s.Links, s.SchemaVersion, s.SchemaLatest)
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", s.Name, server.Server, server.Address, server.State, lag, rest)
+		}
+	}
+	return w.Flush()
+}
+
+// unhealthy returns an error that names what cannot be used.
+func unhealthy(statuses []shardJSON) error {
+	var problems []error
+	for _, s := range statuses {
+		if s.Error != "" {
+			problems = append(problems, fmt.Errorf("shard %s: %s", s.Name, s.Error))
+		}
+		if s.Dirty || s.SchemaVersion < s.SchemaLatest && s.Error == "" {
+			problems = append(problems, fmt.Errorf("shard %s: its schema is not ready: see terse migrate status", s.Name))
+		}
+		for _, server := range s.Servers {
+			if server.Error != "" && server.Error != s.Error {
+				problems = append(problems, fmt.Errorf("shard %s: %s: %s", s.Name, server.Server, server.Error))
+			}
+		}
+	}
+	return errors.Join(problems...)
+}

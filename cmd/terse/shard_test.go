@@ -1,0 +1,93 @@
+package main
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	testservers "github.com/terse/terse/store/storetest/servers"
+)
+
+// TestCommandsOverShards runs the commands of an operator over two shards, one of
+// which dies in the end.
+func TestCommandsOverShards(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 2, testservers.ClusterOptions{Replicas: 1})
+	want := func(got result, status int, texts ...string) {
+		t.Helper()
+		if got.status != status {
+			t.Errorf("status = %d, want %d: %s%s", got.status, status, got.stdout, got.stderr)
+		}
+		for _, text := range texts {
+			if !strings.Contains(got.stdout+got.stderr, text) {
+				t.Errorf("printed %q, want %q in it", got.stdout+got.stderr, text)
+			}
+		}
+	}
+	terse := func(args ...string) result { return terse(t, f.environ, args...) }
+
+	want(terse("migrate", "status"), 0, "s1     6        6       ready", "s2     6        6       ready")
+	want(terse("migrate", "down", "--yes"), 0, "s1     5        6       behind: run terse migrate up")
+	want(terse("shard", "status"), 1, "its schema is not ready")
+	want(terse("key", "create", "--name", "too early"), 1, "run terse migrate up")
+	want(terse("migrate", "up"), 0, "s2     6        6       ready")
+	want(terse("migrate", "force", "s3", "5"), 1, "there is no shard s3")
+	want(terse("migrate", "force", "s1", "5"), 0, "s1     5 ")
+	want(terse("migrate", "force", "s1", "6"), 0, "s1     6 ")
+
+	var ids []string
+	for range 4 { // on both shards, most likely
+		created := terse("key", "create", "--name", "laptop")
+		want(created, 0, "tk_")
+		ids = append(ids, strings.Fields(created.stderr)[1])
+	}
+	listed := terse("key", "list")
+	want(listed, 0, ids...)
+	for _, id := range ids {
+		want(terse("key", "revoke", id), 0, "Revoked "+id)
+	}
+	want(terse("key", "revoke", "key_nothing"), 1, "there is no key")
+
+	want(terse("shard", "status"), 0, "s1     primary", "s2     replica-1", "2048", "6 of 6", "0 B, 0.0 s")
+	var status struct {
+		Shards []shardJSON `json:"shards"`
+	}
+	if err := json.Unmarshal([]byte(terse("shard", "status", "--json").stdout), &status); err != nil || len(status.Shards) != 2 {
+		t.Fatalf("status = %+v, %v, want two shards", status, err)
+	}
+	for _, s := range status.Shards {
+		if s.Buckets != 2048 || s.SchemaVersion != 6 || len(s.Servers) != 2 || s.Servers[1].State != "replica" || s.Servers[1].LagBytes == nil {
+			t.Errorf("status of %s = %+v, want 2048 buckets, version 6, and a replica with its lag", s.Name, s)
+		}
+	}
+
+	for _, p := range f.shards[1].Replicas() {
+		if err := p.Kill(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want(terse("shard", "status"), 1, "s1     primary", "unusable", "shard s2: replica-1: ")
+	if err := f.shards[1].Primary().Kill(); err != nil {
+		t.Fatal(err)
+	}
+	want(terse("migrate", "status"), 1, "s1     6        6       ready", "unreachable")
+	want(terse("migrate", "up"), 1, "s2")
+	want(terse("key", "list"), 1, "s2")
+}
+
+// TestShardCommandsNeedShards holds that commands for shards say what they lack.
+func TestShardCommandsNeedShards(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"shard", "status"}, {"migrate", "force", "s1", "1"}} {
+		if got := terse(t, nil, args...); got.status != 2 || !strings.Contains(got.stderr, "TERSE_SHARDS: is required") {
+			t.Errorf("terse %v = %+v, want 2 and the setting", args, got)
+		}
+	}
+	wrong := []string{"TERSE_SHARDS=s1;s1 postgres://a/b"}
+	for _, args := range [][]string{{"shard", "status"}, {"migrate", "up"}, {"key", "list"}} {
+		got := terse(t, wrong, args...)
+		if got.status != 2 || strings.Count(got.stderr, "TERSE_SHARDS: shard ") != 2 {
+			t.Errorf("terse %v = %+v, want 2 and both problems", args, got)
+		}
+	}
+}

@@ -1,0 +1,132 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+const (
+	// coldConnections is how many clients ask for redirects at the same time.
+	coldConnections = 64
+
+	// redirectConns is how many connections a node opens to a server for
+	// redirects. The yardstick has as many.
+	redirectConns = 2
+)
+
+// pointTable is the table of the yardstick: the same rows, with a number that
+// pgbench can draw.
+const pointTable = `
+CREATE TABLE yardstick_points AS SELECT row_number() OVER () AS id, l.* FROM links l;
+ALTER TABLE yardstick_points ADD PRIMARY KEY (id)`
+
+const pointScript = `\set id random(1, %d)
+SELECT target FROM yardstick_points WHERE id = :id;
+`
+
+// measureCold compares redirects that each have to ask Postgres with prepared
+// point selects.
+func measureCold(ctx context.Context, b *bench) ([]figure, error) {
+	s, err := b.shard(ctx, b.opts.links)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.exec(ctx, pointTable); err != nil {
+		return nil, err
+	}
+	if err := s.settle(ctx); err != nil {
+		return nil, err
+	}
+	yardstick, err := newPgbench(ctx, s, fmt.Sprintf(pointScript, s.count), redirectConns, b.opts.shardTurn)
+	if err != nil {
+		return nil, err
+	}
+	defer yardstick.close()
+	product, err := s.start(ctx, b.opts.terse)
+	if err != nil {
+		return nil, err
+	}
+	defer product.stop()
+	found, err := takeTurns(ctx, b.opts.shardRounds,
+		side{"pgbench, point select", yardstick.run},
+		side{"terse, cold redirect", newCold(s, product).load(coldConnections, b.opts.shardTurn, 0).run})
+	if err == nil {
+		err = s.checkConns(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return []figure{{
+		what:      fmt.Sprintf("redirect, cold, %d connections, %d to Postgres, %d links", coldConnections, redirectConns, s.count),
+		measured:  perSecond(found[1]),
+		yardstick: fmt.Sprintf("pgbench, prepared point select, %d connections %s", redirectConns, perSecond(found[0])),
+		ratio:     ratioOf(found[1], found[0]),
+		aim:       "0.50 or more",
+	}}, nil
+}
+
+// checkConns makes sure that the yardstick had as many connections as the node.
+func (s *shard) checkConns(ctx context.Context) error {
+	var n int
+	err := s.query(ctx, func(conn *pgx.Conn) error {
+		return conn.QueryRow(ctx, `SELECT count(*) FROM pg_stat_activity
+			WHERE application_name = 'terse redirects' AND datname = current_database()`).Scan(&n)
+	})
+	if err != nil {
+		return fmt.Errorf("count the connections of the node: %w", err)
+	}
+	if n < 1 || n > redirectConns {
+		return fmt.Errorf("the node has %d connections for redirects, want 1 to %d", n, redirectConns)
+	}
+	fmt.Printf("connections of the node for redirects: %d\n", n)
+	return nil
+}
+
+// cold asks for each link of a shard once, so that no cache has it.
+type cold struct {
+	links   links
+	address string
+	order   []int // of the links
+	asked   atomic.Int64
+}
+
+func newCold(s *shard, product *process) *cold {
+	return &cold{links: s.links, address: address(product.url), order: shuffled(s.count)}
+}
+
+// load returns a client that sends a request every so often, or, when every is
+// zero, as often as the server lets it.
+func (c *cold) load(connections int, turn, every time.Duration) *load {
+	return &load{address: c.address, connections: connections, turn: turn, every: every, talk: c.talk}
+}
+
+func (c *cold) talk(conn net.Conn) exchange {
+	from := newAnswers(conn)
+	return func() error {
+		i := c.asked.Add(1) - 1
+		if i >= int64(len(c.order)) {
+			return fmt.Errorf("all %d links were asked for: use more of them, or fewer rounds", len(c.order))
+		}
+		code, err := c.links.code(c.order[i])
+		if err != nil {
+			return err
+		}
+		if _, err := conn.Write(get(c.address, code)); err != nil {
+			return err
+		}
+		if err := from.next("302"); err != nil {
+			return err
+		}
+		if !isTarget(from.location, code) {
+			return fmt.Errorf("%s leads to %q", code, from.location)
+		}
+		return nil
+	}
+}

@@ -1,0 +1,98 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync/atomic"
+	"time"
+)
+
+// createClients is how many clients create at the same time.
+const createClients = 16
+
+// insertTable is the table of the yardstick: the same rows under the same
+// indexes.
+const insertTable = `
+CREATE TABLE yardstick_links (LIKE links INCLUDING ALL);
+INSERT INTO yardstick_links SELECT * FROM links`
+
+// insertScript inserts what an anonymous create of a link with a target of 100
+// bytes does. The number is random, so that code and target are.
+const insertScript = `\set bucket random(0, 4095)
+\set number random(100000000, 999999999)
+INSERT INTO yardstick_links (created_at, version, bucket, code, target, owner)
+VALUES (now(), 1, :bucket, :number, rpad('https://example.com/catalogue/spring?page=' || :number, 100, 'x'), '');
+`
+
+// measureCreate compares durable creates over HTTP, those that travel together
+// and those that each travel alone, with single-row inserts of as many clients.
+func measureCreate(ctx context.Context, b *bench) ([]figure, error) {
+	s, err := b.shard(ctx, b.opts.links)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.exec(ctx, insertTable); err != nil {
+		return nil, err
+	}
+	if err := s.settle(ctx); err != nil {
+		return nil, err
+	}
+	yardstick, err := newPgbench(ctx, s, insertScript, createClients, b.opts.shardTurn)
+	if err != nil {
+		return nil, err
+	}
+	defer yardstick.close()
+	sides := []side{{"pgbench, single-row insert", yardstick.run}}
+	names := []string{"create over HTTP, durable", "the same with TERSE_BATCH_SIZE=1"}
+	for i, size := range []string{"256", "1"} {
+		product, err := s.start(ctx, b.opts.terse, "--batch-size", size)
+		if err != nil {
+			return nil, err
+		}
+		defer product.stop()
+		c := creates{address: address(product.url), run: i}
+		sides = append(sides, side{names[i], c.load(b.opts.shardTurn).run})
+	}
+	found, err := takeTurns(ctx, b.opts.shardRounds, sides...)
+	if err != nil {
+		return nil, err
+	}
+	figures := make([]figure, len(names))
+	for i, name := range names {
+		figures[i] = figure{
+			what:      fmt.Sprintf("%s, %d clients", name, createClients),
+			measured:  perSecond(found[i+1]),
+			yardstick: "pgbench, single-row INSERT " + perSecond(found[0]),
+			ratio:     ratioOf(found[i+1], found[0]),
+		}
+	}
+	figures[0].aim, figures[1].aim = "1.00 or more", "less: what batching is worth"
+	return figures, nil
+}
+
+// creates creates one link after the other, each with a target of its own.
+type creates struct {
+	address string
+	run     int // tells the targets of several apart
+	made    atomic.Int64
+}
+
+func (c *creates) load(turn time.Duration) *load {
+	return &load{address: c.address, connections: createClients, turn: turn, talk: c.talk}
+}
+
+func (c *creates) talk(conn net.Conn) exchange {
+	from := newAnswers(conn)
+	return func() error {
+		body := `{"url":"` + target(fmt.Sprintf("%d-%d-", c.run, c.made.Add(1))) + `"}`
+		request := fmt.Sprintf("POST /api/v1/links HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+			c.address, len(body), body)
+		if _, err := conn.Write([]byte(request)); err != nil {
+			return err
+		}
+		return from.next("201")
+	}
+}

@@ -1,0 +1,131 @@
+//go:build unix
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+)
+
+// hitConnections is how many clients ask for the link at the same time.
+const hitConnections = 16
+
+// measureHit compares the redirect of a link that is in the in-process cache
+// with a bare net/http handler that answers the same bytes.
+func measureHit(ctx context.Context, b *bench) ([]figure, error) {
+	product, err := startTerse(ctx, b.opts.terse)
+	if err != nil {
+		return nil, err
+	}
+	defer product.stop()
+	l, err := createLink(ctx, product.url)
+	if err != nil {
+		return nil, err
+	}
+	yardstick, err := startBare(ctx, l)
+	if err != nil {
+		return nil, err
+	}
+	defer yardstick.stop()
+	servers := [2]*repeated{newRepeated(yardstick.url, l.code), newRepeated(product.url, l.code)}
+	if err := sameAnswer(servers[0], servers[1]); err != nil {
+		return nil, err
+	}
+	found, err := takeTurns(ctx, b.opts.rounds,
+		side{"bare net/http handler", servers[0].load(b.opts).run},
+		side{"terse, L1 hit", servers[1].load(b.opts).run})
+	if err != nil {
+		return nil, err
+	}
+	return []figure{{
+		what:      fmt.Sprintf("redirect, L1 hit, %d connections", hitConnections),
+		measured:  perSecond(found[1]),
+		yardstick: "bare net/http handler " + perSecond(found[0]),
+		ratio:     ratioOf(found[1], found[0]),
+		aim:       "0.90 or more",
+	}}, nil
+}
+
+// repeated is one GET over and over. It is prepared bytes, and its answers have a
+// known length.
+type repeated struct {
+	address string
+	request []byte
+	answer  []byte // of the first request; later ones have its length
+}
+
+func newRepeated(url, code string) *repeated {
+	return &repeated{address: address(url), request: get(address(url), code)}
+}
+
+// get returns a request for a redirect.
+func get(host, code string) []byte {
+	return []byte("GET /" + code + " HTTP/1.1\r\nHost: " + host + "\r\n\r\n")
+}
+
+func (r *repeated) load(o options) *load {
+	return &load{address: r.address, connections: hitConnections, turn: o.turn, talk: r.talk}
+}
+
+func (r *repeated) talk(conn net.Conn) exchange {
+	answer := make([]byte, len(r.answer))
+	status := r.answer[:bytes.IndexByte(r.answer, '\n')]
+	return func() error {
+		if _, err := conn.Write(r.request); err != nil {
+			return err
+		}
+		if _, err := io.ReadFull(conn, answer); err != nil {
+			return err
+		}
+		if !bytes.HasPrefix(answer, status) {
+			return fmt.Errorf("unexpected answer %q", answer)
+		}
+		return nil
+	}
+}
+
+// first sends one request and keeps its answer, which must have no body.
+func (r *repeated) first() (http.Header, error) {
+	conn, err := net.Dial("tcp", r.address)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err := conn.Write(r.request); err != nil {
+		return nil, err
+	}
+	var raw bytes.Buffer
+	response, err := http.ReadResponse(bufio.NewReader(io.TeeReader(conn, &raw)), nil)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", r.address, err)
+	}
+	if err := response.Body.Close(); err != nil {
+		return nil, err
+	}
+	if response.StatusCode != http.StatusFound || response.ContentLength != 0 {
+		return nil, fmt.Errorf("%s answers %s with %d bytes, want 302 with none", r.address, response.Status, response.ContentLength)
+	}
+	r.answer = raw.Bytes()
+	return response.Header, nil
+}
+
+// sameAnswer makes sure that both servers answer the same bytes, but for the date.
+func sameAnswer(a, b *repeated) error {
+	for _, r := range []*repeated{a, b} {
+		header, err := r.first()
+		if err != nil {
+			return err
+		}
+		r.answer = bytes.Replace(r.answer, []byte(header.Get("Date")), []byte(strings.Repeat("-", len(http.TimeFormat))), 1)
+	}
+	if !bytes.Equal(a.answer, b.answer) {
+		return fmt.Errorf("the answers differ:\n%s\n%s", a.answer, b.answer)
+	}
+	return nil
+}

@@ -1,0 +1,70 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"runtime"
+	"strconv"
+	"time"
+
+	"github.com/terse/terse/store/storetest/servers"
+)
+
+// pgbench is a yardstick: prepared statements sent by Postgres' own load
+// generator.
+type pgbench struct {
+	program string
+	script  string // file
+	dsn     string
+	clients int
+	turn    time.Duration
+}
+
+// newPgbench returns a pgbench that runs a script over and over. The caller
+// closes it.
+func newPgbench(ctx context.Context, s *shard, script string, clients int, turn time.Duration) (*pgbench, error) {
+	program, err := servers.Program(ctx, "pgbench")
+	if err != nil {
+		return nil, err
+	}
+	file, err := os.CreateTemp("", "terse-ratio-*.sql")
+	if err != nil {
+		return nil, err
+	}
+	_, err = file.WriteString(script)
+	p := &pgbench{program: program, script: file.Name(), dsn: s.dsn(), clients: clients, turn: turn}
+	if err := errors.Join(err, file.Close()); err != nil {
+		p.close()
+		return nil, err
+	}
+	return p, nil
+}
+
+func (p *pgbench) close() { _ = os.Remove(p.script) }
+
+// run returns the transactions a second of one turn, without the time to connect.
+func (p *pgbench) run(ctx context.Context) (float64, error) {
+	cmd := exec.CommandContext(ctx, p.program, "--no-vacuum", "--protocol=prepared", "--file="+p.script, //nolint:gosec // Postgres' own
+		"--client="+strconv.Itoa(p.clients), "--jobs="+strconv.Itoa(min(p.clients, runtime.NumCPU())),
+		"--time="+strconv.Itoa(max(1, int(p.turn.Seconds()))), p.dsn)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return 0, fmt.Errorf("%w: %s", err, out)
+	}
+	for _, unwanted := range []string{"number of failed transactions: [^0]", "aborted"} {
+		if regexp.MustCompile(unwanted).Match(out) {
+			return 0, fmt.Errorf("some transactions failed: %s", out)
+		}
+	}
+	found := regexp.MustCompile(`(?m)^tps = ([0-9.]+)`).FindSubmatch(out)
+	if found == nil {
+		return 0, fmt.Errorf("no rate in %s", out)
+	}
+	return strconv.ParseFloat(string(found[1]), 64)
+}

@@ -1,0 +1,135 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/terse/terse/store/storetest/servers"
+)
+
+// bench is what the parts share: one Postgres, with a database for each number of
+// links.
+type bench struct {
+	opts    options
+	cluster *servers.Cluster  // nil until a part needs it
+	shards  map[string]*shard // by their databases
+}
+
+func newBench(o options) *bench { return &bench{opts: o, shards: map[string]*shard{}} }
+
+// close ends Postgres and removes its data.
+func (b *bench) close() {
+	if b.cluster == nil {
+		return
+	}
+	if err := b.cluster.Stop(); err != nil {
+		fmt.Fprintln(os.Stderr, "ratio:", err)
+	}
+}
+
+// shard is a database with links.
+type shard struct {
+	primary  *servers.Postgres
+	database string
+	links    links
+	count    int
+}
+
+// shard returns a shard of n links that came one by one. It is filled when it is
+// first asked for.
+func (b *bench) shard(ctx context.Context, n int) (*shard, error) {
+	return b.filled(ctx, fmt.Sprintf("links_%d", n), n, (*shard).fill)
+}
+
+// bulkShard returns a shard of n links that may have been loaded in bulk.
+func (b *bench) bulkShard(ctx context.Context, n int) (*shard, error) {
+	if b.shards[fmt.Sprintf("links_%d", n)] != nil {
+		return b.shard(ctx, n)
+	}
+	return b.filled(ctx, fmt.Sprintf("bulk_%d", n), n, (*shard).bulkFill)
+}
+
+func (b *bench) filled(ctx context.Context, database string, n int, fill func(*shard, context.Context) error) (*shard, error) {
+	if s := b.shards[database]; s != nil {
+		return s, nil
+	}
+	if b.cluster == nil {
+		var err error
+		if b.cluster, err = servers.StartCluster(ctx, servers.ClusterOptions{Durable: true, Settings: settings()}); err != nil {
+			return nil, err
+		}
+	}
+	l, err := newLinks()
+	if err != nil {
+		return nil, err
+	}
+	s := &shard{primary: b.cluster.Primary(), database: database, links: l, count: n}
+	if err := b.cluster.NewDatabase(ctx, database); err != nil {
+		return nil, err
+	}
+	migrate := exec.CommandContext(ctx, b.opts.terse, "migrate", "up", "--shards", s.setting()) //nolint:gosec // the operator names the binary
+	if out, err := migrate.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("terse migrate up: %w: %s", err, out)
+	}
+	start := time.Now()
+	if err := errors.Join(fill(s, ctx), s.settle(ctx)); err != nil {
+		return nil, fmt.Errorf("fill a shard with %d links: %w", n, err)
+	}
+	fmt.Printf("filled a shard with %d links in %v\n", n, time.Since(start).Round(time.Second))
+	b.shards[database] = s
+	return s, nil
+}
+
+// settings make Postgres one of production, of a small machine. Checkpoints and
+// vacuums are asked for between the parts, so that none comes in the turn of one
+// side.
+func settings() map[string]string {
+	return map[string]string{
+		"autovacuum_naptime":   "1h",
+		"shared_buffers":       "1GB",
+		"maintenance_work_mem": "256MB",
+		"max_wal_size":         "4GB",
+		"checkpoint_timeout":   "1h",
+	}
+}
+
+func (s *shard) dsn() string { return s.primary.DSN(s.database) }
+
+// setting is the shard as TERSE_SHARDS has it.
+func (s *shard) setting() string { return "s1 " + s.dsn() }
+
+// start runs a node over the shard that limits no client.
+func (s *shard) start(ctx context.Context, binary string, flags ...string) (*process, error) {
+	return startTerse(ctx, binary, append([]string{
+		"--shards", s.setting(), "--code-key", codeKeyText(),
+		"--limit-create-anonymous", "off", "--limit-unknown", "off",
+	}, flags...)...)
+}
+
+// exec runs SQL.
+func (s *shard) exec(ctx context.Context, sql string) error {
+	return s.primary.Exec(ctx, s.database, sql)
+}
+
+// settle leaves Postgres nothing to do on its own in the minutes to come.
+func (s *shard) settle(ctx context.Context) error {
+	return errors.Join(s.exec(ctx, "VACUUM ANALYZE"), s.exec(ctx, "CHECKPOINT"))
+}
+
+// query lets use have a connection to the database.
+func (s *shard) query(ctx context.Context, use func(*pgx.Conn) error) error {
+	conn, err := pgx.Connect(ctx, s.dsn())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	return use(conn)
+}

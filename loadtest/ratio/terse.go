@@ -1,0 +1,59 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+)
+
+// startTerse runs the product with everything on and its log kept to warnings.
+func startTerse(ctx context.Context, binary string, flags ...string) (*process, error) {
+	folder, err := os.MkdirTemp("", "terse-ratio-")
+	if err != nil {
+		return nil, err
+	}
+	args := append([]string{
+		"serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data-dir", folder, "--log-level", "warn",
+	}, flags...)
+	return start(exec.CommandContext(ctx, binary, args...), folder) //nolint:gosec // the operator names the binary
+}
+
+// link is what was created, and the headers of its redirect.
+type link struct {
+	code    string
+	headers http.Header
+}
+
+// createLink creates the link that is measured and reads its redirect.
+func createLink(ctx context.Context, url string) (link, error) {
+	body := strings.NewReader(`{"url":"https://example.com/catalogue/spring?utm_source=letter&utm_campaign=2026-spring&page=12#section"}`)
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/api/v1/links", body)
+	if err != nil {
+		return link{}, err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	client := &http.Client{Timeout: 5 * time.Second}
+	response, err := client.Do(request)
+	if err != nil {
+		return link{}, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	var created struct {
+		Code string `json:"code"`
+	}
+	if response.StatusCode != http.StatusCreated {
+		return link{}, fmt.Errorf("create answered %s, want 201", response.Status)
+	}
+	if err := json.NewDecoder(response.Body).Decode(&created); err != nil {
+		return link{}, fmt.Errorf("read the created link: %w", err)
+	}
+	headers, err := newRepeated(url, created.Code).first()
+	return link{created.Code, headers}, err
+}

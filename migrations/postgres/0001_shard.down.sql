@@ -1,0 +1,3 @@
+DROP TABLE buckets;
+DROP FUNCTION buckets_changed;
+DROP TABLE shard;

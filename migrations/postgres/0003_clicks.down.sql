@@ -1,0 +1,2 @@
+DROP TABLE click_flushes;
+DROP TABLE click_totals;

@@ -1,0 +1,13 @@
+-- Idempotency keys and the codes that their creates intend. The bucket is that
+-- of owner, a zero byte and key.
+CREATE TABLE reservations (
+    created_at  timestamptz NOT NULL,
+    bucket      smallint    NOT NULL,
+    owner       text        NOT NULL COLLATE "C",
+    key         text        NOT NULL COLLATE "C",
+    fingerprint text        NOT NULL,
+    code        text        NOT NULL COLLATE "C",
+    PRIMARY KEY (bucket, owner, key)
+);
+
+CREATE INDEX reservations_by_age ON reservations (created_at);

@@ -1,0 +1,86 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/terse/terse/store"
+	"github.com/terse/terse/store/batch"
+)
+
+// selectLinks reads some codes, with their places in the question. One statement
+// sees links and the owner of their buckets at the same moment. A condition with
+// arrays for both columns of the key would try each pair of them.
+const selectLinks = `SELECT ` + linkColumns + `, k.n, o.bucket IS NOT NULL, pg_is_in_recovery()
+	FROM unnest($1::smallint[], $2::text[]) WITH ORDINALITY AS k (bucket, code, n)
+	LEFT JOIN buckets o ON o.bucket = k.bucket AND o.state = 'owned'
+	LEFT JOIN links l ON l.bucket = k.bucket AND l.code = k.code`
+
+// openCold makes the group in which cold reads of a server travel.
+func (s *Store) openCold(server *server) (err error) {
+	opts := batch.Options[string, store.Link]{
+		Run: func(ctx context.Context, codes []string) []batch.Result[store.Link] {
+			return s.readLinks(ctx, server, codes)
+		},
+		MaxBatch: s.opts.MaxBatch,
+		Timeout:  s.opts.ReadTimeout,
+		Observe:  server.metrics.coldFlight,
+	}
+	if s.opts.MaxBatch == 1 {
+		opts.Flights = int(conns[redirects])
+	}
+	server.cold, err = batch.New(opts)
+	return err
+}
+
+// readLinks reads codes from one server in one statement. A code whose bucket the
+// shard does not own is store.ErrMoved.
+func (s *Store) readLinks(ctx context.Context, server *server, codes []string) []batch.Result[store.Link] {
+	buckets := make([]int16, len(codes))
+	for i, code := range codes {
+		buckets[i] = int16(store.BucketOf(code)) //nolint:gosec // 12 bits
+	}
+	results := make([]batch.Result[store.Link], len(codes))
+	err := server.read(ctx, redirects, func(ctx context.Context, conn *pgx.Conn) error {
+		rows, err := conn.Query(ctx, selectLinks, buckets, codes)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var n int64
+			var owned, inRecovery bool
+			l, err := scanLink(rows, &n, &owned, &inRecovery)
+			if err != nil {
+				return err
+			}
+			results[n-1] = answer(l, owned)
+			misplaced := server.inPlace(inRecovery)
+			switch {
+			case misplaced != nil && !server.replica:
+				return misplaced
+			case misplaced != nil && results[n-1].Err == nil:
+				results[n-1].Err = misplaced // the link goes with it: see readAnyAge
+			}
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		for i := range results {
+			results[i] = batch.Result[store.Link]{Err: err}
+		}
+	}
+	return results
+}
+
+// answer is what a caller gets for a link as it was read.
+func answer(l store.Link, owned bool) batch.Result[store.Link] {
+	switch {
+	case !owned:
+		return batch.Result[store.Link]{Err: store.ErrMoved}
+	case l.Version == 0:
+		return batch.Result[store.Link]{Err: store.ErrNotFound}
+	}
+	return batch.Result[store.Link]{Value: l}
+}

@@ -1,0 +1,78 @@
+package postgres
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/terse/terse/store"
+)
+
+// linkRows are new links, column by column.
+type linkRows struct {
+	buckets                []int
+	codes, targets, owners []string
+	created                []time.Time
+
+	updated, starts, expires, disabled sparse[time.Time]
+	status, forward                    sparse[int]
+	titles, tags, passwords, reasons   sparse[string]
+	requests                           sparse[string]
+	maxClicks                          sparse[int64]
+}
+
+// sparse is a column in which most rows are NULL. It ends with the last row that
+// is not: unnest fills up shorter arrays.
+type sparse[T comparable] []*T
+
+// set gives row i the value v, where NULL stands for usual.
+func (c *sparse[T]) set(i int, v, usual T) {
+	if v == usual {
+		return
+	}
+	*c = append(*c, make(sparse[T], i+1-len(*c))...)
+	(*c)[i] = &v
+}
+
+// add appends a link.
+func (r *linkRows) add(l *store.Link) {
+	i := len(r.codes)
+	r.buckets = append(r.buckets, store.BucketOf(l.Code))
+	r.codes, r.targets, r.owners = append(r.codes, l.Code), append(r.targets, l.URL), append(r.owners, l.Owner)
+	r.created = append(r.created, l.CreatedAt)
+	r.updated.set(i, l.UpdatedAt, l.CreatedAt)
+	r.status.set(i, l.Status, http.StatusFound)
+	r.forward.set(i, int(l.ForwardQuery), int(store.ForwardOff))
+	r.titles.set(i, l.Title, "")
+	r.tags.set(i, arrayText(l.Tags), "")
+	r.starts.set(i, l.StartsAt, time.Time{})
+	r.expires.set(i, l.ExpiresAt, time.Time{})
+	r.maxClicks.set(i, l.MaxClicks, 0)
+	r.passwords.set(i, l.PasswordHash, "")
+	r.disabled.set(i, l.DisabledAt, time.Time{})
+	r.reasons.set(i, l.DisabledReason, "")
+	r.requests.set(i, l.RequestID, "")
+}
+
+// args are those of insertLinks.
+func (r *linkRows) args(epochs *epochs) []any {
+	return []any{
+		r.buckets, epochs.of(r.buckets), r.codes, r.targets, r.owners, r.created,
+		r.updated, r.status, r.forward, r.titles, r.tags, r.starts, r.expires,
+		r.maxClicks, r.passwords, r.disabled, r.reasons, r.requests,
+	}
+}
+
+// arrayText returns the literal of a text array, or nothing for an empty one. An
+// array of arrays cannot have rows of different lengths; one of literals can.
+func arrayText(elements []string) string {
+	if len(elements) == 0 {
+		return ""
+	}
+	quote := strings.NewReplacer(`\`, `\\`, `"`, `\"`)
+	quoted := make([]string, len(elements))
+	for i, e := range elements {
+		quoted[i] = `"` + quote.Replace(e) + `"`
+	}
+	return "{" + strings.Join(quoted, ",") + "}"
+}

@@ -1,0 +1,117 @@
+package postgres_test
+
+import (
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/terse/terse/store"
+	"github.com/terse/terse/store/postgres"
+	"github.com/terse/terse/store/postgres/schema"
+	"github.com/terse/terse/store/storetest"
+	"github.com/terse/terse/store/storetest/servers"
+)
+
+// shard is the name of the shard in tests.
+const shard = "s1"
+
+// cluster is a running cluster with a database to copy.
+type cluster struct{ *servers.Cluster }
+
+// newCluster starts a cluster that ends with the test.
+func newCluster(tb testing.TB, replicas int) cluster {
+	tb.Helper()
+	c := cluster{servers.NewCluster(tb, servers.ClusterOptions{
+		Replicas: replicas, Settings: map[string]string{"max_connections": "400"},
+	})}
+	if err := c.NewDatabase(tb.Context(), "template_shard"); err != nil {
+		tb.Fatal(err)
+	}
+	m, err := schema.New(schema.Options{
+		Targets: []schema.Target{{Name: shard, DSN: c.Primary().DSN("template_shard")}},
+		Logger:  slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := m.Up(tb.Context()); err != nil {
+		tb.Fatal(err)
+	}
+	return c
+}
+
+// database returns the name of a new database with the schema of a shard.
+func (c cluster) database(tb testing.TB) string {
+	tb.Helper()
+	name := "shard_" + strings.ToLower(rand.Text()[:10])
+	err := c.Primary().Exec(tb.Context(), "postgres", fmt.Sprintf("create database %s template template_shard", name))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := c.WaitReplicas(tb.Context()); err != nil {
+		tb.Fatal(err)
+	}
+	return name
+}
+
+// open opens a database as a shard and closes it when the test ends.
+func (c cluster) open(tb testing.TB, database string, maxBatch int) *postgres.Store {
+	tb.Helper()
+	opts := postgres.Options{Primary: c.DSN(database), MaxBatch: maxBatch}
+	for _, replica := range c.Replicas() {
+		opts.Replicas = append(opts.Replicas, replica.DSN(database))
+	}
+	return openStore(tb, opts)
+}
+
+// openStore opens the shard and closes it when the test ends.
+func openStore(tb testing.TB, opts postgres.Options) *postgres.Store {
+	tb.Helper()
+	opts.Name, opts.SchemaVersion, opts.Logger = shard, schema.Latest(), slog.New(slog.DiscardHandler)
+	s, err := postgres.Open(tb.Context(), opts)
+	if err != nil {
+		tb.Fatalf("Open() = %v, want nil", err)
+	}
+	tb.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			tb.Errorf("Close() = %v, want nil", err)
+		}
+	})
+	return s
+}
+
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 1)
+	for name, maxBatch := range map[string]int{"together": 0, "alone": 1} {
+		t.Run(name, func(t *testing.T) {
+			open := func(tb testing.TB) *postgres.Store { return c.open(tb, c.database(tb), maxBatch) }
+			t.Run("Store", func(t *testing.T) {
+				storetest.Run(t, storetest.Options{Open: func(tb testing.TB) store.Store { return open(tb) }})
+			})
+			t.Run("Keys", func(t *testing.T) {
+				storetest.RunKeys(t, func(tb testing.TB) store.Keys { return open(tb) })
+			})
+			t.Run("Clicks", func(t *testing.T) {
+				storetest.RunClicks(t, func(tb testing.TB) (store.Store, store.ClickSink) {
+					s := open(tb)
+					return s, s
+				})
+			})
+			t.Run("Durable", func(t *testing.T) {
+				storetest.RunDurable(t, func(tb testing.TB) (store.Store, func() store.Store) {
+					database := c.database(tb)
+					s := c.open(tb, database, maxBatch)
+					return s, func() store.Store {
+						if err := s.Close(); err != nil {
+							tb.Errorf("Close() = %v, want nil", err)
+						}
+						return c.open(tb, database, maxBatch)
+					}
+				})
+			})
+		})
+	}
+}

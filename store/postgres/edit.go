@@ -1,0 +1,136 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/terse/terse/store"
+)
+
+// ownedLink is the end of an UPDATE of the link $2 in bucket $1, which this shard
+// owns at epoch $3. Conditions follow.
+const ownedLink = `
+	FROM buckets b LEFT JOIN click_totals c ON c.bucket = b.bucket AND c.code = $2
+	WHERE b.bucket = $1 AND b.epoch = $3 AND b.state = 'owned'
+	AND l.bucket = $1 AND l.code = $2 AND l.deleted_at IS NULL`
+
+// returnLink is what such an UPDATE returns.
+const returnLink = ` RETURNING ` + linkColumns + `, ` + totalColumns
+
+const updateLink = `UPDATE links l SET version = l.version + 1, target = $5, title = $6, tags = $7,
+	status = $8, forward_query = $9, starts_at = $10, expires_at = $11, max_clicks = $12,
+	password_hash = $13, disabled_at = $14, disabled_reason = $15,
+	updated_at = nullif($16::timestamptz, l.created_at)` + ownedLink + ` AND l.version = $4::bigint` + returnLink
+
+// deleteLink forgets the totals as well. A trigger forgets the tags.
+const deleteLink = `WITH gone AS (
+	UPDATE links l SET version = l.version + 1, target = '', title = NULL, tags = NULL,
+		forward_query = NULL, starts_at = NULL, expires_at = NULL, max_clicks = NULL, used_clicks = NULL,
+		password_hash = NULL, disabled_at = NULL, disabled_reason = NULL, request_id = NULL,
+		updated_at = nullif($5::timestamptz, l.created_at), deleted_at = $5` + ownedLink + `
+		AND $4::bigint IN (0, l.version)
+		RETURNING l.*
+	), forgotten AS (
+		DELETE FROM click_totals c USING gone WHERE c.bucket = gone.bucket AND c.code = gone.code
+	)
+	SELECT ` + linkColumns + `, 0, NULL::timestamptz FROM gone l`
+
+// useLink decides as store.Link.State does.
+const useLink = `UPDATE links l SET used_clicks = coalesce(l.used_clicks, 0) + 1` + ownedLink + `
+	AND l.disabled_at IS NULL
+	AND (l.expires_at IS NULL OR $4::timestamptz < l.expires_at)
+	AND (coalesce(l.max_clicks, 0) <= 0 OR coalesce(l.used_clicks, 0) < l.max_clicks)
+	AND (l.starts_at IS NULL OR $4::timestamptz >= l.starts_at)` + returnLink
+
+// Update implements store.Store.
+func (s *Store) Update(ctx context.Context, l store.Link) (store.Link, error) {
+	l = asStored(l)
+	found, err := s.edit(ctx, l.Code, updateLink, l.Version, l.URL, orNull(l.Title, ""), l.Tags,
+		orNull(l.Status, http.StatusFound), orNull(l.ForwardQuery, store.ForwardOff),
+		orNull(l.StartsAt, time.Time{}), orNull(l.ExpiresAt, time.Time{}), orNull(l.MaxClicks, 0),
+		orNull(l.PasswordHash, ""), orNull(l.DisabledAt, time.Time{}), orNull(l.DisabledReason, ""), l.UpdatedAt)
+	found, err = edited(found, err)
+	return found, wrap(err, "update", l.Code)
+}
+
+// Delete implements store.Store.
+func (s *Store) Delete(ctx context.Context, code string, version int64, at time.Time) (store.Link, error) {
+	found, err := s.edit(ctx, code, deleteLink, version, micros(at))
+	found, err = edited(found, err)
+	return found, wrap(err, "delete", code)
+}
+
+// Consume implements store.Store.
+func (s *Store) Consume(ctx context.Context, code string, now time.Time) (store.Link, error) {
+	// A use is no edit that readers have to see.
+	found, err := detached(ctx, s, func(ctx context.Context) (store.Link, error) {
+		return s.editOwned(ctx, code, useLink, micros(now))
+	})
+	if errors.Is(err, errUnmatched) {
+		err = store.ErrNotLive
+	}
+	return found, wrap(err, "consume", code)
+}
+
+// errUnmatched says that a link is there and its conditions did not hold.
+var errUnmatched = errors.New("link does not match")
+
+// edited returns the answer to an edit, with the reason why there was none in
+// place of errUnmatched.
+func edited(found store.Link, err error) (store.Link, error) {
+	switch {
+	case !errors.Is(err, errUnmatched):
+		return found, err
+	case !found.DeletedAt.IsZero():
+		return store.Link{}, store.ErrGone
+	}
+	return store.Link{}, store.ErrVersion
+}
+
+// edit runs editOwned to its end, whatever becomes of the caller, and remembers
+// that the link was written.
+func (s *Store) edit(ctx context.Context, code, statement string, args ...any) (store.Link, error) {
+	return detached(ctx, s, func(ctx context.Context) (store.Link, error) {
+		done := s.written.begin(code)
+		l, err := s.editOwned(ctx, code, statement, args...)
+		done(&l, err)
+		return l, err
+	})
+}
+
+// editOwned runs a statement that ends with ownedLink, whose further arguments are
+// args, and returns the link as it left it. When no row matched it returns the
+// link as it is, with errUnmatched, or says why there is none.
+func (s *Store) editOwned(ctx context.Context, code, statement string, args ...any) (store.Link, error) {
+	epochs, err := s.known(ctx)
+	if err != nil {
+		return store.Link{}, err
+	}
+	var l store.Link
+	bucket := store.BucketOf(code)
+	args = append([]any{bucket, code, epochs[bucket]}, args...)
+	err = s.fenced(ctx, []int{bucket}, func(b *pgx.Batch) {
+		l = store.Link{}
+		b.Queue(statement, args...).QueryRow(func(row pgx.Row) (err error) {
+			if l, err = scanTotals(row); errors.Is(err, pgx.ErrNoRows) {
+				return nil
+			}
+			return err
+		})
+	})
+	if err != nil || l.Version > 0 {
+		return l, err
+	}
+	now, err := s.lookUpOne(ctx, code)
+	switch {
+	case err != nil:
+		return store.Link{}, err
+	case now.epoch != epochs[bucket]:
+		return store.Link{}, store.ErrMoved
+	}
+	return now.link, errUnmatched
+}

@@ -1,0 +1,69 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/terse/terse/store"
+)
+
+// stored is what the primary has of one code.
+type stored struct {
+	epoch int64      // of its bucket; 0 when this shard does not own it
+	link  store.Link // Version 0 when there is none
+}
+
+// selectStored joins each table with the codes, so that each code has an answer,
+// and no plan but to look it up by both columns of the key.
+const selectStored = `SELECT ` + linkColumns + `, ` + totalColumns + `,
+	coalesce((SELECT b.epoch FROM buckets b WHERE b.bucket = k.bucket AND b.state = 'owned'), 0), k.place
+	FROM unnest($1::smallint[], $2::text[]) WITH ORDINALITY AS k (bucket, code, place)
+	LEFT JOIN links l ON l.bucket = k.bucket AND l.code = k.code
+	LEFT JOIN click_totals c ON c.bucket = k.bucket AND c.code = k.code AND l.deleted_at IS NULL`
+
+// Get implements store.Store.
+func (s *Store) Get(ctx context.Context, code string) (store.Link, error) {
+	got, err := s.lookUpOne(ctx, code)
+	return got.link, wrap(err, "get", code)
+}
+
+// lookUpOne reads one code from the primary, or says why there is no link.
+func (s *Store) lookUpOne(ctx context.Context, code string) (stored, error) {
+	all, err := s.lookUp(ctx, []string{code})
+	switch {
+	case err != nil:
+		return stored{}, err
+	case all[0].epoch == 0:
+		return stored{}, store.ErrMoved
+	case all[0].link.Version == 0:
+		return stored{}, store.ErrNotFound
+	}
+	return all[0], nil
+}
+
+// lookUp reads codes from the primary. Its results are in their order.
+func (s *Store) lookUp(ctx context.Context, codes []string) ([]stored, error) {
+	buckets := make([]int, len(codes))
+	for i, code := range codes {
+		buckets[i] = store.BucketOf(code)
+	}
+	all := make([]stored, len(codes))
+	err := s.primary.do(ctx, calls, func(ctx context.Context, conn *pgx.Conn) error {
+		rows, err := conn.Query(ctx, selectStored, buckets, codes)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var one stored
+			var place int
+			if one.link, err = scanTotals(rows, &one.epoch, &place); err != nil {
+				return err
+			}
+			all[place-1] = one
+		}
+		return rows.Err()
+	})
+	return all, err
+}

@@ -1,0 +1,140 @@
+package postgres
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/terse/terse/store"
+)
+
+// keyColumns are the columns of a key in the order of scanKey.
+const keyColumns = `k.id, k.name, k.hash, k.scopes, k.created_at, k.expires_at, k.revoked_at`
+
+const insertKey = `INSERT INTO api_keys (created_at, expires_at, revoked_at, bucket, id, name, hash, scopes)
+	SELECT $3, $4, $5, $1, $6, $7, $8, $9 FROM buckets b WHERE b.bucket = $1 AND b.epoch = $2 AND b.state = 'owned'`
+
+const selectKeyByHash = `SELECT ` + keyColumns + `
+	FROM buckets b LEFT JOIN api_keys k ON k.hash = $2
+	WHERE b.bucket = $1 AND b.state = 'owned'`
+
+const selectKeys = `SELECT ` + keyColumns + `
+	FROM api_keys k JOIN buckets b ON b.bucket = k.bucket AND b.state = 'owned'
+	ORDER BY k.created_at, k.id`
+
+const selectBucketOfKey = `SELECT k.bucket
+	FROM api_keys k JOIN buckets b ON b.bucket = k.bucket AND b.state = 'owned'
+	WHERE k.id = $1`
+
+const revokeKey = `UPDATE api_keys k SET revoked_at = coalesce(k.revoked_at, $4)
+	FROM buckets b WHERE b.bucket = $1 AND b.epoch = $2 AND b.state = 'owned' AND k.bucket = b.bucket AND k.id = $3
+	RETURNING ` + keyColumns
+
+// CreateKey implements store.Keys.
+func (s *Store) CreateKey(ctx context.Context, k store.Key) error {
+	scopes := make([]string, len(k.Scopes)) // never nil, which is NULL
+	for i, scope := range k.Scopes {
+		scopes[i] = string(scope)
+	}
+	bucket := bucketOfHash(k.Hash)
+	_, err := detached(ctx, s, func(ctx context.Context) (struct{}, error) {
+		epochs, err := s.known(ctx)
+		if err != nil {
+			return struct{}{}, err
+		}
+		return struct{}{}, s.fenced(ctx, []int{bucket}, func(b *pgx.Batch) {
+			b.Queue(insertKey, bucket, epochs[bucket], micros(k.CreatedAt), orNull(micros(k.ExpiresAt), time.Time{}),
+				orNull(micros(k.RevokedAt), time.Time{}), k.ID, k.Name, k.Hash[:], scopes).
+				Exec(func(tag pgconn.CommandTag) error {
+					if tag.RowsAffected() == 0 {
+						return store.ErrMoved
+					}
+					return nil
+				})
+		})
+	})
+	return wrap(err, "create key", k.ID)
+}
+
+// KeyByHash implements store.Keys.
+func (s *Store) KeyByHash(ctx context.Context, hash [sha256.Size]byte) (store.Key, error) {
+	var k store.Key
+	err := s.primary.do(ctx, calls, func(ctx context.Context, conn *pgx.Conn) (err error) {
+		k, err = scanKey(conn.QueryRow(ctx, selectKeyByHash, bucketOfHash(hash), hash[:]))
+		switch {
+		case errors.Is(err, pgx.ErrNoRows):
+			return store.ErrMoved
+		case err == nil && k.ID == "":
+			return store.ErrNotFound
+		}
+		return err
+	})
+	return k, wrap(err, "key by hash", "")
+}
+
+// ListKeys implements store.Keys.
+func (s *Store) ListKeys(ctx context.Context) ([]store.Key, error) {
+	var keys []store.Key
+	err := s.primary.do(ctx, calls, func(ctx context.Context, conn *pgx.Conn) error {
+		rows, err := conn.Query(ctx, selectKeys)
+		if err != nil {
+			return err
+		}
+		keys, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (store.Key, error) { return scanKey(row) })
+		return err
+	})
+	return keys, wrap(err, "list keys", "")
+}
+
+// RevokeKey implements store.Keys.
+func (s *Store) RevokeKey(ctx context.Context, id string, at time.Time) (store.Key, error) {
+	k, err := detached(ctx, s, func(ctx context.Context) (k store.Key, err error) {
+		var bucket int
+		err = s.primary.do(ctx, calls, func(ctx context.Context, conn *pgx.Conn) error {
+			return conn.QueryRow(ctx, selectBucketOfKey, id).Scan(&bucket)
+		})
+		if err != nil {
+			return k, err
+		}
+		epochs, err := s.known(ctx)
+		if err != nil {
+			return k, err
+		}
+		err = s.fenced(ctx, []int{bucket}, func(b *pgx.Batch) {
+			b.Queue(revokeKey, bucket, epochs[bucket], id, micros(at)).QueryRow(func(row pgx.Row) (err error) {
+				if k, err = scanKey(row); errors.Is(err, pgx.ErrNoRows) {
+					return store.ErrMoved
+				}
+				return err
+			})
+		})
+		return k, err
+	})
+	return k, wrap(err, "revoke key", id)
+}
+
+// bucketOfHash returns the bucket of a key.
+func bucketOfHash(hash [sha256.Size]byte) int { return store.BucketOf(string(hash[:])) }
+
+// scanKey reads keyColumns. The key of an outer join that found none has no ID.
+func scanKey(row pgx.Row) (store.Key, error) {
+	var (
+		k      store.Key
+		hash   []byte
+		scopes []string
+	)
+	err := row.Scan(text(&k.ID), text(&k.Name), &hash, &scopes, at(&k.CreatedAt), at(&k.ExpiresAt), at(&k.RevokedAt))
+	if err != nil {
+		return store.Key{}, err
+	}
+	for _, scope := range scopes {
+		k.Scopes = append(k.Scopes, store.Scope(scope))
+	}
+	copy(k.Hash[:], hash)
+	k.CreatedAt, k.ExpiresAt, k.RevokedAt = k.CreatedAt.UTC(), k.ExpiresAt.UTC(), k.RevokedAt.UTC()
+	return k, nil
+}

@@ -1,0 +1,99 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/terse/terse/store"
+)
+
+// walkIndexes makes the planner read links in the order of an index until the
+// page is full, for the rest of the transaction. It would rather sort all links of
+// an owner, because it has no idea how many have the same hash. The price that it
+// puts on sorts must not make it compile the query.
+const walkIndexes = `SELECT set_config('enable_sort', 'off', true), set_config('jit', 'off', true)`
+
+// List implements store.Store. It reads the primary. A search reads the owner's
+// links one by one until the page is full; everything else is found by an index.
+func (s *Store) List(ctx context.Context, q store.Query) (store.Page, error) {
+	if !keepable(q.Owner, q.Tag, q.Search, q.Target) {
+		return store.Page{}, ctx.Err() // no link has such a text
+	}
+	limit := min(max(q.Limit, 1), store.MaxPageLen)
+	query, args := listQuery(q, limit+1)
+	var links []store.Link
+	err := s.primary.do(ctx, calls, func(ctx context.Context, conn *pgx.Conn) error {
+		var b pgx.Batch // one transaction
+		b.Queue(walkIndexes)
+		b.Queue(query, args...).Query(func(rows pgx.Rows) (err error) {
+			links, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (store.Link, error) { return scanTotals(row) })
+			return err
+		})
+		return conn.SendBatch(ctx, &b).Close()
+	})
+	if err != nil {
+		return store.Page{}, wrap(err, "list", "")
+	}
+	if len(links) <= limit {
+		return store.Page{Links: links}, nil
+	}
+	last := links[limit-1]
+	return store.Page{Links: links[:limit], Next: store.Cursor{CreatedAt: last.CreatedAt, Code: last.Code}}, nil
+}
+
+// listQuery returns the query for q, with at most limit rows. It finds the page
+// first, by one index, and joins the totals to that alone. Hashes are spelled as
+// in the indexes.
+func listQuery(q store.Query, limit int) (query string, args []any) {
+	w := walk{key: "l"}
+	switch {
+	case q.Target != "":
+		w.add(`links l WHERE hashtextextended(l.target, hashtextextended(l.owner, 0)) =
+			hashtextextended(%[1]s, hashtextextended(%[2]s, 0)) AND l.target = %[1]s AND l.owner = %[2]s`, q.Target, q.Owner)
+		if q.Tag != "" {
+			w.add(` AND %s = ANY (l.tags)`, q.Tag)
+		}
+	case q.Tag != "":
+		w.key = "t"
+		// OFFSET keeps the planner from joining the tables in another order.
+		w.add(`link_tags t CROSS JOIN LATERAL
+			(SELECT * FROM links l WHERE l.bucket = t.bucket AND l.code = t.code OFFSET 0) l
+			WHERE t.owner = %s AND t.tag = %s`, q.Owner, q.Tag)
+	default:
+		w.add(`links l WHERE hashtextextended(l.owner, 0) = hashtextextended(%[1]s, 0) AND l.owner = %[1]s`, q.Owner)
+	}
+	w.add(` AND l.deleted_at IS NULL AND (SELECT b.state = 'owned' FROM buckets b WHERE b.bucket = ` + w.key + `.bucket)`)
+	if !q.After.IsZero() {
+		w.add(` AND (`+w.key+`.created_at, `+w.key+`.code) < (%s, %s)`, q.After.CreatedAt, q.After.Code)
+	}
+	if q.Search != "" {
+		// Under "C" lower folds ASCII alone.
+		w.add(` AND (strpos(lower(l.code), lower(%[1]s COLLATE "C")) > 0
+			OR strpos(lower(l.target), lower(%[1]s COLLATE "C")) > 0
+			OR strpos(lower(l.title COLLATE "C"), lower(%[1]s COLLATE "C")) > 0)`, q.Search)
+	}
+	w.add(` ORDER BY `+w.key+`.created_at DESC, `+w.key+`.code DESC LIMIT %s`, limit)
+	return `SELECT ` + linkColumns + `, ` + totalColumns + ` FROM (SELECT l.* FROM ` + w.sql.String() + `) l
+		LEFT JOIN click_totals c ON c.bucket = l.bucket AND c.code = l.code
+		ORDER BY l.created_at DESC, l.code DESC`, w.args
+}
+
+// walk is a query for links that is put together piece by piece.
+type walk struct {
+	key  string // table whose bucket, created_at and code order the links
+	sql  strings.Builder
+	args []any
+}
+
+// add appends a piece, whose verbs stand for the values.
+func (w *walk) add(piece string, values ...any) {
+	places := make([]any, len(values))
+	for i := range values {
+		places[i] = fmt.Sprintf("$%d", len(w.args)+1+i)
+	}
+	fmt.Fprintf(&w.sql, piece, places...)
+	w.args = append(w.args, values...)
+}

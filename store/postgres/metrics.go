@@ -1,0 +1,134 @@
+package postgres
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics are those of one shard. Labels are the name of the shard, its servers
+// and the roles of connections.
+type metrics struct {
+	collectors []prometheus.Collector
+	shard      prometheus.Labels
+
+	creates    prometheus.Histogram
+	lastResort prometheus.Counter
+}
+
+// batchBuckets are sizes of batches, up to the largest default one.
+var batchBuckets = []float64{1, 2, 4, 8, 16, 32, 64, 128, 256}
+
+func newMetrics(opts *Options) *metrics {
+	m := &metrics{shard: prometheus.Labels{"shard": opts.Name}}
+	m.creates = keep(m, prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "terse_postgres_create_batch_links", Help: "Links that travelled in one INSERT.",
+		ConstLabels: m.shard, Buckets: batchBuckets,
+	}))
+	m.lastResort = keep(m, prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "terse_postgres_reads_of_any_age_total", Help: "Links read from a replica of any age while the primary was away.",
+		ConstLabels: m.shard,
+	}))
+	return m
+}
+
+// keep adds a collector to those that are registered.
+func keep[C prometheus.Collector](m *metrics, c C) C {
+	m.collectors = append(m.collectors, c)
+	return c
+}
+
+// register registers all collectors; a nil registerer keeps none.
+func (m *metrics) register(reg prometheus.Registerer) error {
+	if reg == nil {
+		return nil
+	}
+	for _, c := range m.collectors {
+		if err := reg.Register(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// serverMetrics are those of one server.
+type serverMetrics struct {
+	up       prometheus.Gauge
+	lag      prometheus.Gauge
+	failures prometheus.Counter
+	retries  prometheus.Counter
+	resets   prometheus.Counter
+	cold     prometheus.Histogram
+}
+
+func (m *metrics) labels(server string) prometheus.Labels {
+	return prometheus.Labels{"shard": m.shard["shard"], "server": server}
+}
+
+func (m *metrics) server(name string) *serverMetrics {
+	gauge := func(name, help string, labels prometheus.Labels) prometheus.Gauge {
+		return keep(m, prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}))
+	}
+	counter := func(name, help string, labels prometheus.Labels) prometheus.Counter {
+		return keep(m, prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help, ConstLabels: labels}))
+	}
+	labels := m.labels(name)
+	return &serverMetrics{
+		up:       gauge("terse_postgres_up", "Whether the server was reached and is what it should be.", labels),
+		lag:      gauge("terse_postgres_replica_lag_seconds", "How far the server is behind the primary; 0 for the primary.", labels),
+		failures: counter("terse_postgres_failures_total", "Calls that the server could not answer.", labels),
+		retries:  counter("terse_postgres_retries_total", "Calls that were tried again.", labels),
+		resets:   counter("terse_postgres_resets_total", "Times that all connections were dropped.", labels),
+		cold: keep(m, prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "terse_postgres_cold_batch_links", Help: "Links that were asked for in one statement.",
+			ConstLabels: labels, Buckets: batchBuckets,
+		})),
+	}
+}
+
+// breaker returns the gauge of a server's breaker for one role.
+func (m *metrics) breaker(server string, r role) prometheus.Gauge {
+	labels := m.labels(server)
+	labels["role"] = roleNames[r]
+	return keep(m, prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "terse_postgres_breaker_open", Help: "Whether the server failed so often that little is asked of it.",
+		ConstLabels: labels,
+	}))
+}
+
+// pools adds the state of a server's connections.
+func (m *metrics) pools(s *server) {
+	for r := range roles {
+		labels := m.labels(s.name)
+		labels["role"] = roleNames[r]
+		pool := s.pools[r]
+		if pool == nil {
+			continue
+		}
+		for _, gauge := range []struct {
+			name, help string
+			value      func() int32
+		}{
+			{"terse_postgres_connections", "Connections that are open.", func() int32 { return pool.Stat().TotalConns() }},
+			{"terse_postgres_connections_used", "Connections that are in use.", func() int32 { return pool.Stat().AcquiredConns() }},
+			{"terse_postgres_connections_most", "Connections that may be open.", func() int32 { return pool.Stat().MaxConns() }},
+		} {
+			keep(m, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: gauge.name, Help: gauge.help, ConstLabels: labels},
+				func() float64 { return float64(gauge.value()) }))
+		}
+	}
+}
+
+// looked notes the outcome of a probe.
+func (m *serverMetrics) looked(l look, lag time.Duration) {
+	m.up.Set(0)
+	if l.err == nil {
+		m.up.Set(1)
+	}
+	if l.inRecovery {
+		m.lag.Set(lag.Seconds())
+	}
+}
+
+// coldFlight notes a batch of cold reads.
+func (m *serverMetrics) coldFlight(size int, _ time.Duration) { m.cold.Observe(float64(size)) }

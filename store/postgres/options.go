@@ -1,0 +1,102 @@
+package postgres
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Options say where a shard is and how to use it.
+type Options struct {
+	// Name of the shard. Its database must carry the same. Required.
+	Name string
+
+	// Primary is the connection URL of the primary. It may name several hosts
+	// with target_session_attrs=read-write. Required.
+	Primary string
+
+	// Replicas are the connection URLs of streaming replicas, each of one server.
+	// Default none.
+	Replicas []string
+
+	// SchemaVersion is what the schema must be at least. Required.
+	SchemaVersion int
+
+	// Logger hears of what an operator should know. Required.
+	Logger *slog.Logger
+
+	// Registerer receives the metrics. Default: none are kept.
+	Registerer prometheus.Registerer
+
+	// ReadTimeout bounds one attempt to read from one server. Default 800 ms.
+	ReadTimeout time.Duration
+
+	// WriteTimeout bounds one write, with the wait for others and all attempts.
+	// Default 5 s.
+	WriteTimeout time.Duration
+
+	// MaxLag is how far behind the primary a replica may be to be read. Default
+	// 800 ms.
+	MaxLag time.Duration
+
+	// ProbeEvery is how often each server is looked at. Default 200 ms.
+	ProbeEvery time.Duration
+
+	// MaxBatch is the most creates, or cold reads, in one statement; 1 lets each
+	// travel alone, several at a time. Default 256.
+	MaxBatch int
+
+	// Now is the clock by which the age of servers and writes is told. Default
+	// time.Now.
+	Now func() time.Time
+}
+
+func (o Options) withDefaults() Options {
+	o.ReadTimeout = cmp.Or(o.ReadTimeout, 800*time.Millisecond)
+	o.WriteTimeout = cmp.Or(o.WriteTimeout, 5*time.Second)
+	o.MaxLag = cmp.Or(o.MaxLag, 800*time.Millisecond)
+	o.ProbeEvery = cmp.Or(o.ProbeEvery, 200*time.Millisecond)
+	o.MaxBatch = cmp.Or(o.MaxBatch, 256)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return o
+}
+
+func (o *Options) validate() error {
+	var errs []error
+	if o.Name == "" {
+		errs = append(errs, errors.New("option Name is required"))
+	}
+	if o.Primary == "" {
+		errs = append(errs, errors.New("option Primary is required"))
+	}
+	if o.SchemaVersion < 1 {
+		errs = append(errs, errors.New("option SchemaVersion is required"))
+	}
+	if o.Logger == nil {
+		errs = append(errs, errors.New("option Logger is required"))
+	}
+	for _, field := range []struct {
+		name  string
+		value int64
+	}{
+		{"ReadTimeout", int64(o.ReadTimeout)},
+		{"WriteTimeout", int64(o.WriteTimeout)},
+		{"MaxLag", int64(o.MaxLag)},
+		{"ProbeEvery", int64(o.ProbeEvery)},
+		{"MaxBatch", int64(o.MaxBatch)},
+	} {
+		if field.value < 0 {
+			errs = append(errs, fmt.Errorf("option %s = %d, must not be negative", field.name, field.value))
+		}
+	}
+	if o.ProbeEvery > 0 && o.MaxLag > 0 && o.MaxLag < 2*o.ProbeEvery {
+		errs = append(errs, errors.New("option MaxLag must be at least twice ProbeEvery: no replica would be seen in time"))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,65 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// role is what connections are for. Each role has connections of its own, so
+// that none can starve another.
+type role int
+
+const (
+	redirects role = iota // Resolve
+	calls                 // the API: creates, edits, reads of resources, lists
+	counting              // clicks
+	control               // probes, buckets and leases
+	roles                 // how many there are
+)
+
+// roleNames are the values of the label role.
+var roleNames = [roles]string{"redirects", "api", "clicks", "control"}
+
+// conns is the most connections to one server, by role.
+var conns = [roles]int32{redirects: 2, calls: 6, counting: 1, control: 2}
+
+// How long a connection lives: long enough to be worth its making, and not so long
+// that it outlives a change of the servers behind a name.
+const (
+	connLifetime = 30 * time.Minute
+	connJitter   = 5 * time.Minute
+	connIdle     = 5 * time.Minute
+	healthPeriod = 30 * time.Second
+)
+
+// connectTimeout bounds the connecting to one host, where the URL does not.
+const connectTimeout = time.Second
+
+// newPool returns a pool that connects when it is first used. Its errors do not
+// repeat the URL, which may hold a password.
+func newPool(ctx context.Context, dsn string, r role) (*pgxpool.Pool, error) {
+	config, err := pgxpool.ParseConfig(dsn)
+	if err != nil {
+		return nil, errors.New("is no connection URL that can be read")
+	}
+	config.MaxConns, config.MinConns, config.MinIdleConns = conns[r], 0, 0
+	config.MaxConnLifetime, config.MaxConnLifetimeJitter = connLifetime, connJitter
+	config.MaxConnIdleTime, config.HealthCheckPeriod = connIdle, healthPeriod
+	if config.ConnConfig.ConnectTimeout == 0 {
+		config.ConnConfig.ConnectTimeout = connectTimeout
+	}
+	if r == redirects || r == control {
+		// A primary that takes no writes for a while can still be read.
+		if config.ConnConfig.ValidateConnect != nil {
+			config.ConnConfig.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsPrimary
+		}
+	}
+	if config.ConnConfig.RuntimeParams["application_name"] == "" {
+		config.ConnConfig.RuntimeParams["application_name"] = "terse " + roleNames[r]
+	}
+	return pgxpool.NewWithConfig(ctx, config)
+}

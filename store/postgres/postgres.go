@@ -1,0 +1,112 @@
+// Package postgres is one shard: a primary and its streaming replicas. It keeps
+// links, API keys, click totals, idempotency keys and leases of node ids, and
+// writes only to buckets that the shard owns.
+//
+// It does not route: which bucket is whose is read from here by store/shard. It
+// does not change the schema either: that is store/postgres/schema.
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/terse/terse/store"
+)
+
+// Store keeps links in one shard. Safe for concurrent use.
+type Store struct {
+	opts     Options
+	metrics  *metrics
+	opened   time.Time
+	primary  *server
+	replicas []*server
+	buckets  atomic.Pointer[bucketMap] // nil until it was read
+	history  history
+	written  *written
+	turn     atomic.Uint64 // of the replicas
+	creates  *creates
+
+	writes     sync.WaitGroup // writes under way, whose callers may be gone
+	background sync.WaitGroup // the watchers
+	stop       context.CancelFunc
+}
+
+var (
+	_ store.Store     = (*Store)(nil)
+	_ store.Keys      = (*Store)(nil)
+	_ store.ClickSink = (*Store)(nil)
+)
+
+// Open returns a Store that watches its servers until Close. ctx bounds nothing
+// that outlives it. It fails for bad options alone: a shard that cannot be reached
+// answers store.ErrUnavailable until it can.
+func Open(ctx context.Context, opts Options) (*Store, error) {
+	opts = opts.withDefaults()
+	if err := opts.validate(); err != nil {
+		return nil, fmt.Errorf("postgres: %w", err)
+	}
+	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	s := &Store{opts: opts, metrics: newMetrics(&opts), opened: opts.Now(), written: newWritten(opts.Now), stop: stop}
+	if err := s.open(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("postgres: shard %s: %w", opts.Name, err), s.Close())
+	}
+	return s, nil
+}
+
+// open makes what talks to the servers, and begins to watch them.
+func (s *Store) open(ctx context.Context) (err error) {
+	if s.primary, err = s.openServer(ctx, primaryName, s.opts.Primary, redirects, calls, counting, control); err != nil {
+		return err
+	}
+	for i, dsn := range s.opts.Replicas {
+		replica, err := s.openServer(ctx, fmt.Sprintf("replica-%d", i+1), dsn, redirects, control)
+		if err != nil {
+			return err
+		}
+		s.replicas = append(s.replicas, replica)
+	}
+	if s.creates, err = newCreates(s); err != nil {
+		return err
+	}
+	if err := s.metrics.register(s.opts.Registerer); err != nil {
+		return err
+	}
+	s.background.Go(func() { s.watch(ctx, s.primary) })
+	for _, replica := range s.replicas {
+		s.background.Go(func() { s.watch(ctx, replica) })
+	}
+	return nil
+}
+
+func (s *Store) openServer(ctx context.Context, name, dsn string, asked ...role) (*server, error) {
+	server, err := newServer(ctx, name, dsn, &s.opts, s.metrics, asked)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if err := s.openCold(server); err != nil {
+		server.close()
+		return nil, err
+	}
+	return server, nil
+}
+
+// Close waits for the calls under way and closes all connections.
+func (s *Store) Close() error {
+	s.stop()
+	s.background.Wait()
+	if s.creates != nil {
+		s.creates.close()
+	}
+	s.writes.Wait()
+	for _, replica := range s.replicas {
+		replica.close()
+	}
+	if s.primary != nil {
+		s.primary.close()
+	}
+	return nil
+}

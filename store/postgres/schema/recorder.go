@@ -1,0 +1,71 @@
+package schema
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/golang-migrate/migrate/v4/database"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// versionTable is where golang-migrate keeps the version of the schema.
+const versionTable = "schema_migrations"
+
+// recorder records a version in the transaction of the step that leads to it.
+// golang-migrate itself marks a database dirty before a step and clean after it,
+// so that a run which is killed in between leaves it in doubt.
+type recorder struct {
+	database.Driver
+	version int // that the step leads to
+	up      bool
+	dirty   bool // the step failed, and the database says so
+}
+
+// SetVersion takes note of the version to which the next step leads.
+func (r *recorder) SetVersion(version int, dirty bool) error {
+	if !dirty {
+		return nil // Run has recorded it
+	}
+	before, _, err := r.Version()
+	if err != nil {
+		return err
+	}
+	r.version, r.up = version, version > before
+	return nil
+}
+
+// Run runs a step, as one transaction: its statements travel as one simple query.
+// A step up that the server refuses leaves the database dirty, unless it could be
+// the same step another time.
+func (r *recorder) Run(step io.Reader) error {
+	record := "\n;DELETE FROM " + versionTable + ";"
+	if r.version != database.NilVersion {
+		record += fmt.Sprintf("INSERT INTO %s (version, dirty) VALUES (%d, false);", versionTable, r.version)
+	}
+	err := r.Driver.Run(io.MultiReader(step, strings.NewReader(record)))
+	if err == nil || !r.up || !broken(err) {
+		return err
+	}
+	if markErr := r.Driver.SetVersion(r.version, true); markErr != nil {
+		return errors.Join(err, markErr)
+	}
+	r.dirty = true
+	return err
+}
+
+// broken reports whether a step failed for what it is, rather than for a lock,
+// an operator's cancel, or a server that goes down.
+func broken(err error) bool {
+	e, _ := errors.AsType[database.Error](err)
+	pgErr, ok := errors.AsType[*pgconn.PgError](e.OrigErr)
+	if !ok {
+		return false
+	}
+	switch pgErr.Code {
+	case "55P03", "57014", "57P01", "57P02", "57P03", "40P01", "40001":
+		return false
+	}
+	return true
+}

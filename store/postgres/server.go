@@ -1,0 +1,147 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/terse/terse/store"
+	"github.com/terse/terse/store/batch"
+)
+
+// resetGap is the least time between two resets, so that a server which refuses
+// one kind of call does not cost all others their connections.
+const resetGap = 100 * time.Millisecond
+
+// primaryName is the name of the primary. Replicas are replica-1 and so on.
+const primaryName = "primary"
+
+// server is one server of the shard and the connections to it.
+type server struct {
+	name    string // "primary", "replica-1", …
+	replica bool
+	opts    *Options
+	metrics *serverMetrics
+	pools   [roles]*pgxpool.Pool // nil for what the server is not asked
+	lines   [roles]line
+	dropped atomic.Int64 // when all connections were, in Unix nanoseconds
+	cold    *batch.Group[string, store.Link]
+	view    view
+}
+
+// newServer returns a server for some roles, to which nothing is connected yet.
+func newServer(ctx context.Context, name, dsn string, opts *Options, m *metrics, asked []role) (*server, error) {
+	s := &server{name: name, replica: name != primaryName, opts: opts, metrics: m.server(name)}
+	for _, r := range asked {
+		var err error
+		s.lines[r] = newLine(m.breaker(name, r), s.metrics.retries)
+		if s.pools[r], err = newPool(ctx, dsn, r); err != nil {
+			s.close()
+			return nil, err
+		}
+	}
+	m.pools(s)
+	return s, nil
+}
+
+// do lets fn use a connection of role r. It tries again, for a second at most and
+// within ctx, what is certain not to have been done, and asks nothing of a server
+// that has just failed several times. Errors are those of the store, and ctx's own
+// when that ended first.
+func (s *server) do(ctx context.Context, r role, fn func(ctx context.Context, conn *pgx.Conn) error) error {
+	err := s.lines[r].calls.WithContext(ctx).Run(func() error { return s.once(ctx, r, fn) })
+	switch {
+	case err == nil:
+		s.heard()
+	case outage(err):
+		s.metrics.failures.Inc()
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	return translate(err)
+}
+
+// read is do for an fn that changes nothing: it is tried again after a connection
+// broke, too.
+func (s *server) read(ctx context.Context, r role, fn func(ctx context.Context, conn *pgx.Conn) error) error {
+	return s.do(ctx, r, func(ctx context.Context, conn *pgx.Conn) error {
+		err := fn(ctx, conn)
+		if outage(err) {
+			return undone{err}
+		}
+		return err
+	})
+}
+
+// once lets fn use a connection, and drops all connections when it turns out that
+// they lead to the wrong place.
+func (s *server) once(ctx context.Context, r role, fn func(ctx context.Context, conn *pgx.Conn) error) error {
+	conn, err := s.pools[r].Acquire(ctx)
+	if err != nil {
+		return undone{err}
+	}
+	defer conn.Release()
+	if err = fn(ctx, conn.Conn()); demoted(err) {
+		s.reset()
+	}
+	return err
+}
+
+// heard lets other roles try again at once, since the server has answered one.
+func (s *server) heard() {
+	for r := range roles {
+		if s.pools[r] != nil && s.lines[r].breaker.IsOpen() {
+			s.lines[r].breaker.HalfOpen()
+		}
+	}
+}
+
+// reset drops all connections: idle ones now, others when they are given back.
+// Many calls that fail at once are one reason.
+func (s *server) reset() {
+	now, last := s.opts.Now().UnixNano(), s.dropped.Load()
+	if now-last < int64(resetGap) || !s.dropped.CompareAndSwap(last, now) {
+		return
+	}
+	s.metrics.resets.Inc()
+	for _, pool := range s.pools {
+		if pool != nil {
+			pool.Reset()
+		}
+	}
+}
+
+// errPromoted is why a server that is listed as a replica is not read like one:
+// it may be the new primary, or one that others have left behind.
+var errPromoted = errors.New("it is no replica: it is or was a primary")
+
+// inPlace refuses a server that is not what it is listed as. A primary that has
+// become a replica may lead to another one when it is connected to anew.
+func (s *server) inPlace(inRecovery bool) error {
+	switch {
+	case s.replica == inRecovery:
+		return nil
+	case s.replica:
+		return fmt.Errorf("%w: %w", store.ErrUnavailable, errPromoted)
+	}
+	s.reset()
+	return fmt.Errorf("%w: it is a replica, not the primary", store.ErrUnavailable)
+}
+
+// close waits for the calls under way and closes all connections.
+func (s *server) close() {
+	if s.cold != nil {
+		s.cold.Close()
+	}
+	for _, pool := range s.pools {
+		if pool != nil {
+			pool.Close()
+		}
+	}
+}

@@ -1,0 +1,269 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/terse/terse/store"
+	"github.com/terse/terse/store/postgres"
+)
+
+// value returns the sum of a metric's samples that carry all the labels, given as
+// name=value; of a histogram, how many it observed.
+func value(t *testing.T, reg *prometheus.Registry, name string, labels ...string) (sum float64) {
+	t.Helper()
+	families, err := reg.Gather()
+	must(t, err)
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			var have []string
+			for _, pair := range m.GetLabel() {
+				have = append(have, pair.GetName()+"="+pair.GetValue())
+			}
+			carries := family.GetName() == name
+			for _, label := range labels {
+				carries = carries && strings.Contains(" "+strings.Join(have, " ")+" ", " "+label+" ")
+			}
+			if carries {
+				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
+			}
+		}
+	}
+	return sum
+}
+
+// connect returns a connection of its own to the primary.
+func connect(t *testing.T, c cluster, database string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), c.Primary().DSN(database))
+	must(t, err)
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	return conn
+}
+
+// TestBreaker kills the only server and starts it again: calls fail at once while
+// it is away, and go well soon after it is back.
+func TestBreaker(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 0)
+	reg := prometheus.NewRegistry()
+	s := openStore(t, postgres.Options{Primary: c.DSN(c.database(t)), Registerer: reg})
+	known, err := s.Create(t.Context(), link("known"))
+	must(t, err)
+	resolves(t, s, known)
+	must(t, c.Primary().Kill())
+	open := func() float64 { return value(t, reg, "terse_postgres_breaker_open", "role=redirects") }
+	eventually(t, "breaker opens", func() error {
+		if _, err := s.Resolve(t.Context(), known.Code); !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("Resolve() without a server = %v, want %v", err, store.ErrUnavailable)
+		}
+		if open() != 1 {
+			return errors.New("breaker is closed")
+		}
+		return nil
+	})
+	began := time.Now()
+	for range 20 {
+		if _, err := s.Resolve(t.Context(), known.Code); !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("Resolve() behind an open breaker = %v, want %v", err, store.ErrUnavailable)
+		}
+	}
+	if took := time.Since(began); took > 400*time.Millisecond {
+		t.Errorf("20 calls behind an open breaker took %v, want at most 400ms", took)
+	}
+	must(t, c.Primary().Start(t.Context()))
+	eventually(t, "resolve", func() error {
+		_, err := s.Resolve(t.Context(), known.Code)
+		return err
+	})
+	if got := open(); got != 0 {
+		t.Errorf("terse_postgres_breaker_open = %v after a call that went well, want 0", got)
+	}
+}
+
+// TestReadAfterRestart restarts the only server under idle connections: a read
+// that meets a broken one is repeated.
+func TestReadAfterRestart(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 0)
+	s := openStore(t, postgres.Options{Primary: c.DSN(c.database(t)), ProbeEvery: time.Hour, MaxLag: 3 * time.Hour})
+	known, err := s.Create(t.Context(), link("known"))
+	must(t, err)
+	for range 3 {
+		resolves(t, s, known)
+		must(t, c.Primary().Kill())
+		must(t, c.Primary().Start(t.Context()))
+		resolves(t, s, known)
+	}
+}
+
+// TestRolesAreApart has callers of the API wait for a lock until all of its
+// connections are taken: redirects do not notice.
+func TestRolesAreApart(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 0)
+	database := c.database(t)
+	reg := prometheus.NewRegistry()
+	s := shardTest{openStore(t, postgres.Options{Primary: c.DSN(database), WriteTimeout: 300 * time.Millisecond, Registerer: reg}), t, connect(t, c, database)}
+	known := s.create("known")
+	s.exec("BEGIN")
+	s.exec("SELECT pg_advisory_xact_lock(1413829203, $1)", store.BucketOf(known.Code))
+	var writers sync.WaitGroup
+	for range 20 {
+		writers.Go(func() {
+			if _, err := s.Delete(t.Context(), known.Code, 9, known.CreatedAt); !errors.Is(err, store.ErrUnavailable) {
+				t.Errorf("Delete() of a link in a locked bucket = %v, want %v", err, store.ErrUnavailable)
+			}
+		})
+	}
+	eventually(t, "breaker of the API opens", func() error {
+		resolves(t, s.Store, known)
+		if value(t, reg, "terse_postgres_failures_total") < 3 {
+			return errors.New("no failures yet")
+		}
+		return nil
+	})
+	writers.Wait()
+	for range 100 {
+		resolves(t, s.Store, known)
+	}
+	s.exec("ROLLBACK")
+	eventually(t, "delete", func() error {
+		_, err := s.Delete(t.Context(), known.Code, 1, known.CreatedAt)
+		return err
+	})
+}
+
+// TestImpatientCallers has callers give up in the middle of a read: that tells
+// nothing about the server, and they get the error of their own context.
+func TestImpatientCallers(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 0)
+	database := c.database(t)
+	reg := prometheus.NewRegistry()
+	s := shardTest{openStore(t, postgres.Options{Primary: c.DSN(database), Registerer: reg}), t, connect(t, c, database)}
+	s.create("known")
+	s.exec("BEGIN")
+	s.exec("LOCK TABLE click_totals IN ACCESS EXCLUSIVE MODE")
+	for i := range 10 {
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(20*time.Millisecond, cancel)
+		if _, err := s.Get(ctx, "known"); !errors.Is(err, context.Canceled) || errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("Get() %d of a caller that left = %v, want %v", i, err, context.Canceled)
+		}
+		cancel()
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if _, err := s.Get(ctx, "known"); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("Get() of a caller out of time = %v, want %v", err, context.DeadlineExceeded)
+	}
+	s.exec("ROLLBACK")
+	if _, err := s.Get(t.Context(), "known"); err != nil {
+		t.Errorf("Get() = %v, want nil", err)
+	}
+	for _, name := range []string{"terse_postgres_breaker_open", "terse_postgres_resets_total"} {
+		if got := value(t, reg, name); got != 0 {
+			t.Errorf("%s = %v, want 0", name, got)
+		}
+	}
+}
+
+// TestStatus reads the status of a shard whose servers are what they should be,
+// are behind, are listed wrongly, and are gone.
+func TestStatus(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 2)
+	database, replica := c.database(t), c.Replicas()[0]
+	s := openStore(t, postgres.Options{
+		Primary: c.DSN(database), Replicas: []string{replica.DSN(database), c.Primary().DSN(database), "postgres://127.0.0.1:1/none"},
+	})
+	status := s.Status(t.Context())
+	if status.Err != nil || status.Name != shard || status.Buckets != store.Buckets || status.SchemaVersion < 1 || status.Dirty || status.MapVersion < 1 {
+		t.Errorf("Status() = %+v, want shard %s with all buckets and no error", status, shard)
+	}
+	for i, want := range []struct {
+		name               string
+		usable, inRecovery bool
+		problem            string
+	}{
+		{"primary", true, false, ""},
+		{"replica-1", true, true, ""},
+		{"replica-2", false, false, "it is no replica"},
+		{"replica-3", false, false, "connect"},
+	} {
+		got := status.Servers[i]
+		if got.Name != want.name || got.Usable != want.usable || got.InRecovery != want.inRecovery || (got.Err == nil) != (want.problem == "") {
+			t.Errorf("Status().Servers[%d] = %+v, want %+v", i, got, want)
+		}
+		if want.problem != "" {
+			wantText(t, "Err of "+want.name, got.Err, want.problem)
+		}
+	}
+	must(t, replica.PauseReplay(t.Context()))
+	_, err := s.Create(t.Context(), link("abc"))
+	must(t, err)
+	eventually(t, "status shows the lag", func() error {
+		if got := s.Status(t.Context()).Servers[1]; !got.Lag.Known || got.Lag.Bytes == 0 || got.Usable {
+			return fmt.Errorf("Servers[1] = %+v", got)
+		}
+		return nil
+	})
+	must(t, replica.ResumeReplay(t.Context()))
+	must(t, c.Primary().Kill())
+	status = s.Status(t.Context())
+	if got := status.Servers[1]; status.Err == nil || got.Err != nil || got.Lag.Known {
+		t.Errorf("Status() without a primary = %+v, want an error and a replica of unknown lag", status)
+	}
+}
+
+// TestMetrics holds that what callers send makes no series, and that two shards
+// share a registerer.
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 1)
+	database := c.database(t)
+	reg := prometheus.NewRegistry()
+	s := openStore(t, postgres.Options{Primary: c.DSN(database), Replicas: []string{c.Replicas()[0].DSN(database)}, Registerer: reg})
+	other, err := postgres.Open(t.Context(), postgres.Options{
+		Name: "s2", Primary: c.DSN(database), SchemaVersion: 1, Logger: slog.New(slog.DiscardHandler), Registerer: reg,
+	})
+	must(t, err)
+	defer func() { must(t, other.Close()) }()
+	series := func() (n int) {
+		families, err := reg.Gather()
+		must(t, err)
+		for _, family := range families {
+			n += len(family.GetMetric())
+		}
+		return n
+	}
+	before := series()
+	for i := range 50 {
+		code := fmt.Sprintf("hostile-%d", i)
+		if _, err := s.Resolve(t.Context(), code); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("Resolve(%q) = %v, want %v", code, err, store.ErrNotFound)
+		}
+		if _, err := s.Create(t.Context(), link(code)); err != nil {
+			t.Errorf("Create(%q) = %v, want nil", code, err)
+		}
+	}
+	if after := series(); after != before {
+		t.Errorf("%d series after hostile calls, want %d as before", after, before)
+	}
+	eventually(t, "replica is up", func() error {
+		if value(t, reg, "terse_postgres_up", "server=replica-1", "shard=s1") != 1 {
+			return errors.New("terse_postgres_up is 0")
+		}
+		return nil
+	})
+}

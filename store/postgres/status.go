@@ -1,0 +1,143 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Status is how a shard stands.
+type Status struct {
+	Name          string
+	SchemaVersion int
+	Dirty         bool  // a migration failed midway
+	MapVersion    int64 // grows with every change of Buckets
+	Buckets       int   // that the shard owns
+	Links         int64 // estimated, tombstones among them
+	Err           error // why the fields above are not known
+	Servers       []ServerStatus
+}
+
+// ServerStatus is how one server of a shard stands.
+type ServerStatus struct {
+	Name       string // "primary", "replica-1", …
+	Usable     bool   // it is read
+	Address    string // host:port that was reached, or those that were tried
+	InRecovery bool   // it is a replica
+	Lag        Lag    // of a replica
+	Err        error  // why it is not what it should be
+}
+
+// Lag is how far a replica is behind the primary.
+type Lag struct {
+	Known bool
+	Bytes int64         // of write-ahead log
+	Time  time.Duration // since the latest transaction that it shows, 0 when it shows all
+}
+
+// selectStatus reads what the shard keeps. The number of links is the planner's.
+const selectStatus = `SELECT m.version, m.dirty, coalesce(s.map_version, 0), coalesce(s.name, ''),
+	(SELECT count(*) FROM buckets WHERE state = 'owned'),
+	greatest((SELECT reltuples::bigint FROM pg_class WHERE oid = 'links'::regclass), 0)
+	FROM schema_migrations m LEFT JOIN shard s ON true`
+
+// selectServer reads what a server is and how far.
+const selectServer = `SELECT pg_is_in_recovery(),
+	coalesce(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END - '0/0', 0)::bigint,
+	coalesce(extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()), 0)::float8,
+	coalesce((SELECT name FROM shard), '')`
+
+// Status asks every server now. What cannot be asked is told in the Err of its
+// part.
+func (s *Store) Status(ctx context.Context) Status {
+	status := Status{Name: s.opts.Name, Servers: make([]ServerStatus, 1+len(s.replicas))}
+	reached := make([]reach, len(status.Servers))
+	var asking sync.WaitGroup
+	asking.Go(func() { status.Err = s.askShard(ctx, &status) })
+	asking.Go(func() { status.Servers[0], reached[0] = s.askServer(ctx, s.primary) })
+	asking.Wait()
+	// A replica that is asked later shows all of it, unless it is behind.
+	for i, replica := range s.replicas {
+		asking.Go(func() { status.Servers[i+1], reached[i+1] = s.askServer(ctx, replica) })
+	}
+	asking.Wait()
+	primary := &status.Servers[0]
+	primary.Usable = primary.Err == nil
+	for i := range s.replicas {
+		replica, r := &status.Servers[i+1], reached[i+1]
+		if replica.Err != nil || primary.Err != nil {
+			continue
+		}
+		replica.Lag = Lag{Known: true, Bytes: max(0, int64(reached[0].at-r.at))}
+		if replica.Lag.Bytes > 0 {
+			replica.Lag.Time = r.age
+		}
+		replica.Usable = replica.Lag.Time <= s.opts.MaxLag
+	}
+	return status
+}
+
+// reach is how far a server is.
+type reach struct {
+	at  position
+	age time.Duration // of the latest transaction that a replica shows
+}
+
+// askShard asks the primary what the shard keeps.
+func (s *Store) askShard(ctx context.Context, status *Status) error {
+	return s.ask(ctx, s.primary, func(conn *pgx.Conn) error {
+		var name string
+		err := conn.QueryRow(ctx, selectStatus).Scan(&status.SchemaVersion, &status.Dirty, &status.MapVersion,
+			&name, &status.Buckets, &status.Links)
+		if err != nil {
+			return err
+		}
+		return s.own(name)
+	})
+}
+
+// askServer asks one server what it is and how far.
+func (s *Store) askServer(ctx context.Context, server *server) (status ServerStatus, r reach) {
+	config := server.pools[control].Config().ConnConfig
+	status = ServerStatus{Name: server.name, Address: fmt.Sprintf("%s:%d", config.Host, config.Port)}
+	for _, f := range config.Fallbacks {
+		status.Address += fmt.Sprintf(",%s:%d", f.Host, f.Port)
+	}
+	status.Err = s.ask(ctx, server, func(conn *pgx.Conn) error {
+		status.Address = conn.PgConn().Conn().RemoteAddr().String()
+		var name string
+		var seconds float64
+		if err := conn.QueryRow(ctx, selectServer).Scan(&status.InRecovery, &r.at, &seconds, &name); err != nil {
+			return err
+		}
+		r.age = time.Duration(seconds * float64(time.Second))
+		if err := s.own(name); err != nil {
+			return err
+		}
+		return server.inPlace(status.InRecovery)
+	})
+	return status, r
+}
+
+// own refuses a database of another name.
+func (s *Store) own(name string) error {
+	if name != s.opts.Name {
+		return fmt.Errorf("%w: it is shard %q", ErrWrongShard, name)
+	}
+	return nil
+}
+
+// askTimeout bounds one question, so that those to a server that is gone leave
+// time for others.
+const askTimeout = 2 * time.Second
+
+// ask lets fn use a connection for control, past the breaker.
+func (s *Store) ask(ctx context.Context, server *server, fn func(conn *pgx.Conn) error) error {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	return server.pools[control].AcquireFunc(ctx, func(c *pgxpool.Conn) error { return fn(c.Conn()) })
+}

@@ -1,0 +1,26 @@
+package shard_test
+
+import (
+	"testing"
+
+	"github.com/terse/terse/store"
+	"github.com/terse/terse/store/storetest"
+)
+
+func TestStore(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, storetest.Options{Open: func(tb testing.TB) store.Store { return loaded(tb, 3) }})
+}
+
+func TestKeys(t *testing.T) {
+	t.Parallel()
+	storetest.RunKeys(t, func(tb testing.TB) store.Keys { return loaded(tb, 3) })
+}
+
+func TestClicks(t *testing.T) {
+	t.Parallel()
+	storetest.RunClicks(t, func(tb testing.TB) (store.Store, store.ClickSink) {
+		g := loaded(tb, 3)
+		return g, g
+	})
+}

@@ -1,0 +1,207 @@
+package shard_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"log/slog"
+	"maps"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/terse/terse/store"
+	"github.com/terse/terse/store/sqlite"
+)
+
+// member is a shard that is kept in an embedded store: it owns buckets, answers
+// store.ErrMoved for others, and can be made to fail.
+type member struct {
+	*sqlite.Store
+
+	mu       sync.RWMutex // held shared by whoever relies on owned
+	owned    map[int]int64
+	version  int64
+	fault    error         // what everything answers, if any
+	clicks   error         // what the next AddClicks answers, if anything
+	hold     chan struct{} // what Buckets and List wait for, if any
+	readings int           // of the buckets
+}
+
+func newMember(tb testing.TB) *member {
+	tb.Helper()
+	s, err := sqlite.Open(tb.Context(), sqlite.Options{Dir: tb.TempDir(), Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		tb.Fatalf("Open() = %v, want nil", err)
+	}
+	tb.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			tb.Errorf("Close() = %v, want nil", err)
+		}
+	})
+	return &member{Store: s, owned: map[int]int64{}, version: 1}
+}
+
+// fail makes everything answer err; nil heals.
+func (m *member) fail(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.fault = err
+}
+
+// failClicks makes the next AddClicks answer err.
+func (m *member) failClicks(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.clicks = err
+}
+
+// hang makes Buckets and List wait until the returned function is called.
+func (m *member) hang() (release func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	hold := make(chan struct{})
+	m.hold = hold
+	return sync.OnceFunc(func() { close(hold) })
+}
+
+func (m *member) lose(bucket int) (epoch int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	epoch = m.owned[bucket]
+	delete(m.owned, bucket)
+	m.version++
+	return epoch
+}
+
+func (m *member) gain(bucket int, epoch int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.owned[bucket] = epoch
+	m.version++
+}
+
+func (m *member) read() int {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.readings
+}
+
+func (m *member) Buckets(ctx context.Context) ([]store.Bucket, int64, error) {
+	m.mu.Lock()
+	m.readings++
+	m.mu.Unlock()
+	if err := m.wait(ctx); err != nil {
+		return nil, 0, err
+	}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if m.fault != nil {
+		return nil, 0, m.fault
+	}
+	var buckets []store.Bucket
+	for number, epoch := range maps.All(m.owned) {
+		buckets = append(buckets, store.Bucket{Number: number, Epoch: epoch})
+	}
+	return buckets, m.version, nil
+}
+
+// wait returns when the member no longer hangs.
+func (m *member) wait(ctx context.Context) error {
+	m.mu.RLock()
+	hold := m.hold
+	m.mu.RUnlock()
+	if hold == nil {
+		return nil
+	}
+	select {
+	case <-hold:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// fenced calls fn while the buckets of all keys are owned.
+func fenced[T any](m *member, fn func() (T, error), keys ...string) (T, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	var none T
+	if m.fault != nil {
+		return none, m.fault
+	}
+	for _, key := range keys {
+		if m.owned[store.BucketOf(key)] == 0 {
+			return none, fmt.Errorf("bucket %d: %w", store.BucketOf(key), store.ErrMoved)
+		}
+	}
+	return fn()
+}
+
+func (m *member) Create(ctx context.Context, l store.Link) (store.Link, error) {
+	return fenced(m, func() (store.Link, error) { return m.Store.Create(ctx, l) }, l.Code)
+}
+
+func (m *member) Resolve(ctx context.Context, code string) (store.Link, error) {
+	return fenced(m, func() (store.Link, error) { return m.Store.Resolve(ctx, code) }, code)
+}
+
+func (m *member) Get(ctx context.Context, code string) (store.Link, error) {
+	return fenced(m, func() (store.Link, error) { return m.Store.Get(ctx, code) }, code)
+}
+
+func (m *member) Update(ctx context.Context, l store.Link) (store.Link, error) {
+	return fenced(m, func() (store.Link, error) { return m.Store.Update(ctx, l) }, l.Code)
+}
+
+func (m *member) Delete(ctx context.Context, code string, version int64, at time.Time) (store.Link, error) {
+	return fenced(m, func() (store.Link, error) { return m.Store.Delete(ctx, code, version, at) }, code)
+}
+
+func (m *member) Consume(ctx context.Context, code string, now time.Time) (store.Link, error) {
+	return fenced(m, func() (store.Link, error) { return m.Store.Consume(ctx, code, now) }, code)
+}
+
+func (m *member) List(ctx context.Context, q store.Query) (store.Page, error) {
+	if err := m.wait(ctx); err != nil {
+		return store.Page{}, err
+	}
+	return fenced(m, func() (store.Page, error) { return m.Store.List(ctx, q) })
+}
+
+func (m *member) Reserve(ctx context.Context, r store.Reservation) (store.Reservation, error) {
+	return fenced(m, func() (store.Reservation, error) { return m.Store.Reserve(ctx, r) }, r.Owner+"\x00"+r.Key)
+}
+
+func (m *member) CreateKey(ctx context.Context, k store.Key) error {
+	_, err := fenced(m, func() (struct{}, error) { return struct{}{}, m.Store.CreateKey(ctx, k) }, string(k.Hash[:]))
+	return err
+}
+
+func (m *member) KeyByHash(ctx context.Context, hash [sha256.Size]byte) (store.Key, error) {
+	return fenced(m, func() (store.Key, error) { return m.Store.KeyByHash(ctx, hash) }, string(hash[:]))
+}
+
+func (m *member) ListKeys(ctx context.Context) ([]store.Key, error) {
+	return fenced(m, func() ([]store.Key, error) { return m.Store.ListKeys(ctx) })
+}
+
+func (m *member) RevokeKey(ctx context.Context, id string, at time.Time) (store.Key, error) {
+	return fenced(m, func() (store.Key, error) { return m.Store.RevokeKey(ctx, id, at) })
+}
+
+func (m *member) AddClicks(ctx context.Context, b store.ClickBatch) error {
+	var codes []string
+	for _, c := range b.Counts {
+		codes = append(codes, c.Code)
+	}
+	m.mu.Lock()
+	fault := m.clicks
+	m.clicks = nil
+	m.mu.Unlock()
+	if fault != nil {
+		return fault
+	}
+	_, err := fenced(m, func() (struct{}, error) { return struct{}{}, m.Store.AddClicks(ctx, b) }, codes...)
+	return err
+}

@@ -1,0 +1,141 @@
+package shard_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/terse/terse/store"
+	"github.com/terse/terse/store/cache"
+	"github.com/terse/terse/store/postgres"
+	"github.com/terse/terse/store/postgres/schema"
+	"github.com/terse/terse/store/shard"
+	"github.com/terse/terse/store/storetest"
+	"github.com/terse/terse/store/storetest/servers"
+)
+
+// TestPostgres runs the suites over three shards, each with a replica.
+func TestPostgres(t *testing.T) {
+	t.Parallel()
+	clusters := servers.NewClusters(t, 3, servers.ClusterOptions{
+		Replicas: 1, Settings: map[string]string{"max_connections": "200"},
+	})
+	t.Run("Store", func(t *testing.T) {
+		t.Parallel()
+		storetest.Run(t, storetest.Options{Open: func(tb testing.TB) store.Store { return openPostgres(tb, clusters, "store") }})
+	})
+	t.Run("Keys", func(t *testing.T) {
+		t.Parallel()
+		storetest.RunKeys(t, func(tb testing.TB) store.Keys { return openPostgres(tb, clusters, "keys") })
+	})
+	t.Run("Clicks", func(t *testing.T) {
+		t.Parallel()
+		storetest.RunClicks(t, func(tb testing.TB) (store.Store, store.ClickSink) {
+			r := openPostgres(tb, clusters, "clicks")
+			return r, r
+		})
+	})
+	t.Run("Cache", func(t *testing.T) {
+		t.Parallel()
+		storetest.Run(t, storetest.Options{Open: func(tb testing.TB) store.Store {
+			c, err := cache.New(cache.Options{
+				Store: openPostgres(tb, clusters, "cached"), Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
+			})
+			if err != nil {
+				tb.Fatalf("New() = %v, want nil", err)
+			}
+			return c
+		}})
+	})
+	t.Run("Moved", func(t *testing.T) {
+		t.Parallel()
+		testPostgresMoved(t, openPostgres(t, clusters, "moved"), clusters)
+	})
+}
+
+// testPostgresMoved moves an empty bucket behind the Router's back: a create, a
+// read and an edit of its links reach the new owner.
+func testPostgresMoved(t *testing.T, r *shard.Router, clusters []*servers.Cluster) {
+	t.Helper()
+	l := newLink(1, 0)
+	bucket, from := store.BucketOf(l.Code), r.ShardOf(l.Code)
+	to := (from + 1) % len(clusters)
+	for i, sql := range map[int]string{
+		from: "UPDATE buckets SET state = 'moved' WHERE bucket = %d",
+		to:   "INSERT INTO buckets (bucket, state, epoch) VALUES (%d, 'owned', 2)",
+	} {
+		if err := clusters[i].Primary().Exec(t.Context(), "moved", fmt.Sprintf(sql, bucket)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := r.Resolve(t.Context(), l.Code); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("Resolve(%q) = %v, want %v", l.Code, err, store.ErrNotFound)
+	}
+	created := mustCreate(t, r, l)
+	if got := r.ShardOf(l.Code); got != to {
+		t.Errorf("ShardOf(%q) = %d, want %d", l.Code, got, to)
+	}
+	created.Title = "edited"
+	if updated, err := r.Update(t.Context(), created); err != nil || updated.Version != 2 {
+		t.Errorf("Update(%q) = %+v, %v, want version 2", l.Code, updated, err)
+	}
+}
+
+// openPostgres returns a Router over one new database in each cluster.
+func openPostgres(tb testing.TB, clusters []*servers.Cluster, database string) *shard.Router {
+	tb.Helper()
+	var targets []schema.Target
+	for i, c := range clusters {
+		if err := c.NewDatabase(tb.Context(), database); err != nil {
+			tb.Fatal(err)
+		}
+		targets = append(targets, schema.Target{Name: fmt.Sprintf("s%d", i+1), DSN: c.Primary().DSN(database)})
+	}
+	migrator, err := schema.New(schema.Options{Targets: targets, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(tb.Context(), time.Minute)
+	defer cancel()
+	if err := migrator.Up(ctx); err != nil {
+		tb.Fatalf("Up() = %v, want nil", err)
+	}
+	opts := shard.Options{Logger: slog.New(slog.DiscardHandler)}
+	for i, c := range clusters {
+		if err := c.WaitReplicas(ctx); err != nil {
+			tb.Fatal(err)
+		}
+		opts.Shards = append(opts.Shards, openShard(tb, targets[i], c.Replicas()[0].DSN(database), schema.Latest()))
+	}
+	r, err := shard.New(opts)
+	if err != nil {
+		tb.Fatalf("New() = %v, want nil", err)
+	}
+	tb.Cleanup(r.Close)
+	if err := r.Load(ctx); err != nil {
+		tb.Fatalf("Load() = %v, want nil", err)
+	}
+	return r
+}
+
+func openShard(tb testing.TB, primary schema.Target, replica string, version int) shard.Named {
+	tb.Helper()
+	s, err := postgres.Open(tb.Context(), postgres.Options{
+		Name: primary.Name, Primary: primary.DSN, Replicas: []string{replica},
+		SchemaVersion: version, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		tb.Fatalf("Open() = %v, want nil", err)
+	}
+	tb.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			tb.Errorf("Close() = %v, want nil", err)
+		}
+	})
+	return shard.Named{Name: primary.Name, Shard: s, Leaser: s.Leases("test")}
+}

@@ -1,0 +1,197 @@
+package shard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/terse/terse/store"
+)
+
+// minGap is the least time from the begin of one round to that of the next.
+const minGap = 50 * time.Millisecond
+
+// refresher reads the map of buckets in rounds: every so often, and when
+// somebody demands it. One goroutine does.
+type refresher struct {
+	opts    Options
+	metrics *metrics
+	table   atomic.Pointer[table] // never nil
+	loaded  chan struct{}         // closed when the first map was adopted
+
+	cancel  context.CancelFunc
+	stopped chan struct{} // closed when run has returned
+	wake    chan struct{} // one message: somebody waits for the next round
+
+	mu   sync.Mutex
+	next *round // has not begun
+
+	claims []claim // as last adopted; of run alone, as is journal
+	journal
+}
+
+// round is one reading of the map, for those who wait for it.
+type round struct {
+	done chan struct{} // closed when err stands
+	err  error
+}
+
+func newRound() *round { return &round{done: make(chan struct{})} }
+
+func startRefresher(opts Options, m *metrics) *refresher {
+	ctx, cancel := context.WithCancel(context.Background())
+	f := &refresher{
+		opts: opts, metrics: m, loaded: make(chan struct{}),
+		cancel: cancel, stopped: make(chan struct{}), wake: make(chan struct{}, 1),
+		next: newRound(), claims: make([]claim, len(opts.Shards)), journal: journal{log: opts.Logger},
+	}
+	f.table.Store(newTable())
+	go f.run(ctx)
+	return f
+}
+
+// stop ends the goroutine and returns when it has ended.
+func (f *refresher) stop() {
+	f.cancel()
+	<-f.stopped
+}
+
+// demand waits for a round that begins after this moment, together with all who
+// demand one before it begins.
+func (f *refresher) demand(ctx context.Context) error {
+	f.mu.Lock()
+	next := f.next
+	f.mu.Unlock()
+	select {
+	case f.wake <- struct{}{}:
+	default: // there is a message already
+	}
+	select {
+	case <-next.done:
+		return next.err
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-f.stopped:
+		return errClosed()
+	}
+}
+
+func (f *refresher) run(ctx context.Context) {
+	defer close(f.stopped)
+	for {
+		every := time.Duration(float64(f.opts.RefreshEvery) * (0.9 + 0.2*rand.Float64())) //nolint:gosec // spreads load
+		select {
+		case <-time.After(every):
+		case <-f.wake:
+		case <-ctx.Done():
+			return
+		}
+		gap := time.After(minGap)
+		f.fly(ctx)
+		select {
+		case <-gap:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// fly makes the next round.
+func (f *refresher) fly(ctx context.Context) {
+	f.mu.Lock()
+	now := f.next
+	f.next = newRound()
+	f.mu.Unlock()
+	now.err = f.refresh(ctx)
+	close(now.done)
+}
+
+// refresh reads the map and adopts it, unless it is refused. Shards that could
+// not be reached are no error while others were.
+func (f *refresher) refresh(ctx context.Context) error {
+	claims, errs := f.read(ctx)
+	t, refused := deal(f.opts.Shards, claims)
+	if refused != nil {
+		// A bucket that moves between the readings of two shards looks the same.
+		claims, errs = f.read(ctx)
+		t, refused = deal(f.opts.Shards, claims)
+	}
+	if ctx.Err() != nil {
+		return errClosed()
+	}
+	answered := slices.ContainsFunc(claims, func(c claim) bool { return c.fresh })
+	f.metrics.countRefresh(errs, answered, refused)
+	f.noteUnanswered(f.opts.Shards, errs)
+	f.noteRefused(refused)
+	switch {
+	case refused != nil:
+		return refused
+	case !answered && !slices.ContainsFunc(errs, wrong):
+		return fmt.Errorf("%w: %s", store.ErrUnavailable, errors.Join(errs...).Error())
+	case answered:
+		f.adopt(t, claims)
+	}
+	return errors.Join(slices.DeleteFunc(errs, unreachable)...)
+}
+
+// read asks all shards at once, each within its own time, and returns their
+// claims, or those that were adopted last of the ones that failed.
+func (f *refresher) read(ctx context.Context) (claims []claim, errs []error) {
+	claims, errs = make([]claim, len(f.claims)), make([]error, len(f.claims))
+	var wg sync.WaitGroup
+	for i, s := range f.opts.Shards {
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, f.opts.RefreshTimeout)
+			defer cancel()
+			buckets, version, err := s.Shard.Buckets(ctx)
+			if err != nil {
+				claims[i], errs[i] = f.claims[i], fmt.Errorf("shard %s: buckets: %w", s.Name, err)
+				claims[i].fresh = false
+				return
+			}
+			claims[i] = claim{buckets: buckets, version: version, fresh: true}
+		})
+	}
+	wg.Wait()
+	return claims, errs
+}
+
+func (f *refresher) adopt(t *table, claims []claim) {
+	f.table.Store(t)
+	f.claims = claims
+	f.metrics.adopted(t, claims, f.opts.Now())
+	select {
+	case <-f.loaded:
+	default:
+		close(f.loaded)
+	}
+}
+
+// unreachable reports whether err, which is nil or of a shard, says that the
+// shard could not be asked, rather than what is wrong with it.
+func unreachable(err error) bool {
+	return err == nil || errors.Is(err, store.ErrUnavailable) ||
+		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+}
+
+// wrong reports whether a shard was reached and is not what it should be.
+func wrong(err error) bool { return !unreachable(err) }
+
+func errClosed() error { return fmt.Errorf("%w: the router is closed", store.ErrUnavailable) }
+
+// names returns the names of the shards that failed, in their order.
+func names(shards []Named, errs []error) string {
+	var failed []string
+	for i, err := range errs {
+		if err != nil {
+			failed = append(failed, shards[i].Name)
+		}
+	}
+	return strings.Join(failed, " ")
+}

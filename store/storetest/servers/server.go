@@ -1,0 +1,240 @@
+//go:build unix
+
+package servers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+)
+
+const (
+	host = "127.0.0.1"
+
+	// startTimeout bounds a start, crash recovery included.
+	startTimeout = 60 * time.Second
+
+	// stopTimeout bounds a clean end; then the server is killed.
+	stopTimeout = 20 * time.Second
+
+	// startTries is how many ports a server tries that others take first.
+	startTries = 5
+
+	pollEvery = 5 * time.Millisecond
+)
+
+// errNotRunning is what a server answers that was stopped or killed.
+var errNotRunning = errors.New("server is not running")
+
+// Server is a program that listens on a loopback port. Safe for concurrent use.
+type Server struct {
+	folder *folder
+	name   string         // of its files in the folder
+	stop   syscall.Signal // asks for a clean end
+
+	// launch configures the program for the port and returns its command line.
+	launch func(port int) ([]string, error)
+	// ready reports whether the process with this id answers queries.
+	ready func(ctx context.Context, addr string, pid int) (bool, error)
+
+	mu      sync.Mutex
+	port    int      // 0 until the first start; then the same for ever
+	process *process // nil until the first start
+}
+
+// Addr returns the address on which the server listens, or did before it was
+// stopped, as HOST:PORT.
+func (s *Server) Addr() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return address(s.port)
+}
+
+// Pid returns the process id of the server, for Postgres that of the
+// postmaster; 0 when it does not run.
+func (s *Server) Pid() int {
+	p, err := s.running()
+	if err != nil {
+		return 0
+	}
+	return p.pid
+}
+
+// Start starts a server that was stopped or killed, on the same port with the
+// same data, and returns once it answers queries. The end of the log is in the
+// error.
+func (s *Server) Start(ctx context.Context) error {
+	if _, err := s.running(); err == nil {
+		return fmt.Errorf("start %s: it runs already", s.name)
+	}
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	first := s.port == 0
+	var err error
+	for range startTries {
+		if first {
+			if s.port, err = freePort(ctx); err != nil {
+				return fmt.Errorf("start %s: %w", s.name, err)
+			}
+		}
+		if err = s.startOnce(ctx); err == nil {
+			return nil
+		}
+		if !taken(ctx, s.port) {
+			break
+		}
+	}
+	return fmt.Errorf("start %s on port %d: %w\n%s", s.name, s.port, err, s.logEnd())
+}
+
+func (s *Server) startOnce(ctx context.Context) error {
+	argv, err := s.launch(s.port)
+	if err != nil {
+		return err
+	}
+	if s.process, err = s.folder.start(s.name, argv...); err != nil {
+		return err
+	}
+	err = poll(ctx, func() (bool, error) {
+		if s.process.ended() {
+			return false, fmt.Errorf("it ended: %w", s.process.err)
+		}
+		return s.ready(ctx, address(s.port), s.process.pid)
+	})
+	if err != nil && !s.process.ended() {
+		err = errors.Join(err, s.process.kill(context.WithoutCancel(ctx)))
+	}
+	return err
+}
+
+// Stop ends the server cleanly, or kills it when that takes over 20 s. Its data
+// stays. Nothing happens when it does not run.
+func (s *Server) Stop() error {
+	err := s.do(func(ctx context.Context, p *process) error {
+		if err := errors.Join(p.thaw(ctx), p.signal(s.stop, p.pid)); err != nil {
+			return err
+		}
+		select {
+		case <-p.done:
+			return nil
+		case <-time.After(stopTimeout):
+			return p.kill(ctx)
+		}
+	})
+	if err != nil && !errors.Is(err, errNotRunning) {
+		return fmt.Errorf("stop %s: %w", s.name, err)
+	}
+	return nil
+}
+
+// Kill ends the server and its children at once, as the loss of its machine
+// would: connections break and the port is closed. Its data stays as it was on
+// disk.
+func (s *Server) Kill() error {
+	if err := s.do(func(ctx context.Context, p *process) error { return p.kill(ctx) }); err != nil {
+		return fmt.Errorf("kill %s: %w", s.name, err)
+	}
+	return nil
+}
+
+// Freeze stops the server and its children in their tracks: connections stay
+// open and nothing answers, and new ones are accepted by the kernel alone.
+func (s *Server) Freeze() error {
+	if err := s.do(func(ctx context.Context, p *process) error { return p.freeze(ctx) }); err != nil {
+		return fmt.Errorf("freeze %s: %w", s.name, err)
+	}
+	return nil
+}
+
+// Thaw ends a Freeze.
+func (s *Server) Thaw() error {
+	if err := s.do(func(ctx context.Context, p *process) error { return p.thaw(ctx) }); err != nil {
+		return fmt.Errorf("thaw %s: %w", s.name, err)
+	}
+	return nil
+}
+
+// do acts on the running process. Nothing of it may be cut short by the end of a
+// test, so it has a deadline of its own.
+func (s *Server) do(act func(context.Context, *process) error) error {
+	p, err := s.running()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*stopTimeout)
+	defer cancel()
+	return act(ctx, p)
+}
+
+func (s *Server) running() (*process, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.process == nil || s.process.ended() {
+		return nil, errNotRunning
+	}
+	return s.process, nil
+}
+
+// logEnd returns the last lines of the log.
+func (s *Server) logEnd() string {
+	log, err := os.Open(s.folder.join(s.name + ".log"))
+	if err != nil {
+		return err.Error()
+	}
+	defer func() { _ = log.Close() }()
+	const most = 4 << 10
+	if info, err := log.Stat(); err == nil {
+		_, _ = log.Seek(max(0, info.Size()-most), io.SeekStart)
+	}
+	end, err := io.ReadAll(log)
+	if err != nil {
+		return err.Error()
+	}
+	return string(end)
+}
+
+func address(port int) string { return net.JoinHostPort(host, strconv.Itoa(port)) }
+
+// freePort returns a port that nobody listens on, at this moment.
+func freePort(ctx context.Context) (int, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address(0))
+	if err != nil {
+		return 0, fmt.Errorf("find a free port: %w", err)
+	}
+	port := l.Addr().(*net.TCPAddr).Port
+	return port, l.Close()
+}
+
+// taken reports whether somebody listens on a port.
+func taken(ctx context.Context, port int) bool {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address(port))
+	if err != nil {
+		return true
+	}
+	_ = l.Close()
+	return false
+}
+
+// poll calls done until it reports true, fails or the context ends.
+func poll(ctx context.Context, done func() (bool, error)) error {
+	for {
+		ok, err := done()
+		if ok || err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(pollEvery):
+		}
+	}
+}

@@ -1,0 +1,65 @@
+//go:build unix
+
+// Package servers starts real servers for tests and load runs, from the
+// programs that the system's package manager installs: Postgres clusters with
+// replicas, and PgBouncer. They listen on free loopback ports, keep their files in
+// temporary folders and end with the process that started them, however that
+// ends. It is not a way to run Terse: nobody asks for a password, and commits do
+// not survive a power cut unless asked to.
+package servers
+
+import (
+	"testing"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// NewCluster starts a cluster that ends with the test. Failure is fatal.
+func NewCluster(tb testing.TB, opts ClusterOptions) *Cluster {
+	tb.Helper()
+	return NewClusters(tb, 1, opts)[0]
+}
+
+// NewClusters starts n clusters at the same time, such as the shards of a store.
+// They end with the test. Failure is fatal.
+func NewClusters(tb testing.TB, n int, opts ClusterOptions) []*Cluster {
+	tb.Helper()
+	clusters := make([]*Cluster, n)
+	group, ctx := errgroup.WithContext(tb.Context())
+	for i := range clusters {
+		group.Go(func() (err error) {
+			clusters[i], err = StartCluster(ctx, opts)
+			return err
+		})
+	}
+	err := group.Wait()
+	for _, c := range clusters {
+		if c != nil {
+			atEnd(tb, c.Stop)
+		}
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return clusters
+}
+
+// NewPgBouncer starts a pooler that ends with the test. Failure is fatal.
+func NewPgBouncer(tb testing.TB, upstream *Postgres) *PgBouncer {
+	tb.Helper()
+	b, err := StartPgBouncer(tb.Context(), upstream)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	atEnd(tb, b.Close)
+	return b
+}
+
+func atEnd(tb testing.TB, stop func() error) {
+	tb.Helper()
+	tb.Cleanup(func() {
+		if err := stop(); err != nil {
+			tb.Error(err)
+		}
+	})
+}
