@@ -2,7 +2,7 @@
 
 // Package servers starts real servers for tests and load runs, from the
 // programs that the system's package manager installs: Postgres clusters with
-// replicas, and PgBouncer. They listen on free loopback ports, keep their files in
+// replicas, PgBouncer, Redis and Varnish. They listen on free loopback ports, keep their files in
 // temporary folders and end with the process that started them, however that
 // ends. It is not a way to run Terse: nobody asks for a password, and commits do
 // not survive a power cut unless asked to.

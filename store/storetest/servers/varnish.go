@@ -1,0 +1,78 @@
+//go:build unix
+
+package servers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"syscall"
+	"testing"
+)
+
+// varnishPlaces are folders of varnishd that a user's PATH may lack.
+var varnishPlaces = []string{"/usr/sbin", "/opt/homebrew/sbin", "/usr/local/sbin"}
+
+// Varnish is a cache in front of an HTTP server. Safe for concurrent use.
+type Varnish struct {
+	Server
+	program, vcl string
+}
+
+// NewVarnish starts a Varnish with a configuration in VCL that ends with the test.
+// Failure is fatal.
+func NewVarnish(tb testing.TB, vcl string) *Varnish {
+	tb.Helper()
+	v, err := StartVarnish(tb.Context(), vcl)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	atEnd(tb, v.Close)
+	return v
+}
+
+// StartVarnish starts a Varnish. The caller ends it with Close; it ends by itself
+// with the calling process.
+func StartVarnish(ctx context.Context, vcl string) (*Varnish, error) {
+	found := candidates("varnishd", varnishPlaces)
+	if len(found) == 0 {
+		return nil, errors.New("start Varnish: varnishd is not installed: apt-get install varnish varnish-modules, or brew install varnish")
+	}
+	f, err := newFolder()
+	if err != nil {
+		return nil, fmt.Errorf("start Varnish: %w", err)
+	}
+	v := &Varnish{program: found[0], vcl: vcl}
+	v.Server = Server{folder: f, name: "varnish", stop: syscall.SIGTERM, launch: v.launch, ready: v.ready}
+	if err := v.Start(ctx); err != nil {
+		return nil, errors.Join(err, v.Close())
+	}
+	return v, nil
+}
+
+// URL returns where visitors ask.
+func (v *Varnish) URL() string { return "http://" + v.Addr() }
+
+// Close kills the server and removes its files.
+func (v *Varnish) Close() error { return v.folder.close() }
+
+func (v *Varnish) launch(port int) ([]string, error) {
+	return []string{
+		v.program, "-F", "-j", "none", "-n", v.folder.join("varnish"), "-f", v.folder.join("varnish.vcl"),
+		"-a", address(port), "-T", address(0), "-s", "malloc,32M", "-p", "feature=+http2",
+	}, v.folder.write("varnish.vcl", v.vcl)
+}
+
+// ready asks for what the backend need not be there for.
+func (v *Varnish) ready(ctx context.Context, addr string, _ int) (bool, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/", http.NoBody)
+	if err != nil {
+		return false, err
+	}
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return false, ctx.Err() // refused until it listens
+	}
+	return true, answer.Body.Close()
+}
