@@ -18,14 +18,15 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/terse/terse/store"
+	"github.com/terse/terse/store/cache"
 )
 
 const (
 	// seenWithin is when an edit is seen by a node that keeps nothing of the link.
 	seenWithin = time.Second
 
-	// keptFor is how long a node may keep what it knows of a link: the cache's TTL
-	// with its jitter.
+	// keptFor is how long a node that hears of no edits may keep what it knows of a
+	// link: the cache's TTL with its jitter.
 	keptFor = 11 * time.Second
 
 	// mostFaults is how many broken promises are told one by one.
@@ -59,16 +60,17 @@ func (h *history) newest() (version int64) {
 	return version
 }
 
-// least returns the oldest version that a node may show to who asked it at a
-// moment; 0 when it need not know the link yet.
-func (h *history) least(node *program, at time.Time) (version int64) {
+// least returns the oldest version that a node, which may keep what it knows for a
+// while, may show to who asked it at a moment; 0 when it need not know the link
+// yet.
+func (h *history) least(node *program, at time.Time, kept time.Duration) (version int64) {
 	for _, w := range h.attempts {
 		late := seenWithin
 		switch {
 		case w.version == 1, w.node == node:
 			late = 0
 		case h.asked[node]:
-			late += keptFor
+			late += kept
 		}
 		if w.known() && w.acknowledged.Add(late).Before(at) {
 			version = max(version, w.version)
@@ -95,6 +97,7 @@ type outcome struct {
 	shard   int    // anyShard when the request did not say
 	sent    time.Time
 	failure string
+	took    time.Duration // set once it is done
 }
 
 // anyShard is where a link goes whose code is yet to be minted.
@@ -109,6 +112,7 @@ type auditor struct {
 	token  string // of the key that owns links to be edited; empty: none are
 
 	mu       sync.Mutex
+	kept     time.Duration // how long nodes may keep what they know; keptFor where they hear of no edits
 	links    map[string]*history
 	unknown  map[string]bool // targets to which one link each may lead, under a code that nobody told
 	outcomes []outcome
@@ -116,7 +120,7 @@ type auditor struct {
 }
 
 func newAuditor(f *fleet, token string) *auditor {
-	a := &auditor{f: f, client: client(), token: token, links: map[string]*history{}, unknown: map[string]bool{}}
+	a := &auditor{f: f, client: client(), token: token, kept: keptFor, links: map[string]*history{}, unknown: map[string]bool{}}
 	f.t.Cleanup(a.client.CloseIdleConnections)
 	return a
 }
@@ -180,7 +184,7 @@ func (a *auditor) create(node *program, alias string, header ...string) string {
 	sent := time.Now()
 	got, err := a.send(http.MethodPost, node.url+"/api/v1/links", body, header...)
 	failure := a.settle("create", w, got, err, http.StatusCreated)
-	a.done(outcome{"create", shard, sent, failure})
+	a.done(outcome{op: "create", shard: shard, sent: sent, failure: failure})
 	switch {
 	case failure != "" && alias == "":
 		a.expect(w.target)
@@ -241,7 +245,7 @@ func (a *auditor) edit(node *program, code string) {
 		w.refused = true
 		return
 	}
-	a.done(outcome{"edit", a.f.shardOf(code), sent, a.settle("edit", w, got, err, http.StatusOK)})
+	a.done(outcome{op: "edit", shard: a.f.shardOf(code), sent: sent, failure: a.settle("edit", w, got, err, http.StatusOK)})
 	if err == nil && got.status == http.StatusOK && (got.URL != w.target || got.Version != w.version) {
 		a.broken("edit of %s to version %d, %s = %+v", code, w.version, w.target, got)
 	}
@@ -287,7 +291,7 @@ func (a *auditor) visit(op string, node *program, code string) (status int) {
 	a.mu.Lock()
 	sent := time.Now()
 	h := a.links[code]
-	least := h.least(node, sent)
+	least := h.least(node, sent, a.kept)
 	h.asked[node] = true
 	a.mu.Unlock()
 	got, err := a.send(http.MethodGet, node.url+"/"+code, nil)
@@ -298,7 +302,7 @@ func (a *auditor) visit(op string, node *program, code string) (status int) {
 	case got.status != http.StatusFound:
 		failure = fmt.Sprintf("visit of %s = %d", code, got.status)
 	}
-	a.done(outcome{op, a.f.shardOf(code), sent, failure})
+	a.done(outcome{op: op, shard: a.f.shardOf(code), sent: sent, failure: failure})
 	a.mu.Lock()
 	w, ok := h.fits(got.location, 0)
 	a.mu.Unlock()
@@ -349,7 +353,29 @@ func (a *auditor) log(code string, w *attempt) {
 func (a *auditor) done(o outcome) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	o.took = time.Since(o.sent)
 	a.outcomes = append(a.outcomes, o)
+}
+
+// keep says how long nodes may keep what they know from now on.
+func (a *auditor) keep(d time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.kept = d
+}
+
+// took returns how long requests of a kind took that were sent after a moment,
+// shortest first.
+func (a *auditor) took(since time.Time, op string) (all []time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, o := range a.outcomes {
+		if o.op == op && o.sent.After(since) {
+			all = append(all, o.took)
+		}
+	}
+	slices.Sort(all)
+	return all
 }
 
 func (a *auditor) broken(format string, args ...any) {
@@ -440,7 +466,7 @@ func (a *auditor) rows() map[string]linkRow {
 	rows := map[string]linkRow{}
 	for i := range a.f.shards {
 		for _, r := range query(a.f, i, pgx.RowToStructByPos[linkRow], `SELECT code, target, version FROM links
-			JOIN buckets USING (bucket) WHERE state = 'owned' AND deleted_at IS NULL`) {
+			JOIN buckets USING (bucket) WHERE state = 'owned' AND deleted_at IS NULL AND owner <> $1`, cache.CanaryOwner) {
 			if twice, ok := rows[r.Code]; ok {
 				a.broken("two databases have %s: %+v and %+v", r.Code, r, twice)
 			}

@@ -14,6 +14,7 @@ import (
 	"github.com/terse/terse/idgen"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/clicks"
+	"github.com/terse/terse/store/outbox"
 	"github.com/terse/terse/store/postgres"
 	"github.com/terse/terse/store/postgres/schema"
 	"github.com/terse/terse/store/shard"
@@ -28,6 +29,9 @@ type database struct {
 	leaser  idgen.Leaser
 	codeKey []byte
 	router  *shard.Router // nil: the embedded database
+
+	outboxes []outbox.Named
+	edited   func(code string, version int64) // nil: nothing has to know of edits by others
 }
 
 // embedded opens the embedded database.
@@ -40,14 +44,21 @@ func (p *process) embedded(ctx context.Context) (database, error) {
 	}
 	p.open.push("database", closeTimeout, func(context.Context) error { return d.Close() })
 	key, err := codeKey(ctx, p.settings.codeKey, d)
-	return database{links: d, keys: d, sink: d, leaser: d.Leases(), codeKey: key}, err
+	return database{
+		links: d, keys: d, sink: d, leaser: d.Leases(), codeKey: key,
+		outboxes: []outbox.Named{{Name: "embedded", Outbox: d}},
+	}, err
 }
 
 // sharded opens the shards. One that cannot be reached is waited for in the
 // background; one that is not what the settings say is an error.
 func (p *process) sharded(ctx context.Context) (database, error) {
+	var outboxes []outbox.Named
 	router, err := openShards(ctx, p.settings.shards, &p.open, shardOptions{
 		batchSize: p.settings.batchSize, nodeID: p.settings.nodeID, logger: p.logger, registerer: p.registry,
+		opened: func(name string, s *postgres.Store) {
+			outboxes = append(outboxes, outbox.Named{Name: name, Outbox: s})
+		},
 	})
 	switch {
 	case errors.Is(err, store.ErrUnavailable):
@@ -65,12 +76,14 @@ func (p *process) sharded(ctx context.Context) (database, error) {
 	}
 	return database{
 		links: router, keys: router, sink: router, leaser: router.Leaser(), codeKey: p.settings.codeKey, router: router,
+		outboxes: outboxes, edited: router.Edited,
 	}, nil
 }
 
 // shardOptions say how to use shards, beyond where they are.
 type shardOptions struct {
-	batchSize  int // 0: the default
+	batchSize  int                                  // 0: the default
+	opened     func(name string, s *postgres.Store) // called for each shard; may be nil
 	nodeID     int64
 	logger     *slog.Logger
 	registerer prometheus.Registerer
@@ -88,6 +101,9 @@ func openShards(ctx context.Context, shards []shardSettings, open *cleanup, opts
 			return nil, err
 		}
 		open.push("shard "+s.name, closeTimeout, func(context.Context) error { return one.Close() })
+		if opts.opened != nil {
+			opts.opened(s.name, one)
+		}
 		members = append(members, shard.Named{Name: s.name, Shard: one, Leaser: leaserOf(one, opts.nodeID)})
 	}
 	router, err := shard.New(shard.Options{Shards: members, Logger: opts.logger, Registerer: opts.registerer})

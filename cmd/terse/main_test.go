@@ -101,6 +101,7 @@ func TestWrongSettingsAreToldAtOnce(t *testing.T) {
 		"TERSE_LIMIT_CREATE_KEY":       "x/1m",
 		"TERSE_LIMIT_UNKNOWN":          "1/0s",
 		"TERSE_LIMIT_PASSWORD":         "-1/1m",
+		"TERSE_REDIS_URL":              "localhost:6379",
 		"TERSE_CDN":                    "akamai",
 		"TERSE_CACHE_SIZE":             "0",
 		"TERSE_DRAIN_TIMEOUT":          "15",
@@ -137,7 +138,13 @@ func TestWrongSources(t *testing.T) {
 		environ []string
 		want    []string
 	}{
-		{"unknown variables", []string{"TERSE_NONSENSE=1", "TERSE_REDIS_URL=x", "OTHER=1"}, []string{"TERSE_NONSENSE: ", "TERSE_REDIS_URL: "}},
+		{"unknown variables", []string{"TERSE_NONSENSE=1", "TERSE_REDIS=x", "OTHER=1"}, []string{"TERSE_NONSENSE: ", "TERSE_REDIS: "}},
+		{"varnish", []string{"TERSE_CDN=varnish"}, []string{"TERSE_VARNISH_URLS: is required"}},
+		{"varnish nowhere", []string{"TERSE_CDN=varnish", "TERSE_VARNISH_URLS=10.0.0.7:80"}, []string{"TERSE_VARNISH_URLS: must be"}},
+		{"fastly", []string{"TERSE_CDN=fastly", "TERSE_CDN_RATE=off"}, []string{"TERSE_FASTLY_SERVICE_ID: ", "TERSE_FASTLY_TOKEN: ", "TERSE_CDN_RATE: "}},
+		{"cloudflare", []string{"TERSE_CDN=cloudflare", "TERSE_CDN_RATE=x"}, []string{"TERSE_CLOUDFLARE_ZONE_ID: ", "TERSE_CLOUDFLARE_TOKEN: ", "TERSE_CDN_RATE: "}},
+		{"settings of another CDN", []string{"TERSE_FASTLY_TOKEN=x"}, []string{"TERSE_FASTLY_TOKEN: is for TERSE_CDN=fastly"}},
+		{"a Redis with a secret", []string{"TERSE_REDIS_URL=redis://secret@@host"}, []string{"TERSE_REDIS_URL: "}},
 		{"no secret", []string{"TERSE_BASE_URL_FILE=/x"}, []string{"TERSE_BASE_URL_FILE: "}},
 		{"missing file", []string{"TERSE_CONFIG=" + dir + "/none"}, []string{"TERSE_CONFIG: "}},
 		{"no JSON", []string{"TERSE_CONFIG=" + write("no.json", "nonsense")}, []string{"TERSE_CONFIG: "}},
@@ -201,7 +208,9 @@ func TestReadmeNamesEverySetting(t *testing.T) {
 	for _, m := range known {
 		want = append(want, m[1])
 	}
-	want = append(want, "TERSE_CODE_KEY_FILE", "TERSE_SHARDS_FILE")
+	for _, secret := range []string{"CODE_KEY", "SHARDS", "REDIS_URL", "VARNISH_SECRET", "FASTLY_TOKEN", "CLOUDFLARE_TOKEN"} {
+		want = append(want, envPrefix+secret+"_FILE")
+	}
 	slices.Sort(documented)
 	slices.Sort(want)
 	if !slices.Equal(documented, want) {

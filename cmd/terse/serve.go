@@ -13,7 +13,6 @@ import (
 
 	"github.com/terse/terse/api"
 	"github.com/terse/terse/api/ratelimit"
-	"github.com/terse/terse/store/cache"
 )
 
 const (
@@ -109,9 +108,7 @@ func (p *process) stores(ctx context.Context) (api.Options, error) {
 	if err != nil {
 		return api.Options{}, err
 	}
-	links, err := cache.New(cache.Options{
-		Store: d.links, MaxBytes: p.settings.cacheBytes, StaleFor: cache.DefaultStaleFor, Logger: p.logger, Registerer: p.registry,
-	})
+	links, err := p.caches(ctx, d)
 	return api.Options{Store: links, Keys: d.keys, Minter: codes, Clicks: recorders}, err
 }
 
@@ -132,7 +129,7 @@ func (p *process) listen(ctx context.Context, options api.Options) (<-chan error
 		p.settings.baseURL = localURL(public.Addr())
 	}
 	options.BaseURL = p.settings.baseURL
-	options.AnonymousCreate, options.CDN, options.Limits = p.settings.anonymousCreate, p.settings.cdn, p.settings.limits
+	options.AnonymousCreate, options.CDN, options.Limits = p.settings.anonymousCreate, p.settings.cdn.Provider != "", p.settings.limits
 	options.Limiter, options.Clients = ratelimit.NewLocal(ratelimit.LocalOptions{}), p.settings.proxies
 	options.Version, options.Registerer, options.Logger = version, p.registry, p.logger
 	handler, err := api.New(options)

@@ -14,6 +14,8 @@ import (
 	"github.com/terse/terse/api"
 	"github.com/terse/terse/api/ratelimit"
 	"github.com/terse/terse/idgen"
+	"github.com/terse/terse/store/cache/cdn"
+	"github.com/terse/terse/store/cache/remote"
 )
 
 // dataFlags are the settings of every command that opens the database.
@@ -41,8 +43,17 @@ type serveFlags struct {
 	LimitUnknown         string `default:"40/20s" placeholder:"N/TIME" help:"Unknown codes that one client may ask for, or off. Default: 40/20s." setting:""`
 	LimitPassword        string `default:"10/10m" placeholder:"N/TIME" help:"Password guesses of one client on one link, or off. A link takes ten times as many from all clients together. Default: 10/10m." setting:""`
 
+	RedisURL         string `name:"redis-url" placeholder:"URL" help:"Redis that all nodes share: redis://, rediss://, redis-sentinel://HOST,…/MASTER or redis-cluster://HOST,…. Default: none." setting:"" secret:""`
+	CDN              string `name:"cdn" default:"none" placeholder:"NAME" help:"none, varnish, fastly or cloudflare: what keeps answers in front of this server, and is told of edits. Default: none." setting:""`
+	VarnishURLs      string `name:"varnish-urls" placeholder:"URL,…" help:"Every Varnish that is to be told, with --cdn varnish." setting:""`
+	VarnishSecret    string `placeholder:"TEXT" help:"What its VCL wants of whoever purges, where it wants something." setting:"" secret:""`
+	FastlyServiceID  string `name:"fastly-service-id" placeholder:"ID" help:"The service, with --cdn fastly." setting:""`
+	FastlyToken      string `placeholder:"TOKEN" help:"API token that may purge the service." setting:"" secret:""`
+	CloudflareZoneID string `name:"cloudflare-zone-id" placeholder:"ID" help:"The zone, with --cdn cloudflare." setting:""`
+	CDNRate          string `name:"cdn-rate" placeholder:"N/TIME" help:"Purge requests that the plan allows. Default: what the provider's smallest plan does." setting:""`
+	CloudflareToken  string `placeholder:"TOKEN" help:"API token with the permission Cache Purge for the zone." setting:"" secret:""`
+
 	BatchSize    string `default:"256" placeholder:"N" help:"Most creates, or cold reads, that travel to a shard in one statement; 1 lets each travel alone. Default: 256." setting:""`
-	CDN          string `name:"cdn" default:"none" placeholder:"NAME" help:"none, varnish, fastly or cloudflare: whether answers carry CDN-Cache-Control. Default: none." setting:""`
 	CacheSize    string `default:"64" placeholder:"MIB" help:"Memory of the in-process cache, in MiB. Default: 64." setting:""`
 	DrainTimeout string `default:"15s" placeholder:"TIME" help:"How long a stopping server may finish what it has begun. Default: 15s." setting:""`
 	LogLevel     string `default:"info" placeholder:"LEVEL" help:"debug, info, warn or error. Default: info." setting:""`
@@ -61,7 +72,8 @@ type serveSettings struct {
 	anonymousCreate bool
 	proxies         ratelimit.Proxies
 	limits          api.Limits
-	cdn             bool
+	redisURL        string      // empty: none
+	cdn             cdn.Options // no Provider: none
 	cacheBytes      int64
 	drainTimeout    time.Duration
 	logLevel        slog.Level
@@ -110,8 +122,9 @@ func (f *serveFlags) read() (serveSettings, []error) {
 	try("LIMIT_UNKNOWN", err)
 	s.limits.Password, err = ratelimit.ParseLimit(f.LimitPassword)
 	try("LIMIT_PASSWORD", err)
-	s.cdn, err = parseCDN(f.CDN)
-	try("CDN", err)
+	s.redisURL, err = f.RedisURL, remote.CheckURL(f.RedisURL)
+	try("REDIS_URL", err)
+	s.cdn = f.readCDN(try)
 	s.cacheBytes, err = parseMiB(f.CacheSize)
 	try("CACHE_SIZE", err)
 	s.drainTimeout, err = parseDuration(f.DrainTimeout)
@@ -201,16 +214,6 @@ func parseBool(s string) (bool, error) {
 		return false, fmt.Errorf("%q must be true or false", s)
 	}
 	return b, nil
-}
-
-func parseCDN(s string) (bool, error) {
-	switch s {
-	case "none":
-		return false, nil
-	case "varnish", "fastly", "cloudflare":
-		return true, nil
-	}
-	return false, fmt.Errorf("%q must be none, varnish, fastly or cloudflare", s)
 }
 
 func parseMiB(s string) (int64, error) {

@@ -26,14 +26,14 @@ func TestCommandsOverShards(t *testing.T) {
 	}
 	terse := func(args ...string) result { return terse(t, f.environ, args...) }
 
-	want(terse("migrate", "status"), 0, "s1     6        6       ready", "s2     6        6       ready")
-	want(terse("migrate", "down", "--yes"), 0, "s1     5        6       behind: run terse migrate up")
+	want(terse("migrate", "status"), 0, "s1     7        7       ready", "s2     7        7       ready")
+	want(terse("migrate", "down", "--yes"), 0, "s1     6        7       behind: run terse migrate up")
 	want(terse("shard", "status"), 1, "its schema is not ready")
 	want(terse("key", "create", "--name", "too early"), 1, "run terse migrate up")
-	want(terse("migrate", "up"), 0, "s2     6        6       ready")
+	want(terse("migrate", "up"), 0, "s2     7        7       ready")
 	want(terse("migrate", "force", "s3", "5"), 1, "there is no shard s3")
 	want(terse("migrate", "force", "s1", "5"), 0, "s1     5 ")
-	want(terse("migrate", "force", "s1", "6"), 0, "s1     6 ")
+	want(terse("migrate", "force", "s1", "7"), 0, "s1     7 ")
 
 	var ids []string
 	for range 4 { // on both shards, most likely
@@ -48,7 +48,7 @@ func TestCommandsOverShards(t *testing.T) {
 	}
 	want(terse("key", "revoke", "key_nothing"), 1, "there is no key")
 
-	want(terse("shard", "status"), 0, "s1     primary", "s2     replica-1", "2048", "6 of 6", "0 B, 0.0 s")
+	want(terse("shard", "status"), 0, "s1     primary", "s2     replica-1", "2048", "7 of 7", "0 B, 0.0 s")
 	var status struct {
 		Shards []shardJSON `json:"shards"`
 	}
@@ -56,8 +56,8 @@ func TestCommandsOverShards(t *testing.T) {
 		t.Fatalf("status = %+v, %v, want two shards", status, err)
 	}
 	for _, s := range status.Shards {
-		if s.Buckets != 2048 || s.SchemaVersion != 6 || len(s.Servers) != 2 || s.Servers[1].State != "replica" || s.Servers[1].LagBytes == nil {
-			t.Errorf("status of %s = %+v, want 2048 buckets, version 6, and a replica with its lag", s.Name, s)
+		if s.Buckets != 2048 || s.SchemaVersion != 7 || len(s.Servers) != 2 || s.Servers[1].State != "replica" || s.Servers[1].LagBytes == nil {
+			t.Errorf("status of %s = %+v, want 2048 buckets, version 7, and a replica with its lag", s.Name, s)
 		}
 	}
 
@@ -70,7 +70,7 @@ func TestCommandsOverShards(t *testing.T) {
 	if err := f.shards[1].Primary().Kill(); err != nil {
 		t.Fatal(err)
 	}
-	want(terse("migrate", "status"), 1, "s1     6        6       ready", "unreachable")
+	want(terse("migrate", "status"), 1, "s1     7        7       ready", "unreachable")
 	want(terse("migrate", "up"), 1, "s2")
 	want(terse("key", "list"), 1, "s2")
 }

@@ -1,11 +1,12 @@
 // Package cache keeps the links that visitors ask for in the memory of this
-// process (L1), in front of any store.Store. Redirects are answered from it for
-// at most one TTL after the store was asked; writes pass through it and are seen
-// by this process at once.
+// process (L1) and, when there is one, in a cache that all processes share (L2),
+// in front of any store.Store. Redirects are answered from L1 for at most one TTL
+// after L2 or the store was asked; writes pass through it and are seen by this
+// process at once, and by others as soon as they hear of them.
 //
 // It is not the truth: Get, List and Reserve always ask the store, nothing is
 // remembered of a failed load, and a version that is known is never replaced by
-// an older one.
+// an older one. L2 is never needed: without it the store is asked.
 package cache
 
 import (
@@ -14,6 +15,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/maypok86/otter/v2"
@@ -44,6 +46,10 @@ type Options struct {
 	Store      store.Store           // required: what is cached
 	Registerer prometheus.Registerer // required
 	Logger     *slog.Logger          // required
+
+	Remote Remote                           // L2; nil means none
+	Edited func(code string, version int64) // told of each edit that is heard of, before L1 is; nil means nobody
+	Wrote  func()                           // told after each Update and Delete that may have been done; nil means nobody
 
 	MaxBytes    int64         // memory for links, see entry.size; default DefaultMaxBytes
 	TTL         time.Duration // how long an answer is fresh, ±10 %; default DefaultTTL
@@ -89,8 +95,8 @@ func (o *Options) validate() error {
 }
 
 // Cache is a store.Store that answers Resolve from memory where it can. It is
-// safe for concurrent use, needs no closing, and owns no goroutine beyond the
-// loads that run.
+// safe for concurrent use, needs no closing, and owns no goroutine for longer than
+// a load runs and a moment more. With a Remote, somebody has to run Listen.
 type Cache struct {
 	store store.Store
 	under resolver
@@ -100,6 +106,8 @@ type Cache struct {
 	l1      *otter.Cache[string, *entry]
 	seed    maphash.Seed
 	stripes [64]stripe
+	idle    chan func()  // workers that wait for a load receive from it
+	flushed atomic.Int64 // when L1 was last found to have missed edits, on clock; what is older is not fresh
 	metrics *metrics
 }
 
@@ -118,7 +126,7 @@ func New(opts Options) (*Cache, error) {
 	}
 	c := &Cache{
 		store: opts.Store, under: opts.Store, opts: opts,
-		clock: monotonic(opts.Now), seed: maphash.MakeSeed(),
+		clock: monotonic(opts.Now), seed: maphash.MakeSeed(), idle: make(chan func()),
 	}
 	for i := range c.stripes {
 		c.stripes[i].keys = map[string]*key{}

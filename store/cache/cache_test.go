@@ -298,10 +298,16 @@ func TestMetrics(t *testing.T) {
 	mustResolve(t, c, "abc") // stale, after a failed load
 	mustResolve(t, c, "abc") // stale, from L1
 	want := `
-# HELP terse_cache_requests_total Resolved codes by the tier that was asked and what it had: an answer (hit), none (miss), a link in place of a store that cannot answer (stale), or the knowledge that there is no such link (negative).
+# HELP terse_cache_requests_total Resolved codes by the tier that was asked and what it had: an answer (hit), none (miss), a link in place of a store that cannot answer (stale), or the knowledge that there is no such link (negative). An error is that of a tier that could not be asked.
 # TYPE terse_cache_requests_total counter
+terse_cache_requests_total{result="error",tier="redis"} 0
+terse_cache_requests_total{result="error",tier="store"} 1
 terse_cache_requests_total{result="hit",tier="l1"} 1
+terse_cache_requests_total{result="hit",tier="redis"} 0
+terse_cache_requests_total{result="hit",tier="store"} 1
 terse_cache_requests_total{result="miss",tier="l1"} 2
+terse_cache_requests_total{result="miss",tier="redis"} 0
+terse_cache_requests_total{result="miss",tier="store"} 1
 terse_cache_requests_total{result="negative",tier="l1"} 1
 terse_cache_requests_total{result="stale",tier="l1"} 2
 `

@@ -1,3 +1,5 @@
+//go:build unix
+
 package cache_test
 
 import (
@@ -5,10 +7,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/cache"
+	"github.com/terse/terse/store/cache/remote"
 	"github.com/terse/terse/store/sqlite"
 	"github.com/terse/terse/store/storetest"
+	"github.com/terse/terse/store/storetest/servers"
 )
 
 func TestConformance(t *testing.T) {
@@ -20,6 +26,9 @@ func TestConformance(t *testing.T) {
 		{"as it is by default", cache.Options{StaleFor: cache.DefaultStaleFor}},
 		{"with answers that age at once", cache.Options{TTL: time.Nanosecond, NegativeTTL: time.Nanosecond}},
 		{"with no room", cache.Options{MaxBytes: 1}},
+		{"with Redis", cache.Options{StaleFor: cache.DefaultStaleFor, Remote: openRedis(t, "")}},
+		{"with Redis alone", cache.Options{MaxBytes: 1, Remote: openRedis(t, "")}},
+		{"with Redis down", cache.Options{Remote: openRedis(t, "redis://127.0.0.1:1")}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -30,6 +39,24 @@ func TestConformance(t *testing.T) {
 			}})
 		})
 	}
+}
+
+// openRedis returns a shared cache in a Redis of its own, or in the one at url.
+func openRedis(tb testing.TB, url string) *remote.Cache {
+	tb.Helper()
+	if url == "" {
+		url = servers.NewRedis(tb, servers.RedisOptions{}).URL()
+	}
+	r, err := remote.New(remote.Options{URL: url, Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		tb.Fatalf("New() = %v, want nil", err)
+	}
+	tb.Cleanup(func() {
+		if err := r.Close(); err != nil {
+			tb.Errorf("Close() = %v, want nil", err)
+		}
+	})
+	return r
 }
 
 func openSQLite(tb testing.TB) *sqlite.Store {

@@ -31,7 +31,8 @@ type entry struct {
 	forward               store.ForwardQuery
 	standIn               bool // serves for a store that could not answer
 
-	freshUntil  time.Duration // until then it is an answer; on the cache's clock
+	loadedAt    time.Duration // when L2 or the store was asked for it, all on the cache's clock
+	freshUntil  time.Duration // until then it is an answer
 	usableUntil time.Duration // until then it may stand in
 }
 

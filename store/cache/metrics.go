@@ -13,6 +13,8 @@ import (
 
 type metrics struct {
 	hit, miss, stale, negative         prometheus.Counter
+	remoteHit, remoteMiss, remoteError prometheus.Counter
+	storeHit, storeMiss, storeError    prometheus.Counter
 	loadFound, loadNotFound, loadError prometheus.Observer
 	evictions                          prometheus.Counter
 }
@@ -20,7 +22,7 @@ type metrics struct {
 func newMetrics(reg prometheus.Registerer, bytes func() float64) (*metrics, error) {
 	requests := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "terse_cache_requests_total",
-		Help: "Resolved codes by the tier that was asked and what it had: an answer (hit), none (miss), a link in place of a store that cannot answer (stale), or the knowledge that there is no such link (negative).",
+		Help: "Resolved codes by the tier that was asked and what it had: an answer (hit), none (miss), a link in place of a store that cannot answer (stale), or the knowledge that there is no such link (negative). An error is that of a tier that could not be asked.",
 	}, []string{"tier", "result"})
 	loads := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "terse_cache_load_duration_seconds",
@@ -44,10 +46,16 @@ func newMetrics(reg prometheus.Registerer, bytes func() float64) (*metrics, erro
 		return nil, fmt.Errorf("cache: register metrics: %w", err)
 	}
 	l1 := requests.MustCurryWith(prometheus.Labels{"tier": "l1"})
+	remote := requests.MustCurryWith(prometheus.Labels{"tier": "redis"})
+	under := requests.MustCurryWith(prometheus.Labels{"tier": "store"})
 	return &metrics{
 		hit: l1.WithLabelValues("hit"), miss: l1.WithLabelValues("miss"),
 		stale: l1.WithLabelValues("stale"), negative: l1.WithLabelValues("negative"),
-		loadFound: loads.WithLabelValues("found"), loadNotFound: loads.WithLabelValues("not_found"),
+		remoteHit: remote.WithLabelValues("hit"), remoteMiss: remote.WithLabelValues("miss"),
+		remoteError: remote.WithLabelValues("error"),
+		storeHit:    under.WithLabelValues("hit"), storeMiss: under.WithLabelValues("miss"),
+		storeError: under.WithLabelValues("error"),
+		loadFound:  loads.WithLabelValues("found"), loadNotFound: loads.WithLabelValues("not_found"),
 		loadError: loads.WithLabelValues("error"),
 		evictions: evictions,
 	}, nil
@@ -56,10 +64,13 @@ func newMetrics(reg prometheus.Registerer, bytes func() float64) (*metrics, erro
 func (m *metrics) observeLoad(took time.Duration, err error) {
 	switch {
 	case err == nil:
+		m.storeHit.Inc()
 		m.loadFound.Observe(took.Seconds())
 	case errors.Is(err, store.ErrNotFound):
+		m.storeMiss.Inc()
 		m.loadNotFound.Observe(took.Seconds())
 	default:
+		m.storeError.Inc()
 		m.loadError.Observe(took.Seconds())
 	}
 }

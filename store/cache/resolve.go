@@ -18,11 +18,11 @@ type load struct {
 }
 
 // Resolve answers from L1 without an allocation (but a copy of Tags, when the
-// link has any), and asks the store when L1 has no fresh answer. However many
-// ask for one code, the store is asked once, on a context of its own: a caller
-// whose ctx ends leaves with its error while the load goes on.
+// link has any), and asks L2 and then the store when L1 has no fresh answer.
+// However many ask for one code, each is asked once, on a context of its own: a
+// caller whose ctx ends leaves with its error while the load goes on.
 //
-// When the store cannot answer, a link that it gave less than StaleFor ago is
+// When the store cannot answer, a link that was known less than StaleFor ago is
 // returned instead. "No such link" is never returned so.
 func (c *Cache) Resolve(ctx context.Context, code string) (store.Link, error) {
 	if err := ctx.Err(); err != nil {
@@ -47,7 +47,7 @@ func (c *Cache) Resolve(ctx context.Context, code string) (store.Link, error) {
 // fresh returns what L1 holds of the code when that is an answer, else nil.
 func (c *Cache) fresh(code string) *entry {
 	e, ok := c.l1.GetIfPresent(code)
-	if !ok || c.clock() >= e.freshUntil {
+	if !ok || c.clock() >= e.freshUntil || e.loadedAt < time.Duration(c.flushed.Load()) {
 		return nil
 	}
 	return e
@@ -91,23 +91,33 @@ func (c *Cache) join(ctx context.Context, code string) *load {
 	}
 	k := s.enter(strings.Clone(code)) // the caller's may be part of a whole request
 	k.load = l
-	go c.run(context.WithoutCancel(ctx), s, k, l)
+	ctx = context.WithoutCancel(ctx)
+	c.work(func() { c.run(ctx, s, k, l) })
 	return l
 }
 
-// run asks the store and hands out the answer.
+// run asks L2, then the store, and hands out the answer. What the store said is
+// given to L2 when nobody waits for it any more.
 func (c *Cache) run(ctx context.Context, s *stripe, k *key, l *load) {
 	ctx, cancel := context.WithTimeout(ctx, c.opts.LoadTimeout)
 	defer cancel()
 	began := c.clock()
-	link, err := c.under.Resolve(ctx, k.code)
-	c.metrics.observeLoad(c.clock()-began, err)
+	link, found, fill := c.lookUp(ctx, s, k)
+	var err error
+	if !found {
+		began = c.clock()
+		link, err = c.under.Resolve(ctx, k.code)
+		c.metrics.observeLoad(c.clock()-began, err)
+	}
 
 	s.mu.Lock()
 	c.land(k, l, &link, err, began)
 	s.leave(k)
 	s.mu.Unlock()
 	close(l.done)
+	if !found && err == nil && l.entry.version == link.Version { // else an edit was faster
+		fill(context.WithoutCancel(ctx), link)
+	}
 }
 
 // land settles the answer of a load, and what L1 keeps of it. A load that a

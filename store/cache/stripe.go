@@ -71,6 +71,7 @@ func (c *Cache) put(e, held *entry) {
 func (c *Cache) expiring(e *entry, at time.Duration) *entry {
 	dated := *e
 	dated.standIn = false
+	dated.loadedAt = at
 	dated.usableUntil = at + c.opts.StaleFor
 	if e.negative() {
 		dated.freshUntil = at + c.opts.NegativeTTL - rand.N(c.opts.NegativeTTL/10+1) //nolint:gosec // jitter
@@ -83,7 +84,8 @@ func (c *Cache) expiring(e *entry, at time.Duration) *entry {
 // standingIn returns e as an answer for the moment in which the store has none.
 func (c *Cache) standingIn(e *entry) *entry {
 	s := *e
-	s.standIn = true
-	s.freshUntil = min(c.clock()+staleRetry, e.usableUntil)
+	now := c.clock()
+	s.standIn, s.loadedAt = true, now
+	s.freshUntil = min(now+staleRetry, e.usableUntil)
 	return &s
 }

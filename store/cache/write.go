@@ -8,23 +8,42 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// Create creates the link in the store and in L1, where it ends a remembered
-// "no such link" and one that is being loaded.
+// Create creates the link in the store, in L1, where it ends a remembered "no
+// such link" and one that is being loaded, and in L2.
 func (c *Cache) Create(ctx context.Context, l store.Link) (store.Link, error) {
-	return c.write(l.Code, func() (store.Link, error) { return c.store.Create(ctx, l) })
+	created, err := c.write(l.Code, func() (store.Link, error) { return c.store.Create(ctx, l) })
+	if err == nil {
+		c.share(ctx, created)
+	}
+	return created, err
 }
 
-// Update updates the link in the store and in L1.
+// Update updates the link in the store, in L1 and in L2, and announces it.
 func (c *Cache) Update(ctx context.Context, l store.Link) (store.Link, error) {
-	return c.write(l.Code, func() (store.Link, error) { return c.store.Update(ctx, l) })
+	return c.edit(ctx, l.Code, func() (store.Link, error) { return c.store.Update(ctx, l) })
 }
 
-// Delete deletes the link in the store and leaves its tombstone in L1.
+// Delete deletes the link in the store, leaves its tombstone in L1 and L2, and
+// announces it.
 func (c *Cache) Delete(ctx context.Context, code string, version int64, at time.Time) (store.Link, error) {
-	return c.write(code, func() (store.Link, error) { return c.store.Delete(ctx, code, version, at) })
+	return c.edit(ctx, code, func() (store.Link, error) { return c.store.Delete(ctx, code, version, at) })
 }
 
-// Consume counts in the store, and leaves in L1 the link as it then stands.
+// edit lets write do an edit, and tells of it. That somebody could not be told is
+// no error: the outbox of the store repeats it.
+func (c *Cache) edit(ctx context.Context, code string, do func() (store.Link, error)) (store.Link, error) {
+	edited, err := c.write(code, do)
+	if err == nil {
+		c.announce(ctx, edited)
+	}
+	if c.opts.Wrote != nil && (err == nil || unanswered(err) || ctx.Err() != nil) {
+		c.opts.Wrote()
+	}
+	return edited, err
+}
+
+// Consume counts in the store, and leaves in L1 the link as it then stands. L2 is
+// not told: whoever answers with such a link counts in the store first.
 func (c *Cache) Consume(ctx context.Context, code string, now time.Time) (store.Link, error) {
 	return c.write(code, func() (store.Link, error) { return c.store.Consume(ctx, code, now) })
 }

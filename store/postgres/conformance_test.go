@@ -100,6 +100,12 @@ func TestConformance(t *testing.T) {
 					return s, s
 				})
 			})
+			t.Run("Outbox", func(t *testing.T) {
+				storetest.RunOutbox(t, storetest.OutboxOptions{Repeats: true, Open: func(tb testing.TB) (store.Store, store.Outbox) {
+					s := open(tb)
+					return s, s
+				}})
+			})
 			t.Run("Durable", func(t *testing.T) {
 				storetest.RunDurable(t, func(tb testing.TB) (store.Store, func() store.Store) {
 					database := c.database(tb)

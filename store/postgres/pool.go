@@ -14,18 +14,19 @@ import (
 type role int
 
 const (
-	redirects role = iota // Resolve
-	calls                 // the API: creates, edits, reads of resources, lists
-	counting              // clicks
-	control               // probes, buckets and leases
-	roles                 // how many there are
+	redirects  role = iota // Resolve
+	calls                  // the API: creates, edits, reads of resources, lists
+	counting               // clicks
+	control                // probes, buckets and leases
+	delivering             // the outbox
+	roles                  // how many there are
 )
 
 // roleNames are the values of the label role.
-var roleNames = [roles]string{"redirects", "api", "clicks", "control"}
+var roleNames = [roles]string{"redirects", "api", "clicks", "control", "outbox"}
 
 // conns is the most connections to one server, by role.
-var conns = [roles]int32{redirects: 2, calls: 6, counting: 1, control: 2}
+var conns = [roles]int32{redirects: 2, calls: 6, counting: 1, control: 2, delivering: 2}
 
 // How long a connection lives: long enough to be worth its making, and not so long
 // that it outlives a change of the servers behind a name.

@@ -39,6 +39,7 @@ var (
 	_ store.Store     = (*Store)(nil)
 	_ store.Keys      = (*Store)(nil)
 	_ store.ClickSink = (*Store)(nil)
+	_ store.Outbox    = (*Store)(nil)
 )
 
 // Open returns a Store that watches its servers until Close. ctx bounds nothing
@@ -59,7 +60,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 
 // open makes what talks to the servers, and begins to watch them.
 func (s *Store) open(ctx context.Context) (err error) {
-	if s.primary, err = s.openServer(ctx, primaryName, s.opts.Primary, redirects, calls, counting, control); err != nil {
+	if s.primary, err = s.openServer(ctx, primaryName, s.opts.Primary, redirects, calls, counting, control, delivering); err != nil {
 		return err
 	}
 	for i, dsn := range s.opts.Replicas {

@@ -7,8 +7,8 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// written remembers the links that this process edited of late, so that it reads
-// them only from servers that have the edit. Creates need no memory: no replica
+// written remembers the links that this process edited of late, or heard that
+// others did, so that it reads them only from servers that have the edit. Creates need no memory: no replica
 // is believed that a link does not exist. Safe for concurrent use.
 type written struct {
 	now func() time.Time
@@ -50,6 +50,15 @@ func (w *written) begin(code string) (done func(l *store.Link, err error)) {
 		}
 		w.codes[code] = m
 	}
+}
+
+// note notes an edit that another process has done.
+func (w *written) note(code string, version int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	m := w.codes[code]
+	m.at, m.version = w.now(), max(m.version, version)
+	w.codes[code] = m
 }
 
 // get returns the mark of a code, nil when there is none.

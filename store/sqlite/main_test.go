@@ -63,6 +63,14 @@ func TestKeys(t *testing.T) {
 	storetest.RunKeys(t, func(tb testing.TB) store.Keys { return open(tb, tb.TempDir()) })
 }
 
+func TestOutbox(t *testing.T) {
+	t.Parallel()
+	storetest.RunOutbox(t, storetest.OutboxOptions{Open: func(tb testing.TB) (store.Store, store.Outbox) {
+		s := open(tb, tb.TempDir())
+		return s, s
+	}})
+}
+
 func TestClicks(t *testing.T) {
 	t.Parallel()
 	storetest.RunClicks(t, func(tb testing.TB) (store.Store, store.ClickSink) {

@@ -32,12 +32,14 @@ type Store struct {
 	points *points
 	edits  edits
 	writes *batch.Group[write, any]
+	outbox outbox
 }
 
 var (
 	_ store.Store     = (*Store)(nil)
 	_ store.Keys      = (*Store)(nil)
 	_ store.ClickSink = (*Store)(nil)
+	_ store.Outbox    = (*Store)(nil)
 )
 
 // Open opens the database in opts.Dir. It makes a new one where there is none,

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"hash/fnv"
+	"os"
+
+	"github.com/terse/terse/idgen"
+	"github.com/terse/terse/store"
+	"github.com/terse/terse/store/cache"
+	"github.com/terse/terse/store/cache/cdn"
+	"github.com/terse/terse/store/cache/remote"
+	"github.com/terse/terse/store/outbox"
+)
+
+// caches puts the caches in front of the database, and what tells them of edits
+// behind it.
+func (p *process) caches(ctx context.Context, d database) (*cache.Cache, error) {
+	options := cache.Options{
+		Store: d.links, Edited: d.edited, StaleFor: cache.DefaultStaleFor,
+		MaxBytes: p.settings.cacheBytes, Logger: p.logger, Registerer: p.registry,
+	}
+	told := outbox.Options{Outboxes: d.outboxes, Logger: p.logger, Registerer: p.registry}
+	if p.settings.redisURL != "" {
+		redis, err := remote.New(remote.Options{URL: p.settings.redisURL, Logger: p.logger, Registerer: p.registry})
+		if err != nil {
+			return nil, err
+		}
+		p.open.push("redis", closeTimeout, func(context.Context) error { return redis.Close() })
+		options.Remote, told.Caches = redis, redis
+	}
+	if p.settings.cdn.Provider != "" {
+		settings := p.settings.cdn
+		settings.Registerer = p.registry
+		purger, err := cdn.New(settings)
+		if err != nil {
+			return nil, err
+		}
+		told.CDN = purger
+	}
+	worker, err := outbox.New(told)
+	if err != nil {
+		return nil, err
+	}
+	p.open.push("outbox", closeTimeout, worker.Close)
+	options.Wrote = worker.Nudge
+	links, err := cache.New(options)
+	if err != nil || options.Remote == nil {
+		return links, err
+	}
+	p.background(ctx, "announcements", links.Listen)
+	return links, p.canary(ctx, d.links, links)
+}
+
+// canary measures how stale the cache is, with a link that is this node's own.
+func (p *process) canary(ctx context.Context, under store.Store, links *cache.Cache) error {
+	canary, err := cache.NewCanary(cache.CanaryOptions{
+		Store: under, Cache: links, Code: canaryCode(), Target: "https://example.com/",
+		Logger: p.logger, Registerer: p.registry,
+	})
+	if err != nil {
+		return err
+	}
+	p.background(ctx, "canary", canary.Run)
+	return nil
+}
+
+// canaryCode returns a code that is most likely this node's alone. There are as
+// many as node ids, so that nodes which come and go leave no more links behind.
+// Two nodes with the same one measure by turns.
+func canaryCode() string {
+	host, _ := os.Hostname() // without a name all nodes share one link
+	h := fnv.New32a()
+	fmt.Fprintf(h, "%s %d", host, os.Getpid())
+	return fmt.Sprintf("__canary-%d", h.Sum32()%idgen.Nodes)
+}
+
+// background lets run go on until the process closes.
+func (p *process) background(ctx context.Context, name string, run func(context.Context)) {
+	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		run(ctx)
+	}()
+	p.open.push(name, closeTimeout, func(ctx context.Context) error {
+		stop()
+		select {
+		case <-done:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	})
+}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/terse/terse/api/ratelimit"
+	"github.com/terse/terse/store/cache/cdn"
+)
+
+// noCDN is the value of TERSE_CDN that stands for none.
+const noCDN = "none"
+
+// readCDN returns the settings of the CDN, without a Provider when there is none.
+// A setting that belongs to another CDN is an error: somebody thinks that it does
+// something.
+func (f *serveFlags) readCDN(try func(name string, err error)) cdn.Options {
+	o := cdn.Options{
+		Provider: f.CDN, VarnishURLs: splitList(f.VarnishURLs), VarnishSecret: f.VarnishSecret,
+		FastlyService: f.FastlyServiceID, FastlyToken: f.FastlyToken,
+		CloudflareZone: f.CloudflareZoneID, CloudflareToken: f.CloudflareToken,
+	}
+	switch f.CDN {
+	case noCDN:
+		o.Provider = ""
+	case cdn.Varnish, cdn.Fastly, cdn.Cloudflare:
+	default:
+		try("CDN", fmt.Errorf("%q must be none, varnish, fastly or cloudflare", f.CDN))
+		return o
+	}
+	if f.CDNRate != "" {
+		limit, err := ratelimit.ParseLimit(f.CDNRate)
+		if err == nil && limit.Count == 0 {
+			err = errors.New("must be a limit, not off")
+		}
+		try("CDN_RATE", err)
+		if err == nil {
+			o.Rate, o.Burst = float64(limit.Count)/limit.Window.Seconds(), limit.Count
+		}
+	}
+	for _, s := range []struct {
+		name, of, value string
+		needed          bool
+	}{
+		{"VARNISH_URLS", cdn.Varnish, f.VarnishURLs, true},
+		{"VARNISH_SECRET", cdn.Varnish, f.VarnishSecret, false},
+		{"FASTLY_SERVICE_ID", cdn.Fastly, f.FastlyServiceID, true},
+		{"FASTLY_TOKEN", cdn.Fastly, f.FastlyToken, true},
+		{"CLOUDFLARE_ZONE_ID", cdn.Cloudflare, f.CloudflareZoneID, true},
+		{"CLOUDFLARE_TOKEN", cdn.Cloudflare, f.CloudflareToken, true},
+	} {
+		switch {
+		case s.of == f.CDN && s.needed && s.value == "":
+			try(s.name, fmt.Errorf("is required with %sCDN=%s, which has to be told of edits", envPrefix, f.CDN))
+		case s.of != f.CDN && s.value != "":
+			try(s.name, fmt.Errorf("is for %sCDN=%s", envPrefix, s.of))
+		}
+	}
+	for _, url := range o.VarnishURLs {
+		if err := cdn.CheckURL(url); err != nil {
+			try("VARNISH_URLS", err)
+		}
+	}
+	return o
+}

@@ -1,0 +1,257 @@
+//go:build unix
+
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	testservers "github.com/terse/terse/store/storetest/servers"
+)
+
+// purgeSecret is what the Varnish of the tests wants of whoever purges.
+const purgeSecret = "only-for-this-test"
+
+// edge is a node behind a Varnish with the shipped configuration.
+type edge struct {
+	t       *testing.T
+	dir     string
+	environ []string
+	varnish *testservers.Varnish
+	node    *program
+	client  *http.Client
+	token   string
+}
+
+// newEdge starts both. changes are made to the configuration beyond those that
+// operators make.
+func newEdge(t *testing.T, changes map[string]string) *edge {
+	t.Helper()
+	vcl, err := os.ReadFile("../../deploy/varnish/terse.vcl")
+	must(t, err)
+	port := freePort(t)
+	text := string(vcl)
+	all := map[string]string{
+		`.port = "8080"`:                fmt.Sprintf(`.port = "%d"`, port),
+		`req.http.X-Purge-Secret != ""`: fmt.Sprintf(`req.http.X-Purge-Secret != "%s"`, purgeSecret),
+	}
+	maps.Copy(all, changes)
+	for old, changed := range all {
+		if !strings.Contains(text, old) {
+			t.Fatalf("terse.vcl lacks %s", old)
+		}
+		text = strings.ReplaceAll(text, old, changed)
+	}
+	e := &edge{t: t, dir: t.TempDir(), varnish: testservers.NewVarnish(t, text), client: client()}
+	t.Cleanup(e.client.CloseIdleConnections)
+	e.environ = []string{
+		fmt.Sprintf("TERSE_LISTEN=127.0.0.1:%d", port), "TERSE_CDN=varnish", "TERSE_VARNISH_URLS=" + e.varnish.URL(),
+		"TERSE_VARNISH_SECRET=" + purgeSecret, "TERSE_TRUSTED_PROXIES=127.0.0.1/32",
+	}
+	e.serve()
+	key := terse(t, nil, "key", "create", "--data-dir", e.dir, "--name", "edge", "--scope", "admin,links:read,links:write")
+	if key.status != 0 {
+		t.Fatalf("key create = %d: %s", key.status, key.stderr)
+	}
+	e.token = strings.TrimSpace(key.stdout)
+	return e
+}
+
+// serve starts the node, and waits until Varnish, which asks a server that refused
+// it no more for a moment, finds it.
+func (e *edge) serve() {
+	e.t.Helper()
+	e.node = start(e.t, e.dir, e.environ...)
+	await(e.t, 5*time.Second, "Varnish to find Terse", func() bool {
+		status, _ := e.visit("/")
+		return status == http.StatusOK
+	})
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer func() { must(t, l.Close()) }()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// call sends a request to the node's API, past Varnish, and returns the body.
+func (e *edge) call(method, path, body string, want int) string {
+	e.t.Helper()
+	status, _, text := e.send(method, e.node.url+path, body, "Authorization", "Bearer "+e.token)
+	if status != want {
+		e.t.Fatalf("%s %s = %d, want %d: %s", method, path, status, want, text)
+	}
+	return text
+}
+
+// visit asks Varnish for a path.
+func (e *edge) visit(path string, header ...string) (status int, h http.Header) {
+	e.t.Helper()
+	status, h, _ = e.send(http.MethodGet, e.varnish.URL()+path, "", header...)
+	return status, h
+}
+
+func (e *edge) send(method, url, body string, header ...string) (int, http.Header, string) {
+	e.t.Helper()
+	r, err := http.NewRequestWithContext(e.t.Context(), method, url, strings.NewReader(body))
+	must(e.t, err)
+	r.Header.Set("Content-Type", "application/json")
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	answer, err := e.client.Do(r)
+	must(e.t, err)
+	defer func() { _ = answer.Body.Close() }()
+	text, err := io.ReadAll(answer.Body)
+	must(e.t, err)
+	return answer.StatusCode, answer.Header, string(text)
+}
+
+// create creates a link with an alias and more fields.
+func (e *edge) create(alias, target, more string) {
+	e.t.Helper()
+	e.call(http.MethodPost, "/api/v1/links", fmt.Sprintf(`{"url":%q,"alias":%q%s}`, target, alias, more), http.StatusCreated)
+}
+
+// want visits a path and compares.
+func (e *edge) want(path string, status int, location, cache string) {
+	e.t.Helper()
+	got, h := e.visit(path)
+	if got != status || h.Get("Location") != location || h.Get("X-Cache") != cache {
+		e.t.Errorf("%s = %d to %q, %s, want %d to %q, %s", path, got, h.Get("Location"), h.Get("X-Cache"), status, location, cache)
+	}
+	for _, inner := range []string{"Cdn-Cache-Control", "Surrogate-Key", "Cache-Tag", "Xkey"} {
+		if h.Get(inner) != "" {
+			e.t.Errorf("%s: a visitor sees %s: %s", path, inner, h.Get(inner))
+		}
+	}
+}
+
+// TestVarnish runs the shipped configuration for real: what it keeps and for whom,
+// edits, an outage of Terse and a takedown.
+func TestVarnish(t *testing.T) {
+	t.Parallel()
+	e := newEdge(t, nil)
+	const target = "https://example.com/first"
+	e.create("kept", target, "")
+	e.want("/kept", 302, target, "MISS")
+	before := e.node.metric("terse_redirect_visits_total")
+	for range 5 {
+		e.want("/kept", 302, target, "HIT")
+	}
+	if got := e.node.metric("terse_redirect_visits_total"); got != before {
+		t.Errorf("Terse answered %v redirects that Varnish has", got-before)
+	}
+	if status, h, _ := e.send(http.MethodHead, e.varnish.URL()+"/kept", ""); status != 302 || h.Get("X-Cache") != "HIT" {
+		t.Errorf("HEAD = %d, %s, want 302, HIT", status, h.Get("X-Cache"))
+	}
+	if _, h := e.visit("/kept"); h.Get("Cache-Control") != "private, max-age=0" {
+		t.Errorf("Cache-Control for browsers = %q", h.Get("Cache-Control"))
+	}
+
+	t.Run("what is not kept", func(t *testing.T) {
+		e.create("limited", target, `,"max_clicks":9`)
+		e.create("secret", target, `,"password":"long enough"`)
+		for range 2 {
+			e.want("/limited", 302, target, "MISS")
+			e.want("/secret", 200, "", "MISS")
+			e.want("/kept+", 200, "", "PASS")
+			e.want("/", 200, "", "PASS")
+			e.want("/api/v1/links/kept", 401, "", "PASS")
+			if status, h := e.visit("/kept", "Authorization", "Bearer x"); status != 302 || h.Get("X-Cache") != "PASS" {
+				t.Errorf("with Authorization = %d, %s, want 302, PASS", status, h.Get("X-Cache"))
+			}
+		}
+	})
+	t.Run("queries and cookies", func(t *testing.T) {
+		e.create("forward", "https://example.com/?a=1", `,"forward_query":"append"`)
+		e.want("/forward?b=2", 302, "https://example.com/?a=1&b=2", "MISS")
+		e.want("/forward?c=3", 302, "https://example.com/?a=1&c=3", "MISS")
+		if status, h := e.visit("/forward?b=2", "Cookie", "x=1"); status != 302 || h.Get("X-Cache") != "HIT" {
+			t.Errorf("with a cookie = %d, %s, want 302, HIT", status, h.Get("X-Cache"))
+		}
+	})
+	t.Run("unknown codes are kept for two seconds", func(t *testing.T) {
+		e.want("/unknown", 404, "", "MISS")
+		e.want("/unknown", 404, "", "HIT")
+		await(t, 5*time.Second, "an unknown code to be forgotten", func() bool {
+			_, h := e.visit("/unknown")
+			return h.Get("X-Cache") == "MISS"
+		})
+	})
+	t.Run("strangers do not purge", func(t *testing.T) {
+		for _, header := range [][]string{nil, {"X-Purge-Secret", "wrong"}} {
+			status, _, _ := e.send("PURGE", e.varnish.URL()+"/", "", append(header, "Xkey-Purge", "link-kept")...)
+			if status != http.StatusForbidden {
+				t.Errorf("PURGE with %v = %d, want 403", header, status)
+			}
+		}
+		e.want("/kept", 302, target, "HIT")
+	})
+	t.Run("edits and takedowns are seen", func(t *testing.T) {
+		e.create("edited", target, "")
+		e.create("bad", target, "")
+		e.create("deleted", target, "")
+		for _, path := range []string{"/edited", "/edited?x=1", "/bad", "/deleted"} {
+			e.visit(path)
+			e.want(path, 302, target, "HIT")
+		}
+		e.call(http.MethodPatch, "/api/v1/links/edited", `{"url":"https://example.com/second"}`, http.StatusOK)
+		e.call(http.MethodPost, "/api/v1/links/bad/disable", `{"reason":"phishing"}`, http.StatusOK)
+		e.call(http.MethodDelete, "/api/v1/links/deleted", "", http.StatusNoContent)
+		for path, want := range map[string]int{"/edited": 302, "/edited?x=1": 302, "/bad": 451, "/deleted": 410} {
+			took := await(t, 5*time.Second, path+" to be another one", func() bool {
+				status, h := e.visit(path)
+				return status == want && h.Get("Location") != target
+			})
+			t.Logf("%s was seen after %v", path, took)
+		}
+	})
+}
+
+// TestVarnishInAnOutage lets answers run out in a second, and holds that while
+// Terse is away they are still given, but none of a link that was taken down.
+func TestVarnishInAnOutage(t *testing.T) {
+	t.Parallel()
+	e := newEdge(t, map[string]string{
+		`"^.*max-age=([0-9]+).*$", "\1s"`: `"^.*max-age=([0-9]+).*$", "1s"`,
+		`set req.grace = 30s`:             `set req.grace = 1s`,
+	})
+	const target = "https://example.com/first"
+	for _, alias := range []string{"kept", "bad", "gone"} {
+		e.create(alias, target, "")
+		e.want("/"+alias, 302, target, "MISS")
+	}
+	e.call(http.MethodPost, "/api/v1/links/bad/disable", `{"reason":"phishing"}`, http.StatusOK)
+	e.call(http.MethodDelete, "/api/v1/links/gone", "", http.StatusNoContent)
+	await(t, 5*time.Second, "the takedown and the delete to be seen", func() bool {
+		bad, _ := e.visit("/bad")
+		gone, _ := e.visit("/gone")
+		return bad == 451 && gone == 410
+	})
+	e.node.kill()
+	await(t, 10*time.Second, "everything to run out", func() bool {
+		_, kept := e.visit("/kept")
+		bad, _ := e.visit("/bad")
+		gone, _ := e.visit("/gone")
+		return kept.Get("X-Cache") == "STALE" && bad == 503 && gone == 503
+	})
+	for range 3 {
+		e.want("/kept", 302, target, "STALE")
+	}
+	status, h := e.visit("/never-asked")
+	if status != http.StatusServiceUnavailable || h.Get("Cache-Control") != "no-store" {
+		t.Errorf("an unknown link in an outage = %d, %q, want 503, no-store", status, h.Get("Cache-Control"))
+	}
+	e.serve()
+	e.want("/never-asked", 404, "", "MISS")
+}

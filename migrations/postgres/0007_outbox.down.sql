@@ -1,0 +1,3 @@
+DROP TRIGGER links_edited ON links;
+DROP FUNCTION links_edited;
+DROP TABLE outbox;

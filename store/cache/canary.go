@@ -1,0 +1,168 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/terse/terse/store"
+)
+
+// CanaryOwner owns the links of canaries: no API key has that id.
+const CanaryOwner = "terse"
+
+const (
+	// canaryEvery is how often a canary edits its link.
+	canaryEvery = 10 * time.Second
+
+	// canaryPatience is how long it waits for an edit to show, longer than L1
+	// keeps anything.
+	canaryPatience = 15 * time.Second
+
+	// canaryLook is how often it looks meanwhile, and so how exactly it measures.
+	canaryLook = 5 * time.Millisecond
+)
+
+// CanaryOptions configure a Canary.
+type CanaryOptions struct {
+	Store      store.Store           // required: where the link is edited, behind the back of Cache
+	Cache      *Cache                // required: where the edit has to show
+	Code       string                // required: of the link, for this node alone
+	Target     string                // required: of the link; nobody is sent there
+	Registerer prometheus.Registerer // required
+	Logger     *slog.Logger          // required
+
+	Every time.Duration // how often the link is edited; default 10 s
+}
+
+func (o *CanaryOptions) validate() error {
+	var errs []error
+	check := func(ok bool, problem string) {
+		if !ok {
+			errs = append(errs, errors.New("canary: "+problem))
+		}
+	}
+	check(o.Store != nil, "Store is required")
+	check(o.Cache != nil, "Cache is required")
+	check(store.ValidCode(o.Code), "Code must be one that a link can have")
+	check(o.Target != "", "Target is required")
+	check(o.Registerer != nil, "Registerer is required")
+	check(o.Logger != nil, "Logger is required")
+	check(o.Every > 0, "Every must be positive")
+	return errors.Join(errs...)
+}
+
+// Canary measures staleness: it edits a link as another process would, and looks
+// how long the cache of this one goes on to show what was there before. The link
+// has expired, so that visitors find nothing behind it.
+type Canary struct {
+	opts      CanaryOptions
+	staleness prometheus.Histogram
+	lost      prometheus.Counter
+}
+
+// NewCanary returns a canary that does nothing before Run, or every problem of
+// opts.
+func NewCanary(opts CanaryOptions) (*Canary, error) {
+	if opts.Every == 0 {
+		opts.Every = canaryEvery
+	}
+	if err := opts.validate(); err != nil {
+		return nil, err
+	}
+	c := &Canary{
+		opts: opts,
+		staleness: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "terse_cache_staleness_seconds",
+			Help:    "Time for which the cache showed the state before an acknowledged edit of the canary link.",
+			Buckets: prometheus.ExponentialBuckets(0.005, 2, 12),
+		}),
+		lost: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "terse_cache_staleness_unmeasured_total",
+			Help: "Edits of the canary link that could not be done, or did not show in 15 seconds.",
+		}),
+	}
+	if err := errors.Join(opts.Registerer.Register(c.staleness), opts.Registerer.Register(c.lost)); err != nil {
+		return nil, fmt.Errorf("canary: register metrics: %w", err)
+	}
+	return c, nil
+}
+
+// Run measures until ctx ends.
+func (c *Canary) Run(ctx context.Context) {
+	tick := time.NewTicker(c.opts.Every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		took, err := c.measure(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case errors.Is(err, store.ErrVersion): // another canary with the same link was faster
+		case err != nil:
+			c.lost.Inc()
+			c.opts.Logger.DebugContext(ctx, "staleness could not be measured", "err", err)
+		default:
+			c.staleness.Observe(took.Seconds())
+		}
+	}
+}
+
+// measure edits the link and returns for how long the cache did not show it.
+func (c *Canary) measure(ctx context.Context) (time.Duration, error) {
+	ctx, cancel := context.WithTimeout(ctx, canaryPatience)
+	defer cancel()
+	l, err := c.link(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if _, err := c.opts.Cache.Resolve(ctx, l.Code); err != nil { // so that there is something to replace
+		return 0, fmt.Errorf("resolve %q: %w", l.Code, err)
+	}
+	l.UpdatedAt = time.Now().UTC().Truncate(time.Microsecond)
+	edited, err := c.opts.Store.Update(ctx, l)
+	if err != nil {
+		return 0, fmt.Errorf("update %q: %w", l.Code, err)
+	}
+	acknowledged := time.Now()
+	look := time.NewTicker(canaryLook)
+	defer look.Stop()
+	for {
+		shown, err := c.opts.Cache.Resolve(ctx, l.Code)
+		if err == nil && shown.Version >= edited.Version {
+			return time.Since(acknowledged), nil
+		}
+		select {
+		case <-ctx.Done():
+			return 0, fmt.Errorf("version %d of %q is not shown: %w", edited.Version, l.Code, ctx.Err())
+		case <-look.C:
+		}
+	}
+}
+
+// link returns the canary's link, which is made when there is none.
+func (c *Canary) link(ctx context.Context) (store.Link, error) {
+	l, err := c.opts.Store.Get(ctx, c.opts.Code)
+	if errors.Is(err, store.ErrNotFound) {
+		now := time.Now().UTC().Truncate(time.Microsecond)
+		l, err = c.opts.Store.Create(ctx, store.Link{
+			Code: c.opts.Code, URL: c.opts.Target, Owner: CanaryOwner, Title: "measures how stale caches are",
+			Status: 302, CreatedAt: now, UpdatedAt: now, ExpiresAt: now,
+		})
+	}
+	switch {
+	case err != nil:
+		return l, fmt.Errorf("canary %q: %w", c.opts.Code, err)
+	case l.Owner != CanaryOwner:
+		return l, fmt.Errorf("canary %q: %w by another owner", c.opts.Code, store.ErrExists)
+	}
+	return l, nil
+}

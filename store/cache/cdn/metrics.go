@@ -1,0 +1,34 @@
+package cdn
+
+import (
+	"errors"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+type metrics struct {
+	ok, failed, limited, tags prometheus.Counter
+	took                      prometheus.Histogram
+}
+
+func newMetrics(reg prometheus.Registerer) (*metrics, error) {
+	purges := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "terse_cdn_purges_total",
+		Help: "Purges by what became of them; limited ones were not sent, because of the provider's limit of requests.",
+	}, []string{"result"})
+	tags := prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "terse_cdn_purged_tags_total", Help: "Tags that the CDN has acknowledged as purged.",
+	})
+	took := prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "terse_cdn_purge_duration_seconds", Help: "Time that one request to the CDN took.",
+		Buckets: prometheus.ExponentialBuckets(0.001, 2, 13),
+	})
+	var errs []error
+	for _, c := range []prometheus.Collector{purges, tags, took} {
+		errs = append(errs, reg.Register(c))
+	}
+	return &metrics{
+		ok: purges.WithLabelValues("ok"), failed: purges.WithLabelValues("error"), limited: purges.WithLabelValues("limited"),
+		tags: tags, took: took,
+	}, errors.Join(errs...)
+}

@@ -1,0 +1,121 @@
+package cache
+
+import (
+	"context"
+
+	"github.com/terse/terse/store"
+)
+
+// Remote is a cache that all processes share (L2), and the channel on which they
+// announce edits to each other. It is asked for no longer than it takes to be of
+// use: its implementation bounds every call to tens of milliseconds. It is safe
+// for concurrent use.
+type Remote interface {
+	// Lookup returns the link that is kept for code (found). When none is kept,
+	// lease is what Fill asks for, 0 when nothing may be filled.
+	Lookup(ctx context.Context, code string) (l store.Link, found bool, lease uint64, err error)
+
+	// Fill keeps l, which was loaded after Lookup gave the lease, unless
+	// somebody has kept something since, even if that is gone again. It also
+	// takes the place of an older link, then without a lease.
+	Fill(ctx context.Context, l store.Link, lease uint64) error
+
+	// Put keeps a link that was just created, unless something is kept.
+	Put(ctx context.Context, l store.Link) error
+
+	// Tell sees to it that nothing older than the edits have left is kept, nor
+	// filled by somebody who loaded it before, and announces them.
+	store.Teller
+
+	// Listen calls heard for every link that is announced, and missed whenever
+	// announcements may have been lost, also at its begin. It returns when ctx
+	// ends.
+	Listen(ctx context.Context, heard func(l store.Link), missed func())
+}
+
+// Listen follows what other processes announce, until ctx ends. Without a Remote
+// there is nothing to follow.
+func (c *Cache) Listen(ctx context.Context) {
+	if c.opts.Remote != nil {
+		c.opts.Remote.Listen(ctx, c.heard, c.missed)
+	}
+}
+
+// lookUp asks L2 for the code of a load that has begun. When it has no answer,
+// fill is what to do with that of the store.
+func (c *Cache) lookUp(ctx context.Context, s *stripe, k *key) (l store.Link, found bool, fill func(context.Context, store.Link)) {
+	fill = func(context.Context, store.Link) {}
+	r := c.opts.Remote
+	if r == nil {
+		return l, false, fill
+	}
+	l, found, lease, err := r.Lookup(ctx, k.code)
+	switch {
+	case err != nil:
+		c.metrics.remoteError.Inc()
+	case found && c.outdated(s, k, l.Version):
+		// An edit did not reach L2, and another one may not have either.
+		c.metrics.remoteMiss.Inc()
+		found, fill = false, c.fill(0)
+	case found:
+		c.metrics.remoteHit.Inc()
+	default:
+		c.metrics.remoteMiss.Inc()
+		if lease != 0 {
+			fill = c.fill(lease)
+		}
+	}
+	return l, found && err == nil, fill
+}
+
+// fill returns what fills L2 under a lease. What fails is counted by the Remote;
+// the next reader fills.
+func (c *Cache) fill(lease uint64) func(context.Context, store.Link) {
+	return func(ctx context.Context, l store.Link) { _ = c.opts.Remote.Fill(ctx, l, lease) }
+}
+
+// outdated reports whether a later version than this one is known.
+func (c *Cache) outdated(s *stripe, k *key, version int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	known := newest(k.newest, c.held(k.code))
+	return known != nil && known.version > version
+}
+
+// share puts a new link in L2. What fails is counted by the Remote, and does not fail
+// the write: L2 lacks the link then.
+func (c *Cache) share(ctx context.Context, l store.Link) {
+	if c.opts.Remote != nil {
+		_ = c.opts.Remote.Put(context.WithoutCancel(ctx), l)
+	}
+}
+
+// announce tells L2 and other processes of an edit. What fails is repeated from
+// the outbox.
+func (c *Cache) announce(ctx context.Context, l store.Link) {
+	if c.opts.Remote != nil {
+		c.opts.Remote.Tell(context.WithoutCancel(ctx), []store.Edit{{Link: l}})
+	}
+}
+
+// heard takes note of an edit that another process may have done: what L1 holds
+// of the link is replaced, and a load under way does not show less.
+func (c *Cache) heard(l store.Link) {
+	if c.opts.Edited != nil {
+		c.opts.Edited(l.Code, l.Version) // before a load could ask for it
+	}
+	e := c.expiring(pack(&l), c.clock())
+	s := c.stripe(l.Code)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if k := s.keys[l.Code]; k != nil {
+		k.newest = newest(k.newest, e)
+	}
+	if held := c.held(l.Code); held != nil && e.newerThan(held) {
+		c.put(e, held)
+	}
+}
+
+// missed makes L1 ask again for everything, since edits may have been announced
+// that were not heard. What it holds may still stand in for an answer.
+func (c *Cache) missed() { c.flushed.Store(int64(c.clock())) }

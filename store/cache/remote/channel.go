@@ -1,0 +1,109 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"net"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/terse/terse/store"
+)
+
+// channel is where edits are announced, as links are kept.
+const channel = "terse:1:edits"
+
+const (
+	// silence is how long nothing may be heard before Redis is asked whether it is
+	// there, and how long it may take to say so.
+	silence = time.Second
+
+	// retryFirst and retryLongest bound the time between two tries to listen.
+	retryFirst   = 50 * time.Millisecond
+	retryLongest = time.Second
+)
+
+// errSilent says that Redis no longer answers on the channel.
+var errSilent = errors.New("no answer on the channel")
+
+// Listen calls heard for every link that is announced, own ones too, and missed
+// whenever the channel is there again, or for the first time: what was announced
+// before is lost. Both are called by one goroutine. It returns when ctx ends.
+func (c *Cache) Listen(ctx context.Context, heard func(l store.Link), missed func()) {
+	wait := retryFirst
+	for ctx.Err() == nil {
+		err := c.listen(ctx, heard, func() {
+			wait = retryFirst
+			c.metrics.channelUp.Set(1)
+			c.opts.Logger.InfoContext(ctx, "announcements of edits are heard")
+			missed()
+		})
+		if ctx.Err() != nil {
+			break
+		}
+		c.metrics.channelUp.Set(0)
+		if wait == retryFirst {
+			c.opts.Logger.WarnContext(ctx, "announcements of edits are not heard", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(jittered(wait)):
+		}
+		wait = min(2*wait, retryLongest)
+	}
+	c.metrics.channelUp.Set(0)
+}
+
+// listen follows one subscription to its end.
+func (c *Cache) listen(ctx context.Context, heard func(l store.Link), begun func()) error {
+	sub := c.client.Subscribe(ctx, channel)
+	stop := context.AfterFunc(ctx, func() { _ = sub.Close() })
+	defer func() {
+		stop()
+		_ = sub.Close()
+	}()
+	asked := false
+	for {
+		message, err := sub.ReceiveTimeout(ctx, silence)
+		var timeout net.Error
+		switch {
+		case errors.As(err, &timeout) && timeout.Timeout() && asked:
+			return errSilent
+		case errors.As(err, &timeout) && timeout.Timeout():
+			asked = true
+			if err := sub.Ping(ctx); err != nil {
+				return err
+			}
+			continue
+		case err != nil:
+			return err
+		}
+		asked = false
+		switch m := message.(type) {
+		case *redis.Subscription:
+			begun()
+		case *redis.Message:
+			c.hear(m.Payload, heard)
+		}
+	}
+}
+
+func (c *Cache) hear(text string, heard func(l store.Link)) {
+	l, ok := decode(text, codeIn(text))
+	if !ok {
+		c.metrics.garbled.Inc()
+		return
+	}
+	c.metrics.heard.Inc()
+	heard(l)
+}
+
+// codeIn returns the code of the link that text holds, if it does.
+func codeIn(text string) string {
+	if len(text) < headerLen {
+		return ""
+	}
+	r := reader{text: text[headerLen:]}
+	return r.string()
+}

@@ -1,0 +1,257 @@
+package remote
+
+import (
+	"encoding/binary"
+	"math"
+	"net/http"
+	"time"
+
+	"github.com/terse/terse/store"
+)
+
+// The kinds of values, which their first byte tells apart. The scripts know them.
+const (
+	kindLink   = 'L' // then 8 bytes of version, the format, and the link
+	kindMarker = 'M' // then 8 bytes of version: an edit that left nothing to keep
+	kindLease  = 'R' // then 8 bytes that name the reader
+)
+
+const (
+	// format is how links are written. Another one makes them unknown, not wrong.
+	format = 1
+
+	headerLen = 1 + 8 + 1
+)
+
+// What a link has beyond its code, target and times of creation. One bit each, in
+// the order in which they are written.
+const (
+	hasTitle = 1 << iota
+	hasTags
+	hasOwner
+	hasStatus // other than 302
+	hasForward
+	hasStartsAt
+	hasExpiresAt
+	hasMaxClicks
+	hasUsedClicks
+	hasPasswordHash
+	hasDisabledAt
+	hasDisabledReason
+	hasDeletedAt
+	hasCreatedAt
+	hasUpdatedAt // other than the creation
+	hasRequestID
+)
+
+// leaseText is the value of a key that a reader has a lease on. Lease 0 is that of
+// nobody.
+func leaseText(lease uint64) string {
+	return string(binary.BigEndian.AppendUint64([]byte{kindLease}, lease))
+}
+
+func markerText(version int64) string {
+	return string(binary.BigEndian.AppendUint64([]byte{kindMarker}, uint64(version))) //nolint:gosec // positive
+}
+
+// encode returns l as it is kept, without Clicks and LastClickAt, and with times in
+// whole microseconds.
+func encode(l *store.Link) string {
+	w := writer{text: make([]byte, 0, headerLen+len(l.Code)+len(l.URL)+64)}
+	w.text = append(w.text, kindLink)
+	w.text = binary.BigEndian.AppendUint64(w.text, uint64(l.Version)) //nolint:gosec // positive
+	w.text = append(w.text, format)
+	w.string(l.Code)
+	w.string(l.URL)
+	at := len(w.text)
+	w.text = append(w.text, 0, 0)
+	w.optional(hasTitle, l.Title)
+	w.tags(l.Tags)
+	w.optional(hasOwner, l.Owner)
+	w.number(hasStatus, int64(l.Status)-http.StatusFound)
+	w.number(hasForward, int64(l.ForwardQuery))
+	w.time(hasStartsAt, l.StartsAt)
+	w.time(hasExpiresAt, l.ExpiresAt)
+	w.number(hasMaxClicks, l.MaxClicks)
+	w.number(hasUsedClicks, l.UsedClicks)
+	w.optional(hasPasswordHash, l.PasswordHash)
+	w.time(hasDisabledAt, l.DisabledAt)
+	w.optional(hasDisabledReason, l.DisabledReason)
+	w.time(hasDeletedAt, l.DeletedAt)
+	w.time(hasCreatedAt, l.CreatedAt)
+	if !l.UpdatedAt.Equal(l.CreatedAt) {
+		w.has |= hasUpdatedAt
+		w.text = binary.AppendVarint(w.text, l.UpdatedAt.UnixMicro())
+	}
+	w.optional(hasRequestID, l.RequestID)
+	binary.BigEndian.PutUint16(w.text[at:], w.has)
+	return string(w.text)
+}
+
+type writer struct {
+	text []byte
+	has  uint16
+}
+
+func (w *writer) string(s string) {
+	w.text = binary.AppendUvarint(w.text, uint64(len(s)))
+	w.text = append(w.text, s...)
+}
+
+func (w *writer) optional(bit uint16, s string) {
+	if s != "" {
+		w.has |= bit
+		w.string(s)
+	}
+}
+
+func (w *writer) number(bit uint16, n int64) {
+	if n != 0 {
+		w.has |= bit
+		w.text = binary.AppendVarint(w.text, n)
+	}
+}
+
+func (w *writer) time(bit uint16, t time.Time) {
+	if !t.IsZero() {
+		w.has |= bit
+		w.text = binary.AppendVarint(w.text, t.UnixMicro())
+	}
+}
+
+func (w *writer) tags(tags []string) {
+	if len(tags) == 0 {
+		return
+	}
+	w.has |= hasTags
+	w.text = binary.AppendUvarint(w.text, uint64(len(tags)))
+	for _, tag := range tags {
+		w.string(tag)
+	}
+}
+
+// decode returns the link of code that text holds, and false for anything else. Its
+// strings share the memory of text.
+func decode(text, code string) (l store.Link, ok bool) {
+	if len(text) < headerLen || text[0] != kindLink || text[headerLen-1] != format {
+		return l, false
+	}
+	r := reader{text: text[1:]}
+	version := r.fixed(8)
+	r.fixed(1)
+	l.Code, l.URL = r.string(), r.string()
+	r.has = uint16(r.fixed(2)) //nolint:gosec // two bytes
+	l.Version = int64(version) //nolint:gosec // checked below
+	l.Title = r.optional(hasTitle)
+	l.Tags = r.tags()
+	l.Owner = r.optional(hasOwner)
+	l.Status = int(r.number(hasStatus) + http.StatusFound)
+	l.ForwardQuery = store.ForwardQuery(r.number(hasForward)) //nolint:gosec // as it was written
+	l.StartsAt = r.time(hasStartsAt)
+	l.ExpiresAt = r.time(hasExpiresAt)
+	l.MaxClicks = r.number(hasMaxClicks)
+	l.UsedClicks = r.number(hasUsedClicks)
+	l.PasswordHash = r.optional(hasPasswordHash)
+	l.DisabledAt = r.time(hasDisabledAt)
+	l.DisabledReason = r.optional(hasDisabledReason)
+	l.DeletedAt = r.time(hasDeletedAt)
+	l.CreatedAt = r.time(hasCreatedAt)
+	l.UpdatedAt = l.CreatedAt
+	if r.has&hasUpdatedAt != 0 {
+		l.UpdatedAt = r.time(hasUpdatedAt)
+	}
+	l.RequestID = r.optional(hasRequestID)
+	if r.bad || r.text != "" || l.Code != code || version == 0 || version > math.MaxInt64 {
+		return store.Link{}, false
+	}
+	return l, true
+}
+
+// reader reads what writer wrote. After anything else it is bad, and gives zeros.
+type reader struct {
+	text string
+	has  uint16
+	bad  bool
+}
+
+func (r *reader) fixed(n int) (v uint64) {
+	if len(r.text) < n {
+		r.bad, r.text = true, ""
+		return 0
+	}
+	for i := range n {
+		v = v<<8 | uint64(r.text[i])
+	}
+	r.text = r.text[n:]
+	return v
+}
+
+func (r *reader) uvarint() (v uint64) {
+	for shift := 0; shift < 64; shift += 7 {
+		b := r.fixed(1)
+		v |= b & 0x7f << shift
+		if b < 0x80 {
+			return v
+		}
+	}
+	r.bad = true
+	return 0
+}
+
+// varint is that of encoding/binary, for which a string would have to be copied.
+func (r *reader) varint() int64 {
+	u := r.uvarint()
+	v := int64(u >> 1)
+	if u&1 != 0 {
+		v = ^v
+	}
+	return v
+}
+
+func (r *reader) string() string {
+	n := r.uvarint()
+	if n > uint64(len(r.text)) {
+		r.bad, r.text = true, ""
+		return ""
+	}
+	s := r.text[:n]
+	r.text = r.text[n:]
+	return s
+}
+
+func (r *reader) optional(bit uint16) string {
+	if r.has&bit == 0 {
+		return ""
+	}
+	return r.string()
+}
+
+func (r *reader) number(bit uint16) int64 {
+	if r.has&bit == 0 {
+		return 0
+	}
+	return r.varint()
+}
+
+func (r *reader) time(bit uint16) time.Time {
+	if r.has&bit == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(r.varint()).UTC()
+}
+
+func (r *reader) tags() []string {
+	if r.has&hasTags == 0 {
+		return nil
+	}
+	n := r.uvarint()
+	if n > uint64(len(r.text)) { // each takes a byte at least
+		r.bad = true
+		return nil
+	}
+	tags := make([]string, n)
+	for i := range tags {
+		tags[i] = r.string()
+	}
+	return tags
+}

@@ -1,0 +1,103 @@
+package remote
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/terse/terse/store"
+)
+
+// anyLink draws a link as a store returns it to Resolve.
+func anyLink(t *rapid.T) store.Link {
+	at := func(label string) time.Time {
+		if rapid.Bool().Draw(t, "no "+label) {
+			return time.Time{}
+		}
+		return time.UnixMicro(rapid.Int64Range(-1<<40, 1<<55).Draw(t, label)).UTC()
+	}
+	text := func(label string) string { return rapid.OneOf(rapid.Just(""), rapid.String()).Draw(t, label) }
+	l := store.Link{
+		Code: rapid.StringMatching(`[0-9A-Za-z_-]{1,64}`).Draw(t, "code"), URL: text("url"), Title: text("title"), Owner: text("owner"),
+		Status:       rapid.SampledFrom([]int{301, 302, 307, 308}).Draw(t, "status"),
+		ForwardQuery: store.ForwardQuery(rapid.IntRange(0, 2).Draw(t, "forward")),
+		StartsAt:     at("starts"), ExpiresAt: at("expires"), MaxClicks: rapid.Int64Min(0).Draw(t, "max"),
+		UsedClicks: rapid.Int64Min(0).Draw(t, "used"), PasswordHash: text("password"), DisabledAt: at("disabled"),
+		DisabledReason: text("reason"), DeletedAt: at("deleted"), CreatedAt: at("created"), UpdatedAt: at("updated"),
+		Version: rapid.Int64Min(1).Draw(t, "version"), RequestID: text("request"),
+	}
+	if tags := rapid.SliceOf(rapid.String()).Draw(t, "tags"); len(tags) > 0 {
+		l.Tags = tags
+	}
+	return l
+}
+
+func TestDecodeGivesBackWhatWasEncoded(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		want := anyLink(t)
+		text := encode(&want)
+		if got, ok := decode(text, want.Code); !ok || !reflect.DeepEqual(got, want) {
+			t.Fatalf("decode =\n%+v, %v, want\n%+v", got, ok, want)
+		}
+		if _, ok := decode(text, want.Code+"x"); ok {
+			t.Fatal("a link is believed under another code")
+		}
+		if got := codeIn(text); got != want.Code {
+			t.Fatalf("codeIn = %q, want %q", got, want.Code)
+		}
+		cut := rapid.IntRange(0, len(text)-1).Draw(t, "cut")
+		if _, ok := decode(text[:cut], want.Code); ok {
+			t.Fatalf("%d of %d bytes are believed", cut, len(text))
+		}
+		if _, ok := decode(text+"x", want.Code); ok {
+			t.Fatal("a link with more behind it is believed")
+		}
+	})
+}
+
+func TestEncodedSize(t *testing.T) {
+	t.Parallel()
+	l := store.Link{
+		Code: "code12345", URL: "https://example.com/" + strings.Repeat("p", 80), Owner: "key_0123456789ab", Status: 302,
+		CreatedAt: time.UnixMicro(1_790_000_000_000_000), UpdatedAt: time.UnixMicro(1_790_000_000_000_000), Version: 1,
+	}
+	if got := len(encode(&l)); got > 150 {
+		t.Errorf("a link with a target of 100 bytes takes %d, want 150 at most", got)
+	}
+}
+
+func TestDecodeRefusesOtherFormats(t *testing.T) {
+	t.Parallel()
+	l := store.Link{Code: "abc", URL: "https://example.com/", Status: 302, Version: 1}
+	text := encode(&l)
+	for _, wrong := range []string{
+		"", "x", leaseText(7), markerText(7), "X" + text[1:], text[:headerLen-1] + "\x02" + text[headerLen:],
+		text[:1] + strings.Repeat("\x00", 8) + text[headerLen-1:], text[:1] + strings.Repeat("\xff", 8) + text[headerLen-1:],
+	} {
+		if _, ok := decode(wrong, "abc"); ok {
+			t.Errorf("decode(%q) is a link", wrong)
+		}
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	l := store.Link{Code: "abc", URL: "https://example.com/", Tags: []string{"a", "b"}, Status: 301, Version: 3, CreatedAt: time.UnixMicro(1)}
+	f.Add(encode(&l), "abc")
+	f.Add(leaseText(1), "abc")
+	f.Fuzz(func(t *testing.T, text, code string) {
+		l, ok := decode(text, code)
+		if !ok {
+			return
+		}
+		if l.Code != code || l.Version < 1 {
+			t.Errorf("decode(%q, %q) = %+v", text, code, l)
+		}
+		if again, ok := decode(encode(&l), code); !ok || !reflect.DeepEqual(again, l) {
+			t.Errorf("decode(encode(%+v)) = %+v, %v", l, again, ok)
+		}
+	})
+}

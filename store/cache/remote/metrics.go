@@ -1,0 +1,73 @@
+package remote
+
+import (
+	"errors"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+type metrics struct {
+	flights                           *prometheus.HistogramVec
+	getHit, getMiss, getError         prometheus.Counter
+	leaseTaken, leaseHeld, leaseError prometheus.Counter
+	fill, put, tell                   writeMetrics
+	sent, heard, garbled              prometheus.Counter
+	breakerOpen, channelUp            prometheus.Gauge
+}
+
+// writeMetrics count what became of one kind of write.
+type writeMetrics struct{ kept, refused, failed prometheus.Counter }
+
+func (m *writeMetrics) count(written int64, err error) {
+	switch {
+	case err != nil:
+		m.failed.Inc()
+	case written == 0:
+		m.refused.Inc()
+	default:
+		m.kept.Inc()
+	}
+}
+
+func newMetrics(reg prometheus.Registerer) (*metrics, error) {
+	requests := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "terse_redis_requests_total",
+		Help: "Calls of the shared cache by their kind and what became of them: refused means that something as new is kept, or that a lease is not to be had.",
+	}, []string{"op", "result"})
+	flights := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "terse_redis_flight_duration_seconds", Help: "Time of one round trip, in which many calls may travel.",
+		Buckets: prometheus.ExponentialBuckets(0.000_05, 2, 12),
+	}, []string{"op"})
+	announcements := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "terse_redis_announcements_total", Help: "Edits that were announced to other processes (sent), by them (heard), or by nobody who can be understood (garbled).",
+	}, []string{"result"})
+	m := &metrics{
+		flights: flights,
+		breakerOpen: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "terse_redis_breaker_open", Help: "1 while Redis is not asked because it failed several times in a row.",
+		}),
+		channelUp: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "terse_redis_channel_up", Help: "1 while announcements of other processes are heard.",
+		}),
+	}
+	counter := func(op, result string) prometheus.Counter { return requests.WithLabelValues(op, result) }
+	m.getHit, m.getMiss, m.getError = counter("get", "hit"), counter("get", "miss"), counter("get", "error")
+	m.leaseTaken, m.leaseHeld, m.leaseError = counter("lease", "ok"), counter("lease", "refused"), counter("lease", "error")
+	for op, w := range map[string]*writeMetrics{"fill": &m.fill, "put": &m.put, "tell": &m.tell} {
+		*w = writeMetrics{kept: counter(op, "ok"), refused: counter(op, "refused"), failed: counter(op, "error")}
+	}
+	m.sent, m.heard = announcements.WithLabelValues("sent"), announcements.WithLabelValues("heard")
+	m.garbled = announcements.WithLabelValues("garbled")
+	var errs []error
+	for _, c := range []prometheus.Collector{requests, flights, announcements, m.breakerOpen, m.channelUp} {
+		errs = append(errs, reg.Register(c))
+	}
+	return m, errors.Join(errs...)
+}
+
+// flight returns what observes round trips of one kind.
+func (m *metrics) flight(op string) func(size int, took time.Duration) {
+	h := m.flights.WithLabelValues(op)
+	return func(_ int, took time.Duration) { h.Observe(took.Seconds()) }
+}

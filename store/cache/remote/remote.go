@@ -1,0 +1,258 @@
+// Package remote keeps links in a Redis that all processes share (L2), and is the
+// channel on which they announce edits to each other.
+//
+// Redis is never the truth and never waited for: calls are bounded to tens of
+// milliseconds, a breaker answers while it is away, every key expires, and there
+// is nothing under it that could not be dropped at any moment.
+//
+// What is kept never goes back in time, although readers may be slow and Redis
+// may drop what it likes:
+//
+//   - A link carries its version, and a script replaces it by a higher one only.
+//   - A reader who finds nothing takes a lease on the key before it asks the
+//     store, and may fill only while that lease stands. An edit meanwhile takes
+//     the place of the lease, even where nothing was kept, with a marker that
+//     forbids leases for a while. So whoever read the link before the edit cannot
+//     bring it back, also when the edit itself was evicted since. The idea is that
+//     of section 3.2.1 of "Scaling Memcache at Facebook" (NSDI 2013).
+//   - "No such link" is not kept.
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/terse/terse/store"
+	"github.com/terse/terse/store/batch"
+)
+
+// Defaults of Options.
+const (
+	DefaultTTL      = 10 * time.Minute
+	DefaultFreshTTL = time.Minute
+	DefaultTimeout  = 25 * time.Millisecond
+	DefaultMaxBatch = 256
+)
+
+// leaseTTL is how long a lease or marker stands: longer than a load may take.
+const leaseTTL = 3 * time.Second
+
+// Options configure a Cache.
+type Options struct {
+	URL        string                // required; see CheckURL
+	Registerer prometheus.Registerer // required
+	Logger     *slog.Logger          // required
+
+	TTL      time.Duration // how long a link is kept, ±10 %; default DefaultTTL
+	FreshTTL time.Duration // the same for one that was just created; default DefaultFreshTTL
+	Timeout  time.Duration // of one round trip. A call may wait for another one's first. Default DefaultTimeout
+	MaxBatch int           // most calls that share a round trip; default DefaultMaxBatch
+}
+
+func (o *Options) setDefaults() {
+	if o.TTL == 0 {
+		o.TTL = DefaultTTL
+	}
+	if o.FreshTTL == 0 {
+		o.FreshTTL = DefaultFreshTTL
+	}
+	if o.Timeout == 0 {
+		o.Timeout = DefaultTimeout
+	}
+	if o.MaxBatch == 0 {
+		o.MaxBatch = DefaultMaxBatch
+	}
+}
+
+func (o *Options) validate() error {
+	var errs []error
+	check := func(ok bool, problem string) {
+		if !ok {
+			errs = append(errs, errors.New(problem))
+		}
+	}
+	if _, err := parseURL(o.URL); err != nil {
+		errs = append(errs, fmt.Errorf("URL: %w", err))
+	}
+	check(o.Registerer != nil, "Registerer is required")
+	check(o.Logger != nil, "Logger is required")
+	check(o.TTL >= time.Second, "TTL must be a second at least")
+	check(o.FreshTTL >= time.Second, "FreshTTL must be a second at least")
+	check(o.Timeout > 0, "Timeout must be positive")
+	check(o.MaxBatch > 0, "MaxBatch must be positive")
+	return errors.Join(errs...)
+}
+
+// Cache keeps links in Redis. Calls that come while others are under way share the
+// next round trip. Errors wrap store.ErrUnavailable, or are those of the caller's
+// ctx. Safe for concurrent use.
+type Cache struct {
+	opts    Options
+	client  redis.UniversalClient
+	breaker breaker
+	metrics *metrics
+
+	gets   *batch.Group[string, string]
+	leases *batch.Group[string, uint64]
+	writes *batch.Group[write, int64]
+}
+
+// New returns a Cache that connects when it is first used, or every problem of
+// opts.
+func New(opts Options) (*Cache, error) {
+	opts.setDefaults()
+	if err := opts.validate(); err != nil {
+		return nil, fmt.Errorf("remote: %w", err)
+	}
+	target, err := parseURL(opts.URL)
+	if err != nil {
+		return nil, fmt.Errorf("remote: URL: %w", err)
+	}
+	silenceClient()
+	m, err := newMetrics(opts.Registerer)
+	if err != nil {
+		return nil, fmt.Errorf("remote: register metrics: %w", err)
+	}
+	c := &Cache{opts: opts, client: redis.NewUniversalClient(configure(target, opts.Timeout)), metrics: m}
+	c.breaker = newBreaker(m.breakerOpen)
+	if err := c.openGroups(); err != nil {
+		return nil, errors.Join(fmt.Errorf("remote: %w", err), c.Close())
+	}
+	return c, nil
+}
+
+// silenceClient keeps the client library from writing lines of its own to standard
+// error. What they say is in our metrics and errors. Its logger belongs to the
+// whole process.
+var silenceClient = sync.OnceFunc(func() { redis.SetLogger(silent{}) })
+
+type silent struct{}
+
+func (silent) Printf(context.Context, string, ...any) {}
+
+func (c *Cache) openGroups() (err error) {
+	if c.gets, err = batch.New(batch.Options[string, string]{
+		Run: c.runGets, MaxBatch: c.opts.MaxBatch, Timeout: c.opts.Timeout, Observe: c.metrics.flight("get"),
+	}); err != nil {
+		return err
+	}
+	if c.leases, err = batch.New(batch.Options[string, uint64]{
+		Run: c.runLeases, MaxBatch: c.opts.MaxBatch, Timeout: c.opts.Timeout, Observe: c.metrics.flight("lease"),
+	}); err != nil {
+		return err
+	}
+	c.writes, err = batch.New(batch.Options[write, int64]{
+		Run: c.runWrites, MaxBatch: c.opts.MaxBatch, Timeout: c.opts.Timeout, Observe: c.metrics.flight("write"),
+	})
+	return err
+}
+
+// Close waits for the calls under way and closes the connections. Listen must have
+// returned.
+func (c *Cache) Close() error {
+	if c.gets != nil {
+		c.gets.Close()
+	}
+	if c.leases != nil {
+		c.leases.Close()
+	}
+	if c.writes != nil {
+		c.writes.Close()
+	}
+	if err := c.client.Close(); err != nil && !errors.Is(err, io.ErrClosedPipe) && !errors.Is(err, redis.ErrClosed) {
+		return fmt.Errorf("remote: close: %w", err)
+	}
+	return nil
+}
+
+// Key returns the Redis key of a code. It names the format of what is kept, so
+// that versions of Terse with different ones share a Redis.
+func Key(code string) string { return "terse:1:" + code }
+
+// Lookup returns the link that is kept for code (found). When none is kept, lease
+// is what Fill asks for: 0 when another reader has it, an edit was just told of,
+// or Redis takes no writes.
+func (c *Cache) Lookup(ctx context.Context, code string) (l store.Link, found bool, lease uint64, err error) {
+	key := Key(code)
+	kept, err := c.gets.Do(ctx, key)
+	switch {
+	case err != nil:
+		c.metrics.getError.Inc()
+		return l, false, 0, err
+	case kept == "":
+		c.metrics.getMiss.Inc()
+		lease, err = c.leases.Do(ctx, key)
+		if err != nil {
+			c.metrics.leaseError.Inc()
+		}
+		return l, false, lease, err
+	}
+	if l, found = decode(kept, code); found {
+		c.metrics.getHit.Inc()
+	} else {
+		c.metrics.getMiss.Inc()
+	}
+	return l, found, 0, nil
+}
+
+// Fill keeps l, which was loaded after Lookup gave the lease, unless the lease is
+// gone. Without a lease it takes the place of an older link only.
+func (c *Cache) Fill(ctx context.Context, l store.Link, lease uint64) error {
+	return c.write(ctx, write{script: fillScript, key: Key(l.Code), args: []any{
+		encode(&l), l.Version, c.ttl(c.opts.TTL), leaseText(lease),
+	}}, &c.metrics.fill)
+}
+
+// Put keeps a link that was just created, where nothing is kept or a reader has a
+// lease, for a shorter time than one that somebody has asked for.
+func (c *Cache) Put(ctx context.Context, l store.Link) error {
+	return c.write(ctx, write{script: putScript, key: Key(l.Code), args: []any{
+		encode(&l), c.ttl(c.opts.FreshTTL),
+	}}, &c.metrics.put)
+}
+
+// Tell implements store.Teller: it replaces what is kept of the links, forbids
+// readers who may have loaded them before to fill, and announces them to all who
+// Listen.
+func (c *Cache) Tell(ctx context.Context, edits []store.Edit) []error {
+	errs := make([]error, len(edits))
+	done := make(chan struct{}, len(edits))
+	for i := range edits {
+		l := &edits[i].Link
+		text := encode(l)
+		w := write{script: tellScript, key: Key(l.Code), announce: true, args: []any{
+			text, l.Version, c.ttl(c.opts.TTL), markerText(l.Version), leaseTTL.Milliseconds(),
+		}}
+		tell := func() {
+			errs[i] = c.write(ctx, w, &c.metrics.tell)
+			done <- struct{}{}
+		}
+		if len(edits) == 1 {
+			tell()
+		} else {
+			go tell() // they share round trips
+		}
+	}
+	for range edits {
+		<-done
+	}
+	return errs
+}
+
+func (c *Cache) write(ctx context.Context, w write, m *writeMetrics) error {
+	n, err := c.writes.Do(ctx, w)
+	m.count(n, err)
+	return err
+}
+
+// ttl returns d in milliseconds, with jitter, so that links which were kept
+// together do not expire together.
+func (c *Cache) ttl(d time.Duration) int64 { return jittered(d).Milliseconds() }

@@ -1,0 +1,434 @@
+//go:build unix
+
+package remote_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+	"go.uber.org/goleak"
+
+	"github.com/terse/terse/store"
+	"github.com/terse/terse/store/cache/remote"
+	"github.com/terse/terse/store/storetest/servers"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// patience is a timeout for tests that are not about timeouts.
+const patience = 10 * time.Second
+
+func open(t *testing.T, url string, timeout time.Duration) *remote.Cache {
+	t.Helper()
+	c, err := remote.New(remote.Options{
+		URL: url, Timeout: timeout, Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatalf("New = %v, want nil", err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Errorf("Close = %v, want nil", err)
+		}
+	})
+	return c
+}
+
+func connect(t *testing.T, s *servers.Redis) *redis.Client {
+	t.Helper()
+	client := redis.NewClient(&redis.Options{Addr: s.Addr()})
+	t.Cleanup(func() { _ = client.Close() })
+	return client
+}
+
+func link(code string, version int64) store.Link {
+	at := time.UnixMicro(1_790_000_000_000_001).UTC()
+	return store.Link{
+		Code: code, URL: fmt.Sprintf("https://example.com/%s/%d", code, version), Status: 302, Version: version,
+		CreatedAt: at, UpdatedAt: at,
+	}
+}
+
+// lookup returns the version that is kept, 0 for none, and the lease.
+func lookup(t *testing.T, c *remote.Cache, code string) (version int64, lease uint64) {
+	t.Helper()
+	l, found, lease, err := c.Lookup(t.Context(), code)
+	if err != nil {
+		t.Fatalf("Lookup(%q) = %v, want nil", code, err)
+	}
+	if found && l.Code != code {
+		t.Fatalf("Lookup(%q) = a link named %q", code, l.Code)
+	}
+	return l.Version, lease
+}
+
+func tell(t *testing.T, c *remote.Cache, links ...store.Link) {
+	t.Helper()
+	edits := make([]store.Edit, len(links))
+	for i, l := range links {
+		edits[i].Link = l
+	}
+	if err := errors.Join(c.Tell(t.Context(), edits)...); err != nil {
+		t.Fatalf("Tell = %v, want nil", err)
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestNewReportsEveryProblem(t *testing.T) {
+	t.Parallel()
+	_, err := remote.New(remote.Options{URL: "http://x", TTL: -1, FreshTTL: -1, Timeout: -1, MaxBatch: -1})
+	if err == nil {
+		t.Fatal("New = nil, want an error")
+	}
+	for _, field := range []string{"URL", "Registerer", "Logger", "TTL", "FreshTTL", "Timeout", "MaxBatch"} {
+		if !strings.Contains(err.Error(), field) {
+			t.Errorf("New = %v, want it to name %s", err, field)
+		}
+	}
+}
+
+// TestWhatIsKept walks through what calls leave behind, by what was there before.
+func TestWhatIsKept(t *testing.T) {
+	t.Parallel()
+	c := open(t, servers.NewRedis(t, servers.RedisOptions{}).URL(), patience)
+	put := func(v int64) func(t *testing.T, code string) {
+		return func(t *testing.T, code string) { must(t, c.Put(t.Context(), link(code, v))) }
+	}
+	edit := func(v int64) func(t *testing.T, code string) {
+		return func(t *testing.T, code string) { tell(t, c, link(code, v)) }
+	}
+	fill := func(v int64) func(t *testing.T, code string) {
+		return func(t *testing.T, code string) {
+			_, lease := lookup(t, c, code)
+			must(t, c.Fill(t.Context(), link(code, v), lease))
+		}
+	}
+	replace := func(v int64) func(t *testing.T, code string) {
+		return func(t *testing.T, code string) { must(t, c.Fill(t.Context(), link(code, v), 0)) }
+	}
+	type steps []func(t *testing.T, code string)
+	for _, tt := range []struct {
+		name  string
+		steps steps
+		want  int64
+		lease bool
+	}{
+		{"nothing", nil, 0, true},
+		{"a create", steps{put(1)}, 1, false},
+		{"a reader's fill", steps{fill(3)}, 3, false},
+		{"an edit of what is kept", steps{put(1), edit(2)}, 2, false},
+		{"an edit that was overtaken", steps{put(1), edit(3), edit(2)}, 3, false},
+		{"an edit of what is not kept", steps{edit(2)}, 0, false},
+		{"a create that was overtaken by an edit", steps{edit(2), put(1)}, 0, false},
+		{"a create that was overtaken by a fill", steps{fill(2), put(1)}, 2, false},
+		{"a fill without a lease", steps{replace(2)}, 0, true},
+		{"a fill without a lease over an older link", steps{put(1), replace(2)}, 2, false},
+		{"a fill without a lease over a newer link", steps{fill(3), replace(2)}, 3, false},
+		{"a fill without a lease over an edit", steps{edit(3), replace(2)}, 0, false},
+		{"a version beyond 32 bits", steps{put(1 << 40), edit(1<<40 - 1)}, 1 << 40, false},
+		{"a version beyond 32 bits, higher", steps{put(1 << 40), edit(1<<40 + 1)}, 1<<40 + 1, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			code := strings.ReplaceAll(tt.name, " ", "-")
+			code = strings.ReplaceAll(strings.ReplaceAll(code, "'", ""), ",", "")
+			for _, step := range tt.steps {
+				step(t, code)
+			}
+			if got, lease := lookup(t, c, code); got != tt.want || (lease != 0) != tt.lease {
+				t.Errorf("Lookup = version %d, lease %d, want version %d, a lease: %v", got, lease, tt.want, tt.lease)
+			}
+		})
+	}
+}
+
+// TestSlowReaderBringsNothingBack holds that a fill fails once anything else has
+// happened to the key, even when nothing of that is kept any more.
+func TestSlowReaderBringsNothingBack(t *testing.T) {
+	t.Parallel()
+	s := servers.NewRedis(t, servers.RedisOptions{})
+	c, client := open(t, s.URL(), patience), connect(t, s)
+	evict := func(code string) { must(t, client.Del(t.Context(), remote.Key(code)).Err()) }
+	for _, tt := range []struct {
+		name string
+		then func(code string)
+	}{
+		{"edited", func(code string) { tell(t, c, link(code, 2)) }},
+		{"edited-and-evicted", func(code string) { tell(t, c, link(code, 2)); evict(code) }},
+		{"evicted", evict},
+		{"flushed", func(string) { must(t, client.FlushAll(t.Context()).Err()) }},
+		{"evicted-and-leased-again", func(code string) { evict(code); lookup(t, c, code) }},
+	} {
+		version, lease := lookup(t, c, tt.name)
+		if version != 0 || lease == 0 {
+			t.Fatalf("%s: Lookup = version %d, lease %d, want a lease", tt.name, version, lease)
+		}
+		if _, other := lookup(t, c, tt.name); other != 0 {
+			t.Errorf("%s: a second reader got a lease", tt.name)
+		}
+		tt.then(tt.name)
+		must(t, c.Fill(t.Context(), link(tt.name, 1), lease))
+		if got, _ := lookup(t, c, tt.name); got != 0 {
+			t.Errorf("%s: version %d is kept, want none", tt.name, got)
+		}
+	}
+}
+
+func TestEverythingExpires(t *testing.T) {
+	t.Parallel()
+	s := servers.NewRedis(t, servers.RedisOptions{})
+	c, client := open(t, s.URL(), patience), connect(t, s)
+	must(t, c.Put(t.Context(), link("created", 1)))
+	_, lease := lookup(t, c, "filled")
+	must(t, c.Fill(t.Context(), link("filled", 1), lease))
+	tell(t, c, link("marked", 2))
+	lookup(t, c, "leased")
+	must(t, c.Put(t.Context(), link("edited", 1)))
+	tell(t, c, link("edited", 2))
+	for code, most := range map[string]time.Duration{
+		"created": remote.DefaultFreshTTL, "filled": remote.DefaultTTL, "edited": remote.DefaultTTL,
+		"marked": 3 * time.Second, "leased": 3 * time.Second,
+	} {
+		left := client.PTTL(t.Context(), remote.Key(code)).Val()
+		if left <= 0 || left > most*11/10 || left < most/2 {
+			t.Errorf("%s expires in %v, want about %v", code, left, most)
+		}
+	}
+	if n := client.DBSize(t.Context()).Val(); n != 5 {
+		t.Errorf("%d keys are there, want 5", n)
+	}
+}
+
+// TestScriptsThatRedisForgot holds that a restart costs no write.
+func TestScriptsThatRedisForgot(t *testing.T) {
+	t.Parallel()
+	s := servers.NewRedis(t, servers.RedisOptions{})
+	c, client := open(t, s.URL(), patience), connect(t, s)
+	for i := range int64(3) {
+		must(t, client.ScriptFlush(t.Context()).Err())
+		code := fmt.Sprint("code", i)
+		must(t, c.Put(t.Context(), link(code, 1)))
+		tell(t, c, link(code, 2))
+		if got, _ := lookup(t, c, code); got != 2 {
+			t.Errorf("version of %s = %d, want 2", code, got)
+		}
+	}
+}
+
+func TestValuesOfOthers(t *testing.T) {
+	t.Parallel()
+	s := servers.NewRedis(t, servers.RedisOptions{})
+	c, client := open(t, s.URL(), patience), connect(t, s)
+	must(t, client.Set(t.Context(), remote.Key("text"), "what is this", 0).Err())
+	must(t, client.LPush(t.Context(), remote.Key("list"), "a", "b").Err())
+	must(t, c.Put(t.Context(), link("moved", 1)))
+	must(t, client.Rename(t.Context(), remote.Key("moved"), remote.Key("other")).Err())
+	for _, code := range []string{"text", "other"} {
+		if got, lease := lookup(t, c, code); got != 0 || lease != 0 {
+			t.Errorf("Lookup(%q) = version %d, lease %d, want neither", code, got, lease)
+		}
+	}
+	for range 5 { // the breaker must not mind
+		if _, found, _, err := c.Lookup(t.Context(), "list"); found || err == nil {
+			t.Errorf("Lookup(list) = %v, %v, want an error", found, err)
+		}
+	}
+	must(t, c.Put(t.Context(), link("fine", 1)))
+}
+
+func TestEachCallerGetsItsOwn(t *testing.T) {
+	t.Parallel()
+	c := open(t, servers.NewRedis(t, servers.RedisOptions{}).URL(), patience)
+	var wg sync.WaitGroup
+	for worker := range 16 {
+		wg.Go(func() {
+			for i := range 100 {
+				code := fmt.Sprintf("w%d-%d", worker, i)
+				if err := c.Put(t.Context(), link(code, int64(i+1))); err != nil {
+					t.Errorf("Put = %v", err)
+				}
+				if l, found, _, err := c.Lookup(t.Context(), code); err != nil || !found || l.Code != code || l.Version != int64(i+1) {
+					t.Errorf("Lookup(%q) = %+v, %v, %v", code, l, found, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// TestAway holds that a Redis that is killed or hangs costs its callers little
+// time, and is used again by itself.
+func TestAway(t *testing.T) {
+	t.Parallel()
+	const timeout = 50 * time.Millisecond
+	s := servers.NewRedis(t, servers.RedisOptions{})
+	c := open(t, s.URL(), timeout)
+	must(t, c.Put(t.Context(), link("abc", 1)))
+	for _, fault := range []struct {
+		name       string
+		make, heal func() error
+	}{
+		{"killed", s.Kill, func() error { return s.Start(t.Context()) }},
+		{"frozen", s.Freeze, s.Thaw},
+	} {
+		must(t, fault.make())
+		quick := 0
+		for range 50 {
+			began := time.Now()
+			if _, _, _, err := c.Lookup(t.Context(), "abc"); !errors.Is(err, store.ErrUnavailable) {
+				t.Fatalf("%s: Lookup = %v, want ErrUnavailable", fault.name, err)
+			}
+			if time.Since(began) < timeout/10 {
+				quick++
+			}
+		}
+		if quick < 40 {
+			t.Errorf("%s: %d of 50 calls were answered at once, want all but the first few", fault.name, quick)
+		}
+		must(t, fault.heal())
+		await(t, "Redis to be used again", func() bool { return c.Put(t.Context(), link("abc", 1)) == nil })
+		if got, _ := lookup(t, c, "abc"); got != 1 {
+			t.Errorf("%s and back: version %d, want 1", fault.name, got)
+		}
+	}
+}
+
+// TestFull holds that a Redis that takes no writes is still read, and one that
+// evicts is still used.
+func TestFull(t *testing.T) {
+	t.Parallel()
+	s := servers.NewRedis(t, servers.RedisOptions{})
+	c, client := open(t, s.URL(), patience), connect(t, s)
+	must(t, c.Put(t.Context(), link("kept", 1)))
+	must(t, client.ConfigSet(t.Context(), "maxmemory", "1").Err())
+	for range 5 {
+		if got, _ := lookup(t, c, "kept"); got != 1 {
+			t.Errorf("version in a full Redis = %d, want 1", got)
+		}
+		if got, lease := lookup(t, c, "other"); got != 0 || lease != 0 {
+			t.Errorf("Lookup in a full Redis = version %d, lease %d, want neither", got, lease)
+		}
+		if err := c.Put(t.Context(), link("new", 1)); !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("Put in a full Redis = %v, want ErrUnavailable", err)
+		}
+	}
+	must(t, client.ConfigSet(t.Context(), "maxmemory-policy", "allkeys-lru").Err())
+	must(t, client.ConfigSet(t.Context(), "maxmemory", "100mb").Err())
+	must(t, c.Put(t.Context(), link("new", 1)))
+}
+
+func TestCallersThatLeave(t *testing.T) {
+	t.Parallel()
+	s := servers.NewRedis(t, servers.RedisOptions{})
+	c := open(t, s.URL(), patience)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 10 {
+		if _, _, _, err := c.Lookup(ctx, "abc"); !errors.Is(err, context.Canceled) {
+			t.Errorf("Lookup = %v, want context.Canceled", err)
+		}
+	}
+	lookup(t, c, "abc") // the breaker did not mind
+}
+
+func TestAnnouncements(t *testing.T) {
+	t.Parallel()
+	s := servers.NewRedis(t, servers.RedisOptions{})
+	one, other, client := open(t, s.URL(), patience), open(t, s.URL(), patience), connect(t, s)
+	ctx, stop := context.WithCancel(t.Context())
+	var mu sync.Mutex
+	var heard []store.Link
+	missed := 0
+	var listening sync.WaitGroup
+	listening.Go(func() {
+		other.Listen(ctx, func(l store.Link) {
+			mu.Lock()
+			defer mu.Unlock()
+			heard = append(heard, l)
+		}, func() {
+			mu.Lock()
+			defer mu.Unlock()
+			missed++
+		})
+	})
+	count := func() (int, int) {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(heard), missed
+	}
+	await(t, "the channel", func() bool { _, m := count(); return m == 1 })
+
+	must(t, client.Publish(t.Context(), "terse:1:edits", "garbage").Err())
+	tell(t, one, link("a", 2), link("b", 3))
+	await(t, "two announcements", func() bool { n, _ := count(); return n == 2 })
+
+	if n, err := client.ClientKillByFilter(t.Context(), "TYPE", "pubsub").Result(); err != nil || n != 1 {
+		t.Fatalf("killed %d connections, %v, want 1", n, err)
+	}
+	await(t, "the channel to be back", func() bool { _, m := count(); return m == 2 })
+	tell(t, one, link("c", 2))
+	await(t, "another announcement", func() bool { n, _ := count(); return n >= 3 })
+
+	must(t, s.Freeze()) // longer than silence may last
+	frozen := time.Now()
+	await(t, "the silence to be noticed", func() bool { return time.Since(frozen) > 3*time.Second })
+	must(t, s.Thaw())
+	await(t, "the channel to be back", func() bool { _, m := count(); return m >= 3 })
+	await(t, "an announcement after the thaw", func() bool {
+		tell(t, one, link("d", 2))
+		n, _ := count()
+		return n >= 4
+	})
+	stop()
+	listening.Wait()
+}
+
+// await polls until done reports true.
+func await(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for began := time.Now(); !done(); time.Sleep(5 * time.Millisecond) {
+		if time.Since(began) > 20*time.Second {
+			t.Fatalf("waited for %s", what)
+		}
+	}
+}
+
+func TestCheckURL(t *testing.T) {
+	t.Parallel()
+	for _, right := range []string{
+		"", "redis://localhost", "redis://localhost:6379/3", "rediss://:secret@redis.example:6380", "redis://user:p%40ss@[::1]:6379/0",
+		"redis-sentinel://a,b:26380/master", "redis-sentinel://:pw@a/master/2", "rediss-cluster://a:1,b:2,c:3",
+	} {
+		if err := remote.CheckURL(right); err != nil {
+			t.Errorf("CheckURL(%q) = %v, want nil", right, err)
+		}
+	}
+	for _, wrong := range []string{
+		"localhost:6379", "http://localhost", "redis-other://localhost", "redis://", "redis://a,b", "redis://localhost/x", "redis://localhost/999",
+		"redis://localhost?dial_timeout=3s", "redis://localhost/0?x=1", "redis://localhost:port", "redis-cluster://a/1", "redis-sentinel://a", "redis://secret@x@y",
+		"redis://u:%zz@host", "redis://a b",
+	} {
+		err := remote.CheckURL(wrong)
+		if err == nil {
+			t.Errorf("CheckURL(%q) = nil, want an error", wrong)
+			continue
+		}
+		if strings.Contains(err.Error(), "secret") {
+			t.Errorf("CheckURL(%q) = %v, which tells a secret", wrong, err)
+		}
+	}
+}

@@ -1,0 +1,309 @@
+//go:build unix
+
+package cache_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/terse/terse/store"
+	"github.com/terse/terse/store/cache"
+	"github.com/terse/terse/store/cache/remote"
+	"github.com/terse/terse/store/storetest/servers"
+)
+
+// TestSchedulesOverRedis pauses nodes that share a Redis: readers between the
+// store's look and their fill, writers between their commit and its announcement,
+// and the outbox between its look and its message, in 10,000 seeded orders, while
+// Redis drops what it keeps. No reader of a node that hears announcements must see
+// less than what was acknowledged and told before it began, whatever a node that
+// is deaf has filled.
+func TestSchedulesOverRedis(t *testing.T) {
+	t.Parallel()
+	const seeds, workers = 10_000, 8
+	shared := servers.NewRedis(t, servers.RedisOptions{})
+	var running sync.WaitGroup
+	for worker := range uint64(workers) {
+		running.Go(func() {
+			d := newDirector(t, shared.URL())
+			for seed := worker; seed < seeds && !t.Failed(); seed += workers {
+				d.newPlay(seed).run(60)
+			}
+		})
+	}
+	running.Wait()
+}
+
+const (
+	nodes = 3
+	deaf  = 2 // the node that hears nothing
+)
+
+// director runs one schedule after the other over the same connections.
+type director struct {
+	t       *testing.T
+	client  *redis.Client
+	remotes [nodes]*remote.Cache
+
+	mu   sync.Mutex
+	play *play
+}
+
+func newDirector(t *testing.T, url string) *director {
+	d := &director{t: t}
+	options, err := redis.ParseURL(url)
+	if err != nil {
+		t.Error(err)
+	}
+	d.client = redis.NewClient(options)
+	t.Cleanup(func() { _ = d.client.Close() })
+	ctx, stop := context.WithCancel(context.Background())
+	var listening sync.WaitGroup
+	for i := range d.remotes {
+		d.remotes[i], err = remote.New(remote.Options{
+			URL: url, Timeout: time.Minute, Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
+		})
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if i == deaf {
+			continue
+		}
+		ready := make(chan struct{}, 1)
+		listening.Go(func() {
+			d.remotes[i].Listen(ctx, func(l store.Link) { d.heard(i, l) }, func() {
+				select {
+				case ready <- struct{}{}:
+				default:
+				}
+			})
+		})
+		<-ready
+	}
+	t.Cleanup(func() {
+		stop()
+		listening.Wait()
+		for _, r := range d.remotes {
+			if err := r.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	return d
+}
+
+// heard lets the node of the play that runs hear an announcement of its link.
+func (d *director) heard(node int, l store.Link) {
+	d.mu.Lock()
+	p := d.play
+	d.mu.Unlock()
+	if p != nil && l.Code == p.code {
+		p.nodes[node].hear(l)
+		p.heard(node, l.Version)
+	}
+}
+
+// play is one schedule around one code. One actor moves at a time, until it pauses
+// or is done.
+type play struct {
+	*director
+
+	seed  uint64
+	code  string
+	rand  *rand.Rand
+	clock fakeClock
+	under *memory
+	nodes [nodes]*actor
+
+	told int64 // the newest version of which all have heard
+
+	lock     sync.Mutex
+	paused   []chan struct{} // actors that wait
+	moving   int             // actors that do not
+	versions [deaf]int64     // that nodes have heard of
+	changed  *sync.Cond
+}
+
+// actor is one node: a cache over the store that all share, whose answers of the
+// store and messages to others pause.
+type actor struct {
+	*remote.Cache
+
+	play  *play
+	cache *cache.Cache
+	hear  func(store.Link)
+	reads atomic.Bool // a reader is under way
+}
+
+func (d *director) newPlay(seed uint64) *play {
+	p := &play{
+		director: d, seed: seed, code: fmt.Sprintf("play-%d", seed), rand: rand.New(rand.NewPCG(seed, 0)),
+	}
+	p.changed = sync.NewCond(&p.lock)
+	p.under = newMemory(link(p.code, 1))
+	p.under.afterRead = func(context.Context) error { p.pause(); return nil }
+	room := int64(1 << 20)
+	if seed%2 == 1 {
+		room = 1 // nothing stays in L1, which would know better than Redis
+	}
+	for i := range p.nodes {
+		a := &actor{Cache: d.remotes[i], play: p}
+		c, err := cache.New(cache.Options{
+			Store: p.under, Remote: a, MaxBytes: room, LoadTimeout: time.Hour, Now: p.clock.now,
+			Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
+		})
+		if err != nil {
+			d.t.Error(err)
+		}
+		a.cache, p.nodes[i] = c, a
+		c.Listen(context.Background()) // returns at once, see below
+	}
+	d.mu.Lock()
+	d.play = p
+	d.mu.Unlock()
+	return p
+}
+
+// Listen takes down how the cache hears: the director listens for all plays.
+func (a *actor) Listen(_ context.Context, heard func(store.Link), _ func()) { a.hear = heard }
+
+func (a *actor) Tell(ctx context.Context, edits []store.Edit) []error {
+	a.play.pause()
+	return a.Cache.Tell(ctx, edits)
+}
+
+// pause stops an actor until the schedule lets it go on.
+func (p *play) pause() {
+	p.lock.Lock()
+	release := make(chan struct{})
+	p.paused = append(p.paused, release)
+	p.moving--
+	p.changed.Broadcast()
+	p.lock.Unlock()
+	<-release
+}
+
+// act starts an actor and returns when it, and whomever it has set in motion, has
+// paused or is done.
+func (p *play) act(do func()) {
+	p.lock.Lock()
+	p.moving++
+	p.lock.Unlock()
+	go func() {
+		defer p.rest()
+		do()
+	}()
+	p.settle()
+}
+
+func (p *play) rest() {
+	p.lock.Lock()
+	defer p.lock.Unlock()
+	p.moving--
+	p.changed.Broadcast()
+}
+
+func (p *play) settle() {
+	p.lock.Lock()
+	defer p.lock.Unlock()
+	for p.moving > 0 {
+		p.changed.Wait()
+	}
+}
+
+// release lets one of those who pause go on.
+func (p *play) release() {
+	p.lock.Lock()
+	i := p.rand.IntN(len(p.paused))
+	release := p.paused[i]
+	p.paused = append(p.paused[:i], p.paused[i+1:]...)
+	p.moving++
+	p.lock.Unlock()
+	close(release)
+	p.settle()
+}
+
+func (p *play) waiting() int {
+	p.lock.Lock()
+	defer p.lock.Unlock()
+	return len(p.paused)
+}
+
+func (p *play) heard(node int, version int64) {
+	p.lock.Lock()
+	defer p.lock.Unlock()
+	p.versions[node] = max(p.versions[node], version)
+	p.changed.Broadcast()
+}
+
+func (p *play) run(steps int) {
+	for range steps {
+		switch n := p.rand.IntN(14); {
+		case n < 4:
+			p.read(p.rand.IntN(nodes))
+		case n < 6:
+			a := p.nodes[p.rand.IntN(nodes)]
+			p.act(func() { _, _ = a.cache.Update(context.Background(), link(p.code, 0)) })
+		case n < 7:
+			p.act(p.deliver)
+		case n < 9:
+			if err := p.client.Del(context.Background(), remote.Key(p.code)).Err(); err != nil {
+				p.t.Error(err)
+			}
+		case n < 13 && p.waiting() > 0:
+			p.release()
+		default:
+			p.clock.advance(time.Duration(p.rand.IntN(15)) * time.Second)
+		}
+	}
+	for p.waiting() > 0 {
+		p.release()
+	}
+}
+
+// read reads through one node, unless somebody does: a reader who waits for the
+// load of another one would not be an actor of its own.
+func (p *play) read(node int) {
+	a := p.nodes[node]
+	if !a.reads.CompareAndSwap(false, true) {
+		return
+	}
+	least := p.told
+	p.act(func() {
+		defer a.reads.Store(false)
+		l, err := a.cache.Resolve(context.Background(), p.code)
+		switch {
+		case err != nil:
+			p.t.Errorf("seed %d: Resolve = %v", p.seed, err)
+		case l.Version < least && node != deaf:
+			p.t.Errorf("seed %d: Resolve = version %d after all were told of %d", p.seed, l.Version, least)
+		}
+	})
+}
+
+// deliver does what the outbox does: it tells of the link as it is in the store.
+func (p *play) deliver() {
+	p.under.mu.Lock()
+	l := p.under.links[p.code]
+	p.under.mu.Unlock()
+	if errs := p.nodes[0].Tell(context.Background(), []store.Edit{{Link: l}}); errs[0] != nil {
+		p.t.Errorf("seed %d: Tell = %v", p.seed, errs[0])
+		return
+	}
+	p.lock.Lock()
+	for min(p.versions[0], p.versions[1]) < l.Version {
+		p.changed.Wait()
+	}
+	p.lock.Unlock()
+	p.told = max(p.told, l.Version)
+}

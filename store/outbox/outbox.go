@@ -1,0 +1,226 @@
+// Package outbox tells audiences of the edits that wait in the outboxes of stores:
+// caches and a CDN, until each has acknowledged them.
+//
+// It decides neither what is an edit nor when one is done with: the stores do. Any
+// number of processes may run a Worker over the same stores; for each audience of
+// a store one delivers at a time, and another goes on where one has died.
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/terse/terse/store"
+)
+
+// Defaults of Options.
+const (
+	DefaultEvery       = 500 * time.Millisecond
+	DefaultLimit       = 500
+	DefaultTellTimeout = 5 * time.Second
+)
+
+// deliverTimeout is how long a delivery may take beyond the telling.
+const deliverTimeout = 3 * time.Second
+
+// backlogEvery is how often what waits is counted.
+const backlogEvery = 5 * time.Second
+
+// Named is the outbox of a store.
+type Named struct {
+	Name   string // of the shard, in metrics and logs
+	Outbox store.Outbox
+}
+
+// Options configure a Worker.
+type Options struct {
+	Outboxes   []Named               // required
+	Logger     *slog.Logger          // required
+	Registerer prometheus.Registerer // required
+
+	Caches store.Teller // nil: nobody, and what waits for them is removed
+	CDN    store.Teller // the same
+
+	Every       time.Duration // between two looks when there was nothing to do, ±20 %; default DefaultEvery
+	Limit       int           // most links that are told of at once; default DefaultLimit
+	TellTimeout time.Duration // how long a Teller may take; default DefaultTellTimeout
+}
+
+func (o *Options) setDefaults() {
+	if o.Every == 0 {
+		o.Every = DefaultEvery
+	}
+	if o.Limit == 0 {
+		o.Limit = DefaultLimit
+	}
+	if o.TellTimeout == 0 {
+		o.TellTimeout = DefaultTellTimeout
+	}
+}
+
+func (o *Options) validate() error {
+	var errs []error
+	check := func(ok bool, problem string) {
+		if !ok {
+			errs = append(errs, errors.New("outbox: "+problem))
+		}
+	}
+	check(len(o.Outboxes) > 0, "Outboxes are required")
+	check(o.Logger != nil, "Logger is required")
+	check(o.Registerer != nil, "Registerer is required")
+	check(o.Every > 0, "Every must be positive")
+	check(o.Limit > 0, "Limit must be positive")
+	check(o.TellTimeout > 0, "TellTimeout must be positive")
+	return errors.Join(errs...)
+}
+
+// Worker delivers until it is closed. Safe for concurrent use.
+type Worker struct {
+	routes  []*route
+	stop    context.CancelFunc
+	running sync.WaitGroup
+}
+
+// New returns a Worker that has begun, or every problem of opts.
+func New(opts Options) (*Worker, error) {
+	opts.setDefaults()
+	if err := opts.validate(); err != nil {
+		return nil, err
+	}
+	m, err := newMetrics(opts.Registerer)
+	if err != nil {
+		return nil, fmt.Errorf("outbox: register metrics: %w", err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	w := &Worker{stop: stop}
+	for _, o := range opts.Outboxes {
+		for _, audience := range store.Audiences() {
+			r := &route{
+				opts: &opts, from: o, to: audience, teller: tellerOf(&opts, audience),
+				nudged: make(chan struct{}, 1), metrics: m.route(o.Name, audience),
+			}
+			w.routes = append(w.routes, r)
+			w.running.Go(func() { r.run(ctx) })
+		}
+	}
+	return w, nil
+}
+
+func tellerOf(opts *Options, a store.Audience) store.Teller {
+	if a == store.CDN {
+		return opts.CDN
+	}
+	return opts.Caches
+}
+
+// Nudge makes the Worker look at once, since there is something new.
+func (w *Worker) Nudge() {
+	for _, r := range w.routes {
+		select {
+		case r.nudged <- struct{}{}:
+		default: // it will look anyway
+		}
+	}
+}
+
+// Close waits for the deliveries under way, no longer than ctx. What is not done
+// is left to others, or to the next start.
+func (w *Worker) Close(ctx context.Context) error {
+	w.stop()
+	done := make(chan struct{})
+	go func() {
+		w.running.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("outbox: close: %w", ctx.Err())
+	}
+}
+
+// route is the way from one outbox to one audience.
+type route struct {
+	opts    *Options
+	from    Named
+	to      store.Audience
+	teller  store.Teller // nil: nobody
+	nudged  chan struct{}
+	metrics *routeMetrics
+
+	failing bool      // the latest delivery, so that the log tells of changes alone
+	counted time.Time // when what waits was
+}
+
+// run delivers until ctx ends.
+func (r *route) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		n, err := r.deliver(ctx)
+		r.log(ctx, err)
+		r.count(ctx)
+		if err == nil && n == r.opts.Limit {
+			continue // there is more
+		}
+		wait := r.opts.Every * 4 / 5
+		select {
+		case <-ctx.Done():
+		case <-r.nudged:
+		case <-time.After(wait + rand.N(r.opts.Every*2/5+1)): //nolint:gosec // jitter
+		}
+	}
+}
+
+// deliver tells of what is due. The failures of the Teller are errors too.
+func (r *route) deliver(ctx context.Context) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.opts.TellTimeout+deliverTimeout)
+	defer cancel()
+	var failed error
+	n, err := r.from.Outbox.Deliver(ctx, r.to, r.opts.Limit, func(ctx context.Context, edits []store.Edit) []error {
+		if r.teller == nil {
+			return make([]error, len(edits))
+		}
+		ctx, cancel := context.WithTimeout(ctx, r.opts.TellTimeout)
+		defer cancel()
+		errs := r.teller.Tell(ctx, edits)
+		failed = r.metrics.observe(edits, errs)
+		return errs
+	})
+	if errors.Is(err, store.ErrBusy) {
+		return 0, nil
+	}
+	return n, errors.Join(err, failed)
+}
+
+// log tells when deliveries begin to fail, and when they go on.
+func (r *route) log(ctx context.Context, err error) {
+	switch {
+	case ctx.Err() != nil:
+	case err != nil && !r.failing:
+		r.opts.Logger.WarnContext(ctx, "edits cannot be told of", "shard", r.from.Name, "audience", r.to.String(), "err", err)
+	case err == nil && r.failing:
+		r.opts.Logger.InfoContext(ctx, "edits are told of again", "shard", r.from.Name, "audience", r.to.String())
+	}
+	r.failing = err != nil
+}
+
+// count looks at what waits, every now and then.
+func (r *route) count(ctx context.Context) {
+	if time.Since(r.counted) < backlogEvery {
+		return
+	}
+	r.counted = time.Now()
+	ctx, cancel := context.WithTimeout(ctx, deliverTimeout)
+	defer cancel()
+	if b, err := r.from.Outbox.Backlog(ctx, r.to); err == nil {
+		r.metrics.backlog.Set(float64(b.Edits))
+		r.metrics.oldest.Set(b.Oldest.Seconds())
+	}
+}

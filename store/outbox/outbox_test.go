@@ -1,0 +1,289 @@
+//go:build unix
+
+package outbox_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+
+	"github.com/terse/terse/store"
+	"github.com/terse/terse/store/outbox"
+	"github.com/terse/terse/store/postgres"
+	"github.com/terse/terse/store/postgres/schema"
+	"github.com/terse/terse/store/storetest/servers"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// audience is a Teller that a test can make fail.
+type audience struct {
+	mu     sync.Mutex
+	broken error
+	told   []store.Edit
+	hold   chan struct{} // if set, what a telling waits for, whatever its context does
+}
+
+func (a *audience) Tell(_ context.Context, edits []store.Edit) []error {
+	if a.hold != nil {
+		<-a.hold
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	errs := make([]error, len(edits))
+	for i := range edits {
+		errs[i] = a.broken
+	}
+	if a.broken == nil {
+		a.told = append(a.told, edits...)
+	}
+	return errs
+}
+
+func (a *audience) setBroken(err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.broken = err
+}
+
+// versions returns the highest version of each link that was told of, and how
+// often it was told.
+func (a *audience) versions(code string) (version int64, times int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, e := range a.told {
+		if e.Link.Code == code {
+			version = max(version, e.Link.Version)
+			times++
+		}
+	}
+	return version, times
+}
+
+func newWorker(t *testing.T, box store.Outbox, caches, cdn store.Teller) *outbox.Worker {
+	t.Helper()
+	w, err := outbox.New(outbox.Options{
+		Outboxes: []outbox.Named{{Name: "s1", Outbox: box}}, Caches: caches, CDN: cdn,
+		Every: 50 * time.Millisecond, Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
+	})
+	if err != nil {
+		t.Fatalf("New = %v, want nil", err)
+	}
+	t.Cleanup(func() {
+		if err := w.Close(context.Background()); err != nil {
+			t.Errorf("Close = %v, want nil", err)
+		}
+	})
+	return w
+}
+
+const database = "terse"
+
+// shard is a migrated database, and how to open it.
+type shard struct {
+	t       *testing.T
+	cluster *servers.Cluster
+}
+
+func newShard(t *testing.T, replicas int) shard {
+	t.Helper()
+	s := shard{t, servers.NewCluster(t, servers.ClusterOptions{Replicas: replicas})}
+	if err := s.cluster.NewDatabase(t.Context(), database); err != nil {
+		t.Fatal(err)
+	}
+	migrator, err := schema.New(schema.Options{
+		Targets: []schema.Target{{Name: "s1", DSN: s.cluster.DSN(database)}}, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := migrator.Up(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.cluster.WaitReplicas(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// open connects to the shard as a node does.
+func (s shard) open(primary string) *postgres.Store {
+	s.t.Helper()
+	opts := postgres.Options{Name: "s1", Primary: primary, SchemaVersion: schema.Latest(), Logger: slog.New(slog.DiscardHandler)}
+	for _, replica := range s.cluster.Replicas() {
+		opts.Replicas = append(opts.Replicas, replica.DSN(database))
+	}
+	p, err := postgres.Open(s.t.Context(), opts)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() {
+		if err := p.Close(); err != nil {
+			s.t.Errorf("Close = %v, want nil", err)
+		}
+	})
+	return p
+}
+
+// edit creates a link and edits it.
+func edit(t *testing.T, s store.Store, code string) {
+	t.Helper()
+	at := time.UnixMicro(1_790_000_000_000_000).UTC()
+	l, err := s.Create(t.Context(), store.Link{Code: code, URL: "https://example.com/", Status: 302, CreatedAt: at, UpdatedAt: at})
+	if err == nil {
+		_, err = s.Update(t.Context(), l)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func await(t *testing.T, what string, done func() bool) time.Duration {
+	t.Helper()
+	began := time.Now()
+	for !done() {
+		if time.Since(began) > 40*time.Second {
+			t.Fatalf("waited for %s", what)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return time.Since(began)
+}
+
+func empty(t *testing.T, box store.Outbox, a store.Audience) bool {
+	t.Helper()
+	b, err := box.Backlog(t.Context(), a)
+	return err == nil && b.Edits == 0
+}
+
+func TestNewReportsEveryProblem(t *testing.T) {
+	t.Parallel()
+	_, err := outbox.New(outbox.Options{Every: -1, Limit: -1, TellTimeout: -1})
+	for _, field := range []string{"Outboxes", "Logger", "Registerer", "Every", "Limit", "TellTimeout"} {
+		if err == nil || !strings.Contains(err.Error(), field) {
+			t.Errorf("New = %v, want it to name %s", err, field)
+		}
+	}
+}
+
+// TestWorkers holds that of two processes over one shard each edit is told of, in
+// spite of a CDN that is away for a while, and goes on when one of them ends.
+func TestWorkers(t *testing.T) {
+	t.Parallel()
+	s := newShard(t, 1)
+	one, other := s.open(s.cluster.DSN(database)), s.open(s.cluster.DSN(database))
+	caches, cdn := &audience{}, &audience{broken: errors.New("is away")}
+	first := newWorker(t, one, caches, cdn)
+	newWorker(t, other, caches, cdn)
+
+	edit(t, one, "first")
+	await(t, "caches to be told twice", func() bool {
+		version, times := caches.versions("first")
+		return version == 2 && times >= 2
+	})
+	if _, times := cdn.versions("first"); times != 0 {
+		t.Errorf("a CDN that is away was told %d times", times)
+	}
+	if empty(t, one, store.CDN) {
+		t.Error("nothing waits for a CDN that is away")
+	}
+	cdn.setBroken(nil)
+	await(t, "the CDN to be told twice", func() bool { _, times := cdn.versions("first"); return times >= 2 })
+	if _, times := caches.versions("first"); times > 3 {
+		t.Errorf("caches were told %d times on account of the CDN", times)
+	}
+
+	if err := first.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	edit(t, one, "second")
+	for _, a := range []*audience{caches, cdn} {
+		await(t, "the other process to tell", func() bool { version, _ := a.versions("second"); return version == 2 })
+	}
+	await(t, "the outbox to be empty", func() bool { return empty(t, one, store.Caches) && empty(t, one, store.CDN) })
+}
+
+// TestNobodyToTell holds that edits do not pile up where there is no audience.
+func TestNobodyToTell(t *testing.T) {
+	t.Parallel()
+	s := newShard(t, 0)
+	p := s.open(s.cluster.DSN(database))
+	w := newWorker(t, p, nil, nil)
+	edit(t, p, "abc")
+	w.Nudge()
+	await(t, "the outbox to be empty", func() bool { return empty(t, p, store.Caches) && empty(t, p, store.CDN) })
+}
+
+// TestFrozenWorker holds that a process which no longer answers loses the outbox to
+// another one, and that what it says later does no harm.
+func TestFrozenWorker(t *testing.T) {
+	t.Parallel()
+	s := newShard(t, 0)
+	one, other := s.open(s.cluster.DSN(database)), s.open(s.cluster.DSN(database))
+	frozen, awake := &audience{hold: make(chan struct{})}, &audience{}
+	newWorker(t, one, frozen, nil)
+	edit(t, one, "abc")
+	await(t, "the first process to deliver", func() bool {
+		_, err := other.Deliver(t.Context(), store.Caches, 1, func(context.Context, []store.Edit) []error {
+			return []error{errors.New("the other one is to do it")}
+		})
+		return errors.Is(err, store.ErrBusy)
+	})
+	newWorker(t, other, awake, nil)
+	took := await(t, "the other process to tell", func() bool { version, _ := awake.versions("abc"); return version == 2 })
+	t.Logf("the other process told after %v", took)
+	close(frozen.hold)
+	await(t, "the outbox to be empty", func() bool { return empty(t, other, store.Caches) })
+}
+
+// TestThroughPgBouncer holds that a pooler in transaction mode keeps nobody from
+// delivering.
+func TestThroughPgBouncer(t *testing.T) {
+	t.Parallel()
+	s := newShard(t, 0)
+	pooler := servers.NewPgBouncer(t, s.cluster.Primary())
+	p := s.open(pooler.DSN(database) + "&default_query_exec_mode=cache_describe")
+	caches := &audience{}
+	newWorker(t, p, caches, nil)
+	newWorker(t, p, caches, nil)
+	for _, code := range []string{"a", "b", "c"} {
+		edit(t, p, code)
+	}
+	for _, code := range []string{"a", "b", "c"} {
+		await(t, "caches to be told", func() bool { version, _ := caches.versions(code); return version == 2 })
+	}
+	await(t, "the outbox to be empty", func() bool { return empty(t, p, store.Caches) })
+}
+
+// TestReplicaThatStandsStill holds that caches are told again only once a replica
+// shows the edit, and all the same after a while.
+func TestReplicaThatStandsStill(t *testing.T) {
+	t.Parallel()
+	s := newShard(t, 1)
+	p := s.open(s.cluster.DSN(database))
+	replica := s.cluster.Replicas()[0]
+	if err := replica.PauseReplay(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	caches := &audience{}
+	newWorker(t, p, caches, nil)
+	edit(t, p, "abc")
+	await(t, "caches to be told", func() bool { version, _ := caches.versions("abc"); return version == 2 })
+	for began := time.Now(); time.Since(began) < time.Second; time.Sleep(50 * time.Millisecond) {
+		if _, times := caches.versions("abc"); times != 1 {
+			t.Fatalf("caches were told %d times while no replica shows the edit", times)
+		}
+	}
+	if err := replica.ResumeReplay(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "caches to be told again", func() bool { _, times := caches.versions("abc"); return times == 2 })
+	await(t, "the outbox to be empty", func() bool { return empty(t, p, store.Caches) })
+}

@@ -1,0 +1,182 @@
+package postgres
+
+import (
+	"context"
+	"math"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/terse/terse/store"
+)
+
+// outboxLock is the class of the advisory locks of those who deliver; the number
+// in it is the audience.
+const outboxLock = bucketLock + 1
+
+// idleTimeout is how long a process may tell an audience before it loses the lock
+// to another one, since it may have been frozen or cut off.
+const idleTimeout = 10 * time.Second
+
+// settleAfter is how long after it was told an audience is told again, although a
+// replica does not show the edit: one that stands still is not read.
+const settleAfter = 10 * time.Second
+
+// wakeOutbox tells whether there is anything to do, which there mostly is not.
+const wakeOutbox = `SELECT EXISTS (SELECT FROM outbox WHERE audience = $1 AND due <= clock_timestamp()
+	AND (coalesce(shown_from, 0) <= $2 OR due < clock_timestamp() - $3::interval))`
+
+// dueEdits takes a link as it is. One that has moved to another shard since is
+// told of there.
+const dueEdits = `SELECT ` + linkColumns + `, o.id, o.code, o.shown_from IS NOT NULL,
+	extract(epoch FROM clock_timestamp() - o.edited_at)::float8, (pg_current_wal_insert_lsn() - '0/0')::bigint
+	FROM outbox o LEFT JOIN links l ON l.bucket = o.bucket AND l.code = o.code
+	WHERE o.audience = $1 AND o.due <= clock_timestamp()
+	AND (coalesce(o.shown_from, 0) <= $2 OR o.due < clock_timestamp() - $3::interval)
+	ORDER BY o.due LIMIT $4`
+
+const (
+	forgetEdits = `DELETE FROM outbox WHERE id = ANY ($1)`
+	repeatEdits = `UPDATE outbox SET shown_from = $2, due = clock_timestamp() WHERE id = ANY ($1)`
+	retryEdits  = `UPDATE outbox o SET due = clock_timestamp() + n.delay
+		FROM unnest($1::bigint[], $2::interval[]) AS n (id, delay) WHERE o.id = n.id`
+)
+
+const outboxBacklog = `SELECT (SELECT count(*) FROM (SELECT FROM outbox WHERE audience = $1 LIMIT $2) AS o),
+	coalesce((SELECT extract(epoch FROM clock_timestamp() - edited_at)::float8 FROM outbox
+		WHERE audience = $1 ORDER BY id LIMIT 1), 0)`
+
+// Deliver implements store.Outbox. It holds a transaction open while it tells.
+func (s *Store) Deliver(ctx context.Context, to store.Audience, limit int,
+	tell func(ctx context.Context, edits []store.Edit) []error,
+) (n int, err error) {
+	err = s.primary.do(ctx, delivering, func(ctx context.Context, conn *pgx.Conn) error {
+		var due bool
+		shown := s.shownEverywhere()
+		if err := conn.QueryRow(ctx, wakeOutbox, to, shown, settleAfter).Scan(&due); err != nil || !due {
+			return err
+		}
+		return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+			t, err := s.take(ctx, tx, to, limit, shown)
+			if err != nil || len(t.rows)+len(t.moved) == 0 {
+				return err
+			}
+			n, err = t.settle(ctx, tx, to, tell, len(s.replicas) > 0)
+			return err
+		})
+	})
+	return n, wrap(err, "deliver", "")
+}
+
+// Backlog implements store.Outbox.
+func (s *Store) Backlog(ctx context.Context, of store.Audience) (b store.Backlog, err error) {
+	var age float64
+	err = s.primary.read(ctx, delivering, func(ctx context.Context, conn *pgx.Conn) error {
+		return conn.QueryRow(ctx, outboxBacklog, of, store.MaxBacklog).Scan(&b.Edits, &age)
+	})
+	b.Oldest = seconds(age)
+	return b, wrap(err, "count the outbox", "")
+}
+
+// shownEverywhere returns the position up to which all replicas that are read show
+// everything.
+func (s *Store) shownEverywhere() position {
+	least := position(math.MaxInt64)
+	for _, replica := range s.replicas {
+		if l := replica.view.get(); l.err == nil && l.position > 0 {
+			least = min(least, l.position)
+		}
+	}
+	return least
+}
+
+// taken is what was taken from the outbox: edits, and their rows.
+type taken struct {
+	edits []store.Edit
+	rows  []int64
+	moved []int64  // rows of links that are not here
+	at    position // shows all of it
+}
+
+// take locks the outbox of an audience and reads what is due.
+func (s *Store) take(ctx context.Context, tx pgx.Tx, to store.Audience, limit int, shown position) (t taken, err error) {
+	var locked bool
+	b := &pgx.Batch{}
+	b.Queue(`SELECT set_config('idle_in_transaction_session_timeout', $1, true)`, idleTimeout.String())
+	b.Queue(`SELECT pg_try_advisory_xact_lock($1, $2)`, outboxLock, int(to)).QueryRow(func(row pgx.Row) error { return row.Scan(&locked) })
+	b.Queue(dueEdits, to, shown, settleAfter, limit).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			if err := t.scan(rows); err != nil {
+				return err
+			}
+		}
+		return rows.Err()
+	})
+	if err := tx.SendBatch(ctx, b).Close(); err != nil {
+		return t, err
+	}
+	if !locked {
+		return taken{}, store.ErrBusy
+	}
+	return t, nil
+}
+
+func (t *taken) scan(rows pgx.Rows) error {
+	var e store.Edit
+	var id int64
+	var code string
+	var age float64
+	var err error
+	if e.Link, err = scanLink(rows, &id, &code, &e.Repeat, &age, &t.at); err != nil {
+		return err
+	}
+	if e.Link.Version == 0 {
+		t.moved = append(t.moved, id)
+		return nil
+	}
+	e.Age = seconds(age)
+	t.edits, t.rows = append(t.edits, e), append(t.rows, id)
+	return nil
+}
+
+// settle tells of what was taken, and writes down what became of it. It returns
+// of how many links it told.
+func (t *taken) settle(ctx context.Context, tx pgx.Tx, to store.Audience,
+	tell func(ctx context.Context, edits []store.Edit) []error, again bool,
+) (int, error) {
+	first, of := store.Distinct(t.edits)
+	var errs []error
+	if len(first) > 0 {
+		errs = tell(ctx, first)
+	}
+	done, repeat := t.moved, []int64(nil)
+	var failed []int64
+	var delays []time.Duration
+	for i := range t.edits {
+		switch e := &t.edits[i]; {
+		case errs[of[i]] != nil:
+			failed, delays = append(failed, t.rows[i]), append(delays, store.RetryDelay(to, e.Age))
+		case again && !e.Repeat:
+			repeat = append(repeat, t.rows[i])
+		default:
+			done = append(done, t.rows[i])
+		}
+	}
+	b := &pgx.Batch{}
+	if len(done) > 0 {
+		b.Queue(forgetEdits, done)
+	}
+	if len(repeat) > 0 {
+		b.Queue(repeatEdits, repeat, t.at)
+	}
+	if len(failed) > 0 {
+		b.Queue(retryEdits, failed, delays)
+	}
+	return len(first), tx.SendBatch(ctx, b).Close()
+}
+
+// Edited notes that another process has told of an edit of the link, so that
+// replicas which may not show it yet are not read for it.
+func (s *Store) Edited(code string, version int64) { s.written.note(code, version) }
+
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }

@@ -1,0 +1,112 @@
+package sqlite
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+	"time"
+
+	"github.com/terse/terse/store"
+)
+
+// outbox keeps deliveries to one audience apart. No other process has any.
+type outbox struct{ caches, cdn sync.Mutex }
+
+func (o *outbox) of(a store.Audience) *sync.Mutex {
+	if a == store.CDN {
+		return &o.cdn
+	}
+	return &o.caches
+}
+
+const dueEdits = `SELECT ` + linkColumns + `, 0, 0, o.id, o.edited_at
+	FROM outbox o JOIN links l ON l.code = o.code
+	WHERE o.audience = ? AND o.due <= ? ORDER BY o.due LIMIT ?`
+
+const outboxBacklog = `SELECT (SELECT count(*) FROM (SELECT 1 FROM outbox WHERE audience = ?1 LIMIT ?2)),
+	coalesce((SELECT edited_at FROM outbox WHERE audience = ?1 ORDER BY id LIMIT 1), 0)`
+
+// These take a JSON array of [id, due], where a due of 0 stands for a row that is
+// done with.
+const (
+	forgetEdits = `DELETE FROM outbox WHERE id IN (SELECT value ->> 0 FROM json_each(?) WHERE value ->> 1 = 0)`
+	retryEdits  = `UPDATE outbox SET due = n.value ->> 1 FROM json_each(?) n WHERE outbox.id = n.value ->> 0`
+)
+
+// Deliver implements store.Outbox. There are no replicas that would have to show
+// an edit, so everybody is told once.
+func (s *Store) Deliver(ctx context.Context, to store.Audience, limit int,
+	tell func(ctx context.Context, edits []store.Edit) []error,
+) (int, error) {
+	turn := s.outbox.of(to)
+	if !turn.TryLock() {
+		return 0, wrap(store.ErrBusy, "deliver", "")
+	}
+	defer turn.Unlock()
+	edits, rows, err := s.dueEdits(ctx, to, limit)
+	if err != nil || len(edits) == 0 {
+		return 0, wrap(err, "deliver", "")
+	}
+	first, of := store.Distinct(edits)
+	errs := tell(ctx, first)
+	now := s.opts.Now()
+	settled := make([][2]int64, len(rows))
+	for i, row := range rows {
+		settled[i][0] = row
+		if errs[of[i]] != nil {
+			settled[i][1] = micros(now.Add(store.RetryDelay(to, edits[i].Age)))
+		}
+	}
+	list, err := json.Marshal(settled)
+	if err != nil {
+		return 0, wrap(err, "deliver", "")
+	}
+	_, err = change(ctx, s, "deliver", "", func(ctx context.Context, tx tx) (none, error) {
+		return none{}, tx.atomically(ctx, func() error {
+			if _, err := tx.ExecContext(ctx, forgetEdits, string(list)); err != nil {
+				return err
+			}
+			_, err := tx.ExecContext(ctx, retryEdits, string(list))
+			return err
+		})
+	})
+	return len(first), err
+}
+
+// dueEdits reads what is due for an audience, and the ids of its rows.
+func (s *Store) dueEdits(ctx context.Context, to store.Audience, limit int) (edits []store.Edit, ids []int64, err error) {
+	now := s.opts.Now()
+	rows, err := s.lists.QueryContext(ctx, dueEdits, to, micros(now), limit)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id, at int64
+		l, err := scanLink(behind{rows, []any{&id, &at}})
+		if err != nil {
+			return nil, nil, err
+		}
+		edits = append(edits, store.Edit{Link: l, Age: max(0, now.Sub(moment(at)))})
+		ids = append(ids, id)
+	}
+	return edits, ids, rows.Err()
+}
+
+// behind is a row with more columns behind those that its reader knows of.
+type behind struct {
+	row  scanner
+	more []any
+}
+
+func (b behind) Scan(dest ...any) error { return b.row.Scan(append(dest, b.more...)...) }
+
+// Backlog implements store.Outbox.
+func (s *Store) Backlog(ctx context.Context, of store.Audience) (b store.Backlog, err error) {
+	var oldest int64
+	err = s.lists.QueryRowContext(ctx, outboxBacklog, of, store.MaxBacklog).Scan(&b.Edits, &oldest)
+	if err == nil && oldest != 0 {
+		b.Oldest = max(time.Microsecond, s.opts.Now().Sub(moment(oldest)))
+	}
+	return b, wrap(err, "count the outbox", "")
+}
