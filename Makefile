@@ -66,7 +66,7 @@ fuzz: ## run every fuzz target for FUZZTIME each
 
 .PHONY: bench
 bench: build ## measure redirects, creates and room on disk against yardsticks; LARGE=10000000 for the full figure
-	@.ci/install postgres
+	@.ci/install postgres redis
 	$(GO) run ./loadtest/ratio -terse $(BIN)/terse -links-large $(LARGE)
 
 .PHONY: docker

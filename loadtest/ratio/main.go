@@ -52,8 +52,10 @@ type part struct {
 func parts() []part {
 	return []part{
 		{"l1", measureHit},
+		{"redis", measureRedis},
 		{"bytes", measureBytes},
 		{"cold", measureCold},
+		{"zipf", measureZipf},
 		{"large", measureLarge},
 		{"create", measureCreate},
 	}
@@ -63,10 +65,10 @@ func run(ctx context.Context) error {
 	var o options
 	bare := flag.String("bare", "", "serve the bare handler with the headers in this JSON object (used by the command itself)")
 	flag.StringVar(&o.terse, "terse", "bin/terse", "the binary to measure")
-	flag.StringVar(&o.only, "only", "l1,bytes,cold,large,create", "the parts to measure, separated by commas")
-	flag.IntVar(&o.rounds, "rounds", 20, "rounds of l1; in each both sides are loaded once, in changing order")
-	flag.DurationVar(&o.turn, "turn", 500*time.Millisecond, "how long a side is loaded in a round of l1")
-	flag.IntVar(&o.links, "links", 1_000_000, "links in the shard of bytes, cold and create")
+	flag.StringVar(&o.only, "only", "l1,redis,bytes,cold,zipf,large,create", "the parts to measure, separated by commas")
+	flag.IntVar(&o.rounds, "rounds", 20, "rounds of l1 and redis; in each both sides are loaded once, in changing order")
+	flag.DurationVar(&o.turn, "turn", 500*time.Millisecond, "how long a side is loaded in a round of l1 and redis")
+	flag.IntVar(&o.links, "links", 1_000_000, "links in the shard of bytes, cold, zipf and create")
 	flag.IntVar(&o.large, "links-large", 1_000_000, "links in the larger shard of large; 10000000 take 5 GB and some minutes more")
 	flag.IntVar(&o.shardRounds, "shard-rounds", 15, "rounds of the other parts")
 	flag.DurationVar(&o.shardTurn, "shard-turn", time.Second, "how long a side is loaded in a round of the other parts, in whole seconds")

@@ -60,7 +60,8 @@ func (s outboxSuite) drain(t *testing.T, to store.Audience) (told []store.Edit) 
 		return make([]error, len(edits))
 	}
 	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
-		if _, err := s.Deliver(t.Context(), to, 100, acknowledge); err != nil {
+		_, err := s.Deliver(t.Context(), to, 100, acknowledge)
+		if err != nil && !errors.Is(err, store.ErrBusy) { // one that was cut off may not be over at once
 			t.Fatalf("Deliver = %v, want nil", err)
 		}
 		switch b, err := s.Backlog(t.Context(), to); {

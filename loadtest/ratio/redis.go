@@ -1,0 +1,216 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/terse/terse/store/storetest/servers"
+)
+
+const (
+	// redisLinks is how many links are kept in Redis. L1 of the node has room for
+	// a few thousand of them.
+	redisLinks = 200_000
+
+	// zipfExponent is how unevenly links are asked for: the nth one 1/n^1.07 times
+	// as often as the first, as requests of web pages are ("Web caching and
+	// Zipf-like distributions", INFOCOM 1999, finds 0.64 to 0.83 at proxies, behind
+	// which are other caches).
+	zipfExponent = 1.07
+
+	// zipfRounds is how many turns the caches get to fill, and then as many to be
+	// measured.
+	zipfRounds = 10
+)
+
+// measureRedis compares redirects that are answered from Redis with a bare
+// net/http handler that answers the same bytes.
+func measureRedis(ctx context.Context, b *bench) ([]figure, error) {
+	s, err := b.shard(ctx, redisLinks)
+	if err != nil {
+		return nil, err
+	}
+	shared, err := servers.StartRedis(ctx, servers.RedisOptions{})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = shared.Close() }()
+	if err := warm(ctx, b, s, shared); err != nil {
+		return nil, err
+	}
+	product, admin, err := s.startCached(ctx, b.opts.terse, shared, "1")
+	if err != nil {
+		return nil, err
+	}
+	defer product.stop()
+	asked := newCycle(s, product)
+	code, err := s.links.code(asked.order[0])
+	if err != nil {
+		return nil, err
+	}
+	headers, err := newRepeated(product.url, code).first()
+	if err != nil {
+		return nil, err
+	}
+	yardstick, err := startBare(ctx, link{code, headers})
+	if err != nil {
+		return nil, err
+	}
+	defer yardstick.stop()
+	same := newRepeated(yardstick.url, code)
+	if _, err := same.first(); err != nil {
+		return nil, err
+	}
+	bare := same.load(b.opts)
+	bare.connections = coldConnections
+	found, err := takeTurns(ctx, b.opts.rounds,
+		side{"bare net/http handler", bare.run},
+		side{"terse, Redis hit", asked.load(b.opts.turn).run})
+	if err != nil {
+		return nil, err
+	}
+	tiers, err := readTiers(ctx, admin)
+	if err != nil {
+		return nil, err
+	}
+	fmt.Printf("answered by: %s\n", tiers)
+	if tiers.redis < 0.95 {
+		return nil, fmt.Errorf("%.0f %% of the redirects came from Redis, want nearly all", 100*tiers.redis)
+	}
+	return []figure{{
+		what:      fmt.Sprintf("redirect, Redis hit, %d connections", coldConnections),
+		measured:  perSecond(found[1]),
+		yardstick: "bare net/http handler " + perSecond(found[0]),
+		ratio:     ratioOf(found[1], found[0]),
+		aim:       "0.35 or more",
+	}}, nil
+}
+
+// measureZipf tells which tier answers when some links are asked for far more
+// often than others.
+func measureZipf(ctx context.Context, b *bench) ([]figure, error) {
+	s, err := b.shard(ctx, b.opts.links)
+	if err != nil {
+		return nil, err
+	}
+	shared, err := servers.StartRedis(ctx, servers.RedisOptions{Settings: map[string]string{
+		"maxmemory": "128mb", "maxmemory-policy": "allkeys-lru",
+	}})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = shared.Close() }()
+	product, admin, err := s.startCached(ctx, b.opts.terse, shared, "64")
+	if err != nil {
+		return nil, err
+	}
+	defer product.stop()
+	asked := newCycle(s, product)
+	asked.zipf = true
+	load := asked.load(b.opts.shardTurn)
+	var before, after tiers
+	for round := range 2 * zipfRounds {
+		if round == zipfRounds {
+			if before, err = readTiers(ctx, admin); err != nil {
+				return nil, err
+			}
+		}
+		if _, err := load.run(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if after, err = readTiers(ctx, admin); err != nil {
+		return nil, err
+	}
+	share := after.since(before)
+	fmt.Printf("Zipf over %d links: %s\n", s.count, share)
+	return []figure{{
+		what:      fmt.Sprintf("Zipf (%.2f) over %d links: share of redirects from caches", zipfExponent, s.count),
+		measured:  share.String(),
+		yardstick: "all redirects",
+		ratio:     spread{ratio: 1 - share.store},
+		aim:       "to be reported",
+	}}, nil
+}
+
+// startCached runs a node over the shard and a Redis, with room for so many MiB of
+// links in L1, and returns where its metrics are.
+func (s *shard) startCached(ctx context.Context, binary string, shared *servers.Redis, mib string) (*process, string, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, "", err
+	}
+	admin := l.Addr().String()
+	if err := l.Close(); err != nil {
+		return nil, "", err
+	}
+	product, err := s.start(ctx, binary, "--redis-url", shared.URL(), "--cache-size", mib, "--admin-listen", admin)
+	return product, admin, err
+}
+
+// warm lets a node of its own ask for all links, so that Redis has them.
+func warm(ctx context.Context, b *bench, s *shard, shared *servers.Redis) error {
+	product, _, err := s.startCached(ctx, b.opts.terse, shared, "64")
+	if err != nil {
+		return err
+	}
+	defer product.stop()
+	asked := newCycle(s, product)
+	load := asked.load(time.Second)
+	for asked.next.Load() < int64(s.count) {
+		if _, err := load.run(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// cycle asks for the links of a shard one after the other and then again, or by
+// Zipf's law.
+type cycle struct {
+	links   links
+	address string
+	order   []int
+	next    atomic.Int64
+	zipf    bool
+}
+
+func newCycle(s *shard, product *process) *cycle {
+	return &cycle{links: s.links, address: address(product.url), order: shuffled(s.count)}
+}
+
+func (c *cycle) load(turn time.Duration) *load {
+	return &load{address: c.address, connections: coldConnections, turn: turn, talk: c.talk}
+}
+
+func (c *cycle) talk(conn net.Conn) exchange {
+	from := newAnswers(conn)
+	n := c.next.Add(1)
+	skewed := rand.NewZipf(rand.New(rand.NewPCG(uint64(n), 3)), zipfExponent, 1, uint64(len(c.order)-1)) //nolint:gosec // a load
+	return func() error {
+		i := (c.next.Add(1) - 1) % int64(len(c.order))
+		if c.zipf {
+			i = int64(skewed.Uint64()) //nolint:gosec // below len(order)
+		}
+		code, err := c.links.code(c.order[i])
+		if err != nil {
+			return err
+		}
+		if _, err := conn.Write(get(c.address, code)); err != nil {
+			return err
+		}
+		if err := from.next("302"); err != nil {
+			return err
+		}
+		if !isTarget(from.location, code) {
+			return fmt.Errorf("%s leads to %q", code, from.location)
+		}
+		return nil
+	}
+}
