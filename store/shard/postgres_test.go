@@ -12,6 +12,7 @@ import (
 
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/cache"
+	"github.com/terse/terse/store/cache/remote"
 	"github.com/terse/terse/store/postgres"
 	"github.com/terse/terse/store/postgres/schema"
 	"github.com/terse/terse/store/shard"
@@ -40,22 +41,45 @@ func TestPostgres(t *testing.T) {
 			return r, r
 		})
 	})
-	t.Run("Cache", func(t *testing.T) {
-		t.Parallel()
-		storetest.Run(t, storetest.Options{Open: func(tb testing.TB) store.Store {
-			c, err := cache.New(cache.Options{
-				Store: openPostgres(tb, clusters, "cached"), Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
-			})
-			if err != nil {
-				tb.Fatalf("New() = %v, want nil", err)
-			}
-			return c
-		}})
-	})
+	for name, redis := range map[string]func(testing.TB) string{
+		"cached":            nil,
+		"cached_redis_up":   func(tb testing.TB) string { return servers.NewRedis(tb, servers.RedisOptions{}).URL() },
+		"cached_redis_down": func(testing.TB) string { return "redis://127.0.0.1:1" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			storetest.Run(t, storetest.Options{Open: func(tb testing.TB) store.Store {
+				return openCached(tb, openPostgres(tb, clusters, name), redis)
+			}})
+		})
+	}
 	t.Run("Moved", func(t *testing.T) {
 		t.Parallel()
 		testPostgresMoved(t, openPostgres(t, clusters, "moved"), clusters)
 	})
+}
+
+// openCached puts a cache in front of the shards, over a Redis when there is one.
+func openCached(tb testing.TB, r *shard.Router, redis func(testing.TB) string) *cache.Cache {
+	tb.Helper()
+	opts := cache.Options{Store: r, Edited: r.Edited, Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler)}
+	if redis != nil {
+		l2, err := remote.New(remote.Options{URL: redis(tb), Registerer: prometheus.NewRegistry(), Logger: opts.Logger})
+		if err != nil {
+			tb.Fatalf("New() = %v, want nil", err)
+		}
+		tb.Cleanup(func() {
+			if err := l2.Close(); err != nil {
+				tb.Errorf("Close() = %v, want nil", err)
+			}
+		})
+		opts.Remote = l2
+	}
+	c, err := cache.New(opts)
+	if err != nil {
+		tb.Fatalf("New() = %v, want nil", err)
+	}
+	return c
 }
 
 // testPostgresMoved moves an empty bucket behind the Router's back: a create, a

@@ -20,6 +20,7 @@ package remote
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -55,6 +56,8 @@ type Options struct {
 	FreshTTL time.Duration // the same for one that was just created; default DefaultFreshTTL
 	Timeout  time.Duration // of one round trip. A call may wait for another one's first. Default DefaultTimeout
 	MaxBatch int           // most calls that share a round trip; default DefaultMaxBatch
+
+	RootCAs *x509.CertPool // who signs the certificates of servers with TLS; default those of the system
 }
 
 func (o *Options) setDefaults() {
@@ -117,6 +120,9 @@ func New(opts Options) (*Cache, error) {
 		return nil, fmt.Errorf("remote: URL: %w", err)
 	}
 	silenceClient()
+	if target.TLSConfig != nil {
+		target.TLSConfig.RootCAs = opts.RootCAs
+	}
 	m, err := newMetrics(opts.Registerer)
 	if err != nil {
 		return nil, fmt.Errorf("remote: register metrics: %w", err)

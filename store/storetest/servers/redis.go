@@ -4,9 +4,12 @@ package servers
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -24,14 +27,29 @@ var redisPlaces = []string{"/opt/homebrew/bin", "/usr/local/bin"}
 type RedisOptions struct {
 	// Settings are lines of redis.conf, such as maxmemory.
 	Settings map[string]string
+
+	// Watches makes it a sentinel, which watches a master as WatchedName and
+	// promotes a replica once the master is silent for half a second.
+	Watches *Redis
+
+	// Cluster makes it one of the masters of a cluster, see JoinRedis.
+	Cluster bool
+
+	// TLS makes it take TLS only, with a certificate for 127.0.0.1 that RootCAs
+	// knows.
+	TLS bool
 }
+
+// WatchedName is the name of the master that a sentinel watches.
+const WatchedName = "links"
 
 // Redis is a server that keeps nothing on disk: one that is started again is
 // empty. Safe for concurrent use.
 type Redis struct {
 	Server
-	program  string
-	settings map[string]string
+	program string
+	opts    RedisOptions
+	roots   *x509.CertPool // nil without TLS
 }
 
 // NewRedis starts a Redis that ends with the test. Failure is fatal.
@@ -56,13 +74,21 @@ func StartRedis(ctx context.Context, opts RedisOptions) (*Redis, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start Redis: %w", err)
 	}
-	r := &Redis{program: program, settings: opts.Settings}
+	r := &Redis{program: program, opts: opts}
 	r.Server = Server{folder: f, name: "redis", stop: syscall.SIGTERM, launch: r.launch, ready: r.ready}
+	if opts.TLS {
+		if r.roots, err = writeCertificate(f); err != nil {
+			return nil, errors.Join(err, r.Close())
+		}
+	}
 	if err := r.Start(ctx); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
 	return r, nil
 }
+
+// RootCAs returns what knows the certificate of a server with TLS.
+func (r *Redis) RootCAs() *x509.CertPool { return r.roots }
 
 // findRedis returns the path by which the program is called: it is a link, and
 // what it does depends on its name.
@@ -75,24 +101,110 @@ func findRedis() (string, error) {
 	return "", errors.New("redis-server is not installed: apt-get install redis-server, or brew install redis")
 }
 
-// URL returns where clients connect to.
-func (r *Redis) URL() string { return "redis://" + r.Addr() + "/0" }
+// URL returns where clients connect to: for a sentinel, that which it watches.
+func (r *Redis) URL() string {
+	switch {
+	case r.opts.TLS:
+		return "rediss://" + r.Addr() + "/0"
+	case r.opts.Watches != nil:
+		return "redis-sentinel://" + r.Addr() + "/" + WatchedName
+	case r.opts.Cluster:
+		return "redis-cluster://" + r.Addr()
+	}
+	return "redis://" + r.Addr() + "/0"
+}
 
 // Close kills the server and removes its files.
 func (r *Redis) Close() error { return r.folder.close() }
 
 func (r *Redis) launch(port int) ([]string, error) {
 	var conf strings.Builder
-	fmt.Fprintf(&conf, "bind %s\nport %d\ndir %s\nsave \"\"\nappendonly no\ndaemonize no\n", host, port, r.folder.path)
-	for _, name := range slices.Sorted(maps.Keys(r.settings)) {
-		fmt.Fprintf(&conf, "%s %s\n", name, r.settings[name])
+	line := func(format string, args ...any) { fmt.Fprintf(&conf, format+"\n", args...) }
+	line("bind %s", host)
+	line("dir %s", r.folder.path)
+	line("daemonize no")
+	argv := []string{r.program, r.folder.join("redis.conf")}
+	switch {
+	case r.opts.TLS:
+		line("port 0\ntls-port %d\ntls-auth-clients no", port)
+		line("tls-cert-file %s\ntls-key-file %s", r.folder.join(certificateFile), r.folder.join(keyFile))
+	default:
+		line("port %d", port)
 	}
-	return []string{r.program, r.folder.join("redis.conf")}, r.folder.write("redis.conf", conf.String())
+	switch {
+	case r.opts.Watches != nil:
+		argv = append(argv, "--sentinel")
+		watched, watchedPort, err := net.SplitHostPort(r.opts.Watches.Addr())
+		if err != nil {
+			return nil, err
+		}
+		line("sentinel monitor %s %s %s 1", WatchedName, watched, watchedPort)
+		line("sentinel down-after-milliseconds %s 500\nsentinel failover-timeout %s 2000", WatchedName, WatchedName)
+	default:
+		line("save \"\"\nappendonly no")
+	}
+	if r.opts.Cluster {
+		bus, err := freePort(context.Background())
+		if err != nil {
+			return nil, err
+		}
+		line("cluster-enabled yes\ncluster-port %d", bus)
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.opts.Settings)) {
+		line("%s %s", name, r.opts.Settings[name])
+	}
+	return argv, r.folder.write("redis.conf", conf.String())
+}
+
+// JoinRedis makes one cluster of masters, each with its share of the slots, and
+// returns once all of them know it.
+func JoinRedis(ctx context.Context, masters ...*Redis) error {
+	const slots = 16384
+	clients := make([]*redis.Client, len(masters))
+	for i, m := range masters {
+		clients[i] = m.client(m.Addr())
+		defer func() { _ = clients[i].Close() }()
+	}
+	for i, client := range clients {
+		first, next := slots*i/len(masters), slots*(i+1)/len(masters)
+		if err := client.ClusterAddSlotsRange(ctx, first, next-1).Err(); err != nil {
+			return fmt.Errorf("share out slots: %w", err)
+		}
+		to, port, err := net.SplitHostPort(masters[0].Addr())
+		if err != nil {
+			return err
+		}
+		bus := clients[0].ConfigGet(ctx, "cluster-port").Val()["cluster-port"]
+		if i > 0 {
+			if err := client.Do(ctx, "CLUSTER", "MEET", to, port, bus).Err(); err != nil {
+				return fmt.Errorf("meet: %w", err)
+			}
+		}
+	}
+	return poll(ctx, func() (bool, error) {
+		for _, client := range clients {
+			info, err := client.ClusterInfo(ctx).Result()
+			if err != nil || !strings.Contains(info, "cluster_state:ok") ||
+				!strings.Contains(info, fmt.Sprintf("cluster_known_nodes:%d\r", len(masters))) {
+				return false, err
+			}
+		}
+		return true, nil
+	})
+}
+
+// client returns a client that gives up at once.
+func (r *Redis) client(addr string) *redis.Client {
+	o := &redis.Options{Addr: addr, MaxRetries: -1, DialerRetries: 1}
+	if r.roots != nil {
+		o.TLSConfig = &tls.Config{RootCAs: r.roots, MinVersion: tls.VersionTLS12}
+	}
+	return redis.NewClient(o)
 }
 
 // ready asks for the process id: another server may have taken the port.
 func (r *Redis) ready(ctx context.Context, addr string, pid int) (bool, error) {
-	client := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1, DialerRetries: 1})
+	client := r.client(addr)
 	defer func() { _ = client.Close() }()
 	info, err := client.Info(ctx, "server").Result()
 	if err != nil {

@@ -1,0 +1,99 @@
+//go:build unix
+
+package remote_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/terse/terse/store"
+	"github.com/terse/terse/store/cache/remote"
+	"github.com/terse/terse/store/storetest/servers"
+)
+
+// wantUse holds that everything works over a Redis of whatever form.
+func wantUse(t *testing.T, c *remote.Cache) {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	var heard, missed atomic.Int64
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c.Listen(ctx, func(store.Link) { heard.Add(1) }, func() { missed.Add(1) })
+	}()
+	await(t, "the channel", func() bool { return missed.Load() > 0 })
+	for i := range 20 {
+		code := fmt.Sprint("code", i)
+		must(t, c.Put(t.Context(), link(code, 1)))
+		tell(t, c, link(code, 2))
+		if got, _ := lookup(t, c, code); got != 2 {
+			t.Errorf("version of %s = %d, want 2", code, got)
+		}
+		other := fmt.Sprint("other", i)
+		_, lease := lookup(t, c, other)
+		must(t, c.Fill(t.Context(), link(other, 1), lease))
+		if got, _ := lookup(t, c, other); got != 1 {
+			t.Errorf("version of %s = %d, want 1", other, got)
+		}
+	}
+	await(t, "announcements", func() bool { return heard.Load() >= 20 })
+	stop()
+	<-done
+}
+
+func TestTLS(t *testing.T) {
+	t.Parallel()
+	s := servers.NewRedis(t, servers.RedisOptions{TLS: true})
+	opts := remote.Options{
+		URL: s.URL(), Timeout: patience, RootCAs: s.RootCAs(), Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
+	}
+	c, err := remote.New(opts)
+	must(t, err)
+	t.Cleanup(func() { must(t, c.Close()) })
+	wantUse(t, c)
+	if _, _, _, err := open(t, s.URL(), patience).Lookup(t.Context(), "abc"); err == nil {
+		t.Error("a certificate that nobody knows is believed")
+	}
+}
+
+func TestCluster(t *testing.T) {
+	t.Parallel()
+	masters := make([]*servers.Redis, 3)
+	for i := range masters {
+		masters[i] = servers.NewRedis(t, servers.RedisOptions{Cluster: true})
+	}
+	must(t, servers.JoinRedis(t.Context(), masters...))
+	wantUse(t, open(t, masters[1].URL(), patience))
+}
+
+// TestSentinel holds that a Cache follows a failover by itself.
+func TestSentinel(t *testing.T) {
+	t.Parallel()
+	master := servers.NewRedis(t, servers.RedisOptions{})
+	host, port, err := net.SplitHostPort(master.Addr())
+	must(t, err)
+	servers.NewRedis(t, servers.RedisOptions{Settings: map[string]string{"replicaof": host + " " + port}})
+	sentinel := servers.NewRedis(t, servers.RedisOptions{Watches: master})
+	c := open(t, sentinel.URL(), time.Second)
+	wantUse(t, c)
+	client := connect(t, master)
+	await(t, "the replica to be there", func() bool {
+		return client.Do(t.Context(), "WAIT", 1, 100).Val() == int64(1)
+	})
+	await(t, "the sentinel to know the replica", func() bool {
+		known, err := connect(t, sentinel).Do(t.Context(), "SENTINEL", "REPLICAS", servers.WatchedName).Slice()
+		return err == nil && len(known) == 1
+	})
+	must(t, master.Kill())
+	took := time.Now()
+	await(t, "the promoted replica to be used", func() bool { return c.Put(t.Context(), link("after", 1)) == nil })
+	t.Logf("writes came back %v after the master was killed", time.Since(took))
+	wantUse(t, c)
+}
