@@ -31,10 +31,14 @@ var errSilent = errors.New("no answer on the channel")
 // whenever the channel is there again, or for the first time: what was announced
 // before is lost. Both are called by one goroutine. It returns when ctx ends.
 func (c *Cache) Listen(ctx context.Context, heard func(l store.Link), missed func()) {
-	wait := retryFirst
+	wait, first := retryFirst, true
 	for ctx.Err() == nil {
 		err := c.listen(ctx, heard, func() {
 			wait = retryFirst
+			if !first {
+				c.repeat(ctx)
+			}
+			first = false
 			c.metrics.channelUp.Set(1)
 			c.opts.Logger.InfoContext(ctx, "announcements of edits are heard")
 			missed()
@@ -53,6 +57,21 @@ func (c *Cache) Listen(ctx context.Context, heard func(l store.Link), missed fun
 		wait = min(2*wait, retryLongest)
 	}
 	c.metrics.channelUp.Set(0)
+}
+
+// repeat tells of the latest edits again. What fails is left to their outbox.
+func (c *Cache) repeat(ctx context.Context) {
+	edits := c.recent.all(time.Now())
+	if len(edits) == 0 {
+		return
+	}
+	failed := 0
+	for _, err := range c.Tell(ctx, edits) {
+		if err != nil {
+			failed++
+		}
+	}
+	c.opts.Logger.InfoContext(ctx, "edits were told of again", "edits", len(edits), "failed", failed)
 }
 
 // listen follows one subscription to its end.

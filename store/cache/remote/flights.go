@@ -107,7 +107,10 @@ func (c *Cache) runWrites(ctx context.Context, writes []write) []batch.Result[in
 		if err := c.runScripts(ctx, writes, runs, results); err != nil {
 			return err
 		}
-		return c.runUnknown(ctx, writes, runs, results)
+		if err := c.runUnknown(ctx, writes, runs, results); err != nil {
+			return err
+		}
+		return c.dropFull(ctx, writes, runs)
 	})
 	return allOr(results, err)
 }
@@ -167,6 +170,27 @@ func (c *Cache) runUnknown(ctx context.Context, writes []write, runs []*redis.Cm
 	return nil
 }
 
+// dropFull drops what an edit would have replaced, had there been room: it is old.
+// The edit is told of again until there is.
+func (c *Cache) dropFull(ctx context.Context, writes []write, runs []*redis.Cmd) error {
+	var full []string
+	for i, run := range runs {
+		if writes[i].script == tellScript && redis.HasErrorPrefix(run.Err(), "OOM") {
+			full = append(full, writes[i].key)
+		}
+	}
+	if len(full) == 0 {
+		return nil
+	}
+	_, err := c.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for _, key := range full {
+			p.Unlink(ctx, key)
+		}
+		return nil
+	})
+	return err
+}
+
 // allOr returns results, or err for each of them.
 func allOr[T any](results []batch.Result[T], err error) []batch.Result[T] {
 	if err != nil {
@@ -177,8 +201,9 @@ func allOr[T any](results []batch.Result[T], err error) []batch.Result[T] {
 	return results
 }
 
-// outage reports whether err says that Redis could not be asked, rather than what
-// it said of one command.
+// outage reports whether err says that Redis could not be asked, or takes no writes,
+// rather than what it said of one command. One that takes no writes shows what was
+// there before edits.
 func outage(err error) bool {
 	var said redis.Error
 	switch {
@@ -187,7 +212,9 @@ func outage(err error) bool {
 	case !errors.As(err, &said):
 		return true // the network, the pool or the time
 	}
-	for _, prefix := range []string{"LOADING", "MASTERDOWN", "CLUSTERDOWN", "NOAUTH", "WRONGPASS", "max number of clients"} {
+	for _, prefix := range []string{
+		"LOADING", "MASTERDOWN", "CLUSTERDOWN", "READONLY", "MISCONF", "NOREPLICAS", "NOAUTH", "WRONGPASS", "max number of clients",
+	} {
 		if strings.Contains(err.Error(), prefix) {
 			return true
 		}

@@ -97,3 +97,30 @@ func TestSentinel(t *testing.T) {
 	t.Logf("writes came back %v after the master was killed", time.Since(took))
 	wantUse(t, c)
 }
+
+// TestLostEditsAreToldAgain gives a Redis back what it had before an edit, as a
+// replica has that did not hear of it and takes the place of its master.
+func TestLostEditsAreToldAgain(t *testing.T) {
+	t.Parallel()
+	s := servers.NewRedis(t, servers.RedisOptions{})
+	c, client := open(t, s.URL(), patience), connect(t, s)
+	ctx, stop := context.WithCancel(t.Context())
+	var begun atomic.Int64
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c.Listen(ctx, func(store.Link) {}, func() { begun.Add(1) })
+	}()
+	await(t, "the channel", func() bool { return begun.Load() == 1 })
+	must(t, c.Put(t.Context(), link("abc", 1)))
+	before := client.Get(t.Context(), remote.Key("abc")).Val()
+	tell(t, c, link("abc", 2))
+	must(t, client.Set(t.Context(), remote.Key("abc"), before, time.Minute).Err())
+	if got, _ := lookup(t, c, "abc"); got != 1 {
+		t.Fatalf("version = %d, want the old one", got)
+	}
+	must(t, client.ClientKillByFilter(t.Context(), "TYPE", "pubsub").Err())
+	await(t, "the edit to be there again", func() bool { got, _ := lookup(t, c, "abc"); return got == 2 })
+	stop()
+	<-done
+}

@@ -102,6 +102,7 @@ type Cache struct {
 	client  redis.UniversalClient
 	breaker breaker
 	metrics *metrics
+	recent  recent // told of again when Redis was away
 
 	gets   *batch.Group[string, string]
 	leases *batch.Group[string, uint64]
@@ -227,7 +228,8 @@ func (c *Cache) Put(ctx context.Context, l store.Link) error {
 
 // Tell implements store.Teller: it replaces what is kept of the links, forbids
 // readers who may have loaded them before to fill, and announces them to all who
-// Listen.
+// Listen. What was told in the last minute is told again by Listen when the channel
+// was away, since a master that took its place may not know of it.
 func (c *Cache) Tell(ctx context.Context, edits []store.Edit) []error {
 	errs := make([]error, len(edits))
 	done := make(chan struct{}, len(edits))
@@ -249,6 +251,11 @@ func (c *Cache) Tell(ctx context.Context, edits []store.Edit) []error {
 	}
 	for range edits {
 		<-done
+	}
+	for i := range edits {
+		if errs[i] == nil {
+			c.recent.add(time.Now(), edits[i])
+		}
 	}
 	return errs
 }

@@ -326,6 +326,12 @@ func TestFull(t *testing.T) {
 			t.Errorf("Put in a full Redis = %v, want ErrUnavailable", err)
 		}
 	}
+	if err := c.Tell(t.Context(), []store.Edit{{Link: link("kept", 2)}})[0]; !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("Tell in a full Redis = %v, want ErrUnavailable, so that it is told again", err)
+	}
+	if got, _ := lookup(t, c, "kept"); got != 0 {
+		t.Errorf("version after an edit for which there was no room = %d, want none", got)
+	}
 	must(t, client.ConfigSet(t.Context(), "maxmemory-policy", "allkeys-lru").Err())
 	must(t, client.ConfigSet(t.Context(), "maxmemory", "100mb").Err())
 	must(t, c.Put(t.Context(), link("new", 1)))
