@@ -79,11 +79,16 @@ type routeMetrics struct {
 // add makes the series of the routes of a router.
 func (m *metrics) add(routes []*echo.Route) {
 	for _, r := range routes {
-		if m.routes[r.Path] == nil {
-			m.routes[r.Path] = map[string]*routeMetrics{}
-		}
-		m.routes[r.Path][r.Method] = m.series(r.Method, r.Path)
+		m.of(r.Path)[r.Method] = m.series(r.Method, r.Path)
 	}
+}
+
+// of returns the series of a route, by method. They are there once all routes are.
+func (m *metrics) of(pattern string) map[string]*routeMetrics {
+	if m.routes[pattern] == nil {
+		m.routes[pattern] = map[string]*routeMetrics{}
+	}
+	return m.routes[pattern]
 }
 
 func (m *metrics) series(method, pattern string) *routeMetrics {
@@ -111,6 +116,22 @@ func (r *routeMetrics) count(status int) {
 		r.byStatus[status].Store(counter)
 	}
 	(*counter).Inc()
+}
+
+// visits is middleware for one route, of which there are too many requests to look
+// for its series each time.
+func (m *metrics) visits(pattern string, next echo.HandlerFunc) echo.HandlerFunc {
+	series := m.of(pattern)
+	return func(c echo.Context) error {
+		start := time.Now()
+		err := next(c)
+		s := series[c.Request().Method]
+		if s == nil {
+			s = m.unrouted
+		}
+		s.observe(c.Response().Status, time.Since(start))
+		return err
+	}
 }
 
 // middleware counts the requests of routes. The handlers below it answer their

@@ -63,7 +63,7 @@ func (a *API) siteRouter() *echo.Echo {
 		a.metrics.unrouted.count(c.Response().Status)
 	}
 	answered := func(h echo.HandlerFunc) echo.HandlerFunc { return answering(a.siteError, a.recover(h)) }
-	visit := func(h echo.HandlerFunc) echo.HandlerFunc { return a.metrics.middleware(answered(h)) }
+	visit := func(h echo.HandlerFunc) echo.HandlerFunc { return a.metrics.visits("/:code", answered(h)) }
 	page := func(h echo.HandlerFunc) echo.HandlerFunc {
 		return a.metrics.middleware(compress()(answered(a.readBody(withTimeout(h)))))
 	}
