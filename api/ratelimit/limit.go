@@ -1,6 +1,6 @@
 // Package ratelimit says who is asking, and how often they may: limits and their
-// notation, a limiter in the memory of one process, and the client's address
-// behind trusted proxies.
+// notation, limiters in the memory of one process and in a Redis that several
+// share, and the client's address behind trusted proxies.
 //
 // It does not know HTTP answers: status codes and headers belong to its callers.
 package ratelimit

@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 	"os"
 
+	"github.com/terse/terse/api/ratelimit"
 	"github.com/terse/terse/idgen"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/cache"
@@ -15,7 +16,7 @@ import (
 )
 
 // caches puts the caches in front of the database, and what tells them of edits
-// behind it.
+// behind it. With a Redis, limits are counted there as well.
 func (p *process) caches(ctx context.Context, d database) (*cache.Cache, error) {
 	options := cache.Options{
 		Store: d.links, Edited: d.edited, StaleFor: cache.DefaultStaleFor,
@@ -29,6 +30,12 @@ func (p *process) caches(ctx context.Context, d database) (*cache.Cache, error) 
 		}
 		p.open.push("redis", closeTimeout, func(context.Context) error { return redis.Close() })
 		options.Remote, told.Caches = redis, redis
+		p.limiter, err = ratelimit.NewShared(ratelimit.SharedOptions{
+			Client: redis.Client(), Nodes: redis.Nodes, Local: ratelimit.NewLocal(ratelimit.LocalOptions{}), Registerer: p.registry,
+		})
+		if err != nil {
+			return nil, err
+		}
 	}
 	if p.settings.cdn.Provider != "" {
 		settings := p.settings.cdn

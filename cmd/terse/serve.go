@@ -60,6 +60,7 @@ func (c *serveCommand) Run(ctx context.Context, out output) error {
 // first, the database last.
 func serve(ctx context.Context, s serveSettings, out output) (err error) {
 	p := &process{settings: s, logger: newLogger(s, out.stderr), registry: newRegistry()}
+	p.limiter = ratelimit.NewLocal(ratelimit.LocalOptions{})
 	defer func() { err = errors.Join(err, p.open.close(context.WithoutCancel(ctx))) }()
 	options, err := p.stores(ctx)
 	if err != nil {
@@ -85,6 +86,7 @@ type process struct {
 	logger   *slog.Logger
 	registry *prometheus.Registry
 	ready    api.Readiness
+	limiter  api.Limiter
 	open     cleanup
 }
 
@@ -130,7 +132,7 @@ func (p *process) listen(ctx context.Context, options api.Options) (<-chan error
 	}
 	options.BaseURL = p.settings.baseURL
 	options.AnonymousCreate, options.CDN, options.Limits = p.settings.anonymousCreate, p.settings.cdn.Provider != "", p.settings.limits
-	options.Limiter, options.Clients = ratelimit.NewLocal(ratelimit.LocalOptions{}), p.settings.proxies
+	options.Limiter, options.Clients = p.limiter, p.settings.proxies
 	options.Version, options.Registerer, options.Logger = version, p.registry, p.logger
 	handler, err := api.New(options)
 	if err != nil {

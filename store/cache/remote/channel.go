@@ -19,6 +19,9 @@ const (
 	// there, and how long it may take to say so.
 	silence = time.Second
 
+	// countEvery is how often those who listen are counted.
+	countEvery = 5 * time.Second
+
 	// retryFirst and retryLongest bound the time between two tries to listen.
 	retryFirst   = 50 * time.Millisecond
 	retryLongest = time.Second
@@ -83,7 +86,12 @@ func (c *Cache) listen(ctx context.Context, heard func(l store.Link), begun func
 		_ = sub.Close()
 	}()
 	asked := false
+	var counted time.Time
 	for {
+		if time.Since(counted) > countEvery {
+			counted = time.Now()
+			c.countNodes(ctx)
+		}
 		message, err := sub.ReceiveTimeout(ctx, silence)
 		var timeout net.Error
 		switch {
@@ -105,6 +113,15 @@ func (c *Cache) listen(ctx context.Context, heard func(l store.Link), begun func
 		case *redis.Message:
 			c.hear(m.Payload, heard)
 		}
+	}
+}
+
+// countNodes counts who listens. One that cannot be counted is as before.
+func (c *Cache) countNodes(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout)
+	defer cancel()
+	if counts, err := c.client.PubSubNumSub(ctx, channel).Result(); err == nil && counts[channel] > 0 {
+		c.nodes.Store(counts[channel])
 	}
 }
 

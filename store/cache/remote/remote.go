@@ -26,6 +26,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -102,6 +103,7 @@ type Cache struct {
 	client  redis.UniversalClient
 	breaker breaker
 	metrics *metrics
+	nodes   atomic.Int64
 	recent  recent // told of again when Redis was away
 
 	gets   *batch.Group[string, string]
@@ -161,6 +163,15 @@ func (c *Cache) openGroups() (err error) {
 	})
 	return err
 }
+
+// Client returns the connections, for other uses of the same Redis. They are closed
+// by Close.
+func (c *Cache) Client() redis.UniversalClient { return c.client }
+
+// Nodes returns how many processes Listened on the channel when that was last
+// counted, at least 1. In a cluster only those are counted that are connected to
+// the same server.
+func (c *Cache) Nodes() int { return int(max(1, c.nodes.Load())) }
 
 // Close waits for the calls under way and closes the connections. Listen must have
 // returned.

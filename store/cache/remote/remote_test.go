@@ -381,6 +381,7 @@ func TestAnnouncements(t *testing.T) {
 	must(t, client.Publish(t.Context(), "terse:1:edits", "garbage").Err())
 	tell(t, one, link("a", 2), link("b", 3))
 	await(t, "two announcements", func() bool { n, _ := count(); return n == 2 })
+	await(t, "those who listen to be counted", func() bool { return other.Nodes() == 1 && one.Nodes() == 1 })
 
 	if n, err := client.ClientKillByFilter(t.Context(), "TYPE", "pubsub").Result(); err != nil || n != 1 {
 		t.Fatalf("killed %d connections, %v, want 1", n, err)

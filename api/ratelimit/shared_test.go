@@ -1,0 +1,171 @@
+//go:build unix
+
+package ratelimit_test
+
+import (
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/terse/terse/api/ratelimit"
+	"github.com/terse/terse/store/storetest/servers"
+)
+
+const nodes = 3
+
+// newNodes returns the limiters of nodes that share a Redis.
+func newNodes(t *testing.T) ([]*ratelimit.Shared, *servers.Redis) {
+	t.Helper()
+	shared := servers.NewRedis(t, servers.RedisOptions{})
+	all := make([]*ratelimit.Shared, nodes)
+	for i := range all {
+		client := redis.NewClient(&redis.Options{
+			Addr: shared.Addr(), MaxRetries: -1, DialerRetries: 1, ContextTimeoutEnabled: true, DialTimeout: 200 * time.Millisecond,
+		})
+		t.Cleanup(func() { _ = client.Close() })
+		s, err := ratelimit.NewShared(ratelimit.SharedOptions{
+			Client: client, Local: ratelimit.NewLocal(ratelimit.LocalOptions{}), Nodes: func() int { return nodes },
+			Timeout: time.Second, Registerer: prometheus.NewRegistry(),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[i] = s
+	}
+	return all, shared
+}
+
+func limit(t *testing.T, s string) ratelimit.Limit {
+	t.Helper()
+	l, err := ratelimit.ParseLimit(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// takeAll lets all nodes ask for one permit after the other for a while, at least
+// times each, and returns how many they got and how long that took.
+func takeAll(t *testing.T, all []*ratelimit.Shared, key string, l ratelimit.Limit, times int, while time.Duration) (allowed int64, took time.Duration) {
+	t.Helper()
+	var n atomic.Int64
+	var wg sync.WaitGroup
+	began := time.Now()
+	for _, s := range all {
+		for range 4 {
+			wg.Go(func() {
+				for i := 0; i < times || time.Since(began) < while; i++ {
+					r, err := s.Take(t.Context(), key, l, 1)
+					if err != nil {
+						t.Errorf("Take = %v, want nil", err)
+					}
+					n.Add(int64(r.Allowed))
+				}
+			})
+		}
+	}
+	wg.Wait()
+	return n.Load(), time.Since(began)
+}
+
+func TestNewSharedReportsEveryProblem(t *testing.T) {
+	t.Parallel()
+	_, err := ratelimit.NewShared(ratelimit.SharedOptions{Timeout: -1})
+	for _, field := range []string{"Client", "Local", "Nodes", "Registerer", "Timeout"} {
+		if err == nil || !strings.Contains(err.Error(), field) {
+			t.Errorf("NewShared = %v, want it to name %s", err, field)
+		}
+	}
+}
+
+// TestNodesShareALimit holds that a limit is that of all nodes together, at once
+// and over time.
+func TestNodesShareALimit(t *testing.T) {
+	t.Parallel()
+	all, _ := newNodes(t)
+	t.Run("burst", func(t *testing.T) {
+		t.Parallel()
+		l := limit(t, "120/1m")
+		got, took := takeAll(t, all, "burst", l, 60, 0)
+		if most := 120 + int64(took/(l.Window/120)) + 1; got < 120 || got > most {
+			t.Errorf("%d nodes were allowed %d in %v, want 120 to %d", nodes, got, took, most)
+		}
+	})
+	t.Run("sustained", func(t *testing.T) {
+		t.Parallel()
+		l := limit(t, "20/1s")
+		got, took := takeAll(t, all, "sustained", l, 0, 3*time.Second)
+		grown := int64(took / (l.Window / 20))
+		if got < 20+grown*9/10 || got > 20+grown+1 {
+			t.Errorf("%d nodes were allowed %d in %v, want 20 and about %d", nodes, got, took, grown)
+		}
+	})
+}
+
+func TestSharedResults(t *testing.T) {
+	t.Parallel()
+	all, _ := newNodes(t)
+	l := limit(t, "10/100s")
+	for _, step := range []struct {
+		n    int
+		want ratelimit.Result
+	}{
+		{0, ratelimit.Result{Remaining: 10}},
+		{4, ratelimit.Result{Allowed: 4, Remaining: 6, ResetAfter: 40 * time.Second}},
+		{0, ratelimit.Result{Remaining: 6, ResetAfter: 40 * time.Second}},
+		{9, ratelimit.Result{Allowed: 6, RetryAfter: 10 * time.Second, ResetAfter: 100 * time.Second}},
+		{1, ratelimit.Result{RetryAfter: 10 * time.Second, ResetAfter: 100 * time.Second}},
+		{0, ratelimit.Result{RetryAfter: 10 * time.Second, ResetAfter: 100 * time.Second}},
+	} {
+		got, err := all[step.n%nodes].Take(t.Context(), "results", l, step.n)
+		if err != nil || got != step.want {
+			t.Errorf("Take(%d) = %+v, %v, want %+v", step.n, got, err, step.want)
+		}
+	}
+	if got, err := all[0].Take(t.Context(), "off", ratelimit.Limit{}, 7); err != nil || got.Allowed != 7 {
+		t.Errorf("Take without a limit = %+v, %v, want 7", got, err)
+	}
+	if _, err := all[0].Take(t.Context(), "negative", l, -1); err == nil {
+		t.Error("Take(-1) = nil, want an error")
+	}
+}
+
+// TestRedisAway holds that each node limits to its share while Redis is away, and
+// that the limit is shared again when it is back.
+func TestRedisAway(t *testing.T) {
+	t.Parallel()
+	all, shared := newNodes(t)
+	l := limit(t, "120/1h")
+	if err := shared.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := takeAll(t, all, "away", l, 60, 0); got != 120 {
+		t.Errorf("%d nodes without Redis were allowed %d, want 40 each", nodes, got)
+	}
+	if err := shared.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) { // until all ask it again
+		r, err := all[2].Take(t.Context(), "back", l, 0)
+		if err == nil && r.Remaining == 120 {
+			break
+		}
+		if time.Since(began) > 10*time.Second {
+			t.Fatal("Redis is not used again")
+		}
+	}
+	time.Sleep(time.Second) // as long as the others may rest
+	for _, s := range all {
+		if _, err := s.Take(t.Context(), "back", l, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, _ := takeAll(t, all, "back", l, 60, 0); got != 120 {
+		t.Errorf("%d nodes with Redis again were allowed %d, want 120 together", nodes, got)
+	}
+}
