@@ -23,9 +23,9 @@ type Remote interface {
 	// Put keeps a link that was just created, unless something is kept.
 	Put(ctx context.Context, l store.Link) error
 
-	// Tell sees to it that nothing older than the edits have left is kept, nor
-	// filled by somebody who loaded it before, and announces them.
-	store.Teller
+	// Announce sees to it that nothing older than an edit has left is kept, nor
+	// filled by somebody who loaded it before, and tells all processes.
+	Announce(ctx context.Context, l store.Link) error
 
 	// Listen calls heard for every link that is announced, and missed whenever
 	// announcements may have been lost, also at its begin. It returns when ctx
@@ -94,7 +94,7 @@ func (c *Cache) share(ctx context.Context, l store.Link) {
 // the outbox.
 func (c *Cache) announce(ctx context.Context, l store.Link) {
 	if c.opts.Remote != nil {
-		c.opts.Remote.Tell(context.WithoutCancel(ctx), []store.Edit{{Link: l}})
+		_ = c.opts.Remote.Announce(context.WithoutCancel(ctx), l)
 	}
 }
 

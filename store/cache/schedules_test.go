@@ -177,6 +177,11 @@ func (d *director) newPlay(seed uint64) *play {
 // Listen takes down how the cache hears: the director listens for all plays.
 func (a *actor) Listen(_ context.Context, heard func(store.Link), _ func()) { a.hear = heard }
 
+func (a *actor) Announce(ctx context.Context, l store.Link) error {
+	a.play.pause()
+	return a.Cache.Announce(ctx, l)
+}
+
 func (a *actor) Tell(ctx context.Context, edits []store.Edit) []error {
 	a.play.pause()
 	return a.Cache.Tell(ctx, edits)

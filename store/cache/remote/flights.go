@@ -29,11 +29,14 @@ func (c *Cache) fly(do func() error) error {
 	err := do()
 	if outage(err) {
 		c.breaker.RecordFailure()
-		return fmt.Errorf("%w: redis: %w", store.ErrUnavailable, err)
+	} else {
+		c.breaker.RecordSuccess()
 	}
-	c.breaker.RecordSuccess()
-	return err
+	return failure(err)
 }
+
+// flyPast makes one round trip past the breaker.
+func flyPast(do func() error) error { return failure(do()) }
 
 // errResting answers while the breaker is open.
 var errResting = fmt.Errorf("%w: redis: it failed several times in a row and is asked again soon", store.ErrUnavailable)
@@ -100,10 +103,10 @@ func (c *Cache) runLeases(ctx context.Context, keys []string) []batch.Result[uin
 }
 
 // runWrites runs scripts, and sends those along that Redis does not know yet.
-func (c *Cache) runWrites(ctx context.Context, writes []write) []batch.Result[int64] {
+func (c *Cache) runWrites(ctx context.Context, writes []write, fly func(do func() error) error) []batch.Result[int64] {
 	results := make([]batch.Result[int64], len(writes))
 	runs := make([]*redis.Cmd, len(writes))
-	err := c.fly(func() error {
+	err := fly(func() error {
 		if err := c.runScripts(ctx, writes, runs, results); err != nil {
 			return err
 		}

@@ -52,13 +52,13 @@ func TestTLS(t *testing.T) {
 	t.Parallel()
 	s := servers.NewRedis(t, servers.RedisOptions{TLS: true})
 	opts := remote.Options{
-		URL: s.URL(), Timeout: patience, RootCAs: s.RootCAs(), Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
+		URL: s.URL(), Timeout: patient, RootCAs: s.RootCAs(), Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
 	}
 	c, err := remote.New(opts)
 	must(t, err)
 	t.Cleanup(func() { must(t, c.Close()) })
 	wantUse(t, c)
-	if _, _, _, err := open(t, s.URL(), patience).Lookup(t.Context(), "abc"); err == nil {
+	if _, _, _, err := open(t, s.URL(), patient).Lookup(t.Context(), "abc"); err == nil {
 		t.Error("a certificate that nobody knows is believed")
 	}
 }
@@ -70,7 +70,7 @@ func TestCluster(t *testing.T) {
 		masters[i] = servers.NewRedis(t, servers.RedisOptions{Cluster: true})
 	}
 	must(t, servers.JoinRedis(t.Context(), masters...))
-	wantUse(t, open(t, masters[1].URL(), patience))
+	wantUse(t, open(t, masters[1].URL(), patient))
 }
 
 // TestSentinel holds that a Cache follows a failover by itself.
@@ -103,7 +103,7 @@ func TestSentinel(t *testing.T) {
 func TestLostEditsAreToldAgain(t *testing.T) {
 	t.Parallel()
 	s := servers.NewRedis(t, servers.RedisOptions{})
-	c, client := open(t, s.URL(), patience), connect(t, s)
+	c, client := open(t, s.URL(), patient), connect(t, s)
 	ctx, stop := context.WithCancel(t.Context())
 	var begun atomic.Int64
 	done := make(chan struct{})

@@ -25,17 +25,15 @@ type recent struct {
 
 type toldEdit struct {
 	at   time.Time
-	edit store.Edit
+	link store.Link
 }
 
-// add remembers edits that were told at a moment.
-func (r *recent) add(now time.Time, edits ...store.Edit) {
+// add remembers an edit that was told at a moment.
+func (r *recent) add(now time.Time, l store.Link) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.forget(now)
-	for i := range edits {
-		r.told = append(r.told, toldEdit{now, edits[i]})
-	}
+	r.told = append(r.told, toldEdit{now, l})
 	if n := len(r.told); n > mostRecent {
 		r.told = r.told[n-mostRecent:]
 	}
@@ -48,7 +46,7 @@ func (r *recent) all(now time.Time) []store.Edit {
 	r.forget(now)
 	edits := make([]store.Edit, len(r.told))
 	for i := range r.told {
-		edits[i] = r.told[i].edit
+		edits[i].Link = r.told[i].link
 	}
 	return edits
 }

@@ -44,6 +44,9 @@ const (
 	DefaultMaxBatch = 256
 )
 
+// patience is how long a round trip may take for which nobody waits.
+const patience = time.Second
+
 // leaseTTL is how long a lease or marker stands: longer than a load may take.
 const leaseTTL = 3 * time.Second
 
@@ -55,7 +58,7 @@ type Options struct {
 
 	TTL      time.Duration // how long a link is kept, ±10 %; default DefaultTTL
 	FreshTTL time.Duration // the same for one that was just created; default DefaultFreshTTL
-	Timeout  time.Duration // of one round trip. A call may wait for another one's first. Default DefaultTimeout
+	Timeout  time.Duration // of one round trip, but of Tell's. A call may wait for another one's first. Default DefaultTimeout
 	MaxBatch int           // most calls that share a round trip; default DefaultMaxBatch
 
 	RootCAs *x509.CertPool // who signs the certificates of servers with TLS; default those of the system
@@ -109,6 +112,7 @@ type Cache struct {
 	gets   *batch.Group[string, string]
 	leases *batch.Group[string, uint64]
 	writes *batch.Group[write, int64]
+	tells  *batch.Group[write, int64] // for which nobody waits
 }
 
 // New returns a Cache that connects when it is first used, or every problem of
@@ -158,8 +162,15 @@ func (c *Cache) openGroups() (err error) {
 	}); err != nil {
 		return err
 	}
-	c.writes, err = batch.New(batch.Options[write, int64]{
-		Run: c.runWrites, MaxBatch: c.opts.MaxBatch, Timeout: c.opts.Timeout, Observe: c.metrics.flight("write"),
+	if c.writes, err = batch.New(batch.Options[write, int64]{
+		Run:      func(ctx context.Context, w []write) []batch.Result[int64] { return c.runWrites(ctx, w, c.fly) },
+		MaxBatch: c.opts.MaxBatch, Timeout: c.opts.Timeout, Observe: c.metrics.flight("write"),
+	}); err != nil {
+		return err
+	}
+	c.tells, err = batch.New(batch.Options[write, int64]{
+		Run:      func(ctx context.Context, w []write) []batch.Result[int64] { return c.runWrites(ctx, w, flyPast) },
+		MaxBatch: c.opts.MaxBatch, Timeout: max(patience, c.opts.Timeout), Observe: c.metrics.flight("tell"),
 	})
 	return err
 }
@@ -184,6 +195,9 @@ func (c *Cache) Close() error {
 	}
 	if c.writes != nil {
 		c.writes.Close()
+	}
+	if c.tells != nil {
+		c.tells.Close()
 	}
 	if err := c.client.Close(); err != nil && !errors.Is(err, io.ErrClosedPipe) && !errors.Is(err, redis.ErrClosed) {
 		return fmt.Errorf("remote: close: %w", err)
@@ -224,56 +238,55 @@ func (c *Cache) Lookup(ctx context.Context, code string) (l store.Link, found bo
 // Fill keeps l, which was loaded after Lookup gave the lease, unless the lease is
 // gone. Without a lease it takes the place of an older link only.
 func (c *Cache) Fill(ctx context.Context, l store.Link, lease uint64) error {
-	return c.write(ctx, write{script: fillScript, key: Key(l.Code), args: []any{
+	n, err := c.writes.Do(ctx, write{script: fillScript, key: Key(l.Code), args: []any{
 		encode(&l), l.Version, c.ttl(c.opts.TTL), leaseText(lease),
-	}}, &c.metrics.fill)
+	}})
+	c.metrics.fill.count(n, err)
+	return err
 }
 
 // Put keeps a link that was just created, where nothing is kept or a reader has a
 // lease, for a shorter time than one that somebody has asked for.
 func (c *Cache) Put(ctx context.Context, l store.Link) error {
-	return c.write(ctx, write{script: putScript, key: Key(l.Code), args: []any{
+	n, err := c.writes.Do(ctx, write{script: putScript, key: Key(l.Code), args: []any{
 		encode(&l), c.ttl(c.opts.FreshTTL),
-	}}, &c.metrics.put)
+	}})
+	c.metrics.put.count(n, err)
+	return err
 }
 
-// Tell implements store.Teller: it replaces what is kept of the links, forbids
-// readers who may have loaded them before to fill, and announces them to all who
-// Listen. What was told in the last minute is told again by Listen when the channel
+// Announce replaces what is kept of the link, forbids readers who may have loaded
+// it before to fill, and tells all who Listen.
+func (c *Cache) Announce(ctx context.Context, l store.Link) error {
+	return c.tell(ctx, c.writes, &l)
+}
+
+// Tell implements store.Teller: it announces all edits. It is for those who can
+// wait: it asks past the breaker, and takes a second and more where Redis is slow. What was told in the last minute is told again by Listen when the channel
 // was away, since a master that took its place may not know of it.
 func (c *Cache) Tell(ctx context.Context, edits []store.Edit) []error {
 	errs := make([]error, len(edits))
 	done := make(chan struct{}, len(edits))
 	for i := range edits {
-		l := &edits[i].Link
-		text := encode(l)
-		w := write{script: tellScript, key: Key(l.Code), announce: true, args: []any{
-			text, l.Version, c.ttl(c.opts.TTL), markerText(l.Version), leaseTTL.Milliseconds(),
-		}}
-		tell := func() {
-			errs[i] = c.write(ctx, w, &c.metrics.tell)
+		go func() { // they share round trips
+			errs[i] = c.tell(ctx, c.tells, &edits[i].Link)
 			done <- struct{}{}
-		}
-		if len(edits) == 1 {
-			tell()
-		} else {
-			go tell() // they share round trips
-		}
+		}()
 	}
 	for range edits {
 		<-done
 	}
-	for i := range edits {
-		if errs[i] == nil {
-			c.recent.add(time.Now(), edits[i])
-		}
-	}
 	return errs
 }
 
-func (c *Cache) write(ctx context.Context, w write, m *writeMetrics) error {
-	n, err := c.writes.Do(ctx, w)
-	m.count(n, err)
+func (c *Cache) tell(ctx context.Context, by *batch.Group[write, int64], l *store.Link) error {
+	n, err := by.Do(ctx, write{script: tellScript, key: Key(l.Code), announce: true, args: []any{
+		encode(l), l.Version, c.ttl(c.opts.TTL), markerText(l.Version), leaseTTL.Milliseconds(),
+	}})
+	c.metrics.tell.count(n, err)
+	if err == nil {
+		c.recent.add(time.Now(), *l)
+	}
 	return err
 }
 

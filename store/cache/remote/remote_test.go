@@ -23,8 +23,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patience is a timeout for tests that are not about timeouts.
-const patience = 10 * time.Second
+// patient is a timeout for tests that are not about timeouts.
+const patient = 10 * time.Second
 
 func open(t *testing.T, url string, timeout time.Duration) *remote.Cache {
 	t.Helper()
@@ -104,7 +104,7 @@ func TestNewReportsEveryProblem(t *testing.T) {
 // TestWhatIsKept walks through what calls leave behind, by what was there before.
 func TestWhatIsKept(t *testing.T) {
 	t.Parallel()
-	c := open(t, servers.NewRedis(t, servers.RedisOptions{}).URL(), patience)
+	c := open(t, servers.NewRedis(t, servers.RedisOptions{}).URL(), patient)
 	put := func(v int64) func(t *testing.T, code string) {
 		return func(t *testing.T, code string) { must(t, c.Put(t.Context(), link(code, v))) }
 	}
@@ -161,7 +161,7 @@ func TestWhatIsKept(t *testing.T) {
 func TestSlowReaderBringsNothingBack(t *testing.T) {
 	t.Parallel()
 	s := servers.NewRedis(t, servers.RedisOptions{})
-	c, client := open(t, s.URL(), patience), connect(t, s)
+	c, client := open(t, s.URL(), patient), connect(t, s)
 	evict := func(code string) { must(t, client.Del(t.Context(), remote.Key(code)).Err()) }
 	for _, tt := range []struct {
 		name string
@@ -191,7 +191,7 @@ func TestSlowReaderBringsNothingBack(t *testing.T) {
 func TestEverythingExpires(t *testing.T) {
 	t.Parallel()
 	s := servers.NewRedis(t, servers.RedisOptions{})
-	c, client := open(t, s.URL(), patience), connect(t, s)
+	c, client := open(t, s.URL(), patient), connect(t, s)
 	must(t, c.Put(t.Context(), link("created", 1)))
 	_, lease := lookup(t, c, "filled")
 	must(t, c.Fill(t.Context(), link("filled", 1), lease))
@@ -217,7 +217,7 @@ func TestEverythingExpires(t *testing.T) {
 func TestScriptsThatRedisForgot(t *testing.T) {
 	t.Parallel()
 	s := servers.NewRedis(t, servers.RedisOptions{})
-	c, client := open(t, s.URL(), patience), connect(t, s)
+	c, client := open(t, s.URL(), patient), connect(t, s)
 	for i := range int64(3) {
 		must(t, client.ScriptFlush(t.Context()).Err())
 		code := fmt.Sprint("code", i)
@@ -232,7 +232,7 @@ func TestScriptsThatRedisForgot(t *testing.T) {
 func TestValuesOfOthers(t *testing.T) {
 	t.Parallel()
 	s := servers.NewRedis(t, servers.RedisOptions{})
-	c, client := open(t, s.URL(), patience), connect(t, s)
+	c, client := open(t, s.URL(), patient), connect(t, s)
 	must(t, client.Set(t.Context(), remote.Key("text"), "what is this", 0).Err())
 	must(t, client.LPush(t.Context(), remote.Key("list"), "a", "b").Err())
 	must(t, c.Put(t.Context(), link("moved", 1)))
@@ -252,7 +252,7 @@ func TestValuesOfOthers(t *testing.T) {
 
 func TestEachCallerGetsItsOwn(t *testing.T) {
 	t.Parallel()
-	c := open(t, servers.NewRedis(t, servers.RedisOptions{}).URL(), patience)
+	c := open(t, servers.NewRedis(t, servers.RedisOptions{}).URL(), patient)
 	var wg sync.WaitGroup
 	for worker := range 16 {
 		wg.Go(func() {
@@ -312,7 +312,7 @@ func TestAway(t *testing.T) {
 func TestFull(t *testing.T) {
 	t.Parallel()
 	s := servers.NewRedis(t, servers.RedisOptions{})
-	c, client := open(t, s.URL(), patience), connect(t, s)
+	c, client := open(t, s.URL(), patient), connect(t, s)
 	must(t, c.Put(t.Context(), link("kept", 1)))
 	must(t, client.ConfigSet(t.Context(), "maxmemory", "1").Err())
 	for range 5 {
@@ -340,7 +340,7 @@ func TestFull(t *testing.T) {
 func TestCallersThatLeave(t *testing.T) {
 	t.Parallel()
 	s := servers.NewRedis(t, servers.RedisOptions{})
-	c := open(t, s.URL(), patience)
+	c := open(t, s.URL(), patient)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	for range 10 {
@@ -354,7 +354,7 @@ func TestCallersThatLeave(t *testing.T) {
 func TestAnnouncements(t *testing.T) {
 	t.Parallel()
 	s := servers.NewRedis(t, servers.RedisOptions{})
-	one, other, client := open(t, s.URL(), patience), open(t, s.URL(), patience), connect(t, s)
+	one, other, client := open(t, s.URL(), patient), open(t, s.URL(), patient), connect(t, s)
 	ctx, stop := context.WithCancel(t.Context())
 	var mu sync.Mutex
 	var heard []store.Link

@@ -142,7 +142,8 @@ func readPath(o *redis.UniversalOptions, path, kind string) error {
 func configure(o *redis.UniversalOptions, timeout time.Duration) *redis.UniversalOptions {
 	o.Protocol = 2
 	o.MaxRetries, o.DialerRetries = -1, 1
-	o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = dialTimeout, timeout, timeout, timeout
+	o.DialTimeout, o.PoolTimeout = dialTimeout, timeout
+	o.ReadTimeout, o.WriteTimeout = max(patience, timeout), max(patience, timeout) // contexts end sooner
 	o.ContextTimeoutEnabled = true
 	o.PoolSize, o.PipelinePoolSize, o.MaxIdleConns = poolSize, -1, idleConns
 	o.ConnMaxIdleTime, o.ConnMaxLifetime, o.ConnMaxLifetimeJitter = connIdle, connLife, connLife/6
