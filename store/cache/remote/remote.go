@@ -20,83 +20,17 @@ package remote
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/batch"
 )
-
-// Defaults of Options.
-const (
-	DefaultTTL      = 10 * time.Minute
-	DefaultFreshTTL = time.Minute
-	DefaultTimeout  = 25 * time.Millisecond
-	DefaultMaxBatch = 256
-)
-
-// patience is how long a round trip may take for which nobody waits.
-const patience = time.Second
-
-// leaseTTL is how long a lease or marker stands: longer than a load may take.
-const leaseTTL = 3 * time.Second
-
-// Options configure a Cache.
-type Options struct {
-	URL        string                // required; see CheckURL
-	Registerer prometheus.Registerer // required
-	Logger     *slog.Logger          // required
-
-	TTL      time.Duration // how long a link is kept, ±10 %; default DefaultTTL
-	FreshTTL time.Duration // the same for one that was just created; default DefaultFreshTTL
-	Timeout  time.Duration // of one round trip, but of Tell's. A call may wait for another one's first. Default DefaultTimeout
-	MaxBatch int           // most calls that share a round trip; default DefaultMaxBatch
-
-	RootCAs *x509.CertPool // who signs the certificates of servers with TLS; default those of the system
-}
-
-func (o *Options) setDefaults() {
-	if o.TTL == 0 {
-		o.TTL = DefaultTTL
-	}
-	if o.FreshTTL == 0 {
-		o.FreshTTL = DefaultFreshTTL
-	}
-	if o.Timeout == 0 {
-		o.Timeout = DefaultTimeout
-	}
-	if o.MaxBatch == 0 {
-		o.MaxBatch = DefaultMaxBatch
-	}
-}
-
-func (o *Options) validate() error {
-	var errs []error
-	check := func(ok bool, problem string) {
-		if !ok {
-			errs = append(errs, errors.New(problem))
-		}
-	}
-	if _, err := parseURL(o.URL); err != nil {
-		errs = append(errs, fmt.Errorf("URL: %w", err))
-	}
-	check(o.Registerer != nil, "Registerer is required")
-	check(o.Logger != nil, "Logger is required")
-	check(o.TTL >= time.Second, "TTL must be a second at least")
-	check(o.FreshTTL >= time.Second, "FreshTTL must be a second at least")
-	check(o.Timeout > 0, "Timeout must be positive")
-	check(o.MaxBatch > 0, "MaxBatch must be positive")
-	return errors.Join(errs...)
-}
 
 // Cache keeps links in Redis. Calls that come while others are under way share the
 // next round trip. Errors wrap store.ErrUnavailable, or are those of the caller's
@@ -142,15 +76,7 @@ func New(opts Options) (*Cache, error) {
 	return c, nil
 }
 
-// silenceClient keeps the client library from writing lines of its own to standard
-// error. What they say is in our metrics and errors. Its logger belongs to the
-// whole process.
-var silenceClient = sync.OnceFunc(func() { redis.SetLogger(silent{}) })
-
-type silent struct{}
-
-func (silent) Printf(context.Context, string, ...any) {}
-
+// openGroups makes the groups in which calls travel.
 func (c *Cache) openGroups() (err error) {
 	if c.gets, err = batch.New(batch.Options[string, string]{
 		Run: c.runGets, MaxBatch: c.opts.MaxBatch, Timeout: c.opts.Timeout, Observe: c.metrics.flight("get"),

@@ -1,0 +1,73 @@
+package remote
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Defaults of Options.
+const (
+	DefaultTTL      = 10 * time.Minute
+	DefaultFreshTTL = time.Minute
+	DefaultTimeout  = 25 * time.Millisecond
+	DefaultMaxBatch = 256
+)
+
+// patience is how long a round trip may take for which nobody waits.
+const patience = time.Second
+
+// leaseTTL is how long a lease or marker stands: longer than a load may take.
+const leaseTTL = 3 * time.Second
+
+// Options configure a Cache.
+type Options struct {
+	URL        string                // required; see CheckURL
+	Registerer prometheus.Registerer // required
+	Logger     *slog.Logger          // required
+
+	TTL      time.Duration // how long a link is kept, ±10 %; default DefaultTTL
+	FreshTTL time.Duration // the same for one that was just created; default DefaultFreshTTL
+	Timeout  time.Duration // of one round trip, but of Tell's. A call may wait for another one's first. Default DefaultTimeout
+	MaxBatch int           // most calls that share a round trip; default DefaultMaxBatch
+
+	RootCAs *x509.CertPool // who signs the certificates of servers with TLS; default those of the system
+}
+
+func (o *Options) setDefaults() {
+	if o.TTL == 0 {
+		o.TTL = DefaultTTL
+	}
+	if o.FreshTTL == 0 {
+		o.FreshTTL = DefaultFreshTTL
+	}
+	if o.Timeout == 0 {
+		o.Timeout = DefaultTimeout
+	}
+	if o.MaxBatch == 0 {
+		o.MaxBatch = DefaultMaxBatch
+	}
+}
+
+func (o *Options) validate() error {
+	var errs []error
+	check := func(ok bool, problem string) {
+		if !ok {
+			errs = append(errs, errors.New(problem))
+		}
+	}
+	if _, err := parseURL(o.URL); err != nil {
+		errs = append(errs, fmt.Errorf("URL: %w", err))
+	}
+	check(o.Registerer != nil, "Registerer is required")
+	check(o.Logger != nil, "Logger is required")
+	check(o.TTL >= time.Second, "TTL must be a second at least")
+	check(o.FreshTTL >= time.Second, "FreshTTL must be a second at least")
+	check(o.Timeout > 0, "Timeout must be positive")
+	check(o.MaxBatch > 0, "MaxBatch must be positive")
+	return errors.Join(errs...)
+}
