@@ -118,15 +118,20 @@ func (c *cold) talk(conn net.Conn) exchange {
 		if err != nil {
 			return err
 		}
-		if _, err := conn.Write(get(c.address, code)); err != nil {
-			return err
-		}
-		if err := from.next("302"); err != nil {
-			return err
-		}
-		if !isTarget(from.location, code) {
-			return fmt.Errorf("%s leads to %q", code, from.location)
-		}
-		return nil
+		return visit(conn, from, c.address, code)
 	}
+}
+
+// visit asks for a link and holds the answer to its target.
+func visit(conn net.Conn, from *answers, host, code string) error {
+	if _, err := conn.Write(get(host, code)); err != nil {
+		return err
+	}
+	if err := from.next("302"); err != nil {
+		return err
+	}
+	if !isTarget(from.location, code) {
+		return fmt.Errorf("%s leads to %q", code, from.location)
+	}
+	return nil
 }

@@ -202,15 +202,6 @@ func (c *cycle) talk(conn net.Conn) exchange {
 		if err != nil {
 			return err
 		}
-		if _, err := conn.Write(get(c.address, code)); err != nil {
-			return err
-		}
-		if err := from.next("302"); err != nil {
-			return err
-		}
-		if !isTarget(from.location, code) {
-			return fmt.Errorf("%s leads to %q", code, from.location)
-		}
-		return nil
+		return visit(conn, from, c.address, code)
 	}
 }
