@@ -223,8 +223,8 @@ func TestVarnish(t *testing.T) {
 func TestVarnishInAnOutage(t *testing.T) {
 	t.Parallel()
 	e := newEdge(t, map[string]string{
-		`"^.*max-age=([0-9]+).*$", "\1s"`: `"^.*max-age=([0-9]+).*$", "1s"`,
-		`set req.grace = 30s`:             `set req.grace = 1s`,
+		`"^.*max-age=([0-9]+).*$", "\1s"`:                `"^.*max-age=([0-9]+).*$", "1s"`,
+		`"^.*stale-while-revalidate=([0-9]+).*$", "\1s"`: `"^.*stale-while-revalidate=([0-9]+).*$", "1s"`,
 	})
 	const target = "https://example.com/first"
 	for _, alias := range []string{"kept", "bad", "gone"} {

@@ -1,12 +1,13 @@
 # Varnish in front of Terse: redirects are answered from here for as long as their
 # CDN-Cache-Control (RFC 9213) allows, and until Terse purges the tag of their link.
 #
-# Needs Varnish 7 with vmod xkey (Debian: varnish and varnish-modules). Terse runs
+# Needs Varnish 7 with the vmods var and xkey (Debian: varnish and varnish-modules). Terse runs
 # with TERSE_CDN=varnish, with every Varnish in TERSE_VARNISH_URLS, and with the
 # addresses of all of them in TERSE_TRUSTED_PROXIES. Edit the lines marked CHANGE.
 vcl 4.1;
 
 import std;
+import var;
 import xkey;
 
 backend terse {
@@ -22,8 +23,30 @@ acl purgers {
     "::1";
 }
 
+# After Terse has failed once, what is kept past its end is used at once, and one
+# redirect every two seconds is asked for in the background, until one comes: nobody
+# waits for a Terse that hangs, but the first. "failing" is until when that is so
+# unless it fails again, longer than a fetch takes, and "asked" when the next one is.
+sub failed {
+    var.global_set("failing", now + 10s);
+    var.global_set("asked", now + 2s);
+}
+
+# What is kept of a redirect after its end is used in up to three rounds, which
+# X-Round counts:
+#   none: use what is kept, also past its end for as long as stale-while-revalidate
+#         allows. When there is nothing, the visitor gets Terse's answer, errors too.
+#   new:  what is kept ended earlier than that: a new answer has to come.
+#   old:  none came: stale-if-error allows what is kept.
 sub vcl_recv {
+    if (req.restarts == 0) {
+        unset req.http.X-Round;     # whatever a visitor says
+        unset req.http.X-Purged;
+    }
     if (req.method == "PURGE") {
+        if (!req.http.X-Purge-Secret) {
+            set req.http.X-Purge-Secret = "";   # a header that is not there equals nothing
+        }
         # CHANGE: the same text as in TERSE_VARNISH_SECRET, or both empty
         if (client.ip !~ purgers || req.http.X-Purge-Secret != "") {
             return (synth(403, "Forbidden"));
@@ -35,15 +58,6 @@ sub vcl_recv {
         return (synth(200, "Purged"));
     }
 
-    # An answer may be used for this long after its end while a new one is fetched;
-    # when that fails, for as long as stale-if-error allows.
-    if (req.restarts == 0) {
-        unset req.http.X-Stale-If-Error;
-        set req.grace = 30s;
-    } else {
-        set req.grace = 86400s;
-    }
-
     # Only redirects are kept. Their query is a part of the key, since links may
     # forward it.
     if ((req.method != "GET" && req.method != "HEAD") || req.http.Authorization ||
@@ -51,34 +65,88 @@ sub vcl_recv {
         return (pass);
     }
     unset req.http.Cookie;  # no redirect depends on one
+    if (req.http.X-Round == "new") {
+        set req.grace = 0s;
+    } else {
+        set req.grace = 31536000s;  # the answer's own is shorter
+    }
     return (hash);
 }
 
+sub vcl_hit {
+    if (obj.ttl > 0s) {
+        set req.http.X-Cache = "HIT";
+        return (deliver);
+    }
+    set req.http.X-Cache = "STALE";
+    if (req.restarts == 0 && obj.ttl + std.duration(obj.http.X-Revalidate, 0s) <= 0s &&
+        std.time(var.global_get("failing"), now) <= now) {
+        set req.http.X-Round = "new";
+        return (restart);
+    }
+    return (deliver);
+}
+
+sub vcl_miss {
+    set req.http.X-Cache = "MISS";
+    if (req.method == "HEAD") {
+        return (pass);  # as GET, which Varnish would make of it, it counted as a click
+    }
+}
+
+sub vcl_pass {
+    set req.http.X-Cache = "PASS";
+}
+
+sub vcl_backend_fetch {
+    if ((bereq.http.X-Round == "new" || bereq.is_bgfetch) && std.time(var.global_get("failing"), now) > now) {
+        if (bereq.http.X-Round || std.time(var.global_get("asked"), now) > now) {
+            return (abandon);
+        }
+        var.global_set("asked", now + 2s);
+    }
+    if (!bereq.uncacheable) {
+        set bereq.first_byte_timeout = 5s;  # a redirect that takes longer is a failure; others wait for it
+    }
+}
+
 sub vcl_backend_response {
-    # 5xx: what is kept may be better. See vcl_synth.
-    if (beresp.status >= 500 && !bereq.uncacheable && !bereq.http.X-Stale-If-Error) {
+    # What is kept is better than an error.
+    if (beresp.status >= 500 && (bereq.http.X-Round == "new" || bereq.is_bgfetch)) {
+        call failed;
         return (abandon);
+    }
+    if (beresp.status < 500 && var.global_get("failing") != "") {
+        var.global_set("failing", "");
     }
     set beresp.http.xkey = beresp.http.Surrogate-Key;
     set beresp.grace = 0s;
     set beresp.keep = 0s;
-    if (bereq.uncacheable || beresp.http.CDN-Cache-Control !~ "max-age=[0-9]") {
+    if (bereq.uncacheable || beresp.http.CDN-Cache-Control ~ "no-store|no-cache|private" ||
+        beresp.http.CDN-Cache-Control !~ "max-age=[0-9]") {
         set beresp.ttl = 1s;
         set beresp.uncacheable = true;
         return (deliver);
     }
     set beresp.ttl = std.duration(regsub(beresp.http.CDN-Cache-Control, "^.*max-age=([0-9]+).*$", "\1s"), 0s);
+    if (beresp.http.CDN-Cache-Control ~ "stale-while-revalidate=[0-9]") {
+        set beresp.http.X-Revalidate = regsub(beresp.http.CDN-Cache-Control, "^.*stale-while-revalidate=([0-9]+).*$", "\1s");
+        set beresp.grace = std.duration(beresp.http.X-Revalidate, 0s);
+    } else {
+        unset beresp.http.X-Revalidate;
+    }
     if (beresp.http.CDN-Cache-Control ~ "stale-if-error=[0-9]") {
         set beresp.grace = std.duration(regsub(beresp.http.CDN-Cache-Control, "^.*stale-if-error=([0-9]+).*$", "\1s"), 0s);
-    } elsif (beresp.http.CDN-Cache-Control ~ "stale-while-revalidate=[0-9]") {
-        set beresp.grace = std.duration(regsub(beresp.http.CDN-Cache-Control, "^.*stale-while-revalidate=([0-9]+).*$", "\1s"), 0s);
     }
     # Not the built-in rules, which go by Cache-Control: that one is for browsers.
     return (deliver);
 }
 
 sub vcl_backend_error {
-    if (!bereq.uncacheable && !bereq.http.X-Stale-If-Error) {
+    if (!bereq.uncacheable || bereq.http.X-Round) {
+        call failed;
+    }
+    if (bereq.http.X-Round == "new" || bereq.is_bgfetch) {
         return (abandon);
     }
     set beresp.http.Cache-Control = "no-store";
@@ -90,10 +158,8 @@ sub vcl_backend_error {
 }
 
 sub vcl_synth {
-    # Terse could not answer: look once more for something older, and ask Terse
-    # itself for its error when there is nothing.
-    if (resp.status == 503 && req.restarts == 0 && req.method != "PURGE") {
-        set req.http.X-Stale-If-Error = "1";
+    if (resp.status == 503 && req.http.X-Round == "new") {
+        set req.http.X-Round = "old";
         return (restart);
     }
     if (req.http.X-Purged) {
@@ -106,28 +172,13 @@ sub vcl_synth {
     return (deliver);
 }
 
-sub vcl_hit {
-    if (obj.ttl <= 0s) {
-        set req.http.X-Cache = "STALE";
-    } else {
-        set req.http.X-Cache = "HIT";
-    }
-}
-
-sub vcl_miss {
-    set req.http.X-Cache = "MISS";
-}
-
-sub vcl_pass {
-    set req.http.X-Cache = "PASS";
-}
-
 sub vcl_deliver {
     set resp.http.X-Cache = req.http.X-Cache;
     unset resp.http.CDN-Cache-Control;
     unset resp.http.Surrogate-Key;
     unset resp.http.Cache-Tag;
     unset resp.http.xkey;
+    unset resp.http.X-Revalidate;
     unset resp.http.X-Varnish;
     unset resp.http.Via;
 }

@@ -94,8 +94,8 @@ type limits struct {
 func limitsOf(provider string) limits {
 	switch provider {
 	case Fastly:
-		// 256 keys a request, and 100,000 purged keys an hour:
-		// https://www.fastly.com/documentation/reference/api/purging/
+		// 256 keys a request: https://www.fastly.com/documentation/reference/api/purging/
+		// One request a second is a guess that no plan should mind.
 		return limits{tags: 256, rate: 1, burst: 30}
 	case Cloudflare:
 		// 100 tags a request; 5 requests a minute from a bucket of 25 on the free plan:

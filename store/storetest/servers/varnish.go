@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -46,6 +47,9 @@ func StartVarnish(ctx context.Context, vcl string) (*Varnish, error) {
 	v := &Varnish{program: found[0], vcl: vcl}
 	v.Server = Server{folder: f, name: "varnish", stop: syscall.SIGTERM, launch: v.launch, ready: v.ready}
 	if err := v.Start(ctx); err != nil {
+		if strings.Contains(err.Error(), "Could not open VMOD") || strings.Contains(err.Error(), "Could not find VMOD") {
+			err = fmt.Errorf("%w\nvmods are missing: apt-get install varnish-modules, or build https://github.com/varnish/varnish-modules", err)
+		}
 		return nil, errors.Join(err, v.Close())
 	}
 	return v, nil

@@ -1,0 +1,500 @@
+//go:build unix
+
+// Package varnish_test runs the shipped configuration in a real Varnish before an
+// origin that fails in every way an origin can. That Terse itself sends what the
+// configuration wants is shown in cmd/terse.
+package varnish_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+
+	"github.com/terse/terse/store"
+	"github.com/terse/terse/store/cache/cdn"
+	"github.com/terse/terse/store/storetest/servers"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// What Terse sends as CDN-Cache-Control with a redirect, but for a second in place
+// of a minute, and without or with stale-while-revalidate.
+const (
+	live            = "max-age=1, stale-if-error=86400"
+	liveRevalidated = "max-age=1, stale-while-revalidate=60, stale-if-error=86400"
+)
+
+// answer is what the origin says about one link.
+type answer struct {
+	status int
+	target string
+	policy string // CDN-Cache-Control; empty for none
+}
+
+// origin stands where Terse does.
+type origin struct {
+	server *httptest.Server
+	hang   atomic.Bool // new requests are not answered
+	ended  chan struct{}
+
+	mu      sync.Mutex
+	answers map[string]answer // by path
+	failing int               // the status of all answers; 0: none
+	seen    []*http.Request
+}
+
+func newOrigin(t *testing.T) *origin {
+	t.Helper()
+	o := &origin{answers: map[string]answer{}, ended: make(chan struct{})}
+	o.server = httptest.NewServer(o)
+	t.Cleanup(o.server.Close)
+	t.Cleanup(func() { close(o.ended) })
+	return o
+}
+
+func (o *origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if o.hang.Load() {
+		select {
+		case <-r.Context().Done():
+		case <-o.ended:
+		}
+		return
+	}
+	a, code := o.take(r)
+	h := w.Header()
+	h.Set("Cache-Control", "private, max-age=0")
+	h.Set("Surrogate-Key", "link-"+code)
+	h.Set("Cache-Tag", "link-"+code)
+	if a.policy != "" {
+		h.Set("CDN-Cache-Control", a.policy)
+	}
+	if a.target != "" {
+		h.Set("Location", a.target)
+	}
+	w.WriteHeader(a.status)
+}
+
+func (o *origin) take(r *http.Request) (answer, string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.seen = append(o.seen, r.Clone(context.WithoutCancel(r.Context())))
+	a, known := o.answers[r.URL.Path]
+	switch {
+	case o.failing != 0:
+		return answer{status: o.failing}, ""
+	case !known:
+		return answer{status: http.StatusNotFound, policy: "max-age=2"}, ""
+	}
+	return a, strings.TrimPrefix(r.URL.Path, "/")
+}
+
+func (o *origin) set(path string, a answer) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.answers[path] = a
+}
+
+func (o *origin) fail(status int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.failing = status
+}
+
+// requests returns what reached the origin for a path.
+func (o *origin) requests(path string) []*http.Request {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var all []*http.Request
+	for _, r := range o.seen {
+		if r.URL.Path == path {
+			all = append(all, r)
+		}
+	}
+	return all
+}
+
+// edge is a Varnish before an origin.
+type edge struct {
+	t       *testing.T
+	origin  *origin
+	varnish *servers.Varnish
+	client  *http.Client
+	passed  int // calls of pass
+}
+
+func newEdge(t *testing.T) *edge {
+	t.Helper()
+	o := newOrigin(t)
+	vcl, err := os.ReadFile("terse.vcl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, err := net.SplitHostPort(o.server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const shipped = `.port = "8080"`
+	if !strings.Contains(string(vcl), shipped) {
+		t.Fatalf("terse.vcl lacks %s", shipped)
+	}
+	e := &edge{
+		t: t, origin: o, varnish: servers.NewVarnish(t, strings.Replace(string(vcl), shipped, fmt.Sprintf(`.port = "%s"`, port), 1)),
+		client: &http.Client{
+			Timeout: 30 * time.Second, Transport: &http.Transport{},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}
+	t.Cleanup(e.client.CloseIdleConnections)
+	return e
+}
+
+// reply is what a visitor gets, but for the body.
+type reply struct {
+	StatusCode int
+	Header     http.Header
+}
+
+// try sends a request without a body.
+func (e *edge) try(method, path string, header ...string) (reply, error) {
+	r, err := http.NewRequestWithContext(e.t.Context(), method, e.varnish.URL()+path, http.NoBody)
+	if err != nil {
+		return reply{}, err
+	}
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	got, err := e.client.Do(r)
+	if err != nil {
+		return reply{}, err
+	}
+	_, err = io.Copy(io.Discard, got.Body)
+	return reply{got.StatusCode, got.Header}, errors.Join(err, got.Body.Close())
+}
+
+func (e *edge) send(method, path string, header ...string) reply {
+	e.t.Helper()
+	got, err := e.try(method, path, header...)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	return got
+}
+
+// ask sends GET, from any goroutine, and returns status and X-Cache.
+func (e *edge) ask(path string) (status int, cache string) {
+	got, err := e.try(http.MethodGet, path)
+	if err != nil {
+		return 0, err.Error()
+	}
+	return got.StatusCode, got.Header.Get("X-Cache")
+}
+
+// want sends GET and compares status and X-Cache.
+func (e *edge) want(path string, status int, cache string) reply {
+	e.t.Helper()
+	got := e.send(http.MethodGet, path)
+	if got.StatusCode != status || got.Header.Get("X-Cache") != cache {
+		e.t.Errorf("%s = %d %s, want %d %s", path, got.StatusCode, got.Header.Get("X-Cache"), status, cache)
+	}
+	return got
+}
+
+// await asks for a path until it is answered so.
+func (e *edge) await(path string, status int, cache string) {
+	e.t.Helper()
+	var got reply
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if got = e.send(http.MethodGet, path); got.StatusCode == status && got.Header.Get("X-Cache") == cache {
+			return
+		}
+	}
+	e.t.Fatalf("%s = %d %s after 20 s, want %d %s", path, got.StatusCode, got.Header.Get("X-Cache"), status, cache)
+}
+
+// pass returns once what was fetched before, to be kept for a second, has run out.
+// It asks for something else: who asks for that very thing has it fetched anew.
+func (e *edge) pass() {
+	e.t.Helper()
+	e.passed++
+	clock := fmt.Sprint("/clock", e.passed)
+	e.origin.set(clock, answer{302, "https://example.com/", "max-age=1"})
+	e.want(clock, 302, "MISS")
+	e.await(clock, 302, "MISS")
+}
+
+// TestOutages holds that while the origin fails, in whatever way, a redirect is
+// given past its end every time it is asked for, and all else is an error.
+func TestOutages(t *testing.T) {
+	t.Parallel()
+	for name, fail := range map[string]func(o *origin){
+		"answers 500": func(o *origin) { o.fail(500) },
+		"answers 503": func(o *origin) { o.fail(503) },
+		"hangs":       func(o *origin) { o.hang.Store(true) },
+		"is gone":     func(o *origin) { o.server.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := newEdge(t)
+			e.origin.set("/kept", answer{302, "https://example.com/", live})
+			e.origin.set("/ends", answer{302, "https://example.com/", "max-age=1"})
+			e.want("/kept", 302, "MISS")
+			e.want("/ends", 302, "MISS")
+			e.pass()
+			fail(e.origin)
+			e.want("/kept", 302, "STALE") // at first Varnish does not know
+			for _, path := range []string{"/ends", "/never-asked"} {
+				if got := e.send(http.MethodGet, path); got.StatusCode < 500 {
+					t.Errorf("%s = %d, want an error", path, got.StatusCode)
+				}
+			}
+			// Long enough for new ones to be asked for in the background.
+			for end := time.Now().Add(5 * time.Second); time.Now().Before(end) && !t.Failed(); time.Sleep(20 * time.Millisecond) {
+				asked := time.Now()
+				e.want("/kept", 302, "STALE")
+				if took := time.Since(asked); took > 3*time.Second {
+					t.Errorf("an answer took %v, though Varnish knows", took)
+				}
+			}
+			e.origin.mu.Lock()
+			defer e.origin.mu.Unlock()
+			if n := len(e.origin.seen); n > 12 {
+				t.Errorf("the failing origin was asked %d times", n)
+			}
+		})
+	}
+}
+
+// TestHangTogether holds that a crowd does not wait in a row for an origin that
+// hangs.
+func TestHangTogether(t *testing.T) {
+	t.Parallel()
+	e := newEdge(t)
+	e.origin.set("/kept", answer{302, "https://example.com/", live})
+	e.want("/kept", 302, "MISS")
+	e.pass()
+	e.origin.hang.Store(true)
+	began := time.Now()
+	var crowd sync.WaitGroup
+	for range 60 {
+		crowd.Go(func() {
+			if status, cache := e.ask("/kept"); status != 302 || cache != "STALE" {
+				t.Errorf("/kept = %d %s, want 302 STALE", status, cache)
+			}
+		})
+	}
+	crowd.Wait()
+	if took := time.Since(began); took > 12*time.Second {
+		t.Errorf("60 answers took %v, want little more than the 5 s that one waits", took)
+	}
+}
+
+// TestRecovery holds that new answers come once the origin is back.
+func TestRecovery(t *testing.T) {
+	t.Parallel()
+	e := newEdge(t)
+	e.origin.set("/kept", answer{302, "https://example.com/first", live})
+	e.want("/kept", 302, "MISS")
+	e.pass()
+	e.origin.fail(503)
+	e.want("/kept", 302, "STALE")
+	e.origin.set("/kept", answer{302, "https://example.com/second", live})
+	e.origin.fail(0)
+	e.await("/kept", 302, "HIT")
+	if got := e.send(http.MethodGet, "/kept"); got.Header.Get("Location") != "https://example.com/second" {
+		t.Errorf("Location = %q, want the second", got.Header.Get("Location"))
+	}
+}
+
+// TestErrorsAreTersesOwn holds that an error is asked for once, when nothing is
+// kept, and that a visitor gets it as it is: a failing origin needs no more load.
+func TestErrorsAreTersesOwn(t *testing.T) {
+	t.Parallel()
+	e := newEdge(t)
+	e.origin.fail(503)
+	got := e.want("/failing", 503, "MISS")
+	if got.Header.Get("Cache-Control") != "private, max-age=0" { // what this origin says
+		t.Errorf("the error is not the origin's: %v", got.Header)
+	}
+	if n := len(e.origin.requests("/failing")); n != 1 {
+		t.Errorf("one visit became %d requests, want 1", n)
+	}
+}
+
+// TestRevalidation holds that stale-while-revalidate keeps nobody waiting, and
+// that nothing is given past its end without it.
+func TestRevalidation(t *testing.T) {
+	t.Parallel()
+	e := newEdge(t)
+	e.origin.set("/kept", answer{302, "https://example.com/first", liveRevalidated})
+	e.origin.set("/exact", answer{302, "https://example.com/first", live})
+	e.want("/kept", 302, "MISS")
+	e.want("/exact", 302, "MISS")
+	e.pass()
+	e.origin.set("/kept", answer{302, "https://example.com/second", "max-age=60"})
+	e.want("/kept", 302, "STALE")
+	e.await("/kept", 302, "HIT")
+	if got := e.send(http.MethodGet, "/kept"); got.Header.Get("Location") != "https://example.com/second" {
+		t.Errorf("Location = %q, want the second", got.Header.Get("Location"))
+	}
+	e.want("/exact", 302, "MISS")
+}
+
+// TestNewerEndsOlder holds that once Terse has said that a link is no redirect any
+// more, no older redirect comes back in an outage, even though no purge got through.
+func TestNewerEndsOlder(t *testing.T) {
+	t.Parallel()
+	e := newEdge(t)
+	for status, path := range map[int]string{410: "/gone", 451: "/bad"} {
+		e.origin.set(path, answer{302, "https://example.com/", live})
+		e.want(path, 302, "MISS")
+		e.pass()
+		e.origin.set(path, answer{status, "", "max-age=1"})
+		e.want(path, status, "MISS")
+		e.pass()
+	}
+	e.origin.fail(503)
+	for _, path := range []string{"/gone", "/bad"} {
+		if got := e.send(http.MethodGet, path); got.StatusCode != 503 {
+			t.Errorf("%s in an outage = %d to %q, want 503", path, got.StatusCode, got.Header.Get("Location"))
+		}
+	}
+}
+
+// TestHeadStaysHead holds that HEAD reaches Terse as HEAD, which counts no click.
+func TestHeadStaysHead(t *testing.T) {
+	t.Parallel()
+	e := newEdge(t)
+	e.origin.set("/kept", answer{302, "https://example.com/", live})
+	if got := e.send(http.MethodHead, "/kept"); got.StatusCode != 302 {
+		t.Errorf("HEAD = %d, want 302", got.StatusCode)
+	}
+	for _, r := range e.origin.requests("/kept") {
+		if r.Method != http.MethodHead {
+			t.Errorf("HEAD came as %s", r.Method)
+		}
+	}
+	e.want("/kept", 302, "MISS")
+	if got := e.send(http.MethodHead, "/kept"); got.StatusCode != 302 || got.Header.Get("X-Cache") != "HIT" {
+		t.Errorf("HEAD after GET = %d %s, want 302 HIT", got.StatusCode, got.Header.Get("X-Cache"))
+	}
+	e.pass()
+	e.origin.fail(503)
+	if got := e.send(http.MethodHead, "/kept"); got.StatusCode != 302 || got.Header.Get("X-Cache") != "STALE" {
+		t.Errorf("HEAD in an outage = %d %s, want 302 STALE", got.StatusCode, got.Header.Get("X-Cache"))
+	}
+}
+
+// TestPostIsSentOnce holds that what changes something is not repeated.
+func TestPostIsSentOnce(t *testing.T) {
+	t.Parallel()
+	e := newEdge(t)
+	e.origin.fail(503)
+	for _, path := range []string{"/api/v1/links", "/locked"} {
+		if got := e.send(http.MethodPost, path); got.StatusCode != 503 {
+			t.Errorf("POST %s = %d, want 503", path, got.StatusCode)
+		}
+		if n := len(e.origin.requests(path)); n != 1 {
+			t.Errorf("POST %s came %d times, want 1", path, n)
+		}
+	}
+}
+
+// TestPolicies holds what is kept, by CDN-Cache-Control alone.
+func TestPolicies(t *testing.T) {
+	t.Parallel()
+	e := newEdge(t)
+	for i, tt := range []struct {
+		answer answer
+		second string
+	}{
+		{answer{302, "https://example.com/", "max-age=60, stale-while-revalidate=30, stale-if-error=86400"}, "HIT"},
+		{answer{308, "https://example.com/", "max-age=60"}, "HIT"},
+		{answer{410, "", "max-age=60"}, "HIT"},
+		{answer{451, "", "max-age=60"}, "HIT"},
+		{answer{302, "https://example.com/", "no-store"}, "MISS"},
+		{answer{302, "https://example.com/", "no-store, max-age=60"}, "MISS"},
+		{answer{302, "https://example.com/", "max-age=0"}, "MISS"},
+		{answer{302, "https://example.com/", ""}, "MISS"},
+		{answer{429, "", ""}, "MISS"},
+	} {
+		path := fmt.Sprintf("/policy%d", i)
+		e.origin.set(path, tt.answer)
+		e.want(path, tt.answer.status, "MISS")
+		if got := e.want(path, tt.answer.status, tt.second); got.Header.Get("Location") != tt.answer.target {
+			t.Errorf("%q: Location = %q, want %q", tt.answer.policy, got.Header.Get("Location"), tt.answer.target)
+		}
+	}
+}
+
+// TestWhatVisitorsSay holds that Terse is told of the visitor's address, and that
+// no header of a visitor changes what the configuration does.
+func TestWhatVisitorsSay(t *testing.T) {
+	t.Parallel()
+	e := newEdge(t)
+	e.origin.set("/kept", answer{302, "https://example.com/", live})
+	e.send(http.MethodGet, "/kept", "X-Forwarded-For", "203.0.113.9", "X-Round", "new", "X-Cache", "x")
+	all := e.origin.requests("/kept")
+	if len(all) != 1 || all[0].Header.Get("X-Forwarded-For") != "203.0.113.9, 127.0.0.1" {
+		t.Fatalf("Terse saw %d requests, the first of X-Forwarded-For %q", len(all), all[0].Header.Values("X-Forwarded-For"))
+	}
+	got := e.send("PURGE", "/", "X-Purge-Secret", "not that one", "X-Purged", "a lie", "Xkey-Purge", "link-kept")
+	if got.StatusCode != 403 || got.Header.Get("X-Purged") != "" {
+		t.Errorf("PURGE of a stranger = %d, X-Purged: %q, want 403 and none", got.StatusCode, got.Header.Get("X-Purged"))
+	}
+	e.origin.fail(503)
+	got = e.send(http.MethodGet, "/other", "X-Round", "new", "X-Purged", "a lie")
+	if got.StatusCode != 503 || got.Header.Get("X-Purged") != "" {
+		t.Errorf("/other = %d, X-Purged: %q, want 503 and none", got.StatusCode, got.Header.Get("X-Purged"))
+	}
+	if n := len(e.origin.requests("/other")); n != 1 {
+		t.Errorf("/other came %d times, want 1", n)
+	}
+}
+
+// TestPurger holds that a Purger's longest request is understood, and that only
+// what it names is gone.
+func TestPurger(t *testing.T) {
+	t.Parallel()
+	e := newEdge(t)
+	p, err := cdn.New(cdn.Options{Provider: cdn.Varnish, VarnishURLs: []string{e.varnish.URL()}, Registerer: prometheus.NewRegistry()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	edits := make([]store.Edit, 250)
+	for i := range edits {
+		code := fmt.Sprintf("%064d", i)
+		edits[i].Link.Code = code
+		for _, path := range []string{"/" + code, "/" + code + "x"} {
+			e.origin.set(path, answer{302, "https://example.com/", "max-age=60"})
+		}
+	}
+	visit := func(cache string) {
+		for _, i := range []int{0, 99, 100, 249} {
+			e.want("/"+edits[i].Link.Code, 302, cache)
+		}
+	}
+	other := "/" + edits[0].Link.Code + "x"
+	visit("MISS")
+	e.want(other, 302, "MISS")
+	visit("HIT")
+	for i, err := range p.Tell(t.Context(), edits) {
+		if err != nil {
+			t.Fatalf("Tell[%d] = %v, want nil", i, err)
+		}
+	}
+	visit("MISS")
+	e.want(other, 302, "HIT")
+}
