@@ -59,7 +59,8 @@ func (p *process) ended() bool {
 	}
 }
 
-// freeze stops the process, then its children, which are complete by then.
+// freeze stops the process, then its children, which are complete by then. It
+// returns once all have stopped: a signal takes a moment to reach every thread.
 func (p *process) freeze(ctx context.Context) error {
 	if err := p.signal(syscall.SIGSTOP, p.pid); err != nil {
 		return err
@@ -68,7 +69,15 @@ func (p *process) freeze(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return p.signal(syscall.SIGSTOP, children...)
+	if err := p.signal(syscall.SIGSTOP, children...); err != nil {
+		return err
+	}
+	return poll(ctx, func() (bool, error) {
+		all, err := list(ctx)
+		return !slices.ContainsFunc(all, func(e entry) bool {
+			return !e.stopped && (e.pid == p.pid || slices.Contains(children, e.pid))
+		}), err
+	})
 }
 
 func (p *process) thaw(ctx context.Context) error {
@@ -119,7 +128,10 @@ func (p *process) children(ctx context.Context) ([]int, error) {
 }
 
 // entry is a line of the list of processes.
-type entry struct{ pid, parent int }
+type entry struct {
+	pid, parent int
+	stopped     bool
+}
 
 // list returns all processes but zombies. It asks ps, since each child of
 // Postgres leads a process group of its own, and Darwin has no /proc.
@@ -135,6 +147,7 @@ func list(ctx context.Context) ([]entry, error) {
 		if _, err := fmt.Sscan(line, &e.pid, &e.parent, &state); err != nil {
 			return nil, fmt.Errorf("list processes: %q: %w", line, err)
 		}
+		e.stopped = strings.HasPrefix(state, "T")
 		if !strings.HasPrefix(state, "Z") {
 			all = append(all, e)
 		}
