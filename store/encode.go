@@ -5,15 +5,28 @@ import "strings"
 // What browsers percent-encode in the parts of an http URL, besides everything
 // that is not printable ASCII: the path, special-query and fragment
 // percent-encode sets of the WHATWG URL Standard.
-const (
-	encodedInPath     = " \"#<>?^`{}"
-	encodedInQuery    = " \"#<>'"
-	encodedInFragment = " \"<>`"
+var (
+	encodedInPath     = newByteSet(" \"#<>?^`{}")
+	encodedInQuery    = newByteSet(" \"#<>'")
+	encodedInFragment = newByteSet(" \"<>`")
 )
+
+// byteSet is a set of bytes.
+type byteSet [256]bool
+
+// newByteSet returns the bytes of printable, and those outside printable ASCII.
+func newByteSet(printable string) *byteSet {
+	var s byteSet
+	for i := range s {
+		s[i] = i <= ' ' || i > '~' || strings.IndexByte(printable, byte(i)) >= 0
+	}
+	return &s
+}
 
 // encode puts t together with each of its parts percent-encoded as browsers do.
 func (t *target) encode() string {
 	var b strings.Builder
+	b.Grow(len(t.scheme) + len(t.host) + len(t.port) + len(t.path) + len(t.query) + len(t.fragment))
 	b.WriteString(t.scheme)
 	b.WriteString(t.host)
 	b.WriteString(t.port)
@@ -32,20 +45,22 @@ func EncodeQuery(query string) string {
 	return b.String()
 }
 
-// writeEncoded writes s with the bytes of set, and those outside printable
-// ASCII, percent-encoded.
-func writeEncoded(b *strings.Builder, s, set string) {
+// writeEncoded writes s with the bytes of set percent-encoded.
+func writeEncoded(b *strings.Builder, s string, set *byteSet) {
 	const hex = "0123456789ABCDEF"
+	written := 0
 	for i := range len(s) {
 		c := s[i]
-		if c > ' ' && c <= '~' && strings.IndexByte(set, c) < 0 {
-			b.WriteByte(c)
+		if !set[c] {
 			continue
 		}
+		b.WriteString(s[written:i])
 		b.WriteByte('%')
 		b.WriteByte(hex[c>>4])
 		b.WriteByte(hex[c&15])
+		written = i + 1
 	}
+	b.WriteString(s[written:])
 }
 
 func isASCII(s string) bool {

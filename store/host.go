@@ -58,6 +58,14 @@ func (p domainParser) parse(s string) (host, error) {
 	if inner, ok := strings.CutPrefix(s, "["); ok {
 		return parseIPv6(inner)
 	}
+	if isPlainDomain(s) {
+		return host{name: strings.ToLower(s)}, nil
+	}
+	return p.parseDomain(s)
+}
+
+// parseDomain reads a domain or an IPv4 address.
+func (p domainParser) parseDomain(s string) (host, error) {
 	decoded, err := url.PathUnescape(s)
 	if err != nil || !utf8.ValidString(decoded) {
 		return host{}, errHost
@@ -76,6 +84,30 @@ func (p domainParser) parse(s string) (host, error) {
 	}
 	return host{name: addr.String(), addr: addr}, nil
 }
+
+// isPlainDomain reports whether s is what most domains are: letters, digits,
+// single hyphens and dots in ASCII, and behind the last dot letters alone. UTS #46
+// does no more to such a name than to put it into lower case, and nobody takes it
+// for an address.
+func isPlainDomain(s string) bool {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case isASCIILetter(c), c >= '0' && c <= '9', c == '.':
+		case c == '-' && (i == 0 || s[i-1] != '-'): // else it may be punycode
+		default:
+			return false
+		}
+	}
+	last := s[strings.LastIndexByte(s, '.')+1:]
+	for i := range len(last) {
+		if !isASCIILetter(last[i]) {
+			return false
+		}
+	}
+	return last != ""
+}
+
+func isASCIILetter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' }
 
 // hasEmptyPunycode reports whether a label says that it is punycode and holds
 // none, which x/net/idna takes for an empty label and browsers refuse.

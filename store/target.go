@@ -54,7 +54,10 @@ func (r *Rules) rewrite(raw string) (string, error) {
 	if len(out) > MaxURLLen {
 		return "", fmt.Errorf("must be at most %d bytes long, with its special characters percent-encoded", MaxURLLen)
 	}
-	if !r.agreed(out, h) {
+	// A plain name is read alike by everybody: it is what stands between // and the
+	// next / ? # or the port, as nothing in front of it, such as a user, and no other
+	// separator got past splitTarget.
+	if !isPlainDomain(t.host) && !r.agreed(out, h) {
 		return "", errors.New("must name a host that all clients understand alike")
 	}
 	return out, nil

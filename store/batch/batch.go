@@ -1,8 +1,9 @@
 // Package batch lets concurrent calls travel together: "batch while busy".
 //
-// A Group has one flight under way at a time, unless it was given more. Calls
-// that arrive meanwhile wait and leave together in the next one, so an idle system adds no wait and a busy
-// one shares the price of a round trip or an fsync among all who wait for it.
+// A Group has one flight under way at a time, unless it was given more. Calls that
+// arrive meanwhile wait and leave together in the next one, so an idle system adds
+// no wait and a busy one shares the price of a round trip or an fsync among all who
+// wait for it.
 //
 // It is not a scheduler or a cache: it delays no call of an idle system to make
 // flights fuller, and answers no two calls with one result.
@@ -22,9 +23,10 @@ import (
 
 // Options say how a Group flies.
 type Options[Req, Res any] struct {
-	// Run answers all requests of one flight, result i for request i. It is
-	// called by as many goroutines at a time as there are Flights. Its ctx belongs to the Group, carries
-	// Timeout as a deadline and does not end when callers give up. Required.
+	// Run answers all requests of one flight, result i for request i. It is called
+	// by as many goroutines at a time as there are Flights. Its ctx belongs to the
+	// Group, carries Timeout as a deadline and does not end when callers give up.
+	// Required.
 	Run func(ctx context.Context, reqs []Req) []Result[Res]
 
 	// MaxBatch is the most requests in one flight. Default 256.
@@ -46,6 +48,11 @@ type Options[Req, Res any] struct {
 
 	// Timeout is the deadline of one flight. Default 10 s.
 	Timeout time.Duration
+
+	// Wait is the longest that a caller waits for its answer, in the queue and in
+	// flight, before it is told store.ErrUnavailable. It costs less than a context
+	// with a deadline. Default 0: as long as the caller's context.
+	Wait time.Duration
 
 	// Observe, if set, is told after each flight how many requests it carried
 	// and how long it took, before its callers are answered.
@@ -70,6 +77,7 @@ func (e *PanicError) Error() string { return fmt.Sprintf("batch: run panicked: %
 type Group[Req, Res any] struct {
 	opts   Options[Req, Res]
 	flying sync.WaitGroup // the goroutines that fly
+	spare  sync.Pool      // of calls
 
 	mu     sync.Mutex
 	queue  []*call[Req, Res] // waiting calls, oldest first
@@ -79,11 +87,13 @@ type Group[Req, Res any] struct {
 	closed bool
 }
 
-// call is one caller's request on its way.
+// call is one caller's request on its way. It is used again for another once
+// nobody else knows it: with its answer, or taken out of the queue.
 type call[Req, Res any] struct {
 	req    Req
-	result Result[Res]
-	done   chan struct{} // closed when result is set
+	result *Result[Res]
+	done   chan struct{} // receives once, when result is set
+	timer  *time.Timer   // runs while its caller waits; nil without Wait
 }
 
 // New returns a Group that is ready for calls.
@@ -119,30 +129,72 @@ func (o *Options[Req, Res]) validate() error {
 	if o.Linger < 0 {
 		errs = append(errs, fmt.Errorf("option Linger = %v, must not be negative", o.Linger))
 	}
+	if o.Wait < 0 {
+		errs = append(errs, fmt.Errorf("option Wait = %v, must not be negative", o.Wait))
+	}
 	return errors.Join(errs...)
 }
 
 // Do answers req with the next flight. When ctx ends while req waits, req is
 // never run; when ctx ends after its flight began, req is done or not, as if
 // the answer had been lost on the way. Both times Do returns ctx's error. A
-// full or closed Group, and a flight that ran out of time, answer
-// store.ErrUnavailable.
+// full or closed Group, a flight that ran out of time, and one for which the
+// caller would have to wait too long answer store.ErrUnavailable.
 func (g *Group[Req, Res]) Do(ctx context.Context, req Req) (Res, error) {
 	var none Res
 	if err := ctx.Err(); err != nil {
 		return none, err
 	}
-	c := &call[Req, Res]{req: req, done: make(chan struct{})}
+	c := g.newCall(req)
 	if err := g.enqueue(c); err != nil {
+		g.recycle(c)
 		return none, err
 	}
+	var late <-chan time.Time
+	if c.timer != nil {
+		late = c.timer.C
+	}
+	var err error
 	select {
 	case <-c.done:
-		return c.result.Value, c.result.Err
+		result := c.result
+		g.recycle(c)
+		return result.Value, result.Err
 	case <-ctx.Done():
+		err = ctx.Err()
+	case <-late:
+		err = fmt.Errorf("%w: no answer within %v", store.ErrUnavailable, g.opts.Wait)
 	}
-	g.drop(c)
-	return none, ctx.Err()
+	if g.drop(c) {
+		g.recycle(c)
+	}
+	return none, err
+}
+
+// newCall returns a call whose time begins to run.
+func (g *Group[Req, Res]) newCall(req Req) *call[Req, Res] {
+	c, ok := g.spare.Get().(*call[Req, Res])
+	switch {
+	case !ok:
+		c = &call[Req, Res]{done: make(chan struct{}, 1)}
+		if g.opts.Wait > 0 {
+			c.timer = time.NewTimer(g.opts.Wait)
+		}
+	case c.timer != nil:
+		c.timer.Reset(g.opts.Wait)
+	}
+	c.req = req
+	return c
+}
+
+// recycle keeps c for another caller.
+func (g *Group[Req, Res]) recycle(c *call[Req, Res]) {
+	if c.timer != nil {
+		c.timer.Stop() // nothing that it sent is received after this
+	}
+	var none Req
+	c.req, c.result = none, nil
+	g.spare.Put(c)
 }
 
 // Waiting reports how many calls wait for a flight.
@@ -183,11 +235,15 @@ func (g *Group[Req, Res]) enqueue(c *call[Req, Res]) error {
 	return nil
 }
 
-// drop takes c out of the queue, unless its flight has begun.
-func (g *Group[Req, Res]) drop(c *call[Req, Res]) {
+// drop takes c out of the queue, and reports whether it was there: otherwise its
+// flight has begun.
+func (g *Group[Req, Res]) drop(c *call[Req, Res]) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if i := slices.Index(g.queue, c); i >= 0 {
-		g.queue = slices.Delete(g.queue, i, i+1)
+	i := slices.Index(g.queue, c)
+	if i < 0 {
+		return false
 	}
+	g.queue = slices.Delete(g.queue, i, i+1)
+	return true
 }

@@ -344,10 +344,10 @@ func TestBrokenRun(t *testing.T) {
 
 func TestNewNamesEveryProblem(t *testing.T) {
 	t.Parallel()
-	_, err := batch.New(batch.Options[int, int]{MaxBatch: -1, Flights: -1, Linger: -1, MaxQueue: -1, Timeout: -1})
+	_, err := batch.New(batch.Options[int, int]{MaxBatch: -1, Flights: -1, Linger: -1, Wait: -1, MaxQueue: -1, Timeout: -1})
 	want := "batch: option Run is required\noption MaxBatch = -1, must be positive\n" +
 		"option Flights = -1, must be positive\noption MaxQueue = -1, must be positive\n" +
-		"option Timeout = -1, must be positive\noption Linger = -1ns, must not be negative"
+		"option Timeout = -1, must be positive\noption Linger = -1ns, must not be negative\noption Wait = -1ns, must not be negative"
 	if err == nil || err.Error() != want {
 		t.Errorf("New() = %v, want %q", err, want)
 	}
@@ -403,4 +403,71 @@ func BenchmarkDo(b *testing.B) {
 			})
 		})
 	}
+}
+
+func TestWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := &dock{gate: make(chan struct{})}
+		g := newGroup(t, batch.Options[int, int]{Run: d.run, Wait: time.Second, Timeout: time.Minute})
+		answers := make(chan answer, 3)
+		began := time.Now()
+		for n := range 2 { // one flies, the other is in the queue
+			call(t.Context(), g, n, answers)
+		}
+		for range 2 {
+			if a := <-answers; !errors.Is(a.err, store.ErrUnavailable) || time.Since(began) != time.Second {
+				t.Errorf("Do(%d) = %v after %v, want %v after 1s", a.n, a.err, time.Since(began), store.ErrUnavailable)
+			}
+		}
+		if n := g.Waiting(); n != 0 {
+			t.Errorf("Waiting() = %d, want 0", n)
+		}
+		time.Sleep(time.Minute) // the flight gives up
+		go func() { d.gate <- struct{}{} }()
+		call(t.Context(), g, 2, answers)
+		if a := <-answers; a.value != 20 || a.err != nil {
+			t.Errorf("Do(2) afterwards = %d, %v, want 20, nil", a.value, a.err)
+		}
+		if want := [][]int{{0}, {2}}; !slices.EqualFunc(d.flights, want, slices.Equal) {
+			t.Errorf("flights = %v, want %v", d.flights, want)
+		}
+	})
+}
+
+// TestCallsAreUsedAgain holds that nobody gets the answer of another, whatever
+// becomes of the callers before: calls are used again.
+func TestCallsAreUsedAgain(t *testing.T) {
+	t.Parallel()
+	g := newGroup(t, batch.Options[int, int]{
+		MaxBatch: 4, Flights: 2, Wait: time.Second,
+		Run: func(_ context.Context, reqs []int) []batch.Result[int] {
+			results := make([]batch.Result[int], len(reqs))
+			for i, n := range reqs {
+				results[i].Value = 10 * n
+			}
+			return results
+		},
+	})
+	var wg sync.WaitGroup
+	for worker := range 16 {
+		wg.Go(func() {
+			for i := range 500 {
+				n := 1000*worker + i
+				ctx, cancel := context.WithCancel(t.Context())
+				if i%3 == 0 {
+					go cancel()
+				}
+				value, err := g.Do(ctx, n)
+				switch {
+				case err != nil && !errors.Is(err, context.Canceled):
+					t.Errorf("Do(%d) = %v", n, err)
+				case err == nil && value != 10*n:
+					t.Errorf("Do(%d) = %d, want %d", n, value, 10*n)
+				}
+				cancel()
+			}
+		})
+	}
+	wg.Wait()
 }

@@ -19,8 +19,8 @@ func (g *Group[Req, Res]) fly() {
 		}
 		results := g.run(reqs)
 		for i, c := range calls {
-			c.result = results[i]
-			close(c.done)
+			c.result = &results[i]
+			c.done <- struct{}{} // its caller, when it is still there, is the only one to receive
 		}
 		g.linger(len(calls))
 	}

@@ -1,7 +1,10 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -9,30 +12,28 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// addClicks adds nothing when the batch was added before, or when a bucket of it
-// is not owned. It returns whether all are. The order keeps two recorders from
-// waiting for each other.
+// addClicks adds nothing when the batch was added before, or when one of the
+// buckets $3 is not owned. It returns whether all are. Rows come in the order of
+// the totals' key, which keeps two recorders from waiting for each other, and
+// keeps what is looked up together. The links are looked up one by one: the
+// planner would rather read them all than that many.
 const addClicks = `WITH owned AS (
-		SELECT NOT EXISTS (
-			SELECT FROM unnest($3::smallint[]) AS n (bucket)
-			LEFT JOIN buckets b ON b.bucket = n.bucket AND b.state = 'owned'
-			WHERE b.bucket IS NULL) AS all
+		SELECT count(*) = cardinality($3::smallint[]) AS all
+		FROM buckets WHERE bucket = ANY ($3::smallint[]) AND state = 'owned'
 	), flush AS (
 		INSERT INTO click_flushes AS f (recorder, seq, flushed_at)
 		SELECT $1, $2, clock_timestamp() FROM owned WHERE owned.all
 		ON CONFLICT (recorder) DO UPDATE SET seq = excluded.seq, flushed_at = excluded.flushed_at
 		WHERE f.seq < excluded.seq
 		RETURNING recorder
-	), counts AS (
-		SELECT n.bucket, n.code, sum(n.clicks)::bigint AS clicks, max(n.last) AS last
-		FROM unnest($3::smallint[], $4::text[], $5::bigint[], $6::timestamptz[]) AS n (bucket, code, clicks, last)
-		GROUP BY n.bucket, n.code
 	), added AS (
 		INSERT INTO click_totals AS c (total, last_click_at, bucket, code)
 		SELECT n.clicks, n.last, n.bucket, n.code
-		FROM flush CROSS JOIN counts n
-		JOIN links l ON l.bucket = n.bucket AND l.code = n.code AND l.deleted_at IS NULL
-		ORDER BY n.bucket, n.code
+		FROM (SELECT $4::smallint[], $5::text[], $6::bigint[], $7::timestamptz[] ` + unseen + `) AS q (bucket, code, clicks, last),
+			unnest(q.bucket, q.code, q.clicks, q.last) AS n (bucket, code, clicks, last)
+		WHERE EXISTS (SELECT FROM flush)
+			AND (SELECT l.deleted_at IS NULL FROM links l WHERE l.bucket = n.bucket AND l.code = n.code)
+		ORDER BY n.bucket, n.code COLLATE "C"
 		ON CONFLICT (bucket, code) DO UPDATE SET total = c.total + excluded.total,
 			last_click_at = greatest(c.last_click_at, excluded.last_click_at)
 	)
@@ -48,19 +49,11 @@ const pruneFlushes = `DELETE FROM click_flushes WHERE recorder = ANY (ARRAY(
 // own is refused as a whole with store.ErrMoved. It takes no locks of buckets, of
 // which it may have all: whoever moves one moves its totals last.
 func (s *Store) AddClicks(ctx context.Context, b store.ClickBatch) error {
-	var (
-		buckets = make([]int, len(b.Counts))
-		codes   = make([]string, len(b.Counts))
-		clicks  = make([]int64, len(b.Counts))
-		last    = make([]time.Time, len(b.Counts))
-	)
-	for i, c := range b.Counts {
-		buckets[i], codes[i], clicks[i], last[i] = store.BucketOf(c.Code), c.Code, c.N, c.Last
-	}
+	rows := newClickRows(b.Counts)
 	_, err := detached(ctx, s, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, s.primary.do(ctx, counting, func(ctx context.Context, conn *pgx.Conn) error {
 			var together pgx.Batch // one transaction
-			together.Queue(addClicks, b.Recorder, b.Seq, buckets, codes, clicks, last).QueryRow(func(row pgx.Row) error {
+			together.Queue(addClicks, b.Recorder, b.Seq, rows.owners, rows.buckets, rows.codes, rows.clicks, rows.last).QueryRow(func(row pgx.Row) error {
 				var owned bool
 				if err := row.Scan(&owned); err != nil || owned {
 					return err
@@ -72,4 +65,53 @@ func (s *Store) AddClicks(ctx context.Context, b store.ClickBatch) error {
 		})
 	})
 	return wrap(err, "add clicks", b.Recorder)
+}
+
+// clickRows are clicks, column by column, in the order of addClicks.
+type clickRows struct {
+	owners  []int16 // the buckets, each once
+	buckets []int16
+	codes   []string
+	clicks  []int64
+	last    []time.Time
+}
+
+// newClickRows sorts clicks, and puts those of one code together.
+func newClickRows(counts []store.ClickCount) *clickRows {
+	type place struct {
+		bucket int16
+		of     *store.ClickCount
+	}
+	places := make([]place, len(counts))
+	for i := range counts {
+		places[i] = place{int16(store.BucketOf(counts[i].Code)), &counts[i]} //nolint:gosec // 12 bits
+	}
+	slices.SortFunc(places, func(a, b place) int {
+		return cmp.Or(cmp.Compare(a.bucket, b.bucket), strings.Compare(a.of.Code, b.of.Code))
+	})
+	r := &clickRows{
+		owners:  []int16{}, // nil would be NULL
+		buckets: make([]int16, 0, len(places)), codes: make([]string, 0, len(places)),
+		clicks: make([]int64, 0, len(places)), last: make([]time.Time, 0, len(places)),
+	}
+	for _, p := range places {
+		r.add(p.bucket, p.of)
+	}
+	return r
+}
+
+// add adds clicks that come no earlier in the order than those before.
+func (r *clickRows) add(bucket int16, c *store.ClickCount) {
+	n := len(r.codes)
+	if n == 0 || r.buckets[n-1] != bucket {
+		r.owners = append(r.owners, bucket)
+	} else if r.codes[n-1] == c.Code {
+		r.clicks[n-1] += c.N
+		if c.Last.After(r.last[n-1]) {
+			r.last[n-1] = c.Last
+		}
+		return
+	}
+	r.buckets, r.codes = append(r.buckets, bucket), append(r.codes, c.Code)
+	r.clicks, r.last = append(r.clicks, c.N), append(r.last, c.Last)
 }

@@ -125,6 +125,11 @@ func repeats(l, stored *store.Link) bool {
 	return l.RequestID != "" && l.RequestID == stored.RequestID && l.Owner == stored.Owner
 }
 
+// newLinks are the columns of new links in the order of linkRows.args.
+const newLinks = `bucket, epoch, code, target, owner, created_at,
+	updated_at, status, forward_query, title, tags, starts_at, expires_at,
+	max_clicks, password_hash, disabled_at, disabled_reason, request_id`
+
 // insertLinks leaves out the rows whose bucket is not owned and those whose code
 // is taken. Arrays of columns that few links have end with the last one that
 // does. The order keeps two flights from waiting for each other.
@@ -134,14 +139,12 @@ const insertLinks = `INSERT INTO links (created_at, version, bucket, code, targe
 	SELECT n.created_at, 1, n.bucket, n.code, n.target, n.owner,
 		n.updated_at, n.status, n.forward_query, n.title, n.tags::text[], n.starts_at, n.expires_at, n.max_clicks,
 		n.password_hash, n.disabled_at, n.disabled_reason, n.request_id
-	FROM unnest($1::smallint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::timestamptz[],
+	FROM (SELECT $1::smallint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::timestamptz[],
 		$7::timestamptz[], $8::int[], $9::int[], $10::text[], $11::text[], $12::timestamptz[], $13::timestamptz[],
-		$14::bigint[], $15::text[], $16::timestamptz[], $17::text[], $18::text[])
-		AS n (bucket, epoch, code, target, owner, created_at,
-		updated_at, status, forward_query, title, tags, starts_at, expires_at,
-		max_clicks, password_hash, disabled_at, disabled_reason, request_id)
+		$14::bigint[], $15::text[], $16::timestamptz[], $17::text[], $18::text[] ` + unseen + `) AS q (` + newLinks + `),
+		unnest(` + newLinks + `) AS n (` + newLinks + `)
 	WHERE n.epoch = (SELECT b.epoch FROM buckets b WHERE b.bucket = n.bucket AND b.state = 'owned')
-	ORDER BY n.bucket, n.code
+	ORDER BY n.bucket, n.code COLLATE "C"
 	ON CONFLICT DO NOTHING
 	RETURNING code`
 

@@ -26,7 +26,7 @@ func InsertLinks(links ...store.Link) (query string, args []any) {
 // Statements returns the statements on one row, or on a few, by name.
 func Statements() map[string]string {
 	return map[string]string{
-		"stored": selectStored, "update": updateLink, "delete": deleteLink, "use": useLink,
+		"links": selectLinks, "stored": selectStored, "update": updateLink, "delete": deleteLink, "use": useLink,
 		"reserve": upsertReservation, "prune reservations": pruneReservations,
 		"add clicks": addClicks, "prune flushes": pruneFlushes,
 		"insert key": insertKey, "key by hash": selectKeyByHash, "bucket of key": selectBucketOfKey, "revoke key": revokeKey,

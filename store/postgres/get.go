@@ -18,7 +18,8 @@ type stored struct {
 // and no plan but to look it up by both columns of the key.
 const selectStored = `SELECT ` + linkColumns + `, ` + totalColumns + `,
 	coalesce((SELECT b.epoch FROM buckets b WHERE b.bucket = k.bucket AND b.state = 'owned'), 0), k.place
-	FROM unnest($1::smallint[], $2::text[]) WITH ORDINALITY AS k (bucket, code, place)
+	FROM (SELECT $1::smallint[] AS buckets, $2::text[] AS codes ` + unseen + `) AS q,
+		unnest(q.buckets, q.codes) WITH ORDINALITY AS k (bucket, code, place)
 	LEFT JOIN links l ON l.bucket = k.bucket AND l.code = k.code
 	LEFT JOIN click_totals c ON c.bucket = k.bucket AND c.code = k.code AND l.deleted_at IS NULL`
 

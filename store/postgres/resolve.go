@@ -52,16 +52,9 @@ func (s *Store) resolve(ctx context.Context, code string) (store.Link, error) {
 // readOne reads code from one server within ReadTimeout. It returns ctx's error
 // when that ended first. With errPromoted comes the link that the server has.
 func (s *Store) readOne(ctx context.Context, server *server, code string) (store.Link, error) {
-	own, cancel := context.WithTimeout(ctx, s.opts.ReadTimeout)
-	defer cancel()
-	l, err := server.cold.Do(own, code)
-	switch {
-	case err == nil:
-		return l, nil
-	case ctx.Err() != nil:
+	l, err := server.cold.Do(ctx, code)
+	if err != nil && ctx.Err() != nil {
 		return store.Link{}, ctx.Err()
-	case own.Err() != nil:
-		return store.Link{}, unavailable(err)
 	}
 	return l, err
 }
