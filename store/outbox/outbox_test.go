@@ -28,11 +28,16 @@ type audience struct {
 	mu     sync.Mutex
 	broken error
 	told   []store.Edit
-	hold   chan struct{} // if set, what a telling waits for, whatever its context does
+
+	// If set, a telling says once that it has begun, and then waits, whatever its
+	// context does.
+	began, hold chan struct{}
+	once        sync.Once
 }
 
 func (a *audience) Tell(_ context.Context, edits []store.Edit) []error {
 	if a.hold != nil {
+		a.once.Do(func() { close(a.began) })
 		<-a.hold
 	}
 	a.mu.Lock()
@@ -227,15 +232,21 @@ func TestFrozenWorker(t *testing.T) {
 	t.Parallel()
 	s := newShard(t, 0)
 	one, other := s.open(s.cluster.DSN(database)), s.open(s.cluster.DSN(database))
-	frozen, awake := &audience{hold: make(chan struct{})}, &audience{}
+	frozen, awake := &audience{began: make(chan struct{}), hold: make(chan struct{})}, &audience{}
 	newWorker(t, one, frozen, nil)
 	edit(t, one, "abc")
 	await(t, "the first process to deliver", func() bool {
-		_, err := other.Deliver(t.Context(), store.Caches, 1, func(context.Context, []store.Edit) []error {
-			return []error{errors.New("the other one is to do it")}
-		})
-		return errors.Is(err, store.ErrBusy)
+		select {
+		case <-frozen.began:
+			return true
+		default:
+			return false
+		}
 	})
+	_, err := other.Deliver(t.Context(), store.Caches, 1, awake.Tell)
+	if !errors.Is(err, store.ErrBusy) {
+		t.Errorf("Deliver beside the first process = %v, want %v", err, store.ErrBusy)
+	}
 	newWorker(t, other, awake, nil)
 	took := await(t, "the other process to tell", func() bool { version, _ := awake.versions("abc"); return version == 2 })
 	t.Logf("the other process told after %v", took)
