@@ -3,6 +3,7 @@
 package schema_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/terse/terse/store/postgres/schema"
@@ -22,23 +23,23 @@ func failingStep(t *testing.T, c *cluster) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	refused(t, "Up()", m.Up(t.Context()), "shard s1: step 8 up: ", "division by zero", "`terse migrate force s1 7`")
+	refused(t, "Up()", m.Up(t.Context()), fmt.Sprintf("shard s1: step %d up: ", next), "division by zero", fmt.Sprintf("`terse migrate force s1 %d`", latest))
 	for _, found := range []string{
 		"SELECT to_regclass('next') IS NULL",
 		"SELECT count(*) = 0 FROM click_flushes",
-		"SELECT version = 8 AND dirty FROM schema_migrations",
+		fmt.Sprintf("SELECT version = %d AND dirty FROM schema_migrations", next),
 	} {
 		if !query[bool](t, targets[0], found) {
 			t.Errorf("%s = false after a step that failed", found)
 		}
 	}
-	refused(t, "Up() again", m.Up(t.Context()), "shard s1: schema is dirty at version 8", "`terse migrate force s1 7`", "`terse migrate up`")
-	refused(t, "Down()", m.Down(t.Context()), "shard s1: schema is dirty at version 8")
-	if s := m.Status(t.Context()); !s[0].Dirty || s[0].Version != 8 || s[0].Err == nil || s[1].Version != 0 {
-		t.Errorf("Status() = %+v, want s1 dirty at 8 and s2 at 0", s)
+	refused(t, "Up() again", m.Up(t.Context()), fmt.Sprintf("shard s1: schema is dirty at version %d", next), fmt.Sprintf("`terse migrate force s1 %d`", latest), "`terse migrate up`")
+	refused(t, "Down()", m.Down(t.Context()), fmt.Sprintf("shard s1: schema is dirty at version %d", next))
+	if s := m.Status(t.Context()); !s[0].Dirty || s[0].Version != next || s[0].Err == nil || s[1].Version != 0 {
+		t.Errorf("Status() = %+v, want s1 dirty at %d and s2 at 0", s, next)
 	}
-	if err := m.Force(t.Context(), "s1", 7); err != nil {
-		t.Fatalf("Force(s1, 7) = %v, want nil", err)
+	if err := m.Force(t.Context(), "s1", latest); err != nil {
+		t.Fatalf("Force(s1, %d) = %v, want nil", latest, err)
 	}
 	up(t, targets...)
 	dealtOnce(t, targets...)
@@ -53,8 +54,8 @@ func failingStepDown(t *testing.T, c *cluster) {
 	if err := m.Up(t.Context()); err != nil {
 		t.Fatalf("Up() = %v, want nil", err)
 	}
-	refused(t, "Down()", m.Down(t.Context()), "shard s1: step 8 down: ", "division by zero")
-	atVersion(t, m, 8)
+	refused(t, "Down()", m.Down(t.Context()), fmt.Sprintf("shard s1: step %d down: ", next), "division by zero")
+	atVersion(t, m, next)
 	if !query[bool](t, target, "SELECT to_regclass('next') IS NOT NULL") {
 		t.Error("a step down that failed took its table away")
 	}
@@ -72,7 +73,7 @@ func recordedWithTheStep(t *testing.T, c *cluster) {
 	if err := m.Up(t.Context()); err != nil {
 		t.Fatalf("Up() = %v, want nil", err)
 	}
-	if !query[bool](t, target, "SELECT version = 7 AND NOT dirty FROM seen") {
+	if !query[bool](t, target, fmt.Sprintf("SELECT version = %d AND NOT dirty FROM seen", latest)) {
 		t.Error("the version was recorded before the step, want in its transaction")
 	}
 	if !query[bool](t, target, `

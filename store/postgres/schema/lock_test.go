@@ -59,12 +59,12 @@ func lockTimeout(t *testing.T, c *cluster) {
 	if took := time.Since(start); took > 5*time.Second {
 		t.Errorf("Up() took %v, want about 300 ms", took)
 	}
-	atVersion(t, m, 7)
+	atVersion(t, m, latest)
 	release()
 	if err := m.Up(t.Context()); err != nil {
 		t.Fatalf("Up() again = %v, want nil", err)
 	}
-	atVersion(t, m, 8)
+	atVersion(t, m, next)
 }
 
 func contextEnds(t *testing.T, c *cluster) {
@@ -84,7 +84,7 @@ func contextEnds(t *testing.T, c *cluster) {
 	case <-time.After(10 * time.Second):
 		t.Fatal("Up() went on after the end of its context")
 	}
-	atVersion(t, m, 7)
+	atVersion(t, m, latest)
 }
 
 func waitsForAnother(t *testing.T, c *cluster) {
@@ -111,7 +111,7 @@ func waitsForAnother(t *testing.T, c *cluster) {
 	if err := <-ended; err != nil {
 		t.Errorf("Up() = %v, want nil", err)
 	}
-	atVersion(t, m, 8)
+	atVersion(t, m, next)
 }
 
 // foreignLock holds that what waits for golang-migrate's own lock, which the
@@ -130,7 +130,7 @@ func foreignLock(t *testing.T, c *cluster) {
 		t.Fatal(err)
 	}
 	refused(t, "Up()", m.Up(t.Context()), "shard s1: ", "longer than 300ms", "run it again")
-	atVersion(t, m, 7)
+	atVersion(t, m, latest)
 }
 
 func poolerIsRefused(t *testing.T, c *cluster) {

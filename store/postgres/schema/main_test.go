@@ -90,6 +90,12 @@ func up(t *testing.T, targets ...schema.Target) {
 	}
 }
 
+// The version to which the embedded steps lead, and that of a step behind them.
+var (
+	latest = schema.Latest()
+	next   = latest + 1
+)
+
 // refused fails the test unless err has all words.
 func refused(t *testing.T, op string, err error, words ...string) {
 	t.Helper()
@@ -171,7 +177,6 @@ func steps(t *testing.T, upSQL, downSQL string) fs.FS {
 		}
 		all[file] = &fstest.MapFile{Data: content}
 	}
-	next := len(files)/2 + 1
 	all[fmt.Sprintf("%04d_next.up.sql", next)] = &fstest.MapFile{Data: []byte(upSQL)}
 	all[fmt.Sprintf("%04d_next.down.sql", next)] = &fstest.MapFile{Data: []byte(downSQL)}
 	return all

@@ -24,9 +24,9 @@ func statusOfAll(t *testing.T, c *cluster) {
 		c.target(t, "s2"), s1)
 	got := m.Status(t.Context())
 	for i, want := range []schema.ShardStatus{
-		{Name: "s1", Version: 7, Latest: 7},
-		{Name: "s2", Latest: 7},
-		{Name: "s3", Latest: 7, Err: got[2].Err},
+		{Name: "s1", Version: latest, Latest: latest},
+		{Name: "s2", Latest: latest},
+		{Name: "s3", Latest: latest, Err: got[2].Err},
 	} {
 		if got[i] != want {
 			t.Errorf("Status()[%d] = %+v, want %+v", i, got[i], want)
@@ -42,8 +42,8 @@ func forceIsBounded(t *testing.T, c *cluster) {
 	s1 := c.target(t, "s1")
 	m := migrator(t, s1)
 	refused(t, "Force(s2, 1)", m.Force(t.Context(), "s2", 1), "there is no shard s2")
-	refused(t, "Force(s1, 8)", m.Force(t.Context(), "s1", 8), "0 to 7")
-	refused(t, "Force(s1, -1)", m.Force(t.Context(), "s1", -1), "0 to 7")
+	refused(t, "Force() of a version to come", m.Force(t.Context(), "s1", next), fmt.Sprintf("0 to %d", latest))
+	refused(t, "Force(s1, -1)", m.Force(t.Context(), "s1", -1), fmt.Sprintf("0 to %d", latest))
 	for _, version := range []int{3, 0} {
 		if err := m.Force(t.Context(), "s1", version); err != nil {
 			t.Errorf("Force(s1, %d) = %v, want nil", version, err)
