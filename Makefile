@@ -39,7 +39,7 @@ race: test-tools ## run the tests under the race detector
 
 .PHONY: test-tools
 test-tools: $(AXE)
-	@.ci/install chromium postgres pgbouncer redis varnish
+	@.ci/install chromium postgres pgbouncer redis varnish prometheus
 
 $(AXE): web/testdata/package-lock.json
 	@.ci/install npm

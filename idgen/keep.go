@@ -168,6 +168,9 @@ func (m *Minter) renew(ctx context.Context, l *lease) (held bool, err error) {
 		m.mu.Lock()
 		l.since, l.limit = since, limit
 		m.mu.Unlock()
+		if l == m.lease {
+			m.metrics.hold(l, m.opts.TTL)
+		}
 	}
 	return held, nil
 }

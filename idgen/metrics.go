@@ -2,6 +2,7 @@ package idgen
 
 import (
 	"errors"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -14,6 +15,7 @@ type metrics struct {
 	refused     *prometheus.CounterVec
 	calls       *prometheus.CounterVec
 	node        prometheus.Gauge
+	ends        prometheus.Gauge
 }
 
 func newMetrics() *metrics {
@@ -37,8 +39,17 @@ func newMetrics() *metrics {
 			Name: "terse_idgen_node",
 			Help: "Node id held, or -1.",
 		}),
+		ends: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "terse_idgen_lease_expiry_timestamp_seconds",
+			Help: "When the lease of the node id runs out if it is not renewed; 0 when none is held.",
+		}),
 	}
-	m.hold(nil)
+	for _, call := range []string{"acquire", "renew", "release"} {
+		m.calls.WithLabelValues(call, "ok")
+		m.calls.WithLabelValues(call, "error")
+	}
+	m.calls.WithLabelValues("renew", "lost")
+	m.hold(nil, 0)
 	return m
 }
 
@@ -59,7 +70,7 @@ func (m *metrics) register(r prometheus.Registerer) error {
 }
 
 func (m *metrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.minted, m.refused, m.calls, m.node}
+	return []prometheus.Collector{m.minted, m.refused, m.calls, m.node, m.ends}
 }
 
 // count counts the outcome of one Next.
@@ -86,11 +97,13 @@ func (m *metrics) call(name string, held bool, err error) {
 	m.calls.WithLabelValues(name, result).Inc()
 }
 
-// hold shows the node id of l.
-func (m *metrics) hold(l *lease) {
+// hold shows the node id of l, and when its lease of ttl runs out.
+func (m *metrics) hold(l *lease, ttl time.Duration) {
 	if l == nil {
 		m.node.Set(-1)
+		m.ends.Set(0)
 		return
 	}
 	m.node.Set(float64(l.node))
+	m.ends.Set(float64(l.since.Add(ttl).UnixMilli()) / 1000)
 }

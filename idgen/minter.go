@@ -97,7 +97,7 @@ func (m *Minter) hold(l *lease) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.lease = l
-	m.metrics.hold(l)
+	m.metrics.hold(l, m.opts.TTL)
 }
 
 // let makes the Minter hold no node id. reason may be nil.
@@ -109,7 +109,7 @@ func (m *Minter) let(reason error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.lease, m.lack = nil, lack
-	m.metrics.hold(nil)
+	m.metrics.hold(nil, 0)
 }
 
 // used returns the latest timestamp used under l.

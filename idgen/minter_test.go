@@ -246,9 +246,13 @@ func TestCloseFails(t *testing.T) {
 func TestMetrics(t *testing.T) {
 	t.Parallel()
 	reg := prometheus.NewRegistry()
-	m := newMinter(t, idgen.Options{Leaser: &oneNode{}, Registerer: reg})
+	noon := time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
+	m := newMinter(t, idgen.Options{Leaser: &oneNode{}, Registerer: reg, Now: func() time.Time { return noon }})
 	mint(t, m, 3)
 	const held = `
+# HELP terse_idgen_lease_expiry_timestamp_seconds When the lease of the node id runs out if it is not renewed; 0 when none is held.
+# TYPE terse_idgen_lease_expiry_timestamp_seconds gauge
+terse_idgen_lease_expiry_timestamp_seconds 1.78031523e+09
 # HELP terse_idgen_minted_total Ids minted.
 # TYPE terse_idgen_minted_total counter
 terse_idgen_minted_total 3
@@ -256,7 +260,7 @@ terse_idgen_minted_total 3
 # TYPE terse_idgen_node gauge
 terse_idgen_node 5
 `
-	if err := testutil.GatherAndCompare(reg, strings.NewReader(held), "terse_idgen_minted_total", "terse_idgen_node"); err != nil {
+	if err := testutil.GatherAndCompare(reg, strings.NewReader(held), "terse_idgen_lease_expiry_timestamp_seconds", "terse_idgen_minted_total", "terse_idgen_node"); err != nil {
 		t.Error(err)
 	}
 	if err := m.Close(t.Context()); err != nil {
@@ -266,9 +270,16 @@ terse_idgen_node 5
 	const closed = `
 # HELP terse_idgen_lease_calls_total Calls about the node id lease, by what was asked and how it ended.
 # TYPE terse_idgen_lease_calls_total counter
+terse_idgen_lease_calls_total{call="acquire",result="error"} 0
 terse_idgen_lease_calls_total{call="acquire",result="ok"} 1
+terse_idgen_lease_calls_total{call="release",result="error"} 0
 terse_idgen_lease_calls_total{call="release",result="ok"} 1
+terse_idgen_lease_calls_total{call="renew",result="error"} 0
+terse_idgen_lease_calls_total{call="renew",result="lost"} 0
 terse_idgen_lease_calls_total{call="renew",result="ok"} 1
+# HELP terse_idgen_lease_expiry_timestamp_seconds When the lease of the node id runs out if it is not renewed; 0 when none is held.
+# TYPE terse_idgen_lease_expiry_timestamp_seconds gauge
+terse_idgen_lease_expiry_timestamp_seconds 0
 # HELP terse_idgen_minted_total Ids minted.
 # TYPE terse_idgen_minted_total counter
 terse_idgen_minted_total 3

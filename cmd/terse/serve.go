@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"runtime"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -159,8 +160,8 @@ func newRegistry() *prometheus.Registry {
 	registry := prometheus.NewRegistry()
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name:        "terse_build_info",
-		Help:        "Always 1; the label tells the version.",
-		ConstLabels: prometheus.Labels{"version": version},
+		Help:        "Always 1; the labels tell the version and what it was built with.",
+		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()},
 	})
 	build.Set(1)
 	registry.MustRegister(build, collectors.NewGoCollector(),

@@ -34,6 +34,7 @@ const jitter = 0.3
 type line struct {
 	breaker circuitbreaker.CircuitBreaker[any]
 	calls   failsafe.Executor[any] // retries behind the breaker
+	took    prometheus.Observer
 }
 
 // newLine returns a line that shows in open whether its breaker is, and counts

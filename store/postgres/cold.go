@@ -37,8 +37,11 @@ func (s *Store) openCold(server *server) (err error) {
 	if s.opts.MaxBatch == 1 {
 		opts.Flights = int(conns[redirects])
 	}
-	server.cold, err = batch.New(opts)
-	return err
+	if server.cold, err = batch.New(opts); err != nil {
+		return err
+	}
+	s.metrics.waiting("cold_reads", s.metrics.labels(server.name), server.cold.Waiting)
+	return nil
 }
 
 // readLinks reads codes from one server in one statement. A code whose bucket the

@@ -38,6 +38,7 @@ func newCreates(s *Store) (*creates, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.metrics.waiting("creates", s.metrics.shard, group.Waiting)
 	return &creates{group}, nil
 }
 

@@ -96,6 +96,23 @@ func (m *metrics) breaker(server string, r role) prometheus.Gauge {
 	}))
 }
 
+// calls returns what observes the calls of a role.
+func (m *metrics) calls(server string, r role) prometheus.Observer {
+	labels := m.labels(server)
+	labels["role"] = roleNames[r]
+	return keep(m, prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "terse_postgres_call_duration_seconds", Help: "Time of one call, with the wait for a connection and all attempts, whatever its outcome.",
+		ConstLabels: labels, Buckets: prometheus.ExponentialBuckets(0.000_25, 2, 15),
+	}))
+}
+
+// waiting adds how many calls wait for a flight of one kind.
+func (m *metrics) waiting(kind string, labels prometheus.Labels, waiting func() int) {
+	keep(m, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "terse_postgres_" + kind + "_waiting", Help: "Calls that wait for the next statement in which they can travel.", ConstLabels: labels,
+	}, func() float64 { return float64(waiting()) }))
+}
+
 // pools adds the state of a server's connections.
 func (m *metrics) pools(s *server) {
 	for r := range roles {
@@ -116,6 +133,12 @@ func (m *metrics) pools(s *server) {
 			keep(m, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: gauge.name, Help: gauge.help, ConstLabels: labels},
 				func() float64 { return float64(gauge.value()) }))
 		}
+		keep(m, prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "terse_postgres_connection_waits_total", Help: "Calls that found no idle connection and waited for one.", ConstLabels: labels,
+		}, func() float64 { return float64(pool.Stat().EmptyAcquireCount()) }))
+		keep(m, prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "terse_postgres_connection_wait_seconds_total", Help: "Time that calls waited for a connection.", ConstLabels: labels,
+		}, func() float64 { return pool.Stat().EmptyAcquireWaitTime().Seconds() }))
 	}
 }
 

@@ -40,6 +40,7 @@ func newServer(ctx context.Context, name, dsn string, opts *Options, m *metrics,
 	for _, r := range asked {
 		var err error
 		s.lines[r] = newLine(m.breaker(name, r), s.metrics.retries)
+		s.lines[r].took = m.calls(name, r)
 		if s.pools[r], err = newPool(ctx, dsn, r); err != nil {
 			s.close()
 			return nil, err
@@ -54,7 +55,9 @@ func newServer(ctx context.Context, name, dsn string, opts *Options, m *metrics,
 // that has just failed several times. Errors are those of the store, and ctx's own
 // when that ended first.
 func (s *server) do(ctx context.Context, r role, fn func(ctx context.Context, conn *pgx.Conn) error) error {
+	began := time.Now()
 	err := s.lines[r].calls.WithContext(ctx).Run(func() error { return s.once(ctx, r, fn) })
+	s.lines[r].took.Observe(time.Since(began).Seconds())
 	switch {
 	case err == nil:
 		s.heard()

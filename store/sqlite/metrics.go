@@ -35,12 +35,15 @@ func newMetrics() *metrics {
 }
 
 // register adds the metrics to reg, unless that is nil.
-func (m *metrics) register(reg prometheus.Registerer) error {
+func (m *metrics) register(reg prometheus.Registerer, waiting func() int) error {
 	if reg == nil {
 		return nil
 	}
 	var errs []error
-	for _, c := range []prometheus.Collector{m.batchSize, m.seconds, m.failures} {
+	for _, c := range []prometheus.Collector{m.batchSize, m.seconds, m.failures, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "terse_sqlite_writes_waiting",
+		Help: "Writes that wait for the next transaction.",
+	}, func() float64 { return float64(waiting()) })} {
 		if err := reg.Register(c); err != nil {
 			errs = append(errs, fmt.Errorf("register metrics: %w", err))
 		}

@@ -91,7 +91,7 @@ func (s *Store) open(ctx context.Context, f files) error {
 	if err != nil {
 		return err
 	}
-	return s.metrics.register(s.opts.Registerer)
+	return s.metrics.register(s.opts.Registerer, s.writes.Waiting)
 }
 
 // Close waits for the writes that were accepted, moves the write-ahead log into

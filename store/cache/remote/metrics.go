@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
 )
 
 type metrics struct {
@@ -64,6 +65,30 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		errs = append(errs, reg.Register(c))
 	}
 	return m, errors.Join(errs...)
+}
+
+// pool adds the state of the connections.
+func (m *metrics) pool(reg prometheus.Registerer, stats func() *redis.PoolStats) error {
+	gauge := func(name, help string, value func(*redis.PoolStats) uint32) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(value(stats())) })
+	}
+	counter := func(name, help string, value func(*redis.PoolStats) float64) prometheus.Collector {
+		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, func() float64 { return value(stats()) })
+	}
+	var errs []error
+	for _, c := range []prometheus.Collector{
+		gauge("terse_redis_connections", "Connections that are open, to all servers of a cluster together.",
+			func(s *redis.PoolStats) uint32 { return s.TotalConns }),
+		gauge("terse_redis_connections_used", "Connections that are in use.",
+			func(s *redis.PoolStats) uint32 { return s.TotalConns - min(s.IdleConns, s.TotalConns) }),
+		counter("terse_redis_connection_timeouts_total", "Calls that waited for a connection in vain.",
+			func(s *redis.PoolStats) float64 { return float64(s.Timeouts) }),
+		counter("terse_redis_connection_wait_seconds_total", "Time that calls waited for a connection.",
+			func(s *redis.PoolStats) float64 { return time.Duration(s.WaitDurationNs).Seconds() }),
+	} {
+		errs = append(errs, reg.Register(c))
+	}
+	return errors.Join(errs...)
 }
 
 // flight returns what observes round trips of one kind.

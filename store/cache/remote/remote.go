@@ -69,6 +69,9 @@ func New(opts Options) (*Cache, error) {
 		return nil, fmt.Errorf("remote: register metrics: %w", err)
 	}
 	c := &Cache{opts: opts, client: redis.NewUniversalClient(configure(target, opts.Timeout)), metrics: m}
+	if err := m.pool(opts.Registerer, c.client.PoolStats); err != nil {
+		return nil, errors.Join(fmt.Errorf("remote: register metrics: %w", err), c.Close())
+	}
 	c.breaker = newBreaker(m.breakerOpen)
 	if err := c.openGroups(); err != nil {
 		return nil, errors.Join(fmt.Errorf("remote: %w", err), c.Close())

@@ -1,0 +1,173 @@
+//go:build unix
+
+package main
+
+import (
+	"flag"
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+
+	testservers "github.com/terse/terse/store/storetest/servers"
+)
+
+var updateReference = flag.Bool("update", false, "write docs/METRICS.md anew from what the processes tell")
+
+// page is the /metrics page of one process.
+type page struct {
+	with     string // what the process was started with
+	text     string
+	families map[string]*dto.MetricFamily
+}
+
+// metricPages returns the pages of processes that together have every metric. Each
+// of them has created a link, redirected, and listed.
+func metricPages(t *testing.T) []page {
+	t.Helper()
+	embedded := func(environ ...string) *program {
+		return start(t, filepath.Join(t.TempDir(), "data"), environ...)
+	}
+	redis := testservers.NewRedis(t, testservers.RedisOptions{})
+	f := newFleet(t, 1, testservers.ClusterOptions{Replicas: 1})
+	pages := []page{
+		readPage(t, "", embedded()),
+		readPage(t, "Redis", embedded("TERSE_REDIS_URL="+redis.URL())),
+		readPage(t, "CDN", embedded("TERSE_CDN=varnish", "TERSE_VARNISH_URLS=http://127.0.0.1:1")),
+		readPage(t, "shards", f.serve()),
+	}
+	return pages
+}
+
+func readPage(t *testing.T, with string, p *program) page {
+	t.Helper()
+	c := client()
+	defer c.CloseIdleConnections()
+	code, err := shorten(c, p.url, "https://example.com/")
+	must(t, err)
+	location(t, c, p.url, code)
+	for _, path := range []string{"/", "/no-such", "/" + code + "+", "/api/v1/links", "/a/b/c"} {
+		response, err := c.Get(p.url + path)
+		must(t, err)
+		must(t, response.Body.Close())
+	}
+	status, text := p.ask("/metrics")
+	if status != http.StatusOK {
+		t.Fatalf("/metrics = %d %s", status, text)
+	}
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(strings.NewReader(text))
+	must(t, err)
+	return page{with, text, families}
+}
+
+// TestMetrics holds every metric of real processes to the rules of Prometheus, and
+// docs/METRICS.md to the metrics.
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	pages := metricPages(t)
+	for _, p := range pages {
+		problems, err := promlint.New(strings.NewReader(p.text)).Lint()
+		must(t, err)
+		for _, problem := range problems {
+			t.Errorf("with %q: %s: %s", p.with, problem.Metric, problem.Text)
+		}
+		cmd := exec.Command("promtool", "check", "metrics")
+		cmd.Stdin = strings.NewReader(p.text)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("with %q: promtool check metrics (apt-get install prometheus, or brew install prometheus): %v: %s", p.with, err, out)
+		}
+	}
+	wantReference(t, pages)
+	requests := pages[0].families["terse_http_request_duration_seconds"].GetMetric()[0].GetHistogram()
+	if !slices.ContainsFunc(requests.GetBucket(), func(b *dto.Bucket) bool { return b.GetUpperBound() == 0.025 }) {
+		t.Error("no bucket of the request duration ends at the 25 ms of the objective")
+	}
+}
+
+// wantReference compares the table of docs/METRICS.md with the pages.
+func wantReference(t *testing.T, pages []page) {
+	t.Helper()
+	const file, head = "../../docs/METRICS.md", "| metric | type | labels | with | meaning |\n|---|---|---|---|---|\n"
+	have, err := os.ReadFile(file)
+	must(t, err)
+	text, table, found := strings.Cut(string(have), head)
+	if !found {
+		t.Fatalf("%s has no table", file)
+	}
+	want := strings.Join(referenceRows(pages), "")
+	switch {
+	case table == want:
+	case *updateReference:
+		must(t, os.WriteFile(file, []byte(text+head+want), 0o600))
+	default:
+		has, wants := strings.SplitAfter(table, "\n"), strings.SplitAfter(want, "\n")
+		for _, row := range wants {
+			if !slices.Contains(has, row) {
+				t.Errorf("%s lacks: %s", file, row)
+			}
+		}
+		for _, row := range has {
+			if !slices.Contains(wants, row) {
+				t.Errorf("%s has, and no process: %s", file, row)
+			}
+		}
+		t.Errorf("to write it anew: go test ./cmd/terse -run TestMetrics -update")
+	}
+}
+
+// referenceRows returns the rows of the table, by name. What a process has only
+// with something is marked by that.
+func referenceRows(pages []page) []string {
+	rows := map[string]string{}
+	for _, p := range pages {
+		for name, family := range p.families {
+			if strings.HasPrefix(name, "terse_") && rows[name] == "" {
+				with := p.with
+				if with == "" && pages[len(pages)-1].families[name] == nil {
+					with = "embedded"
+				}
+				rows[name] = fmt.Sprintf("| `%s` | %s | %s | %s | %s |\n", name,
+					strings.ToLower(family.GetType().String()), labelsOf(pages, name), with, family.GetHelp())
+			}
+		}
+	}
+	var sorted []string
+	for _, name := range slices.Sorted(maps.Keys(rows)) {
+		sorted = append(sorted, rows[name])
+	}
+	return sorted
+}
+
+// labelsOf returns the labels of a metric, each with its values where these are the
+// same for every operator.
+func labelsOf(pages []page, name string) string {
+	values := map[string][]string{}
+	for _, p := range pages {
+		for _, m := range p.families[name].GetMetric() {
+			for _, l := range m.GetLabel() {
+				values[l.GetName()] = append(values[l.GetName()], l.GetValue())
+			}
+		}
+	}
+	var labels []string
+	for _, label := range slices.Sorted(maps.Keys(values)) {
+		text := "`" + label + "`"
+		if !slices.Contains([]string{"goversion", "method", "route", "server", "shard", "status", "version"}, label) {
+			slices.Sort(values[label])
+			text += " " + strings.Join(slices.Compact(values[label]), ", ")
+		}
+		labels = append(labels, text)
+	}
+	return strings.Join(labels, "; ")
+}
