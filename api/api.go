@@ -62,6 +62,7 @@ type Limits struct {
 type Options struct {
 	Store   store.Store     // Required.
 	Keys    store.Keys      // Required.
+	History store.History   // Required.
 	Minter  CodeMinter      // Required.
 	Clicks  ClickRecorder   // Required.
 	Limiter Limiter         // Required.
@@ -88,6 +89,7 @@ func (o *Options) validate() error {
 	}
 	required("Store", o.Store == nil)
 	required("Keys", o.Keys == nil)
+	required("History", o.History == nil)
 	required("Minter", o.Minter == nil)
 	required("Clicks", o.Clicks == nil)
 	required("Limiter", o.Limiter == nil)

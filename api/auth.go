@@ -66,7 +66,8 @@ func (a *API) authenticate(next echo.HandlerFunc) echo.HandlerFunc {
 			}
 			who.key = &key
 		}
-		c.SetRequest(r.WithContext(context.WithValue(r.Context(), callerKey{}, who)))
+		ctx := store.WithAuthor(context.WithValue(r.Context(), callerKey{}, who), store.Author{ID: who.owner()})
+		c.SetRequest(r.WithContext(ctx))
 		return next(c)
 	}
 }

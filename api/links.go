@@ -33,9 +33,18 @@ func (a *API) linkOutput(l *store.Link) *linkOutput {
 	return &linkOutput{ETag: etag(l.Version), Body: a.linkBody(l)}
 }
 
-// ownLink returns the link when the caller may see it. Another owner's link is
-// as unknown as one that never was.
+// ownLink returns the link when the caller may see it and it was not deleted.
 func (a *API) ownLink(ctx context.Context, code string, scope store.Scope) (store.Link, error) {
+	l, err := a.seenLink(ctx, code, scope)
+	if err == nil && !l.DeletedAt.IsZero() {
+		return store.Link{}, store.ErrGone
+	}
+	return l, err
+}
+
+// seenLink returns the link, also a tombstone, when the caller may see it. Another
+// owner's link is as unknown as one that never was.
+func (a *API) seenLink(ctx context.Context, code string, scope store.Scope) (store.Link, error) {
 	who := callerOf(ctx)
 	if err := who.require(scope); err != nil {
 		return store.Link{}, err
@@ -49,8 +58,6 @@ func (a *API) ownLink(ctx context.Context, code string, scope store.Scope) (stor
 		return store.Link{}, err
 	case !who.sees(&l):
 		return store.Link{}, store.ErrNotFound
-	case !l.DeletedAt.IsZero():
-		return store.Link{}, store.ErrGone
 	}
 	return l, nil
 }

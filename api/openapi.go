@@ -136,5 +136,7 @@ func (a *API) registerLinks(h huma.API) {
 	}}
 	huma.Register(h, picture, a.qrCode)
 	huma.Register(h, op("disableLink", http.MethodPost, linkPath+"/disable", "Take a link down for abuse", keyed, 401, 403, 404, 408, 410, 413, 415, 422), a.disableLink)
-	huma.Register(h, op("enableLink", http.MethodPost, linkPath+"/enable", "Undo a takedown", keyed, 401, 403, 404, 410), a.enableLink)
+	huma.Register(h, op("enableLink", http.MethodPost, linkPath+"/enable", "Undo a takedown", keyed, 401, 403, 404, 408, 410, 413, 415, 422), a.enableLink)
+	huma.Register(h, op("readHistory", http.MethodGet, linkPath+"/history", "Read who changed a link, newest first; deleted links have a history too", keyed, 401, 403, 404, 422), a.linkHistory)
+	huma.Register(h, op("rollBackLink", http.MethodPost, linkPath+"/rollback", "Give a link the target of an earlier version", keyed, 401, 403, 404, 408, 410, 412, 413, 415, 422), a.rollBack)
 }

@@ -22,12 +22,14 @@ func TestOpenAPIDocument(t *testing.T) {
 		t.Errorf("document is %s for %v, want 3.1.0 for %s", doc.OpenAPI, doc.Servers, baseURL)
 	}
 	for path, methods := range map[string][]string{
-		"/api/v1/links":                {"get", "post"},
-		"/api/v1/links/batch":          {"post"},
-		"/api/v1/links/{code}":         {"get", "patch", "delete"},
-		"/api/v1/links/{code}/qr":      {"get"},
-		"/api/v1/links/{code}/disable": {"post"},
-		"/api/v1/links/{code}/enable":  {"post"},
+		"/api/v1/links":                 {"get", "post"},
+		"/api/v1/links/batch":           {"post"},
+		"/api/v1/links/{code}":          {"get", "patch", "delete"},
+		"/api/v1/links/{code}/qr":       {"get"},
+		"/api/v1/links/{code}/disable":  {"post"},
+		"/api/v1/links/{code}/enable":   {"post"},
+		"/api/v1/links/{code}/history":  {"get"},
+		"/api/v1/links/{code}/rollback": {"post"},
 	} {
 		for _, m := range methods {
 			if doc.Paths[path][m] == nil {
@@ -35,8 +37,8 @@ func TestOpenAPIDocument(t *testing.T) {
 			}
 		}
 	}
-	if len(doc.Paths) != 6 {
-		t.Errorf("document has %d paths, want 6", len(doc.Paths))
+	if len(doc.Paths) != 8 {
+		t.Errorf("document has %d paths, want 8", len(doc.Paths))
 	}
 }
 

@@ -34,11 +34,24 @@ func (a *API) disableLink(ctx context.Context, in *disableInput) (*linkOutput, e
 	return a.linkOutput(&l), nil
 }
 
-// enableLink undoes a takedown.
-func (a *API) enableLink(ctx context.Context, in *CodeParam) (*linkOutput, error) {
+type enableInput struct {
+	CodeParam
+	Body *struct {
+		Reason string `json:"reason,omitempty" maxLength:"500" doc:"Kept in the history." example:"cleaned up"`
+	}
+}
+
+// enableLink undoes a takedown, unless the target is not allowed by now.
+func (a *API) enableLink(ctx context.Context, in *enableInput) (*linkOutput, error) {
+	if in.Body != nil {
+		if err := store.CheckText("reason", in.Body.Reason, maxReasonLen); err != nil {
+			return nil, a.problem(err)
+		}
+		ctx = noted(ctx, in.Body.Reason)
+	}
 	l, err := a.change(ctx, in.Code, "", store.ScopeAdmin, func(l *store.Link) error {
 		l.DisabledAt, l.DisabledReason = store.Link{}.DisabledAt, ""
-		return nil
+		return a.rules.Check(l)
 	})
 	if err != nil {
 		return nil, a.problem(err)

@@ -25,6 +25,7 @@ import (
 type database struct {
 	links   store.Store
 	keys    store.Keys
+	history store.History
 	sink    store.ClickSink
 	leaser  idgen.Leaser
 	codeKey []byte
@@ -45,7 +46,7 @@ func (p *process) embedded(ctx context.Context) (database, error) {
 	p.open.push("database", closeTimeout, func(context.Context) error { return d.Close() })
 	key, err := codeKey(ctx, p.settings.codeKey, d)
 	return database{
-		links: d, keys: d, sink: d, leaser: d.Leases(), codeKey: key,
+		links: d, keys: d, history: d, sink: d, leaser: d.Leases(), codeKey: key,
 		outboxes: []outbox.Named{{Name: "embedded", Outbox: d}},
 	}, err
 }
@@ -75,7 +76,7 @@ func (p *process) sharded(ctx context.Context) (database, error) {
 		}
 	}
 	return database{
-		links: router, keys: router, sink: router, leaser: router.Leaser(), codeKey: p.settings.codeKey, router: router,
+		links: router, keys: router, history: router, sink: router, leaser: router.Leaser(), codeKey: p.settings.codeKey, router: router,
 		outboxes: outboxes, edited: router.Edited,
 	}, nil
 }

@@ -100,6 +100,9 @@ func TestConformance(t *testing.T) {
 					return s, s
 				})
 			})
+			t.Run("History", func(t *testing.T) {
+				storetest.RunHistory(t, func(tb testing.TB) storetest.HistoryStore { return open(tb) })
+			})
 			t.Run("Outbox", func(t *testing.T) {
 				storetest.RunOutbox(t, storetest.OutboxOptions{Repeats: true, Open: func(tb testing.TB) (store.Store, store.Outbox) {
 					s := open(tb)

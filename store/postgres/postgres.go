@@ -40,6 +40,7 @@ var (
 	_ store.Keys      = (*Store)(nil)
 	_ store.ClickSink = (*Store)(nil)
 	_ store.Outbox    = (*Store)(nil)
+	_ store.History   = (*Store)(nil)
 )
 
 // Open returns a Store that watches its servers until Close. ctx bounds nothing

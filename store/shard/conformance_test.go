@@ -17,6 +17,11 @@ func TestKeys(t *testing.T) {
 	storetest.RunKeys(t, func(tb testing.TB) store.Keys { return loaded(tb, 3) })
 }
 
+func TestHistory(t *testing.T) {
+	t.Parallel()
+	storetest.RunHistory(t, func(tb testing.TB) storetest.HistoryStore { return loaded(tb, 3) })
+}
+
 func TestClicks(t *testing.T) {
 	t.Parallel()
 	storetest.RunClicks(t, func(tb testing.TB) (store.Store, store.ClickSink) {

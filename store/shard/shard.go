@@ -21,6 +21,7 @@ type Shard interface {
 	store.Store
 	store.Keys
 	store.ClickSink
+	store.History
 
 	// Buckets returns the buckets that the shard owns, and a number that grows
 	// with every change of them. It returns store.ErrUnavailable when the shard
@@ -50,6 +51,7 @@ var (
 	_ store.Store     = (*Router)(nil)
 	_ store.Keys      = (*Router)(nil)
 	_ store.ClickSink = (*Router)(nil)
+	_ store.History   = (*Router)(nil)
 )
 
 // New returns a Router that reads the map every RefreshEvery until Close. Load

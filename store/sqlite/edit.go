@@ -18,7 +18,7 @@ const insertLink = `INSERT INTO links (code, target, title, tags, owner, status,
 const updateLink = `UPDATE links SET target = ?2, title = ?3, tags = ?4, owner = ?5, status = ?6,
 	forward_query = ?7, starts_at = ?8, expires_at = ?9, max_clicks = ?10, password_hash = ?11,
 	disabled_at = ?12, disabled_reason = ?13, deleted_at = ?14, created_at = ?15, updated_at = ?16,
-	version = ?17, request_id = ?18, used_clicks = ?19, target_hash = ?20
+	version = ?17, request_id = ?18, used_clicks = ?19, target_hash = ?20, edited_by = ?21, edit_note = ?22
 	WHERE code = ?1`
 
 const useLink = `UPDATE links SET used_clicks = used_clicks + 1 WHERE code = ?`
@@ -49,7 +49,7 @@ func (s *Store) Create(ctx context.Context, l store.Link) (store.Link, error) {
 
 // Update implements store.Store.
 func (s *Store) Update(ctx context.Context, l store.Link) (store.Link, error) {
-	l = asStored(l)
+	l, author := asStored(l), store.AuthorOf(ctx)
 	return change(ctx, s, "update", l.Code, func(ctx context.Context, tx tx) (store.Link, error) {
 		stored, err := tx.editable(ctx, l.Code)
 		if err != nil {
@@ -63,12 +63,13 @@ func (s *Store) Update(ctx context.Context, l store.Link) (store.Link, error) {
 		edited.UsedClicks, edited.Clicks, edited.LastClickAt = stored.UsedClicks, stored.Clicks, stored.LastClickAt
 		edited.DeletedAt = time.Time{}
 		edited.Version = stored.Version + 1
-		return tx.put(ctx, edited)
+		return tx.put(ctx, edited, author)
 	})
 }
 
 // Delete implements store.Store.
 func (s *Store) Delete(ctx context.Context, code string, version int64, at time.Time) (store.Link, error) {
+	author := store.AuthorOf(ctx)
 	return change(ctx, s, "delete", code, func(ctx context.Context, tx tx) (store.Link, error) {
 		stored, err := tx.editable(ctx, code)
 		if err != nil {
@@ -77,7 +78,7 @@ func (s *Store) Delete(ctx context.Context, code string, version int64, at time.
 		if version != 0 && version != stored.Version {
 			return store.Link{}, store.ErrVersion
 		}
-		return tx.put(ctx, asStored(stored.Tombstone(at)))
+		return tx.put(ctx, asStored(stored.Tombstone(at)), author)
 	})
 }
 
@@ -115,13 +116,13 @@ func (t tx) editable(ctx context.Context, code string) (store.Link, error) {
 	return l, err
 }
 
-// put replaces the stored link with l and returns it.
-func (t tx) put(ctx context.Context, l store.Link) (store.Link, error) {
+// put replaces the stored link with l, which author made, and returns it.
+func (t tx) put(ctx context.Context, l store.Link, author store.Author) (store.Link, error) {
 	values, err := linkValues(&l)
 	if err != nil {
 		return store.Link{}, err
 	}
-	if _, err := t.exec(ctx, t.edits.update, values...); err != nil {
+	if _, err := t.exec(ctx, t.edits.update, append(values, author.ID, author.Note)...); err != nil {
 		return store.Link{}, err
 	}
 	return l, nil

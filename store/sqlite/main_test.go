@@ -63,6 +63,11 @@ func TestKeys(t *testing.T) {
 	storetest.RunKeys(t, func(tb testing.TB) store.Keys { return open(tb, tb.TempDir()) })
 }
 
+func TestHistory(t *testing.T) {
+	t.Parallel()
+	storetest.RunHistory(t, func(tb testing.TB) storetest.HistoryStore { return open(tb, tb.TempDir()) })
+}
+
 func TestOutbox(t *testing.T) {
 	t.Parallel()
 	storetest.RunOutbox(t, storetest.OutboxOptions{Open: func(tb testing.TB) (store.Store, store.Outbox) {

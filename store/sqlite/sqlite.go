@@ -40,6 +40,7 @@ var (
 	_ store.Keys      = (*Store)(nil)
 	_ store.ClickSink = (*Store)(nil)
 	_ store.Outbox    = (*Store)(nil)
+	_ store.History   = (*Store)(nil)
 )
 
 // Open opens the database in opts.Dir. It makes a new one where there is none,

@@ -1,0 +1,201 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"strconv"
+	"time"
+
+	"github.com/terse/terse/store"
+)
+
+// maskedPassword stands for a password in the history.
+const maskedPassword = "***"
+
+type historyInput struct {
+	CodeParam
+	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"Most entries in the page."`
+	Cursor string `query:"cursor" doc:"next_cursor of the page before."`
+}
+
+type historyOutput struct {
+	Body struct {
+		Entries    []historyEntry `json:"entries" nullable:"false" doc:"Newest first."`
+		NextCursor string         `json:"next_cursor" doc:"Empty on the last page."`
+	}
+}
+
+// historyEntry is one version of a link, and how it differs from the one before.
+type historyEntry struct {
+	Version int64          `json:"version" doc:"The version that this made."`
+	At      time.Time      `json:"at"`
+	Action  string         `json:"action" enum:"created,edited,disabled,enabled,deleted"`
+	Actor   string         `json:"actor" doc:"Id of the API key; anonymous; system: and what acts by itself; unknown where nobody noted it." example:"key_7k3x0q9p2m4a"`
+	Note    string         `json:"note" doc:"Why, when somebody said so."`
+	Changes []historyField `json:"changes" nullable:"false"`
+}
+
+// historyField is a member of the link that changed.
+type historyField struct {
+	Field  string `json:"field" doc:"As in the link; password shows *** when there is one." example:"url"`
+	Before any    `json:"before"`
+	After  any    `json:"after"`
+}
+
+// linkHistory answers who made a link what it is, also when it was deleted.
+func (a *API) linkHistory(ctx context.Context, in *historyInput) (*historyOutput, error) {
+	if _, err := a.seenLink(ctx, in.Code, store.ScopeLinksRead); err != nil {
+		return nil, a.problem(err)
+	}
+	before, err := parseVersionCursor(in.Cursor)
+	if err != nil {
+		return nil, queryProblem("cursor", err)
+	}
+	// The one behind the page tells what its last entry changed.
+	revisions, err := a.opts.History.Revisions(ctx, in.Code, before, in.Limit+1)
+	if err != nil {
+		return nil, a.problem(err)
+	}
+	out := &historyOutput{}
+	out.Body.Entries = make([]historyEntry, 0, len(revisions))
+	for i := range revisions {
+		if i == in.Limit {
+			out.Body.NextCursor = strconv.FormatInt(revisions[i-1].Link.Version, 10)
+			break
+		}
+		older := &store.Link{Status: defaultStatus}
+		if i+1 < len(revisions) {
+			older = &revisions[i+1].Link
+		}
+		out.Body.Entries = append(out.Body.Entries, entryOf(&revisions[i], older))
+	}
+	return out, nil
+}
+
+func parseVersionCursor(s string) (int64, error) {
+	if s == "" {
+		return 0, nil
+	}
+	version, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || version < 1 {
+		return 0, &store.FieldError{Field: "cursor", Reason: "must be the next_cursor of an earlier answer"}
+	}
+	return version, nil
+}
+
+// entryOf returns what made r of the version before it.
+func entryOf(r *store.Revision, older *store.Link) historyEntry {
+	l := &r.Link
+	e := historyEntry{
+		Version: l.Version, At: l.UpdatedAt, Action: actionOf(l, older), Actor: r.Author.ID, Note: r.Author.Note,
+		Changes: []historyField{},
+	}
+	switch {
+	case e.Actor == "" && l.Version == 1:
+		e.Actor = "anonymous"
+	case e.Actor == "":
+		e.Actor = "unknown"
+	}
+	now, then := fieldsOf(l), fieldsOf(older)
+	for i := range now {
+		if !reflect.DeepEqual(now[i].value, then[i].value) {
+			e.Changes = append(e.Changes, historyField{now[i].name, then[i].shown, now[i].shown})
+		}
+	}
+	return e
+}
+
+func actionOf(l, older *store.Link) string {
+	switch {
+	case l.Version == 1:
+		return "created"
+	case !l.DeletedAt.IsZero():
+		return "deleted"
+	case older.DisabledAt.IsZero() && !l.DisabledAt.IsZero():
+		return "disabled"
+	case !older.DisabledAt.IsZero() && l.DisabledAt.IsZero():
+		return "enabled"
+	}
+	return "edited"
+}
+
+// field is a member of a link: what tells it from another one, and what is shown
+// of it.
+type field struct {
+	name         string
+	value, shown any
+}
+
+// fieldsOf returns what a history tells of, null for what is not set.
+func fieldsOf(l *store.Link) []field {
+	password := any(nil)
+	if l.PasswordHash != "" {
+		password = maskedPassword
+	}
+	fields := []field{{name: "password", value: l.PasswordHash, shown: password}}
+	add := func(name string, value any, unset bool) {
+		if unset {
+			value = nil
+		}
+		fields = append(fields, field{name, value, value})
+	}
+	add("url", l.URL, l.URL == "")
+	add("title", l.Title, l.Title == "")
+	add("tags", l.Tags, len(l.Tags) == 0)
+	add("status", l.Status, l.Status == 0)
+	add("forward_query", forwardNames[l.ForwardQuery], l.ForwardQuery == store.ForwardOff)
+	add("starts_at", l.StartsAt, l.StartsAt.IsZero())
+	add("expires_at", l.ExpiresAt, l.ExpiresAt.IsZero())
+	add("max_clicks", count(l.MaxClicks), l.MaxClicks == 0)
+	add("disabled_reason", l.DisabledReason, l.DisabledReason == "")
+	return fields
+}
+
+type rollbackInput struct {
+	CodeParam
+	IfMatch string `header:"If-Match" doc:"The ETag that the link must still have; 412 when it has another."`
+	Body    struct {
+		Version int64 `json:"version" minimum:"1" doc:"The version whose target the link gets again." example:"1"`
+	}
+}
+
+// rollBack gives a link the target of an earlier version. It is an edit like any
+// other: what is not allowed now is refused, although it once was.
+func (a *API) rollBack(ctx context.Context, in *rollbackInput) (*linkOutput, error) {
+	if _, err := a.ownLink(ctx, in.Code, store.ScopeLinksWrite); err != nil {
+		return nil, a.problem(err)
+	}
+	target, err := a.targetAt(ctx, in.Code, in.Body.Version)
+	if err != nil {
+		return nil, a.problem(err)
+	}
+	ctx = noted(ctx, fmt.Sprintf("target of version %d", in.Body.Version))
+	l, err := a.change(ctx, in.Code, in.IfMatch, store.ScopeLinksWrite, func(l *store.Link) error {
+		l.URL = target
+		return a.rules.Check(l)
+	})
+	if err != nil {
+		return nil, a.problem(err)
+	}
+	return a.linkOutput(&l), nil
+}
+
+// targetAt returns the target that a version of a link had.
+func (a *API) targetAt(ctx context.Context, code string, version int64) (string, error) {
+	revisions, err := a.opts.History.Revisions(ctx, code, version+1, 1)
+	if err != nil {
+		return "", err
+	}
+	if len(revisions) == 0 || revisions[0].Link.Version != version {
+		return "", &store.FieldError{Field: "version", Reason: "must be a version in the link's history"}
+	}
+	return revisions[0].Link.URL, nil
+}
+
+// noted returns ctx with the reason for the write that follows.
+func noted(ctx context.Context, note string) context.Context {
+	author := store.AuthorOf(ctx)
+	author.Note = note
+	return store.WithAuthor(ctx, author)
+}
