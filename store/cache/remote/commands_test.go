@@ -1,0 +1,107 @@
+//go:build unix
+
+package remote_test
+
+import (
+	"fmt"
+	"log/slog"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/terse/terse/store/cache/remote"
+	"github.com/terse/terse/store/storetest/servers"
+)
+
+// TestCommands holds that Redis is asked for nothing that takes longer the more it
+// keeps, nor what would drop what others keep there.
+func TestCommands(t *testing.T) {
+	t.Parallel()
+	s := servers.NewRedis(t, servers.RedisOptions{})
+	client := connect(t, s)
+	before := commands(t, client)
+	wantUse(t, open(t, s.URL(), patient))
+	harmless := []string{
+		"get", "mget", "set", "setnx", "eval", "evalsha", "publish", "subscribe", "unsubscribe", "ping", "pubsub|numsub",
+		"hello", "client|setname", "client|setinfo", "select", "info", "config|get",
+	}
+	after := commands(t, client)
+	for name, calls := range after {
+		if calls > before[name] && !slices.Contains(harmless, name) {
+			t.Errorf("Redis was asked %d times for %s", calls-before[name], name)
+		}
+	}
+	if after["evalsha"] == 0 {
+		t.Errorf("commands = %v, want scripts among them", slices.Sorted(maps.Keys(after)))
+	}
+}
+
+// TestCallsShareRoundTrips holds that many who ask at the same time cost Redis few
+// round trips.
+func TestCallsShareRoundTrips(t *testing.T) {
+	t.Parallel()
+	const callers = 400
+	s := servers.NewRedis(t, servers.RedisOptions{})
+	reg := prometheus.NewRegistry()
+	c, err := remote.New(remote.Options{URL: s.URL(), Timeout: patient, Registerer: reg, Logger: slog.New(slog.DiscardHandler)})
+	must(t, err)
+	t.Cleanup(func() { must(t, c.Close()) })
+	together := func(do func(code string) error) {
+		var crowd sync.WaitGroup
+		for i := range callers {
+			crowd.Go(func() {
+				if err := do(fmt.Sprint("code", i)); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		crowd.Wait()
+	}
+	together(func(code string) error { return c.Put(t.Context(), link(code, 1)) })
+	together(func(code string) error {
+		_, found, _, err := c.Lookup(t.Context(), code)
+		if err == nil && !found {
+			err = fmt.Errorf("Lookup(%q) finds nothing", code)
+		}
+		return err
+	})
+	for _, op := range []string{"write", "get"} {
+		if n := flights(t, reg, op); n == 0 || n > callers/4 {
+			t.Errorf("%d calls of %s took %d round trips, want few", callers, op, n)
+		}
+	}
+}
+
+// commands returns how often a Redis was asked for each command.
+func commands(t *testing.T, client *redis.Client) map[string]int {
+	t.Helper()
+	stats, err := client.Info(t.Context(), "commandstats").Result()
+	must(t, err)
+	all := map[string]int{}
+	for _, m := range regexp.MustCompile(`(?m)^cmdstat_(\S+):calls=(\d+),`).FindAllStringSubmatch(stats, -1) {
+		all[m[1]], err = strconv.Atoi(m[2])
+		must(t, err)
+	}
+	return all
+}
+
+// flights returns how many round trips of a kind there were.
+func flights(t *testing.T, reg *prometheus.Registry, op string) uint64 {
+	t.Helper()
+	families, err := reg.Gather()
+	must(t, err)
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if f.GetName() == "terse_redis_flight_duration_seconds" && m.GetLabel()[0].GetValue() == op {
+				return m.GetHistogram().GetSampleCount()
+			}
+		}
+	}
+	return 0
+}
