@@ -14,6 +14,24 @@ func (d *discard) Header() http.Header         { return d.header }
 func (d *discard) Write(b []byte) (int, error) { return len(b), nil }
 func (d *discard) WriteHeader(int)             {}
 
+// TestRedirectAllocations holds what a redirect from the in-process cache costs
+// beyond what net/http does: the values of its headers, and little else.
+func TestRedirectAllocations(t *testing.T) { // alone: it counts allocations
+	s := newServer(t)
+	l := s.create(`{"url":"https://example.com/a/long/path?with=query"}`)
+	r := httptest.NewRequest(http.MethodGet, "/"+l.Code, nil)
+	handler, w := s.Config.Handler, &discard{http.Header{}}
+	const most = 5
+	got := testing.AllocsPerRun(1000, func() {
+		clear(w.header)
+		handler.ServeHTTP(w, r)
+	})
+	t.Logf("a redirect allocates %v times", got)
+	if got > most || w.header.Get("Location") != l.URL {
+		t.Errorf("a redirect to %q allocates %v times, want %d at most", w.header.Get("Location"), got, most)
+	}
+}
+
 // BenchmarkRedirect is a redirect from the in-process cache without net/http
 // below it.
 func BenchmarkRedirect(b *testing.B) {

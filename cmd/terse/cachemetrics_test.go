@@ -1,0 +1,62 @@
+//go:build unix
+
+package main
+
+import (
+	"net/http"
+	"testing"
+
+	testservers "github.com/terse/terse/store/storetest/servers"
+)
+
+// TestCacheMetrics holds that what the caches do, and what they cannot, shows in the
+// metrics of a node whose CDN, Redis and database fail one after the other.
+func TestCacheMetrics(t *testing.T) {
+	t.Parallel()
+	shared := testservers.NewRedis(t, testservers.RedisOptions{})
+	f := newFleet(t, 1, testservers.ClusterOptions{})
+	node := f.serve("TERSE_REDIS_URL="+shared.URL(), "TERSE_CDN=varnish", "TERSE_VARNISH_URLS=http://127.0.0.1:1")
+	f.awaitChannels()
+	a := newAuditor(f, f.newKey(0))
+	code := a.seed(1, a.authorization()...)[0][0]
+	grows := func(what, name string, labels ...string) {
+		t.Helper()
+		await(t, backWithin, what, func() bool { return node.metric(name, labels...) > 0 })
+	}
+
+	a.visit("hot", node, code)
+	for range 2 {
+		if got, err := a.send(http.MethodGet, node.url+"/unknown", nil); err != nil || got.status != http.StatusNotFound {
+			t.Errorf("visit of an unknown link = %+v, %v, want 404", got, err)
+		}
+	}
+	a.edit(node, code)
+	for _, series := range [][]string{{"l1", "hit"}, {"l1", "miss"}, {"l1", "negative"}, {"redis", "miss"}, {"store", "miss"}} {
+		grows("requests by tier and result", "terse_cache_requests_total", `tier="`+series[0]+`"`, `result="`+series[1]+`"`)
+	}
+	grows("the time of loads", "terse_cache_load_duration_seconds_count")
+	for _, op := range []string{"get", "lease", "write"} {
+		grows("the time of round trips", "terse_redis_flight_duration_seconds_count", `op="`+op+`"`)
+	}
+	grows("the time until caches were told", "terse_outbox_latency_seconds_count", `audience="caches"`)
+	grows("purges that fail", "terse_cdn_purges_total", `result="error"`)
+	grows("what the CDN is to be told", "terse_outbox_backlog_edits", `audience="cdn"`)
+	grows("the age of the oldest", "terse_outbox_oldest_age_seconds", `audience="cdn"`)
+	grows("staleness", "terse_cache_staleness_seconds_count")
+
+	must(t, shared.Kill())
+	await(t, backWithin, "the breaker to open", func() bool {
+		_, _ = a.send(http.MethodGet, node.url+"/unknown", nil)
+		return node.metric("terse_redis_breaker_open") == 1 && node.metric("terse_redis_channel_up") == 0
+	})
+	f.killShard(0)
+	await(t, backWithin, "stale answers", func() bool {
+		a.visit("hot", node, code)
+		return node.metric("terse_cache_requests_total", `tier="l1"`, `result="stale"`) > 0
+	})
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, problem := range a.faults {
+		t.Error(problem)
+	}
+}
