@@ -15,6 +15,8 @@ import (
 
 // ClusterOptions say what cluster to start.
 type ClusterOptions struct {
+	Place
+
 	// Replicas is how many replicas follow the primary. Default 0.
 	Replicas int
 
@@ -89,7 +91,7 @@ func StartCluster(ctx context.Context, opts ClusterOptions) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start Postgres: %w", err)
 	}
-	f, err := newFolder()
+	f, err := newFolder(opts.Place)
 	if err != nil {
 		return nil, fmt.Errorf("start Postgres: %w", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -36,13 +37,29 @@ type folder struct {
 	processes []*process
 }
 
-// newFolder makes a folder under the system's for temporary files.
-func newFolder() (*folder, error) {
+// Place says where a server keeps its files.
+type Place struct {
+	// Dir is the folder in which it makes one of its own. The account that servers
+	// run as must be able to write there. Default: the system's for temporary files.
+	Dir string
+
+	// Name is what the name of its own folder begins with. Default "terse".
+	Name string
+}
+
+// newFolder makes a folder at a place.
+func newFolder(at Place) (*folder, error) {
+	if at.Dir == "" {
+		at.Dir = os.TempDir()
+	}
+	if at.Name == "" {
+		at.Name = "terse"
+	}
 	owner, err := unprivileged()
 	if err != nil {
 		return nil, err
 	}
-	guard := exec.Command("/bin/sh", "-c", guardScript, "guard", os.TempDir()) //nolint:gosec // outlives any context
+	guard := exec.Command("/bin/sh", "-c", guardScript, "guard", at.Dir, at.Name) //nolint:gosec // outlives any context
 	guard.Dir, guard.Env, guard.SysProcAttr = "/", environment(), owner.attributes()
 	f := &folder{owner: owner, guard: guard, guardError: new(bytes.Buffer)}
 	guard.Stderr = f.guardError
@@ -58,7 +75,7 @@ func newFolder() (*folder, error) {
 	}
 	line, err := bufio.NewReader(stdout).ReadString('\n')
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("temporary folder in %s: %w", os.TempDir(), err), f.close())
+		return nil, errors.Join(fmt.Errorf("folder for servers in %s, which must be open to the account that they run as: %w", at.Dir, err), f.close())
 	}
 	f.path = strings.TrimSpace(line)
 	return f, nil
@@ -99,6 +116,33 @@ func (f *folder) run(ctx context.Context, program string, args ...string) error 
 	cmd.Dir, cmd.Env, cmd.SysProcAttr = f.path, environment(), f.owner.attributes()
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w: %s", filepath.Base(program), err, bytes.TrimSpace(out))
+	}
+	return nil
+}
+
+// Sweep ends the servers whose files are in the folders of a Place.Dir, and
+// removes these. It is for what a process has left that was killed together with
+// its guards; it must not be called while another still starts servers there.
+func Sweep(ctx context.Context, dir string) error {
+	owner, err := unprivileged()
+	if err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		path := filepath.Join(dir, e.Name())
+		info, err := e.Info()
+		if errors.Is(err, fs.ErrNotExist) || err == nil && (!info.IsDir() || !owner.owns(info)) {
+			continue // the guard has removed it, or it is something else
+		}
+		guard := exec.CommandContext(ctx, "/bin/sh", "-c", guardScript, "guard", path) //nolint:gosec // the guard's own script
+		guard.Dir, guard.Env, guard.SysProcAttr = "/", environment(), owner.attributes()
+		if out, err := guard.CombinedOutput(); err != nil {
+			return fmt.Errorf("remove servers and folder %s: %w: %s", path, err, out)
+		}
 	}
 	return nil
 }

@@ -29,7 +29,7 @@ func StartPgBouncer(ctx context.Context, upstream *Postgres) (*PgBouncer, error)
 	if err != nil {
 		return nil, fmt.Errorf("start PgBouncer: %w", err)
 	}
-	f, err := newFolder()
+	f, err := newFolder(Place{})
 	if err != nil {
 		return nil, fmt.Errorf("start PgBouncer: %w", err)
 	}

@@ -25,6 +25,8 @@ var redisPlaces = []string{"/opt/homebrew/bin", "/usr/local/bin"}
 
 // RedisOptions configure a Redis.
 type RedisOptions struct {
+	Place
+
 	// Settings are lines of redis.conf, such as maxmemory.
 	Settings map[string]string
 
@@ -70,7 +72,7 @@ func StartRedis(ctx context.Context, opts RedisOptions) (*Redis, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start Redis: %w", err)
 	}
-	f, err := newFolder()
+	f, err := newFolder(opts.Place)
 	if err != nil {
 		return nil, fmt.Errorf("start Redis: %w", err)
 	}
@@ -122,7 +124,7 @@ func (r *Redis) launch(port int) ([]string, error) {
 	line := func(format string, args ...any) { fmt.Fprintf(&conf, format+"\n", args...) }
 	line("bind %s", host)
 	line("dir %s", r.folder.path)
-	line("daemonize no")
+	line("daemonize no\nset-proc-title no") // the guard knows it by its command line
 	argv := []string{r.program, r.folder.join("redis.conf")}
 	switch {
 	case r.opts.TLS:
@@ -144,7 +146,7 @@ func (r *Redis) launch(port int) ([]string, error) {
 		line("save \"\"\nappendonly no")
 	}
 	if r.opts.Cluster {
-		bus, err := freePort(context.Background())
+		bus, err := FreePort(context.Background())
 		if err != nil {
 			return nil, err
 		}
@@ -204,6 +206,9 @@ func (r *Redis) client(addr string) *redis.Client {
 
 // ready asks for the process id: another server may have taken the port.
 func (r *Redis) ready(ctx context.Context, addr string, pid int) (bool, error) {
+	if !taken(ctx, r.port) {
+		return false, ctx.Err() // the client would log that it is refused
+	}
 	client := r.client(addr)
 	defer func() { _ = client.Close() }()
 	info, err := client.Info(ctx, "server").Result()

@@ -3,10 +3,12 @@
 package servers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"strconv"
@@ -38,6 +40,7 @@ type Server struct {
 	folder *folder
 	name   string         // of its files in the folder
 	stop   syscall.Signal // asks for a clean end
+	within time.Duration  // what a clean end may take; 0 is stopTimeout
 
 	// launch configures the program for the port and returns its command line.
 	launch func(port int) ([]string, error)
@@ -82,7 +85,7 @@ func (s *Server) Start(ctx context.Context) error {
 	var err error
 	for range startTries {
 		if first {
-			if s.port, err = freePort(ctx); err != nil {
+			if s.port, err = FreePort(ctx); err != nil {
 				return fmt.Errorf("start %s: %w", s.name, err)
 			}
 		}
@@ -116,7 +119,7 @@ func (s *Server) startOnce(ctx context.Context) error {
 	return err
 }
 
-// Stop ends the server cleanly, or kills it when that takes over 20 s. Its data
+// Stop ends the server cleanly, or kills it when that takes too long. Its data
 // stays. Nothing happens when it does not run.
 func (s *Server) Stop() error {
 	err := s.do(func(ctx context.Context, p *process) error {
@@ -126,7 +129,7 @@ func (s *Server) Stop() error {
 		select {
 		case <-p.done:
 			return nil
-		case <-time.After(stopTimeout):
+		case <-time.After(cmp.Or(s.within, stopTimeout)):
 			return p.kill(ctx)
 		}
 	})
@@ -170,7 +173,7 @@ func (s *Server) do(act func(context.Context, *process) error) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*stopTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout+cmp.Or(s.within, stopTimeout))
 	defer cancel()
 	return act(ctx, p)
 }
@@ -204,14 +207,18 @@ func (s *Server) logEnd() string {
 
 func address(port int) string { return net.JoinHostPort(host, strconv.Itoa(port)) }
 
-// freePort returns a port that nobody listens on, at this moment.
-func freePort(ctx context.Context) (int, error) {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address(0))
-	if err != nil {
-		return 0, fmt.Errorf("find a free port: %w", err)
+// FreePort returns a port that nobody listens on, at this moment. It is below
+// those that systems give to outgoing connections, so that a server which is
+// stopped finds its port free later.
+func FreePort(ctx context.Context) (int, error) {
+	const first, next = 12000, 30000
+	for range 100 {
+		port := first + rand.IntN(next-first) //nolint:gosec // it need not be a secret
+		if !taken(ctx, port) {
+			return port, ctx.Err()
+		}
 	}
-	port := l.Addr().(*net.TCPAddr).Port
-	return port, l.Close()
+	return 0, errors.New("find a free port: of 100 tried none is")
 }
 
 // taken reports whether somebody listens on a port.

@@ -2,10 +2,11 @@
 
 // Package servers starts real servers for tests and load runs, from the
 // programs that the system's package manager installs: Postgres clusters with
-// replicas, PgBouncer, Redis and Varnish. They listen on free loopback ports, keep their files in
-// temporary folders and end with the process that started them, however that
-// ends. It is not a way to run Terse: nobody asks for a password, and commits do
-// not survive a power cut unless asked to.
+// replicas, PgBouncer, Redis, Varnish, nginx and Prometheus; and nodes of Terse
+// itself. They listen on free loopback ports, keep their files in temporary
+// folders and end with the process that started them, however that ends. It is
+// not a way to run Terse: nobody asks for a password, and commits do not survive
+// a power cut unless asked to.
 package servers
 
 import (

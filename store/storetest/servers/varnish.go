@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"syscall"
 	"testing"
@@ -14,6 +13,14 @@ import (
 
 // varnishPlaces are folders of varnishd that a user's PATH may lack.
 var varnishPlaces = []string{"/usr/sbin", "/opt/homebrew/sbin", "/usr/local/sbin"}
+
+// VarnishOptions configure a Varnish.
+type VarnishOptions struct {
+	Place
+
+	VCL  string // its configuration. Required
+	Port int    // where it listens. Default: a free one
+}
 
 // Varnish is a cache in front of an HTTP server. Safe for concurrent use.
 type Varnish struct {
@@ -25,7 +32,7 @@ type Varnish struct {
 // Failure is fatal.
 func NewVarnish(tb testing.TB, vcl string) *Varnish {
 	tb.Helper()
-	v, err := StartVarnish(tb.Context(), vcl)
+	v, err := StartVarnish(tb.Context(), VarnishOptions{VCL: vcl})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -35,17 +42,17 @@ func NewVarnish(tb testing.TB, vcl string) *Varnish {
 
 // StartVarnish starts a Varnish. The caller ends it with Close; it ends by itself
 // with the calling process.
-func StartVarnish(ctx context.Context, vcl string) (*Varnish, error) {
+func StartVarnish(ctx context.Context, opts VarnishOptions) (*Varnish, error) {
 	found := candidates("varnishd", varnishPlaces)
 	if len(found) == 0 {
 		return nil, errors.New("start Varnish: varnishd is not installed: apt-get install varnish varnish-modules, or brew install varnish")
 	}
-	f, err := newFolder()
+	f, err := newFolder(opts.Place)
 	if err != nil {
 		return nil, fmt.Errorf("start Varnish: %w", err)
 	}
-	v := &Varnish{program: found[0], vcl: vcl}
-	v.Server = Server{folder: f, name: "varnish", stop: syscall.SIGTERM, launch: v.launch, ready: v.ready}
+	v := &Varnish{program: found[0], vcl: opts.VCL}
+	v.Server = Server{folder: f, name: "varnish", stop: syscall.SIGTERM, launch: v.launch, ready: answers("/"), port: opts.Port}
 	if err := v.Start(ctx); err != nil {
 		if strings.Contains(err.Error(), "Could not open VMOD") || strings.Contains(err.Error(), "Could not find VMOD") {
 			err = fmt.Errorf("%w\nvmods are missing: apt-get install varnish-modules, or build https://github.com/varnish/varnish-modules", err)
@@ -66,17 +73,4 @@ func (v *Varnish) launch(port int) ([]string, error) {
 		v.program, "-F", "-j", "none", "-n", v.folder.join("varnish"), "-f", v.folder.join("varnish.vcl"),
 		"-a", address(port), "-T", address(0), "-s", "malloc,32M", "-p", "feature=+http2",
 	}, v.folder.write("varnish.vcl", v.vcl)
-}
-
-// ready asks for what the backend need not be there for.
-func (v *Varnish) ready(ctx context.Context, addr string, _ int) (bool, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/", http.NoBody)
-	if err != nil {
-		return false, err
-	}
-	answer, err := http.DefaultClient.Do(r)
-	if err != nil {
-		return false, ctx.Err() // refused until it listens
-	}
-	return true, answer.Body.Close()
 }

@@ -104,7 +104,7 @@ func TestVarnishThatCannotStart(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			v, err := servers.StartVarnish(t.Context(), tt.vcl)
+			v, err := servers.StartVarnish(t.Context(), servers.VarnishOptions{VCL: tt.vcl})
 			if err == nil {
 				t.Fatalf("StartVarnish() = nil, want an error; Close() = %v", v.Close())
 			}

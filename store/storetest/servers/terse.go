@@ -1,0 +1,83 @@
+//go:build unix
+
+package servers
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// drainWithin is longer than a Terse takes to drain and to close what it has open.
+const drainWithin = 60 * time.Second
+
+// TerseOptions configure a Terse.
+type TerseOptions struct {
+	Place
+
+	// Binary is the program. It is run anew with each Start, so that another version
+	// may be put in its place. Required.
+	Binary string
+
+	// Settings are members of its JSON file. The addresses are chosen here.
+	Settings map[string]string
+}
+
+// Terse is a node, a process of the product. Safe for concurrent use.
+type Terse struct {
+	Server
+	opts  TerseOptions
+	admin int // the port of its admin listener
+}
+
+// StartTerse starts a node and returns once it is ready. The caller ends it with
+// Close; it ends by itself with the calling process.
+func StartTerse(ctx context.Context, opts TerseOptions) (*Terse, error) {
+	var err error
+	if opts.Binary, err = filepath.Abs(opts.Binary); err != nil {
+		return nil, fmt.Errorf("start Terse: %w", err)
+	}
+	f, err := newFolder(opts.Place)
+	if err != nil {
+		return nil, fmt.Errorf("start Terse: %w", err)
+	}
+	n := &Terse{opts: opts}
+	n.Server = Server{folder: f, name: "terse", stop: syscall.SIGTERM, within: drainWithin, launch: n.launch, ready: n.ready}
+	if n.admin, err = FreePort(ctx); err != nil {
+		return nil, errors.Join(err, n.Close())
+	}
+	if err := n.Start(ctx); err != nil {
+		return nil, errors.Join(err, n.Close())
+	}
+	return n, nil
+}
+
+// URL returns where its public listener is.
+func (n *Terse) URL() string { return "http://" + n.Addr() }
+
+// AdminAddr returns where its admin listener is, as HOST:PORT.
+func (n *Terse) AdminAddr() string { return address(n.admin) }
+
+// Close kills the node and removes its files.
+func (n *Terse) Close() error { return n.folder.close() }
+
+func (n *Terse) launch(port int) ([]string, error) {
+	settings := map[string]string{}
+	maps.Copy(settings, n.opts.Settings)
+	settings["listen"], settings["admin_listen"] = address(port), n.AdminAddr()
+	file, err := json.Marshal(settings)
+	if err != nil {
+		return nil, err
+	}
+	return []string{n.opts.Binary, "serve", "--config", n.folder.join("terse.json")}, n.folder.write("terse.json", string(file))
+}
+
+func (n *Terse) ready(ctx context.Context, _ string, _ int) (bool, error) {
+	status, err := status(ctx, "http://"+n.AdminAddr()+"/readyz")
+	return status == 200, err
+}
