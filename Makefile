@@ -39,7 +39,7 @@ race: test-tools ## run the tests under the race detector
 
 .PHONY: test-tools
 test-tools: $(AXE)
-	@.ci/install chromium postgres pgbouncer redis varnish prometheus
+	@.ci/install chromium postgres pgbouncer redis varnish nginx prometheus
 
 $(AXE): web/testdata/package-lock.json
 	@.ci/install npm
@@ -72,6 +72,15 @@ bench: build ## measure redirects, creates and room on disk against yardsticks; 
 .PHONY: docker
 docker: ## build the container image terse:VERSION
 	docker build --build-arg VERSION=$(VERSION) -t terse:$(VERSION) .
+
+.PHONY: stack
+stack: build ## run the production topology on this machine, and print where everything is
+	@.ci/install postgres redis varnish nginx prometheus
+	@$(GO) run ./deploy/stack up
+
+.PHONY: stack-down
+stack-down: ## stop what make stack has started
+	@$(GO) run ./deploy/stack down
 
 .PHONY: clean
 clean: ## remove what was built; data stays

@@ -1,0 +1,119 @@
+//go:build unix
+
+// Command stack runs the production topology on this machine, without containers:
+//
+//	stack up		start everything and say where it is
+//	stack status		say where everything is
+//	stack restart node2	or start, stop, kill, freeze, thaw, promote, rejoin
+//	stack down		end everything
+//
+// A process in the background holds the servers, which end with it. It is the one
+// that has locked the file in the stack's folder, so that no other process is ever
+// taken for it.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/terse/terse/deploy/stack/topology"
+)
+
+func main() { os.Exit(run(signalled(), os.Args[1:], os.Stdout, os.Stderr)) }
+
+// signalled returns a context that ends with the first signal to end. The second
+// ends the process.
+func signalled() context.Context {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	return ctx
+}
+
+const usage = `usage: stack [-dir DIR] COMMAND
+
+  up [-terse FILE] [-shards N] [-nodes N] [-set NAME=VALUE]… [-durable]
+  status [-json]
+  start|stop|restart|kill|freeze|thaw PART    such as s1-a, redis, node2, nginx, varnish, prometheus
+  promote|rejoin PART                         the standby of a shard, once its primary is gone
+  down
+`
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("stack", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Usage = func() { fmt.Fprint(stderr, usage) }
+	dir := flags.String("dir", "stack", "the folder of the stack")
+	if err := flags.Parse(args); err != nil {
+		return 2
+	}
+	err := command(ctx, home(*dir), flags.Args(), stdout)
+	switch {
+	case errors.Is(err, errUsage):
+		fmt.Fprint(stderr, usage)
+		return 2
+	case err != nil:
+		fmt.Fprintln(stderr, "stack:", err)
+		return 1
+	}
+	return 0
+}
+
+var errUsage = errors.New("usage")
+
+func command(ctx context.Context, h home, args []string, stdout io.Writer) error {
+	if len(args) == 0 {
+		return errUsage
+	}
+	name, args := args[0], args[1:]
+	switch {
+	case name == "up" || name == "serve":
+		opts, err := parseUp(name, args)
+		if err != nil {
+			return err
+		}
+		if name == "serve" {
+			return h.serve(ctx, opts, stdout)
+		}
+		return h.up(ctx, args, stdout)
+	case name == "status":
+		return h.status(ctx, slices.Contains(args, "-json"), stdout)
+	case name == "down" && len(args) == 0:
+		return h.down(ctx, stdout)
+	case slices.Contains(topology.Verbs(), name) && len(args) == 1:
+		return h.do(ctx, name, args[0])
+	}
+	return errUsage
+}
+
+func parseUp(name string, args []string) (topology.Options, error) {
+	opts := topology.Options{Settings: map[string]string{}}
+	flags := flag.NewFlagSet(name, flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.StringVar(&opts.Binary, "terse", "bin/terse", "the binary of the nodes")
+	flags.IntVar(&opts.Shards, "shards", topology.DefaultShards, "shards, each a primary and a standby")
+	flags.IntVar(&opts.Nodes, "nodes", topology.DefaultNodes, "nodes")
+	flags.BoolVar(&opts.Durable, "durable", false, "links survive the loss of the machine's power")
+	flags.Func("set", "a setting of the nodes, such as cache_size=128", func(text string) error {
+		key, value, ok := strings.Cut(text, "=")
+		if !ok {
+			return errors.New("must be NAME=VALUE")
+		}
+		opts.Settings[key] = value
+		return nil
+	})
+	if err := flags.Parse(args); err != nil {
+		return opts, err
+	}
+	if flags.NArg() > 0 {
+		return opts, errUsage
+	}
+	return opts, nil
+}

@@ -1,0 +1,313 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/terse/terse/deploy/stack/topology"
+)
+
+// asStack is the variable that makes this test binary the command.
+const asStack = "STACK_TEST_COMMAND"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asStack) != "" {
+		os.Exit(run(signalled(), os.Args[1:], os.Stdout, os.Stderr))
+	}
+	if err := os.Setenv(asStack, "1"); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
+
+// stack is one that a test has started.
+type stack struct {
+	t   *testing.T
+	dir string
+	topology.State
+}
+
+// newStack starts a stack that is down after the test.
+func newStack(t *testing.T, args ...string) *stack {
+	t.Helper()
+	// Servers run as another user when the tests run as root, so no t.TempDir.
+	dir, err := os.MkdirTemp("", "stack-test-")
+	must(t, err)
+	must(t, os.Chmod(dir, 0o755))
+	s := &stack{t: t, dir: dir}
+	t.Cleanup(func() {
+		s.run(0, "down")
+		must(t, os.RemoveAll(dir))
+	})
+	binary := filepath.Join(dir, "terse")
+	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../../cmd/terse").CombinedOutput()
+	if err != nil {
+		t.Fatalf("go build: %v: %s", err, out)
+	}
+	if out := s.run(0, append([]string{"up", "-terse", binary}, args...)...); !strings.Contains(out, "Terse runs at http://") {
+		t.Fatalf("stack up said %q", out)
+	}
+	must(t, json.Unmarshal([]byte(s.run(0, "status", "-json")), &s.State))
+	return s
+}
+
+// run runs a command on the stack's folder and returns what it said.
+func (s *stack) run(want int, args ...string) string {
+	s.t.Helper()
+	var out strings.Builder
+	ctx := context.WithoutCancel(s.t.Context()) // also at the test's end
+	if got := run(ctx, append([]string{"-dir", s.dir}, args...), &out, &out); got != want {
+		log, _ := os.ReadFile(home(s.dir).logFile())
+		s.t.Fatalf("stack %v = %d, want %d: %s\n%s", args, got, want, &out, log)
+	}
+	return out.String()
+}
+
+var client = &http.Client{
+	Timeout:       20 * time.Second,
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+}
+
+// ask sends a request with the stack's API key; status 0 stands for no answer.
+func (s *stack) ask(method, url, body string) (status int, h http.Header, text string) {
+	s.t.Helper()
+	r, err := http.NewRequestWithContext(s.t.Context(), method, url, strings.NewReader(body))
+	must(s.t, err)
+	if strings.Contains(url, "/api/") {
+		r.Header.Set("Authorization", "Bearer "+s.APIKey)
+		r.Header.Set("Content-Type", "application/json")
+	}
+	answer, err := client.Do(r)
+	if err != nil {
+		return 0, nil, err.Error()
+	}
+	defer func() { _ = answer.Body.Close() }()
+	read, err := io.ReadAll(answer.Body)
+	must(s.t, err)
+	return answer.StatusCode, answer.Header, string(read)
+}
+
+// create creates a link through the front and returns its code.
+func (s *stack) create(target string) string {
+	s.t.Helper()
+	status, _, text := s.ask(http.MethodPost, s.URL+"/api/v1/links", fmt.Sprintf(`{"url":%q}`, target))
+	if status != http.StatusCreated {
+		s.t.Fatalf("create = %d: %s", status, text)
+	}
+	var link struct{ Code string }
+	must(s.t, json.Unmarshal([]byte(text), &link))
+	return link.Code
+}
+
+// ofPrometheus returns the value of an expression per node, -1 where it has none.
+func (s *stack) ofPrometheus(expression string) (values []string) {
+	s.t.Helper()
+	_, _, text := s.ask(http.MethodGet, s.Prometheus+"/api/v1/query?query="+url.QueryEscape(expression), "")
+	var answer struct {
+		Data struct {
+			Result []struct {
+				Metric map[string]string
+				Value  [2]any
+			}
+		}
+	}
+	must(s.t, json.Unmarshal([]byte(text), &answer))
+	byInstance := map[string]string{}
+	for _, r := range answer.Data.Result {
+		byInstance["http://"+r.Metric["instance"]], _ = r.Value[1].(string)
+	}
+	for _, n := range s.Nodes {
+		value, ok := byInstance[n.Admin]
+		if !ok {
+			value = "-1"
+		}
+		values = append(values, value)
+	}
+	return values
+}
+
+// await polls until done reports true, and fails the test when it takes too long.
+func (s *stack) await(what string, done func() bool) {
+	s.t.Helper()
+	for end := time.Now().Add(60 * time.Second); !done(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			s.t.Fatalf("waited a minute for %s", what)
+		}
+	}
+}
+
+// left returns the processes that have the stack's folder in their command line.
+func (s *stack) left() (all []string) {
+	s.t.Helper()
+	out, err := exec.CommandContext(s.t.Context(), "ps", "-A", "-ww", "-o", "pid=", "-o", "args=").Output()
+	must(s.t, err)
+	for line := range strings.Lines(string(out)) {
+		if strings.Contains(line, s.dir) {
+			all = append(all, line)
+		}
+	}
+	return all
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestTopology starts everything, uses it while parts of it are lost, and stops
+// it.
+func TestTopology(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	if len(s.left()) < 15 {
+		t.Fatalf("of the stack run %d processes: the test would not see what is left", len(s.left()))
+	}
+	if out := s.run(0, "up"); !strings.Contains(out, "runs already") || !strings.Contains(out, s.URL) {
+		t.Errorf("a second stack up said %q", out)
+	}
+	for _, wrong := range [][]string{{"kill", "node9"}, {"promote", "s1-a"}, {"promote", "s1-b"}, {"promote", "redis"}, {"rejoin", "s1-b"}} {
+		s.run(1, wrong...)
+	}
+	s.run(2, "kill")
+
+	const target = "https://example.com/a"
+	code := s.create(target)
+	for _, want := range []string{"MISS", "HIT"} {
+		status, h, _ := s.ask(http.MethodGet, s.URL+"/"+code, "")
+		if status != http.StatusFound || h.Get("Location") != target || h.Get("X-Cache") != want {
+			t.Errorf("GET through Varnish = %d to %q, %s, want 302, %s", status, h.Get("Location"), h.Get("X-Cache"), want)
+		}
+	}
+	status, _, text := s.ask(http.MethodPatch, s.URL+"/api/v1/links/"+code, `{"url":"https://example.com/b"}`)
+	if status != http.StatusOK {
+		t.Fatalf("edit = %d: %s", status, text)
+	}
+	s.await("the edit to be seen through Varnish", func() bool {
+		_, h, _ := s.ask(http.MethodGet, s.URL+"/"+code, "")
+		return h.Get("Location") == "https://example.com/b"
+	})
+	s.await("every node to be scraped", func() bool { return fmt.Sprint(s.ofPrometheus("up")) == "[1 1 1]" })
+
+	t.Log("a node is killed")
+	s.run(0, "kill", "node2")
+	for range 300 {
+		if status, _, text := s.ask(http.MethodGet, s.Nginx+"/"+code, ""); status != http.StatusFound {
+			t.Fatalf("GET through nginx without node2 = %d, want 302: %s", status, text)
+		}
+	}
+	s.await("Prometheus to see that a node is down", func() bool { return fmt.Sprint(s.ofPrometheus("up")) == "[1 0 1]" })
+	s.run(0, "start", "node2")
+	s.await("every node to be scraped", func() bool { return fmt.Sprint(s.ofPrometheus("up")) == "[1 1 1]" })
+
+	t.Log("a primary is killed, and its standby promoted")
+	s.await("both standbys to be synchronous", func() bool {
+		must(t, json.Unmarshal([]byte(s.run(0, "status", "-json")), &s.State))
+		return s.Shards[0].Synced && s.Shards[1].Synced
+	})
+	var before []string
+	for range 20 {
+		before = append(before, s.create(target))
+	}
+	s.run(0, "kill", "s1-a")
+	s.run(0, "promote", "s1-b")
+	s.run(0, "rejoin", "s1-a")
+	for range 20 {
+		s.await("creates to go on", func() bool {
+			status, _, _ := s.ask(http.MethodPost, s.URL+"/api/v1/links", `{"url":"https://example.com/c"}`)
+			return status == http.StatusCreated
+		})
+	}
+	for _, code := range before {
+		if status, h, _ := s.ask(http.MethodGet, s.Nginx+"/"+code, ""); status != http.StatusFound || h.Get("Location") != target {
+			t.Errorf("after the failover /%s = %d to %q, want %q", code, status, h.Get("Location"), target)
+		}
+	}
+	s.await("the lost primary to be a synchronous standby", func() bool {
+		must(t, json.Unmarshal([]byte(s.run(0, "status", "-json")), &s.State))
+		return s.Shards[0].Synced && s.Shards[0].Servers[0].Role == "standby"
+	})
+	s.run(0, "restart", "node1")
+
+	s.run(0, "down")
+	if left := s.left(); len(left) > 0 {
+		t.Errorf("after stack down there run %q", left)
+	}
+	s.run(1, "status")
+}
+
+// TestDownAfterACrash kills the process that holds the servers together with the
+// guards that would clean up after it.
+func TestDownAfterACrash(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, "-shards", "1", "-nodes", "1", "-set", "log_level=info")
+	pid, err := home(s.dir).holder()
+	if err != nil || pid == 0 {
+		t.Fatalf("holder() = %d, %v, want a process", pid, err)
+	}
+	for _, line := range s.left() {
+		if strings.Contains(line, "guard "+s.dir) {
+			var guard int
+			_, err := fmt.Sscan(line, &guard)
+			must(t, err)
+			must(t, syscall.Kill(guard, syscall.SIGKILL))
+		}
+	}
+	must(t, syscall.Kill(pid, syscall.SIGKILL))
+	s.await("the stack to be gone", func() bool {
+		pid, err := home(s.dir).holder()
+		must(t, err)
+		return pid == 0
+	})
+	if status, _, _ := s.ask(http.MethodGet, s.Nodes[0].URL+"/none", ""); status != http.StatusNotFound {
+		t.Errorf("a node without its guard = %d, want it to live on", status)
+	}
+	s.run(0, "down")
+	if left := s.left(); len(left) > 0 {
+		t.Errorf("after stack down there run %q", left)
+	}
+}
+
+// TestRefusals holds that a stack that cannot be started says why, and leaves
+// nothing.
+func TestRefusals(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, tt := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{"up", "-nodes", "0x"}, 1, "-nodes"},
+		{[]string{"up", "-nodes", "99"}, 1, "Nodes = 99"},
+		{[]string{"up", "-set", "nothing"}, 1, "NAME=VALUE"},
+		{[]string{"up", "more"}, 2, "usage"},
+		{[]string{"kill", "redis"}, 1, "no stack runs"},
+		{[]string{"status"}, 1, "no stack runs"},
+		{nil, 2, "usage"},
+	} {
+		var out strings.Builder
+		got := run(t.Context(), append([]string{"-dir", dir}, tt.args...), &out, &out)
+		if got != tt.code || !strings.Contains(out.String(), tt.want) {
+			t.Errorf("stack %v = %d, %q, want %d, %q", tt.args, got, &out, tt.code, tt.want)
+		}
+	}
+	var out strings.Builder
+	if got := run(t.Context(), []string{"-dir", dir, "down"}, &out, &out); got != 0 {
+		t.Errorf("stack down = %d: %s", got, &out)
+	}
+}

@@ -1,0 +1,271 @@
+//go:build unix
+
+// Package topology starts what runs in production on this machine, from the
+// programs that the system's package manager installs: shards of Postgres with a
+// synchronous standby each, Redis, nodes of Terse, nginx before them, Varnish
+// before that, and Prometheus over the nodes. It stops and restarts, kills,
+// freezes and promotes parts of it by name. Everything ends with the process that
+// started it, however that ends.
+//
+// It is for load runs and tests, and for looking around; not for production, where
+// these parts stand on machines of their own.
+package topology
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/terse/terse/deploy"
+	"github.com/terse/terse/store/storetest/servers"
+)
+
+// Topology is what runs. Safe for concurrent use.
+type Topology struct {
+	opts       Options
+	shards     []*shard
+	redis      *servers.Redis
+	nodes      []*servers.Terse
+	nginx      *servers.Nginx
+	varnish    *servers.Varnish
+	prometheus *servers.Prometheus
+	apiKey     string
+
+	closers []func() error // in the order of the starts
+	mu      sync.Mutex     // of closers
+
+	stopSync context.CancelFunc
+	syncing  sync.WaitGroup
+}
+
+// Start starts everything, in some seconds. The caller ends it with Close.
+func Start(ctx context.Context, opts Options) (*Topology, error) {
+	opts.setDefaults()
+	if err := opts.validate(); err != nil {
+		return nil, fmt.Errorf("topology: %w", err)
+	}
+	t := &Topology{opts: opts}
+	if err := t.start(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("topology: %w", err), t.Close())
+	}
+	return t, nil
+}
+
+// Close lets the nodes finish what they have begun, ends everything and removes
+// its data.
+func (t *Topology) Close() error {
+	if t.stopSync != nil {
+		t.stopSync()
+		t.syncing.Wait()
+	}
+	var nodes errgroup.Group
+	for _, n := range t.nodes {
+		if n != nil {
+			nodes.Go(n.Stop)
+		}
+	}
+	errs := []error{nodes.Wait()}
+	for _, c := range slices.Backward(t.closers) {
+		errs = append(errs, c())
+	}
+	return errors.Join(errs...)
+}
+
+// opened leaves a part to Close.
+func (t *Topology) opened(closer func() error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.closers = append(t.closers, closer)
+}
+
+func (t *Topology) place(name string) servers.Place {
+	return servers.Place{Dir: t.opts.Dir, Name: name}
+}
+
+func (t *Topology) start(ctx context.Context) error {
+	front, err := servers.FreePort(ctx)
+	if err != nil {
+		return err
+	}
+	if err := t.startStores(ctx); err != nil {
+		return err
+	}
+	settings, err := t.newSettings(front)
+	if err != nil {
+		return err
+	}
+	if err := t.startNodes(ctx, settings); err != nil {
+		return err
+	}
+	if err := t.startNginx(ctx); err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return t.startVarnish(ctx, front, settings["varnish_secret"]) })
+	group.Go(func() error { return t.startPrometheus(ctx) })
+	return group.Wait()
+}
+
+// startStores starts the shards and Redis, and deals the buckets out.
+func (t *Topology) startStores(ctx context.Context) error {
+	t.shards = make([]*shard, t.opts.Shards)
+	group, starting := errgroup.WithContext(ctx)
+	for i := range t.shards {
+		group.Go(func() (err error) {
+			t.shards[i], err = t.startShard(starting, fmt.Sprintf("s%d", i+1))
+			return err
+		})
+	}
+	group.Go(func() (err error) {
+		t.redis, err = servers.StartRedis(starting, servers.RedisOptions{
+			Place: t.place("redis"), Settings: map[string]string{"maxmemory": "256mb", "maxmemory-policy": "allkeys-lru"},
+		})
+		if err == nil {
+			t.opened(t.redis.Close)
+		}
+		return err
+	})
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	if _, err := t.run(ctx, "migrate", "up"); err != nil {
+		return err
+	}
+	token, err := t.run(ctx, "key", "create", "--name", "stack", "--scope", "links:read,links:write,stats:read,admin")
+	t.apiKey = strings.TrimSpace(token)
+	var syncing context.Context
+	syncing, t.stopSync = context.WithCancel(context.WithoutCancel(ctx))
+	for _, s := range t.shards {
+		t.syncing.Go(func() { s.keepSync(syncing) })
+	}
+	return err
+}
+
+// run runs a command of terse over the shards and returns what it printed.
+func (t *Topology) run(ctx context.Context, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, t.opts.Binary, args...) //nolint:gosec // the operator names the binary
+	cmd.Env = append(os.Environ(), "TERSE_SHARDS="+t.setting())
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("terse %s: %w: %s", strings.Join(args, " "), err, &stderr)
+	}
+	return string(out), nil
+}
+
+// setting is the shards as TERSE_SHARDS has them.
+func (t *Topology) setting() string {
+	var all []string
+	for _, s := range t.shards {
+		all = append(all, s.setting())
+	}
+	return strings.Join(all, ";")
+}
+
+// newSettings returns what all nodes share.
+func (t *Topology) newSettings(front int) (map[string]string, error) {
+	key := make([]byte, 32)
+	if _, err := rand.Read(key); err != nil {
+		return nil, err
+	}
+	public := fmt.Sprintf("http://127.0.0.1:%d", front)
+	return t.opts.settings(map[string]string{
+		"base_url": public, "shards": t.setting(), "redis_url": t.redis.URL(),
+		"code_key": base64.StdEncoding.EncodeToString(key),
+		"cdn":      "varnish", "varnish_urls": public, "varnish_secret": rand.Text(),
+	}), nil
+}
+
+func (t *Topology) startNodes(ctx context.Context, settings map[string]string) error {
+	t.nodes = make([]*servers.Terse, t.opts.Nodes)
+	group, ctx := errgroup.WithContext(ctx)
+	for i := range t.nodes {
+		group.Go(func() (err error) {
+			t.nodes[i], err = servers.StartTerse(ctx, servers.TerseOptions{
+				Place: t.place(fmt.Sprintf("node%d", i+1)), Binary: t.opts.Binary, Settings: maps.Clone(settings),
+			})
+			if err == nil {
+				t.opened(t.nodes[i].Close)
+			}
+			return err
+		})
+	}
+	return group.Wait()
+}
+
+func (t *Topology) startNginx(ctx context.Context) error {
+	const shipped = "    server 127.0.0.1:8080 max_fails=2 fail_timeout=2s;"
+	var upstreams []string
+	for _, n := range t.nodes {
+		upstreams = append(upstreams, strings.Replace(shipped, "127.0.0.1:8080", n.Addr(), 1))
+	}
+	site, err := deploy.Edited("nginx/terse.conf", map[string]string{
+		shipped:      strings.Join(upstreams, "\n"),
+		"listen 80;": "listen LISTEN;",
+	})
+	if err != nil {
+		return err
+	}
+	if t.nginx, err = servers.StartNginx(ctx, servers.NginxOptions{Place: t.place("nginx"), Site: site}); err != nil {
+		return err
+	}
+	t.opened(t.nginx.Close)
+	return nil
+}
+
+func (t *Topology) startVarnish(ctx context.Context, port int, secret string) error {
+	backend, err := url.Parse(t.nginx.URL())
+	if err != nil {
+		return err
+	}
+	vcl, err := deploy.Edited("varnish/terse.vcl", map[string]string{
+		`.port = "8080"`:                fmt.Sprintf(`.port = "%s"`, backend.Port()),
+		`req.http.X-Purge-Secret != ""`: fmt.Sprintf(`req.http.X-Purge-Secret != "%s"`, secret),
+	})
+	if err != nil {
+		return err
+	}
+	t.varnish, err = servers.StartVarnish(ctx, servers.VarnishOptions{Place: t.place("varnish"), VCL: vcl, Port: port})
+	if err != nil {
+		return err
+	}
+	t.opened(t.varnish.Close)
+	return nil
+}
+
+func (t *Topology) startPrometheus(ctx context.Context) error {
+	var targets []string
+	for _, n := range t.nodes {
+		targets = append(targets, n.AdminAddr())
+	}
+	config, err := deploy.Edited("prometheus/prometheus.yml", map[string]string{
+		"targets: [127.0.0.1:9090]": "targets: [" + strings.Join(targets, ", ") + "]",
+	})
+	if err != nil {
+		return err
+	}
+	rules, err := deploy.Edited("prometheus/rules.yml", nil)
+	if err != nil {
+		return err
+	}
+	t.prometheus, err = servers.StartPrometheus(ctx, servers.PrometheusOptions{
+		Place: t.place("prometheus"), Files: map[string]string{"prometheus.yml": config, "rules.yml": rules},
+	})
+	if err != nil {
+		return err
+	}
+	t.opened(t.prometheus.Close)
+	return nil
+}
