@@ -61,6 +61,7 @@ type Limits struct {
 // Options configure New.
 type Options struct {
 	Store   store.Store     // Required.
+	Archive store.Archive   // Required: of what Store keeps.
 	Keys    store.Keys      // Required.
 	History store.History   // Required.
 	Minter  CodeMinter      // Required.
@@ -88,6 +89,7 @@ func (o *Options) validate() error {
 		}
 	}
 	required("Store", o.Store == nil)
+	required("Archive", o.Archive == nil)
 	required("Keys", o.Keys == nil)
 	required("History", o.History == nil)
 	required("Minter", o.Minter == nil)

@@ -50,12 +50,12 @@ func callerOf(ctx context.Context) *caller {
 	return ctx.Value(callerKey{}).(*caller)
 }
 
-// authenticate finds out who is calling. On links a key that is wrong is refused
+// authenticate finds out who is calling. On resources a key that is wrong is refused
 // even where none is needed, since its owner would otherwise create orphans.
 func (a *API) authenticate(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
-		if !strings.HasPrefix(r.URL.Path, linksPath) {
+		if !strings.HasPrefix(r.URL.Path, "/api/v1/") {
 			return next(c)
 		}
 		who := &caller{addr: a.opts.Clients.ClientAddr(r)}

@@ -32,29 +32,30 @@ const (
 type createBatchInput struct {
 	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"As for a single create, for the link at each place of the batch."`
 	Body           struct {
-		Links []batchItem `json:"links" minItems:"1" maxItems:"1000" nullable:"false" doc:"1 to 1000 links; at most 20 with a password."`
+		Links []batchItem[createInput] `json:"links" minItems:"1" maxItems:"1000" nullable:"false" doc:"1 to 1000 links; at most 20 with a password."`
 	}
 }
 
-// batchItem is one link of a batch. It is read apart from the others, so that one
-// of the wrong shape spoils none of them; text that is no JSON spoils them all.
-type batchItem struct{ raw jsontext.Value }
+// batchItem is one link of a batch, in the form of T. It is read apart from the
+// others, so that one of the wrong shape spoils none of them; text that is no JSON
+// spoils them all.
+type batchItem[T any] struct{ raw jsontext.Value }
 
 // UnmarshalJSON keeps the item as it came.
-func (b *batchItem) UnmarshalJSON(raw []byte) error {
+func (b *batchItem[T]) UnmarshalJSON(raw []byte) error {
 	b.raw = bytes.Clone(raw)
 	return nil
 }
 
-// Schema says that an item is the body of a create.
-func (batchItem) Schema(r huma.Registry) *huma.Schema {
-	return r.Schema(reflect.TypeFor[createInput](), true, "")
+// Schema says that an item is a T.
+func (batchItem[T]) Schema(r huma.Registry) *huma.Schema {
+	return r.Schema(reflect.TypeFor[T](), true, "")
 }
 
-// input reads the item as the body of a single create is read.
-func (b batchItem) input(schemas huma.Registry) (createInput, error) {
+// input reads the item as the body of a single request is read.
+func (b batchItem[T]) input(schemas huma.Registry) (T, error) {
 	var (
-		in     createInput
+		in     T
 		parsed any
 		found  huma.ValidateResult
 	)
@@ -124,7 +125,7 @@ type batch struct {
 
 // create makes the links side by side, except that items with the same alias go
 // in order, so that the first of them wins.
-func (b *batch) create(ctx context.Context, items []batchItem, taken ratelimit.Result) {
+func (b *batch) create(ctx context.Context, items []batchItem[createInput], taken ratelimit.Result) {
 	var (
 		group   errgroup.Group
 		later   []func()
@@ -156,7 +157,7 @@ func (b *batch) create(ctx context.Context, items []batchItem, taken ratelimit.R
 }
 
 // read reads an item, and refuses one password too many.
-func (b *batch) read(item batchItem) (createInput, error) {
+func (b *batch) read(item batchItem[createInput]) (createInput, error) {
 	in, err := item.input(b.api.schemas)
 	if err != nil || !in.Password.given() {
 		return in, err
@@ -174,18 +175,20 @@ func (b *batch) one(ctx context.Context, i int, in *createInput) {
 		key = fmt.Sprintf("%s\x00%d", b.key, i) // NUL cannot stand in a header
 	}
 	l, found, err := b.api.create(ctx, b.who, in, key)
-	if err != nil {
-		b.fail(i, err)
-		return
-	}
-	body := b.api.linkBody(&l)
-	b.results[i] = batchResult{Status: http.StatusCreated, Link: &body}
-	if found {
-		b.results[i].Status = http.StatusOK
-	}
+	b.results[i] = b.api.batchResult(&l, found, err)
 }
 
-func (b *batch) fail(i int, err error) {
-	p := b.api.problem(err)
-	b.results[i] = batchResult{Status: p.Status, Error: &p.ErrorModel}
+func (b *batch) fail(i int, err error) { b.results[i] = b.api.batchResult(nil, false, err) }
+
+// batchResult returns what became of one item.
+func (a *API) batchResult(l *store.Link, found bool, err error) batchResult {
+	if err != nil {
+		p := a.problem(err)
+		return batchResult{Status: p.Status, Error: &p.ErrorModel}
+	}
+	body := a.linkBody(l)
+	if found {
+		return batchResult{Status: http.StatusOK, Link: &body}
+	}
+	return batchResult{Status: http.StatusCreated, Link: &body}
 }

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"bufio"
+	"crypto/rand"
 	"fmt"
 	"io"
 	"net"
@@ -14,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/terse/terse/api"
+	"github.com/terse/terse/store"
 )
 
 // entry is a way by which input comes in. It returns the answer's status and
@@ -51,6 +53,23 @@ func entries() []entry {
 			}
 			return a.status, named(a)
 		}},
+		{"import", func(t *testing.T, s *server, fields map[string]any) (int, string) {
+			l := map[string]any{"code": rand.Text()}
+			for name, value := range fields {
+				l[importNames[name]] = value
+			}
+			a := s.send(http.MethodPost, "/api/v1/archive", map[string]any{"links": []any{l}}, s.key("admin", store.ScopeAdmin)...)
+			if a.status != http.StatusOK {
+				return a.status, strings.ReplaceAll(named(a), "body.links[0]", "body")
+			}
+			var got batchJSON
+			a.into(&got)
+			named := locations(got.Results[0].Error)
+			for name, imported := range importNames {
+				named = strings.ReplaceAll(named, "body."+imported, "body."+name)
+			}
+			return got.Results[0].Status, named
+		}},
 		{"form", func(t *testing.T, s *server, fields map[string]any) (int, string) {
 			form := url.Values{}
 			for name, value := range fields {
@@ -60,6 +79,11 @@ func entries() []entry {
 			return a.status, ""
 		}},
 	}
+}
+
+// importNames are what an import calls the fields of a create.
+var importNames = map[string]string{
+	"url": "url", "alias": "code", "title": "title", "password": "password_hash", "max_clicks": "max_clicks",
 }
 
 func named(a answer) string {

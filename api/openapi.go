@@ -19,6 +19,7 @@ func (a *API) describe(e *echo.Echo) error {
 	h := humaecho.New(e, a.humaConfig())
 	a.schemas = h.OpenAPI().Components.Schemas
 	a.registerLinks(h)
+	a.registerArchive(h)
 	complete(h.OpenAPI())
 	document, err := json.Marshal(h.OpenAPI())
 	if err != nil {
@@ -103,21 +104,40 @@ func complete(document *huma.OpenAPI) {
 	}
 }
 
-func (a *API) registerLinks(h huma.API) {
-	keyed := []map[string][]string{{"key": {}}}
-	optional := []map[string][]string{{"key": {}}, {}}
-	op := func(id, method, path, summary string, security []map[string][]string, errors ...int) huma.Operation {
-		return huma.Operation{
-			OperationID: id, Method: method, Path: path, Summary: summary,
-			Tags: []string{"Links"}, Security: security,
-			MaxBodyBytes: -1, // readBody has bounded it
-			Errors:       append(errors, 400, 429, 503),
-		}
+// Who may call an operation: the owner of a key, or everybody.
+var (
+	keyed  = []map[string][]string{{"key": {}}}
+	public = []map[string][]string{{"key": {}}, {}}
+)
+
+// operation returns an operation under a tag, with the errors that it may answer
+// beside those of all operations.
+func operation(tag, id, method, path, summary string, security []map[string][]string, errors ...int) huma.Operation {
+	return huma.Operation{
+		OperationID: id, Method: method, Path: path, Summary: summary,
+		Tags: []string{tag}, Security: security,
+		MaxBodyBytes: -1, // readBody has bounded it
+		Errors:       append(errors, 400, 429, 503),
 	}
-	create := op("createLink", http.MethodPost, linksPath, "Create a link", optional, 401, 403, 408, 409, 410, 413, 415, 422)
+}
+
+func (a *API) registerArchive(h huma.API) {
+	huma.Register(h, operation("Archive", "exportLinks", http.MethodGet, archivePath,
+		"Take out everybody's links, whole, with an admin key", keyed, 401, 403, 422), a.exportLinks)
+	put := operation("Archive", "importLinks", http.MethodPost, archivePath,
+		"Put in up to 1000 links as they are, with an admin key; repeating it changes nothing", keyed, 401, 403, 408, 413, 415, 422)
+	put.SkipValidateBody = true // every item is validated by itself
+	huma.Register(h, put, a.importLinks)
+}
+
+func (a *API) registerLinks(h huma.API) {
+	op := func(id, method, path, summary string, security []map[string][]string, errors ...int) huma.Operation {
+		return operation("Links", id, method, path, summary, security, errors...)
+	}
+	create := op("createLink", http.MethodPost, linksPath, "Create a link", public, 401, 403, 408, 409, 410, 413, 415, 422)
 	create.DefaultStatus = http.StatusCreated
 	huma.Register(h, create, a.createLink)
-	batch := op("createLinks", http.MethodPost, linksPath+"/batch", "Create up to 1000 links", optional, 401, 403, 408, 413, 415, 422)
+	batch := op("createLinks", http.MethodPost, linksPath+"/batch", "Create up to 1000 links", public, 401, 403, 408, 413, 415, 422)
 	batch.SkipValidateBody = true // every item is validated by itself
 	huma.Register(h, batch, a.createBatch)
 	huma.Register(h, op("listLinks", http.MethodGet, linksPath, "List your links, newest first", keyed, 401, 403, 422), a.listLinks)
@@ -126,7 +146,7 @@ func (a *API) registerLinks(h huma.API) {
 	remove := op("deleteLink", http.MethodDelete, linkPath, "Delete a link; its code is never given to another", keyed, 401, 403, 404, 410, 412)
 	remove.DefaultStatus = http.StatusNoContent
 	huma.Register(h, remove, a.deleteLink)
-	picture := op("drawLink", http.MethodGet, linkPath+"/qr", "Draw the short URL as a QR code", optional, 401, 404, 410, 422)
+	picture := op("drawLink", http.MethodGet, linkPath+"/qr", "Draw the short URL as a QR code", public, 401, 404, 410, 422)
 	picture.Responses = map[string]*huma.Response{"200": {
 		Description: "The picture",
 		Content: map[string]*huma.MediaType{

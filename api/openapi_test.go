@@ -30,6 +30,7 @@ func TestOpenAPIDocument(t *testing.T) {
 		"/api/v1/links/{code}/enable":   {"post"},
 		"/api/v1/links/{code}/history":  {"get"},
 		"/api/v1/links/{code}/rollback": {"post"},
+		"/api/v1/archive":               {"get", "post"},
 	} {
 		for _, m := range methods {
 			if doc.Paths[path][m] == nil {
@@ -37,8 +38,8 @@ func TestOpenAPIDocument(t *testing.T) {
 			}
 		}
 	}
-	if len(doc.Paths) != 8 {
-		t.Errorf("document has %d paths, want 8", len(doc.Paths))
+	if len(doc.Paths) != 9 {
+		t.Errorf("document has %d paths, want 9", len(doc.Paths))
 	}
 }
 

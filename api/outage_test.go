@@ -177,3 +177,14 @@ func TestListNamesWhatIsMissing(t *testing.T) {
 		}
 	}
 }
+
+// awayArchive is an archive that cannot be reached.
+type awayArchive struct{}
+
+func (awayArchive) Export(context.Context, string, int) ([]store.Link, error) {
+	return nil, fmt.Errorf("disk: %w", store.ErrUnavailable)
+}
+
+func (awayArchive) Import(context.Context, store.Link) (store.Link, error) {
+	return store.Link{}, fmt.Errorf("disk: %w", store.ErrUnavailable)
+}

@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/json"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -169,6 +170,13 @@ func (c count) MarshalJSON() ([]byte, error) {
 		return json.Marshal(strconv.FormatInt(int64(c), 10))
 	}
 	return strconv.AppendInt(nil, int64(c), 10), nil
+}
+
+// UnmarshalJSON reads both forms.
+func (c *count) UnmarshalJSON(b []byte) error {
+	n, err := strconv.ParseInt(strings.Trim(string(b), `"`), 10, 64)
+	*c = count(n)
+	return err
 }
 
 // Schema describes both forms.

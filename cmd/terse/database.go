@@ -24,6 +24,7 @@ import (
 // database is what the server needs of the place that keeps its links.
 type database struct {
 	links   store.Store
+	archive store.Archive
 	keys    store.Keys
 	history store.History
 	sink    store.ClickSink
@@ -46,7 +47,7 @@ func (p *process) embedded(ctx context.Context) (database, error) {
 	p.open.push("database", closeTimeout, func(context.Context) error { return d.Close() })
 	key, err := codeKey(ctx, p.settings.codeKey, d)
 	return database{
-		links: d, keys: d, history: d, sink: d, leaser: d.Leases(), codeKey: key,
+		links: d, archive: d, keys: d, history: d, sink: d, leaser: d.Leases(), codeKey: key,
 		outboxes: []outbox.Named{{Name: "embedded", Outbox: d}},
 	}, err
 }
@@ -76,7 +77,7 @@ func (p *process) sharded(ctx context.Context) (database, error) {
 		}
 	}
 	return database{
-		links: router, keys: router, history: router, sink: router, leaser: router.Leaser(), codeKey: p.settings.codeKey, router: router,
+		links: router, archive: router, keys: router, history: router, sink: router, leaser: router.Leaser(), codeKey: p.settings.codeKey, router: router,
 		outboxes: outboxes, edited: router.Edited,
 	}, nil
 }

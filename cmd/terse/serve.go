@@ -112,7 +112,7 @@ func (p *process) stores(ctx context.Context) (api.Options, error) {
 		return api.Options{}, err
 	}
 	links, err := p.caches(ctx, d)
-	return api.Options{Store: links, Keys: d.keys, History: d.history, Minter: codes, Clicks: recorders}, err
+	return api.Options{Store: links, Archive: d.archive, Keys: d.keys, History: d.history, Minter: codes, Clicks: recorders}, err
 }
 
 // listen opens the listeners and serves on them. The channel gets the error of a

@@ -103,6 +103,12 @@ func TestConformance(t *testing.T) {
 			t.Run("History", func(t *testing.T) {
 				storetest.RunHistory(t, func(tb testing.TB) storetest.HistoryStore { return open(tb) })
 			})
+			t.Run("Archive", func(t *testing.T) {
+				storetest.RunArchive(t, func(tb testing.TB) (store.Store, store.Archive) {
+					s := open(tb)
+					return s, s
+				})
+			})
 			t.Run("Outbox", func(t *testing.T) {
 				storetest.RunOutbox(t, storetest.OutboxOptions{Repeats: true, Open: func(tb testing.TB) (store.Store, store.Outbox) {
 					s := open(tb)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/terse/terse/store"
+	"github.com/terse/terse/store/batch"
 )
 
 // Store keeps links in one shard. Safe for concurrent use.
@@ -29,6 +30,7 @@ type Store struct {
 	written  *written
 	turn     atomic.Uint64 // of the replicas
 	creates  *creates
+	imports  *batch.Group[store.Link, store.Link]
 
 	writes     sync.WaitGroup // writes under way, whose callers may be gone
 	background sync.WaitGroup // the watchers
@@ -41,6 +43,7 @@ var (
 	_ store.ClickSink = (*Store)(nil)
 	_ store.Outbox    = (*Store)(nil)
 	_ store.History   = (*Store)(nil)
+	_ store.Archive   = (*Store)(nil)
 )
 
 // Open returns a Store that watches its servers until Close. ctx bounds nothing
@@ -74,6 +77,9 @@ func (s *Store) open(ctx context.Context) (err error) {
 	if s.creates, err = newCreates(s); err != nil {
 		return err
 	}
+	if s.imports, err = newImports(s); err != nil {
+		return err
+	}
 	if err := s.metrics.register(s.opts.Registerer); err != nil {
 		return err
 	}
@@ -102,6 +108,9 @@ func (s *Store) Close() error {
 	s.background.Wait()
 	if s.creates != nil {
 		s.creates.close()
+	}
+	if s.imports != nil {
+		s.imports.Close()
 	}
 	s.writes.Wait()
 	for _, replica := range s.replicas {

@@ -29,3 +29,11 @@ func TestClicks(t *testing.T) {
 		return g, g
 	})
 }
+
+func TestArchive(t *testing.T) {
+	t.Parallel()
+	storetest.RunArchive(t, func(tb testing.TB) (store.Store, store.Archive) {
+		g := loaded(tb, 3)
+		return g, g
+	})
+}

@@ -1,11 +1,14 @@
 package shard_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -167,6 +170,36 @@ func (m *member) List(ctx context.Context, q store.Query) (store.Page, error) {
 		return store.Page{}, err
 	}
 	return fenced(m, func() (store.Page, error) { return m.Store.List(ctx, q) })
+}
+
+// Export exports in the order of a shard.
+func (m *member) Export(ctx context.Context, after string, limit int) ([]store.Link, error) {
+	if err := m.wait(ctx); err != nil {
+		return nil, err
+	}
+	return fenced(m, func() ([]store.Link, error) {
+		var links []store.Link
+		for last := ""; ; last = links[len(links)-1].Code {
+			page, err := m.Store.Export(ctx, last, store.MaxPageLen)
+			if err != nil {
+				return nil, err
+			}
+			links = append(links, page...)
+			if len(page) < store.MaxPageLen {
+				break
+			}
+		}
+		order := func(a, b string) int {
+			return cmp.Or(cmp.Compare(store.BucketOf(a), store.BucketOf(b)), strings.Compare(a, b))
+		}
+		slices.SortFunc(links, func(a, b store.Link) int { return order(a.Code, b.Code) })
+		links = slices.DeleteFunc(links, func(l store.Link) bool { return after != "" && order(l.Code, after) <= 0 })
+		return links[:min(limit, len(links))], nil
+	})
+}
+
+func (m *member) Import(ctx context.Context, l store.Link) (store.Link, error) {
+	return fenced(m, func() (store.Link, error) { return m.Store.Import(ctx, l) }, l.Code)
 }
 
 func (m *member) Reserve(ctx context.Context, r store.Reservation) (store.Reservation, error) {

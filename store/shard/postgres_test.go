@@ -41,6 +41,13 @@ func TestPostgres(t *testing.T) {
 			return r, r
 		})
 	})
+	t.Run("Archive", func(t *testing.T) {
+		t.Parallel()
+		storetest.RunArchive(t, func(tb testing.TB) (store.Store, store.Archive) {
+			r := openPostgres(tb, clusters, "archive")
+			return openCached(tb, r, nil), r
+		})
+	})
 	for name, redis := range map[string]func(testing.TB) string{
 		"cached":            nil,
 		"cached_redis_up":   func(tb testing.TB) string { return servers.NewRedis(tb, servers.RedisOptions{}).URL() },

@@ -23,6 +23,10 @@ type Shard interface {
 	store.ClickSink
 	store.History
 
+	// Archive exports links in the order of their buckets, and those of one bucket
+	// in the order of their codes.
+	store.Archive
+
 	// Buckets returns the buckets that the shard owns, and a number that grows
 	// with every change of them. It returns store.ErrUnavailable when the shard
 	// cannot be reached, and another error when it is not what it should be.
@@ -52,6 +56,7 @@ var (
 	_ store.Keys      = (*Router)(nil)
 	_ store.ClickSink = (*Router)(nil)
 	_ store.History   = (*Router)(nil)
+	_ store.Archive   = (*Router)(nil)
 )
 
 // New returns a Router that reads the map every RefreshEvery until Close. Load

@@ -19,14 +19,7 @@ func (s *Store) List(ctx context.Context, q store.Query) (store.Page, error) {
 	}
 	defer rows.Close()
 	var page store.Page
-	for rows.Next() {
-		l, err := scanLink(rows)
-		if err != nil {
-			return store.Page{}, wrap(err, "list", "")
-		}
-		page.Links = append(page.Links, l)
-	}
-	if err := rows.Err(); err != nil {
+	if page.Links, err = scanLinks(rows); err != nil {
 		return store.Page{}, wrap(err, "list", "")
 	}
 	if len(page.Links) > limit {

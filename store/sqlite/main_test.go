@@ -76,6 +76,14 @@ func TestOutbox(t *testing.T) {
 	}})
 }
 
+func TestArchive(t *testing.T) {
+	t.Parallel()
+	storetest.RunArchive(t, func(tb testing.TB) (store.Store, store.Archive) {
+		s := open(tb, tb.TempDir())
+		return s, s
+	})
+}
+
 func TestClicks(t *testing.T) {
 	t.Parallel()
 	storetest.RunClicks(t, func(tb testing.TB) (store.Store, store.ClickSink) {

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -65,6 +66,18 @@ func scanLink(row scanner) (store.Link, error) {
 	l.CreatedAt, l.UpdatedAt = moment(created), moment(updated)
 	l.LastClickAt = moment(last)
 	return l, nil
+}
+
+// scanLinks reads all rows of linkColumns and the totals behind them.
+func scanLinks(rows *sql.Rows) (links []store.Link, err error) {
+	for rows.Next() {
+		l, err := scanLink(rows)
+		if err != nil {
+			return nil, err
+		}
+		links = append(links, l)
+	}
+	return links, rows.Err()
 }
 
 // asStored returns a copy of l, Tags included, as it comes back from the

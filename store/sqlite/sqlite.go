@@ -41,6 +41,7 @@ var (
 	_ store.ClickSink = (*Store)(nil)
 	_ store.Outbox    = (*Store)(nil)
 	_ store.History   = (*Store)(nil)
+	_ store.Archive   = (*Store)(nil)
 )
 
 // Open opens the database in opts.Dir. It makes a new one where there is none,

@@ -12,7 +12,7 @@ type edits struct {
 
 	reservation, reserve, pruneReservations *sql.Stmt
 
-	flush, count, pruneFlushes *sql.Stmt
+	flush, count, pruneFlushes, setClicks *sql.Stmt
 }
 
 func (e *edits) prepare(ctx context.Context, db *sql.DB) error {
@@ -27,6 +27,7 @@ func (e *edits) prepare(ctx context.Context, db *sql.DB) error {
 		{&e.flush, upsertFlush},
 		{&e.count, addClicks},
 		{&e.pruneFlushes, pruneFlushes},
+		{&e.setClicks, setClicks},
 	})
 }
 

@@ -1,0 +1,244 @@
+package api_test
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+
+	"github.com/terse/terse/api"
+	"github.com/terse/terse/store"
+)
+
+// archiveJSON is a page of an export.
+type archiveJSON struct {
+	Links      []map[string]any `json:"links"`
+	NextCursor string           `json:"next_cursor"`
+}
+
+// export takes everything out by pages of so many links.
+func (s *server) export(limit int, admin ...string) []map[string]any {
+	s.t.Helper()
+	var all []map[string]any
+	cursor := ""
+	for {
+		a := s.get(fmt.Sprintf("/api/v1/archive?limit=%d&cursor=%s", limit, cursor), admin...)
+		if a.status != http.StatusOK {
+			s.t.Fatalf("export = %d %s, want 200", a.status, a.body)
+		}
+		var page archiveJSON
+		a.into(&page)
+		all = append(all, page.Links...)
+		if page.NextCursor == "" {
+			return all
+		}
+		cursor = page.NextCursor
+	}
+}
+
+// put imports links and returns the results.
+func (s *server) put(links any, admin ...string) batchJSON {
+	s.t.Helper()
+	a := s.send(http.MethodPost, "/api/v1/archive", map[string]any{"links": links}, admin...)
+	if a.status != http.StatusOK {
+		s.t.Fatalf("import = %d %s, want 200", a.status, a.body)
+	}
+	var got batchJSON
+	a.into(&got)
+	return got
+}
+
+// strangeLinks makes links of every kind and returns how many.
+func strangeLinks(t *testing.T, s *server) int {
+	t.Helper()
+	owner := s.owner("owner")
+	for i, body := range []map[string]any{
+		{"title": "日本語 🙂 é", "tags": []string{"a,b", `"quoted"`, "日本"}},
+		{"password": "secret"},
+		{"max_clicks": 3},
+		{"expires_at": "2026-06-01T12:00:01Z", "status": 308},
+		{"starts_at": "2031-01-01T00:00:00.123456Z", "forward_query": "override"},
+		{"title": "to be disabled"},
+		{"alias": "Case-Matters_1"},
+		{"alias": "case-matters_1"},
+	} {
+		body["url"] = fmt.Sprintf("https://example.com/%d?a=%%25&b=c#d", i)
+		l := s.create(body, owner...)
+		switch {
+		case body["max_clicks"] != nil:
+			s.get("/" + l.Code)
+		case body["title"] == "to be disabled":
+			s.send(http.MethodPost, "/api/v1/links/"+l.Code+"/disable", `{"reason":"phishing"}`, s.key("admin", store.ScopeAdmin)...)
+		case body["alias"] == "Case-Matters_1":
+			s.clock.add(time.Minute)
+			s.send(http.MethodPatch, "/api/v1/links/"+l.Code, `{"title":"edited"}`, owner...)
+			s.get("/" + l.Code)
+			s.get("/" + l.Code)
+		}
+	}
+	s.create(`{"url":"https://example.com/anonymous"}`)
+	gone := s.create(`{"url":"https://example.com/gone"}`, owner...)
+	s.do(http.MethodDelete, "/api/v1/links/"+gone.Code, nil, owner...)
+	return 9
+}
+
+// TestArchiveMakesAnEqualSystem takes everything out of one system, puts it into
+// an empty one, and compares all that owners and visitors see.
+func TestArchiveMakesAnEqualSystem(t *testing.T) {
+	t.Parallel()
+	from, to := newServer(t), newServer(t)
+	urls, err := os.ReadFile("../store/testdata/real-urls.txt")
+	must(t, err)
+	var items []any
+	for u := range strings.Lines(string(urls)) {
+		items = append(items, map[string]any{"url": strings.TrimSpace(u)})
+	}
+	made := strangeLinks(t, from)
+	to.clock.add(from.clock.Now().Sub(to.clock.Now()))
+	for len(items) > 0 {
+		n := min(len(items), 1000)
+		var got batchJSON
+		from.send(http.MethodPost, "/api/v1/links/batch", map[string]any{"links": items[:n]}, from.owner("owner")...).into(&got)
+		for _, r := range got.Results {
+			if r.Status == http.StatusCreated {
+				made++
+			}
+		}
+		items = items[n:]
+	}
+	must(t, from.clicks.Close(t.Context()))
+
+	fromAdmin, toAdmin := from.key("admin", store.ScopeAdmin), to.key("admin", store.ScopeAdmin)
+	exported := from.export(300, fromAdmin...)
+	if len(exported) != made {
+		t.Fatalf("export has %d links, want %d", len(exported), made)
+	}
+	for round, want := range []int{http.StatusCreated, http.StatusOK} {
+		for n := 0; n < len(exported); n += 500 {
+			for i, r := range to.put(exported[n:min(n+500, len(exported))], toAdmin...).Results {
+				if r.Status != want {
+					t.Fatalf("import %d of %v = %+v, want %d", round, exported[n+i], r, want)
+				}
+			}
+		}
+	}
+	if again := to.export(1000, toAdmin...); !reflect.DeepEqual(again, exported) {
+		t.Error("the second system's export differs from the first one's")
+	}
+	for _, l := range exported {
+		code := l["code"].(string)
+		a, b := from.get("/api/v1/links/"+code, fromAdmin...), to.get("/api/v1/links/"+code, toAdmin...)
+		if string(a.body) != string(b.body) || a.status != http.StatusOK {
+			t.Fatalf("link %s is %d %s, was %s", code, b.status, b.body, a.body)
+		}
+		a, b = from.do(http.MethodHead, "/"+code, nil), to.do(http.MethodHead, "/"+code, nil)
+		if a.status != b.status || a.header.Get("Location") != b.header.Get("Location") {
+			t.Errorf("redirect of %s is %d %q, was %d %q", code, b.status, b.header.Get("Location"), a.status, a.header.Get("Location"))
+		}
+	}
+}
+
+func TestArchiveIsForAdministrators(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	body := `{"links":[{"code":"spring","url":"https://example.com"}]}`
+	s.get("/api/v1/archive").problem(http.StatusUnauthorized)
+	s.send(http.MethodPost, "/api/v1/archive", body).problem(http.StatusUnauthorized)
+	all := s.key("all but admin", store.ScopeLinksRead, store.ScopeLinksWrite, store.ScopeStatsRead)
+	s.get("/api/v1/archive", all...).problem(http.StatusForbidden)
+	s.send(http.MethodPost, "/api/v1/archive", body, all...).problem(http.StatusForbidden)
+	if a := s.get("/spring"); a.status != http.StatusNotFound {
+		t.Errorf("redirect = %d, want 404", a.status)
+	}
+}
+
+func TestImportDefaults(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	admin := s.key("admin", store.ScopeAdmin)
+	small := []any{map[string]any{"code": "spring", "url": "https://example.com", "clicks": 5}}
+	got := s.put(small, admin...).Results[0]
+	l := got.Link
+	if got.Status != http.StatusCreated || l.Status != 302 || l.Version != 1 || l.Clicks != 5 ||
+		!l.CreatedAt.Equal(s.clock.Now()) || !l.UpdatedAt.Equal(l.CreatedAt) || !l.LastClickAt.Equal(l.CreatedAt) || l.ForwardQuery != "off" {
+		t.Errorf("import of the least = %+v, want the defaults", l)
+	}
+	s.clock.add(time.Hour)
+	if again := s.put(small, admin...).Results[0]; again.Status != http.StatusOK {
+		t.Errorf("the same import an hour later = %+v, want 200", again)
+	}
+	other := []any{map[string]any{"code": "spring", "url": "https://example.org"}}
+	if got := s.put(other, admin...).Results[0]; got.Status != http.StatusConflict {
+		t.Errorf("import of another link with that code = %+v, want 409", got)
+	}
+	if a := s.get("/spring"); a.header.Get("Location") != "https://example.com" {
+		t.Errorf("redirect goes to %q", a.header.Get("Location"))
+	}
+}
+
+func TestImportRefuses(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	admin := s.key("admin", store.ScopeAdmin)
+	dear, err := bcrypt.GenerateFromPassword([]byte("x"), bcrypt.MinCost)
+	must(t, err)
+	for _, tt := range []struct {
+		field string
+		value any
+		named string
+	}{
+		{"code", "a/b", "body.code"},
+		{"code", "api", "body.code"},
+		{"code", nil, "property code"},
+		{"url", "javascript:alert(1)", "body.url"},
+		{"owner", "a\nb", "body.owner"},
+		{"owner", strings.Repeat("a", 65), "body.owner"},
+		{"password_hash", "secret", "body.password_hash"},
+		{"password_hash", strings.Replace(string(dear), "$04$", "$15$", 1), "body.password_hash"},
+		{"clicks", -1, "body.clicks"},
+		{"clicks", "many", "body.clicks"},
+		{"used_clicks", -1, "body.used_clicks"},
+		{"version", -1, "body.version"},
+		{"version", 1 << 31, "body.version"},
+		{"created_at", "0001-01-01T00:00:00Z", "body.updated_at"},
+		{"created_at", "1066-01-01T00:00:00Z", "body.created_at"},
+		{"updated_at", "2001-01-01T00:00:00Z", "body.updated_at"},
+		{"disabled_reason", "phishing", "body.disabled_reason"},
+		{"status", 200, "body.status"},
+		{"nonsense", 1, "body.nonsense"},
+		{"tags", "a", "body.tags"},
+		{"deleted_at", "2026-01-01T00:00:00Z", "body.deleted_at"},
+	} {
+		l := map[string]any{"code": "fine", "url": "https://example.com", tt.field: tt.value}
+		if tt.value == nil {
+			delete(l, tt.field)
+		}
+		got := s.put([]any{l}, admin...).Results[0]
+		if got.Status != http.StatusUnprocessableEntity || !strings.Contains(fmt.Sprintf("%+v", got.Error), tt.named) {
+			t.Errorf("import with %s %v = %d %+v, want 422 naming %s", tt.field, tt.value, got.Status, got.Error, tt.named)
+		}
+	}
+	for _, links := range []string{`[]`, `{}`, `[1`, `[` + strings.Repeat(`{},`, 1000) + `{}]`} {
+		if a := s.send(http.MethodPost, "/api/v1/archive", `{"links":`+links+`}`, admin...); a.status != http.StatusUnprocessableEntity && a.status != http.StatusBadRequest {
+			t.Errorf("import of %.20s = %d, want 400 or 422", links, a.status)
+		}
+	}
+	s.get("/api/v1/archive?cursor=a/b", admin...).problem(http.StatusUnprocessableEntity)
+	s.get("/api/v1/archive?limit=0", admin...).problem(http.StatusUnprocessableEntity)
+}
+
+// TestArchiveAway holds that a store that cannot answer is a 503, per link.
+func TestArchiveAway(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, func(o *api.Options) { o.Archive = awayArchive{} })
+	admin := s.key("admin", store.ScopeAdmin)
+	s.get("/api/v1/archive", admin...).problem(http.StatusServiceUnavailable)
+	if got := s.put([]any{map[string]any{"code": "a", "url": "https://example.com"}}, admin...).Results[0]; got.Status != http.StatusServiceUnavailable {
+		t.Errorf("import = %+v, want 503", got)
+	}
+}

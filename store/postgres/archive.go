@@ -1,0 +1,142 @@
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/terse/terse/store"
+	"github.com/terse/terse/store/batch"
+)
+
+// exportLinks walks the primary key, and finds the page before it joins the
+// totals to that alone.
+const exportLinks = `SELECT ` + linkColumns + `, ` + totalColumns + ` FROM (
+		SELECT * FROM links l WHERE (l.bucket, l.code) > ($1, $2) AND l.deleted_at IS NULL
+			AND (SELECT b.state = 'owned' FROM buckets b WHERE b.bucket = l.bucket)
+		ORDER BY l.bucket, l.code LIMIT $3
+	) l LEFT JOIN click_totals c ON c.bucket = l.bucket AND c.code = l.code
+	ORDER BY l.bucket, l.code`
+
+// importLink adds a link with its totals, unless its code is taken or its bucket
+// is not owned, and returns how many rows that were.
+const importLink = `WITH added AS (
+		INSERT INTO links (created_at, version, bucket, code, target, owner, updated_at, status, forward_query,
+			title, tags, starts_at, expires_at, max_clicks, used_clicks, password_hash,
+			disabled_at, disabled_reason)
+		SELECT $4::timestamptz, $5::integer, $1::smallint, $2, $6, $7, nullif($8::timestamptz, $4::timestamptz), $9::smallint, $10::smallint,
+			$11, $12::text[], $13::timestamptz, $14::timestamptz, $15::bigint, $16::bigint, $17,
+			$18::timestamptz, $19
+		FROM buckets b WHERE b.bucket = $1 AND b.epoch = $3 AND b.state = 'owned'
+		ON CONFLICT DO NOTHING
+		RETURNING bucket, code
+	), counted AS (
+		INSERT INTO click_totals AS c (total, last_click_at, bucket, code)
+		SELECT $20::bigint, $21::timestamptz, bucket, code FROM added WHERE $20::bigint > 0
+		ON CONFLICT (bucket, code) DO UPDATE SET total = excluded.total, last_click_at = excluded.last_click_at
+	)
+	SELECT count(*) FROM added`
+
+// newImports returns the group in which imports travel, one flight at a time.
+func newImports(s *Store) (*batch.Group[store.Link, store.Link], error) {
+	return batch.New(batch.Options[store.Link, store.Link]{
+		Run:      s.importLinks,
+		MaxBatch: s.opts.MaxBatch,
+		Timeout:  s.opts.WriteTimeout,
+	})
+}
+
+// Export implements store.Archive. It reads the primary. Links come in the order
+// of their buckets, those of one bucket in the order of their codes.
+func (s *Store) Export(ctx context.Context, after string, limit int) ([]store.Link, error) {
+	bucket := -1
+	if after != "" {
+		bucket = store.BucketOf(after)
+	}
+	var links []store.Link
+	err := s.primary.do(ctx, calls, func(ctx context.Context, conn *pgx.Conn) error {
+		rows, err := conn.Query(ctx, exportLinks, bucket, after, min(max(limit, 1), store.MaxPageLen))
+		if err != nil {
+			return err
+		}
+		links, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (store.Link, error) { return scanTotals(row) })
+		return err
+	})
+	return links, wrap(err, "export", "")
+}
+
+// Import implements store.Archive.
+func (s *Store) Import(ctx context.Context, l store.Link) (store.Link, error) {
+	l = asStored(l)
+	l.DeletedAt, l.RequestID = time.Time{}, ""
+	// A flight with such a text would fail as a whole.
+	if !keepable(l.Code, l.URL, l.Owner, l.Title, l.PasswordHash, l.DisabledReason) || !keepable(l.Tags...) {
+		return store.Link{}, wrap(errText, "import", l.Code)
+	}
+	imported, err := s.imports.Do(ctx, l)
+	return imported, wrap(err, "import", l.Code)
+}
+
+// importLinks answers the imports of one flight, all in one transaction. The order
+// keeps it and a flight of creates from waiting for each other.
+func (s *Store) importLinks(ctx context.Context, links []store.Link) []batch.Result[store.Link] {
+	results := make([]batch.Result[store.Link], len(links))
+	order := make([]int, len(links))
+	buckets := make([]int, len(links))
+	for i := range links {
+		order[i], buckets[i] = i, store.BucketOf(links[i].Code)
+	}
+	slices.SortStableFunc(order, func(a, b int) int {
+		return cmp.Or(cmp.Compare(buckets[a], buckets[b]), strings.Compare(links[a].Code, links[b].Code))
+	})
+	added := make([]int, len(links)) // rows
+	epochs, err := s.known(ctx)
+	if err == nil {
+		err = s.fenced(ctx, buckets, func(b *pgx.Batch) {
+			for _, i := range order {
+				b.Queue(importLink, importArgs(&links[i], buckets[i], epochs[buckets[i]])...).QueryRow(func(row pgx.Row) error {
+					return row.Scan(&added[i])
+				})
+			}
+		})
+	}
+	switch {
+	case err != nil && len(links) > 1 && refusesData(err):
+		// One of them holds what a column cannot: the others are good.
+		for i := range links {
+			results[i] = s.importLinks(ctx, links[i:i+1])[0]
+		}
+		return results
+	case err != nil:
+		for i := range results {
+			results[i].Err = err
+		}
+		return results
+	}
+	var rest []int
+	for i := range links {
+		if added[i] > 0 {
+			results[i].Value = links[i]
+		} else {
+			rest = append(rest, i)
+		}
+	}
+	s.judge(ctx, epochs, links, rest, results)
+	return results
+}
+
+// importArgs are those of importLink.
+func importArgs(l *store.Link, bucket int, epoch int64) []any {
+	return []any{
+		bucket, l.Code, epoch, l.CreatedAt, l.Version, l.URL, l.Owner, l.UpdatedAt,
+		orNull(l.Status, http.StatusFound), orNull(l.ForwardQuery, store.ForwardOff), orNull(l.Title, ""), l.Tags,
+		orNull(l.StartsAt, time.Time{}), orNull(l.ExpiresAt, time.Time{}), orNull(l.MaxClicks, 0), orNull(l.UsedClicks, 0),
+		orNull(l.PasswordHash, ""), orNull(l.DisabledAt, time.Time{}), orNull(l.DisabledReason, ""),
+		l.Clicks, l.LastClickAt,
+	}
+}

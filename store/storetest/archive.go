@@ -1,0 +1,234 @@
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/terse/terse/store"
+)
+
+// RunArchive tests all promises of store.Archive. open returns an empty one with
+// the store whose links it takes out and puts in, and sees to their end with
+// tb.Cleanup.
+func RunArchive(t *testing.T, open func(tb testing.TB) (store.Store, store.Archive)) {
+	t.Helper()
+	links, archive := open(t)
+	s := archiveSuite{suite{Store: links}, archive}
+	for _, p := range []struct {
+		name string
+		test func(t *testing.T, s archiveSuite)
+	}{
+		{"keeps every field", importKeepsAll},
+		{"link without clicks has none", importWithoutClicks},
+		{"imported links are links", importedIsALink},
+		{"taken code is refused and unharmed", importTaken},
+		{"one of many wins a code", importRace},
+		{"exports every link once", exportsAll},
+		{"leaves tombstones out", exportsNoTombstones},
+		{"goes on behind a link that is gone", exportsBehindGone},
+		{"ended context does nothing", endedArchive},
+	} {
+		t.Run(p.name, func(t *testing.T) {
+			t.Parallel()
+			p.test(t, s)
+		})
+	}
+}
+
+// archiveSuite is the archive under test.
+type archiveSuite struct {
+	suite
+	archive store.Archive
+}
+
+// archived returns full as an import leaves it.
+func archived() store.Link {
+	l := full()
+	l.DeletedAt, l.RequestID = time.Time{}, ""
+	return l
+}
+
+func (s archiveSuite) take(t *testing.T, l store.Link) store.Link {
+	t.Helper()
+	got, err := s.archive.Import(t.Context(), l)
+	if err != nil {
+		t.Fatalf("Import(%q) = %v, want nil", l.Code, err)
+	}
+	return got
+}
+
+// exported follows the pages from the first to the last, and returns the links of
+// one owner: an export is of everything.
+func (s archiveSuite) exported(t *testing.T, owner string, limit int) []store.Link {
+	t.Helper()
+	var all []store.Link
+	after := ""
+	for range 1000 {
+		page, err := s.archive.Export(t.Context(), after, limit)
+		if err != nil || len(page) > limit {
+			t.Fatalf("Export(%q, %d) = %d links, %v", after, limit, len(page), err)
+		}
+		all = append(all, of(owner, page)...)
+		if len(page) < limit {
+			return all
+		}
+		after = page[limit-1].Code
+	}
+	t.Fatal("Export never ends")
+	return nil
+}
+
+// of returns the links of one owner.
+func of(owner string, links []store.Link) (own []store.Link) {
+	for _, l := range links {
+		if l.Owner == owner {
+			own = append(own, l)
+		}
+	}
+	return own
+}
+
+func importKeepsAll(t *testing.T, s archiveSuite) {
+	given := full()
+	given.Tags = []string{"alpha", `b,"e\ta`, "日本"}
+	want := given
+	want.DeletedAt, want.RequestID = time.Time{}, ""
+	got, err := s.archive.Import(t.Context(), given)
+	wantLink(t, "Import", got, err, want)
+	s.wantStored(t, want)
+	if all := s.exported(t, want.Owner, 10); !reflect.DeepEqual(all, []store.Link{want}) {
+		t.Errorf("Export() = %+v, want %+v", all, want)
+	}
+}
+
+func importWithoutClicks(t *testing.T, s archiveSuite) {
+	l := newLink()
+	l.Version = 1
+	wantLink(t, "Import", s.take(t, l), nil, l)
+	s.wantStored(t, l)
+}
+
+// importedIsALink holds that what follows an import finds a link like any other.
+func importedIsALink(t *testing.T, s archiveSuite) {
+	l := archived()
+	l.DisabledAt, l.DisabledReason, l.StartsAt, l.ExpiresAt = time.Time{}, "", time.Time{}, time.Time{}
+	l.MaxClicks, l.UsedClicks = 10, 9
+	s.take(t, l)
+	used, err := s.Consume(t.Context(), l.Code, after(50))
+	if err != nil || used.UsedClicks != 10 {
+		t.Errorf("Consume() = %+v, %v, want 10 uses", used, err)
+	}
+	_, err = s.Consume(t.Context(), l.Code, after(51))
+	wantError(t, "Consume() of a used up link", err, store.ErrNotLive)
+	l.Title = "edited"
+	if edited := s.update(t, l); edited.Version != l.Version+1 || edited.Clicks != l.Clicks {
+		t.Errorf("Update() = %+v, want version %d and %d clicks", edited, l.Version+1, l.Clicks)
+	}
+	s.wantList(t, store.Query{Owner: l.Owner, Tag: "alpha"}, l.Code)
+	s.wantList(t, store.Query{Owner: l.Owner, Target: l.URL}, l.Code)
+}
+
+func importTaken(t *testing.T, s archiveSuite) {
+	want := s.create(t, newLink())
+	l := archived()
+	l.Code = want.Code
+	_, err := s.archive.Import(t.Context(), l)
+	wantError(t, "Import() of a taken code", err, store.ErrExists)
+	s.wantStored(t, want)
+	gone := s.remove(t, want.Code)
+	_, err = s.archive.Import(t.Context(), l)
+	wantError(t, "Import() of a tombstone's code", err, store.ErrExists)
+	s.wantStored(t, gone)
+}
+
+func importRace(t *testing.T, s archiveSuite) {
+	l := archived()
+	errs := race(16, func(i int) error {
+		mine := l
+		mine.Title = fmt.Sprint(i)
+		_, err := s.archive.Import(t.Context(), mine)
+		return err
+	})
+	winner := wantOneWinner(t, "Import()", errs, store.ErrExists)
+	l.Title = fmt.Sprint(winner)
+	s.wantStored(t, l)
+}
+
+func exportsAll(t *testing.T, s archiveSuite) {
+	owner := newOwner()
+	want := map[string]store.Link{}
+	for i := range 57 {
+		l := archived()
+		l.Owner, l.Clicks = owner, int64(i)
+		if i == 0 {
+			l.LastClickAt = time.Time{}
+		}
+		want[l.Code] = s.take(t, l)
+	}
+	for _, limit := range []int{3, 7, store.MaxPageLen} {
+		got := map[string]store.Link{}
+		all := s.exported(t, owner, limit)
+		for _, l := range all {
+			got[l.Code] = l
+		}
+		if len(all) != len(want) || !reflect.DeepEqual(got, want) {
+			t.Errorf("Export() by %d = %d links, %d distinct, want %d whole ones", limit, len(all), len(got), len(want))
+		}
+	}
+	for _, limit := range []int{-1, 0} {
+		if page, err := s.archive.Export(t.Context(), "", limit); err != nil || len(page) != 1 {
+			t.Errorf("Export(limit %d) = %d links, %v, want 1", limit, len(page), err)
+		}
+	}
+}
+
+func exportsNoTombstones(t *testing.T, s archiveSuite) {
+	owner := newOwner()
+	var want []string
+	for i := range 20 {
+		l := newLink()
+		l.Owner = owner
+		s.create(t, l)
+		if i%2 == 0 {
+			s.remove(t, l.Code)
+		} else {
+			want = append(want, l.Code)
+		}
+	}
+	got := codes(s.exported(t, owner, 3))
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("Export() = %q, want %q", got, want)
+	}
+}
+
+func exportsBehindGone(t *testing.T, s archiveSuite) {
+	owner := newOwner()
+	for range 10 {
+		l := newLink()
+		l.Owner = owner
+		s.create(t, l)
+	}
+	all := codes(s.exported(t, owner, store.MaxPageLen))
+	s.remove(t, all[4])
+	page, err := s.archive.Export(t.Context(), all[4], store.MaxPageLen)
+	if got := codes(of(owner, page)); err != nil || !slices.Equal(got, all[5:]) {
+		t.Errorf("Export() behind a link that is gone = %q, %v, want %q", got, err, all[5:])
+	}
+}
+
+func endedArchive(t *testing.T, s archiveSuite) {
+	ctx := ended(t)
+	l := archived()
+	_, err := s.archive.Import(ctx, l)
+	wantError(t, "Import()", err, context.Canceled)
+	_, err = s.archive.Export(ctx, "", 1)
+	wantError(t, "Export()", err, context.Canceled)
+	_, err = s.Get(t.Context(), l.Code)
+	wantError(t, "Get()", err, store.ErrNotFound)
+}
