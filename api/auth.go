@@ -2,6 +2,8 @@ package api
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/subtle"
 	"errors"
 	"net/http"
 	"net/netip"
@@ -81,11 +83,15 @@ func (a *API) keyOf(ctx context.Context, header string) (store.Key, error) {
 		return store.Key{}, refused
 	}
 	key, err := a.opts.Keys.KeyByHash(ctx, hash)
-	if errors.Is(err, store.ErrNotFound) || (err == nil && !key.Usable(a.now())) {
+	if errors.Is(err, store.ErrNotFound) || (err == nil && (!key.Usable(a.now()) || !same(key.Hash, hash))) {
 		return store.Key{}, refused
 	}
 	return key, err
 }
+
+// same compares digests in a time that tells nothing of where they differ. Keys are
+// found by an index, which may compare otherwise.
+func same(a, b [sha256.Size]byte) bool { return subtle.ConstantTimeCompare(a[:], b[:]) == 1 }
 
 // ratelimitKey names what a limit counts: one purpose of one client.
 func ratelimitKey(purpose string, addr netip.Addr) string {

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/terse/terse/api/ratelimit"
+	"github.com/terse/terse/store"
 )
 
 // RateHeaders tell a client what is left of its limit
@@ -48,7 +49,7 @@ const createsUsedUp = "The limit of creates is reached. Wait, or use an API key:
 func (a *API) takeCreates(ctx context.Context, who *caller, n int) (ratelimit.Result, RateHeaders) {
 	limit, key := a.opts.Limits.CreateAnonymous, ratelimitKey("create", who.addr)
 	if who.key != nil {
-		limit, key = a.opts.Limits.CreateKey, "create:"+who.key.ID
+		limit, key = a.keyLimit(who.key), "create:"+who.key.ID
 	}
 	taken := a.take(ctx, key, limit, n)
 	if taken.ResetAfter == 0 { // not counted
@@ -58,6 +59,18 @@ func (a *API) takeCreates(ctx context.Context, who *caller, n int) (ratelimit.Re
 		RateLimit:       `"create";r=` + strconv.Itoa(taken.Remaining) + ";t=" + retryAfter(taken.ResetAfter),
 		RateLimitPolicy: `"create";q=` + strconv.Itoa(limit.Count) + ";w=" + retryAfter(limit.Window),
 	}
+}
+
+// keyLimit returns how often a key may create: as it says itself, or as all keys.
+func (a *API) keyLimit(k *store.Key) ratelimit.Limit {
+	if k.CreateLimit == "" {
+		return a.opts.Limits.CreateKey
+	}
+	own, err := ratelimit.ParseLimit(k.CreateLimit)
+	if err != nil { // written by somebody who knew better
+		return a.opts.Limits.CreateKey
+	}
+	return own
 }
 
 // within makes the error answer of a limited request carry its limit too.

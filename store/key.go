@@ -12,13 +12,16 @@ import (
 
 // Key is an API key as it is kept: never the token itself, only its digest.
 type Key struct {
-	ID        string // public name of the key; the Owner of the links it creates
-	Name      string // for people
-	Hash      [sha256.Size]byte
-	Scopes    []Scope
-	CreatedAt time.Time // UTC, microseconds
-	ExpiresAt time.Time // the zero time means never
-	RevokedAt time.Time // zero while it may be used
+	ID          string // public name of the key; the Owner of the links it creates
+	Name        string // for people
+	Prefix      string // how the token begins, by which people recognise it; see TokenPrefix
+	Hash        [sha256.Size]byte
+	Scopes      []Scope
+	CreateLimit string    // how often it may create, as COUNT/WINDOW or "off"; empty means as often as any key
+	CreatedAt   time.Time // UTC, microseconds
+	ExpiresAt   time.Time // the zero time means never
+	LastUsedAt  time.Time // some minutes behind, see Keys.UseKeys; the zero time means never
+	RevokedAt   time.Time // zero while it may be used
 }
 
 // Scope is something that a key may do.
@@ -63,6 +66,17 @@ type Keys interface {
 	// RevokeKey revokes the key at the given time and returns it, or
 	// ErrNotFound. Revoking twice keeps the first time.
 	RevokeKey(ctx context.Context, id string, at time.Time) (Key, error)
+
+	// UseKeys notes when keys were last used. An earlier time than is known, and
+	// a digest that is not, change nothing. Of those that it fails for, none, some
+	// or all may be noted.
+	UseKeys(ctx context.Context, uses []KeyUse) error
+}
+
+// KeyUse is the last use of a key that somebody knows of.
+type KeyUse struct {
+	Hash [sha256.Size]byte
+	At   time.Time // UTC, microseconds
 }
 
 // tokenPrefix lets people and secret scanners recognise a token.
@@ -70,6 +84,10 @@ const tokenPrefix = "tk_"
 
 // tokenLen is the length of a token: the prefix and 256 bits in hexadecimal.
 const tokenLen = len(tokenPrefix) + 2*sha256.Size
+
+// prefixLen is how much of a token is kept: 32 of its 256 bits, so that what is
+// left cannot be guessed.
+const prefixLen = len(tokenPrefix) + 8
 
 // NewToken returns a fresh token, which is shown once and never stored, and the
 // digest by which it is found.
@@ -79,6 +97,9 @@ func NewToken() (token string, hash [sha256.Size]byte) {
 	token = tokenPrefix + hex.EncodeToString(secret[:])
 	return token, sha256.Sum256([]byte(token))
 }
+
+// TokenPrefix returns the part of a token that may be kept and shown.
+func TokenPrefix(token string) string { return token[:min(len(token), prefixLen)] }
 
 // NewKeyID returns a fresh id for a key.
 func NewKeyID() string { return "key_" + strings.ToLower(rand.Text()[:12]) }

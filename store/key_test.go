@@ -23,6 +23,9 @@ func TestNewToken(t *testing.T) {
 		if want := sha256.Sum256([]byte(token)); hash != want {
 			t.Errorf("NewToken() has hash %x, want %x", hash, want)
 		}
+		if prefix := store.TokenPrefix(token); !strings.HasPrefix(token, prefix) || len(prefix) != len("tk_01234567") {
+			t.Errorf("TokenPrefix(%q) = %q, want the first eight digits", token, prefix)
+		}
 		if got, ok := store.HashToken(token); !ok || got != hash {
 			t.Errorf("HashToken(%q) = %x, %v, want %x", token, got, ok, hash)
 		}

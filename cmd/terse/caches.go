@@ -12,19 +12,20 @@ import (
 	"github.com/terse/terse/store/cache"
 	"github.com/terse/terse/store/cache/cdn"
 	"github.com/terse/terse/store/cache/remote"
+	"github.com/terse/terse/store/keyring"
 	"github.com/terse/terse/store/outbox"
 )
 
 // caches puts the caches in front of the database, and what tells them of edits
-// behind it. With a Redis, limits are counted there as well.
-func (p *process) caches(ctx context.Context, d database) (*cache.Cache, error) {
+// behind it. With a Redis, limits are counted there as well, and revoked keys heard of.
+func (p *process) caches(ctx context.Context, d database, keys *keyring.Ring) (*cache.Cache, error) {
 	options := cache.Options{
 		Store: d.links, Edited: d.edited, StaleFor: cache.DefaultStaleFor,
 		MaxBytes: p.settings.cacheBytes, Logger: p.logger, Registerer: p.registry,
 	}
 	told := outbox.Options{Outboxes: d.outboxes, Logger: p.logger, Registerer: p.registry}
 	if p.settings.redisURL != "" {
-		redis, err := remote.New(remote.Options{URL: p.settings.redisURL, Logger: p.logger, Registerer: p.registry})
+		redis, err := remote.New(remote.Options{URL: p.settings.redisURL, Keys: keys, Logger: p.logger, Registerer: p.registry})
 		if err != nil {
 			return nil, err
 		}
@@ -58,6 +59,18 @@ func (p *process) caches(ctx context.Context, d database) (*cache.Cache, error) 
 	}
 	p.background(ctx, "announcements", links.Listen)
 	return links, p.canary(ctx, d.links, links)
+}
+
+// keyring puts memory in front of the API keys.
+func (p *process) keyring(ctx context.Context, under store.Keys) (*keyring.Ring, error) {
+	ring, err := keyring.New(keyring.Options{
+		Keys: under, StaleFor: keyring.DefaultStaleFor, Logger: p.logger, Registerer: p.registry,
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.background(ctx, "keys", ring.Run)
+	return ring, nil
 }
 
 // canary measures how stale the cache is, with a link that is this node's own.

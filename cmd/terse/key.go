@@ -1,15 +1,22 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/terse/terse/api/ratelimit"
 	"github.com/terse/terse/store"
+	"github.com/terse/terse/store/cache/remote"
+	"github.com/terse/terse/store/keyring"
 )
 
 // maxKeyNameLen is the longest name of a key in characters.
@@ -18,13 +25,14 @@ const maxKeyNameLen = 100
 type keyCommand struct {
 	Create keyCreate `cmd:"" help:"Create a key and print its token, which is never shown again."`
 	List   keyList   `cmd:"" help:"List the keys, oldest first."`
-	Revoke keyRevoke `cmd:"" help:"Revoke a key at once."`
+	Revoke keyRevoke `cmd:"" help:"Revoke a key."`
 }
 
 type keyCreate struct {
 	dataFlags
 	Name    string   `required:"" help:"For people: who or what uses the key."`
 	Scope   []string `default:"links:read,links:write,stats:read" help:"What it may do: links:read, links:write, stats:read, admin. Default: all but admin."`
+	Limit   string   `placeholder:"N/TIME" help:"How often it may create links, such as 600/1m, or off. Default: as the server says for all keys."`
 	Expires string   `placeholder:"WHEN" help:"When it ends: a time such as 720h from now, or a date such as 2027-01-31. Default: never."`
 }
 
@@ -43,7 +51,7 @@ func (c *keyCreate) Run(ctx context.Context, out output) error {
 		return settingsError{err}
 	}
 	token, hash := store.NewToken()
-	key.Hash = hash
+	key.Hash, key.Prefix = hash, store.TokenPrefix(token)
 	return withKeys(ctx, &c.dataFlags, out, func(keys store.Keys) error {
 		if err := keys.CreateKey(ctx, key); err != nil {
 			return fmt.Errorf("create key: %w", err)
@@ -72,6 +80,13 @@ func (c *keyCreate) key(now time.Time) (store.Key, error) {
 			problems = append(problems, fmt.Errorf("--scope: %q must be one of %v", s, store.Scopes()))
 		}
 		key.Scopes = append(key.Scopes, store.Scope(s))
+	}
+	if c.Limit != "" {
+		limit, err := ratelimit.ParseLimit(c.Limit)
+		if err != nil {
+			problems = append(problems, fmt.Errorf("--limit: %w", err))
+		}
+		key.CreateLimit = limit.String()
 	}
 	var err error
 	if key.ExpiresAt, err = parseExpiry(c.Expires, now); err != nil {
@@ -114,10 +129,10 @@ func (c *keyList) Run(ctx context.Context, out output) error {
 			return fmt.Errorf("list keys: %w", err)
 		}
 		w := tabwriter.NewWriter(out.stdout, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(w, "ID\tNAME\tSCOPES\tCREATED\tEXPIRES\tREVOKED")
+		fmt.Fprintln(w, "ID\tNAME\tTOKEN\tSCOPES\tLIMIT\tCREATED\tEXPIRES\tLAST USED\tREVOKED")
 		for _, k := range all {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, k.Name, joinScopes(k.Scopes),
-				shownTime(k.CreatedAt), shownTime(k.ExpiresAt), shownTime(k.RevokedAt))
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, k.Name, shownPrefix(k.Prefix), joinScopes(k.Scopes),
+				cmp.Or(k.CreateLimit, "default"), shownTime(k.CreatedAt), shownTime(k.ExpiresAt), shownTime(k.LastUsedAt), shownTime(k.RevokedAt))
 		}
 		return w.Flush()
 	})
@@ -125,11 +140,20 @@ func (c *keyList) Run(ctx context.Context, out output) error {
 
 type keyRevoke struct {
 	dataFlags
-	ID string `arg:"" help:"The id of the key, as list shows it."`
+	RedisURL string `name:"redis-url" placeholder:"URL" help:"The Redis that the servers share, which tells them at once. Default: none." setting:"" secret:""`
+	ID       string `arg:"" help:"The id of the key, as list shows it."`
+}
+
+// Help is shown below the command's purpose.
+func (*keyRevoke) Help() string {
+	return fmt.Sprintf(`Servers refuse the key within %v, and at once when they share a Redis that is named here too.`, keyring.MaxTTL)
 }
 
 // Run revokes the key.
 func (c *keyRevoke) Run(ctx context.Context, out output) error {
+	if err := errors.Join(named("REDIS_URL", remote.CheckURL(c.RedisURL))...); err != nil {
+		return settingsError{err}
+	}
 	if err := c.exists(ctx); err != nil {
 		return err
 	}
@@ -141,9 +165,23 @@ func (c *keyRevoke) Run(ctx context.Context, out output) error {
 		if err != nil {
 			return fmt.Errorf("revoke key: %w", err)
 		}
-		_, err = fmt.Fprintf(out.stdout, "Revoked %s (%s).\n", key.ID, key.Name)
-		return err
+		if _, err = fmt.Fprintf(out.stdout, "Revoked %s (%s).\n", key.ID, key.Name); err != nil || c.RedisURL == "" {
+			return err
+		}
+		if err := announceRevocation(ctx, c.RedisURL, key); err != nil {
+			fmt.Fprintf(out.stderr, "terse: servers were not told, and refuse the key within %v: %v\n", keyring.MaxTTL, err)
+		}
+		return nil
 	})
+}
+
+// announceRevocation tells all servers that share a Redis.
+func announceRevocation(ctx context.Context, url string, key store.Key) error {
+	redis, err := remote.New(remote.Options{URL: url, Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return err
+	}
+	return errors.Join(redis.AnnounceRevocation(ctx, key), redis.Close())
 }
 
 func joinScopes(scopes []store.Scope) string {
@@ -152,6 +190,14 @@ func joinScopes(scopes []store.Scope) string {
 		names[i] = string(s)
 	}
 	return strings.Join(names, ",")
+}
+
+// shownPrefix returns what is known of a token, which is nothing of old ones.
+func shownPrefix(prefix string) string {
+	if prefix == "" {
+		return "unknown"
+	}
+	return prefix + "…"
 }
 
 func shownTime(t time.Time) string {

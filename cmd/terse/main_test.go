@@ -224,15 +224,19 @@ func TestKeys(t *testing.T) {
 	if got := terse(t, environ, "key", "list"); got.status != 1 {
 		t.Errorf("key list without a database = %+v, want status 1", got)
 	}
-	created := terse(t, environ, "key", "create", "--name", "laptop", "--scope", "links:read,admin", "--expires", "720h")
+	created := terse(t, environ, "key", "create", "--name", "laptop", "--scope", "links:read,admin", "--limit", "600/60s", "--expires", "720h")
 	if created.status != 0 || !regexp.MustCompile(`^tk_[0-9a-f]{64}\n$`).MatchString(created.stdout) {
 		t.Fatalf("key create = %+v, want a token alone on stdout", created)
 	}
 	id := regexp.MustCompile(`key_[0-9a-z]+`).FindString(created.stderr)
 	listed := terse(t, environ, "key", "list")
-	if listed.status != 0 || !strings.Contains(listed.stdout, id) || !strings.Contains(listed.stdout, "links:read,admin") ||
-		strings.Contains(listed.stdout, "tk_") {
-		t.Errorf("key list = %+v, want the key without its token", listed)
+	for _, want := range []string{id, "laptop", created.stdout[:len("tk_01234567")] + "… ", "links:read,admin", "600/1m", "never"} {
+		if listed.status != 0 || !strings.Contains(listed.stdout, want) {
+			t.Errorf("key list = %+v, want %q in it", listed, want)
+		}
+	}
+	if strings.Contains(listed.stdout, strings.TrimSpace(created.stdout)) {
+		t.Errorf("key list tells a token: %s", listed.stdout)
 	}
 	if got := terse(t, environ, "key", "revoke", id); got.status != 0 || !strings.Contains(got.stdout, id) {
 		t.Errorf("key revoke = %+v", got)
@@ -240,8 +244,14 @@ func TestKeys(t *testing.T) {
 	if got := terse(t, environ, "key", "revoke", "key_none"); got.status != 1 || !strings.Contains(got.stderr, "key_none") {
 		t.Errorf("key revoke of an unknown key = %+v, want status 1", got)
 	}
-	got := terse(t, environ, "key", "create", "--name", "a\x00b", "--scope", "everything", "--expires", "2001-01-01")
-	for _, w := range []string{"--name", "--scope", "--expires"} {
+	if got := terse(t, environ, "key", "revoke", id, "--redis-url", "nonsense"); got.status != 2 || !strings.Contains(got.stderr, "TERSE_REDIS_URL: ") {
+		t.Errorf("key revoke with a wrong Redis = %+v, want status 2 naming it", got)
+	}
+	if got := terse(t, environ, "key", "revoke", id, "--redis-url", "redis://127.0.0.1:1"); got.status != 0 || !strings.Contains(got.stderr, "10s") {
+		t.Errorf("key revoke without the Redis that is named = %+v, want a warning that it takes 10s", got)
+	}
+	got := terse(t, environ, "key", "create", "--name", "a\x00b", "--scope", "everything", "--limit", "6", "--expires", "2001-01-01")
+	for _, w := range []string{"--name", "--scope", "--limit", "--expires"} {
 		if got.status != 2 || !strings.Contains(got.stderr, w) {
 			t.Errorf("wrong key create = %+v, want status 2 naming %s", got, w)
 		}

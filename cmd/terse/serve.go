@@ -111,8 +111,12 @@ func (p *process) stores(ctx context.Context) (api.Options, error) {
 	if err != nil {
 		return api.Options{}, err
 	}
-	links, err := p.caches(ctx, d)
-	return api.Options{Store: links, Archive: d.archive, Keys: d.keys, History: d.history, Minter: codes, Clicks: recorders}, err
+	keys, err := p.keyring(ctx, d.keys)
+	if err != nil {
+		return api.Options{}, err
+	}
+	links, err := p.caches(ctx, d, keys)
+	return api.Options{Store: links, Archive: d.archive, Keys: keys, History: d.history, Minter: codes, Clicks: recorders}, err
 }
 
 // listen opens the listeners and serves on them. The channel gets the error of a

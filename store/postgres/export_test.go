@@ -29,7 +29,7 @@ func Statements() map[string]string {
 		"links": selectLinks, "stored": selectStored, "update": updateLink, "delete": deleteLink, "use": useLink,
 		"reserve": upsertReservation, "prune reservations": pruneReservations,
 		"add clicks": addClicks, "prune flushes": pruneFlushes,
-		"insert key": insertKey, "key by hash": selectKeyByHash, "bucket of key": selectBucketOfKey, "revoke key": revokeKey,
+		"insert key": insertKey, "key by hash": selectKeyByHash, "bucket of key": selectBucketOfKey, "revoke key": revokeKey, "use keys": useKeys,
 		"acquire any": acquireAny, "acquire node": acquireNode, "renew node": renewNode, "release node": releaseNode,
 	}
 }

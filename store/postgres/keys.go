@@ -13,10 +13,10 @@ import (
 )
 
 // keyColumns are the columns of a key in the order of scanKey.
-const keyColumns = `k.id, k.name, k.hash, k.scopes, k.created_at, k.expires_at, k.revoked_at`
+const keyColumns = `k.id, k.name, k.prefix, k.hash, k.scopes, k.create_limit, k.created_at, k.expires_at, k.last_used_at, k.revoked_at`
 
-const insertKey = `INSERT INTO api_keys (created_at, expires_at, revoked_at, bucket, id, name, hash, scopes)
-	SELECT $3, $4, $5, $1, $6, $7, $8, $9 FROM buckets b WHERE b.bucket = $1 AND b.epoch = $2 AND b.state = 'owned'`
+const insertKey = `INSERT INTO api_keys (created_at, expires_at, last_used_at, revoked_at, bucket, id, name, prefix, hash, scopes, create_limit)
+	SELECT $3, $4, $5, $6, $1, $7, $8, $9, $10, $11, $12 FROM buckets b WHERE b.bucket = $1 AND b.epoch = $2 AND b.state = 'owned'`
 
 const selectKeyByHash = `SELECT ` + keyColumns + `
 	FROM buckets b LEFT JOIN api_keys k ON k.hash = $2
@@ -34,6 +34,17 @@ const revokeKey = `UPDATE api_keys k SET revoked_at = coalesce(k.revoked_at, $4)
 	FROM buckets b WHERE b.bucket = $1 AND b.epoch = $2 AND b.state = 'owned' AND k.bucket = b.bucket AND k.id = $3
 	RETURNING ` + keyColumns
 
+// useKeys locks the rows in the order of their digests, so that two nodes which
+// were asked by the same keys do not wait for each other.
+const useKeys = `WITH due AS (
+		SELECT k.id, u.at
+		FROM unnest($1::int[], $2::bigint[], $3::bytea[], $4::timestamptz[]) AS u (bucket, epoch, hash, at)
+		JOIN api_keys k ON k.hash = u.hash AND (k.last_used_at IS NULL OR k.last_used_at < u.at)
+		WHERE u.epoch = (SELECT b.epoch FROM buckets b WHERE b.bucket = u.bucket AND b.state = 'owned')
+		ORDER BY k.hash FOR UPDATE OF k
+	)
+	UPDATE api_keys k SET last_used_at = due.at FROM due WHERE k.id = due.id`
+
 // CreateKey implements store.Keys.
 func (s *Store) CreateKey(ctx context.Context, k store.Key) error {
 	scopes := make([]string, len(k.Scopes)) // never nil, which is NULL
@@ -48,7 +59,8 @@ func (s *Store) CreateKey(ctx context.Context, k store.Key) error {
 		}
 		return struct{}{}, s.fenced(ctx, []int{bucket}, func(b *pgx.Batch) {
 			b.Queue(insertKey, bucket, epochs[bucket], micros(k.CreatedAt), orNull(micros(k.ExpiresAt), time.Time{}),
-				orNull(micros(k.RevokedAt), time.Time{}), k.ID, k.Name, k.Hash[:], scopes).
+				orNull(micros(k.LastUsedAt), time.Time{}), orNull(micros(k.RevokedAt), time.Time{}),
+				k.ID, k.Name, k.Prefix, k.Hash[:], scopes, k.CreateLimit).
 				Exec(func(tag pgconn.CommandTag) error {
 					if tag.RowsAffected() == 0 {
 						return store.ErrMoved
@@ -117,6 +129,27 @@ func (s *Store) RevokeKey(ctx context.Context, id string, at time.Time) (store.K
 	return k, wrap(err, "revoke key", id)
 }
 
+// UseKeys implements store.Keys. Keys of other shards are as unknown ones.
+func (s *Store) UseKeys(ctx context.Context, uses []store.KeyUse) error {
+	if len(uses) == 0 {
+		return nil
+	}
+	buckets, hashes, times := make([]int, len(uses)), make([][]byte, len(uses)), make([]time.Time, len(uses))
+	for i := range uses {
+		buckets[i], hashes[i], times[i] = bucketOfHash(uses[i].Hash), uses[i].Hash[:], micros(uses[i].At)
+	}
+	_, err := detached(ctx, s, func(ctx context.Context) (struct{}, error) {
+		epochs, err := s.known(ctx)
+		if err != nil {
+			return struct{}{}, err
+		}
+		return struct{}{}, s.fenced(ctx, buckets, func(b *pgx.Batch) {
+			b.Queue(useKeys, buckets, epochs.of(buckets), hashes, times)
+		})
+	})
+	return wrap(err, "use keys", "")
+}
+
 // bucketOfHash returns the bucket of a key.
 func bucketOfHash(hash [sha256.Size]byte) int { return store.BucketOf(string(hash[:])) }
 
@@ -127,7 +160,8 @@ func scanKey(row pgx.Row) (store.Key, error) {
 		hash   []byte
 		scopes []string
 	)
-	err := row.Scan(text(&k.ID), text(&k.Name), &hash, &scopes, at(&k.CreatedAt), at(&k.ExpiresAt), at(&k.RevokedAt))
+	err := row.Scan(text(&k.ID), text(&k.Name), text(&k.Prefix), &hash, &scopes, text(&k.CreateLimit),
+		at(&k.CreatedAt), at(&k.ExpiresAt), at(&k.LastUsedAt), at(&k.RevokedAt))
 	if err != nil {
 		return store.Key{}, err
 	}
@@ -135,6 +169,8 @@ func scanKey(row pgx.Row) (store.Key, error) {
 		k.Scopes = append(k.Scopes, store.Scope(scope))
 	}
 	copy(k.Hash[:], hash)
-	k.CreatedAt, k.ExpiresAt, k.RevokedAt = k.CreatedAt.UTC(), k.ExpiresAt.UTC(), k.RevokedAt.UTC()
+	for _, t := range []*time.Time{&k.CreatedAt, &k.ExpiresAt, &k.LastUsedAt, &k.RevokedAt} {
+		*t = t.UTC()
+	}
 	return k, nil
 }

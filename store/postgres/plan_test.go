@@ -43,7 +43,7 @@ func fill(tb testing.TB, conn *pgx.Conn) {
 		`INSERT INTO click_totals SELECT 1, created_at, bucket, code FROM links`,
 		`INSERT INTO click_flushes SELECT code, 1, now() FROM links LIMIT 5000`,
 		`INSERT INTO reservations SELECT now(), bucket, owner, code, '', code FROM links LIMIT 5000`,
-		`INSERT INTO api_keys SELECT now(), NULL, NULL, bucket, code, '', code::bytea, '{}' FROM links LIMIT 5000`,
+		`INSERT INTO api_keys (created_at, bucket, id, name, hash, scopes) SELECT now(), bucket, code, '', code::bytea, '{}' FROM links LIMIT 5000`,
 		`ANALYZE`,
 	} {
 		exec(tb, conn, sql)
@@ -145,11 +145,13 @@ func planStatements(t *testing.T, conn *pgx.Conn, mode string) {
 	const code = "c5000"
 	bucket := store.BucketOf(code)
 	var codes []string
+	var hashes [][]byte
 	var buckets []int
 	var clicks []int64
 	var times []time.Time
 	for i := range 20 {
 		codes = append(codes, fmt.Sprintf("c%d", i))
+		hashes = append(hashes, []byte(codes[i]))
 		buckets, clicks, times = append(buckets, store.BucketOf(codes[i])), append(clicks, 1), append(times, epoch)
 	}
 	statements := postgres.Statements()
@@ -172,10 +174,12 @@ func planStatements(t *testing.T, conn *pgx.Conn, mode string) {
 		{"add clicks", []any{"recorder", 1, buckets[:1], buckets[:1], codes[:1], clicks[:1], times[:1]}, 60},
 		{"add clicks", []any{"recorder", 1, buckets, buckets, codes, clicks, times}, 30 * len(codes)},
 		{"prune flushes", nil, 60},
-		{"insert key", []any{bucket, 1, epoch, nil, nil, "id", "", []byte("hash"), []string{}}, 60},
+		{"insert key", []any{bucket, 1, epoch, nil, nil, nil, "id", "", "", []byte("hash"), []string{}, ""}, 60},
 		{"key by hash", []any{bucket, []byte(code)}, 20},
 		{"bucket of key", []any{code}, 20},
 		{"revoke key", []any{bucket, 1, code, epoch}, 60},
+		{"use keys", []any{buckets[:1], clicks[:1], [][]byte{[]byte(code)}, times[:1]}, 60},
+		{"use keys", []any{buckets, clicks, hashes, times}, 60 * len(codes)},
 	} {
 		got := explain(t, conn, mode, "", statements[tt.name], tt.args)
 		if strings.Contains(got.text, "Seq Scan") || got.blocks > tt.blocks {

@@ -82,4 +82,23 @@ func (r *Router) revokeKey(ctx context.Context, id string, at time.Time) (store.
 	return store.Key{}, fmt.Errorf("shard: %s: %w", op, store.ErrNotFound)
 }
 
+// UseKeys implements store.Keys. Each shard is told of its own keys. What one does
+// not take, because it is down or no longer has the key, is not told to another.
+func (r *Router) UseKeys(ctx context.Context, uses []store.KeyUse) error {
+	parts := make([][]store.KeyUse, len(r.shards))
+	t := r.refresher.table.Load()
+	for _, u := range uses {
+		if i := t.owner(bucketOfHash(u.Hash)); i != nobody {
+			parts[i] = append(parts[i], u)
+		}
+	}
+	_, errs := everywhere(r, func(i int, s Shard) (struct{}, error) {
+		if len(parts[i]) == 0 {
+			return struct{}{}, nil
+		}
+		return struct{}{}, s.UseKeys(ctx, parts[i])
+	})
+	return outage(ctx, "use keys", errs)
+}
+
 func bucketOfHash(hash [sha256.Size]byte) int { return store.BucketOf(string(hash[:])) }

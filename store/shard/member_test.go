@@ -223,6 +223,11 @@ func (m *member) RevokeKey(ctx context.Context, id string, at time.Time) (store.
 	return fenced(m, func() (store.Key, error) { return m.Store.RevokeKey(ctx, id, at) })
 }
 
+func (m *member) UseKeys(ctx context.Context, uses []store.KeyUse) error {
+	_, err := fenced(m, func() (struct{}, error) { return struct{}{}, m.Store.UseKeys(ctx, uses) })
+	return err
+}
+
 func (m *member) AddClicks(ctx context.Context, b store.ClickBatch) error {
 	var codes []string
 	for _, c := range b.Counts {

@@ -39,6 +39,7 @@ func Statements() map[string]string {
 		"resolve":           linkWithoutTotals + byCode,
 		"get":               linkWithTotals + byCode,
 		"keyByHash":         selectKey + `WHERE hash = ?`,
+		"useKeys":           useKeys,
 		"update":            updateLink,
 		"use":               useLink,
 		"reservation":       selectReservation,

@@ -4,13 +4,20 @@ import (
 	"context"
 	"crypto/sha256"
 	"database/sql"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"time"
 
 	"github.com/terse/terse/store"
 )
 
-const selectKey = `SELECT id, name, hash, scopes, created_at, expires_at, revoked_at FROM api_keys `
+const selectKey = `SELECT id, name, prefix, hash, scopes, create_limit, created_at, expires_at, last_used_at, revoked_at FROM api_keys `
+
+// useKeys takes a JSON array of [hash in hexadecimal, time].
+const useKeys = `UPDATE api_keys SET last_used_at = u.at
+	FROM (SELECT unhex(value ->> 0) AS hash, value ->> 1 AS at FROM json_each(?)) u
+	WHERE api_keys.hash = u.hash AND last_used_at < u.at`
 
 // CreateKey implements store.Keys.
 func (s *Store) CreateKey(ctx context.Context, k store.Key) error {
@@ -20,8 +27,10 @@ func (s *Store) CreateKey(ctx context.Context, k store.Key) error {
 	}
 	_, err = change(ctx, s, "create key", k.ID, func(ctx context.Context, tx tx) (none, error) {
 		_, err := tx.ExecContext(ctx, `INSERT INTO api_keys
-			(id, name, hash, scopes, created_at, expires_at, revoked_at) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-			k.ID, k.Name, k.Hash[:], scopes, micros(k.CreatedAt), micros(k.ExpiresAt), micros(k.RevokedAt))
+			(id, name, prefix, hash, scopes, create_limit, created_at, expires_at, last_used_at, revoked_at)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			k.ID, k.Name, k.Prefix, k.Hash[:], scopes, k.CreateLimit,
+			micros(k.CreatedAt), micros(k.ExpiresAt), micros(k.LastUsedAt), micros(k.RevokedAt))
 		return none{}, err
 	})
 	return err
@@ -66,22 +75,40 @@ func (s *Store) RevokeKey(ctx context.Context, id string, at time.Time) (store.K
 	})
 }
 
+// UseKeys implements store.Keys.
+func (s *Store) UseKeys(ctx context.Context, uses []store.KeyUse) error {
+	rows := make([][2]any, len(uses))
+	for i, u := range uses {
+		rows[i] = [2]any{hex.EncodeToString(u.Hash[:]), micros(u.At)}
+	}
+	list, err := json.Marshal(rows)
+	if err != nil {
+		return wrap(err, "use keys", "")
+	}
+	_, err = change(ctx, s, "use keys", "", func(ctx context.Context, tx tx) (none, error) {
+		_, err := tx.ExecContext(ctx, useKeys, string(list))
+		return none{}, err
+	})
+	return err
+}
+
 // scanKey reads the columns of selectKey.
 func scanKey(row scanner) (store.Key, error) {
 	var (
-		k                         store.Key
-		hash                      []byte
-		scopes                    string
-		created, expires, revoked int64
+		k                               store.Key
+		hash                            []byte
+		scopes                          string
+		created, expires, used, revoked int64
 	)
-	if err := row.Scan(&k.ID, &k.Name, &hash, &scopes, &created, &expires, &revoked); err != nil {
+	err := row.Scan(&k.ID, &k.Name, &k.Prefix, &hash, &scopes, &k.CreateLimit, &created, &expires, &used, &revoked)
+	if err != nil {
 		return store.Key{}, err
 	}
-	var err error
 	if k.Scopes, err = decodeList[store.Scope](scopes); err != nil {
 		return store.Key{}, err
 	}
 	copy(k.Hash[:], hash)
-	k.CreatedAt, k.ExpiresAt, k.RevokedAt = moment(created), moment(expires), moment(revoked)
+	k.CreatedAt, k.ExpiresAt = moment(created), moment(expires)
+	k.LastUsedAt, k.RevokedAt = moment(used), moment(revoked)
 	return k, nil
 }

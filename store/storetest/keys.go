@@ -24,6 +24,7 @@ func RunKeys(t *testing.T, open func(tb testing.TB) store.Keys) {
 		{"id and digest must be new", takenKey},
 		{"lists oldest first", listsKeys},
 		{"revokes once", revokesKey},
+		{"notes the last use", usesKeys},
 		{"ended context writes nothing", endedKey},
 	} {
 		t.Run(p.name, func(t *testing.T) {
@@ -37,9 +38,9 @@ func RunKeys(t *testing.T, open func(tb testing.TB) store.Keys) {
 func newKey() store.Key {
 	_, hash := store.NewToken()
 	return store.Key{
-		ID: store.NewKeyID(), Name: "Ann's key: 100%", Hash: hash,
-		Scopes:    []store.Scope{store.ScopeLinksRead, store.ScopeAdmin},
-		CreatedAt: after(1), ExpiresAt: after(2),
+		ID: store.NewKeyID(), Name: "Ann's key: 100%", Prefix: "tk_0123abcd", Hash: hash,
+		Scopes: []store.Scope{store.ScopeLinksRead, store.ScopeAdmin}, CreateLimit: "7/1m",
+		CreatedAt: after(1), ExpiresAt: after(2), LastUsedAt: after(3),
 	}
 }
 
@@ -61,13 +62,14 @@ func wantKey(t *testing.T, keys store.Keys, want store.Key) {
 
 func keepsKey(t *testing.T, keys store.Keys) {
 	whole, plain := newKey(), newKey()
-	whole.RevokedAt = after(3)
+	whole.RevokedAt = after(4)
 	for field, value := range reflect.ValueOf(whole).Fields() {
 		if value.IsZero() {
 			t.Errorf("Key.%s is new here: give it a value in newKey", field.Name)
 		}
 	}
-	plain.Name, plain.Scopes, plain.ExpiresAt = "", nil, time.Time{}
+	plain.Name, plain.Prefix, plain.Scopes, plain.CreateLimit = "", "", nil, ""
+	plain.ExpiresAt, plain.LastUsedAt = time.Time{}, time.Time{}
 	for _, want := range []store.Key{whole, plain} {
 		createKey(t, keys, want)
 		wantKey(t, keys, want)
@@ -132,6 +134,30 @@ func revokesKey(t *testing.T, keys store.Keys) {
 		}
 	}
 	wantKey(t, keys, want)
+}
+
+func usesKeys(t *testing.T, keys store.Keys) {
+	used, fresh, other, unknown := newKey(), newKey(), newKey(), newKey()
+	fresh.LastUsedAt = time.Time{}
+	for _, k := range []store.Key{used, fresh, other} {
+		createKey(t, keys, k)
+	}
+	use := func(uses ...store.KeyUse) {
+		t.Helper()
+		if err := keys.UseKeys(t.Context(), uses); err != nil {
+			t.Errorf("UseKeys() = %v, want nil", err)
+		}
+	}
+	use()
+	use(store.KeyUse{Hash: used.Hash, At: after(20)}, store.KeyUse{Hash: unknown.Hash, At: after(20)}, store.KeyUse{Hash: fresh.Hash, At: after(10)})
+	use(store.KeyUse{Hash: used.Hash, At: after(19)}, store.KeyUse{Hash: fresh.Hash, At: after(11)}) // the first comes late
+	used.LastUsedAt, fresh.LastUsedAt = after(20), after(11)
+	all, err := keys.ListKeys(t.Context())
+	for _, want := range []store.Key{used, fresh, other} {
+		if err != nil || !slices.ContainsFunc(all, func(k store.Key) bool { return reflect.DeepEqual(k, want) }) {
+			t.Errorf("ListKeys() = %+v, %v, want %+v in it", all, err, want)
+		}
+	}
 }
 
 func endedKey(t *testing.T, keys store.Keys) {

@@ -11,7 +11,7 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// channel is where edits are announced, as links are kept.
+// channel is where edits are announced, as links are kept, and revoked API keys.
 const channel = "terse:1:edits"
 
 const (
@@ -32,7 +32,8 @@ var errSilent = errors.New("no answer on the channel")
 
 // Listen calls heard for every link that is announced, own ones too, and missed
 // whenever the channel is there again, or for the first time: what was announced
-// before is lost. Both are called by one goroutine. It returns when ctx ends.
+// before is lost. Both are called by one goroutine, as Options.Keys are told of
+// revocations. It returns when ctx ends.
 func (c *Cache) Listen(ctx context.Context, heard func(l store.Link), missed func()) {
 	wait, first := retryFirst, true
 	for ctx.Err() == nil {
@@ -45,6 +46,9 @@ func (c *Cache) Listen(ctx context.Context, heard func(l store.Link), missed fun
 			c.metrics.channelUp.Set(1)
 			c.opts.Logger.InfoContext(ctx, "announcements of edits are heard")
 			missed()
+			if c.opts.Keys != nil {
+				c.opts.Keys.Missed()
+			}
 		})
 		if ctx.Err() != nil {
 			break
@@ -126,6 +130,13 @@ func (c *Cache) countNodes(ctx context.Context) {
 }
 
 func (c *Cache) hear(text string, heard func(l store.Link)) {
+	if hash, at, ok := decodeRevocation(text); ok {
+		c.metrics.heard.Inc()
+		if c.opts.Keys != nil {
+			c.opts.Keys.Revoked(hash, at)
+		}
+		return
+	}
 	l, ok := decode(text, codeIn(text))
 	if !ok {
 		c.metrics.garbled.Inc()

@@ -14,6 +14,8 @@ const (
 	kindLink   = 'L' // then 8 bytes of version, the format, and the link
 	kindMarker = 'M' // then 8 bytes of version: an edit that left nothing to keep
 	kindLease  = 'R' // then 8 bytes that name the reader
+
+	kindRevocation = 'K' // only announced: then the digest of an API key's token, and 8 bytes of Unix microseconds
 )
 
 const (

@@ -41,7 +41,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		Buckets: prometheus.ExponentialBuckets(0.000_05, 2, 12),
 	}, []string{"op"})
 	announcements := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "terse_redis_announcements_total", Help: "Edits that were announced to other processes (sent), by them (heard), or by nobody who can be understood (garbled).",
+		Name: "terse_redis_announcements_total", Help: "Edits and revoked keys that were announced to other processes (sent), by them (heard), or by nobody who can be understood (garbled).",
 	}, []string{"result"})
 	m := &metrics{
 		flights: flights,

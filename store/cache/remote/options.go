@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"crypto/sha256"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -35,7 +36,18 @@ type Options struct {
 	Timeout  time.Duration // of one round trip, but of Tell's. A call may wait for another one's first. Default DefaultTimeout
 	MaxBatch int           // most calls that share a round trip; default DefaultMaxBatch
 
+	Keys Keys // told of revoked API keys; nil means nobody
+
 	RootCAs *x509.CertPool // who signs the certificates of servers with TLS; default those of the system
+}
+
+// Keys hears which API keys were revoked. It is called by the goroutine that Listens.
+type Keys interface {
+	// Revoked says that the key with this digest was revoked.
+	Revoked(hash [sha256.Size]byte, at time.Time)
+
+	// Missed says that revocations may have been announced unheard.
+	Missed()
 }
 
 func (o *Options) setDefaults() {

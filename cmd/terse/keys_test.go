@@ -1,0 +1,133 @@
+//go:build unix
+
+package main
+
+import (
+	"net/http"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/terse/terse/store"
+	"github.com/terse/terse/store/keyring"
+	testservers "github.com/terse/terse/store/storetest/servers"
+)
+
+// create asks a node to create an alias with a token, and returns the status.
+func (f *fleet) create(a *auditor, node *program, token, alias string) int {
+	f.t.Helper()
+	got, err := a.send(http.MethodPost, node.url+"/api/v1/links", map[string]string{"url": newTarget(), "alias": alias},
+		"Authorization", "Bearer "+token)
+	must(f.t, err)
+	return got.status
+}
+
+// revoke revokes the key of a token by the command.
+func (f *fleet) revoke(token string) {
+	f.t.Helper()
+	for line := range strings.Lines(f.run("key", "list")) {
+		if strings.Contains(line, store.TokenPrefix(token)) {
+			f.run("key", "revoke", strings.Fields(line)[0])
+			return
+		}
+	}
+	f.t.Fatalf("no key in the list begins with %s", store.TokenPrefix(token))
+}
+
+// TestDeadShardLocksNobodyOut holds that with one shard killed, keys of the other
+// go on, and so do those of the dead one on a node that knows them, while those
+// that it does not know are an outage rather than wrong.
+func TestDeadShardLocksNobodyOut(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 2, testservers.ClusterOptions{})
+	node, a := f.serve(), newAuditor(f, "")
+	alive, known, stranger := f.newKey(0), f.newKey(1), f.newKey(1)
+	for _, token := range []string{alive, known} {
+		if got := f.create(a, node, token, f.aliasOn(0, store.NewKeyID())); got != http.StatusCreated {
+			t.Fatalf("create = %d, want 201", got)
+		}
+	}
+	f.killShard(1)
+	for began, n := time.Now(), 0; n < 10 || time.Since(began) < keyring.MaxTTL+2*time.Second; n++ { // beyond what is kept anyway
+		for name, token := range map[string]string{"living": alive, "dead": known} {
+			if got := f.create(a, node, token, f.aliasOn(0, store.NewKeyID())); got != http.StatusCreated {
+				t.Fatalf("create with the key of the %s shard, %v after the kill = %d, want 201", name, time.Since(began), got)
+			}
+		}
+		if got := f.create(a, node, stranger, f.aliasOn(0, store.NewKeyID())); got != http.StatusServiceUnavailable {
+			t.Fatalf("create with a key that cannot be read = %d, want 503", got)
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+	if node.metric("terse_key_lookups_total", `result="stale"`) == 0 {
+		t.Error("no key stood in for the dead shard")
+	}
+}
+
+// TestRevokedKeyIsRefusedEverywhere holds that a key which was revoked is refused by
+// all nodes at once, and without Redis within the time for which keys are believed.
+func TestRevokedKeyIsRefusedEverywhere(t *testing.T) {
+	t.Parallel()
+	f, a, shared := newCached(t, 1, nil)
+	first, second := f.newKey(0), f.newKey(0)
+	for _, fault := range []struct {
+		name, token string
+		make        func() error
+		within      time.Duration
+	}{
+		{"with Redis", first, func() error { return nil }, 2 * time.Second}, // far less than a key is kept, and enough for a busy machine
+		{"without Redis", second, shared.Kill, keyring.MaxTTL + 2*time.Second},
+	} {
+		must(t, fault.make())
+		for _, node := range f.nodes {
+			if got := f.create(a, node, fault.token, store.NewKeyID()); got != http.StatusCreated {
+				t.Fatalf("create %s = %d, want 201", fault.name, got)
+			}
+		}
+		f.revoke(fault.token)
+		for i, node := range f.nodes {
+			took := await(t, fault.within, "node to refuse a revoked key "+fault.name, func() bool {
+				return f.create(a, node, fault.token, store.NewKeyID()) == http.StatusUnauthorized
+			})
+			t.Logf("%s, node %d refused the key after %v", fault.name, i+1, took)
+		}
+	}
+}
+
+// TestKeysOwnLimitAndLastUse holds that a key creates as often as it says itself,
+// and that the list tells when it did so last.
+func TestKeysOwnLimitAndLastUse(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 1, testservers.ClusterOptions{})
+	node, a := f.serve("TERSE_LIMIT_CREATE_KEY=1/1h"), newAuditor(f, "")
+	usual := f.newKey(0)
+	own := strings.TrimSpace(f.run("key", "create", "--name", "own", "--limit", "3/1h"))
+	for token, count := range map[string]int{usual: 1, own: 3} {
+		for i := range count + 1 {
+			want := http.StatusCreated
+			if i == count {
+				want = http.StatusTooManyRequests
+			}
+			if got := f.create(a, node, token, store.NewKeyID()); got != want {
+				t.Errorf("create %d of %d = %d, want %d", i+1, count, got, want)
+			}
+		}
+	}
+	unused := f.newKey(0)
+	must(t, node.cmd.Process.Signal(syscall.SIGTERM))
+	if err := node.cmd.Wait(); err != nil {
+		t.Errorf("after SIGTERM terse ended with %v: %s", err, node.stderr)
+	}
+	list := f.run("key", "list")
+	for token, want := range map[string]string{
+		usual:  `default +20\S+ +never +20\S+ +never`,
+		own:    `3/1h +20\S+ +never +20\S+ +never`,
+		unused: `default +20\S+ +never +never +never`,
+	} {
+		if !regexp.MustCompile(store.TokenPrefix(token) + `… .* ` + want).MatchString(list) {
+			t.Errorf("key list lacks %q behind %s: %s", want, store.TokenPrefix(token), list)
+		}
+	}
+}

@@ -1,0 +1,83 @@
+//go:build unix
+
+package remote_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/terse/terse/store"
+	"github.com/terse/terse/store/cache/remote"
+	"github.com/terse/terse/store/storetest/servers"
+)
+
+// keys hears of revocations.
+type keys struct {
+	revoked chan store.Key
+	missed  chan struct{}
+}
+
+func (k *keys) Revoked(hash [sha256.Size]byte, at time.Time) {
+	k.revoked <- store.Key{Hash: hash, RevokedAt: at}
+}
+func (k *keys) Missed() { k.missed <- struct{}{} }
+
+// receive returns the next value, and fails the test when none comes.
+func receive[T any](t *testing.T, from <-chan T, what string) (v T) {
+	t.Helper()
+	select {
+	case v = <-from:
+	case <-time.After(patient):
+		t.Fatalf("%s was not told in %v", what, patient)
+	}
+	return v
+}
+
+// TestRevocationsAreHeard holds that all who listen are told of a revoked key,
+// between edits, and of a channel that was away.
+func TestRevocationsAreHeard(t *testing.T) {
+	t.Parallel()
+	server := servers.NewRedis(t, servers.RedisOptions{})
+	teller := open(t, server.URL(), patient)
+	heard := &keys{make(chan store.Key, 1), make(chan struct{}, 1)}
+	listener, err := remote.New(remote.Options{
+		URL: server.URL(), Timeout: patient, Keys: heard, Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
+	})
+	must(t, err)
+	edits := make(chan store.Link, 1)
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		listener.Listen(ctx, func(l store.Link) { edits <- l }, func() {})
+	}()
+	t.Cleanup(func() {
+		stop()
+		<-done
+		must(t, listener.Close())
+	})
+	receive(t, heard.missed, "the begin")
+
+	_, hash := store.NewToken()
+	want := store.Key{Hash: hash, RevokedAt: time.Now().UTC().Truncate(time.Microsecond)}
+	tell(t, teller, link("a", 1))
+	must(t, teller.AnnounceRevocation(t.Context(), want))
+	if got := receive(t, edits, "an edit"); got.Code != "a" {
+		t.Errorf("heard of an edit of %q, want a", got.Code)
+	}
+	if got := receive(t, heard.revoked, "a revocation"); got.Hash != want.Hash || !got.RevokedAt.Equal(want.RevokedAt) {
+		t.Errorf("heard of the revocation %+v, want %+v", got, want)
+	}
+
+	must(t, server.Kill())
+	if err := teller.AnnounceRevocation(t.Context(), want); err == nil {
+		t.Error("AnnounceRevocation() without Redis = nil, want an error")
+	}
+	must(t, server.Start(t.Context()))
+	receive(t, heard.missed, "the channel's return")
+}
