@@ -163,7 +163,7 @@ func planStatements(t *testing.T, conn *pgx.Conn, mode string) {
 		{"stored", []any{buckets[:1], codes[:1]}, 20},
 		{"stored", []any{buckets, codes}, 20 * len(codes)},
 		{"update", []any{
-			bucket, code, 1, 1, "https://example.com/", nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, epoch,
+			bucket, code, 1, 1, "https://example.com/", nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, epoch, nil, nil,
 		}, 60},
 		{"delete", []any{bucket, code, 1, 0, epoch}, 60},
 		{"use", []any{bucket, code, 1, epoch}, 60},
