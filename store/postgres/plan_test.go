@@ -165,7 +165,7 @@ func planStatements(t *testing.T, conn *pgx.Conn, mode string) {
 		{"update", []any{
 			bucket, code, 1, 1, "https://example.com/", nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, epoch, nil, nil,
 		}, 60},
-		{"delete", []any{bucket, code, 1, 0, epoch}, 60},
+		{"delete", []any{bucket, code, 1, 0, epoch, nil, nil}, 60},
 		{"use", []any{bucket, code, 1, epoch}, 60},
 		{"reserve", []any{bucket, 1, "owner", "key", "", epoch, code, epoch, ""}, 60},
 		{"prune reservations", []any{store.ReservationTTL}, 60},
