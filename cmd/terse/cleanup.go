@@ -11,14 +11,20 @@ import (
 // cleanup closes what was opened, last first.
 type cleanup struct{ steps []cleanupStep }
 
-// cleanupStep closes one thing within its own time, as far as that takes a context,
-// so that clients who are slow to leave take nothing from the clicks that are
-// still to be flushed.
+// cleanupStep closes one thing within its own time, so that clients who are slow to
+// leave take nothing from the clicks that are still to be flushed.
 type cleanupStep struct {
 	name   string
 	within time.Duration
 	close  func(context.Context) error
 }
+
+// closeTimeout is how long a part may take to close once nobody uses it.
+const closeTimeout = 5 * time.Second
+
+// lateGrace is how much longer than its context a step is waited for, so that it
+// can say itself what it has not done.
+const lateGrace = 200 * time.Millisecond
 
 // push adds what was just opened.
 func (c *cleanup) push(name string, within time.Duration, step func(context.Context) error) {
@@ -36,8 +42,22 @@ func (c *cleanup) close(ctx context.Context) error {
 	return errors.Join(problems...)
 }
 
+// run returns when the step is done or its time is over, whether it heeds that or
+// not.
 func (s *cleanupStep) run(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.within)
 	defer cancel()
-	return s.close(ctx)
+	done := make(chan error, 1)
+	go func() { done <- s.close(ctx) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(lateGrace):
+		return fmt.Errorf("left open: %w", ctx.Err())
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -68,14 +69,8 @@ func (p *process) sharded(ctx context.Context) (database, error) {
 	case err != nil:
 		return database{}, err
 	}
-	p.ready.Loaded = func() bool {
-		select {
-		case <-router.Loaded():
-			return true
-		default:
-			return false
-		}
-	}
+	p.health.Require("schema", func() error { return router.Lack().Schema })
+	p.health.Require("map", func() error { return router.Lack().Buckets })
 	return database{
 		links: router, archive: router, keys: router, history: router, sink: router, leaser: router.Leaser(), codeKey: p.settings.codeKey, router: router,
 		outboxes: outboxes, edited: router.Edited,
@@ -149,6 +144,7 @@ func (g givenNode) Acquire(ctx context.Context, ttl time.Duration) (node int64, 
 // that is away keeps nobody else's clicks waiting.
 func (p *process) recorders(d database) (clickRecorders, error) {
 	r := clickRecorders{shardOf: func(string) int { return 0 }}
+	p.open.push("clicks", p.settings.operation.drain.clicks(), func(ctx context.Context) error { return r.close(ctx) })
 	if d.router == nil {
 		return r, p.recorder(&r, d.sink, p.registry)
 	}
@@ -168,7 +164,6 @@ func (p *process) recorder(r *clickRecorders, sink store.ClickSink, reg promethe
 	if err != nil {
 		return err
 	}
-	p.open.push("clicks", closeTimeout, recorder.Close)
 	r.all = append(r.all, recorder)
 	return nil
 }
@@ -183,6 +178,17 @@ type clickRecorders struct {
 // do for a link whose shard is not known.
 func (r clickRecorders) Record(c store.Click) {
 	r.all[max(0, r.shardOf(c.Code))].Record(c)
+}
+
+// close flushes all recorders at once, so that none waits for another's shard.
+func (r *clickRecorders) close(ctx context.Context) error {
+	errs := make([]error, len(r.all))
+	var wg sync.WaitGroup
+	for i, recorder := range r.all {
+		wg.Go(func() { errs[i] = recorder.Close(ctx) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
 }
 
 // withKeys opens what keeps API keys, beside running servers.

@@ -391,7 +391,7 @@ func TestTwoNodesOneID(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 2, testservers.ClusterOptions{})
 	a := newAuditor(f, "")
-	first := f.serve("TERSE_NODE_ID=7")
+	first := f.serve("TERSE_NODE_ID=7", "TERSE_DRAIN_DELAY=0s")
 	known := a.seed(5)
 	second := f.serve("TERSE_NODE_ID=7")
 	second.logged(fmt.Sprintf(`(pid %d)`, first.cmd.Process.Pid))

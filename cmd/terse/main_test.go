@@ -104,7 +104,9 @@ func TestWrongSettingsAreToldAtOnce(t *testing.T) {
 		"TERSE_REDIS_URL":              "localhost:6379",
 		"TERSE_CDN":                    "akamai",
 		"TERSE_CACHE_SIZE":             "0",
+		"TERSE_DRAIN_DELAY":            "5",
 		"TERSE_DRAIN_TIMEOUT":          "15",
+		"TERSE_MAX_CONNECTIONS":        "0",
 		"TERSE_LOG_LEVEL":              "loud",
 		"TERSE_LOG_FORMAT":             "xml",
 	}
@@ -155,6 +157,8 @@ func TestWrongSources(t *testing.T) {
 		{"secret empty", []string{"TERSE_CODE_KEY_FILE=" + write("empty", "\n")}, []string{"TERSE_CODE_KEY_FILE: "}},
 		{"all at once", []string{"TERSE_NONSENSE=1", "TERSE_CDN=x", "TERSE_CONFIG=" + dir + "/none"}, []string{"TERSE_NONSENSE", "TERSE_CDN", "TERSE_CONFIG"}},
 		{"large number", []string{"TERSE_CONFIG=" + write("large.json", `{"cache_size":2000000}`)}, []string{`"2000000" must be`}},
+		{"a long delay", []string{"TERSE_DRAIN_DELAY=6s", "TERSE_DRAIN_TIMEOUT=10s"}, []string{"TERSE_DRAIN_DELAY: 6s must be at most half of TERSE_DRAIN_TIMEOUT"}},
+		{"no time to stop", []string{"TERSE_DRAIN_TIMEOUT=0s"}, []string{"TERSE_DRAIN_TIMEOUT: "}},
 		{"secret missing", []string{"TERSE_CODE_KEY_FILE=" + dir + "/none"}, []string{"TERSE_CODE_KEY_FILE: "}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

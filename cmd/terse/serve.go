@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"runtime"
 	"time"
 
@@ -16,14 +17,9 @@ import (
 	"github.com/terse/terse/api/ratelimit"
 )
 
-const (
-	// closeTimeout is how long each part may take to close once nobody uses it.
-	closeTimeout = 5 * time.Second
-
-	// storeTimeout bounds a write. It is shorter than api.RequestTimeout, so that a
-	// client is never told of a failure before it is one.
-	storeTimeout = 5 * time.Second
-)
+// storeTimeout bounds a write. It is shorter than api.RequestTimeout, so that a
+// client is never told of a failure before it is one.
+const storeTimeout = 5 * time.Second
 
 type serveCommand struct {
 	serveFlags
@@ -57,28 +53,42 @@ func (c *serveCommand) Run(ctx context.Context, out output) error {
 }
 
 // serve builds the parts, from the database outwards, and serves until ctx ends
-// or a listener fails. What was opened is closed in reverse order: the servers
-// first, the database last.
+// or a listener fails. What was opened is closed in reverse order: requests first,
+// then clicks, the node id, the database, and health and metrics last.
 func serve(ctx context.Context, s serveSettings, out output) (err error) {
-	p := &process{settings: s, logger: newLogger(s, out.stderr), registry: newRegistry()}
+	p := &process{settings: s, logger: newLogger(s, out.stderr), registry: prometheus.NewRegistry(), failed: make(chan error, 2)}
 	p.limiter = ratelimit.NewLocal(ratelimit.LocalOptions{})
-	defer func() { err = errors.Join(err, p.open.close(context.WithoutCancel(ctx))) }()
+	p.stopBy = func() time.Time { return time.Now().Add(s.operation.drain.timeout) }
+	defer func() {
+		closing, cancel := context.WithDeadline(context.WithoutCancel(ctx), p.stopBy())
+		defer cancel()
+		err = errors.Join(err, p.open.close(closing))
+	}()
+	if err := p.register(); err != nil {
+		return err
+	}
+	admin, err := p.listenAdmin(ctx)
+	if err != nil {
+		return err
+	}
 	options, err := p.stores(ctx)
 	if err != nil {
 		return err
 	}
-	failed, err := p.listen(ctx, options)
+	public, err := p.listen(ctx, options)
 	if err != nil {
 		return err
 	}
+	p.health.Started()
+	p.logger.Info("serving", "url", p.settings.baseURL, "listen", public.Addr(), "admin", admin, "version", version)
 	fmt.Fprintf(out.stdout, "Terse is ready: %s\n", p.settings.baseURL)
 	select {
 	case <-ctx.Done():
-		p.logger.Info("stopping", "timeout", s.drainTimeout)
-	case err = <-failed:
+		return p.drain()
+	case err = <-p.failed:
+		p.health.Drain()
+		return err
 	}
-	p.ready.Set(false)
-	return err
 }
 
 // process is what one server process holds.
@@ -86,9 +96,28 @@ type process struct {
 	settings serveSettings
 	logger   *slog.Logger
 	registry *prometheus.Registry
-	ready    api.Readiness
+	health   api.Health
 	limiter  api.Limiter
+	public   *server
+	failed   chan error       // of the first server that stops by itself
+	stopBy   func() time.Time // when all must be closed
 	open     cleanup
+}
+
+// drain makes ready for closing: load balancers hear that they must send nothing
+// more, and have some time to, in which all is as before.
+func (p *process) drain() error {
+	began, d := time.Now(), p.settings.operation.drain
+	p.stopBy = func() time.Time { return began.Add(d.timeout) }
+	p.logger.Info("stopping", "delay", d.delay, "timeout", d.timeout)
+	p.health.Drain()
+	p.public.leave()
+	select {
+	case <-time.After(d.delay):
+		return nil
+	case err := <-p.failed:
+		return err
+	}
 }
 
 // stores opens the database and what stands in front of it, and returns them as
@@ -102,36 +131,41 @@ func (p *process) stores(ctx context.Context) (api.Options, error) {
 	if err != nil {
 		return api.Options{}, err
 	}
-	codes, err := openCodes(ctx, d.codeKey, d.leaser, p.logger, p.registry)
-	if err != nil {
-		return api.Options{}, err
-	}
-	p.open.push("node id", closeTimeout, codes.minter.Close)
-	recorders, err := p.recorders(d)
-	if err != nil {
-		return api.Options{}, err
-	}
 	keys, err := p.keyring(ctx, d.keys)
 	if err != nil {
 		return api.Options{}, err
 	}
 	links, err := p.caches(ctx, d, keys)
+	if err != nil {
+		return api.Options{}, err
+	}
+	codes, err := openCodes(ctx, d.codeKey, d.leaser, p.logger, p.registry)
+	if err != nil {
+		return api.Options{}, err
+	}
+	p.open.push("node id", p.settings.operation.drain.lease(), codes.minter.Close)
+	recorders, err := p.recorders(d)
 	return api.Options{Store: links, Archive: d.archive, Keys: keys, History: d.history, Minter: codes, Clicks: recorders}, err
 }
 
-// listen opens the listeners and serves on them. The channel gets the error of a
-// server that stops by itself.
-func (p *process) listen(ctx context.Context, options api.Options) (<-chan error, error) {
+// listenAdmin serves health, metrics and profiles, from before there is a database
+// until everything else is closed. It returns where.
+func (p *process) listenAdmin(ctx context.Context) (net.Addr, error) {
+	l, err := listen(ctx, "TERSE_ADMIN_LISTEN", p.settings.admin)
+	if err != nil {
+		return nil, err
+	}
+	server := startServer(l, api.Admin(&p.health, p.registry), p.logger, p.failed)
+	p.open.push("admin server", closeTimeout, server.shutdown)
+	return l.Addr(), nil
+}
+
+// listen serves the public on its listener.
+func (p *process) listen(ctx context.Context, options api.Options) (net.Listener, error) {
 	public, err := listen(ctx, "TERSE_LISTEN", p.settings.listen)
 	if err != nil {
 		return nil, err
 	}
-	p.open.push("listener", closeTimeout, func(context.Context) error { return ignoreClosed(public.Close()) })
-	admin, err := listen(ctx, "TERSE_ADMIN_LISTEN", p.settings.admin)
-	if err != nil {
-		return nil, err
-	}
-	p.open.push("admin listener", closeTimeout, func(context.Context) error { return ignoreClosed(admin.Close()) })
 	if p.settings.baseURL == "" {
 		p.settings.baseURL = localURL(public.Addr())
 	}
@@ -141,15 +175,15 @@ func (p *process) listen(ctx context.Context, options api.Options) (<-chan error
 	options.Version, options.Registerer, options.Logger = version, p.registry, p.logger
 	handler, err := api.New(options)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, public.Close())
 	}
-	servers := newServers(p.logger)
-	servers.start(public, handler)
-	servers.start(admin, api.Admin(&p.ready, p.registry))
-	p.open.push("servers", p.settings.drainTimeout, servers.shutdown)
-	p.ready.Set(true)
-	p.logger.Info("serving", "url", p.settings.baseURL, "listen", public.Addr(), "admin", admin.Addr(), "version", version)
-	return servers.failed, nil
+	bounded, err := newBoundedListener(public, p.settings.operation.maxConnections, p.registry)
+	if err != nil {
+		return nil, errors.Join(err, public.Close())
+	}
+	p.public = startServer(bounded, handler, p.logger, p.failed)
+	p.open.push("server", p.settings.operation.drain.requests(), p.public.shutdown)
+	return public, nil
 }
 
 func newLogger(s serveSettings, w io.Writer) *slog.Logger {
@@ -160,15 +194,28 @@ func newLogger(s serveSettings, w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, options))
 }
 
-func newRegistry() *prometheus.Registry {
-	registry := prometheus.NewRegistry()
+// register adds what the process tells of itself to the registry.
+func (p *process) register() error {
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name:        "terse_build_info",
 		Help:        "Always 1; the labels tell the version and what it was built with.",
 		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()},
 	})
 	build.Set(1)
-	registry.MustRegister(build, collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return registry
+	ready := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "terse_ready",
+		Help: "1 while /readyz is 200; 0 when the process is starting or stopping, or lacks what no request can do without.",
+	}, func() float64 {
+		if p.health.Ready() {
+			return 1
+		}
+		return 0
+	})
+	var errs []error
+	for _, c := range []prometheus.Collector{
+		build, ready, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	} {
+		errs = append(errs, p.registry.Register(c))
+	}
+	return errors.Join(errs...)
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 )
 
@@ -41,50 +42,54 @@ func localURL(addr net.Addr) string {
 	return "http://localhost:" + port
 }
 
-func ignoreClosed(err error) error {
-	if errors.Is(err, net.ErrClosed) {
-		return nil
-	}
-	return err
+// server is an HTTP server that serves on one listener.
+type server struct {
+	http    http.Server
+	leaving atomic.Bool // answers ask clients to connect anew
 }
 
-// servers are the HTTP servers of one process.
-type servers struct {
-	logger *slog.Logger
-	failed chan error // of the first that stopped by itself
-	all    []*http.Server
-}
-
-func newServers(logger *slog.Logger) *servers {
-	return &servers{logger: logger, failed: make(chan error, 2)}
-}
-
-// start serves h on l. It is not safe for concurrent use.
-func (s *servers) start(l net.Listener, h http.Handler) {
-	server := &http.Server{
-		Handler:           h,
+// startServer serves h on l. The error of a server that stops by itself goes to failed.
+func startServer(l net.Listener, h http.Handler, logger *slog.Logger, failed chan<- error) *server {
+	s := &server{}
+	s.http = http.Server{
+		Handler:           s.handler(h),
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 	}
-	s.all = append(s.all, server)
 	go func() {
-		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			s.failed <- fmt.Errorf("serve %s: %w", l.Addr(), err)
+		if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			failed <- fmt.Errorf("serve %s: %w", l.Addr(), err)
 		}
 	}()
+	return s
 }
 
-// shutdown waits for the requests under way, the public server's first.
-func (s *servers) shutdown(ctx context.Context) error {
-	var problems []error
-	for _, server := range s.all {
-		if err := server.Shutdown(ctx); err != nil {
-			problems = append(problems, err, server.Close())
+func (s *server) handler(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.leaving.Load() {
+			w.Header()["Connection"] = hangUp
 		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+var hangUp = []string{"close"}
+
+// leave goes on as before, but for asking clients to connect anew: what they reach
+// then is for the load balancer to say. Connections without a request stay, since a
+// client may be about to use one.
+func (s *server) leave() { s.leaving.Store(true) }
+
+// shutdown takes no more connections and waits for the requests under way. Those
+// that are not finished when ctx ends are cut off.
+func (s *server) shutdown(ctx context.Context) error {
+	s.leave()
+	if err := s.http.Shutdown(ctx); err != nil {
+		return errors.Join(err, s.http.Close())
 	}
-	return errors.Join(problems...)
+	return nil
 }

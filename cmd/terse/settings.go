@@ -9,7 +9,6 @@ import (
 	"net"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/terse/terse/api"
 	"github.com/terse/terse/api/ratelimit"
@@ -29,6 +28,7 @@ type dataFlags struct {
 // wrong with them can be told at once.
 type serveFlags struct {
 	dataFlags
+	operationFlags
 
 	Listen      string `default:":8080" placeholder:"ADDRESS" help:"Public address. Default: :8080." setting:""`
 	AdminListen string `default:"127.0.0.1:9090" placeholder:"ADDRESS" help:"Address of health, metrics and profiles; never make it public. Default: 127.0.0.1:9090." setting:""`
@@ -53,11 +53,10 @@ type serveFlags struct {
 	CDNRate          string `name:"cdn-rate" placeholder:"N/TIME" help:"Purge requests that the plan allows. Default: what the provider's smallest plan does." setting:""`
 	CloudflareToken  string `placeholder:"TOKEN" help:"API token with the permission Cache Purge for the zone." setting:"" secret:""`
 
-	BatchSize    string `default:"256" placeholder:"N" help:"Most creates, or cold reads, that travel to a shard in one statement; 1 lets each travel alone. Default: 256." setting:""`
-	CacheSize    string `default:"64" placeholder:"MIB" help:"Memory of the in-process cache, in MiB. Default: 64." setting:""`
-	DrainTimeout string `default:"15s" placeholder:"TIME" help:"How long a stopping server may finish what it has begun. Default: 15s." setting:""`
-	LogLevel     string `default:"info" placeholder:"LEVEL" help:"debug, info, warn or error. Default: info." setting:""`
-	LogFormat    string `default:"text" placeholder:"FORMAT" help:"text or json. Default: text." setting:""`
+	BatchSize string `default:"256" placeholder:"N" help:"Most creates, or cold reads, that travel to a shard in one statement; 1 lets each travel alone. Default: 256." setting:""`
+	CacheSize string `default:"64" placeholder:"MIB" help:"Memory of the in-process cache, in MiB. Default: 64." setting:""`
+	LogLevel  string `default:"info" placeholder:"LEVEL" help:"debug, info, warn or error. Default: info." setting:""`
+	LogFormat string `default:"text" placeholder:"FORMAT" help:"text or json. Default: text." setting:""`
 }
 
 // serveSettings are serveFlags as the server uses them.
@@ -75,7 +74,7 @@ type serveSettings struct {
 	redisURL        string      // empty: none
 	cdn             cdn.Options // no Provider: none
 	cacheBytes      int64
-	drainTimeout    time.Duration
+	operation       operationSettings
 	logLevel        slog.Level
 	logJSON         bool
 }
@@ -127,8 +126,7 @@ func (f *serveFlags) read() (serveSettings, []error) {
 	s.cdn = f.readCDN(try)
 	s.cacheBytes, err = parseMiB(f.CacheSize)
 	try("CACHE_SIZE", err)
-	s.drainTimeout, err = parseDuration(f.DrainTimeout)
-	try("DRAIN_TIMEOUT", err)
+	s.operation = f.operationFlags.read(len(s.shards) > 0, try)
 	s.logLevel, err = parseLogLevel(f.LogLevel)
 	try("LOG_LEVEL", err)
 	s.logJSON, err = parseLogFormat(f.LogFormat)
@@ -222,14 +220,6 @@ func parseMiB(s string) (int64, error) {
 		return 0, fmt.Errorf("%q must be a whole number of MiB from 1 to %d", s, maxCacheMiB)
 	}
 	return n << 20, nil
-}
-
-func parseDuration(s string) (time.Duration, error) {
-	d, err := time.ParseDuration(s)
-	if err != nil || d <= 0 {
-		return 0, fmt.Errorf("%q must be a time above zero, such as 15s", s)
-	}
-	return d, nil
 }
 
 func parseLogLevel(s string) (slog.Level, error) {

@@ -24,6 +24,7 @@ type refresher struct {
 	metrics *metrics
 	table   atomic.Pointer[table] // never nil
 	loaded  chan struct{}         // closed when the first map was adopted
+	lack    atomic.Pointer[Lack]  // of the last round
 
 	cancel  context.CancelFunc
 	stopped chan struct{} // closed when run has returned
@@ -129,6 +130,7 @@ func (f *refresher) refresh(ctx context.Context) error {
 	f.metrics.countRefresh(errs, answered, refused)
 	f.noteUnanswered(f.opts.Shards, errs)
 	f.noteRefused(refused)
+	f.noteLack(answered, refused, errs)
 	switch {
 	case refused != nil:
 		return refused
@@ -138,6 +140,26 @@ func (f *refresher) refresh(ctx context.Context) error {
 		f.adopt(t, claims)
 	}
 	return errors.Join(slices.DeleteFunc(errs, unreachable)...)
+}
+
+// Lack says what keeps a Router from its first map. Its members are nil where
+// nothing does.
+type Lack struct {
+	Schema  error // why no shard is known to have the right schema
+	Buckets error // why it is not known which shard owns which bucket
+}
+
+func (f *refresher) noteLack(answered bool, refused error, errs []error) {
+	var lack Lack
+	if !answered {
+		lack.Schema = errors.Join(errs...)
+	}
+	if lack.Buckets = refused; refused == nil {
+		lack.Buckets = lack.Schema
+	}
+	if lack.Buckets != nil { // else there is a map in a moment
+		f.lack.Store(&lack)
+	}
 }
 
 // read asks all shards at once, each within its own time, and returns their

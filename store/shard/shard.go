@@ -86,6 +86,23 @@ func (r *Router) Load(ctx context.Context) error {
 // Loaded is closed once there is a map.
 func (r *Router) Loaded() <-chan struct{} { return r.refresher.loaded }
 
+// Lack returns why there is no map yet, and nothing once there is one, whatever
+// happens to the shards then.
+func (r *Router) Lack() Lack {
+	select {
+	case <-r.Loaded():
+		return Lack{}
+	default:
+	}
+	if lack := r.refresher.lack.Load(); lack != nil {
+		return *lack
+	}
+	return Lack{Schema: errUnasked, Buckets: errUnasked}
+}
+
+// errUnasked is what a Router lacks before its first round has ended.
+var errUnasked = errors.New("the shards have not answered yet")
+
 // ShardOf returns which of Options.Shards owns the bucket of a code, or -1 while
 // that is not known.
 func (r *Router) ShardOf(code string) int {

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"errors"
+	"net"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// boundedListener keeps the memory that connections take within bounds: those
+// beyond the most are closed at once, which a load balancer takes for "ask another".
+type boundedListener struct {
+	net.Listener
+	most    int64
+	open    atomic.Int64
+	refused prometheus.Counter
+}
+
+func newBoundedListener(l net.Listener, most int, reg prometheus.Registerer) (*boundedListener, error) {
+	b := &boundedListener{Listener: l, most: int64(most), refused: prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "terse_http_connections_refused_total",
+		Help: "Connections that were closed at once because as many as may be were open.",
+	})}
+	return b, errors.Join(
+		reg.Register(b.refused),
+		reg.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "terse_http_connections", Help: "Connections of clients that are open.",
+		}, func() float64 { return float64(b.open.Load()) })),
+		reg.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "terse_http_connections_most", Help: "Connections of clients that may be open.",
+		}, func() float64 { return float64(most) })),
+	)
+}
+
+// Accept returns the next connection that there is room for.
+func (l *boundedListener) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if l.open.Add(1) <= l.most {
+			return &boundedConn{Conn: conn, open: &l.open}, nil
+		}
+		l.open.Add(-1)
+		l.refused.Inc()
+		_ = conn.Close()
+	}
+}
+
+// boundedConn is a connection that counts until it is closed.
+type boundedConn struct {
+	net.Conn
+	open   *atomic.Int64
+	closed atomic.Bool
+}
+
+// Close closes the connection.
+func (c *boundedConn) Close() error {
+	if !c.closed.Swap(true) {
+		c.open.Add(-1)
+	}
+	return c.Conn.Close()
+}

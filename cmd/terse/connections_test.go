@@ -1,0 +1,45 @@
+package main
+
+import (
+	"bufio"
+	"io"
+	"net/http"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// TestConnectionsAreBounded holds that connections beyond the most are closed at
+// once, and taken again when there is room.
+func TestConnectionsAreBounded(t *testing.T) {
+	t.Parallel()
+	p := start(t, filepath.Join(t.TempDir(), "data"), "TERSE_MAX_CONNECTIONS=3")
+	answers := func() bool {
+		conn := p.dial()
+		must(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
+		if _, err := io.WriteString(conn, "GET /robots.txt HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+			return false
+		}
+		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			return false
+		}
+		return response.Body.Close() == nil
+	}
+	held := p.dial()
+	_, err := io.WriteString(held, "GET /robots.txt HTTP/1.1\r\n")
+	must(t, err)
+	for range 2 {
+		if !answers() {
+			t.Error("a connection that there was room for has no answer")
+		}
+	}
+	if answers() {
+		t.Error("one connection too many has an answer")
+	}
+	if p.metric("terse_http_connections_refused_total") != 1 || p.metric("terse_http_connections") != 3 {
+		t.Error("the metrics do not tell of 3 connections and a refused one")
+	}
+	must(t, held.Close())
+	await(t, backWithin, "room for another connection", answers)
+}

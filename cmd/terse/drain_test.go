@@ -1,0 +1,238 @@
+//go:build unix
+
+package main
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	testservers "github.com/terse/terse/store/storetest/servers"
+)
+
+// balanced visits a link of a node as long as a load balancer would let it.
+type balanced struct {
+	node     *program
+	client   *http.Client
+	ready    atomic.Bool  // as last seen
+	answered atomic.Int64 // redirects
+	asked    atomic.Int64 // of these, how many said Connection: close
+	failed   atomic.Pointer[string]
+	wg       sync.WaitGroup
+}
+
+// balance starts visits by several clients, which end when the node is not ready.
+func balance(t *testing.T, node *program, code string) *balanced {
+	t.Helper()
+	b := &balanced{node: node, client: client()}
+	t.Cleanup(b.client.CloseIdleConnections)
+	b.ready.Store(true)
+	b.wg.Go(func() {
+		for b.ready.Load() {
+			status, _ := node.ask("/readyz")
+			b.ready.Store(status == http.StatusOK)
+			time.Sleep(5 * time.Millisecond)
+		}
+	})
+	for range 8 {
+		b.wg.Go(func() {
+			for b.ready.Load() {
+				b.visit(code)
+			}
+		})
+	}
+	return b
+}
+
+func (b *balanced) visit(code string) {
+	response, err := b.client.Get(b.node.url + "/" + code)
+	if err != nil {
+		told := err.Error()
+		b.failed.Store(&told)
+		return
+	}
+	_ = response.Body.Close()
+	if response.StatusCode != http.StatusFound {
+		b.failed.Store(&response.Status)
+		return
+	}
+	b.answered.Add(1)
+	if response.Close {
+		b.asked.Add(1)
+	}
+}
+
+// terminate asks the node to stop once so many visits were answered, and waits
+// until nobody visits any more.
+func (b *balanced) terminate(t *testing.T, after int64) {
+	t.Helper()
+	await(t, backWithin, "visits", func() bool { return b.answered.Load() >= after })
+	must(t, b.node.cmd.Process.Signal(syscall.SIGTERM))
+	b.wg.Wait()
+	if told := b.failed.Load(); told != nil {
+		t.Errorf("a visit failed: %s", *told)
+	}
+}
+
+// hang opens a connection whose request never ends.
+func (p *program) hang() {
+	p.t.Helper()
+	if _, err := io.WriteString(p.dial(), "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 40\r\n\r\nu"); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// TestDrain holds that a node which stops under load fails no request of a load
+// balancer that heeds /readyz, and loses no click, also while a client hangs.
+func TestDrain(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name  string
+		hangs bool
+	}{{"quick clients", false}, {"a client that hangs", true}} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			dir := filepath.Join(t.TempDir(), "data")
+			p := start(t, dir, "TERSE_DRAIN_DELAY=3s", "TERSE_DRAIN_TIMEOUT=8s")
+			c := client()
+			defer c.CloseIdleConnections()
+			code, err := shorten(c, p.url, "https://example.com/")
+			must(t, err)
+			if tt.hangs {
+				p.hang()
+			}
+			b := balance(t, p, code)
+			b.terminate(t, 500)
+			if _, body := p.ask("/readyz"); !strings.Contains(body, "[-] not-draining: ") || !strings.Contains(body, "[+] started: ok") {
+				t.Errorf("/readyz of a node that stops says %q", body)
+			}
+			if status, _ := p.ask("/livez"); status != http.StatusOK {
+				t.Errorf("/livez of a node that stops = %d, want 200", status)
+			}
+			for range 10 { // from clients who have not noticed
+				b.visit(code)
+			}
+			if told := b.failed.Load(); told != nil || b.asked.Load() < 10 {
+				t.Errorf("%d answers of a node that stops say Connection: close, want 10 and more; failed: %v", b.asked.Load(), told)
+			}
+			if err := p.cmd.Wait(); (err != nil) != tt.hangs {
+				t.Errorf("after SIGTERM terse ended with %v: %s", err, p.stderr)
+			}
+			if got := clicksOf(t, dir, code); got != b.answered.Load() {
+				t.Errorf("clicks = %d, want the %d that were answered; log %s", got, b.answered.Load(), p.stderr)
+			}
+		})
+	}
+}
+
+// TestDrainGivesNodeIDBack holds that another node can have the id at once, though
+// a client hung until the end.
+func TestDrainGivesNodeIDBack(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 2, testservers.ClusterOptions{})
+	settings := []string{"TERSE_NODE_ID=7", "TERSE_DRAIN_DELAY=2s", "TERSE_DRAIN_TIMEOUT=6s"}
+	first := f.serve(settings...)
+	a := newAuditor(f, "")
+	code := a.create(first, "")
+	first.hang()
+	b := balance(t, first, code)
+	b.terminate(t, 200)
+	_ = first.cmd.Wait() // the client was cut off, which is an error
+	second := f.serve(settings...)
+	if a.create(second, "") == "" {
+		t.Errorf("the second node creates nothing, log of the first: %s", first.stderr)
+	}
+	clicks := query(f, f.shardOf(code), pgx.RowTo[int64], "select coalesce(sum(total), 0)::bigint from click_totals where code = $1", code)
+	if clicks[0] != b.answered.Load() {
+		t.Errorf("clicks = %d, want the %d that were answered", clicks[0], b.answered.Load())
+	}
+}
+
+// TestDrainKeepsToItsBudget holds that a database which hangs does not keep a
+// process from ending, and that the clicks which are lost to it are told.
+func TestDrainKeepsToItsBudget(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 1, testservers.ClusterOptions{})
+	p := f.serve("TERSE_DRAIN_DELAY=0s", "TERSE_DRAIN_TIMEOUT=4s")
+	a := newAuditor(f, "")
+	code := a.create(p, "")
+	a.visit("warm", p, code)
+	must(t, f.shards[0].Primary().Freeze())
+	a.visit("lost", p, code)
+	must(t, p.cmd.Process.Signal(syscall.SIGTERM))
+	last := time.AfterFunc(20*time.Second, func() { _ = p.cmd.Process.Kill() })
+	err := p.cmd.Wait()
+	if !last.Stop() || err == nil || !strings.Contains(p.stderr.String(), "clicks lost at shutdown") {
+		t.Errorf("terse ended with %v, want before 20 s with an error and clicks that are told as lost: %s", err, p.stderr)
+	}
+	must(t, f.shards[0].Primary().Thaw())
+}
+
+// TestSecondSignalEndsAtOnce holds that whoever asks twice waits for nothing.
+func TestSecondSignalEndsAtOnce(t *testing.T) {
+	t.Parallel()
+	p := start(t, filepath.Join(t.TempDir(), "data"), "TERSE_DRAIN_DELAY=30s", "TERSE_DRAIN_TIMEOUT=60s")
+	must(t, p.cmd.Process.Signal(syscall.SIGTERM))
+	p.logged(`msg=(stopping)`)
+	must(t, p.cmd.Process.Signal(syscall.SIGTERM))
+	began := time.Now()
+	err := p.cmd.Wait()
+	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGTERM {
+		t.Errorf("after a second SIGTERM terse ended with %v, want by the signal", err)
+	}
+	if took := time.Since(began); took > 20*time.Second {
+		t.Errorf("it took %v to end", took)
+	}
+}
+
+// TestReadiness holds that a node is ready whatever it can do without, and says
+// what it lacks when it is not.
+func TestReadiness(t *testing.T) {
+	t.Parallel()
+	redis := testservers.NewRedis(t, testservers.RedisOptions{})
+	f := newFleet(t, 2, testservers.ClusterOptions{Replicas: 1})
+	f.environ = append(f.environ, "TERSE_REDIS_URL="+redis.URL())
+	p := f.serve()
+	stays := func(what string) {
+		t.Helper()
+		for range 20 {
+			if status, body := p.ask("/readyz"); status != http.StatusOK {
+				t.Fatalf("/readyz with %s = %d %s, want 200", what, status, body)
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+	}
+	must(t, redis.Kill())
+	stays("Redis down")
+	f.killShard(0)
+	stays("Redis and a shard down")
+	f.killShard(1)
+	stays("everything down")
+
+	late := start(t, t.TempDir(), append([]string{"TERSE_CODE_KEY=AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA="}, f.environ...)...)
+	if status, body := late.ask("/readyz"); status != http.StatusServiceUnavailable ||
+		!strings.Contains(body, "[+] started: ok") || !strings.Contains(body, "[-] schema: shard s1: ") || !strings.Contains(body, "[-] map: ") {
+		t.Errorf("/readyz before any shard was reached = %d %s", status, body)
+	}
+	if status, _ := late.ask("/livez"); status != http.StatusOK {
+		t.Errorf("/livez before any shard was reached = %d, want 200", status)
+	}
+	if late.metric("terse_ready") != 0 || p.metric("terse_ready") != 1 {
+		t.Error("terse_ready does not tell what /readyz does")
+	}
+	must(t, f.shards[1].Primary().Start(t.Context()))
+	await(t, backWithin, "the map", func() bool {
+		status, _ := late.ask("/readyz")
+		return status == http.StatusOK
+	})
+}
