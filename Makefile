@@ -31,6 +31,8 @@ run: build ## start on the embedded database in ./data and print the address
 .PHONY: test
 test: test-tools ## run the tests, installing what they lack
 	$(GO) test ./...
+	$(GO) test -C deploy/validate -skip '^TestImage$$' ./...
+	$(GO) test -C deploy/validate -v -run '^TestImage$$' .
 
 .PHONY: race
 race: test-tools ## run the tests under the race detector
@@ -51,6 +53,7 @@ lint: $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION) $(BIN)/gofumpt-$(GOFUMPT_VER
 	@! $(BIN)/gofumpt-$(GOFUMPT_VERSION) -l . | grep .
 	$(GO) vet ./...
 	$(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION) run
+	cd deploy/validate && ../../$(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION) run
 
 .PHONY: fmt
 fmt: $(BIN)/gofumpt-$(GOFUMPT_VERSION) ## format the code
@@ -70,8 +73,9 @@ bench: build ## measure redirects, creates and room on disk against yardsticks; 
 	$(GO) run ./loadtest/ratio -terse $(BIN)/terse -links-large $(LARGE)
 
 .PHONY: docker
-docker: ## build the container image terse:VERSION
-	docker build --build-arg VERSION=$(VERSION) -t terse:$(VERSION) .
+docker: ## build the container image terse:VERSION; PLATFORMS=linux/amd64,linux/arm64 for several machines
+	docker build $(if $(PLATFORMS),--platform $(PLATFORMS)) --build-arg VERSION=$(VERSION) \
+		--build-arg REVISION=$$(git rev-parse HEAD) -t terse:$(VERSION) .
 
 .PHONY: stack
 stack: build ## run the production topology on this machine, and print where everything is

@@ -1,0 +1,155 @@
+package validate_test
+
+import (
+	"context"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/compose-spec/compose-go/v2/cli"
+	"github.com/compose-spec/compose-go/v2/types"
+)
+
+// secrets are the variables without which the services must not start.
+var secrets = []string{"POSTGRES_PASSWORD", "REDIS_PASSWORD", "VARNISH_SECRET", "TERSE_CODE_KEY"}
+
+// compose reads deploy/compose.yaml as Docker Compose does, with these variables.
+func compose(environ ...string) (*types.Project, error) {
+	options, err := cli.NewProjectOptions([]string{"../compose.yaml"}, cli.WithEnv(environ), cli.WithInterpolation(true))
+	if err != nil {
+		return nil, err
+	}
+	return options.LoadProject(context.Background())
+}
+
+func composed(t *testing.T) *types.Project {
+	t.Helper()
+	var environ []string
+	for _, name := range secrets {
+		environ = append(environ, name+"=made-up")
+	}
+	project, err := compose(environ...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return project
+}
+
+// TestComposeServices holds that Compose reads the file, and that it has every part of
+// the stack on one machine.
+func TestComposeServices(t *testing.T) {
+	t.Parallel()
+	got := slices.Sorted(maps.Keys(composed(t).Services))
+	want := []string{"migrate", "nginx", "node1", "node2", "node3", "prometheus", "redis", "s1-a", "s1-b", "s2-a", "s2-b", "varnish"}
+	if !slices.Equal(got, want) {
+		t.Errorf("the services are %v, want %v", got, want)
+	}
+}
+
+// TestComposeSecrets holds that no secret has a value that would work.
+func TestComposeSecrets(t *testing.T) {
+	t.Parallel()
+	for _, missing := range secrets {
+		var environ []string
+		for _, name := range secrets {
+			if name != missing {
+				environ = append(environ, name+"=made-up")
+			}
+		}
+		if _, err := compose(environ...); err == nil || !strings.Contains(err.Error(), missing) {
+			t.Errorf("without %s = %v, want an error that names it", missing, err)
+		}
+	}
+}
+
+// TestComposeNodes holds that the binary takes what it is told, all nodes the same, and
+// that the admin listener and the databases are not open to the outside.
+func TestComposeNodes(t *testing.T) {
+	t.Parallel()
+	services := composed(t).Services
+	help := terse(t, "serve", "--help")
+	for name := range services["node1"].Environment {
+		if strings.HasPrefix(name, "TERSE_") && !strings.Contains(help, "$"+name) {
+			t.Errorf("the binary knows no %s", name)
+		}
+	}
+	shards := *services["node1"].Environment["TERSE_SHARDS"]
+	for _, s := range []string{"node2", "node3", "migrate"} {
+		if got := *services[s].Environment["TERSE_SHARDS"]; got != shards {
+			t.Errorf("%s has the shards %q, node1 %q", s, got, shards)
+		}
+	}
+	for _, host := range []string{"@s1-a,s1-b/", "@s1-b/", "@s2-a,s2-b/", "@s2-b/"} {
+		if !strings.Contains(shards, host) {
+			t.Errorf("the nodes do not know %s: %s", host, shards)
+		}
+	}
+	for name, s := range services {
+		for _, p := range s.Ports {
+			if p.HostIP != "127.0.0.1" || name != "varnish" && name != "prometheus" {
+				t.Errorf("%s is open to %s:%s", name, p.HostIP, p.Published)
+			}
+		}
+	}
+}
+
+// TestComposeEdits runs the edits that the services make to the shipped files, and holds
+// that they change what they mean to.
+func TestComposeEdits(t *testing.T) {
+	t.Parallel()
+	services := composed(t).Services
+	for _, tt := range []struct {
+		service string
+		script  []string
+		want    []string
+		gone    string
+	}{
+		{"nginx", services["nginx"].Command, []string{
+			"server node1:8080 max_fails", "server node2:8080 max_fails", "server node3:8080 max_fails", "listen 80;",
+		}, "server 127.0.0.1"},
+		{"varnish", services["varnish"].Entrypoint, []string{
+			`.host = "nginx"`, `.port = "80"`, `"172.30.99.0"/24;`, `X-Purge-Secret != "s3cret"`,
+		}, `"127.0.0.1"`},
+		{"prometheus", services["prometheus"].Entrypoint, []string{"targets: [node1:9090, node2:9090, node3:9090]"}, "[127.0.0.1:9090]"},
+	} {
+		t.Run(tt.service, func(t *testing.T) {
+			t.Parallel()
+			script := tt.script[len(tt.script)-1]
+			out, err := edited(t, script)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(out, want) {
+					t.Errorf("what %s reads lacks %q: %s", tt.service, want, out)
+				}
+			}
+			if strings.Contains(out, tt.gone) {
+				t.Errorf("what %s reads still has %q: %s", tt.service, tt.gone, out)
+			}
+		})
+	}
+}
+
+// edited runs the sed of a service's script over the shipped files, and returns what it
+// prints.
+func edited(t *testing.T, script string) (string, error) {
+	t.Helper()
+	sed := regexp.MustCompile(`(?ms)^sed .*?/shipped/\S+`).FindString(script)
+	shipped := map[string]string{"terse.conf": "nginx", "terse.vcl": "varnish", "prometheus.yml": "prometheus"}
+	folder := shipped[filepath.Base(sed)]
+	root, err := filepath.Abs("..")
+	if err != nil {
+		return "", err
+	}
+	sed = strings.ReplaceAll(strings.Replace(sed, "/shipped", filepath.Join(root, folder), 1), "$$", "$")
+	cmd := exec.Command("sh", "-euc", sed)
+	cmd.Env = append(os.Environ(), "SECRET=s3cret")
+	out, err := cmd.Output()
+	return string(out), err
+}

@@ -1,0 +1,375 @@
+package validate_test
+
+import (
+	"maps"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
+	"sigs.k8s.io/yaml"
+
+	"github.com/terse/terse/deploy/validate"
+)
+
+// decode reads a manifest as the type of its kind.
+func decode[T any](t *testing.T, o *validate.Object) (typed T) {
+	t.Helper()
+	if err := yaml.UnmarshalStrict(o.YAML, &typed); err != nil {
+		t.Fatalf("%s: %v", o, err)
+	}
+	return typed
+}
+
+func serviceOf(t *testing.T, o *validate.Object) corev1.Service { return decode[corev1.Service](t, o) }
+
+// podOf returns the pods that a Deployment, Job or StatefulSet makes.
+func podOf(t *testing.T, o *validate.Object) corev1.PodTemplateSpec {
+	t.Helper()
+	return decode[struct {
+		metav1.TypeMeta   `json:",inline"`
+		metav1.ObjectMeta `json:"metadata"`
+
+		Spec   appsv1.DeploymentSpec   `json:"spec"`
+		Status appsv1.DeploymentStatus `json:"status"`
+	}](t, loose(t, o)).Spec.Template
+}
+
+// loose returns a manifest with its pods alone.
+func loose(t *testing.T, o *validate.Object) *validate.Object {
+	t.Helper()
+	template, _, err := unstructured.NestedMap(o.Object, "spec", "template")
+	if err != nil {
+		t.Fatalf("%s: %v", o, err)
+	}
+	text, err := yaml.Marshal(map[string]any{"spec": map[string]any{"template": template}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &validate.Object{Unstructured: o.Unstructured, YAML: text}
+}
+
+func containerOf(t *testing.T, o *validate.Object) *corev1.Container {
+	t.Helper()
+	return &podOf(t, o).Spec.Containers[0]
+}
+
+// environment returns what the manifest itself gives to a container.
+func environment(t *testing.T, c *corev1.Container) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	for _, e := range c.Env {
+		all[e.Name] = e.Value
+	}
+	return all
+}
+
+func mounts(pod corev1.PodTemplateSpec, secret, path string) bool {
+	for _, v := range pod.Spec.Volumes {
+		if v.Projected == nil {
+			continue
+		}
+		for _, s := range v.Projected.Sources {
+			if s.Secret != nil && s.Secret.Name == secret && s.Secret.Items[0].Path == path {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func contains(all []string, one string) bool { return slices.Contains(all, one) }
+
+func number(t *testing.T, o *validate.Object, fields ...string) int {
+	t.Helper()
+	n, found, err := unstructured.NestedInt64(o.Object, fields...)
+	if !found || err != nil {
+		t.Fatalf("%s: no %v: %v", o, fields, err)
+	}
+	return int(n)
+}
+
+func text(t *testing.T, o *validate.Object, fields ...string) string {
+	t.Helper()
+	value, found, err := unstructured.NestedString(o.Object, fields...)
+	if !found || err != nil {
+		t.Fatalf("%s: no %v: %v", o, fields, err)
+	}
+	return value
+}
+
+func texts(t *testing.T, o *validate.Object, fields ...string) []string {
+	t.Helper()
+	value, _, err := unstructured.NestedStringSlice(o.Object, fields...)
+	if err != nil {
+		t.Fatalf("%s: %v: %v", o, fields, err)
+	}
+	return value
+}
+
+// settings returns what the nodes are told: from the ConfigMap and by themselves.
+func settings(t *testing.T, objects []*validate.Object) map[string]string {
+	t.Helper()
+	node := containerOf(t, find(t, objects, "Deployment", "terse"))
+	all := environment(t, node)
+	for _, from := range node.EnvFrom {
+		maps.Copy(all, decode[corev1.ConfigMap](t, find(t, objects, "ConfigMap", from.ConfigMapRef.Name)).Data)
+	}
+	return all
+}
+
+// TestDrain holds that a pod is given the time that it takes to stop.
+func TestDrain(t *testing.T) {
+	t.Parallel()
+	for _, overlay := range overlays {
+		objects := render(t, "overlays/"+overlay)
+		pod := podOf(t, find(t, objects, "Deployment", "terse"))
+		told := settings(t, objects)
+		takes := time.Duration(pod.Spec.Containers[0].Lifecycle.PreStop.Sleep.Seconds) * time.Second
+		for _, name := range []string{"TERSE_DRAIN_TIMEOUT"} {
+			d, err := time.ParseDuration(told[name])
+			if err != nil {
+				t.Fatalf("%s: %s: %v", overlay, name, err)
+			}
+			takes += d
+		}
+		takes += closes
+		if grace := time.Duration(*pod.Spec.TerminationGracePeriodSeconds) * time.Second; grace < takes {
+			t.Errorf("%s: a pod that takes %v to stop is killed after %v", overlay, takes, grace)
+		}
+	}
+}
+
+// closes is how long a node may take to close what it has open once it has drained.
+const closes = 15 * time.Second
+
+// TestSettings holds that the binary understands every variable that it is given.
+func TestSettings(t *testing.T) {
+	t.Parallel()
+	help := terse(t, "serve", "--help")
+	known := map[string]bool{}
+	for _, m := range regexp.MustCompile(`\$(TERSE_[A-Z_]+)`).FindAllStringSubmatch(help, -1) {
+		known[m[1]] = true
+	}
+	for _, overlay := range overlays {
+		for name := range settings(t, render(t, "overlays/"+overlay)) {
+			if strings.HasPrefix(name, "TERSE_") && !known[strings.TrimSuffix(name, "_FILE")] {
+				t.Errorf("%s: the binary knows no %s", overlay, name)
+			}
+		}
+	}
+}
+
+// terse runs the binary of this checkout.
+func terse(t *testing.T, args ...string) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "terse")
+	build := exec.Command("go", "build", "-C", "../..", "-o", binary, "./cmd/terse")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("go build = %v: %s", err, out)
+	}
+	out, err := exec.Command(binary, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("terse %v = %v: %s", args, err, out)
+	}
+	return string(out)
+}
+
+// TestMemory holds that a node's heap ends below what its pod may use, and its cache
+// well below that.
+func TestMemory(t *testing.T) {
+	t.Parallel()
+	for _, overlay := range overlays {
+		objects := render(t, "overlays/"+overlay)
+		told := settings(t, objects)
+		heap := quantity(t, strings.TrimSuffix(told["GOMEMLIMIT"], "B"))
+		cache := quantity(t, told["TERSE_CACHE_SIZE"]+"Mi")
+		limit := containerOf(t, find(t, objects, "Deployment", "terse")).Resources.Limits.Memory().Value()
+		if heap > limit*9/10 || cache > heap/2 {
+			t.Errorf("%s: cache %d, GOMEMLIMIT %d, limit %d: want half of the second and nine tenths of the third at most", overlay, cache, heap, limit)
+		}
+	}
+}
+
+func quantity(t *testing.T, s string) int64 {
+	t.Helper()
+	q, err := resource.ParseQuantity(s)
+	if err != nil {
+		t.Fatalf("%q: %v", s, err)
+	}
+	return q.Value()
+}
+
+// TestReplicas holds that the autoscaler alone counts nodes, and that a budget leaves
+// enough of them and lets machines be drained.
+func TestReplicas(t *testing.T) {
+	t.Parallel()
+	for _, overlay := range overlays {
+		objects := render(t, "overlays/"+overlay)
+		node := decode[appsv1.Deployment](t, find(t, objects, "Deployment", "terse"))
+		scaler := decode[autoscalingv2.HorizontalPodAutoscaler](t, find(t, objects, "HorizontalPodAutoscaler", "terse"))
+		if node.Spec.Replicas != nil || scaler.Spec.ScaleTargetRef.Kind != "Deployment" || scaler.Spec.ScaleTargetRef.Name != node.Name {
+			t.Errorf("%s: both the Deployment and an autoscaler count the nodes", overlay)
+		}
+		if node.Spec.Strategy.RollingUpdate.MaxUnavailable.IntValue() != 0 {
+			t.Errorf("%s: a roll-out takes nodes away before others are there", overlay)
+		}
+		if _, ok := containerOf(t, find(t, objects, "Deployment", "terse")).Resources.Requests[corev1.ResourceCPU]; !ok {
+			t.Errorf("%s: the autoscaler has no request of CPU to measure by", overlay)
+		}
+		replicas := map[string]int{"terse": int(*scaler.Spec.MinReplicas)}
+		for _, o := range ofKind(objects, "StatefulSet") {
+			replicas[o.GetName()] = number(t, o, "spec", "replicas")
+		}
+		for _, o := range ofKind(objects, "PodDisruptionBudget") {
+			budget := decode[policyv1.PodDisruptionBudget](t, o)
+			if n := replicas[budget.Name]; budget.Spec.MinAvailable != nil || budget.Spec.MaxUnavailable.IntValue() < 1 || budget.Spec.MaxUnavailable.IntValue() >= n {
+				t.Errorf("%s: %s allows %v of %d pods to be away", overlay, o, budget.Spec.MaxUnavailable, n)
+			}
+			delete(replicas, budget.Name)
+		}
+		if len(replicas) > 0 {
+			t.Errorf("%s: no budget for %v", overlay, replicas)
+		}
+	}
+}
+
+// TestSelectors holds that whoever selects pods finds some, by ports that they have.
+func TestSelectors(t *testing.T) {
+	t.Parallel()
+	for _, overlay := range overlays {
+		objects := render(t, "overlays/"+overlay)
+		var pods []corev1.PodTemplateSpec
+		for _, kind := range []string{"Deployment", "Job", "StatefulSet"} {
+			for _, o := range ofKind(objects, kind) {
+				pods = append(pods, podOf(t, o))
+			}
+		}
+		selected := func(s *metav1.LabelSelector) (found []corev1.PodTemplateSpec) {
+			selector, err := metav1.LabelSelectorAsSelector(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, p := range pods {
+				if selector.Matches(labels.Set(p.Labels)) {
+					found = append(found, p)
+				}
+			}
+			return found
+		}
+		for _, o := range ofKind(objects, "Service") {
+			service := serviceOf(t, o)
+			if service.Spec.Selector["cnpg.io/cluster"] != "" {
+				continue // of pods that the operator makes: see TestShards
+			}
+			found := selected(&metav1.LabelSelector{MatchLabels: service.Spec.Selector})
+			if len(found) != 1 {
+				t.Errorf("%s: %s selects %d kinds of pods, want 1", overlay, o, len(found))
+				continue
+			}
+			for _, port := range service.Spec.Ports {
+				target := port.TargetPort.StrVal
+				if target == "" {
+					target = port.Name
+				}
+				if _, ok := ports(found[0])[target]; !ok {
+					t.Errorf("%s: %s leads to port %s, which the pods do not have", overlay, o, target)
+				}
+			}
+		}
+		for _, o := range ofKind(objects, "PodDisruptionBudget") {
+			if len(selected(decode[policyv1.PodDisruptionBudget](t, o).Spec.Selector)) != 1 {
+				t.Errorf("%s: %s is not of one kind of pods", overlay, o)
+			}
+		}
+		for _, o := range ofKind(objects, "NetworkPolicy") {
+			policy := decode[networkingv1.NetworkPolicy](t, o)
+			found := selected(&policy.Spec.PodSelector)
+			if len(found) == 0 && policy.Spec.PodSelector.MatchLabels["cnpg.io/cluster"] == "" {
+				t.Errorf("%s: %s is of no pods", overlay, o)
+			}
+		}
+	}
+}
+
+// ports returns the ports of pods by their names.
+func ports(pod corev1.PodTemplateSpec) map[string]int32 {
+	all := map[string]int32{}
+	for _, c := range pod.Spec.Containers {
+		for _, p := range c.Ports {
+			all[p.Name] = p.ContainerPort
+		}
+	}
+	return all
+}
+
+// TestListeners holds that probes and monitors ask the admin listener, that visitors are
+// led to the public one, and that only Prometheus may ask the former.
+func TestListeners(t *testing.T) {
+	t.Parallel()
+	for _, overlay := range overlays {
+		objects := render(t, "overlays/"+overlay)
+		pod := podOf(t, find(t, objects, "Deployment", "terse"))
+		c, told := pod.Spec.Containers[0], settings(t, objects)
+		if got := ports(pod); told["TERSE_ADMIN_LISTEN"] != ":9090" || got["admin"] != 9090 || got["http"] != 8080 || told["TERSE_LISTEN"] != "" {
+			t.Errorf("%s: ports %v, listeners %q and %q", overlay, got, told["TERSE_LISTEN"], told["TERSE_ADMIN_LISTEN"])
+		}
+		for path, probes := range map[string][]*corev1.Probe{"/livez": {c.LivenessProbe, c.StartupProbe}, "/readyz": {c.ReadinessProbe}} {
+			for _, p := range probes {
+				if p.HTTPGet.Path != path || p.HTTPGet.Port.StrVal != "admin" {
+					t.Errorf("%s: a probe asks %+v, want %s", overlay, p.HTTPGet, path)
+				}
+			}
+		}
+		if port := serviceOf(t, find(t, objects, "Service", "terse")).Spec.Ports; len(port) != 1 || port[0].TargetPort.StrVal != "http" {
+			t.Errorf("%s: the public Service leads to %+v", overlay, port)
+		}
+		policy := decode[networkingv1.NetworkPolicy](t, find(t, objects, "NetworkPolicy", "terse"))
+		for _, rule := range policy.Spec.Ingress {
+			if len(rule.Ports) != 1 || len(rule.From) != 1 || rule.From[0].PodSelector == nil || rule.From[0].NamespaceSelector == nil {
+				t.Errorf("%s: the network policy lets in more than one kind of pods by one port: %+v", overlay, rule)
+				continue
+			}
+			want := map[string]string{"http": "ingress-nginx", "admin": "prometheus"}[rule.Ports[0].Port.StrVal]
+			if got := rule.From[0].PodSelector.MatchLabels["app.kubernetes.io/name"]; got != want || want == "" {
+				t.Errorf("%s: port %v is open to %s, want %s", overlay, rule.Ports[0].Port, got, want)
+			}
+		}
+		ingress := decode[networkingv1.Ingress](t, find(t, objects, "Ingress", "terse"))
+		if want := "https://" + ingress.Spec.Rules[0].Host; told["TERSE_BASE_URL"] != want || ingress.Spec.TLS[0].Hosts[0] != ingress.Spec.Rules[0].Host {
+			t.Errorf("%s: short URLs begin with %s, the Ingress is of %s", overlay, told["TERSE_BASE_URL"], want)
+		}
+	}
+}
+
+// TestMonitors holds that Prometheus is led to the admin listeners.
+func TestMonitors(t *testing.T) {
+	t.Parallel()
+	objects := render(t, "overlays/production")
+	monitor := find(t, objects, "ServiceMonitor", "terse")
+	wanted, _, err := unstructured.NestedStringMap(monitor.Object, "spec", "selector", "matchLabels")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	for _, o := range ofKind(objects, "Service") {
+		if labels.SelectorFromSet(wanted).Matches(labels.Set(o.GetLabels())) {
+			found = append(found, o.GetName())
+		}
+	}
+	if !slices.Equal(found, []string{"terse-admin"}) {
+		t.Errorf("the ServiceMonitor selects %v, want terse-admin", found)
+	}
+}
