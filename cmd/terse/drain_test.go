@@ -103,7 +103,7 @@ func TestDrain(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			dir := filepath.Join(t.TempDir(), "data")
-			p := start(t, dir, "TERSE_DRAIN_DELAY=3s", "TERSE_DRAIN_TIMEOUT=8s")
+			p := start(t, dir, "TERSE_DRAIN_DELAY=3s", "TERSE_DRAIN_TIMEOUT=10s")
 			c := client()
 			defer c.CloseIdleConnections()
 			code, err := shorten(c, p.url, "https://example.com/")
@@ -140,7 +140,7 @@ func TestDrain(t *testing.T) {
 func TestDrainGivesNodeIDBack(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 2, testservers.ClusterOptions{})
-	settings := []string{"TERSE_NODE_ID=7", "TERSE_DRAIN_DELAY=2s", "TERSE_DRAIN_TIMEOUT=6s"}
+	settings := []string{"TERSE_NODE_ID=7", "TERSE_DRAIN_DELAY=2s", "TERSE_DRAIN_TIMEOUT=10s"}
 	first := f.serve(settings...)
 	a := newAuditor(f, "")
 	code := a.create(first, "")

@@ -35,10 +35,9 @@ const maxMaxConnections = 1 << 20
 // Clicks are flushed in it, the node id is given back and pools are closed.
 func (d drainSettings) closing() time.Duration { return d.timeout / 5 }
 
-// clicks and lease are the parts of closing for these, so that neither can take what
-// comes after them from it. What is closed then has what is left.
+// clicks is the part of closing in which they are flushed. What is closed then has
+// what is left, the node id first.
 func (d drainSettings) clicks() time.Duration { return d.closing() * 3 / 5 }
-func (d drainSettings) lease() time.Duration  { return d.closing() / 5 }
 
 // requests is the time in which requests under way are finished.
 func (d drainSettings) requests() time.Duration { return d.timeout - d.delay - d.closing() }

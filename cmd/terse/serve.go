@@ -143,7 +143,7 @@ func (p *process) stores(ctx context.Context) (api.Options, error) {
 	if err != nil {
 		return api.Options{}, err
 	}
-	p.open.push("node id", p.settings.operation.drain.lease(), codes.minter.Close)
+	p.open.push("node id", closeTimeout, codes.minter.Close)
 	recorders, err := p.recorders(d)
 	return api.Options{Store: links, Archive: d.archive, Keys: keys, History: d.history, Minter: codes, Clicks: recorders}, err
 }
