@@ -60,18 +60,26 @@ func (a *API) authenticate(next echo.HandlerFunc) echo.HandlerFunc {
 		if !strings.HasPrefix(r.URL.Path, "/api/v1/") {
 			return next(c)
 		}
-		who := &caller{addr: a.opts.Clients.ClientAddr(r)}
-		if header := r.Header.Get("Authorization"); header != "" {
-			key, err := a.keyOf(r.Context(), header)
-			if err != nil {
-				return err
-			}
-			who.key = &key
+		ctx, err := a.withCaller(r.Context(), r)
+		if err != nil {
+			return err
 		}
-		ctx := store.WithAuthor(context.WithValue(r.Context(), callerKey{}, who), store.Author{ID: who.owner()})
 		c.SetRequest(r.WithContext(ctx))
 		return next(c)
 	}
+}
+
+// withCaller returns ctx with who sent r, or the problem of a wrong key.
+func (a *API) withCaller(ctx context.Context, r *http.Request) (context.Context, error) {
+	who := &caller{addr: a.opts.Clients.ClientAddr(r)}
+	if header := r.Header.Get("Authorization"); header != "" {
+		key, err := a.keyOf(ctx, header)
+		if err != nil {
+			return nil, err
+		}
+		who.key = &key
+	}
+	return store.WithAuthor(context.WithValue(ctx, callerKey{}, who), store.Author{ID: who.owner()}), nil
 }
 
 // keyOf finds the usable key of an Authorization header.

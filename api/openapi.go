@@ -41,7 +41,7 @@ func (a *API) humaConfig() huma.Config {
 	config.CreateHooks = nil
 	config.Transformers = []huma.Transformer{tidyProblem}
 	strict := huma.Format{
-		Marshal:   huma.DefaultJSONFormat.Marshal,
+		Marshal:   writeJSON,
 		Unmarshal: readJSON,
 	}
 	config.RejectUnknownQueryParameters = true

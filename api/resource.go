@@ -1,7 +1,6 @@
 package api
 
 import (
-	"encoding/json"
 	"strconv"
 	"strings"
 	"time"
@@ -165,11 +164,13 @@ func timeOrNull(t time.Time) *time.Time {
 type count int64
 
 // MarshalJSON writes the number.
-func (c count) MarshalJSON() ([]byte, error) {
+func (c count) MarshalJSON() ([]byte, error) { return c.append(nil), nil }
+
+func (c count) append(to []byte) []byte {
 	if c > 1<<53 {
-		return json.Marshal(strconv.FormatInt(int64(c), 10))
+		return append(strconv.AppendInt(append(to, '"'), int64(c), 10), '"')
 	}
-	return strconv.AppendInt(nil, int64(c), 10), nil
+	return strconv.AppendInt(to, int64(c), 10)
 }
 
 // UnmarshalJSON reads both forms.

@@ -37,12 +37,16 @@ func (a *API) route() error {
 	}
 	a.metrics.add(a.site.Routes())
 	a.metrics.add(a.resources.Routes())
+	a.metrics.quick = a.metrics.routes[linksPath][http.MethodPost]
 	return nil
 }
 
 // ServeHTTP answers requests of the public listener.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if strings.HasPrefix(r.URL.Path, "/api/") {
+		if a.quick(w, r) {
+			return
+		}
 		if r.Method == http.MethodHead { // answered as GET; net/http drops the body
 			get := *r
 			get.Method = http.MethodGet
@@ -160,19 +164,24 @@ func (a *API) routerProblem(err error) *problem {
 
 // recover turns a panic into a 500 and logs it with its stack.
 func (a *API) recover(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) (err error) {
-		defer func() {
-			switch v := recover(); v {
-			case nil:
-			case http.ErrAbortHandler:
-				panic(v)
-			default:
-				a.opts.Logger.Error("request panicked", "route", c.Path(), "err", fmt.Sprint(v), "stack", string(debug.Stack()))
-				err = newProblem(http.StatusInternalServerError, "Something went wrong on our side.")
-			}
-		}()
-		return next(c)
+	return func(c echo.Context) error {
+		return a.recovered(c.Path(), func() error { return next(c) })
 	}
+}
+
+// recovered returns the error of do, also when it panics.
+func (a *API) recovered(route string, do func() error) (err error) {
+	defer func() {
+		switch v := recover(); v {
+		case nil:
+		case http.ErrAbortHandler:
+			panic(v)
+		default:
+			a.opts.Logger.Error("request panicked", "route", route, "err", fmt.Sprint(v), "stack", string(debug.Stack()))
+			err = newProblem(http.StatusInternalServerError, "Something went wrong on our side.")
+		}
+	}()
+	return do()
 }
 
 // withTimeout gives the request a deadline.
@@ -188,8 +197,14 @@ func withTimeout(next echo.HandlerFunc) echo.HandlerFunc {
 // noStore keeps API answers out of caches, unless a handler says otherwise.
 func noStore(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		c.Response().Header().Set("Cache-Control", "no-store")
-		c.Response().Header().Set("X-Content-Type-Options", "nosniff")
+		setNoStore(c.Response().Header())
 		return next(c)
 	}
 }
+
+func setNoStore(h http.Header) {
+	h["Cache-Control"], h["X-Content-Type-Options"] = noStoreValue, noSniffValue
+}
+
+// Values of setNoStore, which nobody changes.
+var noStoreValue, noSniffValue = []string{"no-store"}, []string{"nosniff"}

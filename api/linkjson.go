@@ -1,0 +1,87 @@
+package api
+
+import (
+	"encoding/json"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// writeJSON writes the body of an answer.
+func writeJSON(w io.Writer, v any) error {
+	if l, ok := v.(linkBody); ok {
+		_, err := w.Write(append(appendLink(nil, &l), '\n'))
+		return err
+	}
+	return huma.DefaultJSONFormat.Marshal(w, v)
+}
+
+// appendLink appends l as encoding/json writes it, in a fraction of the time.
+func appendLink(to []byte, l *linkBody) []byte {
+	if to == nil {
+		to = make([]byte, 0, 512+len(l.URL))
+	}
+	to = appendText(append(to, `{"code":`...), l.Code)
+	to = appendText(append(to, `,"short_url":`...), l.ShortURL)
+	to = appendText(append(to, `,"url":`...), l.URL)
+	to = appendText(append(to, `,"title":`...), l.Title)
+	to = append(to, `,"tags":[`...)
+	for i, tag := range l.Tags {
+		if i > 0 {
+			to = append(to, ',')
+		}
+		to = appendText(to, tag)
+	}
+	to = strconv.AppendInt(append(to, `],"status":`...), int64(l.Status), 10)
+	to = appendText(append(to, `,"forward_query":`...), l.ForwardQuery)
+	to = appendText(append(to, `,"state":`...), l.State)
+	to = appendTime(append(to, `,"starts_at":`...), l.StartsAt)
+	to = appendTime(append(to, `,"expires_at":`...), l.ExpiresAt)
+	to = l.MaxClicks.append(append(to, `,"max_clicks":`...))
+	to = l.UsedClicks.append(append(to, `,"used_clicks":`...))
+	to = strconv.AppendBool(append(to, `,"password_protected":`...), l.PasswordProtected)
+	to = appendText(append(to, `,"disabled_reason":`...), l.DisabledReason)
+	to = l.Clicks.append(append(to, `,"clicks":`...))
+	to = appendTime(append(to, `,"last_click_at":`...), l.LastClickAt)
+	to = appendTime(append(to, `,"created_at":`...), &l.CreatedAt)
+	to = appendTime(append(to, `,"updated_at":`...), &l.UpdatedAt)
+	to = strconv.AppendInt(append(to, `,"version":`...), l.Version, 10)
+	return append(to, '}')
+}
+
+// appendText appends a text in quotes.
+func appendText(to []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return appendEscaped(to, s)
+		}
+	}
+	return append(append(append(to, '"'), s...), '"')
+}
+
+// appendEscaped appends a text of which something may have to be escaped.
+func appendEscaped(to []byte, s string) []byte {
+	out := appender{to}
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(s)                   // neither a text nor an appender fails
+	return out.bytes[:len(out.bytes)-1] // without the line break
+}
+
+// appender is a writer that appends.
+type appender struct{ bytes []byte }
+
+func (a *appender) Write(p []byte) (int, error) {
+	a.bytes = append(a.bytes, p...)
+	return len(p), nil
+}
+
+// appendTime appends a time in quotes, or null.
+func appendTime(to []byte, t *time.Time) []byte {
+	if t == nil {
+		return append(to, "null"...)
+	}
+	return append(t.AppendFormat(append(to, '"'), time.RFC3339Nano), '"')
+}
