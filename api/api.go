@@ -60,11 +60,15 @@ type Limits struct {
 
 // Options configure New.
 type Options struct {
-	Store   store.Store     // Required.
-	Archive store.Archive   // Required: of what Store keeps.
-	Keys    store.Keys      // Required.
-	History store.History   // Required.
-	Minter  CodeMinter      // Required.
+	Store   store.Store   // Required.
+	Archive store.Archive // Required: of what Store keeps.
+	Keys    store.Keys    // Required.
+	History store.History // Required.
+	Minter  CodeMinter    // Required.
+
+	Blocklist store.Blocklist // Required.
+	Blocked   store.Blocker   // Hosts to which no link may lead. Default: none.
+
 	Clicks  ClickRecorder   // Required.
 	Limiter Limiter         // Required.
 	Clients ClientAddresser // Required.
@@ -92,6 +96,7 @@ func (o *Options) validate() error {
 	required("Archive", o.Archive == nil)
 	required("Keys", o.Keys == nil)
 	required("History", o.History == nil)
+	required("Blocklist", o.Blocklist == nil)
 	required("Minter", o.Minter == nil)
 	required("Clicks", o.Clicks == nil)
 	required("Limiter", o.Limiter == nil)
@@ -158,6 +163,7 @@ func New(opts Options) (*API, error) {
 	a.rules, err = store.NewRules(store.RulesOptions{
 		OwnHosts: []string{base.Host},
 		Reserved: a.firstSegments(),
+		Blocked:  opts.Blocked,
 	})
 	return a, err
 }

@@ -57,7 +57,7 @@ func callerOf(ctx context.Context) *caller {
 func (a *API) authenticate(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
-		if !strings.HasPrefix(r.URL.Path, "/api/v1/") {
+		if !strings.HasPrefix(r.URL.Path, apiPath) {
 			return next(c)
 		}
 		ctx, err := a.withCaller(r.Context(), r)

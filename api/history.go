@@ -73,13 +73,16 @@ func (a *API) linkHistory(ctx context.Context, in *historyInput) (*historyOutput
 	return out, nil
 }
 
+// errCursor is the reason for refusing a cursor that nobody was given.
+var errCursor = &store.FieldError{Field: "cursor", Reason: "must be the next_cursor of an earlier answer"}
+
 func parseVersionCursor(s string) (int64, error) {
 	if s == "" {
 		return 0, nil
 	}
 	version, err := strconv.ParseInt(s, 10, 64)
 	if err != nil || version < 1 {
-		return 0, &store.FieldError{Field: "cursor", Reason: "must be the next_cursor of an earlier answer"}
+		return 0, errCursor
 	}
 	return version, nil
 }

@@ -20,6 +20,7 @@ func (a *API) describe(e *echo.Echo) error {
 	a.schemas = h.OpenAPI().Components.Schemas
 	a.registerLinks(h)
 	a.registerArchive(h)
+	a.registerAbuse(h)
 	complete(h.OpenAPI())
 	document, err := json.Marshal(h.OpenAPI())
 	if err != nil {
@@ -159,4 +160,18 @@ func (a *API) registerLinks(h huma.API) {
 	huma.Register(h, op("enableLink", http.MethodPost, linkPath+"/enable", "Undo a takedown", keyed, 401, 403, 404, 408, 410, 413, 415, 422), a.enableLink)
 	huma.Register(h, op("readHistory", http.MethodGet, linkPath+"/history", "Read who changed a link, newest first; deleted links have a history too", keyed, 401, 403, 404, 422), a.linkHistory)
 	huma.Register(h, op("rollBackLink", http.MethodPost, linkPath+"/rollback", "Give a link the target of an earlier version", keyed, 401, 403, 404, 408, 410, 412, 413, 415, 422), a.rollBack)
+}
+
+// registerAbuse registers what admins need against abuse.
+func (a *API) registerAbuse(h huma.API) {
+	op := func(id, method, path, summary string, errors ...int) huma.Operation {
+		return operation("Abuse", id, method, path, summary, keyed, errors...)
+	}
+	block := op("blockHost", http.MethodPost, blocklistPath, "Block a host: no link may lead there", 401, 403, 408, 413, 415, 422)
+	block.DefaultStatus = http.StatusCreated
+	huma.Register(h, block, a.blockHost)
+	huma.Register(h, op("listBlockedHosts", http.MethodGet, blocklistPath, "List the blocked hosts of the database, sorted", 401, 403, 422), a.listBlocked)
+	unblock := op("unblockHost", http.MethodDelete, blocklistPath+"/{host}", "Take a host off the list", 401, 403, 404)
+	unblock.DefaultStatus = http.StatusNoContent
+	huma.Register(h, unblock, a.unblockHost)
 }

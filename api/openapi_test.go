@@ -31,6 +31,8 @@ func TestOpenAPIDocument(t *testing.T) {
 		"/api/v1/links/{code}/history":  {"get"},
 		"/api/v1/links/{code}/rollback": {"post"},
 		"/api/v1/archive":               {"get", "post"},
+		"/api/v1/blocklist":             {"get", "post"},
+		"/api/v1/blocklist/{host}":      {"delete"},
 	} {
 		for _, m := range methods {
 			if doc.Paths[path][m] == nil {
@@ -38,8 +40,8 @@ func TestOpenAPIDocument(t *testing.T) {
 			}
 		}
 	}
-	if len(doc.Paths) != 9 {
-		t.Errorf("document has %d paths, want 9", len(doc.Paths))
+	if len(doc.Paths) != 11 {
+		t.Errorf("document has %d paths, want 11", len(doc.Paths))
 	}
 }
 

@@ -18,10 +18,12 @@ import (
 // store must give up on a write earlier, so that its answer decides.
 const RequestTimeout = 8 * time.Second
 
-// Paths of the link resources, as OpenAPI writes them.
+// Paths of the resources, as OpenAPI writes them.
 const (
-	linksPath = "/api/v1/links"
-	linkPath  = linksPath + "/{code}"
+	apiPath       = "/api/v1/"
+	linksPath     = apiPath + "links"
+	linkPath      = linksPath + "/{code}"
+	blocklistPath = apiPath + "blocklist"
 )
 
 // route builds the two routers: one for pages and redirects, which answers

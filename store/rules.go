@@ -15,6 +15,7 @@ type Rules struct {
 	domains  domainParser
 	browser  whatwg.Parser
 	own      ownHosts
+	blocked  Blocker         // nil: no host is
 	reserved map[string]bool // in lower case
 }
 
@@ -30,6 +31,9 @@ type RulesOptions struct {
 	// Reserved are the first path segments that are served as something else
 	// than a code. No alias may equal one, in capitals or not. Default: none.
 	Reserved []string
+
+	// Blocked tells to which hosts no target may lead. Default: none.
+	Blocked Blocker
 }
 
 // validate returns every problem of the options that needs no parsing.
@@ -51,6 +55,7 @@ func NewRules(opts RulesOptions) (*Rules, error) {
 		// Being lax it never refuses a host that browsers take. It need not judge
 		// hosts: it only has to find the same one as we do.
 		browser:  whatwg.NewParser(whatwg.WithLaxHostParsing()),
+		blocked:  opts.Blocked,
 		reserved: make(map[string]bool, len(opts.Reserved)),
 	}
 	own, err := newOwnHosts(r.domains, opts.OwnHosts)

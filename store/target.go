@@ -19,7 +19,7 @@ const MaxURLLen = 8192
 //
 // It refuses, with a *FieldError that names "url", whatever is not a plain http
 // or https URL, whatever browsers repair by guessing, whatever leads back to our
-// own hosts, and whatever two clients could take for different hosts.
+// own hosts or to one that is blocked, and whatever two clients could take for different hosts.
 //
 // The grammar and the encoding are those of the WHATWG URL Standard.
 func (r *Rules) Target(raw string) (string, error) {
@@ -46,6 +46,9 @@ func (r *Rules) rewrite(raw string) (string, error) {
 	}
 	if r.own.contains(h, port) {
 		return "", errors.New("must not lead to this URL shortener itself")
+	}
+	if r.blocked != nil && r.blocked.Blocks(h.key()) {
+		return "", errors.New("must not lead to a host that is blocked here")
 	}
 	if !isASCII(t.host) {
 		t.host = h.name

@@ -23,6 +23,7 @@ type app struct {
 	Serve   serveCommand   `cmd:"" help:"Answer redirects, the API and the web form."`
 	Migrate migrateCommand `cmd:"" help:"Bring the schema of the database up or down, or show it."`
 	Key     keyCommand     `cmd:"" help:"Create, list and revoke API keys, also beside a running server."`
+	Block   blockCommand   `cmd:"" help:"Block hosts, list them and take them off again, also beside a running server."`
 	Shard   shardCommand   `cmd:"" help:"Show the shards and their servers."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/terse/terse/idgen"
 	"github.com/terse/terse/store"
+	"github.com/terse/terse/store/blocklist"
 	"github.com/terse/terse/store/clicks"
 	"github.com/terse/terse/store/outbox"
 	"github.com/terse/terse/store/postgres"
@@ -28,12 +29,14 @@ type database struct {
 	archive store.Archive
 	keys    store.Keys
 	history store.History
+	blocked store.Blocklist
 	sink    store.ClickSink
 	leaser  idgen.Leaser
 	codeKey []byte
 	router  *shard.Router // nil: the embedded database
 
 	outboxes []outbox.Named
+	blocks   []blocklist.Source
 	edited   func(code string, version int64) // nil: nothing has to know of edits by others
 }
 
@@ -48,8 +51,9 @@ func (p *process) embedded(ctx context.Context) (database, error) {
 	p.open.push("database", closeTimeout, func(context.Context) error { return d.Close() })
 	key, err := codeKey(ctx, p.settings.codeKey, d)
 	return database{
-		links: d, archive: d, keys: d, history: d, sink: d, leaser: d.Leases(), codeKey: key,
+		links: d, archive: d, keys: d, history: d, blocked: d, sink: d, leaser: d.Leases(), codeKey: key,
 		outboxes: []outbox.Named{{Name: "embedded", Outbox: d}},
+		blocks:   []blocklist.Source{{Name: "embedded", List: d}},
 	}, err
 }
 
@@ -57,10 +61,12 @@ func (p *process) embedded(ctx context.Context) (database, error) {
 // background; one that is not what the settings say is an error.
 func (p *process) sharded(ctx context.Context) (database, error) {
 	var outboxes []outbox.Named
+	var blocks []blocklist.Source
 	router, err := openShards(ctx, p.settings.shards, &p.open, shardOptions{
 		batchSize: p.settings.batchSize, nodeID: p.settings.nodeID, logger: p.logger, registerer: p.registry,
 		opened: func(name string, s *postgres.Store) {
 			outboxes = append(outboxes, outbox.Named{Name: name, Outbox: s})
+			blocks = append(blocks, blocklist.Source{Name: name, List: s})
 		},
 	})
 	switch {
@@ -72,8 +78,8 @@ func (p *process) sharded(ctx context.Context) (database, error) {
 	p.health.Require("schema", func() error { return router.Lack().Schema })
 	p.health.Require("map", func() error { return router.Lack().Buckets })
 	return database{
-		links: router, archive: router, keys: router, history: router, sink: router, leaser: router.Leaser(), codeKey: p.settings.codeKey, router: router,
-		outboxes: outboxes, edited: router.Edited,
+		links: router, archive: router, keys: router, history: router, blocked: router, sink: router, leaser: router.Leaser(), codeKey: p.settings.codeKey, router: router,
+		outboxes: outboxes, blocks: blocks, edited: router.Edited,
 	}, nil
 }
 
@@ -191,8 +197,19 @@ func (r *clickRecorders) close(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// administered is what operators change by commands.
+type administered interface {
+	store.Keys
+	store.Blocklist
+}
+
 // withKeys opens what keeps API keys, beside running servers.
-func withKeys(ctx context.Context, f *dataFlags, out output, use func(store.Keys) error) (err error) {
+func withKeys(ctx context.Context, f *dataFlags, out output, use func(store.Keys) error) error {
+	return withDatabase(ctx, f, out, func(d administered) error { return use(d) })
+}
+
+// withDatabase opens the database beside running servers.
+func withDatabase(ctx context.Context, f *dataFlags, out output, use func(administered) error) (err error) {
 	logger := slog.New(slog.NewTextHandler(out.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	var open cleanup
 	defer func() { err = errors.Join(err, open.close(context.WithoutCancel(ctx))) }()

@@ -145,7 +145,14 @@ func (p *process) stores(ctx context.Context) (api.Options, error) {
 	}
 	p.open.push("node id", closeTimeout, codes.minter.Close)
 	recorders, err := p.recorders(d)
-	return api.Options{Store: links, Archive: d.archive, Keys: keys, History: d.history, Minter: codes, Clicks: recorders}, err
+	if err != nil {
+		return api.Options{}, err
+	}
+	blocked, err := p.blocklist(ctx, d)
+	return api.Options{
+		Store: links, Archive: d.archive, Keys: keys, History: d.history, Blocklist: d.blocked, Blocked: blocked,
+		Minter: codes, Clicks: recorders,
+	}, err
 }
 
 // listenAdmin serves health, metrics and profiles, from before there is a database

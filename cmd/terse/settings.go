@@ -13,6 +13,7 @@ import (
 	"github.com/terse/terse/api"
 	"github.com/terse/terse/api/ratelimit"
 	"github.com/terse/terse/idgen"
+	"github.com/terse/terse/store/blocklist"
 	"github.com/terse/terse/store/cache/cdn"
 	"github.com/terse/terse/store/cache/remote"
 )
@@ -43,6 +44,8 @@ type serveFlags struct {
 	LimitUnknown         string `default:"40/20s" placeholder:"N/TIME" help:"Unknown codes that one client may ask for, or off. Default: 40/20s." setting:""`
 	LimitPassword        string `default:"10/10m" placeholder:"N/TIME" help:"Password guesses of one client on one link, or off. A link takes ten times as many from all clients together. Default: 10/10m." setting:""`
 
+	BlocklistFile string `placeholder:"FILE" help:"Hosts to which no link may lead, one a line, besides those of terse block. Default: none." setting:""`
+
 	RedisURL         string `name:"redis-url" placeholder:"URL" help:"Redis that all nodes share: redis://, rediss://, redis-sentinel://HOST,…/MASTER or redis-cluster://HOST,…. Default: none." setting:"" secret:""`
 	CDN              string `name:"cdn" default:"none" placeholder:"NAME" help:"none, varnish, fastly or cloudflare: what keeps answers in front of this server, and is told of edits. Default: none." setting:""`
 	VarnishURLs      string `name:"varnish-urls" placeholder:"URL,…" help:"Every Varnish that is to be told, with --cdn varnish." setting:""`
@@ -71,6 +74,7 @@ type serveSettings struct {
 	anonymousCreate bool
 	proxies         ratelimit.Proxies
 	limits          api.Limits
+	blocklistFile   string      // empty: none
 	redisURL        string      // empty: none
 	cdn             cdn.Options // no Provider: none
 	cacheBytes      int64
@@ -121,6 +125,8 @@ func (f *serveFlags) read() (serveSettings, []error) {
 	try("LIMIT_UNKNOWN", err)
 	s.limits.Password, err = ratelimit.ParseLimit(f.LimitPassword)
 	try("LIMIT_PASSWORD", err)
+	s.blocklistFile = f.BlocklistFile
+	try("BLOCKLIST_FILE", blocklist.CheckFile(f.BlocklistFile))
 	s.redisURL, err = f.RedisURL, remote.CheckURL(f.RedisURL)
 	try("REDIS_URL", err)
 	s.cdn = f.readCDN(try)

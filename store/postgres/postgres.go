@@ -44,6 +44,8 @@ var (
 	_ store.Outbox    = (*Store)(nil)
 	_ store.History   = (*Store)(nil)
 	_ store.Archive   = (*Store)(nil)
+
+	_ store.BlocklistSource = (*Store)(nil)
 )
 
 // Open returns a Store that watches its servers until Close. ctx bounds nothing

@@ -22,6 +22,11 @@ func TestHistory(t *testing.T) {
 	storetest.RunHistory(t, func(tb testing.TB) storetest.HistoryStore { return loaded(tb, 3) })
 }
 
+func TestBlocklist(t *testing.T) {
+	t.Parallel()
+	storetest.RunBlocklist(t, func(tb testing.TB) store.Blocklist { return loaded(tb, 3) })
+}
+
 func TestClicks(t *testing.T) {
 	t.Parallel()
 	storetest.RunClicks(t, func(tb testing.TB) (store.Store, store.ClickSink) {

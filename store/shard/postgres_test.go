@@ -48,6 +48,14 @@ func TestPostgres(t *testing.T) {
 			return openCached(tb, r, nil), r
 		})
 	})
+	t.Run("History", func(t *testing.T) {
+		t.Parallel()
+		storetest.RunHistory(t, func(tb testing.TB) storetest.HistoryStore { return openPostgres(tb, clusters, "history") })
+	})
+	t.Run("Blocklist", func(t *testing.T) {
+		t.Parallel()
+		storetest.RunBlocklist(t, func(tb testing.TB) store.Blocklist { return openPostgres(tb, clusters, "blocklist") })
+	})
 	for name, redis := range map[string]func(testing.TB) string{
 		"cached":            nil,
 		"cached_redis_up":   func(tb testing.TB) string { return servers.NewRedis(tb, servers.RedisOptions{}).URL() },

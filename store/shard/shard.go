@@ -22,6 +22,7 @@ type Shard interface {
 	store.Keys
 	store.ClickSink
 	store.History
+	store.Blocklist
 
 	// Archive exports links in the order of their buckets, and those of one bucket
 	// in the order of their codes.
@@ -57,6 +58,7 @@ var (
 	_ store.ClickSink = (*Router)(nil)
 	_ store.History   = (*Router)(nil)
 	_ store.Archive   = (*Router)(nil)
+	_ store.Blocklist = (*Router)(nil)
 )
 
 // New returns a Router that reads the map every RefreshEvery until Close. Load

@@ -68,6 +68,11 @@ func TestHistory(t *testing.T) {
 	storetest.RunHistory(t, func(tb testing.TB) storetest.HistoryStore { return open(tb, tb.TempDir()) })
 }
 
+func TestBlocklist(t *testing.T) {
+	t.Parallel()
+	storetest.RunBlocklistSource(t, func(tb testing.TB) store.BlocklistSource { return open(tb, tb.TempDir()) })
+}
+
 func TestOutbox(t *testing.T) {
 	t.Parallel()
 	storetest.RunOutbox(t, storetest.OutboxOptions{Open: func(tb testing.TB) (store.Store, store.Outbox) {

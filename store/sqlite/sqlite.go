@@ -42,6 +42,8 @@ var (
 	_ store.Outbox    = (*Store)(nil)
 	_ store.History   = (*Store)(nil)
 	_ store.Archive   = (*Store)(nil)
+
+	_ store.BlocklistSource = (*Store)(nil)
 )
 
 // Open opens the database in opts.Dir. It makes a new one where there is none,

@@ -1,0 +1,107 @@
+package api
+
+import (
+	"context"
+	"encoding/base64"
+	"time"
+
+	"github.com/terse/terse/store"
+)
+
+type blockInput struct {
+	Body struct {
+		Host   string `json:"host" minLength:"1" maxLength:"1024" doc:"The host and all names below it, in any spelling; with = in front the host alone." example:"evil.example"`
+		Reason string `json:"reason,omitempty" maxLength:"500" doc:"For other admins." example:"phishing"`
+	}
+}
+
+// blockedBody is a blocked host as admins see it.
+type blockedBody struct {
+	Host      string    `json:"host" doc:"As it is kept: lower-case ASCII." example:"evil.example"`
+	Reason    string    `json:"reason"`
+	BlockedBy string    `json:"blocked_by" doc:"Id of the API key; empty for the command line."`
+	BlockedAt time.Time `json:"blocked_at"`
+}
+
+func newBlockedBody(h *store.BlockedHost) blockedBody {
+	return blockedBody{Host: h.Pattern.String(), Reason: h.Reason, BlockedBy: h.By, BlockedAt: h.BlockedAt}
+}
+
+type blockedOutput struct {
+	Body blockedBody
+}
+
+// blockHost puts a host on the list of the database.
+func (a *API) blockHost(ctx context.Context, in *blockInput) (*blockedOutput, error) {
+	who := callerOf(ctx)
+	if err := who.require(store.ScopeAdmin); err != nil {
+		return nil, err
+	}
+	pattern, err := store.ParseHostPattern(in.Body.Host)
+	if err := joinInvalid(err, store.CheckText("reason", in.Body.Reason, store.MaxBlockReasonLen)); err != nil {
+		return nil, a.problem(err)
+	}
+	h := store.BlockedHost{Pattern: pattern, Reason: in.Body.Reason, By: who.owner(), BlockedAt: a.now()}
+	if err := a.opts.Blocklist.BlockHost(ctx, h); err != nil {
+		return nil, a.problem(err)
+	}
+	return &blockedOutput{Body: newBlockedBody(&h)}, nil
+}
+
+type unblockInput struct {
+	Host string `path:"host" maxLength:"1024" doc:"As it was blocked, in any spelling." example:"evil.example"`
+}
+
+// unblockHost takes a host off the list of the database.
+func (a *API) unblockHost(ctx context.Context, in *unblockInput) (*struct{}, error) {
+	if err := callerOf(ctx).require(store.ScopeAdmin); err != nil {
+		return nil, err
+	}
+	pattern, err := store.ParseHostPattern(in.Host)
+	if err != nil {
+		return nil, a.problem(store.ErrNotFound)
+	}
+	if err := a.opts.Blocklist.UnblockHost(ctx, pattern); err != nil {
+		return nil, a.problem(err)
+	}
+	return nil, nil
+}
+
+type blocklistInput struct {
+	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"Most hosts in the page."`
+	Cursor string `query:"cursor" doc:"next_cursor of the page before."`
+}
+
+type blocklistOutput struct {
+	Body struct {
+		Hosts      []blockedBody `json:"hosts" nullable:"false"`
+		NextCursor string        `json:"next_cursor" doc:"Empty on the last page."`
+	}
+}
+
+// listBlocked lists what is on the list of the database, sorted by host.
+func (a *API) listBlocked(ctx context.Context, in *blocklistInput) (*blocklistOutput, error) {
+	if err := callerOf(ctx).require(store.ScopeAdmin); err != nil {
+		return nil, err
+	}
+	after, err := base64.RawURLEncoding.DecodeString(in.Cursor)
+	if err == nil && len(after) > 0 {
+		_, err = store.ParseHostPattern(string(after))
+	}
+	if err != nil {
+		return nil, queryProblem("cursor", errCursor)
+	}
+	hosts, err := a.opts.Blocklist.BlockedHosts(ctx, string(after), in.Limit)
+	if err != nil {
+		return nil, a.problem(err)
+	}
+	out := &blocklistOutput{}
+	out.Body.Hosts = make([]blockedBody, len(hosts))
+	for i := range hosts {
+		out.Body.Hosts[i] = newBlockedBody(&hosts[i])
+	}
+	if len(hosts) == in.Limit {
+		out.Body.NextCursor = base64.RawURLEncoding.EncodeToString([]byte(hosts[len(hosts)-1].Pattern.String()))
+	}
+	return out, nil
+}

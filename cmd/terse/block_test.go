@@ -1,0 +1,165 @@
+//go:build unix
+
+package main
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	testservers "github.com/terse/terse/store/storetest/servers"
+)
+
+// knownWithin is how long after a change of the blocklist all nodes know of it, on
+// a busy machine.
+const knownWithin = 15 * time.Second
+
+// create creates a link anonymously and returns the status.
+func (p *program) create(target string) int {
+	p.t.Helper()
+	response, err := http.Post(p.url+"/api/v1/links", "application/json", strings.NewReader(`{"url":"`+target+`"}`))
+	must(p.t, err)
+	must(p.t, response.Body.Close())
+	return response.StatusCode
+}
+
+func (p *program) awaitCreate(target string, want int) {
+	p.t.Helper()
+	await(p.t, knownWithin, target+" to be answered otherwise", func() bool { return p.create(target) == want })
+}
+
+func TestBlockCommand(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "hosts")
+	must(t, os.WriteFile(file, []byte("file.example\n"), 0o600))
+	data := filepath.Join(dir, "data")
+	p := start(t, data, "TERSE_BLOCKLIST_FILE="+file)
+	environ := []string{"TERSE_DATA_DIR=" + data}
+	if got := p.create("https://www.file.example/"); got != http.StatusUnprocessableEntity {
+		t.Errorf("create of a host in the file = %d, want 422", got)
+	}
+	if got := p.create("https://www.evil.example/"); got != http.StatusCreated {
+		t.Errorf("create of a host that is not blocked = %d, want 201", got)
+	}
+	got := terse(t, environ, "block", "add", "--reason", "phishing", "Evil.example", "=alone.example")
+	if got.status != 0 || got.stdout != "Blocked evil.example.\nBlocked =alone.example.\n" {
+		t.Fatalf("block add = %+v, want success", got)
+	}
+	p.awaitCreate("https://www.evil.example/", http.StatusUnprocessableEntity)
+	if got := terse(t, environ, "block", "list"); got.status != 0 || !strings.Contains(got.stdout, "evil.example") || !strings.Contains(got.stdout, "phishing") {
+		t.Errorf("block list = %+v, want the host and its reason", got)
+	}
+	if got := terse(t, environ, "block", "remove", "EVIL.example."); got.status != 0 {
+		t.Errorf("block remove = %+v, want success", got)
+	}
+	p.awaitCreate("https://www.evil.example/", http.StatusCreated)
+	for _, args := range [][]string{
+		{"block", "remove", "evil.example"},
+		{"block", "add", "com", "https://evil.example/"},
+		{"block", "add", "--reason", "\x1b[31m", "evil.example"},
+	} {
+		if got := terse(t, environ, args...); got.status == 0 || got.stderr == "" {
+			t.Errorf("%v = %+v, want an error", args, got)
+		}
+	}
+
+	must(t, os.WriteFile(file+".new", []byte("other.example\n"), 0o600))
+	must(t, os.Rename(file+".new", file))
+	p.awaitCreate("https://other.example/", http.StatusUnprocessableEntity)
+	p.awaitCreate("https://file.example/", http.StatusCreated)
+	must(t, os.WriteFile(file, []byte("not a host\n"), 0o600))
+	await(t, knownWithin, "the bad file to be counted", func() bool { return p.metric("terse_blocklist_failures_total", `source="file"`) > 0 })
+	if got := p.create("https://other.example/"); got != http.StatusUnprocessableEntity {
+		t.Errorf("create after the file turned bad = %d, want 422 still", got)
+	}
+	refused := terse(t, []string{"TERSE_DATA_DIR=" + t.TempDir(), "TERSE_BLOCKLIST_FILE=" + file}, "serve")
+	if refused.status != 2 || !strings.Contains(refused.stderr, "TERSE_BLOCKLIST_FILE: ") {
+		t.Errorf("serve with a bad file = %+v, want status 2 and the variable", refused)
+	}
+}
+
+// TestBlocklistOverShards holds that hosts which one shard keeps are blocked by all
+// nodes, also while that shard is down, and that others can be blocked meanwhile.
+func TestBlocklistOverShards(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 2, testservers.ClusterOptions{})
+	first, second := f.serve(), f.serve()
+	byShard := [2][]string{}
+	for i := 0; len(byShard[0]) < 2 || len(byShard[1]) < 2; i++ {
+		host := "host" + strings.Repeat("x", i) + ".example"
+		byShard[f.shardOf(host)] = append(byShard[f.shardOf(host)], host)
+	}
+	f.run("block", "add", byShard[0][0], byShard[1][0])
+	for _, node := range []*program{first, second} {
+		for _, hosts := range byShard {
+			node.awaitCreate("https://www."+hosts[0]+"/", http.StatusUnprocessableEntity)
+		}
+	}
+	f.killShard(0)
+	block := command(t, f.environ, "block", "add", byShard[1][1])
+	if out, err := block.CombinedOutput(); err != nil {
+		t.Fatalf("block of a host on the shard that is up = %v: %s", err, out)
+	}
+	for _, node := range []*program{first, second} {
+		node.awaitCreate("https://www."+byShard[1][1]+"/", http.StatusUnprocessableEntity)
+		if got := node.create("https://www." + byShard[0][0] + "/"); got != http.StatusUnprocessableEntity {
+			t.Errorf("create of a host that a dead shard keeps = %d, want 422 still", got)
+		}
+	}
+	if out, err := command(t, f.environ, "block", "add", byShard[0][1]).CombinedOutput(); err == nil {
+		t.Errorf("block of a host on a dead shard = nil, %s, want an error", out)
+	}
+}
+
+// TestTakedownReachesOtherNodes holds that a takedown through one node, and its
+// end, are seen through the other within a second.
+func TestTakedownReachesOtherNodes(t *testing.T) {
+	t.Parallel()
+	f, a, _ := newCached(t, 1, nil)
+	admin := []string{"Authorization", "Bearer " + strings.TrimSpace(f.run("key", "create", "--name", "admin", "--scope", "admin"))}
+	var took []time.Duration
+	for range 40 {
+		created, err := a.send(http.MethodPost, f.nodes[0].url+"/api/v1/links", map[string]string{"url": newTarget()})
+		must(t, err)
+		short := "/" + created.Code
+		for _, step := range []struct {
+			call, body string
+			before     int
+			want       int
+		}{
+			{"/disable", "phishing", http.StatusFound, http.StatusUnavailableForLegalReasons},
+			{"/enable", "cleaned up", http.StatusUnavailableForLegalReasons, http.StatusFound},
+		} {
+			for _, node := range f.nodes { // so that both keep it
+				if got, err := a.send(http.MethodGet, node.url+short, nil); err != nil || got.status != step.before {
+					t.Fatalf("visit before %s = %+v, %v, want %d", step.call, got, err, step.before)
+				}
+			}
+			got, err := a.send(http.MethodPost, f.nodes[0].url+"/api/v1/links/"+created.Code+step.call, map[string]string{"reason": step.body}, admin...)
+			if err != nil || got.status != http.StatusOK {
+				t.Fatalf("%s = %+v, %v, want 200", step.call, got, err)
+			}
+			acknowledged := time.Now()
+			await(t, keptFor, step.call+" to be seen by the other node", func() bool {
+				asked := time.Now()
+				got, err := a.send(http.MethodGet, f.nodes[1].url+short, nil)
+				must(t, err)
+				if got.status == step.want {
+					took = append(took, max(0, asked.Sub(acknowledged)))
+				}
+				return got.status == step.want
+			})
+		}
+	}
+	slices.Sort(took)
+	t.Logf("%d takedowns and their ends were seen by the other node after %v in the median, %v at the most",
+		len(took), percentile(took, 50), took[len(took)-1])
+	if got := percentile(took, 95); got > seenWithin {
+		t.Errorf("the other node saw a takedown after %v, want %v", got, seenWithin)
+	}
+}
