@@ -79,7 +79,7 @@ func NewCanary(opts CanaryOptions) (*Canary, error) {
 		staleness: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "terse_cache_staleness_seconds",
 			Help:    "Time for which the cache showed the state before an acknowledged edit of the canary link.",
-			Buckets: prometheus.ExponentialBuckets(0.005, 2, 12),
+			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}, // a second is the promise
 		}),
 		lost: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "terse_cache_staleness_unmeasured_total",

@@ -42,7 +42,7 @@ const connectTimeout = time.Second
 
 // newPool returns a pool that connects when it is first used. Its errors do not
 // repeat the URL, which may hold a password.
-func newPool(ctx context.Context, dsn string, r role) (*pgxpool.Pool, error) {
+func newPool(ctx context.Context, dsn string, r role, replica bool) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
 		return nil, errors.New("is no connection URL that can be read")
@@ -53,7 +53,7 @@ func newPool(ctx context.Context, dsn string, r role) (*pgxpool.Pool, error) {
 	if config.ConnConfig.ConnectTimeout == 0 {
 		config.ConnConfig.ConnectTimeout = connectTimeout
 	}
-	if r == redirects || r == control {
+	if !replica && (r == redirects || r == control) {
 		// A primary that takes no writes for a while can still be read.
 		if config.ConnConfig.ValidateConnect != nil {
 			config.ConnConfig.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsPrimary
