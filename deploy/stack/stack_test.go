@@ -112,21 +112,32 @@ func (s *stack) create(target string) string {
 	return link.Code
 }
 
+// sample is a series with its value.
+type sample struct {
+	Metric map[string]string
+	Value  [2]any
+}
+
+// query asks Prometheus.
+func (s *stack) query(expression string) []sample {
+	s.t.Helper()
+	_, _, text := s.ask(http.MethodGet, s.Prometheus+"/api/v1/query?query="+url.QueryEscape(expression), "")
+	var answer struct{ Data struct{ Result []sample } }
+	must(s.t, json.Unmarshal([]byte(text), &answer))
+	return answer.Data.Result
+}
+
+// holds reports whether an expression has a value.
+func (s *stack) holds(expression string) bool {
+	s.t.Helper()
+	return len(s.query(expression)) > 0
+}
+
 // ofPrometheus returns the value of an expression per node, -1 where it has none.
 func (s *stack) ofPrometheus(expression string) (values []string) {
 	s.t.Helper()
-	_, _, text := s.ask(http.MethodGet, s.Prometheus+"/api/v1/query?query="+url.QueryEscape(expression), "")
-	var answer struct {
-		Data struct {
-			Result []struct {
-				Metric map[string]string
-				Value  [2]any
-			}
-		}
-	}
-	must(s.t, json.Unmarshal([]byte(text), &answer))
 	byInstance := map[string]string{}
-	for _, r := range answer.Data.Result {
+	for _, r := range s.query(expression) {
 		byInstance["http://"+r.Metric["instance"]], _ = r.Value[1].(string)
 	}
 	for _, n := range s.Nodes {
@@ -203,6 +214,16 @@ func TestTopology(t *testing.T) {
 	})
 	s.await("every node to be scraped", func() bool { return fmt.Sprint(s.ofPrometheus("up")) == "[1 1 1]" })
 
+	s.await("the objectives to be measured", func() bool {
+		s.ask(http.MethodGet, s.Nginx+"/"+s.create(target), "")
+		return s.holds("terse:redirect_errors:ratio_rate5m == 0") && s.holds("terse:create_errors:ratio_rate5m == 0") &&
+			s.holds("terse:redirect_slow:ratio_rate5m >= 0")
+	})
+	_, _, rules := s.ask(http.MethodGet, s.Prometheus+"/api/v1/rules", "")
+	if n := strings.Count(rules, `"health":"ok"`); n < 40 || strings.Contains(rules, `"health":"err"`) {
+		t.Errorf("of the rules %d are well: %s", n, rules)
+	}
+
 	t.Log("a node is killed")
 	s.run(0, "kill", "node2")
 	for range 300 {
@@ -240,6 +261,9 @@ func TestTopology(t *testing.T) {
 	s.await("the lost primary to be a synchronous standby", func() bool {
 		must(t, json.Unmarshal([]byte(s.run(0, "status", "-json")), &s.State))
 		return s.Shards[0].Synced && s.Shards[0].Servers[0].Role == "standby"
+	})
+	s.await("all nodes to read from the new standby", func() bool {
+		return fmt.Sprint(s.ofPrometheus(`terse_postgres_up{server="replica-1", shard="s1"}`)) == "[1 1 1]"
 	})
 	s.run(0, "restart", "node1")
 

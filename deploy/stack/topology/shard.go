@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -56,10 +57,11 @@ func (t *Topology) startShard(ctx context.Context, name string) (*shard, error) 
 	return s, nil
 }
 
-// setting is the shard as TERSE_SHARDS has it.
+// setting is the shard as TERSE_SHARDS has it: whichever server is the primary, and
+// whichever is the standby.
 func (s *shard) setting() string {
-	replica := s.cluster.Replicas()[0]
-	return fmt.Sprintf("%s %s %s", s.name, s.cluster.DSN(database), replica.DSN(database))
+	primary := s.cluster.DSN(database)
+	return fmt.Sprintf("%s %s %s", s.name, primary, strings.Replace(primary, "=read-write", "=standby", 1))
 }
 
 // keepSync makes the standby synchronous for as long as it is there.
