@@ -25,15 +25,22 @@ type app struct {
 	Key     keyCommand     `cmd:"" help:"Create, list and revoke API keys, also beside a running server."`
 	Block   blockCommand   `cmd:"" help:"Block hosts, list them and take them off again, also beside a running server."`
 	Shard   shardCommand   `cmd:"" help:"Show the shards and their servers."`
+	Shorten shortenCommand `cmd:"" help:"Shorten URLs on a server, and print the short ones."`
+	Expand  expandCommand  `cmd:"" help:"Print where a short URL leads."`
+	Links   linksCommand   `cmd:"" help:"List, export and import links of a server."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 
-// output is where commands write: results to stdout, what happens to stderr.
-type output struct{ stdout, stderr io.Writer }
+// output is where commands read and write: results go to stdout, what happens to
+// stderr.
+type output struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+}
 
 // run executes one command line and returns the exit status: 0 when it did what
 // was asked, 1 when that failed, 2 when the command line or a setting is wrong.
-func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
+func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	exit := -1
 	var cli app
 	settings := newSources(environ)
@@ -47,7 +54,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		kong.PostBuild(settings.learn),
 		kong.Resolvers(settings),
 		kong.BindTo(ctx, (*context.Context)(nil)),
-		kong.Bind(settings, output{stdout, stderr}),
+		kong.Bind(settings, output{stdin, stdout, stderr}),
 	)
 	if err != nil {
 		return report(stderr, err, 2)

@@ -95,11 +95,16 @@ func (c *keyCreate) key(now time.Time) (store.Key, error) {
 	return key, errors.Join(problems...)
 }
 
-// parseExpiry reads a duration from now, a date or an RFC 3339 time.
+// parseExpiry reads a moment in the future; an empty text is the zero time.
 func parseExpiry(s string, now time.Time) (time.Time, error) {
 	if s == "" {
 		return time.Time{}, nil
 	}
+	return parseMoment("--expires", s, now)
+}
+
+// parseMoment reads a duration from now, a date or an RFC 3339 time, in the future.
+func parseMoment(name, s string, now time.Time) (time.Time, error) {
 	at, err := time.Parse(time.RFC3339, s)
 	if err != nil {
 		at, err = time.Parse(time.DateOnly, s)
@@ -108,10 +113,10 @@ func parseExpiry(s string, now time.Time) (time.Time, error) {
 		at, err = now.Add(d), nil
 	}
 	if err != nil {
-		return time.Time{}, fmt.Errorf("--expires: %q must be a time such as 720h or a date such as 2027-01-31", s)
+		return time.Time{}, fmt.Errorf("%s: %q must be a time such as 720h or a date such as 2027-01-31", name, s)
 	}
 	if !at.After(now) {
-		return time.Time{}, fmt.Errorf("--expires: %q is over already", s)
+		return time.Time{}, fmt.Errorf("%s: %q is over already", name, s)
 	}
 	return at.UTC().Truncate(time.Microsecond), nil
 }

@@ -38,10 +38,16 @@ type result struct {
 // terse runs a command line in this process.
 func terse(t *testing.T, environ []string, args ...string) result {
 	t.Helper()
+	return terseReading(t, "", environ, args...)
+}
+
+// terseReading runs a command line that has something on standard input.
+func terseReading(t *testing.T, stdin string, environ []string, args ...string) result {
+	t.Helper()
 	var stdout, stderr bytes.Buffer
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second) // a server that should be refused
 	defer cancel()
-	status := run(ctx, args, environ, &stdout, &stderr)
+	status := run(ctx, args, environ, strings.NewReader(stdin), &stdout, &stderr)
 	return result{status, stdout.String(), stderr.String()}
 }
 
@@ -206,13 +212,15 @@ func TestReadmeNamesEverySetting(t *testing.T) {
 	for _, row := range regexp.MustCompile("(?m)^\\| (`TERSE_.*?) \\|").FindAllStringSubmatch(string(readme), -1) {
 		documented = append(documented, regexp.MustCompile(`TERSE_[A-Z_]+`).FindAllString(row[1], -1)...)
 	}
-	help := terse(t, nil, "serve", "--help").stdout
+	help := terse(t, nil, "serve", "--help").stdout + terse(t, nil, "expand", "--help").stdout
 	known := regexp.MustCompile(`\$(TERSE_[A-Z_]+)`).FindAllStringSubmatch(help, -1)
 	var want []string
 	for _, m := range known {
-		want = append(want, m[1])
+		if !slices.Contains(want, m[1]) {
+			want = append(want, m[1])
+		}
 	}
-	for _, secret := range []string{"CODE_KEY", "SHARDS", "REDIS_URL", "VARNISH_SECRET", "FASTLY_TOKEN", "CLOUDFLARE_TOKEN"} {
+	for _, secret := range []string{"CODE_KEY", "SHARDS", "API_KEY", "REDIS_URL", "VARNISH_SECRET", "FASTLY_TOKEN", "CLOUDFLARE_TOKEN"} {
 		want = append(want, envPrefix+secret+"_FILE")
 	}
 	slices.Sort(documented)

@@ -1,0 +1,210 @@
+package client_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/terse/terse/client"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// script is a server that answers in a row, and keeps what it was asked.
+type script struct {
+	*httptest.Server
+	mu      sync.Mutex
+	answers []func(w http.ResponseWriter)
+	asked   []*http.Request
+}
+
+// play starts a server. The last answer is given again and again.
+func play(t *testing.T, answers ...func(w http.ResponseWriter)) (*script, *client.Client) {
+	t.Helper()
+	s := &script{answers: answers}
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		answer := s.answers[min(len(s.asked), len(s.answers)-1)]
+		s.asked = append(s.asked, r)
+		s.mu.Unlock()
+		answer(w)
+	}))
+	t.Cleanup(s.Close)
+	c, err := client.New(client.Options{Server: s.URL + "/", Key: "tk_x", Patience: 2 * time.Second, Timeout: 5 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return s, c
+}
+
+// say answers a status with JSON, or a problem of it.
+func say(status int, body string, headers ...string) func(w http.ResponseWriter) {
+	return func(w http.ResponseWriter) {
+		for i := 0; i < len(headers); i += 2 {
+			w.Header().Set(headers[i], headers[i+1])
+		}
+		w.WriteHeader(status)
+		_, _ = w.Write([]byte(body))
+	}
+}
+
+func cut(w http.ResponseWriter) {
+	conn, _, err := w.(http.Hijacker).Hijack()
+	if err == nil {
+		_ = conn.Close()
+	}
+}
+
+const link = `{"code":"a","short_url":"https://sho.rt/a","clicks":"9007199254740993"}`
+
+// TestCreateRepeatsWithOneKey holds that what passes is waited for, always under one
+// Idempotency-Key.
+func TestCreateRepeatsWithOneKey(t *testing.T) {
+	t.Parallel()
+	s, c := play(t, cut, say(503, `{}`, "Retry-After", "0"), say(502, "<html>"), say(429, `{}`, "Retry-After", "1"), say(201, link))
+	began := time.Now()
+	l, err := c.Create(t.Context(), client.NewLink{URL: "https://example.com"}, "")
+	if err != nil || l.Code != "a" || l.Clicks != 9007199254740993 {
+		t.Fatalf("Create() = %+v, %v, want the link", l, err)
+	}
+	if took := time.Since(began); took < time.Second {
+		t.Errorf("Create() took %v, although it was asked to wait a second", took)
+	}
+	key := s.asked[0].Header.Get("Idempotency-Key")
+	for _, r := range s.asked {
+		if key == "" || r.Header.Get("Idempotency-Key") != key || r.Header.Get("Authorization") != "Bearer tk_x" || r.URL.Path != "/api/v1/links" {
+			t.Errorf("asked with %v, want one key", r.Header)
+		}
+	}
+	if len(s.asked) != 5 {
+		t.Errorf("asked %d times, want 5", len(s.asked))
+	}
+}
+
+func TestProblems(t *testing.T) {
+	t.Parallel()
+	_, c := play(t, say(422, `{"type":"urn:terse:problem:invalid","title":"The request is not valid","status":422,"errors":[{"location":"body.url","message":"is bad"},{"location":"body.title","message":"is long"}]}`))
+	_, err := c.Create(t.Context(), client.NewLink{}, "")
+	problem, ok := errors.AsType[*client.Problem](err)
+	if !ok || problem.Status != 422 || len(problem.Errors) != 2 || problem.Errors[0].Field() != "url" || !strings.Contains(err.Error(), "url: is bad; title: is long") {
+		t.Errorf("Create() = %v, want both fields", err)
+	}
+	for _, body := range []string{"<html>", `{"title":""}`, `[]`, ""} {
+		_, c := play(t, say(404, body))
+		if _, err := c.Get(t.Context(), "a"); err == nil || !strings.Contains(err.Error(), "404") {
+			t.Errorf("Get() answered %q = %v, want the status", body, err)
+		}
+	}
+	_, c = play(t, say(200, "<html>"))
+	if _, err := c.List(t.Context(), client.Query{}); err == nil || !strings.Contains(err.Error(), "cannot be read") {
+		t.Errorf("List() of no JSON = %v, want an error", err)
+	}
+}
+
+// TestPatienceEnds holds that a server that stays away is an error in the end.
+func TestPatienceEnds(t *testing.T) {
+	t.Parallel()
+	s, c := play(t, say(503, `{"title":"Temporarily unavailable"}`))
+	if _, err := c.Get(t.Context(), "a"); err == nil || !strings.Contains(err.Error(), "unavailable") {
+		t.Errorf("Get() = %v, want the 503", err)
+	}
+	if len(s.asked) < 4 {
+		t.Errorf("asked %d times, want more", len(s.asked))
+	}
+}
+
+func TestContextEndsAWait(t *testing.T) {
+	t.Parallel()
+	_, c := play(t, say(429, `{}`, "Retry-After", "3600"))
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	if _, err := c.Get(ctx, "a"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Get() = %v, want the context's error", err)
+	}
+}
+
+// TestPutInSendsTheRestAgain holds that links which were not taken at the moment are
+// sent again, and those alone.
+func TestPutInSendsTheRestAgain(t *testing.T) {
+	t.Parallel()
+	answer := func(statuses ...int) func(w http.ResponseWriter) {
+		var results []string
+		for _, status := range statuses {
+			one := fmt.Sprintf(`{"status":%d}`, status)
+			if status >= 400 {
+				one = fmt.Sprintf(`{"status":%d,"error":{"status":%d,"title":"No"}}`, status, status)
+			}
+			results = append(results, one)
+		}
+		return say(200, `{"results":[`+strings.Join(results, ",")+`]}`)
+	}
+	s, c := play(t, answer(201, 503, 409, 503), answer(503, 200), answer(201))
+	problems, err := c.PutIn(t.Context(), make([]client.ArchivedLink, 4))
+	if err != nil || problems[0] != nil || problems[1] != nil || problems[3] != nil || problems[2] == nil || problems[2].Status != 409 || len(s.asked) != 3 {
+		t.Errorf("PutIn() = %v, %v, asked %d times", problems, err, len(s.asked))
+	}
+	_, c = play(t, answer(503))
+	problems, err = c.PutIn(t.Context(), make([]client.ArchivedLink, 1))
+	if err != nil || problems[0] == nil || problems[0].Status != 503 {
+		t.Errorf("PutIn() to a server that stays away = %v, %v", problems, err)
+	}
+	_, c = play(t, answer())
+	if problems, err = c.PutIn(t.Context(), make([]client.ArchivedLink, 1)); err != nil || problems[0] == nil {
+		t.Errorf("PutIn() without results = %v, %v, want a problem", problems, err)
+	}
+}
+
+// TestExpandTellsNoKey holds that a key goes to its own server alone.
+func TestExpandTellsNoKey(t *testing.T) {
+	t.Parallel()
+	s, c := play(t, say(302, "", "Location", "https://example.com/"))
+	if target, err := c.Expand(t.Context(), s.URL+"/a"); err != nil || target != "https://example.com/" {
+		t.Errorf("Expand() = %q, %v", target, err)
+	}
+	if r := s.asked[0]; r.Method != http.MethodHead || r.Header.Get("Authorization") != "" {
+		t.Errorf("asked %s with %v, want a HEAD without the key", r.Method, r.Header)
+	}
+	for status, want := range map[int]string{200: "does not tell", 404: "no such", 410: "over", 451: "taken down", 500: "500"} {
+		s, c := play(t, say(status, ""))
+		if _, err := c.Expand(t.Context(), s.URL+"/a"); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Expand() of a %d = %v, want %q", status, err, want)
+		}
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	t.Parallel()
+	for _, opts := range []client.Options{
+		{},
+		{Server: "sho.rt"},
+		{Server: "ftp://sho.rt"},
+		{Server: "https://u:p@sho.rt"},
+		{Server: "https://sho.rt?x"},
+		{Server: "https://sho.rt", Key: "a\nb"},
+		{Server: "https://sho.rt", Timeout: -1},
+	} {
+		if _, err := client.New(opts); err == nil {
+			t.Errorf("New(%+v) = nil, want an error", opts)
+		}
+	}
+}
+
+// TestArchivedLinkIsTheServers holds that a link without anything else is sent with
+// what stands for nothing.
+func TestArchivedLinkIsTheServers(t *testing.T) {
+	t.Parallel()
+	got, err := json.Marshal(client.ArchivedLink{Code: "a", URL: "https://example.com"})
+	if err != nil || strings.Contains(string(got), "owner") || strings.Contains(string(got), "tags") {
+		t.Errorf("JSON of the least = %s, %v, want neither owner nor tags", got, err)
+	}
+}

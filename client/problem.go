@@ -1,0 +1,48 @@
+package client
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// Problem is an error that the server answered (RFC 9457).
+type Problem struct {
+	Type       string        `json:"type"` // stable, such as urn:terse:problem:conflict
+	Title      string        `json:"title"`
+	Status     int           `json:"status"` // of HTTP
+	Detail     string        `json:"detail"`
+	Errors     []Fault       `json:"errors"` // the fields that are wrong
+	RetryAfter time.Duration `json:"-"`      // 0 when the server did not say
+}
+
+// Fault is what is wrong with one field.
+type Fault struct {
+	Location string `json:"location"` // such as body.url
+	Message  string `json:"message"`
+}
+
+// Field returns the name of the field, such as url.
+func (f *Fault) Field() string { return strings.TrimPrefix(f.Location, "body.") }
+
+func (p *Problem) Error() string {
+	if len(p.Errors) == 0 {
+		return strings.TrimSuffix(p.Title+": "+p.Detail, ": ")
+	}
+	parts := make([]string, len(p.Errors))
+	for i, f := range p.Errors {
+		parts[i] = strings.TrimPrefix(f.Field()+": "+f.Message, ": ")
+	}
+	return strings.Join(parts, "; ")
+}
+
+// readProblem returns the problem of an answer that is none of the good ones.
+func readProblem(response *http.Response, body []byte) *Problem {
+	p := &Problem{}
+	if json.Unmarshal(body, p) != nil || p.Title == "" {
+		*p = Problem{Title: "The server answered " + response.Status}
+	}
+	p.Status, p.RetryAfter = response.StatusCode, retryAfter(response.Header)
+	return p
+}

@@ -1,0 +1,426 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	testservers "github.com/terse/terse/store/storetest/servers"
+)
+
+// newKey creates an API key over the settings of a server, and returns what its
+// clients need to know.
+func (p *program) newKey(scopes string, environ ...string) []string {
+	p.t.Helper()
+	created := terse(p.t, environ, "key", "create", "--name", "test", "--scope", scopes)
+	if created.status != 0 {
+		p.t.Fatalf("key create = %+v", created)
+	}
+	return []string{"TERSE_SERVER=" + p.url, "TERSE_API_KEY=" + strings.TrimSpace(created.stdout)}
+}
+
+// startWithKey starts a server and returns the settings of a client with a key.
+func startWithKey(t *testing.T, scopes string, environ ...string) (*program, []string) {
+	t.Helper()
+	dir := t.TempDir()
+	p := start(t, dir, environ...)
+	return p, p.newKey(scopes, "TERSE_DATA_DIR="+dir)
+}
+
+const owns = "links:read,links:write"
+
+func TestShortenAndExpand(t *testing.T) {
+	t.Parallel()
+	p, environ := startWithKey(t, owns)
+	got := terse(t, environ, "shorten", "https://example.com/1", "--alias", "spring", "--title", "é", "--tag", "a,b", "--tag", "c",
+		"--expires", "720h", "--max-clicks", "3", "--status", "307", "--forward-query", "append")
+	if want := p.url + "/spring\n"; got.status != 0 || got.stdout != want || got.stderr != "" {
+		t.Fatalf("shorten = %+v, want %s alone", got, want)
+	}
+	listed := terse(t, environ, "links", "list", "--format", "ndjson")
+	var l struct {
+		Tags     []string
+		Title    string
+		Status   int
+		MaxClick int `json:"max_clicks"`
+		Expires  time.Time
+		Forward  string `json:"forward_query"`
+	}
+	if err := json.Unmarshal([]byte(listed.stdout), &l); err != nil || !slices.Equal(l.Tags, []string{"a,b", "c"}) || l.Title != "é" || l.Status != 307 || l.MaxClick != 3 || l.Forward != "append" {
+		t.Errorf("links list = %+v, want what was asked for", listed)
+	}
+	many := terseReading(t, "https://example.com/a\n\njavascript:alert(1)\nhttps://example.com/b\n", environ, "shorten", "-", "https://example.com/c", "--json")
+	lines := strings.Split(strings.TrimSpace(many.stdout), "\n")
+	if many.status != 1 || len(lines) != 3 || !strings.Contains(lines[0], `"url":"https://example.com/a"`) || !strings.Contains(lines[2], `"url":"https://example.com/c"`) ||
+		!strings.Contains(many.stderr, "line 3: url: must begin with http") {
+		t.Errorf("shorten - = %+v, want three links in order and line 3 refused", many)
+	}
+	plain := strings.TrimSpace(terse(t, environ, "shorten", "https://example.com/plain").stdout)
+	for _, arg := range []string{plain, strings.TrimPrefix(plain, p.url+"/")} {
+		if got := terse(t, environ, "expand", arg); got.status != 0 || got.stdout != "https://example.com/plain\n" {
+			t.Errorf("expand %s = %+v", arg, got)
+		}
+	}
+	if got := terse(t, environ, "expand", "spring"); got.stdout != "https://example.com/1\n" {
+		t.Errorf("expand of an own link that counts = %+v, want its target", got)
+	}
+	if got := terse(t, environ[:1], "expand", "spring"); got.status != 1 || !strings.Contains(got.stderr, "counts its visits") {
+		t.Errorf("expand without a key = %+v, want status 1", got)
+	}
+	if got := terse(t, environ, "expand", "nothing"); got.status != 1 || !strings.Contains(got.stderr, "no such link") {
+		t.Errorf("expand of an unknown code = %+v", got)
+	}
+	if table := terse(t, environ, "links", "list", "--limit", "2", "--search", "EXAMPLE.com/"); strings.Count(table.stdout, "\n") != 3 {
+		t.Errorf("links list --limit 2 = %+v, want a head and two rows", table)
+	}
+}
+
+// TestClientProblems holds that whatever is wrong ends with a reason and a status.
+func TestClientProblems(t *testing.T) {
+	t.Parallel()
+	p, environ := startWithKey(t, owns)
+	missing := filepath.Join(t.TempDir(), "none")
+	for _, tt := range []struct {
+		args    string
+		environ []string
+		status  int
+		want    string
+	}{
+		{"shorten https://example.com", []string{"TERSE_SERVER=ftp://x"}, 2, "must look like"},
+		{"shorten https://example.com", []string{"TERSE_SERVER=" + p.url, "TERSE_API_KEY=tk_wrong"}, 1, "valid API key"},
+		{"shorten https://example.com --patience 0s", []string{"TERSE_SERVER=http://127.0.0.1:1"}, 1, "refused"},
+		{"shorten a b --alias x", environ, 2, "--alias"},
+		{"shorten https://example.com --expires 2001-01-01 --starts x", environ, 2, "--starts"},
+		{"shorten https://example.com --password-file " + missing, environ, 2, "--password-file"},
+		{"links list --format xml", environ, 2, "--format"},
+		{"links export --whole --tag x", environ, 2, "--whole"},
+		{"links export --whole", environ, 1, "lacks the scope admin"},
+		{"links export -o x --cursor y", environ, 2, "--cursor"},
+		{"links export --cursor nonsense", environ, 1, "cursor"},
+		{"links import " + missing, environ, 1, "no such file"},
+		{"links import --from tinyurl -", environ, 2, "--from"},
+		{"links import --owner a=b -", environ, 2, "--owner"},
+		{"links import -", environ, 1, "is empty"},
+	} {
+		got := terse(t, tt.environ, strings.Fields(tt.args)...)
+		if got.status != tt.status || !strings.Contains(got.stderr, tt.want) || got.stdout != "" {
+			t.Errorf("terse %s = %+v, want status %d and %q", tt.args, got, tt.status, tt.want)
+		}
+	}
+}
+
+// TestClientWaitsForTheLimit holds that a 429 is waited out, and nothing is lost or
+// made twice.
+func TestClientWaitsForTheLimit(t *testing.T) {
+	t.Parallel()
+	_, environ := startWithKey(t, owns, "TERSE_LIMIT_CREATE_KEY=20/1s")
+	var urls strings.Builder
+	for i := range 50 {
+		fmt.Fprintf(&urls, "https://example.com/%d\n", i)
+	}
+	got := terseReading(t, urls.String(), environ, "shorten", "-")
+	if got.status != 0 || strings.Count(got.stdout, "\n") != 50 {
+		t.Fatalf("shorten of 50 URLs at 20/s = %+v", got)
+	}
+	if listed := terse(t, environ, "links", "export"); strings.Count(listed.stdout, "\n") != 50 {
+		t.Errorf("there are %d links, want 50", strings.Count(listed.stdout, "\n"))
+	}
+}
+
+// TestImportRows holds what becomes of rows of every kind, and what is told of them.
+func TestImportRows(t *testing.T) {
+	t.Parallel()
+	_, environ := startWithKey(t, owns)
+	dir := t.TempDir()
+	if got := terse(t, environ, "shorten", "https://example.com/taken", "--alias", "taken"); got.status != 0 {
+		t.Fatal(got.stderr)
+	}
+	file, refused := filepath.Join(dir, "links.csv"), filepath.Join(dir, "refused.ndjson")
+	writeFile(t, file, "url,alias,title,password_protected,state,clicks\n"+
+		"https://example.com/1,one,é,,,7\n"+
+		"javascript:alert(1),two,,,,\n"+
+		"https://example.com/3,a/b,a\tb,,,\n"+
+		"https://example.com/4,four,,true,,\n"+
+		"https://example.com/5,five,,,disabled,\n"+
+		"https://example.com/6,api,,,,\n"+
+		"https://example.com/7,taken,,,,\n"+
+		"https://example.com/8,,,,,\n")
+	got := terse(t, environ, "links", "import", file, "--errors", refused)
+	if got.status != 1 || !strings.Contains(got.stderr, "Imported 2 links, refused 6 rows.") || !strings.Contains(got.stderr, "1 links came without their dates") {
+		t.Fatalf("import = %+v", got)
+	}
+	lines, err := os.ReadFile(refused)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`{"line":3,"code":"two","field":"url","reason":`, `{"line":4,"code":"a/b","field":"title"`, `{"line":4,"code":"a/b","field":"alias"`,
+		`{"line":5,"code":"four","field":"password"`, `{"line":6,"code":"five","field":"disabled_reason"`,
+		`{"line":7,"code":"api","field":"alias","reason":"is reserved`, `{"line":8,"code":"taken","field":"code","reason":"is taken"}`,
+	} {
+		if strings.Count(string(lines), want) != 1 {
+			t.Errorf("refusals lack %s: %s", want, lines)
+		}
+	}
+	if _, err := os.Stat(file + ".checkpoint"); !os.IsNotExist(err) {
+		t.Errorf("the checkpoint of an import that reached its end is there: %v", err)
+	}
+	again := terse(t, environ, "links", "import", file, "--drop-passwords")
+	if again.status != 1 || !strings.Contains(again.stderr, "Imported 2 links") || !strings.Contains(again.stderr, "line 2: code: is taken") {
+		t.Errorf("the same import again = %+v, want one without a code, one without its password", again)
+	}
+}
+
+// TestImportProducts imports what other products export, with all that they tell.
+func TestImportProducts(t *testing.T) {
+	t.Parallel()
+	_, environ := startWithKey(t, "admin")
+	for _, tt := range []struct {
+		source, file string
+		links        int
+		refused      string
+	}{
+		{"yourls", "yourls.sql", 4, "line 21: code: must be"},
+		{"shlink", "shlink.json", 2, "line 18: code: must be"},
+		{"kutt", "kutt.json", 2, "line 3: password: is not in the file"},
+		{"bitly", "bitly.csv", 2, ""},
+	} {
+		checkpoint := filepath.Join(t.TempDir(), "checkpoint")
+		got := terse(t, environ, "links", "import", "--whole", "--from", tt.source, "../../transfer/testdata/"+tt.file, "--checkpoint", checkpoint)
+		if !strings.Contains(got.stderr, fmt.Sprintf("Imported %d links", tt.links)) || !strings.Contains(got.stderr, tt.refused) {
+			t.Errorf("import of %s = %+v, want %d links and %q", tt.file, got, tt.links, tt.refused)
+		}
+	}
+	all := terse(t, environ, "links", "export", "--whole", "--format", "csv").stdout
+	for _, want := range []string{
+		"ozh,https://ozh.org/,", ",12345,", "2012-03-01T17:20:01Z", "Mixed-Case_9", "12C18,https://store.steampowered.com,", `"games,tech"`, ",400,328,",
+		"2017-01-20T22:00:00Z", "evil,https://example.com/evil,", "2021-04-04T05:06:07.89Z,banned", "my-own,", "36lEcX1,",
+	} {
+		if !strings.Contains(all, want) {
+			t.Errorf("the export lacks %s: %s", want, all)
+		}
+	}
+}
+
+// writeFile writes a file of a test.
+func writeFile(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// bigFile writes an import of n links without codes, and returns its path.
+func bigFile(t *testing.T, n int) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "big.ndjson")
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "{\"url\":\"https://example.com/%d\"}\n", i)
+		if i%100 == 50 {
+			b.WriteString("{\"url\":\"ftp://refused.example\"}\n")
+		}
+	}
+	writeFile(t, path, b.String())
+	return path
+}
+
+// TestImportGoesOn kills an import again and again, and the server once, and holds
+// that each row becomes one link in the end.
+func TestImportGoesOn(t *testing.T) {
+	t.Parallel()
+	const n = 3000
+	dir := t.TempDir()
+	p := start(t, dir, "TERSE_LIMIT_CREATE_KEY=off")
+	environ := p.newKey(owns, "TERSE_DATA_DIR="+dir)
+	file, refused := bigFile(t, n), filepath.Join(t.TempDir(), "refused")
+	args := []string{"links", "import", file, "--errors", refused}
+	killed := 0
+	var last bytes.Buffer
+	for run := range 50 {
+		last.Reset()
+		cmd := command(t, environ, args...)
+		cmd.Stderr = &last
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if run == 1 {
+			p.kill()
+			p = start(t, dir, "TERSE_LIMIT_CREATE_KEY=off", "TERSE_LISTEN="+strings.TrimPrefix(p.url, "http://"), "TERSE_BASE_URL="+p.url)
+		}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			_ = cmd.Wait() // it may have been killed
+		}()
+		signal := syscall.SIGKILL
+		if run%2 == 1 {
+			signal = syscall.SIGINT
+		}
+		select {
+		case <-done:
+		case <-time.After(time.Duration(100+run*100) * time.Millisecond):
+			_ = cmd.Process.Signal(signal)
+			<-done
+			killed++
+			continue
+		}
+		break
+	}
+	if !strings.Contains(last.String(), fmt.Sprintf("Imported %d links, refused %d rows.", n, n/100)) || killed == 0 {
+		t.Fatalf("the last of %d runs said %s", killed+1, &last)
+	}
+	lines, err := os.ReadFile(refused)
+	if err != nil || bytes.Count(lines, []byte("\n")) != n/100 {
+		t.Errorf("%d refusals, %v, want %d", bytes.Count(lines, []byte("\n")), err, n/100)
+	}
+	seen := map[string]int{}
+	for line := range strings.Lines(terse(t, environ, "links", "export").stdout) {
+		var l struct{ URL string }
+		if err := json.Unmarshal([]byte(line), &l); err != nil {
+			t.Fatal(err)
+		}
+		seen[l.URL]++
+	}
+	for url, times := range seen {
+		if times != 1 {
+			t.Errorf("%s was imported %d times", url, times)
+		}
+	}
+	if len(seen) != n {
+		t.Errorf("%d links, want %d", len(seen), n)
+	}
+	t.Logf("%d runs were killed", killed)
+}
+
+// TestExportGoesOn cuts an export off, and holds that its second half joins its
+// first, and that nothing looks whole before it is.
+func TestExportGoesOn(t *testing.T) {
+	t.Parallel()
+	_, environ := startWithKey(t, owns, "TERSE_LIMIT_CREATE_KEY=off")
+	if got := terse(t, environ, "links", "import", bigFile(t, 2500)); !strings.Contains(got.stderr, "Imported 2500 links") {
+		t.Fatalf("import = %+v", got)
+	}
+	for _, format := range []string{"csv", "ndjson"} {
+		whole := terse(t, environ, "links", "export", "--format", format)
+		file := filepath.Join(t.TempDir(), "links."+format)
+		first := terse(t, environ, "links", "export", "-o", file)
+		if content, err := os.ReadFile(file); err != nil || string(content) != whole.stdout || first.status != 0 {
+			t.Fatalf("export to a file = %+v, %v, want what goes to stdout", first, err)
+		}
+		// As a run leaves it that was killed in its second page.
+		head := strings.Join(strings.SplitAfter(whole.stdout, "\n")[:1000], "")
+		if format == "csv" {
+			head = strings.Join(strings.SplitAfter(whole.stdout, "\n")[:1001], "")
+		}
+		page := terseReading(t, "", environ, "links", "list", "--format", "ndjson", "--limit", "1000")
+		if page.status != 0 {
+			t.Fatal(page.stderr)
+		}
+		request, err := http.NewRequest(http.MethodGet, strings.TrimPrefix(environ[0], "TERSE_SERVER=")+"/api/v1/links?limit=1000", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Authorization", "Bearer "+strings.TrimPrefix(environ[1], "TERSE_API_KEY="))
+		response, err := client().Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var answer struct {
+			Next string `json:"next_cursor"`
+		}
+		if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+		writeFile(t, file+".part", head+"half a row that was not acknow")
+		state := exported{Server: strings.TrimPrefix(environ[0], "TERSE_SERVER="), Query: fmt.Sprint(format, false, "", "\x00", ""), Cursor: answer.Next, Bytes: int64(len(head)), Links: 1000}
+		if err := saveCheckpoint(file+".part.checkpoint", state); err != nil {
+			t.Fatal(err)
+		}
+		if got := terse(t, environ, "links", "export", "-o", file, "--tag", "other"); got.status != 1 || !strings.Contains(got.stderr, "is of another export") {
+			t.Errorf("another export over the first = %+v, want it refused", got)
+		}
+		again := terse(t, environ, "links", "export", "-o", file)
+		content, err := os.ReadFile(file)
+		if again.status != 0 || err != nil || string(content) != whole.stdout || !strings.Contains(again.stderr, "Exported 2500 links") {
+			t.Errorf("%s that went on = %+v, %d bytes, %v, want the %d bytes of one run", format, again, len(content), err, len(whole.stdout))
+		}
+		left, err := filepath.Glob(file + ".*")
+		if err != nil || len(left) != 0 {
+			t.Errorf("left behind: %v, %v", left, err)
+		}
+	}
+}
+
+// TestMoveToShards moves links of every kind, and the real URLs, from an embedded
+// database to shards by the commands, and holds that nothing is lost.
+func TestMoveToShards(t *testing.T) {
+	t.Parallel()
+	_, from := startWithKey(t, "admin", "TERSE_LIMIT_CREATE_KEY=off")
+	if got := terse(t, from, "links", "import", "../../store/testdata/real-urls.txt", "--checkpoint", filepath.Join(t.TempDir(), "c")); got.status != 1 {
+		t.Fatalf("a list of URLs without the name of its column = %+v, want it refused", got)
+	}
+	urls, err := os.ReadFile("../../store/testdata/real-urls.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := terseReading(t, string(urls), from, "shorten", "-"); strings.Count(got.stdout, "\n") < 1000 {
+		t.Fatalf("shorten of the real URLs = %.500s", got.stderr)
+	}
+	strange := filepath.Join(t.TempDir(), "strange.ndjson")
+	writeFile(t, strange, `{"code":"full","url":"https://example.com/?a=%25#x","owner":"key_other","title":"日本 🙂 \"x\"","tags":["a,b","é"],"status":308,"forward_query":"override","starts_at":"2027-01-01T00:00:00.000001Z","expires_at":"2028-01-01T00:00:00Z","max_clicks":5,"used_clicks":3,"password_hash":"$2a$10$abcdefghijklmnopqrstuuOxGXc5dkJmYrZ3bmzSdKlmwZfXyE4zK","disabled_at":"2026-05-01T00:00:00Z","disabled_reason":"phishing","clicks":9007199254740993,"last_click_at":"2026-04-30T00:00:00Z","created_at":"2020-01-01T00:00:00.123456Z","updated_at":"2020-02-02T00:00:00Z","version":9}
+{"code":"used-up","url":"https://example.com/used","max_clicks":2,"used_clicks":2,"clicks":2}
+{"code":"expired","url":"https://example.com/expired","expires_at":"2021-01-01T00:00:00Z"}
+{"code":"anonymous","url":"https://example.com/anonymous","owner":""}
+`)
+	if got := terse(t, from, "links", "import", "--whole", strange, "--owner", "key_other=key_mine"); got.status != 0 {
+		t.Fatalf("import of strange links = %+v", got)
+	}
+	f := newFleet(t, 2, testservers.ClusterOptions{})
+	node := f.serve()
+	to := node.newKey("admin", f.environ...)
+	for _, format := range []string{"ndjson", "csv"} {
+		file, back := filepath.Join(t.TempDir(), "whole."+format), filepath.Join(t.TempDir(), "back."+format)
+		if got := terse(t, from, "links", "export", "--whole", "-o", file); got.status != 0 {
+			t.Fatalf("export = %+v", got)
+		}
+		// The second time all of it is there, and nothing changes.
+		if got := terse(t, to, "links", "import", "--whole", file); got.status != 0 || !strings.Contains(got.stderr, "refused 0 rows") {
+			t.Fatalf("import = %+v", got)
+		}
+		if got := terse(t, to, "links", "export", "--whole", "-o", back); got.status != 0 {
+			t.Fatalf("export from the shards = %+v", got)
+		}
+		was, is := sortedLines(t, file), sortedLines(t, back)
+		if !slices.Equal(was, is) {
+			t.Errorf("%s: the shards have %d lines, the embedded database %d, and they differ", format, len(is), len(was))
+		}
+		if !slices.ContainsFunc(is, func(l string) bool { return strings.Contains(l, "key_mine") && strings.Contains(l, "9007199254740993") }) {
+			t.Errorf("%s: the full link is not there", format)
+		}
+	}
+}
+
+// sortedLines returns the lines of a file in order.
+func sortedLines(t *testing.T, path string) []string {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.Sorted(strings.Lines(string(content)))
+}

@@ -1,0 +1,464 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	terseclient "github.com/terse/terse/client"
+	"github.com/terse/terse/transfer"
+)
+
+type linksImport struct {
+	clientFlags
+	File  string `arg:"" help:"What to import; - reads standard input."`
+	From  string `default:"terse" placeholder:"PRODUCT" help:"What exported it: terse, yourls, shlink, kutt or bitly. Default: terse."`
+	Whole bool   `help:"Put links in as they are, with their dates, clicks, versions, owners and password hashes; takes an admin key."`
+
+	Owner         map[string]string `mapsep:"none" placeholder:"OLD=NEW" help:"With --whole: give links of the key OLD to the key NEW; may be given more than once."`
+	DropPasswords bool              `help:"Import links without the passwords that the file does not tell. Without this they are refused."`
+	Checkpoint    string            `placeholder:"FILE" help:"Where to keep how far it is. Default: the file and .checkpoint; none for standard input."`
+	Errors        string            `placeholder:"FILE" help:"Write rows that were refused here, as lines of JSON, and not to stderr."`
+}
+
+// Help is shown below the command's purpose.
+func (*linksImport) Help() string {
+	return `Links keep their codes. A row that is refused is told with its line, its field and the reason, and the others go on; the
+exit status is 1 then. A run that was cut off is repeated with the same words: it goes on where it was, and no link is
+made twice.
+
+    terse links import --from yourls yourls.sql
+    terse links import --from shlink --whole --errors refused.ndjson short_urls.csv
+
+Without --whole, what only an administrator can set is left out: dates, clicks, and the hashes of passwords.`
+}
+
+// imported is how far an import is.
+type imported struct {
+	Source  string `json:"source"` // tells one import from another
+	Run     string `json:"run"`    // the Idempotency-Keys begin with this
+	Rows    int64  `json:"rows"`   // that are done with
+	Links   int64  `json:"links"`
+	Refused int64  `json:"refused"`
+	Poorer  int64  `json:"poorer"` // links without what only an administrator can set
+	Errors  int64  `json:"errors"` // bytes in the file of errors
+}
+
+// Run imports.
+func (c *linksImport) Run(ctx context.Context, out output) (err error) {
+	if err := c.check(); err != nil {
+		return settingsError{err}
+	}
+	api, err := c.open()
+	if err != nil {
+		return err
+	}
+	defer api.Close()
+	m := &importing{command: c, api: api, stderr: out.stderr, checkpoint: c.checkpoint()}
+	source, total, err := m.openSource(out.stdin)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = source.Close() }()
+	if err := m.resume(); err != nil {
+		return err
+	}
+	if m.refusals, err = m.openErrors(); err != nil {
+		return err
+	}
+	defer func() { _ = m.refusals.Close() }()
+	m.progress = newProgress(out.stderr, total)
+	err = m.run(ctx, source)
+	m.progress.clear()
+	return m.finish(err)
+}
+
+// check returns what is wrong with the flags.
+func (c *linksImport) check() error {
+	var problems []error
+	known := false
+	for _, s := range transfer.Sources() {
+		known = known || s == c.From
+	}
+	if !known {
+		problems = append(problems, fmt.Errorf("--from: %q must be one of %s", c.From, strings.Join(transfer.Sources(), ", ")))
+	}
+	if len(c.Owner) > 0 && !c.Whole {
+		problems = append(problems, errors.New("--owner: is for --whole"))
+	}
+	return errors.Join(problems...)
+}
+
+// checkpoint returns the file of the checkpoint, or "".
+func (c *linksImport) checkpoint() string {
+	if c.Checkpoint != "" || c.File == "-" {
+		return c.Checkpoint
+	}
+	return c.File + ".checkpoint"
+}
+
+// importing is an import under way.
+type importing struct {
+	command    *linksImport
+	api        *terseclient.Client
+	stderr     io.Writer
+	checkpoint string // empty: none
+	refusals   io.WriteCloser
+	progress   *progress
+	read       atomic.Int64 // bytes of the source
+	state      imported
+	saved      time.Time
+}
+
+// fingerprinted is how much of a source tells it from others, in bytes.
+const fingerprinted = 64 << 10
+
+// openSource opens what is imported, and takes its fingerprint.
+func (m *importing) openSource(stdin io.Reader) (source io.ReadCloser, total int64, err error) {
+	c := m.command
+	what := []any{c.Server, c.From, c.Whole}
+	if c.File == "-" {
+		m.state.Source = fingerprint(what, nil)
+		return io.NopCloser(stdin), 0, nil
+	}
+	f, err := os.Open(c.File)
+	if err != nil {
+		return nil, 0, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return nil, 0, errors.Join(err, f.Close())
+	}
+	head := make([]byte, fingerprinted)
+	n, err := f.ReadAt(head, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, 0, errors.Join(err, f.Close())
+	}
+	m.state.Source = fingerprint(append(what, info.Size()), head[:n])
+	return f, info.Size(), nil
+}
+
+func fingerprint(what []any, head []byte) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %x", what, sha256.Sum256(head)))
+	return hex.EncodeToString(sum[:16])
+}
+
+// resume goes back to where an earlier run of the same import was.
+func (m *importing) resume() error {
+	m.state.Run = rand.Text()
+	if m.checkpoint == "" {
+		return nil
+	}
+	var before imported
+	found, err := readCheckpoint(m.checkpoint, &before)
+	switch {
+	case err != nil:
+		return err
+	case !found:
+		return saveCheckpoint(m.checkpoint, m.state)
+	case before.Source != m.state.Source:
+		return fmt.Errorf("%s is of another import: remove it, or name another by --checkpoint", m.checkpoint)
+	}
+	m.state = before
+	if m.state.Rows > 0 {
+		fmt.Fprintf(m.stderr, "Going on behind %d rows.\n", m.state.Rows)
+	}
+	return nil
+}
+
+// openErrors opens where refusals go.
+func (m *importing) openErrors() (io.WriteCloser, error) {
+	if m.command.Errors == "" {
+		return nopCloser{m.stderr}, nil
+	}
+	f, err := os.OpenFile(m.command.Errors, os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Truncate(m.state.Errors); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	_, err = f.Seek(0, io.SeekEnd)
+	return f, err
+}
+
+type nopCloser struct{ io.Writer }
+
+// Close does nothing.
+func (nopCloser) Close() error { return nil }
+
+// row is one row of the source.
+type row struct {
+	number int64 // from 0
+	record transfer.Record
+	err    *transfer.RowError // it cannot be read
+}
+
+// refusal is why a row became no link.
+type refusal struct {
+	Line   int    `json:"line"`
+	Code   string `json:"code,omitempty"`
+	Field  string `json:"field,omitempty"`
+	Reason string `json:"reason"`
+}
+
+// handled is what became of some rows.
+type handled struct {
+	rows     int64
+	links    int64
+	poorer   int64
+	refused  int64
+	refusals []refusal
+}
+
+// The most that travels in one request with --whole.
+const (
+	wholeRows  = 200
+	wholeBytes = 256 << 10
+)
+
+// run imports row after row.
+func (m *importing) run(ctx context.Context, source io.Reader) error {
+	reader, err := transfer.Open(m.command.From, &meteredReader{r: source, n: &m.read})
+	if err != nil {
+		return err
+	}
+	rows := &rowSource{reader: reader}
+	for range m.state.Rows {
+		if _, err := rows.next(); err != nil {
+			return fmt.Errorf("the source has fewer rows than %s says: %w", m.checkpoint, err)
+		}
+	}
+	workers, most, do := requests, 1, m.create
+	if m.command.Whole {
+		workers, most, do = 4, wholeRows, m.putIn
+	}
+	return inOrder(ctx, workers, func() ([]row, error) { return rows.some(most) }, do, m.commit)
+}
+
+// rowSource numbers rows.
+type rowSource struct {
+	reader transfer.Reader
+	number int64
+	failed error // what ends the rows
+}
+
+func (s *rowSource) next() (row, error) {
+	record, err := s.reader.Next()
+	r := row{number: s.number, record: record}
+	if err != nil && !errors.As(err, &r.err) {
+		return row{}, err
+	}
+	s.number++
+	return r, nil
+}
+
+// some returns the next rows, at most so many.
+func (s *rowSource) some(most int) (rows []row, err error) {
+	size := 0
+	for s.failed == nil && len(rows) < most && size < wholeBytes {
+		r, err := s.next()
+		if err != nil {
+			s.failed = err
+			break
+		}
+		rows = append(rows, r)
+		l := &r.record.Link
+		size += 1024 + 2*(len(l.URL)+len(l.Title))
+	}
+	if len(rows) == 0 {
+		return nil, s.failed
+	}
+	return rows, nil
+}
+
+// create creates the links of rows under the key's owner.
+func (m *importing) create(ctx context.Context, rows []row) (handled, error) {
+	o := handled{rows: int64(len(rows))}
+	for i := range rows {
+		r := &rows[i]
+		if !m.acceptable(r, &o) {
+			continue
+		}
+		l := &r.record.Link
+		_, err := m.api.Create(ctx, terseclient.NewLink{
+			URL: l.URL, Alias: l.Code, Title: l.Title, Tags: l.Tags, StartsAt: l.StartsAt, ExpiresAt: l.ExpiresAt,
+			MaxClicks: l.MaxClicks, Status: l.Status, ForwardQuery: l.ForwardQuery,
+		}, m.state.Run+"-"+strconv.FormatInt(r.number, 10))
+		problem, refused := errors.AsType[*terseclient.Problem](err)
+		switch {
+		case refused && aboutLink(problem):
+			o.refuse(r, problem)
+		case err != nil:
+			return o, err
+		default:
+			o.links++
+			if l.Clicks > 0 || l.UsedClicks > 0 || l.CreatedAt != nil {
+				o.poorer++
+			}
+		}
+	}
+	return o, nil
+}
+
+// putIn puts the links of rows in whole.
+func (m *importing) putIn(ctx context.Context, rows []row) (handled, error) {
+	o := handled{rows: int64(len(rows))}
+	var (
+		links []terseclient.ArchivedLink
+		of    []*row
+	)
+	for i := range rows {
+		r := &rows[i]
+		l := &r.record.Link
+		switch {
+		case !m.acceptable(r, &o):
+			continue
+		case l.Code == "":
+			o.refuse(r, &terseclient.Problem{Errors: []terseclient.Fault{{Location: "code", Message: "is needed with --whole"}}})
+			continue
+		}
+		if l.Owner != nil {
+			if owner, ok := m.command.Owner[*l.Owner]; ok {
+				l.Owner = &owner
+			}
+		}
+		links, of = append(links, *l), append(of, r)
+	}
+	if len(links) == 0 {
+		return o, nil
+	}
+	problems, err := m.api.PutIn(ctx, links)
+	if err != nil {
+		return o, err
+	}
+	for i, problem := range problems {
+		switch {
+		case problem == nil:
+			o.links++
+		case aboutLink(problem):
+			o.refuse(of[i], problem)
+		default:
+			return o, fmt.Errorf("line %d: %w", of[i].record.Line, problem)
+		}
+	}
+	return o, nil
+}
+
+// acceptable reports whether a row can become a link, and else refuses it.
+func (m *importing) acceptable(r *row, o *handled) bool {
+	var fault terseclient.Fault
+	switch {
+	case r.err != nil:
+		r.record.Line, fault = r.err.Line, terseclient.Fault{Location: r.err.Field, Message: r.err.Reason}
+	case r.record.PasswordLost && !m.command.DropPasswords:
+		fault = terseclient.Fault{Location: "password", Message: "is not in the file; --drop-passwords imports the link without one"}
+	case r.record.Disabled && !m.command.Whole:
+		fault = terseclient.Fault{Location: "disabled_reason", Message: "the link was taken down; --whole imports it so"}
+	default:
+		return true
+	}
+	o.refuse(r, &terseclient.Problem{Errors: []terseclient.Fault{fault}})
+	return false
+}
+
+// refuse notes why a row became no link.
+func (o *handled) refuse(r *row, p *terseclient.Problem) {
+	o.refused++
+	line, code := r.record.Line, r.record.Link.Code
+	for _, f := range p.Errors {
+		o.refusals = append(o.refusals, refusal{line, code, f.Field(), f.Message})
+	}
+	switch {
+	case len(p.Errors) > 0:
+	case p.Status == 409:
+		o.refusals = append(o.refusals, refusal{line, code, "code", "is taken"})
+	default:
+		o.refusals = append(o.refusals, refusal{line, code, "", p.Error()})
+	}
+}
+
+// saveEvery is how often the checkpoint is saved. What was done since is done again
+// after a crash, and makes nothing twice.
+const saveEvery = 200 * time.Millisecond
+
+// commit tells of refusals and keeps how far it is.
+func (m *importing) commit(o handled) error {
+	for _, r := range o.refusals {
+		if err := m.tell(r); err != nil {
+			return err
+		}
+	}
+	m.state.Rows += o.rows
+	m.state.Links += o.links
+	m.state.Refused += o.refused
+	m.state.Poorer += o.poorer
+	m.progress.show(m.state.Links, m.state.Refused, m.read.Load())
+	if m.checkpoint == "" || time.Since(m.saved) < saveEvery {
+		return nil
+	}
+	m.saved = time.Now()
+	return saveCheckpoint(m.checkpoint, m.state)
+}
+
+// tell writes a refusal.
+func (m *importing) tell(r refusal) error {
+	if m.command.Errors == "" {
+		m.progress.clear()
+		err := transfer.RowError{Line: r.Line, Field: r.Field, Reason: r.Reason}
+		_, failed := fmt.Fprintf(m.stderr, "terse: %s: %v\n", m.command.File, &err)
+		return failed
+	}
+	line, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	n, err := m.refusals.Write(append(line, '\n'))
+	m.state.Errors += int64(n)
+	return err
+}
+
+// finish tells how it ended, and forgets the checkpoint of an import that reached
+// its end.
+func (m *importing) finish(err error) error {
+	s := &m.state
+	fmt.Fprintf(m.stderr, "Imported %d links, refused %d rows.\n", s.Links, s.Refused)
+	if s.Poorer > 0 {
+		fmt.Fprintf(m.stderr, "%d links came without their dates and clicks, which an admin key and --whole keep.\n", s.Poorer)
+	}
+	switch {
+	case err != nil && m.checkpoint != "":
+		return errors.Join(err, saveCheckpoint(m.checkpoint, s), errors.New("repeat the command to go on"))
+	case err != nil:
+		return err
+	case m.checkpoint != "":
+		err = os.Remove(m.checkpoint)
+	}
+	if s.Refused > 0 {
+		err = errors.Join(err, fmt.Errorf("%d rows were refused", s.Refused))
+	}
+	return err
+}
+
+// meteredReader counts what is read.
+type meteredReader struct {
+	r io.Reader
+	n *atomic.Int64
+}
+
+// Read implements io.Reader.
+func (c *meteredReader) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n.Add(int64(n))
+	return n, err
+}

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	terseclient "github.com/terse/terse/client"
+	"github.com/terse/terse/transfer"
+)
+
+// linksCommand works on the links of a key's owner, or, with --whole, on everybody's.
+type linksCommand struct {
+	List   linksList   `cmd:"" help:"Show your links, newest first."`
+	Export linksExport `cmd:"" help:"Write your links, or everybody's, to a file or stdout."`
+	Import linksImport `cmd:"" help:"Create links from a file: one of Terse, YOURLS, Shlink, Kutt or Bitly."`
+}
+
+type linksList struct {
+	clientFlags
+	Tag    string `help:"Only links with this tag."`
+	Search string `help:"Only links whose code, target or title contains this."`
+	Limit  int    `default:"50" placeholder:"N" help:"Most links to show; 0 shows all. Default: 50."`
+	Format string `default:"table" enum:"table,csv,ndjson" help:"table, csv or ndjson. Default: table."`
+}
+
+// Run shows the links.
+func (c *linksList) Run(ctx context.Context, out output) error {
+	api, err := c.open()
+	if err != nil {
+		return err
+	}
+	defer api.Close()
+	print, flush, err := lister(out.stdout, c.Format)
+	if err != nil {
+		return err
+	}
+	shown := 0
+	q := terseclient.Query{Tag: c.Tag, Search: c.Search, Limit: 1000}
+	for {
+		if c.Limit > 0 {
+			q.Limit = min(1000, c.Limit-shown)
+		}
+		page, err := api.List(ctx, q)
+		if err != nil {
+			return errors.Join(err, flush())
+		}
+		for i := range page.Links {
+			if err := print(&page.Links[i]); err != nil {
+				return err
+			}
+		}
+		if len(page.UnavailableShards) > 0 {
+			return errors.Join(flush(), missing(page.UnavailableShards))
+		}
+		shown += len(page.Links)
+		if q.Cursor = page.NextCursor; q.Cursor == "" || c.Limit > 0 && shown >= c.Limit {
+			return flush()
+		}
+	}
+}
+
+// missing says that links are not there.
+func missing(shards []string) error {
+	return fmt.Errorf("links are missing: these shards did not answer: %s", strings.Join(shards, ", "))
+}
+
+// lister returns what prints a link, and what prints the rest at the end.
+func lister(w io.Writer, format string) (print func(*terseclient.Link) error, flush func() error, err error) {
+	if format != "table" {
+		writer, err := transfer.NewWriter(format, w)
+		if err != nil {
+			return nil, nil, err
+		}
+		return writer.Write, writer.Flush, writer.Begin(false)
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "CREATED\tCLICKS\tSTATE\tSHORT URL\tTARGET\tTITLE")
+	return func(l *terseclient.Link) error {
+		_, err := fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%s\t%s\n", l.CreatedAt.Format(time.DateOnly), l.Clicks, l.State, l.ShortURL, l.URL, l.Title)
+		return err
+	}, table.Flush, nil
+}

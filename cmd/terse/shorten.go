@@ -1,0 +1,207 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	terseclient "github.com/terse/terse/client"
+)
+
+// requests is how many requests are under way at once.
+const requests = 16
+
+type shortenCommand struct {
+	clientFlags
+	URLs []string `arg:"" name:"url" help:"What to shorten; - reads URLs from standard input, one a line."`
+
+	Alias        string   `help:"A code of your choice."`
+	Title        string   `help:"Shown to you and on the preview page."`
+	Tag          []string `sep:"none" help:"A tag; may be given more than once."`
+	Starts       string   `placeholder:"WHEN" help:"When it begins to work: a time such as 24h from now, or a date such as 2027-01-31."`
+	Expires      string   `placeholder:"WHEN" help:"When it ends, likewise."`
+	MaxClicks    int64    `placeholder:"N" help:"How many redirects it serves."`
+	PasswordFile string   `placeholder:"FILE" help:"File with the password that visitors are asked for; - reads standard input."`
+	Status       int      `placeholder:"CODE" help:"Status of the redirect: 301, 302, 307 or 308."`
+	ForwardQuery string   `placeholder:"HOW" help:"What happens to the query of a visit: off, append or override."`
+	Reuse        bool     `help:"Print your link of the same target, if there is one."`
+	JSON         bool     `name:"json" help:"Print the links as lines of JSON."`
+}
+
+// Help is shown below the command's purpose.
+func (*shortenCommand) Help() string {
+	return `The short URL goes to stdout alone:
+
+    terse shorten https://example.com/a/long/path | pbcopy
+    terse shorten --tag print --expires 720h - < urls.txt
+
+Each URL that was refused is told on stderr, with its line; the others are shortened.`
+}
+
+// template returns what the flags say of all links.
+func (c *shortenCommand) template(stdin io.Reader) (terseclient.NewLink, error) {
+	l := terseclient.NewLink{
+		Alias: c.Alias, Title: c.Title, Tags: c.Tag, MaxClicks: terseclient.Count(c.MaxClicks),
+		Status: c.Status, ForwardQuery: c.ForwardQuery, Reuse: c.Reuse,
+	}
+	var problems []error
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	for _, f := range []struct {
+		name, text string
+		to         **time.Time
+	}{{"--starts", c.Starts, &l.StartsAt}, {"--expires", c.Expires, &l.ExpiresAt}} {
+		if f.text == "" {
+			continue
+		}
+		at, err := parseMoment(f.name, f.text, now)
+		if err != nil {
+			problems = append(problems, err)
+		}
+		*f.to = &at
+	}
+	if c.Alias != "" && (len(c.URLs) > 1 || c.URLs[0] == "-") {
+		problems = append(problems, errors.New("--alias: is for one URL"))
+	}
+	if c.PasswordFile != "" {
+		var err error
+		if l.Password, err = readPassword(c.PasswordFile, stdin); err != nil {
+			problems = append(problems, fmt.Errorf("--password-file: %w", err))
+		}
+		if c.PasswordFile == "-" && c.URLs[0] == "-" {
+			problems = append(problems, errors.New("--password-file: standard input has the URLs"))
+		}
+	}
+	return l, errors.Join(problems...)
+}
+
+// readPassword reads a password: the first line of a file.
+func readPassword(path string, stdin io.Reader) (string, error) {
+	var content []byte
+	var err error
+	if path == "-" {
+		content, err = io.ReadAll(io.LimitReader(stdin, 4096))
+	} else {
+		content, err = os.ReadFile(path) //nolint:gosec // the user names the file
+	}
+	password, _, _ := strings.Cut(string(content), "\n")
+	if password = strings.TrimSuffix(password, "\r"); err == nil && password == "" {
+		err = errors.New("is empty")
+	}
+	return password, err
+}
+
+// target is a URL to shorten and the line that it is on.
+type target struct {
+	url  string
+	line int // 0: it is an argument
+}
+
+// shortened is what became of a target.
+type shortened struct {
+	target
+	link terseclient.Link
+	err  error // of this URL alone
+}
+
+// Run shortens the URLs, and prints the short ones in their order.
+func (c *shortenCommand) Run(ctx context.Context, out output) error {
+	template, err := c.template(out.stdin)
+	if err != nil {
+		return settingsError{err}
+	}
+	api, err := c.open()
+	if err != nil {
+		return err
+	}
+	defer api.Close()
+	failed := 0
+	print := printer(out.stdout, c.JSON)
+	err = inOrder(ctx, requests, c.targets(out.stdin), func(ctx context.Context, t target) (shortened, error) {
+		l := template
+		l.URL = t.url
+		created, err := api.Create(ctx, l, rand.Text())
+		refused, ok := errors.AsType[*terseclient.Problem](err)
+		if ok && aboutLink(refused) {
+			return shortened{target: t, err: refused}, nil
+		}
+		return shortened{target: t, link: created}, err
+	}, func(s shortened) error {
+		if s.err == nil {
+			return print(&s.link)
+		}
+		failed++
+		where := ""
+		if s.line > 0 {
+			where = fmt.Sprintf("line %d: ", s.line)
+		}
+		fmt.Fprintf(out.stderr, "terse: %s%v\n", where, s.err)
+		return nil
+	})
+	if err == nil && failed > 0 {
+		return fmt.Errorf("%d URLs were refused", failed)
+	}
+	return err
+}
+
+// targets returns what inOrder reads: the arguments, and lines of standard input in
+// the place of each -.
+func (c *shortenCommand) targets(stdin io.Reader) func() (target, error) {
+	args := c.URLs
+	var lines *bufio.Scanner
+	line := 0
+	return func() (target, error) {
+		for {
+			switch {
+			case lines != nil:
+				for lines.Scan() {
+					line++
+					if text := strings.TrimSpace(lines.Text()); text != "" {
+						return target{text, line}, nil
+					}
+				}
+				if err := lines.Err(); err != nil {
+					return target{}, fmt.Errorf("line %d: %w", line+1, err)
+				}
+				lines = nil
+			case len(args) == 0:
+				return target{}, io.EOF
+			case args[0] == "-":
+				args, lines = args[1:], bufio.NewScanner(stdin)
+			default:
+				arg := args[0]
+				args = args[1:]
+				return target{url: arg}, nil
+			}
+		}
+	}
+}
+
+// printer prints links: their short URLs, or lines of JSON.
+func printer(w io.Writer, asJSON bool) func(l *terseclient.Link) error {
+	if asJSON {
+		enc := json.NewEncoder(w)
+		enc.SetEscapeHTML(false)
+		return func(l *terseclient.Link) error { return enc.Encode(l) }
+	}
+	return func(l *terseclient.Link) error {
+		_, err := fmt.Fprintln(w, l.ShortURL)
+		return err
+	}
+}
+
+// aboutLink reports whether a problem is one of the link that was sent, and not of
+// the server or the caller, so that other links may fare better.
+func aboutLink(p *terseclient.Problem) bool {
+	switch p.Status {
+	case 400, 409, 410, 413, 422:
+		return true
+	}
+	return false
+}
