@@ -56,6 +56,7 @@ type Limits struct {
 	CreateKey       ratelimit.Limit // per API key
 	Unknown         ratelimit.Limit // unknown codes, per client address
 	Password        ratelimit.Limit // guesses, per client address and link, and per link
+	Report          ratelimit.Limit // reports of links, per client address
 }
 
 // Options configure New.
@@ -68,6 +69,8 @@ type Options struct {
 
 	Blocklist store.Blocklist // Required.
 	Blocked   store.Blocker   // Hosts to which no link may lead. Default: none.
+
+	Reports store.Reports // Required.
 
 	Clicks  ClickRecorder   // Required.
 	Limiter Limiter         // Required.
@@ -97,6 +100,7 @@ func (o *Options) validate() error {
 	required("Keys", o.Keys == nil)
 	required("History", o.History == nil)
 	required("Blocklist", o.Blocklist == nil)
+	required("Reports", o.Reports == nil)
 	required("Minter", o.Minter == nil)
 	required("Clicks", o.Clicks == nil)
 	required("Limiter", o.Limiter == nil)

@@ -85,7 +85,7 @@ func (a *API) exportLinks(ctx context.Context, in *exportInput) (*exportOutput, 
 		return nil, err
 	}
 	if in.Cursor != "" && !store.ValidCode(in.Cursor) {
-		return nil, queryProblem("cursor", errors.New("must be the next_cursor of an earlier answer"))
+		return nil, cursorProblem(errors.New("must be the next_cursor of an earlier answer"))
 	}
 	links, err := a.opts.Archive.Export(ctx, in.Cursor, in.Limit)
 	if err != nil {

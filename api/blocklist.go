@@ -89,7 +89,7 @@ func (a *API) listBlocked(ctx context.Context, in *blocklistInput) (*blocklistOu
 		_, err = store.ParseHostPattern(string(after))
 	}
 	if err != nil {
-		return nil, queryProblem("cursor", errCursor)
+		return nil, cursorProblem(errCursor)
 	}
 	hosts, err := a.opts.Blocklist.BlockedHosts(ctx, string(after), in.Limit)
 	if err != nil {

@@ -88,7 +88,7 @@ func newServer(t testing.TB, change ...func(*api.Options)) *server {
 	links, err := cache.New(cache.Options{Store: s.store, MaxBytes: 1 << 20, StaleFor: cache.DefaultStaleFor, Logger: logger, Registerer: s.registry})
 	must(t, err)
 	opts := api.Options{
-		Store: links, Archive: s.store, Keys: s.store, History: s.store, Blocklist: s.store, Minter: codes{minter, cipher}, Clicks: s.clicks,
+		Store: links, Archive: s.store, Keys: s.store, History: s.store, Blocklist: s.store, Reports: s.store, Minter: codes{minter, cipher}, Clicks: s.clicks,
 		Limiter: ratelimit.NewLocal(ratelimit.LocalOptions{Now: s.clock.Now}), Clients: proxies(t),
 		BaseURL: baseURL, AnonymousCreate: true, Version: "test",
 		PasswordCost: bcrypt.MinCost, Registerer: s.registry, Logger: logger, Now: s.clock.Now,

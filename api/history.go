@@ -50,7 +50,7 @@ func (a *API) linkHistory(ctx context.Context, in *historyInput) (*historyOutput
 	}
 	before, err := parseVersionCursor(in.Cursor)
 	if err != nil {
-		return nil, queryProblem("cursor", err)
+		return nil, cursorProblem(err)
 	}
 	// The one behind the page tells what its last entry changed.
 	revisions, err := a.opts.History.Revisions(ctx, in.Code, before, in.Limit+1)

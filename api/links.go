@@ -179,7 +179,7 @@ func (a *API) listLinks(ctx context.Context, in *listInput) (*listOutput, error)
 	}
 	after, err := store.ParseCursor(in.Cursor)
 	if err != nil {
-		return nil, queryProblem("cursor", err)
+		return nil, cursorProblem(err)
 	}
 	page, err := a.opts.Store.List(ctx, store.Query{
 		Owner: who.owner(), Tag: in.Tag, Search: in.Q, Limit: in.Limit, After: after,
@@ -197,13 +197,13 @@ func (a *API) listLinks(ctx context.Context, in *listInput) (*listOutput, error)
 	return out, nil
 }
 
-// queryProblem returns the 422 of a query parameter.
-func queryProblem(name string, err error) *problem {
+// cursorProblem returns the 422 of a cursor that nobody was given.
+func cursorProblem(err error) *problem {
 	p := newProblem(http.StatusUnprocessableEntity, "See errors for the parameter that must change.")
 	reason := err.Error()
 	if field, ok := errors.AsType[*store.FieldError](err); ok {
 		reason = field.Reason
 	}
-	p.Errors = []*huma.ErrorDetail{{Location: "query." + name, Message: reason}}
+	p.Errors = []*huma.ErrorDetail{{Location: "query.cursor", Message: reason}}
 	return p
 }

@@ -22,6 +22,12 @@ type metrics struct {
 	redirects  redirectMetrics
 	collisions prometheus.Counter
 	uncounted  prometheus.Counter
+	reports    reportMetrics
+}
+
+// reportMetrics count what became of the reports that visitors sent.
+type reportMetrics struct {
+	kept, repeated, lost prometheus.Counter
 }
 
 // redirectMetrics count what visitors met.
@@ -33,6 +39,10 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	visits := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "terse_redirect_visits_total",
 		Help: "Visits of short URLs by what they met.",
+	}, []string{"result"})
+	reports := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "terse_reports_received_total",
+		Help: "Reports that visitors sent, by what became of them: kept, repeated (the link has many open reports already) or lost (they could not be kept).",
 	}, []string{"result"})
 	m := &metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -61,9 +71,12 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Help: "Requests that were allowed because their limit could not be counted.",
 		}),
 	}
+	m.reports = reportMetrics{
+		kept: reports.WithLabelValues("kept"), repeated: reports.WithLabelValues("repeated"), lost: reports.WithLabelValues("lost"),
+	}
 	m.unrouted = m.series("none", "none")
 	var problems []error
-	for _, c := range []prometheus.Collector{visits, m.requests, m.durations, m.collisions, m.uncounted} {
+	for _, c := range []prometheus.Collector{visits, reports, m.requests, m.durations, m.collisions, m.uncounted} {
 		problems = append(problems, reg.Register(c))
 	}
 	return m, errors.Join(problems...)

@@ -174,4 +174,6 @@ func (a *API) registerAbuse(h huma.API) {
 	unblock := op("unblockHost", http.MethodDelete, blocklistPath+"/{host}", "Take a host off the list", 401, 403, 404)
 	unblock.DefaultStatus = http.StatusNoContent
 	huma.Register(h, unblock, a.unblockHost)
+	huma.Register(h, op("listReports", http.MethodGet, reportsPath, "List what visitors have reported, newest first", 401, 403, 422), a.listReports)
+	huma.Register(h, op("resolveReport", http.MethodPost, reportsPath+"/{id}/resolve", "Close a report", 401, 403, 404, 408, 413, 415, 422), a.resolveReport)
 }

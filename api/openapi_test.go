@@ -33,6 +33,8 @@ func TestOpenAPIDocument(t *testing.T) {
 		"/api/v1/archive":               {"get", "post"},
 		"/api/v1/blocklist":             {"get", "post"},
 		"/api/v1/blocklist/{host}":      {"delete"},
+		"/api/v1/reports":               {"get"},
+		"/api/v1/reports/{id}/resolve":  {"post"},
 	} {
 		for _, m := range methods {
 			if doc.Paths[path][m] == nil {
@@ -40,8 +42,8 @@ func TestOpenAPIDocument(t *testing.T) {
 			}
 		}
 	}
-	if len(doc.Paths) != 11 {
-		t.Errorf("document has %d paths, want 11", len(doc.Paths))
+	if len(doc.Paths) != 13 {
+		t.Errorf("document has %d paths, want 13", len(doc.Paths))
 	}
 }
 

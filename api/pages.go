@@ -128,9 +128,15 @@ func (a *API) preview(c echo.Context, name string) error {
 	if state := l.State(now); state != store.Live {
 		return a.notLive(c, &l, state, now)
 	}
+	a.showPreview(c, http.StatusOK, &l, web.Report{})
+	return nil
+}
+
+// showPreview writes the preview of a live link.
+func (a *API) showPreview(c echo.Context, status int, l *store.Link, report web.Report) {
 	shown := web.Preview{
 		Code: l.Code, ShortURL: a.shortURL(l.Code), Title: l.Title,
-		CreatedAt: l.CreatedAt, ExpiresAt: l.ExpiresAt,
+		CreatedAt: l.CreatedAt, ExpiresAt: l.ExpiresAt, Report: report,
 	}
 	switch {
 	case l.PasswordHash != "":
@@ -141,6 +147,5 @@ func (a *API) preview(c echo.Context, name string) error {
 	default:
 		shown.URL = l.URL
 	}
-	a.pages.Preview(c.Response(), http.StatusOK, shown)
-	return nil
+	a.pages.Preview(c.Response(), status, shown)
 }

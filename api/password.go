@@ -108,6 +108,9 @@ func (a *API) askPassword(c echo.Context, status int, shown web.Password) error 
 // unlock answers the password page's form: POST of /{code}.
 func (a *API) unlock(c echo.Context) error {
 	r := c.Request()
+	if previewed, ok := strings.CutSuffix(r.URL.Path[1:], "+"); ok {
+		return a.report(c, previewed)
+	}
 	if err := a.csrf.Check(r); err != nil {
 		return a.answer(c, policyError, newProblem(http.StatusForbidden, "The form was sent from another site."))
 	}

@@ -24,6 +24,7 @@ const (
 	linksPath     = apiPath + "links"
 	linkPath      = linksPath + "/{code}"
 	blocklistPath = apiPath + "blocklist"
+	reportsPath   = apiPath + "reports"
 )
 
 // route builds the two routers: one for pages and redirects, which answers

@@ -25,7 +25,7 @@ func TestHeaders(t *testing.T) {
 		policy, referrer, bots string
 	}{
 		{"home", func(w http.ResponseWriter) { p.Home(w, 422, web.Home{}) }, 422, ownForms, "same-origin", ""},
-		{"preview", func(w http.ResponseWriter) { p.Preview(w, 200, web.Preview{}) }, 200, ownForms, "no-referrer", "noindex"},
+		{"preview", func(w http.ResponseWriter) { p.Preview(w, 200, web.Preview{}) }, 200, ownForms, "same-origin", "noindex"},
 		{"password", func(w http.ResponseWriter) { p.Password(w, 403, web.Password{}) }, 403, targetForms, "same-origin", "noindex"},
 		{"error", func(w http.ResponseWriter) { p.Error(w, 410, web.Problem{}) }, 410, ownForms, "same-origin", "noindex"},
 	}

@@ -44,6 +44,12 @@ func everyPage(p *web.Pages, text string) map[string]func(http.ResponseWriter) {
 		"preview": func(w http.ResponseWriter) {
 			p.Preview(w, 200, web.Preview{Code: text, ShortURL: short, Title: text, URL: text, CreatedAt: now, ExpiresAt: now})
 		},
+		"report": func(w http.ResponseWriter) {
+			p.Preview(w, 422, web.Preview{Code: text, ShortURL: short, Report: web.Report{
+				Reason: text, Comment: text, Email: text, General: text, Open: true,
+				Errors: map[string]string{"reason": text, "comment": text, "email": text, text: text},
+			}})
+		},
 		"hidden": func(w http.ResponseWriter) {
 			p.Preview(w, 200, web.Preview{Code: text, ShortURL: short, Title: text, HiddenReason: web.HiddenByPassword})
 		},

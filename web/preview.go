@@ -21,6 +21,35 @@ type Preview struct {
 	HiddenReason string    // HiddenByPassword or HiddenByMaxClicks when URL is empty
 	CreatedAt    time.Time // the zero time is not shown
 	ExpiresAt    time.Time // the zero time means never
+
+	Report Report // the form below
+}
+
+// Report is the form by which a visitor reports a link. It posts reason, comment
+// and email to the preview's own address. The zero value is an empty form.
+type Report struct {
+	// What the visitor typed, shown again.
+	Reason, Comment, Email string
+
+	Errors     map[string]string // what is wrong with each field, by its name
+	General    string            // what is wrong with none of them
+	RetryAfter time.Duration     // when another report is taken; 0 for unknown
+	Sent       bool              // the report was taken: there is a word of thanks in place of the form
+	Open       bool              // whether the form shows
+}
+
+// reason is a choice of the form.
+type reason struct{ Value, Text string }
+
+// Reasons returns the choices of the form.
+func (Report) Reasons() []reason {
+	return []reason{
+		{"phishing", "It pretends to be somebody else"},
+		{"malware", "It harms my device"},
+		{"spam", "It is spam"},
+		{"illegal", "It shows what is against the law"},
+		{"other", "Something else"},
+	}
 }
 
 // Host returns the host of the target, which is what a visitor must recognise.
@@ -33,6 +62,9 @@ func (v Preview) Host() string {
 	}
 	return u.Host
 }
+
+// PreviewPath returns where the page is, and the form is sent.
+func (v Preview) PreviewPath() string { return previewPath(v.Code) }
 
 // Path returns where the link itself is.
 func (v Preview) Path() string { return "/" + url.PathEscape(v.Code) }

@@ -192,6 +192,15 @@ func (s *site) show(w http.ResponseWriter, r *http.Request) {
 		s.pages.Preview(w, 200, shown)
 	case "preview":
 		s.pages.Preview(w, 200, shown)
+	case "report":
+		shown.Report = web.Report{
+			Open: true, Reason: "spam", Comment: "It came\nby mail.", Email: "ann", General: "You have sent many reports in a short time.", RetryAfter: time.Minute,
+			Errors: map[string]string{"reason": "must be one of the list", "comment": "must not contain control characters or bidirectional overrides", "email": "must be an e-mail address, or empty"},
+		}
+		s.pages.Preview(w, 422, shown)
+	case "reported":
+		shown.Report = web.Report{Open: true, Sent: true}
+		s.pages.Preview(w, 200, shown)
 	case "hidden":
 		shown.URL, shown.HiddenReason = "", web.HiddenByPassword
 		s.pages.Preview(w, 200, shown)

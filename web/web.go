@@ -66,12 +66,13 @@ func New(opts Options) (*Pages, error) {
 		return nil, err
 	}
 	p := &Pages{
-		opts:    opts,
-		assets:  files,
-		home:    page{file: "home.html", forms: formsToSelf, referrer: "same-origin", indexed: true},
-		preview: page{file: "preview.html", forms: formsToSelf, referrer: "no-referrer"},
-		// With no-referrer, the form would be sent with "Origin: null" (Fetch,
-		// "append a request Origin header"), as if from another site.
+		opts:   opts,
+		assets: files,
+		home:   page{file: "home.html", forms: formsToSelf, referrer: "same-origin", indexed: true},
+		// With no-referrer, a form would be sent with "Origin: null" (Fetch, "append a
+		// request Origin header"), as if from another site. Other sites are told nothing
+		// by same-origin either.
+		preview:  page{file: "preview.html", forms: formsToSelf, referrer: "same-origin"},
 		password: page{file: "password.html", forms: formsToTargets, referrer: "same-origin"},
 		problem:  page{file: "problem.html", forms: formsToSelf, referrer: "same-origin"},
 	}

@@ -47,6 +47,23 @@ func TestInTheBrowser(t *testing.T) {
 				t.Errorf("the preview does not name %s", long)
 			}
 			keepScreenshot(tab, fmt.Sprintf("preview-%v-%v.png", look.NoScript, look.Dark))
+			webtest.Eval[any](tab, `document.querySelector(".report").open = true`)
+			tab.Do(
+				chromedp.SetValue("#reason", "spam"),
+				chromedp.SendKeys("#email", "ann"),
+				chromedp.SendKeys("#comment", "It came\nby mail."),
+			)
+			webtest.Eval[any](tab, `document.querySelector("#email").type = "text"`) // the server decides, not the browser
+			if got := tab.Follow(chromedp.Click(".report button")); got != http.StatusUnprocessableEntity {
+				t.Errorf("a report with a bad address is answered %d, want 422", got)
+			}
+			keepScreenshot(tab, fmt.Sprintf("report-%v-%v.png", look.NoScript, look.Dark))
+			tab.Do(chromedp.SetValue("#email", "ann@example.com"))
+			if got := tab.Follow(chromedp.Click(".report button")); got != http.StatusOK {
+				t.Errorf("a report is answered %d, want 200", got)
+			}
+			tab.Wait(`document.querySelector(".thanks")?.checkVisibility()`)
+			keepScreenshot(tab, fmt.Sprintf("reported-%v-%v.png", look.NoScript, look.Dark))
 			tab.Do(chromedp.Navigate(short))
 			if got := webtest.Eval[string](tab, `location.href`); got != long {
 				t.Errorf("%s leads to %s, want %s", short, got, long)

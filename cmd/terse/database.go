@@ -19,6 +19,7 @@ import (
 	"github.com/terse/terse/store/outbox"
 	"github.com/terse/terse/store/postgres"
 	"github.com/terse/terse/store/postgres/schema"
+	"github.com/terse/terse/store/reports"
 	"github.com/terse/terse/store/shard"
 	"github.com/terse/terse/store/sqlite"
 )
@@ -30,6 +31,7 @@ type database struct {
 	keys    store.Keys
 	history store.History
 	blocked store.Blocklist
+	reports store.Reports
 	sink    store.ClickSink
 	leaser  idgen.Leaser
 	codeKey []byte
@@ -37,6 +39,7 @@ type database struct {
 
 	outboxes []outbox.Named
 	blocks   []blocklist.Source
+	counters []reports.Named
 	edited   func(code string, version int64) // nil: nothing has to know of edits by others
 }
 
@@ -51,9 +54,10 @@ func (p *process) embedded(ctx context.Context) (database, error) {
 	p.open.push("database", closeTimeout, func(context.Context) error { return d.Close() })
 	key, err := codeKey(ctx, p.settings.codeKey, d)
 	return database{
-		links: d, archive: d, keys: d, history: d, blocked: d, sink: d, leaser: d.Leases(), codeKey: key,
+		links: d, archive: d, keys: d, history: d, blocked: d, reports: d, sink: d, leaser: d.Leases(), codeKey: key,
 		outboxes: []outbox.Named{{Name: "embedded", Outbox: d}},
 		blocks:   []blocklist.Source{{Name: "embedded", List: d}},
+		counters: []reports.Named{{Name: "embedded", Counter: d}},
 	}, err
 }
 
@@ -62,11 +66,13 @@ func (p *process) embedded(ctx context.Context) (database, error) {
 func (p *process) sharded(ctx context.Context) (database, error) {
 	var outboxes []outbox.Named
 	var blocks []blocklist.Source
+	var counters []reports.Named
 	router, err := openShards(ctx, p.settings.shards, &p.open, shardOptions{
 		batchSize: p.settings.batchSize, nodeID: p.settings.nodeID, logger: p.logger, registerer: p.registry,
 		opened: func(name string, s *postgres.Store) {
 			outboxes = append(outboxes, outbox.Named{Name: name, Outbox: s})
 			blocks = append(blocks, blocklist.Source{Name: name, List: s})
+			counters = append(counters, reports.Named{Name: name, Counter: s})
 		},
 	})
 	switch {
@@ -78,8 +84,8 @@ func (p *process) sharded(ctx context.Context) (database, error) {
 	p.health.Require("schema", func() error { return router.Lack().Schema })
 	p.health.Require("map", func() error { return router.Lack().Buckets })
 	return database{
-		links: router, archive: router, keys: router, history: router, blocked: router, sink: router, leaser: router.Leaser(), codeKey: p.settings.codeKey, router: router,
-		outboxes: outboxes, blocks: blocks, edited: router.Edited,
+		links: router, archive: router, keys: router, history: router, blocked: router, reports: router, sink: router, leaser: router.Leaser(), codeKey: p.settings.codeKey, router: router,
+		outboxes: outboxes, blocks: blocks, counters: counters, edited: router.Edited,
 	}, nil
 }
 

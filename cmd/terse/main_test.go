@@ -107,6 +107,7 @@ func TestWrongSettingsAreToldAtOnce(t *testing.T) {
 		"TERSE_LIMIT_CREATE_KEY":       "x/1m",
 		"TERSE_LIMIT_UNKNOWN":          "1/0s",
 		"TERSE_LIMIT_PASSWORD":         "-1/1m",
+		"TERSE_LIMIT_REPORT":           "5",
 		"TERSE_REDIS_URL":              "localhost:6379",
 		"TERSE_CDN":                    "akamai",
 		"TERSE_CACHE_SIZE":             "0",

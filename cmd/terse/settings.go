@@ -43,6 +43,7 @@ type serveFlags struct {
 	LimitCreateKey       string `default:"6000/1m" placeholder:"N/TIME" help:"Creates of one API key, or off. Default: 6000/1m." setting:""`
 	LimitUnknown         string `default:"40/20s" placeholder:"N/TIME" help:"Unknown codes that one client may ask for, or off. Default: 40/20s." setting:""`
 	LimitPassword        string `default:"10/10m" placeholder:"N/TIME" help:"Password guesses of one client on one link, or off. A link takes ten times as many from all clients together. Default: 10/10m." setting:""`
+	LimitReport          string `default:"5/10m" placeholder:"N/TIME" help:"Reports of links by one client, or off. Default: 5/10m." setting:""`
 
 	BlocklistFile string `placeholder:"FILE" help:"Hosts to which no link may lead, one a line, besides those of terse block. Default: none." setting:""`
 
@@ -125,6 +126,8 @@ func (f *serveFlags) read() (serveSettings, []error) {
 	try("LIMIT_UNKNOWN", err)
 	s.limits.Password, err = ratelimit.ParseLimit(f.LimitPassword)
 	try("LIMIT_PASSWORD", err)
+	s.limits.Report, err = ratelimit.ParseLimit(f.LimitReport)
+	try("LIMIT_REPORT", err)
 	s.blocklistFile = f.BlocklistFile
 	try("BLOCKLIST_FILE", blocklist.CheckFile(f.BlocklistFile))
 	s.redisURL, err = f.RedisURL, remote.CheckURL(f.RedisURL)

@@ -112,6 +112,9 @@ func TestConformance(t *testing.T) {
 			t.Run("Blocklist", func(t *testing.T) {
 				storetest.RunBlocklistSource(t, func(tb testing.TB) store.BlocklistSource { return open(tb) })
 			})
+			t.Run("Reports", func(t *testing.T) {
+				storetest.RunReports(t, func(tb testing.TB) store.Reports { return open(tb) })
+			})
 			t.Run("Outbox", func(t *testing.T) {
 				storetest.RunOutbox(t, storetest.OutboxOptions{Repeats: true, Open: func(tb testing.TB) (store.Store, store.Outbox) {
 					s := open(tb)

@@ -46,6 +46,8 @@ var (
 	_ store.Archive   = (*Store)(nil)
 
 	_ store.BlocklistSource = (*Store)(nil)
+	_ store.Reports         = (*Store)(nil)
+	_ store.ReportCounter   = (*Store)(nil)
 )
 
 // Open returns a Store that watches its servers until Close. ctx bounds nothing

@@ -21,18 +21,25 @@ func (r *Router) List(ctx context.Context, q store.Query) (store.Page, error) {
 		return store.Page{}, failed
 	}
 	page := merge(pages, q.Limit)
+	page.Unavailable = r.missing(ctx, errs)
+	return page, nil
+}
+
+// missing returns the names of the shards that failed in a list, sorted, and tells
+// of them. errs are everywhere's.
+func (r *Router) missing(ctx context.Context, errs []error) (names []string) {
 	for i, err := range errs {
 		if err == nil {
 			continue
 		}
-		page.Unavailable = append(page.Unavailable, r.shards[i].Name)
+		names = append(names, r.shards[i].Name)
 		r.metrics.unavailable.WithLabelValues(r.shards[i].Name).Inc()
 		if !unreachable(err) {
 			r.opts.Logger.ErrorContext(ctx, "shard is missing in a list", "err", err)
 		}
 	}
-	slices.Sort(page.Unavailable)
-	return page, nil
+	slices.Sort(names)
+	return names
 }
 
 // merge makes one page of those that shards returned for one query.
@@ -41,9 +48,7 @@ func merge(pages []store.Page, limit int) store.Page {
 	var next store.Cursor // behind it, some shard has links that are not here
 	for _, p := range pages {
 		links = append(links, p.Links...)
-		if !p.Next.IsZero() && (next.IsZero() || older(next, p.Next) > 0) {
-			next = p.Next
-		}
+		next = nearer(next, p.Next)
 	}
 	slices.SortFunc(links, func(a, b store.Link) int {
 		return cmp.Or(older(place(&a), place(&b)), cmp.Compare(b.Version, a.Version))
@@ -59,6 +64,15 @@ func merge(pages []store.Page, limit int) store.Page {
 		next = place(&links[limit-1])
 	}
 	return store.Page{Links: slices.Clip(links), Next: next}
+}
+
+// nearer returns the one of two ends of pages that comes first in a list. A zero
+// one is no end.
+func nearer(a, b store.Cursor) store.Cursor {
+	if !b.IsZero() && (a.IsZero() || older(a, b) > 0) {
+		return b
+	}
+	return a
 }
 
 // place returns where a link is in a list.

@@ -56,6 +56,10 @@ func TestPostgres(t *testing.T) {
 		t.Parallel()
 		storetest.RunBlocklist(t, func(tb testing.TB) store.Blocklist { return openPostgres(tb, clusters, "blocklist") })
 	})
+	t.Run("Reports", func(t *testing.T) {
+		t.Parallel()
+		storetest.RunReports(t, func(tb testing.TB) store.Reports { return openPostgres(tb, clusters, "reports") })
+	})
 	for name, redis := range map[string]func(testing.TB) string{
 		"cached":            nil,
 		"cached_redis_up":   func(tb testing.TB) string { return servers.NewRedis(tb, servers.RedisOptions{}).URL() },

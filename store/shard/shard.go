@@ -23,6 +23,7 @@ type Shard interface {
 	store.ClickSink
 	store.History
 	store.Blocklist
+	store.Reports
 
 	// Archive exports links in the order of their buckets, and those of one bucket
 	// in the order of their codes.
@@ -59,6 +60,7 @@ var (
 	_ store.History   = (*Router)(nil)
 	_ store.Archive   = (*Router)(nil)
 	_ store.Blocklist = (*Router)(nil)
+	_ store.Reports   = (*Router)(nil)
 )
 
 // New returns a Router that reads the map every RefreshEvery until Close. Load

@@ -73,6 +73,11 @@ func TestBlocklist(t *testing.T) {
 	storetest.RunBlocklistSource(t, func(tb testing.TB) store.BlocklistSource { return open(tb, tb.TempDir()) })
 }
 
+func TestReports(t *testing.T) {
+	t.Parallel()
+	storetest.RunReports(t, func(tb testing.TB) store.Reports { return open(tb, tb.TempDir()) })
+}
+
 func TestOutbox(t *testing.T) {
 	t.Parallel()
 	storetest.RunOutbox(t, storetest.OutboxOptions{Open: func(tb testing.TB) (store.Store, store.Outbox) {

@@ -44,6 +44,8 @@ var (
 	_ store.Archive   = (*Store)(nil)
 
 	_ store.BlocklistSource = (*Store)(nil)
+	_ store.Reports         = (*Store)(nil)
+	_ store.ReportCounter   = (*Store)(nil)
 )
 
 // Open opens the database in opts.Dir. It makes a new one where there is none,

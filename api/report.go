@@ -1,0 +1,183 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/terse/terse/store"
+	"github.com/terse/terse/web"
+)
+
+// maxReportFormLen is the longest form of a report in bytes.
+const maxReportFormLen = 32 << 10
+
+// report answers the form of the preview page, for browsers without JavaScript too:
+// POST of /{code}+.
+func (a *API) report(c echo.Context, name string) error {
+	r := c.Request()
+	if err := a.csrf.Check(r); err != nil {
+		return a.answer(c, policyError, newProblem(http.StatusForbidden, "The form was sent from another site."))
+	}
+	form, problem := readForm(c, maxReportFormLen)
+	if problem != nil {
+		return a.answer(c, policyError, problem)
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), visitTimeout)
+	defer cancel()
+	l, err := a.resolve(ctx, name)
+	if err != nil {
+		return a.visitError(c, name, err)
+	}
+	now := a.now()
+	if state := l.State(now); state != store.Live {
+		return a.notLive(c, &l, state, now)
+	}
+	shown := reportValues(form)
+	status := a.takeReport(ctx, c, &l, &shown)
+	shown.Sent, shown.Open = status == http.StatusOK, true
+	if shown.Sent {
+		shown = web.Report{Sent: true, Open: true}
+	}
+	a.showPreview(c, status, &l, shown)
+	return nil
+}
+
+// takeReport keeps a report, or notes in shown why not. It returns the status of
+// the answer.
+func (a *API) takeReport(ctx context.Context, c echo.Context, l *store.Link, shown *web.Report) int {
+	report := store.Report{
+		ID: store.NewReportID(l.Code), Code: l.Code, Reason: store.ReportReason(shown.Reason),
+		Comment: strings.TrimSpace(shown.Comment), Email: strings.TrimSpace(shown.Email), At: a.now(),
+	}
+	if problems, ok := errors.AsType[store.InvalidError](store.CheckReport(&report)); ok {
+		shown.Errors = map[string]string{}
+		for _, p := range problems {
+			shown.Errors[p.Field] = p.Reason
+		}
+		return http.StatusUnprocessableEntity
+	}
+	client := a.opts.Clients.ClientAddr(c.Request())
+	if taken := a.take(ctx, ratelimitKey("report", client), a.opts.Limits.Report, 1); taken.Allowed == 0 {
+		c.Response().Header().Set("Retry-After", retryAfter(taken.RetryAfter))
+		shown.General, shown.RetryAfter = "You have sent many reports in a short time.", taken.RetryAfter
+		return http.StatusTooManyRequests
+	}
+	err := a.opts.Reports.AddReport(ctx, report)
+	switch {
+	case err == nil:
+		a.metrics.reports.kept.Inc()
+	case errors.Is(err, store.ErrExists): // others have said so, often enough
+		a.metrics.reports.repeated.Inc()
+	default:
+		a.metrics.reports.lost.Inc()
+		p := a.problem(err)
+		p.setHeaders(c.Response().Header())
+		shown.General = "Your report cannot be kept just now. Please try again later."
+		return p.Status
+	}
+	return http.StatusOK
+}
+
+// reportValues returns what the visitor typed.
+func reportValues(f url.Values) web.Report {
+	return web.Report{Reason: f.Get("reason"), Comment: f.Get("comment"), Email: f.Get("email")}
+}
+
+// reportBody is a report as admins see it.
+type reportBody struct {
+	ID         string     `json:"id" example:"rep_0a1k7q2m9x4p3rs"`
+	Code       string     `json:"code" example:"spring"`
+	ShortURL   string     `json:"short_url" example:"https://sho.rt/spring"`
+	Reason     string     `json:"reason" enum:"phishing,malware,spam,illegal,other"`
+	Comment    string     `json:"comment" doc:"As a stranger wrote it."`
+	Email      string     `json:"email" doc:"As a stranger wrote it; empty for none."`
+	ReportedAt time.Time  `json:"reported_at"`
+	ResolvedAt *time.Time `json:"resolved_at" doc:"null while it is open."`
+	ResolvedBy string     `json:"resolved_by" doc:"Id of the API key."`
+	Resolution string     `json:"resolution" doc:"What was done."`
+}
+
+func (a *API) reportBody(r *store.Report) reportBody {
+	return reportBody{
+		ID: r.ID, Code: r.Code, ShortURL: a.shortURL(r.Code), Reason: string(r.Reason), Comment: r.Comment, Email: r.Email,
+		ReportedAt: r.At, ResolvedAt: timeOrNull(r.ResolvedAt), ResolvedBy: r.ResolvedBy, Resolution: r.Resolution,
+	}
+}
+
+type listReportsInput struct {
+	State  string `query:"state" enum:"open,resolved" default:"open" doc:"Which reports."`
+	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"50" doc:"Most reports in the page."`
+	Cursor string `query:"cursor" doc:"next_cursor of the page before."`
+}
+
+type listReportsOutput struct {
+	Body struct {
+		Reports    []reportBody `json:"reports" nullable:"false" doc:"Newest first."`
+		NextCursor string       `json:"next_cursor" doc:"Empty on the last page."`
+
+		UnavailableShards []string `json:"unavailable_shards,omitempty" doc:"Shards that did not answer: their reports are missing from this page. Absent when the page is whole."`
+	}
+}
+
+// listReports lists what visitors have reported.
+func (a *API) listReports(ctx context.Context, in *listReportsInput) (*listReportsOutput, error) {
+	if err := callerOf(ctx).require(store.ScopeAdmin); err != nil {
+		return nil, err
+	}
+	after, err := store.ParseCursor(in.Cursor)
+	if err != nil {
+		return nil, cursorProblem(err)
+	}
+	page, err := a.opts.Reports.ListReports(ctx, store.ReportQuery{Resolved: in.State == "resolved", Limit: in.Limit, After: after})
+	if err != nil {
+		return nil, a.problem(err)
+	}
+	out := &listReportsOutput{}
+	out.Body.NextCursor = page.Next.String()
+	out.Body.UnavailableShards = page.Unavailable
+	out.Body.Reports = make([]reportBody, len(page.Reports))
+	for i := range page.Reports {
+		out.Body.Reports[i] = a.reportBody(&page.Reports[i])
+	}
+	return out, nil
+}
+
+type resolveReportInput struct {
+	ID   string `path:"id" doc:"The id of the report."`
+	Body *struct {
+		Resolution string `json:"resolution,omitempty" maxLength:"500" doc:"What was done, for other admins." example:"taken down"`
+	}
+}
+
+type reportOutput struct {
+	Body reportBody
+}
+
+// resolveReport closes a report. It does nothing to the link.
+func (a *API) resolveReport(ctx context.Context, in *resolveReportInput) (*reportOutput, error) {
+	who := callerOf(ctx)
+	if err := who.require(store.ScopeAdmin); err != nil {
+		return nil, err
+	}
+	by := store.Author{ID: who.owner()}
+	if in.Body != nil {
+		by.Note = in.Body.Resolution
+	}
+	if err := store.CheckText("resolution", by.Note, store.MaxResolutionLen); err != nil {
+		return nil, a.problem(err)
+	}
+	r, err := a.opts.Reports.ResolveReport(ctx, in.ID, by, a.now())
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return nil, newProblem(http.StatusNotFound, "There is no such report.")
+	case err != nil:
+		return nil, a.problem(err)
+	}
+	return &reportOutput{Body: a.reportBody(&r)}, nil
+}

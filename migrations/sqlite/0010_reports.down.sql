@@ -1,0 +1,3 @@
+DROP TABLE reports;
+
+PRAGMA user_version = 9;

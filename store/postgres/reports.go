@@ -1,0 +1,143 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/terse/terse/store"
+)
+
+// reportColumns are the columns of a report in the order of scanReport.
+const reportColumns = `r.id, r.code, r.reason, r.comment, r.email, r.reported_at, r.resolved_at, r.resolved_by, r.resolution`
+
+// openOf and openAll count open reports, of a link and of all.
+const (
+	openOf  = `(SELECT count(*) FROM reports r WHERE r.bucket = $1 AND r.code = $2 AND r.resolved_at IS NULL)`
+	openAll = `(SELECT count(*) FROM reports r WHERE r.resolved_at IS NULL)`
+)
+
+const insertReport = `INSERT INTO reports (reported_at, bucket, id, code, reason, comment, email)
+	SELECT $3, $1, $4, $5, $6, $7, $8 FROM buckets b WHERE b.bucket = $1 AND b.epoch = $2 AND b.state = 'owned'`
+
+// pruneReports takes a few more than one report adds, and none that another prunes.
+const pruneReports = `DELETE FROM reports WHERE ctid = ANY (ARRAY(SELECT ctid FROM reports
+	WHERE resolved_at < clock_timestamp() - $1::interval ORDER BY resolved_at LIMIT 4 FOR UPDATE SKIP LOCKED))`
+
+const resolveReport = `UPDATE reports r SET resolved_at = coalesce(r.resolved_at, $4),
+	resolved_by = CASE WHEN r.resolved_at IS NULL THEN $5 ELSE r.resolved_by END,
+	resolution = CASE WHEN r.resolved_at IS NULL THEN $6 ELSE r.resolution END
+	FROM buckets b WHERE b.bucket = $1 AND b.epoch = $2 AND b.state = 'owned' AND r.bucket = b.bucket AND r.id = $3
+	RETURNING ` + reportColumns
+
+const selectReports = `SELECT ` + reportColumns + `
+	FROM reports r JOIN buckets b ON b.bucket = r.bucket AND b.state = 'owned' WHERE `
+
+// AddReport implements store.Reports. Reports that are added at the same moment may
+// exceed the limits a little.
+func (s *Store) AddReport(ctx context.Context, r store.Report) error {
+	return wrap(s.addReport(ctx, r), "add report", r.Code)
+}
+
+func (s *Store) addReport(ctx context.Context, r store.Report) error {
+	if !keepable(r.Comment, r.Email) {
+		return errText
+	}
+	bucket := store.BucketOf(r.Code)
+	var ofLink, all int
+	err := s.primary.read(ctx, calls, func(ctx context.Context, conn *pgx.Conn) error {
+		return conn.QueryRow(ctx, `SELECT `+openOf+`, `+openAll, bucket, r.Code).Scan(&ofLink, &all)
+	})
+	switch {
+	case err != nil:
+		return err
+	case ofLink >= store.MaxReportsPerLink:
+		return store.ErrExists
+	case all >= store.MaxOpenReports:
+		return store.ErrFull
+	}
+	if _, err := s.execOwned(ctx, bucket, insertReport, micros(r.At), r.ID, r.Code, string(r.Reason), r.Comment, r.Email); err != nil {
+		return err
+	}
+	return s.primary.do(ctx, calls, func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, pruneReports, store.ReportTTL)
+		return err
+	})
+}
+
+// ResolveReport implements store.Reports.
+func (s *Store) ResolveReport(ctx context.Context, id string, by store.Author, at time.Time) (store.Report, error) {
+	bucket, ok := store.ReportBucket(id)
+	if !ok {
+		return store.Report{}, wrap(store.ErrNotFound, "resolve report", id)
+	}
+	r, err := detached(ctx, s, func(ctx context.Context) (r store.Report, err error) {
+		epochs, err := s.known(ctx)
+		if err != nil {
+			return r, err
+		}
+		var owned bool
+		err = s.fenced(ctx, []int{bucket}, func(b *pgx.Batch) {
+			r = store.Report{}
+			b.Queue(resolveReport, bucket, epochs[bucket], id, micros(at), by.ID, by.Note).QueryRow(func(row pgx.Row) (err error) {
+				if r, err = scanReport(row); errors.Is(err, pgx.ErrNoRows) {
+					return nil
+				}
+				return err
+			})
+			b.Queue(ownsBucket, bucket, epochs[bucket]).QueryRow(func(row pgx.Row) error { return row.Scan(&owned) })
+		})
+		switch {
+		case err != nil:
+			return store.Report{}, err
+		case !owned:
+			return store.Report{}, store.ErrMoved
+		case r.ID == "":
+			return store.Report{}, store.ErrNotFound
+		}
+		return r, nil
+	})
+	return r, wrap(err, "resolve report", id)
+}
+
+// ListReports implements store.Reports.
+func (s *Store) ListReports(ctx context.Context, q store.ReportQuery) (page store.ReportPage, err error) {
+	limit := min(max(q.Limit, 1), store.MaxPageLen)
+	query := selectReports + `r.resolved_at IS NULL`
+	if q.Resolved {
+		query = selectReports + `r.resolved_at IS NOT NULL`
+	}
+	args := []any{limit + 1}
+	if !q.After.IsZero() {
+		query += ` AND (r.reported_at, r.id) < ($2, $3)`
+		args = append(args, q.After.CreatedAt, q.After.Code)
+	}
+	query += ` ORDER BY r.reported_at DESC, r.id DESC LIMIT $1`
+	err = s.primary.read(ctx, calls, func(ctx context.Context, conn *pgx.Conn) error {
+		rows, err := conn.Query(ctx, query, args...)
+		if err != nil {
+			return err
+		}
+		page.Reports, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (store.Report, error) { return scanReport(row) })
+		return err
+	})
+	page.Cut(limit)
+	return page, wrap(err, "list reports", "")
+}
+
+// OpenReports implements store.ReportCounter.
+func (s *Store) OpenReports(ctx context.Context) (n int, err error) {
+	err = s.primary.read(ctx, calls, func(ctx context.Context, conn *pgx.Conn) error {
+		return conn.QueryRow(ctx, `SELECT `+openAll).Scan(&n)
+	})
+	return n, wrap(err, "count reports", "")
+}
+
+// scanReport reads reportColumns.
+func scanReport(row pgx.Row) (r store.Report, err error) {
+	err = row.Scan(&r.ID, &r.Code, &r.Reason, &r.Comment, &r.Email, &r.At, at(&r.ResolvedAt), text(&r.ResolvedBy), text(&r.Resolution))
+	r.At, r.ResolvedAt = r.At.UTC(), r.ResolvedAt.UTC()
+	return r, err
+}

@@ -1,0 +1,172 @@
+package storetest
+
+import (
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/terse/terse/store"
+)
+
+// RunReports tests all promises of store.Reports. open returns an empty store and
+// sees to its end with tb.Cleanup.
+func RunReports(t *testing.T, open func(tb testing.TB) store.Reports) {
+	t.Helper()
+	reports := open(t)
+	for _, p := range []struct {
+		name string
+		test func(t *testing.T, reports store.Reports)
+	}{
+		{"keeps every field", keepsReport},
+		{"resolves once", resolvesReport},
+		{"unknown id is not found", unknownReport},
+		{"a link has room for some", boundsReports},
+		{"pages are newest first and whole", pagesReports},
+		{"old ones are forgotten", forgetsReports},
+		{"ended context writes nothing", endedReport},
+	} {
+		t.Run(p.name, func(t *testing.T) { p.test(t, reports) })
+	}
+}
+
+// newReport returns an open report, about a link of its own, in which no other
+// field is zero.
+func newReport() store.Report {
+	code := newCode()
+	return store.Report{
+		ID: store.NewReportID(code), Code: code, Reason: "phishing", Comment: "It asks for\nmy bank's password: 100%",
+		Email: "ann@example.com", At: after(1),
+	}
+}
+
+func addReport(t *testing.T, reports store.Reports, r store.Report) {
+	t.Helper()
+	if err := reports.AddReport(t.Context(), r); err != nil {
+		t.Fatalf("AddReport(%q) = %v, want nil", r.ID, err)
+	}
+}
+
+// listReports returns all reports, open or resolved, read in pages of n.
+func listReports(t *testing.T, reports store.Reports, resolved bool, n int) []store.Report {
+	t.Helper()
+	var all []store.Report
+	for q := (store.ReportQuery{Resolved: resolved, Limit: n}); ; {
+		page, err := reports.ListReports(t.Context(), q)
+		if err != nil || len(page.Reports) > n || page.Unavailable != nil {
+			t.Fatalf("ListReports(%+v) = %+v, %v, want %d at most", q, page, err, n)
+		}
+		all = append(all, page.Reports...)
+		if q.After = page.Next; q.After.IsZero() {
+			return all
+		}
+	}
+}
+
+// wantReport checks that a report is in the list in which it belongs, and in no
+// other.
+func wantReport(t *testing.T, reports store.Reports, want store.Report) {
+	t.Helper()
+	for _, resolved := range []bool{false, true} {
+		var got store.Report
+		for _, r := range listReports(t, reports, resolved, 100) {
+			if r.ID == want.ID {
+				got = r
+			}
+		}
+		expected := want
+		if want.ResolvedAt.IsZero() == resolved {
+			expected = store.Report{}
+		}
+		if !reflect.DeepEqual(got, expected) {
+			t.Errorf("ListReports(resolved %t) has %+v, want %+v", resolved, got, expected)
+		}
+	}
+}
+
+func keepsReport(t *testing.T, reports store.Reports) {
+	whole, plain := newReport(), newReport()
+	plain.Comment, plain.Email = "", ""
+	for _, want := range []store.Report{whole, plain} {
+		addReport(t, reports, want)
+		wantReport(t, reports, want)
+	}
+}
+
+func resolvesReport(t *testing.T, reports store.Reports) {
+	want := newReport()
+	addReport(t, reports, want)
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	want.ResolvedAt, want.ResolvedBy, want.Resolution = now, "key_a", "taken down"
+	for i, by := range []store.Author{{ID: "key_a", Note: "taken down"}, {ID: "key_b", Note: "not at all"}} {
+		got, err := reports.ResolveReport(t.Context(), want.ID, by, now.Add(time.Duration(i)*time.Second))
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("ResolveReport() = %+v, %v, want %+v", got, err, want)
+		}
+	}
+	wantReport(t, reports, want)
+}
+
+func unknownReport(t *testing.T, reports store.Reports) {
+	for _, id := range []string{newReport().ID, "rep_zzz", "rep_", "", "key_a", "rep_0001\x00"} {
+		_, err := reports.ResolveReport(t.Context(), id, store.Author{}, epoch)
+		wantError(t, "ResolveReport("+id+")", err, store.ErrNotFound)
+	}
+}
+
+func boundsReports(t *testing.T, reports store.Reports) {
+	first := newReport()
+	again := func() store.Report {
+		r := first
+		r.ID = store.NewReportID(first.Code)
+		return r
+	}
+	addReport(t, reports, first)
+	for range store.MaxReportsPerLink - 1 {
+		addReport(t, reports, again())
+	}
+	wantError(t, "AddReport() of one too many", reports.AddReport(t.Context(), again()), store.ErrExists)
+	if _, err := reports.ResolveReport(t.Context(), first.ID, store.Author{}, time.Now()); err != nil {
+		t.Fatalf("ResolveReport() = %v, want nil", err)
+	}
+	addReport(t, reports, again())
+}
+
+func pagesReports(t *testing.T, reports store.Reports) {
+	for i := range 9 {
+		r := newReport()
+		r.At = after(100 + i/2) // some at the same moment
+		addReport(t, reports, r)
+	}
+	paged := listReports(t, reports, false, 4)
+	if whole := listReports(t, reports, false, 1000); !reflect.DeepEqual(paged, whole) || len(whole) < 9 {
+		t.Errorf("pages of 4 have %d reports, one page has %d, want the same, 9 at least", len(paged), len(whole))
+	}
+	if !slices.IsSortedFunc(paged, func(a, b store.Report) int { return b.At.Compare(a.At) }) {
+		t.Error("ListReports() is not newest first")
+	}
+}
+
+func forgetsReports(t *testing.T, reports store.Reports) {
+	old := newReport()
+	addReport(t, reports, old)
+	if _, err := reports.ResolveReport(t.Context(), old.ID, store.Author{}, time.Now().Add(-store.ReportTTL-time.Hour)); err != nil {
+		t.Fatalf("ResolveReport() = %v, want nil", err)
+	}
+	next := old // in the same shard
+	next.ID = store.NewReportID(old.Code)
+	addReport(t, reports, next)
+	if slices.ContainsFunc(listReports(t, reports, true, 1000), func(r store.Report) bool { return r.ID == old.ID }) {
+		t.Errorf("a report that was resolved %v ago is kept", store.ReportTTL+time.Hour)
+	}
+}
+
+func endedReport(t *testing.T, reports store.Reports) {
+	r := newReport()
+	if err := reports.AddReport(ended(t), r); err == nil {
+		t.Error("AddReport() with an ended context = nil, want an error")
+	}
+	if slices.ContainsFunc(listReports(t, reports, false, 1000), func(got store.Report) bool { return got.ID == r.ID }) {
+		t.Error("AddReport() with an ended context added the report")
+	}
+}
