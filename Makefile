@@ -72,6 +72,11 @@ bench: build ## measure redirects, creates and room on disk against yardsticks; 
 	@.ci/install postgres redis
 	$(GO) run ./loadtest/ratio -terse $(BIN)/terse -links-large $(LARGE)
 
+.PHONY: faults
+faults: build ## break parts of the production topology under load, and print what that cost; FAULTS=rolling or kills for one
+	@.ci/install postgres redis varnish nginx prometheus
+	$(GO) run ./loadtest/faults -terse $(BIN)/terse $(if $(FAULTS),-only $(FAULTS))
+
 .PHONY: docker
 docker: ## build the container image terse:VERSION; PLATFORMS=linux/amd64,linux/arm64 for several machines
 	docker build $(if $(PLATFORMS),--platform $(PLATFORMS)) --build-arg VERSION=$(VERSION) \

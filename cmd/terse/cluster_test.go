@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -20,6 +19,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/terse/terse/loadtest/audit"
 	"github.com/terse/terse/store"
 	testservers "github.com/terse/terse/store/storetest/servers"
 )
@@ -311,98 +311,37 @@ func (a *auditor) seed(n int, header ...string) (byShard [][]string) {
 	return byShard
 }
 
-// load is what is asked of all nodes, again and again, until it is stopped.
+// load is what is asked of the nodes of a fleet, again and again, until it is stopped.
 type load struct {
 	*auditor
+	*audit.Load[*program]
 
-	nodes   []*program
-	stopped chan struct{}
-	workers sync.WaitGroup
+	nodes []*program
 }
 
-func (a *auditor) newLoad() *load {
-	return &load{auditor: a, nodes: slices.Clone(a.f.nodes), stopped: make(chan struct{})}
+func (a *auditor) newLoad() *load { return a.loadOf(a.f.nodes...) }
+
+func (a *auditor) loadOf(nodes ...*program) *load {
+	l := audit.NewLoad(a.f.t.Context(), a.Auditor, nodes)
+	return &load{auditor: a, Load: l, nodes: l.Nodes}
 }
 
 // stop returns once every answer was seen.
-func (l *load) stop() {
-	close(l.stopped)
-	l.workers.Wait()
-}
+func (l *load) stop() { l.Stop() }
 
-// every starts a worker that does something at an interval, but one thing at a
-// time, with the nodes in turn.
-func (l *load) every(interval time.Duration, do func(n int, node *program)) {
-	l.workers.Go(func() {
-		tick := time.NewTicker(interval)
-		defer tick.Stop()
-		for n := 0; ; n++ {
-			select {
-			case <-l.stopped:
-				return
-			case <-tick.C:
-			}
-			select {
-			case <-l.stopped: // both may be true at once
-				return
-			default:
-				do(n, l.nodes[n%len(l.nodes)])
-			}
-		}
-	})
-}
+func (l *load) every(interval time.Duration, do func(n int, node *program)) { l.Every(interval, do) }
 
-// creates starts a worker for each shard and one for minted codes. What they
-// have created is visited through the next node.
+// creates starts a worker for each shard and one for minted codes.
 func (l *load) creates() {
-	create := func(n int, node *program, alias string) {
-		if code := l.create(node, alias); code != "" {
-			l.visit("fresh", l.nodes[(n+1)%len(l.nodes)], code)
-		}
-	}
 	for i := range l.f.shards {
-		l.every(10*time.Millisecond, func(n int, node *program) { create(n, node, l.f.aliasOn(i, store.NewKeyID())) })
+		l.Creates(func() string { return l.f.aliasOn(i, store.NewKeyID()) })
 	}
-	l.every(10*time.Millisecond, func(n int, node *program) { create(n, node, "") })
+	l.Creates(nil)
 }
 
-// hot starts a worker for each node that visits the same links again and again.
-func (l *load) hot(links []string) {
-	for _, node := range l.nodes {
-		l.every(5*time.Millisecond, func(n int, _ *program) { l.visit("hot", node, links[n%len(links)]) })
-	}
-}
-
-// cold starts a worker that visits each link of a seed once, through a node that
-// was never asked for it.
-func (l *load) cold(links []string) {
-	l.every(10*time.Millisecond, func(n int, _ *program) {
-		if n < len(links) {
-			l.visit("cold", l.nodes[(n+1)%len(l.nodes)], links[n])
-		}
-	})
-}
-
-// edits starts a worker that edits links and looks at what it did: at once
-// through the same node, and through the next as soon as that must know.
-func (l *load) edits(links []string) {
-	type edited struct {
-		at   time.Time
-		node *program
-		code string
-	}
-	var due []edited
-	l.every(10*time.Millisecond, func(n int, node *program) {
-		code := links[n%len(links)]
-		l.edit(node, code)
-		l.visit("edited", node, code)
-		l.read(node, code)
-		due = append(due, edited{time.Now(), l.nodes[(n+1)%len(l.nodes)], code})
-		for ; len(due) > 0 && time.Since(due[0].at) > seenWithin; due = due[1:] {
-			l.visit("edited", due[0].node, due[0].code)
-		}
-	})
-}
+func (l *load) hot(links []string)   { l.Hot(links) }
+func (l *load) cold(links []string)  { l.Cold(links) }
+func (l *load) edits(links []string) { l.Edits(links) }
 
 // await polls until done reports true, returns how long that took, and fails the
 // test when it takes too long.

@@ -269,7 +269,7 @@ func TestFrozenNodes(t *testing.T) {
 	}
 	sleepers := slices.Clone(f.nodes)
 	creates := func(nodes ...*program) *load {
-		l := &load{auditor: a, nodes: nodes, stopped: make(chan struct{})}
+		l := a.loadOf(nodes...)
 		for _, node := range nodes {
 			l.every(10*time.Millisecond, func(int, *program) { a.create(node, "") })
 		}
@@ -457,7 +457,7 @@ func (a *auditor) useKeys(victim *program, prefix string, killAfter int) map[str
 		defer mu.Unlock()
 		return len(codes)
 	}
-	l := &load{auditor: a, nodes: []*program{victim}, stopped: make(chan struct{})}
+	l := a.loadOf(victim)
 	for worker := range 8 {
 		l.every(time.Millisecond, func(n int, node *program) {
 			key := fmt.Sprintf("%s-%d-%d", prefix, worker, n)

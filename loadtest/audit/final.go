@@ -1,0 +1,127 @@
+package audit
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/terse/terse/store/cache"
+)
+
+// Row is a link as a database has it.
+type Row struct {
+	Code, Target string
+	Version      int64
+}
+
+// Report is what an audit came to.
+type Report struct {
+	Links    int      // in the databases
+	Outcomes int      // of requests since the start
+	Lost     int      // acknowledged, and not in the databases
+	Broken   []string // promises that were broken since the start
+}
+
+// Audit holds all databases, and the nodes, to the log. An error means that it could not.
+func (a *Auditor) Audit(ctx context.Context, nodes ...Node) (Report, error) {
+	rows, err := a.Rows(ctx)
+	if err != nil {
+		return Report{}, err
+	}
+	a.mu.Lock()
+	links, unknown := maps.Clone(a.links), maps.Clone(a.unknown)
+	a.mu.Unlock()
+	r := Report{Links: len(rows)}
+	for code, h := range links {
+		row, there := rows[code]
+		_, fits := h.fits(row.Target, row.Version)
+		if row.Version < h.newest() {
+			r.Lost++
+		}
+		if there && !fits || row.Version < h.newest() {
+			a.Broken("%s is %+v in the database, want version %d or later of %s", code, row, h.newest(), a.told(h))
+		}
+	}
+	for code, row := range rows {
+		if links[code] != nil {
+			continue
+		}
+		if !unknown[row.Target] {
+			a.Broken("%s to %s is in the database, and nobody asked for it, or twice", code, row.Target)
+		}
+		delete(unknown, row.Target)
+		a.log(code, &attempt{node: nodes[0], target: row.Target, version: row.Version, acknowledged: time.Now()})
+	}
+	a.visitAll(ctx, nodes, slices.Collect(maps.Keys(rows)))
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	r.Outcomes, r.Broken = len(a.outcomes), slices.Clone(a.faults)
+	return r, nil
+}
+
+// Rows returns the links of all shards, by code, but for those of the nodes themselves.
+func (a *Auditor) Rows(ctx context.Context) (map[string]Row, error) {
+	all := map[string]Row{}
+	for i, dsn := range a.opts.DSNs {
+		rows, err := query(ctx, dsn, pgx.RowToStructByPos[Row], `SELECT code, target, version FROM links
+			JOIN buckets USING (bucket) WHERE state = 'owned' AND deleted_at IS NULL AND owner <> $1`, cache.CanaryOwner)
+		if err != nil {
+			return nil, fmt.Errorf("links of shard %d: %w", i+1, err)
+		}
+		for _, r := range rows {
+			if twice, ok := all[r.Code]; ok {
+				a.Broken("two databases have %s: %+v and %+v", r.Code, r, twice)
+			}
+			all[r.Code] = r
+		}
+	}
+	return all, nil
+}
+
+// Clicks returns how many clicks the databases have counted.
+func (a *Auditor) Clicks(ctx context.Context) (sum int64, err error) {
+	for i, dsn := range a.opts.DSNs {
+		counted, err := query(ctx, dsn, pgx.RowTo[int64], `SELECT coalesce(sum(total), 0)::bigint FROM click_totals`)
+		if err != nil {
+			return 0, fmt.Errorf("clicks of shard %d: %w", i+1, err)
+		}
+		sum += counted[0]
+	}
+	return sum, nil
+}
+
+func query[T any](ctx context.Context, dsn string, scan pgx.RowToFunc[T], sql string, args ...any) ([]T, error) {
+	conn, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	rows, err := conn.Query(ctx, sql, args...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, scan)
+}
+
+// visitAll visits links through all nodes; each must redirect.
+func (a *Auditor) visitAll(ctx context.Context, nodes []Node, links []string) {
+	var group errgroup.Group
+	group.SetLimit(8)
+	for _, node := range nodes {
+		for _, code := range links {
+			group.Go(func() error {
+				if status := a.Visit(ctx, "audit", node, code); status != http.StatusFound {
+					a.Broken("in the end, the visit of %s through %s = %d, want 302", code, node.URL(), status)
+				}
+				return nil
+			})
+		}
+	}
+	_ = group.Wait()
+}

@@ -1,0 +1,75 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// newBinary builds terse where the account that servers run as may run it.
+func newBinary(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "faults-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	binary := filepath.Join(dir, "terse")
+	if out, err := exec.Command("go", "build", "-o", binary, "../../cmd/terse").CombinedOutput(); err != nil {
+		t.Fatalf("go build = %v: %s", err, out)
+	}
+	return binary
+}
+
+// TestScenarios runs the scenarios in short. Every line of their tables is a promise.
+func TestScenarios(t *testing.T) {
+	t.Parallel()
+	var stdout, stderr bytes.Buffer
+	status := run(t.Context(), []string{
+		"-terse", newBinary(t), "-requests", "5000", "-rounds", "1", "-links", "200", "-visitors", "2", "-settle", "500ms",
+		"-set", "drain_delay=500ms",
+	}, &stdout, &stderr)
+	t.Logf("%s%s", &stderr, &stdout)
+	if status != 0 {
+		t.Errorf("run = %d, want 0", status)
+	}
+	for _, want := range []string{"failed requests", "clicks lost", "acknowledged creates and edits lost", "a primary killed: creates", "wrong answers"} {
+		if !strings.Contains(stdout.String(), want) {
+			t.Errorf("the tables lack %q", want)
+		}
+	}
+}
+
+// TestBrokenPromise holds that a promise which was not kept is told, and ends with 1.
+func TestBrokenPromise(t *testing.T) {
+	t.Parallel()
+	r := &report{name: "test"}
+	r.tell("requests", "%d", 7)
+	r.hold(true, "clicks lost", "none", "0")
+	if !r.holds() {
+		t.Error("a report without a broken promise does not hold")
+	}
+	r.hold(false, "failed requests", "0", "%d", 3)
+	var out bytes.Buffer
+	r.print(&out)
+	if r.holds() || strings.Count(out.String(), "BROKEN") != 1 || strings.Count(out.String(), "kept") != 1 {
+		t.Errorf("a report with one broken promise of two holds %v and says: %s", r.holds(), &out)
+	}
+	var stdout, stderr bytes.Buffer
+	if status := run(t.Context(), []string{"-terse", "/nonexistent/terse", "-only", "rolling"}, &stdout, &stderr); status != 1 {
+		t.Errorf("run without a binary = %d, want 1: %s", status, &stderr)
+	}
+	for _, args := range [][]string{{"-only", "none"}, {"-requests", "0"}, {"-settle", "0s"}, {"-set", "x"}, {"-nonsense"}} {
+		if status := run(t.Context(), args, &stdout, &stderr); status != 2 {
+			t.Errorf("faults %v = %d, want 2", args, status)
+		}
+	}
+}
