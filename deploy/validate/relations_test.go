@@ -138,22 +138,28 @@ func TestDrain(t *testing.T) {
 		pod := podOf(t, find(t, objects, "Deployment", "terse"))
 		told := settings(t, objects)
 		takes := time.Duration(pod.Spec.Containers[0].Lifecycle.PreStop.Sleep.Seconds) * time.Second
-		for _, name := range []string{"TERSE_DRAIN_TIMEOUT"} {
-			d, err := time.ParseDuration(told[name])
-			if err != nil {
-				t.Fatalf("%s: %s: %v", overlay, name, err)
-			}
-			takes += d
+		drain, err := time.ParseDuration(told["TERSE_DRAIN_TIMEOUT"])
+		if err != nil {
+			t.Fatalf("%s: TERSE_DRAIN_TIMEOUT: %v", overlay, err)
 		}
-		takes += closes
+		takes += drain + reserve
+		delay, err := time.ParseDuration(told["TERSE_DRAIN_DELAY"])
+		if unready := readinessTakes(pod.Spec.Containers[0].ReadinessProbe); err != nil || delay < unready {
+			t.Errorf("%s: a pod that stops goes on for %v, %v; that it is not ready is noticed after %v", overlay, delay, err, unready)
+		}
 		if grace := time.Duration(*pod.Spec.TerminationGracePeriodSeconds) * time.Second; grace < takes {
 			t.Errorf("%s: a pod that takes %v to stop is killed after %v", overlay, takes, grace)
 		}
 	}
 }
 
-// closes is how long a node may take to close what it has open once it has drained.
-const closes = 15 * time.Second
+// reserve is what a busy machine gets beyond what a node itself takes to stop.
+const reserve = 10 * time.Second
+
+// readinessTakes returns after how long a pod that is not ready is known to be so.
+func readinessTakes(p *corev1.Probe) time.Duration {
+	return time.Duration(p.PeriodSeconds*p.FailureThreshold) * time.Second
+}
 
 // TestSettings holds that the binary understands every variable that it is given.
 func TestSettings(t *testing.T) {
