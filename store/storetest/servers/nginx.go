@@ -92,7 +92,7 @@ func status(ctx context.Context, url string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	answer, err := http.DefaultClient.Do(r)
+	answer, err := http.DefaultTransport.RoundTrip(r) // which follows no redirect
 	if err != nil {
 		return 0, ctx.Err() // refused until it listens
 	}
