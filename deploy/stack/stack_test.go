@@ -11,13 +11,13 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/terse/terse/deploy/stack/topology"
+	"github.com/terse/terse/store/storetest/servers"
 )
 
 // asStack is the variable that makes this test binary the command.
@@ -52,12 +52,7 @@ func newStack(t *testing.T, args ...string) *stack {
 		s.run(0, "down")
 		must(t, os.RemoveAll(dir))
 	})
-	binary := filepath.Join(dir, "terse")
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../../cmd/terse").CombinedOutput()
-	if err != nil {
-		t.Fatalf("go build: %v: %s", err, out)
-	}
-	if out := s.run(0, append([]string{"up", "-terse", binary}, args...)...); !strings.Contains(out, "Terse runs at http://") {
+	if out := s.run(0, append([]string{"up", "-terse", servers.BuildTerse(t)}, args...)...); !strings.Contains(out, "Terse runs at http://") {
 		t.Fatalf("stack up said %q", out)
 	}
 	must(t, json.Unmarshal([]byte(s.run(0, "status", "-json")), &s.State))

@@ -43,6 +43,15 @@ func dsn(addr, database string) string {
 	return fmt.Sprintf("postgres://%s@%s/%s?sslmode=disable", superuser, addr, database)
 }
 
+// DataDir returns the folder of its data, which exists from its start.
+func (p *Postgres) DataDir() string { return p.folder.join(p.name) }
+
+// Run runs a program as the account that the server runs as. Its output is in the
+// error.
+func (p *Postgres) Run(ctx context.Context, program string, args ...string) error {
+	return p.folder.run(ctx, program, args...)
+}
+
 // Exec runs SQL, one statement or several separated by semicolons, in a session
 // of its own.
 func (p *Postgres) Exec(ctx context.Context, database, sql string) error {

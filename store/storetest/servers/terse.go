@@ -8,8 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"syscall"
+	"testing"
 	"time"
 )
 
@@ -33,6 +36,42 @@ type Terse struct {
 	Server
 	opts  TerseOptions
 	admin int // the port of its admin listener
+}
+
+// BuildTerse builds the product for a test, which takes it away at its end, and
+// returns the path of the binary. Failure is fatal.
+func BuildTerse(tb testing.TB) string {
+	tb.Helper()
+	dir, err := os.MkdirTemp("", "terse-build-")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			tb.Error(err)
+		}
+	})
+	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // the servers' account runs what is in it
+		tb.Fatal(err)
+	}
+	binary := filepath.Join(dir, "terse")
+	build := exec.CommandContext(tb.Context(), "go", "build", "-o", binary, "github.com/terse/terse/cmd/terse") //nolint:gosec // into a fresh folder
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		tb.Fatalf("go build: %v: %s", err, out)
+	}
+	return binary
+}
+
+// NewTerse starts a node that ends with the test. Failure is fatal.
+func NewTerse(tb testing.TB, opts TerseOptions) *Terse {
+	tb.Helper()
+	n, err := StartTerse(tb.Context(), opts)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	atEnd(tb, n.Close)
+	return n
 }
 
 // StartTerse starts a node and returns once it is ready. The caller ends it with
