@@ -9,9 +9,11 @@ LARGE    ?= 1000000
 
 GOLANGCI_LINT_VERSION := v2.15.0
 GOFUMPT_VERSION       := v0.12.0
+K6_VERSION            := v1.8.1
 
 export CGO_ENABLED ?= 0
 
+K6  := $(BIN)/k6-$(K6_VERSION)
 AXE := web/testdata/node_modules/axe-core/axe.min.js
 
 .DEFAULT_GOAL := help
@@ -40,7 +42,7 @@ race: test-tools ## run the tests under the race detector
 	CGO_ENABLED=1 $(GO) test -race ./...
 
 .PHONY: test-tools
-test-tools: $(AXE)
+test-tools: $(AXE) $(K6)
 	@.ci/install chromium postgres pgbouncer redis varnish nginx prometheus
 
 $(AXE): web/testdata/package-lock.json
@@ -72,6 +74,11 @@ bench: build ## measure redirects, creates and room on disk against yardsticks; 
 	@.ci/install postgres redis
 	$(GO) run ./loadtest/ratio -terse $(BIN)/terse -links-large $(LARGE)
 
+.PHONY: loadtest
+loadtest: $(K6) ## run SCENARIO=smoke, load, spike, soak or stress against make stack, or BASE_URL
+	@$(if $(BASE_URL),,$(GO) run ./deploy/stack status -json >$(BIN)/stack.json)
+	@BASE_URL=$(BASE_URL) STACK=$(if $(BASE_URL),,$(abspath $(BIN)/stack.json)) loadtest/k6/run.sh $(K6) "$(SCENARIO)"
+
 .PHONY: faults
 faults: build ## break parts of the production topology under load, and print what that cost; FAULTS=rolling or kills for one
 	@.ci/install postgres redis varnish nginx prometheus
@@ -102,3 +109,7 @@ $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION):
 $(BIN)/gofumpt-$(GOFUMPT_VERSION):
 	GOBIN=$(abspath $(BIN)) $(GO) install mvdan.cc/gofumpt@$(GOFUMPT_VERSION)
 	mv $(BIN)/gofumpt $@
+
+$(K6):
+	GOBIN=$(abspath $(BIN)) $(GO) install go.k6.io/k6@$(K6_VERSION)
+	mv $(BIN)/k6 $@

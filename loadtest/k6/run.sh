@@ -1,0 +1,16 @@
+#!/bin/sh
+# Runs a scenario: run.sh K6 SCENARIO. The environment says the rest: BASE_URL, or the file
+# STACK, and what the head of the scenario reads. Nothing is reported to anybody, and k6
+# asks nobody for extensions.
+set -eu
+k6=$1 scenario=$2
+folder=$(dirname "$0")
+case "$scenario" in
+smoke | load | spike | soak | stress) ;;
+*)
+	echo "SCENARIO must be smoke, load, spike, soak or stress, not \"$scenario\"" >&2
+	exit 2
+	;;
+esac
+export K6_NO_USAGE_REPORT=true K6_AUTO_EXTENSION_RESOLUTION=false
+exec "$k6" run --quiet --no-color --address "" "$folder/$scenario.js"

@@ -1,0 +1,52 @@
+// Creates the links that a scenario visits, unless a run before did.
+import { fail } from 'k6';
+import http from 'k6/http';
+import { base, code, json, target } from './target.js';
+
+const perBatch = 1000;
+const atOnce = 4;
+
+const there = (n) => http.get(`${base}/${code(n)}`, { redirects: 0, tags: { kind: 'seed', name: 'seed' } }).status === 302;
+
+function batch(first, end) {
+  const links = [];
+  for (let n = first; n < end; n++) {
+    links.push({ url: target(n), alias: code(n) });
+  }
+  return {
+    method: 'POST',
+    url: `${base}/api/v1/links/batch`,
+    body: JSON.stringify({ links }),
+    params: { headers: json, timeout: '60s', tags: { kind: 'seed', name: 'seed' } },
+  };
+}
+
+export function seed(links) {
+  if (there(0) && there(links - 1)) {
+    return;
+  }
+  let batches = [];
+  for (let first = 0; first < links; first += perBatch) {
+    batches.push(batch(first, Math.min(first + perBatch, links)));
+    if (batches.length === atOnce || first + perBatch >= links) {
+      for (const answer of http.batch(batches)) {
+        hold(answer);
+      }
+      batches = [];
+    }
+  }
+}
+
+// hold stops the run when a link is neither there now nor was before.
+function hold(answer) {
+  if (answer.status === 429) {
+    fail('the links cannot be created: the limit of creates is reached; set TERSE_LIMIT_CREATE_ANONYMOUS=off for the run');
+  }
+  if (answer.status !== 200) {
+    fail(`the links cannot be created: ${answer.status} ${answer.error} ${answer.body}`);
+  }
+  const wrong = answer.json('results').find((r) => r.status !== 201 && r.status !== 409);
+  if (wrong) {
+    fail(`a link cannot be created: ${JSON.stringify(wrong)}`);
+  }
+}
