@@ -29,7 +29,9 @@ type ClickBatch struct {
 // ClickSink adds clicks to the totals of links. A batch is added wholly or not
 // at all, and one that was added before (by its Recorder and Seq) is
 // acknowledged without counting again, so that a flush with an unknown outcome
-// can be repeated. Clicks of unknown codes and of tombstones are dropped.
+// can be repeated. Clicks are of links that were there: nothing is shown of those
+// that are tombstones by now, and clicks of a code that no link has may be shown
+// by the link that gets it.
 type ClickSink interface {
 	AddClicks(ctx context.Context, b ClickBatch) error
 }
