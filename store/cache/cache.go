@@ -140,6 +140,7 @@ func New(opts Options) (*Cache, error) {
 		MaximumWeight:    uint64(opts.MaxBytes), //nolint:gosec // validated as positive
 		Weigher:          func(_ string, e *entry) uint32 { return e.size() },
 		OnAtomicDeletion: m.countEviction,
+		Executor:         func(tidy func()) { tidy() }, // a goroutine for each would cost more than it does
 		Logger:           otterLog{opts.Logger},
 	})
 	if err != nil {

@@ -369,3 +369,11 @@ func waitFor(tb testing.TB, ok func() bool) {
 		}
 	}
 }
+
+func BenchmarkResolveMiss(b *testing.B) {
+	c := newCache(b, cache.Options{Store: newMemory(link("abc", 1)), TTL: time.Nanosecond})
+	b.ReportAllocs()
+	for b.Loop() {
+		mustResolve(b, c, "abc")
+	}
+}
