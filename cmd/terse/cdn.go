@@ -3,7 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net/http"
 
+	"github.com/terse/terse/api"
 	"github.com/terse/terse/api/ratelimit"
 	"github.com/terse/terse/store/cache/cdn"
 )
@@ -62,4 +64,12 @@ func (f *serveFlags) readCDN(try func(name string, err error)) cdn.Options {
 		}
 	}
 	return o
+}
+
+// forCDN lets answers speak the language of the CDN.
+func (s *serveSettings) forCDN(h http.Handler) http.Handler {
+	if s.cdn.Provider == cdn.Fastly {
+		return api.ForFastly(h)
+	}
+	return h
 }

@@ -188,7 +188,7 @@ func (p *process) listen(ctx context.Context, options api.Options) (net.Listener
 	if err != nil {
 		return nil, errors.Join(err, public.Close())
 	}
-	p.public = startServer(bounded, handler, p.logger, p.failed)
+	p.public = startServer(bounded, p.settings.forCDN(handler), p.logger, p.failed)
 	p.open.push("server", p.settings.operation.drain.requests(), p.public.shutdown)
 	return public, nil
 }

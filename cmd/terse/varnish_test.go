@@ -255,3 +255,19 @@ func TestVarnishInAnOutage(t *testing.T) {
 	e.serve()
 	e.want("/never-asked", 404, "", "MISS")
 }
+
+// TestFastly holds that a node behind Fastly speaks to it.
+func TestFastly(t *testing.T) {
+	t.Parallel()
+	p := start(t, t.TempDir(), "TERSE_CDN=fastly", "TERSE_FASTLY_SERVICE_ID=service", "TERSE_FASTLY_TOKEN=token")
+	c := client()
+	t.Cleanup(c.CloseIdleConnections)
+	code, err := shorten(c, p.url, "https://example.com/")
+	must(t, err)
+	response, err := c.Get(p.url + "/" + code)
+	must(t, err)
+	must(t, response.Body.Close())
+	if got := response.Header.Get("Surrogate-Control"); !strings.HasPrefix(got, "max-age=60") {
+		t.Errorf("Surrogate-Control = %q, want max-age=60 and more", got)
+	}
+}

@@ -1,0 +1,53 @@
+package api_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/terse/terse/api"
+)
+
+// TestForFastly compares what answers say with what Fastly reads:
+// https://www.fastly.com/documentation/guides/concepts/cache/cache-freshness/
+func TestForFastly(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, func(o *api.Options) { o.CDN = true })
+	front := httptest.NewServer(api.ForFastly(s.Config.Handler))
+	t.Cleanup(front.Close)
+	behind := *s
+	behind.Server = front
+	front.Client().CheckRedirect = s.Client().CheckRedirect
+	s = &behind
+
+	const kept = "max-age=60, stale-while-revalidate=30, stale-if-error=86400"
+	owner := s.owner("owner")
+	live, permanent := s.create(`{"url":"https://example.com"}`), s.create(`{"url":"https://example.com","status":301}`)
+	limited, secret := s.create(`{"url":"https://example.com","max_clicks":9}`), s.create(`{"url":"https://example.com","password":"long enough"}`)
+	deleted := s.create(`{"url":"https://example.com"}`, owner...)
+	s.do(http.MethodDelete, "/api/v1/links/"+deleted.Code, nil, owner...)
+	for _, tt := range []struct {
+		name, path         string
+		status             int
+		browser, surrogate string
+	}{
+		{"live", "/" + live.Code, 302, "max-age=0", kept},
+		{"permanent", "/" + permanent.Code, 301, "max-age=90", kept},
+		{"limited", "/" + limited.Code, 302, "private, no-store", ""},
+		{"password", "/" + secret.Code, 200, "private, no-store", ""},
+		{"unknown", "/nothing", 404, "no-store", "max-age=2"},
+		{"deleted", "/" + deleted.Code, 410, "no-store", "max-age=60"},
+		{"API", "/api/v1/links", 401, "private, no-store", ""},
+		{"page", "/", 200, "private, no-store", ""},
+		{"document", "/api/openapi.json", 200, "private, no-store", ""},
+		{"icon", "/favicon.ico", 200, "public, max-age=86400", ""},
+	} {
+		a := s.get(tt.path)
+		if got := a.header.Get("Cache-Control"); a.status != tt.status || got != tt.browser {
+			t.Errorf("%s = %d, Cache-Control: %q, want %d, %q", tt.name, a.status, got, tt.status, tt.browser)
+		}
+		if got := a.header.Get("Surrogate-Control"); got != tt.surrogate {
+			t.Errorf("%s: Surrogate-Control = %q, want %q", tt.name, got, tt.surrogate)
+		}
+	}
+}
