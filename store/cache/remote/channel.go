@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"time"
 
@@ -11,8 +12,11 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// channel is where edits are announced, as links are kept, and revoked API keys.
-const channel = "terse:1:edits"
+// channelOf returns where edits are announced, as links are kept, and revoked API
+// keys. It names the database, since Redis has channels for all its databases
+// together, and another database may be that of another Terse, with other links
+// under the same codes.
+func channelOf(database int) string { return fmt.Sprintf("terse:1:edits@%d", database) }
 
 const (
 	// silence is how long nothing may be heard before Redis is asked whether it is
@@ -54,6 +58,7 @@ func (c *Cache) Listen(ctx context.Context, heard func(l store.Link), missed fun
 			break
 		}
 		c.metrics.channelUp.Set(0)
+		c.lookAround()
 		if wait == retryFirst {
 			c.opts.Logger.WarnContext(ctx, "announcements of edits are not heard", "err", err)
 		}
@@ -83,7 +88,7 @@ func (c *Cache) repeat(ctx context.Context) {
 
 // listen follows one subscription to its end.
 func (c *Cache) listen(ctx context.Context, heard func(l store.Link), begun func()) error {
-	sub := c.client.Subscribe(ctx, channel)
+	sub := c.client.Subscribe(ctx, c.channel)
 	stop := context.AfterFunc(ctx, func() { _ = sub.Close() })
 	defer func() {
 		stop()
@@ -124,8 +129,8 @@ func (c *Cache) listen(ctx context.Context, heard func(l store.Link), begun func
 func (c *Cache) countNodes(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout)
 	defer cancel()
-	if counts, err := c.client.PubSubNumSub(ctx, channel).Result(); err == nil && counts[channel] > 0 {
-		c.nodes.Store(counts[channel])
+	if counts, err := c.client.PubSubNumSub(ctx, c.channel).Result(); err == nil && counts[c.channel] > 0 {
+		c.nodes.Store(counts[c.channel])
 	}
 }
 

@@ -29,6 +29,7 @@ func (c *Cache) fly(do func() error) error {
 	err := do()
 	if outage(err) {
 		c.breaker.RecordFailure()
+		c.lookAround()
 	} else {
 		c.breaker.RecordSuccess()
 	}
@@ -36,7 +37,22 @@ func (c *Cache) fly(do func() error) error {
 }
 
 // flyPast makes one round trip past the breaker.
-func flyPast(do func() error) error { return failure(do()) }
+func (c *Cache) flyPast(do func() error) error {
+	err := do()
+	if outage(err) {
+		c.lookAround()
+	}
+	return failure(err)
+}
+
+// lookAround lets the client of a cluster ask, in the background, who is its masters
+// now: a replica may have taken the place of one that is dead, of which nobody
+// else tells.
+func (c *Cache) lookAround() {
+	if client, ok := c.client.(*redis.ClusterClient); ok {
+		client.ReloadState(context.Background())
+	}
+}
 
 // errResting answers while the breaker is open.
 var errResting = fmt.Errorf("%w: redis: it failed several times in a row and is asked again soon", store.ErrUnavailable)
@@ -126,7 +142,7 @@ func (c *Cache) runScripts(ctx context.Context, writes []write, runs []*redis.Cm
 			w := &writes[i]
 			runs[i] = w.script.EvalSha(ctx, p, []string{w.key}, w.args...)
 			if w.announce {
-				sent[i] = p.Publish(ctx, channel, w.args[0])
+				sent[i] = p.Publish(ctx, c.channel, w.args[0])
 			}
 		}
 		return nil

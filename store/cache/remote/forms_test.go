@@ -73,6 +73,33 @@ func TestCluster(t *testing.T) {
 	wantUse(t, open(t, masters[1].URL(), patient))
 }
 
+// TestClusterFailover holds that a Cache follows by itself when a master of a cluster
+// dies and its replica takes its place, for all keys.
+func TestClusterFailover(t *testing.T) {
+	t.Parallel()
+	servant := servers.RedisOptions{Cluster: true, Settings: map[string]string{"cluster-node-timeout": "1000", "repl-diskless-sync-delay": "0"}}
+	masters := make([]*servers.Redis, 3)
+	for i := range masters {
+		masters[i] = servers.NewRedis(t, servant)
+	}
+	must(t, servers.JoinRedis(t.Context(), masters...))
+	must(t, servers.FollowRedis(t.Context(), servers.NewRedis(t, servant), masters...))
+	c := open(t, masters[0].URL()+","+masters[1].Addr(), time.Second)
+	wantUse(t, c)
+	must(t, masters[0].Kill())
+	began := time.Now()
+	await(t, "all keys to be written again", func() bool {
+		for i := range 20 {
+			if c.Put(t.Context(), link(fmt.Sprint("after", i), 1)) != nil {
+				return false
+			}
+		}
+		return true
+	})
+	t.Logf("writes came back %v after a master was killed", time.Since(began))
+	wantUse(t, c)
+}
+
 // TestSentinel holds that a Cache follows a failover by itself.
 func TestSentinel(t *testing.T) {
 	t.Parallel()

@@ -38,6 +38,7 @@ import (
 type Cache struct {
 	opts    Options
 	client  redis.UniversalClient
+	channel string
 	breaker breaker
 	metrics *metrics
 	nodes   atomic.Int64
@@ -68,7 +69,8 @@ func New(opts Options) (*Cache, error) {
 	if err != nil {
 		return nil, fmt.Errorf("remote: register metrics: %w", err)
 	}
-	c := &Cache{opts: opts, client: redis.NewUniversalClient(configure(target, opts.Timeout)), metrics: m}
+	c := &Cache{opts: opts, channel: channelOf(target.DB), metrics: m}
+	c.client = redis.NewUniversalClient(configure(target, opts.Timeout))
 	if err := m.pool(opts.Registerer, c.client.PoolStats); err != nil {
 		return nil, errors.Join(fmt.Errorf("remote: register metrics: %w", err), c.Close())
 	}
@@ -98,7 +100,7 @@ func (c *Cache) openGroups() (err error) {
 		return err
 	}
 	c.tells, err = batch.New(batch.Options[write, int64]{
-		Run:      func(ctx context.Context, w []write) []batch.Result[int64] { return c.runWrites(ctx, w, flyPast) },
+		Run:      func(ctx context.Context, w []write) []batch.Result[int64] { return c.runWrites(ctx, w, c.flyPast) },
 		MaxBatch: c.opts.MaxBatch, Timeout: max(patience, c.opts.Timeout), Observe: c.metrics.flight("tell"),
 	})
 	return err
@@ -191,8 +193,9 @@ func (c *Cache) Announce(ctx context.Context, l store.Link) error {
 }
 
 // Tell implements store.Teller: it announces all edits. It is for those who can
-// wait: it asks past the breaker, and takes a second and more where Redis is slow. What was told in the last minute is told again by Listen when the channel
-// was away, since a master that took its place may not know of it.
+// wait: it asks past the breaker, and takes a second and more where Redis is slow.
+// What was told in the last minute is told again by Listen when the channel was
+// away, since a master that took its place may not know of it.
 func (c *Cache) Tell(ctx context.Context, edits []store.Edit) []error {
 	errs := make([]error, len(edits))
 	done := make(chan struct{}, len(edits))

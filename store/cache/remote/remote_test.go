@@ -21,7 +21,11 @@ import (
 	"github.com/terse/terse/store/storetest/servers"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// The client looks every second for a server that it could not reach, and for one
+// second after it was closed.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
+}
 
 // patient is a timeout for tests that are not about timeouts.
 const patient = 10 * time.Second
@@ -378,7 +382,7 @@ func TestAnnouncements(t *testing.T) {
 	}
 	await(t, "the channel", func() bool { _, m := count(); return m == 1 })
 
-	must(t, client.Publish(t.Context(), "terse:1:edits", "garbage").Err())
+	must(t, client.Publish(t.Context(), "terse:1:edits@0", "garbage").Err())
 	tell(t, one, link("a", 2), link("b", 3))
 	await(t, "two announcements", func() bool { n, _ := count(); return n == 2 })
 	await(t, "those who listen to be counted", func() bool { return other.Nodes() == 1 && one.Nodes() == 1 })
@@ -402,6 +406,33 @@ func TestAnnouncements(t *testing.T) {
 	})
 	stop()
 	listening.Wait()
+}
+
+// TestDatabasesAreApart holds that those who share a server, but not its database,
+// hear and see nothing of each other: their links may have the same codes.
+func TestDatabasesAreApart(t *testing.T) {
+	t.Parallel()
+	s := servers.NewRedis(t, servers.RedisOptions{})
+	one, other := open(t, s.URL(), patient), open(t, "redis://"+s.Addr()+"/1", patient)
+	ctx, stop := context.WithCancel(t.Context())
+	heard, begun := make(chan store.Link, 10), make(chan struct{}, 10)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		other.Listen(ctx, func(l store.Link) { heard <- l }, func() { begun <- struct{}{} })
+	}()
+	<-begun
+	must(t, one.Put(t.Context(), link("abc", 1)))
+	tell(t, one, link("abc", 2))
+	if got, _ := lookup(t, other, "abc"); got != 0 {
+		t.Errorf("another database has version %d, want none", got)
+	}
+	tell(t, other, link("own", 2)) // what is heard is in order
+	if l := <-heard; l.Code != "own" {
+		t.Errorf("heard of an edit of %s, want only that of own", l.Code)
+	}
+	stop()
+	<-done
 }
 
 // await polls until done reports true.

@@ -15,7 +15,7 @@ import (
 func (c *Cache) AnnounceRevocation(ctx context.Context, k store.Key) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	err := c.client.Publish(ctx, channel, encodeRevocation(k.Hash, k.RevokedAt)).Err()
+	err := c.client.Publish(ctx, c.channel, encodeRevocation(k.Hash, k.RevokedAt)).Err()
 	if err == nil {
 		c.metrics.sent.Inc()
 	}

@@ -195,6 +195,46 @@ func JoinRedis(ctx context.Context, masters ...*Redis) error {
 	})
 }
 
+// FollowRedis makes replica one of the first of the masters of a cluster, which takes
+// its place when it fails, and returns once it has everything and all of them know it.
+func FollowRedis(ctx context.Context, replica *Redis, masters ...*Redis) error {
+	leader, follower := masters[0].client(masters[0].Addr()), replica.client(replica.Addr())
+	defer func() { _, _ = leader.Close(), follower.Close() }()
+	host, port, err := net.SplitHostPort(masters[0].Addr())
+	if err != nil {
+		return err
+	}
+	bus := leader.ConfigGet(ctx, "cluster-port").Val()["cluster-port"]
+	if err := follower.Do(ctx, "CLUSTER", "MEET", host, port, bus).Err(); err != nil {
+		return fmt.Errorf("meet: %w", err)
+	}
+	id, err := leader.Do(ctx, "CLUSTER", "MYID").Text()
+	if err != nil {
+		return fmt.Errorf("follow: %w", err)
+	}
+	err = poll(ctx, func() (bool, error) {
+		// Refused until it has heard of the master.
+		return follower.ClusterReplicate(ctx, id).Err() == nil, ctx.Err()
+	})
+	if err != nil {
+		return fmt.Errorf("follow: %w", err)
+	}
+	for _, m := range masters {
+		client := m.client(m.Addr())
+		err := poll(ctx, func() (bool, error) {
+			nodes, err := client.ClusterNodes(ctx).Result()
+			return strings.Contains(nodes, "slave "+id), err
+		})
+		if err = errors.Join(err, client.Close()); err != nil {
+			return fmt.Errorf("follow: %w", err)
+		}
+	}
+	return poll(ctx, func() (bool, error) {
+		state, err := leader.Info(ctx, "replication").Result()
+		return strings.Contains(state, "state=online"), err
+	})
+}
+
 // client returns a client that gives up at once.
 func (r *Redis) client(addr string) *redis.Client {
 	o := &redis.Options{Addr: addr, MaxRetries: -1, DialerRetries: 1}
