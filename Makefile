@@ -89,6 +89,10 @@ docker: ## build the container image terse:VERSION; PLATFORMS=linux/amd64,linux/
 	docker build $(if $(PLATFORMS),--platform $(PLATFORMS)) --build-arg VERSION=$(VERSION) \
 		--build-arg REVISION=$$(git rev-parse HEAD) -t terse:$(VERSION) .
 
+.PHONY: manifests
+manifests: ## make the rules in deploy/k8s from those in deploy/prometheus
+	$(GO) test -C deploy/validate -run '^TestRules$$' . -update
+
 .PHONY: stack
 stack: build ## run the production topology on this machine, and print where everything is
 	@.ci/install postgres redis varnish nginx prometheus

@@ -37,7 +37,7 @@ func TestManifests(t *testing.T) {
 	}
 	for _, kind := range []string{
 		"Deployment", "Job", "Service", "Ingress", "HorizontalPodAutoscaler", "PodDisruptionBudget", "NetworkPolicy",
-		"StatefulSet", "ServiceMonitor", "Cluster", "ScheduledBackup",
+		"StatefulSet", "ServiceMonitor", "PodMonitor", "PrometheusRule", "Cluster", "ScheduledBackup",
 	} {
 		if kinds[kind] == 0 {
 			t.Errorf("no %s was rendered", kind)

@@ -376,6 +376,10 @@ func TestMonitors(t *testing.T) {
 		}
 	}
 	if !slices.Equal(found, []string{"terse-admin"}) {
-		t.Errorf("the ServiceMonitor selects %v, want terse-admin", found)
+		t.Fatalf("the ServiceMonitor selects %v, want terse-admin", found)
+	}
+	job := find(t, objects, "Service", "terse-admin").GetLabels()[text(t, monitor, "spec", "jobLabel")]
+	if job != "terse" {
+		t.Errorf("the job is %q, want terse, as in the alerts", job)
 	}
 }
