@@ -217,6 +217,7 @@ func TestRetries(t *testing.T) {
 		{"GET", "/api/v1/links", nil, cuts, 302, 2},
 		{"DELETE", "/api/v1/links/a", nil, cuts, 302, 2},
 		{"PATCH", "/api/v1/links/a", nil, cuts, 502, 1},
+		{"PATCH", "/api/v1/links/a", []string{"If-Match", `"1"`}, cuts, 302, 2},
 		{"POST", "/api/v1/links", nil, cuts, 502, 1},
 		{"POST", "/a", nil, cuts, 502, 1}, // a password
 		{"POST", "/a", []string{key, "k"}, cuts, 502, 1},

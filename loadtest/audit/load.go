@@ -5,11 +5,17 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/terse/terse/store"
 )
 
 // Load is what is asked of nodes, again and again, until it is stopped.
 type Load[N Node] struct {
 	Nodes []N
+
+	// Repeatable lets creates carry an Idempotency-Key, so that a balancer may repeat
+	// them. Default: they carry none.
+	Repeatable bool
 
 	a       *Auditor
 	ctx     context.Context //nolint:containedctx // that of all its workers
@@ -58,7 +64,11 @@ func (l *Load[N]) Creates(alias func() string) {
 		if alias != nil {
 			name = alias()
 		}
-		if code := l.a.Create(l.ctx, node, name); code != "" {
+		var header []string
+		if l.Repeatable {
+			header = []string{"Idempotency-Key", store.NewKeyID()}
+		}
+		if code := l.a.Create(l.ctx, node, name, header...); code != "" {
 			l.a.Visit(l.ctx, "fresh", l.Nodes[(n+1)%len(l.Nodes)], code)
 		}
 	})

@@ -30,8 +30,8 @@ var kinds = map[string]string{
 
 // faults in the order in which they come, in one run.
 var faults = []fault{
-	// A POST that was on its way to the node has no answer, and is not repeated by nginx.
-	{part: "node1", name: "a node", heal: []string{"start", "node1"}, kept: toldWithin, mayFail: writes},
+	// What was on its way to the node, nginx repeats: creates have an Idempotency-Key, edits If-Match.
+	{part: "node1", name: "a node", heal: []string{"start", "node1"}, kept: toldWithin, mayFail: nothing},
 	{part: "s1-b", name: "a replica", heal: []string{"start", "s1-b"}, kept: toldWithin, mayFail: writes},
 	{part: "redis", name: "Redis", heal: []string{"start", "redis"}, kept: audit.KeptFor, mayFail: nothing},
 	{part: "s2-a", name: "a primary", heal: []string{"promote", "s2-b", "rejoin", "s2-a"}, kept: toldWithin, mayFail: writes},

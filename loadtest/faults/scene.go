@@ -147,6 +147,7 @@ func (s *scene) begin() {
 		})
 	}
 	s.load = audit.NewLoad(s.ctx, s.a, []audit.Balancer{s.front})
+	s.load.Repeatable = true
 	for shard := range s.state.Shards {
 		s.load.Creates(func() string { return s.aliasOn(shard) })
 	}
