@@ -74,8 +74,13 @@ func jsonOnly(next echo.HandlerFunc) echo.HandlerFunc {
 		if encoding := h.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
 			return newProblem(http.StatusUnsupportedMediaType, "Send the body without a Content-Encoding.")
 		}
-		if kind, _, err := mime.ParseMediaType(h.Get("Content-Type")); err == nil {
+		kind, _, err := mime.ParseMediaType(h.Get("Content-Type"))
+		if err == nil {
 			h.Set("Content-Type", kind)
+		}
+		takesBody := c.Request().Method == http.MethodPost || c.Request().Method == http.MethodPatch
+		if takesBody && h.Get("Content-Type") != "" && kind != echo.MIMEApplicationJSON && !strings.HasSuffix(kind, "+json") {
+			return newProblem(http.StatusUnsupportedMediaType, "Send the body as "+echo.MIMEApplicationJSON+".")
 		}
 		return next(c)
 	}

@@ -26,9 +26,15 @@ func (a *API) describe(e *echo.Echo) error {
 	if err != nil {
 		return fmt.Errorf("api: write the OpenAPI document: %w", err)
 	}
-	e.GET("/api/openapi.json", func(c echo.Context) error {
-		return c.Blob(http.StatusOK, "application/openapi+json", document)
-	})
+	older, err := downgrade(h.OpenAPI())
+	if err != nil {
+		return fmt.Errorf("api: write the OpenAPI document for older tools: %w", err)
+	}
+	for path, text := range map[string][]byte{"/api/openapi.json": document, "/api/openapi-3.0.json": older} {
+		e.GET(path, func(c echo.Context) error {
+			return c.Blob(http.StatusOK, "application/openapi+json", text)
+		})
+	}
 	serveDocs(e)
 	return nil
 }
@@ -69,40 +75,6 @@ func readJSON(data []byte, v any) error {
 		return fmt.Errorf("no valid JSON at byte %d: %w", wrong.ByteOffset, wrong.Err)
 	}
 	return err
-}
-
-// complete adds to the document what huma cannot know: that an enumeration may
-// be null, that a create may find a link, and the headers of errors.
-func complete(document *huma.OpenAPI) {
-	create := document.Paths[linksPath].Post
-	found := *create.Responses["201"]
-	found.Description = "The link that reuse found"
-	create.Responses["200"] = &found
-	for _, schema := range document.Components.Schemas.Map() {
-		for _, property := range schema.Properties {
-			if property.Nullable && property.Enum != nil {
-				property.Enum = append(property.Enum, nil)
-			}
-		}
-	}
-	text := func(description string) *huma.Param {
-		return &huma.Param{Description: description, Schema: &huma.Schema{Type: huma.TypeString}}
-	}
-	for _, path := range document.Paths {
-		for _, op := range []*huma.Operation{path.Get, path.Post, path.Patch, path.Delete} {
-			if op == nil {
-				continue
-			}
-			for _, status := range []string{"429", "503"} {
-				if r := op.Responses[status]; r != nil {
-					r.Headers = map[string]*huma.Param{"Retry-After": text("Seconds after which to try again.")}
-				}
-			}
-			if r := op.Responses["401"]; r != nil {
-				r.Headers = map[string]*huma.Param{"WWW-Authenticate": text("How to authenticate: Bearer.")}
-			}
-		}
-	}
 }
 
 // Who may call an operation: the owner of a key, or everybody.

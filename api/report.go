@@ -149,7 +149,7 @@ func (a *API) listReports(ctx context.Context, in *listReportsInput) (*listRepor
 }
 
 type resolveReportInput struct {
-	ID   string `path:"id" doc:"The id of the report."`
+	ID   string `path:"id" doc:"The id of the report." example:"rep_5d2q7x3m9k4w2pz"`
 	Body *struct {
 		Resolution string `json:"resolution,omitempty" maxLength:"500" doc:"What was done, for other admins." example:"taken down"`
 	}

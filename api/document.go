@@ -1,0 +1,150 @@
+package api
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// complete adds to the document what huma cannot know: that an enumeration may
+// be null, that a create may find a link, the headers of errors, and examples.
+func complete(document *huma.OpenAPI) {
+	create := document.Paths[linksPath].Post
+	found := *create.Responses["201"]
+	found.Description = "The link that reuse found"
+	create.Responses["200"] = &found
+	for _, schema := range document.Components.Schemas.Map() {
+		for _, property := range schema.Properties {
+			if property.Nullable && property.Enum != nil {
+				property.Enum = append(property.Enum, nil)
+			}
+		}
+	}
+	examples := examples{document.Components.Schemas}
+	for _, schema := range document.Components.Schemas.Map() {
+		if schema.Examples == nil {
+			schema.Examples = []any{examples.of(schema)}
+		}
+	}
+	for _, path := range document.Paths {
+		for _, op := range []*huma.Operation{path.Get, path.Put, path.Post, path.Patch, path.Delete} {
+			if op != nil {
+				completeErrors(op)
+				examples.complete(op)
+			}
+		}
+	}
+}
+
+// completeErrors adds the headers of errors.
+func completeErrors(op *huma.Operation) {
+	text := func(description string) *huma.Param {
+		return &huma.Param{Description: description, Schema: &huma.Schema{Type: huma.TypeString}}
+	}
+	for _, status := range []string{"429", "503"} {
+		if r := op.Responses[status]; r != nil {
+			r.Headers = map[string]*huma.Param{"Retry-After": text("Seconds after which to try again.")}
+		}
+	}
+	if r := op.Responses["401"]; r != nil {
+		r.Headers = map[string]*huma.Param{"WWW-Authenticate": text("How to authenticate: Bearer.")}
+	}
+}
+
+// examples makes examples of what is described, from those of its parts.
+type examples struct{ schemas huma.Registry }
+
+// complete gives an operation examples of its body and of its good answers.
+func (e examples) complete(op *huma.Operation) {
+	if op.RequestBody != nil {
+		for _, content := range op.RequestBody.Content {
+			content.Example = e.of(content.Schema)
+		}
+	}
+	for status, response := range op.Responses {
+		for kind, content := range response.Content {
+			if strings.HasPrefix(status, "2") && kind == "application/json" {
+				content.Example = e.of(content.Schema)
+			}
+		}
+	}
+}
+
+// of returns an example: the schema's own, or the smallest that says something. Of
+// an object it holds what is required and what has an example of its own.
+func (e examples) of(s *huma.Schema) any {
+	if s.Ref != "" {
+		s = e.schemas.SchemaFromRef(s.Ref)
+	}
+	switch {
+	case len(s.Examples) > 0:
+		return s.Examples[0]
+	case len(s.Enum) > 0:
+		return s.Enum[0]
+	case len(s.OneOf) > 0:
+		return e.of(s.OneOf[0])
+	case s.Nullable && s.Type != huma.TypeArray:
+		return nil
+	}
+	switch s.Type {
+	case huma.TypeObject:
+		object := map[string]any{}
+		for name, property := range s.Properties {
+			if slices.Contains(s.Required, name) || len(property.Examples) > 0 {
+				object[name] = e.of(property)
+			}
+		}
+		return object
+	case huma.TypeArray:
+		return []any{e.of(s.Items)}
+	case huma.TypeString:
+		return exampleTexts[s.Format]
+	case huma.TypeInteger, huma.TypeNumber:
+		return 1
+	case huma.TypeBoolean:
+		return false
+	}
+	return nil
+}
+
+// exampleTexts are examples of texts by their formats.
+var exampleTexts = map[string]string{
+	"date-time": "2026-06-01T12:00:00Z",
+	"uri":       "https://example.com/",
+	"":          "",
+}
+
+// downgrade writes the document as OpenAPI 3.0, for tools that know no newer one. An
+// enumeration does not name null there, which few of them understand: nullable says
+// it.
+func downgrade(document *huma.OpenAPI) ([]byte, error) {
+	text, err := document.Downgrade()
+	if err != nil {
+		return nil, err
+	}
+	var older any
+	if err := json.Unmarshal(text, &older); err != nil {
+		return nil, err
+	}
+	withoutNull(older)
+	return json.Marshal(older)
+}
+
+// withoutNull takes null out of all enumerations.
+func withoutNull(part any) {
+	switch part := part.(type) {
+	case map[string]any:
+		if values, ok := part["enum"].([]any); ok {
+			part["enum"] = slices.DeleteFunc(values, func(v any) bool { return v == nil })
+		}
+		for _, inner := range part {
+			withoutNull(inner)
+		}
+	case []any:
+		for _, inner := range part {
+			withoutNull(inner)
+		}
+	}
+}
