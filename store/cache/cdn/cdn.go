@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -211,10 +212,8 @@ func (p *Purger) purge(ctx context.Context, tags []string) error {
 		p.metrics.limited.Inc()
 		return fmt.Errorf("%w: %s: its limit of requests is reached", store.ErrUnavailable, p.name)
 	}
-	for _, r := range requests {
-		if err := p.send(r); err != nil {
-			return p.failed(err)
-		}
+	if err := p.sendAll(requests); err != nil {
+		return p.failed(err)
 	}
 	p.metrics.ok.Inc()
 	p.metrics.tags.Add(float64(len(tags)))
@@ -224,6 +223,18 @@ func (p *Purger) purge(ctx context.Context, tags []string) error {
 func (p *Purger) failed(err error) error {
 	p.metrics.failed.Inc()
 	return fmt.Errorf("%w: %s: %w", store.ErrUnavailable, p.name, err)
+}
+
+// sendAll makes all requests at the same time, so that a place which cannot be
+// reached keeps no other waiting.
+func (p *Purger) sendAll(requests []*http.Request) error {
+	errs := make([]error, len(requests))
+	var sending sync.WaitGroup
+	for i, r := range requests {
+		sending.Go(func() { errs[i] = p.send(r) })
+	}
+	sending.Wait()
+	return errors.Join(errs...)
 }
 
 // send makes one request. An error names the host and the status alone.

@@ -184,6 +184,21 @@ func TestEveryVarnishHasToAcknowledge(t *testing.T) {
 	}
 }
 
+// TestDeadVarnish holds that one Varnish that is gone keeps no other from being
+// purged.
+func TestDeadVarnish(t *testing.T) {
+	t.Parallel()
+	alive := listen(t, 200, "")
+	p := newPurger(t, cdn.Options{Provider: cdn.Varnish, VarnishURLs: []string{"http://127.0.0.1:1", alive.url, "http://127.0.0.1:2"}})
+	err := p.Tell(t.Context(), edits(1))[0]
+	if !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "127.0.0.1:1") || !strings.Contains(err.Error(), "127.0.0.1:2") {
+		t.Errorf("Tell = %v, want ErrUnavailable that names both", err)
+	}
+	if n := len(alive.requests()); n != 1 {
+		t.Errorf("the one that is there was purged %d times, want once", n)
+	}
+}
+
 func TestWhatIsNoAcknowledgement(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
@@ -54,6 +55,23 @@ func (c *Cache) lookAround() {
 	}
 }
 
+// errUnsent says that commands did not get as far as to a server that takes any.
+var errUnsent = errors.New("no connection")
+
+// pipeline sends commands in one round trip, and returns the first error. The client
+// leaves those without one that it had no connection for, since a server refused
+// the database, for instance: nothing was said of them.
+func (c *Cache) pipeline(ctx context.Context, fill func(p redis.Pipeliner)) error {
+	commands, err := c.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		fill(p)
+		return nil
+	})
+	if err != nil && !slices.ContainsFunc(commands, func(cmd redis.Cmder) bool { return cmd.Err() != nil }) {
+		return fmt.Errorf("%w: %w", errUnsent, err)
+	}
+	return err
+}
+
 // errResting answers while the breaker is open.
 var errResting = fmt.Errorf("%w: redis: it failed several times in a row and is asked again soon", store.ErrUnavailable)
 
@@ -69,11 +87,10 @@ func (c *Cache) runGets(ctx context.Context, keys []string) []batch.Result[strin
 			return err
 		}
 		gets := make([]*redis.StringCmd, len(keys))
-		_, err := c.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		err := c.pipeline(ctx, func(p redis.Pipeliner) {
 			for i, key := range keys {
 				gets[i] = p.Get(ctx, key)
 			}
-			return nil
 		})
 		if outage(err) {
 			return err
@@ -92,12 +109,11 @@ func (c *Cache) runLeases(ctx context.Context, keys []string) []batch.Result[uin
 	err := c.fly(func() error {
 		sets := make([]*redis.BoolCmd, len(keys))
 		tokens := make([]uint64, len(keys))
-		_, err := c.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		err := c.pipeline(ctx, func(p redis.Pipeliner) {
 			for i, key := range keys {
 				tokens[i] = max(1, rand.Uint64()) //nolint:gosec // tells leases apart, hides nothing
 				sets[i] = p.SetNX(ctx, key, leaseText(tokens[i]), leaseTTL)
 			}
-			return nil
 		})
 		if outage(err) {
 			return err
@@ -137,7 +153,7 @@ func (c *Cache) runWrites(ctx context.Context, writes []write, fly func(do func(
 // runScripts runs scripts by their names, and announces what is to be announced.
 func (c *Cache) runScripts(ctx context.Context, writes []write, runs []*redis.Cmd, results []batch.Result[int64]) error {
 	sent := make([]*redis.IntCmd, len(writes))
-	_, err := c.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+	err := c.pipeline(ctx, func(p redis.Pipeliner) {
 		for i := range writes {
 			w := &writes[i]
 			runs[i] = w.script.EvalSha(ctx, p, []string{w.key}, w.args...)
@@ -145,7 +161,6 @@ func (c *Cache) runScripts(ctx context.Context, writes []write, runs []*redis.Cm
 				sent[i] = p.Publish(ctx, c.channel, w.args[0])
 			}
 		}
-		return nil
 	})
 	if outage(err) {
 		return err
@@ -172,12 +187,11 @@ func (c *Cache) runUnknown(ctx context.Context, writes []write, runs []*redis.Cm
 	if len(unknown) == 0 {
 		return nil
 	}
-	_, err := c.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+	err := c.pipeline(ctx, func(p redis.Pipeliner) {
 		for _, i := range unknown {
 			w := &writes[i]
 			runs[i] = w.script.Eval(ctx, p, []string{w.key}, w.args...)
 		}
-		return nil
 	})
 	if outage(err) {
 		return err
@@ -201,11 +215,10 @@ func (c *Cache) dropFull(ctx context.Context, writes []write, runs []*redis.Cmd)
 	if len(full) == 0 {
 		return nil
 	}
-	_, err := c.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+	err := c.pipeline(ctx, func(p redis.Pipeliner) {
 		for _, key := range full {
 			p.Unlink(ctx, key)
 		}
-		return nil
 	})
 	return err
 }
@@ -228,7 +241,7 @@ func outage(err error) bool {
 	switch {
 	case err == nil, errors.Is(err, redis.Nil):
 		return false
-	case !errors.As(err, &said):
+	case errors.Is(err, errUnsent), !errors.As(err, &said):
 		return true // the network, the pool or the time
 	}
 	for _, prefix := range []string{

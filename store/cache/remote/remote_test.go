@@ -311,6 +311,33 @@ func TestAway(t *testing.T) {
 	}
 }
 
+// TestRefused holds that a Redis that lets nobody in is left alone like one that is
+// away.
+func TestRefused(t *testing.T) {
+	t.Parallel()
+	s := servers.NewRedis(t, servers.RedisOptions{Settings: map[string]string{"databases": "1"}})
+	must(t, connect(t, s).Do(t.Context(), "ACL", "SETUSER", "visitor", "on", ">right", "~*", "&*", "+@all").Err())
+	for name, url := range map[string]string{
+		"no such database": "redis://" + s.Addr() + "/1",
+		"a wrong password": "redis://visitor:wrong@" + s.Addr(),
+		"no such user":     "redis://nobody:right@" + s.Addr(),
+	} {
+		reg := prometheus.NewRegistry()
+		c, err := remote.New(remote.Options{URL: url, Timeout: patient, Registerer: reg, Logger: slog.New(slog.DiscardHandler)})
+		must(t, err)
+		t.Cleanup(func() { must(t, c.Close()) })
+		for range 10 {
+			if _, _, _, err := c.Lookup(t.Context(), "abc"); !errors.Is(err, store.ErrUnavailable) {
+				t.Errorf("%s: Lookup = %v, want ErrUnavailable", name, err)
+			}
+		}
+		if got := breakerOpen(t, reg); got != 1 {
+			t.Errorf("%s: terse_redis_breaker_open = %v, want 1", name, got)
+		}
+	}
+	lookup(t, open(t, "redis://visitor:right@"+s.Addr(), patient), "abc")
+}
+
 // TestFull holds that a Redis that takes no writes is still read, and one that
 // evicts is still used.
 func TestFull(t *testing.T) {
@@ -433,6 +460,20 @@ func TestDatabasesAreApart(t *testing.T) {
 	}
 	stop()
 	<-done
+}
+
+// breakerOpen returns the metric of that name.
+func breakerOpen(t *testing.T, reg *prometheus.Registry) float64 {
+	t.Helper()
+	families, err := reg.Gather()
+	must(t, err)
+	for _, f := range families {
+		if f.GetName() == "terse_redis_breaker_open" {
+			return f.GetMetric()[0].GetGauge().GetValue()
+		}
+	}
+	t.Fatal("there is no terse_redis_breaker_open")
+	return 0
 }
 
 // await polls until done reports true.
