@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -23,6 +24,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 	"golang.org/x/net/idna"
 
+	"github.com/terse/terse/api/overload"
 	"github.com/terse/terse/api/ratelimit"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/web"
@@ -83,6 +85,7 @@ type Options struct {
 	Version         string // of the binary; for the pages and the OpenAPI document
 	PasswordCost    int    // work factor of bcrypt; default bcrypt.DefaultCost, some 50 ms of a core
 
+	Guard      *overload.Guard       // Required: sheds what cannot be done in time.
 	Registerer prometheus.Registerer // Required.
 	Logger     *slog.Logger          // Required.
 	Now        func() time.Time      // Default: time.Now.
@@ -105,6 +108,7 @@ func (o *Options) validate() error {
 	required("Clicks", o.Clicks == nil)
 	required("Limiter", o.Limiter == nil)
 	required("Clients", o.Clients == nil)
+	required("Guard", o.Guard == nil)
 	required("Registerer", o.Registerer == nil)
 	required("Logger", o.Logger == nil)
 	base, err := ParseBaseURL(o.BaseURL)
@@ -132,6 +136,8 @@ type API struct {
 	csrf      *http.CrossOriginProtection
 	hashing   chan struct{} // a place for each password that may be hashed at once
 	outage    seldom
+	busy      seldom
+	bodies    atomic.Int64 // bytes of bodies that are in memory
 }
 
 // New builds the handlers. It fails when Options are incomplete.

@@ -25,39 +25,48 @@ func (a *API) readBody(next echo.HandlerFunc) echo.HandlerFunc {
 		if r.Body == nil || r.Body == http.NoBody {
 			return next(c)
 		}
-		body, problem := bodyOf(c, MaxBodyLen)
-		if problem != nil {
-			return problem
+		body, free, err := a.bodyOf(c, MaxBodyLen)
+		defer free()
+		if err != nil {
+			return err
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		return next(c)
 	}
 }
 
-// bodyOf reads a body of at most limit bytes.
-func bodyOf(c echo.Context, limit int64) ([]byte, *problem) {
-	body, err := io.ReadAll(http.MaxBytesReader(c.Response().Writer, c.Request().Body, limit))
+// bodyOf reads a body of at most limit bytes. free is called when it is no longer
+// used, also after an error.
+func (a *API) bodyOf(c echo.Context, limit int64) (body []byte, free func(), err error) {
+	r := &meteredBody{Reader: http.MaxBytesReader(c.Response().Writer, c.Request().Body, limit), all: &a.bodies}
+	body, err = io.ReadAll(r)
 	var netErr net.Error
 	switch {
 	case err == nil:
-		return body, nil
+		return body, r.free, nil
+	case errors.Is(err, errBodies):
+		leaveBody(c)
+		return nil, r.free, err
 	case errors.As(err, new(*http.MaxBytesError)):
-		return nil, newProblem(http.StatusRequestEntityTooLarge, fmt.Sprintf("The body must be at most %d bytes.", limit))
+		err = newProblem(http.StatusRequestEntityTooLarge, fmt.Sprintf("The body must be at most %d bytes.", limit))
 	case errors.As(err, &netErr) && netErr.Timeout():
-		return nil, newProblem(http.StatusRequestTimeout, "The body did not arrive in time.")
+		err = newProblem(http.StatusRequestTimeout, "The body did not arrive in time.")
+	default:
+		err = newProblem(http.StatusBadRequest, "The body could not be read to its end.")
 	}
-	return nil, newProblem(http.StatusBadRequest, "The body could not be read to its end.")
+	return nil, r.free, err
 }
 
 // readForm reads a form of at most limit bytes. Unlike Request.ParseForm it does
 // not look at the query, which belongs to the link.
-func readForm(c echo.Context, limit int64) (url.Values, *problem) {
+func (a *API) readForm(c echo.Context, limit int64) (url.Values, error) {
 	if kind, _, err := mime.ParseMediaType(c.Request().Header.Get("Content-Type")); err != nil || kind != echo.MIMEApplicationForm {
 		return nil, newProblem(http.StatusUnsupportedMediaType, "Send the form as "+echo.MIMEApplicationForm+".")
 	}
-	body, problem := bodyOf(c, limit)
-	if problem != nil {
-		return nil, problem
+	body, free, err := a.bodyOf(c, limit)
+	defer free()
+	if err != nil {
+		return nil, err
 	}
 	form, err := url.ParseQuery(string(body))
 	if err != nil {

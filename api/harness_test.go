@@ -18,6 +18,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/terse/terse/api"
+	"github.com/terse/terse/api/overload"
 	"github.com/terse/terse/api/ratelimit"
 	"github.com/terse/terse/idgen"
 	"github.com/terse/terse/store"
@@ -57,6 +58,7 @@ type server struct {
 	clock    *clock
 	store    *sqlite.Store
 	clicks   *clicks.Recorder
+	guard    *overload.Guard
 	registry *prometheus.Registry
 	keys     map[string]string // tokens by name, see key
 }
@@ -85,13 +87,15 @@ func newServer(t testing.TB, change ...func(*api.Options)) *server {
 	s.clicks, err = clicks.New(clicks.Options{Sink: s.store, Logger: logger, Registerer: s.registry})
 	must(t, err)
 	t.Cleanup(func() { must(t, s.clicks.Close(ctx)) })
-	links, err := cache.New(cache.Options{Store: s.store, MaxBytes: 1 << 20, StaleFor: cache.DefaultStaleFor, Logger: logger, Registerer: s.registry})
+	s.guard, err = overload.New(overload.Options{Registerer: s.registry, Now: s.clock.Now})
+	must(t, err)
+	links, err := cache.New(cache.Options{Store: s.guard.Store(s.store), MaxBytes: 1 << 20, StaleFor: cache.DefaultStaleFor, Logger: logger, Registerer: s.registry})
 	must(t, err)
 	opts := api.Options{
 		Store: links, Archive: s.store, Keys: s.store, History: s.store, Blocklist: s.store, Reports: s.store, Minter: codes{minter, cipher}, Clicks: s.clicks,
 		Limiter: ratelimit.NewLocal(ratelimit.LocalOptions{Now: s.clock.Now}), Clients: proxies(t),
 		BaseURL: baseURL, AnonymousCreate: true, Version: "test",
-		PasswordCost: bcrypt.MinCost, Registerer: s.registry, Logger: logger, Now: s.clock.Now,
+		Guard: s.guard, PasswordCost: bcrypt.MinCost, Registerer: s.registry, Logger: logger, Now: s.clock.Now,
 	}
 	for _, f := range change {
 		f(&opts)

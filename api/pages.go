@@ -25,9 +25,9 @@ func (a *API) shorten(c echo.Context) error {
 	if err := a.csrf.Check(r); err != nil {
 		return a.answer(c, policyError, newProblem(http.StatusForbidden, "The form was sent from another site."))
 	}
-	form, problem := readForm(c, MaxBodyLen)
-	if problem != nil {
-		return a.answer(c, policyError, problem)
+	form, err := a.readForm(c, MaxBodyLen)
+	if err != nil {
+		return a.answer(c, policyError, a.problem(err))
 	}
 	who := &caller{addr: a.opts.Clients.ClientAddr(r)}
 	shown := formValues(form)

@@ -114,9 +114,9 @@ func (a *API) unlock(c echo.Context) error {
 	if err := a.csrf.Check(r); err != nil {
 		return a.answer(c, policyError, newProblem(http.StatusForbidden, "The form was sent from another site."))
 	}
-	form, problem := readForm(c, maxPasswordFormLen)
-	if problem != nil {
-		return a.answer(c, policyError, problem)
+	form, err := a.readForm(c, maxPasswordFormLen)
+	if err != nil {
+		return a.answer(c, policyError, a.problem(err))
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), visitTimeout)
 	defer cancel()

@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math/rand/v2"
 	"net/http"
 	"sync/atomic"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/terse/terse/api/overload"
 	"github.com/terse/terse/api/ratelimit"
 	"github.com/terse/terse/store"
 )
@@ -148,6 +150,11 @@ func (a *API) problem(err error) *problem {
 		return newProblem(http.StatusPreconditionFailed, "The link was changed since it was read. Read it again.")
 	case errors.Is(err, context.Canceled): // the client left, and reads no answer
 		return unavailable()
+	case errors.Is(err, overload.ErrShed):
+		if a.busy.due(a.opts.Now()) {
+			a.opts.Logger.Warn("more is asked than can be done, shedding", "err", err)
+		}
+		return busy()
 	case errors.Is(err, store.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
 		if a.outage.due(a.opts.Now()) {
 			a.opts.Logger.Warn("store is unavailable", "err", err)
@@ -162,6 +169,14 @@ func (a *API) problem(err error) *problem {
 func unavailable() *problem {
 	p := newProblem(http.StatusServiceUnavailable, "Please try again in a moment.")
 	p.retryAfter = retryUnavailable
+	return p
+}
+
+// busy returns the 503 of what was shed. Clients are told to come back in one to three
+// seconds, so that those who were refused together do not come back together.
+func busy() *problem {
+	p := newProblem(http.StatusServiceUnavailable, "There is more to do than can be done. Please try again in a moment.")
+	p.retryAfter = time.Duration(1+rand.IntN(3)) * time.Second //nolint:gosec // jitter
 	return p
 }
 

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+
+	"github.com/terse/terse/api/overload"
 )
 
 // quickLen is the longest body in bytes that is answered quickly: the answer to
@@ -20,7 +22,7 @@ const quickLen = 400
 // every other request as it was, also those of which it can tell that they are
 // wrong.
 func (a *API) quick(w http.ResponseWriter, r *http.Request) bool {
-	if !isQuick(r) {
+	if !isQuick(r) || a.opts.Guard.Short(overload.Write) { // which is refused before its body is read
 		return false
 	}
 	start := time.Now()
@@ -31,7 +33,9 @@ func (a *API) quick(w http.ResponseWriter, r *http.Request) bool {
 	ctx, cancel := context.WithTimeout(r.Context(), RequestTimeout)
 	defer cancel()
 	status := http.StatusCreated
-	if err := a.recovered(linksPath, func() error { return a.quickCreate(ctx, w, r, target) }); err != nil {
+	if err := a.recovered(linksPath, func() error {
+		return a.admitted(overload.Write, func() (bool, error) { return false, a.quickCreate(ctx, w, r, target) })
+	}); err != nil {
 		p := a.routerProblem(err)
 		setNoStore(w.Header())
 		w.Header()["Vary"] = quickVary

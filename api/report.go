@@ -24,9 +24,9 @@ func (a *API) report(c echo.Context, name string) error {
 	if err := a.csrf.Check(r); err != nil {
 		return a.answer(c, policyError, newProblem(http.StatusForbidden, "The form was sent from another site."))
 	}
-	form, problem := readForm(c, maxReportFormLen)
-	if problem != nil {
-		return a.answer(c, policyError, problem)
+	form, err := a.readForm(c, maxReportFormLen)
+	if err != nil {
+		return a.answer(c, policyError, a.problem(err))
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), visitTimeout)
 	defer cancel()

@@ -79,7 +79,7 @@ func (a *API) siteRouter() *echo.Echo {
 	e.Match(getHead, "/:code", visit(a.redirect))
 	e.POST("/:code", visit(a.unlock))
 	e.Match(getHead, "/", page(a.home))
-	e.POST("/", page(a.shorten))
+	e.POST("/", page(a.admit(a.shorten)))
 	e.Match(getHead, "/static/*", static)
 	e.Match(getHead, "/favicon.ico", static)
 	e.Match(getHead, "/robots.txt", static)
@@ -103,7 +103,7 @@ func (a *API) resourceRouter() (*echo.Echo, error) {
 	e := echo.New()
 	e.HTTPErrorHandler = a.resourceError
 	answered := func(next echo.HandlerFunc) echo.HandlerFunc { return answering(a.resourceError, next) }
-	e.Use(a.metrics.middleware, compress(), answered, a.recover, noStore, wholeQuery, jsonOnly, a.readBody, withTimeout, a.authenticate)
+	e.Use(a.metrics.middleware, compress(), answered, a.recover, noStore, a.shedEarly, wholeQuery, jsonOnly, a.readBody, withTimeout, a.admit, a.authenticate)
 	return e, a.describe(e)
 }
 

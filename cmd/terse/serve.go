@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/terse/terse/api"
+	"github.com/terse/terse/api/overload"
 	"github.com/terse/terse/api/ratelimit"
 )
 
@@ -98,6 +99,7 @@ type process struct {
 	registry *prometheus.Registry
 	health   api.Health
 	limiter  api.Limiter
+	guard    *overload.Guard
 	public   *server
 	failed   chan error       // of the first server that stops by itself
 	stopBy   func() time.Time // when all must be closed
@@ -179,6 +181,7 @@ func (p *process) listen(ctx context.Context, options api.Options) (net.Listener
 	options.BaseURL = p.settings.baseURL
 	options.AnonymousCreate, options.CDN, options.Limits = p.settings.anonymousCreate, p.settings.cdn.Provider != "", p.settings.limits
 	options.Limiter, options.Clients = p.limiter, p.settings.proxies
+	options.Guard = p.guard
 	options.Version, options.Registerer, options.Logger = version, p.registry, p.logger
 	handler, err := api.New(options)
 	if err != nil {
@@ -202,7 +205,10 @@ func newLogger(s serveSettings, w io.Writer) *slog.Logger {
 }
 
 // register adds what the process tells of itself to the registry.
-func (p *process) register() error {
+func (p *process) register() (err error) {
+	if p.guard, err = overload.New(overload.Options{Registerer: p.registry}); err != nil {
+		return err
+	}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name:        "terse_build_info",
 		Help:        "Always 1; the labels tell the version and what it was built with.",

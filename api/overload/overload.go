@@ -1,0 +1,148 @@
+// Package overload sheds what a process cannot do in time, the least important
+// first, so that what it does take on stays quick.
+//
+// Work is of three classes. Each has a limit of its own for how much of it goes on
+// at once, which falls when that takes too long and rises when it does not. While a
+// class is short of room, less important ones are refused altogether: lists and
+// statistics make room for creates and edits, and these for redirects that have to
+// ask the database. Nothing waits: what is refused is refused at once.
+//
+// A redirect that is answered from memory is none of them. It is never limited,
+// and costs nothing here.
+package overload
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/terse/terse/store"
+)
+
+// ErrShed is returned for work that was refused. It is a kind of store.ErrUnavailable.
+var ErrShed = fmt.Errorf("%w: more is asked than can be done", store.ErrUnavailable)
+
+// Class is how important work is.
+type Class int
+
+// The classes, the most important first.
+const (
+	Redirect Class = iota // a redirect that needs the database
+	Write                 // creates, edits, and reads of a single link by its owner
+	Report                // lists, statistics and whatever else reads much
+	classes
+)
+
+// names are the values of the label class.
+var names = [classes]string{"redirect", "write", "report"}
+
+// DefaultBounds are those of New. The least is what a quiet node must take when a crowd
+// comes at once.
+var DefaultBounds = [...]Bounds{
+	Redirect: {Least: 64, Most: 2048, First: 512, Goal: 25 * time.Millisecond},
+	Write:    {Least: 32, Most: 1024, First: 256, Goal: 100 * time.Millisecond},
+	Report:   {Least: 4, Most: 64, First: 16, Goal: 250 * time.Millisecond},
+}
+
+// shortFor is how long a class counts as short of room after it was full.
+const shortFor = 250 * time.Millisecond
+
+// Options configure New.
+type Options struct {
+	Registerer prometheus.Registerer // required
+	Bounds     []Bounds              // by class; default DefaultBounds
+	Now        func() time.Time      // default time.Now
+}
+
+func (o *Options) validate() error {
+	if o.Registerer == nil {
+		return errors.New("overload: Registerer is required")
+	}
+	if len(o.Bounds) != int(classes) {
+		return fmt.Errorf("overload: Bounds are %d, want one for each of the %d classes", len(o.Bounds), classes)
+	}
+	for i, b := range o.Bounds {
+		if b.Least < 1 || b.First < b.Least || b.Most < b.First || b.Goal <= 0 {
+			return fmt.Errorf("overload: Bounds of %s must rise from Least, at least 1, over First to Most, with a Goal, not %+v", names[i], b)
+		}
+	}
+	return nil
+}
+
+// Guard decides what is taken on. Safe for concurrent use.
+type Guard struct {
+	now     func() time.Time
+	classes [classes]class
+}
+
+type class struct {
+	limit          *limit
+	full           atomic.Int64 // when it last was, in Unix nanoseconds
+	admitted, shed prometheus.Counter
+}
+
+// New returns a Guard, or what is wrong with opts.
+func New(opts Options) (*Guard, error) {
+	if opts.Bounds == nil {
+		opts.Bounds = DefaultBounds[:]
+	}
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	if err := opts.validate(); err != nil {
+		return nil, err
+	}
+	g := &Guard{now: opts.Now}
+	for i, b := range opts.Bounds {
+		g.classes[i].limit = newLimit(b)
+	}
+	return g, g.register(opts.Registerer)
+}
+
+// Admit takes on work of a class until done is called, with whether the time that it
+// took says something: what fails at once does not. It returns ErrShed, without
+// waiting, when there is no room.
+func (g *Guard) Admit(c Class) (done func(telling bool), err error) {
+	own := &g.classes[c]
+	if g.Short(c) {
+		own.shed.Inc()
+		return nil, ErrShed
+	}
+	began := g.now()
+	if !own.limit.take() {
+		own.full.Store(began.UnixNano())
+		own.shed.Inc()
+		return nil, ErrShed
+	}
+	own.admitted.Inc()
+	return func(telling bool) {
+		now, took := g.now(), time.Duration(0)
+		if telling {
+			took = max(now.Sub(began), 1)
+		}
+		own.limit.give(now, took)
+	}, nil
+}
+
+// Short reports whether work of a class would be refused now because more important
+// work lacks room.
+func (g *Guard) Short(c Class) bool {
+	for i := range c {
+		if g.classes[i].short(g.now()) {
+			return true
+		}
+	}
+	return false
+}
+
+// short reports whether the class has no room, or had none a moment ago.
+func (c *class) short(now time.Time) bool {
+	if c.limit.full() {
+		c.full.Store(now.UnixNano())
+		return true
+	}
+	return now.UnixNano()-c.full.Load() < int64(shortFor)
+}

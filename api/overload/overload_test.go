@@ -1,0 +1,242 @@
+package overload_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"go.uber.org/goleak"
+
+	"github.com/terse/terse/api/overload"
+	"github.com/terse/terse/store"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// clock is a time that tests set.
+type clock struct{ at atomic.Int64 }
+
+func (c *clock) now() time.Time      { return time.Unix(1_800_000_000, c.at.Load()) }
+func (c *clock) add(d time.Duration) { c.at.Add(int64(d)) }
+
+// bounds have room for one of each class.
+var bounds = []overload.Bounds{{1, 1, 1, 1}, {1, 1, 1, 1}, {1, 1, 1, 1}}
+
+func newGuard(t *testing.T, opts overload.Options) (*overload.Guard, *prometheus.Registry) {
+	t.Helper()
+	reg := prometheus.NewRegistry()
+	opts.Registerer = reg
+	g, err := overload.New(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g, reg
+}
+
+// admits returns which classes are taken on now.
+func admits(t *testing.T, g *overload.Guard) (taken [3]bool) {
+	t.Helper()
+	for _, c := range []overload.Class{overload.Report, overload.Write, overload.Redirect} {
+		done, err := g.Admit(c)
+		if err != nil && !errors.Is(err, overload.ErrShed) {
+			t.Fatal(err)
+		}
+		if taken[c] = err == nil; taken[c] {
+			done(false)
+		}
+	}
+	return taken
+}
+
+// TestOrder holds that a class without room closes the less important ones and no
+// others, for as long as it has none and a moment more.
+func TestOrder(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name      string
+		full      overload.Class
+		meanwhile [3]bool // redirect, write, report
+		after     [3]bool
+	}{
+		{"redirects", overload.Redirect, [3]bool{false, false, false}, [3]bool{true, false, false}},
+		{"writes", overload.Write, [3]bool{true, false, false}, [3]bool{true, true, false}},
+		{"reports", overload.Report, [3]bool{true, true, false}, [3]bool{true, true, true}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var c clock
+			g, _ := newGuard(t, overload.Options{Bounds: bounds, Now: c.now})
+			if got := admits(t, g); got != [3]bool{true, true, true} {
+				t.Errorf("an idle guard admits %v", got)
+			}
+			c.add(time.Second)
+			done, err := g.Admit(tt.full)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := admits(t, g); got != tt.meanwhile {
+				t.Errorf("with no room it admits %v, want %v", got, tt.meanwhile)
+			}
+			done(true)
+			if got := admits(t, g); got != tt.after {
+				t.Errorf("right after it admits %v, want %v", got, tt.after)
+			}
+			c.add(time.Second)
+			if got := admits(t, g); got != [3]bool{true, true, true} {
+				t.Errorf("a second later it admits %v", got)
+			}
+		})
+	}
+}
+
+func TestErrShedIsUnavailable(t *testing.T) {
+	t.Parallel()
+	if !errors.Is(overload.ErrShed, store.ErrUnavailable) {
+		t.Error("ErrShed is not a store.ErrUnavailable")
+	}
+}
+
+// queue is a place that does a fixed number of things a second, one after the other,
+// for all who were admitted. Time passes only in it.
+type queue struct {
+	t       *testing.T
+	guard   *overload.Guard
+	clock   clock
+	each    time.Duration // that one thing takes
+	waiting []func(telling bool)
+}
+
+// offer lets so many ask each millisecond, for a time, and returns how many a second
+// were done, and shed.
+func (q *queue) offer(perMillisecond int, d time.Duration) (done, shed float64) {
+	q.t.Helper()
+	began := q.clock.now()
+	for free := began; q.clock.now().Sub(began) < d; q.clock.add(time.Millisecond) {
+		for range perMillisecond {
+			leave, err := q.guard.Admit(overload.Redirect)
+			if err != nil {
+				shed++
+				continue
+			}
+			q.waiting = append(q.waiting, leave)
+		}
+		for ; len(q.waiting) > 0 && free.Before(q.clock.now()); free = free.Add(q.each) {
+			q.waiting[0](true)
+			q.waiting = q.waiting[1:]
+			done++
+		}
+		if len(q.waiting) == 0 {
+			free = q.clock.now()
+		}
+	}
+	return done / d.Seconds(), shed / d.Seconds()
+}
+
+// TestAdapts holds that the limit finds what can be done in time: four times as much
+// as that leaves as much done as before, soon, and nothing of it is felt later.
+func TestAdapts(t *testing.T) {
+	t.Parallel()
+	q := &queue{t: t, each: 100 * time.Microsecond} // 10,000 a second
+	b := overload.Bounds{Least: 10, Most: 5000, First: 5000, Goal: 25 * time.Millisecond}
+	q.guard, _ = newGuard(t, overload.Options{Bounds: []overload.Bounds{b, b, b}, Now: q.clock.now})
+	if done, shed := q.offer(8, 5*time.Second); done < 7900 || shed > 0 {
+		t.Errorf("of 8,000 a second %v are done and %v shed, want all done", done, shed)
+	}
+	q.offer(40, 3*time.Second)
+	if done, _ := q.offer(40, 2*time.Second); done < 9500 {
+		t.Errorf("of 40,000 a second %v are done, want 95%% of 10,000", done)
+	}
+	// What was admitted is done within a few times the goal.
+	if n := len(q.waiting); n > 1500 {
+		t.Errorf("%d wait, want what can be done in 150 ms at most", n)
+	}
+	q.offer(8, 2*time.Second)
+	if done, shed := q.offer(8, 2*time.Second); done < 7900 || shed > 0 {
+		t.Errorf("of 8,000 a second %v are done and %v shed two seconds after the storm, want all done", done, shed)
+	}
+}
+
+// TestSlowByNature holds that what takes longer than the goal even alone is not shed
+// for it.
+func TestSlowByNature(t *testing.T) {
+	t.Parallel()
+	var c clock
+	b := overload.Bounds{Least: 1, Most: 100, First: 50, Goal: time.Millisecond}
+	g, reg := newGuard(t, overload.Options{Bounds: []overload.Bounds{b, b, b}, Now: c.now})
+	for range 100 {
+		var all []func(bool)
+		for range 40 {
+			done, err := g.Admit(overload.Write)
+			if err != nil {
+				t.Fatalf("a write of 80 ms among 40 = %v", err)
+			}
+			all = append(all, done)
+		}
+		c.add(80 * time.Millisecond)
+		for _, done := range all {
+			done(true)
+		}
+	}
+	if n, err := testutil.GatherAndCount(reg, "terse_overload_requests_total"); err != nil || n != 6 {
+		t.Errorf("%d series of requests, %v, want 6", n, err)
+	}
+}
+
+func TestWrongOptions(t *testing.T) {
+	t.Parallel()
+	if _, err := overload.New(overload.Options{}); err == nil || !strings.Contains(err.Error(), "Registerer") {
+		t.Errorf("New without a registerer = %v", err)
+	}
+	for _, wrong := range [][]overload.Bounds{{}, {{1, 1, 1, 1}, {1, 1, 1, 1}, {0, 1, 1, 1}}, {{1, 1, 1, 1}, {2, 2, 1, 1}, {1, 1, 1, 1}}, {{1, 1, 2, 1}, {1, 1, 1, 1}, {1, 1, 1, 1}}, {{1, 1, 1, 0}, {1, 1, 1, 1}, {1, 1, 1, 1}}} {
+		if _, err := overload.New(overload.Options{Registerer: prometheus.NewRegistry(), Bounds: wrong}); err == nil || !strings.Contains(err.Error(), "Bounds") {
+			t.Errorf("New with bounds %v = %v", wrong, err)
+		}
+	}
+}
+
+// blocked is a store whose calls last until they are let go.
+type blocked struct {
+	store.Store
+	began, goOn chan struct{}
+	err         error
+}
+
+func (b *blocked) Resolve(context.Context, string) (store.Link, error) {
+	b.began <- struct{}{}
+	<-b.goOn
+	return store.Link{Code: "x"}, b.err
+}
+
+// TestStore holds that redirects which find no room are told so without waiting,
+// and that a failure gives its place back.
+func TestStore(t *testing.T) {
+	t.Parallel()
+	g, _ := newGuard(t, overload.Options{Bounds: bounds})
+	under := &blocked{began: make(chan struct{}), goOn: make(chan struct{}), err: store.ErrUnavailable}
+	s := g.Store(under)
+	first := make(chan error, 1)
+	go func() {
+		_, err := s.Resolve(t.Context(), "x")
+		first <- err
+	}()
+	<-under.began
+	if _, err := s.Resolve(t.Context(), "y"); !errors.Is(err, overload.ErrShed) {
+		t.Errorf("a second Resolve = %v, want %v", err, overload.ErrShed)
+	}
+	if _, err := s.Consume(t.Context(), "y", time.Now()); !errors.Is(err, overload.ErrShed) {
+		t.Errorf("Consume beside it = %v, want %v", err, overload.ErrShed)
+	}
+	close(under.goOn)
+	if err := <-first; !errors.Is(err, store.ErrUnavailable) || errors.Is(err, overload.ErrShed) {
+		t.Errorf("the first Resolve = %v, want the store's error", err)
+	}
+	go func() { <-under.began }()
+	if _, err := s.Resolve(t.Context(), "x"); errors.Is(err, overload.ErrShed) {
+		t.Error("the place of a failed Resolve was not given back")
+	}
+}

@@ -1,0 +1,89 @@
+//go:build unix
+
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	testservers "github.com/terse/terse/store/storetest/servers"
+)
+
+// TestOverload holds that creates which a database does not get done are refused at
+// once when too many of them wait, lists before them, and redirects not at all; and
+// that all is as before when it does get them done.
+func TestOverload(t *testing.T) {
+	t.Parallel()
+	const crowd = 400 // more creates than are taken on at once
+	f := newFleet(t, 1, testservers.ClusterOptions{Replicas: 1})
+	a := newAuditor(f, f.newKey(0))
+	c := client()
+	defer c.CloseIdleConnections()
+	p := f.serve()
+	known := a.seed(40)[0]
+	other := f.serve() // has nothing in memory
+	shed := func(p *program, class string) float64 {
+		return p.metric("terse_overload_requests_total", `class="`+class+`"`, `result="shed"`)
+	}
+	list := func(p *program) int {
+		got, err := a.send(http.MethodGet, p.url+"/api/v1/links?limit=1", nil, a.authorization()...)
+		must(t, err)
+		return got.status
+	}
+	primary := f.shards[0].Primary()
+	must(t, primary.Freeze())
+	var (
+		mu            sync.Mutex
+		quick, others []time.Duration
+		wg            sync.WaitGroup
+	)
+	for i := range crowd {
+		wg.Go(func() {
+			began := time.Now()
+			response, err := c.Post(p.url+"/api/v1/links", "application/json",
+				strings.NewReader(fmt.Sprintf(`{"url":"https://example.com/%d"}`, i)))
+			if err != nil {
+				t.Errorf("create under overload: %v", err)
+				return
+			}
+			body, err := io.ReadAll(response.Body)
+			_ = response.Body.Close()
+			took := time.Since(began)
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil && response.StatusCode == http.StatusServiceUnavailable && strings.Contains(string(body), "more to do") {
+				quick = append(quick, took)
+				return
+			}
+			others = append(others, took)
+		})
+	}
+	await(t, backWithin, "creates to be shed", func() bool { return shed(p, "write") > 0 })
+	if got := list(p); got != http.StatusServiceUnavailable {
+		t.Errorf("a list while creates are shed = %d, want 503", got)
+	}
+	wantStatus(a, p, known, http.StatusFound)          // from memory
+	wantStatus(a, other, known[:20], http.StatusFound) // from the replica
+	if n := shed(p, "redirect") + shed(other, "redirect"); n != 0 {
+		t.Errorf("%v redirects were shed", n)
+	}
+	wg.Wait()
+	must(t, primary.Thaw())
+	slices.Sort(quick)
+	slices.Sort(others)
+	if len(quick) == 0 || len(others) == 0 || percentile(quick, 50) > percentile(others, 50)/4 {
+		t.Errorf("%d creates were shed in %v, %d others took %v in the median: want a fourth of that at most",
+			len(quick), percentile(quick, 50), len(others), percentile(others, 50))
+	}
+	back := await(t, backWithin, "creates and lists to go on", func() bool {
+		return a.create(p, "") != "" && list(p) == http.StatusOK
+	})
+	t.Logf("%d of %d were shed, in %v in the median and %v at the 99th percentile; back to normal after %v",
+		len(quick), crowd, percentile(quick, 50), percentile(quick, 99), back)
+}
