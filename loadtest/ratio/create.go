@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"strconv"
 	"sync/atomic"
 	"time"
 )
@@ -86,11 +87,14 @@ func (c *creates) load(turn time.Duration) *load {
 
 func (c *creates) talk(conn net.Conn) exchange {
 	from := newAnswers(conn)
+	const start, end = `{"url":"`, `"}`
+	head := fmt.Sprintf("POST /api/v1/links HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+		c.address, len(start)+targetLen+len(end), start)
+	var request []byte
 	return func() error {
-		body := `{"url":"` + target(fmt.Sprintf("%d-%d-", c.run, c.made.Add(1))) + `"}`
-		request := fmt.Sprintf("POST /api/v1/links HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
-			c.address, len(body), body)
-		if _, err := conn.Write([]byte(request)); err != nil {
+		name := strconv.Itoa(c.run) + "-" + strconv.FormatInt(c.made.Add(1), 10) + "-"
+		request = append(append(append(request[:0], head...), target(name)...), end...)
+		if _, err := conn.Write(request); err != nil {
 			return err
 		}
 		return from.next("201")
