@@ -251,7 +251,7 @@ func TestEditsReachOtherNodes(t *testing.T) {
 	took = a.spread(first, second, 24)
 	t.Logf("with the channel cut, 24 edits and deletes were seen after %v in the median, %v at the most",
 		percentile(took, 50), took[len(took)-1])
-	if got := took[len(took)-1]; got > keptFor {
+	if got := took[len(took)-1]; got > keptFor+seenWithin { // whoever asks at the end may be slow
 		t.Errorf("a node without the channel saw an edit after %v, want %v", got, keptFor)
 	}
 
