@@ -223,6 +223,17 @@ var conditions = map[string]condition{
 		},
 		fires: "20m", clears: "40m", labels: map[string]string{"job": "terse", "instance": "a"},
 	},
+	"TerseShedding": {
+		series: map[string]string{
+			`terse_overload_requests_total{class="write", result="admitted", instance="a"}`: "0+600x60",
+			`terse_overload_requests_total{class="write", result="shed", instance="a"}`:     "0x5 0+60x20 1200x40",
+		},
+		fires: "20m", clears: "40m", labels: map[string]string{"class": "write"},
+	},
+	"TerseConnectionsRefused": {
+		series: map[string]string{`terse_http_connections_refused_total{instance="a"}`: "0x5 3x30"},
+		fires:  "8m", clears: "20m", labels: map[string]string{"instance": "a"},
+	},
 	"TerseNodeVersions": {
 		series: map[string]string{
 			`terse_build_info{version="1", instance="a"}`: "1x200 _x100",
@@ -331,6 +342,18 @@ var conditions = map[string]condition{
 			`terse_clicks_flushed_total{shard="s1", instance="a"}`: "0+60x5 300x20 360+60x20",
 		},
 		fires: "20m", clears: "30m", labels: map[string]string{"shard": "s1"},
+	},
+	"TerseBlocklistOld": {
+		series: map[string]string{`terse_blocklist_failures_total{source="file", shard="", instance="a"}`: "0x5 0+6x30 180x30"},
+		fires:  "30m", clears: "45m", labels: map[string]string{"source": "file"},
+	},
+	"TerseReportsLost": {
+		series: map[string]string{`terse_reports_received_total{result="lost", instance="a"}`: "0x5 3x40"},
+		fires:  "8m", clears: "30m",
+	},
+	"TerseReportsWaiting": {
+		series: map[string]string{`terse_reports_open{shard="s1", instance="a"}`: "0x5 2000x30 10x20"},
+		fires:  "20m", clears: "40m", labels: map[string]string{"shard": "s1"},
 	},
 }
 

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -145,6 +146,23 @@ func (s *stack) ofPrometheus(expression string) (values []string) {
 	return values
 }
 
+// wantMetrics holds that a node has every metric that files name, but those of the
+// embedded database.
+func (s *stack) wantMetrics(paths ...string) {
+	s.t.Helper()
+	_, _, page := s.ask(http.MethodGet, s.Nodes[0].Admin+"/metrics", "")
+	names := regexp.MustCompile(`\b(terse|process|go)_[a-z0-9_]+`)
+	for _, path := range paths {
+		content, err := os.ReadFile(path)
+		must(s.t, err)
+		for _, name := range names.FindAllString(string(content), -1) {
+			if !strings.HasPrefix(name, "terse_sqlite_") && !strings.Contains(page, "\n"+name+"{") && !strings.Contains(page, "\n"+name+" ") {
+				s.t.Errorf("%s names %s, which a node does not have", path, name)
+			}
+		}
+	}
+}
+
 // await polls until done reports true, and fails the test when it takes too long.
 func (s *stack) await(what string, done func() bool) {
 	s.t.Helper()
@@ -218,6 +236,8 @@ func TestTopology(t *testing.T) {
 	if n := strings.Count(rules, `"health":"ok"`); n < 40 || strings.Contains(rules, `"health":"err"`) {
 		t.Errorf("of the rules %d are well: %s", n, rules)
 	}
+
+	s.wantMetrics("../prometheus/rules.yml", "../grafana/terse.json")
 
 	t.Log("a node is killed")
 	s.run(0, "kill", "node2")
