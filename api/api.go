@@ -50,6 +50,9 @@ type Limiter interface {
 // ClientAddresser tells the address of the client behind trusted proxies.
 type ClientAddresser interface {
 	ClientAddr(r *http.Request) netip.Addr
+
+	// FromProxy reports whether the request comes from a trusted proxy.
+	FromProxy(r *http.Request) bool
 }
 
 // Limits are the rate limits. The zero Limit is off.
@@ -84,6 +87,8 @@ type Options struct {
 	Limits          Limits
 	Version         string // of the binary; for the pages and the OpenAPI document
 	PasswordCost    int    // work factor of bcrypt; default bcrypt.DefaultCost, some 50 ms of a core
+
+	AccessLogSample float64 // part of the requests that are logged, 0 to 1
 
 	Guard      *overload.Guard       // Required: sheds what cannot be done in time.
 	Registerer prometheus.Registerer // Required.

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strconv"
@@ -23,7 +24,11 @@ type metrics struct {
 	collisions prometheus.Counter
 	uncounted  prometheus.Counter
 	reports    reportMetrics
+	access     accessLog
 }
+
+// accessLog is told of every request that has a route.
+type accessLog func(ctx context.Context, route, method string, status int, took time.Duration)
 
 // reportMetrics count what became of the reports that visitors sent.
 type reportMetrics struct {
@@ -35,7 +40,7 @@ type redirectMetrics struct {
 	live, unknown, gone, disabled, failed prometheus.Counter
 }
 
-func newMetrics(reg prometheus.Registerer) (*metrics, error) {
+func newMetrics(reg prometheus.Registerer, access accessLog) (*metrics, error) {
 	visits := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "terse_redirect_visits_total",
 		Help: "Visits of short URLs by what they met.",
@@ -45,6 +50,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		Help: "Reports that visitors sent, by what became of them: kept, repeated (the link has many open reports already) or lost (they could not be kept).",
 	}, []string{"result"})
 	m := &metrics{
+		access: access,
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "terse_http_requests_total",
 			Help: "HTTP requests by route pattern, method and status.",
@@ -143,7 +149,9 @@ func (m *metrics) visits(pattern string, next echo.HandlerFunc) echo.HandlerFunc
 		if s == nil {
 			s = m.unrouted
 		}
-		s.observe(c.Response().Status, time.Since(start))
+		took := time.Since(start)
+		s.observe(c.Response().Status, took)
+		m.access(c.Request().Context(), s.route, s.method, c.Response().Status, took)
 		return err
 	}
 }
@@ -158,7 +166,9 @@ func (m *metrics) middleware(next echo.HandlerFunc) echo.HandlerFunc {
 		if series == nil {
 			series = m.unrouted
 		}
-		series.observe(c.Response().Status, time.Since(start))
+		took := time.Since(start)
+		series.observe(c.Response().Status, took)
+		m.access(c.Request().Context(), series.route, series.method, c.Response().Status, took)
 		return err
 	}
 }

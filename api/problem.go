@@ -209,6 +209,7 @@ func (p *problem) setHeaders(h http.Header) {
 // write sends the problem as problem+json.
 func (p *problem) write(w http.ResponseWriter) error {
 	p.setHeaders(w.Header())
+	p.Instance = instanceOf(w.Header().Get(requestIDHeader))
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(p.Status)
@@ -219,13 +220,15 @@ func (p *problem) write(w http.ResponseWriter) error {
 
 // tidyProblem is a huma transformer: it gives huma's own errors the types of
 // ours and drops the echo of the value, which may be a password.
-func tidyProblem(_ huma.Context, _ string, v any) (any, error) {
+func tidyProblem(c huma.Context, _ string, v any) (any, error) {
 	switch e := v.(type) {
 	case *problem:
+		e.Instance = instanceOf(RequestID(c.Context()))
 		return &e.ErrorModel, nil
 	case *huma.ErrorModel:
 		p := problem{ErrorModel: *e}
 		p.classify()
+		p.Instance = instanceOf(RequestID(c.Context()))
 		for _, d := range p.Errors {
 			d.Value = nil
 		}

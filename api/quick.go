@@ -42,7 +42,9 @@ func (a *API) quick(w http.ResponseWriter, r *http.Request) bool {
 		status = p.Status
 		a.ignore(p.write(w))
 	}
-	a.metrics.quick.observe(status, time.Since(start))
+	took := time.Since(start)
+	a.metrics.quick.observe(status, took)
+	a.access(ctx, linksPath, http.MethodPost, status, took)
 	return true
 }
 

@@ -31,7 +31,7 @@ const (
 // people, and one below /api, which answers programs.
 func (a *API) route() error {
 	var err error
-	if a.metrics, err = newMetrics(a.opts.Registerer); err != nil {
+	if a.metrics, err = newMetrics(a.opts.Registerer, a.access); err != nil {
 		return fmt.Errorf("api: register metrics: %w", err)
 	}
 	a.site = a.siteRouter()
@@ -47,6 +47,7 @@ func (a *API) route() error {
 // ServeHTTP answers requests of the public listener.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if strings.HasPrefix(r.URL.Path, "/api/") {
+		r = a.identify(w, r)
 		if a.quick(w, r) {
 			return
 		}
@@ -57,6 +58,9 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		a.resources.ServeHTTP(w, r)
 		return
+	}
+	if r.Header[requestIDHeader] != nil && a.sentID(r) != "" {
+		r = a.identify(w, r)
 	}
 	a.site.ServeHTTP(w, r)
 }
@@ -90,6 +94,9 @@ func (a *API) siteRouter() *echo.Echo {
 func (a *API) siteError(err error, c echo.Context) {
 	if c.Response().Committed {
 		return
+	}
+	if h := c.Response().Header(); h[requestIDHeader] == nil {
+		c.SetRequest(a.identify(c.Response(), c.Request()))
 	}
 	p := a.routerProblem(err)
 	policy := policyError

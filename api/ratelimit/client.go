@@ -44,6 +44,13 @@ func (p Proxies) trusts(a netip.Addr) bool {
 	return false
 }
 
+// FromProxy reports whether a trusted proxy sent the request: what it says in headers
+// of its own can be believed.
+func (p Proxies) FromProxy(r *http.Request) bool {
+	peer, ok := parseHop(r.RemoteAddr)
+	return ok && p.trusts(peer)
+}
+
 // ClientAddr returns the address of the client: the peer of the connection, or,
 // when that is a trusted proxy, the last address in X-Forwarded-For that is not
 // one. The header is read from its end, which the nearest proxy wrote, and no

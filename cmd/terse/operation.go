@@ -2,20 +2,23 @@ package main
 
 import (
 	"fmt"
+	"strconv"
 	"time"
 )
 
 // operationFlags are the settings of how a server starts, stops and guards itself.
 type operationFlags struct {
-	DrainDelay     string `placeholder:"TIME" help:"How long a stopping server goes on as before once /readyz says that it stops, so that load balancers notice. Default: 5s with shards, else 0s." setting:""`
-	DrainTimeout   string `default:"25s" placeholder:"TIME" help:"How long a server may take to stop, the delay included. Default: 25s." setting:""`
-	MaxConnections string `default:"16384" placeholder:"N" help:"Most connections of clients at a time. Default: 16384." setting:""`
+	DrainDelay      string `placeholder:"TIME" help:"How long a stopping server goes on as before once /readyz says that it stops, so that load balancers notice. Default: 5s with shards, else 0s." setting:""`
+	DrainTimeout    string `default:"25s" placeholder:"TIME" help:"How long a server may take to stop, the delay included. Default: 25s." setting:""`
+	AccessLogSample string `default:"0" placeholder:"PART" help:"Part of the requests that are logged, from 0 to 1; those that fail always are. Default: 0." setting:""`
+	MaxConnections  string `default:"16384" placeholder:"N" help:"Most connections of clients at a time. Default: 16384." setting:""`
 }
 
 // operationSettings are operationFlags as the server uses them.
 type operationSettings struct {
-	drain          drainSettings
-	maxConnections int
+	drain           drainSettings
+	maxConnections  int
+	accessLogSample float64
 }
 
 // drainSettings divide the time in which a server stops.
@@ -62,9 +65,19 @@ func (f *operationFlags) read(sharded bool, try func(name string, err error)) op
 	case sharded:
 		s.drain.delay = min(balancedDelay, s.drain.timeout/2)
 	}
+	s.accessLogSample, err = parsePart(f.AccessLogSample)
+	try("ACCESS_LOG_SAMPLE", err)
 	s.maxConnections, err = parseCount(f.MaxConnections, maxMaxConnections)
 	try("MAX_CONNECTIONS", err)
 	return s
+}
+
+func parsePart(s string) (float64, error) {
+	part, err := strconv.ParseFloat(s, 64)
+	if err != nil || !(part >= 0 && part <= 1) {
+		return 0, fmt.Errorf("%q must be a number from 0 to 1, such as 0.01", s)
+	}
+	return part, nil
 }
 
 func parseDuration(s string) (time.Duration, error) {

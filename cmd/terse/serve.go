@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"runtime"
@@ -181,7 +180,7 @@ func (p *process) listen(ctx context.Context, options api.Options) (net.Listener
 	options.BaseURL = p.settings.baseURL
 	options.AnonymousCreate, options.CDN, options.Limits = p.settings.anonymousCreate, p.settings.cdn.Provider != "", p.settings.limits
 	options.Limiter, options.Clients = p.limiter, p.settings.proxies
-	options.Guard = p.guard
+	options.Guard, options.AccessLogSample = p.guard, p.settings.operation.accessLogSample
 	options.Version, options.Registerer, options.Logger = version, p.registry, p.logger
 	handler, err := api.New(options)
 	if err != nil {
@@ -194,14 +193,6 @@ func (p *process) listen(ctx context.Context, options api.Options) (net.Listener
 	p.public = startServer(bounded, p.settings.forCDN(handler), p.logger, p.failed)
 	p.open.push("server", p.settings.operation.drain.requests(), p.public.shutdown)
 	return public, nil
-}
-
-func newLogger(s serveSettings, w io.Writer) *slog.Logger {
-	options := &slog.HandlerOptions{Level: s.logLevel}
-	if s.logJSON {
-		return slog.New(slog.NewJSONHandler(w, options))
-	}
-	return slog.New(slog.NewTextHandler(w, options))
 }
 
 // register adds what the process tells of itself to the registry.
