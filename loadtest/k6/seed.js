@@ -1,4 +1,4 @@
-// Creates the links that a scenario visits, unless a run before did.
+// Creates the links that a scenario visits, but for those that a run before did.
 import { fail } from 'k6';
 import http from 'k6/http';
 import { base, code, json, target } from './target.js';
@@ -21,12 +21,27 @@ function batch(first, end) {
   };
 }
 
-export function seed(links) {
-  if (there(0) && there(links - 1)) {
-    return;
+// missing returns the first batch of which the last link is missing: they are created in
+// order.
+function missing(links) {
+  let [low, high] = [0, Math.ceil(links / perBatch)];
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    if (there(Math.min((middle + 1) * perBatch, links) - 1)) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
   }
+  return low;
+}
+
+export function seed(links) {
   let batches = [];
-  for (let first = 0; first < links; first += perBatch) {
+  // A run that was stopped may have left out some of those that it sent at once.
+  const begun = missing(links);
+  const resume = begun * perBatch >= links ? begun : Math.max(0, begun - atOnce);
+  for (let first = resume * perBatch; first < links; first += perBatch) {
     batches.push(batch(first, Math.min(first + perBatch, links)));
     if (batches.length === atOnce || first + perBatch >= links) {
       for (const answer of http.batch(batches)) {
