@@ -2,16 +2,60 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"net/url"
+	"time"
 
+	"github.com/terse/terse/api/ratelimit"
+	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/blocklist"
 	"github.com/terse/terse/store/reports"
+	"github.com/terse/terse/store/scan"
+	"github.com/terse/terse/store/scan/webrisk"
 )
 
-// abuse reads the hosts that are blocked, and follows their changes and those of
-// reports.
-func (p *process) abuse(ctx context.Context, d database) (*blocklist.List, error) {
+// abuseFlags are the settings of what is done against abuse.
+type abuseFlags struct {
+	LimitReport   string `default:"5/10m" placeholder:"N/TIME" help:"Reports of links by one client, or off. Default: 5/10m." setting:""`
+	BlocklistFile string `placeholder:"FILE" help:"Hosts to which no link may lead, one a line, besides those of terse block. Default: none." setting:""`
+	WebriskKey    string `placeholder:"KEY" help:"API key of Google Web Risk, which is asked about all targets. Default: it is not asked." setting:"" secret:""`
+	WebriskRate   string `default:"50/1s" placeholder:"N/TIME" help:"Requests to Google Web Risk that the project may send, from this node. Default: 50/1s." setting:""`
+	WebriskURL    string `name:"webrisk-url" default:"https://webrisk.googleapis.com" placeholder:"URL" help:"Where Google Web Risk is asked, or a proxy for it. Default: https://webrisk.googleapis.com." setting:""`
+	ScanInterval  string `default:"24h" placeholder:"TIME" help:"After which all links are held against the blocklist, and asked about, again. Default: 24h." setting:""`
+}
+
+// abuseSettings are abuseFlags as the server uses them.
+type abuseSettings struct {
+	blocklistFile string          // empty: none
+	webrisk       webrisk.Options // no Key: not asked
+	scanInterval  time.Duration
+}
+
+// read turns the flags into settings, but for the limit.
+func (f *abuseFlags) read(try func(name string, err error)) abuseSettings {
+	s := abuseSettings{blocklistFile: f.BlocklistFile, webrisk: webrisk.Options{Key: f.WebriskKey, API: f.WebriskURL}}
+	try("BLOCKLIST_FILE", blocklist.CheckFile(f.BlocklistFile))
+	limit, err := ratelimit.ParseLimit(f.WebriskRate)
+	if err == nil {
+		s.webrisk.Rate = float64(limit.Count) / limit.Window.Seconds()
+	}
+	if err == nil && (limit.Off() || s.webrisk.Rate < 1) {
+		err = fmt.Errorf("%q must be one a second at least", f.WebriskRate)
+	}
+	try("WEBRISK_RATE", err)
+	if u, err := url.Parse(f.WebriskURL); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Path != "" || u.RawQuery != "" {
+		try("WEBRISK_URL", fmt.Errorf("%q must look like %s", f.WebriskURL, webrisk.DefaultAPI))
+	}
+	s.scanInterval, err = parseDuration(f.ScanInterval)
+	try("SCAN_INTERVAL", err)
+	return s
+}
+
+// abuse reads the hosts that are blocked, follows their changes, and has all links
+// looked through. links is through what links are disabled.
+func (p *process) abuse(ctx context.Context, d database, links store.Store) (*blocklist.List, error) {
 	list, err := blocklist.New(ctx, blocklist.Options{
-		File: p.settings.blocklistFile, Sources: d.blocks, Logger: p.logger, Registerer: p.registry,
+		File: p.settings.abuse.blocklistFile, Sources: d.blocks, Logger: p.logger, Registerer: p.registry,
 	})
 	if err != nil {
 		return nil, err
@@ -22,5 +66,32 @@ func (p *process) abuse(ctx context.Context, d database) (*blocklist.List, error
 		return nil, err
 	}
 	p.background(ctx, "reports", gauge.Run)
-	return list, nil
+	return list, p.scan(ctx, d, links, list)
+}
+
+// scan looks through the links in the background.
+func (p *process) scan(ctx context.Context, d database, links store.Store, list *blocklist.List) error {
+	options := scan.Options{
+		Places: d.scanned, Store: links, History: d.history, Blocklist: list,
+		Interval: p.settings.abuse.scanInterval, Logger: p.logger, Registerer: p.registry,
+	}
+	if p.settings.abuse.webrisk.Key != "" {
+		settings := p.settings.abuse.webrisk
+		settings.Registerer = p.registry
+		client, err := webrisk.New(settings)
+		if err != nil {
+			return err
+		}
+		p.open.push("web risk", closeTimeout, func(context.Context) error {
+			client.Close()
+			return nil
+		})
+		options.Checker = client
+	}
+	worker, err := scan.New(options)
+	if err != nil {
+		return err
+	}
+	p.background(ctx, "scans", worker.Run)
+	return nil
 }

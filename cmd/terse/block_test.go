@@ -3,11 +3,15 @@
 package main
 
 import (
+	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -113,6 +117,91 @@ func TestBlocklistOverShards(t *testing.T) {
 	}
 	if out, err := command(t, f.environ, "block", "add", byShard[0][1]).CombinedOutput(); err == nil {
 		t.Errorf("block of a host on a dead shard = nil, %s, want an error", out)
+	}
+}
+
+// riskService is a peer in the place of Google Web Risk, which no test can reach: it
+// warns of targets with /bad in them, unless it is down.
+func riskService(t *testing.T, down *atomic.Bool) string {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch query := r.URL.Query(); {
+		case down.Load():
+			w.WriteHeader(http.StatusServiceUnavailable)
+		case query.Get("key") != "AIza-test" || r.URL.Path != "/v1/uris:search":
+			w.WriteHeader(http.StatusForbidden)
+		case strings.Contains(query.Get("uri"), "/bad"):
+			fmt.Fprint(w, `{"threat":{"threatTypes":["MALWARE"],"expireTime":"2026-07-17T15:01:23.045123456Z"}}`)
+		default:
+			fmt.Fprint(w, "{}")
+		}
+	}))
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+// TestLinksAreScanned holds that a block reaches links that exist on all shards, and
+// that a link which a killed node has left unchecked is checked by another one.
+func TestLinksAreScanned(t *testing.T) {
+	t.Parallel()
+	var down atomic.Bool
+	down.Store(true)
+	key := filepath.Join(t.TempDir(), "key")
+	must(t, os.WriteFile(key, []byte("AIza-test\n"), 0o600))
+	f := newFleet(t, 2, testservers.ClusterOptions{})
+	f.environ = append(f.environ, "TERSE_WEBRISK_URL="+riskService(t, &down), "TERSE_WEBRISK_KEY_FILE="+key)
+	first := f.serve()
+	a := newAuditor(f, "")
+	codes := map[string]string{}
+	for shard := range 2 {
+		codes[f.aliasOn(shard, "blocked")] = "https://www.evil.example/"
+		codes[f.aliasOn(shard, "warned")] = "https://example.com/bad"
+		codes[f.aliasOn(shard, "fine")] = "https://example.com/fine"
+	}
+	for code, target := range codes {
+		got, err := a.send(http.MethodPost, first.url+"/api/v1/links", map[string]string{"url": target, "alias": code})
+		if err != nil || got.status != http.StatusCreated {
+			t.Fatalf("create of %s = %+v, %v, want 201 while the service is down", target, got, err)
+		}
+	}
+	first.kill()
+	second, third := f.serve(), f.serve()
+	down.Store(false)
+	f.run("block", "add", "evil.example")
+	for code, target := range codes {
+		want := http.StatusUnavailableForLegalReasons
+		if strings.HasSuffix(target, "/fine") {
+			want = http.StatusFound
+		}
+		for _, node := range []*program{second, third} {
+			await(t, 2*time.Minute, target+" to be answered as it is judged", func() bool {
+				got, err := a.send(http.MethodGet, node.url+"/"+code, nil)
+				return err == nil && got.status == want
+			})
+		}
+	}
+	admin := strings.TrimSpace(f.run("key", "create", "--name", "admin", "--scope", "admin"))
+	for code, target := range codes {
+		author := map[bool]string{true: "system:blocklist", false: "system:reputation"}[strings.Contains(target, "evil")]
+		if strings.HasSuffix(target, "/fine") {
+			continue
+		}
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, second.url+"/api/v1/links/"+code+"/history", nil)
+		must(t, err)
+		request.Header.Set("Authorization", "Bearer "+admin)
+		response, err := http.DefaultClient.Do(request)
+		must(t, err)
+		text, err := io.ReadAll(response.Body)
+		must(t, err)
+		must(t, response.Body.Close())
+		if !strings.Contains(string(text), `"action":"disabled","actor":"`+author+`"`) {
+			t.Errorf("history of %s = %s, want that %s disabled it", target, text, author)
+		}
+	}
+	for _, node := range f.nodes {
+		if strings.Contains(node.stderr.String(), "AIza") {
+			t.Errorf("the log tells the key: %s", node.stderr)
+		}
 	}
 }
 

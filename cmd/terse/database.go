@@ -20,6 +20,7 @@ import (
 	"github.com/terse/terse/store/postgres"
 	"github.com/terse/terse/store/postgres/schema"
 	"github.com/terse/terse/store/reports"
+	"github.com/terse/terse/store/scan"
 	"github.com/terse/terse/store/shard"
 	"github.com/terse/terse/store/sqlite"
 )
@@ -40,6 +41,7 @@ type database struct {
 	outboxes []outbox.Named
 	blocks   []blocklist.Source
 	counters []reports.Named
+	scanned  []scan.Place
 	edited   func(code string, version int64) // nil: nothing has to know of edits by others
 }
 
@@ -58,6 +60,7 @@ func (p *process) embedded(ctx context.Context) (database, error) {
 		outboxes: []outbox.Named{{Name: "embedded", Outbox: d}},
 		blocks:   []blocklist.Source{{Name: "embedded", List: d}},
 		counters: []reports.Named{{Name: "embedded", Counter: d}},
+		scanned:  []scan.Place{{Name: "embedded", Links: d}},
 	}, err
 }
 
@@ -67,12 +70,14 @@ func (p *process) sharded(ctx context.Context) (database, error) {
 	var outboxes []outbox.Named
 	var blocks []blocklist.Source
 	var counters []reports.Named
+	var scanned []scan.Place
 	router, err := openShards(ctx, p.settings.shards, &p.open, shardOptions{
 		batchSize: p.settings.batchSize, nodeID: p.settings.nodeID, logger: p.logger, registerer: p.registry,
 		opened: func(name string, s *postgres.Store) {
 			outboxes = append(outboxes, outbox.Named{Name: name, Outbox: s})
 			blocks = append(blocks, blocklist.Source{Name: name, List: s})
 			counters = append(counters, reports.Named{Name: name, Counter: s})
+			scanned = append(scanned, scan.Place{Name: name, Links: s})
 		},
 	})
 	switch {
@@ -85,7 +90,7 @@ func (p *process) sharded(ctx context.Context) (database, error) {
 	p.health.Require("map", func() error { return router.Lack().Buckets })
 	return database{
 		links: router, archive: router, keys: router, history: router, blocked: router, reports: router, sink: router, leaser: router.Leaser(), codeKey: p.settings.codeKey, router: router,
-		outboxes: outboxes, blocks: blocks, counters: counters, edited: router.Edited,
+		outboxes: outboxes, blocks: blocks, counters: counters, scanned: scanned, edited: router.Edited,
 	}, nil
 }
 

@@ -108,6 +108,10 @@ func TestWrongSettingsAreToldAtOnce(t *testing.T) {
 		"TERSE_LIMIT_UNKNOWN":          "1/0s",
 		"TERSE_LIMIT_PASSWORD":         "-1/1m",
 		"TERSE_LIMIT_REPORT":           "5",
+		"TERSE_BLOCKLIST_FILE":         "/no/such/file",
+		"TERSE_WEBRISK_RATE":           "1/1m",
+		"TERSE_WEBRISK_URL":            "webrisk",
+		"TERSE_SCAN_INTERVAL":          "daily",
 		"TERSE_REDIS_URL":              "localhost:6379",
 		"TERSE_CDN":                    "akamai",
 		"TERSE_CACHE_SIZE":             "0",
@@ -222,7 +226,7 @@ func TestReadmeNamesEverySetting(t *testing.T) {
 			want = append(want, m[1])
 		}
 	}
-	for _, secret := range []string{"CODE_KEY", "SHARDS", "API_KEY", "REDIS_URL", "VARNISH_SECRET", "FASTLY_TOKEN", "CLOUDFLARE_TOKEN"} {
+	for _, secret := range []string{"CODE_KEY", "SHARDS", "API_KEY", "REDIS_URL", "VARNISH_SECRET", "FASTLY_TOKEN", "CLOUDFLARE_TOKEN", "WEBRISK_KEY"} {
 		want = append(want, envPrefix+secret+"_FILE")
 	}
 	slices.Sort(documented)

@@ -149,7 +149,7 @@ func (p *process) stores(ctx context.Context) (api.Options, error) {
 	if err != nil {
 		return api.Options{}, err
 	}
-	blocked, err := p.abuse(ctx, d)
+	blocked, err := p.abuse(ctx, d, links)
 	return api.Options{
 		Store: links, Archive: d.archive, Keys: keys, History: d.history, Blocklist: d.blocked, Blocked: blocked, Reports: d.reports,
 		Minter: codes, Clicks: recorders,

@@ -13,7 +13,6 @@ import (
 	"github.com/terse/terse/api"
 	"github.com/terse/terse/api/ratelimit"
 	"github.com/terse/terse/idgen"
-	"github.com/terse/terse/store/blocklist"
 	"github.com/terse/terse/store/cache/cdn"
 	"github.com/terse/terse/store/cache/remote"
 )
@@ -43,9 +42,8 @@ type serveFlags struct {
 	LimitCreateKey       string `default:"6000/1m" placeholder:"N/TIME" help:"Creates of one API key, or off. Default: 6000/1m." setting:""`
 	LimitUnknown         string `default:"40/20s" placeholder:"N/TIME" help:"Unknown codes that one client may ask for, or off. Default: 40/20s." setting:""`
 	LimitPassword        string `default:"10/10m" placeholder:"N/TIME" help:"Password guesses of one client on one link, or off. A link takes ten times as many from all clients together. Default: 10/10m." setting:""`
-	LimitReport          string `default:"5/10m" placeholder:"N/TIME" help:"Reports of links by one client, or off. Default: 5/10m." setting:""`
 
-	BlocklistFile string `placeholder:"FILE" help:"Hosts to which no link may lead, one a line, besides those of terse block. Default: none." setting:""`
+	abuseFlags
 
 	RedisURL         string `name:"redis-url" placeholder:"URL" help:"Redis that all nodes share: redis://, rediss://, redis-sentinel://HOST,…/MASTER or redis-cluster://HOST,…. Default: none." setting:"" secret:""`
 	CDN              string `name:"cdn" default:"none" placeholder:"NAME" help:"none, varnish, fastly or cloudflare: what keeps answers in front of this server, and is told of edits. Default: none." setting:""`
@@ -75,7 +73,7 @@ type serveSettings struct {
 	anonymousCreate bool
 	proxies         ratelimit.Proxies
 	limits          api.Limits
-	blocklistFile   string      // empty: none
+	abuse           abuseSettings
 	redisURL        string      // empty: none
 	cdn             cdn.Options // no Provider: none
 	cacheBytes      int64
@@ -128,8 +126,7 @@ func (f *serveFlags) read() (serveSettings, []error) {
 	try("LIMIT_PASSWORD", err)
 	s.limits.Report, err = ratelimit.ParseLimit(f.LimitReport)
 	try("LIMIT_REPORT", err)
-	s.blocklistFile = f.BlocklistFile
-	try("BLOCKLIST_FILE", blocklist.CheckFile(f.BlocklistFile))
+	s.abuse = f.abuseFlags.read(try)
 	s.redisURL, err = f.RedisURL, remote.CheckURL(f.RedisURL)
 	try("REDIS_URL", err)
 	s.cdn = f.readCDN(try)

@@ -30,6 +30,7 @@ func Statements() map[string]string {
 		"reserve": upsertReservation, "prune reservations": pruneReservations,
 		"add clicks": addClicks, "prune flushes": pruneFlushes,
 		"insert key": insertKey, "key by hash": selectKeyByHash, "bucket of key": selectBucketOfKey, "revoke key": revokeKey, "use keys": useKeys,
+		"changes": selectChanges, "revisions": selectRevisions, "prune reports": pruneReports,
 		"acquire any": acquireAny, "acquire node": acquireNode, "renew node": renewNode, "release node": releaseNode,
 	}
 }

@@ -42,6 +42,9 @@ func fill(tb testing.TB, conn *pgx.Conn) {
 	for _, sql := range []string{
 		`INSERT INTO click_totals SELECT 1, created_at, bucket, code FROM links`,
 		`INSERT INTO click_flushes SELECT code, 1, now() FROM links LIMIT 5000`,
+		`INSERT INTO link_history (replaced_at, version, bucket, code, target)
+			SELECT '2026-01-01', n, bucket, code, target FROM links, generate_series(1, 5) AS n WHERE code < 'c2'`,
+		`INSERT INTO reports SELECT now(), now(), bucket, 'rep_' || code, code, '', '', '' FROM links LIMIT 5000`,
 		`INSERT INTO reservations SELECT now(), bucket, owner, code, '', code FROM links LIMIT 5000`,
 		`INSERT INTO api_keys (created_at, bucket, id, name, hash, scopes) SELECT now(), bucket, code, '', code::bytea, '{}' FROM links LIMIT 5000`,
 		`ANALYZE`,
@@ -180,6 +183,9 @@ func planStatements(t *testing.T, conn *pgx.Conn, mode string) {
 		{"revoke key", []any{bucket, 1, code, epoch}, 60},
 		{"use keys", []any{buckets[:1], clicks[:1], [][]byte{[]byte(code)}, times[:1]}, 60},
 		{"use keys", []any{buckets, clicks, hashes, times}, 60 * len(codes)},
+		{"changes", []any{epoch.Add((filled - 20) * time.Second), "", 20}, 10 * 101},
+		{"revisions", []any{bucket, code, 1000, 20}, 60},
+		{"prune reports", []any{store.ReportTTL}, 60},
 	} {
 		got := explain(t, conn, mode, "", statements[tt.name], tt.args)
 		if strings.Contains(got.text, "Seq Scan") || got.blocks > tt.blocks {

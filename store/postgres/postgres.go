@@ -48,6 +48,7 @@ var (
 	_ store.BlocklistSource = (*Store)(nil)
 	_ store.Reports         = (*Store)(nil)
 	_ store.ReportCounter   = (*Store)(nil)
+	_ store.Scanned         = (*Store)(nil)
 )
 
 // Open returns a Store that watches its servers until Close. ctx bounds nothing

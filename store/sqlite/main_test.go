@@ -78,6 +78,11 @@ func TestReports(t *testing.T) {
 	storetest.RunReports(t, func(tb testing.TB) store.Reports { return open(tb, tb.TempDir()) })
 }
 
+func TestScanned(t *testing.T) {
+	t.Parallel()
+	storetest.RunScanned(t, func(tb testing.TB) storetest.ScannedStore { return open(tb, tb.TempDir()) })
+}
+
 func TestOutbox(t *testing.T) {
 	t.Parallel()
 	storetest.RunOutbox(t, storetest.OutboxOptions{Open: func(tb testing.TB) (store.Store, store.Outbox) {

@@ -46,6 +46,7 @@ var (
 	_ store.BlocklistSource = (*Store)(nil)
 	_ store.Reports         = (*Store)(nil)
 	_ store.ReportCounter   = (*Store)(nil)
+	_ store.Scanned         = (*Store)(nil)
 )
 
 // Open opens the database in opts.Dir. It makes a new one where there is none,

@@ -1,0 +1,3 @@
+DROP TABLE scans;
+
+PRAGMA user_version = 10;

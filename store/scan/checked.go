@@ -1,0 +1,210 @@
+package scan
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/terse/terse/store"
+)
+
+const checkedName = "reputation"
+
+// checkPage is how many links are read to be checked, and checksAtOnce how many of
+// them are checked at a time.
+const (
+	checkPage    = 20
+	checksAtOnce = 8
+)
+
+// checkedState is how far the links of a place were checked.
+type checkedState struct {
+	Since  time.Time `json:"since"`  // changes up to this one were
+	Code   string    `json:"code"`   // and those of that moment up to this code
+	Behind string    `json:"behind"` // the walk through all links came up to this code; empty at its beginning
+	Began  time.Time `json:"began"`  // when the walk did
+	Walks  bool      `json:"walks"`  // whether there is one
+}
+
+// checkedScan has the links of one place checked: those that change at once, and
+// all of them every so often.
+type checkedScan struct {
+	w     *Worker
+	place Place
+	seen  map[seenKey]time.Time // changes that were checked and come again until they have settled
+}
+
+// seenKey is one version of a link.
+type seenKey struct {
+	code    string
+	version int64
+}
+
+func newCheckedScan(w *Worker, p Place) *checkedScan {
+	return &checkedScan{w: w, place: p, seen: map[seenKey]time.Time{}}
+}
+
+// round checks what has changed, and then goes on with the walk through all links,
+// before each page of which it checks what has changed meanwhile.
+func (c *checkedScan) round(ctx context.Context) error {
+	saved, err := c.place.Links.ClaimScan(ctx, checkedName, c.w.holder, holdFor)
+	if err != nil {
+		clear(c.seen)
+		return err
+	}
+	now := c.w.opts.Now().UTC()
+	s := checkedState{Since: now.Add(-c.w.opts.Settle), Began: now, Walks: true} // the first time all links are to be checked
+	if saved != "" {
+		if err := json.Unmarshal([]byte(saved), &s); err != nil {
+			return fmt.Errorf("state of the scan: %w", err)
+		}
+	}
+	if !s.Walks && now.Sub(s.Began) >= c.w.opts.Interval {
+		s.Walks, s.Began, s.Behind = true, now, ""
+	}
+	for ctx.Err() == nil {
+		if err := c.changes(ctx, &s); err != nil || !s.Walks {
+			return err
+		}
+		if err := c.walk(ctx, &s); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// changes checks what has changed since s.
+func (c *checkedScan) changes(ctx context.Context, s *checkedState) error {
+	after := store.Cursor{CreatedAt: s.Since, Code: s.Code}
+	for {
+		changes, err := c.read(ctx, after)
+		if err != nil {
+			return err
+		}
+		settled := c.w.opts.Now().Add(-c.w.opts.Settle)
+		var links []store.Link
+		for i := range changes {
+			l := &changes[i].Link
+			if _, ok := c.seen[seenKey{l.Code, l.Version}]; !ok {
+				links = append(links, *l)
+			}
+		}
+		if err := c.check(ctx, links); err != nil {
+			c.overdue(changes)
+			return err
+		}
+		for i := range changes {
+			c.seen[seenKey{changes[i].Link.Code, changes[i].Link.Version}] = changes[i].At
+			if changes[i].At.Before(settled) {
+				s.Since, s.Code = changes[i].At, changes[i].Link.Code
+			}
+		}
+		for key, at := range c.seen {
+			if at.Before(s.Since) {
+				delete(c.seen, key)
+			}
+		}
+		if err := save(ctx, c.place, checkedName, c.w.holder, s); err != nil {
+			return err
+		}
+		if len(changes) < checkPage {
+			c.w.metrics.backlog.WithLabelValues(c.place.Name).Set(0)
+			return nil
+		}
+		after = changes[len(changes)-1].Place()
+	}
+}
+
+func (c *checkedScan) read(ctx context.Context, after store.Cursor) ([]store.Change, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return c.place.Links.Changes(ctx, after, checkPage)
+}
+
+// overdue shows how long the oldest change waits.
+func (c *checkedScan) overdue(changes []store.Change) {
+	if len(changes) > 0 {
+		c.w.metrics.backlog.WithLabelValues(c.place.Name).Set(max(0, c.w.opts.Now().Sub(changes[0].At).Seconds()))
+	}
+}
+
+// walk checks one page of the walk through all links.
+func (c *checkedScan) walk(ctx context.Context, s *checkedState) error {
+	links, _, err := c.w.page(ctx, c.place, s.Behind, checkPage)
+	if err != nil {
+		return err
+	}
+	if err := c.check(ctx, links); err != nil {
+		return err
+	}
+	if len(links) < checkPage {
+		s.Walks, s.Behind = false, ""
+	} else {
+		s.Behind = links[len(links)-1].Code
+	}
+	return save(ctx, c.place, checkedName, c.w.holder, s)
+}
+
+// check has links checked, and disables those that the service warns of. What is
+// not live is left out. It stops at the first link that cannot be checked.
+func (c *checkedScan) check(ctx context.Context, links []store.Link) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(checksAtOnce)
+	targets := map[string]*verdict{}
+	for _, l := range links {
+		if !l.DeletedAt.IsZero() || !l.DisabledAt.IsZero() {
+			continue
+		}
+		v, ok := targets[l.URL]
+		if !ok {
+			v = &verdict{}
+			targets[l.URL] = v
+		}
+		group.Go(func() error { return c.checkOne(ctx, l, v) })
+	}
+	err := group.Wait()
+	if err == nil {
+		c.w.metrics.scanned.WithLabelValues(checkedName, c.place.Name).Add(float64(len(links)))
+	}
+	return err
+}
+
+// verdict is what the service says of one target, asked once a page.
+type verdict struct {
+	once   sync.Once
+	reason string
+	err    error
+}
+
+func (c *checkedScan) checkOne(ctx context.Context, l store.Link, v *verdict) error {
+	v.once.Do(func() { v.reason, v.err = c.w.opts.Checker.Check(ctx, l.URL) })
+	if v.err != nil || v.reason == "" {
+		return v.err
+	}
+	overruled, err := c.overruled(ctx, &l)
+	if err != nil || overruled {
+		return err
+	}
+	return c.w.disable(ctx, l.Code, l.URL, v.reason, store.AuthorReputation)
+}
+
+// overruled reports whether a link was disabled for this target before: that it is
+// live again is somebody's decision, which a service does not know of.
+func (c *checkedScan) overruled(ctx context.Context, l *store.Link) (bool, error) {
+	revisions, err := c.w.opts.History.Revisions(ctx, l.Code, 0, store.MaxRevisions)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return false, err
+	}
+	for i := range revisions {
+		r := &revisions[i]
+		if r.Author.ID == store.AuthorReputation && r.Link.URL == l.URL && !r.Link.DisabledAt.IsZero() {
+			return true, nil
+		}
+	}
+	return false, nil
+}

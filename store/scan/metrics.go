@@ -1,0 +1,62 @@
+package scan
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/terse/terse/store"
+)
+
+// metrics are those of a Worker.
+type metrics struct {
+	scanned  *prometheus.CounterVec
+	failures *prometheus.CounterVec
+	disabled *prometheus.CounterVec
+	backlog  *prometheus.GaugeVec
+}
+
+func newMetrics(reg prometheus.Registerer) (*metrics, error) {
+	m := &metrics{
+		scanned: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "terse_scan_links_total",
+			Help: "Links that were looked at in the background: held against the blocklist, or checked by the reputation service.",
+		}, []string{"scan", "shard"}),
+		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "terse_scan_failures_total",
+			Help: "Rounds of a scan that were held up, and are repeated.",
+		}, []string{"scan", "shard"}),
+		disabled: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "terse_scan_disabled_total",
+			Help: "Links that a scan has disabled, by who said so.",
+		}, []string{"author"}),
+		backlog: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "terse_scan_backlog_seconds",
+			Help: "How long the oldest new or edited link waits for the reputation service; 0 when none does.",
+		}, []string{"shard"}),
+	}
+	for _, c := range []prometheus.Collector{m.scanned, m.failures, m.disabled, m.backlog} {
+		if err := reg.Register(c); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+// begin makes the series of the scans that opts ask for, so that they are 0 before
+// anything happens.
+func (m *metrics) begin(opts *Options) {
+	names := []string{blockedName}
+	m.disabled.WithLabelValues(store.AuthorBlocklist)
+	if opts.Checker != nil {
+		names = append(names, checkedName)
+		m.disabled.WithLabelValues(store.AuthorReputation)
+	}
+	for _, p := range opts.Places {
+		for _, name := range names {
+			m.scanned.WithLabelValues(name, p.Name)
+			m.failures.WithLabelValues(name, p.Name)
+		}
+		if opts.Checker != nil {
+			m.backlog.WithLabelValues(p.Name)
+		}
+	}
+}

@@ -1,0 +1,353 @@
+package scan_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+
+	"github.com/terse/terse/store"
+	"github.com/terse/terse/store/blocklist"
+	"github.com/terse/terse/store/cache"
+	"github.com/terse/terse/store/scan"
+	"github.com/terse/terse/store/scan/webrisk"
+	"github.com/terse/terse/store/sqlite"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// bench is a store with a blocklist, and a reputation service beside it.
+type bench struct {
+	t        *testing.T
+	database *sqlite.Store
+	links    *cache.Cache
+	list     *blocklist.List
+	service  *service
+	client   *webrisk.Client
+	registry *prometheus.Registry
+	skew     atomic.Int64 // of the clock of the database and the workers
+}
+
+// service is a peer in the place of Google Web Risk, which no test can reach: it
+// warns of targets with /bad in them.
+type service struct {
+	*httptest.Server
+	down  atomic.Bool
+	mu    sync.Mutex
+	asked map[string]int
+}
+
+func newService(t *testing.T) *service {
+	s := &service{asked: map[string]int{}}
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		target := r.URL.Query().Get("uri")
+		s.mu.Lock()
+		s.asked[target]++
+		s.mu.Unlock()
+		switch {
+		case s.down.Load():
+			w.WriteHeader(http.StatusServiceUnavailable)
+		case strings.Contains(target, "/bad"):
+			_ = json.NewEncoder(w).Encode(map[string]any{"threat": map[string]any{"threatTypes": []string{"SOCIAL_ENGINEERING"}}})
+		default:
+			fmt.Fprint(w, "{}")
+		}
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+func (s *service) times(target string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.asked[target]
+}
+
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	b := &bench{t: t, service: newService(t), registry: prometheus.NewRegistry()}
+	logger := slog.New(slog.DiscardHandler)
+	var err error
+	b.database, err = sqlite.Open(t.Context(), sqlite.Options{Dir: t.TempDir(), Logger: logger, Now: b.now})
+	b.must(err)
+	t.Cleanup(func() { b.must(b.database.Close()) })
+	b.links, err = cache.New(cache.Options{Store: b.database, Logger: logger, Registerer: prometheus.NewRegistry()})
+	b.must(err)
+	b.list, err = blocklist.New(t.Context(), blocklist.Options{
+		Sources: []blocklist.Source{{Name: "s1", List: b.database}}, Every: 5 * time.Millisecond,
+		Logger: logger, Registerer: prometheus.NewRegistry(),
+	})
+	b.must(err)
+	b.background(b.list.Run)
+	b.client, err = webrisk.New(webrisk.Options{Key: "key", API: b.service.URL, Rate: 1e6, Registerer: prometheus.NewRegistry()})
+	b.must(err)
+	t.Cleanup(b.client.Close)
+	return b
+}
+
+func (b *bench) must(err error) {
+	b.t.Helper()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *bench) now() time.Time { return time.Now().Add(time.Duration(b.skew.Load())) }
+
+// background runs until the test ends, or stop is called.
+func (b *bench) background(run func(context.Context)) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		run(ctx)
+	}()
+	stop = func() {
+		cancel()
+		<-done
+	}
+	b.t.Cleanup(stop)
+	return stop
+}
+
+// work starts a Worker, with the reputation service when checks is set.
+func (b *bench) work(checks bool, change ...func(*scan.Options)) (stop func()) {
+	b.t.Helper()
+	opts := scan.Options{
+		Places: []scan.Place{{Name: "s1", Links: b.database}}, Store: b.links, History: b.database, Blocklist: b.list,
+		Every: 5 * time.Millisecond, Settle: 20 * time.Millisecond, Now: b.now,
+		Logger: slog.New(slog.DiscardHandler), Registerer: b.registry,
+	}
+	if checks {
+		opts.Checker = b.client
+	}
+	for _, f := range change {
+		f(&opts)
+	}
+	w, err := scan.New(opts)
+	b.must(err)
+	return b.background(w.Run)
+}
+
+func (b *bench) create(code, target string) {
+	b.t.Helper()
+	now := b.now().UTC().Truncate(time.Microsecond)
+	_, err := b.links.Create(b.t.Context(), store.Link{Code: code, URL: target, Status: 302, CreatedAt: now, UpdatedAt: now})
+	b.must(err)
+}
+
+func (b *bench) edit(code string, change func(l *store.Link)) {
+	b.t.Helper()
+	l, err := b.links.Get(b.t.Context(), code)
+	b.must(err)
+	change(&l)
+	l.UpdatedAt = b.now().UTC().Truncate(time.Microsecond)
+	_, err = b.links.Update(store.WithAuthor(b.t.Context(), store.Author{ID: "key_admin"}), l)
+	b.must(err)
+}
+
+func (b *bench) disabled(code string) bool {
+	b.t.Helper()
+	l, err := b.links.Resolve(b.t.Context(), code)
+	b.must(err)
+	return !l.DisabledAt.IsZero()
+}
+
+func (b *bench) block(host string) {
+	b.t.Helper()
+	b.must(b.database.BlockHost(b.t.Context(), store.BlockedHost{Pattern: store.HostPattern{Host: host}}))
+}
+
+// wantDisabled waits for a link to be disabled, and checks who did it and why.
+func (b *bench) wantDisabled(code, author, reason string) {
+	b.t.Helper()
+	b.eventually(code+" to be disabled", func() bool { return b.disabled(code) })
+	revisions, err := b.database.Revisions(b.t.Context(), code, 0, 1)
+	b.must(err)
+	if r := revisions[0]; r.Author.ID != author || r.Link.DisabledReason != reason {
+		b.t.Errorf("%s was disabled by %q, %q, want %q, %q", code, r.Author.ID, r.Link.DisabledReason, author, reason)
+	}
+}
+
+func (b *bench) eventually(what string, ok func() bool) {
+	b.t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			b.t.Fatalf("%s not within 30 s", what)
+		}
+	}
+}
+
+const warning = "Google Web Risk warns of it: phishing"
+
+func TestLinksToBlockedHostsAreDisabled(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	for i := range 1300 { // several pages
+		b.create(fmt.Sprintf("good-%d", i), "https://example.com/")
+	}
+	for _, code := range []string{"a-first", "m-middle", "z-last"} {
+		b.create(code, "https://www.EVIL.example:8443/"+code)
+	}
+	b.create("other", "https://notevil.example/")
+	if b.disabled("a-first") {
+		t.Fatal("a link is disabled before its host was blocked")
+	}
+	b.work(false)
+	b.block("evil.example")
+	for _, code := range []string{"a-first", "m-middle", "z-last"} {
+		b.wantDisabled(code, store.AuthorBlocklist, "leads to a host that is blocked")
+	}
+	b.create("late", "https://late.example/")
+	b.block("late.example")
+	b.wantDisabled("late", store.AuthorBlocklist, "leads to a host that is blocked")
+	for _, code := range []string{"good-7", "other"} {
+		if b.disabled(code) {
+			t.Errorf("%s is disabled, which leads elsewhere", code)
+		}
+	}
+
+	b.must(b.database.UnblockHost(t.Context(), store.HostPattern{Host: "evil.example"}))
+	if !b.disabled("m-middle") {
+		t.Error("the end of a block enabled a link")
+	}
+	b.eventually("the end of the block to be known", func() bool { return !b.list.Blocks("evil.example") })
+	b.edit("m-middle", func(l *store.Link) { l.DisabledAt, l.DisabledReason = time.Time{}, "" })
+	b.block("third.example") // another walk
+	b.create("third", "https://third.example/")
+	b.wantDisabled("third", store.AuthorBlocklist, "leads to a host that is blocked")
+	if b.disabled("m-middle") {
+		t.Error("a link was disabled for a host that is blocked no more")
+	}
+}
+
+func TestAllLinksAreHeldAgain(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.block("evil.example")
+	b.create("first", "https://evil.example/") // as through a node that did not know yet
+	b.work(false)
+	b.wantDisabled("first", store.AuthorBlocklist, "leads to a host that is blocked")
+	b.create("second", "https://evil.example/")
+	b.skew.Add(int64(25 * time.Hour))
+	b.wantDisabled("second", store.AuthorBlocklist, "leads to a host that is blocked")
+}
+
+func TestLinksAreChecked(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	for i := range 120 { // several pages
+		b.create(fmt.Sprintf("old-%d", i), fmt.Sprintf("https://example.com/%d", i))
+	}
+	b.create("zz-old-bad", "https://example.com/bad/old")
+	b.create("turned", "https://example.com/fine")
+	b.work(true)
+	b.wantDisabled("zz-old-bad", store.AuthorReputation, warning)
+	b.create("new", "https://example.com/bad/new")
+	b.wantDisabled("new", store.AuthorReputation, warning)
+	b.edit("turned", func(l *store.Link) { l.URL = "https://example.com/bad/turned" })
+	b.wantDisabled("turned", store.AuthorReputation, warning)
+	b.create("fine", "https://example.com/new")
+	b.eventually("the last link to be checked", func() bool { return b.service.times("https://example.com/new") > 0 })
+	for _, code := range []string{"old-7", "fine"} {
+		if b.disabled(code) {
+			t.Errorf("%s is disabled, of which nobody warns", code)
+		}
+	}
+}
+
+func TestAllLinksAreCheckedAgain(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	const target = "https://example.com/good"
+	b.create("again", target)
+	b.work(true)
+	b.eventually("the first check", func() bool { return b.service.times(target) > 0 })
+	b.create("bad", "https://example.com/bad")
+	b.wantDisabled("bad", store.AuthorReputation, warning)
+	before := b.service.times(target)
+	// Somebody decided that the service is wrong.
+	b.edit("bad", func(l *store.Link) { l.DisabledAt, l.DisabledReason = time.Time{}, "" })
+	b.skew.Add(int64(25 * time.Hour))
+	b.eventually("another check", func() bool { return b.service.times(target) > before && b.service.times("https://example.com/bad") > 1 })
+	b.create("next", "https://example.com/bad/next")
+	b.wantDisabled("next", store.AuthorReputation, warning)
+	if b.disabled("bad") {
+		t.Error("a link that somebody enabled was disabled again for the same target")
+	}
+	b.edit("bad", func(l *store.Link) { l.URL = "https://example.com/bad/other" })
+	b.wantDisabled("bad", store.AuthorReputation, warning)
+}
+
+// TestServiceDown holds that links stay live while the service is away, and that
+// none is forgotten.
+func TestServiceDown(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.service.down.Store(true)
+	b.work(true)
+	b.create("first", "https://example.com/bad/1")
+	b.eventually("the failure to be counted", func() bool {
+		families, err := b.registry.Gather()
+		b.must(err)
+		for _, f := range families {
+			for _, m := range f.GetMetric() {
+				if f.GetName() == "terse_scan_failures_total" && m.GetCounter().GetValue() > 0 {
+					return true
+				}
+			}
+		}
+		return false
+	})
+	b.create("second", "https://example.com/bad/2")
+	if b.disabled("first") || b.disabled("second") {
+		t.Error("a link is disabled that nobody could be asked about")
+	}
+	b.service.down.Store(false)
+	// The client leaves the service alone for half a minute: another one does not.
+	var err error
+	b.client, err = webrisk.New(webrisk.Options{Key: "key", API: b.service.URL, Rate: 1e6, Registerer: prometheus.NewRegistry()})
+	b.must(err)
+	t.Cleanup(b.client.Close)
+	b.registry = prometheus.NewRegistry()
+	b.skew.Add(int64(2 * time.Minute)) // the claim of the first worker has run out
+	b.work(true)
+	b.wantDisabled("first", store.AuthorReputation, warning)
+	b.wantDisabled("second", store.AuthorReputation, warning)
+}
+
+// TestAnotherGoesOn holds that what one worker has not checked another does, also
+// of the time in which there was none.
+func TestAnotherGoesOn(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	stop := b.work(true)
+	b.create("first", "https://example.com/bad/1")
+	b.wantDisabled("first", store.AuthorReputation, warning)
+	stop()
+	b.create("meanwhile", "https://example.com/bad/2")
+	b.registry = prometheus.NewRegistry()
+	b.skew.Add(int64(time.Hour))
+	b.work(true)
+	b.wantDisabled("meanwhile", store.AuthorReputation, warning)
+}
+
+func TestOptions(t *testing.T) {
+	t.Parallel()
+	_, err := scan.New(scan.Options{Every: -1})
+	for _, want := range []string{"Places", "Store", "History", "Blocklist", "Logger", "Registerer", "positive"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("New() = %v, want it to name %s", err, want)
+		}
+	}
+}

@@ -1,0 +1,37 @@
+package webrisk
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// metrics are those of a Client.
+type metrics struct {
+	clean, bad, unjudged, failed prometheus.Counter
+
+	duration prometheus.Histogram
+	open     prometheus.Gauge
+}
+
+func newMetrics(reg prometheus.Registerer) (*metrics, error) {
+	checks := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "terse_webrisk_checks_total",
+		Help: "Targets that Google Web Risk was asked about, by what it said: clean, bad, unjudged (it takes the target for none) or error.",
+	}, []string{"result"})
+	m := &metrics{
+		clean: checks.WithLabelValues("clean"), bad: checks.WithLabelValues("bad"),
+		unjudged: checks.WithLabelValues("unjudged"), failed: checks.WithLabelValues("error"),
+		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "terse_webrisk_check_duration_seconds",
+			Help:    "Time that one question to Google Web Risk took.",
+			Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5},
+		}),
+		open: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "terse_webrisk_breaker_open",
+			Help: "Whether Google Web Risk is left alone because it failed several times in a row.",
+		}),
+	}
+	for _, c := range []prometheus.Collector{checks, m.duration, m.open} {
+		if err := reg.Register(c); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}

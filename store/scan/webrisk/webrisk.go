@@ -1,0 +1,197 @@
+// Package webrisk asks Google Web Risk about targets, one by one, by the method
+// uris.search of its Lookup API:
+// https://cloud.google.com/web-risk/docs/reference/rest/v1/uris/search.
+//
+// It repeats nothing and keeps nothing but the key: whoever asks does.
+package webrisk
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/failsafe-go/failsafe-go/circuitbreaker"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
+)
+
+// Defaults of Options.
+const (
+	DefaultAPI     = "https://webrisk.googleapis.com"
+	DefaultRate    = 50
+	DefaultTimeout = 5 * time.Second
+)
+
+// A service that failed so often in a row is left alone for breakDelay, and then
+// asked once.
+const (
+	breakAfter = 5
+	breakDelay = 30 * time.Second
+)
+
+// maxAnswerLen is far more than an answer has, in bytes.
+const maxAnswerLen = 64 << 10
+
+// lists are the threat lists that are searched.
+func lists() []string { return []string{"MALWARE", "SOCIAL_ENGINEERING", "UNWANTED_SOFTWARE"} }
+
+// Options configure a Client.
+type Options struct {
+	Key        string                // required: API key of a project with Web Risk enabled
+	Registerer prometheus.Registerer // required
+	Rate       float64               // requests a second at most; default DefaultRate, half of what a project has at first
+	Timeout    time.Duration         // of one request; default DefaultTimeout
+	API        string                // where the service is; default DefaultAPI
+}
+
+func (o *Options) validate() error {
+	o.Rate = cmp.Or(o.Rate, DefaultRate)
+	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
+	o.API = cmp.Or(o.API, DefaultAPI)
+	var errs []error
+	check := func(ok bool, problem string) {
+		if !ok {
+			errs = append(errs, errors.New("webrisk: "+problem))
+		}
+	}
+	check(o.Key != "", "Key is required")
+	check(o.Registerer != nil, "Registerer is required")
+	check(o.Rate > 0, "Rate must be positive")
+	check(o.Timeout > 0, "Timeout must be positive")
+	return errors.Join(errs...)
+}
+
+// Client is a scan.Checker. Safe for concurrent use.
+type Client struct {
+	opts    Options
+	http    *http.Client
+	limiter *rate.Limiter
+	breaker circuitbreaker.CircuitBreaker[any]
+	metrics *metrics
+}
+
+// New returns a Client, or every problem of opts.
+func New(opts Options) (*Client, error) {
+	if err := opts.validate(); err != nil {
+		return nil, err
+	}
+	m, err := newMetrics(opts.Registerer)
+	if err != nil {
+		return nil, fmt.Errorf("webrisk: register metrics: %w", err)
+	}
+	return &Client{
+		opts: opts,
+		http: &http.Client{
+			Timeout:   opts.Timeout,
+			Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 8, IdleConnTimeout: time.Minute},
+			// A redirect would carry the key to wherever it leads.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		limiter: rate.NewLimiter(rate.Limit(opts.Rate), max(1, int(opts.Rate))),
+		breaker: circuitbreaker.NewBuilder[any]().
+			WithFailureThreshold(breakAfter).WithSuccessThreshold(1).
+			WithDelay(breakDelay).WithJitterFactor(0.3).
+			OnOpen(func(circuitbreaker.StateChangedEvent) { m.open.Set(1) }).
+			OnClose(func(circuitbreaker.StateChangedEvent) { m.open.Set(0) }).
+			Build(),
+		metrics: m,
+	}, nil
+}
+
+// Close closes the connections that are idle.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Check returns on which lists a target is, in words for its owner, or nothing. A
+// target that the service refuses to judge is on none.
+func (c *Client) Check(ctx context.Context, target string) (string, error) {
+	if err := c.limiter.Wait(ctx); err != nil {
+		return "", fmt.Errorf("webrisk: %w", err)
+	}
+	if !c.breaker.TryAcquirePermit() {
+		return "", fmt.Errorf("webrisk: %w", circuitbreaker.ErrOpen)
+	}
+	began := time.Now()
+	threats, err := c.search(ctx, target)
+	c.metrics.duration.Observe(time.Since(began).Seconds())
+	switch {
+	case errors.Is(err, errUnjudged):
+		c.breaker.RecordSuccess()
+		c.metrics.unjudged.Inc()
+		return "", nil
+	case err != nil:
+		c.breaker.RecordFailure()
+		c.metrics.failed.Inc()
+		return "", fmt.Errorf("webrisk: %w", err)
+	}
+	c.breaker.RecordSuccess()
+	if len(threats) == 0 {
+		c.metrics.clean.Inc()
+		return "", nil
+	}
+	c.metrics.bad.Inc()
+	return reason(threats), nil
+}
+
+// errUnjudged says that the service takes a target for none.
+var errUnjudged = errors.New("target is not judged")
+
+// search returns the lists that a target is on.
+func (c *Client) search(ctx context.Context, target string) ([]string, error) {
+	query := url.Values{"uri": {target}, "threatTypes": lists(), "key": {c.opts.Key}}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.opts.API+"/v1/uris:search?"+query.Encode(), nil)
+	if err != nil {
+		return nil, errors.New("request cannot be made") // its URL holds the key
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		return nil, withoutURL(err)
+	}
+	defer func() { _ = response.Body.Close() }() // it was only read
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswerLen))
+	switch {
+	case err != nil:
+		return nil, err
+	case response.StatusCode == http.StatusBadRequest && !strings.Contains(string(body), "API_KEY_INVALID"):
+		return nil, errUnjudged
+	case response.StatusCode != http.StatusOK:
+		return nil, fmt.Errorf("the service answered %d", response.StatusCode)
+	}
+	var answer struct {
+		Threat struct {
+			ThreatTypes []string `json:"threatTypes"`
+		} `json:"threat"`
+	}
+	if err := json.Unmarshal(body, &answer); err != nil {
+		return nil, fmt.Errorf("answer of the service: %w", err)
+	}
+	return answer.Threat.ThreatTypes, nil
+}
+
+// withoutURL takes the URL, which holds the key, off an error.
+func withoutURL(err error) error {
+	if failed, ok := errors.AsType[*url.Error](err); ok {
+		return failed.Err
+	}
+	return err
+}
+
+// reason names lists in words.
+func reason(threats []string) string {
+	words := map[string]string{
+		"MALWARE": "malware", "SOCIAL_ENGINEERING": "phishing", "UNWANTED_SOFTWARE": "unwanted software",
+	}
+	var named []string
+	for _, t := range threats {
+		named = append(named, cmp.Or(words[t], "another threat"))
+	}
+	slices.Sort(named)
+	return "Google Web Risk warns of it: " + strings.Join(slices.Compact(named), ", ")
+}
