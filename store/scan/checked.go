@@ -58,7 +58,7 @@ func (c *checkedScan) round(ctx context.Context) error {
 		return err
 	}
 	now := c.w.opts.Now().UTC()
-	s := checkedState{Since: now.Add(-c.w.opts.Settle), Began: now, Walks: true} // the first time all links are to be checked
+	s := checkedState{Since: now.Add(-c.w.opts.Late), Began: now, Walks: true} // the first time all links are to be checked
 	if saved != "" {
 		if err := json.Unmarshal([]byte(saved), &s); err != nil {
 			return fmt.Errorf("state of the scan: %w", err)
@@ -86,7 +86,7 @@ func (c *checkedScan) changes(ctx context.Context, s *checkedState) error {
 		if err != nil {
 			return err
 		}
-		settled := c.w.opts.Now().Add(-c.w.opts.Settle)
+		settled := c.w.opts.Now().Add(-c.w.opts.Late)
 		var links []store.Link
 		for i := range changes {
 			l := &changes[i].Link

@@ -27,6 +27,7 @@ import (
 const (
 	DefaultEvery    = 2 * time.Second
 	DefaultSettle   = 10 * time.Second
+	DefaultLate     = time.Minute
 	DefaultInterval = 24 * time.Hour
 )
 
@@ -70,7 +71,8 @@ type Options struct {
 	Checker   Checker       // nil: none
 
 	Every    time.Duration // between two looks for something to do, ±20 %; default DefaultEvery
-	Settle   time.Duration // how long a change of the blocklist is known before links are held against it, so that all processes know of it; a change of a link is looked at anew for as long; default DefaultSettle
+	Settle   time.Duration // how long a change of the blocklist is known before links are held against it, so that all processes know of it; default DefaultSettle
+	Late     time.Duration // how much later than its time a new or edited link may show, because a write took long or the clocks of processes and the database differ; default DefaultLate
 	Interval time.Duration // after which all links are looked at again; default DefaultInterval
 
 	Logger     *slog.Logger          // required
@@ -81,6 +83,7 @@ type Options struct {
 func (o *Options) validate() error {
 	o.Every = cmp.Or(o.Every, DefaultEvery)
 	o.Settle = cmp.Or(o.Settle, DefaultSettle)
+	o.Late = cmp.Or(o.Late, DefaultLate)
 	o.Interval = cmp.Or(o.Interval, DefaultInterval)
 	if o.Now == nil {
 		o.Now = time.Now
@@ -97,7 +100,7 @@ func (o *Options) validate() error {
 	check(o.Blocklist != nil, "Blocklist is required")
 	check(o.Logger != nil, "Logger is required")
 	check(o.Registerer != nil, "Registerer is required")
-	check(o.Every > 0 && o.Settle > 0 && o.Interval > 0, "Every, Settle and Interval must be positive")
+	check(o.Every > 0 && o.Settle > 0 && o.Late > 0 && o.Interval > 0, "Every, Settle, Late and Interval must be positive")
 	return errors.Join(errs...)
 }
 
