@@ -56,30 +56,48 @@ type server struct {
 	*httptest.Server
 	t        testing.TB
 	clock    *clock
-	store    *sqlite.Store
+	store    database
 	clicks   *clicks.Recorder
 	guard    *overload.Guard
 	registry *prometheus.Registry
 	keys     map[string]string // tokens by name, see key
 }
 
+// database is a place that keeps what the API needs.
+type database interface {
+	store.Store
+	store.Archive
+	store.Keys
+	store.History
+	store.Blocklist
+	store.Reports
+	store.ClickSink
+}
+
 // newServer starts a server over an embedded database, without limits unless
 // the options are changed.
 func newServer(t testing.TB, change ...func(*api.Options)) *server {
+	t.Helper()
+	d, err := sqlite.Open(context.Background(), sqlite.Options{Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
+	must(t, err)
+	t.Cleanup(func() { must(t, d.Close()) })
+	return newServerOver(t, d, d.Leases(), time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC), change...)
+}
+
+// newServerOver starts a server over a database of any kind, whose time begins at a
+// moment.
+func newServerOver(t testing.TB, d database, leaser idgen.Leaser, begin time.Time, change ...func(*api.Options)) *server {
 	t.Helper()
 	ctx := context.Background()
 	logger := slog.New(slog.DiscardHandler)
 	s := &server{
 		t:        t,
-		clock:    &clock{now: time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)},
+		clock:    &clock{now: begin},
+		store:    d,
 		registry: prometheus.NewRegistry(),
 		keys:     map[string]string{},
 	}
-	var err error
-	s.store, err = sqlite.Open(ctx, sqlite.Options{Dir: t.TempDir(), Logger: logger})
-	must(t, err)
-	t.Cleanup(func() { must(t, s.store.Close()) })
-	minter, err := idgen.NewMinter(ctx, idgen.Options{Leaser: s.store.Leases()})
+	minter, err := idgen.NewMinter(ctx, idgen.Options{Leaser: leaser})
 	must(t, err)
 	t.Cleanup(func() { must(t, minter.Close(ctx)) })
 	cipher, err := idgen.NewCipher(bytes.Repeat([]byte{1, 2, 3, 4}, 8))

@@ -17,8 +17,7 @@ import (
 	"github.com/terse/terse/store"
 )
 
-func TestCreateAndRead(t *testing.T) {
-	t.Parallel()
+func testCreateAndRead(t *testing.T, newServer opener) {
 	s := newServer(t)
 	owner := s.owner("owner")
 	starts, expires := s.clock.Now().Add(-time.Hour), s.clock.Now().Add(time.Hour)
@@ -52,8 +51,7 @@ func TestCreateAndRead(t *testing.T) {
 	}
 }
 
-func TestMintedCodes(t *testing.T) {
-	t.Parallel()
+func testMintedCodes(t *testing.T, newServer opener) {
 	s := newServer(t)
 	form := regexp.MustCompile(`^[0-9A-Za-z]{9}$`)
 	seen := map[string]bool{}
@@ -66,8 +64,7 @@ func TestMintedCodes(t *testing.T) {
 	}
 }
 
-func TestEdit(t *testing.T) {
-	t.Parallel()
+func testEdit(t *testing.T, newServer opener) {
 	s := newServer(t)
 	owner := s.owner("owner")
 	l := s.create(`{"url":"https://example.com/1","title":"one","tags":["x"],"max_clicks":3,"password":"p","status":301}`, owner...)
@@ -100,8 +97,7 @@ func TestEdit(t *testing.T) {
 	}
 }
 
-func TestConcurrentEditsLoseNothing(t *testing.T) {
-	t.Parallel()
+func testConcurrentEditsLoseNothing(t *testing.T, newServer opener) {
 	s := newServer(t)
 	owner := s.owner("owner")
 	l := s.create(`{"url":"https://example.com"}`, owner...)
@@ -121,8 +117,7 @@ func TestConcurrentEditsLoseNothing(t *testing.T) {
 	}
 }
 
-func TestDelete(t *testing.T) {
-	t.Parallel()
+func testDelete(t *testing.T, newServer opener) {
 	s := newServer(t)
 	owner := s.owner("owner")
 	l := s.create(`{"url":"https://example.com","alias":"gone"}`, owner...)
@@ -141,61 +136,7 @@ func TestDelete(t *testing.T) {
 	}
 }
 
-// TestRoles tries every call as every caller.
-func TestRoles(t *testing.T) {
-	t.Parallel()
-	s := newServer(t, func(o *api.Options) { o.AnonymousCreate = false })
-	owner := s.owner("owner")
-	callers := []struct {
-		name    string
-		headers []string
-	}{
-		{"anonymous", nil},
-		{"owner", owner},
-		{"reader", s.key("reader", store.ScopeLinksRead)},
-		{"stats", s.key("stats", store.ScopeStatsRead)},
-		{"other", s.owner("other")},
-		{"admin", s.key("admin", store.ScopeAdmin)},
-		{"garbage", []string{"Authorization", "Bearer nonsense"}},
-		{"basic", []string{"Authorization", "Basic dTpw"}},
-		{"unknown", []string{"Authorization", "Bearer tk_" + strings.Repeat("0", 64)}},
-	}
-	calls := []struct {
-		method, path, body string
-		want               [9]int // by caller
-	}{
-		{"POST", "", `{"url":"https://example.com"}`, [9]int{401, 201, 403, 403, 201, 201, 401, 401, 401}},
-		{"POST", "/batch", `{"links":[{"url":"https://example.com"}]}`, [9]int{401, 200, 403, 403, 200, 200, 401, 401, 401}},
-		{"GET", "", ``, [9]int{401, 200, 200, 403, 200, 200, 401, 401, 401}},
-		{"GET", "/{code}", ``, [9]int{401, 200, 404, 403, 404, 200, 401, 401, 401}},
-		{"PATCH", "/{code}", `{"title":"x"}`, [9]int{401, 200, 403, 403, 404, 200, 401, 401, 401}},
-		{"GET", "/{code}/qr", ``, [9]int{200, 200, 200, 200, 200, 200, 401, 401, 401}},
-		{"POST", "/{code}/disable", `{"reason":"x"}`, [9]int{401, 403, 403, 403, 403, 200, 401, 401, 401}},
-		{"POST", "/{code}/enable", ``, [9]int{401, 403, 403, 403, 403, 200, 401, 401, 401}},
-		{"GET", "/{code}/history", ``, [9]int{401, 200, 404, 403, 404, 200, 401, 401, 401}},
-		{"POST", "/{code}/rollback", `{"version":1}`, [9]int{401, 200, 403, 403, 404, 200, 401, 401, 401}},
-		{"DELETE", "/{code}", ``, [9]int{401, 204, 403, 403, 404, 204, 401, 401, 401}},
-	}
-	for _, call := range calls {
-		for i, who := range callers {
-			t.Run(call.method+call.path+" "+who.name, func(t *testing.T) {
-				t.Parallel()
-				l := s.create(`{"url":"https://example.com"}`, owner...)
-				path := "/api/v1/links" + strings.ReplaceAll(call.path, "{code}", l.Code)
-				a := s.send(call.method, path, call.body, who.headers...)
-				if a.status != call.want[i] {
-					t.Errorf("%s %s as %s = %d %s, want %d", call.method, call.path, who.name, a.status, a.body, call.want[i])
-				}
-				if a.status == http.StatusUnauthorized && a.header.Get("WWW-Authenticate") == "" {
-					t.Error("a 401 has no WWW-Authenticate")
-				}
-			})
-		}
-	}
-}
-
-func TestKeysEnd(t *testing.T) {
-	t.Parallel()
+func testKeysEnd(t *testing.T, newServer opener) {
 	s := newServer(t)
 	expiring, revoked := s.clock.Now().Add(time.Minute), s.owner("revoked")
 	token, hash := store.NewToken()
@@ -221,8 +162,7 @@ func TestKeysEnd(t *testing.T) {
 	s.get("/api/v1/links", revoked...).problem(http.StatusUnauthorized)
 }
 
-func TestList(t *testing.T) {
-	t.Parallel()
+func testList(t *testing.T, newServer opener) {
 	s := newServer(t)
 	owner := s.owner("owner")
 	s.create(`{"url":"https://example.com/other"}`, s.owner("other")...)
@@ -278,8 +218,7 @@ func TestList(t *testing.T) {
 	}
 }
 
-func TestReuse(t *testing.T) {
-	t.Parallel()
+func testReuse(t *testing.T, newServer opener) {
 	s := newServer(t)
 	owner := s.owner("owner")
 	first := s.create(`{"url":"https://example.com/1"}`, owner...)
@@ -314,8 +253,7 @@ func TestReuse(t *testing.T) {
 	}
 }
 
-func TestIdempotencyKey(t *testing.T) {
-	t.Parallel()
+func testIdempotencyKey(t *testing.T, newServer opener) {
 	s := newServer(t)
 	owner := append(s.owner("owner"), "Idempotency-Key", "order-1")
 	var wg sync.WaitGroup
@@ -349,8 +287,7 @@ func TestIdempotencyKey(t *testing.T) {
 		append(s.owner("owner"), "Idempotency-Key", "order-3")...).problem(http.StatusConflict)
 }
 
-func TestIdempotentCreateOfADeletedLink(t *testing.T) {
-	t.Parallel()
+func testIdempotentCreateOfADeletedLink(t *testing.T, newServer opener) {
 	s := newServer(t)
 	owner := append(s.owner("owner"), "Idempotency-Key", "k")
 	for body, want := range map[string]int{
@@ -367,10 +304,9 @@ func TestIdempotentCreateOfADeletedLink(t *testing.T) {
 	}
 }
 
-// TestRepeatedRefusalStaysOne holds that a refused create does not turn into
+// testRepeatedRefusalStaysOne holds that a refused create does not turn into
 // another link when it is repeated with its key.
-func TestRepeatedRefusalStaysOne(t *testing.T) {
-	t.Parallel()
+func testRepeatedRefusalStaysOne(t *testing.T, newServer opener) {
 	s := newServer(t)
 	owner := s.owner("owner")
 	s.create(`{"url":"https://example.com/a","alias":"mine"}`, owner...)
@@ -385,10 +321,9 @@ func TestRepeatedRefusalStaysOne(t *testing.T) {
 	}
 }
 
-// TestReuseSideBySide holds that creates at once with one key and reuse answer
+// testReuseSideBySide holds that creates at once with one key and reuse answer
 // one link, also after that link was edited.
-func TestReuseSideBySide(t *testing.T) {
-	t.Parallel()
+func testReuseSideBySide(t *testing.T, newServer opener) {
 	s := newServer(t)
 	owner := s.owner("owner")
 	for round := range 10 {
@@ -412,10 +347,9 @@ func TestReuseSideBySide(t *testing.T) {
 	}
 }
 
-// TestIdempotencyKeyWithReuse holds that a repetition answers what the first
+// testIdempotencyKeyWithReuse holds that a repetition answers what the first
 // request did, also when that found a link.
-func TestIdempotencyKeyWithReuse(t *testing.T) {
-	t.Parallel()
+func testIdempotencyKeyWithReuse(t *testing.T, newServer opener) {
 	s := newServer(t)
 	plain := s.owner("owner")
 	keyed := append(s.owner("owner"), "Idempotency-Key", "k")
@@ -441,10 +375,9 @@ func TestIdempotencyKeyWithReuse(t *testing.T) {
 	}
 }
 
-// TestIdempotencyKeysDoNotMeet holds that the same key means another link for
+// testIdempotencyKeysDoNotMeet holds that the same key means another link for
 // another client and for another kind of create.
-func TestIdempotencyKeysDoNotMeet(t *testing.T) {
-	t.Parallel()
+func testIdempotencyKeysDoNotMeet(t *testing.T, newServer opener) {
 	s := newServer(t, func(o *api.Options) { o.Clients = proxies(t, "127.0.0.0/8") })
 	key := []string{"Idempotency-Key", "1"}
 	first := s.create(`{"url":"https://example.com/1"}`, append(key, "X-Forwarded-For", "203.0.113.1")...)
@@ -459,10 +392,9 @@ func TestIdempotencyKeysDoNotMeet(t *testing.T) {
 	}
 }
 
-// TestManyEditsOfOneLink holds that an edit without a precondition is never
+// testManyEditsOfOneLink holds that an edit without a precondition is never
 // refused for another edit.
-func TestManyEditsOfOneLink(t *testing.T) {
-	t.Parallel()
+func testManyEditsOfOneLink(t *testing.T, newServer opener) {
 	s := newServer(t)
 	owner := s.owner("owner")
 	l := s.create(`{"url":"https://example.com"}`, owner...)
@@ -478,10 +410,9 @@ func TestManyEditsOfOneLink(t *testing.T) {
 	wg.Wait()
 }
 
-// TestZeroIsNotNone holds that a value which would mean none in a link is a
+// testZeroIsNotNone holds that a value which would mean none in a link is a
 // mistake when it is given as one.
-func TestZeroIsNotNone(t *testing.T) {
-	t.Parallel()
+func testZeroIsNotNone(t *testing.T, newServer opener) {
 	s := newServer(t)
 	owner := s.owner("owner")
 	l := s.create(`{"url":"https://example.com","password":"p"}`, owner...)
@@ -498,8 +429,7 @@ func TestZeroIsNotNone(t *testing.T) {
 	}
 }
 
-func TestOneAliasOneWinner(t *testing.T) {
-	t.Parallel()
+func testOneAliasOneWinner(t *testing.T, newServer opener) {
 	s := newServer(t)
 	var created, taken atomic.Int64
 	var wg sync.WaitGroup
@@ -527,8 +457,7 @@ type batchJSON struct {
 	} `json:"results"`
 }
 
-func TestBatch(t *testing.T) {
-	t.Parallel()
+func testBatch(t *testing.T, newServer opener) {
 	s := newServer(t)
 	owner := append(s.owner("owner"), "Idempotency-Key", "batch")
 	body := `{"links":[
@@ -566,8 +495,7 @@ func TestBatch(t *testing.T) {
 	}
 }
 
-func TestBatchOfThousand(t *testing.T) {
-	t.Parallel()
+func testBatchOfThousand(t *testing.T, newServer opener) {
 	s := newServer(t)
 	links := make([]map[string]string, 1001)
 	for i := range links {
@@ -637,8 +565,7 @@ func TestSpoofedHostLeavesShortURL(t *testing.T) {
 	}
 }
 
-func TestTakedown(t *testing.T) {
-	t.Parallel()
+func testTakedown(t *testing.T, newServer opener) {
 	s := newServer(t)
 	owner, admin := s.owner("owner"), s.key("admin", store.ScopeAdmin)
 	l := s.create(`{"url":"https://example.com"}`, owner...)

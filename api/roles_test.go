@@ -1,0 +1,147 @@
+package api_test
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/terse/terse/api"
+	"github.com/terse/terse/store"
+)
+
+// role is a caller, and what it sends to be one.
+type role struct {
+	name    string
+	headers []string
+}
+
+// roles returns those who may be who they say, in the order of roleCalls, and those
+// who may not.
+func (s *server) roles() (known, refused []role) {
+	s.t.Helper()
+	token := func(k store.Key) []string {
+		s.t.Helper()
+		text, hash := store.NewToken()
+		k.ID, k.Hash, k.Scopes, k.CreatedAt = store.NewKeyID(), hash, []store.Scope{store.ScopeAdmin}, s.clock.Now()
+		must(s.t, s.store.CreateKey(context.Background(), k))
+		return []string{"Authorization", "Bearer " + text}
+	}
+	known = []role{
+		{"nobody", nil},
+		{"owner", s.owner("owner")},
+		{"reader", s.key("reader", store.ScopeLinksRead)},
+		{"writer", s.key("writer", store.ScopeLinksWrite)},
+		{"stats", s.key("stats", store.ScopeStatsRead)},
+		{"other", s.owner("other")},
+		{"admin", s.key("admin", store.ScopeAdmin)},
+	}
+	refused = []role{
+		{"expired", token(store.Key{ExpiresAt: s.clock.Now()})},
+		{"revoked", token(store.Key{RevokedAt: s.clock.Now().Add(-time.Hour)})},
+		{"unknown", []string{"Authorization", "Bearer tk_" + strings.Repeat("0", 64)}},
+		{"malformed", []string{"Authorization", "Bearer nonsense"}},
+		{"empty", []string{"Authorization", "Bearer "}},
+		{"basic", []string{"Authorization", "Basic dTpw"}},
+		{"token alone", []string{"Authorization", s.owner("owner")[1][len("Bearer "):]}},
+	}
+	return known, refused
+}
+
+// roleCall is a route, what is sent to it, and what each known role is answered.
+type roleCall struct {
+	route, body string
+	want        [7]int
+}
+
+// everybody is what is answered whoever asks.
+func everybody(status int) (want [7]int) {
+	for i := range want {
+		want[i] = status
+	}
+	return want
+}
+
+// roleCalls are all routes. Roles are nobody, the owner of the link, a reader, a
+// writer, one who may read statistics, another owner, and an admin, who are strangers
+// to the link but for the second and the last.
+var roleCalls = []roleCall{
+	{"POST /api/v1/links", `{"url":"https://example.com"}`, [7]int{401, 201, 403, 201, 403, 201, 201}},
+	{"POST /api/v1/links/batch", `{"links":[{"url":"https://example.com"}]}`, [7]int{401, 200, 403, 200, 403, 200, 200}},
+	{"GET /api/v1/links", ``, [7]int{401, 200, 200, 403, 403, 200, 200}},
+	{"GET /api/v1/links/:code", ``, [7]int{401, 200, 404, 403, 403, 404, 200}},
+	{"PATCH /api/v1/links/:code", `{"title":"x"}`, [7]int{401, 200, 403, 404, 403, 404, 200}},
+	{"DELETE /api/v1/links/:code", ``, [7]int{401, 204, 403, 404, 403, 404, 204}},
+	{"GET /api/v1/links/:code/history", ``, [7]int{401, 200, 404, 403, 403, 404, 200}},
+	{"POST /api/v1/links/:code/rollback", `{"version":1}`, [7]int{401, 200, 403, 404, 403, 404, 200}},
+	{"POST /api/v1/links/:code/disable", `{"reason":"x"}`, [7]int{401, 403, 403, 403, 403, 403, 200}},
+	{"POST /api/v1/links/:code/enable", ``, [7]int{401, 403, 403, 403, 403, 403, 200}},
+	{"GET /api/v1/links/:code/qr", ``, everybody(200)},
+	{"GET /api/v1/archive", ``, [7]int{401, 403, 403, 403, 403, 403, 200}},
+	{"POST /api/v1/archive", `{"links":[{"code":"archived","url":"https://example.com"}]}`, [7]int{401, 403, 403, 403, 403, 403, 200}},
+	{"GET /api/v1/blocklist", ``, [7]int{401, 403, 403, 403, 403, 403, 200}},
+	{"POST /api/v1/blocklist", `{"host":"evil.example"}`, [7]int{401, 403, 403, 403, 403, 403, 201}},
+	{"DELETE /api/v1/blocklist/:host", ``, [7]int{401, 403, 403, 403, 403, 403, 404}}, // it is on no list
+	{"GET /api/v1/reports", ``, [7]int{401, 403, 403, 403, 403, 403, 200}},
+	{"POST /api/v1/reports/:id/resolve", ``, [7]int{401, 403, 403, 403, 403, 403, 404}}, // there is no such report
+	{"GET /api/openapi.json", ``, everybody(200)},
+	{"GET /api/openapi-3.0.json", ``, everybody(200)},
+	{"GET /api/docs", ``, everybody(200)},
+	{"GET /api/docs/init.js", ``, everybody(200)},
+	{"GET /api/docs/swagger-ui.css", ``, everybody(200)},
+	{"GET /api/docs/swagger-ui-bundle.js", ``, everybody(200)},
+	{"GET /:code", ``, everybody(302)},
+	{"POST /:code", ``, everybody(303)},
+	{"GET /", ``, everybody(200)},
+	{"POST /", `url=https://example.com`, everybody(401)}, // the form knows no keys
+	{"GET /static/*", ``, everybody(404)},
+	{"GET /favicon.ico", ``, everybody(200)},
+	{"GET /robots.txt", ``, everybody(200)},
+}
+
+// TestRoles tries every route as every role, where nobody may create. One that was
+// added without a row fails it.
+func TestRoles(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, func(o *api.Options) { o.AnonymousCreate = false })
+	for _, route := range s.Config.Handler.(*api.API).Routes() {
+		if !slices.ContainsFunc(roleCalls, func(c roleCall) bool { return c.route == route }) {
+			t.Errorf("%s has no row: say what each role is answered", route)
+		}
+	}
+	known, refused := s.roles()
+	for _, call := range roleCalls {
+		for i, who := range known {
+			s.tryAs(t, call, who, call.want[i])
+		}
+		for _, who := range refused {
+			want := http.StatusUnauthorized
+			if !strings.HasPrefix(call.route[strings.Index(call.route, " ")+1:], "/api/v1/") {
+				want = call.want[0]
+			}
+			s.tryAs(t, call, who, want)
+		}
+	}
+}
+
+// tryAs makes one call about a fresh link of the owner's.
+func (s *server) tryAs(t *testing.T, call roleCall, who role, want int) {
+	t.Run(call.route+" as "+who.name, func(t *testing.T) {
+		t.Parallel()
+		l := s.create(`{"url":"https://example.com"}`, s.key("owner")...)
+		method, pattern, _ := strings.Cut(call.route, " ")
+		contentType := "application/json"
+		if !strings.HasPrefix(pattern, "/api/") {
+			contentType = "application/x-www-form-urlencoded"
+		}
+		a := s.in(t).do(method, strings.NewReplacer(":code", l.Code, ":host", "other.example", ":id", "none").Replace(pattern), []byte(call.body), append([]string{"Content-Type", contentType}, who.headers...)...)
+		if a.status != want {
+			t.Errorf("%s as %s = %d %.200s, want %d", call.route, who.name, a.status, a.body, want)
+		}
+		if a.status == http.StatusUnauthorized && strings.HasPrefix(pattern, "/api/") && a.header.Get("WWW-Authenticate") == "" {
+			t.Errorf("the 401 of %s as %s has no WWW-Authenticate", call.route, who.name)
+		}
+	})
+}

@@ -1,0 +1,111 @@
+//go:build unix
+
+package api_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/terse/terse/api"
+	"github.com/terse/terse/idgen"
+	"github.com/terse/terse/store/postgres"
+	"github.com/terse/terse/store/postgres/schema"
+	"github.com/terse/terse/store/shard"
+	"github.com/terse/terse/store/storetest/servers"
+)
+
+// opener starts a server over a fresh database of some kind, as newServer does over an
+// embedded one.
+type opener func(t testing.TB, change ...func(*api.Options)) *server
+
+// linkTests hold what the link resources promise, wherever links are kept.
+var linkTests = []struct {
+	name string
+	test func(t *testing.T, newServer opener)
+}{
+	{"create and read", testCreateAndRead},
+	{"minted codes", testMintedCodes},
+	{"edit", testEdit},
+	{"concurrent edits lose nothing", testConcurrentEditsLoseNothing},
+	{"delete", testDelete},
+	{"keys end", testKeysEnd},
+	{"list", testList},
+	{"reuse", testReuse},
+	{"idempotency key", testIdempotencyKey},
+	{"idempotent create of a deleted link", testIdempotentCreateOfADeletedLink},
+	{"repeated refusal stays one", testRepeatedRefusalStaysOne},
+	{"reuse side by side", testReuseSideBySide},
+	{"idempotency key with reuse", testIdempotencyKeyWithReuse},
+	{"idempotency keys do not meet", testIdempotencyKeysDoNotMeet},
+	{"many edits of one link", testManyEditsOfOneLink},
+	{"zero is not none", testZeroIsNotNone},
+	{"one alias one winner", testOneAliasOneWinner},
+	{"batch", testBatch},
+	{"batch of thousand", testBatchOfThousand},
+	{"takedown", testTakedown},
+}
+
+// TestLinks runs them over the embedded database, and over two shards.
+func TestLinks(t *testing.T) {
+	t.Parallel()
+	t.Run("embedded", func(t *testing.T) {
+		t.Parallel()
+		runLinkTests(t, newServer)
+	})
+	t.Run("shards", func(t *testing.T) {
+		t.Parallel()
+		clusters := servers.NewClusters(t, 2, servers.ClusterOptions{Settings: map[string]string{"max_connections": "300"}})
+		var opened atomic.Int64
+		runLinkTests(t, func(t testing.TB, change ...func(*api.Options)) *server {
+			t.Helper()
+			d, leaser := openShards(t, clusters, fmt.Sprintf("api%d", opened.Add(1)))
+			begin := time.Now().UTC().Truncate(time.Microsecond) // the servers have clocks of their own
+			return newServerOver(t, d, leaser, begin, change...)
+		})
+	})
+}
+
+func runLinkTests(t *testing.T, newServer opener) {
+	for _, tt := range linkTests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			tt.test(t, newServer)
+		})
+	}
+}
+
+// openShards returns a store over one new database in each cluster.
+func openShards(t testing.TB, clusters []*servers.Cluster, database string) (database, idgen.Leaser) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	logger := slog.New(slog.DiscardHandler)
+	var targets []schema.Target
+	opts := shard.Options{Logger: logger}
+	for i, c := range clusters {
+		must(t, c.NewDatabase(ctx, database))
+		targets = append(targets, schema.Target{Name: fmt.Sprintf("s%d", i+1), DSN: c.Primary().DSN(database)})
+	}
+	migrator, err := schema.New(schema.Options{Targets: targets, Logger: logger})
+	must(t, err)
+	must(t, migrator.Up(ctx))
+	for _, target := range targets {
+		s, err := postgres.Open(ctx, postgres.Options{Name: target.Name, Primary: target.DSN, SchemaVersion: schema.Latest(), Logger: logger})
+		must(t, err)
+		t.Cleanup(func() { must(t, s.Close()) })
+		opts.Shards = append(opts.Shards, shard.Named{Name: target.Name, Shard: s, Leaser: s.Leases("test")})
+	}
+	r, err := shard.New(opts)
+	must(t, err)
+	t.Cleanup(r.Close)
+	select {
+	case <-r.Loaded():
+	case <-ctx.Done():
+		t.Fatal("the shards do not say which buckets they own")
+	}
+	return r, r.Leaser()
+}
