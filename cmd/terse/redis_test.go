@@ -466,30 +466,3 @@ func TestShardsDownWithRedis(t *testing.T) {
 	l.stop()
 	a.audit()
 }
-
-// TestNodesShareLimits holds that a limit is that of all nodes together.
-func TestNodesShareLimits(t *testing.T) {
-	t.Parallel()
-	shared := testservers.NewRedis(t, testservers.RedisOptions{})
-	f := newFleet(t, 1, testservers.ClusterOptions{})
-	f.environ = append(f.environ, "TERSE_REDIS_URL="+shared.URL(), "TERSE_LIMIT_CREATE_ANONYMOUS=120/1h")
-	for range 3 {
-		f.serve()
-	}
-	a := newAuditor(f, "")
-	created, limited := 0, 0
-	for i := range 3 * 120 {
-		got, err := a.send(http.MethodPost, f.nodes[i%3].url+"/api/v1/links", map[string]string{"url": newTarget()})
-		switch {
-		case err != nil:
-			t.Fatal(err)
-		case got.status == http.StatusCreated:
-			created++
-		case got.status == http.StatusTooManyRequests:
-			limited++
-		}
-	}
-	if created < 120 || created > 121 || created+limited != 360 {
-		t.Errorf("three nodes created %d and limited %d of 360, want 120 created and the others limited", created, limited)
-	}
-}

@@ -1,0 +1,160 @@
+//go:build unix
+
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	testservers "github.com/terse/terse/store/storetest/servers"
+)
+
+// limitedCreate creates a link, or returns what it is told to wait. sent and got are
+// when it asked and was answered.
+func limitedCreate(c *http.Client, base string) (status int, wait time.Duration, sent, got time.Time, err error) {
+	sent = time.Now()
+	response, err := c.Post(base+"/api/v1/links", "application/json", strings.NewReader(`{"url":"https://example.com/"}`))
+	if err != nil {
+		return 0, 0, sent, sent, err
+	}
+	_, _ = io.Copy(io.Discard, response.Body)
+	_ = response.Body.Close()
+	if response.StatusCode == http.StatusTooManyRequests {
+		seconds, err := strconv.Atoi(response.Header.Get("Retry-After"))
+		if err != nil {
+			return 0, 0, sent, sent, err
+		}
+		wait = time.Duration(seconds) * time.Second
+	}
+	return response.StatusCode, wait, sent, time.Now(), nil
+}
+
+// TestNodesShareLimits holds that a limit is that of all nodes together, at once and
+// over time: three that are asked for as much as they can answer allow 120 a minute, not
+// 360.
+func TestNodesShareLimits(t *testing.T) {
+	t.Parallel()
+	const burst, perSecond, while = 20, 2, 12 * time.Second
+	shared := testservers.NewRedis(t, testservers.RedisOptions{})
+	f := newFleet(t, 1, testservers.ClusterOptions{})
+	f.environ = append(f.environ, "TERSE_REDIS_URL="+shared.URL(), "TERSE_LIMIT_CREATE_ANONYMOUS=20/10s")
+	for range 3 {
+		f.serve()
+	}
+	f.awaitChannels()
+	var created, limited atomic.Int64
+	var group errgroup.Group
+	began := time.Now()
+	for _, node := range f.nodes {
+		group.Go(func() error {
+			c := client()
+			defer c.CloseIdleConnections()
+			for time.Since(began) < while {
+				status, _, _, _, err := limitedCreate(c, node.url)
+				switch {
+				case err != nil:
+					return err
+				case status == http.StatusCreated:
+					created.Add(1)
+				case status == http.StatusTooManyRequests:
+					limited.Add(1)
+				default:
+					t.Errorf("create = %d, want 201 or 429", status)
+				}
+				time.Sleep(20 * time.Millisecond) // far below what grows back
+			}
+			return nil
+		})
+	}
+	must(t, group.Wait())
+	took := time.Since(began)
+	away := int64(0) // questions that Redis did not answer in time, so that a node counted by itself
+	for _, node := range f.nodes {
+		away += int64(countedHere(node))
+	}
+	most := burst + int64(perSecond*took.Seconds()) + 1 + away
+	least := burst + int64(perSecond*while.Seconds()*9/10)
+	t.Logf("three nodes created %d and limited %d in %v, of which %d were not counted in Redis", created.Load(), limited.Load(), took, away)
+	if n := created.Load(); n < least || n > most || limited.Load() == 0 {
+		t.Errorf("three nodes created %d and limited %d in %v, want %d to %d created and the others limited", n, limited.Load(), took, least, most)
+	}
+}
+
+// TestRetryAfterIsTrue holds that who waits as long as Retry-After says is served, and
+// who asks a second earlier is not, by the clock of the wall.
+func TestRetryAfterIsTrue(t *testing.T) {
+	t.Parallel()
+	for name, environ := range map[string][]string{
+		"counted here":     nil,
+		"counted in Redis": {"TERSE_REDIS_URL=" + testservers.NewRedis(t, testservers.RedisOptions{}).URL()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := start(t, filepath.Join(t.TempDir(), "data"), append(environ, "TERSE_LIMIT_CREATE_ANONYMOUS=2/8s")...)
+			for range 5 { // until Redis has answered every question in time
+				before := countedHere(p)
+				problem := retryAfterIsTrue(t, p)
+				if environ == nil || countedHere(p) == before {
+					if problem != "" {
+						t.Error(problem)
+					}
+					return
+				}
+			}
+			t.Error("Redis was too slow to count, five times in a row")
+		})
+	}
+}
+
+// countedHere returns how often a node that shares a Redis has limited by itself.
+func countedHere(p *program) float64 {
+	_, page := p.ask("/metrics")
+	if !strings.Contains(page, "terse_ratelimit_takes_total") {
+		return 0
+	}
+	return p.metric("terse_ratelimit_takes_total", `counted="local"`)
+}
+
+// retryAfterIsTrue creates until it is told to wait, and then until it is allowed
+// again. It returns what was untrue.
+func retryAfterIsTrue(t *testing.T, p *program) string {
+	t.Helper()
+	c := client()
+	defer c.CloseIdleConnections()
+	var told time.Duration
+	var refusedAt, refusedBy time.Time
+	for n := 1; told == 0; n++ {
+		_, wait, sent, got, err := limitedCreate(c, p.url)
+		must(t, err)
+		if n > 20 {
+			t.Fatalf("create %d was not limited", n)
+		}
+		told, refusedAt, refusedBy = wait, sent, got
+	}
+	if told > 4*time.Second {
+		return fmt.Sprintf("Retry-After = %v, want 4s at most, in which one grows back", told)
+	}
+	for {
+		status, _, sent, got, err := limitedCreate(c, p.url)
+		must(t, err)
+		if status == http.StatusCreated {
+			if early := got.Sub(refusedAt); early <= told-time.Second {
+				return fmt.Sprintf("create was allowed %v after it was told to wait %v", early, told)
+			}
+			return ""
+		}
+		if late := sent.Sub(refusedBy); late > told {
+			return fmt.Sprintf("create was refused %v after it was told to wait %v", late, told)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
