@@ -59,7 +59,7 @@ func (a *API) visitError(c echo.Context, name string, err error) error {
 // is told at its limit is kept by no cache for others.
 func (a *API) answerUnknown(c echo.Context, policy cachePolicy) error {
 	a.metrics.redirects.unknown.Inc()
-	p := a.unknownCode(c.Request().Context(), a.opts.Clients.ClientAddr(c.Request()))
+	p := a.unknownCode(c.Request().Context(), a.clientAddr(c.Request()))
 	if p.Status == http.StatusTooManyRequests {
 		policy = policyError
 	}
@@ -70,7 +70,7 @@ func (a *API) answerUnknown(c echo.Context, policy cachePolicy) error {
 // returns the answer for it. Live links are answered beyond the limit too, since
 // redirects are never limited: that codes cannot be guessed is up to the cipher.
 func (a *API) unknownCode(ctx context.Context, client netip.Addr) *problem {
-	if taken := a.take(ctx, ratelimitKey("unknown", client), a.opts.Limits.Unknown, 1); taken.Allowed == 0 {
+	if taken := a.takeClient(ctx, "unknown", client, a.opts.Limits.Unknown, 1); taken.Allowed == 0 {
 		return tooMany("Too many unknown links were asked for.", taken)
 	}
 	return newProblem(http.StatusNotFound, "There is no such link.")

@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -81,9 +82,10 @@ type Options struct {
 	Limiter Limiter         // Required.
 	Clients ClientAddresser // Required.
 
-	BaseURL         string // Required: scheme://host[:port] that short URLs begin with.
-	AnonymousCreate bool   // whether a create needs no key
-	CDN             bool   // whether redirects carry CDN-Cache-Control
+	BaseURL         string   // Required: scheme://host[:port] that short URLs begin with.
+	AnonymousCreate bool     // whether a create needs no key
+	CORSOrigins     []string // whose pages may call the API, see ParseOrigins; default none
+	CDN             bool     // whether redirects carry CDN-Cache-Control
 	Limits          Limits
 	Version         string // of the binary; for the pages and the OpenAPI document
 	PasswordCost    int    // work factor of bcrypt; default bcrypt.DefaultCost, some 50 ms of a core
@@ -122,6 +124,9 @@ func (o *Options) validate() error {
 	} else {
 		o.BaseURL = base.String()
 	}
+	if _, err := ParseOrigins(o.CORSOrigins); err != nil {
+		problems = append(problems, fmt.Errorf("api: Options.CORSOrigins: %w", err))
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -143,6 +148,7 @@ type API struct {
 	outage    seldom
 	busy      seldom
 	bodies    atomic.Int64 // bytes of bodies that are in memory
+	unlisted  sync.Once    // the proxy that the log tells of
 }
 
 // New builds the handlers. It fails when Options are incomplete.

@@ -11,7 +11,6 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"github.com/terse/terse/api/ratelimit"
 	"github.com/terse/terse/store"
 )
 
@@ -71,7 +70,7 @@ func (a *API) authenticate(next echo.HandlerFunc) echo.HandlerFunc {
 
 // withCaller returns ctx with who sent r, or the problem of a wrong key.
 func (a *API) withCaller(ctx context.Context, r *http.Request) (context.Context, error) {
-	who := &caller{addr: a.opts.Clients.ClientAddr(r)}
+	who := &caller{addr: a.clientAddr(r)}
 	if header := r.Header.Get("Authorization"); header != "" {
 		key, err := a.keyOf(ctx, header)
 		if err != nil {
@@ -100,8 +99,3 @@ func (a *API) keyOf(ctx context.Context, header string) (store.Key, error) {
 // same compares digests in a time that tells nothing of where they differ. Keys are
 // found by an index, which may compare otherwise.
 func same(a, b [sha256.Size]byte) bool { return subtle.ConstantTimeCompare(a[:], b[:]) == 1 }
-
-// ratelimitKey names what a limit counts: one purpose of one client.
-func ratelimitKey(purpose string, addr netip.Addr) string {
-	return purpose + ":" + ratelimit.ClientKey(addr)
-}

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"net/netip"
 	"strconv"
 
 	"github.com/terse/terse/api/ratelimit"
@@ -41,17 +42,37 @@ func (a *API) take(ctx context.Context, key string, l ratelimit.Limit, n int) ra
 	return taken
 }
 
+// takeClient takes up to n permits of a client, and as many of the site around it,
+// which has more. Those that the client has and its site has not are taken too.
+func (a *API) takeClient(ctx context.Context, purpose string, client netip.Addr, l ratelimit.Limit, n int) ratelimit.Result {
+	own := a.take(ctx, purpose+":"+ratelimit.ClientKey(client), l, n)
+	site := ratelimit.SiteKey(client)
+	if site == "" || own.Allowed == 0 && n > 0 {
+		return own
+	}
+	all := a.take(ctx, purpose+":"+site, l.Times(ratelimit.SiteTimes), own.Allowed)
+	return ratelimit.Result{
+		Allowed:    all.Allowed,
+		Remaining:  min(own.Remaining, all.Remaining),
+		RetryAfter: max(own.RetryAfter, all.RetryAfter),
+		ResetAfter: max(own.ResetAfter, all.ResetAfter),
+	}
+}
+
 // createsUsedUp tells a client whose limit of creates is reached what helps.
 const createsUsedUp = "The limit of creates is reached. Wait, or use an API key: each has a limit of its own."
 
 // takeCreates charges the caller for n creates and returns how many of them it
 // may make.
 func (a *API) takeCreates(ctx context.Context, who *caller, n int) (ratelimit.Result, RateHeaders) {
-	limit, key := a.opts.Limits.CreateAnonymous, ratelimitKey("create", who.addr)
-	if who.key != nil {
-		limit, key = a.keyLimit(who.key), "create:"+who.key.ID
+	var taken ratelimit.Result
+	limit := a.opts.Limits.CreateAnonymous
+	if who.key == nil {
+		taken = a.takeClient(ctx, "create", who.addr, limit, n)
+	} else {
+		limit = a.keyLimit(who.key)
+		taken = a.take(ctx, "create:"+who.key.ID, limit, n)
 	}
-	taken := a.take(ctx, key, limit, n)
 	if taken.ResetAfter == 0 { // not counted
 		return taken, RateHeaders{}
 	}

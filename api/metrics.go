@@ -25,6 +25,8 @@ type metrics struct {
 	uncounted  prometheus.Counter
 	reports    reportMetrics
 	access     accessLog
+
+	unlistedProxies prometheus.Counter
 }
 
 // accessLog is told of every request that has a route.
@@ -80,9 +82,13 @@ func newMetrics(reg prometheus.Registerer, access accessLog) (*metrics, error) {
 	m.reports = reportMetrics{
 		kept: reports.WithLabelValues("kept"), repeated: reports.WithLabelValues("repeated"), lost: reports.WithLabelValues("lost"),
 	}
+	m.unlistedProxies = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "terse_client_unlisted_proxy_total",
+		Help: "Requests from a private address that hands on X-Forwarded-For and is no trusted proxy, as far as the client's address was needed. Its clients share their limits.",
+	})
 	m.unrouted = m.series("none", "none")
 	var problems []error
-	for _, c := range []prometheus.Collector{visits, reports, m.requests, m.durations, m.collisions, m.uncounted} {
+	for _, c := range []prometheus.Collector{visits, reports, m.requests, m.durations, m.collisions, m.uncounted, m.unlistedProxies} {
 		problems = append(problems, reg.Register(c))
 	}
 	return m, errors.Join(problems...)

@@ -29,7 +29,7 @@ func (a *API) shorten(c echo.Context) error {
 	if err != nil {
 		return a.answer(c, policyError, a.problem(err))
 	}
-	who := &caller{addr: a.opts.Clients.ClientAddr(r)}
+	who := &caller{addr: a.clientAddr(r)}
 	shown := formValues(form)
 	if err := a.mayCreate(who); err != nil {
 		return a.answer(c, policyError, a.problem(err))

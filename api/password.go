@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -47,11 +48,13 @@ var hashLimit = ratelimit.Limit{Count: 30, Window: 10 * time.Second}
 
 // takeHash counts one password of a client, or returns the limit that is reached.
 func (a *API) takeHash(ctx context.Context, who *caller) error {
-	key := ratelimitKey("hash", who.addr)
-	if who.key != nil {
-		key = "hash:" + who.key.ID
+	var taken ratelimit.Result
+	if who.key == nil {
+		taken = a.takeClient(ctx, "hash", who.addr, hashLimit, 1)
+	} else {
+		taken = a.take(ctx, "hash:"+who.key.ID, hashLimit, 1)
 	}
-	if taken := a.take(ctx, key, hashLimit, 1); taken.Allowed == 0 {
+	if taken.Allowed == 0 {
 		return tooMany("Too many passwords at once.", taken)
 	}
 	return nil
@@ -155,7 +158,7 @@ const linkGuesses = 10
 // hashing, so that guesses side by side can pass a limit by one less than there
 // are places, at most.
 func (a *API) guess(ctx context.Context, r *http.Request, l *store.Link, password string) (right bool, limited *ratelimit.Result, err error) {
-	who := &caller{addr: a.opts.Clients.ClientAddr(r)}
+	who := &caller{addr: a.clientAddr(r)}
 	if err := a.takeHash(ctx, who); err != nil {
 		return false, nil, err
 	}
@@ -164,23 +167,21 @@ func (a *API) guess(ctx context.Context, r *http.Request, l *store.Link, passwor
 		return false, nil, err
 	}
 	defer leave()
-	client := ratelimitKey("guess:"+l.Code, who.addr)
-	if limited := a.guesses(ctx, client, l.Code, 0); limited != nil {
+	if limited := a.guesses(ctx, who.addr, l.Code, 0); limited != nil {
 		return false, limited, nil
 	}
 	if right, err = isPassword(l, password); err == nil && !right {
-		a.guesses(ctx, client, l.Code, 1)
+		a.guesses(ctx, who.addr, l.Code, 1)
 	}
 	return right, nil, err
 }
 
 // guesses counts n wrong guesses of the client on the link, and returns the
 // limit that is reached, if one is.
-func (a *API) guesses(ctx context.Context, client, code string, n int) *ratelimit.Result {
+func (a *API) guesses(ctx context.Context, client netip.Addr, code string, n int) *ratelimit.Result {
 	limit := a.opts.Limits.Password
-	whole := ratelimit.Limit{Count: min(limit.Count*linkGuesses, ratelimit.MaxCount), Window: limit.Window}
-	own := a.take(ctx, client, limit, n)
-	all := a.take(ctx, "guess:"+code, whole, n)
+	own := a.takeClient(ctx, "guess:"+code, client, limit, n)
+	all := a.take(ctx, "guess:"+code, limit.Times(linkGuesses), n)
 	switch {
 	case own.Remaining == 0:
 		return &own

@@ -38,7 +38,7 @@ func (a *API) quick(w http.ResponseWriter, r *http.Request) bool {
 	}); err != nil {
 		p := a.routerProblem(err)
 		setNoStore(w.Header())
-		w.Header()["Vary"] = quickVary
+		varyQuick(w.Header())
 		status = p.Status
 		a.ignore(p.write(w))
 	}
@@ -118,12 +118,22 @@ func (a *API) quickCreate(ctx context.Context, w http.ResponseWriter, r *http.Re
 	h := w.Header()
 	h["Location"], h["Etag"] = v[0:1:1], v[1:2:2]
 	out.set(h)
-	h["Content-Type"], h["Vary"] = quickType, quickVary
+	h["Content-Type"] = quickType
+	varyQuick(h)
 	setNoStore(h)
 	w.WriteHeader(out.Status)
 	_, err = w.Write(append(appendLink(nil, &out.Body), '\n'))
 	a.ignore(err)
 	return nil
+}
+
+// varyQuick says what a quick answer depends on, beside what it may say already.
+func varyQuick(h http.Header) {
+	if h["Vary"] == nil {
+		h["Vary"] = quickVary
+		return
+	}
+	h.Add("Vary", quickVary[0])
 }
 
 // Values of headers that are always the same. Nobody changes them.

@@ -62,8 +62,8 @@ func (a *API) takeReport(ctx context.Context, c echo.Context, l *store.Link, sho
 		}
 		return http.StatusUnprocessableEntity
 	}
-	client := a.opts.Clients.ClientAddr(c.Request())
-	if taken := a.take(ctx, ratelimitKey("report", client), a.opts.Limits.Report, 1); taken.Allowed == 0 {
+	client := a.clientAddr(c.Request())
+	if taken := a.takeClient(ctx, "report", client, a.opts.Limits.Report, 1); taken.Allowed == 0 {
 		c.Response().Header().Set("Retry-After", retryAfter(taken.RetryAfter))
 		shown.General, shown.RetryAfter = "You have sent many reports in a short time.", taken.RetryAfter
 		return http.StatusTooManyRequests

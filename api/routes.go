@@ -48,7 +48,7 @@ func (a *API) route() error {
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if strings.HasPrefix(r.URL.Path, "/api/") {
 		r = a.identify(w, r)
-		if a.quick(w, r) {
+		if a.crossOrigin(w, r) || a.quick(w, r) {
 			return
 		}
 		if r.Method == http.MethodHead { // answered as GET; net/http drops the body

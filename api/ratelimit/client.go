@@ -13,6 +13,20 @@ import (
 // believe nobody.
 type Proxies struct{ trusted []netip.Prefix }
 
+// None reports whether nobody is believed.
+func (p Proxies) None() bool { return len(p.trusted) == 0 }
+
+// Trusts reports whether an address, without a zone, is one of the proxies'.
+func (p Proxies) Trusts(a netip.Addr) bool {
+	a = a.Unmap()
+	for _, prefix := range p.trusted {
+		if prefix.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
 // ParseProxies reads networks in CIDR notation, such as "10.0.0.0/8" and
 // "2001:db8::/32", and returns everything that is wrong with them.
 func ParseProxies(cidrs []string) (Proxies, error) {
@@ -35,20 +49,11 @@ func ParseProxies(cidrs []string) (Proxies, error) {
 	return p, errors.Join(errs...)
 }
 
-func (p Proxies) trusts(a netip.Addr) bool {
-	for _, prefix := range p.trusted {
-		if prefix.Contains(a) {
-			return true
-		}
-	}
-	return false
-}
-
 // FromProxy reports whether a trusted proxy sent the request: what it says in headers
 // of its own can be believed.
 func (p Proxies) FromProxy(r *http.Request) bool {
 	peer, ok := parseHop(r.RemoteAddr)
-	return ok && p.trusts(peer)
+	return ok && p.Trusts(peer)
 }
 
 // ClientAddr returns the address of the client: the peer of the connection, or,
@@ -66,7 +71,7 @@ func (p Proxies) ClientAddr(r *http.Request) netip.Addr {
 	}
 	for _, rest := range slices.Backward(r.Header["X-Forwarded-For"]) {
 		for more := true; more; {
-			if !p.trusts(client) {
+			if !p.Trusts(client) {
 				return client
 			}
 			var last string
@@ -120,4 +125,17 @@ func ClientKey(addr netip.Addr) string {
 		return addr.String()
 	}
 	return netip.PrefixFrom(addr, 64).Masked().String()
+}
+
+// SiteTimes is how many times as much as one client the site around it is allowed.
+const SiteTimes = 16
+
+// SiteKey returns the key of the site around an IPv6 address, the network of 48 bits
+// that a provider may give to one customer, who has 65,536 clients by ClientKey then.
+// It is empty for other addresses, which nobody has by the thousand.
+func SiteKey(addr netip.Addr) string {
+	if addr = addr.Unmap(); !addr.Is6() {
+		return ""
+	}
+	return netip.PrefixFrom(addr, 48).Masked().String()
 }

@@ -135,6 +135,21 @@ func TestClientKey(t *testing.T) {
 	}
 }
 
+func TestSiteKey(t *testing.T) {
+	t.Parallel()
+	for addr, want := range map[string]string{
+		"2001:db8:1:2::3": "2001:db8:1::/48", "2001:db8:1:ffff::": "2001:db8:1::/48", "2001:db8:2::": "2001:db8:2::/48",
+		"198.51.100.7": "", "::ffff:198.51.100.7": "",
+	} {
+		if got := ratelimit.SiteKey(netip.MustParseAddr(addr)); got != want {
+			t.Errorf("SiteKey(%s) = %q, want %q", addr, got, want)
+		}
+	}
+	if got := ratelimit.SiteKey(netip.Addr{}); got != "" {
+		t.Errorf("SiteKey of the zero Addr = %q, want none", got)
+	}
+}
+
 // FuzzClientAddr holds the walk to what makes it safe: nothing that a client
 // writes in front of what the proxies append can change the answer.
 func FuzzClientAddr(f *testing.F) {

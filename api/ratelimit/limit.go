@@ -72,6 +72,11 @@ func (l Limit) validate() error {
 // Off reports whether the limit allows everything.
 func (l Limit) Off() bool { return l == Limit{} }
 
+// Times returns the limit of n times as many permits, at most MaxCount.
+func (l Limit) Times(n int) Limit {
+	return Limit{Count: min(l.Count*n, MaxCount), Window: l.Window}
+}
+
 // String returns l as ParseLimit reads it.
 func (l Limit) String() string {
 	if l.Off() {

@@ -42,20 +42,22 @@ func (f *serveFlags) readCDN(try func(name string, err error)) cdn.Options {
 	}
 	for _, s := range []struct {
 		name, of, value string
-		needed          bool
+		needed, secret  bool
 	}{
-		{"VARNISH_URLS", cdn.Varnish, f.VarnishURLs, true},
-		{"VARNISH_SECRET", cdn.Varnish, f.VarnishSecret, false},
-		{"FASTLY_SERVICE_ID", cdn.Fastly, f.FastlyServiceID, true},
-		{"FASTLY_TOKEN", cdn.Fastly, f.FastlyToken, true},
-		{"CLOUDFLARE_ZONE_ID", cdn.Cloudflare, f.CloudflareZoneID, true},
-		{"CLOUDFLARE_TOKEN", cdn.Cloudflare, f.CloudflareToken, true},
+		{"VARNISH_URLS", cdn.Varnish, f.VarnishURLs, true, false},
+		{"VARNISH_SECRET", cdn.Varnish, f.VarnishSecret, false, true},
+		{"FASTLY_SERVICE_ID", cdn.Fastly, f.FastlyServiceID, true, false},
+		{"FASTLY_TOKEN", cdn.Fastly, f.FastlyToken, true, true},
+		{"CLOUDFLARE_ZONE_ID", cdn.Cloudflare, f.CloudflareZoneID, true, false},
+		{"CLOUDFLARE_TOKEN", cdn.Cloudflare, f.CloudflareToken, true, true},
 	} {
 		switch {
 		case s.of == f.CDN && s.needed && s.value == "":
 			try(s.name, fmt.Errorf("is required with %sCDN=%s, which has to be told of edits", envPrefix, f.CDN))
 		case s.of != f.CDN && s.value != "":
 			try(s.name, fmt.Errorf("is for %sCDN=%s", envPrefix, s.of))
+		case s.secret && s.value != "":
+			try(s.name, checkSecret(s.value))
 		}
 	}
 	for _, url := range o.VarnishURLs {

@@ -78,7 +78,7 @@ func (f *fleet) run(args ...string) string {
 func (f *fleet) serve(environ ...string) *program {
 	f.t.Helper()
 	p := start(f.t, f.t.TempDir(), slices.Concat(f.environ, []string{
-		"TERSE_CODE_KEY=AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=",
+		"TERSE_CODE_KEY=aSC7FmA0I5+1teXYpwy1758w8yPDIjOUQKEAJRrNWUA=",
 		"TERSE_LIMIT_CREATE_KEY=off", "TERSE_LIMIT_UNKNOWN=off",
 	}, environ)...)
 	n := len(f.nodes) + 1

@@ -219,7 +219,7 @@ func TestReadiness(t *testing.T) {
 	f.killShard(1)
 	stays("everything down")
 
-	late := start(t, t.TempDir(), append([]string{"TERSE_CODE_KEY=AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA="}, f.environ...)...)
+	late := start(t, t.TempDir(), append([]string{"TERSE_CODE_KEY=aSC7FmA0I5+1teXYpwy1758w8yPDIjOUQKEAJRrNWUA="}, f.environ...)...)
 	if status, body := late.ask("/readyz"); status != http.StatusServiceUnavailable ||
 		!strings.Contains(body, "[+] started: ok") || !strings.Contains(body, "[-] schema: shard s1: ") || !strings.Contains(body, "[-] map: ") {
 		t.Errorf("/readyz before any shard was reached = %d %s", status, body)

@@ -179,7 +179,7 @@ func (p *process) listen(ctx context.Context, options api.Options) (net.Listener
 	}
 	options.BaseURL = p.settings.baseURL
 	options.AnonymousCreate, options.CDN, options.Limits = p.settings.anonymousCreate, p.settings.cdn.Provider != "", p.settings.limits
-	options.Limiter, options.Clients = p.limiter, p.settings.proxies
+	options.Limiter, options.Clients, options.CORSOrigins = p.limiter, p.settings.proxies, p.settings.corsOrigins
 	options.Guard, options.AccessLogSample = p.guard, p.settings.operation.accessLogSample
 	options.Version, options.Registerer, options.Logger = version, p.registry, p.logger
 	handler, err := api.New(options)
@@ -190,7 +190,7 @@ func (p *process) listen(ctx context.Context, options api.Options) (net.Listener
 	if err != nil {
 		return nil, errors.Join(err, public.Close())
 	}
-	p.public = startServer(bounded, p.settings.forCDN(handler), p.logger, p.failed)
+	p.public = startServer(p.proxied(bounded), p.settings.forCDN(handler), p.logger, p.failed)
 	p.open.push("server", p.settings.operation.drain.requests(), p.public.shutdown)
 	return public, nil
 }

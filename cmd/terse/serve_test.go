@@ -213,7 +213,7 @@ func TestWrongCodeKeyIsRefused(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "data")
 	start(t, dir).kill()
-	got := terse(t, []string{"TERSE_DATA_DIR=" + dir, "TERSE_CODE_KEY=AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA="}, "serve")
+	got := terse(t, []string{"TERSE_DATA_DIR=" + dir, "TERSE_CODE_KEY=8owXEt2q4PbWuLzRoC+eigADsww+xtyOLjAsSLrMSrc="}, "serve")
 	if got.status != 2 || !strings.Contains(got.stderr, "TERSE_CODE_KEY") {
 		t.Errorf("serve with another code key = %+v, want status 2 naming TERSE_CODE_KEY", got)
 	}

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"bytes"
+	"cmp"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -38,6 +38,8 @@ type serveFlags struct {
 
 	AnonymousCreate      string `default:"true" placeholder:"BOOL" help:"Whether links can be created without an API key. Default: true." setting:""`
 	TrustedProxies       string `placeholder:"CIDR,…" help:"Proxies whose X-Forwarded-For is believed. Default: none." setting:""`
+	ProxyProtocol        string `default:"false" placeholder:"BOOL" help:"Whether trusted proxies begin each connection with a PROXY header, version 1 or 2. Default: false." setting:""`
+	CORSOrigins          string `name:"cors-origins" placeholder:"ORIGIN,…" help:"Origins whose pages may call the API, such as https://app.example, or * for all. Default: none." setting:""`
 	LimitCreateAnonymous string `default:"60/1m" placeholder:"N/TIME" help:"Creates of one client without a key, or off. Default: 60/1m." setting:""`
 	LimitCreateKey       string `default:"6000/1m" placeholder:"N/TIME" help:"Creates of one API key, or off. Default: 6000/1m." setting:""`
 	LimitUnknown         string `default:"40/20s" placeholder:"N/TIME" help:"Unknown codes that one client may ask for, or off. Default: 40/20s." setting:""`
@@ -72,6 +74,8 @@ type serveSettings struct {
 	nodeID          int64  // anyNode: one that is free
 	anonymousCreate bool
 	proxies         ratelimit.Proxies
+	proxyProtocol   bool
+	corsOrigins     []string
 	limits          api.Limits
 	abuse           abuseSettings
 	redisURL        string      // empty: none
@@ -116,6 +120,14 @@ func (f *serveFlags) read() (serveSettings, []error) {
 	try("ANONYMOUS_CREATE", err)
 	s.proxies, err = ratelimit.ParseProxies(splitList(f.TrustedProxies))
 	try("TRUSTED_PROXIES", err)
+	proxiesKnown := err == nil
+	s.proxyProtocol, err = parseBool(f.ProxyProtocol)
+	if s.proxyProtocol && proxiesKnown && s.proxies.None() {
+		err = fmt.Errorf("is believed of %sTRUSTED_PROXIES alone: name them", envPrefix)
+	}
+	try("PROXY_PROTOCOL", err)
+	s.corsOrigins, err = api.ParseOrigins(splitList(f.CORSOrigins))
+	try("CORS_ORIGINS", err)
 	s.limits.CreateAnonymous, err = ratelimit.ParseLimit(f.LimitCreateAnonymous)
 	try("LIMIT_CREATE_ANONYMOUS", err)
 	s.limits.CreateKey, err = ratelimit.ParseLimit(f.LimitCreateKey)
@@ -127,7 +139,7 @@ func (f *serveFlags) read() (serveSettings, []error) {
 	s.limits.Report, err = ratelimit.ParseLimit(f.LimitReport)
 	try("LIMIT_REPORT", err)
 	s.abuse = f.abuseFlags.read(try)
-	s.redisURL, err = f.RedisURL, remote.CheckURL(f.RedisURL)
+	s.redisURL, err = f.RedisURL, cmp.Or(remote.CheckURL(f.RedisURL), checkURLSecret(f.RedisURL))
 	try("REDIS_URL", err)
 	s.cdn = f.readCDN(try)
 	s.cacheBytes, err = parseMiB(f.CacheSize)
@@ -183,8 +195,8 @@ func parseCodeKey(s string) ([]byte, error) {
 	if err != nil || len(key) != codeKeyLen {
 		return nil, fmt.Errorf("must be %d bytes in base64, as `openssl rand -base64 %d` prints", codeKeyLen, codeKeyLen)
 	}
-	if bytes.Count(key, key[:1]) == len(key) {
-		return nil, errors.New("must be random: all its bytes are the same")
+	if err := checkRandom(key); err != nil {
+		return nil, fmt.Errorf("must be random, as `openssl rand -base64 %d` prints: %w", codeKeyLen, err)
 	}
 	return key, nil
 }

@@ -61,7 +61,7 @@ func (s *shard) setting() string { return "s1 " + s.primary.DSN("links") }
 func (s *shard) serve() {
 	s.t.Helper()
 	s.node = servers.NewTerse(s.t, servers.TerseOptions{Binary: s.binary, Settings: map[string]string{
-		"shards": s.setting(), "code_key": "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=",
+		"shards": s.setting(), "code_key": "aSC7FmA0I5+1teXYpwy1758w8yPDIjOUQKEAJRrNWUA=",
 		"limit_create_anonymous": "off", "limit_unknown": "off", "drain_delay": "0s",
 	}})
 }

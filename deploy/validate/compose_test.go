@@ -31,7 +31,7 @@ func composed(t *testing.T) *types.Project {
 	t.Helper()
 	var environ []string
 	for _, name := range secrets {
-		environ = append(environ, name+"=made-up")
+		environ = append(environ, name+"=made-up-here")
 	}
 	project, err := compose(environ...)
 	if err != nil {
@@ -58,7 +58,7 @@ func TestComposeSecrets(t *testing.T) {
 		var environ []string
 		for _, name := range secrets {
 			if name != missing {
-				environ = append(environ, name+"=made-up")
+				environ = append(environ, name+"=made-up-here")
 			}
 		}
 		if _, err := compose(environ...); err == nil || !strings.Contains(err.Error(), missing) {

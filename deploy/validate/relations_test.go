@@ -190,10 +190,10 @@ func TestSettings(t *testing.T) {
 	for name, variables := range told {
 		cmd := exec.Command(binary, "serve", "--log-level", "nonsense")
 		for variable, value := range variables {
-			value = regexp.MustCompile(`\$\([A-Z0-9_]+\)`).ReplaceAllString(value, "secret")
+			value = regexp.MustCompile(`\$\([A-Z0-9_]+\)`).ReplaceAllString(value, "9f86d081884c7d65")
 			value = regexp.MustCompile(`/run/secrets/terse/s\d\.crt`).ReplaceAllString(value, authority)
 			if strings.HasSuffix(variable, "_FILE") || variable == "TERSE_CODE_KEY" {
-				variable, value = "TERSE_CODE_KEY", "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA="
+				variable, value = "TERSE_CODE_KEY", "aSC7FmA0I5+1teXYpwy1758w8yPDIjOUQKEAJRrNWUA="
 			}
 			cmd.Env = append(cmd.Env, variable+"="+value)
 		}
