@@ -84,6 +84,10 @@ faults: build ## break parts of the production topology under load, and print wh
 	@.ci/install postgres redis varnish nginx prometheus
 	$(GO) run ./loadtest/faults -terse $(BIN)/terse $(if $(FAULTS),-only $(FAULTS))
 
+.PHONY: hostile
+hostile: build ## send a million requests that no honest client sends; none may be answered by a 5xx
+	$(GO) run ./loadtest/hostile -terse $(BIN)/terse
+
 .PHONY: docker
 docker: ## build the container image terse:VERSION; PLATFORMS=linux/amd64,linux/arm64 for several machines
 	docker build $(if $(PLATFORMS),--platform $(PLATFORMS)) --build-arg VERSION=$(VERSION) \
