@@ -30,6 +30,9 @@ func (p *process) caches(ctx context.Context, d database, keys *keyring.Ring) (*
 			return nil, err
 		}
 		p.open.push("redis", closeTimeout, func(context.Context) error { return redis.Close() })
+		if err := p.traces.redis(redis.Client()); err != nil {
+			return nil, err
+		}
 		options.Remote, told.Caches = redis, redis
 		p.limiter, err = ratelimit.NewShared(ratelimit.SharedOptions{
 			Client: redis.Client(), Nodes: redis.Nodes, Local: ratelimit.NewLocal(ratelimit.LocalOptions{}), Registerer: p.registry,

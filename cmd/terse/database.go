@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/terse/terse/idgen"
@@ -72,7 +73,7 @@ func (p *process) sharded(ctx context.Context) (database, error) {
 	var counters []reports.Named
 	var scanned []scan.Place
 	router, err := openShards(ctx, p.settings.shards, &p.open, shardOptions{
-		batchSize: p.settings.batchSize, nodeID: p.settings.nodeID, logger: p.logger, registerer: p.registry,
+		batchSize: p.settings.batchSize, nodeID: p.settings.nodeID, logger: p.logger, registerer: p.registry, tracer: p.traces.postgres(),
 		opened: func(name string, s *postgres.Store) {
 			outboxes = append(outboxes, outbox.Named{Name: name, Outbox: s})
 			blocks = append(blocks, blocklist.Source{Name: name, List: s})
@@ -101,6 +102,7 @@ type shardOptions struct {
 	nodeID     int64
 	logger     *slog.Logger
 	registerer prometheus.Registerer
+	tracer     pgx.QueryTracer // nil: none
 }
 
 // openShards connects to the shards and reads which buckets are whose.
@@ -109,7 +111,7 @@ func openShards(ctx context.Context, shards []shardSettings, open *cleanup, opts
 	for _, s := range shards {
 		one, err := postgres.Open(ctx, postgres.Options{
 			Name: s.name, Primary: s.primary, Replicas: s.replicas, SchemaVersion: schema.Latest(),
-			MaxBatch: opts.batchSize, WriteTimeout: storeTimeout, Logger: opts.logger, Registerer: opts.registerer,
+			MaxBatch: opts.batchSize, WriteTimeout: storeTimeout, Logger: opts.logger, Registerer: opts.registerer, Tracer: opts.tracer,
 		})
 		if err != nil {
 			return nil, err

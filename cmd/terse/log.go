@@ -5,6 +5,8 @@ import (
 	"io"
 	"log/slog"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/terse/terse/api"
 )
 
@@ -16,13 +18,16 @@ func newLogger(s serveSettings, w io.Writer) *slog.Logger {
 	return slog.New(requestHandler{slog.NewTextHandler(w, options)})
 }
 
-// requestHandler adds the id of the request to what is logged for one.
+// requestHandler adds the ids of the request and of its trace to what is logged for one.
 type requestHandler struct{ slog.Handler }
 
 // Handle implements slog.Handler.
 func (h requestHandler) Handle(ctx context.Context, record slog.Record) error {
 	if id := api.RequestID(ctx); id != "" {
 		record.AddAttrs(slog.String("request_id", id))
+	}
+	if span := trace.SpanContextFromContext(ctx); span.IsValid() {
+		record.AddAttrs(slog.String("trace_id", span.TraceID().String()), slog.String("span_id", span.SpanID().String()))
 	}
 	return h.Handler.Handle(ctx, record)
 }

@@ -120,6 +120,7 @@ func TestWrongSettingsAreToldAtOnce(t *testing.T) {
 		"TERSE_DRAIN_DELAY":            "5",
 		"TERSE_DRAIN_TIMEOUT":          "15",
 		"TERSE_MAX_CONNECTIONS":        "0",
+		"TERSE_OTLP_ENDPOINT":          "localhost:4318",
 		"TERSE_ACCESS_LOG_SAMPLE":      "NaN",
 		"TERSE_LOG_LEVEL":              "loud",
 		"TERSE_LOG_FORMAT":             "xml",

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
+	"net/url"
+	"os"
 	"strconv"
 	"time"
 )
@@ -11,6 +14,7 @@ type operationFlags struct {
 	DrainDelay      string `placeholder:"TIME" help:"How long a stopping server goes on as before once /readyz says that it stops, so that load balancers notice. Default: 5s with shards, else 0s." setting:""`
 	DrainTimeout    string `default:"25s" placeholder:"TIME" help:"How long a server may take to stop, the delay included. Default: 25s." setting:""`
 	AccessLogSample string `default:"0" placeholder:"PART" help:"Part of the requests that are logged, from 0 to 1; those that fail always are. Default: 0." setting:""`
+	OTLPEndpoint    string `name:"otlp-endpoint" placeholder:"URL" help:"Collector that takes traces by OTLP over HTTP, such as http://localhost:4318. Default: $OTEL_EXPORTER_OTLP_ENDPOINT, else none." setting:""`
 	MaxConnections  string `default:"16384" placeholder:"N" help:"Most connections of clients at a time. Default: 16384." setting:""`
 }
 
@@ -19,6 +23,7 @@ type operationSettings struct {
 	drain           drainSettings
 	maxConnections  int
 	accessLogSample float64
+	otlpEndpoint    *url.URL // nil: none
 }
 
 // drainSettings divide the time in which a server stops.
@@ -67,6 +72,8 @@ func (f *operationFlags) read(sharded bool, try func(name string, err error)) op
 	}
 	s.accessLogSample, err = parsePart(f.AccessLogSample)
 	try("ACCESS_LOG_SAMPLE", err)
+	s.otlpEndpoint, err = parseEndpoint(cmp.Or(f.OTLPEndpoint, os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT")))
+	try("OTLP_ENDPOINT", err)
 	s.maxConnections, err = parseCount(f.MaxConnections, maxMaxConnections)
 	try("MAX_CONNECTIONS", err)
 	return s

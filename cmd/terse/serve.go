@@ -67,6 +67,9 @@ func serve(ctx context.Context, s serveSettings, out output) (err error) {
 	if err := p.register(); err != nil {
 		return err
 	}
+	if p.traces, err = p.openTraces(ctx); err != nil {
+		return err
+	}
 	admin, err := p.listenAdmin(ctx)
 	if err != nil {
 		return err
@@ -99,6 +102,7 @@ type process struct {
 	health   api.Health
 	limiter  api.Limiter
 	guard    *overload.Guard
+	traces   *traces // nil: none
 	public   *server
 	failed   chan error       // of the first server that stops by itself
 	stopBy   func() time.Time // when all must be closed
@@ -190,7 +194,8 @@ func (p *process) listen(ctx context.Context, options api.Options) (net.Listener
 	if err != nil {
 		return nil, errors.Join(err, public.Close())
 	}
-	p.public = startServer(p.proxied(bounded), p.settings.forCDN(handler), p.logger, p.failed)
+	traced := p.traces.handler(p.settings.forCDN(handler), p.settings.proxies.FromProxy)
+	p.public = startServer(p.proxied(bounded), traced, p.logger, p.failed)
 	p.open.push("server", p.settings.operation.drain.requests(), p.public.shutdown)
 	return public, nil
 }

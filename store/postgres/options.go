@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -31,6 +32,9 @@ type Options struct {
 
 	// Registerer receives the metrics. Default: none are kept.
 	Registerer prometheus.Registerer
+
+	// Tracer is told of every statement. Default: nobody is.
+	Tracer pgx.QueryTracer
 
 	// ReadTimeout bounds one attempt to read from one server. Default 800 ms.
 	ReadTimeout time.Duration

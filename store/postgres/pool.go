@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
@@ -42,11 +43,12 @@ const connectTimeout = time.Second
 
 // newPool returns a pool that connects when it is first used. Its errors do not
 // repeat the URL, which may hold a password.
-func newPool(ctx context.Context, dsn string, r role, replica bool) (*pgxpool.Pool, error) {
+func newPool(ctx context.Context, dsn string, r role, replica bool, tracer pgx.QueryTracer) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
 		return nil, errors.New("is no connection URL that can be read")
 	}
+	config.ConnConfig.Tracer = tracer
 	config.MaxConns, config.MinConns, config.MinIdleConns = conns[r], 0, 0
 	config.MaxConnLifetime, config.MaxConnLifetimeJitter = connLifetime, connJitter
 	config.MaxConnIdleTime, config.HealthCheckPeriod = connIdle, healthPeriod

@@ -41,7 +41,7 @@ func newServer(ctx context.Context, name, dsn string, opts *Options, m *metrics,
 		var err error
 		s.lines[r] = newLine(m.breaker(name, r), s.metrics.retries)
 		s.lines[r].took = m.calls(name, r)
-		if s.pools[r], err = newPool(ctx, dsn, r, s.replica); err != nil {
+		if s.pools[r], err = newPool(ctx, dsn, r, s.replica, opts.Tracer); err != nil {
 			s.close()
 			return nil, err
 		}

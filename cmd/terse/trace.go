@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"github.com/exaring/otelpgx"
+	"github.com/jackc/pgx/v5"
+	"github.com/redis/go-redis/extra/redisotel/v9"
+	"github.com/redis/go-redis/v9"
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+)
+
+// traces exports spans by OTLP over HTTP. The nil *traces does nothing and costs
+// nothing.
+type traces struct{ provider *sdktrace.TracerProvider }
+
+// openTraces returns what exports to the collector of the settings, or nil without one.
+// A collector that is away costs no more than the spans that it misses.
+func (p *process) openTraces(ctx context.Context) (*traces, error) {
+	endpoint := p.settings.operation.otlpEndpoint
+	if endpoint == nil {
+		return nil, nil
+	}
+	exporter, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(endpoint.JoinPath("v1", "traces").String()))
+	if err != nil {
+		return nil, fmt.Errorf("export traces: %w", err)
+	}
+	t := &traces{sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(resource.NewSchemaless(
+		attribute.String("service.name", "terse"), attribute.String("service.version", version),
+	)))}
+	p.open.push("traces", closeTimeout, t.provider.Shutdown)
+	return t, nil
+}
+
+// handler makes a span of each request. A trace that a trusted proxy began goes on;
+// with that of anybody else the span is only linked.
+func (t *traces) handler(h http.Handler, fromProxy func(*http.Request) bool) http.Handler {
+	if t == nil {
+		return h
+	}
+	return otelhttp.NewHandler(h, "request",
+		otelhttp.WithTracerProvider(t.provider), otelhttp.WithPropagators(propagation.TraceContext{}),
+		otelhttp.WithPublicEndpointFn(func(r *http.Request) bool { return !fromProxy(r) }),
+		otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string { return r.Method }))
+}
+
+// postgres makes spans of statements, without what they ask for.
+func (t *traces) postgres() pgx.QueryTracer {
+	if t == nil {
+		return nil
+	}
+	return otelpgx.NewTracer(otelpgx.WithTracerProvider(t.provider), otelpgx.WithDisableSQLStatementInAttributes())
+}
+
+// redis makes spans of commands, without their keys and values.
+func (t *traces) redis(c redis.UniversalClient) error {
+	if t == nil {
+		return nil
+	}
+	return redisotel.InstrumentTracing(c, redisotel.WithTracerProvider(t.provider), redisotel.WithDBStatement(false), redisotel.WithCallerEnabled(false))
+}
+
+// parseEndpoint reads the address of a collector; an empty text is nil.
+func parseEndpoint(s string) (*url.URL, error) {
+	if s == "" {
+		return nil, nil
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return nil, errors.New("must be the URL of a collector that takes OTLP over HTTP, such as http://localhost:4318")
+	}
+	return u, nil
+}

@@ -1,0 +1,135 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/protobuf/proto"
+
+	testservers "github.com/terse/terse/store/storetest/servers"
+)
+
+// spans receives what is exported by OTLP over HTTP.
+type spans struct {
+	url string
+
+	mu  sync.Mutex
+	raw []byte
+	all []*tracepb.Span
+}
+
+func newSpans(t *testing.T) *spans {
+	t.Helper()
+	s := &spans{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		var request collector.ExportTraceServiceRequest
+		if err != nil || r.URL.Path != "/v1/traces" || proto.Unmarshal(body, &request) != nil {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.raw = append(s.raw, body...)
+		for _, resource := range request.GetResourceSpans() {
+			for _, scope := range resource.GetScopeSpans() {
+				s.all = append(s.all, scope.GetSpans()...)
+			}
+		}
+		w.Header().Set("Content-Type", "application/x-protobuf")
+	}))
+	t.Cleanup(server.Close)
+	s.url = server.URL
+	return s
+}
+
+// TestTraces holds that requests, statements and commands are exported without what
+// they ask for, that a trusted proxy's trace goes on, and that logs name it.
+func TestTraces(t *testing.T) {
+	t.Parallel()
+	for _, trusted := range []bool{true, false} {
+		t.Run(fmt.Sprintf("trusted=%v", trusted), func(t *testing.T) {
+			t.Parallel()
+			s := newSpans(t)
+			redis := testservers.NewRedis(t, testservers.RedisOptions{})
+			settings := []string{"TERSE_OTLP_ENDPOINT=" + s.url, "TERSE_ACCESS_LOG_SAMPLE=1", "TERSE_REDIS_URL=" + redis.URL()}
+			if trusted {
+				settings = append(settings, "TERSE_TRUSTED_PROXIES=127.0.0.0/8,::1/128")
+			}
+			p := start(t, filepath.Join(t.TempDir(), "data"), settings...)
+			c := client()
+			defer c.CloseIdleConnections()
+			const secret, traceID, parent = "s3cr3t", "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+			code, err := shorten(c, p.url, "https://example.com/?token="+secret)
+			must(t, err)
+			r, err := http.NewRequest(http.MethodGet, p.url+"/"+code+"?"+secret, http.NoBody)
+			must(t, err)
+			r.Header.Set("Traceparent", "00-"+traceID+"-"+parent+"-01")
+			response, err := c.Do(r)
+			must(t, err)
+			must(t, response.Body.Close())
+			must(t, p.cmd.Process.Signal(syscall.SIGTERM))
+			if err := p.cmd.Wait(); err != nil {
+				t.Errorf("after SIGTERM terse ended with %v: %s", err, p.stderr)
+			}
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			var requests, commands, continued int
+			for _, span := range s.all {
+				switch {
+				case span.GetKind() == tracepb.Span_SPAN_KIND_SERVER:
+					requests++
+				default:
+					commands++
+				}
+				if fmt.Sprintf("%x", span.GetTraceId()) == traceID && fmt.Sprintf("%x", span.GetParentSpanId()) == parent {
+					continued++
+				}
+			}
+			if requests != 2 || commands == 0 || (continued == 1) != trusted {
+				t.Errorf("%d requests, %d commands and %d that go on with the trace were exported, want 2, some, and one if trusted", requests, commands, continued)
+			}
+			if bytes.Contains(s.raw, []byte(secret)) {
+				t.Error("spans tell secrets")
+			}
+			if log := p.stderr.String(); strings.Contains(log, "trace_id="+traceID) != trusted || !strings.Contains(log, "trace_id=") || strings.Contains(log, secret) {
+				t.Errorf("the log should name traces, the proxy's if trusted, and no secrets: %s", log)
+			}
+		})
+	}
+}
+
+// TestTracesOfStatements holds the same for shards, where statements belong to the
+// request that they were sent for.
+func TestTracesOfStatements(t *testing.T) {
+	t.Parallel()
+	s := newSpans(t)
+	f := newFleet(t, 1, testservers.ClusterOptions{})
+	p := f.serve("TERSE_OTLP_ENDPOINT="+s.url, "TERSE_DRAIN_DELAY=0s")
+	a := newAuditor(f, f.newKey(0))
+	for range 3 {
+		_, err := a.send(http.MethodGet, p.url+"/api/v1/links?q=s3cr3t", nil, a.authorization()...)
+		must(t, err)
+	}
+	await(t, 30*time.Second, "spans of statements", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if bytes.Contains(s.raw, []byte("s3cr3t")) {
+			t.Fatal("spans tell secrets")
+		}
+		return bytes.Contains(s.raw, []byte("postgresql"))
+	})
+}
