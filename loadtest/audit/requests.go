@@ -128,7 +128,7 @@ func (a *Auditor) Edit(ctx context.Context, node Node, code string) {
 	if got.Status == http.StatusPreconditionFailed && a.adopt(ctx, node, code) {
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		w.refused = true
+		w.refused = !w.known() // a balancer that repeats an edit may have been told of the first
 		return
 	}
 	a.done(outcome{op: "edit", shard: a.opts.ShardOf(code), sent: sent, failure: a.settle("edit", w, got, err, http.StatusOK)})
