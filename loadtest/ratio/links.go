@@ -26,14 +26,16 @@ const (
 // it. The codes are those that a node mints.
 type links struct{ cipher *idgen.Cipher }
 
-// codeKey is the code key of the measured nodes.
-func codeKey() []byte { return []byte("ratio: 32 bytes that are no key.") }
-
-// codeKeyText is the key as settings have it.
-func codeKeyText() string { return base64.StdEncoding.EncodeToString(codeKey()) }
+// codeKeyText is the code key of the measured nodes, as settings have it. Terse
+// refuses one that is not random.
+const codeKeyText = "GpcJOAKRlLLRo3s5i/oVB0iNtJSycKg3/z2kKijqSeA="
 
 func newLinks() (links, error) {
-	c, err := idgen.NewCipher(codeKey())
+	key, err := base64.StdEncoding.DecodeString(codeKeyText)
+	if err != nil {
+		return links{}, err
+	}
+	c, err := idgen.NewCipher(key)
 	return links{c}, err
 }
 

@@ -109,7 +109,7 @@ func (s *shard) setting() string { return "s1 " + s.dsn() }
 // start runs a node over the shard that limits no client.
 func (s *shard) start(ctx context.Context, binary string, flags ...string) (*process, error) {
 	return startTerse(ctx, binary, append([]string{
-		"--shards", s.setting(), "--code-key", codeKeyText(),
+		"--shards", s.setting(), "--code-key", codeKeyText,
 		"--limit-create-anonymous", "off", "--limit-unknown", "off",
 	}, flags...)...)
 }
