@@ -81,7 +81,7 @@ func TestBlockCommand(t *testing.T) {
 	if got := p.create("https://other.example/"); got != http.StatusUnprocessableEntity {
 		t.Errorf("create after the file turned bad = %d, want 422 still", got)
 	}
-	refused := terse(t, []string{"TERSE_DATA_DIR=" + t.TempDir(), "TERSE_BLOCKLIST_FILE=" + file}, "serve")
+	refused := terse(t, []string{"TERSE_DATA_DIR=" + t.TempDir(), "TERSE_ADMIN_LISTEN=127.0.0.1:0", "TERSE_BLOCKLIST_FILE=" + file}, "serve")
 	if refused.status != 2 || !strings.Contains(refused.stderr, "TERSE_BLOCKLIST_FILE: ") {
 		t.Errorf("serve with a bad file = %+v, want status 2 and the variable", refused)
 	}

@@ -213,7 +213,7 @@ func TestWrongCodeKeyIsRefused(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "data")
 	start(t, dir).kill()
-	got := terse(t, []string{"TERSE_DATA_DIR=" + dir, "TERSE_CODE_KEY=8owXEt2q4PbWuLzRoC+eigADsww+xtyOLjAsSLrMSrc="}, "serve")
+	got := terse(t, []string{"TERSE_DATA_DIR=" + dir, "TERSE_ADMIN_LISTEN=127.0.0.1:0", "TERSE_CODE_KEY=8owXEt2q4PbWuLzRoC+eigADsww+xtyOLjAsSLrMSrc="}, "serve")
 	if got.status != 2 || !strings.Contains(got.stderr, "TERSE_CODE_KEY") {
 		t.Errorf("serve with another code key = %+v, want status 2 naming TERSE_CODE_KEY", got)
 	}
@@ -223,7 +223,7 @@ func TestTakenPortIsNamed(t *testing.T) {
 	t.Parallel()
 	first := start(t, filepath.Join(t.TempDir(), "data"))
 	address := strings.TrimPrefix(strings.Replace(first.url, "localhost", "127.0.0.1", 1), "http://")
-	got := terse(t, []string{"TERSE_LISTEN=" + address}, "serve", "--data-dir", filepath.Join(t.TempDir(), "data"))
+	got := terse(t, []string{"TERSE_LISTEN=" + address, "TERSE_ADMIN_LISTEN=127.0.0.1:0"}, "serve", "--data-dir", filepath.Join(t.TempDir(), "data"))
 	if got.status != 1 || !strings.Contains(got.stderr, "TERSE_LISTEN") || !strings.Contains(got.stderr, address) {
 		t.Errorf("serve on a taken port = %+v, want status 1 naming it", got)
 	}

@@ -259,7 +259,7 @@ func TestVarnishInAnOutage(t *testing.T) {
 // TestFastly holds that a node behind Fastly speaks to it.
 func TestFastly(t *testing.T) {
 	t.Parallel()
-	p := start(t, t.TempDir(), "TERSE_CDN=fastly", "TERSE_FASTLY_SERVICE_ID=service", "TERSE_FASTLY_TOKEN=token")
+	p := start(t, t.TempDir(), "TERSE_CDN=fastly", "TERSE_FASTLY_SERVICE_ID=service", "TERSE_FASTLY_TOKEN=q3Z9vT7xKp2LmN8r")
 	c := client()
 	t.Cleanup(c.CloseIdleConnections)
 	code, err := shorten(c, p.url, "https://example.com/")
