@@ -52,7 +52,9 @@ func TestCallsShareRoundTrips(t *testing.T) {
 	c, err := remote.New(remote.Options{URL: s.URL(), Timeout: patient, Registerer: reg, Logger: slog.New(slog.DiscardHandler)})
 	must(t, err)
 	t.Cleanup(func() { must(t, c.Close()) })
+	client := connect(t, s)
 	together := func(do func(code string) error) {
+		must(t, client.Do(t.Context(), "client", "pause", 500).Err()) // so that they meet
 		var crowd sync.WaitGroup
 		for i := range callers {
 			crowd.Go(func() {
