@@ -39,7 +39,7 @@ test: test-tools ## run the tests, installing what they lack
 .PHONY: race
 race: test-tools ## run the tests under the race detector
 	@.ci/install cc
-	CGO_ENABLED=1 $(GO) test -race ./...
+	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./...
 
 .PHONY: test-tools
 test-tools: $(AXE) $(K6)
