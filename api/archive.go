@@ -212,7 +212,7 @@ func (a *API) readArchived(who *caller, in *archivedLink) (store.Link, error) {
 		alias = &store.FieldError{Field: "code", Reason: problem.Reason}
 	}
 	err := joinInvalid(alias, a.rules.Check(&l), store.CheckText("owner", l.Owner, maxOwnerLen),
-		store.CheckText("disabled_reason", l.DisabledReason, maxReasonLen), checkHash(l.PasswordHash), checkHistory(&l))
+		store.CheckText("disabled_reason", l.DisabledReason, maxReasonLen), checkHash(l.PasswordHash), checkHistory(&l, a.now()))
 	if err != nil {
 		return store.Link{}, err
 	}
@@ -231,9 +231,12 @@ func checkHash(hash string) error {
 	return nil
 }
 
+// clockSkew is how far the clocks of two systems may differ.
+const clockSkew = time.Minute
+
 // checkHistory returns what is wrong with dates and counts, and brings the dates
 // into their stored form.
-func checkHistory(l *store.Link) error {
+func checkHistory(l *store.Link, now time.Time) error {
 	var bad store.InvalidError
 	for _, d := range []struct {
 		field string
@@ -248,6 +251,9 @@ func checkHistory(l *store.Link) error {
 		if year := d.at.Year(); !d.at.IsZero() && (year < 1990 || year > 9999) {
 			bad = append(bad, &store.FieldError{Field: d.field, Reason: "must be in the years 1990 to 9999"})
 		}
+	}
+	if l.CreatedAt.After(now.Add(clockSkew)) {
+		bad = append(bad, &store.FieldError{Field: "created_at", Reason: "must not be in the future"})
 	}
 	if l.CreatedAt.IsZero() || l.UpdatedAt.Before(l.CreatedAt) {
 		bad = append(bad, &store.FieldError{Field: "updated_at", Reason: "must not be before created_at"})

@@ -207,6 +207,7 @@ func TestImportRefuses(t *testing.T) {
 		{"version", 1 << 31, "body.version"},
 		{"created_at", "0001-01-01T00:00:00Z", "body.updated_at"},
 		{"created_at", "1066-01-01T00:00:00Z", "body.created_at"},
+		{"created_at", "2999-01-01T00:00:00Z", "body.created_at"},
 		{"updated_at", "2001-01-01T00:00:00Z", "body.updated_at"},
 		{"disabled_reason", "phishing", "body.disabled_reason"},
 		{"status", 200, "body.status"},

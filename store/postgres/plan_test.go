@@ -184,6 +184,7 @@ func planStatements(t *testing.T, conn *pgx.Conn, mode string) {
 		{"use keys", []any{buckets[:1], clicks[:1], [][]byte{[]byte(code)}, times[:1]}, 60},
 		{"use keys", []any{buckets, clicks, hashes, times}, 60 * len(codes)},
 		{"changes", []any{epoch.Add((filled - 20) * time.Second), "", 20}, 10 * 101},
+		{"changes", []any{epoch, "", 20}, 100 * 101}, // all of them wait
 		{"revisions", []any{bucket, code, 1000, 20}, 60},
 		{"prune reports", []any{store.ReportTTL}, 60},
 	} {

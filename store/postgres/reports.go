@@ -58,13 +58,15 @@ func (s *Store) addReport(ctx context.Context, r store.Report) error {
 	case all >= store.MaxOpenReports:
 		return store.ErrFull
 	}
-	if _, err := s.execOwned(ctx, bucket, insertReport, micros(r.At), r.ID, r.Code, string(r.Reason), r.Comment, r.Email); err != nil {
-		return err
-	}
-	return s.primary.do(ctx, calls, func(ctx context.Context, conn *pgx.Conn) error {
+	err = s.primary.do(ctx, calls, func(ctx context.Context, conn *pgx.Conn) error { // first: what fails after the report was kept would tell that it was not
 		_, err := conn.Exec(ctx, pruneReports, store.ReportTTL)
 		return err
 	})
+	if err != nil {
+		return err
+	}
+	_, err = s.execOwned(ctx, bucket, insertReport, micros(r.At), r.ID, r.Code, string(r.Reason), r.Comment, r.Email)
+	return err
 }
 
 // ResolveReport implements store.Reports.

@@ -22,16 +22,19 @@ const selectChanges = `
 	), changes (at, bucket, code) AS (
 		SELECT l.created_at, l.bucket, l.code FROM owners o CROSS JOIN LATERAL (
 			SELECT l.created_at, l.bucket, l.code FROM links l
-			WHERE hashtextextended(l.owner, 0) = o.hash AND l.deleted_at IS NULL AND l.created_at >= $1 OFFSET 0
-		) l WHERE (l.created_at, l.code) > ($1, $2)
+			WHERE hashtextextended(l.owner, 0) = o.hash AND l.deleted_at IS NULL AND l.created_at >= $1
+				AND (l.created_at, l.code) > ($1, $2)
+				AND (SELECT b.state = 'owned' FROM buckets b WHERE b.bucket = l.bucket)
+			ORDER BY l.created_at, l.code LIMIT $3
+		) l
 		UNION ALL
-		SELECT h.replaced_at, h.bucket, h.code FROM link_history h
+		(SELECT h.replaced_at, h.bucket, h.code FROM link_history h
 		WHERE h.replaced_at >= $1 AND (h.replaced_at, h.code) > ($1, $2)
+			AND (SELECT b.state = 'owned' FROM buckets b WHERE b.bucket = h.bucket)
+		ORDER BY h.replaced_at, h.code LIMIT $3)
 	)
 	SELECT ` + linkColumns + `, c.at
-	FROM (SELECT c.at, c.bucket, c.code FROM changes c
-		WHERE (SELECT b.state = 'owned' FROM buckets b WHERE b.bucket = c.bucket)
-		ORDER BY c.at, c.code LIMIT $3) c
+	FROM (SELECT c.at, c.bucket, c.code FROM changes c ORDER BY c.at, c.code LIMIT $3) c
 	CROSS JOIN LATERAL (SELECT * FROM links l WHERE l.bucket = c.bucket AND l.code = c.code OFFSET 0) l
 	ORDER BY c.at, c.code`
 

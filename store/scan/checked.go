@@ -153,11 +153,11 @@ func (c *checkedScan) walk(ctx context.Context, s *checkedState) error {
 // check has links checked, and disables those that the service warns of. What is
 // not live is left out. It stops at the first link that cannot be checked.
 func (c *checkedScan) check(ctx context.Context, links []store.Link) error {
-	group, ctx := errgroup.WithContext(ctx)
+	var group errgroup.Group // without a context: what fails must not end the others, which may be a breaker's trial
 	group.SetLimit(checksAtOnce)
 	targets := map[string]*verdict{}
 	for _, l := range links {
-		if !l.DeletedAt.IsZero() || !l.DisabledAt.IsZero() {
+		if !l.DeletedAt.IsZero() || !l.DisabledAt.IsZero() || c.w.opts.Except != "" && l.Owner == c.w.opts.Except {
 			continue
 		}
 		v, ok := targets[l.URL]

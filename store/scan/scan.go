@@ -72,6 +72,7 @@ type Options struct {
 
 	Every    time.Duration // between two looks for something to do, ±20 %; default DefaultEvery
 	Settle   time.Duration // how long a change of the blocklist is known before links are held against it, so that all processes know of it; default DefaultSettle
+	Except   string        // owner whose links are not checked: they are the system's own; default nobody
 	Late     time.Duration // how much later than its time a new or edited link may show, because a write took long or the clocks of processes and the database differ; default DefaultLate
 	Interval time.Duration // after which all links are looked at again; default DefaultInterval
 

@@ -3,6 +3,7 @@ package scan_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -325,6 +326,62 @@ func TestServiceDown(t *testing.T) {
 	b.work(true)
 	b.wantDisabled("first", store.AuthorReputation, warning)
 	b.wantDisabled("second", store.AuthorReputation, warning)
+}
+
+// oneFails is a checker that fails for one target, and tells whether others were
+// given up on that account.
+type oneFails struct {
+	failed  chan struct{} // closed with the first failure
+	once    sync.Once
+	dropped atomic.Bool
+}
+
+func (f *oneFails) Check(ctx context.Context, target string) (string, error) {
+	if strings.HasSuffix(target, "/fails") {
+		f.once.Do(func() { close(f.failed) })
+		return "", errors.New("away")
+	}
+	<-f.failed
+	select {
+	case <-ctx.Done():
+		f.dropped.Store(true)
+		return "", ctx.Err()
+	case <-time.After(100 * time.Millisecond): // for a context to end
+		return warning, nil
+	}
+}
+
+// TestOneFailureEndsNoOther holds that a target which cannot be checked does not keep
+// those from their answer that are asked about at the same time: one of them may be
+// the trial of a breaker.
+func TestOneFailureEndsNoOther(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	checker := &oneFails{failed: make(chan struct{})}
+	b.create("a", "https://example.com/fails")
+	b.create("b", "https://example.com/other")
+	b.work(true, func(o *scan.Options) { o.Checker = checker })
+	b.wantDisabled("b", store.AuthorReputation, warning)
+	if checker.dropped.Load() {
+		t.Error("a target was given up because another one could not be checked")
+	}
+}
+
+// TestOwnLinksAreNotChecked holds that nobody is asked about links of the system.
+func TestOwnLinksAreNotChecked(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	now := b.now().UTC().Truncate(time.Microsecond)
+	_, err := b.links.Create(t.Context(), store.Link{
+		Code: "canary", Owner: "system", URL: "https://example.com/bad/own", Status: 302, CreatedAt: now, UpdatedAt: now,
+	})
+	b.must(err)
+	b.create("other", "https://example.com/bad/1")
+	b.work(true, func(o *scan.Options) { o.Except = "system" })
+	b.wantDisabled("other", store.AuthorReputation, warning)
+	if b.disabled("canary") {
+		t.Error("a link of the excepted owner was checked")
+	}
 }
 
 // TestAnotherGoesOn holds that what one worker has not checked another does, also

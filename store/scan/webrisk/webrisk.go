@@ -143,9 +143,33 @@ func (c *Client) Check(ctx context.Context, target string) (string, error) {
 // errUnjudged says that the service takes a target for none.
 var errUnjudged = errors.New("target is not judged")
 
+// unjudged are the answers about the target, not the service: another try would get
+// the same one.
+var unjudged = []int{
+	http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusRequestURITooLong, http.StatusRequestHeaderFieldsTooLarge,
+}
+
+// maxAskedLen is the longest target in bytes that is asked about whole: a request
+// holds it three times as long at most.
+const maxAskedLen = 2000
+
+// shorten cuts what is too long to be asked about. The service judges a target by
+// its host and the beginnings of its path too.
+func shorten(target string) string {
+	if len(target) <= maxAskedLen {
+		return target
+	}
+	target, _, _ = strings.Cut(target, "?")
+	target, _, _ = strings.Cut(target, "#")
+	if len(target) <= maxAskedLen {
+		return target
+	}
+	return target[:strings.LastIndexByte(target[:maxAskedLen], '/')+1]
+}
+
 // search returns the lists that a target is on.
 func (c *Client) search(ctx context.Context, target string) ([]string, error) {
-	query := url.Values{"uri": {target}, "threatTypes": lists(), "key": {c.opts.Key}}
+	query := url.Values{"uri": {shorten(target)}, "threatTypes": lists(), "key": {c.opts.Key}}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.opts.API+"/v1/uris:search?"+query.Encode(), nil)
 	if err != nil {
 		return nil, errors.New("request cannot be made") // its URL holds the key
@@ -159,7 +183,7 @@ func (c *Client) search(ctx context.Context, target string) ([]string, error) {
 	switch {
 	case err != nil:
 		return nil, err
-	case response.StatusCode == http.StatusBadRequest && !strings.Contains(string(body), "API_KEY_INVALID"):
+	case slices.Contains(unjudged, response.StatusCode) && !strings.Contains(string(body), "API_KEY_INVALID"):
 		return nil, errUnjudged
 	case response.StatusCode != http.StatusOK:
 		return nil, fmt.Errorf("the service answered %d", response.StatusCode)

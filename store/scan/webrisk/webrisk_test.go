@@ -70,6 +70,8 @@ func (s *service) answer(w http.ResponseWriter, r *http.Request) {
 	case "/key":
 		w.WriteHeader(http.StatusBadRequest)
 		fmt.Fprint(w, `{"error":{"code":400,"status":"INVALID_ARGUMENT","details":[{"reason":"API_KEY_INVALID"}]}}`)
+	case "/long":
+		w.WriteHeader(http.StatusRequestURITooLong)
 	case "/garbage":
 		fmt.Fprint(w, `<html>`)
 	case "/redirect":
@@ -125,6 +127,28 @@ func TestRequestIsAsDocumented(t *testing.T) {
 	}
 }
 
+// TestLongTargets holds that a target which no request can hold is asked about by
+// its beginning.
+func TestLongTargets(t *testing.T) {
+	t.Parallel()
+	c, s := newClient(t)
+	const path = "https://example.com/malware"
+	for _, tt := range []struct{ name, target, want string }{
+		{"query", path + "?" + strings.Repeat("q", 8000), path},
+		{"fragment", path + "#" + strings.Repeat("f", 8000), path},
+		{"path", path + "/" + strings.Repeat("p", 8000), path + "/"},
+		{"slashes", "https://example.com" + strings.Repeat("/", 8000), "https://example.com" + strings.Repeat("/", 1981)},
+	} {
+		if _, err := c.Check(t.Context(), tt.target); err != nil {
+			t.Errorf("Check(%s) = %v, want nil", tt.name, err)
+		}
+		asked := s.asked()
+		if got := asked[len(asked)-1].URL.Query().Get("uri"); got != tt.want {
+			t.Errorf("the long %s is asked about as %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
 func TestAnswers(t *testing.T) {
 	t.Parallel()
 	c, _ := newClient(t)
@@ -137,6 +161,7 @@ func TestAnswers(t *testing.T) {
 		{"/both", "Google Web Risk warns of it: malware, phishing", false},
 		{"/later", "Google Web Risk warns of it: another threat", false},
 		{"/refused", "", false},
+		{"/long", "", false},
 		{"/key", "", true},
 		{"/garbage", "", true},
 		{"/redirect", "", true},
