@@ -144,6 +144,7 @@ type API struct {
 	resources *echo.Echo // everything below /api
 	schemas   huma.Registry
 	csrf      *http.CrossOriginProtection
+	hashers   atomic.Int64  // new passwords that are hashed or wait for it
 	hashing   chan struct{} // a place for each password that may be hashed at once
 	outage    seldom
 	busy      seldom

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"regexp"
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
@@ -23,7 +24,14 @@ const (
 	// maxHashCost is the highest work factor of a password hash that is taken over:
 	// whoever asks for the link makes this server do the work.
 	maxHashCost = 14
+
+	// maxCount is the most clicks that a link may bring along, which leaves room for
+	// all that come.
+	maxCount = 1 << 60
 )
+
+// bcryptForm is a hash that can be compared with: Cost looks at its beginning alone.
+var bcryptForm = regexp.MustCompile(`^\$2[aby]?\$[0-9]{2}\$[./A-Za-z0-9]{53}$`)
 
 // archivedLink is a link whole, as an administrator takes it out of one system and
 // puts it into another. An export has every member. Of an import all but the code
@@ -225,7 +233,7 @@ func checkHash(hash string) error {
 		return nil
 	}
 	cost, err := bcrypt.Cost([]byte(hash))
-	if err != nil || len(hash) != 60 || cost > maxHashCost {
+	if err != nil || !bcryptForm.MatchString(hash) || cost > maxHashCost {
 		return &store.FieldError{Field: "password_hash", Reason: fmt.Sprintf("must be a bcrypt hash of a cost of at most %d", maxHashCost)}
 	}
 	return nil
@@ -259,8 +267,8 @@ func checkHistory(l *store.Link, now time.Time) error {
 		bad = append(bad, &store.FieldError{Field: "updated_at", Reason: "must not be before created_at"})
 	}
 	for field, n := range map[string]int64{"clicks": l.Clicks, "used_clicks": l.UsedClicks} {
-		if n < 0 {
-			bad = append(bad, &store.FieldError{Field: field, Reason: "must not be negative"})
+		if n < 0 || n > maxCount {
+			bad = append(bad, &store.FieldError{Field: field, Reason: fmt.Sprintf("must be 0 to %d", int64(maxCount))})
 		}
 	}
 	if l.DisabledReason != "" && l.DisabledAt.IsZero() {

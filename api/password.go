@@ -12,6 +12,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"golang.org/x/crypto/bcrypt"
 
+	"github.com/terse/terse/api/overload"
 	"github.com/terse/terse/api/ratelimit"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/web"
@@ -23,6 +24,10 @@ const (
 
 	// hashingPlaces bounds how many cores strangers can keep busy with passwords.
 	hashingPlaces = 2
+
+	// maxHashers bounds the new passwords that wait for these places: each is a create
+	// or edit that takes a place of the class Write, of which there may be only 32.
+	maxHashers = 24
 
 	// maxPasswordFormLen is the longest password form in bytes.
 	maxPasswordFormLen = 4 << 10
@@ -65,6 +70,10 @@ func (a *API) takeHash(ctx context.Context, who *caller) error {
 func (a *API) hashPassword(ctx context.Context, who *caller, password string) (string, error) {
 	if err := a.takeHash(ctx, who); err != nil {
 		return "", err
+	}
+	defer a.hashers.Add(-1)
+	if a.hashers.Add(1) > maxHashers {
+		return "", fmt.Errorf("%w: too many passwords wait to be hashed", overload.ErrShed)
 	}
 	leave, err := a.enterHashing(ctx)
 	if err != nil {

@@ -155,6 +155,8 @@ func (a *API) problem(err error) *problem {
 			a.opts.Logger.Warn("more is asked than can be done, shedding", "err", err)
 		}
 		return busy()
+	case errors.Is(err, store.ErrFull): // until an administrator makes room
+		return unavailable()
 	case errors.Is(err, store.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
 		if a.outage.due(a.opts.Now()) {
 			a.opts.Logger.Warn("store is unavailable", "err", err)

@@ -1,6 +1,8 @@
 package api_test
 
 import (
+	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -183,6 +185,22 @@ func TestReportsOfOneLinkAreBounded(t *testing.T) {
 	}
 	if open, _ := s.reports(""); len(open) != store.MaxReportsPerLink {
 		t.Errorf("%d reports are open, want %d", len(open), store.MaxReportsPerLink)
+	}
+}
+
+// fullReports has no room for another report.
+type fullReports struct{ store.Reports }
+
+func (fullReports) AddReport(context.Context, store.Report) error {
+	return fmt.Errorf("add report: %w", store.ErrFull)
+}
+
+func TestNoRoomForReports(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, func(o *api.Options) { o.Reports = fullReports{o.Reports} })
+	s.create(`{"url":"https://example.com","alias":"bad"}`)
+	if a := s.report("bad", map[string]string{"reason": "spam"}); a.status != http.StatusServiceUnavailable {
+		t.Errorf("report without room = %d, want 503", a.status)
 	}
 }
 

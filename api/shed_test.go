@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/terse/terse/api"
 	"github.com/terse/terse/api/overload"
 )
 
@@ -101,6 +102,28 @@ func TestShedding(t *testing.T) {
 	free()
 	status("a cold redirect with room again", s.get("/never-heard-of-3"), http.StatusNotFound)
 	status("a create with room again", write(), http.StatusCreated)
+}
+
+// TestPasswordsLeaveRoom holds that creates which wait for their password to be
+// hashed are refused before they take the places of all others.
+func TestPasswordsLeaveRoom(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, func(o *api.Options) { o.PasswordCost = 10 })
+	clients := [][]string{s.owner("one"), s.owner("two")} // each may have fewer hashed than are taken on
+	statuses := make(chan int, 50)
+	for i := range cap(statuses) {
+		go func() {
+			statuses <- s.do(http.MethodPost, "/api/v1/links", []byte(`{"url":"https://example.com/","password":"a long one"}`),
+				append([]string{"Content-Type", "application/json"}, clients[i%2]...)...).status
+		}()
+	}
+	seen := map[int]int{}
+	for range cap(statuses) {
+		seen[<-statuses]++
+	}
+	if seen[http.StatusCreated] == 0 || seen[http.StatusServiceUnavailable] == 0 || len(seen) != 2 {
+		t.Errorf("of %d creates with a password at once: %v, want some 201 and the rest 503", cap(statuses), seen)
+	}
 }
 
 // begin sends the head of a create.

@@ -175,6 +175,11 @@ func TestImportRows(t *testing.T) {
 	if _, err := os.Stat(file + ".checkpoint"); !os.IsNotExist(err) {
 		t.Errorf("the checkpoint of an import that reached its end is there: %v", err)
 	}
+	undated := filepath.Join(dir, "undated.csv")
+	writeFile(t, undated, "url,alias,state\nhttps://example.com/5,five,disabled\n")
+	if got := terse(t, environ, "links", "import", undated, "--whole"); got.status != 1 || !strings.Contains(got.stderr, "disabled_at") {
+		t.Errorf("a takedown without its date imported whole = %+v, want a refusal", got)
+	}
 	again := terse(t, environ, "links", "import", file, "--drop-passwords")
 	if again.status != 1 || !strings.Contains(again.stderr, "Imported 2 links") || !strings.Contains(again.stderr, "line 2: code: is taken") {
 		t.Errorf("the same import again = %+v, want one without a code, one without its password", again)

@@ -365,6 +365,8 @@ func (m *importing) acceptable(r *row, o *handled) bool {
 		fault = terseclient.Fault{Location: "password", Message: "is not in the file; --drop-passwords imports the link without one"}
 	case r.record.Disabled && !m.command.Whole:
 		fault = terseclient.Fault{Location: "disabled_reason", Message: "the link was taken down; --whole imports it so"}
+	case r.record.Disabled && r.record.Link.DisabledAt == nil:
+		fault = terseclient.Fault{Location: "disabled_at", Message: "the link was taken down, and the file does not tell when: export it with --whole"}
 	default:
 		return true
 	}

@@ -15,8 +15,8 @@ import (
 var slowClients = flag.Int("slow-clients", 1000, "how many connections TestSlowClientsTakeLittle opens; 10000 need as many open files")
 
 // mostPerConnection is what a connection may take while its client is slow to send a
-// head of 12 KiB.
-const mostPerConnection = 128 << 10
+// head of 12 KiB, with what the race detector adds.
+const mostPerConnection = 256 << 10
 
 // TestSlowClientsTakeLittle holds what the memory of one slow client is, by which
 // TERSE_MAX_CONNECTIONS bounds that of all, and that others are served meanwhile.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/exaring/otelpgx"
 	"github.com/jackc/pgx/v5"
@@ -34,11 +35,32 @@ func (p *process) openTraces(ctx context.Context) (*traces, error) {
 	if err != nil {
 		return nil, fmt.Errorf("export traces: %w", err)
 	}
-	t := &traces{sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(resource.NewSchemaless(
+	t := &traces{sdktrace.NewTracerProvider(sdktrace.WithBatcher(withoutPaths{exporter}), sdktrace.WithResource(resource.NewSchemaless(
 		attribute.String("service.name", "terse"), attribute.String("service.version", version),
 	)))}
 	p.open.push("traces", closeTimeout, t.provider.Shutdown)
 	return t, nil
+}
+
+// withoutPaths exports spans without the paths of requests, which are the secrets of
+// those who shared them.
+type withoutPaths struct{ sdktrace.SpanExporter }
+
+// ExportSpans is part of sdktrace.SpanExporter.
+func (e withoutPaths) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
+	shown := make([]sdktrace.ReadOnlySpan, len(spans))
+	for i, s := range spans {
+		shown[i] = pathless{s}
+	}
+	return e.SpanExporter.ExportSpans(ctx, shown)
+}
+
+// pathless is a span that does not tell the path of its request.
+type pathless struct{ sdktrace.ReadOnlySpan }
+
+// Attributes is part of sdktrace.ReadOnlySpan.
+func (s pathless) Attributes() []attribute.KeyValue {
+	return slices.DeleteFunc(slices.Clone(s.ReadOnlySpan.Attributes()), func(a attribute.KeyValue) bool { return a.Key == "url.path" })
 }
 
 // handler makes a span of each request. A trace that a trusted proxy began goes on;

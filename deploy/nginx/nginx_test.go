@@ -218,7 +218,11 @@ func TestRetries(t *testing.T) {
 		{"DELETE", "/api/v1/links/a", nil, cuts, 302, 2},
 		{"PATCH", "/api/v1/links/a", nil, cuts, 502, 1},
 		{"PATCH", "/api/v1/links/a", []string{"If-Match", `"1"`}, cuts, 302, 2},
+		{"PATCH", "/api/v1/links/a", []string{"If-Match", "*"}, cuts, 502, 1},
+		{"PATCH", "/api/v1/links/a", []string{key, "k"}, cuts, 502, 1},
 		{"POST", "/api/v1/links", nil, cuts, 502, 1},
+		{"POST", "/api/v1/links", []string{"If-Match", `"1"`}, cuts, 502, 1},
+		{"POST", "/api/v1/links/batch", []string{key, "k"}, cuts, 302, 2},
 		{"POST", "/a", nil, cuts, 502, 1}, // a password
 		{"POST", "/a", []string{key, "k"}, cuts, 502, 1},
 		{"POST", "/api/v1/links", []string{key, "k"}, cuts, 302, 2},

@@ -283,9 +283,7 @@ func TestTopology(t *testing.T) {
 	s.run(0, "restart", "node1")
 
 	s.run(0, "down")
-	if left := s.left(); len(left) > 0 {
-		t.Errorf("after stack down there run %q", left)
-	}
+	s.await("nothing to run after stack down", func() bool { return len(s.left()) == 0 })
 	s.run(1, "status")
 }
 
@@ -316,9 +314,7 @@ func TestDownAfterACrash(t *testing.T) {
 		t.Errorf("a node without its guard = %d, want it to live on", status)
 	}
 	s.run(0, "down")
-	if left := s.left(); len(left) > 0 {
-		t.Errorf("after stack down there run %q", left)
-	}
+	s.await("nothing to run after stack down", func() bool { return len(s.left()) == 0 })
 }
 
 // TestRefusals holds that a stack that cannot be started says why, and leaves
