@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -116,6 +117,11 @@ func (l *List) Blocks(host string) bool {
 		}
 	}
 	return false
+}
+
+// Any reports whether any host is blocked.
+func (l *List) Any() bool {
+	return slices.ContainsFunc(l.parts, func(p *part) bool { return p.known.Load().set.len() > 0 })
 }
 
 // Fingerprint returns a text that is another one for another list. Lists of the

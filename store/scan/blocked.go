@@ -31,7 +31,8 @@ type blockedScan struct {
 
 const blockedName = "blocklist"
 
-// round walks through all links when the blocklist is another one than theirs.
+// round walks through all links when the blocklist is another one than theirs. An
+// empty one asks for no walk.
 func (b *blockedScan) round(ctx context.Context) error {
 	now := b.w.opts.Now()
 	if list := b.w.opts.Blocklist.Fingerprint(); list != b.list {
@@ -56,7 +57,16 @@ func (b *blockedScan) round(ctx context.Context) error {
 	if s.Walking != b.list {
 		s.Walking, s.Behind = b.list, ""
 	}
+	if !b.w.opts.Blocklist.Any() {
+		s.done(b.w.opts.Now())
+		return save(ctx, b.place, blockedName, b.w.holder, &s)
+	}
 	return b.walk(ctx, &s)
+}
+
+// done says that all links were held against the list of the walk.
+func (s *blockedState) done(now time.Time) {
+	*s = blockedState{List: s.Walking, At: now.UTC()}
 }
 
 // walk goes on where s says, at half of the speed at which links can be read.
@@ -74,7 +84,7 @@ func (b *blockedScan) walk(ctx context.Context, s *blockedState) error {
 		b.w.metrics.scanned.WithLabelValues(blockedName, b.place.Name).Add(float64(len(links)))
 		done := len(links) < pageLen
 		if done {
-			s.List, s.At, s.Walking, s.Behind = s.Walking, b.w.opts.Now().UTC(), "", ""
+			s.done(b.w.opts.Now())
 		} else {
 			s.Behind = links[len(links)-1].Code
 		}

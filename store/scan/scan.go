@@ -45,6 +45,9 @@ const pageLen = 500
 type Blocklist interface {
 	store.Blocker
 
+	// Any reports whether any host is blocked.
+	Any() bool
+
 	// Fingerprint returns a text that is another one for another list.
 	Fingerprint() string
 }

@@ -232,6 +232,37 @@ func TestLinksToBlockedHostsAreDisabled(t *testing.T) {
 	}
 }
 
+// watched is a place that counts how often its links are read, and what is done
+// with the state of scans.
+type watched struct {
+	store.Scanned
+	reads, saves atomic.Int64
+}
+
+func (w *watched) Export(ctx context.Context, after string, limit int) ([]store.Link, error) {
+	w.reads.Add(1)
+	return w.Scanned.Export(ctx, after, limit)
+}
+
+func (w *watched) SaveScan(ctx context.Context, name, holder, state string, hold time.Duration) error {
+	w.saves.Add(1)
+	return w.Scanned.SaveScan(ctx, name, holder, state, hold)
+}
+
+func TestEmptyListReadsNoLinks(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.create("first", "https://evil.example/")
+	links := &watched{Scanned: b.database}
+	b.work(false, func(o *scan.Options) { o.Places[0].Links = links })
+	b.eventually("the empty list to be kept as held", func() bool { return links.saves.Load() > 0 })
+	if n := links.reads.Load(); n != 0 {
+		t.Errorf("links were read %d times for an empty list, want 0", n)
+	}
+	b.block("evil.example")
+	b.wantDisabled("first", store.AuthorBlocklist, "leads to a host that is blocked")
+}
+
 func TestAllLinksAreHeldAgain(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
