@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"net"
 	"sync/atomic"
@@ -62,4 +63,24 @@ func (c *boundedConn) Close() error {
 		c.open.Add(-1)
 	}
 	return c.Conn.Close()
+}
+
+// What net/http writes, past every handler, to a client whose transfer coding it does
+// not understand, and what that client is told in its place. RFC 9112 section 6.1 asks
+// for the 501, and takes a coding for something that a server may lack; here it is the
+// request that is wrong, and a 5xx is a fault of ours to whoever watches them.
+var (
+	codingAnswer  = []byte("HTTP/1.1 501 Not Implemented\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\nUnsupported transfer encoding")
+	codingRefusal = []byte("HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n400 Bad Request: unsupported transfer encoding")
+)
+
+// Write writes to the client.
+func (c *boundedConn) Write(b []byte) (int, error) {
+	if !bytes.Equal(b, codingAnswer) {
+		return c.Conn.Write(b)
+	}
+	if _, err := c.Conn.Write(codingRefusal); err != nil {
+		return 0, err
+	}
+	return len(b), nil
 }

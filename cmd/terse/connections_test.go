@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -42,4 +43,23 @@ func TestConnectionsAreBounded(t *testing.T) {
 	}
 	must(t, held.Close())
 	await(t, backWithin, "room for another connection", answers)
+}
+
+// TestUnknownCodingIsNoFaultOfOurs holds that a transfer coding which nobody understands
+// is the client's mistake, and that the connection ends with the answer: where its next
+// request begins is not known.
+func TestUnknownCodingIsNoFaultOfOurs(t *testing.T) {
+	t.Parallel()
+	p := start(t, filepath.Join(t.TempDir(), "data"))
+	for _, codings := range []string{"x", "", "identity", "gzip, chunked", "chunked, chunked", "chunked\r\nTransfer-Encoding: chunked", "\"chunked\""} {
+		conn := p.dial()
+		must(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
+		_, err := io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: "+codings+"\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		must(t, err)
+		all, err := io.ReadAll(conn)
+		must(t, err)
+		if got := string(all); !strings.HasPrefix(got, "HTTP/1.1 400 ") || strings.Count(got, "HTTP/1.1") != 1 {
+			t.Errorf("Transfer-Encoding: %q is answered %q, want one 400 and the end", codings, got)
+		}
+	}
 }

@@ -74,7 +74,10 @@ var headers = []string{
 }
 
 // broken are headers that are none.
-var broken = []string{"Content-Type: \xff", "Cookie: \x01", "X-Request-ID: \x0b", "A B: c", ": x", "Content-Length: -1", "Content-Length: 5, 6", strings.TrimSpace(unknownCoding)}
+var broken = []string{
+	"Content-Type: \xff", "Cookie: \x01", "X-Request-ID: \x0b", "A B: c", ": x", "Content-Length: -1", "Content-Length: 5, 6",
+	"Transfer-Encoding: x", "Transfer-Encoding: gzip, chunked", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+}
 
 // one returns one of several.
 func (m *maker) one(of []string) string { return of[m.IntN(len(of))] }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -112,10 +111,6 @@ func (c *connection) close() {
 	}
 }
 
-// unknownCoding is what a server refuses by 501 (RFC 9112, section 6.1), before any
-// handler.
-const unknownCoding = "Transfer-Encoding: x\r\n"
-
 // answerWithin is how long an answer may take.
 const answerWithin = 30 * time.Second
 
@@ -156,8 +151,7 @@ func (c *connection) one(ctx context.Context) error {
 			return nil
 		}
 		c.statuses[response.StatusCode]++
-		refused := response.StatusCode == http.StatusNotImplemented && bytes.Contains(raw, []byte(unknownCoding))
-		if response.StatusCode >= 500 && !refused {
+		if response.StatusCode >= 500 {
 			c.failed = append(c.failed, fmt.Sprintf("%d to %.500q", response.StatusCode, raw))
 		}
 		if response.StatusCode == http.StatusContinue {
