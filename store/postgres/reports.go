@@ -22,7 +22,9 @@ const (
 const insertReport = `INSERT INTO reports (reported_at, bucket, id, code, reason, comment, email)
 	SELECT $3, $1, $4, $5, $6, $7, $8 FROM buckets b WHERE b.bucket = $1 AND b.epoch = $2 AND b.state = 'owned'`
 
-// pruneReports takes a few more than one report adds, and none that another prunes.
+// pruneReports takes a few more than one report adds, and none that another prunes. It
+// needs no fence: whoever owns the bucket, what is so old by the shard's own clock is to
+// go from here, and a copy elsewhere goes there.
 const pruneReports = `DELETE FROM reports WHERE ctid = ANY (ARRAY(SELECT ctid FROM reports
 	WHERE resolved_at < clock_timestamp() - $1::interval ORDER BY resolved_at LIMIT 4 FOR UPDATE SKIP LOCKED))`
 
