@@ -1,8 +1,10 @@
 package sqlite_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/sqlite"
@@ -68,6 +70,50 @@ func TestStatementsScanNoTable(t *testing.T) {
 			if strings.Contains(line, "SCAN") && !strings.Contains(line, "VIRTUAL TABLE") {
 				t.Errorf("plan of %s has %q, want no scan", name, line)
 			}
+		}
+	}
+}
+
+// TestBacklogIsReadByPages holds that a page of changes takes about as long however
+// many creates and edits wait behind it.
+func TestBacklogIsReadByPages(t *testing.T) {
+	t.Parallel()
+	s := open(t, t.TempDir())
+	const links, page = 100_000, 20
+	created := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	edited := created.Add(time.Hour)
+	for _, fill := range []string{
+		`WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+		INSERT INTO links (code, target, title, tags, owner, status, forward_query, starts_at, expires_at, max_clicks,
+			password_hash, disabled_at, disabled_reason, deleted_at, created_at, updated_at, version, request_id, used_clicks, target_hash)
+		SELECT 'c' || i, 'https://example.com/', '', '[]', CASE i % 2 WHEN 0 THEN '' ELSE 'owner' END, 302, 0, 0, 0, 0,
+			'', 0, '', 0, ?2 + i, ?2 + i, 1, '', 0, 0 FROM n`,
+		`INSERT INTO link_history (code, version, replaced_at, target, title, tags, status, forward_query, starts_at, expires_at,
+			max_clicks, password_mark, disabled_at, disabled_reason, updated_at, edited_by, edit_note)
+		SELECT code, 1, ?3 + created_at - ?2, target, '', '[]', 302, 0, 0, 0, 0, '', 0, '', 0, '', '' FROM links WHERE ?1 > 0`,
+	} {
+		if _, err := s.Writer().ExecContext(t.Context(), fill, links, created.UnixMicro(), edited.UnixMicro()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fastest := func(begin time.Time, behind int) time.Duration {
+		best := time.Hour
+		for range 5 {
+			began := time.Now()
+			got, err := s.Changes(t.Context(), store.Cursor{CreatedAt: begin.Add(time.Duration(behind) * time.Microsecond), Code: fmt.Sprint("c", behind)}, page)
+			best = min(best, time.Since(began))
+			if err != nil || len(got) != page || got[0].Link.Code != fmt.Sprint("c", behind+1) {
+				t.Fatalf("Changes behind %d of %v = %d of them, %v, want %d", behind, begin, len(got), err, page)
+			}
+		}
+		return best
+	}
+	last := fastest(edited, links-page)
+	for what, begin := range map[string]time.Time{"creates": created, "edits": edited} {
+		took := fastest(begin, 0)
+		t.Logf("a page of all %s took %v, the last one %v", what, took, last)
+		if took > 10*last {
+			t.Errorf("a page of all %s took %v, the last one %v, want about as long", what, took, last)
 		}
 	}
 }
