@@ -43,12 +43,12 @@ type report struct {
 	before, after    size
 }
 
-// storm sends n requests.
+// storm sends n requests, and a few more where they do not divide evenly.
 func storm(ctx context.Context, node *servers.Terse, n int, seed uint64) (*report, error) {
 	r := &report{statuses: map[int]int64{}}
-	began := time.Now()
+	began, each := time.Now(), (n+rounds*connections-1)/(rounds*connections)
 	for round := range uint64(rounds) {
-		if err := r.send(ctx, node.Addr(), n/rounds/connections, seed, round); err != nil {
+		if err := r.send(ctx, node.Addr(), each, seed, round); err != nil {
 			return nil, err
 		}
 		now, err := settled(ctx, node)
