@@ -70,8 +70,9 @@ func (a *API) answerUnknown(c echo.Context, policy cachePolicy) error {
 // returns the answer for it. Live links are answered beyond the limit too, since
 // redirects are never limited: that codes cannot be guessed is up to the cipher.
 func (a *API) unknownCode(ctx context.Context, client netip.Addr) *problem {
-	if taken := a.takeClient(ctx, "unknown", client, a.opts.Limits.Unknown, 1); taken.Allowed == 0 {
-		return tooMany("Too many unknown links were asked for.", taken)
+	limit := a.opts.Limits.Unknown
+	if taken := a.takeClient(ctx, "unknown", client, limit, 1); taken.Allowed == 0 {
+		return tooMany("Too many unknown links were asked for.", taken, rateHeaders("unknown", limit, taken))
 	}
 	return newProblem(http.StatusNotFound, "There is no such link.")
 }

@@ -9,6 +9,7 @@ package api
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -60,7 +61,7 @@ type ClientAddresser interface {
 type Limits struct {
 	CreateAnonymous ratelimit.Limit // per client address
 	CreateKey       ratelimit.Limit // per API key
-	Unknown         ratelimit.Limit // unknown codes, per client address
+	Unknown         ratelimit.Limit // unknown codes, and as many unknown API keys, per client address
 	Password        ratelimit.Limit // guesses, per client address and link, and per link
 	Report          ratelimit.Limit // reports of links, per client address
 }
@@ -70,6 +71,12 @@ type Options struct {
 	Store   store.Store   // Required.
 	Archive store.Archive // Required: of what Store keeps.
 	Keys    store.Keys    // Required.
+
+	// KeyKnown reports whether Keys answers for a token's digest without asking anybody.
+	// A client that sends too many tokens for which it is false is refused them, so that
+	// no flood of invented ones reaches the shards. Default: never.
+	KeyKnown func(hash [sha256.Size]byte) bool
+
 	History store.History // Required.
 	Minter  CodeMinter    // Required.
 
@@ -126,6 +133,9 @@ func (o *Options) validate() error {
 	}
 	if _, err := ParseOrigins(o.CORSOrigins); err != nil {
 		problems = append(problems, fmt.Errorf("api: Options.CORSOrigins: %w", err))
+	}
+	if o.KeyKnown == nil {
+		o.KeyKnown = func([sha256.Size]byte) bool { return false }
 	}
 	if o.Now == nil {
 		o.Now = time.Now

@@ -72,7 +72,7 @@ func (a *API) authenticate(next echo.HandlerFunc) echo.HandlerFunc {
 func (a *API) withCaller(ctx context.Context, r *http.Request) (context.Context, error) {
 	who := &caller{addr: a.clientAddr(r)}
 	if header := r.Header.Get("Authorization"); header != "" {
-		key, err := a.keyOf(ctx, header)
+		key, err := a.keyOf(ctx, who.addr, header)
 		if err != nil {
 			return nil, err
 		}
@@ -81,19 +81,41 @@ func (a *API) withCaller(ctx context.Context, r *http.Request) (context.Context,
 	return store.WithAuthor(context.WithValue(ctx, callerKey{}, who), store.Author{ID: who.owner()}), nil
 }
 
-// keyOf finds the usable key of an Authorization header.
-func (a *API) keyOf(ctx context.Context, header string) (store.Key, error) {
+// keyOf finds the usable key of a client's Authorization header.
+func (a *API) keyOf(ctx context.Context, client netip.Addr, header string) (store.Key, error) {
 	refused := newProblem(http.StatusUnauthorized, "This API key is unknown, revoked or expired.")
 	scheme, token, _ := strings.Cut(header, " ")
 	hash, ok := store.HashToken(strings.TrimSpace(token))
 	if !strings.EqualFold(scheme, "Bearer") || !ok {
 		return store.Key{}, refused
 	}
+	known := a.opts.KeyKnown(hash)
+	if !known {
+		if limited := a.takeStranger(ctx, client, 0); limited != nil {
+			return store.Key{}, limited
+		}
+	}
 	key, err := a.opts.Keys.KeyByHash(ctx, hash)
+	if errors.Is(err, store.ErrNotFound) && !known {
+		if limited := a.takeStranger(ctx, client, 1); limited != nil {
+			return store.Key{}, limited
+		}
+	}
 	if errors.Is(err, store.ErrNotFound) || (err == nil && (!key.Usable(a.now()) || !same(key.Hash, hash))) {
 		return store.Key{}, refused
 	}
 	return key, err
+}
+
+// takeStranger counts n tokens of a client that nobody knows, each of which a shard was
+// asked for, and returns the limit of them if it is reached. Those that are found count
+// nothing, so that any number of callers may come by one address.
+func (a *API) takeStranger(ctx context.Context, client netip.Addr, n int) error {
+	limit := a.opts.Limits.Unknown
+	if taken := a.takeClient(ctx, "key", client, limit, n); taken.RetryAfter > 0 {
+		return tooMany("Too many unknown API keys were sent.", taken, rateHeaders("key", limit, taken))
+	}
+	return nil
 }
 
 // same compares digests in a time that tells nothing of where they differ. Keys are

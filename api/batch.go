@@ -105,7 +105,7 @@ func (a *API) createBatch(ctx context.Context, in *createBatchInput) (*createBat
 	}
 	taken, headers := a.takeCreates(ctx, who, len(links))
 	if taken.Allowed == 0 {
-		return nil, within(headers, tooMany(createsUsedUp, taken))
+		return nil, tooMany(createsUsedUp, taken, headers)
 	}
 	out := &createBatchOutput{RateHeaders: headers}
 	batch := &batch{api: a, who: who, key: in.IdempotencyKey, results: make([]batchResult, len(links))}
@@ -134,7 +134,7 @@ func (b *batch) create(ctx context.Context, items []batchItem[createInput], take
 	group.SetLimit(batchParallel)
 	for i, item := range items {
 		if i >= taken.Allowed {
-			b.fail(i, tooMany(createsUsedUp, taken))
+			b.fail(i, tooMany(createsUsedUp, taken, RateHeaders{}))
 			continue
 		}
 		in, err := b.read(item)

@@ -14,28 +14,30 @@ import (
 	"github.com/terse/terse/api/ratelimit"
 )
 
+// guessTimes is how many times the guesses of one client a site may make at a link.
+const guessTimes = 4
+
 // TestSitesAreLimited holds that whoever has a network of 48 bits, and so 65,536
-// clients, is allowed what 16 of them are, whatever they do.
+// clients, is allowed what 16 of them are, whatever they do, and less of guesses.
 func TestSitesAreLimited(t *testing.T) {
 	t.Parallel()
 	const each = 5
-	s := newServer(t, func(o *api.Options) {
-		o.Clients = proxies(t, "127.0.0.1/32")
-		o.Limits.CreateAnonymous, o.Limits.Unknown = limit(t, fmt.Sprintf("%d/1h", each)), limit(t, fmt.Sprintf("%d/1h", each))
-	})
-	for name, call := range map[string]func(client string) int{
-		"create": func(client string) int {
-			return s.send(http.MethodPost, "/api/v1/links", `{"url":"https://example.com"}`, "X-Forwarded-For", client).status
-		},
-		"unknown code": func(client string) int { return s.get("/nothing", "X-Forwarded-For", client).status },
-	} {
+	for name := range limitedCalls(newServer(t)) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			s := newServer(t, limitsOf(t, fmt.Sprint(each, "/1h")))
+			tt := limitedCalls(s)[name]
+			call := func(client string) int { return tt.call("X-Forwarded-For", client).status }
+			times := ratelimit.SiteTimes
+			if tt.name == "guess" {
+				times = guessTimes
+			}
+			const networks = 2 * ratelimit.SiteTimes
 			allowed, limited := 0, 0
-			for network := range 2 * ratelimit.SiteTimes {
+			for network := range networks {
 				for i := range each {
 					switch got := call(fmt.Sprintf("2001:db8:1:%x::%x", network, i+1)); got {
-					case http.StatusCreated, http.StatusNotFound:
+					case tt.done:
 						allowed++
 					case http.StatusTooManyRequests:
 						limited++
@@ -47,12 +49,12 @@ func TestSitesAreLimited(t *testing.T) {
 					t.Errorf("%s beyond the limit of 64 bits is not limited", name)
 				}
 			}
-			if want := each * ratelimit.SiteTimes; allowed != want || limited != want {
-				t.Errorf("%d were done and %d limited of one site, want %d and %[3]d", allowed, limited, want)
+			if want := each * times; allowed != want || limited != each*networks-want {
+				t.Errorf("%d were done and %d limited of one site, want %d and %d", allowed, limited, want, each*networks-want)
 			}
 			for _, stranger := range []string{"2001:db8:2::1", "198.51.100.1"} {
-				if got := call(stranger); got == http.StatusTooManyRequests {
-					t.Errorf("%s of %s, who has asked for nothing, is limited", name, stranger)
+				if got := call(stranger); got != tt.done {
+					t.Errorf("%s of %s, who has asked for nothing, = %d, want %d", name, stranger, got, tt.done)
 				}
 			}
 		})

@@ -34,7 +34,7 @@ func (a *API) createLink(ctx context.Context, in *createLinkInput) (*createLinkO
 	}
 	taken, headers := a.takeCreates(ctx, who, 1)
 	if taken.Allowed == 0 {
-		return nil, within(headers, tooMany(createsUsedUp, taken))
+		return nil, tooMany(createsUsedUp, taken, headers)
 	}
 	l, found, err := a.create(ctx, who, &in.Body, in.IdempotencyKey)
 	if err != nil {

@@ -48,6 +48,10 @@ func completeErrors(op *huma.Operation) {
 			r.Headers = map[string]*huma.Param{"Retry-After": text("Seconds after which to try again.")}
 		}
 	}
+	if r := op.Responses["429"]; r != nil {
+		r.Headers["RateLimit"] = text("What is left of the limit: r is requests, t is seconds until it is whole again.")
+		r.Headers["RateLimit-Policy"] = text("The limit: q is requests, w is the window in seconds.")
+	}
 	if r := op.Responses["401"]; r != nil {
 		r.Headers = map[string]*huma.Param{"WWW-Authenticate": text("How to authenticate: Bearer.")}
 	}

@@ -18,12 +18,35 @@ type RateHeaders struct {
 	RateLimitPolicy string `header:"RateLimit-Policy" doc:"The limit: q is requests, w is the window in seconds."`
 }
 
+// rateHeaders tells what came of counting against a limit that has a name. They are
+// empty when nothing was counted.
+func rateHeaders(name string, l ratelimit.Limit, counted ratelimit.Result) RateHeaders {
+	if counted.ResetAfter == 0 {
+		return RateHeaders{}
+	}
+	return RateHeaders{
+		RateLimit:       `"` + name + `";r=` + strconv.Itoa(counted.Remaining) + ";t=" + retryAfter(counted.ResetAfter),
+		RateLimitPolicy: `"` + name + `";q=` + strconv.Itoa(l.Count) + ";w=" + retryAfter(l.Window),
+	}
+}
+
 // set writes the headers where huma does not.
 func (h RateHeaders) set(to http.Header) {
 	if h.RateLimit != "" {
 		to.Set("RateLimit", h.RateLimit)
 		to.Set("RateLimit-Policy", h.RateLimitPolicy)
 	}
+}
+
+// and returns the headers of a call that two limits are about.
+func (h RateHeaders) and(other RateHeaders) RateHeaders {
+	switch {
+	case h.RateLimit == "":
+		return other
+	case other.RateLimit == "":
+		return h
+	}
+	return RateHeaders{h.RateLimit + ", " + other.RateLimit, h.RateLimitPolicy + ", " + other.RateLimitPolicy}
 }
 
 // take takes up to n permits. A limit that is off, and one that cannot be counted
@@ -45,12 +68,17 @@ func (a *API) take(ctx context.Context, key string, l ratelimit.Limit, n int) ra
 // takeClient takes up to n permits of a client, and as many of the site around it,
 // which has more. Those that the client has and its site has not are taken too.
 func (a *API) takeClient(ctx context.Context, purpose string, client netip.Addr, l ratelimit.Limit, n int) ratelimit.Result {
+	return a.takeOfSite(ctx, purpose, client, l, ratelimit.SiteTimes, n)
+}
+
+// takeOfSite is takeClient for a site that has so many times as much.
+func (a *API) takeOfSite(ctx context.Context, purpose string, client netip.Addr, l ratelimit.Limit, times, n int) ratelimit.Result {
 	own := a.take(ctx, purpose+":"+ratelimit.ClientKey(client), l, n)
 	site := ratelimit.SiteKey(client)
 	if site == "" || own.Allowed == 0 && n > 0 {
 		return own
 	}
-	all := a.take(ctx, purpose+":"+site, l.Times(ratelimit.SiteTimes), own.Allowed)
+	all := a.take(ctx, purpose+":"+site, l.Times(times), own.Allowed)
 	return ratelimit.Result{
 		Allowed:    all.Allowed,
 		Remaining:  min(own.Remaining, all.Remaining),
@@ -73,13 +101,7 @@ func (a *API) takeCreates(ctx context.Context, who *caller, n int) (ratelimit.Re
 		limit = a.keyLimit(who.key)
 		taken = a.take(ctx, "create:"+who.key.ID, limit, n)
 	}
-	if taken.ResetAfter == 0 { // not counted
-		return taken, RateHeaders{}
-	}
-	return taken, RateHeaders{
-		RateLimit:       `"create";r=` + strconv.Itoa(taken.Remaining) + ";t=" + retryAfter(taken.ResetAfter),
-		RateLimitPolicy: `"create";q=` + strconv.Itoa(limit.Count) + ";w=" + retryAfter(limit.Window),
-	}
+	return taken, rateHeaders("create", limit, taken)
 }
 
 // keyLimit returns how often a key may create: as it says itself, or as all keys.
@@ -97,6 +119,6 @@ func (a *API) keyLimit(k *store.Key) ratelimit.Limit {
 // within makes the error answer of a limited request carry its limit too.
 func within(h RateHeaders, p *problem) *problem {
 	limited := *p
-	limited.limits = h
+	limited.limits = h.and(p.limits)
 	return &limited
 }

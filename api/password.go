@@ -60,7 +60,7 @@ func (a *API) takeHash(ctx context.Context, who *caller) error {
 		taken = a.take(ctx, "hash:"+who.key.ID, hashLimit, 1)
 	}
 	if taken.Allowed == 0 {
-		return tooMany("Too many passwords at once.", taken)
+		return tooMany("Too many passwords at once.", taken, rateHeaders("hash", hashLimit, taken))
 	}
 	return nil
 }
@@ -143,59 +143,72 @@ func (a *API) unlock(c echo.Context) error {
 	if l.PasswordHash == "" {
 		return a.send(c, &l, now)
 	}
-	right, limited, err := a.guess(ctx, r, &l, form.Get("password"))
+	g, err := a.guess(ctx, r, &l, form.Get("password"))
+	g.limits.set(c.Response().Header())
 	switch {
 	case err != nil:
 		return a.answer(c, policyError, a.problem(err))
-	case limited != nil:
-		c.Response().Header().Set("Retry-After", retryAfter(limited.RetryAfter))
+	case g.wait > 0:
+		c.Response().Header().Set("Retry-After", retryAfter(g.wait))
 		return a.askPassword(c, http.StatusTooManyRequests, web.Password{
-			Code: l.Code, Error: "Too many guesses.", RetryAfter: limited.RetryAfter,
+			Code: l.Code, Error: "Too many guesses.", RetryAfter: g.wait,
 		})
-	case !right:
+	case !g.right:
 		return a.askPassword(c, http.StatusForbidden, web.Password{Code: l.Code, Error: "That is not the password of this link."})
 	}
 	return a.send(c, &l, now)
 }
 
-// linkGuesses is how many times the guesses of one client a link takes from all
-// clients together.
-const linkGuesses = 10
+// How many times the guesses of one client a link takes from all clients together, and
+// from one site: whoever has a network of 48 bits leaves others some.
+const (
+	linkGuesses = 10
+	siteGuesses = 4
+)
+
+// guessed is what came of a guess.
+type guessed struct {
+	right  bool
+	wait   time.Duration // until a guess is heard again; 0: this one was
+	limits RateHeaders
+}
 
 // guess tries a password. Only wrong ones count against the limits of guessing.
 // Looking at the limit, trying and counting happen in one of the few places for
 // hashing, so that guesses side by side can pass a limit by one less than there
 // are places, at most.
-func (a *API) guess(ctx context.Context, r *http.Request, l *store.Link, password string) (right bool, limited *ratelimit.Result, err error) {
+func (a *API) guess(ctx context.Context, r *http.Request, l *store.Link, password string) (guessed, error) {
 	who := &caller{addr: a.clientAddr(r)}
 	if err := a.takeHash(ctx, who); err != nil {
-		return false, nil, err
+		return guessed{}, err
 	}
 	leave, err := a.enterHashing(ctx)
 	if err != nil {
-		return false, nil, err
+		return guessed{}, err
 	}
 	defer leave()
-	if limited := a.guesses(ctx, who.addr, l.Code, 0); limited != nil {
-		return false, limited, nil
+	g := a.guesses(ctx, who.addr, l.Code, 0)
+	if g.wait > 0 {
+		return g, nil
 	}
-	if right, err = isPassword(l, password); err == nil && !right {
-		a.guesses(ctx, who.addr, l.Code, 1)
+	if g.right, err = isPassword(l, password); err == nil && !g.right {
+		g = guessed{limits: a.guesses(ctx, who.addr, l.Code, 1).limits}
 	}
-	return right, nil, err
+	return g, err
 }
 
-// guesses counts n wrong guesses of the client on the link, and returns the
-// limit that is reached, if one is.
-func (a *API) guesses(ctx context.Context, client netip.Addr, code string, n int) *ratelimit.Result {
-	limit := a.opts.Limits.Password
-	own := a.takeClient(ctx, "guess:"+code, client, limit, n)
-	all := a.take(ctx, "guess:"+code, limit.Times(linkGuesses), n)
+// guesses counts n wrong guesses of the client on the link, and tells of the limit that
+// is nearest: the client's, unless that of the link is reached before.
+func (a *API) guesses(ctx context.Context, client netip.Addr, code string, n int) guessed {
+	limit, ofLink := a.opts.Limits.Password, a.opts.Limits.Password.Times(linkGuesses)
+	own := a.takeOfSite(ctx, "guess:"+code, client, limit, siteGuesses, n)
+	all := a.take(ctx, "guess:"+code, ofLink, n)
+	g := guessed{limits: rateHeaders("guess", limit, own)}
 	switch {
 	case own.Remaining == 0:
-		return &own
+		g.wait = own.RetryAfter
 	case all.Remaining == 0:
-		return &all
+		g.wait, g.limits = all.RetryAfter, rateHeaders("guess-link", ofLink, all)
 	}
-	return nil
+	return g
 }

@@ -117,10 +117,10 @@ func joinInvalid(errs ...error) error {
 	return all
 }
 
-// tooMany returns a 429 that says when to come back.
-func tooMany(detail string, r ratelimit.Result) *problem {
+// tooMany returns a 429 that says when to come back, and what the limit is.
+func tooMany(detail string, r ratelimit.Result, limits RateHeaders) *problem {
 	p := newProblem(http.StatusTooManyRequests, detail)
-	p.retryAfter = r.RetryAfter
+	p.retryAfter, p.limits = r.RetryAfter, limits
 	return p
 }
 

@@ -62,8 +62,10 @@ func (a *API) takeReport(ctx context.Context, c echo.Context, l *store.Link, sho
 		}
 		return http.StatusUnprocessableEntity
 	}
-	client := a.clientAddr(c.Request())
-	if taken := a.takeClient(ctx, "report", client, a.opts.Limits.Report, 1); taken.Allowed == 0 {
+	limit := a.opts.Limits.Report
+	taken := a.takeClient(ctx, "report", a.clientAddr(c.Request()), limit, 1)
+	rateHeaders("report", limit, taken).set(c.Response().Header())
+	if taken.Allowed == 0 {
 		c.Response().Header().Set("Retry-After", retryAfter(taken.RetryAfter))
 		shown.General, shown.RetryAfter = "You have sent many reports in a short time.", taken.RetryAfter
 		return http.StatusTooManyRequests

@@ -3,12 +3,16 @@
 package main
 
 import (
+	"fmt"
 	"net/http"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/keyring"
@@ -93,6 +97,48 @@ func TestRevokedKeyIsRefusedEverywhere(t *testing.T) {
 			})
 			t.Logf("%s, node %d refused the key after %v", fault.name, i+1, took)
 		}
+	}
+}
+
+// TestInventedKeysDoNotReachShards holds that a flood of keys which are none asks the
+// shards as often as the limit says, and that a key in use goes on beside it.
+func TestInventedKeysDoNotReachShards(t *testing.T) {
+	t.Parallel()
+	const limit, atOnce, each = 20, 16, 25
+	f := newFleet(t, 1, testservers.ClusterOptions{})
+	node, a := f.serve(fmt.Sprintf("TERSE_LIMIT_UNKNOWN=%d/1h", limit)), newAuditor(f, "")
+	key := f.newKey(0)
+	inUse := func() {
+		t.Helper()
+		if got := f.create(a, node, key, store.NewKeyID()); got != http.StatusCreated {
+			t.Errorf("create with a key in use = %d, want 201", got)
+		}
+	}
+	inUse()
+	before := node.metric("terse_key_lookups_total", `result="miss"`)
+	var refused atomic.Int64
+	var flood errgroup.Group
+	for range atOnce {
+		flood.Go(func() error {
+			for range each {
+				token, _ := store.NewToken()
+				got, err := a.send(http.MethodGet, node.url+"/api/v1/links", nil, "Authorization", "Bearer "+token)
+				if err != nil {
+					return err
+				}
+				if got.status == http.StatusTooManyRequests {
+					refused.Add(1)
+				}
+			}
+			return nil
+		})
+	}
+	must(t, flood.Wait())
+	inUse()
+	asked := node.metric("terse_key_lookups_total", `result="miss"`) - before
+	t.Logf("of %d invented keys %d were refused, and the shard was asked for %v", atOnce*each, refused.Load(), asked)
+	if asked < limit || asked > limit+atOnce || refused.Load() < atOnce*each-limit-atOnce {
+		t.Errorf("the shard was asked for %v of %d invented keys, want %d, and %d more that came at once at most", asked, atOnce*each, limit, atOnce)
 	}
 }
 

@@ -42,7 +42,7 @@ type serveFlags struct {
 	CORSOrigins          string `name:"cors-origins" placeholder:"ORIGIN,…" help:"Origins whose pages may call the API, such as https://app.example, or * for all. Default: none." setting:""`
 	LimitCreateAnonymous string `default:"60/1m" placeholder:"N/TIME" help:"Creates of one client without a key, or off. Default: 60/1m." setting:""`
 	LimitCreateKey       string `default:"6000/1m" placeholder:"N/TIME" help:"Creates of one API key, or off. Default: 6000/1m." setting:""`
-	LimitUnknown         string `default:"40/20s" placeholder:"N/TIME" help:"Unknown codes that one client may ask for, or off. Default: 40/20s." setting:""`
+	LimitUnknown         string `default:"40/20s" placeholder:"N/TIME" help:"Unknown codes that one client may ask for, and as many unknown API keys, or off. Default: 40/20s." setting:""`
 	LimitPassword        string `default:"10/10m" placeholder:"N/TIME" help:"Password guesses of one client on one link, or off. A link takes ten times as many from all clients together. Default: 10/10m." setting:""`
 
 	abuseFlags

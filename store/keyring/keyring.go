@@ -126,6 +126,16 @@ func (r *Ring) KeyByHash(ctx context.Context, hash [sha256.Size]byte) (store.Key
 	}
 }
 
+// Knows reports whether KeyByHash asks nobody for more than what has changed of a key
+// that was read before, or answers at once that there is none.
+func (r *Ring) Knows(hash [sha256.Size]byte) bool {
+	if _, ok := r.known.GetIfPresent(hash); ok {
+		return true
+	}
+	asked, ok := r.unknown.GetIfPresent(hash)
+	return ok && r.fresh(asked, r.clock(), r.opts.NegativeTTL)
+}
+
 // fresh reports whether what was asked for at a moment may be answered at now.
 func (r *Ring) fresh(asked, now, ttl time.Duration) bool {
 	return now-asked < ttl && int64(asked) >= r.missed.Load()

@@ -179,9 +179,18 @@ func TestKeysAreKeptForAWhile(t *testing.T) {
 		time.Sleep(time.Millisecond)
 		wantKey(t, r, p, k, nil, 1)
 
+		if !r.Knows(k.Hash) || r.Knows(none.Hash) {
+			t.Errorf("Knows() = %v and %v, want it of the key that was read alone", r.Knows(k.Hash), r.Knows(none.Hash))
+		}
 		wantKey(t, r, p, none, store.ErrNotFound, 1)
 		wantKey(t, r, p, none, store.ErrNotFound, 0)
+		if !r.Knows(none.Hash) {
+			t.Error("Knows() = false, want it known that there is no such key")
+		}
 		time.Sleep(keyring.DefaultNegativeTTL)
+		if !r.Knows(k.Hash) || r.Knows(none.Hash) {
+			t.Errorf("Knows() = %v and %v behind the negative TTL, want the key alone", r.Knows(k.Hash), r.Knows(none.Hash))
+		}
 		wantKey(t, r, p, none, store.ErrNotFound, 1)
 	})
 }

@@ -1,0 +1,203 @@
+package api_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/terse/terse/api"
+	"github.com/terse/terse/store"
+)
+
+// limitedCall is a call that a limit is about.
+type limitedCall struct {
+	name   string // that answers give the limit
+	call   func(headers ...string) answer
+	done   int  // status within the limit
+	silent bool // whether only the refusal tells of the limit
+}
+
+// limitedCalls returns all of them on s, whose limits are one and the same.
+func limitedCalls(s *server) map[string]limitedCall {
+	const link = `{"url":"https://example.com"}`
+	secret := s.create(`{"url":"https://example.com","password":"right"}`, s.owner("maker")...)
+	shown := s.create(link, s.owner("maker")...)
+	form := func(path, body string) func(headers ...string) answer {
+		return func(headers ...string) answer {
+			return s.do(http.MethodPost, path, []byte(body), append(headers, "Content-Type", "application/x-www-form-urlencoded")...)
+		}
+	}
+	send := func(path, body string) func(headers ...string) answer {
+		return func(headers ...string) answer { return s.send(http.MethodPost, path, body, headers...) }
+	}
+	get := func(path string) func(headers ...string) answer {
+		return func(headers ...string) answer { return s.get(path, headers...) }
+	}
+	return map[string]limitedCall{
+		"create": {name: "create", call: send("/api/v1/links", link), done: http.StatusCreated},
+		"create with more": {
+			name: "create", call: send("/api/v1/links", `{"url":"https://example.com","title":"x"}`), done: http.StatusCreated,
+		},
+		"create that is refused": {name: "create", call: send("/api/v1/links", `{"url":"x"}`), done: http.StatusUnprocessableEntity},
+		"batch":                  {name: "create", call: send("/api/v1/links/batch", `{"links":[`+link+`]}`), done: http.StatusOK},
+		"form":                   {name: "create", call: form("/", "url=https%3A%2F%2Fexample.com"), done: http.StatusCreated},
+		"guess":                  {name: "guess", call: form("/"+secret.Code, "password=wrong"), done: http.StatusForbidden},
+		"unknown code":           {name: "unknown", call: get("/nothing"), done: http.StatusNotFound, silent: true},
+		"preview of an unknown code": {
+			name: "unknown", call: get("/nothing+"), done: http.StatusNotFound, silent: true,
+		},
+		"QR of an unknown code": {name: "unknown", call: get("/api/v1/links/nothing/qr"), done: http.StatusNotFound, silent: true},
+		"report":                {name: "report", call: form("/"+shown.Code+"+", "reason=spam"), done: http.StatusOK},
+		"unknown API key": {name: "key", done: http.StatusUnauthorized, silent: true, call: func(headers ...string) answer {
+			token, _ := store.NewToken()
+			return s.get("/api/v1/links", append(headers, "Authorization", "Bearer "+token)...)
+		}},
+	}
+}
+
+// limitsOf sets all limits that clients have.
+func limitsOf(t testing.TB, l string) func(*api.Options) {
+	return func(o *api.Options) {
+		o.Clients = proxies(t, "127.0.0.1/32")
+		o.Limits = api.Limits{
+			CreateAnonymous: limit(t, l), Unknown: limit(t, l), Password: limit(t, l), Report: limit(t, l),
+		}
+	}
+}
+
+// TestLimitsAreToldToTheSecond holds what answers tell of limits, and that it is true:
+// who waits as long as Retry-After says is served, and who asks earlier is not.
+func TestLimitsAreToldToTheSecond(t *testing.T) {
+	t.Parallel()
+	for name := range limitedCalls(newServer(t)) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t, limitsOf(t, "3/1m"))
+			tt := limitedCalls(s)[name]
+			policy := fmt.Sprintf(`"%s";q=3;w=60`, tt.name)
+			want := func(a answer, status, left, whole int, retry string, told bool) {
+				t.Helper()
+				limit, says := fmt.Sprintf(`"%s";r=%d;t=%d`, tt.name, left, whole), policy
+				if !told {
+					limit, says = "", ""
+				}
+				if a.status != status || a.header.Get("RateLimit") != limit || a.header.Get("RateLimit-Policy") != says || a.header.Get("Retry-After") != retry {
+					t.Fatalf("answer = %d, RateLimit %q, RateLimit-Policy %q, Retry-After %q, want %d, %q, %q, %q", a.status,
+						a.header.Get("RateLimit"), a.header.Get("RateLimit-Policy"), a.header.Get("Retry-After"), status, limit, says, retry)
+				}
+			}
+			for i := range 3 {
+				want(tt.call(), tt.done, 2-i, 20*(i+1), "", !tt.silent)
+			}
+			want(tt.call(), http.StatusTooManyRequests, 0, 60, "20", true)
+			s.clock.add(500 * time.Millisecond)
+			want(tt.call(), http.StatusTooManyRequests, 0, 60, "20", true)
+			s.clock.add(500 * time.Millisecond)
+			want(tt.call(), http.StatusTooManyRequests, 0, 59, "19", true)
+			s.clock.add(19*time.Second - time.Millisecond)
+			want(tt.call(), http.StatusTooManyRequests, 0, 41, "1", true)
+			s.clock.add(time.Millisecond)
+			want(tt.call(), tt.done, 0, 60, "", !tt.silent)
+		})
+	}
+}
+
+// TestPasswordsAreALimitOfTheirOwn holds that an answer which two limits are about tells
+// of both.
+func TestPasswordsAreALimitOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, func(o *api.Options) { o.Limits.CreateAnonymous = limit(t, "60/1m") })
+	var a answer
+	for range 31 {
+		a = s.send(http.MethodPost, "/api/v1/links", `{"url":"https://example.com","password":"p"}`)
+	}
+	a.problem(http.StatusTooManyRequests)
+	if got, want := a.header.Get("RateLimit"), `"create";r=29;t=31, "hash";r=0;t=10`; got != want {
+		t.Errorf("RateLimit = %q, want %q", got, want)
+	}
+	if got, want := a.header.Get("RateLimit-Policy"), `"create";q=60;w=60, "hash";q=30;w=10`; got != want {
+		t.Errorf("RateLimit-Policy = %q, want %q", got, want)
+	}
+}
+
+// TestSpoofedAddressesAreOneClient holds that no header of a client's own makes it
+// another one.
+func TestSpoofedAddressesAreOneClient(t *testing.T) {
+	t.Parallel()
+	const calls, allowed = 100, 5
+	for name := range limitedCalls(newServer(t)) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t, limitsOf(t, fmt.Sprint(allowed, "/1h")), func(o *api.Options) { o.Clients = proxies(t) })
+			tt := limitedCalls(s)[name]
+			for i := range calls {
+				want := tt.done
+				if i >= allowed {
+					want = http.StatusTooManyRequests
+				}
+				a := tt.call("X-Forwarded-For", fmt.Sprintf("203.0.113.%d", i), "X-Real-IP", fmt.Sprintf("198.51.100.%d", i), "Forwarded", fmt.Sprintf("for=192.0.2.%d", i))
+				if a.status != want {
+					t.Fatalf("call %d of %d = %d, want %d", i+1, calls, a.status, want)
+				}
+			}
+		})
+	}
+}
+
+// countingKeys counts how often a key is asked for.
+type countingKeys struct {
+	store.Keys
+	asked atomic.Int64
+}
+
+func (c *countingKeys) KeyByHash(ctx context.Context, hash [sha256.Size]byte) (store.Key, error) {
+	c.asked.Add(1)
+	return c.Keys.KeyByHash(ctx, hash)
+}
+
+// TestInventedKeysAskNobody holds that a flood of keys which are none reaches the place
+// of keys as often as the limit says, and locks out neither keys in memory, also of the
+// same client, nor other clients.
+func TestInventedKeysAskNobody(t *testing.T) {
+	t.Parallel()
+	const allowed, flood = 40, 500
+	counting := &countingKeys{}
+	var known string
+	s := newServer(t, limitsOf(t, fmt.Sprint(allowed, "/20s")), func(o *api.Options) {
+		counting.Keys = o.Keys
+		o.Keys = counting
+		o.KeyKnown = func(hash [sha256.Size]byte) bool {
+			is, ok := store.HashToken(strings.TrimPrefix(known, "Bearer "))
+			return ok && is == hash
+		}
+	})
+	mine, cold := s.owner("in memory"), s.owner("not in memory")
+	known = mine[1]
+	answers := map[int]int{}
+	for range flood {
+		token, _ := store.NewToken()
+		answers[s.get("/api/v1/links", "Authorization", "Bearer "+token).status]++
+	}
+	if answers[http.StatusUnauthorized] != allowed || answers[http.StatusTooManyRequests] != flood-allowed || counting.asked.Load() != allowed {
+		t.Errorf("%d invented keys were answered %v and looked for %d times, want 401 and a look for %d alone", flood, answers, counting.asked.Load(), allowed)
+	}
+	if a := s.get("/api/v1/links", mine...); a.status != http.StatusOK {
+		t.Errorf("a key in memory = %d, want 200", a.status)
+	}
+	s.get("/api/v1/links", cold...).problem(http.StatusTooManyRequests)
+	if a := s.get("/api/v1/links", append(cold, "X-Forwarded-For", "203.0.113.1")...); a.status != http.StatusOK {
+		t.Errorf("a key of another client = %d, want 200", a.status)
+	}
+	for range flood {
+		s.get("/api/v1/links", "Authorization", "Bearer tk_noise").problem(http.StatusUnauthorized)
+	}
+	s.clock.add(500 * time.Millisecond)
+	if a := s.get("/api/v1/links", cold...); a.status != http.StatusOK {
+		t.Errorf("a key that is not in memory, after the limit = %d, want 200", a.status)
+	}
+}
