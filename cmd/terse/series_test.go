@@ -3,18 +3,22 @@
 package main
 
 import (
-	"bytes"
+	"bufio"
 	"fmt"
+	"io"
 	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	testservers "github.com/terse/terse/store/storetest/servers"
 )
 
-// TestHostileRequestsMakeNoSeries holds that the metrics of a process do not grow
-// with what strangers send.
+// TestHostileRequestsMakeNoSeries holds that neither the metrics nor the goroutines of a
+// process grow with what strangers send.
 func TestHostileRequestsMakeNoSeries(t *testing.T) {
 	t.Parallel()
 	redis := testservers.NewRedis(t, testservers.RedisOptions{})
@@ -60,21 +64,85 @@ func TestHostileRequestsMakeNoSeries(t *testing.T) {
 			send("POST", "/"+code, "password="+n, "Content-Type", "application/x-www-form-urlencoded")
 		},
 	}
-	storm := func(round string) {
+	size := func() (series int, goroutines float64) {
+		_, text := p.ask("/metrics")
+		return strings.Count(text, "\n"), p.metric("go_goroutines")
+	}
+	storm := func(round string, times int) {
 		for _, kind := range kinds {
 			for i := range 100 {
 				kind(fmt.Sprintf("%s%02d", round, i))
 			}
 		}
+		request := func(method, path, host string) string {
+			return fmt.Sprintf("%s %s HTTP/1.1\r\nHost: %s\r\n\r\n", method, path, host)
+		}
+		flood(t, p, 1000/times, func(i int) string { return request(fmt.Sprint("METHOD", round, i), "/"+code, "x") })
+		flood(t, p, 100_000/times, func(i int) string {
+			return request("GET", fmt.Sprintf([]string{"/%s-%d", "/%s/%d", "/api/%s/%d", "/static/%s-%d"}[i%4], round, i), "x")
+		})
+		flood(t, p, 10_000/times, func(i int) string { return request("GET", "/"+code, fmt.Sprintf("%s%d.example", round, i)) })
+		c.CloseIdleConnections()
+		await(t, backWithin, "the connections to be closed", func() bool { return p.metric("terse_http_connections") == 0 })
 	}
-	series := func() (lines int) {
-		_, text := p.ask("/metrics")
-		return bytes.Count([]byte(text), []byte("\n"))
+	storm("a1", 100)
+	series, goroutines := size()
+	storm("a2", 1)
+	await(t, backWithin, "goroutines to be as few as before", func() bool {
+		_, now := size()
+		return now <= goroutines+goroutinesMayVary
+	})
+	after, now := size()
+	t.Logf("%d lines of metrics and %v goroutines, %d and %v after 1000 methods, 100,000 paths and 10,000 hosts", series, goroutines, after, now)
+	if after != series || series < 100 {
+		t.Errorf("/metrics has %d lines after another storm, %d before", after, series)
 	}
-	storm("a1")
-	before := series()
-	storm("a2")
-	if after := series(); after != before || before < 100 {
-		t.Errorf("/metrics has %d lines after another storm, %d before", after, before)
+}
+
+// goroutinesMayVary is how many goroutines come and go by themselves.
+const goroutinesMayVary = 8
+
+// flood sends n requests over a few connections, on each of which no answer is waited
+// for before the next request.
+func flood(t *testing.T, p *program, n int, request func(i int) string) {
+	t.Helper()
+	const connections, ahead = 8, 64
+	var group errgroup.Group
+	for c := range connections {
+		conn := p.dial()
+		must(t, conn.SetDeadline(time.Now().Add(5*time.Minute)))
+		sent := make(chan struct{}, ahead)
+		group.Go(func() error {
+			defer close(sent)
+			for i := c; i < n; i += connections {
+				if _, err := io.WriteString(conn, request(i)); err != nil {
+					return err
+				}
+				sent <- struct{}{}
+			}
+			return nil
+		})
+		group.Go(func() (err error) {
+			defer func() {
+				_ = conn.Close() // which ends the other, who may wait to go on
+				for range sent {
+				}
+			}()
+			answers := bufio.NewReader(conn)
+			for range sent {
+				response, err := http.ReadResponse(answers, nil)
+				if err != nil {
+					return fmt.Errorf("answer: %w", err)
+				}
+				if _, err := io.Copy(io.Discard, response.Body); err != nil {
+					return fmt.Errorf("body of the answer: %w", err)
+				}
+				if response.StatusCode >= 500 {
+					return fmt.Errorf("answer = %s, want no 5xx", response.Status)
+				}
+			}
+			return nil
+		})
 	}
+	must(t, group.Wait())
 }
