@@ -147,7 +147,9 @@ func TestExpiryToTheMicrosecond(t *testing.T) {
 
 func TestBadCodesNeverReachTheStore(t *testing.T) {
 	t.Parallel()
-	s := newServer(t, func(o *api.Options) { o.Store = forbidden{o.Store} })
+	s := newServer(t, func(o *api.Options) {
+		o.Store, o.History = forbidden{o.Store, o.History}, forbidden{o.Store, o.History}
+	})
 	for _, path := range []string{
 		"/%C0", "/%00", "/abc%C0", "/..", "/a/b", "/a%2Fb", "/%09/evil.example/", "//evil.example/", "/a%20b", "/é",
 		"/" + strings.Repeat("a", 65), "/...", "/+", "/abc%C0+", "/%2e%2e/x",
@@ -158,12 +160,51 @@ func TestBadCodesNeverReachTheStore(t *testing.T) {
 			t.Errorf("GET %s redirects to %q", path, l)
 		}
 	}
+	admin := s.key("admin", store.ScopeAdmin)
+	for _, code := range []string{"%C0", "%00", "abc%C0", "a%2Fb", "%2e%2e", "a%20b", "é", strings.Repeat("a", 65), "a.b", "%3Cscript%3E"} {
+		for _, form := range []string{"/%s", "/%s+"} {
+			path := fmt.Sprintf(form, code)
+			if a := s.do(http.MethodHead, path, nil); a.status != http.StatusNotFound {
+				t.Errorf("HEAD %s = %d, want 404", path, a.status)
+			}
+			s.do(http.MethodPost, path, []byte("password=x&reason=spam"), "Content-Type", "application/x-www-form-urlencoded").problem(http.StatusNotFound)
+		}
+		for _, call := range []struct{ method, path, body string }{
+			{http.MethodGet, "", ""},
+			{http.MethodPatch, "", `{"url":"https://example.com"}`},
+			{http.MethodDelete, "", ""},
+			{http.MethodGet, "/qr", ""},
+			{http.MethodGet, "/history", ""},
+			{http.MethodPost, "/rollback", `{"version":1}`},
+			{http.MethodPost, "/disable", `{"reason":"spam"}`},
+			{http.MethodPost, "/enable", ""},
+		} {
+			s.send(call.method, "/api/v1/links/"+code+call.path, call.body, admin...).problem(http.StatusNotFound)
+		}
+	}
 }
 
-// forbidden fails every look-up.
-type forbidden struct{ store.Store }
+// forbidden panics when it is asked for a link.
+type forbidden struct {
+	store.Store
+	store.History
+}
 
 func (forbidden) Resolve(context.Context, string) (store.Link, error) {
+	panic("the store was asked")
+}
+
+func (forbidden) Get(context.Context, string) (store.Link, error) { panic("the store was asked") }
+
+func (forbidden) Update(context.Context, store.Link) (store.Link, error) {
+	panic("the store was asked")
+}
+
+func (forbidden) Delete(context.Context, string, int64, time.Time) (store.Link, error) {
+	panic("the store was asked")
+}
+
+func (forbidden) Revisions(context.Context, string, int64, int) ([]store.Revision, error) {
 	panic("the store was asked")
 }
 
