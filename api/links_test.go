@@ -271,6 +271,22 @@ func testIdempotencyKey(t *testing.T, newServer opener) {
 	if len(codes) != 1 {
 		t.Errorf("50 creates with one key = %v, want one link", codes)
 	}
+	places := [2]map[string]int{{}, {}}
+	for range 50 {
+		wg.Go(func() {
+			var got batchJSON
+			s.send(http.MethodPost, "/api/v1/links/batch", `{"links":[{"url":"https://example.com"},{"url":"https://example.com"}]}`, owner...).into(&got)
+			mu.Lock()
+			defer mu.Unlock()
+			for i, r := range got.Results {
+				places[i][fmt.Sprint(r.Status, r.Link.Code)]++
+			}
+		})
+	}
+	wg.Wait()
+	if len(places[0]) != 1 || len(places[1]) != 1 {
+		t.Errorf("50 batches of two with one key = %v, want a link for each place", places)
+	}
 	got := s.send(http.MethodPost, "/api/v1/links", `{"url":"https://example.com/2"}`, owner...).problem(http.StatusUnprocessableEntity)
 	if got != "header.Idempotency-Key" {
 		t.Errorf("another body with the key names %q, want header.Idempotency-Key", got)
@@ -431,15 +447,26 @@ func testZeroIsNotNone(t *testing.T, newServer opener) {
 
 func testOneAliasOneWinner(t *testing.T, newServer opener) {
 	s := newServer(t)
+	var ways []entry
+	for _, e := range entries() {
+		if e.name != "edit" { // which changes no alias
+			ways = append(ways, e)
+		}
+	}
+	s.key("admin", store.ScopeAdmin)
 	var created, taken atomic.Int64
 	var wg sync.WaitGroup
-	for range 50 {
+	for i := range 50 {
 		wg.Go(func() {
-			switch a := s.send(http.MethodPost, "/api/v1/links", `{"url":"https://example.com","alias":"one"}`); a.status {
+			way := ways[i%len(ways)]
+			status, _ := way.post(t, s, map[string]any{"url": fmt.Sprint("https://example.com/", i), "alias": "one"})
+			switch status {
 			case http.StatusCreated:
 				created.Add(1)
 			case http.StatusConflict:
 				taken.Add(1)
+			default:
+				t.Errorf("%s of an alias that others want = %d, want 201 or 409", way.name, status)
 			}
 		})
 	}
@@ -555,12 +582,46 @@ func TestCreateLimits(t *testing.T) {
 	}
 }
 
+// TestSpoofedHostLeavesShortURL holds that no answer says of where it is what the client
+// says.
 func TestSpoofedHostLeavesShortURL(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
-	l := s.create(`{"url":"https://example.com"}`, "Host", "evil.com", "X-Forwarded-Proto", "javascript", "X-Forwarded-Host", "evil.com")
-	if l.ShortURL != baseURL+"/"+l.Code {
-		t.Errorf("short_url = %q, want %s/%s", l.ShortURL, baseURL, l.Code)
+	spoofed := append(s.key("admin", store.ScopeAdmin), "Host", "evil.com", "X-Forwarded-Proto", "javascript", "X-Forwarded-Host", "evil.com",
+		"Forwarded", "host=evil.com;proto=javascript", "X-Original-Url", "https://evil.com/", "Accept", "*/*, text/html")
+	send := func(method, path, body, contentType string) answer {
+		return s.do(method, path, []byte(body), append([]string{"Content-Type", contentType}, spoofed...)...)
+	}
+	const jsonType, formType = "application/json", "application/x-www-form-urlencoded"
+	created := send(http.MethodPost, "/api/v1/links", `{"url":"https://example.com"}`, jsonType)
+	code := created.link().Code
+	if got := created.header.Get("Location"); got != baseURL+"/"+code {
+		t.Errorf("Location = %q, want %s/%s", got, baseURL, code)
+	}
+	answers := map[string]answer{
+		"create":   created,
+		"batch":    send(http.MethodPost, "/api/v1/links/batch", `{"links":[{"url":"https://example.com"}]}`, jsonType),
+		"import":   send(http.MethodPost, "/api/v1/archive", `{"links":[{"code":"imported","url":"https://example.com"}]}`, jsonType),
+		"read":     send(http.MethodGet, "/api/v1/links/"+code, "", jsonType),
+		"edit":     send(http.MethodPatch, "/api/v1/links/"+code, `{"title":"x"}`, jsonType),
+		"list":     send(http.MethodGet, "/api/v1/links", "", jsonType),
+		"form":     send(http.MethodPost, "/", "url=https%3A%2F%2Fexample.com", formType),
+		"home":     send(http.MethodGet, "/", "", ""),
+		"preview":  send(http.MethodGet, "/"+code+"+", "", ""),
+		"unknown":  send(http.MethodGet, "/nothing", "", ""),
+		"document": send(http.MethodGet, "/api/openapi.json", "", ""),
+	}
+	for name, a := range answers {
+		if a.status >= 500 || strings.Contains(string(a.body), "evil.com") || strings.Contains(string(a.body), "javascript:") {
+			t.Errorf("%s = %d and believes the client: %s", name, a.status, a.body)
+		}
+		if name != "unknown" && name != "home" && !strings.Contains(string(a.body), baseURL) {
+			t.Errorf("%s = %d and does not name %s: %s", name, a.status, baseURL, a.body)
+		}
+	}
+	qr := "/api/v1/links/" + code + "/qr"
+	if spoofed := send(http.MethodGet, qr, "", ""); string(spoofed.body) != string(s.get(qr).body) {
+		t.Error("the QR code depends on what the client says")
 	}
 }
 

@@ -126,12 +126,23 @@ func TestPreview(t *testing.T) {
 func TestEverythingServedIsReserved(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
-	for _, path := range []string{"/api/v1/links", "/api/docs", "/static/x", "/favicon.ico", "/robots.txt"} {
-		first, _, _ := strings.Cut(path[1:], "/")
+	firsts := map[string]bool{".well-known": true}
+	for _, route := range s.Config.Handler.(*api.API).Routes() {
+		_, path, _ := strings.Cut(route, " /")
+		if first, _, _ := strings.Cut(path, "/"); first != "" && first != ":code" {
+			firsts[first] = true
+		}
+	}
+	if len(firsts) < 5 {
+		t.Fatalf("the routes begin with %v alone", firsts)
+	}
+	for first := range firsts {
 		for _, alias := range []string{first, strings.ToUpper(first)} {
-			got := s.send(http.MethodPost, "/api/v1/links", map[string]string{"url": "https://example.com", "alias": alias}).problem(http.StatusUnprocessableEntity)
-			if got != "body.alias" {
-				t.Errorf("alias %q names %q, want body.alias", alias, got)
+			for _, e := range entries() {
+				status, named := e.post(t, s, map[string]any{"url": "https://example.com", "alias": alias})
+				if status != http.StatusUnprocessableEntity || e.name != "form" && named != "body.alias" {
+					t.Errorf("%s of the alias %q = %d naming %q, want 422 naming body.alias", e.name, alias, status, named)
+				}
 			}
 		}
 	}

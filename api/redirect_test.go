@@ -489,6 +489,28 @@ func TestPasswordGuessesAreLimited(t *testing.T) {
 	}
 }
 
+// TestNeighboursOfACodeAreNoLinks holds that from fresh codes no others can be found: of
+// all that differ from one in a single place, none is another's.
+func TestNeighboursOfACodeAreNoLinks(t *testing.T) {
+	t.Parallel()
+	const digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	s := newServer(t)
+	for range 200 {
+		s.create(`{"url":"https://example.com"}`)
+	}
+	code := s.create(`{"url":"https://example.com"}`).Code
+	for range 200 {
+		s.create(`{"url":"https://example.com"}`)
+	}
+	for place := range code {
+		for _, digit := range digits {
+			if neighbour := code[:place] + string(digit) + code[place+1:]; neighbour != code {
+				s.get("/" + neighbour).problem(http.StatusNotFound)
+			}
+		}
+	}
+}
+
 // TestUnknownCodesAreLimited holds that no way of asking for a code that does
 // not exist goes round the limit, and that live links stay free of it.
 func TestUnknownCodesAreLimited(t *testing.T) {
