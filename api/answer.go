@@ -46,7 +46,7 @@ func (a *API) visitError(c echo.Context, name string, err error) error {
 		if !errors.Is(err, context.Canceled) { // the client left
 			a.metrics.redirects.failed.Inc()
 		}
-		return a.answer(c, policyError, a.problem(err))
+		return a.fail(c, err)
 	}
 	if isGuess(name) {
 		return a.answerUnknown(c, policyUnknown)
@@ -75,6 +75,11 @@ func (a *API) unknownCode(ctx context.Context, client netip.Addr) *problem {
 		return tooMany("Too many unknown links were asked for.", taken, rateHeaders("unknown", limit, taken))
 	}
 	return newProblem(http.StatusNotFound, "There is no such link.")
+}
+
+// fail answers the error of a page or a visit.
+func (a *API) fail(c echo.Context, err error) error {
+	return a.answer(c, policyError, a.problem(a.identified(c), err))
 }
 
 // answer writes a problem as a page for people and as problem+json for programs.

@@ -97,7 +97,7 @@ func (a *API) exportLinks(ctx context.Context, in *exportInput) (*exportOutput, 
 	}
 	links, err := a.opts.Archive.Export(ctx, in.Cursor, in.Limit)
 	if err != nil {
-		return nil, a.problem(err)
+		return nil, a.problem(ctx, err)
 	}
 	out := &exportOutput{}
 	out.Body.Links = make([]archivedLink, len(links))
@@ -141,7 +141,7 @@ func (a *API) importLinks(ctx context.Context, in *importInput) (*importOutput, 
 	for i, item := range links {
 		group.Go(func() error {
 			l, found, err := a.importLink(ctx, who, item)
-			out.Body.Results[i] = a.batchResult(&l, found, err)
+			out.Body.Results[i] = a.batchResult(ctx, &l, found, err)
 			return nil
 		})
 	}

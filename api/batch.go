@@ -134,12 +134,12 @@ func (b *batch) create(ctx context.Context, items []batchItem[createInput], take
 	group.SetLimit(batchParallel)
 	for i, item := range items {
 		if i >= taken.Allowed {
-			b.fail(i, tooMany(createsUsedUp, taken, RateHeaders{}))
+			b.fail(ctx, i, tooMany(createsUsedUp, taken, RateHeaders{}))
 			continue
 		}
 		in, err := b.read(item)
 		if err != nil {
-			b.fail(i, err)
+			b.fail(ctx, i, err)
 			continue
 		}
 		one := func() { b.one(ctx, i, &in) }
@@ -175,15 +175,17 @@ func (b *batch) one(ctx context.Context, i int, in *createInput) {
 		key = fmt.Sprintf("%s\x00%d", b.key, i) // NUL cannot stand in a header
 	}
 	l, found, err := b.api.create(ctx, b.who, in, key)
-	b.results[i] = b.api.batchResult(&l, found, err)
+	b.results[i] = b.api.batchResult(ctx, &l, found, err)
 }
 
-func (b *batch) fail(i int, err error) { b.results[i] = b.api.batchResult(nil, false, err) }
+func (b *batch) fail(ctx context.Context, i int, err error) {
+	b.results[i] = b.api.batchResult(ctx, nil, false, err)
+}
 
 // batchResult returns what became of one item.
-func (a *API) batchResult(l *store.Link, found bool, err error) batchResult {
+func (a *API) batchResult(ctx context.Context, l *store.Link, found bool, err error) batchResult {
 	if err != nil {
-		p := a.problem(err)
+		p := a.problem(ctx, err)
 		return batchResult{Status: p.Status, Error: &p.ErrorModel}
 	}
 	body := a.linkBody(l)

@@ -39,11 +39,11 @@ func (a *API) blockHost(ctx context.Context, in *blockInput) (*blockedOutput, er
 	}
 	pattern, err := store.ParseHostPattern(in.Body.Host)
 	if err := joinInvalid(err, store.CheckText("reason", in.Body.Reason, store.MaxBlockReasonLen)); err != nil {
-		return nil, a.problem(err)
+		return nil, a.problem(ctx, err)
 	}
 	h := store.BlockedHost{Pattern: pattern, Reason: in.Body.Reason, By: who.owner(), BlockedAt: a.now()}
 	if err := a.opts.Blocklist.BlockHost(ctx, h); err != nil {
-		return nil, a.problem(err)
+		return nil, a.problem(ctx, err)
 	}
 	return &blockedOutput{Body: newBlockedBody(&h)}, nil
 }
@@ -59,10 +59,10 @@ func (a *API) unblockHost(ctx context.Context, in *unblockInput) (*struct{}, err
 	}
 	pattern, err := store.ParseHostPattern(in.Host)
 	if err != nil {
-		return nil, a.problem(store.ErrNotFound)
+		return nil, a.problem(ctx, store.ErrNotFound)
 	}
 	if err := a.opts.Blocklist.UnblockHost(ctx, pattern); err != nil {
-		return nil, a.problem(err)
+		return nil, a.problem(ctx, err)
 	}
 	return nil, nil
 }
@@ -93,7 +93,7 @@ func (a *API) listBlocked(ctx context.Context, in *blocklistInput) (*blocklistOu
 	}
 	hosts, err := a.opts.Blocklist.BlockedHosts(ctx, string(after), in.Limit)
 	if err != nil {
-		return nil, a.problem(err)
+		return nil, a.problem(ctx, err)
 	}
 	out := &blocklistOutput{}
 	out.Body.Hosts = make([]blockedBody, len(hosts))

@@ -17,7 +17,7 @@ func (a *API) clientAddr(r *http.Request) netip.Addr {
 	if r.Header["X-Forwarded-For"] != nil && inside(client) && isPeer(r, client) {
 		a.metrics.unlistedProxies.Inc()
 		a.unlisted.Do(func() {
-			a.opts.Logger.Warn("a private address hands on X-Forwarded-For and is no trusted proxy: its clients share their limits", "peer", client)
+			a.opts.Logger.WarnContext(r.Context(), "a private address hands on X-Forwarded-For and is no trusted proxy: its clients share their limits", "peer", client)
 		})
 	}
 	return client

@@ -38,7 +38,7 @@ func (a *API) createLink(ctx context.Context, in *createLinkInput) (*createLinkO
 	}
 	l, found, err := a.create(ctx, who, &in.Body, in.IdempotencyKey)
 	if err != nil {
-		return nil, within(headers, a.problem(err))
+		return nil, within(headers, a.problem(ctx, err))
 	}
 	out := &createLinkOutput{
 		Status:      http.StatusCreated,

@@ -46,7 +46,7 @@ type historyField struct {
 // linkHistory answers who made a link what it is, also when it was deleted.
 func (a *API) linkHistory(ctx context.Context, in *historyInput) (*historyOutput, error) {
 	if _, err := a.seenLink(ctx, in.Code, store.ScopeLinksRead); err != nil {
-		return nil, a.problem(err)
+		return nil, a.problem(ctx, err)
 	}
 	before, err := parseVersionCursor(in.Cursor)
 	if err != nil {
@@ -55,7 +55,7 @@ func (a *API) linkHistory(ctx context.Context, in *historyInput) (*historyOutput
 	// The one behind the page tells what its last entry changed.
 	revisions, err := a.opts.History.Revisions(ctx, in.Code, before, in.Limit+1)
 	if err != nil {
-		return nil, a.problem(err)
+		return nil, a.problem(ctx, err)
 	}
 	out := &historyOutput{}
 	out.Body.Entries = make([]historyEntry, 0, len(revisions))
@@ -167,11 +167,11 @@ type rollbackInput struct {
 // other: what is not allowed now is refused, although it once was.
 func (a *API) rollBack(ctx context.Context, in *rollbackInput) (*linkOutput, error) {
 	if _, err := a.ownLink(ctx, in.Code, store.ScopeLinksWrite); err != nil {
-		return nil, a.problem(err)
+		return nil, a.problem(ctx, err)
 	}
 	target, err := a.targetAt(ctx, in.Code, in.Body.Version)
 	if err != nil {
-		return nil, a.problem(err)
+		return nil, a.problem(ctx, err)
 	}
 	ctx = noted(ctx, fmt.Sprintf("target of version %d", in.Body.Version))
 	l, err := a.change(ctx, in.Code, in.IfMatch, store.ScopeLinksWrite, func(l *store.Link) error {
@@ -179,7 +179,7 @@ func (a *API) rollBack(ctx context.Context, in *rollbackInput) (*linkOutput, err
 		return a.rules.Check(l)
 	})
 	if err != nil {
-		return nil, a.problem(err)
+		return nil, a.problem(ctx, err)
 	}
 	return a.linkOutput(&l), nil
 }

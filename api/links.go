@@ -65,7 +65,7 @@ func (a *API) seenLink(ctx context.Context, code string, scope store.Scope) (sto
 func (a *API) getLink(ctx context.Context, in *CodeParam) (*linkOutput, error) {
 	l, err := a.ownLink(ctx, in.Code, store.ScopeLinksRead)
 	if err != nil {
-		return nil, a.problem(err)
+		return nil, a.problem(ctx, err)
 	}
 	return a.linkOutput(&l), nil
 }
@@ -82,7 +82,7 @@ func (a *API) editLink(ctx context.Context, in *editLinkInput) (*linkOutput, err
 		return a.applyEdit(l, &in.Body, hash)
 	})
 	if err != nil {
-		return nil, a.problem(err)
+		return nil, a.problem(ctx, err)
 	}
 	return a.linkOutput(&l), nil
 }
@@ -141,17 +141,17 @@ type deleteLinkInput struct {
 func (a *API) deleteLink(ctx context.Context, in *deleteLinkInput) (*struct{}, error) {
 	l, err := a.ownLink(ctx, in.Code, store.ScopeLinksWrite)
 	if err != nil {
-		return nil, a.problem(err)
+		return nil, a.problem(ctx, err)
 	}
 	var version int64
 	if namesVersion(in.IfMatch) {
 		if !matches(in.IfMatch, l.Version) {
-			return nil, a.problem(store.ErrVersion)
+			return nil, a.problem(ctx, store.ErrVersion)
 		}
 		version = l.Version
 	}
 	if _, err := a.opts.Store.Delete(ctx, in.Code, version, a.now()); err != nil {
-		return nil, a.problem(err)
+		return nil, a.problem(ctx, err)
 	}
 	return nil, nil
 }
@@ -185,7 +185,7 @@ func (a *API) listLinks(ctx context.Context, in *listInput) (*listOutput, error)
 		Owner: who.owner(), Tag: in.Tag, Search: in.Q, Limit: in.Limit, After: after,
 	})
 	if err != nil {
-		return nil, a.problem(err)
+		return nil, a.problem(ctx, err)
 	}
 	out := &listOutput{}
 	out.Body.NextCursor = page.Next.String()

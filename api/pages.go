@@ -27,12 +27,12 @@ func (a *API) shorten(c echo.Context) error {
 	}
 	form, err := a.readForm(c, MaxBodyLen)
 	if err != nil {
-		return a.answer(c, policyError, a.problem(err))
+		return a.fail(c, err)
 	}
 	who := &caller{addr: a.clientAddr(r)}
 	shown := formValues(form)
 	if err := a.mayCreate(who); err != nil {
-		return a.answer(c, policyError, a.problem(err))
+		return a.fail(c, err)
 	}
 	taken, headers := a.takeCreates(r.Context(), who, 1)
 	headers.set(c.Response().Header())
@@ -48,7 +48,7 @@ func (a *API) shorten(c echo.Context) error {
 	}
 	l, _, err := a.create(r.Context(), who, in, "")
 	if err != nil {
-		return a.showForm(c, shown, a.problem(err))
+		return a.showForm(c, shown, a.problem(r.Context(), err))
 	}
 	a.pages.Home(c.Response(), http.StatusCreated, web.Home{Result: &web.Result{
 		Code: l.Code, ShortURL: a.shortURL(l.Code), URL: l.URL, QRPath: qrPath(l.Code),

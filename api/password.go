@@ -128,7 +128,7 @@ func (a *API) unlock(c echo.Context) error {
 	}
 	form, err := a.readForm(c, maxPasswordFormLen)
 	if err != nil {
-		return a.answer(c, policyError, a.problem(err))
+		return a.fail(c, err)
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), visitTimeout)
 	defer cancel()
@@ -147,7 +147,7 @@ func (a *API) unlock(c echo.Context) error {
 	g.limits.set(c.Response().Header())
 	switch {
 	case err != nil:
-		return a.answer(c, policyError, a.problem(err))
+		return a.fail(c, err)
 	case g.wait > 0:
 		c.Response().Header().Set("Retry-After", retryAfter(g.wait))
 		return a.askPassword(c, http.StatusTooManyRequests, web.Password{

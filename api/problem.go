@@ -127,7 +127,7 @@ func tooMany(detail string, r ratelimit.Result, limits RateHeaders) *problem {
 // problem turns any error into the answer for it: the only place that knows
 // both the domain's errors and HTTP's. What it does not know is logged here, and
 // the client learns nothing of it.
-func (a *API) problem(err error) *problem {
+func (a *API) problem(ctx context.Context, err error) *problem {
 	var (
 		known  *problem
 		fields store.InvalidError
@@ -152,18 +152,18 @@ func (a *API) problem(err error) *problem {
 		return unavailable()
 	case errors.Is(err, overload.ErrShed):
 		if a.busy.due(a.opts.Now()) {
-			a.opts.Logger.Warn("more is asked than can be done, shedding", "err", err)
+			a.opts.Logger.WarnContext(ctx, "more is asked than can be done, shedding", "err", err)
 		}
 		return busy()
 	case errors.Is(err, store.ErrFull): // until an administrator makes room
 		return unavailable()
 	case errors.Is(err, store.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
 		if a.outage.due(a.opts.Now()) {
-			a.opts.Logger.Warn("store is unavailable", "err", err)
+			a.opts.Logger.WarnContext(ctx, "store is unavailable", "err", err)
 		}
 		return unavailable()
 	}
-	a.opts.Logger.Error("request failed", "err", err)
+	a.opts.Logger.ErrorContext(ctx, "request failed", "err", err)
 	return newProblem(http.StatusInternalServerError, "Something went wrong on our side.")
 }
 

@@ -36,7 +36,7 @@ type qrOutput struct {
 // can draw it anyhow.
 func (a *API) qrCode(ctx context.Context, in *qrInput) (*qrOutput, error) {
 	if !store.ValidCode(in.Code) {
-		return nil, a.problem(store.ErrNotFound)
+		return nil, a.problem(ctx, store.ErrNotFound)
 	}
 	l, err := a.opts.Store.Resolve(ctx, in.Code)
 	who := callerOf(ctx)
@@ -48,11 +48,11 @@ func (a *API) qrCode(ctx context.Context, in *qrInput) (*qrOutput, error) {
 		err = store.ErrGone
 	}
 	if err != nil {
-		return nil, a.problem(err)
+		return nil, a.problem(ctx, err)
 	}
 	code, err := qr.Encode(a.shortURL(in.Code), qr.M)
 	if err != nil {
-		return nil, a.problem(fmt.Errorf("encode QR of %q: %w", in.Code, err))
+		return nil, a.problem(ctx, fmt.Errorf("encode QR of %q: %w", in.Code, err))
 	}
 	out := &qrOutput{
 		ContentType:  "image/svg+xml",
@@ -66,7 +66,7 @@ func (a *API) qrCode(ctx context.Context, in *qrInput) (*qrOutput, error) {
 		out.Body, err = qrSVG(code, in.Size, a.shortURL(in.Code))
 	}
 	if err != nil {
-		return nil, a.problem(err)
+		return nil, a.problem(ctx, err)
 	}
 	return out, nil
 }

@@ -33,14 +33,14 @@ func (a *API) quick(w http.ResponseWriter, r *http.Request) bool {
 	ctx, cancel := context.WithTimeout(r.Context(), RequestTimeout)
 	defer cancel()
 	status := http.StatusCreated
-	if err := a.recovered(linksPath, func() error {
+	if err := a.recovered(linksPath, func() context.Context { return ctx }, func() error {
 		return a.admitted(overload.Write, func() (bool, error) { return false, a.quickCreate(ctx, w, r, target) })
 	}); err != nil {
-		p := a.routerProblem(err)
+		p := a.routerProblem(ctx, err)
 		setNoStore(w.Header())
 		varyQuick(w.Header())
 		status = p.Status
-		a.ignore(p.write(w))
+		a.ignore(ctx, p.write(w))
 	}
 	took := time.Since(start)
 	a.metrics.quick.observe(status, took)
@@ -123,7 +123,7 @@ func (a *API) quickCreate(ctx context.Context, w http.ResponseWriter, r *http.Re
 	setNoStore(h)
 	w.WriteHeader(out.Status)
 	_, err = w.Write(append(appendLink(nil, &out.Body), '\n'))
-	a.ignore(err)
+	a.ignore(ctx, err)
 	return nil
 }
 

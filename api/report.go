@@ -26,7 +26,7 @@ func (a *API) report(c echo.Context, name string) error {
 	}
 	form, err := a.readForm(c, maxReportFormLen)
 	if err != nil {
-		return a.answer(c, policyError, a.problem(err))
+		return a.fail(c, err)
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), visitTimeout)
 	defer cancel()
@@ -78,7 +78,7 @@ func (a *API) takeReport(ctx context.Context, c echo.Context, l *store.Link, sho
 		a.metrics.reports.repeated.Inc()
 	default:
 		a.metrics.reports.lost.Inc()
-		p := a.problem(err)
+		p := a.problem(ctx, err)
 		p.setHeaders(c.Response().Header())
 		shown.General = "Your report cannot be kept just now. Please try again later."
 		return p.Status
@@ -138,7 +138,7 @@ func (a *API) listReports(ctx context.Context, in *listReportsInput) (*listRepor
 	}
 	page, err := a.opts.Reports.ListReports(ctx, store.ReportQuery{Resolved: in.State == "resolved", Limit: in.Limit, After: after})
 	if err != nil {
-		return nil, a.problem(err)
+		return nil, a.problem(ctx, err)
 	}
 	out := &listReportsOutput{}
 	out.Body.NextCursor = page.Next.String()
@@ -172,14 +172,14 @@ func (a *API) resolveReport(ctx context.Context, in *resolveReportInput) (*repor
 		by.Note = in.Body.Resolution
 	}
 	if err := store.CheckText("resolution", by.Note, store.MaxResolutionLen); err != nil {
-		return nil, a.problem(err)
+		return nil, a.problem(ctx, err)
 	}
 	r, err := a.opts.Reports.ResolveReport(ctx, in.ID, by, a.now())
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return nil, newProblem(http.StatusNotFound, "There is no such report.")
 	case err != nil:
-		return nil, a.problem(err)
+		return nil, a.problem(ctx, err)
 	}
 	return &reportOutput{Body: a.reportBody(&r)}, nil
 }

@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"net/http"
 	"strings"
+
+	"github.com/labstack/echo/v4"
 )
 
 // requestIDHeader carries the id of a request, both ways.
@@ -31,6 +33,23 @@ func (a *API) identify(w http.ResponseWriter, r *http.Request) *http.Request {
 	}
 	w.Header()[requestIDHeader] = []string{id}
 	return r.WithContext(context.WithValue(r.Context(), requestIDKey{}, id))
+}
+
+// identified gives the request of a page or a visit an id, unless it has one, and
+// returns the request's context.
+func (a *API) identified(c echo.Context) context.Context {
+	if c.Response().Header()[requestIDHeader] == nil {
+		c.SetRequest(a.identify(c.Response(), c.Request()))
+	}
+	return c.Request().Context()
+}
+
+// identifying gives requests an id before they are worked on, not only once they fail.
+func (a *API) identifying(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		a.identified(c)
+		return next(c)
+	}
 }
 
 // sentID returns the id that a trusted proxy sent with the request, or "".

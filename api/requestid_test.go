@@ -2,14 +2,20 @@ package api_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/terse/terse/api"
+	"github.com/terse/terse/api/overload"
+	"github.com/terse/terse/store"
 )
 
 // id returns the id of an answer, which must have one.
@@ -86,6 +92,93 @@ func (l *log) lines(t *testing.T, msg string) (all []map[string]any) {
 		}
 	}
 	return all
+}
+
+// idLog adds the id of the request to what is logged for one, as the server's own log does.
+type idLog struct{ slog.Handler }
+
+func (h idLog) Handle(ctx context.Context, record slog.Record) error {
+	record.AddAttrs(slog.String("id", api.RequestID(ctx)))
+	return h.Handler.Handle(ctx, record)
+}
+
+// telling is a store that logs what it is asked, and answers with an error or a panic.
+type telling struct {
+	store.Store
+	log *slog.Logger
+	err error
+}
+
+func (s telling) asked(ctx context.Context) error {
+	s.log.InfoContext(ctx, "store is asked")
+	if s.err == nil {
+		panic("no error")
+	}
+	return s.err
+}
+
+func (s telling) Resolve(ctx context.Context, _ string) (store.Link, error) {
+	return store.Link{}, s.asked(ctx)
+}
+
+func (s telling) Create(ctx context.Context, _ store.Link) (store.Link, error) {
+	return store.Link{}, s.asked(ctx)
+}
+
+func (s telling) Get(ctx context.Context, _ string) (store.Link, error) {
+	return store.Link{}, s.asked(ctx)
+}
+
+// TestLogsNameTheRequest holds that whatever is logged because of a request has the id
+// of its answer, here and in the store.
+func TestLogsNameTheRequest(t *testing.T) {
+	t.Parallel()
+	for msg, err := range map[string]error{
+		"request failed":                           errors.New("cause"),
+		"store is unavailable":                     fmt.Errorf("disk: %w", store.ErrUnavailable),
+		"more is asked than can be done, shedding": overload.ErrShed,
+		"request panicked":                         nil,
+	} {
+		t.Run(msg, func(t *testing.T) {
+			t.Parallel()
+			var told log
+			logger := slog.New(idLog{slog.NewJSONHandler(&told, nil)})
+			s := newServer(t, func(o *api.Options) {
+				o.Logger, o.Store = logger, telling{o.Store, logger, err}
+				o.Clients = proxies(t, "127.0.0.0/8", "::1/128")
+			})
+			const create = `{"url":"https://example.com/"}`
+			for name, ask := range map[string]func(id ...string) answer{
+				"redirect": func(id ...string) answer { return s.get("/abc", id...) },
+				"preview":  func(id ...string) answer { return s.get("/abc+", id...) },
+				"form": func(id ...string) answer {
+					return s.do(http.MethodPost, "/", []byte("url=https://example.com/"), append(id, "Content-Type", "application/x-www-form-urlencoded")...)
+				},
+				"read":         func(id ...string) answer { return s.get("/api/v1/links/abc", append(id, s.owner("owner")...)...) },
+				"quick create": func(id ...string) answer { return s.send(http.MethodPost, "/api/v1/links", create, id...) },
+				"create": func(id ...string) answer {
+					return s.send(http.MethodPost, "/api/v1/links", create, append(id, "Idempotency-Key", "key")...)
+				},
+			} {
+				for _, sent := range [][]string{nil, {"X-Request-Id", "from-a-proxy"}} {
+					s.clock.add(time.Second) // what fails every request is logged once in one
+					told.b.Reset()
+					id := ask(sent...).id()
+					if sent != nil && id != sent[1] {
+						t.Errorf("the id of a %s = %q, want that which the proxy sent", name, id)
+					}
+					lines, asked := told.lines(t, msg), told.lines(t, "store is asked")
+					if len(lines) != 1 || lines[0]["id"] != id {
+						t.Errorf("a %s with the id %q logs %v", name, id, lines)
+					}
+					visit := sent == nil && (name == "redirect" || name == "preview") // has an id once it fails
+					if len(asked) != 1 || asked[0]["id"] != id && !visit {
+						t.Errorf("the store logs %v for a %s with the id %q", asked, name, id)
+					}
+				}
+			}
+		})
+	}
 }
 
 // TestAccessLog holds that as many requests are logged as was asked for, and that no

@@ -81,9 +81,9 @@ func (a *API) siteRouter() *echo.Echo {
 	getHead := []string{http.MethodGet, http.MethodHead}
 	static := page(echo.WrapHandler(a.pages.Static()))
 	e.Match(getHead, "/:code", visit(a.redirect))
-	e.POST("/:code", visit(a.unlock))
+	e.POST("/:code", visit(a.identifying(a.unlock)))
 	e.Match(getHead, "/", page(a.home))
-	e.POST("/", page(a.admit(a.shorten)))
+	e.POST("/", page(a.identifying(a.admit(a.shorten))))
 	e.Match(getHead, "/static/*", static)
 	e.Match(getHead, "/favicon.ico", static)
 	e.Match(getHead, "/robots.txt", static)
@@ -95,15 +95,13 @@ func (a *API) siteError(err error, c echo.Context) {
 	if c.Response().Committed {
 		return
 	}
-	if h := c.Response().Header(); h[requestIDHeader] == nil {
-		c.SetRequest(a.identify(c.Response(), c.Request()))
-	}
-	p := a.routerProblem(err)
+	ctx := a.identified(c)
+	p := a.routerProblem(ctx, err)
 	policy := policyError
 	if p.Status == http.StatusNotFound {
 		policy = policyUnknown
 	}
-	a.ignore(a.answer(c, policy, p))
+	a.ignore(ctx, a.answer(c, policy, p))
 }
 
 func (a *API) resourceRouter() (*echo.Echo, error) {
@@ -117,7 +115,8 @@ func (a *API) resourceRouter() (*echo.Echo, error) {
 // resourceError answers an error with a problem.
 func (a *API) resourceError(err error, c echo.Context) {
 	if !c.Response().Committed {
-		a.ignore(a.routerProblem(err).write(c.Response()))
+		ctx := c.Request().Context()
+		a.ignore(ctx, a.routerProblem(ctx, err).write(c.Response()))
 	}
 }
 
@@ -138,9 +137,9 @@ func answering(answer echo.HTTPErrorHandler, next echo.HandlerFunc) echo.Handler
 }
 
 // ignore takes the error of an answer that the client did not read.
-func (a *API) ignore(err error) {
+func (a *API) ignore(ctx context.Context, err error) {
 	if err != nil {
-		a.opts.Logger.Debug("answer was not read", "err", err)
+		a.opts.Logger.DebugContext(ctx, "answer was not read", "err", err)
 	}
 }
 
@@ -158,10 +157,10 @@ func (a *API) firstSegments() []string {
 }
 
 // routerProblem returns the problem of an error, echo's own among them.
-func (a *API) routerProblem(err error) *problem {
+func (a *API) routerProblem(ctx context.Context, err error) *problem {
 	var routing *echo.HTTPError
 	if !errors.As(err, &routing) {
-		return a.problem(err)
+		return a.problem(ctx, err)
 	}
 	switch routing.Code {
 	case http.StatusMethodNotAllowed:
@@ -175,19 +174,20 @@ func (a *API) routerProblem(err error) *problem {
 // recover turns a panic into a 500 and logs it with its stack.
 func (a *API) recover(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		return a.recovered(c.Path(), func() error { return next(c) })
+		return a.recovered(c.Path(), func() context.Context { return a.identified(c) }, func() error { return next(c) })
 	}
 }
 
-// recovered returns the error of do, also when it panics.
-func (a *API) recovered(route string, do func() error) (err error) {
+// recovered returns the error of do, also when it panics. ctx returns the context of the
+// request as it is then.
+func (a *API) recovered(route string, ctx func() context.Context, do func() error) (err error) {
 	defer func() {
 		switch v := recover(); v {
 		case nil:
 		case http.ErrAbortHandler:
 			panic(v)
 		default:
-			a.opts.Logger.Error("request panicked", "route", route, "err", fmt.Sprint(v), "stack", string(debug.Stack()))
+			a.opts.Logger.ErrorContext(ctx(), "request panicked", "route", route, "err", fmt.Sprint(v), "stack", string(debug.Stack()))
 			err = newProblem(http.StatusInternalServerError, "Something went wrong on our side.")
 		}
 	}()

@@ -19,7 +19,7 @@ type disableInput struct {
 // disableLink takes a link down for abuse: its redirect answers 451.
 func (a *API) disableLink(ctx context.Context, in *disableInput) (*linkOutput, error) {
 	if err := store.CheckText("reason", in.Body.Reason, maxReasonLen); err != nil {
-		return nil, a.problem(err)
+		return nil, a.problem(ctx, err)
 	}
 	l, err := a.change(ctx, in.Code, "", store.ScopeAdmin, func(l *store.Link) error {
 		if l.DisabledAt.IsZero() {
@@ -29,7 +29,7 @@ func (a *API) disableLink(ctx context.Context, in *disableInput) (*linkOutput, e
 		return nil
 	})
 	if err != nil {
-		return nil, a.problem(err)
+		return nil, a.problem(ctx, err)
 	}
 	return a.linkOutput(&l), nil
 }
@@ -45,7 +45,7 @@ type enableInput struct {
 func (a *API) enableLink(ctx context.Context, in *enableInput) (*linkOutput, error) {
 	if in.Body != nil {
 		if err := store.CheckText("reason", in.Body.Reason, maxReasonLen); err != nil {
-			return nil, a.problem(err)
+			return nil, a.problem(ctx, err)
 		}
 		ctx = noted(ctx, in.Body.Reason)
 	}
@@ -54,7 +54,7 @@ func (a *API) enableLink(ctx context.Context, in *enableInput) (*linkOutput, err
 		return a.rules.Check(l)
 	})
 	if err != nil {
-		return nil, a.problem(err)
+		return nil, a.problem(ctx, err)
 	}
 	return a.linkOutput(&l), nil
 }

@@ -83,7 +83,7 @@ func serve(ctx context.Context, s serveSettings, out output) (err error) {
 		return err
 	}
 	p.health.Started()
-	p.logger.Info("serving", "url", p.settings.baseURL, "listen", public.Addr(), "admin", admin, "version", version)
+	p.logger.InfoContext(ctx, "serving", "url", p.settings.baseURL, "listen", public.Addr(), "admin", admin, "version", version)
 	fmt.Fprintf(out.stdout, "Terse is ready: %s\n", p.settings.baseURL)
 	select {
 	case <-ctx.Done():
