@@ -120,35 +120,63 @@ var exampleTexts = map[string]string{
 	"":          "",
 }
 
-// downgrade writes the document as OpenAPI 3.0, for tools that know no newer one. An
-// enumeration does not name null there, which few of them understand: nullable says
-// it.
+// write writes the document. An enumeration that may be null is one that may not, or
+// null: generators of code take a null among its values for a mistake.
+func write(document *huma.OpenAPI) ([]byte, error) {
+	text, err := json.Marshal(document)
+	if err != nil {
+		return nil, err
+	}
+	return withoutNull(text, func(schema map[string]any) {
+		values := map[string]any{"enum": schema["enum"]}
+		for _, name := range []string{"type", "format"} {
+			if value, ok := schema[name]; ok {
+				values[name] = value
+			}
+			delete(schema, name)
+		}
+		if types, ok := values["type"].([]any); ok {
+			values["type"] = types[0] // huma writes null last
+		}
+		delete(schema, "enum")
+		schema["anyOf"] = []any{values, map[string]any{"type": "null"}}
+	})
+}
+
+// downgrade writes the document as OpenAPI 3.0, for tools that know no newer one. There
+// nullable says that an enumeration may be null.
 func downgrade(document *huma.OpenAPI) ([]byte, error) {
 	text, err := document.Downgrade()
 	if err != nil {
 		return nil, err
 	}
-	var older any
-	if err := json.Unmarshal(text, &older); err != nil {
-		return nil, err
-	}
-	withoutNull(older)
-	return json.Marshal(older)
+	return withoutNull(text, func(map[string]any) {})
 }
 
-// withoutNull takes null out of all enumerations.
-func withoutNull(part any) {
-	switch part := part.(type) {
-	case map[string]any:
-		if values, ok := part["enum"].([]any); ok {
-			part["enum"] = slices.DeleteFunc(values, func(v any) bool { return v == nil })
-		}
-		for _, inner := range part {
-			withoutNull(inner)
-		}
-	case []any:
-		for _, inner := range part {
-			withoutNull(inner)
+// withoutNull takes null out of all enumerations, and has each say otherwise that it may
+// be null.
+func withoutNull(document []byte, say func(schema map[string]any)) ([]byte, error) {
+	var parsed any
+	if err := json.Unmarshal(document, &parsed); err != nil {
+		return nil, err
+	}
+	var walk func(part any)
+	walk = func(part any) {
+		switch part := part.(type) {
+		case map[string]any:
+			for _, inner := range part {
+				walk(inner)
+			}
+			if values, ok := part["enum"].([]any); ok && slices.Contains(values, nil) {
+				part["enum"] = slices.DeleteFunc(values, func(v any) bool { return v == nil })
+				say(part)
+			}
+		case []any:
+			for _, inner := range part {
+				walk(inner)
+			}
 		}
 	}
+	walk(parsed)
+	return json.Marshal(parsed)
 }

@@ -34,9 +34,10 @@ func main() {
 	}))
 	check(err)
 	alias, title, tags := "generated", "Made by a generated client", []string{"a", "b"}
-	created, err := c.CreateLinkWithResponse(ctx, &CreateLinkParams{}, CreateInput{Url: "https://example.com/1", Alias: &alias, Title: &title, Tags: &tags})
+	status, forward := CreateInputStatus(307), CreateInputForwardQuery("append")
+	created, err := c.CreateLinkWithResponse(ctx, &CreateLinkParams{}, CreateInput{Url: "https://example.com/1", Alias: &alias, Title: &title, Tags: &tags, Status: &status, ForwardQuery: &forward})
 	check(err)
-	if created.JSON201 == nil || created.JSON201.Code != alias || len(created.JSON201.Tags) != 2 || created.JSON201.CreatedAt.IsZero() {
+	if created.JSON201 == nil || created.JSON201.Code != alias || len(created.JSON201.Tags) != 2 || created.JSON201.Status != 307 || created.JSON201.CreatedAt.IsZero() {
 		fail("create", created.Status(), string(created.Body))
 	}
 	url := "https://example.com/2"
@@ -80,15 +81,24 @@ func fail(what ...any) {
 }
 `
 
-// TestGeneratedClient lets a stock generator make a client of the document, and the
-// client call the server.
+// TestGeneratedClient lets a stock generator make a client of the document, in each form
+// of it, and the client call the server.
 func TestGeneratedClient(t *testing.T) {
 	t.Parallel()
+	for _, document := range []string{"/api/openapi.json", "/api/openapi-3.0.json"} {
+		t.Run(document, func(t *testing.T) {
+			t.Parallel()
+			generateClient(t, document)
+		})
+	}
+}
+
+func generateClient(t *testing.T, document string) {
 	s := newServer(t)
 	token := strings.TrimPrefix(s.key("admin", store.ScopeAdmin)[1], "Bearer ")
 	dir := t.TempDir()
 	for name, content := range map[string][]byte{
-		"openapi.json": s.get("/api/openapi-3.0.json").body,
+		"openapi.json": s.get(document).body,
 		"main.go":      []byte(generatedProgram),
 		"go.mod":       []byte("module generated\n\ngo 1.26\n"),
 	} {

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -22,7 +21,7 @@ func (a *API) describe(e *echo.Echo) error {
 	a.registerArchive(h)
 	a.registerAbuse(h)
 	complete(h.OpenAPI())
-	document, err := json.Marshal(h.OpenAPI())
+	document, err := write(h.OpenAPI())
 	if err != nil {
 		return fmt.Errorf("api: write the OpenAPI document: %w", err)
 	}
