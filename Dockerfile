@@ -1,7 +1,11 @@
 # syntax=docker/dockerfile:1
 
+# Name a mirror or a digest in their places, to build the same from the same.
+ARG GOLANG=golang:1.26-bookworm
+ARG BASE=gcr.io/distroless/static-debian12:nonroot
+
 # Built on the machine's own platform for any: Go needs no emulation for that.
-FROM --platform=$BUILDPLATFORM golang:1.26 AS build
+FROM --platform=$BUILDPLATFORM ${GOLANG} AS build
 ARG TARGETOS
 ARG TARGETARCH
 ARG VERSION=dev
@@ -14,7 +18,7 @@ RUN mkdir /out/data
 
 # Certificates, time zones and an unprivileged user, and no shell. For want of one there
 # is no HEALTHCHECK: ask /readyz of the admin listener, as deploy/k8s does.
-FROM gcr.io/distroless/static-debian12:nonroot
+FROM ${BASE}
 ARG VERSION=dev
 ARG REVISION
 LABEL org.opencontainers.image.title="Terse" \

@@ -1,0 +1,190 @@
+package validate_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// What the image is told of itself as it is built.
+const (
+	imageVersion  = "v9.9.9-test"
+	imageRevision = "0123abc"
+)
+
+// podman builds and runs images in a folder of its own, apart from whatever else the
+// machine's podman has.
+type podman struct {
+	t   *testing.T
+	ctx context.Context
+	env []string
+	dir string
+}
+
+// containersConf has podman use what works in any place: no systemd, no more files and
+// processes than a user may have, and no state that others see.
+const containersConf = `
+[containers]
+default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
+log_driver = "k8s-file"
+[engine]
+runtime = "runc"
+cgroup_manager = "cgroupfs"
+events_logger = "none"
+lock_type = "file"
+static_dir = "DIR/static"
+tmp_dir = "DIR/tmp"
+volume_path = "DIR/volumes"
+`
+
+const storageConf = `
+[storage]
+driver = "vfs"
+graphroot = "DIR/images"
+runroot = "DIR/run"
+`
+
+// newPodman returns one without images, of which nothing is left after the test.
+func newPodman(ctx context.Context, t *testing.T) *podman {
+	t.Helper()
+	if _, err := exec.LookPath("podman"); err != nil {
+		t.Fatalf("%v: .ci/install podman installs it", err)
+	}
+	p := &podman{t: t, ctx: ctx, env: os.Environ(), dir: t.TempDir()}
+	for name, content := range map[string]string{"CONTAINERS_CONF": containersConf, "CONTAINERS_STORAGE_CONF": storageConf} {
+		path := filepath.Join(p.dir, name)
+		if err := os.WriteFile(path, []byte(strings.ReplaceAll(content, "DIR", p.dir)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		p.env = append(p.env, name+"="+path)
+	}
+	t.Cleanup(func() {
+		p.ctx = context.WithoutCancel(ctx)
+		p.run("rm", "--all", "--force", "--time=0")
+		p.run("volume", "rm", "--all", "--force")
+		p.run("rmi", "--all", "--force")
+		p.end()
+	})
+	return p
+}
+
+// end ends the process by which podman keeps the name space of a user who is not root.
+func (p *podman) end() {
+	text, err := os.ReadFile(filepath.Join(p.dir, "tmp", "pause.pid"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err == nil {
+		err = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	if err != nil {
+		p.t.Errorf("end podman's process: %v", err)
+	}
+}
+
+// run runs a command and returns what it printed.
+func (p *podman) run(args ...string) string {
+	p.t.Helper()
+	cmd := exec.CommandContext(p.ctx, "podman", args...)
+	cmd.Env = p.env
+	var stdout, stderr strings.Builder
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		p.t.Fatalf("podman %s: %v: %s%s", strings.Join(args, " "), err, &stdout, &stderr)
+	}
+	return stdout.String()
+}
+
+// from makes a base image of a folder, for a machine.
+func (p *podman) from(folder, arch string, variables ...string) (name string) {
+	p.t.Helper()
+	containerfile := filepath.Join(p.t.TempDir(), "Containerfile")
+	lines := "FROM scratch\nCOPY . /\n"
+	for _, v := range variables {
+		lines += fmt.Sprintf("ENV %s\n", v)
+	}
+	if err := os.WriteFile(containerfile, []byte(lines), 0o600); err != nil {
+		p.t.Fatal(err)
+	}
+	name = "localhost/" + filepath.Base(folder) + "-" + arch
+	p.run("build", "--layers=false", "--platform=linux/"+arch, "--file="+containerfile, "--tag="+name, folder)
+	return name
+}
+
+// compiler makes the base image of the first stage: a shell and a compiler are lent to
+// it by this machine while it builds. It returns how.
+func (p *podman) compiler() (name string, lent []string) {
+	p.t.Helper()
+	folder := filepath.Join(p.t.TempDir(), "compiler")
+	for _, sub := range []string{"usr", "tmp", "go", "cache", "compiler"} {
+		if err := os.MkdirAll(filepath.Join(folder, sub), 0o755); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+	for _, link := range []string{"bin", "lib", "lib64"} {
+		if err := os.Symlink("usr/"+link, filepath.Join(folder, link)); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+	variables := []string{"PATH=/compiler/bin:/usr/bin", "GOPATH=/go", "GOCACHE=/cache"}
+	for _, name := range []string{"GOPROXY", "GOSUMDB", "GONOSUMDB", "GOPRIVATE", "GOTOOLCHAIN"} {
+		variables = append(variables, fmt.Sprintf("%s=%q", name, goEnv(p.t, name)))
+	}
+	return p.from(folder, runtime.GOARCH, variables...), []string{
+		"--volume=/usr:/usr:ro", "--volume=/etc/ssl:/etc/ssl:ro", "--volume=" + goEnv(p.t, "GOROOT") + ":/compiler:ro",
+		"--volume=" + goEnv(p.t, "GOMODCACHE") + ":/go/pkg/mod", "--volume=" + goEnv(p.t, "GOCACHE") + ":/cache",
+	}
+}
+
+func goEnv(t *testing.T, name string) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "go", "env", name).Output()
+	if err != nil {
+		t.Fatalf("go env %s: %v", name, err)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// build builds Terse's image for a machine and returns its name.
+func (p *podman) build(arch string) (name string) {
+	p.t.Helper()
+	compiler, lent := p.compiler()
+	name = "localhost/terse-" + arch
+	p.run(slices.Concat([]string{
+		"build", "--isolation=chroot", "--network=host", "--pull=never", "--layers=false", "--platform=linux/" + arch, "--tag=" + name,
+		"--build-arg=GOLANG=" + compiler, "--build-arg=BASE=" + p.from(p.t.TempDir(), arch),
+		"--build-arg=BUILDPLATFORM=linux/" + runtime.GOARCH, // which older ones do not know by themselves
+		"--build-arg=VERSION=" + imageVersion, "--build-arg=REVISION=" + imageRevision,
+	}, lent, []string{"../.."})...)
+	return name
+}
+
+var ready = regexp.MustCompile(`Terse is ready: http://localhost(:\d+)`)
+
+// serving returns the address of a container's service, once it has said for the nth
+// time where it is.
+func (p *podman) serving(container string, nth int) string {
+	p.t.Helper()
+	for end := time.Now().Add(answerWithin); ; time.Sleep(50 * time.Millisecond) {
+		said := p.run("logs", container)
+		if found := ready.FindAllStringSubmatch(said, -1); len(found) == nth {
+			return "http://127.0.0.1" + found[nth-1][1]
+		}
+		if time.Now().After(end) {
+			p.t.Fatalf("the container does not serve: %s", said)
+		}
+	}
+}
