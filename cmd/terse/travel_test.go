@@ -1,0 +1,102 @@
+//go:build unix
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// TestLinksTravelInLittleMemory exports links and imports them into an empty system, and
+// holds that this takes neither the client nor the server more memory the more links
+// there are, and that what comes out of the second system is what came out of the first.
+func TestLinksTravelInLittleMemory(t *testing.T) {
+	t.Parallel()
+	few, many := travel(t, 10_000), travel(t, 50_000)
+	const mib = 1 << 20
+	t.Logf("for a file of %d MiB the heaps of client and server grew to %d and %d MiB, for one of %d MiB to %d and %d MiB",
+		few.file/mib, few.client/mib, few.server/mib, many.file/mib, many.client/mib, many.server/mib)
+	most := (many.file - few.file) / 3
+	if many.client-few.client > most || many.server-few.server > most {
+		t.Errorf("five times as many links took the client %d MiB more and the server %d, want %d at most",
+			(many.client-few.client)/mib, (many.server-few.server)/mib, most/mib)
+	}
+}
+
+// travelled is what a journey of links took, in bytes: the largest heaps, and the file.
+type travelled struct{ client, server, file int64 }
+
+// tellHeap makes a process tell of its heap whenever that was collected.
+const tellHeap = "GODEBUG=gctrace=1"
+
+// largestHeap returns the largest heap that a process has told of, in bytes.
+func largestHeap(t *testing.T, said string) (most int64) {
+	t.Helper()
+	for _, collected := range regexp.MustCompile(`\d+->(\d+)->\d+ MB, `).FindAllStringSubmatch(said, -1) {
+		mib, err := strconv.ParseInt(collected[1], 10, 64)
+		must(t, err)
+		most = max(most, mib<<20)
+	}
+	if most == 0 {
+		t.Fatalf("nothing was told of the heap: %.500s", said)
+	}
+	return most
+}
+
+// travel imports n links from a file, exports them, and imports what came out into an
+// empty system.
+func travel(t *testing.T, n int) (most travelled) {
+	t.Helper()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "0.csv")
+	writeLinks(t, file, n)
+	var content []byte
+	for i := range 2 {
+		data := t.TempDir()
+		p := start(t, data, "TERSE_LIMIT_CREATE_KEY=off", "TERSE_CACHE_SIZE=1", tellHeap)
+		environ := p.newKey("admin", "TERSE_DATA_DIR="+data)
+		next := filepath.Join(dir, fmt.Sprint(i+1, ".csv"))
+		for _, args := range [][]string{{"links", "import", "--whole", file}, {"links", "export", "--whole", "-o", next}} {
+			said, err := command(t, append(environ, tellHeap), args...).CombinedOutput()
+			if err != nil {
+				t.Fatalf("terse %v = %v: %.500s", args, err, said)
+			}
+			most.client = max(most.client, largestHeap(t, string(said)))
+		}
+		p.kill()
+		most.server = max(most.server, largestHeap(t, p.stderr.String()))
+		was := content
+		var err error
+		content, err = os.ReadFile(next)
+		must(t, err)
+		if lines := bytes.Count(content, []byte("\n")); lines != n+1 {
+			t.Errorf("export %d has %d lines, want %d", i+1, lines, n+1)
+		}
+		if i > 0 && !bytes.Equal(content, was) {
+			t.Error("the second system is not the equal of the first")
+		}
+		file, most.file = next, int64(len(content))
+	}
+	return most
+}
+
+// writeLinks writes a file of n links with long targets.
+func writeLinks(t *testing.T, path string, n int) {
+	t.Helper()
+	f, err := os.Create(path)
+	must(t, err)
+	w := bufio.NewWriter(f)
+	fmt.Fprintln(w, "code,url,title,created_at,clicks,version")
+	for i := range n {
+		fmt.Fprintf(w, "link-%d,https://example.com/%s?%[1]d,Link %[1]d,2026-01-01T00:00:00Z,%[1]d,2\n", i, strings.Repeat("a", 1000))
+	}
+	must(t, w.Flush())
+	must(t, f.Close())
+}
