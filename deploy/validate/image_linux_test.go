@@ -48,11 +48,12 @@ func TestImage(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), imageWithin)
 	defer cancel()
 	p := newPodman(ctx, t)
-	for arch, machine := range map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64} {
-		image := p.build(arch)
+	arches, machines := []string{"amd64", "arm64"}, []elf.Machine{elf.EM_X86_64, elf.EM_AARCH64}
+	for i, image := range p.build(arches...) {
+		arch := arches[i]
 		wantConfig(t, p, image, arch)
 		binary := wantFiles(t, p, image)
-		wantStatic(t, binary, machine)
+		wantStatic(t, binary, machines[i])
 		wantInventory(t, binary)
 		if runtime.GOARCH == arch {
 			wantService(t, p, image)

@@ -108,8 +108,8 @@ func (p *podman) run(args ...string) string {
 	return stdout.String()
 }
 
-// from makes a base image of a folder, for a machine.
-func (p *podman) from(folder, arch string, variables ...string) (name string) {
+// from makes a base image of a folder, for these machines.
+func (p *podman) from(folder string, arches []string, variables ...string) (name string) {
 	p.t.Helper()
 	containerfile := filepath.Join(p.t.TempDir(), "Containerfile")
 	lines := "FROM scratch\nCOPY . /\n"
@@ -119,8 +119,12 @@ func (p *podman) from(folder, arch string, variables ...string) (name string) {
 	if err := os.WriteFile(containerfile, []byte(lines), 0o600); err != nil {
 		p.t.Fatal(err)
 	}
-	name = "localhost/" + filepath.Base(folder) + "-" + arch
-	p.run("build", "--layers=false", "--platform=linux/"+arch, "--file="+containerfile, "--tag="+name, folder)
+	name = "localhost/" + filepath.Base(folder)
+	args := []string{"build", "--layers=false", "--file=" + containerfile, "--manifest=" + name}
+	for _, arch := range arches {
+		args = append(args, "--platform=linux/"+arch)
+	}
+	p.run(append(args, folder)...)
 	return name
 }
 
@@ -143,7 +147,7 @@ func (p *podman) compiler() (name string, lent []string) {
 	for _, name := range []string{"GOPROXY", "GOSUMDB", "GONOSUMDB", "GOPRIVATE", "GOTOOLCHAIN"} {
 		variables = append(variables, fmt.Sprintf("%s=%q", name, goEnv(p.t, name)))
 	}
-	return p.from(folder, runtime.GOARCH, variables...), []string{
+	return p.from(folder, []string{runtime.GOARCH}, variables...), []string{
 		"--volume=/usr:/usr:ro", "--volume=/etc/ssl:/etc/ssl:ro", "--volume=" + goEnv(p.t, "GOROOT") + ":/compiler:ro",
 		"--volume=" + goEnv(p.t, "GOMODCACHE") + ":/go/pkg/mod", "--volume=" + goEnv(p.t, "GOCACHE") + ":/cache",
 	}
@@ -158,18 +162,22 @@ func goEnv(t *testing.T, name string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// build builds Terse's image for a machine and returns its name.
-func (p *podman) build(arch string) (name string) {
+// build builds Terse's images for machines and returns their names.
+func (p *podman) build(arches ...string) (names []string) {
 	p.t.Helper()
 	compiler, lent := p.compiler()
-	name = "localhost/terse-" + arch
-	p.run(slices.Concat([]string{
-		"build", "--isolation=chroot", "--network=host", "--pull=never", "--layers=false", "--platform=linux/" + arch, "--tag=" + name,
-		"--build-arg=GOLANG=" + compiler, "--build-arg=BASE=" + p.from(p.t.TempDir(), arch),
-		"--build-arg=BUILDPLATFORM=linux/" + runtime.GOARCH, // which older ones do not know by themselves
-		"--build-arg=VERSION=" + imageVersion, "--build-arg=REVISION=" + imageRevision,
-	}, lent, []string{"../.."})...)
-	return name
+	base := p.from(p.t.TempDir(), arches)
+	for _, arch := range arches {
+		name := "localhost/terse-" + arch
+		p.run(slices.Concat([]string{
+			"build", "--isolation=chroot", "--network=host", "--pull=never", "--layers=false", "--platform=linux/" + arch, "--tag=" + name,
+			"--build-arg=GOLANG=" + compiler, "--build-arg=BASE=" + base,
+			"--build-arg=BUILDPLATFORM=linux/" + runtime.GOARCH, // which older ones do not know by themselves
+			"--build-arg=VERSION=" + imageVersion, "--build-arg=REVISION=" + imageRevision,
+		}, lent, []string{"../.."})...)
+		names = append(names, name)
+	}
+	return names
 }
 
 var ready = regexp.MustCompile(`Terse is ready: http://localhost(:\d+)`)
