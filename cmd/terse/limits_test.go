@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -86,6 +88,70 @@ func TestNodesShareLimits(t *testing.T) {
 	t.Logf("three nodes created %d and limited %d in %v, of which %d were not counted in Redis", created.Load(), limited.Load(), took, away)
 	if n := created.Load(); n < least || n > most || limited.Load() == 0 {
 		t.Errorf("three nodes created %d and limited %d in %v, want %d to %d created and the others limited", n, limited.Load(), took, least, most)
+	}
+}
+
+// TestLimitsWithoutRedis holds that while Redis is away each of three nodes allows a third
+// of a limit, and that redirects have none.
+func TestLimitsWithoutRedis(t *testing.T) {
+	t.Parallel()
+	const nodes, each = 3, 4
+	shared := testservers.NewRedis(t, testservers.RedisOptions{})
+	f := newFleet(t, 1, testservers.ClusterOptions{})
+	limit := fmt.Sprintf("=%d/1h", nodes*each)
+	f.environ = append(f.environ, "TERSE_REDIS_URL="+shared.URL())
+	for range nodes {
+		f.serve("TERSE_LIMIT_CREATE_ANONYMOUS"+limit, "TERSE_LIMIT_PASSWORD"+limit, "TERSE_LIMIT_UNKNOWN"+limit)
+	}
+	a := newAuditor(f, f.newKey(0))
+	send := func(node *program, method, path string, body any, header ...string) int {
+		t.Helper()
+		got, err := a.send(method, node.url+path, body, header...)
+		must(t, err)
+		return got.status
+	}
+	for _, l := range []map[string]string{{"url": newTarget(), "alias": "plain"}, {"url": newTarget(), "alias": "secret", "password": "right"}} {
+		if got := send(f.nodes[0], http.MethodPost, "/api/v1/links", l, a.authorization()...); got != http.StatusCreated {
+			t.Fatalf("create = %d, want 201", got)
+		}
+	}
+	await(t, backWithin, "all nodes to know how many they are", func() bool {
+		return !slices.ContainsFunc(f.nodes, func(p *program) bool { return p.metric("terse_redis_nodes") != nodes })
+	})
+	must(t, shared.Kill())
+	c := client()
+	defer c.CloseIdleConnections()
+	for i, node := range f.nodes {
+		for what, tt := range map[string]struct {
+			call func() int
+			done int
+		}{
+			"create": {func() int {
+				return send(node, http.MethodPost, "/api/v1/links", map[string]string{"url": newTarget()})
+			}, http.StatusCreated},
+			"guess": {func() int {
+				response, err := c.PostForm(node.url+"/secret", url.Values{"password": {"wrong"}})
+				must(t, err)
+				must(t, response.Body.Close())
+				return response.StatusCode
+			}, http.StatusForbidden},
+			"unknown code": {func() int { return send(node, http.MethodGet, "/nothing", nil) }, http.StatusNotFound},
+		} {
+			for n := range 2 * each {
+				want := tt.done
+				if n >= each {
+					want = http.StatusTooManyRequests
+				}
+				if got := tt.call(); got != want {
+					t.Errorf("%s %d at node %d = %d, want %d", what, n+1, i+1, got, want)
+				}
+			}
+		}
+		for range 20 * each {
+			if got := send(node, http.MethodGet, "/plain", nil); got != http.StatusFound {
+				t.Fatalf("redirect = %d, want 302", got)
+			}
+		}
 	}
 }
 

@@ -131,6 +131,7 @@ func (c *Cache) countNodes(ctx context.Context) {
 	defer cancel()
 	if counts, err := c.client.PubSubNumSub(ctx, c.channel).Result(); err == nil && counts[c.channel] > 0 {
 		c.nodes.Store(counts[c.channel])
+		c.metrics.nodes.Set(float64(counts[c.channel]))
 	}
 }
 

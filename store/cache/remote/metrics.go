@@ -14,7 +14,7 @@ type metrics struct {
 	leaseTaken, leaseHeld, leaseError prometheus.Counter
 	fill, put, tell                   writeMetrics
 	sent, heard, garbled              prometheus.Counter
-	breakerOpen, channelUp            prometheus.Gauge
+	breakerOpen, channelUp, nodes     prometheus.Gauge
 }
 
 // writeMetrics count what became of one kind of write.
@@ -51,6 +51,9 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		channelUp: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "terse_redis_channel_up", Help: "1 while announcements of other processes are heard.",
 		}),
+		nodes: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "terse_redis_nodes", Help: "Processes that hear announcements, as they were last counted. While Redis is away each limits to its share of a limit.",
+		}),
 	}
 	counter := func(op, result string) prometheus.Counter { return requests.WithLabelValues(op, result) }
 	m.getHit, m.getMiss, m.getError = counter("get", "hit"), counter("get", "miss"), counter("get", "error")
@@ -61,7 +64,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	m.sent, m.heard = announcements.WithLabelValues("sent"), announcements.WithLabelValues("heard")
 	m.garbled = announcements.WithLabelValues("garbled")
 	var errs []error
-	for _, c := range []prometheus.Collector{requests, flights, announcements, m.breakerOpen, m.channelUp} {
+	for _, c := range []prometheus.Collector{requests, flights, announcements, m.breakerOpen, m.channelUp, m.nodes} {
 		errs = append(errs, reg.Register(c))
 	}
 	return m, errors.Join(errs...)
