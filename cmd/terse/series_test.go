@@ -4,6 +4,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -134,7 +135,8 @@ func flood(t *testing.T, p *program, n int, request func(i int) string) {
 				if err != nil {
 					return fmt.Errorf("answer: %w", err)
 				}
-				if _, err := io.Copy(io.Discard, response.Body); err != nil {
+				_, err = io.Copy(io.Discard, response.Body)
+				if err := errors.Join(err, response.Body.Close()); err != nil {
 					return fmt.Errorf("body of the answer: %w", err)
 				}
 				if response.StatusCode >= 500 {
