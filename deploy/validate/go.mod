@@ -39,6 +39,7 @@ replace (
 require (
 	github.com/cloudnative-pg/cloudnative-pg v1.26.0
 	github.com/compose-spec/compose-go/v2 v2.16.2
+	github.com/grafana/grafana-foundation-sdk/go v0.0.22
 	github.com/prometheus-operator/prometheus-operator v0.85.0
 	k8s.io/api v0.35.4
 	k8s.io/apiextensions-apiserver v0.35.4
