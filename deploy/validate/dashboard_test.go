@@ -16,7 +16,7 @@ import (
 // and of the queries to Prometheus among them. What these do not know is an error.
 func checkDashboard(content []byte) error {
 	plugins.RegisterDefaultPlugins()
-	var d dashboard.Dashboard
+	var d dashboard.Dashboard //nolint:staticcheck // the first version of the schema, which older Grafanas read too
 	err := d.UnmarshalJSONStrict(content)
 	var found cog.BuildErrors // a list that may be empty, and is then still an error
 	if errors.As(err, &found) && len(found) == 0 || err == nil {

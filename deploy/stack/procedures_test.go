@@ -1,0 +1,289 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/terse/terse/loadtest/audit"
+	"github.com/terse/terse/store/storetest/servers"
+)
+
+// TestProcedures does under load what the runbook says of adding nodes and of upgrades,
+// forwards and backwards. No request may fail, and nothing that was acknowledged be lost.
+func TestProcedures(t *testing.T) {
+	t.Parallel()
+	release := servers.BuildTerse(t)
+	next := buildNext(t)
+	installed := filepath.Join(filepath.Dir(release), "installed")
+	install(t, release, installed)
+	// Longer than the 3 s for which nginx keeps a connection that is idle, as by default.
+	s := newStack(t, "-terse", installed, "-nodes", "2", "-set", "drain_delay=3200ms")
+	load := s.newTraffic()
+
+	t.Log("a node is added, and taken away")
+	added := s.addNode(installed)
+	s.await("the added node to be asked by nginx", func() bool { return s.asked(added.admin) > takenUp })
+	s.await("Prometheus to know three nodes, each with an id of its own", func() bool {
+		return s.holds(`count(up{job="terse"} == 1) == 3`) && s.holds(`count(count_values("id", terse_idgen_node >= 0)) == 3`)
+	})
+	load.wantNoFailure("while a node was added")
+	added.stop()
+	load.wantNoFailure("while a node was taken away")
+
+	t.Log("an upgrade")
+	s.migrate(next, "up")
+	s.roll(next, installed)
+	s.await("Prometheus to see one version", func() bool {
+		versions := s.query("count by (version) (terse_build_info)")
+		return len(versions) == 1 && versions[0].Metric["version"] == nextVersion
+	})
+	load.wantNoFailure("while it was upgraded")
+
+	t.Log("and back")
+	s.roll(release, installed)
+	s.migrate(next, "down", "--yes")
+	load.wantNoFailure("while it went back")
+	load.end()
+}
+
+const (
+	nextVersion = "next"
+
+	// takenUp is how many redirects a node has answered once nginx sends it some.
+	takenUp = 20
+)
+
+// buildNext builds what the next release may be: this one, and a step of the schema that
+// adds a column to the links.
+func buildNext(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	steps, err := filepath.Glob("../../migrations/postgres/*.up.sql")
+	must(t, err)
+	replace := map[string]string{}
+	for direction, sql := range map[string]string{
+		"up":   "ALTER TABLE links ADD COLUMN note text NOT NULL DEFAULT ''; CREATE TABLE notes (code text PRIMARY KEY);",
+		"down": "DROP TABLE notes; ALTER TABLE links DROP COLUMN note;",
+	} {
+		path := filepath.Join(dir, direction+".sql")
+		must(t, os.WriteFile(path, []byte(sql), 0o600))
+		added, err := filepath.Abs(fmt.Sprintf("../../migrations/postgres/%04d_notes.%s.sql", len(steps)+1, direction))
+		must(t, err)
+		replace[added] = path
+	}
+	overlay, err := json.Marshal(map[string]any{"Replace": replace})
+	must(t, err)
+	path, binary := filepath.Join(dir, "overlay.json"), filepath.Join(dir, "terse")
+	must(t, os.WriteFile(path, overlay, 0o600))
+	build := exec.CommandContext(t.Context(), "go", "build", "-overlay", path, "-ldflags", "-X main.version="+nextVersion,
+		"-o", binary, "github.com/terse/terse/cmd/terse")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v: %s", err, out)
+	}
+	return binary
+}
+
+// install puts a binary in the place of that which the nodes run when they start again.
+func install(t *testing.T, binary, at string) {
+	t.Helper()
+	content, err := os.ReadFile(binary)
+	must(t, err)
+	must(t, os.WriteFile(at+".new", content, 0o755))
+	must(t, os.Rename(at+".new", at))
+}
+
+// migrate runs terse migrate of a release over the shards.
+func (s *stack) migrate(binary string, args ...string) {
+	s.t.Helper()
+	cmd := exec.CommandContext(s.t.Context(), binary, append([]string{"migrate"}, args...)...)
+	cmd.Env = append(os.Environ(), "TERSE_SHARDS="+s.Setting)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		s.t.Fatalf("terse migrate %v = %v: %s", args, err, out)
+	}
+}
+
+// roll restarts one node after the other as another release.
+func (s *stack) roll(binary, installed string) {
+	s.t.Helper()
+	install(s.t, binary, installed)
+	for _, n := range s.Nodes {
+		s.run(0, "restart", n.Name)
+		s.await("nginx to ask "+n.Name+" again", func() bool { return s.asked(n.Admin) > takenUp })
+	}
+}
+
+var redirects = regexp.MustCompile(`(?m)^terse_http_requests_total\{[^}]*route="/:code"[^}]*\} (\S+)$`)
+
+// asked returns how many redirects a node has answered since it was started.
+func (s *stack) asked(admin string) (n float64) {
+	s.t.Helper()
+	_, _, page := s.ask(http.MethodGet, admin+"/metrics", "")
+	for _, m := range redirects.FindAllStringSubmatch(page, -1) {
+		value, err := strconv.ParseFloat(m[1], 64)
+		must(s.t, err)
+		n += value
+	}
+	return n
+}
+
+// traffic is what visitors and owners ask of nginx all the time.
+type traffic struct {
+	s    *stack
+	a    *audit.Auditor
+	load *audit.Load[audit.Balancer]
+}
+
+func (s *stack) newTraffic() *traffic {
+	s.t.Helper()
+	opts := audit.Options{ShardOf: func(string) int { return audit.AnyShard }, Token: s.APIKey}
+	for _, shard := range s.Shards {
+		opts.DSNs = append(opts.DSNs, shard.DSN)
+	}
+	a, err := audit.New(opts)
+	must(s.t, err)
+	s.t.Cleanup(a.Close)
+	a.Keep(3 * time.Second) // a second, and what a busy machine gets beyond it
+	front := audit.Balancer(s.Nginx)
+	var links, owned []string
+	for range 50 {
+		links = append(links, a.Create(s.t.Context(), front, ""))
+		owned = append(owned, a.Create(s.t.Context(), front, "", a.Authorization()...))
+	}
+	v := &traffic{s, a, audit.NewLoad(s.t.Context(), a, []audit.Balancer{front})}
+	v.load.Repeatable = true
+	v.load.Hot(links)
+	v.load.Hot(links)
+	v.load.Creates(nil)
+	v.load.Edits(owned)
+	return v
+}
+
+// wantNoFailure holds that nothing has failed so far.
+func (v *traffic) wantNoFailure(while string) {
+	v.s.t.Helper()
+	if failed := v.a.Failures(5); len(failed) > 0 {
+		v.s.t.Fatalf("%s requests failed: %q", while, failed)
+	}
+}
+
+// end ends the load, and holds the databases and nodes to what was acknowledged.
+func (v *traffic) end() {
+	v.s.t.Helper()
+	v.load.Stop()
+	var nodes []audit.Node
+	for _, n := range v.s.Nodes {
+		nodes = append(nodes, audit.Balancer(n.URL))
+	}
+	report, err := v.a.Audit(v.s.t.Context(), nodes...)
+	must(v.s.t, err)
+	v.s.t.Logf("%d requests, %d links", report.Outcomes, report.Links)
+	if report.Outcomes < 1000 || report.Lost > 0 || len(report.Broken) > 0 {
+		v.s.t.Errorf("of %d answers %d were wrong, and %d links lost: %q", report.Outcomes, len(report.Broken), report.Lost, report.Broken)
+	}
+}
+
+// addedNode is one that the stack did not start.
+type addedNode struct {
+	s     *stack
+	admin string
+	cmd   *exec.Cmd
+	log   *bytes.Buffer
+}
+
+// addNode starts a node with the settings of the others and its own addresses, and names
+// it in what the stack has of nginx and Prometheus.
+func (s *stack) addNode(binary string) *addedNode {
+	s.t.Helper()
+	settings := map[string]string{}
+	must(s.t, json.Unmarshal(s.read("node1", "terse.json"), &settings))
+	for _, listener := range []string{"listen", "admin_listen"} {
+		port, err := servers.FreePort(s.t.Context())
+		must(s.t, err)
+		settings[listener] = fmt.Sprintf("127.0.0.1:%d", port)
+	}
+	config := filepath.Join(s.t.TempDir(), "terse.json")
+	content, err := json.Marshal(settings)
+	must(s.t, err)
+	must(s.t, os.WriteFile(config, content, 0o600))
+	n := &addedNode{s: s, admin: "http://" + settings["admin_listen"], log: new(bytes.Buffer)}
+	n.cmd = exec.Command(binary, "serve", "--config", config)
+	n.cmd.Stdout, n.cmd.Stderr = n.log, n.log
+	must(s.t, n.cmd.Start())
+	s.t.Cleanup(func() {
+		if n.cmd.ProcessState == nil {
+			_ = n.cmd.Process.Kill()
+			_ = n.cmd.Wait()
+		}
+	})
+	s.await("the added node to be ready", func() bool {
+		status, _, _ := s.ask(http.MethodGet, n.admin+"/readyz", "")
+		return status == http.StatusOK
+	})
+	s.edit("nginx", "site.conf", "    server ", "    server "+settings["listen"]+" max_fails=2 fail_timeout=2s;\n    server ")
+	s.edit("prometheus", "prometheus.yml", "\n      - targets: [", "\n      - targets: ["+settings["admin_listen"]+", ")
+	return n
+}
+
+// stop ends the node as an operator does.
+func (n *addedNode) stop() {
+	n.s.t.Helper()
+	must(n.s.t, n.cmd.Process.Signal(syscall.SIGTERM))
+	if err := n.cmd.Wait(); err != nil {
+		n.s.t.Errorf("the added node ended with %v: %s", err, n.log)
+	}
+}
+
+// file returns the path of a file of a server of the stack.
+func (s *stack) file(server, name string) string {
+	s.t.Helper()
+	found, err := filepath.Glob(filepath.Join(s.dir, "servers", server+"*", name))
+	must(s.t, err)
+	if len(found) != 1 {
+		s.t.Fatalf("%s has %v for %s, want one file", server, found, name)
+	}
+	return found[0]
+}
+
+func (s *stack) read(server, name string) []byte {
+	s.t.Helper()
+	content, err := os.ReadFile(s.file(server, name))
+	must(s.t, err)
+	return content
+}
+
+// edit changes a file of a server where a text first stands, and has the server read it
+// again.
+func (s *stack) edit(server, name, old, with string) {
+	s.t.Helper()
+	content := strings.Replace(string(s.read(server, name)), old, with, 1)
+	if !strings.Contains(content, with) {
+		s.t.Fatalf("%s of %s lacks %q: %s", name, server, old, content)
+	}
+	path := s.file(server, name)
+	must(s.t, os.WriteFile(path, []byte(content), 0o644))
+	for _, line := range s.left() {
+		var pid int
+		var program string
+		_, err := fmt.Sscan(line, &pid, &program)
+		must(s.t, err)
+		if strings.HasSuffix(program, server) || strings.Contains(line, "nginx: master") && server == "nginx" {
+			must(s.t, syscall.Kill(pid, syscall.SIGHUP))
+			return
+		}
+	}
+	s.t.Fatalf("%s does not run", server)
+}
