@@ -1,0 +1,215 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/terse/terse/store"
+	"github.com/terse/terse/store/postgres"
+)
+
+// statements notes what is sent to servers.
+type statements struct {
+	mu   sync.Mutex
+	sent []string // with their arguments
+}
+
+func (s *statements) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
+	s.note(data.SQL, data.Args)
+	return ctx
+}
+
+func (*statements) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+func (s *statements) TraceBatchStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceBatchStartData) context.Context {
+	for _, q := range data.Batch.QueuedQueries {
+		s.note(q.SQL, q.Arguments)
+	}
+	return ctx
+}
+
+func (*statements) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQueryData) {}
+
+func (*statements) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData) {}
+
+func (s *statements) note(sql string, args []any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sent = append(s.sent, fmt.Sprint(sql, args))
+}
+
+// name reports whether a statement names a code.
+func (s *statements) name(code string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.ContainsFunc(s.sent, func(sent string) bool { return strings.Contains(sent, code) })
+}
+
+// backends returns how many connections of a role there are to a server.
+func backends(t *testing.T, conn *pgx.Conn, role string) (n int) {
+	t.Helper()
+	must(t, conn.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity
+		WHERE datname = current_database() AND application_name = 'terse ' || $1`, role).Scan(&n))
+	return n
+}
+
+// TestDatabaseWorkIsCapped has hundreds of callers of every kind wait for a lock: the shard
+// never has more to do at once than the pools have connections.
+func TestDatabaseWorkIsCapped(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 0)
+	database := c.database(t)
+	s := openStore(t, postgres.Options{
+		Primary: c.DSN(database), MaxBatch: 1, // each call alone
+		ReadTimeout: 20 * time.Second, WriteTimeout: 20 * time.Second,
+	})
+	one := shardTest{s, t, connect(t, c, database)}
+	for i := range 20 {
+		one.create(fmt.Sprintf("known-%d", i))
+	}
+	one.exec("BEGIN")
+	one.exec("LOCK TABLE links, click_totals, outbox IN ACCESS EXCLUSIVE MODE")
+	var callers sync.WaitGroup
+	for i := range 200 {
+		code := fmt.Sprintf("known-%d", i%20)
+		for what, call := range map[string]func() error{
+			"resolve": func() error { _, err := s.Resolve(t.Context(), code); return err },
+			"get":     func() error { _, err := s.Get(t.Context(), code); return err },
+			"create":  func() error { _, err := s.Create(t.Context(), link(fmt.Sprintf("new-%d", i))); return err },
+			"update":  func() error { _, err := s.Update(t.Context(), link(code)); return err },
+			"list":    func() error { _, err := s.List(t.Context(), store.Query{Owner: "key_1", Limit: 10}); return err },
+			"deliver": func() error {
+				_, err := s.Deliver(t.Context(), store.Caches, 10, func(_ context.Context, edits []store.Edit) []error { return make([]error, len(edits)) })
+				return err
+			},
+		} {
+			callers.Go(func() {
+				if err := call(); err != nil && !errors.Is(err, store.ErrVersion) && !errors.Is(err, store.ErrBusy) {
+					t.Errorf("%s = %v, want nil", what, err)
+				}
+			})
+		}
+	}
+	caps := map[string]int{"redirects": 2, "api": 6, "clicks": 1, "control": 2, "outbox": 2}
+	watcher := connect(t, c, database) // within a transaction one sees what was at its begin
+	capped := func() (most bool) {
+		most = true
+		for role, n := range caps {
+			got := backends(t, watcher, role)
+			if got > n {
+				t.Errorf("there are %d connections for %s, want %d at most", got, role, n)
+			}
+			most = most && (got == n || role == "clicks" || role == "control")
+		}
+		return most
+	}
+	eventually(t, "callers use all connections", func() error {
+		if !capped() {
+			return errors.New("they do not")
+		}
+		return nil
+	})
+	one.exec("ROLLBACK")
+	callers.Wait()
+	capped()
+}
+
+// TestQueuesDropWhatIsLate holds that the database never hears of a call whose caller's
+// time ran out while it waited for others, and that no more than so many wait.
+func TestQueuesDropWhatIsLate(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 0)
+	database := c.database(t)
+	var told statements
+	reg := prometheus.NewRegistry()
+	s := openStore(t, postgres.Options{
+		Primary: c.DSN(database), Tracer: &told, Registerer: reg, ReadTimeout: 20 * time.Second, WriteTimeout: 20 * time.Second,
+	})
+	one := shardTest{s, t, connect(t, c, database)}
+	one.create("known")
+	one.exec("BEGIN")
+	one.exec("LOCK TABLE links IN ACCESS EXCLUSIVE MODE")
+	kinds := map[string]func(ctx context.Context, code string) error{
+		"resolve": func(ctx context.Context, code string) error { _, err := s.Resolve(ctx, code); return err },
+		"get":     func(ctx context.Context, code string) error { _, err := s.Get(ctx, code); return err },
+		"create":  func(ctx context.Context, code string) error { _, err := s.Create(ctx, link(code)); return err },
+	}
+	var first sync.WaitGroup
+	for what, call := range kinds {
+		for i := range 5 { // with the one of creates all connections of the API: what comes next waits
+			code := fmt.Sprintf("first-%s-%d", what, i)
+			first.Go(func() {
+				if err := call(t.Context(), code); err != nil && !errors.Is(err, store.ErrNotFound) {
+					t.Errorf("%s(%q) = %v, want nil", what, code, err)
+				}
+			})
+		}
+	}
+	watcher := connect(t, c, database)
+	eventually(t, "the first of each kind are sent", func() error {
+		if !told.name("first-resolve") || !told.name("first-create") || backends(t, watcher, "api") < 6 {
+			return errors.New("they are not")
+		}
+		return nil
+	})
+	var late sync.WaitGroup
+	for what, call := range kinds {
+		for i := range 100 {
+			code := fmt.Sprintf("late-%s-%d", what, i)
+			late.Go(func() {
+				ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+				defer cancel()
+				if err := call(ctx, code); !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("%s(%q) behind others = %v, want %v", what, code, err, context.DeadlineExceeded)
+				}
+			})
+		}
+	}
+	late.Wait()
+	crowd, leave := context.WithCancel(t.Context())
+	const waiting = 4096
+	refused := make(chan error, 2*waiting)
+	var all sync.WaitGroup
+	for i := range cap(refused) {
+		all.Go(func() {
+			if _, err := s.Resolve(crowd, fmt.Sprintf("crowd-%d", i)); errors.Is(err, store.ErrUnavailable) {
+				refused <- err
+			}
+		})
+	}
+	eventually(t, "those for whom there is no place are refused", func() error {
+		n := value(t, reg, "terse_postgres_cold_reads_waiting")
+		if n > waiting {
+			t.Fatalf("%v wait, want %d at most", n, waiting)
+		}
+		if len(refused) < cap(refused)-waiting {
+			return fmt.Errorf("%d are", len(refused))
+		}
+		return nil
+	})
+	leave()
+	all.Wait()
+	one.exec("ROLLBACK")
+	first.Wait()
+	resolves(t, s, link("first-create-0"))
+	for what := range kinds {
+		if told.name("late-" + what) {
+			t.Errorf("the database heard of a %s that was late", what)
+		}
+	}
+	if told.name("crowd-") {
+		t.Error("the database heard of a crowd that had left")
+	}
+	if n := one.rows("late-create-0"); n != 0 {
+		t.Error("a create that was late was done")
+	}
+}
