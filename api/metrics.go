@@ -55,7 +55,7 @@ func newMetrics(reg prometheus.Registerer, access accessLog) (*metrics, error) {
 		access: access,
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "terse_http_requests_total",
-			Help: "HTTP requests by route pattern, method and status.",
+			Help: "HTTP requests by route pattern, method and status; 499 is that of a client which did not wait for the answer.",
 		}, []string{"route", "method", "status"}),
 		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "terse_http_request_duration_seconds",

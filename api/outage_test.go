@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
@@ -71,6 +74,97 @@ func TestStoreAway(t *testing.T) {
 	b.on.Store(false)
 	if a := s.get("/" + l.Code); a.status != http.StatusFound {
 		t.Errorf("redirect after the outage = %d, want 302", a.status)
+	}
+}
+
+// silent answers nothing for as long as somebody waits.
+type silent struct {
+	store.Store
+	asked chan struct{}
+}
+
+func (s silent) wait(ctx context.Context) error {
+	s.asked <- struct{}{}
+	<-ctx.Done()
+	return fmt.Errorf("wait: %w", ctx.Err())
+}
+
+func (s silent) Create(ctx context.Context, _ store.Link) (store.Link, error) {
+	return store.Link{}, s.wait(ctx)
+}
+
+func (s silent) Resolve(ctx context.Context, _ string) (store.Link, error) {
+	return store.Link{}, s.wait(ctx)
+}
+
+func (s silent) Get(ctx context.Context, _ string) (store.Link, error) {
+	return store.Link{}, s.wait(ctx)
+}
+
+// TestClientsThatLeave holds that they count as no failure of ours, and that the log has
+// nothing of them.
+func TestClientsThatLeave(t *testing.T) {
+	t.Parallel()
+	for name, ask := range map[string]func(ctx context.Context, url string) (*http.Request, error){
+		"redirect": func(ctx context.Context, url string) (*http.Request, error) {
+			return http.NewRequestWithContext(ctx, http.MethodGet, url+"/abc", http.NoBody)
+		},
+		"read": func(ctx context.Context, url string) (*http.Request, error) {
+			return http.NewRequestWithContext(ctx, http.MethodGet, url+"/api/v1/links/abc/qr", http.NoBody)
+		},
+		"create": func(ctx context.Context, url string) (*http.Request, error) {
+			return http.NewRequestWithContext(ctx, http.MethodPost, url+"/api/v1/links", strings.NewReader(`{"url":"https://example.com","alias":"abc"}`))
+		},
+		"quick create": func(ctx context.Context, url string) (*http.Request, error) {
+			return http.NewRequestWithContext(ctx, http.MethodPost, url+"/api/v1/links", strings.NewReader(`{"url":"https://example.com"}`))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var told log
+			asked := make(chan struct{})
+			s := newServer(t, func(o *api.Options) {
+				o.Store, o.Logger = silent{o.Store, asked}, slog.New(slog.NewJSONHandler(&told, nil))
+			})
+			ctx, leave := context.WithCancel(t.Context())
+			r, err := ask(ctx, s.URL)
+			must(t, err)
+			r.Header.Set("Content-Type", "application/json")
+			go func() {
+				<-asked
+				leave()
+			}()
+			if response, err := s.Client().Do(r); err == nil {
+				_ = response.Body.Close()
+				t.Errorf("a client that leaves is answered by %d", response.StatusCode)
+			}
+			statuses := map[string]int{}
+			for began := time.Now(); len(statuses) == 0; time.Sleep(time.Millisecond) {
+				families, err := s.registry.Gather()
+				must(t, err)
+				for _, family := range families {
+					if family.GetName() != "terse_http_requests_total" {
+						continue
+					}
+					for _, m := range family.GetMetric() {
+						for _, label := range m.GetLabel() {
+							if label.GetName() == "status" {
+								statuses[label.GetValue()]++
+							}
+						}
+					}
+				}
+				if time.Since(began) > 10*time.Second {
+					t.Fatal("the request is not counted")
+				}
+			}
+			if len(statuses) != 1 || statuses["499"] != 1 {
+				t.Errorf("the request counts as %v, want 499", statuses)
+			}
+			if told.b.Len() > 0 {
+				t.Errorf("the log says %s", &told.b)
+			}
+		})
 	}
 }
 

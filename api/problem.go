@@ -24,6 +24,10 @@ type problem struct {
 	limits     RateHeaders   // of the request that failed; zero for none
 }
 
+// statusClientLeft is what the log and the metrics have of a request whose client did not
+// wait for the answer, as those of nginx do. It is no failure of ours, and nobody reads it.
+const statusClientLeft = 499
+
 // retryUnavailable is when a client may try again what the store could not do.
 const retryUnavailable = time.Second
 
@@ -61,6 +65,8 @@ func kind(status int) (name, title string) {
 		return "rate-limited", "Too many requests"
 	case http.StatusUnavailableForLegalReasons:
 		return "disabled", "The link was disabled"
+	case statusClientLeft:
+		return "client-left", "The client left"
 	case http.StatusServiceUnavailable:
 		return "unavailable", "Temporarily unavailable"
 	case http.StatusInternalServerError:
@@ -148,8 +154,8 @@ func (a *API) problem(ctx context.Context, err error) *problem {
 		return newProblem(http.StatusGone, "This link was deleted.")
 	case errors.Is(err, store.ErrVersion):
 		return newProblem(http.StatusPreconditionFailed, "The link was changed since it was read. Read it again.")
-	case errors.Is(err, context.Canceled): // the client left, and reads no answer
-		return unavailable()
+	case errors.Is(err, context.Canceled):
+		return newProblem(statusClientLeft, "The client left before there was an answer.")
 	case errors.Is(err, overload.ErrShed):
 		if a.busy.due(a.opts.Now()) {
 			a.opts.Logger.WarnContext(ctx, "more is asked than can be done, shedding", "err", err)
