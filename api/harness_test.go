@@ -107,7 +107,7 @@ func newServerOver(t testing.TB, d database, leaser idgen.Leaser, begin time.Tim
 	t.Cleanup(func() { must(t, s.clicks.Close(ctx)) })
 	s.guard, err = overload.New(overload.Options{Registerer: s.registry, Now: s.clock.Now})
 	must(t, err)
-	links, err := cache.New(cache.Options{Store: s.guard.Store(s.store), MaxBytes: 1 << 20, StaleFor: cache.DefaultStaleFor, Logger: logger, Registerer: s.registry})
+	links, err := cache.New(cache.Options{Store: s.guard.Store(s.store), Admit: s.guard.AdmitMiss, MaxBytes: 1 << 20, StaleFor: cache.DefaultStaleFor, Logger: logger, Registerer: s.registry})
 	must(t, err)
 	opts := api.Options{
 		Store: links, Archive: s.store, Keys: s.store, History: s.store, Blocklist: s.store, Reports: s.store, Minter: codes{minter, cipher}, Clicks: s.clicks,

@@ -94,12 +94,14 @@ func TestShedding(t *testing.T) {
 	status("a create with room again", write(), http.StatusCreated)
 	status("a list with room again", report(), http.StatusOK)
 
-	free = s.fill(overload.Redirect)
-	hot("without room for cold ones")
-	report().shed("a list without room for redirects")
-	write().shed("a create without room for redirects")
-	s.get("/never-heard-of-3").shed("a cold redirect without room")
-	free()
+	for _, class := range []overload.Class{overload.Miss, overload.Redirect} {
+		free = s.fill(class)
+		hot("without room for cold ones")
+		report().shed("a list without room for redirects")
+		write().shed("a create without room for redirects")
+		s.get("/never-heard-of-3").shed("a cold redirect without room")
+		free()
+	}
 	status("a cold redirect with room again", s.get("/never-heard-of-3"), http.StatusNotFound)
 	status("a create with room again", write(), http.StatusCreated)
 }

@@ -58,8 +58,8 @@ func (l *limit) take() bool {
 	return false
 }
 
-// full reports whether there is no place.
-func (l *limit) full() bool { return l.inflight.Load() >= l.most.Load() }
+// uses reports whether so many quarters of the places are taken.
+func (l *limit) uses(quarters int64) bool { return 4*l.inflight.Load() >= quarters*l.most.Load() }
 
 // give gives a place back at now. took is how long it was used, 0 when that says
 // nothing.

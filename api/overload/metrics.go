@@ -10,7 +10,7 @@ import (
 func (g *Guard) register(reg prometheus.Registerer) error {
 	requests := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "terse_overload_requests_total",
-		Help: "Work by its class and whether it was taken on (admitted) or refused (shed): redirects that need the database, writes, and reports that read much.",
+		Help: "Work by its class and whether it was taken on (admitted) or refused (shed): redirects that need the database, those that are not in memory (miss), writes, and reports that read much.",
 	}, []string{"class", "result"})
 	errs := []error{reg.Register(requests)}
 	for i := range g.classes {

@@ -1,11 +1,11 @@
 // Package overload sheds what a process cannot do in time, the least important
 // first, so that what it does take on stays quick.
 //
-// Work is of three classes. Each has a limit of its own for how much of it goes on
-// at once, which falls when that takes too long and rises when it does not. While a
-// class is short of room, less important ones are refused altogether: lists and
+// Work is of four classes. Each has a limit of its own for how much of it goes on
+// at once, which falls when that takes too long and rises when it does not. When a
+// class begins to lack room, less important ones are refused altogether: lists and
 // statistics make room for creates and edits, and these for redirects that have to
-// ask the database. Nothing waits: what is refused is refused at once.
+// ask Redis or the database. Nothing waits: what is refused is refused at once.
 //
 // A redirect that is answered from memory is none of them. It is never limited,
 // and costs nothing here.
@@ -28,26 +28,37 @@ var ErrShed = fmt.Errorf("%w: more is asked than can be done", store.ErrUnavaila
 // Class is how important work is.
 type Class int
 
-// The classes, the most important first.
+// The classes, the most important first; a redirect that is no longer a mere miss is as
+// important as one.
 const (
 	Redirect Class = iota // a redirect that needs the database
+	Miss                  // a redirect that is not in memory, until it is known whether it needs the database
 	Write                 // creates, edits, and reads of a single link by its owner
 	Report                // lists, statistics and whatever else reads much
 	classes
 )
 
 // names are the values of the label class.
-var names = [classes]string{"redirect", "write", "report"}
+var names = [classes]string{"redirect", "miss", "write", "report"}
+
+// ranks are how important the classes are, the least number the most. A class makes room
+// for those of lesser numbers.
+var ranks = [classes]int{Redirect: 0, Miss: 0, Write: 1, Report: 2}
+
+// crowded is the part of its room that a class uses, in quarters, when others begin to
+// make room for it: those that are two ranks below it before those that are one.
+var crowded = [...]int64{1: 3, 2: 2}
 
 // DefaultBounds are those of New. The least is what a quiet node must take when a crowd
 // comes at once.
 var DefaultBounds = [...]Bounds{
 	Redirect: {Least: 64, Most: 2048, First: 512, Goal: 25 * time.Millisecond},
+	Miss:     {Least: 64, Most: 2048, First: 512, Goal: 25 * time.Millisecond},
 	Write:    {Least: 32, Most: 1024, First: 256, Goal: 100 * time.Millisecond},
 	Report:   {Least: 4, Most: 64, First: 16, Goal: 250 * time.Millisecond},
 }
 
-// shortFor is how long a class counts as short of room after it was full.
+// shortFor is how long a class counts as short of room after it was.
 const shortFor = 250 * time.Millisecond
 
 // Options configure New.
@@ -80,7 +91,7 @@ type Guard struct {
 
 type class struct {
 	limit          *limit
-	full           atomic.Int64 // when it last was, in Unix nanoseconds
+	short          [len(crowded)]atomic.Int64 // when it last was, for others so many ranks below it, in Unix nanoseconds
 	admitted, shed prometheus.Counter
 }
 
@@ -113,7 +124,7 @@ func (g *Guard) Admit(c Class) (done func(telling bool), err error) {
 	}
 	began := g.now()
 	if !own.limit.take() {
-		own.full.Store(began.UnixNano())
+		own.note(began)
 		own.shed.Inc()
 		return nil, ErrShed
 	}
@@ -127,22 +138,32 @@ func (g *Guard) Admit(c Class) (done func(telling bool), err error) {
 	}, nil
 }
 
+// AdmitMiss is Admit for misses.
+func (g *Guard) AdmitMiss() (done func(telling bool), err error) { return g.Admit(Miss) }
+
 // Short reports whether work of a class would be refused now because more important
 // work lacks room.
 func (g *Guard) Short(c Class) bool {
 	for i := range c {
-		if g.classes[i].short(g.now()) {
+		if below := ranks[c] - ranks[i]; below > 0 && g.classes[i].isShort(below, g.now()) {
 			return true
 		}
 	}
 	return false
 }
 
-// short reports whether the class has no room, or had none a moment ago.
-func (c *class) short(now time.Time) bool {
-	if c.limit.full() {
-		c.full.Store(now.UnixNano())
-		return true
+// isShort reports whether the class lacks room, or did a moment ago, for others that are
+// so many ranks below it.
+func (c *class) isShort(below int, now time.Time) bool {
+	c.note(now)
+	return now.UnixNano()-c.short[below].Load() < int64(shortFor)
+}
+
+// note remembers for whom the class lacks room.
+func (c *class) note(now time.Time) {
+	for below := 1; below < len(crowded); below++ {
+		if c.limit.uses(crowded[below]) {
+			c.short[below].Store(now.UnixNano())
+		}
 	}
-	return now.UnixNano()-c.full.Load() < int64(shortFor)
 }

@@ -25,7 +25,7 @@ func (c *clock) now() time.Time      { return time.Unix(1_800_000_000, c.at.Load
 func (c *clock) add(d time.Duration) { c.at.Add(int64(d)) }
 
 // bounds have room for one of each class.
-var bounds = []overload.Bounds{{1, 1, 1, 1}, {1, 1, 1, 1}, {1, 1, 1, 1}}
+var bounds = []overload.Bounds{{1, 1, 1, 1}, {1, 1, 1, 1}, {1, 1, 1, 1}, {1, 1, 1, 1}}
 
 func newGuard(t *testing.T, opts overload.Options) (*overload.Guard, *prometheus.Registry) {
 	t.Helper()
@@ -39,9 +39,9 @@ func newGuard(t *testing.T, opts overload.Options) (*overload.Guard, *prometheus
 }
 
 // admits returns which classes are taken on now.
-func admits(t *testing.T, g *overload.Guard) (taken [3]bool) {
+func admits(t *testing.T, g *overload.Guard) (taken [4]bool) {
 	t.Helper()
-	for _, c := range []overload.Class{overload.Report, overload.Write, overload.Redirect} {
+	for _, c := range []overload.Class{overload.Report, overload.Write, overload.Miss, overload.Redirect} {
 		done, err := g.Admit(c)
 		if err != nil && !errors.Is(err, overload.ErrShed) {
 			t.Fatal(err)
@@ -60,18 +60,19 @@ func TestOrder(t *testing.T) {
 	for _, tt := range []struct {
 		name      string
 		full      overload.Class
-		meanwhile [3]bool // redirect, write, report
-		after     [3]bool
+		meanwhile [4]bool // redirect, miss, write, report
+		after     [4]bool
 	}{
-		{"redirects", overload.Redirect, [3]bool{false, false, false}, [3]bool{true, false, false}},
-		{"writes", overload.Write, [3]bool{true, false, false}, [3]bool{true, true, false}},
-		{"reports", overload.Report, [3]bool{true, true, false}, [3]bool{true, true, true}},
+		{"redirects", overload.Redirect, [4]bool{false, true, false, false}, [4]bool{true, true, false, false}},
+		{"misses", overload.Miss, [4]bool{true, false, false, false}, [4]bool{true, true, false, false}},
+		{"writes", overload.Write, [4]bool{true, true, false, false}, [4]bool{true, true, true, false}},
+		{"reports", overload.Report, [4]bool{true, true, true, false}, [4]bool{true, true, true, true}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			var c clock
 			g, _ := newGuard(t, overload.Options{Bounds: bounds, Now: c.now})
-			if got := admits(t, g); got != [3]bool{true, true, true} {
+			if got := admits(t, g); got != [4]bool{true, true, true, true} {
 				t.Errorf("an idle guard admits %v", got)
 			}
 			c.add(time.Second)
@@ -87,8 +88,49 @@ func TestOrder(t *testing.T) {
 				t.Errorf("right after it admits %v, want %v", got, tt.after)
 			}
 			c.add(time.Second)
-			if got := admits(t, g); got != [3]bool{true, true, true} {
+			if got := admits(t, g); got != [4]bool{true, true, true, true} {
 				t.Errorf("a second later it admits %v", got)
+			}
+		})
+	}
+}
+
+// TestMakesRoomEarly holds that a class which begins to lack room has the least important
+// ones make it first, and is not refused itself before they are.
+func TestMakesRoomEarly(t *testing.T) {
+	t.Parallel()
+	b := overload.Bounds{Least: 100, Most: 100, First: 100, Goal: time.Second}
+	for _, tt := range []struct {
+		name          string
+		crowd         overload.Class
+		write, report int // how many of the crowd go on when these are first refused
+	}{
+		{"redirects", overload.Redirect, 75, 50},
+		{"misses", overload.Miss, 75, 50},
+		{"writes", overload.Write, 100, 75},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var c clock
+			g, _ := newGuard(t, overload.Options{Bounds: []overload.Bounds{b, b, b, b}, Now: c.now})
+			c.add(time.Second)
+			first := map[overload.Class]int{}
+			for n := range 101 {
+				for _, class := range []overload.Class{overload.Report, overload.Write} {
+					done, err := g.Admit(class)
+					switch _, known := first[class]; {
+					case err == nil:
+						done(false)
+					case !known:
+						first[class] = n
+					}
+				}
+				if _, err := g.Admit(tt.crowd); (err != nil) != (n == 100) {
+					t.Errorf("%d of the crowd, while %d go on: %v", n+1, n, err)
+				}
+			}
+			if got := [2]int{first[overload.Write], first[overload.Report]}; got != [2]int{tt.write, tt.report} {
+				t.Errorf("writes and reports are refused from %v on, want %d and %d", got, tt.write, tt.report)
 			}
 		})
 	}
@@ -143,7 +185,7 @@ func TestAdapts(t *testing.T) {
 	t.Parallel()
 	q := &queue{t: t, each: 100 * time.Microsecond} // 10,000 a second
 	b := overload.Bounds{Least: 10, Most: 5000, First: 5000, Goal: 25 * time.Millisecond}
-	q.guard, _ = newGuard(t, overload.Options{Bounds: []overload.Bounds{b, b, b}, Now: q.clock.now})
+	q.guard, _ = newGuard(t, overload.Options{Bounds: []overload.Bounds{b, b, b, b}, Now: q.clock.now})
 	if done, shed := q.offer(8, 5*time.Second); done < 7900 || shed > 0 {
 		t.Errorf("of 8,000 a second %v are done and %v shed, want all done", done, shed)
 	}
@@ -167,7 +209,7 @@ func TestSlowByNature(t *testing.T) {
 	t.Parallel()
 	var c clock
 	b := overload.Bounds{Least: 1, Most: 100, First: 50, Goal: time.Millisecond}
-	g, reg := newGuard(t, overload.Options{Bounds: []overload.Bounds{b, b, b}, Now: c.now})
+	g, reg := newGuard(t, overload.Options{Bounds: []overload.Bounds{b, b, b, b}, Now: c.now})
 	for range 100 {
 		var all []func(bool)
 		for range 40 {
@@ -182,8 +224,8 @@ func TestSlowByNature(t *testing.T) {
 			done(true)
 		}
 	}
-	if n, err := testutil.GatherAndCount(reg, "terse_overload_requests_total"); err != nil || n != 6 {
-		t.Errorf("%d series of requests, %v, want 6", n, err)
+	if n, err := testutil.GatherAndCount(reg, "terse_overload_requests_total"); err != nil || n != 8 {
+		t.Errorf("%d series of requests, %v, want 8", n, err)
 	}
 }
 
@@ -192,7 +234,8 @@ func TestWrongOptions(t *testing.T) {
 	if _, err := overload.New(overload.Options{}); err == nil || !strings.Contains(err.Error(), "Registerer") {
 		t.Errorf("New without a registerer = %v", err)
 	}
-	for _, wrong := range [][]overload.Bounds{{}, {{1, 1, 1, 1}, {1, 1, 1, 1}, {0, 1, 1, 1}}, {{1, 1, 1, 1}, {2, 2, 1, 1}, {1, 1, 1, 1}}, {{1, 1, 2, 1}, {1, 1, 1, 1}, {1, 1, 1, 1}}, {{1, 1, 1, 0}, {1, 1, 1, 1}, {1, 1, 1, 1}}} {
+	one := overload.Bounds{1, 1, 1, 1}
+	for _, wrong := range [][]overload.Bounds{{}, {{1, 1, 1, 1}}, {{0, 1, 1, 1}, one, one, one}, {one, {2, 2, 1, 1}, one, one}, {one, one, {1, 1, 2, 1}, one}, {one, one, one, {1, 1, 1, 0}}} {
 		if _, err := overload.New(overload.Options{Registerer: prometheus.NewRegistry(), Bounds: wrong}); err == nil || !strings.Contains(err.Error(), "Bounds") {
 			t.Errorf("New with bounds %v = %v", wrong, err)
 		}

@@ -15,6 +15,8 @@ type load struct {
 	done  chan struct{} // closed once the answer stands
 	entry *entry
 	err   error
+
+	lookedUp func(telling bool) // called once L2 was asked
 }
 
 // Resolve answers from L1 without an allocation (but a copy of Tags, when the
@@ -83,7 +85,7 @@ func (c *Cache) join(ctx context.Context, code string) *load {
 	if k := s.keys[code]; k != nil && k.load != nil {
 		return k.load
 	}
-	l := &load{done: make(chan struct{})}
+	l := &load{done: make(chan struct{}), lookedUp: func(bool) {}}
 	if e := c.fresh(code); e != nil { // another load has landed since the caller looked
 		l.entry = e
 		close(l.done)
@@ -91,6 +93,16 @@ func (c *Cache) join(ctx context.Context, code string) *load {
 	}
 	k := s.enter(strings.Clone(code)) // the caller's may be part of a whole request
 	k.load = l
+	if c.opts.Admit != nil {
+		done, err := c.opts.Admit()
+		if err != nil {
+			c.land(k, l, nil, err, c.clock())
+			s.leave(k)
+			close(l.done)
+			return l
+		}
+		l.lookedUp = done
+	}
 	ctx = context.WithoutCancel(ctx)
 	c.work(func() { c.run(ctx, s, k, l) })
 	return l
@@ -102,7 +114,7 @@ func (c *Cache) run(ctx context.Context, s *stripe, k *key, l *load) {
 	ctx, cancel := context.WithTimeout(ctx, c.opts.LoadTimeout)
 	defer cancel()
 	began := c.clock()
-	link, found, fill := c.lookUp(ctx, s, k)
+	link, found, fill := c.lookUp(ctx, s, k, l.lookedUp)
 	var err error
 	if !found {
 		began = c.clock()
