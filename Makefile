@@ -79,7 +79,7 @@ loadtest: $(K6) ## run SCENARIO=smoke, load, spike, soak or stress against make 
 	@BASE_URL=$(BASE_URL) STACK=$(if $(BASE_URL),,$(abspath $(BIN)/stack.json)) loadtest/k6/run.sh $(K6) "$(SCENARIO)"
 
 .PHONY: faults
-faults: build ## break parts of the production topology under load, and print what that cost; FAULTS=rolling or kills for one
+faults: build ## break parts of the production topology under load, and print what that cost; FAULTS=rolling, kills or overload for one
 	@.ci/install postgres redis varnish nginx prometheus
 	$(GO) run ./loadtest/faults -terse $(BIN)/terse $(if $(FAULTS),-only $(FAULTS))
 

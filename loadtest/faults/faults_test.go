@@ -4,11 +4,14 @@ package main
 
 import (
 	"bytes"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 // newBinary builds terse where the account that servers run as may run it.
@@ -34,7 +37,7 @@ func TestScenarios(t *testing.T) {
 	t.Parallel()
 	var stdout, stderr bytes.Buffer
 	status := run(t.Context(), []string{
-		"-terse", newBinary(t), "-requests", "5000", "-rounds", "1", "-links", "200", "-visitors", "2", "-settle", "500ms",
+		"-terse", newBinary(t), "-only", "rolling,kills", "-requests", "5000", "-rounds", "1", "-links", "200", "-visitors", "2", "-settle", "500ms",
 		"-set", "drain_delay=500ms",
 	}, &stdout, &stderr)
 	t.Logf("%s%s", &stderr, &stdout)
@@ -45,6 +48,44 @@ func TestScenarios(t *testing.T) {
 		if !strings.Contains(stdout.String(), want) {
 			t.Errorf("the tables lack %q", want)
 		}
+	}
+}
+
+// TestOverload runs that scenario in short, and holds the node to what does not depend on
+// what else the machine does.
+func TestOverload(t *testing.T) {
+	t.Parallel()
+	var stdout, stderr bytes.Buffer
+	run(t.Context(), []string{"-terse", newBinary(t), "-only", "overload", "-links", "200", "-settle", "1s"}, &stdout, &stderr)
+	t.Logf("%s%s", &stderr, &stdout)
+	table := stdout.String()
+	for _, want := range []string{"wrong answers", "refused in order", "Retry-After"} {
+		if !regexp.MustCompile(`(?m)^  ` + want + ` .* kept$`).MatchString(table) {
+			t.Errorf("%s: the table does not say that the promise was kept", want)
+		}
+	}
+	for _, want := range []string{"redirects in time when four times as many come", "time of the node to refuse", "the same after the overload"} {
+		if !strings.Contains(table, want) {
+			t.Errorf("the table lacks %q", want)
+		}
+	}
+}
+
+// TestCrowd holds that a crowd comes at its own rate, whatever becomes of it: a server
+// that answers nobody makes visitors leave, and those who find no connection.
+func TestCrowd(t *testing.T) {
+	t.Parallel()
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = silent.Close() }()
+	c := newCrowd(silent.Addr().String(), 10, []kind{{"visits", 1, func() question { return question{[]byte("GET / HTTP/1.1\r\n\r\n"), "302", ""} }}})
+	defer c.close()
+	v := c.come(t.Context(), 1000, time.Second)
+	if n := len(v.sent); v.came != 1000 || n < 10 || n > 60 || v.part(everyKind, late) != 1 {
+		t.Errorf("of %d who came in a second %d found one of 10 connections and %v of them left after %v, want 1000, some 40, all",
+			v.came, n, v.part(everyKind, late), patience)
 	}
 }
 

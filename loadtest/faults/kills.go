@@ -39,6 +39,9 @@ var faults = []fault{
 
 // kills kills one part after the other under load, and brings each back.
 func (s *scene) kills() error {
+	if err := s.prepare(); err != nil {
+		return err
+	}
 	began := time.Now()
 	s.begin()
 	err := s.settle()

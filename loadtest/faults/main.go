@@ -5,6 +5,7 @@
 //
 //	rolling	three rolling restarts of all nodes: no request may fail, no click be lost
 //	kills	SIGKILL to a node, a replica, Redis and a primary, whose standby is promoted
+//	overload	four times as many requests as a node can bear: redirects go on, the rest is refused at once
 //
 // It prints a table of figures and ends with 1 when a promise was broken. It talks to
 // loopback alone, and stops by itself.
@@ -22,6 +23,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/terse/terse/deploy/stack/topology"
 )
 
 func main() {
@@ -44,7 +47,7 @@ type options struct {
 }
 
 // scenarios in the order in which they run.
-var scenarios = []string{"rolling", "kills"}
+var scenarios = []string{"rolling", "kills", "overload"}
 
 func parse(args []string, stderr io.Writer) (options, error) {
 	o := options{settings: map[string]string{}}
@@ -113,10 +116,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 func runOne(ctx context.Context, o options, r *report, stderr io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, o.within)
 	defer cancel()
-	s, err := newScene(ctx, o, r, stderr)
+	where := topology.Options{}
+	if r.name == "overload" {
+		where = oneNode
+	}
+	s, err := newScene(ctx, o, r, stderr, where)
 	if err != nil {
 		return err
 	}
-	play := map[string]func() error{"rolling": s.rolling, "kills": s.kills}[r.name]
+	play := map[string]func() error{"rolling": s.rolling, "kills": s.kills, "overload": s.overload}[r.name]
 	return errors.Join(play(), s.close())
 }

@@ -17,6 +17,9 @@ const takenBack = 20
 
 // rolling restarts all nodes, one after the other, again and again.
 func (s *scene) rolling() error {
+	if err := s.prepare(); err != nil {
+		return err
+	}
 	began := time.Now()
 	s.begin()
 	err := s.restarts()

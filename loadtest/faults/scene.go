@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"regexp"
@@ -59,16 +60,18 @@ type scene struct {
 	unflushed int64 // clicks that killed nodes may have taken along
 }
 
-func newScene(ctx context.Context, o options, r *report, stderr io.Writer) (*scene, error) {
-	t, err := topology.Start(ctx, topology.Options{Binary: o.binary, Settings: o.settings})
+func newScene(ctx context.Context, o options, r *report, stderr io.Writer, at topology.Options) (*scene, error) {
+	at.Binary, at.Settings = o.binary, maps.Clone(at.Settings)
+	if at.Settings == nil {
+		at.Settings = map[string]string{}
+	}
+	maps.Copy(at.Settings, o.settings)
+	t, err := topology.Start(ctx, at)
 	if err != nil {
 		return nil, err
 	}
 	s := &scene{ctx: ctx, o: o, r: r, stderr: stderr, t: t, state: t.State(), stopped: make(chan struct{})}
 	s.front = audit.Balancer(s.state.Nginx)
-	if err := s.prepare(); err != nil {
-		return nil, errors.Join(err, s.close())
-	}
 	return s, nil
 }
 
@@ -79,6 +82,7 @@ func (s *scene) close() error {
 	return s.t.Close()
 }
 
+// prepare creates links under audit.
 func (s *scene) prepare() error {
 	opts := audit.Options{ShardOf: func(code string) int { return s.owner[store.BucketOf(code)] }, Token: s.state.APIKey, Connections: 4 * s.o.visitors}
 	for i, shard := range s.state.Shards {

@@ -30,6 +30,10 @@ type Options struct {
 	Shards int // default DefaultShards
 	Nodes  int // default DefaultNodes
 
+	// NodeProcs is how many threads of a node may run Go at once. Default: as many as
+	// there are cores.
+	NodeProcs int
+
 	// Settings are of the nodes, as members of their JSON file, beyond and before
 	// those that the topology needs. Limits are off by default: all visitors of one
 	// machine have one address.

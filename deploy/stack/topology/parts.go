@@ -124,6 +124,7 @@ type NodeState struct {
 	Name  string `json:"name"`
 	URL   string `json:"url"`
 	Admin string `json:"admin"`
+	Log   string `json:"log"` // the file
 	Pid   int    `json:"pid"` // 0 when it does not run
 }
 
@@ -150,7 +151,7 @@ func (t *Topology) State() State {
 		Redis: t.redis.URL(), Setting: t.setting(),
 	}
 	for i, n := range t.nodes {
-		s.Nodes = append(s.Nodes, NodeState{fmt.Sprintf("node%d", i+1), n.URL(), "http://" + n.AdminAddr(), n.Pid()})
+		s.Nodes = append(s.Nodes, NodeState{fmt.Sprintf("node%d", i+1), n.URL(), "http://" + n.AdminAddr(), n.Log(), n.Pid()})
 	}
 	for _, shard := range t.shards {
 		s.Shards = append(s.Shards, shard.state())

@@ -194,7 +194,7 @@ func (t *Topology) startNodes(ctx context.Context, settings map[string]string) e
 	for i := range t.nodes {
 		group.Go(func() (err error) {
 			t.nodes[i], err = servers.StartTerse(ctx, servers.TerseOptions{
-				Place: t.place(fmt.Sprintf("node%d", i+1)), Binary: t.opts.Binary, Settings: maps.Clone(settings),
+				Place: t.place(fmt.Sprintf("node%d", i+1)), Binary: t.opts.Binary, Settings: maps.Clone(settings), Procs: t.opts.NodeProcs,
 			})
 			if err == nil {
 				t.opened(t.nodes[i].Close)

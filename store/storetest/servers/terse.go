@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -29,6 +30,10 @@ type TerseOptions struct {
 
 	// Settings are members of its JSON file. The addresses are chosen here.
 	Settings map[string]string
+
+	// Procs is how many of its threads may run Go at once. Default: as many as there
+	// are cores.
+	Procs int
 }
 
 // Terse is a node, a process of the product. Safe for concurrent use.
@@ -102,6 +107,9 @@ func (n *Terse) URL() string { return "http://" + n.Addr() }
 // AdminAddr returns where its admin listener is, as HOST:PORT.
 func (n *Terse) AdminAddr() string { return address(n.admin) }
 
+// Log returns the path of its log, which goes with Close.
+func (n *Terse) Log() string { return n.folder.join(n.name + ".log") }
+
 // Close kills the node and removes its files.
 func (n *Terse) Close() error { return n.folder.close() }
 
@@ -113,7 +121,11 @@ func (n *Terse) launch(port int) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []string{n.opts.Binary, "serve", "--config", n.folder.join("terse.json")}, n.folder.write("terse.json", string(file))
+	argv := []string{n.opts.Binary, "serve", "--config", n.folder.join("terse.json")}
+	if n.opts.Procs > 0 {
+		argv = append([]string{"env", "GOMAXPROCS=" + strconv.Itoa(n.opts.Procs)}, argv...)
+	}
+	return argv, n.folder.write("terse.json", string(file))
 }
 
 func (n *Terse) ready(ctx context.Context, _ string, _ int) (bool, error) {

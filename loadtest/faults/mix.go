@@ -1,0 +1,102 @@
+//go:build unix
+
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync/atomic"
+
+	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/terse/terse/loadtest/audit"
+)
+
+// perBatch is how many links are created by one call.
+const perBatch = 1000
+
+// Of the links that are created before, half are visited again and again; there are so
+// many times more that are visited once.
+const coldLinks = 50
+
+func (o *options) hotLinks() int  { return max(1, o.links/2) }
+func (o *options) coldLinks() int { return coldLinks * o.links }
+
+// The kinds of the mix, the most important first.
+const (
+	hot = iota
+	cold
+	creates
+	lists
+)
+
+func redirectKinds(kind int) bool { return kind == hot || kind == cold }
+
+// newMix returns a crowd that asks a node for everything there is.
+func (s *scene) newMix() (*crowd, error) {
+	if err := s.seedMix(); err != nil {
+		return nil, err
+	}
+	host := strings.TrimPrefix(s.state.Nodes[0].URL, "http://")
+	get := func(path string) string { return "GET " + path + " HTTP/1.1\r\nHost: " + host + "\r\n" }
+	visit := func(code string) question {
+		return question{[]byte(get("/"+code) + "\r\n"), "302", audit.TargetOf(code)}
+	}
+	list := question{[]byte(get("/api/v1/links?limit=100") + "Authorization: Bearer " + s.state.APIKey + "\r\n\r\n"), "200", ""}
+	var visited, created atomic.Int64
+	return newCrowd(host, connections, []kind{
+		hot:  {"cached redirects", 70, func() question { return visit(hotCode(rand.IntN(s.o.hotLinks()))) }}, //nolint:gosec // no secret
+		cold: {"other redirects", 20, func() question { return visit(coldCode(int(visited.Add(1) % coldLinks))) }},
+		creates: {"creates", 8, func() question {
+			body := fmt.Sprintf(`{"url":"https://example.com/new/%d"}`, created.Add(1))
+			return question{fmt.Appendf(nil, "POST /api/v1/links HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", host, len(body), body), "201", ""}
+		}},
+		lists: {"lists", 2, func() question { return list }},
+	}), nil
+}
+
+func hotCode(n int) string  { return fmt.Sprintf("hot-%d", n) }
+func coldCode(n int) string { return fmt.Sprintf("cold-%d", n) }
+
+// seedMix creates the links that the crowd visits, and has Redis forget them.
+func (s *scene) seedMix() error {
+	a, err := audit.New(audit.Options{Token: s.state.APIKey, DSNs: []string{s.state.Shards[0].DSN}, Connections: seeders, ShardOf: func(string) int { return 0 }})
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	hotLinks := s.o.hotLinks()
+	links := hotLinks + s.o.coldLinks()
+	s.log("creating %d links", links)
+	var group errgroup.Group
+	group.SetLimit(4)
+	for first := 0; first < links; first += perBatch {
+		var some []map[string]string
+		for n := first; n < min(first+perBatch, links); n++ {
+			code := hotCode(n)
+			if n >= hotLinks {
+				code = coldCode(n - hotLinks)
+			}
+			some = append(some, map[string]string{"alias": code, "url": audit.TargetOf(code)})
+		}
+		group.Go(func() error {
+			got, err := a.Send(s.ctx, "POST", s.state.Nodes[0].URL+"/api/v1/links/batch", map[string]any{"links": some}, a.Authorization()...)
+			if err == nil && got.Status != 200 {
+				err = fmt.Errorf("a batch of links = %d", got.Status)
+			}
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	o, err := redis.ParseURL(s.state.Redis)
+	if err != nil {
+		return err
+	}
+	client := redis.NewClient(o)
+	defer func() { _ = client.Close() }()
+	return client.FlushAll(s.ctx).Err()
+}

@@ -1,0 +1,117 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// outcome is what became of a request.
+type outcome uint8
+
+const (
+	good    outcome = iota // the answer that was wanted, in time
+	refused                // 503
+	late                   // no answer in time
+	wrong                  // any other answer, or none
+)
+
+// visit is one request that was sent.
+type visit struct {
+	kind       uint8
+	outcome    outcome
+	retryAfter uint8         // of a refusal, in seconds
+	took       time.Duration // from when the visitor came
+}
+
+// visits is what a crowd met in a span of time.
+type visits struct {
+	sent   []visit
+	span   time.Duration
+	came   int64 // with those who found no free connection
+	failed []string
+}
+
+// add adds what was met in another span.
+func (v *visits) add(other visits) {
+	v.sent = append(v.sent, other.sent...)
+	v.failed = append(v.failed, other.failed...)
+	v.span += other.span
+	v.came += other.came
+}
+
+// goodput returns how many redirects a second were answered in time.
+func (v *visits) goodput() float64 {
+	n := 0
+	for _, one := range v.sent {
+		if one.outcome == good && redirectKinds(int(one.kind)) {
+			n++
+		}
+	}
+	return float64(n) / v.span.Seconds()
+}
+
+// everyKind and only choose kinds.
+func everyKind(int) bool { return true }
+
+func only(kind int) func(int) bool { return func(k int) bool { return k == kind } }
+
+// part returns which part of some kinds has an outcome.
+func (v *visits) part(kinds func(int) bool, o outcome) float64 {
+	n, of := 0, 0
+	for _, one := range v.sent {
+		if !kinds(int(one.kind)) {
+			continue
+		}
+		of++
+		if one.outcome == o {
+			n++
+		}
+	}
+	return float64(n) / float64(max(of, 1))
+}
+
+// took returns a percentile of the time that some kinds took to an outcome.
+func (v *visits) took(kinds func(int) bool, o outcome, p float64) time.Duration {
+	var took []time.Duration
+	for _, one := range v.sent {
+		if one.outcome == o && kinds(int(one.kind)) {
+			took = append(took, one.took)
+		}
+	}
+	slices.Sort(took)
+	return percentile(took, p)
+}
+
+// percentile returns that of sorted times.
+func percentile(took []time.Duration, p float64) time.Duration {
+	if len(took) == 0 {
+		return 0
+	}
+	return took[min(len(took)-1, int(float64(len(took))*p))].Round(10 * time.Microsecond)
+}
+
+// refusals returns the times of the requests in an access log that were answered by 503.
+func refusals(log []byte) (took []time.Duration, err error) {
+	for text := range bytes.Lines(log) {
+		if text[0] != '{' {
+			continue // what it says to people
+		}
+		var l struct {
+			Msg    string
+			Status int
+			Took   time.Duration
+		}
+		if err := json.Unmarshal(text, &l); err != nil {
+			return nil, fmt.Errorf("the log says %q: %w", text, err)
+		}
+		if l.Msg == "request" && l.Status == 503 {
+			took = append(took, l.Took)
+		}
+	}
+	return took, nil
+}

@@ -1,0 +1,92 @@
+//go:build unix
+
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// wire is a keep-alive connection to a server.
+type wire struct {
+	address string
+	conn    net.Conn // nil: none
+	reader  *bufio.Reader
+}
+
+// reply is what is read of an answer.
+type reply struct {
+	status     string
+	location   string // of a redirect
+	retryAfter uint8  // in seconds, 0 for none
+}
+
+// exchange sends a request and reads the answer to its end, until a moment. Without an
+// answer the connection is given up.
+func (w *wire) exchange(request []byte, until time.Time) (reply, error) {
+	if err := w.connect(until); err != nil {
+		return reply{}, err
+	}
+	got, keep, err := w.talk(request, until)
+	if err != nil || !keep {
+		w.hangUp()
+	}
+	return got, err
+}
+
+func (w *wire) connect(until time.Time) error {
+	if w.conn != nil {
+		return nil
+	}
+	conn, err := (&net.Dialer{Deadline: until}).Dial("tcp", w.address)
+	if err != nil {
+		return err
+	}
+	w.conn, w.reader = conn, bufio.NewReader(conn)
+	return nil
+}
+
+func (w *wire) talk(request []byte, until time.Time) (got reply, keep bool, err error) {
+	if err := w.conn.SetDeadline(until); err != nil {
+		return got, false, err
+	}
+	if _, err := w.conn.Write(request); err != nil {
+		return got, false, err
+	}
+	answer, err := http.ReadResponse(w.reader, nil)
+	if err != nil {
+		return got, false, err
+	}
+	if _, err := io.Copy(io.Discard, answer.Body); err != nil {
+		return got, false, err
+	}
+	after, err := strconv.ParseUint(answer.Header.Get("Retry-After"), 10, 8)
+	if err != nil {
+		after = 0
+	}
+	got = reply{status: answer.Status[:3], retryAfter: uint8(after)}
+	if got.status == "302" {
+		got.location = answer.Header.Get("Location")
+	}
+	return got, !answer.Close, answer.Body.Close()
+}
+
+func (w *wire) hangUp() {
+	if w.conn != nil {
+		_ = w.conn.Close()
+		w.conn = nil
+	}
+}
+
+// explain tells why an answer is wrong.
+func explain(kind string, got reply, err error) string {
+	if err != nil {
+		return fmt.Sprintf("%s: %v", kind, err)
+	}
+	return fmt.Sprintf("%s: %s", kind, got.status)
+}
