@@ -39,6 +39,7 @@ test: test-tools ## run the tests, installing what they lack
 race: test-tools ## run the tests under the race detector
 	@.ci/install cc
 	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./...
+	CGO_ENABLED=1 $(GO) test -C deploy/validate -race -skip '^TestImage$$' ./...
 
 .PHONY: test-tools
 test-tools: $(AXE) $(K6)
