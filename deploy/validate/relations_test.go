@@ -161,7 +161,7 @@ func TestDrain(t *testing.T) {
 }
 
 // reserve is what a busy machine gets beyond what a node itself takes to stop.
-const reserve = 10 * time.Second
+const reserve = 15 * time.Second
 
 // readinessTakes returns after how long a pod that is not ready is known to be so.
 func readinessTakes(p *corev1.Probe) time.Duration {
