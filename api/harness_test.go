@@ -20,6 +20,7 @@ import (
 	"github.com/terse/terse/api"
 	"github.com/terse/terse/api/overload"
 	"github.com/terse/terse/api/ratelimit"
+	"github.com/terse/terse/client"
 	"github.com/terse/terse/idgen"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/cache"
@@ -228,27 +229,7 @@ func (s *server) owner(name string) []string {
 }
 
 // linkJSON is a link as a client reads it.
-type linkJSON struct {
-	Code              string     `json:"code"`
-	ShortURL          string     `json:"short_url"`
-	URL               string     `json:"url"`
-	Title             string     `json:"title"`
-	Tags              []string   `json:"tags"`
-	Status            int        `json:"status"`
-	ForwardQuery      string     `json:"forward_query"`
-	State             string     `json:"state"`
-	StartsAt          *time.Time `json:"starts_at"`
-	ExpiresAt         *time.Time `json:"expires_at"`
-	MaxClicks         int64      `json:"max_clicks"`
-	UsedClicks        int64      `json:"used_clicks"`
-	PasswordProtected bool       `json:"password_protected"`
-	DisabledReason    string     `json:"disabled_reason"`
-	Clicks            int64      `json:"clicks"`
-	LastClickAt       *time.Time `json:"last_click_at"`
-	CreatedAt         time.Time  `json:"created_at"`
-	UpdatedAt         time.Time  `json:"updated_at"`
-	Version           int64      `json:"version"`
-}
+type linkJSON = client.Link
 
 func (a answer) into(v any) {
 	a.t.Helper()
