@@ -5,39 +5,20 @@ package main
 import (
 	"bytes"
 	"net"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
-)
 
-// newBinary builds terse where the account that servers run as may run it.
-func newBinary(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "faults-test-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	binary := filepath.Join(dir, "terse")
-	if out, err := exec.Command("go", "build", "-o", binary, "../../cmd/terse").CombinedOutput(); err != nil {
-		t.Fatalf("go build = %v: %s", err, out)
-	}
-	return binary
-}
+	"github.com/terse/terse/store/storetest/servers"
+)
 
 // TestScenarios runs the scenarios in short. Every line of their tables is a promise.
 func TestScenarios(t *testing.T) {
 	t.Parallel()
 	var stdout, stderr bytes.Buffer
 	status := run(t.Context(), []string{
-		"-terse", newBinary(t), "-only", "rolling,kills", "-requests", "5000", "-rounds", "1", "-links", "200", "-visitors", "2", "-settle", "500ms",
+		"-terse", servers.BuildTerse(t), "-only", "rolling,kills", "-requests", "5000", "-rounds", "1", "-links", "200", "-visitors", "2", "-settle", "500ms",
 		"-set", "drain_delay=500ms",
 	}, &stdout, &stderr)
 	t.Logf("%s%s", &stderr, &stdout)
@@ -56,7 +37,7 @@ func TestScenarios(t *testing.T) {
 func TestOverload(t *testing.T) {
 	t.Parallel()
 	var stdout, stderr bytes.Buffer
-	run(t.Context(), []string{"-terse", newBinary(t), "-only", "overload", "-links", "200", "-settle", "1s"}, &stdout, &stderr)
+	run(t.Context(), []string{"-terse", servers.BuildTerse(t), "-only", "overload", "-links", "200", "-settle", "1s"}, &stdout, &stderr)
 	t.Logf("%s%s", &stderr, &stdout)
 	table := stdout.String()
 	for _, want := range []string{"wrong answers", "refused in order", "Retry-After"} {
