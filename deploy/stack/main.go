@@ -21,7 +21,6 @@ import (
 	"os"
 	"os/signal"
 	"slices"
-	"strings"
 	"syscall"
 
 	"github.com/terse/terse/deploy/stack/topology"
@@ -94,21 +93,14 @@ func command(ctx context.Context, h home, args []string, stdout io.Writer) error
 }
 
 func parseUp(name string, args []string) (topology.Options, error) {
-	opts := topology.Options{Settings: map[string]string{}}
+	opts := topology.Options{Settings: topology.Settings{}}
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.StringVar(&opts.Binary, "terse", "bin/terse", "the binary of the nodes")
 	flags.IntVar(&opts.Shards, "shards", topology.DefaultShards, "shards, each a primary and a standby")
 	flags.IntVar(&opts.Nodes, "nodes", topology.DefaultNodes, "nodes")
 	flags.BoolVar(&opts.Durable, "durable", false, "links survive the loss of the machine's power")
-	flags.Func("set", "a setting of the nodes, such as cache_size=128", func(text string) error {
-		key, value, ok := strings.Cut(text, "=")
-		if !ok {
-			return errors.New("must be NAME=VALUE")
-		}
-		opts.Settings[key] = value
-		return nil
-	})
+	flags.Func("set", "a setting of the nodes, such as cache_size=128", opts.Settings.Set)
 	if err := flags.Parse(args); err != nil {
 		return opts, err
 	}

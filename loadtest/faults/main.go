@@ -43,14 +43,14 @@ type options struct {
 	visitors int           // at the same time, through nginx
 	settle   time.Duration // under load before, between and after faults
 	within   time.Duration // bounds each scenario
-	settings map[string]string
+	settings topology.Settings
 }
 
 // scenarios in the order in which they run.
 var scenarios = []string{"rolling", "kills", "overload"}
 
 func parse(args []string, stderr io.Writer) (options, error) {
-	o := options{settings: map[string]string{}}
+	o := options{settings: topology.Settings{}}
 	var only string
 	flags := flag.NewFlagSet("faults", flag.ContinueOnError)
 	flags.SetOutput(stderr)
@@ -62,14 +62,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.IntVar(&o.visitors, "visitors", 16, "visitors at the same time")
 	flags.DurationVar(&o.settle, "settle", 5*time.Second, "how long the load goes on before, between and after faults")
 	flags.DurationVar(&o.within, "within", 4*time.Minute, "how long a scenario may take")
-	flags.Func("set", "a setting of the nodes, such as cache_size=128", func(text string) error {
-		key, value, ok := strings.Cut(text, "=")
-		if !ok {
-			return errors.New("must be NAME=VALUE")
-		}
-		o.settings[key] = value
-		return nil
-	})
+	flags.Func("set", "a setting of the nodes, such as cache_size=128", o.settings.Set)
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"strconv"
+	"strings"
 )
 
 // DefaultShards and DefaultNodes are the smallest numbers that show what many do.
@@ -37,11 +38,24 @@ type Options struct {
 	// Settings are of the nodes, as members of their JSON file, beyond and before
 	// those that the topology needs. Limits are off by default: all visitors of one
 	// machine have one address.
-	Settings map[string]string
+	Settings Settings
 
 	// Durable makes links survive the loss of the machine's power. Default: they
 	// survive that of any server.
 	Durable bool
+}
+
+// Settings are of nodes, by the names that they have in their JSON file.
+type Settings map[string]string
+
+// Set adds one that is given as NAME=VALUE, as on a command line.
+func (s Settings) Set(text string) error {
+	name, value, ok := strings.Cut(text, "=")
+	if !ok {
+		return errors.New("must be NAME=VALUE")
+	}
+	s[name] = value
+	return nil
 }
 
 func (o *Options) setDefaults() {
