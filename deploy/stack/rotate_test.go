@@ -1,0 +1,197 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/terse/terse/store/storetest/servers"
+)
+
+// rotation is a Postgres and a Redis that want passwords, and two nodes.
+type rotation struct {
+	t        *testing.T
+	binary   string
+	shard    *servers.Postgres
+	redis    *servers.Redis
+	settings map[string]string // which nodes read when they start
+	nodes    []*servers.Terse
+}
+
+// The passwords before and after.
+const (
+	firstPassword  = "5f0d8a61c9e24b73"
+	secondPassword = "b81e7d3f20a6c954"
+)
+
+func newRotation(t *testing.T) *rotation {
+	t.Helper()
+	r := &rotation{t: t, binary: servers.BuildTerse(t), settings: map[string]string{
+		"code_key": "aSC7FmA0I5+1teXYpwy1758w8yPDIjOUQKEAJRrNWUA=", "limit_create_anonymous": "off", "drain_delay": "0s",
+	}}
+	cluster := servers.NewCluster(t, servers.ClusterOptions{})
+	r.shard = cluster.Primary()
+	must(t, cluster.NewDatabase(t.Context(), "links"))
+	hba := filepath.Join(r.shard.DataDir(), "pg_hba.conf")
+	trusting, err := os.ReadFile(hba)
+	must(t, err)
+	must(t, os.WriteFile(hba, append([]byte("host all first,second all scram-sha-256\n"), trusting...), 0o600))
+	r.sql("select pg_reload_conf()", "create role first login password '"+firstPassword+"'",
+		"alter database links owner to first", "alter schema public owner to first")
+	r.redis = servers.NewRedis(t, servers.RedisOptions{})
+	r.acl(r.redisURL(""), "resetpass", ">"+firstPassword)
+
+	r.use("first", firstPassword)
+	r.run("migrate", "up")
+	for range 2 {
+		r.nodes = append(r.nodes, servers.NewTerse(t, servers.TerseOptions{Binary: r.binary, Settings: r.settings}))
+	}
+	return r
+}
+
+// sql runs statements as the one who owns the server.
+func (r *rotation) sql(statements ...string) {
+	r.t.Helper()
+	for _, s := range statements {
+		must(r.t, r.shard.Exec(r.t.Context(), "links", s))
+	}
+}
+
+func (r *rotation) dsn(role, password string) string {
+	return strings.Replace(r.shard.DSN("links"), "postgres://terse@", "postgres://"+role+":"+password+"@", 1)
+}
+
+func (r *rotation) redisURL(password string) string {
+	return strings.Replace(r.redis.URL(), "redis://", "redis://:"+password+"@", 1)
+}
+
+// acl changes the user of all in Redis.
+func (r *rotation) acl(url string, rules ...any) {
+	r.t.Helper()
+	opts, err := redis.ParseURL(url)
+	must(r.t, err)
+	c := redis.NewClient(opts)
+	defer func() { must(r.t, c.Close()) }()
+	must(r.t, c.Do(r.t.Context(), append([]any{"acl", "setuser", "default"}, rules...)...).Err())
+}
+
+// use gives passwords to nodes that start from now on.
+func (r *rotation) use(role, password string) {
+	r.settings["shards"], r.settings["redis_url"] = "s1 "+r.dsn(role, password), r.redisURL(password)
+}
+
+// run runs a command of terse over the shard.
+func (r *rotation) run(args ...string) {
+	r.t.Helper()
+	cmd := exec.CommandContext(r.t.Context(), r.binary, args...)
+	cmd.Env = append(os.Environ(), "TERSE_SHARDS="+r.settings["shards"])
+	if out, err := cmd.CombinedOutput(); err != nil {
+		r.t.Fatalf("terse %v = %v: %s", args, err, out)
+	}
+}
+
+// ask asks a node.
+func (r *rotation) ask(method, url, body string) (status int, location, text string) {
+	r.t.Helper()
+	request, err := http.NewRequestWithContext(r.t.Context(), method, url, strings.NewReader(body))
+	must(r.t, err)
+	request.Header.Set("Content-Type", "application/json")
+	answer, err := client.Do(request)
+	must(r.t, err)
+	defer func() { _ = answer.Body.Close() }()
+	read, err := io.ReadAll(answer.Body)
+	must(r.t, err)
+	return answer.StatusCode, answer.Header.Get("Location"), string(read)
+}
+
+var redisErrors = regexp.MustCompile(`(?m)^terse_redis_requests_total\{[^}]*result="error"[^}]*\} [1-9]`)
+
+// wantService holds that both nodes create links, find all that were created, and use
+// Redis.
+func (r *rotation) wantService(links *[]string, when string) {
+	r.t.Helper()
+	for _, n := range r.nodes {
+		status, link, text := r.ask(http.MethodPost, n.URL()+"/api/v1/links", `{"url":"https://example.com/rotated"}`)
+		if status != http.StatusCreated {
+			r.t.Fatalf("%s a create = %d: %s", when, status, text)
+		}
+		*links = append(*links, link)
+		for _, link := range *links {
+			if status, _, text := r.ask(http.MethodGet, n.URL()+link[strings.LastIndexByte(link, '/'):], ""); status != http.StatusFound {
+				r.t.Errorf("%s %s = %d, want 302: %s", when, link, status, text)
+			}
+		}
+		if _, _, page := r.ask(http.MethodGet, "http://"+n.AdminAddr()+"/metrics", ""); redisErrors.MatchString(page) || !strings.Contains(page, "\nterse_redis_requests_total{") {
+			r.t.Errorf("%s a node does not use Redis", when)
+		}
+	}
+}
+
+// restart restarts the nodes one after the other, with the passwords that they are given.
+func (r *rotation) restart(links *[]string) {
+	r.t.Helper()
+	for _, n := range r.nodes {
+		must(r.t, n.Stop())
+		must(r.t, n.Start(r.t.Context()))
+		r.wantService(links, "between restarts")
+	}
+}
+
+// TestRotateSecrets gives the nodes other passwords of Postgres and of Redis by the steps
+// of the runbook, and then takes the first ones away.
+func TestRotateSecrets(t *testing.T) {
+	t.Parallel()
+	r := newRotation(t)
+	var links []string
+	r.wantService(&links, "before")
+
+	r.sql("create role second login password '"+secondPassword+"' in role first", "alter role second set role = first")
+	r.acl(r.redisURL(firstPassword), ">"+secondPassword)
+	r.use("second", secondPassword)
+	r.restart(&links)
+
+	r.sql("alter role first nologin")
+	r.acl(r.redisURL(secondPassword), "<"+firstPassword)
+	r.restart(&links)
+	r.run("migrate", "up")
+	r.wantOver()
+}
+
+// wantOver holds that the first passwords open nothing, and that what the second role
+// makes is the first one's, so that the next turn finds the same rights.
+func (r *rotation) wantOver() {
+	r.t.Helper()
+	ctx := r.t.Context()
+	if conn, err := pgx.Connect(ctx, r.dsn("first", firstPassword)); err == nil {
+		_ = conn.Close(ctx)
+		r.t.Error("the first password opens Postgres still")
+	}
+	opts, err := redis.ParseURL(r.redisURL(firstPassword))
+	must(r.t, err)
+	c := redis.NewClient(opts)
+	defer func() { must(r.t, c.Close()) }()
+	if err := c.Ping(ctx).Err(); err == nil {
+		r.t.Error("the first password opens Redis still")
+	}
+	conn, err := pgx.Connect(ctx, r.dsn("second", secondPassword))
+	must(r.t, err)
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	_, err = conn.Exec(ctx, "create table made_by_second ()")
+	must(r.t, err)
+	var owner string
+	must(r.t, conn.QueryRow(ctx, "select tableowner from pg_tables where tablename = 'made_by_second'").Scan(&owner))
+	if owner != "first" {
+		r.t.Errorf("what the second role makes is %s's, want the first's", owner)
+	}
+}
