@@ -1,0 +1,72 @@
+//go:build unix
+
+package main
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	testservers "github.com/terse/terse/store/storetest/servers"
+)
+
+// TestClickTablesLocked holds that whoever locks the tables of clicks makes no redirect
+// and no create wait, and that all clicks are counted once they let go, none twice.
+func TestClickTablesLocked(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 1, testservers.ClusterOptions{})
+	a := newAuditor(f, "")
+	f.serve()
+	f.serve()
+	known := a.seed(400)[0]
+	l := a.newLoad()
+	l.creates()
+	l.hot(known[:10])
+	l.cold(known[10:])
+	awaitDone(a, "create", 0, 20)
+
+	conn, err := pgx.Connect(t.Context(), f.shards[0].DSN(fleetDatabase))
+	must(t, err)
+	defer func() { _ = conn.Close(t.Context()) }()
+	lock, err := conn.Begin(t.Context())
+	must(t, err)
+	_, err = lock.Exec(t.Context(), "lock table click_totals, click_flushes")
+	must(t, err)
+	began := time.Now()
+	await(t, backWithin, "a flush to wait for the lock", func() bool {
+		var waits bool
+		must(t, lock.QueryRow(t.Context(), "select exists (select from pg_locks where not granted)").Scan(&waits))
+		return waits
+	})
+	for _, op := range []string{"hot", "cold", "create"} {
+		awaitDone(a, op, 0, 100)
+	}
+	for _, op := range []string{"hot", "create"} {
+		took := a.took(began, op)
+		t.Logf("%d %ss, %v at most", len(took), op, took[len(took)-1])
+		if slowest := took[len(took)-1]; slowest > time.Second {
+			t.Errorf("while the tables are locked a %s took %v", op, slowest)
+		}
+	}
+	must(t, lock.Rollback(t.Context()))
+	l.stop()
+
+	wantNone(a, began, "create", 0, 100)
+	var visits int64
+	for _, op := range []string{"hot", "cold", "fresh"} {
+		wantNone(a, began, op, 0, 100)
+		visits += int64(a.Counts()[op].Done)
+	}
+	var counted int64
+	await(t, backWithin, fmt.Sprintf("%d clicks to be counted", visits), func() bool {
+		counted, err = a.Clicks(t.Context())
+		must(t, err)
+		return counted >= visits
+	})
+	if counted != visits {
+		t.Errorf("%d clicks were counted of %d", counted, visits)
+	}
+	a.audit()
+}
