@@ -30,7 +30,7 @@ func TestProcedures(t *testing.T) {
 	installed := filepath.Join(filepath.Dir(release), "installed")
 	install(t, release, installed)
 	// Longer than the 3 s for which nginx keeps a connection that is idle, as by default.
-	s := newStack(t, "-terse", installed, "-nodes", "2", "-set", "drain_delay=3200ms")
+	s := newStack(t, installed, "-nodes", "2", "-set", "drain_delay=3200ms")
 	load := s.newTraffic()
 
 	t.Log("a node is added, and taken away")

@@ -41,8 +41,8 @@ type stack struct {
 	topology.State
 }
 
-// newStack starts a stack that is down after the test.
-func newStack(t *testing.T, args ...string) *stack {
+// newStack starts a stack of a binary that is down after the test.
+func newStack(t *testing.T, binary string, args ...string) *stack {
 	t.Helper()
 	// Servers run as another user when the tests run as root, so no t.TempDir.
 	dir, err := os.MkdirTemp("", "stack-test-")
@@ -53,7 +53,7 @@ func newStack(t *testing.T, args ...string) *stack {
 		s.run(0, "down")
 		must(t, os.RemoveAll(dir))
 	})
-	if out := s.run(0, append([]string{"up", "-terse", servers.BuildTerse(t)}, args...)...); !strings.Contains(out, "Terse runs at http://") {
+	if out := s.run(0, append([]string{"up", "-terse", binary}, args...)...); !strings.Contains(out, "Terse runs at http://") {
 		t.Fatalf("stack up said %q", out)
 	}
 	must(t, json.Unmarshal([]byte(s.run(0, "status", "-json")), &s.State))
@@ -197,7 +197,8 @@ func must(t *testing.T, err error) {
 // it.
 func TestTopology(t *testing.T) {
 	t.Parallel()
-	s := newStack(t)
+	binary := servers.BuildTerse(t)
+	s := newStack(t, binary)
 	if len(s.left()) < 15 {
 		t.Fatalf("of the stack run %d processes: the test would not see what is left", len(s.left()))
 	}
@@ -238,6 +239,8 @@ func TestTopology(t *testing.T) {
 	}
 
 	s.wantMetrics("../prometheus/rules.yml", "../grafana/terse.json")
+	s.wantPanels("../grafana/terse.json")
+	s.wantRunbook("../RUNBOOK.md", binary)
 
 	t.Log("a node is killed")
 	s.run(0, "kill", "node2")
@@ -291,7 +294,7 @@ func TestTopology(t *testing.T) {
 // guards that would clean up after it.
 func TestDownAfterACrash(t *testing.T) {
 	t.Parallel()
-	s := newStack(t, "-shards", "1", "-nodes", "1", "-set", "log_level=info")
+	s := newStack(t, servers.BuildTerse(t), "-shards", "1", "-nodes", "1", "-set", "log_level=info")
 	pid, err := home(s.dir).holder()
 	if err != nil || pid == 0 {
 		t.Fatalf("holder() = %d, %v, want a process", pid, err)
