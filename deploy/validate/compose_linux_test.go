@@ -1,8 +1,6 @@
 package validate_test
 
 import (
-	"context"
-	"net"
 	"os"
 	"os/exec"
 	"os/user"
@@ -124,17 +122,6 @@ func (c *composedPostgres) await(port, sql, want string) {
 	}
 }
 
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := new(net.ListenConfig).Listen(context.WithoutCancel(t.Context()), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
-}
-
 // TestComposePostgres holds that the standby of a shard copies the primary when it is
 // new, follows it, and that commits wait for it; also when it is started again.
 func TestComposePostgres(t *testing.T) {
@@ -177,4 +164,39 @@ func TestComposePostgres(t *testing.T) {
 	follow()
 	c.await(portA, "select state, sync_state from pg_stat_replication", "streaming|quorum")
 	c.await(portB, "select pg_is_in_recovery()", "t")
+}
+
+// TestComposeRedis holds that Redis takes its command, wants the password, and answers the
+// check of its health.
+func TestComposeRedis(t *testing.T) {
+	t.Parallel()
+	service, port := composed(t).Services["redis"], freePort(t)
+	server := exec.CommandContext(t.Context(), service.Command[0], append(service.Command[1:], "--bind", "127.0.0.1", "--port", port)...)
+	server.Dir, server.SysProcAttr = t.TempDir(), &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := server.Start(); err != nil {
+		t.Fatalf("%v: .ci/install redis installs it", err)
+	}
+	t.Cleanup(func() {
+		_ = server.Process.Kill()
+		_ = server.Wait()
+	})
+	ask := func(password string, args ...string) string {
+		cmd := exec.CommandContext(t.Context(), "redis-cli", append([]string{"-h", "127.0.0.1", "-p", port}, args...)...)
+		cmd.Env = append(os.Environ(), "REDISCLI_AUTH="+password)
+		out, _ := cmd.CombinedOutput()
+		return strings.TrimSpace(string(out))
+	}
+	password := *service.Environment["REDISCLI_AUTH"]
+	check := service.HealthCheck.Test
+	for end := time.Now().Add(20 * time.Second); ask(password, check[2:]...) != "PONG"; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%v = %q, want PONG", check, ask(password, check[2:]...))
+		}
+	}
+	if got := ask("", "get", "x"); !strings.Contains(got, "NOAUTH") {
+		t.Errorf("without a password Redis answers %q", got)
+	}
+	if got := ask(password, "config", "get", "maxmemory-policy"); !strings.HasSuffix(got, "allkeys-lru") {
+		t.Errorf("a full Redis does %q, want allkeys-lru", got)
+	}
 }

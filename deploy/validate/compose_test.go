@@ -3,6 +3,7 @@ package validate_test
 import (
 	"context"
 	"maps"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -93,7 +94,7 @@ func TestComposeNodes(t *testing.T) {
 }
 
 // TestComposeEdits runs the edits that the services make to the shipped files, and holds
-// that they change what they mean to.
+// that they change what they mean to, and that the programs take what comes of it.
 func TestComposeEdits(t *testing.T) {
 	t.Parallel()
 	services := composed(t).Services
@@ -102,14 +103,22 @@ func TestComposeEdits(t *testing.T) {
 		script  []string
 		want    []string
 		gone    string
+		check   string // with the file in $FILE and a port in $PORT
 	}{
 		{"nginx", services["nginx"].Command, []string{
 			"server node1:8080 max_fails", "server node2:8080 max_fails", "server node3:8080 max_fails", "listen 80;",
-		}, "server 127.0.0.1"},
+		}, "server 127.0.0.1", `
+			sed -i.bak -e 's/server node[123]:/server 127.0.0.1:/' -e "s/listen 80;/listen 127.0.0.1:$PORT;/" "$FILE"
+			echo "pid $FILE.pid; events {} http { access_log off; include $FILE; }" >"$FILE.main"
+			nginx -t -e stderr -c "$FILE.main"`},
 		{"varnish", services["varnish"].Entrypoint, []string{
 			`.host = "nginx"`, `.port = "80"`, `"172.30.99.0"/24;`, `X-Purge-Secret != "s3cret"`,
-		}, `"127.0.0.1"`},
-		{"prometheus", services["prometheus"].Entrypoint, []string{"targets: [node1:9090, node2:9090, node3:9090]"}, "[127.0.0.1:9090]"},
+		}, `"127.0.0.1"`, `
+			sed -i.bak 's/"nginx"/"127.0.0.1"/' "$FILE"
+			varnishd -j none -C -n "$FILE.work" -f "$FILE"`},
+		{"prometheus", services["prometheus"].Entrypoint, []string{"targets: [node1:9090, node2:9090, node3:9090]"}, "[127.0.0.1:9090]", `
+			cp ../prometheus/rules.yml "$(dirname "$FILE")"
+			promtool check config "$FILE"`},
 	} {
 		t.Run(tt.service, func(t *testing.T) {
 			t.Parallel()
@@ -125,6 +134,15 @@ func TestComposeEdits(t *testing.T) {
 			}
 			if strings.Contains(out, tt.gone) {
 				t.Errorf("what %s reads still has %q: %s", tt.service, tt.gone, out)
+			}
+			file := filepath.Join(t.TempDir(), tt.service)
+			if err := os.WriteFile(file, []byte(out), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			cmd := exec.Command("sh", "-euc", tt.check)
+			cmd.Env = append(os.Environ(), "FILE="+file, "PORT="+freePort(t), "PATH="+os.Getenv("PATH")+":/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin")
+			if said, err := cmd.CombinedOutput(); err != nil {
+				t.Errorf("%s does not take what it reads: %v: %s", tt.service, err, said)
 			}
 		})
 	}
@@ -146,4 +164,15 @@ func edited(t *testing.T, script string) (string, error) {
 	cmd.Env = append(os.Environ(), "SECRET=s3cret")
 	out, err := cmd.Output()
 	return string(out), err
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(context.WithoutCancel(t.Context()), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	return port
 }
