@@ -1,0 +1,141 @@
+package validate_test
+
+import (
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/terse/terse/deploy/validate"
+)
+
+// peer is a kind of pods in the namespace of Terse.
+type peer struct {
+	name   string
+	labels map[string]string
+	ports  map[string]int32 // by their names
+}
+
+// network is the policies of a namespace.
+type network struct {
+	t        *testing.T
+	policies []networkingv1.NetworkPolicy
+}
+
+// passes reports whether a connection between pods is let out and let in. Pods that no
+// policy of a direction selects let all pass.
+func (n *network) passes(from, to peer, port int32) bool {
+	n.t.Helper()
+	var out, in verdict
+	for _, p := range n.policies {
+		for _, direction := range p.Spec.PolicyTypes {
+			switch {
+			case direction == networkingv1.PolicyTypeEgress && selects(n.t, &p.Spec.PodSelector, from.labels):
+				out.selected = true
+				for _, rule := range p.Spec.Egress {
+					out.allowed = out.allowed || n.matches(rule.To, to) && hasPort(rule.Ports, to, port)
+				}
+			case direction == networkingv1.PolicyTypeIngress && selects(n.t, &p.Spec.PodSelector, to.labels):
+				in.selected = true
+				for _, rule := range p.Spec.Ingress {
+					in.allowed = in.allowed || n.matches(rule.From, from) && hasPort(rule.Ports, to, port)
+				}
+			}
+		}
+	}
+	return out.passes() && in.passes()
+}
+
+// verdict is what policies of one direction say.
+type verdict struct{ selected, allowed bool }
+
+func (v verdict) passes() bool { return !v.selected || v.allowed }
+
+// matches reports whether a rule is about a kind of pods of the same namespace.
+func (n *network) matches(peers []networkingv1.NetworkPolicyPeer, of peer) bool {
+	for _, p := range peers {
+		if p.NamespaceSelector == nil && p.PodSelector != nil && selects(n.t, p.PodSelector, of.labels) {
+			return true
+		}
+	}
+	return len(peers) == 0
+}
+
+func hasPort(ports []networkingv1.NetworkPolicyPort, of peer, want int32) bool {
+	for _, p := range ports {
+		if p.Port.Type == intstr.Int && p.Port.IntVal == want || p.Port.Type == intstr.String && of.ports[p.Port.StrVal] == want {
+			return p.Protocol == nil || *p.Protocol == corev1.ProtocolTCP
+		}
+	}
+	return len(ports) == 0
+}
+
+// peers returns the kinds of pods of an overlay by name, those of shards as CloudNativePG
+// labels them.
+func peers(t *testing.T, objects []*validate.Object) map[string]peer {
+	t.Helper()
+	all := map[string]peer{"stranger": {name: "stranger", labels: map[string]string{"app.kubernetes.io/part-of": "terse"}}}
+	for _, kind := range []string{"Deployment", "Job", "StatefulSet"} {
+		for _, o := range ofKind(objects, kind) {
+			pod := podOf(t, o)
+			all[kind] = peer{o.String(), pod.Labels, ports(pod)}
+		}
+	}
+	for _, cluster := range ofKind(objects, "Cluster") {
+		inherited, _, err := unstructured.NestedStringMap(cluster.Object, "spec", "inheritedMetadata", "labels")
+		if err != nil {
+			t.Fatal(err)
+		}
+		inherited["cnpg.io/cluster"] = cluster.GetName()
+		all[cluster.GetName()] = peer{cluster.String(), inherited, nil}
+	}
+	return all
+}
+
+// TestPaths holds that the network policies let pass what Terse needs, and nobody else.
+func TestPaths(t *testing.T) {
+	t.Parallel()
+	const postgres, redis, sentinel = 5432, 6379, 26379
+	type path struct {
+		from, to string
+		port     int32
+		want     bool
+	}
+	paths := map[string][]path{
+		"small": {{"Deployment", "s1", postgres, true}, {"Job", "s1", postgres, true}, {"stranger", "s1", postgres, false}, {"s1", "s1", postgres, true}},
+	}
+	paths["production"] = append([]path{
+		{"Deployment", "s2", postgres, true},
+		{"Job", "s2", postgres, true},
+		{"s2", "s2", postgres, true},
+		{"s1", "s2", postgres, false},
+		{"Deployment", "StatefulSet", redis, true},
+		{"Deployment", "StatefulSet", sentinel, true},
+		{"StatefulSet", "StatefulSet", redis, true},
+		{"StatefulSet", "StatefulSet", sentinel, true},
+		{"Job", "StatefulSet", redis, false},
+		{"stranger", "StatefulSet", redis, false},
+		{"s1", "StatefulSet", redis, false},
+		{"StatefulSet", "s1", postgres, false},
+		{"stranger", "Deployment", 8080, false},
+		{"stranger", "Deployment", 9090, false},
+	}, paths["small"]...)
+	for overlay, all := range paths {
+		objects := render(t, "overlays/"+overlay)
+		n, known := &network{t: t}, peers(t, objects)
+		for _, o := range ofKind(objects, "NetworkPolicy") {
+			n.policies = append(n.policies, decode[networkingv1.NetworkPolicy](t, o))
+		}
+		for _, p := range all {
+			from, to := known[p.from], known[p.to]
+			if from.name == "" || to.name == "" {
+				t.Fatalf("%s has no %s or no %s", overlay, p.from, p.to)
+			}
+			if got := n.passes(from, to, p.port); got != p.want {
+				t.Errorf("%s: from %s to port %d of %s: %v, want %v", overlay, from.name, p.port, to.name, got, p.want)
+			}
+		}
+	}
+}
