@@ -111,17 +111,31 @@ func TestLimitsAreToldToTheSecond(t *testing.T) {
 // of both.
 func TestPasswordsAreALimitOfTheirOwn(t *testing.T) {
 	t.Parallel()
-	s := newServer(t, func(o *api.Options) { o.Limits.CreateAnonymous = limit(t, "60/1m") })
-	var a answer
-	for range 31 {
-		a = s.send(http.MethodPost, "/api/v1/links", `{"url":"https://example.com","password":"p"}`)
-	}
-	a.problem(http.StatusTooManyRequests)
-	if got, want := a.header.Get("RateLimit"), `"create";r=29;t=31, "hash";r=0;t=10`; got != want {
-		t.Errorf("RateLimit = %q, want %q", got, want)
-	}
-	if got, want := a.header.Get("RateLimit-Policy"), `"create";q=60;w=60, "hash";q=30;w=10`; got != want {
-		t.Errorf("RateLimit-Policy = %q, want %q", got, want)
+	for name, create := range map[string]func(s *server) answer{
+		"call": func(s *server) answer {
+			return s.send(http.MethodPost, "/api/v1/links", `{"url":"https://example.com","password":"p"}`)
+		},
+		"form": func(s *server) answer {
+			return s.do(http.MethodPost, "/", []byte("url=https%3A%2F%2Fexample.com&password=p"), "Content-Type", "application/x-www-form-urlencoded")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t, func(o *api.Options) { o.Limits.CreateAnonymous = limit(t, "60/1m") })
+			var a answer
+			for range 31 {
+				a = create(s)
+			}
+			if a.status != http.StatusTooManyRequests {
+				t.Errorf("the 31st password = %d, want 429", a.status)
+			}
+			if got, want := a.header.Get("RateLimit"), `"create";r=29;t=31, "hash";r=0;t=10`; got != want {
+				t.Errorf("RateLimit = %q, want %q", got, want)
+			}
+			if got, want := a.header.Get("RateLimit-Policy"), `"create";q=60;w=60, "hash";q=30;w=10`; got != want {
+				t.Errorf("RateLimit-Policy = %q, want %q", got, want)
+			}
+		})
 	}
 }
 

@@ -48,7 +48,7 @@ func (a *API) shorten(c echo.Context) error {
 	}
 	l, _, err := a.create(r.Context(), who, in, "")
 	if err != nil {
-		return a.showForm(c, shown, a.problem(r.Context(), err))
+		return a.showForm(c, shown, within(headers, a.problem(r.Context(), err)))
 	}
 	a.pages.Home(c.Response(), http.StatusCreated, web.Home{Result: &web.Result{
 		Code: l.Code, ShortURL: a.shortURL(l.Code), URL: l.URL, QRPath: qrPath(l.Code),
