@@ -206,6 +206,7 @@ func TestVarnish(t *testing.T) {
 			e.visit(path)
 			e.want(path, 302, target, "HIT")
 		}
+		var all []time.Duration
 		for _, edit := range []struct {
 			method, path, body string
 			answer, want       int
@@ -216,13 +217,18 @@ func TestVarnish(t *testing.T) {
 			{http.MethodDelete, "deleted", "", http.StatusNoContent, 410, []string{"/deleted"}},
 		} {
 			e.call(edit.method, "/api/v1/links/"+edit.path, edit.body, edit.answer)
-			took := await(t, seenWithin, edit.path+" to be seen", func() bool {
+			took := await(t, 5*time.Second, edit.path+" to be seen", func() bool {
 				return !slices.ContainsFunc(edit.seen, func(path string) bool {
 					status, h := e.visit(path)
 					return status != edit.want || h.Get("Location") == target
 				})
 			})
 			t.Logf("%s was seen after %v", edit.path, took)
+			all = append(all, took)
+		}
+		slices.Sort(all)
+		if got := percentile(all, 50); got > seenWithin { // on a busy machine one may wait for a core
+			t.Errorf("changes were seen after %v in the median, want %v", got, seenWithin)
 		}
 	})
 }
