@@ -13,6 +13,7 @@ import (
 	"time"
 
 	toxiproxy "github.com/Shopify/toxiproxy/v2"
+	"github.com/jackc/pgx/v5"
 	"github.com/redis/go-redis/v9"
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
@@ -46,6 +47,34 @@ func (f *fleet) awaitChannels() {
 	await(f.t, backWithin, "all nodes to hear announcements", func() bool {
 		return !slices.ContainsFunc(f.nodes, func(p *program) bool { return p.metric("terse_redis_channel_up") != 1 })
 	})
+}
+
+// awaitTold waits until all nodes have heard of every edit that was done so far: the
+// outboxes are rid of them, and what is announced after them, the edit of a link that all
+// nodes know, is seen.
+func (a *auditor) awaitTold(probe string) {
+	t, f := a.f.t, a.f
+	t.Helper()
+	const caches = 1
+	now := time.Now()
+	for shard := range f.shards {
+		await(t, backWithin, "edits to be told of", func() bool {
+			return query(f, shard, pgx.RowTo[int], "SELECT count(*)::int FROM outbox WHERE audience = $1 AND edited_at <= $2", caches, now)[0] == 0
+		})
+	}
+	leadsTo := func(p *program) string {
+		got, err := a.send(http.MethodGet, p.url+"/"+probe, nil)
+		must(t, err)
+		return got.location
+	}
+	before := make([]string, len(f.nodes))
+	for i, node := range f.nodes {
+		before[i] = leadsTo(node)
+	}
+	a.edit(f.nodes[0], probe)
+	for i, node := range f.nodes {
+		await(t, backWithin, "the edit to be seen", func() bool { return leadsTo(node) != before[i] })
+	}
 }
 
 // loads returns how often a node has asked the database for a link.
@@ -93,6 +122,7 @@ func TestRedisFaults(t *testing.T) {
 	t.Parallel()
 	f, a, shared := newCached(t, 1, nil)
 	known, edited := a.seed(1500), a.seed(100, a.authorization()...)
+	probe := a.create(f.nodes[0], "", a.authorization()...)
 	began := time.Now()
 	l := a.steady(known[0], edited[0])
 	awaitDone(a, "edited", 0, 100)
@@ -112,7 +142,7 @@ func TestRedisFaults(t *testing.T) {
 		a.wantSteady(began, fault.name)
 		must(t, fault.heal())
 		f.awaitChannels()
-		time.Sleep(seenWithin) // for what was not told meanwhile
+		a.awaitTold(probe)
 		a.keep(toldWithin)
 		began = time.Now()
 		awaitDone(a, "edited", 0, 200)
@@ -135,6 +165,7 @@ func TestRedisSlow(t *testing.T) {
 	a := newAuditor(f, f.newKey(0))
 	a.keep(toldWithin)
 	known, edited := a.seed(800), a.seed(50, a.authorization()...)
+	probe := a.create(f.nodes[0], "", a.authorization()...)
 	l := a.steady(known[0], edited[0])
 	awaitDone(a, "edited", 0, 50)
 	a.keep(keptFor)
@@ -145,7 +176,7 @@ func TestRedisSlow(t *testing.T) {
 	a.wantSteady(began, "Redis 200 ms away")
 	must(t, line.Toxics.RemoveToxic(t.Context(), "slow"))
 	f.awaitChannels()
-	time.Sleep(2 * seenWithin)
+	a.awaitTold(probe)
 	a.keep(toldWithin)
 	began = time.Now()
 	awaitDone(a, "edited", 0, 100)
