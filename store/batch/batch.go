@@ -32,9 +32,13 @@ type Options[Req, Res any] struct {
 	// MaxBatch is the most requests in one flight. Default 256.
 	MaxBatch int
 
-	// Flights is the most flights under way at a time. Default 1. More of them
-	// carry fewer requests each; with a MaxBatch of 1 nothing travels together.
+	// Flights is the most flights under way at a time. They share the requests
+	// evenly. Default 1. With a MaxBatch of 1 nothing travels together.
 	Flights int
+
+	// Beside is the fewest requests with which a flight leaves beside another one:
+	// fewer wait until that has landed. Default 1.
+	Beside int
 
 	// Linger is how long a flight may wait for the callers whom the one before has
 	// just answered, when it answered several: they tend to come back at once, and
@@ -79,11 +83,14 @@ type Group[Req, Res any] struct {
 	flying sync.WaitGroup // the goroutines that fly
 	spare  sync.Pool      // of calls
 
+	gate chan struct{} // holds a token while a flight boards
+
 	mu     sync.Mutex
 	queue  []*call[Req, Res] // waiting calls, oldest first
-	full   chan struct{}     // closed when so many wait as a lingering flight expects; nil while none lingers
+	full   chan struct{}     // tells the flight that lingers that as many wait as it expects; nil while none does
 	expect int               // how many that are
 	busy   int               // goroutines that fly
+	aloft  int               // calls in flight
 	closed bool
 }
 
@@ -100,12 +107,13 @@ type call[Req, Res any] struct {
 func New[Req, Res any](opts Options[Req, Res]) (*Group[Req, Res], error) {
 	opts.MaxBatch = cmp.Or(opts.MaxBatch, 256)
 	opts.Flights = cmp.Or(opts.Flights, 1)
+	opts.Beside = cmp.Or(opts.Beside, 1)
 	opts.MaxQueue = cmp.Or(opts.MaxQueue, 4096)
 	opts.Timeout = cmp.Or(opts.Timeout, 10*time.Second)
 	if err := opts.validate(); err != nil {
 		return nil, fmt.Errorf("batch: %w", err)
 	}
-	return &Group[Req, Res]{opts: opts}, nil
+	return &Group[Req, Res]{opts: opts, gate: make(chan struct{}, 1)}, nil
 }
 
 func (o *Options[Req, Res]) validate() error {
@@ -119,6 +127,7 @@ func (o *Options[Req, Res]) validate() error {
 	}{
 		{"MaxBatch", int64(o.MaxBatch)},
 		{"Flights", int64(o.Flights)},
+		{"Beside", int64(o.Beside)},
 		{"MaxQueue", int64(o.MaxQueue)},
 		{"Timeout", int64(o.Timeout)},
 	} {
@@ -224,13 +233,14 @@ func (g *Group[Req, Res]) enqueue(c *call[Req, Res]) error {
 		return fmt.Errorf("%w: %d calls wait already", store.ErrUnavailable, len(g.queue))
 	}
 	g.queue = append(g.queue, c)
-	if g.full != nil && len(g.queue) >= g.expect {
-		close(g.full)
-		g.full = nil
-	}
-	if g.busy < g.opts.Flights {
-		g.busy++
-		g.flying.Go(g.fly)
+	switch {
+	case g.full == nil:
+		g.staff()
+	case len(g.queue) >= g.expect:
+		select {
+		case g.full <- struct{}{}:
+		default: // the flight has been told
+		}
 	}
 	return nil
 }

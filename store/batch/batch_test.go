@@ -140,6 +140,61 @@ func TestFlights(t *testing.T) {
 	})
 }
 
+// TestFlightsShare holds that flights under way share the calls of callers who come
+// back at once, also when the first one had most of them, and that a few wait
+// rather than leave beside another flight.
+func TestFlightsShare(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := &dock{gate: make(chan struct{})}
+		g := newGroup(t, batch.Options[int, int]{Run: d.run, Flights: 2, Beside: 4, Linger: time.Millisecond})
+		ctx, leave := context.WithCancel(t.Context())
+		var callers sync.WaitGroup
+		caller := func(n int) {
+			callers.Go(func() {
+				for ctx.Err() == nil {
+					_, _ = g.Do(t.Context(), n)
+				}
+			})
+			synctest.Wait()
+		}
+		wantAloft := func(want ...[]int) {
+			t.Helper()
+			synctest.Wait()
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			last := d.flights[len(d.flights)-len(want):]
+			for i := range want {
+				if len(last[i]) != len(want[i]) {
+					t.Fatalf("the last flights carry %v, want as many as %v", last, want)
+				}
+			}
+		}
+		for n := range 4 {
+			caller(n)
+		}
+		if got := g.Waiting(); got != 3 {
+			t.Fatalf("%d calls wait beside a flight, want 3: they are too few for another", got)
+		}
+		caller(4)
+		wantAloft([]int{0}, []int{1, 2, 3, 4})
+		for n := 5; n < 8; n++ {
+			caller(n)
+		}
+		d.gate <- struct{}{} // who of the two lands is not said
+		for range 6 {
+			time.Sleep(2 * time.Millisecond) // longer than a flight lingers
+			synctest.Wait()
+			d.gate <- struct{}{}
+		}
+		time.Sleep(2 * time.Millisecond)
+		wantAloft(make([]int, 4), make([]int, 4))
+		leave()
+		close(d.gate)
+		callers.Wait()
+	})
+}
+
 // TestLinger holds that a flight waits for those who were just answered, no
 // longer than Linger, and that nobody waits for a lone caller.
 func TestLinger(t *testing.T) {
@@ -344,9 +399,9 @@ func TestBrokenRun(t *testing.T) {
 
 func TestNewNamesEveryProblem(t *testing.T) {
 	t.Parallel()
-	_, err := batch.New(batch.Options[int, int]{MaxBatch: -1, Flights: -1, Linger: -1, Wait: -1, MaxQueue: -1, Timeout: -1})
+	_, err := batch.New(batch.Options[int, int]{MaxBatch: -1, Flights: -1, Beside: -1, Linger: -1, Wait: -1, MaxQueue: -1, Timeout: -1})
 	want := "batch: option Run is required\noption MaxBatch = -1, must be positive\n" +
-		"option Flights = -1, must be positive\noption MaxQueue = -1, must be positive\n" +
+		"option Flights = -1, must be positive\noption Beside = -1, must be positive\noption MaxQueue = -1, must be positive\n" +
 		"option Timeout = -1, must be positive\noption Linger = -1ns, must not be negative\noption Wait = -1ns, must not be negative"
 	if err == nil || err.Error() != want {
 		t.Errorf("New() = %v, want %q", err, want)

@@ -10,9 +10,9 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// fly runs one flight after the other until nobody waits.
+// fly runs one flight after the other until none is needed.
 func (g *Group[Req, Res]) fly() {
-	for calls := g.board(); calls != nil; calls = g.board() {
+	for calls := g.board(0); calls != nil; {
 		reqs := make([]Req, len(calls))
 		for i, c := range calls {
 			reqs[i] = c.req
@@ -22,20 +22,60 @@ func (g *Group[Req, Res]) fly() {
 			c.result = &results[i]
 			c.done <- struct{}{} // its caller, when it is still there, is the only one to receive
 		}
-		g.linger(len(calls))
+		calls = g.board(len(calls))
 	}
 }
 
-// linger waits until as many calls wait as were just answered and did wait
-// meanwhile, or until Linger is over. A single flight lingers at a time.
-func (g *Group[Req, Res]) linger(answered int) {
+// board takes the calls of the next flight out of the queue, after one that has
+// answered some. It returns nil, and the caller flies no more, when nobody waits or
+// the flights under way are enough. One flight boards at a time: who lands
+// meanwhile has to wait until it has left.
+func (g *Group[Req, Res]) board(answered int) []*call[Req, Res] {
+	g.gate <- struct{}{}
+	defer func() { <-g.gate }()
 	g.mu.Lock()
-	expect := min(answered+len(g.queue), g.opts.MaxBatch)
-	if g.opts.Linger <= 0 || answered == 1 || len(g.queue) >= expect || g.full != nil || g.closed {
-		g.mu.Unlock()
-		return
+	defer g.mu.Unlock()
+	g.aloft -= answered
+	share := g.share(answered)
+	if g.opts.Linger > 0 && answered > 1 && len(g.queue) < share && !g.closed {
+		g.linger(share)
 	}
-	full := make(chan struct{})
+	n := min(len(g.queue), max(share, g.share(0)))
+	if n == 0 || n < g.opts.Beside && g.aloft > 0 {
+		g.busy--
+		if len(g.queue) == 0 {
+			g.queue = nil
+		}
+		return nil
+	}
+	g.aloft += n
+	calls := g.queue[:n:n]
+	g.queue = g.queue[n:]
+	g.staff()
+	return calls
+}
+
+// share returns how many calls a flight carries when all flights carry as many, and
+// so many callers come back who were just answered.
+func (g *Group[Req, Res]) share(answered int) int {
+	inside := g.aloft + len(g.queue) + answered
+	flights := max(1, min(g.opts.Flights, inside/g.opts.Beside))
+	return min((inside+flights-1)/flights, g.opts.MaxBatch)
+}
+
+// staff sees to it that somebody flies when calls wait. The Group is locked.
+func (g *Group[Req, Res]) staff() {
+	waiting := len(g.queue)
+	if waiting > 0 && g.busy == 0 || waiting >= g.opts.Beside && g.busy < g.opts.Flights {
+		g.busy++
+		g.flying.Go(g.fly)
+	}
+}
+
+// linger waits until so many calls wait, or until Linger is over. The Group is
+// locked before and after.
+func (g *Group[Req, Res]) linger(expect int) {
+	full := make(chan struct{}, 1)
 	g.full, g.expect = full, expect
 	g.mu.Unlock()
 	timer := time.NewTimer(g.opts.Linger)
@@ -43,28 +83,9 @@ func (g *Group[Req, Res]) linger(answered int) {
 	select {
 	case <-full:
 	case <-timer.C:
-		g.mu.Lock()
-		if g.full == full {
-			g.full = nil
-		}
-		g.mu.Unlock()
 	}
-}
-
-// board takes the calls of the next flight out of the queue. It returns nil,
-// and the caller flies no more, when there are none.
-func (g *Group[Req, Res]) board() []*call[Req, Res] {
 	g.mu.Lock()
-	defer g.mu.Unlock()
-	n := min(len(g.queue), g.opts.MaxBatch)
-	if n == 0 {
-		g.busy--
-		g.queue = nil
-		return nil
-	}
-	calls := g.queue[:n:n]
-	g.queue = g.queue[n:]
-	return calls
+	g.full = nil
 }
 
 // run answers reqs, whatever Run does.
