@@ -11,8 +11,15 @@ import (
 	"time"
 )
 
-// createClients is how many clients create at the same time.
-const createClients = 16
+const (
+	// createClients is how many clients create at the same time: of the yardstick,
+	// and of the product.
+	createClients = 16
+
+	// createCrowd is how many more of the product show what travelling together is
+	// worth under load.
+	createCrowd = 64
+)
 
 // insertTable is the table of the yardstick: the same rows under the same
 // indexes.
@@ -29,7 +36,7 @@ VALUES (now(), 1, :bucket, :number, rpad('https://example.com/catalogue/spring?p
 `
 
 // measureCreate compares durable creates over HTTP, those that travel together
-// and those that each travel alone, with single-row inserts of as many clients.
+// and those that each travel alone, with single-row inserts of 16 clients.
 func measureCreate(ctx context.Context, b *bench) ([]figure, error) {
 	s, err := b.shard(ctx, b.opts.links)
 	if err != nil {
@@ -47,30 +54,36 @@ func measureCreate(ctx context.Context, b *bench) ([]figure, error) {
 	}
 	defer yardstick.close()
 	sides := []side{{"pgbench, single-row insert", yardstick.run}}
-	names := []string{"create over HTTP, durable", "the same with TERSE_BATCH_SIZE=1"}
-	for i, size := range []string{"256", "1"} {
-		product, err := s.start(ctx, b.opts.terse, "--batch-size", size)
+	var figures []figure
+	for i, p := range []struct {
+		what, size string
+		clients    int
+		aim        string
+	}{
+		{"create over HTTP, durable", "256", createClients, "1.00 or more"},
+		{"create over HTTP, durable", "256", createCrowd, "1.00 or more"},
+		{"the same with TERSE_BATCH_SIZE=1", "1", createClients, "less: what batching is worth"},
+		{"the same with TERSE_BATCH_SIZE=1", "1", createCrowd, "less: what batching is worth"},
+	} {
+		product, err := s.start(ctx, b.opts.terse, "--batch-size", p.size)
 		if err != nil {
 			return nil, err
 		}
 		defer product.stop()
+		what := fmt.Sprintf("%s, %d clients", p.what, p.clients)
 		c := creates{address: address(product.url), run: i}
-		sides = append(sides, side{names[i], c.load(b.opts.shardTurn).run})
+		sides = append(sides, side{what, c.load(p.clients, b.opts.shardTurn).run})
+		figures = append(figures, figure{what: what, aim: p.aim})
 	}
 	found, err := takeTurns(ctx, b.opts.shardRounds, sides...)
 	if err != nil {
 		return nil, err
 	}
-	figures := make([]figure, len(names))
-	for i, name := range names {
-		figures[i] = figure{
-			what:      fmt.Sprintf("%s, %d clients", name, createClients),
-			measured:  perSecond(found[i+1]),
-			yardstick: "pgbench, single-row INSERT " + perSecond(found[0]),
-			ratio:     ratioOf(found[i+1], found[0]),
-		}
+	for i := range figures {
+		figures[i].measured = perSecond(found[i+1])
+		figures[i].yardstick = fmt.Sprintf("pgbench, single-row INSERT, %d clients %s", createClients, perSecond(found[0]))
+		figures[i].ratio = ratioOf(found[i+1], found[0])
 	}
-	figures[0].aim, figures[1].aim = "1.00 or more", "less: what batching is worth"
 	return figures, nil
 }
 
@@ -81,8 +94,8 @@ type creates struct {
 	made    atomic.Int64
 }
 
-func (c *creates) load(turn time.Duration) *load {
-	return &load{address: c.address, connections: createClients, turn: turn, talk: c.talk}
+func (c *creates) load(clients int, turn time.Duration) *load {
+	return &load{address: c.address, connections: clients, turn: turn, talk: c.talk}
 }
 
 func (c *creates) talk(conn net.Conn) exchange {
