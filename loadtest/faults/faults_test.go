@@ -45,10 +45,30 @@ func TestOverload(t *testing.T) {
 			t.Errorf("%s: the table does not say that the promise was kept", want)
 		}
 	}
-	for _, want := range []string{"redirects in time when four times as many come", "time of the node to refuse", "the same after the overload"} {
+	for _, want := range []string{"redirects in time when four times as many come", "time of the node to refuse lists and creates", "the same after the overload"} {
 		if !strings.Contains(table, want) {
 			t.Errorf("the table lacks %q", want)
 		}
+	}
+}
+
+// TestOtherRedirectsAreNotCached holds that a crowd visits every link of those once before
+// it visits one of them again.
+func TestOtherRedirectsAreNotCached(t *testing.T) {
+	t.Parallel()
+	o := options{links: 4}
+	ask := mix(&o, "node", "key")[cold].ask
+	asked := map[string]int{}
+	for range 2 * o.coldLinks() {
+		asked[string(ask().request)]++
+	}
+	for request, n := range asked {
+		if n != 2 {
+			t.Errorf("%q is asked %d times, want 2", request, n)
+		}
+	}
+	if len(asked) != o.coldLinks() {
+		t.Errorf("%d links are visited, want %d", len(asked), o.coldLinks())
 	}
 }
 

@@ -17,12 +17,13 @@ import (
 // perBatch is how many links are created by one call.
 const perBatch = 1000
 
-// Of the links that are created before, half are visited again and again; there are so
-// many times more that are visited once.
-const coldLinks = 50
+// coldTimes is how many times as many links as options say are visited in turn, so that
+// one is long forgotten when it is visited again. Half as many as they say are visited
+// again and again.
+const coldTimes = 50
 
 func (o *options) hotLinks() int  { return max(1, o.links/2) }
-func (o *options) coldLinks() int { return coldLinks * o.links }
+func (o *options) coldLinks() int { return coldTimes * o.links }
 
 // The kinds of the mix, the most important first.
 const (
@@ -40,21 +41,26 @@ func (s *scene) newMix() (*crowd, error) {
 		return nil, err
 	}
 	host := strings.TrimPrefix(s.state.Nodes[0].URL, "http://")
+	return newCrowd(host, connections, mix(&s.o, host, s.state.APIKey)), nil
+}
+
+// mix returns everything there is to ask a host for.
+func mix(o *options, host, key string) []kind {
 	get := func(path string) string { return "GET " + path + " HTTP/1.1\r\nHost: " + host + "\r\n" }
 	visit := func(code string) question {
 		return question{[]byte(get("/"+code) + "\r\n"), "302", audit.TargetOf(code)}
 	}
-	list := question{[]byte(get("/api/v1/links?limit=100") + "Authorization: Bearer " + s.state.APIKey + "\r\n\r\n"), "200", ""}
+	list := question{[]byte(get("/api/v1/links?limit=100") + "Authorization: Bearer " + key + "\r\n\r\n"), "200", ""}
 	var visited, created atomic.Int64
-	return newCrowd(host, connections, []kind{
-		hot:  {"cached redirects", 70, func() question { return visit(hotCode(rand.IntN(s.o.hotLinks()))) }}, //nolint:gosec // no secret
-		cold: {"other redirects", 20, func() question { return visit(coldCode(int(visited.Add(1) % coldLinks))) }},
+	return []kind{
+		hot:  {"cached redirects", 70, func() question { return visit(hotCode(rand.IntN(o.hotLinks()))) }}, //nolint:gosec // no secret
+		cold: {"other redirects", 20, func() question { return visit(coldCode(int(visited.Add(1)) % o.coldLinks())) }},
 		creates: {"creates", 8, func() question {
 			body := fmt.Sprintf(`{"url":"https://example.com/new/%d"}`, created.Add(1))
 			return question{fmt.Appendf(nil, "POST /api/v1/links HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", host, len(body), body), "201", ""}
 		}},
 		lists: {"lists", 2, func() question { return list }},
-	}), nil
+	}
 }
 
 func hotCode(n int) string  { return fmt.Sprintf("hot-%d", n) }

@@ -19,7 +19,7 @@ const (
 	// keptGoodput is the part of the best goodput that must remain.
 	keptGoodput = 0.9
 
-	// refusedWithin is how long the node may take to refuse something.
+	// refusedWithin is how long the node may take to refuse what makes room for redirects.
 	refusedWithin = 5 * time.Millisecond
 
 	// normalWithin is how soon after the overload all must be as before.
@@ -187,15 +187,24 @@ func (s *scene) holdOrder(c *crowd, k knee, over visits) {
 		"%v", map[bool]string{true: "yes", false: "no"}[ordered])
 }
 
-func (s *scene) holdRefusals(over visits, took []time.Duration) {
-	if len(took) == 0 {
-		s.r.fail("time of the node to refuse", "nothing was refused")
+// holdRefusals holds how long the node takes to refuse what makes room for redirects. A
+// redirect may have waited for Redis before it was known to need the database.
+func (s *scene) holdRefusals(over visits, all []refusal) {
+	others := timesOf(all, false)
+	if len(others) == 0 {
+		s.r.fail("time of the node to refuse lists and creates", "nothing was refused")
 		return
 	}
-	slices.Sort(took)
-	s.r.hold(percentile(took, 0.99) <= refusedWithin, "time of the node to refuse", fmt.Sprintf("%v at the 99th percentile", refusedWithin),
-		"%v in the median, %v at the 99th percentile, %v at most, of %d in its log", percentile(took, 0.5), percentile(took, 0.99), percentile(took, 1), len(took))
-	s.r.tell("the same as clients see it", "%v in the median, %v at the 99th percentile: all wait for the same core",
+	tell := func(took []time.Duration) string {
+		return fmt.Sprintf("%v in the median, %v at the 99th percentile, %v at most, of %d in its log",
+			percentile(took, 0.5), percentile(took, 0.99), percentile(took, 1), len(took))
+	}
+	s.r.hold(percentile(others, 0.99) <= refusedWithin, "time of the node to refuse lists and creates",
+		fmt.Sprintf("%v at the 99th percentile", refusedWithin), "%s", tell(others))
+	if redirects := timesOf(all, true); len(redirects) > 0 {
+		s.r.tell("the same of redirects", "%s", tell(redirects))
+	}
+	s.r.tell("the same of all, as clients see it", "%v in the median, %v at the 99th percentile: all wait for the same core",
 		over.took(everyKind, refused, 0.5), over.took(everyKind, refused, 0.99))
 	after := map[uint8]int{}
 	for _, v := range over.sent {
@@ -209,7 +218,7 @@ func (s *scene) holdRefusals(over visits, took []time.Duration) {
 }
 
 // readRefusals returns how long the node took to refuse what it refused, as its log has it.
-func (s *scene) readRefusals() ([]time.Duration, error) {
+func (s *scene) readRefusals() ([]refusal, error) {
 	log, err := os.ReadFile(s.state.Nodes[0].Log)
 	if err != nil {
 		return nil, err

@@ -95,14 +95,32 @@ func percentile(took []time.Duration, p float64) time.Duration {
 	return took[min(len(took)-1, int(float64(len(took))*p))].Round(10 * time.Microsecond)
 }
 
-// refusals returns the times of the requests in an access log that were answered by 503.
-func refusals(log []byte) (took []time.Duration, err error) {
+// refusal is a request that was answered by 503, as the log of the node has it.
+type refusal struct {
+	redirect bool
+	took     time.Duration
+}
+
+// timesOf returns the sorted times of the refusals of redirects, or of all others.
+func timesOf(all []refusal, redirects bool) (took []time.Duration) {
+	for _, one := range all {
+		if one.redirect == redirects {
+			took = append(took, one.took)
+		}
+	}
+	slices.Sort(took)
+	return took
+}
+
+// refusals returns those in an access log.
+func refusals(log []byte) (all []refusal, err error) {
 	for text := range bytes.Lines(log) {
 		if text[0] != '{' {
 			continue // what it says to people
 		}
 		var l struct {
 			Msg    string
+			Route  string
 			Status int
 			Took   time.Duration
 		}
@@ -110,8 +128,8 @@ func refusals(log []byte) (took []time.Duration, err error) {
 			return nil, fmt.Errorf("the log says %q: %w", text, err)
 		}
 		if l.Msg == "request" && l.Status == 503 {
-			took = append(took, l.Took)
+			all = append(all, refusal{redirect: l.Route == "/:code", took: l.Took})
 		}
 	}
-	return took, nil
+	return all, nil
 }
