@@ -37,7 +37,7 @@ type Options[Req, Res any] struct {
 	Flights int
 
 	// Beside is the fewest requests with which a flight leaves beside another one:
-	// fewer wait until that has landed. Default 1.
+	// fewer wait until that has landed. Default 1; at most MaxBatch.
 	Beside int
 
 	// Linger is how long a flight may wait for the callers whom the one before has
@@ -113,6 +113,7 @@ func New[Req, Res any](opts Options[Req, Res]) (*Group[Req, Res], error) {
 	if err := opts.validate(); err != nil {
 		return nil, fmt.Errorf("batch: %w", err)
 	}
+	opts.Beside = min(opts.Beside, opts.MaxBatch)
 	return &Group[Req, Res]{opts: opts, gate: make(chan struct{}, 1)}, nil
 }
 

@@ -195,6 +195,25 @@ func TestFlightsShare(t *testing.T) {
 	})
 }
 
+// TestFullFlightsLeave holds that a flight which can carry no more waits for no others.
+func TestFullFlightsLeave(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := &dock{gate: make(chan struct{})}
+		g := newGroup(t, batch.Options[int, int]{Run: d.run, MaxBatch: 2, Flights: 3, Beside: 4})
+		var callers sync.WaitGroup
+		for n := range 5 {
+			callers.Go(func() { _, _ = g.Do(t.Context(), n) })
+			synctest.Wait()
+		}
+		if got := g.Waiting(); got != 0 {
+			t.Errorf("%d calls wait beside flights that are full, want none", got)
+		}
+		close(d.gate)
+		callers.Wait()
+	})
+}
+
 // TestLinger holds that a flight waits for those who were just answered, no
 // longer than Linger, and that nobody waits for a lone caller.
 func TestLinger(t *testing.T) {
