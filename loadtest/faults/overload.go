@@ -22,6 +22,10 @@ const (
 	// refusedWithin is how long the node may take to refuse what makes room for redirects.
 	refusedWithin = 5 * time.Millisecond
 
+	// tellingRefusals are enough that none of three answers to them, of which each is as
+	// likely, is a quarter or less by chance.
+	tellingRefusals = 1000
+
 	// normalWithin is how soon after the overload all must be as before.
 	normalWithin = 10 * time.Second
 
@@ -190,16 +194,12 @@ func (s *scene) holdOrder(c *crowd, k knee, over visits) {
 // holdRefusals holds how long the node takes to refuse what makes room for redirects. A
 // redirect may have waited for Redis before it was known to need the database.
 func (s *scene) holdRefusals(over visits, all []refusal) {
-	others := timesOf(all, false)
-	if len(others) == 0 {
-		s.r.fail("time of the node to refuse lists and creates", "nothing was refused")
-		return
-	}
 	tell := func(took []time.Duration) string {
 		return fmt.Sprintf("%v in the median, %v at the 99th percentile, %v at most, of %d in its log",
 			percentile(took, 0.5), percentile(took, 0.99), percentile(took, 1), len(took))
 	}
-	s.r.hold(percentile(others, 0.99) <= refusedWithin, "time of the node to refuse lists and creates",
+	others := timesOf(all, false)
+	s.r.hold(len(others) > 0 && percentile(others, 0.99) <= refusedWithin, "time of the node to refuse lists and creates",
 		fmt.Sprintf("%v at the 99th percentile", refusedWithin), "%s", tell(others))
 	if redirects := timesOf(all, true); len(redirects) > 0 {
 		s.r.tell("the same of redirects", "%s", tell(redirects))
@@ -214,7 +214,8 @@ func (s *scene) holdRefusals(over visits, all []refusal) {
 	}
 	total := after[1] + after[2] + after[3]
 	least := min(after[1], after[2], after[3])
-	s.r.hold(len(after) == 3 && least > total/4, "Retry-After", "1, 2 or 3 seconds, alike often", "%d, %d and %d times", after[1], after[2], after[3])
+	alike := least > total/4 || total < tellingRefusals
+	s.r.hold(total == over.count(everyKind, refused) && alike, "Retry-After", "1, 2 or 3 seconds, alike often", "%d, %d and %d times", after[1], after[2], after[3])
 }
 
 // readRefusals returns how long the node took to refuse what it refused, as its log has it.

@@ -46,13 +46,7 @@ func (v *visits) add(other visits) {
 
 // goodput returns how many redirects a second were answered in time.
 func (v *visits) goodput() float64 {
-	n := 0
-	for _, one := range v.sent {
-		if one.outcome == good && redirectKinds(int(one.kind)) {
-			n++
-		}
-	}
-	return float64(n) / v.span.Seconds()
+	return float64(v.count(redirectKinds, good)) / v.span.Seconds()
 }
 
 // everyKind and only choose kinds.
@@ -60,19 +54,19 @@ func everyKind(int) bool { return true }
 
 func only(kind int) func(int) bool { return func(k int) bool { return k == kind } }
 
-// part returns which part of some kinds has an outcome.
-func (v *visits) part(kinds func(int) bool, o outcome) float64 {
-	n, of := 0, 0
+// count returns how many of some kinds have one of some outcomes.
+func (v *visits) count(kinds func(int) bool, outcomes ...outcome) (n int) {
 	for _, one := range v.sent {
-		if !kinds(int(one.kind)) {
-			continue
-		}
-		of++
-		if one.outcome == o {
+		if kinds(int(one.kind)) && slices.Contains(outcomes, one.outcome) {
 			n++
 		}
 	}
-	return float64(n) / float64(max(of, 1))
+	return n
+}
+
+// part returns which part of some kinds has an outcome.
+func (v *visits) part(kinds func(int) bool, o outcome) float64 {
+	return float64(v.count(kinds, o)) / float64(max(v.count(kinds, good, refused, late, wrong), 1))
 }
 
 // took returns a percentile of the time that some kinds took to an outcome.
