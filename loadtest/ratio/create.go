@@ -28,11 +28,12 @@ CREATE TABLE yardstick_links (LIKE links INCLUDING ALL);
 INSERT INTO yardstick_links SELECT * FROM links`
 
 // insertScript inserts what an anonymous create of a link with a target of 100
-// bytes does. The number is random, so that code and target are.
+// bytes does. The number is random, so that code and target are, and has nine
+// digits.
 const insertScript = `\set bucket random(0, 4095)
-\set number random(100000000, 999999999)
+\set number random(4294967296, 68719476735)
 INSERT INTO yardstick_links (created_at, version, bucket, code, target, owner)
-VALUES (now(), 1, :bucket, :number, rpad('https://example.com/catalogue/spring?page=' || :number, 100, 'x'), '');
+VALUES (now(), 1, :bucket, to_hex(:number::bigint), rpad('https://example.com/catalogue/spring?page=' || :number, 100, 'x'), '');
 `
 
 // measureCreate compares durable creates over HTTP, those that travel together
