@@ -88,8 +88,10 @@ func operation(tag, id, method, path, summary string, security []map[string][]st
 	return huma.Operation{
 		OperationID: id, Method: method, Path: path, Summary: summary,
 		Tags: []string{tag}, Security: security,
-		MaxBodyBytes: -1, // readBody has bounded it
-		Errors:       append(errors, 400, 429, 503),
+		// readBody has bounded the body and read it in time. A deadline for reading that
+		// passes afterwards would end the request as if its client had left.
+		MaxBodyBytes: -1, BodyReadTimeout: -1,
+		Errors: append(errors, 400, 429, 503),
 	}
 }
 
