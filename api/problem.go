@@ -25,7 +25,8 @@ type problem struct {
 }
 
 // statusClientLeft is what the log and the metrics have of a request whose client did not
-// wait for the answer, as those of nginx do. It is no failure of ours, and nobody reads it.
+// wait for the answer, as those of nginx do. It is no failure of ours. A client that closes
+// its sending side alone does read it: net/http cannot tell it from one that left.
 const statusClientLeft = 499
 
 // retryUnavailable is when a client may try again what the store could not do.

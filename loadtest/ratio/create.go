@@ -16,8 +16,8 @@ const (
 	// and of the product.
 	createClients = 16
 
-	// createCrowd is how many more of the product show what travelling together is
-	// worth under load.
+	// createCrowd is how many clients of the product show what travelling together is
+	// worth when there are more of them than of the yardstick.
 	createCrowd = 64
 )
 
