@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -49,6 +50,16 @@ func newLiar(t *testing.T, visit func(w http.ResponseWriter, target string)) *li
 	return l
 }
 
+func newAuditor(t *testing.T) *audit.Auditor {
+	t.Helper()
+	a, err := audit.New(audit.Options{ShardOf: func(string) int { return 0 }, DSNs: []string{"postgres://none"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(a.Close)
+	return a
+}
+
 func redirect(w http.ResponseWriter, target string) {
 	w.Header().Set("Location", target)
 	w.WriteHeader(http.StatusFound)
@@ -78,11 +89,7 @@ func TestVisits(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			node := newLiar(t, tt.visit)
-			a, err := audit.New(audit.Options{ShardOf: func(string) int { return 0 }, DSNs: []string{"postgres://none"}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(a.Close)
+			a := newAuditor(t)
 			if code := a.Create(t.Context(), node, "spring"); code != "spring" {
 				t.Fatalf("Create = %q, want spring", code)
 			}
@@ -103,16 +110,45 @@ func TestVisits(t *testing.T) {
 func TestBalancer(t *testing.T) {
 	t.Parallel()
 	node := newLiar(t, func(w http.ResponseWriter, _ string) { w.WriteHeader(http.StatusBadGateway) })
-	a, err := audit.New(audit.Options{ShardOf: func(string) int { return 0 }, DSNs: []string{"postgres://none"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(a.Close)
+	a := newAuditor(t)
 	front := audit.Balancer(node.URL())
 	a.Create(t.Context(), front, "spring")
 	a.Visit(t.Context(), "hot", front, "spring")
 	if broken := a.Promises(); len(broken) > 0 || a.Counts()["hot"].Failed != 1 {
 		t.Errorf("promises broken: %q, visits %+v; want none and one that failed", broken, a.Counts()["hot"])
+	}
+}
+
+// TestRepeat holds that an edit that meets a connection which is just being closed is sent
+// once more, and that one which may have been done already is believed.
+func TestRepeat(t *testing.T) {
+	t.Parallel()
+	node := newLiar(t, redirect)
+	var edits []string
+	var target string
+	node.Config.Handler.(*http.ServeMux).HandleFunc("PATCH /api/v1/links/{code}", func(w http.ResponseWriter, r *http.Request) {
+		edits = append(edits, r.Header.Get("If-Match")+r.Header.Get("Idempotency-Key"))
+		var in struct{ URL string }
+		if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
+			t.Error(err)
+		}
+		if len(edits) == 1 {
+			target = in.URL
+			panic(http.ErrAbortHandler)
+		}
+		w.WriteHeader(http.StatusPreconditionFailed)
+	})
+	node.Config.Handler.(*http.ServeMux).HandleFunc("GET /api/v1/links/{code}", func(w http.ResponseWriter, r *http.Request) {
+		_, _ = fmt.Fprintf(w, `{"code":%q,"url":%q,"version":2}`, r.PathValue("code"), target)
+	})
+	a := newAuditor(t)
+	a.Create(t.Context(), node, "spring")
+	a.Edit(t.Context(), node, "spring")
+	if broken, failed := a.Promises(), a.Failures(1); len(broken) > 0 || len(failed) > 0 {
+		t.Errorf("promises broken: %q, failed: %q, want none", broken, failed)
+	}
+	if !slices.Equal(edits, []string{`"1"`, `"1"`}) {
+		t.Errorf("edits %q, want the same twice and no key", edits)
 	}
 }
 

@@ -24,7 +24,9 @@ type Answer struct {
 	UnavailableShards []string `json:"unavailable_shards"`
 }
 
-// Send sends a request and reads the answer; an error means that there is none.
+// Send sends a request and reads the answer; an error means that there is none. A request
+// that may be repeated is sent again when it met a connection that was just being closed
+// for want of use, as a balancer does that is reloaded.
 func (a *Auditor) Send(ctx context.Context, method, url string, body any, header ...string) (Answer, error) {
 	var content bytes.Buffer
 	if body != nil {
@@ -39,6 +41,9 @@ func (a *Auditor) Send(ctx context.Context, method, url string, body any, header
 	request.Header.Set("Content-Type", "application/json")
 	for pair := range slices.Chunk(header, 2) {
 		request.Header.Set(pair[0], pair[1])
+	}
+	if request.Header.Get("If-Match") != "" {
+		request.Header["Idempotency-Key"] = nil // to http.Transport the same as with a key, and sent to nobody
 	}
 	response, err := a.client.Do(request)
 	if err != nil {
