@@ -73,12 +73,12 @@ func (s *Store) Buckets(ctx context.Context) (owned []store.Bucket, version int6
 // readShard lets read use a connection to the primary or, for want of anything
 // better, to a replica.
 func (s *Store) readShard(ctx context.Context, read func(ctx context.Context, conn *pgx.Conn) error) error {
-	err := s.primary.do(ctx, control, read)
+	err := s.primary.read(ctx, control, read)
 	if !errors.Is(err, store.ErrUnavailable) || s.buckets.Load() != nil {
 		return err
 	}
 	for _, replica := range s.replicas {
-		if replica.do(ctx, control, read) == nil {
+		if replica.read(ctx, control, read) == nil {
 			return nil
 		}
 	}

@@ -50,7 +50,7 @@ func (s *Store) lookUp(ctx context.Context, codes []string) ([]stored, error) {
 		buckets[i] = store.BucketOf(code)
 	}
 	all := make([]stored, len(codes))
-	err := s.primary.do(ctx, calls, func(ctx context.Context, conn *pgx.Conn) error {
+	err := s.primary.read(ctx, calls, func(ctx context.Context, conn *pgx.Conn) error {
 		rows, err := conn.Query(ctx, selectStored, buckets, codes)
 		if err != nil {
 			return err

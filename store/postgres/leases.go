@@ -126,7 +126,7 @@ func (l *Leases) whyHeld(ctx context.Context, node int64) error {
 		heldBy string
 		until  pgtype.Timestamptz
 	)
-	err := l.store.primary.do(ctx, control, func(ctx context.Context, conn *pgx.Conn) error {
+	err := l.store.primary.read(ctx, control, func(ctx context.Context, conn *pgx.Conn) error {
 		return conn.QueryRow(ctx, selectNode, node).Scan(&heldBy, &until)
 	})
 	switch {

@@ -25,7 +25,7 @@ func (s *Store) List(ctx context.Context, q store.Query) (store.Page, error) {
 	limit := min(max(q.Limit, 1), store.MaxPageLen)
 	query, args := listQuery(q, limit+1)
 	var links []store.Link
-	err := s.primary.do(ctx, calls, func(ctx context.Context, conn *pgx.Conn) error {
+	err := s.primary.read(ctx, calls, func(ctx context.Context, conn *pgx.Conn) error {
 		var b pgx.Batch // one transaction
 		b.Queue(walkIndexes)
 		b.Queue(query, args...).Query(func(rows pgx.Rows) (err error) {

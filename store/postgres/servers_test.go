@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -90,19 +91,71 @@ func TestBreaker(t *testing.T) {
 	}
 }
 
-// TestReadAfterRestart restarts the only server under idle connections: a read
-// that meets a broken one is repeated.
+// TestReadAfterRestart restarts the only server under idle connections: reads
+// that meet broken ones are repeated.
 func TestReadAfterRestart(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 0)
 	s := openStore(t, postgres.Options{Primary: c.DSN(c.database(t)), ProbeEvery: time.Hour, MaxLag: 3 * time.Hour})
 	known, err := s.Create(t.Context(), link("known"))
 	must(t, err)
-	for range 3 {
-		resolves(t, s, known)
+	for what, read := range map[string]func() error{
+		"Resolve":   func() error { _, err := s.Resolve(t.Context(), known.Code); return err },
+		"Get":       func() error { _, err := s.Get(t.Context(), known.Code); return err },
+		"List":      func() error { _, err := s.List(t.Context(), store.Query{Owner: known.Owner}); return err },
+		"List keys": func() error { _, err := s.ListKeys(t.Context()); return err },
+	} {
+		must(t, read())
 		must(t, c.Primary().Kill())
 		must(t, c.Primary().Start(t.Context()))
-		resolves(t, s, known)
+		if err := read(); err != nil {
+			t.Errorf("%s after a restart = %v, want nil", what, err)
+		}
+	}
+}
+
+// TestReadOnBrokenConnection ends the connections under each kind of read: it is
+// repeated on another one.
+func TestReadOnBrokenConnection(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 0)
+	database := c.database(t)
+	s := openStore(t, postgres.Options{Primary: c.DSN(database), ProbeEvery: time.Hour, MaxLag: 3 * time.Hour})
+	one := shardTest{s, t, connect(t, c, database)}
+	known := one.create("known")
+	key := store.Key{ID: "key_1", Name: "key", Prefix: "tk_1", Hash: sha256.Sum256([]byte("key")), CreatedAt: known.CreatedAt}
+	must(t, s.CreateKey(t.Context(), key))
+	for _, read := range []struct {
+		name string
+		call func(ctx context.Context) error
+	}{
+		{"Resolve", func(ctx context.Context) error { _, err := s.Resolve(ctx, known.Code); return err }},
+		{"Get", func(ctx context.Context) error { _, err := s.Get(ctx, known.Code); return err }},
+		{"List", func(ctx context.Context) error { _, err := s.List(ctx, store.Query{Owner: known.Owner}); return err }},
+		{"List of a target", func(ctx context.Context) error {
+			_, err := s.List(ctx, store.Query{Owner: known.Owner, Target: known.URL})
+			return err
+		}},
+		{"Revisions", func(ctx context.Context) error { _, err := s.Revisions(ctx, known.Code, 0, 10); return err }},
+		{"Changes", func(ctx context.Context) error { _, err := s.Changes(ctx, store.Cursor{}, 10); return err }},
+		{"Export", func(ctx context.Context) error { _, err := s.Export(ctx, "", 10); return err }},
+		{"KeyByHash", func(ctx context.Context) error { _, err := s.KeyByHash(ctx, key.Hash); return err }},
+		{"ListKeys", func(ctx context.Context) error { _, err := s.ListKeys(ctx); return err }},
+		{"RevokeKey", func(ctx context.Context) error { _, err := s.RevokeKey(ctx, key.ID, known.CreatedAt); return err }},
+		{"ListReports", func(ctx context.Context) error { _, err := s.ListReports(ctx, store.ReportQuery{}); return err }},
+		{"OpenReports", func(ctx context.Context) error { _, err := s.OpenReports(ctx); return err }},
+		{"BlockedHosts", func(ctx context.Context) error { _, err := s.BlockedHosts(ctx, "", 10); return err }},
+		{"BlocklistVersion", func(ctx context.Context) error { _, err := s.BlocklistVersion(ctx); return err }},
+		{"Backlog", func(ctx context.Context) error { _, err := s.Backlog(ctx, store.Caches); return err }},
+		{"Buckets", func(ctx context.Context) error { _, _, err := s.Buckets(ctx); return err }},
+	} {
+		if err := read.call(t.Context()); err != nil {
+			t.Errorf("%s = %v, want nil", read.name, err)
+		}
+		one.exec("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+		if err := read.call(t.Context()); err != nil {
+			t.Errorf("%s on a broken connection = %v, want nil", read.name, err)
+		}
 	}
 }
 
