@@ -49,17 +49,19 @@ func newLimit(b Bounds) *limit {
 	return l
 }
 
-// take takes a place, if there is one.
-func (l *limit) take() bool {
-	if l.inflight.Add(1) <= l.most.Load() {
+// take takes a place, if there is one among so many times the limit.
+func (l *limit) take(times int64) bool {
+	if l.inflight.Add(1) <= times*l.most.Load() {
 		return true
 	}
 	l.inflight.Add(-1)
 	return false
 }
 
-// uses reports whether so many quarters of the places are taken.
-func (l *limit) uses(quarters int64) bool { return 4*l.inflight.Load() >= quarters*l.most.Load() }
+// uses reports whether so many quarters of the places are taken, or claimed.
+func (l *limit) uses(quarters, claimed int64) bool {
+	return 4*(l.inflight.Load()+claimed) >= quarters*l.most.Load()
+}
 
 // give gives a place back at now. took is how long it was used, 0 when that says
 // nothing.

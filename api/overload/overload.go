@@ -58,6 +58,14 @@ var DefaultBounds = [...]Bounds{
 	Report:   {Least: 4, Most: 64, First: 16, Goal: 250 * time.Millisecond},
 }
 
+// nearlyAll is the share of misses of unknown links, of the latest some dozens, from which
+// on each that goes on counts as one that will need the database.
+const nearlyAll = 0.9
+
+// trial is how many of those that are hopeless there are to one that goes on all the same,
+// by which is seen when Redis has more of them again.
+const trial = 1024
+
 // shortFor is how long a class counts as short of room after it was.
 const shortFor = 250 * time.Millisecond
 
@@ -87,6 +95,8 @@ func (o *Options) validate() error {
 type Guard struct {
 	now     func() time.Time
 	classes [classes]class
+	needy   share         // of misses of unknown links: those that need the database
+	refused atomic.Uint64 // of such misses, before anything was asked
 }
 
 type class struct {
@@ -123,8 +133,8 @@ func (g *Guard) Admit(c Class) (done func(telling bool), err error) {
 		return nil, ErrShed
 	}
 	began := g.now()
-	if !own.limit.take() {
-		own.note(began)
+	if !own.limit.take(g.patience(c)) {
+		g.note(c, began)
 		own.shed.Inc()
 		return nil, ErrShed
 	}
@@ -138,32 +148,81 @@ func (g *Guard) Admit(c Class) (done func(telling bool), err error) {
 	}, nil
 }
 
-// AdmitMiss is Admit for misses.
-func (g *Guard) AdmitMiss() (done func(telling bool), err error) { return g.Admit(Miss) }
+// AdmitMiss is Admit for misses; known are those of links that memory still holds, but for
+// too long. lookedUp is called once Redis has said whether the link is found there, or has
+// failed.
+//
+// While nearly all unknown links turn out to need the database, one for which that will
+// lack room is refused before Redis is asked: that would only be a wait for the same
+// answer. As long as more of them are found, each gets its chance.
+func (g *Guard) AdmitMiss(known bool) (lookedUp func(found bool, err error), err error) {
+	if !known && g.isHopeless() && g.refused.Add(1)%trial != 0 {
+		g.note(Redirect, g.now())
+		g.classes[Miss].shed.Inc()
+		return nil, ErrShed
+	}
+	done, err := g.Admit(Miss)
+	if err != nil {
+		return nil, err
+	}
+	return func(found bool, err error) {
+		if !known {
+			g.needy.note(!found)
+		}
+		done(err == nil)
+	}, nil
+}
+
+// isHopeless reports whether the database will lack room for one more unknown link.
+func (g *Guard) isHopeless() bool {
+	database := g.classes[Redirect].limit
+	return g.isNeedy() && database.inflight.Load()+g.misses() >= database.most.Load()
+}
+
+// patience is how many times its limit a class may use. Redirects that need the database
+// were held to that of their class already when nearly all do: those that come at once,
+// or while the limit falls, are not refused after their wait for Redis.
+func (g *Guard) patience(c Class) int64 {
+	if c == Redirect && g.isNeedy() {
+		return 2
+	}
+	return 1
+}
+
+// misses returns how many go on.
+func (g *Guard) misses() int64 { return g.classes[Miss].limit.inflight.Load() }
+
+// isNeedy reports whether nearly all unknown links turn out to need the database.
+func (g *Guard) isNeedy() bool { return g.needy.value() >= nearlyAll }
 
 // Short reports whether work of a class would be refused now because more important
 // work lacks room.
 func (g *Guard) Short(c Class) bool {
 	for i := range c {
-		if below := ranks[c] - ranks[i]; below > 0 && g.classes[i].isShort(below, g.now()) {
+		if below := ranks[c] - ranks[i]; below > 0 && g.isShort(i, below, g.now()) {
 			return true
 		}
 	}
 	return false
 }
 
-// isShort reports whether the class lacks room, or did a moment ago, for others that are
-// so many ranks below it.
-func (c *class) isShort(below int, now time.Time) bool {
-	c.note(now)
-	return now.UnixNano()-c.short[below].Load() < int64(shortFor)
+// isShort reports whether a class lacks room, or did a moment ago, for others that are so
+// many ranks below it.
+func (g *Guard) isShort(c Class, below int, now time.Time) bool {
+	g.note(c, now)
+	return now.UnixNano()-g.classes[c].short[below].Load() < int64(shortFor)
 }
 
-// note remembers for whom the class lacks room.
-func (c *class) note(now time.Time) {
+// note remembers for whom a class lacks room. Misses that will need the database count as
+// if they did already.
+func (g *Guard) note(c Class, now time.Time) {
+	own, claimed := &g.classes[c], int64(0)
+	if c == Redirect && g.isNeedy() {
+		claimed = g.misses()
+	}
 	for below := 1; below < len(crowded); below++ {
-		if c.limit.uses(crowded[below]) {
-			c.short[below].Store(now.UnixNano())
+		if own.limit.uses(crowded[below], claimed) {
+			own.short[below].Store(now.UnixNano())
 		}
 	}
 }

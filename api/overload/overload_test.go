@@ -136,6 +136,88 @@ func TestMakesRoomEarly(t *testing.T) {
 	}
 }
 
+// TestHopelessMisses holds that a miss of an unknown link is refused before Redis is asked
+// when the database lacks room for it and nearly all of these need that, and then only;
+// that less important work has made room before; and that one goes on now and then.
+func TestHopelessMisses(t *testing.T) {
+	t.Parallel()
+	const places = 10
+	few := overload.Bounds{Least: places, Most: places, First: places, Goal: time.Second}
+	many := overload.Bounds{Least: 1000, Most: 1000, First: 1000, Goal: time.Second}
+	away := errors.New("away")
+	for _, tt := range []struct {
+		name  string
+		found int // in Redis, of a hundred
+		err   error
+		busy  int // redirects that ask the database meanwhile
+		room  int // misses that are then taken on; many.Most for all
+	}{
+		{"none is found", 0, nil, 4, places - 4},
+		{"one in twenty is found", 5, nil, 4, places - 4},
+		{"one in five is found", 20, nil, 4, many.Most},
+		{"all are found", 100, nil, places, many.Most},
+		{"Redis is away", 0, away, 4, places - 4},
+		{"the database is full", 0, nil, places, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var c clock
+			g, _ := newGuard(t, overload.Options{Bounds: []overload.Bounds{few, many, many, many}, Now: c.now})
+			for n := range 1000 {
+				lookedUp, err := g.AdmitMiss(false)
+				if err != nil {
+					t.Fatalf("one miss at a time = %v", err)
+				}
+				lookedUp(n*tt.found/100 != (n+1)*tt.found/100, tt.err)
+				if lookedUp, err = g.AdmitMiss(true); err != nil {
+					t.Fatalf("one known miss at a time = %v", err)
+				}
+				lookedUp(true, nil) // and tells nothing of others
+			}
+			for range tt.busy {
+				if _, err := g.Admit(overload.Redirect); err != nil {
+					t.Fatal(err)
+				}
+			}
+			room := 0
+			var err error
+			for ; room < many.Most; room++ {
+				if _, err = g.AdmitMiss(false); err != nil {
+					break
+				}
+				c.add(time.Millisecond)
+			}
+			if room != tt.room {
+				t.Errorf("%d misses are taken on, want %d", room, tt.room)
+			}
+			if err == nil {
+				return
+			}
+			if !errors.Is(err, overload.ErrShed) {
+				t.Errorf("the next one = %v, want %v", err, overload.ErrShed)
+			}
+			if !g.Short(overload.Write) || !g.Short(overload.Report) {
+				t.Error("writes or lists do not make room")
+			}
+			if _, err := g.AdmitMiss(true); err != nil {
+				t.Errorf("a known miss = %v", err)
+			}
+			if _, err := g.Admit(overload.Redirect); err != nil {
+				t.Errorf("a redirect that was held to this limit as a miss = %v", err)
+			}
+			tried := 0
+			for range 5000 {
+				if _, err := g.AdmitMiss(false); err == nil {
+					tried++
+				}
+			}
+			if tried < 1 || tried > 10 {
+				t.Errorf("%d of 5000 are tried all the same, want few", tried)
+			}
+		})
+	}
+}
+
 func TestErrShedIsUnavailable(t *testing.T) {
 	t.Parallel()
 	if !errors.Is(overload.ErrShed, store.ErrUnavailable) {

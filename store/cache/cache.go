@@ -51,11 +51,12 @@ type Options struct {
 	Edited func(code string, version int64) // told of each edit that is heard of, before L1 is; nil means nobody
 	Wrote  func()                           // told after each Update and Delete that may have been done; nil means nobody
 
-	// Admit takes a miss in L1 on, until done is called: as soon as L2 has said whether
-	// the store has to be asked. telling is false when L2 failed. Nothing is asked for a
-	// miss that it refuses: callers get its error, or a link that may stand in, as if it
-	// were the store's. Nil means that all are taken on.
-	Admit func() (done func(telling bool), err error)
+	// Admit takes a miss in L1 on, until lookedUp is called: as soon as L2 has said whether
+	// the store has to be asked, or has failed. known is whether L1 holds the link, too old
+	// to be an answer. Nothing is asked for a miss that it refuses: callers get its error,
+	// or a link that may stand in, as if it were the store's. Nil means that all are taken
+	// on.
+	Admit func(known bool) (lookedUp func(found bool, err error), err error)
 
 	MaxBytes    int64         // memory for links, see entry.size; default DefaultMaxBytes
 	TTL         time.Duration // how long an answer is fresh, ±10 %; default DefaultTTL

@@ -16,7 +16,7 @@ type load struct {
 	entry *entry
 	err   error
 
-	lookedUp func(telling bool) // called once L2 was asked
+	lookedUp func(found bool, err error) // called once L2 was asked
 }
 
 // Resolve answers from L1 without an allocation (but a copy of Tags, when the
@@ -85,7 +85,7 @@ func (c *Cache) join(ctx context.Context, code string) *load {
 	if k := s.keys[code]; k != nil && k.load != nil {
 		return k.load
 	}
-	l := &load{done: make(chan struct{}), lookedUp: func(bool) {}}
+	l := &load{done: make(chan struct{}), lookedUp: func(bool, error) {}}
 	if e := c.fresh(code); e != nil { // another load has landed since the caller looked
 		l.entry = e
 		close(l.done)
@@ -94,14 +94,15 @@ func (c *Cache) join(ctx context.Context, code string) *load {
 	k := s.enter(strings.Clone(code)) // the caller's may be part of a whole request
 	k.load = l
 	if c.opts.Admit != nil {
-		done, err := c.opts.Admit()
+		held := c.held(code)
+		lookedUp, err := c.opts.Admit(held != nil && !held.negative())
 		if err != nil {
 			c.land(k, l, nil, err, c.clock())
 			s.leave(k)
 			close(l.done)
 			return l
 		}
-		l.lookedUp = done
+		l.lookedUp = lookedUp
 	}
 	ctx = context.WithoutCancel(ctx)
 	c.work(func() { c.run(ctx, s, k, l) })
