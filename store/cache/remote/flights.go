@@ -137,13 +137,20 @@ func (c *Cache) runLeases(ctx context.Context, keys []string) []batch.Result[uin
 // runWrites runs scripts, and sends those along that Redis does not know yet.
 func (c *Cache) runWrites(ctx context.Context, writes []write, fly func(do func() error) error) []batch.Result[int64] {
 	results := make([]batch.Result[int64], len(writes))
-	runs := make([]*redis.Cmd, len(writes))
+	runs, sent := make([]*redis.Cmd, len(writes)), make([]*redis.IntCmd, len(writes))
 	err := fly(func() error {
-		if err := c.runScripts(ctx, writes, runs, results); err != nil {
+		if err := c.runScripts(ctx, writes, runs, sent); err != nil {
 			return err
 		}
-		if err := c.runUnknown(ctx, writes, runs, results); err != nil {
+		if err := c.runUnknown(ctx, writes, runs); err != nil {
 			return err
+		}
+		for i := range writes {
+			n, err := runs[i].Int64()
+			if writes[i].announce {
+				err = errors.Join(err, c.announced(sent[i]))
+			}
+			results[i] = batch.Result[int64]{Value: n, Err: failure(err)}
 		}
 		return c.dropFull(ctx, writes, runs)
 	})
@@ -151,8 +158,7 @@ func (c *Cache) runWrites(ctx context.Context, writes []write, fly func(do func(
 }
 
 // runScripts runs scripts by their names, and announces what is to be announced.
-func (c *Cache) runScripts(ctx context.Context, writes []write, runs []*redis.Cmd, results []batch.Result[int64]) error {
-	sent := make([]*redis.IntCmd, len(writes))
+func (c *Cache) runScripts(ctx context.Context, writes []write, runs []*redis.Cmd, sent []*redis.IntCmd) error {
 	err := c.pipeline(ctx, func(p redis.Pipeliner) {
 		for i := range writes {
 			w := &writes[i]
@@ -165,19 +171,11 @@ func (c *Cache) runScripts(ctx context.Context, writes []write, runs []*redis.Cm
 	if outage(err) {
 		return err
 	}
-	for i, run := range runs {
-		n, err := run.Int64()
-		if sent[i] != nil {
-			err = errors.Join(err, sent[i].Err())
-			c.metrics.sent.Inc()
-		}
-		results[i] = batch.Result[int64]{Value: n, Err: failure(err)}
-	}
 	return nil
 }
 
 // runUnknown runs those scripts again, with their texts, that Redis did not know.
-func (c *Cache) runUnknown(ctx context.Context, writes []write, runs []*redis.Cmd, results []batch.Result[int64]) error {
+func (c *Cache) runUnknown(ctx context.Context, writes []write, runs []*redis.Cmd) error {
 	var unknown []int
 	for i, run := range runs {
 		if redis.HasErrorPrefix(run.Err(), "NOSCRIPT") {
@@ -196,10 +194,15 @@ func (c *Cache) runUnknown(ctx context.Context, writes []write, runs []*redis.Cm
 	if outage(err) {
 		return err
 	}
-	for _, i := range unknown {
-		n, err := runs[i].Int64()
-		results[i] = batch.Result[int64]{Value: n, Err: failure(err)}
+	return nil
+}
+
+// announced returns why an announcement was not made, if so.
+func (c *Cache) announced(sent *redis.IntCmd) error {
+	if err := sent.Err(); err != nil {
+		return fmt.Errorf("announce: %w", err)
 	}
+	c.metrics.sent.Inc()
 	return nil
 }
 

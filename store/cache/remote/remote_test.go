@@ -339,6 +339,23 @@ func TestRefused(t *testing.T) {
 	lookup(t, open(t, "redis://visitor:right@"+s.Addr(), patient), "abc")
 }
 
+// TestRefusedAnnouncements holds that an edit which could not be announced counts as told
+// of to nobody, whether Redis knew the script or not.
+func TestRefusedAnnouncements(t *testing.T) {
+	t.Parallel()
+	s := servers.NewRedis(t, servers.RedisOptions{})
+	client := connect(t, s)
+	must(t, client.Do(t.Context(), "ACL", "SETUSER", "mute", "on", ">right", "~*", "&*", "+@all", "-publish").Err())
+	c := open(t, "redis://mute:right@"+s.Addr(), patient)
+	for _, known := range []bool{false, true} {
+		if err := c.Tell(t.Context(), []store.Edit{{Link: link("abc", 2)}})[0]; !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("Tell with a script that is known (%v) and an announcement that is refused = %v, want ErrUnavailable", known, err)
+		}
+	}
+	must(t, client.Do(t.Context(), "ACL", "SETUSER", "mute", "+publish").Err())
+	tell(t, c, link("abc", 2))
+}
+
 // TestFull holds that a Redis that takes no writes is still read, and one that
 // evicts is still used.
 func TestFull(t *testing.T) {
