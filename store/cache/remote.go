@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"time"
 
 	"github.com/terse/terse/store"
 )
@@ -20,8 +21,12 @@ type Remote interface {
 	// takes the place of an older link, then without a lease.
 	Fill(ctx context.Context, l store.Link, lease uint64) error
 
-	// Put keeps a link that was just created, unless something is kept.
-	Put(ctx context.Context, l store.Link) error
+	// Begin returns what Put asks for, before a link is created.
+	Begin(ctx context.Context) time.Time
+
+	// Put keeps a link that was just created, unless something is kept, or so much
+	// time has passed since began that an edit may have been forgotten meanwhile.
+	Put(ctx context.Context, l store.Link, began time.Time) error
 
 	// Announce sees to it that nothing older than an edit has left is kept, nor
 	// filled by somebody who loaded it before, and tells all processes.
@@ -84,12 +89,18 @@ func (c *Cache) outdated(s *stripe, k *key, version int64) bool {
 	return known != nil && known.version > version
 }
 
-// share puts a new link in L2. What fails is counted by the Remote, and does not fail
-// the write: L2 lacks the link then.
-func (c *Cache) share(ctx context.Context, l store.Link) {
-	if c.opts.Remote != nil {
-		_ = c.opts.Remote.Put(context.WithoutCancel(ctx), l)
+// share lets create do the create of a link, and puts that in L2. What fails there is
+// counted by the Remote, and does not fail the write: L2 lacks the link then.
+func (c *Cache) share(ctx context.Context, create func() (store.Link, error)) (store.Link, error) {
+	if c.opts.Remote == nil {
+		return create()
 	}
+	began := c.opts.Remote.Begin(ctx)
+	created, err := create()
+	if err == nil {
+		_ = c.opts.Remote.Put(context.WithoutCancel(ctx), created, began)
+	}
+	return created, err
 }
 
 // announce tells L2 and other processes of an edit. What fails is repeated from

@@ -21,10 +21,10 @@ import (
 	"github.com/terse/terse/store/storetest/servers"
 )
 
-// TestSchedulesOverRedis pauses nodes that share a Redis: readers between the
-// store's look and their fill, writers between their commit and its announcement,
-// and the outbox between its look and its message, in 10,000 seeded orders, while
-// Redis drops what it keeps. No reader of a node that hears announcements must see
+// TestSchedulesOverRedis pauses nodes that share a Redis: the creator between its
+// commit and its answer and what it puts there, readers between the store's look and
+// their fill, writers between their commit and its announcement, and the outbox between
+// its look and its message, in 10,000 seeded orders, while Redis drops what it keeps. No reader of a node that hears announcements must see
 // less than what was acknowledged and told before it began, whatever a node that
 // is deaf has filled.
 func TestSchedulesOverRedis(t *testing.T) {
@@ -125,7 +125,8 @@ type play struct {
 	under *memory
 	nodes [nodes]*actor
 
-	told int64 // the newest version of which all have heard
+	told     int64       // the newest version of which all have heard
+	creating atomic.Bool // what the creator puts there is yet to come
 
 	lock     sync.Mutex
 	paused   []chan struct{} // actors that wait
@@ -143,6 +144,7 @@ type actor struct {
 	cache *cache.Cache
 	hear  func(store.Link)
 	reads atomic.Bool // a reader is under way
+	began time.Time   // the create, on the clock of the play
 }
 
 func (d *director) newPlay(seed uint64) *play {
@@ -150,7 +152,7 @@ func (d *director) newPlay(seed uint64) *play {
 		director: d, seed: seed, code: fmt.Sprintf("play-%d", seed), rand: rand.New(rand.NewPCG(seed, 0)),
 	}
 	p.changed = sync.NewCond(&p.lock)
-	p.under = newMemory(link(p.code, 1))
+	p.under = newMemory()
 	p.under.afterRead = func(context.Context) error { p.pause(); return nil }
 	room := int64(1 << 20)
 	if seed%2 == 1 {
@@ -159,7 +161,7 @@ func (d *director) newPlay(seed uint64) *play {
 	for i := range p.nodes {
 		a := &actor{Cache: d.remotes[i], play: p}
 		c, err := cache.New(cache.Options{
-			Store: p.under, Remote: a, MaxBytes: room, LoadTimeout: time.Hour, Now: p.clock.now,
+			Store: pausedCreates{p.under, p}, Remote: a, MaxBytes: room, LoadTimeout: time.Hour, Now: p.clock.now,
 			Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
 		})
 		if err != nil {
@@ -176,6 +178,18 @@ func (d *director) newPlay(seed uint64) *play {
 
 // Listen takes down how the cache hears: the director listens for all plays.
 func (a *actor) Listen(_ context.Context, heard func(store.Link), _ func()) { a.hear = heard }
+
+// Begin takes down when the create begins, since time passes on the clock of the play.
+func (a *actor) Begin(ctx context.Context) time.Time {
+	a.began = a.play.clock.now()
+	return a.Cache.Begin(ctx)
+}
+
+func (a *actor) Put(ctx context.Context, l store.Link, began time.Time) error {
+	a.play.pause()
+	defer a.play.creating.Store(false)
+	return a.Cache.Put(ctx, l, began.Add(a.began.Sub(a.play.clock.now())))
+}
 
 func (a *actor) Announce(ctx context.Context, l store.Link) error {
 	a.play.pause()
@@ -251,7 +265,21 @@ func (p *play) heard(node int, version int64) {
 	p.changed.Broadcast()
 }
 
+// pausedCreates holds up a create between its commit and its answer.
+type pausedCreates struct {
+	*memory
+	play *play
+}
+
+func (c pausedCreates) Create(ctx context.Context, l store.Link) (store.Link, error) {
+	l, err := c.memory.Create(ctx, l)
+	c.play.pause()
+	return l, err
+}
+
 func (p *play) run(steps int) {
+	p.creating.Store(true)
+	p.act(func() { _, _ = p.nodes[p.rand.IntN(nodes)].cache.Create(context.Background(), link(p.code, 0)) })
 	for range steps {
 		switch n := p.rand.IntN(14); {
 		case n < 4:
@@ -262,9 +290,7 @@ func (p *play) run(steps int) {
 		case n < 7:
 			p.act(p.deliver)
 		case n < 9:
-			if err := p.client.Del(context.Background(), remote.Key(p.code)).Err(); err != nil {
-				p.t.Error(err)
-			}
+			p.drop()
 		case n < 13 && p.waiting() > 0:
 			p.release()
 		default:
@@ -273,6 +299,17 @@ func (p *play) run(steps int) {
 	}
 	for p.waiting() > 0 {
 		p.release()
+	}
+}
+
+// drop lets Redis drop what it keeps. While the creator is on its way, that is what has
+// expired: an edit leaves a marker for longer than a creator may take.
+func (p *play) drop() {
+	if p.creating.Load() {
+		p.clock.advance(3 * time.Second)
+	}
+	if err := p.client.Del(context.Background(), remote.Key(p.code)).Err(); err != nil {
+		p.t.Error(err)
 	}
 }
 

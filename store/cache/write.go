@@ -11,11 +11,9 @@ import (
 // Create creates the link in the store, in L1, where it ends a remembered "no
 // such link" and one that is being loaded, and in L2.
 func (c *Cache) Create(ctx context.Context, l store.Link) (store.Link, error) {
-	created, err := c.write(l.Code, func() (store.Link, error) { return c.store.Create(ctx, l) })
-	if err == nil {
-		c.share(ctx, created)
-	}
-	return created, err
+	return c.share(ctx, func() (store.Link, error) {
+		return c.write(l.Code, func() (store.Link, error) { return c.store.Create(ctx, l) })
+	})
 }
 
 // Update updates the link in the store, in L1 and in L2, and announces it.

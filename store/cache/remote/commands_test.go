@@ -29,7 +29,7 @@ func TestCommands(t *testing.T) {
 	wantUse(t, open(t, s.URL(), patient))
 	harmless := []string{
 		"get", "mget", "set", "setnx", "eval", "evalsha", "publish", "subscribe", "unsubscribe", "ping", "pubsub|numsub",
-		"hello", "client|setname", "client|setinfo", "select", "info", "config|get",
+		"time", "hello", "client|setname", "client|setinfo", "select", "info", "config|get",
 	}
 	after := commands(t, client)
 	for name, calls := range after {
@@ -65,7 +65,7 @@ func TestCallsShareRoundTrips(t *testing.T) {
 		}
 		crowd.Wait()
 	}
-	together(func(code string) error { return c.Put(t.Context(), link(code, 1)) })
+	together(func(code string) error { return create(t, c, link(code, 1)) })
 	together(func(code string) error {
 		_, found, _, err := c.Lookup(t.Context(), code)
 		if err == nil && !found {

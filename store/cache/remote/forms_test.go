@@ -29,9 +29,12 @@ func wantUse(t *testing.T, c *remote.Cache) {
 		c.Listen(ctx, func(store.Link) { heard.Add(1) }, func() { missed.Add(1) })
 	}()
 	await(t, "the channel", func() bool { return missed.Load() > 0 })
+	if c.Begin(ctx).IsZero() {
+		t.Error("Begin tells no time")
+	}
 	for i := range 20 {
 		code := fmt.Sprint("code", i)
-		must(t, c.Put(t.Context(), link(code, 1)))
+		must(t, create(t, c, link(code, 1)))
 		tell(t, c, link(code, 2))
 		if got, _ := lookup(t, c, code); got != 2 {
 			t.Errorf("version of %s = %d, want 2", code, got)
@@ -96,7 +99,7 @@ func TestClusterFailover(t *testing.T) {
 	began := time.Now()
 	await(t, "all keys to be written again", func() bool {
 		for i := range 20 {
-			if c.Put(t.Context(), link(fmt.Sprint("after", i), 1)) != nil {
+			if create(t, c, link(fmt.Sprint("after", i), 1)) != nil {
 				return false
 			}
 		}
@@ -126,7 +129,7 @@ func TestSentinel(t *testing.T) {
 	})
 	must(t, master.Kill())
 	took := time.Now()
-	await(t, "the promoted replica to be used", func() bool { return c.Put(t.Context(), link("after", 1)) == nil })
+	await(t, "the promoted replica to be used", func() bool { return create(t, c, link("after", 1)) == nil })
 	t.Logf("writes came back %v after the master was killed", time.Since(took))
 	wantUse(t, c)
 }
@@ -145,7 +148,7 @@ func TestLostEditsAreToldAgain(t *testing.T) {
 		c.Listen(ctx, func(store.Link) {}, func() { begun.Add(1) })
 	}()
 	await(t, "the channel", func() bool { return begun.Load() == 1 })
-	must(t, c.Put(t.Context(), link("abc", 1)))
+	must(t, create(t, c, link("abc", 1)))
 	before := client.Get(t.Context(), remote.Key("abc")).Val()
 	tell(t, c, link("abc", 2))
 	must(t, client.Set(t.Context(), remote.Key("abc"), before, time.Minute).Err())

@@ -34,7 +34,7 @@ func (m *writeMetrics) count(written int64, err error) {
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	requests := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "terse_redis_requests_total",
-		Help: "Calls of the shared cache by their kind and what became of them: refused means that something as new is kept, or that a lease is not to be had.",
+		Help: "Calls of the shared cache by their kind and what became of them: refused means that something as new is kept, that a create took over a second, or that a lease is not to be had.",
 	}, []string{"op", "result"})
 	flights := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "terse_redis_flight_duration_seconds", Help: "Time of one round trip, in which many calls may travel.",

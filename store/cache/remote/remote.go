@@ -15,6 +15,10 @@
 //     forbids leases for a while. So whoever read the link before the edit cannot
 //     bring it back, also when the edit itself was evicted since. The idea is that
 //     of section 3.2.1 of "Scaling Memcache at Facebook" (NSDI 2013).
+//   - Whoever has created a link comes without a lease, and is let in for a second after
+//     the create began, on Redis' own clock, however late it is itself: a link that is
+//     edited meanwhile leaves a marker which stands for longer. Only for that second has
+//     Redis to keep what it was given.
 //   - "No such link" is not kept.
 package remote
 
@@ -43,6 +47,7 @@ type Cache struct {
 	metrics *metrics
 	nodes   atomic.Int64
 	recent  recent // told of again when Redis was away
+	clock   serverClock
 
 	gets   *batch.Group[string, string]
 	leases *batch.Group[string, uint64]
@@ -177,12 +182,17 @@ func (c *Cache) Fill(ctx context.Context, l store.Link, lease uint64) error {
 }
 
 // Put keeps a link that was just created, where nothing is kept or a reader has a
-// lease, for a shorter time than one that somebody has asked for.
-func (c *Cache) Put(ctx context.Context, l store.Link) error {
-	n, err := c.writes.Do(ctx, write{script: putScript, key: Key(l.Code), args: []any{
-		encode(&l), c.ttl(c.opts.FreshTTL),
+// lease, for a shorter time than one that somebody has asked for. It keeps nothing when
+// Redis gets to it later than a second after it began, see Begin: the link may have been
+// edited since, and nothing of that be kept any more.
+func (c *Cache) Put(ctx context.Context, l store.Link, began time.Time) error {
+	now, err := c.writes.Do(ctx, write{script: putScript, key: Key(l.Code), args: []any{
+		encode(&l), c.ttl(c.opts.FreshTTL), began.Add(createdFor).UnixMilli(),
 	}})
-	c.metrics.put.count(n, err)
+	if err == nil {
+		c.clock.set(max(now, -now))
+	}
+	c.metrics.put.count(max(now, 0), err)
 	return err
 }
 

@@ -74,6 +74,12 @@ func lookup(t *testing.T, c *remote.Cache, code string) (version int64, lease ui
 	return l.Version, lease
 }
 
+// create keeps a link as one that was just created, however busy the machine is.
+func create(t *testing.T, c *remote.Cache, l store.Link) error {
+	t.Helper()
+	return c.Put(t.Context(), l, time.Now().Add(time.Hour))
+}
+
 func tell(t *testing.T, c *remote.Cache, links ...store.Link) {
 	t.Helper()
 	edits := make([]store.Edit, len(links))
@@ -110,8 +116,12 @@ func TestWhatIsKept(t *testing.T) {
 	t.Parallel()
 	c := open(t, servers.NewRedis(t, servers.RedisOptions{}).URL(), patient)
 	put := func(v int64) func(t *testing.T, code string) {
-		return func(t *testing.T, code string) { must(t, c.Put(t.Context(), link(code, v))) }
+		return func(t *testing.T, code string) { must(t, create(t, c, link(code, v))) }
 	}
+	late := func(t *testing.T, code string) {
+		must(t, c.Put(t.Context(), link(code, 1), c.Begin(t.Context()).Add(-2*time.Second)))
+	}
+	undated := func(t *testing.T, code string) { must(t, c.Put(t.Context(), link(code, 1), time.Time{})) }
 	edit := func(v int64) func(t *testing.T, code string) {
 		return func(t *testing.T, code string) { tell(t, c, link(code, v)) }
 	}
@@ -137,6 +147,8 @@ func TestWhatIsKept(t *testing.T) {
 		{"an edit of what is kept", steps{put(1), edit(2)}, 2, false},
 		{"an edit that was overtaken", steps{put(1), edit(3), edit(2)}, 3, false},
 		{"an edit of what is not kept", steps{edit(2)}, 0, false},
+		{"a create that took too long", steps{late}, 0, true},
+		{"a create that began at an unknown time", steps{undated}, 0, true},
 		{"a create that was overtaken by an edit", steps{edit(2), put(1)}, 0, false},
 		{"a create that was overtaken by a fill", steps{fill(2), put(1)}, 2, false},
 		{"a fill without a lease", steps{replace(2)}, 0, true},
@@ -192,16 +204,33 @@ func TestSlowReaderBringsNothingBack(t *testing.T) {
 	}
 }
 
+// TestLateCreates holds that a create which Redis gets to too late is not kept, wherever
+// it was held up.
+func TestLateCreates(t *testing.T) {
+	t.Parallel()
+	s := servers.NewRedis(t, servers.RedisOptions{})
+	c, client := open(t, s.URL(), patient), connect(t, s)
+	began := c.Begin(t.Context())
+	if off := time.Since(began).Abs(); began.IsZero() || off > patient {
+		t.Fatalf("Begin = %v, which is %v off", began, off)
+	}
+	must(t, client.Do(t.Context(), "client", "pause", 1500).Err())
+	must(t, c.Put(t.Context(), link("abc", 1), began))
+	if got, lease := lookup(t, c, "abc"); got != 0 || lease == 0 {
+		t.Errorf("Lookup after a create that Redis got to late = version %d, lease %d, want a lease", got, lease)
+	}
+}
+
 func TestEverythingExpires(t *testing.T) {
 	t.Parallel()
 	s := servers.NewRedis(t, servers.RedisOptions{})
 	c, client := open(t, s.URL(), patient), connect(t, s)
-	must(t, c.Put(t.Context(), link("created", 1)))
+	must(t, create(t, c, link("created", 1)))
 	_, lease := lookup(t, c, "filled")
 	must(t, c.Fill(t.Context(), link("filled", 1), lease))
 	tell(t, c, link("marked", 2))
 	lookup(t, c, "leased")
-	must(t, c.Put(t.Context(), link("edited", 1)))
+	must(t, create(t, c, link("edited", 1)))
 	tell(t, c, link("edited", 2))
 	for code, most := range map[string]time.Duration{
 		"created": remote.DefaultFreshTTL, "filled": remote.DefaultTTL, "edited": remote.DefaultTTL,
@@ -225,7 +254,7 @@ func TestScriptsThatRedisForgot(t *testing.T) {
 	for i := range int64(3) {
 		must(t, client.ScriptFlush(t.Context()).Err())
 		code := fmt.Sprint("code", i)
-		must(t, c.Put(t.Context(), link(code, 1)))
+		must(t, create(t, c, link(code, 1)))
 		tell(t, c, link(code, 2))
 		if got, _ := lookup(t, c, code); got != 2 {
 			t.Errorf("version of %s = %d, want 2", code, got)
@@ -239,7 +268,7 @@ func TestValuesOfOthers(t *testing.T) {
 	c, client := open(t, s.URL(), patient), connect(t, s)
 	must(t, client.Set(t.Context(), remote.Key("text"), "what is this", 0).Err())
 	must(t, client.LPush(t.Context(), remote.Key("list"), "a", "b").Err())
-	must(t, c.Put(t.Context(), link("moved", 1)))
+	must(t, create(t, c, link("moved", 1)))
 	must(t, client.Rename(t.Context(), remote.Key("moved"), remote.Key("other")).Err())
 	for _, code := range []string{"text", "other"} {
 		if got, lease := lookup(t, c, code); got != 0 || lease != 0 {
@@ -251,7 +280,7 @@ func TestValuesOfOthers(t *testing.T) {
 			t.Errorf("Lookup(list) = %v, %v, want an error", found, err)
 		}
 	}
-	must(t, c.Put(t.Context(), link("fine", 1)))
+	must(t, create(t, c, link("fine", 1)))
 }
 
 func TestEachCallerGetsItsOwn(t *testing.T) {
@@ -262,7 +291,7 @@ func TestEachCallerGetsItsOwn(t *testing.T) {
 		wg.Go(func() {
 			for i := range 100 {
 				code := fmt.Sprintf("w%d-%d", worker, i)
-				if err := c.Put(t.Context(), link(code, int64(i+1))); err != nil {
+				if err := create(t, c, link(code, int64(i+1))); err != nil {
 					t.Errorf("Put = %v", err)
 				}
 				if l, found, _, err := c.Lookup(t.Context(), code); err != nil || !found || l.Code != code || l.Version != int64(i+1) {
@@ -281,7 +310,7 @@ func TestAway(t *testing.T) {
 	const timeout = 50 * time.Millisecond
 	s := servers.NewRedis(t, servers.RedisOptions{})
 	c := open(t, s.URL(), timeout)
-	must(t, c.Put(t.Context(), link("abc", 1)))
+	must(t, create(t, c, link("abc", 1)))
 	for _, fault := range []struct {
 		name       string
 		make, heal func() error
@@ -304,7 +333,7 @@ func TestAway(t *testing.T) {
 			t.Errorf("%s: %d of 50 calls were answered at once, want all but the first few", fault.name, quick)
 		}
 		must(t, fault.heal())
-		await(t, "Redis to be used again", func() bool { return c.Put(t.Context(), link("abc", 1)) == nil })
+		await(t, "Redis to be used again", func() bool { return create(t, c, link("abc", 1)) == nil })
 		await(t, fault.name+" and back: version 1 to be read", func() bool {
 			l, _, _, err := c.Lookup(t.Context(), "abc") // which may still be late on a busy machine
 			return err == nil && l.Version == 1
@@ -362,7 +391,7 @@ func TestFull(t *testing.T) {
 	t.Parallel()
 	s := servers.NewRedis(t, servers.RedisOptions{})
 	c, client := open(t, s.URL(), patient), connect(t, s)
-	must(t, c.Put(t.Context(), link("kept", 1)))
+	must(t, create(t, c, link("kept", 1)))
 	must(t, client.ConfigSet(t.Context(), "maxmemory", "1").Err())
 	for range 5 {
 		if got, _ := lookup(t, c, "kept"); got != 1 {
@@ -371,7 +400,7 @@ func TestFull(t *testing.T) {
 		if got, lease := lookup(t, c, "other"); got != 0 || lease != 0 {
 			t.Errorf("Lookup in a full Redis = version %d, lease %d, want neither", got, lease)
 		}
-		if err := c.Put(t.Context(), link("new", 1)); !errors.Is(err, store.ErrUnavailable) {
+		if err := create(t, c, link("new", 1)); !errors.Is(err, store.ErrUnavailable) {
 			t.Errorf("Put in a full Redis = %v, want ErrUnavailable", err)
 		}
 	}
@@ -383,7 +412,7 @@ func TestFull(t *testing.T) {
 	}
 	must(t, client.ConfigSet(t.Context(), "maxmemory-policy", "allkeys-lru").Err())
 	must(t, client.ConfigSet(t.Context(), "maxmemory", "100mb").Err())
-	must(t, c.Put(t.Context(), link("new", 1)))
+	must(t, create(t, c, link("new", 1)))
 }
 
 func TestCallersThatLeave(t *testing.T) {
@@ -467,7 +496,7 @@ func TestDatabasesAreApart(t *testing.T) {
 		other.Listen(ctx, func(l store.Link) { heard <- l }, func() { begun <- struct{}{} })
 	}()
 	<-begun
-	must(t, one.Put(t.Context(), link("abc", 1)))
+	must(t, create(t, one, link("abc", 1)))
 	tell(t, one, link("abc", 2))
 	if got, _ := lookup(t, other, "abc"); got != 0 {
 		t.Errorf("another database has version %d, want none", got)

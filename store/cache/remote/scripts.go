@@ -8,7 +8,7 @@ import (
 )
 
 // The scripts have one key each, so that they run in a cluster. They return
-// whether they have written. Kinds of values are told apart by their first byte,
+// whether they have written, as a number. Kinds of values are told apart by their first byte,
 // see encode.go; behind it the version of links and markers is 8 bytes, the
 // highest first.
 
@@ -24,12 +24,17 @@ end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])
 return 1`)
 
-// putScript keeps the link ARGV[1] for ARGV[2] ms where there is none.
+// putScript keeps the link ARGV[1] for ARGV[2] ms where there is none, unless the clock
+// of Redis is past ARGV[3]. It returns what that shows, in Unix milliseconds, which are
+// negative when it has not written.
 var putScript = redis.NewScript(`
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if now > tonumber(ARGV[3]) then return -now end
 local kept = redis.call('GET', KEYS[1])
-if kept and string.sub(kept, 1, 1) ~= 'R' then return 0 end
+if kept and string.sub(kept, 1, 1) ~= 'R' then return -now end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return 1`)
+return now`)
 
 // tellScript keeps the link ARGV[1] of version ARGV[2] for ARGV[3] ms in the place
 // of an older one. Where none is kept it leaves the marker ARGV[4] for ARGV[5] ms.
