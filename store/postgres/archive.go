@@ -59,7 +59,7 @@ func (s *Store) Export(ctx context.Context, after string, limit int) ([]store.Li
 		bucket = store.BucketOf(after)
 	}
 	var links []store.Link
-	err := s.primary.read(ctx, calls, func(ctx context.Context, conn *pgx.Conn) error {
+	err := s.primary.read(ctx, lists, func(ctx context.Context, conn *pgx.Conn) error {
 		rows, err := conn.Query(ctx, exportLinks, bucket, after, min(max(limit, 1), store.MaxPageLen))
 		if err != nil {
 			return err

@@ -103,7 +103,7 @@ func TestDatabaseWorkIsCapped(t *testing.T) {
 			})
 		}
 	}
-	caps := map[string]int{"redirects": 2, "api": 6, "clicks": 1, "control": 2, "outbox": 2}
+	caps := map[string]int{"redirects": 2, "api": 6, "lists": 2, "clicks": 1, "control": 2, "outbox": 2}
 	watcher := connect(t, c, database) // within a transaction one sees what was at its begin
 	capped := func() (most bool) {
 		most = true

@@ -35,7 +35,7 @@ func (s *Store) Revisions(ctx context.Context, code string, before int64, limit 
 		before = math.MaxInt32
 	}
 	var all []store.Revision
-	err := s.primary.read(ctx, calls, func(ctx context.Context, conn *pgx.Conn) error {
+	err := s.primary.read(ctx, lists, func(ctx context.Context, conn *pgx.Conn) error {
 		rows, err := conn.Query(ctx, selectRevisions, store.BucketOf(code), code, before, max(limit, 1))
 		if err != nil {
 			return err

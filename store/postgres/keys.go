@@ -91,7 +91,7 @@ func (s *Store) KeyByHash(ctx context.Context, hash [sha256.Size]byte) (store.Ke
 // ListKeys implements store.Keys.
 func (s *Store) ListKeys(ctx context.Context) ([]store.Key, error) {
 	var keys []store.Key
-	err := s.primary.read(ctx, calls, func(ctx context.Context, conn *pgx.Conn) error {
+	err := s.primary.read(ctx, lists, func(ctx context.Context, conn *pgx.Conn) error {
 		rows, err := conn.Query(ctx, selectKeys)
 		if err != nil {
 			return err

@@ -25,7 +25,7 @@ func (s *Store) List(ctx context.Context, q store.Query) (store.Page, error) {
 	limit := min(max(q.Limit, 1), store.MaxPageLen)
 	query, args := listQuery(q, limit+1)
 	var links []store.Link
-	err := s.primary.read(ctx, calls, func(ctx context.Context, conn *pgx.Conn) error {
+	err := s.primary.read(ctx, listRole(q), func(ctx context.Context, conn *pgx.Conn) error {
 		var b pgx.Batch // one transaction
 		b.Queue(walkIndexes)
 		b.Queue(query, args...).Query(func(rows pgx.Rows) (err error) {
@@ -42,6 +42,14 @@ func (s *Store) List(ctx context.Context, q store.Query) (store.Page, error) {
 	}
 	last := links[limit-1]
 	return store.Page{Links: links[:limit], Next: store.Cursor{CreatedAt: last.CreatedAt, Code: last.Code}}, nil
+}
+
+// listRole returns what a list is for: one of a target belongs to a create.
+func listRole(q store.Query) role {
+	if q.Target != "" {
+		return calls
+	}
+	return lists
 }
 
 // listQuery returns the query for q, with at most limit rows. It finds the page

@@ -119,7 +119,7 @@ func (s *Store) ListReports(ctx context.Context, q store.ReportQuery) (page stor
 		args = append(args, q.After.CreatedAt, q.After.Code)
 	}
 	query += ` ORDER BY r.reported_at DESC, r.id DESC LIMIT $1`
-	err = s.primary.read(ctx, calls, func(ctx context.Context, conn *pgx.Conn) error {
+	err = s.primary.read(ctx, lists, func(ctx context.Context, conn *pgx.Conn) error {
 		rows, err := conn.Query(ctx, query, args...)
 		if err != nil {
 			return err
@@ -133,7 +133,7 @@ func (s *Store) ListReports(ctx context.Context, q store.ReportQuery) (page stor
 
 // OpenReports implements store.ReportCounter.
 func (s *Store) OpenReports(ctx context.Context) (n int, err error) {
-	err = s.primary.read(ctx, calls, func(ctx context.Context, conn *pgx.Conn) error {
+	err = s.primary.read(ctx, lists, func(ctx context.Context, conn *pgx.Conn) error {
 		return conn.QueryRow(ctx, `SELECT `+openAll).Scan(&n)
 	})
 	return n, wrap(err, "count reports", "")

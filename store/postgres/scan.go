@@ -49,7 +49,7 @@ const saveScan = `UPDATE scans SET state = $3, held_until = clock_timestamp() + 
 // Changes implements store.Scanned. It reads the primary.
 func (s *Store) Changes(ctx context.Context, after store.Cursor, limit int) ([]store.Change, error) {
 	var all []store.Change
-	err := s.primary.read(ctx, calls, func(ctx context.Context, conn *pgx.Conn) error {
+	err := s.primary.read(ctx, lists, func(ctx context.Context, conn *pgx.Conn) error {
 		rows, err := conn.Query(ctx, selectChanges, micros(after.CreatedAt), after.Code, min(max(limit, 1), store.MaxPageLen))
 		if err != nil {
 			return err

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -194,6 +195,51 @@ func TestRolesAreApart(t *testing.T) {
 		_, err := s.Delete(t.Context(), known.Code, 1, known.CreatedAt)
 		return err
 	})
+}
+
+// TestListsAreApart has lists wait for a lock until all of their connections are
+// taken: creates and edits do not notice.
+func TestListsAreApart(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 0)
+	database := c.database(t)
+	s := shardTest{openStore(t, postgres.Options{Primary: c.DSN(database)}), t, connect(t, c, database)}
+	known := s.create("known")
+	s.exec("BEGIN")
+	s.exec("LOCK TABLE link_tags IN ACCESS EXCLUSIVE MODE")
+	var readers sync.WaitGroup
+	var read atomic.Int32
+	for range 16 {
+		readers.Go(func() {
+			if _, err := s.List(t.Context(), store.Query{Owner: known.Owner, Tag: "tag"}); err != nil {
+				t.Errorf("List() that waited for a lock = %v, want nil", err)
+			}
+			read.Add(1)
+		})
+	}
+	eventually(t, "lists take all of their connections", func() (err error) {
+		var waiting int
+		err = s.conn.QueryRow(t.Context(), "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'link_tags'::regclass").Scan(&waiting)
+		if err == nil && waiting < 2 {
+			err = fmt.Errorf("%d wait", waiting)
+		}
+		return err
+	})
+	for i := range 10 {
+		l := s.create(fmt.Sprintf("new-%d", i))
+		l.URL = "https://example.org/"
+		if _, err := s.Update(t.Context(), l); err != nil {
+			t.Errorf("Update(%q) beside lists that wait = %v, want nil", l.Code, err)
+		}
+		if _, err := s.List(t.Context(), store.Query{Owner: l.Owner, Target: l.URL}); err != nil {
+			t.Errorf("List() of a target beside lists that wait = %v, want nil", err)
+		}
+	}
+	if n := read.Load(); n > 0 {
+		t.Errorf("%d lists were done in spite of a lock", n)
+	}
+	s.exec("ROLLBACK")
+	readers.Wait()
 }
 
 // TestImpatientCallers has callers give up in the middle of a read: that tells
