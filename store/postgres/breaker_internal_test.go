@@ -1,0 +1,82 @@
+package postgres
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/failsafe-go/failsafe-go/circuitbreaker"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+)
+
+// TestRetries holds the retries of one line to their budget, whatever the error and
+// however long an attempt takes.
+func TestRetries(t *testing.T) {
+	t.Parallel()
+	conflict := &pgconn.PgError{Code: codeSerialization} // repeatable, and no outage
+	lost := undone{errors.New("no connection")}
+	for _, tt := range []struct {
+		name    string
+		err     error
+		took    time.Duration // by each attempt
+		want    int           // attempts that reach the server
+		refused int           // attempts that meet an open breaker
+	}{
+		{"what may go better", conflict, 0, attempts, 0},
+		{"slow attempts", conflict, 400 * time.Millisecond, 3, 0},
+		{"an attempt beyond the budget", conflict, 2 * retryFor, 1, 0},
+		{"outages, until the breaker opens", lost, 0, breakAfter, 1},
+		{"what may have been done", &pgconn.PgError{Code: "57P01"}, 0, 1, 0},
+		{"an answer", &pgconn.PgError{Code: codeUniqueViolation}, 0, 1, 0},
+		{"nothing", nil, 0, 1, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				open := prometheus.NewGauge(prometheus.GaugeOpts{Name: "breaker_open", Help: "Whether it is."})
+				retried := prometheus.NewCounter(prometheus.CounterOpts{Name: "retries_total", Help: "How many there were."})
+				line := newLine(open, retried)
+				var began []time.Time
+				err := line.calls.Run(func() error {
+					began = append(began, time.Now())
+					time.Sleep(tt.took)
+					return tt.err
+				})
+				if repeats := testutil.ToFloat64(retried); len(began) != tt.want || repeats != float64(tt.want-1+tt.refused) {
+					t.Errorf("%d attempts, %v repeats counted, want %d, and %d that are refused", len(began), repeats, tt.want, tt.refused)
+				}
+				want, wantOpen := tt.err, 0.0
+				if tt.refused > 0 {
+					want, wantOpen = circuitbreaker.ErrOpen, 1
+				}
+				if got := testutil.ToFloat64(open); got != wantOpen {
+					t.Errorf("the breaker is open: %v, want %v", got, wantOpen)
+				}
+				if !errors.Is(err, want) {
+					t.Errorf("Run() = %v, want %v", err, want)
+				}
+				wantGaps(t, began, tt.took)
+			})
+		})
+	}
+}
+
+// wantGaps checks that each pause before an attempt is twice the one before it, but
+// for the jitter, and that no attempt begins when the time for them is over.
+func wantGaps(t *testing.T, began []time.Time, took time.Duration) {
+	t.Helper()
+	want := firstDelay
+	for i := 1; i < len(began); i++ {
+		gap := (began[i].Sub(began[i-1]) - took).Seconds()
+		if least, most := want.Seconds()*(1-jitter), want.Seconds()*(1+jitter); gap < least || gap > most {
+			t.Errorf("pause before attempt %d = %v s, want %v to %v", i+1, gap, least, most)
+		}
+		want = min(2*want, longestGap)
+	}
+	if last := began[len(began)-1].Sub(began[0]); last > retryFor {
+		t.Errorf("the last attempt began after %v, want at most %v", last, retryFor)
+	}
+}
