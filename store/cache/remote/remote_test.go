@@ -111,6 +111,55 @@ func TestNewReportsEveryProblem(t *testing.T) {
 	}
 }
 
+// TestLifetimesDiffer keeps many links at once, in each way: they do not expire at
+// once, and each as long as it should, give or take a tenth.
+func TestLifetimesDiffer(t *testing.T) {
+	t.Parallel()
+	server := servers.NewRedis(t, servers.RedisOptions{})
+	c, client := open(t, server.URL(), patient), connect(t, server)
+	const links = 100
+	for _, tt := range []struct {
+		name string
+		keep func(l store.Link)
+		want time.Duration
+	}{
+		{"fill", func(l store.Link) {
+			_, lease := lookup(t, c, l.Code)
+			must(t, c.Fill(t.Context(), l, lease))
+		}, remote.DefaultTTL},
+		{"put", func(l store.Link) { must(t, create(t, c, l)) }, remote.DefaultFreshTTL},
+		{"announce", func(l store.Link) {
+			must(t, create(t, c, l))
+			l.Version++
+			must(t, c.Announce(t.Context(), l))
+		}, remote.DefaultTTL},
+		{"tell", func(l store.Link) {
+			must(t, create(t, c, l))
+			l.Version++
+			tell(t, c, l)
+		}, remote.DefaultTTL},
+	} {
+		began := time.Now()
+		lifetimes := map[time.Duration]bool{}
+		shortest, longest := time.Duration(1<<62), time.Duration(0)
+		for i := range links {
+			l := link(fmt.Sprintf("%s-%d", tt.name, i), 1)
+			tt.keep(l)
+			left, err := client.PTTL(t.Context(), remote.Key(l.Code)).Result()
+			must(t, err)
+			if least, most := tt.want*9/10-time.Since(began), tt.want*11/10; left < least || left > most {
+				t.Errorf("%s: a link lives %v, want %v to %v", tt.name, left, least, most)
+			}
+			lifetimes[left] = true
+			shortest, longest = min(shortest, left), max(longest, left)
+		}
+		if len(lifetimes) < links/2 || longest-shortest < tt.want/10 {
+			t.Errorf("%s: %d links have %d lifetimes, from %v to %v, want them a fifth of %v apart, or nearly",
+				tt.name, links, len(lifetimes), shortest, longest, tt.want)
+		}
+	}
+}
+
 // TestWhatIsKept walks through what calls leave behind, by what was there before.
 func TestWhatIsKept(t *testing.T) {
 	t.Parallel()
