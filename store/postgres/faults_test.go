@@ -225,6 +225,46 @@ func TestReplayPaused(t *testing.T) {
 	usable(t, s.Store, "replica-1", true)
 }
 
+// TestEditElsewhere pauses the only replica of two processes while one of them edits
+// a link: the other reads what the replica has until it hears of the edit, and the
+// edit from then on.
+func TestEditElsewhere(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 1)
+	database := c.database(t)
+	replica := c.Replicas()[0]
+	one := c.open(t, database, 0)
+	other := openStore(t, postgres.Options{
+		Primary: c.DSN(database), Replicas: []string{replica.DSN(database)}, MaxLag: time.Hour, // so that the replica stays in use
+	})
+	edited, err := one.Create(t.Context(), link("edited"))
+	must(t, err)
+	deleted, err := one.Create(t.Context(), link("deleted"))
+	must(t, err)
+	must(t, c.WaitReplicas(t.Context()))
+	usable(t, other, "replica-1", true)
+	must(t, replica.PauseReplay(t.Context()))
+	old := edited
+	edited.URL = "https://example.org/"
+	edited, err = one.Update(t.Context(), edited)
+	must(t, err)
+	tombstone, err := one.Delete(t.Context(), deleted.Code, deleted.Version, deleted.CreatedAt)
+	must(t, err)
+	resolves(t, other, old) // from the replica: nobody has told
+	resolves(t, other, deleted)
+	other.Edited(edited.Code, edited.Version)
+	other.Edited(tombstone.Code, tombstone.Version)
+	for range 20 {
+		resolves(t, other, edited)
+		if got, err := other.Resolve(t.Context(), deleted.Code); err != nil || got.DeletedAt.IsZero() {
+			t.Errorf("Resolve() of a link that another process deleted = %+v, %v, want the tombstone", got, err)
+		}
+	}
+	must(t, replica.ResumeReplay(t.Context()))
+	must(t, c.WaitReplicas(t.Context()))
+	resolves(t, other, edited)
+}
+
 // TestPausedReplicaWithoutPrimary leaves only a replica that is behind: it
 // answers for what this process did not edit since, and for nothing else.
 func TestPausedReplicaWithoutPrimary(t *testing.T) {

@@ -3,6 +3,8 @@ package shard_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -82,6 +84,40 @@ func TestMovedIsReadOnce(t *testing.T) {
 	wg.Wait()
 	if got := g.members[1].read() - before; got < 1 || got > 2 {
 		t.Errorf("the map was read %d times for 200 callers, want once, or twice for late ones", got)
+	}
+}
+
+// noter is a shard that remembers of which edits it was told.
+type noter struct {
+	*member
+	told []string
+}
+
+func (n *noter) Edited(code string, version int64) {
+	n.told = append(n.told, fmt.Sprintf("%s %d", code, version))
+}
+
+// TestEditedElsewhere tells of an edit by another process: the link's shard hears of
+// it, and every shard while nobody is known to own the link.
+func TestEditedElsewhere(t *testing.T) {
+	t.Parallel()
+	noters := make([]*noter, 2)
+	g := newGroup(t, len(noters), func(o *shard.Options) {
+		for i := range o.Shards {
+			noters[i] = &noter{member: o.Shards[i].Shard.(*member)}
+			o.Shards[i].Shard = noters[i]
+		}
+	})
+	first, second := newLink(2, 0).Code, newLink(2, 1).Code
+	g.Edited(first, 2)
+	if err := g.Load(t.Context()); err != nil {
+		t.Fatalf("Load() = %v, want nil", err)
+	}
+	g.Edited(second, 3)
+	for i, want := range [][]string{{first + " 2"}, {first + " 2", second + " 3"}} {
+		if !slices.Equal(noters[i].told, want) {
+			t.Errorf("shard %d was told of %q, want %q", i, noters[i].told, want)
+		}
 	}
 }
 
