@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"text/tabwriter"
 	"time"
 
@@ -67,6 +68,7 @@ type shardJSON struct {
 	MapVersion    int64        `json:"map_version"`
 	Buckets       int          `json:"buckets"`
 	Links         int64        `json:"links_estimated"`
+	counted       bool         // Links is exact
 	Error         string       `json:"error,omitempty"`
 	Servers       []serverJSON `json:"servers"`
 }
@@ -93,7 +95,7 @@ func statusOf(ctx context.Context, s shardSettings) (shardJSON, error) {
 	status := one.Status(ctx)
 	j := shardJSON{
 		Name: status.Name, SchemaVersion: status.SchemaVersion, SchemaLatest: schema.Latest(), Dirty: status.Dirty,
-		MapVersion: status.MapVersion, Buckets: status.Buckets, Links: status.Links, Error: errorText(status.Err),
+		MapVersion: status.MapVersion, Buckets: status.Buckets, Links: status.Links, counted: status.Counted, Error: errorText(status.Err),
 	}
 	for _, server := range status.Servers {
 		sj := serverJSON{Server: server.Name, Address: server.Address, State: stateOf(server), Error: errorText(server.Err)}
@@ -140,12 +142,23 @@ func printStatus(out output, statuses []shardJSON) error {
 				lag = fmt.Sprintf("%d B, %.1f s", *server.LagBytes, *server.LagSeconds)
 			}
 			if i == 0 {
-				rest = fmt.Sprintf("%d\t~%d\t%d of %d", s.Buckets, s.Links, s.SchemaVersion, s.SchemaLatest)
+				rest = fmt.Sprintf("%d\t%s\t%d of %d", s.Buckets, s.links(), s.SchemaVersion, s.SchemaLatest)
 			}
 			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", s.Name, server.Server, server.Address, server.State, lag, rest)
 		}
 	}
 	return w.Flush()
+}
+
+// links tells how many there are, for people.
+func (s *shardJSON) links() string {
+	switch {
+	case s.Error != "":
+		return "unknown"
+	case s.counted:
+		return strconv.FormatInt(s.Links, 10)
+	}
+	return fmt.Sprintf("~%d", s.Links)
 }
 
 // unhealthy returns an error that names what cannot be used.

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/terse/terse/store/postgres/schema"
 	testservers "github.com/terse/terse/store/storetest/servers"
 )
@@ -54,13 +56,22 @@ func TestCommandsOverShards(t *testing.T) {
 	want(terse("key", "revoke", "key_nothing"), 1, "there is no key")
 
 	want(terse("shard", "status"), 0, "s1     primary", "s2     replica-1", "2048", fmt.Sprintf("%d of %[1]d", latest), "0 B, 0.0 s")
+	made := []int64{3, 0}
+	f.transact(0, func(tx pgx.Tx) error {
+		_, err := tx.Exec(t.Context(), `INSERT INTO links (created_at, version, bucket, code, target, owner)
+			SELECT now(), 1, n, 'link-' || n, 'https://example.com/', '' FROM generate_series(1, $1) AS n`, made[0])
+		return err
+	})
 	var status struct {
 		Shards []shardJSON `json:"shards"`
 	}
 	if err := json.Unmarshal([]byte(terse("shard", "status", "--json").stdout), &status); err != nil || len(status.Shards) != 2 {
 		t.Fatalf("status = %+v, %v, want two shards", status, err)
 	}
-	for _, s := range status.Shards {
+	for i, s := range status.Shards {
+		if s.Links != made[i] {
+			t.Errorf("status of %s = %d links, want %d", s.Name, s.Links, made[i])
+		}
 		if s.Buckets != 2048 || s.SchemaVersion != latest || len(s.Servers) != 2 || s.Servers[1].State != "replica" || s.Servers[1].LagBytes == nil {
 			t.Errorf("status of %s = %+v, want 2048 buckets, version %d, and a replica with its lag", s.Name, s, latest)
 		}

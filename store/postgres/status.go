@@ -17,7 +17,8 @@ type Status struct {
 	Dirty         bool  // a migration failed midway
 	MapVersion    int64 // grows with every change of Buckets
 	Buckets       int   // that the shard owns
-	Links         int64 // estimated, tombstones among them
+	Links         int64 // tombstones among them
+	Counted       bool  // Links is exact, else the planner's estimate
 	Err           error // why the fields above are not known
 	Servers       []ServerStatus
 }
@@ -39,11 +40,19 @@ type Lag struct {
 	Time  time.Duration // since the latest transaction that it shows, 0 when it shows all
 }
 
-// selectStatus reads what the shard keeps. The number of links is the planner's.
+// mostCounted is how many links are counted. Of more the planner has an idea, unless
+// the table is new.
+const mostCounted = 10_000
+
+// selectStatus reads what the shard keeps.
 const selectStatus = `SELECT m.version, m.dirty, coalesce(s.map_version, 0), coalesce(s.name, ''),
 	(SELECT count(*) FROM buckets WHERE state = 'owned'),
-	greatest((SELECT reltuples::bigint FROM pg_class WHERE oid = 'links'::regclass), 0)
+	(SELECT count(*) FROM (SELECT FROM links LIMIT $1 + 1) AS l)
 	FROM schema_migrations m LEFT JOIN shard s ON true`
+
+// estimateLinks tells how many rows the planner expects, by how large the table is
+// now.
+const estimateLinks = `EXPLAIN (FORMAT JSON) SELECT FROM links`
 
 // selectServer reads what a server is and how far.
 const selectServer = `SELECT pg_is_in_recovery(),
@@ -91,13 +100,34 @@ type reach struct {
 func (s *Store) askShard(ctx context.Context, status *Status) error {
 	return s.ask(ctx, s.primary, func(conn *pgx.Conn) error {
 		var name string
-		err := conn.QueryRow(ctx, selectStatus).Scan(&status.SchemaVersion, &status.Dirty, &status.MapVersion,
+		err := conn.QueryRow(ctx, selectStatus, mostCounted).Scan(&status.SchemaVersion, &status.Dirty, &status.MapVersion,
 			&name, &status.Buckets, &status.Links)
 		if err != nil {
 			return err
 		}
+		if status.Counted = status.Links <= mostCounted; !status.Counted {
+			if err := status.estimate(ctx, conn); err != nil {
+				return err
+			}
+		}
 		return s.own(name)
 	})
+}
+
+// estimate replaces the number of links, which are more than are counted.
+func (s *Status) estimate(ctx context.Context, conn *pgx.Conn) error {
+	var plans []struct {
+		Plan struct {
+			Rows int64 `json:"Plan Rows"`
+		}
+	}
+	if err := conn.QueryRow(ctx, estimateLinks).Scan(&plans); err != nil {
+		return err
+	}
+	for i := range plans {
+		s.Links = max(s.Links, plans[i].Plan.Rows)
+	}
+	return nil
 }
 
 // askServer asks one server what it is and how far.
