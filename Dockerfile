@@ -13,7 +13,7 @@ WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
-RUN CGO_ENABLED=0 GOOS=${TARGETOS} GOARCH=${TARGETARCH} go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=${VERSION}" -o /out/terse ./cmd/terse
+RUN CGO_ENABLED=0 GOOS=${TARGETOS} GOARCH=${TARGETARCH} go build -trimpath -buildvcs=false -pgo cmd/terse/release.pgo -ldflags "-s -w -X main.version=${VERSION}" -o /out/terse ./cmd/terse
 RUN mkdir /out/data
 
 # Certificates, time zones and an unprivileged user, and no shell. For want of one there

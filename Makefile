@@ -6,6 +6,8 @@ VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 LDFLAGS  := -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 20s
 LARGE    ?= 1000000
+PROFILE  := cmd/terse/release.pgo
+PGO      := $(or $(wildcard $(PROFILE)),off)
 
 GOLANGCI_LINT_VERSION := v2.15.0
 GOFUMPT_VERSION       := v0.12.0
@@ -23,8 +25,8 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: ## build bin/terse, one static binary
-	$(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $(BIN)/terse ./cmd/terse
+build: ## build bin/terse, one static binary, optimised by a profile
+	$(GO) build -trimpath -buildvcs=false -pgo $(PGO) -ldflags '$(LDFLAGS)' -o $(BIN)/terse ./cmd/terse
 
 .PHONY: run
 run: build ## start on the embedded database in ./data and print the address
@@ -33,7 +35,7 @@ run: build ## start on the embedded database in ./data and print the address
 .PHONY: test
 test: test-tools ## run the tests, installing what they lack
 	$(GO) test ./...
-	$(GO) test -C deploy/validate -count 1 ./... # go remembers no file outside of the module
+	$(GO) test -C deploy/validate -count 1 -timeout 15m ./... # go remembers no file outside of the module
 
 .PHONY: race
 race: test-tools ## run the tests under the race detector
@@ -73,6 +75,11 @@ fuzz: ## run every fuzz target for FUZZTIME each
 bench: build ## measure redirects, creates and room on disk against yardsticks; LARGE=10000000 for the full figure
 	@.ci/install postgres redis
 	$(GO) run ./loadtest/ratio -terse $(BIN)/terse -links-large $(LARGE)
+
+.PHONY: profile
+profile: build ## take the profile anew by which the compiler optimises: of redirects and creates under load
+	@.ci/install postgres redis
+	$(GO) run ./loadtest/ratio -terse $(BIN)/terse -profile $(PROFILE)
 
 .PHONY: loadtest
 loadtest: $(K6) ## run SCENARIO=smoke, load, spike, soak or stress against make stack, or BASE_URL

@@ -24,7 +24,7 @@ import (
 const (
 	// imageWithin bounds the build and the use of the image, by a compiler that has
 	// yet to compile everything.
-	imageWithin = 8 * time.Minute
+	imageWithin = 12 * time.Minute
 	// answerWithin bounds the start of a container.
 	answerWithin = 30 * time.Second
 )

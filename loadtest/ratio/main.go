@@ -32,6 +32,7 @@ func main() {
 // options are the command line.
 type options struct {
 	terse       string
+	profile     string
 	only        string
 	rounds      int
 	turn        time.Duration
@@ -65,6 +66,7 @@ func run(ctx context.Context) error {
 	var o options
 	bare := flag.String("bare", "", "serve the bare handler with the headers in this JSON object (used by the command itself)")
 	flag.StringVar(&o.terse, "terse", "bin/terse", "the binary to measure")
+	flag.StringVar(&o.profile, "profile", "", "measure nothing, and write a CPU profile of the binary under load to this file")
 	flag.StringVar(&o.only, "only", "l1,redis,bytes,cold,zipf,large,create", "the parts to measure, separated by commas")
 	flag.IntVar(&o.rounds, "rounds", 20, "rounds of l1 and redis; in each both sides are loaded once, in changing order")
 	flag.DurationVar(&o.turn, "turn", 500*time.Millisecond, "how long a side is loaded in a round of l1 and redis")
@@ -99,10 +101,14 @@ func choose(names string) ([]part, error) {
 	return chosen, nil
 }
 
-// measure prints what each part finds as it goes, and all figures at the end.
+// measure prints what each part finds as it goes, and all figures at the end; or it writes
+// a profile.
 func measure(ctx context.Context, o options, chosen []part) error {
 	b := newBench(o)
 	defer b.close()
+	if o.profile != "" {
+		return writeProfile(ctx, b, o.profile)
+	}
 	var figures []figure
 	for _, p := range chosen {
 		found, err := p.measure(ctx, b)
