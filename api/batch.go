@@ -66,7 +66,7 @@ func (b batchItem[T]) input(schemas huma.Registry) (T, error) {
 	p := newProblem(http.StatusUnprocessableEntity, "See errors for the fields that must change.")
 	for _, err := range found.Errors {
 		if detail, ok := errors.AsType[*huma.ErrorDetail](err); ok {
-			p.Errors = append(p.Errors, &huma.ErrorDetail{Location: detail.Location, Message: detail.Message})
+			p.Errors = append(p.Errors, detail)
 		}
 	}
 	if len(found.Errors) > 0 {
@@ -94,22 +94,15 @@ type createBatchOutput struct {
 	}
 }
 
+// createBatch creates the links of a caller who was charged for them at the door.
 func (a *API) createBatch(ctx context.Context, in *createBatchInput) (*createBatchOutput, error) {
-	who := callerOf(ctx)
-	if err := a.mayCreate(who); err != nil {
-		return nil, err
-	}
-	links := in.Body.Links
+	links, charged := in.Body.Links, chargeOf(ctx)
 	if len(links) == 0 || len(links) > maxBatch {
-		return nil, invalid(&store.FieldError{Field: "links", Reason: fmt.Sprintf("must hold 1 to %d links", maxBatch)})
+		return nil, within(charged.headers, badBatch())
 	}
-	taken, headers := a.takeCreates(ctx, who, len(links))
-	if taken.Allowed == 0 {
-		return nil, tooMany(createsUsedUp, taken, headers)
-	}
-	out := &createBatchOutput{RateHeaders: headers}
-	batch := &batch{api: a, who: who, key: in.IdempotencyKey, results: make([]batchResult, len(links))}
-	batch.create(ctx, links, taken)
+	out := &createBatchOutput{RateHeaders: charged.headers}
+	batch := &batch{api: a, who: callerOf(ctx), key: in.IdempotencyKey, results: make([]batchResult, len(links))}
+	batch.create(ctx, links, charged.taken)
 	out.Body.Results = batch.results
 	return out, nil
 }
@@ -186,6 +179,7 @@ func (b *batch) fail(ctx context.Context, i int, err error) {
 func (a *API) batchResult(ctx context.Context, l *store.Link, found bool, err error) batchResult {
 	if err != nil {
 		p := a.problem(ctx, err)
+		p.shorten()
 		return batchResult{Status: p.Status, Error: &p.ErrorModel}
 	}
 	body := a.linkBody(l)

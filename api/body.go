@@ -17,6 +17,9 @@ import (
 // MaxBodyLen is the longest request body in bytes.
 const MaxBodyLen = 1 << 20
 
+// maxFields is how many fields a form may have: several times those of ours.
+const maxFields = 64
+
 // readBody reads the whole body before any handler, so that one that is too
 // large, too slow or broken on its way is answered alike everywhere.
 func (a *API) readBody(next echo.HandlerFunc) echo.HandlerFunc {
@@ -25,19 +28,36 @@ func (a *API) readBody(next echo.HandlerFunc) echo.HandlerFunc {
 		if r.Body == nil || r.Body == http.NoBody {
 			return next(c)
 		}
-		body, free, err := a.bodyOf(c, MaxBodyLen)
+		body, free, err := a.readAll(c, MaxBodyLen)
 		defer free()
 		if err != nil {
 			return err
 		}
-		r.Body = io.NopCloser(bytes.NewReader(body))
+		r.Body = &wholeBody{Reader: bytes.NewReader(body), all: body}
 		return next(c)
 	}
 }
 
-// bodyOf reads a body of at most limit bytes. free is called when it is no longer
+// wholeBody is a body that was read.
+type wholeBody struct {
+	io.Reader
+	all []byte
+}
+
+// Close implements io.Closer.
+func (*wholeBody) Close() error { return nil }
+
+// bodyOf returns the body that readBody has read; nil when there is none.
+func bodyOf(r *http.Request) []byte {
+	if whole, ok := r.Body.(*wholeBody); ok {
+		return whole.all
+	}
+	return nil
+}
+
+// readAll reads a body of at most limit bytes. free is called when it is no longer
 // used, also after an error.
-func (a *API) bodyOf(c echo.Context, limit int64) (body []byte, free func(), err error) {
+func (a *API) readAll(c echo.Context, limit int64) (body []byte, free func(), err error) {
 	r := &meteredBody{Reader: http.MaxBytesReader(c.Response().Writer, c.Request().Body, limit), all: &a.bodies}
 	body, err = io.ReadAll(r)
 	var netErr net.Error
@@ -63,10 +83,13 @@ func (a *API) readForm(c echo.Context, limit int64) (url.Values, error) {
 	if kind, _, err := mime.ParseMediaType(c.Request().Header.Get("Content-Type")); err != nil || kind != echo.MIMEApplicationForm {
 		return nil, newProblem(http.StatusUnsupportedMediaType, "Send the form as "+echo.MIMEApplicationForm+".")
 	}
-	body, free, err := a.bodyOf(c, limit)
+	body, free, err := a.readAll(c, limit)
 	defer free()
 	if err != nil {
 		return nil, err
+	}
+	if bytes.Count(body, []byte("&")) >= maxFields {
+		return nil, newProblem(http.StatusUnprocessableEntity, fmt.Sprintf("The form has more than %d fields.", maxFields))
 	}
 	form, err := url.ParseQuery(string(body))
 	if err != nil {

@@ -27,16 +27,15 @@ type createLinkOutput struct {
 	Body linkBody
 }
 
+// createLink creates the link of a caller who was charged for it at the door.
 func (a *API) createLink(ctx context.Context, in *createLinkInput) (*createLinkOutput, error) {
-	who := callerOf(ctx)
-	if err := a.mayCreate(who); err != nil {
-		return nil, err
-	}
-	taken, headers := a.takeCreates(ctx, who, 1)
-	if taken.Allowed == 0 {
-		return nil, tooMany(createsUsedUp, taken, headers)
-	}
-	l, found, err := a.create(ctx, who, &in.Body, in.IdempotencyKey)
+	return a.createCharged(ctx, in, chargeOf(ctx).headers)
+}
+
+// createCharged creates the link of a caller who was charged for it. headers tell of the
+// limit.
+func (a *API) createCharged(ctx context.Context, in *createLinkInput, headers RateHeaders) (*createLinkOutput, error) {
+	l, found, err := a.create(ctx, callerOf(ctx), &in.Body, in.IdempotencyKey)
 	if err != nil {
 		return nil, within(headers, a.problem(ctx, err))
 	}

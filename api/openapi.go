@@ -10,6 +10,8 @@ import (
 	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/labstack/echo/v4"
+
+	"github.com/terse/terse/store"
 )
 
 // describe registers the link resources, the OpenAPI document that they make
@@ -82,6 +84,9 @@ var (
 	public = []map[string][]string{{"key": {}}, {}}
 )
 
+// admin is the door of what administrators alone may call.
+var admin = needs(store.ScopeAdmin)
+
 // operation returns an operation under a tag, with the errors that it may answer
 // beside those of all operations.
 func operation(tag, id, method, path, summary string, security []map[string][]string, errors ...int) huma.Operation {
@@ -101,7 +106,7 @@ func (a *API) registerArchive(h huma.API) {
 	put := operation("Archive", "importLinks", http.MethodPost, archivePath,
 		"Put in up to 1000 links as they are, with an admin key; repeating it changes nothing", keyed, 401, 403, 408, 413, 415, 422)
 	put.SkipValidateBody = true // every item is validated by itself
-	huma.Register(h, put, a.importLinks)
+	huma.Register(h, a.behind(door{may: admin.may, list: true}, put), a.importLinks)
 }
 
 func (a *API) registerLinks(h huma.API) {
@@ -110,13 +115,13 @@ func (a *API) registerLinks(h huma.API) {
 	}
 	create := op("createLink", http.MethodPost, linksPath, "Create a link", public, 401, 403, 408, 409, 410, 413, 415, 422)
 	create.DefaultStatus = http.StatusCreated
-	huma.Register(h, create, a.createLink)
+	huma.Register(h, a.behind(door{may: a.mayCreate, creates: true}, create), a.createLink)
 	batch := op("createLinks", http.MethodPost, linksPath+"/batch", "Create up to 1000 links", public, 401, 403, 408, 413, 415, 422)
 	batch.SkipValidateBody = true // every item is validated by itself
-	huma.Register(h, batch, a.createBatch)
+	huma.Register(h, a.behind(door{may: a.mayCreate, creates: true, list: true}, batch), a.createBatch)
 	huma.Register(h, op("listLinks", http.MethodGet, linksPath, "List your links, newest first", keyed, 401, 403, 422), a.listLinks)
 	huma.Register(h, op("getLink", http.MethodGet, linkPath, "Read a link", keyed, 401, 403, 404, 410), a.getLink)
-	huma.Register(h, op("editLink", http.MethodPatch, linkPath, "Edit a link", keyed, 401, 403, 404, 408, 410, 412, 413, 415, 422), a.editLink)
+	huma.Register(h, a.behind(needs(store.ScopeLinksWrite), op("editLink", http.MethodPatch, linkPath, "Edit a link", keyed, 401, 403, 404, 408, 410, 412, 413, 415, 422)), a.editLink)
 	remove := op("deleteLink", http.MethodDelete, linkPath, "Delete a link; its code is never given to another", keyed, 401, 403, 404, 410, 412)
 	remove.DefaultStatus = http.StatusNoContent
 	huma.Register(h, remove, a.deleteLink)
@@ -129,10 +134,10 @@ func (a *API) registerLinks(h huma.API) {
 		},
 	}}
 	huma.Register(h, picture, a.qrCode)
-	huma.Register(h, op("disableLink", http.MethodPost, linkPath+"/disable", "Take a link down for abuse", keyed, 401, 403, 404, 408, 410, 413, 415, 422), a.disableLink)
-	huma.Register(h, op("enableLink", http.MethodPost, linkPath+"/enable", "Undo a takedown", keyed, 401, 403, 404, 408, 410, 413, 415, 422), a.enableLink)
+	huma.Register(h, a.behind(admin, op("disableLink", http.MethodPost, linkPath+"/disable", "Take a link down for abuse", keyed, 401, 403, 404, 408, 410, 413, 415, 422)), a.disableLink)
+	huma.Register(h, a.behind(admin, op("enableLink", http.MethodPost, linkPath+"/enable", "Undo a takedown", keyed, 401, 403, 404, 408, 410, 413, 415, 422)), a.enableLink)
 	huma.Register(h, op("readHistory", http.MethodGet, linkPath+"/history", "Read who changed a link, newest first; deleted links have a history too", keyed, 401, 403, 404, 422), a.linkHistory)
-	huma.Register(h, op("rollBackLink", http.MethodPost, linkPath+"/rollback", "Give a link the target of an earlier version", keyed, 401, 403, 404, 408, 410, 412, 413, 415, 422), a.rollBack)
+	huma.Register(h, a.behind(needs(store.ScopeLinksWrite), op("rollBackLink", http.MethodPost, linkPath+"/rollback", "Give a link the target of an earlier version", keyed, 401, 403, 404, 408, 410, 412, 413, 415, 422)), a.rollBack)
 }
 
 // registerAbuse registers what admins need against abuse.
@@ -142,11 +147,11 @@ func (a *API) registerAbuse(h huma.API) {
 	}
 	block := op("blockHost", http.MethodPost, blocklistPath, "Block a host: no link may lead there", 401, 403, 408, 413, 415, 422)
 	block.DefaultStatus = http.StatusCreated
-	huma.Register(h, block, a.blockHost)
+	huma.Register(h, a.behind(admin, block), a.blockHost)
 	huma.Register(h, op("listBlockedHosts", http.MethodGet, blocklistPath, "List the blocked hosts of the database, sorted", 401, 403, 422), a.listBlocked)
 	unblock := op("unblockHost", http.MethodDelete, blocklistPath+"/{host}", "Take a host off the list", 401, 403, 404)
 	unblock.DefaultStatus = http.StatusNoContent
 	huma.Register(h, unblock, a.unblockHost)
 	huma.Register(h, op("listReports", http.MethodGet, reportsPath, "List what visitors have reported, newest first", 401, 403, 422), a.listReports)
-	huma.Register(h, op("resolveReport", http.MethodPost, reportsPath+"/{id}/resolve", "Close a report", 401, 403, 404, 408, 413, 415, 422), a.resolveReport)
+	huma.Register(h, a.behind(admin, op("resolveReport", http.MethodPost, reportsPath+"/{id}/resolve", "Close a report", 401, 403, 404, 408, 413, 415, 422)), a.resolveReport)
 }

@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -124,6 +126,33 @@ func joinInvalid(errs ...error) error {
 	return all
 }
 
+// What a problem tells of one request at most.
+const (
+	maxErrors   = 20  // fields that it names
+	maxErrorLen = 256 // bytes of each text
+)
+
+// shorten keeps a problem small, whatever was sent, and drops what was sent: it may be a
+// password.
+func (p *problem) shorten() {
+	if n := len(p.Errors); n > maxErrors {
+		p.Errors = p.Errors[:maxErrors:maxErrors]
+		p.Detail += fmt.Sprintf(" Only %d of %d errors are named.", maxErrors, n)
+	}
+	for i, e := range p.Errors {
+		p.Errors[i] = &huma.ErrorDetail{Location: cut(e.Location), Message: cut(e.Message)}
+	}
+	p.Detail = cut(p.Detail)
+}
+
+// cut returns s, or its begin when it is longer than a text of a problem may be.
+func cut(s string) string {
+	if len(s) <= maxErrorLen {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxErrorLen], "") + "…"
+}
+
 // tooMany returns a 429 that says when to come back, and what the limit is.
 func tooMany(detail string, r ratelimit.Result, limits RateHeaders) *problem {
 	p := newProblem(http.StatusTooManyRequests, detail)
@@ -219,6 +248,7 @@ func (p *problem) setHeaders(h http.Header) {
 func (p *problem) write(w http.ResponseWriter) error {
 	p.setHeaders(w.Header())
 	p.Instance = instanceOf(w.Header().Get(requestIDHeader))
+	p.shorten()
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(p.Status)
@@ -227,21 +257,23 @@ func (p *problem) write(w http.ResponseWriter) error {
 	return enc.Encode(&p.ErrorModel)
 }
 
-// tidyProblem is a huma transformer: it gives huma's own errors the types of
-// ours and drops the echo of the value, which may be a password.
+// tidyProblem is a huma transformer: it gives huma's own errors the types of ours, and
+// the headers of a limit that the request was charged to.
 func tidyProblem(c huma.Context, _ string, v any) (any, error) {
+	var p *problem
 	switch e := v.(type) {
 	case *problem:
-		e.Instance = instanceOf(RequestID(c.Context()))
-		return &e.ErrorModel, nil
+		p = e
 	case *huma.ErrorModel:
-		p := problem{ErrorModel: *e}
+		p = &problem{ErrorModel: *e, limits: chargeOf(c.Context()).headers}
 		p.classify()
-		p.Instance = instanceOf(RequestID(c.Context()))
-		for _, d := range p.Errors {
-			d.Value = nil
+		for name, values := range p.GetHeaders() {
+			c.SetHeader(name, values[0])
 		}
-		return &p.ErrorModel, nil
+	default:
+		return v, nil
 	}
-	return v, nil
+	p.Instance = instanceOf(RequestID(c.Context()))
+	p.shorten()
+	return &p.ErrorModel, nil
 }

@@ -110,7 +110,15 @@ func (a *API) quickCreate(ctx context.Context, w http.ResponseWriter, r *http.Re
 	if err != nil {
 		return err
 	}
-	out, err := a.createLink(ctx, &createLinkInput{Body: createInput{URL: target}})
+	who := callerOf(ctx)
+	if err := a.mayCreate(who); err != nil {
+		return err
+	}
+	charged, err := a.charge(ctx, who, 1)
+	if err != nil {
+		return err
+	}
+	out, err := a.createCharged(ctx, &createLinkInput{Body: createInput{URL: target}}, charged.headers)
 	if err != nil {
 		return err
 	}

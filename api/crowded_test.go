@@ -1,0 +1,210 @@
+package api_test
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/terse/terse/api"
+	"github.com/terse/terse/store"
+)
+
+// maxRefusal is the longest answer in bytes to a body that is refused.
+const maxRefusal = 64 << 10
+
+// crowd is what a body of MaxBodyLen can be full of.
+var crowd = map[string]func(i int) string{
+	"lists":           func(int) string { return `[]` },
+	"objects":         func(int) string { return `{}` },
+	"numbers":         func(int) string { return `1` },
+	"nested":          func(int) string { return `[[[[]]]]` },
+	"unknown members": func(i int) string { return fmt.Sprintf(`{"m%d":[]}`, i) },
+}
+
+// crowded returns a body of nearly MaxBodyLen between begin and end.
+func crowded(begin, end string, item func(i int) string) string {
+	var b strings.Builder
+	b.WriteString(begin)
+	for i := 0; ; i++ {
+		next := item(i)
+		if b.Len()+len(next)+len(end) >= api.MaxBodyLen {
+			return strings.TrimSuffix(b.String(), ",") + end
+		}
+		b.WriteString(next + ",")
+	}
+}
+
+// bodyRoute is a route that takes a body.
+type bodyRoute struct{ method, path string }
+
+// bodyRoutes are all of them. code is that of a link which there is.
+func bodyRoutes(code string) []bodyRoute {
+	link := "/api/v1/links/" + code
+	return []bodyRoute{
+		{http.MethodPost, "/api/v1/links"},
+		{http.MethodPost, "/api/v1/links/batch"},
+		{http.MethodPatch, link},
+		{http.MethodPost, link + "/disable"},
+		{http.MethodPost, link + "/enable"},
+		{http.MethodPost, link + "/rollback"},
+		{http.MethodPost, "/api/v1/archive"},
+		{http.MethodPost, "/api/v1/blocklist"},
+		{http.MethodPost, "/api/v1/reports/x/resolve"},
+	}
+}
+
+// crowdedBodies are bodies of nearly MaxBodyLen with more in them than any link has.
+func crowdedBodies() map[string]string {
+	all := map[string]string{
+		"members":            crowded(`{"url":"https://example.com",`, `}`, func(i int) string { return fmt.Sprintf(`"m%d":1`, i) }),
+		"a long name":        `{"` + strings.Repeat("m", api.MaxBodyLen-64) + `":1}`,
+		"a long name, again": `{"` + strings.Repeat("m", api.MaxBodyLen/2-64) + `":1,"` + strings.Repeat("m", api.MaxBodyLen/2-64) + `":1}`,
+		"long names":         crowded(`{`, `}`, func(i int) string { return fmt.Sprintf(`"%s%d":1`, strings.Repeat("m", 4096), i) }),
+		"a long target":      `{"url":"` + strings.Repeat("u", api.MaxBodyLen-64) + `"}`,
+		"long tags":          crowded(`{"tags":[`, `]}`, func(int) string { return `"` + strings.Repeat("t", 8192) + `"` }),
+		"deep":               strings.Repeat(`{"links":[`, api.MaxBodyLen/10-64),
+	}
+	for name, item := range crowd {
+		all[name] = crowded(`[`, `]`, item)
+		all[name+" for tags"] = crowded(`{"url":"https://example.com","tags":[`, `]}`, item)
+		all[name+" for links"] = crowded(`{"links":[`, `]}`, item)
+		all[name+" for the tags of a link"] = crowded(`{"links":[{"url":"https://example.com","code":"c","tags":[`, `]}]}`, item)
+	}
+	return all
+}
+
+// TestCrowdedBodies holds that a body which is full of what nobody asked for is refused in
+// few words on every route.
+func TestCrowdedBodies(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	admin := s.key("admin", store.ScopeAdmin)
+	l := s.create(`{"url":"https://example.com"}`, admin...)
+	for name, body := range crowdedBodies() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, route := range bodyRoutes(l.Code) {
+				a := s.in(t).send(route.method, route.path, body, admin...)
+				if len(a.body) > maxRefusal {
+					t.Errorf("%s %s is answered with %d bytes, want %d at most", route.method, route.path, len(a.body), maxRefusal)
+				}
+				status := a.status
+				if status == http.StatusOK { // a batch, with one result for each of its links
+					var got batchJSON
+					a.into(&got)
+					status = got.Results[0].Status
+				}
+				if status != http.StatusBadRequest && status != http.StatusUnprocessableEntity {
+					t.Errorf("%s %s = %d %.300s, want 400 or 422", route.method, route.path, status, a.body)
+				}
+			}
+		})
+	}
+}
+
+// TestDoorsComeBeforeBodies holds that who may not call a route is told so whatever the
+// body is.
+func TestDoorsComeBeforeBodies(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, func(o *api.Options) { o.AnonymousCreate = false })
+	reader := s.key("reader", store.ScopeLinksRead)
+	l := s.create(`{"url":"https://example.com"}`, s.owner("owner")...)
+	for _, body := range []string{`{"nonsense":1}`, `[`, crowded(`{"tags":[`, `]}`, crowd["lists"])} {
+		for _, route := range bodyRoutes(l.Code) {
+			s.send(route.method, route.path, body).problem(http.StatusUnauthorized)
+			s.send(route.method, route.path, body, reader...).problem(http.StatusForbidden)
+		}
+	}
+}
+
+// TestRefusedBodiesAreCharged holds that a create counts against the limit before its body
+// is read, and that every answer tells of the limit.
+func TestRefusedBodiesAreCharged(t *testing.T) {
+	t.Parallel()
+	for path, bodies := range map[string][]string{
+		"/api/v1/links":       {`{"nonsense":1}`, `[`, crowded(`{"tags":[`, `]}`, crowd["lists"])},
+		"/api/v1/links/batch": {`{"nonsense":1}`, `[`, crowded(`{"links":[{"tags":[`, `]}]}`, crowd["lists"]), crowded(`{"links":[`, `]}`, crowd["lists"])},
+	} {
+		for _, body := range bodies {
+			s := newServer(t, func(o *api.Options) { o.Limits.CreateAnonymous = limit(t, "3/1m") })
+			for left := 2; left >= 0; left-- {
+				a := s.send(http.MethodPost, path, body)
+				if want := fmt.Sprintf(`"create";r=%d;t=%d`, left, 20*(3-left)); a.status < 400 || a.status > 422 || a.header.Get("RateLimit") != want || len(a.header["Ratelimit"]) != 1 {
+					t.Errorf("POST %s of %.40s = %d, RateLimit %q, want a refusal and %q", path, body, a.status, a.header["Ratelimit"], want)
+				}
+			}
+			s.send(http.MethodPost, path, body).problem(http.StatusTooManyRequests)
+		}
+	}
+}
+
+// TestFullBatches holds that a thousand links with all that a link can have are taken.
+func TestFullBatches(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	tags := make([]string, 20)
+	for i := range tags {
+		tags[i] = fmt.Sprintf("tag-%d", i)
+	}
+	settings := map[string]any{
+		"url": "https://example.com/?{[,,:\"\\,]}", "title": "[[,,{{:\\\"", "tags": tags, "starts_at": "2026-06-01T00:00:00Z", "expires_at": "2027-06-01T00:00:00Z",
+		"max_clicks": 5, "status": 307, "forward_query": "append",
+	}
+	create, archived := map[string]any{"reuse": false, "alias": nil, "password": nil}, map[string]any{
+		"owner": "key_x", "used_clicks": 1, "password_hash": "", "disabled_at": "2026-05-01T00:00:00Z", "disabled_reason": "x", "clicks": 2,
+		"last_click_at": "2026-05-01T00:00:00Z", "created_at": "2026-05-01T00:00:00Z", "updated_at": "2026-05-01T00:00:00Z", "version": 1,
+	}
+	maps.Copy(create, settings)
+	maps.Copy(archived, settings)
+	for path, item := range map[string]map[string]any{"/api/v1/links/batch": create, "/api/v1/archive": archived} {
+		links := make([]map[string]any, 1000)
+		for i := range links {
+			links[i] = maps.Clone(item)
+			if path == "/api/v1/archive" {
+				links[i]["code"] = fmt.Sprintf("full-%d", i)
+			}
+		}
+		var got batchJSON
+		a := s.send(http.MethodPost, path, map[string]any{"links": links}, s.key("admin", store.ScopeAdmin)...)
+		a.into(&got)
+		if len(got.Results) != len(links) {
+			t.Fatalf("POST %s of 1000 full links = %d %.300s, want 1000 results", path, a.status, a.body)
+		}
+		for i, r := range got.Results {
+			if r.Status != http.StatusCreated {
+				t.Fatalf("result %d of POST %s = %d %+v, want 201", i, path, r.Status, r.Error)
+			}
+		}
+	}
+}
+
+// TestCrowdedBodiesTakeLittle holds what a refused body costs: what many at once take can
+// be no more than what all of them have allocated. It is alone while it measures.
+func TestCrowdedBodiesTakeLittle(t *testing.T) { //nolint:paralleltest // others would allocate beside it
+	const (
+		atOnce  = 4
+		perBody = 24 * api.MaxBodyLen // the test's own client, and the body as it is read, take some 5 to 10
+	)
+	s := newServer(t)
+	admin := s.key("admin", store.ScopeAdmin)
+	l := s.create(`{"url":"https://example.com"}`, admin...)
+	for name, body := range crowdedBodies() {
+		for _, route := range bodyRoutes(l.Code) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			var all sync.WaitGroup
+			for range atOnce {
+				all.Go(func() { s.send(route.method, route.path, body, admin...) })
+			}
+			all.Wait()
+			runtime.ReadMemStats(&after)
+			if each := (after.TotalAlloc - before.TotalAlloc) / atOnce; each > perBody {
+				t.Errorf("%s: %s %s allocates %d MiB a body, want %d at most", name, route.method, route.path, each>>20, perBody>>20)
+			}
+		}
+	}
+}
