@@ -42,6 +42,10 @@ func (a *API) notLive(c echo.Context, l *store.Link, state store.State, now time
 
 // visitError answers a visit of name for which no link was found.
 func (a *API) visitError(c echo.Context, name string, err error) error {
+	if limited, ok := errors.AsType[*problem](err); ok {
+		a.metrics.redirects.limited.Inc()
+		return a.answer(c, policyError, limited)
+	}
 	if !errors.Is(err, store.ErrNotFound) {
 		if !errors.Is(err, context.Canceled) { // the client left
 			a.metrics.redirects.failed.Inc()
@@ -67,12 +71,10 @@ func (a *API) answerUnknown(c echo.Context, policy cachePolicy) error {
 }
 
 // unknownCode counts a code that does not exist against the client's limit and
-// returns the answer for it. Live links are answered beyond the limit too, since
-// redirects are never limited: that codes cannot be guessed is up to the cipher.
+// returns the answer for it.
 func (a *API) unknownCode(ctx context.Context, client netip.Addr) *problem {
-	limit := a.opts.Limits.Unknown
-	if taken := a.takeClient(ctx, "unknown", client, limit, 1); taken.Allowed == 0 {
-		return tooMany("Too many unknown links were asked for.", taken, rateHeaders("unknown", limit, taken))
+	if p := a.countUnknown(ctx, client); p != nil {
+		return p
 	}
 	return newProblem(http.StatusNotFound, "There is no such link.")
 }

@@ -70,7 +70,14 @@ type Limits struct {
 type Options struct {
 	Store   store.Store   // Required.
 	Archive store.Archive // Required: of what Store keeps.
-	Keys    store.Keys    // Required.
+
+	// Peek returns what Store would resolve a code to, when Store need ask nobody for that:
+	// known says so. A client that has asked for too many unknown codes is answered of
+	// what is known alone, so that no flood of invented ones reaches the shards.
+	// Default: nothing is known.
+	Peek func(code string) (l store.Link, known bool, err error)
+
+	Keys store.Keys // Required.
 
 	// KeyKnown reports whether Keys answers for a token's digest without asking anybody.
 	// A client that sends too many tokens for which it is false is refused them, so that
@@ -137,6 +144,9 @@ func (o *Options) validate() error {
 	if o.KeyKnown == nil {
 		o.KeyKnown = func([sha256.Size]byte) bool { return false }
 	}
+	if o.Peek == nil {
+		o.Peek = func(string) (store.Link, bool, error) { return store.Link{}, false, nil }
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -160,6 +170,7 @@ type API struct {
 	busy      seldom
 	bodies    atomic.Int64 // bytes of bodies that are in memory
 	unlisted  sync.Once    // the proxy that the log tells of
+	spent     spent        // clients at their limit of unknown codes
 }
 
 // New builds the handlers. It fails when Options are incomplete.

@@ -119,6 +119,9 @@ func newServerOver(t testing.TB, d database, leaser idgen.Leaser, begin time.Tim
 	for _, f := range change {
 		f(&opts)
 	}
+	if opts.Store == store.Store(links) {
+		opts.Peek = links.Peek
+	}
 	handler, err := api.New(opts)
 	must(t, err)
 	s.Server = httptest.NewServer(handler)

@@ -39,13 +39,13 @@ type reportMetrics struct {
 
 // redirectMetrics count what visitors met.
 type redirectMetrics struct {
-	live, unknown, gone, disabled, failed prometheus.Counter
+	live, unknown, gone, disabled, limited, failed prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer, access accessLog) (*metrics, error) {
 	visits := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "terse_redirect_visits_total",
-		Help: "Visits of short URLs by what they met.",
+		Help: "Visits of short URLs by what they met; limited are those for which nothing was looked, since their client had asked for too many unknown codes.",
 	}, []string{"result"})
 	reports := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "terse_reports_received_total",
@@ -68,6 +68,7 @@ func newMetrics(reg prometheus.Registerer, access accessLog) (*metrics, error) {
 			unknown:  visits.WithLabelValues("unknown"),
 			gone:     visits.WithLabelValues("gone"),
 			disabled: visits.WithLabelValues("disabled"),
+			limited:  visits.WithLabelValues("limited"),
 			failed:   visits.WithLabelValues("failed"),
 		},
 		collisions: prometheus.NewCounter(prometheus.CounterOpts{

@@ -120,7 +120,7 @@ func formInput(f url.Values) (*createInput, []*store.FieldError) {
 
 // preview shows where a link goes and never redirects.
 func (a *API) preview(c echo.Context, name string) error {
-	l, err := a.resolve(c.Request().Context(), name)
+	l, err := a.resolve(c.Request().Context(), c.Request(), name)
 	if err != nil {
 		return a.visitError(c, name, err)
 	}

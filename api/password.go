@@ -132,7 +132,7 @@ func (a *API) unlock(c echo.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), visitTimeout)
 	defer cancel()
-	l, err := a.resolve(ctx, r.URL.Path[1:])
+	l, err := a.resolve(ctx, r, r.URL.Path[1:])
 	if err != nil {
 		return a.visitError(c, r.URL.Path[1:], err)
 	}

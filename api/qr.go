@@ -38,8 +38,11 @@ func (a *API) qrCode(ctx context.Context, in *qrInput) (*qrOutput, error) {
 	if !store.ValidCode(in.Code) {
 		return nil, a.problem(ctx, store.ErrNotFound)
 	}
-	l, err := a.opts.Store.Resolve(ctx, in.Code)
 	who := callerOf(ctx)
+	l, known, err := a.opts.Peek(in.Code)
+	if !known {
+		l, err = a.ask(ctx, who.addr, in.Code)
+	}
 	hidden := err == nil && l.State(a.now()) == store.NotStarted && !who.sees(&l)
 	if hidden || errors.Is(err, store.ErrNotFound) {
 		return nil, a.unknownCode(ctx, who.addr)

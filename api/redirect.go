@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -27,7 +28,7 @@ func (a *API) redirect(c echo.Context) error {
 	if previewed, ok := strings.CutSuffix(name, "+"); ok {
 		return a.preview(c, previewed)
 	}
-	l, err := a.resolve(r.Context(), name)
+	l, err := a.resolve(r.Context(), r, name)
 	if err != nil {
 		return a.visitError(c, name, err)
 	}
@@ -44,18 +45,32 @@ func (a *API) redirect(c echo.Context) error {
 // resolve finds the link that a visitor's path means. Mail programs and chats
 // make punctuation behind a URL part of it, so a path that is no link is tried
 // once more without it. Nothing that lacks the syntax of a code reaches the store.
-func (a *API) resolve(ctx context.Context, name string) (store.Link, error) {
+func (a *API) resolve(ctx context.Context, r *http.Request, name string) (store.Link, error) {
 	err := store.ErrNotFound
 	if store.ValidCode(name) {
-		var l store.Link
-		if l, err = a.opts.Store.Resolve(ctx, name); !errors.Is(err, store.ErrNotFound) {
-			return l, err
+		l, known, found := a.opts.Peek(name)
+		if !known {
+			l, found = a.ask(ctx, a.clientAddr(r), name)
 		}
+		if !errors.Is(found, store.ErrNotFound) {
+			return l, found
+		}
+		err = found
 	}
 	if trimmed := trimPunctuation(name); trimmed != name && store.ValidCode(trimmed) {
-		return a.opts.Store.Resolve(ctx, trimmed)
+		return a.resolve(ctx, r, trimmed)
 	}
 	return store.Link{}, err
+}
+
+// ask asks the store for a code that is not in memory. Links in memory are for everybody
+// at any time; but whoever has asked for too many unknown codes has nothing looked for
+// until the limit allows one more. The error is then a *problem.
+func (a *API) ask(ctx context.Context, client netip.Addr, code string) (store.Link, error) {
+	if p := a.spentUnknown(client); p != nil {
+		return store.Link{}, p
+	}
+	return a.opts.Store.Resolve(ctx, code)
 }
 
 // trimPunctuation drops what programs that find URLs in text take for a part of them.

@@ -30,20 +30,28 @@ func (c *Cache) Resolve(ctx context.Context, code string) (store.Link, error) {
 	if err := ctx.Err(); err != nil {
 		return store.Link{}, err
 	}
-	e := c.fresh(code)
-	if e == nil {
-		return c.resolveMiss(ctx, code)
+	if l, known, err := c.Peek(code); known {
+		return l, err
 	}
+	return c.resolveMiss(ctx, code)
+}
+
+// Peek answers from L1 as Resolve does, and asks nobody: known is false when L1 has no
+// fresh answer.
+func (c *Cache) Peek(code string) (l store.Link, known bool, err error) {
+	e := c.fresh(code)
 	switch {
+	case e == nil:
+		return store.Link{}, false, nil
 	case e.negative():
 		c.metrics.negative.Inc()
-		return store.Link{}, store.ErrNotFound
+		return store.Link{}, true, store.ErrNotFound
 	case e.standIn:
 		c.metrics.stale.Inc()
 	default:
 		c.metrics.hit.Inc()
 	}
-	return e.link(), nil
+	return e.link(), true, nil
 }
 
 // fresh returns what L1 holds of the code when that is an answer, else nil.

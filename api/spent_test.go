@@ -1,0 +1,117 @@
+package api_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/terse/terse/api"
+	"github.com/terse/terse/store"
+	"github.com/terse/terse/store/cache"
+)
+
+// countingStore counts how often a code is asked for.
+type countingStore struct {
+	store.Store
+	asked atomic.Int64
+}
+
+func (c *countingStore) Resolve(ctx context.Context, code string) (store.Link, error) {
+	c.asked.Add(1)
+	return c.Store.Resolve(ctx, code)
+}
+
+// counting makes c count what a server asks its store.
+func counting(c *countingStore) func(*api.Options) {
+	return func(o *api.Options) {
+		c.Store, o.Store, o.Peek = o.Store, c, o.Store.(*cache.Cache).Peek
+	}
+}
+
+// cold makes a link that is in no memory.
+func (s *server) cold(code string) {
+	s.t.Helper()
+	now := s.clock.Now()
+	_, err := s.store.Create(context.Background(), store.Link{
+		Code: code, URL: "https://example.com/", Status: http.StatusFound, CreatedAt: now, UpdatedAt: now,
+	})
+	must(s.t, err)
+}
+
+// TestInventedCodesAskNobody holds that a flood of codes which are none reaches the store
+// as often as the limit says, whatever is asked of them, and closes links neither to others
+// nor, while they are in memory, to whoever sends it.
+func TestInventedCodesAskNobody(t *testing.T) {
+	t.Parallel()
+	const allowed, flood = 40, 500
+	form := []string{"Content-Type", "application/x-www-form-urlencoded"}
+	for name, ask := range map[string]func(s *server, code string) answer{
+		"redirect":    func(s *server, code string) answer { return s.get("/" + code) },
+		"punctuation": func(s *server, code string) answer { return s.get("/" + code + ")") },
+		"preview":     func(s *server, code string) answer { return s.get("/" + code + "+") },
+		"QR":          func(s *server, code string) answer { return s.get("/api/v1/links/" + code + "/qr") },
+		"password": func(s *server, code string) answer {
+			return s.do(http.MethodPost, "/"+code, []byte("password=x"), form...)
+		},
+		"report": func(s *server, code string) answer {
+			return s.do(http.MethodPost, "/"+code+"+", []byte("reason=spam"), form...)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			asks := &countingStore{}
+			s := newServer(t, limitsOf(t, fmt.Sprint(allowed, "/20s")), counting(asks))
+			warm := s.create(`{"url":"https://example.com/"}`).Code
+			if a := s.get("/" + warm); a.status != http.StatusFound {
+				t.Fatalf("a live link = %d, want 302", a.status)
+			}
+			for i := range 3 {
+				s.cold(fmt.Sprintf("cold-%d", i))
+			}
+			asks.asked.Store(0)
+			answers := map[int]int{}
+			for i := range flood {
+				answers[ask(s, fmt.Sprintf("none-%d", i)).status]++
+			}
+			if got := asks.asked.Load(); answers[http.StatusNotFound] != allowed || answers[http.StatusTooManyRequests] != flood-allowed || got > allowed+1 {
+				t.Errorf("%d invented codes were answered %v and looked for %d times, want 404 for %d alone and one look more", flood, answers, got, allowed)
+			}
+			if a := s.get("/" + warm); a.status != http.StatusFound {
+				t.Errorf("a link in memory = %d, want 302", a.status)
+			}
+			refused := s.get("/cold-0")
+			refused.problem(http.StatusTooManyRequests)
+			if after, cc := refused.header.Get("Retry-After"), refused.header.Get("Cache-Control"); after != "1" || cc != "no-store" {
+				t.Errorf("a link that is not in memory: Retry-After %q, Cache-Control %q, want 1 and no-store", after, cc)
+			}
+			if a := s.get("/cold-1", "X-Forwarded-For", "203.0.113.1"); a.status != http.StatusFound {
+				t.Errorf("a link of another client = %d, want 302", a.status)
+			}
+			s.clock.add(time.Second)
+			if a := s.get("/cold-2"); a.status != http.StatusFound {
+				t.Errorf("a link that is not in memory, after Retry-After = %d, want 302", a.status)
+			}
+		})
+	}
+}
+
+// TestSitesAskNobody holds that a network with many clients reaches the store as often as
+// its own limit says.
+func TestSitesAskNobody(t *testing.T) {
+	t.Parallel()
+	asks := &countingStore{}
+	s := newServer(t, limitsOf(t, "2/1m"), counting(asks))
+	for i := range 200 {
+		s.get(fmt.Sprintf("/none-%d", i), "X-Forwarded-For", fmt.Sprintf("2001:db8:1:%x::1", i))
+	}
+	if got := asks.asked.Load(); got > 2*16+1 {
+		t.Errorf("a network asked for %d invented codes, want 33 at most", got)
+	}
+	s.cold("cold")
+	if a := s.get("/cold", "X-Forwarded-For", "2001:db8:2::1"); a.status != http.StatusFound {
+		t.Errorf("a link of another network = %d, want 302", a.status)
+	}
+}

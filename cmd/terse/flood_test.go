@@ -1,0 +1,65 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+)
+
+// TestFloodOfUnknownCodes holds that codes which many clients invent, five for each visit
+// of a link, reach the database as often as those clients' limits say, and that every link
+// goes on to redirect, in memory or not.
+func TestFloodOfUnknownCodes(t *testing.T) {
+	t.Parallel()
+	const clients, codes, links = 20, 200, 40
+	p := start(t, filepath.Join(t.TempDir(), "data"), "TERSE_TRUSTED_PROXIES=127.0.0.1/32,::1/128")
+	c := client()
+	defer c.CloseIdleConnections()
+	ask := func(from, code string) int {
+		r, err := http.NewRequest(http.MethodGet, p.url+"/"+code, nil)
+		must(t, err)
+		r.Header.Set("X-Forwarded-For", from)
+		response, err := c.Do(r)
+		if err != nil {
+			t.Errorf("a request in the flood: %v", err)
+			return 0
+		}
+		_ = response.Body.Close()
+		return response.StatusCode
+	}
+	var live []string
+	for i := range links {
+		code, err := shorten(c, p.url, fmt.Sprintf("https://example.com/%d", i))
+		must(t, err)
+		live = append(live, code)
+	}
+	searched := func() float64 { return p.metric("terse_cache_load_duration_seconds_count", `result="not_found"`) }
+	before, began := searched(), time.Now()
+	var all sync.WaitGroup
+	for i := range clients {
+		all.Go(func() {
+			for n := range codes {
+				if got := ask(fmt.Sprintf("203.0.113.%d", i), fmt.Sprintf("none-%d-%d", i, n)); got != http.StatusNotFound && got != http.StatusTooManyRequests {
+					t.Errorf("an invented code = %d, want 404 or 429", got)
+				}
+				if n%5 > 0 {
+					continue
+				}
+				if got := ask(fmt.Sprintf("198.51.100.%d", n), live[(i+n)%links]); got != http.StatusFound {
+					t.Errorf("a link in the flood = %d, want 302", got)
+				}
+			}
+		})
+	}
+	all.Wait()
+	most := clients * (40 + 1 + 2*time.Since(began).Seconds() + 1) // 40/20s, and the one by which it shows
+	if got := searched() - before; got > most {
+		t.Errorf("%d clients had %d codes each, and %v were looked for, want %v at most", clients, codes, got, most)
+	}
+	if got := p.metric("terse_redirect_visits_total", `result="limited"`); got == 0 {
+		t.Error("the metrics do not tell of visits for which nothing was looked")
+	}
+}
