@@ -216,7 +216,7 @@ func (a *API) readArchived(who *caller, in *archivedLink) (store.Link, error) {
 		l.LastClickAt = l.CreatedAt
 	}
 	var alias error
-	if problem, ok := errors.AsType[*store.FieldError](a.rules.Alias(l.Code)); ok {
+	if problem, ok := errors.AsType[*store.FieldError](a.rules.Alias(l.Code)); ok && (!l.IsCanary() || !store.ValidCode(l.Code)) {
 		alias = &store.FieldError{Field: "code", Reason: problem.Reason}
 	}
 	err := joinInvalid(alias, a.rules.Check(&l), store.CheckText("owner", l.Owner, maxOwnerLen),

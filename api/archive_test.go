@@ -235,6 +235,30 @@ func TestImportRefuses(t *testing.T) {
 	s.get("/api/v1/archive?limit=0", admin...).problem(http.StatusUnprocessableEntity)
 }
 
+// TestCanariesAreImported holds that the links of canaries go where their nodes' others do,
+// and that nobody else has one.
+func TestCanariesAreImported(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	admin := s.key("admin", store.ScopeAdmin)
+	for _, tt := range []struct {
+		code, owner string
+		want        int
+	}{
+		{"__canary-5", store.CanaryOwner, http.StatusCreated},
+		{"__canary-5", store.CanaryOwner, http.StatusOK},
+		{"__canary-6", "", http.StatusUnprocessableEntity},
+		{"__canary-7", "key_x", http.StatusUnprocessableEntity},
+		{"__canary-/", store.CanaryOwner, http.StatusUnprocessableEntity},
+		{"api", store.CanaryOwner, http.StatusUnprocessableEntity},
+	} {
+		link := map[string]any{"code": tt.code, "owner": tt.owner, "url": "https://example.com/", "created_at": "2026-05-01T00:00:00Z"}
+		if got := s.put([]any{link}, admin...).Results[0]; got.Status != tt.want {
+			t.Errorf("import of %q of %q = %d %+v, want %d", tt.code, tt.owner, got.Status, got.Error, tt.want)
+		}
+	}
+}
+
 // TestArchiveAway holds that a store that cannot answer is a 503, per link.
 func TestArchiveAway(t *testing.T) {
 	t.Parallel()

@@ -29,7 +29,8 @@ type RulesOptions struct {
 	OwnHosts []string
 
 	// Reserved are the first path segments that are served as something else
-	// than a code. No alias may equal one, in capitals or not. Default: none.
+	// than a code. No alias may equal one, in capitals or not, nor begin with
+	// CanaryPrefix. Default: none.
 	Reserved []string
 
 	// Blocked tells to which hosts no target may lead. Default: none.
@@ -78,7 +79,7 @@ func (r *Rules) Alias(alias string) error {
 			Field:  "alias",
 			Reason: fmt.Sprintf("must be 1 to %d characters, each a letter A to Z, a digit, - or _", MaxCodeLen),
 		}
-	case r.reserved[strings.ToLower(alias)]:
+	case r.reserved[strings.ToLower(alias)], strings.HasPrefix(strings.ToLower(alias), CanaryPrefix):
 		return &FieldError{Field: "alias", Reason: "is reserved, choose another one"}
 	}
 	return nil

@@ -9,7 +9,6 @@ import (
 	"github.com/terse/terse/api/ratelimit"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/blocklist"
-	"github.com/terse/terse/store/cache"
 	"github.com/terse/terse/store/reports"
 	"github.com/terse/terse/store/scan"
 	"github.com/terse/terse/store/scan/webrisk"
@@ -74,7 +73,7 @@ func (p *process) abuse(ctx context.Context, d database, links store.Store) (*bl
 func (p *process) scan(ctx context.Context, d database, links store.Store, list *blocklist.List) error {
 	options := scan.Options{
 		Places: d.scanned, Store: links, History: d.history, Blocklist: list,
-		Except: cache.CanaryOwner, Interval: p.settings.abuse.scanInterval, Logger: p.logger, Registerer: p.registry,
+		Except: store.CanaryOwner, Interval: p.settings.abuse.scanInterval, Logger: p.logger, Registerer: p.registry,
 	}
 	if p.settings.abuse.webrisk.Key != "" {
 		settings := p.settings.abuse.webrisk

@@ -96,7 +96,7 @@ func canaryCode() string {
 	host, _ := os.Hostname() // without a name all nodes share one link
 	h := fnv.New32a()
 	fmt.Fprintf(h, "%s %d", host, os.Getpid())
-	return fmt.Sprintf("__canary-%d", h.Sum32()%idgen.Nodes)
+	return fmt.Sprint(store.CanaryPrefix, h.Sum32()%idgen.Nodes)
 }
 
 // background lets run go on until the process closes.

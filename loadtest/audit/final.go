@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/terse/terse/store/cache"
+	"github.com/terse/terse/store"
 )
 
 // Row is a link as a database has it.
@@ -70,7 +70,7 @@ func (a *Auditor) Rows(ctx context.Context) (map[string]Row, error) {
 	all := map[string]Row{}
 	for i, dsn := range a.opts.DSNs {
 		rows, err := query(ctx, dsn, pgx.RowToStructByPos[Row], `SELECT code, target, version FROM links
-			JOIN buckets USING (bucket) WHERE state = 'owned' AND deleted_at IS NULL AND owner <> $1`, cache.CanaryOwner)
+			JOIN buckets USING (bucket) WHERE state = 'owned' AND deleted_at IS NULL AND owner <> $1`, store.CanaryOwner)
 		if err != nil {
 			return nil, fmt.Errorf("links of shard %d: %w", i+1, err)
 		}

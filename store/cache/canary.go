@@ -5,15 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/terse/terse/store"
 )
-
-// CanaryOwner owns the links of canaries: no API key has that id.
-const CanaryOwner = "terse"
 
 const (
 	// canaryEvery is how often a canary edits its link.
@@ -48,7 +46,7 @@ func (o *CanaryOptions) validate() error {
 	}
 	check(o.Store != nil, "Store is required")
 	check(o.Cache != nil, "Cache is required")
-	check(store.ValidCode(o.Code), "Code must be one that a link can have")
+	check(store.ValidCode(o.Code) && strings.HasPrefix(o.Code, store.CanaryPrefix), "Code must be one that a link can have, and begin with "+store.CanaryPrefix)
 	check(o.Target != "", "Target is required")
 	check(o.Registerer != nil, "Registerer is required")
 	check(o.Logger != nil, "Logger is required")
@@ -154,14 +152,14 @@ func (c *Canary) link(ctx context.Context) (store.Link, error) {
 	if errors.Is(err, store.ErrNotFound) {
 		now := time.Now().UTC().Truncate(time.Microsecond)
 		l, err = c.opts.Store.Create(ctx, store.Link{
-			Code: c.opts.Code, URL: c.opts.Target, Owner: CanaryOwner, Title: "measures how stale caches are",
+			Code: c.opts.Code, URL: c.opts.Target, Owner: store.CanaryOwner, Title: "measures how stale caches are",
 			Status: 302, CreatedAt: now, UpdatedAt: now, ExpiresAt: now,
 		})
 	}
 	switch {
 	case err != nil:
 		return l, fmt.Errorf("canary %q: %w", c.opts.Code, err)
-	case l.Owner != CanaryOwner:
+	case !l.IsCanary():
 		return l, fmt.Errorf("canary %q: %w by another owner", c.opts.Code, store.ErrExists)
 	}
 	return l, nil

@@ -40,7 +40,7 @@ func TestCanary(t *testing.T) {
 		defer stop()
 		canary.Run(ctx)
 		l, err := m.Get(ctx, "__canary-1")
-		if err != nil || l.Owner != cache.CanaryOwner || l.State(time.Now()) != store.Expired {
+		if err != nil || l.Owner != store.CanaryOwner || l.State(time.Now()) != store.Expired {
 			t.Errorf("the canary's link = %+v, %v, want one of its own that has expired", l, err)
 		}
 		h := histogram(t, reg, "terse_cache_staleness_seconds")

@@ -47,6 +47,8 @@ func HostileFields() []HostileField {
 		{"alias robots.txt", "alias", "robots.txt"},
 		{"alias favicon.ico", "alias", "favicon.ico"},
 		{"alias .well-known", "alias", ".well-known"},
+		{"alias of a canary", "alias", "__canary-5"},
+		{"alias of a canary in capitals", "alias", "__CANARY-5"},
 		{"title too long", "title", strings.Repeat("a", 5000)},
 		{"password too long", "password", strings.Repeat("a", 73)},
 		{"negative max clicks", "max_clicks", -1},
