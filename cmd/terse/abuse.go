@@ -35,6 +35,7 @@ type abuseSettings struct {
 func (f *abuseFlags) read(try func(name string, err error)) abuseSettings {
 	s := abuseSettings{blocklistFile: f.BlocklistFile, webrisk: webrisk.Options{Key: f.WebriskKey, API: f.WebriskURL}}
 	try("BLOCKLIST_FILE", blocklist.CheckFile(f.BlocklistFile))
+	try("WEBRISK_KEY", checkSecret(f.WebriskKey))
 	limit, err := ratelimit.ParseLimit(f.WebriskRate)
 	if err == nil {
 		s.webrisk.Rate = float64(limit.Count) / limit.Window.Seconds()

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -40,28 +39,37 @@ const minSecretLen = 8
 // errSample says that a secret is no secret. It never repeats it.
 var errSample = errors.New("has a password that stands in examples: make one of your own")
 
-// checkSecret refuses a password or token that is a sample or short.
+// checkSecret refuses a password or token that is a sample, short or patterned. None is for
+// who trusts the network.
 func checkSecret(secret string) error {
 	switch {
+	case secret == "":
+		return nil
 	case isSample(secret):
 		return errSample
 	case len(secret) < minSecretLen:
 		return errors.New("is too short to be a secret: `openssl rand -hex 24` prints a good one")
+	case isPatterned(secret):
+		return errors.New("follows a pattern: `openssl rand -hex 24` prints a good secret")
 	}
 	return nil
 }
 
-// checkURLSecret refuses a URL with such a password. One without is for who trusts the
-// network; one that cannot be read is refused elsewhere.
-func checkURLSecret(s string) error {
-	u, err := url.Parse(s)
-	if err != nil || u.User == nil {
-		return nil
+// isPatterned reports whether a secret repeats its begin over and over, or counts up or
+// down.
+func isPatterned(secret string) bool {
+	for unit := 1; unit <= len(secret)/2; unit++ {
+		if secret[unit:] == secret[:len(secret)-unit] {
+			return true
+		}
 	}
-	if password, ok := u.User.Password(); ok && password != "" {
-		return checkSecret(password)
+	step := secret[1] - secret[0]
+	for i := 2; i < len(secret); i++ {
+		if secret[i]-secret[i-1] != step {
+			return false
+		}
 	}
-	return nil
+	return true
 }
 
 // samples are what examples, images and tutorials have for a password, in small letters
@@ -78,9 +86,6 @@ var marks = regexp.MustCompile(`[^a-z0-9]+`)
 // isSample reports whether a secret is one of the samples, in any spelling, or one
 // character over and over.
 func isSample(secret string) bool {
-	if secret == "" {
-		return false
-	}
 	plain := marks.ReplaceAllString(strings.ToLower(secret), "")
 	return slices.Contains(samples, plain) || strings.Trim(secret, secret[:1]) == "" || strings.HasPrefix(secret, "<") && strings.HasSuffix(secret, ">")
 }

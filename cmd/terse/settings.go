@@ -139,7 +139,7 @@ func (f *serveFlags) read() (serveSettings, []error) {
 	s.limits.Report, err = ratelimit.ParseLimit(f.LimitReport)
 	try("LIMIT_REPORT", err)
 	s.abuse = f.abuseFlags.read(try)
-	s.redisURL, err = f.RedisURL, cmp.Or(remote.CheckURL(f.RedisURL), checkURLSecret(f.RedisURL))
+	s.redisURL, err = f.RedisURL, cmp.Or(remote.CheckURL(f.RedisURL), checkSecret(remote.Password(f.RedisURL)))
 	try("REDIS_URL", err)
 	s.cdn = f.readCDN(try)
 	s.cacheBytes, err = parseMiB(f.CacheSize)

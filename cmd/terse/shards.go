@@ -90,8 +90,5 @@ func checkDSN(dsn string) error {
 	if err != nil || strings.Count(dsn, "@") > 1 || strings.ContainsAny(config.ConnConfig.Database, "/@") {
 		return errors.New("is no connection URL that can be read; special characters in a password must be percent-encoded")
 	}
-	if isSample(config.ConnConfig.Password) {
-		return errSample
-	}
-	return nil
+	return checkSecret(config.ConnConfig.Password)
 }

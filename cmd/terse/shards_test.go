@@ -8,7 +8,7 @@ import (
 
 func TestParseShards(t *testing.T) {
 	t.Parallel()
-	const p, r1, r2 = "postgres://u:pw@a/links", "postgresql://u:pw@b/links", "postgres://u:pw@c:6432,d/links?target_session_attrs=read-write"
+	const p, r1, r2 = "postgres://u:9f86d081884c@a/links", "postgresql://u:9f86d081884c@b/links", "postgres://u:9f86d081884c@c:6432,d/links?target_session_attrs=read-write"
 	for _, tt := range []struct {
 		name, text string
 		want       []shardSettings
@@ -46,6 +46,9 @@ func TestWrongShards(t *testing.T) {
 		{"s1 postgres://a/x postgres://u:hunter2@a/x?sslmode=nonsense", []string{"shard 1: replica 1: is no connection URL"}},
 		{"s1 postgres://u:p@hunter2/w@h/db", []string{"shard 1: primary: is no connection URL"}},
 		{"s1 postgres://u:12/hunter2@h/db", []string{"shard 1: primary: is no connection URL"}},
+		{"s1 postgres://u:abc@a/x postgres://u:abcabcabc@b/x postgres://u:hunter2@c/x", []string{
+			"shard 1: primary: is too short", "shard 1: replica 1: follows a pattern", "shard 1: replica 2: has a password that stands in examples",
+		}},
 		{strings.Repeat("s1;", maxShards+1), []string{"names 65 shards"}},
 	} {
 		_, err := parseShards(tt.text)

@@ -36,6 +36,16 @@ func CheckURL(text string) error {
 	return err
 }
 
+// Password returns the password of a URL that CheckURL takes; it is empty when there is
+// none.
+func Password(text string) string {
+	o, err := parseURL(text)
+	if err != nil {
+		return ""
+	}
+	return o.Password
+}
+
 func parseURL(text string) (*redis.UniversalOptions, error) {
 	scheme, rest, ok := strings.Cut(text, "://")
 	kind, secure := schemes(scheme)
