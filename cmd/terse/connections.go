@@ -6,6 +6,7 @@ import (
 	"net"
 	"sync/atomic"
 
+	"github.com/pires/go-proxyproto"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -63,6 +64,19 @@ func (c *boundedConn) Close() error {
 		c.open.Add(-1)
 	}
 	return c.Conn.Close()
+}
+
+// CloseWrite ends what is sent to the client and goes on to take what it sends. So
+// net/http lets a client read a refusal that is still busy sending.
+func (c *boundedConn) CloseWrite() error {
+	under := c.Conn
+	if proxied, ok := under.(*proxyproto.Conn); ok { // which hides it
+		under = proxied.Raw()
+	}
+	if half, ok := under.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
 }
 
 // What net/http writes, past every handler, to a client whose transfer coding it does

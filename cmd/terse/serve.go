@@ -190,12 +190,12 @@ func (p *process) listen(ctx context.Context, options api.Options) (net.Listener
 	if err != nil {
 		return nil, errors.Join(err, public.Close())
 	}
-	bounded, err := newBoundedListener(public, p.settings.operation.maxConnections, p.registry)
+	bounded, err := newBoundedListener(p.proxied(public), p.settings.operation.maxConnections, p.registry)
 	if err != nil {
 		return nil, errors.Join(err, public.Close())
 	}
 	traced := p.traces.handler(p.settings.forCDN(handler), p.settings.proxies.FromProxy)
-	p.public = startServer(p.proxied(bounded), traced, p.logger, p.failed)
+	p.public = startServer(bounded, traced, p.logger, p.failed)
 	p.open.push("server", p.settings.operation.drain.requests(), p.public.shutdown)
 	return public, nil
 }
