@@ -55,7 +55,7 @@ func newMetrics(reg prometheus.Registerer, access accessLog) (*metrics, error) {
 		access: access,
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "terse_http_requests_total",
-			Help: "HTTP requests by route pattern, method and status; 499 is that of a client which did not wait for the answer.",
+			Help: "HTTP requests by route pattern, method and status; 499 is that of a client which did not wait for the answer. 500 and 503 are there from the start.",
 		}, []string{"route", "method", "status"}),
 		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "terse_http_request_duration_seconds",
@@ -119,11 +119,19 @@ func (m *metrics) of(pattern string) map[string]*routeMetrics {
 }
 
 func (m *metrics) series(method, pattern string) *routeMetrics {
-	return &routeMetrics{
+	r := &routeMetrics{
 		duration: m.durations.WithLabelValues(pattern, method),
 		requests: m.requests, route: pattern, method: method,
 	}
+	for _, failed := range failures {
+		r.counter(failed)
+	}
+	return r
 }
+
+// failures are the statuses that are counted from 0: what begins with 1 has not grown to
+// Prometheus, which would miss the first failures of each process.
+var failures = [...]int{http.StatusInternalServerError, http.StatusServiceUnavailable}
 
 // observe counts one request and how long it took.
 func (r *routeMetrics) observe(status int, took time.Duration) {
@@ -136,13 +144,17 @@ func (r *routeMetrics) count(status int) {
 	if status < 100 || status >= len(r.byStatus) {
 		status = http.StatusInternalServerError
 	}
-	counter := r.byStatus[status].Load()
-	if counter == nil {
-		c := r.requests.WithLabelValues(r.route, r.method, strconv.Itoa(status))
-		counter = &c
-		r.byStatus[status].Store(counter)
+	r.counter(status).Inc()
+}
+
+// counter returns the series of a status, which begins with the first call.
+func (r *routeMetrics) counter(status int) prometheus.Counter {
+	if known := r.byStatus[status].Load(); known != nil {
+		return *known
 	}
-	(*counter).Inc()
+	c := r.requests.WithLabelValues(r.route, r.method, strconv.Itoa(status))
+	r.byStatus[status].Store(&c)
+	return c
 }
 
 // visits is middleware for one route, of which there are too many requests to look

@@ -148,7 +148,7 @@ func TestClientsThatLeave(t *testing.T) {
 					}
 					for _, m := range family.GetMetric() {
 						for _, label := range m.GetLabel() {
-							if label.GetName() == "status" {
+							if label.GetName() == "status" && m.GetCounter().GetValue() > 0 {
 								statuses[label.GetValue()]++
 							}
 						}
