@@ -57,9 +57,10 @@ type Outbox interface {
 	// Deliver takes at most limit edits that are due for an audience, the oldest
 	// first, and hands them to tell, several edits of one link as one. Those that
 	// it acknowledges are removed, once all replicas show them and it was told of
-	// them again; others are due later. It returns for how many links it did so.
-	// Meanwhile no other process delivers to the same audience: ErrBusy says that
-	// one does. When ctx ends, or the process dies, nothing is removed.
+	// them again; others are due later. It returns how many edits it took: as many as
+	// limit when there may be more. Meanwhile no other process delivers to the same
+	// audience: ErrBusy says that one does. When ctx ends, or the process dies,
+	// nothing is removed.
 	Deliver(ctx context.Context, to Audience, limit int, tell func(ctx context.Context, edits []Edit) []error) (int, error)
 
 	// Backlog returns what waits for an audience.

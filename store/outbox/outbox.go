@@ -166,8 +166,8 @@ func (r *route) run(ctx context.Context) {
 		n, err := r.deliver(ctx)
 		r.log(ctx, err)
 		r.count(ctx)
-		if err == nil && n == r.opts.Limit {
-			continue // there is more
+		if err == nil && n >= r.opts.Limit {
+			continue // there may be more
 		}
 		wait := r.opts.Every * 4 / 5
 		select {
@@ -178,7 +178,8 @@ func (r *route) run(ctx context.Context) {
 	}
 }
 
-// deliver tells of what is due. The failures of the Teller are errors too.
+// deliver tells of what is due, and returns how many edits that were. The failures
+// of the Teller are errors too.
 func (r *route) deliver(ctx context.Context) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.opts.TellTimeout+deliverTimeout)
 	defer cancel()

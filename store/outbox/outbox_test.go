@@ -74,10 +74,15 @@ func (a *audience) versions(code string) (version int64, times int) {
 
 func newWorker(t *testing.T, box store.Outbox, caches, cdn store.Teller) *outbox.Worker {
 	t.Helper()
-	w, err := outbox.New(outbox.Options{
-		Outboxes: []outbox.Named{{Name: "s1", Outbox: box}}, Caches: caches, CDN: cdn,
-		Every: 50 * time.Millisecond, Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
+	return startWorker(t, outbox.Options{
+		Outboxes: []outbox.Named{{Name: "s1", Outbox: box}}, Caches: caches, CDN: cdn, Every: 50 * time.Millisecond,
 	})
+}
+
+func startWorker(t *testing.T, opts outbox.Options) *outbox.Worker {
+	t.Helper()
+	opts.Logger, opts.Registerer = slog.New(slog.DiscardHandler), prometheus.NewRegistry()
+	w, err := outbox.New(opts)
 	if err != nil {
 		t.Fatalf("New = %v, want nil", err)
 	}
@@ -137,11 +142,14 @@ func (s shard) open(primary string) *postgres.Store {
 	return p
 }
 
-// edit creates a link and edits it.
+// edit edits a link, which is created when there is none.
 func edit(t *testing.T, s store.Store, code string) {
 	t.Helper()
 	at := time.UnixMicro(1_790_000_000_000_000).UTC()
 	l, err := s.Create(t.Context(), store.Link{Code: code, URL: "https://example.com/", Status: 302, CreatedAt: at, UpdatedAt: at})
+	if errors.Is(err, store.ErrExists) {
+		l, err = s.Get(t.Context(), code)
+	}
 	if err == nil {
 		_, err = s.Update(t.Context(), l)
 	}
@@ -224,6 +232,27 @@ func TestNobodyToTell(t *testing.T) {
 	edit(t, p, "abc")
 	w.Nudge()
 	await(t, "the outbox to be empty", func() bool { return empty(t, p, store.Caches) && empty(t, p, store.CDN) })
+}
+
+// TestGoesOnWhileThereIsMore holds that a process which has taken as many edits as it
+// may goes on at once, also when several were of one link.
+func TestGoesOnWhileThereIsMore(t *testing.T) {
+	t.Parallel()
+	s := newShard(t, 0)
+	p := s.open(s.cluster.DSN(database))
+	for range 3 {
+		edit(t, p, "often")
+	}
+	edit(t, p, "once")
+	edit(t, p, "last")
+	caches := &audience{}
+	startWorker(t, outbox.Options{
+		Outboxes: []outbox.Named{{Name: "s1", Outbox: p}}, Caches: caches, Every: time.Hour, Limit: 2,
+	})
+	await(t, "caches to be told of all", func() bool { version, _ := caches.versions("last"); return version == 2 })
+	if version, times := caches.versions("often"); version != 4 || times != 2 {
+		t.Errorf("caches were told of version %d, %d times, want 4, twice", version, times)
+	}
 }
 
 // TestFrozenWorker holds that a process which no longer answers loses the outbox to

@@ -61,8 +61,8 @@ func (s *Store) Deliver(ctx context.Context, to store.Audience, limit int,
 			if err != nil || len(t.rows)+len(t.moved) == 0 {
 				return err
 			}
-			n, err = t.settle(ctx, tx, to, tell, len(s.replicas) > 0)
-			return err
+			n = len(t.rows) + len(t.moved)
+			return t.settle(ctx, tx, to, tell, len(s.replicas) > 0)
 		})
 	})
 	return n, wrap(err, "deliver", "")
@@ -139,11 +139,10 @@ func (t *taken) scan(rows pgx.Rows) error {
 	return nil
 }
 
-// settle tells of what was taken, and writes down what became of it. It returns
-// of how many links it told.
+// settle tells of what was taken, and writes down what became of it.
 func (t *taken) settle(ctx context.Context, tx pgx.Tx, to store.Audience,
 	tell func(ctx context.Context, edits []store.Edit) []error, again bool,
-) (int, error) {
+) error {
 	first, of := store.Distinct(t.edits)
 	var errs []error
 	if len(first) > 0 {
@@ -172,7 +171,7 @@ func (t *taken) settle(ctx context.Context, tx pgx.Tx, to store.Audience,
 	if len(failed) > 0 {
 		b.Queue(retryEdits, failed, delays)
 	}
-	return len(first), tx.SendBatch(ctx, b).Close()
+	return tx.SendBatch(ctx, b).Close()
 }
 
 // Edited notes that another process has told of an edit of the link, so that

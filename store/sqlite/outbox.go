@@ -70,7 +70,7 @@ func (s *Store) Deliver(ctx context.Context, to store.Audience, limit int,
 			return err
 		})
 	})
-	return len(first), err
+	return len(rows), err
 }
 
 // dueEdits reads what is due for an audience, and the ids of its rows.

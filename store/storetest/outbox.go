@@ -40,6 +40,7 @@ func RunOutbox(t *testing.T, opts OutboxOptions) {
 		{"what was not acknowledged is told of again", retries},
 		{"several edits of a link are one", tellsOnceOfALink},
 		{"the limit holds", keepsTheLimit},
+		{"the limit is one of edits", limitsEdits},
 		{"one delivers at a time", deliversAlone},
 		{"a delivery that was cut off loses nothing", losesNothing},
 		{"what waits is counted", countsBacklog},
@@ -180,6 +181,22 @@ func keepsTheLimit(t *testing.T, s outboxSuite) {
 		t.Errorf("Deliver = %d, %v, and told of %d, want 2", n, err, len(told))
 	}
 	s.wantTold(t, append(told, s.drain(t, store.CDN)...), want...)
+}
+
+func limitsEdits(t *testing.T, s outboxSuite) {
+	l := s.create(t, newLink())
+	for range 3 {
+		l = s.update(t, l)
+	}
+	n, err := s.Deliver(t.Context(), store.Caches, 2, func(_ context.Context, edits []store.Edit) []error {
+		if len(edits) != 1 || edits[0].Link.Version != l.Version {
+			t.Errorf("told of %+v, want version %d of one link", edits, l.Version)
+		}
+		return make([]error, len(edits))
+	})
+	if n != 2 || err != nil {
+		t.Errorf("Deliver = %d, %v, want 2, as many edits as the limit", n, err)
+	}
 }
 
 func deliversAlone(t *testing.T, s outboxSuite) {
