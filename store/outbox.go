@@ -37,8 +37,9 @@ type Edit struct {
 	// Age is how long before that the write was done, by the database's clock.
 	Age time.Duration
 
-	// Repeat says that the audience was told before, and is told again because all
-	// replicas show the write now: what was filled from one meanwhile may be old.
+	// Repeat says that the audience was told before, and is told again: all replicas
+	// show the write now, or what was under way to a CDN has come to rest. What was
+	// filled meanwhile may be old.
 	Repeat bool
 }
 
@@ -57,10 +58,11 @@ type Outbox interface {
 	// Deliver takes at most limit edits that are due for an audience, the oldest
 	// first, and hands them to tell, several edits of one link as one. Those that
 	// it acknowledges are removed, once all replicas show them and it was told of
-	// them again; others are due later. It returns how many edits it took: as many as
-	// limit when there may be more. Meanwhile no other process delivers to the same
-	// audience: ErrBusy says that one does. When ctx ends, or the process dies,
-	// nothing is removed.
+	// them again, of a CDN after AgainAfter; others are due later. A nil tell stands
+	// for an audience that is nobody: all are removed. It returns how many edits it
+	// took: as many as limit when there may be more. Meanwhile no other process
+	// delivers to the same audience: ErrBusy says that one does. When ctx ends, or
+	// the process dies, nothing is removed.
 	Deliver(ctx context.Context, to Audience, limit int, tell func(ctx context.Context, edits []Edit) []error) (int, error)
 
 	// Backlog returns what waits for an audience.
@@ -78,6 +80,11 @@ type Backlog struct {
 
 // MaxBacklog is how far the edits of a Backlog are counted.
 const MaxBacklog = 10_000
+
+// AgainAfter is how long after a CDN has acknowledged an edit it is told again: an
+// answer from before the edit may arrive there behind the purge, and be kept. It is
+// longer than a redirect may take.
+const AgainAfter = 4 * time.Second
 
 // RetryDelay returns how long after a failure an edit is due again: longer, the
 // older it is. Caches are asked again at least every second, so that they have

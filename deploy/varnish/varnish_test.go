@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -25,6 +26,8 @@ import (
 
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/cache/cdn"
+	"github.com/terse/terse/store/outbox"
+	"github.com/terse/terse/store/sqlite"
 	"github.com/terse/terse/store/storetest/servers"
 )
 
@@ -53,6 +56,7 @@ type origin struct {
 	mu      sync.Mutex
 	answers map[string]answer // by path
 	failing int               // the status of all answers; 0: none
+	slow    chan struct{}     // if set, answers are chosen at once, and given when it is closed
 	seen    []*http.Request
 }
 
@@ -74,6 +78,7 @@ func (o *origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a, code := o.take(r)
+	o.pause()
 	h := w.Header()
 	h.Set("Cache-Control", "private, max-age=0")
 	h.Set("Surrogate-Key", "link-"+code)
@@ -99,6 +104,28 @@ func (o *origin) take(r *http.Request) (answer, string) {
 		return answer{status: http.StatusNotFound, policy: "max-age=2"}, ""
 	}
 	return a, strings.TrimPrefix(r.URL.Path, "/")
+}
+
+// slowDown makes answers that are chosen from now on wait for the returned function.
+func (o *origin) slowDown() (end func()) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	slow := make(chan struct{})
+	o.slow = slow
+	return func() { close(slow) }
+}
+
+func (o *origin) pause() {
+	o.mu.Lock()
+	slow := o.slow
+	o.mu.Unlock()
+	if slow == nil {
+		return
+	}
+	select {
+	case <-slow:
+	case <-o.ended:
+	}
 }
 
 func (o *origin) set(path string, a answer) {
@@ -497,4 +524,75 @@ func TestPurger(t *testing.T) {
 	}
 	visit("MISS")
 	e.want(other, 302, "HIT")
+}
+
+// teller tells a Purger, and counts how often.
+type teller struct {
+	*cdn.Purger
+	times atomic.Int32
+}
+
+func (p *teller) Tell(ctx context.Context, edits []store.Edit) []error {
+	defer p.times.Add(1)
+	return p.Purger.Tell(ctx, edits)
+}
+
+// TestPurgeOvertakesAnAnswer has a purge reach Varnish before an answer that the
+// origin gave from before the edit: the second purge removes that.
+func TestPurgeOvertakesAnAnswer(t *testing.T) {
+	t.Parallel()
+	e := newEdge(t)
+	const before, after = "https://example.com/before", "https://example.com/after"
+	s, err := sqlite.Open(t.Context(), sqlite.Options{Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	at := time.Now().UTC().Truncate(time.Microsecond)
+	l, err := s.Create(t.Context(), store.Link{Code: "link", URL: before, Status: 302, CreatedAt: at, UpdatedAt: at})
+	if err != nil {
+		t.Fatal(err)
+	}
+	purger, err := cdn.New(cdn.Options{Provider: cdn.Varnish, VarnishURLs: []string{e.varnish.URL()}, Registerer: prometheus.NewRegistry()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := &teller{Purger: purger}
+	w, err := outbox.New(outbox.Options{
+		Outboxes: []outbox.Named{{Name: "s1", Outbox: s}}, CDN: told,
+		Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = w.Close(context.Background()) })
+	until := func(what string, done func() bool) {
+		t.Helper()
+		for began := time.Now(); !done(); time.Sleep(10 * time.Millisecond) {
+			if time.Since(began) > 30*time.Second {
+				t.Fatalf("waited for %s", what)
+			}
+		}
+	}
+
+	end := e.origin.slowDown()
+	answer := answer{302, before, "max-age=86400"}
+	e.origin.set("/link", answer)
+	var visiting sync.WaitGroup
+	visiting.Go(func() { e.ask("/link") })
+	until("the origin to choose its answer", func() bool { return len(e.origin.requests("/link")) == 1 })
+	answer.target = after
+	e.origin.set("/link", answer)
+	l.URL = after
+	if _, err := s.Update(t.Context(), l); err != nil {
+		t.Fatal(err)
+	}
+	w.Nudge()
+	until("the first purge", func() bool { return told.times.Load() == 1 })
+	end()
+	visiting.Wait()
+	until("the edit to be seen", func() bool { return e.send(http.MethodGet, "/link").Header.Get("Location") == after })
+	if got := told.times.Load(); got != 2 {
+		t.Errorf("Varnish was told %d times, want 2", got)
+	}
 }

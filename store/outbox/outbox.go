@@ -184,16 +184,17 @@ func (r *route) deliver(ctx context.Context) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.opts.TellTimeout+deliverTimeout)
 	defer cancel()
 	var failed error
-	n, err := r.from.Outbox.Deliver(ctx, r.to, r.opts.Limit, func(ctx context.Context, edits []store.Edit) []error {
-		if r.teller == nil {
-			return make([]error, len(edits))
-		}
+	tell := func(ctx context.Context, edits []store.Edit) []error {
 		ctx, cancel := context.WithTimeout(ctx, r.opts.TellTimeout)
 		defer cancel()
 		errs := r.teller.Tell(ctx, edits)
 		failed = r.metrics.observe(edits, errs)
 		return errs
-	})
+	}
+	if r.teller == nil {
+		tell = nil
+	}
+	n, err := r.from.Outbox.Deliver(ctx, r.to, r.opts.Limit, tell)
 	if errors.Is(err, store.ErrBusy) {
 		return 0, nil
 	}

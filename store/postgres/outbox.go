@@ -37,7 +37,7 @@ const dueEdits = `SELECT ` + linkColumns + `, o.id, o.code, o.shown_from IS NOT 
 
 const (
 	forgetEdits = `DELETE FROM outbox WHERE id = ANY ($1)`
-	repeatEdits = `UPDATE outbox SET shown_from = $2, due = clock_timestamp() WHERE id = ANY ($1)`
+	repeatEdits = `UPDATE outbox SET shown_from = $2, due = clock_timestamp() + $3::interval WHERE id = ANY ($1)`
 	retryEdits  = `UPDATE outbox o SET due = clock_timestamp() + n.delay
 		FROM unnest($1::bigint[], $2::interval[]) AS n (id, delay) WHERE o.id = n.id`
 )
@@ -62,7 +62,7 @@ func (s *Store) Deliver(ctx context.Context, to store.Audience, limit int,
 				return err
 			}
 			n = len(t.rows) + len(t.moved)
-			return t.settle(ctx, tx, to, tell, len(s.replicas) > 0)
+			return t.settle(ctx, tx, to, tell, len(s.replicas) > 0 || to == store.CDN)
 		})
 	})
 	return n, wrap(err, "deliver", "")
@@ -139,13 +139,17 @@ func (t *taken) scan(rows pgx.Rows) error {
 	return nil
 }
 
-// settle tells of what was taken, and writes down what became of it.
+// settle tells of what was taken, if anybody, and writes down what became of it.
+// again says that what was told once is told again.
 func (t *taken) settle(ctx context.Context, tx pgx.Tx, to store.Audience,
 	tell func(ctx context.Context, edits []store.Edit) []error, again bool,
 ) error {
 	first, of := store.Distinct(t.edits)
-	var errs []error
-	if len(first) > 0 {
+	errs := make([]error, len(first))
+	switch {
+	case tell == nil:
+		again = false
+	case len(first) > 0:
 		errs = tell(ctx, first)
 	}
 	done, repeat := t.moved, []int64(nil)
@@ -166,7 +170,11 @@ func (t *taken) settle(ctx context.Context, tx pgx.Tx, to store.Audience,
 		b.Queue(forgetEdits, done)
 	}
 	if len(repeat) > 0 {
-		b.Queue(repeatEdits, repeat, t.at)
+		var later time.Duration
+		if to == store.CDN {
+			later = store.AgainAfter
+		}
+		b.Queue(repeatEdits, repeat, t.at, later)
 	}
 	if len(failed) > 0 {
 		b.Queue(retryEdits, failed, delays)

@@ -10,7 +10,13 @@ import (
 )
 
 // outbox keeps deliveries to one audience apart. No other process has any.
-type outbox struct{ caches, cdn sync.Mutex }
+type outbox struct {
+	caches, cdn sync.Mutex
+
+	// told are the rows of which the CDN was told once, as far as this process knows:
+	// after a restart it is told twice again. The lock of the CDN guards it.
+	told map[int64]bool
+}
 
 func (o *outbox) of(a store.Audience) *sync.Mutex {
 	if a == store.CDN {
@@ -34,7 +40,7 @@ const (
 )
 
 // Deliver implements store.Outbox. There are no replicas that would have to show
-// an edit, so everybody is told once.
+// an edit, so caches are told once.
 func (s *Store) Deliver(ctx context.Context, to store.Audience, limit int,
 	tell func(ctx context.Context, edits []store.Edit) []error,
 ) (int, error) {
@@ -48,18 +54,53 @@ func (s *Store) Deliver(ctx context.Context, to store.Audience, limit int,
 		return 0, wrap(err, "deliver", "")
 	}
 	first, of := store.Distinct(edits)
-	errs := tell(ctx, first)
+	errs := make([]error, len(first))
+	if tell != nil {
+		errs = tell(ctx, first)
+	}
 	now := s.opts.Now()
 	settled := make([][2]int64, len(rows))
+	var once []int64 // rows that are told again
 	for i, row := range rows {
 		settled[i][0] = row
-		if errs[of[i]] != nil {
+		switch {
+		case errs[of[i]] != nil:
 			settled[i][1] = micros(now.Add(store.RetryDelay(to, edits[i].Age)))
+		case to == store.CDN && tell != nil && !edits[i].Repeat:
+			settled[i][1] = micros(now.Add(store.AgainAfter))
+			once = append(once, row)
 		}
 	}
+	if err := s.settle(ctx, settled); err != nil {
+		return 0, err
+	}
+	if to == store.CDN {
+		s.outbox.note(settled, once)
+	}
+	return len(rows), nil
+}
+
+// note remembers of which rows the CDN was told once, and forgets those that are
+// done with.
+func (o *outbox) note(settled [][2]int64, once []int64) {
+	if o.told == nil {
+		o.told = map[int64]bool{}
+	}
+	for _, row := range once {
+		o.told[row] = true
+	}
+	for _, row := range settled {
+		if row[1] == 0 {
+			delete(o.told, row[0])
+		}
+	}
+}
+
+// settle removes rows that are done with, and makes others due later.
+func (s *Store) settle(ctx context.Context, settled [][2]int64) error {
 	list, err := json.Marshal(settled)
 	if err != nil {
-		return 0, wrap(err, "deliver", "")
+		return wrap(err, "deliver", "")
 	}
 	_, err = change(ctx, s, "deliver", "", func(ctx context.Context, tx tx) (none, error) {
 		return none{}, tx.atomically(ctx, func() error {
@@ -70,7 +111,7 @@ func (s *Store) Deliver(ctx context.Context, to store.Audience, limit int,
 			return err
 		})
 	})
-	return len(rows), err
+	return err
 }
 
 // dueEdits reads what is due for an audience, and the ids of its rows.
@@ -87,7 +128,7 @@ func (s *Store) dueEdits(ctx context.Context, to store.Audience, limit int) (edi
 		if err != nil {
 			return nil, nil, err
 		}
-		edits = append(edits, store.Edit{Link: l, Age: max(0, now.Sub(moment(at)))})
+		edits = append(edits, store.Edit{Link: l, Age: max(0, now.Sub(moment(at))), Repeat: to == store.CDN && s.outbox.told[id]})
 		ids = append(ids, id)
 	}
 	return edits, ids, rows.Err()

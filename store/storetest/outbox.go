@@ -16,7 +16,7 @@ type OutboxOptions struct {
 	// tb.Cleanup. Required.
 	Open func(tb testing.TB) (store.Store, store.Outbox)
 
-	// Repeats says that the store has replicas, so that everybody is told twice.
+	// Repeats says that the store has replicas, so that caches are told twice, too.
 	Repeats bool
 }
 
@@ -38,6 +38,8 @@ func RunOutbox(t *testing.T, opts OutboxOptions) {
 		{"what is no edit is not told of", tellsOfNothingElse},
 		{"audiences are told by themselves", tellsAudiencesApart},
 		{"what was not acknowledged is told of again", retries},
+		{"a CDN is told again", tellsCDNAgain},
+		{"nobody is not told", tellsNobody},
 		{"several edits of a link are one", tellsOnceOfALink},
 		{"the limit holds", keepsTheLimit},
 		{"the limit is one of edits", limitsEdits},
@@ -77,7 +79,7 @@ func (s outboxSuite) drain(t *testing.T, to store.Audience) (told []store.Edit) 
 }
 
 // wantTold compares what an audience was told, without repeats, with links.
-func (s outboxSuite) wantTold(t *testing.T, told []store.Edit, want ...store.Link) {
+func (s outboxSuite) wantTold(t *testing.T, to store.Audience, told []store.Edit, want ...store.Link) {
 	t.Helper()
 	var repeats int
 	var first []store.Link
@@ -98,8 +100,8 @@ func (s outboxSuite) wantTold(t *testing.T, told []store.Edit, want ...store.Lin
 	for i := range want {
 		wantLink(t, "Deliver", first[i], nil, want[i])
 	}
-	if s.repeats != (repeats > 0) && len(want) > 0 {
-		t.Errorf("told again of %d links, want any: %v", repeats, s.repeats)
+	if again := s.repeats || to == store.CDN; again != (repeats > 0) && len(want) > 0 {
+		t.Errorf("told again of %d links, want any: %v", repeats, again)
 	}
 }
 
@@ -109,8 +111,8 @@ func tellsOfEdits(t *testing.T, s outboxSuite) {
 	edited := s.update(t, l)
 	other := s.create(t, newLink())
 	tombstone := s.remove(t, other.Code)
-	s.wantTold(t, s.drain(t, store.Caches), edited, tombstone)
-	s.wantTold(t, s.drain(t, store.Caches))
+	s.wantTold(t, store.Caches, s.drain(t, store.Caches), edited, tombstone)
+	s.wantTold(t, store.Caches, s.drain(t, store.Caches))
 }
 
 func tellsOfNothingElse(t *testing.T, s outboxSuite) {
@@ -130,13 +132,13 @@ func tellsOfNothingElse(t *testing.T, s outboxSuite) {
 	if _, err := s.Delete(t.Context(), l.Code, 7, after(1)); !errors.Is(err, store.ErrVersion) {
 		t.Fatalf("Delete = %v, want ErrVersion", err)
 	}
-	s.wantTold(t, s.drain(t, store.Caches))
+	s.wantTold(t, store.Caches, s.drain(t, store.Caches))
 }
 
 func tellsAudiencesApart(t *testing.T, s outboxSuite) {
 	edited := s.update(t, s.create(t, newLink()))
 	for _, a := range store.Audiences() {
-		s.wantTold(t, s.drain(t, a), edited)
+		s.wantTold(t, a, s.drain(t, a), edited)
 	}
 }
 
@@ -156,7 +158,63 @@ func retries(t *testing.T, s outboxSuite) {
 	}
 	told := s.drain(t, store.Caches)
 	told = slices.DeleteFunc(told, func(e store.Edit) bool { return e.Link.Code == one.Code && e.Repeat })
-	s.wantTold(t, told, other)
+	s.wantTold(t, store.Caches, told, other)
+}
+
+// tellsCDNAgain holds that a CDN is told again after a while, and of what is new at
+// once.
+func tellsCDNAgain(t *testing.T, s outboxSuite) {
+	edited := s.update(t, s.create(t, newLink()))
+	type telling struct {
+		edit store.Edit
+		at   time.Time
+	}
+	told := map[string][]telling{}
+	deliver := func() {
+		t.Helper()
+		_, err := s.Deliver(t.Context(), store.CDN, 100, func(_ context.Context, edits []store.Edit) []error {
+			for _, e := range edits {
+				told[e.Link.Code] = append(told[e.Link.Code], telling{e, time.Now()})
+			}
+			return make([]error, len(edits))
+		})
+		if err != nil {
+			t.Fatalf("Deliver = %v, want nil", err)
+		}
+	}
+	deliver()
+	other := s.update(t, s.create(t, newLink()))
+	deliver()
+	if len(told[edited.Code]) == 0 || len(told[other.Code]) == 0 {
+		t.Fatalf("told of %v, want both links at once", told)
+	}
+	for _, code := range []string{edited.Code, other.Code} {
+		for began := time.Now(); len(told[code]) < 2; time.Sleep(10 * time.Millisecond) {
+			if deliver(); time.Since(began) > 30*time.Second {
+				t.Fatal("a CDN was not told again in 30 s")
+			}
+		}
+		first, second := told[code][0], told[code][1]
+		const exact = 200 * time.Millisecond // clocks differ
+		if after := second.at.Sub(first.at); first.edit.Repeat || !second.edit.Repeat || after < store.AgainAfter-exact {
+			t.Errorf("told again after %v, repeats %v and %v, want the second alone to be one, after %v",
+				after, first.edit.Repeat, second.edit.Repeat, store.AgainAfter)
+		}
+	}
+	s.wantTold(t, store.CDN, s.drain(t, store.CDN))
+}
+
+// tellsNobody holds that edits of which nobody is told are gone at once.
+func tellsNobody(t *testing.T, s outboxSuite) {
+	s.update(t, s.create(t, newLink()))
+	for _, a := range store.Audiences() {
+		if n, err := s.Deliver(t.Context(), a, 100, nil); n != 1 || err != nil {
+			t.Errorf("Deliver to nobody = %d, %v, want 1, nil", n, err)
+		}
+		if b, err := s.Backlog(t.Context(), a); err != nil || b.Edits != 0 {
+			t.Errorf("Backlog = %+v, %v, want nothing", b, err)
+		}
+	}
 }
 
 func tellsOnceOfALink(t *testing.T, s outboxSuite) {
@@ -164,7 +222,7 @@ func tellsOnceOfALink(t *testing.T, s outboxSuite) {
 	for range 3 {
 		l = s.update(t, l)
 	}
-	s.wantTold(t, s.drain(t, store.Caches), l)
+	s.wantTold(t, store.Caches, s.drain(t, store.Caches), l)
 }
 
 func keepsTheLimit(t *testing.T, s outboxSuite) {
@@ -180,7 +238,7 @@ func keepsTheLimit(t *testing.T, s outboxSuite) {
 	if n != 2 || err != nil || len(told) != 2 {
 		t.Errorf("Deliver = %d, %v, and told of %d, want 2", n, err, len(told))
 	}
-	s.wantTold(t, append(told, s.drain(t, store.CDN)...), want...)
+	s.wantTold(t, store.CDN, append(told, s.drain(t, store.CDN)...), want...)
 }
 
 func limitsEdits(t *testing.T, s outboxSuite) {
@@ -214,7 +272,7 @@ func deliversAlone(t *testing.T, s outboxSuite) {
 	if err != nil {
 		t.Errorf("Deliver = %v, want nil", err)
 	}
-	s.wantTold(t, s.drain(t, store.Caches), edited)
+	s.wantTold(t, store.Caches, s.drain(t, store.Caches), edited)
 }
 
 func losesNothing(t *testing.T, s outboxSuite) {
@@ -227,7 +285,7 @@ func losesNothing(t *testing.T, s outboxSuite) {
 	if err == nil {
 		t.Error("Deliver with an ended context = nil, want an error")
 	}
-	s.wantTold(t, s.drain(t, store.Caches), edited)
+	s.wantTold(t, store.Caches, s.drain(t, store.Caches), edited)
 }
 
 func countsBacklog(t *testing.T, s outboxSuite) {
