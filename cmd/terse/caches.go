@@ -24,6 +24,8 @@ func (p *process) caches(ctx context.Context, d database, keys *keyring.Ring) (*
 		MaxBytes: p.settings.cacheBytes, Logger: p.logger, Registerer: p.registry,
 	}
 	told := outbox.Options{Outboxes: d.outboxes, Logger: p.logger, Registerer: p.registry}
+	purges := p.settings.cdn
+	purges.Registerer = p.registry
 	if p.settings.redisURL != "" {
 		redis, err := remote.New(remote.Options{URL: p.settings.redisURL, Keys: keys, Logger: p.logger, Registerer: p.registry})
 		if err != nil {
@@ -33,7 +35,7 @@ func (p *process) caches(ctx context.Context, d database, keys *keyring.Ring) (*
 		if err := p.traces.redis(redis.Client()); err != nil {
 			return nil, err
 		}
-		options.Remote, told.Caches = redis, redis
+		options.Remote, told.Caches, purges.Nodes = redis, redis, redis.Nodes
 		p.limiter, err = ratelimit.NewShared(ratelimit.SharedOptions{
 			Client: redis.Client(), Nodes: redis.Nodes, Local: ratelimit.NewLocal(ratelimit.LocalOptions{}), Registerer: p.registry,
 		})
@@ -41,10 +43,8 @@ func (p *process) caches(ctx context.Context, d database, keys *keyring.Ring) (*
 			return nil, err
 		}
 	}
-	if p.settings.cdn.Provider != "" {
-		settings := p.settings.cdn
-		settings.Registerer = p.registry
-		purger, err := cdn.New(settings)
+	if purges.Provider != "" {
+		purger, err := cdn.New(purges)
 		if err != nil {
 			return nil, err
 		}

@@ -8,9 +8,11 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -269,6 +271,38 @@ func TestVarnishInAnOutage(t *testing.T) {
 	}
 	e.serve()
 	e.want("/never-asked", 404, "", "MISS")
+}
+
+// TestCanariesAreNotPurged holds that a CDN hears of edits by people, and not of those
+// by which a node measures how stale its cache is.
+func TestCanariesAreNotPurged(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	var purged []string // tags
+	cdn := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		purged = append(purged, strings.Fields(r.Header.Get("Xkey-Purge"))...)
+	}))
+	t.Cleanup(cdn.Close)
+	f := newFleet(t, 1, testservers.ClusterOptions{})
+	shared := testservers.NewRedis(t, testservers.RedisOptions{})
+	node := f.serve("TERSE_REDIS_URL="+shared.URL(), "TERSE_CDN=varnish", "TERSE_VARNISH_URLS="+cdn.URL)
+	f.awaitChannels()
+	a := newAuditor(f, f.newKey(0))
+	code := a.seed(1, a.authorization()...)[0][0]
+	await(t, backWithin, "a canary's edit to show", func() bool { return node.metric("terse_cache_staleness_seconds_count") > 0 })
+	a.edit(node, code)
+	await(t, backWithin, "both edits to be told of twice", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(purged) >= 2 && node.metric("terse_outbox_edits_total", `audience="cdn"`, `result="ok"`) >= 4
+	})
+	mu.Lock()
+	defer mu.Unlock()
+	if want := []string{"link-" + code, "link-" + code}; !slices.Equal(purged, want) {
+		t.Errorf("purged %q, want %q", purged, want)
+	}
 }
 
 // TestFastly holds that a node behind Fastly speaks to it.

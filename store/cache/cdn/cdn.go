@@ -19,7 +19,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/time/rate"
 
 	"github.com/terse/terse/store"
 )
@@ -51,6 +50,7 @@ type Options struct {
 
 	Rate    float64       // requests a second to the provider; default that of its smallest plan, see limits
 	Burst   int           // requests at once; default the same
+	Nodes   func() int    // how many processes share Rate and Burst, each taking its part; default this one alone
 	Timeout time.Duration // of one request; default DefaultTimeout
 	API     string        // where the provider's API is; default its public one
 }
@@ -128,7 +128,7 @@ type Purger struct {
 	name     string
 	provider provider
 	most     int // tags in one request
-	limiter  *rate.Limiter
+	limiter  *limiter
 	client   *http.Client
 	paused   atomic.Int64 // until when the provider wants no requests, in Unix nanoseconds
 	metrics  *metrics
@@ -157,7 +157,7 @@ func New(opts Options) (*Purger, error) {
 	}
 	return &Purger{
 		name: opts.Provider, provider: newProvider(&opts), most: l.tags, metrics: m,
-		limiter: rate.NewLimiter(rate.Limit(opts.Rate), opts.Burst),
+		limiter: newLimiter(&opts),
 		client: &http.Client{
 			Timeout:       opts.Timeout,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -179,12 +179,16 @@ func newProvider(o *Options) provider {
 func Tag(code string) string { return "link-" + code }
 
 // Tell implements store.Teller. What the provider's limit does not allow at the
-// moment fails at once. Errors wrap store.ErrUnavailable and hold no secrets.
+// moment fails at once. Links of canaries, which are edited all the time and are visited
+// by nobody, are acknowledged unsent. Errors wrap store.ErrUnavailable and hold no secrets.
 func (p *Purger) Tell(ctx context.Context, edits []store.Edit) []error {
 	errs := make([]error, len(edits))
 	var tags []string
 	places := map[string][]int{} // of the edits of a tag
 	for i := range edits {
+		if edits[i].Link.Owner == store.CanaryOwner {
+			continue
+		}
 		tag := Tag(edits[i].Link.Code)
 		if places[tag] == nil {
 			tags = append(tags, tag)
@@ -208,7 +212,7 @@ func (p *Purger) purge(ctx context.Context, tags []string) error {
 	if err != nil {
 		return p.failed(err)
 	}
-	if time.Now().UnixNano() < p.paused.Load() || !p.limiter.AllowN(time.Now(), 1) {
+	if time.Now().UnixNano() < p.paused.Load() || !p.limiter.allow() {
 		p.metrics.limited.Inc()
 		return fmt.Errorf("%w: %s: its limit of requests is reached", store.ErrUnavailable, p.name)
 	}

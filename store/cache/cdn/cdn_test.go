@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -240,6 +241,71 @@ func TestLimitOfThePlan(t *testing.T) {
 	}
 	if n := len(l.requests()); n != 2 {
 		t.Errorf("%d requests were sent, want 2", n)
+	}
+}
+
+// TestLimitIsShared has one process of several use its part of the plan's limit, and
+// all of it when the others are gone.
+func TestLimitIsShared(t *testing.T) {
+	t.Parallel()
+	l := listen(t, 200, "")
+	nodes := 3
+	p := newPurger(t, cdn.Options{
+		Provider: cdn.Fastly, FastlyService: "s", FastlyToken: "t", API: l.url, Rate: 0.001, Burst: 6,
+		Nodes: func() int { return nodes },
+	})
+	for range 5 {
+		_ = p.Tell(t.Context(), edits(1))
+	}
+	if n := len(l.requests()); n != 2 {
+		t.Errorf("%d requests were sent by one of three processes, want 2 of 6", n)
+	}
+
+	synctest.Test(t, func(t *testing.T) {
+		count := 1000 // more than the burst: each may make one at once
+		p := newPurger(t, cdn.Options{
+			Provider: cdn.Cloudflare, CloudflareZone: "z", CloudflareToken: "t", API: "http://127.0.0.1:1", Rate: 1, Burst: 6,
+			Nodes: func() int { return count },
+		})
+		sent := func() bool { return !strings.Contains(p.Tell(t.Context(), edits(1))[0].Error(), "limit") }
+		for i, tt := range []struct {
+			nodes int
+			wait  time.Duration
+			want  bool
+		}{
+			{1000, 0, true},
+			{1000, 900 * time.Second, false},
+			{1000, 100 * time.Second, true},
+			{0, 0, false}, // nobody counts: it is alone
+			{0, 2 * time.Second, true},
+			{1, 0, true},
+			{1, 0, false},
+		} {
+			time.Sleep(tt.wait)
+			count = tt.nodes
+			if got := sent(); got != tt.want {
+				t.Errorf("step %d: sent = %v, want %v", i, got, tt.want)
+			}
+		}
+	})
+}
+
+// TestCanaries holds that their links are acknowledged and not purged.
+func TestCanaries(t *testing.T) {
+	t.Parallel()
+	l := listen(t, 200, "")
+	p := newPurger(t, cdn.Options{Provider: cdn.Varnish, VarnishURLs: []string{l.url}})
+	all := edits(4)
+	all[1].Link.Owner, all[3].Link.Owner = store.CanaryOwner, "somebody"
+	if err := errors.Join(p.Tell(t.Context(), all)...); err != nil {
+		t.Errorf("Tell = %v, want nil", err)
+	}
+	if err := errors.Join(p.Tell(t.Context(), all[1:2])...); err != nil {
+		t.Errorf("Tell = %v, want nil", err)
+	}
+	got := l.requests()
+	if len(got) != 1 || got[0].header.Get("Xkey-Purge") != "link-code0 link-code2 link-code3" {
+		t.Errorf("requests = %+v, want one, without code1", got)
 	}
 }
 
