@@ -12,7 +12,6 @@ import (
 	"github.com/labstack/echo/v4"
 	"golang.org/x/crypto/bcrypt"
 
-	"github.com/terse/terse/api/overload"
 	"github.com/terse/terse/api/ratelimit"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/web"
@@ -73,7 +72,7 @@ func (a *API) hashPassword(ctx context.Context, who *caller, password string) (s
 	}
 	defer a.hashers.Add(-1)
 	if a.hashers.Add(1) > maxHashers {
-		return "", fmt.Errorf("%w: too many passwords wait to be hashed", overload.ErrShed)
+		return "", fmt.Errorf("%w: too many passwords wait to be hashed", store.ErrShed)
 	}
 	leave, err := a.enterHashing(ctx)
 	if err != nil {

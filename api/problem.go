@@ -13,7 +13,6 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"github.com/terse/terse/api/overload"
 	"github.com/terse/terse/api/ratelimit"
 	"github.com/terse/terse/store"
 )
@@ -186,7 +185,7 @@ func (a *API) problem(ctx context.Context, err error) *problem {
 		return newProblem(http.StatusPreconditionFailed, "The link was changed since it was read. Read it again.")
 	case errors.Is(err, context.Canceled):
 		return newProblem(statusClientLeft, "The client left before there was an answer.")
-	case errors.Is(err, overload.ErrShed):
+	case errors.Is(err, store.ErrShed):
 		if a.busy.due(a.opts.Now()) {
 			a.opts.Logger.WarnContext(ctx, "more is asked than can be done, shedding", "err", err)
 		}

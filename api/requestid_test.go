@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/terse/terse/api"
-	"github.com/terse/terse/api/overload"
 	"github.com/terse/terse/store"
 )
 
@@ -136,7 +135,7 @@ func TestLogsNameTheRequest(t *testing.T) {
 	for msg, err := range map[string]error{
 		"request failed":                           errors.New("cause"),
 		"store is unavailable":                     fmt.Errorf("disk: %w", store.ErrUnavailable),
-		"more is asked than can be done, shedding": overload.ErrShed,
+		"more is asked than can be done, shedding": store.ErrShed,
 		"request panicked":                         nil,
 	} {
 		t.Run(msg, func(t *testing.T) {

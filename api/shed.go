@@ -11,6 +11,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/terse/terse/api/overload"
+	"github.com/terse/terse/store"
 )
 
 // maxBodies bounds the memory of all bodies that are being read or worked on. Slow
@@ -85,7 +86,7 @@ func (a *API) admitted(class overload.Class, do func() (failed bool, err error))
 }
 
 // errBodies is why a body is not read to its end.
-var errBodies = fmt.Errorf("%w: bodies take as much memory as they may", overload.ErrShed)
+var errBodies = fmt.Errorf("%w: bodies take as much memory as they may", store.ErrShed)
 
 // meteredBody is a body of which as much is read as there is memory for, beside those
 // of other requests.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 )
 
@@ -14,6 +15,10 @@ var (
 	ErrVersion     = errors.New("link has another version")
 	ErrNotLive     = errors.New("link is not live")
 	ErrUnavailable = errors.New("store is unavailable")
+
+	// ErrShed is an ErrUnavailable of what was not even tried, for lack of room: it says
+	// nothing of whether there would be an answer.
+	ErrShed = fmt.Errorf("%w: more is asked than can be done", ErrUnavailable)
 
 	// ErrMoved is what a shard answers for a bucket that it does not own. Only
 	// shards return it, to whoever routes to them.

@@ -22,9 +22,6 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// ErrShed is returned for work that was refused. It is a kind of store.ErrUnavailable.
-var ErrShed = fmt.Errorf("%w: more is asked than can be done", store.ErrUnavailable)
-
 // Class is how important work is.
 type Class int
 
@@ -124,19 +121,19 @@ func New(opts Options) (*Guard, error) {
 }
 
 // Admit takes on work of a class until done is called, with whether the time that it
-// took says something: what fails at once does not. It returns ErrShed, without
+// took says something: what fails at once does not. It returns store.ErrShed, without
 // waiting, when there is no room.
 func (g *Guard) Admit(c Class) (done func(telling bool), err error) {
 	own := &g.classes[c]
 	if g.Short(c) {
 		own.shed.Inc()
-		return nil, ErrShed
+		return nil, store.ErrShed
 	}
 	began := g.now()
 	if !own.limit.take(g.patience(c)) {
 		g.note(c, began)
 		own.shed.Inc()
-		return nil, ErrShed
+		return nil, store.ErrShed
 	}
 	own.admitted.Inc()
 	return func(telling bool) {
@@ -159,7 +156,7 @@ func (g *Guard) AdmitMiss(known bool) (lookedUp func(found bool, err error), err
 	if !known && g.isHopeless() && g.refused.Add(1)%trial != 0 {
 		g.note(Redirect, g.now())
 		g.classes[Miss].shed.Inc()
-		return nil, ErrShed
+		return nil, store.ErrShed
 	}
 	done, err := g.Admit(Miss)
 	if err != nil {

@@ -43,7 +43,7 @@ func admits(t *testing.T, g *overload.Guard) (taken [4]bool) {
 	t.Helper()
 	for _, c := range []overload.Class{overload.Report, overload.Write, overload.Miss, overload.Redirect} {
 		done, err := g.Admit(c)
-		if err != nil && !errors.Is(err, overload.ErrShed) {
+		if err != nil && !errors.Is(err, store.ErrShed) {
 			t.Fatal(err)
 		}
 		if taken[c] = err == nil; taken[c] {
@@ -193,8 +193,8 @@ func TestHopelessMisses(t *testing.T) {
 			if err == nil {
 				return
 			}
-			if !errors.Is(err, overload.ErrShed) {
-				t.Errorf("the next one = %v, want %v", err, overload.ErrShed)
+			if !errors.Is(err, store.ErrShed) {
+				t.Errorf("the next one = %v, want %v", err, store.ErrShed)
 			}
 			if !g.Short(overload.Write) || !g.Short(overload.Report) {
 				t.Error("writes or lists do not make room")
@@ -215,13 +215,6 @@ func TestHopelessMisses(t *testing.T) {
 				t.Errorf("%d of 5000 are tried all the same, want few", tried)
 			}
 		})
-	}
-}
-
-func TestErrShedIsUnavailable(t *testing.T) {
-	t.Parallel()
-	if !errors.Is(overload.ErrShed, store.ErrUnavailable) {
-		t.Error("ErrShed is not a store.ErrUnavailable")
 	}
 }
 
@@ -350,18 +343,18 @@ func TestStore(t *testing.T) {
 		first <- err
 	}()
 	<-under.began
-	if _, err := s.Resolve(t.Context(), "y"); !errors.Is(err, overload.ErrShed) {
-		t.Errorf("a second Resolve = %v, want %v", err, overload.ErrShed)
+	if _, err := s.Resolve(t.Context(), "y"); !errors.Is(err, store.ErrShed) {
+		t.Errorf("a second Resolve = %v, want %v", err, store.ErrShed)
 	}
-	if _, err := s.Consume(t.Context(), "y", time.Now()); !errors.Is(err, overload.ErrShed) {
-		t.Errorf("Consume beside it = %v, want %v", err, overload.ErrShed)
+	if _, err := s.Consume(t.Context(), "y", time.Now()); !errors.Is(err, store.ErrShed) {
+		t.Errorf("Consume beside it = %v, want %v", err, store.ErrShed)
 	}
 	close(under.goOn)
-	if err := <-first; !errors.Is(err, store.ErrUnavailable) || errors.Is(err, overload.ErrShed) {
+	if err := <-first; !errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrShed) {
 		t.Errorf("the first Resolve = %v, want the store's error", err)
 	}
 	go func() { <-under.began }()
-	if _, err := s.Resolve(t.Context(), "x"); errors.Is(err, overload.ErrShed) {
+	if _, err := s.Resolve(t.Context(), "x"); errors.Is(err, store.ErrShed) {
 		t.Error("the place of a failed Resolve was not given back")
 	}
 }

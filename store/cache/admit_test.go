@@ -17,7 +17,9 @@ import (
 type diary struct {
 	cache.Remote
 	store.Store
-	knows        bool  // L2 does
+	knows        bool // L2 does
+	deaf         bool // L2 hears nothing
+	missed       func()
 	refuse, fail error // of admission, and of L2
 	asked        []string
 }
@@ -46,12 +48,17 @@ func (d *diary) Resolve(ctx context.Context, code string) (store.Link, error) {
 	return d.Store.Resolve(ctx, code)
 }
 
+func (d *diary) Hears() bool { return !d.deaf }
+
+// Listen takes down how the cache is told what it missed.
+func (d *diary) Listen(_ context.Context, _ func(store.Link), missed func()) { d.missed = missed }
+
 // TestMissesAreAdmitted holds that a miss is taken on before anything is asked, and no
 // longer than until L2 has answered; and that of one that is refused nothing is asked,
 // while a link that was known stands in.
 func TestMissesAreAdmitted(t *testing.T) {
 	t.Parallel()
-	full := errors.Join(errors.New("no room"), store.ErrUnavailable)
+	full := fmt.Errorf("no room: %w", store.ErrShed)
 	for _, tt := range []struct {
 		name         string
 		knows        bool
@@ -93,5 +100,77 @@ func TestMissesAreAdmitted(t *testing.T) {
 			d.refuse = nil
 			mustResolve(t, c, "other")
 		})
+	}
+}
+
+// TestShedMissesShowNothingOutdated holds that no link stands in for a store that was not
+// asked unless its edits would have been heard of, or L1 shows it as long anyway, or the
+// store would not have answered.
+func TestShedMissesShowNothingOutdated(t *testing.T) {
+	t.Parallel()
+	nothing := func(*cache.Cache, *diary, *memory, *fakeClock) {}
+	deaf := func(_ *cache.Cache, d *diary, _ *memory, _ *fakeClock) { d.deaf = true }
+	for _, tt := range []struct {
+		name   string
+		before func(c *cache.Cache, d *diary, m *memory, clock *fakeClock) // after the link was loaded
+		age    time.Duration
+		alone  bool // there is no L2
+		want   error
+	}{
+		{"its edits are heard of", nothing, time.Minute, false, nil},
+		{"too old to stand in for anything", nothing, time.Hour, false, store.ErrShed},
+		{"edits are not heard of", deaf, time.Minute, false, store.ErrShed},
+		{"there are none to hear of", nothing, time.Minute, true, store.ErrShed},
+		{"edits are not heard of, nor is it old", deaf, 11*time.Second - 1, false, nil},
+		{"edits are not heard of, and it is a little old", deaf, 11 * time.Second, false, store.ErrShed},
+		{"edits were missed", func(_ *cache.Cache, d *diary, _ *memory, clock *fakeClock) {
+			clock.advance(time.Second)
+			d.missed()
+		}, 0, false, store.ErrShed},
+		{"somebody else has edited it", func(c *cache.Cache, _ *diary, m *memory, _ *fakeClock) {
+			m.lostWrite = true
+			_, _ = c.Update(t.Context(), link("abc", 1))
+		}, time.Minute, false, store.ErrShed},
+		{"the store answers nobody", func(c *cache.Cache, d *diary, m *memory, clock *fakeClock) {
+			d.deaf = true
+			m.failWith(store.ErrUnavailable)
+			_, _ = c.Resolve(t.Context(), "other")
+			clock.advance(time.Second)
+		}, time.Minute, false, nil},
+		{"the store answers others", func(c *cache.Cache, d *diary, m *memory, clock *fakeClock) {
+			d.deaf = true
+			m.failWith(store.ErrUnavailable)
+			_, _ = c.Resolve(t.Context(), "other")
+			clock.advance(time.Second)
+			m.failWith(nil)
+			_, _ = c.Resolve(t.Context(), "other")
+		}, time.Minute, false, store.ErrShed},
+	} {
+		for by, shed := range map[string]func(d *diary, m *memory){
+			"admission": func(d *diary, _ *memory) { d.refuse = store.ErrShed },
+			"the store": func(_ *diary, m *memory) { m.failWith(store.ErrShed) },
+		} {
+			t.Run(tt.name+", shed by "+by, func(t *testing.T) {
+				t.Parallel()
+				var clock fakeClock
+				m := newMemory(link("abc", 1))
+				d := &diary{Store: m}
+				opts := cache.Options{Store: d, Remote: d, Admit: d.admit, StaleFor: time.Hour, Now: clock.now}
+				if tt.alone {
+					opts.Remote = nil
+				}
+				c := newCache(t, opts)
+				c.Listen(t.Context())
+				mustResolve(t, c, "abc")
+				tt.before(c, d, m, &clock)
+				clock.advance(tt.age)
+				shed(d, m)
+				for range 2 {
+					if l, err := c.Resolve(t.Context(), "abc"); !errors.Is(err, tt.want) || err == nil && l.Version != 1 {
+						t.Errorf("Resolve = version %d, %v, want %v", l.Version, err, tt.want)
+					}
+				}
+			})
+		}
 	}
 }

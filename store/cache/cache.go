@@ -53,9 +53,9 @@ type Options struct {
 
 	// Admit takes a miss in L1 on, until lookedUp is called: as soon as L2 has said whether
 	// the store has to be asked, or has failed. known is whether L1 holds the link, too old
-	// to be an answer. Nothing is asked for a miss that it refuses: callers get its error,
-	// or a link that may stand in, as if it were the store's. Nil means that all are taken
-	// on.
+	// to be an answer. Nothing is asked for a miss that it refuses, with store.ErrShed:
+	// callers get that, or a link that may stand in, see Resolve. Nil means that all are
+	// taken on.
 	Admit func(known bool) (lookedUp func(found bool, err error), err error)
 
 	MaxBytes    int64         // memory for links, see entry.size; default DefaultMaxBytes
@@ -115,6 +115,7 @@ type Cache struct {
 	stripes [64]stripe
 	idle    chan func()  // workers that wait for a load receive from it
 	flushed atomic.Int64 // when L1 was last found to have missed edits, on clock; what is older is not fresh
+	silent  atomic.Int64 // since when the store has answered nothing that it was asked, on clock; 0 while it answers
 	metrics *metrics
 }
 

@@ -31,7 +31,7 @@ type entry struct {
 	forward               store.ForwardQuery
 	standIn               bool // serves for a store that could not answer
 
-	loadedAt    time.Duration // when L2 or the store was asked for it, all on the cache's clock
+	loadedAt    time.Duration // when L2 or the store was asked for it, all on the cache's clock; before that began: may be outdated
 	freshUntil  time.Duration // until then it is an answer
 	usableUntil time.Duration // until then it may stand in
 }
@@ -92,6 +92,22 @@ func (e *entry) link() store.Link {
 // unpackTime gives the zero time back as exactly that: its Unix microseconds
 // are a number like any other.
 func unpackTime(micros int64) time.Time { return time.UnixMicro(micros).UTC() }
+
+// settledAt returns when it was found that e is the answer, or a moment before.
+func (e *entry) settledAt() time.Duration {
+	if e.standIn {
+		return e.freshUntil - staleRetry
+	}
+	return e.loadedAt
+}
+
+// doubted returns e as a state that somebody may have left behind: it stands in for a
+// store that cannot answer, and for none that was not asked.
+func (e *entry) doubted() *entry {
+	d := *e
+	d.loadedAt = -1
+	return &d
+}
 
 // negative reports whether the entry says that no link has the code.
 func (e *entry) negative() bool { return e.version == 0 }

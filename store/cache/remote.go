@@ -36,6 +36,10 @@ type Remote interface {
 	// announcements may have been lost, also at its begin. It returns when ctx
 	// ends.
 	Listen(ctx context.Context, heard func(l store.Link), missed func())
+
+	// Hears reports whether Listen hears all that is announced. It may take seconds
+	// to notice that it does not. It does again only after missed has returned.
+	Hears() bool
 }
 
 // Listen follows what other processes announce, until ctx ends. Without a Remote

@@ -25,7 +25,9 @@ type load struct {
 // caller whose ctx ends leaves with its error while the load goes on.
 //
 // When the store cannot answer, a link that was known less than StaleFor ago is
-// returned instead. "No such link" is never returned so.
+// returned instead. When it was not asked, see store.ErrShed, that is one of which
+// every edit would have been heard, or that is no older than TTL makes it; or any, while
+// the store answers nobody. "No such link" is never returned so.
 func (c *Cache) Resolve(ctx context.Context, code string) (store.Link, error) {
 	if err := ctx.Err(); err != nil {
 		return store.Link{}, err
@@ -57,7 +59,7 @@ func (c *Cache) Peek(code string) (l store.Link, known bool, err error) {
 // fresh returns what L1 holds of the code when that is an answer, else nil.
 func (c *Cache) fresh(code string) *entry {
 	e, ok := c.l1.GetIfPresent(code)
-	if !ok || c.clock() >= e.freshUntil || e.loadedAt < time.Duration(c.flushed.Load()) {
+	if !ok || c.clock() >= e.freshUntil || e.settledAt() < time.Duration(c.flushed.Load()) {
 		return nil
 	}
 	return e
@@ -129,6 +131,7 @@ func (c *Cache) run(ctx context.Context, s *stripe, k *key, l *load) {
 		began = c.clock()
 		link, err = c.under.Resolve(ctx, k.code)
 		c.metrics.observeLoad(c.clock()-began, err)
+		c.note(err)
 	}
 
 	s.mu.Lock()
@@ -156,8 +159,8 @@ func (c *Cache) land(k *key, l *load, link *store.Link, err error, began time.Du
 		l.entry = c.expiring(k.newest, began)
 	case errors.Is(err, store.ErrNotFound):
 		l.entry = c.expiring(&entry{code: k.code}, began)
-	case unanswered(err) && known != nil && !known.negative() && c.clock() < known.usableUntil:
-		l.entry = c.standingIn(known)
+	case unanswered(err) && c.clock() < c.standInEnd(known, err):
+		l.entry = c.standingIn(known, c.standInEnd(known, err))
 	case errors.Is(err, context.DeadlineExceeded): // the load's own, not the caller's
 		l.err = fmt.Errorf("link %q: %w: no answer within %v", k.code, store.ErrUnavailable, c.opts.LoadTimeout)
 	default:
@@ -170,10 +173,4 @@ func (c *Cache) land(k *key, l *load, link *store.Link, err error, began time.Du
 	if l.entry != nil {
 		c.put(l.entry, held)
 	}
-}
-
-// unanswered reports whether err says that the store could not answer, rather
-// than what the answer is.
-func unanswered(err error) bool {
-	return errors.Is(err, store.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded)
 }

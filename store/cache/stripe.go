@@ -80,12 +80,3 @@ func (c *Cache) expiring(e *entry, at time.Duration) *entry {
 	}
 	return &dated
 }
-
-// standingIn returns e as an answer for the moment in which the store has none.
-func (c *Cache) standingIn(e *entry) *entry {
-	s := *e
-	now := c.clock()
-	s.standIn, s.loadedAt = true, now
-	s.freshUntil = min(now+staleRetry, e.usableUntil)
-	return &s
-}

@@ -100,10 +100,11 @@ func (c *Cache) apply(k *key, e *entry) {
 func (c *Cache) distrust(k *key, err error) {
 	k.load = nil
 	gone := errors.Is(err, store.ErrGone) || errors.Is(err, store.ErrNotFound)
-	if gone && k.newest != nil {
-		unusable := *k.newest // it still tells what is older
-		unusable.usableUntil = 0
-		k.newest = &unusable
+	if k.newest != nil { // it still tells what is older
+		k.newest = k.newest.doubted()
+		if gone {
+			k.newest.usableUntil = 0
+		}
 	}
 	held := c.held(k.code)
 	switch {
@@ -111,8 +112,8 @@ func (c *Cache) distrust(k *key, err error) {
 	case gone || held.negative():
 		c.l1.Invalidate(k.code)
 	default:
-		expired := *held
+		expired := held.doubted()
 		expired.freshUntil = c.clock()
-		c.put(&expired, held)
+		c.put(expired, held)
 	}
 }

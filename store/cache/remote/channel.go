@@ -53,7 +53,9 @@ func (c *Cache) Listen(ctx context.Context, heard func(l store.Link), missed fun
 			if c.opts.Keys != nil {
 				c.opts.Keys.Missed()
 			}
+			c.hears.Store(true)
 		})
+		c.hears.Store(false)
 		if ctx.Err() != nil {
 			break
 		}
@@ -70,6 +72,10 @@ func (c *Cache) Listen(ctx context.Context, heard func(l store.Link), missed fun
 	}
 	c.metrics.channelUp.Set(0)
 }
+
+// Hears reports whether Listen hears all that is announced: what is lost is noticed after
+// two seconds at most.
+func (c *Cache) Hears() bool { return c.hears.Load() }
 
 // repeat tells of the latest edits again. What fails is left to their outbox.
 func (c *Cache) repeat(ctx context.Context) {

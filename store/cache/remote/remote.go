@@ -48,6 +48,7 @@ type Cache struct {
 	nodes   atomic.Int64
 	recent  recent // told of again when Redis was away
 	clock   serverClock
+	hears   atomic.Bool
 
 	gets   *batch.Group[string, string]
 	leases *batch.Group[string, uint64]

@@ -503,7 +503,10 @@ func TestAnnouncements(t *testing.T) {
 		defer mu.Unlock()
 		return len(heard), missed
 	}
-	await(t, "the channel", func() bool { _, m := count(); return m == 1 })
+	await(t, "the channel", func() bool { _, m := count(); return m == 1 && other.Hears() })
+	if one.Hears() {
+		t.Error("Hears of one that does not listen = true, want false")
+	}
 
 	must(t, client.Publish(t.Context(), "terse:1:edits@0", "garbage").Err())
 	tell(t, one, link("a", 2), link("b", 3))
@@ -518,8 +521,7 @@ func TestAnnouncements(t *testing.T) {
 	await(t, "another announcement", func() bool { n, _ := count(); return n >= 3 })
 
 	must(t, s.Freeze()) // longer than silence may last
-	frozen := time.Now()
-	await(t, "the silence to be noticed", func() bool { return time.Since(frozen) > 3*time.Second })
+	await(t, "the silence to be noticed", func() bool { return !other.Hears() })
 	must(t, s.Thaw())
 	await(t, "the channel to be back", func() bool { _, m := count(); return m >= 3 })
 	await(t, "an announcement after the thaw", func() bool {
@@ -527,8 +529,12 @@ func TestAnnouncements(t *testing.T) {
 		n, _ := count()
 		return n >= 4
 	})
+	await(t, "Hears to say so", other.Hears)
 	stop()
 	listening.Wait()
+	if other.Hears() {
+		t.Error("Hears after Listen has returned = true, want false")
+	}
 }
 
 // TestDatabasesAreApart holds that those who share a server, but not its database,
