@@ -8,6 +8,7 @@ package prometheus_test
 import (
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"os"
 	"os/exec"
@@ -151,59 +152,92 @@ func TestRunbookLinks(t *testing.T) {
 
 // condition is one under which an alert fires, and then clears.
 type condition struct {
-	interval      string // of the samples; default 1m
-	series        map[string]string
-	fires, clears string            // when it is looked at
-	labels        map[string]string // beside alertname and severity
+	interval             string // of the samples; default 1m
+	series               map[string]string
+	quiet, fires, clears string            // when it is looked at; it is quiet at 0m by default
+	labels               map[string]string // beside alertname and severity
 }
 
-// conditions has one for every alert.
+// phase is a time in which calls fail at one rate.
+type phase struct {
+	samples int
+	tenths  int // of the rate at which the budget lasts its month
+	traffic int // how many times as much as usual; 0 stands for 1
+}
+
+// grow returns the values of a counter that grows by each in every sample of a phase.
+func grow(phases []phase, each func(p phase) int) string {
+	var values []string
+	sum := 0
+	for _, p := range phases {
+		values = append(values, fmt.Sprintf("%d+%dx%d", sum, each(p), p.samples-1))
+		sum += p.samples * each(p)
+	}
+	return strings.Join(values, " ")
+}
+
+// failing makes series of calls with the labels good, of which some have the labels bad.
+// budget is in how many of them one may fail.
+func failing(budget int, good, bad string) func(phases []phase) map[string]string {
+	return func(phases []phase) map[string]string {
+		return map[string]string{
+			`terse_http_requests_total{` + good + `}`: grow(phases, func(p phase) int { return 10*budget*max(1, p.traffic) - p.tenths }),
+			`terse_http_requests_total{` + bad + `}`:  grow(phases, func(p phase) int { return p.tenths }),
+		}
+	}
+}
+
+// slow returns the series of redirects of which one in a hundred may be slow.
+func slow(phases []phase) map[string]string {
+	const redirects = `terse_http_request_duration_seconds`
+	return map[string]string{
+		redirects + `_count{route="/:code", method="GET"}`:              grow(phases, func(p phase) int { return 1000 * max(1, p.traffic) }),
+		redirects + `_bucket{route="/:code", method="GET", le="0.025"}`: grow(phases, func(p phase) int { return 1000*max(1, p.traffic) - p.tenths }),
+	}
+}
+
+// How budgets burn so that one pair of windows alone fires, and just below that before.
+// Samples of the first two are a minute apart, of the others five.
+var (
+	burnsInAnHour   = []phase{{samples: 360}, {samples: 60, tenths: 135}, {samples: 60, tenths: 155}, {samples: 60}}
+	burnsInSixHours = []phase{{samples: 480, tenths: 56}, {samples: 420, tenths: 64}, {samples: 90}}
+	burnsInADay     = []phase{{samples: 576, traffic: 10}, {samples: 288, tenths: 28}, {samples: 288, tenths: 32}, {samples: 72}}
+	burnsInThree    = []phase{{samples: 900, tenths: 9}, {samples: 876, tenths: 11}, {samples: 96}}
+)
+
+// windows returns the conditions of an alert's two pairs of windows, each alone.
+func windows(alert string, fast bool, series func(phases []phase) map[string]string) map[string]condition {
+	if fast {
+		return map[string]condition{
+			alert + ": an hour":   {series: series(burnsInAnHour), quiet: "419m", fires: "479m", clears: "490m"},
+			alert + ": six hours": {series: series(burnsInSixHours), quiet: "470m", fires: "890m", clears: "940m"},
+		}
+	}
+	return map[string]condition{
+		alert + ": a day":      {interval: "5m", series: series(burnsInADay), quiet: "72h", fires: "96h", clears: "99h"},
+		alert + ": three days": {interval: "5m", series: series(burnsInThree), quiet: "74h", fires: "147h", clears: "155h"},
+	}
+}
+
+// both has the conditions of all alerts that have two pairs of windows.
+func both() map[string]condition {
+	all := map[string]condition{}
+	for alert, series := range map[string]func([]phase) map[string]string{
+		"TerseRedirectErrorsFast": failing(10000, `route="/:code", method="GET", status="302"`, `route="/:code", method="GET", status="503"`),
+		"TerseRedirectErrorsSlow": failing(10000, `route="/:code", method="GET", status="302"`, `route="/:code", method="HEAD", status="500"`),
+		"TerseRedirectSlowFast":   slow,
+		"TerseRedirectSlowSlow":   slow,
+		"TerseCreateErrorsFast":   failing(1000, `route="/api/v1/links", method="POST", status="201"`, `route="/", method="POST", status="503"`),
+		"TerseCreateErrorsSlow":   failing(1000, `route="/api/v1/links", method="POST", status="201"`, `route="/api/v1/links/batch", method="POST", status="500"`),
+	} {
+		maps.Copy(all, windows(alert, strings.HasSuffix(alert, "Fast"), series))
+	}
+	return all
+}
+
+// conditions are those of the other alerts, by the alert's name; with a colon and what is
+// particular to it, where one alert has several.
 var conditions = map[string]condition{
-	"TerseRedirectErrorsFast": {
-		series: map[string]string{
-			`terse_http_requests_total{route="/:code", method="GET", status="302"}`: "0+6000x300",
-			`terse_http_requests_total{route="/:code", method="GET", status="503"}`: "0x60 20+20x59 1200x300",
-		},
-		fires: "90m", clears: "160m",
-	},
-	"TerseRedirectErrorsSlow": {
-		interval: "5m",
-		series: map[string]string{
-			`terse_http_requests_total{route="/:code", method="HEAD", status="302"}`: "0+30000x600",
-			`terse_http_requests_total{route="/:code", method="HEAD", status="500"}`: "0+12x432 5184x200",
-		},
-		fires: "30h", clears: "43h",
-	},
-	"TerseRedirectSlowFast": {
-		series: map[string]string{
-			`terse_http_request_duration_seconds_count{route="/:code", method="GET"}`:              "0+6000x300",
-			`terse_http_request_duration_seconds_bucket{route="/:code", method="GET", le="0.025"}`: "0+6000x60 363000+3000x59 546000+6000x200",
-		},
-		fires: "90m", clears: "160m",
-	},
-	"TerseRedirectSlowSlow": {
-		interval: "5m",
-		series: map[string]string{
-			`terse_http_request_duration_seconds_count{route="/:code", method="GET"}`:              "0+1000x600",
-			`terse_http_request_duration_seconds_bucket{route="/:code", method="GET", le="0.025"}`: "0+960x432 415720+1000x200",
-		},
-		fires: "30h", clears: "43h",
-	},
-	"TerseCreateErrorsFast": {
-		series: map[string]string{
-			`terse_http_requests_total{route="/api/v1/links", method="POST", status="201"}`: "0+1000x300",
-			`terse_http_requests_total{route="/", method="POST", status="503"}`:             "0x60 40+40x59 2400x300",
-		},
-		fires: "90m", clears: "160m",
-	},
-	"TerseCreateErrorsSlow": {
-		interval: "5m",
-		series: map[string]string{
-			`terse_http_requests_total{route="/api/v1/links", method="POST", status="201"}`:       "0+10000x600",
-			`terse_http_requests_total{route="/api/v1/links/batch", method="POST", status="500"}`: "0+40x432 17280x200",
-		},
-		fires: "30h", clears: "43h",
-	},
 	"TerseNodesAway": {
 		series: map[string]string{`up{job="terse", instance="a"}`: "1x5 0x10 1x20"},
 		fires:  "10m", clears: "20m",
@@ -320,6 +354,14 @@ var conditions = map[string]condition{
 		},
 		fires: "20m", clears: "45m", labels: map[string]string{"instance": "a"},
 	},
+	"TerseCacheStale: unmeasured": {
+		series: map[string]string{
+			`terse_cache_staleness_seconds_count{instance="a"}`:          "0+6x70",
+			`terse_cache_staleness_seconds_bucket{le="1", instance="a"}`: "0+6x70",
+			`terse_cache_staleness_unmeasured_total{instance="a"}`:       "0x10 0+1x20 20x40",
+		},
+		quiet: "10m", fires: "25m", clears: "50m", labels: map[string]string{"instance": "a"},
+	},
 	"TerseRedisBreakerOpen": {
 		series: map[string]string{`terse_redis_breaker_open{instance="a"}`: "0x5 1x10 0x20"},
 		fires:  "12m", clears: "20m", labels: map[string]string{"instance": "a"},
@@ -347,6 +389,16 @@ var conditions = map[string]condition{
 		series: map[string]string{`terse_blocklist_failures_total{source="file", shard="", instance="a"}`: "0x5 0+6x30 180x30"},
 		fires:  "30m", clears: "45m", labels: map[string]string{"source": "file"},
 	},
+	"TerseScanBehind": {
+		series: map[string]string{
+			`terse_scan_backlog_seconds{shard="s1", instance="a"}`:                   "0x5 0+60x30 0x30",
+			`terse_scan_failures_total{scan="reputation", shard="s1", instance="a"}`: "0x5 0+1x30 30x30",
+			`terse_scan_backlog_seconds{shard="s2", instance="a"}`:                   "900x70", // of a node that scans no more
+			`terse_scan_failures_total{scan="reputation", shard="s2", instance="a"}`: "9x70",
+			`terse_scan_failures_total{scan="blocklist", shard="s2", instance="a"}`:  "0+1x70",
+		},
+		quiet: "14m", fires: "30m", clears: "45m", labels: map[string]string{"shard": "s1"},
+	},
 	"TerseReportsLost": {
 		series: map[string]string{`terse_reports_received_total{result="lost", instance="a"}`: "0x5 3x40"},
 		fires:  "8m", clears: "30m",
@@ -365,8 +417,15 @@ func TestAlerts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	shown := both()
+	maps.Copy(shown, conditions)
+	covered := map[string]bool{}
+	for name := range shown {
+		alert, _, _ := strings.Cut(name, ":")
+		covered[alert] = true
+	}
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		if _, ok := conditions[name]; !ok {
+		if !covered[name] {
 			t.Errorf("no condition shows that %s fires and clears", name)
 		}
 	}
@@ -374,8 +433,8 @@ func TestAlerts(t *testing.T) {
 		t.Run("every "+interval, func(t *testing.T) {
 			t.Parallel()
 			var tests []any
-			for _, name := range slices.Sorted(maps.Keys(conditions)) {
-				if c := conditions[name]; cmp.Or(c.interval, "1m") == interval {
+			for _, name := range slices.Sorted(maps.Keys(shown)) {
+				if c := shown[name]; cmp.Or(c.interval, "1m") == interval {
 					tests = append(tests, c.test(t, name, all, interval))
 				}
 			}
@@ -400,9 +459,10 @@ func TestAlerts(t *testing.T) {
 // test returns what promtool is to look at.
 func (c condition) test(t *testing.T, name string, all map[string]alert, interval string) map[string]any {
 	t.Helper()
-	a, ok := all[name]
+	alert, _, _ := strings.Cut(name, ":")
+	a, ok := all[alert]
 	if !ok {
-		t.Fatalf("there is no alert %s", name)
+		t.Fatalf("there is no alert %s", alert)
 	}
 	labels := map[string]string{"severity": a.severity}
 	maps.Copy(labels, c.labels)
@@ -412,10 +472,10 @@ func (c condition) test(t *testing.T, name string, all map[string]alert, interva
 	}
 	firing := []map[string]any{{"exp_labels": labels, "exp_annotations": a.annotations}}
 	look := func(at string, alerts any) map[string]any {
-		return map[string]any{"eval_time": at, "alertname": name, "exp_alerts": alerts}
+		return map[string]any{"eval_time": at, "alertname": alert, "exp_alerts": alerts}
 	}
 	return map[string]any{
 		"name": name, "interval": interval, "input_series": series,
-		"alert_rule_test": []any{look("0m", []any{}), look(c.fires, firing), look(c.clears, []any{})},
+		"alert_rule_test": []any{look(cmp.Or(c.quiet, "0m"), []any{}), look(c.fires, firing), look(c.clears, []any{})},
 	}
 }
