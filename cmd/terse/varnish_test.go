@@ -273,35 +273,83 @@ func TestVarnishInAnOutage(t *testing.T) {
 	e.want("/never-asked", 404, "", "MISS")
 }
 
+// purges is a CDN that notes of which tags it was told, and in how many requests.
+type purges struct {
+	url string
+
+	mu       sync.Mutex
+	tags     []string
+	requests int
+}
+
+func newPurges(t *testing.T) *purges {
+	t.Helper()
+	p := &purges{}
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.requests++
+		p.tags = append(p.tags, strings.Fields(r.Header.Get("Xkey-Purge"))...)
+	}))
+	t.Cleanup(s.Close)
+	p.url = s.URL
+	return p
+}
+
+func (p *purges) get() (tags []string, requests int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.tags), p.requests
+}
+
 // TestCanariesAreNotPurged holds that a CDN hears of edits by people, and not of those
 // by which a node measures how stale its cache is.
 func TestCanariesAreNotPurged(t *testing.T) {
 	t.Parallel()
-	var mu sync.Mutex
-	var purged []string // tags
-	cdn := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		mu.Lock()
-		defer mu.Unlock()
-		purged = append(purged, strings.Fields(r.Header.Get("Xkey-Purge"))...)
-	}))
-	t.Cleanup(cdn.Close)
+	cdn := newPurges(t)
 	f := newFleet(t, 1, testservers.ClusterOptions{})
 	shared := testservers.NewRedis(t, testservers.RedisOptions{})
-	node := f.serve("TERSE_REDIS_URL="+shared.URL(), "TERSE_CDN=varnish", "TERSE_VARNISH_URLS="+cdn.URL)
+	node := f.serve("TERSE_REDIS_URL="+shared.URL(), "TERSE_CDN=varnish", "TERSE_VARNISH_URLS="+cdn.url)
 	f.awaitChannels()
 	a := newAuditor(f, f.newKey(0))
 	code := a.seed(1, a.authorization()...)[0][0]
 	await(t, backWithin, "a canary's edit to show", func() bool { return node.metric("terse_cache_staleness_seconds_count") > 0 })
 	a.edit(node, code)
 	await(t, backWithin, "both edits to be told of twice", func() bool {
-		mu.Lock()
-		defer mu.Unlock()
-		return len(purged) >= 2 && node.metric("terse_outbox_edits_total", `audience="cdn"`, `result="ok"`) >= 4
+		tags, _ := cdn.get()
+		return len(tags) >= 2 && node.metric("terse_outbox_edits_total", `audience="cdn"`, `result="ok"`) >= 4
 	})
-	mu.Lock()
-	defer mu.Unlock()
-	if want := []string{"link-" + code, "link-" + code}; !slices.Equal(purged, want) {
-		t.Errorf("purged %q, want %q", purged, want)
+	if got, _ := cdn.get(); !slices.Equal(got, []string{"link-" + code, "link-" + code}) {
+		t.Errorf("purged %q, want the link that was edited, twice", got)
+	}
+}
+
+// TestNodesShareThePlan has nodes purge until each has used up its part of what the
+// plan allows: together they have sent no more than that.
+func TestNodesShareThePlan(t *testing.T) {
+	t.Parallel()
+	const nodes, each = 3, 2
+	cdn := newPurges(t)
+	shared := testservers.NewRedis(t, testservers.RedisOptions{})
+	f := newFleet(t, 1, testservers.ClusterOptions{})
+	for range nodes {
+		f.serve("TERSE_REDIS_URL="+shared.URL(), "TERSE_CDN=varnish", "TERSE_VARNISH_URLS="+cdn.url, fmt.Sprintf("TERSE_CDN_RATE=%d/24h", nodes*each))
+	}
+	await(t, backWithin, "all nodes to know how many they are", func() bool {
+		return !slices.ContainsFunc(f.nodes, func(p *program) bool { return p.metric("terse_redis_nodes") != nodes })
+	})
+	a := newAuditor(f, f.newKey(0))
+	code := a.seed(1, a.authorization()...)[0][0]
+	await(t, backWithin, "all nodes to use up their part", func() bool {
+		for _, node := range f.nodes {
+			a.edit(node, code)
+		}
+		return !slices.ContainsFunc(f.nodes, func(p *program) bool {
+			return p.metric("terse_cdn_purges_total", `result="limited"`) == 0
+		})
+	})
+	if _, got := cdn.get(); got != nodes*each {
+		t.Errorf("%d purges were sent, want %d", got, nodes*each)
 	}
 }
 
