@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,7 +39,7 @@ var bcryptForm = regexp.MustCompile(`^\$2[aby]?\$[0-9]{2}\$[./A-Za-z0-9]{53}$`)
 // and the target may be absent, or zero.
 type archivedLink struct {
 	Code           string     `json:"code" doc:"The code or alias." example:"spring"`
-	URL            string     `json:"url" doc:"The target." example:"https://example.com/a/long/path?with=query"`
+	URL            string     `json:"url" doc:"The target; empty for a link that was deleted." example:"https://example.com/a/long/path?with=query"`
 	Owner          *string    `json:"owner,omitempty" doc:"Id of the API key that the link belongs to; empty for an anonymous one. Yours when absent." example:"key_2vj6r3h4kq5w"`
 	Title          string     `json:"title" required:"false" example:"Spring catalogue"`
 	Tags           []string   `json:"tags" required:"false" nullable:"false" example:"[\"print\",\"2026\"]"`
@@ -51,9 +52,10 @@ type archivedLink struct {
 	PasswordHash   string     `json:"password_hash" required:"false" doc:"bcrypt; empty when no password is asked." example:""`
 	DisabledAt     *time.Time `json:"disabled_at" required:"false" doc:"When it was taken down for abuse."`
 	DisabledReason string     `json:"disabled_reason" required:"false" example:""`
+	DeletedAt      *time.Time `json:"deleted_at" required:"false" doc:"When it was deleted: its code stays taken, and nothing leads anywhere. Of such a link only code, owner, status, created_at, updated_at and version are kept, and url is empty."`
 	Clicks         count      `json:"clicks" required:"false" doc:"Redirects in all." example:"17"`
 	LastClickAt    *time.Time `json:"last_click_at" required:"false" doc:"When there are clicks and this is absent, created_at stands for it." example:"2026-05-01T12:00:00.123456Z"`
-	CreatedAt      *time.Time `json:"created_at" required:"false" doc:"Now when absent." example:"2026-03-01T08:30:00.5Z"`
+	CreatedAt      *time.Time `json:"created_at" required:"false" doc:"Now when absent, or deleted_at." example:"2026-03-01T08:30:00.5Z"`
 	UpdatedAt      *time.Time `json:"updated_at" required:"false" doc:"created_at when absent." example:"2026-03-02T08:30:00Z"`
 	Version        int64      `json:"version" required:"false" minimum:"0" maximum:"1000000000" doc:"0 stands for 1." example:"2"`
 }
@@ -69,7 +71,7 @@ func archived(l *store.Link) archivedLink {
 		Status: l.Status, ForwardQuery: forwardNames[l.ForwardQuery],
 		StartsAt: timeOrNull(l.StartsAt), ExpiresAt: timeOrNull(l.ExpiresAt),
 		MaxClicks: count(l.MaxClicks), UsedClicks: count(l.UsedClicks), PasswordHash: l.PasswordHash,
-		DisabledAt: timeOrNull(l.DisabledAt), DisabledReason: l.DisabledReason,
+		DisabledAt: timeOrNull(l.DisabledAt), DisabledReason: l.DisabledReason, DeletedAt: timeOrNull(l.DeletedAt),
 		Clicks: count(l.Clicks), LastClickAt: timeOrNull(l.LastClickAt),
 		CreatedAt: &l.CreatedAt, UpdatedAt: &l.UpdatedAt, Version: l.Version,
 	}
@@ -171,7 +173,7 @@ func (a *API) importLink(ctx context.Context, who *caller, item batchItem[archiv
 		want.CreatedAt = have.CreatedAt
 	}
 	if in.UpdatedAt == nil {
-		want.UpdatedAt = want.CreatedAt
+		want.UpdatedAt = cmp.Or(want.DeletedAt, want.CreatedAt)
 	}
 	if !sameArchived(have, want) {
 		return store.Link{}, false, err
@@ -196,7 +198,7 @@ func (a *API) readArchived(who *caller, in *archivedLink) (store.Link, error) {
 		Status: in.Status, ForwardQuery: parseForward(in.ForwardQuery),
 		StartsAt: timeOrZero(in.StartsAt), ExpiresAt: timeOrZero(in.ExpiresAt),
 		MaxClicks: int64(in.MaxClicks), UsedClicks: int64(in.UsedClicks), PasswordHash: in.PasswordHash,
-		DisabledAt: timeOrZero(in.DisabledAt), DisabledReason: in.DisabledReason,
+		DisabledAt: timeOrZero(in.DisabledAt), DisabledReason: in.DisabledReason, DeletedAt: timeOrZero(in.DeletedAt),
 		Clicks: int64(in.Clicks), LastClickAt: timeOrZero(in.LastClickAt),
 		CreatedAt: timeOrZero(in.CreatedAt), UpdatedAt: timeOrZero(in.UpdatedAt), Version: max(1, in.Version),
 	}
@@ -207,10 +209,13 @@ func (a *API) readArchived(who *caller, in *archivedLink) (store.Link, error) {
 		l.Status = defaultStatus
 	}
 	if in.CreatedAt == nil {
-		l.CreatedAt = a.now()
+		l.CreatedAt = cmp.Or(l.DeletedAt, a.now())
 	}
 	if in.UpdatedAt == nil {
-		l.UpdatedAt = l.CreatedAt
+		l.UpdatedAt = cmp.Or(l.DeletedAt, l.CreatedAt)
+	}
+	if !l.DeletedAt.IsZero() {
+		l = l.Remains()
 	}
 	if l.Clicks > 0 && in.LastClickAt == nil {
 		l.LastClickAt = l.CreatedAt
@@ -219,12 +224,21 @@ func (a *API) readArchived(who *caller, in *archivedLink) (store.Link, error) {
 	if problem, ok := errors.AsType[*store.FieldError](a.rules.Alias(l.Code)); ok && (!l.IsCanary() || !store.ValidCode(l.Code)) {
 		alias = &store.FieldError{Field: "code", Reason: problem.Reason}
 	}
-	err := joinInvalid(alias, a.rules.Check(&l), store.CheckText("owner", l.Owner, maxOwnerLen),
+	err := joinInvalid(alias, a.checkArchived(&l), store.CheckText("owner", l.Owner, maxOwnerLen),
 		store.CheckText("disabled_reason", l.DisabledReason, maxReasonLen), checkHash(l.PasswordHash), checkHistory(&l, a.now()))
 	if err != nil {
 		return store.Link{}, err
 	}
 	return l, nil
+}
+
+// checkArchived returns what no rule allows of a link, and brings it into its stored
+// form. A tombstone leads nowhere.
+func (a *API) checkArchived(l *store.Link) error {
+	if l.DeletedAt.IsZero() {
+		return a.rules.Check(l)
+	}
+	return nil
 }
 
 // checkHash returns what is wrong with a password hash.
@@ -253,6 +267,7 @@ func checkHistory(l *store.Link, now time.Time) error {
 		{"created_at", &l.CreatedAt},
 		{"updated_at", &l.UpdatedAt},
 		{"disabled_at", &l.DisabledAt},
+		{"deleted_at", &l.DeletedAt},
 		{"last_click_at", &l.LastClickAt},
 	} {
 		*d.at = d.at.UTC().Truncate(time.Microsecond)

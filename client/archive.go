@@ -23,6 +23,7 @@ type ArchivedLink struct {
 	PasswordHash   string     `json:"password_hash"`
 	DisabledAt     *time.Time `json:"disabled_at"`
 	DisabledReason string     `json:"disabled_reason"`
+	DeletedAt      *time.Time `json:"deleted_at"` // then it has no target
 	Clicks         Count      `json:"clicks"`
 	LastClickAt    *time.Time `json:"last_click_at"`
 	CreatedAt      *time.Time `json:"created_at"`

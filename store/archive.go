@@ -10,14 +10,14 @@ type Archive interface {
 	// order of its own that never changes: those behind the link with the code
 	// after, which may be gone by now, or the first ones when it is empty. Fewer
 	// than limit are the last ones. A limit below 1 counts as 1, one above
-	// MaxPageLen as that. Tombstones are left out. A link that is edited meanwhile
+	// MaxPageLen as that. Tombstones are among them. A link that is edited meanwhile
 	// comes as it was or as it is, and one that is created meanwhile may be missing.
 	// It fails when any link cannot be read: an archive is whole.
 	Export(ctx context.Context, after string, limit int) ([]Link, error)
 
 	// Import adds l as it is, with its version, its dates and its counts, and
-	// returns it as stored. DeletedAt and RequestID are ignored. It returns
-	// ErrExists when the code is taken, also by a tombstone and by the same link. An
+	// returns it as stored. RequestID is ignored. One with a DeletedAt becomes a
+	// tombstone, which keeps its Remains. It returns ErrExists when the code is taken, also by a tombstone and by the same link. An
 	// l with clicks needs a LastClickAt.
 	Import(ctx context.Context, l Link) (Link, error)
 }

@@ -75,9 +75,16 @@ func (l *Link) State(now time.Time) State {
 
 // Tombstone returns what is kept of l once it was deleted at the given time.
 func (l *Link) Tombstone(at time.Time) Link {
+	t := l.Remains()
+	t.UpdatedAt, t.DeletedAt, t.Version = at, at, l.Version+1
+	return t
+}
+
+// Remains returns of l what tombstones have.
+func (l *Link) Remains() Link {
 	return Link{
 		Code: l.Code, Owner: l.Owner, Status: l.Status,
-		CreatedAt: l.CreatedAt, UpdatedAt: at, DeletedAt: at,
-		Version: l.Version + 1,
+		CreatedAt: l.CreatedAt, UpdatedAt: l.UpdatedAt, DeletedAt: l.DeletedAt,
+		Version: l.Version,
 	}
 }

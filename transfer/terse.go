@@ -65,6 +65,7 @@ func readRow(t *table) (Record, error) {
 		{"starts_at", &l.StartsAt},
 		{"expires_at", &l.ExpiresAt},
 		{"disabled_at", &l.DisabledAt},
+		{"deleted_at", &l.DeletedAt},
 		{"last_click_at", &l.LastClickAt},
 		{"created_at", &l.CreatedAt},
 		{"updated_at", &l.UpdatedAt},
@@ -163,7 +164,7 @@ var (
 	}
 	archiveColumns = []string{
 		"code", "url", "owner", "title", "tags", "status", "forward_query", "starts_at", "expires_at",
-		"max_clicks", "used_clicks", "password_hash", "disabled_at", "disabled_reason", "clicks", "last_click_at",
+		"max_clicks", "used_clicks", "password_hash", "disabled_at", "disabled_reason", "deleted_at", "clicks", "last_click_at",
 		"created_at", "updated_at", "version",
 	}
 )
@@ -187,7 +188,7 @@ func archiveCells(l *client.ArchivedLink) []string {
 	return []string{
 		l.Code, l.URL, owner, l.Title, writeTags(l.Tags), strconv.Itoa(l.Status), l.ForwardQuery,
 		writeTime(l.StartsAt), writeTime(l.ExpiresAt), cell(l.MaxClicks), cell(l.UsedClicks), l.PasswordHash,
-		writeTime(l.DisabledAt), l.DisabledReason, cell(l.Clicks), writeTime(l.LastClickAt),
+		writeTime(l.DisabledAt), l.DisabledReason, writeTime(l.DeletedAt), cell(l.Clicks), writeTime(l.LastClickAt),
 		writeTime(l.CreatedAt), writeTime(l.UpdatedAt), cell(l.Version),
 	}
 }

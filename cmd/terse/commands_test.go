@@ -180,6 +180,11 @@ func TestImportRows(t *testing.T) {
 	if got := terse(t, environ, "links", "import", undated, "--whole"); got.status != 1 || !strings.Contains(got.stderr, "disabled_at") {
 		t.Errorf("a takedown without its date imported whole = %+v, want a refusal", got)
 	}
+	deleted := filepath.Join(dir, "deleted.csv")
+	writeFile(t, deleted, "url,code,deleted_at\n,six,2026-03-01T00:00:00Z\n")
+	if got := terse(t, environ, "links", "import", deleted); got.status != 1 || !strings.Contains(got.stderr, "deleted_at") {
+		t.Errorf("a deleted link imported = %+v, want a refusal", got)
+	}
 	again := terse(t, environ, "links", "import", file, "--drop-passwords")
 	if again.status != 1 || !strings.Contains(again.stderr, "Imported 2 links") || !strings.Contains(again.stderr, "line 2: code: is taken") {
 		t.Errorf("the same import again = %+v, want one without a code, one without its password", again)
@@ -395,6 +400,7 @@ func TestMoveToShards(t *testing.T) {
 {"code":"used-up","url":"https://example.com/used","max_clicks":2,"used_clicks":2,"clicks":2}
 {"code":"expired","url":"https://example.com/expired","expires_at":"2021-01-01T00:00:00Z"}
 {"code":"anonymous","url":"https://example.com/anonymous","owner":""}
+{"code":"gone","url":"","deleted_at":"2026-03-01T00:00:00Z","created_at":"2026-01-01T00:00:00Z","version":3}
 `)
 	if got := terse(t, from, "links", "import", "--whole", strange, "--owner", "key_other=key_mine"); got.status != 0 {
 		t.Fatalf("import of strange links = %+v", got)
@@ -421,6 +427,12 @@ func TestMoveToShards(t *testing.T) {
 		if !slices.ContainsFunc(is, func(l string) bool { return strings.Contains(l, "key_mine") && strings.Contains(l, "9007199254740993") }) {
 			t.Errorf("%s: the full link is not there", format)
 		}
+	}
+	response, err := client().Get(node.url + "/gone")
+	must(t, err)
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != http.StatusGone {
+		t.Errorf("a link that was deleted before it moved = %s, want 410", response.Status)
 	}
 }
 

@@ -17,7 +17,7 @@ type linksExport struct {
 	clientFlags
 	Output string `short:"o" placeholder:"FILE" help:"Where to write; an export that was cut off goes on where it was. Default: stdout."`
 	Format string `default:"" enum:",csv,ndjson" placeholder:"FORMAT" help:"csv or ndjson. Default: what the file is called, else ndjson."`
-	Whole  bool   `help:"Everybody's links with all that is known of them, password hashes included; takes an admin key."`
+	Whole  bool   `help:"Everybody's links with all that is known of them, password hashes and deleted ones included; takes an admin key."`
 	Tag    string `help:"Only links with this tag."`
 	Search string `help:"Only links whose code, target or title contains this."`
 	Cursor string `help:"Begin here: what an export to stdout that was cut off has told."`

@@ -363,6 +363,8 @@ func (m *importing) acceptable(r *row, o *handled) bool {
 		r.record.Line, fault = r.err.Line, terseclient.Fault{Location: r.err.Field, Message: r.err.Reason}
 	case r.record.PasswordLost && !m.command.DropPasswords:
 		fault = terseclient.Fault{Location: "password", Message: "is not in the file; --drop-passwords imports the link without one"}
+	case r.record.Link.DeletedAt != nil && !m.command.Whole:
+		fault = terseclient.Fault{Location: "deleted_at", Message: "the link was deleted; --whole keeps its code from being used again"}
 	case r.record.Disabled && !m.command.Whole:
 		fault = terseclient.Fault{Location: "disabled_reason", Message: "the link was taken down; --whole imports it so"}
 	case r.record.Disabled && r.record.Link.DisabledAt == nil:

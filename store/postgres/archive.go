@@ -17,10 +17,10 @@ import (
 // exportLinks walks the primary key, and finds the page before it joins the
 // totals to that alone.
 const exportLinks = `SELECT ` + linkColumns + `, ` + totalColumns + ` FROM (
-		SELECT * FROM links l WHERE (l.bucket, l.code) > ($1, $2) AND l.deleted_at IS NULL
+		SELECT * FROM links l WHERE (l.bucket, l.code) > ($1, $2)
 			AND (SELECT b.state = 'owned' FROM buckets b WHERE b.bucket = l.bucket)
 		ORDER BY l.bucket, l.code LIMIT $3
-	) l LEFT JOIN click_totals c ON c.bucket = l.bucket AND c.code = l.code
+	) l LEFT JOIN click_totals c ON c.bucket = l.bucket AND c.code = l.code AND l.deleted_at IS NULL
 	ORDER BY l.bucket, l.code`
 
 // importLink adds a link with its totals, unless its code is taken or its bucket
@@ -28,10 +28,10 @@ const exportLinks = `SELECT ` + linkColumns + `, ` + totalColumns + ` FROM (
 const importLink = `WITH added AS (
 		INSERT INTO links (created_at, version, bucket, code, target, owner, updated_at, status, forward_query,
 			title, tags, starts_at, expires_at, max_clicks, used_clicks, password_hash,
-			disabled_at, disabled_reason)
+			disabled_at, disabled_reason, deleted_at)
 		SELECT $4::timestamptz, $5::integer, $1::smallint, $2, $6, $7, nullif($8::timestamptz, $4::timestamptz), $9::smallint, $10::smallint,
 			$11, $12::text[], $13::timestamptz, $14::timestamptz, $15::bigint, $16::bigint, $17,
-			$18::timestamptz, $19
+			$18::timestamptz, $19, $22::timestamptz
 		FROM buckets b WHERE b.bucket = $1 AND b.epoch = $3 AND b.state = 'owned'
 		ON CONFLICT DO NOTHING
 		RETURNING bucket, code
@@ -73,7 +73,10 @@ func (s *Store) Export(ctx context.Context, after string, limit int) ([]store.Li
 // Import implements store.Archive.
 func (s *Store) Import(ctx context.Context, l store.Link) (store.Link, error) {
 	l = asStored(l)
-	l.DeletedAt, l.RequestID = time.Time{}, ""
+	l.RequestID = ""
+	if !l.DeletedAt.IsZero() {
+		l = l.Remains()
+	}
 	// A flight with such a text would fail as a whole.
 	if !keepable(l.Code, l.URL, l.Owner, l.Title, l.PasswordHash, l.DisabledReason) || !keepable(l.Tags...) {
 		return store.Link{}, wrap(errText, "import", l.Code)
@@ -137,6 +140,6 @@ func importArgs(l *store.Link, bucket int, epoch int64) []any {
 		orNull(l.Status, http.StatusFound), orNull(l.ForwardQuery, store.ForwardOff), orNull(l.Title, ""), l.Tags,
 		orNull(l.StartsAt, time.Time{}), orNull(l.ExpiresAt, time.Time{}), orNull(l.MaxClicks, 0), orNull(l.UsedClicks, 0),
 		orNull(l.PasswordHash, ""), orNull(l.DisabledAt, time.Time{}), orNull(l.DisabledReason, ""),
-		l.Clicks, l.LastClickAt,
+		l.Clicks, l.LastClickAt, orNull(l.DeletedAt, time.Time{}),
 	}
 }

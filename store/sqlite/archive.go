@@ -2,13 +2,12 @@ package sqlite
 
 import (
 	"context"
-	"time"
 
 	"github.com/terse/terse/store"
 )
 
 // exportLinks walks the primary key.
-const exportLinks = linkWithTotals + `WHERE l.code > ? AND l.deleted_at = 0 ORDER BY l.code LIMIT ?`
+const exportLinks = linkWithTotals + `WHERE l.code > ? ORDER BY l.code LIMIT ?`
 
 const setClicks = `INSERT INTO click_totals (code, total, last_click_at) VALUES (?, ?, ?)`
 
@@ -26,7 +25,10 @@ func (s *Store) Export(ctx context.Context, after string, limit int) ([]store.Li
 // Import implements store.Archive.
 func (s *Store) Import(ctx context.Context, l store.Link) (store.Link, error) {
 	l = asStored(l)
-	l.DeletedAt, l.RequestID = time.Time{}, ""
+	l.RequestID = ""
+	if !l.DeletedAt.IsZero() {
+		l = l.Remains()
+	}
 	values, err := linkValues(&l)
 	if err != nil {
 		return store.Link{}, wrap(err, "import", l.Code)

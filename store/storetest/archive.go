@@ -28,7 +28,7 @@ func RunArchive(t *testing.T, open func(tb testing.TB) (store.Store, store.Archi
 		{"taken code is refused and unharmed", importTaken},
 		{"one of many wins a code", importRace},
 		{"exports every link once", exportsAll},
-		{"leaves tombstones out", exportsNoTombstones},
+		{"tombstones are as they were", tombstonesTravel},
 		{"goes on behind a link that is gone", exportsBehindGone},
 		{"ended context does nothing", endedArchive},
 	} {
@@ -94,9 +94,10 @@ func of(owner string, links []store.Link) (own []store.Link) {
 
 func importKeepsAll(t *testing.T, s archiveSuite) {
 	given := full()
+	given.DeletedAt = time.Time{}
 	given.Tags = []string{"alpha", `b,"e\ta`, "日本"}
 	want := given
-	want.DeletedAt, want.RequestID = time.Time{}, ""
+	want.RequestID = ""
 	got, err := s.archive.Import(t.Context(), given)
 	wantLink(t, "Import", got, err, want)
 	s.wantStored(t, want)
@@ -186,25 +187,36 @@ func exportsAll(t *testing.T, s archiveSuite) {
 	}
 }
 
-func exportsNoTombstones(t *testing.T, s archiveSuite) {
+// tombstonesTravel holds that an export has tombstones, and that one that is imported is
+// as much of one as it was, whatever else comes with it.
+func tombstonesTravel(t *testing.T, s archiveSuite) {
 	owner := newOwner()
-	var want []string
+	want := map[string]store.Link{}
 	for i := range 20 {
 		l := newLink()
 		l.Owner = owner
-		s.create(t, l)
+		l = s.create(t, l)
 		if i%2 == 0 {
-			s.remove(t, l.Code)
-		} else {
-			want = append(want, l.Code)
+			l = s.remove(t, l.Code)
 		}
+		want[l.Code] = l
 	}
-	got := codes(s.exported(t, owner, 3))
-	slices.Sort(got)
-	slices.Sort(want)
-	if !slices.Equal(got, want) {
-		t.Errorf("Export() = %q, want %q", got, want)
+	given := full()
+	given.Owner = owner
+	buried := given.Remains()
+	got, err := s.archive.Import(t.Context(), given)
+	wantLink(t, "Import of a tombstone", got, err, buried)
+	s.wantStored(t, buried)
+	want[buried.Code] = buried
+	exported := map[string]store.Link{}
+	for _, l := range s.exported(t, owner, 3) {
+		exported[l.Code] = l
 	}
+	if !reflect.DeepEqual(exported, want) {
+		t.Errorf("Export() = %+v, want %+v", exported, want)
+	}
+	_, err = s.Create(t.Context(), store.Link{Code: buried.Code, URL: given.URL, Status: 302, CreatedAt: epoch, UpdatedAt: epoch})
+	wantError(t, "Create() under an imported tombstone's code", err, store.ErrExists)
 }
 
 func exportsBehindGone(t *testing.T, s archiveSuite) {
