@@ -19,6 +19,7 @@ type diary struct {
 	store.Store
 	knows        bool // L2 does
 	deaf         bool // L2 hears nothing
+	heard        func(store.Link)
 	missed       func()
 	refuse, fail error // of admission, and of L2
 	asked        []string
@@ -50,8 +51,16 @@ func (d *diary) Resolve(ctx context.Context, code string) (store.Link, error) {
 
 func (d *diary) Hears() bool { return !d.deaf }
 
-// Listen takes down how the cache is told what it missed.
-func (d *diary) Listen(_ context.Context, _ func(store.Link), missed func()) { d.missed = missed }
+// Listen takes down how the cache is told of edits, and that it missed some.
+func (d *diary) Listen(_ context.Context, heard func(store.Link), missed func()) {
+	d.heard, d.missed = heard, missed
+}
+
+// Announce lets the cache hear of an edit, as do all who listen.
+func (d *diary) Announce(_ context.Context, l store.Link) error {
+	d.heard(l)
+	return nil
+}
 
 // TestMissesAreAdmitted holds that a miss is taken on before anything is asked, and no
 // longer than until L2 has answered; and that of one that is refused nothing is asked,

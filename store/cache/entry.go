@@ -115,7 +115,16 @@ func (e *entry) negative() bool { return e.version == 0 }
 // newerThan reports whether e shows a later state of the link than o. Uses
 // against MaxClicks leave the version as it is, and only grow within one.
 func (e *entry) newerThan(o *entry) bool {
-	return e.version > o.version || e.version == o.version && e.usedClicks > o.usedClicks
+	return e.version > o.version || e.version == o.version && e.usedClicks > o.usedClicks && !e.contradicts(o)
+}
+
+// contradicts reports whether e and o, of which one may be nil, are two links of the same
+// version: one of them was lost in a failover, and which one does not show.
+func (e *entry) contradicts(o *entry) bool {
+	return e != nil && o != nil && e.version == o.version && (e.text != o.text || e.lengths != o.lengths ||
+		!slices.Equal(e.tags, o.tags) || e.startsAt != o.startsAt || e.expiresAt != o.expiresAt ||
+		e.disabledAt != o.disabledAt || e.deletedAt != o.deletedAt || e.createdAt != o.createdAt ||
+		e.updatedAt != o.updatedAt || e.maxClicks != o.maxClicks || e.status != o.status || e.forward != o.forward)
 }
 
 // newest returns the later of two states, of which either may be unknown.

@@ -64,7 +64,7 @@ func (c *Cache) lookUp(ctx context.Context, s *stripe, k *key, lookedUp func(fou
 	switch {
 	case err != nil:
 		c.metrics.remoteError.Inc()
-	case found && c.outdated(s, k, l.Version):
+	case found && c.outdated(s, k, &l):
 		// An edit did not reach L2, and another one may not have either.
 		c.metrics.remoteMiss.Inc()
 		found, fill = false, c.fill(0)
@@ -85,12 +85,13 @@ func (c *Cache) fill(lease uint64) func(context.Context, store.Link) {
 	return func(ctx context.Context, l store.Link) { _ = c.opts.Remote.Fill(ctx, l, lease) }
 }
 
-// outdated reports whether a later version than this one is known.
-func (c *Cache) outdated(s *stripe, k *key, version int64) bool {
+// outdated reports whether a later version than that of l is known, or another link of
+// that version.
+func (c *Cache) outdated(s *stripe, k *key, l *store.Link) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	known := newest(k.newest, c.held(k.code))
-	return known != nil && known.version > version
+	return known != nil && (known.version > l.Version || known.version == l.Version && known.contradicts(pack(l)))
 }
 
 // share lets create do the create of a link, and puts that in L2. What fails there is
@@ -116,7 +117,8 @@ func (c *Cache) announce(ctx context.Context, l store.Link) {
 }
 
 // heard takes note of an edit that another process may have done: what L1 holds
-// of the link is replaced, and a load under way does not show less.
+// of the link is replaced, and a load under way does not show less. What it contradicts
+// is forgotten, and loads under way are no longer joined.
 func (c *Cache) heard(l store.Link) {
 	if c.opts.Edited != nil {
 		c.opts.Edited(l.Code, l.Version) // before a load could ask for it
@@ -125,11 +127,22 @@ func (c *Cache) heard(l store.Link) {
 	s := c.stripe(l.Code)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if k := s.keys[l.Code]; k != nil {
+	k := s.keys[l.Code]
+	if k != nil && e.contradicts(k.newest) {
+		k.newest, k.load = nil, nil
+	} else if k != nil {
 		k.newest = newest(k.newest, e)
 	}
-	if held := c.held(l.Code); held != nil && e.newerThan(held) {
+	held := c.held(l.Code)
+	switch {
+	case held == nil:
+	case e.newerThan(held):
 		c.put(e, held)
+	case e.contradicts(held): // the next one asks
+		c.l1.Invalidate(l.Code)
+		if k != nil {
+			k.load = nil
+		}
 	}
 }
 

@@ -170,7 +170,7 @@ func (c *Cache) land(k *key, l *load, link *store.Link, err error, began time.Du
 		return
 	}
 	k.load = nil
-	if l.entry != nil {
+	if l.entry != nil && !l.entry.contradicts(k.newest) {
 		c.put(l.entry, held)
 	}
 }

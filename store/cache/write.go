@@ -87,9 +87,12 @@ func (c *Cache) write(code string, do func() (store.Link, error)) (store.Link, e
 // apply makes e, which a write has left in the store, the state that readers
 // find, unless a later write was faster.
 func (c *Cache) apply(k *key, e *entry) {
+	if e.contradicts(k.newest) {
+		k.newest = nil
+	}
 	k.newest = newest(k.newest, e)
 	held := c.held(k.code)
-	if newest(held, k.newest) == e {
+	if newest(held, k.newest) == e || k.newest == e && e.contradicts(held) {
 		c.put(e, held)
 	}
 }

@@ -183,6 +183,13 @@ func TestWhatIsKept(t *testing.T) {
 	replace := func(v int64) func(t *testing.T, code string) {
 		return func(t *testing.T, code string) { must(t, c.Fill(t.Context(), link(code, v), 0)) }
 	}
+	other := func(v int64) func(t *testing.T, code string) {
+		return func(t *testing.T, code string) {
+			l := link(code, v)
+			l.URL = "https://example.com/after-a-failover"
+			tell(t, c, l)
+		}
+	}
 	type steps []func(t *testing.T, code string)
 	for _, tt := range []struct {
 		name  string
@@ -195,6 +202,9 @@ func TestWhatIsKept(t *testing.T) {
 		{"a reader's fill", steps{fill(3)}, 3, false},
 		{"an edit of what is kept", steps{put(1), edit(2)}, 2, false},
 		{"an edit that was overtaken", steps{put(1), edit(3), edit(2)}, 3, false},
+		{"an edit that was told of before", steps{put(1), edit(2), edit(2)}, 2, false},
+		{"an edit that contradicts what is kept", steps{put(1), edit(2), other(2)}, 0, false},
+		{"an edit that contradicts what was kept", steps{put(1), edit(2), other(2), edit(2)}, 0, false},
 		{"an edit of what is not kept", steps{edit(2)}, 0, false},
 		{"a create that took too long", steps{late}, 0, true},
 		{"a create that began at an unknown time", steps{undated}, 0, true},

@@ -39,14 +39,16 @@ return now`)
 // tellScript keeps the link ARGV[1] of version ARGV[2] for ARGV[3] ms in the place
 // of an older one. Where none is kept it leaves the marker ARGV[4] for ARGV[5] ms.
 // It keeps no link there: a writer that was slow may be behind an edit which is
-// no longer kept.
+// no longer kept. Nor does it where another link of that version is kept: one of them
+// was lost in a failover, and whoever tells of it may be late.
 var tellScript = redis.NewScript(`
 local kept = redis.call('GET', KEYS[1])
 local kind = kept and string.sub(kept, 1, 1)
-if kind == 'L' or kind == 'M' then
-	if struct.unpack('>I8', kept, 2) >= tonumber(ARGV[2]) then return 0 end
-end
-if kind == 'L' then
+local version = (kind == 'L' or kind == 'M') and struct.unpack('>I8', kept, 2)
+if version and version > tonumber(ARGV[2]) then return 0 end
+local again = version == tonumber(ARGV[2])
+if again and (kind == 'M' or kept == ARGV[1]) then return 0 end
+if kind == 'L' and not again then
 	redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])
 else
 	redis.call('SET', KEYS[1], ARGV[4], 'PX', ARGV[5])
