@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/singleflight"
 )
 
 const (
@@ -20,8 +22,8 @@ const (
 // process. It is never ahead of the real one but for what they drift apart: it lags by
 // the time for which an answer, or this process, was held up. Safe for concurrent use.
 type serverClock struct {
-	seen   atomic.Pointer[glance]
-	asking atomic.Bool
+	seen  atomic.Pointer[glance]
+	asked singleflight.Group
 }
 
 // glance is one look at the clock of Redis.
@@ -47,23 +49,24 @@ func (s *serverClock) now() time.Time {
 }
 
 // Begin returns what Put asks for, and is called before the link is created: the time
-// on the clock of Redis, which is asked for it when nothing was Put lately. It is the
-// zero time, with which nothing is kept, while Redis does not tell, or just tells another
-// caller.
+// on the clock of Redis, which is asked for it when nothing was Put lately, once for all
+// who want to know. It is the zero time, with which nothing is kept, while Redis does not
+// tell.
 func (c *Cache) Begin(ctx context.Context) time.Time {
 	now := c.clock.now()
-	if !now.IsZero() || !c.clock.asking.CompareAndSwap(false, true) {
+	if !now.IsZero() {
 		return now
 	}
-	defer c.clock.asking.Store(false)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.opts.Timeout)
-	defer cancel()
-	_ = c.fly(func() error { // Put counts what fails
-		shown, err := c.client.Time(ctx).Result()
-		if err == nil {
-			c.clock.set(shown.UnixMilli())
-		}
-		return err
+	_, _, _ = c.clock.asked.Do("", func() (any, error) { // Put counts what fails
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.opts.Timeout)
+		defer cancel()
+		return nil, c.fly(func() error {
+			shown, err := c.client.Time(ctx).Result()
+			if err == nil {
+				c.clock.set(shown.UnixMilli())
+			}
+			return err
+		})
 	})
 	return c.clock.now()
 }

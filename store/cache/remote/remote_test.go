@@ -280,6 +280,24 @@ func TestLateCreates(t *testing.T) {
 	}
 }
 
+// TestFirstCreates holds that also the first creates of a process, which come at once,
+// are kept.
+func TestFirstCreates(t *testing.T) {
+	t.Parallel()
+	s := servers.NewRedis(t, servers.RedisOptions{})
+	c, client := open(t, s.URL(), patient), connect(t, s)
+	must(t, client.Do(t.Context(), "client", "pause", 200).Err()) // so that all ask while one is
+	var crowd sync.WaitGroup
+	for range 16 {
+		crowd.Go(func() {
+			if c.Begin(t.Context()).IsZero() {
+				t.Error("Begin tells no time, beside others")
+			}
+		})
+	}
+	crowd.Wait()
+}
+
 func TestEverythingExpires(t *testing.T) {
 	t.Parallel()
 	s := servers.NewRedis(t, servers.RedisOptions{})
