@@ -73,9 +73,13 @@ type Options struct {
 
 	// Peek returns what Store would resolve a code to, when Store need ask nobody for that:
 	// known says so. A client that has asked for too many unknown codes is answered of
-	// what is known alone, so that no flood of invented ones reaches the shards.
-	// Default: nothing is known.
+	// what is known alone, and of what Holds reports, so that no flood of invented ones
+	// reaches the shards. Default: nothing is known.
 	Peek func(code string) (l store.Link, known bool, err error)
+
+	// Holds reports whether Store has a link in memory, be it too old to be an answer.
+	// Default: it has none.
+	Holds func(code string) bool
 
 	Keys store.Keys // Required.
 
@@ -146,6 +150,9 @@ func (o *Options) validate() error {
 	}
 	if o.Peek == nil {
 		o.Peek = func(string) (store.Link, bool, error) { return store.Link{}, false, nil }
+	}
+	if o.Holds == nil {
+		o.Holds = func(string) bool { return false }
 	}
 	if o.Now == nil {
 		o.Now = time.Now

@@ -121,6 +121,9 @@ func newServerOver(t testing.TB, d database, leaser idgen.Leaser, begin time.Tim
 	}
 	if opts.Store == store.Store(links) {
 		opts.Peek = links.Peek
+		if opts.Holds == nil {
+			opts.Holds = links.Holds
+		}
 	}
 	handler, err := api.New(opts)
 	must(t, err)

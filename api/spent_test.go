@@ -27,7 +27,8 @@ func (c *countingStore) Resolve(ctx context.Context, code string) (store.Link, e
 // counting makes c count what a server asks its store.
 func counting(c *countingStore) func(*api.Options) {
 	return func(o *api.Options) {
-		c.Store, o.Store, o.Peek = o.Store, c, o.Store.(*cache.Cache).Peek
+		links := o.Store.(*cache.Cache)
+		c.Store, o.Store, o.Peek, o.Holds = links, c, links.Peek, links.Holds
 	}
 }
 
@@ -95,6 +96,26 @@ func TestInventedCodesAskNobody(t *testing.T) {
 				t.Errorf("a link that is not in memory, after Retry-After = %d, want 302", a.status)
 			}
 		})
+	}
+}
+
+// TestHeldLinksAreForEverybody holds that a link which memory has, though too old to be an
+// answer, is asked for by whoever wants it.
+func TestHeldLinksAreForEverybody(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, limitsOf(t, "2/1m"), func(o *api.Options) {
+		o.Holds = func(code string) bool { return code == "held" }
+	})
+	for _, code := range []string{"held", "cold"} {
+		s.cold(code)
+	}
+	for i := range 4 {
+		s.get(fmt.Sprintf("/none-%d", i))
+	}
+	for code, want := range map[string]int{"held": http.StatusFound, "cold": http.StatusTooManyRequests} {
+		if a := s.get("/" + code); a.status != want {
+			t.Errorf("a client over its limit gets %d for the link %s, want %d", a.status, code, want)
+		}
 	}
 }
 

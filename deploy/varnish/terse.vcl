@@ -116,6 +116,10 @@ sub vcl_backend_response {
         call failed;
         return (abandon);
     }
+    # 429 is about who asked, and tells nothing of the link.
+    if (beresp.status == 429 && (bereq.http.X-Round == "new" || bereq.is_bgfetch)) {
+        return (abandon);
+    }
     if (beresp.status < 500 && var.global_get("failing") != "") {
         var.global_set("failing", "");
     }

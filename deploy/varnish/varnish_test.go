@@ -304,6 +304,24 @@ func TestOutages(t *testing.T) {
 	}
 }
 
+// TestLimitedClients holds that an answer to a client that asks too much takes the place of
+// nothing that is kept: it gets that, and so do others once the origin is gone.
+func TestLimitedClients(t *testing.T) {
+	t.Parallel()
+	e := newEdge(t)
+	e.origin.set("/kept", answer{302, "https://example.com/", live})
+	e.want("/kept", 302, "MISS")
+	e.pass()
+	e.origin.fail(429)
+	e.want("/kept", 302, "STALE")
+	if got := e.send(http.MethodGet, "/never-asked"); got.StatusCode != 429 {
+		t.Errorf("a link that is not kept = %d, want 429", got.StatusCode)
+	}
+	e.want("/kept", 302, "STALE")
+	e.origin.server.Close()
+	e.want("/kept", 302, "STALE")
+}
+
 // TestHangTogether holds that a crowd does not wait in a row for an origin that
 // hangs.
 func TestHangTogether(t *testing.T) {

@@ -183,3 +183,25 @@ func TestShedMissesShowNothingOutdated(t *testing.T) {
 		}
 	}
 }
+
+// TestHolds holds that a link in L1 counts as held for as long as it may stand in for an
+// answer, and the knowledge that there is none does not.
+func TestHolds(t *testing.T) {
+	t.Parallel()
+	var clock fakeClock
+	c := newCache(t, cache.Options{Store: newMemory(link("abc", 1)), StaleFor: time.Hour, Now: clock.now})
+	if c.Holds("abc") {
+		t.Error("a link that nobody has asked for is held")
+	}
+	mustResolve(t, c, "abc")
+	if _, err := c.Resolve(t.Context(), "none"); !errors.Is(err, store.ErrNotFound) {
+		t.Fatal(err)
+	}
+	clock.advance(time.Minute)
+	if _, known, _ := c.Peek("abc"); known {
+		t.Error("an answer is a minute old")
+	}
+	if !c.Holds("abc") || c.Holds("none") {
+		t.Errorf("Holds of a link a minute old, and of none = %v, %v, want true and false", c.Holds("abc"), c.Holds("none"))
+	}
+}

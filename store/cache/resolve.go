@@ -56,6 +56,12 @@ func (c *Cache) Peek(code string) (l store.Link, known bool, err error) {
 	return e.link(), true, nil
 }
 
+// Holds reports whether L1 has the link, be it too old to be an answer.
+func (c *Cache) Holds(code string) bool {
+	e := c.held(code)
+	return e != nil && !e.negative()
+}
+
 // fresh returns what L1 holds of the code when that is an answer, else nil.
 func (c *Cache) fresh(code string) *entry {
 	e, ok := c.l1.GetIfPresent(code)
@@ -104,8 +110,7 @@ func (c *Cache) join(ctx context.Context, code string) *load {
 	k := s.enter(strings.Clone(code)) // the caller's may be part of a whole request
 	k.load = l
 	if c.opts.Admit != nil {
-		held := c.held(code)
-		lookedUp, err := c.opts.Admit(held != nil && !held.negative())
+		lookedUp, err := c.opts.Admit(c.Holds(code))
 		if err != nil {
 			c.land(k, l, nil, err, c.clock())
 			s.leave(k)
