@@ -264,6 +264,13 @@ var conditions = map[string]condition{
 		},
 		fires: "20m", clears: "40m", labels: map[string]string{"class": "write"},
 	},
+	"TerseVisitorsLimited": {
+		series: map[string]string{
+			`terse_redirect_visits_total{result="live", instance="a"}`:    "0+600x60",
+			`terse_redirect_visits_total{result="limited", instance="a"}`: "0x5 0+60x20 1200x40",
+		},
+		fires: "22m", clears: "45m",
+	},
 	"TerseConnectionsRefused": {
 		series: map[string]string{`terse_http_connections_refused_total{instance="a"}`: "0x5 3x30"},
 		fires:  "8m", clears: "20m", labels: map[string]string{"instance": "a"},
