@@ -59,7 +59,7 @@ func (s *scene) kills() error {
 	s.r.tell("requests", "%d in %v, %d/s", done+failed, took.Round(time.Second), int(float64(done+failed)/took.Seconds()))
 	s.r.hold(s.redirectsFailed() == 0, "failed redirects", "0", "%d", s.redirectsFailed())
 	s.tellLatency(began)
-	if err := s.holdClicks(s.unflushed); err != nil {
+	if err := s.holdClicks(s.unflushed, sentOn); err != nil {
 		return err
 	}
 	return s.holdLog()
@@ -108,6 +108,10 @@ func (s *scene) fault(f fault) error {
 // flushSpan is how far back the clicks reach that a node may have in memory: it flushes
 // each second, and a flush takes a part of the next.
 const flushSpan = 1500 * time.Millisecond
+
+// sentOn is how many visits may be on their way through a node that is killed: nginx sends
+// them to another, though it may have counted them already.
+const sentOn = 64
 
 // noteUnflushed notes how many clicks a node takes along that is about to be killed.
 func (s *scene) noteUnflushed(part string) error {

@@ -255,11 +255,11 @@ func (s *scene) total() (done, failed int) {
 	return done, failed
 }
 
-// visits returns how many redirects were answered.
-func (s *scene) visits() (n int64) {
+// visits returns how many redirects were answered, and how many failed.
+func (s *scene) visits() (n, failed int64) {
 	counts := s.a.Counts()
 	for _, op := range []string{"redirect", "fresh", "edited", "audit"} {
-		n += int64(counts[op].Done)
+		n, failed = n+int64(counts[op].Done), failed+int64(counts[op].Failed)
 	}
-	return n
+	return n, failed
 }
