@@ -224,7 +224,7 @@ func (a *API) readArchived(who *caller, in *archivedLink) (store.Link, error) {
 	if problem, ok := errors.AsType[*store.FieldError](a.rules.Alias(l.Code)); ok && (!l.IsCanary() || !store.ValidCode(l.Code)) {
 		alias = &store.FieldError{Field: "code", Reason: problem.Reason}
 	}
-	err := joinInvalid(alias, a.checkArchived(&l), store.CheckText("owner", l.Owner, maxOwnerLen),
+	err := joinInvalid(alias, a.checkArchived(&l), checkOwner(&l),
 		store.CheckText("disabled_reason", l.DisabledReason, maxReasonLen), checkHash(l.PasswordHash), checkHistory(&l, a.now()))
 	if err != nil {
 		return store.Link{}, err
@@ -239,6 +239,14 @@ func (a *API) checkArchived(l *store.Link) error {
 		return a.rules.Check(l)
 	}
 	return nil
+}
+
+// checkOwner returns what is wrong with an owner. That of canaries has no other links.
+func checkOwner(l *store.Link) error {
+	if l.Owner == store.CanaryOwner && !l.IsCanary() {
+		return &store.FieldError{Field: "owner", Reason: "must not be that of the links by which nodes measure their caches"}
+	}
+	return store.CheckText("owner", l.Owner, maxOwnerLen)
 }
 
 // checkHash returns what is wrong with a password hash.

@@ -202,6 +202,7 @@ func TestImportRefuses(t *testing.T) {
 		{"url", "javascript:alert(1)", "body.url"},
 		{"owner", "a\nb", "body.owner"},
 		{"owner", strings.Repeat("a", 65), "body.owner"},
+		{"owner", store.CanaryOwner, "body.owner"},
 		{"password_hash", "secret", "body.password_hash"},
 		{"password_hash", strings.Replace(string(dear), "$04$", "$15$", 1), "body.password_hash"},
 		{"password_hash", "$2a$10$" + strings.Repeat("!", 53), "body.password_hash"},

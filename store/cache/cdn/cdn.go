@@ -186,7 +186,7 @@ func (p *Purger) Tell(ctx context.Context, edits []store.Edit) []error {
 	var tags []string
 	places := map[string][]int{} // of the edits of a tag
 	for i := range edits {
-		if edits[i].Link.Owner == store.CanaryOwner {
+		if edits[i].Link.IsCanary() {
 			continue
 		}
 		tag := Tag(edits[i].Link.Code)

@@ -290,13 +290,15 @@ func TestLimitIsShared(t *testing.T) {
 	})
 }
 
-// TestCanaries holds that their links are acknowledged and not purged.
+// TestCanaries holds that their links are acknowledged and not purged, and that others are,
+// whoever owns them.
 func TestCanaries(t *testing.T) {
 	t.Parallel()
 	l := listen(t, 200, "")
 	p := newPurger(t, cdn.Options{Provider: cdn.Varnish, VarnishURLs: []string{l.url}})
 	all := edits(4)
-	all[1].Link.Owner, all[3].Link.Owner = store.CanaryOwner, "somebody"
+	all[1].Link.Code, all[1].Link.Owner = store.CanaryPrefix+"1", store.CanaryOwner
+	all[2].Link.Owner, all[3].Link.Owner = store.CanaryOwner, "somebody"
 	if err := errors.Join(p.Tell(t.Context(), all)...); err != nil {
 		t.Errorf("Tell = %v, want nil", err)
 	}
@@ -305,7 +307,7 @@ func TestCanaries(t *testing.T) {
 	}
 	got := l.requests()
 	if len(got) != 1 || got[0].header.Get("Xkey-Purge") != "link-code0 link-code2 link-code3" {
-		t.Errorf("requests = %+v, want one, without code1", got)
+		t.Errorf("requests = %+v, want one, without the canary", got)
 	}
 }
 
