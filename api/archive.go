@@ -52,11 +52,11 @@ type archivedLink struct {
 	PasswordHash   string     `json:"password_hash" required:"false" doc:"bcrypt; empty when no password is asked." example:""`
 	DisabledAt     *time.Time `json:"disabled_at" required:"false" doc:"When it was taken down for abuse."`
 	DisabledReason string     `json:"disabled_reason" required:"false" example:""`
-	DeletedAt      *time.Time `json:"deleted_at" required:"false" doc:"When it was deleted: its code stays taken, and nothing leads anywhere. Of such a link only code, owner, status, created_at, updated_at and version are kept, and url is empty."`
+	DeletedAt      *time.Time `json:"deleted_at" required:"false" doc:"When it was deleted, not before created_at: its code stays taken, and nothing leads anywhere. Of such a link only code, owner, status, created_at, updated_at and version are kept, and url is empty."`
 	Clicks         count      `json:"clicks" required:"false" doc:"Redirects in all." example:"17"`
 	LastClickAt    *time.Time `json:"last_click_at" required:"false" doc:"When there are clicks and this is absent, created_at stands for it." example:"2026-05-01T12:00:00.123456Z"`
-	CreatedAt      *time.Time `json:"created_at" required:"false" doc:"Now when absent, or deleted_at." example:"2026-03-01T08:30:00.5Z"`
-	UpdatedAt      *time.Time `json:"updated_at" required:"false" doc:"created_at when absent." example:"2026-03-02T08:30:00Z"`
+	CreatedAt      *time.Time `json:"created_at" required:"false" doc:"Now when absent, and of a deleted link deleted_at." example:"2026-03-01T08:30:00.5Z"`
+	UpdatedAt      *time.Time `json:"updated_at" required:"false" doc:"created_at when absent, and of a deleted link deleted_at." example:"2026-03-02T08:30:00Z"`
 	Version        int64      `json:"version" required:"false" minimum:"0" maximum:"1000000000" doc:"0 stands for 1." example:"2"`
 }
 
@@ -225,7 +225,8 @@ func (a *API) readArchived(who *caller, in *archivedLink) (store.Link, error) {
 		alias = &store.FieldError{Field: "code", Reason: problem.Reason}
 	}
 	err := joinInvalid(alias, a.checkArchived(&l), checkOwner(&l),
-		store.CheckText("disabled_reason", l.DisabledReason, maxReasonLen), checkHash(l.PasswordHash), checkHistory(&l, a.now()))
+		store.CheckText("disabled_reason", l.DisabledReason, maxReasonLen), checkHash(l.PasswordHash),
+		checkDates(&l, in, a.now()), checkHistory(&l))
 	if err != nil {
 		return store.Link{}, err
 	}
@@ -264,31 +265,53 @@ func checkHash(hash string) error {
 // clockSkew is how far the clocks of two systems may differ.
 const clockSkew = time.Minute
 
-// checkHistory returns what is wrong with dates and counts, and brings the dates
-// into their stored form.
-func checkHistory(l *store.Link, now time.Time) error {
+// checkDates returns what is wrong with the dates of l, of which those that in lacks were
+// made up, and brings them into their stored form.
+func checkDates(l *store.Link, in *archivedLink, now time.Time) error {
 	var bad store.InvalidError
+	refuse := func(field, reason string) {
+		bad = append(bad, &store.FieldError{Field: field, Reason: reason})
+	}
 	for _, d := range []struct {
 		field string
+		sent  *time.Time
 		at    *time.Time
 	}{
-		{"created_at", &l.CreatedAt},
-		{"updated_at", &l.UpdatedAt},
-		{"disabled_at", &l.DisabledAt},
-		{"deleted_at", &l.DeletedAt},
-		{"last_click_at", &l.LastClickAt},
+		{"created_at", in.CreatedAt, &l.CreatedAt},
+		{"updated_at", in.UpdatedAt, &l.UpdatedAt},
+		{"disabled_at", in.DisabledAt, &l.DisabledAt},
+		{"deleted_at", in.DeletedAt, &l.DeletedAt},
+		{"last_click_at", in.LastClickAt, &l.LastClickAt},
 	} {
 		*d.at = d.at.UTC().Truncate(time.Microsecond)
-		if year := d.at.Year(); !d.at.IsZero() && (year < 1990 || year > 9999) {
-			bad = append(bad, &store.FieldError{Field: d.field, Reason: "must be in the years 1990 to 9999"})
+		none := d.at.IsZero() && d.at != &l.CreatedAt
+		if year := d.at.Year(); d.sent != nil && !none && (year < 1990 || year > 9999) {
+			refuse(d.field, "must be in the years 1990 to 9999")
 		}
 	}
-	if l.CreatedAt.After(now.Add(clockSkew)) {
-		bad = append(bad, &store.FieldError{Field: "created_at", Reason: "must not be in the future"})
+	latest := now.Add(clockSkew)
+	if in.CreatedAt != nil && l.CreatedAt.After(latest) {
+		refuse("created_at", "must not be in the future")
 	}
-	if l.CreatedAt.IsZero() || l.UpdatedAt.Before(l.CreatedAt) {
-		bad = append(bad, &store.FieldError{Field: "updated_at", Reason: "must not be before created_at"})
+	if in.UpdatedAt != nil && l.UpdatedAt.Before(l.CreatedAt) {
+		refuse("updated_at", "must not be before created_at")
 	}
+	switch {
+	case l.DeletedAt.IsZero():
+	case l.DeletedAt.After(latest):
+		refuse("deleted_at", "must not be in the future")
+	case l.DeletedAt.Before(l.CreatedAt):
+		refuse("deleted_at", "must not be before created_at")
+	}
+	if len(bad) == 0 {
+		return nil
+	}
+	return bad
+}
+
+// checkHistory returns what is wrong with counts and with what goes together.
+func checkHistory(l *store.Link) error {
+	var bad store.InvalidError
 	for field, n := range map[string]int64{"clicks": l.Clicks, "used_clicks": l.UsedClicks} {
 		if n < 0 || n > maxCount {
 			bad = append(bad, &store.FieldError{Field: field, Reason: fmt.Sprintf("must be 0 to %d", int64(maxCount))})

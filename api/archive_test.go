@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -212,7 +213,7 @@ func TestImportRefuses(t *testing.T) {
 		{"used_clicks", -1, "body.used_clicks"},
 		{"version", -1, "body.version"},
 		{"version", 1 << 31, "body.version"},
-		{"created_at", "0001-01-01T00:00:00Z", "body.updated_at"},
+		{"created_at", "0001-01-01T00:00:00Z", "body.created_at"},
 		{"created_at", "1066-01-01T00:00:00Z", "body.created_at"},
 		{"created_at", "2999-01-01T00:00:00Z", "body.created_at"},
 		{"updated_at", "2001-01-01T00:00:00Z", "body.updated_at"},
@@ -222,6 +223,7 @@ func TestImportRefuses(t *testing.T) {
 		{"tags", "a", "body.tags"},
 		{"deleted_at", "1066-01-01T00:00:00Z", "body.deleted_at"},
 		{"deleted_at", "yesterday", "body.deleted_at"},
+		{"deleted_at", "2036-01-01T00:00:00Z", "body.deleted_at"},
 	} {
 		l := map[string]any{"code": "fine", "url": "https://example.com", tt.field: tt.value}
 		if tt.value == nil {
@@ -239,6 +241,51 @@ func TestImportRefuses(t *testing.T) {
 	}
 	s.get("/api/v1/archive?cursor=a/b", admin...).problem(http.StatusUnprocessableEntity)
 	s.get("/api/v1/archive?limit=0", admin...).problem(http.StatusUnprocessableEntity)
+}
+
+// TestDatesOfDeletedLinks holds that no link is imported which was deleted before it was
+// made or is yet to be deleted, and that dates that were not sent are not named.
+func TestDatesOfDeletedLinks(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	admin := s.key("admin", store.ScopeAdmin)
+	const now, before, after = "2026-06-01T12:00:00Z", "2026-06-01T11:59:59Z", "2026-06-01T12:00:30Z"
+	for i, tt := range []struct {
+		created, updated, deleted string
+		named                     []string
+	}{
+		{deleted: now},
+		{deleted: after}, // within the skew of clocks
+		{created: before, deleted: now},
+		{created: now, updated: now, deleted: now},
+		{deleted: "1066-01-01T00:00:00Z", named: []string{"body.deleted_at"}},
+		{deleted: "2036-01-01T00:00:00Z", named: []string{"body.deleted_at"}},
+		{created: now, deleted: "2036-01-01T00:00:00Z", named: []string{"body.deleted_at"}},
+		{created: now, deleted: before, named: []string{"body.deleted_at"}},
+		{created: now, updated: now, deleted: before, named: []string{"body.deleted_at"}},
+		{updated: before, deleted: now, named: []string{"body.updated_at"}},
+		{created: "2036-01-01T00:00:00Z", deleted: "2036-01-01T00:00:00Z", named: []string{"body.created_at", "body.deleted_at"}},
+	} {
+		l := map[string]any{"code": fmt.Sprintf("gone-%d", i), "url": ""}
+		for field, value := range map[string]string{"created_at": tt.created, "updated_at": tt.updated, "deleted_at": tt.deleted} {
+			if value != "" {
+				l[field] = value
+			}
+		}
+		got := s.put([]any{l}, admin...).Results[0]
+		want, named := http.StatusCreated, []string(nil)
+		if tt.named != nil {
+			want = http.StatusUnprocessableEntity
+		}
+		if got.Error != nil {
+			for _, e := range got.Error.Errors {
+				named = append(named, e.Location)
+			}
+		}
+		if got.Status != want || !slices.Equal(named, tt.named) {
+			t.Errorf("import of %v = %d %+v, want %d naming %v", l, got.Status, got.Error, want, tt.named)
+		}
+	}
 }
 
 // TestCanariesAreImported holds that the links of canaries go where their nodes' others do,
