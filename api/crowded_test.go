@@ -106,6 +106,23 @@ func TestCrowdedBodies(t *testing.T) {
 	}
 }
 
+// TestLongNames holds to a byte how long the name of a member may be.
+func TestLongNames(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	owner := s.owner("owner")
+	for _, form := range []string{`{"%s":1}`, `{"url":"https://example.com","%s" : 1}`, `{"links":[{"%s":1}]}`} {
+		for _, n := range []int{127, 128, 129, 130} {
+			body := fmt.Sprintf(form, strings.Repeat("m", n))
+			a := s.send(http.MethodPost, "/api/v1/links", body, owner...)
+			tooLong := strings.Contains(string(a.body), "has a name of more than 128 bytes")
+			if a.status != http.StatusUnprocessableEntity || tooLong != (n > 128) {
+				t.Errorf("POST of %s with a name of %d bytes = %d %s, want 422 and too long = %v", form, n, a.status, a.body, n > 128)
+			}
+		}
+	}
+}
+
 // TestDoorsComeBeforeBodies holds that who may not call a route is told so whatever the
 // body is.
 func TestDoorsComeBeforeBodies(t *testing.T) {

@@ -110,7 +110,7 @@ func weigh(body []byte, list bool) (links int, refusal *problem) {
 			i++ // past what it escapes
 		case c == '"':
 			quoted = !quoted
-			begun, length = i, i-begun
+			begun, length = i, i-begun-1
 		case quoted:
 		case c == ':' && length > maxNameLen:
 			return links, tooMuch("A member has a name of more than %d bytes.", maxNameLen)
