@@ -25,10 +25,10 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Buckets: prometheus.ExponentialBuckets(0.005, 2, 16),
 		}, labels),
 		backlog: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "terse_outbox_backlog_edits", Help: "Edits of which an audience is still to be told, counted to 10000.",
+			Name: "terse_outbox_backlog_edits", Help: "Edits of which an audience is still to be told, or told again, counted to 10000.",
 		}, labels),
 		oldest: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "terse_outbox_oldest_age_seconds", Help: "Age of the oldest edit of which an audience is still to be told.",
+			Name: "terse_outbox_oldest_age_seconds", Help: "Age of the oldest edit of which an audience is still to be told, or told again.",
 		}, labels),
 	}
 	var errs []error
