@@ -17,8 +17,8 @@ type Archive interface {
 
 	// Import adds l as it is, with its version, its dates and its counts, and
 	// returns it as stored. RequestID is ignored. One with a DeletedAt becomes a
-	// tombstone, which keeps its Remains. It returns ErrExists when the code is taken, also by a tombstone and by the same link. An
-	// l with clicks needs a LastClickAt.
+	// tombstone, which keeps its Remains. It returns ErrExists when the code is taken,
+	// also by a tombstone and by the same link. An l with clicks needs a LastClickAt.
 	Import(ctx context.Context, l Link) (Link, error)
 }
 
