@@ -72,9 +72,9 @@ type Options struct {
 	Archive store.Archive // Required: of what Store keeps.
 
 	// Peek returns what Store would resolve a code to, when Store need ask nobody for that:
-	// known says so. A client that has asked for too many unknown codes is answered of
-	// what is known alone, and of what Holds reports, so that no flood of invented ones
-	// reaches the shards. Default: nothing is known.
+	// known says so. When room begins to be scarce, a client that has asked for too many
+	// unknown codes is answered of what is known alone, and of what Holds reports, so that
+	// no flood of invented ones takes the room of links. Default: nothing is known.
 	Peek func(code string) (l store.Link, known bool, err error)
 
 	// Holds reports whether Store has a link in memory, be it too old to be an answer.

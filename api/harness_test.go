@@ -61,7 +61,7 @@ type server struct {
 	clicks   *clicks.Recorder
 	guard    *overload.Guard
 	registry *prometheus.Registry
-	keys     map[string]string // tokens by name, see key
+	keys     *sync.Map // tokens by name, see key
 }
 
 // database is a place that keeps what the API needs.
@@ -96,7 +96,7 @@ func newServerOver(t testing.TB, d database, leaser idgen.Leaser, begin time.Tim
 		clock:    &clock{now: begin},
 		store:    d,
 		registry: prometheus.NewRegistry(),
-		keys:     map[string]string{},
+		keys:     new(sync.Map),
 	}
 	minter, err := idgen.NewMinter(ctx, idgen.Options{Leaser: leaser})
 	must(t, err)
@@ -218,14 +218,15 @@ func (s *server) create(body any, headers ...string) linkJSON {
 // key returns an Authorization header pair of a key with the given scopes.
 func (s *server) key(name string, scopes ...store.Scope) []string {
 	s.t.Helper()
-	if s.keys[name] == "" {
-		token, hash := store.NewToken()
+	token, known := s.keys.Load(name)
+	if !known {
+		made, hash := store.NewToken()
 		must(s.t, s.store.CreateKey(context.Background(), store.Key{
 			ID: store.NewKeyID(), Name: name, Hash: hash, Scopes: scopes, CreatedAt: s.clock.Now(),
 		}))
-		s.keys[name] = token
+		token, _ = s.keys.LoadOrStore(name, made)
 	}
-	return []string{"Authorization", "Bearer " + s.keys[name]}
+	return []string{"Authorization", "Bearer " + token.(string)}
 }
 
 // owner returns the header of a key that may read and write links.

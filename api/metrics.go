@@ -45,7 +45,7 @@ type redirectMetrics struct {
 func newMetrics(reg prometheus.Registerer, access accessLog) (*metrics, error) {
 	visits := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "terse_redirect_visits_total",
-		Help: "Visits of short URLs by what they met; limited are those for which nothing was looked, since their client had asked for too many unknown codes.",
+		Help: "Visits of short URLs by what they met; limited are those for which nothing was looked, since room was scarce and their client had asked for too many unknown codes.",
 	}, []string{"result"})
 	reports := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "terse_reports_received_total",

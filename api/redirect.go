@@ -10,6 +10,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/terse/terse/api/overload"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/web"
 )
@@ -63,11 +64,11 @@ func (a *API) resolve(ctx context.Context, r *http.Request, name string) (store.
 	return store.Link{}, err
 }
 
-// ask asks the store for a code that is not in memory. Links in memory are for everybody
-// at any time; but whoever has asked for too many unknown codes has nothing looked for
-// until the limit allows one more. The error is then a *problem.
+// ask asks the store for a code that is not in memory. Redirects are never limited; but
+// when room for them begins to be scarce, whoever has asked for too many unknown codes has
+// nothing looked for until the limit allows one more. The error is then a *problem.
 func (a *API) ask(ctx context.Context, client netip.Addr, code string) (store.Link, error) {
-	if p := a.spentUnknown(client); p != nil && !a.opts.Holds(code) {
+	if p := a.spentUnknown(client); p != nil && a.opts.Guard.Short(overload.Report) && !a.opts.Holds(code) {
 		return store.Link{}, p
 	}
 	return a.opts.Store.Resolve(ctx, code)
