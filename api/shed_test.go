@@ -110,7 +110,7 @@ func TestShedding(t *testing.T) {
 // hashed are refused before they take the places of all others.
 func TestPasswordsLeaveRoom(t *testing.T) {
 	t.Parallel()
-	s := newServer(t, func(o *api.Options) { o.PasswordCost = 10 })
+	s := newServer(t, func(o *api.Options) { o.PasswordCost = 8 })
 	clients := [][]string{s.owner("one"), s.owner("two")} // each may have fewer hashed than are taken on
 	statuses := make(chan int, 50)
 	for i := range cap(statuses) {
