@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -92,7 +93,8 @@ func (s *Server) Start(ctx context.Context) error {
 		if err = s.startOnce(ctx); err == nil {
 			return nil
 		}
-		if !taken(ctx, s.port) {
+		// Who looks for a free port takes it too, for a moment.
+		if !taken(ctx, s.port) && !strings.Contains(s.logEnd(), "ddress already in use") {
 			break
 		}
 	}
