@@ -14,9 +14,9 @@ import (
 const maxSpent = 1 << 14
 
 // spent remembers which clients, and which sites, have asked for as many unknown codes as
-// they may, for as long as they were told to wait. So no flood of invented codes is
-// counted, or looked for, each by itself. What it forgets for want of room is only counted
-// again. The zero value is empty and ready; safe for concurrent use.
+// they may, for as long as they were told to wait. So not each code of a flood is counted
+// by itself, nor looked for when room is scarce. What it forgets for want of room is only
+// counted again. The zero value is empty and ready; safe for concurrent use.
 type spent struct {
 	mu  sync.Mutex
 	by  map[string]spentLimit // by ClientKey or SiteKey

@@ -262,6 +262,16 @@ func (e *edge) pass() {
 	e.await(clock, 302, "MISS")
 }
 
+// newKept returns an edge that keeps an answer for /kept past its end.
+func newKept(t *testing.T) *edge {
+	t.Helper()
+	e := newEdge(t)
+	e.origin.set("/kept", answer{302, "https://example.com/", live})
+	e.want("/kept", 302, "MISS")
+	e.pass()
+	return e
+}
+
 // TestOutages holds that while the origin fails, in whatever way, a redirect is
 // given past its end every time it is asked for, and all else is an error.
 func TestOutages(t *testing.T) {
@@ -308,10 +318,7 @@ func TestOutages(t *testing.T) {
 // nothing that is kept: it gets that, and so do others once the origin is gone.
 func TestLimitedClients(t *testing.T) {
 	t.Parallel()
-	e := newEdge(t)
-	e.origin.set("/kept", answer{302, "https://example.com/", live})
-	e.want("/kept", 302, "MISS")
-	e.pass()
+	e := newKept(t)
 	e.origin.fail(429)
 	e.want("/kept", 302, "STALE")
 	if got := e.send(http.MethodGet, "/never-asked"); got.StatusCode != 429 {
@@ -326,10 +333,7 @@ func TestLimitedClients(t *testing.T) {
 // hangs.
 func TestHangTogether(t *testing.T) {
 	t.Parallel()
-	e := newEdge(t)
-	e.origin.set("/kept", answer{302, "https://example.com/", live})
-	e.want("/kept", 302, "MISS")
-	e.pass()
+	e := newKept(t)
 	e.origin.hang.Store(true)
 	began := time.Now()
 	var crowd sync.WaitGroup
@@ -349,10 +353,7 @@ func TestHangTogether(t *testing.T) {
 // TestRecovery holds that new answers come once the origin is back.
 func TestRecovery(t *testing.T) {
 	t.Parallel()
-	e := newEdge(t)
-	e.origin.set("/kept", answer{302, "https://example.com/first", live})
-	e.want("/kept", 302, "MISS")
-	e.pass()
+	e := newKept(t)
 	e.origin.fail(503)
 	e.want("/kept", 302, "STALE")
 	e.origin.set("/kept", answer{302, "https://example.com/second", live})

@@ -5,6 +5,8 @@
 // loaded in turns by clients that cost the same in the same run, so that what is
 // reported is a ratio and not a property of the machine.
 //
+// With -profile it measures nothing, and writes the profile by which Terse is compiled.
+//
 // It starts what it needs, Postgres included, and removes it at the end.
 package main
 
