@@ -99,6 +99,10 @@ type knee struct {
 // someShed is the part of a kind from which on it counts as refused.
 const someShed = 0.02
 
+// alike is how far the refused parts of two kinds may differ and count as one: of few
+// requests, on a machine that does other work, neither part is sharp.
+const alike = 0.1
+
 // ramp lets more and more come, and returns what that has shown.
 func (s *scene) ramp(c *crowd) (knee, error) {
 	k := knee{shed: make([]float64, len(c.kinds))}
@@ -184,7 +188,7 @@ func (s *scene) holdOrder(c *crowd, k knee, over visits) {
 	}
 	ordered := over.part(only(hot), refused) == 0
 	for i := cold; i < lists; i++ {
-		ordered = ordered && over.part(only(i), refused) <= over.part(only(i+1), refused)+someShed &&
+		ordered = ordered && over.part(only(i), refused) <= over.part(only(i+1), refused)+alike &&
 			(k.shed[i] == 0 || k.shed[i+1] > 0 && k.shed[i+1] <= k.shed[i])
 	}
 	s.r.hold(ordered, "refused in order", "lists, then creates, then redirects that need the database; never cached ones",
@@ -215,8 +219,8 @@ func (s *scene) holdRefusals(over visits, all []refusal) {
 	}
 	total := after[1] + after[2] + after[3]
 	least := min(after[1], after[2], after[3])
-	alike := least > total/4 || total < tellingRefusals
-	s.r.hold(total == over.count(everyKind, refused) && alike, "Retry-After", "1, 2 or 3 seconds, alike often", "%d, %d and %d times", after[1], after[2], after[3])
+	even := least > total/4 || total < tellingRefusals
+	s.r.hold(total == over.count(everyKind, refused) && even, "Retry-After", "1, 2 or 3 seconds, alike often", "%d, %d and %d times", after[1], after[2], after[3])
 }
 
 // readRefusals returns how long the node took to refuse what it refused, as its log has it.
