@@ -224,15 +224,15 @@ func TestPrecedence(t *testing.T) {
 	}
 }
 
-// TestReadmeNamesEverySetting holds the table of the README to the code.
-func TestReadmeNamesEverySetting(t *testing.T) {
+// TestConfigurationNamesEverySetting compares docs/configuration.md with the code.
+func TestConfigurationNamesEverySetting(t *testing.T) {
 	t.Parallel()
-	readme, err := os.ReadFile("../../README.md")
+	page, err := os.ReadFile("../../docs/configuration.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var documented []string
-	for _, row := range regexp.MustCompile("(?m)^\\| (`TERSE_.*?) \\|").FindAllStringSubmatch(string(readme), -1) {
+	for _, row := range regexp.MustCompile("(?m)^\\| (`TERSE_.*?) \\|").FindAllStringSubmatch(string(page), -1) {
 		documented = append(documented, regexp.MustCompile(`TERSE_[A-Z_]+`).FindAllString(row[1], -1)...)
 	}
 	help := terse(t, nil, "serve", "--help").stdout + terse(t, nil, "expand", "--help").stdout
@@ -249,7 +249,7 @@ func TestReadmeNamesEverySetting(t *testing.T) {
 	slices.Sort(documented)
 	slices.Sort(want)
 	if !slices.Equal(documented, want) {
-		t.Errorf("README documents\n%v, the command understands\n%v", documented, want)
+		t.Errorf("docs/configuration.md has\n%v, the command understands\n%v", documented, want)
 	}
 }
 
