@@ -1,10 +1,10 @@
 # syntax=docker/dockerfile:1
 
-# Name a mirror or a digest in their places, to build the same from the same.
+# Replace these with digests or a mirror for a reproducible build.
 ARG GOLANG=golang:1.26-bookworm
 ARG BASE=gcr.io/distroless/static-debian12:nonroot
 
-# Built on the machine's own platform for any: Go needs no emulation for that.
+# Go cross-compiles on the platform of the build machine.
 FROM --platform=$BUILDPLATFORM ${GOLANG} AS build
 ARG TARGETOS
 ARG TARGETARCH
@@ -16,8 +16,8 @@ COPY . .
 RUN CGO_ENABLED=0 GOOS=${TARGETOS} GOARCH=${TARGETARCH} go build -trimpath -buildvcs=false -pgo cmd/terse/release.pgo -ldflags "-s -w -X main.version=${VERSION}" -o /out/terse ./cmd/terse
 RUN mkdir /out/data
 
-# Certificates, time zones and an unprivileged user, and no shell. For want of one there
-# is no HEALTHCHECK: ask /readyz of the admin listener, as deploy/k8s does.
+# The base has certificates, time zones and an unprivileged user. It has no shell, so there is no
+# HEALTHCHECK: probe /readyz on the admin listener, as deploy/k8s does.
 FROM ${BASE}
 ARG VERSION=dev
 ARG REVISION

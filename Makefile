@@ -1,4 +1,4 @@
-# Every target does its own set-up. `make` alone lists them.
+# Every target installs what it needs. `make` alone lists the targets.
 
 GO       ?= go
 BIN      := bin
@@ -25,7 +25,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: ## build bin/terse, one static binary, optimised by a profile
+build: ## build bin/terse, one static binary, with the recorded profile
 	$(GO) build -trimpath -buildvcs=false -pgo $(PGO) -ldflags '$(LDFLAGS)' -o $(BIN)/terse ./cmd/terse
 
 .PHONY: run
@@ -33,9 +33,9 @@ run: build ## start on the embedded database in ./data and print the address
 	@exec $(BIN)/terse serve
 
 .PHONY: test
-test: test-tools ## run the tests, installing what they lack
+test: test-tools ## run the tests; install missing servers first
 	$(GO) test ./...
-	$(GO) test -C deploy/validate -count 1 -timeout 15m ./... # go remembers no file outside of the module
+	$(GO) test -C deploy/validate -count 1 -timeout 15m ./... # go's test cache ignores files outside the module
 
 .PHONY: race
 race: test-tools ## run the tests under the race detector
@@ -72,12 +72,12 @@ fuzz: ## run every fuzz target for FUZZTIME each
 	done
 
 .PHONY: bench
-bench: build ## measure redirects, creates and room on disk against yardsticks; LARGE=10000000 for the full figure
+bench: build ## measure redirects, creates and disk space against yardsticks; LARGE=10000000 for the full figure
 	@.ci/install postgres redis
 	$(GO) run ./loadtest/ratio -terse $(BIN)/terse -links-large $(LARGE)
 
 .PHONY: profile
-profile: build ## take the profile anew by which the compiler optimises: of redirects and creates under load
+profile: build ## record the compiler's profile of redirects and creates under load
 	@.ci/install postgres redis
 	$(GO) run ./loadtest/ratio -terse $(BIN)/terse -profile $(PROFILE)
 
@@ -87,12 +87,12 @@ loadtest: $(K6) ## run SCENARIO=smoke, load, spike, soak or stress against make 
 	@BASE_URL=$(BASE_URL) STACK=$(if $(BASE_URL),,$(abspath $(BIN)/stack.json)) loadtest/k6/run.sh $(K6) "$(SCENARIO)"
 
 .PHONY: faults
-faults: build ## break parts of the production topology under load, and print what that cost; FAULTS=rolling, kills or overload for one
+faults: build ## break parts of the production topology under load and print the cost; FAULTS=NAME for one scene
 	@.ci/install postgres redis varnish nginx prometheus
 	$(GO) run ./loadtest/faults -terse $(BIN)/terse $(if $(FAULTS),-only $(FAULTS))
 
 .PHONY: hostile
-hostile: build ## send a million requests that no honest client sends; none may be answered by a 5xx
+hostile: build ## send a million malformed requests; none may get a 5xx
 	$(GO) run ./loadtest/hostile -terse $(BIN)/terse
 
 .PHONY: docker
@@ -101,20 +101,20 @@ docker: ## build the container image terse:VERSION; PLATFORMS=linux/amd64,linux/
 		--build-arg REVISION=$$(git rev-parse HEAD) -t terse:$(VERSION) .
 
 .PHONY: manifests
-manifests: ## make the rules in deploy/k8s from those in deploy/prometheus
+manifests: ## copy the rules of deploy/prometheus into deploy/k8s
 	$(GO) test -C deploy/validate -run '^TestRules$$' . -update
 
 .PHONY: stack
-stack: build ## run the production topology on this machine, and print where everything is
+stack: build ## run the production topology on this machine and print the addresses
 	@.ci/install postgres redis varnish nginx prometheus
 	@$(GO) run ./deploy/stack up
 
 .PHONY: stack-down
-stack-down: ## stop what make stack has started
+stack-down: ## stop what make stack started
 	@$(GO) run ./deploy/stack down
 
 .PHONY: clean
-clean: ## remove what was built; data stays
+clean: ## delete build results; keep data
 	rm -rf $(BIN) web/testdata/node_modules
 
 $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION):

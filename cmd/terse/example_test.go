@@ -1,0 +1,67 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/terse/terse/store/storetest/servers"
+)
+
+// TestShardExample runs the first example of docs/cluster.md as it is printed, up to the
+// command that starts a node, on a Postgres server of its own.
+func TestShardExample(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/cluster.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := regexp.MustCompile("(?s)```sh\n(.*?)```").FindSubmatch(page)
+	if block == nil {
+		t.Fatal("docs/cluster.md has no example")
+	}
+	example, _, found := strings.Cut(string(block[1]), "bin/terse serve")
+	if !found {
+		t.Fatalf("the example starts no node:\n%s", example)
+	}
+
+	dir := t.TempDir()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "bin"), 0o750); err != nil {
+		t.Fatal(err)
+	}
+	program := fmt.Sprintf("#!/bin/sh\n%s=1 exec '%s' \"$@\"\n", asProgram, self)
+	if err := os.WriteFile(filepath.Join(dir, "bin", "terse"), []byte(program), 0o700); err != nil { //nolint:gosec // a program
+		t.Fatal(err)
+	}
+	host, port, err := net.SplitHostPort(servers.NewCluster(t, servers.ClusterOptions{}).Primary().Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	shell := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", example) //nolint:gosec // our own page
+	shell.Dir = dir
+	shell.Env = append(os.Environ(), "PGHOST="+host, "PGPORT="+port, "PGUSER=terse")
+	out, err := shell.CombinedOutput()
+	if err != nil {
+		t.Fatalf("the example fails: %v\n%s", err, out)
+	}
+	for _, shard := range []string{"s1", "s2"} {
+		if !regexp.MustCompile(`(?m)^` + shard + `\b.*`).Match(out) {
+			t.Errorf("shard status does not show %s:\n%s", shard, out)
+		}
+	}
+}
