@@ -11,9 +11,8 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// RunArchive tests all promises of store.Archive. open returns an empty one with
-// the store whose links it takes out and puts in, and sees to their end with
-// tb.Cleanup.
+// RunArchive tests all promises of store.Archive. open returns an empty archive
+// and the store with the same links. It closes both with tb.Cleanup.
 func RunArchive(t *testing.T, open func(tb testing.TB) (store.Store, store.Archive)) {
 	t.Helper()
 	links, archive := open(t)
@@ -23,13 +22,13 @@ func RunArchive(t *testing.T, open func(tb testing.TB) (store.Store, store.Archi
 		test func(t *testing.T, s archiveSuite)
 	}{
 		{"keeps every field", importKeepsAll},
-		{"link without clicks has none", importWithoutClicks},
+		{"link without clicks has no clicks", importWithoutClicks},
 		{"imported links are links", importedIsALink},
 		{"taken code is refused and unharmed", importTaken},
 		{"one of many wins a code", importRace},
 		{"exports every link once", exportsAll},
-		{"tombstones are as they were", tombstonesTravel},
-		{"goes on behind a link that is gone", exportsBehindGone},
+		{"tombstones stay tombstones", tombstonesTravel},
+		{"continues after a code that was deleted", exportsBehindGone},
 		{"ended context does nothing", endedArchive},
 	} {
 		t.Run(p.name, func(t *testing.T) {
@@ -45,7 +44,7 @@ type archiveSuite struct {
 	archive store.Archive
 }
 
-// archived returns full as an import leaves it.
+// archived returns full as an import stores it.
 func archived() store.Link {
 	l := full()
 	l.DeletedAt, l.RequestID = time.Time{}, ""
@@ -61,8 +60,8 @@ func (s archiveSuite) take(t *testing.T, l store.Link) store.Link {
 	return got
 }
 
-// exported follows the pages from the first to the last, and returns the links of
-// one owner: an export is of everything.
+// exported reads all pages and returns the links of one owner. The pages also
+// contain the links of other subtests.
 func (s archiveSuite) exported(t *testing.T, owner string, limit int) []store.Link {
 	t.Helper()
 	var all []store.Link
@@ -113,7 +112,8 @@ func importWithoutClicks(t *testing.T, s archiveSuite) {
 	s.wantStored(t, l)
 }
 
-// importedIsALink holds that what follows an import finds a link like any other.
+// importedIsALink checks that Consume, Update and List treat an imported link like
+// any other.
 func importedIsALink(t *testing.T, s archiveSuite) {
 	l := archived()
 	l.DisabledAt, l.DisabledReason, l.StartsAt, l.ExpiresAt = time.Time{}, "", time.Time{}, time.Time{}
@@ -177,7 +177,7 @@ func exportsAll(t *testing.T, s archiveSuite) {
 			got[l.Code] = l
 		}
 		if len(all) != len(want) || !reflect.DeepEqual(got, want) {
-			t.Errorf("Export() by %d = %d links, %d distinct, want %d whole ones", limit, len(all), len(got), len(want))
+			t.Errorf("Export() by %d = %d links, %d distinct, want %d complete links", limit, len(all), len(got), len(want))
 		}
 	}
 	for _, limit := range []int{-1, 0} {
@@ -187,8 +187,8 @@ func exportsAll(t *testing.T, s archiveSuite) {
 	}
 }
 
-// tombstonesTravel holds that an export has tombstones, and that one that is imported is
-// as much of one as it was, whatever else comes with it.
+// tombstonesTravel checks that an export contains tombstones, and that an imported
+// tombstone stays one. Fields that a tombstone does not have are dropped.
 func tombstonesTravel(t *testing.T, s archiveSuite) {
 	owner := newOwner()
 	want := map[string]store.Link{}
@@ -230,7 +230,7 @@ func exportsBehindGone(t *testing.T, s archiveSuite) {
 	s.remove(t, all[4])
 	page, err := s.archive.Export(t.Context(), all[4], store.MaxPageLen)
 	if got := codes(of(owner, page)); err != nil || !slices.Equal(got, all[5:]) {
-		t.Errorf("Export() behind a link that is gone = %q, %v, want %q", got, err, all[5:])
+		t.Errorf("Export() after a deleted code = %q, %v, want %q", got, err, all[5:])
 	}
 }
 

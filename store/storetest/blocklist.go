@@ -10,8 +10,8 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// RunBlocklist tests all promises of store.Blocklist. open returns an empty one and
-// sees to its end with tb.Cleanup.
+// RunBlocklist tests all promises of store.Blocklist. open returns an empty list
+// and closes it with tb.Cleanup.
 func RunBlocklist(t *testing.T, open func(tb testing.TB) store.Blocklist) {
 	t.Helper()
 	list := open(t)
@@ -20,7 +20,7 @@ func RunBlocklist(t *testing.T, open func(tb testing.TB) store.Blocklist) {
 		test func(t *testing.T, list store.Blocklist)
 	}{
 		{"keeps every field", keepsBlocked},
-		{"blocking again gives the new reason", blocksAgain},
+		{"blocking again replaces the reason", blocksAgain},
 		{"unblocks once", unblocks},
 		{"pages are sorted and whole", pagesBlocked},
 		{"ended context writes nothing", endedBlock},
@@ -29,8 +29,8 @@ func RunBlocklist(t *testing.T, open func(tb testing.TB) store.Blocklist) {
 	}
 }
 
-// RunBlocklistSource tests all promises of store.BlocklistSource as RunBlocklist
-// does.
+// RunBlocklistSource tests all promises of store.BlocklistSource. See RunBlocklist
+// for open.
 func RunBlocklistSource(t *testing.T, open func(tb testing.TB) store.BlocklistSource) {
 	t.Helper()
 	RunBlocklist(t, func(tb testing.TB) store.Blocklist { return open(tb) })
@@ -59,7 +59,7 @@ func blocked(t *testing.T, list store.Blocklist, n int) []store.BlockedHost {
 	for after := ""; ; {
 		page, err := list.BlockedHosts(t.Context(), after, n)
 		if err != nil || len(page) > n {
-			t.Fatalf("BlockedHosts(%q, %d) = %d of them, %v, want %[2]d at most", after, n, len(page), err)
+			t.Fatalf("BlockedHosts(%q, %d) = %d hosts, %v, want %[2]d at most", after, n, len(page), err)
 		}
 		if all = append(all, page...); len(page) < n {
 			return all
@@ -68,8 +68,8 @@ func blocked(t *testing.T, list store.Blocklist, n int) []store.BlockedHost {
 	}
 }
 
-// wantBlocked checks what the list has of a host: want, or nothing when that is
-// the zero value.
+// wantBlocked checks the entry for a pattern. The zero value of want means that
+// there must be no entry.
 func wantBlocked(t *testing.T, list store.Blocklist, p store.HostPattern, want store.BlockedHost) {
 	t.Helper()
 	var got store.BlockedHost
@@ -158,6 +158,6 @@ func growsVersion(t *testing.T, list store.BlocklistSource) {
 		t.Fatalf("UnblockHost() = %v, want nil", err)
 	}
 	if v2 := version(); v1 <= v0 || v2 <= v1 || version() != v2 {
-		t.Errorf("versions at first, after a block and after an unblock = %d, %d, %d, want them to grow, and only then", v0, v1, v2)
+		t.Errorf("versions at first, after a block and after an unblock = %d, %d, %d, want each change to increase the version, and nothing else to", v0, v1, v2)
 	}
 }

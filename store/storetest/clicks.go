@@ -8,8 +8,8 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// RunClicks tests all promises of store.ClickSink. open returns an empty one
-// with the store whose links it counts, and sees to their end with tb.Cleanup.
+// RunClicks tests all promises of store.ClickSink. open returns an empty sink and
+// the store with the links that it counts. It closes both with tb.Cleanup.
 func RunClicks(t *testing.T, open func(tb testing.TB) (store.Store, store.ClickSink)) {
 	t.Helper()
 	links, sink := open(t)
@@ -20,10 +20,10 @@ func RunClicks(t *testing.T, open func(tb testing.TB) (store.Store, store.ClickS
 	}{
 		{"adds to the totals", addsClicks},
 		{"adds a batch once", addsOnce},
-		{"recorders do not meet", recordersApart},
-		{"takes clicks of links that are gone", strayClicks},
-		{"takes an empty batch", emptyBatch},
-		{"leaves links alone", clicksLeaveLinks},
+		{"recorders are independent", recordersApart},
+		{"accepts clicks of deleted and unknown links", strayClicks},
+		{"accepts an empty batch", emptyBatch},
+		{"does not change links", clicksLeaveLinks},
 		{"shows totals in lists", listsTotals},
 		{"delete forgets totals", deleteForgetsTotals},
 		{"ended context adds nothing", endedClicks},

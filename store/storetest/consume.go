@@ -11,7 +11,7 @@ import (
 var consumePromises = []promise{
 	{"counts until the limit", countsUntilLimit},
 	{"counts without a limit", countsWithoutLimit},
-	{"edges of the time in which a link is live", liveEdges},
+	{"limits of the time in which a link is live", liveEdges},
 	{"not live for other reasons", notLive},
 	{"limit holds under concurrency", limitHolds},
 }

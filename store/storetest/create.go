@@ -14,7 +14,7 @@ var createPromises = []promise{
 	{"keeps microseconds", keepsMicroseconds},
 	{"keeps unusual strings", keepsUnusualStrings},
 	{"keeps long strings", keepsLongStrings},
-	{"no tags are nil", noTagsAreNil},
+	{"empty tags are nil", noTagsAreNil},
 	{"starts with version 1 and no clicks", startsFresh},
 	{"taken code is refused and unharmed", takenCode},
 	{"codes that differ in case are distinct", caseMatters},
@@ -24,7 +24,7 @@ var createPromises = []promise{
 	{"returned and given tags belong to the caller", ownsTags},
 }
 
-// full returns a link in which no field is zero.
+// full returns a link with every field set.
 func full() store.Link {
 	l := newLink()
 	l.URL = "https://example.com/a?b=c&d=%25#e"
@@ -44,7 +44,7 @@ func full() store.Link {
 	return l
 }
 
-// fresh returns full as a create leaves it.
+// fresh returns full as a create stores it.
 func fresh() store.Link {
 	l := full()
 	l.DeletedAt = time.Time{}
@@ -56,7 +56,7 @@ func keepsEveryField(t *testing.T, s suite) {
 	all := reflect.ValueOf(full())
 	for field, value := range all.Fields() {
 		if value.IsZero() {
-			t.Errorf("Link.%s is new here: give it a value in full", field.Name)
+			t.Errorf("Link.%s is a new field: give it a value in full", field.Name)
 		}
 	}
 	want := fresh()
@@ -197,7 +197,7 @@ func ownsTags(t *testing.T, s suite) {
 	want.Tags = []string{"a", "b"}
 	l.Tags[0] = "given"
 	if created.Tags[0] != "a" {
-		t.Errorf("Create().Tags = %q, want none of the given slice", created.Tags)
+		t.Errorf("Create().Tags = %q, want a copy of the given slice", created.Tags)
 	}
 	created.Tags[0] = "created"
 	for _, read := range []func() (store.Link, error){

@@ -8,8 +8,8 @@ import (
 )
 
 // RunDurable tests that a store keeps everything when it is closed and opened
-// again. open returns an empty store, and a function that closes it and opens
-// what it kept; it sees to the end of each with tb.Cleanup.
+// again. open returns an empty store, and a function that closes this store and
+// opens it again. Both stores are closed with tb.Cleanup.
 func RunDurable(t *testing.T, open func(tb testing.TB) (s store.Store, reopen func() store.Store)) {
 	t.Helper()
 	links, reopen := open(t)

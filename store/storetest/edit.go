@@ -13,11 +13,11 @@ var resolvePromises = []promise{
 }
 
 var updatePromises = []promise{
-	{"replaces what is editable and nothing else", replacesEditable},
-	{"clears what is empty", clearsFields},
+	{"replaces the editable fields and nothing else", replacesEditable},
+	{"clears fields that are empty in the update", clearsFields},
 	{"other version is refused", otherVersion},
 	{"tombstone is gone", updateTombstone},
-	{"counts go on", updateKeepsCounts},
+	{"counts are kept", updateKeepsCounts},
 }
 
 var deletePromises = []promise{

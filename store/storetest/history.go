@@ -22,7 +22,7 @@ type historySuite struct {
 }
 
 // RunHistory tests all promises of store.History. open returns an empty store and
-// sees to its end with tb.Cleanup.
+// closes it with tb.Cleanup.
 func RunHistory(t *testing.T, open func(tb testing.TB) HistoryStore) {
 	t.Helper()
 	opened := open(t)
@@ -31,15 +31,15 @@ func RunHistory(t *testing.T, open func(tb testing.TB) HistoryStore) {
 		name string
 		test func(t *testing.T, s historySuite)
 	}{
-		{"unknown code has none", noHistory},
-		{"create is its owner's", createsHistory},
+		{"unknown code has no history", noHistory},
+		{"author of the create is the owner", createsHistory},
 		{"every field of every version is kept", keepsVersions},
-		{"author and note are the write's own", keepsAuthors},
-		{"deleted link keeps it", keepsHistoryOfTombstone},
+		{"author and note belong to one write", keepsAuthors},
+		{"deleted link keeps its history", keepsHistoryOfTombstone},
 		{"refused write leaves no trace", refusedWrite},
-		{"passwords are marks", masksPasswords},
-		{"pages go back to the first", pagesHistory},
-		{"earliest but the first are forgotten", forgetsVersions},
+		{"passwords are replaced by short marks", masksPasswords},
+		{"pages reach the first version", pagesHistory},
+		{"old versions except the first are forgotten", forgetsVersions},
 	} {
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()
@@ -66,13 +66,13 @@ func (s historySuite) wantRevisions(t *testing.T, code string, want ...store.Rev
 	}
 }
 
-// by returns a context of writes by author.
+// by returns a context for writes with this author and note.
 func by(t *testing.T, id, note string) context.Context {
 	t.Helper()
 	return store.WithAuthor(t.Context(), store.Author{ID: id, Note: note})
 }
 
-// asRevision returns what the history tells of a link without a password.
+// asRevision returns the expected revision of a link without a password.
 func asRevision(l store.Link, id, note string) store.Revision {
 	l.RequestID, l.UsedClicks, l.Clicks, l.LastClickAt = "", 0, 0, time.Time{}
 	return store.Revision{Link: l, Author: store.Author{ID: id, Note: note}}
@@ -84,7 +84,7 @@ func noHistory(t *testing.T, s historySuite) {
 
 func createsHistory(t *testing.T, s historySuite) {
 	l := newLink()
-	created, err := s.Create(by(t, "somebody else", "ignored"), l)
+	created, err := s.Create(by(t, "another key", "ignored"), l)
 	if err != nil {
 		t.Fatalf("Create() = %v, want nil", err)
 	}
@@ -120,8 +120,8 @@ func keepsAuthors(t *testing.T, s historySuite) {
 	if err != nil {
 		t.Fatalf("Update() = %v, want nil", err)
 	}
-	nobody := s.update(t, named)
-	s.wantRevisions(t, l.Code, asRevision(nobody, "", ""), asRevision(named, "key_a", "why"), asRevision(l, l.Owner, ""))
+	unnamed := s.update(t, named)
+	s.wantRevisions(t, l.Code, asRevision(unnamed, "", ""), asRevision(named, "key_a", "why"), asRevision(l, l.Owner, ""))
 }
 
 func keepsHistoryOfTombstone(t *testing.T, s historySuite) {
@@ -164,12 +164,12 @@ func masksPasswords(t *testing.T, s historySuite) {
 	}
 	none, second, first := got[0].Link.PasswordHash, got[1].Link.PasswordHash, got[2].Link.PasswordHash
 	if none != "" || first == "" || second == "" || first == second || len(first) > 7 || len(second) > 7 {
-		t.Errorf("marks of two passwords and of none = %q, %q, %q, want two short ones that differ and none", first, second, none)
+		t.Errorf("marks of two passwords and of no password = %q, %q, %q, want two different short marks and an empty one", first, second, none)
 	}
 	standing := newLink()
 	standing.PasswordHash = hashes[0]
 	if got := s.revisions(t, s.create(t, standing).Code); got[0].Link.PasswordHash != first {
-		t.Errorf("mark of the version that stands = %q, want %q", got[0].Link.PasswordHash, first)
+		t.Errorf("mark of the current version = %q, want %q", got[0].Link.PasswordHash, first)
 	}
 }
 
@@ -182,7 +182,7 @@ func pagesHistory(t *testing.T, s historySuite) {
 	for before := int64(0); ; {
 		page, err := s.history.Revisions(t.Context(), l.Code, before, 3)
 		if err != nil || len(page) > 3 {
-			t.Fatalf("Revisions(before %d) = %d of them, %v, want 3 at most", before, len(page), err)
+			t.Fatalf("Revisions(before %d) = %d revisions, %v, want 3 at most", before, len(page), err)
 		}
 		if len(page) == 0 {
 			break

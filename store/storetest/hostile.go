@@ -5,22 +5,23 @@ import (
 	"strings"
 )
 
-// Hosts of HostileFields. Whoever takes these fields in must be told that the first is
-// its own, and that the second is blocked.
+// Hosts of HostileFields. The test must configure its server with OwnHost as the
+// server's own host, and must block BlockedHost.
 const (
 	OwnHost     = "kürz.example"
 	BlockedHost = "böse.example"
 )
 
-// HostileField is a field of a link with a value that no way in may take: HTTP calls,
-// the form, the command line and files alike.
+// HostileField is a value that no entry point may accept for a field of a link:
+// HTTP calls, the form, the command line and files.
 type HostileField struct {
 	Name  string
-	Field string // as a create calls it
+	Field string // the name of the field in a create
 	Value any    // a string, or an int of max_clicks
 }
 
-// HostileFields returns one of each kind that has broken other shorteners.
+// HostileFields returns one example of each kind of value that has broken other
+// URL shorteners.
 func HostileFields() []HostileField {
 	fields := []HostileField{
 		{"javascript", "url", "javascript:alert(1)"},

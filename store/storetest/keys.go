@@ -10,8 +10,8 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// RunKeys tests all promises of store.Keys. open returns an empty one and sees
-// to its end with tb.Cleanup.
+// RunKeys tests all promises of store.Keys. open returns an empty store of keys and
+// closes it with tb.Cleanup.
 func RunKeys(t *testing.T, open func(tb testing.TB) store.Keys) {
 	t.Helper()
 	keys := open(t)
@@ -24,7 +24,7 @@ func RunKeys(t *testing.T, open func(tb testing.TB) store.Keys) {
 		{"id and digest must be new", takenKey},
 		{"lists oldest first", listsKeys},
 		{"revokes once", revokesKey},
-		{"notes the last use", usesKeys},
+		{"records the last use", usesKeys},
 		{"ended context writes nothing", endedKey},
 	} {
 		t.Run(p.name, func(t *testing.T) {
@@ -34,7 +34,7 @@ func RunKeys(t *testing.T, open func(tb testing.TB) store.Keys) {
 	}
 }
 
-// newKey returns a key in which no field but RevokedAt is zero.
+// newKey returns a key with every field but RevokedAt set.
 func newKey() store.Key {
 	_, hash := store.NewToken()
 	return store.Key{
@@ -51,7 +51,7 @@ func createKey(t *testing.T, keys store.Keys, k store.Key) {
 	}
 }
 
-// wantKey checks the key that is found by its digest.
+// wantKey looks up a key by its digest and checks it.
 func wantKey(t *testing.T, keys store.Keys, want store.Key) {
 	t.Helper()
 	got, err := keys.KeyByHash(t.Context(), want.Hash)
@@ -65,7 +65,7 @@ func keepsKey(t *testing.T, keys store.Keys) {
 	whole.RevokedAt = after(4)
 	for field, value := range reflect.ValueOf(whole).Fields() {
 		if value.IsZero() {
-			t.Errorf("Key.%s is new here: give it a value in newKey", field.Name)
+			t.Errorf("Key.%s is a new field: give it a value in newKey", field.Name)
 		}
 	}
 	plain.Name, plain.Prefix, plain.Scopes, plain.CreateLimit = "", "", nil, ""
@@ -91,7 +91,7 @@ func takenKey(t *testing.T, keys store.Keys) {
 	sameID.ID, sameHash.Hash = first.ID, first.Hash
 	for _, k := range []store.Key{sameID, sameHash} {
 		if err := keys.CreateKey(t.Context(), k); err == nil {
-			t.Errorf("CreateKey(%+v) = nil, want an error beside %+v", k, first)
+			t.Errorf("CreateKey(%+v) = nil, want an error because %+v exists", k, first)
 		}
 	}
 	wantKey(t, keys, first)
@@ -113,7 +113,7 @@ func listsKeys(t *testing.T, keys store.Keys) {
 		t.Fatalf("ListKeys() = %v, want nil", err)
 	}
 	var got []store.Key
-	for _, k := range all { // other subtests make keys too
+	for _, k := range all { // other subtests create keys too
 		if slices.ContainsFunc(want, func(w store.Key) bool { return w.ID == k.ID }) {
 			got = append(got, k)
 		}
@@ -150,7 +150,7 @@ func usesKeys(t *testing.T, keys store.Keys) {
 	}
 	use()
 	use(store.KeyUse{Hash: used.Hash, At: after(20)}, store.KeyUse{Hash: unknown.Hash, At: after(20)}, store.KeyUse{Hash: fresh.Hash, At: after(10)})
-	use(store.KeyUse{Hash: used.Hash, At: after(19)}, store.KeyUse{Hash: fresh.Hash, At: after(11)}) // the first comes late
+	use(store.KeyUse{Hash: used.Hash, At: after(19)}, store.KeyUse{Hash: fresh.Hash, At: after(11)}) // used.Hash is late: 19 is before 20
 	used.LastUsedAt, fresh.LastUsedAt = after(20), after(11)
 	all, err := keys.ListKeys(t.Context())
 	for _, want := range []store.Key{used, fresh, other} {
@@ -165,7 +165,7 @@ func endedKey(t *testing.T, keys store.Keys) {
 	ctx := ended(t)
 	wantError(t, "CreateKey()", keys.CreateKey(ctx, k), context.Canceled)
 	_, err := keys.KeyByHash(t.Context(), k.Hash)
-	wantError(t, "KeyByHash() of what was not created", err, store.ErrNotFound)
+	wantError(t, "KeyByHash() of a key that was not created", err, store.ErrNotFound)
 	createKey(t, keys, k)
 	_, err = keys.RevokeKey(ctx, k.ID, epoch)
 	wantError(t, "RevokeKey()", err, context.Canceled)

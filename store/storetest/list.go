@@ -11,20 +11,20 @@ import (
 )
 
 var listPromises = []promise{
-	{"newest first and whole", listsNewestFirst},
+	{"newest first, all fields", listsNewestFirst},
 	{"pages stay stable while links are added", stablePages},
 	{"links of the same microsecond", pagesWithTies},
-	{"full last page is the last", fullLastPage},
+	{"full last page has no next page", fullLastPage},
 	{"largest page", largestPage},
 	{"by tag", listsByTag},
 	{"by search", listsBySearch},
 	{"by target", listsByTarget},
 	{"all conditions together", listsByAll},
-	{"owners do not meet", ownersApart},
+	{"owners see only their own links", ownersApart},
 	{"anonymous links", listsAnonymous},
 }
 
-// wantList checks that q lists the codes, in this order, on one page.
+// wantList checks that q lists the codes in this order on one page.
 func (s suite) wantList(t *testing.T, q store.Query, want ...string) {
 	t.Helper()
 	q.Limit = 100
@@ -34,8 +34,8 @@ func (s suite) wantList(t *testing.T, q store.Query, want ...string) {
 	}
 }
 
-// walk follows q from page to page and returns all codes. between is called
-// after each page.
+// walk follows q from page to page and returns all codes. It calls between after
+// each page except the last.
 func (s suite) walk(t *testing.T, q store.Query, between func()) []string {
 	t.Helper()
 	var all []string
@@ -66,8 +66,8 @@ func codes(links []store.Link) []string {
 	return codes
 }
 
-// fill creates n links of one owner, each some microseconds after the one
-// before, and returns the owner and the codes, newest first.
+// fill creates n links of one owner, each micros microseconds after the one before.
+// It returns the owner and the codes, newest first.
 func (s suite) fill(t *testing.T, n, micros int) (owner string, newest []string) {
 	t.Helper()
 	owner = newOwner()

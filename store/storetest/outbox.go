@@ -12,15 +12,16 @@ import (
 
 // OutboxOptions say what to test.
 type OutboxOptions struct {
-	// Open returns an empty store and its outbox, and sees to their end with
-	// tb.Cleanup. Required.
+	// Open returns an empty store and its outbox, and closes both with tb.Cleanup.
+	// Required.
 	Open func(tb testing.TB) (store.Store, store.Outbox)
 
-	// Repeats says that the store has replicas, so that caches are told twice, too.
+	// Repeats says that the store has replicas: the outbox then delivers each edit
+	// to caches a second time, once all replicas show it.
 	Repeats bool
 }
 
-// outboxSuite is the outbox under test. Each subtest has one of its own.
+// outboxSuite is the outbox under test. Each subtest has its own.
 type outboxSuite struct {
 	suite
 	store.Outbox
@@ -34,18 +35,18 @@ func RunOutbox(t *testing.T, opts OutboxOptions) {
 		name string
 		test func(t *testing.T, s outboxSuite)
 	}{
-		{"edits are told of as they are in the store", tellsOfEdits},
-		{"what is no edit is not told of", tellsOfNothingElse},
-		{"audiences are told by themselves", tellsAudiencesApart},
-		{"what was not acknowledged is told of again", retries},
-		{"a CDN is told again", tellsCDNAgain},
-		{"nobody is not told", tellsNobody},
-		{"several edits of a link are one", tellsOnceOfALink},
-		{"the limit holds", keepsTheLimit},
-		{"the limit is one of edits", limitsEdits},
-		{"one delivers at a time", deliversAlone},
-		{"a delivery that was cut off loses nothing", losesNothing},
-		{"what waits is counted", countsBacklog},
+		{"delivers edits with the link as stored", deliversEdits},
+		{"delivers nothing but edits", deliversNothingElse},
+		{"each audience gets every edit", audiencesApart},
+		{"delivers again what was not acknowledged", retries},
+		{"a CDN gets each edit twice", repeatsToCDN},
+		{"without a receiver edits are removed", noReceiver},
+		{"several edits of a link are delivered as one", mergesEdits},
+		{"the limit is kept", keepsTheLimit},
+		{"the limit counts edits, not links", limitsEdits},
+		{"one delivery at a time", deliversAlone},
+		{"a canceled delivery loses nothing", losesNothing},
+		{"the backlog is counted", countsBacklog},
 	} {
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()
@@ -55,67 +56,69 @@ func RunOutbox(t *testing.T, opts OutboxOptions) {
 	}
 }
 
-// drain delivers all that is due, repeats included, and returns it.
-func (s outboxSuite) drain(t *testing.T, to store.Audience) (told []store.Edit) {
+// drain delivers all edits, repeats included, until the backlog is empty. It returns
+// the delivered edits.
+func (s outboxSuite) drain(t *testing.T, to store.Audience) (delivered []store.Edit) {
 	t.Helper()
 	acknowledge := func(_ context.Context, edits []store.Edit) []error {
-		told = append(told, edits...)
+		delivered = append(delivered, edits...)
 		return make([]error, len(edits))
 	}
 	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
 		_, err := s.Deliver(t.Context(), to, 100, acknowledge)
-		if err != nil && !errors.Is(err, store.ErrBusy) { // one that was cut off may not be over at once
+		if err != nil && !errors.Is(err, store.ErrBusy) { // a canceled delivery may still be running
 			t.Fatalf("Deliver = %v, want nil", err)
 		}
 		switch b, err := s.Backlog(t.Context(), to); {
 		case err != nil:
 			t.Fatalf("Backlog = %v, want nil", err)
 		case b.Edits == 0:
-			return told
+			return delivered
 		case time.Since(began) > 20*time.Second:
-			t.Fatalf("%d edits still wait after 20 s", b.Edits)
+			t.Fatalf("%d edits are still in the backlog after 20 s", b.Edits)
 		}
 	}
 }
 
-// wantTold compares what an audience was told, without repeats, with links.
-func (s outboxSuite) wantTold(t *testing.T, to store.Audience, told []store.Edit, want ...store.Link) {
+// wantDelivered checks that the edits, without repeats, are the links in want.
+// It also checks whether there were repeats.
+func (s outboxSuite) wantDelivered(t *testing.T, to store.Audience, delivered []store.Edit, want ...store.Link) {
 	t.Helper()
 	var repeats int
 	var first []store.Link
-	for _, e := range told {
+	for _, e := range delivered {
 		if e.Repeat {
 			repeats++
 			continue
 		}
 		if e.Age < 0 || e.Age > time.Minute {
-			t.Errorf("age of the edit of %q = %v, want a moment", e.Link.Code, e.Age)
+			t.Errorf("age of the edit of %q = %v, want less than a minute", e.Link.Code, e.Age)
 		}
 		e.Link.Clicks, e.Link.LastClickAt = 0, time.Time{}
 		first = append(first, e.Link)
 	}
 	if len(first) != len(want) {
-		t.Fatalf("told of %d links, want %d: %+v", len(first), len(want), first)
+		t.Fatalf("delivered %d links, want %d: %+v", len(first), len(want), first)
 	}
 	for i := range want {
 		wantLink(t, "Deliver", first[i], nil, want[i])
 	}
 	if again := s.repeats || to == store.CDN; again != (repeats > 0) && len(want) > 0 {
-		t.Errorf("told again of %d links, want any: %v", repeats, again)
+		t.Errorf("delivered %d repeats, want repeats: %t", repeats, again)
 	}
 }
 
-func tellsOfEdits(t *testing.T, s outboxSuite) {
+func deliversEdits(t *testing.T, s outboxSuite) {
 	l := s.create(t, newLink())
 	l.URL = "https://example.com/edited"
 	edited := s.update(t, l)
 	other := s.create(t, newLink())
 	tombstone := s.remove(t, other.Code)
-	s.wantTold(t, store.Caches, s.drain(t, store.Caches), edited, tombstone)
-	s.wantTold(t, store.Caches, s.drain(t, store.Caches))
+	s.wantDelivered(t, store.Caches, s.drain(t, store.Caches), edited, tombstone)
+	s.wantDelivered(t, store.Caches, s.drain(t, store.Caches))
 }
 
-func tellsOfNothingElse(t *testing.T, s outboxSuite) {
+func deliversNothingElse(t *testing.T, s outboxSuite) {
 	l := newLink()
 	l.MaxClicks = 3
 	l = s.create(t, l)
@@ -132,13 +135,13 @@ func tellsOfNothingElse(t *testing.T, s outboxSuite) {
 	if _, err := s.Delete(t.Context(), l.Code, 7, after(1)); !errors.Is(err, store.ErrVersion) {
 		t.Fatalf("Delete = %v, want ErrVersion", err)
 	}
-	s.wantTold(t, store.Caches, s.drain(t, store.Caches))
+	s.wantDelivered(t, store.Caches, s.drain(t, store.Caches))
 }
 
-func tellsAudiencesApart(t *testing.T, s outboxSuite) {
+func audiencesApart(t *testing.T, s outboxSuite) {
 	edited := s.update(t, s.create(t, newLink()))
 	for _, a := range store.Audiences() {
-		s.wantTold(t, a, s.drain(t, a), edited)
+		s.wantDelivered(t, a, s.drain(t, a), edited)
 	}
 }
 
@@ -148,7 +151,7 @@ func retries(t *testing.T, s outboxSuite) {
 		errs := make([]error, len(edits))
 		for i := range edits {
 			if edits[i].Link.Code == other.Code {
-				errs[i] = errors.New("is not there")
+				errs[i] = errors.New("unreachable")
 			}
 		}
 		return errs
@@ -156,25 +159,25 @@ func retries(t *testing.T, s outboxSuite) {
 	if n != 2 || err != nil {
 		t.Fatalf("Deliver = %d, %v, want 2, nil", n, err)
 	}
-	told := s.drain(t, store.Caches)
-	told = slices.DeleteFunc(told, func(e store.Edit) bool { return e.Link.Code == one.Code && e.Repeat })
-	s.wantTold(t, store.Caches, told, other)
+	delivered := s.drain(t, store.Caches)
+	delivered = slices.DeleteFunc(delivered, func(e store.Edit) bool { return e.Link.Code == one.Code && e.Repeat })
+	s.wantDelivered(t, store.Caches, delivered, other)
 }
 
-// tellsCDNAgain holds that a CDN is told again after a while, and of what is new at
-// once.
-func tellsCDNAgain(t *testing.T, s outboxSuite) {
+// repeatsToCDN checks that a CDN gets an edit at once, and again after
+// store.AgainAfter.
+func repeatsToCDN(t *testing.T, s outboxSuite) {
 	edited := s.update(t, s.create(t, newLink()))
-	type telling struct {
+	type delivery struct {
 		edit store.Edit
 		at   time.Time
 	}
-	told := map[string][]telling{}
+	delivered := map[string][]delivery{}
 	deliver := func() {
 		t.Helper()
 		_, err := s.Deliver(t.Context(), store.CDN, 100, func(_ context.Context, edits []store.Edit) []error {
 			for _, e := range edits {
-				told[e.Link.Code] = append(told[e.Link.Code], telling{e, time.Now()})
+				delivered[e.Link.Code] = append(delivered[e.Link.Code], delivery{e, time.Now()})
 			}
 			return make([]error, len(edits))
 		})
@@ -185,44 +188,44 @@ func tellsCDNAgain(t *testing.T, s outboxSuite) {
 	deliver()
 	other := s.update(t, s.create(t, newLink()))
 	deliver()
-	if len(told[edited.Code]) == 0 || len(told[other.Code]) == 0 {
-		t.Fatalf("told of %v, want both links at once", told)
+	if len(delivered[edited.Code]) == 0 || len(delivered[other.Code]) == 0 {
+		t.Fatalf("delivered %v, want both links at once", delivered)
 	}
 	for _, code := range []string{edited.Code, other.Code} {
-		for began := time.Now(); len(told[code]) < 2; time.Sleep(10 * time.Millisecond) {
+		for began := time.Now(); len(delivered[code]) < 2; time.Sleep(10 * time.Millisecond) {
 			if deliver(); time.Since(began) > 30*time.Second {
-				t.Fatal("a CDN was not told again in 30 s")
+				t.Fatal("no second delivery to the CDN within 30 s")
 			}
 		}
-		first, second := told[code][0], told[code][1]
-		const exact = 200 * time.Millisecond // clocks differ
-		if after := second.at.Sub(first.at); first.edit.Repeat || !second.edit.Repeat || after < store.AgainAfter-exact {
-			t.Errorf("told again after %v, repeats %v and %v, want the second alone to be one, after %v",
+		first, second := delivered[code][0], delivered[code][1]
+		const tolerance = 200 * time.Millisecond // the store may use the clock of its database
+		if after := second.at.Sub(first.at); first.edit.Repeat || !second.edit.Repeat || after < store.AgainAfter-tolerance {
+			t.Errorf("second delivery after %v, Repeat %t and %t, want false and true, after %v",
 				after, first.edit.Repeat, second.edit.Repeat, store.AgainAfter)
 		}
 	}
-	s.wantTold(t, store.CDN, s.drain(t, store.CDN))
+	s.wantDelivered(t, store.CDN, s.drain(t, store.CDN))
 }
 
-// tellsNobody holds that edits of which nobody is told are gone at once.
-func tellsNobody(t *testing.T, s outboxSuite) {
+// noReceiver checks that a nil function removes all edits of an audience.
+func noReceiver(t *testing.T, s outboxSuite) {
 	s.update(t, s.create(t, newLink()))
 	for _, a := range store.Audiences() {
 		if n, err := s.Deliver(t.Context(), a, 100, nil); n != 1 || err != nil {
-			t.Errorf("Deliver to nobody = %d, %v, want 1, nil", n, err)
+			t.Errorf("Deliver to nil = %d, %v, want 1, nil", n, err)
 		}
 		if b, err := s.Backlog(t.Context(), a); err != nil || b.Edits != 0 {
-			t.Errorf("Backlog = %+v, %v, want nothing", b, err)
+			t.Errorf("Backlog = %+v, %v, want an empty backlog", b, err)
 		}
 	}
 }
 
-func tellsOnceOfALink(t *testing.T, s outboxSuite) {
+func mergesEdits(t *testing.T, s outboxSuite) {
 	l := s.create(t, newLink())
 	for range 3 {
 		l = s.update(t, l)
 	}
-	s.wantTold(t, store.Caches, s.drain(t, store.Caches), l)
+	s.wantDelivered(t, store.Caches, s.drain(t, store.Caches), l)
 }
 
 func keepsTheLimit(t *testing.T, s outboxSuite) {
@@ -230,15 +233,15 @@ func keepsTheLimit(t *testing.T, s outboxSuite) {
 	for range 5 {
 		want = append(want, s.update(t, s.create(t, newLink())))
 	}
-	var told []store.Edit
+	var delivered []store.Edit
 	n, err := s.Deliver(t.Context(), store.CDN, 2, func(_ context.Context, edits []store.Edit) []error {
-		told = append(told, edits...)
+		delivered = append(delivered, edits...)
 		return make([]error, len(edits))
 	})
-	if n != 2 || err != nil || len(told) != 2 {
-		t.Errorf("Deliver = %d, %v, and told of %d, want 2", n, err, len(told))
+	if n != 2 || err != nil || len(delivered) != 2 {
+		t.Errorf("Deliver = %d, %v, with %d links, want 2", n, err, len(delivered))
 	}
-	s.wantTold(t, store.CDN, append(told, s.drain(t, store.CDN)...), want...)
+	s.wantDelivered(t, store.CDN, append(delivered, s.drain(t, store.CDN)...), want...)
 }
 
 func limitsEdits(t *testing.T, s outboxSuite) {
@@ -248,12 +251,12 @@ func limitsEdits(t *testing.T, s outboxSuite) {
 	}
 	n, err := s.Deliver(t.Context(), store.Caches, 2, func(_ context.Context, edits []store.Edit) []error {
 		if len(edits) != 1 || edits[0].Link.Version != l.Version {
-			t.Errorf("told of %+v, want version %d of one link", edits, l.Version)
+			t.Errorf("delivered %+v, want version %d of one link", edits, l.Version)
 		}
 		return make([]error, len(edits))
 	})
 	if n != 2 || err != nil {
-		t.Errorf("Deliver = %d, %v, want 2, as many edits as the limit", n, err)
+		t.Errorf("Deliver = %d, %v, want 2, the limit", n, err)
 	}
 }
 
@@ -261,18 +264,18 @@ func deliversAlone(t *testing.T, s outboxSuite) {
 	edited := s.update(t, s.create(t, newLink()))
 	_, err := s.Deliver(t.Context(), store.Caches, 100, func(ctx context.Context, edits []store.Edit) []error {
 		_, err := s.Deliver(ctx, store.Caches, 100, func(context.Context, []store.Edit) []error {
-			t.Error("two deliver at the same time")
+			t.Error("two deliveries run at the same time")
 			return make([]error, 1)
 		})
 		if !errors.Is(err, store.ErrBusy) {
-			t.Errorf("Deliver meanwhile = %v, want ErrBusy", err)
+			t.Errorf("second Deliver = %v, want ErrBusy", err)
 		}
 		return []error{errors.New("later")}
 	})
 	if err != nil {
 		t.Errorf("Deliver = %v, want nil", err)
 	}
-	s.wantTold(t, store.Caches, s.drain(t, store.Caches), edited)
+	s.wantDelivered(t, store.Caches, s.drain(t, store.Caches), edited)
 }
 
 func losesNothing(t *testing.T, s outboxSuite) {
@@ -283,9 +286,9 @@ func losesNothing(t *testing.T, s outboxSuite) {
 		return make([]error, len(edits))
 	})
 	if err == nil {
-		t.Error("Deliver with an ended context = nil, want an error")
+		t.Error("Deliver with a canceled context = nil, want an error")
 	}
-	s.wantTold(t, store.Caches, s.drain(t, store.Caches), edited)
+	s.wantDelivered(t, store.Caches, s.drain(t, store.Caches), edited)
 }
 
 func countsBacklog(t *testing.T, s outboxSuite) {
@@ -297,6 +300,6 @@ func countsBacklog(t *testing.T, s outboxSuite) {
 	}
 	s.drain(t, store.CDN)
 	if b, err := s.Backlog(t.Context(), store.CDN); err != nil || b != (store.Backlog{}) {
-		t.Errorf("Backlog = %+v, %v, want nothing", b, err)
+		t.Errorf("Backlog = %+v, %v, want an empty backlog", b, err)
 	}
 }

@@ -16,7 +16,7 @@ import (
 var contextPromises = []promise{
 	{"ended before a read", endedReads},
 	{"ended before a write, which then does nothing", endedWrites},
-	{"ended during a create, which is done or not", endedCreate},
+	{"ended during a create, which is done completely or not at all", endedCreate},
 }
 
 var racePromises = []promise{
@@ -24,7 +24,7 @@ var racePromises = []promise{
 	{"one update of a version wins", oneUpdateWins},
 	{"one delete wins", oneDeleteWins},
 	{"one request makes one link", oneRequestOneLink},
-	{"readers see whole links", wholeLinks},
+	{"readers see all fields of one version", wholeLinks},
 }
 
 func endedReads(t *testing.T, s suite) {
@@ -53,7 +53,7 @@ func endedWrites(t *testing.T, s suite) {
 	_, err = s.Create(ctx, unknown)
 	wantError(t, "Create()", err, context.Canceled)
 	_, err = s.Get(t.Context(), unknown.Code)
-	wantError(t, "Get() of what was not created", err, store.ErrNotFound)
+	wantError(t, "Get() of a link that was not created", err, store.ErrNotFound)
 
 	r := newReservation()
 	_, err = s.Reserve(ctx, r)
@@ -136,8 +136,8 @@ func oneRequestOneLink(t *testing.T, s suite) {
 	s.wantStored(t, made[0])
 }
 
-// wholeLinks edits a link such that all its fields tell its version, and looks
-// for a reader that sees two versions at once.
+// wholeLinks edits a link so that every field names its version, and checks that no
+// reader sees fields of two versions.
 func wholeLinks(t *testing.T, s suite) {
 	paint := func(l store.Link, version int64) store.Link {
 		text := strconv.FormatInt(version, 10)

@@ -10,7 +10,7 @@ import (
 )
 
 // RunReports tests all promises of store.Reports. open returns an empty store and
-// sees to its end with tb.Cleanup.
+// closes it with tb.Cleanup.
 func RunReports(t *testing.T, open func(tb testing.TB) store.Reports) {
 	t.Helper()
 	reports := open(t)
@@ -21,17 +21,17 @@ func RunReports(t *testing.T, open func(tb testing.TB) store.Reports) {
 		{"keeps every field", keepsReport},
 		{"resolves once", resolvesReport},
 		{"unknown id is not found", unknownReport},
-		{"a link has room for some", boundsReports},
-		{"pages are newest first and whole", pagesReports},
-		{"old ones are forgotten", forgetsReports},
+		{"a link has a limited number of open reports", boundsReports},
+		{"pages are newest first and complete", pagesReports},
+		{"old resolved reports are deleted", forgetsReports},
 		{"ended context writes nothing", endedReport},
 	} {
 		t.Run(p.name, func(t *testing.T) { p.test(t, reports) })
 	}
 }
 
-// newReport returns an open report, about a link of its own, in which no other
-// field is zero.
+// newReport returns an open report about a link of its own. Only the fields of the
+// resolution are zero.
 func newReport() store.Report {
 	code := newCode()
 	return store.Report{
@@ -63,8 +63,8 @@ func listReports(t *testing.T, reports store.Reports, resolved bool, n int) []st
 	}
 }
 
-// wantReport checks that a report is in the list in which it belongs, and in no
-// other.
+// wantReport checks that a report is in the list of open reports or in the list of
+// resolved reports, as want.ResolvedAt requires, and not in both.
 func wantReport(t *testing.T, reports store.Reports, want store.Report) {
 	t.Helper()
 	for _, resolved := range []bool{false, true} {
@@ -135,12 +135,12 @@ func boundsReports(t *testing.T, reports store.Reports) {
 func pagesReports(t *testing.T, reports store.Reports) {
 	for i := range 9 {
 		r := newReport()
-		r.At = after(100 + i/2) // some at the same moment
+		r.At = after(100 + i/2) // some have the same time
 		addReport(t, reports, r)
 	}
 	paged := listReports(t, reports, false, 4)
 	if whole := listReports(t, reports, false, 1000); !reflect.DeepEqual(paged, whole) || len(whole) < 9 {
-		t.Errorf("pages of 4 have %d reports, one page has %d, want the same, 9 at least", len(paged), len(whole))
+		t.Errorf("pages of 4 have %d reports, one page has %d, want the same reports, at least 9", len(paged), len(whole))
 	}
 	if !slices.IsSortedFunc(paged, func(a, b store.Report) int { return b.At.Compare(a.At) }) {
 		t.Error("ListReports() is not newest first")
@@ -153,7 +153,7 @@ func forgetsReports(t *testing.T, reports store.Reports) {
 	if _, err := reports.ResolveReport(t.Context(), old.ID, store.Author{}, time.Now().Add(-store.ReportTTL-time.Hour)); err != nil {
 		t.Fatalf("ResolveReport() = %v, want nil", err)
 	}
-	next := old // in the same shard
+	next := old // the same code, so the same shard
 	next.ID = store.NewReportID(old.Code)
 	addReport(t, reports, next)
 	if slices.ContainsFunc(listReports(t, reports, true, 1000), func(r store.Report) bool { return r.ID == old.ID }) {

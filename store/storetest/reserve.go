@@ -8,14 +8,14 @@ import (
 )
 
 var reservePromises = []promise{
-	{"first stands", firstStands},
-	{"owners and keys do not meet", reservationsApart},
-	{"replaces exactly the code it names", replacesReservation},
-	{"stands as long as promised", longReservation},
-	{"one stands under concurrency", oneReservation},
+	{"first reservation stands", firstStands},
+	{"owners and keys are independent", reservationsApart},
+	{"replaces exactly the named code", replacesReservation},
+	{"stands for as long as promised", longReservation},
+	{"one reservation stands under concurrency", oneReservation},
 }
 
-// newReservation returns one that is made now, so that it stands by any clock.
+// newReservation returns a reservation made now, so that it has not expired.
 func newReservation() store.Reservation {
 	return store.Reservation{
 		Owner: newOwner(), Key: "key", Fingerprint: "fingerprint", Code: newCode(),
@@ -23,7 +23,7 @@ func newReservation() store.Reservation {
 	}
 }
 
-// wantReserve checks which reservation stands after r.
+// wantReserve checks that want is the standing reservation after r.
 func (s suite) wantReserve(t *testing.T, r, want store.Reservation) {
 	t.Helper()
 	got, err := s.Reserve(t.Context(), r)
@@ -100,7 +100,7 @@ func oneReservation(t *testing.T, s suite) {
 	}
 	for _, got := range stood {
 		if got != stood[0] {
-			t.Errorf("Reserve() = %+v and %+v, want one that stands", got, stood[0])
+			t.Errorf("Reserve() = %+v and %+v, want one reservation", got, stood[0])
 		}
 	}
 }

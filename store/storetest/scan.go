@@ -9,7 +9,7 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// ScannedStore is a store whose links can be scanned.
+// ScannedStore is a store with the links of a scan.
 type ScannedStore interface {
 	store.Store
 	store.Scanned
@@ -21,8 +21,8 @@ type scanSuite struct {
 	scanned store.Scanned
 }
 
-// RunScanned tests all promises of store.Scanned but Export, which is that of
-// store.Archive. open returns an empty store and sees to its end with tb.Cleanup.
+// RunScanned tests all promises of store.Scanned except Export, which RunArchive
+// tests. open returns an empty store and closes it with tb.Cleanup.
 func RunScanned(t *testing.T, open func(tb testing.TB) ScannedStore) {
 	t.Helper()
 	opened := open(t)
@@ -31,24 +31,24 @@ func RunScanned(t *testing.T, open func(tb testing.TB) ScannedStore) {
 		name string
 		test func(t *testing.T, s scanSuite)
 	}{
-		{"every create and edit is a change", tellsChanges},
+		{"every create and edit is a change", listsChanges},
 		{"pages of changes skip none and repeat none", pagesChanges},
 		{"a scan has one holder", oneHolder},
-		{"what was saved is there for the next holder", keepsScan},
-		{"a holder whose time is over loses the scan", losesScan},
+		{"the next holder gets the saved state", keepsScan},
+		{"another holder may claim the scan after ttl", losesScan},
 	} {
 		t.Run(p.name, func(t *testing.T) { p.test(t, s) })
 	}
 }
 
-// changes returns all changes since a place, in pages of n.
+// changes returns all changes after a cursor, read in pages of n.
 func (s scanSuite) changes(t *testing.T, since store.Cursor, n int) []store.Change {
 	t.Helper()
 	var all []store.Change
 	for {
 		page, err := s.scanned.Changes(t.Context(), since, n)
 		if err != nil || len(page) > n {
-			t.Fatalf("Changes(%+v, %d) = %d of them, %v, want %[2]d at most", since, n, len(page), err)
+			t.Fatalf("Changes(%+v, %d) = %d changes, %v, want %[2]d at most", since, n, len(page), err)
 		}
 		if all = append(all, page...); len(page) < n {
 			return all
@@ -57,7 +57,7 @@ func (s scanSuite) changes(t *testing.T, since store.Cursor, n int) []store.Chan
 	}
 }
 
-func tellsChanges(t *testing.T, s scanSuite) {
+func listsChanges(t *testing.T, s scanSuite) {
 	now := time.Now().UTC().Truncate(time.Microsecond)
 	since := store.Cursor{CreatedAt: now.Add(-time.Minute)}
 	link := func(owner string) store.Link {
@@ -66,7 +66,7 @@ func tellsChanges(t *testing.T, s scanSuite) {
 		return l
 	}
 	mine, anonymous, deleted := s.create(t, link(newOwner())), s.create(t, link("")), s.create(t, link(newOwner()))
-	old := s.create(t, newLink()) // of long ago, and edited now
+	old := s.create(t, newLink()) // created long ago, edited now
 	mine.URL, old.URL = "https://example.com/mine", "https://example.com/old"
 	mine, old = s.update(t, mine), s.update(t, old)
 	untouched := s.create(t, newLink())
@@ -76,7 +76,7 @@ func tellsChanges(t *testing.T, s scanSuite) {
 		times[c.Link.Code]++
 		for _, want := range []store.Link{mine, anonymous, old} {
 			if c.Link.Code == want.Code && (c.Link.URL != want.URL || c.Link.Version != want.Version) {
-				t.Errorf("change of %q has %q of version %d, want the link as it is: %+v", want.Code, c.Link.URL, c.Link.Version, want)
+				t.Errorf("change of %q has %q of version %d, want the current link: %+v", want.Code, c.Link.URL, c.Link.Version, want)
 			}
 		}
 		if c.Link.Code == deleted.Code && c.Link.DeletedAt.IsZero() {
@@ -85,7 +85,7 @@ func tellsChanges(t *testing.T, s scanSuite) {
 	}
 	for code, want := range map[string]int{mine.Code: 2, anonymous.Code: 1, old.Code: 1, untouched.Code: 0} {
 		if times[code] != want {
-			t.Errorf("Changes() tells %d times of %q, want %d", times[code], code, want)
+			t.Errorf("Changes() returned %d changes of %q, want %d", times[code], code, want)
 		}
 	}
 }
@@ -98,7 +98,7 @@ func pagesChanges(t *testing.T, s scanSuite) {
 		if i%3 == 0 {
 			l.Owner = ""
 		}
-		l.CreatedAt = start.Add(time.Duration(i/2) * time.Second) // some at the same moment
+		l.CreatedAt = start.Add(time.Duration(i/2) * time.Second) // some have the same time
 		l.UpdatedAt = l.CreatedAt
 		want = append(want, s.create(t, l).Code)
 	}
@@ -122,7 +122,7 @@ func oneHolder(t *testing.T, s scanSuite) {
 	wantError(t, "ClaimScan() by another", err, store.ErrBusy)
 	wantError(t, "SaveScan() by another", s.scanned.SaveScan(t.Context(), name, "b", "stolen", time.Hour), store.ErrBusy)
 	if state, err := s.scanned.ClaimScan(t.Context(), name, "a", time.Hour); err != nil || state != "" {
-		t.Errorf("ClaimScan() by the holder = %q, %v, want it empty", state, err)
+		t.Errorf("ClaimScan() by the holder = %q, %v, want an empty state", state, err)
 	}
 	if _, err := s.scanned.ClaimScan(t.Context(), rand.Text(), "b", time.Hour); err != nil {
 		t.Errorf("ClaimScan() of another scan = %v, want nil", err)
@@ -138,7 +138,7 @@ func keepsScan(t *testing.T, s scanSuite) {
 		t.Fatalf("SaveScan() = %v, want nil", err)
 	}
 	if state, err := s.scanned.ClaimScan(t.Context(), name, "b", time.Hour); err != nil || state != "half way" {
-		t.Errorf("ClaimScan() by the next = %q, %v, want what was saved", state, err)
+		t.Errorf("ClaimScan() by the next holder = %q, %v, want the saved state", state, err)
 	}
 }
 
@@ -148,10 +148,10 @@ func losesScan(t *testing.T, s scanSuite) {
 		t.Fatalf("ClaimScan() = %v, want nil", err)
 	}
 	if err := s.scanned.SaveScan(t.Context(), name, "a", "late", 0); err != nil {
-		t.Errorf("SaveScan() before somebody else came = %v, want nil", err)
+		t.Errorf("SaveScan() after ttl, before another claim = %v, want nil", err)
 	}
 	if _, err := s.scanned.ClaimScan(t.Context(), name, "b", time.Hour); err != nil {
 		t.Fatalf("ClaimScan() by another = %v, want nil", err)
 	}
-	wantError(t, "SaveScan() by the one before", s.scanned.SaveScan(t.Context(), name, "a", "too late", time.Hour), store.ErrBusy)
+	wantError(t, "SaveScan() by the previous holder", s.scanned.SaveScan(t.Context(), name, "a", "too late", time.Hour), store.ErrBusy)
 }

@@ -1,10 +1,10 @@
-// Package storetest holds every store to its contract: [Run] a store.Store,
-// [RunKeys] a store.Keys, [RunClicks] a store.ClickSink, and [RunDurable]
-// whatever outlives its process. It is a suite for tests of the packages that
-// keep links, and no part of a server.
+// Package storetest is the conformance suite of the interfaces in package store:
+// [Run] tests a store.Store, [RunKeys] a store.Keys, [RunClicks] a
+// store.ClickSink, and [RunDurable] a store that outlives its process. It is for
+// the tests of packages that implement these interfaces, and not for a server.
 //
-// Each promise is one subtest. The subtests of one call share a store, so that
-// they also disturb each other, and each works on links and owners of its own.
+// Each promise is one subtest. The subtests of one call share a store and run at
+// the same time. Each subtest uses its own links and owners.
 package storetest
 
 import (
@@ -21,11 +21,11 @@ import (
 
 // Options say what to test.
 type Options struct {
-	// Open returns an empty store and sees to its end with tb.Cleanup. Required.
+	// Open returns an empty store and closes it with tb.Cleanup. Required.
 	Open func(tb testing.TB) store.Store
 
-	// ResolveLag is how long Resolve may go on to answer what an acknowledged
-	// write has replaced. Default: not at all.
+	// ResolveLag is how long Resolve may return an old version after a write was
+	// acknowledged. Default 0: not at all.
 	ResolveLag time.Duration
 }
 
@@ -71,11 +71,11 @@ func Run(t *testing.T, opts Options) {
 	}
 }
 
-// epoch is when most links of the suite were made. Its last digit is a
-// microsecond, which every store has to keep.
+// epoch is the creation time of most links in the suite. Its last digit is a
+// microsecond, because every store must keep microseconds.
 var epoch = time.Date(2026, time.March, 4, 5, 6, 7, 890_123_000, time.UTC)
 
-// after returns a moment some microseconds later than epoch.
+// after returns the time that is micros microseconds later than epoch.
 func after(micros int) time.Time { return epoch.Add(time.Duration(micros) * time.Microsecond) }
 
 // newCode returns a code that no other subtest uses.
@@ -139,7 +139,7 @@ func (s suite) wantStored(t *testing.T, want store.Link) {
 	wantLink(t, "Resolve", got, err, want)
 }
 
-// wantLink checks one answer with a link.
+// wantLink checks the link and the error that op returned.
 func wantLink(t *testing.T, op string, got store.Link, err error, want store.Link) {
 	t.Helper()
 	if err != nil || !reflect.DeepEqual(got, want) {
@@ -147,7 +147,7 @@ func wantLink(t *testing.T, op string, got store.Link, err error, want store.Lin
 	}
 }
 
-// wantError checks that an answer is the error want.
+// wantError checks that err wraps want.
 func wantError(t *testing.T, op string, err, want error) {
 	t.Helper()
 	if !errors.Is(err, want) {
@@ -155,7 +155,7 @@ func wantError(t *testing.T, op string, err, want error) {
 	}
 }
 
-// race calls fn n times at once and returns its errors, in order.
+// race calls fn n times at once and returns the errors in the order of i.
 func race(n int, fn func(i int) error) []error {
 	errs := make([]error, n)
 	start := make(chan struct{})
@@ -171,7 +171,8 @@ func race(n int, fn func(i int) error) []error {
 	return errs
 }
 
-// wantOneWinner checks that one error is nil and all others are lost.
+// wantOneWinner checks that one error is nil and that all others wrap lost. It
+// returns the index of the nil error.
 func wantOneWinner(t *testing.T, op string, errs []error, lost error) (winner int) {
 	t.Helper()
 	winner = -1
@@ -191,7 +192,7 @@ func wantOneWinner(t *testing.T, op string, errs []error, lost error) (winner in
 	return winner
 }
 
-// ended returns a context that is over.
+// ended returns a canceled context.
 func ended(t *testing.T) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())

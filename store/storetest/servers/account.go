@@ -11,15 +11,15 @@ import (
 	"syscall"
 )
 
-// account is the user that servers run as and who owns their files. Servers
-// such as Postgres refuse to run as root.
+// account is the user that servers run as and that owns their files. Servers such
+// as Postgres refuse to run as root.
 type account struct {
 	uid, gid uint32
-	drop     bool // this process is root and has to become the account
+	drop     bool // this process is root and must start servers as the account
 }
 
-// unprivileged returns this process's own account or, for root, that of postgres
-// or nobody.
+// unprivileged returns the account of this process. For root it returns postgres or,
+// where that user does not exist, nobody.
 func unprivileged() (account, error) {
 	uid := os.Geteuid()
 	if uid != 0 {
@@ -33,7 +33,7 @@ func unprivileged() (account, error) {
 		}
 		errs = append(errs, err)
 	}
-	return account{}, fmt.Errorf("servers do not run as root, and there is no other user: %w", errors.Join(errs...))
+	return account{}, fmt.Errorf("servers do not run as root, and neither user exists: %w", errors.Join(errs...))
 }
 
 func lookup(name string) (account, error) {
@@ -52,8 +52,8 @@ func lookup(name string) (account, error) {
 	return account{uid: uint32(uid), gid: uint32(gid), drop: true}, nil
 }
 
-// attributes make a child run as the account, in a process group of its own so
-// that Ctrl-C in a terminal reaches the tests and not their servers.
+// attributes make a child run as the account, in its own process group. Ctrl-C in a
+// terminal then reaches the tests but not their servers.
 func (a account) attributes() *syscall.SysProcAttr {
 	attr := &syscall.SysProcAttr{Setpgid: true}
 	if a.drop {

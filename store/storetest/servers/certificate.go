@@ -19,8 +19,8 @@ const (
 	keyFile         = "server.key"
 )
 
-// writeCertificate writes a certificate for the loopback address that signs
-// itself, and its key, into a folder, and returns what knows it.
+// writeCertificate writes a self-signed certificate for the loopback address, and
+// its private key, into a folder. It returns a pool with the certificate.
 func writeCertificate(f *folder) (*x509.CertPool, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

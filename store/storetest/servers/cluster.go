@@ -20,16 +20,16 @@ type ClusterOptions struct {
 	// Replicas is how many replicas follow the primary. Default 0.
 	Replicas int
 
-	// Sync makes the primary acknowledge a commit once any one of its replicas
-	// has it too. A promoted replica does not ask that of others. Needs Replicas.
+	// Sync makes a commit on the primary wait until one replica has it too. A
+	// promoted replica does not wait for others. Needs Replicas.
 	Sync bool
 
-	// Durable makes commits survive the loss of the machine's power. Default: they
-	// survive that of the servers alone, which is what tests inflict.
+	// Durable makes commits survive a power cut of the machine. Default: commits
+	// survive the death of the servers only, which is what tests cause.
 	Durable bool
 
-	// Settings are lines of postgresql.conf, for the primary and its replicas,
-	// that go before those chosen here. The port cannot be set.
+	// Settings are lines of postgresql.conf for the primary and its replicas. They
+	// override the defaults chosen here. The port cannot be set.
 	Settings map[string]string
 }
 
@@ -44,11 +44,11 @@ func (o ClusterOptions) validate() error {
 	return errors.Join(errs...)
 }
 
-// settings returns postgresql.conf, but for what each server has of its own.
+// settings returns the part of postgresql.conf that is the same on all servers.
 func (o ClusterOptions) settings() map[string]string {
 	conf := map[string]string{
 		"autovacuum":                  "on",
-		"dynamic_shared_memory_type":  "mmap", // in the folder, so it goes with it
+		"dynamic_shared_memory_type":  "mmap", // in the folder, so it is removed with the folder
 		"hot_standby":                 "on",
 		"listen_addresses":            host,
 		"log_timezone":                "UTC",
@@ -59,7 +59,7 @@ func (o ClusterOptions) settings() map[string]string {
 		"synchronous_commit":          "on",
 		"timezone":                    "UTC",
 		"unix_socket_directories":     "",
-		"wal_keep_size":               "512MB", // what a replica may miss and still catch up
+		"wal_keep_size":               "512MB", // a replica that is this far behind can still catch up
 		"wal_level":                   "logical",
 		"wal_retrieve_retry_interval": "100ms",
 		"max_replication_slots":       "10",
@@ -80,9 +80,10 @@ type Cluster struct {
 	replicas []*Postgres
 }
 
-// StartCluster starts a cluster whose replicas are streaming, in about a second.
-// The caller ends it with Stop; it ends by itself with the calling process,
-// however that ends. A missing Postgres is an error that says how to install it.
+// StartCluster starts a cluster in about a second and returns once its replicas
+// stream. The caller ends it with Stop. The cluster also ends when the calling
+// process ends or is killed. Without an installed Postgres the error says how to
+// install it.
 func StartCluster(ctx context.Context, opts ClusterOptions) (*Cluster, error) {
 	if err := opts.validate(); err != nil {
 		return nil, fmt.Errorf("start Postgres: %w", err)
@@ -135,15 +136,15 @@ func (c *Cluster) start(ctx context.Context, install installation) error {
 // Stop kills the servers and removes their data.
 func (c *Cluster) Stop() error { return c.folder.close() }
 
-// Primary returns the server that started as the primary, whatever was promoted
-// since.
+// Primary returns the server that started as the primary, even after another was
+// promoted.
 func (c *Cluster) Primary() *Postgres { return c.primary }
 
 // Replicas returns the servers that started as replicas.
 func (c *Cluster) Replicas() []*Postgres { return append([]*Postgres(nil), c.replicas...) }
 
-// DSN returns the URL of a database on whichever server accepts writes: it names
-// all of them.
+// DSN returns the URL of a database. It names all servers. Clients connect to the
+// server that accepts writes.
 func (c *Cluster) DSN(database string) string {
 	var addrs []string
 	for _, p := range c.all() {
@@ -152,8 +153,8 @@ func (c *Cluster) DSN(database string) string {
 	return dsn(strings.Join(addrs, ","), database) + "&target_session_attrs=read-write"
 }
 
-// NewDatabase creates an empty database on the primary, and returns once the
-// replicas have it too. It is much cheaper than another cluster.
+// NewDatabase creates an empty database on the primary and returns once the
+// replicas have it too. It takes much less time than starting another cluster.
 func (c *Cluster) NewDatabase(ctx context.Context, name string) error {
 	if err := c.primary.Exec(ctx, "postgres", "create database "+pgx.Identifier{name}.Sanitize()); err != nil {
 		return err
@@ -161,8 +162,8 @@ func (c *Cluster) NewDatabase(ctx context.Context, name string) error {
 	return c.WaitReplicas(ctx)
 }
 
-// WaitReplicas returns once every replica shows what the primary has committed
-// by now.
+// WaitReplicas returns once every replica shows everything that the primary had
+// committed at the time of the call.
 func (c *Cluster) WaitReplicas(ctx context.Context) error {
 	var position string
 	err := c.primary.session(ctx, "postgres", func(conn *pgx.Conn) error {
@@ -178,7 +179,7 @@ func (c *Cluster) WaitReplicas(ctx context.Context) error {
 
 func (c *Cluster) all() []*Postgres { return append([]*Postgres{c.primary}, c.replicas...) }
 
-// each does something for all servers at the same time.
+// each calls do for all servers at the same time.
 func each(ctx context.Context, all []*Postgres, do func(context.Context, *Postgres) error) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, p := range all {

@@ -10,8 +10,8 @@ import (
 	"os"
 )
 
-// Promote makes a replica the primary of its own, and returns once it accepts
-// writes. The old primary is left alone, and so are replicas that follow it.
+// Promote makes a replica a primary and returns once it accepts writes. It does not
+// touch the old primary or the replicas that follow the old primary.
 func (p *Postgres) Promote(ctx context.Context) error {
 	if err := p.Exec(ctx, "postgres", "select pg_promote(false)"); err != nil {
 		return err
@@ -21,12 +21,12 @@ func (p *Postgres) Promote(ctx context.Context) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.primary = nil // a later start must not make it a replica again
+	p.primary = nil // so that a later start does not make it a replica again
 	return nil
 }
 
-// PauseReplay makes a replica stand still: it goes on to receive changes and
-// shows none of them. It returns once nothing more is applied.
+// PauseReplay makes a replica continue to receive changes but not apply them. It
+// returns once the replica has stopped applying.
 func (p *Postgres) PauseReplay(ctx context.Context) error {
 	if err := p.Exec(ctx, "postgres", "select pg_wal_replay_pause()"); err != nil {
 		return err
@@ -39,12 +39,12 @@ func (p *Postgres) ResumeReplay(ctx context.Context) error {
 	return p.Exec(ctx, "postgres", "select pg_wal_replay_resume()")
 }
 
-// SetReadOnly makes transactions read-only, or ends that. It touches no
-// connection: open sessions learn of it with their next statement. It returns
-// once new sessions see it.
+// SetReadOnly makes transactions read-only, or writable again. It closes no
+// connection: open sessions are affected from their next statement. It returns once
+// new sessions are affected.
 func (p *Postgres) SetReadOnly(ctx context.Context, on bool) error {
 	value := map[bool]string{true: "on", false: "off"}[on]
-	// ALTER SYSTEM runs in no transaction with others.
+	// ALTER SYSTEM cannot run in a transaction.
 	for _, sql := range []string{
 		"alter system set default_transaction_read_only = " + value,
 		"select pg_reload_conf()",
@@ -54,7 +54,7 @@ func (p *Postgres) SetReadOnly(ctx context.Context, on bool) error {
 		}
 	}
 	err := poll(ctx, func() (bool, error) {
-		return p.holds(ctx, "current_setting('default_transaction_read_only') = $1", value)
+		return p.isTrue(ctx, "current_setting('default_transaction_read_only') = $1", value)
 	})
 	if err != nil {
 		return fmt.Errorf("wait until %s takes its settings: %w", p.name, err)
@@ -62,9 +62,9 @@ func (p *Postgres) SetReadOnly(ctx context.Context, on bool) error {
 	return nil
 }
 
-// Follow makes a server that does not run, such as a lost primary, a replica of
-// another, from a fresh copy of that one's data: its own is put aside. It returns
-// once it streams.
+// Follow makes p a replica of primary, with a fresh copy of the primary's data. p
+// must not be running; it may be a killed primary. The old data of p is renamed, not
+// deleted. Follow returns once p streams.
 func (p *Postgres) Follow(ctx context.Context, primary *Postgres) error {
 	if err := p.copyFrom(ctx, primary); err != nil {
 		return fmt.Errorf("%s follows %s: %w", p.name, primary.name, err)
@@ -83,10 +83,11 @@ func (p *Postgres) copyFrom(ctx context.Context, primary *Postgres) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.process.ended() {
-		return errors.New("it runs, and must be stopped before")
+		return errors.New("it is running: stop it first")
 	}
 	data := p.folder.join(p.name)
-	// The guard finds there the shared memory that a killed server has left.
+	// The guard reads postmaster.pid in the renamed folder to remove the shared memory
+	// of a killed server.
 	if err := os.Rename(data, fmt.Sprintf("%s-lost-%d", data, p.process.pid)); err != nil {
 		return err
 	}
@@ -95,7 +96,7 @@ func (p *Postgres) copyFrom(ctx context.Context, primary *Postgres) error {
 		"--username="+superuser, "--checkpoint=fast", "--wal-method=stream", "--no-sync")
 }
 
-// awaitStreaming returns once these replicas receive changes as they happen.
+// awaitStreaming returns once these replicas stream from p.
 func (p *Postgres) awaitStreaming(ctx context.Context, replicas ...*Postgres) error {
 	for _, replica := range replicas {
 		err := p.await(ctx, "exists (select from pg_stat_replication where application_name = $1 and state = 'streaming')",

@@ -158,7 +158,7 @@ func TestFrozenServerAnswersNothing(t *testing.T) {
 func TestKillEndsEveryProcess(t *testing.T) {
 	t.Parallel()
 	p := newCluster(t, servers.ClusterOptions{}).Primary()
-	if err := p.Freeze(); err != nil { // or they would end by themselves soon
+	if err := p.Freeze(); err != nil { // otherwise its children would end on their own
 		t.Fatalf("Freeze() = %v, want nil", err)
 	}
 	s := signOf(t, p.Pid(), p.Addr())
@@ -169,11 +169,11 @@ func TestKillEndsEveryProcess(t *testing.T) {
 		t.Fatalf("Kill() = %v, want nil", err)
 	}
 	if !s.gone(t) {
-		t.Errorf("server %+v is there after Kill()", s)
+		t.Errorf("server %+v still exists after Kill()", s)
 	}
 }
 
-// eventually waits up to 20 s for something to come true.
+// eventually polls ok for up to 20 s.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {

@@ -14,11 +14,11 @@ import (
 	"strings"
 )
 
-// oldestPostgres is the first major version with all that the tests ask of it.
+// oldestPostgres is the first major version with all features that the tests need.
 const oldestPostgres = 15
 
-// postgresPlaces are the folders in which Debian, the Postgres project and
-// Homebrew put the server's programs, which are mostly not in PATH.
+// postgresPlaces are where Debian, the Postgres project and Homebrew install
+// the server's programs. PATH usually lacks them.
 var postgresPlaces = []string{
 	"/usr/lib/postgresql/*/bin",
 	"/usr/pgsql-*/bin",
@@ -31,7 +31,7 @@ var pgBouncerPlaces = []string{"/usr/sbin", "/opt/homebrew/bin", "/usr/local/bin
 
 var versionNumber = regexp.MustCompile(`\d+(\.\d+)*`)
 
-// installation is a Postgres that was found.
+// installation is an installed Postgres.
 type installation struct {
 	bin     string // the folder of its programs
 	version string // such as 15.18
@@ -40,7 +40,7 @@ type installation struct {
 func (i installation) program(name string) string { return filepath.Join(i.bin, name) }
 
 // Program returns the path of a program that comes with Postgres, such as
-// pgbench. A missing one is an error that says how to install it.
+// pgbench. If it is missing, the error says how to install it.
 func Program(ctx context.Context, name string) (string, error) {
 	install, err := findPostgres(ctx)
 	if err != nil {
@@ -53,7 +53,7 @@ func Program(ctx context.Context, name string) (string, error) {
 	return path, nil
 }
 
-// findPostgres returns the newest Postgres of this machine.
+// findPostgres returns the newest Postgres on this machine.
 func findPostgres(ctx context.Context) (installation, error) {
 	places := postgresPlaces
 	if out, err := exec.CommandContext(ctx, "pg_config", "--bindir").Output(); err == nil {
@@ -85,9 +85,9 @@ func findPgBouncer() (string, error) {
 	return found[0], nil
 }
 
-// candidates returns where a program is, in PATH and in folders, which may be
-// patterns. Links are resolved: beside the program are its companions, of which
-// PATH may have none.
+// candidates returns the paths of a program in PATH and in folders. Folders may be
+// glob patterns. Symbolic links are resolved, so that the other programs of the
+// installation are found in the same folder.
 func candidates(program string, folders []string) []string {
 	var paths []string
 	if path, err := exec.LookPath(program); err == nil {

@@ -18,7 +18,7 @@ func TestProgram(t *testing.T) {
 	}
 	out, err := exec.CommandContext(t.Context(), path, "--version").Output()
 	if err != nil || !strings.HasPrefix(string(out), "pgbench (PostgreSQL)") {
-		t.Errorf("%s --version = %q, %v, want that of pgbench", path, out, err)
+		t.Errorf("%s --version = %q, %v, want the version of pgbench", path, out, err)
 	}
 	if path, err := servers.Program(t.Context(), "no-such-program"); err == nil {
 		t.Errorf("Program(%q) = %q, want an error", "no-such-program", path)

@@ -21,16 +21,16 @@ import (
 //go:embed guard.sh
 var guardScript string
 
-// folder is a temporary folder in which servers run. Neither it nor they outlive
-// this process, even when it is killed: a shell, the guard, waits for the end of
-// a pipe that this process holds open, then kills them and removes the folder.
-// Safe for concurrent use.
+// folder is a temporary folder for running servers. Neither the folder nor the
+// servers outlive this process, even when it is killed. A shell, the guard, waits for
+// the end of a pipe that this process keeps open. Then it kills the servers and
+// removes the folder. Safe for concurrent use.
 type folder struct {
 	path  string
 	owner account
 
 	guard      *exec.Cmd
-	guardError *bytes.Buffer // read after the guard's end
+	guardError *bytes.Buffer // read after the guard has ended
 	lifeline   io.Closer
 
 	mu        sync.Mutex
@@ -39,15 +39,15 @@ type folder struct {
 
 // Place says where a server keeps its files.
 type Place struct {
-	// Dir is the folder in which it makes one of its own. The account that servers
-	// run as must be able to write there. Default: the system's for temporary files.
+	// Dir is the parent of the server's folder. The account that servers run as must
+	// be able to write to it. Default: the system's folder for temporary files.
 	Dir string
 
-	// Name is what the name of its own folder begins with. Default "terse".
+	// Name is the prefix of the folder's name. Default "terse".
 	Name string
 }
 
-// newFolder makes a folder at a place.
+// newFolder makes a folder at a place and starts its guard.
 func newFolder(at Place) (*folder, error) {
 	if at.Dir == "" {
 		at.Dir = os.TempDir()
@@ -75,13 +75,13 @@ func newFolder(at Place) (*folder, error) {
 	}
 	line, err := bufio.NewReader(stdout).ReadString('\n')
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("folder for servers in %s, which must be open to the account that they run as: %w", at.Dir, err), f.close())
+		return nil, errors.Join(fmt.Errorf("make a folder for servers in %s, where the account of the servers must be able to write: %w", at.Dir, err), f.close())
 	}
 	f.path = strings.TrimSpace(line)
 	return f, nil
 }
 
-// close kills what runs in the folder and removes it.
+// close kills the servers of the folder and removes it.
 func (f *folder) close() error {
 	err := f.lifeline.Close()
 	if errors.Is(err, os.ErrClosed) {
@@ -100,7 +100,7 @@ func (f *folder) close() error {
 
 func (f *folder) join(name string) string { return filepath.Join(f.path, name) }
 
-// write makes a file that the servers may read and change.
+// write makes a file that the servers' account owns.
 func (f *folder) write(name, content string) error {
 	path := f.join(name)
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
@@ -109,8 +109,8 @@ func (f *folder) write(name, content string) error {
 	return f.owner.give(path)
 }
 
-// run waits for a program that runs in the folder, as the folder's owner. Its
-// output is in the error.
+// run runs a program in the folder as the folder's owner and waits for it. The error
+// includes the program's output.
 func (f *folder) run(ctx context.Context, program string, args ...string) error {
 	cmd := exec.CommandContext(ctx, program, args...) //nolint:gosec // a server's own tools
 	cmd.Dir, cmd.Env, cmd.SysProcAttr = f.path, environment(), f.owner.attributes()
@@ -120,9 +120,9 @@ func (f *folder) run(ctx context.Context, program string, args ...string) error 
 	return nil
 }
 
-// Sweep ends the servers whose files are in the folders of a Place.Dir, and
-// removes these. It is for what a process has left that was killed together with
-// its guards; it must not be called while another still starts servers there.
+// Sweep kills the servers that have their folder in dir, a Place.Dir, and removes the
+// folders. It is for folders of a process that was killed together with its guards.
+// It must not run while another process starts servers in dir.
 func Sweep(ctx context.Context, dir string) error {
 	owner, err := unprivileged()
 	if err != nil {
@@ -136,7 +136,7 @@ func Sweep(ctx context.Context, dir string) error {
 		path := filepath.Join(dir, e.Name())
 		info, err := e.Info()
 		if errors.Is(err, fs.ErrNotExist) || err == nil && (!info.IsDir() || !owner.owns(info)) {
-			continue // the guard has removed it, or it is something else
+			continue // removed by its guard, or not a folder of servers
 		}
 		guard := exec.CommandContext(ctx, "/bin/sh", "-c", guardScript, "guard", path) //nolint:gosec // the guard's own script
 		guard.Dir, guard.Env, guard.SysProcAttr = "/", environment(), owner.attributes()
@@ -147,8 +147,8 @@ func Sweep(ctx context.Context, dir string) error {
 	return nil
 }
 
-// environment is the same on every machine, so that no PGOPTIONS or LANG changes
-// what is tested.
+// environment is the same on every machine, so that PGOPTIONS or LANG cannot
+// influence tests.
 func environment() []string {
 	return []string{"LC_ALL=C", "TZ=UTC", "PATH=/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"}
 }

@@ -1,12 +1,12 @@
-# Owns a folder for as long as stdin stays open, which is until the process that
-# started it closes the other end or dies, by whatever signal. Then it kills the
-# servers of the folder and removes it.
+# Removes a folder of servers once stdin closes. stdin closes when the process that
+# started this script closes the other end or dies, even by SIGKILL. The servers in
+# the folder are killed first.
 #
-#	guard.sh PARENT NAME	a new folder
-#	guard.sh FOLDER		one whose guard was killed; at once
+#	guard.sh PARENT NAME	make a new folder and wait
+#	guard.sh FOLDER		at once, remove a folder that a killed guard left
 #
-# Writes the path of a new folder to stdout. Every server leaves its process id
-# in a file FOLDER/*.pid, and has the folder's path in its command line.
+# Writes the path of a new folder to stdout. Every server has its process id in a
+# file FOLDER/*.pid, and the path of the folder in its command line.
 set -u
 trap '' HUP INT TERM
 if [ $# -eq 2 ]; then
@@ -19,28 +19,28 @@ else
 	exec >/dev/null 2>&1
 fi
 
-# A server that is only now being started finds no place for its .pid file and
-# gives up.
+# After the rename a server that is just starting cannot write its .pid file, and so
+# does not start.
 [ -d "$folder" ] && mv "$folder" "$folder.gone"
 for file in "$folder.gone"/*.pid; do
 	[ -f "$file" ] || continue
 	pid=
-	for _ in 1 2 3 4 5; do # the file exists a moment before its content
+	for _ in 1 2 3 4 5; do # the file may still be empty
 		read -r pid <"$file" && break
 		sleep 0.1
 	done
 	[ -n "$pid" ] || continue
 	case $(ps -ww -o args= -p "$pid") in
 	*"$folder"*) ;;
-	*) continue ;; # it has ended, and the id is another's
+	*) continue ;; # the server has ended, and another process has its id
 	esac
-	kill -STOP "$pid" # stopped, it has no more children than these
-	# shellcheck disable=SC2046 # many words are many processes
+	kill -STOP "$pid" # a stopped server starts no more children
+	# shellcheck disable=SC2046 # each word is one process
 	kill -KILL "$pid" $(ps -A -o pid= -o ppid= | awk -v of="$pid" '$2 == of { print $1 }')
 done
 
-# A killed Postgres leaves its segment of shared memory, which line 7 of this
-# file names.
+# A killed Postgres leaves a segment of shared memory. Line 7 of this file has its
+# id.
 for file in "$folder.gone"/*/postmaster.pid; do
 	[ -f "$file" ] || continue
 	ipcrm -m "$(awk 'NR == 7 { print $2 }' "$file")"

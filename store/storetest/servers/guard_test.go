@@ -16,7 +16,7 @@ import (
 	"github.com/terse/terse/store/storetest/servers"
 )
 
-// sign is what shows that a server is there: its processes and its port.
+// sign identifies a running server: its processes and its address.
 type sign struct {
 	pids []int
 	addr string
@@ -46,7 +46,7 @@ func (s sign) gone(t *testing.T) bool {
 
 type process struct{ pid, parent int }
 
-// processes returns those of this machine that are no zombies.
+// processes returns all processes of this machine except zombies.
 func processes(t *testing.T) (all []process) {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), "ps", "-A", "-o", "pid=", "-o", "ppid=", "-o", "stat=").Output()
@@ -68,7 +68,7 @@ func processes(t *testing.T) (all []process) {
 
 func TestNothingOutlivesAKilledProcess(t *testing.T) {
 	t.Parallel()
-	// Servers run as another user when the tests run as root.
+	// When the tests run as root, servers run as another user.
 	tmp, err := os.MkdirTemp("", "servers-test-")
 	if err != nil {
 		t.Fatal(err)
@@ -84,7 +84,7 @@ func TestNothingOutlivesAKilledProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stdin, err := cmd.StdinPipe() // the child lives until it is killed
+	stdin, err := cmd.StdinPipe() // the child runs until it is killed
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func TestNothingOutlivesAKilledProcess(t *testing.T) {
 	}
 	for _, s := range all {
 		if s.gone(t) {
-			t.Errorf("server %+v is gone before the child was killed", s)
+			t.Errorf("server %+v ended before the child was killed", s)
 		}
 	}
 	if got := folders(t, tmp); len(all) != 3 || len(got) != 2 {
@@ -117,7 +117,8 @@ func TestNothingOutlivesAKilledProcess(t *testing.T) {
 	eventually(t, "the folders are gone", func() bool { return len(folders(t, tmp)) == 0 })
 }
 
-// folders returns what servers made in tmp, but for the template that stays.
+// folders returns the folders of servers in tmp. It skips the archive of an empty
+// cluster, which is kept.
 func folders(t *testing.T, tmp string) []string {
 	t.Helper()
 	found, err := filepath.Glob(filepath.Join(tmp, "terse-*"))

@@ -14,8 +14,8 @@ import (
 	"github.com/terse/terse/store/storetest/servers"
 )
 
-// childOf is the variable that makes this test binary a child process, which
-// starts servers and waits to be killed.
+// childOf is the environment variable that makes this test binary a child process.
+// The child starts servers and waits to be killed.
 const childOf = "SERVERS_TEST_CHILD"
 
 func TestMain(m *testing.M) {
@@ -40,7 +40,7 @@ func child() error {
 	if err != nil {
 		return err
 	}
-	// Frozen servers obey no signal but the last.
+	// A frozen server reacts to SIGKILL only.
 	if err := c.Replicas()[0].Freeze(); err != nil {
 		return err
 	}

@@ -18,8 +18,8 @@ var nginxPlaces = []string{"/usr/sbin", "/opt/homebrew/bin", "/usr/local/bin"}
 type NginxOptions struct {
 	Place
 
-	// Site is what Debian has in /etc/nginx/conf.d: what is inside of http {}.
-	// "LISTEN" stands for the address on which it listens. Required.
+	// Site is the content of the http {} block, as in a file of /etc/nginx/conf.d.
+	// The text LISTEN is replaced by the address to listen on. Required.
 	Site string
 }
 
@@ -29,8 +29,8 @@ type Nginx struct {
 	program, site string
 }
 
-// StartNginx starts an nginx. The caller ends it with Close; it ends by itself
-// with the calling process.
+// StartNginx starts an nginx. The caller ends it with Close. It also ends with the
+// calling process.
 func StartNginx(ctx context.Context, opts NginxOptions) (*Nginx, error) {
 	found := candidates("nginx", nginxPlaces)
 	if len(found) == 0 {
@@ -54,7 +54,7 @@ func (n *Nginx) URL() string { return "http://" + n.Addr() }
 // Close kills the server and removes its files.
 func (n *Nginx) Close() error { return n.folder.close() }
 
-// launch writes what a distribution's nginx.conf has around the site.
+// launch writes the site, and a main configuration that includes it, as in a distribution.
 func (n *Nginx) launch(port int) ([]string, error) {
 	var temp strings.Builder
 	for _, of := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
@@ -78,7 +78,7 @@ http {
 	return []string{n.program, "-e", "stderr", "-c", n.folder.join("nginx.conf")}, err
 }
 
-// answers reports a server to be ready once it answers a path, whatever it says.
+// answers returns a ready function that accepts any status for the path.
 func answers(path string) func(ctx context.Context, addr string, pid int) (bool, error) {
 	return func(ctx context.Context, addr string, _ int) (bool, error) {
 		status, err := status(ctx, "http://"+addr+path)
@@ -86,13 +86,13 @@ func answers(path string) func(ctx context.Context, addr string, pid int) (bool,
 	}
 }
 
-// status returns that of an answer, 0 while nobody answers.
+// status returns the HTTP status of url, or 0 while the server does not answer.
 func status(ctx context.Context, url string) (int, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
 		return 0, err
 	}
-	answer, err := http.DefaultTransport.RoundTrip(r) // which follows no redirect
+	answer, err := http.DefaultTransport.RoundTrip(r) // follows no redirect
 	if err != nil {
 		return 0, ctx.Err() // refused until it listens
 	}

@@ -12,9 +12,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// PgBouncer is a connection pooler in transaction mode: a session's state, such
-// as SET and advisory locks, does not outlive a transaction. Safe for concurrent
-// use.
+// PgBouncer is a connection pooler in transaction mode: the state of a session, such
+// as SET and advisory locks, ends with the transaction. Safe for concurrent use.
 type PgBouncer struct {
 	Server
 	program  string
@@ -22,8 +21,8 @@ type PgBouncer struct {
 }
 
 // StartPgBouncer starts a pooler for all databases of a server, with at most 5
-// connections to each. The caller ends it with Close; it ends by itself with the
-// calling process.
+// connections to each. The caller ends it with Close. It also ends with the calling
+// process.
 func StartPgBouncer(ctx context.Context, upstream *Postgres) (*PgBouncer, error) {
 	program, err := findPgBouncer()
 	if err != nil {
@@ -44,7 +43,7 @@ func StartPgBouncer(ctx context.Context, upstream *Postgres) (*PgBouncer, error)
 	return b, nil
 }
 
-// DSN returns the URL of a database through the pooler. No password is asked.
+// DSN returns the URL of a database through the pooler, without a password.
 func (b *PgBouncer) DSN(database string) string { return dsn(b.Addr(), database) }
 
 // Close kills the pooler and removes its files.
@@ -75,7 +74,7 @@ ignore_startup_parameters = extra_float_digits
 	return []string{b.program, b.folder.join("pgbouncer.ini")}, nil
 }
 
-// ready asks a question that the pooler answers by itself.
+// ready sends a query that the pooler answers without Postgres.
 func (b *PgBouncer) ready(ctx context.Context, addr string, _ int) (bool, error) {
 	conn, err := pgx.Connect(ctx, dsn(addr, "pgbouncer"))
 	if err != nil {

@@ -17,7 +17,7 @@ func TestPgBouncerPoolsTransactions(t *testing.T) {
 	mustExec(t, c.Primary(), "insert into words values ('a')")
 	wantWords(t, "pooler", b.DSN(database), 1)
 
-	// Two sessions get the one idle connection in turn, as transactions do.
+	// The pool has one idle connection, and both sessions use it in turn.
 	first, second := connect(t, b.DSN(database)), connect(t, b.DSN(database))
 	if got, want := backend(t, second), backend(t, first); got != want {
 		t.Errorf("two idle sessions run in backends %d and %d, want one for both", want, got)
@@ -28,7 +28,7 @@ func TestPgBouncerPoolsTransactions(t *testing.T) {
 	if err := b.Start(t.Context()); err != nil {
 		t.Fatalf("Start() = %v, want nil", err)
 	}
-	wantWords(t, "pooler that was started again", b.DSN(database), 1)
+	wantWords(t, "restarted pooler", b.DSN(database), 1)
 }
 
 // backend returns the process id of the server's side of a session.

@@ -24,7 +24,7 @@ type Postgres struct {
 	Server
 	install  installation
 	settings map[string]string
-	primary  *Postgres // whom it follows when it is a replica
+	primary  *Postgres // the server that a replica follows; nil for a primary
 }
 
 func newPostgres(f *folder, install installation, name string, settings map[string]string, primary *Postgres) *Postgres {
@@ -36,24 +36,24 @@ func newPostgres(f *folder, install installation, name string, settings map[stri
 	return p
 }
 
-// DSN returns the URL of a database of this server. No password is asked.
+// DSN returns the URL of a database of this server, without a password.
 func (p *Postgres) DSN(database string) string { return dsn(p.Addr(), database) }
 
 func dsn(addr, database string) string {
 	return fmt.Sprintf("postgres://%s@%s/%s?sslmode=disable", superuser, addr, database)
 }
 
-// DataDir returns the folder of its data, which exists from its start.
+// DataDir returns the path of its data folder, which exists once it was started.
 func (p *Postgres) DataDir() string { return p.folder.join(p.name) }
 
-// Run runs a program as the account that the server runs as. Its output is in the
-// error.
+// Run runs a program as the server's account. The error includes the program's
+// output.
 func (p *Postgres) Run(ctx context.Context, program string, args ...string) error {
 	return p.folder.run(ctx, program, args...)
 }
 
-// Exec runs SQL, one statement or several separated by semicolons, in a session
-// of its own.
+// Exec runs SQL in a session of its own: one statement, or several separated by
+// semicolons.
 func (p *Postgres) Exec(ctx context.Context, database, sql string) error {
 	err := p.session(ctx, database, func(conn *pgx.Conn) error {
 		_, err := conn.PgConn().Exec(ctx, sql).ReadAll()
@@ -65,8 +65,8 @@ func (p *Postgres) Exec(ctx context.Context, database, sql string) error {
 	return nil
 }
 
-// holds reports whether a boolean expression is true.
-func (p *Postgres) holds(ctx context.Context, expression string, args ...any) (yes bool, err error) {
+// isTrue reports whether a boolean SQL expression is true.
+func (p *Postgres) isTrue(ctx context.Context, expression string, args ...any) (yes bool, err error) {
 	err = p.session(ctx, "postgres", func(conn *pgx.Conn) error {
 		return conn.QueryRow(ctx, "select "+expression, args...).Scan(&yes)
 	})
@@ -76,7 +76,7 @@ func (p *Postgres) holds(ctx context.Context, expression string, args ...any) (y
 	return yes, nil
 }
 
-// await returns once a boolean expression is true.
+// await returns once a boolean SQL expression is true.
 func (p *Postgres) await(ctx context.Context, expression string, args ...any) error {
 	err := p.session(ctx, "postgres", func(conn *pgx.Conn) error {
 		return poll(ctx, func() (yes bool, err error) {
@@ -99,8 +99,8 @@ func (p *Postgres) session(ctx context.Context, database string, use func(*pgx.C
 	return use(conn)
 }
 
-// launch writes the whole configuration, since a copied data folder brings along
-// that of another server.
+// launch writes the complete configuration, because a copied data folder contains the
+// configuration of another server.
 func (p *Postgres) launch(port int) ([]string, error) {
 	var conf strings.Builder
 	line := func(key, value string) {
@@ -127,12 +127,12 @@ func (p *Postgres) launch(port int) ([]string, error) {
 	return []string{p.install.program("postgres"), "-D", p.folder.join(p.name)}, nil
 }
 
-// applicationName tells the replica from others in pg_stat_replication.
+// applicationName is the name of the replica in pg_stat_replication.
 func (p *Postgres) applicationName() string { return strings.ReplaceAll(p.name, "-", "_") }
 
-// ready reads what the postmaster writes for pg_ctl: its process id in the first
-// line of the file and its state in the eighth. A connection could reach another
-// server, that took the port.
+// ready reads postmaster.pid, which the postmaster writes for pg_ctl: line 1 is its
+// process id and line 8 its state. A connection is no proof, because another server
+// could have taken the port.
 func (p *Postgres) ready(_ context.Context, _ string, pid int) (bool, error) {
 	content, err := os.ReadFile(p.folder.join(p.name + "/postmaster.pid"))
 	if err != nil {

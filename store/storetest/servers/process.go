@@ -13,18 +13,18 @@ import (
 	"syscall"
 )
 
-// announce leaves the process id for the guard before it becomes the program, so
-// that the guard knows every server there is.
+// announce writes the process id to a file for the guard and then becomes the
+// program. So the guard knows every server.
 const announce = `echo $$ >"$0" && exec "$@"`
 
 // process is a running server with its children.
 type process struct {
 	pid  int
 	done chan struct{} // closed once it has ended
-	err  error         // how it ended; read after done
+	err  error         // how it ended; read only after done
 }
 
-// start starts a program, whose output goes to the file NAME.log of the folder.
+// start starts a program. Its output goes to the file NAME.log in the folder.
 func (f *folder) start(name string, argv ...string) (*process, error) {
 	log, err := os.OpenFile(f.join(name+".log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
@@ -42,7 +42,7 @@ func (f *folder) start(name string, argv ...string) (*process, error) {
 	go func() {
 		defer close(p.done)
 		p.err = cmd.Wait()
-		_ = os.Remove(pidFile) // the id may soon be another's
+		_ = os.Remove(pidFile) // another process may soon have the id
 	}()
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -59,8 +59,9 @@ func (p *process) ended() bool {
 	}
 }
 
-// freeze stops the process, then its children, which are complete by then. It
-// returns once all have stopped: a signal takes a moment to reach every thread.
+// freeze stops the process and then its children: a stopped process starts no more.
+// It returns once all have stopped, because a signal needs a moment to reach every
+// thread.
 func (p *process) freeze(ctx context.Context) error {
 	if err := p.signal(syscall.SIGSTOP, p.pid); err != nil {
 		return err
@@ -88,9 +89,9 @@ func (p *process) thaw(ctx context.Context) error {
 	return p.signal(syscall.SIGCONT, append(children, p.pid)...)
 }
 
-// kill ends the process and its children as the loss of a machine would. It
-// returns once all are dead: while a child of Postgres lives, the next start of
-// the same data is refused.
+// kill ends the process and its children at once, like the loss of a machine. It
+// returns once all are dead, because Postgres refuses to start on the same data while
+// an old child lives.
 func (p *process) kill(ctx context.Context) error {
 	if err := p.signal(syscall.SIGSTOP, p.pid); err != nil {
 		return err
@@ -106,7 +107,7 @@ func (p *process) kill(ctx context.Context) error {
 	})
 }
 
-// signal passes over processes that have ended.
+// signal skips processes that have ended.
 func (p *process) signal(sig syscall.Signal, pids ...int) error {
 	for _, pid := range pids {
 		if err := syscall.Kill(pid, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
@@ -127,14 +128,14 @@ func (p *process) children(ctx context.Context) ([]int, error) {
 	return pids, err
 }
 
-// entry is a line of the list of processes.
+// entry is one process in the output of ps.
 type entry struct {
 	pid, parent int
 	stopped     bool
 }
 
-// list returns all processes but zombies. It asks ps, since each child of
-// Postgres leads a process group of its own, and Darwin has no /proc.
+// list returns all processes except zombies. It uses ps because each child of
+// Postgres has its own process group, and because Darwin has no /proc.
 func list(ctx context.Context) ([]entry, error) {
 	out, err := exec.CommandContext(ctx, "ps", "-A", "-o", "pid=", "-o", "ppid=", "-o", "stat=").Output()
 	if err != nil {

@@ -21,7 +21,7 @@ var prometheusPlaces = []string{"/opt/homebrew/bin", "/usr/local/bin"}
 type PrometheusOptions struct {
 	Place
 
-	// Files are prometheus.yml and those that it names, by their names. Required.
+	// Files are prometheus.yml and the files that it names, by name. Required.
 	Files map[string]string
 }
 
@@ -31,8 +31,8 @@ type Prometheus struct {
 	program string
 }
 
-// Promtool returns the path of promtool. A missing one is an error that says how
-// to install it.
+// Promtool returns the path of promtool. If it is missing, the error says how to
+// install it.
 func Promtool() (string, error) { return findPrometheus("promtool") }
 
 func findPrometheus(name string) (string, error) {
@@ -43,8 +43,8 @@ func findPrometheus(name string) (string, error) {
 	return found[0], nil
 }
 
-// StartPrometheus starts a Prometheus. The caller ends it with Close; it ends by
-// itself with the calling process.
+// StartPrometheus starts a Prometheus. The caller ends it with Close. It also ends
+// with the calling process.
 func StartPrometheus(ctx context.Context, opts PrometheusOptions) (*Prometheus, error) {
 	program, err := findPrometheus("prometheus")
 	if err != nil {
@@ -70,7 +70,7 @@ func StartPrometheus(ctx context.Context, opts PrometheusOptions) (*Prometheus, 
 	return p, nil
 }
 
-// check tells what is wrong with the files better than the server does.
+// check runs promtool, which reports errors in the files better than the server does.
 func (p *Prometheus) check(ctx context.Context) error {
 	promtool, err := exec.LookPath(filepath.Join(filepath.Dir(p.program), "promtool"))
 	if err != nil {
@@ -79,7 +79,7 @@ func (p *Prometheus) check(ctx context.Context) error {
 	return p.folder.run(ctx, promtool, "check", "config", p.folder.join("prometheus.yml"))
 }
 
-// URL returns where its API and pages are.
+// URL returns the base URL of its API and pages.
 func (p *Prometheus) URL() string { return "http://" + p.Addr() }
 
 // Close kills the server and removes its files.

@@ -30,23 +30,23 @@ type RedisOptions struct {
 	// Settings are lines of redis.conf, such as maxmemory.
 	Settings map[string]string
 
-	// Watches makes it a sentinel, which watches a master as WatchedName and
-	// promotes a replica once the master is silent for half a second.
+	// Watches makes this server a sentinel that watches a master under the name
+	// WatchedName. It promotes a replica after half a second without an answer.
 	Watches *Redis
 
-	// Cluster makes it one of the masters of a cluster, see JoinRedis.
+	// Cluster makes this server a master in a cluster. See JoinRedis.
 	Cluster bool
 
-	// TLS makes it take TLS only, with a certificate for 127.0.0.1 that RootCAs
-	// knows.
+	// TLS makes the server accept TLS only. RootCAs verifies its certificate for
+	// 127.0.0.1.
 	TLS bool
 }
 
 // WatchedName is the name of the master that a sentinel watches.
 const WatchedName = "links"
 
-// Redis is a server that keeps nothing on disk: one that is started again is
-// empty. Safe for concurrent use.
+// Redis is a server that stores nothing on disk: it is empty after a restart. Safe
+// for concurrent use.
 type Redis struct {
 	Server
 	program string
@@ -65,8 +65,8 @@ func NewRedis(tb testing.TB, opts RedisOptions) *Redis {
 	return r
 }
 
-// StartRedis starts a Redis. The caller ends it with Close; it ends by itself with
-// the calling process.
+// StartRedis starts a Redis. The caller ends it with Close. It also ends with the
+// calling process.
 func StartRedis(ctx context.Context, opts RedisOptions) (*Redis, error) {
 	program, err := findRedis()
 	if err != nil {
@@ -89,11 +89,11 @@ func StartRedis(ctx context.Context, opts RedisOptions) (*Redis, error) {
 	return r, nil
 }
 
-// RootCAs returns what knows the certificate of a server with TLS.
+// RootCAs returns the pool that verifies the server's certificate, or nil without TLS.
 func (r *Redis) RootCAs() *x509.CertPool { return r.roots }
 
-// findRedis returns the path by which the program is called: it is a link, and
-// what it does depends on its name.
+// findRedis returns the path without resolving symbolic links: the program behaves
+// according to the name of its path.
 func findRedis() (string, error) {
 	for _, folder := range append([]string{""}, redisPlaces...) {
 		if path, err := exec.LookPath(filepath.Join(folder, "redis-server")); err == nil {
@@ -103,7 +103,7 @@ func findRedis() (string, error) {
 	return "", errors.New("redis-server is not installed: apt-get install redis-server, or brew install redis")
 }
 
-// URL returns where clients connect to: for a sentinel, that which it watches.
+// URL returns the URL for clients. The URL of a sentinel leads to the watched master.
 func (r *Redis) URL() string {
 	switch {
 	case r.opts.TLS:
@@ -124,7 +124,7 @@ func (r *Redis) launch(port int) ([]string, error) {
 	line := func(format string, args ...any) { fmt.Fprintf(&conf, format+"\n", args...) }
 	line("bind %s", host)
 	line("dir %s", r.folder.path)
-	line("daemonize no\nset-proc-title no") // the guard knows it by its command line
+	line("daemonize no\nset-proc-title no") // the guard recognizes the server by its command line
 	argv := []string{r.program, r.folder.join("redis.conf")}
 	switch {
 	case r.opts.TLS:
@@ -158,8 +158,8 @@ func (r *Redis) launch(port int) ([]string, error) {
 	return argv, r.folder.write("redis.conf", conf.String())
 }
 
-// JoinRedis makes one cluster of masters, each with its share of the slots, and
-// returns once all of them know it.
+// JoinRedis makes one cluster of masters, gives each an equal part of the slots, and
+// returns once every master sees the complete cluster.
 func JoinRedis(ctx context.Context, masters ...*Redis) error {
 	const slots = 16384
 	clients := make([]*redis.Client, len(masters))
@@ -170,7 +170,7 @@ func JoinRedis(ctx context.Context, masters ...*Redis) error {
 	for i, client := range clients {
 		first, next := slots*i/len(masters), slots*(i+1)/len(masters)
 		if err := client.ClusterAddSlotsRange(ctx, first, next-1).Err(); err != nil {
-			return fmt.Errorf("share out slots: %w", err)
+			return fmt.Errorf("assign slots: %w", err)
 		}
 		to, port, err := net.SplitHostPort(masters[0].Addr())
 		if err != nil {
@@ -195,8 +195,9 @@ func JoinRedis(ctx context.Context, masters ...*Redis) error {
 	})
 }
 
-// FollowRedis makes replica one of the first of the masters of a cluster, which takes
-// its place when it fails, and returns once it has everything and all of them know it.
+// FollowRedis makes replica a replica of masters[0] in a cluster, so that it takes over
+// when this master fails. It returns once the replica is in sync and every master
+// knows it.
 func FollowRedis(ctx context.Context, replica *Redis, masters ...*Redis) error {
 	leader, follower := masters[0].client(masters[0].Addr()), replica.client(replica.Addr())
 	defer func() { _, _ = leader.Close(), follower.Close() }()
@@ -213,7 +214,7 @@ func FollowRedis(ctx context.Context, replica *Redis, masters ...*Redis) error {
 		return fmt.Errorf("follow: %w", err)
 	}
 	err = poll(ctx, func() (bool, error) {
-		// Refused until it has heard of the master.
+		// Redis refuses until the replica has heard of the master.
 		return follower.ClusterReplicate(ctx, id).Err() == nil, ctx.Err()
 	})
 	if err != nil {
@@ -235,7 +236,7 @@ func FollowRedis(ctx context.Context, replica *Redis, masters ...*Redis) error {
 	})
 }
 
-// client returns a client that gives up at once.
+// client returns a client that does not retry.
 func (r *Redis) client(addr string) *redis.Client {
 	o := &redis.Options{Addr: addr, MaxRetries: -1, DialerRetries: 1}
 	if r.roots != nil {
@@ -244,10 +245,10 @@ func (r *Redis) client(addr string) *redis.Client {
 	return redis.NewClient(o)
 }
 
-// ready asks for the process id: another server may have taken the port.
+// ready compares the process id, because another server may have taken the port.
 func (r *Redis) ready(ctx context.Context, addr string, pid int) (bool, error) {
 	if !taken(ctx, r.port) {
-		return false, ctx.Err() // the client would log that it is refused
+		return false, ctx.Err() // a refused connection would make the client log
 	}
 	client := r.client(addr)
 	defer func() { _ = client.Close() }()

@@ -52,6 +52,6 @@ func TestRedis(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got, err := client.DBSize(t.Context()).Result(); err != nil || got != 0 {
-		t.Errorf("keys after a new start = %d, %v, want 0", got, err)
+		t.Errorf("keys after a restart = %d, %v, want 0", got, err)
 	}
 }

@@ -21,27 +21,27 @@ import (
 const (
 	host = "127.0.0.1"
 
-	// startTimeout bounds a start, crash recovery included.
+	// startTimeout limits a start, crash recovery included.
 	startTimeout = 60 * time.Second
 
-	// stopTimeout bounds a clean end; then the server is killed.
+	// stopTimeout limits a clean stop. The server is killed after it.
 	stopTimeout = 20 * time.Second
 
-	// startTries is how many ports a server tries that others take first.
+	// startTries is how many ports a first start tries when others take them.
 	startTries = 5
 
 	pollEvery = 5 * time.Millisecond
 )
 
-// errNotRunning is what a server answers that was stopped or killed.
+// errNotRunning is returned for a server that was stopped or killed.
 var errNotRunning = errors.New("server is not running")
 
 // Server is a program that listens on a loopback port. Safe for concurrent use.
 type Server struct {
 	folder *folder
-	name   string         // of its files in the folder
-	stop   syscall.Signal // asks for a clean end
-	within time.Duration  // what a clean end may take; 0 is stopTimeout
+	name   string         // prefix of its files in the folder
+	stop   syscall.Signal // requests a clean stop
+	drain  time.Duration  // time allowed for a clean stop; 0 means stopTimeout
 
 	// launch configures the program for the port and returns its command line.
 	launch func(port int) ([]string, error)
@@ -49,20 +49,20 @@ type Server struct {
 	ready func(ctx context.Context, addr string, pid int) (bool, error)
 
 	mu      sync.Mutex
-	port    int      // 0 until the first start; then the same for ever
+	port    int      // 0 until the first start, then fixed
 	process *process // nil until the first start
 }
 
-// Addr returns the address on which the server listens, or did before it was
-// stopped, as HOST:PORT.
+// Addr returns the address as HOST:PORT. It does not change when the server is
+// stopped and started.
 func (s *Server) Addr() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return address(s.port)
 }
 
-// Pid returns the process id of the server, for Postgres that of the
-// postmaster; 0 when it does not run.
+// Pid returns the process id of the server, for Postgres that of the postmaster. It
+// returns 0 when the server is not running.
 func (s *Server) Pid() int {
 	p, err := s.running()
 	if err != nil {
@@ -71,12 +71,12 @@ func (s *Server) Pid() int {
 	return p.pid
 }
 
-// Start starts a server that was stopped or killed, on the same port with the
-// same data, and returns once it answers queries. The end of the log is in the
-// error.
+// Start starts a stopped or killed server again, on the same port and with the same
+// data. It returns once the server answers queries. The error includes the end of the
+// log.
 func (s *Server) Start(ctx context.Context) error {
 	if _, err := s.running(); err == nil {
-		return fmt.Errorf("start %s: it runs already", s.name)
+		return fmt.Errorf("start %s: it is already running", s.name)
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
@@ -93,7 +93,7 @@ func (s *Server) Start(ctx context.Context) error {
 		if err = s.startOnce(ctx); err == nil {
 			return nil
 		}
-		// Who looks for a free port takes it too, for a moment.
+		// Another FreePort may listen on the port for a moment to see whether it is free.
 		if !taken(ctx, s.port) && !strings.Contains(s.logEnd(), "ddress already in use") {
 			break
 		}
@@ -121,8 +121,8 @@ func (s *Server) startOnce(ctx context.Context) error {
 	return err
 }
 
-// Stop ends the server cleanly, or kills it when that takes too long. Its data
-// stays. Nothing happens when it does not run.
+// Stop stops the server cleanly, or kills it when that takes too long. Its data is
+// kept. Stop does nothing when the server is not running.
 func (s *Server) Stop() error {
 	err := s.do(func(ctx context.Context, p *process) error {
 		if err := errors.Join(p.thaw(ctx), p.signal(s.stop, p.pid)); err != nil {
@@ -131,7 +131,7 @@ func (s *Server) Stop() error {
 		select {
 		case <-p.done:
 			return nil
-		case <-time.After(cmp.Or(s.within, stopTimeout)):
+		case <-time.After(cmp.Or(s.drain, stopTimeout)):
 			return p.kill(ctx)
 		}
 	})
@@ -141,9 +141,8 @@ func (s *Server) Stop() error {
 	return nil
 }
 
-// Kill ends the server and its children at once, as the loss of its machine
-// would: connections break and the port is closed. Its data stays as it was on
-// disk.
+// Kill ends the server and its children at once, like the loss of its machine:
+// connections break and the port closes. The data stays as it is on disk.
 func (s *Server) Kill() error {
 	if err := s.do(func(ctx context.Context, p *process) error { return p.kill(ctx) }); err != nil {
 		return fmt.Errorf("kill %s: %w", s.name, err)
@@ -151,8 +150,8 @@ func (s *Server) Kill() error {
 	return nil
 }
 
-// Freeze stops the server and its children in their tracks: connections stay
-// open and nothing answers, and new ones are accepted by the kernel alone.
+// Freeze stops the server and its children with SIGSTOP. Connections stay open without
+// answers, and the kernel still accepts new ones.
 func (s *Server) Freeze() error {
 	if err := s.do(func(ctx context.Context, p *process) error { return p.freeze(ctx) }); err != nil {
 		return fmt.Errorf("freeze %s: %w", s.name, err)
@@ -160,7 +159,7 @@ func (s *Server) Freeze() error {
 	return nil
 }
 
-// Thaw ends a Freeze.
+// Thaw continues a frozen server.
 func (s *Server) Thaw() error {
 	if err := s.do(func(ctx context.Context, p *process) error { return p.thaw(ctx) }); err != nil {
 		return fmt.Errorf("thaw %s: %w", s.name, err)
@@ -168,14 +167,14 @@ func (s *Server) Thaw() error {
 	return nil
 }
 
-// do acts on the running process. Nothing of it may be cut short by the end of a
-// test, so it has a deadline of its own.
+// do acts on the running process. It has its own deadline, so that the end of a test
+// does not interrupt it.
 func (s *Server) do(act func(context.Context, *process) error) error {
 	p, err := s.running()
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout+cmp.Or(s.within, stopTimeout))
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout+cmp.Or(s.drain, stopTimeout))
 	defer cancel()
 	return act(ctx, p)
 }
@@ -209,9 +208,9 @@ func (s *Server) logEnd() string {
 
 func address(port int) string { return net.JoinHostPort(host, strconv.Itoa(port)) }
 
-// FreePort returns a port that nobody listens on, at this moment. It is below
-// those that systems give to outgoing connections, so that a server which is
-// stopped finds its port free later.
+// FreePort returns a port that is free at this moment. The port is below the range
+// that systems use for outgoing connections, so that a stopped server finds its port
+// free when it starts again.
 func FreePort(ctx context.Context) (int, error) {
 	const first, next = 12000, 30000
 	for range 100 {
@@ -220,10 +219,10 @@ func FreePort(ctx context.Context) (int, error) {
 			return port, ctx.Err()
 		}
 	}
-	return 0, errors.New("find a free port: of 100 tried none is")
+	return 0, errors.New("find a free port: 100 tried ports are all in use")
 }
 
-// taken reports whether somebody listens on a port.
+// taken reports whether a port is in use.
 func taken(ctx context.Context, port int) bool {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address(port))
 	if err != nil {

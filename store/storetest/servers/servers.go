@@ -1,12 +1,11 @@
 //go:build unix
 
-// Package servers starts real servers for tests and load runs, from the
-// programs that the system's package manager installs: Postgres clusters with
-// replicas, PgBouncer, Redis, Varnish, nginx and Prometheus; and nodes of Terse
-// itself. They listen on free loopback ports, keep their files in temporary
-// folders and end with the process that started them, however that ends. It is
-// not a way to run Terse: nobody asks for a password, and commits do not survive
-// a power cut unless asked to.
+// Package servers starts real servers for tests and load runs: Postgres clusters with
+// replicas, PgBouncer, Redis, Varnish, nginx, Prometheus and nodes of Terse. Their
+// programs come from the system's package manager. Servers listen on free loopback
+// ports, keep their files in temporary folders and end with the process that started
+// them, even when it is killed. Do not run Terse in production with it: there are no
+// passwords, and by default commits do not survive a power cut.
 package servers
 
 import (

@@ -13,20 +13,20 @@ import (
 	"strings"
 )
 
-// superuser owns every cluster and may log in without a password.
+// superuser owns every cluster and logs in without a password.
 const superuser = "terse"
 
-// initArgs give a cluster that is the same on every machine. Small segments of
-// WAL make it quick to copy.
+// initArgs make a cluster that is the same on every machine. Small WAL segments make
+// it quick to copy.
 var initArgs = []string{
 	"--username=" + superuser, "--auth=trust", "--encoding=UTF8", "--locale=C",
 	"--wal-segsize=4", "--no-sync", "--no-instructions",
 }
 
-// template returns an archive of an empty cluster, making it once per machine,
-// version and account: initdb takes longer than all the rest of a start. It is one
-// file put in place by a rename, so that processes may race for it and nobody
-// sees half of it.
+// template returns an archive of an empty cluster. The archive is made once for each
+// machine, version and account, because initdb takes longer than the rest of a start.
+// It is put in place by a rename, so that processes may race and none reads an
+// incomplete file.
 func (f *folder) template(ctx context.Context, pg installation) (string, error) {
 	key := sha256.Sum256([]byte(pg.bin + "\n" + strings.Join(initArgs, "\n")))
 	path := filepath.Join(os.TempDir(), fmt.Sprintf("terse-postgres-%s-%d-%x.tar", pg.version, f.owner.uid, key[:4]))
@@ -34,7 +34,7 @@ func (f *folder) template(ctx context.Context, pg installation) (string, error) 
 	case err == nil && info.Mode().IsRegular() && f.owner.owns(info):
 		return path, nil
 	case err == nil:
-		return "", fmt.Errorf("%s is another user's", path)
+		return "", fmt.Errorf("%s belongs to another user", path)
 	case !errors.Is(err, fs.ErrNotExist):
 		return "", err
 	}
@@ -56,8 +56,8 @@ func (f *folder) makeTemplate(ctx context.Context, pg installation, path string)
 	return errors.Join(os.Rename(archive, path), os.RemoveAll(data))
 }
 
-// unpack makes the data folder of a new cluster. One archive serves a primary
-// and its replicas: a cluster at rest is a valid base backup of itself.
+// unpack makes the data folder of a new server. The primary and its replicas use the
+// same archive: a stopped cluster is a valid base backup of itself.
 func (f *folder) unpack(ctx context.Context, template, name string) error {
 	data := f.join(name)
 	if err := os.Mkdir(data, 0o700); err != nil {

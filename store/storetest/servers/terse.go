@@ -17,34 +17,34 @@ import (
 	"time"
 )
 
-// drainWithin is longer than a Terse takes to drain and to close what it has open.
-const drainWithin = 60 * time.Second
+// drainTimeout is longer than a Terse takes to drain and to close its stores.
+const drainTimeout = 60 * time.Second
 
 // TerseOptions configure a Terse.
 type TerseOptions struct {
 	Place
 
-	// Binary is the program. It is run anew with each Start, so that another version
-	// may be put in its place. Required.
+	// Binary is the path of the program. Each Start runs the file anew, so that a test
+	// may replace it by another version. Required.
 	Binary string
 
-	// Settings are members of its JSON file. The addresses are chosen here.
+	// Settings are members of the JSON configuration file. The listen addresses are
+	// chosen here.
 	Settings map[string]string
 
-	// Procs is how many of its threads may run Go at once. Default: as many as there
-	// are cores.
+	// Procs is GOMAXPROCS. Default: the number of cores.
 	Procs int
 }
 
-// Terse is a node, a process of the product. Safe for concurrent use.
+// Terse is a node: one process of the product. Safe for concurrent use.
 type Terse struct {
 	Server
 	opts  TerseOptions
 	admin int // the port of its admin listener
 }
 
-// BuildTerse builds the product for a test, which takes it away at its end, and
-// returns the path of the binary. Failure is fatal.
+// BuildTerse builds the product, returns the path of the binary, and removes it at the
+// end of the test. Failure is fatal.
 func BuildTerse(tb testing.TB) string {
 	tb.Helper()
 	dir, err := os.MkdirTemp("", "terse-build-")
@@ -80,7 +80,7 @@ func NewTerse(tb testing.TB, opts TerseOptions) *Terse {
 }
 
 // StartTerse starts a node and returns once it is ready. The caller ends it with
-// Close; it ends by itself with the calling process.
+// Close. It also ends with the calling process.
 func StartTerse(ctx context.Context, opts TerseOptions) (*Terse, error) {
 	var err error
 	if opts.Binary, err = filepath.Abs(opts.Binary); err != nil {
@@ -91,7 +91,7 @@ func StartTerse(ctx context.Context, opts TerseOptions) (*Terse, error) {
 		return nil, fmt.Errorf("start Terse: %w", err)
 	}
 	n := &Terse{opts: opts}
-	n.Server = Server{folder: f, name: "terse", stop: syscall.SIGTERM, within: drainWithin, launch: n.launch, ready: n.ready}
+	n.Server = Server{folder: f, name: "terse", stop: syscall.SIGTERM, drain: drainTimeout, launch: n.launch, ready: n.ready}
 	if n.admin, err = FreePort(ctx); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
@@ -101,13 +101,13 @@ func StartTerse(ctx context.Context, opts TerseOptions) (*Terse, error) {
 	return n, nil
 }
 
-// URL returns where its public listener is.
+// URL returns the base URL of its public listener.
 func (n *Terse) URL() string { return "http://" + n.Addr() }
 
-// AdminAddr returns where its admin listener is, as HOST:PORT.
+// AdminAddr returns the address of its admin listener as HOST:PORT.
 func (n *Terse) AdminAddr() string { return address(n.admin) }
 
-// Log returns the path of its log, which goes with Close.
+// Log returns the path of its log, which Close removes.
 func (n *Terse) Log() string { return n.folder.join(n.name + ".log") }
 
 // Close kills the node and removes its files.

@@ -18,8 +18,8 @@ var varnishPlaces = []string{"/usr/sbin", "/opt/homebrew/sbin", "/usr/local/sbin
 type VarnishOptions struct {
 	Place
 
-	VCL  string // its configuration. Required
-	Port int    // where it listens. Default: a free one
+	VCL  string // the configuration. Required
+	Port int    // the port to listen on. Default: a free one
 }
 
 // Varnish is a cache in front of an HTTP server. Safe for concurrent use.
@@ -40,8 +40,8 @@ func NewVarnish(tb testing.TB, vcl string) *Varnish {
 	return v
 }
 
-// StartVarnish starts a Varnish. The caller ends it with Close; it ends by itself
-// with the calling process.
+// StartVarnish starts a Varnish. The caller ends it with Close. It also ends with the
+// calling process.
 func StartVarnish(ctx context.Context, opts VarnishOptions) (*Varnish, error) {
 	found := candidates("varnishd", varnishPlaces)
 	if len(found) == 0 {
@@ -62,7 +62,7 @@ func StartVarnish(ctx context.Context, opts VarnishOptions) (*Varnish, error) {
 	return v, nil
 }
 
-// URL returns where visitors ask.
+// URL returns the base URL for visitors.
 func (v *Varnish) URL() string { return "http://" + v.Addr() }
 
 // Close kills the server and removes its files.

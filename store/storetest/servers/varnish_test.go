@@ -15,7 +15,7 @@ import (
 	"github.com/terse/terse/store/storetest/servers"
 )
 
-// keepAll is a configuration that keeps everything for a minute.
+// keepAll is a configuration that caches every answer for a minute.
 const keepAll = `vcl 4.1;
 backend default { .host = "127.0.0.1"; .port = "PORT"; }
 sub vcl_backend_response { set beresp.ttl = 1m; }
@@ -37,7 +37,7 @@ func newOrigin(t *testing.T) (port string, asked *atomic.Int64) {
 	return port, asked
 }
 
-// fetch returns a body, over a connection of its own.
+// fetch gets url over a new connection and returns the body.
 func fetch(t *testing.T, url string, timeout time.Duration) (string, error) {
 	t.Helper()
 	client := http.Client{Timeout: timeout, Transport: &http.Transport{DisableKeepAlives: true}}
@@ -65,7 +65,7 @@ func TestVarnish(t *testing.T) {
 			t.Errorf("page = %q, %v after %d requests, want kept after %d", body, err, asked.Load(), requests)
 		}
 	}
-	asked.Store(0) // whether it is up was asked, too
+	asked.Store(0) // the check for readiness made requests too
 	wantKept(1)
 	wantKept(1)
 
