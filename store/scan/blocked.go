@@ -9,30 +9,30 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// blockedReason is why a link to a blocked host is disabled.
+// blockedReason is the reason recorded on a link that leads to a blocked host.
 const blockedReason = "leads to a host that is blocked"
 
-// blockedState is how far the links of a place were held against the blocklist.
+// blockedState is the progress of comparing the links of a place with the blocklist.
 type blockedState struct {
-	List    string    `json:"list"`    // fingerprint of the list that all of them were held against
-	At      time.Time `json:"at"`      // when that was done
-	Walking string    `json:"walking"` // fingerprint of the list that they are held against now; empty for none
-	Behind  string    `json:"behind"`  // code up to which that was done
+	List    string    `json:"list"`    // fingerprint of the list that all links were compared with
+	At      time.Time `json:"at"`      // when that comparison ended
+	Walking string    `json:"walking"` // fingerprint of the list in the current walk; empty without a walk
+	Behind  string    `json:"behind"`  // the last code that the current walk has compared
 }
 
-// blockedScan holds the links of one place against the blocklist.
+// blockedScan compares the links of one place with the blocklist.
 type blockedScan struct {
 	w     *Worker
 	place Place
 
 	list  string    // the latest fingerprint
-	known time.Time // since when it is
+	known time.Time // when that fingerprint was first seen
 }
 
 const blockedName = "blocklist"
 
-// round walks through all links when the blocklist is another one than theirs. An
-// empty one asks for no walk.
+// round walks through all links when the blocklist has changed, and again after
+// Interval. With an empty blocklist it reads no links.
 func (b *blockedScan) round(ctx context.Context) error {
 	now := b.w.opts.Now()
 	if list := b.w.opts.Blocklist.Fingerprint(); list != b.list {
@@ -41,7 +41,7 @@ func (b *blockedScan) round(ctx context.Context) error {
 	if now.Sub(b.known) < b.w.opts.Settle {
 		return nil
 	}
-	saved, err := b.place.Links.ClaimScan(ctx, blockedName, b.w.holder, holdFor)
+	saved, err := b.place.Links.ClaimScan(ctx, blockedName, b.w.holder, claimTTL)
 	if err != nil {
 		return err
 	}
@@ -64,12 +64,13 @@ func (b *blockedScan) round(ctx context.Context) error {
 	return b.walk(ctx, &s)
 }
 
-// done says that all links were held against the list of the walk.
+// done records that all links were compared with the list of the walk.
 func (s *blockedState) done(now time.Time) {
 	*s = blockedState{List: s.Walking, At: now.UTC()}
 }
 
-// walk goes on where s says, at half of the speed at which links can be read.
+// walk continues after s.Behind. After each page it pauses for as long as reading the
+// page took, so it reads at half speed.
 func (b *blockedScan) walk(ctx context.Context, s *blockedState) error {
 	for ctx.Err() == nil {
 		links, took, err := b.w.page(ctx, b.place, s.Behind, pageLen)
@@ -77,7 +78,7 @@ func (b *blockedScan) walk(ctx context.Context, s *blockedState) error {
 			return err
 		}
 		for i := range links {
-			if err := b.hold(ctx, &links[i]); err != nil {
+			if err := b.compare(ctx, &links[i]); err != nil {
 				return err
 			}
 		}
@@ -96,23 +97,23 @@ func (b *blockedScan) walk(ctx context.Context, s *blockedState) error {
 	return ctx.Err()
 }
 
-// hold disables a link whose host is blocked.
-func (b *blockedScan) hold(ctx context.Context, l *store.Link) error {
+// compare disables a link to a blocked host.
+func (b *blockedScan) compare(ctx context.Context, l *store.Link) error {
 	if !l.DisabledAt.IsZero() {
 		return nil
 	}
 	host, err := store.TargetHost(l.URL)
 	if err != nil || !b.w.opts.Blocklist.Blocks(host) {
-		return nil // a target that no rule allows any more is no matter of the blocklist
+		return nil // the blocklist does not apply to a target without a valid host
 	}
 	return b.w.disable(ctx, l.Code, l.URL, blockedReason, store.AuthorBlocklist)
 }
 
-// save keeps the state of a scan.
+// save stores the state of a scan and extends the claim.
 func save(ctx context.Context, p Place, name, holder string, state any) error {
 	text, err := json.Marshal(state)
 	if err != nil {
 		return err
 	}
-	return p.Links.SaveScan(ctx, name, holder, string(text), holdFor)
+	return p.Links.SaveScan(ctx, name, holder, string(text), claimTTL)
 }

@@ -15,28 +15,28 @@ import (
 
 const checkedName = "reputation"
 
-// checkPage is how many links are read to be checked, and checksAtOnce how many of
-// them are checked at a time.
+// checkPage is how many links are read for one round of checks. checksAtOnce is how
+// many of these are checked at the same time.
 const (
 	checkPage    = 20
 	checksAtOnce = 8
 )
 
-// checkedState is how far the links of a place were checked.
+// checkedState is the progress of checking the links of a place.
 type checkedState struct {
-	Since  time.Time `json:"since"`  // changes up to this one were
-	Code   string    `json:"code"`   // and those of that moment up to this code
-	Behind string    `json:"behind"` // the walk through all links came up to this code; empty at its beginning
-	Began  time.Time `json:"began"`  // when the walk did
-	Walks  bool      `json:"walks"`  // whether there is one
+	Since  time.Time `json:"since"`  // time of the last checked change
+	Code   string    `json:"code"`   // code of the last checked change
+	Behind string    `json:"behind"` // the last code that the walk has checked; empty at its start
+	Began  time.Time `json:"began"`  // when the walk began
+	Walks  bool      `json:"walks"`  // whether a walk is under way
 }
 
-// checkedScan has the links of one place checked: those that change at once, and
-// all of them every so often.
+// checkedScan asks the Checker about the links of one place: new and edited links at
+// once, and all links every Interval.
 type checkedScan struct {
 	w     *Worker
 	place Place
-	seen  map[seenKey]time.Time // changes that were checked and come again until they have settled
+	seen  map[seenKey]time.Time // checked changes that will be read again, because they are younger than Late
 }
 
 // seenKey is one version of a link.
@@ -49,16 +49,16 @@ func newCheckedScan(w *Worker, p Place) *checkedScan {
 	return &checkedScan{w: w, place: p, seen: map[seenKey]time.Time{}}
 }
 
-// round checks what has changed, and then goes on with the walk through all links,
-// before each page of which it checks what has changed meanwhile.
+// round checks new changes. While a walk through all links is under way, it also
+// checks page after page of the walk, and new changes before each page.
 func (c *checkedScan) round(ctx context.Context) error {
-	saved, err := c.place.Links.ClaimScan(ctx, checkedName, c.w.holder, holdFor)
+	saved, err := c.place.Links.ClaimScan(ctx, checkedName, c.w.holder, claimTTL)
 	if err != nil {
 		clear(c.seen)
 		return err
 	}
 	now := c.w.opts.Now().UTC()
-	s := checkedState{Since: now.Add(-c.w.opts.Late), Began: now, Walks: true} // the first time all links are to be checked
+	s := checkedState{Since: now.Add(-c.w.opts.Late), Began: now, Walks: true} // the first round starts a walk
 	if saved != "" {
 		if err := json.Unmarshal([]byte(saved), &s); err != nil {
 			return fmt.Errorf("state of the scan: %w", err)
@@ -78,7 +78,8 @@ func (c *checkedScan) round(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// changes checks what has changed since s.
+// changes checks all changes after s. It moves s forward only over changes older than
+// Late: a write that commits late may still add a change before the younger ones.
 func (c *checkedScan) changes(ctx context.Context, s *checkedState) error {
 	after := store.Cursor{CreatedAt: s.Since, Code: s.Code}
 	for {
@@ -126,14 +127,14 @@ func (c *checkedScan) read(ctx context.Context, after store.Cursor) ([]store.Cha
 	return c.place.Links.Changes(ctx, after, checkPage)
 }
 
-// overdue shows how long the oldest change waits.
+// overdue sets the backlog metric to the age of the oldest unchecked change.
 func (c *checkedScan) overdue(changes []store.Change) {
 	if len(changes) > 0 {
 		c.w.metrics.backlog.WithLabelValues(c.place.Name).Set(max(0, c.w.opts.Now().Sub(changes[0].At).Seconds()))
 	}
 }
 
-// walk checks one page of the walk through all links.
+// walk checks one page of all links.
 func (c *checkedScan) walk(ctx context.Context, s *checkedState) error {
 	links, _, err := c.w.page(ctx, c.place, s.Behind, checkPage)
 	if err != nil {
@@ -150,10 +151,11 @@ func (c *checkedScan) walk(ctx context.Context, s *checkedState) error {
 	return save(ctx, c.place, checkedName, c.w.holder, s)
 }
 
-// check has links checked, and disables those that the service warns of. What is
-// not live is left out. It stops at the first link that cannot be checked.
+// check asks the Checker about links and disables those with a bad target. It skips
+// links that are deleted, disabled or owned by Except. It returns the first error after
+// all checks have ended.
 func (c *checkedScan) check(ctx context.Context, links []store.Link) error {
-	var group errgroup.Group // without a context: what fails must not end the others, which may be a breaker's trial
+	var group errgroup.Group // without a context: an error must not cancel other checks, because one may be the probe of an open breaker
 	group.SetLimit(checksAtOnce)
 	targets := map[string]*verdict{}
 	for _, l := range links {
@@ -174,7 +176,7 @@ func (c *checkedScan) check(ctx context.Context, links []store.Link) error {
 	return err
 }
 
-// verdict is what the service says of one target, asked once a page.
+// verdict is the Checker's answer about one target, requested once a page.
 type verdict struct {
 	once   sync.Once
 	reason string
@@ -193,8 +195,8 @@ func (c *checkedScan) checkOne(ctx context.Context, l store.Link, v *verdict) er
 	return c.w.disable(ctx, l.Code, l.URL, v.reason, store.AuthorReputation)
 }
 
-// overruled reports whether a link was disabled for this target before: that it is
-// live again is somebody's decision, which a service does not know of.
+// overruled reports whether a scan has disabled the link for this target before. Then a
+// person has enabled the link since, and the scan respects that decision.
 func (c *checkedScan) overruled(ctx context.Context, l *store.Link) (bool, error) {
 	revisions, err := c.w.opts.History.Revisions(ctx, l.Code, 0, store.MaxRevisions)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {

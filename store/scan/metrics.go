@@ -6,7 +6,7 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// metrics are those of a Worker.
+// metrics are the metrics of a Worker.
 type metrics struct {
 	scanned  *prometheus.CounterVec
 	failures *prometheus.CounterVec
@@ -18,19 +18,19 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	m := &metrics{
 		scanned: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "terse_scan_links_total",
-			Help: "Links that were looked at in the background: held against the blocklist, or checked by the reputation service.",
+			Help: "Links that a background scan has examined, by scan: blocklist or reputation.",
 		}, []string{"scan", "shard"}),
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "terse_scan_failures_total",
-			Help: "Rounds of a scan that were held up, and are repeated.",
+			Help: "Rounds of a scan that failed. Failed rounds are retried.",
 		}, []string{"scan", "shard"}),
 		disabled: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "terse_scan_disabled_total",
-			Help: "Links that a scan has disabled, by who said so.",
+			Help: "Links that a scan has disabled, by author: the blocklist or the reputation service.",
 		}, []string{"author"}),
 		backlog: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "terse_scan_backlog_seconds",
-			Help: "How long the oldest new or edited link waits for the reputation service; 0 when none does.",
+			Help: "Age of the oldest new or edited link that the reputation service has not checked; 0 if all are checked.",
 		}, []string{"shard"}),
 	}
 	for _, c := range []prometheus.Collector{m.scanned, m.failures, m.disabled, m.backlog} {
@@ -41,8 +41,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	return m, nil
 }
 
-// begin makes the series of the scans that opts ask for, so that they are 0 before
-// anything happens.
+// begin creates the series of the scans in opts, so that they start at 0.
 func (m *metrics) begin(opts *Options) {
 	names := []string{blockedName}
 	m.disabled.WithLabelValues(store.AuthorBlocklist)

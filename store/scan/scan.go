@@ -1,10 +1,11 @@
-// Package scan looks through links that exist: all of them whenever the blocklist
-// changes, those that are new or edited by a reputation service, and all of them
-// again every so often. Links that lead where they must not are disabled.
+// Package scan finds existing links with forbidden targets and disables them. It
+// compares all links with the blocklist when the blocklist changes. It asks a
+// reputation service about new and edited links. Both scans examine all links again
+// every Options.Interval.
 //
-// It decides nothing about links by itself: a blocklist and a Checker do. Any
-// number of processes may run a Worker over the same places; each scan of a place
-// is done by one of them at a time, and another goes on where one has died.
+// A Blocklist and a Checker decide which targets are forbidden. Any number of
+// processes may run a Worker over the same places. One process at a time does each
+// scan of a place, and another continues it when that process dies.
 package scan
 
 import (
@@ -31,35 +32,35 @@ const (
 	DefaultInterval = 24 * time.Hour
 )
 
-// holdFor is how long a scan is claimed. What is done between two saves takes far
-// less.
-const holdFor = 30 * time.Second
+// claimTTL is how long the claim of a scan lasts. The work between two saves takes
+// much less time.
+const claimTTL = 30 * time.Second
 
-// callTimeout bounds one call to a place.
+// callTimeout limits one call to a place.
 const callTimeout = 10 * time.Second
 
 // pageLen is how many links are read at once.
 const pageLen = 500
 
-// Blocklist is what links are held against.
+// Blocklist decides which hosts are blocked.
 type Blocklist interface {
 	store.Blocker
 
 	// Any reports whether any host is blocked.
 	Any() bool
 
-	// Fingerprint returns a text that is another one for another list.
+	// Fingerprint returns a text that changes when the list changes.
 	Fingerprint() string
 }
 
 // Checker is a reputation service. Implementations are safe for concurrent use.
 type Checker interface {
-	// Check returns why nobody should be led to a target, and nothing when the
-	// service knows no reason. An error says that it cannot be asked now.
+	// Check returns why a target is dangerous, or "" when the service knows no
+	// reason. An error means that the service could not answer.
 	Check(ctx context.Context, target string) (reason string, err error)
 }
 
-// Place is where links are.
+// Place is one source of links: a shard.
 type Place struct {
 	Name  string // of the shard, in metrics and logs
 	Links store.Scanned
@@ -68,16 +69,16 @@ type Place struct {
 // Options configure New.
 type Options struct {
 	Places    []Place       // required
-	Store     store.Store   // required: through which links are disabled
-	History   store.History // required: of what Store keeps
+	Store     store.Store   // required: disables links
+	History   store.History // required: the history of the links in Store
 	Blocklist Blocklist     // required
-	Checker   Checker       // nil: none
+	Checker   Checker       // nil: links are only compared with the blocklist
 
-	Every    time.Duration // between two looks for something to do, ±20 %; default DefaultEvery
-	Settle   time.Duration // how long a change of the blocklist is known before links are held against it, so that all processes know of it; default DefaultSettle
-	Except   string        // owner whose links are not checked: they are the system's own; default nobody
-	Late     time.Duration // how much later than its time a new or edited link may show, because a write took long or the clocks of processes and the database differ; default DefaultLate
-	Interval time.Duration // after which all links are looked at again; default DefaultInterval
+	Every    time.Duration // between two rounds of a scan, ±20 %; default DefaultEvery
+	Settle   time.Duration // from a change of the blocklist to the scan, so that all processes know the change; default DefaultSettle
+	Except   string        // owner of the system's own links, which are not checked; default: no owner
+	Late     time.Duration // how late a change may become visible, because of slow writes and of clocks that differ; default DefaultLate
+	Interval time.Duration // between two scans of all links; default DefaultInterval
 
 	Logger     *slog.Logger          // required
 	Registerer prometheus.Registerer // required
@@ -108,14 +109,14 @@ func (o *Options) validate() error {
 	return errors.Join(errs...)
 }
 
-// Worker scans while Run runs.
+// Worker runs the scans while Run runs.
 type Worker struct {
 	opts    Options
-	holder  string // this process among those that scan
+	holder  string // identifies this process in claims
 	metrics *metrics
 }
 
-// New returns a Worker, or every problem of opts.
+// New returns a Worker, or an error with every invalid option.
 func New(opts Options) (*Worker, error) {
 	if err := opts.validate(); err != nil {
 		return nil, err
@@ -128,7 +129,7 @@ func New(opts Options) (*Worker, error) {
 	return &Worker{opts: opts, holder: rand.Text(), metrics: m}, nil
 }
 
-// Run scans until ctx ends.
+// Run scans until ctx ends. Then it gives up its claims and returns.
 func (w *Worker) Run(ctx context.Context) {
 	var scanning sync.WaitGroup
 	for _, p := range w.opts.Places {
@@ -142,11 +143,10 @@ func (w *Worker) Run(ctx context.Context) {
 	scanning.Wait()
 }
 
-// longestWait bounds the waits after failures.
+// longestWait limits the wait after failures.
 const longestWait = time.Minute
 
-// repeat runs rounds of one scan. After a failure it waits, twice as long after
-// each one in a row.
+// repeat runs rounds of one scan. It doubles the wait after each failure in a row.
 func (w *Worker) repeat(ctx context.Context, p Place, name string, round func(ctx context.Context) error) {
 	defer w.release(ctx, p, name)
 	failures := 0
@@ -155,14 +155,14 @@ func (w *Worker) repeat(ctx context.Context, p Place, name string, round func(ct
 		switch {
 		case err == nil || errors.Is(err, store.ErrBusy):
 			if failures > 0 {
-				w.opts.Logger.InfoContext(ctx, "scan of links goes on", "scan", name, "shard", p.Name)
+				w.opts.Logger.InfoContext(ctx, "scan of links works again", "scan", name, "shard", p.Name)
 			}
 			failures = 0
 		case ctx.Err() != nil:
 			return
 		default:
 			if failures == 0 {
-				w.opts.Logger.WarnContext(ctx, "scan of links is held up", "scan", name, "shard", p.Name, "err", err)
+				w.opts.Logger.WarnContext(ctx, "scan of links failed and is retried", "scan", name, "shard", p.Name, "err", err)
 			}
 			failures++
 			w.metrics.failures.WithLabelValues(name, p.Name).Inc()
@@ -175,25 +175,25 @@ func (w *Worker) repeat(ctx context.Context, p Place, name string, round func(ct
 	}
 }
 
-// releaseTimeout bounds the giving back of a scan.
+// releaseTimeout limits the call that gives up a claim.
 const releaseTimeout = 2 * time.Second
 
-// release lets another process go on with a scan at once. Where that cannot be told,
-// it does so when the time of this one is over.
+// release gives up the claim, so that another process can continue the scan at once.
+// If the call fails, the claim expires after claimTTL.
 func (w *Worker) release(ctx context.Context, p Place, name string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()
 	if _, err := p.Links.ClaimScan(ctx, name, w.holder, 0); err != nil {
-		w.opts.Logger.DebugContext(ctx, "scan of links was not given back", "scan", name, "shard", p.Name, "err", err)
+		w.opts.Logger.DebugContext(ctx, "claim of a scan was not released", "scan", name, "shard", p.Name, "err", err)
 	}
 }
 
-// disableAttempts is how often a link is read and disabled against others who edit
-// it.
+// disableAttempts is how often disable tries again when others edit the link at the
+// same time.
 const disableAttempts = 5
 
-// disable takes a link down when it is still what was judged: live, with that
-// target. author is who says so.
+// disable disables a link if it still has the examined target and is neither deleted
+// nor disabled. author is recorded in the link's history.
 func (w *Worker) disable(ctx context.Context, code, target, reason string, author string) error {
 	ctx = store.WithAuthor(ctx, store.Author{ID: author})
 	for range disableAttempts {
@@ -217,10 +217,10 @@ func (w *Worker) disable(ctx context.Context, code, target, reason string, autho
 			return err
 		}
 	}
-	return fmt.Errorf("disable %q against many others: %w", code, store.ErrUnavailable)
+	return fmt.Errorf("disable %q: others edit it at the same time: %w", code, store.ErrUnavailable)
 }
 
-// page reads links behind a code, and returns how long that took.
+// page reads links after a code, and returns how long the read took.
 func (w *Worker) page(ctx context.Context, p Place, after string, limit int) (links []store.Link, took time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -229,7 +229,7 @@ func (w *Worker) page(ctx context.Context, p Place, after string, limit int) (li
 	return links, time.Since(began), err
 }
 
-// pause waits, unless ctx ends.
+// pause waits for d or until ctx ends.
 func pause(ctx context.Context, d time.Duration) {
 	select {
 	case <-ctx.Done():

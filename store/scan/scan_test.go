@@ -27,7 +27,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// bench is a store with a blocklist, and a reputation service beside it.
+// bench is a store with a blocklist and a reputation service.
 type bench struct {
 	t        *testing.T
 	database *sqlite.Store
@@ -36,11 +36,11 @@ type bench struct {
 	service  *service
 	client   *webrisk.Client
 	registry *prometheus.Registry
-	skew     atomic.Int64 // of the clock of the database and the workers
+	skew     atomic.Int64 // added to the time of the database and the workers, in nanoseconds
 }
 
-// service is a peer in the place of Google Web Risk, which no test can reach: it
-// warns of targets with /bad in them.
+// service stands in for Google Web Risk, which tests cannot reach. It reports targets
+// with /bad in them.
 type service struct {
 	*httptest.Server
 	down  atomic.Bool
@@ -105,7 +105,7 @@ func (b *bench) must(err error) {
 
 func (b *bench) now() time.Time { return time.Now().Add(time.Duration(b.skew.Load())) }
 
-// background runs until the test ends, or stop is called.
+// background runs a function until stop is called or the test ends.
 func (b *bench) background(run func(context.Context)) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -121,7 +121,7 @@ func (b *bench) background(run func(context.Context)) (stop func()) {
 	return stop
 }
 
-// work starts a Worker, with the reputation service when checks is set.
+// work starts a Worker. It uses the reputation service if checks is true.
 func (b *bench) work(checks bool, change ...func(*scan.Options)) (stop func()) {
 	b.t.Helper()
 	opts := scan.Options{
@@ -169,7 +169,7 @@ func (b *bench) block(host string) {
 	b.must(b.database.BlockHost(b.t.Context(), store.BlockedHost{Pattern: store.HostPattern{Host: host}}))
 }
 
-// wantDisabled waits for a link to be disabled, and checks who did it and why.
+// wantDisabled waits until a link is disabled, and checks the author and the reason.
 func (b *bench) wantDisabled(code, author, reason string) {
 	b.t.Helper()
 	b.eventually(code+" to be disabled", func() bool { return b.disabled(code) })
@@ -184,7 +184,7 @@ func (b *bench) eventually(what string, ok func() bool) {
 	b.t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			b.t.Fatalf("%s not within 30 s", what)
+			b.t.Fatalf("not within 30 s: %s", what)
 		}
 	}
 }
@@ -214,26 +214,25 @@ func TestLinksToBlockedHostsAreDisabled(t *testing.T) {
 	b.wantDisabled("late", store.AuthorBlocklist, "leads to a host that is blocked")
 	for _, code := range []string{"good-7", "other"} {
 		if b.disabled(code) {
-			t.Errorf("%s is disabled, which leads elsewhere", code)
+			t.Errorf("%s is disabled, but leads to another host", code)
 		}
 	}
 
 	b.must(b.database.UnblockHost(t.Context(), store.HostPattern{Host: "evil.example"}))
 	if !b.disabled("m-middle") {
-		t.Error("the end of a block enabled a link")
+		t.Error("unblocking a host enabled a link")
 	}
 	b.eventually("the end of the block to be known", func() bool { return !b.list.Blocks("evil.example") })
 	b.edit("m-middle", func(l *store.Link) { l.DisabledAt, l.DisabledReason = time.Time{}, "" })
-	b.block("third.example") // another walk
+	b.block("third.example") // starts another walk
 	b.create("third", "https://third.example/")
 	b.wantDisabled("third", store.AuthorBlocklist, "leads to a host that is blocked")
 	if b.disabled("m-middle") {
-		t.Error("a link was disabled for a host that is blocked no more")
+		t.Error("a link was disabled although its host is no longer blocked")
 	}
 }
 
-// watched is a place that counts how often its links are read, and what is done
-// with the state of scans.
+// watched counts reads of links and saves of the state of a scan.
 type watched struct {
 	store.Scanned
 	reads, saves atomic.Int64
@@ -255,7 +254,7 @@ func TestEmptyListReadsNoLinks(t *testing.T) {
 	b.create("first", "https://evil.example/")
 	links := &watched{Scanned: b.database}
 	b.work(false, func(o *scan.Options) { o.Places[0].Links = links })
-	b.eventually("the empty list to be kept as held", func() bool { return links.saves.Load() > 0 })
+	b.eventually("the state of the empty list is saved", func() bool { return links.saves.Load() > 0 })
 	if n := links.reads.Load(); n != 0 {
 		t.Errorf("links were read %d times for an empty list, want 0", n)
 	}
@@ -267,7 +266,7 @@ func TestAllLinksAreHeldAgain(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.block("evil.example")
-	b.create("first", "https://evil.example/") // as through a node that did not know yet
+	b.create("first", "https://evil.example/") // as on a node that has not read the blocklist yet
 	b.work(false)
 	b.wantDisabled("first", store.AuthorBlocklist, "leads to a host that is blocked")
 	b.create("second", "https://evil.example/")
@@ -293,7 +292,7 @@ func TestLinksAreChecked(t *testing.T) {
 	b.eventually("the last link to be checked", func() bool { return b.service.times("https://example.com/new") > 0 })
 	for _, code := range []string{"old-7", "fine"} {
 		if b.disabled(code) {
-			t.Errorf("%s is disabled, of which nobody warns", code)
+			t.Errorf("%s is disabled without a warning", code)
 		}
 	}
 }
@@ -303,27 +302,27 @@ func TestAllLinksAreCheckedAgain(t *testing.T) {
 	b := newBench(t)
 	const target = "https://example.com/good"
 	b.create("again", target)
-	// The clock of the workers goes ahead of that by which the database dates edits.
+	// The clock of the workers runs ahead of the time of edits.
 	b.work(true, func(o *scan.Options) { o.Late = 30 * time.Hour })
 	b.eventually("the first check", func() bool { return b.service.times(target) > 0 })
 	b.create("bad", "https://example.com/bad")
 	b.wantDisabled("bad", store.AuthorReputation, warning)
 	before := b.service.times(target)
-	// Somebody decided that the service is wrong.
+	// A person decides that the service is wrong.
 	b.edit("bad", func(l *store.Link) { l.DisabledAt, l.DisabledReason = time.Time{}, "" })
 	b.skew.Add(int64(25 * time.Hour))
 	b.eventually("another check", func() bool { return b.service.times(target) > before && b.service.times("https://example.com/bad") > 1 })
 	b.create("next", "https://example.com/bad/next")
 	b.wantDisabled("next", store.AuthorReputation, warning)
 	if b.disabled("bad") {
-		t.Error("a link that somebody enabled was disabled again for the same target")
+		t.Error("an enabled link was disabled again for the same target")
 	}
 	b.edit("bad", func(l *store.Link) { l.URL = "https://example.com/bad/other" })
 	b.wantDisabled("bad", store.AuthorReputation, warning)
 }
 
-// TestServiceDown holds that links stay live while the service is away, and that
-// none is forgotten.
+// TestServiceDown checks that links stay live while the reputation service is down,
+// and that all are checked once it is up.
 func TestServiceDown(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -344,23 +343,23 @@ func TestServiceDown(t *testing.T) {
 	})
 	b.create("second", "https://example.com/bad/2")
 	if b.disabled("first") || b.disabled("second") {
-		t.Error("a link is disabled that nobody could be asked about")
+		t.Error("a link was disabled without an answer of the service")
 	}
 	b.service.down.Store(false)
-	// The client leaves the service alone for half a minute: another one does not.
+	// The breaker of the first client stays open for 30 s, so a new client is used.
 	var err error
 	b.client, err = webrisk.New(webrisk.Options{Key: "key", API: b.service.URL, Rate: 1e6, Registerer: prometheus.NewRegistry()})
 	b.must(err)
 	t.Cleanup(b.client.Close)
 	b.registry = prometheus.NewRegistry()
-	b.skew.Add(int64(2 * time.Minute)) // the claim of the first worker has run out
+	b.skew.Add(int64(2 * time.Minute)) // the claim of the first worker has expired
 	b.work(true)
 	b.wantDisabled("first", store.AuthorReputation, warning)
 	b.wantDisabled("second", store.AuthorReputation, warning)
 }
 
-// oneFails is a checker that fails for one target, and tells whether others were
-// given up on that account.
+// oneFails is a checker that fails for one target, and records whether the checks of
+// other targets were canceled because of it.
 type oneFails struct {
 	failed  chan struct{} // closed with the first failure
 	once    sync.Once
@@ -370,21 +369,20 @@ type oneFails struct {
 func (f *oneFails) Check(ctx context.Context, target string) (string, error) {
 	if strings.HasSuffix(target, "/fails") {
 		f.once.Do(func() { close(f.failed) })
-		return "", errors.New("away")
+		return "", errors.New("unreachable")
 	}
 	<-f.failed
 	select {
 	case <-ctx.Done():
 		f.dropped.Store(true)
 		return "", ctx.Err()
-	case <-time.After(100 * time.Millisecond): // for a context to end
+	case <-time.After(100 * time.Millisecond): // time for a wrong cancel to arrive
 		return warning, nil
 	}
 }
 
-// TestOneFailureEndsNoOther holds that a target which cannot be checked does not keep
-// those from their answer that are asked about at the same time: one of them may be
-// the trial of a breaker.
+// TestOneFailureEndsNoOther checks that a failed check does not cancel the checks that
+// run at the same time: one of these may be the probe of an open breaker.
 func TestOneFailureEndsNoOther(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -394,11 +392,12 @@ func TestOneFailureEndsNoOther(t *testing.T) {
 	b.work(true, func(o *scan.Options) { o.Checker = checker })
 	b.wantDisabled("b", store.AuthorReputation, warning)
 	if checker.dropped.Load() {
-		t.Error("a target was given up because another one could not be checked")
+		t.Error("a check was canceled because another one failed")
 	}
 }
 
-// TestOwnLinksAreNotChecked holds that nobody is asked about links of the system.
+// TestOwnLinksAreNotChecked checks that links of the system are not sent to the
+// service.
 func TestOwnLinksAreNotChecked(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -415,8 +414,8 @@ func TestOwnLinksAreNotChecked(t *testing.T) {
 	}
 }
 
-// TestAnotherGoesOn holds that what one worker has not checked another does, also
-// of the time in which there was none.
+// TestAnotherGoesOn checks that a second worker continues where the first stopped, also
+// with links created while no worker ran.
 func TestAnotherGoesOn(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -436,7 +435,7 @@ func TestOptions(t *testing.T) {
 	_, err := scan.New(scan.Options{Every: -1})
 	for _, want := range []string{"Places", "Store", "History", "Blocklist", "Logger", "Registerer", "positive"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("New() = %v, want it to name %s", err, want)
+			t.Errorf("New() = %v, want an error that names %s", err, want)
 		}
 	}
 }

@@ -2,7 +2,7 @@ package webrisk
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// metrics are those of a Client.
+// metrics are the metrics of a Client.
 type metrics struct {
 	clean, bad, unjudged, failed prometheus.Counter
 
@@ -13,19 +13,19 @@ type metrics struct {
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	checks := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "terse_webrisk_checks_total",
-		Help: "Targets that Google Web Risk was asked about, by what it said: clean, bad, unjudged (it takes the target for none) or error.",
+		Help: "Targets sent to Google Web Risk, by result: clean, bad, unjudged (rejected as an invalid target) or error.",
 	}, []string{"result"})
 	m := &metrics{
 		clean: checks.WithLabelValues("clean"), bad: checks.WithLabelValues("bad"),
 		unjudged: checks.WithLabelValues("unjudged"), failed: checks.WithLabelValues("error"),
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "terse_webrisk_check_duration_seconds",
-			Help:    "Time that one question to Google Web Risk took.",
+			Help:    "Duration of one request to Google Web Risk.",
 			Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5},
 		}),
 		open: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "terse_webrisk_breaker_open",
-			Help: "Whether Google Web Risk is left alone because it failed several times in a row.",
+			Help: "1 while no requests go to Google Web Risk because several failed in a row, else 0.",
 		}),
 	}
 	for _, c := range []prometheus.Collector{checks, m.duration, m.open} {

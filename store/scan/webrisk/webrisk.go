@@ -1,8 +1,8 @@
-// Package webrisk asks Google Web Risk about targets, one by one, by the method
-// uris.search of its Lookup API:
+// Package webrisk asks Google Web Risk about targets, one at a time. It uses the
+// method uris.search of the Lookup API:
 // https://cloud.google.com/web-risk/docs/reference/rest/v1/uris/search.
 //
-// It repeats nothing and keeps nothing but the key: whoever asks does.
+// It does not retry and does not cache answers.
 package webrisk
 
 import (
@@ -30,26 +30,27 @@ const (
 	DefaultTimeout = 5 * time.Second
 )
 
-// A service that failed so often in a row is left alone for breakDelay, and then
-// asked once.
+// After breakAfter failures in a row no request is sent for breakDelay. Then one probe
+// decides whether requests continue.
 const (
 	breakAfter = 5
 	breakDelay = 30 * time.Second
 )
 
-// maxAnswerLen is far more than an answer has, in bytes.
+// maxAnswerLen limits how much of an answer is read, in bytes. Answers are much
+// shorter.
 const maxAnswerLen = 64 << 10
 
-// lists are the threat lists that are searched.
+// lists returns the threat lists to search.
 func lists() []string { return []string{"MALWARE", "SOCIAL_ENGINEERING", "UNWANTED_SOFTWARE"} }
 
 // Options configure a Client.
 type Options struct {
 	Key        string                // required: API key of a project with Web Risk enabled
 	Registerer prometheus.Registerer // required
-	Rate       float64               // requests a second at most; default DefaultRate, half of what a project has at first
+	Rate       float64               // requests a second at most; default DefaultRate, half of the quota of a new project
 	Timeout    time.Duration         // of one request; default DefaultTimeout
-	API        string                // where the service is; default DefaultAPI
+	API        string                // base URL of the service; default DefaultAPI
 }
 
 func (o *Options) validate() error {
@@ -78,7 +79,7 @@ type Client struct {
 	metrics *metrics
 }
 
-// New returns a Client, or every problem of opts.
+// New returns a Client, or an error with every invalid option.
 func New(opts Options) (*Client, error) {
 	if err := opts.validate(); err != nil {
 		return nil, err
@@ -92,7 +93,7 @@ func New(opts Options) (*Client, error) {
 		http: &http.Client{
 			Timeout:   opts.Timeout,
 			Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 8, IdleConnTimeout: time.Minute},
-			// A redirect would carry the key to wherever it leads.
+			// Following a redirect could send the key to another server.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		limiter: rate.NewLimiter(rate.Limit(opts.Rate), max(1, int(opts.Rate))),
@@ -106,11 +107,12 @@ func New(opts Options) (*Client, error) {
 	}, nil
 }
 
-// Close closes the connections that are idle.
+// Close closes idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// Check returns on which lists a target is, in words for its owner, or nothing. A
-// target that the service refuses to judge is on none.
+// Check returns a sentence for the owner that names the threat lists with the target,
+// or "" when no list has it. A target that the service rejects as invalid is on no
+// list. Check waits while Rate is exceeded.
 func (c *Client) Check(ctx context.Context, target string) (string, error) {
 	if err := c.limiter.Wait(ctx); err != nil {
 		return "", fmt.Errorf("webrisk: %w", err)
@@ -140,21 +142,21 @@ func (c *Client) Check(ctx context.Context, target string) (string, error) {
 	return reason(threats), nil
 }
 
-// errUnjudged says that the service takes a target for none.
-var errUnjudged = errors.New("target is not judged")
+// errUnjudged means that the service rejected the target as invalid.
+var errUnjudged = errors.New("the service rejected the target as invalid")
 
-// unjudged are the answers about the target, not the service: another try would get
-// the same one.
+// unjudged are the status codes that concern the target and not the service. A retry
+// would get the same answer.
 var unjudged = []int{
 	http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusRequestURITooLong, http.StatusRequestHeaderFieldsTooLarge,
 }
 
-// maxAskedLen is the longest target in bytes that is asked about whole: a request
-// holds it three times as long at most.
+// maxAskedLen is the longest target in bytes that is sent whole. Percent-encoding in
+// the request makes it three times as long at most.
 const maxAskedLen = 2000
 
-// shorten cuts what is too long to be asked about. The service judges a target by
-// its host and the beginnings of its path too.
+// shorten removes the query and the fragment of a long target, then the end of its
+// path. The service also judges a target by its host and by prefixes of its path.
 func shorten(target string) string {
 	if len(target) <= maxAskedLen {
 		return target
@@ -172,13 +174,13 @@ func (c *Client) search(ctx context.Context, target string) ([]string, error) {
 	query := url.Values{"uri": {shorten(target)}, "threatTypes": lists(), "key": {c.opts.Key}}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.opts.API+"/v1/uris:search?"+query.Encode(), nil)
 	if err != nil {
-		return nil, errors.New("request cannot be made") // its URL holds the key
+		return nil, errors.New("cannot build the request") // the original error contains the key
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
 		return nil, withoutURL(err)
 	}
-	defer func() { _ = response.Body.Close() }() // it was only read
+	defer func() { _ = response.Body.Close() }() // an error after reading does not matter
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswerLen))
 	switch {
 	case err != nil:
@@ -199,7 +201,7 @@ func (c *Client) search(ctx context.Context, target string) ([]string, error) {
 	return answer.Threat.ThreatTypes, nil
 }
 
-// withoutURL takes the URL, which holds the key, off an error.
+// withoutURL removes the URL from an error, because the URL contains the key.
 func withoutURL(err error) error {
 	if failed, ok := errors.AsType[*url.Error](err); ok {
 		return failed.Err
@@ -207,7 +209,7 @@ func withoutURL(err error) error {
 	return err
 }
 
-// reason names lists in words.
+// reason names the threats in words.
 func reason(threats []string) string {
 	words := map[string]string{
 		"MALWARE": "malware", "SOCIAL_ENGINEERING": "phishing", "UNWANTED_SOFTWARE": "unwanted software",

@@ -26,13 +26,13 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const key = "AIza-secret"
 
-// service stands for Google's, which no test can reach. It answers as it documents,
-// by the path of the target that it is asked about.
+// service stands in for Google's service, which tests cannot reach. It answers as the
+// reference documents. The path of the target selects the answer.
 type service struct {
 	*httptest.Server
 	mu       sync.Mutex
 	requests []*http.Request
-	down     atomic.Int64 // status of all answers; 0: as documented
+	down     atomic.Int64 // status of every answer; 0 means documented answers
 }
 
 func newService(tb testing.TB) *service {
@@ -102,8 +102,8 @@ func newClient(tb testing.TB, change ...func(*webrisk.Options)) (*webrisk.Client
 	return c, s
 }
 
-// TestRequestIsAsDocumented holds the request to the reference of uris.search: GET,
-// the required uri and threatTypes, the latter repeated, and the key.
+// TestRequestIsAsDocumented compares the request with the reference of uris.search:
+// GET, the required uri, repeated threatTypes, and the key.
 func TestRequestIsAsDocumented(t *testing.T) {
 	t.Parallel()
 	c, s := newClient(t)
@@ -113,7 +113,7 @@ func TestRequestIsAsDocumented(t *testing.T) {
 	}
 	asked := s.asked()
 	if len(asked) != 1 {
-		t.Fatalf("the service was asked %d times, want once", len(asked))
+		t.Fatalf("the service got %d requests, want 1", len(asked))
 	}
 	r := asked[0]
 	want := url.Values{
@@ -123,12 +123,11 @@ func TestRequestIsAsDocumented(t *testing.T) {
 		t.Errorf("request = %s %s, want GET /v1/uris:search with %v", r.Method, r.URL, want)
 	}
 	if r.ContentLength != 0 {
-		t.Errorf("request has a body of %d bytes, want none", r.ContentLength)
+		t.Errorf("request has a body of %d bytes, want no body", r.ContentLength)
 	}
 }
 
-// TestLongTargets holds that a target which no request can hold is asked about by
-// its beginning.
+// TestLongTargets checks how a target that is too long for a request is shortened.
 func TestLongTargets(t *testing.T) {
 	t.Parallel()
 	c, s := newClient(t)
@@ -144,7 +143,7 @@ func TestLongTargets(t *testing.T) {
 		}
 		asked := s.asked()
 		if got := asked[len(asked)-1].URL.Query().Get("uri"); got != tt.want {
-			t.Errorf("the long %s is asked about as %q, want %q", tt.name, got, tt.want)
+			t.Errorf("the long %s is sent as %q, want %q", tt.name, got, tt.want)
 		}
 	}
 }
@@ -171,7 +170,7 @@ func TestAnswers(t *testing.T) {
 			t.Errorf("Check(%s) = %q, %v, want %q, failed %t", tt.path, got, err, tt.want, tt.failed)
 		}
 		if err != nil && strings.Contains(err.Error(), key) {
-			t.Errorf("Check(%s) = %v, which tells the key", tt.path, err)
+			t.Errorf("Check(%s) = %v, which contains the key", tt.path, err)
 		}
 	}
 }
@@ -187,7 +186,7 @@ func TestFailures(t *testing.T) {
 			}
 		}
 		if n := len(s.asked()); n != 5 {
-			t.Errorf("a service that answers %d was asked %d times, want 5", status, n)
+			t.Errorf("a service that answers %d got %d requests, want 5", status, n)
 		}
 		if _, err := c.Check(t.Context(), "https://example.com/"); !errors.Is(err, circuitbreaker.ErrOpen) {
 			t.Errorf("Check() after many failures = %v, want %v", err, circuitbreaker.ErrOpen)
@@ -196,7 +195,7 @@ func TestFailures(t *testing.T) {
 	gone, s := newClient(t, func(o *webrisk.Options) { o.Timeout = time.Second })
 	s.Close()
 	if _, err := gone.Check(t.Context(), "https://example.com/"); err == nil || strings.Contains(err.Error(), key) {
-		t.Errorf("Check() of a service that is gone = %v, want an error without the key", err)
+		t.Errorf("Check() of a stopped service = %v, want an error without the key", err)
 	}
 }
 
@@ -209,7 +208,7 @@ func TestRateIsKept(t *testing.T) {
 		_, _ = c.Check(ctx, "https://example.com/")
 	}
 	if n := len(s.asked()); n != 1 {
-		t.Errorf("the service was asked %d times in less than a second, want once", n)
+		t.Errorf("the service got %d requests in less than a second, want 1", n)
 	}
 }
 
@@ -218,7 +217,7 @@ func TestOptions(t *testing.T) {
 	_, err := webrisk.New(webrisk.Options{Rate: -1, Timeout: -1})
 	for _, want := range []string{"Key", "Registerer", "Rate", "Timeout"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("New() = %v, want it to name %s", err, want)
+			t.Errorf("New() = %v, want an error that names %s", err, want)
 		}
 	}
 }
