@@ -1,9 +1,9 @@
-// Package blocklist tells to which hosts no link may lead: those of a file, and
-// those that operators keep in the database. It holds all of them in memory, and
-// follows both while it runs.
+// Package blocklist knows the blocked hosts: links must not lead to them. Operators list
+// them in a file or block them in the database. The package keeps all of them in memory
+// and rereads both sources when they change.
 //
-// It blocks nothing by itself: store.Rules asks it for links that are created or
-// edited, and store/scan for those that exist.
+// It does not reject links itself. store.Rules asks it about new and edited links, and
+// store/scan about existing ones.
 package blocklist
 
 import (
@@ -32,10 +32,10 @@ const (
 	DefaultTimeout = 2 * time.Second
 )
 
-// pageLen is how many hosts are read from a source at once.
+// pageLen is how many hosts are read from a source in one call.
 const pageLen = 5000
 
-// Source is a place in which operators keep hosts.
+// Source is a database with blocked hosts.
 type Source struct {
 	Name string // of the shard, in metrics and logs
 	List store.BlocklistSource
@@ -43,10 +43,10 @@ type Source struct {
 
 // Options configure New.
 type Options struct {
-	File       string                // of hosts, one a line; empty: none
+	File       string                // path of a file with one host a line; empty: no file
 	Sources    []Source              // default: none
-	Every      time.Duration         // between two looks at the file and the sources; default DefaultEvery
-	Timeout    time.Duration         // how long a source may take to say whether it changed; ten times as long to be read; default DefaultTimeout
+	Every      time.Duration         // between two checks of the file and the sources; default DefaultEvery
+	Timeout    time.Duration         // for reading the version of a source; reading all hosts may take ten times as long; default DefaultTimeout
 	Logger     *slog.Logger          // required
 	Registerer prometheus.Registerer // required
 }
@@ -67,8 +67,8 @@ func (o *Options) validate() error {
 	return errors.Join(errs...)
 }
 
-// List is a store.Blocker over a file and sources. What it knew last of one that
-// cannot be read stays blocked. Safe for concurrent use.
+// List is a store.Blocker over a file and sources. While one of them cannot be read,
+// its last known hosts stay blocked. Safe for concurrent use.
 type List struct {
 	opts  Options
 	parts []*part
@@ -76,8 +76,8 @@ type List struct {
 
 var _ store.Blocker = (*List)(nil)
 
-// New reads the file and the sources. A file that is not good is an error; a source
-// that cannot be reached is read by Run as soon as it can.
+// New reads the file and the sources. An invalid file is an error. An unreachable
+// source is not an error: Run retries it.
 func New(ctx context.Context, opts Options) (*List, error) {
 	if err := opts.validate(); err != nil {
 		return nil, err
@@ -124,8 +124,8 @@ func (l *List) Any() bool {
 	return slices.ContainsFunc(l.parts, func(p *part) bool { return p.known.Load().set.len() > 0 })
 }
 
-// Fingerprint returns a text that is another one for another list. Lists of the
-// same file and sources have the same.
+// Fingerprint returns a text that changes when the list changes. Processes with the
+// same file and sources have the same fingerprint.
 func (l *List) Fingerprint() string {
 	var b strings.Builder
 	for _, p := range l.parts {
@@ -134,7 +134,7 @@ func (l *List) Fingerprint() string {
 	return strconv.FormatUint(xxhash.Sum64String(b.String()), 16)
 }
 
-// Run follows the file and the sources until ctx ends.
+// Run rereads the file and the sources when they change, until ctx ends.
 func (l *List) Run(ctx context.Context) {
 	var following sync.WaitGroup
 	for _, p := range l.parts {
@@ -143,8 +143,8 @@ func (l *List) Run(ctx context.Context) {
 	following.Wait()
 }
 
-// follow looks at one part every so often, so that one that hangs keeps no other
-// waiting.
+// follow refreshes one part every Options.Every. Each part has its own loop, so that a
+// source that hangs does not delay the others.
 func (l *List) follow(ctx context.Context, p *part) {
 	tick := time.NewTicker(l.opts.Every)
 	defer tick.Stop()
@@ -158,12 +158,12 @@ func (l *List) follow(ctx context.Context, p *part) {
 	}
 }
 
-// note logs when a part begins to fail, and when it is read again.
+// note logs the first failure in a row, and the first success after failures.
 func (l *List) note(ctx context.Context, p *part, err error) {
 	switch {
 	case ctx.Err() != nil:
 	case err != nil && !p.failing:
-		l.opts.Logger.ErrorContext(ctx, "blocklist cannot be read, what was known of it stays blocked", "source", p.name, "err", err)
+		l.opts.Logger.ErrorContext(ctx, "blocklist cannot be read, its last known hosts stay blocked", "source", p.name, "err", err)
 	case err == nil && p.failing:
 		l.opts.Logger.InfoContext(ctx, "blocklist is read again", "source", p.name)
 	}
@@ -174,24 +174,24 @@ func (l *List) note(ctx context.Context, p *part, err error) {
 	p.metrics.hosts.Set(float64(p.known.Load().set.len()))
 }
 
-// part is one place of hosts.
+// part is the file or one source.
 type part struct {
 	name    string
 	reader  reader
 	metrics *partMetrics
 	known   atomic.Pointer[known]
-	failing bool // the latest look; of one goroutine at a time
+	failing bool // whether the latest read failed; used by one goroutine at a time
 }
 
-// known is what was last read of a part.
+// known is the latest content of a part.
 type known struct {
 	version string // of the content
 	set     *set
 }
 
-// reader looks at a place.
+// reader reads the file or a source.
 type reader interface {
-	// read returns what is there, or nil when that is what it returned last.
+	// read returns the content, or nil when it is the same as in the previous call.
 	read(ctx context.Context) (*known, error)
 }
 
@@ -203,15 +203,15 @@ func (p *part) refresh(ctx context.Context) error {
 	return err
 }
 
-// fileReader reads a file when it has changed.
+// fileReader reads a file if it has changed.
 type fileReader struct {
 	path string
-	seen os.FileInfo // when it was last read, good or bad; nil: never
-	bad  error       // what was wrong with it then
+	seen os.FileInfo // of the latest read, valid or not; nil before the first
+	bad  error       // the error of that read
 }
 
-// settledAfter is how old a file must be for its time of change to tell one
-// content from the next.
+// settledAfter is how old a file must be before its modification time proves that it is
+// unchanged. A younger file is read again.
 const settledAfter = 5 * time.Second
 
 func (f *fileReader) read(context.Context) (*known, error) {
@@ -225,7 +225,7 @@ func (f *fileReader) read(context.Context) (*known, error) {
 	s, err := readFile(f.path)
 	f.bad = err
 	if f.seen = info; time.Since(info.ModTime()) < settledAfter {
-		f.seen = nil // it may be written still
+		f.seen = nil // the file may still be written
 	}
 	if err != nil {
 		return nil, err
@@ -233,12 +233,12 @@ func (f *fileReader) read(context.Context) (*known, error) {
 	return &known{version: strconv.FormatUint(s.sum, 16), set: s}, nil
 }
 
-// sourceReader reads a source when it has changed.
+// sourceReader reads a source if it has changed.
 type sourceReader struct {
 	list    store.BlocklistSource
 	timeout time.Duration
-	seen    int64 // version that was last read
-	any     bool  // whether one was
+	seen    int64 // version of the latest read
+	any     bool  // whether there was a read
 }
 
 func (r *sourceReader) read(ctx context.Context) (*known, error) {
@@ -264,7 +264,7 @@ func (r *sourceReader) read(ctx context.Context) (*known, error) {
 		}
 		after = page[len(page)-1].Pattern.String()
 	}
-	// What was added while it was read has made a later version, which is read next.
+	// Hosts added during the read have increased the version, so they are read next time.
 	r.seen, r.any = version, true
 	return &known{version: strconv.FormatInt(version, 10), set: b.build()}, nil
 }

@@ -24,7 +24,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// logs is what was logged. Safe for concurrent use.
+// logs collects log output. Safe for concurrent use.
 type logs struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -42,7 +42,7 @@ func (l *logs) count(text string) int {
 	return strings.Count(l.buf.String(), text)
 }
 
-// newList returns a list that is followed until the test ends.
+// newList returns a list that Run refreshes until the test ends.
 func newList(tb testing.TB, opts blocklist.Options) *blocklist.List {
 	tb.Helper()
 	if opts.Logger == nil {
@@ -69,7 +69,7 @@ func newList(tb testing.TB, opts blocklist.Options) *blocklist.List {
 	return l
 }
 
-// write replaces the file at once, as careful programs do.
+// write replaces the file atomically.
 func write(tb testing.TB, path, content string) {
 	tb.Helper()
 	if err := os.WriteFile(path+".new", []byte(content), 0o600); err != nil {
@@ -84,7 +84,7 @@ func eventually(tb testing.TB, what string, ok func() bool) {
 	tb.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			tb.Fatalf("%s not within 20 s", what)
+			tb.Fatalf("not within 20 s: %s", what)
 		}
 	}
 }
@@ -135,7 +135,7 @@ func TestBadFiles(t *testing.T) {
 			t.Errorf("CheckFile() of %.40q = %v, want the path and %q", content, err, want)
 		}
 		if strings.Contains(fmt.Sprint(err), "line 6") {
-			t.Errorf("CheckFile() = %v, want five problems at most", err)
+			t.Errorf("CheckFile() = %v, want at most five problems", err)
 		}
 		if _, err := blocklist.New(t.Context(), blocklist.Options{
 			File: path, Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
@@ -144,7 +144,7 @@ func TestBadFiles(t *testing.T) {
 		}
 	}
 	if err := blocklist.CheckFile(filepath.Join(t.TempDir(), "nope")); err == nil {
-		t.Error("CheckFile() of no file = nil, want an error")
+		t.Error("CheckFile() of a missing file = nil, want an error")
 	}
 }
 
@@ -159,30 +159,30 @@ func TestFileIsFollowed(t *testing.T) {
 	eventually(t, "the second file", func() bool { return l.Blocks("two.example") && !l.Blocks("one.example") })
 	second := l.Fingerprint()
 	if first == second {
-		t.Error("Fingerprint() is the same for another list")
+		t.Error("Fingerprint() did not change with the list")
 	}
 
 	write(t, path, "three.example\nnot a host\n")
 	eventually(t, "the log of the bad file", func() bool { return log.count("blocklist cannot be read") == 1 })
 	if !l.Blocks("two.example") || l.Blocks("three.example") || l.Fingerprint() != second {
-		t.Error("a bad file replaced the good one")
+		t.Error("an invalid file replaced the valid one")
 	}
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
 	if !l.Blocks("two.example") {
-		t.Error("a file that is gone took the list with it")
+		t.Error("hosts were unblocked because the file was removed")
 	}
 	write(t, path, "four.example\n")
 	eventually(t, "the good file", func() bool { return l.Blocks("four.example") && log.count("blocklist is read again") == 1 })
 	if n := log.count("blocklist cannot be read"); n != 1 {
-		t.Errorf("the trouble was logged %d times, want once", n)
+		t.Errorf("the failure was logged %d times, want once", n)
 	}
 	if n, err := testutil.GatherAndCount(registry, "terse_blocklist_failures_total"); err != nil || n != 1 {
 		t.Errorf("GatherAndCount() = %d, %v, want 1", n, err)
 	}
 	if err := testutil.GatherAndCompare(registry, strings.NewReader(`
-# HELP terse_blocklist_hosts Hosts that are blocked, by where they are kept: the file or a shard.
+# HELP terse_blocklist_hosts Blocked hosts, by source: the file or the database of a shard.
 # TYPE terse_blocklist_hosts gauge
 terse_blocklist_hosts{shard="",source="file"} 1
 `), "terse_blocklist_hosts"); err != nil {
@@ -190,7 +190,7 @@ terse_blocklist_hosts{shard="",source="file"} 1
 	}
 }
 
-// flaky is a source that can be made to fail.
+// flaky is a source that a test can make fail.
 type flaky struct {
 	store.BlocklistSource
 
@@ -230,27 +230,27 @@ func TestSourcesAreFollowed(t *testing.T) {
 	source := &flaky{BlocklistSource: database, down: true}
 	l := newList(t, blocklist.Options{Sources: []blocklist.Source{{Name: "s1", List: source}}})
 	if l.Blocks("before.example") {
-		t.Error("Blocks() knows of a source that cannot be reached")
+		t.Error("Blocks() knows a host of an unreachable source")
 	}
 	source.set(false)
-	eventually(t, "what was blocked before", func() bool { return l.Blocks("before.example") })
+	eventually(t, "the host blocked before the outage", func() bool { return l.Blocks("before.example") })
 	block("later.example")
-	eventually(t, "what was blocked later", func() bool { return l.Blocks("a.later.example") })
+	eventually(t, "the host blocked later", func() bool { return l.Blocks("a.later.example") })
 	source.set(true)
 	block("meanwhile.example")
 	if !l.Blocks("later.example") {
-		t.Error("a source that is down took its hosts with it")
+		t.Error("hosts of an unreachable source were unblocked")
 	}
 	source.set(false)
-	eventually(t, "what was blocked meanwhile", func() bool { return l.Blocks("meanwhile.example") })
+	eventually(t, "the host blocked during the outage", func() bool { return l.Blocks("meanwhile.example") })
 	if err := database.UnblockHost(t.Context(), store.HostPattern{Host: "later.example"}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the end of a block", func() bool { return !l.Blocks("later.example") })
+	eventually(t, "the unblocked host", func() bool { return !l.Blocks("later.example") })
 }
 
-// TestMemory holds a host to the eight bytes of its hash, and as many more for
-// what the allocator and sorting leave.
+// TestMemory checks that a host takes 16 bytes at most: eight bytes of its hash, and
+// the same again for the allocator and sorting.
 func TestMemory(t *testing.T) {
 	const n = 300_000
 	path := filepath.Join(t.TempDir(), "hosts")

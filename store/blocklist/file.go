@@ -12,11 +12,11 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// maxProblems is how many bad lines of a file are named.
+// maxProblems is how many invalid lines an error lists.
 const maxProblems = 5
 
-// CheckFile returns what is wrong with a file of hosts, or nil. An empty path is
-// no file.
+// CheckFile returns an error with the problems of a file of hosts. It returns nil for
+// an empty path.
 func CheckFile(path string) error {
 	if path == "" {
 		return nil
@@ -31,7 +31,7 @@ func readFile(path string) (*set, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = f.Close() }() // it was only read
+	defer func() { _ = f.Close() }() // an error after reading does not matter
 	s, err := parse(f)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
@@ -39,11 +39,11 @@ func readFile(path string) (*set, error) {
 	return s, nil
 }
 
-// parse reads hosts, one a line, as store.ParseHostPattern does. What stands
-// behind a # is a comment. Lines of hosts files, such as "0.0.0.0 evil.example",
-// are read too; names of one label in them, such as localhost, mean the machine
-// and are left out. One bad line spoils the whole, since nobody can tell what it
-// was meant to block.
+// parse reads one host a line in the form of store.ParseHostPattern. # starts a comment.
+// Lines of hosts files, such as "0.0.0.0 evil.example", are also read. Names without a
+// dot in such lines, such as localhost, are skipped because they mean the machine. One
+// invalid line makes the whole file invalid, because the host that it should block is
+// unknown.
 func parse(r io.Reader) (*set, error) {
 	b := newBuilder()
 	var problems []error
@@ -70,13 +70,13 @@ func parse(r io.Reader) (*set, error) {
 	return b.build(), nil
 }
 
-// addLine adds what one line names.
+// addLine adds the hosts of one line.
 func (b *builder) addLine(fields []string) error {
 	names := fields
 	if len(fields) > 1 {
 		addr, err := netip.ParseAddr(fields[0])
 		if err != nil || !addr.IsUnspecified() && !addr.IsLoopback() {
-			return errors.New("must be one host, or hosts behind 0.0.0.0 or 127.0.0.1 as in a hosts file")
+			return errors.New("must be one host, or hosts after 0.0.0.0 or 127.0.0.1 as in a hosts file")
 		}
 		names = fields[1:]
 	}

@@ -2,13 +2,13 @@ package blocklist
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// metrics are those of a List.
+// metrics are the metrics of a List.
 type metrics struct {
 	hosts    *prometheus.GaugeVec
 	failures *prometheus.CounterVec
 }
 
-// partMetrics are those of one place of hosts.
+// partMetrics are the metrics of one part.
 type partMetrics struct {
 	hosts    prometheus.Gauge
 	failures prometheus.Counter
@@ -18,11 +18,11 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	m := &metrics{
 		hosts: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "terse_blocklist_hosts",
-			Help: "Hosts that are blocked, by where they are kept: the file or a shard.",
+			Help: "Blocked hosts, by source: the file or the database of a shard.",
 		}, []string{"source", "shard"}),
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "terse_blocklist_failures_total",
-			Help: "Looks at the file or a shard that failed, so that what was known of it stayed in use.",
+			Help: "Failed reads of the file or of a shard. The last known hosts stay blocked.",
 		}, []string{"source", "shard"}),
 	}
 	for _, c := range []prometheus.Collector{m.hosts, m.failures} {
@@ -36,7 +36,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 // ofFile returns the metrics of the file.
 func (m *metrics) ofFile() *partMetrics { return m.of("file", "") }
 
-// ofShard returns the metrics of what one shard keeps.
+// ofShard returns the metrics of one shard.
 func (m *metrics) ofShard(name string) *partMetrics { return m.of("database", name) }
 
 func (m *metrics) of(source, shard string) *partMetrics {

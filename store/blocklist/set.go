@@ -10,15 +10,15 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// set is hosts that are blocked. It keeps eight bytes of each: a hash, whose key
-// is this set's own, so that nobody can make up a host that is taken for another.
-// A host that is not blocked is taken for one that is once in 10^13 look-ups among
-// a million. It never changes.
+// set is an immutable set of blocked hosts. It stores a hash of eight bytes for each
+// host. Each set has its own random hash key, so that an attacker cannot construct a
+// host that collides with a blocked one. With a million hosts, one look-up in 10^13 wrongly
+// reports a host as blocked.
 type set struct {
 	seed  maphash.Seed
-	wide  []uint64 // of hosts that are blocked with all names below them, sorted
-	exact []uint64 // of those that are blocked alone, sorted
-	sum   uint64   // the same for all sets of the same patterns
+	wide  []uint64 // hashes of hosts that are blocked with all their subdomains, sorted
+	exact []uint64 // hashes of hosts that are blocked without subdomains, sorted
+	sum   uint64   // equal for all sets of the same patterns
 }
 
 // builder makes a set.
@@ -36,7 +36,7 @@ func (b *builder) add(p store.HostPattern) {
 	b.sum += xxhash.Sum64String(p.String())
 }
 
-// build returns the set. The builder is of no use afterwards.
+// build returns the set. The builder must not be used afterwards.
 func (b *builder) build() *set {
 	for _, hashes := range []*[]uint64{&b.wide, &b.exact} {
 		slices.Sort(*hashes)
@@ -45,7 +45,7 @@ func (b *builder) build() *set {
 	return &b.set
 }
 
-// blocks reports whether a host is in the set, or below one that is.
+// blocks reports whether a host or one of its parent domains is in the set.
 func (s *set) blocks(host string) bool {
 	if len(s.exact) > 0 && contains(s.exact, maphash.String(s.seed, host)) {
 		return true
