@@ -1,10 +1,11 @@
-// Package keyring keeps the API keys that calls come with in the memory of this
-// process, in front of any store.Keys, and notes when they were last used.
+// Package keyring caches API keys in the memory of this process, in front of any
+// store.Keys. It also records when keys were last used.
 //
-// A key is believed for at most one TTL after it was read, and no longer than until
-// this process hears that it was revoked. One that was read a while ago stands in
-// for a place of keys that cannot be asked, so that its outage locks nobody out. It
-// does not know HTTP, nor how processes tell each other of revocations.
+// A key is used for at most one TTL after it was read, and only until this process
+// learns that it was revoked. While the store of keys is unreachable, a key that was
+// read earlier is used for up to Options.StaleFor, so that an outage locks no caller
+// out. The package knows nothing of HTTP, and does not send revocations to other
+// processes.
 package keyring
 
 import (
@@ -23,53 +24,53 @@ import (
 )
 
 const (
-	// staleRetry is how long a key that outlived its TTL is used without asking a
-	// place that has just failed to answer for it.
+	// staleRetry is how long an expired key is used without asking, after the store of
+	// keys failed to answer.
 	staleRetry = time.Second
 
-	// staleAhead is how much longer it is used while that is asked again: nobody
-	// waits for a place that hangs, but for the first.
+	// staleAhead is how much longer the key is used while the store is asked in the
+	// background. So only the first caller waits for a store that hangs.
 	staleAhead = 4 * time.Second
 )
 
-// digest is that of a token, by which a key is found.
+// digest is the SHA-256 digest of a token. Keys are looked up by digest.
 type digest = [sha256.Size]byte
 
-// Ring is a store.Keys that answers KeyByHash from memory where it can. Keys in
-// which RevokedAt is set are answered too, as the place of keys would. It is safe
-// for concurrent use. Somebody has to run Run, or uses are not noted.
+// Ring is a store.Keys that answers KeyByHash from memory when possible. It also
+// returns revoked keys, with RevokedAt set, as other implementations do. Safe for
+// concurrent use. Run must be running, or uses are not recorded.
 type Ring struct {
 	opts    Options
 	clock   func() time.Duration // time since New, on the monotonic clock
 	metrics *metrics
 
 	known   *otter.Cache[digest, *entry]
-	unknown *otter.Cache[digest, time.Duration] // when "no such key" was asked for, on clock
+	unknown *otter.Cache[digest, time.Duration] // when the store answered "no such key", on clock
 	loads   singleflight.Group
-	missed  atomic.Int64 // when revocations may have been missed, on clock; what is older is not fresh
+	missed  atomic.Int64 // when a revocation may last have been missed, on clock; older answers are not fresh
 
-	mu      sync.Mutex // held to change known
+	mu      sync.Mutex // must be held to change known
 	revoked map[digest]revocation
-	used    map[digest]time.Time // the uses that are not noted yet
+	used    map[digest]time.Time // uses that are not recorded yet
 }
 
 var _ store.Keys = (*Ring)(nil)
 
-// entry is a key as it was read. It never changes.
+// entry is a key as it was read. It is immutable.
 type entry struct {
 	key   store.Key
-	asked time.Duration // when, on clock
-	retry time.Duration // until when it stands in for an outage unasked, on clock; 0 when there is none
+	asked time.Duration // when it was read, on clock
+	retry time.Duration // until when it is used without asking in an outage, on clock; 0 without an outage
 }
 
-// revocation is one that was heard of. It outlives every load that may have begun
-// before, and so does not know of it.
+// revocation is a revocation that this process has learned of. It is kept until every
+// load that began before it has ended, because such a load may return the old key.
 type revocation struct {
 	at      time.Time
-	forever time.Duration // when all such loads are over, on clock
+	until time.Duration // when all such loads have ended, on clock
 }
 
-// New returns a Ring that knows no key, or every problem of opts.
+// New returns a Ring without keys, or an error with every invalid option.
 func New(opts Options) (*Ring, error) {
 	opts.setDefaults()
 	if err := opts.validate(); err != nil {
@@ -93,7 +94,7 @@ func New(opts Options) (*Ring, error) {
 	return r, nil
 }
 
-// KeyByHash implements store.Keys. LastUsedAt is as old as the answer.
+// KeyByHash implements store.Keys. LastUsedAt may be as old as the cached key.
 func (r *Ring) KeyByHash(ctx context.Context, hash [sha256.Size]byte) (store.Key, error) {
 	now := r.clock()
 	have, found := r.known.GetIfPresent(hash)
@@ -126,8 +127,8 @@ func (r *Ring) KeyByHash(ctx context.Context, hash [sha256.Size]byte) (store.Key
 	}
 }
 
-// Knows reports whether KeyByHash asks nobody for more than what has changed of a key
-// that was read before, or answers at once that there is none.
+// Knows reports whether the key is in memory, fresh or not, or is known not to exist.
+// Otherwise KeyByHash has to read an unknown key from the store.
 func (r *Ring) Knows(hash [sha256.Size]byte) bool {
 	if _, ok := r.known.GetIfPresent(hash); ok {
 		return true
@@ -136,13 +137,13 @@ func (r *Ring) Knows(hash [sha256.Size]byte) bool {
 	return ok && r.fresh(asked, r.clock(), r.opts.NegativeTTL)
 }
 
-// fresh reports whether what was asked for at a moment may be answered at now.
+// fresh reports whether an answer from the time asked may still be used.
 func (r *Ring) fresh(asked, now, ttl time.Duration) bool {
 	return now-asked < ttl && int64(asked) >= r.missed.Load()
 }
 
-// load asks the place of keys, for all who wait for the same key. Whoever asked
-// first may leave.
+// load reads a key once for all callers that wait for it. It continues when the first
+// caller gives up.
 func (r *Ring) load(ctx context.Context, hash digest) (store.Key, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.opts.LoadTimeout)
 	defer cancel()
@@ -157,7 +158,7 @@ func (r *Ring) load(ctx context.Context, hash digest) (store.Key, error) {
 		r.forget(hash, asked)
 		return store.Key{}, err
 	}
-	if have, ok := r.standIn(hash); ok {
+	if have, ok := r.fallback(hash); ok {
 		r.metrics.stale.Inc()
 		return have, nil
 	}
@@ -168,7 +169,7 @@ func (r *Ring) load(ctx context.Context, hash digest) (store.Key, error) {
 	return store.Key{}, err
 }
 
-// keep remembers a key as it was read, and as it is known to have become since.
+// keep caches a key. It applies a revocation that the read may have missed.
 func (r *Ring) keep(e *entry) *entry {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -180,7 +181,7 @@ func (r *Ring) keep(e *entry) *entry {
 	return e
 }
 
-// forget remembers that there is no such key.
+// forget caches that the key does not exist.
 func (r *Ring) forget(hash digest, asked time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -188,8 +189,9 @@ func (r *Ring) forget(hash digest, asked time.Duration) {
 	r.unknown.Set(hash, asked)
 }
 
-// standIn returns what is known of a key in place of the answer that there is not.
-func (r *Ring) standIn(hash digest) (store.Key, bool) {
+// fallback returns a cached key younger than StaleFor when the store did not answer. It
+// lets the key be used without asking for staleRetry.
+func (r *Ring) fallback(hash digest) (store.Key, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	have, ok := r.known.GetIfPresent(hash)
@@ -201,17 +203,17 @@ func (r *Ring) standIn(hash digest) (store.Key, bool) {
 	return have.key, true
 }
 
-// Revoked tells the Ring that a key was revoked, by whomever.
+// Revoked records that a key was revoked by any process at the given time.
 func (r *Ring) Revoked(hash [sha256.Size]byte, at time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := r.clock()
 	for other, gone := range r.revoked {
-		if now > gone.forever {
+		if now > gone.until {
 			delete(r.revoked, other)
 		}
 	}
-	r.revoked[hash] = revocation{at: at, forever: now + 2*r.opts.LoadTimeout}
+	r.revoked[hash] = revocation{at: at, until: now + 2*r.opts.LoadTimeout}
 	if have, ok := r.known.GetIfPresent(hash); ok && have.key.RevokedAt.IsZero() {
 		gone := *have
 		gone.key.RevokedAt = at
@@ -220,8 +222,8 @@ func (r *Ring) Revoked(hash [sha256.Size]byte, at time.Time) {
 	r.metrics.revocations.Inc()
 }
 
-// Missed tells the Ring that it may not have been told of revocations before this
-// moment: every key is read anew, and stands in for an outage as before.
+// Missed records that this process may have missed revocations. Every key is read again
+// before its next use. Keys read earlier are still used in an outage.
 func (r *Ring) Missed() {
 	now := r.clock()
 	r.missed.Store(int64(now))
@@ -237,7 +239,7 @@ func (r *Ring) CreateKey(ctx context.Context, k store.Key) error {
 // ListKeys implements store.Keys.
 func (r *Ring) ListKeys(ctx context.Context) ([]store.Key, error) { return r.opts.Keys.ListKeys(ctx) }
 
-// RevokeKey implements store.Keys. Other processes are not told.
+// RevokeKey implements store.Keys. It does not inform other processes.
 func (r *Ring) RevokeKey(ctx context.Context, id string, at time.Time) (store.Key, error) {
 	k, err := r.opts.Keys.RevokeKey(ctx, id, at)
 	if err == nil {

@@ -24,8 +24,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// newRing returns a ring over the options' keys, which stand in for them while they
-// are away.
+// newRing returns a ring over opts.Keys that uses cached keys in an outage.
 func newRing(tb testing.TB, opts keyring.Options) *keyring.Ring {
 	tb.Helper()
 	opts.Logger, opts.Registerer = slog.New(slog.DiscardHandler), prometheus.NewRegistry()
@@ -43,9 +42,9 @@ func TestConformance(t *testing.T) {
 		name string
 		opts keyring.Options
 	}{
-		{"as it is by default", keyring.Options{}},
-		{"with answers that age at once", keyring.Options{TTL: time.Nanosecond, NegativeTTL: time.Nanosecond}},
-		{"with no room", keyring.Options{MaxKeys: 1}},
+		{"defaults", keyring.Options{}},
+		{"answers that expire at once", keyring.Options{TTL: time.Nanosecond, NegativeTTL: time.Nanosecond}},
+		{"room for one key", keyring.Options{MaxKeys: 1}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -74,19 +73,19 @@ func TestNewReportsEveryProblem(t *testing.T) {
 	})
 	for _, field := range []string{"Keys", "Logger", "Registerer", "TTL", "NegativeTTL", "LoadTimeout", "StaleFor", "UseEvery", "MaxKeys"} {
 		if err == nil || !strings.Contains(err.Error(), "keyring: "+field+" ") {
-			t.Errorf("New() = %v, want it to name %s", err, field)
+			t.Errorf("New() = %v, want an error that names %s", err, field)
 		}
 	}
 }
 
-// place is a place of keys that counts questions, and can be away, or slow.
+// place is a store of keys that counts calls. A test can make it fail or hang.
 type place struct {
 	mu    sync.Mutex
 	keys  map[[sha256.Size]byte]store.Key
 	asked int
 	uses  []store.KeyUse
-	fault error         // what everything answers, if any
-	hold  chan struct{} // what the next answer waits for once it is known, if anything
+	fault error         // the error of every call; nil: calls succeed
+	hold  chan struct{} // if set, calls wait for it after they have read the key
 }
 
 func newPlace(keys ...store.Key) *place {
@@ -144,14 +143,14 @@ func (p *place) RevokeKey(context.Context, string, time.Time) (store.Key, error)
 	return store.Key{}, errors.ErrUnsupported
 }
 
-// newKey returns a key that may be used.
+// newKey returns a usable key.
 func newKey() store.Key {
 	_, hash := store.NewToken()
 	return store.Key{ID: store.NewKeyID(), Hash: hash, Scopes: []store.Scope{store.ScopeLinksRead}}
 }
 
-// wantKey holds what the ring says of a key, and how often its place was asked
-// since the last time.
+// wantKey checks what the ring returns for a key, and how many calls to the store that
+// took.
 func wantKey(t *testing.T, r *keyring.Ring, p *place, want store.Key, wantErr error, asked int) {
 	t.Helper()
 	before := p.asked
@@ -161,7 +160,7 @@ func wantKey(t *testing.T, r *keyring.Ring, p *place, want store.Key, wantErr er
 		t.Errorf("KeyByHash() = %+v, %v, want %+v, %v", got, err, want, wantErr)
 	}
 	if got := p.asked - before; got != asked {
-		t.Errorf("the place of keys was asked %d times, want %d", got, asked)
+		t.Errorf("the store of keys got %d calls, want %d", got, asked)
 	}
 }
 
@@ -180,23 +179,23 @@ func TestKeysAreKeptForAWhile(t *testing.T) {
 		wantKey(t, r, p, k, nil, 1)
 
 		if !r.Knows(k.Hash) || r.Knows(none.Hash) {
-			t.Errorf("Knows() = %v and %v, want it of the key that was read alone", r.Knows(k.Hash), r.Knows(none.Hash))
+			t.Errorf("Knows() = %v and %v, want true only for the key that was read", r.Knows(k.Hash), r.Knows(none.Hash))
 		}
 		wantKey(t, r, p, none, store.ErrNotFound, 1)
 		wantKey(t, r, p, none, store.ErrNotFound, 0)
 		if !r.Knows(none.Hash) {
-			t.Error("Knows() = false, want it known that there is no such key")
+			t.Error("Knows() of a key that does not exist = false, want true after a look-up")
 		}
 		time.Sleep(keyring.DefaultNegativeTTL)
 		if !r.Knows(k.Hash) || r.Knows(none.Hash) {
-			t.Errorf("Knows() = %v and %v behind the negative TTL, want the key alone", r.Knows(k.Hash), r.Knows(none.Hash))
+			t.Errorf("Knows() = %v and %v after the negative TTL, want true only for the key that exists", r.Knows(k.Hash), r.Knows(none.Hash))
 		}
 		wantKey(t, r, p, none, store.ErrNotFound, 1)
 	})
 }
 
-// TestOneQuestionForMany holds that however many come with one key at once, its
-// place is asked once, and that the first may leave.
+// TestOneQuestionForMany checks that concurrent callers with one key cause one call to
+// the store, even when the first caller gives up.
 func TestOneQuestionForMany(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -222,18 +221,18 @@ func TestOneQuestionForMany(t *testing.T) {
 		synctest.Wait()
 		leave()
 		if err := <-left; !errors.Is(err, context.Canceled) {
-			t.Errorf("KeyByHash() of who left = %v, want %v", err, context.Canceled)
+			t.Errorf("KeyByHash() of the caller that gave up = %v, want %v", err, context.Canceled)
 		}
 		close(p.hold)
 		wg.Wait()
 		if p.asked != 1 {
-			t.Errorf("the place of keys was asked %d times, want once", p.asked)
+			t.Errorf("the store of keys got %d calls, want 1", p.asked)
 		}
 	})
 }
 
-// TestRevocationIsFinal holds that nothing brings a key back that was heard to be
-// revoked: neither what was read before, nor an outage, nor a reader who was slow.
+// TestRevocationIsFinal checks that a revoked key stays revoked: after an earlier read,
+// in an outage, and for a slow read that began before the revocation.
 func TestRevocationIsFinal(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -256,7 +255,7 @@ func TestRevocationIsFinal(t *testing.T) {
 			got, _ := r.KeyByHash(t.Context(), slow.Hash)
 			answered <- got
 		}()
-		synctest.Wait() // it has read that the key may be used
+		synctest.Wait() // it has read the key as not revoked
 		r.Revoked(slow.Hash, gone.RevokedAt)
 		close(p.hold)
 		if got := <-answered; got.RevokedAt.IsZero() {
@@ -267,8 +266,8 @@ func TestRevocationIsFinal(t *testing.T) {
 	})
 }
 
-// TestKeysAreReadAnewAfterSilence holds that keys are not believed that were read
-// before revocations may have been missed.
+// TestKeysAreReadAnewAfterSilence checks that keys are read again when revocations may
+// have been missed.
 func TestKeysAreReadAnewAfterSilence(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -283,9 +282,9 @@ func TestKeysAreReadAnewAfterSilence(t *testing.T) {
 	})
 }
 
-// TestOutage holds that a key which is known goes on for StaleFor, that nobody but
-// the first waits for a place that hangs, and that one which is not known is an
-// outage, not an unknown key.
+// TestOutage checks that a cached key is used for StaleFor, that only the first caller
+// waits for a store that hangs, and that a key which is not cached is reported as an
+// outage and not as unknown.
 func TestOutage(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -294,12 +293,12 @@ func TestOutage(t *testing.T) {
 		r := newRing(t, keyring.Options{Keys: p})
 		began := time.Now()
 		wantKey(t, r, p, k, nil, 1)
-		p.set(func() { p.hold = make(chan struct{}) }) // it hangs
+		p.set(func() { p.hold = make(chan struct{}) }) // the store hangs
 		time.Sleep(keyring.MaxTTL)
 		waits := time.Now()
 		wantKey(t, r, p, k, nil, 1)
 		if took := time.Since(waits); took != keyring.DefaultLoadTimeout {
-			t.Errorf("the first waited %v, want %v", took, keyring.DefaultLoadTimeout)
+			t.Errorf("the first caller waited %v, want %v", took, keyring.DefaultLoadTimeout)
 		}
 		wantKey(t, r, p, stranger, store.ErrUnavailable, 1)
 		for range 20 {
@@ -309,7 +308,7 @@ func TestOutage(t *testing.T) {
 			}
 			time.Sleep(time.Second)
 		}
-		time.Sleep(keyring.DefaultLoadTimeout) // the last question is given up
+		time.Sleep(keyring.DefaultLoadTimeout) // until the last load has timed out
 		p.set(func() { p.fault, p.hold = fmt.Errorf("s1: %w", store.ErrUnavailable), nil })
 		time.Sleep(keyring.DefaultStaleFor - 2*time.Second - time.Since(began))
 		if _, err := r.KeyByHash(t.Context(), k.Hash); err != nil {
@@ -322,8 +321,8 @@ func TestOutage(t *testing.T) {
 	})
 }
 
-// TestUsesAreNotedNowAndThen holds that the last use of a key is noted once in a
-// while, however often it is used, and on the way of no call.
+// TestUsesAreNotedNowAndThen checks that the last use of a key is recorded once every
+// UseEvery, however often it is used, and in the background.
 func TestUsesAreNotedNowAndThen(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -359,10 +358,10 @@ func TestUsesAreNotedNowAndThen(t *testing.T) {
 			n[u.Hash]++
 		}
 		if n[often.Hash] < minutes/2 || n[often.Hash] > minutes+2 || n[once.Hash] != 1 || n[expired.Hash] != 0 {
-			t.Errorf("uses were noted %d, %d and %d times, want about %d, 1 and 0", n[often.Hash], n[once.Hash], n[expired.Hash], minutes)
+			t.Errorf("uses were recorded %d, %d and %d times, want about %d, 1 and 0", n[often.Hash], n[once.Hash], n[expired.Hash], minutes)
 		}
 		if got := last.Sub(p.keys[often.Hash].LastUsedAt); got > 2*keyring.DefaultUseEvery {
-			t.Errorf("the last use was noted %v before the last use, want %v at most", got, 2*keyring.DefaultUseEvery)
+			t.Errorf("the recorded last use is %v before the last use, want %v at most", got, 2*keyring.DefaultUseEvery)
 		}
 	})
 }

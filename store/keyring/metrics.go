@@ -14,7 +14,7 @@ type metrics struct {
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	lookups := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "terse_key_lookups_total",
-		Help: "API keys that calls came with, by where they were found: in memory (hit), also as unknown (negative), where keys are kept (miss), in memory because that could not be asked (stale), or nowhere because of that (error). Callers who wait for the same key count once.",
+		Help: "Look-ups of API keys, by result: hit (in memory), negative (in memory as unknown), miss (read from the store), stale (in memory while the store was unreachable) or error (the store was unreachable). Callers that wait for the same read count once.",
 	}, []string{"result"})
 	m := &metrics{
 		hit: lookups.WithLabelValues("hit"), miss: lookups.WithLabelValues("miss"),
@@ -22,11 +22,11 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		failed: lookups.WithLabelValues("error"),
 		revocations: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "terse_key_revocations_heard_total",
-			Help: "Revocations of API keys that this process was told of.",
+			Help: "Revocations of API keys that this process has learned of.",
 		}),
 		usesLost: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "terse_key_uses_lost_total",
-			Help: "Last uses of API keys that were not noted.",
+			Help: "Last uses of API keys that could not be recorded.",
 		}),
 	}
 	var errs []error

@@ -16,27 +16,27 @@ const (
 	DefaultTTL         = MaxTTL
 	DefaultNegativeTTL = 2 * time.Second
 	DefaultLoadTimeout = 2 * time.Second
-	DefaultStaleFor    = 15 * time.Minute // for callers to set: the zero StaleFor means never
+	DefaultStaleFor    = 15 * time.Minute // must be set by callers: the zero StaleFor means never
 	DefaultUseEvery    = time.Minute
 	DefaultMaxKeys     = 1 << 14
 )
 
-// MaxTTL is the longest that a key may be believed unasked: what a process that
-// does not hear of its revocation goes on for.
+// MaxTTL is the longest TTL. A process that misses a revocation accepts the revoked key
+// for this long.
 const MaxTTL = 10 * time.Second
 
 // Options configure a Ring.
 type Options struct {
-	Keys       store.Keys            // required: where keys are kept
+	Keys       store.Keys            // required: the store of keys
 	Logger     *slog.Logger          // required
 	Registerer prometheus.Registerer // required
 
-	TTL         time.Duration // how long a key is believed; default and most MaxTTL
-	NegativeTTL time.Duration // the same for "no such key"; default DefaultNegativeTTL, most MaxTTL
-	LoadTimeout time.Duration // how long one question to Keys may take; default DefaultLoadTimeout
-	StaleFor    time.Duration // how long after it was read a key may stand in for Keys that cannot answer; 0 means never
-	UseEvery    time.Duration // how often uses are noted, ±10 %; default DefaultUseEvery
-	MaxKeys     int           // keys remembered at a time, and digests of no key, some 500 bytes each; default DefaultMaxKeys
+	TTL         time.Duration // how long a key is used after it was read; default and maximum MaxTTL
+	NegativeTTL time.Duration // the same for "no such key"; default DefaultNegativeTTL, maximum MaxTTL
+	LoadTimeout time.Duration // of one call to Keys; default DefaultLoadTimeout
+	StaleFor    time.Duration // how long after it was read a key is used while Keys is unreachable; 0 means never
+	UseEvery    time.Duration // between two records of uses, ±10 %; default DefaultUseEvery
+	MaxKeys     int           // most keys in memory, and most unknown digests, about 500 bytes each; default DefaultMaxKeys
 
 	Now func() time.Time // default time.Now
 }

@@ -13,15 +13,15 @@ import (
 )
 
 const (
-	// maxUses is how many uses are noted at a time: each is a row that is locked.
+	// maxUses is how many uses are recorded in one call: each locks a row.
 	maxUses = 500
 
-	// noteTimeout is how long that may take.
+	// noteTimeout limits one such call.
 	noteTimeout = 5 * time.Second
 )
 
-// use remembers that a key was used, unless it cannot be or somebody has noted so
-// less than UseEvery ago, and returns the key.
+// use remembers that a key was used and returns the key. It skips keys that are not
+// usable, and keys with a recorded use less than UseEvery ago.
 func (r *Ring) use(k store.Key) store.Key {
 	now := r.opts.Now().UTC().Truncate(time.Microsecond)
 	if !k.Usable(now) || now.Sub(k.LastUsedAt) < r.opts.UseEvery {
@@ -37,7 +37,7 @@ func (r *Ring) use(k store.Key) store.Key {
 	return k
 }
 
-// Run notes uses every UseEvery, and what is left when ctx ends.
+// Run records uses every UseEvery. When ctx ends it records the rest and returns.
 func (r *Ring) Run(ctx context.Context) {
 	for ctx.Err() == nil {
 		wait := r.opts.UseEvery
@@ -49,9 +49,8 @@ func (r *Ring) Run(ctx context.Context) {
 	}
 }
 
-// note notes the uses since it last did. Those that cannot be noted are lost, since
-// a later one stands for them: the last uses of a key before an outage of its shard
-// and its silence after it are not worth a queue.
+// note records the uses since the previous call. Uses that cannot be recorded are lost:
+// the next use of the key replaces them, so they are not worth a queue.
 func (r *Ring) note(ctx context.Context) {
 	r.mu.Lock()
 	used := r.used
@@ -65,7 +64,7 @@ func (r *Ring) note(ctx context.Context) {
 	for some := range slices.Chunk(uses, maxUses) {
 		if err := r.noteSome(ctx, some); err != nil {
 			r.metrics.usesLost.Add(float64(len(some)))
-			r.opts.Logger.WarnContext(ctx, "last uses of keys were not noted", "keys", len(some), "err", err)
+			r.opts.Logger.WarnContext(ctx, "last uses of keys were not recorded", "keys", len(some), "err", err)
 		}
 	}
 }
