@@ -1,9 +1,9 @@
-// Package outbox tells audiences of the edits that wait in the outboxes of stores:
-// caches and a CDN, until each has acknowledged them.
+// Package outbox delivers the edits in the outboxes of stores to caches and to a CDN,
+// and retries until each has acknowledged them.
 //
-// It decides neither what is an edit nor when one is done with: the stores do. Any
-// number of processes may run a Worker over the same stores; for each audience of
-// a store one delivers at a time, and another goes on where one has died.
+// The stores decide which writes are edits and when a delivery is complete. Any number of
+// processes may run a Worker over the same stores. One process at a time delivers to
+// each audience of a store, and another continues when that process dies.
 package outbox
 
 import (
@@ -27,10 +27,10 @@ const (
 	DefaultTellTimeout = 5 * time.Second
 )
 
-// deliverTimeout is how long a delivery may take beyond the telling.
+// deliverTimeout is how long a delivery may take in addition to TellTimeout.
 const deliverTimeout = 3 * time.Second
 
-// backlogEvery is how often what waits is counted.
+// backlogEvery is how often the backlog is counted.
 const backlogEvery = 5 * time.Second
 
 // Named is the outbox of a store.
@@ -45,12 +45,12 @@ type Options struct {
 	Logger     *slog.Logger          // required
 	Registerer prometheus.Registerer // required
 
-	Caches store.Teller // nil: nobody, and what waits for them is removed
-	CDN    store.Teller // the same
+	Caches store.Teller // nil: no caches, and their edits are removed
+	CDN    store.Teller // nil: no CDN, and its edits are removed
 
-	Every       time.Duration // between two looks when there was nothing to do, ±20 %; default DefaultEvery
-	Limit       int           // most links that are told of at once; default DefaultLimit
-	TellTimeout time.Duration // how long a Teller may take; default DefaultTellTimeout
+	Every       time.Duration // between two deliveries while the outbox is empty, ±20 %; default DefaultEvery
+	Limit       int           // most edits in one delivery; default DefaultLimit
+	TellTimeout time.Duration // of one call to a Teller; default DefaultTellTimeout
 }
 
 func (o *Options) setDefaults() {
@@ -81,14 +81,15 @@ func (o *Options) validate() error {
 	return errors.Join(errs...)
 }
 
-// Worker delivers until it is closed. Safe for concurrent use.
+// Worker delivers edits until Close. Safe for concurrent use.
 type Worker struct {
 	routes  []*route
 	stop    context.CancelFunc
 	running sync.WaitGroup
 }
 
-// New returns a Worker that has begun, or every problem of opts.
+// New starts a Worker, or returns an error with every invalid option. The caller must
+// close the Worker.
 func New(opts Options) (*Worker, error) {
 	opts.setDefaults()
 	if err := opts.validate(); err != nil {
@@ -120,18 +121,18 @@ func tellerOf(opts *Options, a store.Audience) store.Teller {
 	return opts.Caches
 }
 
-// Nudge makes the Worker look at once, since there is something new.
+// Nudge makes the Worker look for new edits at once.
 func (w *Worker) Nudge() {
 	for _, r := range w.routes {
 		select {
 		case r.nudged <- struct{}{}:
-		default: // it will look anyway
+		default: // a nudge is already pending
 		}
 	}
 }
 
-// Close waits for the deliveries under way, no longer than ctx. What is not done
-// is left to others, or to the next start.
+// Close stops the Worker and waits for running deliveries until ctx ends. Undelivered
+// edits stay in the outbox for other processes or the next start.
 func (w *Worker) Close(ctx context.Context) error {
 	w.stop()
 	done := make(chan struct{})
@@ -147,17 +148,17 @@ func (w *Worker) Close(ctx context.Context) error {
 	}
 }
 
-// route is the way from one outbox to one audience.
+// route delivers from one outbox to one audience.
 type route struct {
 	opts    *Options
 	from    Named
 	to      store.Audience
-	teller  store.Teller // nil: nobody
+	teller  store.Teller // nil: edits are removed
 	nudged  chan struct{}
 	metrics *routeMetrics
 
-	failing bool      // the latest delivery, so that the log tells of changes alone
-	counted time.Time // when what waits was
+	failing bool      // whether the latest delivery failed; only changes are logged
+	counted time.Time // when the backlog was last counted
 }
 
 // run delivers until ctx ends.
@@ -178,8 +179,8 @@ func (r *route) run(ctx context.Context) {
 	}
 }
 
-// deliver tells of what is due, and returns how many edits that were. The failures
-// of the Teller are errors too.
+// deliver delivers the edits that are due and returns how many there were. An error of
+// the Teller is returned too.
 func (r *route) deliver(ctx context.Context) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.opts.TellTimeout+deliverTimeout)
 	defer cancel()
@@ -201,19 +202,19 @@ func (r *route) deliver(ctx context.Context) (int, error) {
 	return n, errors.Join(err, failed)
 }
 
-// log tells when deliveries begin to fail, and when they go on.
+// log logs the first failure in a row, and the first success after failures.
 func (r *route) log(ctx context.Context, err error) {
 	switch {
 	case ctx.Err() != nil:
 	case err != nil && !r.failing:
-		r.opts.Logger.WarnContext(ctx, "edits cannot be told of", "shard", r.from.Name, "audience", r.to.String(), "err", err)
+		r.opts.Logger.WarnContext(ctx, "edits cannot be delivered", "shard", r.from.Name, "audience", r.to.String(), "err", err)
 	case err == nil && r.failing:
-		r.opts.Logger.InfoContext(ctx, "edits are told of again", "shard", r.from.Name, "audience", r.to.String())
+		r.opts.Logger.InfoContext(ctx, "edits are delivered again", "shard", r.from.Name, "audience", r.to.String())
 	}
 	r.failing = err != nil
 }
 
-// count looks at what waits, every now and then.
+// count updates the backlog metrics every backlogEvery.
 func (r *route) count(ctx context.Context) {
 	if time.Since(r.counted) < backlogEvery {
 		return

@@ -29,8 +29,8 @@ type audience struct {
 	broken error
 	told   []store.Edit
 
-	// If set, a telling says once that it has begun, and then waits, whatever its
-	// context does.
+	// If hold is set, Tell closes began and then waits for hold, even after its context
+	// has ended.
 	began, hold chan struct{}
 	once        sync.Once
 }
@@ -58,8 +58,8 @@ func (a *audience) setBroken(err error) {
 	a.broken = err
 }
 
-// versions returns the highest version of each link that was told of, and how
-// often it was told.
+// versions returns the highest version of a link that was delivered, and how often the
+// link was delivered.
 func (a *audience) versions(code string) (version int64, times int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -96,7 +96,7 @@ func startWorker(t *testing.T, opts outbox.Options) *outbox.Worker {
 
 const database = "terse"
 
-// shard is a migrated database, and how to open it.
+// shard is a migrated database.
 type shard struct {
 	t       *testing.T
 	cluster *servers.Cluster
@@ -142,7 +142,7 @@ func (s shard) open(primary string) *postgres.Store {
 	return p
 }
 
-// edit edits a link, which is created when there is none.
+// edit updates a link. It creates the link first if it does not exist.
 func edit(t *testing.T, s store.Store, code string) {
 	t.Helper()
 	at := time.UnixMicro(1_790_000_000_000_000).UTC()
@@ -163,7 +163,7 @@ func await(t *testing.T, what string, done func() bool) time.Duration {
 	began := time.Now()
 	for !done() {
 		if time.Since(began) > 40*time.Second {
-			t.Fatalf("waited for %s", what)
+			t.Fatalf("not within 40 s: %s", what)
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
@@ -181,36 +181,36 @@ func TestNewReportsEveryProblem(t *testing.T) {
 	_, err := outbox.New(outbox.Options{Every: -1, Limit: -1, TellTimeout: -1})
 	for _, field := range []string{"Outboxes", "Logger", "Registerer", "Every", "Limit", "TellTimeout"} {
 		if err == nil || !strings.Contains(err.Error(), field) {
-			t.Errorf("New = %v, want it to name %s", err, field)
+			t.Errorf("New = %v, want an error that names %s", err, field)
 		}
 	}
 }
 
-// TestWorkers holds that of two processes over one shard each edit is told of, in
-// spite of a CDN that is away for a while, and goes on when one of them ends.
+// TestWorkers checks that two processes over one shard deliver each edit, also after the
+// CDN was unreachable and after one of them has ended.
 func TestWorkers(t *testing.T) {
 	t.Parallel()
 	s := newShard(t, 1)
 	one, other := s.open(s.cluster.DSN(database)), s.open(s.cluster.DSN(database))
-	caches, cdn := &audience{}, &audience{broken: errors.New("is away")}
+	caches, cdn := &audience{}, &audience{broken: errors.New("unreachable")}
 	first := newWorker(t, one, caches, cdn)
 	newWorker(t, other, caches, cdn)
 
 	edit(t, one, "first")
-	await(t, "caches to be told twice", func() bool {
+	await(t, "caches get the edit twice", func() bool {
 		version, times := caches.versions("first")
 		return version == 2 && times >= 2
 	})
 	if _, times := cdn.versions("first"); times != 0 {
-		t.Errorf("a CDN that is away was told %d times", times)
+		t.Errorf("an unreachable CDN acknowledged %d edits", times)
 	}
 	if empty(t, one, store.CDN) {
-		t.Error("nothing waits for a CDN that is away")
+		t.Error("no edit waits for the unreachable CDN")
 	}
 	cdn.setBroken(nil)
-	await(t, "the CDN to be told twice", func() bool { _, times := cdn.versions("first"); return times >= 2 })
+	await(t, "the CDN gets the edit twice", func() bool { _, times := cdn.versions("first"); return times >= 2 })
 	if _, times := caches.versions("first"); times > 3 {
-		t.Errorf("caches were told %d times on account of the CDN", times)
+		t.Errorf("caches got the edit %d times because the CDN failed", times)
 	}
 
 	if err := first.Close(t.Context()); err != nil {
@@ -218,12 +218,12 @@ func TestWorkers(t *testing.T) {
 	}
 	edit(t, one, "second")
 	for _, a := range []*audience{caches, cdn} {
-		await(t, "the other process to tell", func() bool { version, _ := a.versions("second"); return version == 2 })
+		await(t, "the other process delivers", func() bool { version, _ := a.versions("second"); return version == 2 })
 	}
-	await(t, "the outbox to be empty", func() bool { return empty(t, one, store.Caches) && empty(t, one, store.CDN) })
+	await(t, "the outbox is empty", func() bool { return empty(t, one, store.Caches) && empty(t, one, store.CDN) })
 }
 
-// TestNobodyToTell holds that edits do not pile up where there is no audience.
+// TestNobodyToTell checks that edits do not accumulate without a Teller.
 func TestNobodyToTell(t *testing.T) {
 	t.Parallel()
 	s := newShard(t, 0)
@@ -231,11 +231,11 @@ func TestNobodyToTell(t *testing.T) {
 	w := newWorker(t, p, nil, nil)
 	edit(t, p, "abc")
 	w.Nudge()
-	await(t, "the outbox to be empty", func() bool { return empty(t, p, store.Caches) && empty(t, p, store.CDN) })
+	await(t, "the outbox is empty", func() bool { return empty(t, p, store.Caches) && empty(t, p, store.CDN) })
 }
 
-// TestGoesOnWhileThereIsMore holds that a process which has taken as many edits as it
-// may goes on at once, also when several were of one link.
+// TestGoesOnWhileThereIsMore checks that a process which has delivered Limit edits
+// continues at once, also when several edits were of one link.
 func TestGoesOnWhileThereIsMore(t *testing.T) {
 	t.Parallel()
 	s := newShard(t, 0)
@@ -249,14 +249,14 @@ func TestGoesOnWhileThereIsMore(t *testing.T) {
 	startWorker(t, outbox.Options{
 		Outboxes: []outbox.Named{{Name: "s1", Outbox: p}}, Caches: caches, Every: time.Hour, Limit: 2,
 	})
-	await(t, "caches to be told of all", func() bool { version, _ := caches.versions("last"); return version == 2 })
+	await(t, "caches get all edits", func() bool { version, _ := caches.versions("last"); return version == 2 })
 	if version, times := caches.versions("often"); version != 4 || times != 2 {
-		t.Errorf("caches were told of version %d, %d times, want 4, twice", version, times)
+		t.Errorf("caches got version %d, %d times, want 4, twice", version, times)
 	}
 }
 
-// TestFrozenWorker holds that a process which no longer answers loses the outbox to
-// another one, and that what it says later does no harm.
+// TestFrozenWorker checks that another process takes over the outbox from a process that
+// hangs, and that a late acknowledgement of the first does no harm.
 func TestFrozenWorker(t *testing.T) {
 	t.Parallel()
 	s := newShard(t, 0)
@@ -264,7 +264,7 @@ func TestFrozenWorker(t *testing.T) {
 	frozen, awake := &audience{began: make(chan struct{}), hold: make(chan struct{})}, &audience{}
 	newWorker(t, one, frozen, nil)
 	edit(t, one, "abc")
-	await(t, "the first process to deliver", func() bool {
+	await(t, "the first process delivers", func() bool {
 		select {
 		case <-frozen.began:
 			return true
@@ -274,17 +274,16 @@ func TestFrozenWorker(t *testing.T) {
 	})
 	_, err := other.Deliver(t.Context(), store.Caches, 1, awake.Tell)
 	if !errors.Is(err, store.ErrBusy) {
-		t.Errorf("Deliver beside the first process = %v, want %v", err, store.ErrBusy)
+		t.Errorf("Deliver during the delivery of the first process = %v, want %v", err, store.ErrBusy)
 	}
 	newWorker(t, other, awake, nil)
-	took := await(t, "the other process to tell", func() bool { version, _ := awake.versions("abc"); return version == 2 })
-	t.Logf("the other process told after %v", took)
+	took := await(t, "the other process delivers", func() bool { version, _ := awake.versions("abc"); return version == 2 })
+	t.Logf("the other process delivered after %v", took)
 	close(frozen.hold)
-	await(t, "the outbox to be empty", func() bool { return empty(t, other, store.Caches) })
+	await(t, "the outbox is empty", func() bool { return empty(t, other, store.Caches) })
 }
 
-// TestThroughPgBouncer holds that a pooler in transaction mode keeps nobody from
-// delivering.
+// TestThroughPgBouncer checks deliveries through a pooler in transaction mode.
 func TestThroughPgBouncer(t *testing.T) {
 	t.Parallel()
 	s := newShard(t, 0)
@@ -297,13 +296,13 @@ func TestThroughPgBouncer(t *testing.T) {
 		edit(t, p, code)
 	}
 	for _, code := range []string{"a", "b", "c"} {
-		await(t, "caches to be told", func() bool { version, _ := caches.versions(code); return version == 2 })
+		await(t, "caches get the edit", func() bool { version, _ := caches.versions(code); return version == 2 })
 	}
-	await(t, "the outbox to be empty", func() bool { return empty(t, p, store.Caches) })
+	await(t, "the outbox is empty", func() bool { return empty(t, p, store.Caches) })
 }
 
-// TestReplicaThatStandsStill holds that caches are told again only once a replica
-// shows the edit, and all the same after a while.
+// TestReplicaThatStandsStill checks that caches get the repeat only after the replica
+// shows the edit.
 func TestReplicaThatStandsStill(t *testing.T) {
 	t.Parallel()
 	s := newShard(t, 1)
@@ -315,15 +314,15 @@ func TestReplicaThatStandsStill(t *testing.T) {
 	caches := &audience{}
 	newWorker(t, p, caches, nil)
 	edit(t, p, "abc")
-	await(t, "caches to be told", func() bool { version, _ := caches.versions("abc"); return version == 2 })
+	await(t, "caches get the edit", func() bool { version, _ := caches.versions("abc"); return version == 2 })
 	for began := time.Now(); time.Since(began) < time.Second; time.Sleep(50 * time.Millisecond) {
 		if _, times := caches.versions("abc"); times != 1 {
-			t.Fatalf("caches were told %d times while no replica shows the edit", times)
+			t.Fatalf("caches got the edit %d times before the replica shows it", times)
 		}
 	}
 	if err := replica.ResumeReplay(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "caches to be told again", func() bool { _, times := caches.versions("abc"); return times == 2 })
-	await(t, "the outbox to be empty", func() bool { return empty(t, p, store.Caches) })
+	await(t, "caches get the repeat", func() bool { _, times := caches.versions("abc"); return times == 2 })
+	await(t, "the outbox is empty", func() bool { return empty(t, p, store.Caches) })
 }
