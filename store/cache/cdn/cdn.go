@@ -1,7 +1,7 @@
-// Package cdn tells a CDN which answers it must no longer give: those about links
-// that were edited, which it knows by the tag link-CODE.
+// Package cdn purges answers about edited links from a CDN. Each answer has the tag
+// link-CODE.
 //
-// It does not repeat what has failed, and keeps no queue: the outbox does.
+// It has no queue and does not retry: package outbox does.
 package cdn
 
 import (
@@ -30,29 +30,28 @@ const (
 	Cloudflare = "cloudflare"
 )
 
-// DefaultTimeout is that of Options.
+// DefaultTimeout is the default of Options.Timeout.
 const DefaultTimeout = 3 * time.Second
 
-// longestPause bounds what a provider may ask for with Retry-After.
+// longestPause limits the wait that a provider requests with Retry-After.
 const longestPause = 5 * time.Minute
 
-// Options configure a Purger. Of the settings of providers, those of Provider are
-// required.
+// Options configure a Purger. The settings of the chosen Provider are required.
 type Options struct {
 	Provider   string                // required: Varnish, Fastly or Cloudflare
 	Registerer prometheus.Registerer // required
 
-	VarnishURLs   []string // every Varnish that keeps answers, such as http://10.0.0.7:80
-	VarnishSecret string   // what its VCL wants in X-Purge-Secret; empty: nothing
+	VarnishURLs   []string // all Varnish servers, such as http://10.0.0.7:80
+	VarnishSecret string   // sent as X-Purge-Secret, as the VCL requires; empty: not sent
 
 	FastlyService, FastlyToken      string
 	CloudflareZone, CloudflareToken string
 
-	Rate    float64       // requests a second to the provider; default that of its smallest plan, see limits
-	Burst   int           // requests at once; default the same
-	Nodes   func() int    // how many processes share Rate and Burst, each taking its part; default this one alone
+	Rate    float64       // most requests a second to the provider; default: the limit of its smallest plan
+	Burst   int           // most requests at once; default: the limit of its smallest plan
+	Nodes   func() int    // how many processes share Rate and Burst equally; default: only this process
 	Timeout time.Duration // of one request; default DefaultTimeout
-	API     string        // where the provider's API is; default its public one
+	API     string        // base URL of the provider's API; default: the public one
 }
 
 func (o *Options) validate() error {
@@ -84,7 +83,7 @@ func (o *Options) validate() error {
 	return errors.Join(errs...)
 }
 
-// limits are what a provider takes, by its documentation.
+// limits are the limits of a provider, from its documentation.
 type limits struct {
 	tags  int     // in one request
 	rate  float64 // requests a second
@@ -96,7 +95,7 @@ func limitsOf(provider string) limits {
 	switch provider {
 	case Fastly:
 		// 256 keys a request: https://www.fastly.com/documentation/reference/api/purging/
-		// One request a second is a guess that no plan should mind.
+		// The documentation has no rate. One request a second is a careful guess.
 		return limits{tags: 256, rate: 1, burst: 30}
 	case Cloudflare:
 		// 100 tags a request; 5 requests a minute from a bucket of 25 on the free plan:
@@ -106,37 +105,38 @@ func limitsOf(provider string) limits {
 	return limits{tags: 100, rate: 1000, burst: 1000}
 }
 
-// CheckURL returns what is wrong with the URL of a Varnish.
+// CheckURL returns an error unless text can be the URL of a Varnish.
 func CheckURL(text string) error {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Path != "" && u.Path != "/" || u.RawQuery != "" {
-		return errors.New("must be URLs such as http://10.0.0.7:80, with nothing behind the port")
+		return errors.New("must be URLs such as http://10.0.0.7:80, with nothing after the port")
 	}
 	return nil
 }
 
-// provider knows how to purge tags, no more than its limit, with one request to
-// each place.
+// provider makes the purge requests of one CDN.
 type provider interface {
+	// requests returns one request to each server of the CDN. tags must fit into one
+	// request.
 	requests(ctx context.Context, tags []string) ([]*http.Request, error)
-	// refusal returns why an answer is no acknowledgement, or nil.
+	// refusal returns an error unless the answer acknowledges the purge.
 	refusal(status int, body []byte) error
 }
 
-// Purger purges. It implements store.Teller. Safe for concurrent use.
+// Purger purges edited links. It implements store.Teller. Safe for concurrent use.
 type Purger struct {
 	name     string
 	provider provider
-	most     int // tags in one request
+	maxTags  int // in one request
 	limiter  *limiter
 	client   *http.Client
-	paused   atomic.Int64 // until when the provider wants no requests, in Unix nanoseconds
+	paused   atomic.Int64 // no requests before this time, in Unix nanoseconds; set when the provider asks for a pause
 	metrics  *metrics
 }
 
 var _ store.Teller = (*Purger)(nil)
 
-// New returns a Purger, or every problem of opts.
+// New returns a Purger, or an error with every invalid option.
 func New(opts Options) (*Purger, error) {
 	l := limitsOf(opts.Provider)
 	if opts.Rate == 0 {
@@ -156,7 +156,7 @@ func New(opts Options) (*Purger, error) {
 		return nil, fmt.Errorf("cdn: register metrics: %w", err)
 	}
 	return &Purger{
-		name: opts.Provider, provider: newProvider(&opts), most: l.tags, metrics: m,
+		name: opts.Provider, provider: newProvider(&opts), maxTags: l.tags, metrics: m,
 		limiter: newLimiter(&opts),
 		client: &http.Client{
 			Timeout:       opts.Timeout,
@@ -178,27 +178,27 @@ func newProvider(o *Options) provider {
 // Tag returns the tag of the answers about a link.
 func Tag(code string) string { return "link-" + code }
 
-// Tell implements store.Teller. What the provider's limit does not allow at the
-// moment fails at once. Links of canaries, which are edited all the time and are visited
-// by nobody, are acknowledged unsent. Errors wrap store.ErrUnavailable and hold no secrets.
+// Tell implements store.Teller. Purges beyond the provider's limit of requests fail at
+// once. Links of canaries are acknowledged without a purge, because they are edited all
+// the time and have no visitors. Errors wrap store.ErrUnavailable and contain no secrets.
 func (p *Purger) Tell(ctx context.Context, edits []store.Edit) []error {
 	errs := make([]error, len(edits))
 	var tags []string
-	places := map[string][]int{} // of the edits of a tag
+	indexes := map[string][]int{} // of the edits with a tag
 	for i := range edits {
 		if edits[i].Link.IsCanary() {
 			continue
 		}
 		tag := Tag(edits[i].Link.Code)
-		if places[tag] == nil {
+		if indexes[tag] == nil {
 			tags = append(tags, tag)
 		}
-		places[tag] = append(places[tag], i)
+		indexes[tag] = append(indexes[tag], i)
 	}
-	for some := range slices.Chunk(tags, p.most) {
+	for some := range slices.Chunk(tags, p.maxTags) {
 		err := p.purge(ctx, some)
 		for _, tag := range some {
-			for _, i := range places[tag] {
+			for _, i := range indexes[tag] {
 				errs[i] = err
 			}
 		}
@@ -206,7 +206,7 @@ func (p *Purger) Tell(ctx context.Context, edits []store.Edit) []error {
 	return errs
 }
 
-// purge purges tags that fit into one request.
+// purge purges tags with one request to each server.
 func (p *Purger) purge(ctx context.Context, tags []string) error {
 	requests, err := p.provider.requests(ctx, tags)
 	if err != nil {
@@ -214,7 +214,7 @@ func (p *Purger) purge(ctx context.Context, tags []string) error {
 	}
 	if time.Now().UnixNano() < p.paused.Load() || !p.limiter.allow() {
 		p.metrics.limited.Inc()
-		return fmt.Errorf("%w: %s: its limit of requests is reached", store.ErrUnavailable, p.name)
+		return fmt.Errorf("%w: %s: the limit of requests is reached", store.ErrUnavailable, p.name)
 	}
 	if err := p.sendAll(requests); err != nil {
 		return p.failed(err)
@@ -229,8 +229,8 @@ func (p *Purger) failed(err error) error {
 	return fmt.Errorf("%w: %s: %w", store.ErrUnavailable, p.name, err)
 }
 
-// sendAll makes all requests at the same time, so that a place which cannot be
-// reached keeps no other waiting.
+// sendAll sends all requests at the same time, so that an unreachable server does not
+// delay the others.
 func (p *Purger) sendAll(requests []*http.Request) error {
 	errs := make([]error, len(requests))
 	var sending sync.WaitGroup
@@ -241,7 +241,7 @@ func (p *Purger) sendAll(requests []*http.Request) error {
 	return errors.Join(errs...)
 }
 
-// send makes one request. An error names the host and the status alone.
+// send sends one request. Its errors contain only the host and the status.
 func (p *Purger) send(r *http.Request) error {
 	began := time.Now()
 	answer, err := p.client.Do(r)
@@ -266,8 +266,8 @@ func (p *Purger) send(r *http.Request) error {
 	return nil
 }
 
-// pause keeps requests back for as long as the provider asks (RFC 9110, section
-// 10.2.3), or a moment.
+// pause sends no requests for as long as the provider asks (RFC 9110, section 10.2.3):
+// at least 1 s, at most longestPause. Without a valid Retry-After it is 10 s.
 func (p *Purger) pause(after string) {
 	wait := 10 * time.Second
 	if seconds, err := strconv.Atoi(strings.TrimSpace(after)); err == nil && seconds > 0 {
@@ -278,7 +278,7 @@ func (p *Purger) pause(after string) {
 	p.paused.Store(time.Now().Add(min(max(wait, time.Second), longestPause)).UnixNano())
 }
 
-// statusRefusal returns why a status outside 2xx is no acknowledgement.
+// statusRefusal returns an error for a status outside 2xx.
 func statusRefusal(status int) error {
 	if status/100 == 2 {
 		return nil

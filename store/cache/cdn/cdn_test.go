@@ -23,14 +23,14 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// request is one that a server got.
+// request is a request that a server received.
 type request struct {
 	method, path string
 	header       http.Header
 	body         string
 }
 
-// listener is a loopback server that takes requests down and gives one answer.
+// listener is a loopback server that records requests and always gives the same answer.
 type listener struct {
 	url string
 
@@ -95,7 +95,7 @@ func TestNewReportsEveryProblem(t *testing.T) {
 		_, err := cdn.New(cdn.Options{Provider: provider, Rate: -1, Burst: -1, Timeout: -1})
 		for _, field := range append(want, "Registerer", "Rate", "Burst", "Timeout") {
 			if err == nil || !strings.Contains(err.Error(), field) {
-				t.Errorf("New(%s) = %v, want it to name %s", provider, err, field)
+				t.Errorf("New(%s) = %v, want an error that names %s", provider, err, field)
 			}
 		}
 	}
@@ -111,7 +111,7 @@ func TestFastly(t *testing.T) {
 	}
 	got := l.requests()
 	if len(got) != 2 {
-		t.Fatalf("%d requests for 300 keys, want 2: a batch has 256 at most", len(got))
+		t.Fatalf("%d requests for 300 keys, want 2: one request has 256 at most", len(got))
 	}
 	var keys []string
 	for _, r := range got {
@@ -132,13 +132,13 @@ func TestCloudflare(t *testing.T) {
 	t.Parallel()
 	l := listen(t, 200, `{"success":true,"errors":[],"messages":[],"result":{"id":"9a7806061c88ada191ed06f989cc3dac"}}`)
 	p := newPurger(t, cdn.Options{Provider: cdn.Cloudflare, CloudflareZone: "zone1", CloudflareToken: "secret", API: l.url})
-	all := append(edits(150), edits(1)...) // one twice
+	all := append(edits(150), edits(1)...) // one link twice
 	if err := errors.Join(p.Tell(t.Context(), all)...); err != nil {
 		t.Fatalf("Tell = %v, want nil", err)
 	}
 	got := l.requests()
 	if len(got) != 2 {
-		t.Fatalf("%d requests for 150 tags, want 2: one has 100 at most", len(got))
+		t.Fatalf("%d requests for 150 tags, want 2: one request has 100 at most", len(got))
 	}
 	var tags []string
 	for _, r := range got {
@@ -153,12 +153,12 @@ func TestCloudflare(t *testing.T) {
 	}
 }
 
-// list returns the only field of a JSON object, which is a list of texts.
+// list returns the list of texts in the only field of a JSON object.
 func list(t *testing.T, body, field string) []string {
 	t.Helper()
 	var all map[string][]string
 	if err := json.Unmarshal([]byte(body), &all); err != nil || len(all) != 1 {
-		t.Fatalf("body %q: %v, want %s alone", body, err, field)
+		t.Fatalf("body %q: %v, want only the field %s", body, err, field)
 	}
 	return all[field]
 }
@@ -185,18 +185,18 @@ func TestEveryVarnishHasToAcknowledge(t *testing.T) {
 	}
 }
 
-// TestDeadVarnish holds that one Varnish that is gone keeps no other from being
-// purged.
+// TestDeadVarnish checks that unreachable Varnish servers do not prevent a purge of the
+// others.
 func TestDeadVarnish(t *testing.T) {
 	t.Parallel()
 	alive := listen(t, 200, "")
 	p := newPurger(t, cdn.Options{Provider: cdn.Varnish, VarnishURLs: []string{"http://127.0.0.1:1", alive.url, "http://127.0.0.1:2"}})
 	err := p.Tell(t.Context(), edits(1))[0]
 	if !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "127.0.0.1:1") || !strings.Contains(err.Error(), "127.0.0.1:2") {
-		t.Errorf("Tell = %v, want ErrUnavailable that names both", err)
+		t.Errorf("Tell = %v, want ErrUnavailable that names both servers", err)
 	}
 	if n := len(alive.requests()); n != 1 {
-		t.Errorf("the one that is there was purged %d times, want once", n)
+		t.Errorf("the reachable server got %d purges, want 1", n)
 	}
 }
 
@@ -223,7 +223,7 @@ func TestWhatIsNoAcknowledgement(t *testing.T) {
 				t.Errorf("Tell = %v, want ErrUnavailable and no secret", err)
 			}
 			if n := len(l.requests()); n != 1 {
-				t.Errorf("%d requests, want 1: the outbox repeats them", n)
+				t.Errorf("%d requests, want 1: retries are left to the outbox", n)
 			}
 		})
 	}
@@ -244,8 +244,8 @@ func TestLimitOfThePlan(t *testing.T) {
 	}
 }
 
-// TestLimitIsShared has one process of several use its part of the plan's limit, and
-// all of it when the others are gone.
+// TestLimitIsShared checks that one of several processes uses its part of the limit, and
+// all of it when it is the only one.
 func TestLimitIsShared(t *testing.T) {
 	t.Parallel()
 	l := listen(t, 200, "")
@@ -262,7 +262,7 @@ func TestLimitIsShared(t *testing.T) {
 	}
 
 	synctest.Test(t, func(t *testing.T) {
-		count := 1000 // more than the burst: each may make one at once
+		count := 1000 // more than the burst: each process may still send one request
 		p := newPurger(t, cdn.Options{
 			Provider: cdn.Cloudflare, CloudflareZone: "z", CloudflareToken: "t", API: "http://127.0.0.1:1", Rate: 1, Burst: 6,
 			Nodes: func() int { return count },
@@ -276,7 +276,7 @@ func TestLimitIsShared(t *testing.T) {
 			{1000, 0, true},
 			{1000, 900 * time.Second, false},
 			{1000, 100 * time.Second, true},
-			{0, 0, false}, // nobody counts: it is alone
+			{0, 0, false}, // 0 counts as one process
 			{0, 2 * time.Second, true},
 			{1, 0, true},
 			{1, 0, false},
@@ -290,15 +290,15 @@ func TestLimitIsShared(t *testing.T) {
 	})
 }
 
-// TestCanaries holds that their links are acknowledged and not purged, and that others are,
-// whoever owns them.
+// TestCanaries checks that links of canaries are acknowledged without a purge, and that
+// all other links are purged.
 func TestCanaries(t *testing.T) {
 	t.Parallel()
 	l := listen(t, 200, "")
 	p := newPurger(t, cdn.Options{Provider: cdn.Varnish, VarnishURLs: []string{l.url}})
 	all := edits(4)
 	all[1].Link.Code, all[1].Link.Owner = store.CanaryPrefix+"1", store.CanaryOwner
-	all[2].Link.Owner, all[3].Link.Owner = store.CanaryOwner, "somebody"
+	all[2].Link.Owner, all[3].Link.Owner = store.CanaryOwner, "another"
 	if err := errors.Join(p.Tell(t.Context(), all)...); err != nil {
 		t.Errorf("Tell = %v, want nil", err)
 	}
@@ -307,7 +307,7 @@ func TestCanaries(t *testing.T) {
 	}
 	got := l.requests()
 	if len(got) != 1 || got[0].header.Get("Xkey-Purge") != "link-code0 link-code2 link-code3" {
-		t.Errorf("requests = %+v, want one, without the canary", got)
+		t.Errorf("requests = %+v, want one request without the canary", got)
 	}
 }
 
@@ -322,7 +322,7 @@ func TestProviderThatWantsAPause(t *testing.T) {
 		}
 	}
 	if n := len(l.requests()); n != 1 {
-		t.Errorf("%d requests were sent, want none after the first was answered 429", n)
+		t.Errorf("%d requests were sent, want 1 because the answer was 429", n)
 	}
 }
 

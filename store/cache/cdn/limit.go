@@ -6,24 +6,24 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// limiter is this process's part of what the provider takes. Safe for concurrent use.
+// limiter allows this process its part of the provider's limit. Safe for concurrent use.
 type limiter struct {
-	rate  rate.Limit // of all processes
-	burst int        // the same
-	nodes func() int
+	rate  rate.Limit // of all processes together
+	burst int        // of all processes together
+	nodes func() int // how many processes there are; nil: one
 
 	mu      sync.Mutex
-	among   int // how many processes the limit is divided among
+	divisor int // how many processes the limit is divided by
 	limiter *rate.Limiter
 }
 
 func newLimiter(o *Options) *limiter {
-	l := &limiter{rate: rate.Limit(o.Rate), burst: o.Burst, nodes: o.Nodes, among: 1}
+	l := &limiter{rate: rate.Limit(o.Rate), burst: o.Burst, nodes: o.Nodes, divisor: 1}
 	l.limiter = rate.NewLimiter(l.rate, l.burst)
 	return l
 }
 
-// allow reports whether a request may be made now.
+// allow reports whether a request may be sent now.
 func (l *limiter) allow() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -33,12 +33,12 @@ func (l *limiter) allow() bool {
 	return l.limiter.Allow()
 }
 
-// divide makes the limit the part of one of n processes.
+// divide sets the limit to one n-th of the total.
 func (l *limiter) divide(n int) {
-	if n == l.among {
+	if n == l.divisor {
 		return
 	}
-	l.among = n
+	l.divisor = n
 	l.limiter.SetLimit(l.rate / rate.Limit(n))
 	l.limiter.SetBurst(max(1, l.burst/n))
 }

@@ -14,13 +14,13 @@ type metrics struct {
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	purges := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "terse_cdn_purges_total",
-		Help: "Purges by what became of them; limited ones were not sent, because of the provider's limit of requests.",
+		Help: "Purges by result: ok, error, or limited (not sent because of the provider's limit of requests).",
 	}, []string{"result"})
 	tags := prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "terse_cdn_purged_tags_total", Help: "Tags that the CDN has acknowledged as purged.",
 	})
 	took := prometheus.NewHistogram(prometheus.HistogramOpts{
-		Name: "terse_cdn_purge_duration_seconds", Help: "Time that one request to the CDN took.",
+		Name: "terse_cdn_purge_duration_seconds", Help: "Duration of one request to the CDN.",
 		Buckets: prometheus.ExponentialBuckets(0.001, 2, 13),
 	})
 	var errs []error

@@ -12,8 +12,8 @@ import (
 	"strings"
 )
 
-// varnish purges by requests of the method PURGE, as deploy/varnish/terse.vcl
-// understands them. Every Varnish has to acknowledge.
+// varnish sends PURGE requests, which deploy/varnish/terse.vcl handles. Every server has
+// to acknowledge.
 type varnish struct {
 	urls   []string
 	secret string
@@ -73,7 +73,7 @@ func (c cloudflare) requests(ctx context.Context, tags []string) ([]*http.Reques
 	return post(ctx, c.url, map[string][]string{"tags": tags}, "Authorization", "Bearer "+c.token)
 }
 
-// refusal looks into the body, too: its field success tells, whatever the status.
+// refusal also checks the field success in the body, because the status is not enough.
 func (cloudflare) refusal(status int, body []byte) error {
 	if err := statusRefusal(status); err != nil {
 		return err
@@ -85,7 +85,7 @@ func (cloudflare) refusal(status int, body []byte) error {
 		}
 	}
 	if err := json.Unmarshal(body, &answer); err != nil {
-		return errors.New("answered with what is no JSON")
+		return errors.New("answered with invalid JSON")
 	}
 	if !answer.Success {
 		return fmt.Errorf("answered without success, errors %v", answer.Errors)
@@ -93,7 +93,7 @@ func (cloudflare) refusal(status int, body []byte) error {
 	return nil
 }
 
-// post returns a request with a JSON body and a header that holds the secret.
+// post returns a request with a JSON body and the secret in a header.
 func post(ctx context.Context, target string, body any, header, secret string) ([]*http.Request, error) {
 	text, err := json.Marshal(body)
 	if err != nil {
