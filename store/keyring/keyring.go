@@ -66,7 +66,7 @@ type entry struct {
 // revocation is a revocation that this process has learned of. It is kept until every
 // load that began before it has ended, because such a load may return the old key.
 type revocation struct {
-	at      time.Time
+	at    time.Time
 	until time.Duration // when all such loads have ended, on clock
 }
 
