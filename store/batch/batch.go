@@ -1,12 +1,12 @@
-// Package batch lets concurrent calls travel together: "batch while busy".
+// Package batch runs concurrent calls together: "batch while busy".
 //
-// A Group has one flight under way at a time, unless it was given more. Calls that
-// arrive meanwhile wait and leave together in the next one, so an idle system adds
-// no wait and a busy one shares the price of a round trip or an fsync among all who
-// wait for it.
+// A Group runs one flight at a time, or Options.Flights of them. A flight is one call of
+// Options.Run with several requests. Calls that arrive during a flight wait and leave
+// together in the next one. So an idle system adds no wait, and a busy system shares the
+// cost of a round trip or an fsync among all waiting callers.
 //
-// It is not a scheduler or a cache: it delays no call of an idle system to make
-// flights fuller, and answers no two calls with one result.
+// It is not a scheduler and not a cache: with Linger 0 no call of an idle system is
+// delayed to make a flight fuller, and each call has its own result.
 package batch
 
 import (
@@ -21,45 +21,44 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// Options say how a Group flies.
+// Options configure a Group.
 type Options[Req, Res any] struct {
-	// Run answers all requests of one flight, result i for request i. It is called
-	// by as many goroutines at a time as there are Flights. Its ctx belongs to the
-	// Group, carries Timeout as a deadline and does not end when callers give up.
-	// Required.
+	// Run answers all requests of one flight: result i is for request i. Up to Flights
+	// goroutines call it at the same time. ctx has Timeout as its deadline. It does not
+	// end when callers give up. Required.
 	Run func(ctx context.Context, reqs []Req) []Result[Res]
 
 	// MaxBatch is the most requests in one flight. Default 256.
 	MaxBatch int
 
-	// Flights is the most flights under way at a time. They share the requests
-	// evenly. Default 1. With a MaxBatch of 1 nothing travels together.
+	// Flights is the most flights at the same time. They share the requests evenly.
+	// Default 1. With a MaxBatch of 1 each call has a flight of its own.
 	Flights int
 
-	// Beside is the fewest requests with which a flight leaves beside another one:
-	// fewer wait until that has landed. Default 1; at most MaxBatch.
+	// Beside is the fewest requests for a flight that leaves during another one. Fewer
+	// requests wait until the other has ended. Default 1; at most MaxBatch.
 	Beside int
 
-	// Linger is how long a flight may wait for the callers whom the one before has
-	// just answered, when it answered several: they tend to come back at once, and
-	// would otherwise travel in two groups by turns. Nobody waits for a lone
-	// caller. Default 0: no flight waits.
+	// Linger is how long a flight may wait for callers that the previous flight has
+	// answered, if it answered several. Such callers tend to call again at once, and
+	// would otherwise alternate in two groups. After a flight with one caller there is
+	// no wait. Default 0: no wait.
 	Linger time.Duration
 
-	// MaxQueue is the most requests that may wait for a flight; further ones are
-	// refused with store.ErrUnavailable. Default 4096.
+	// MaxQueue is the most requests that may wait for a flight. Further requests fail
+	// with store.ErrUnavailable. Default 4096.
 	MaxQueue int
 
 	// Timeout is the deadline of one flight. Default 10 s.
 	Timeout time.Duration
 
-	// Wait is the longest that a caller waits for its answer, in the queue and in
-	// flight, before it is told store.ErrUnavailable. It costs less than a context
-	// with a deadline. Default 0: as long as the caller's context.
+	// Wait is the longest time that a caller waits for its answer, in the queue and in
+	// flight. After it Do returns store.ErrUnavailable. It costs less than a context with
+	// a deadline. Default 0: until the caller's context ends.
 	Wait time.Duration
 
-	// Observe, if set, is told after each flight how many requests it carried
-	// and how long it took, before its callers are answered.
+	// Observe, if set, is called after each flight, before its callers are answered,
+	// with the number of requests and the duration.
 	Observe func(size int, took time.Duration)
 }
 
@@ -69,41 +68,41 @@ type Result[Res any] struct {
 	Err   error
 }
 
-// PanicError is what the callers of a flight receive when Run panicked.
+// PanicError is the error of all callers of a flight when Run panicked.
 type PanicError struct {
-	Value any    // what it panicked with
-	Stack []byte // of the goroutine that ran it
+	Value any    // the value of the panic
+	Stack []byte // of the goroutine that called Run
 }
 
 func (e *PanicError) Error() string { return fmt.Sprintf("batch: run panicked: %v", e.Value) }
 
-// Group gathers calls into flights. Safe for concurrent use.
+// Group collects calls into flights. Safe for concurrent use.
 type Group[Req, Res any] struct {
 	opts   Options[Req, Res]
-	flying sync.WaitGroup // the goroutines that fly
-	spare  sync.Pool      // of calls
+	flying sync.WaitGroup // goroutines that run flights
+	pool   sync.Pool      // calls that can be reused
 
-	gate chan struct{} // holds a token while a flight boards
+	boarding chan struct{} // has a token while a flight boards
 
-	mu     sync.Mutex
-	queue  []*call[Req, Res] // waiting calls, oldest first
-	full   chan struct{}     // tells the flight that lingers that as many wait as it expects; nil while none does
-	expect int               // how many that are
-	busy   int               // goroutines that fly
-	aloft  int               // calls in flight
-	closed bool
+	mu       sync.Mutex
+	queue    []*call[Req, Res] // waiting calls, oldest first
+	full     chan struct{}     // ends the wait of a lingering flight; nil while none lingers
+	expect   int               // how many waiting calls end that wait
+	runners  int               // number of goroutines that run flights
+	inFlight int               // calls in flight
+	closed   bool
 }
 
-// call is one caller's request on its way. It is used again for another once
-// nobody else knows it: with its answer, or taken out of the queue.
+// call is the request of one caller. It is reused once no goroutine refers to it: after
+// its answer was received, or after it was removed from the queue.
 type call[Req, Res any] struct {
 	req    Req
 	result *Result[Res]
-	done   chan struct{} // receives once, when result is set
-	timer  *time.Timer   // runs while its caller waits; nil without Wait
+	done   chan struct{} // receives one value when result is set
+	timer  *time.Timer   // runs while the caller waits; nil without Wait
 }
 
-// New returns a Group that is ready for calls.
+// New returns a Group that is ready for calls, or an error with every invalid option.
 func New[Req, Res any](opts Options[Req, Res]) (*Group[Req, Res], error) {
 	opts.MaxBatch = cmp.Or(opts.MaxBatch, 256)
 	opts.Flights = cmp.Or(opts.Flights, 1)
@@ -114,7 +113,7 @@ func New[Req, Res any](opts Options[Req, Res]) (*Group[Req, Res], error) {
 		return nil, fmt.Errorf("batch: %w", err)
 	}
 	opts.Beside = min(opts.Beside, opts.MaxBatch)
-	return &Group[Req, Res]{opts: opts, gate: make(chan struct{}, 1)}, nil
+	return &Group[Req, Res]{opts: opts, boarding: make(chan struct{}, 1)}, nil
 }
 
 func (o *Options[Req, Res]) validate() error {
@@ -145,11 +144,11 @@ func (o *Options[Req, Res]) validate() error {
 	return errors.Join(errs...)
 }
 
-// Do answers req with the next flight. When ctx ends while req waits, req is
-// never run; when ctx ends after its flight began, req is done or not, as if
-// the answer had been lost on the way. Both times Do returns ctx's error. A
-// full or closed Group, a flight that ran out of time, and one for which the
-// caller would have to wait too long answer store.ErrUnavailable.
+// Do answers req with the next flight. If ctx ends before the flight begins, Do returns
+// the error of ctx and req never runs. If ctx ends during the flight, Do returns the
+// error of ctx and req may or may not have run. Do returns store.ErrUnavailable if the
+// Group is full or closed, if the flight exceeds Timeout, or if the answer takes longer
+// than Wait.
 func (g *Group[Req, Res]) Do(ctx context.Context, req Req) (Res, error) {
 	var none Res
 	if err := ctx.Err(); err != nil {
@@ -181,9 +180,9 @@ func (g *Group[Req, Res]) Do(ctx context.Context, req Req) (Res, error) {
 	return none, err
 }
 
-// newCall returns a call whose time begins to run.
+// newCall returns a call and starts its timer.
 func (g *Group[Req, Res]) newCall(req Req) *call[Req, Res] {
-	c, ok := g.spare.Get().(*call[Req, Res])
+	c, ok := g.pool.Get().(*call[Req, Res])
 	switch {
 	case !ok:
 		c = &call[Req, Res]{done: make(chan struct{}, 1)}
@@ -197,14 +196,14 @@ func (g *Group[Req, Res]) newCall(req Req) *call[Req, Res] {
 	return c
 }
 
-// recycle keeps c for another caller.
+// recycle makes c available for another caller.
 func (g *Group[Req, Res]) recycle(c *call[Req, Res]) {
 	if c.timer != nil {
-		c.timer.Stop() // nothing that it sent is received after this
+		c.timer.Stop() // since Go 1.23 no earlier tick is received after Stop or Reset
 	}
 	var none Req
 	c.req, c.result = none, nil
-	g.spare.Put(c)
+	g.pool.Put(c)
 }
 
 // Waiting reports how many calls wait for a flight.
@@ -214,8 +213,7 @@ func (g *Group[Req, Res]) Waiting() int {
 	return len(g.queue)
 }
 
-// Close refuses further calls and returns when those already accepted have
-// their answers.
+// Close rejects further calls and returns when all accepted calls have their answers.
 func (g *Group[Req, Res]) Close() {
 	g.mu.Lock()
 	g.closed = true
@@ -223,7 +221,7 @@ func (g *Group[Req, Res]) Close() {
 	g.flying.Wait()
 }
 
-// enqueue adds c to the queue and sees to it that somebody flies.
+// enqueue adds c to the queue and starts a goroutine for its flight if needed.
 func (g *Group[Req, Res]) enqueue(c *call[Req, Res]) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -236,18 +234,17 @@ func (g *Group[Req, Res]) enqueue(c *call[Req, Res]) error {
 	g.queue = append(g.queue, c)
 	switch {
 	case g.full == nil:
-		g.staff()
+		g.startFlight()
 	case len(g.queue) >= g.expect:
 		select {
 		case g.full <- struct{}{}:
-		default: // the flight has been told
+		default: // the wait is already over
 		}
 	}
 	return nil
 }
 
-// drop takes c out of the queue, and reports whether it was there: otherwise its
-// flight has begun.
+// drop removes c from the queue. It returns false if the flight of c has begun.
 func (g *Group[Req, Res]) drop(c *call[Req, Res]) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()

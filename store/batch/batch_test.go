@@ -18,19 +18,19 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// errOdd is what a dock answers to odd requests.
+// errOdd is the error that a runner returns for odd requests.
 var errOdd = errors.New("odd")
 
-// dock is a Run that tests can hold up. It answers n with 10n, and odd numbers
-// with errOdd besides.
-type dock struct {
-	gate chan struct{} // each flight takes one token; nil lets all pass
+// runner is a Run that a test can delay. It answers n with 10n, and odd numbers also with
+// errOdd.
+type runner struct {
+	gate chan struct{} // each flight takes one token; nil lets all flights pass
 
 	mu      sync.Mutex
 	flights [][]int
 }
 
-func (d *dock) run(ctx context.Context, reqs []int) []batch.Result[int] {
+func (d *runner) run(ctx context.Context, reqs []int) []batch.Result[int] {
 	d.mu.Lock()
 	d.flights = append(d.flights, slices.Clone(reqs))
 	d.mu.Unlock()
@@ -64,13 +64,13 @@ func newGroup(tb testing.TB, opts batch.Options[int, int]) *batch.Group[int, int
 	return g
 }
 
-// answer is what one Do returned.
+// answer is the result of one Do.
 type answer struct {
 	n, value int
 	err      error
 }
 
-// call starts Do(n) and returns when it has come to rest, in a synctest bubble.
+// call starts Do(n) and returns when all goroutines of the synctest bubble are blocked.
 func call(ctx context.Context, g *batch.Group[int, int], n int, answers chan<- answer) {
 	go func() {
 		value, err := g.Do(ctx, n)
@@ -82,7 +82,7 @@ func call(ctx context.Context, g *batch.Group[int, int], n int, answers chan<- a
 func TestCallsTravelTogether(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		d := &dock{gate: make(chan struct{})}
+		d := &runner{gate: make(chan struct{})}
 		var sizes []int
 		g := newGroup(t, batch.Options[int, int]{
 			Run: d.run, MaxBatch: 3,
@@ -114,12 +114,12 @@ func TestCallsTravelTogether(t *testing.T) {
 	})
 }
 
-// TestFlights holds that as many flights are under way as were asked for, each
-// with a call of its own when nothing may travel together.
+// TestFlights checks that Flights flights run at the same time, each with one call when
+// MaxBatch is 1.
 func TestFlights(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		d := &dock{gate: make(chan struct{})}
+		d := &runner{gate: make(chan struct{})}
 		g := newGroup(t, batch.Options[int, int]{Run: d.run, MaxBatch: 1, Flights: 3})
 		var wg sync.WaitGroup
 		for i := range 5 {
@@ -131,7 +131,7 @@ func TestFlights(t *testing.T) {
 			flights := len(d.flights)
 			d.mu.Unlock()
 			if flights != want.flights || g.Waiting() != want.waiting {
-				t.Errorf("%d flights and %d calls that wait, want %d and %d", flights, g.Waiting(), want.flights, want.waiting)
+				t.Errorf("%d flights and %d waiting calls, want %d and %d", flights, g.Waiting(), want.flights, want.waiting)
 			}
 			d.gate <- struct{}{}
 		}
@@ -140,13 +140,13 @@ func TestFlights(t *testing.T) {
 	})
 }
 
-// TestFlightsShare holds that flights under way share the calls of callers who come
-// back at once, also when the first one had most of them, and that a few wait
-// rather than leave beside another flight.
+// TestFlightsShare checks that concurrent flights share the calls evenly when callers call
+// again at once, even if the first flight had most of them. It also checks that fewer
+// calls than Beside wait during another flight.
 func TestFlightsShare(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		d := &dock{gate: make(chan struct{})}
+		d := &runner{gate: make(chan struct{})}
 		g := newGroup(t, batch.Options[int, int]{Run: d.run, Flights: 2, Beside: 4, Linger: time.Millisecond})
 		ctx, leave := context.WithCancel(t.Context())
 		var callers sync.WaitGroup
@@ -158,7 +158,7 @@ func TestFlightsShare(t *testing.T) {
 			})
 			synctest.Wait()
 		}
-		wantAloft := func(want ...[]int) {
+		wantInFlight := func(want ...[]int) {
 			t.Helper()
 			synctest.Wait()
 			d.mu.Lock()
@@ -166,7 +166,7 @@ func TestFlightsShare(t *testing.T) {
 			last := d.flights[len(d.flights)-len(want):]
 			for i := range want {
 				if len(last[i]) != len(want[i]) {
-					t.Fatalf("the last flights carry %v, want as many as %v", last, want)
+					t.Fatalf("the last flights have calls %v, want as many calls as %v", last, want)
 				}
 			}
 		}
@@ -174,32 +174,32 @@ func TestFlightsShare(t *testing.T) {
 			caller(n)
 		}
 		if got := g.Waiting(); got != 3 {
-			t.Fatalf("%d calls wait beside a flight, want 3: they are too few for another", got)
+			t.Fatalf("%d calls wait during a flight, want 3: they are fewer than Beside", got)
 		}
 		caller(4)
-		wantAloft([]int{0}, []int{1, 2, 3, 4})
+		wantInFlight([]int{0}, []int{1, 2, 3, 4})
 		for n := 5; n < 8; n++ {
 			caller(n)
 		}
-		d.gate <- struct{}{} // who of the two lands is not said
+		d.gate <- struct{}{} // either of the two flights ends
 		for range 6 {
 			time.Sleep(2 * time.Millisecond) // longer than a flight lingers
 			synctest.Wait()
 			d.gate <- struct{}{}
 		}
 		time.Sleep(2 * time.Millisecond)
-		wantAloft(make([]int, 4), make([]int, 4))
+		wantInFlight(make([]int, 4), make([]int, 4))
 		leave()
 		close(d.gate)
 		callers.Wait()
 	})
 }
 
-// TestFullFlightsLeave holds that a flight which can carry no more waits for no others.
+// TestFullFlightsLeave checks that a flight with MaxBatch calls does not wait for others.
 func TestFullFlightsLeave(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		d := &dock{gate: make(chan struct{})}
+		d := &runner{gate: make(chan struct{})}
 		g := newGroup(t, batch.Options[int, int]{Run: d.run, MaxBatch: 2, Flights: 3, Beside: 4})
 		var callers sync.WaitGroup
 		for n := range 5 {
@@ -207,23 +207,23 @@ func TestFullFlightsLeave(t *testing.T) {
 			synctest.Wait()
 		}
 		if got := g.Waiting(); got != 0 {
-			t.Errorf("%d calls wait beside flights that are full, want none", got)
+			t.Errorf("%d calls wait although flights are full, want 0", got)
 		}
 		close(d.gate)
 		callers.Wait()
 	})
 }
 
-// TestLinger holds that a flight waits for those who were just answered, no
-// longer than Linger, and that nobody waits for a lone caller.
+// TestLinger checks that a flight waits for callers that were just answered, no longer
+// than Linger, and not after a flight with one caller.
 func TestLinger(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const linger = time.Millisecond
-		d := &dock{gate: make(chan struct{})}
+		d := &runner{gate: make(chan struct{})}
 		g := newGroup(t, batch.Options[int, int]{Run: d.run, Linger: linger})
 		answers := make(chan answer, 10)
-		land := func() {
+		finish := func() {
 			d.gate <- struct{}{}
 			synctest.Wait()
 		}
@@ -238,34 +238,34 @@ func TestLinger(t *testing.T) {
 		for n := range 4 {
 			call(t.Context(), g, n, answers)
 		}
-		land() // of the lone first
+		finish() // the first flight, with one call
 		want([]int{0}, []int{1, 2, 3})
 		call(t.Context(), g, 4, answers)
-		land() // of three, while one waits: four are about
+		finish() // a flight with three calls, while one waits: four calls are expected
 		want([]int{0}, []int{1, 2, 3})
 		for n := range 3 {
 			call(t.Context(), g, 5+n, answers)
 		}
 		want([]int{0}, []int{1, 2, 3}, []int{4, 5, 6, 7})
 		call(t.Context(), g, 8, answers)
-		land()
+		finish()
 		time.Sleep(linger - 1)
 		synctest.Wait()
 		want([]int{0}, []int{1, 2, 3}, []int{4, 5, 6, 7})
 		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		want([]int{0}, []int{1, 2, 3}, []int{4, 5, 6, 7}, []int{8})
-		land()
+		finish()
 		call(t.Context(), g, 9, answers)
 		want([]int{0}, []int{1, 2, 3}, []int{4, 5, 6, 7}, []int{8}, []int{9})
-		land()
+		finish()
 	})
 }
 
 func TestWaitingCallIsDropped(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		d := &dock{gate: make(chan struct{})}
+		d := &runner{gate: make(chan struct{})}
 		g := newGroup(t, batch.Options[int, int]{Run: d.run})
 		ctx, cancel := context.WithCancel(t.Context())
 		answers := make(chan answer, 4)
@@ -289,7 +289,7 @@ func TestWaitingCallIsDropped(t *testing.T) {
 func TestFlightOutlivesCaller(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		d := &dock{gate: make(chan struct{})}
+		d := &runner{gate: make(chan struct{})}
 		g := newGroup(t, batch.Options[int, int]{Run: d.run, Timeout: time.Hour})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -313,7 +313,7 @@ func TestFlightOutlivesCaller(t *testing.T) {
 func TestFlightTimeout(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		d := &dock{gate: make(chan struct{})}
+		d := &runner{gate: make(chan struct{})}
 		g := newGroup(t, batch.Options[int, int]{Run: d.run, Timeout: time.Second})
 		_, err := g.Do(t.Context(), 0)
 		if !errors.Is(err, store.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) {
@@ -324,7 +324,7 @@ func TestFlightTimeout(t *testing.T) {
 
 func TestEndedContextNeverRuns(t *testing.T) {
 	t.Parallel()
-	d := &dock{}
+	d := &runner{}
 	g := newGroup(t, batch.Options[int, int]{Run: d.run})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -340,7 +340,7 @@ func TestEndedContextNeverRuns(t *testing.T) {
 func TestQueueIsBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		d := &dock{gate: make(chan struct{})}
+		d := &runner{gate: make(chan struct{})}
 		g := newGroup(t, batch.Options[int, int]{Run: d.run, MaxQueue: 2})
 		answers := make(chan answer, 3)
 		for n := range 3 {
@@ -361,7 +361,7 @@ func TestQueueIsBounded(t *testing.T) {
 func TestCloseDrains(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		d := &dock{gate: make(chan struct{})}
+		d := &runner{gate: make(chan struct{})}
 		g := newGroup(t, batch.Options[int, int]{Run: d.run})
 		answers := make(chan answer, 3)
 		for n := range 3 {
@@ -429,7 +429,7 @@ func TestNewNamesEveryProblem(t *testing.T) {
 
 func TestConcurrentCallers(t *testing.T) {
 	t.Parallel()
-	d := &dock{}
+	d := &runner{}
 	g := newGroup(t, batch.Options[int, int]{Run: d.run, MaxBatch: 7})
 	var wg sync.WaitGroup
 	for n := range 500 {
@@ -482,11 +482,11 @@ func BenchmarkDo(b *testing.B) {
 func TestWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		d := &dock{gate: make(chan struct{})}
+		d := &runner{gate: make(chan struct{})}
 		g := newGroup(t, batch.Options[int, int]{Run: d.run, Wait: time.Second, Timeout: time.Minute})
 		answers := make(chan answer, 3)
 		began := time.Now()
-		for n := range 2 { // one flies, the other is in the queue
+		for n := range 2 { // one is in flight, the other in the queue
 			call(t.Context(), g, n, answers)
 		}
 		for range 2 {
@@ -497,11 +497,11 @@ func TestWait(t *testing.T) {
 		if n := g.Waiting(); n != 0 {
 			t.Errorf("Waiting() = %d, want 0", n)
 		}
-		time.Sleep(time.Minute) // the flight gives up
+		time.Sleep(time.Minute) // until the flight has timed out
 		go func() { d.gate <- struct{}{} }()
 		call(t.Context(), g, 2, answers)
 		if a := <-answers; a.value != 20 || a.err != nil {
-			t.Errorf("Do(2) afterwards = %d, %v, want 20, nil", a.value, a.err)
+			t.Errorf("Do(2) after the timeout = %d, %v, want 20, nil", a.value, a.err)
 		}
 		if want := [][]int{{0}, {2}}; !slices.EqualFunc(d.flights, want, slices.Equal) {
 			t.Errorf("flights = %v, want %v", d.flights, want)
@@ -509,8 +509,8 @@ func TestWait(t *testing.T) {
 	})
 }
 
-// TestCallsAreUsedAgain holds that nobody gets the answer of another, whatever
-// becomes of the callers before: calls are used again.
+// TestCallsAreUsedAgain checks that no caller gets the answer of another although calls
+// are reused.
 func TestCallsAreUsedAgain(t *testing.T) {
 	t.Parallel()
 	g := newGroup(t, batch.Options[int, int]{

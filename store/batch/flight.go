@@ -10,7 +10,7 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// fly runs one flight after the other until none is needed.
+// fly runs flights one after the other until no more are needed.
 func (g *Group[Req, Res]) fly() {
 	for calls := g.board(0); calls != nil; {
 		reqs := make([]Req, len(calls))
@@ -20,60 +20,60 @@ func (g *Group[Req, Res]) fly() {
 		results := g.run(reqs)
 		for i, c := range calls {
 			c.result = &results[i]
-			c.done <- struct{}{} // its caller, when it is still there, is the only one to receive
+			c.done <- struct{}{} // buffered, and received by the caller of c only
 		}
 		calls = g.board(len(calls))
 	}
 }
 
-// board takes the calls of the next flight out of the queue, after one that has
-// answered some. It returns nil, and the caller flies no more, when nobody waits or
-// the flights under way are enough. One flight boards at a time: who lands
-// meanwhile has to wait until it has left.
+// board removes the calls of the next flight from the queue. answered is the number of
+// calls that the goroutine's previous flight has answered. board returns nil, and the
+// goroutine ends, when no calls wait or when they are too few beside another flight. The
+// boarding lets one flight board at a time.
 func (g *Group[Req, Res]) board(answered int) []*call[Req, Res] {
-	g.gate <- struct{}{}
-	defer func() { <-g.gate }()
+	g.boarding <- struct{}{}
+	defer func() { <-g.boarding }()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.aloft -= answered
-	share := g.share(answered)
-	if g.opts.Linger > 0 && answered > 1 && len(g.queue) < share && !g.closed {
-		g.linger(share)
+	g.inFlight -= answered
+	size := g.evenSize(answered)
+	if g.opts.Linger > 0 && answered > 1 && len(g.queue) < size && !g.closed {
+		g.linger(size)
 	}
-	n := min(len(g.queue), max(share, g.share(0)))
-	if n == 0 || n < g.opts.Beside && g.aloft > 0 {
-		g.busy--
+	n := min(len(g.queue), max(size, g.evenSize(0)))
+	if n == 0 || n < g.opts.Beside && g.inFlight > 0 {
+		g.runners--
 		if len(g.queue) == 0 {
 			g.queue = nil
 		}
 		return nil
 	}
-	g.aloft += n
+	g.inFlight += n
 	calls := g.queue[:n:n]
 	g.queue = g.queue[n:]
-	g.staff()
+	g.startFlight()
 	return calls
 }
 
-// share returns how many calls a flight carries when all flights carry as many, and
-// so many callers come back who were just answered.
-func (g *Group[Req, Res]) share(answered int) int {
-	inside := g.aloft + len(g.queue) + answered
+// evenSize returns the number of calls in each flight when the flights share all calls
+// evenly. It assumes that all callers that were just answered call again.
+func (g *Group[Req, Res]) evenSize(answered int) int {
+	inside := g.inFlight + len(g.queue) + answered
 	flights := max(1, min(g.opts.Flights, inside/g.opts.Beside))
 	return min((inside+flights-1)/flights, g.opts.MaxBatch)
 }
 
-// staff sees to it that somebody flies when calls wait. The Group is locked.
-func (g *Group[Req, Res]) staff() {
+// startFlight starts a goroutine if enough calls wait. g.mu must be locked.
+func (g *Group[Req, Res]) startFlight() {
 	waiting := len(g.queue)
-	if waiting > 0 && g.busy == 0 || waiting >= g.opts.Beside && g.busy < g.opts.Flights {
-		g.busy++
+	if waiting > 0 && g.runners == 0 || waiting >= g.opts.Beside && g.runners < g.opts.Flights {
+		g.runners++
 		g.flying.Go(g.fly)
 	}
 }
 
-// linger waits until so many calls wait, or until Linger is over. The Group is
-// locked before and after.
+// linger unlocks g.mu until expect calls wait or Linger has passed. g.mu must be locked,
+// and is locked again afterwards.
 func (g *Group[Req, Res]) linger(expect int) {
 	full := make(chan struct{}, 1)
 	g.full, g.expect = full, expect
@@ -88,7 +88,7 @@ func (g *Group[Req, Res]) linger(expect int) {
 	g.full = nil
 }
 
-// run answers reqs, whatever Run does.
+// run returns one result for each request, even if Run panics or returns too few.
 func (g *Group[Req, Res]) run(reqs []Req) []Result[Res] {
 	ctx, cancel := context.WithTimeout(context.Background(), g.opts.Timeout)
 	defer cancel()
@@ -119,8 +119,8 @@ func (g *Group[Req, Res]) recovered(ctx context.Context, reqs []Req) (results []
 	return g.opts.Run(ctx, reqs), nil
 }
 
-// outsider returns err as it concerns a caller: that the flight's own context
-// ended says nothing about the caller's.
+// outsider replaces an error of the flight's context by store.ErrUnavailable, because the
+// caller's own context has not ended.
 func outsider(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return fmt.Errorf("%w: %v", store.ErrUnavailable, err) //nolint:errorlint // must not match the caller's own deadline
@@ -128,7 +128,7 @@ func outsider(err error) error {
 	return err
 }
 
-// fail answers n requests with err.
+// fail returns err as the result of n requests.
 func fail[Res any](n int, err error) []Result[Res] {
 	results := make([]Result[Res], n)
 	for i := range results {
