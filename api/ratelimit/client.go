@@ -9,14 +9,14 @@ import (
 	"strings"
 )
 
-// Proxies are the networks whose X-Forwarded-For is believed. The zero Proxies
-// believe nobody.
+// Proxies are networks of trusted proxies: X-Forwarded-For from them is used. The zero
+// Proxies trusts no one.
 type Proxies struct{ trusted []netip.Prefix }
 
-// None reports whether nobody is believed.
+// None reports whether there are no trusted proxies.
 func (p Proxies) None() bool { return len(p.trusted) == 0 }
 
-// Trusts reports whether an address, without a zone, is one of the proxies'.
+// Trusts reports whether an address belongs to a trusted proxy. a must have no zone.
 func (p Proxies) Trusts(a netip.Addr) bool {
 	a = a.Unmap()
 	for _, prefix := range p.trusted {
@@ -28,7 +28,7 @@ func (p Proxies) Trusts(a netip.Addr) bool {
 }
 
 // ParseProxies reads networks in CIDR notation, such as "10.0.0.0/8" and
-// "2001:db8::/32", and returns everything that is wrong with them.
+// "2001:db8::/32". The error lists every invalid one.
 func ParseProxies(cidrs []string) (Proxies, error) {
 	var p Proxies
 	var errs []error
@@ -49,21 +49,21 @@ func ParseProxies(cidrs []string) (Proxies, error) {
 	return p, errors.Join(errs...)
 }
 
-// FromProxy reports whether a trusted proxy sent the request: what it says in headers
-// of its own can be believed.
+// FromProxy reports whether the peer of the request is a trusted proxy, so that headers
+// which the proxy sets can be used.
 func (p Proxies) FromProxy(r *http.Request) bool {
 	peer, ok := parseHop(r.RemoteAddr)
 	return ok && p.Trusts(peer)
 }
 
-// ClientAddr returns the address of the client: the peer of the connection, or,
-// when that is a trusted proxy, the last address in X-Forwarded-For that is not
-// one. The header is read from its end, which the nearest proxy wrote, and no
-// further than to what is not an address: what stands before that is anybody's
-// invention. Other headers are never believed.
+// ClientAddr returns the address of the client: the peer of the connection or, if the
+// peer is a trusted proxy, the last address in X-Forwarded-For that is not a trusted
+// proxy. It reads the header from its end, which the nearest proxy wrote, and stops at
+// the first text that is not an address: the client may have invented everything before
+// it. Other headers are not used.
 //
-// The address has no zone, and IPv4 addresses are never mapped into IPv6. It is
-// the zero Addr when r.RemoteAddr is none.
+// The address has no zone, and an IPv4 address is never mapped into IPv6. It is the zero
+// Addr when r.RemoteAddr is not an address.
 func (p Proxies) ClientAddr(r *http.Request) netip.Addr {
 	client, ok := parseHop(r.RemoteAddr)
 	if !ok {
@@ -86,7 +86,7 @@ func (p Proxies) ClientAddr(r *http.Request) netip.Addr {
 	return client
 }
 
-// cutLast cuts the last element from a list that is separated by commas.
+// cutLast cuts the last element off a list separated by commas.
 func cutLast(list string) (before, last string, more bool) {
 	if i := strings.LastIndexByte(list, ','); i >= 0 {
 		return list[:i], list[i+1:], true
@@ -95,7 +95,7 @@ func cutLast(list string) (before, last string, more bool) {
 }
 
 // parseHop reads an address with or without a port: 192.0.2.1, 192.0.2.1:80,
-// 2001:db8::1, [2001:db8::1] or [2001:db8::1]:80, each also with blanks around.
+// 2001:db8::1, [2001:db8::1] or [2001:db8::1]:80. Blanks around it are ignored.
 func parseHop(s string) (netip.Addr, bool) {
 	s = strings.Trim(s, " \t")
 	if inner, ok := strings.CutPrefix(s, "["); ok && strings.HasSuffix(inner, "]") {
@@ -115,10 +115,10 @@ func parseHop(s string) (netip.Addr, bool) {
 	return a.WithZone("").Unmap(), true
 }
 
-// ClientKey returns the key under which a client is limited: an IPv4 address
-// itself, mapped into IPv6 or not, and of an IPv6 address the network of 64 bits,
-// since a site is given no smaller one (RFC 6177). All invalid
-// addresses share a key.
+// ClientKey returns the key for the limits of a client. The key of an IPv4 address,
+// mapped into IPv6 or not, is the address. The key of an IPv6 address is its /64
+// network, because customers get no smaller one (RFC 6177). All invalid addresses have
+// the same key.
 func ClientKey(addr netip.Addr) string {
 	addr = addr.Unmap()
 	if !addr.Is6() {
@@ -127,12 +127,12 @@ func ClientKey(addr netip.Addr) string {
 	return netip.PrefixFrom(addr, 64).Masked().String()
 }
 
-// SiteTimes is how many times as much as one client the site around it is allowed.
+// SiteTimes is how many times the limit of one client a /48 network has.
 const SiteTimes = 16
 
-// SiteKey returns the key of the site around an IPv6 address, the network of 48 bits
-// that a provider may give to one customer, who has 65,536 clients by ClientKey then.
-// It is empty for other addresses, which nobody has by the thousand.
+// SiteKey returns the key for the limits of the /48 network around an IPv6 address. A
+// provider may give a /48 to one customer, which has 65,536 keys by ClientKey. SiteKey
+// returns "" for other addresses, because a customer does not get thousands of those.
 func SiteKey(addr netip.Addr) string {
 	if addr = addr.Unmap(); !addr.Is6() {
 		return ""

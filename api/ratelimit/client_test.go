@@ -109,7 +109,7 @@ func TestParseProxiesReportsEveryBadOne(t *testing.T) {
 	}
 	for _, s := range bad {
 		if !strings.Contains(err.Error(), `"`+s+`"`) {
-			t.Errorf("ParseProxies = %v, want it to name %q", err, s)
+			t.Errorf("ParseProxies = %v, want an error that names %q", err, s)
 		}
 	}
 }
@@ -128,7 +128,7 @@ func TestClientKey(t *testing.T) {
 		}
 	}
 	if a, b := ratelimit.ClientKey(netip.MustParseAddr("2001:db8:0:1::")), ratelimit.ClientKey(netip.MustParseAddr("2001:db8:0:2::")); a == b {
-		t.Errorf("ClientKey of two networks = %q and %q, want different ones", a, b)
+		t.Errorf("ClientKey of two networks = %q and %q, want different keys", a, b)
 	}
 	if got := ratelimit.ClientKey(netip.Addr{}); got == "" {
 		t.Error("ClientKey of the zero Addr is empty")
@@ -146,12 +146,12 @@ func TestSiteKey(t *testing.T) {
 		}
 	}
 	if got := ratelimit.SiteKey(netip.Addr{}); got != "" {
-		t.Errorf("SiteKey of the zero Addr = %q, want none", got)
+		t.Errorf("SiteKey of the zero Addr = %q, want an empty key", got)
 	}
 }
 
-// FuzzClientAddr holds the walk to what makes it safe: nothing that a client
-// writes in front of what the proxies append can change the answer.
+// FuzzClientAddr checks that a client cannot change the result: it does not depend on
+// anything before the part that trusted proxies have appended.
 func FuzzClientAddr(f *testing.F) {
 	f.Add("1.1.1.1", "198.51.100.7", "10.0.0.1:1")
 	f.Add("[::1]:5, ,%", "fe80::1%a", "[fd00::1]:1")
@@ -172,7 +172,7 @@ func FuzzClientAddr(f *testing.F) {
 			t.Fatalf("ClientAddr(%q, %q) = %s, want neither zone nor mapped address", peer, appended, alone)
 		}
 		if trusts(alone) {
-			return // the proxies name none but themselves: what is in front of them is the client's
+			return // only trusted addresses: the part before them belongs to the client
 		}
 		for _, forwarded := range [][]string{{spoofed, appended}, {spoofed + "," + appended}} {
 			if got := p.ClientAddr(request(peer, forwarded...)); got != alone {

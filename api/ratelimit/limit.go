@@ -1,8 +1,8 @@
-// Package ratelimit says who is asking, and how often they may: limits and their
-// notation, limiters in the memory of one process and in a Redis that several
-// share, and the client's address behind trusted proxies.
+// Package ratelimit identifies clients and limits how often they may call: the notation
+// of limits, a limiter in the memory of one process, a limiter in a Redis that several
+// processes share, and the client's address behind trusted proxies.
 //
-// It does not know HTTP answers: status codes and headers belong to its callers.
+// It does not write HTTP answers: status codes and headers belong to its callers.
 package ratelimit
 
 import (
@@ -13,15 +13,15 @@ import (
 	"time"
 )
 
-// Limit allows Count permits in any Window on average, and Count of them at
-// once. The zero Limit is off: it allows everything.
+// Limit allows Count permits in any Window on average, and Count permits at once. The
+// zero Limit is off: it allows everything.
 type Limit struct {
 	Count  int           // 1 to MaxCount
 	Window time.Duration // whole seconds, 1 s to MaxWindow
 }
 
-// Bounds of a Limit. They keep the time in which one permit grows back well
-// above a clock's resolution.
+// Maximums of a Limit. With them the time for one permit to grow back is well above the
+// resolution of a clock.
 const (
 	MaxCount  = 1_000_000
 	MaxWindow = 365 * 24 * time.Hour
@@ -72,12 +72,12 @@ func (l Limit) validate() error {
 // Off reports whether the limit allows everything.
 func (l Limit) Off() bool { return l == Limit{} }
 
-// Times returns the limit of n times as many permits, at most MaxCount.
+// Times returns a limit with n times the permits, at most MaxCount.
 func (l Limit) Times(n int) Limit {
 	return Limit{Count: min(l.Count*n, MaxCount), Window: l.Window}
 }
 
-// String returns l as ParseLimit reads it.
+// String returns l in the notation of ParseLimit.
 func (l Limit) String() string {
 	if l.Off() {
 		return off
@@ -85,7 +85,7 @@ func (l Limit) String() string {
 	return strconv.Itoa(l.Count) + "/" + formatWindow(l.Window)
 }
 
-// formatWindow returns d without the units that are zero: 1m, not 1m0s.
+// formatWindow formats d without units that are zero: 1m, not 1m0s.
 func formatWindow(d time.Duration) string {
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {
@@ -97,14 +97,14 @@ func formatWindow(d time.Duration) string {
 	return s
 }
 
-// Result is what came of a request for permits. Its durations are rounded up to
-// whole seconds, the unit of Retry-After (RFC 9110 section 10.2.3): whoever waits
-// that long and is alone with the key finds what was announced.
+// Result is the result of Take. Its durations are rounded up to whole seconds, the unit
+// of Retry-After (RFC 9110, section 10.2.3). A caller that waits this long finds the
+// announced permits, unless others with the same key take them.
 type Result struct {
-	Allowed    int           // permits that were taken: as many as there were, at most those asked for
-	Remaining  int           // permits that are left
-	RetryAfter time.Duration // until the next permit, when fewer were allowed than asked for or a look found none; else 0
-	ResetAfter time.Duration // until all permits are back
+	Allowed    int           // permits taken: all that were available, at most n
+	Remaining  int           // permits left
+	RetryAfter time.Duration // until the next permit, if Allowed < n, or if n = 0 and none is left; else 0
+	ResetAfter time.Duration // until all permits have grown back
 }
 
 func roundUp(d time.Duration) time.Duration {

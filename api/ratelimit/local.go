@@ -15,38 +15,38 @@ const DefaultMaxKeys = 1 << 16
 
 // LocalOptions configure a Local.
 type LocalOptions struct {
-	MaxKeys int              // keys remembered at a time, at about 200 bytes each; default DefaultMaxKeys
+	MaxKeys int              // most keys in memory, about 200 bytes each; default DefaultMaxKeys
 	Now     func() time.Time // default time.Now
 }
 
-// Local limits within this process, by GCRA (the generic cell rate algorithm of
-// ITU-T I.371), which keeps one number for each key: when all of its permits will
-// be back. It is safe for concurrent use and needs no closing.
+// Local limits calls in this process by GCRA, the generic cell rate algorithm of ITU-T
+// I.371. For each key it stores one number: when all of the key's permits will have
+// grown back. Safe for concurrent use. It needs no closing.
 //
-// Its memory is bounded. Keys whose permits are all back are forgotten as others
-// come. When it is full of keys that are not, a new key takes the place of the
-// one that would have all its permits back first, which so gains the least. A key
-// that has used up its permits is thus forgotten only after MaxKeys others have
-// each used more of theirs: a flood of keys that ask once pushes out itself.
-// Limits whose windows differ widely are best kept in a Local each.
+// Its memory is bounded. A key is removed some time after all its permits have grown
+// back. When MaxKeys other keys are in memory, a new key replaces the key that would have
+// all permits back first, and so gains the least. A key without permits is therefore
+// removed only after MaxKeys other keys have used more of theirs: a flood of keys with
+// one call each removes its own keys. Use a Local of its own for each limit when windows
+// differ much.
 type Local struct {
 	maxKeys int
 	now     func() time.Time
-	start   time.Time // what times are counted from, so that they are monotonic
+	start   time.Time // times are durations since start, so that they are monotonic
 
 	mu    sync.Mutex
 	keys  map[string]*localKey
 	order byFull
 }
 
-// localKey is one key. It is full when all of its permits are back.
+// localKey is one key in memory. It is full when all its permits have grown back.
 type localKey struct {
 	name   string
 	fullAt time.Duration // since start
-	place  int           // in Local.order
+	index  int           // in Local.order
 }
 
-// NewLocal returns a limiter that has seen no key.
+// NewLocal returns a limiter without keys.
 func NewLocal(opts LocalOptions) *Local {
 	if opts.MaxKeys <= 0 {
 		opts.MaxKeys = DefaultMaxKeys
@@ -60,9 +60,10 @@ func NewLocal(opts LocalOptions) *Local {
 	}
 }
 
-// Take takes up to n permits of the key, as many as there are. With n = 0 it only
-// looks. A limit that is off allows n, and the other fields of its Result are
-// zero. The error is about a Limit or an n that cannot be; Take does not wait.
+// Take takes n permits of the key, or all if fewer are available. With n = 0 it only
+// reports the state. A Limit that is off allows n, and the other fields of the Result are
+// zero. Take does not wait. It returns an error only for an invalid Limit or a negative
+// n.
 func (l *Local) Take(_ context.Context, key string, limit Limit, n int) (Result, error) {
 	if err := limit.validate(); err != nil {
 		return Result{}, fmt.Errorf("limit %v: %w", limit, err)
@@ -90,13 +91,12 @@ func (l *Local) Take(_ context.Context, key string, limit Limit, n int) (Result,
 	return result, nil
 }
 
-// take is the algorithm: one permit moves the moment at which all are back by the
-// time in which one grows back, and that moment is never further away than all of
-// them take.
+// take is GCRA. Each permit moves fullAt later by the time that one permit needs to grow
+// back. fullAt is at most the time for all permits away from now.
 func take(limit Limit, now, fullAt time.Duration, n int) (Result, time.Duration) {
 	each := limit.Window / time.Duration(limit.Count)
-	all := each * time.Duration(limit.Count) // at most Window, by rounding
-	free := now + all - fullAt               // grows by each for every permit; negative under another, larger limit
+	all := each * time.Duration(limit.Count) // a bit less than Window, because each is rounded down
+	free := now + all - fullAt               // each for every available permit; negative if the key was used with a larger limit
 	available := max(0, int(free/each))
 	r := Result{Allowed: min(n, available)}
 	fullAt += each * time.Duration(r.Allowed)
@@ -108,8 +108,8 @@ func take(limit Limit, now, fullAt time.Duration, n int) (Result, time.Duration)
 	return r, fullAt
 }
 
-// forget drops keys that are full, at most two at a time: more than one key can
-// come at a time.
+// forget removes up to two keys that are full. A call adds at most one key, so the full
+// keys get fewer.
 func (l *Local) forget(now time.Duration) {
 	for range 2 {
 		if len(l.order) == 0 || l.order[0].fullAt > now {
@@ -119,35 +119,35 @@ func (l *Local) forget(now time.Duration) {
 	}
 }
 
-// drop forgets the key that is full first.
+// drop removes the key that is full first.
 func (l *Local) drop() {
 	k, _ := heap.Pop(&l.order).(*localKey)
 	delete(l.keys, k.name)
 }
 
-// remember keeps when the key will be full; k is nil when it is new.
+// remember stores when the key will be full. k is nil for a new key.
 func (l *Local) remember(name string, k *localKey, fullAt time.Duration) {
 	if k != nil {
 		k.fullAt = fullAt
-		heap.Fix(&l.order, k.place)
+		heap.Fix(&l.order, k.index)
 		return
 	}
 	if len(l.keys) >= l.maxKeys {
 		l.drop()
 	}
-	k = &localKey{name: strings.Clone(name), fullAt: fullAt} // the caller's may be part of a whole request
+	k = &localKey{name: strings.Clone(name), fullAt: fullAt} // a copy, so that name does not keep a request in memory
 	l.keys[k.name] = k
 	heap.Push(&l.order, k)
 }
 
-// Len returns how many keys are remembered.
+// Len returns how many keys are in memory.
 func (l *Local) Len() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.keys)
 }
 
-// byFull is a heap.Interface with the key that is full first on top.
+// byFull is a heap.Interface with the key on top that is full first.
 type byFull []*localKey
 
 func (h byFull) Len() int           { return len(h) }
@@ -155,12 +155,12 @@ func (h byFull) Less(i, j int) bool { return h[i].fullAt < h[j].fullAt }
 
 func (h byFull) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
-	h[i].place, h[j].place = i, j
+	h[i].index, h[j].index = i, j
 }
 
 func (h *byFull) Push(x any) {
 	k, _ := x.(*localKey)
-	k.place = len(*h)
+	k.index = len(*h)
 	*h = append(*h, k)
 }
 

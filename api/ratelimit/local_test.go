@@ -16,7 +16,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// fakeClock stands until a test moves it.
+// fakeClock is a clock that moves only by advance.
 type fakeClock struct{ nanos atomic.Int64 }
 
 func (c *fakeClock) now() time.Time          { return time.Unix(1_800_000_000, c.nanos.Load()) }
@@ -100,8 +100,8 @@ func TestTakeRefuses(t *testing.T) {
 	}
 }
 
-// bucket is a token bucket, whose tokens grow continuously, as the oracle. It
-// counts in parts of a token that grow back in a nanosecond.
+// bucket is the reference implementation: a token bucket with continuous growth. Its
+// numbers are nanoseconds of growth.
 type bucket struct {
 	each, size, level int64
 	at                time.Time
@@ -143,7 +143,7 @@ func TestTakeIsATokenBucket(t *testing.T) {
 				t.Fatalf("ResetAfter = %v, want %v rounded up", got.ResetAfter, reset)
 			}
 			if refused := got.Allowed < n || n == 0 && got.Remaining == 0; (got.RetryAfter > 0) != refused {
-				t.Fatalf("Take(%d) = %+v, want RetryAfter when some were, or one would be, refused", n, got)
+				t.Fatalf("Take(%d) = %+v, want RetryAfter if fewer permits were allowed, or with n = 0 none is left", n, got)
 			}
 		}
 		each := limit.Window / time.Duration(limit.Count)
@@ -182,11 +182,11 @@ func TestSustainedRate(t *testing.T) {
 	t.Parallel()
 	l, clock := newLocal(0)
 	allowed := 0
-	for range 10 * 60 * 10 { // ten minutes of ten requests a second against one
+	for range 10 * 60 * 10 { // ten requests a second for ten minutes; the limit is one a second
 		allowed += mustTake(t, l, "k", perMinute, 1).Allowed
 		clock.advance(100 * time.Millisecond)
 	}
-	if want := 60 + 10*60 - 1; allowed != want { // the burst, and one for each second that had passed
+	if want := 60 + 10*60 - 1; allowed != want { // the burst, and one for each full second
 		t.Errorf("allowed = %d, want %d", allowed, want)
 	}
 }
@@ -203,7 +203,7 @@ func TestFloodIsBoundedAndResetsNobody(t *testing.T) {
 			t.Fatalf("Len = %d, want at most %d", got, maxKeys)
 		}
 	}
-	// 5 s have passed, in which 5 permits have grown back.
+	// 5 permits have grown back in the 5 s of the flood.
 	if got := mustTake(t, l, "attacker", perMinute, 60).Allowed; got != 5 {
 		t.Errorf("permits of an exhausted key after a flood = %d, want 5", got)
 	}
@@ -233,7 +233,7 @@ func TestIdleKeysAreForgotten(t *testing.T) {
 	}
 	clock.advance(time.Hour)
 	if got := mustTake(t, l, "500", perMinute, 1000).Allowed; got != 60 {
-		t.Errorf("permits of an idle key that is still remembered = %d, want 60", got)
+		t.Errorf("permits of an idle key that is still in memory = %d, want 60", got)
 	}
 	clock.advance(time.Hour)
 	for range 500 {

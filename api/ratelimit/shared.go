@@ -12,11 +12,11 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// DefaultTimeout is that of SharedOptions.
+// DefaultTimeout is the default of SharedOptions.Timeout.
 const DefaultTimeout = 50 * time.Millisecond
 
-// A Redis that failed so often in a row is left alone for restDelay, and then
-// asked once.
+// After restAfter failures in a row Redis is not asked for restDelay. Then one call
+// probes it.
 const (
 	restAfter = 3
 	restDelay = 500 * time.Millisecond
@@ -24,12 +24,12 @@ const (
 
 // SharedOptions configure a Shared.
 type SharedOptions struct {
-	Client     redis.UniversalClient // required: where permits are counted
-	Local      *Local                // required: limits while that is away
-	Nodes      func() int            // required: how many processes count there
+	Client     redis.UniversalClient // required: the Redis that counts permits
+	Local      *Local                // required: limits while Redis is unreachable
+	Nodes      func() int            // required: how many processes share the Redis
 	Registerer prometheus.Registerer // required
 
-	Timeout time.Duration // of one question; default DefaultTimeout
+	Timeout time.Duration // of one call to Redis; default DefaultTimeout
 }
 
 func (o *SharedOptions) validate() error {
@@ -47,9 +47,9 @@ func (o *SharedOptions) validate() error {
 	return errors.Join(errs...)
 }
 
-// Shared limits all processes together that share a Redis, by GCRA and the clock of
-// Redis. While that cannot be asked, each process limits by itself, to its share of
-// the limit. It is safe for concurrent use.
+// Shared limits the calls of all processes that share a Redis together, by GCRA and the
+// clock of Redis. While Redis is unreachable, each process limits its own calls to its
+// part of the limit. Safe for concurrent use.
 type Shared struct {
 	opts    SharedOptions
 	limiter *redis_rate.Limiter
@@ -58,7 +58,7 @@ type Shared struct {
 	shared, local prometheus.Counter
 }
 
-// NewShared returns a limiter, or every problem of opts.
+// NewShared returns a limiter, or an error with every invalid option.
 func NewShared(opts SharedOptions) (*Shared, error) {
 	if opts.Timeout == 0 {
 		opts.Timeout = DefaultTimeout
@@ -68,7 +68,7 @@ func NewShared(opts SharedOptions) (*Shared, error) {
 	}
 	counted := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "terse_ratelimit_takes_total",
-		Help: "Questions for permits, by where they were counted: in Redis (shared), or in this process because Redis was away (local).",
+		Help: "Calls of a limiter, by where they were counted: shared (in Redis) or local (in this process, while Redis was unreachable).",
 	}, []string{"counted"})
 	if err := opts.Registerer.Register(counted); err != nil {
 		return nil, fmt.Errorf("ratelimit: register metrics: %w", err)
@@ -81,8 +81,9 @@ func NewShared(opts SharedOptions) (*Shared, error) {
 	}, nil
 }
 
-// Take takes up to n permits of the key, as many as there are. With n = 0 it only
-// looks. It waits for Redis no longer than Timeout, and never fails because of it.
+// Take takes n permits of the key, or all if fewer are available. With n = 0 it only
+// reports the state. It waits for Redis no longer than Timeout, and does not fail when
+// Redis is unreachable. It returns an error only for an invalid Limit or a negative n.
 func (s *Shared) Take(ctx context.Context, key string, limit Limit, n int) (Result, error) {
 	if limit.Off() || limit.validate() != nil || n < 0 {
 		return s.opts.Local.Take(ctx, key, limit, n)
@@ -97,10 +98,10 @@ func (s *Shared) Take(ctx context.Context, key string, limit Limit, n int) (Resu
 		s.breaker.RecordFailure()
 	}
 	s.local.Inc()
-	return s.opts.Local.Take(ctx, key, s.share(limit), n)
+	return s.opts.Local.Take(ctx, key, s.nodeLimit(limit), n)
 }
 
-// ask counts in Redis, also when the caller leaves: what it asked for is done.
+// ask counts in Redis. It continues when ctx is canceled.
 func (s *Shared) ask(ctx context.Context, key string, limit Limit, n int) (Result, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.opts.Timeout)
 	defer cancel()
@@ -112,13 +113,13 @@ func (s *Shared) ask(ctx context.Context, key string, limit Limit, n int) (Resul
 	switch {
 	case got.RetryAfter > 0:
 		r.RetryAfter = roundUp(got.RetryAfter)
-	case got.Allowed < n: // it took what there was
+	case got.Allowed < n: // all available permits were taken
 		r.RetryAfter = roundUp(limit.Window / time.Duration(limit.Count))
 	}
 	return r, nil
 }
 
-// share returns what of a limit is this process's.
-func (s *Shared) share(limit Limit) Limit {
+// nodeLimit returns this process's part of a limit.
+func (s *Shared) nodeLimit(limit Limit) Limit {
 	return Limit{Count: max(1, limit.Count/max(1, s.opts.Nodes())), Window: limit.Window}
 }

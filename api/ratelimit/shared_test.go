@@ -18,7 +18,7 @@ import (
 
 const nodes = 3
 
-// newNodes returns the limiters of nodes that share a Redis.
+// newNodes returns the limiters of several nodes that share a Redis.
 func newNodes(t *testing.T) ([]*ratelimit.Shared, *servers.Redis) {
 	t.Helper()
 	shared := servers.NewRedis(t, servers.RedisOptions{})
@@ -49,8 +49,8 @@ func limit(t *testing.T, s string) ratelimit.Limit {
 	return l
 }
 
-// takeAll lets all nodes ask for one permit after the other for a while, at least
-// times each, and returns how many they got and how long that took.
+// takeAll lets all nodes take single permits concurrently, for at least the given time
+// and number of calls. It returns the permits taken and the time.
 func takeAll(t *testing.T, all []*ratelimit.Shared, key string, l ratelimit.Limit, times int, while time.Duration) (allowed int64, took time.Duration) {
 	t.Helper()
 	var n atomic.Int64
@@ -78,13 +78,13 @@ func TestNewSharedReportsEveryProblem(t *testing.T) {
 	_, err := ratelimit.NewShared(ratelimit.SharedOptions{Timeout: -1})
 	for _, field := range []string{"Client", "Local", "Nodes", "Registerer", "Timeout"} {
 		if err == nil || !strings.Contains(err.Error(), field) {
-			t.Errorf("NewShared = %v, want it to name %s", err, field)
+			t.Errorf("NewShared = %v, want an error that names %s", err, field)
 		}
 	}
 }
 
-// TestNodesShareALimit holds that a limit is that of all nodes together, at once
-// and over time.
+// TestNodesShareALimit checks that all nodes together keep a limit, in a burst and over
+// time.
 func TestNodesShareALimit(t *testing.T) {
 	t.Parallel()
 	all, _ := newNodes(t)
@@ -135,8 +135,8 @@ func TestSharedResults(t *testing.T) {
 	}
 }
 
-// TestRedisAway holds that each node limits to its share while Redis is away, and
-// that the limit is shared again when it is back.
+// TestRedisAway checks that each node keeps its part of the limit while Redis is
+// unreachable, and that nodes share the limit again afterwards.
 func TestRedisAway(t *testing.T) {
 	t.Parallel()
 	all, shared := newNodes(t)
@@ -151,7 +151,7 @@ func TestRedisAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, s := range all {
-		for began := time.Now(); ; time.Sleep(20 * time.Millisecond) { // until it asks Redis again
+		for began := time.Now(); ; time.Sleep(20 * time.Millisecond) { // until the node asks Redis again
 			r, err := s.Take(t.Context(), "back", l, 0)
 			if err == nil && r.Remaining == 120 {
 				break
