@@ -10,16 +10,16 @@ import (
 	"strconv"
 )
 
-// answers reads the answers of one connection. It looks at no more than a load
-// has to know, so that it costs little beside the server.
+// answers reads the answers on one connection. It parses only what a load needs, so that
+// it costs little compared with the server.
 type answers struct {
 	r        *bufio.Reader
-	location []byte // of the last answer
+	location []byte // of the latest answer
 }
 
 func newAnswers(conn io.Reader) *answers { return &answers{r: bufio.NewReader(conn)} }
 
-// next reads an answer to its end. One with another status is an error.
+// next reads one answer completely. An answer with another status is an error.
 func (a *answers) next(status string) error {
 	line, err := a.r.ReadSlice('\n')
 	if err != nil {
@@ -37,7 +37,7 @@ func (a *answers) next(status string) error {
 		}
 		name, value, found := bytes.Cut(bytes.TrimSpace(line), []byte(": "))
 		if !found {
-			break // the line between headers and body
+			break // the empty line between headers and body
 		}
 		switch string(name) {
 		case "Location":

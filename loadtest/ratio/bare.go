@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// startBare runs this command as the yardstick.
+// startBare starts this command as the server of the yardstick.
 func startBare(ctx context.Context, l link) (*process, error) {
 	headers := l.headers.Clone()
 	headers.Del("Date")
@@ -30,9 +30,9 @@ func startBare(ctx context.Context, l link) (*process, error) {
 	return start(exec.CommandContext(ctx, self, "-bare", string(encoded)), "") //nolint:gosec // it runs itself
 }
 
-// serveBare serves the yardstick: a handler that does nothing but answer, in a
-// server with the timeouts of the product's, which each cost a timer a request
-// and which no public server goes without.
+// serveBare serves the yardstick: a handler that only writes a fixed answer. Its server
+// has the same timeouts as the product. Each of them costs a timer for each request, and
+// every public server needs them.
 func serveBare(ctx context.Context, encoded string) error {
 	headers := http.Header{}
 	if err := json.Unmarshal([]byte(encoded), &headers); err != nil {

@@ -9,16 +9,16 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// bytesAim is what a link may take on disk, with its indexes.
+// bytesAim is the most bytes that a link should use on disk, with its indexes.
 const bytesAim = 300
 
-// relation is table links, an index of it, or what else it has on disk.
+// relation is table links or one of its indexes.
 type relation struct {
 	Name  string
 	Bytes int64
 }
 
-// measureBytes tells what a link takes on disk.
+// measureBytes measures how many bytes a link uses on disk.
 func measureBytes(ctx context.Context, b *bench) ([]figure, error) {
 	s, err := b.shard(ctx, b.opts.links)
 	if err != nil {
@@ -35,7 +35,7 @@ func measureBytes(ctx context.Context, b *bench) ([]figure, error) {
 		fmt.Printf("%-20s %6.1f bytes a link\n", r.Name, each)
 	}
 	return []figure{{
-		what:      fmt.Sprintf("bytes on disk a link, indexes and all, %d links of %d-byte URLs", s.count, targetLen),
+		what:      fmt.Sprintf("bytes on disk of a link with its indexes, %d links of %d-byte URLs", s.count, targetLen),
 		measured:  fmt.Sprintf("%.0f", total),
 		yardstick: fmt.Sprintf("%d", bytesAim),
 		ratio:     spread{ratio: total / bytesAim},

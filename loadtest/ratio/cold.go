@@ -13,16 +13,15 @@ import (
 )
 
 const (
-	// coldConnections is how many clients ask for redirects at the same time.
+	// coldConnections is how many clients request redirects at the same time.
 	coldConnections = 64
 
-	// redirectConns is how many connections a node opens to a server for
-	// redirects.
+	// redirectConns is the limit of the node's connections to a server for redirects.
 	redirectConns = 2
 )
 
-// pointTable is the table of the yardstick: the same rows, with a number that
-// pgbench can draw.
+// pointTable is the table of the yardstick: the same rows, with a number as the key,
+// because pgbench draws random numbers.
 const pointTable = `
 CREATE TABLE yardstick_points AS SELECT row_number() OVER () AS id, l.* FROM links l;
 ALTER TABLE yardstick_points ADD PRIMARY KEY (id)`
@@ -31,10 +30,10 @@ const pointScript = `\set id random(1, %d)
 SELECT target FROM yardstick_points WHERE id = :id;
 `
 
-// measureCold compares redirects that each have to ask Postgres with prepared
-// point selects: those of as many clients as ask for redirects, and those over as
-// many connections as the node has to Postgres, which is what Postgres does at its
-// best on a small machine.
+// measureCold compares redirects that each need a query to Postgres with prepared point
+// selects. The first yardstick has as many clients as the load. The second has as many
+// clients as the node has connections to Postgres, which is the fastest that Postgres
+// can be on a small machine.
 func measureCold(ctx context.Context, b *bench) ([]figure, error) {
 	s, err := b.shard(ctx, b.opts.links)
 	if err != nil {
@@ -81,8 +80,8 @@ func measureCold(ctx context.Context, b *bench) ([]figure, error) {
 	return figures, nil
 }
 
-// checkConns makes sure that the second yardstick had as many connections as the
-// node.
+// checkConns checks that the node has at most as many connections as the second
+// yardstick.
 func (s *shard) checkConns(ctx context.Context) error {
 	var n int
 	err := s.query(ctx, func(conn *pgx.Conn) error {
@@ -99,11 +98,11 @@ func (s *shard) checkConns(ctx context.Context) error {
 	return nil
 }
 
-// cold asks for each link of a shard once, so that no cache has it.
+// cold requests each link of a shard once, so that no cache has it.
 type cold struct {
 	links   links
 	address string
-	order   []int // of the links
+	order   []int // numbers of the links, shuffled
 	asked   atomic.Int64
 }
 
@@ -111,8 +110,8 @@ func newCold(s *shard, product *process) *cold {
 	return &cold{links: s.links, address: address(product.url), order: shuffled(s.count)}
 }
 
-// load returns a client that sends a request every so often, or, when every is
-// zero, as often as the server lets it.
+// load returns a client that sends one request every so often. With every = 0 it sends
+// the next request as soon as it has an answer.
 func (c *cold) load(connections int, turn, every time.Duration) *load {
 	return &load{address: c.address, connections: connections, turn: turn, every: every, talk: c.talk}
 }
@@ -122,7 +121,7 @@ func (c *cold) talk(conn net.Conn) exchange {
 	return func() error {
 		i := c.asked.Add(1) - 1
 		if i >= int64(len(c.order)) {
-			return fmt.Errorf("all %d links were asked for: use more of them, or fewer rounds", len(c.order))
+			return fmt.Errorf("all %d links were requested: use more links or fewer rounds", len(c.order))
 		}
 		code, err := c.links.code(c.order[i])
 		if err != nil {
@@ -132,7 +131,7 @@ func (c *cold) talk(conn net.Conn) exchange {
 	}
 }
 
-// visit asks for a link and holds the answer to its target.
+// visit requests a link and checks that the answer leads to its target.
 func visit(conn net.Conn, from *answers, host, code string) error {
 	if _, err := conn.Write(get(host, code)); err != nil {
 		return err

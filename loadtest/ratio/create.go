@@ -12,32 +12,31 @@ import (
 )
 
 const (
-	// createClients is how many clients create at the same time: of the yardstick,
-	// and of the product.
+	// createClients is how many clients create links at the same time, in the yardstick
+	// and in the product.
 	createClients = 16
 
-	// createCrowd is how many clients of the product show what travelling together is
-	// worth when there are more of them than of the yardstick.
+	// createCrowd is a larger number of clients of the product only. It shows the effect
+	// of batching.
 	createCrowd = 64
 )
 
-// insertTable is the table of the yardstick: the same rows under the same
-// indexes.
+// insertTable is the table of the yardstick, with the same rows and the same indexes.
 const insertTable = `
 CREATE TABLE yardstick_links (LIKE links INCLUDING ALL);
 INSERT INTO yardstick_links SELECT * FROM links`
 
-// insertScript inserts what an anonymous create of a link with a target of 100
-// bytes does. The number is random, so that code and target are, and has nine
-// digits.
+// insertScript inserts the same columns as an anonymous create of a link with a target of
+// 100 bytes. Code and target are random because the number is random. The number makes a
+// code of nine digits.
 const insertScript = `\set bucket random(0, 4095)
 \set number random(4294967296, 68719476735)
 INSERT INTO yardstick_links (created_at, version, bucket, code, target, owner)
 VALUES (now(), 1, :bucket, to_hex(:number::bigint), rpad('https://example.com/catalogue/spring?page=' || :number, 100, 'x'), '');
 `
 
-// measureCreate compares durable creates over HTTP, those that travel together
-// and those that each travel alone, with single-row inserts of 16 clients.
+// measureCreate compares durable creates over HTTP, with and without batching, with
+// single-row inserts of createClients clients.
 func measureCreate(ctx context.Context, b *bench) ([]figure, error) {
 	s, err := b.shard(ctx, b.opts.links)
 	if err != nil {
@@ -63,8 +62,8 @@ func measureCreate(ctx context.Context, b *bench) ([]figure, error) {
 	}{
 		{"create over HTTP, durable", "256", createClients, "1.00 or more"},
 		{"create over HTTP, durable", "256", createCrowd, "1.00 or more"},
-		{"the same with TERSE_BATCH_SIZE=1", "1", createClients, "less: what batching is worth"},
-		{"the same with TERSE_BATCH_SIZE=1", "1", createCrowd, "less: what batching is worth"},
+		{"the same with TERSE_BATCH_SIZE=1", "1", createClients, "less: the effect of batching"},
+		{"the same with TERSE_BATCH_SIZE=1", "1", createCrowd, "less: the effect of batching"},
 	} {
 		product, err := s.start(ctx, b.opts.terse, "--batch-size", p.size)
 		if err != nil {
@@ -88,10 +87,10 @@ func measureCreate(ctx context.Context, b *bench) ([]figure, error) {
 	return figures, nil
 }
 
-// creates creates one link after the other, each with a target of its own.
+// creates creates links one after the other. Each has a different target.
 type creates struct {
 	address string
-	run     int // tells the targets of several apart
+	run     int // part of the targets, so that they differ between runs
 	made    atomic.Int64
 }
 

@@ -12,9 +12,8 @@ import (
 // chunk is how many links are copied at a time.
 const chunk = 10_000
 
-// fill copies the links into the shard in the order of their creation. The
-// indexes are in place, so that they get their entries in random order, as
-// production's do.
+// fill copies the links into the shard in the order of creation. The indexes exist, so
+// they receive their entries in random order, as in production.
 func (s *shard) fill(ctx context.Context) error {
 	return s.query(ctx, func(conn *pgx.Conn) error {
 		for first := 0; first < s.count; first += chunk {
@@ -26,8 +25,8 @@ func (s *shard) fill(ctx context.Context) error {
 	})
 }
 
-// indexes returns the statements that drop what indexes table links, and those
-// that bring it back.
+// indexes returns the statements that drop the indexes of table links, and the
+// statements that create them again.
 const indexes = `
 	SELECT format('ALTER TABLE links DROP CONSTRAINT %I', conname),
 		format('ALTER TABLE links ADD CONSTRAINT %I %s', conname, pg_get_constraintdef(oid))
@@ -36,13 +35,13 @@ const indexes = `
 	SELECT format('DROP INDEX %s', indexrelid::regclass), pg_get_indexdef(indexrelid)
 	FROM pg_index WHERE indrelid = 'links'::regclass AND NOT indisprimary`
 
-// bulkFill does what fill does and builds the indexes afterwards, which takes a
-// fraction of the time and leaves them denser.
+// bulkFill copies the links first and creates the indexes afterwards. This takes a
+// fraction of the time, and the indexes are denser.
 func (s *shard) bulkFill(ctx context.Context) error {
 	var drops, adds []string
 	err := s.query(ctx, func(conn *pgx.Conn) error {
 		var drop, add string
-		rows, _ := conn.Query(ctx, indexes) // ForEachRow tells
+		rows, _ := conn.Query(ctx, indexes) // ForEachRow returns the error
 		_, err := pgx.ForEachRow(rows, []any{&drop, &add}, func() error {
 			drops, adds = append(drops, drop), append(adds, add)
 			return nil
@@ -61,7 +60,7 @@ func (s *shard) bulkFill(ctx context.Context) error {
 	return s.exec(ctx, strings.Join(adds, ";"))
 }
 
-// copy adds the links from first to before end.
+// copy adds the links from first up to, but not including, end.
 func (s *shard) copy(ctx context.Context, conn *pgx.Conn, first, end int) error {
 	next := first
 	_, err := conn.CopyFrom(ctx, pgx.Identifier{"links"}, s.links.columns(), pgx.CopyFromFunc(func() ([]any, error) {

@@ -13,11 +13,11 @@ import (
 	"strings"
 )
 
-// hitConnections is how many clients ask for the link at the same time.
+// hitConnections is how many clients request the link at the same time.
 const hitConnections = 16
 
-// measureHit compares the redirect of a link that is in the in-process cache
-// with a bare net/http handler that answers the same bytes.
+// measureHit compares the redirect of a link in the in-process cache with a bare net/http
+// handler that sends the same bytes.
 func measureHit(ctx context.Context, b *bench) ([]figure, error) {
 	product, err := startTerse(ctx, b.opts.terse)
 	if err != nil {
@@ -52,12 +52,12 @@ func measureHit(ctx context.Context, b *bench) ([]figure, error) {
 	}}, nil
 }
 
-// repeated is one GET over and over. It is prepared bytes, and its answers have a
-// known length.
+// repeated sends the same GET again and again. The request is prepared bytes, and all
+// answers have the same length.
 type repeated struct {
 	address string
 	request []byte
-	answer  []byte // of the first request; later ones have its length
+	answer  []byte // the first answer; later answers have the same length
 }
 
 func newRepeated(url, code string) *repeated {
@@ -90,7 +90,7 @@ func (r *repeated) talk(conn net.Conn) exchange {
 	}
 }
 
-// first sends one request and keeps its answer, which must have no body.
+// first sends one request and stores its answer. The answer must have no body.
 func (r *repeated) first() (http.Header, error) {
 	conn, err := net.Dial("tcp", r.address)
 	if err != nil {
@@ -109,13 +109,13 @@ func (r *repeated) first() (http.Header, error) {
 		return nil, err
 	}
 	if response.StatusCode != http.StatusFound || response.ContentLength != 0 {
-		return nil, fmt.Errorf("%s answers %s with %d bytes, want 302 with none", r.address, response.Status, response.ContentLength)
+		return nil, fmt.Errorf("%s answers %s with %d bytes, want 302 with 0 bytes", r.address, response.Status, response.ContentLength)
 	}
 	r.answer = raw.Bytes()
 	return response.Header, nil
 }
 
-// sameAnswer makes sure that both servers answer the same bytes, but for the date.
+// sameAnswer checks that both servers send the same bytes except for the date.
 func sameAnswer(a, b *repeated) error {
 	for _, r := range []*repeated{a, b} {
 		header, err := r.first()

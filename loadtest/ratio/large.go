@@ -13,23 +13,23 @@ const (
 	// smallLinks is the number of links of the smaller shard.
 	smallLinks = 100_000
 
-	// largeEvery is the time between requests: the servers are idle for most of
-	// it, so that what is measured is the work and not the queue.
+	// largeEvery is the time between requests. The servers are idle for most of it, so
+	// that the latency is the work and not a queue.
 	largeEvery = time.Millisecond
 
-	// largeConnections are enough that a slow answer delays no other request.
+	// largeConnections is enough that a slow answer does not delay other requests.
 	largeConnections = 8
 )
 
-// measureLarge compares how long a cold redirect takes in a shard of many links
-// and in one of few, at the same rate.
+// measureLarge compares the latency of a cold redirect between a shard of many links and
+// a shard of few links, at the same rate.
 func measureLarge(ctx context.Context, b *bench) ([]figure, error) {
 	var paced [2]*pacedCold
 	var sides []side
 	for i, n := range []int{smallLinks, b.opts.large} {
 		s, err := b.bulkShard(ctx, n)
 		if err == nil {
-			err = s.settle(ctx) // other parts may have used it
+			err = s.settle(ctx) // other parts may have written to it
 		}
 		if err != nil {
 			return nil, err
@@ -47,7 +47,7 @@ func measureLarge(ctx context.Context, b *bench) ([]figure, error) {
 		return nil, err
 	}
 	ratio := ratioOf(found[1], found[0])
-	ratio.ratio = paced[1].p(0.99).Seconds() / paced[0].p(0.99).Seconds() // rounds have few answers as slow
+	ratio.ratio = paced[1].p(0.99).Seconds() / paced[0].p(0.99).Seconds() // of all rounds, because one round has few slow answers
 	return []figure{{
 		what:      fmt.Sprintf("redirect, cold, p99 at %.0f/s, %d links", 1/largeEvery.Seconds(), b.opts.large),
 		measured:  paced[1].String(),
@@ -57,7 +57,7 @@ func measureLarge(ctx context.Context, b *bench) ([]figure, error) {
 	}}, nil
 }
 
-// pacedCold keeps the latencies of a load.
+// pacedCold is a load that records latencies.
 type pacedCold struct {
 	load  *load
 	turns [][]time.Duration
@@ -72,10 +72,10 @@ func (p *pacedCold) turn(ctx context.Context) (float64, error) {
 	return quantile(p.load.latencies, 0.99).Seconds(), nil
 }
 
-// p returns a quantile of all turns but the first, which warms up.
+// p returns a quantile of all turns except the first, which warms up.
 func (p *pacedCold) p(q float64) time.Duration { return quantile(slices.Concat(p.turns[1:]...), q) }
 
-// String shows the latencies of all turns.
+// String formats the latencies of all turns.
 func (p *pacedCold) String() string {
 	return fmt.Sprintf("p50 %v, p99 %v", p.p(0.5).Round(time.Microsecond), p.p(0.99).Round(time.Microsecond))
 }

@@ -15,19 +15,19 @@ import (
 )
 
 const (
-	// targetLen is the length of every target.
+	// targetLen is the length of every target in bytes.
 	targetLen = 100
 
-	// owners is how many own the links, by turns.
+	// owners is how many owners there are. Links belong to them in turn.
 	owners = 1000
 )
 
-// links makes the links of a shard: the number of a link tells everything about
-// it. The codes are those that a node mints.
+// links makes the links of a shard. The number of a link determines all its columns. The
+// codes have the form of minted codes.
 type links struct{ cipher *idgen.Cipher }
 
-// codeKeyText is the code key of the measured nodes, as settings have it. Terse
-// refuses one that is not random.
+// codeKeyText is the code key of the measured nodes, in the form of the setting. It is
+// random because Terse refuses keys that are not.
 const codeKeyText = "GpcJOAKRlLLRo3s5i/oVB0iNtJSycKg3/z2kKijqSeA="
 
 func newLinks() (links, error) {
@@ -39,17 +39,17 @@ func newLinks() (links, error) {
 	return links{c}, err
 }
 
-// code returns the code of link i. Ids from zero on are of the past, so that no
-// node mints one again.
+// code returns the code of link i. Ids that start at zero lie in the past, so that no
+// node mints them again.
 func (l links) code(i int) (string, error) { return l.cipher.Code(idgen.ID(i)) }
 
-// columns are those of table links that are set, in the order of row.
+// columns are the columns of table links that row sets, in the same order.
 func (links) columns() []string {
 	return []string{"created_at", "version", "bucket", "code", "target", "owner"}
 }
 
-// row returns link i as table links has it. Each was created a millisecond after
-// the one before.
+// row returns link i as a row of table links. Each link was created a millisecond after
+// the link before it.
 func (l links) row(i int) ([]any, error) {
 	code, err := l.code(i)
 	if err != nil {
@@ -65,19 +65,18 @@ func (l links) row(i int) ([]any, error) {
 	}, nil
 }
 
-// target returns the target of a link, which names its code or whatever makes it
-// one of a kind.
+// target returns a target that contains name. A unique name makes the target unique.
 func target(name string) string {
 	const start = "https://example.com/catalogue/spring?page="
 	return start + name + strings.Repeat("x", targetLen-len(start)-len(name))
 }
 
-// isTarget reports whether a Location is the target of a link.
+// isTarget reports whether a Location is the target of the link with this code.
 func isTarget(location []byte, code string) bool {
 	return bytes.Equal(location, []byte(target(code)))
 }
 
-// shuffled returns the numbers below n in an order that is the same in each run.
+// shuffled returns the numbers below n in an order that is the same in every run.
 func shuffled(n int) []int {
 	return rand.New(rand.NewPCG(1, 2)).Perm(n) //nolint:gosec // nobody has to guess it
 }

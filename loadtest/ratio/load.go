@@ -11,22 +11,22 @@ import (
 	"time"
 )
 
-// load is the client of one server. It holds keep-alive connections with one
-// request in flight each, and costs little and the same for every server.
+// load is the client of one server. It keeps connections open with one request in flight
+// each. It costs little, and the same for every server.
 type load struct {
 	address     string
 	connections int
 	turn        time.Duration
 
-	// every is the time between two requests, of all connections together. Zero:
-	// each connection sends the next one as soon as it has its answer.
+	// every is the time between two requests of all connections together. 0: each
+	// connection sends the next request as soon as it has its answer.
 	every time.Duration
 
-	// talk returns what sends one request over conn and reads its answer. Each
-	// connection has its own.
+	// talk returns a function that sends one request over conn and reads its answer. It
+	// is called once for each connection.
 	talk func(conn net.Conn) exchange
 
-	latencies []time.Duration // of the last run, when every is set
+	latencies []time.Duration // of the latest run, when every is set
 }
 
 type exchange func() error
@@ -34,7 +34,7 @@ type exchange func() error
 // address returns the host and port of a server's URL.
 func address(url string) string { return strings.TrimPrefix(url, "http://") }
 
-// run loads the server for a turn and returns the requests a second.
+// run loads the server for one turn and returns the requests per second.
 func (l *load) run(ctx context.Context) (float64, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.turn)
 	defer cancel()
@@ -100,8 +100,8 @@ func (c *connection) repeat(ctx context.Context) error {
 	return nil
 }
 
-// await waits until the next request is due. One that is late because the
-// server kept its connection counts from when it should have been sent.
+// await waits until the next request is due and returns its start for the latency. A
+// request that is late because the connection was busy starts when it was due.
 func (c *connection) await(ctx context.Context) (time.Time, bool) {
 	if c.load.every == 0 {
 		return time.Time{}, true

@@ -1,13 +1,12 @@
 //go:build unix
 
-// Command ratio measures Terse against yardsticks: servers that do the same work
-// with nothing around it. Both sides are processes of their own on loopback,
-// loaded in turns by clients that cost the same in the same run, so that what is
-// reported is a ratio and not a property of the machine.
+// Command ratio compares Terse with yardsticks: servers that do only the same basic work.
+// Both sides are processes on loopback. Clients of the same cost load them in turn in the
+// same run, so that the reported ratio depends little on the machine.
 //
-// With -profile it measures nothing, and writes the profile by which Terse is compiled.
+// With -profile it measures nothing and writes the profile for compiling Terse.
 //
-// It starts what it needs, Postgres included, and removes it at the end.
+// It starts all servers that it needs, Postgres included, and removes them at the end.
 package main
 
 import (
@@ -44,14 +43,14 @@ type options struct {
 	shardTurn   time.Duration
 }
 
-// part is one thing that is measured.
+// part is one measurement.
 type part struct {
 	name    string
 	measure func(ctx context.Context, b *bench) ([]figure, error)
 }
 
-// parts returns all parts, in an order in which none disturbs the next: links
-// are measured before others are added to them.
+// parts returns all parts. Their order matters: links are measured before other links
+// are added.
 func parts() []part {
 	return []part{
 		{"l1", measureHit},
@@ -68,14 +67,14 @@ func run(ctx context.Context) error {
 	var o options
 	bare := flag.String("bare", "", "serve the bare handler with the headers in this JSON object (used by the command itself)")
 	flag.StringVar(&o.terse, "terse", "bin/terse", "the binary to measure")
-	flag.StringVar(&o.profile, "profile", "", "measure nothing, and write a CPU profile of the binary under load to this file")
+	flag.StringVar(&o.profile, "profile", "", "write a CPU profile of the binary under load to this file, and measure nothing")
 	flag.StringVar(&o.only, "only", "l1,redis,bytes,cold,zipf,large,create", "the parts to measure, separated by commas")
-	flag.IntVar(&o.rounds, "rounds", 20, "rounds of l1 and redis; in each both sides are loaded once, in changing order")
-	flag.DurationVar(&o.turn, "turn", 500*time.Millisecond, "how long a side is loaded in a round of l1 and redis")
+	flag.IntVar(&o.rounds, "rounds", 20, "rounds of l1 and redis; each round loads both sides once, in changing order")
+	flag.DurationVar(&o.turn, "turn", 500*time.Millisecond, "how long a round of l1 and redis loads each side")
 	flag.IntVar(&o.links, "links", 1_000_000, "links in the shard of bytes, cold, zipf and create")
-	flag.IntVar(&o.large, "links-large", 1_000_000, "links in the larger shard of large; 10000000 take 5 GB and some minutes more")
+	flag.IntVar(&o.large, "links-large", 1_000_000, "links in the larger shard of large; 10000000 need 5 GB and some minutes more")
 	flag.IntVar(&o.shardRounds, "shard-rounds", 15, "rounds of the other parts")
-	flag.DurationVar(&o.shardTurn, "shard-turn", time.Second, "how long a side is loaded in a round of the other parts, in whole seconds")
+	flag.DurationVar(&o.shardTurn, "shard-turn", time.Second, "how long a round of the other parts loads each side, in whole seconds")
 	flag.Parse()
 	if *bare != "" {
 		return serveBare(ctx, *bare)
@@ -98,13 +97,13 @@ func choose(names string) ([]part, error) {
 		}
 	}
 	if len(wanted) > 0 {
-		return nil, fmt.Errorf("-only: there is no part %q, or it is named twice", wanted[0])
+		return nil, fmt.Errorf("-only: there is no part %q, or it is listed twice", wanted[0])
 	}
 	return chosen, nil
 }
 
-// measure prints what each part finds as it goes, and all figures at the end; or it writes
-// a profile.
+// measure prints the result of each part when it ends, and all figures at the end. With
+// -profile it writes a profile instead.
 func measure(ctx context.Context, o options, chosen []part) error {
 	b := newBench(o)
 	defer b.close()

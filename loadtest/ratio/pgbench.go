@@ -16,18 +16,16 @@ import (
 	"github.com/terse/terse/store/storetest/servers"
 )
 
-// pgbench is a yardstick: prepared statements sent by Postgres' own load
-// generator.
+// pgbench is a yardstick: prepared statements from the load generator of Postgres.
 type pgbench struct {
 	program string
-	script  string // file
+	script  string // path of its file
 	dsn     string
 	clients int
 	turn    time.Duration
 }
 
-// newPgbench returns a pgbench that runs a script over and over. The caller
-// closes it.
+// newPgbench returns a pgbench that repeats a script. The caller must close it.
 func newPgbench(ctx context.Context, s *shard, script string, clients int, turn time.Duration) (*pgbench, error) {
 	program, err := servers.Program(ctx, "pgbench")
 	if err != nil {
@@ -48,7 +46,7 @@ func newPgbench(ctx context.Context, s *shard, script string, clients int, turn 
 
 func (p *pgbench) close() { _ = os.Remove(p.script) }
 
-// run returns the transactions a second of one turn, without the time to connect.
+// run returns the transactions per second of one turn, without the time to connect.
 func (p *pgbench) run(ctx context.Context) (float64, error) {
 	cmd := exec.CommandContext(ctx, p.program, "--no-vacuum", "--protocol=prepared", "--file="+p.script, //nolint:gosec // Postgres' own
 		"--client="+strconv.Itoa(p.clients), "--jobs="+strconv.Itoa(min(p.clients, runtime.NumCPU())),

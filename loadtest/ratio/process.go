@@ -15,10 +15,10 @@ import (
 type process struct {
 	url    string
 	cmd    *exec.Cmd
-	folder string // removed when it stops; may be empty
+	folder string // removed by stop; may be empty
 }
 
-// start runs a server that prints a line ending in its URL when it is ready.
+// start starts a server and returns once it prints a line that ends with its URL.
 func start(cmd *exec.Cmd, folder string) (*process, error) {
 	cmd.Stderr = os.Stderr
 	stdout, err := cmd.StdoutPipe()
@@ -32,18 +32,18 @@ func start(cmd *exec.Cmd, folder string) (*process, error) {
 	line, err := bufio.NewReader(stdout).ReadString('\n')
 	if err != nil {
 		p.stop()
-		return nil, fmt.Errorf("%s said no address: %w", cmd.Path, err)
+		return nil, fmt.Errorf("%s printed no address: %w", cmd.Path, err)
 	}
 	_, address, found := strings.Cut(strings.TrimSpace(line), "http://")
 	if !found {
 		p.stop()
-		return nil, fmt.Errorf("%s said no address: %q", cmd.Path, line)
+		return nil, fmt.Errorf("%s printed no address: %q", cmd.Path, line)
 	}
 	p.url = "http://" + address
 	return p, nil
 }
 
-// stop ends the server and waits for it.
+// stop stops the server and waits until it has ended.
 func (p *process) stop() {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	_ = p.cmd.Wait()

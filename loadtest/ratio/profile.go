@@ -16,11 +16,11 @@ import (
 	"github.com/terse/terse/store/storetest/servers"
 )
 
-// profileTurn is how long each load of a profile goes on.
+// profileTurn is how long each load of a profile lasts.
 const profileTurn = 15 * time.Second
 
-// writeProfile writes what a node spends its time on, for the compiler to go by: redirects
-// from L1, others from Redis and Postgres, and creates, each for as long as the others.
+// writeProfile writes a CPU profile of a node for the compiler. The loads are redirects
+// from L1, redirects from Redis and Postgres, and creates, for the same time each.
 func writeProfile(ctx context.Context, b *bench, path string) error {
 	s, err := b.shard(ctx, redisLinks)
 	if err != nil {
@@ -57,8 +57,8 @@ func writeProfile(ctx context.Context, b *bench, path string) error {
 	return <-profiled
 }
 
-// fetchProfile asks a node for a CPU profile of the time to come, and writes it to a file
-// that does not tell where the binary was.
+// fetchProfile requests a CPU profile for the next span of time and writes it to a file,
+// without the path of the binary.
 func fetchProfile(ctx context.Context, admin string, span time.Duration, path string) error {
 	url := fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%.0f", admin, span.Seconds())
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)

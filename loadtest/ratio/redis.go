@@ -14,23 +14,23 @@ import (
 )
 
 const (
-	// redisLinks is how many links are kept in Redis. L1 of the node has room for
-	// a few thousand of them.
+	// redisLinks is how many links are in Redis. The node's L1 has room for a few thousand
+	// of them.
 	redisLinks = 200_000
 
-	// zipfExponent is how unevenly links are asked for: the nth one 1/n^1.07 times
-	// as often as the first, as requests of web pages are ("Web caching and
-	// Zipf-like distributions", INFOCOM 1999, finds 0.64 to 0.83 at proxies, behind
-	// which are other caches).
+	// zipfExponent is the skew of the requests: the nth link is requested 1/n^1.07 times
+	// as often as the first. Requests of web pages have such a skew: "Web caching and
+	// Zipf-like distributions", INFOCOM 1999, finds 0.64 to 0.83 at proxies behind other
+	// caches.
 	zipfExponent = 1.07
 
-	// zipfRounds is how many turns the caches get to fill, and then as many to be
-	// measured.
+	// zipfRounds is how many turns fill the caches, and how many turns are measured
+	// afterwards.
 	zipfRounds = 10
 )
 
-// measureRedis compares redirects that are answered from Redis with a bare
-// net/http handler that answers the same bytes.
+// measureRedis compares redirects from Redis with a bare net/http handler that sends the
+// same bytes.
 func measureRedis(ctx context.Context, b *bench) ([]figure, error) {
 	s, err := b.shard(ctx, redisLinks)
 	if err != nil {
@@ -92,8 +92,8 @@ func measureRedis(ctx context.Context, b *bench) ([]figure, error) {
 	}}, nil
 }
 
-// measureZipf tells which tier answers when some links are asked for far more
-// often than others.
+// measureZipf measures the part of each tier in the answers when some links are requested
+// much more often than others.
 func measureZipf(ctx context.Context, b *bench) ([]figure, error) {
 	s, err := b.shard(ctx, b.opts.links)
 	if err != nil {
@@ -139,8 +139,8 @@ func measureZipf(ctx context.Context, b *bench) ([]figure, error) {
 	}}, nil
 }
 
-// startCached runs a node over the shard and a Redis, with room for so many MiB of
-// links in L1, and returns where its metrics are.
+// startCached starts a node over the shard and a Redis, with mib MiB for L1. It also
+// returns the address of the admin listener.
 func (s *shard) startCached(ctx context.Context, binary string, shared *servers.Redis, mib string) (*process, string, error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -154,7 +154,7 @@ func (s *shard) startCached(ctx context.Context, binary string, shared *servers.
 	return product, admin, err
 }
 
-// warm lets a node of its own ask for all links, so that Redis has them.
+// warm requests all links from a separate node, so that Redis has them.
 func warm(ctx context.Context, b *bench, s *shard, shared *servers.Redis) error {
 	product, _, err := s.startCached(ctx, b.opts.terse, shared, "64")
 	if err != nil {
@@ -171,8 +171,8 @@ func warm(ctx context.Context, b *bench, s *shard, shared *servers.Redis) error 
 	return nil
 }
 
-// cycle asks for the links of a shard one after the other and then again, or by
-// Zipf's law.
+// cycle requests the links of a shard one after the other, again and again, or in random
+// order by Zipf's law.
 type cycle struct {
 	links   links
 	address string

@@ -19,10 +19,10 @@ type figure struct {
 	aim       string
 }
 
-// spread is a ratio and how far it varied. Without rounds it is one value.
+// spread is a ratio and its variation. Without rounds it is a single value.
 type spread struct {
-	ratio           float64 // of all rounds; their median unless said otherwise
-	lowest, highest float64 // of one round
+	ratio           float64 // of all rounds: the median, except in measureLarge
+	lowest, highest float64 // of single rounds
 	rounds          int
 }
 
@@ -53,14 +53,14 @@ func report(figures []figure) error {
 	return w.Flush()
 }
 
-// median returns the middle value, the upper of two.
+// median returns the middle value. For an even number it is the larger of the two.
 func median(values []float64) float64 { return quantile(values, 0.5) }
 
-// quantile returns the value that a share q of all values is below.
+// quantile returns the value that is larger than a part q of all values.
 func quantile[T float64 | time.Duration](values []T, q float64) T {
 	sorted := slices.Sorted(slices.Values(values))
 	return sorted[min(int(q*float64(len(sorted))), len(sorted)-1)]
 }
 
-// perSecond shows the median of rates.
+// perSecond formats the median of rates.
 func perSecond(rates []float64) string { return fmt.Sprintf("%.0f/s", median(rates)) }

@@ -7,17 +7,16 @@ import (
 	"fmt"
 )
 
-// side is one of those that take turns under load.
+// side is one of the servers that are loaded in turn.
 type side struct {
 	name string
 
-	// turn loads it for a while and returns the figure to compare, such as a rate.
+	// turn loads the server for a while and returns a figure, such as a rate.
 	turn func(ctx context.Context) (float64, error)
 }
 
-// takeTurns loads each side once a round, in changing order, and returns the
-// figures of each by round. A round before the first warms all up and is left
-// out.
+// takeTurns loads each side once a round, in changing order. It returns the figures of
+// each side by round. One extra round at the start warms up and is not returned.
 func takeTurns(ctx context.Context, rounds int, sides ...side) ([][]float64, error) {
 	found := make([][]float64, len(sides))
 	for round := range rounds + 1 {
@@ -25,7 +24,7 @@ func takeTurns(ctx context.Context, rounds int, sides ...side) ([][]float64, err
 			j := (round + i) % len(sides)
 			f, err := sides[j].turn(ctx)
 			if err == nil {
-				err = ctx.Err() // a turn that was cut short measures nothing
+				err = ctx.Err() // an interrupted turn has no valid figure
 			}
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", sides[j].name, err)

@@ -15,8 +15,7 @@ import (
 	"github.com/terse/terse/store/storetest/servers"
 )
 
-// bench is what the parts share: one Postgres, with a database for each number of
-// links.
+// bench is shared by all parts: one Postgres, with a database for each number of links.
 type bench struct {
 	opts    options
 	cluster *servers.Cluster  // nil until a part needs it
@@ -25,7 +24,7 @@ type bench struct {
 
 func newBench(o options) *bench { return &bench{opts: o, shards: map[string]*shard{}} }
 
-// close ends Postgres and removes its data.
+// close stops Postgres and removes its data.
 func (b *bench) close() {
 	if b.cluster == nil {
 		return
@@ -43,13 +42,13 @@ type shard struct {
 	count    int
 }
 
-// shard returns a shard of n links that came one by one. It is filled when it is
-// first asked for.
+// shard returns a shard of n links that were inserted with indexes in place. The first
+// call fills it.
 func (b *bench) shard(ctx context.Context, n int) (*shard, error) {
 	return b.filled(ctx, fmt.Sprintf("links_%d", n), n, (*shard).fill)
 }
 
-// bulkShard returns a shard of n links that may have been loaded in bulk.
+// bulkShard returns a shard of n links that may have been inserted before the indexes.
 func (b *bench) bulkShard(ctx context.Context, n int) (*shard, error) {
 	if b.shards[fmt.Sprintf("links_%d", n)] != nil {
 		return b.shard(ctx, n)
@@ -88,9 +87,8 @@ func (b *bench) filled(ctx context.Context, database string, n int, fill func(*s
 	return s, nil
 }
 
-// settings make Postgres one of production, of a small machine. Checkpoints and
-// vacuums are asked for between the parts, so that none comes in the turn of one
-// side.
+// settings configure Postgres as in production on a small machine. Checkpoints and vacuums
+// run only between the parts, so that they do not disturb one side's turn.
 func settings() map[string]string {
 	return map[string]string{
 		"autovacuum_naptime":   "1h",
@@ -103,10 +101,10 @@ func settings() map[string]string {
 
 func (s *shard) dsn() string { return s.primary.DSN(s.database) }
 
-// setting is the shard as TERSE_SHARDS has it.
+// setting returns the shard in the form of TERSE_SHARDS.
 func (s *shard) setting() string { return "s1 " + s.dsn() }
 
-// start runs a node over the shard that limits no client.
+// start starts a node over the shard without limits for clients.
 func (s *shard) start(ctx context.Context, binary string, flags ...string) (*process, error) {
 	return startTerse(ctx, binary, append([]string{
 		"--shards", s.setting(), "--code-key", codeKeyText,
@@ -119,12 +117,13 @@ func (s *shard) exec(ctx context.Context, sql string) error {
 	return s.primary.Exec(ctx, s.database, sql)
 }
 
-// settle leaves Postgres nothing to do on its own in the minutes to come.
+// settle runs the pending vacuum and checkpoint, so that Postgres starts none during the
+// measurement.
 func (s *shard) settle(ctx context.Context) error {
 	return errors.Join(s.exec(ctx, "VACUUM ANALYZE"), s.exec(ctx, "CHECKPOINT"))
 }
 
-// query lets use have a connection to the database.
+// query calls use with a connection to the database.
 func (s *shard) query(ctx context.Context, use func(*pgx.Conn) error) error {
 	conn, err := pgx.Connect(ctx, s.dsn())
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// startTerse runs the product with everything on and its log kept to warnings.
+// startTerse starts the product with its defaults. It logs only warnings and errors.
 func startTerse(ctx context.Context, binary string, flags ...string) (*process, error) {
 	folder, err := os.MkdirTemp("", "terse-ratio-")
 	if err != nil {
@@ -25,13 +25,13 @@ func startTerse(ctx context.Context, binary string, flags ...string) (*process, 
 	return start(exec.CommandContext(ctx, binary, args...), folder) //nolint:gosec // the operator names the binary
 }
 
-// link is what was created, and the headers of its redirect.
+// link is a created link and the headers of its redirect.
 type link struct {
 	code    string
 	headers http.Header
 }
 
-// createLink creates the link that is measured and reads its redirect.
+// createLink creates a link and reads its redirect.
 func createLink(ctx context.Context, url string) (link, error) {
 	body := strings.NewReader(`{"url":"https://example.com/catalogue/spring?utm_source=letter&utm_campaign=2026-spring&page=12#section"}`)
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/api/v1/links", body)

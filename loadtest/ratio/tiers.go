@@ -11,13 +11,13 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// tiers are the redirects that each tier answered, and their shares of all.
+// tiers are the redirects that each tier answered, and each tier's part of all.
 type tiers struct {
 	counts           map[string]float64 // by tier/result
 	l1, redis, store float64
 }
 
-// readTiers reads the counts of a node.
+// readTiers reads the counts from a node's metrics.
 func readTiers(ctx context.Context, admin string) (tiers, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+admin+"/metrics", http.NoBody)
 	if err != nil {
@@ -41,20 +41,20 @@ func readTiers(ctx context.Context, admin string) (tiers, error) {
 		}
 		t.counts[labels["tier"]+"/"+labels["result"]] = m.GetCounter().GetValue()
 	}
-	return t.shared(), nil
+	return t.withRatios(), nil
 }
 
-// since returns what came after an earlier reading.
+// since returns the difference to an earlier reading.
 func (t tiers) since(before tiers) tiers {
 	d := tiers{counts: map[string]float64{}}
 	for name, n := range t.counts {
 		d.counts[name] = n - before.counts[name]
 	}
-	return d.shared()
+	return d.withRatios()
 }
 
-// shared sets the shares.
-func (t tiers) shared() tiers {
+// withRatios sets the parts of the tiers.
+func (t tiers) withRatios() tiers {
 	l1, redis, store := t.counts["l1/hit"]+t.counts["l1/stale"], t.counts["redis/hit"], t.counts["store/hit"]
 	all := max(1, l1+redis+store)
 	t.l1, t.redis, t.store = l1/all, redis/all, store/all
