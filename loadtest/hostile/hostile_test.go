@@ -11,7 +11,7 @@ import (
 	"github.com/terse/terse/store/storetest/servers"
 )
 
-// TestStorm is the short form: tens of thousands of requests.
+// TestStorm runs a short storm of tens of thousands of requests.
 func TestStorm(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	if status := run(t.Context(), []string{"-terse", servers.BuildTerse(t), "-n", "28800"}, &stdout, &stderr); status != 0 {
@@ -19,7 +19,7 @@ func TestStorm(t *testing.T) {
 	}
 	for _, want := range []string{"28800 requests", "200: ", "201: ", "302: ", "400: ", "404: ", "405: ", "422: "} {
 		if !strings.Contains(stdout.String(), want) {
-			t.Errorf("the storm was not of every kind: %q lacks %q", stdout.String(), want)
+			t.Errorf("the storm lacks a kind of answer: %q lacks %q", stdout.String(), want)
 		}
 	}
 	t.Log(stdout.String())
@@ -42,7 +42,8 @@ func TestReportFails(t *testing.T) {
 	}
 }
 
-// TestSameSeed holds that a request which failed can be made again.
+// TestSameSeed checks that the same seed makes the same requests, so that a failed
+// request can be repeated.
 func TestSameSeed(t *testing.T) {
 	t.Parallel()
 	a, b := newMaker(1, 2, 3), newMaker(1, 2, 3)

@@ -1,9 +1,9 @@
-// Command hostile sends requests that no honest client sends to a server that it
-// starts, over connections of its own, and holds that none is answered by a 5xx and
-// that the server is afterwards as large as before: goroutines, metric series.
+// Command hostile starts a server and sends it requests that no honest client sends. It
+// checks that no answer is a 5xx, and that the server does not grow: goroutines and metric
+// series stay the same.
 //
-// It is no load test, and no search for new kinds: that is the fuzz target of
-// package api, which is guided by what the code does.
+// It is not a load test. It does not search for new kinds of requests either: the fuzz
+// target of package api does.
 package main
 
 import (
@@ -30,13 +30,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("hostile", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	binary := flags.String("terse", "bin/terse", "the server to start")
-	n := flags.Int("n", 1_000_000, "requests")
+	n := flags.Int("n", 1_000_000, "number of requests")
 	seed := flags.Uint64("seed", 1, "the same seed makes the same requests")
-	within := flags.Duration("within", 10*time.Minute, "give up after this")
+	timeout := flags.Duration("within", 10*time.Minute, "stop with an error after this time")
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
-	ctx, cancel := context.WithTimeout(ctx, *within)
+	ctx, cancel := context.WithTimeout(ctx, *timeout)
 	defer cancel()
 	node, err := servers.StartTerse(ctx, servers.TerseOptions{Binary: *binary, Settings: settings})
 	if err != nil {
@@ -56,5 +56,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// settings leave the limits on but for creates, so that these reach the database.
+// settings turn off the limit of creates, so that creates reach the database, and the
+// limit of unknown codes.
 var settings = map[string]string{"limit_create_anonymous": "off", "limit_unknown": "off", "log_level": "error"}

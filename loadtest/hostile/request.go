@@ -7,20 +7,19 @@ import (
 	"strings"
 )
 
-// maker makes requests that no honest client sends, and some that one does: the same
-// ones for the same seed, but for names that are of no limited set.
+// maker makes hostile requests and some honest ones. The same seed makes the same
+// requests, except for host names, paths and methods made from names.
 type maker struct {
 	*rand.Rand
-	names *rand.Rand // of hosts, paths and methods
+	names *rand.Rand // for names in hosts, paths and methods
 }
 
 func newMaker(seed, worker, names uint64) *maker {
-	source := func(n uint64) *rand.Rand { return rand.New(rand.NewPCG(n, worker)) } //nolint:gosec // to be made again
+	source := func(n uint64) *rand.Rand { return rand.New(rand.NewPCG(n, worker)) } //nolint:gosec // must be repeatable
 	return &maker{source(seed), source(seed + names)}
 }
 
-// honest are requests as clients send them: the method and the path, a header and
-// the body.
+// honest are requests that clients send: method and path, one header, and the body.
 var honest = [][3]string{
 	{"GET /spring", "Accept: text/html", ""},
 	{"GET /spring?utm=x", "Accept-Encoding: gzip", ""},
@@ -40,7 +39,7 @@ var methods = []string{
 	"GET", "GET", "GET", "GET", "HEAD", "POST", "POST", "POST", "PATCH", "DELETE", "PUT", "OPTIONS", "TRACE", "PROPFIND", "get", "M-SEARCH",
 }
 
-// paths are where something is, or nearly.
+// paths are existing paths, and paths that look similar.
 var paths = []string{
 	"/", "/%C", "/abc", "/abc+", "/spring", "/spring+", "/..", "/a/b", "//evil.example/", "/%09/evil.example/", "/%00", "/%C0", "/abc%C0", "/%zz",
 	"/favicon.ico", "/robots.txt", "/.well-known/x", "/static/app.css", "/static/../..", "/static/%2e%2e/x", "/api", "/api/", "/api/docs", "/api/docs/..",
@@ -53,7 +52,7 @@ var queries = []string{
 	"", "", "?", "?a=b", "?limit=1", "?limit=-1", "?limit=99999999999999999999", "?cursor=x", "?cursor=%00", "?tag=%FF", "?q=%00", "?format=gif&size=1e9", "?%zz", "?;", "?a=b;c", "?limit=1&limit=2", "?utm=<script>", "?\x7f",
 }
 
-// bodies are JSON and forms, or nearly.
+// bodies are valid and almost valid JSON and forms.
 var bodies = []string{
 	`{"url":"https://example.com/"}`, `{"url":"https://example.com/","alias":"spring"}`, `{"url":"javascript:alert(1)"}`, `{"url":"//evil.com"}`, `{"url":"https://a@b"}`,
 	`{"url":"\u0000"}`, `{"url":"\ud800"}`, `{"url":1}`, `{"url":null}`, `{}`, `[]`, `null`, `"`, `{`, ``, `{"url":"x","url":"y"}`, `{"nonsense":1}`,
@@ -73,18 +72,18 @@ var headers = []string{
 	"Purpose: prefetch", "Sec-Purpose: prefetch", "Upgrade: h2c", "Connection: Upgrade, HTTP2-Settings", "Connection: close", "TE: trailers", "Traceparent: 00-x", "X-Request-ID: %0b",
 }
 
-// broken are headers that are none.
+// broken are invalid headers.
 var broken = []string{
 	"Content-Type: \xff", "Cookie: \x01", "X-Request-ID: \x0b", "A B: c", ": x", "Content-Length: -1", "Content-Length: 5, 6",
 	"Transfer-Encoding: x", "Transfer-Encoding: gzip, chunked", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
 }
 
-// one returns one of several.
+// one returns a random element.
 func (m *maker) one(of []string) string { return of[m.IntN(len(of))] }
 
 func (m *maker) byte() byte { return byte(m.IntN(256)) } //nolint:gosec // it fits
 
-// word returns a text of any bytes but those that end a line.
+// word returns random bytes without spaces and ends of lines.
 func (m *maker) word(most int) string {
 	b := make([]byte, m.IntN(most))
 	for i := range b {
@@ -95,7 +94,7 @@ func (m *maker) word(most int) string {
 	return string(b)
 }
 
-// host is one of ten thousand.
+// host returns one of ten thousand Host headers.
 func (m *maker) host() string { return fmt.Sprintf("Host: host-%d.example", m.names.IntN(10_000)) }
 
 // request returns the bytes of one request, and whether it is a HEAD.
@@ -145,7 +144,7 @@ func (m *maker) request() (raw []byte, head bool) {
 	return b.Bytes(), method == "HEAD"
 }
 
-// mutate changes some bytes.
+// mutate changes up to four random places.
 func (m *maker) mutate(s string) string {
 	b := []byte(s)
 	for range 1 + m.IntN(4) {

@@ -20,30 +20,30 @@ import (
 	"github.com/terse/terse/store/storetest/servers"
 )
 
-// connections is how many are open at a time.
+// connections is how many connections are open at the same time.
 const connections = 32
 
-// rounds is in how many rounds the requests are sent, each of the same ones but for
-// their names. The first makes what the others find. The server is measured behind
-// the last two, and must not have grown.
+// rounds is how often the same requests are sent, each time with other names. The first
+// round creates the links that later rounds find. The server is measured after each of the
+// last two rounds, and must not have grown.
 const rounds = 3
 
-// size is how large a server is.
+// size is the size of a server.
 type size struct {
 	goroutines, series int
 	rss                float64 // MiB
 }
 
-// report is what a storm did.
+// report is the result of a storm.
 type report struct {
 	sent, reconnects int64
 	took             time.Duration
 	statuses         map[int]int64
-	failed           []string // requests that were answered by a 5xx, with the answer
+	failed           []string // requests with a 5xx answer, and the answer
 	before, after    size
 }
 
-// storm sends n requests, and a few more where they do not divide evenly.
+// storm sends at least n requests: the same number in each round and on each connection.
 func storm(ctx context.Context, node *servers.Terse, n int, seed uint64) (*report, error) {
 	r := &report{statuses: map[int]int64{}}
 	began, each := time.Now(), (n+rounds*connections-1)/(rounds*connections)
@@ -93,7 +93,7 @@ func (r *report) send(ctx context.Context, addr string, n int, seed, round uint6
 	return errors.Join(append(errs, ctx.Err())...)
 }
 
-// connection is one of the client's.
+// connection is one connection of the client.
 type connection struct {
 	addr             string
 	maker            *maker
@@ -111,11 +111,11 @@ func (c *connection) close() {
 	}
 }
 
-// answerWithin is how long an answer may take.
-const answerWithin = 30 * time.Second
+// answerTimeout is how long an answer may take.
+const answerTimeout = 30 * time.Second
 
-// one sends a request and reads its answer. A server that answers nothing and stays
-// silent is an error; one that closes the connection is not.
+// one sends a request and reads its answer. A timeout is an error. A connection that the
+// server closes is not.
 func (c *connection) one(ctx context.Context) error {
 	if c.conn == nil {
 		var dialer net.Dialer
@@ -127,12 +127,12 @@ func (c *connection) one(ctx context.Context) error {
 		c.reconnects++
 	}
 	raw, head := c.maker.request()
-	if err := c.conn.SetDeadline(time.Now().Add(answerWithin)); err != nil {
+	if err := c.conn.SetDeadline(time.Now().Add(answerTimeout)); err != nil {
 		return err
 	}
 	c.sent++
 	if _, err := c.conn.Write(raw); err != nil {
-		c.close() // it was closed behind the answer before
+		c.close() // the server closed it after the previous answer
 		return nil
 	}
 	request := &http.Request{Method: http.MethodGet}
@@ -145,7 +145,7 @@ func (c *connection) one(ctx context.Context) error {
 			c.close()
 			var timeout net.Error
 			if errors.As(err, &timeout) && timeout.Timeout() {
-				return fmt.Errorf("no answer to %.300q within %v", raw, answerWithin)
+				return fmt.Errorf("no answer to %.300q within %v", raw, answerTimeout)
 			}
 			c.statuses[0]++
 			return nil
@@ -166,8 +166,8 @@ func (c *connection) one(ctx context.Context) error {
 	}
 }
 
-// settled measures a server that nobody asks anything, once its goroutines are as
-// few as they were a moment before.
+// settled measures an idle server, once two measurements in a row have the same number of
+// goroutines and series.
 func settled(ctx context.Context, node *servers.Terse) (last size, err error) {
 	for {
 		now, err := measure(ctx, node.AdminAddr())
@@ -183,7 +183,7 @@ func settled(ctx context.Context, node *servers.Terse) (last size, err error) {
 	}
 }
 
-// measure reads how large the server is from its metrics.
+// measure reads the size of the server from its metrics.
 func measure(ctx context.Context, admin string) (s size, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+admin+"/metrics", nil)
 	if err != nil {
@@ -212,10 +212,10 @@ func measure(ctx context.Context, admin string) (s size, err error) {
 	return s, nil
 }
 
-// goroutinesMayVary is how many goroutines come and go by themselves.
-const goroutinesMayVary = 8
+// goroutineTolerance is how much the number of goroutines of an idle server may vary.
+const goroutineTolerance = 8
 
-// err returns what was not as it should be.
+// err returns all failures of the storm.
 func (r *report) err() error {
 	var errs []error
 	if len(r.failed) > 0 {
@@ -224,7 +224,7 @@ func (r *report) err() error {
 	for _, f := range r.failed[:min(len(r.failed), 10)] {
 		errs = append(errs, errors.New(f))
 	}
-	if r.after.goroutines > r.before.goroutines+goroutinesMayVary {
+	if r.after.goroutines > r.before.goroutines+goroutineTolerance {
 		errs = append(errs, fmt.Errorf("goroutines grew from %d to %d", r.before.goroutines, r.after.goroutines))
 	}
 	if r.after.series > r.before.series {
@@ -233,7 +233,7 @@ func (r *report) err() error {
 	return errors.Join(errs...)
 }
 
-// print writes the figures.
+// print writes the report.
 func (r *report) print(w io.Writer) {
 	var statuses []string
 	for _, status := range slices.Sorted(maps.Keys(r.statuses)) {
