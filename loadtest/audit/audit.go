@@ -1,6 +1,6 @@
-// Package audit asks a Terse for links as visitors and owners do, keeps a log of what
-// was acknowledged, and holds every answer to it at once, and all nodes and databases
-// at the end. It is for tests and load runs under faults; it breaks nothing itself.
+// Package audit sends requests to Terse as visitors and owners do and logs what Terse
+// acknowledges. It compares every answer with the log, and all nodes and databases at the
+// end. It is for tests and load runs with faults. It does not cause faults itself.
 package audit
 
 import (
@@ -14,43 +14,43 @@ import (
 )
 
 const (
-	// SeenWithin is when an edit is seen by a node that keeps nothing of the link.
+	// SeenWithin is how soon an edit is visible through a node without a cached copy.
 	SeenWithin = time.Second
 
-	// KeptFor is how long a node that hears of no edits may keep what it knows of a
-	// link: the cache's TTL with its jitter.
+	// KeptFor is how long a node without invalidations may show an old copy of a link:
+	// the TTL of its cache with jitter.
 	KeptFor = 11 * time.Second
 
-	// AnyShard is where a link goes whose code is yet to be minted.
+	// AnyShard is the shard of a create whose code is not minted yet.
 	AnyShard = -1
 
-	// requestTimeout is longer than a node takes to give up.
+	// requestTimeout is longer than the timeouts of a node.
 	requestTimeout = 20 * time.Second
 )
 
-// Node is something that answers as Terse, at an address that ends without a slash.
-// Nodes are compared: use pointers, or values that say all.
+// Node is a server that answers as Terse. URL has no trailing slash. Nodes are compared
+// with ==: use pointers, or values that identify the node.
 type Node interface{ URL() string }
 
-// Balancer is the address of a load balancer over several nodes. What one of them did,
-// the next may hear of later.
+// Balancer is the address of a load balancer over several nodes. After a write through
+// it, the next request may reach a node that still shows the old version.
 type Balancer string
 
 // URL returns the address.
 func (b Balancer) URL() string { return string(b) }
 
-// Options say whom to audit.
+// Options configure an Auditor.
 type Options struct {
-	// ShardOf tells the shard of a code, from 0. Required.
+	// ShardOf returns the shard of a code, counted from 0. Required.
 	ShardOf func(code string) int
 
-	// DSNs are of the shards' databases, of whichever server takes writes. Required.
+	// DSNs are the shards' databases. Each must lead to the primary. Required.
 	DSNs []string
 
-	// Token is an API key that owns links to be edited. Default: none are.
+	// Token is an API key for links that are edited. Default: links have no owner.
 	Token string
 
-	// Connections is how many are kept open to each node. Default 64.
+	// Connections is how many idle connections to each node are kept. Default 64.
 	Connections int
 }
 
@@ -65,22 +65,22 @@ func (o *Options) validate() error {
 	return errors.Join(errs...)
 }
 
-// Auditor keeps a log of what nodes were asked and how they answered. Safe for
-// concurrent use, but for the writers of one link.
+// Auditor logs requests and answers. Safe for concurrent use, except that a link must not
+// be edited concurrently.
 type Auditor struct {
 	opts   Options
 	client *http.Client
 
 	mu       sync.Mutex
-	kept     time.Duration // how long nodes may keep what they know; KeptFor where they hear of no edits
+	kept     time.Duration // how long nodes may show old copies of links
 	links    map[string]*history
-	unknown  map[string]bool // targets to which one link each may lead, under a code that nobody told
+	unknown  map[string]bool // targets that one link each may have, with a code that no answer contained
 	outcomes []outcome
 	counts   map[string]Count
-	faults   []string // promises that were broken
+	faults   []string // broken promises
 }
 
-// New returns an auditor with an empty log. The caller ends it with Close.
+// New returns an Auditor with an empty log. The caller must close it.
 func New(opts Options) (*Auditor, error) {
 	if err := opts.validate(); err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
@@ -102,30 +102,30 @@ func New(opts Options) (*Auditor, error) {
 // Close closes idle connections.
 func (a *Auditor) Close() { a.client.CloseIdleConnections() }
 
-// Authorization returns the header of requests about links that are edited.
+// Authorization returns the header of requests that need the owner of a link.
 func (a *Auditor) Authorization() []string {
 	return []string{"Authorization", "Bearer " + a.opts.Token}
 }
 
-// Keep says how long nodes may keep what they know from now on.
+// Keep sets how long nodes may show old copies of links from now on.
 func (a *Auditor) Keep(d time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.kept = d
 }
 
-// Count is how many requests of a kind did what they should, and how many did not.
+// Count is how many requests of a kind succeeded and failed.
 type Count struct{ Done, Failed int }
 
-// Counts returns those of all kinds since the start.
+// Counts returns the counts of all kinds since the start.
 func (a *Auditor) Counts() map[string]Count {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return maps.Clone(a.counts)
 }
 
-// Took returns how long requests of a kind took that were sent after a moment,
-// shortest first.
+// Took returns the durations of requests of a kind that were sent after since, shortest
+// first.
 func (a *Auditor) Took(since time.Time, op string) (all []time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -138,8 +138,8 @@ func (a *Auditor) Took(since time.Time, op string) (all []time.Duration) {
 	return all
 }
 
-// Since returns how many requests of a kind that were sent to a shard after a
-// moment have done what they should, and why the others have not.
+// Since returns how many requests of a kind to a shard, sent after moment, succeeded, and
+// why the others failed.
 func (a *Auditor) Since(moment time.Time, op string, shard int) (done int, failed []string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -155,7 +155,7 @@ func (a *Auditor) Since(moment time.Time, op string, shard int) (done int, faile
 	return done, failed
 }
 
-// Failures returns why requests failed since the start, the first of them.
+// Failures returns why requests failed since the start: the first few, most at most.
 func (a *Auditor) Failures(most int) (all []string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -167,24 +167,24 @@ func (a *Auditor) Failures(most int) (all []string) {
 	return all
 }
 
-// Broken adds a promise that was broken.
+// Broken records a broken promise.
 func (a *Auditor) Broken(format string, args ...any) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.faults = append(a.faults, fmt.Sprintf(format, args...))
 }
 
-// Promises returns those that were broken since the start.
+// Promises returns all broken promises since the start.
 func (a *Auditor) Promises() []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return slices.Clone(a.faults)
 }
 
-// outcome is how one request ended. An empty failure stands for what was wanted.
+// outcome is the end of one request. An empty failure means success.
 type outcome struct {
-	op      string // create or edit, or what a visit is for
-	shard   int    // AnyShard when the request did not say
+	op      string // create, edit, or the purpose of a visit
+	shard   int    // AnyShard for a create with a minted code
 	sent    time.Time
 	failure string
 	took    time.Duration // set once it is done

@@ -13,7 +13,7 @@ import (
 	"github.com/terse/terse/loadtest/audit"
 )
 
-// liar answers as Terse does, but for what a test has it say of a link.
+// liar answers as Terse does, except for visits, which a test controls.
 type liar struct {
 	*httptest.Server
 
@@ -65,14 +65,14 @@ func redirect(w http.ResponseWriter, target string) {
 	w.WriteHeader(http.StatusFound)
 }
 
-// TestVisits holds that a lie about a link that was acknowledged is found, and nothing
-// else is taken for one.
+// TestVisits checks that wrong answers about an acknowledged link are found, and that
+// correct answers are not reported.
 func TestVisits(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name   string
 		visit  func(w http.ResponseWriter, target string)
-		broken string // empty: nothing is
+		broken string // empty: no promise is broken
 		failed int
 	}{
 		{"the truth", redirect, "", 0},
@@ -105,8 +105,8 @@ func TestVisits(t *testing.T) {
 	}
 }
 
-// TestBalancer holds that a load balancer's own errors break no promise: they are an
-// outcome that nobody knows.
+// TestBalancer checks that errors of a load balancer itself break no promise: their
+// outcome is unknown.
 func TestBalancer(t *testing.T) {
 	t.Parallel()
 	node := newLiar(t, func(w http.ResponseWriter, _ string) { w.WriteHeader(http.StatusBadGateway) })
@@ -115,12 +115,12 @@ func TestBalancer(t *testing.T) {
 	a.Create(t.Context(), front, "spring")
 	a.Visit(t.Context(), "hot", front, "spring")
 	if broken := a.Promises(); len(broken) > 0 || a.Counts()["hot"].Failed != 1 {
-		t.Errorf("promises broken: %q, visits %+v; want none and one that failed", broken, a.Counts()["hot"])
+		t.Errorf("promises broken: %q, visits %+v; want no broken promise and one failed visit", broken, a.Counts()["hot"])
 	}
 }
 
-// TestRepeat holds that an edit that meets a connection which is just being closed is sent
-// once more, and that one which may have been done already is believed.
+// TestRepeat checks that an edit is sent again when its connection closes, and that an
+// edit which the first attempt has already done counts as acknowledged.
 func TestRepeat(t *testing.T) {
 	t.Parallel()
 	node := newLiar(t, redirect)
@@ -148,11 +148,11 @@ func TestRepeat(t *testing.T) {
 		t.Errorf("promises broken: %q, failed: %q, want none", broken, failed)
 	}
 	if !slices.Equal(edits, []string{`"1"`, `"1"`}) {
-		t.Errorf("edits %q, want the same twice and no key", edits)
+		t.Errorf("edits %q, want the same edit twice without an Idempotency-Key", edits)
 	}
 }
 
-// TestOptions holds that what is missing is told at once.
+// TestOptions checks that New reports all missing options.
 func TestOptions(t *testing.T) {
 	t.Parallel()
 	_, err := audit.New(audit.Options{})

@@ -14,21 +14,22 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// Row is a link as a database has it.
+// Row is a link in a database.
 type Row struct {
 	Code, Target string
 	Version      int64
 }
 
-// Report is what an audit came to.
+// Report is the result of an audit.
 type Report struct {
 	Links    int      // in the databases
-	Outcomes int      // of requests since the start
-	Lost     int      // acknowledged, and not in the databases
-	Broken   []string // promises that were broken since the start
+	Outcomes int      // requests since the start
+	Lost     int      // acknowledged writes that the databases lack
+	Broken   []string // broken promises since the start
 }
 
-// Audit holds all databases, and the nodes, to the log. An error means that it could not.
+// Audit compares all databases and the nodes with the log. It returns an error if it
+// cannot read a database.
 func (a *Auditor) Audit(ctx context.Context, nodes ...Node) (Report, error) {
 	rows, err := a.Rows(ctx)
 	if err != nil {
@@ -45,7 +46,7 @@ func (a *Auditor) Audit(ctx context.Context, nodes ...Node) (Report, error) {
 			r.Lost++
 		}
 		if there && !fits || row.Version < h.newest() {
-			a.Broken("%s is %+v in the database, want version %d or later of %s", code, row, h.newest(), a.told(h))
+			a.Broken("%s is %+v in the database, want version %d or later of %s", code, row, h.newest(), a.describe(h))
 		}
 	}
 	for code, row := range rows {
@@ -53,7 +54,7 @@ func (a *Auditor) Audit(ctx context.Context, nodes ...Node) (Report, error) {
 			continue
 		}
 		if !unknown[row.Target] {
-			a.Broken("%s to %s is in the database, and nobody asked for it, or twice", code, row.Target)
+			a.Broken("%s to %s is in the database, but was not requested, or is there twice", code, row.Target)
 		}
 		delete(unknown, row.Target)
 		a.log(code, &attempt{node: nodes[0], target: row.Target, version: row.Version, acknowledged: time.Now()})
@@ -65,7 +66,7 @@ func (a *Auditor) Audit(ctx context.Context, nodes ...Node) (Report, error) {
 	return r, nil
 }
 
-// Rows returns the links of all shards, by code, but for those of the nodes themselves.
+// Rows returns the links of all shards by code, without those of canaries.
 func (a *Auditor) Rows(ctx context.Context) (map[string]Row, error) {
 	all := map[string]Row{}
 	for i, dsn := range a.opts.DSNs {
@@ -109,7 +110,7 @@ func query[T any](ctx context.Context, dsn string, scan pgx.RowToFunc[T], sql st
 	return pgx.CollectRows(rows, scan)
 }
 
-// visitAll visits links through all nodes; each must redirect.
+// visitAll visits all links through all nodes. Each visit must redirect.
 func (a *Auditor) visitAll(ctx context.Context, nodes []Node, links []string) {
 	var group errgroup.Group
 	group.SetLimit(8)

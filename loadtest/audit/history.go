@@ -10,21 +10,21 @@ import (
 // attempt is one create or edit that was sent.
 type attempt struct {
 	node         Node
-	target       string // of this attempt alone
-	version      int64  // that it makes, if it is done
+	target       string // unique to this attempt
+	version      int64  // of the link after this attempt
 	acknowledged time.Time
-	refused      bool // certain not to have been done; neither this nor acknowledged: nobody knows
+	refused      bool // certainly not done; neither refused nor acknowledged: unknown
 }
 
 func (w *attempt) known() bool { return !w.acknowledged.IsZero() }
 
-// history is all that was sent about one link, one attempt after the other.
+// history is all attempts to write one link, in order.
 type history struct {
 	attempts []*attempt
-	asked    map[Node]bool // nodes that may keep something of the link
+	asked    map[Node]bool // nodes that may have a cached copy of the link
 }
 
-// newest returns the version that is acknowledged; 0 when none is.
+// newest returns the newest acknowledged version, or 0.
 func (h *history) newest() (version int64) {
 	for _, w := range h.attempts {
 		if w.known() {
@@ -34,9 +34,8 @@ func (h *history) newest() (version int64) {
 	return version
 }
 
-// least returns the oldest version that a node, which may keep what it knows for a
-// while, may show to who asked it at a moment; 0 when it need not know the link
-// yet.
+// least returns the oldest version that a node may show at a time. kept is how long nodes
+// may show old copies. It returns 0 if the node need not know the link yet.
 func (h *history) least(node Node, at time.Time, kept time.Duration) (version int64) {
 	_, many := node.(Balancer)
 	for _, w := range h.attempts {
@@ -54,8 +53,8 @@ func (h *history) least(node Node, at time.Time, kept time.Duration) (version in
 	return version
 }
 
-// fits reports whether a link may have a target and a version, of which 0 stands
-// for one that is not told.
+// fits returns the attempt with this target. It reports whether the link may have this
+// target and version now; version 0 means that the version is not known.
 func (h *history) fits(target string, version int64) (*attempt, bool) {
 	i := slices.IndexFunc(h.attempts, func(w *attempt) bool { return w.target == target })
 	if i < 0 {
@@ -66,7 +65,7 @@ func (h *history) fits(target string, version int64) (*attempt, bool) {
 	return w, !w.refused && !lost && (version == 0 || version == w.version)
 }
 
-// log writes an attempt to the history of a link. A code has one create.
+// log adds an attempt to the history of a link. A code may be created only once.
 func (a *Auditor) log(code string, w *attempt) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -81,8 +80,8 @@ func (a *Auditor) log(code string, w *attempt) {
 	h.attempts = append(h.attempts, w)
 }
 
-// told returns a history for people.
-func (a *Auditor) told(h *history) string {
+// describe formats a history.
+func (a *Auditor) describe(h *history) string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	var b strings.Builder

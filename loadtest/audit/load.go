@@ -9,33 +9,33 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// Load is what is asked of nodes, again and again, until it is stopped.
+// Load sends requests to nodes until Stop.
 type Load[N Node] struct {
 	Nodes []N
 
-	// Repeatable lets creates carry an Idempotency-Key, so that a balancer may repeat
-	// them. Default: they carry none.
+	// Repeatable adds an Idempotency-Key to creates, so that a balancer may retry them.
+	// Default: no key.
 	Repeatable bool
 
 	a       *Auditor
-	ctx     context.Context //nolint:containedctx // that of all its workers
+	ctx     context.Context //nolint:containedctx // the context of all workers
 	stopped chan struct{}
 	workers sync.WaitGroup
 }
 
-// NewLoad returns a load without workers. The caller ends it with Stop.
+// NewLoad returns a Load without workers. The caller must stop it.
 func NewLoad[N Node](ctx context.Context, a *Auditor, nodes []N) *Load[N] {
 	return &Load[N]{Nodes: slices.Clone(nodes), a: a, ctx: ctx, stopped: make(chan struct{})}
 }
 
-// Stop returns once every answer was seen.
+// Stop stops the workers and returns once every answer has arrived.
 func (l *Load[N]) Stop() {
 	close(l.stopped)
 	l.workers.Wait()
 }
 
-// Every starts a worker that does something at an interval, but one thing at a
-// time, with the nodes in turn.
+// Every starts a worker that calls do at an interval, with the nodes in turn. Calls of
+// one worker do not overlap.
 func (l *Load[N]) Every(interval time.Duration, do func(n int, node N)) {
 	l.workers.Go(func() {
 		tick := time.NewTicker(interval)
@@ -47,7 +47,7 @@ func (l *Load[N]) Every(interval time.Duration, do func(n int, node N)) {
 			case <-tick.C:
 			}
 			select {
-			case <-l.stopped: // both may be true at once
+			case <-l.stopped: // select picks randomly if both are ready
 				return
 			default:
 				do(n, l.Nodes[n%len(l.Nodes)])
@@ -56,8 +56,8 @@ func (l *Load[N]) Every(interval time.Duration, do func(n int, node N)) {
 	})
 }
 
-// Creates starts a worker that creates links, under aliases or, where that is nil, minted
-// codes. What it has created is visited through the next node.
+// Creates starts a worker that creates links, with the alias that alias returns, or with
+// minted codes if alias is nil. It visits each created link through the next node.
 func (l *Load[N]) Creates(alias func() string) {
 	l.Every(10*time.Millisecond, func(n int, node N) {
 		name := ""
@@ -74,15 +74,15 @@ func (l *Load[N]) Creates(alias func() string) {
 	})
 }
 
-// Hot starts a worker for each node that visits the same links again and again.
+// Hot starts a worker for each node that visits the same links repeatedly.
 func (l *Load[N]) Hot(links []string) {
 	for _, node := range l.Nodes {
 		l.Every(5*time.Millisecond, func(n int, _ N) { l.a.Visit(l.ctx, "hot", node, links[n%len(links)]) })
 	}
 }
 
-// Cold starts a worker that visits each link of a seed once, through a node that
-// was never asked for it.
+// Cold starts a worker that visits each link once, through another node than the one that
+// created it.
 func (l *Load[N]) Cold(links []string) {
 	l.Every(10*time.Millisecond, func(n int, _ N) {
 		if n < len(links) {
@@ -91,8 +91,8 @@ func (l *Load[N]) Cold(links []string) {
 	})
 }
 
-// Edits starts a worker that edits links and looks at what it did: at once
-// through the same node, and through the next as soon as that must know.
+// Edits starts a worker that edits links and checks each edit: at once through the same
+// node, and after SeenWithin through the next node.
 func (l *Load[N]) Edits(links []string) {
 	type edited struct {
 		at   time.Time

@@ -13,7 +13,7 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// Answer is what the auditor reads of one.
+// Answer is the part of an answer that the Auditor reads.
 type Answer struct {
 	Status   int    `json:"-"`
 	Location string `json:"-"`
@@ -24,9 +24,9 @@ type Answer struct {
 	UnavailableShards []string `json:"unavailable_shards"`
 }
 
-// Send sends a request and reads the answer; an error means that there is none. A request
-// that may be repeated is sent again when it met a connection that was just being closed
-// for want of use, as a balancer does that is reloaded.
+// Send sends a request and reads the answer. It returns an error if no answer arrives. It
+// retries a request that can be repeated if the server had just closed the idle
+// connection, as a reloaded balancer does.
 func (a *Auditor) Send(ctx context.Context, method, url string, body any, header ...string) (Answer, error) {
 	var content bytes.Buffer
 	if body != nil {
@@ -43,7 +43,7 @@ func (a *Auditor) Send(ctx context.Context, method, url string, body any, header
 		request.Header.Set(pair[0], pair[1])
 	}
 	if request.Header.Get("If-Match") != "" {
-		request.Header["Idempotency-Key"] = nil // to http.Transport the same as with a key, and sent to nobody
+		request.Header["Idempotency-Key"] = nil // makes http.Transport retry the request, but is not sent
 	}
 	response, err := a.client.Do(request)
 	if err != nil {
@@ -61,8 +61,8 @@ func (a *Auditor) Send(ctx context.Context, method, url string, body any, header
 	return got, err
 }
 
-// Create creates a link under an alias, or a minted code when that is empty, and
-// returns the code; an empty one when that was not acknowledged.
+// Create creates a link with an alias, or with a minted code if alias is empty. It
+// returns the code, or "" if the create was not acknowledged.
 func (a *Auditor) Create(ctx context.Context, node Node, alias string, header ...string) string {
 	w := &attempt{node: node, target: NewTarget(), version: 1}
 	body, shard := map[string]string{"url": w.target}, AnyShard
@@ -90,9 +90,9 @@ func (a *Auditor) Create(ctx context.Context, node Node, alias string, header ..
 	return got.Code
 }
 
-// CreateOnce creates a link under a minted code with an Idempotency-Key, or asks
-// for the same again, and returns its code; an empty one when there was no answer.
-// The target is made from the key.
+// CreateOnce creates a link with a minted code and an Idempotency-Key. With the same key
+// it repeats the same create. It returns the code, or "" without an answer. The target is
+// made from the key.
 func (a *Auditor) CreateOnce(ctx context.Context, node Node, key string) string {
 	target := TargetOf(key)
 	a.expect(target)
@@ -106,21 +106,21 @@ func (a *Auditor) CreateOnce(ctx context.Context, node Node, key string) string 
 	return got.Code
 }
 
-// NewTarget returns a target that no other attempt has.
+// NewTarget returns a unique target.
 func NewTarget() string { return TargetOf(store.NewKeyID()) }
 
-// TargetOf returns the target of that name.
+// TargetOf returns the target for a name.
 func TargetOf(name string) string { return "https://example.com/" + name }
 
-// expect writes to the log that one link may lead to a target.
+// expect logs that one link may have the target.
 func (a *Auditor) expect(target string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.unknown[target] = true
 }
 
-// Edit gives a link another target. The version that it means is sent, so that
-// an edit whose outcome is unknown cannot come after a later one.
+// Edit gives a link a new target. It sends the version in If-Match, so that an edit with an
+// unknown outcome cannot be done after a later edit.
 func (a *Auditor) Edit(ctx context.Context, node Node, code string) {
 	a.mu.Lock()
 	h := a.links[code]
@@ -133,7 +133,7 @@ func (a *Auditor) Edit(ctx context.Context, node Node, code string) {
 	if got.Status == http.StatusPreconditionFailed && a.adopt(ctx, node, code) {
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		w.refused = !w.known() // a balancer that repeats an edit may have been told of the first
+		w.refused = !w.known() // adopt may have found this edit, when a balancer retried it
 		return
 	}
 	a.done(outcome{op: "edit", shard: a.opts.ShardOf(code), sent: sent, failure: a.settle("edit", w, got, err, http.StatusOK)})
@@ -142,9 +142,9 @@ func (a *Auditor) Edit(ctx context.Context, node Node, code string) {
 	}
 }
 
-// adopt reads a link that does not have the version which was acknowledged last,
-// and takes for acknowledged what it finds: an attempt whose outcome was unknown.
-// It reports false when there was none.
+// adopt reads a link that does not have the newest acknowledged version. If it has the
+// version of an attempt with an unknown outcome, adopt marks the attempt as acknowledged.
+// It returns false if there is no such attempt.
 func (a *Auditor) adopt(ctx context.Context, node Node, code string) bool {
 	got, err := a.Send(ctx, http.MethodGet, node.URL()+"/api/v1/links/"+code, nil, a.Authorization()...)
 	if err != nil || unavailable(node, got) {
@@ -160,7 +160,7 @@ func (a *Auditor) adopt(ctx context.Context, node Node, code string) bool {
 	return true
 }
 
-// Read holds what the API of a node says of a link to the log.
+// Read compares the API's answer about a link with the log.
 func (a *Auditor) Read(ctx context.Context, node Node, code string) {
 	a.mu.Lock()
 	least := a.links[code].newest()
@@ -172,12 +172,12 @@ func (a *Auditor) Read(ctx context.Context, node Node, code string) {
 	switch {
 	case err != nil || unavailable(node, got):
 	case got.Status != http.StatusOK || !ok || w.version < least:
-		a.Broken("the API says of %s: %+v, want version %d or later", code, got, least)
+		a.Broken("the API answers about %s: %+v, want version %d or later", code, got, least)
 	}
 }
 
-// Visit asks a node where a link leads, and holds the answer to the log. op is
-// what the outcome is counted as.
+// Visit requests the redirect of a link and compares the answer with the log. The outcome
+// is counted under op.
 func (a *Auditor) Visit(ctx context.Context, op string, node Node, code string) (status int) {
 	a.mu.Lock()
 	sent := time.Now()
@@ -202,12 +202,12 @@ func (a *Auditor) Visit(ctx context.Context, op string, node Node, code string) 
 	case got.Status != http.StatusFound && least > 0:
 		a.Broken("visit of %s = %d, want 302", code, got.Status)
 	case got.Status == http.StatusFound && (!ok || w.version < least):
-		a.Broken("visit of %s leads to %q, want version %d or later of %s", code, got.Location, least, a.told(h))
+		a.Broken("visit of %s leads to %q, want version %d or later of %s", code, got.Location, least, a.describe(h))
 	}
 	return got.Status
 }
 
-// settle writes the outcome of an attempt to the log, and returns why it failed.
+// settle logs the outcome of an attempt, and returns why it failed.
 func (a *Auditor) settle(op string, w *attempt, got Answer, err error, want int) (failure string) {
 	a.mu.Lock()
 	switch {
@@ -226,8 +226,8 @@ func (a *Auditor) settle(op string, w *attempt, got Answer, err error, want int)
 	return failure
 }
 
-// unavailable reports whether an answer says that there is none, and nothing else. A load
-// balancer says that of a node that it has lost.
+// unavailable reports whether an answer only means that the service is unavailable. A load
+// balancer also answers 502 and 504 when it has lost a node.
 func unavailable(node Node, got Answer) bool {
 	_, many := node.(Balancer)
 	return got.Status == http.StatusServiceUnavailable ||
