@@ -1,8 +1,8 @@
-// How much something that is looked at from time to time grows.
+// The growth of a value that is measured from time to time.
 
-// growth returns how many times as much as at first it would be by the end, were it to
-// grow over all looks as it did from the middle third to the last. Medians of both leave
-// peaks out: what is let go of again is no growth.
+// growth returns the value at the end as a multiple of the value at the start. It assumes
+// that the value grows all the time as it did from the middle third to the last third. It
+// compares medians, so that a peak that ends is not growth.
 export function growth(values) {
   const third = Math.floor(values.length / 3);
   const before = median(values.slice(third, 2 * third));

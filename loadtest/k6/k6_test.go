@@ -1,6 +1,6 @@
 //go:build unix
 
-// Package k6 tests the load scenarios beside it, which k6 runs.
+// Package k6 tests the load scenarios in this folder, which k6 runs.
 package k6
 
 import (
@@ -37,7 +37,7 @@ func newTerse(t *testing.T) *servers.Terse {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o755); err != nil { // servers run as another user when this is root
+	if err := os.Chmod(dir, 0o755); err != nil { // as root, servers run as another user
 		t.Fatal(err)
 	}
 	binary := filepath.Join(dir, "terse")
@@ -58,7 +58,7 @@ func newTerse(t *testing.T) *servers.Terse {
 	return node
 }
 
-// runK6 runs a scenario and returns its exit status and what it printed.
+// runK6 runs a scenario and returns its exit status and output.
 func runK6(t *testing.T, scenario string, environ ...string) (status int, printed string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "./run.sh", findK6(t), scenario)
@@ -72,14 +72,14 @@ func runK6(t *testing.T, scenario string, environ ...string) (status int, printe
 	return cmd.ProcessState.ExitCode(), out.String()
 }
 
-// summary is what a run leaves for programs.
+// summary is the summary that a run writes for programs.
 type summary struct {
 	Scenario string
 	Metrics  map[string]struct{ Values map[string]float64 }
 }
 
-// TestScenarios runs each scenario in short, and holds that it asks what it should, is
-// answered, and says so. How fast is not looked at.
+// TestScenarios runs a short form of each scenario. It checks the requests, the answers
+// and the summary, but not the speed.
 func TestScenarios(t *testing.T) {
 	t.Parallel()
 	node := newTerse(t)
@@ -102,7 +102,7 @@ func TestScenarios(t *testing.T) {
 				"BASE_URL=" + node.URL(), "ADMIN_URLS=http://" + node.AdminAddr(), "SUMMARY=" + file, "P99_MS=20000",
 			}, tt.environ...)
 			status, printed := runK6(t, tt.scenario, environ...)
-			// A process of some seconds grows: whether it was seen is what counts here.
+			// A young process grows, so soak may miss this objective. It must be reported.
 			if status != 0 && (tt.scenario != "soak" || !strings.Contains(printed, "_growth value<1.1")) {
 				t.Errorf("status %d, want 0", status)
 			}
@@ -121,7 +121,7 @@ func TestScenarios(t *testing.T) {
 			}
 			redirects := got.Metrics["redirect_ok"].Values
 			if redirects["rate"] != 1 || redirects["passes"] < tt.least {
-				t.Errorf("redirects %v, want %v good ones at least: %s", redirects, tt.least, printed)
+				t.Errorf("redirects %v, want at least %v, all good: %s", redirects, tt.least, printed)
 			}
 			if got.Metrics["create_ok"].Values["rate"] != 1 && tt.scenario == "smoke" {
 				t.Errorf("creates %v: %s", got.Metrics["create_ok"].Values, printed)
@@ -130,7 +130,7 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
-// TestGrowth holds that soak sees what leaks, and nothing in what goes up and down.
+// TestGrowth checks that soak detects a leak, and ignores values that go up and down.
 func TestGrowth(t *testing.T) {
 	t.Parallel()
 	out, err := exec.CommandContext(t.Context(), findK6(t), "run", "--quiet", "--no-color", "--address", "", "testdata/growth.js").CombinedOutput()
@@ -139,14 +139,14 @@ func TestGrowth(t *testing.T) {
 	}
 }
 
-// TestObjectivesMissed holds that a run fails when an objective is missed.
+// TestObjectivesMissed checks that a run fails when an objective is missed.
 func TestObjectivesMissed(t *testing.T) {
 	t.Parallel()
 	node := newTerse(t)
 	status, printed := runK6(t, "smoke", "BASE_URL="+node.URL(), "P99_MS=0.001")
 	said := strings.Join(strings.Fields(printed), " ")
 	if status == 0 || !strings.Contains(said, "p(99)<0.001 MISSED") || !strings.Contains(said, "rate>=0.9999 met") {
-		t.Errorf("with an objective of a microsecond: status %d, want another than 0: %s", status, printed)
+		t.Errorf("with an objective of a microsecond: status %d, want not 0: %s", status, printed)
 	}
 	if err := node.Stop(); err != nil {
 		t.Fatal(err)
@@ -156,11 +156,11 @@ func TestObjectivesMissed(t *testing.T) {
 	}
 }
 
-// TestRefusals holds that no other machine is loaded by mistake.
+// TestRefusals checks that no other machine is loaded by mistake.
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	for _, url := range []string{"http://192.0.2.1", "https://terse.invalid", "http://127.0.0.1.nip.invalid", "http://localhost@192.0.2.1", "http://localhost:1@192.0.2.1", "nonsense"} {
-		if status, printed := runK6(t, "smoke", "BASE_URL="+url); status == 0 || !strings.Contains(printed, "ALLOW_REMOTE") && !strings.Contains(printed, "is no http") {
+		if status, printed := runK6(t, "smoke", "BASE_URL="+url); status == 0 || !strings.Contains(printed, "ALLOW_REMOTE") && !strings.Contains(printed, "is not an http") {
 			t.Errorf("BASE_URL=%s: status %d, want a refusal: %s", url, status, printed)
 		}
 	}

@@ -1,4 +1,4 @@
-// A steady day: visitors of a million links by Zipf's law, 50 redirects to one create.
+// A steady day: visits of a million links by Zipf's law, and one create for 50 redirects.
 import { mix, number, objectives } from './target.js';
 import { seed } from './seed.js';
 import { stats, summarize } from './summary.js';

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Runs a scenario: run.sh K6 SCENARIO. The environment says the rest: BASE_URL, or the file
-# STACK, and what the head of the scenario reads. Nothing is reported to anybody, and k6
-# asks nobody for extensions.
+# Runs a scenario: run.sh K6 SCENARIO. Its settings are environment variables: BASE_URL or the
+# file STACK, and the variables that the scenario file reads. k6 sends no usage reports and
+# loads no extensions.
 set -eu
 k6=$1 scenario=$2
 folder=$(dirname "$0")

@@ -1,4 +1,4 @@
-// Creates the links that a scenario visits, but for those that a run before did.
+// Creates the links that a scenario visits, except those that an earlier run has created.
 import { fail, sleep } from 'k6';
 import http from 'k6/http';
 import { base, code, json, target } from './target.js';
@@ -6,7 +6,7 @@ import { base, code, json, target } from './target.js';
 const perBatch = 1000;
 const atOnce = 4;
 
-// A node that was asked for a link before there was one may say so for two seconds.
+// A node that has looked up a missing link may answer 404 for two more seconds.
 const unknownFor = 2.1;
 
 const there = (n) => http.get(`${base}/${code(n)}`, { redirects: 0, tags: { kind: 'seed', name: 'seed' } }).status === 302;
@@ -24,8 +24,7 @@ function batch(first, end) {
   };
 }
 
-// missing returns the first batch of which the last link is missing: they are created in
-// order.
+// missing returns the first batch without its last link. Batches are created in order.
 function missing(links) {
   let [low, high] = [0, Math.ceil(links / perBatch)];
   while (low < high) {
@@ -41,7 +40,7 @@ function missing(links) {
 
 export function seed(links) {
   let batches = [];
-  // A run that was stopped may have left out some of those that it sent at once.
+  // An interrupted run may lack some of the batches that it sent at the same time.
   const begun = missing(links);
   const resume = begun * perBatch >= links ? begun : Math.max(0, begun - atOnce);
   for (let first = resume * perBatch; first < links; first += perBatch) {
@@ -58,7 +57,7 @@ export function seed(links) {
   }
 }
 
-// hold stops the run when a link is neither there now nor was before.
+// hold stops the run if a link was not created and did not exist before.
 function hold(answer) {
   if (answer.status === 429) {
     fail('the links cannot be created: the limit of creates is reached; set TERSE_LIMIT_CREATE_ANONYMOUS=off for the run');

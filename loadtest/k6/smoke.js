@@ -1,4 +1,4 @@
-// Does it work at all: a few requests of each kind.
+// A quick check that everything works: a few requests of each kind.
 import { create, number, objectives, redirect } from './target.js';
 import { seed } from './seed.js';
 import { stats, summarize } from './summary.js';

@@ -1,4 +1,4 @@
-// A long steady load: memory and goroutines of each node stay what they are once warm.
+// A long steady load. Memory and goroutines of each node must stay constant once warm.
 import { fail } from 'k6';
 import exec from 'k6/execution';
 import http from 'k6/http';
@@ -11,7 +11,7 @@ import { stats, summarize } from './summary.js';
 const links = number('LINKS', 100000);
 const seconds = number('SECONDS', 1800);
 
-// Each look is one of so many: a third to get warm, and two to be held against each other.
+// Number of measurements: a third to warm up, and two thirds that are compared.
 const looks = 60;
 
 if (admins.length === 0) {
@@ -52,7 +52,7 @@ export function load() {
 }
 
 const names = { rss: 'process_resident_memory_bytes', goroutines: 'go_goroutines' };
-const seen = {}; // at each look, by node and metric
+const seen = {}; // measured values, by node and metric
 
 export function watch() {
   const worst = { rss: 0, goroutines: 0 };

@@ -1,5 +1,5 @@
-// A link on television: within a second 100 times the mean, for a while, and back. By default
-// that is 1000 a second, which a machine with two cores bears beside k6 and the whole stack.
+// A link on television: 100 times the mean rate within a second, for a while, and back. The
+// default is 1000/s, which two cores can serve beside k6 and the whole stack.
 import { mix, number, objectives } from './target.js';
 import { seed } from './seed.js';
 import { stats, summarize } from './summary.js';

@@ -1,4 +1,4 @@
-// The summary of a run, for people and, in the file SUMMARY, for programs.
+// The summary of a run: for people on stdout, and for programs in the file SUMMARY.
 
 const ms = (v) => (v === undefined ? '-' : `${v.toFixed(1)} ms`);
 const percent = (v) => `${(100 * v).toFixed(3)} %`;
@@ -8,7 +8,7 @@ function times(metric) {
   return `median ${ms(v.med)}, p99 ${ms(v['p(99)'])}, at most ${ms(v.max)}`;
 }
 
-// lines says what was measured.
+// lines returns the measured values.
 function lines(m) {
   const all = [];
   const say = (what, figure) => all.push([what, figure]);
@@ -18,7 +18,7 @@ function lines(m) {
   for (const kind of ['redirect', 'create']) {
     const ok = m[`${kind}_ok`];
     if (ok) {
-      say(`${kind}s`, `${ok.values.passes + ok.values.fails}, of which ${percent(ok.values.rate)} as they should be`);
+      say(`${kind}s`, `${ok.values.passes + ok.values.fails}, ${percent(ok.values.rate)} correct`);
     }
     const took = m[`http_req_duration{kind:${kind}}`];
     if (took) {
@@ -26,7 +26,7 @@ function lines(m) {
     }
   }
   if (m.dropped_iterations) {
-    say('not sent for want of visitors', `${m.dropped_iterations.values.count}`);
+    say('not sent, no free VU', `${m.dropped_iterations.values.count}`);
   }
   for (const [name, what] of [['rss_growth', 'memory'], ['goroutine_growth', 'goroutines']]) {
     if (m[name]) {
@@ -36,7 +36,7 @@ function lines(m) {
   return all;
 }
 
-// objectives says which were met.
+// verdicts returns which objectives were met.
 function verdicts(m) {
   const all = [];
   for (const name of Object.keys(m).sort()) {
@@ -54,7 +54,7 @@ function table(rows) {
   return rows.map(([what, figure]) => `  ${what.padEnd(width)}  ${figure}\n`).join('');
 }
 
-// summarize returns a handleSummary. more returns lines of a scenario's own.
+// summarize returns a handleSummary. more returns extra lines of a scenario.
 export function summarize(scenario, more = () => []) {
   return (data) => {
     const m = data.metrics;

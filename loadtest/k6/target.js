@@ -1,11 +1,11 @@
-// What is asked, and how an answer is held to the objectives. Targets of links are never
-// followed: nothing but the server is asked.
+// The requests, and the objectives for their answers. Redirects are not followed, so only
+// the server gets requests.
 import { fail } from 'k6';
 import http from 'k6/http';
 import { Rate } from 'k6/metrics';
 
-// STACK is a file with what `stack status -json` prints; BASE_URL and ADMIN_URLS, separated
-// by commas, stand in for it.
+// STACK is a file with the output of `stack status -json`. BASE_URL and ADMIN_URLS,
+// separated by commas, replace it.
 const stack = __ENV.STACK ? JSON.parse(open(__ENV.STACK)) : { nodes: [] };
 
 export const base = (__ENV.BASE_URL || stack.nginx || 'http://localhost:8080').replace(/\/$/, '');
@@ -14,17 +14,17 @@ export const admins = __ENV.ADMIN_URLS ? __ENV.ADMIN_URLS.split(',') : stack.nod
 for (const url of [base, ...admins]) {
   const host = (/^https?:\/\/(\[[0-9a-f:]+\]|[^/:@\[\]]+)(:\d+)?(\/|$)/.exec(url) || [])[1];
   if (!host) {
-    fail(`${url} is no http or https URL`);
+    fail(`${url} is not an http or https URL`);
   }
   if (!/^(127(\.\d+){3}|localhost|\[::1\])$/.test(host) && __ENV.ALLOW_REMOTE !== 'yes') {
-    fail(`${url} is another machine: ALLOW_REMOTE=yes if you may load it`);
+    fail(`${url} is another machine: set ALLOW_REMOTE=yes if you may load it`);
   }
 }
 
 export const redirectOK = new Rate('redirect_ok');
 export const createOK = new Rate('create_ok');
 
-// The service level objectives. What is measured includes the way to the server.
+// The service level objectives. Times include the network.
 const p99 = Number(__ENV.P99_MS || 25);
 export const objectives = {
   redirect_ok: ['rate>=0.9999'],
@@ -32,7 +32,7 @@ export const objectives = {
   'http_req_duration{kind:redirect}': [`p(99)<${p99}`],
 };
 
-// A number from the environment.
+// number reads a number from the environment.
 export function number(name, byDefault) {
   const n = Number(__ENV[name] || byDefault);
   if (!(n > 0)) {
@@ -46,10 +46,10 @@ if (__ENV.API_KEY) {
   json.Authorization = `Bearer ${__ENV.API_KEY}`;
 }
 
-// code is the alias of the nth seeded link, the same in each run.
+// code is the alias of the nth seeded link, the same in every run.
 export const code = (n) => `k6-${n.toString(36)}`;
 
-// target is where the nth seeded link leads.
+// target is the target of the nth seeded link.
 export const target = (n) => `https://example.com/k6/${n.toString(36)}`;
 
 // redirect visits the nth link.
@@ -65,11 +65,11 @@ export function create() {
   createOK.add(answer.status === 201);
 }
 
-// Popular links are asked for more: by Zipf's law with the exponent 1, of which this is the
-// distribution for large numbers of links.
+// zipf returns a random link. Popular links are more frequent, by Zipf's law with the
+// exponent 1. The formula is the distribution for large numbers of links.
 export const zipf = (links) => Math.floor(Math.pow(links + 1, Math.random())) - 1;
 
-// mix is one request: 50 redirects to one create.
+// mix sends one request: one create for 50 redirects on average.
 export function mix(links) {
   if (Math.random() < 1 / 51) {
     create();

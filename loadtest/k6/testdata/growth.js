@@ -1,4 +1,4 @@
-// Holds growth to series of which it is known how much they grow.
+// Compares growth with series of known growth.
 import { check } from 'k6';
 import { growth } from '../growth.js';
 
