@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/terse/terse/server"
 )
 
 // dial opens a raw connection to the public listener.
@@ -75,12 +77,12 @@ func TestSlowClientsAreClosed(t *testing.T) {
 			if _, err := io.WriteString(conn, begin); err != nil {
 				t.Fatal(err)
 			}
-			if err := conn.SetReadDeadline(time.Now().Add(readTimeout + 5*time.Second)); err != nil {
+			if err := conn.SetReadDeadline(time.Now().Add(server.ReadTimeout + 5*time.Second)); err != nil {
 				t.Fatal(err)
 			}
 			answer, err := io.ReadAll(conn)
 			if netErr := net.Error(nil); errors.As(err, &netErr) && netErr.Timeout() {
-				t.Errorf("the connection is open after %v, answer %q", readTimeout+5*time.Second, answer)
+				t.Errorf("the connection is open after %v, answer %q", server.ReadTimeout+5*time.Second, answer)
 			}
 		})
 	}

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/pires/go-proxyproto"
+
+	"github.com/terse/terse/server"
 )
 
 // createVia creates a link over a connection of its own that begins with the given
@@ -24,7 +26,7 @@ func (p *program) createVia(begin []byte, headers string) (int, error) {
 	defer func() { _ = conn.Close() }()
 	const body = `{"url":"https://example.com"}`
 	request := fmt.Sprintf("POST /api/v1/links HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n%s\r\n%s", len(body), headers, body)
-	if err := conn.SetDeadline(time.Now().Add(readHeaderTimeout + 10*time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(server.ReadHeaderTimeout + 10*time.Second)); err != nil {
 		p.t.Fatal(err)
 	}
 	if _, err := conn.Write(append(begin, request...)); err != nil {
@@ -123,12 +125,12 @@ func TestSilentProxyIsClosed(t *testing.T) {
 			if got, err := p.createVia(proxyHeader(t, 1, "198.51.100.1"), ""); got != http.StatusCreated {
 				t.Errorf("create beside a silent proxy = %d, %v, want 201", got, err)
 			}
-			if err := silent.SetReadDeadline(time.Now().Add(readHeaderTimeout + 10*time.Second)); err != nil {
+			if err := silent.SetReadDeadline(time.Now().Add(server.ReadHeaderTimeout + 10*time.Second)); err != nil {
 				t.Fatal(err)
 			}
 			answer, err := io.ReadAll(silent)
 			if netErr := net.Error(nil); errors.As(err, &netErr) && netErr.Timeout() {
-				t.Errorf("the connection is open after %v, answer %q", readHeaderTimeout+10*time.Second, answer)
+				t.Errorf("the connection is open after %v, answer %q", server.ReadHeaderTimeout+10*time.Second, answer)
 			}
 		})
 	}

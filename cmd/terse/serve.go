@@ -15,6 +15,7 @@ import (
 	"github.com/terse/terse/api"
 	"github.com/terse/terse/api/overload"
 	"github.com/terse/terse/api/ratelimit"
+	"github.com/terse/terse/server"
 )
 
 // storeTimeout bounds a write. It is shorter than api.RequestTimeout, so that a
@@ -83,7 +84,7 @@ func serve(ctx context.Context, s serveSettings, out output) (err error) {
 		return err
 	}
 	p.health.Started()
-	p.logger.InfoContext(ctx, "serving", "url", p.settings.baseURL, "listen", public.Addr(), "admin", admin, "version", version)
+	p.logger.InfoContext(ctx, "serving", "url", p.settings.baseURL, "listen", public, "admin", admin, "version", version)
 	fmt.Fprintf(out.stdout, "Terse is ready: %s\n", p.settings.baseURL)
 	select {
 	case <-ctx.Done():
@@ -103,7 +104,7 @@ type process struct {
 	limiter  api.Limiter
 	guard    *overload.Guard
 	traces   *traces // nil: none
-	public   *server
+	public   *server.Server
 	failed   chan error       // of the first server that stops by itself
 	stopBy   func() time.Time // when all must be closed
 	open     cleanup
@@ -116,7 +117,7 @@ func (p *process) drain() error {
 	p.stopBy = func() time.Time { return began.Add(d.timeout) }
 	p.logger.Info("stopping", "delay", d.delay, "timeout", d.timeout)
 	p.health.Drain()
-	p.public.leave()
+	p.public.Leave()
 	select {
 	case <-time.After(d.delay):
 		return nil
@@ -160,20 +161,34 @@ func (p *process) stores(ctx context.Context) (api.Options, error) {
 	}, err
 }
 
-// listenAdmin serves health, metrics and profiles, from before there is a database
-// until everything else is closed. It returns where.
+// listenAdmin serves health, metrics and profiles from before the database is opened
+// until everything else is closed. It returns the address.
 func (p *process) listenAdmin(ctx context.Context) (net.Addr, error) {
 	l, err := listen(ctx, "TERSE_ADMIN_LISTEN", p.settings.admin)
 	if err != nil {
 		return nil, err
 	}
-	server := startServer(l, api.Admin(&p.health, p.registry), p.logger, p.failed)
-	p.open.push("admin server", closeTimeout, server.shutdown)
+	admin, err := server.Start(server.Options{
+		Listener: l, Handler: api.Admin(&p.health, p.registry), Logger: p.logger, Failed: p.failed,
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.open.push("admin server", closeTimeout, admin.Shutdown)
 	return l.Addr(), nil
 }
 
-// listen serves the public on its listener.
-func (p *process) listen(ctx context.Context, options api.Options) (net.Listener, error) {
+// listen opens one of the server's listeners.
+func listen(ctx context.Context, setting, address string) (*server.Listener, error) {
+	l, err := server.Listen(ctx, address)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", setting, err)
+	}
+	return l, nil
+}
+
+// listen serves the public on its listener, and returns the address.
+func (p *process) listen(ctx context.Context, options api.Options) (net.Addr, error) {
 	public, err := listen(ctx, "TERSE_LISTEN", p.settings.listen)
 	if err != nil {
 		return nil, err
@@ -190,14 +205,27 @@ func (p *process) listen(ctx context.Context, options api.Options) (net.Listener
 	if err != nil {
 		return nil, errors.Join(err, public.Close())
 	}
-	bounded, err := newBoundedListener(p.proxied(public), p.settings.operation.maxConnections, p.registry)
-	if err != nil {
-		return nil, errors.Join(err, public.Close())
+	bounds := server.Options{
+		Listener: public, Handler: p.traces.handler(p.settings.forCDN(handler), p.settings.proxies.FromProxy),
+		MaxConnections: p.settings.operation.maxConnections, Registerer: p.registry, Logger: p.logger, Failed: p.failed,
 	}
-	traced := p.traces.handler(p.settings.forCDN(handler), p.settings.proxies.FromProxy)
-	p.public = startServer(bounded, traced, p.logger, p.failed)
-	p.open.push("server", p.settings.operation.drain.requests(), p.public.shutdown)
-	return public, nil
+	if p.settings.proxyProtocol {
+		bounds.Proxies = p.settings.proxies
+	}
+	if p.public, err = server.Start(bounds); err != nil {
+		return nil, err
+	}
+	p.open.push("server", p.settings.operation.drain.requests(), p.public.Shutdown)
+	return public.Addr(), nil
+}
+
+// localURL is what short URLs begin with when TERSE_BASE_URL is not set.
+func localURL(addr net.Addr) string {
+	_, port, err := net.SplitHostPort(addr.String())
+	if err != nil || port == "80" {
+		return "http://localhost"
+	}
+	return "http://localhost:" + port
 }
 
 // register adds what the process tells of itself to the registry.

@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"bytes"
@@ -10,39 +10,43 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// boundedListener keeps the memory that connections take within bounds: those
-// beyond the most are closed at once, which a load balancer takes for "ask another".
+// boundedListener bounds the memory that connections take: it closes further
+// connections at once, and a load balancer then tries another node.
 type boundedListener struct {
 	net.Listener
-	most    int64
+	most    int64 // 0: no bound
 	open    atomic.Int64
 	refused prometheus.Counter
 }
 
-func newBoundedListener(l net.Listener, most int, reg prometheus.Registerer) (*boundedListener, error) {
-	b := &boundedListener{Listener: l, most: int64(most), refused: prometheus.NewCounter(prometheus.CounterOpts{
+func newBoundedListener(opts Options) (*boundedListener, error) {
+	l := &boundedListener{Listener: proxied(opts.Listener, opts.Proxies), most: int64(opts.MaxConnections)}
+	l.refused = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "terse_http_connections_refused_total",
 		Help: "Connections that were closed at once because as many as may be were open.",
-	})}
-	return b, errors.Join(
-		reg.Register(b.refused),
-		reg.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	})
+	if opts.Registerer == nil {
+		return l, nil
+	}
+	return l, errors.Join(
+		opts.Registerer.Register(l.refused),
+		opts.Registerer.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "terse_http_connections", Help: "Connections of clients that are open.",
-		}, func() float64 { return float64(b.open.Load()) })),
-		reg.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		}, func() float64 { return float64(l.open.Load()) })),
+		opts.Registerer.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "terse_http_connections_most", Help: "Connections of clients that may be open.",
-		}, func() float64 { return float64(most) })),
+		}, func() float64 { return float64(l.most) })),
 	)
 }
 
-// Accept returns the next connection that there is room for.
+// Accept returns the next connection within the bound.
 func (l *boundedListener) Accept() (net.Conn, error) {
 	for {
 		conn, err := l.Listener.Accept()
 		if err != nil {
 			return nil, err
 		}
-		if l.open.Add(1) <= l.most {
+		if open := l.open.Add(1); l.most == 0 || open <= l.most {
 			return &boundedConn{Conn: conn, open: &l.open}, nil
 		}
 		l.open.Add(-1)
@@ -66,12 +70,12 @@ func (c *boundedConn) Close() error {
 	return c.Conn.Close()
 }
 
-// CloseWrite ends what is sent to the client and goes on to take what it sends. So
-// net/http lets a client read a refusal that is still busy sending.
+// CloseWrite closes the direction to the client and keeps reading. net/http calls it
+// so that a client which is still sending can read a refusal.
 func (c *boundedConn) CloseWrite() error {
 	under := c.Conn
-	if proxied, ok := under.(*proxyproto.Conn); ok { // which hides it
-		under = proxied.Raw()
+	if behind, ok := under.(*proxyproto.Conn); ok { // it has no CloseWrite
+		under = behind.Raw()
 	}
 	if half, ok := under.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
@@ -79,10 +83,10 @@ func (c *boundedConn) CloseWrite() error {
 	return nil
 }
 
-// What net/http writes, past every handler, to a client whose transfer coding it does
-// not understand, and what that client is told in its place. RFC 9112 section 6.1 asks
-// for the 501, and takes a coding for something that a server may lack; here it is the
-// request that is wrong, and a 5xx is a fault of ours to whoever watches them.
+// net/http writes codingAnswer, without calling a handler, when it does not support
+// the transfer coding of a request. Write replaces it by codingRefusal. RFC 9112
+// section 6.1 suggests the 501; the fault is the request's, and monitoring counts a
+// 5xx as a fault of the server.
 var (
 	codingAnswer  = []byte("HTTP/1.1 501 Not Implemented\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\nUnsupported transfer encoding")
 	codingRefusal = []byte("HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n400 Bad Request: unsupported transfer encoding")

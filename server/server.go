@@ -1,0 +1,112 @@
+// Package server runs an HTTP server on one listener: it opens the listener, bounds
+// the connections and their time, and stops without losing a request. It knows
+// nothing of what is served.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Bounds of one connection: a slow or silent client cannot hold it for long.
+// Writing may take longer than reading, so that a client whose body is too slow
+// still receives the refusal.
+const (
+	ReadHeaderTimeout = 5 * time.Second
+	ReadTimeout       = 10 * time.Second
+	writeTimeout      = 15 * time.Second
+	idleTimeout       = 75 * time.Second
+	maxHeaderBytes    = 16 << 10
+)
+
+// Options configure Start.
+type Options struct {
+	Listener       *Listener             // required; Start closes it if it fails
+	Handler        http.Handler          // required
+	Proxies        Proxies               // peers that begin each connection with a PROXY header; default: none
+	MaxConnections int                   // further connections are closed at once; default: no bound
+	Registerer     prometheus.Registerer // of the metrics of connections; default: no metrics
+	Logger         *slog.Logger          // required
+	Failed         chan<- error          // receives the error of a server that stops by itself; required
+}
+
+func (o *Options) validate() error {
+	var errs []error
+	check := func(ok bool, problem string) {
+		if !ok {
+			errs = append(errs, errors.New("server: "+problem))
+		}
+	}
+	check(o.Listener != nil, "Options.Listener is required")
+	check(o.Handler != nil, "Options.Handler is required")
+	check(o.MaxConnections >= 0, "Options.MaxConnections must not be negative")
+	check(o.Logger != nil, "Options.Logger is required")
+	check(o.Failed != nil, "Options.Failed is required")
+	return errors.Join(errs...)
+}
+
+// Server is an HTTP server that serves on one listener.
+type Server struct {
+	http    http.Server
+	leaving atomic.Bool // answers ask clients to reconnect
+}
+
+// Start serves until Shutdown.
+func Start(opts Options) (*Server, error) {
+	if err := opts.validate(); err != nil {
+		return nil, err
+	}
+	bounded, err := newBoundedListener(opts)
+	if err != nil {
+		return nil, errors.Join(err, opts.Listener.Close())
+	}
+	s := &Server{}
+	s.http = http.Server{
+		Handler:           s.handler(opts.Handler),
+		ReadHeaderTimeout: ReadHeaderTimeout,
+		ReadTimeout:       ReadTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(opts.Logger.Handler(), slog.LevelDebug),
+	}
+	go func() {
+		if err := s.http.Serve(bounded); !errors.Is(err, http.ErrServerClosed) {
+			opts.Failed <- fmt.Errorf("serve %s: %w", opts.Listener.Addr(), err)
+		}
+	}()
+	return s, nil
+}
+
+func (s *Server) handler(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.leaving.Load() {
+			w.Header()["Connection"] = hangUp
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+var hangUp = []string{"close"}
+
+// Leave asks clients, in every answer from now on, to reconnect: the load balancer
+// then sends them elsewhere. Idle connections stay open, because a client may be
+// about to use one.
+func (s *Server) Leave() { s.leaving.Store(true) }
+
+// Shutdown accepts no more connections and waits for the requests in progress.
+// Requests that are not finished when ctx ends are cut off.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.Leave()
+	if err := s.http.Shutdown(ctx); err != nil {
+		return errors.Join(err, s.http.Close())
+	}
+	return nil
+}
