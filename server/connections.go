@@ -4,75 +4,146 @@ import (
 	"bytes"
 	"errors"
 	"net"
-	"sync/atomic"
+	"sync"
+	"time"
 
 	"github.com/pires/go-proxyproto"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// boundedListener bounds the memory that connections take: it closes further
-// connections at once, and a load balancer then tries another node.
-type boundedListener struct {
+// connections are the open connections of one server, and the listener that accepts
+// them. It bounds the memory that they take: further connections are closed at once,
+// and a load balancer then tries another node. A sweep enforces their deadlines.
+type connections struct {
 	net.Listener
-	most    int64 // 0: no bound
-	open    atomic.Int64
+	most    int // 0: no bound
+	clock   *clock
 	refused prometheus.Counter
+
+	mu   sync.Mutex
+	open map[*conn]struct{}
 }
 
-func newBoundedListener(opts Options) (*boundedListener, error) {
-	l := &boundedListener{Listener: proxied(opts.Listener, opts.Proxies), most: int64(opts.MaxConnections)}
-	l.refused = prometheus.NewCounter(prometheus.CounterOpts{
+func newConnections(opts Options) (*connections, error) {
+	c := &connections{
+		Listener: proxied(opts.Listener, opts.Proxies),
+		most:     opts.MaxConnections,
+		clock:    newClock(),
+		open:     map[*conn]struct{}{},
+	}
+	c.refused = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "terse_http_connections_refused_total",
 		Help: "Connections that were closed at once because as many as may be were open.",
 	})
 	if opts.Registerer == nil {
-		return l, nil
+		return c, nil
 	}
-	return l, errors.Join(
-		opts.Registerer.Register(l.refused),
+	return c, errors.Join(
+		opts.Registerer.Register(c.refused),
 		opts.Registerer.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "terse_http_connections", Help: "Connections of clients that are open.",
-		}, func() float64 { return float64(l.open.Load()) })),
+		}, func() float64 { return float64(c.count()) })),
 		opts.Registerer.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "terse_http_connections_most", Help: "Connections of clients that may be open.",
-		}, func() float64 { return float64(l.most) })),
+		}, func() float64 { return float64(c.most) })),
 	)
 }
 
 // Accept returns the next connection within the bound.
-func (l *boundedListener) Accept() (net.Conn, error) {
+func (c *connections) Accept() (net.Conn, error) {
 	for {
-		conn, err := l.Listener.Accept()
+		accepted, err := c.Listener.Accept()
 		if err != nil {
 			return nil, err
 		}
-		if open := l.open.Add(1); l.most == 0 || open <= l.most {
-			return &boundedConn{Conn: conn, open: &l.open}, nil
+		if bounded, ok := c.add(accepted); ok {
+			return bounded, nil
 		}
-		l.open.Add(-1)
-		l.refused.Inc()
-		_ = conn.Close()
+		c.refused.Inc()
+		_ = accepted.Close()
 	}
 }
 
-// boundedConn is a connection that counts until it is closed.
-type boundedConn struct {
+// add counts a connection, unless as many as may be are open.
+func (c *connections) add(accepted net.Conn) (*conn, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.most > 0 && len(c.open) >= c.most {
+		return nil, false
+	}
+	added := &conn{Conn: accepted, of: c}
+	c.open[added] = struct{}{}
+	return added, true
+}
+
+func (c *connections) remove(closed *conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.open, closed)
+}
+
+// count returns how many connections are open.
+func (c *connections) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.open)
+}
+
+// sweep enforces the deadlines of all connections, again and again, until stop is closed.
+func (c *connections) sweep(stop <-chan struct{}) {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-tick.C:
+			c.sweepOnce()
+		}
+	}
+}
+
+func (c *connections) sweepOnce() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.clock.tick()
+	for open := range c.open {
+		open.read.sweep(now, open.Conn.SetReadDeadline)
+		open.write.sweep(now, open.Conn.SetWriteDeadline)
+	}
+}
+
+// conn is a connection that counts until it is closed.
+type conn struct {
 	net.Conn
-	open   *atomic.Int64
-	closed atomic.Bool
+	of          *connections
+	read, write deadline
 }
 
-// Close closes the connection.
-func (c *boundedConn) Close() error {
-	if !c.closed.Swap(true) {
-		c.open.Add(-1)
-	}
+// Close closes the connection. It may be called again.
+func (c *conn) Close() error {
+	c.of.remove(c)
 	return c.Conn.Close()
+}
+
+// SetDeadline sets both deadlines, which the sweep enforces.
+func (c *conn) SetDeadline(t time.Time) error {
+	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
+}
+
+// SetReadDeadline sets the deadline of reads, which the sweep enforces.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	return c.read.change(t, c.of.clock, c.Conn.SetReadDeadline)
+}
+
+// SetWriteDeadline sets the deadline of writes, which the sweep enforces.
+func (c *conn) SetWriteDeadline(t time.Time) error {
+	return c.write.change(t, c.of.clock, c.Conn.SetWriteDeadline)
 }
 
 // CloseWrite closes the direction to the client and keeps reading. net/http calls it
 // so that a client which is still sending can read a refusal.
-func (c *boundedConn) CloseWrite() error {
+func (c *conn) CloseWrite() error {
 	under := c.Conn
 	if behind, ok := under.(*proxyproto.Conn); ok { // it has no CloseWrite
 		under = behind.Raw()
@@ -93,7 +164,7 @@ var (
 )
 
 // Write writes to the client.
-func (c *boundedConn) Write(b []byte) (int, error) {
+func (c *conn) Write(b []byte) (int, error) {
 	if !bytes.Equal(b, codingAnswer) {
 		return c.Conn.Write(b)
 	}

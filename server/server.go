@@ -55,7 +55,8 @@ func (o *Options) validate() error {
 // Server is an HTTP server that serves on one listener.
 type Server struct {
 	http    http.Server
-	leaving atomic.Bool // answers ask clients to reconnect
+	leaving atomic.Bool   // answers ask clients to reconnect
+	swept   chan struct{} // closed to end the sweep of deadlines
 }
 
 // Start serves until Shutdown.
@@ -63,11 +64,11 @@ func Start(opts Options) (*Server, error) {
 	if err := opts.validate(); err != nil {
 		return nil, err
 	}
-	bounded, err := newBoundedListener(opts)
+	conns, err := newConnections(opts)
 	if err != nil {
 		return nil, errors.Join(err, opts.Listener.Close())
 	}
-	s := &Server{}
+	s := &Server{swept: make(chan struct{})}
 	s.http = http.Server{
 		Handler:           s.handler(opts.Handler),
 		ReadHeaderTimeout: ReadHeaderTimeout,
@@ -77,8 +78,9 @@ func Start(opts Options) (*Server, error) {
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(opts.Logger.Handler(), slog.LevelDebug),
 	}
+	go conns.sweep(s.swept)
 	go func() {
-		if err := s.http.Serve(bounded); !errors.Is(err, http.ErrServerClosed) {
+		if err := s.http.Serve(conns); !errors.Is(err, http.ErrServerClosed) {
 			opts.Failed <- fmt.Errorf("serve %s: %w", opts.Listener.Addr(), err)
 		}
 	}()
@@ -102,8 +104,9 @@ var hangUp = []string{"close"}
 func (s *Server) Leave() { s.leaving.Store(true) }
 
 // Shutdown accepts no more connections and waits for the requests in progress.
-// Requests that are not finished when ctx ends are cut off.
+// Requests that are not finished when ctx ends are cut off. Call it once.
 func (s *Server) Shutdown(ctx context.Context) error {
+	defer close(s.swept)
 	s.Leave()
 	if err := s.http.Shutdown(ctx); err != nil {
 		return errors.Join(err, s.http.Close())
