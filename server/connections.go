@@ -2,9 +2,11 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pires/go-proxyproto"
@@ -22,6 +24,8 @@ type connections struct {
 
 	mu   sync.Mutex
 	open map[*conn]struct{}
+
+	unanswered atomic.Int64 // connections on which nothing was written yet
 }
 
 func newConnections(opts Options) (*connections, error) {
@@ -73,7 +77,16 @@ func (c *connections) add(accepted net.Conn) (*conn, bool) {
 	}
 	added := &conn{Conn: accepted, of: c}
 	c.open[added] = struct{}{}
+	c.unanswered.Add(1)
 	return added, true
+}
+
+// awaitAnswers returns when every connection has had its first answer or was closed,
+// or when ctx ends.
+func (c *connections) awaitAnswers(ctx context.Context) {
+	for c.unanswered.Load() > 0 && ctx.Err() == nil {
+		pause(ctx, pollEvery)
+	}
 }
 
 func (c *connections) remove(closed *conn) {
@@ -118,12 +131,21 @@ type conn struct {
 	net.Conn
 	of          *connections
 	read, write deadline
+	answered    atomic.Bool // something was written, or the connection is closed
 }
 
 // Close closes the connection. It may be called again.
 func (c *conn) Close() error {
+	c.settle()
 	c.of.remove(c)
 	return c.Conn.Close()
+}
+
+// settle notes that the first request on the connection is being answered.
+func (c *conn) settle() {
+	if !c.answered.Load() && !c.answered.Swap(true) {
+		c.of.unanswered.Add(-1)
+	}
 }
 
 // SetDeadline sets both deadlines, which the sweep enforces.
@@ -165,6 +187,7 @@ var (
 
 // Write writes to the client.
 func (c *conn) Write(b []byte) (int, error) {
+	c.settle()
 	if !bytes.Equal(b, codingAnswer) {
 		return c.Conn.Write(b)
 	}

@@ -33,6 +33,7 @@ type Options struct {
 	Proxies        Proxies               // peers that begin each connection with a PROXY header; default: none
 	MaxConnections int                   // further connections are closed at once; default: no bound
 	Registerer     prometheus.Registerer // of the metrics of connections; default: no metrics
+	Handshakes     time.Duration         // how long Shutdown waits for clients that are connecting; default: not at all
 	Logger         *slog.Logger          // required
 	Failed         chan<- error          // receives the error of a server that stops by itself; required
 }
@@ -47,6 +48,7 @@ func (o *Options) validate() error {
 	check(o.Listener != nil, "Options.Listener is required")
 	check(o.Handler != nil, "Options.Handler is required")
 	check(o.MaxConnections >= 0, "Options.MaxConnections must not be negative")
+	check(o.Handshakes >= 0, "Options.Handshakes must not be negative")
 	check(o.Logger != nil, "Options.Logger is required")
 	check(o.Failed != nil, "Options.Failed is required")
 	return errors.Join(errs...)
@@ -54,9 +56,13 @@ func (o *Options) validate() error {
 
 // Server is an HTTP server that serves on one listener.
 type Server struct {
-	http    http.Server
-	leaving atomic.Bool   // answers ask clients to reconnect
-	swept   chan struct{} // closed to end the sweep of deadlines
+	http     http.Server
+	opts     Options
+	conns    *connections
+	leaving  atomic.Bool   // answers ask clients to reconnect
+	stopping atomic.Bool   // the listener is closed on purpose
+	accepted chan struct{} // closed when no further connection will be accepted
+	swept    chan struct{} // closed to end the sweep of deadlines
 }
 
 // Start serves until Shutdown.
@@ -68,7 +74,7 @@ func Start(opts Options) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, opts.Listener.Close())
 	}
-	s := &Server{swept: make(chan struct{})}
+	s := &Server{opts: opts, conns: conns, accepted: make(chan struct{}), swept: make(chan struct{})}
 	s.http = http.Server{
 		Handler:           s.handler(opts.Handler),
 		ReadHeaderTimeout: ReadHeaderTimeout,
@@ -80,7 +86,8 @@ func Start(opts Options) (*Server, error) {
 	}
 	go conns.sweep(s.swept)
 	go func() {
-		if err := s.http.Serve(conns); !errors.Is(err, http.ErrServerClosed) {
+		defer close(s.accepted)
+		if err := s.http.Serve(conns); !s.stopping.Load() {
 			opts.Failed <- fmt.Errorf("serve %s: %w", opts.Listener.Addr(), err)
 		}
 	}()
@@ -103,13 +110,35 @@ var hangUp = []string{"close"}
 // about to use one.
 func (s *Server) Leave() { s.leaving.Store(true) }
 
-// Shutdown accepts no more connections and waits for the requests in progress.
-// Requests that are not finished when ctx ends are cut off. Call it once.
+// Shutdown accepts no more connections and waits for the requests in progress, among
+// them the first request of every connection that the kernel has accepted. Requests
+// that are not finished when ctx ends are cut off. Call it once.
 func (s *Server) Shutdown(ctx context.Context) error {
 	defer close(s.swept)
 	s.Leave()
+	problem := s.stopAccepting(ctx)
+	// http.Server.Shutdown comes last, because it closes a connection whose first
+	// request it has not read yet.
+	s.conns.awaitAnswers(ctx)
 	if err := s.http.Shutdown(ctx); err != nil {
-		return errors.Join(err, s.http.Close())
+		return errors.Join(problem, err, s.http.Close())
 	}
-	return nil
+	return problem
+}
+
+// stopAccepting takes at most half of the time until ctx ends.
+func (s *Server) stopAccepting(ctx context.Context) error {
+	bounded := ctx
+	if end, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		bounded, cancel = context.WithTimeout(ctx, time.Until(end)/2)
+		defer cancel()
+	}
+	if err := s.opts.Listener.drain(bounded, s.opts.Handshakes); err != nil {
+		s.opts.Logger.WarnContext(ctx, "connections may be reset as the listener closes", "listen", s.opts.Listener.Addr(), "err", err)
+	}
+	s.stopping.Store(true)
+	err := s.opts.Listener.Close()
+	<-s.accepted
+	return err
 }
