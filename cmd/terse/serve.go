@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"runtime"
 	"time"
 
@@ -71,6 +72,9 @@ func serve(ctx context.Context, s serveSettings, out output) (err error) {
 	if p.traces, err = p.openTraces(ctx); err != nil {
 		return err
 	}
+	if p.sockets, err = inheritedSockets(os.Getenv); err != nil {
+		return err
+	}
 	admin, err := p.listenAdmin(ctx)
 	if err != nil {
 		return err
@@ -105,8 +109,9 @@ type process struct {
 	guard    *overload.Guard
 	traces   *traces // nil: none
 	public   *server.Server
-	failed   chan error       // of the first server that stops by itself
-	stopBy   func() time.Time // when all must be closed
+	failed   chan error                  // of the first server that stops by itself
+	stopBy   func() time.Time            // when all must be closed
+	sockets  map[string]*server.Listener // that systemd passed, by name
 	open     cleanup
 }
 
@@ -164,7 +169,7 @@ func (p *process) stores(ctx context.Context) (api.Options, error) {
 // listenAdmin serves health, metrics and profiles from before the database is opened
 // until everything else is closed. It returns the address.
 func (p *process) listenAdmin(ctx context.Context) (net.Addr, error) {
-	l, err := listen(ctx, "TERSE_ADMIN_LISTEN", p.settings.admin)
+	l, err := p.listener(ctx, adminSocket, "TERSE_ADMIN_LISTEN", p.settings.admin)
 	if err != nil {
 		return nil, err
 	}
@@ -178,8 +183,32 @@ func (p *process) listenAdmin(ctx context.Context) (net.Addr, error) {
 	return l.Addr(), nil
 }
 
-// listen opens one of the server's listeners.
-func listen(ctx context.Context, setting, address string) (*server.Listener, error) {
+// Names of the sockets that systemd may pass, FileDescriptorName in their units.
+const (
+	publicSocket = "public"
+	adminSocket  = "admin"
+)
+
+// inheritedSockets returns the sockets that systemd has passed, by name.
+func inheritedSockets(getenv func(string) string) (map[string]*server.Listener, error) {
+	sockets, err := server.Inherited(getenv)
+	if err != nil {
+		return nil, fmt.Errorf("take sockets from systemd: %w", err)
+	}
+	for name := range sockets {
+		if name != publicSocket && name != adminSocket {
+			return nil, fmt.Errorf("take sockets from systemd: set FileDescriptorName=%s or %s in the unit of socket %q", publicSocket, adminSocket, name)
+		}
+	}
+	return sockets, nil
+}
+
+// listener returns the socket that systemd has passed under this name, or else opens
+// the address of the setting.
+func (p *process) listener(ctx context.Context, socket, setting, address string) (*server.Listener, error) {
+	if l := p.sockets[socket]; l != nil {
+		return l, nil
+	}
 	l, err := server.Listen(ctx, address)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", setting, err)
@@ -189,7 +218,7 @@ func listen(ctx context.Context, setting, address string) (*server.Listener, err
 
 // listen serves the public on its listener, and returns the address.
 func (p *process) listen(ctx context.Context, options api.Options) (net.Addr, error) {
-	public, err := listen(ctx, "TERSE_LISTEN", p.settings.listen)
+	public, err := p.listener(ctx, publicSocket, "TERSE_LISTEN", p.settings.listen)
 	if err != nil {
 		return nil, err
 	}
@@ -207,7 +236,8 @@ func (p *process) listen(ctx context.Context, options api.Options) (net.Addr, er
 	}
 	bounds := server.Options{
 		Listener: public, Handler: p.traces.handler(p.settings.forCDN(handler), p.settings.proxies.FromProxy),
-		MaxConnections: p.settings.operation.maxConnections, Registerer: p.registry, Logger: p.logger, Failed: p.failed,
+		MaxConnections: p.settings.operation.maxConnections, Handshakes: handshakes,
+		Registerer: p.registry, Logger: p.logger, Failed: p.failed,
 	}
 	if p.settings.proxyProtocol {
 		bounds.Proxies = p.settings.proxies
@@ -218,6 +248,9 @@ func (p *process) listen(ctx context.Context, options api.Options) (net.Addr, er
 	p.open.push("server", p.settings.operation.drain.requests(), p.public.Shutdown)
 	return public.Addr(), nil
 }
+
+// handshakes is longer than a client needs to connect from the other side of the world.
+const handshakes = 300 * time.Millisecond
 
 // localURL is what short URLs begin with when TERSE_BASE_URL is not set.
 func localURL(addr net.Addr) string {

@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -53,11 +54,18 @@ func (l *logBuffer) String() string {
 // command returns terse with the given arguments, not started.
 func command(t *testing.T, environ []string, args ...string) *exec.Cmd {
 	t.Helper()
+	return commandBy(t, nil, environ, args...)
+}
+
+// commandBy returns terse as another command runs it, such as nohup, not started.
+func commandBy(t *testing.T, runner, environ []string, args ...string) *exec.Cmd {
+	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(self, args...)
+	line := slices.Concat(runner, []string{self}, args)
+	cmd := exec.Command(line[0], line[1:]...)
 	cmd.Env = append([]string{asProgram + "=1"}, environ...)
 	return cmd
 }
@@ -65,12 +73,19 @@ func command(t *testing.T, environ []string, args ...string) *exec.Cmd {
 // start runs terse serve on free ports and waits until it is ready.
 func start(t *testing.T, dir string, environ ...string) *program {
 	t.Helper()
+	return startBy(t, nil, dir, nil, environ...)
+}
+
+// startBy is start by another command, with files that the process inherits.
+func startBy(t *testing.T, runner []string, dir string, files []*os.File, environ ...string) *program {
+	t.Helper()
 	p := &program{t: t, stderr: &logBuffer{}}
 	environ = append([]string{
 		"TERSE_DATA_DIR=" + dir, "TERSE_LISTEN=127.0.0.1:0", "TERSE_ADMIN_LISTEN=127.0.0.1:0",
 		"TERSE_LIMIT_CREATE_ANONYMOUS=off",
 	}, environ...)
-	p.cmd = command(t, environ, "serve")
+	p.cmd = commandBy(t, runner, environ, "serve")
+	p.cmd.ExtraFiles = files
 	p.cmd.Stderr = p.stderr
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {

@@ -1,0 +1,182 @@
+//go:build unix
+
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// newcomers are 16 clients that connect anew for each redirect.
+type newcomers struct {
+	answered, failed atomic.Int64
+	first            atomic.Pointer[string] // failure
+	wg               sync.WaitGroup
+	stop             chan struct{}
+}
+
+// comeAnew starts the clients. Each ends when its connection is refused, or at end.
+func comeAnew(address, code string) *newcomers {
+	n := &newcomers{stop: make(chan struct{})}
+	for range 16 {
+		n.wg.Go(func() {
+			for {
+				select {
+				case <-n.stop:
+					return
+				default:
+				}
+				err := visitAnew(address, code)
+				switch {
+				case errors.Is(err, syscall.ECONNREFUSED):
+					return
+				case err != nil:
+					n.failed.Add(1)
+					text := err.Error()
+					n.first.CompareAndSwap(nil, &text)
+				default:
+					n.answered.Add(1)
+				}
+			}
+		})
+	}
+	return n
+}
+
+// end stops the clients and reports those that failed.
+func (n *newcomers) end(t *testing.T) {
+	t.Helper()
+	close(n.stop)
+	n.wg.Wait()
+	if failed := n.failed.Load(); failed > 0 {
+		t.Errorf("%d of %d visits failed, the first with %s", failed, failed+n.answered.Load(), *n.first.Load())
+	}
+}
+
+// visitAnew asks for one redirect over a connection of its own.
+func visitAnew(address, code string) error {
+	conn, err := net.DialTimeout("tcp", address, 30*time.Second)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	if err := conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		return err
+	}
+	if _, err := io.WriteString(conn, "GET /"+code+" HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		return err
+	}
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		return err
+	}
+	if response.StatusCode != http.StatusFound {
+		return fmt.Errorf("answer %s", response.Status)
+	}
+	return response.Body.Close()
+}
+
+// TestStopResetsNobody holds that a server which stops answers every client that the
+// kernel has let connect, with a drain delay and without.
+func TestStopResetsNobody(t *testing.T) {
+	t.Parallel()
+	for _, delay := range []string{"0s", "500ms"} {
+		t.Run(delay, func(t *testing.T) {
+			t.Parallel()
+			for range 3 {
+				p := start(t, filepath.Join(t.TempDir(), "data"), "TERSE_DRAIN_DELAY="+delay)
+				c := client()
+				code, err := shorten(c, p.url, "https://example.com/")
+				must(t, err)
+				c.CloseIdleConnections()
+				n := comeAnew(strings.TrimPrefix(strings.Replace(p.url, "localhost", "127.0.0.1", 1), "http://"), code)
+				await(t, backWithin, "visits", func() bool { return n.answered.Load() >= 1000 })
+				must(t, p.cmd.Process.Signal(syscall.SIGTERM))
+				if err := p.cmd.Wait(); err != nil {
+					t.Errorf("after SIGTERM terse ended with %v: %s", err, p.stderr)
+				}
+				n.end(t)
+			}
+		})
+	}
+}
+
+// TestRestartsWithSystemdSockets holds that a server which takes its sockets from a
+// parent, as systemd passes them, fails no visit in 20 restarts under load.
+func TestRestartsWithSystemdSockets(t *testing.T) {
+	t.Parallel()
+	const restarts = 20
+	var files []*os.File
+	var addresses []string
+	for range 2 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		must(t, err)
+		defer func() { _ = l.Close() }()
+		f, err := l.(*net.TCPListener).File()
+		must(t, err)
+		defer func() { _ = f.Close() }()
+		files, addresses = append(files, f), append(addresses, l.Addr().String())
+	}
+	dir := filepath.Join(t.TempDir(), "data")
+	activate := []string{"sh", "-c", `LISTEN_PID=$$ exec "$@"`, "sh"}
+	run := func() *program {
+		return startBy(t, activate, dir, files, "LISTEN_FDS=2", "LISTEN_FDNAMES=public:admin", "TERSE_LISTEN=127.0.0.1:1", "TERSE_ADMIN_LISTEN=127.0.0.1:1")
+	}
+	p := run()
+	if want := "http://" + addresses[1]; p.admin != want {
+		t.Errorf("admin listener = %s, want the socket of the parent, %s", p.admin, want)
+	}
+	c := client()
+	code, err := shorten(c, p.url, "https://example.com/")
+	must(t, err)
+	c.CloseIdleConnections()
+	n := comeAnew(addresses[0], code)
+	for range restarts {
+		before := n.answered.Load()
+		await(t, backWithin, "visits", func() bool { return n.answered.Load() >= before+100 })
+		must(t, p.cmd.Process.Signal(syscall.SIGTERM))
+		if err := p.cmd.Wait(); err != nil {
+			t.Fatalf("after SIGTERM terse ended with %v: %s", err, p.stderr)
+		}
+		p = run()
+	}
+	n.end(t)
+	t.Logf("%d restarts, %d visits", restarts, n.answered.Load())
+}
+
+// TestUnknownSystemdSocket holds that a socket which Terse has no use for is an error
+// that says what to set.
+func TestUnknownSystemdSocket(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer func() { _ = l.Close() }()
+	f, err := l.(*net.TCPListener).File()
+	must(t, err)
+	defer func() { _ = f.Close() }()
+	for names, want := range map[string]string{
+		"terse.socket": `FileDescriptorName=public or admin in the unit of socket "terse.socket"`,
+		"":             "FileDescriptorName=public or admin",
+		"public:admin": `LISTEN_FDNAMES: "public:admin" must name 1 sockets`,
+	} {
+		cmd := commandBy(t, []string{"sh", "-c", `LISTEN_PID=$$ exec "$@"`, "sh"},
+			[]string{"LISTEN_FDS=1", "LISTEN_FDNAMES=" + names, "TERSE_DATA_DIR=" + t.TempDir()}, "serve")
+		cmd.ExtraFiles = []*os.File{f}
+		out, err := cmd.CombinedOutput()
+		if err == nil || !strings.Contains(string(out), want) {
+			t.Errorf("terse serve with the socket %q ended with %v: %s, want %q", names, err, out, want)
+		}
+	}
+}
