@@ -26,11 +26,29 @@ func main() {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		limitMemory(memlimit.FromCgroup)
 	}
-	signalled, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	ctx, cancel := context.WithCancel(context.Background())
-	context.AfterFunc(signalled, func() {
-		stop() // a second signal ends the process at once, from before anybody is told of the first
-		cancel()
-	})
+	context.AfterFunc(stopSignal(), cancel)
 	os.Exit(run(ctx, os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr))
+}
+
+// stopSignal returns a context that ends with the first signal that stops the process.
+// SIGHUP is such a signal: it comes from a terminal that closes, and there is nothing
+// to reload, since settings change by a restart and files are followed. It stops
+// nothing under nohup.
+//
+// A second SIGTERM or Ctrl-C ends the process at once. A second SIGHUP does nothing: a
+// shell and its terminal may each send one, and systemd may send one after SIGTERM.
+func stopSignal() context.Context {
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		signals = append(signals, syscall.SIGHUP)
+	}
+	signalled, stop := signal.NotifyContext(context.Background(), signals...)
+	ended, end := context.WithCancel(context.Background())
+	context.AfterFunc(signalled, func() {
+		signal.Ignore(syscall.SIGHUP)
+		stop() // before anything is logged or answered because of the first signal
+		end()
+	})
+	return ended
 }
