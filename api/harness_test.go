@@ -273,6 +273,9 @@ func (a answer) problem(status int) string {
 	if ct := a.header.Get("Content-Type"); ct != "application/problem+json" {
 		a.t.Errorf("Content-Type of a %d = %q, want application/problem+json", status, ct)
 	}
+	if got := a.header.Get("X-Content-Type-Options"); got != "nosniff" {
+		a.t.Errorf("X-Content-Type-Options of a %d = %q, want nosniff", status, got)
+	}
 	var p problemJSON
 	a.into(&p)
 	if p.Status != status || !strings.HasPrefix(p.Type, "urn:terse:problem:") || p.Title == "" {

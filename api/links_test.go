@@ -15,6 +15,7 @@ import (
 
 	"github.com/terse/terse/api"
 	"github.com/terse/terse/store"
+	"github.com/terse/terse/store/cache"
 )
 
 func testCreateAndRead(t *testing.T, newServer opener) {
@@ -133,6 +134,40 @@ func testDelete(t *testing.T, newServer opener) {
 	s.get(path + "/qr").problem(http.StatusGone)
 	for _, headers := range [][]string{owner, s.owner("other"), nil} {
 		s.send(http.MethodPost, "/api/v1/links", `{"url":"https://example.com","alias":"gone"}`, headers...).problem(http.StatusConflict)
+	}
+}
+
+// beforeDelete calls edit after the API has read a link and before the store deletes it.
+type beforeDelete struct {
+	store.Store
+	edit func()
+}
+
+func (b beforeDelete) Delete(ctx context.Context, code string, version int64, at time.Time) (store.Link, error) {
+	b.edit()
+	return b.Store.Delete(ctx, code, version, at)
+}
+
+// testDeleteBesideAnEdit checks that a delete with If-Match removes no version that its
+// caller has not seen.
+func testDeleteBesideAnEdit(t *testing.T, newServer opener) {
+	var b beforeDelete
+	s := newServer(t, func(o *api.Options) {
+		b.Store = o.Store
+		links := o.Store.(*cache.Cache)
+		o.Store, o.Peek, o.Holds = &b, links.Peek, links.Holds
+	})
+	owner := s.owner("owner")
+	l := s.create(`{"url":"https://example.com"}`, owner...)
+	path := "/api/v1/links/" + l.Code
+	b.edit = func() {
+		if a := s.send(http.MethodPatch, path, `{"title":"new"}`, owner...); a.status != http.StatusOK {
+			t.Errorf("edit beside the delete = %d %s, want 200", a.status, a.body)
+		}
+	}
+	s.do(http.MethodDelete, path, nil, append(owner, "If-Match", `"1"`)...).problem(http.StatusPreconditionFailed)
+	if a := s.get(path, owner...); a.status != http.StatusOK || a.link().Title != "new" {
+		t.Errorf("link after the refused delete = %d %s, want the edited one", a.status, a.body)
 	}
 }
 
@@ -519,6 +554,32 @@ func testBatch(t *testing.T, newServer opener) {
 	}
 	if got := first.Results[1].Error.Errors[0].Location; got != "body.url" {
 		t.Errorf("error of item 1 names %q, want body.url", got)
+	}
+}
+
+// TestPasswordsOfABatch checks how many links of a batch may have a password.
+func TestPasswordsOfABatch(t *testing.T) {
+	t.Parallel()
+	const most = 20
+	s := newServer(t)
+	links := make([]map[string]string, most+2)
+	for i := range links {
+		links[i] = map[string]string{"url": "https://example.com/", "password": "open sesame"}
+	}
+	links[0] = map[string]string{"url": "https://example.com/"} // counts for nothing
+	var got batchJSON
+	s.send(http.MethodPost, "/api/v1/links/batch", map[string]any{"links": links}, s.owner("owner")...).into(&got)
+	if len(got.Results) != len(links) {
+		t.Fatalf("batch = %+v, want %d results", got, len(links))
+	}
+	for i, r := range got.Results[:most+1] {
+		if r.Status != http.StatusCreated {
+			t.Errorf("result %d = %+v, want 201: it is among the first %d passwords", i, r, most)
+		}
+	}
+	last := got.Results[most+1]
+	if last.Status != http.StatusUnprocessableEntity || last.Error == nil || last.Error.Errors[0].Location != "body.password" {
+		t.Errorf("result of password %d = %+v, want 422 naming body.password", most+1, last)
 	}
 }
 

@@ -53,6 +53,8 @@ func TestDocsPageLoadsNothingFromElsewhere(t *testing.T) {
 	a := s.get("/api/docs")
 	if csp := a.header.Get("Content-Security-Policy"); a.status != http.StatusOK || !strings.Contains(csp, "default-src 'none'; script-src 'self'") {
 		t.Fatalf("docs = %d with the policy %q", a.status, csp)
+	} else if !strings.Contains(csp, "frame-ancestors 'none'") || !strings.Contains(csp, "base-uri 'none'") {
+		t.Errorf("the policy %q of the docs lets other sites frame them or move their base", csp)
 	}
 	for _, m := range regexp.MustCompile(`(?:src|href)="([^"]*)"`).FindAllStringSubmatch(string(a.body), -1) {
 		if !strings.HasPrefix(m[1], "/") || strings.HasPrefix(m[1], "//") {
@@ -113,6 +115,7 @@ func TestQR(t *testing.T) {
 	owner := s.owner("owner")
 	future := s.create(`{"url":"https://example.com","starts_at":"2031-01-01T00:00:00Z"}`, owner...)
 	s.get("/api/v1/links/" + future.Code + "/qr").problem(http.StatusNotFound)
+	s.get("/api/v1/links/"+future.Code+"/qr", s.owner("other")...).problem(http.StatusNotFound)
 	if a := s.get("/api/v1/links/"+future.Code+"/qr", owner...); a.status != http.StatusOK {
 		t.Errorf("owner's QR of a link that has not started = %d, want 200", a.status)
 	}

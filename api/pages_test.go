@@ -105,6 +105,7 @@ func TestPreview(t *testing.T) {
 	s := newServer(t)
 	plain := s.create(`{"url":"https://example.com/target","title":"The title"}`)
 	limited := s.create(`{"url":"https://example.com/target","max_clicks":1}`)
+	secret := s.create(`{"url":"https://example.com/target","title":"The title","password":"open sesame"}`)
 	for _, method := range []string{http.MethodGet, http.MethodHead} {
 		a := s.do(method, "/"+plain.Code+"+", nil)
 		if a.status != http.StatusOK || a.header.Get("Location") != "" || a.header.Get("Cache-Control") != "no-store" {
@@ -113,6 +114,9 @@ func TestPreview(t *testing.T) {
 	}
 	if a := s.get("/" + plain.Code + "+"); !contains(a.body, "https://example.com/target") || !contains(a.body, "The title") {
 		t.Errorf("preview does not show the target and the title: %s", a.body)
+	}
+	if a := s.get("/" + secret.Code + "+"); a.status != http.StatusOK || contains(a.body, "example.com/target") || contains(a.body, "The title") {
+		t.Errorf("preview of a link with a password = %d, want 200 without the target and the title: %s", a.status, a.body)
 	}
 	if a := s.get("/" + limited.Code + "+"); a.status != http.StatusOK || contains(a.body, "example.com/target") {
 		t.Errorf("preview of a limited link = %d, want 200 without the target", a.status)

@@ -355,6 +355,30 @@ func TestPassword(t *testing.T) {
 	}
 }
 
+// TestPasswordAnswersAreNotKept checks that no cache keeps an answer of a link whose only
+// limit is its password: a CDN would hand out the target to visitors without it.
+func TestPasswordAnswersAreNotKept(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, func(o *api.Options) { o.CDN = true })
+	l := s.create(`{"url":"https://example.com/treasure","password":"open sesame"}`)
+	form := []string{"Content-Type", "application/x-www-form-urlencoded"}
+	for _, tt := range []struct {
+		name   string
+		answer answer
+		status int
+	}{
+		{"page", s.get("/" + l.Code), http.StatusOK},
+		{"preview", s.get("/" + l.Code + "+"), http.StatusOK},
+		{"wrong password", s.do(http.MethodPost, "/"+l.Code, []byte("password=x"), form...), http.StatusForbidden},
+		{"right password", s.do(http.MethodPost, "/"+l.Code, []byte("password=open+sesame"), form...), http.StatusSeeOther},
+	} {
+		browser, cdn := tt.answer.header.Get("Cache-Control"), tt.answer.header.Get("Cdn-Cache-Control")
+		if tt.answer.status != tt.status || browser != "no-store" || cdn != "no-store" && cdn != "" {
+			t.Errorf("%s = %d with Cache-Control %q and CDN-Cache-Control %q, want %d that nothing keeps", tt.name, tt.answer.status, browser, cdn, tt.status)
+		}
+	}
+}
+
 // TestPasswordOfALinkWithAQuery holds that the query, which belongs to the link,
 // never keeps the form from being read.
 func TestPasswordOfALinkWithAQuery(t *testing.T) {

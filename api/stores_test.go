@@ -32,6 +32,7 @@ var linkTests = []struct {
 	{"edit", testEdit},
 	{"concurrent edits lose nothing", testConcurrentEditsLoseNothing},
 	{"delete", testDelete},
+	{"delete beside an edit", testDeleteBesideAnEdit},
 	{"keys end", testKeysEnd},
 	{"list", testList},
 	{"reuse", testReuse},
