@@ -112,6 +112,24 @@ func TestScriptSendsWhatIsFilled(t *testing.T) {
 	}
 }
 
+// TestTargetsAreText checks that the script shows a target as it is: as markup, "&copy" would
+// be a sign and "<b>" an element.
+func TestTargetsAreText(t *testing.T) {
+	t.Parallel()
+	const target = "https://example.com/?a=1&copy=2#<b>bold</b>"
+	s := newSite(t)
+	tab := webtest.Start(t).Open(t, webtest.Look{})
+	tab.Do(chromedp.Navigate(s.URL + "/"))
+	fill(tab, `{url: "`+target+`"}`)
+	tab.Wait(`document.querySelector(".result") !== null`)
+	for _, place := range []string{"[data-part=target]", "#recent-list span"} {
+		if got := webtest.Eval[string](tab, `document.querySelector("`+place+`").textContent`); got != target {
+			t.Errorf("%s shows %q, want %q", place, got, target)
+		}
+	}
+	checkQuiet(t, s, tab)
+}
+
 // fill sets the fields of the form and sends it.
 func fill(tab *webtest.Tab, values string) {
 	webtest.Eval[any](tab, `for (const [name, value] of Object.entries(`+values+`)) document.getElementById(name).value = value;
