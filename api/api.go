@@ -71,21 +71,20 @@ type Options struct {
 	Store   store.Store   // Required.
 	Archive store.Archive // Required: of what Store keeps.
 
-	// Peek returns what Store would resolve a code to, when Store need ask nobody for that:
-	// known says so. When room begins to be scarce, a client that has asked for too many
-	// unknown codes is answered of what is known alone, and of what Holds reports, so that
-	// no flood of invented ones takes the room of links. Default: nothing is known.
+	// Peek returns the answer of Store.Resolve when Store has it in memory; known reports
+	// that. Required. Under overload, a client that asked for too many unknown codes gets
+	// only the links that Peek knows or Holds reports. A flood of invented codes then takes
+	// no room from links.
 	Peek func(code string) (l store.Link, known bool, err error)
 
-	// Holds reports whether Store has a link in memory, be it too old to be an answer.
-	// Default: it has none.
+	// Holds reports whether Store has a link in memory, even an expired entry. Required.
 	Holds func(code string) bool
 
 	Keys store.Keys // Required.
 
-	// KeyKnown reports whether Keys answers for a token's digest without asking anybody.
-	// A client that sends too many tokens for which it is false is refused them, so that
-	// no flood of invented ones reaches the shards. Default: never.
+	// KeyKnown reports whether Keys has the answer for a token's digest in memory. Required.
+	// A client that sends too many tokens for which it is false is rejected. A flood of
+	// invented tokens then never reaches the shards.
 	KeyKnown func(hash [sha256.Size]byte) bool
 
 	History store.History // Required.
@@ -124,8 +123,11 @@ func (o *Options) validate() error {
 		}
 	}
 	required("Store", o.Store == nil)
+	required("Peek", o.Peek == nil)
+	required("Holds", o.Holds == nil)
 	required("Archive", o.Archive == nil)
 	required("Keys", o.Keys == nil)
+	required("KeyKnown", o.KeyKnown == nil)
 	required("History", o.History == nil)
 	required("Blocklist", o.Blocklist == nil)
 	required("Reports", o.Reports == nil)
@@ -144,15 +146,6 @@ func (o *Options) validate() error {
 	}
 	if _, err := ParseOrigins(o.CORSOrigins); err != nil {
 		problems = append(problems, fmt.Errorf("api: Options.CORSOrigins: %w", err))
-	}
-	if o.KeyKnown == nil {
-		o.KeyKnown = func([sha256.Size]byte) bool { return false }
-	}
-	if o.Peek == nil {
-		o.Peek = func(string) (store.Link, bool, error) { return store.Link{}, false, nil }
-	}
-	if o.Holds == nil {
-		o.Holds = func(string) bool { return false }
 	}
 	if o.Now == nil {
 		o.Now = time.Now

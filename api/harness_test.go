@@ -3,6 +3,7 @@ package api_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -124,6 +125,15 @@ func newServerOver(t testing.TB, d database, leaser idgen.Leaser, begin time.Tim
 		if opts.Holds == nil {
 			opts.Holds = links.Holds
 		}
+	}
+	if opts.Peek == nil { // a store of the test's own, with nothing in memory
+		opts.Peek = func(string) (store.Link, bool, error) { return store.Link{}, false, nil }
+	}
+	if opts.Holds == nil {
+		opts.Holds = func(string) bool { return false }
+	}
+	if opts.KeyKnown == nil {
+		opts.KeyKnown = func([sha256.Size]byte) bool { return false }
 	}
 	handler, err := api.New(opts)
 	must(t, err)

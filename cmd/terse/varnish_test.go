@@ -59,12 +59,18 @@ func newEdge(t *testing.T, changes map[string]string) *edge {
 		"TERSE_VARNISH_SECRET=" + purgeSecret, "TERSE_TRUSTED_PROXIES=127.0.0.1/32",
 	}
 	e.serve()
-	key := terse(t, nil, "key", "create", "--data-dir", e.dir, "--name", "edge", "--scope", "admin,links:read,links:write")
-	if key.status != 0 {
-		t.Fatalf("key create = %d: %s", key.status, key.stderr)
-	}
-	e.token = strings.TrimSpace(key.stdout)
+	e.token = e.key()
 	return e
+}
+
+// key creates an API key that may do everything, and returns its token.
+func (e *edge) key() string {
+	e.t.Helper()
+	made := terse(e.t, nil, "key", "create", "--data-dir", e.dir, "--name", "edge", "--scope", "admin,links:read,links:write")
+	if made.status != 0 {
+		e.t.Fatalf("key create = %d: %s", made.status, made.stderr)
+	}
+	return strings.TrimSpace(made.stdout)
 }
 
 // serve starts the node, and waits until Varnish, which asks a server that refused
@@ -273,23 +279,29 @@ func TestVarnishInAnOutage(t *testing.T) {
 	e.want("/never-asked", 404, "", "MISS")
 }
 
-// purges is a CDN that notes of which tags it was told, and in how many requests.
+// purges is a CDN that records which tags were purged, when, and in how many requests.
 type purges struct {
 	url string
 
 	mu       sync.Mutex
 	tags     []string
+	firsts   map[string]time.Time // the first purge of each tag
 	requests int
 }
 
 func newPurges(t *testing.T) *purges {
 	t.Helper()
-	p := &purges{}
+	p := &purges{firsts: map[string]time.Time{}}
 	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.requests++
-		p.tags = append(p.tags, strings.Fields(r.Header.Get("Xkey-Purge"))...)
+		for _, tag := range strings.Fields(r.Header.Get("Xkey-Purge")) {
+			p.tags = append(p.tags, tag)
+			if p.firsts[tag].IsZero() {
+				p.firsts[tag] = time.Now()
+			}
+		}
 	}))
 	t.Cleanup(s.Close)
 	p.url = s.URL
@@ -300,6 +312,13 @@ func (p *purges) get() (tags []string, requests int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.Clone(p.tags), p.requests
+}
+
+// first returns when a tag was first purged; the zero time means never.
+func (p *purges) first(tag string) time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.firsts[tag]
 }
 
 // TestCanariesAreNotPurged holds that a CDN hears of edits by people, and not of those

@@ -1,0 +1,109 @@
+//go:build unix
+
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/terse/terse/store/outbox"
+)
+
+// TestNodesReadNothingOlderThanTheyHeard checks that a node which heard of an edit never
+// answers with the older target of a replica. The replica stands still, nothing but the
+// announcement knows of the edit, and the primary is down.
+func TestNodesReadNothingOlderThanTheyHeard(t *testing.T) {
+	t.Parallel()
+	const links = 20
+	f, a, shared := newCached(t, 1, nil)
+	editor, other, replica := f.nodes[0], f.nodes[1], f.shards[0].Replicas()[0]
+	codes := make([]string, links) // all unknown to the other node's memory
+	for i := range codes {
+		if codes[i] = a.create(editor, "", a.authorization()...); codes[i] == "" {
+			t.Fatal("a link cannot be created")
+		}
+	}
+	edited, untouched, probe := codes[2:], codes[0], codes[1]
+	visit := func(code string) answer {
+		got, err := a.send(http.MethodGet, other.url+"/"+code, nil)
+		must(t, err)
+		return got
+	}
+	edit := func(code string) (target string) {
+		target = newTarget()
+		got, err := a.send(http.MethodPatch, editor.url+"/api/v1/links/"+code, map[string]string{"url": target}, a.authorization()...)
+		if err != nil || got.status != http.StatusOK {
+			t.Fatalf("edit = %+v, %v, want 200", got, err)
+		}
+		return target
+	}
+	must(t, f.shards[0].WaitReplicas(t.Context()))
+	must(t, replica.PauseReplay(t.Context()))
+	visit(probe)
+	for _, code := range edited {
+		edit(code)
+	}
+	last := edit(probe) // announced after the others
+	await(t, backWithin, "the other node to hear of the edits", func() bool { return visit(probe).location == last })
+
+	must(t, connect(t, shared).FlushAll(t.Context()).Err())
+	must(t, f.shards[0].Primary().Kill())
+	await(t, backWithin, "the replica to answer in the primary's place", func() bool { return visit(untouched).status == http.StatusFound })
+	for _, code := range edited {
+		if got := visit(code); got.status != http.StatusServiceUnavailable {
+			t.Errorf("visit of an edited link = %d to %q, want 503: only the primary has its target", got.status, got.location)
+		}
+	}
+}
+
+// TestColdRedirectsAreAdmitted checks that overload protection decides on a redirect that
+// is not in memory twice: before Redis is asked, and before the database is.
+func TestColdRedirectsAreAdmitted(t *testing.T) {
+	t.Parallel()
+	p := start(t, t.TempDir())
+	c := client()
+	defer c.CloseIdleConnections()
+	admitted := func(class string) float64 {
+		return p.metric("terse_overload_requests_total", `class="`+class+`"`, `result="admitted"`)
+	}
+	for i := range 3 {
+		location(t, c, p.url, fmt.Sprintf("unknown-%d", i))
+	}
+	for _, class := range []string{"miss", "redirect"} {
+		if got := admitted(class); got != 3 {
+			t.Errorf("%v redirects were admitted as %s, want 3", got, class)
+		}
+	}
+}
+
+// TestEditsArePurgedAtOnce checks that an edit wakes the worker that purges the CDN. Two
+// purges that lie closer together than two looks at the outbox can only come from that.
+func TestEditsArePurgedAtOnce(t *testing.T) {
+	t.Parallel()
+	const soonest = outbox.DefaultEvery * 4 / 5 // from one look to the next
+	cdn, e := newPurges(t), &edge{t: t, dir: t.TempDir(), client: client()}
+	t.Cleanup(e.client.CloseIdleConnections)
+	e.node = start(t, e.dir, "TERSE_CDN=varnish", "TERSE_VARNISH_URLS="+cdn.url)
+	e.token = e.key()
+	purged := func(alias string) (at time.Time) {
+		await(t, backWithin, "a purge", func() bool {
+			at = cdn.first("link-" + alias)
+			return !at.IsZero()
+		})
+		return at
+	}
+	edit := func(i int) (alias string) {
+		alias = fmt.Sprintf("edited-%d", i)
+		e.create(alias, "https://example.com/first", "")
+		e.call(http.MethodPatch, "/api/v1/links/"+alias, `{"url":"https://example.com/second"}`, http.StatusOK)
+		return alias
+	}
+	i := 0
+	await(t, backWithin, "two purges to follow each other closely", func() bool {
+		i += 2
+		first := purged(edit(i))
+		return purged(edit(i+1)).Sub(first) < soonest/2
+	})
+}

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"log/slog"
+	"net/url"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/terse/terse/api"
+	"github.com/terse/terse/api/ratelimit"
+	"github.com/terse/terse/store/cache/cdn"
+	"github.com/terse/terse/store/scan/webrisk"
+)
+
+// TestSettingsAreRead checks that every flag of the server reaches the settings. Each has
+// a value of its own, so that no two can be mixed up.
+func TestSettingsAreRead(t *testing.T) {
+	t.Parallel()
+	flags := serveFlags{
+		dataFlags:      dataFlags{DataDir: "/data", Shards: "s1 postgres://a/x"},
+		operationFlags: operationFlags{DrainDelay: "1s", DrainTimeout: "9s", AccessLogSample: "0.25", OTLPEndpoint: "http://c:4318", MaxConnections: "77"},
+		Listen:         ":1", AdminListen: ":2", BaseURL: "https://sho.rt", CodeKey: "aSC7FmA0I5+1teXYpwy1758w8yPDIjOUQKEAJRrNWUA=", NodeID: "5",
+		AnonymousCreate: "true", TrustedProxies: "10.0.0.0/8", ProxyProtocol: "true", CORSOrigins: "https://app.example",
+		LimitCreateAnonymous: "1/1s", LimitCreateKey: "2/2s", LimitUnknown: "3/3s", LimitPassword: "4/4s",
+		abuseFlags: abuseFlags{LimitReport: "5/5s", WebriskKey: "9f86d081884c", WebriskRate: "6/2s", WebriskURL: "http://risk", ScanInterval: "8s"},
+		RedisURL:   "redis://r", CDN: cdn.Varnish, VarnishURLs: "http://v", VarnishSecret: "9f86d081884d", CDNRate: "10/4s",
+		BatchSize: "12", CacheSize: "13", LogLevel: "warn", LogFormat: "json",
+	}
+	proxies, err := ratelimit.ParseProxies([]string{"10.0.0.0/8"})
+	must(t, err)
+	codeKey, err := parseCodeKey(flags.CodeKey)
+	must(t, err)
+	want := serveSettings{
+		dataDir: "/data", shards: []shardSettings{{"s1", "postgres://a/x", []string{}}}, batchSize: 12,
+		listen: ":1", admin: ":2", baseURL: "https://sho.rt", codeKey: codeKey, nodeID: 5,
+		anonymousCreate: true, proxies: proxies, proxyProtocol: true, corsOrigins: []string{"https://app.example"},
+		limits: api.Limits{
+			CreateAnonymous: ratelimit.Limit{Count: 1, Window: time.Second}, CreateKey: ratelimit.Limit{Count: 2, Window: 2 * time.Second},
+			Unknown: ratelimit.Limit{Count: 3, Window: 3 * time.Second}, Password: ratelimit.Limit{Count: 4, Window: 4 * time.Second},
+			Report: ratelimit.Limit{Count: 5, Window: 5 * time.Second},
+		},
+		abuse: abuseSettings{
+			webrisk: webrisk.Options{Key: "9f86d081884c", API: "http://risk", Rate: 3}, scanInterval: 8 * time.Second,
+		},
+		redisURL:   "redis://r",
+		cdn:        cdn.Options{Provider: cdn.Varnish, VarnishURLs: []string{"http://v"}, VarnishSecret: "9f86d081884d", Rate: 2.5, Burst: 10},
+		cacheBytes: 13 << 20,
+		operation: operationSettings{
+			drain: drainSettings{delay: time.Second, timeout: 9 * time.Second}, maxConnections: 77, accessLogSample: 0.25,
+			otlpEndpoint: &url.URL{Scheme: "http", Host: "c:4318"},
+		},
+		logLevel: slog.LevelWarn, logJSON: true,
+	}
+	got, problems := flags.read()
+	if len(problems) > 0 || !reflect.DeepEqual(got, want) {
+		t.Errorf("read() = %+v, %v, want %+v", got, problems, want)
+	}
+
+	none := []string{}
+	for _, tt := range []struct {
+		provider string
+		flags    serveFlags
+		want     cdn.Options
+	}{
+		{noCDN, serveFlags{}, cdn.Options{VarnishURLs: none}},
+		{cdn.Fastly, serveFlags{FastlyServiceID: "s", FastlyToken: "9f86d081884e"}, cdn.Options{Provider: cdn.Fastly, VarnishURLs: none, FastlyService: "s", FastlyToken: "9f86d081884e"}},
+		{cdn.Cloudflare, serveFlags{CloudflareZoneID: "z", CloudflareToken: "9f86d081884f"}, cdn.Options{Provider: cdn.Cloudflare, VarnishURLs: none, CloudflareZone: "z", CloudflareToken: "9f86d081884f"}},
+	} {
+		tt.flags.CDN = tt.provider
+		got := tt.flags.readCDN(func(name string, err error) { must(t, err) })
+		if !reflect.DeepEqual(got, tt.want) {
+			t.Errorf("readCDN() of %s = %+v, want %+v", tt.provider, got, tt.want)
+		}
+	}
+}
