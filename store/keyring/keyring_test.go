@@ -124,9 +124,12 @@ func (p *place) KeyByHash(ctx context.Context, hash [sha256.Size]byte) (store.Ke
 	return k, nil
 }
 
-func (p *place) UseKeys(_ context.Context, uses []store.KeyUse) error {
+func (p *place) UseKeys(ctx context.Context, uses []store.KeyUse) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	p.uses = append(p.uses, uses...)
 	for _, u := range uses {
 		k := p.keys[u.Hash]
@@ -139,8 +142,17 @@ func (p *place) UseKeys(_ context.Context, uses []store.KeyUse) error {
 func (p *place) CreateKey(context.Context, store.Key) error    { return errors.ErrUnsupported }
 func (p *place) ListKeys(context.Context) ([]store.Key, error) { return nil, errors.ErrUnsupported }
 
-func (p *place) RevokeKey(context.Context, string, time.Time) (store.Key, error) {
-	return store.Key{}, errors.ErrUnsupported
+func (p *place) RevokeKey(_ context.Context, id string, at time.Time) (store.Key, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for hash, k := range p.keys {
+		if k.ID == id {
+			k.RevokedAt = at
+			p.keys[hash] = k
+			return k, nil
+		}
+	}
+	return store.Key{}, store.ErrNotFound
 }
 
 // newKey returns a usable key.
@@ -231,6 +243,40 @@ func TestOneQuestionForMany(t *testing.T) {
 	})
 }
 
+// TestRevokedHere checks that a revocation through the ring ends what it remembers.
+func TestRevokedHere(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		k := newKey()
+		p := newPlace(k)
+		r := newRing(t, keyring.Options{Keys: p})
+		wantKey(t, r, p, k, nil, 1)
+		gone, err := r.RevokeKey(t.Context(), k.ID, time.Now().UTC())
+		if err != nil {
+			t.Fatalf("RevokeKey() = %v, want nil", err)
+		}
+		wantKey(t, r, p, gone, nil, 0)
+	})
+}
+
+// TestRemovedKeyDoesNotStandIn checks that a key which its place no longer has does not
+// come back in an outage.
+func TestRemovedKeyDoesNotStandIn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		k := newKey()
+		p := newPlace(k)
+		r := newRing(t, keyring.Options{Keys: p})
+		wantKey(t, r, p, k, nil, 1)
+		p.set(func() { delete(p.keys, k.Hash) })
+		time.Sleep(keyring.MaxTTL)
+		wantKey(t, r, p, k, store.ErrNotFound, 1)
+		p.set(func() { p.fault = fmt.Errorf("s1: %w", store.ErrUnavailable) })
+		time.Sleep(keyring.DefaultNegativeTTL)
+		wantKey(t, r, p, k, store.ErrUnavailable, 1)
+	})
+}
+
 // TestRevocationIsFinal checks that a revoked key stays revoked: after an earlier read,
 // in an outage, and for a slow read that began before the revocation.
 func TestRevocationIsFinal(t *testing.T) {
@@ -257,6 +303,8 @@ func TestRevocationIsFinal(t *testing.T) {
 		}()
 		synctest.Wait() // it has read the key as not revoked
 		r.Revoked(slow.Hash, gone.RevokedAt)
+		time.Sleep(time.Millisecond)
+		r.Revoked(newKey().Hash, gone.RevokedAt) // another one makes the ring forget nothing yet
 		close(p.hold)
 		if got := <-answered; got.RevokedAt.IsZero() {
 			t.Errorf("KeyByHash() of a slow reader = %+v, want it revoked", got)
@@ -326,9 +374,9 @@ func TestOutage(t *testing.T) {
 func TestUsesAreNotedNowAndThen(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		often, once, expired := newKey(), newKey(), newKey()
+		often, once, expired, late := newKey(), newKey(), newKey(), newKey()
 		expired.ExpiresAt = time.Now().Add(-time.Hour)
-		p := newPlace(often, once, expired)
+		p := newPlace(often, once, expired, late)
 		r := newRing(t, keyring.Options{Keys: p})
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan struct{})
@@ -351,6 +399,7 @@ func TestUsesAreNotedNowAndThen(t *testing.T) {
 			last = time.Now()
 			ask(often)
 		}
+		ask(late)
 		stop()
 		<-done
 		n := map[[sha256.Size]byte]int{}
@@ -360,8 +409,39 @@ func TestUsesAreNotedNowAndThen(t *testing.T) {
 		if n[often.Hash] < minutes/2 || n[often.Hash] > minutes+2 || n[once.Hash] != 1 || n[expired.Hash] != 0 {
 			t.Errorf("uses were recorded %d, %d and %d times, want about %d, 1 and 0", n[often.Hash], n[once.Hash], n[expired.Hash], minutes)
 		}
+		if n[late.Hash] != 1 {
+			t.Errorf("a use just before the end was noted %d times, want once", n[late.Hash])
+		}
 		if got := last.Sub(p.keys[often.Hash].LastUsedAt); got > 2*keyring.DefaultUseEvery {
 			t.Errorf("the recorded last use is %v before the last use, want %v at most", got, 2*keyring.DefaultUseEvery)
+		}
+	})
+}
+
+// TestUsesAreBounded checks that a flood of keys cannot make the ring remember more uses
+// than keys.
+func TestUsesAreBounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const most = 3
+		keys := make([]store.Key, 2*most)
+		for i := range keys {
+			keys[i] = newKey()
+		}
+		p := newPlace(keys...)
+		r := newRing(t, keyring.Options{Keys: p, MaxKeys: most})
+		ctx, stop := context.WithCancel(t.Context())
+		go r.Run(ctx)
+		for _, k := range keys {
+			if _, err := r.KeyByHash(t.Context(), k.Hash); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(2 * keyring.DefaultUseEvery)
+		stop()
+		synctest.Wait()
+		if len(p.uses) != most {
+			t.Errorf("%d uses were noted, want %d", len(p.uses), most)
 		}
 	})
 }
