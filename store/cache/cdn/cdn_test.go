@@ -215,8 +215,8 @@ func TestWhatIsNoAcknowledgement(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			l := listen(t, tt.code, tt.body)
-			l.more.Set("Location", "https://example.com/")
+			l, other := listen(t, tt.code, tt.body), listen(t, 200, `{"success":true}`)
+			l.more.Set("Location", other.url)
 			p := newPurger(t, cdn.Options{Provider: cdn.Cloudflare, CloudflareZone: "zone1", CloudflareToken: "hidden", API: l.url})
 			err := p.Tell(t.Context(), edits(1))[0]
 			if !errors.Is(err, store.ErrUnavailable) || strings.Contains(err.Error(), "hidden") {
@@ -225,7 +225,24 @@ func TestWhatIsNoAcknowledgement(t *testing.T) {
 			if n := len(l.requests()); n != 1 {
 				t.Errorf("%d requests, want 1: retries are left to the outbox", n)
 			}
+			if n := len(other.requests()); n != 0 {
+				t.Errorf("%d requests followed a redirect, want none: they carry the token", n)
+			}
 		})
+	}
+}
+
+// TestFailedRequestFailsItsOwnEdits checks that edits in a request that was acknowledged are
+// not repeated because of another request.
+func TestFailedRequestFailsItsOwnEdits(t *testing.T) {
+	t.Parallel()
+	const each = 256 // of Fastly
+	l := listen(t, 200, "")
+	p := newPurger(t, cdn.Options{Provider: cdn.Fastly, FastlyService: "s", FastlyToken: "t", API: l.url, Rate: 0.001, Burst: 1})
+	for i, err := range p.Tell(t.Context(), edits(each+10)) {
+		if (err == nil) != (i < each) {
+			t.Errorf("Tell[%d] = %v, want only the first %d to pass", i, err, each)
+		}
 	}
 }
 
@@ -331,6 +348,10 @@ func TestNobodyAnswers(t *testing.T) {
 	p := newPurger(t, cdn.Options{Provider: cdn.Varnish, VarnishURLs: []string{"http://127.0.0.1:1"}, Timeout: time.Second})
 	if err := p.Tell(t.Context(), edits(1))[0]; !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "127.0.0.1:1") {
 		t.Errorf("Tell = %v, want ErrUnavailable that names the host", err)
+	}
+	p = newPurger(t, cdn.Options{Provider: cdn.Fastly, FastlyService: "service-id", FastlyToken: "t", API: "http://127.0.0.1:1"})
+	if err := p.Tell(t.Context(), edits(1))[0]; err == nil || strings.Contains(err.Error(), "service-id") {
+		t.Errorf("Tell = %v, want an error without the path", err)
 	}
 }
 
