@@ -146,6 +146,13 @@ func TestShedMissesShowNothingOutdated(t *testing.T) {
 			_, _ = c.Resolve(t.Context(), "other")
 			clock.advance(time.Second)
 		}, time.Minute, false, nil},
+		{"the store has answered nobody for less than a second", func(c *cache.Cache, d *diary, m *memory, clock *fakeClock) {
+			d.deaf = true
+			clock.advance(time.Minute)
+			m.failWith(store.ErrUnavailable)
+			_, _ = c.Resolve(t.Context(), "other")
+			clock.advance(time.Second - time.Millisecond)
+		}, 0, false, store.ErrShed},
 		{"the store answers others", func(c *cache.Cache, d *diary, m *memory, clock *fakeClock) {
 			d.deaf = true
 			m.failWith(store.ErrUnavailable)

@@ -66,6 +66,78 @@ func TestWriteWithUnknownOutcome(t *testing.T) {
 	}
 }
 
+// TestWroteFollowsEveryPossibleEdit checks that whoever purges is woken after each edit that
+// may have been done, and after no other.
+func TestWroteFollowsEveryPossibleEdit(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		code string
+		make func(m *memory, leave context.CancelFunc)
+		want int
+	}{
+		{"done", "abc", func(*memory, context.CancelFunc) {}, 1},
+		{"done, without an answer", "abc", func(m *memory, _ context.CancelFunc) { m.lostWrite = true }, 1},
+		{"unknown, since the client left", "abc", func(m *memory, leave context.CancelFunc) {
+			m.failWith(context.Canceled)
+			leave()
+		}, 1},
+		{"of no link", "none", func(*memory, context.CancelFunc) {}, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			m, told := newMemory(link("abc", 1)), 0
+			c := newCache(t, cache.Options{Store: m, Wrote: func() { told++ }})
+			ctx, leave := context.WithCancel(t.Context())
+			defer leave()
+			tt.make(m, leave)
+			_, _ = c.Update(ctx, link(tt.code, 1))
+			if told != tt.want {
+				t.Errorf("Wrote was called %d times, want %d", told, tt.want)
+			}
+		})
+	}
+}
+
+// patient is an L2 that reports calls on behalf of a client that has left.
+type patient struct {
+	cache.Remote
+	t     *testing.T
+	calls int
+}
+
+func (p *patient) note(ctx context.Context) error {
+	p.t.Helper()
+	p.calls++
+	if err := ctx.Err(); err != nil {
+		p.t.Errorf("L2 is called with a context that has ended: %v", err)
+	}
+	return nil
+}
+
+func (p *patient) Begin(context.Context) time.Time                          { return time.Time{} }
+func (p *patient) Put(ctx context.Context, _ store.Link, _ time.Time) error { return p.note(ctx) }
+func (p *patient) Announce(ctx context.Context, _ store.Link) error         { return p.note(ctx) }
+
+// TestWritesAreSharedAfterTheClientLeft checks that other processes hear of a write that
+// was done, also when its client did not wait for the answer.
+func TestWritesAreSharedAfterTheClientLeft(t *testing.T) {
+	t.Parallel()
+	p := &patient{t: t}
+	c := newCache(t, cache.Options{Store: newMemory(), Remote: p})
+	ctx, leave := context.WithCancel(t.Context())
+	leave()
+	if _, err := c.Create(ctx, link("abc", 0)); err != nil {
+		t.Fatalf("Create = %v, want nil", err)
+	}
+	if _, err := c.Update(ctx, link("abc", 1)); err != nil {
+		t.Fatalf("Update = %v, want nil", err)
+	}
+	if p.calls != 2 {
+		t.Errorf("L2 was called %d times, want for the create and the update", p.calls)
+	}
+}
+
 func TestUnknownOutcomeKeepsTheStandIn(t *testing.T) {
 	t.Parallel()
 	m := newMemory(link("abc", 1))

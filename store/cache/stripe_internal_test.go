@@ -1,0 +1,37 @@
+package cache
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/terse/terse/store"
+)
+
+// TestShedMissesLeaveNothingBehind checks that a flood of misses that are all refused costs
+// no memory.
+func TestShedMissesLeaveNothingBehind(t *testing.T) {
+	t.Parallel()
+	c, err := New(Options{
+		Store: struct{ store.Store }{}, Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
+		Admit: func(bool) (func(bool, error), error) { return nil, store.ErrShed },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 1000 {
+		if _, err := c.Resolve(t.Context(), fmt.Sprint("code", i)); !errors.Is(err, store.ErrShed) {
+			t.Fatalf("Resolve = %v, want ErrShed", err)
+		}
+	}
+	left := c.l1.EstimatedSize()
+	for i := range c.stripes {
+		left += len(c.stripes[i].keys)
+	}
+	if left != 0 {
+		t.Errorf("%d keys are remembered, want none", left)
+	}
+}
