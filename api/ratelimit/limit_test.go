@@ -46,6 +46,21 @@ func TestParseLimitRefuses(t *testing.T) {
 	}
 }
 
+func TestTimes(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ count, n, want int }{
+		{10, 16, 160}, {1, 1, 1}, {ratelimit.MaxCount, 1, ratelimit.MaxCount}, {ratelimit.MaxCount / 2, 16, ratelimit.MaxCount},
+	} {
+		got := ratelimit.Limit{Count: tt.count, Window: time.Minute}.Times(tt.n)
+		if want := (ratelimit.Limit{Count: tt.want, Window: time.Minute}); got != want {
+			t.Errorf("%d/1m times %d = %v, want %v", tt.count, tt.n, got, want)
+		}
+	}
+	if got := (ratelimit.Limit{}).Times(16); !got.Off() {
+		t.Errorf("off times 16 = %v, want off", got)
+	}
+}
+
 func FuzzParseLimit(f *testing.F) {
 	for _, s := range []string{"60/1m", "off", "1/1h0m1s", "0/1m", "1/1us"} {
 		f.Add(s)

@@ -82,6 +82,26 @@ func TestTakeWithoutLimit(t *testing.T) {
 	}
 }
 
+// TestSmallerLimitOfAKey checks what is left of a key under a limit that is smaller than
+// the one under which its permits were taken.
+func TestSmallerLimitOfAKey(t *testing.T) {
+	t.Parallel()
+	var clock fakeClock
+	l := ratelimit.NewLocal(ratelimit.LocalOptions{Now: clock.now})
+	for _, step := range []struct {
+		limit ratelimit.Limit
+		n     int
+		want  ratelimit.Result
+	}{
+		{ratelimit.Limit{Count: 60, Window: time.Minute}, 60, ratelimit.Result{Allowed: 60, ResetAfter: time.Minute}},
+		{ratelimit.Limit{Count: 10, Window: 10 * time.Second}, 1, ratelimit.Result{RetryAfter: 51 * time.Second, ResetAfter: time.Minute}},
+	} {
+		if got, err := l.Take(t.Context(), "k", step.limit, step.n); err != nil || got != step.want {
+			t.Errorf("Take(%v, %d) = %+v, %v, want %+v", step.limit, step.n, got, err, step.want)
+		}
+	}
+}
+
 func TestTakeRefuses(t *testing.T) {
 	t.Parallel()
 	l, _ := newLocal(0)

@@ -3,6 +3,7 @@
 package ratelimit_test
 
 import (
+	"context"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -132,6 +133,24 @@ func TestSharedResults(t *testing.T) {
 	}
 	if _, err := all[0].Take(t.Context(), "negative", l, -1); err == nil {
 		t.Error("Take(-1) = nil, want an error")
+	}
+}
+
+// TestLeavingClientsAreCounted checks that a client which does not wait for the answer is
+// charged in Redis, and that Redis does not count as away because of it.
+func TestLeavingClientsAreCounted(t *testing.T) {
+	t.Parallel()
+	all, _ := newNodes(t)
+	l := limit(t, "10/10000s")
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	for i := range 5 {
+		if got, err := all[0].Take(gone, "leaving", l, 1); err != nil || got.Remaining != 9-i {
+			t.Errorf("Take of a client that left = %+v, %v, want %d to remain", got, err, 9-i)
+		}
+	}
+	if got, err := all[1].Take(t.Context(), "leaving", l, 1); err != nil || got.Remaining != 4 {
+		t.Errorf("Take by another node = %+v, %v, want 4 to remain", got, err)
 	}
 }
 
