@@ -20,7 +20,7 @@ const exportLinks = `SELECT ` + linkColumns + `, ` + totalColumns + ` FROM (
 		SELECT * FROM links l WHERE (l.bucket, l.code) > ($1, $2)
 			AND (SELECT b.state = 'owned' FROM buckets b WHERE b.bucket = l.bucket)
 		ORDER BY l.bucket, l.code LIMIT $3
-	) l LEFT JOIN click_totals c ON c.bucket = l.bucket AND c.code = l.code AND l.deleted_at IS NULL
+	) l` + joinTotals + `
 	ORDER BY l.bucket, l.code`
 
 // importLink adds a link with its totals, unless its code is taken or its bucket

@@ -40,7 +40,7 @@ const addClicks = `WITH owned AS (
 
 // pruneFlushes forgets recorders that have been silent for a week.
 const pruneFlushes = `DELETE FROM click_flushes WHERE recorder = ANY (ARRAY(
-	SELECT recorder FROM click_flushes WHERE flushed_at < clock_timestamp() - interval '7 days'
+	SELECT recorder FROM click_flushes WHERE flushed_at < statement_timestamp() - interval '7 days'
 	ORDER BY flushed_at LIMIT 4 FOR UPDATE SKIP LOCKED))`
 
 // AddClicks implements store.ClickSink. The batches of a recorder must come in

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"maps"
 	"strings"
 	"testing"
 
@@ -23,9 +24,15 @@ type cluster struct{ *servers.Cluster }
 // newCluster starts a cluster that ends with the test.
 func newCluster(tb testing.TB, replicas int) cluster {
 	tb.Helper()
-	c := cluster{servers.NewCluster(tb, servers.ClusterOptions{
-		Replicas: replicas, Settings: map[string]string{"max_connections": "400"},
-	})}
+	return newClusterWith(tb, replicas, nil)
+}
+
+// newClusterWith is newCluster with further settings of Postgres.
+func newClusterWith(tb testing.TB, replicas int, more map[string]string) cluster {
+	tb.Helper()
+	settings := map[string]string{"max_connections": "400"}
+	maps.Copy(settings, more)
+	c := cluster{servers.NewCluster(tb, servers.ClusterOptions{Replicas: replicas, Settings: settings})}
 	if err := c.NewDatabase(tb.Context(), "template_shard"); err != nil {
 		tb.Fatal(err)
 	}

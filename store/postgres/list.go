@@ -84,8 +84,7 @@ func listQuery(q store.Query, limit int) (query string, args []any) {
 			OR strpos(lower(l.title COLLATE "C"), lower(%[1]s COLLATE "C")) > 0)`, q.Search)
 	}
 	w.add(` ORDER BY `+w.key+`.created_at DESC, `+w.key+`.code DESC LIMIT %s`, limit)
-	return `SELECT ` + linkColumns + `, ` + totalColumns + ` FROM (SELECT l.* FROM ` + w.sql.String() + `) l
-		LEFT JOIN click_totals c ON c.bucket = l.bucket AND c.code = l.code
+	return `SELECT ` + linkColumns + `, ` + totalColumns + ` FROM (SELECT l.* FROM ` + w.sql.String() + `) l` + joinTotals + `
 		ORDER BY l.created_at DESC, l.code DESC`, w.args
 }
 

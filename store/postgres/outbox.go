@@ -23,16 +23,16 @@ const idleTimeout = 10 * time.Second
 const settleAfter = 10 * time.Second
 
 // wakeOutbox tells whether there is anything to do, which there mostly is not.
-const wakeOutbox = `SELECT EXISTS (SELECT FROM outbox WHERE audience = $1 AND due <= clock_timestamp()
-	AND (coalesce(shown_from, 0) <= $2 OR due < clock_timestamp() - $3::interval))`
+const wakeOutbox = `SELECT EXISTS (SELECT FROM outbox WHERE audience = $1 AND due <= statement_timestamp()
+	AND (coalesce(shown_from, 0) <= $2 OR due < statement_timestamp() - $3::interval))`
 
 // dueEdits takes a link as it is. One that has moved to another shard since is
 // told of there.
 const dueEdits = `SELECT ` + linkColumns + `, o.id, o.code, o.shown_from IS NOT NULL,
 	extract(epoch FROM clock_timestamp() - o.edited_at)::float8, (pg_current_wal_insert_lsn() - '0/0')::bigint
 	FROM outbox o LEFT JOIN links l ON l.bucket = o.bucket AND l.code = o.code
-	WHERE o.audience = $1 AND o.due <= clock_timestamp()
-	AND (coalesce(o.shown_from, 0) <= $2 OR o.due < clock_timestamp() - $3::interval)
+	WHERE o.audience = $1 AND o.due <= statement_timestamp()
+	AND (coalesce(o.shown_from, 0) <= $2 OR o.due < statement_timestamp() - $3::interval)
 	ORDER BY o.due LIMIT $4`
 
 const (
@@ -42,9 +42,13 @@ const (
 		FROM unnest($1::bigint[], $2::interval[]) AS n (id, delay) WHERE o.id = n.id`
 )
 
-const outboxBacklog = `SELECT (SELECT count(*) FROM (SELECT FROM outbox WHERE audience = $1 LIMIT $2) AS o),
-	coalesce((SELECT extract(epoch FROM clock_timestamp() - edited_at)::float8 FROM outbox
-		WHERE audience = $1 ORDER BY id LIMIT 1), 0)`
+// outboxBacklog compares rows for the oldest edit, so that the planner can only search
+// the index by audience and id. It would otherwise read the edits of the other audience.
+const outboxBacklog = `SELECT
+	(SELECT count(*) FROM (SELECT FROM outbox WHERE audience = $1 ORDER BY due LIMIT $2) AS o),
+	coalesce((SELECT extract(epoch FROM clock_timestamp() - o.edited_at)::float8
+		FROM (SELECT audience, edited_at FROM outbox WHERE (audience, id) > ($1, 0) ORDER BY audience, id LIMIT 1) AS o
+		WHERE o.audience = $1), 0)`
 
 // Deliver implements store.Outbox. It holds a transaction open while it tells.
 func (s *Store) Deliver(ctx context.Context, to store.Audience, limit int,

@@ -13,11 +13,14 @@ import (
 // reportColumns are the columns of a report in the order of scanReport.
 const reportColumns = `r.id, r.code, r.reason, r.comment, r.email, r.reported_at, r.resolved_at, r.resolved_by, r.resolution`
 
-// openOf and openAll count open reports, of a link and of all.
-const (
-	openOf  = `(SELECT count(*) FROM reports r WHERE r.bucket = $1 AND r.code = $2 AND r.resolved_at IS NULL)`
-	openAll = `(SELECT count(*) FROM reports r WHERE r.resolved_at IS NULL)`
-)
+// selectOpen counts the open reports of the link $2 and of all links, each as far as
+// its limit.
+const selectOpen = `SELECT
+	(SELECT count(*) FROM (SELECT FROM reports WHERE bucket = $1 AND code = $2 AND resolved_at IS NULL LIMIT $3) r),
+	(SELECT count(*) FROM (SELECT FROM reports WHERE resolved_at IS NULL LIMIT $4) r)`
+
+// countOpen counts all open reports. AddReport limits how many there are.
+const countOpen = `SELECT count(*) FROM reports r WHERE r.resolved_at IS NULL`
 
 const insertReport = `INSERT INTO reports (reported_at, bucket, id, code, reason, comment, email)
 	SELECT $3, $1, $4, $5, $6, $7, $8 FROM buckets b WHERE b.bucket = $1 AND b.epoch = $2 AND b.state = 'owned'`
@@ -26,7 +29,7 @@ const insertReport = `INSERT INTO reports (reported_at, bucket, id, code, reason
 // needs no fence: whoever owns the bucket, what is so old by the shard's own clock is to
 // go from here, and a copy elsewhere goes there.
 const pruneReports = `DELETE FROM reports WHERE ctid = ANY (ARRAY(SELECT ctid FROM reports
-	WHERE resolved_at < clock_timestamp() - $1::interval ORDER BY resolved_at LIMIT 4 FOR UPDATE SKIP LOCKED))`
+	WHERE resolved_at < statement_timestamp() - $1::interval ORDER BY resolved_at LIMIT 4 FOR UPDATE SKIP LOCKED))`
 
 const resolveReport = `UPDATE reports r SET resolved_at = coalesce(r.resolved_at, $4),
 	resolved_by = CASE WHEN r.resolved_at IS NULL THEN $5 ELSE r.resolved_by END,
@@ -50,7 +53,7 @@ func (s *Store) addReport(ctx context.Context, r store.Report) error {
 	bucket := store.BucketOf(r.Code)
 	var ofLink, all int
 	err := s.primary.read(ctx, calls, func(ctx context.Context, conn *pgx.Conn) error {
-		return conn.QueryRow(ctx, `SELECT `+openOf+`, `+openAll, bucket, r.Code).Scan(&ofLink, &all)
+		return conn.QueryRow(ctx, selectOpen, bucket, r.Code, store.MaxReportsPerLink, store.MaxOpenReports).Scan(&ofLink, &all)
 	})
 	switch {
 	case err != nil:
@@ -134,7 +137,7 @@ func (s *Store) ListReports(ctx context.Context, q store.ReportQuery) (page stor
 // OpenReports implements store.ReportCounter.
 func (s *Store) OpenReports(ctx context.Context) (n int, err error) {
 	err = s.primary.read(ctx, lists, func(ctx context.Context, conn *pgx.Conn) error {
-		return conn.QueryRow(ctx, `SELECT `+openAll).Scan(&n)
+		return conn.QueryRow(ctx, countOpen).Scan(&n)
 	})
 	return n, wrap(err, "count reports", "")
 }

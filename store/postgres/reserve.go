@@ -19,11 +19,12 @@ const upsertReservation = `INSERT INTO reservations AS r (created_at, bucket, ow
 		code = CASE WHEN r.created_at < $8 OR r.code = $9 THEN excluded.code ELSE r.code END
 	RETURNING owner, key, fingerprint, code, created_at`
 
-// pruneReservations takes a few more than one create adds, and none that another
-// prunes. It waits twice as long as one stands, since the clocks of nodes differ
-// from that of the primary.
+// pruneReservations deletes at most 4 expired reservations, which is more than one
+// create adds, and skips rows that another transaction deletes. A reservation is kept
+// twice as long as it stands, because the clock of a node may differ from the clock of the
+// primary. clock_timestamp() is volatile, so no index can be searched for it.
 const pruneReservations = `DELETE FROM reservations WHERE ctid = ANY (ARRAY(
-	SELECT ctid FROM reservations WHERE created_at < clock_timestamp() - 2 * $1::interval ORDER BY created_at LIMIT 4 FOR UPDATE SKIP LOCKED))`
+	SELECT ctid FROM reservations WHERE created_at < statement_timestamp() - 2 * $1::interval ORDER BY created_at LIMIT 4 FOR UPDATE SKIP LOCKED))`
 
 // Reserve implements store.Store. A reservation older than store.ReservationTTL
 // at r.CreatedAt no longer stands.

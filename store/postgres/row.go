@@ -27,6 +27,11 @@ const linkColumns = `l.code, l.target, l.owner, l.created_at, l.updated_at,
 // link is deleted.
 const totalColumns = `coalesce(c.total, 0), c.last_click_at`
 
+// joinTotals joins the totals of the links l to a page of them. OFFSET makes the planner
+// look each of them up: it does not know how short the page is.
+const joinTotals = ` LEFT JOIN LATERAL
+	(SELECT * FROM click_totals c WHERE c.bucket = l.bucket AND c.code = l.code AND l.deleted_at IS NULL OFFSET 0) c ON true`
+
 // linkRow reads rows of linkColumns, one after the other.
 type linkRow struct {
 	link            store.Link

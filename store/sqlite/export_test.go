@@ -32,19 +32,3 @@ func (s *Store) Writer() *sql.DB { return s.writer }
 
 // ListQuery returns the query for a page of at most 11 links.
 func ListQuery(q store.Query) (query string, args []any) { return listQuery(q, 11) }
-
-// Statements returns the statements that are prepared, by name.
-func Statements() map[string]string {
-	return map[string]string{
-		"resolve":           linkWithoutTotals + byCode,
-		"get":               linkWithTotals + byCode,
-		"keyByHash":         selectKey + `WHERE hash = ?`,
-		"useKeys":           useKeys,
-		"update":            updateLink,
-		"use":               useLink,
-		"reservation":       selectReservation,
-		"pruneReservations": pruneReservations,
-		"addClicks":         addClicks,
-		"pruneFlushes":      pruneFlushes,
-	}
-}

@@ -29,8 +29,8 @@ const dueEdits = `SELECT ` + linkColumns + `, 0, 0, o.id, o.edited_at
 	FROM outbox o JOIN links l ON l.code = o.code
 	WHERE o.audience = ? AND o.due <= ? ORDER BY o.due LIMIT ?`
 
-const outboxBacklog = `SELECT (SELECT count(*) FROM (SELECT 1 FROM outbox WHERE audience = ?1 LIMIT ?2)),
-	coalesce((SELECT edited_at FROM outbox WHERE audience = ?1 ORDER BY id LIMIT 1), 0)`
+const outboxBacklog = `SELECT (SELECT count(*) FROM (SELECT 1 FROM outbox WHERE audience = ?1 ORDER BY due LIMIT ?2)),
+	coalesce((SELECT edited_at FROM outbox INDEXED BY outbox_by_age WHERE audience = ?1 ORDER BY id LIMIT 1), 0)`
 
 // These take a JSON array of [id, due], where a due of 0 stands for a row that is
 // done with.

@@ -1,0 +1,3 @@
+DROP INDEX outbox_by_age;
+
+PRAGMA user_version = 11;
