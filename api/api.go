@@ -37,6 +37,10 @@ type CodeMinter interface {
 	// NextCode returns a fresh code, or an error when minting must wait, for
 	// example because the lease of the node id was lost.
 	NextCode() (string, error)
+
+	// NextCodeNear is NextCode with a code that one shard keeps together with a
+	// bucket, if one is found soon.
+	NextCodeNear(bucket int) (string, error)
 }
 
 // ClickRecorder takes clicks from the redirect. Record never blocks.

@@ -145,6 +145,15 @@ func (a *API) mint() (string, error) {
 	return code, nil
 }
 
+// mintNear is mint for a code that is kept together with a bucket.
+func (a *API) mintNear(bucket int) (string, error) {
+	code, err := a.opts.Minter.NextCodeNear(bucket)
+	if err != nil {
+		return "", fmt.Errorf("mint a code: %w: %w", store.ErrUnavailable, err)
+	}
+	return code, nil
+}
+
 // reuseCandidates is how many links of one target are looked at for one that
 // can be reused.
 const reuseCandidates = 20

@@ -32,6 +32,13 @@ func (b *broken) Create(ctx context.Context, l store.Link) (store.Link, error) {
 	return b.Store.Create(ctx, l)
 }
 
+func (b *broken) CreateOnce(ctx context.Context, l store.Link, r store.Reservation) (store.Link, store.Reservation, error) {
+	if b.on.Load() {
+		return store.Link{}, store.Reservation{}, b.err
+	}
+	return b.Store.CreateOnce(ctx, l, r)
+}
+
 func (b *broken) Resolve(ctx context.Context, code string) (store.Link, error) {
 	if b.on.Load() {
 		return store.Link{}, b.err
@@ -91,6 +98,10 @@ func (s silent) wait(ctx context.Context) error {
 
 func (s silent) Create(ctx context.Context, _ store.Link) (store.Link, error) {
 	return store.Link{}, s.wait(ctx)
+}
+
+func (s silent) CreateOnce(ctx context.Context, _ store.Link, _ store.Reservation) (store.Link, store.Reservation, error) {
+	return store.Link{}, store.Reservation{}, s.wait(ctx)
 }
 
 func (s silent) Resolve(ctx context.Context, _ string) (store.Link, error) {
@@ -214,6 +225,8 @@ func (m *minter) NextCode() (string, error) {
 		return "", errors.New("no node id")
 	}
 }
+
+func (m *minter) NextCodeNear(int) (string, error) { return m.NextCode() }
 
 // TestTakenCodeIsMintedAgain holds that an alias in the form of a code takes
 // nothing but that code, and that a create which cannot mint is a 503.

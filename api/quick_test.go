@@ -89,6 +89,8 @@ type noCodes struct{}
 
 func (noCodes) NextCode() (string, error) { return "", store.ErrUnavailable }
 
+func (noCodes) NextCodeNear(int) (string, error) { return "", store.ErrUnavailable }
+
 // told is all that an answer tells, but for the moment and the code.
 func told(a answer) string {
 	var b strings.Builder

@@ -124,6 +124,10 @@ func (s telling) Create(ctx context.Context, _ store.Link) (store.Link, error) {
 	return store.Link{}, s.asked(ctx)
 }
 
+func (s telling) CreateOnce(ctx context.Context, _ store.Link, _ store.Reservation) (store.Link, store.Reservation, error) {
+	return store.Link{}, store.Reservation{}, s.asked(ctx)
+}
+
 func (s telling) Get(ctx context.Context, _ string) (store.Link, error) {
 	return store.Link{}, s.asked(ctx)
 }

@@ -65,6 +65,24 @@ type Store interface {
 	// that stands: the caller's own or the earlier one. A non-empty r.Replaces
 	// moves a standing reservation of exactly that code to r.Code.
 	Reserve(ctx context.Context, r Reservation) (Reservation, error)
+
+	// CreateOnce does Reserve(r) and returns the reservation that stands. When that
+	// is r (see Reservation.Stands), it does Create(l) as well and returns the link,
+	// both in one transaction where one shard has both. Otherwise it creates nothing
+	// and returns no error. l.Code must be r.Code, l.Owner r.Owner and l.RequestID
+	// r.Key; r.Replaces must be empty. ErrExists means that r stands and that the
+	// code is taken.
+	CreateOnce(ctx context.Context, l Link, r Reservation) (Link, Reservation, error)
+}
+
+// CreateApart is Store.CreateOnce by two writes, for a store whose shards differ.
+func CreateApart(ctx context.Context, s Store, l Link, r Reservation) (Link, Reservation, error) {
+	stands, err := s.Reserve(ctx, r)
+	if err != nil || !r.Stands(stands) {
+		return Link{}, stands, err
+	}
+	l, err = s.Create(ctx, l)
+	return l, stands, err
 }
 
 // ReservationTTL is how long a Reservation stands at least. Clients that retry
@@ -80,6 +98,15 @@ type Reservation struct {
 	Code        string    // the code that the create intends
 	Replaces    string    // see Store.Reserve; never returned
 	CreatedAt   time.Time // UTC, microseconds
+}
+
+// Bucket returns the bucket of the reservation, which need not be that of its code.
+func (r Reservation) Bucket() int { return BucketOf(r.Owner + "\x00" + r.Key) }
+
+// Stands reports whether standing, which is under the key of r, reserves the code of r
+// for the same request.
+func (r Reservation) Stands(standing Reservation) bool {
+	return standing.Code == r.Code && standing.Fingerprint == r.Fingerprint
 }
 
 // MaxIdempotencyKeyLen is the longest idempotency key in bytes.

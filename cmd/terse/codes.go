@@ -24,12 +24,18 @@ const anyNode = -1
 
 // codes mints codes: ids that no other node has, made unguessable.
 type codes struct {
-	minter *idgen.Minter
-	cipher *idgen.Cipher
+	minter   *idgen.Minter
+	cipher   *idgen.Cipher
+	together func(code string, bucket int) bool // whether one shard keeps both
 }
 
-// openCodes leases a node id and mints codes from the key.
-func openCodes(ctx context.Context, key []byte, leaser idgen.Leaser, logger *slog.Logger, reg prometheus.Registerer) (*codes, error) {
+// nearAttempts is how many codes are minted at most for one that is kept together with
+// a bucket. With 16 shards of the same size 2 of 100 searches find none.
+const nearAttempts = 64
+
+// openCodes leases a node id and mints codes from the key. together reports whether one
+// shard keeps a code and a bucket.
+func openCodes(ctx context.Context, key []byte, leaser idgen.Leaser, together func(code string, bucket int) bool, logger *slog.Logger, reg prometheus.Registerer) (*codes, error) {
 	cipher, err := idgen.NewCipher(key)
 	if err != nil {
 		return nil, err
@@ -38,7 +44,7 @@ func openCodes(ctx context.Context, key []byte, leaser idgen.Leaser, logger *slo
 	if err != nil {
 		return nil, fmt.Errorf("lease a node id: %w", err)
 	}
-	return &codes{minter, cipher}, nil
+	return &codes{minter, cipher, together}, nil
 }
 
 // codeKey returns the key that an embedded database's codes are made from. On first
@@ -69,4 +75,15 @@ func (c *codes) NextCode() (string, error) {
 		return "", err
 	}
 	return c.cipher.Code(id)
+}
+
+// NextCodeNear mints codes until one shard keeps one together with a bucket. It returns
+// the last code when there is none, since that costs no more than a second transaction.
+func (c *codes) NextCodeNear(bucket int) (code string, err error) {
+	for range nearAttempts {
+		if code, err = c.NextCode(); err != nil || c.together(code, bucket) {
+			break
+		}
+	}
+	return code, err
 }

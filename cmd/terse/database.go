@@ -43,7 +43,8 @@ type database struct {
 	blocks   []blocklist.Source
 	counters []reports.Named
 	scanned  []scan.Place
-	edited   func(code string, version int64) // nil: nothing has to know of edits by others
+	edited   func(code string, version int64)   // nil: nothing has to know of edits by others
+	together func(code string, bucket int) bool // whether one shard keeps a code and a bucket
 }
 
 // embedded opens the embedded database.
@@ -62,6 +63,7 @@ func (p *process) embedded(ctx context.Context) (database, error) {
 		blocks:   []blocklist.Source{{Name: "embedded", List: d}},
 		counters: []reports.Named{{Name: "embedded", Counter: d}},
 		scanned:  []scan.Place{{Name: "embedded", Links: d}},
+		together: func(string, int) bool { return true },
 	}, err
 }
 
@@ -91,7 +93,7 @@ func (p *process) sharded(ctx context.Context) (database, error) {
 	p.health.Require("map", func() error { return router.Lack().Buckets })
 	return database{
 		links: router, archive: router, keys: router, history: router, blocked: router, reports: router, sink: router, leaser: router.Leaser(), codeKey: p.settings.codeKey, router: router,
-		outboxes: outboxes, blocks: blocks, counters: counters, scanned: scanned, edited: router.Edited,
+		outboxes: outboxes, blocks: blocks, counters: counters, scanned: scanned, edited: router.Edited, together: router.Together,
 	}, nil
 }
 

@@ -150,7 +150,7 @@ func (p *process) stores(ctx context.Context) (api.Options, error) {
 	if err != nil {
 		return api.Options{}, err
 	}
-	codes, err := openCodes(ctx, d.codeKey, d.leaser, p.logger, p.registry)
+	codes, err := openCodes(ctx, d.codeKey, d.leaser, d.together, p.logger, p.registry)
 	if err != nil {
 		return api.Options{}, err
 	}

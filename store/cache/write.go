@@ -61,6 +61,27 @@ func (c *Cache) Reserve(ctx context.Context, r store.Reservation) (store.Reserva
 	return c.store.Reserve(ctx, r)
 }
 
+// CreateOnce is Create with a reservation, of which the caches know nothing.
+func (c *Cache) CreateOnce(ctx context.Context, l store.Link, r store.Reservation) (store.Link, store.Reservation, error) {
+	var stands store.Reservation
+	made, err := c.share(ctx, func() (store.Link, error) {
+		return c.write(l.Code, func() (made store.Link, err error) {
+			made, stands, err = c.store.CreateOnce(ctx, l, r)
+			if err == nil && made.Version == 0 {
+				err = errNotMade
+			}
+			return made, err
+		})
+	})
+	if errors.Is(err, errNotMade) {
+		err = nil
+	}
+	return made, stands, err
+}
+
+// errNotMade says that a create made no link, because another reservation stands.
+var errNotMade = errors.New("no link was made")
+
 // write lets do write below, and brings L1 to the state that it returns. When
 // it returns none, the write may have been done nevertheless, or another
 // process's may have been in its way: then L1 is not believed any more.

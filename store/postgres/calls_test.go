@@ -80,9 +80,24 @@ func callWrites(t *testing.T, s *postgres.Store, prefix string, now time.Time) [
 		_, err := s.Reserve(ctx, r)
 		must(t, err)
 	}
+	var once sync.WaitGroup
+	for i := range 100 {
+		l := link(fmt.Sprint(prefix, "once", i))
+		l.RequestID = l.Code
+		once.Go(func() {
+			r := store.Reservation{Owner: l.Owner, Key: l.Code, Code: l.Code, CreatedAt: now}
+			if made, _, err := s.CreateOnce(ctx, l, r); err != nil || made.Version != 1 {
+				t.Errorf("CreateOnce(%q) = version %d, %v, want 1, nil", l.Code, made.Version, err)
+			}
+		})
+	}
+	once.Wait()
+	r.Code, r.Replaces = links[1].Code, links[0].Code
+	_, err := s.Reserve(ctx, r)
+	must(t, err)
 	imported := link(prefix + "imported")
 	imported.Version, imported.Clicks, imported.LastClickAt = 3, 5, now
-	_, err := s.Import(ctx, imported)
+	_, err = s.Import(ctx, imported)
 	must(t, err)
 	counts := make([]store.ClickCount, len(links))
 	for i, l := range links {

@@ -19,6 +19,11 @@ type linkRows struct {
 	titles, tags, passwords, reasons   sparse[string]
 	requests                           sparse[string]
 	maxClicks                          sparse[int64]
+
+	// Of the reservations.
+	keyBuckets   sparse[int]
+	keyEpochs    sparse[int64]
+	fingerprints sparse[string]
 }
 
 // sparse is a column in which most rows are NULL. It ends with the last row that
@@ -34,9 +39,15 @@ func (c *sparse[T]) set(i int, v, usual T) {
 	(*c)[i] = &v
 }
 
-// add appends a link.
-func (r *linkRows) add(l *store.Link) {
-	i := len(r.codes)
+// add appends a link and the reservation that must stand, if it has one.
+func (r *linkRows) add(c *creation, epochs *epochs) {
+	l, i := &c.link, len(r.codes)
+	if c.reserved != nil {
+		bucket := c.reserved.Bucket()
+		r.keyBuckets.set(i, bucket, -1)
+		r.keyEpochs.set(i, epochs[bucket], -1)
+		r.fingerprints.set(i, c.reserved.Fingerprint, "\x00")
+	}
 	r.buckets = append(r.buckets, store.BucketOf(l.Code))
 	r.codes, r.targets, r.owners = append(r.codes, l.Code), append(r.targets, l.URL), append(r.owners, l.Owner)
 	r.created = append(r.created, l.CreatedAt)
@@ -60,6 +71,7 @@ func (r *linkRows) args(epochs *epochs) []any {
 		r.buckets, epochs.of(r.buckets), r.codes, r.targets, r.owners, r.created,
 		r.updated, r.status, r.forward, r.titles, r.tags, r.starts, r.expires,
 		r.maxClicks, r.passwords, r.disabled, r.reasons, r.requests,
+		r.keyBuckets, r.keyEpochs, r.fingerprints,
 	}
 }
 

@@ -13,8 +13,20 @@ import (
 
 // creates gathers creates into flights.
 type creates struct {
-	group *batch.Group[store.Link, store.Link]
+	group *batch.Group[creation, creation]
 }
+
+// creation is a link to create, under a reservation or without one, and what became of
+// both.
+type creation struct {
+	link     store.Link         // without a Version when it was not created
+	reserved *store.Reservation // nil: none; as an answer, the one that stands
+}
+
+// reservationKey tells one reservation from another.
+type reservationKey struct{ owner, key string }
+
+func keyOf(r *store.Reservation) reservationKey { return reservationKey{r.Owner, r.Key} }
 
 const (
 	// lingerFor is how long a flight waits for the callers of the one before: about
@@ -29,7 +41,7 @@ const (
 // newCreates returns a group with a flight at a time, or two when enough creates
 // wait, or, when nothing may travel together, as many as there are connections.
 func newCreates(s *Store) (*creates, error) {
-	opts := batch.Options[store.Link, store.Link]{
+	opts := batch.Options[creation, creation]{
 		Run:      s.create,
 		MaxBatch: s.opts.MaxBatch,
 		Flights:  2,
@@ -54,36 +66,77 @@ func (c *creates) close() { c.group.Close() }
 
 // Create implements store.Store. Only the owner of a link repeats its create.
 func (s *Store) Create(ctx context.Context, l store.Link) (store.Link, error) {
-	l = asStored(l)
+	created, err := s.createOne(ctx, creation{link: l})
+	return created.link, err
+}
+
+// CreateOnce implements store.Store.
+func (s *Store) CreateOnce(ctx context.Context, l store.Link, r store.Reservation) (store.Link, store.Reservation, error) {
+	r.CreatedAt = micros(r.CreatedAt)
+	created, err := s.createOne(ctx, creation{l, &r})
+	if created.reserved == nil {
+		return created.link, store.Reservation{}, err
+	}
+	return created.link, *created.reserved, err
+}
+
+// createOne creates a link in the next flight.
+func (s *Store) createOne(ctx context.Context, c creation) (creation, error) {
+	l := asStored(c.link)
 	l.Version, l.UsedClicks, l.Clicks, l.LastClickAt, l.DeletedAt = 1, 0, 0, time.Time{}, time.Time{}
 	// A flight with such a text would fail as a whole.
 	if !keepable(l.Code, l.URL, l.Owner, l.Title, l.PasswordHash, l.DisabledReason, l.RequestID) || !keepable(l.Tags...) {
-		return store.Link{}, wrap(errText, "create", l.Code)
+		return creation{}, wrap(errText, "create", l.Code)
 	}
-	created, err := s.creates.group.Do(ctx, l)
+	c.link = l
+	created, err := s.creates.group.Do(ctx, c)
 	return created, wrap(err, "create", l.Code)
 }
 
-// create answers the creates of one flight. It inserts the first of each code, all
-// in one statement, and judges those that were not inserted.
-func (s *Store) create(ctx context.Context, links []store.Link) []batch.Result[store.Link] {
-	results := make([]batch.Result[store.Link], len(links))
-	first := make(map[string]int, len(links))
-	for i := range links {
-		if _, ok := first[links[i].Code]; !ok {
-			first[links[i].Code] = i
+// flight is the creates of one transaction.
+type flight struct {
+	creations []creation
+	code      map[string]int         // the first creation of each code
+	key       map[reservationKey]int // the first creation under each reservation
+
+	stands   map[reservationKey]*store.Reservation
+	inserted map[string]bool // codes
+}
+
+func newFlight(creations []creation) *flight {
+	f := &flight{creations: creations, code: make(map[string]int, len(creations)), inserted: make(map[string]bool, len(creations))}
+	for i := range creations {
+		c := &creations[i]
+		if c.reserved != nil {
+			if f.key == nil {
+				f.key, f.stands = map[reservationKey]int{}, map[reservationKey]*store.Reservation{}
+			}
+			if _, again := f.key[keyOf(c.reserved)]; again {
+				continue // the first creation under the key reserves
+			}
+			f.key[keyOf(c.reserved)] = i
+		}
+		if _, again := f.code[c.link.Code]; !again {
+			f.code[c.link.Code] = i
 		}
 	}
+	return f
+}
+
+// create answers the creates of one flight. It reserves, inserts the first link of each
+// code, all in one transaction, and judges the links that were not inserted.
+func (s *Store) create(ctx context.Context, creations []creation) []batch.Result[creation] {
+	results := make([]batch.Result[creation], len(creations))
+	f := newFlight(creations)
 	epochs, err := s.known(ctx)
-	var inserted map[string]bool
 	if err == nil {
-		inserted, err = s.insert(ctx, epochs, links, first)
+		err = s.insert(ctx, epochs, f)
 	}
 	switch {
-	case err != nil && len(links) > 1 && refusesData(err):
-		// One of them holds what a column cannot: the others are good.
-		for i := range links {
-			results[i] = s.create(ctx, links[i:i+1])[0]
+	case err != nil && len(creations) > 1 && refusesData(err):
+		// One of them has a value that a column refuses: the others are good.
+		for i := range creations {
+			results[i] = s.create(ctx, creations[i:i+1])[0]
 		}
 		return results
 	case err != nil:
@@ -93,14 +146,31 @@ func (s *Store) create(ctx context.Context, links []store.Link) []batch.Result[s
 		return results
 	}
 	var rest []int
-	for i, l := range links {
-		if first[l.Code] == i && inserted[l.Code] {
-			results[i].Value = l
+	links := make([]store.Link, len(creations))
+	judged := make([]batch.Result[store.Link], len(creations))
+	for i := range creations {
+		c := &creations[i]
+		links[i] = c.link
+		if c.reserved != nil {
+			stands := f.stands[keyOf(c.reserved)]
+			switch results[i].Value.reserved = stands; {
+			case stands == nil:
+				results[i].Err = store.ErrMoved
+				continue
+			case !c.reserved.Stands(*stands):
+				continue
+			}
+		}
+		if f.code[c.link.Code] == i && f.inserted[c.link.Code] {
+			results[i].Value.link = c.link
 		} else {
 			rest = append(rest, i)
 		}
 	}
-	s.judge(ctx, epochs, links, rest, results)
+	s.judge(ctx, epochs, links, rest, judged)
+	for _, i := range rest {
+		results[i].Value.link, results[i].Err = judged[i].Value, judged[i].Err
+	}
 	return results
 }
 
@@ -136,11 +206,13 @@ func repeats(l, stored *store.Link) bool {
 // newLinks are the columns of new links in the order of linkRows.args.
 const newLinks = `bucket, epoch, code, target, owner, created_at,
 	updated_at, status, forward_query, title, tags, starts_at, expires_at,
-	max_clicks, password_hash, disabled_at, disabled_reason, request_id`
+	max_clicks, password_hash, disabled_at, disabled_reason, request_id, key_bucket, key_epoch, fingerprint`
 
-// insertLinks leaves out the rows whose bucket is not owned and those whose code
-// is taken. Arrays of columns that few links have end with the last one that
-// does. The order keeps two flights from waiting for each other.
+// insertLinks leaves out a row whose bucket is not owned, whose code is taken, or whose
+// reservation does not stand. The statement before it made the reservation. A scalar
+// subquery reads it, because Postgres may read all reservations for an EXISTS. Arrays
+// of columns that few links have end with the last one that does. The order keeps two
+// flights from waiting for each other.
 const insertLinks = `INSERT INTO links (created_at, version, bucket, code, target, owner,
 		updated_at, status, forward_query, title, tags, starts_at, expires_at, max_clicks,
 		password_hash, disabled_at, disabled_reason, request_id)
@@ -149,35 +221,64 @@ const insertLinks = `INSERT INTO links (created_at, version, bucket, code, targe
 		n.password_hash, n.disabled_at, n.disabled_reason, n.request_id
 	FROM (SELECT $1::smallint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::timestamptz[],
 		$7::timestamptz[], $8::int[], $9::int[], $10::text[], $11::text[], $12::timestamptz[], $13::timestamptz[],
-		$14::bigint[], $15::text[], $16::timestamptz[], $17::text[], $18::text[] ` + unseen + `) AS q (` + newLinks + `),
+		$14::bigint[], $15::text[], $16::timestamptz[], $17::text[], $18::text[],
+		$19::smallint[], $20::bigint[], $21::text[] ` + unseen + `) AS q (` + newLinks + `),
 		unnest(` + newLinks + `) AS n (` + newLinks + `)
 	WHERE n.epoch = (SELECT b.epoch FROM buckets b WHERE b.bucket = n.bucket AND b.state = 'owned')
+		AND (n.key_bucket IS NULL
+			OR n.key_epoch = (SELECT b.epoch FROM buckets b WHERE b.bucket = n.key_bucket AND b.state = 'owned')
+			AND n.code = (SELECT r.code FROM reservations r WHERE r.bucket = n.key_bucket
+				AND r.owner = n.owner AND r.key = n.request_id AND r.fingerprint = n.fingerprint))
 	ORDER BY n.bucket, n.code COLLATE "C"
 	ON CONFLICT DO NOTHING
 	RETURNING code`
 
-// insert inserts the links that first names and returns the codes of those that
-// it did insert.
-func (s *Store) insert(ctx context.Context, epochs *epochs, links []store.Link, first map[string]int) (map[string]bool, error) {
+// insert makes the reservations and inserts the links of a flight, and notes in it what
+// stands and what was inserted.
+func (s *Store) insert(ctx context.Context, epochs *epochs, f *flight) error {
 	var rows linkRows
-	for i := range links {
-		if first[links[i].Code] == i {
-			rows.add(&links[i])
+	var keys reservationRows
+	buckets := make([]int, 0, 2*len(f.creations))
+	for i := range f.creations {
+		c := &f.creations[i]
+		if c.reserved != nil && f.key[keyOf(c.reserved)] == i {
+			keys.add(c.reserved)
+		}
+		if n, ok := f.code[c.link.Code]; ok && n == i {
+			rows.add(c, epochs)
 		}
 	}
-	inserted := make(map[string]bool, len(first))
-	err := s.fenced(ctx, rows.buckets, func(b *pgx.Batch) {
-		clear(inserted)
+	buckets = append(append(buckets, rows.buckets...), keys.buckets...)
+	return s.fenced(ctx, buckets, func(b *pgx.Batch) {
+		clear(f.inserted)
+		if len(keys.buckets) > 0 {
+			clear(f.stands)
+			b.Queue(upsertReservations, keys.args(epochs)...).Query(f.readStanding)
+		}
 		b.Queue(insertLinks, rows.args(epochs)...).Query(func(found pgx.Rows) error {
 			var code string
 			_, err := pgx.ForEachRow(found, []any{&code}, func() error {
-				inserted[code] = true
+				f.inserted[code] = true
 				return nil
 			})
 			return err
 		})
+		if len(keys.buckets) > 0 {
+			b.Queue(pruneReservations, store.ReservationTTL, 4*len(keys.buckets))
+		}
 	})
-	return inserted, err
+}
+
+// readStanding reads the reservations that upsertReservations returns.
+func (f *flight) readStanding(rows pgx.Rows) error {
+	for rows.Next() {
+		r, err := scanReservation(rows)
+		if err != nil {
+			return err
+		}
+		f.stands[keyOf(&r)] = &r
+	}
+	return rows.Err()
 }
 
 // refusesData reports whether Postgres refused a value: data exceptions (22),

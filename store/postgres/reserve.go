@@ -3,35 +3,48 @@ package postgres
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/terse/terse/store"
 )
 
-// upsertReservation returns the reservation that stands. It writes the row even
-// when that is the earlier one, which only a repeated create meets.
-const upsertReservation = `INSERT INTO reservations AS r (created_at, bucket, owner, key, fingerprint, code)
-	SELECT $6, $1, $3, $4, $5, $7 FROM buckets b WHERE b.bucket = $1 AND b.epoch = $2 AND b.state = 'owned'
+// upsertReservations returns the reservations that stand. It writes the row even when
+// that is the earlier one, which only a repeated create meets. The order keeps two
+// flights from waiting for each other.
+const upsertReservations = `INSERT INTO reservations AS r (created_at, bucket, owner, key, fingerprint, code)
+	SELECT n.created_at, n.bucket, n.owner, n.key, n.fingerprint, n.code
+	FROM (SELECT $1::smallint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[] ` + unseen + `)
+		AS q (bucket, epoch, owner, key, fingerprint, code, created_at),
+		unnest(bucket, epoch, owner, key, fingerprint, code, created_at) AS n (bucket, epoch, owner, key, fingerprint, code, created_at)
+	WHERE n.epoch = (SELECT b.epoch FROM buckets b WHERE b.bucket = n.bucket AND b.state = 'owned')
+	ORDER BY n.bucket, n.owner COLLATE "C", n.key COLLATE "C"
 	ON CONFLICT (bucket, owner, key) DO UPDATE SET
-		created_at = CASE WHEN r.created_at < $8 THEN excluded.created_at ELSE r.created_at END,
-		fingerprint = CASE WHEN r.created_at < $8 THEN excluded.fingerprint ELSE r.fingerprint END,
-		code = CASE WHEN r.created_at < $8 OR r.code = $9 THEN excluded.code ELSE r.code END
+		created_at = CASE WHEN r.created_at < excluded.created_at - $8::interval THEN excluded.created_at ELSE r.created_at END,
+		fingerprint = CASE WHEN r.created_at < excluded.created_at - $8::interval THEN excluded.fingerprint ELSE r.fingerprint END,
+		code = CASE WHEN r.created_at < excluded.created_at - $8::interval THEN excluded.code ELSE r.code END
 	RETURNING owner, key, fingerprint, code, created_at`
 
-// pruneReservations deletes at most 4 expired reservations, which is more than one
-// create adds, and skips rows that another transaction deletes. A reservation is kept
+// replaceReservation changes the code of a reservation.
+const replaceReservation = `UPDATE reservations r SET code = $6
+	FROM buckets b WHERE b.bucket = $1 AND b.epoch = $2 AND b.state = 'owned'
+	AND r.bucket = $1 AND r.owner = $3 AND r.key = $4 AND r.code = $5`
+
+// pruneReservations deletes at most $2 expired reservations, more than the statement
+// before it adds, and skips rows that another transaction deletes. A reservation is kept
 // twice as long as it stands, because the clock of a node may differ from the clock of the
 // primary. clock_timestamp() is volatile, so no index can be searched for it.
 const pruneReservations = `DELETE FROM reservations WHERE ctid = ANY (ARRAY(
-	SELECT ctid FROM reservations WHERE created_at < statement_timestamp() - 2 * $1::interval ORDER BY created_at LIMIT 4 FOR UPDATE SKIP LOCKED))`
+	SELECT ctid FROM reservations WHERE created_at < statement_timestamp() - 2 * $1::interval ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED))`
 
 // Reserve implements store.Store. A reservation older than store.ReservationTTL
 // at r.CreatedAt no longer stands.
 func (s *Store) Reserve(ctx context.Context, r store.Reservation) (store.Reservation, error) {
-	bucket := store.BucketOf(r.Owner + "\x00" + r.Key)
-	created := micros(r.CreatedAt)
-	ended := created.Add(-store.ReservationTTL)
+	var rows reservationRows
+	r.CreatedAt = micros(r.CreatedAt)
+	rows.add(&r)
+	bucket := r.Bucket()
 	stands, err := detached(ctx, s, func(ctx context.Context) (store.Reservation, error) {
 		var stands store.Reservation
 		epochs, err := s.known(ctx)
@@ -39,21 +52,48 @@ func (s *Store) Reserve(ctx context.Context, r store.Reservation) (store.Reserva
 			return stands, err
 		}
 		err = s.fenced(ctx, []int{bucket}, func(b *pgx.Batch) {
-			b.Queue(upsertReservation, bucket, epochs[bucket], r.Owner, r.Key, r.Fingerprint, created, r.Code, ended, r.Replaces).
-				QueryRow(func(row pgx.Row) error {
-					err := row.Scan(&stands.Owner, &stands.Key, &stands.Fingerprint, &stands.Code, &stands.CreatedAt)
-					if errors.Is(err, pgx.ErrNoRows) {
-						return store.ErrMoved
-					}
-					return err
-				})
-			b.Queue(pruneReservations, store.ReservationTTL)
+			if r.Replaces != "" {
+				b.Queue(replaceReservation, bucket, epochs[bucket], r.Owner, r.Key, r.Replaces, r.Code)
+			}
+			b.Queue(upsertReservations, rows.args(epochs)...).QueryRow(func(row pgx.Row) (err error) {
+				if stands, err = scanReservation(row); errors.Is(err, pgx.ErrNoRows) {
+					return store.ErrMoved
+				}
+				return err
+			})
+			b.Queue(pruneReservations, store.ReservationTTL, 4)
 		})
 		return stands, err
 	})
 	if err != nil {
 		return store.Reservation{}, wrap(err, "reserve", r.Code)
 	}
-	stands.CreatedAt = stands.CreatedAt.UTC()
 	return stands, nil
+}
+
+// scanReservation reads what upsertReservations returns.
+func scanReservation(row pgx.Row) (r store.Reservation, err error) {
+	err = row.Scan(&r.Owner, &r.Key, &r.Fingerprint, &r.Code, &r.CreatedAt)
+	r.CreatedAt = r.CreatedAt.UTC()
+	return r, err
+}
+
+// reservationRows are new reservations, column by column.
+type reservationRows struct {
+	buckets                           []int
+	owners, keys, fingerprints, codes []string
+	created                           []time.Time
+}
+
+// add appends a reservation.
+func (r *reservationRows) add(v *store.Reservation) {
+	r.buckets = append(r.buckets, v.Bucket())
+	r.owners, r.keys = append(r.owners, v.Owner), append(r.keys, v.Key)
+	r.fingerprints, r.codes = append(r.fingerprints, v.Fingerprint), append(r.codes, v.Code)
+	r.created = append(r.created, v.CreatedAt)
+}
+
+// args are the arguments of upsertReservations.
+func (r *reservationRows) args(epochs *epochs) []any {
+	return []any{r.buckets, epochs.of(r.buckets), r.owners, r.keys, r.fingerprints, r.codes, r.created, store.ReservationTTL}
 }

@@ -2,6 +2,7 @@ package shard
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/terse/terse/store"
@@ -40,6 +41,36 @@ func (r *Router) Consume(ctx context.Context, code string, now time.Time) (store
 // Reserve implements store.Store. A reservation is on the shard of its owner and
 // key, which need not be that of the code.
 func (r *Router) Reserve(ctx context.Context, v store.Reservation) (store.Reservation, error) {
-	bucket := store.BucketOf(v.Owner + "\x00" + v.Key)
-	return ask(ctx, r, bucket, func(s Shard) (store.Reservation, error) { return s.Reserve(ctx, v) })
+	return ask(ctx, r, v.Bucket(), func(s Shard) (store.Reservation, error) { return s.Reserve(ctx, v) })
+}
+
+// CreateOnce implements store.Store. It writes both at once when one shard owns both
+// buckets, and one after the other when two do or when a bucket has just moved.
+func (r *Router) CreateOnce(ctx context.Context, l store.Link, v store.Reservation) (store.Link, store.Reservation, error) {
+	if r.Together(l.Code, v.Bucket()) {
+		type created struct {
+			link   store.Link
+			stands store.Reservation
+		}
+		got, err := askOnce(r, v.Bucket(), func(s Shard) (c created, err error) {
+			c.link, c.stands, err = s.CreateOnce(ctx, l, v)
+			return c, err
+		})
+		if !errors.Is(err, store.ErrMoved) {
+			return got.link, got.stands, err
+		}
+		r.metrics.moved.Inc()
+		if err := r.await(ctx); err != nil {
+			return store.Link{}, store.Reservation{}, err
+		}
+	}
+	return store.CreateApart(ctx, r, l, v)
+}
+
+// Together reports whether one shard is known to own the buckets of a code and of
+// something else.
+func (r *Router) Together(code string, bucket int) bool {
+	t := r.refresher.table.Load()
+	owner := t.owner(bucket)
+	return owner != nobody && owner == t.owner(store.BucketOf(code))
 }

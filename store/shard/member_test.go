@@ -206,6 +206,15 @@ func (m *member) Reserve(ctx context.Context, r store.Reservation) (store.Reserv
 	return fenced(m, func() (store.Reservation, error) { return m.Store.Reserve(ctx, r) }, r.Owner+"\x00"+r.Key)
 }
 
+func (m *member) CreateOnce(ctx context.Context, l store.Link, r store.Reservation) (store.Link, store.Reservation, error) {
+	var stands store.Reservation
+	made, err := fenced(m, func() (made store.Link, err error) {
+		made, stands, err = m.Store.CreateOnce(ctx, l, r)
+		return made, err
+	}, l.Code, r.Owner+"\x00"+r.Key)
+	return made, stands, err
+}
+
 func (m *member) CreateKey(ctx context.Context, k store.Key) error {
 	_, err := fenced(m, func() (struct{}, error) { return struct{}{}, m.Store.CreateKey(ctx, k) }, string(k.Hash[:]))
 	return err

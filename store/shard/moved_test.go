@@ -42,6 +42,14 @@ func TestMoved(t *testing.T) {
 			return err
 		}, store.ErrNotFound},
 		{"Reserve", "o\x00k", func(ctx context.Context, r *shard.Router) error { _, err := r.Reserve(ctx, reservation); return err }, nil},
+		{"CreateOnce", l.Code, func(ctx context.Context, r *shard.Router) error {
+			_, _, err := r.CreateOnce(ctx, l, reservation)
+			return err
+		}, nil},
+		{"CreateOnce, moved key", "o\x00k", func(ctx context.Context, r *shard.Router) error {
+			_, _, err := r.CreateOnce(ctx, l, reservation)
+			return err
+		}, nil},
 		{"CreateKey", string(hash[:]), func(ctx context.Context, r *shard.Router) error { return r.CreateKey(ctx, key) }, nil},
 		{"KeyByHash", string(hash[:]), func(ctx context.Context, r *shard.Router) error { _, err := r.KeyByHash(ctx, hash); return err }, store.ErrNotFound},
 	} {

@@ -32,19 +32,46 @@ func (s *Store) Create(ctx context.Context, l store.Link) (store.Link, error) {
 		return store.Link{}, wrap(err, "create", l.Code)
 	}
 	return change(ctx, s, "create", l.Code, func(ctx context.Context, tx tx) (store.Link, error) {
-		added, err := tx.exec(ctx, tx.edits.insert, values...)
-		if err != nil || added == 1 {
-			return l, err
-		}
-		stored, err := tx.link(ctx, l.Code)
-		if err != nil {
-			return store.Link{}, err
-		}
-		if l.RequestID == "" || stored.RequestID != l.RequestID || stored.Owner != l.Owner {
-			return store.Link{}, store.ErrExists
-		}
-		return stored, nil
+		return tx.create(ctx, l, values)
 	})
+}
+
+// CreateOnce implements store.Store.
+func (s *Store) CreateOnce(ctx context.Context, l store.Link, r store.Reservation) (store.Link, store.Reservation, error) {
+	l = asStored(l)
+	l.Version, l.UsedClicks, l.Clicks, l.LastClickAt = 1, 0, 0, time.Time{}
+	values, err := linkValues(&l)
+	if err != nil {
+		return store.Link{}, store.Reservation{}, wrap(err, "create", l.Code)
+	}
+	type created struct {
+		link   store.Link
+		stands store.Reservation
+	}
+	c, err := change(ctx, s, "create", l.Code, func(ctx context.Context, tx tx) (c created, err error) {
+		if c.stands, err = tx.reserve(ctx, r, s.opts.Now()); err != nil || !r.Stands(c.stands) {
+			return c, err
+		}
+		c.link, err = tx.create(ctx, l, values)
+		return c, err
+	})
+	return c.link, c.stands, err
+}
+
+// create adds a link, or returns the one that the same request has made.
+func (t tx) create(ctx context.Context, l store.Link, values []any) (store.Link, error) {
+	added, err := t.exec(ctx, t.edits.insert, values...)
+	if err != nil || added == 1 {
+		return l, err
+	}
+	stored, err := t.link(ctx, l.Code)
+	if err != nil {
+		return store.Link{}, err
+	}
+	if l.RequestID == "" || stored.RequestID != l.RequestID || stored.Owner != l.Owner {
+		return store.Link{}, store.ErrExists
+	}
+	return stored, nil
 }
 
 // Update implements store.Store.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"time"
 
 	"github.com/terse/terse/store"
 )
@@ -23,26 +24,31 @@ const pruneReservations = `DELETE FROM reservations WHERE (owner, key) IN
 // Reserve implements store.Store. A reservation older than store.ReservationTTL
 // at r.CreatedAt no longer stands.
 func (s *Store) Reserve(ctx context.Context, r store.Reservation) (store.Reservation, error) {
-	ended := r.CreatedAt.Add(-store.ReservationTTL)
 	return change(ctx, s, "reserve", r.Code, func(ctx context.Context, tx tx) (store.Reservation, error) {
-		stands, err := tx.reservation(ctx, r.Owner, r.Key)
-		switch {
-		case errors.Is(err, sql.ErrNoRows) || err == nil && stands.CreatedAt.Before(ended):
-			stands = r
-			stands.Replaces = ""
-		case err != nil:
-			return store.Reservation{}, err
-		case r.Replaces == "" || stands.Code != r.Replaces:
-			return stands, nil
-		default:
-			stands.Code = r.Code
-		}
-		if _, err := tx.exec(ctx, tx.edits.reserve,
-			stands.Owner, stands.Key, stands.Fingerprint, stands.Code, micros(stands.CreatedAt)); err != nil {
-			return store.Reservation{}, err
-		}
-		return stands, tx.prune(ctx, tx.edits.pruneReservations, min(micros(ended), micros(s.opts.Now().Add(-store.ReservationTTL))))
+		return tx.reserve(ctx, r, s.opts.Now())
 	})
+}
+
+// reserve returns the reservation that stands after r.
+func (t tx) reserve(ctx context.Context, r store.Reservation, now time.Time) (store.Reservation, error) {
+	ended := r.CreatedAt.Add(-store.ReservationTTL)
+	stands, err := t.reservation(ctx, r.Owner, r.Key)
+	switch {
+	case errors.Is(err, sql.ErrNoRows) || err == nil && stands.CreatedAt.Before(ended):
+		stands = r
+		stands.Replaces = ""
+	case err != nil:
+		return store.Reservation{}, err
+	case r.Replaces == "" || stands.Code != r.Replaces:
+		return stands, nil
+	default:
+		stands.Code = r.Code
+	}
+	if _, err := t.exec(ctx, t.edits.reserve,
+		stands.Owner, stands.Key, stands.Fingerprint, stands.Code, micros(stands.CreatedAt)); err != nil {
+		return store.Reservation{}, err
+	}
+	return stands, t.prune(ctx, t.edits.pruneReservations, min(micros(ended), micros(now.Add(-store.ReservationTTL))))
 }
 
 // reservation returns the one that an owner made with a key.
