@@ -26,10 +26,23 @@ func newMetrics(opts *Options) *metrics {
 		ConstLabels: m.shard, Buckets: batchBuckets,
 	}))
 	m.lastResort = keep(m, prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "terse_postgres_reads_of_any_age_total", Help: "Links read from a replica of any age while the primary was away.",
+		Name: "terse_postgres_reads_of_any_age_total", Help: "Links read from a replica of any age up to TERSE_REPLICA_MAX_AGE while the primary was unreachable.",
 		ConstLabels: m.shard,
 	}))
 	return m
+}
+
+// whole adds the metrics of the shard as a whole.
+func (m *metrics) whole(s *Store) {
+	for _, gauge := range []struct {
+		name, help string
+		value      func() float64
+	}{
+		{"terse_postgres_writable_servers", "Servers of the shard that accept writes. More than 1 is a split brain.", func() float64 { return float64(s.branches.writable()) }},
+		{"terse_postgres_clock_offset_seconds", "How far the clock of this node is ahead of the database's; 0 while no server was reached.", func() float64 { return s.clockOffset().Seconds() }},
+	} {
+		keep(m, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: gauge.name, Help: gauge.help, ConstLabels: m.shard}, gauge.value))
+	}
 }
 
 // keep adds a collector to those that are registered.
@@ -55,6 +68,7 @@ func (m *metrics) register(reg prometheus.Registerer) error {
 type serverMetrics struct {
 	up       prometheus.Gauge
 	lag      prometheus.Gauge
+	age      prometheus.Gauge
 	failures prometheus.Counter
 	retries  prometheus.Counter
 	resets   prometheus.Counter
@@ -76,6 +90,7 @@ func (m *metrics) server(name string) *serverMetrics {
 	return &serverMetrics{
 		up:       gauge("terse_postgres_up", "Whether the server was reached and is what it should be.", labels),
 		lag:      gauge("terse_postgres_replica_lag_seconds", "How far the server is behind the primary; 0 for the primary.", labels),
+		age:      gauge("terse_postgres_replica_age_seconds", "How old the data is that a replica may answer with while its primary is unreachable; 0 for the primary.", labels),
 		failures: counter("terse_postgres_failures_total", "Calls that the server could not answer.", labels),
 		retries:  counter("terse_postgres_retries_total", "Calls that were tried again.", labels),
 		resets:   counter("terse_postgres_resets_total", "Times that all connections were dropped.", labels),
@@ -143,13 +158,14 @@ func (m *metrics) pools(s *server) {
 }
 
 // looked notes the outcome of a probe.
-func (m *serverMetrics) looked(l look, lag time.Duration) {
+func (m *serverMetrics) looked(l look, lag, age time.Duration) {
 	m.up.Set(0)
 	if l.err == nil {
 		m.up.Set(1)
 	}
 	if l.inRecovery {
 		m.lag.Set(lag.Seconds())
+		m.age.Set(age.Seconds())
 	}
 }
 

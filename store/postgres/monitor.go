@@ -7,16 +7,23 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // probeTimeout bounds one look at one server.
 const probeTimeout = time.Second
 
-// probe reads what a server is. A replica that replays nothing has no position.
+// probe reads what a server is. A replica that replays nothing has no position. The last
+// column is the age of the latest transaction that a replica has replayed; after its
+// restart, the age of the checkpoint from which it replays.
 const probe = `SELECT pg_is_in_recovery(),
 	(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END - '0/0')::bigint,
-	(SELECT name FROM shard), pg_postmaster_start_time()`
+	(SELECT name FROM shard), pg_postmaster_start_time(), clock_timestamp(),
+	NOT pg_is_in_recovery() AND current_setting('default_transaction_read_only') = 'off',
+	` + selectBranch + `,
+	extract(epoch FROM clock_timestamp()
+		- coalesce(pg_last_xact_replay_timestamp(), (SELECT checkpoint_time FROM pg_control_checkpoint())))::float8`
 
 // view is what the latest probe said of a server. Safe for concurrent use.
 type view struct {
@@ -32,6 +39,10 @@ type look struct {
 	unfit      bool      // what it shows must not be read, however old it may be
 	inRecovery bool
 	started    time.Time // when the server was: another time is another server
+	clock      time.Time // what the server's clock showed
+	writes     bool      // it accepts writes
+	branch     branch
+	shows      time.Time // of a replica: when its latest transaction was committed
 	position   position
 	covers     time.Time // of a replica: see history
 	strayed    time.Time // of a replica: when it was last found to have what the primary has not; zero when it was not
@@ -76,8 +87,11 @@ func (s *Store) look(ctx context.Context, server *server) {
 	if is.err == nil {
 		server.heard()
 	}
+	if errors.Is(is.err, errPromoted) {
+		is.covers = was.covers
+	}
 	if is.position == 0 { // what is known of its data stays true
-		is.position, is.answered, is.covers = was.position, was.answered, was.covers
+		is.position, is.answered, is.covers, is.shows = was.position, was.answered, was.covers, was.shows
 		is.strayed, is.compared = was.strayed, was.compared
 		is.unfit = is.unfit || was.unfit
 	}
@@ -95,7 +109,7 @@ func (s *Store) look(ctx context.Context, server *server) {
 		server.reset()
 	}
 	server.view.set(is)
-	server.metrics.looked(is, s.lagOf(is))
+	server.metrics.looked(is, s.lagOf(is), s.opts.Now().Sub(is.upTo()))
 	switch {
 	case is.err != nil && (was.err == nil || was.at.IsZero()):
 		s.opts.Logger.WarnContext(ctx, "server cannot be used", "shard", s.opts.Name, "server", server.name, "err", is.err)
@@ -108,16 +122,41 @@ func (s *Store) look(ctx context.Context, server *server) {
 func (s *Store) probe(ctx context.Context, server *server, l *look) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	var name *string
-	var at *int64
+	var sent, got instant
 	err := server.pools[control].AcquireFunc(ctx, func(c *pgxpool.Conn) error {
-		return c.QueryRow(ctx, probe).Scan(&l.inRecovery, &at, &name, &l.started)
+		sent = s.instant()
+		defer func() { got = s.instant() }()
+		return s.inspect(ctx, c.Conn(), l)
 	})
-	switch {
-	case err != nil:
+	if err != nil {
+		s.branches.note(server.name, nil)
 		if demoted(err) {
 			server.reset()
 		}
+		return err
+	}
+	s.clock.read(sent, got, l.clock, !server.replica)
+	s.saw(server.name, l)
+	if err = s.branches.check(l.branch); err != nil {
+		l.unfit = true
+		server.reset()
+		return err
+	}
+	err = server.inPlace(l.inRecovery)
+	l.unfit = err != nil && !errors.Is(err, errPromoted)
+	return err
+}
+
+// inspect asks the server of a connection what it is. A server that does not belong to
+// the shard is an error.
+func (s *Store) inspect(ctx context.Context, conn *pgx.Conn, l *look) error {
+	var name *string
+	var at *int64
+	var system, walFile string
+	var age float64
+	err := conn.QueryRow(ctx, probe).Scan(&l.inRecovery, &at, &name, &l.started, &l.clock, &l.writes, &system, &walFile, &age)
+	switch {
+	case err != nil:
 		return err
 	case at == nil:
 		return errors.New("it has replayed nothing yet")
@@ -128,9 +167,25 @@ func (s *Store) probe(ctx context.Context, server *server, l *look) error {
 		return fmt.Errorf("%w: it is shard %s", ErrWrongShard, *name)
 	}
 	l.position = position(*at)
-	err = server.inPlace(l.inRecovery)
-	l.unfit = err != nil && !errors.Is(err, errPromoted)
+	l.shows = s.opts.Now().Add(-seconds(age))
+	l.branch, err = newBranch(system, walFile)
 	return err
+}
+
+// saw records a server that was inspected, and logs when several servers accept writes.
+func (s *Store) saw(address string, l *look) {
+	before := s.branches.writable()
+	raised := s.branches.note(address, &sighting{l.branch, l.started, l.writes})
+	now := s.branches.writable()
+	switch {
+	case now > 1 && before <= 1:
+		s.opts.Logger.Error("several servers of a shard accept writes", "shard", s.opts.Name, "servers", now)
+	case raised:
+		s.opts.Logger.Info("another server was promoted", "shard", s.opts.Name, "server", address, "timeline", l.branch.timeline)
+	}
+	if raised {
+		s.primary.reset()
+	}
 }
 
 // age tells how old the data of a replica is, which showed was before. One that
@@ -163,6 +218,15 @@ func (s *Store) age(was, is *look) {
 	if is.covers.IsZero() && is.position >= was.position {
 		is.covers = was.covers
 	}
+}
+
+// upTo returns the latest moment from before which the server is known to show every
+// write.
+func (l *look) upTo() time.Time {
+	if l.covers.After(l.shows) {
+		return l.covers
+	}
+	return l.shows
 }
 
 // keepMarks bounds for how long edits are remembered on account of a replica that

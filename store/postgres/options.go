@@ -47,6 +47,11 @@ type Options struct {
 	// 800 ms.
 	MaxLag time.Duration
 
+	// MaxAge is how old the data of a replica may be that answers while the primary is
+	// unreachable. Default DefaultMaxAge, or
+	// MaxLag when that is more.
+	MaxAge time.Duration
+
 	// ProbeEvery is how often each server is looked at. Default 200 ms.
 	ProbeEvery time.Duration
 
@@ -59,10 +64,14 @@ type Options struct {
 	Now func() time.Time
 }
 
+// DefaultMaxAge is as long as a cache may answer for a database that is unreachable.
+const DefaultMaxAge = time.Hour
+
 func (o Options) withDefaults() Options {
 	o.ReadTimeout = cmp.Or(o.ReadTimeout, 800*time.Millisecond)
 	o.WriteTimeout = cmp.Or(o.WriteTimeout, 5*time.Second)
 	o.MaxLag = cmp.Or(o.MaxLag, 800*time.Millisecond)
+	o.MaxAge = cmp.Or(o.MaxAge, max(DefaultMaxAge, o.MaxLag))
 	o.ProbeEvery = cmp.Or(o.ProbeEvery, 200*time.Millisecond)
 	o.MaxBatch = cmp.Or(o.MaxBatch, 256)
 	if o.Now == nil {
@@ -92,12 +101,16 @@ func (o *Options) validate() error {
 		{"ReadTimeout", int64(o.ReadTimeout)},
 		{"WriteTimeout", int64(o.WriteTimeout)},
 		{"MaxLag", int64(o.MaxLag)},
+		{"MaxAge", int64(o.MaxAge)},
 		{"ProbeEvery", int64(o.ProbeEvery)},
 		{"MaxBatch", int64(o.MaxBatch)},
 	} {
 		if field.value < 0 {
 			errs = append(errs, fmt.Errorf("option %s = %d, must not be negative", field.name, field.value))
 		}
+	}
+	if o.MaxAge < o.MaxLag {
+		errs = append(errs, errors.New("option MaxAge must be at least MaxLag"))
 	}
 	if o.ProbeEvery > 0 && o.MaxLag > 0 && o.MaxLag < 2*o.ProbeEvery {
 		errs = append(errs, errors.New("option MaxLag must be at least twice ProbeEvery: no replica would be seen in time"))

@@ -42,9 +42,10 @@ const (
 // connectTimeout bounds the connecting to one host, where the URL does not.
 const connectTimeout = time.Second
 
-// newPool returns a pool that connects when it is first used. Its errors do not
-// repeat the URL, which may hold a password.
-func newPool(ctx context.Context, dsn string, r role, replica bool, tracer pgx.QueryTracer) (*pgxpool.Pool, error) {
+// newPool returns a pool that connects when it is first used. primaryOf is the shard's
+// branches for its primary, nil for a replica. Errors do not repeat the URL, which may
+// contain a password.
+func newPool(ctx context.Context, dsn string, r role, primaryOf *branches, tracer pgx.QueryTracer) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
 		return nil, errors.New("is no connection URL that can be read")
@@ -56,11 +57,13 @@ func newPool(ctx context.Context, dsn string, r role, replica bool, tracer pgx.Q
 	if config.ConnConfig.ConnectTimeout == 0 {
 		config.ConnConfig.ConnectTimeout = connectTimeout
 	}
-	if !replica && (r == redirects || r == control) {
-		// A primary that takes no writes for a while can still be read.
-		if config.ConnConfig.ValidateConnect != nil {
-			config.ConnConfig.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsPrimary
+	if primaryOf != nil {
+		valid := config.ConnConfig.ValidateConnect
+		if valid != nil && (r == redirects || r == control) {
+			// A primary that takes no writes for a while can still be read.
+			valid = pgconn.ValidateConnectTargetSessionAttrsPrimary
 		}
+		config.ConnConfig.ValidateConnect = primaryOf.admit(valid)
 	}
 	if config.ConnConfig.RuntimeParams["application_name"] == "" {
 		config.ConnConfig.RuntimeParams["application_name"] = "terse " + roleNames[r]

@@ -23,10 +23,13 @@ type Store struct {
 	opts     Options
 	metrics  *metrics
 	opened   time.Time
+	began    time.Time // by the real clock, which has a monotonic reading
 	primary  *server
 	replicas []*server
 	buckets  atomic.Pointer[bucketMap] // nil until it was read
 	history  history
+	branches *branches
+	clock    clock
 	written  *written
 	turn     atomic.Uint64 // of the replicas
 	creates  *creates
@@ -60,7 +63,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 		return nil, fmt.Errorf("postgres: %w", err)
 	}
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
-	s := &Store{opts: opts, metrics: newMetrics(&opts), opened: opts.Now(), written: newWritten(opts.Now), stop: stop}
+	s := &Store{opts: opts, metrics: newMetrics(&opts), opened: opts.Now(), began: time.Now(), branches: newBranches(), written: newWritten(opts.Now), stop: stop}
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("postgres: shard %s: %w", opts.Name, err), s.Close())
 	}
@@ -85,9 +88,11 @@ func (s *Store) open(ctx context.Context) (err error) {
 	if s.imports, err = newImports(s); err != nil {
 		return err
 	}
+	s.metrics.whole(s)
 	if err := s.metrics.register(s.opts.Registerer); err != nil {
 		return err
 	}
+	s.background.Go(func() { s.survey(ctx) })
 	s.background.Go(func() { s.watch(ctx, s.primary) })
 	for _, replica := range s.replicas {
 		s.background.Go(func() { s.watch(ctx, replica) })
@@ -96,7 +101,7 @@ func (s *Store) open(ctx context.Context) (err error) {
 }
 
 func (s *Store) openServer(ctx context.Context, name, dsn string, asked ...role) (*server, error) {
-	server, err := newServer(ctx, name, dsn, &s.opts, s.metrics, asked)
+	server, err := newServer(ctx, name, dsn, s, asked)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}

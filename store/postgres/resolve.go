@@ -15,9 +15,9 @@ const mostNear = 2
 
 // Resolve implements store.Store. It asks a replica that is near enough to the
 // primary and shows what this process wrote, another one when that fails, and then
-// the primary, which alone knows that there is no such link. While the primary
-// cannot be asked, a replica of any age may answer, but never with less than this
-// process wrote, and never that there is no such link.
+// the primary, which alone knows that there is no such link. While the primary is
+// unreachable, a replica of any age up to MaxAge may answer, but never with an older
+// version than this process wrote, and never that there is no such link.
 func (s *Store) Resolve(ctx context.Context, code string) (store.Link, error) {
 	l, err := s.resolve(ctx, code)
 	return l, wrap(err, "resolve", code)
@@ -82,13 +82,12 @@ func (s *Store) near(m *mark) []*server {
 		return nil
 	}
 	turn := int(s.turn.Add(1) % uint64(n)) //nolint:gosec // below n
-	oldest := s.opts.Now().Add(-s.opts.MaxLag)
 	var near []*server
 	for i := range n {
 		replica := s.replicas[(turn+i)%n]
 		l := replica.view.get()
 		left := replica.lines[redirects].breaker.RemainingDelay() > 0
-		if l.err == nil && !left && l.covers.After(oldest) && m.coveredBy(l.covers) {
+		if s.fresh(&l) && !left && m.coveredBy(l.covers) {
 			near = append(near, replica)
 		}
 		if len(near) == mostNear {
@@ -98,17 +97,23 @@ func (s *Store) near(m *mark) []*server {
 	return near
 }
 
-// byAge returns the replicas that were seen at least once: one that was promoted,
-// and is most likely the new primary, then those that answer, then others, and of
-// these the freshest first.
+// fresh reports whether a replica answers and is at most MaxLag behind the primary.
+func (s *Store) fresh(l *look) bool {
+	return l.err == nil && l.covers.After(s.opts.Now().Add(-s.opts.MaxLag))
+}
+
+// byAge returns the replicas whose data is no older than MaxAge: first a promoted one,
+// which is most likely the new primary, then those that answer, then the others. Of
+// equals the freshest comes first.
 func (s *Store) byAge() []*server {
 	type aged struct {
 		*server
 		look
 	}
+	now := s.opts.Now()
 	var seen []aged
 	for _, replica := range s.replicas {
-		if l := replica.view.get(); l.position > 0 && !l.unfit {
+		if l := replica.view.get(); l.position > 0 && !l.unfit && now.Sub(l.upTo()) <= s.opts.MaxAge {
 			seen = append(seen, aged{replica, l})
 		}
 	}

@@ -31,17 +31,23 @@ type server struct {
 	lines   [roles]line
 	dropped atomic.Int64 // when all connections were, in Unix nanoseconds
 	cold    *batch.Group[string, store.Link]
+	shared  *branches // of the shard
 	view    view
 }
 
 // newServer returns a server for some roles, to which nothing is connected yet.
-func newServer(ctx context.Context, name, dsn string, opts *Options, m *metrics, asked []role) (*server, error) {
-	s := &server{name: name, replica: name != primaryName, opts: opts, metrics: m.server(name)}
+func newServer(ctx context.Context, name, dsn string, of *Store, asked []role) (*server, error) {
+	opts, m := &of.opts, of.metrics
+	s := &server{name: name, replica: name != primaryName, opts: opts, metrics: m.server(name), shared: of.branches}
 	for _, r := range asked {
 		var err error
 		s.lines[r] = newLine(m.breaker(name, r), s.metrics.retries)
 		s.lines[r].took = m.calls(name, r)
-		if s.pools[r], err = newPool(ctx, dsn, r, s.replica, opts.Tracer); err != nil {
+		var primaryOf *branches
+		if !s.replica {
+			primaryOf = of.branches
+		}
+		if s.pools[r], err = newPool(ctx, dsn, r, primaryOf, opts.Tracer); err != nil {
 			s.close()
 			return nil, err
 		}
@@ -90,8 +96,15 @@ func (s *server) once(ctx context.Context, r role, fn func(ctx context.Context, 
 		return undone{err}
 	}
 	defer conn.Release()
+	if err := s.shared.current(conn.Conn()); err != nil {
+		_ = conn.Conn().Close(ctx) // the pool connects to another server
+		return undone{err}
+	}
 	if err = fn(ctx, conn.Conn()); demoted(err) {
 		s.reset()
+	}
+	if err == nil { // nothing is acknowledged that another server's branch lacks
+		err = s.shared.current(conn.Conn())
 	}
 	return err
 }

@@ -148,6 +148,9 @@ func (s *Store) askServer(ctx context.Context, server *server) (status ServerSta
 		if err := s.own(name); err != nil {
 			return err
 		}
+		if err := server.shared.current(conn); err != nil {
+			return err
+		}
 		return server.inPlace(status.InRecovery)
 	})
 	return status, r
