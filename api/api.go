@@ -117,6 +117,11 @@ type Options struct {
 	Registerer prometheus.Registerer // Required.
 	Logger     *slog.Logger          // Required.
 	Now        func() time.Time      // Default: time.Now.
+
+	// LinkTime returns the time by which links and keys start and end, which is the
+	// database's. known is false while that time is unknown: what depends on it is then
+	// 503. Default: Now.
+	LinkTime func() (now time.Time, known bool)
 }
 
 func (o *Options) validate() error {
@@ -153,6 +158,9 @@ func (o *Options) validate() error {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.LinkTime == nil {
+		o.LinkTime = func() (time.Time, bool) { return o.Now(), true }
 	}
 	o.PasswordCost = cmp.Or(o.PasswordCost, bcrypt.DefaultCost)
 	return errors.Join(problems...)
@@ -256,7 +264,3 @@ func isSchemePort(u *url.URL) bool {
 
 // shortURL returns the address that redirects to the link.
 func (a *API) shortURL(code string) string { return a.opts.BaseURL + "/" + code }
-
-// now returns the time to which links are held, in UTC and the microseconds
-// that stores keep.
-func (a *API) now() time.Time { return a.opts.Now().UTC().Truncate(time.Microsecond) }

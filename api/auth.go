@@ -101,8 +101,15 @@ func (a *API) keyOf(ctx context.Context, client netip.Addr, header string) (stor
 			return store.Key{}, limited
 		}
 	}
-	if errors.Is(err, store.ErrNotFound) || (err == nil && (!key.Usable(a.now()) || !same(key.Hash, hash))) {
+	if err == nil && !same(key.Hash, hash) || errors.Is(err, store.ErrNotFound) {
 		return store.Key{}, refused
+	}
+	if err != nil {
+		return store.Key{}, err
+	}
+	usable, err := a.usable(&key)
+	if err == nil && !usable {
+		err = refused
 	}
 	return key, err
 }

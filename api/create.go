@@ -99,7 +99,8 @@ func (a *API) protect(ctx context.Context, d *draft) (err error) {
 // newLink returns the link that in describes, without a password and, unless an
 // alias was given, without a code. The error holds everything wrong with in.
 func (a *API) newLink(who *caller, in *createInput) (store.Link, error) {
-	now := a.now()
+	now, known := a.opts.LinkTime()
+	now = micros(now)
 	l := store.Link{Code: in.Alias.value, URL: in.URL, Owner: who.owner(), CreatedAt: now, UpdatedAt: now}
 	in.apply(&l)
 	var alias, ended error
@@ -108,6 +109,9 @@ func (a *API) newLink(who *caller, in *createInput) (store.Link, error) {
 	}
 	if !l.ExpiresAt.IsZero() && !l.ExpiresAt.After(now) {
 		ended = &store.FieldError{Field: "expires_at", Reason: "must be in the future"}
+	}
+	if !known && !l.ExpiresAt.IsZero() {
+		return store.Link{}, errTimeUnknown
 	}
 	if err := joinInvalid(a.rules.Check(&l), alias, ended, in.check()); err != nil {
 		return store.Link{}, err

@@ -124,8 +124,11 @@ func (a *API) preview(c echo.Context, name string) error {
 	if err != nil {
 		return a.visitError(c, name, err)
 	}
-	now := a.now()
-	if state := l.State(now); state != store.Live {
+	state, now, err := a.state(&l)
+	if err != nil {
+		return a.visitError(c, name, err)
+	}
+	if state != store.Live {
 		return a.notLive(c, &l, state, now)
 	}
 	a.showPreview(c, http.StatusOK, &l, web.Report{})

@@ -135,8 +135,11 @@ func (a *API) unlock(c echo.Context) error {
 	if err != nil {
 		return a.visitError(c, r.URL.Path[1:], err)
 	}
-	now := a.now()
-	if state := l.State(now); state != store.Live {
+	state, now, err := a.state(&l)
+	if err != nil {
+		return a.visitError(c, l.Code, err)
+	}
+	if state != store.Live {
 		return a.notLive(c, &l, state, now)
 	}
 	if l.PasswordHash == "" {

@@ -43,7 +43,11 @@ func (a *API) qrCode(ctx context.Context, in *qrInput) (*qrOutput, error) {
 	if !known {
 		l, err = a.ask(ctx, who.addr, in.Code)
 	}
-	hidden := err == nil && l.State(a.now()) == store.NotStarted && !who.sees(&l)
+	var state store.State
+	if err == nil {
+		state, _, err = a.state(&l)
+	}
+	hidden := err == nil && state == store.NotStarted && !who.sees(&l)
 	if hidden || errors.Is(err, store.ErrNotFound) {
 		return nil, a.unknownCode(ctx, who.addr)
 	}

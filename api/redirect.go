@@ -33,8 +33,11 @@ func (a *API) redirect(c echo.Context) error {
 	if err != nil {
 		return a.visitError(c, name, err)
 	}
-	now := a.now()
-	if state := l.State(now); state != store.Live {
+	state, now, err := a.state(&l)
+	if err != nil {
+		return a.visitError(c, name, err)
+	}
+	if state != store.Live {
 		return a.notLive(c, &l, state, now)
 	}
 	if l.PasswordHash != "" {
@@ -93,6 +96,7 @@ func (a *API) send(c echo.Context, l *store.Link, now time.Time) error {
 		if !counts && r.Method != http.MethodHead {
 			return a.refusePrefetch(c)
 		}
+		now = a.now() // the store may know of dates that l, from a cache, has not yet
 		used, err := a.use(r, l.Code, counts, now)
 		switch {
 		case errors.Is(err, store.ErrNotLive):

@@ -76,6 +76,12 @@ func (p *process) scan(ctx context.Context, d database, links store.Store, list 
 		Places: d.scanned, Store: links, History: d.history, Blocklist: list,
 		Except: store.CanaryOwner, Interval: p.settings.abuse.scanInterval, Logger: p.logger, Registerer: p.registry,
 	}
+	if d.time != nil {
+		options.Now = func() time.Time {
+			now, _ := d.time()
+			return now
+		}
+	}
 	if p.settings.abuse.webrisk.Key != "" {
 		settings := p.settings.abuse.webrisk
 		settings.Registerer = p.registry

@@ -45,6 +45,7 @@ type database struct {
 	scanned  []scan.Place
 	edited   func(code string, version int64)   // nil: nothing has to know of edits by others
 	together func(code string, bucket int) bool // whether one shard keeps a code and a bucket
+	time     func() (now time.Time, known bool) // by which links start and end; nil: this node's clock
 }
 
 // embedded opens the embedded database.
@@ -75,7 +76,7 @@ func (p *process) sharded(ctx context.Context) (database, error) {
 	var counters []reports.Named
 	var scanned []scan.Place
 	router, err := openShards(ctx, p.settings.shards, &p.open, shardOptions{
-		batchSize: p.settings.batchSize, nodeID: p.settings.nodeID, logger: p.logger, registerer: p.registry, tracer: p.traces.postgres(),
+		batchSize: p.settings.batchSize, maxAge: p.settings.replicaMaxAge, nodeID: p.settings.nodeID, logger: p.logger, registerer: p.registry, tracer: p.traces.postgres(),
 		opened: func(name string, s *postgres.Store) {
 			outboxes = append(outboxes, outbox.Named{Name: name, Outbox: s})
 			blocks = append(blocks, blocklist.Source{Name: name, List: s})
@@ -93,13 +94,14 @@ func (p *process) sharded(ctx context.Context) (database, error) {
 	p.health.Require("map", func() error { return router.Lack().Buckets })
 	return database{
 		links: router, archive: router, keys: router, history: router, blocked: router, reports: router, sink: router, leaser: router.Leaser(), codeKey: p.settings.codeKey, router: router,
-		outboxes: outboxes, blocks: blocks, counters: counters, scanned: scanned, edited: router.Edited, together: router.Together,
+		outboxes: outboxes, blocks: blocks, counters: counters, scanned: scanned, edited: router.Edited, together: router.Together, time: router.Time,
 	}, nil
 }
 
 // shardOptions say how to use shards, beyond where they are.
 type shardOptions struct {
 	batchSize  int                                  // 0: the default
+	maxAge     time.Duration                        // of replicas; 0: the default
 	opened     func(name string, s *postgres.Store) // called for each shard; may be nil
 	nodeID     int64
 	logger     *slog.Logger
@@ -113,7 +115,7 @@ func openShards(ctx context.Context, shards []shardSettings, open *cleanup, opts
 	for _, s := range shards {
 		one, err := postgres.Open(ctx, postgres.Options{
 			Name: s.name, Primary: s.primary, Replicas: s.replicas, SchemaVersion: schema.Latest(),
-			MaxBatch: opts.batchSize, WriteTimeout: storeTimeout, Logger: opts.logger, Registerer: opts.registerer, Tracer: opts.tracer,
+			MaxBatch: opts.batchSize, MaxAge: opts.maxAge, WriteTimeout: storeTimeout, Logger: opts.logger, Registerer: opts.registerer, Tracer: opts.tracer,
 		})
 		if err != nil {
 			return nil, err

@@ -162,7 +162,7 @@ func (p *process) stores(ctx context.Context) (api.Options, error) {
 	blocked, err := p.abuse(ctx, d, links)
 	return api.Options{
 		Store: links, Peek: links.Peek, Holds: links.Holds, Archive: d.archive, Keys: keys, KeyKnown: keys.Knows, History: d.history, Blocklist: d.blocked, Blocked: blocked, Reports: d.reports,
-		Minter: codes, Clicks: recorders,
+		Minter: codes, Clicks: recorders, LinkTime: d.time,
 	}, err
 }
 

@@ -9,6 +9,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/terse/terse/api"
 	"github.com/terse/terse/api/ratelimit"
@@ -35,6 +36,8 @@ type serveFlags struct {
 	BaseURL     string `placeholder:"URL" help:"What short URLs begin with, such as https://sho.rt. Default: http://localhost and the port that is listened on." setting:""`
 	CodeKey     string `placeholder:"KEY" help:"32 bytes in base64 from which codes are made; required with shards, the same for all nodes. Default: made on first start and kept in the embedded database." setting:"" secret:""`
 	NodeID      string `placeholder:"N" help:"Node id of this process, 0 to 511, when several share shards. Default: a free one is leased." setting:""`
+
+	ReplicaMaxAge string `default:"1h" placeholder:"TIME" help:"How old the data of a replica may be that answers while its primary is unreachable. Default: 1h." setting:""`
 
 	AnonymousCreate      string `default:"true" placeholder:"BOOL" help:"Whether links can be created without an API key. Default: true." setting:""`
 	TrustedProxies       string `placeholder:"CIDR,…" help:"Proxies whose X-Forwarded-For is believed. Default: none." setting:""`
@@ -68,6 +71,7 @@ type serveSettings struct {
 	dataDir         string
 	shards          []shardSettings // none: the embedded database
 	batchSize       int
+	replicaMaxAge   time.Duration
 	listen, admin   string
 	baseURL         string // empty: made from the port that is listened on
 	codeKey         []byte // nil: kept in the embedded database
@@ -116,6 +120,11 @@ func (f *serveFlags) read() (serveSettings, []error) {
 	try("NODE_ID", err)
 	s.batchSize, err = parseCount(f.BatchSize, maxBatchSize)
 	try("BATCH_SIZE", err)
+	s.replicaMaxAge, err = parseDuration(f.ReplicaMaxAge)
+	if err == nil && s.replicaMaxAge < time.Second {
+		err = fmt.Errorf("%q must be at least 1s", f.ReplicaMaxAge)
+	}
+	try("REPLICA_MAX_AGE", err)
 	s.anonymousCreate, err = parseBool(f.AnonymousCreate)
 	try("ANONYMOUS_CREATE", err)
 	s.proxies, err = ratelimit.ParseProxies(splitList(f.TrustedProxies))

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -29,8 +30,8 @@ type reading struct {
 
 // clock is the clock of a shard, as far as probes have shown it. Safe for concurrent use.
 type clock struct {
-	mu   sync.Mutex
-	last reading
+	mu   sync.Mutex // of writers
+	last atomic.Pointer[reading]
 }
 
 // read records the answer of a server that was asked at sent and answered at got.
@@ -39,40 +40,40 @@ func (c *clock) read(sent, got instant, shown time.Time, primary bool) {
 	r := reading{instant{sent.wall.Add(half), sent.ran + half}, shown, half, primary}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.prefers(r) {
-		c.last = r
+	if last := c.last.Load(); last == nil || r.replaces(last) {
+		c.last.Store(&r)
 	}
 }
 
-// prefers reports whether r replaces the last reading.
-func (c *clock) prefers(r reading) bool {
-	last, ok := c.at(r.instant)
+// replaces reports whether r is better than the last reading.
+func (r *reading) replaces(last *reading) bool {
+	at, ok := last.time(r.instant)
 	switch {
 	case !ok:
 		return true
-	case r.primary != c.last.primary:
+	case r.primary != last.primary:
 		return r.primary
-	case r.ran-c.last.ran > keepReading, r.within <= c.last.within:
+	case r.ran-last.ran > keepReading, r.within <= last.within:
 		return true
 	}
-	return last.Sub(r.shown).Abs() > r.within+c.last.within // the clock was set
+	return at.Sub(r.shown).Abs() > r.within+last.within // the database's clock was set
 }
 
-// at returns the database's time at an instant, and false when it is unknown.
-func (c *clock) at(i instant) (time.Time, bool) {
-	if c.last.shown.IsZero() {
-		return time.Time{}, false
-	}
-	passed := i.ran - c.last.ran
-	step := i.wall.Sub(c.last.wall) - passed
-	return c.last.shown.Add(passed), step.Abs() <= maxStep
+// time returns the database's time at an instant, and false when this node's clock was
+// set or stood still since the reading.
+func (r *reading) time(i instant) (time.Time, bool) {
+	passed := i.ran - r.ran
+	step := i.wall.Sub(r.wall) - passed
+	return r.shown.Add(passed), step.Abs() <= maxStep
 }
 
 // time returns the database's time at an instant, and false when it is unknown.
 func (c *clock) time(i instant) (time.Time, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.at(i)
+	last := c.last.Load()
+	if last == nil {
+		return time.Time{}, false
+	}
+	return last.time(i)
 }
 
 // instant returns the present moment.
