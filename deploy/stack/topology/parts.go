@@ -51,6 +51,16 @@ func (t *Topology) Do(ctx context.Context, verb, name string) error {
 	if !ok {
 		return fmt.Errorf("there is no %q: %s", name, strings.Join(slices.Sorted(maps.Keys(t.parts())), ", "))
 	}
+	for _, s := range t.shards {
+		switch {
+		case s.roleOf(p) == "":
+		case verb == "stop", verb == "kill":
+			s.intend(p, false)
+		case verb == "start", verb == "restart":
+			s.intend(p, false) // until it has started: the supervisor must not start it too
+			defer s.intend(p, true)
+		}
+	}
 	var err error
 	switch verb {
 	case "start":

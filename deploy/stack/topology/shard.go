@@ -36,7 +36,8 @@ type shard struct {
 	mu      sync.Mutex
 	primary *servers.Postgres
 	standby *servers.Postgres
-	synced  bool // what the standby lacks was never acknowledged
+	synced  bool          // what the standby lacks was never acknowledged
+	off     map[part]bool // servers that were stopped on purpose
 }
 
 func (t *Topology) startShard(ctx context.Context, name string) (*shard, error) {
@@ -47,7 +48,7 @@ func (t *Topology) startShard(ctx context.Context, name string) (*shard, error) 
 		return nil, fmt.Errorf("shard %s: %w", name, err)
 	}
 	t.opened(c.Stop)
-	s := &shard{name: name, cluster: c, primary: c.Primary(), standby: c.Replicas()[0]}
+	s := &shard{name: name, cluster: c, primary: c.Primary(), standby: c.Replicas()[0], off: map[part]bool{}}
 	if err := c.NewDatabase(ctx, database); err != nil {
 		return nil, fmt.Errorf("shard %s: %w", name, err)
 	}
@@ -64,8 +65,9 @@ func (s *shard) setting() string {
 	return fmt.Sprintf("%s %s %s", s.name, primary, strings.Replace(primary, "=read-write", "=standby", 1))
 }
 
-// keepSync makes the standby synchronous for as long as it is there.
-func (s *shard) keepSync(ctx context.Context) {
+// supervise starts a server again that has ended by itself, as Patroni and the kubelet
+// do, and makes the standby synchronous for as long as it streams.
+func (s *shard) supervise(ctx context.Context) {
 	tick := time.NewTicker(syncEvery)
 	defer tick.Stop()
 	for {
@@ -73,9 +75,30 @@ func (s *shard) keepSync(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			_ = s.look(ctx) // of a primary that is away nothing is to be had
+			s.revive(ctx)
+			_ = s.look(ctx) // an unreachable primary is asked again
 		}
 	}
+}
+
+// revive starts the servers that have ended by themselves. Postgres ends when it cannot
+// write its log, as on a full disk, and each start fails until there is room.
+func (s *shard) revive(ctx context.Context) {
+	for _, p := range []*servers.Postgres{s.cluster.Primary(), s.cluster.Replicas()[0]} {
+		s.mu.Lock()
+		ended := p.Pid() == 0 && !s.off[p]
+		s.mu.Unlock()
+		if ended {
+			_ = p.Start(ctx) // it is tried again
+		}
+	}
+}
+
+// intend notes whether a server is meant to run.
+func (s *shard) intend(p part, runs bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.off[p] = !runs
 }
 
 // look asks the primary whether its standby streams, and has it wait for the
@@ -142,5 +165,9 @@ func (s *shard) promote(ctx context.Context) error {
 func (s *shard) rejoin(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.standby.Follow(ctx, s.primary)
+	if err := s.standby.Follow(ctx, s.primary); err != nil {
+		return err
+	}
+	s.off[s.standby] = false
+	return nil
 }

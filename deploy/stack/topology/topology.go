@@ -147,7 +147,7 @@ func (t *Topology) startStores(ctx context.Context) error {
 	var syncing context.Context
 	syncing, t.stopSync = context.WithCancel(context.WithoutCancel(ctx))
 	for _, s := range t.shards {
-		t.syncing.Go(func() { s.keepSync(syncing) })
+		t.syncing.Go(func() { s.supervise(syncing) })
 	}
 	return err
 }
