@@ -101,6 +101,7 @@ func TestWrongSettingsAreToldAtOnce(t *testing.T) {
 		"TERSE_CODE_KEY":               "c2hvcnQ=",
 		"TERSE_NODE_ID":                "512",
 		"TERSE_BATCH_SIZE":             "0",
+		"TERSE_REPLICA_MAX_AGE":        "0s",
 		"TERSE_ANONYMOUS_CREATE":       "maybe",
 		"TERSE_TRUSTED_PROXIES":        "10.0.0.0/8,nonsense",
 		"TERSE_PROXY_PROTOCOL":         "2",

@@ -298,6 +298,25 @@ var conditions = map[string]condition{
 		},
 		fires: "10m", clears: "20m", labels: map[string]string{"shard": "s1"},
 	},
+	"TerseSplitBrain": {
+		series: map[string]string{
+			`terse_postgres_writable_servers{shard="s1", instance="a"}`: "1x5 2x10 1x20",
+			`terse_postgres_writable_servers{shard="s1", instance="b"}`: "1x40",
+			`terse_postgres_writable_servers{shard="s2", instance="a"}`: "1x40",
+		},
+		fires: "10m", clears: "20m", labels: map[string]string{"shard": "s1"},
+	},
+	"TerseClockWrong: ahead": {
+		series: map[string]string{
+			`terse_postgres_clock_offset_seconds{shard="s1", instance="a"}`: "0.9x5 1.1x10 0.9x20",
+			`terse_postgres_clock_offset_seconds{shard="s1", instance="b"}`: "0x40",
+		},
+		fires: "10m", clears: "20m", labels: map[string]string{"shard": "s1", "instance": "a"},
+	},
+	"TerseClockWrong: behind": {
+		series: map[string]string{`terse_postgres_clock_offset_seconds{shard="s1", instance="a"}`: "-0.9x5 -1.1x10 -0.9x20"},
+		fires:  "10m", clears: "20m", labels: map[string]string{"shard": "s1", "instance": "a"},
+	},
 	"TerseShardUnreachable": {
 		series: map[string]string{
 			`terse_postgres_up{shard="s1", server="primary", instance="a"}`: "1x5 0x10 1x20",
