@@ -557,6 +557,59 @@ func testBatch(t *testing.T, newServer opener) {
 	}
 }
 
+// TestKeysOfBatchesDoNotMeet checks that an item of one batch is no repetition of an item of
+// another, whose Idempotency-Key and index read the same when put together.
+func TestKeysOfBatchesDoNotMeet(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	for key, n := range map[string]int{"k": 12, "k1": 2} {
+		links := make([]map[string]string, n)
+		for i := range links {
+			links[i] = map[string]string{"url": fmt.Sprintf("https://example.com/%s/%d", key, i)}
+		}
+		var got batchJSON
+		s.send(http.MethodPost, "/api/v1/links/batch", map[string]any{"links": links}, append(s.owner("owner"), "Idempotency-Key", key)...).into(&got)
+		for i, r := range got.Results {
+			if r.Status != http.StatusCreated {
+				t.Errorf("result %d of batch %s = %+v, want 201", i, key, r)
+			}
+		}
+	}
+}
+
+// TestReuseOfAnEndedLink checks that a link which no longer redirects is not reused.
+func TestReuseOfAnEndedLink(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	owner := s.owner("owner")
+	const body = `{"url":"https://example.com/","max_clicks":1,"reuse":true}`
+	first := s.create(body, owner...)
+	s.get("/" + first.Code)
+	if again := s.create(body, owner...); again.Code == first.Code {
+		t.Errorf("create with reuse = %s, which is used up, want another link", again.Code)
+	}
+}
+
+// TestSecondTakedownKeepsTheDate checks that a takedown of a disabled link changes its reason
+// and not its date.
+func TestSecondTakedownKeepsTheDate(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	l, admin := s.create(`{"url":"https://example.com"}`), s.key("admin", store.ScopeAdmin)
+	disabled := s.clock.Now()
+	for _, reason := range []string{"spam", "phishing"} {
+		if a := s.send(http.MethodPost, "/api/v1/links/"+l.Code+"/disable", map[string]string{"reason": reason}, admin...); a.status != http.StatusOK {
+			t.Fatalf("disable = %d %s, want 200", a.status, a.body)
+		}
+		s.clock.add(time.Hour)
+	}
+	got, err := s.store.Get(t.Context(), l.Code)
+	must(t, err)
+	if !got.DisabledAt.Equal(disabled) || got.DisabledReason != "phishing" {
+		t.Errorf("disabled at %v for %q, want %v for phishing", got.DisabledAt, got.DisabledReason, disabled)
+	}
+}
+
 // TestPasswordsOfABatch checks how many links of a batch may have a password.
 func TestPasswordsOfABatch(t *testing.T) {
 	t.Parallel()

@@ -65,6 +65,9 @@ func TestDocsPageLoadsNothingFromElsewhere(t *testing.T) {
 		if !strings.Contains(string(a.body), path) {
 			t.Errorf("docs do not load %s", path)
 		}
+		if got := s.get(path).header.Get("Cache-Control"); strings.Contains(path, "swagger") && got != "public, max-age=3600" {
+			t.Errorf("Cache-Control of %s = %q, want an hour", path, got)
+		}
 		if got := s.get(path); got.status != http.StatusOK || len(got.body) == 0 {
 			t.Errorf("GET %s = %d with %d bytes, want 200", path, got.status, len(got.body))
 		}
@@ -107,6 +110,9 @@ func TestQR(t *testing.T) {
 	png := s.get("/api/v1/links/" + l.Code + "/qr?format=png&size=300")
 	if png.status != 200 || png.header.Get("Content-Type") != "image/png" || !strings.HasPrefix(string(png.body), "\x89PNG") {
 		t.Errorf("png = %d %s", png.status, png.header.Get("Content-Type"))
+	}
+	if got := svg.header.Get("Cache-Control"); got != "public, max-age=86400" {
+		t.Errorf("Cache-Control of a QR code = %q, want a day", got)
 	}
 	for _, query := range []string{"?size=63", "?size=1025", "?size=x", "?format=gif"} {
 		s.get("/api/v1/links/" + l.Code + "/qr" + query).problem(http.StatusUnprocessableEntity)

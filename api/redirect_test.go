@@ -33,6 +33,7 @@ func TestRedirectHeaders(t *testing.T) {
 		{"max clicks", `,"max_clicks":5`, 302, "no-store", "no-store"},
 		{"ends soon", `,"expires_at":"` + soon + `"`, 302, "private, max-age=0", "max-age=30"},
 		{"ends soon, permanent", `,"status":301,"expires_at":"` + soon + `"`, 301, "private, max-age=30", "max-age=30"},
+		{"ends within the second", `,"expires_at":"` + s.clock.Now().Add(900*time.Millisecond).Format(time.RFC3339Nano) + `"`, 302, "no-store", "no-store"},
 		{"ends later, permanent", `,"status":301,"expires_at":"` + later + `"`, 301, "private, max-age=90", "max-age=60"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -249,6 +250,20 @@ func TestForwardQuery(t *testing.T) {
 }
 
 // rawLocation asks for a path whose query is sent just as it is.
+// TestForwardedQueryThatIsTooLong checks that a visitor's query is left out where the whole
+// would be longer than a target may be.
+func TestForwardedQueryThatIsTooLong(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	target := "https://example.com/" + strings.Repeat("x", store.MaxURLLen-len("https://example.com/?a=1"))
+	l := s.create(map[string]any{"url": target, "forward_query": "append"})
+	for query, want := range map[string]string{"?a=1": target + "?a=1", "?a=12": target} {
+		if got := s.get("/" + l.Code + query).header.Get("Location"); got != want {
+			t.Errorf("Location with %s has %d bytes, want %d", query, len(got), len(want))
+		}
+	}
+}
+
 func (s *server) rawLocation(path string) string {
 	s.t.Helper()
 	r, err := http.NewRequest(http.MethodGet, s.URL, nil)

@@ -1,0 +1,20 @@
+package api
+
+import "testing"
+
+// TestFingerprintIsKeyed checks that a fingerprint cannot be searched for the password in
+// its body: it takes the client's Idempotency-Key, which is not stored.
+func TestFingerprintIsKeyed(t *testing.T) {
+	t.Parallel()
+	prints := map[string]bool{}
+	for _, key := range []string{"one", "other"} {
+		got, err := fingerprint(&createInput{URL: "https://example.com/"}, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		prints[got] = true
+	}
+	if len(prints) != 2 {
+		t.Error("two keys make one fingerprint of a body")
+	}
+}
