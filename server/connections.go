@@ -25,7 +25,7 @@ type connections struct {
 	mu   sync.Mutex
 	open map[*conn]struct{}
 
-	unanswered atomic.Int64 // connections on which nothing was written yet
+	unanswered atomic.Int64 // connections without a first answer
 }
 
 func newConnections(opts Options) (*connections, error) {
@@ -37,7 +37,7 @@ func newConnections(opts Options) (*connections, error) {
 	}
 	c.refused = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "terse_http_connections_refused_total",
-		Help: "Connections that were closed at once because as many as may be were open.",
+		Help: "Connections that were closed at once because terse_http_connections_most was reached.",
 	})
 	if opts.Registerer == nil {
 		return c, nil
@@ -68,7 +68,7 @@ func (c *connections) Accept() (net.Conn, error) {
 	}
 }
 
-// add counts a connection, unless as many as may be are open.
+// add counts a connection. It reports false if the bound is reached.
 func (c *connections) add(accepted net.Conn) (*conn, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -23,8 +23,8 @@ var longAgo = time.Unix(1, 0)
 // clock. net/http changes deadlines several times a request. Storing a number costs
 // less than the timer that the connection itself would use.
 //
-// The connection itself has no deadline, or one that has passed: the sweep sets it
-// once the stored time is over, and so does net/http to interrupt a read.
+// The connection itself has no deadline, or a deadline in the past: the sweep sets it
+// once the stored time is over, and net/http sets it to interrupt a read.
 type deadline struct {
 	at atomic.Int64
 	mu sync.Mutex // held to change the connection itself

@@ -12,7 +12,7 @@ import (
 // kernel has accepted.
 type Listener struct {
 	*net.TCPListener
-	inherited bool // another process holds the socket too, and accepts what is left in its queue
+	inherited bool // from systemd, which passes connections in the queue to the next process
 }
 
 // Listen opens a listener before anything is served, so that an address in use is
@@ -28,7 +28,8 @@ func Listen(ctx context.Context, address string) (*Listener, error) {
 }
 
 // drain returns when no connection waits to be accepted and no new one can arrive, or
-// when ctx ends. Meanwhile the caller accepts connections; then it closes the listener.
+// when ctx ends. The caller accepts connections during drain, and closes the listener
+// after it.
 // handshakes is how long drain waits for clients that have sent their SYN and not yet
 // the ACK.
 //
@@ -36,8 +37,8 @@ func Listen(ctx context.Context, address string) (*Listener, error) {
 // and then meets the next process, or is refused. Without this, closing the listener
 // resets the connections that arrive between the last Accept and the close.
 //
-// A listener whose socket another process holds too is left as it is: that process, or
-// the next one, accepts what waits.
+// An inherited listener is left unchanged: the next process accepts the connections in
+// its queue.
 func (l *Listener) drain(ctx context.Context, handshakes time.Duration) error {
 	if l.inherited {
 		return nil

@@ -1,6 +1,6 @@
 // Package server runs an HTTP server on one listener: it opens the listener, bounds
-// the connections and their time, and stops without losing a request. It knows
-// nothing of what is served.
+// the connections and their time, and stops without losing a request. It serves any
+// handler.
 package server
 
 import (
@@ -15,9 +15,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Bounds of one connection: a slow or silent client cannot hold it for long.
-// Writing may take longer than reading, so that a client whose body is too slow
-// still receives the refusal.
+// Bounds of one connection, against slow and silent clients. Writing may take longer
+// than reading, so that a client with a slow body still receives the refusal.
 const (
 	ReadHeaderTimeout = 5 * time.Second
 	ReadTimeout       = 10 * time.Second
@@ -110,15 +109,15 @@ var hangUp = []string{"close"}
 // about to use one.
 func (s *Server) Leave() { s.leaving.Store(true) }
 
-// Shutdown accepts no more connections and waits for the requests in progress, among
-// them the first request of every connection that the kernel has accepted. Requests
+// Shutdown stops accepting connections and waits for the requests in progress. It also
+// waits for the first request of every connection that the kernel has accepted. Requests
 // that are not finished when ctx ends are cut off. Call it once.
 func (s *Server) Shutdown(ctx context.Context) error {
 	defer close(s.swept)
 	s.Leave()
 	problem := s.stopAccepting(ctx)
-	// http.Server.Shutdown comes last, because it closes a connection whose first
-	// request it has not read yet.
+	// http.Server.Shutdown comes last, because it closes every connection without a
+	// complete first request.
 	s.conns.awaitAnswers(ctx)
 	if err := s.http.Shutdown(ctx); err != nil {
 		return errors.Join(problem, err, s.http.Close())

@@ -14,8 +14,7 @@ const firstSocket = 3
 
 // Inherited returns the listening TCP sockets that systemd has passed to this process,
 // by the FileDescriptorName of their unit. systemd keeps them open while the process
-// restarts, so that clients who connect meanwhile wait for the next process. It returns
-// none if systemd passed none. getenv reads the environment. Call it once.
+// restarts, so that new clients wait for the next process. Inherited returns none if systemd passed none. getenv reads the environment. Call it once.
 func Inherited(getenv func(string) string) (map[string]*Listener, error) {
 	if getenv("LISTEN_PID") != strconv.Itoa(os.Getpid()) {
 		return nil, nil // LISTEN_FDS is for another process, or not set
