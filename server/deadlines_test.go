@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -96,17 +97,26 @@ func TestPassedDeadlineInterruptsAtOnce(t *testing.T) {
 	}
 }
 
-// TestSweepRacesWithChange holds that a deadline which the server extends while the
-// sweep enforces the old one interrupts nothing afterwards.
+// TestSweepRacesWithChange extends a deadline at the moment when the sweep enforces the
+// old one. The connection must stay usable.
 func TestSweepRacesWithChange(t *testing.T) {
 	t.Parallel()
 	server, client := pair(t)
-	for range 3000 {
-		server.read.at.Store(server.of.clock.at(time.Now())) // about to pass
-		var both sync.WaitGroup
-		both.Go(server.of.sweepOnce)
-		both.Go(func() { _ = server.SetReadDeadline(time.Now().Add(time.Hour)) })
-		both.Wait()
+	for range 300 {
+		now := server.of.clock.at(time.Now())
+		server.read.at.Store(now)
+		var change sync.WaitGroup
+		server.read.sweep(now, func(past time.Time) error {
+			change.Go(func() { _ = server.SetReadDeadline(time.Now().Add(time.Hour)) })
+			for server.read.at.Load() == passed {
+				runtime.Gosched()
+			}
+			for range 10 {
+				runtime.Gosched()
+			}
+			return server.Conn.SetReadDeadline(past)
+		})
+		change.Wait()
 		mustTalk(t, server, client)
 	}
 }
