@@ -146,3 +146,14 @@ func TestConformance(t *testing.T) {
 		})
 	}
 }
+
+// TestOutboxWithoutReplicas runs the outbox of a shard that has no replica: caches are
+// told of an edit once, a CDN twice all the same.
+func TestOutboxWithoutReplicas(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 0)
+	storetest.RunOutbox(t, storetest.OutboxOptions{Open: func(tb testing.TB) (store.Store, store.Outbox) {
+		s := c.open(tb, c.database(tb), 0)
+		return s, s
+	}})
+}
