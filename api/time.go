@@ -10,7 +10,7 @@ import (
 // errTimeUnknown is returned for what depends on the time while the database's is unknown.
 var errTimeUnknown = fmt.Errorf("%w: the time of the database is unknown", store.ErrUnavailable)
 
-// now returns the time by which links start and end.
+// now returns the database's time, or this node's while that is unknown.
 func (a *API) now() time.Time {
 	now, _ := a.opts.LinkTime()
 	return micros(now)
@@ -19,7 +19,7 @@ func (a *API) now() time.Time {
 // micros returns a time in UTC and the microseconds that stores keep.
 func micros(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
 
-// state returns the state of a link, and the moment for which it is right. It returns
+// state returns the state of a link, and the moment at which it was judged. It returns
 // errTimeUnknown when the state depends on a time that is unknown.
 func (a *API) state(l *store.Link) (store.State, time.Time, error) {
 	if l.StartsAt.IsZero() && l.ExpiresAt.IsZero() {

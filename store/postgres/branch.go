@@ -14,8 +14,8 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// branch is the line of writes to which a server adds. Each promotion begins a new
-// timeline with a higher number, so of two primaries of one cluster the one with the
+// branch is a cluster and a timeline of its write-ahead log. Each promotion begins a new
+// timeline with a higher number. So of two primaries of one cluster, the primary with the
 // lower timeline was replaced. Timelines of different clusters do not compare.
 type branch struct {
 	system   string // the identifier of the cluster, shared by a primary and its replicas
@@ -151,8 +151,8 @@ func (b *branches) current(conn *pgx.Conn) error {
 // firstSurvey bounds how long connections wait for the first survey.
 const firstSurvey = 500 * time.Millisecond
 
-// survey asks every server that the primary's URL names what it is, every ProbeEvery
-// until ctx ends. The pools see only the first of them that accepts writes.
+// survey probes every server of the primary's URL, every ProbeEvery until ctx ends. The
+// pools see only the first server that accepts writes.
 func (s *Store) survey(ctx context.Context) {
 	hosts := hostsOf(s.primary.pools[control].Config().ConnConfig)
 	if len(hosts) < 2 {

@@ -132,8 +132,8 @@ func TestSplitBrain(t *testing.T) {
 	writable(t, reg, 1)
 }
 
-// TestReplacedPrimaryOfOneHost promotes the replica of a primary whose URL names no other
-// server: the node sees the promotion by the replica's own URL, and writes nothing more
+// TestReplacedPrimaryOfOneHost promotes a replica that the primary's URL does not name:
+// the node sees the promotion by the replica's own URL, and writes nothing more
 // to the primary.
 func TestReplacedPrimaryOfOneHost(t *testing.T) {
 	t.Parallel()
@@ -184,8 +184,8 @@ func TestOrdinaryRole(t *testing.T) {
 	}
 }
 
-// TestPostgresTime runs a node whose clock is wrong and is set meanwhile: it knows the
-// database's time all the same, and for a moment after a step that it does not.
+// TestPostgresTime sets the clock of a node forwards and backwards: the node knows the
+// database's time, but not for a moment after each step.
 func TestPostgresTime(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 1)
@@ -232,8 +232,8 @@ func TestPostgresTime(t *testing.T) {
 	})
 }
 
-// TestReplicaTooOld leaves a replica without its primary: it answers for a node that
-// allows it to be an hour old, and stops answering for one that allows two seconds.
+// TestReplicaTooOld leaves a replica without its primary. A node with a MaxAge of an hour
+// reads it, and a node with a MaxAge of two seconds stops reading it.
 func TestReplicaTooOld(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 1)

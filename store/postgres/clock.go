@@ -24,7 +24,7 @@ type instant struct {
 type reading struct {
 	instant               // this node's clocks half-way between question and answer
 	shown   time.Time     // the database's clock
-	within  time.Duration // half the round trip, by which shown may be wrong
+	within  time.Duration // half the round trip: the error of shown
 	primary bool          // whether the primary was asked, not a replica
 }
 

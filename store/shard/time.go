@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Time returns the time by which links start and end: the median of the shards' clocks.
+// Time returns the median of the shards' clocks, which decides when links start and end.
 // Of two in the middle it is the one nearer to this node's clock. known is false, and now
 // is this node's clock, while no shard's clock is known. Shards without a clock of their
 // own go by this node's.
