@@ -38,8 +38,8 @@ type Edit struct {
 	Age time.Duration
 
 	// Repeat says that the audience was told before, and is told again: all replicas
-	// show the write now, or what was under way to a CDN has come to rest. What was
-	// filled meanwhile may be old.
+	// show the write now, or what was under way to a CDN has come to rest, or the
+	// audience may have lost the edit. What was filled meanwhile may be old.
 	Repeat bool
 }
 
@@ -64,6 +64,11 @@ type Outbox interface {
 	// delivers to the same audience: ErrBusy says that one does. When ctx ends, or
 	// the process dies, nothing is removed.
 	Deliver(ctx context.Context, to Audience, limit int, tell func(ctx context.Context, edits []Edit) []error) (int, error)
+
+	// Repeat makes the links that were edited within the given time due again for an
+	// audience, as repeats. It is for an audience that may have lost what it has
+	// acknowledged.
+	Repeat(ctx context.Context, to Audience, within time.Duration) error
 
 	// Backlog returns what waits for an audience.
 	Backlog(ctx context.Context, of Audience) (Backlog, error)

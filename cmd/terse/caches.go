@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"os"
+	"time"
 
 	"github.com/terse/terse/api/ratelimit"
 	"github.com/terse/terse/idgen"
@@ -26,8 +27,12 @@ func (p *process) caches(ctx context.Context, d database, keys *keyring.Ring) (*
 	told := outbox.Options{Outboxes: d.outboxes, Logger: p.logger, Registerer: p.registry}
 	purges := p.settings.cdn
 	purges.Registerer = p.registry
+	var worker *outbox.Worker
 	if p.settings.redisURL != "" {
-		redis, err := remote.New(remote.Options{URL: p.settings.redisURL, Keys: keys, Logger: p.logger, Registerer: p.registry})
+		redis, err := remote.New(remote.Options{
+			URL: p.settings.redisURL, Keys: keys, Missed: func(since time.Time) { worker.RepeatToCaches(since) },
+			Logger: p.logger, Registerer: p.registry,
+		})
 		if err != nil {
 			return nil, err
 		}
@@ -50,8 +55,8 @@ func (p *process) caches(ctx context.Context, d database, keys *keyring.Ring) (*
 		}
 		told.CDN = purger
 	}
-	worker, err := outbox.New(told)
-	if err != nil {
+	var err error
+	if worker, err = outbox.New(told); err != nil {
 		return nil, err
 	}
 	p.open.push("outbox", closeTimeout, worker.Close)

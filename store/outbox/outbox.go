@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -29,6 +30,10 @@ const (
 
 // deliverTimeout is how long a delivery may take in addition to TellTimeout.
 const deliverTimeout = 3 * time.Second
+
+// forgottenFor bounds the edits that a Redis loses when a replica takes its place: a
+// replica is behind by less.
+const forgottenFor = time.Minute
 
 // backlogEvery is how often the backlog is counted.
 const backlogEvery = 5 * time.Second
@@ -131,6 +136,19 @@ func (w *Worker) Nudge() {
 	}
 }
 
+// RepeatToCaches makes the Worker deliver again what caches may have lost: the edits
+// since a minute before the given moment. A shard that is unreachable repeats its edits
+// once it is back.
+func (w *Worker) RepeatToCaches(since time.Time) {
+	since = since.Add(-forgottenFor)
+	for _, r := range w.routes {
+		if r.to == store.Caches && r.teller != nil {
+			r.lose(since)
+		}
+	}
+	w.Nudge()
+}
+
 // Close stops the Worker and waits for running deliveries until ctx ends. Undelivered
 // edits stay in the outbox for other processes or the next start.
 func (w *Worker) Close(ctx context.Context) error {
@@ -156,6 +174,7 @@ type route struct {
 	teller  store.Teller // nil: edits are removed
 	nudged  chan struct{}
 	metrics *routeMetrics
+	lost    atomic.Pointer[time.Time] // edits since then are to be repeated; nil when none are
 
 	failing bool      // whether the latest delivery failed; only changes are logged
 	counted time.Time // when the backlog was last counted
@@ -164,7 +183,9 @@ type route struct {
 // run delivers until ctx ends.
 func (r *route) run(ctx context.Context) {
 	for ctx.Err() == nil {
+		lost := r.repeat(ctx)
 		n, err := r.deliver(ctx)
+		err = errors.Join(lost, err)
 		r.log(ctx, err)
 		r.count(ctx)
 		if err == nil && n >= r.opts.Limit {
@@ -177,6 +198,32 @@ func (r *route) run(ctx context.Context) {
 		case <-time.After(wait + rand.N(r.opts.Every*2/5+1)): //nolint:gosec // jitter
 		}
 	}
+}
+
+// lose notes that edits since a moment are to be repeated.
+func (r *route) lose(since time.Time) {
+	for {
+		before := r.lost.Load()
+		if before != nil && before.Before(since) || r.lost.CompareAndSwap(before, &since) {
+			return
+		}
+	}
+}
+
+// repeat queues the edits that were lost. It is tried again until it succeeds.
+func (r *route) repeat(ctx context.Context) error {
+	since := r.lost.Load()
+	if since == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, deliverTimeout)
+	defer cancel()
+	if err := r.from.Outbox.Repeat(ctx, r.to, time.Since(*since)); err != nil {
+		return err
+	}
+	r.lost.CompareAndSwap(since, nil)
+	r.opts.Logger.InfoContext(ctx, "edits are repeated", "shard", r.from.Name, "audience", r.to.String(), "since", *since)
+	return nil
 }
 
 // deliver delivers the edits that are due and returns how many there were. An error of

@@ -223,6 +223,33 @@ func TestWorkers(t *testing.T) {
 	await(t, "the outbox is empty", func() bool { return empty(t, one, store.Caches) && empty(t, one, store.CDN) })
 }
 
+// TestRepeatToCaches checks that caches are told again of edits that they had
+// acknowledged, also when the shard is unreachable at first. A CDN is not told.
+func TestRepeatToCaches(t *testing.T) {
+	t.Parallel()
+	s := newShard(t, 0)
+	p := s.open(s.cluster.DSN(database))
+	caches, cdn := &audience{}, &audience{}
+	w := newWorker(t, p, caches, cdn)
+	edit(t, p, "abc")
+	await(t, "the outbox to be empty", func() bool { return empty(t, p, store.Caches) && empty(t, p, store.CDN) })
+	_, toldCaches := caches.versions("abc")
+	_, toldCDN := cdn.versions("abc")
+
+	if err := s.cluster.Primary().Kill(); err != nil {
+		t.Fatal(err)
+	}
+	w.RepeatToCaches(time.Now())
+	w.RepeatToCaches(time.Now().Add(time.Hour)) // which leaves the earlier moment as it is
+	if err := s.cluster.Primary().Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "caches to be told again", func() bool { _, times := caches.versions("abc"); return times > toldCaches })
+	if _, times := cdn.versions("abc"); times != toldCDN {
+		t.Errorf("the CDN was told %d times, want %d as before", times, toldCDN)
+	}
+}
+
 // TestNobodyToTell checks that edits do not accumulate without a Teller.
 func TestNobodyToTell(t *testing.T) {
 	t.Parallel()

@@ -114,6 +114,22 @@ func (s *Store) settle(ctx context.Context, settled [][2]int64) error {
 	return err
 }
 
+// repeatLatest queues the links that were edited lately, except those whose edit is
+// queued. link_history has a row for each edit.
+const repeatLatest = `INSERT INTO outbox (edited_at, due, audience, code)
+	SELECT DISTINCT ?1, ?1, ?2, h.code FROM link_history h WHERE h.replaced_at >= ?3
+	AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.audience = ?2 AND o.code = h.code)`
+
+// Repeat implements store.Outbox. Edits that are repeated look like new ones.
+func (s *Store) Repeat(ctx context.Context, to store.Audience, within time.Duration) error {
+	now := s.opts.Now()
+	_, err := change(ctx, s, "repeat edits", "", func(ctx context.Context, tx tx) (none, error) {
+		_, err := tx.ExecContext(ctx, repeatLatest, micros(now), to, micros(now.Add(-within)))
+		return none{}, err
+	})
+	return err
+}
+
 // dueEdits reads what is due for an audience, and the ids of its rows.
 func (s *Store) dueEdits(ctx context.Context, to store.Audience, limit int) (edits []store.Edit, ids []int64, err error) {
 	now := s.opts.Now()

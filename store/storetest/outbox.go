@@ -47,6 +47,7 @@ func RunOutbox(t *testing.T, opts OutboxOptions) {
 		{"one delivery at a time", deliversAlone},
 		{"a canceled delivery loses nothing", losesNothing},
 		{"the backlog is counted", countsBacklog},
+		{"the latest edits are repeated", repeatsTheLatest},
 	} {
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()
@@ -301,5 +302,49 @@ func countsBacklog(t *testing.T, s outboxSuite) {
 	s.drain(t, store.CDN)
 	if b, err := s.Backlog(t.Context(), store.CDN); err != nil || b != (store.Backlog{}) {
 		t.Errorf("Backlog = %+v, %v, want an empty backlog", b, err)
+	}
+}
+
+// repeatsTheLatest checks that Repeat makes acknowledged edits due again: edits within
+// the given time only, each link once, and no link whose edit is due anyway.
+func repeatsTheLatest(t *testing.T, s outboxSuite) {
+	l := s.update(t, s.create(t, newLink()))
+	edited, removed := s.update(t, l), s.remove(t, s.create(t, newLink()).Code)
+	s.drain(t, store.Caches)
+	began := time.Now()
+	for _, within := range []time.Duration{0, time.Minute} {
+		if err := s.Repeat(t.Context(), store.Caches, within); err != nil {
+			t.Fatalf("Repeat within %v = %v, want nil", within, err)
+		}
+		told := s.drain(t, store.Caches)
+		if within == 0 {
+			if len(told) != 0 {
+				t.Errorf("Repeat within no time made %d edits due, want none", len(told))
+			}
+			continue
+		}
+		versions := map[string]int64{}
+		for _, e := range told {
+			if versions[e.Link.Code] != 0 {
+				t.Errorf("%q was repeated twice", e.Link.Code)
+			}
+			versions[e.Link.Code] = e.Link.Version
+			if s.repeats && !e.Repeat {
+				t.Errorf("the edit of %q is not marked as a repeat", e.Link.Code)
+			}
+		}
+		if time.Since(began) < within && (len(versions) != 2 || versions[edited.Code] != edited.Version || versions[removed.Code] != removed.Version) {
+			t.Errorf("repeated versions = %v, want the latest of both links", versions)
+		}
+	}
+
+	s.update(t, edited)
+	for range 2 {
+		if err := s.Repeat(t.Context(), store.CDN, time.Minute); err != nil {
+			t.Fatalf("Repeat = %v, want nil", err)
+		}
+	}
+	if b, err := s.Backlog(t.Context(), store.CDN); err != nil || b.Edits != 4 {
+		t.Errorf("Backlog after Repeat of unacknowledged edits = %+v, %v, want the 4 edits alone", b, err)
 	}
 }

@@ -39,23 +39,24 @@ var errSilent = errors.New("no answer on the channel")
 // before is lost. Both are called by one goroutine, as Options.Keys are told of
 // revocations. It returns when ctx ends.
 func (c *Cache) Listen(ctx context.Context, heard func(l store.Link), missed func()) {
-	wait, first := retryFirst, true
+	wait, lost := retryFirst, time.Now()
 	for ctx.Err() == nil {
 		err := c.listen(ctx, heard, func() {
 			wait = retryFirst
-			if !first {
-				c.repeat(ctx)
-			}
-			first = false
 			c.metrics.channelUp.Set(1)
 			c.opts.Logger.InfoContext(ctx, "announcements of edits are heard")
 			missed()
 			if c.opts.Keys != nil {
 				c.opts.Keys.Missed()
 			}
+			if c.opts.Missed != nil {
+				c.opts.Missed(lost)
+			}
 			c.hears.Store(true)
 		})
-		c.hears.Store(false)
+		if now := time.Now(); c.hears.Swap(false) {
+			lost = now
+		}
 		if ctx.Err() != nil {
 			break
 		}
@@ -76,21 +77,6 @@ func (c *Cache) Listen(ctx context.Context, heard func(l store.Link), missed fun
 // Hears reports whether Listen hears all that is announced: what is lost is noticed after
 // two seconds at most.
 func (c *Cache) Hears() bool { return c.hears.Load() }
-
-// repeat tells of the latest edits again. What fails is left to their outbox.
-func (c *Cache) repeat(ctx context.Context) {
-	edits := c.recent.all(time.Now())
-	if len(edits) == 0 {
-		return
-	}
-	failed := 0
-	for _, err := range c.Tell(ctx, edits) {
-		if err != nil {
-			failed++
-		}
-	}
-	c.opts.Logger.InfoContext(ctx, "edits were told of again", "edits", len(edits), "failed", failed)
-}
 
 // listen follows one subscription to its end.
 func (c *Cache) listen(ctx context.Context, heard func(l store.Link), begun func()) error {

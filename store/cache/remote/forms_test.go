@@ -134,29 +134,38 @@ func TestSentinel(t *testing.T) {
 	wantUse(t, c)
 }
 
-// TestLostEditsAreToldAgain gives a Redis back what it had before an edit, as a
-// replica has that did not hear of it and takes the place of its master.
-func TestLostEditsAreToldAgain(t *testing.T) {
+// TestMissed checks that Options.Missed gets the moment from which announcements were not
+// heard, at the begin and after each loss of the channel.
+func TestMissed(t *testing.T) {
 	t.Parallel()
 	s := servers.NewRedis(t, servers.RedisOptions{})
-	c, client := open(t, s.URL(), patient), connect(t, s)
+	missed := make(chan time.Time, 10)
+	c, err := remote.New(remote.Options{
+		URL: s.URL(), Timeout: patient, Missed: func(since time.Time) { missed <- since },
+		Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
+	})
+	must(t, err)
+	t.Cleanup(func() { must(t, c.Close()) })
 	ctx, stop := context.WithCancel(t.Context())
-	var begun atomic.Int64
 	done := make(chan struct{})
+	start := time.Now()
 	go func() {
 		defer close(done)
-		c.Listen(ctx, func(store.Link) {}, func() { begun.Add(1) })
+		c.Listen(ctx, func(store.Link) {}, func() {})
 	}()
-	await(t, "the channel", func() bool { return begun.Load() == 1 })
-	must(t, create(t, c, link("abc", 1)))
-	before := client.Get(t.Context(), remote.Key("abc")).Val()
-	tell(t, c, link("abc", 2))
-	must(t, client.Set(t.Context(), remote.Key("abc"), before, time.Minute).Err())
-	if got, _ := lookup(t, c, "abc"); got != 1 {
-		t.Fatalf("version = %d, want the old one", got)
+	first := <-missed
+	if first.Before(start) || first.After(time.Now()) {
+		t.Errorf("Missed at the begin = %v, want a moment after %v", first, start)
 	}
-	must(t, client.ClientKillByFilter(t.Context(), "TYPE", "pubsub").Err())
-	await(t, "the edit to be there again", func() bool { got, _ := lookup(t, c, "abc"); return got == 2 })
+	await(t, "the channel", c.Hears)
+	up := time.Now()
+	must(t, s.Kill())
+	await(t, "the loss to be noticed", func() bool { return !c.Hears() })
+	lost := time.Now()
+	must(t, s.Start(t.Context()))
+	if second := <-missed; second.Before(up) || second.After(lost) {
+		t.Errorf("Missed after a loss = %v, want a moment between %v and %v", second, up, lost)
+	}
 	stop()
 	<-done
 }

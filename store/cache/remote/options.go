@@ -38,6 +38,12 @@ type Options struct {
 
 	Keys Keys // told of revoked API keys; nil means nobody
 
+	// Missed is called by the goroutine that Listens whenever the channel is there again,
+	// or for the first time: announcements since then were not heard. Another server may
+	// have taken the place of the one before, and lack edits from before that, too.
+	// Nil means nobody is told.
+	Missed func(since time.Time)
+
 	RootCAs *x509.CertPool // who signs the certificates of servers with TLS; default those of the system
 }
 

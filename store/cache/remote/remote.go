@@ -46,7 +46,6 @@ type Cache struct {
 	breaker breaker
 	metrics *metrics
 	nodes   atomic.Int64
-	recent  recent // told of again when Redis was away
 	clock   serverClock
 	hears   atomic.Bool
 
@@ -205,8 +204,6 @@ func (c *Cache) Announce(ctx context.Context, l store.Link) error {
 
 // Tell implements store.Teller: it announces all edits. It is for those who can
 // wait: it asks past the breaker, and takes a second and more where Redis is slow.
-// What was told in the last minute is told again by Listen when the channel was
-// away, since a master that took its place may not know of it.
 func (c *Cache) Tell(ctx context.Context, edits []store.Edit) []error {
 	errs := make([]error, len(edits))
 	done := make(chan struct{}, len(edits))
@@ -227,9 +224,6 @@ func (c *Cache) tell(ctx context.Context, by *batch.Group[write, int64], l *stor
 		encode(l), l.Version, c.ttl(c.opts.TTL), markerText(l.Version), leaseTTL.Milliseconds(),
 	}})
 	c.metrics.tell.count(n, err)
-	if err == nil {
-		c.recent.add(time.Now(), *l)
-	}
 	return err
 }
 

@@ -1,0 +1,105 @@
+//go:build unix
+
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/terse/terse/store"
+	"github.com/terse/terse/store/cache/remote"
+	testservers "github.com/terse/terse/store/storetest/servers"
+)
+
+// TestEditorDiesWithRedis kills a node together with the Redis master that has
+// acknowledged its edits, and puts an older replica in the master's place. The other node
+// shows all edits long before the old links expire in Redis.
+func TestEditorDiesWithRedis(t *testing.T) {
+	t.Parallel()
+	const links = 150
+	master := testservers.NewRedis(t, testservers.RedisOptions{})
+	host, port, err := net.SplitHostPort(master.Addr())
+	must(t, err)
+	replica := testservers.NewRedis(t, testservers.RedisOptions{Settings: map[string]string{
+		"replicaof": host + " " + port, "repl-diskless-sync-delay": "0",
+	}})
+	line := newLine(t, master.Addr())
+	f := newFleet(t, 1, testservers.ClusterOptions{Replicas: 1})
+	f.environ = append(f.environ, "TERSE_REDIS_URL=redis://"+line.Listen)
+	editor := f.serve()
+	f.awaitChannels()
+	a := newAuditor(f, f.newKey(0))
+	codes := a.seed(links, a.authorization()...)[0]
+	other := f.serve() // which has none of the links in memory
+	f.awaitChannels()
+
+	fillRedis(t, master, codes)
+	old := connect(t, replica)
+	await(t, backWithin, "the replica to have the links", func() bool {
+		return connect(t, master).Do(t.Context(), "WAIT", 1, 1000).Val() == int64(1) &&
+			old.Exists(t.Context(), remote.Key(codes[0]), remote.Key(codes[links-1])).Val() == 2
+	})
+	must(t, old.Do(t.Context(), "REPLICAOF", "NO", "ONE").Err())
+	want := make([]string, links)
+	var group errgroup.Group
+	group.SetLimit(4)
+	for i, code := range codes {
+		want[i] = newTarget()
+		group.Go(func() error {
+			got, err := a.send(http.MethodPatch, editor.url+"/api/v1/links/"+code, map[string]string{"url": want[i]}, a.authorization()...)
+			if err != nil || got.status != http.StatusOK {
+				return fmt.Errorf("edit = %+v, %w", got, err)
+			}
+			return nil
+		})
+	}
+	must(t, group.Wait())
+	await(t, backWithin, "the outbox to be empty", func() bool {
+		return query(f, 0, pgx.RowTo[int], "SELECT count(*)::int FROM outbox WHERE audience = $1", store.Caches)[0] == 0
+	})
+
+	line.Stop()
+	must(t, editor.cmd.Process.Kill())
+	must(t, master.Kill())
+	line.Upstream = replica.Addr()
+	await(t, backWithin, "the other node to notice", func() bool { return other.metric("terse_redis_channel_up") == 0 })
+	must(t, line.Start())
+	began := time.Now()
+	outdated := 0
+	for i, code := range codes {
+		await(t, remote.DefaultFreshTTL/2, "an edit to be seen", func() bool {
+			got, err := a.send(http.MethodGet, other.url+"/"+code, nil)
+			if err == nil && got.location == want[i] {
+				return true
+			}
+			outdated++
+			return false
+		})
+	}
+	t.Logf("the other node shows %d edits %v after Redis is back, and %d outdated answers before that", links, time.Since(began), outdated)
+}
+
+// fillRedis keeps the first version of links in a Redis, as readers do.
+func fillRedis(t *testing.T, server *testservers.Redis, codes []string) {
+	t.Helper()
+	c, err := remote.New(remote.Options{
+		URL: server.URL(), Timeout: backWithin, Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
+	})
+	must(t, err)
+	defer func() { must(t, c.Close()) }()
+	for _, code := range codes {
+		_, found, lease, err := c.Lookup(t.Context(), code)
+		must(t, err)
+		if !found {
+			must(t, c.Fill(t.Context(), store.Link{Code: code, URL: "https://example.com/old", Status: http.StatusFound, Version: 1}, lease))
+		}
+	}
+}

@@ -1,0 +1,4 @@
+package postgres
+
+// RepeatLatest is the statement of Repeat.
+const RepeatLatest = repeatLatest

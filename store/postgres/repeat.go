@@ -1,0 +1,29 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/terse/terse/store"
+)
+
+// repeatLatest queues the links that were edited lately, except those whose edit is
+// queued and was not acknowledged yet. link_history has a row for each edit. A position
+// of 0 marks a row as a repetition that waits for no replica.
+const repeatLatest = `INSERT INTO outbox (bucket, audience, code, shown_from)
+	SELECT DISTINCT h.bucket, $1::smallint, h.code, 0
+	FROM link_history h
+	WHERE h.replaced_at >= statement_timestamp() - $2::interval
+	AND NOT EXISTS (SELECT FROM outbox o
+		WHERE o.audience = $1 AND coalesce(o.shown_from, 0) = 0 AND o.bucket = h.bucket AND o.code = h.code)`
+
+// Repeat implements store.Outbox.
+func (s *Store) Repeat(ctx context.Context, to store.Audience, within time.Duration) error {
+	err := s.primary.do(ctx, delivering, func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, repeatLatest, to, within)
+		return err
+	})
+	return wrap(err, "repeat edits", "")
+}
