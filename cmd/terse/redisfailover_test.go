@@ -87,6 +87,47 @@ func TestEditorDiesWithRedis(t *testing.T) {
 	t.Logf("the other node shows %d edits %v after Redis is back, and %d outdated answers before that", links, time.Since(began), outdated)
 }
 
+// TestAliasAskedForBefore asks one node for aliases that another node then creates. The
+// first node redirects as soon as the create is acknowledged.
+func TestAliasAskedForBefore(t *testing.T) {
+	t.Parallel()
+	const aliases = 100
+	f, a, _ := newCached(t, 1, nil)
+	creator, asked := f.nodes[0], f.nodes[1]
+	failed := func() float64 { // calls of Redis, as on a machine that is too busy
+		return creator.metric("terse_redis_requests_total", `op="put"`, `result="error"`) +
+			asked.metric("terse_cache_requests_total", `tier="redis"`, `result="error"`)
+	}
+	ask := func(alias string) int {
+		got, err := a.send(http.MethodGet, asked.url+"/"+alias, nil)
+		must(t, err)
+		return got.status
+	}
+	tried := 0
+	for range aliases {
+		alias, before := f.aliasOn(0, store.NewKeyID()), failed()
+		for range 2 {
+			if got := ask(alias); got != http.StatusNotFound {
+				t.Fatalf("visit of an alias before its create = %d, want 404", got)
+			}
+		}
+		if a.create(creator, alias, a.authorization()...) == "" {
+			continue // the machine was too slow
+		}
+		got := ask(alias)
+		if failed() > before {
+			continue
+		}
+		tried++
+		if got != http.StatusFound {
+			t.Errorf("visit of an alias after its create on another node = %d, want 302", got)
+		}
+	}
+	if tried < aliases/10 {
+		t.Errorf("Redis answered in time for %d of %d aliases, want more", tried, aliases)
+	}
+}
+
 // fillRedis keeps the first version of links in a Redis, as readers do.
 func fillRedis(t *testing.T, server *testservers.Redis, codes []string) {
 	t.Helper()

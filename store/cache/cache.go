@@ -34,7 +34,8 @@ const (
 )
 
 // MaxNegativeTTL is the longest that "no such link" may be remembered, since
-// another process may create that link at any moment.
+// another process may create that link at any moment. With a Remote that works, the
+// create ends it at once.
 const MaxNegativeTTL = 2 * time.Second
 
 // staleRetry is how long a link that outlived its TTL is served without asking

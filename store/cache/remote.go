@@ -24,8 +24,9 @@ type Remote interface {
 	// Begin returns what Put asks for, before a link is created.
 	Begin(ctx context.Context) time.Time
 
-	// Put keeps a link that was just created, unless something is kept, or so much
-	// time has passed since began that an edit may have been forgotten meanwhile.
+	// Put keeps a link that was just created, unless something is kept. When so much
+	// time has passed since began that an edit may have been forgotten meanwhile, it
+	// announces the link instead.
 	Put(ctx context.Context, l store.Link, began time.Time) error
 
 	// Announce sees to it that nothing older than an edit has left is kept, nor
@@ -77,6 +78,16 @@ func (c *Cache) lookUp(ctx context.Context, s *stripe, k *key, lookedUp func(fou
 		}
 	}
 	return l, found && err == nil, fill
+}
+
+// absent returns what L1 remembers of a code that no link had, or nil. It spares the
+// store the question, not L2: another process may have created the link since, and a
+// create is in L2 before it is acknowledged. While L2 fails it is believed unasked.
+func (c *Cache) absent(code string) *entry {
+	if e := c.fresh(code); e != nil && e.negative() {
+		return e
+	}
+	return nil
 }
 
 // fill returns what fills L2 under a lease. What fails is counted by the Remote;

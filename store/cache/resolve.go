@@ -17,6 +17,7 @@ type load struct {
 	err   error
 
 	lookedUp func(found bool, err error) // called once L2 was asked
+	absent   bool                        // L1 remembered that there is no link, and the store was not asked
 }
 
 // Resolve answers from L1 without an allocation (but a copy of Tags, when the
@@ -39,11 +40,11 @@ func (c *Cache) Resolve(ctx context.Context, code string) (store.Link, error) {
 }
 
 // Peek answers from L1 as Resolve does, and asks nobody: known is false when L1 has no
-// fresh answer.
+// fresh answer, or L2 has to be asked first, see absent.
 func (c *Cache) Peek(code string) (l store.Link, known bool, err error) {
 	e := c.fresh(code)
 	switch {
-	case e == nil:
+	case e == nil, e.negative() && c.opts.Remote != nil:
 		return store.Link{}, false, nil
 	case e.negative():
 		c.metrics.negative.Inc()
@@ -79,9 +80,12 @@ func (c *Cache) resolveMiss(ctx context.Context, code string) (store.Link, error
 		c.metrics.miss.Inc()
 		return store.Link{}, ctx.Err()
 	}
-	if l.entry != nil && l.entry.standIn {
+	switch {
+	case l.entry != nil && l.entry.standIn:
 		c.metrics.stale.Inc()
-	} else {
+	case l.absent:
+		c.metrics.negative.Inc()
+	default:
 		c.metrics.miss.Inc()
 	}
 	switch {
@@ -102,7 +106,7 @@ func (c *Cache) join(ctx context.Context, code string) *load {
 		return k.load
 	}
 	l := &load{done: make(chan struct{}), lookedUp: func(bool, error) {}}
-	if e := c.fresh(code); e != nil { // another load has landed since the caller looked
+	if e := c.fresh(code); e != nil && !(e.negative() && c.opts.Remote != nil) { // another load has landed since the caller looked
 		l.entry = e
 		close(l.done)
 		return l
@@ -130,9 +134,18 @@ func (c *Cache) run(ctx context.Context, s *stripe, k *key, l *load) {
 	ctx, cancel := context.WithTimeout(ctx, c.opts.LoadTimeout)
 	defer cancel()
 	began := c.clock()
-	link, found, fill := c.lookUp(ctx, s, k, l.lookedUp)
+	none := c.absent(k.code)
+	lookedUp := l.lookedUp
+	if none != nil {
+		lookedUp = func(_ bool, err error) { l.lookedUp(true, err) } // the store is not needed
+	}
+	link, found, fill := c.lookUp(ctx, s, k, lookedUp)
 	var err error
-	if !found {
+	switch {
+	case found:
+	case none != nil:
+		began, err, l.absent = none.loadedAt, store.ErrNotFound, true
+	default:
 		began = c.clock()
 		link, err = c.under.Resolve(ctx, k.code)
 		c.metrics.observeLoad(c.clock()-began, err)

@@ -3,8 +3,10 @@
 package cache_test
 
 import (
+	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,6 +18,28 @@ import (
 	"github.com/terse/terse/store/storetest/servers"
 )
 
+// newShared returns a cache as another process has one, which keeps nothing yet.
+func newShared(t *testing.T, shared *servers.Redis, m *memory) *cache.Cache {
+	t.Helper()
+	return newCache(t, cache.Options{Store: m, Remote: newRemote(t, shared)})
+}
+
+func newRemote(t *testing.T, shared *servers.Redis) *remote.Cache {
+	t.Helper()
+	r, err := remote.New(remote.Options{
+		URL: shared.URL(), Timeout: 10 * time.Second, Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
+
 // TestWritesAreShared holds that the first redirect after a create, edit or delete
 // is a hit in Redis, whichever process answers it, and that the absence of a link
 // is not shared.
@@ -23,20 +47,7 @@ func TestWritesAreShared(t *testing.T) {
 	t.Parallel()
 	shared := servers.NewRedis(t, servers.RedisOptions{})
 	m := newMemory()
-	open := func() *cache.Cache { // as another process does, which keeps nothing yet
-		r, err := remote.New(remote.Options{
-			URL: shared.URL(), Timeout: 10 * time.Second, Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if err := r.Close(); err != nil {
-				t.Error(err)
-			}
-		})
-		return newCache(t, cache.Options{Store: m, Remote: r})
-	}
+	open := func() *cache.Cache { return newShared(t, shared, m) }
 	one := open()
 	for _, step := range []struct {
 		name  string
@@ -65,5 +76,90 @@ func TestWritesAreShared(t *testing.T) {
 	}
 	if n := m.reads.Load(); n != 2 {
 		t.Errorf("the store was asked %d times for a link that is not there, want once by each process", n)
+	}
+}
+
+// TestCreateEndsAbsence checks that a process which was just asked for a code that no link
+// had finds the link once another process has created it, and that the process asks its
+// store no second time before that.
+func TestCreateEndsAbsence(t *testing.T) {
+	t.Parallel()
+	shared := servers.NewRedis(t, servers.RedisOptions{})
+	m := newMemory()
+	one, other := newShared(t, shared, m), newShared(t, shared, m)
+	for range 3 {
+		if _, err := other.Resolve(t.Context(), "abc"); !errors.Is(err, store.ErrNotFound) {
+			t.Fatalf("Resolve of an unknown code = %v, want ErrNotFound", err)
+		}
+	}
+	if n := m.reads.Load(); n != 1 {
+		t.Errorf("the store was asked %d times for an unknown code, want once", n)
+	}
+	if _, err := one.Create(t.Context(), link("abc", 0)); err != nil {
+		t.Fatal(err)
+	}
+	if got := mustResolve(t, other, "abc"); got.Version != 1 {
+		t.Errorf("Resolve after another process has created the link = version %d, want 1", got.Version)
+	}
+}
+
+// TestLateCreateEndsAbsence checks the same for a create that takes longer than a link may
+// come to Redis: the other process hears of it.
+func TestLateCreateEndsAbsence(t *testing.T) {
+	t.Parallel()
+	shared := servers.NewRedis(t, servers.RedisOptions{})
+	m := newMemory()
+	one := newCache(t, cache.Options{Store: slowCreates{m}, Remote: newRemote(t, shared)})
+	heard := newRemote(t, shared)
+	other := newCache(t, cache.Options{Store: m, Remote: heard, Now: new(fakeClock).now})
+	ctx, stop := context.WithCancel(t.Context())
+	var listening sync.WaitGroup
+	listening.Go(func() { other.Listen(ctx) })
+	defer listening.Wait()
+	defer stop()
+	await(t, "the channel", heard.Hears)
+	if _, err := other.Resolve(t.Context(), "abc"); !errors.Is(err, store.ErrNotFound) {
+		t.Fatalf("Resolve of an unknown code = %v, want ErrNotFound", err)
+	}
+	if _, err := one.Create(t.Context(), link("abc", 0)); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the link to be found, since the clock that ends its absence stands", func() bool {
+		_, err := other.Resolve(t.Context(), "abc")
+		return err == nil
+	})
+}
+
+// await polls until done reports true.
+func await(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for began := time.Now(); !done(); time.Sleep(5 * time.Millisecond) {
+		if time.Since(began) > 20*time.Second {
+			t.Fatalf("waited for %s", what)
+		}
+	}
+}
+
+// slowCreates is a memory that needs longer for a create than Redis is told of one.
+type slowCreates struct{ *memory }
+
+func (s slowCreates) Create(ctx context.Context, l store.Link) (store.Link, error) {
+	time.Sleep(1100 * time.Millisecond)
+	return s.memory.Create(ctx, l)
+}
+
+// TestAbsenceWithoutRedis checks that absence is remembered while Redis is unreachable.
+func TestAbsenceWithoutRedis(t *testing.T) {
+	t.Parallel()
+	m := newMemory()
+	d := &diary{Store: m, fail: errors.ErrUnsupported}
+	c := newCache(t, cache.Options{Store: m, Remote: d, Admit: d.admit, Now: new(fakeClock).now})
+	for range 3 {
+		if _, err := c.Resolve(t.Context(), "abc"); !errors.Is(err, store.ErrNotFound) {
+			t.Fatalf("Resolve of an unknown code = %v, want ErrNotFound", err)
+		}
+	}
+	if n := m.reads.Load(); n != 1 {
+		t.Errorf("the store was asked %d times for an unknown code, want once", n)
 	}
 }

@@ -182,18 +182,23 @@ func (c *Cache) Fill(ctx context.Context, l store.Link, lease uint64) error {
 }
 
 // Put keeps a link that was just created, where nothing is kept or a reader has a
-// lease, for a shorter time than one that somebody has asked for. It keeps nothing when
-// Redis gets to it later than a second after it began, see Begin: the link may have been
-// edited since, and nothing of that be kept any more.
+// lease, for a shorter time than one that somebody has asked for. When Redis gets to it
+// later than a second after it began, see Begin, it announces the link and keeps nothing:
+// the link may have been edited since, and nothing of that be kept any more.
 func (c *Cache) Put(ctx context.Context, l store.Link, began time.Time) error {
+	until := began.Add(createdFor).UnixMilli()
 	now, err := c.writes.Do(ctx, write{script: putScript, key: Key(l.Code), args: []any{
-		encode(&l), c.ttl(c.opts.FreshTTL), began.Add(createdFor).UnixMilli(),
+		encode(&l), c.ttl(c.opts.FreshTTL), until,
 	}})
-	if err == nil {
-		c.clock.set(max(now, -now))
-	}
 	c.metrics.put.count(max(now, 0), err)
-	return err
+	if err != nil {
+		return err
+	}
+	c.clock.set(max(now, -now))
+	if -now > until {
+		return c.Announce(ctx, l) // so that no process believes any more that there is none
+	}
+	return nil
 }
 
 // Announce replaces what is kept of the link, forbids readers who may have loaded

@@ -206,8 +206,9 @@ func TestWhatIsKept(t *testing.T) {
 		{"an edit that contradicts what is kept", steps{put(1), edit(2), other(2)}, 0, false},
 		{"an edit that contradicts what was kept", steps{put(1), edit(2), other(2), edit(2)}, 0, false},
 		{"an edit of what is not kept", steps{edit(2)}, 0, false},
-		{"a create that took too long", steps{late}, 0, true},
-		{"a create that began at an unknown time", steps{undated}, 0, true},
+		{"a create that took too long", steps{late}, 0, false},
+		{"a create that took too long, of what was edited", steps{put(1), edit(2), late}, 2, false},
+		{"a create that began at an unknown time", steps{undated}, 0, false},
 		{"a create that was overtaken by an edit", steps{edit(2), put(1)}, 0, false},
 		{"a create that was overtaken by a fill", steps{fill(2), put(1)}, 2, false},
 		{"a fill without a lease", steps{replace(2)}, 0, true},
@@ -275,8 +276,8 @@ func TestLateCreates(t *testing.T) {
 	}
 	must(t, client.Do(t.Context(), "client", "pause", 1500).Err())
 	must(t, c.Put(t.Context(), link("abc", 1), began))
-	if got, lease := lookup(t, c, "abc"); got != 0 || lease == 0 {
-		t.Errorf("Lookup after a create that Redis got to late = version %d, lease %d, want a lease", got, lease)
+	if got, lease := lookup(t, c, "abc"); got != 0 || lease != 0 {
+		t.Errorf("Lookup after a create that Redis got to late = version %d, lease %d, want neither", got, lease)
 	}
 }
 
