@@ -19,3 +19,55 @@ func TestLimit(t *testing.T) {
 		t.Errorf("next() = %d, %v, want %v", id, err, ErrLeaseLost)
 	}
 }
+
+// TestLastIDIsNotMintedAgain checks that an id equal to the latest one is refused. Nothing
+// but the next id of the same millisecond is known beforehand, so that is made the latest.
+func TestLastIDIsNotMintedAgain(t *testing.T) {
+	t.Parallel()
+	ids, err := newGenerator(1, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 100_000 {
+		before, now := ids.next()
+		last := before + 1
+		l := &lease{node: 1, ids: ids, since: now, last: last, limit: lastOf(now.Add(time.Hour))}
+		switch id, err := l.next(time.Hour); {
+		case err == nil && id == last:
+			t.Fatalf("next() = %d, which is the latest id, want %v", id, ErrClockBehind)
+		case errors.Is(err, ErrClockBehind):
+			return
+		case err != nil:
+			t.Fatalf("next() = %v, want an id or %v", err, ErrClockBehind)
+		}
+	}
+	t.Error("two ids were never made in one millisecond")
+}
+
+// TestLastOf checks that no id of a timestamp is above its lastOf, and none of the next
+// millisecond at or below it.
+func TestLastOf(t *testing.T) {
+	t.Parallel()
+	at := time.UnixMilli(epochMilli + 123_456_789).UTC()
+	highest := ID(123_456_789<<timeShift | (Nodes-1)<<stepBits | stepMask)
+	for _, tt := range []struct {
+		name string
+		t    time.Time
+		want ID
+	}{
+		{"a millisecond", at, highest},
+		{"within a millisecond", at.Add(time.Millisecond - 1), highest},
+		{"the next millisecond", at.Add(time.Millisecond), highest + 1<<timeShift},
+		{"the epoch", time.UnixMilli(epochMilli), 1<<timeShift - 1},
+		{"before the epoch", time.UnixMilli(epochMilli - 1), -1},
+		{"no time", time.Time{}, -1},
+		{"beyond all ids", time.UnixMilli(epochMilli + maxMilli + 1), 1<<63 - 1},
+	} {
+		if got := lastOf(tt.t); got != tt.want {
+			t.Errorf("lastOf(%s) = %d, want %d", tt.name, got, tt.want)
+		}
+	}
+	if got := highest.Time(); !got.Equal(at) {
+		t.Errorf("Time() of the highest id = %v, want %v", got, at)
+	}
+}

@@ -3,6 +3,7 @@ package webtest
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -37,11 +38,22 @@ func Axe(t *Tab) []Violation {
 // axeSource reads axe-core, which npm installs below the module's root.
 func axeSource(tb testing.TB) string {
 	tb.Helper()
-	source, err := os.ReadFile(filepath.Join(moduleRoot(tb), "web/testdata/node_modules/axe-core/axe.min.js"))
+	source, err := readAxe(moduleRoot(tb))
 	if err != nil {
-		tb.Fatalf("no axe-core: npm ci --prefix web/testdata (%v)", err)
+		tb.Fatal(err)
 	}
-	return string(source)
+	return source
+}
+
+// readAxe returns axe-core's script. The error names the command that installs axe-core,
+// which works in any folder.
+func readAxe(root string) (string, error) {
+	packages := filepath.Join(root, "web", "testdata")
+	source, err := os.ReadFile(filepath.Join(packages, "node_modules", "axe-core", "axe.min.js"))
+	if errors.Is(err, os.ErrNotExist) {
+		return "", fmt.Errorf("axe-core is not installed: npm ci --prefix %s (npm: apt-get install npm, or brew install node)", packages)
+	}
+	return string(source), err
 }
 
 func moduleRoot(tb testing.TB) string {

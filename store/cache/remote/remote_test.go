@@ -232,6 +232,21 @@ func TestWhatIsKept(t *testing.T) {
 	}
 }
 
+// TestEqualVersionStays checks that a fill without a lease leaves another link of the same
+// version, as there is after a failover: which of them was lost does not show.
+func TestEqualVersionStays(t *testing.T) {
+	t.Parallel()
+	c := open(t, servers.NewRedis(t, servers.RedisOptions{}).URL(), patient)
+	kept, other := link("abc", 2), link("abc", 2)
+	other.URL = "https://example.com/after-a-failover"
+	_, lease := lookup(t, c, kept.Code)
+	must(t, c.Fill(t.Context(), kept, lease))
+	must(t, c.Fill(t.Context(), other, 0))
+	if got, found, _, err := c.Lookup(t.Context(), kept.Code); err != nil || !found || got.URL != kept.URL {
+		t.Errorf("Lookup after a fill of the same version = %q, %v, %v, want %q", got.URL, found, err, kept.URL)
+	}
+}
+
 // TestSlowReaderBringsNothingBack holds that a fill fails once anything else has
 // happened to the key, even when nothing of that is kept any more.
 func TestSlowReaderBringsNothingBack(t *testing.T) {
