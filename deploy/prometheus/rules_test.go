@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/terse/terse/store/storetest/servers"
 )
@@ -82,6 +83,44 @@ func TestRulesAreValid(t *testing.T) {
 	if out, err := promtool(t, "check", "config", "prometheus.yml"); err != nil {
 		t.Errorf("promtool check config: %v: %s", err, out)
 	}
+}
+
+// TestShardLossIsNoticedInTime adds up how long the loss of a shard takes to its alert, with
+// the intervals that are shipped for Kubernetes and those for a Prometheus by itself.
+func TestShardLossIsNoticedInTime(t *testing.T) {
+	t.Parallel()
+	const (
+		noticed = 2 * time.Second // by a node, which probes each second for a second at most
+		most    = time.Minute
+	)
+	rules := read(t, "deploy/prometheus/rules.yml")
+	evaluated := duration(t, rules, `- name: terse-shards\n +interval: (\w+)`)
+	waits := duration(t, rules, `(?s)- alert: TerseShardWithoutPrimary\n.*?for: (\w+)`)
+	for path, pattern := range map[string]string{
+		"deploy/k8s/components/monitoring/monitors.yaml": `(?s)port: admin\n.*?interval: (\w+)`,
+		"deploy/prometheus/prometheus.yml":               `scrape_interval: (\w+)`,
+	} {
+		scraped := duration(t, read(t, path), pattern)
+		// The alert waits for a whole number of evaluations.
+		pending := (waits + evaluated - 1) / evaluated * evaluated
+		if got := noticed + scraped + evaluated + pending; got > most {
+			t.Errorf("%s: a shard's loss is an alert after %v, want %v", path, got, most)
+		}
+	}
+}
+
+// duration returns the one that a pattern finds.
+func duration(t *testing.T, text, pattern string) time.Duration {
+	t.Helper()
+	m := regexp.MustCompile(pattern).FindStringSubmatch(text)
+	if m == nil {
+		t.Fatalf("%s is not found", pattern)
+	}
+	d, err := time.ParseDuration(m[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
 }
 
 // TestMetricsExist holds the rules, the runbook and the dashboard to the list of
@@ -150,13 +189,52 @@ func TestRunbookLinks(t *testing.T) {
 	}
 }
 
-// condition is one under which an alert fires, and then clears.
-type condition struct {
-	interval             string // of the samples; default 1m
-	series               map[string]string
-	quiet, fires, clears string            // when it is looked at; it is quiet at 0m by default
-	labels               map[string]string // beside alertname and severity
+// pages are the alerts that wake somebody up. The others are tickets.
+var pages = []string{
+	"TerseRedirectErrorsFast", "TerseRedirectSlowFast", "TerseCreateErrorsFast", "TerseNodesAway", "TerseShardWithoutPrimary",
+	"TerseShardMapRefused", "TerseDatabaseWritesFail", "TerseEditsUnseen", "TersePurgesLate",
 }
+
+// condition is one under which an alert fires, and then clears. Moments are separated by
+// spaces. Among the quiet ones are one with a value just below the threshold, for longer
+// than the alert waits, and one just before it has waited for long enough.
+type condition struct {
+	interval     string // of the samples; default 1m
+	step         string // between two evaluations of the rules; default 1m
+	series       map[string]string
+	quiet, fires string // default of quiet: 0m
+	clears       string
+	labels       map[string]string // beside alertname and severity
+}
+
+// span is a time in which a series has one value, or a counter one growth a sample.
+type span struct {
+	samples int
+	value   float64
+}
+
+// levels returns the values of a gauge.
+func levels(spans ...span) string {
+	values := make([]string, len(spans))
+	for i, s := range spans {
+		values[i] = fmt.Sprintf("%gx%d", s.value, s.samples-1)
+	}
+	return strings.Join(values, " ")
+}
+
+// counts returns the values of a counter, from 0.
+func counts(spans ...span) string {
+	var values []string
+	sum := 0.0
+	for _, s := range spans {
+		values = append(values, fmt.Sprintf("%g+%gx%d", sum+s.value, s.value, s.samples-1))
+		sum += float64(s.samples) * s.value
+	}
+	return strings.Join(values, " ")
+}
+
+// once is a counter that grows once, at 5m.
+var once = counts(span{5, 0}, span{1, 3}, span{60, 0})
 
 // phase is a time in which calls fail at one rate.
 type phase struct {
@@ -196,26 +274,37 @@ func slow(phases []phase) map[string]string {
 	}
 }
 
-// How budgets burn so that one pair of windows alone fires, and just below that before.
-// Samples of the first two are a minute apart, of the others five.
+// How budgets burn so that one pair of windows alone fires. Before that both windows are
+// just below their thresholds, and each of them is while the other one is above: the long
+// one in a short burst, the short one at the end. Samples of the first two are a minute
+// apart, of the others five.
 var (
-	burnsInAnHour   = []phase{{samples: 360}, {samples: 60, tenths: 135}, {samples: 60, tenths: 155}, {samples: 60}}
-	burnsInSixHours = []phase{{samples: 480, tenths: 56}, {samples: 420, tenths: 64}, {samples: 90}}
-	burnsInADay     = []phase{{samples: 576, traffic: 10}, {samples: 288, tenths: 28}, {samples: 288, tenths: 32}, {samples: 72}}
-	burnsInThree    = []phase{{samples: 900, tenths: 9}, {samples: 876, tenths: 11}, {samples: 96}}
+	burnsInAnHour = []phase{
+		{samples: 361}, {samples: 10, tenths: 200}, {samples: 350}, {samples: 60, tenths: 135}, {samples: 60, tenths: 155}, {samples: 10, tenths: 100},
+	}
+	burnsInSixHours = []phase{
+		{samples: 361}, {samples: 120, tenths: 70}, {samples: 360}, {samples: 360, tenths: 56}, {samples: 360, tenths: 64}, {samples: 30, tenths: 40},
+	}
+	burnsInADay = []phase{
+		{samples: 576, traffic: 10}, {samples: 228}, {samples: 60, tenths: 40}, {samples: 576, traffic: 10},
+		{samples: 288, tenths: 28}, {samples: 288, tenths: 32}, {samples: 24, tenths: 20},
+	}
+	burnsInThree = []phase{
+		{samples: 864}, {samples: 360, tenths: 15}, {samples: 864}, {samples: 864, tenths: 9}, {samples: 864, tenths: 11}, {samples: 72, tenths: 5},
+	}
 )
 
 // windows returns the conditions of an alert's two pairs of windows, each alone.
 func windows(alert string, fast bool, series func(phases []phase) map[string]string) map[string]condition {
 	if fast {
 		return map[string]condition{
-			alert + ": an hour":   {series: series(burnsInAnHour), quiet: "419m", fires: "479m", clears: "490m"},
-			alert + ": six hours": {series: series(burnsInSixHours), quiet: "470m", fires: "890m", clears: "940m"},
+			alert + ": an hour":   {step: "10m", series: series(burnsInAnHour), quiet: "370m 780m", fires: "840m", clears: "850m"},
+			alert + ": six hours": {step: "10m", series: series(burnsInSixHours), quiet: "480m 1200m", fires: "1560m", clears: "1590m"},
 		}
 	}
 	return map[string]condition{
-		alert + ": a day":      {interval: "5m", series: series(burnsInADay), quiet: "72h", fires: "96h", clears: "99h"},
-		alert + ": three days": {interval: "5m", series: series(burnsInThree), quiet: "74h", fires: "147h", clears: "155h"},
+		alert + ": a day":      {interval: "5m", step: "30m", series: series(burnsInADay), quiet: "71h30m 143h30m", fires: "167h30m", clears: "169h30m"},
+		alert + ": three days": {interval: "5m", step: "30m", series: series(burnsInThree), quiet: "101h30m 245h30m", fires: "317h30m", clears: "323h30m"},
 	}
 }
 
@@ -239,64 +328,85 @@ func both() map[string]condition {
 // particular to it, where one alert has several.
 var conditions = map[string]condition{
 	"TerseNodesAway": {
-		series: map[string]string{`up{job="terse", instance="a"}`: "1x5 0x10 1x20"},
-		fires:  "10m", clears: "20m",
+		series: map[string]string{
+			`up{job="terse", instance="a"}`: levels(span{5, 1}, span{10, 0}, span{10, 1}),
+		},
+		quiet: "4m 5m", fires: "6m", clears: "15m",
 	},
 	"TerseNodeDown": {
-		series: map[string]string{`up{job="terse", instance="a"}`: "1x5 0x10 1x20"},
-		fires:  "10m", clears: "20m", labels: map[string]string{"job": "terse", "instance": "a"},
+		series: map[string]string{
+			`up{job="terse", instance="a"}`: levels(span{5, 1}, span{10, 0}, span{10, 1}),
+		},
+		quiet: "4m 6m", fires: "7m", clears: "15m",
+		labels: map[string]string{"job": "terse", "instance": "a"},
 	},
 	"TerseNodeRestarts": {
-		series: map[string]string{`process_start_time_seconds{job="terse", instance="a"}`: "0x5 300 360 420 480 540x60"},
-		fires:  "12m", clears: "60m", labels: map[string]string{"job": "terse", "instance": "a"},
+		series: map[string]string{
+			`process_start_time_seconds{job="terse", instance="a"}`: levels(span{5, 0}, span{1, 1}, span{1, 2}, span{10, 3}, span{60, 4}),
+		},
+		quiet: "16m", fires: "17m", clears: "40m",
+		labels: map[string]string{"job": "terse", "instance": "a"},
 	},
 	"TerseNodeDescriptors": {
 		series: map[string]string{
-			`process_open_fds{job="terse", instance="a"}`: "10x5 90x20 10x30",
-			`process_max_fds{job="terse", instance="a"}`:  "100x60",
+			`process_open_fds{job="terse", instance="a"}`: levels(span{10, 75}, span{10, 85}, span{10, 10}),
+			`process_max_fds{job="terse", instance="a"}`:  levels(span{30, 100}),
 		},
-		fires: "20m", clears: "40m", labels: map[string]string{"job": "terse", "instance": "a"},
+		quiet: "9m 14m", fires: "15m", clears: "20m",
+		labels: map[string]string{"job": "terse", "instance": "a"},
 	},
 	"TerseShedding": {
 		series: map[string]string{
-			`terse_overload_requests_total{class="write", result="admitted", instance="a"}`: "0+600x60",
-			`terse_overload_requests_total{class="write", result="shed", instance="a"}`:     "0x5 0+60x20 1200x40",
+			`terse_overload_requests_total{class="write", result="admitted", instance="a"}`: counts(span{120, 1000}),
+			`terse_overload_requests_total{class="write", result="shed", instance="a"}`:     counts(span{15, 0}, span{15, 9}, span{15, 0}, span{10, 200}, span{15, 0}, span{20, 13}, span{30, 0}),
 		},
-		fires: "20m", clears: "40m", labels: map[string]string{"class": "write"},
+		quiet: "29m 46m", fires: "47m 89m", clears: "69m 100m",
+		labels: map[string]string{"class": "write"},
 	},
 	"TerseVisitorsLimited": {
 		series: map[string]string{
-			`terse_redirect_visits_total{result="live", instance="a"}`:    "0+600x60",
-			`terse_redirect_visits_total{result="limited", instance="a"}`: "0x5 0+60x20 1200x40",
+			`terse_redirect_visits_total{result="live", instance="a"}`:    counts(span{180, 1000}),
+			`terse_redirect_visits_total{result="limited", instance="a"}`: counts(span{20, 0}, span{20, 40}, span{20, 0}, span{10, 5000}, span{25, 0}, span{30, 60}, span{55, 0}),
 		},
-		fires: "22m", clears: "45m",
+		quiet: "39m 64m", fires: "65m 124m", clears: "94m 150m",
 	},
 	"TerseConnectionsRefused": {
-		series: map[string]string{`terse_http_connections_refused_total{instance="a"}`: "0x5 3x30"},
-		fires:  "8m", clears: "20m", labels: map[string]string{"instance": "a"},
+		series: map[string]string{
+			`terse_http_connections_refused_total{instance="a"}`: once,
+		},
+		quiet: "4m", fires: "5m", clears: "20m",
+		labels: map[string]string{"instance": "a"},
 	},
 	"TerseNodeVersions": {
 		series: map[string]string{
-			`terse_build_info{version="1", instance="a"}`: "1x200 _x100",
-			`terse_build_info{version="2", instance="b"}`: "1x300",
+			`terse_build_info{version="1", instance="a"}`: levels(span{400, 1}),
+			`terse_build_info{version="2", instance="b"}`: "_x180 1x139 stale",
 		},
-		fires: "150m", clears: "240m",
+		quiet: "179m 299m", fires: "300m", clears: "330m",
 	},
 	"TerseLeaseLost": {
-		series: map[string]string{`terse_idgen_node{instance="a"}`: "7x5 -1x10 9x20"},
-		fires:  "10m", clears: "20m", labels: map[string]string{"instance": "a"},
+		series: map[string]string{
+			`terse_idgen_node{instance="a"}`: levels(span{5, 7}, span{5, -1}, span{10, 9}),
+		},
+		quiet: "4m 5m", fires: "6m", clears: "10m",
+		labels: map[string]string{"instance": "a"},
 	},
 	"TerseClockBehind": {
-		series: map[string]string{`terse_idgen_refused_total{reason="clock_behind", instance="a"}`: "0x5 9x30"},
-		fires:  "8m", clears: "20m", labels: map[string]string{"instance": "a", "reason": "clock_behind"},
+		series: map[string]string{
+			`terse_idgen_refused_total{reason="clock_behind", instance="a"}`: once,
+		},
+		quiet: "4m", fires: "5m", clears: "20m",
+		labels: map[string]string{"instance": "a", "reason": "clock_behind"},
 	},
 	"TerseShardWithoutPrimary": {
+		interval: "15s", step: "15s",
 		series: map[string]string{
-			`terse_postgres_up{shard="s1", server="primary", instance="a"}`: "1x5 0x10 1x20",
-			`terse_postgres_up{shard="s1", server="primary", instance="b"}`: "1x5 0x10 1x20",
-			`terse_postgres_up{shard="s2", server="primary", instance="b"}`: "1x40",
+			`terse_postgres_up{shard="s1", server="primary", instance="a"}`: levels(span{4, 1}, span{10, 0}, span{10, 1}),
+			`terse_postgres_up{shard="s1", server="primary", instance="b"}`: levels(span{4, 1}, span{10, 0}, span{10, 1}),
+			`terse_postgres_up{shard="s2", server="primary", instance="b"}`: levels(span{24, 1}),
 		},
-		fires: "10m", clears: "20m", labels: map[string]string{"shard": "s1"},
+		quiet: "45s 60s", fires: "75s", clears: "210s",
+		labels: map[string]string{"shard": "s1"},
 	},
 	"TerseSplitBrain": {
 		series: map[string]string{
@@ -319,119 +429,171 @@ var conditions = map[string]condition{
 	},
 	"TerseShardUnreachable": {
 		series: map[string]string{
-			`terse_postgres_up{shard="s1", server="primary", instance="a"}`: "1x5 0x10 1x20",
-			`terse_postgres_up{shard="s1", server="primary", instance="b"}`: "1x40",
+			`terse_postgres_up{shard="s1", server="primary", instance="a"}`: levels(span{5, 1}, span{10, 0}, span{10, 1}),
+			`terse_postgres_up{shard="s1", server="primary", instance="b"}`: levels(span{25, 1}),
 		},
-		fires: "10m", clears: "20m", labels: map[string]string{"shard": "s1"},
+		quiet: "4m 6m", fires: "7m", clears: "15m",
+		labels: map[string]string{"shard": "s1"},
 	},
 	"TerseReplicaDown": {
-		series: map[string]string{`terse_postgres_up{shard="s1", server="replica-1", instance="a"}`: "1x5 0x10 1x20"},
-		fires:  "12m", clears: "20m", labels: map[string]string{"shard": "s1", "server": "replica-1"},
+		series: map[string]string{
+			`terse_postgres_up{shard="s1", server="replica-1", instance="a"}`: levels(span{5, 1}, span{10, 0}, span{10, 1}),
+		},
+		quiet: "4m 9m", fires: "10m", clears: "15m",
+		labels: map[string]string{"shard": "s1", "server": "replica-1"},
 	},
 	"TerseReplicaLag": {
-		series: map[string]string{`terse_postgres_replica_lag_seconds{shard="s1", server="replica-1", instance="a"}`: "0x5 60x10 0x20"},
-		fires:  "10m", clears: "20m", labels: map[string]string{"shard": "s1", "server": "replica-1"},
+		series: map[string]string{
+			`terse_postgres_replica_lag_seconds{shard="s1", server="replica-1", instance="a"}`: levels(span{10, 8}, span{10, 13}, span{10, 0}),
+		},
+		quiet: "9m 11m", fires: "12m", clears: "20m",
+		labels: map[string]string{"shard": "s1", "server": "replica-1"},
 	},
 	"TersePostgresBreakerOpen": {
-		series: map[string]string{`terse_postgres_breaker_open{shard="s1", server="primary", role="api", instance="a"}`: "0x5 1x10 0x20"},
-		fires:  "12m", clears: "20m", labels: map[string]string{"shard": "s1", "server": "primary", "role": "api"},
+		series: map[string]string{
+			`terse_postgres_breaker_open{shard="s1", server="primary", role="api", instance="a"}`: levels(span{10, 0.4}, span{10, 0.7}, span{10, 0}),
+		},
+		quiet: "9m 11m", fires: "12m", clears: "22m",
+		labels: map[string]string{"shard": "s1", "server": "primary", "role": "api"},
 	},
 	"TerseConnectionsExhausted": {
 		series: map[string]string{
-			`terse_postgres_connections_used{shard="s1", server="primary", role="api", instance="a"}`:              "1x5 6x30 1x30",
-			`terse_postgres_connections_most{shard="s1", server="primary", role="api", instance="a"}`:              "6x70",
-			`terse_postgres_connection_wait_seconds_total{shard="s1", server="primary", role="api", instance="a"}`: "0+300x40 12000x30",
+			`terse_postgres_connections_used{shard="s1", server="primary", role="api", instance="a"}`:              levels(span{30, 5}, span{50, 6}, span{20, 1}),
+			`terse_postgres_connections_most{shard="s1", server="primary", role="api", instance="a"}`:              levels(span{100, 6}),
+			`terse_postgres_connection_wait_seconds_total{shard="s1", server="primary", role="api", instance="a"}`: counts(span{30, 300}, span{20, 48}, span{50, 72}),
 		},
-		fires: "30m", clears: "50m", labels: map[string]string{"shard": "s1", "server": "primary", "role": "api"},
+		quiet: "29m 49m 61m", fires: "70m", clears: "81m",
+		labels: map[string]string{"shard": "s1", "server": "primary", "role": "api"},
 	},
 	"TerseShardMapRefused": {
-		series: map[string]string{`terse_shard_map_refused{instance="a"}`: "0x5 1x10 0x20"},
-		fires:  "10m", clears: "20m",
+		series: map[string]string{
+			`terse_shard_map_refused{instance="a"}`: levels(span{5, 0}, span{10, 1}, span{10, 0}),
+		},
+		quiet: "4m 5m", fires: "6m", clears: "15m",
 	},
 	"TerseShardMapOld": {
-		series: map[string]string{`terse_shard_map_read_timestamp_seconds{shard="s1", instance="a"}`: "0+60x5 300x10 960+60x20"},
-		fires:  "12m", clears: "20m", labels: map[string]string{"shard": "s1"},
+		series: map[string]string{
+			`terse_shard_map_read_timestamp_seconds{shard="s1", instance="a"}`: "-100+60x9 450+60x9 1200+60x9",
+		},
+		quiet: "9m 10m", fires: "11m", clears: "20m",
+		labels: map[string]string{"shard": "s1"},
 	},
 	"TerseMovedFailures": {
-		series: map[string]string{`terse_shard_moved_failures_total{instance="a"}`: "0x5 3x40"},
-		fires:  "8m", clears: "30m",
+		series: map[string]string{
+			`terse_shard_moved_failures_total{instance="a"}`: once,
+		},
+		quiet: "4m", fires: "5m", clears: "30m",
 	},
 	"TerseDatabaseWritesFail": {
-		series: map[string]string{`terse_sqlite_transaction_failures_total{instance="a"}`: "0x5 3x40"},
-		fires:  "8m", clears: "30m", labels: map[string]string{"instance": "a"},
+		series: map[string]string{
+			`terse_sqlite_transaction_failures_total{instance="a"}`: once,
+		},
+		quiet: "4m", fires: "5m", clears: "30m",
+		labels: map[string]string{"instance": "a"},
 	},
 	"TerseEditsUnseen": {
-		series: map[string]string{`terse_outbox_oldest_age_seconds{shard="s1", audience="caches", instance="a"}`: "0x5 0+60x10 0x20"},
-		fires:  "12m", clears: "20m", labels: map[string]string{"shard": "s1"},
+		series: map[string]string{
+			`terse_outbox_oldest_age_seconds{shard="s1", audience="caches", instance="a"}`: levels(span{10, 25}, span{10, 40}, span{10, 0}),
+		},
+		quiet: "9m 10m", fires: "11m", clears: "20m",
+		labels: map[string]string{"shard": "s1"},
 	},
 	"TersePurgesLate": {
-		series: map[string]string{`terse_outbox_oldest_age_seconds{shard="s1", audience="cdn", instance="a"}`: "0x5 0+60x10 0x20"},
-		fires:  "15m", clears: "20m", labels: map[string]string{"shard": "s1"},
+		series: map[string]string{
+			`terse_outbox_oldest_age_seconds{shard="s1", audience="cdn", instance="a"}`: levels(span{10, 50}, span{10, 80}, span{10, 0}),
+		},
+		quiet: "9m", fires: "10m", clears: "20m",
+		labels: map[string]string{"shard": "s1"},
 	},
 	"TersePurgesFail": {
-		series: map[string]string{`terse_cdn_purges_total{result="error", instance="a"}`: "0x5 0+10x20 200x30"},
-		fires:  "20m", clears: "40m",
+		series: map[string]string{
+			`terse_cdn_purges_total{result="error", instance="a"}`: counts(span{5, 0}, span{20, 10}, span{30, 0}),
+		},
+		quiet: "4m 9m", fires: "10m", clears: "40m",
 	},
 	"TerseCacheStale": {
 		series: map[string]string{
-			`terse_cache_staleness_seconds_count{instance="a"}`:          "0+6x70",
-			`terse_cache_staleness_seconds_bucket{le="1", instance="a"}`: "0+6x5 30+3x20 99+6x40",
-			`terse_cache_staleness_unmeasured_total{instance="a"}`:       "0x70",
+			`terse_cache_staleness_seconds_count{instance="a"}`:          counts(span{20, 6.04}, span{25, 6.06}, span{30, 6}),
+			`terse_cache_staleness_seconds_bucket{le="1", instance="a"}`: counts(span{75, 6}),
+			`terse_cache_staleness_unmeasured_total{instance="a"}`:       counts(span{75, 0}),
 		},
-		fires: "20m", clears: "45m", labels: map[string]string{"instance": "a"},
+		quiet: "19m 28m", fires: "40m", clears: "60m",
+		labels: map[string]string{"instance": "a"},
 	},
 	"TerseCacheStale: unmeasured": {
 		series: map[string]string{
-			`terse_cache_staleness_seconds_count{instance="a"}`:          "0+6x70",
-			`terse_cache_staleness_seconds_bucket{le="1", instance="a"}`: "0+6x70",
-			`terse_cache_staleness_unmeasured_total{instance="a"}`:       "0x10 0+1x20 20x40",
+			`terse_cache_staleness_seconds_count{instance="a"}`:          counts(span{75, 6}),
+			`terse_cache_staleness_seconds_bucket{le="1", instance="a"}`: counts(span{75, 6}),
+			`terse_cache_staleness_unmeasured_total{instance="a"}`:       counts(span{20, 0.04}, span{25, 0.06}, span{30, 0}),
 		},
-		quiet: "10m", fires: "25m", clears: "50m", labels: map[string]string{"instance": "a"},
+		quiet: "19m 28m", fires: "40m", clears: "60m",
+		labels: map[string]string{"instance": "a"},
 	},
 	"TerseRedisBreakerOpen": {
-		series: map[string]string{`terse_redis_breaker_open{instance="a"}`: "0x5 1x10 0x20"},
-		fires:  "12m", clears: "20m", labels: map[string]string{"instance": "a"},
+		series: map[string]string{
+			`terse_redis_breaker_open{instance="a"}`: levels(span{10, 0.4}, span{10, 0.7}, span{10, 0}),
+		},
+		quiet: "9m 10m", fires: "11m", clears: "22m",
+		labels: map[string]string{"instance": "a"},
 	},
 	"TerseRedisChannelDown": {
-		series: map[string]string{`terse_redis_channel_up{instance="a"}`: "1x5 0x10 1x20"},
-		fires:  "12m", clears: "20m", labels: map[string]string{"instance": "a"},
+		series: map[string]string{
+			`terse_redis_channel_up{instance="a"}`: "1x4 _ 0x9 1x10",
+		},
+		quiet: "4m 6m", fires: "7m", clears: "17m",
+		labels: map[string]string{"instance": "a"},
 	},
 	"TerseLimitsUncounted": {
-		series: map[string]string{`terse_ratelimit_uncounted_total{instance="a"}`: "0x5 3x40"},
-		fires:  "8m", clears: "30m",
+		series: map[string]string{
+			`terse_ratelimit_uncounted_total{instance="a"}`: once,
+		},
+		quiet: "4m", fires: "5m", clears: "30m",
 	},
 	"TerseClicksDropped": {
-		series: map[string]string{`terse_clicks_dropped_total{shard="s1", reason="full", instance="a"}`: "0x5 3x40"},
-		fires:  "8m", clears: "30m", labels: map[string]string{"shard": "s1", "reason": "full"},
+		series: map[string]string{
+			`terse_clicks_dropped_total{shard="s1", reason="full", instance="a"}`: once,
+		},
+		quiet: "4m", fires: "5m", clears: "30m",
+		labels: map[string]string{"shard": "s1", "reason": "full"},
 	},
 	"TerseClicksPending": {
 		series: map[string]string{
-			`terse_clicks_pending{shard="s1", instance="a"}`:       "0x5 9x20 0x20",
-			`terse_clicks_flushed_total{shard="s1", instance="a"}`: "0+60x5 300x20 360+60x20",
+			`terse_clicks_pending{shard="s1", instance="a"}`:       levels(span{5, 0}, span{20, 9}, span{20, 0}),
+			`terse_clicks_flushed_total{shard="s1", instance="a"}`: counts(span{5, 60}, span{20, 0}, span{20, 60}),
 		},
-		fires: "20m", clears: "30m", labels: map[string]string{"shard": "s1"},
+		quiet: "4m 12m", fires: "14m", clears: "30m",
+		labels: map[string]string{"shard": "s1"},
 	},
 	"TerseBlocklistOld": {
-		series: map[string]string{`terse_blocklist_failures_total{source="file", shard="", instance="a"}`: "0x5 0+6x30 180x30"},
-		fires:  "30m", clears: "45m", labels: map[string]string{"source": "file"},
+		series: map[string]string{
+			`terse_blocklist_failures_total{source="file", shard="", instance="a"}`: counts(span{5, 0}, span{30, 6}, span{30, 0}),
+		},
+		quiet: "4m 14m", fires: "15m", clears: "45m",
+		labels: map[string]string{"source": "file"},
 	},
 	"TerseScanBehind": {
 		series: map[string]string{
-			`terse_scan_backlog_seconds{shard="s1", instance="a"}`:                   "0x5 0+60x30 0x30",
-			`terse_scan_failures_total{scan="reputation", shard="s1", instance="a"}`: "0x5 0+1x30 30x30",
-			`terse_scan_backlog_seconds{shard="s2", instance="a"}`:                   "900x70", // of a node that scans no more
-			`terse_scan_failures_total{scan="reputation", shard="s2", instance="a"}`: "9x70",
-			`terse_scan_failures_total{scan="blocklist", shard="s2", instance="a"}`:  "0+1x70",
+			`terse_scan_backlog_seconds{shard="s1", instance="a"}`:                   levels(span{20, 500}, span{20, 800}, span{20, 0}),
+			`terse_scan_failures_total{scan="reputation", shard="s1", instance="a"}`: counts(span{60, 1}),
+			`terse_scan_backlog_seconds{shard="s2", instance="a"}`:                   "900x60",
+			`terse_scan_failures_total{scan="reputation", shard="s2", instance="a"}`: "9x60",
+			`terse_scan_failures_total{scan="blocklist", shard="s2", instance="a"}`:  "0+1x60",
 		},
-		quiet: "14m", fires: "30m", clears: "45m", labels: map[string]string{"shard": "s1"},
+		quiet: "19m 24m", fires: "25m", clears: "40m",
+		labels: map[string]string{"shard": "s1"},
 	},
 	"TerseReportsLost": {
-		series: map[string]string{`terse_reports_received_total{result="lost", instance="a"}`: "0x5 3x40"},
-		fires:  "8m", clears: "30m",
+		series: map[string]string{
+			`terse_reports_received_total{result="lost", instance="a"}`: once,
+		},
+		quiet: "4m", fires: "5m", clears: "30m",
 	},
 	"TerseReportsWaiting": {
-		series: map[string]string{`terse_reports_open{shard="s1", instance="a"}`: "0x5 2000x30 10x20"},
-		fires:  "20m", clears: "40m", labels: map[string]string{"shard": "s1"},
+		series: map[string]string{
+			`terse_reports_open{shard="s1", instance="a"}`: levels(span{15, 900}, span{20, 1200}, span{10, 10}),
+		},
+		quiet: "14m 24m", fires: "25m", clears: "35m",
+		labels: map[string]string{"shard": "s1"},
 	},
 }
 
@@ -439,69 +601,105 @@ var conditions = map[string]condition{
 func TestAlerts(t *testing.T) {
 	t.Parallel()
 	all := alerts(t)
-	rules, err := filepath.Abs("rules.yml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	shown := both()
-	maps.Copy(shown, conditions)
-	covered := map[string]bool{}
-	for name := range shown {
-		alert, _, _ := strings.Cut(name, ":")
-		covered[alert] = true
-	}
+	shown := shownConditions()
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		if !covered[name] {
+		want := "ticket"
+		if slices.Contains(pages, name) {
+			want = "page"
+		}
+		if all[name].severity != want {
+			t.Errorf("severity of %s = %s, want %s", name, all[name].severity, want)
+		}
+		if len(shown[name]) == 0 {
 			t.Errorf("no condition shows that %s fires and clears", name)
 		}
 	}
-	for interval, evaluation := range map[string]string{"1m": "1m", "5m": "30m"} { // days are long
-		t.Run("every "+interval, func(t *testing.T) {
-			t.Parallel()
-			var tests []any
-			for _, name := range slices.Sorted(maps.Keys(shown)) {
-				if c := shown[name]; cmp.Or(c.interval, "1m") == interval {
-					tests = append(tests, c.test(t, name, all, interval))
-				}
-			}
-			content, err := json.Marshal(map[string]any{
-				"rule_files": []string{rules}, "evaluation_interval": evaluation, "tests": tests,
-				"group_eval_order": []string{"terse-slo", "terse-budgets"},
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			path := filepath.Join(t.TempDir(), "test.yml") // JSON is YAML
-			if err := os.WriteFile(path, content, 0o600); err != nil {
-				t.Fatal(err)
-			}
-			if out, err := promtool(t, "test", "rules", path); err != nil {
-				t.Errorf("promtool test rules: %v: %s", err, out)
-			}
-		})
+	var every []string
+	for alert, names := range shown {
+		if _, ok := all[alert]; !ok {
+			t.Fatalf("there is no alert %s", alert)
+		}
+		every = append(every, names...)
+	}
+	slices.Sort(every)
+	if out, err := evaluate(t, "rules.yml", every, all); err != nil {
+		t.Errorf("promtool test rules: %v: %s", err, out)
 	}
 }
 
-// test returns what promtool is to look at.
-func (c condition) test(t *testing.T, name string, all map[string]alert, interval string) map[string]any {
-	t.Helper()
-	alert, _, _ := strings.Cut(name, ":")
-	a, ok := all[alert]
-	if !ok {
-		t.Fatalf("there is no alert %s", alert)
+// shownConditions returns the names of the conditions of each alert.
+func shownConditions() map[string][]string {
+	shown := map[string][]string{}
+	for name := range allConditions() {
+		alert, _, _ := strings.Cut(name, ":")
+		shown[alert] = append(shown[alert], name)
 	}
-	labels := map[string]string{"severity": a.severity}
+	return shown
+}
+
+func allConditions() map[string]condition {
+	all := both()
+	maps.Copy(all, conditions)
+	return all
+}
+
+// evaluate has promtool test rules under conditions.
+func evaluate(t *testing.T, rules string, names []string, all map[string]alert) (string, error) {
+	t.Helper()
+	rules, err := filepath.Abs(rules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := allConditions()
+	folder := t.TempDir()
+	args := []string{"test", "rules"}
+	for _, step := range []string{"15s", "1m", "10m", "30m"} { // days are long
+		var tests []any
+		for _, name := range names {
+			if c := shown[name]; cmp.Or(c.step, "1m") == step {
+				tests = append(tests, c.test(name, all))
+			}
+		}
+		if len(tests) == 0 {
+			continue
+		}
+		content, err := json.Marshal(map[string]any{
+			"rule_files": []string{rules}, "evaluation_interval": step, "tests": tests,
+			"group_eval_order": []string{"terse-slo", "terse-budgets"},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(folder, step+".yml") // JSON is YAML
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, path)
+	}
+	return promtool(t, args...)
+}
+
+// test returns what promtool is to look at.
+func (c condition) test(name string, all map[string]alert) map[string]any {
+	alert, _, _ := strings.Cut(name, ":")
+	a := all[alert]
+	labels := map[string]string{"severity": "ticket"}
+	if slices.Contains(pages, alert) {
+		labels["severity"] = "page"
+	}
 	maps.Copy(labels, c.labels)
 	var series []map[string]string
 	for _, key := range slices.Sorted(maps.Keys(c.series)) {
 		series = append(series, map[string]string{"series": key, "values": c.series[key]})
 	}
-	firing := []map[string]any{{"exp_labels": labels, "exp_annotations": a.annotations}}
-	look := func(at string, alerts any) map[string]any {
-		return map[string]any{"eval_time": at, "alertname": alert, "exp_alerts": alerts}
+	var looks []any
+	look := func(moments string, alerts ...any) {
+		for _, at := range strings.Fields(moments) {
+			looks = append(looks, map[string]any{"eval_time": at, "alertname": alert, "exp_alerts": alerts})
+		}
 	}
-	return map[string]any{
-		"name": name, "interval": interval, "input_series": series,
-		"alert_rule_test": []any{look(cmp.Or(c.quiet, "0m"), []any{}), look(c.fires, firing), look(c.clears, []any{})},
-	}
+	look(cmp.Or(c.quiet, "0m"))
+	look(c.fires, map[string]any{"exp_labels": labels, "exp_annotations": a.annotations})
+	look(c.clears)
+	return map[string]any{"name": name, "interval": cmp.Or(c.interval, "1m"), "input_series": series, "alert_rule_test": looks}
 }
