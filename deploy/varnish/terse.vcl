@@ -23,24 +23,23 @@ acl purgers {
     "::1";
 }
 
-# After Terse has failed once, what is kept past its end is used at once, and one
-# redirect every two seconds is asked for in the background, until one comes: nobody
-# waits for a Terse that hangs, but the first. "failing" is until when that is so
-# unless it fails again, longer than a fetch takes, and "asked" when the next one is.
+# After a failure of Terse, expired redirects are served at once, and one redirect every
+# two seconds is fetched in the background until Terse answers. So only the first visitor
+# waits for a Terse that hangs. "failing" is the end of this state, later than a fetch can
+# take; each failure moves it. "asked" is the time of the next fetch.
 sub failed {
     var.global_set("failing", now + 10s);
     var.global_set("asked", now + 2s);
 }
 
-# What is kept of a redirect after its end is used in up to three rounds, which
-# X-Round counts:
-#   none: use what is kept, also past its end for as long as stale-while-revalidate
-#         allows. When there is nothing, the visitor gets Terse's answer, errors too.
-#   new:  what is kept ended earlier than that: a new answer has to come.
-#   old:  none came: stale-if-error allows what is kept.
+# A request takes up to three rounds. X-Round names the round:
+#   none: serve the cached redirect, also an expired one while stale-while-revalidate
+#         allows it. Without a cached redirect the visitor gets Terse's answer or error.
+#   new:  the redirect expired before that: fetch a new answer.
+#   old:  the fetch failed: serve the expired redirect while stale-if-error allows it.
 sub vcl_recv {
     if (req.restarts == 0) {
-        unset req.http.X-Round;     # whatever a visitor says
+        unset req.http.X-Round;     # a visitor must not set it
         unset req.http.X-Purged;
     }
     if (req.method == "PURGE") {
@@ -111,12 +110,12 @@ sub vcl_backend_fetch {
 }
 
 sub vcl_backend_response {
-    # What is kept is better than an error.
+    # An expired redirect is better than an error.
     if (beresp.status >= 500 && (bereq.http.X-Round == "new" || bereq.is_bgfetch)) {
         call failed;
         return (abandon);
     }
-    # 429 is about who asked, and tells nothing of the link.
+    # 429 depends on the client, not on the link.
     if (beresp.status == 429 && (bereq.http.X-Round == "new" || bereq.is_bgfetch)) {
         return (abandon);
     }
