@@ -1,8 +1,8 @@
 //go:build unix
 
-// Package prometheus_test holds that every shipped alert fires and clears, names
-// only metrics that there are, and has its section in the runbook. That the rules
-// fit what a running Terse says is shown in deploy/stack.
+// Package prometheus_test checks that every shipped alert fires and clears, uses only
+// metrics that exist, and has its section in the runbook. deploy/stack runs the rules
+// over a running Terse.
 package prometheus_test
 
 import (
@@ -324,8 +324,8 @@ func both() map[string]condition {
 	return all
 }
 
-// conditions are those of the other alerts, by the alert's name; with a colon and what is
-// particular to it, where one alert has several.
+// conditions has the conditions of the other alerts by the alert's name. Where an alert has
+// several, a colon and the difference follow the name.
 var conditions = map[string]condition{
 	"TerseNodesAway": {
 		series: map[string]string{
