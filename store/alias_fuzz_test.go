@@ -8,8 +8,8 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// FuzzAlias holds that an accepted alias stands in a URL just as it is and is
-// nothing that the router serves.
+// FuzzAlias checks that an accepted alias needs no encoding in a URL and is not a reserved
+// path.
 func FuzzAlias(f *testing.F) {
 	for _, seed := range []string{"spring", "api", "API", "a/b", "..", "%41", "a\x00b", "é", "-", "_", strings.Repeat("a", 65), ""} {
 		f.Add(seed)

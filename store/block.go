@@ -8,20 +8,20 @@ import (
 	"time"
 )
 
-// Blocker tells to which hosts no link may lead. Implementations are safe for
-// concurrent use and never wait.
+// Blocker decides which hosts links must not lead to. Implementations are safe for
+// concurrent use and do no I/O.
 type Blocker interface {
-	// Blocks reports whether a host is blocked. host is as CanonicalHost returns it.
+	// Blocks reports whether a host is blocked. host must be the result of CanonicalHost.
 	Blocks(host string) bool
 }
 
-// hosts reads hosts that are not part of a target.
+// hosts parses hosts outside targets.
 var hosts = newDomainParser()
 
-// CanonicalHost returns what all spellings of a host have in common, as browsers
-// read it: a domain name in lower-case ASCII without dots behind it, or an address
-// as netip writes it, without brackets or its mapping into IPv6. A port is left
-// out. The text of its error is a reason for the user.
+// CanonicalHost returns the form that all spellings of a host share in browsers: a domain
+// name in lower-case ASCII without trailing dots, or an address in the form of netip,
+// without brackets and not mapped into IPv6. It drops a port. Its error text is a reason
+// for the user.
 func CanonicalHost(s string) (string, error) {
 	if addr, err := netip.ParseAddr(s); err == nil && addr.Zone() == "" {
 		return addr.Unmap().String(), nil
@@ -48,17 +48,16 @@ func TargetHost(target string) (string, error) {
 	return CanonicalHost(t.host)
 }
 
-// HostPattern is a host that is blocked: with all names below it, or alone.
+// HostPattern blocks a host, with or without all names below it.
 type HostPattern struct {
 	Host  string // canonical
-	Exact bool   // the host alone; always false for an address, below which there is nothing
+	Exact bool   // only the host itself; always false for an address
 }
 
-// ParseHostPattern reads what operators write: "evil.example" and
-// ".evil.example" stand for the host and all names below it, "=evil.example" for
-// the host alone. A name of one label needs the dot or the =, since it mostly is a
-// slip that would block a whole top-level domain. It returns a *FieldError that
-// names "host".
+// ParseHostPattern reads the notation of operators. "evil.example" and ".evil.example"
+// mean the host and all names below it. "=evil.example" means only the host. A name with
+// one label must begin with . or =, because without it a typing error could block a whole
+// top-level domain. It returns a *FieldError for "host".
 func ParseHostPattern(s string) (HostPattern, error) {
 	name, exact := strings.CutPrefix(s, "=")
 	wide := false
@@ -79,7 +78,7 @@ func ParseHostPattern(s string) (HostPattern, error) {
 	return HostPattern{Host: host, Exact: exact && notAddr != nil}, nil
 }
 
-// String returns the one way in which a pattern is kept. ParseHostPattern reads it.
+// String returns the stored form of a pattern. ParseHostPattern reads it.
 func (p HostPattern) String() string {
 	switch {
 	case p.Exact:
@@ -93,7 +92,7 @@ func (p HostPattern) String() string {
 // MaxBlockReasonLen is the longest reason for blocking a host in characters.
 const MaxBlockReasonLen = 500
 
-// BlockedHost is one row of a Blocklist.
+// BlockedHost is one entry of a Blocklist.
 type BlockedHost struct {
 	Pattern   HostPattern
 	Reason    string
@@ -104,19 +103,19 @@ type BlockedHost struct {
 // Blocklist keeps the hosts that operators block. Implementations are safe for
 // concurrent use and return ErrUnavailable as Store does.
 type Blocklist interface {
-	// BlockHost blocks a host. One that is blocked already gets the new reason.
+	// BlockHost blocks a host. If it is already blocked, only its reason is replaced.
 	BlockHost(ctx context.Context, h BlockedHost) error
 
-	// UnblockHost takes a pattern off the list, or returns ErrNotFound. It enables
-	// no link that was disabled meanwhile.
+	// UnblockHost removes a pattern, or returns ErrNotFound. It does not enable links
+	// that were disabled because of the pattern.
 	UnblockHost(ctx context.Context, p HostPattern) error
 
-	// BlockedHosts returns at most limit of them, sorted bytewise by their
-	// patterns' text, from the one behind after on.
+	// BlockedHosts returns at most limit entries after the pattern text after, sorted
+	// bytewise by the text of their patterns.
 	BlockedHosts(ctx context.Context, after string, limit int) ([]BlockedHost, error)
 }
 
-// BlocklistSource is a Blocklist in one place, which tells of its changes.
+// BlocklistSource is a Blocklist in one database, with a version.
 type BlocklistSource interface {
 	Blocklist
 

@@ -2,12 +2,12 @@ package store
 
 import "github.com/cespare/xxhash/v2"
 
-// Buckets is how many buckets all keys are divided among, fixed for life.
+// Buckets is the number of buckets, which never changes.
 const Buckets = 4096
 
-// BucketOf returns the bucket of a key, 0 to Buckets-1. Codes are the keys of
-// links; other things that are spread over shards have keys of their own. It is
-// a data format: xxhash64 with seed 0, its lowest 12 bits.
+// BucketOf returns the bucket of a key, 0 to Buckets-1. The key of a link is its code.
+// Other data that is spread over shards has other keys. The hash is a data format: the
+// lowest 12 bits of xxhash64 with seed 0.
 func BucketOf(key string) int {
 	return int(xxhash.Sum64String(key) & (Buckets - 1))
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// TestBucketOf pins the hash: links are found where it says.
+// TestBucketOf pins the hash, because stored links are found by it.
 func TestBucketOf(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

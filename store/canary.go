@@ -2,9 +2,9 @@ package store
 
 import "strings"
 
-// A canary's link measures how stale the cache of a node is. Its code begins with
-// CanaryPrefix, which no alias does, and its owner is CanaryOwner, which no API key has
-// for an id.
+// The link of a canary measures how stale the cache of a node is. Its code begins with
+// CanaryPrefix, which aliases must not. Its owner is CanaryOwner, which is never the id of
+// an API key.
 const (
 	CanaryOwner  = "terse"
 	CanaryPrefix = "__canary-"

@@ -17,7 +17,7 @@ func ValidCode(s string) bool {
 	return true
 }
 
-// codeByte tells for each byte whether it may stand in a code.
+// codeByte reports for each byte whether it is allowed in a code.
 var codeByte = func() (set [256]bool) {
 	for _, c := range []byte("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_-") {
 		set[c] = true

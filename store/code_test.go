@@ -23,7 +23,7 @@ func TestValidCode(t *testing.T) {
 	}
 }
 
-// TestValidCodeBytes asks about every byte there is.
+// TestValidCodeBytes tries every byte.
 func TestValidCodeBytes(t *testing.T) {
 	t.Parallel()
 	for c := range 256 {

@@ -2,9 +2,9 @@ package store
 
 import "strings"
 
-// What browsers percent-encode in the parts of an http URL, besides everything
-// that is not printable ASCII: the path, special-query and fragment
-// percent-encode sets of the WHATWG URL Standard.
+// The bytes that browsers percent-encode in the parts of an http URL, in addition to bytes
+// outside printable ASCII: the path, special-query and fragment percent-encode sets of
+// the WHATWG URL Standard.
 var (
 	encodedInPath     = newByteSet(" \"#<>?^`{}")
 	encodedInQuery    = newByteSet(" \"#<>'")
@@ -14,7 +14,7 @@ var (
 // byteSet is a set of bytes.
 type byteSet [256]bool
 
-// newByteSet returns the bytes of printable, and those outside printable ASCII.
+// newByteSet returns a set of the bytes in printable and all bytes outside printable ASCII.
 func newByteSet(printable string) *byteSet {
 	var s byteSet
 	for i := range s {
@@ -23,7 +23,7 @@ func newByteSet(printable string) *byteSet {
 	return &s
 }
 
-// encode puts t together with each of its parts percent-encoded as browsers do.
+// encode joins the parts of t, each percent-encoded as browsers do.
 func (t *target) encode() string {
 	var b strings.Builder
 	b.Grow(len(t.scheme) + len(t.host) + len(t.port) + len(t.path) + len(t.query) + len(t.fragment))
@@ -36,9 +36,8 @@ func (t *target) encode() string {
 	return b.String()
 }
 
-// EncodeQuery returns the query of a visit as it may stand in a target: with the
-// bytes percent-encoded that browsers encode in a query. Most queries come back
-// as they are.
+// EncodeQuery returns the query of a visit in a form that a target may contain: bytes that
+// browsers encode in a query are percent-encoded. Most queries are returned unchanged.
 func EncodeQuery(query string) string {
 	var b strings.Builder
 	writeEncoded(&b, query, encodedInQuery)

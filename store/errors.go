@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// What a Store answers instead of a link. Adapters wrap these with the object,
-// and callers ask with errors.Is.
+// The errors of a Store. Adapters wrap them with the name of the object. Callers check
+// them with errors.Is.
 var (
 	ErrNotFound    = errors.New("no such link")
 	ErrExists      = errors.New("code is taken")
@@ -16,25 +16,24 @@ var (
 	ErrNotLive     = errors.New("link is not live")
 	ErrUnavailable = errors.New("store is unavailable")
 
-	// ErrShed is an ErrUnavailable of what was not even tried, for lack of room: it says
-	// nothing of whether there would be an answer.
-	ErrShed = fmt.Errorf("%w: more is asked than can be done", ErrUnavailable)
+	// ErrShed is the ErrUnavailable of a call that was rejected because of overload. The
+	// store itself may be available.
+	ErrShed = fmt.Errorf("%w: overloaded", ErrUnavailable)
 
-	// ErrMoved is what a shard answers for a bucket that it does not own. Only
-	// shards return it, to whoever routes to them.
+	// ErrMoved is returned by a shard for a bucket that it does not own. Only the router
+	// over shards receives it.
 	ErrMoved = errors.New("bucket has moved")
 )
 
-// FieldError says what is wrong with one field of the caller's input.
+// FieldError is a problem with one field of the caller's input.
 type FieldError struct {
 	Field  string // its name in the HTTP contract, such as "url" or "tags[2]"
-	Reason string // what would be right, for the person who sent it
+	Reason string // what a valid value is, for the person who sent it
 }
 
 func (e *FieldError) Error() string { return e.Field + ": " + e.Reason }
 
-// InvalidError is everything that is wrong with one input, in the order of its
-// fields.
+// InvalidError is all problems with one input, in the order of its fields.
 type InvalidError []*FieldError
 
 func (e InvalidError) Error() string {

@@ -19,14 +19,14 @@ const (
 	MaxMaxClicks = 1_000_000_000
 )
 
-// The years, in UTC, in which a link may start and expire.
+// A link may start and expire in these years, in UTC.
 const (
 	minYear = 2000
 	maxYear = 9999
 )
 
-// NormalizeTags returns the tags as they are stored: sorted bytewise, each
-// once, and nil when there are none. It does not change its argument.
+// NormalizeTags returns the tags in their stored form: sorted bytewise, without duplicates,
+// nil if empty. It does not change its argument.
 func NormalizeTags(tags []string) []string {
 	if len(tags) == 0 {
 		return nil
@@ -47,8 +47,8 @@ func (e *InvalidError) checkTitle(title string) {
 	}
 }
 
-// checkTags names each bad tag by its place in the caller's list. A list that is
-// too long is one problem, however many of its tags are bad.
+// checkTags names each invalid tag by its index in the caller's list. A list that is too
+// long is one problem, and its tags are not checked.
 func (e *InvalidError) checkTags(tags []string) {
 	if len(tags) > MaxTags {
 		e.add("tags", fmt.Sprintf("must be at most %d", MaxTags))
@@ -68,7 +68,7 @@ func (e *InvalidError) checkTags(tags []string) {
 	}
 }
 
-// checkTimes judges both ends of a link's life, each unset when it is zero.
+// checkTimes checks the start and the end of a link. A zero time is unset.
 func (e *InvalidError) checkTimes(starts, expires time.Time) {
 	for _, t := range []struct {
 		field string
@@ -83,7 +83,7 @@ func (e *InvalidError) checkTimes(starts, expires time.Time) {
 	}
 }
 
-// checkRedirect judges how the redirect is answered, and how often.
+// checkRedirect checks the status, the forwarding of queries and the limit of clicks.
 func (e *InvalidError) checkRedirect(l *Link) {
 	if l.MaxClicks < 0 || l.MaxClicks > MaxMaxClicks {
 		e.add("max_clicks", fmt.Sprintf("must be 0, for any number, to %d", MaxMaxClicks))
@@ -98,8 +98,7 @@ func (e *InvalidError) checkRedirect(l *Link) {
 	}
 }
 
-// textProblem says why s cannot be shown safely as one line of plain text, or
-// returns the empty string when it can.
+// textProblem returns why s is not safe to show as one line of plain text, or "" if it is.
 func textProblem(s string) string {
 	if !utf8.ValidString(s) {
 		return "must be valid UTF-8"
@@ -110,18 +109,18 @@ func textProblem(s string) string {
 	return ""
 }
 
-// disruptsLine reports whether c ends a line, is a control character (C0, DEL,
-// C1), or changes the direction of the text behind it: the embeddings,
-// overrides and isolates of Unicode Standard Annex #9.
+// disruptsLine reports whether c ends a line, is a control character (C0, DEL, C1), or
+// changes the direction of the following text: the embeddings, overrides and isolates of
+// Unicode Standard Annex #9.
 func disruptsLine(c rune) bool {
 	const lineSeparator, paragraphSeparator = '\u2028', '\u2029'
 	return unicode.IsControl(c) || c == lineSeparator || c == paragraphSeparator ||
 		(c >= '\u202A' && c <= '\u202E') || (c >= '\u2066' && c <= '\u2069')
 }
 
-// CheckText returns a *FieldError for the field when s is not one line of at
-// most maxLen characters: valid UTF-8 without control characters and without
-// the ones that turn the direction of writing.
+// CheckText returns a *FieldError for the field unless s is one line of at most maxLen
+// characters: valid UTF-8 without control characters and without characters that change
+// the direction of text.
 func CheckText(field, s string, maxLen int) error {
 	if reason := textProblem(s); reason != "" {
 		return &FieldError{Field: field, Reason: reason}

@@ -10,7 +10,7 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// hostileTexts can mislead a reader or break a line wherever they are shown.
+// hostileTexts can mislead a reader or break a line.
 func hostileTexts() []string {
 	return []string{
 		"a\x00b", "a\tb", "a\nb", "a\r\nb", "a\x1bb", "a\x1f", "a\x7fb", "a\u0080b", "a\u0085b", "a\u009Fb", "a\u2028b", "a\u2029b",
@@ -22,7 +22,7 @@ func invalidTexts() []string {
 	return []string{"a\xffb", "a\xc0\xafb", "a\xed\xa0\x80b", "a\xc3"}
 }
 
-// inertTexts are dangerous only to a page that does not escape them.
+// inertTexts are dangerous only on a page that does not escape them.
 func inertTexts() []string {
 	return []string{
 		"<script>alert(1)</script>", `" onmouseover="alert(1)`, "'; DROP TABLE links;--", "{{.}}", "100 %", `a\b`, "été", "日本語", "עברית",
@@ -85,8 +85,8 @@ func TestTagCount(t *testing.T) {
 	checkProblem(t, "Check of 23 tags", problems(t, func(l *store.Link) { l.Tags = tooMany }), "tags", "at most 20")
 }
 
-// checkProblem fails the test unless bad is one problem of field with reason, or
-// nothing for an empty reason.
+// checkProblem checks that bad is one problem of field with reason. An empty reason means
+// no problem.
 func checkProblem(tb testing.TB, call string, bad store.InvalidError, field, reason string) {
 	tb.Helper()
 	switch {

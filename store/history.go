@@ -2,51 +2,51 @@ package store
 
 import "context"
 
-// Author is who makes a write, and why. Stores keep it with the version that the
-// write makes.
+// Author is the author of a write and the reason for it. Stores record it with the version
+// that the write makes.
 type Author struct {
-	ID   string // id of an API key, or what acts by itself, such as AuthorBlocklist; empty when nobody is known
-	Note string // why, for people; mostly empty
+	ID   string // id of an API key, or of a part of the system such as AuthorBlocklist; empty if unknown
+	Note string // the reason, for people; usually empty
 }
 
-// Authors that are no API keys. Their ids cannot be one's of a key.
+// Authors that are parts of the system. No API key has such an id.
 const (
-	AuthorBlocklist  = "system:blocklist"  // disables links to hosts that are blocked
-	AuthorReputation = "system:reputation" // disables links that a reputation service warns of
+	AuthorBlocklist  = "system:blocklist"  // disables links to blocked hosts
+	AuthorReputation = "system:reputation" // disables links that a reputation service reports
 )
 
 type authorKey struct{}
 
-// WithAuthor returns a context whose writes are a's.
+// WithAuthor returns a context for writes by a.
 func WithAuthor(ctx context.Context, a Author) context.Context {
 	return context.WithValue(ctx, authorKey{}, a)
 }
 
-// AuthorOf returns whose the writes of ctx are; the zero Author when nobody said.
+// AuthorOf returns the author set by WithAuthor, or the zero Author.
 func AuthorOf(ctx context.Context) Author {
 	a, _ := ctx.Value(authorKey{}).(Author)
 	return a
 }
 
-// Revision is a link as one version left it.
+// Revision is one version of a link.
 type Revision struct {
-	// Link has no counts and no RequestID. Its PasswordHash is a mark that differs
-	// from password to password and tells nothing of it, or empty for none.
+	// Link has no counts and no RequestID. Its PasswordHash is a short mark that differs
+	// between passwords and does not reveal them, or empty without a password.
 	Link Link
 
-	// Author made the version. Version 1 is its Owner's.
+	// Author made this version. The author of version 1 is the link's Owner.
 	Author Author
 }
 
-// MaxRevisions is how many earlier versions of a link are kept at least, besides
-// its first.
+// MaxRevisions is how many earlier versions of a link are kept at least, in addition to
+// the first.
 const MaxRevisions = 1000
 
-// History tells how links came to be what they are. An Update or Delete keeps the
-// version that it replaces, in its own transaction; a create costs nothing.
-// Tombstones have a history too. Implementations are safe for concurrent use.
+// History keeps earlier versions of links. Update and Delete store the version that they
+// replace, in the same transaction. A create stores nothing extra. Tombstones have a
+// history too. Implementations are safe for concurrent use.
 type History interface {
-	// Revisions returns versions of a link, newest first, at most limit and, unless
-	// before is 0, only those below it. It returns none for an unknown code.
+	// Revisions returns at most limit versions of a link, newest first. Unless before is
+	// 0, it returns only versions below before. For an unknown code the result is empty.
 	Revisions(ctx context.Context, code string, before int64, limit int) ([]Revision, error)
 }

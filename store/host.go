@@ -11,23 +11,23 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// host is the host of a URL as browsers understand it. All spellings of a host
-// are the same value, except for dots behind a domain name.
+// host is the host of a URL as browsers understand it. All spellings of a host have the
+// same value, except for trailing dots of a domain name.
 type host struct {
 	name string     // a domain name in lower-case ASCII, or an address as in a URL
 	addr netip.Addr // valid when the host is an address
 }
 
-// errHost is the reason for refusing what is no host at all.
+// errHost is the reason for rejecting an invalid host.
 var errHost = errors.New("must name a valid host, such as example.com")
 
-// forbiddenInDomain holds the forbidden domain code points of the WHATWG URL
-// Standard that are printable ASCII.
+// forbiddenInDomain is the printable ASCII part of the forbidden domain code points of the
+// WHATWG URL Standard.
 const forbiddenInDomain = " #%/:<>?@[\\]^|"
 
-// maxHostLen is the longest host in bytes, as the user wrote it. No name that DNS
-// can resolve has more than 253 (RFC 1035, section 2.3.4); the rest is room for
-// percent-encoding. Without a limit punycode takes quadratic time.
+// maxHostLen is the longest host in bytes, as the user wrote it. A name in DNS has at most
+// 253 bytes (RFC 1035, section 2.3.4); the rest is room for percent-encoding. The limit is
+// needed because punycode takes quadratic time.
 const maxHostLen = 1024
 
 // domainParser reads hosts. It is safe for concurrent use.
@@ -49,8 +49,8 @@ func newDomainParser() domainParser {
 	)}
 }
 
-// parse reads the host of an http URL, without its port. The text of its error
-// is a reason for the user.
+// parse reads the host of an http URL without its port. Its error text is a reason for the
+// user.
 func (p domainParser) parse(s string) (host, error) {
 	if len(s) > maxHostLen {
 		return host{}, errHost
@@ -85,15 +85,14 @@ func (p domainParser) parseDomain(s string) (host, error) {
 	return host{name: addr.String(), addr: addr}, nil
 }
 
-// isPlainDomain reports whether s is what most domains are: letters, digits,
-// single hyphens and dots in ASCII, and behind the last dot letters alone. UTS #46
-// does no more to such a name than to put it into lower case, and nobody takes it
-// for an address.
+// isPlainDomain reports whether s is like most domains: ASCII letters, digits, dots and
+// single hyphens, with only letters after the last dot. UTS #46 only converts such a name
+// to lower case, and no parser takes it for an address.
 func isPlainDomain(s string) bool {
 	for i := range len(s) {
 		switch c := s[i]; {
 		case isASCIILetter(c), c >= '0' && c <= '9', c == '.':
-		case c == '-' && (i == 0 || s[i-1] != '-'): // else it may be punycode
+		case c == '-' && (i == 0 || s[i-1] != '-'): // two hyphens may be punycode
 		default:
 			return false
 		}
@@ -109,8 +108,8 @@ func isPlainDomain(s string) bool {
 
 func isASCIILetter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' }
 
-// hasEmptyPunycode reports whether a label says that it is punycode and holds
-// none, which x/net/idna takes for an empty label and browsers refuse.
+// hasEmptyPunycode reports whether a label is only "xn--". x/net/idna takes it for an empty
+// label, and browsers reject it.
 func hasEmptyPunycode(domain string) bool {
 	for label := range strings.SplitSeq(strings.ToLower(domain), ".") {
 		if label == "xn--" {
@@ -120,7 +119,7 @@ func hasEmptyPunycode(domain string) bool {
 	return false
 }
 
-// parseIPv6 reads what stands behind the opening bracket.
+// parseIPv6 reads an IPv6 address after the opening bracket.
 func parseIPv6(s string) (host, error) {
 	inner, closed := strings.CutSuffix(s, "]")
 	addr, err := netip.ParseAddr(inner)
@@ -130,8 +129,8 @@ func parseIPv6(s string) (host, error) {
 	return host{name: "[" + addr.String() + "]", addr: addr}, nil
 }
 
-// endsInNumber reports whether browsers take name for an IPv4 address because
-// its last label is a number, decimal or hexadecimal.
+// endsInNumber reports whether browsers read name as an IPv4 address because its last label
+// is a decimal or hexadecimal number.
 func endsInNumber(name string) bool {
 	name = strings.TrimSuffix(name, ".")
 	last := name[strings.LastIndexByte(name, '.')+1:]
@@ -141,8 +140,8 @@ func endsInNumber(name string) bool {
 	return last != "" && strings.Trim(last, "0123456789") == ""
 }
 
-// parseIPv4 reads an address of one to four numbers, each decimal, octal or
-// hexadecimal, the last of which fills all the bytes that are left.
+// parseIPv4 reads an address of one to four numbers, each decimal, octal or hexadecimal.
+// The last number fills all remaining bytes.
 func parseIPv4(s string) (netip.Addr, bool) {
 	parts := strings.Split(s, ".")
 	if len(parts) > 4 {

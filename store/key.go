@@ -10,24 +10,24 @@ import (
 	"time"
 )
 
-// Key is an API key as it is kept: never the token itself, only its digest.
+// Key is a stored API key. It contains the digest of the token, never the token.
 type Key struct {
 	ID          string // public name of the key; the Owner of the links it creates
 	Name        string // for people
-	Prefix      string // how the token begins, by which people recognise it; see TokenPrefix
+	Prefix      string // the beginning of the token, so that people recognise it; see TokenPrefix
 	Hash        [sha256.Size]byte
 	Scopes      []Scope
-	CreateLimit string    // how often it may create, as COUNT/WINDOW or "off"; empty means as often as any key
+	CreateLimit string    // limit of creates, as COUNT/WINDOW or "off"; empty means the limit of all keys
 	CreatedAt   time.Time // UTC, microseconds
 	ExpiresAt   time.Time // the zero time means never
-	LastUsedAt  time.Time // some minutes behind, see Keys.UseKeys; the zero time means never
-	RevokedAt   time.Time // zero while it may be used
+	LastUsedAt  time.Time // up to some minutes old, see Keys.UseKeys; the zero time means never
+	RevokedAt   time.Time // the zero time means not revoked
 }
 
-// Scope is something that a key may do.
+// Scope is a permission of a key.
 type Scope string
 
-// The scopes. ScopeAdmin includes the others and reaches every owner's links.
+// The scopes. ScopeAdmin includes the others and applies to the links of all owners.
 const (
 	ScopeLinksRead  Scope = "links:read"
 	ScopeLinksWrite Scope = "links:write"
@@ -40,7 +40,7 @@ func Scopes() []Scope {
 	return []Scope{ScopeLinksRead, ScopeLinksWrite, ScopeStatsRead, ScopeAdmin}
 }
 
-// Can reports whether the key carries s or the scope that includes it.
+// Can reports whether the key has s or ScopeAdmin.
 func (k *Key) Can(s Scope) bool {
 	return slices.Contains(k.Scopes, s) || slices.Contains(k.Scopes, ScopeAdmin)
 }
@@ -56,41 +56,39 @@ type Keys interface {
 	// CreateKey adds k, or returns ErrExists when its ID or Hash is taken.
 	CreateKey(ctx context.Context, k Key) error
 
-	// KeyByHash returns the key with the digest of a token, also when it is
-	// revoked or expired (see Key.Usable), or ErrNotFound.
+	// KeyByHash returns the key with this digest of its token, or ErrNotFound. Revoked and
+	// expired keys are returned too; see Key.Usable.
 	KeyByHash(ctx context.Context, hash [sha256.Size]byte) (Key, error)
 
 	// ListKeys returns all keys, oldest first.
 	ListKeys(ctx context.Context) ([]Key, error)
 
-	// RevokeKey revokes the key at the given time and returns it, or
-	// ErrNotFound. Revoking twice keeps the first time.
+	// RevokeKey revokes the key at the given time and returns it, or ErrNotFound. A second
+	// call keeps the first time.
 	RevokeKey(ctx context.Context, id string, at time.Time) (Key, error)
 
-	// UseKeys notes when keys were last used. An earlier time than is known, and
-	// a digest that is not, change nothing. Of those that it fails for, none, some
-	// or all may be noted.
+	// UseKeys records when keys were last used. A time before the recorded one and an
+	// unknown digest have no effect. After an error, any of the uses may be recorded.
 	UseKeys(ctx context.Context, uses []KeyUse) error
 }
 
-// KeyUse is the last use of a key that somebody knows of.
+// KeyUse is one use of a key.
 type KeyUse struct {
 	Hash [sha256.Size]byte
 	At   time.Time // UTC, microseconds
 }
 
-// tokenPrefix lets people and secret scanners recognise a token.
+// tokenPrefix makes tokens recognisable for people and secret scanners.
 const tokenPrefix = "tk_"
 
 // tokenLen is the length of a token: the prefix and 256 bits in hexadecimal.
 const tokenLen = len(tokenPrefix) + 2*sha256.Size
 
-// prefixLen is how much of a token is kept: 32 of its 256 bits, so that what is
-// left cannot be guessed.
+// prefixLen is how much of a token is stored: 32 of its 256 bits, so that the rest cannot
+// be guessed.
 const prefixLen = len(tokenPrefix) + 8
 
-// NewToken returns a fresh token, which is shown once and never stored, and the
-// digest by which it is found.
+// NewToken returns a new token and its digest. The token is shown once and never stored.
 func NewToken() (token string, hash [sha256.Size]byte) {
 	var secret [sha256.Size]byte
 	_, _ = rand.Read(secret[:]) // never fails: see crypto/rand
@@ -98,14 +96,14 @@ func NewToken() (token string, hash [sha256.Size]byte) {
 	return token, sha256.Sum256([]byte(token))
 }
 
-// TokenPrefix returns the part of a token that may be kept and shown.
+// TokenPrefix returns the part of a token that may be stored and shown.
 func TokenPrefix(token string) string { return token[:min(len(token), prefixLen)] }
 
-// NewKeyID returns a fresh id for a key.
+// NewKeyID returns a new id for a key.
 func NewKeyID() string { return "key_" + strings.ToLower(rand.Text()[:12]) }
 
-// HashToken returns the digest of a token, and false for a text that cannot be
-// one, so that noise never costs a look-up.
+// HashToken returns the digest of a token. It returns false for a text without the form of
+// a token, so that callers need not look it up.
 func HashToken(token string) (hash [sha256.Size]byte, ok bool) {
 	if len(token) != tokenLen || !strings.HasPrefix(token, tokenPrefix) {
 		return hash, false

@@ -7,43 +7,43 @@ import (
 	"time"
 )
 
-// Query chooses what List returns. All its conditions hold together.
+// Query selects links for List. A link must meet all conditions.
 type Query struct {
-	Owner  string // exactly this owner; the empty owner is the anonymous one
-	Tag    string // links that carry this tag; empty for any
-	Search string // links whose code, target or title contains this, ASCII case folded; empty for any
+	Owner  string // exactly this owner; empty means anonymous links
+	Tag    string // links with this tag; empty for any
+	Search string // links with this text in the code, target or title, ignoring ASCII case; empty for any
 	Target string // links with exactly this stored target; empty for any
-	Limit  int    // most links in the page; below 1 counts as 1, above MaxPageLen as that
-	After  Cursor // the page begins behind this link; the zero Cursor begins with the newest
+	Limit  int    // most links in the page; below 1 counts as 1, above MaxPageLen as MaxPageLen
+	After  Cursor // the page begins after this link; the zero Cursor begins with the newest
 }
 
-// MaxPageLen is the most links that one page holds.
+// MaxPageLen is the most links in one page.
 const MaxPageLen = 1000
 
 // Page is one page of a list.
 type Page struct {
 	Links []Link
-	Next  Cursor // where the next page begins; zero when this is the last
+	Next  Cursor // where the next page begins; zero on the last page
 
-	// Unavailable names the shards that did not answer, sorted: their links are
-	// missing from this page. Nil when the page is whole.
+	// Unavailable names the shards that did not answer, sorted. Their links are missing
+	// from this page. Nil when the page is complete.
 	Unavailable []string
 }
 
-// Cursor is a place in a list: the key of the last link that was read.
+// Cursor is a position in a list: the key of the last link that was read.
 type Cursor struct {
 	CreatedAt time.Time // UTC, microseconds
 	Code      string
 }
 
-// cursorV1 marks the layout: this byte, CreatedAt in Unix microseconds
+// cursorV1 is the version of the layout: this byte, CreatedAt in Unix microseconds
 // (big-endian), the code.
 const cursorV1 = 1
 
 // IsZero reports whether c is the beginning of a list.
 func (c Cursor) IsZero() bool { return c.Code == "" }
 
-// String returns c in a form for clients, opaque to them and safe in a URL. The
+// String returns c in a form for clients. It is opaque and needs no encoding in a URL. The
 // zero Cursor is the empty string.
 func (c Cursor) String() string {
 	if c.IsZero() {
@@ -56,14 +56,14 @@ func (c Cursor) String() string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-// ParseCursor reads what Cursor.String wrote. Anything else is a *FieldError
-// that names "cursor".
+// ParseCursor reads the result of Cursor.String. For any other text it returns a
+// *FieldError for "cursor".
 func ParseCursor(s string) (Cursor, error) {
 	if s == "" {
 		return Cursor{}, nil
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
-	lineBreak := strings.ContainsAny(s, "\r\n") // which base64 skips
+	lineBreak := strings.ContainsAny(s, "\r\n") // base64 would skip these
 	if err != nil || lineBreak || len(b) < 10 || b[0] != cursorV1 || !ValidCode(string(b[9:])) {
 		return Cursor{}, &FieldError{Field: "cursor", Reason: "must be the next_cursor of an earlier answer"}
 	}

@@ -62,7 +62,7 @@ func TestParseCursorRefuses(t *testing.T) {
 	}
 }
 
-// FuzzCursor holds that a cursor has one text and a text one cursor.
+// FuzzCursor checks that each cursor has exactly one text.
 func FuzzCursor(f *testing.F) {
 	f.Add("", int64(0), "")
 	f.Add("AQAAAAAAAAAAYQ", int64(1767225600000001), "abc")

@@ -6,17 +6,17 @@ import (
 	"time"
 )
 
-// Audience is who is told of edits. Each is told of every edit by itself, so that
-// one which cannot be reached keeps no other waiting.
+// Audience is a receiver of edits. Edits are delivered to each audience separately, so that
+// an unreachable audience does not delay the others.
 type Audience uint8
 
 // The audiences. Their numbers are stored.
 const (
-	Caches Audience = 1 // the cache that processes share, and what they keep for themselves
+	Caches Audience = 1 // the cache shared by processes, and the cache in each process
 	CDN    Audience = 2
 )
 
-// Audiences are all of them.
+// Audiences returns all audiences.
 func Audiences() []Audience { return []Audience{Caches, CDN} }
 
 // String returns the name of the audience in metrics and logs.
@@ -27,42 +27,44 @@ func (a Audience) String() string {
 	return "caches"
 }
 
-// Edit is a committed write to a link that caches and CDNs may still show as it
-// was before.
+// Edit is a committed write to a link. Caches and CDNs may still have the link as it was
+// before.
 type Edit struct {
-	// Link is the link as its primary had it when the edit was taken from the
-	// Outbox: as the write left it, or newer. Clicks and LastClickAt are not set.
+	// Link is the link on its primary when the edit was taken from the Outbox: the version
+	// of the write, or a newer one. Clicks and LastClickAt are not set.
 	Link Link
 
-	// Age is how long before that the write was done, by the database's clock.
+	// Age is the time from the write until then, by the database's clock.
 	Age time.Duration
 
-	// Repeat says that the audience was told before, and is told again: all replicas
-	// show the write now, or what was under way to a CDN has come to rest, or the
-	// audience may have lost the edit. What was filled meanwhile may be old.
+	// Repeat says that the audience has acknowledged this edit before. It is delivered
+	// again once all replicas show the write, once answers on the way to a CDN have
+	// arrived, or when the audience may have lost the edit: until then the audience may
+	// have been filled with the old version.
 	Repeat bool
 }
 
-// Teller is told of edits: a cache, a CDN. It returns one error for each edit, in
-// their order, nil for those that it has acknowledged. It may be told of an edit
-// more than once, and of edits of one link in any order; their versions tell
-// which is newer. Implementations are safe for concurrent use.
+// Teller receives edits for a cache or a CDN. It returns one error for each edit, in the
+// same order, nil if the edit is acknowledged. It may receive an edit more than once, and
+// edits of one link in any order; the higher version is the newer one. Implementations
+// are safe for concurrent use.
 type Teller interface {
 	Tell(ctx context.Context, edits []Edit) []error
 }
 
-// Outbox is the queue of edits of which not everybody has been told. Whatever adds
-// a version to a link adds to it, in the same transaction: Update and Delete of
-// the Store that has it. Implementations are safe for concurrent use.
+// Outbox is a queue of edits that some audience has not acknowledged. Each new version of a
+// link is added in the transaction that writes it: Update and Delete of the same Store.
+// Implementations are safe for concurrent use.
 type Outbox interface {
-	// Deliver takes at most limit edits that are due for an audience, the oldest
-	// first, and hands them to tell, several edits of one link as one. Those that
-	// it acknowledges are removed, once all replicas show them and it was told of
-	// them again, of a CDN after AgainAfter; others are due later. A nil tell stands
-	// for an audience that is nobody: all are removed. It returns how many edits it
-	// took: as many as limit when there may be more. Meanwhile no other process
-	// delivers to the same audience: ErrBusy says that one does. When ctx ends, or
-	// the process dies, nothing is removed.
+	// Deliver takes up to limit edits that are due for an audience, oldest first, and
+	// passes them to tell. Several edits of one link are passed as one. An acknowledged
+	// edit is delivered once more, as a Repeat, if the store has replicas (once all of
+	// them show it) or for a CDN (after AgainAfter). Then it is removed. Other edits are
+	// due again after RetryDelay. With a nil tell all edits taken are removed.
+	//
+	// Deliver returns the number of edits taken; if it is limit or more, there may be
+	// others. Only one process delivers to an audience at a time: Deliver returns ErrBusy
+	// while another one does. When ctx ends or the process dies, nothing is removed.
 	Deliver(ctx context.Context, to Audience, limit int, tell func(ctx context.Context, edits []Edit) []error) (int, error)
 
 	// Repeat makes the links that were edited within the given time due again for an
@@ -70,30 +72,30 @@ type Outbox interface {
 	// acknowledged.
 	Repeat(ctx context.Context, to Audience, within time.Duration) error
 
-	// Backlog returns what waits for an audience.
+	// Backlog returns the number and age of the edits that wait for an audience.
 	Backlog(ctx context.Context, of Audience) (Backlog, error)
 }
 
-// ErrBusy says that another process delivers.
+// ErrBusy means that another process is doing this work.
 var ErrBusy = errors.New("another process delivers")
 
-// Backlog is what waits in an Outbox.
+// Backlog describes the edits that wait in an Outbox.
 type Backlog struct {
-	Edits  int           // counted to MaxBacklog at most
-	Oldest time.Duration // the age of the oldest; 0 when there is none
+	Edits  int           // counted up to MaxBacklog
+	Oldest time.Duration // age of the oldest edit; 0 without edits
 }
 
-// MaxBacklog is how far the edits of a Backlog are counted.
+// MaxBacklog is the number at which the count of a Backlog stops.
 const MaxBacklog = 10_000
 
-// AgainAfter is how long after a CDN has acknowledged an edit it is told again: an
-// answer from before the edit may arrive there behind the purge, and be kept. It is
-// longer than a redirect may take.
+// AgainAfter is the time between the acknowledgement of an edit by a CDN and its repeat. An
+// answer from before the edit may reach the CDN after the purge and be cached. AgainAfter
+// is longer than a redirect may take.
 const AgainAfter = 4 * time.Second
 
-// RetryDelay returns how long after a failure an edit is due again: longer, the
-// older it is. Caches are asked again at least every second, so that they have
-// everything a second after they are back; CDNs count what is asked of them.
+// RetryDelay returns when a failed edit is due again. The delay grows with the age of the
+// edit. For caches it is at most a second, so that they have all edits a second after they
+// are reachable again. For CDNs it is at most 30 s, because CDNs limit requests.
 func RetryDelay(a Audience, age time.Duration) time.Duration {
 	most := time.Second
 	if a == CDN {
@@ -102,16 +104,16 @@ func RetryDelay(a Audience, age time.Duration) time.Duration {
 	return min(max(age/2, 250*time.Millisecond), most)
 }
 
-// Distinct returns the first edit of each link, in their order, and for every edit
-// which of these is of the same link.
+// Distinct returns the first edit of each link, in order. of has the index in first for
+// every edit.
 func Distinct(edits []Edit) (first []Edit, of []int) {
-	place := make(map[string]int, len(edits))
+	index := make(map[string]int, len(edits))
 	of = make([]int, len(edits))
 	for i := range edits {
-		n, ok := place[edits[i].Link.Code]
+		n, ok := index[edits[i].Link.Code]
 		if !ok {
 			n = len(first)
-			place[edits[i].Link.Code] = n
+			index[edits[i].Link.Code] = n
 			first = append(first, edits[i])
 		}
 		of[i] = n

@@ -7,19 +7,19 @@ import (
 	"strings"
 )
 
-// The ports of http and https URLs that name none.
+// The default ports of http and https URLs.
 const (
 	httpPort  = 80
 	httpsPort = 443
 )
 
-// ownHosts knows the hosts on which short links are served.
+// ownHosts is the set of hosts that serve short links.
 type ownHosts struct {
 	names    map[string]bool // see host.key
 	loopback map[uint16]bool // ports of this machine
 }
 
-// newOwnHosts reads hosts, each maybe with a port. Its error joins every problem.
+// newOwnHosts reads hosts, each with or without a port. Its error joins every problem.
 func newOwnHosts(domains domainParser, hosts []string) (ownHosts, error) {
 	own := ownHosts{names: make(map[string]bool), loopback: make(map[uint16]bool)}
 	var errs []error
@@ -55,8 +55,8 @@ func (o *ownHosts) add(domains domainParser, s string) error {
 	return nil
 }
 
-// contains reports whether a URL with this host and port leads to us. Other
-// ports of a loopback host are other services, such as those a developer runs.
+// contains reports whether a URL with this host and port leads to this service. Another port
+// of a loopback host is another service, such as a developer's.
 func (o *ownHosts) contains(h host, port uint16) bool {
 	if h.isLoopback() {
 		return o.loopback[port]
@@ -64,8 +64,8 @@ func (o *ownHosts) contains(h host, port uint16) bool {
 	return o.names[h.key()]
 }
 
-// key returns what all spellings of the host have in common: a domain name
-// without dots behind it, or an address without its mapping into IPv6.
+// key returns the form that all spellings of the host share: a domain name without trailing
+// dots, or an address that is not mapped into IPv6.
 func (h host) key() string {
 	if h.addr.IsValid() {
 		return h.addr.Unmap().String()
@@ -73,9 +73,9 @@ func (h host) key() string {
 	return strings.TrimRight(h.name, ".")
 }
 
-// isLoopback reports whether h is this machine itself: localhost and all names
-// below it (RFC 6761, section 6.3), a loopback address, or the unspecified
-// address, which systems dial as loopback.
+// isLoopback reports whether h is this machine: localhost and all names below it (RFC 6761,
+// section 6.3), a loopback address, or the unspecified address, which systems dial as
+// loopback.
 func (h host) isLoopback() bool {
 	if h.addr.IsValid() {
 		addr := h.addr.Unmap()
@@ -85,7 +85,7 @@ func (h host) isLoopback() bool {
 	return name == "localhost" || strings.HasSuffix(name, ".localhost")
 }
 
-// cutPort splits an authority in front of the colon of its port.
+// cutPort splits an authority before the colon of its port.
 func cutPort(s string) (name, port string) {
 	if i := strings.LastIndexByte(s, ':'); i > strings.LastIndexByte(s, ']') {
 		return s[:i], s[i:]
@@ -93,7 +93,7 @@ func cutPort(s string) (name, port string) {
 	return s, ""
 }
 
-// parsePort reads the digits of a port. Zeros in front mean nothing.
+// parsePort reads the digits of a port. Leading zeros are ignored.
 func parsePort(digits string) (uint16, error) {
 	n, err := strconv.ParseUint(digits, 10, 16)
 	if err != nil {

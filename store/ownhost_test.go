@@ -102,8 +102,8 @@ func TestTargetOwnHosts(t *testing.T) {
 	}
 }
 
-// TestTargetRefusesEverySpelling writes our own host in random ways that
-// browsers all understand as the same.
+// TestTargetRefusesEverySpelling writes our own host in random ways that browsers read as
+// the same host.
 func TestTargetRefusesEverySpelling(t *testing.T) {
 	t.Parallel()
 	r := newRules(t, "go.sho-rt9.example", "192.0.2.7")
@@ -120,8 +120,8 @@ func TestTargetRefusesEverySpelling(t *testing.T) {
 	})
 }
 
-// drawDomainSpelling spells each character of an ASCII domain in one of the ways
-// that UTS #46 maps to it, and percent-encodes some of them.
+// drawDomainSpelling replaces each character of an ASCII domain by a character that UTS #46
+// maps to it, and percent-encodes some.
 func drawDomainSpelling(t *rapid.T, domain string) string {
 	const fullWidth, circled = 'Ａ' - 'A', 'ⓐ' - 'a'
 	var b strings.Builder
@@ -150,8 +150,8 @@ func percentEncode(s string) string {
 	return b.String()
 }
 
-// drawAddressSpelling writes an IPv4 address with one to four numbers, each in
-// any base, or mapped into IPv6.
+// drawAddressSpelling writes an IPv4 address as one to four numbers in any base, or mapped
+// into IPv6.
 func drawAddressSpelling(t *rapid.T, addr netip.Addr) string {
 	bytes := addr.As4()
 	if rapid.IntRange(0, 3).Draw(t, "mapped") == 0 {

@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// TestPlainDomains holds that what is left out for plain domains changes nothing:
-// every short text of what they are made of, and some long ones, are read alike
-// with and without it, by us and by others.
+// TestPlainDomains checks that the short cut for plain domains changes no result. It tries
+// all short texts of the allowed characters and some long ones. Each must have the same
+// result with and without the short cut, and in other parsers.
 func TestPlainDomains(t *testing.T) {
 	t.Parallel()
 	r, err := NewRules(RulesOptions{})
@@ -27,13 +27,13 @@ func TestPlainDomains(t *testing.T) {
 			t.Fatalf("parse(%q) = %v, want nil", s, err)
 		}
 		if long, err := r.domains.parseDomain(s); err != nil || long != short {
-			t.Fatalf("%q is %v in short and %v, %v at length", s, short, long, err)
+			t.Fatalf("%q is %v with the short cut and %v, %v without", s, short, long, err)
 		}
 		for _, u := range []string{
 			"http://" + s, "HTTPS://" + s + ":8080/a:b@c", "http://" + s + "?q@e.com", "http://" + s + ":#f:1@e.com", "http://" + s + "//e.com",
 		} {
 			if !r.agreed(u, short) {
-				t.Fatalf("%q is not read alike by all", u)
+				t.Fatalf("parsers disagree about %q", u)
 			}
 		}
 	}

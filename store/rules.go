@@ -9,35 +9,34 @@ import (
 	whatwg "github.com/nlnwa/whatwg-url/url"
 )
 
-// Rules decides what people may put into a link: its target, its alias and its
-// other fields. It never changes after NewRules and is safe for concurrent use.
+// Rules checks what people may put into a link: target, alias and other fields. It is
+// immutable and safe for concurrent use.
 type Rules struct {
 	domains  domainParser
 	browser  whatwg.Parser
 	own      ownHosts
-	blocked  Blocker         // nil: no host is
+	blocked  Blocker         // nil: no host is blocked
 	reserved map[string]bool // in lower case
 }
 
 // RulesOptions configures Rules.
 type RulesOptions struct {
-	// OwnHosts are the hosts, each with its port as in the base URL, on which
-	// short links are served. No target may lead back to them. A domain name or
-	// an address is ours on every port. A loopback host is ours under all its
-	// names, but on its own port alone; without a port on 80 and 443. Default:
-	// none, and no target is refused for being ours.
+	// OwnHosts are the hosts that serve short links, each with its port as in the base
+	// URL. Targets must not lead to them. A domain name or an address is ours on every
+	// port. A loopback host is ours under all its names, but only on its own port, or on
+	// 80 and 443 if it has none. Default: no host, so no target is refused as ours.
 	OwnHosts []string
 
-	// Reserved are the first path segments that are served as something else
-	// than a code. No alias may equal one, in capitals or not, nor begin with
-	// CanaryPrefix. Default: none.
+	// Reserved are first path segments that serve something other than a code. An alias
+	// must not equal one, ignoring case, and must not begin with CanaryPrefix. Default:
+	// none.
 	Reserved []string
 
-	// Blocked tells to which hosts no target may lead. Default: none.
+	// Blocked decides which hosts targets must not lead to. Default: no host is blocked.
 	Blocked Blocker
 }
 
-// validate returns every problem of the options that needs no parsing.
+// validate returns the problems that it can find without parsing hosts.
 func (o *RulesOptions) validate() error {
 	var errs []error
 	for _, segment := range o.Reserved {
@@ -48,13 +47,12 @@ func (o *RulesOptions) validate() error {
 	return errors.Join(errs...)
 }
 
-// NewRules returns the rules for one service, or an error that joins every
-// problem of the options.
+// NewRules returns the rules of one service, or an error with every invalid option.
 func NewRules(opts RulesOptions) (*Rules, error) {
 	r := &Rules{
 		domains: newDomainParser(),
-		// Being lax it never refuses a host that browsers take. It need not judge
-		// hosts: it only has to find the same one as we do.
+		// Lax, so that it never rejects a host that browsers accept. It is only used to
+		// compare hosts, not to check them.
 		browser:  whatwg.NewParser(whatwg.WithLaxHostParsing()),
 		blocked:  opts.Blocked,
 		reserved: make(map[string]bool, len(opts.Reserved)),
@@ -70,8 +68,8 @@ func NewRules(opts RulesOptions) (*Rules, error) {
 	return r, nil
 }
 
-// Alias returns a *FieldError when alias cannot be the code of a link. Only
-// codes that people chose are asked about: minted ones are valid as they are.
+// Alias returns a *FieldError if alias cannot be the code of a link. It is for codes that
+// people choose. Minted codes are always valid.
 func (r *Rules) Alias(alias string) error {
 	switch {
 	case !ValidCode(alias):
@@ -85,11 +83,11 @@ func (r *Rules) Alias(alias string) error {
 	return nil
 }
 
-// Check judges everything in l that people set, except the alias and the
-// password, and is the same for a create and an edit. When all is well it
-// brings l into its stored form: the target as Target returns it, the tags as
-// NormalizeTags does, the times in UTC and whole microseconds. Otherwise it
-// returns an InvalidError with every problem and leaves l as it was.
+// Check checks all fields of l that people set, except the alias and the password. It is the
+// same for creates and edits. If all fields are valid it changes l to its stored form: the
+// target as Target returns it, the tags as NormalizeTags does, the times in UTC and whole
+// microseconds. Otherwise it returns an InvalidError with every problem and does not
+// change l.
 func (r *Rules) Check(l *Link) error {
 	var (
 		bad    InvalidError

@@ -30,7 +30,7 @@ func TestAlias(t *testing.T) {
 	}
 }
 
-// goodLink returns a link that every rule allows, already in its stored form.
+// goodLink returns a link that is valid by every rule, in its stored form.
 func goodLink() store.Link {
 	start := time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC)
 	return store.Link{

@@ -1,9 +1,9 @@
-// Package store is the domain of Terse: what a link is, which targets and
-// aliases are allowed, and the contract that every place which keeps links
-// fulfils. It imports nothing of ours; adapters, the API and commands import it.
+// Package store is the domain of Terse: what a link is, which targets and aliases are valid,
+// and the contract of every store of links. It imports no other package of Terse. Adapters,
+// the API and commands import it.
 //
-// It is not a database: those are store/sqlite and the other adapters, and each
-// of them passes the conformance suite of store/storetest.
+// It contains no database: store/sqlite and other adapters do. Each of them passes the
+// conformance suite of store/storetest.
 package store
 
 import (
@@ -11,59 +11,56 @@ import (
 	"time"
 )
 
-// Store keeps links. Implementations are safe for concurrent use, and
-// decorators (a cache, a router over shards) implement the same contract.
+// Store keeps links. Implementations are safe for concurrent use. Decorators, such as a cache
+// or a router over shards, implement the same contract.
 //
-// A write that was acknowledged survives the death of the process. A write
-// whose context ends before its answer is either wholly done or not at all.
-// Every method returns ErrUnavailable, wrapped, when the place that keeps the
-// links cannot answer, and the context's error when the caller gave up first.
+// An acknowledged write survives the death of the process. If the context of a write ends
+// first, the write is done completely or not at all. Every method returns ErrUnavailable,
+// wrapped, if the database cannot answer, and the context's error if the context ended
+// first.
 type Store interface {
-	// Create adds l, whose Code the caller minted or chose, with Version 1 and
-	// no clicks, and returns it as stored. It returns ErrExists when the code is
-	// taken, also by a tombstone. A repeated Create with the same Code, the same
-	// Owner and the same non-empty RequestID returns the link that the first made.
+	// Create adds l with Version 1 and without clicks, and returns it as stored. The caller
+	// has minted or chosen l.Code. Create returns ErrExists if the code is taken, also by a
+	// tombstone. A repeated Create with the same Code, Owner and non-empty RequestID
+	// returns the link of the first one.
 	Create(ctx context.Context, l Link) (Link, error)
 
-	// Resolve returns the link for a redirect. It may be served from a cache or
-	// a replica and leaves Clicks, LastClickAt and UsedClicks unspecified. Links
-	// that are not live (see Link.State) are returned too, tombstones among
-	// them; ErrNotFound means that no link ever had this code.
+	// Resolve returns the link for a redirect. The link may come from a cache or a replica,
+	// and its Clicks, LastClickAt and UsedClicks are unspecified. Links that are not live
+	// (see Link.State) and tombstones are returned too. ErrNotFound means that no link has
+	// ever had this code.
 	Resolve(ctx context.Context, code string) (Link, error)
 
-	// Get returns the link as the last acknowledged write left it, with its
-	// click totals. Tombstones are returned; an unknown code is ErrNotFound.
+	// Get returns the link after the last acknowledged write, with its click totals.
+	// Tombstones are returned too. An unknown code is ErrNotFound.
 	Get(ctx context.Context, code string) (Link, error)
 
-	// Update replaces the editable fields of the link named l.Code with those of
-	// l when its stored version equals l.Version, and returns the link with the
-	// version that this made. It returns ErrVersion when the stored version
-	// differs, ErrGone for a tombstone and ErrNotFound for an unknown code.
-	// Code, Owner, RequestID, CreatedAt and all counts are never changed by it.
+	// Update replaces the editable fields of the link l.Code if its stored version equals
+	// l.Version. It returns the link with its new version. It returns ErrVersion if the
+	// stored version differs, ErrGone for a tombstone and ErrNotFound for an unknown code.
+	// It never changes Code, Owner, RequestID, CreatedAt or counts.
 	Update(ctx context.Context, l Link) (Link, error)
 
-	// Delete turns the link into a tombstone deleted at the given time and
-	// returns the tombstone: it keeps its code, owner, times and version and
-	// loses everything else. version is the one that must be stored, or 0 for
-	// any. Errors are those of Update.
+	// Delete turns the link into a tombstone, deleted at the given time, and returns it. A
+	// tombstone keeps only the fields of Link.Remains. version must equal the stored
+	// version, or be 0 for any. Delete returns the same errors as Update.
 	Delete(ctx context.Context, code string, version int64, at time.Time) (Link, error)
 
-	// Consume counts one use against MaxClicks when the link is live at now, in
-	// the same transaction in which it looked, so that the limit is never
-	// exceeded. It returns the link as it then stands, with ErrNotLive (and
-	// nothing counted) when the link was not live, or ErrNotFound. It neither
-	// changes the version nor adds to Clicks.
+	// Consume counts one use against MaxClicks if the link is live at now. Check and count
+	// are one transaction, so that the limit is never exceeded. Consume returns the link
+	// afterwards. It returns the link and ErrNotLive, and counts nothing, if the link is not
+	// live, and ErrNotFound for an unknown code. It changes neither the version nor Clicks.
 	Consume(ctx context.Context, code string, now time.Time) (Link, error)
 
-	// List returns the links that match q, newest first, without tombstones.
-	// Pages stay stable while links are added: following Page.Next never repeats
-	// a link and never skips one that existed when the first page was read.
+	// List returns the links that match q, newest first, without tombstones. While links are
+	// added, following Page.Next repeats no link and skips no link that existed when the
+	// first page was read.
 	List(ctx context.Context, q Query) (Page, error)
 
-	// Reserve records that a create with an idempotency key intends r.Code,
-	// unless the owner has used that key already, and returns the reservation
-	// that stands: the caller's own or the earlier one. A non-empty r.Replaces
-	// moves a standing reservation of exactly that code to r.Code.
+	// Reserve records that a create with an idempotency key will use r.Code, unless the
+	// owner has used the key before. It returns the valid reservation: r or the earlier
+	// one. If r.Replaces is the code of the earlier reservation, Reserve changes that
+	// reservation to r.Code.
 	Reserve(ctx context.Context, r Reservation) (Reservation, error)
 
 	// CreateOnce does Reserve(r) and returns the reservation that stands. When that
@@ -85,17 +82,17 @@ func CreateApart(ctx context.Context, s Store, l Link, r Reservation) (Link, Res
 	return l, stands, err
 }
 
-// ReservationTTL is how long a Reservation stands at least. Clients that retry
-// a create later than this after the first attempt may make a second link.
+// ReservationTTL is the shortest life of a Reservation. A client that retries a create after
+// this time may make a second link.
 const ReservationTTL = 24 * time.Hour
 
-// Reservation ties an idempotency key to the code that its create uses, before
-// the link is written, so that a retry after a crash completes the same link.
+// Reservation ties an idempotency key to the code of its create before the link is written.
+// A retry after a crash then completes the same link.
 type Reservation struct {
-	Owner       string    // as Link.Owner; keys of different owners never meet
+	Owner       string    // as Link.Owner; the same key of another owner is independent
 	Key         string    // the client's key, 1 to MaxIdempotencyKeyLen bytes
-	Fingerprint string    // digest of the request, to tell a retry from a reuse of the key
-	Code        string    // the code that the create intends
+	Fingerprint string    // digest of the request, to distinguish a retry from another request with the key
+	Code        string    // the code that the create will use
 	Replaces    string    // see Store.Reserve; never returned
 	CreatedAt   time.Time // UTC, microseconds
 }

@@ -11,15 +11,14 @@ import (
 // MaxURLLen is the longest target in bytes, as it is sent and as it is stored.
 const MaxURLLen = 8192
 
-// Target returns raw as it is stored and sent in Location. The result is what
-// the user wrote, byte for byte, except for what every browser would rewrite to
-// make it printable ASCII: spaces around it are dropped, a host that is not
-// ASCII becomes its punycode, and characters that may not stand in a URL are
-// percent-encoded. Target(Target(raw)) equals Target(raw).
+// Target returns raw in the form that is stored and sent in Location. The result is what the
+// user wrote, byte for byte, except for what every browser would rewrite to printable ASCII:
+// surrounding spaces are dropped, a host that is not ASCII becomes punycode, and characters
+// that a URL must not contain are percent-encoded. Target(Target(raw)) equals Target(raw).
 //
-// It refuses, with a *FieldError that names "url", whatever is not a plain http
-// or https URL, whatever browsers repair by guessing, whatever leads back to our
-// own hosts or to one that is blocked, and whatever two clients could take for different hosts.
+// It returns a *FieldError for "url" if raw is not a plain http or https URL, if browsers
+// would have to repair it, if it leads to our own hosts or to a blocked host, or if two
+// clients could read different hosts from it.
 //
 // The grammar and the encoding are those of the WHATWG URL Standard.
 func (r *Rules) Target(raw string) (string, error) {
@@ -30,7 +29,7 @@ func (r *Rules) Target(raw string) (string, error) {
 	return out, nil
 }
 
-// rewrite is Target; the text of its error is the reason alone.
+// rewrite is Target with an error that contains only the reason.
 func (r *Rules) rewrite(raw string) (string, error) {
 	t, err := splitTarget(raw)
 	if err != nil {
@@ -57,18 +56,17 @@ func (r *Rules) rewrite(raw string) (string, error) {
 	if len(out) > MaxURLLen {
 		return "", fmt.Errorf("must be at most %d bytes long, with its special characters percent-encoded", MaxURLLen)
 	}
-	// A plain name is read alike by everybody: it is what stands between // and the
-	// next / ? # or the port, as nothing in front of it, such as a user, and no other
-	// separator got past splitTarget.
+	// All parsers read the same plain name. It stands between // and the next / ? # or port.
+	// splitTarget has refused a user name before it and any other separator.
 	if !isPlainDomain(t.host) && !r.agreed(out, h) {
 		return "", errors.New("must name a host that all clients understand alike")
 	}
 	return out, nil
 }
 
-// agreed reports whether other parsers find the same host in out as we do: one
-// that works as browsers do, and one that works as many programs do. The latter
-// may refuse out, as some of what browsers take is not valid in RFC 3986.
+// agreed reports whether two other parsers find the same host in out: one that parses as
+// browsers do, and one that parses as many programs do. The second may reject out, because
+// some of what browsers accept is not valid in RFC 3986.
 func (r *Rules) agreed(out string, h host) bool {
 	b, err := r.browser.Parse(out)
 	if err != nil {
@@ -89,7 +87,7 @@ func (r *Rules) agreed(out string, h host) bool {
 	return err == nil && same == h
 }
 
-// target is a URL taken apart. Its parts in their order make up the text again.
+// target is a URL split into parts. The parts in order are the whole text.
 type target struct {
 	scheme   string // "http://" or "https://", in the caller's case
 	host     string // never empty
@@ -99,8 +97,7 @@ type target struct {
 	fragment string // empty, or begins with "#"
 }
 
-// splitTarget takes raw apart, and refuses what browsers would have to repair
-// before they could.
+// splitTarget splits raw into parts. It refuses a URL that browsers would have to repair.
 func splitTarget(raw string) (target, error) {
 	switch {
 	case len(raw) > MaxURLLen:
@@ -133,8 +130,8 @@ func splitTarget(raw string) (target, error) {
 	return t, nil
 }
 
-// schemeLen returns the length of the "http://" or "https://" with which s
-// begins in capitals or not, or 0.
+// schemeLen returns the length of "http://" or "https://" at the beginning of s, ignoring
+// case, or 0.
 func schemeLen(s string) int {
 	for _, scheme := range []string{"http://", "https://"} {
 		if n := len(scheme); len(s) >= n && strings.EqualFold(s[:n], scheme) {
@@ -144,7 +141,7 @@ func schemeLen(s string) int {
 	return 0
 }
 
-// cut splits s in front of the first separator; tail is empty when there is none.
+// cut splits s before the first separator. Without one, tail is empty.
 func cut(s, separator string) (head, tail string) {
 	if i := strings.Index(s, separator); i >= 0 {
 		return s[:i], s[i:]

@@ -10,9 +10,9 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// newBrowser returns a parser that works as browsers do. It is lax because the
-// library is stricter than browsers with hosts that mix _ and punycode, and it
-// gets the ^ that the WHATWG URL Standard has meanwhile put into the path set.
+// newBrowser returns a parser that works as browsers do. It is lax because the library
+// rejects some hosts with _ and punycode that browsers accept. It adds ^ to the path set, as
+// newer versions of the WHATWG URL Standard do.
 func newBrowser() whatwg.Parser {
 	return whatwg.NewParser(
 		whatwg.WithLaxHostParsing(),
@@ -49,7 +49,7 @@ func FuzzTarget(f *testing.F) {
 	})
 }
 
-// checkLocation fails the test unless out may be sent as Location as it is.
+// checkLocation checks that out may be sent as Location.
 func checkLocation(tb testing.TB, out string) {
 	tb.Helper()
 	scheme := strings.ToLower(out[:min(len(out), len("https://"))])
@@ -64,8 +64,8 @@ func checkLocation(tb testing.TB, out string) {
 	}
 }
 
-// checkBrowserAgrees fails the test unless a browser goes to the same place with
-// what the user wrote and with what we send, and that place is not ours.
+// checkBrowserAgrees checks that a browser goes to the same place with raw and with out, and
+// that this place is not ours.
 func checkBrowserAgrees(tb testing.TB, browser whatwg.Parser, raw, out string) {
 	tb.Helper()
 	want, err := browser.Parse(raw)
@@ -87,8 +87,8 @@ func checkBrowserAgrees(tb testing.TB, browser whatwg.Parser, raw, out string) {
 	}
 }
 
-// checkProgramsAgree fails the test when a client that parses URLs by RFC 3986
-// connects to another host than a browser.
+// checkProgramsAgree checks that a client that parses URLs by RFC 3986 connects to the same
+// host as a browser.
 func checkProgramsAgree(tb testing.TB, browser whatwg.Parser, out string) {
 	tb.Helper()
 	u, err := url.Parse(out)

@@ -2,15 +2,14 @@ package store_test
 
 import "strings"
 
-// hostileGroup is a set of targets that are refused for one reason.
+// hostileGroup is a set of targets that are refused for the same reason.
 type hostileGroup struct {
 	name   string
 	reason string
 	raw    []string
 }
 
-// hostileTargets lists what must never become the target of a link, for a
-// service on sho.rt.
+// hostileTargets lists texts that must not become targets, for a service on sho.rt.
 func hostileTargets() []hostileGroup {
 	return []hostileGroup{
 		{"scheme", "must begin with http:// or https://", []string{
@@ -94,7 +93,7 @@ func hostileTargets() []hostileGroup {
 	}
 }
 
-// plainTargets lists what is stored byte for byte.
+// plainTargets lists targets that are stored byte for byte.
 func plainTargets() []string {
 	return []string{
 		"http://a", "https://example.com", "https://example.com/", "HTTP://Example.COM/Path", "hTTpS://example.com", "http://example.com.",
@@ -114,7 +113,7 @@ func plainTargets() []string {
 
 type rewriting struct{ raw, want string }
 
-// rewrittenTargets lists what browsers rewrite into printable ASCII.
+// rewrittenTargets lists targets that browsers rewrite to printable ASCII.
 func rewrittenTargets() []rewriting {
 	return []rewriting{
 		{"  http://example.com/  ", "http://example.com/"},
