@@ -9,9 +9,9 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// Export implements store.Archive. All shards are asked at once; when one fails,
-// there is no answer. Links come in the order of their buckets, which the shards
-// keep to, so that it does not matter which shard has a bucket when.
+// Export implements store.Archive. It asks all shards at the same time and fails if one
+// fails. Links are ordered by bucket, then by code. Shards use the same order, so that
+// moving a bucket between shards does not change the order.
 func (r *Router) Export(ctx context.Context, after string, limit int) ([]store.Link, error) {
 	limit = min(max(limit, 1), store.MaxPageLen)
 	pages, errs := everywhere(r, func(_ int, s Shard) ([]store.Link, error) { return s.Export(ctx, after, limit) })
@@ -23,7 +23,7 @@ func (r *Router) Export(ctx context.Context, after string, limit int) ([]store.L
 		return cmp.Or(cmp.Compare(store.BucketOf(a.Code), store.BucketOf(b.Code)), strings.Compare(a.Code, b.Code),
 			cmp.Compare(b.Version, a.Version))
 	})
-	// A bucket that has just moved may have left its links behind.
+	// A moved bucket may have left its links on the old shard.
 	links = slices.CompactFunc(links, func(a, b store.Link) bool { return a.Code == b.Code })
 	return slices.Clip(links[:min(limit, len(links))]), nil
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// TestExportGoesByBucket holds that shards do not show in an export, even while a
-// bucket that has moved is with both.
+// TestExportGoesByBucket checks that an export does not depend on which shard has a link,
+// even while both shards have the links of a moved bucket.
 func TestExportGoesByBucket(t *testing.T) {
 	t.Parallel()
 	g := loaded(t, 3)
@@ -38,7 +38,7 @@ func TestExportGoesByBucket(t *testing.T) {
 	}
 }
 
-// TestExportIsWhole holds that there is no export without every shard.
+// TestExportIsWhole checks that an export fails if one shard fails.
 func TestExportIsWhole(t *testing.T) {
 	t.Parallel()
 	g := loaded(t, 3)

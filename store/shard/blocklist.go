@@ -8,7 +8,7 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// BlockHost implements store.Blocklist. The shard of the pattern keeps it.
+// BlockHost implements store.Blocklist. The pattern is the key for the shard.
 func (r *Router) BlockHost(ctx context.Context, h store.BlockedHost) error {
 	_, err := ask(ctx, r, store.BucketOf(h.Pattern.String()), func(s Shard) (struct{}, error) {
 		return struct{}{}, s.BlockHost(ctx, h)
@@ -24,8 +24,8 @@ func (r *Router) UnblockHost(ctx context.Context, p store.HostPattern) error {
 	return err
 }
 
-// BlockedHosts implements store.Blocklist. It returns none when a shard fails,
-// since one that is missing might be taken for one that is not blocked.
+// BlockedHosts implements store.Blocklist. It fails if one shard fails, because a missing
+// host would look as if it were not blocked.
 func (r *Router) BlockedHosts(ctx context.Context, after string, limit int) ([]store.BlockedHost, error) {
 	lists, errs := everywhere(r, func(_ int, s Shard) ([]store.BlockedHost, error) {
 		return s.BlockedHosts(ctx, after, limit)
@@ -35,7 +35,7 @@ func (r *Router) BlockedHosts(ctx context.Context, after string, limit int) ([]s
 	}
 	all := slices.Concat(lists...)
 	slices.SortFunc(all, func(a, b store.BlockedHost) int { return strings.Compare(a.Pattern.String(), b.Pattern.String()) })
-	// A bucket that has just moved may have left its hosts behind.
+	// A moved bucket may have left its hosts on the old shard.
 	all = slices.CompactFunc(all, func(a, b store.BlockedHost) bool { return a.Pattern == b.Pattern })
 	return all[:min(len(all), max(limit, 1))], nil
 }

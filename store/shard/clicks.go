@@ -8,10 +8,9 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// AddClicks implements store.ClickSink. Each shard is sent the clicks of its
-// links, all at once and under the batch's own Recorder and Seq. A shard that
-// fails fails the whole; when the batch is repeated, those that have their part
-// do not count it again.
+// AddClicks implements store.ClickSink. Each shard gets the clicks of its links, all at the
+// same time, under the batch's Recorder and Seq. If a shard fails, AddClicks fails. When the
+// batch is repeated, the other shards do not count their part again.
 func (r *Router) AddClicks(ctx context.Context, b store.ClickBatch) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("shard: add clicks: %w", err)
@@ -37,11 +36,11 @@ func (r *Router) AddClicks(ctx context.Context, b store.ClickBatch) error {
 	return errors.Join(append(errs, lost)...)
 }
 
-// resend sends the part that one shard refused, which has counted none of it, to
-// those that own its links now. A shard that has a part of the batch already
-// takes these clicks under another recorder, lest it drops them as counted. One
-// that failed is left alone, since only the batch's own name tells, when that is
-// repeated, what it has.
+// resend sends the part that shard from refused as moved to the new owners of its links. The
+// refusing shard has counted none of it. A shard that already had a part of the batch gets
+// these clicks under another recorder, because it would drop them as counted. A shard that
+// failed gets nothing now: only a repetition under the same name shows whether it has
+// counted its part.
 func (r *Router) resend(ctx context.Context, b store.ClickBatch, from int, parts [][]store.ClickCount, errs []error) error {
 	again, lost := r.split(parts[from])
 	failed := []error{lost}
@@ -66,15 +65,15 @@ func (r *Router) resend(ctx context.Context, b store.ClickBatch, from int, parts
 	return errors.Join(failed...)
 }
 
-// split divides counts by the shards that own the links. Those that nobody is
-// known to own are an error, and in no part.
+// split divides counts by the shards that own the links. Counts of buckets without a known
+// owner are in no part, and make split return an error.
 func (r *Router) split(counts []store.ClickCount) (parts [][]store.ClickCount, lost error) {
 	parts = make([][]store.ClickCount, len(r.shards))
 	t := r.refresher.table.Load()
 	for _, c := range counts {
 		bucket := store.BucketOf(c.Code)
 		i := t.owner(bucket)
-		if i == nobody {
+		if i == unknown {
 			lost = unowned(bucket)
 			continue
 		}

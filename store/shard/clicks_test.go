@@ -7,7 +7,7 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// batch returns the first batch of a recorder, one click for each link.
+// batch returns the first batch of a recorder, with one click for each link.
 func batch(links ...store.Link) store.ClickBatch {
 	b := store.ClickBatch{Recorder: "recorder", Seq: 1}
 	for _, l := range links {
@@ -16,7 +16,7 @@ func batch(links ...store.Link) store.ClickBatch {
 	return b
 }
 
-// wantCounted checks that a link has its one click.
+// wantCounted checks that a link has exactly one click.
 func wantCounted(t *testing.T, s store.Store, l store.Link) {
 	t.Helper()
 	if got, err := s.Get(t.Context(), l.Code); err != nil || got.Clicks != 1 {
@@ -31,7 +31,7 @@ func wantAddClicks(t *testing.T, g *group, b store.ClickBatch, want error) {
 	}
 }
 
-// TestClicksWithDeadShard repeats a batch of which two shards have their part.
+// TestClicksWithDeadShard repeats a batch that two of three shards have counted.
 func TestClicksWithDeadShard(t *testing.T) {
 	t.Parallel()
 	g := loaded(t, 3)
@@ -51,7 +51,7 @@ func TestClicksWithDeadShard(t *testing.T) {
 	}
 }
 
-// TestClicksOfUnknownOwner keeps the clicks of a shard that was never reached.
+// TestClicksOfUnknownOwner repeats clicks for a shard that was never reached before.
 func TestClicksOfUnknownOwner(t *testing.T) {
 	t.Parallel()
 	g := newGroup(t, 2)
@@ -70,8 +70,8 @@ func TestClicksOfUnknownOwner(t *testing.T) {
 	wantCounted(t, g, unknown)
 }
 
-// TestClicksMoved moves the bucket of a link between two flushes, to a shard
-// with and without a part in the batch, and repeats the batch.
+// TestClicksMoved moves the bucket of a link between two flushes. The new shard has a part
+// of the batch or not. Then the batch is repeated.
 func TestClicksMoved(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -79,7 +79,7 @@ func TestClicksMoved(t *testing.T) {
 		other int // shard of the other link in the batch
 	}{
 		{"to a shard with a part", 1},
-		{"to a shard without one", 2},
+		{"to a shard without a part", 2},
 		{"and another stays", 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -97,7 +97,7 @@ func TestClicksMoved(t *testing.T) {
 	}
 }
 
-// TestClicksMovedTwice moves two links to one shard that has no part of its own.
+// TestClicksMovedTwice moves two links to a shard without a part of its own.
 func TestClicksMovedTwice(t *testing.T) {
 	t.Parallel()
 	g := loaded(t, 3)
@@ -113,8 +113,8 @@ func TestClicksMovedTwice(t *testing.T) {
 	}
 }
 
-// TestClicksMovedToFailing leaves the clicks to the repetition when the new
-// owner failed with its own part.
+// TestClicksMovedToFailing checks that moved clicks wait for the repetition if the new owner
+// failed with its own part.
 func TestClicksMovedToFailing(t *testing.T) {
 	t.Parallel()
 	g := loaded(t, 2)
@@ -124,7 +124,7 @@ func TestClicksMovedToFailing(t *testing.T) {
 	g.members[1].failClicks(store.ErrUnavailable)
 	wantAddClicks(t, g, batch(moved, other), store.ErrUnavailable)
 	if got := g.ShardOf(moved.Code); got != 1 {
-		t.Errorf("ShardOf(%q) = %d, want 1 as AddClicks has learned", moved.Code, got)
+		t.Errorf("ShardOf(%q) = %d, want 1 after AddClicks has read the map", moved.Code, got)
 	}
 	for range 2 {
 		wantAddClicks(t, g, batch(moved, other), nil)

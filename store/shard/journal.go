@@ -5,28 +5,28 @@ import (
 	"log/slog"
 )
 
-// journal logs what became of the rounds: a trouble when it begins or changes,
-// and its end, however many rounds it lasts.
+// journal logs changes between rounds: a problem when it begins or changes, and its end. A
+// problem that lasts for many rounds is logged once.
 type journal struct {
 	log        *slog.Logger
 	unanswered string // names of the shards that did not answer
-	refused    string // why the map was
+	refused    string // why the map was refused
 }
 
-// noteUnanswered takes the errors of one round, error i of shard i.
+// noteUnanswered logs the errors of a round. errs[i] is the error of shard i.
 func (j *journal) noteUnanswered(shards []Named, errs []error) {
 	failed := names(shards, errs)
 	switch failed {
 	case j.unanswered:
 	case "":
-		j.log.Info("all shards say again which buckets they own")
+		j.log.Info("all shards report their buckets again")
 	default:
-		j.log.Warn("some shards do not say which buckets they own", "shards", failed, "err", errors.Join(errs...))
+		j.log.Warn("some shards do not report their buckets", "shards", failed, "err", errors.Join(errs...))
 	}
 	j.unanswered = failed
 }
 
-// noteRefused takes the reason why a map was refused, or nil.
+// noteRefused logs why the map was refused, or nil if it was not.
 func (j *journal) noteRefused(refused error) {
 	reason := ""
 	if refused != nil {

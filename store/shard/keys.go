@@ -13,10 +13,9 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// CreateKey implements store.Keys. The shard of the digest keeps the key and
-// sees to it that the digest is new. That no other shard has the ID is looked up
-// before, where a shard can be reached, and not held against keys that are
-// created at the same time: IDs are random.
+// CreateKey implements store.Keys. The digest is the key for the shard, which also checks
+// that the digest is new. CreateKey first checks that no reachable shard has the ID. It does
+// not detect the same ID in a concurrent create, which is unlikely because IDs are random.
 func (r *Router) CreateKey(ctx context.Context, k store.Key) error {
 	lists, _ := everywhere(r, func(_ int, s Shard) ([]store.Key, error) { return s.ListKeys(ctx) })
 	if err := ctx.Err(); err != nil {
@@ -36,8 +35,8 @@ func (r *Router) KeyByHash(ctx context.Context, hash [sha256.Size]byte) (store.K
 	return ask(ctx, r, bucketOfHash(hash), func(s Shard) (store.Key, error) { return s.KeyByHash(ctx, hash) })
 }
 
-// ListKeys implements store.Keys. It returns no keys when a shard fails, since
-// one that is missing might be taken for one that does not exist.
+// ListKeys implements store.Keys. It fails if one shard fails, because a missing key would
+// look as if it did not exist.
 func (r *Router) ListKeys(ctx context.Context) ([]store.Key, error) {
 	lists, errs := everywhere(r, func(_ int, s Shard) ([]store.Key, error) { return s.ListKeys(ctx) })
 	if err := outage(ctx, "list keys", errs); err != nil {
@@ -47,12 +46,12 @@ func (r *Router) ListKeys(ctx context.Context) ([]store.Key, error) {
 	slices.SortFunc(keys, func(a, b store.Key) int {
 		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), strings.Compare(a.ID, b.ID), b.RevokedAt.Compare(a.RevokedAt))
 	})
-	// A bucket that has just moved may have left its keys behind.
+	// A moved bucket may have left its keys on the old shard.
 	return slices.CompactFunc(keys, func(a, b store.Key) bool { return a.ID == b.ID }), nil
 }
 
-// RevokeKey implements store.Keys. The ID does not tell the shard, so all are
-// asked: one that has the key settles it, whatever became of the others.
+// RevokeKey implements store.Keys. The ID does not identify the shard, so all shards are
+// asked. If one has the key, errors of the others do not matter.
 func (r *Router) RevokeKey(ctx context.Context, id string, at time.Time) (store.Key, error) {
 	k, err := r.revokeKey(ctx, id, at)
 	if !errors.Is(err, store.ErrMoved) {
@@ -82,13 +81,13 @@ func (r *Router) revokeKey(ctx context.Context, id string, at time.Time) (store.
 	return store.Key{}, fmt.Errorf("shard: %s: %w", op, store.ErrNotFound)
 }
 
-// UseKeys implements store.Keys. Each shard is told of its own keys. What one does
-// not take, because it is down or no longer has the key, is not told to another.
+// UseKeys implements store.Keys. Each shard gets its own keys. Uses that a shard does not
+// accept, because it is down or no longer has the key, are not sent to another shard.
 func (r *Router) UseKeys(ctx context.Context, uses []store.KeyUse) error {
 	parts := make([][]store.KeyUse, len(r.shards))
 	t := r.refresher.table.Load()
 	for _, u := range uses {
-		if i := t.owner(bucketOfHash(u.Hash)); i != nobody {
+		if i := t.owner(bucketOfHash(u.Hash)); i != unknown {
 			parts[i] = append(parts[i], u)
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// newKey returns a key that is on the given shard of a group of n.
+// newKey returns a key for the given shard of a group of n.
 func newKey(n, on int) store.Key {
 	for {
 		_, hash := store.NewToken()
@@ -47,7 +47,7 @@ func TestKeysWithDeadShard(t *testing.T) {
 
 	keys, err := g.ListKeys(t.Context())
 	if !errors.Is(err, store.ErrUnavailable) || keys != nil {
-		t.Errorf("ListKeys() = %v, %v, want %v alone", keys, err, store.ErrUnavailable)
+		t.Errorf("ListKeys() = %v, %v, want only %v", keys, err, store.ErrUnavailable)
 	}
 	wantErrorText(t, "ListKeys()", err, "shard s2: ")
 
@@ -57,19 +57,18 @@ func TestKeysWithDeadShard(t *testing.T) {
 	}
 	_, err = g.RevokeKey(t.Context(), dead.ID, at)
 	if !errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrNotFound) {
-		t.Errorf("RevokeKey() = %v, want %v alone", err, store.ErrUnavailable)
+		t.Errorf("RevokeKey() = %v, want only %v", err, store.ErrUnavailable)
 	}
 	wantErrorText(t, "RevokeKey()", err, "shard s2: ")
 	g.createKey(t, 2)
 
 	g.members[1].fail(store.ErrMoved)
 	if _, err = g.RevokeKey(t.Context(), dead.ID, at); !errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrMoved) {
-		t.Errorf("RevokeKey() = %v, want %v alone", err, store.ErrUnavailable)
+		t.Errorf("RevokeKey() = %v, want only %v", err, store.ErrUnavailable)
 	}
 }
 
-// TestListKeysWithLeftovers finds a key on its former shard too, from before it
-// was revoked.
+// TestListKeysWithLeftovers lists a revoked key whose old shard still has it as not revoked.
 func TestListKeysWithLeftovers(t *testing.T) {
 	t.Parallel()
 	g := loaded(t, 2)
@@ -83,6 +82,6 @@ func TestListKeysWithLeftovers(t *testing.T) {
 	}
 	keys, err := g.ListKeys(t.Context())
 	if err != nil || len(keys) != 1 || keys[0].RevokedAt.IsZero() {
-		t.Errorf("ListKeys() = %+v, %v, want the revoked one", keys, err)
+		t.Errorf("ListKeys() = %+v, %v, want the revoked key", keys, err)
 	}
 }

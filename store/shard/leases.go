@@ -9,36 +9,34 @@ import (
 	"time"
 )
 
-// Leases leases node ids to one holder, from whichever shard can. Each node id
-// is one shard's, so that a dead shard keeps nobody from minting. Safe for
-// concurrent use.
+// Leases leases node ids to one holder from any shard. Each node id belongs to one shard, so
+// that a dead shard does not prevent nodes from minting. Safe for concurrent use.
 type Leases struct {
 	shards []Named
 	now    func() time.Time
 
 	mu      sync.Mutex
-	granted map[int64]int // the shard of each node id that was granted
+	granted map[int64]int // the shard that granted each node id
 }
 
 var _ Leaser = (*Leases)(nil)
 
-// grant is a node id as a shard granted it.
+// grant is a node id that a shard granted.
 type grant struct {
 	shard int
 	node  int64
 	floor time.Time
 }
 
-// Leaser returns leases for the holder that the Leasers of Options.Shards stand
-// for.
+// Leaser returns leases for the holder of the Leasers in Options.Shards.
 func (r *Router) Leaser() *Leases {
 	return &Leases{shards: r.shards, now: r.opts.Now, granted: map[int64]int{}}
 }
 
-// Acquire asks one shard after the other, beginning with any, until one grants a
-// node id whose floor is not in the future; when none does, the one with the
-// earliest floor is taken. Shards that fail are passed over; that all do is an
-// error. Each has its share of the time that is left.
+// Acquire asks the shards in random order until one grants a node id whose floor is not in
+// the future. If none does, it takes the node id with the earliest floor. It skips shards that
+// fail and returns an error if all fail. The remaining time is divided equally among the
+// shards that are left.
 func (l *Leases) Acquire(ctx context.Context, ttl time.Duration) (node int64, floor time.Time, err error) {
 	var best *grant
 	var errs []error
@@ -55,7 +53,7 @@ func (l *Leases) Acquire(ctx context.Context, ttl time.Duration) (node int64, fl
 			best, g = g, best
 		}
 		if g != nil {
-			// That its lease runs out unused is all that comes of a failure.
+			// If the release fails, the lease expires unused.
 			_ = l.shards[g.shard].Leaser.Release(ctx, g.node, g.floor)
 		}
 		if !best.floor.After(l.now()) {
@@ -71,7 +69,7 @@ func (l *Leases) Acquire(ctx context.Context, ttl time.Duration) (node int64, fl
 	return best.node, best.floor, nil
 }
 
-// acquire asks shard i, with one of n shares of the time that is left.
+// acquire asks shard i. It may take one n-th of the remaining time.
 func (l *Leases) acquire(ctx context.Context, ttl time.Duration, i, n int) (*grant, error) {
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
@@ -85,8 +83,8 @@ func (l *Leases) acquire(ctx context.Context, ttl time.Duration, i, n int) (*gra
 	return &grant{shard: i, node: node, floor: floor}, nil
 }
 
-// Renew has the shard that granted the node id renew it. held is false for a
-// node id that was not granted here.
+// Renew renews the node id at the shard that granted it. held is false for a node id that
+// these Leases did not grant.
 func (l *Leases) Renew(ctx context.Context, node int64, used time.Time, ttl time.Duration) (held bool, err error) {
 	s, ok := l.shardOf(node)
 	if !ok {
@@ -98,7 +96,7 @@ func (l *Leases) Renew(ctx context.Context, node int64, used time.Time, ttl time
 	return held, nil
 }
 
-// Release gives the node id back to the shard that granted it.
+// Release releases the node id at the shard that granted it.
 func (l *Leases) Release(ctx context.Context, node int64, used time.Time) error {
 	s, ok := l.shardOf(node)
 	if !ok {

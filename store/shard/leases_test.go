@@ -17,14 +17,14 @@ import (
 	"github.com/terse/terse/store/sqlite"
 )
 
-// lessor leases node ids from an embedded store and can be made to fail.
+// lessor leases node ids from an embedded store. A test can make it fail.
 type lessor struct {
 	shard.Leaser
 	dead atomic.Bool
-	hung atomic.Bool // until the context ends
+	hung atomic.Bool // Acquire waits until its context ends
 }
 
-var errDead = errors.New("leases cannot be reached")
+var errDead = errors.New("leases are unreachable")
 
 func (l *lessor) Acquire(ctx context.Context, ttl time.Duration) (int64, time.Time, error) {
 	switch {
@@ -44,8 +44,8 @@ func (l *lessor) Renew(ctx context.Context, node int64, used time.Time, ttl time
 	return l.Leaser.Renew(ctx, node, used, ttl)
 }
 
-// office is three stores that lease node ids, node n in store n mod 3, by one
-// clock that tests move.
+// office is three stores that lease node ids: store n mod 3 leases node n. Their clock moves
+// only by advance.
 type office struct {
 	stores []*sqlite.Store
 	clock  atomic.Int64 // Unix microseconds
@@ -76,7 +76,7 @@ func newOffice(tb testing.TB) *office {
 	return o
 }
 
-// keepNodes takes from a database the node ids that are of other stores.
+// keepNodes removes the node ids of other stores from a database.
 func keepNodes(tb testing.TB, dir string, i int) {
 	tb.Helper()
 	db, err := sql.Open("sqlite", filepath.Join(dir, "terse.db"))
@@ -89,7 +89,7 @@ func keepNodes(tb testing.TB, dir string, i int) {
 	}
 }
 
-// holder returns leases for a new holder, and where they come from.
+// holder returns leases for a new holder, and the lessors behind them.
 func (o *office) holder(tb testing.TB) (*shard.Leases, []*lessor) {
 	tb.Helper()
 	opts := shard.Options{Logger: slog.New(slog.DiscardHandler), RefreshEvery: time.Hour, Now: o.now}
@@ -147,20 +147,20 @@ func TestLeasesWithDeadShards(t *testing.T) {
 	wantErrorText(t, "Acquire()", err, "shard s1: ", "shard s2: ", "shard s3: ")
 }
 
-// TestLeasesOfNobody renews and releases what was never granted.
+// TestLeasesOfNobody renews and releases a node id that was never granted.
 func TestLeasesOfNobody(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
 	leases, _ := o.holder(t)
 	if held, err := leases.Renew(t.Context(), 7, time.Now(), ttl); held || err != nil {
-		t.Errorf("Renew() of what was never granted = %v, %v, want false", held, err)
+		t.Errorf("Renew() of a node id that was never granted = %v, %v, want false", held, err)
 	}
 	if err := leases.Release(t.Context(), 7, time.Now()); err != nil {
-		t.Errorf("Release() of what was never granted = %v, want nil", err)
+		t.Errorf("Release() of a node id that was never granted = %v, want nil", err)
 	}
 }
 
-// TestLeasesSpread acquires from all shards.
+// TestLeasesSpread checks that node ids come from all shards.
 func TestLeasesSpread(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)

@@ -13,7 +13,7 @@ func (r *Router) Create(ctx context.Context, l store.Link) (store.Link, error) {
 	return ask(ctx, r, store.BucketOf(l.Code), func(s Shard) (store.Link, error) { return s.Create(ctx, l) })
 }
 
-// Resolve implements store.Store. It allocates nothing of its own.
+// Resolve implements store.Store. The Router itself allocates nothing.
 func (r *Router) Resolve(ctx context.Context, code string) (store.Link, error) {
 	return ask(ctx, r, store.BucketOf(code), func(s Shard) (store.Link, error) { return s.Resolve(ctx, code) })
 }
@@ -38,8 +38,8 @@ func (r *Router) Consume(ctx context.Context, code string, now time.Time) (store
 	return ask(ctx, r, store.BucketOf(code), func(s Shard) (store.Link, error) { return s.Consume(ctx, code, now) })
 }
 
-// Reserve implements store.Store. A reservation is on the shard of its owner and
-// key, which need not be that of the code.
+// Reserve implements store.Store. The shard of a reservation depends on its owner and key. It
+// may differ from the shard of the code.
 func (r *Router) Reserve(ctx context.Context, v store.Reservation) (store.Reservation, error) {
 	return ask(ctx, r, v.Bucket(), func(s Shard) (store.Reservation, error) { return s.Reserve(ctx, v) })
 }

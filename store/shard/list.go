@@ -10,9 +10,8 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// List implements store.Store. All shards are asked at once; those that fail are
-// named in the page, which then holds the links of the others. It returns
-// store.ErrUnavailable when all fail.
+// List implements store.Store. It asks all shards at the same time. The page names shards that
+// fail and has the links of the others. List returns store.ErrUnavailable if all fail.
 func (r *Router) List(ctx context.Context, q store.Query) (store.Page, error) {
 	q.Limit = min(max(q.Limit, 1), store.MaxPageLen)
 	pages, errs := everywhere(r, func(_ int, s Shard) (store.Page, error) { return s.List(ctx, q) })
@@ -25,8 +24,8 @@ func (r *Router) List(ctx context.Context, q store.Query) (store.Page, error) {
 	return page, nil
 }
 
-// missing returns the names of the shards that failed in a list, sorted, and tells
-// of them. errs are everywhere's.
+// missing returns the sorted names of the shards that failed in a list. It counts them, and
+// logs unexpected errors. errs are the errors from everywhere.
 func (r *Router) missing(ctx context.Context, errs []error) (names []string) {
 	for i, err := range errs {
 		if err == nil {
@@ -42,32 +41,31 @@ func (r *Router) missing(ctx context.Context, errs []error) (names []string) {
 	return names
 }
 
-// merge makes one page of those that shards returned for one query.
+// merge merges the shards' pages for one query.
 func merge(pages []store.Page, limit int) store.Page {
 	var links []store.Link
-	var next store.Cursor // behind it, some shard has links that are not here
+	var next store.Cursor // after it, some shard has links that are not in its page
 	for _, p := range pages {
 		links = append(links, p.Links...)
 		next = nearer(next, p.Next)
 	}
 	slices.SortFunc(links, func(a, b store.Link) int {
-		return cmp.Or(older(place(&a), place(&b)), cmp.Compare(b.Version, a.Version))
+		return cmp.Or(older(position(&a), position(&b)), cmp.Compare(b.Version, a.Version))
 	})
-	// A bucket that has just moved may have left its links behind.
+	// A moved bucket may have left its links on the old shard.
 	links = slices.CompactFunc(links, func(a, b store.Link) bool { return a.Code == b.Code })
 	if !next.IsZero() {
-		links = slices.DeleteFunc(links, func(l store.Link) bool { return older(place(&l), next) > 0 })
+		links = slices.DeleteFunc(links, func(l store.Link) bool { return older(position(&l), next) > 0 })
 	}
 	if len(links) > limit {
 		clear(links[limit:])
 		links = links[:limit]
-		next = place(&links[limit-1])
+		next = position(&links[limit-1])
 	}
 	return store.Page{Links: slices.Clip(links), Next: next}
 }
 
-// nearer returns the one of two ends of pages that comes first in a list. A zero
-// one is no end.
+// nearer returns the end of a page that comes first in a list. The zero Cursor is not an end.
 func nearer(a, b store.Cursor) store.Cursor {
 	if !b.IsZero() && (a.IsZero() || older(a, b) > 0) {
 		return b
@@ -75,17 +73,15 @@ func nearer(a, b store.Cursor) store.Cursor {
 	return a
 }
 
-// place returns where a link is in a list.
-func place(l *store.Link) store.Cursor { return store.Cursor{CreatedAt: l.CreatedAt, Code: l.Code} }
+// position returns the position of a link in a list.
+func position(l *store.Link) store.Cursor { return store.Cursor{CreatedAt: l.CreatedAt, Code: l.Code} }
 
-// older compares two places in the order of a list: it is positive when a comes
-// behind b.
+// older compares two positions in the order of a list. It is positive if a comes after b.
 func older(a, b store.Cursor) int {
 	return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), strings.Compare(b.Code, a.Code))
 }
 
-// everywhere has all shards answer at once, and returns answer and error i of
-// shard i.
+// everywhere calls all shards at the same time. answers[i] and errs[i] are those of shard i.
 func everywhere[T any](r *Router, call func(i int, s Shard) (T, error)) (answers []T, errs []error) {
 	answers, errs = make([]T, len(r.shards)), make([]error, len(r.shards))
 	var wg sync.WaitGroup

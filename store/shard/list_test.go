@@ -13,8 +13,8 @@ import (
 	"github.com/terse/terse/store/shard"
 )
 
-// fill creates n links of one owner, in turns on the shards of g, and returns
-// their codes, newest first.
+// fill creates n links of one owner on the shards of g in turn, and returns their codes,
+// newest first.
 func (g *group) fill(t *testing.T, owner string, n int) []string {
 	t.Helper()
 	var codes []string
@@ -35,7 +35,8 @@ func codesOf(links []store.Link) []string {
 	return codes
 }
 
-// TestListWithDeadShard names the shard, and pages on through the others.
+// TestListWithDeadShard checks that the page names the dead shard, and that paging continues
+// with the others.
 func TestListWithDeadShard(t *testing.T) {
 	t.Parallel()
 	reg := prometheus.NewRegistry()
@@ -81,12 +82,12 @@ func TestListWithDeadShards(t *testing.T) {
 	_, err = g.List(t.Context(), q)
 	wantErrorText(t, "List()", err, "s1", "s2", "s3")
 	if !errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrMoved) || errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("List() when all are down = %v, want %v alone", err, store.ErrUnavailable)
+		t.Errorf("List() when all are down = %v, want only %v", err, store.ErrUnavailable)
 	}
 }
 
-// TestListOfLeavingCaller does not take the caller's end for an outage of the
-// shard that had not answered.
+// TestListOfLeavingCaller checks that the end of the caller's context is not reported as an
+// outage of a shard.
 func TestListOfLeavingCaller(t *testing.T) {
 	t.Parallel()
 	g := loaded(t, 3)
@@ -94,11 +95,11 @@ func TestListOfLeavingCaller(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	if page, err := g.List(ctx, store.Query{Limit: 1}); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, store.ErrUnavailable) {
-		t.Errorf("List() = %+v, %v, want %v alone", page, err, context.DeadlineExceeded)
+		t.Errorf("List() = %+v, %v, want only %v", page, err, context.DeadlineExceeded)
 	}
 }
 
-// TestListWithLeftovers finds a link on its former shard too.
+// TestListWithLeftovers lists a link that its old shard still has.
 func TestListWithLeftovers(t *testing.T) {
 	t.Parallel()
 	g := loaded(t, 2)
@@ -117,7 +118,7 @@ func TestListWithLeftovers(t *testing.T) {
 	}
 	for _, got := range page.Links {
 		if got.Code == l.Code && got.Title != "edited" {
-			t.Errorf("List() has %+v, want the version that was edited", got)
+			t.Errorf("List() has %+v, want the edited version", got)
 		}
 	}
 }

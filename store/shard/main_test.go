@@ -14,15 +14,15 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// group is a Router over shards named s1, s2, …, which read their map only when
-// it is demanded.
+// group is a Router over shards s1, s2, … that reads the map only when Load or a moved bucket
+// demands it.
 type group struct {
 	*shard.Router
 	members []*member
 }
 
-// newGroup returns a group of n shards that own the buckets in turns: b of n is
-// of shard b mod n. change, if any, changes the options.
+// newGroup returns a group of n shards. Shard b mod n owns bucket b. change may change the
+// options.
 func newGroup(tb testing.TB, n int, change ...func(*shard.Options)) *group {
 	tb.Helper()
 	g := &group{}
@@ -56,13 +56,13 @@ func loaded(tb testing.TB, n int, change ...func(*shard.Options)) *group {
 	return g
 }
 
-// move makes bucket b the next owner's, who owns nothing of it yet but the name.
+// move makes to the owner of bucket b. It moves no links.
 func (g *group) move(b, from, to int) {
 	epoch := g.members[from].lose(b)
 	g.members[to].gain(b, epoch+1)
 }
 
-// newLink returns a link whose code is on the given shard of a group of n.
+// newLink returns a link with a code for the given shard of a group of n.
 func newLink(n, on int) store.Link {
 	l := store.Link{
 		URL: "https://example.com/", Owner: store.NewKeyID(), Status: 302,
@@ -84,12 +84,12 @@ func mustCreate(tb testing.TB, s store.Store, l store.Link) store.Link {
 	return created
 }
 
-// await polls until ok.
+// await polls ok for up to 10 s.
 func await(tb testing.TB, what string, ok func() bool) {
 	tb.Helper()
 	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			tb.Fatalf("%s not within 10 s", what)
+			tb.Fatalf("not within 10 s: %s", what)
 		}
 	}
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/terse/terse/store/shard"
 )
 
-// errWrong is what a shard answers that is not what it should be.
+// errWrong is the error of a shard that is reachable but misconfigured.
 var errWrong = errors.New("database of shard s9")
 
 func TestMap(t *testing.T) {
@@ -25,16 +25,16 @@ func TestMap(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		change func(g *group)
-		want   []string // in the error; none: no error
+		want   []string // texts of the error; empty: no error
 		is     error
 		loaded bool
-		owner  int // of bucket 7, when loaded
+		owner  int // of bucket 7, if the map is loaded
 	}{
 		{"all buckets have owners", func(*group) {}, nil, nil, true, 1},
 		{"owned twice", func(g *group) { g.members[2].gain(7, 1) }, []string{"bucket 7 ", "s2", "s3"}, nil, false, 0},
 		{"owned twice since", func(g *group) { g.members[2].gain(7, 2) }, []string{"bucket 7 ", "s2", "s3"}, nil, false, 0},
-		{"owned by nobody", func(g *group) { g.members[1].lose(7) }, []string{"bucket 7 "}, nil, false, 0},
-		{"several by nobody", func(g *group) { g.members[1].lose(10); g.members[1].lose(7) }, []string{"bucket 7,", "2"}, nil, false, 0},
+		{"owned by no shard", func(g *group) { g.members[1].lose(7) }, []string{"bucket 7 "}, nil, false, 0},
+		{"several by no shard", func(g *group) { g.members[1].lose(10); g.members[1].lose(7) }, []string{"bucket 7,", "2"}, nil, false, 0},
 		{"no such bucket", func(g *group) { g.members[0].gain(store.Buckets, 1) }, []string{"s1", "4096"}, nil, false, 0},
 		{"another shard is down", func(g *group) { g.members[0].fail(store.ErrUnavailable) }, nil, nil, true, 1},
 		{"its shard is down", func(g *group) { g.members[1].fail(store.ErrUnavailable) }, nil, nil, true, -1},
@@ -65,14 +65,14 @@ func TestMap(t *testing.T) {
 				t.Errorf("ShardOf(a code of bucket 7) = %d, want %d", got, tt.owner)
 			}
 			if _, err := g.Get(t.Context(), codeIn(7)); tt.owner < 0 && !errors.Is(err, store.ErrUnavailable) {
-				t.Errorf("Get() in a bucket that nobody is known to own = %v, want %v", err, store.ErrUnavailable)
+				t.Errorf("Get() in a bucket without a known owner = %v, want %v", err, store.ErrUnavailable)
 			}
 		})
 	}
 }
 
-// TestMapOfDeadShard moves buckets while the shard that had them is dead: it is
-// remembered until another owns them since.
+// TestMapOfDeadShard moves buckets while their old shard is dead. The old owner is remembered
+// until another shard owns them at a later epoch.
 func TestMapOfDeadShard(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ bucket, from, to int }{{7, 1, 2}, {8, 2, 1}} {
@@ -107,7 +107,8 @@ func TestMapOfDeadShard(t *testing.T) {
 	}
 }
 
-// TestRefusedMap keeps the last good map in use, logs why once, and shows it.
+// TestRefusedMap checks that the last good map stays in use, and that the reason is logged once
+// and shown in metrics.
 func TestRefusedMap(t *testing.T) {
 	t.Parallel()
 	var text bytes.Buffer
@@ -193,7 +194,7 @@ func isLoaded(g *group) bool {
 	}
 }
 
-// codeIn returns a code of the bucket.
+// codeIn returns a code in the bucket.
 func codeIn(bucket int) string {
 	for i := 0; ; i++ {
 		if code := fmt.Sprint(i); store.BucketOf(code) == bucket {
@@ -202,7 +203,7 @@ func codeIn(bucket int) string {
 	}
 }
 
-// wantErrorText checks that an error has all texts, or is nil when there are none.
+// wantErrorText checks that an error contains all texts, or is nil if there are none.
 func wantErrorText(t *testing.T, call string, err error, texts ...string) {
 	t.Helper()
 	if len(texts) == 0 && err != nil {

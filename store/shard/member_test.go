@@ -17,18 +17,18 @@ import (
 	"github.com/terse/terse/store/sqlite"
 )
 
-// member is a shard that is kept in an embedded store: it owns buckets, answers
-// store.ErrMoved for others, and can be made to fail.
+// member is a shard with an embedded store. It owns buckets and returns store.ErrMoved for
+// others. A test can make it fail.
 type member struct {
 	*sqlite.Store
 
-	mu       sync.RWMutex // held shared by whoever relies on owned
+	mu       sync.RWMutex // read-locked by calls that depend on owned
 	owned    map[int]int64
 	version  int64
-	fault    error         // what everything answers, if any
-	clicks   error         // what the next AddClicks answers, if anything
-	hold     chan struct{} // what Buckets and List wait for, if any
-	readings int           // of the buckets
+	fault    error         // the error of every call, or nil
+	clicks   error         // the error of the next AddClicks, or nil
+	hold     chan struct{} // if set, Buckets and List wait for it
+	readings int           // number of calls of Buckets
 }
 
 func newMember(tb testing.TB) *member {
@@ -45,14 +45,14 @@ func newMember(tb testing.TB) *member {
 	return &member{Store: s, owned: map[int]int64{}, version: 1}
 }
 
-// fail makes everything answer err; nil heals.
+// fail makes every call return err. nil ends that.
 func (m *member) fail(err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.fault = err
 }
 
-// failClicks makes the next AddClicks answer err.
+// failClicks makes the next AddClicks return err.
 func (m *member) failClicks(err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -109,7 +109,7 @@ func (m *member) Buckets(ctx context.Context) ([]store.Bucket, int64, error) {
 	return buckets, m.version, nil
 }
 
-// wait returns when the member no longer hangs.
+// wait waits while the member hangs.
 func (m *member) wait(ctx context.Context) error {
 	m.mu.RLock()
 	hold := m.hold
@@ -125,7 +125,7 @@ func (m *member) wait(ctx context.Context) error {
 	}
 }
 
-// fenced calls fn while the buckets of all keys are owned.
+// fenced calls fn if the member owns the buckets of all keys.
 func fenced[T any](m *member, fn func() (T, error), keys ...string) (T, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -172,7 +172,7 @@ func (m *member) List(ctx context.Context, q store.Query) (store.Page, error) {
 	return fenced(m, func() (store.Page, error) { return m.Store.List(ctx, q) })
 }
 
-// Export exports in the order of a shard.
+// Export exports in the order that Shard requires.
 func (m *member) Export(ctx context.Context, after string, limit int) ([]store.Link, error) {
 	if err := m.wait(ctx); err != nil {
 		return nil, err

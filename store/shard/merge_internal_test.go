@@ -11,8 +11,8 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// TestMergedPagesAreTheWhole deals links out to shards in any way, some to two
-// of them, and reads them in pages of any length: they come sorted, each once.
+// TestMergedPagesAreTheWhole puts each link on one or two random shards and reads pages of a
+// random length. All links must come sorted and exactly once.
 func TestMergedPagesAreTheWhole(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -33,7 +33,7 @@ func TestMergedPagesAreTheWhole(t *testing.T) {
 		}
 		newestFirst(want)
 		limit := rapid.IntRange(1, 12).Draw(t, "limit")
-		scant := rapid.Bool().Draw(t, "scant") // shards may return fewer links than they could
+		scant := rapid.Bool().Draw(t, "scant") // whether shards may return fewer links than the limit
 		var got []store.Link
 		for after, n := (store.Cursor{}), 0; n == 0 || !after.IsZero(); n++ {
 			var pages []store.Page
@@ -56,19 +56,19 @@ func TestMergedPagesAreTheWhole(t *testing.T) {
 	})
 }
 
-// pageOf answers as one shard does.
+// pageOf returns the page of one shard.
 func pageOf(links []store.Link, after store.Cursor, limit int) store.Page {
 	newestFirst(links)
 	var behind []store.Link
 	for _, l := range links {
-		if after.IsZero() || older(place(&l), after) > 0 {
+		if after.IsZero() || older(position(&l), after) > 0 {
 			behind = append(behind, l)
 		}
 	}
 	if len(behind) <= limit {
 		return store.Page{Links: behind}
 	}
-	return store.Page{Links: behind[:limit:limit], Next: place(&behind[limit-1])}
+	return store.Page{Links: behind[:limit:limit], Next: position(&behind[limit-1])}
 }
 
 func newestFirst(links []store.Link) {

@@ -8,7 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics tells how the map of buckets fares, and what was routed by it.
+// metrics describe the map of buckets and the calls that were routed by it.
 type metrics struct {
 	names []string
 
@@ -29,26 +29,26 @@ func newMetrics(shards []Named) *metrics {
 	m := &metrics{
 		refreshes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "terse_shard_refreshes_total",
-			Help: "Readings of the map of buckets: all shards answered (whole), some did (partial), none did (failed), or they contradict each other (refused).",
+			Help: "Reads of the map of buckets, by result: whole (all shards answered), partial (some did), failed (none did) or refused (the shards contradict each other).",
 		}, []string{"result"}),
 		refused: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "terse_shard_map_refused",
-			Help: "1 while the map is refused and the last good one in use.",
+			Help: "1 while the newest map is refused and the last good one is in use, else 0.",
 		}),
-		version: perShard("terse_shard_map_version", "Version of the shard's part of the map in use; 0 when it was never read."),
-		readAt:  perShard("terse_shard_map_read_timestamp_seconds", "When the shard's part of the map in use was last read; 0 when it never was."),
-		buckets: perShard("terse_shard_buckets", "Buckets that the shard owns by the map in use."),
+		version: perShard("terse_shard_map_version", "Version of the shard's part of the map in use; 0 if it was never read."),
+		readAt:  perShard("terse_shard_map_read_timestamp_seconds", "When the shard's part of the map in use was last read; 0 if it was never read."),
+		buckets: perShard("terse_shard_buckets", "Buckets that the shard owns in the map in use."),
 		moved: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "terse_shard_moved_total",
-			Help: "Calls that were sent to a shard which no longer owned the bucket, and sent again by a new map.",
+			Help: "Calls to a shard that no longer owned the bucket. They are sent again after a new read of the map.",
 		}),
 		gaveUp: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "terse_shard_moved_failures_total",
-			Help: "Calls that were refused as sent to the wrong shard by the new map too.",
+			Help: "Calls that failed because the shard in the new map did not own the bucket either.",
 		}),
 		unavailable: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "terse_shard_unavailable_lists_total",
-			Help: "Lists of links in which the shard is missing.",
+			Help: "Lists of links that lack the shard because it did not answer.",
 		}, []string{"shard"}),
 	}
 	for _, result := range []string{"whole", "partial", "failed", "refused"} {
@@ -64,7 +64,7 @@ func newMetrics(shards []Named) *metrics {
 	return m
 }
 
-// register adds the metrics to reg, unless that is nil.
+// register adds the metrics to reg. It does nothing if reg is nil.
 func (m *metrics) register(reg prometheus.Registerer) error {
 	if reg == nil {
 		return nil
@@ -79,8 +79,8 @@ func (m *metrics) register(reg prometheus.Registerer) error {
 	return nil
 }
 
-// countRefresh records one round: the errors of shards, whether any answered,
-// and why the map was refused.
+// countRefresh counts one round: errs are the errors of the shards, answered is whether any
+// shard answered, refused is why the map was refused.
 func (m *metrics) countRefresh(errs []error, answered bool, refused error) {
 	result := "whole"
 	m.refused.Set(0)
@@ -96,7 +96,7 @@ func (m *metrics) countRefresh(errs []error, answered bool, refused error) {
 	m.refreshes.WithLabelValues(result).Inc()
 }
 
-// adopted records a map that is in use from now on.
+// adopted records a new map in use.
 func (m *metrics) adopted(t *table, claims []claim, now time.Time) {
 	for i, n := range t.counts(len(m.names)) {
 		m.buckets.WithLabelValues(m.names[i]).Set(float64(n))

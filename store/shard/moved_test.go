@@ -15,8 +15,8 @@ import (
 	"github.com/terse/terse/store/shard"
 )
 
-// TestMoved sends one call of each kind to a shard that no longer owns the
-// bucket: it reaches the new owner.
+// TestMoved sends one call of each kind to a shard that no longer owns the bucket. The call
+// must reach the new owner.
 func TestMoved(t *testing.T) {
 	t.Parallel()
 	_, hash := store.NewToken()
@@ -60,10 +60,10 @@ func TestMoved(t *testing.T) {
 			bucket := store.BucketOf(tt.key)
 			from, to := bucket%2, 1-bucket%2
 
-			// In between, nobody owns it: the call is refused twice.
+			// Between lose and gain no shard owns the bucket, so the call is refused twice.
 			epoch := g.members[from].lose(bucket)
 			if err := tt.call(t.Context(), g.Router); !errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrMoved) {
-				t.Errorf("%s of a bucket on its way = %v, want %v alone", tt.name, err, store.ErrUnavailable)
+				t.Errorf("%s of a bucket that is being moved = %v, want only %v", tt.name, err, store.ErrUnavailable)
 			}
 			g.members[to].gain(bucket, epoch+1)
 			if err := tt.call(t.Context(), g.Router); !errors.Is(err, tt.want) {
@@ -75,7 +75,7 @@ func TestMoved(t *testing.T) {
 	}
 }
 
-// TestMovedIsReadOnce has many callers learn of one move.
+// TestMovedIsReadOnce checks that many callers cause one read of the map after a move.
 func TestMovedIsReadOnce(t *testing.T) {
 	t.Parallel()
 	g := loaded(t, 2)
@@ -91,22 +91,22 @@ func TestMovedIsReadOnce(t *testing.T) {
 	}
 	wg.Wait()
 	if got := g.members[1].read() - before; got < 1 || got > 2 {
-		t.Errorf("the map was read %d times for 200 callers, want once, or twice for late ones", got)
+		t.Errorf("the map was read %d times for 200 callers, want once, or twice because of late callers", got)
 	}
 }
 
-// noter is a shard that remembers of which edits it was told.
+// noter is a shard that records announced edits.
 type noter struct {
 	*member
-	told []string
+	edits []string
 }
 
 func (n *noter) Edited(code string, version int64) {
-	n.told = append(n.told, fmt.Sprintf("%s %d", code, version))
+	n.edits = append(n.edits, fmt.Sprintf("%s %d", code, version))
 }
 
-// TestEditedElsewhere tells of an edit by another process: the link's shard hears of
-// it, and every shard while nobody is known to own the link.
+// TestEditedElsewhere announces edits by another process. The link's shard must be informed,
+// or every shard while the owner is not known.
 func TestEditedElsewhere(t *testing.T) {
 	t.Parallel()
 	noters := make([]*noter, 2)
@@ -123,13 +123,13 @@ func TestEditedElsewhere(t *testing.T) {
 	}
 	g.Edited(second, 3)
 	for i, want := range [][]string{{first + " 2"}, {first + " 2", second + " 3"}} {
-		if !slices.Equal(noters[i].told, want) {
-			t.Errorf("shard %d was told of %q, want %q", i, noters[i].told, want)
+		if !slices.Equal(noters[i].edits, want) {
+			t.Errorf("shard %d was informed of %q, want %q", i, noters[i].edits, want)
 		}
 	}
 }
 
-// TestMovedIsNotReadTooOften has a bucket that nobody owns asked for without end.
+// TestMovedIsNotReadTooOften keeps requesting a link in a bucket without an owner.
 func TestMovedIsNotReadTooOften(t *testing.T) {
 	t.Parallel()
 	g := loaded(t, 1)
@@ -142,13 +142,13 @@ func TestMovedIsNotReadTooOften(t *testing.T) {
 		}
 	}
 	took := time.Since(began)
-	rounds := (g.members[0].read() - before) / 2 // a map that is refused is read twice
+	rounds := (g.members[0].read() - before) / 2 // a round reads a refused map twice
 	if most := int(took/(50*time.Millisecond)) + 1; rounds > most || calls < 2 {
 		t.Errorf("%d rounds for %d calls in %v, want %d at most", rounds, calls, took, most)
 	}
 }
 
-// TestMovedWithDeadShard finds a bucket while another shard hangs.
+// TestMovedWithDeadShard checks that a moved bucket is found while another shard hangs.
 func TestMovedWithDeadShard(t *testing.T) {
 	t.Parallel()
 	g := loaded(t, 3, func(o *shard.Options) { o.RefreshTimeout = 100 * time.Millisecond })
@@ -161,11 +161,11 @@ func TestMovedWithDeadShard(t *testing.T) {
 		t.Errorf("Create() = %v, want nil", err)
 	}
 	if got := g.ShardOf(codeIn(2)); got != 2 {
-		t.Errorf("ShardOf() of the shard that hangs = %d, want 2 as before", got)
+		t.Errorf("ShardOf() for the shard that hangs = %d, want 2 as before", got)
 	}
 }
 
-// TestMovedCallerLeaves ends the caller's context while the map is read.
+// TestMovedCallerLeaves ends the caller's context while the map is being read.
 func TestMovedCallerLeaves(t *testing.T) {
 	t.Parallel()
 	g := loaded(t, 2, func(o *shard.Options) { o.RefreshTimeout = time.Hour })
@@ -198,7 +198,7 @@ func TestErrorsNameTheShard(t *testing.T) {
 	}
 }
 
-// TestRoutingAllocatesNothing compares with the shard itself.
+// TestRoutingAllocatesNothing compares the Router with a direct call of the shard.
 func TestRoutingAllocatesNothing(t *testing.T) {
 	g := loaded(t, 3)
 	l := mustCreate(t, g, newLink(3, 1))
@@ -211,6 +211,6 @@ func TestRoutingAllocatesNothing(t *testing.T) {
 	}
 	direct, routed := testing.AllocsPerRun(200, resolve(g.members[1])), testing.AllocsPerRun(200, resolve(g))
 	if routed > direct {
-		t.Errorf("Resolve() allocates %v times, want %v as the shard alone", routed, direct)
+		t.Errorf("Resolve() allocates %v times, want %v as the shard itself", routed, direct)
 	}
 }

@@ -10,34 +10,32 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Named is one shard and what it is called in errors, logs and metrics.
+// Named is one shard with its name in errors, logs and metrics.
 type Named struct {
 	Name   string
 	Shard  Shard
 	Leaser Leaser // of the node ids that this shard leases
 }
 
-// Options say which shards there are.
+// Options configure a Router.
 type Options struct {
-	// Shards are all shards, each with a name, a shard and a leaser. Required.
+	// Shards are all shards, each with a Name, a Shard and a Leaser. Required.
 	Shards []Named
 
-	// Logger hears of what an operator should know. Required.
+	// Logger logs problems with shards and the map. Required.
 	Logger *slog.Logger
 
-	// Registerer receives the metrics. Default: none are kept.
+	// Registerer receives the metrics. Default: metrics are not registered.
 	Registerer prometheus.Registerer
 
-	// RefreshEvery is how often the map is read, give or take a tenth. Default
-	// 1 s.
+	// RefreshEvery is the time between two reads of the map, ±10 %. Default 1 s.
 	RefreshEvery time.Duration
 
-	// RefreshTimeout bounds how long one shard may take to say which buckets it
-	// owns. Default 500 ms.
+	// RefreshTimeout limits how long one shard may take to return its buckets. Default
+	// 500 ms.
 	RefreshTimeout time.Duration
 
-	// Now is the clock by which floors of node ids are in the future. Default
-	// time.Now.
+	// Now is the clock for comparing floors of node ids. Default time.Now.
 	Now func() time.Time
 }
 
@@ -61,7 +59,7 @@ func (o *Options) validate() error {
 		case s.Name == "" || s.Shard == nil || s.Leaser == nil:
 			errs = append(errs, fmt.Errorf("option Shards[%d] needs a name, a shard and a leaser", i))
 		case names[s.Name]:
-			errs = append(errs, fmt.Errorf("option Shards[%d]: there is another named %s", i, s.Name))
+			errs = append(errs, fmt.Errorf("option Shards[%d]: another shard has the name %s", i, s.Name))
 		}
 		names[s.Name] = true
 	}

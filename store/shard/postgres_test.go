@@ -20,7 +20,7 @@ import (
 	"github.com/terse/terse/store/storetest/servers"
 )
 
-// TestPostgres runs the suites over three shards, each with a replica.
+// TestPostgres runs the conformance suites over three shards, each with a replica.
 func TestPostgres(t *testing.T) {
 	t.Parallel()
 	clusters := servers.NewClusters(t, 3, servers.ClusterOptions{
@@ -78,7 +78,7 @@ func TestPostgres(t *testing.T) {
 	})
 }
 
-// openCached puts a cache in front of the shards, over a Redis when there is one.
+// openCached returns a cache over the shards. It uses Redis if redis is not nil.
 func openCached(tb testing.TB, r *shard.Router, redis func(testing.TB) string) *cache.Cache {
 	tb.Helper()
 	opts := cache.Options{Store: r, Edited: r.Edited, Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler)}
@@ -101,8 +101,8 @@ func openCached(tb testing.TB, r *shard.Router, redis func(testing.TB) string) *
 	return c
 }
 
-// testPostgresMoved moves an empty bucket behind the Router's back: a create, a
-// read and an edit of its links reach the new owner.
+// testPostgresMoved moves an empty bucket without informing the Router. A create, a read and an
+// edit of its links must reach the new owner.
 func testPostgresMoved(t *testing.T, r *shard.Router, clusters []*servers.Cluster) {
 	t.Helper()
 	l := newLink(1, 0)
@@ -129,7 +129,7 @@ func testPostgresMoved(t *testing.T, r *shard.Router, clusters []*servers.Cluste
 	}
 }
 
-// openPostgres returns a Router over one new database in each cluster.
+// openPostgres returns a Router over a new database in each cluster.
 func openPostgres(tb testing.TB, clusters []*servers.Cluster, database string) *shard.Router {
 	tb.Helper()
 	var targets []schema.Target

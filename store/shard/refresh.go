@@ -14,32 +14,32 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// minGap is the least time from the begin of one round to that of the next.
+// minGap is the shortest time between the starts of two rounds.
 const minGap = 50 * time.Millisecond
 
-// refresher reads the map of buckets in rounds: every so often, and when
-// somebody demands it. One goroutine does.
+// refresher reads the map of buckets in rounds: every RefreshEvery, and on demand. One
+// goroutine runs all rounds.
 type refresher struct {
 	opts    Options
 	metrics *metrics
 	table   atomic.Pointer[table] // never nil
-	loaded  chan struct{}         // closed when the first map was adopted
-	lack    atomic.Pointer[Lack]  // of the last round
+	loaded  chan struct{}         // closed when the first map is in use
+	lack    atomic.Pointer[Lack]  // of the latest round
 
 	cancel  context.CancelFunc
 	stopped chan struct{} // closed when run has returned
-	wake    chan struct{} // one message: somebody waits for the next round
+	wake    chan struct{} // has one element if the next round is in demand
 
 	mu   sync.Mutex
-	next *round // has not begun
+	next *round // the round that has not begun
 
-	claims []claim // as last adopted; of run alone, as is journal
+	claims []claim // of the map in use; used only by run, as is journal
 	journal
 }
 
-// round is one reading of the map, for those who wait for it.
+// round is one read of the map.
 type round struct {
-	done chan struct{} // closed when err stands
+	done chan struct{} // closed when err is set
 	err  error
 }
 
@@ -57,21 +57,21 @@ func startRefresher(opts Options, m *metrics) *refresher {
 	return f
 }
 
-// stop ends the goroutine and returns when it has ended.
+// stop stops the goroutine and returns when it has ended.
 func (f *refresher) stop() {
 	f.cancel()
 	<-f.stopped
 }
 
-// demand waits for a round that begins after this moment, together with all who
-// demand one before it begins.
+// demand waits for a round that begins after this call. All callers that arrive before it
+// begins share the round.
 func (f *refresher) demand(ctx context.Context) error {
 	f.mu.Lock()
 	next := f.next
 	f.mu.Unlock()
 	select {
 	case f.wake <- struct{}{}:
-	default: // there is a message already
+	default: // already in demand
 	}
 	select {
 	case <-next.done:
@@ -94,7 +94,7 @@ func (f *refresher) run(ctx context.Context) {
 			return
 		}
 		gap := time.After(minGap)
-		f.fly(ctx)
+		f.nextRound(ctx)
 		select {
 		case <-gap:
 		case <-ctx.Done():
@@ -103,8 +103,8 @@ func (f *refresher) run(ctx context.Context) {
 	}
 }
 
-// fly makes the next round.
-func (f *refresher) fly(ctx context.Context) {
+// nextRound runs the next round.
+func (f *refresher) nextRound(ctx context.Context) {
 	f.mu.Lock()
 	now := f.next
 	f.next = newRound()
@@ -113,13 +113,13 @@ func (f *refresher) fly(ctx context.Context) {
 	close(now.done)
 }
 
-// refresh reads the map and adopts it, unless it is refused. Shards that could
-// not be reached are no error while others were.
+// refresh reads the map and uses it unless it is refused. Unreachable shards are not an error
+// if any shard answered.
 func (f *refresher) refresh(ctx context.Context) error {
 	claims, errs := f.read(ctx)
 	t, refused := deal(f.opts.Shards, claims)
 	if refused != nil {
-		// A bucket that moves between the readings of two shards looks the same.
+		// A bucket that moves between the reads of two shards looks like a contradiction.
 		claims, errs = f.read(ctx)
 		t, refused = deal(f.opts.Shards, claims)
 	}
@@ -142,11 +142,10 @@ func (f *refresher) refresh(ctx context.Context) error {
 	return errors.Join(slices.DeleteFunc(errs, unreachable)...)
 }
 
-// Lack says what keeps a Router from its first map. Its members are nil where
-// nothing does.
+// Lack is why a Router has no first map. A nil member means that this part is known.
 type Lack struct {
 	Schema  error // why no shard is known to have the right schema
-	Buckets error // why it is not known which shard owns which bucket
+	Buckets error // why the owners of the buckets are not known
 }
 
 func (f *refresher) noteLack(answered bool, refused error, errs []error) {
@@ -157,13 +156,13 @@ func (f *refresher) noteLack(answered bool, refused error, errs []error) {
 	if lack.Buckets = refused; refused == nil {
 		lack.Buckets = lack.Schema
 	}
-	if lack.Buckets != nil { // else there is a map in a moment
+	if lack.Buckets != nil { // without an error the map is used next
 		f.lack.Store(&lack)
 	}
 }
 
-// read asks all shards at once, each within its own time, and returns their
-// claims, or those that were adopted last of the ones that failed.
+// read asks all shards at the same time, each with its own timeout, and returns their claims.
+// For a shard that fails it returns the claim of the map in use.
 func (f *refresher) read(ctx context.Context) (claims []claim, errs []error) {
 	claims, errs = make([]claim, len(f.claims)), make([]error, len(f.claims))
 	var wg sync.WaitGroup
@@ -195,19 +194,19 @@ func (f *refresher) adopt(t *table, claims []claim) {
 	}
 }
 
-// unreachable reports whether err, which is nil or of a shard, says that the
-// shard could not be asked, rather than what is wrong with it.
+// unreachable reports whether err means that a shard could not be reached. It is also true for
+// nil. Other errors mean that the shard is misconfigured.
 func unreachable(err error) bool {
 	return err == nil || errors.Is(err, store.ErrUnavailable) ||
 		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
-// wrong reports whether a shard was reached and is not what it should be.
+// wrong reports whether a shard was reached but is misconfigured.
 func wrong(err error) bool { return !unreachable(err) }
 
 func errClosed() error { return fmt.Errorf("%w: the router is closed", store.ErrUnavailable) }
 
-// names returns the names of the shards that failed, in their order.
+// names returns the names of the shards that failed, in the order of shards.
 func names(shards []Named, errs []error) string {
 	var failed []string
 	for i, err := range errs {

@@ -9,7 +9,7 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// AddReport implements store.Reports. The shard of the link keeps it.
+// AddReport implements store.Reports. The code of the link is the key for the shard.
 func (r *Router) AddReport(ctx context.Context, report store.Report) error {
 	_, err := ask(ctx, r, store.BucketOf(report.Code), func(s Shard) (struct{}, error) {
 		return struct{}{}, s.AddReport(ctx, report)
@@ -26,7 +26,7 @@ func (r *Router) ResolveReport(ctx context.Context, id string, by store.Author, 
 	return ask(ctx, r, bucket, func(s Shard) (store.Report, error) { return s.ResolveReport(ctx, id, by, at) })
 }
 
-// ListReports implements store.Reports, as List does for links.
+// ListReports implements store.Reports. Like List, it names shards that fail in the page.
 func (r *Router) ListReports(ctx context.Context, q store.ReportQuery) (store.ReportPage, error) {
 	q.Limit = min(max(q.Limit, 1), store.MaxPageLen)
 	pages, errs := everywhere(r, func(_ int, s Shard) (store.ReportPage, error) { return s.ListReports(ctx, q) })
@@ -39,9 +39,9 @@ func (r *Router) ListReports(ctx context.Context, q store.ReportQuery) (store.Re
 	return page, nil
 }
 
-// mergeReports makes one page of those that shards returned for one query.
+// mergeReports merges the shards' pages for one query.
 func mergeReports(pages []store.ReportPage, limit int) (page store.ReportPage) {
-	var next store.Cursor // behind it, some shard has reports that are not here
+	var next store.Cursor // after it, some shard has reports that are not in its page
 	for _, p := range pages {
 		page.Reports = append(page.Reports, p.Reports...)
 		next = nearer(next, p.Next)

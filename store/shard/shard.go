@@ -1,9 +1,8 @@
-// Package shard makes one store of many shards: it reads from each which
-// buckets it owns, and sends every call to the shard of its key.
+// Package shard makes one store of many shards. It reads from each shard which buckets the
+// shard owns, and sends every call to the owner of its key's bucket.
 //
-// It keeps nothing and decides nothing about buckets: the shards do, and refuse
-// what is sent to the wrong one. Moving buckets and dealing them out is not done
-// here either.
+// It stores nothing and does not decide who owns a bucket. The shards do, and refuse calls for
+// buckets that they do not own. It does not move buckets.
 package shard
 
 import (
@@ -15,8 +14,8 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// Shard keeps what belongs to its buckets, and answers store.ErrMoved for a
-// write to any other. Implementations are safe for concurrent use.
+// Shard keeps the data of its buckets and returns store.ErrMoved for other buckets.
+// Implementations are safe for concurrent use.
 type Shard interface {
 	store.Store
 	store.Keys
@@ -25,27 +24,26 @@ type Shard interface {
 	store.Blocklist
 	store.Reports
 
-	// Archive exports links in the order of their buckets, and those of one bucket
-	// in the order of their codes.
+	// Archive exports links in the order of their buckets, and within a bucket in the order
+	// of their codes.
 	store.Archive
 
-	// Buckets returns the buckets that the shard owns, and a number that grows
-	// with every change of them. It returns store.ErrUnavailable when the shard
-	// cannot be reached, and another error when it is not what it should be.
+	// Buckets returns the buckets that the shard owns, and a version that grows with every
+	// change of them. It returns store.ErrUnavailable if the shard is unreachable, and
+	// another error if the shard is misconfigured.
 	Buckets(ctx context.Context) (buckets []store.Bucket, version int64, err error)
 }
 
-// Leaser leases the node ids of one shard, as idgen.Leaser says.
+// Leaser leases the node ids of one shard. See idgen.Leaser for the contract.
 type Leaser interface {
 	Acquire(ctx context.Context, ttl time.Duration) (node int64, floor time.Time, err error)
 	Renew(ctx context.Context, node int64, used time.Time, ttl time.Duration) (held bool, err error)
 	Release(ctx context.Context, node int64, used time.Time) error
 }
 
-// Router is a store over many shards. Until it has read a map of the buckets,
-// and for buckets that no shard it reached is known to own, calls return
-// store.ErrUnavailable. One dead shard does not touch the buckets of others.
-// Safe for concurrent use.
+// Router is a store over many shards. Calls return store.ErrUnavailable until it has a map of
+// the buckets, and for buckets without a known owner. A dead shard does not affect the buckets
+// of others. Safe for concurrent use.
 type Router struct {
 	shards    []Named
 	opts      Options
@@ -63,8 +61,8 @@ var (
 	_ store.Reports   = (*Router)(nil)
 )
 
-// New returns a Router that reads the map every RefreshEvery until Close. Load
-// reads it for the first time without that wait.
+// New returns a Router that reads the map every RefreshEvery until Close. Load reads the first
+// map without waiting.
 func New(opts Options) (*Router, error) {
 	opts = opts.withDefaults()
 	if err := opts.validate(); err != nil {
@@ -77,9 +75,9 @@ func New(opts Options) (*Router, error) {
 	return &Router{shards: opts.Shards, opts: opts, metrics: m, refresher: startRefresher(opts, m)}, nil
 }
 
-// Load reads the map now. It fails when that is refused, when a shard that was
-// reached is not what it should be, and, with store.ErrUnavailable, when none
-// was reached. After any failure the Router goes on trying by itself.
+// Load reads the map now. It returns an error if the map is refused or a reachable shard is
+// misconfigured, and store.ErrUnavailable if no shard is reachable. After an error the Router
+// continues to retry.
 func (r *Router) Load(ctx context.Context) error {
 	if err := r.refresher.demand(ctx); err != nil {
 		return fmt.Errorf("shard: load the map of buckets: %w", err)
@@ -87,11 +85,11 @@ func (r *Router) Load(ctx context.Context) error {
 	return nil
 }
 
-// Loaded is closed once there is a map.
+// Loaded returns a channel that is closed once there is a map.
 func (r *Router) Loaded() <-chan struct{} { return r.refresher.loaded }
 
-// Lack returns why there is no map yet, and nothing once there is one, whatever
-// happens to the shards then.
+// Lack returns why there is no map yet. Once there has been a map, it returns the zero Lack,
+// even if shards fail later.
 func (r *Router) Lack() Lack {
 	select {
 	case <-r.Loaded():
@@ -104,22 +102,22 @@ func (r *Router) Lack() Lack {
 	return Lack{Schema: errUnasked, Buckets: errUnasked}
 }
 
-// errUnasked is what a Router lacks before its first round has ended.
+// errUnasked is the error in Lack before the first round has ended.
 var errUnasked = errors.New("the shards have not answered yet")
 
-// ShardOf returns which of Options.Shards owns the bucket of a code, or -1 while
-// that is not known.
+// ShardOf returns the index in Options.Shards of the owner of a code's bucket, or -1 if it is
+// not known.
 func (r *Router) ShardOf(code string) int {
 	return r.refresher.table.Load().owner(store.BucketOf(code))
 }
 
-// Close ends the reading of the map. Shards are not closed.
+// Close stops reading the map. It does not close the shards.
 func (r *Router) Close() {
 	r.refresher.stop()
 }
 
-// ask has the owner of a bucket answer. When told that the bucket has moved, it
-// waits for a new map and asks once more.
+// ask calls the owner of a bucket. If the bucket has moved, it waits for a new map and calls
+// the new owner once.
 func ask[T any](ctx context.Context, r *Router, bucket int, call func(s Shard) (T, error)) (T, error) {
 	got, err := askOnce(r, bucket, call)
 	if err == nil || !errors.Is(err, store.ErrMoved) {
@@ -133,18 +131,18 @@ func ask[T any](ctx context.Context, r *Router, bucket int, call func(s Shard) (
 	return got, r.settled(err)
 }
 
-// askOnce has the owner of a bucket answer.
+// askOnce calls the owner of a bucket.
 func askOnce[T any](r *Router, bucket int, call func(s Shard) (T, error)) (got T, err error) {
 	i := r.refresher.table.Load().owner(bucket)
-	if i == nobody {
+	if i == unknown {
 		return got, unowned(bucket)
 	}
 	got, err = call(r.shards[i].Shard)
 	return got, r.named(i, err)
 }
 
-// await waits for a map that was read after this moment. That there is none is
-// no error: the one at hand may do, or what is sent by it is refused again.
+// await waits for a map that is read after this call. A failed read is not an error: the map in
+// use may be right, and if not, the shard refuses the call again.
 func (r *Router) await(ctx context.Context) error {
 	if err := r.refresher.demand(ctx); err != nil && ctx.Err() != nil {
 		return fmt.Errorf("shard: wait for a new map of buckets: %w", ctx.Err())
@@ -160,7 +158,7 @@ func (r *Router) named(i int, err error) error {
 	return fmt.Errorf("shard %s: %w", r.shards[i].Name, err)
 }
 
-// settled turns a second store.ErrMoved into the outage that it is to callers.
+// settled turns a second store.ErrMoved into store.ErrUnavailable for callers.
 func (r *Router) settled(err error) error {
 	if !errors.Is(err, store.ErrMoved) {
 		return err
@@ -169,11 +167,11 @@ func (r *Router) settled(err error) error {
 	return fmt.Errorf("%w: %s", store.ErrUnavailable, err.Error())
 }
 
-// moved reports whether a shard answered store.ErrMoved.
+// moved reports whether any shard returned store.ErrMoved.
 func moved(errs []error) bool { return errors.Is(errors.Join(errs...), store.ErrMoved) }
 
-// outage returns nil when no shard failed, the error of ctx when that has ended,
-// and otherwise store.ErrUnavailable with the text of all errors.
+// outage returns nil if no shard failed, the error of ctx if ctx has ended, and otherwise
+// store.ErrUnavailable with the text of all errors.
 func outage(ctx context.Context, op string, errs []error) error {
 	failed := errors.Join(errs...)
 	switch {
@@ -185,7 +183,7 @@ func outage(ctx context.Context, op string, errs []error) error {
 	return fmt.Errorf("shard: %s: %w: %s", op, store.ErrUnavailable, failed.Error())
 }
 
-// unowned says that nobody who was reached owns a bucket.
+// unowned returns the error for a bucket without a known owner.
 func unowned(bucket int) error {
-	return fmt.Errorf("shard: %w: bucket %d is of no shard that was reached", store.ErrUnavailable, bucket)
+	return fmt.Errorf("shard: %w: no reachable shard owns bucket %d", store.ErrUnavailable, bucket)
 }

@@ -6,46 +6,46 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// nobody is the owner of a bucket that no shard is known to own.
-const nobody = -1
+// unknown is the owner of a bucket without a known owner.
+const unknown = -1
 
-// table says which shard owns each bucket. It never changes once it is in use.
+// table has the owner of each bucket. It is immutable once in use.
 type table struct {
-	owners [store.Buckets]int16 // index into Options.Shards, or nobody
+	owners [store.Buckets]int16 // index into Options.Shards, or unknown
 }
 
 func newTable() *table {
 	t := &table{}
 	for b := range t.owners {
-		t.owners[b] = nobody
+		t.owners[b] = unknown
 	}
 	return t
 }
 
-// owner returns the shard of a bucket, or nobody.
+// owner returns the owner of a bucket, or unknown.
 func (t *table) owner(bucket int) int { return int(t.owners[bucket]) }
 
 // counts returns how many buckets each of n shards owns.
 func (t *table) counts(n int) []int {
 	counts := make([]int, n)
 	for _, i := range t.owners {
-		if i != nobody {
+		if i != unknown {
 			counts[i]++
 		}
 	}
 	return counts
 }
 
-// claim is what one shard said last of its buckets.
+// claim is the latest answer of one shard about its buckets.
 type claim struct {
 	buckets []store.Bucket
 	version int64
-	fresh   bool // said in this round; else remembered, as the shard cannot be asked
+	fresh   bool // from this round; else an earlier answer of a shard that is now unreachable
 }
 
-// deal makes a table of claims, claim i of shard i. A bucket that two shards own
-// is an error, unless one of them cannot be asked and the other has owned it
-// since; a bucket that nobody owns is one when all shards have answered.
+// deal makes a table from claims; claims[i] is of shard i. A bucket that two shards own is an
+// error, unless one of them is unreachable and the other owns it at a later epoch. A bucket
+// without an owner is an error if all shards have answered.
 func deal(shards []Named, claims []claim) (*table, error) {
 	t := newTable()
 	var epochs [store.Buckets]int64
@@ -58,7 +58,7 @@ func deal(shards []Named, claims []claim) (*table, error) {
 				return nil, fmt.Errorf("shard %s owns bucket %d, which does not exist", shards[i].Name, b.Number)
 			}
 			rival := t.owner(b.Number)
-			if rival != nobody && rival != i {
+			if rival != unknown && rival != i {
 				since, ok := succeeds(b.Epoch, c.fresh, epochs[b.Number], claims[rival].fresh)
 				if !ok {
 					twice.add(b.Number, shards[rival].Name, shards[i].Name)
@@ -73,18 +73,18 @@ func deal(shards []Named, claims []claim) (*table, error) {
 	if err := twice.err(); err != nil || !whole {
 		return t, err
 	}
-	nobodys := problem{text: "%s is owned by no shard"}
+	ownerless := problem{text: "%s is owned by no shard"}
 	for b := range t.owners {
-		if t.owner(b) == nobody {
-			nobodys.add(b)
+		if t.owner(b) == unknown {
+			ownerless.add(b)
 		}
 	}
-	return t, nobodys.err()
+	return t, ownerless.err()
 }
 
-// succeeds reports whether an owner has a bucket since after its rival, and
-// whether that can be told: two that both say so now are at odds, and so are two
-// of one epoch, and one that says so now with one that is known to be later.
+// succeeds reports whether an owner has the bucket at a later epoch than its rival. ok is false
+// for a contradiction: both claims are fresh, or have the same epoch, or the claim of the
+// unreachable shard has the later epoch.
 func succeeds(epoch int64, fresh bool, rivalEpoch int64, rivalFresh bool) (since, ok bool) {
 	switch {
 	case epoch == rivalEpoch || fresh && rivalFresh:
@@ -95,9 +95,9 @@ func succeeds(epoch int64, fresh bool, rivalEpoch int64, rivalFresh bool) (since
 	return false, rivalFresh || !fresh
 }
 
-// problem is what is wrong with some buckets, told by the first of them.
+// problem is a problem with some buckets. Its text names the first of them.
 type problem struct {
-	text  string // of the bucket and args
+	text  string // a format for the bucket and args
 	first int
 	args  []any
 	n     int
@@ -110,7 +110,7 @@ func (p *problem) add(bucket int, args ...any) {
 	p.n++
 }
 
-// err returns nil when nothing was added.
+// err returns nil if no bucket was added.
 func (p *problem) err() error {
 	if p.n == 0 {
 		return nil
