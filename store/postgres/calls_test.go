@@ -186,6 +186,7 @@ func callOutbox(t *testing.T, s *postgres.Store, l store.Link) {
 		}
 		_, err = s.Backlog(ctx, audience)
 		must(t, err)
+		must(t, s.Repeat(ctx, audience, time.Minute))
 	}
 }
 

@@ -11,13 +11,14 @@ import (
 
 // repeatLatest queues the links that were edited lately, except those whose edit is
 // queued and was not acknowledged yet. link_history has a row for each edit. A position
-// of 0 marks a row as a repetition that waits for no replica.
+// of 0 marks a row as a repetition that waits for no replica. The subquery with a LIMIT makes
+// the planner search an index: it would otherwise read the whole outbox.
 const repeatLatest = `INSERT INTO outbox (bucket, audience, code, shown_from)
 	SELECT DISTINCT h.bucket, $1::smallint, h.code, 0
 	FROM link_history h
 	WHERE h.replaced_at >= statement_timestamp() - $2::interval
-	AND NOT EXISTS (SELECT FROM outbox o
-		WHERE o.audience = $1 AND coalesce(o.shown_from, 0) = 0 AND o.bucket = h.bucket AND o.code = h.code)`
+	AND (SELECT true FROM outbox o
+		WHERE o.audience = $1 AND o.bucket = h.bucket AND o.code = h.code AND coalesce(o.shown_from, 0) = 0 LIMIT 1) IS NULL`
 
 // Repeat implements store.Outbox.
 func (s *Store) Repeat(ctx context.Context, to store.Audience, within time.Duration) error {

@@ -72,5 +72,5 @@ func (r *Router) CreateOnce(ctx context.Context, l store.Link, v store.Reservati
 func (r *Router) Together(code string, bucket int) bool {
 	t := r.refresher.table.Load()
 	owner := t.owner(bucket)
-	return owner != nobody && owner == t.owner(store.BucketOf(code))
+	return owner != unknown && owner == t.owner(store.BucketOf(code))
 }

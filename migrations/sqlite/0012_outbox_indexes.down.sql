@@ -1,3 +1,4 @@
+DROP INDEX outbox_by_link;
 DROP INDEX outbox_by_age;
 
 PRAGMA user_version = 11;

@@ -1,4 +1,5 @@
 -- Finds the oldest edit of an audience, however many wait for the other one.
 CREATE INDEX outbox_by_age ON outbox (audience, id);
 
-PRAGMA user_version = 12;
+-- Finds the waiting edits of one link.
+CREATE INDEX outbox_by_link ON outbox (bucket, code);

@@ -1,4 +1,0 @@
-package postgres
-
-// RepeatLatest is the statement of Repeat.
-const RepeatLatest = repeatLatest
