@@ -296,8 +296,8 @@ func TestPausedReplicaWithoutPrimary(t *testing.T) {
 	})
 }
 
-// TestPromotedReplica promotes a replica that the primary's URL does not name: it
-// answers for links while there is no other primary, and takes no writes.
+// TestPromotedReplica promotes a replica that the primary's URL does not name. The replica
+// answers for links and takes no writes, and the old primary is refused when it returns.
 func TestPromotedReplica(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 1)
@@ -321,11 +321,16 @@ func TestPromotedReplica(t *testing.T) {
 		t.Errorf("Resolve() of an unknown link = %v, want %v", err, store.ErrUnavailable)
 	}
 	must(t, c.Primary().Start(t.Context()))
-	eventually(t, "the primary is asked again", func() error {
-		_, err := s.Create(t.Context(), link("after"))
-		return err
+	eventually(t, "the old primary is refused", func() error {
+		if err := s.Status(t.Context()).Servers[0].Err; err == nil || !strings.Contains(err.Error(), "it was replaced") {
+			return fmt.Errorf("Err of the primary = %v", err)
+		}
+		return nil
 	})
-	resolves(t, s, link("after"))
+	if _, err := s.Create(t.Context(), link("after")); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("Create() with the old primary back = %v, want %v", err, store.ErrUnavailable)
+	}
+	resolves(t, s, known)
 }
 
 // TestPgBouncer runs through a pooler that keeps no sessions.
