@@ -191,7 +191,7 @@ func TestRunbookLinks(t *testing.T) {
 
 // pages are the alerts that wake somebody up. The others are tickets.
 var pages = []string{
-	"TerseRedirectErrorsFast", "TerseRedirectSlowFast", "TerseCreateErrorsFast", "TerseNodesAway", "TerseShardWithoutPrimary",
+	"TerseRedirectErrorsFast", "TerseRedirectSlowFast", "TerseCreateErrorsFast", "TerseNodesAway", "TerseShardWithoutPrimary", "TerseSplitBrain",
 	"TerseShardMapRefused", "TerseDatabaseWritesFail", "TerseEditsUnseen", "TersePurgesLate",
 }
 
@@ -409,23 +409,29 @@ var conditions = map[string]condition{
 		labels: map[string]string{"shard": "s1"},
 	},
 	"TerseSplitBrain": {
+		interval: "15s", step: "15s",
 		series: map[string]string{
-			`terse_postgres_writable_servers{shard="s1", instance="a"}`: "1x5 2x10 1x20",
-			`terse_postgres_writable_servers{shard="s1", instance="b"}`: "1x40",
-			`terse_postgres_writable_servers{shard="s2", instance="a"}`: "1x40",
+			`terse_postgres_writable_servers{shard="s1", instance="a"}`: levels(span{4, 1}, span{10, 2}, span{10, 1}),
+			`terse_postgres_writable_servers{shard="s1", instance="b"}`: levels(span{24, 1}),
+			`terse_postgres_writable_servers{shard="s2", instance="a"}`: levels(span{24, 1}),
 		},
-		fires: "10m", clears: "20m", labels: map[string]string{"shard": "s1"},
+		quiet: "45s 60s", fires: "75s", clears: "210s",
+		labels: map[string]string{"shard": "s1"},
 	},
 	"TerseClockWrong: ahead": {
 		series: map[string]string{
-			`terse_postgres_clock_offset_seconds{shard="s1", instance="a"}`: "0.9x5 1.1x10 0.9x20",
-			`terse_postgres_clock_offset_seconds{shard="s1", instance="b"}`: "0x40",
+			`terse_postgres_clock_offset_seconds{shard="s1", instance="a"}`: levels(span{5, 0.9}, span{5, 1.1}, span{10, 0.9}),
+			`terse_postgres_clock_offset_seconds{shard="s1", instance="b"}`: levels(span{20, 0}),
 		},
-		fires: "10m", clears: "20m", labels: map[string]string{"shard": "s1", "instance": "a"},
+		quiet: "4m 5m", fires: "6m", clears: "10m",
+		labels: map[string]string{"shard": "s1", "instance": "a"},
 	},
 	"TerseClockWrong: behind": {
-		series: map[string]string{`terse_postgres_clock_offset_seconds{shard="s1", instance="a"}`: "-0.9x5 -1.1x10 -0.9x20"},
-		fires:  "10m", clears: "20m", labels: map[string]string{"shard": "s1", "instance": "a"},
+		series: map[string]string{
+			`terse_postgres_clock_offset_seconds{shard="s1", instance="a"}`: levels(span{5, -0.9}, span{5, -1.1}, span{10, -0.9}),
+		},
+		quiet: "4m 5m", fires: "6m", clears: "10m",
+		labels: map[string]string{"shard": "s1", "instance": "a"},
 	},
 	"TerseShardUnreachable": {
 		series: map[string]string{
