@@ -15,9 +15,11 @@ import (
 // or a router over shards, implement the same contract.
 //
 // An acknowledged write survives the death of the process. If the context of a write ends
-// first, the write is done completely or not at all. Every method returns ErrUnavailable,
-// wrapped, if the database cannot answer, and the context's error if the context ended
-// first.
+// first, the write is done completely or not at all. A write that finds nothing to do
+// (the create is a repetition, the link was deleted or has another version) reports that
+// once a failover can no longer lose what the write found. Every method returns
+// ErrUnavailable, wrapped, if the database cannot answer, and the context's error if the
+// context ended first.
 type Store interface {
 	// Create adds l with Version 1 and without clicks, and returns it as stored. The caller
 	// has minted or chosen l.Code. Create returns ErrExists if the code is taken, also by a
@@ -34,6 +36,11 @@ type Store interface {
 	// Get returns the link after the last acknowledged write, with its click totals.
 	// Tombstones are returned too. An unknown code is ErrNotFound.
 	Get(ctx context.Context, code string) (Link, error)
+
+	// Confirm returns the link as Get does, once a failover can no longer lose what it
+	// returns: Get may show a write that no standby has yet. Every answer "done already"
+	// needs it. It costs as much as a write.
+	Confirm(ctx context.Context, code string) (Link, error)
 
 	// Update replaces the editable fields of the link l.Code if its stored version equals
 	// l.Version. It returns the link with its new version. It returns ErrVersion if the

@@ -51,6 +51,11 @@ func (c *Cache) Get(ctx context.Context, code string) (store.Link, error) {
 	return c.store.Get(ctx, code)
 }
 
+// Confirm asks the store.
+func (c *Cache) Confirm(ctx context.Context, code string) (store.Link, error) {
+	return c.store.Confirm(ctx, code)
+}
+
 // List asks the store.
 func (c *Cache) List(ctx context.Context, q store.Query) (store.Page, error) {
 	return c.store.List(ctx, q)

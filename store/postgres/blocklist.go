@@ -43,7 +43,7 @@ func (s *Store) UnblockHost(ctx context.Context, p store.HostPattern) error {
 
 // execOwned runs a statement whose first arguments are a bucket and its epoch, and
 // returns how many rows it changed, or store.ErrMoved when the shard does not own
-// the bucket.
+// the bucket. That nothing had to be changed is as certain to last as a change is.
 func (s *Store) execOwned(ctx context.Context, bucket int, statement string, args ...any) (int64, error) {
 	return detached(ctx, s, func(ctx context.Context) (int64, error) {
 		epochs, err := s.known(ctx)
@@ -58,6 +58,7 @@ func (s *Store) execOwned(ctx context.Context, bucket int, statement string, arg
 				return nil
 			})
 			b.Queue(ownsBucket, bucket, epochs[bucket]).QueryRow(func(row pgx.Row) error { return row.Scan(&owned) })
+			b.Queue(barrier)
 		})
 		if err == nil && !owned {
 			err = store.ErrMoved

@@ -60,6 +60,7 @@ func (s *Store) AddClicks(ctx context.Context, b store.ClickBatch) error {
 				return store.ErrMoved
 			})
 			together.Queue(pruneFlushes)
+			together.Queue(barrier) // a batch that was added before changes nothing
 			return conn.SendBatch(ctx, &together).Close()
 		})
 	})

@@ -174,7 +174,7 @@ func (s *Store) create(ctx context.Context, creations []creation) []batch.Result
 	return results
 }
 
-// judge answers the creates that inserted nothing.
+// judge answers the creates that inserted nothing, of which some repeat another one.
 func (s *Store) judge(ctx context.Context, epochs *epochs, links []store.Link, rest []int, results []batch.Result[store.Link]) {
 	if len(rest) == 0 {
 		return
@@ -183,7 +183,7 @@ func (s *Store) judge(ctx context.Context, epochs *epochs, links []store.Link, r
 	for n, i := range rest {
 		codes[n] = links[i].Code
 	}
-	stored, err := s.lookUp(ctx, codes)
+	stored, err := s.confirm(ctx, codes)
 	for n, i := range rest {
 		switch {
 		case err != nil:

@@ -71,7 +71,7 @@ func (s *Store) Delete(ctx context.Context, code string, version int64, at time.
 func (s *Store) Consume(ctx context.Context, code string, now time.Time) (store.Link, error) {
 	// A use is no edit that readers have to see.
 	found, err := detached(ctx, s, func(ctx context.Context) (store.Link, error) {
-		return s.editOwned(ctx, code, useLink, micros(now))
+		return s.editOwned(ctx, code, s.lookUpOne, useLink, micros(now))
 	})
 	if errors.Is(err, errUnmatched) {
 		err = store.ErrNotLive
@@ -99,7 +99,7 @@ func edited(found store.Link, err error) (store.Link, error) {
 func (s *Store) edit(ctx context.Context, code, statement string, args ...any) (store.Link, error) {
 	return detached(ctx, s, func(ctx context.Context) (store.Link, error) {
 		done := s.written.begin(code)
-		l, err := s.editOwned(ctx, code, statement, args...)
+		l, err := s.editOwned(ctx, code, s.confirmOne, statement, args...)
 		done(&l, err)
 		return l, err
 	})
@@ -107,8 +107,10 @@ func (s *Store) edit(ctx context.Context, code, statement string, args ...any) (
 
 // editOwned runs a statement that ends with ownedLink, whose further arguments are
 // args, and returns the link as it left it. When no row matched it returns the
-// link as it is, with errUnmatched, or says why there is none.
-func (s *Store) editOwned(ctx context.Context, code, statement string, args ...any) (store.Link, error) {
+// link as read reads it, with errUnmatched, or says why there is none.
+func (s *Store) editOwned(ctx context.Context, code string, read func(ctx context.Context, code string) (stored, error),
+	statement string, args ...any,
+) (store.Link, error) {
 	epochs, err := s.known(ctx)
 	if err != nil {
 		return store.Link{}, err
@@ -128,7 +130,7 @@ func (s *Store) editOwned(ctx context.Context, code, statement string, args ...a
 	if err != nil || l.Version > 0 {
 		return l, err
 	}
-	now, err := s.lookUpOne(ctx, code)
+	now, err := read(ctx, code)
 	switch {
 	case err != nil:
 		return store.Link{}, err

@@ -32,39 +32,57 @@ func (s *Store) Get(ctx context.Context, code string) (store.Link, error) {
 // lookUpOne reads one code from the primary, or says why there is no link.
 func (s *Store) lookUpOne(ctx context.Context, code string) (stored, error) {
 	all, err := s.lookUp(ctx, []string{code})
-	switch {
-	case err != nil:
+	if err == nil {
+		err = all[0].lack()
+	}
+	if err != nil {
 		return stored{}, err
-	case all[0].epoch == 0:
-		return stored{}, store.ErrMoved
-	case all[0].link.Version == 0:
-		return stored{}, store.ErrNotFound
 	}
 	return all[0], nil
 }
 
+// lack returns why there is no link, or nil.
+func (s *stored) lack() error {
+	switch {
+	case s.epoch == 0:
+		return store.ErrMoved
+	case s.link.Version == 0:
+		return store.ErrNotFound
+	}
+	return nil
+}
+
 // lookUp reads codes from the primary. Its results are in their order.
 func (s *Store) lookUp(ctx context.Context, codes []string) ([]stored, error) {
-	buckets := make([]int, len(codes))
-	for i, code := range codes {
-		buckets[i] = store.BucketOf(code)
-	}
 	all := make([]stored, len(codes))
 	err := s.primary.read(ctx, calls, func(ctx context.Context, conn *pgx.Conn) error {
-		rows, err := conn.Query(ctx, selectStored, buckets, codes)
+		rows, err := conn.Query(ctx, selectStored, bucketsOf(codes), codes)
 		if err != nil {
 			return err
 		}
 		defer rows.Close()
-		for rows.Next() {
-			var one stored
-			var place int
-			if one.link, err = scanTotals(rows, &one.epoch, &place); err != nil {
-				return err
-			}
-			all[place-1] = one
-		}
-		return rows.Err()
+		return scanStored(rows, all)
 	})
 	return all, err
+}
+
+func bucketsOf(codes []string) []int {
+	buckets := make([]int, len(codes))
+	for i, code := range codes {
+		buckets[i] = store.BucketOf(code)
+	}
+	return buckets
+}
+
+// scanStored reads the rows of selectStored into all, in the order of the codes.
+func scanStored(rows pgx.Rows, all []stored) (err error) {
+	for rows.Next() {
+		var one stored
+		var place int
+		if one.link, err = scanTotals(rows, &one.epoch, &place); err != nil {
+			return err
+		}
+		all[place-1] = one
+	}
+	return rows.Err()
 }

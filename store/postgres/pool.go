@@ -51,6 +51,7 @@ func newPool(ctx context.Context, dsn string, r role, primaryOf *branches, trace
 		return nil, errors.New("is no connection URL that can be read")
 	}
 	config.ConnConfig.Tracer = tracer
+	config.ConnConfig.OnNotice = noteCancelledWait
 	config.MaxConns, config.MinConns, config.MinIdleConns = conns[r], 0, 0
 	config.MaxConnLifetime, config.MaxConnLifetimeJitter = connLifetime, connJitter
 	config.MaxConnIdleTime, config.HealthCheckPeriod = connIdle, healthPeriod

@@ -34,6 +34,7 @@ type Store struct {
 	turn     atomic.Uint64 // of the replicas
 	creates  *creates
 	imports  *batch.Group[store.Link, store.Link]
+	confirms *batch.Group[string, stored]
 
 	writes     sync.WaitGroup // writes under way, whose callers may be gone
 	background sync.WaitGroup // the watchers
@@ -88,6 +89,9 @@ func (s *Store) open(ctx context.Context) (err error) {
 	if s.imports, err = newImports(s); err != nil {
 		return err
 	}
+	if s.confirms, err = newConfirms(s); err != nil {
+		return err
+	}
 	s.metrics.whole(s)
 	if err := s.metrics.register(s.opts.Registerer); err != nil {
 		return err
@@ -123,6 +127,9 @@ func (s *Store) Close() error {
 		s.imports.Close()
 	}
 	s.writes.Wait()
+	if s.confirms != nil { // writes confirm what they found
+		s.confirms.Close()
+	}
 	for _, replica := range s.replicas {
 		replica.close()
 	}

@@ -52,9 +52,16 @@ func (s *Store) addReport(ctx context.Context, r store.Report) error {
 	}
 	bucket := store.BucketOf(r.Code)
 	var ofLink, all int
+	open := []any{bucket, r.Code, store.MaxReportsPerLink, store.MaxOpenReports}
+	count := func(row pgx.Row) error { return row.Scan(&ofLink, &all) }
 	err := s.primary.read(ctx, calls, func(ctx context.Context, conn *pgx.Conn) error {
-		return conn.QueryRow(ctx, selectOpen, bucket, r.Code, store.MaxReportsPerLink, store.MaxOpenReports).Scan(&ofLink, &all)
+		return count(conn.QueryRow(ctx, selectOpen, open...))
 	})
+	if err == nil && ofLink >= store.MaxReportsPerLink { // the reporter is told that the link was reported
+		_, err = detached(ctx, s, func(ctx context.Context) (struct{}, error) {
+			return struct{}{}, s.confirmed(ctx, func(b *pgx.Batch) { b.Queue(selectOpen, open...).QueryRow(count) })
+		})
+	}
 	switch {
 	case err != nil:
 		return err

@@ -103,6 +103,7 @@ func (s *server) once(ctx context.Context, r role, fn func(ctx context.Context, 
 	if err = fn(ctx, conn.Conn()); demoted(err) {
 		s.reset()
 	}
+	err = replicated(conn.Conn().PgConn(), err)
 	if err == nil { // nothing is acknowledged that another server's branch lacks
 		err = s.shared.current(conn.Conn())
 	}

@@ -23,6 +23,11 @@ func (r *Router) Get(ctx context.Context, code string) (store.Link, error) {
 	return ask(ctx, r, store.BucketOf(code), func(s Shard) (store.Link, error) { return s.Get(ctx, code) })
 }
 
+// Confirm implements store.Store.
+func (r *Router) Confirm(ctx context.Context, code string) (store.Link, error) {
+	return ask(ctx, r, store.BucketOf(code), func(s Shard) (store.Link, error) { return s.Confirm(ctx, code) })
+}
+
 // Update implements store.Store.
 func (r *Router) Update(ctx context.Context, l store.Link) (store.Link, error) {
 	return ask(ctx, r, store.BucketOf(l.Code), func(s Shard) (store.Link, error) { return s.Update(ctx, l) })

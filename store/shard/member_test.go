@@ -153,6 +153,10 @@ func (m *member) Get(ctx context.Context, code string) (store.Link, error) {
 	return fenced(m, func() (store.Link, error) { return m.Store.Get(ctx, code) }, code)
 }
 
+func (m *member) Confirm(ctx context.Context, code string) (store.Link, error) {
+	return fenced(m, func() (store.Link, error) { return m.Store.Confirm(ctx, code) }, code)
+}
+
 func (m *member) Update(ctx context.Context, l store.Link) (store.Link, error) {
 	return fenced(m, func() (store.Link, error) { return m.Store.Update(ctx, l) }, l.Code)
 }

@@ -12,6 +12,10 @@ var resolvePromises = []promise{
 	{"links that are not live are returned", resolvesNotLive},
 }
 
+var confirmPromises = []promise{
+	{"returns what Get returns", confirmsStored},
+}
+
 var updatePromises = []promise{
 	{"replaces the editable fields and nothing else", replacesEditable},
 	{"clears fields that are empty in the update", clearsFields},
@@ -34,6 +38,8 @@ func unknownCode(t *testing.T, s suite) {
 	wantError(t, "Get() of an unknown code", err, store.ErrNotFound)
 	_, err = s.Resolve(t.Context(), l.Code)
 	wantError(t, "Resolve() of an unknown code", err, store.ErrNotFound)
+	_, err = s.Confirm(t.Context(), l.Code)
+	wantError(t, "Confirm() of an unknown code", err, store.ErrNotFound)
 	l.Version = 1
 	_, err = s.Update(t.Context(), l)
 	wantError(t, "Update() of an unknown code", err, store.ErrNotFound)
@@ -53,6 +59,21 @@ func resolvesNotLive(t *testing.T, s suite) {
 		change(&l)
 		s.wantStored(t, s.create(t, l))
 	}
+}
+
+func confirmsStored(t *testing.T, s suite) {
+	l := fresh()
+	l.DisabledAt, l.StartsAt, l.ExpiresAt = time.Time{}, time.Time{}, time.Time{}
+	created := s.create(t, l)
+	used, err := s.Consume(t.Context(), created.Code, epoch)
+	if err != nil {
+		t.Fatalf("Consume() = %v, want nil", err)
+	}
+	got, err := s.Confirm(t.Context(), created.Code)
+	wantLink(t, "Confirm", got, err, used)
+	tombstone := s.remove(t, created.Code)
+	got, err = s.Confirm(t.Context(), created.Code)
+	wantLink(t, "Confirm", got, err, tombstone)
 }
 
 func replacesEditable(t *testing.T, s suite) {

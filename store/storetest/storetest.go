@@ -51,6 +51,7 @@ func Run(t *testing.T, opts Options) {
 	}{
 		{"Create", createPromises},
 		{"Resolve", resolvePromises},
+		{"Confirm", confirmPromises},
 		{"Update", updatePromises},
 		{"Delete", deletePromises},
 		{"Consume", consumePromises},

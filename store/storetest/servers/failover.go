@@ -39,19 +39,51 @@ func (p *Postgres) ResumeReplay(ctx context.Context) error {
 	return p.Exec(ctx, "postgres", "select pg_wal_replay_resume()")
 }
 
+// CutOff cuts the way from a replica to its primary: the replica receives no more
+// changes, and a primary with no other synchronous standby waits with every commit. It
+// returns once both sides have noticed.
+func (p *Postgres) CutOff(ctx context.Context) error {
+	// Nobody listens there. ALTER SYSTEM runs in no transaction with others.
+	if err := p.reload(ctx, "alter system set primary_conninfo = 'host=127.0.0.1 port=1'"); err != nil {
+		return err
+	}
+	if err := p.await(ctx, "not exists (select from pg_stat_wal_receiver where status = 'streaming')"); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	primary := p.primary
+	p.mu.Unlock()
+	return primary.await(ctx, "not exists (select from pg_stat_replication where application_name = $1)", p.applicationName())
+}
+
+// Reconnect ends CutOff, and returns once the replica streams again.
+func (p *Postgres) Reconnect(ctx context.Context) error {
+	if err := p.reload(ctx, "alter system reset primary_conninfo"); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	primary := p.primary
+	p.mu.Unlock()
+	return primary.awaitStreaming(ctx, p)
+}
+
+// reload runs an ALTER SYSTEM and has the server read its settings again.
+func (p *Postgres) reload(ctx context.Context, alter string) error {
+	for _, sql := range []string{alter, "select pg_reload_conf()"} {
+		if err := p.Exec(ctx, "postgres", sql); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // SetReadOnly makes transactions read-only, or writable again. It closes no
 // connection: open sessions are affected from their next statement. It returns once
 // new sessions are affected.
 func (p *Postgres) SetReadOnly(ctx context.Context, on bool) error {
 	value := map[bool]string{true: "on", false: "off"}[on]
-	// ALTER SYSTEM cannot run in a transaction.
-	for _, sql := range []string{
-		"alter system set default_transaction_read_only = " + value,
-		"select pg_reload_conf()",
-	} {
-		if err := p.Exec(ctx, "postgres", sql); err != nil {
-			return err
-		}
+	if err := p.reload(ctx, "alter system set default_transaction_read_only = "+value); err != nil {
+		return err
 	}
 	err := poll(ctx, func() (bool, error) {
 		return p.isTrue(ctx, "current_setting('default_transaction_read_only') = $1", value)

@@ -36,6 +36,38 @@ func TestPausedReplayShowsNothingNew(t *testing.T) {
 	wantWords(t, "resumed replica", replica.DSN(database), 1)
 }
 
+// TestCutOffStandbyHoldsCommits holds that a commit waits while the only synchronous
+// standby is cut off, and is done once the standby is back.
+func TestCutOffStandbyHoldsCommits(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, servers.ClusterOptions{Replicas: 1, Sync: true})
+	standby := c.Replicas()[0]
+	if err := standby.CutOff(t.Context()); err != nil {
+		t.Fatalf("CutOff() = %v, want nil", err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- c.Primary().Exec(t.Context(), database, "insert into words values ('a')") }()
+	eventually(t, "a commit waits for a standby", func() bool {
+		conn := connect(t, c.Primary().DSN(database))
+		var waits bool
+		err := conn.QueryRow(t.Context(), "select exists (select from pg_stat_activity where wait_event = 'SyncRep')").Scan(&waits)
+		return err == nil && waits
+	})
+	select {
+	case err := <-done:
+		t.Errorf("insert while the standby is cut off = %v, want it to wait", err)
+	default:
+	}
+	if err := standby.Reconnect(t.Context()); err != nil {
+		t.Fatalf("Reconnect() = %v, want nil", err)
+	}
+	if err := <-done; err != nil {
+		t.Errorf("insert after Reconnect() = %v, want nil", err)
+	}
+	waitReplicas(t, c)
+	wantWords(t, "standby", standby.DSN(database), 1)
+}
+
 func TestReplicaTakesOver(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, servers.ClusterOptions{Replicas: 1})

@@ -1,0 +1,105 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/terse/terse/store"
+	"github.com/terse/terse/store/batch"
+)
+
+// barrier makes the COMMIT of its transaction wait for the synchronous standbys, as
+// that of any write does. Everything that the transaction has read was committed
+// before, so the standbys have that too.
+//
+// A commit whose wait was cancelled is visible at once, and a failover may lose it. So
+// whatever says "done already" reads that in a transaction with a barrier. One
+// transaction is one server: a read from the old primary and a barrier on the new one
+// would prove nothing.
+const barrier = `SELECT pg_logical_emit_message(true, 'terse', '')`
+
+// confirmed runs the reads that queue adds in one transaction with a barrier. queue may
+// run several times.
+func (s *Store) confirmed(ctx context.Context, queue func(b *pgx.Batch)) error {
+	return s.primary.read(ctx, calls, func(ctx context.Context, conn *pgx.Conn) error {
+		b := &pgx.Batch{}
+		queue(b)
+		b.Queue(barrier)
+		return conn.SendBatch(ctx, b).Close()
+	})
+}
+
+// newConfirms returns the group in which links are confirmed, one flight at a time.
+func newConfirms(s *Store) (*batch.Group[string, stored], error) {
+	return batch.New(batch.Options[string, stored]{
+		Run: func(ctx context.Context, codes []string) []batch.Result[stored] {
+			results := make([]batch.Result[stored], len(codes))
+			all, err := s.confirm(ctx, codes)
+			for i := range results {
+				results[i] = batch.Result[stored]{Value: all[i], Err: err}
+			}
+			return results
+		},
+		MaxBatch: s.opts.MaxBatch,
+		Timeout:  s.opts.WriteTimeout,
+	})
+}
+
+// Confirm implements store.Store.
+func (s *Store) Confirm(ctx context.Context, code string) (store.Link, error) {
+	got, err := s.confirmOne(ctx, code)
+	return got.link, wrap(err, "confirm", code)
+}
+
+// confirmOne reads one code as lookUpOne does, in a transaction with a barrier.
+func (s *Store) confirmOne(ctx context.Context, code string) (stored, error) {
+	got, err := s.confirms.Do(ctx, code)
+	if err == nil {
+		err = got.lack()
+	}
+	if err != nil {
+		return stored{}, err
+	}
+	return got, nil
+}
+
+// confirm reads codes as lookUp does, in a transaction with a barrier.
+func (s *Store) confirm(ctx context.Context, codes []string) ([]stored, error) {
+	all := make([]stored, len(codes))
+	err := s.confirmed(ctx, func(b *pgx.Batch) {
+		clear(all)
+		b.Queue(selectStored, bucketsOf(codes), codes).Query(func(rows pgx.Rows) error { return scanStored(rows, all) })
+	})
+	return all, err
+}
+
+// errUnreplicated says that a commit is visible, and that no standby has confirmed it.
+var errUnreplicated = errors.New("the wait for a standby was cancelled: the commit is visible, and a failover may lose it")
+
+// unreplicated is the key of a connection's custom data under which a cancelled wait is
+// noted.
+const unreplicated = "terse: wait for a standby was cancelled"
+
+// noteCancelledWait notes that Postgres has stopped waiting for a standby. Postgres
+// reports success all the same, with this warning. The routine names the warning: its
+// text is translated.
+func noteCancelledWait(conn *pgconn.PgConn, n *pgconn.Notice) {
+	if n.Routine == "SyncRepWaitForLSN" {
+		conn.CustomData()[unreplicated] = true
+	}
+}
+
+// replicated returns err, or why a success is none.
+func replicated(conn *pgconn.PgConn, err error) error {
+	if _, cancelled := conn.CustomData()[unreplicated]; !cancelled {
+		return err
+	}
+	delete(conn.CustomData(), unreplicated)
+	if err == nil {
+		err = unavailable(errUnreplicated)
+	}
+	return err
+}
