@@ -165,7 +165,7 @@ func (a *API) importLink(ctx context.Context, who *caller, item batchItem[archiv
 	if !errors.Is(err, store.ErrExists) {
 		return l, false, err
 	}
-	have, getErr := a.opts.Store.Get(ctx, want.Code)
+	have, getErr := a.opts.Store.Confirm(ctx, want.Code)
 	switch {
 	case getErr != nil:
 		return store.Link{}, false, getErr

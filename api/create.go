@@ -163,7 +163,7 @@ func (a *API) mintNear(bucket int) (string, error) {
 const reuseCandidates = 20
 
 // reusable finds the caller's newest live link that is what the draft would
-// make, if the draft asks for it.
+// make, if the draft asks for it, and confirms it.
 func (a *API) reusable(ctx context.Context, d *draft) (store.Link, bool, error) {
 	if !d.in.Reuse {
 		return store.Link{}, false, nil
@@ -172,12 +172,24 @@ func (a *API) reusable(ctx context.Context, d *draft) (store.Link, bool, error) 
 	if err != nil {
 		return store.Link{}, false, err
 	}
-	for _, have := range page.Links {
-		if have.State(d.link.CreatedAt) == store.Live && d.fits(&have) {
+	for i := range page.Links {
+		if !d.reuses(&page.Links[i]) {
+			continue
+		}
+		have, err := a.opts.Store.Confirm(ctx, page.Links[i].Code)
+		switch {
+		case err != nil && !errors.Is(err, store.ErrNotFound): // else a failover has lost it
+			return store.Link{}, false, err
+		case err == nil && d.reuses(&have):
 			return have, true, nil
 		}
 	}
 	return store.Link{}, false, nil
+}
+
+// reuses reports whether have is live, and does for the draft.
+func (d *draft) reuses(have *store.Link) bool {
+	return have.State(d.link.CreatedAt) == store.Live && d.fits(have)
 }
 
 // fits reports whether have is what the draft would make, and may be given for it.

@@ -45,7 +45,7 @@ type historyField struct {
 
 // linkHistory answers who made a link what it is, also when it was deleted.
 func (a *API) linkHistory(ctx context.Context, in *historyInput) (*historyOutput, error) {
-	if _, err := a.seenLink(ctx, in.Code, store.ScopeLinksRead); err != nil {
+	if _, err := readLink(ctx, a.opts.Store.Get, in.Code, store.ScopeLinksRead); err != nil {
 		return nil, a.problem(ctx, err)
 	}
 	before, err := parseVersionCursor(in.Cursor)
@@ -166,16 +166,11 @@ type rollbackInput struct {
 // rollBack gives a link the target of an earlier version. It is an edit like any
 // other: what is not allowed now is refused, although it once was.
 func (a *API) rollBack(ctx context.Context, in *rollbackInput) (*linkOutput, error) {
-	if _, err := a.ownLink(ctx, in.Code, store.ScopeLinksWrite); err != nil {
-		return nil, a.problem(ctx, err)
-	}
-	target, err := a.targetAt(ctx, in.Code, in.Body.Version)
-	if err != nil {
-		return nil, a.problem(ctx, err)
-	}
 	ctx = noted(ctx, fmt.Sprintf("target of version %d", in.Body.Version))
-	l, err := a.change(ctx, in.Code, in.IfMatch, store.ScopeLinksWrite, func(l *store.Link) error {
-		l.URL = target
+	l, err := a.change(ctx, in.Code, in.IfMatch, store.ScopeLinksWrite, func(l *store.Link) (err error) {
+		if l.URL, err = a.targetAt(ctx, in.Code, in.Body.Version); err != nil {
+			return err
+		}
 		return a.rules.Check(l)
 	})
 	if err != nil {

@@ -121,7 +121,7 @@ func (a *API) createReserved(ctx context.Context, d *draft, key, code string) (s
 // settled finds the link of the draft when there is one already: made or reused
 // by an earlier request with the same key, or, while nothing is, to be reused.
 func (a *API) settled(ctx context.Context, d *draft, want, stands store.Reservation) (l store.Link, found, done bool, err error) {
-	l, err = a.opts.Store.Get(ctx, stands.Code)
+	l, err = a.opts.Store.Confirm(ctx, stands.Code)
 	minted := d.link.Code == "" // so that no link has the code but by this key
 	switch {
 	case errors.Is(err, store.ErrNotFound): // reserved, and not written yet
@@ -149,7 +149,7 @@ func (a *API) claim(ctx context.Context, d *draft, want store.Reservation, code 
 	want.Replaces, want.Code = code, l.Code
 	stands, err := a.opts.Store.Reserve(ctx, want)
 	if err == nil && stands.Code != l.Code { // another request was faster
-		l, err = a.opts.Store.Get(ctx, stands.Code)
+		l, err = a.opts.Store.Confirm(ctx, stands.Code)
 	}
 	return l, true, true, err
 }

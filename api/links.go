@@ -33,18 +33,17 @@ func (a *API) linkOutput(l *store.Link) *linkOutput {
 	return &linkOutput{ETag: etag(l.Version), Body: a.linkBody(l)}
 }
 
-// ownLink returns the link when the caller may see it and it was not deleted.
-func (a *API) ownLink(ctx context.Context, code string, scope store.Scope) (store.Link, error) {
-	l, err := a.seenLink(ctx, code, scope)
-	if err == nil && !l.DeletedAt.IsZero() {
-		return store.Link{}, store.ErrGone
-	}
-	return l, err
-}
+// reader reads one link: the store's Get, or its Confirm.
+type reader func(ctx context.Context, code string) (store.Link, error)
 
-// seenLink returns the link, also a tombstone, when the caller may see it. Another
-// owner's link is as unknown as one that never was.
-func (a *API) seenLink(ctx context.Context, code string, scope store.Scope) (store.Link, error) {
+// readers are how a link is read for a write. An answer from Get may rely on a write that
+// a failover can lose. So Get alone never answers a write: when nothing has to be
+// written, the link is read again by Confirm, and that decides.
+func (a *API) readers() []reader { return []reader{a.opts.Store.Get, a.opts.Store.Confirm} }
+
+// readLink returns the link, also a tombstone, when the caller may see it. Another owner's
+// link is as unknown as one that never was.
+func readLink(ctx context.Context, read reader, code string, scope store.Scope) (store.Link, error) {
 	who := callerOf(ctx)
 	if err := who.require(scope); err != nil {
 		return store.Link{}, err
@@ -52,7 +51,7 @@ func (a *API) seenLink(ctx context.Context, code string, scope store.Scope) (sto
 	if !store.ValidCode(code) {
 		return store.Link{}, store.ErrNotFound
 	}
-	l, err := a.opts.Store.Get(ctx, code)
+	l, err := read(ctx, code)
 	switch {
 	case err != nil:
 		return store.Link{}, err
@@ -63,7 +62,10 @@ func (a *API) seenLink(ctx context.Context, code string, scope store.Scope) (sto
 }
 
 func (a *API) getLink(ctx context.Context, in *CodeParam) (*linkOutput, error) {
-	l, err := a.ownLink(ctx, in.Code, store.ScopeLinksRead)
+	l, err := readLink(ctx, a.opts.Store.Get, in.Code, store.ScopeLinksRead)
+	if err == nil && !l.DeletedAt.IsZero() {
+		err = store.ErrGone
+	}
 	if err != nil {
 		return nil, a.problem(ctx, err)
 	}
@@ -110,19 +112,12 @@ func (a *API) applyEdit(l *store.Link, in *editInput, hash func() (string, error
 // which version it means.
 func (a *API) change(ctx context.Context, code, ifMatch string, scope store.Scope, edit func(*store.Link) error) (store.Link, error) {
 	for range editAttempts {
-		l, err := a.ownLink(ctx, code, scope)
+		changed, write, err := a.changed(ctx, code, ifMatch, scope, edit)
 		if err != nil {
 			return store.Link{}, err
 		}
-		if !matches(ifMatch, l.Version) {
-			return store.Link{}, store.ErrVersion
-		}
-		changed := l
-		if err := edit(&changed); err != nil {
-			return store.Link{}, err
-		}
-		if reflect.DeepEqual(l, changed) {
-			return l, nil
+		if !write {
+			return changed, nil
 		}
 		changed.UpdatedAt = a.now()
 		changed, err = a.opts.Store.Update(ctx, changed)
@@ -133,27 +128,70 @@ func (a *API) change(ctx context.Context, code, ifMatch string, scope store.Scop
 	return store.Link{}, fmt.Errorf("edit %q against many others: %w", code, store.ErrUnavailable)
 }
 
+// changed returns the link as edit leaves it, and whether it has to be written.
+func (a *API) changed(ctx context.Context, code, ifMatch string, scope store.Scope, edit func(*store.Link) error) (changed store.Link, write bool, err error) {
+	var refused error
+	for _, read := range a.readers() {
+		l, err := readLink(ctx, read, code, scope)
+		if err != nil {
+			return store.Link{}, false, err
+		}
+		if refused = editable(&l, ifMatch); refused != nil {
+			continue
+		}
+		changed = l
+		if err := edit(&changed); err != nil {
+			return store.Link{}, false, err
+		}
+		if !reflect.DeepEqual(l, changed) {
+			return changed, true, nil
+		}
+	}
+	return changed, false, refused
+}
+
+// editable returns why a link cannot be edited, or nil.
+func editable(l *store.Link, ifMatch string) error {
+	switch {
+	case !l.DeletedAt.IsZero():
+		return store.ErrGone
+	case !matches(ifMatch, l.Version):
+		return store.ErrVersion
+	}
+	return nil
+}
+
 type deleteLinkInput struct {
 	CodeParam
 	IfMatch string `header:"If-Match" doc:"The ETag that the link must still have; 412 when it has another."`
 }
 
 func (a *API) deleteLink(ctx context.Context, in *deleteLinkInput) (*struct{}, error) {
-	l, err := a.ownLink(ctx, in.Code, store.ScopeLinksWrite)
-	if err != nil {
-		return nil, a.problem(ctx, err)
-	}
-	var version int64
-	if namesVersion(in.IfMatch) {
-		if !matches(in.IfMatch, l.Version) {
-			return nil, a.problem(ctx, store.ErrVersion)
-		}
-		version = l.Version
-	}
-	if _, err := a.opts.Store.Delete(ctx, in.Code, version, a.now()); err != nil {
+	if err := a.remove(ctx, in.Code, in.IfMatch); err != nil {
 		return nil, a.problem(ctx, err)
 	}
 	return nil, nil
+}
+
+// remove deletes a link that has a version which ifMatch names, if it names any. The
+// store knows whether the link was deleted before.
+func (a *API) remove(ctx context.Context, code, ifMatch string) error {
+	for _, read := range a.readers() {
+		l, err := readLink(ctx, read, code, store.ScopeLinksWrite)
+		if err != nil {
+			return err
+		}
+		var version int64
+		if namesVersion(ifMatch) && l.DeletedAt.IsZero() {
+			if !matches(ifMatch, l.Version) {
+				continue
+			}
+			version = l.Version
+		}
+		_, err = a.opts.Store.Delete(ctx, code, version, a.now())
+		return err
+	}
+	return store.ErrVersion
 }
 
 type listInput struct {

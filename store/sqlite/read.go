@@ -25,7 +25,9 @@ func (s *Store) Get(ctx context.Context, code string) (store.Link, error) {
 
 // Confirm implements store.Store. There is no other server: what can be read is there to
 // stay.
-func (s *Store) Confirm(ctx context.Context, code string) (store.Link, error) { return s.Get(ctx, code) }
+func (s *Store) Confirm(ctx context.Context, code string) (store.Link, error) {
+	return s.Get(ctx, code)
+}
 
 // points are the reads of one row by its key, on a handle of their own.
 type points struct {
