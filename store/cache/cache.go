@@ -5,8 +5,9 @@
 // process at once, and by others as soon as they hear of them.
 //
 // It is not the truth: Get, List and Reserve always ask the store, nothing is
-// remembered of a failed load, and a version that is known is never replaced by
-// an older one. L2 is never needed: without it the store is asked.
+// remembered of a failed load, and no older version replaces one that is known, unless
+// the primary has said for lostAfter that there is only the older one: then a failover has
+// lost the later one. L2 is never needed: without it the store is asked.
 package cache
 
 import (

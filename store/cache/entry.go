@@ -34,6 +34,7 @@ type entry struct {
 	loadedAt    time.Duration // when L2 or the store was asked for it, all on the cache's clock; before that began: may be outdated
 	freshUntil  time.Duration // until then it is an answer
 	usableUntil time.Duration // until then it may stand in
+	contested   time.Duration // since when the primary has an older version; 0: it has none, as far as is known
 }
 
 func packedTexts(l *store.Link) [6]string {

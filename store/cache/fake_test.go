@@ -20,15 +20,18 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // memory is a store whose reads a test can hold up, fail and count.
 type memory struct {
-	store.Store // Get, List and Reserve are not asked
+	store.Store // List and Reserve are not asked
 
 	mu    sync.Mutex
 	links map[string]store.Link
+	stale map[string]store.Link // what Resolve finds on a replica that lags
 
-	fail      atomic.Pointer[error]
-	reads     atomic.Int64
-	afterRead func(ctx context.Context) error // runs between the read and its answer
-	lostWrite bool                            // writes are done, but answer ErrUnavailable
+	fail          atomic.Pointer[error]
+	getFails      atomic.Pointer[error]
+	reads         atomic.Int64
+	afterRead     func(ctx context.Context) error // runs between the read and its answer
+	beforeConsume func()
+	lostWrite     bool // writes are done, but answer ErrUnavailable
 }
 
 func newMemory(links ...store.Link) *memory {
@@ -53,7 +56,10 @@ func (m *memory) Resolve(ctx context.Context, code string) (store.Link, error) {
 		return store.Link{}, *err
 	}
 	m.mu.Lock()
-	l, ok := m.links[code]
+	l, ok := m.stale[code]
+	if !ok {
+		l, ok = m.links[code]
+	}
 	m.mu.Unlock()
 	if m.afterRead != nil {
 		if err := m.afterRead(ctx); err != nil {
@@ -64,6 +70,30 @@ func (m *memory) Resolve(ctx context.Context, code string) (store.Link, error) {
 		return store.Link{}, fmt.Errorf("memory %q: %w", code, store.ErrNotFound)
 	}
 	return l, nil
+}
+
+// Get reads the primary.
+func (m *memory) Get(_ context.Context, code string) (store.Link, error) {
+	if err := m.getFails.Load(); err != nil {
+		return store.Link{}, *err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	l, ok := m.links[code]
+	if !ok {
+		return store.Link{}, store.ErrNotFound
+	}
+	return l, nil
+}
+
+// set changes what the primary, or a replica that lags, has of a link.
+func (m *memory) set(at *map[string]store.Link, l store.Link) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if *at == nil {
+		*at = map[string]store.Link{}
+	}
+	(*at)[l.Code] = l
 }
 
 func (m *memory) edit(code string, change func(l *store.Link) error) (store.Link, error) {
@@ -114,6 +144,9 @@ func (m *memory) Delete(_ context.Context, code string, _ int64, at time.Time) (
 }
 
 func (m *memory) Consume(_ context.Context, code string, now time.Time) (store.Link, error) {
+	if m.beforeConsume != nil {
+		m.beforeConsume()
+	}
 	return m.edit(code, func(l *store.Link) error {
 		if l.State(now) != store.Live {
 			return store.ErrNotLive

@@ -16,7 +16,7 @@ type metrics struct {
 	remoteHit, remoteMiss, remoteError prometheus.Counter
 	storeHit, storeMiss, storeError    prometheus.Counter
 	loadFound, loadNotFound, loadError prometheus.Observer
-	evictions                          prometheus.Counter
+	evictions, lostVersion             prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer, bytes func() float64) (*metrics, error) {
@@ -33,13 +33,17 @@ func newMetrics(reg prometheus.Registerer, bytes func() float64) (*metrics, erro
 		Name: "terse_cache_evictions_total",
 		Help: "Links that left L1 to make room.",
 	})
+	lost := prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "terse_cache_lost_versions_total",
+		Help: "Links in L1 whose version a failover had lost, and that were replaced by what the primary has.",
+	})
 	size := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "terse_cache_bytes",
 		Help: "Memory of the links in L1.",
 	}, bytes)
 
 	var errs []error
-	for _, c := range []prometheus.Collector{requests, loads, evictions, size} {
+	for _, c := range []prometheus.Collector{requests, loads, evictions, lost, size} {
 		errs = append(errs, reg.Register(c))
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -57,7 +61,7 @@ func newMetrics(reg prometheus.Registerer, bytes func() float64) (*metrics, erro
 		storeError: under.WithLabelValues("error"),
 		loadFound:  loads.WithLabelValues("found"), loadNotFound: loads.WithLabelValues("not_found"),
 		loadError: loads.WithLabelValues("error"),
-		evictions: evictions,
+		evictions: evictions, lostVersion: lost,
 	}, nil
 }
 

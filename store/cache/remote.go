@@ -97,12 +97,13 @@ func (c *Cache) fill(lease uint64) func(context.Context, store.Link) {
 }
 
 // outdated reports whether a later version than that of l is known, or another link of
-// that version.
+// that version, or whether the primary contests what is known: L2 may have kept a version
+// that a failover has lost.
 func (c *Cache) outdated(s *stripe, k *key, l *store.Link) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	known := newest(k.newest, c.held(k.code))
-	return known != nil && (known.version > l.Version || known.version == l.Version && known.contradicts(pack(l)))
+	return known != nil && (known.version > l.Version || known.contested != 0 || known.version == l.Version && known.contradicts(pack(l)))
 }
 
 // share lets create do the create of a link, and puts that in L2. What fails there is

@@ -116,7 +116,7 @@ func (c *Cache) join(ctx context.Context, code string) *load {
 	if c.opts.Admit != nil {
 		lookedUp, err := c.opts.Admit(c.Holds(code))
 		if err != nil {
-			c.land(k, l, nil, err, c.clock())
+			c.land(k, l, nil, err, c.clock(), false)
 			s.leave(k)
 			close(l.done)
 			return l
@@ -151,9 +151,13 @@ func (c *Cache) run(ctx context.Context, s *stripe, k *key, l *load) {
 		c.metrics.observeLoad(c.clock()-began, err)
 		c.note(err)
 	}
+	primary := false
+	if !found && err == nil && c.behind(s, k, &link) {
+		link, began, primary = c.askPrimary(ctx, link, began)
+	}
 
 	s.mu.Lock()
-	c.land(k, l, &link, err, began)
+	c.land(k, l, &link, err, began, primary)
 	s.leave(k)
 	s.mu.Unlock()
 	close(l.done)
@@ -162,17 +166,67 @@ func (c *Cache) run(ctx context.Context, s *stripe, k *key, l *load) {
 	}
 }
 
-// land settles the answer of a load, and what L1 keeps of it. A load that a
-// write has cut off (see distrust) answers those who wait for it and no others.
-func (c *Cache) land(k *key, l *load, link *store.Link, err error, began time.Duration) {
+// lostAfter is how long a version that is known outlasts the primary's word that there
+// is only an older one. A failover has lost such a version. The first word is not enough:
+// it may be older than the write that made the version.
+const lostAfter = 20 * time.Second
+
+// behind reports whether a later version than that of l is known.
+func (c *Cache) behind(s *stripe, k *key, l *store.Link) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	known := newest(k.newest, c.held(k.code))
+	return known != nil && known.version > l.Version
+}
+
+// askPrimary asks the primary for a link of which a later version is known than found,
+// which may come from a replica. Without an answer it returns found.
+func (c *Cache) askPrimary(ctx context.Context, found store.Link, began time.Duration) (l store.Link, asked time.Duration, primary bool) {
+	asked = c.clock()
+	l, err := c.store.Get(ctx, found.Code)
+	if err != nil {
+		return found, began, false
+	}
+	return l, asked, true
+}
+
+// settle returns the answer of a load that has found a link: what was found, or a later
+// version that is known. The later version wins until the primary has contradicted it for
+// lostAfter. Reloads do not prolong that time.
+func (c *Cache) settle(k *key, held, found *entry, primary bool) *entry {
+	known := newest(k.newest, held)
+	if known == nil || !known.newerThan(found) {
+		return found
+	}
+	kept := c.expiring(known, found.loadedAt)
+	if held != nil && held.version == known.version {
+		kept.contested = max(kept.contested, held.contested)
+	}
+	switch {
+	case !primary || known.version == found.version:
+		return kept
+	case kept.contested == 0:
+		kept.contested = max(1, c.clock())
+	case c.clock()-kept.contested >= lostAfter:
+		k.newest = nil
+		c.metrics.lostVersion.Inc()
+		return found
+	}
+	if k.newest == known {
+		k.newest = kept
+	}
+	return kept
+}
+
+// land settles the answer of a load, and what L1 keeps of it. primary says that the link
+// is the primary's word. A load that a write has cut off (see distrust) answers those who
+// wait for it and no others.
+func (c *Cache) land(k *key, l *load, link *store.Link, err error, began time.Duration, primary bool) {
 	held := c.held(k.code)
 	known := newest(k.newest, held)
 	switch {
 	case err == nil:
-		l.entry = c.expiring(pack(link), began)
-		if known != nil && known.newerThan(l.entry) {
-			l.entry = c.expiring(known, began)
-		}
+		l.entry = c.settle(k, held, c.expiring(pack(link), began), primary)
 	case errors.Is(err, store.ErrNotFound) && k.newest != nil: // a write came after the store looked
 		l.entry = c.expiring(k.newest, began)
 	case errors.Is(err, store.ErrNotFound):

@@ -14,13 +14,18 @@ import (
 // Defaults of Options.
 const (
 	DefaultTTL      = 10 * time.Minute
-	DefaultFreshTTL = time.Minute
+	DefaultFreshTTL = 30 * time.Second
 	DefaultTimeout  = 25 * time.Millisecond
 	DefaultMaxBatch = 256
 )
 
 // patience is how long a round trip may take for which nobody waits.
 const patience = time.Second
+
+// freshFor is how long after its last write a link is kept for FreshTTL only. A failover
+// may lose that write, and nobody asks the database for a link while it is kept here. It
+// is longer than a standby may be out of reach before somebody promotes it.
+const freshFor = time.Hour
 
 // leaseTTL is how long a lease or marker stands: longer than a load may take.
 const leaseTTL = 3 * time.Second
@@ -32,7 +37,7 @@ type Options struct {
 	Logger     *slog.Logger          // required
 
 	TTL      time.Duration // how long a link is kept, ±10 %; default DefaultTTL
-	FreshTTL time.Duration // the same for one that was just created; default DefaultFreshTTL
+	FreshTTL time.Duration // the same for one that was created or edited less than an hour ago; default DefaultFreshTTL
 	Timeout  time.Duration // of one round trip, but of Tell's. A call may wait for another one's first. Default DefaultTimeout
 	MaxBatch int           // most calls that share a round trip; default DefaultMaxBatch
 

@@ -175,7 +175,7 @@ func (c *Cache) Lookup(ctx context.Context, code string) (l store.Link, found bo
 // gone. Without a lease it takes the place of an older link only.
 func (c *Cache) Fill(ctx context.Context, l store.Link, lease uint64) error {
 	n, err := c.writes.Do(ctx, write{script: fillScript, key: Key(l.Code), args: []any{
-		encode(&l), l.Version, c.ttl(c.opts.TTL), leaseText(lease),
+		encode(&l), l.Version, c.ttl(&l), leaseText(lease),
 	}})
 	c.metrics.fill.count(n, err)
 	return err
@@ -188,7 +188,7 @@ func (c *Cache) Fill(ctx context.Context, l store.Link, lease uint64) error {
 func (c *Cache) Put(ctx context.Context, l store.Link, began time.Time) error {
 	until := began.Add(createdFor).UnixMilli()
 	now, err := c.writes.Do(ctx, write{script: putScript, key: Key(l.Code), args: []any{
-		encode(&l), c.ttl(c.opts.FreshTTL), until,
+		encode(&l), jittered(c.opts.FreshTTL).Milliseconds(), until,
 	}})
 	c.metrics.put.count(max(now, 0), err)
 	if err != nil {
@@ -226,12 +226,18 @@ func (c *Cache) Tell(ctx context.Context, edits []store.Edit) []error {
 
 func (c *Cache) tell(ctx context.Context, by *batch.Group[write, int64], l *store.Link) error {
 	n, err := by.Do(ctx, write{script: tellScript, key: Key(l.Code), announce: true, args: []any{
-		encode(l), l.Version, c.ttl(c.opts.TTL), markerText(l.Version), leaseTTL.Milliseconds(),
+		encode(l), l.Version, c.ttl(l), markerText(l.Version), leaseTTL.Milliseconds(),
 	}})
 	c.metrics.tell.count(n, err)
 	return err
 }
 
-// ttl returns d in milliseconds, with jitter, so that links which were kept
-// together do not expire together.
-func (c *Cache) ttl(d time.Duration) int64 { return jittered(d).Milliseconds() }
+// ttl returns for how long a link is kept, in milliseconds, with jitter, so that links
+// which were kept together do not expire together.
+func (c *Cache) ttl(l *store.Link) int64 {
+	d := c.opts.TTL
+	if time.Since(l.UpdatedAt) < freshFor {
+		d = min(d, c.opts.FreshTTL)
+	}
+	return jittered(d).Milliseconds()
+}

@@ -1,0 +1,115 @@
+package cache_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/terse/terse/store"
+	"github.com/terse/terse/store/cache"
+)
+
+// resolveFor resolves a link every second and returns how long it took to show a version.
+func resolveFor(t *testing.T, c *cache.Cache, clock *fakeClock, version int64, most time.Duration) time.Duration {
+	t.Helper()
+	for passed := time.Duration(0); passed <= most; passed += time.Second {
+		if l := mustResolve(t, c, "abc"); l.Version == version {
+			return passed
+		}
+		clock.advance(time.Second)
+	}
+	return most + time.Second
+}
+
+// edited returns a cache in which a link has version 2, and its store, which has lost
+// that version.
+func edited(t *testing.T, clock *fakeClock) (*cache.Cache, *memory) {
+	t.Helper()
+	m := newMemory(link("abc", 1))
+	c := newCache(t, cache.Options{Store: m, StaleFor: time.Hour, Now: clock.now})
+	if _, err := c.Update(t.Context(), link("abc", 1)); err != nil {
+		t.Fatalf("Update() = %v, want nil", err)
+	}
+	m.set(&m.links, link("abc", 1))
+	return c, m
+}
+
+// TestLostVersionGivesWay holds that a version which the primary does not have is shown
+// for a while, however often it is loaded meanwhile, and then no more.
+func TestLostVersionGivesWay(t *testing.T) {
+	t.Parallel()
+	var clock fakeClock
+	c, _ := edited(t, &clock)
+	if took := resolveFor(t, c, &clock, 1, time.Hour); took < 20*time.Second || took > time.Minute {
+		t.Errorf("the primary's version was shown after %v, want 20 s to a minute", took)
+	}
+	clock.advance(time.Minute)
+	if l := mustResolve(t, c, "abc"); l.Version != 1 {
+		t.Errorf("Resolve() a minute later = version %d, want 1", l.Version)
+	}
+}
+
+// TestLostVersionGivesWayBesideWrites holds the same while writes of the link never end.
+func TestLostVersionGivesWayBesideWrites(t *testing.T) {
+	t.Parallel()
+	var clock fakeClock
+	m := newMemory(link("abc", 1))
+	c := newCache(t, cache.Options{Store: m, StaleFor: time.Hour, Now: clock.now})
+	hold, entered := make(chan struct{}), make(chan struct{})
+	m.beforeConsume = func() { close(entered); <-hold }
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = c.Consume(t.Context(), "abc", clock.now())
+	}()
+	<-entered
+	m.set(&m.links, link("abc", 1))
+	if _, err := c.Update(t.Context(), link("abc", 1)); err != nil {
+		t.Fatalf("Update() = %v, want nil", err)
+	}
+	m.set(&m.links, link("abc", 1))
+	if took := resolveFor(t, c, &clock, 1, time.Hour); took > time.Minute {
+		t.Errorf("the primary's version was shown after %v, want a minute at most", took)
+	}
+	close(hold)
+	<-done
+}
+
+// TestLaggingReplicaEndsNoVersion holds that only the primary's word ends a version: a
+// replica that lags does not, nor does a primary that cannot be asked.
+func TestLaggingReplicaEndsNoVersion(t *testing.T) {
+	t.Parallel()
+	var clock fakeClock
+	c, m := edited(t, &clock)
+	m.set(&m.links, link("abc", 2))
+	m.set(&m.stale, link("abc", 1))
+	if took := resolveFor(t, c, &clock, 1, time.Hour); took < time.Hour {
+		t.Errorf("a replica that lags brought an old version back after %v", took)
+	}
+	m.set(&m.links, link("abc", 1))
+	away := store.ErrUnavailable
+	m.getFails.Store(&away)
+	if took := resolveFor(t, c, &clock, 1, time.Hour); took < time.Hour {
+		t.Errorf("a replica brought an old version back after %v, while nobody could ask the primary", took)
+	}
+	m.getFails.Store(nil)
+	if took := resolveFor(t, c, &clock, 1, time.Hour); took > time.Minute {
+		t.Errorf("the primary's version was shown after %v, want a minute at most", took)
+	}
+}
+
+// TestContestedVersionRecovers holds that a contradiction which has ended counts no more.
+func TestContestedVersionRecovers(t *testing.T) {
+	t.Parallel()
+	var clock fakeClock
+	c, m := edited(t, &clock)
+	clock.advance(12 * time.Second)
+	mustResolve(t, c, "abc") // contradicted
+	m.set(&m.links, link("abc", 2))
+	clock.advance(12 * time.Second)
+	mustResolve(t, c, "abc")
+	m.set(&m.links, link("abc", 1))
+	clock.advance(12 * time.Second)
+	if l := mustResolve(t, c, "abc"); l.Version != 2 {
+		t.Errorf("Resolve() = version %d, want 2: the primary has contradicted it for the first time", l.Version)
+	}
+}
