@@ -54,7 +54,7 @@ func connect(t *testing.T, s *servers.Redis) *redis.Client {
 }
 
 func link(code string, version int64) store.Link {
-	at := time.UnixMicro(1_790_000_000_000_001).UTC()
+	at := time.UnixMicro(1_590_000_000_000_001).UTC() // long ago
 	return store.Link{
 		Code: code, URL: fmt.Sprintf("https://example.com/%s/%d", code, version), Status: 302, Version: version,
 		CreatedAt: at, UpdatedAt: at,
@@ -138,6 +138,17 @@ func TestLifetimesDiffer(t *testing.T) {
 			l.Version++
 			tell(t, c, l)
 		}, remote.DefaultTTL},
+		{"fill of a link edited of late", func(l store.Link) {
+			_, lease := lookup(t, c, l.Code)
+			l.UpdatedAt = time.Now().Add(-59 * time.Minute)
+			must(t, c.Fill(t.Context(), l, lease))
+		}, remote.DefaultFreshTTL},
+		{"tell of an edit", func(l store.Link) {
+			must(t, create(t, c, l))
+			l.Version++
+			l.UpdatedAt = time.Now()
+			tell(t, c, l)
+		}, remote.DefaultFreshTTL},
 	} {
 		began := time.Now()
 		lifetimes := map[time.Duration]bool{}
