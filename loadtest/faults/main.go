@@ -5,6 +5,7 @@
 //
 //	rolling	three rolling restarts of all nodes: no request may fail, no click be lost
 //	kills	SIGKILL to a node, a replica, Redis and a primary, whose standby is promoted
+//	standby	the way to a standby is cut, so that commits wait; the primary is killed and the standby promoted
 //	overload	four times as many requests as a node can bear: redirects go on, the rest is refused at once
 //
 // It prints a table of figures and ends with 1 when a promise was broken. It talks to
@@ -47,7 +48,7 @@ type options struct {
 }
 
 // scenarios in the order in which they run.
-var scenarios = []string{"rolling", "kills", "overload"}
+var scenarios = []string{"rolling", "kills", "standby", "overload"}
 
 func parse(args []string, stderr io.Writer) (options, error) {
 	o := options{settings: topology.Settings{}}
@@ -117,6 +118,6 @@ func runOne(ctx context.Context, o options, r *report, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	play := map[string]func() error{"rolling": s.rolling, "kills": s.kills, "overload": s.overload}[r.name]
+	play := map[string]func() error{"rolling": s.rolling, "kills": s.kills, "standby": s.standby, "overload": s.overload}[r.name]
 	return errors.Join(play(), s.close())
 }

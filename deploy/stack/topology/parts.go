@@ -39,11 +39,12 @@ func (t *Topology) parts() map[string]part {
 
 // Verbs returns what Do can do.
 func Verbs() []string {
-	return []string{"freeze", "kill", "promote", "rejoin", "restart", "start", "stop", "thaw"}
+	return []string{"cut", "freeze", "kill", "promote", "rejoin", "restart", "start", "stop", "thaw"}
 }
 
 // Do does something to a part, by its name: start, stop (cleanly), restart, kill
-// (at once), freeze, thaw. promote makes the standby of a shard, such as s1-b, the
+// (at once), freeze, thaw. cut cuts the way from the primary of a shard to its standby,
+// such as s1-b: commits wait until the standby is the primary. promote makes the standby of a shard, such as s1-b, the
 // primary once the other is gone, and rejoin makes the other its standby. It
 // returns once that is so, for a node that starts once it is ready.
 func (t *Topology) Do(ctx context.Context, verb, name string) error {
@@ -77,7 +78,7 @@ func (t *Topology) Do(ctx context.Context, verb, name string) error {
 		err = p.Freeze()
 	case "thaw":
 		err = p.Thaw()
-	case "promote", "rejoin":
+	case "cut", "promote", "rejoin":
 		err = t.fail(ctx, verb, p)
 	default:
 		err = fmt.Errorf("can be any of %s", strings.Join(Verbs(), ", "))
@@ -88,13 +89,15 @@ func (t *Topology) Do(ctx context.Context, verb, name string) error {
 	return nil
 }
 
-// fail is the part of a failover that a server of a shard has.
+// fail does to the standby of a shard what a failover consists of.
 func (t *Topology) fail(ctx context.Context, verb string, p part) error {
 	for _, s := range t.shards {
 		switch role := s.roleOf(p); {
 		case role == "":
 		case role != "standby":
 			return errors.New("it is the primary")
+		case verb == "cut":
+			return s.cut(ctx)
 		case verb == "promote":
 			return s.promote(ctx)
 		default:

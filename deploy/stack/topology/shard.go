@@ -38,6 +38,7 @@ type shard struct {
 	standby *servers.Postgres
 	synced  bool          // what the standby lacks was never acknowledged
 	off     map[part]bool // servers that were stopped on purpose
+	isCut   bool          // the primary waits for a standby that it cannot reach
 }
 
 func (t *Topology) startShard(ctx context.Context, name string) (*shard, error) {
@@ -108,6 +109,9 @@ func (s *shard) look(ctx context.Context) error {
 	defer cancel()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.isCut {
+		return nil
+	}
 	conn, err := pgx.Connect(ctx, s.primary.DSN("postgres"))
 	if err != nil {
 		return err
@@ -138,6 +142,17 @@ func setSync(ctx context.Context, conn *pgx.Conn, on bool) error {
 	return nil
 }
 
+// cut cuts the way to the standby, and lets the primary wait for it all the same.
+func (s *shard) cut(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.synced {
+		return errors.New("the standby is not synchronous")
+	}
+	s.isCut = true
+	return s.standby.CutOff(ctx)
+}
+
 // promote makes the standby the primary. The old one must not run, and the
 // standby must have had all that was acknowledged.
 func (s *shard) promote(ctx context.Context) error {
@@ -152,7 +167,7 @@ func (s *shard) promote(ctx context.Context) error {
 	if err := s.standby.Promote(ctx); err != nil {
 		return err
 	}
-	s.primary, s.standby, s.synced = s.standby, s.primary, false
+	s.primary, s.standby, s.synced, s.isCut = s.standby, s.primary, false, false
 	conn, err := pgx.Connect(ctx, s.primary.DSN("postgres"))
 	if err != nil {
 		return err

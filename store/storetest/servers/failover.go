@@ -19,6 +19,10 @@ func (p *Postgres) Promote(ctx context.Context) error {
 	if err := p.await(ctx, "not pg_is_in_recovery()"); err != nil {
 		return err
 	}
+	// What CutOff has set would reach whoever follows from a copy.
+	if err := p.reload(ctx, "alter system reset primary_conninfo"); err != nil {
+		return err
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.primary = nil // so that a later start does not make it a replica again

@@ -1,0 +1,154 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/terse/terse/loadtest/audit"
+	"github.com/terse/terse/store"
+)
+
+const (
+	// cutShard is the shard whose standby is cut off, s1.
+	cutShard = 0
+
+	// agreeWithin is how long nodes may show an edit that a failover has lost: about a
+	// minute, and what a busy machine takes.
+	agreeWithin = 100 * time.Second
+
+	// lostEdits is how many links are edited while the standby is cut off, and left alone
+	// after that.
+	lostEdits = 10
+
+	// repeatedKeys is how many creates are sent twice with the same Idempotency-Key while
+	// the standby is cut off.
+	repeatedKeys = 20
+)
+
+// standby cuts off the standby of a shard, so that its commits wait, repeats what was not
+// acknowledged, and has the standby take over from a primary that is killed.
+func (s *scene) standby() error {
+	if err := s.prepare(); err != nil {
+		return err
+	}
+	edited := make([]string, lostEdits)
+	for i := range edited {
+		if edited[i] = s.a.Create(s.ctx, s.front, s.aliasOn(cutShard), s.a.Authorization()...); edited[i] == "" {
+			return fmt.Errorf("a link cannot be created: %q", s.a.Failures(5))
+		}
+	}
+	s.a.Keep(audit.KeptFor)
+	s.begin()
+	err := s.settle()
+	if err == nil {
+		err = s.failOver(edited)
+	}
+	s.end()
+	return errors.Join(err, s.holdLog())
+}
+
+func (s *scene) failOver(edited []string) error {
+	s.log("cutting off s1-b")
+	if err := s.t.Do(s.ctx, "cut", "s1-b"); err != nil {
+		return err
+	}
+	cut := time.Now()
+	codes := s.repeat(edited)
+	if err := s.settle(); err != nil {
+		return err
+	}
+	for _, op := range []string{"create", "edit"} {
+		done, failed := s.a.Since(cut, op, cutShard)
+		s.r.hold(done == 0, "standby cut off: "+kinds[op]+" of its shard acknowledged", "0", "%d, and %d refused", done, len(failed))
+		done, failed = s.a.Since(cut, op, 1-cutShard)
+		s.r.tell("standby cut off: "+kinds[op]+" of the other shard", "%d, of which %d failed", done+len(failed), len(failed))
+	}
+	s.r.tell("standby cut off: repeated creates acknowledged", "%d of %d, on the other shard", len(codes), repeatedKeys)
+	s.log("killing s1-a, promoting s1-b")
+	if err := s.t.Do(s.ctx, "kill", "s1-a"); err != nil {
+		return err
+	}
+	if err := s.t.Do(s.ctx, "promote", "s1-b"); err != nil {
+		return err
+	}
+	promoted := time.Now()
+	back, err := s.awaitCreates()
+	if err != nil {
+		return err
+	}
+	s.r.hold(back <= backWithin, "standby promoted: creates on every shard", "within 30 s", "%v", back.Round(time.Millisecond))
+	lost := 0
+	for key, code := range codes {
+		if again := s.a.CreateOnce(s.ctx, s.front, key); again != "" && again != code {
+			lost++
+		}
+	}
+	s.r.hold(lost == 0, "acknowledged creates that a repetition made again", "0", "%d of %d", lost, len(codes))
+	if err := s.awaitAgreement(edited, promoted); err != nil {
+		return err
+	}
+	return s.t.Do(s.ctx, "rejoin", "s1-a")
+}
+
+// repeat edits links, and creates some with an Idempotency-Key, all twice. It returns the
+// codes of the creates that were acknowledged, by key.
+func (s *scene) repeat(edited []string) map[string]string {
+	var mu sync.Mutex
+	var calls sync.WaitGroup
+	codes := map[string]string{}
+	for _, code := range edited {
+		calls.Go(func() {
+			for range 2 {
+				s.a.Edit(s.ctx, s.front, code)
+			}
+		})
+	}
+	for range repeatedKeys {
+		calls.Go(func() {
+			key := store.NewKeyID()
+			for range 2 {
+				if code := s.a.CreateOnce(s.ctx, s.front, key); code != "" {
+					mu.Lock()
+					codes[key] = code
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	calls.Wait()
+	return codes
+}
+
+// awaitAgreement waits until every node leads to the targets that the databases have.
+func (s *scene) awaitAgreement(links []string, since time.Time) error {
+	rows, err := s.a.Rows(s.ctx)
+	if err != nil {
+		return err
+	}
+	behind := 0
+	for _, code := range links {
+		if rows[code].Version == 1 {
+			behind++
+		}
+	}
+	s.r.tell("edits that were not acknowledged, and that the failover lost", "%d of %d", behind, len(links))
+	_, err = s.await(agreeWithin, "all nodes to agree with the databases", func() (bool, error) {
+		for _, node := range s.nodes() {
+			for _, code := range links {
+				got, err := s.a.Send(context.WithoutCancel(s.ctx), "GET", node.URL()+"/"+code, nil)
+				if err != nil || got.Location != rows[code].Target {
+					return false, err
+				}
+			}
+		}
+		return true, nil
+	})
+	took := time.Since(since)
+	s.r.hold(err == nil, "nodes agree with the databases after the failover", "within a minute or so", "%v", took.Round(time.Second))
+	return nil
+}
