@@ -168,8 +168,9 @@ func (c *Cache) run(ctx context.Context, s *stripe, k *key, l *load) {
 
 // lostAfter is how long a version that is known outlasts the primary's word that there
 // is only an older one. A failover has lost such a version. The first word is not enough:
-// it may be older than the write that made the version.
-const lostAfter = 20 * time.Second
+// it may be older than the write that made the version. It is shorter than DefaultTTL, so
+// that the next load decides.
+const lostAfter = 8 * time.Second
 
 // behind reports whether a later version than that of l is known.
 func (c *Cache) behind(s *stripe, k *key, l *store.Link) bool {
