@@ -32,8 +32,14 @@ const (
 type createBatchInput struct {
 	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"As for a single create, for the link at each place of the batch."`
 	Body           struct {
-		Links []batchItem[createInput] `json:"links" minItems:"1" maxItems:"1000" nullable:"false" doc:"1 to 1000 links; at most 20 with a password."`
+		Links []batchItem[batchLink] `json:"links" minItems:"1" maxItems:"1000" nullable:"false" doc:"1 to 1000 links; at most 20 with a password."`
 	}
+}
+
+// batchLink is one link of a batch.
+type batchLink struct {
+	CreateInput
+	IdempotencyKey optional[string] `json:"idempotency_key,omitzero" required:"false" minLength:"1" maxLength:"255" doc:"The Idempotency-Key of this link alone, as the header is for a single create. It does not depend on the place in the batch, so a rest of the batch can be sent again."`
 }
 
 // batchItem is one link of a batch, in the form of T. It is read apart from the
@@ -118,7 +124,7 @@ type batch struct {
 
 // create makes the links side by side, except that items with the same alias go
 // in order, so that the first of them wins.
-func (b *batch) create(ctx context.Context, items []batchItem[createInput], taken ratelimit.Result) {
+func (b *batch) create(ctx context.Context, items []batchItem[batchLink], taken ratelimit.Result) {
 	var (
 		group   errgroup.Group
 		later   []func()
@@ -150,7 +156,7 @@ func (b *batch) create(ctx context.Context, items []batchItem[createInput], take
 }
 
 // read reads an item, and refuses one password too many.
-func (b *batch) read(item batchItem[createInput]) (createInput, error) {
+func (b *batch) read(item batchItem[batchLink]) (batchLink, error) {
 	in, err := item.input(b.api.schemas)
 	if err != nil || !in.Password.given() {
 		return in, err
@@ -162,12 +168,12 @@ func (b *batch) read(item batchItem[createInput]) (createInput, error) {
 }
 
 // one creates the link of an item.
-func (b *batch) one(ctx context.Context, i int, in *createInput) {
-	key := ""
-	if b.key != "" {
+func (b *batch) one(ctx context.Context, i int, in *batchLink) {
+	key := in.IdempotencyKey.value
+	if key == "" && b.key != "" {
 		key = fmt.Sprintf("%s\x00%d", b.key, i) // NUL cannot stand in a header
 	}
-	l, found, err := b.api.create(ctx, b.who, in, key)
+	l, found, err := b.api.create(ctx, b.who, &in.CreateInput, key)
 	b.results[i] = b.api.batchResult(ctx, &l, found, err)
 }
 

@@ -16,7 +16,7 @@ const mintAttempts = 4
 
 type createLinkInput struct {
 	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"A key of your choice: repeating a create with the same key and body gives the same link, for 24 hours at least."`
-	Body           createInput
+	Body           CreateInput
 }
 
 type createLinkOutput struct {
@@ -63,13 +63,13 @@ func (a *API) mayCreate(who *caller) error {
 // draft is a link that is about to be created.
 type draft struct {
 	who  *caller
-	in   *createInput
+	in   *CreateInput
 	link store.Link // without a code, unless an alias was given
 }
 
 // create makes one link, or finds the one that in asks to reuse. It is the way
 // of the API, the batch and the form alike. idempotencyKey may be empty.
-func (a *API) create(ctx context.Context, who *caller, in *createInput, idempotencyKey string) (l store.Link, found bool, err error) {
+func (a *API) create(ctx context.Context, who *caller, in *CreateInput, idempotencyKey string) (l store.Link, found bool, err error) {
 	l, err = a.newLink(who, in)
 	if err != nil {
 		return store.Link{}, false, err
@@ -98,7 +98,7 @@ func (a *API) protect(ctx context.Context, d *draft) (err error) {
 
 // newLink returns the link that in describes, without a password and, unless an
 // alias was given, without a code. The error holds everything wrong with in.
-func (a *API) newLink(who *caller, in *createInput) (store.Link, error) {
+func (a *API) newLink(who *caller, in *CreateInput) (store.Link, error) {
 	now, known := a.opts.LinkTime()
 	now = micros(now)
 	l := store.Link{Code: in.Alias.value, URL: in.URL, Owner: who.owner(), CreatedAt: now, UpdatedAt: now}

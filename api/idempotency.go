@@ -174,7 +174,7 @@ func reservationKey(who *caller, key string) string {
 
 // fingerprint tells one request body from another. It is keyed by the client's
 // key, which is not kept, so that what is kept cannot be searched for a password.
-func fingerprint(in *createInput, key string) (string, error) {
+func fingerprint(in *CreateInput, key string) (string, error) {
 	body, err := json.Marshal(in)
 	if err != nil {
 		return "", fmt.Errorf("fingerprint of the request: %w", err)

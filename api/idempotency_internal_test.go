@@ -8,7 +8,7 @@ func TestFingerprintIsKeyed(t *testing.T) {
 	t.Parallel()
 	prints := map[string]bool{}
 	for _, key := range []string{"one", "other"} {
-		got, err := fingerprint(&createInput{URL: "https://example.com/"}, key)
+		got, err := fingerprint(&CreateInput{URL: "https://example.com/"}, key)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -89,9 +89,9 @@ func formValues(f url.Values) web.Home {
 }
 
 // formInput turns the form into the body of a create. Empty fields are absent.
-func formInput(f url.Values) (*createInput, []*store.FieldError) {
+func formInput(f url.Values) (*CreateInput, []*store.FieldError) {
 	var problems []*store.FieldError
-	in := &createInput{URL: f.Get("url")}
+	in := &CreateInput{URL: f.Get("url")}
 	if v := f.Get("alias"); v != "" {
 		in.Alias = some(v)
 	}

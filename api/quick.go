@@ -118,7 +118,7 @@ func (a *API) quickCreate(ctx context.Context, w http.ResponseWriter, r *http.Re
 	if err != nil {
 		return err
 	}
-	out, err := a.createCharged(ctx, &createLinkInput{Body: createInput{URL: target}}, charged.headers)
+	out, err := a.createCharged(ctx, &createLinkInput{Body: CreateInput{URL: target}}, charged.headers)
 	if err != nil {
 		return err
 	}

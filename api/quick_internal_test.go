@@ -72,8 +72,8 @@ func TestQuickTarget(t *testing.T) {
 			return
 		}
 		quick++
-		var in createInput
-		if err := readJSON(body, &in); err != nil || !reflect.DeepEqual(in, createInput{URL: got}) {
+		var in CreateInput
+		if err := readJSON(body, &in); err != nil || !reflect.DeepEqual(in, CreateInput{URL: got}) {
 			t.Fatalf("quickTarget(%q) = %q, want what JSON has: %+v, %v", body, got, in, err)
 		}
 	})

@@ -23,8 +23,9 @@ type LinkSettings struct {
 	ForwardQuery optional[string]    `json:"forward_query,omitzero" required:"false" enum:"off,append,override" doc:"What happens to the query of a visit: it is dropped (off, the default), added to the target's (append), or added replacing parameters of the same name (override)."`
 }
 
-// createInput is the body of a create and an item of a batch.
-type createInput struct {
+// CreateInput is the body of a create. It is exported because huma looks into exported
+// embedded structs only.
+type CreateInput struct {
 	URL   string           `json:"url" doc:"The target: an absolute http or https URL of at most 8192 bytes." example:"https://example.com/a/long/path?with=query"`
 	Alias optional[string] `json:"alias,omitzero" required:"false" doc:"A code of your choice: 1 to 64 of 0-9 A-Z a-z _ -. Minted when absent." example:"spring"`
 	Reuse bool             `json:"reuse,omitempty" doc:"Answer 200 with your newest link of the same target and settings, if there is one. Links on a shard that cannot be reached are not found."`

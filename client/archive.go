@@ -50,54 +50,5 @@ func (c *Client) TakeOut(ctx context.Context, limit int, cursor string) (Archive
 // that the server could not take at the moment are sent again; what remains of them
 // when the Patience is over are problems with the status 503.
 func (c *Client) PutIn(ctx context.Context, links []ArchivedLink) ([]*Problem, error) {
-	problems := make([]*Problem, len(links))
-	rest := make([]int, len(links))
-	for i := range links {
-		rest[i] = i
-	}
-	b := backoff{patience: c.opts.Patience}
-	for {
-		body := struct {
-			Links []ArchivedLink `json:"links"`
-		}{make([]ArchivedLink, len(rest))}
-		for n, i := range rest {
-			body.Links[n] = links[i]
-		}
-		var answer struct {
-			Results []struct {
-				Status int      `json:"status"`
-				Error  *Problem `json:"error"`
-			} `json:"results"`
-		}
-		err := c.call(ctx, request{method: http.MethodPost, path: archivePath, body: body, repeatable: true}, &answer)
-		if err != nil {
-			return nil, err
-		}
-		var again []int
-		var last *Problem
-		for n, i := range rest {
-			switch {
-			case n >= len(answer.Results):
-				problems[i] = &Problem{Status: http.StatusBadGateway, Title: "The server did not answer for this link"}
-			case answer.Results[n].Error == nil:
-				problems[i] = nil
-			default:
-				problems[i] = answer.Results[n].Error
-				if problems[i].Status == http.StatusServiceUnavailable {
-					again, last = append(again, i), problems[i]
-				}
-			}
-		}
-		if len(again) == 0 {
-			return problems, nil
-		}
-		wait, ok := b.next(last, true)
-		if !ok {
-			return problems, nil
-		}
-		if err := sleep(ctx, wait); err != nil {
-			return nil, err
-		}
-		rest = again
-	}
+	return c.inBatches(ctx, archivePath, len(links), func(rest []int) any { return batchOf(links, rest) })
 }

@@ -15,6 +15,7 @@ import (
 // Paths of the API.
 const (
 	linksPath   = "/api/v1/links"
+	batchPath   = linksPath + "/batch"
 	archivePath = "/api/v1/archive"
 )
 

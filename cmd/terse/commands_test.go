@@ -317,6 +317,31 @@ func TestImportGoesOn(t *testing.T) {
 	t.Logf("%d runs were killed", killed)
 }
 
+// TestFirstRowOfACodeWins imports rows whose codes come again in later requests.
+func TestFirstRowOfACodeWins(t *testing.T) {
+	t.Parallel()
+	const codes, times = 450, 5
+	for _, flags := range [][]string{nil, {"--whole"}} {
+		_, environ := startWithKey(t, "admin", "TERSE_LIMIT_CREATE_KEY=off")
+		file := filepath.Join(t.TempDir(), "twice.ndjson")
+		var b strings.Builder
+		for n := range times {
+			for i := range codes {
+				fmt.Fprintf(&b, "{\"code\":\"code-%d\",\"url\":\"https://example.com/%d\"}\n", i, n)
+			}
+		}
+		writeFile(t, file, b.String())
+		got := terse(t, environ, append([]string{"links", "import", file}, flags...)...)
+		if want := fmt.Sprintf("Imported %d links, refused %d rows.", codes, codes*(times-1)); got.status != 1 || !strings.Contains(got.stderr, want) {
+			t.Errorf("import %v = %d %.500s, want %q", flags, got.status, got.stderr, want)
+		}
+		export := terse(t, environ, "links", "export").stdout
+		if n := strings.Count(export, `"https://example.com/0"`); n != codes {
+			t.Errorf("import %v: %d links have the target of the first row, want %d", flags, n, codes)
+		}
+	}
+}
+
 // TestExportGoesOn cuts an export off, and holds that its second half joins its
 // first, and that nothing looks whole before it is.
 func TestExportGoesOn(t *testing.T) {

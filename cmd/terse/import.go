@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -221,10 +222,12 @@ type handled struct {
 	refusals []refusal
 }
 
-// The most that travels in one request with --whole.
+// What travels in one request at most, and how many requests are under way. They are
+// few, so that an import leaves room for other callers.
 const (
-	wholeRows  = 200
-	wholeBytes = 256 << 10
+	chunkRows  = 200
+	chunkBytes = 256 << 10
+	chunkCalls = 4
 )
 
 // run imports row after row.
@@ -233,24 +236,55 @@ func (m *importing) run(ctx context.Context, source io.Reader) error {
 	if err != nil {
 		return err
 	}
-	rows := &rowSource{reader: reader}
+	rows := &rowSource{reader: reader, last: map[string]*chunk{}}
 	for range m.state.Rows {
 		if _, err := rows.next(); err != nil {
 			return fmt.Errorf("the source has fewer rows than %s says: %w", m.checkpoint, err)
 		}
 	}
-	workers, most, do := requests, 1, m.create
+	send := m.create
 	if m.command.Whole {
-		workers, most, do = 4, wholeRows, m.putIn
+		send = m.putIn
 	}
-	return inOrder(ctx, workers, func() ([]row, error) { return rows.some(most) }, do, m.commit)
+	return inOrder(ctx, chunkCalls, rows.chunk, func(ctx context.Context, c *chunk) (handled, error) {
+		if err := c.await(ctx); err != nil {
+			return handled{}, err
+		}
+		o, err := send(ctx, c.rows)
+		if err == nil {
+			close(c.done)
+		}
+		return o, err
+	}, m.commit)
 }
 
-// rowSource numbers rows.
+// chunk is the rows of one request.
+type chunk struct {
+	rows  []row
+	after []*chunk      // earlier chunks with a code of this one
+	done  chan struct{} // closed when the server has answered for all rows
+}
+
+// await waits for the earlier chunks with a code of this one, so that the first row of a
+// code gets it, also when the import is killed in between.
+func (c *chunk) await(ctx context.Context) error {
+	for _, earlier := range c.after {
+		select {
+		case <-earlier.done:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// rowSource numbers rows and deals them out in chunks.
 type rowSource struct {
 	reader transfer.Reader
 	number int64
-	failed error // what ends the rows
+	failed error             // what ends the rows
+	open   []*chunk          // in order, without those that were done when last looked
+	last   map[string]*chunk // the last open chunk with each code
 }
 
 func (s *rowSource) next() (row, error) {
@@ -263,52 +297,100 @@ func (s *rowSource) next() (row, error) {
 	return r, nil
 }
 
-// some returns the next rows, at most so many.
-func (s *rowSource) some(most int) (rows []row, err error) {
+// chunk returns the next rows.
+func (s *rowSource) chunk() (*chunk, error) {
+	s.forget()
+	c := &chunk{done: make(chan struct{})}
 	size := 0
-	for s.failed == nil && len(rows) < most && size < wholeBytes {
+	for s.failed == nil && len(c.rows) < chunkRows && size < chunkBytes {
 		r, err := s.next()
 		if err != nil {
 			s.failed = err
 			break
 		}
-		rows = append(rows, r)
+		c.rows = append(c.rows, r)
 		l := &r.record.Link
 		size += 1024 + 2*(len(l.URL)+len(l.Title))
+		if l.Code == "" {
+			continue
+		}
+		if earlier := s.last[l.Code]; earlier != nil && earlier != c && !slices.Contains(c.after, earlier) {
+			c.after = append(c.after, earlier)
+		}
+		s.last[l.Code] = c
 	}
-	if len(rows) == 0 {
+	if len(c.rows) == 0 {
 		return nil, s.failed
 	}
-	return rows, nil
+	s.open = append(s.open, c)
+	return c, nil
 }
 
-// create creates the links of rows under the key's owner.
+// forget drops the chunks that are done from the front.
+func (s *rowSource) forget() {
+	for len(s.open) > 0 {
+		c := s.open[0]
+		select {
+		case <-c.done:
+		default:
+			return
+		}
+		for i := range c.rows {
+			if code := c.rows[i].record.Link.Code; s.last[code] == c {
+				delete(s.last, code)
+			}
+		}
+		s.open = s.open[1:]
+	}
+}
+
+// create creates the links of rows under the key's owner. The Idempotency-Key of a row
+// is its number, so that it does not depend on the other rows of the request.
 func (m *importing) create(ctx context.Context, rows []row) (handled, error) {
 	o := handled{rows: int64(len(rows))}
+	var (
+		links []terseclient.KeyedLink
+		of    []*row
+	)
 	for i := range rows {
 		r := &rows[i]
 		if !m.acceptable(r, &o) {
 			continue
 		}
 		l := &r.record.Link
-		_, err := m.api.Create(ctx, terseclient.NewLink{
+		links, of = append(links, terseclient.KeyedLink{NewLink: terseclient.NewLink{
 			URL: l.URL, Alias: l.Code, Title: l.Title, Tags: l.Tags, StartsAt: l.StartsAt, ExpiresAt: l.ExpiresAt,
 			MaxClicks: l.MaxClicks, Status: l.Status, ForwardQuery: l.ForwardQuery,
-		}, m.state.Run+"-"+strconv.FormatInt(r.number, 10))
-		problem, refused := errors.AsType[*terseclient.Problem](err)
+		}, Key: m.state.Run + "-" + strconv.FormatInt(r.number, 10)}), append(of, r)
+	}
+	err := m.send(of, &o, func() ([]*terseclient.Problem, error) { return m.api.CreateBatch(ctx, links) })
+	return o, err
+}
+
+// send sends rows and notes in o what became of them.
+func (m *importing) send(of []*row, o *handled, call func() ([]*terseclient.Problem, error)) error {
+	if len(of) == 0 {
+		return nil
+	}
+	problems, err := call()
+	if err != nil {
+		return err
+	}
+	for i, problem := range problems {
+		l := &of[i].record.Link
 		switch {
-		case refused && aboutLink(problem):
-			o.refuse(r, problem)
-		case err != nil:
-			return o, err
-		default:
+		case problem == nil:
 			o.links++
-			if l.Clicks > 0 || l.UsedClicks > 0 || l.CreatedAt != nil {
+			if !m.command.Whole && (l.Clicks > 0 || l.UsedClicks > 0 || l.CreatedAt != nil) {
 				o.poorer++
 			}
+		case aboutLink(problem):
+			o.refuse(of[i], problem)
+		default:
+			return fmt.Errorf("line %d: %w", of[i].record.Line, problem)
 		}
 	}
-	return o, nil
+	return nil
 }
 
 // putIn puts the links of rows in whole.
@@ -335,24 +417,8 @@ func (m *importing) putIn(ctx context.Context, rows []row) (handled, error) {
 		}
 		links, of = append(links, *l), append(of, r)
 	}
-	if len(links) == 0 {
-		return o, nil
-	}
-	problems, err := m.api.PutIn(ctx, links)
-	if err != nil {
-		return o, err
-	}
-	for i, problem := range problems {
-		switch {
-		case problem == nil:
-			o.links++
-		case aboutLink(problem):
-			o.refuse(of[i], problem)
-		default:
-			return o, fmt.Errorf("line %d: %w", of[i].record.Line, problem)
-		}
-	}
-	return o, nil
+	err := m.send(of, &o, func() ([]*terseclient.Problem, error) { return m.api.PutIn(ctx, links) })
+	return o, err
 }
 
 // acceptable reports whether a row can become a link, and else refuses it.
@@ -398,6 +464,7 @@ const saveEvery = 200 * time.Millisecond
 
 // commit tells of refusals and keeps how far it is.
 func (m *importing) commit(o handled) error {
+	slices.SortStableFunc(o.refusals, func(a, b refusal) int { return a.Line - b.Line })
 	for _, r := range o.refusals {
 		if err := m.tell(r); err != nil {
 			return err

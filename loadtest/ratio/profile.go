@@ -44,7 +44,7 @@ func writeProfile(ctx context.Context, b *bench, path string) error {
 	if _, err := hit.first(); err != nil {
 		return err
 	}
-	c := creates{address: address(product.url)}
+	c := creates{address: address(product.url), keys: true}
 	loads := []*load{hit.load(b.opts), newCycle(s, product).load(profileTurn), c.load(createClients, profileTurn)}
 	loads[0].turn = profileTurn
 	profiled := make(chan error, 1)
