@@ -27,24 +27,28 @@ type codes struct {
 	minter   *idgen.Minter
 	cipher   *idgen.Cipher
 	together func(code string, bucket int) bool // whether one shard keeps both
+	accepts  func(code string) bool             // whether the shard of a code accepts writes; nil: it always does
 }
 
 // nearAttempts is how many codes are minted at most for one that is kept together with
 // a bucket. With 16 shards of the same size 2 of 100 searches find none.
 const nearAttempts = 64
 
-// openCodes leases a node id and mints codes from the key. together reports whether one
-// shard keeps a code and a bucket.
-func openCodes(ctx context.Context, key []byte, leaser idgen.Leaser, together func(code string, bucket int) bool, logger *slog.Logger, reg prometheus.Registerer) (*codes, error) {
-	cipher, err := idgen.NewCipher(key)
+// mintTries is how many codes are minted to find one on a shard that accepts writes. With
+// one of two shards slow, one create in 256 finds none.
+const mintTries = 8
+
+// openCodes leases a node id from a database and mints codes from its key.
+func openCodes(ctx context.Context, d *database, logger *slog.Logger, reg prometheus.Registerer) (*codes, error) {
+	cipher, err := idgen.NewCipher(d.codeKey)
 	if err != nil {
 		return nil, err
 	}
-	minter, err := idgen.NewMinter(ctx, idgen.Options{Leaser: leaser, Logger: logger, Registerer: reg})
+	minter, err := idgen.NewMinter(ctx, idgen.Options{Leaser: d.leaser, Logger: logger, Registerer: reg})
 	if err != nil {
 		return nil, fmt.Errorf("lease a node id: %w", err)
 	}
-	return &codes{minter, cipher, together}, nil
+	return &codes{minter, cipher, d.together, d.accepts}, nil
 }
 
 // codeKey returns the key that an embedded database's codes are made from. On first
@@ -68,8 +72,19 @@ func codeKey(ctx context.Context, given []byte, database *sqlite.Store) ([]byte,
 	return kept, nil
 }
 
-// NextCode mints a code. It is an api.CodeMinter.
-func (c *codes) NextCode() (string, error) {
+// NextCode mints a code, on a shard that accepts writes if it finds one. It is an
+// api.CodeMinter.
+func (c *codes) NextCode() (code string, err error) {
+	for range mintTries {
+		if code, err = c.mint(); err != nil || c.accepts == nil || c.accepts(code) {
+			break
+		}
+	}
+	return code, err
+}
+
+// mint mints a code on any shard.
+func (c *codes) mint() (string, error) {
 	id, err := c.minter.Next()
 	if err != nil {
 		return "", err
@@ -81,7 +96,7 @@ func (c *codes) NextCode() (string, error) {
 // the last code when there is none, since that costs no more than a second transaction.
 func (c *codes) NextCodeNear(bucket int) (code string, err error) {
 	for range nearAttempts {
-		if code, err = c.NextCode(); err != nil || c.together(code, bucket) {
+		if code, err = c.mint(); err != nil || c.together(code, bucket) {
 			break
 		}
 	}

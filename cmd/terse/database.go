@@ -45,6 +45,7 @@ type database struct {
 	scanned  []scan.Place
 	edited   func(code string, version int64)   // nil: nothing has to know of edits by others
 	together func(code string, bucket int) bool // whether one shard keeps a code and a bucket
+	accepts  func(code string) bool             // whether the shard of a code accepts writes; nil: the only one always does
 	time     func() (now time.Time, known bool) // by which links start and end; nil: this node's clock
 }
 
@@ -94,7 +95,7 @@ func (p *process) sharded(ctx context.Context) (database, error) {
 	p.health.Require("map", func() error { return router.Lack().Buckets })
 	return database{
 		links: router, archive: router, keys: router, history: router, blocked: router, reports: router, sink: router, leaser: router.Leaser(), codeKey: p.settings.codeKey, router: router,
-		outboxes: outboxes, blocks: blocks, counters: counters, scanned: scanned, edited: router.Edited, together: router.Together, time: router.Time,
+		outboxes: outboxes, blocks: blocks, counters: counters, scanned: scanned, edited: router.Edited, together: router.Together, accepts: router.AcceptsWrites, time: router.Time,
 	}, nil
 }
 
@@ -115,7 +116,7 @@ func openShards(ctx context.Context, shards []shardSettings, open *cleanup, opts
 	for _, s := range shards {
 		one, err := postgres.Open(ctx, postgres.Options{
 			Name: s.name, Primary: s.primary, Replicas: s.replicas, SchemaVersion: schema.Latest(),
-			MaxBatch: opts.batchSize, MaxAge: opts.maxAge, WriteTimeout: storeTimeout, Logger: opts.logger, Registerer: opts.registerer, Tracer: opts.tracer,
+			MaxBatch: opts.batchSize, MaxAge: opts.maxAge, Logger: opts.logger, Registerer: opts.registerer, Tracer: opts.tracer,
 		})
 		if err != nil {
 			return nil, err

@@ -19,8 +19,8 @@ import (
 	"github.com/terse/terse/server"
 )
 
-// storeTimeout bounds a write. It is shorter than api.RequestTimeout, so that a
-// client is never told of a failure before it is one.
+// storeTimeout bounds a write to the embedded database. It is shorter than
+// api.RequestTimeout, so that no client hears of a failure before it is one.
 const storeTimeout = 5 * time.Second
 
 type serveCommand struct {
@@ -150,7 +150,7 @@ func (p *process) stores(ctx context.Context) (api.Options, error) {
 	if err != nil {
 		return api.Options{}, err
 	}
-	codes, err := openCodes(ctx, d.codeKey, d.leaser, d.together, p.logger, p.registry)
+	codes, err := openCodes(ctx, &d, p.logger, p.registry)
 	if err != nil {
 		return api.Options{}, err
 	}

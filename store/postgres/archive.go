@@ -47,7 +47,8 @@ func newImports(s *Store) (*batch.Group[store.Link, store.Link], error) {
 	return batch.New(batch.Options[store.Link, store.Link]{
 		Run:      s.importLinks,
 		MaxBatch: s.opts.MaxBatch,
-		Timeout:  s.opts.WriteTimeout,
+		Timeout:  s.opts.CallTimeout,
+		Wait:     s.opts.CallTimeout,
 	})
 }
 

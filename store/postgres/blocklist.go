@@ -70,7 +70,7 @@ func (s *Store) execOwned(ctx context.Context, bucket int, statement string, arg
 // BlockedHosts implements store.Blocklist.
 func (s *Store) BlockedHosts(ctx context.Context, after string, limit int) ([]store.BlockedHost, error) {
 	var all []store.BlockedHost
-	err := s.primary.read(ctx, calls, func(ctx context.Context, conn *pgx.Conn) error {
+	err := s.primary.read(ctx, reads, func(ctx context.Context, conn *pgx.Conn) error {
 		rows, err := conn.Query(ctx, selectBlockedHosts, after, max(limit, 1))
 		if err != nil {
 			return err
@@ -93,7 +93,7 @@ func scanBlockedHost(row pgx.CollectableRow) (h store.BlockedHost, err error) {
 
 // BlocklistVersion implements store.BlocklistSource.
 func (s *Store) BlocklistVersion(ctx context.Context) (version int64, err error) {
-	err = s.primary.read(ctx, calls, func(ctx context.Context, conn *pgx.Conn) error {
+	err = s.primary.read(ctx, reads, func(ctx context.Context, conn *pgx.Conn) error {
 		return conn.QueryRow(ctx, `SELECT version FROM blocklist_version`).Scan(&version)
 	})
 	return version, wrap(err, "version of the blocklist", "")

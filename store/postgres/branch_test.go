@@ -304,7 +304,7 @@ func TestWriteDuringPromotion(t *testing.T) {
 	database := c.database(t)
 	reg := prometheus.NewRegistry()
 	s := shardTest{openStore(t, postgres.Options{
-		Primary: c.DSN(database), Replicas: []string{c.Replicas()[0].DSN(database)}, Registerer: reg, WriteTimeout: 30 * time.Second,
+		Primary: c.DSN(database), Replicas: []string{c.Replicas()[0].DSN(database)}, Registerer: reg, CallTimeout: 30 * time.Second,
 	}), t, connect(t, c, database)}
 	known := s.create("known")
 	must(t, c.WaitReplicas(t.Context()))

@@ -37,6 +37,11 @@ type line struct {
 	took    prometheus.Observer
 }
 
+// accepts reports whether the breaker lets a call through now, or would let one try.
+func (l *line) accepts() bool {
+	return l.breaker.IsClosed() || l.breaker.IsOpen() && l.breaker.RemainingDelay() <= 0
+}
+
 // newLine returns a line that shows in open whether its breaker is, and counts
 // its retries.
 func newLine(open prometheus.Gauge, retried prometheus.Counter) line {

@@ -43,13 +43,16 @@ const pruneFlushes = `DELETE FROM click_flushes WHERE recorder = ANY (ARRAY(
 	SELECT recorder FROM click_flushes WHERE flushed_at < statement_timestamp() - interval '7 days'
 	ORDER BY flushed_at LIMIT 4 FOR UPDATE SKIP LOCKED))`
 
+// flushTimeout bounds one flush of clicks. Nobody waits for it.
+const flushTimeout = 5 * time.Second
+
 // AddClicks implements store.ClickSink. The batches of a recorder must come in
 // the order of their numbers. A batch with a code whose bucket this shard does not
 // own is refused as a whole with store.ErrMoved. It takes no locks of buckets, of
 // which it may have all: whoever moves one moves its totals last.
 func (s *Store) AddClicks(ctx context.Context, b store.ClickBatch) error {
 	rows := newClickRows(b.Counts)
-	_, err := detached(ctx, s, func(ctx context.Context) (struct{}, error) {
+	_, err := detachedFor(ctx, s, flushTimeout, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, s.primary.do(ctx, counting, func(ctx context.Context, conn *pgx.Conn) error {
 			var together pgx.Batch // one transaction
 			together.Queue(addClicks, b.Recorder, b.Seq, rows.owners, rows.buckets, rows.codes, rows.clicks, rows.last).QueryRow(func(row pgx.Row) error {

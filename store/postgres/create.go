@@ -47,11 +47,12 @@ func newCreates(s *Store) (*creates, error) {
 		Flights:  2,
 		Beside:   beside,
 		Linger:   lingerFor,
-		Timeout:  s.opts.WriteTimeout,
+		Timeout:  s.opts.CallTimeout,
+		Wait:     s.opts.CallTimeout,
 		Observe:  func(size int, _ time.Duration) { s.metrics.creates.Observe(float64(size)) },
 	}
 	if s.opts.MaxBatch == 1 {
-		opts.Flights, opts.Beside, opts.Linger = int(conns[calls]), 1, 0
+		opts.Flights, opts.Beside, opts.Linger = int(conns[writes]), 1, 0
 	}
 	group, err := batch.New(opts)
 	if err != nil {
@@ -92,6 +93,11 @@ func (s *Store) createOne(ctx context.Context, c creation) (creation, error) {
 	created, err := s.creates.group.Do(ctx, c)
 	return created, wrap(err, "create", l.Code)
 }
+
+// AcceptsWrites reports whether a write is sent to the primary now. It is false
+// while the primary is left alone because its writes fail, and while one write tries
+// whether they still do.
+func (s *Store) AcceptsWrites() bool { return s.primary.lines[writes].accepts() }
 
 // flight is the creates of one transaction.
 type flight struct {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -38,7 +39,7 @@ func (e *epochs) of(buckets []int) []int64 {
 // before the commit is known.
 func (s *Store) fenced(ctx context.Context, buckets []int, queue func(b *pgx.Batch)) error {
 	sorted := slices.Compact(slices.Sorted(slices.Values(buckets)))
-	return s.primary.do(ctx, calls, func(ctx context.Context, conn *pgx.Conn) error {
+	return s.primary.do(ctx, writes, func(ctx context.Context, conn *pgx.Conn) error {
 		b := &pgx.Batch{}
 		b.Queue(lockBuckets, bucketLock, sorted)
 		queue(b)
@@ -62,9 +63,14 @@ func (s *Store) known(ctx context.Context) (*epochs, error) {
 }
 
 // detached runs fn on a context that outlives the caller's and ends after the
-// Store's WriteTimeout. When the caller's ctx ends first, its error is returned
-// and fn goes on.
+// Store's CallTimeout. When the caller's ctx ends first, detached returns its error
+// and fn continues.
 func detached[T any](ctx context.Context, s *Store, fn func(ctx context.Context) (T, error)) (T, error) {
+	return detachedFor(ctx, s, s.opts.CallTimeout, fn)
+}
+
+// detachedFor is detached with a timeout of its own.
+func detachedFor[T any](ctx context.Context, s *Store, timeout time.Duration, fn func(ctx context.Context) (T, error)) (T, error) {
 	var none T
 	if err := ctx.Err(); err != nil {
 		return none, err
@@ -75,7 +81,7 @@ func detached[T any](ctx context.Context, s *Store, fn func(ctx context.Context)
 	}
 	done := make(chan result, 1)
 	s.writes.Go(func() {
-		own, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.opts.WriteTimeout)
+		own, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 		defer cancel()
 		value, err := fn(own)
 		if own.Err() != nil && errors.Is(err, own.Err()) {

@@ -55,7 +55,7 @@ func (s *stored) lack() error {
 // lookUp reads codes from the primary. Its results are in their order.
 func (s *Store) lookUp(ctx context.Context, codes []string) ([]stored, error) {
 	all := make([]stored, len(codes))
-	err := s.primary.read(ctx, calls, func(ctx context.Context, conn *pgx.Conn) error {
+	err := s.primary.read(ctx, reads, func(ctx context.Context, conn *pgx.Conn) error {
 		rows, err := conn.Query(ctx, selectStored, bucketsOf(codes), codes)
 		if err != nil {
 			return err

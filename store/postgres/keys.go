@@ -75,7 +75,7 @@ func (s *Store) CreateKey(ctx context.Context, k store.Key) error {
 // KeyByHash implements store.Keys.
 func (s *Store) KeyByHash(ctx context.Context, hash [sha256.Size]byte) (store.Key, error) {
 	var k store.Key
-	err := s.primary.read(ctx, calls, func(ctx context.Context, conn *pgx.Conn) (err error) {
+	err := s.primary.read(ctx, reads, func(ctx context.Context, conn *pgx.Conn) (err error) {
 		k, err = scanKey(conn.QueryRow(ctx, selectKeyByHash, bucketOfHash(hash), hash[:]))
 		switch {
 		case errors.Is(err, pgx.ErrNoRows):
@@ -106,7 +106,7 @@ func (s *Store) ListKeys(ctx context.Context) ([]store.Key, error) {
 func (s *Store) RevokeKey(ctx context.Context, id string, at time.Time) (store.Key, error) {
 	k, err := detached(ctx, s, func(ctx context.Context) (k store.Key, err error) {
 		var bucket int
-		err = s.primary.read(ctx, calls, func(ctx context.Context, conn *pgx.Conn) error {
+		err = s.primary.read(ctx, reads, func(ctx context.Context, conn *pgx.Conn) error {
 			return conn.QueryRow(ctx, selectBucketOfKey, id).Scan(&bucket)
 		})
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -16,6 +17,10 @@ import (
 // puts on sorts must not make it compile the query.
 const walkIndexes = `SELECT set_config('enable_sort', 'off', true), set_config('jit', 'off', true)`
 
+// searchTimeout bounds a search, which may read all links of an owner. It is
+// shorter than a request of the API, so that the answer can name the shard.
+const searchTimeout = 5 * time.Second
+
 // List implements store.Store. It reads the primary. A search reads the owner's
 // links one by one until the page is full; everything else is found by an index.
 func (s *Store) List(ctx context.Context, q store.Query) (store.Page, error) {
@@ -25,7 +30,11 @@ func (s *Store) List(ctx context.Context, q store.Query) (store.Page, error) {
 	limit := min(max(q.Limit, 1), store.MaxPageLen)
 	query, args := listQuery(q, limit+1)
 	var links []store.Link
-	err := s.primary.read(ctx, listRole(q), func(ctx context.Context, conn *pgx.Conn) error {
+	within := s.opts.CallTimeout
+	if q.Search != "" {
+		within = searchTimeout
+	}
+	err := s.primary.readWithin(ctx, within, listRole(q), func(ctx context.Context, conn *pgx.Conn) error {
 		var b pgx.Batch // one transaction
 		b.Queue(walkIndexes)
 		b.Queue(query, args...).Query(func(rows pgx.Rows) (err error) {
@@ -47,7 +56,7 @@ func (s *Store) List(ctx context.Context, q store.Query) (store.Page, error) {
 // listRole returns what a list is for: one of a target belongs to a create.
 func listRole(q store.Query) role {
 	if q.Target != "" {
-		return calls
+		return reads
 	}
 	return lists
 }

@@ -85,7 +85,7 @@ func (s *Store) look(ctx context.Context, server *server) {
 	}
 	is.answered = s.opts.Now()
 	if is.err == nil {
-		server.heard()
+		server.answered()
 	}
 	if errors.Is(is.err, errPromoted) {
 		is.covers = was.covers

@@ -39,9 +39,10 @@ type Options struct {
 	// ReadTimeout bounds one attempt to read from one server. Default 800 ms.
 	ReadTimeout time.Duration
 
-	// WriteTimeout bounds one write, with the wait for others and all attempts.
-	// Default 5 s.
-	WriteTimeout time.Duration
+	// CallTimeout bounds one read or write of the API at the primary, with the
+	// wait for a connection and all attempts. A search and a flush of clicks may
+	// take longer. Default 1.5 s.
+	CallTimeout time.Duration
 
 	// MaxLag is how far behind the primary a replica may be to be read. Default
 	// 800 ms.
@@ -69,7 +70,7 @@ const DefaultMaxAge = time.Hour
 
 func (o Options) withDefaults() Options {
 	o.ReadTimeout = cmp.Or(o.ReadTimeout, 800*time.Millisecond)
-	o.WriteTimeout = cmp.Or(o.WriteTimeout, 5*time.Second)
+	o.CallTimeout = cmp.Or(o.CallTimeout, 1500*time.Millisecond)
 	o.MaxLag = cmp.Or(o.MaxLag, 800*time.Millisecond)
 	o.MaxAge = cmp.Or(o.MaxAge, max(DefaultMaxAge, o.MaxLag))
 	o.ProbeEvery = cmp.Or(o.ProbeEvery, 200*time.Millisecond)
@@ -99,7 +100,7 @@ func (o *Options) validate() error {
 		value int64
 	}{
 		{"ReadTimeout", int64(o.ReadTimeout)},
-		{"WriteTimeout", int64(o.WriteTimeout)},
+		{"CallTimeout", int64(o.CallTimeout)},
 		{"MaxLag", int64(o.MaxLag)},
 		{"MaxAge", int64(o.MaxAge)},
 		{"ProbeEvery", int64(o.ProbeEvery)},

@@ -142,7 +142,7 @@ func TestPlans(t *testing.T) {
 	var sent traced
 	for _, mode := range []string{"custom", "generic"} {
 		dsn := c.DSN(database) + "&plan_cache_mode=force_" + mode + "_plan"
-		s := openStore(t, postgres.Options{Primary: dsn, Tracer: &sent, ProbeEvery: time.Hour, MaxLag: 3 * time.Hour, WriteTimeout: time.Minute, ReadTimeout: time.Minute})
+		s := openStore(t, postgres.Options{Primary: dsn, Tracer: &sent, ProbeEvery: time.Hour, MaxLag: 3 * time.Hour, CallTimeout: time.Minute, ReadTimeout: time.Minute})
 		callEverything(t, s, mode)
 	}
 	marker := c.connect(t, database)

@@ -16,7 +16,8 @@ type role int
 
 const (
 	redirects  role = iota // Resolve
-	calls                  // the API: creates and what they need, edits, reads of one thing
+	reads                  // reads of one thing for the API: a link, an API key
+	writes                 // creates, edits and whatever else commits for the API
 	lists                  // what reads many rows: lists, histories, exports
 	counting               // clicks
 	control                // probes, buckets and leases
@@ -25,10 +26,10 @@ const (
 )
 
 // roleNames are the values of the label role.
-var roleNames = [roles]string{"redirects", "api", "lists", "clicks", "control", "outbox"}
+var roleNames = [roles]string{"redirects", "reads", "writes", "lists", "clicks", "control", "outbox"}
 
 // conns is the most connections to one server, by role.
-var conns = [roles]int32{redirects: 2, calls: 6, lists: 2, counting: 1, control: 2, delivering: 2}
+var conns = [roles]int32{redirects: 2, reads: 2, writes: 6, lists: 2, counting: 1, control: 2, delivering: 2}
 
 // How long a connection lives: long enough to be worth its making, and not so long
 // that it outlives a change of the servers behind a name.

@@ -73,7 +73,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 
 // open makes what talks to the servers, and begins to watch them.
 func (s *Store) open(ctx context.Context) (err error) {
-	if s.primary, err = s.openServer(ctx, primaryName, s.opts.Primary, redirects, calls, lists, counting, control, delivering); err != nil {
+	if s.primary, err = s.openServer(ctx, primaryName, s.opts.Primary, redirects, reads, writes, lists, counting, control, delivering); err != nil {
 		return err
 	}
 	for i, dsn := range s.opts.Replicas {

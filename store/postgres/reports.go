@@ -54,7 +54,7 @@ func (s *Store) addReport(ctx context.Context, r store.Report) error {
 	var ofLink, all int
 	open := []any{bucket, r.Code, store.MaxReportsPerLink, store.MaxOpenReports}
 	count := func(row pgx.Row) error { return row.Scan(&ofLink, &all) }
-	err := s.primary.read(ctx, calls, func(ctx context.Context, conn *pgx.Conn) error {
+	err := s.primary.read(ctx, reads, func(ctx context.Context, conn *pgx.Conn) error {
 		return count(conn.QueryRow(ctx, selectOpen, open...))
 	})
 	if err == nil && ofLink >= store.MaxReportsPerLink { // the reporter is told that the link was reported
@@ -70,7 +70,7 @@ func (s *Store) addReport(ctx context.Context, r store.Report) error {
 	case all >= store.MaxOpenReports:
 		return store.ErrFull
 	}
-	err = s.primary.do(ctx, calls, func(ctx context.Context, conn *pgx.Conn) error { // first: what fails after the report was kept would tell that it was not
+	err = s.primary.do(ctx, writes, func(ctx context.Context, conn *pgx.Conn) error { // first: what fails after the report was kept would tell that it was not
 		_, err := conn.Exec(ctx, pruneReports, store.ReportTTL)
 		return err
 	})

@@ -67,7 +67,7 @@ func (s *Store) Changes(ctx context.Context, after store.Cursor, limit int) ([]s
 // ClaimScan implements store.Scanned.
 func (s *Store) ClaimScan(ctx context.Context, name, holder string, ttl time.Duration) (string, error) {
 	state, err := detached(ctx, s, func(ctx context.Context) (state string, err error) {
-		err = s.primary.do(ctx, calls, func(ctx context.Context, conn *pgx.Conn) error {
+		err = s.primary.do(ctx, writes, func(ctx context.Context, conn *pgx.Conn) error {
 			err := conn.QueryRow(ctx, claimScan, name, holder, ttl).Scan(&state)
 			if errors.Is(err, pgx.ErrNoRows) {
 				return store.ErrBusy
@@ -82,7 +82,7 @@ func (s *Store) ClaimScan(ctx context.Context, name, holder string, ttl time.Dur
 // SaveScan implements store.Scanned.
 func (s *Store) SaveScan(ctx context.Context, name, holder, state string, ttl time.Duration) error {
 	_, err := detached(ctx, s, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, s.primary.do(ctx, calls, func(ctx context.Context, conn *pgx.Conn) error {
+		return struct{}{}, s.primary.do(ctx, writes, func(ctx context.Context, conn *pgx.Conn) error {
 			tag, err := conn.Exec(ctx, saveScan, name, holder, state, ttl)
 			if err == nil && tag.RowsAffected() == 0 {
 				return store.ErrBusy

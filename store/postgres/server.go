@@ -66,7 +66,7 @@ func (s *server) do(ctx context.Context, r role, fn func(ctx context.Context, co
 	s.lines[r].took.Observe(time.Since(began).Seconds())
 	switch {
 	case err == nil:
-		s.heard()
+		s.answered()
 	case outage(err):
 		s.metrics.failures.Inc()
 		if ctx.Err() != nil {
@@ -76,16 +76,28 @@ func (s *server) do(ctx context.Context, r role, fn func(ctx context.Context, co
 	return translate(err)
 }
 
-// read is do for an fn that changes nothing: it is tried again after a connection
-// broke, too.
+// read is do for an fn that changes nothing, within CallTimeout. It also retries
+// after a connection broke.
 func (s *server) read(ctx context.Context, r role, fn func(ctx context.Context, conn *pgx.Conn) error) error {
-	return s.do(ctx, r, func(ctx context.Context, conn *pgx.Conn) error {
+	return s.readWithin(ctx, s.opts.CallTimeout, r, fn)
+}
+
+// readWithin is read with a timeout of its own. A server that does not answer in
+// time is store.ErrUnavailable.
+func (s *server) readWithin(ctx context.Context, timeout time.Duration, r role, fn func(ctx context.Context, conn *pgx.Conn) error) error {
+	own, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	err := s.do(own, r, func(ctx context.Context, conn *pgx.Conn) error {
 		err := fn(ctx, conn)
 		if outage(err) {
 			return undone{err}
 		}
 		return err
 	})
+	if err != nil && own.Err() != nil && ctx.Err() == nil && errors.Is(err, own.Err()) {
+		return unavailable(err)
+	}
+	return err
 }
 
 // once lets fn use a connection, and drops all connections when it turns out that
@@ -110,9 +122,11 @@ func (s *server) once(ctx context.Context, r role, fn func(ctx context.Context, 
 	return err
 }
 
-// heard lets other roles try again at once, since the server has answered one.
-func (s *server) heard() {
-	for r := range roles {
+// answered lets reads try again at once, since the server has just answered. It
+// leaves the breakers of other roles alone: a server whose commits hang answers
+// reads and probes.
+func (s *server) answered() {
+	for _, r := range [...]role{redirects, reads, lists} {
 		if s.pools[r] != nil && s.lines[r].breaker.IsOpen() {
 			s.lines[r].breaker.HalfOpen()
 		}

@@ -167,7 +167,7 @@ func TestRolesAreApart(t *testing.T) {
 	c := newCluster(t, 0)
 	database := c.database(t)
 	reg := prometheus.NewRegistry()
-	s := shardTest{openStore(t, postgres.Options{Primary: c.DSN(database), WriteTimeout: 300 * time.Millisecond, Registerer: reg}), t, connect(t, c, database)}
+	s := shardTest{openStore(t, postgres.Options{Primary: c.DSN(database), CallTimeout: 300 * time.Millisecond, Registerer: reg}), t, connect(t, c, database)}
 	known := s.create("known")
 	s.exec("BEGIN")
 	s.exec("SELECT pg_advisory_xact_lock(1413829203, $1)", store.BucketOf(known.Code))
@@ -364,5 +364,78 @@ func TestMetrics(t *testing.T) {
 			return errors.New("terse_postgres_up is 0")
 		}
 		return nil
+	})
+}
+
+// TestCommitsHang holds that a primary whose commits hang still answers reads and
+// lists, that its writes fail within CallTimeout and later at once, that reads which
+// go well do not make callers wait for the next hanging commit, and that writes
+// continue once commits do.
+func TestCommitsHang(t *testing.T) {
+	t.Parallel()
+	const timeout = 4 * time.Second
+	c := newCluster(t, 0)
+	database := c.database(t)
+	reg := prometheus.NewRegistry()
+	s := shardTest{openStore(t, postgres.Options{
+		Primary: c.DSN(database), CallTimeout: timeout, ProbeEvery: 20 * time.Millisecond, Registerer: reg,
+	}), t, connect(t, c, database)}
+	const later = 100
+	links := make([]store.Link, 3+later) // each is edited once: an edit that hangs stays
+	for i := range links {
+		links[i] = s.create(fmt.Sprintf("known-%d", i))
+	}
+	must(t, c.Primary().HangCommits(t.Context(), true))
+	t.Cleanup(func() { _ = c.Primary().HangCommits(context.WithoutCancel(t.Context()), false) })
+	var slow atomic.Int32
+	update := func(l store.Link) {
+		began := time.Now()
+		if _, err := s.Update(t.Context(), l); !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("Update() while commits hang = %v, want %v", err, store.ErrUnavailable)
+		}
+		if time.Since(began) > timeout/2 {
+			slow.Add(1)
+		}
+	}
+	read := func() {
+		t.Helper()
+		if _, err := s.Get(t.Context(), links[0].Code); err != nil {
+			t.Errorf("Get() while commits hang = %v, want nil", err)
+		}
+		if _, err := s.List(t.Context(), store.Query{Owner: links[0].Owner, Limit: 1}); err != nil {
+			t.Errorf("List() while commits hang = %v, want nil", err)
+		}
+	}
+	var first sync.WaitGroup
+	for _, l := range links[:3] {
+		first.Go(func() { update(l) })
+	}
+	for range 20 {
+		read()
+	}
+	first.Wait()
+	if open := value(t, reg, "terse_postgres_breaker_open", "role=writes"); open != 1 || slow.Load() != 3 {
+		t.Errorf("terse_postgres_breaker_open of writes = %v after %d of three hung, want 1", open, slow.Load())
+	}
+	// One write after the other tries again, and no other one waits for it.
+	slow.Store(0)
+	began := time.Now()
+	var all sync.WaitGroup
+	for _, l := range links[3:] {
+		read()
+		all.Go(func() { update(l) })
+		time.Sleep(10 * time.Millisecond)
+	}
+	all.Wait()
+	if most := 1 + int32(time.Since(began)/timeout); slow.Load() > most {
+		t.Errorf("%d of %d writes waited for a commit that hangs, want %d at most", slow.Load(), later, most)
+	}
+	must(t, c.Primary().HangCommits(t.Context(), false))
+	eventually(t, "an update", func() error {
+		now, err := s.Get(t.Context(), links[0].Code)
+		if err == nil {
+			_, err = s.Update(t.Context(), now)
+		}
+		return err
 	})
 }

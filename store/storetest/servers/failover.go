@@ -85,12 +85,23 @@ func (p *Postgres) reload(ctx context.Context, alter string) error {
 // connection: open sessions are affected from their next statement. It returns once
 // new sessions are affected.
 func (p *Postgres) SetReadOnly(ctx context.Context, on bool) error {
-	value := map[bool]string{true: "on", false: "off"}[on]
-	if err := p.reload(ctx, "alter system set default_transaction_read_only = "+value); err != nil {
+	return p.set(ctx, "default_transaction_read_only", map[bool]string{true: "on", false: "off"}[on])
+}
+
+// HangCommits makes every commit wait for a standby that does not exist, or ends
+// that. Reads continue. A commit whose client cancels it stays: it was written
+// before the wait. HangCommits returns once new sessions see the change.
+func (p *Postgres) HangCommits(ctx context.Context, on bool) error {
+	return p.set(ctx, "synchronous_standby_names", map[bool]string{true: "nobody", false: ""}[on])
+}
+
+// set changes a setting of the running server, and returns once new sessions see it.
+func (p *Postgres) set(ctx context.Context, name, value string) error {
+	if err := p.reload(ctx, fmt.Sprintf("alter system set %s = '%s'", name, value)); err != nil {
 		return err
 	}
 	err := poll(ctx, func() (bool, error) {
-		return p.isTrue(ctx, "current_setting('default_transaction_read_only') = $1", value)
+		return p.isTrue(ctx, "current_setting($1) = $2", name, value)
 	})
 	if err != nil {
 		return fmt.Errorf("wait until %s takes its settings: %w", p.name, err)

@@ -1,0 +1,134 @@
+//go:build unix
+
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/terse/terse/loadtest/audit"
+	"github.com/terse/terse/store"
+	testservers "github.com/terse/terse/store/storetest/servers"
+)
+
+const (
+	// slowFor is how long one shard is slow. It spans several rounds of its breaker.
+	slowFor = 8 * time.Second
+
+	// failsWithin is the promise of 2 s for a call that fails because of a slow shard,
+	// and as much again for a machine that does other work.
+	failsWithin = 4 * time.Second
+)
+
+// TestSlowShard holds that a shard which is slow costs only its own share: creates,
+// edits and lists elsewhere continue, and calls that need the slow shard fail soon.
+func TestSlowShard(t *testing.T) {
+	t.Parallel()
+	for name, slow := range map[string]func(t *testing.T, p *testservers.Postgres) (heal func()){
+		"commits hang": func(t *testing.T, p *testservers.Postgres) func() {
+			must(t, p.HangCommits(t.Context(), true))
+			return func() { must(t, p.HangCommits(t.Context(), false)) }
+		},
+		"server is frozen": func(t *testing.T, p *testservers.Postgres) func() {
+			must(t, p.Freeze())
+			return func() { must(t, p.Thaw()) }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFleet(t, 2, testservers.ClusterOptions{})
+			a := newAuditor(f, f.newKey(1))
+			node := f.serve()
+			links := a.seed(200, a.authorization()...)
+			healed := slow(t, f.shards[0].Primary())
+			began := time.Now()
+			lists := a.mixed(node, links, slowFor)
+			took := slices.Concat(a.took(began, "create"), a.took(began, "edit"))
+			slices.Sort(took)
+			for shard := range f.shards {
+				for _, op := range []string{"create", "edit"} {
+					done, failed := a.since(began, op, shard)
+					t.Logf("s%d: %d %ss done, %d failed", shard+1, done, op, len(failed))
+					if shard == 1 && (len(failed) > done/100 || done < 50) {
+						t.Errorf("s2: %d of %d %ss failed, want 1 %% at most: %q", len(failed), done+len(failed), op, failed[:min(len(failed), 5)])
+					}
+				}
+			}
+			done, failed := a.since(began, "create", audit.AnyShard)
+			t.Logf("%d creates without an alias done, %d failed", done, len(failed))
+			if len(failed) > (done+len(failed))/5 {
+				t.Errorf("%d of %d creates without an alias failed, want less than half of the slow shard's share", len(failed), done+len(failed))
+			}
+			t.Logf("the slowest create or edit took %v; lists: %d of %d failed, %d lacked a shard, the slowest took %v",
+				took[len(took)-1], lists.failed, lists.asked, lists.lacking, lists.slowest)
+			if most := took[len(took)-1]; most > failsWithin {
+				t.Errorf("a create or edit took %v, want %v at most", most, failsWithin)
+			}
+			if lists.failed > lists.asked/100 {
+				t.Errorf("%d of %d lists failed, want 1 %% at most", lists.failed, lists.asked)
+			}
+			if lists.slowest > failsWithin {
+				t.Errorf("a list took %v, want %v at most", lists.slowest, failsWithin)
+			}
+			healed()
+			for shard := range f.shards {
+				await(t, backWithin, fmt.Sprintf("creates on s%d", shard+1), func() bool {
+					return a.create(node, f.aliasOn(shard, store.NewKeyID()), a.authorization()...) != ""
+				})
+			}
+			await(t, backWithin, "lists of both shards", func() bool {
+				got, err := a.send(http.MethodGet, node.url+"/api/v1/links?limit=5", nil, a.authorization()...)
+				return err == nil && got.status == http.StatusOK && len(got.UnavailableShards) == 0
+			})
+			a.audit()
+		})
+	}
+}
+
+// listed is what became of lists.
+type listed struct {
+	asked, failed, lacking int
+	slowest                time.Duration
+}
+
+// mixed asks a node for 20 creates of an alias, 20 creates without one, 20 edits and
+// 10 lists a second, however long the answers take: half of the aliases and edits are
+// for each shard. It returns once all are answered.
+func (a *auditor) mixed(node *program, links [][]string, span time.Duration) (lists listed) {
+	var (
+		mu sync.Mutex
+		wg sync.WaitGroup
+	)
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for n := range int(span / (50 * time.Millisecond)) {
+		<-tick.C
+		shard := n % 2
+		wg.Go(func() { a.create(node, a.f.aliasOn(shard, store.NewKeyID()), a.authorization()...) })
+		wg.Go(func() { a.create(node, "", a.authorization()...) })
+		wg.Go(func() { a.edit(node, links[shard][n/2%len(links[shard])]) })
+		if shard == 1 {
+			continue
+		}
+		wg.Go(func() {
+			began := time.Now()
+			got, err := a.send(http.MethodGet, node.url+"/api/v1/links?limit=5", nil, a.authorization()...)
+			took := time.Since(began)
+			mu.Lock()
+			defer mu.Unlock()
+			lists.asked++
+			lists.slowest = max(lists.slowest, took)
+			if err != nil || got.status != http.StatusOK {
+				lists.failed++
+			} else if len(got.UnavailableShards) > 0 {
+				lists.lacking++
+			}
+		})
+	}
+	wg.Wait()
+	return lists
+}
