@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -86,6 +87,15 @@ func newServer(t testing.TB, change ...func(*api.Options)) *server {
 	return newServerOver(t, d, d.Leases(), time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC), change...)
 }
 
+// withoutQueues returns bounds with which work that finds no place is refused at once.
+func withoutQueues() []overload.Bounds {
+	bounds := slices.Clone(overload.DefaultBounds[:])
+	for i := range bounds {
+		bounds[i].Queue = 0
+	}
+	return bounds
+}
+
 // newServerOver starts a server over a database of any kind, whose time begins at a
 // moment.
 func newServerOver(t testing.TB, d database, leaser idgen.Leaser, begin time.Time, change ...func(*api.Options)) *server {
@@ -107,9 +117,10 @@ func newServerOver(t testing.TB, d database, leaser idgen.Leaser, begin time.Tim
 	s.clicks, err = clicks.New(clicks.Options{Sink: s.store, Logger: logger, Registerer: s.registry})
 	must(t, err)
 	t.Cleanup(func() { must(t, s.clicks.Close(ctx)) })
-	s.guard, err = overload.New(overload.Options{Registerer: s.registry, Now: s.clock.Now})
+	s.guard, err = overload.New(overload.Options{Registerer: s.registry, Bounds: withoutQueues(), Delay: func() time.Duration { return 0 }})
 	must(t, err)
-	links, err := cache.New(cache.Options{Store: s.guard.Store(s.store), Admit: s.guard.AdmitMiss, MaxBytes: 1 << 20, StaleFor: cache.DefaultStaleFor, Logger: logger, Registerer: s.registry})
+	admit := func(ctx context.Context) (func(), error) { return s.guard.Admit(ctx, overload.Redirect) }
+	links, err := cache.New(cache.Options{Admit: admit, Store: s.store, MaxBytes: 1 << 20, StaleFor: cache.DefaultStaleFor, Logger: logger, Registerer: s.registry})
 	must(t, err)
 	opts := api.Options{
 		Store: links, Archive: s.store, Keys: s.store, History: s.store, Blocklist: s.store, Reports: s.store, Minter: codes{minter, cipher}, Clicks: s.clicks,

@@ -22,7 +22,7 @@ const quickLen = 400
 // every other request as it was, also those of which it can tell that they are
 // wrong.
 func (a *API) quick(w http.ResponseWriter, r *http.Request) bool {
-	if !isQuick(r) || a.opts.Guard.Short(overload.Write) { // which is refused before its body is read
+	if !isQuick(r) || a.opts.Guard.Full(overload.Write) { // it is refused before its body is read
 		return false
 	}
 	start := time.Now()
@@ -34,7 +34,7 @@ func (a *API) quick(w http.ResponseWriter, r *http.Request) bool {
 	defer cancel()
 	status := http.StatusCreated
 	if err := a.recovered(linksPath, func() context.Context { return ctx }, func() error {
-		return a.admitted(overload.Write, func() (bool, error) { return false, a.quickCreate(ctx, w, r, target) })
+		return a.admitted(ctx, overload.Write, func() error { return a.quickCreate(ctx, w, r, target) })
 	}); err != nil {
 		p := a.routerProblem(ctx, err)
 		setNoStore(w.Header())

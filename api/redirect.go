@@ -71,7 +71,7 @@ func (a *API) resolve(ctx context.Context, r *http.Request, name string) (store.
 // when room for them begins to be scarce, whoever has asked for too many unknown codes has
 // nothing looked for until the limit allows one more. The error is then a *problem.
 func (a *API) ask(ctx context.Context, client netip.Addr, code string) (store.Link, error) {
-	if p := a.spentUnknown(client); p != nil && a.opts.Guard.Short(overload.Report) && !a.opts.Holds(code) {
+	if p := a.spentUnknown(client); p != nil && a.opts.Guard.Scarce(overload.Redirect) && !a.opts.Holds(code) {
 		return store.Link{}, p
 	}
 	return a.opts.Store.Resolve(ctx, code)

@@ -1,12 +1,12 @@
 package api
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -18,38 +18,32 @@ import (
 // clients may be many, and each may send MaxBodyLen.
 const maxBodies = 64 << 20
 
-// quickFailure is how soon an error says nothing of how much there is to do.
-const quickFailure = 100 * time.Millisecond
-
 // classOf returns what kind of work a route of the resources is, if it is any.
 func classOf(method, pattern string) (overload.Class, bool) {
 	reads := method == http.MethodGet || method == http.MethodHead
 	switch {
 	case reads && !strings.HasPrefix(pattern, apiPath):
 		return 0, false
-	case reads && pattern != oneLink:
-		return overload.Report, true
+	case reads && strings.HasPrefix(pattern, oneLink):
+		return overload.Read, true
+	case reads:
+		return overload.List, true
 	}
 	return overload.Write, true
 }
 
-// oneLink is linkPath as echo writes it.
+// oneLink is linkPath as echo writes it. What is below it belongs to one link as well.
 var oneLink = strings.NewReplacer("{", ":", "}", "").Replace(linkPath)
 
 // shedEarly refuses work that would find no room, before its body is read.
 func (a *API) shedEarly(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		class, is := classOf(c.Request().Method, c.Path())
-		if !is || !a.opts.Guard.Short(class) {
-			return next(c)
+		if is && a.opts.Guard.Full(class) {
+			leaveBody(c)
+			return store.ErrShed
 		}
-		done, err := a.opts.Guard.Admit(class)
-		if err == nil { // there is room again
-			done(false)
-			return next(c)
-		}
-		leaveBody(c)
-		return err
+		return next(c)
 	}
 }
 
@@ -57,32 +51,26 @@ func (a *API) shedEarly(next echo.HandlerFunc) echo.HandlerFunc {
 // the body first, to use the connection again.
 func leaveBody(c echo.Context) { c.Response().Header().Set("Connection", "close") }
 
-// admit does work of the resources as far as there is room. It comes after the body
-// was read: whoever is slow to send one takes nobody's place meanwhile.
+// admit does work of the resources once there is a place for it. It comes after the
+// body was read, so that a client which is slow to send one takes no place meanwhile.
 func (a *API) admit(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		class, is := classOf(c.Request().Method, c.Path())
 		if !is {
 			return next(c)
 		}
-		return a.admitted(class, func() (failed bool, err error) {
-			err = next(c)
-			return c.Response().Status >= http.StatusInternalServerError, err
-		})
+		return a.admitted(c.Request().Context(), class, func() error { return next(c) })
 	}
 }
 
-// admitted does work of a class, or refuses it at once. do reports whether it failed.
-func (a *API) admitted(class overload.Class, do func() (failed bool, err error)) error {
-	done, err := a.opts.Guard.Admit(class)
+// admitted does work of a class, or returns store.ErrShed.
+func (a *API) admitted(ctx context.Context, class overload.Class, do func() error) error {
+	done, err := a.opts.Guard.Admit(ctx, class)
 	if err != nil {
 		return err
 	}
-	began, telling := time.Now(), false // a panic is not
-	defer func() { done(telling) }()
-	failed, err := do()
-	telling = err == nil && !failed || time.Since(began) > quickFailure
-	return err
+	defer done()
+	return do()
 }
 
 // errBodies is why a body is not read to its end.

@@ -12,22 +12,23 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/terse/terse/api"
 	"github.com/terse/terse/api/overload"
 )
 
-// fill takes all the room of a class and returns what gives it back.
+// fill takes all places of a class and returns what gives them back.
 func (s *server) fill(c overload.Class) (free func()) {
 	s.t.Helper()
-	var all []func(bool)
+	var all []func()
 	for {
-		done, err := s.guard.Admit(c)
+		done, err := s.guard.Admit(s.t.Context(), c)
 		if err != nil {
 			return func() {
 				for _, done := range all {
-					done(false)
+					done()
 				}
-				s.clock.add(time.Second) // past the moment for which it counts as full
 			}
 		}
 		all = append(all, done)
@@ -43,8 +44,8 @@ func (a answer) shed(what string) {
 	}
 }
 
-// TestShedding holds that a class without room refuses its own work and that of less
-// important ones, and that links in memory redirect whatever happens.
+// TestShedding holds that a class without places refuses its own work and no other, and
+// that links in memory redirect whatever happens.
 func TestShedding(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
@@ -53,57 +54,88 @@ func TestShedding(t *testing.T) {
 	for range 4 {
 		codes = append(codes, s.create(`{"url":"https://example.com/"}`, owner...).Code)
 	}
-	report := func() answer { return s.get("/api/v1/links", owner...) }
-	write := func() answer { return s.send(http.MethodPost, "/api/v1/links", `{"url":"https://example.com/"}`) }
-	form := func() answer {
-		return s.do(http.MethodPost, "/", []byte("url=https://example.com/"), "Content-Type", "application/x-www-form-urlencoded")
+	own := "/api/v1/links/" + s.create(`{"url":"https://example.com/"}`, owner...).Code
+	cold := 0
+	form := []string{"Content-Type", "application/x-www-form-urlencoded"}
+	work := []struct {
+		name  string
+		class overload.Class
+		do    func() answer
+		want  int
+	}{
+		{"a cold redirect", overload.Redirect, func() answer { cold++; return s.get(fmt.Sprint("/never-heard-of-", cold)) }, http.StatusNotFound},
+		{"a link", overload.Read, func() answer { return s.get(own, owner...) }, http.StatusOK},
+		{"a QR code", overload.Read, func() answer { return s.get("/api/v1/links/" + codes[0] + "/qr") }, http.StatusOK},
+		{"a history", overload.Read, func() answer { return s.get(own+"/history", owner...) }, http.StatusOK},
+		{"a create", overload.Write, func() answer {
+			return s.send(http.MethodPost, "/api/v1/links", `{"url":"https://example.com/"}`)
+		}, http.StatusCreated},
+		{"the form", overload.Write, func() answer {
+			return s.do(http.MethodPost, "/", []byte("url=https://example.com/"), form...)
+		}, http.StatusCreated},
+		{"an edit", overload.Write, func() answer { return s.send(http.MethodPatch, own, `{"title":"x"}`, owner...) }, http.StatusOK},
+		{"a list", overload.List, func() answer { return s.get("/api/v1/links", owner...) }, http.StatusOK},
+		{"an export", overload.List, func() answer { return s.get("/api/v1/links?tag=x", owner...) }, http.StatusOK},
 	}
-	read := func() answer { return s.get("/api/v1/links/"+codes[0], owner...) }
-	cold := func() answer { return s.get("/never-heard-of") }
-	status := func(what string, a answer, want int) {
-		t.Helper()
-		if a.status != want {
-			t.Errorf("%s = %d %.200s, want %d", what, a.status, a.body, want)
+	for _, full := range []overload.Class{overload.Redirect, overload.Read, overload.Write, overload.List} {
+		free := s.fill(full)
+		for _, w := range work {
+			if got := w.do(); w.class == full {
+				got.shed(w.name + " without places for it")
+			} else if got.status != w.want {
+				t.Errorf("%s while class %d has no places = %d %.200s, want %d", w.name, full, got.status, got.body, w.want)
+			}
 		}
-	}
-	hot := func(when string) {
-		t.Helper()
 		for _, code := range codes {
-			status("a link in memory, "+when, s.get("/"+code), http.StatusFound)
+			if got := s.get("/" + code); got.status != http.StatusFound {
+				t.Errorf("a link in memory while class %d has no places = %d, want 302", full, got.status)
+			}
+		}
+		free()
+		for _, w := range work {
+			if got := w.do(); got.status != w.want {
+				t.Errorf("%s with places again = %d %.200s, want %d", w.name, got.status, got.body, w.want)
+			}
 		}
 	}
-	hot("at first")
-
-	free := s.fill(overload.Report)
-	report().shed("a list without room for lists")
-	status("a create without room for lists", write(), http.StatusCreated)
-	status("a read without room for lists", read(), http.StatusOK)
-	status("a cold redirect without room for lists", cold(), http.StatusNotFound)
-	status("the document without room for lists", s.get("/api/openapi.json"), http.StatusOK)
-	free()
-	status("a list with room again", report(), http.StatusOK)
-
-	free = s.fill(overload.Write)
-	report().shed("a list without room for creates")
-	write().shed("a create without room for creates")
-	form().shed("the form without room for creates")
-	read().shed("a read without room for creates")
-	status("a cold redirect without room for creates", s.get("/never-heard-of-2"), http.StatusNotFound)
-	hot("without room for creates")
-	free()
-	status("a create with room again", write(), http.StatusCreated)
-	status("a list with room again", report(), http.StatusOK)
-
-	for _, class := range []overload.Class{overload.Miss, overload.Redirect} {
-		free = s.fill(class)
-		hot("without room for cold ones")
-		report().shed("a list without room for redirects")
-		write().shed("a create without room for redirects")
-		s.get("/never-heard-of-3").shed("a cold redirect without room")
-		free()
+	if got := s.get("/api/openapi.json"); got.status != http.StatusOK {
+		t.Errorf("the document = %d, want 200", got.status)
 	}
-	status("a cold redirect with room again", s.get("/never-heard-of-3"), http.StatusNotFound)
-	status("a create with room again", write(), http.StatusCreated)
+}
+
+// TestWorkWaits holds that work which finds no place is done when one is given back.
+func TestWorkWaits(t *testing.T) {
+	t.Parallel()
+	reg := prometheus.NewRegistry()
+	bounds := slices.Clone(overload.DefaultBounds[:])
+	bounds[overload.List].Least, bounds[overload.List].Most, bounds[overload.List].Wait = 1, 1, time.Minute
+	guard, err := overload.New(overload.Options{Registerer: reg, Bounds: bounds, Delay: func() time.Duration { return 0 }})
+	must(t, err)
+	s := newServer(t, func(o *api.Options) { o.Guard = guard })
+	owner := s.owner("owner")
+	leave, err := guard.Admit(t.Context(), overload.List)
+	must(t, err)
+	status := make(chan int)
+	go func() { status <- s.get("/api/v1/links", owner...).status }()
+	for waiting := 0.0; waiting < 1; time.Sleep(time.Millisecond) {
+		families, err := reg.Gather()
+		must(t, err)
+		for _, f := range families {
+			if f.GetName() != "terse_overload_waiting" {
+				continue
+			}
+			for _, m := range f.GetMetric() {
+				waiting += m.GetGauge().GetValue()
+			}
+		}
+		if t.Context().Err() != nil {
+			t.Fatal("the list does not wait")
+		}
+	}
+	leave()
+	if got := <-status; got != http.StatusOK {
+		t.Errorf("a list that waited for a place = %d, want 200", got)
+	}
 }
 
 // TestPasswordsLeaveRoom holds that creates which wait for their password to be
@@ -158,7 +190,7 @@ func TestShedsBeforeTheBody(t *testing.T) {
 	if got := status(t, slow); got != http.StatusContinue { // it is being read
 		t.Errorf("the head of a create = %d, want 100", got)
 	}
-	free := s.fill(overload.Redirect)
+	free := s.fill(overload.Write)
 	if got := status(t, s.begin(1000)); got != http.StatusServiceUnavailable {
 		t.Errorf("a create without a body = %d, want 503 before the body", got)
 	}

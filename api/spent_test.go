@@ -46,8 +46,8 @@ func (s *server) cold(code string) {
 // scarce takes half of the room for redirects that need the database.
 func (s *server) scarce() {
 	s.t.Helper()
-	for !s.guard.Short(overload.Report) {
-		_, err := s.guard.Admit(overload.Redirect)
+	for !s.guard.Scarce(overload.Redirect) {
+		_, err := s.guard.Admit(s.t.Context(), overload.Redirect)
 		must(s.t, err)
 	}
 }

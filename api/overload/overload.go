@@ -1,76 +1,80 @@
-// Package overload sheds what a process cannot do in time, the least important
-// first, so that what it does take on stays quick.
+// Package overload admits work to a process that may be asked for more than it can do.
 //
-// Work is of four classes. Each has a limit of its own for how much of it goes on
-// at once, which falls when that takes too long and rises when it does not. When a
-// class begins to lack room, less important ones are refused altogether: lists and
-// statistics make room for creates and edits, and these for redirects that have to
-// ask Redis or the database. Nothing waits: what is refused is refused at once.
+// Work is of four classes. Each class has places of its own, which no other class can
+// take. Work that finds no place waits in the queue of its class, for a bounded time.
+// Work that finds the queue full is refused at once.
 //
-// A redirect that is answered from memory is none of them. It is never limited,
+// A class gives up places while the processor is short: while goroutines that could
+// run wait for a processor. Lists give up theirs first, then reads and writes, then
+// redirects, but each class keeps some. The wait for a database, a disk or a lock does
+// not count: it is bounded where it happens, for each shard apart.
+//
+// A redirect that is answered from memory belongs to no class. It is never limited,
 // and costs nothing here.
 package overload
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/terse/terse/store"
 )
 
-// Class is how important work is.
+// Class is a kind of work.
 type Class int
 
-// The classes, the most important first; a redirect that is no longer a mere miss is as
-// important as one.
+// The classes.
 const (
-	Redirect Class = iota // a redirect that needs the database
-	Miss                  // a redirect that is not in memory, until it is known whether it needs the database
-	Write                 // creates, edits, and reads of a single link by its owner
-	Report                // lists, statistics and whatever else reads much
+	Redirect Class = iota // a redirect that is not answered from memory
+	Read                  // reads of one link by its owner: the link, its QR code, its history
+	Write                 // creates, edits and all else that changes something
+	List                  // lists, exports and whatever else reads many links
 	classes
 )
 
 // names are the values of the label class.
-var names = [classes]string{"redirect", "miss", "write", "report"}
+var names = [classes]string{"redirect", "read", "write", "list"}
 
-// ranks are how important the classes are, the least number the most. A class makes room
-// for those of lesser numbers.
-var ranks = [classes]int{Redirect: 0, Miss: 0, Write: 1, Report: 2}
-
-// crowded is the part of its room that a class uses, in quarters, when others begin to
-// make room for it: those that are two ranks below it before those that are one.
-var crowded = [...]int64{1: 3, 2: 2}
-
-// DefaultBounds are those of New. The least is what a quiet node must take when a crowd
-// comes at once.
-var DefaultBounds = [...]Bounds{
-	Redirect: {Least: 64, Most: 2048, First: 512, Goal: 25 * time.Millisecond},
-	Miss:     {Least: 64, Most: 2048, First: 512, Goal: 25 * time.Millisecond},
-	Write:    {Least: 32, Most: 1024, First: 256, Goal: 100 * time.Millisecond},
-	Report:   {Least: 4, Most: 64, First: 16, Goal: 250 * time.Millisecond},
+// Bounds are what a class may use.
+type Bounds struct {
+	Least, Most int           // places while the processor is short, and while it is not
+	Queue       int           // how much work may wait for a place
+	Wait        time.Duration // how long it may wait
+	Delay       time.Duration // of the processor, from which on the class gives up places
 }
 
-// nearlyAll is the share of misses of unknown links, of the latest some dozens, from which
-// on each that goes on counts as one that will need the database.
-const nearlyAll = 0.9
-
-// trial is how many of those that are hopeless there are to one that goes on all the same,
-// by which is seen when Redis has more of them again.
-const trial = 1024
-
-// shortFor is how long a class counts as short of room after it was.
-const shortFor = 250 * time.Millisecond
+// DefaultBounds are those of New. Least is what a small node does beside redirects
+// from memory while more of these come than it can answer.
+var DefaultBounds = [...]Bounds{
+	Redirect: {Least: 64, Most: 2048, Queue: 64, Wait: 50 * time.Millisecond, Delay: 4 * time.Millisecond},
+	Read:     {Least: 16, Most: 512, Queue: 64, Wait: 500 * time.Millisecond, Delay: 2 * time.Millisecond},
+	Write:    {Least: 32, Most: 1024, Queue: 128, Wait: 500 * time.Millisecond, Delay: 2 * time.Millisecond},
+	List:     {Least: 8, Most: 64, Queue: 32, Wait: time.Second, Delay: time.Millisecond},
+}
 
 // Options configure New.
 type Options struct {
 	Registerer prometheus.Registerer // required
 	Bounds     []Bounds              // by class; default DefaultBounds
 	Now        func() time.Time      // default time.Now
+
+	// Delay returns how long a goroutine that could run waits for a processor, in the
+	// mean since the last call. Default: what the Go runtime measures.
+	Delay func() time.Duration
+}
+
+func (o *Options) setDefaults() {
+	if o.Bounds == nil {
+		o.Bounds = DefaultBounds[:]
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Delay == nil {
+		o.Delay = newScheduler().delay
+	}
 }
 
 func (o *Options) validate() error {
@@ -81,145 +85,62 @@ func (o *Options) validate() error {
 		return fmt.Errorf("overload: Bounds are %d, want one for each of the %d classes", len(o.Bounds), classes)
 	}
 	for i, b := range o.Bounds {
-		if b.Least < 1 || b.First < b.Least || b.Most < b.First || b.Goal <= 0 {
-			return fmt.Errorf("overload: Bounds of %s must rise from Least, at least 1, over First to Most, with a Goal, not %+v", names[i], b)
+		if b.Least < 1 || b.Most < b.Least || b.Queue < 0 || b.Wait < 0 || b.Delay <= 0 {
+			return fmt.Errorf("overload: Bounds of %s must rise from Least, at least 1, to Most, with a Delay, not %+v", names[i], b)
 		}
 	}
 	return nil
 }
 
-// Guard decides what is taken on. Safe for concurrent use.
+// Guard decides what work is admitted. Safe for concurrent use.
 type Guard struct {
-	now     func() time.Time
-	classes [classes]class
-	needy   share         // of misses of unknown links: those that need the database
-	refused atomic.Uint64 // of such misses, before anything was asked
-}
-
-type class struct {
-	limit          *limit
-	short          [len(crowded)]atomic.Int64 // when it last was, for others so many ranks below it, in Unix nanoseconds
-	admitted, shed prometheus.Counter
+	processor processor
+	places    [classes]places
 }
 
 // New returns a Guard, or what is wrong with opts.
 func New(opts Options) (*Guard, error) {
-	if opts.Bounds == nil {
-		opts.Bounds = DefaultBounds[:]
-	}
-	if opts.Now == nil {
-		opts.Now = time.Now
-	}
+	opts.setDefaults()
 	if err := opts.validate(); err != nil {
 		return nil, err
 	}
-	g := &Guard{now: opts.Now}
+	g := &Guard{processor: processor{now: opts.Now, measure: opts.Delay}}
+	g.processor.last.Store(opts.Now().UnixNano())
 	for i, b := range opts.Bounds {
-		g.classes[i].limit = newLimit(b)
+		g.places[i].bounds, g.places[i].limit = b, b.Most
 	}
 	return g, g.register(opts.Registerer)
 }
 
-// Admit takes on work of a class until done is called, with whether the time that it
-// took says something: what fails at once does not. It returns store.ErrShed, without
-// waiting, when there is no room.
-func (g *Guard) Admit(c Class) (done func(telling bool), err error) {
-	own := &g.classes[c]
-	if g.Short(c) {
-		own.shed.Inc()
-		return nil, store.ErrShed
-	}
-	began := g.now()
-	if !own.limit.take(g.patience(c)) {
-		g.note(c, began)
-		own.shed.Inc()
-		return nil, store.ErrShed
-	}
-	own.admitted.Inc()
-	return func(telling bool) {
-		now, took := g.now(), time.Duration(0)
-		if telling {
-			took = max(now.Sub(began), 1)
-		}
-		own.limit.give(now, took)
-	}, nil
-}
-
-// AdmitMiss is Admit for misses; known are those of links that memory still holds, but for
-// too long. lookedUp is called once Redis has said whether the link is found there, or has
-// failed.
-//
-// While nearly all unknown links turn out to need the database, one for which that will
-// lack room is refused before Redis is asked: that would only be a wait for the same
-// answer. As long as more of them are found, each gets its chance.
-func (g *Guard) AdmitMiss(known bool) (lookedUp func(found bool, err error), err error) {
-	if !known && g.isHopeless() && g.refused.Add(1)%trial != 0 {
-		g.note(Redirect, g.now())
-		g.classes[Miss].shed.Inc()
-		return nil, store.ErrShed
-	}
-	done, err := g.Admit(Miss)
-	if err != nil {
+// Admit admits work of a class, which ends when done is called. When there is no place
+// it waits for one, within the bounds of the class and ctx. It returns store.ErrShed
+// when it gets none, and the error of ctx when that ended first.
+func (g *Guard) Admit(ctx context.Context, c Class) (done func(), err error) {
+	g.adjust()
+	own := &g.places[c]
+	if err := own.take(ctx); err != nil {
 		return nil, err
 	}
-	return func(found bool, err error) {
-		if !known {
-			g.needy.note(!found)
-		}
-		done(err == nil)
-	}, nil
+	return own.leave, nil
 }
 
-// isHopeless reports whether the database will lack room for one more unknown link.
-func (g *Guard) isHopeless() bool {
-	database := g.classes[Redirect].limit
-	return g.isNeedy() && database.inflight.Load()+g.misses() >= database.most.Load()
+// Full reports whether Admit would refuse work of a class at once. The work counts as
+// refused then.
+func (g *Guard) Full(c Class) bool {
+	g.adjust()
+	return g.places[c].full()
 }
 
-// patience is how many times its limit a class may use. Redirects that need the database
-// were held to that of their class already when nearly all do: those that come at once,
-// or while the limit falls, are not refused after their wait for Redis.
-func (g *Guard) patience(c Class) int64 {
-	if c == Redirect && g.isNeedy() {
-		return 2
+// Scarce reports whether half of the places of a class are in use.
+func (g *Guard) Scarce(c Class) bool { return g.places[c].scarce() }
+
+// adjust moves the limits of all classes by what the processor was short, once a window.
+func (g *Guard) adjust() {
+	delay, windows := g.processor.look()
+	if windows == 0 {
+		return
 	}
-	return 1
-}
-
-// misses returns how many go on.
-func (g *Guard) misses() int64 { return g.classes[Miss].limit.inflight.Load() }
-
-// isNeedy reports whether nearly all unknown links turn out to need the database.
-func (g *Guard) isNeedy() bool { return g.needy.value() >= nearlyAll }
-
-// Short reports whether work of a class would be refused now because more important
-// work lacks room.
-func (g *Guard) Short(c Class) bool {
-	for i := range c {
-		if below := ranks[c] - ranks[i]; below > 0 && g.isShort(i, below, g.now()) {
-			return true
-		}
-	}
-	return false
-}
-
-// isShort reports whether a class lacks room, or did a moment ago, for others that are so
-// many ranks below it.
-func (g *Guard) isShort(c Class, below int, now time.Time) bool {
-	g.note(c, now)
-	return now.UnixNano()-g.classes[c].short[below].Load() < int64(shortFor)
-}
-
-// note remembers for whom a class lacks room. Misses that will need the database count as
-// if they did already.
-func (g *Guard) note(c Class, now time.Time) {
-	own, claimed := &g.classes[c], int64(0)
-	if c == Redirect && g.isNeedy() {
-		claimed = g.misses()
-	}
-	for below := 1; below < len(crowded); below++ {
-		if own.limit.uses(crowded[below], claimed) {
-			own.short[below].Store(now.UnixNano())
-		}
+	for i := range g.places {
+		g.places[i].adjust(delay, windows)
 	}
 }

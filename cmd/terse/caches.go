@@ -21,7 +21,7 @@ import (
 // behind it. With a Redis, limits are counted there as well, and revoked keys heard of.
 func (p *process) caches(ctx context.Context, d database, keys *keyring.Ring) (*cache.Cache, error) {
 	options := cache.Options{
-		Store: p.guard.Store(d.links), Admit: p.guard.AdmitMiss, Edited: d.edited, StaleFor: cache.DefaultStaleFor,
+		Store: d.links, Admit: p.admitRedirect, Edited: d.edited, StaleFor: cache.DefaultStaleFor,
 		MaxBytes: p.settings.cacheBytes, Logger: p.logger, Registerer: p.registry,
 	}
 	told := outbox.Options{Outboxes: d.outboxes, Logger: p.logger, Registerer: p.registry}

@@ -261,6 +261,11 @@ func localURL(addr net.Addr) string {
 	return "http://localhost:" + port
 }
 
+// admitRedirect admits a redirect that is not answered from memory.
+func (p *process) admitRedirect(ctx context.Context) (done func(), err error) {
+	return p.guard.Admit(ctx, overload.Redirect)
+}
+
 // register adds what the process tells of itself to the registry.
 func (p *process) register() (err error) {
 	if p.guard, err = overload.New(overload.Options{Registerer: p.registry}); err != nil {

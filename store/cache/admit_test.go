@@ -25,14 +25,12 @@ type diary struct {
 	asked        []string
 }
 
-func (d *diary) admit(known bool) (func(found bool, err error), error) {
+func (d *diary) admit(context.Context) (done func(), err error) {
 	if d.refuse != nil {
 		return nil, d.refuse
 	}
-	d.asked = append(d.asked, fmt.Sprintf("admission, known: %v", known))
-	return func(found bool, err error) {
-		d.asked = append(d.asked, fmt.Sprintf("found: %v, failed: %v", found, err != nil))
-	}, nil
+	d.asked = append(d.asked, "admission")
+	return func() { d.asked = append(d.asked, "done") }, nil
 }
 
 func (d *diary) Lookup(ctx context.Context, code string) (l store.Link, found bool, lease uint64, err error) {
@@ -62,9 +60,9 @@ func (d *diary) Announce(_ context.Context, l store.Link) error {
 	return nil
 }
 
-// TestMissesAreAdmitted holds that a miss is taken on before anything is asked, and no
-// longer than until L2 has answered; and that of one that is refused nothing is asked,
-// while a link that was known stands in.
+// TestMissesAreAdmitted holds that a miss is admitted once, before anything is asked, and
+// until it has its answer; and that of a miss which is refused nothing is asked, while a
+// link that was known stands in.
 func TestMissesAreAdmitted(t *testing.T) {
 	t.Parallel()
 	full := fmt.Errorf("no room: %w", store.ErrShed)
@@ -72,22 +70,16 @@ func TestMissesAreAdmitted(t *testing.T) {
 		name         string
 		knows        bool
 		refuse, fail error
-		want         []string // after the admission, if there is one
+		want         []string
 	}{
-		{"admitted", false, nil, nil, []string{"L2", "found: false, failed: false", "store"}},
-		{"in L2", true, nil, nil, []string{"L2", "found: true, failed: false"}},
-		{"with an L2 that fails", true, nil, errors.ErrUnsupported, []string{"L2", "found: false, failed: true", "store"}},
+		{"admitted", false, nil, nil, []string{"admission", "L2", "store", "done"}},
+		{"in L2", true, nil, nil, []string{"admission", "L2", "done"}},
+		{"with an L2 that fails", true, nil, errors.ErrUnsupported, []string{"admission", "L2", "store", "done"}},
 		{"refused", false, full, nil, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			var clock fakeClock
-			want := func(known bool) []string {
-				if tt.refuse != nil {
-					return nil
-				}
-				return append([]string{fmt.Sprintf("admission, known: %v", known)}, tt.want...)
-			}
 			d := &diary{Store: newMemory(link("abc", 1), link("other", 1)), knows: tt.knows, fail: tt.fail}
 			c := newCache(t, cache.Options{Store: d, Remote: d, Admit: d.admit, StaleFor: time.Hour, Now: clock.now})
 			mustResolve(t, c, "abc")
@@ -99,16 +91,33 @@ func TestMissesAreAdmitted(t *testing.T) {
 			clock.advance(time.Minute)
 			d.refuse, d.asked = tt.refuse, nil
 			mustResolve(t, c, "abc") // the link or what stands in for it
-			if !slices.Equal(d.asked, want(true)) {
-				t.Errorf("a miss of what was known asks %q, want %q", d.asked, want(true))
+			if !slices.Equal(d.asked, tt.want) {
+				t.Errorf("a miss of what was known asks %q, want %q", d.asked, tt.want)
 			}
 			d.asked = nil
-			if _, err := c.Resolve(t.Context(), "other"); !errors.Is(err, tt.refuse) || !slices.Equal(d.asked, want(false)) {
-				t.Errorf("a miss = %v and asks %q, want %v and %q", err, d.asked, tt.refuse, want(false))
+			if _, err := c.Resolve(t.Context(), "other"); !errors.Is(err, tt.refuse) || !slices.Equal(d.asked, tt.want) {
+				t.Errorf("a miss = %v and asks %q, want %v and %q", err, d.asked, tt.refuse, tt.want)
 			}
 			d.refuse = nil
 			mustResolve(t, c, "other")
 		})
+	}
+}
+
+// TestUsesAreAdmitted holds that a use of a limited link is admitted before the store
+// counts it, and not counted when it is refused.
+func TestUsesAreAdmitted(t *testing.T) {
+	t.Parallel()
+	var clock fakeClock
+	m := newMemory(link("abc", 1))
+	d := &diary{Store: m, refuse: store.ErrShed}
+	c := newCache(t, cache.Options{Store: m, Admit: d.admit, Now: clock.now})
+	if _, err := c.Consume(t.Context(), "abc", time.Now()); !errors.Is(err, store.ErrShed) {
+		t.Errorf("Consume without a place = %v, want %v", err, store.ErrShed)
+	}
+	d.refuse = nil
+	if l, err := c.Consume(t.Context(), "abc", time.Now()); err != nil || l.UsedClicks != 1 || !slices.Equal(d.asked, []string{"admission", "done"}) {
+		t.Errorf("Consume = %d uses, %v, and asks %q, want 1 after an admission", l.UsedClicks, err, d.asked)
 	}
 }
 

@@ -53,12 +53,11 @@ type Options struct {
 	Edited func(code string, version int64) // told of each edit that is heard of, before L1 is; nil means nobody
 	Wrote  func()                           // told after each Update and Delete that may have been done; nil means nobody
 
-	// Admit takes a miss in L1 on, until lookedUp is called: as soon as L2 has said whether
-	// the store has to be asked, or has failed. known is whether L1 holds the link, too old
-	// to be an answer. Nothing is asked for a miss that it refuses, with store.ErrShed:
-	// callers get that, or a link that may stand in, see Resolve. Nil means that all are
-	// taken on.
-	Admit func(known bool) (lookedUp func(found bool, err error), err error)
+	// Admit admits a redirect that has to ask L2 or the store, until done is called. It
+	// may wait for a place. Nothing is asked for a redirect that it refuses with
+	// store.ErrShed: callers get that error, or a link that may stand in, see Resolve.
+	// Default: every redirect is admitted.
+	Admit func(ctx context.Context) (done func(), err error)
 
 	MaxBytes    int64         // memory for links, see entry.size; default DefaultMaxBytes
 	TTL         time.Duration // how long an answer is fresh, ±10 %; default DefaultTTL
@@ -81,6 +80,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.LoadTimeout == 0 {
 		o.LoadTimeout = DefaultLoadTimeout
+	}
+	if o.Admit == nil {
+		o.Admit = func(context.Context) (func(), error) { return func() {}, nil }
 	}
 }
 

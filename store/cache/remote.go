@@ -51,17 +51,15 @@ func (c *Cache) Listen(ctx context.Context) {
 	}
 }
 
-// lookUp asks L2 for the code of a load that has begun, and calls lookedUp. When it has no
-// answer, fill is what to do with that of the store.
-func (c *Cache) lookUp(ctx context.Context, s *stripe, k *key, lookedUp func(found bool, err error)) (l store.Link, found bool, fill func(context.Context, store.Link)) {
+// lookUp asks L2 for the code of a load that has begun. When L2 has no answer, fill is
+// what to do with that of the store.
+func (c *Cache) lookUp(ctx context.Context, s *stripe, k *key) (l store.Link, found bool, fill func(context.Context, store.Link)) {
 	fill = func(context.Context, store.Link) {}
 	r := c.opts.Remote
 	if r == nil {
-		lookedUp(false, nil)
 		return l, false, fill
 	}
 	l, found, lease, err := r.Lookup(ctx, k.code)
-	lookedUp(found && err == nil, err)
 	switch {
 	case err != nil:
 		c.metrics.remoteError.Inc()

@@ -16,8 +16,7 @@ type load struct {
 	entry *entry
 	err   error
 
-	lookedUp func(found bool, err error) // called once L2 was asked
-	absent   bool                        // L1 remembered that there is no link, and the store was not asked
+	absent bool // L1 remembered that there is no link, and the store was not asked
 }
 
 // Resolve answers from L1 without an allocation (but a copy of Tags, when the
@@ -105,7 +104,7 @@ func (c *Cache) join(ctx context.Context, code string) *load {
 	if k := s.keys[code]; k != nil && k.load != nil {
 		return k.load
 	}
-	l := &load{done: make(chan struct{}), lookedUp: func(bool, error) {}}
+	l := &load{done: make(chan struct{})}
 	if e := c.fresh(code); e != nil && !(e.negative() && c.opts.Remote != nil) { // another load has landed since the caller looked
 		l.entry = e
 		close(l.done)
@@ -113,34 +112,24 @@ func (c *Cache) join(ctx context.Context, code string) *load {
 	}
 	k := s.enter(strings.Clone(code)) // the caller's may be part of a whole request
 	k.load = l
-	if c.opts.Admit != nil {
-		lookedUp, err := c.opts.Admit(c.Holds(code))
-		if err != nil {
-			c.land(k, l, nil, err, c.clock(), false)
-			s.leave(k)
-			close(l.done)
-			return l
-		}
-		l.lookedUp = lookedUp
-	}
 	ctx = context.WithoutCancel(ctx)
 	c.work(func() { c.run(ctx, s, k, l) })
 	return l
 }
 
-// run asks L2, then the store, and hands out the answer. What the store said is
-// given to L2 when nobody waits for it any more.
+// run asks L2, then the store, once the load is admitted, and hands out the answer.
+// What the store said is given to L2 when nobody waits for it any more.
 func (c *Cache) run(ctx context.Context, s *stripe, k *key, l *load) {
 	ctx, cancel := context.WithTimeout(ctx, c.opts.LoadTimeout)
 	defer cancel()
+	admitted, err := c.opts.Admit(ctx)
+	if err != nil {
+		c.hand(s, k, l, nil, err, c.clock(), false)
+		return
+	}
 	began := c.clock()
 	none := c.absent(k.code)
-	lookedUp := l.lookedUp
-	if none != nil {
-		lookedUp = func(_ bool, err error) { l.lookedUp(true, err) } // the store is not needed
-	}
-	link, found, fill := c.lookUp(ctx, s, k, lookedUp)
-	var err error
+	link, found, fill := c.lookUp(ctx, s, k)
 	switch {
 	case found:
 	case none != nil:
@@ -155,15 +144,20 @@ func (c *Cache) run(ctx context.Context, s *stripe, k *key, l *load) {
 	if !found && err == nil && c.behind(s, k, &link) {
 		link, began, primary = c.askPrimary(ctx, link, began)
 	}
-
-	s.mu.Lock()
-	c.land(k, l, &link, err, began, primary)
-	s.leave(k)
-	s.mu.Unlock()
-	close(l.done)
+	admitted()
+	c.hand(s, k, l, &link, err, began, primary)
 	if !found && err == nil && l.entry.version == link.Version { // else an edit was faster
 		fill(context.WithoutCancel(ctx), link)
 	}
+}
+
+// hand settles the answer of a load, and gives it to all who wait.
+func (c *Cache) hand(s *stripe, k *key, l *load, link *store.Link, err error, began time.Duration, primary bool) {
+	s.mu.Lock()
+	c.land(k, l, link, err, began, primary)
+	s.leave(k)
+	s.mu.Unlock()
+	close(l.done)
 }
 
 // lostAfter is how long a version that is known outlasts the primary's word that there

@@ -40,9 +40,14 @@ func (c *Cache) edit(ctx context.Context, code string, do func() (store.Link, er
 	return edited, err
 }
 
-// Consume counts in the store, and leaves in L1 the link as it then stands. L2 is
-// not told: whoever answers with such a link counts in the store first.
+// Consume counts in the store, once that is admitted, and leaves in L1 the link as it
+// then stands. L2 is not told: an answer with such a link counts in the store first.
 func (c *Cache) Consume(ctx context.Context, code string, now time.Time) (store.Link, error) {
+	done, err := c.opts.Admit(ctx)
+	if err != nil {
+		return store.Link{}, err
+	}
+	defer done()
 	return c.write(code, func() (store.Link, error) { return c.store.Consume(ctx, code, now) })
 }
 

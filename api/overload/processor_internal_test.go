@@ -1,0 +1,37 @@
+package overload
+
+import (
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+)
+
+// TestSchedulerDelay holds that goroutines which want more processors than there are show
+// as a delay above every bound.
+func TestSchedulerDelay(t *testing.T) {
+	t.Parallel()
+	s := newScheduler()
+	if got := s.delay(); got < 0 {
+		t.Errorf("delay() = %v, want none below zero", got)
+	}
+	until := time.Now().Add(500 * time.Millisecond)
+	var all sync.WaitGroup
+	for range 50 * runtime.GOMAXPROCS(0) {
+		all.Go(func() {
+			for time.Now().Before(until) {
+				for n := range 1_000_000 {
+					_ = n
+				}
+				runtime.Gosched()
+			}
+		})
+	}
+	all.Wait()
+	got := s.delay()
+	for class, b := range DefaultBounds {
+		if got <= b.Delay {
+			t.Errorf("delay() of a processor that is short = %v, want more than the %v of %s", got, b.Delay, names[class])
+		}
+	}
+}
