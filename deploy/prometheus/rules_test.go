@@ -457,19 +457,19 @@ var conditions = map[string]condition{
 	},
 	"TersePostgresBreakerOpen": {
 		series: map[string]string{
-			`terse_postgres_breaker_open{shard="s1", server="primary", role="api", instance="a"}`: levels(span{10, 0.4}, span{10, 0.7}, span{10, 0}),
+			`terse_postgres_breaker_open{shard="s1", server="primary", role="writes", instance="a"}`: levels(span{10, 0.4}, span{10, 0.7}, span{10, 0}),
 		},
 		quiet: "9m 11m", fires: "12m", clears: "22m",
-		labels: map[string]string{"shard": "s1", "server": "primary", "role": "api"},
+		labels: map[string]string{"shard": "s1", "server": "primary", "role": "writes"},
 	},
 	"TerseConnectionsExhausted": {
 		series: map[string]string{
-			`terse_postgres_connections_used{shard="s1", server="primary", role="api", instance="a"}`:              levels(span{30, 5}, span{50, 6}, span{20, 1}),
-			`terse_postgres_connections_most{shard="s1", server="primary", role="api", instance="a"}`:              levels(span{100, 6}),
-			`terse_postgres_connection_wait_seconds_total{shard="s1", server="primary", role="api", instance="a"}`: counts(span{30, 300}, span{20, 48}, span{50, 72}),
+			`terse_postgres_connections_used{shard="s1", server="primary", role="writes", instance="a"}`:              levels(span{30, 5}, span{50, 6}, span{20, 1}),
+			`terse_postgres_connections_most{shard="s1", server="primary", role="writes", instance="a"}`:              levels(span{100, 6}),
+			`terse_postgres_connection_wait_seconds_total{shard="s1", server="primary", role="writes", instance="a"}`: counts(span{30, 300}, span{20, 48}, span{50, 72}),
 		},
 		quiet: "29m 49m 61m", fires: "70m", clears: "81m",
-		labels: map[string]string{"shard": "s1", "server": "primary", "role": "api"},
+		labels: map[string]string{"shard": "s1", "server": "primary", "role": "writes"},
 	},
 	"TerseShardMapRefused": {
 		series: map[string]string{

@@ -32,6 +32,24 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
+// TestSlowShard runs that scenario in short, and holds it to what does not depend on what
+// else the machine does.
+func TestSlowShard(t *testing.T) {
+	t.Parallel()
+	var stdout, stderr bytes.Buffer
+	run(t.Context(), []string{"-terse", servers.BuildTerse(t), "-only", "slowshard", "-links", "100", "-settle", "1s"}, &stdout, &stderr)
+	t.Logf("%s%s", &stderr, &stdout)
+	table := stdout.String()
+	for _, want := range []string{"creates on s2 that fail since", "edits on s2 that fail since", "lists that fail meanwhile", "acknowledged creates and edits lost", "wrong answers"} {
+		if !regexp.MustCompile(`(?m)^  ` + want + ` .* kept$`).MatchString(table) {
+			t.Errorf("%s: the table does not say that the promise was kept", want)
+		}
+	}
+	if !strings.Contains(table, "while commits of s1 hang: creates on s1") {
+		t.Error("the table does not compare the shards")
+	}
+}
+
 // TestOverload runs that scenario in short, and holds the node to what does not depend on
 // what else the machine does.
 func TestOverload(t *testing.T) {

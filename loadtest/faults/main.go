@@ -6,7 +6,8 @@
 //	rolling	three rolling restarts of all nodes: no request may fail, no click be lost
 //	kills	SIGKILL to a node, a replica, Redis and a primary, whose standby is promoted
 //	standby	the way to a standby is cut, so that commits wait; the primary is killed and the standby promoted
-//	overload	four times as many requests as a node can bear: redirects go on, the rest is refused at once
+//	slowshard	the commits of one shard hang: the other shard continues
+//	overload	four times as many requests as a node can bear: redirects continue, most of the rest is refused
 //
 // It prints a table of figures and ends with 1 when a promise was broken. It talks to
 // loopback alone, and stops by itself.
@@ -48,7 +49,7 @@ type options struct {
 }
 
 // scenarios in the order in which they run.
-var scenarios = []string{"rolling", "kills", "standby", "overload"}
+var scenarios = []string{"rolling", "kills", "standby", "slowshard", "overload"}
 
 func parse(args []string, stderr io.Writer) (options, error) {
 	o := options{settings: topology.Settings{}}
@@ -118,6 +119,8 @@ func runOne(ctx context.Context, o options, r *report, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	play := map[string]func() error{"rolling": s.rolling, "kills": s.kills, "standby": s.standby, "overload": s.overload}[r.name]
+	play := map[string]func() error{
+		"rolling": s.rolling, "kills": s.kills, "standby": s.standby, "slowshard": s.slowShard, "overload": s.overload,
+	}[r.name]
 	return errors.Join(play(), s.close())
 }

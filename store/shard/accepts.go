@@ -4,7 +4,7 @@ package shard
 // for a shard whose writes have failed again and again, until one has gone well.
 func (r *Router) AcceptsWrites(code string) bool {
 	owner := r.ShardOf(code)
-	if owner == nobody {
+	if owner == unknown {
 		return true // the write says why it fails
 	}
 	s, ok := r.shards[owner].Shard.(interface{ AcceptsWrites() bool })
