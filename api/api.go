@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -178,6 +179,7 @@ type API struct {
 	csrf      *http.CrossOriginProtection
 	hashers   atomic.Int64  // new passwords that are hashed or wait for it
 	hashing   chan struct{} // a place for each password that may be hashed at once
+	drawing   chan struct{} // a place for each QR code that may be drawn at once
 	outage    seldom
 	busy      seldom
 	bodies    atomic.Int64 // bytes of bodies that are in memory
@@ -204,6 +206,7 @@ func New(opts Options) (*API, error) {
 		pages:   pages,
 		csrf:    http.NewCrossOriginProtection(),
 		hashing: make(chan struct{}, hashingPlaces),
+		drawing: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
 	}
 	if err := a.csrf.AddTrustedOrigin(opts.BaseURL); err != nil {
 		return nil, fmt.Errorf("api: trust the form's origin: %w", err)

@@ -61,6 +61,12 @@ func (a *API) qrCode(ctx context.Context, in *qrInput) (*qrOutput, error) {
 	if err != nil {
 		return nil, a.problem(ctx, fmt.Errorf("encode QR of %q: %w", in.Code, err))
 	}
+	select {
+	case a.drawing <- struct{}{}:
+		defer func() { <-a.drawing }()
+	case <-ctx.Done():
+		return nil, a.problem(ctx, ctx.Err())
+	}
 	out := &qrOutput{
 		ContentType:  "image/svg+xml",
 		CacheControl: "public, max-age=86400",

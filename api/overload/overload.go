@@ -45,12 +45,12 @@ type Bounds struct {
 	Delay       time.Duration // of the processor, from which on the class gives up places
 }
 
-// DefaultBounds are those of New. Least is what a small node does beside redirects
-// from memory while more of these come than it can answer.
+// DefaultBounds are those of New. Least is generous: on a machine that does other work
+// the processor is often short for a moment, and that alone is no reason to refuse.
 var DefaultBounds = [...]Bounds{
-	Redirect: {Least: 64, Most: 2048, Queue: 64, Wait: 50 * time.Millisecond, Delay: 4 * time.Millisecond},
-	Read:     {Least: 16, Most: 512, Queue: 64, Wait: 500 * time.Millisecond, Delay: 2 * time.Millisecond},
-	Write:    {Least: 32, Most: 1024, Queue: 128, Wait: 500 * time.Millisecond, Delay: 2 * time.Millisecond},
+	Redirect: {Least: 256, Most: 2048, Queue: 256, Wait: 50 * time.Millisecond, Delay: 5 * time.Millisecond},
+	Read:     {Least: 32, Most: 512, Queue: 64, Wait: 500 * time.Millisecond, Delay: 2 * time.Millisecond},
+	Write:    {Least: 64, Most: 1024, Queue: 128, Wait: 500 * time.Millisecond, Delay: 2 * time.Millisecond},
 	List:     {Least: 8, Most: 64, Queue: 32, Wait: time.Second, Delay: time.Millisecond},
 }
 
