@@ -17,7 +17,7 @@ func (g *Guard) register(reg prometheus.Registerer) error {
 		reg.Register(requests),
 		reg.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "terse_overload_processor_delay_seconds",
-			Help: "How long a goroutine that could run waited for a processor, in the mean of the last tenth of a second in which work came. Classes give up places above their bound.",
+			Help: "Mean time for which a goroutine that could run waited for a processor, over the last tenth of a second with work. Above their bounds classes give up places.",
 		}, func() float64 { return time.Duration(g.processor.delay.Load()).Seconds() })),
 	}
 	for i := range g.places {

@@ -30,7 +30,7 @@ const (
 	Redirect Class = iota // a redirect that is not answered from memory
 	Read                  // reads of one link by its owner: the link, its QR code, its history
 	Write                 // creates, edits and all else that changes something
-	List                  // lists, exports and whatever else reads many links
+	List                  // lists, exports and all else that reads many links
 	classes
 )
 
@@ -42,10 +42,10 @@ type Bounds struct {
 	Least, Most int           // places while the processor is short, and while it is not
 	Queue       int           // how much work may wait for a place
 	Wait        time.Duration // how long it may wait
-	Delay       time.Duration // of the processor, from which on the class gives up places
+	Delay       time.Duration // of the processor; above it the class gives up places
 }
 
-// DefaultBounds are those of New. Least is generous: on a machine that does other work
+// DefaultBounds are the default of Options.Bounds. Least is generous: on a machine that does other work
 // the processor is often short for a moment, and that alone is no reason to refuse.
 var DefaultBounds = [...]Bounds{
 	Redirect: {Least: 256, Most: 2048, Queue: 256, Wait: 50 * time.Millisecond, Delay: 5 * time.Millisecond},
@@ -98,7 +98,7 @@ type Guard struct {
 	places    [classes]places
 }
 
-// New returns a Guard, or what is wrong with opts.
+// New returns a Guard, or an error that names what opts lack.
 func New(opts Options) (*Guard, error) {
 	opts.setDefaults()
 	if err := opts.validate(); err != nil {

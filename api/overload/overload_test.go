@@ -105,7 +105,7 @@ func room(t *testing.T, g *overload.Guard, c overload.Class) (n int) {
 	}
 }
 
-// TestClassesAreApart holds that a class which uses all of its places and its queue is
+// TestClassesAreApart checks that a class which uses all of its places and its queue is
 // refused at once, and takes nothing from the others.
 func TestClassesAreApart(t *testing.T) {
 	t.Parallel()
@@ -156,7 +156,7 @@ func TestClassesAreApart(t *testing.T) {
 	}
 }
 
-// TestQueue holds that work waits for its turn, no longer than its class may wait and its
+// TestQueue checks that work waits for its turn, no longer than its class may wait and its
 // caller does, and that a place which is given back goes to the oldest.
 func TestQueue(t *testing.T) {
 	t.Parallel()
@@ -187,7 +187,7 @@ func TestQueue(t *testing.T) {
 	})
 }
 
-// TestStandingQueue holds that work is refused soon when the queue has not been empty for
+// TestStandingQueue checks that work is refused soon when the queue has not been empty for
 // long, and waits again once it was.
 func TestStandingQueue(t *testing.T) {
 	t.Parallel()
@@ -213,7 +213,7 @@ func TestStandingQueue(t *testing.T) {
 	})
 }
 
-// TestProcessor holds that classes give up places while the processor is short, the least
+// TestProcessor checks that classes give up places while the processor is short, the least
 // important first, keep some of them, and have all again soon after.
 func TestProcessor(t *testing.T) {
 	t.Parallel()
@@ -255,7 +255,7 @@ func TestProcessor(t *testing.T) {
 	})
 }
 
-// TestSlowWork holds that work which takes long, as it does on a slow disk, costs its class
+// TestSlowWork checks that work which takes long, as it does on a slow disk, costs its class
 // no place.
 func TestSlowWork(t *testing.T) {
 	t.Parallel()

@@ -138,7 +138,7 @@ func (p *places) scarce() bool {
 	return 2*p.used >= p.limit
 }
 
-// adjust moves the limit after some windows: down by a fifth of what was used when the
+// adjust moves the limit after some windows: down by a fifth of the used places when the
 // processor was short, else up by a twentieth for each. So it falls to a tenth within a
 // second, and is back within five.
 func (p *places) adjust(delay time.Duration, windows int) {

@@ -20,7 +20,7 @@ type processor struct {
 	now     func() time.Time
 	measure func() time.Duration
 	last    atomic.Int64 // when it was looked at, in Unix nanoseconds
-	delay   atomic.Int64 // what was seen then
+	delay   atomic.Int64 // the delay at that time
 }
 
 // look measures the delay of the processor when a window is over, and returns it with

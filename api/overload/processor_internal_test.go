@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// TestSchedulerDelay holds that goroutines which want more processors than there are show
+// TestSchedulerDelay checks that goroutines which want more processors than there are show
 // as a delay above every bound.
 func TestSchedulerDelay(t *testing.T) {
 	t.Parallel()

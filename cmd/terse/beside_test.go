@@ -18,7 +18,7 @@ var slowFlush = testservers.ClusterOptions{Replicas: 1, Sync: true, Settings: ma
 	"synchronous_commit": "remote_apply", "recovery_min_apply_delay": "50ms",
 }}
 
-// TestReadersBesideWriters holds that a lone user's lists, QR codes, histories and reads of
+// TestReadersBesideWriters checks that a lone user's lists, QR codes, histories and reads of
 // a link are answered while an import and many creates wait for a slow disk.
 func TestReadersBesideWriters(t *testing.T) {
 	t.Parallel()

@@ -24,7 +24,7 @@ const (
 	failsWithin = 4 * time.Second
 )
 
-// TestSlowShard holds that a shard which is slow costs only its own share: creates,
+// TestSlowShard checks that a shard which is slow costs only its own share: creates,
 // edits and lists elsewhere continue, and calls that need the slow shard fail soon.
 func TestSlowShard(t *testing.T) {
 	t.Parallel()

@@ -40,7 +40,7 @@ func TestSlowShard(t *testing.T) {
 	run(t.Context(), []string{"-terse", servers.BuildTerse(t), "-only", "slowshard", "-links", "100", "-settle", "1s"}, &stdout, &stderr)
 	t.Logf("%s%s", &stderr, &stdout)
 	table := stdout.String()
-	for _, want := range []string{"creates on s2 that fail since", "edits on s2 that fail since", "lists that fail meanwhile", "acknowledged creates and edits lost", "wrong answers"} {
+	for _, want := range []string{"creates on s2 that fail from then on", "edits on s2 that fail from then on", "lists that fail while commits hang", "acknowledged creates and edits lost", "wrong answers"} {
 		if !regexp.MustCompile(`(?m)^  ` + want + ` .* kept$`).MatchString(table) {
 			t.Errorf("%s: the table does not say that the promise was kept", want)
 		}

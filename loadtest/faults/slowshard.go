@@ -30,7 +30,7 @@ const (
 	mayFailElsewhere = 0.01
 )
 
-// phase is what became of what was asked in a span of time.
+// phase is the outcome of the calls in a span of time.
 type phase struct {
 	began   time.Time
 	slowest time.Duration // of all calls
@@ -38,8 +38,8 @@ type phase struct {
 	lists, listsFailed, listsLacking int
 }
 
-// slowShard lets the commits of one shard hang, and compares what each shard does before,
-// meanwhile and after.
+// slowShard lets the commits of one shard hang, and compares the calls that each shard
+// answers before, during and after that.
 func (s *scene) slowShard() (err error) {
 	if err := s.prepare(); err != nil {
 		return err
@@ -62,10 +62,10 @@ func (s *scene) slowShard() (err error) {
 	for _, op := range []string{"create", "edit"} {
 		done, failed := s.a.Since(slow.began, op, 1)
 		part := float64(len(failed)) / float64(max(1, done+len(failed)))
-		s.r.hold(part <= mayFailElsewhere, kinds[op]+" on s2 that fail since", "1 %", "%.1f %% of %d", 100*part, done+len(failed))
+		s.r.hold(part <= mayFailElsewhere, kinds[op]+" on s2 that fail from then on", "1 %", "%.1f %% of %d", 100*part, done+len(failed))
 	}
-	s.r.hold(float64(slow.listsFailed) <= mayFailElsewhere*float64(slow.lists), "lists that fail meanwhile", "1 %", "%d of %d", slow.listsFailed, slow.lists)
-	s.r.hold(slow.slowest <= failsWithin, "the slowest call meanwhile", failsWithin.String(), "%v", slow.slowest.Round(time.Millisecond))
+	s.r.hold(float64(slow.listsFailed) <= mayFailElsewhere*float64(slow.lists), "lists that fail while commits hang", "1 %", "%d of %d", slow.listsFailed, slow.lists)
+	s.r.hold(slow.slowest <= failsWithin, "the slowest call while commits hang", failsWithin.String(), "%v", slow.slowest.Round(time.Millisecond))
 	return s.holdLog()
 }
 
@@ -123,7 +123,7 @@ func (s *scene) ask(name string, span time.Duration) (p phase) {
 	return p
 }
 
-// tellPhase tells what each shard has done in a phase that has just ended.
+// tellPhase adds the calls of a phase that has just ended to the report, by shard.
 func (s *scene) tellPhase(name string, p phase) {
 	for _, op := range []string{"create", "edit"} {
 		for shard := range len(s.state.Shards) {
@@ -133,7 +133,7 @@ func (s *scene) tellPhase(name string, p phase) {
 	}
 	done, failed := s.a.Since(p.began, "create", audit.AnyShard)
 	s.r.tell(name+": creates without an alias", "%d done, %d failed", done, len(failed))
-	s.r.tell(name+": lists", "%d, of which %d failed and %d lacked a shard", p.lists, p.listsFailed, p.listsLacking)
+	s.r.tell(name+": lists", "%d sent, %d failed, %d lacked a shard", p.lists, p.listsFailed, p.listsLacking)
 	s.r.tell(name+": the slowest call", "%v", p.slowest.Round(time.Millisecond))
 }
 

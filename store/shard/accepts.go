@@ -1,7 +1,7 @@
 package shard
 
 // AcceptsWrites reports whether the shard of a code is sent writes now. It is false
-// for a shard whose writes have failed again and again, until one has gone well.
+// after several writes to the shard have failed in a row, until one goes well.
 func (r *Router) AcceptsWrites(code string) bool {
 	owner := r.ShardOf(code)
 	if owner == unknown {
