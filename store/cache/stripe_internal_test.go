@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -17,7 +18,7 @@ func TestShedMissesLeaveNothingBehind(t *testing.T) {
 	t.Parallel()
 	c, err := New(Options{
 		Store: struct{ store.Store }{}, Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
-		Admit: func(bool) (func(bool, error), error) { return nil, store.ErrShed },
+		Admit: func(context.Context) (func(), error) { return nil, store.ErrShed },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -24,7 +24,7 @@ const barrier = `SELECT pg_logical_emit_message(true, 'terse', '')`
 // confirmed runs the reads that queue adds in one transaction with a barrier. queue may
 // run several times.
 func (s *Store) confirmed(ctx context.Context, queue func(b *pgx.Batch)) error {
-	return s.primary.read(ctx, calls, func(ctx context.Context, conn *pgx.Conn) error {
+	return s.primary.read(ctx, writes, func(ctx context.Context, conn *pgx.Conn) error {
 		b := &pgx.Batch{}
 		queue(b)
 		b.Queue(barrier)
@@ -44,7 +44,8 @@ func newConfirms(s *Store) (*batch.Group[string, stored], error) {
 			return results
 		},
 		MaxBatch: s.opts.MaxBatch,
-		Timeout:  s.opts.WriteTimeout,
+		Timeout:  s.opts.CallTimeout,
+		Wait:     s.opts.CallTimeout,
 	})
 }
 

@@ -106,7 +106,7 @@ func TestNothingIsAcknowledgedFromARead(t *testing.T) {
 	t.Parallel()
 	c, database := newSyncCluster(t)
 	open := func() *postgres.Store {
-		return openStore(t, postgres.Options{Primary: c.DSN(database), WriteTimeout: 2 * time.Second, ProbeEvery: time.Second, MaxLag: 2 * time.Second})
+		return openStore(t, postgres.Options{Primary: c.DSN(database), CallTimeout: 2 * time.Second, ProbeEvery: time.Second, MaxLag: 2 * time.Second})
 	}
 	all := repetitions(t, open())
 	stores := make([]*postgres.Store, len(all)) // one each: connections and breakers are not shared
@@ -147,7 +147,7 @@ func TestNothingIsAcknowledgedFromARead(t *testing.T) {
 func TestCancelledWaitIsNoSuccess(t *testing.T) {
 	t.Parallel()
 	c, database := newSyncCluster(t)
-	s := openStore(t, postgres.Options{Primary: c.DSN(database), WriteTimeout: time.Minute})
+	s := openStore(t, postgres.Options{Primary: c.DSN(database), CallTimeout: time.Minute})
 	known, err := s.Create(t.Context(), link("known"))
 	must(t, err)
 	must(t, c.Replicas()[0].CutOff(t.Context()))

@@ -114,9 +114,6 @@ func allowance(query string, rows int) int {
 	case strings.Contains(query, "WITH RECURSIVE owners"):
 		return 100 * (owners + 10) // Changes reads the newest links of each owner
 	}
-	if strings.Contains(query, "WHERE h.replaced_at >= statement_timestamp()") {
-		return 3000 + 30*rows // Repeat reads the outbox once when Redis is back, and its history by an index
-	}
 	return 300 + 30*rows
 }
 
