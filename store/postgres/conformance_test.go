@@ -7,6 +7,7 @@ import (
 	"maps"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/postgres"
@@ -66,7 +67,7 @@ func (c cluster) database(tb testing.TB) string {
 // open opens a database as a shard and closes it when the test ends.
 func (c cluster) open(tb testing.TB, database string, maxBatch int) *postgres.Store {
 	tb.Helper()
-	opts := postgres.Options{Primary: c.DSN(database), MaxBatch: maxBatch}
+	opts := postgres.Options{Primary: c.DSN(database), MaxBatch: maxBatch, CallTimeout: 20 * time.Second}
 	for _, replica := range c.Replicas() {
 		opts.Replicas = append(opts.Replicas, replica.DSN(database))
 	}

@@ -170,7 +170,7 @@ func openShard(tb testing.TB, primary schema.Target, replica string, version int
 	tb.Helper()
 	s, err := postgres.Open(tb.Context(), postgres.Options{
 		Name: primary.Name, Primary: primary.DSN, Replicas: []string{replica},
-		SchemaVersion: version, Logger: slog.New(slog.DiscardHandler),
+		SchemaVersion: version, CallTimeout: 20 * time.Second, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		tb.Fatalf("Open() = %v, want nil", err)
