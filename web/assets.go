@@ -15,28 +15,28 @@ import (
 //go:embed static
 var staticFiles embed.FS
 
-// Cache-Control of the static files. A fingerprinted file never changes; one
-// whose address is fixed by custom may.
+// Cache-Control of the static files. A file with a fingerprint in its address never
+// changes. A file with a fixed address may change with a new version.
 const (
 	cacheForever = "public, max-age=31536000, immutable"
 	cacheDay     = "public, max-age=86400"
 )
 
-// asset is a static file, ready to be sent.
+// asset is one static file.
 type asset struct {
 	body         []byte
 	contentType  string
 	cacheControl string
 }
 
-// assets are the static files: a closed set, so that no address can list or
-// leave a directory.
+// assets is the fixed set of static files. No request can list a directory or
+// reach a file outside the set.
 type assets struct {
 	byPath map[string]asset  // by URL path
 	paths  map[string]string // URL path by file name
 }
 
-// loadAssets reads the embedded files and gives each its address.
+// loadAssets reads the embedded files and assigns an address to each.
 func loadAssets() (*assets, error) {
 	entries, err := staticFiles.ReadDir("static")
 	if err != nil {
@@ -68,8 +68,8 @@ func fingerprinted(name string, body []byte) string {
 	return strings.TrimSuffix(name, ext) + "." + hex.EncodeToString(sum[:6]) + ext
 }
 
-// contentType knows the types by heart: those of the system's tables differ
-// from machine to machine.
+// contentType returns the type of a static file. It ignores the type tables of the
+// operating system, because they differ between machines.
 func contentType(name string) string {
 	switch path.Ext(name) {
 	case ".css":
@@ -84,9 +84,9 @@ func contentType(name string) string {
 	return "text/plain; charset=utf-8"
 }
 
-// Asset returns the URL path of a static file, like
-// /static/app.0123456789ab.css for app.css. It panics when there is no such
-// file: names stand in templates and tests, never in requests.
+// Asset returns the URL path of a static file: app.css becomes
+// /static/app.0123456789ab.css. It panics for an unknown name, because names come
+// from templates and tests, never from requests.
 func (p *Pages) Asset(name string) string {
 	at, ok := p.assets.paths[name]
 	if !ok {
@@ -95,9 +95,9 @@ func (p *Pages) Asset(name string) string {
 	return at
 }
 
-// Static serves the static files below /static/, /favicon.ico and /robots.txt,
-// by the path of the request. It answers GET and HEAD; anything else, and any
-// other address, is a plain 404 or 405.
+// Static serves /static/, /favicon.ico and /robots.txt by the path of the request,
+// for GET and HEAD. It answers an unknown path with 404 and any other method with
+// 405, both as plain text.
 func (p *Pages) Static() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {

@@ -39,11 +39,11 @@ func TestStatic(t *testing.T) {
 			}
 			w := getAsset(p, http.MethodGet, path)
 			if w.Code != http.StatusOK || w.Body.Len() == 0 {
-				t.Fatalf("GET %s = %d with %d bytes, want 200 with some", path, w.Code, w.Body.Len())
+				t.Fatalf("GET %s = %d with %d bytes, want 200 with a body", path, w.Code, w.Body.Len())
 			}
 			sum := sha256.Sum256(w.Body.Bytes())
 			if len(match) == 2 && !strings.HasPrefix(hex.EncodeToString(sum[:]), match[1]) {
-				t.Errorf("%s does not carry the hash of what it serves, %x", path, sum)
+				t.Errorf("%s lacks the hash of its content, %x", path, sum)
 			}
 			for name, want := range map[string]string{
 				"Content-Type": test.contentType, "Cache-Control": test.cacheControl, "X-Content-Type-Options": "nosniff",
@@ -53,7 +53,7 @@ func TestStatic(t *testing.T) {
 				}
 			}
 			if w := getAsset(p, http.MethodHead, path); w.Code != http.StatusOK || w.Body.Len() != 0 {
-				t.Errorf("HEAD %s = %d with %d bytes, want 200 with none", path, w.Code, w.Body.Len())
+				t.Errorf("HEAD %s = %d with %d bytes, want 200 without a body", path, w.Code, w.Body.Len())
 			}
 		})
 	}
@@ -82,7 +82,7 @@ func TestStaticRefuses(t *testing.T) {
 				t.Errorf("%s %s = %d, want %d", test.method, test.path, w.Code, test.want)
 			}
 			if got := w.Header().Get("Cache-Control"); strings.Contains(got, "max-age") {
-				t.Errorf("%s %s may be kept: Cache-Control = %q", test.method, test.path, got)
+				t.Errorf("%s %s is cacheable: Cache-Control = %q", test.method, test.path, got)
 			}
 		})
 	}

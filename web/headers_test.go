@@ -62,7 +62,7 @@ func TestCacheControlIsTheCallers(t *testing.T) {
 	w.Header().Set("Cache-Control", "max-age=2")
 	p.Error(w, 404, web.Problem{})
 	if got := w.Header().Get("Cache-Control"); got != "max-age=2" {
-		t.Errorf("Cache-Control = %q, want what the caller set, max-age=2", got)
+		t.Errorf("Cache-Control = %q, want the caller's max-age=2", got)
 	}
 }
 

@@ -8,56 +8,56 @@ import (
 	"strings"
 )
 
-// Home is the page with the form. The zero value is an empty form.
+// Home is the view model of the home page. The zero value shows an empty form.
 type Home struct {
-	// What the visitor typed, shown again. A password never is.
+	// The visitor's input, shown again. There is no field for the password.
 	URL, Alias, Title string
-	ExpiresAt         string // as in a datetime-local input, UTC
+	ExpiresAt         string // UTC, in the format of a datetime-local input
 	MaxClicks         string
 
-	// Errors says what is wrong with each field, by the field's name.
+	// Errors has one message for each invalid field. The key is the field's name.
 	Errors map[string]string
 
-	// General says what is wrong with none of the fields.
+	// General is an error message about the whole form.
 	General string
 
-	// Result is the link that was made. With it, there is no form.
+	// Result is the new link. It replaces the form.
 	Result *Result
 }
 
-// Result is a link that was just made.
+// Result is a new link.
 type Result struct {
 	Code     string
 	ShortURL string
-	URL      string // where it leads
-	QRPath   string // of its QR code, without a query
+	URL      string // target
+	QRPath   string // path of the QR code, without a query
 }
 
-// Prefix returns the short URL up to its code, where a narrow line may break.
+// Prefix returns the short URL up to its code. The page allows a line break there.
 func (r Result) Prefix() string { return strings.TrimSuffix(r.ShortURL, r.Code) }
 
-// PreviewPath returns where the preview of the link is.
+// PreviewPath returns the path of the link's preview.
 func (r Result) PreviewPath() string { return previewPath(r.Code) }
 
 func previewPath(code string) string { return "/" + url.PathEscape(code) + "+" }
 
-// Home writes the page with the form, or with the result of it.
+// Home writes the home page: the form, or the new link when h has a Result.
 func (p *Pages) Home(w http.ResponseWriter, status int, h Home) {
 	p.home.write(w, status, view{Site: p.opts, Page: p.form(h)})
 }
 
-// form is the home page with what follows from it.
+// form is Home with the values that its template derives.
 type form struct {
 	Home
-	Focus  string   // the field that the visitor needs next
-	Open   bool     // whether the options show
-	Others []string // what is wrong with fields that the form lacks
-	Blank  Result   // what the script fills
+	Focus  string   // field that gets the focus
+	Open   bool     // whether the options are open
+	Others []string // messages for fields that are not in the form
+	Blank  Result   // empty; the script fills it in
 
 	MaxURLLen int
 }
 
-// fields are the names of the form's fields as they follow each other.
+// fields are the names of the form's fields, in the order of the page.
 var fields = []string{"url", "alias", "title", "expires_at", "max_clicks", "password"}
 
 func (p *Pages) form(h Home) form {

@@ -13,7 +13,7 @@ import (
 	"github.com/terse/terse/web"
 )
 
-// hostile holds markup that tries to leave the place where it stands.
+// hostile are texts that try to break out of their place in the markup.
 var hostile = []struct{ name, text string }{
 	{"element", `<script>alert(1)</script>`},
 	{"attribute", `" onmouseover="alert(1)`},
@@ -30,7 +30,7 @@ var hostile = []struct{ name, text string }{
 	{"invalid UTF-8", "\xff<script>\x00"},
 }
 
-// everyPage renders all pages with text in every field.
+// everyPage returns a function for each page that writes it with text in every field.
 func everyPage(p *web.Pages, text string) map[string]func(http.ResponseWriter) {
 	wrong := map[string]string{"url": text, "alias": text, "title": text, "expires_at": text, "max_clicks": text, "password": text, "tags": text, text: text}
 	short := "https://sho.rt/" + text
@@ -90,7 +90,7 @@ func TestPagesWithoutForm(t *testing.T) {
 	body := render(func(w http.ResponseWriter) { p.Home(w, 200, web.Home{}) })
 	checkMarkup(t, body)
 	if strings.Contains(body, "<form") || !strings.Contains(body, "curl https://sho.rt/api/v1/links") {
-		t.Errorf("without anonymous creates, the home page must tell of the API and have no form:\n%s", body)
+		t.Errorf("home page without anonymous creates: want the API example and no form, got\n%s", body)
 	}
 }
 
@@ -100,8 +100,8 @@ func render(write func(http.ResponseWriter)) string {
 	return w.Body.String()
 }
 
-// checkMarkup reports what a strict Content-Security-Policy would block, or
-// what leads elsewhere than its author meant.
+// checkMarkup reports inline scripts and styles, which a strict
+// Content-Security-Policy would block, and addresses that lead to another place.
 func checkMarkup(t *testing.T, body string) {
 	t.Helper()
 	for n := range parse(t, body).Descendants() {
@@ -128,18 +128,18 @@ func checkAddress(t *testing.T, element, key, address string) {
 	scheme, _, found := strings.Cut(lower, ":")
 	named := found && !strings.ContainsAny(scheme, "/?#")
 	if named && scheme != "http" && scheme != "https" {
-		t.Errorf("<%s %s=%q> leads to a scheme", element, key, address)
+		t.Errorf("<%s %s=%q> has a scheme other than http and https", element, key, address)
 	}
 	if strings.HasPrefix(strings.ReplaceAll(lower, `\`, "/"), "//") {
 		t.Errorf("<%s %s=%q> leads to another host", element, key, address)
 	}
 	loads := element == "script" || element == "link" || element == "img"
 	if loads && named {
-		t.Errorf("<%s %s=%q> loads from elsewhere", element, key, address)
+		t.Errorf("<%s %s=%q> loads from another origin", element, key, address)
 	}
 }
 
-// shape returns the elements and attribute names of a page without any value.
+// shape returns the elements and attribute names of a page, without values.
 func shape(t *testing.T, body string) string {
 	t.Helper()
 	var b strings.Builder

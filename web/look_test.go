@@ -36,7 +36,8 @@ func TestEveryPageInEveryLook(t *testing.T) {
 	}
 }
 
-// checkQuiet reports what the browser complained of, and requests to others.
+// checkQuiet fails the test for every browser complaint and for every request to
+// another origin.
 func checkQuiet(t *testing.T, s *site, tab *webtest.Tab) {
 	t.Helper()
 	for _, complaint := range tab.Complaints() {
@@ -58,11 +59,11 @@ func TestAxeFindsWhatIsWrong(t *testing.T) {
 	webtest.Eval[any](tab, `document.querySelector("details").open = true`)
 	found := webtest.Axe(tab)
 	if len(found) == 0 || !found[0].Grave() {
-		t.Errorf("axe on a form with an input that lost its label = %+v, want a grave violation", found)
+		t.Errorf("axe on a form with an unlabeled input = %+v, want a grave violation", found)
 	}
 	webtest.Eval[any](tab, `console.error("loud")`)
 	tab.Wait("true")
 	if got := tab.Complaints(); len(got) != 1 {
-		t.Errorf("complaints after an error on the console = %q, want one", got)
+		t.Errorf("complaints after console.error = %q, want one", got)
 	}
 }

@@ -11,21 +11,21 @@ import (
 //go:embed templates
 var templateFiles embed.FS
 
-// formsToSelf and formsToTargets say where the forms of a page may lead.
-// Chromium applies form-action to the redirect that answers a form as well
-// (CSP Level 3, section 6.4.1), so that a page whose form is answered with a
-// redirect to a target must allow every target.
+// formsToSelf and formsToTargets are sources for the form-action directive.
+// Chromium also applies form-action to a redirect that answers a form (CSP
+// Level 3, section 6.4.1). So a page must allow every target when the answer to
+// its form is a redirect to a target.
 const (
 	formsToSelf    = "'self'"
 	formsToTargets = "'self' http: https:"
 )
 
-// permissions turns off what no page needs and a script could abuse.
+// permissions turns off browser features that no page needs.
 const permissions = "camera=(), clipboard-read=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()"
 
-// page is one kind of page: its template and the headers that go with it.
+// page is one kind of page: its template and its response headers.
 type page struct {
-	file     string // below templates/
+	file     string // template, relative to templates/
 	forms    string // sources of form-action
 	referrer string // Referrer-Policy
 	indexed  bool   // whether search engines may list it
@@ -33,7 +33,7 @@ type page struct {
 	template *template.Template
 }
 
-// parse reads the page's template inside the common layout.
+// parse reads the page's template into the common layout.
 func (p *page) parse(asset func(string) string) error {
 	t := template.New("layout.html").Funcs(template.FuncMap{
 		"asset": asset,
@@ -48,16 +48,16 @@ func (p *page) parse(asset func(string) string) error {
 	return nil
 }
 
-// view is what a template sees.
+// view is the data of a template.
 type view struct {
 	Site Options // the same on every page
-	Name string  // of the page, before the name of the site
+	Name string  // first part of the title
 	Page any     // the view model
 }
 
-// write sends the page. Everything is rendered before the first byte leaves.
-// It panics when the template does not fit its view model: that is a bug, and
-// never depends on what visitors send.
+// write sends the page. It renders the whole page before it sends the first byte.
+// It panics when the template does not fit its view model: that is a bug, and no
+// visitor's input can cause it.
 func (p *page) write(w http.ResponseWriter, status int, v view) {
 	var body bytes.Buffer
 	if err := p.template.Execute(&body, v); err != nil {
@@ -65,11 +65,11 @@ func (p *page) write(w http.ResponseWriter, status int, v view) {
 	}
 	p.setHeaders(w.Header())
 	w.WriteHeader(status)
-	_, _ = w.Write(body.Bytes()) // whoever asked may be gone
+	_, _ = w.Write(body.Bytes()) // the client may have disconnected
 }
 
-// setHeaders sets what every page sends. Cache-Control is the caller's choice
-// and no-store without one.
+// setHeaders sets the headers of a page. A Cache-Control that the caller has set
+// stays; the default is no-store.
 func (p *page) setHeaders(h http.Header) {
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "+

@@ -19,46 +19,46 @@ func TestWithoutScript(t *testing.T) {
 	}
 	tab.Visit(s.URL+"/", "url")
 	if got := tab.Follow(chromedp.KeyEvent("example.com/x" + kb.Enter)); got != 422 {
-		t.Fatalf("a form without a scheme is answered %d, want 422", got)
+		t.Fatalf("status of a form without a scheme = %d, want 422", got)
 	}
 	if got := text("#url-error"); got != "must begin with http:// or https://" {
-		t.Errorf("complaint = %q, want that of the server", got)
+		t.Errorf("error = %q, want the server's message", got)
 	}
 	if got := webtest.Eval[string](tab, `document.querySelector("#url").value`); got != "example.com/x" {
-		t.Errorf("the form shows %q again, want what was typed", got)
+		t.Errorf("URL field = %q, want the submitted text", got)
 	}
 	webtest.Eval[any](tab, `document.querySelector("#url").value = "https://example.com/x"`)
 	tab.Wait(`document.activeElement?.id === "url"`)
 	if got := tab.Follow(chromedp.KeyEvent(kb.Enter)); got != 201 {
-		t.Fatalf("a good form is answered %d, want 201", got)
+		t.Fatalf("status of a valid form = %d, want 201", got)
 	}
 	if got := text(".result .url"); got != "https://example.com/x" {
-		t.Errorf("target = %q, want what was typed", got)
+		t.Errorf("target = %q, want the submitted URL", got)
 	}
 	if got := text(".short a"); got != s.base+"/k7Qx00000" {
-		t.Errorf("short link = %q, want that of the site", got)
+		t.Errorf("short link = %q, want a link of the site", got)
 	}
 	for _, id := range []string{"#recent", ".result button"} {
 		if webtest.Eval[bool](tab, `document.querySelector("`+id+`").checkVisibility()`) {
-			t.Errorf("%s shows, which needs a script", id)
+			t.Errorf("%s is visible, but needs a script", id)
 		}
 	}
 	checkQuiet(t, s, tab)
 }
 
-// TestPasswordLeadsOn has the password typed at a plain http address, where
-// browsers send no Sec-Fetch-Site: the form must arrive with its origin, and
-// the redirect to another origin must pass the page's own policy.
+// TestPasswordLeadsOn submits a password on a plain http page, where browsers
+// send no Sec-Fetch-Site. The form must send its Origin header, and the page's
+// own policy must allow the redirect to another origin.
 func TestPasswordLeadsOn(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	tab := webtest.Start(t).Open(t, webtest.Look{})
 	tab.Visit(elsewhere(t, s)+"/secret", "password")
 	if got := tab.Follow(chromedp.KeyEvent("wrong" + kb.Enter)); got != 403 {
-		t.Fatalf("a wrong password is answered %d, want 403", got)
+		t.Fatalf("status of a wrong password = %d, want 403", got)
 	}
 	if got := webtest.Eval[string](tab, `document.querySelector("#password-error").textContent`); got != "That is not the password of this link." {
-		t.Errorf("complaint = %q, want that the password is wrong", got)
+		t.Errorf("error = %q, want a message about a wrong password", got)
 	}
 	tab.Wait(`document.activeElement?.id === "password"`)
 	tab.Follow(chromedp.KeyEvent(password + kb.Enter))

@@ -6,55 +6,54 @@ import (
 	"time"
 )
 
-// Reasons for which a preview hides the target.
+// Values of Preview.HiddenReason.
 const (
-	HiddenByPassword  = "password"   // only who knows the password may see it
-	HiddenByMaxClicks = "max_clicks" // every look counts
+	HiddenByPassword  = "password"   // the target is visible only with the password
+	HiddenByMaxClicks = "max_clicks" // each visit of the target counts as a click
 )
 
-// Preview shows where a link leads.
+// Preview is the view model of the page that shows a link's target.
 type Preview struct {
 	Code         string
 	ShortURL     string
-	Title        string    // the owner's; empty for none
-	URL          string    // where it leads; empty when hidden
+	Title        string    // set by the owner; may be empty
+	URL          string    // target; empty when hidden
 	HiddenReason string    // HiddenByPassword or HiddenByMaxClicks when URL is empty
 	CreatedAt    time.Time // the zero time is not shown
 	ExpiresAt    time.Time // the zero time means never
 
-	Report Report // the form below
+	Report Report // the form to report the link
 }
 
-// Report is the form by which a visitor reports a link. It posts reason, comment
-// and email to the preview's own address. The zero value is an empty form.
+// Report is the view model of the form to report a link. The form posts reason,
+// comment and email to the preview's own address. The zero value is an empty form.
 type Report struct {
-	// What the visitor typed, shown again.
+	// The visitor's input, shown again.
 	Reason, Comment, Email string
 
-	Errors     map[string]string // what is wrong with each field, by its name
-	General    string            // what is wrong with none of them
-	RetryAfter time.Duration     // when another report is taken; 0 for unknown
-	Sent       bool              // the report was taken: there is a word of thanks in place of the form
-	Open       bool              // whether the form shows
+	Errors     map[string]string // one message for each invalid field, by field name
+	General    string            // message about the whole form
+	RetryAfter time.Duration     // when the next report is allowed; 0 means unknown
+	Sent       bool              // the report was accepted: a thank-you text replaces the form
+	Open       bool              // whether the form is open
 }
 
-// reason is a choice of the form.
+// reason is one choice of the report form.
 type reason struct{ Value, Text string }
 
-// Reasons returns the choices of the form.
+// Reasons returns the choices of the report form.
 func (Report) Reasons() []reason {
 	return []reason{
-		{"phishing", "It pretends to be somebody else"},
+		{"phishing", "It pretends to be another person or company"},
 		{"malware", "It harms my device"},
 		{"spam", "It is spam"},
-		{"illegal", "It shows what is against the law"},
+		{"illegal", "It is against the law"},
 		{"other", "Something else"},
 	}
 }
 
-// Host returns the host of the target, which is what a visitor must recognise.
-// It is empty when the target is hidden, or is none that a browser would open:
-// such a target is shown and not linked.
+// Host returns the host of the target. It is empty when the target is hidden or is
+// not an http or https URL. The page shows such a target as text, without a link.
 func (v Preview) Host() string {
 	u, err := url.Parse(v.URL)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") {
@@ -63,13 +62,13 @@ func (v Preview) Host() string {
 	return u.Host
 }
 
-// PreviewPath returns where the page is, and the form is sent.
+// PreviewPath returns the path of the preview; the report form posts to it.
 func (v Preview) PreviewPath() string { return previewPath(v.Code) }
 
-// Path returns where the link itself is.
+// Path returns the path of the short link.
 func (v Preview) Path() string { return "/" + url.PathEscape(v.Code) }
 
-// Preview writes the page that shows where a link leads.
+// Preview writes the page that shows a link's target.
 func (p *Pages) Preview(w http.ResponseWriter, status int, v Preview) {
 	p.preview.write(w, status, view{Site: p.opts, Name: "Where " + v.ShortURL + " leads", Page: v})
 }

@@ -6,15 +6,16 @@ import (
 	"time"
 )
 
-// Problem says why there is no page, and what the visitor can do.
+// Problem is the view model of an error page. Empty fields get the default text
+// of the status.
 type Problem struct {
-	Status     int           // shown; default: the status of the answer
-	Title      string        // default: a word or two for the status
-	Detail     string        // default: a sentence for the status
-	RetryAfter time.Duration // when to try again; 0 for unknown
+	Status     int           // shown on the page; default: the HTTP status of the response
+	Title      string        // default: the title of the status
+	Detail     string        // default: one sentence about the status
+	RetryAfter time.Duration // when to try again; 0 means unknown
 }
 
-// Error writes the page of a problem.
+// Error writes an error page with the given HTTP status.
 func (p *Pages) Error(w http.ResponseWriter, status int, v Problem) {
 	words := wordsFor(status)
 	v.Status = cmp.Or(v.Status, status)
@@ -23,14 +24,14 @@ func (p *Pages) Error(w http.ResponseWriter, status int, v Problem) {
 	p.problem.write(w, status, view{Site: p.opts, Name: v.Title, Page: failure{v, words.next, words.retry}})
 }
 
-// failure is a problem with what to do about it.
+// failure is a Problem with the default advice of its status.
 type failure struct {
 	Problem
 	Next  string
-	Retry bool // whether the same address may work later
+	Retry bool // whether a retry of the same address may succeed
 }
 
-// words are what a page says about a status.
+// words are the default texts of a status.
 type words struct {
 	title, detail, next string
 	retry               bool
@@ -39,41 +40,41 @@ type words struct {
 func wordsFor(status int) words {
 	switch status {
 	case http.StatusBadRequest:
-		return words{title: "Unreadable", detail: "The request could not be understood.", next: "Go back and send it again."}
+		return words{title: "Unreadable", detail: "The server did not understand the request.", next: "Go back and send it again."}
 	case http.StatusForbidden:
-		return words{title: "Not allowed", detail: "This cannot be done from here.", next: "Open the page yourself and try from there."}
+		return words{title: "Not allowed", detail: "The request came from another website.", next: "Open this page directly and try again."}
 	case http.StatusNotFound:
 		return words{
 			title: "Nothing here", detail: "There is no such link.",
-			next: "Check the address for a slip: capital and small letters differ, and the last character is easily lost when copying.",
+			next: "Check the address. Capital and small letters are different, and the last character is easily lost when copying.",
 		}
 	case http.StatusGone:
 		return words{
-			title: "Gone", detail: "This link has expired, was used up or was deleted.",
-			next: "It will not come back. Ask whoever gave it to you for a new one.",
+			title: "Gone", detail: "This link has expired, has reached its click limit, or was deleted.",
+			next: "It will not come back. Ask the sender for a new link.",
 		}
 	case http.StatusRequestEntityTooLarge:
-		return words{title: "Too much", detail: "More was sent than is taken.", next: "Go back and shorten what you typed."}
+		return words{title: "Too much", detail: "The request is too large.", next: "Go back and shorten your text."}
 	case http.StatusTooManyRequests:
 		return words{
-			title: "Slow down", detail: "Too many requests came from your network.",
+			title: "Slow down", detail: "Your network sent too many requests.",
 			next: "Nothing is broken.", retry: true,
 		}
 	case http.StatusUnavailableForLegalReasons:
 		return words{
 			title: "Blocked", detail: "This link was disabled.",
-			next: "It was stopped because of abuse, to protect you. If it is yours and this is a mistake, write to whoever runs this site.",
+			next: "It was disabled to protect you from abuse. If it is your link and this is a mistake, contact the owner of this website.",
 		}
 	case http.StatusInternalServerError:
 		return words{
 			title: "Our fault", detail: "Something went wrong on our side.",
-			next: "It has been noted. Please try again in a moment.", retry: true,
+			next: "The error is in our log. Please try again in a moment.", retry: true,
 		}
 	case http.StatusServiceUnavailable:
 		return words{
-			title: "Back soon", detail: "This cannot be answered just now.",
-			next: "Your link is safe: only the answer is late.", retry: true,
+			title: "Back soon", detail: "The server cannot answer right now.",
+			next: "Your link is safe. Please try again in a moment.", retry: true,
 		}
 	}
-	return words{title: cmp.Or(http.StatusText(status), "No answer"), detail: "The request could not be answered.", next: "Start again from the home page."}
+	return words{title: cmp.Or(http.StatusText(status), "No answer"), detail: "The server could not answer the request.", next: "Start again from the home page."}
 }

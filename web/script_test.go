@@ -23,7 +23,7 @@ const (
 	announced = `document.getElementById("announce").textContent`
 )
 
-// paste presses the keys that paste, as a desktop does.
+// paste presses the paste keys of a desktop.
 func paste() chromedp.Action[chromedp.Void] {
 	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 		_, err := cdp.Call(ctx, t, input.DispatchKeyEvent, input.DispatchKeyEventParams{
@@ -33,8 +33,8 @@ func paste() chromedp.Action[chromedp.Void] {
 	})
 }
 
-// elsewhere returns the site's address by a name: a page there is no secure
-// context, like a short domain without https.
+// elsewhere returns the site's address with a host name. The browser treats it
+// as an insecure context, like a short domain without https.
 func elsewhere(t *testing.T, s *site) string {
 	t.Helper()
 	u, err := url.Parse(s.URL)
@@ -56,22 +56,22 @@ func TestKeyboardOnly(t *testing.T) {
 			tab.Wait(focused + ` === "result-title"`)
 			short := webtest.Eval[string](tab, `document.querySelector("[data-part=short]").href`)
 			if !strings.HasPrefix(short, s.base+"/k7Qx") {
-				t.Errorf("short link = %q, want one of %s", short, s.base)
+				t.Errorf("short link = %q, want a link of %s", short, s.base)
 			}
 			if got := webtest.Eval[string](tab, `document.querySelector("[data-part=target]").textContent`); got != "https://example.com/clip" {
-				t.Errorf("target = %q, want https:// before what was typed", got)
+				t.Errorf("target = %q, want https:// before the typed address", got)
 			}
 			tab.Do(chromedp.KeyEvent(kb.Tab + kb.Tab + kb.Enter))
 			tab.Wait(announced + ` === "Copied"`)
 			if got := webtest.Eval[string](tab, focused); got != "copy" {
-				t.Errorf("focus after copying is on %q, want copy", got)
+				t.Errorf("focus after copying = %q, want copy", got)
 			}
 			tab.Do(chromedp.KeyEvent(kb.Tab + kb.Tab + kb.Enter))
 			tab.Wait(focused + ` === "url"`)
 			tab.Do(paste())
 			tab.Wait(`document.getElementById("url").value !== ""`)
 			if got := webtest.Eval[string](tab, `document.getElementById("url").value`); got != short {
-				t.Errorf("the clipboard holds %q, want %q", got, short)
+				t.Errorf("clipboard = %q, want %q", got, short)
 			}
 			if origin == s.URL {
 				checkQuiet(t, s, tab)
@@ -112,8 +112,8 @@ func TestScriptSendsWhatIsFilled(t *testing.T) {
 	}
 }
 
-// TestTargetsAreText checks that the script shows a target as it is: as markup, "&copy" would
-// be a sign and "<b>" an element.
+// TestTargetsAreText checks that the script shows a target as text. As markup,
+// "&copy" would become a sign and "<b>" an element.
 func TestTargetsAreText(t *testing.T) {
 	t.Parallel()
 	const target = "https://example.com/?a=1&copy=2#<b>bold</b>"
@@ -130,7 +130,7 @@ func TestTargetsAreText(t *testing.T) {
 	checkQuiet(t, s, tab)
 }
 
-// fill sets the fields of the form and sends it.
+// fill sets the fields of the form and submits it.
 func fill(tab *webtest.Tab, values string) {
 	webtest.Eval[any](tab, `for (const [name, value] of Object.entries(`+values+`)) document.getElementById(name).value = value;
 		document.getElementById("shorten").requestSubmit()`)
@@ -158,7 +158,7 @@ func TestErrorsStandAtTheirFields(t *testing.T) {
 			t.Errorf("%s: #%s = %q, want %q", test.name, test.field, got, test.want)
 		}
 		if got := webtest.Eval[string](tab, focused); got != test.focus {
-			t.Errorf("%s: focus is on %q, want %q", test.name, got, test.focus)
+			t.Errorf("%s: focus = %q, want %q", test.name, got, test.focus)
 		}
 		if got := webtest.Eval[bool](tab, `document.activeElement.checkVisibility()`); !got {
 			t.Errorf("%s: #%s is not visible", test.name, test.focus)
@@ -183,7 +183,7 @@ func TestRetryMakesNoSecondLink(t *testing.T) {
 	fill(tab, `{url: "https://example.com/x"}`)
 	general("The server could not be reached.")
 	if got := webtest.Eval[string](tab, `document.getElementById("url").value`); got != "https://example.com/x" {
-		t.Errorf("after a failure the field holds %q, want what was typed", got)
+		t.Errorf("URL field after a failure = %q, want the typed URL", got)
 	}
 	s.failWith(429)
 	fill(tab, `{}`)
@@ -195,8 +195,8 @@ func TestRetryMakesNoSecondLink(t *testing.T) {
 	fill(tab, `{url: "https://example.com/y"}`)
 	tab.Wait(`document.querySelector(".result") !== null`)
 	_, keys := s.received()
-	// One for the first attempt and its repetition, one after the answer, and one
-	// for the other body.
+	// One key for the first attempt and its retry, one after the 429, and one for
+	// the other body.
 	if used := slices.Compact(keys); len(used) != 3 || len(used[0]) != 32 {
 		t.Errorf("idempotency keys = %q, want 3 of 32 digits", used)
 	}
@@ -240,15 +240,15 @@ func TestRecentLinks(t *testing.T) {
 			t.Errorf("%s: %d recent links, want %d", test.name, got, test.want)
 		}
 		if got := webtest.Eval[string](tab, `document.querySelector("#recent-list span").textContent`); got != "https://example.com/new" {
-			t.Errorf("%s: the first recent link leads to %q, want the new one", test.name, got)
+			t.Errorf("%s: the first recent link leads to %q, want the new target", test.name, got)
 		}
 		if got := webtest.Eval[int](tab, `document.querySelectorAll("#recent-list img").length`); got != 0 {
-			t.Errorf("%s: markup became an element", test.name)
+			t.Errorf("%s: stored markup became an element", test.name)
 		}
 		webtest.Eval[any](tab, `document.getElementById("forget").click()`)
 		tab.Do(chromedp.Reload())
 		if !webtest.Eval[bool](tab, `document.getElementById("recent").hidden`) {
-			t.Errorf("%s: recent links show after they were forgotten", test.name)
+			t.Errorf("%s: recent links are visible after Forget", test.name)
 		}
 	}
 	checkQuiet(t, s, tab)
@@ -279,6 +279,6 @@ func TestPasswordOfLinkIsNotKept(t *testing.T) {
 	tab.Wait(`document.querySelector("#recent-list li") !== null`)
 	kept := webtest.Eval[string](tab, `localStorage.getItem("terse.recent")`)
 	if slices.ContainsFunc([]string{"example.com/secret", "hush"}, func(s string) bool { return strings.Contains(kept, s) }) {
-		t.Errorf("kept %s, want neither the password nor what it protects", kept)
+		t.Errorf("stored %s, want neither the password nor the protected target", kept)
 	}
 }

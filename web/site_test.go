@@ -21,18 +21,18 @@ const (
 	password = "open sesame"
 )
 
-// site is a small server around the pages. It makes links in memory and
-// answers as the product does: 201, 409 for a taken alias, 422 for a bad URL.
+// site is a small server around the pages. It keeps links in memory and returns
+// the product's statuses: 201, 409 for a taken alias, 422 for a bad URL.
 type site struct {
 	*httptest.Server
 	pages *web.Pages
-	keyed *web.Pages // of a site where links need an API key
-	base  string     // what short URLs begin with
+	keyed *web.Pages // pages of a site that creates links with API keys alone
+	base  string     // start of every short URL
 
 	mu     sync.Mutex
-	fail   int               // for creates by JSON: a status, hangUp, or 0 for none
-	bodies []string          // of creates by JSON, newest last
-	keys   []string          // Idempotency-Key of each
+	fail   int               // answer to JSON creates: a status, hangUp, or 0 for success
+	bodies []string          // of JSON creates, oldest first
+	keys   []string          // Idempotency-Key of each JSON create
 	links  map[string]string // target by code
 }
 
@@ -70,7 +70,7 @@ func newPages(tb testing.TB, opts web.Options) *web.Pages {
 	return p
 }
 
-// create makes a link and returns its code, or what is wrong by field.
+// create makes a link and returns its code, or an error message for each field.
 func (s *site) create(target, alias string) (code string, problems map[string]string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -141,25 +141,25 @@ func (s *site) postJSON(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// hangUp is no status: the connection breaks instead of an answer.
+// hangUp is not a status: the server closes the connection without an answer.
 const hangUp = -1
 
-// failWith makes creates by JSON answer with a status, hang up, or succeed
-// again with 0. Browsers repeat by themselves a request that was hung up on.
+// failWith makes JSON creates return a status, hang up, or succeed again with 0.
+// Browsers retry a request by themselves when the connection was closed.
 func (s *site) failWith(status int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.fail = status
 }
 
-// received returns the bodies and idempotency keys of the creates by JSON.
+// received returns the bodies and idempotency keys of the JSON creates.
 func (s *site) received() (bodies, keys []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.bodies), slices.Clone(s.keys)
 }
 
-// secret is a link with a password, at its own address.
+// secret is a link with a password.
 func (s *site) secret(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.Method == http.MethodGet:
@@ -171,7 +171,7 @@ func (s *site) secret(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// show answers with any page, as it looks with ordinary values.
+// show writes one of the pages, filled with ordinary values.
 func (s *site) show(w http.ResponseWriter, r *http.Request) {
 	made := time.Date(2026, 3, 14, 9, 26, 0, 0, time.UTC)
 	shown := web.Preview{Code: "k7Qx9mB2a", ShortURL: s.base + "/k7Qx9mB2a", URL: longURL, Title: "Spring sale, all shops", CreatedAt: made, ExpiresAt: made.AddDate(0, 1, 0)}

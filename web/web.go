@@ -1,10 +1,10 @@
-// Package web renders the pages that people see: the form, the result, the
-// preview, the password and the errors, with the style sheet, script and icons
-// that they load. It knows view models and nothing of links, stores or routes:
-// whoever calls it decides which page answers which request.
+// Package web renders the HTML pages: the form, the result, the preview, the
+// password page and the error pages, and serves their style sheet, script and
+// icons. It knows view models, but no links, stores or routes: the caller decides
+// which page answers a request.
 //
-// A page is complete without JavaScript, loads nothing from another origin and
-// treats every value that it is given as hostile.
+// Every page works without JavaScript, loads nothing from another origin, and
+// escapes every value that it shows.
 package web
 
 import (
@@ -13,18 +13,18 @@ import (
 	"net/url"
 )
 
-// Options say what the pages speak of.
+// Options are the settings that all pages share.
 type Options struct {
-	// BaseURL is what short URLs begin with, like https://sho.rt, without a
-	// trailing slash. Required.
+	// BaseURL is the start of every short URL, without a trailing slash, like
+	// https://sho.rt. Required.
 	BaseURL string
 
-	// AnonymousCreate says whether the home page has a form. Without it, the page
-	// tells how to make links with an API key.
+	// AnonymousCreate reports whether the home page has a form. Without it, the page
+	// explains how to create links with an API key.
 	AnonymousCreate bool
 
-	// MaxURLLen is the longest target in bytes. The script names it before
-	// anything is sent; the server decides. Required.
+	// MaxURLLen is the longest target in bytes, above 0. The script checks it before
+	// it sends the form; the server checks it again. Required.
 	MaxURLLen int
 
 	// Version of the program, shown in the footer. Default: "dev".
@@ -38,7 +38,7 @@ func (o *Options) validate() error {
 		problems = append(problems, fmt.Errorf("web: Options.BaseURL: %q must look like https://sho.rt", o.BaseURL))
 	}
 	if o.MaxURLLen <= 0 {
-		problems = append(problems, errors.New("web: Options.MaxURLLen: required"))
+		problems = append(problems, errors.New("web: Options.MaxURLLen is required"))
 	}
 	if o.Version == "" {
 		o.Version = "dev"
@@ -46,8 +46,8 @@ func (o *Options) validate() error {
 	return errors.Join(problems...)
 }
 
-// Pages renders pages and serves what they load. Safe for concurrent use. Make
-// one with New.
+// Pages renders pages and serves their static files. Safe for concurrent use.
+// Create one with New.
 type Pages struct {
 	opts   Options
 	assets *assets
@@ -55,8 +55,8 @@ type Pages struct {
 	home, preview, password, problem page
 }
 
-// New parses the templates and fingerprints the static files. It fails when
-// Options are incomplete.
+// New parses the templates and fingerprints the static files. It returns an error
+// that joins every problem of the options.
 func New(opts Options) (*Pages, error) {
 	if err := opts.validate(); err != nil {
 		return nil, err
@@ -69,9 +69,9 @@ func New(opts Options) (*Pages, error) {
 		opts:   opts,
 		assets: files,
 		home:   page{file: "home.html", forms: formsToSelf, referrer: "same-origin", indexed: true},
-		// With no-referrer, a form would be sent with "Origin: null" (Fetch, "append a
-		// request Origin header"), as if from another site. Other sites are told nothing
-		// by same-origin either.
+		// With no-referrer, browsers send a form with "Origin: null", as if it came
+		// from another site (Fetch, "append a request Origin header"). With same-origin,
+		// other sites get no referrer either.
 		preview:  page{file: "preview.html", forms: formsToSelf, referrer: "same-origin"},
 		password: page{file: "password.html", forms: formsToTargets, referrer: "same-origin"},
 		problem:  page{file: "problem.html", forms: formsToSelf, referrer: "same-origin"},

@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// formatDate writes a time for people, in UTC, since the server does not know
-// where they are.
+// formatDate formats a time in UTC, because the server does not know the visitor's
+// time zone.
 func formatDate(t time.Time) string { return t.UTC().Format("2 January 2006, 15:04 UTC") }
 
-// formatWait writes how long to wait, rounded up: whole seconds below two
-// minutes, whole minutes below two hours, then hours.
+// formatWait formats a waiting time, rounded up: seconds below two minutes,
+// minutes below two hours, then hours.
 func formatWait(d time.Duration) string {
 	switch {
 	case d <= time.Second:

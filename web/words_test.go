@@ -19,15 +19,15 @@ func TestErrorWords(t *testing.T) {
 		want    []string
 	}{
 		{"unknown link", 404, web.Problem{}, []string{"Error 404", "Nothing here", "There is no such link.", "Shorten a link"}},
-		{"gone link", 410, web.Problem{}, []string{"Error 410", "Gone", "expired, was used up or was deleted", "Ask whoever gave it to you"}},
+		{"gone link", 410, web.Problem{}, []string{"Error 410", "Gone", "has reached its click limit, or was deleted", "Ask the sender for a new link"}},
 		{"gone link with its reason", 410, web.Problem{Detail: "This link has expired."}, []string{"<p class=\"lead\">This link has expired.</p>"}},
-		{"abuse", 451, web.Problem{}, []string{"Error 451", "Blocked", "This link was disabled.", "because of abuse"}},
+		{"abuse", 451, web.Problem{}, []string{"Error 451", "Blocked", "This link was disabled.", "from abuse"}},
 		{"limit", 429, web.Problem{RetryAfter: 1100 * time.Millisecond}, []string{"Slow down", "Try again in 2 seconds.", "Try again</a>"}},
 		{"limit for minutes", 429, web.Problem{RetryAfter: 121 * time.Second}, []string{"Try again in 3 minutes."}},
 		{"limit for hours", 429, web.Problem{RetryAfter: 5 * time.Hour}, []string{"Try again in 5 hours."}},
 		{"limit for a moment", 429, web.Problem{RetryAfter: time.Millisecond}, []string{"Try again in 1 second."}},
 		{"bug", 500, web.Problem{}, []string{"Our fault", "Something went wrong on our side.", "Try again</a>"}},
-		{"store away", 503, web.Problem{}, []string{"Back soon", "Your link is safe", "Try again</a>"}},
+		{"unreachable store", 503, web.Problem{}, []string{"Back soon", "Your link is safe", "Try again</a>"}},
 		{"any other", 418, web.Problem{}, []string{"Error 418", "teapot", "Start again from the home page."}},
 		{"status without a name", 599, web.Problem{}, []string{"Error 599", "No answer"}},
 		{"own title and status", 500, web.Problem{Status: 502, Title: "Lost"}, []string{"Error 502", "Lost", "<title>Lost · Terse</title>"}},
@@ -48,7 +48,7 @@ func TestErrorWords(t *testing.T) {
 func TestPreviewWords(t *testing.T) {
 	t.Parallel()
 	p := newPages(t, web.Options{BaseURL: "https://sho.rt", MaxURLLen: 8192})
-	// A time of another zone is shown in UTC.
+	// The page shows a time of another zone in UTC.
 	at := time.Date(2026, 3, 14, 23, 30, 0, 0, time.FixedZone("", -2*3600))
 	tests := []struct {
 		name         string

@@ -1,7 +1,7 @@
 // The home page without reloads: sends the form as JSON, shows the result and
-// keeps the recent links in this browser. Without it the page works all the same.
+// keeps the recent links in this browser. The page also works without this script.
 
-const timeout = 15_000; // milliseconds until the server counts as unreachable
+const timeout = 15_000; // milliseconds; then the server counts as unreachable
 const storageKey = "terse.recent";
 const fieldNames = ["url", "alias", "title", "expires_at", "max_clicks", "password"];
 
@@ -9,8 +9,8 @@ const $ = (id) => document.getElementById(id);
 const form = $("shorten");
 const encoder = new TextEncoder();
 
-// The last request whose outcome is unknown. Its repetition carries the same
-// Idempotency-Key, so that it cannot make a second link.
+// The last request without a known outcome. A retry sends the same
+// Idempotency-Key, so it cannot make a second link.
 let unanswered = { text: "", key: "" };
 
 /* The form */
@@ -34,7 +34,7 @@ function readForm() {
   return { body, errors };
 }
 
-// withScheme puts https:// before what looks like a host and nothing else.
+// withScheme puts https:// before text that looks like a host, and leaves all other text alone.
 function withScheme(text) {
   const host = /^(?:[\p{L}\p{N}](?:[\p{L}\p{N}-]*[\p{L}\p{N}])?\.)+[\p{L}][\p{L}\p{N}-]+(?::\d{1,5})?(?:[/?#]\S*)?$/u;
   const trimmed = text.trim();
@@ -79,7 +79,7 @@ async function create(body) {
     });
     answer = await response.json();
   } catch {
-    showErrors(new Map([["", "The server could not be reached. What you typed is still here: check your connection and try again."]]));
+    showErrors(new Map([["", "The server could not be reached. Your text is still here. Check your connection and try again."]]));
     return;
   }
   if (response.status < 500) unanswered = { text: "", key: "" };
@@ -95,8 +95,8 @@ function newKey() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, "0")).join("");
 }
 
-// problemErrors turns application/problem+json into messages by field; the
-// empty name stands for the whole form.
+// problemErrors turns application/problem+json into messages by field. The empty
+// name means the whole form.
 function problemErrors(response, problem) {
   const errors = new Map();
   for (const { location = "", message = "" } of problem.errors ?? []) {
@@ -110,7 +110,7 @@ function problemErrors(response, problem) {
   return errors.set(response.status === 409 ? "alias" : "", detail);
 }
 
-// showErrors shows every message at its field and takes the visitor to the first.
+// showErrors shows each message at its field and moves the focus to the first one.
 function showErrors(errors) {
   $("general").textContent = errors.get("") ?? "";
   for (const name of fieldNames) {
@@ -132,7 +132,7 @@ function showResult(link) {
   const code = encodeURIComponent(link.code);
   const qr = `${form.dataset.endpoint}/${code}/qr`;
   part("short").href = link.short_url;
-  // A line that is too short for the whole link breaks before the code.
+  // On a narrow screen the link breaks before the code.
   part("short").replaceChildren(link.short_url.slice(0, -link.code.length), document.createElement("wbr"), link.code);
   part("target").textContent = link.url;
   part("preview").href = `/${code}+`;
@@ -166,7 +166,7 @@ function enableCopy() {
     const copied = await copy(link.textContent);
     if (!copied) getSelection().selectAllChildren(link);
     button.textContent = copied ? "Copied" : "Selected";
-    announce(copied ? "Copied" : "The link is selected: copy it with your keyboard");
+    announce(copied ? "Copied" : "The link is selected. Copy it with your keyboard.");
     setTimeout(() => { button.textContent = "Copy"; }, 2000);
   });
 }
@@ -176,7 +176,7 @@ async function copy(text) {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
-    return copyBySelection(text); // no clipboard without https, or not allowed
+    return copyBySelection(text); // the clipboard needs https and permission
   }
 }
 
@@ -197,7 +197,7 @@ function announce(text) {
   $("announce").textContent = text;
 }
 
-/* The recent links: the storage may be off, full, or hold anything. */
+/* The recent links. The storage may be off, full, or contain anything. */
 
 const recent = $("recent");
 
@@ -214,7 +214,7 @@ function loadRecent() {
   }
 }
 
-// remember keeps a new link. Where a link with a password leads is not kept.
+// remember stores a new link. The target of a link with a password is not stored.
 function remember(link, { password }) {
   const links = loadRecent().filter(({ short_url }) => short_url !== link.short_url);
   links.unshift({ short_url: link.short_url, url: password ? "" : link.url });
@@ -230,7 +230,7 @@ function forget() {
   try {
     localStorage.removeItem(storageKey);
   } catch {
-    // Nothing was kept then.
+    // The storage is off, so nothing was stored.
   }
   showRecent();
   announce("Forgotten");
@@ -244,7 +244,7 @@ function showRecent() {
     const target = document.createElement("span");
     link.href = short_url;
     link.textContent = short_url.replace(/^https?:\/\//, "");
-    target.textContent = url || "with a password";
+    target.textContent = url || "protected by a password";
     target.className = "quiet";
     item.append(link, target);
     return item;

@@ -17,14 +17,14 @@ type Violation struct {
 	Nodes  []string `json:"nodes"` // the elements, as HTML
 }
 
-// Grave reports whether the violation keeps people from using the page.
+// Grave reports whether the violation prevents people from using the page.
 func (v Violation) Grave() bool { return v.Impact == "serious" || v.Impact == "critical" }
 
-// runAxe flattens what axe.run answers to violations.
+// runAxe runs axe-core and returns its violations as JSON.
 const runAxe = `axe.run(document, {resultTypes: ["violations"]}).then((found) => JSON.stringify(found.violations.map(
 	({id, impact, help, nodes}) => ({id, impact, help, nodes: nodes.map((n) => n.html)}))))`
 
-// Axe returns what axe-core finds wrong with the page as it stands.
+// Axe returns the accessibility violations that axe-core finds on the page now.
 func Axe(t *Tab) []Violation {
 	t.tb.Helper()
 	Eval[any](t, axeSource(t.tb)+"\n;null")
@@ -35,7 +35,7 @@ func Axe(t *Tab) []Violation {
 	return found
 }
 
-// axeSource reads axe-core, which npm installs below the module's root.
+// axeSource reads the axe-core script that npm installed.
 func axeSource(tb testing.TB) string {
 	tb.Helper()
 	source, err := readAxe(moduleRoot(tb))
@@ -45,13 +45,13 @@ func axeSource(tb testing.TB) string {
 	return source
 }
 
-// readAxe returns axe-core's script. The error names the command that installs axe-core,
-// which works in any folder.
+// readAxe returns the axe-core script. Its error names the install command, which
+// works in any folder.
 func readAxe(root string) (string, error) {
 	packages := filepath.Join(root, "web", "testdata")
 	source, err := os.ReadFile(filepath.Join(packages, "node_modules", "axe-core", "axe.min.js"))
 	if errors.Is(err, os.ErrNotExist) {
-		return "", fmt.Errorf("axe-core is not installed: npm ci --prefix %s (npm: apt-get install npm, or brew install node)", packages)
+		return "", fmt.Errorf("axe-core is not installed: run npm ci --prefix %s (npm: apt-get install npm, or brew install node)", packages)
 	}
 	return string(source), err
 }

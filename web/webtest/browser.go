@@ -1,6 +1,6 @@
-// Package webtest drives a real Chromium over pages under test: what they look
-// like, what the console says of them, what they ask of the network, and what
-// axe-core finds wrong with them. It knows nothing of the pages themselves.
+// Package webtest drives a real Chromium over pages under test. It reports their
+// look, their console messages, their network requests and the accessibility
+// problems that axe-core finds. It knows nothing about the pages.
 package webtest
 
 import (
@@ -14,19 +14,19 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// stepTimeout bounds each step in a tab, so that a test fails by itself.
+// stepTimeout limits each step in a tab, so a stuck test fails by itself.
 const stepTimeout = 30 * time.Second
 
-// hosts lets the browser reach this machine alone. Names below .test, which are
-// reserved for tests (RFC 6761 section 6.2), lead here too: a page there has an
-// origin that the browser does not trust as it trusts localhost.
+// hosts restricts the browser to this machine. Names below .test, reserved for
+// tests (RFC 6761 section 6.2), also resolve to this machine. Chromium trusts
+// localhost as a secure context, but not a .test origin.
 const hosts = "MAP *.test 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"
 
 // Browser is a running browser. Safe for concurrent use.
 type Browser struct{ ctx context.Context }
 
-// Start starts a headless browser with a fresh profile, which ends with the
-// test. It fails the test when there is no browser.
+// Start starts a headless browser with a new profile and stops it when the test
+// ends. It fails the test when no browser is installed.
 func Start(tb testing.TB) *Browser {
 	tb.Helper()
 	alloc, stop := chromedp.NewExecAllocator(context.Background(),
@@ -63,19 +63,19 @@ func find(tb testing.TB) string {
 			return path
 		}
 	}
-	tb.Fatal("no browser: apt-get install chromium, or brew install --cask google-chrome")
+	tb.Fatal("no browser is installed: run apt-get install chromium, or brew install --cask google-chrome")
 	return ""
 }
 
-// Look is how a visitor's browser is set.
+// Look is the setup of a visitor's browser.
 type Look struct {
-	Width    int64 // of the window in CSS pixels; default 1280
+	Width    int64 // of the window, in CSS pixels; default 1280
 	Dark     bool  // prefers-color-scheme
 	NoScript bool  // JavaScript is off
 }
 
-// Open opens an empty tab with its own cookies and storage, which closes with
-// the test. Motion is reduced, so that a page stands still when it is looked at.
+// Open opens an empty tab with its own cookies and storage, and closes it when the
+// test ends. Motion is reduced, so that pages do not change during a check.
 func (b *Browser) Open(tb testing.TB, look Look) *Tab {
 	tb.Helper()
 	t := &Tab{tb: tb}

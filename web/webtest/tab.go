@@ -17,8 +17,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// Tab is one tab of a browser. A step that fails ends the test. Not safe for
-// concurrent use.
+// Tab is one tab of a browser. A step that fails ends the test, so its steps are
+// not safe for concurrent use.
 type Tab struct {
 	tb  testing.TB
 	ctx context.Context
@@ -28,7 +28,7 @@ type Tab struct {
 	complaints []string
 }
 
-// Context returns the tab's chromedp context, for steps that Tab does not offer.
+// Context returns the tab's chromedp context, for steps without a method of Tab.
 func (t *Tab) Context() context.Context { return t.ctx }
 
 // Do runs the steps in order.
@@ -43,16 +43,16 @@ func (t *Tab) Do(steps ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// Visit opens a page and waits until the element with the id has the focus, so
-// that keys typed next arrive there.
+// Visit opens a page and waits until the element with the id has the focus. Keys
+// that are typed next go to that element.
 func (t *Tab) Visit(url, id string) {
 	t.tb.Helper()
 	t.Do(chromedp.Navigate(url))
 	t.Wait(`document.activeElement?.id === "` + id + `"`)
 }
 
-// Follow runs steps that lead to another page, waits for it, and returns the
-// status of its answer.
+// Follow runs steps that open another page, waits for that page, and returns its
+// HTTP status.
 func (t *Tab) Follow(steps ...chromedp.Action[chromedp.Void]) int {
 	t.tb.Helper()
 	ctx, cancel := context.WithTimeout(t.ctx, stepTimeout)
@@ -64,8 +64,8 @@ func (t *Tab) Follow(steps ...chromedp.Action[chromedp.Void]) int {
 	return int(r.Status)
 }
 
-// Eval returns the value of a JavaScript expression in the page; a promise is
-// waited for.
+// Eval returns the value of a JavaScript expression in the page. It waits for the
+// result of a promise.
 func Eval[T any](t *Tab, expression string) T {
 	t.tb.Helper()
 	ctx, cancel := context.WithTimeout(t.ctx, stepTimeout)
@@ -87,7 +87,7 @@ func (t *Tab) Wait(expression string) {
 	}
 }
 
-// Screenshot writes a picture of the whole page as PNG and makes its folder.
+// Screenshot writes a PNG of the whole page, and creates the folder of path.
 func (t *Tab) Screenshot(path string) {
 	t.tb.Helper()
 	ctx, cancel := context.WithTimeout(t.ctx, stepTimeout)
@@ -104,25 +104,24 @@ func (t *Tab) Screenshot(path string) {
 	}
 }
 
-// Requests returns the URL of every request over the network since the tab was
-// opened.
+// Requests returns the URL of every http request since the tab was opened.
 func (t *Tab) Requests() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return slices.Clone(t.requests)
 }
 
-// Complaints returns what the browser complained of since the tab was opened:
-// errors and warnings on the console, exceptions, violations of the
-// Content-Security-Policy, and parts of a page that could not be loaded. An
-// answer of 4xx or 5xx to a navigation or a fetch is none.
+// Complaints returns the browser's complaints since the tab was opened: console
+// errors and warnings, exceptions, violations of the Content-Security-Policy, and
+// parts of a page that failed to load. A navigation or a fetch with status 4xx or
+// 5xx is not a complaint.
 func (t *Tab) Complaints() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return slices.Clone(t.complaints)
 }
 
-// listen notes what happens. It runs on the goroutine that reads from the browser.
+// listen records requests and complaints. It runs on the goroutine that reads from the browser.
 func (t *Tab) listen(event any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
