@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// ArchivedLink is a link whole, for administrators. Of one to put in, all but the
-// code and the target may be zero.
+// ArchivedLink is a complete link with all of its data, for administrators. For
+// ImportArchive only Code and URL are required; every other field may be zero.
 type ArchivedLink struct {
 	Code           string     `json:"code"`
 	URL            string     `json:"url"`
-	Owner          *string    `json:"owner,omitempty"` // nil: the owner of the key that puts it in
+	Owner          *string    `json:"owner,omitempty"` // nil: the owner of the importing key
 	Title          string     `json:"title"`
 	Tags           []string   `json:"tags,omitempty"`
 	Status         int        `json:"status"`
@@ -23,7 +23,7 @@ type ArchivedLink struct {
 	PasswordHash   string     `json:"password_hash"`
 	DisabledAt     *time.Time `json:"disabled_at"`
 	DisabledReason string     `json:"disabled_reason"`
-	DeletedAt      *time.Time `json:"deleted_at"` // then it has no target
+	DeletedAt      *time.Time `json:"deleted_at"` // a deleted link has no target
 	Clicks         Count      `json:"clicks"`
 	LastClickAt    *time.Time `json:"last_click_at"`
 	CreatedAt      *time.Time `json:"created_at"`
@@ -31,24 +31,26 @@ type ArchivedLink struct {
 	Version        int64      `json:"version"`
 }
 
-// ArchivePage is a page of everybody's links.
+// ArchivePage is one page of the links of all owners.
 type ArchivePage struct {
 	Links      []ArchivedLink `json:"links"`
 	NextCursor string         `json:"next_cursor"` // empty on the last page
 }
 
-// TakeOut returns a page of everybody's links, with an admin key. limit is 1 to
-// 1000, or 0 to leave it to the server.
-func (c *Client) TakeOut(ctx context.Context, limit int, cursor string) (ArchivePage, error) {
+// ExportArchive returns one page of the links of all owners. It needs an admin key.
+// limit is 1 to 1000, or 0 for the server's default. cursor is the NextCursor of the
+// previous page, or empty for the first page.
+func (c *Client) ExportArchive(ctx context.Context, limit int, cursor string) (ArchivePage, error) {
 	var page ArchivePage
 	err := c.call(ctx, request{method: http.MethodGet, path: archivePath, query: pageQuery(limit, cursor), repeatable: true}, &page)
 	return page, err
 }
 
-// PutIn puts in 1 to 1000 links as they are, with an admin key. It returns a
-// *Problem for each that was refused and nil for the others, in their order. Links
-// that the server could not take at the moment are sent again; what remains of them
-// when the Patience is over are problems with the status 503.
-func (c *Client) PutIn(ctx context.Context, links []ArchivedLink) ([]*Problem, error) {
-	return c.inBatches(ctx, archivePath, len(links), func(rest []int) any { return batchOf(links, rest) })
+// ImportArchive stores 1 to 1000 links with all of their data. It needs an admin key.
+// The result has one entry for each link, in order: nil for a stored link, a *Problem
+// for a rejected one. ImportArchive retries links with status 429 or 503. When none of
+// them gets another result within Options.Patience, it returns the last *Problem of
+// each.
+func (c *Client) ImportArchive(ctx context.Context, links []ArchivedLink) ([]*Problem, error) {
+	return c.sendBatch(ctx, archivePath, len(links), func(rest []int) any { return batchOf(links, rest) })
 }

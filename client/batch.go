@@ -5,22 +5,22 @@ import (
 	"net/http"
 )
 
-// KeyedLink is a link of a batch. The Key is its Idempotency-Key: the same key and link
-// give the same link for a day, in whichever batch they stand.
+// KeyedLink is one link of a batch. Key is its Idempotency-Key: for a day, creates with
+// the same key and link return the same link, in any batch.
 type KeyedLink struct {
 	NewLink
 	Key string `json:"idempotency_key,omitempty"`
 }
 
-// CreateBatch creates 1 to 1000 links, each with a Key. It returns a *Problem for each
-// link that the server rejects and nil for the others, in their order. Links that the
-// server could not create at the moment are sent again; those that remain when the
-// Patience is over are problems with the status 503.
+// CreateBatch creates 1 to 1000 links, each with a Key. The result has one entry for each
+// link, in order: nil for a created link, a *Problem for a rejected one. CreateBatch
+// retries links with status 429 or 503. When none of them gets another result within
+// Options.Patience, it returns the last *Problem of each.
 func (c *Client) CreateBatch(ctx context.Context, links []KeyedLink) ([]*Problem, error) {
-	return c.inBatches(ctx, batchPath, len(links), func(rest []int) any { return batchOf(links, rest) })
+	return c.sendBatch(ctx, batchPath, len(links), func(rest []int) any { return batchOf(links, rest) })
 }
 
-// batchOf returns the body of a batch of the links with these indexes.
+// batchOf returns the request body for the links with the given indexes.
 func batchOf[T any](links []T, indexes []int) any {
 	chosen := make([]T, len(indexes))
 	for n, i := range indexes {
@@ -31,10 +31,9 @@ func batchOf[T any](links []T, indexes []int) any {
 	}{chosen}
 }
 
-// inBatches sends n items, and sends those again that the server could not take at the
-// moment. body returns the body for some of them. To send an item twice must do no more
-// than once.
-func (c *Client) inBatches(ctx context.Context, path string, n int, body func(rest []int) any) ([]*Problem, error) {
+// sendBatch sends n items and retries the items with status 429 or 503. body returns the
+// request body for the items with the given indexes. A retry of an item must be safe.
+func (c *Client) sendBatch(ctx context.Context, path string, n int, body func(rest []int) any) ([]*Problem, error) {
 	problems := make([]*Problem, n)
 	rest := make([]int, n)
 	for i := range rest {
@@ -56,7 +55,7 @@ func (c *Client) inBatches(ctx context.Context, path string, n int, body func(re
 		for at, i := range rest {
 			switch {
 			case at >= len(answer.Results):
-				problems[i] = &Problem{Status: http.StatusBadGateway, Title: "The server did not answer for this link"}
+				problems[i] = &Problem{Status: http.StatusBadGateway, Title: "The server returned no result for this link"}
 			case answer.Results[at].Error == nil:
 				problems[i] = nil
 			default:
@@ -70,7 +69,7 @@ func (c *Client) inBatches(ctx context.Context, path string, n int, body func(re
 			return problems, nil
 		}
 		if len(again) < len(rest) {
-			b = backoff{patience: c.opts.Patience} // it goes forward
+			b = backoff{patience: c.opts.Patience} // some items have a result: start with full patience
 		}
 		wait, ok := b.next(last, true)
 		if !ok {

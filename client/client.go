@@ -1,9 +1,9 @@
-// Package client calls the API of a Terse server: it creates, reads and lists
-// links, and takes them out and puts them in whole.
+// Package client calls the API of a Terse server. It creates, reads and lists links,
+// and exports and imports complete links for administrators.
 //
-// It repeats what is safe to repeat while the server is away or says that there
-// were too many requests, so that a call fails for good or not at all. It reads no
-// environment and prints nothing.
+// A call retries when the server is unreachable, temporarily unavailable, or reports
+// too many requests, if a retry is safe. The package reads no environment variables
+// and prints nothing.
 package client
 
 import (
@@ -22,26 +22,27 @@ import (
 	"time"
 )
 
-// Options say which server to call, and how.
+// Options configures a Client.
 type Options struct {
-	Server  string // Required: scheme and host, such as https://sho.rt.
-	Key     string // the API key; empty for an anonymous client
-	Version string // of the program, for User-Agent; may be empty
+	Server  string // scheme and host, such as https://sho.rt. Required
+	Key     string // API key; empty for an anonymous client
+	Version string // version of the calling program, for User-Agent; may be empty
 
-	// HTTP sends the requests. It must follow no redirects. Default: one that does
-	// not, for as many requests at a time as there are.
+	// HTTP sends the requests. It must not follow redirects. Default: a client without
+	// redirects that keeps up to 64 idle connections.
 	HTTP *http.Client
 
-	// Timeout bounds one request. Default 30 s.
+	// Timeout is the limit of one request, without retries. Default 30 s.
 	Timeout time.Duration
 
-	// Patience is how long a call goes on while the server is away. Waits that the
-	// server asks for by a 429 do not count. Default 2 min; negative: not at all.
+	// Patience is the longest total time that one call waits between retries while the
+	// server is unreachable or unavailable. Waits after a 429 do not count. Default
+	// 2 min; a negative value means no retries.
 	Patience time.Duration
 }
 
-// maxAnswerLen is the longest answer that is read, in bytes: a page of 1000 links
-// of the longest kind.
+// maxAnswerLen is the longest accepted response body in bytes. It has room for 1000
+// links of the greatest length.
 const maxAnswerLen = 64 << 20
 
 // Client calls one server. Safe for concurrent use.
@@ -50,7 +51,7 @@ type Client struct {
 	server *url.URL
 }
 
-// New returns a Client, or everything that is wrong with opts.
+// New returns a Client, or an error that joins every problem of opts.
 func New(opts Options) (*Client, error) {
 	server, err := url.Parse(strings.TrimRight(opts.Server, "/"))
 	var errs []error
@@ -77,20 +78,20 @@ func New(opts Options) (*Client, error) {
 	return &Client{opts: opts, server: server}, errors.Join(errs...)
 }
 
-// Close closes connections that are not in use.
+// Close closes idle connections.
 func (c *Client) Close() { c.opts.HTTP.CloseIdleConnections() }
 
-// request is one call.
+// request is one API call.
 type request struct {
 	method, path string
 	query        url.Values
-	key          string // Idempotency-Key; empty for none
-	body         any    // sent as JSON; nil for none
-	repeatable   bool   // to send it twice does no more than once
+	key          string // Idempotency-Key; empty for no header
+	body         any    // sent as JSON; nil for no body
+	repeatable   bool   // a retry is safe
 }
 
-// call sends r until there is an answer that decides, and reads it into out. A
-// *Problem is what the server refused.
+// call sends r, with retries, and decodes the response into out. When the server
+// rejects the call, the error wraps a *Problem.
 func (c *Client) call(ctx context.Context, r request, out any) error {
 	var body []byte
 	if r.body != nil {
@@ -106,7 +107,7 @@ func (c *Client) call(ctx context.Context, r request, out any) error {
 		answer, err := c.send(ctx, r, target.String(), body)
 		if err == nil {
 			if err = json.Unmarshal(answer, out); err != nil {
-				return fmt.Errorf("%s %s: the answer cannot be read: %w", r.method, r.path, err)
+				return fmt.Errorf("%s %s: the response is not valid JSON: %w", r.method, r.path, err)
 			}
 			return nil
 		}
@@ -123,7 +124,7 @@ func (c *Client) call(ctx context.Context, r request, out any) error {
 	}
 }
 
-// send sends one request and returns the body of a good answer.
+// send sends one request and returns the body of a 2xx response.
 func (c *Client) send(ctx context.Context, r request, target string, body []byte) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout)
 	defer cancel()
@@ -144,52 +145,52 @@ func (c *Client) send(ctx context.Context, r request, target string, body []byte
 	}
 	response, err := c.opts.HTTP.Do(request)
 	if err != nil {
-		return nil, &awayError{err}
+		return nil, &unreachableError{err}
 	}
 	defer func() { _ = response.Body.Close() }()
 	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAnswerLen+1))
 	switch {
 	case err != nil:
-		return nil, &awayError{err}
+		return nil, &unreachableError{err}
 	case len(answer) > maxAnswerLen:
-		return nil, errors.New("the answer is too long")
+		return nil, errors.New("the response is too long")
 	case response.StatusCode < 200 || response.StatusCode > 299:
 		return nil, readProblem(response, answer)
 	}
 	return answer, nil
 }
 
-// awayError says that there was no answer.
-type awayError struct{ error }
+// unreachableError is the error of a request without a complete response.
+type unreachableError struct{ error }
 
-func (e *awayError) Unwrap() error { return e.error }
+func (e *unreachableError) Unwrap() error { return e.error }
 
-// The shortest and longest waits of a backoff.
+// Shortest and longest wait of a backoff, before jitter.
 const (
 	minWait = 100 * time.Millisecond
 	maxWait = 10 * time.Second
 )
 
-// backoff decides when a request is sent again.
+// backoff decides whether and when a request is retried.
 type backoff struct {
 	patience time.Duration
 	failures int
 	waited   time.Duration
 }
 
-// next returns how long to wait after err, or that it is final.
+// next returns how long to wait before a retry. again is false when err is final.
 func (b *backoff) next(err error, repeatable bool) (wait time.Duration, again bool) {
-	var away *awayError
+	var unreachable *unreachableError
 	problem, answered := errors.AsType[*Problem](err)
 	switch {
-	case answered && problem.Status == http.StatusTooManyRequests: // and nothing was done
+	case answered && problem.Status == http.StatusTooManyRequests: // the server did nothing, so a retry is safe
 		return max(problem.RetryAfter, minWait) + jitter(minWait), true
 	case !repeatable:
 		return 0, false
 	case answered && problem.Status != http.StatusServiceUnavailable && problem.Status != http.StatusBadGateway &&
 		problem.Status != http.StatusGatewayTimeout:
 		return 0, false
-	case !answered && !errors.As(err, &away):
+	case !answered && !errors.As(err, &unreachable):
 		return 0, false
 	}
 	wait = min(minWait<<min(b.failures, 10), maxWait)
@@ -202,12 +203,12 @@ func (b *backoff) next(err error, repeatable bool) (wait time.Duration, again bo
 	return wait, b.waited <= b.patience
 }
 
-// jitter returns a part of d, so that many clients do not come back at once.
+// jitter returns a random duration up to d, so that many clients do not retry at once.
 func jitter(d time.Duration) time.Duration {
-	return rand.N(d + 1) //nolint:gosec // it keeps no secret
+	return rand.N(d + 1) //nolint:gosec // not a secret
 }
 
-// sleep waits, or returns the error of ctx when that ends first.
+// sleep waits for d. It returns the error of ctx when ctx ends first.
 func sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -219,7 +220,8 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// retryAfter reads the header in seconds; 0 when there is none.
+// retryAfter reads the Retry-After header in seconds. It returns 0 for a missing or
+// invalid header.
 func retryAfter(h http.Header) time.Duration {
 	seconds, err := strconv.ParseUint(h.Get("Retry-After"), 10, 16)
 	if err != nil {

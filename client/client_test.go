@@ -19,7 +19,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// script is a server that answers in a row, and keeps what it was asked.
+// script is a server with prepared answers. It records the requests.
 type script struct {
 	*httptest.Server
 	mu      sync.Mutex
@@ -27,7 +27,7 @@ type script struct {
 	asked   []*http.Request
 }
 
-// play starts a server. The last answer is given again and again.
+// play starts a server that gives the answers in order and then repeats the last one.
 func play(t *testing.T, answers ...func(w http.ResponseWriter)) (*script, *client.Client) {
 	t.Helper()
 	s := &script{answers: answers}
@@ -47,7 +47,7 @@ func play(t *testing.T, answers ...func(w http.ResponseWriter)) (*script, *clien
 	return s, c
 }
 
-// say answers a status with JSON, or a problem of it.
+// say answers with a status, a body and headers.
 func say(status int, body string, headers ...string) func(w http.ResponseWriter) {
 	return func(w http.ResponseWriter) {
 		for i := 0; i < len(headers); i += 2 {
@@ -67,8 +67,8 @@ func cut(w http.ResponseWriter) {
 
 const link = `{"code":"a","short_url":"https://sho.rt/a","clicks":"9007199254740993"}`
 
-// TestCreateRepeatsWithOneKey holds that what passes is waited for, always under one
-// Idempotency-Key.
+// TestCreateRepeatsWithOneKey checks that Create retries temporary errors and sends
+// the same Idempotency-Key each time.
 func TestCreateRepeatsWithOneKey(t *testing.T) {
 	t.Parallel()
 	s, c := play(t, cut, say(503, `{}`, "Retry-After", "0"), say(502, "<html>"), say(429, `{}`, "Retry-After", "1"), say(201, link))
@@ -78,16 +78,16 @@ func TestCreateRepeatsWithOneKey(t *testing.T) {
 		t.Fatalf("Create() = %+v, %v, want the link", l, err)
 	}
 	if took := time.Since(began); took < time.Second {
-		t.Errorf("Create() took %v, although it was asked to wait a second", took)
+		t.Errorf("Create() took %v, want at least the Retry-After of 1 s", took)
 	}
 	key := s.asked[0].Header.Get("Idempotency-Key")
 	for _, r := range s.asked {
 		if key == "" || r.Header.Get("Idempotency-Key") != key || r.Header.Get("Authorization") != "Bearer tk_x" || r.URL.Path != "/api/v1/links" {
-			t.Errorf("asked with %v, want one key", r.Header)
+			t.Errorf("request headers = %v, want the first Idempotency-Key", r.Header)
 		}
 	}
 	if len(s.asked) != 5 {
-		t.Errorf("asked %d times, want 5", len(s.asked))
+		t.Errorf("%d requests, want 5", len(s.asked))
 	}
 }
 
@@ -97,21 +97,21 @@ func TestProblems(t *testing.T) {
 	_, err := c.Create(t.Context(), client.NewLink{}, "")
 	problem, ok := errors.AsType[*client.Problem](err)
 	if !ok || problem.Status != 422 || len(problem.Errors) != 2 || problem.Errors[0].Field() != "url" || !strings.Contains(err.Error(), "url: is bad; title: is long") {
-		t.Errorf("Create() = %v, want both fields", err)
+		t.Errorf("Create() = %v, want a problem with both fields", err)
 	}
 	for _, body := range []string{"<html>", `{"title":""}`, `[]`, ""} {
 		_, c := play(t, say(404, body))
 		if _, err := c.Get(t.Context(), "a"); err == nil || !strings.Contains(err.Error(), "404") {
-			t.Errorf("Get() answered %q = %v, want the status", body, err)
+			t.Errorf("Get() answered %q = %v, want an error with the status", body, err)
 		}
 	}
 	_, c = play(t, say(200, "<html>"))
-	if _, err := c.List(t.Context(), client.Query{}); err == nil || !strings.Contains(err.Error(), "cannot be read") {
-		t.Errorf("List() of no JSON = %v, want an error", err)
+	if _, err := c.List(t.Context(), client.Query{}); err == nil || !strings.Contains(err.Error(), "not valid JSON") {
+		t.Errorf("List() of HTML = %v, want an error about JSON", err)
 	}
 }
 
-// TestPatienceEnds holds that a server that stays away is an error in the end.
+// TestPatienceEnds checks that a call fails when the server stays unavailable.
 func TestPatienceEnds(t *testing.T) {
 	t.Parallel()
 	s, c := play(t, say(503, `{"title":"Temporarily unavailable"}`))
@@ -119,7 +119,7 @@ func TestPatienceEnds(t *testing.T) {
 		t.Errorf("Get() = %v, want the 503", err)
 	}
 	if len(s.asked) < 4 {
-		t.Errorf("asked %d times, want more", len(s.asked))
+		t.Errorf("%d requests, want at least 4", len(s.asked))
 	}
 }
 
@@ -133,9 +133,9 @@ func TestContextEndsAWait(t *testing.T) {
 	}
 }
 
-// TestPutInSendsTheRestAgain holds that links which were not taken at the moment are
-// sent again, and those alone.
-func TestPutInSendsTheRestAgain(t *testing.T) {
+// TestImportArchiveRetries checks that ImportArchive retries the links with status
+// 503, and only those links.
+func TestImportArchiveRetries(t *testing.T) {
 	t.Parallel()
 	answer := func(statuses ...int) func(w http.ResponseWriter) {
 		var results []string
@@ -149,35 +149,35 @@ func TestPutInSendsTheRestAgain(t *testing.T) {
 		return say(200, `{"results":[`+strings.Join(results, ",")+`]}`)
 	}
 	s, c := play(t, answer(201, 503, 409, 503), answer(503, 200), answer(201))
-	problems, err := c.PutIn(t.Context(), make([]client.ArchivedLink, 4))
+	problems, err := c.ImportArchive(t.Context(), make([]client.ArchivedLink, 4))
 	if err != nil || problems[0] != nil || problems[1] != nil || problems[3] != nil || problems[2] == nil || problems[2].Status != 409 || len(s.asked) != 3 {
-		t.Errorf("PutIn() = %v, %v, asked %d times", problems, err, len(s.asked))
+		t.Errorf("ImportArchive() = %v, %v after %d requests, want a 409 for the third link after 3", problems, err, len(s.asked))
 	}
 	_, c = play(t, answer(503))
-	problems, err = c.PutIn(t.Context(), make([]client.ArchivedLink, 1))
+	problems, err = c.ImportArchive(t.Context(), make([]client.ArchivedLink, 1))
 	if err != nil || problems[0] == nil || problems[0].Status != 503 {
-		t.Errorf("PutIn() to a server that stays away = %v, %v", problems, err)
+		t.Errorf("ImportArchive() to an unavailable server = %v, %v, want a 503", problems, err)
 	}
 	_, c = play(t, answer())
-	if problems, err = c.PutIn(t.Context(), make([]client.ArchivedLink, 1)); err != nil || problems[0] == nil {
-		t.Errorf("PutIn() without results = %v, %v, want a problem", problems, err)
+	if problems, err = c.ImportArchive(t.Context(), make([]client.ArchivedLink, 1)); err != nil || problems[0] == nil {
+		t.Errorf("ImportArchive() without results = %v, %v, want a problem", problems, err)
 	}
 }
 
-// TestExpandTellsNoKey holds that a key goes to its own server alone.
-func TestExpandTellsNoKey(t *testing.T) {
+// TestExpandSendsNoKey checks that Expand, which can call any server, sends no API key.
+func TestExpandSendsNoKey(t *testing.T) {
 	t.Parallel()
 	s, c := play(t, say(302, "", "Location", "https://example.com/"))
 	if target, err := c.Expand(t.Context(), s.URL+"/a"); err != nil || target != "https://example.com/" {
-		t.Errorf("Expand() = %q, %v", target, err)
+		t.Errorf("Expand() = %q, %v, want the target", target, err)
 	}
 	if r := s.asked[0]; r.Method != http.MethodHead || r.Header.Get("Authorization") != "" {
-		t.Errorf("asked %s with %v, want a HEAD without the key", r.Method, r.Header)
+		t.Errorf("request = %s with %v, want a HEAD without the key", r.Method, r.Header)
 	}
-	for status, want := range map[int]string{200: "does not tell", 404: "no such", 410: "over", 451: "taken down", 500: "500"} {
+	for status, want := range map[int]string{200: "is hidden", 404: "no such", 410: "expired", 451: "taken down", 500: "500"} {
 		s, c := play(t, say(status, ""))
 		if _, err := c.Expand(t.Context(), s.URL+"/a"); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("Expand() of a %d = %v, want %q", status, err, want)
+			t.Errorf("Expand() of status %d = %v, want %q", status, err, want)
 		}
 	}
 }
@@ -199,12 +199,12 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
-// TestArchivedLinkIsTheServers holds that a link without anything else is sent with
-// what stands for nothing.
-func TestArchivedLinkIsTheServers(t *testing.T) {
+// TestArchivedLinkOmitsDefaults checks that a link without an owner and tags is sent
+// without these fields, so the server sets its defaults.
+func TestArchivedLinkOmitsDefaults(t *testing.T) {
 	t.Parallel()
 	got, err := json.Marshal(client.ArchivedLink{Code: "a", URL: "https://example.com"})
 	if err != nil || strings.Contains(string(got), "owner") || strings.Contains(string(got), "tags") {
-		t.Errorf("JSON of the least = %s, %v, want neither owner nor tags", got, err)
+		t.Errorf("JSON of a minimal link = %s, %v, want neither owner nor tags", got, err)
 	}
 }

@@ -19,18 +19,18 @@ const (
 	archivePath = "/api/v1/archive"
 )
 
-// Count is a number of clicks, which stands in JSON as a number, or as a string
-// when it is large.
+// Count is a number of clicks. In the server's JSON it is a number, or a string when
+// it is large.
 type Count int64
 
-// UnmarshalJSON reads both forms.
+// UnmarshalJSON accepts a number and a string.
 func (c *Count) UnmarshalJSON(b []byte) error {
 	n, err := strconv.ParseInt(strings.Trim(string(b), `"`), 10, 64)
 	*c = Count(n)
 	return err
 }
 
-// NewLink is a link to create. Zero members are left to the server.
+// NewLink is a link to create. A zero field gets the server's default.
 type NewLink struct {
 	URL          string     `json:"url"`
 	Alias        string     `json:"alias,omitempty"`
@@ -45,7 +45,7 @@ type NewLink struct {
 	Reuse        bool       `json:"reuse,omitempty"`
 }
 
-// Link is a link as its owner sees it.
+// Link is a link with the data that its owner sees.
 type Link struct {
 	Code              string     `json:"code"`
 	ShortURL          string     `json:"short_url"`
@@ -68,9 +68,9 @@ type Link struct {
 	Version           int64      `json:"version"`
 }
 
-// Create creates a link. key is the Idempotency-Key: the same key and link give the
-// same link for a day, however often it is called. Without one, each call makes a
-// link of its own, and no more than that.
+// Create creates a link. key is the Idempotency-Key: for a day, calls with the same
+// key and link return the same link. With an empty key each call creates one new
+// link, even when it retries.
 func (c *Client) Create(ctx context.Context, l NewLink, key string) (Link, error) {
 	if key == "" {
 		key = rand.Text()
@@ -80,29 +80,29 @@ func (c *Client) Create(ctx context.Context, l NewLink, key string) (Link, error
 	return created, err
 }
 
-// Get returns a link of the key's owner.
+// Get returns one of the links of the API key's owner.
 func (c *Client) Get(ctx context.Context, code string) (Link, error) {
 	var l Link
 	err := c.call(ctx, request{method: http.MethodGet, path: linksPath + "/" + url.PathEscape(code), repeatable: true}, &l)
 	return l, err
 }
 
-// Query chooses what List returns.
+// Query selects the links that List returns.
 type Query struct {
-	Limit  int    // most links in the page, 1 to 1000; 0 leaves it to the server
-	Cursor string // Page.NextCursor of the page before; empty for the first one
-	Tag    string // only links with this tag
-	Search string // only links whose code, target or title contains this
+	Limit  int    // most links in a page, 1 to 1000; 0 for the server's default
+	Cursor string // NextCursor of the previous page; empty for the first page
+	Tag    string // only links with this tag; empty for all
+	Search string // only links with this text in the code, target or title; empty for all
 }
 
-// Page is a page of a list.
+// Page is one page of a list of links.
 type Page struct {
 	Links             []Link   `json:"links"`
-	NextCursor        string   `json:"next_cursor"` // empty on the last page
-	UnavailableShards []string `json:"unavailable_shards"`
+	NextCursor        string   `json:"next_cursor"`        // empty on the last page
+	UnavailableShards []string `json:"unavailable_shards"` // names of shards with links that the page lacks
 }
 
-// List returns a page of the links of the key's owner, newest first.
+// List returns one page of the links of the API key's owner, newest first.
 func (c *Client) List(ctx context.Context, q Query) (Page, error) {
 	var page Page
 	query := pageQuery(q.Limit, q.Cursor)
@@ -115,7 +115,7 @@ func (c *Client) List(ctx context.Context, q Query) (Page, error) {
 	return page, err
 }
 
-// pageQuery returns the parameters that choose a page.
+// pageQuery returns the query parameters of a page.
 func pageQuery(limit int, cursor string) url.Values {
 	query := url.Values{}
 	if limit > 0 {
@@ -127,11 +127,12 @@ func pageQuery(limit int, cursor string) url.Values {
 	return query
 }
 
-// ErrUntold says that a short URL is one, but does not tell where it leads.
-var ErrUntold = errors.New("the link asks for a password or counts its visits, and does not tell where it leads")
+// ErrTargetHidden reports that a short URL exists, but its target is hidden.
+var ErrTargetHidden = errors.New("the target is hidden: the link has a password or a click limit")
 
-// Expand returns where a short URL leads, without counting a click. The URL may be
-// one of any server: the key is not sent.
+// Expand returns the target of a short URL. It counts no click. It returns
+// ErrTargetHidden for a link with a password or a click limit. The short URL may
+// belong to any server, so the API key is not sent.
 func (c *Client) Expand(ctx context.Context, short string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout)
 	defer cancel()
@@ -149,11 +150,11 @@ func (c *Client) Expand(ctx context.Context, short string) (string, error) {
 	case response.StatusCode >= 300 && response.StatusCode < 400 && location != "":
 		return location, nil
 	case response.StatusCode < 400:
-		return "", ErrUntold
+		return "", ErrTargetHidden
 	case response.StatusCode == http.StatusNotFound:
 		return "", errors.New("there is no such link")
 	case response.StatusCode == http.StatusGone:
-		return "", errors.New("the link is over or was deleted")
+		return "", errors.New("the link has expired, has reached its click limit, or was deleted")
 	case response.StatusCode == http.StatusUnavailableForLegalReasons:
 		return "", errors.New("the link was taken down")
 	}

@@ -7,17 +7,17 @@ import (
 	"time"
 )
 
-// Problem is an error that the server answered (RFC 9457).
+// Problem is an error response of the server (RFC 9457).
 type Problem struct {
 	Type       string        `json:"type"` // stable, such as urn:terse:problem:conflict
 	Title      string        `json:"title"`
-	Status     int           `json:"status"` // of HTTP
+	Status     int           `json:"status"` // HTTP status
 	Detail     string        `json:"detail"`
-	Errors     []Fault       `json:"errors"` // the fields that are wrong
-	RetryAfter time.Duration `json:"-"`      // 0 when the server did not say
+	Errors     []Fault       `json:"errors"` // one entry for each invalid field
+	RetryAfter time.Duration `json:"-"`      // 0 means that the server gave no time
 }
 
-// Fault is what is wrong with one field.
+// Fault is the error of one field.
 type Fault struct {
 	Location string `json:"location"` // such as body.url
 	Message  string `json:"message"`
@@ -37,7 +37,7 @@ func (p *Problem) Error() string {
 	return strings.Join(parts, "; ")
 }
 
-// readProblem returns the problem of an answer that is none of the good ones.
+// readProblem returns the Problem of a response without a 2xx status.
 func readProblem(response *http.Response, body []byte) *Problem {
 	p := &Problem{}
 	if json.Unmarshal(body, p) != nil || p.Title == "" {

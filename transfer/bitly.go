@@ -7,7 +7,7 @@ import (
 	"github.com/terse/terse/client"
 )
 
-// bitlink is a link as Bitly's API answers it.
+// bitlink is a link in the JSON of Bitly's API.
 type bitlink struct {
 	Link      string   `json:"link"`
 	ID        string   `json:"id"`
@@ -18,8 +18,8 @@ type bitlink struct {
 	Custom    []string `json:"custom_bitlinks"`
 }
 
-// openBitly reads answers of GET /v4/groups/{guid}/bitlinks, one page after the
-// other, and the CSV that people export, with the names of its columns over time.
+// openBitly reads responses of GET /v4/groups/{guid}/bitlinks, page after page, and
+// CSV exports. The names of the CSV columns have changed over time; all are accepted.
 func openBitly(r *bufio.Reader) (Reader, error) {
 	if isJSON(r) {
 		return openDocuments(r, readBitlink, "links"), nil
@@ -31,7 +31,7 @@ func openBitly(r *bufio.Reader) (Reader, error) {
 	return tableReader{t, readBitlyRow}, nil
 }
 
-// readBitlink takes the code that its owner chose, if there is one.
+// readBitlink prefers the custom code of a link, if there is one.
 func readBitlink(in bitlink) (record Record, err error) {
 	l := &record.Link
 	short := in.Link

@@ -10,15 +10,16 @@ import (
 	"strings"
 )
 
-// table reads rows of CSV by the names of their columns.
+// table reads CSV rows by column name.
 type table struct {
 	csv     *csv.Reader
 	columns map[string]int
 	row     []string
 }
 
-// openTable reads the names of the columns. Capitals and blanks in them do not
-// count, so that "Short Link" is short_link.
+// openTable reads the column names. It ignores case and reads a space as an
+// underscore, so "Short Link" is short_link. Each of required is one column name, or
+// alternatives separated by "|".
 func openTable(r *bufio.Reader, required ...string) (*table, error) {
 	t := &table{csv: csv.NewReader(r), columns: map[string]int{}}
 	t.csv.FieldsPerRecord = -1
@@ -33,7 +34,7 @@ func openTable(r *bufio.Reader, required ...string) (*table, error) {
 	for i, name := range header {
 		name = strings.ReplaceAll(strings.ToLower(strings.TrimSpace(name)), " ", "_")
 		if _, twice := t.columns[name]; twice && name != "" {
-			return nil, fmt.Errorf("the column %s is there twice", name)
+			return nil, fmt.Errorf("the column %s appears twice", name)
 		}
 		t.columns[name] = i
 	}
@@ -50,7 +51,7 @@ func (t *table) has(name string) bool {
 	return ok
 }
 
-// next reads a row and returns its line.
+// next reads a row and returns its line number.
 func (t *table) next() (line int, err error) {
 	t.row, err = t.csv.Read()
 	if wrong, ok := errors.AsType[*csv.ParseError](err); ok {
@@ -66,7 +67,7 @@ func (t *table) next() (line int, err error) {
 	return line, nil
 }
 
-// cell returns what the row has in the first of the columns that it has, or "".
+// cell returns the first non-empty value of the named columns, or "".
 func (t *table) cell(names ...string) string {
 	for _, name := range names {
 		if i, ok := t.columns[name]; ok && i < len(t.row) && t.row[i] != "" {
@@ -76,7 +77,7 @@ func (t *table) cell(names ...string) string {
 	return ""
 }
 
-// tableReader makes a record of each row.
+// tableReader converts each row to a record.
 type tableReader struct {
 	*table
 	record func(t *table) (Record, error)

@@ -12,9 +12,9 @@ import (
 type dump struct {
 	r       *bufio.Reader
 	line    int
-	table   string   // the end of its name, behind the prefix
-	columns []string // of the table, where a statement names none
-	names   []string // of the statement under way; nil between two
+	table   string   // end of the table's name, after the prefix
+	columns []string // of the table, for statements without column names
+	names   []string // columns of the current statement; nil outside a statement
 	record  func(row map[string]string) (Record, error)
 }
 
@@ -32,7 +32,7 @@ func (d *dump) Next() (Record, error) {
 	names := d.names
 	line, values, err := d.values()
 	if err != nil {
-		return Record{}, fmt.Errorf("line %d: no valid SQL: %w", d.line, noEOF(err))
+		return Record{}, fmt.Errorf("line %d: invalid SQL: %w", d.line, noEOF(err))
 	}
 	if len(values) != len(names) {
 		return Record{}, &RowError{Line: line, Reason: fmt.Sprintf("has %d values for %d columns", len(values), len(names))}
@@ -46,15 +46,15 @@ func (d *dump) Next() (Record, error) {
 	return record, rowError(line, err)
 }
 
-// statement passes over statements until one inserts into the table, and reads it
-// up to its rows.
+// statement reads one statement. It stops before the first row of an INSERT into the
+// table, and skips any other statement.
 func (d *dump) statement() error {
 	word, err := d.word()
 	if err != nil {
 		return err
 	}
 	switch {
-	case word == ";": // behind a comment
+	case word == ";": // after a comment
 		return nil
 	case !strings.EqualFold(word, "insert"):
 		return d.skip()
@@ -90,20 +90,20 @@ func (d *dump) statement() error {
 		return noEOF(err)
 	}
 	if !strings.EqualFold(word, "values") && !strings.EqualFold(word, "value") {
-		return fmt.Errorf("line %d: no valid SQL: %q where VALUES was expected", d.line, word)
+		return fmt.Errorf("line %d: invalid SQL: %q instead of VALUES", d.line, word)
 	}
 	d.names = names
 	return nil
 }
 
-// values reads one row and what stands behind it.
+// values reads one row and the separator after it.
 func (d *dump) values() (line int, values []string, err error) {
 	word, err := d.word()
 	if err != nil {
 		return 0, nil, err
 	}
 	if word != "(" {
-		return 0, nil, fmt.Errorf("%q where a row was expected", word)
+		return 0, nil, fmt.Errorf("%q instead of a row", word)
 	}
 	line = d.line
 	for word != ")" {
@@ -124,7 +124,7 @@ func (d *dump) values() (line int, values []string, err error) {
 			return line, nil, err
 		}
 		if word != "," && word != ")" {
-			return line, nil, fmt.Errorf("%q where a comma was expected", word)
+			return line, nil, fmt.Errorf("%q instead of a comma", word)
 		}
 	}
 	word, err = d.word()
@@ -142,7 +142,7 @@ func (d *dump) values() (line int, values []string, err error) {
 	return line, values, nil
 }
 
-// skip passes over the rest of a statement.
+// skip reads to the end of the statement.
 func (d *dump) skip() error {
 	for {
 		word, err := d.word()
@@ -152,8 +152,9 @@ func (d *dump) skip() error {
 	}
 }
 
-// word returns the next word: a name without its backquotes, a number, a sign, or a
-// text with a quote before it, to tell it from a name. It passes over comments.
+// word returns the next word: a name without backquotes, a number, a sign, or a
+// string. A string gets a quote in front, to distinguish it from a name. Comments are
+// skipped.
 func (d *dump) word() (string, error) {
 	for {
 		c, err := d.byte()
@@ -183,7 +184,7 @@ func (d *dump) word() (string, error) {
 	}
 }
 
-// plain reads a word without quotes, of which c is the first byte.
+// plain reads a word without quotes. c is its first byte.
 func (d *dump) plain(c byte) (string, error) {
 	word := []byte{c}
 	for {
@@ -199,11 +200,11 @@ func (d *dump) plain(c byte) (string, error) {
 	}
 }
 
-// escapes are what letters stand for behind a backslash.
+// escapes maps the letter after a backslash to its byte.
 var escapes = map[byte]byte{'n': '\n', 'r': '\r', 't': '\t', '0': 0, 'b': '\b', 'Z': 26}
 
-// text reads up to the closing quote, which is doubled or behind a backslash where
-// it belongs to the text.
+// text reads a string up to its closing quote. Inside the string, a quote is doubled
+// or has a backslash in front.
 func (d *dump) text(quote byte) (string, error) {
 	var text []byte
 	for {
@@ -227,13 +228,13 @@ func (d *dump) text(quote byte) (string, error) {
 			return "", noEOF(err)
 		}
 		if len(text) > maxRowLen {
-			return "", errors.New("a text is too long")
+			return "", errors.New("a string is too long")
 		}
 		text = append(text, c)
 	}
 }
 
-// until passes over everything up to and including end.
+// until reads up to and including end.
 func (d *dump) until(end string) error {
 	for {
 		c, err := d.byte()

@@ -8,15 +8,15 @@ import (
 	"io"
 )
 
-// documents reads the records of JSON documents, one after the other: the objects
-// at a path, those of an array, or documents that are records themselves.
+// documents reads records from JSON documents, one document after another. The
+// records are the objects at a path, the objects of an array, or whole documents.
 type documents[T any] struct {
 	lines  *lineCounter
 	dec    *json.Decoder
-	path   []string // members that lead to the array or object of records
+	path   []string // members on the way to the array or object of records
 	open   []json.Delim
-	keyed  bool  // the records stand in an object, by names of no interest
-	start  int64 // of the last record that was read
+	keyed  bool  // the records are members of an object; their names are ignored
+	start  int64 // offset of the last record
 	record func(in T) (Record, error)
 	failed error
 }
@@ -34,7 +34,7 @@ func (d *documents[T]) Next() (Record, error) {
 	raw, err := d.next()
 	if err != nil {
 		if !errors.Is(err, io.EOF) {
-			err = fmt.Errorf("line %d: no valid JSON: %w", d.lines.at(d.dec.InputOffset()), err)
+			err = fmt.Errorf("line %d: invalid JSON: %w", d.lines.at(d.dec.InputOffset()), err)
 		}
 		d.failed = err
 		return Record{}, err
@@ -53,7 +53,7 @@ func (d *documents[T]) Next() (Record, error) {
 	return record, rowError(line, err)
 }
 
-// next returns the text of the next record.
+// next returns the JSON of the next record.
 func (d *documents[T]) next() (json.RawMessage, error) {
 	for {
 		if len(d.open) == 0 {
@@ -80,7 +80,8 @@ func (d *documents[T]) next() (json.RawMessage, error) {
 	}
 }
 
-// enter goes to the records of the next document, or returns it when it is one.
+// enter opens the next document and moves to its records. When the document is a
+// record itself, enter returns it.
 func (d *documents[T]) enter() (json.RawMessage, error) {
 	first, err := d.dec.Token()
 	if err != nil {
@@ -92,7 +93,7 @@ func (d *documents[T]) enter() (json.RawMessage, error) {
 		return nil, nil
 	case json.Delim('{'):
 	default:
-		return nil, errors.New("must be objects or arrays of them")
+		return nil, errors.New("must be a JSON object or an array of objects")
 	}
 	d.start = d.dec.InputOffset() - 1
 	members := map[string]json.RawMessage{}
@@ -124,7 +125,7 @@ func (d *documents[T]) enter() (json.RawMessage, error) {
 			d.open, d.keyed = append(d.open, '}'), true
 			return nil, nil
 		case value != json.Delim('{'):
-			return nil, fmt.Errorf("%q must hold links", key)
+			return nil, fmt.Errorf("%q must contain links", key)
 		}
 	}
 	if len(d.open) > 0 {
@@ -137,7 +138,7 @@ func (d *documents[T]) enter() (json.RawMessage, error) {
 	return json.Marshal(members)
 }
 
-// leave goes behind what is open, and passes over what else is there.
+// leave reads to the end of the document and ignores the rest of its content.
 func (d *documents[T]) leave() error {
 	for len(d.open) > 0 {
 		for d.dec.More() {
@@ -159,7 +160,7 @@ func (d *documents[T]) leave() error {
 	return nil
 }
 
-// noEOF tells a document that is cut off from the end of the last one.
+// noEOF replaces io.EOF inside a document, so that a truncated document is an error.
 func noEOF(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
@@ -167,12 +168,12 @@ func noEOF(err error) error {
 	return err
 }
 
-// lineCounter remembers where lines end in what was read, until they are asked for.
+// lineCounter converts byte offsets to line numbers while it reads.
 type lineCounter struct {
 	r    io.Reader
 	read int64
-	ends []int64 // offsets of line ends behind the last place that was asked for
-	line int     // of that place
+	ends []int64 // offsets of line ends after the last requested offset
+	line int     // line of that offset
 }
 
 // Read implements io.Reader.
@@ -187,7 +188,7 @@ func (c *lineCounter) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// at returns the line of an offset, which must not be before the last one.
+// at returns the line of an offset. Offsets must not decrease between calls.
 func (c *lineCounter) at(offset int64) int {
 	passed := 0
 	for passed < len(c.ends) && c.ends[passed] < offset {

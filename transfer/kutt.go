@@ -6,8 +6,8 @@ import (
 	"github.com/terse/terse/client"
 )
 
-// kuttLink is a link as Kutt's API answers it. Of a password it tells only that
-// there is one.
+// kuttLink is a link in the JSON of Kutt's API. The API shows only whether a link has
+// a password.
 type kuttLink struct {
 	Address     string `json:"address"`
 	Target      string `json:"target"`
@@ -20,8 +20,8 @@ type kuttLink struct {
 	VisitCount  int64  `json:"visit_count"`
 }
 
-// openKutt reads answers of GET /api/v2/links, one page after the other, and CSV
-// with the same names.
+// openKutt reads responses of GET /api/v2/links, page after page, and CSV with the
+// same column names.
 func openKutt(r *bufio.Reader) (Reader, error) {
 	if isJSON(r) {
 		return openDocuments(r, readKutt, "data"), nil

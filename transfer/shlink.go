@@ -8,14 +8,14 @@ import (
 	"github.com/terse/terse/client"
 )
 
-// shlinkURL is a short URL as Shlink's API answers it.
+// shlinkURL is a short URL in the JSON of Shlink's API.
 type shlinkURL struct {
 	ShortCode   string   `json:"shortCode"`
 	LongURL     string   `json:"longUrl"`
 	Title       string   `json:"title"`
 	Tags        []string `json:"tags"`
 	DateCreated string   `json:"dateCreated"`
-	Visits      int64    `json:"visitsCount"` // until version 3
+	Visits      int64    `json:"visitsCount"` // up to version 3
 	Summary     struct {
 		Total int64 `json:"total"`
 	} `json:"visitsSummary"`
@@ -27,8 +27,8 @@ type shlinkURL struct {
 	ForwardQuery *bool `json:"forwardQuery"`
 }
 
-// openShlink reads answers of GET /rest/v3/short-urls, one page after the other, and
-// the CSV that the web client exports.
+// openShlink reads responses of GET /rest/v3/short-urls, page after page, and CSV
+// exports of the web client.
 func openShlink(r *bufio.Reader) (Reader, error) {
 	if isJSON(r) {
 		return openDocuments(r, readShlink, "shortUrls", "data"), nil
@@ -58,8 +58,8 @@ func readShlink(in shlinkURL) (record Record, err error) {
 	return record, err
 }
 
-// readShlinkRow reads a row of createdAt, domain, shortCode, shortUrl, longUrl,
-// title, tags and visits.
+// readShlinkRow reads a row with the columns createdAt, domain, shortCode, shortUrl,
+// longUrl, title, tags and visits.
 func readShlinkRow(t *table) (record Record, err error) {
 	l := &record.Link
 	l.Code, l.URL, l.Title = t.cell("shortcode"), t.cell("longurl"), t.cell("title")
@@ -77,7 +77,7 @@ func readShlinkRow(t *table) (record Record, err error) {
 	return record, readTimes([]timeText{{"createdAt", t.cell("createdat"), &l.CreatedAt}})
 }
 
-// timeText is a time as a source writes it, and where it goes.
+// timeText is a time in a source's text format, and the field to store it in.
 type timeText struct {
 	field, text string
 	to          **time.Time

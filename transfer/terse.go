@@ -16,8 +16,8 @@ import (
 	"github.com/terse/terse/client"
 )
 
-// openTerse reads what a Writer wrote, and what people write by hand: lines of
-// JSON, or CSV with any of the columns, of which url is needed.
+// openTerse reads the output of a Writer and files written by hand: one JSON object a
+// line, or CSV with any of the columns. Only the url column is required.
 func openTerse(r *bufio.Reader) (Reader, error) {
 	if isJSON(r) {
 		return &lineReader{r: r}, nil
@@ -28,13 +28,13 @@ func openTerse(r *bufio.Reader) (Reader, error) {
 	}
 	for name := range maps.Keys(t.columns) {
 		if !slices.Contains(linkColumns, name) && !slices.Contains(archiveColumns, name) && name != "alias" {
-			return nil, fmt.Errorf("there is no column %q; there are %s", name, strings.Join(linkColumns, ", "))
+			return nil, fmt.Errorf("unknown column %q; the columns are %s", name, strings.Join(linkColumns, ", "))
 		}
 	}
 	return tableReader{t, readRow}, nil
 }
 
-// readRow reads a row of our own CSV.
+// readRow reads a row of Terse's CSV format.
 func readRow(t *table) (Record, error) {
 	var (
 		record Record
@@ -79,13 +79,13 @@ func readRow(t *table) (Record, error) {
 	return record, errors.Join(append(errs, err)...)
 }
 
-// lineReader reads lines of JSON.
+// lineReader reads one JSON object from each line.
 type lineReader struct {
 	r    *bufio.Reader
 	line int
 }
 
-// ownLine is a line of either kind that a Writer writes.
+// ownLine has the fields of both kinds of JSON lines that a Writer writes.
 type ownLine struct {
 	client.ArchivedLink
 
@@ -125,7 +125,7 @@ func (l *lineReader) Next() (Record, error) {
 	}
 }
 
-// wrong says what is wrong with a line.
+// wrong converts a decoding error to a *RowError.
 func (l *lineReader) wrong(err error) error {
 	if mismatch, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		return &RowError{Line: l.line, Field: strings.TrimPrefix(mismatch.Field, "ArchivedLink."), Reason: "has the wrong type"}
@@ -133,7 +133,7 @@ func (l *lineReader) wrong(err error) error {
 	return &RowError{Line: l.line, Reason: "must be a JSON object of a link: " + strings.TrimPrefix(err.Error(), "json: ")}
 }
 
-// read returns the next line. One that is too long is passed over.
+// read returns the next line. A line over maxRowLen is skipped and returns a *RowError.
 func (l *lineReader) read() ([]byte, error) {
 	l.line++
 	var line []byte
@@ -154,8 +154,8 @@ func (l *lineReader) read() ([]byte, error) {
 	}
 }
 
-// linkColumns and archiveColumns are the columns of what owners and administrators
-// export.
+// linkColumns are the CSV columns of an owner's export. archiveColumns are the CSV
+// columns of an administrator's export.
 var (
 	linkColumns = []string{
 		"code", "short_url", "url", "title", "tags", "status", "forward_query", "state", "starts_at", "expires_at",

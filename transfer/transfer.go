@@ -1,8 +1,9 @@
-// Package transfer reads and writes files of links, row by row and in little
-// memory: those of Terse as CSV and as lines of JSON, and what YOURLS, Shlink, Kutt
-// and Bitly export.
+// Package transfer reads and writes files of links, one row at a time, with little
+// memory. It reads and writes the CSV and JSON lines of Terse, and reads exports of
+// YOURLS, Shlink, Kutt and Bitly.
 //
-// It judges no link: servers do. It says what a source does not tell.
+// The package does not validate links; the server does. A Record reports what a
+// source leaves out.
 package transfer
 
 import (
@@ -18,23 +19,23 @@ import (
 	"github.com/terse/terse/client"
 )
 
-// Record is a link as a source has it.
+// Record is one link of a source.
 type Record struct {
-	Line int // where it begins in the source, from 1
+	Line int // first line of the record in the source, counted from 1
 	Link client.ArchivedLink
 
-	// PasswordLost says that the source asks for a password that it does not tell:
-	// whoever takes the link over opens it to everybody.
+	// PasswordLost reports that the link has a password which the source does not
+	// export. An import of the link without that password makes the link public.
 	PasswordLost bool
 
-	// Disabled says that the source had taken the link down.
+	// Disabled reports that the link was taken down at the source.
 	Disabled bool
 }
 
-// RowError says what is wrong with one row. The rows behind it can be read.
+// RowError is the error of one row. The reader can continue with the next row.
 type RowError struct {
 	Line   int
-	Field  string // empty when the row as a whole is wrong
+	Field  string // empty when the whole row is invalid
 	Reason string
 }
 
@@ -47,16 +48,16 @@ func (e *RowError) Error() string {
 
 // Reader reads records.
 type Reader interface {
-	// Next returns the next record, a *RowError for one that cannot be read, io.EOF
-	// behind the last one, or another error when nothing more can be read.
+	// Next returns the next record, a *RowError for an unreadable one, io.EOF after the
+	// last one, or another error when the reader cannot continue.
 	Next() (Record, error)
 }
 
-// maxRowLen is the longest row in bytes: the longest link, all of its characters
-// escaped, and much more.
+// maxRowLen is the longest row in bytes. The longest link fits many times, even with
+// every character escaped.
 const maxRowLen = 1 << 20
 
-// sources read the file of each product that we know.
+// sources opens the export of each supported product.
 var sources = map[string]func(r *bufio.Reader) (Reader, error){
 	"terse":  openTerse,
 	"yourls": openYOURLS,
@@ -65,15 +66,15 @@ var sources = map[string]func(r *bufio.Reader) (Reader, error){
 	"bitly":  openBitly,
 }
 
-// Sources returns the names of the products that Open knows.
+// Sources returns the names that Open accepts, sorted.
 func Sources() []string { return slices.Sorted(maps.Keys(sources)) }
 
-// Open returns a Reader of what the product exported. It finds out by itself in
-// which of the product's formats that is.
+// Open returns a Reader of a product's export. It detects which of the product's
+// formats r has.
 func Open(source string, r io.Reader) (Reader, error) {
 	open, ok := sources[source]
 	if !ok {
-		return nil, fmt.Errorf("there is no source %q; there are %s", source, strings.Join(Sources(), ", "))
+		return nil, fmt.Errorf("unknown source %q; the sources are %s", source, strings.Join(Sources(), ", "))
 	}
 	buffered := bufio.NewReaderSize(r, 64<<10)
 	if mark, err := buffered.Peek(3); err == nil && string(mark) == "\ufeff" {
@@ -82,7 +83,7 @@ func Open(source string, r io.Reader) (Reader, error) {
 	return open(buffered)
 }
 
-// isJSON reports whether what follows is JSON, and not CSV or SQL.
+// isJSON reports whether the input starts like JSON, not like CSV or SQL.
 func isJSON(r *bufio.Reader) bool {
 	for n := 1; n <= r.Size(); n++ {
 		head, err := r.Peek(n)
@@ -96,7 +97,7 @@ func isJSON(r *bufio.Reader) bool {
 	return false
 }
 
-// rowError returns the *RowError in err with its line, or err as it is.
+// rowError sets the line of a *RowError. It returns any other error unchanged.
 func rowError(line int, err error) error {
 	if wrong, ok := errors.AsType[*RowError](err); ok {
 		wrong.Line = line

@@ -15,7 +15,7 @@ import (
 	"github.com/terse/terse/transfer"
 )
 
-// read returns the records of a source and what was wrong with rows, in words.
+// read returns the records of a source, and the error text of each invalid row.
 func read(t *testing.T, source string, r io.Reader) (records []transfer.Record, problems []string) {
 	t.Helper()
 	reader, err := transfer.Open(source, r)
@@ -36,7 +36,7 @@ func read(t *testing.T, source string, r io.Reader) (records []transfer.Record, 
 			records = append(records, record)
 		}
 	}
-	t.Fatal("Next never ends")
+	t.Fatal("Next did not end after 1,000,000 records")
 	return nil, nil
 }
 
@@ -48,7 +48,7 @@ func at(s string) *time.Time {
 	return &t
 }
 
-// TestProducts reads files in the forms in which the products write them.
+// TestProducts reads files in the formats of the products.
 func TestProducts(t *testing.T) {
 	t.Parallel()
 	type link = client.ArchivedLink
@@ -123,14 +123,15 @@ func TestProducts(t *testing.T) {
 			}
 			for i := range max(len(got), len(tt.want)) {
 				if i >= len(got) || i >= len(tt.want) || !reflect.DeepEqual(got[i], tt.want[i]) {
-					t.Fatalf("record %d of %d, want %d\n%+v\n%+v", i, len(got), len(tt.want), got[min(i, len(got)-1)], tt.want[min(i, len(tt.want)-1)])
+					t.Fatalf("record %d of %d, want %d records\n%+v\n%+v", i, len(got), len(tt.want), got[min(i, len(got)-1)], tt.want[min(i, len(tt.want)-1)])
 				}
 			}
 		})
 	}
 }
 
-// TestBadRowsSpoilNoOthers holds what is told of rows, and that others are read.
+// TestBadRowsSpoilNoOthers checks the error of each invalid row, and that the other
+// rows are read.
 func TestBadRowsSpoilNoOthers(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("a", 2<<20)
@@ -149,15 +150,15 @@ func TestBadRowsSpoilNoOthers(t *testing.T) {
 			[]string{"line 3: max_clicks: must be a whole number", "line 4: expires_at: must be a time", "line 5: has 8 fields for 5 columns"},
 		},
 		{"csv with a bare quote", "terse", "url\nhttps://a.example\na\"b\nhttps://b.example\n", 2, []string{`line 3: bare " in`}},
-		{"cut off JSON", "kutt", `{"data":[{"address":"a","target":"https://a.example"},{"address":`, 1, []string{"line 1: no valid JSON"}},
+		{"cut off JSON", "kutt", `{"data":[{"address":"a","target":"https://a.example"},{"address":`, 1, []string{"line 1: invalid JSON"}},
 		{"wrong type", "kutt", `[{"address":1},{"address":"b","target":"https://b.example"}]`, 1, []string{"line 1: address: has the wrong type"}},
 		{"lines of records", "kutt", "{\"address\":\"a\"}\n{\"address\":\"b\"}\n", 2, nil},
 		{"no objects", "shlink", `[1,2]`, 0, []string{"line 1: has the wrong type", "line 1: has the wrong type"}},
-		{"an error of the API", "shlink", `{"shortUrls":1}`, 0, []string{`line 1: no valid JSON: "shortUrls" must hold links`}},
+		{"an error of the API", "shlink", `{"shortUrls":1}`, 0, []string{`line 1: invalid JSON: "shortUrls" must contain links`}},
 		{"bad time", "bitly", `{"links":[{"link":"bit.ly/a","created_at":"x"}]}`, 0, []string{"line 1: created_at: must be a time"}},
-		{"cut off SQL", "yourls", "INSERT INTO yourls_url VALUES ('a','https://a", 0, []string{"line 1: no valid SQL: unexpected EOF"}},
-		{"SQL without values", "yourls", "INSERT INTO yourls_url SELECT 1;", 0, []string{"line 1: no valid SQL"}},
-		{"SQL with a missing value", "yourls", "INSERT INTO yourls_url VALUES (,);", 0, []string{"line 1: no valid SQL: a value is missing"}},
+		{"cut off SQL", "yourls", "INSERT INTO yourls_url VALUES ('a','https://a", 0, []string{"line 1: invalid SQL: unexpected EOF"}},
+		{"SQL without values", "yourls", "INSERT INTO yourls_url SELECT 1;", 0, []string{"line 1: invalid SQL"}},
+		{"SQL with a missing value", "yourls", "INSERT INTO yourls_url VALUES (,);", 0, []string{"line 1: invalid SQL: a value is missing"}},
 		{"no SQL at all", "yourls", "hello", 0, nil},
 		{"SQL number", "yourls", "INSERT IGNORE INTO `db_url` VALUES ('a','https://a.example','t','2020-01-01 00:00:00','ip',x);", 0, []string{"line 1: clicks: must be a whole number"}},
 	} {
@@ -165,7 +166,7 @@ func TestBadRowsSpoilNoOthers(t *testing.T) {
 			t.Parallel()
 			records, problems := read(t, tt.source, strings.NewReader(tt.text))
 			if len(records) != tt.records || len(problems) != len(tt.problems) {
-				t.Fatalf("%d records, problems %q, want %d, %q", len(records), problems, tt.records, tt.problems)
+				t.Fatalf("%d records with problems %q, want %d with %q", len(records), problems, tt.records, tt.problems)
 			}
 			for i, want := range tt.problems {
 				if !strings.HasPrefix(problems[i], want) {
@@ -179,11 +180,11 @@ func TestBadRowsSpoilNoOthers(t *testing.T) {
 func TestOpenRefuses(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ source, text, want string }{
-		{"tinyurl", "", "there is no source"},
+		{"tinyurl", "", "unknown source"},
 		{"terse", "", "is empty"},
 		{"terse", "code,title\n", "column url"},
-		{"terse", "url,nonsense\n", `no column "nonsense"`},
-		{"terse", "url,url\n", "there twice"},
+		{"terse", "url,nonsense\n", `unknown column "nonsense"`},
+		{"terse", "url,url\n", "appears twice"},
 		{"bitly", "title\n", "destination_url or long_url"},
 	} {
 		if _, err := transfer.Open(tt.source, strings.NewReader(tt.text)); err == nil || !strings.Contains(err.Error(), tt.want) {
@@ -192,7 +193,8 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
-// TestWriterIsReader holds that what is written is read, in both formats and kinds.
+// TestWriterIsReader checks that a Reader reads what a Writer wrote, for both formats
+// and both kinds of links.
 func TestWriterIsReader(t *testing.T) {
 	t.Parallel()
 	owner := "key_x"
@@ -209,8 +211,8 @@ func TestWriterIsReader(t *testing.T) {
 	for _, format := range transfer.Formats {
 		var b bytes.Buffer
 		w, err := transfer.NewWriter(format, &b)
-		if err != nil || w.Begin(true) != nil || w.WriteWhole(&whole) != nil || w.Flush() != nil {
-			t.Fatalf("%s cannot be written: %v", format, err)
+		if err != nil || w.Begin(true) != nil || w.WriteArchived(&whole) != nil || w.Flush() != nil {
+			t.Fatalf("write %s: %v", format, err)
 		}
 		got, problems := read(t, "terse", &b)
 		if len(got) != 1 || !reflect.DeepEqual(got[0].Link, whole) || !got[0].Disabled {
@@ -218,7 +220,7 @@ func TestWriterIsReader(t *testing.T) {
 		}
 		b.Reset()
 		if w.Begin(false) != nil || w.Write(&own) != nil || w.Flush() != nil {
-			t.Fatalf("%s cannot be written", format)
+			t.Fatalf("write %s", format)
 		}
 		got, problems = read(t, "terse", &b)
 		if len(got) != 1 || !got[0].PasswordLost || !got[0].Disabled || got[0].Link.URL != own.URL || !reflect.DeepEqual(got[0].Link.Tags, own.Tags) {
@@ -227,8 +229,8 @@ func TestWriterIsReader(t *testing.T) {
 	}
 }
 
-// FuzzOpen holds that no file makes a reader panic or go on for ever, and that each
-// record has its line.
+// FuzzOpen checks that no file makes a Reader panic or loop forever, and that each
+// record has a valid line number.
 func FuzzOpen(f *testing.F) {
 	for _, source := range transfer.Sources() {
 		for _, suffix := range []string{"sql", "json", "csv"} {
@@ -251,9 +253,9 @@ func FuzzOpen(f *testing.F) {
 				return
 			}
 			if err == nil && (record.Line < 1 || record.Line > lines) {
-				t.Fatalf("record of line %d, the text has %d", record.Line, lines)
+				t.Fatalf("record of line %d, want 1 to %d", record.Line, lines)
 			}
 		}
-		t.Fatal("Next never ends")
+		t.Fatalf("Next did not end after %d calls", 2*len(text)+2)
 	})
 }

@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// layouts are the forms in which products write times. One without a zone is UTC.
+// layouts are the time formats of the products. A time without a zone is UTC.
 var layouts = []string{
 	time.RFC3339Nano, "2006-01-02T15:04:05-0700", "2006-01-02 15:04:05", "2006-01-02T15:04:05",
 	"2006-01-02 15:04", time.DateOnly,
 }
 
-// readTime reads a time, or nil from an empty text.
+// readTime reads a time. Empty text gives nil.
 func readTime(field, text string) (*time.Time, error) {
 	if text = strings.TrimSpace(text); text == "" {
 		return nil, nil
@@ -28,7 +28,7 @@ func readTime(field, text string) (*time.Time, error) {
 	return nil, wrong(field, "must be a time such as 2027-06-01T00:00:00Z")
 }
 
-// readNumber reads a whole number, or 0 from an empty text.
+// readNumber reads a whole number. Empty text gives 0.
 func readNumber(field, text string) (int64, error) {
 	if text = strings.TrimSpace(text); text == "" {
 		return 0, nil
@@ -40,7 +40,7 @@ func readNumber(field, text string) (int64, error) {
 	return n, nil
 }
 
-// readBool reads true or false; an empty text is false.
+// readBool reads true or false. Empty text gives false.
 func readBool(field, text string) (bool, error) {
 	if text = strings.TrimSpace(text); text == "" {
 		return false, nil
@@ -52,19 +52,19 @@ func readBool(field, text string) (bool, error) {
 	return b, nil
 }
 
-// writeTags returns tags as one cell: a line of CSV within it.
+// writeTags returns the tags as one cell. The cell contains a line of CSV.
 func writeTags(tags []string) string {
 	if len(tags) == 0 {
 		return ""
 	}
 	var b strings.Builder
 	w := csv.NewWriter(&b)
-	_ = w.Write(tags) // into memory
+	_ = w.Write(tags) // cannot fail: writes to memory
 	w.Flush()
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// readTags reads what writeTags wrote.
+// readTags reads the format of writeTags.
 func readTags(field, text string) ([]string, error) {
 	if strings.TrimSpace(text) == "" {
 		return nil, nil
@@ -76,7 +76,7 @@ func readTags(field, text string) ([]string, error) {
 	return tags, nil
 }
 
-// writeTime returns a time as a cell.
+// writeTime returns a time in RFC 3339, or "" for nil.
 func writeTime(t *time.Time) string {
 	if t == nil {
 		return ""
@@ -84,8 +84,7 @@ func writeTime(t *time.Time) string {
 	return t.Format(time.RFC3339Nano)
 }
 
-// codeOf returns the code in a short URL, which products write with or without its
-// scheme.
+// codeOf returns the code of a short URL. The URL may lack its scheme.
 func codeOf(short string) string {
 	if !strings.Contains(short, "://") {
 		short = "https://" + short

@@ -9,17 +9,17 @@ import (
 	"github.com/terse/terse/client"
 )
 
-// Formats are the names of the formats that a Writer knows.
+// Formats are the formats of a Writer.
 var Formats = []string{"csv", "ndjson"}
 
-// Writer writes links in one of the Formats. Flush it at the end.
+// Writer writes links in one of the Formats. Call Flush after the last link. Not safe
+// for concurrent use.
 type Writer struct {
 	csv  *csv.Writer
 	json *json.Encoder
 }
 
-// NewWriter returns a Writer. It begins in the middle when what is before it was
-// written already.
+// NewWriter returns a Writer. Call Begin first, except to append to an existing file.
 func NewWriter(format string, w io.Writer) (*Writer, error) {
 	switch format {
 	case "csv":
@@ -29,11 +29,11 @@ func NewWriter(format string, w io.Writer) (*Writer, error) {
 		enc.SetEscapeHTML(false)
 		return &Writer{json: enc}, nil
 	}
-	return nil, fmt.Errorf("there is no format %q; there are %v", format, Formats)
+	return nil, fmt.Errorf("unknown format %q; the formats are %v", format, Formats)
 }
 
-// Begin writes what stands before the links: the names of the columns of what
-// owners export, or of what administrators take out whole.
+// Begin writes the CSV header: of an administrator's export with whole, otherwise of
+// an owner's export. It writes nothing for ndjson.
 func (w *Writer) Begin(whole bool) error {
 	switch {
 	case w.csv == nil:
@@ -44,7 +44,7 @@ func (w *Writer) Begin(whole bool) error {
 	return w.csv.Write(linkColumns)
 }
 
-// Write writes a link as its owner sees it.
+// Write writes a link of an owner's export.
 func (w *Writer) Write(l *client.Link) error {
 	if w.csv != nil {
 		return w.csv.Write(linkCells(l))
@@ -52,15 +52,15 @@ func (w *Writer) Write(l *client.Link) error {
 	return w.json.Encode(l)
 }
 
-// WriteWhole writes a link whole.
-func (w *Writer) WriteWhole(l *client.ArchivedLink) error {
+// WriteArchived writes a link of an administrator's export.
+func (w *Writer) WriteArchived(l *client.ArchivedLink) error {
 	if w.csv != nil {
 		return w.csv.Write(archiveCells(l))
 	}
 	return w.json.Encode(l)
 }
 
-// Flush writes what is still held back.
+// Flush writes buffered rows.
 func (w *Writer) Flush() error {
 	if w.csv == nil {
 		return nil

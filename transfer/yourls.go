@@ -8,9 +8,9 @@ import (
 	"github.com/terse/terse/client"
 )
 
-// yourlsURL is a link as the API of YOURLS answers it. Its numbers are texts.
+// yourlsURL is a link in the JSON of the YOURLS API, where numbers are strings.
 type yourlsURL struct {
-	Keyword   string      `json:"keyword"` // of plugins
+	Keyword   string      `json:"keyword"` // only with some plugins
 	ShortURL  string      `json:"shorturl"`
 	URL       string      `json:"url"`
 	Title     string      `json:"title"`
@@ -18,8 +18,8 @@ type yourlsURL struct {
 	Clicks    json.Number `json:"clicks"`
 }
 
-// openYOURLS reads a dump of the database by mysqldump or phpMyAdmin, answers of
-// the API to action=stats, and CSV with the names of the table's columns.
+// openYOURLS reads a database dump of mysqldump or phpMyAdmin, API responses to
+// action=stats, and CSV with the column names of the table.
 func openYOURLS(r *bufio.Reader) (Reader, error) {
 	switch {
 	case isJSON(r):
@@ -44,7 +44,7 @@ func openYOURLS(r *bufio.Reader) (Reader, error) {
 	}), nil
 }
 
-// startsWithColumn reports whether the first line of a CSV names the column first.
+// startsWithColumn reports whether name is the first column of a CSV header.
 func startsWithColumn(r *bufio.Reader, name string) bool {
 	head, _ := r.Peek(len(name) + 2)
 	return strings.HasPrefix(strings.ToLower(strings.TrimLeft(string(head), `"`)), name)

@@ -35,7 +35,7 @@ func (c *expandCommand) Run(ctx context.Context, out output) error {
 		short = api.ShortURL(short)
 	}
 	target, err := api.Expand(ctx, short)
-	if isCode && c.APIKey != "" && errors.Is(err, terseclient.ErrUntold) {
+	if isCode && c.APIKey != "" && errors.Is(err, terseclient.ErrTargetHidden) {
 		var l terseclient.Link
 		l, err = api.Get(ctx, c.Link)
 		target = l.URL

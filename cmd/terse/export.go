@@ -196,9 +196,9 @@ func (e *exporting) write(ctx context.Context, to io.Writer) error {
 func (e *exporting) page(ctx context.Context, w *transfer.Writer) (links int, next string, err error) {
 	const most = 1000
 	if e.command.Whole {
-		page, err := e.api.TakeOut(ctx, most, e.state.Cursor)
+		page, err := e.api.ExportArchive(ctx, most, e.state.Cursor)
 		for i := range page.Links {
-			err = errors.Join(err, w.WriteWhole(&page.Links[i]))
+			err = errors.Join(err, w.WriteArchived(&page.Links[i]))
 		}
 		return len(page.Links), page.NextCursor, err
 	}

@@ -417,7 +417,7 @@ func (m *importing) putIn(ctx context.Context, rows []row) (handled, error) {
 		}
 		links, of = append(links, *l), append(of, r)
 	}
-	err := m.send(of, &o, func() ([]*terseclient.Problem, error) { return m.api.PutIn(ctx, links) })
+	err := m.send(of, &o, func() ([]*terseclient.Problem, error) { return m.api.ImportArchive(ctx, links) })
 	return o, err
 }
 
