@@ -1,5 +1,5 @@
-// Package migrations holds the schemas of the databases that keep links, as
-// numbered steps up and down. It runs nothing: the adapters do that.
+// Package migrations contains the database schemas of the link stores, as numbered
+// steps up and down. It runs no step; the stores do.
 package migrations
 
 import (
@@ -13,17 +13,17 @@ var sqliteFiles embed.FS
 //go:embed postgres/*.sql
 var postgresFiles embed.FS
 
-// SQLite returns the steps of the embedded database, in the directory ".",
-// named NUMBER_NAME.up.sql and NUMBER_NAME.down.sql.
+// SQLite returns the steps of the embedded database. The files are in the directory
+// ".", named NUMBER_NAME.up.sql and NUMBER_NAME.down.sql.
 func SQLite() fs.FS { return sub(sqliteFiles, "sqlite") }
 
-// Postgres returns the steps of one shard, named as those of SQLite. Servers of
-// the version before and of the version after a step work with it, since nodes
-// are replaced one by one: a step adds what the next version needs, and takes
-// away only what the version before no longer uses.
+// Postgres returns the steps of one shard, with names like the steps of SQLite. During
+// an update, servers of the old and the new version use the same schema. So a step
+// adds what the new version needs, and removes only what the old version no longer
+// uses.
 func Postgres() fs.FS { return sub(postgresFiles, "postgres") }
 
-// sub returns a directory that is known to be embedded.
+// sub returns an embedded directory. It panics when the directory is missing.
 func sub(files fs.FS, dir string) fs.FS {
 	under, err := fs.Sub(files, dir)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/terse/terse/migrations"
 )
 
-// stepName is how the files of one step are named.
+// stepName matches the file names of a step.
 var stepName = regexp.MustCompile(`^(\d{4})_([a-z_]+)\.(up|down)\.sql$`)
 
 func TestEveryStepGoesUpAndDown(t *testing.T) {
@@ -55,9 +55,9 @@ func TestEveryStepGoesUpAndDown(t *testing.T) {
 	}
 }
 
-// TestSQLiteStepsTellTheirVersion holds that the version of the schema is
-// committed together with the step that makes it.
-func TestSQLiteStepsTellTheirVersion(t *testing.T) {
+// TestSQLiteStepsSetTheirVersion checks that each step sets the schema version as its
+// last statement, so that both are committed together.
+func TestSQLiteStepsSetTheirVersion(t *testing.T) {
 	t.Parallel()
 	steps := migrations.SQLite()
 	files, err := fs.Glob(steps, "*.sql")

@@ -1,16 +1,16 @@
--- What this shard is. There is one row, which the first migration of a group of
--- shards writes together with the buckets and node ids that it deals out.
+-- One row that describes this shard. The first migration of a group of shards writes
+-- it, together with the buckets and node ids of the shard.
 CREATE TABLE shard (
     "only"      boolean NOT NULL DEFAULT true PRIMARY KEY CHECK ("only"),
     name        text    NOT NULL,
-    dealt_among text[]  NOT NULL, -- names of all shards among which the buckets were dealt, sorted
-    dealt       boolean NOT NULL DEFAULT false, -- all of them are known to have their share
+    dealt_among text[]  NOT NULL, -- sorted names of all shards that share the buckets
+    dealt       boolean NOT NULL DEFAULT false, -- true once every shard has its buckets
     map_version bigint  NOT NULL DEFAULT 1      -- grows with every change of buckets
 );
 
--- The buckets of this shard. A node may write to a bucket while it is owned,
--- and holds pg_advisory_xact_lock_shared(1413829203, bucket) meanwhile: whoever
--- changes the owner of a bucket holds that lock exclusively.
+-- The buckets of this shard. A write to an owned bucket holds
+-- pg_advisory_xact_lock_shared(1413829203, bucket). A change of the bucket's owner
+-- holds the same lock exclusively.
 CREATE TABLE buckets (
     bucket smallint NOT NULL PRIMARY KEY CHECK (bucket BETWEEN 0 AND 4095),
     state  text     NOT NULL CHECK (state IN ('owned', 'moved')),

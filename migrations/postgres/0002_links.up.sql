@@ -1,10 +1,10 @@
--- One row a link. NULL stands for none, and for what most links have: redirects
--- by 302, an update at the time of the creation. Such a column takes no room.
--- Fixed widths come first, so that nothing is padded.
+-- One row for each link. NULL means that the value is not set, or that it has the
+-- default in the column's comment: NULL takes no space. Columns of fixed width come
+-- first, so that rows need no padding.
 CREATE TABLE links (
     created_at      timestamptz NOT NULL,
     version         integer     NOT NULL,
-    bucket          smallint    NOT NULL, -- xxhash64 of code, its lowest 12 bits
+    bucket          smallint    NOT NULL, -- lowest 12 bits of the xxhash64 of code
     code            text        NOT NULL COLLATE "C",
     target          text        NOT NULL COLLATE "C",
     owner           text        NOT NULL COLLATE "C",
@@ -25,16 +25,16 @@ CREATE TABLE links (
     PRIMARY KEY (bucket, code)
 );
 
--- Hashes stand for texts in these two, which are half as large for it. Queries
--- name the text as well.
+-- These two indexes contain hashes instead of texts, which halves their size. Queries
+-- must compare the text as well.
 CREATE INDEX links_by_owner ON links (hashtextextended(owner, 0), created_at)
     WHERE deleted_at IS NULL;
 
 CREATE INDEX links_by_target ON links (hashtextextended(target, hashtextextended(owner, 0)))
     WHERE deleted_at IS NULL;
 
--- The tags of each live link again, in the order in which lists want them. The
--- triggers keep it equal to links.tags.
+-- A copy of the tags of each live link, in the order of lists. The triggers keep it
+-- equal to links.tags.
 CREATE TABLE link_tags (
     bucket     smallint    NOT NULL,
     created_at timestamptz NOT NULL,

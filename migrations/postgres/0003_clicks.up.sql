@@ -1,4 +1,4 @@
--- Totals stand apart from links, so that counting does not rewrite links.
+-- Click totals are in their own table, so that counting does not rewrite links.
 CREATE TABLE click_totals (
     total         bigint      NOT NULL,
     last_click_at timestamptz NOT NULL,
@@ -7,7 +7,8 @@ CREATE TABLE click_totals (
     PRIMARY KEY (bucket, code)
 ) WITH (fillfactor = 80);
 
--- The latest batch of each recorder: a batch is counted once.
+-- The latest batch of each recorder. A batch with the same or a lower seq is not
+-- counted again.
 CREATE TABLE click_flushes (
     recorder   text        NOT NULL COLLATE "C" PRIMARY KEY,
     seq        bigint      NOT NULL,

@@ -1,5 +1,5 @@
--- Idempotency keys and the codes that their creates intend. The bucket is that
--- of owner, a zero byte and key.
+-- Idempotency keys, with the code that each create has reserved. The bucket is
+-- computed from owner, a zero byte and key.
 CREATE TABLE reservations (
     created_at  timestamptz NOT NULL,
     bucket      smallint    NOT NULL,

@@ -1,5 +1,5 @@
--- API keys: digests of tokens, never the tokens. The bucket is that of the
--- digest, so that each shard has some of the keys.
+-- API keys. The table contains hashes of tokens, never the tokens. The bucket is
+-- computed from the hash, so the keys are spread over the shards.
 CREATE TABLE api_keys (
     created_at timestamptz NOT NULL,
     expires_at timestamptz,

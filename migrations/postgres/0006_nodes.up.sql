@@ -1,10 +1,9 @@
--- The node ids that this shard leases, and who may mint under them. Each node
--- id is one shard's, dealt out with the buckets, so that a dead shard keeps
--- nobody from minting.
+-- The node ids that this shard leases, with their holders. Each node id belongs to one
+-- shard, like a bucket. While a shard is down, servers lease node ids of other shards.
 CREATE TABLE node_leases (
     node         smallint    NOT NULL PRIMARY KEY CHECK (node BETWEEN 0 AND 511),
-    holder       text        NOT NULL DEFAULT '', -- token of the holder; empty when given back
-    held_by      text        NOT NULL DEFAULT '', -- the holder, for people
+    holder       text        NOT NULL DEFAULT '', -- token of the holder; empty when released
+    held_by      text        NOT NULL DEFAULT '', -- name of the holder, for operators
     leased_until timestamptz NOT NULL DEFAULT '-infinity',
     used_until   timestamptz -- latest timestamp that any holder may have used
 ) WITH (fillfactor = 50);

@@ -1,10 +1,10 @@
--- The edits of which an audience has not been told: 1 are caches, 2 is the CDN.
--- Rows come and go all the time, and there are few.
+-- Edits that an audience has not yet received. Audience 1 is the caches, 2 is the
+-- CDN. Rows come and go all the time, but the table stays small.
 CREATE TABLE outbox (
     id         bigint      NOT NULL GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     edited_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
     due        timestamptz NOT NULL DEFAULT clock_timestamp(),
-    shown_from bigint, -- place in the write-ahead log that all replicas are to have replayed; NULL until it was told once
+    shown_from bigint, -- all replicas must replay the write-ahead log up to here; NULL before the first delivery
     bucket     smallint    NOT NULL,
     audience   smallint    NOT NULL CHECK (audience IN (1, 2)),
     code       text        NOT NULL COLLATE "C"

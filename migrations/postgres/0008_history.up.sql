@@ -1,8 +1,9 @@
--- Who made the version of a link that stands, and why. Version 1 is its owner's.
+-- Editor and reason of the current version of a link. The owner made version 1.
 ALTER TABLE links ADD COLUMN edited_by text, ADD COLUMN edit_note text;
 
--- The versions of links that were replaced. A password is a part of the salt of
--- its hash, which tells one from another and is of no use to whoever guesses.
+-- Replaced versions of links. password_mark is a part of the salt of the password's
+-- hash: it shows whether two versions have the same password, and does not help to
+-- guess it.
 CREATE TABLE link_history (
     replaced_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
     version         integer     NOT NULL,

@@ -1,5 +1,5 @@
--- What people need to tell keys apart and to find those that nobody uses. NULL means
--- never used, and an empty limit that of all keys.
+-- Data to recognise API keys and to find unused ones. A NULL last_used_at means never
+-- used. An empty create_limit means the default limit.
 ALTER TABLE api_keys
     ADD COLUMN last_used_at timestamptz,
     ADD COLUMN prefix       text NOT NULL DEFAULT '',

@@ -1,5 +1,5 @@
--- Hosts to which no link may lead. A pattern is as store.HostPattern writes it, and
--- the bucket is its own, so that each shard has some of them.
+-- Hosts that links must not lead to. pattern has the format of store.HostPattern. The
+-- bucket is computed from pattern, so the patterns are spread over the shards.
 CREATE TABLE blocked_hosts (
     blocked_at timestamptz NOT NULL,
     bucket     smallint    NOT NULL,
@@ -8,7 +8,7 @@ CREATE TABLE blocked_hosts (
     blocked_by text        NOT NULL
 );
 
--- One row, which grows with every change of them.
+-- One row. version grows with every change of blocked_hosts.
 CREATE TABLE blocklist_version (
     version bigint NOT NULL
 );

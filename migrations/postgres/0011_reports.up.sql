@@ -1,7 +1,7 @@
--- What visitors have against links, in the bucket of the link.
+-- Visitors' reports of links, in the bucket of the link.
 CREATE TABLE reports (
     reported_at timestamptz NOT NULL,
-    resolved_at timestamptz, -- NULL: it is open
+    resolved_at timestamptz, -- NULL for an open report
     bucket      smallint    NOT NULL,
     id          text        NOT NULL COLLATE "C" PRIMARY KEY,
     code        text        NOT NULL COLLATE "C",

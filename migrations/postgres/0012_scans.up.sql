@@ -1,4 +1,4 @@
--- How far the scans of all links of this shard have come, and which node does them.
+-- Progress of each scan of this shard's links, and the server that runs the scan.
 CREATE TABLE scans (
     held_until timestamptz NOT NULL,
     name       text        NOT NULL COLLATE "C" PRIMARY KEY,

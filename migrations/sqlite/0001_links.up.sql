@@ -1,8 +1,8 @@
--- "Ters": tells this file from the databases of other programs.
+-- The bytes "Ters". They distinguish this file from other programs' databases.
 PRAGMA application_id = 1415934579;
 
--- One row a link. Times are Unix microseconds, 0 for none. created_at never
--- changes, so that a list has a stable order.
+-- One row for each link. Times are Unix microseconds; 0 means not set. created_at
+-- never changes, so lists have a stable order.
 CREATE TABLE links (
     code            TEXT    NOT NULL PRIMARY KEY COLLATE BINARY,
     target          TEXT    NOT NULL,
@@ -32,8 +32,8 @@ CREATE INDEX links_by_owner ON links (owner, created_at, code)
 CREATE INDEX links_by_target ON links (owner, target_hash, created_at, code)
     WHERE deleted_at = 0;
 
--- The tags of each link again, in the order in which lists want them. The
--- triggers keep it equal to links.tags.
+-- A copy of the tags of each link, in the order of lists. The triggers keep it equal
+-- to links.tags.
 CREATE TABLE link_tags (
     owner      TEXT    NOT NULL,
     tag        TEXT    NOT NULL,

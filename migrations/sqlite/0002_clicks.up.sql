@@ -1,4 +1,4 @@
--- Totals stand apart from links, so that counting does not rewrite links.
+-- Click totals are in their own table, so that counting does not rewrite links.
 CREATE TABLE click_totals (
     code          TEXT    NOT NULL PRIMARY KEY COLLATE BINARY,
     total         INTEGER NOT NULL,
@@ -12,7 +12,8 @@ BEGIN
     DELETE FROM click_totals WHERE code = NEW.code;
 END;
 
--- The latest batch of each recorder: a batch is counted once.
+-- The latest batch of each recorder. A batch with the same or a lower seq is not
+-- counted again.
 CREATE TABLE click_flushes (
     recorder   TEXT    NOT NULL PRIMARY KEY,
     seq        INTEGER NOT NULL,

@@ -1,4 +1,4 @@
--- Idempotency keys and the codes that their creates intend.
+-- Idempotency keys, with the code that each create has reserved.
 CREATE TABLE reservations (
     owner       TEXT    NOT NULL,
     key         TEXT    NOT NULL,

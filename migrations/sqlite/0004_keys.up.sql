@@ -1,4 +1,4 @@
--- API keys: digests of tokens, never the tokens.
+-- API keys. The table contains hashes of tokens, never the tokens.
 CREATE TABLE api_keys (
     id         TEXT    NOT NULL PRIMARY KEY,
     name       TEXT    NOT NULL,

@@ -1,4 +1,4 @@
--- All node ids, and who may mint under them.
+-- All node ids, with their holders.
 CREATE TABLE node_leases (
     node         INTEGER NOT NULL PRIMARY KEY,
     holder       TEXT    NOT NULL, -- token of the holder; empty when given back
@@ -12,7 +12,7 @@ SELECT node, '', 0, 0 FROM nodes;
 
 CREATE INDEX node_leases_by_end ON node_leases (leased_until);
 
--- Secrets that this database made for itself on first use.
+-- Secrets that Terse generates for this database on first use.
 CREATE TABLE secrets (
     name  TEXT NOT NULL PRIMARY KEY,
     value BLOB NOT NULL

@@ -1,4 +1,4 @@
--- The edits of which an audience has not been told: 1 are caches, 2 is the CDN.
+-- Edits that an audience has not yet received. Audience 1 is the caches, 2 is the CDN.
 CREATE TABLE outbox (
     id        INTEGER NOT NULL PRIMARY KEY,
     edited_at INTEGER NOT NULL,

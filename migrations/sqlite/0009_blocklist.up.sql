@@ -1,4 +1,4 @@
--- Hosts to which no link may lead. A pattern is as store.HostPattern writes it.
+-- Hosts that links must not lead to. pattern has the format of store.HostPattern.
 CREATE TABLE blocked_hosts (
     pattern    TEXT    NOT NULL PRIMARY KEY COLLATE BINARY,
     reason     TEXT    NOT NULL,
@@ -6,7 +6,7 @@ CREATE TABLE blocked_hosts (
     blocked_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- One row, which grows with every change of them.
+-- One row. version grows with every change of blocked_hosts.
 CREATE TABLE blocklist_version (
     version INTEGER NOT NULL
 ) STRICT;

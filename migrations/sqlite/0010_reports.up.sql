@@ -1,4 +1,4 @@
--- What visitors have against links.
+-- Visitors' reports of links.
 CREATE TABLE reports (
     id          TEXT    NOT NULL PRIMARY KEY COLLATE BINARY,
     code        TEXT    NOT NULL,

@@ -1,4 +1,4 @@
--- How far the scans of all links have come, and who does them.
+-- Progress of each scan of all links, and the server that runs the scan.
 CREATE TABLE scans (
     name       TEXT    NOT NULL PRIMARY KEY,
     state      TEXT    NOT NULL,
