@@ -5,25 +5,24 @@ import (
 	"fmt"
 )
 
-// base62Digits is the order of the digits: 0-9, then A-Z, then a-z, which is
-// their order in ASCII, so texts of one width sort as their numbers do. It is a
-// data format.
+// base62Digits are the digits in ASCII order, so texts of the same width sort like
+// their numbers. The order is a data format.
 const base62Digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
-// MaxBase62Width is the most digits that are written or read; every number of
-// that width fits in 63 bits.
+// MaxBase62Width is the greatest width in digits. Every number of this width fits in
+// 63 bits.
 const MaxBase62Width = 10
 
-// What is wrong with the input of EncodeBase62 and DecodeBase62.
+// Errors of EncodeBase62 and DecodeBase62.
 var (
 	ErrBase62Width = errors.New("number does not fit the width")
 	ErrBase62Text  = errors.New("not a base62 number")
 )
 
-// notDigit marks bytes that are no base62 digit.
+// notDigit marks a byte that is not a base62 digit.
 const notDigit = 0xff
 
-// base62Value gives the value of each digit, and notDigit for other bytes.
+// base62Value maps each byte to the value of its digit, or to notDigit.
 var base62Value = func() (values [256]byte) {
 	for i := range values {
 		values[i] = notDigit
@@ -35,7 +34,7 @@ var base62Value = func() (values [256]byte) {
 }()
 
 // EncodeBase62 writes n in exactly width digits, with leading zeros. It returns
-// ErrBase62Width when n needs more, or when width is not 1 to MaxBase62Width.
+// ErrBase62Width when n needs more digits, or when width is not 1 to MaxBase62Width.
 func EncodeBase62(n uint64, width int) (string, error) {
 	if width < 1 || width > MaxBase62Width {
 		return "", fmt.Errorf("%w: width %d", ErrBase62Width, width)
@@ -47,8 +46,8 @@ func EncodeBase62(n uint64, width int) (string, error) {
 	return string(digits[:width]), nil
 }
 
-// DecodeBase62 reads 1 to MaxBase62Width digits, leading zeros among them. It
-// returns ErrBase62Text for anything else: no signs, spaces or separators.
+// DecodeBase62 reads 1 to MaxBase62Width digits; leading zeros are allowed. For any
+// other text it returns ErrBase62Text.
 func DecodeBase62(s string) (uint64, error) {
 	if s == "" || len(s) > MaxBase62Width {
 		return 0, fmt.Errorf("%w: %d bytes", ErrBase62Text, len(s))
@@ -64,8 +63,8 @@ func DecodeBase62(s string) (uint64, error) {
 	return n, nil
 }
 
-// putBase62 fills dst with the lowest digits of n and returns what is left of
-// n, which is 0 when all of it went in.
+// putBase62 fills dst with the lowest digits of n. It returns the rest of n, which is
+// 0 when all digits fit.
 func putBase62(dst []byte, n uint64) (rest uint64) {
 	for i := len(dst) - 1; i >= 0; i-- {
 		dst[i] = base62Digits[n%62]

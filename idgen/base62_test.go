@@ -75,7 +75,7 @@ func TestBase62Properties(t *testing.T) {
 			t.Fatalf("EncodeBase62() = %v, %v, want nil", errA, errB)
 		}
 		if len(textA) != 10 || (a < b) != (textA < textB) {
-			t.Errorf("%d is %q and %d is %q, want 10 digits that sort as the numbers do", a, textA, b, textB)
+			t.Errorf("%d is %q and %d is %q, want 10 digits that sort like the numbers", a, textA, b, textB)
 		}
 		if got, err := idgen.DecodeBase62(textA); got != a || err != nil {
 			t.Errorf("DecodeBase62(%q) = %d, %v, want %d", textA, got, err, a)
@@ -83,8 +83,7 @@ func TestBase62Properties(t *testing.T) {
 	})
 }
 
-// FuzzBase62 holds that a text is accepted only when it is what its number is
-// written as.
+// FuzzBase62 checks that DecodeBase62 accepts only texts that EncodeBase62 writes.
 func FuzzBase62(f *testing.F) {
 	for _, s := range []string{"", "0", "zzzzzzzzzz", "0000000000", "00000000000", "a b", "-", "Az9"} {
 		f.Add(s)
@@ -95,7 +94,7 @@ func FuzzBase62(f *testing.F) {
 			return
 		}
 		if got, err := idgen.EncodeBase62(n, len(s)); got != s || err != nil {
-			t.Errorf("EncodeBase62(DecodeBase62(%q)) = %q, %v, want the same", s, got, err)
+			t.Errorf("EncodeBase62(DecodeBase62(%q)) = %q, %v, want the same text", s, got, err)
 		}
 	})
 }

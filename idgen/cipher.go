@@ -7,10 +7,10 @@ import (
 	"fmt"
 )
 
-// KeySize is the length of a Cipher's key in bytes: it is an AES-256 key.
+// KeySize is the length of a Cipher's key in bytes. The key is for AES-256.
 const KeySize = 32
 
-// What a Cipher cannot turn.
+// Errors of a Cipher.
 var (
 	ErrIDRange = errors.New("id has no code")
 	ErrCode    = errors.New("not a code of an id")
@@ -22,31 +22,30 @@ const (
 	pow10 = 839_299_365_868_340_224 // 62^10
 )
 
-// domain is one range of ids that a Cipher permutes within itself.
+// domain is one range of ids. A Cipher permutes the ids of a range among themselves.
 type domain struct {
-	width    int    // of the codes, in digits; also keeps the domains' blocks apart
-	first    uint64 // the lowest id
-	size     uint64 // how many ids
-	halfBits uint   // of the Feistel network, the narrowest that holds size
+	width    int    // digits of each code; also part of the AES input, so that domains differ
+	first    uint64 // lowest id
+	size     uint64 // number of ids
+	halfBits uint   // half the width of the Feistel network: the smallest that fits size
 }
 
-// The domains: ids below 62^9 have codes of 9 digits, and the following ones,
-// which come after about six and a half years, have 10. Both are data formats.
+// The domains. Ids below 62^9 have codes of 9 digits. Later ids have codes of 10
+// digits; they begin after about six and a half years. Both are data formats.
 var (
 	nineDigits = domain{width: 9, first: 0, size: pow9, halfBits: 27}
 	tenDigits  = domain{width: 10, first: pow9, size: pow10 - pow9, halfBits: 30}
 )
 
-// Cipher turns ids into codes and back, one to one, under a key. Without the
-// key, the codes of neighbouring ids look unrelated. It hides ids from visitors
-// and is no place for secrets. Safe for concurrent use.
+// Cipher converts ids to codes and back, one to one, with a key. Without the key, the
+// codes of consecutive ids look unrelated. A Cipher hides ids from visitors; do not
+// use it for secrets. Safe for concurrent use.
 type Cipher struct {
 	block cipher.Block
 }
 
-// NewCipher returns the Cipher of a key of exactly KeySize bytes, which it
-// does not keep. Codes of different keys have nothing to do with each other, so
-// a key is for the life of the links.
+// NewCipher returns the Cipher of a key of KeySize bytes. It does not retain key.
+// Another key gives other codes, so keep the key as long as the links.
 func NewCipher(key []byte) (*Cipher, error) {
 	if len(key) != KeySize {
 		return nil, fmt.Errorf("code key has %d bytes, want %d", len(key), KeySize)
@@ -58,8 +57,8 @@ func NewCipher(key []byte) (*Cipher, error) {
 	return &Cipher{block: block}, nil
 }
 
-// Code returns the code of id: 9 base62 digits for ids below 62^9, and 10 of
-// which the first is not 0 for those below 62^10. Other ids are ErrIDRange.
+// Code returns the code of id: 9 base62 digits for an id below 62^9, or 10 digits
+// without a leading 0 for an id below 62^10. For any other id it returns ErrIDRange.
 func (c *Cipher) Code(id ID) (string, error) {
 	if id < 0 || id >= pow10 {
 		return "", fmt.Errorf("%w: %d", ErrIDRange, id)
@@ -73,8 +72,8 @@ func (c *Cipher) Code(id ID) (string, error) {
 	return string(digits[:d.width]), nil
 }
 
-// ID returns the id whose code is the given one. Texts that Code never returns
-// are ErrCode; every other one has an id, though perhaps none that was minted.
+// ID returns the id of a code. It returns ErrCode for a text that Code never returns.
+// Any other text has an id, which may not have been minted.
 func (c *Cipher) ID(code string) (ID, error) {
 	n, err := DecodeBase62(code)
 	if err != nil {
@@ -90,10 +89,10 @@ func (c *Cipher) ID(code string) (ID, error) {
 	return ID(c.permute(n, d, (*feistel).decrypt)), nil //nolint:gosec // below 62^10
 }
 
-// permute maps n, which is in d, to a number in d by one direction of the
-// Feistel network. The network permutes more numbers than d has, so it walks on
-// along the cycle until it is back inside (Black and Rogaway, 2002): less than
-// one and a half steps on average.
+// permute maps n, a number in d, to another number in d with one direction of the
+// Feistel network. The network's range is larger than d, so permute repeats the step
+// until the result is in d (cycle walking; Black and Rogaway, 2002). That takes less
+// than 1.5 steps on average.
 func (c *Cipher) permute(n uint64, d domain, direction func(*feistel, uint64) uint64) uint64 {
 	f := newFeistel(c.block, d)
 	n -= d.first

@@ -18,7 +18,7 @@ const (
 	pow10 = pow9 * 62
 )
 
-// newCipher returns a cipher whose key is 32 times b.
+// newCipher returns a cipher with a key of equal bytes b.
 func newCipher(tb rapid.TB, b byte) *idgen.Cipher {
 	tb.Helper()
 	c, err := idgen.NewCipher(bytes.Repeat([]byte{b}, idgen.KeySize))
@@ -28,7 +28,7 @@ func newCipher(tb rapid.TB, b byte) *idgen.Cipher {
 	return c
 }
 
-// codeOf returns the code of id after checking its width and its way back.
+// codeOf returns the code of id. It checks the width and that ID reverses it.
 func codeOf(tb rapid.TB, c *idgen.Cipher, id idgen.ID) string {
 	tb.Helper()
 	code, err := c.Code(id)
@@ -43,7 +43,7 @@ func codeOf(tb rapid.TB, c *idgen.Cipher, id idgen.ID) string {
 		tb.Fatalf("Code(%d) = %q, want %d digits", id, code, width)
 	}
 	if back, err := c.ID(code); back != id || err != nil {
-		tb.Fatalf("ID(Code(%d)) = %d, %v, want the same", id, back, err)
+		tb.Fatalf("ID(Code(%d)) = %d, %v, want the same id", id, back, err)
 	}
 	return code
 }
@@ -114,16 +114,16 @@ func TestCipherProperties(t *testing.T) {
 		a, b := idgen.ID(ids.Draw(t, "a")), idgen.ID(ids.Draw(t, "b"))
 		codeA, codeB := codeOf(t, c, a), codeOf(t, c, b)
 		if (a == b) != (codeA == codeB) {
-			t.Errorf("Code(%d) = %q and Code(%d) = %q, want codes distinct as the ids are", a, codeA, b, codeB)
+			t.Errorf("Code(%d) = %q and Code(%d) = %q, want different codes for different ids only", a, codeA, b, codeB)
 		}
 		if again := codeOf(t, c, a); again != codeA {
-			t.Errorf("Code(%d) = %q, then %q, want it independent of what came between", a, codeA, again)
+			t.Errorf("Code(%d) = %q, then %q, want the same code", a, codeA, again)
 		}
 	})
 }
 
-// TestCipherMillion turns a million ids, around every edge and all over both
-// ranges, and finds no code twice.
+// TestCipherMillion checks a million ids, at the edges of both ranges and at random.
+// No code may occur twice.
 func TestCipherMillion(t *testing.T) {
 	t.Parallel()
 	const each = 200_000
@@ -143,19 +143,19 @@ func TestCipherMillion(t *testing.T) {
 	}
 	slices.Sort(codes)
 	if distinct := len(slices.Compact(codes)); distinct != len(ids) {
-		t.Errorf("%d ids have %d codes, want as many", len(ids), distinct)
+		t.Errorf("%d ids have %d codes, want one code for each id", len(ids), distinct)
 	}
 }
 
-// TestNeighboursShareNothing looks at codes of consecutive ids for what an
-// observer could use: an order, equal digits, or digits that occur too often.
+// TestNeighboursShareNothing looks for patterns in the codes of consecutive ids: an
+// order, equal digits, or digits that occur too often.
 func TestNeighboursShareNothing(t *testing.T) {
 	t.Parallel()
 	const n = 20_000
 	for _, first := range []idgen.ID{0, 1 << 50, pow9, pow10 - n} {
 		c := newCipher(t, 3)
 		rises, equal := 0, 0
-		var last [62]int // how often each digit comes last
+		var last [62]int // number of codes with each last digit
 		before := ""
 		for i := range idgen.ID(n) {
 			code := codeOf(t, c, first+i)
@@ -174,12 +174,12 @@ func TestNeighboursShareNothing(t *testing.T) {
 			last[digit]++
 			before = code
 		}
-		// Each bound is more than six standard deviations from what chance gives.
+		// Each bound is more than six standard deviations from the expected value.
 		if rises < n*46/100 || rises > n*54/100 {
-			t.Errorf("from %d: %d of %d codes sort after the one before, want about half", first, rises, n)
+			t.Errorf("from %d: %d of %d codes sort after the previous code, want about half", first, rises, n)
 		}
 		if want := n * len(before) / 62; equal > want*13/10 {
-			t.Errorf("from %d: neighbours share %d digits, want about %d", first, equal, want)
+			t.Errorf("from %d: neighbours have %d equal digits, want about %d", first, equal, want)
 		}
 		if lo, hi := slices.Min(last[:]), slices.Max(last[:]); lo < n/62*6/10 || hi > n/62*14/10 {
 			t.Errorf("from %d: last digits occur %d to %d times, want about %d", first, lo, hi, n/62)
@@ -192,12 +192,12 @@ func TestKeysAreUnrelated(t *testing.T) {
 	a, b := newCipher(t, 4), newCipher(t, 5)
 	for id := range idgen.ID(1000) {
 		if code := codeOf(t, a, id); code == codeOf(t, b, id) {
-			t.Errorf("Code(%d) = %q under both keys, want them to differ", id, code)
+			t.Errorf("Code(%d) = %q with both keys, want different codes", id, code)
 		}
 	}
 }
 
-// FuzzCode holds that a text is accepted only when it is the code of its id.
+// FuzzCode checks that ID accepts only texts that Code returns.
 func FuzzCode(f *testing.F) {
 	for _, s := range []string{"000000000", "zzzzzzzzz", "1000000000", "zzzzzzzzzz", "0zzzzzzzzz", "abc", ""} {
 		f.Add(s)
@@ -209,7 +209,7 @@ func FuzzCode(f *testing.F) {
 			return
 		}
 		if got, err := c.Code(id); got != s || err != nil {
-			t.Errorf("Code(ID(%q)) = %q, %v, want the same", s, got, err)
+			t.Errorf("Code(ID(%q)) = %q, %v, want the same code", s, got, err)
 		}
 	})
 }
@@ -218,7 +218,7 @@ func TestCodeAllocs(t *testing.T) {
 	c := newCipher(t, 7)
 	got := testing.AllocsPerRun(1000, func() { _, _ = c.Code(123456789) })
 	if got > 2 {
-		t.Errorf("Code() allocates %v times, want at most 2: the network and the code", got)
+		t.Errorf("Code() allocates %v times, want at most 2: one for the network, one for the code", got)
 	}
 }
 

@@ -7,17 +7,17 @@ import (
 	"unsafe"
 )
 
-// clock is a clock that runs, and can be moved and stopped. Its zero value
-// shows the real time.
+// clock runs with real time, and a test can move or stop it. The zero value shows the
+// real time.
 type clock struct {
 	mu      sync.Mutex
 	elapsed time.Duration
 	set     time.Duration
-	frozen  sync.RWMutex // held for writing while readers of the clock are frozen
+	frozen  sync.RWMutex // write-locked while the clock is frozen
 }
 
-// now reads the clock. It blocks while the clock is frozen, and then shows the
-// time of the thaw.
+// now reads the clock. While the clock is frozen, now blocks; then it returns the time
+// after the freeze.
 func (c *clock) now() time.Time {
 	c.frozen.RLock()
 	defer c.frozen.RUnlock()
@@ -26,23 +26,23 @@ func (c *clock) now() time.Time {
 	return setWall(time.Now().Add(c.elapsed), c.set)
 }
 
-// advance lets time pass.
+// advance moves the clock forward, as if time passed.
 func (c *clock) advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.elapsed += d
 }
 
-// setWall sets the wall clock by d; no time passes.
+// setWall changes the wall clock by d. The monotonic clock does not change.
 func (c *clock) setWall(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.set += d
 }
 
-// setWall moves the wall reading of t by d and leaves its monotonic reading,
-// which package time has no way to do: Add moves both, and the second word of
-// a time with a monotonic reading is that reading.
+// setWall changes the wall time of t by d and leaves its monotonic time. Package time
+// has no function for this: Add changes both. The second word of a time with a
+// monotonic reading contains that reading.
 func setWall(t time.Time, d time.Duration) time.Time {
 	t = t.Add(d)
 	(*[2]int64)(unsafe.Pointer(&t))[1] -= int64(d)

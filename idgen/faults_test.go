@@ -12,8 +12,8 @@ import (
 	"github.com/terse/terse/idgen"
 )
 
-// TestFrozenMinters freezes one process after another past its lease. Each time
-// another takes its node id over; when all have thawed, only the last may mint.
+// TestFrozenMinters freezes one process after another until its lease has expired.
+// Each time another process takes over the node id. Only the last process may mint.
 func TestFrozenMinters(t *testing.T) {
 	t.Parallel()
 	var c clock
@@ -22,12 +22,12 @@ func TestFrozenMinters(t *testing.T) {
 	var ids []idgen.ID
 	for range 3 {
 		m := newMinter(t, idgen.Options{
-			Leaser: leases.Holder(), Now: c.now, // a lease is renewed later than this test lasts
+			Leaser: leases.Holder(), Now: c.now, // no renewal is due during this test
 			TTL: time.Hour, RenewEvery: 45 * time.Minute, Margin: 5 * time.Minute,
 		})
 		minted := mint(t, m, 500)
 		if node := minted[0].Node(); node != 0 {
-			t.Fatalf("Node() = %d, want 0 taken over", node)
+			t.Fatalf("Node() = %d, want 0, taken over from the frozen process", node)
 		}
 		for _, frozen := range minters {
 			refuses(t, frozen, idgen.ErrLeaseLost)
@@ -41,8 +41,7 @@ func TestFrozenMinters(t *testing.T) {
 	distinct(t, ids)
 }
 
-// TestFrozenInNext freezes a process inside of Next, in front of its look at
-// the clock.
+// TestFrozenInNext freezes a process inside Next, before it reads the clock.
 func TestFrozenInNext(t *testing.T) {
 	t.Parallel()
 	var own, others clock
@@ -63,10 +62,10 @@ func TestFrozenInNext(t *testing.T) {
 		answers <- answer{id, err}
 	}()
 	others.advance(time.Minute)
-	heir := newMinter(t, idgen.Options{Leaser: leases.Holder(), Now: others.now})
-	taken := mint(t, heir, 10)
+	successor := newMinter(t, idgen.Options{Leaser: leases.Holder(), Now: others.now})
+	taken := mint(t, successor, 10)
 	if a, b := ids[0].Node(), taken[0].Node(); a != b {
-		t.Fatalf("heir has node %d, want %d", b, a)
+		t.Fatalf("successor has node %d, want %d", b, a)
 	}
 	own.advance(time.Minute)
 	own.frozen.Unlock()
@@ -77,9 +76,9 @@ func TestFrozenInNext(t *testing.T) {
 	distinct(t, ids, taken)
 }
 
-// TestFrozenAfterTheClock stops a process for some milliseconds between reading
-// the clock and using what it showed: an id is as old as the reading that let it
-// pass, or older.
+// TestFrozenAfterTheClock delays a process for some milliseconds between reading the
+// clock and using the value. The timestamp of the id must not be later than the clock
+// that the lease was checked with.
 func TestFrozenAfterTheClock(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
@@ -97,14 +96,14 @@ func TestFrozenAfterTheClock(t *testing.T) {
 	mu.Lock()
 	defer mu.Unlock()
 	if id.Time().After(shown) {
-		t.Errorf("Next() is of %v, want it not after %v, when the lease was looked at", id.Time(), shown)
+		t.Errorf("Next() has the timestamp %v, want at most %v, the time of the lease check", id.Time(), shown)
 	}
 }
 
-// TestHeirBeginsBehind holds what makes a freeze at any other moment harmless:
-// an id that its minter handed out late is still below all that the heir of its
-// node id mints, even though the heir's clock is behind.
-func TestHeirBeginsBehind(t *testing.T) {
+// TestSuccessorStartsLater checks why a freeze at any other moment is harmless. An id
+// that the old holder returns late is lower than every id of the next holder, even
+// when the next holder's clock is behind.
+func TestSuccessorStartsLater(t *testing.T) {
 	t.Parallel()
 	var ahead, behind clock
 	ahead.advance(20 * time.Second)
@@ -115,10 +114,10 @@ func TestHeirBeginsBehind(t *testing.T) {
 	ahead.advance(24 * time.Second)
 	late := mint(t, m, 10)
 
-	behind.advance(31 * time.Second) // the lease has run out; its holder's clock was at 51 s
-	heir := newMinter(t, idgen.Options{Leaser: leases.Holder(), Now: behind.now})
-	if heirs := mint(t, heir, 10); heirs[0].Node() == late[9].Node() && heirs[0] <= late[9] {
-		t.Errorf("heir minted %d after %d of the same node, want it greater", heirs[0], late[9])
+	behind.advance(31 * time.Second) // the lease has expired; the old holder's clock was at 51 s
+	successor := newMinter(t, idgen.Options{Leaser: leases.Holder(), Now: behind.now})
+	if nextIDs := mint(t, successor, 10); nextIDs[0].Node() == late[9].Node() && nextIDs[0] <= late[9] {
+		t.Errorf("successor minted %d after %d of the same node, want it greater", nextIDs[0], late[9])
 	}
 }
 
@@ -166,16 +165,16 @@ func TestMintingResumes(t *testing.T) {
 	r.down.Store(true)
 	c.advance(2 * ttl)
 	refuses(t, m, idgen.ErrLeaseLost)
-	heir := mint(t, newMinter(t, idgen.Options{Leaser: leases.Holder(), Now: c.now}), 1)
-	if a, b := before[0].Node(), heir[0].Node(); a != b {
-		t.Fatalf("heir has node %d, want %d", b, a)
+	successor := mint(t, newMinter(t, idgen.Options{Leaser: leases.Holder(), Now: c.now}), 1)
+	if a, b := before[0].Node(), successor[0].Node(); a != b {
+		t.Fatalf("successor has node %d, want %d", b, a)
 	}
 	r.down.Store(false)
 	after := eventually(t, m)
-	if after.Node() == heir[0].Node() {
-		t.Errorf("Node() = %d, want another than the heir's", after.Node())
+	if after.Node() == successor[0].Node() {
+		t.Errorf("Node() = %d, want another than the successor's node", after.Node())
 	}
-	distinct(t, before, heir, []idgen.ID{after})
+	distinct(t, before, successor, []idgen.ID{after})
 }
 
 func TestLeaseIsRenewed(t *testing.T) {
@@ -190,7 +189,7 @@ func TestLeaseIsRenewed(t *testing.T) {
 		renewed := leaser.renewed
 		leaser.mu.Unlock()
 		if id.Time().After(renewed) {
-			t.Errorf("Next() is of %v, want it not after the recorded %v", id.Time(), renewed)
+			t.Errorf("Next() has the timestamp %v, want at most the recorded %v", id.Time(), renewed)
 		}
 	}
 }
@@ -208,7 +207,7 @@ func TestClockSetBack(t *testing.T) {
 	after := mint(t, m, 10_000)
 	distinct(t, before, after)
 	if lead := after[0].Time().Sub(c.now()); lead > time.Second || lead < -time.Second {
-		t.Errorf("Next() is of %v after the clock was set, want of now", lead)
+		t.Errorf("Next() is %v ahead of the clock after it was set, want at most a second", lead)
 	}
 }
 
@@ -224,7 +223,7 @@ func TestClockNudgedBack(t *testing.T) {
 	leaser.mu.Lock()
 	defer leaser.mu.Unlock()
 	if leaser.fell {
-		t.Error("Renew() recorded less than before, want no timestamp taken back")
+		t.Error("Renew() recorded an earlier timestamp than the previous call, want it to never decrease")
 	}
 	if after[0] <= before[199] {
 		t.Errorf("Next() = %d after %d, want it greater", after[0], before[199])
@@ -240,7 +239,7 @@ func TestClockSetBackTakesAnotherNode(t *testing.T) {
 	c.setWall(-time.Hour)
 	after := eventually(t, m)
 	if after.Node() == before[0].Node() {
-		t.Errorf("Node() = %d, want another, because its timestamps are used", after.Node())
+		t.Errorf("Node() = %d, want another node id, because the timestamps of this one are used", after.Node())
 	}
 }
 
@@ -258,14 +257,14 @@ func TestClockSetBackAcrossRestart(t *testing.T) {
 	distinct(t, before, mint(t, second, 200))
 }
 
-// TestNoScheduleRepeatsAnID runs three processes, each with its own clock,
-// through any schedule of minting, freezes, clock changes, outages and restarts.
+// TestNoScheduleRepeatsAnID runs three processes with their own clocks through random
+// schedules of minting, freezes, clock changes, outages and restarts.
 func TestNoScheduleRepeatsAnID(t *testing.T) {
 	t.Parallel()
 	type process struct {
 		clock  clock
 		remote *remote
-		minter *idgen.Minter // nil while it is down
+		minter *idgen.Minter // nil while the process is down
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		var leaseClock clock
@@ -290,7 +289,7 @@ func TestNoScheduleRepeatsAnID(t *testing.T) {
 				stop(p)
 				p.remote = &remote{Leaser: leases.Holder()}
 				renewEvery := rapid.SampledFrom([]time.Duration{time.Millisecond, 10 * time.Second}).Draw(t, "renew every")
-				ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond) // floors are not waited for
+				ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond) // do not wait for a floor
 				defer cancel()
 				m, err := idgen.NewMinter(ctx, idgen.Options{Leaser: p.remote, Now: p.clock.now, RenewEvery: renewEvery})
 				if err == nil {
@@ -308,12 +307,12 @@ func TestNoScheduleRepeatsAnID(t *testing.T) {
 						return
 					}
 					if seen[id] {
-						t.Fatalf("Next() = %d, which was minted before", id)
+						t.Fatalf("Next() = %d, which was minted already", id)
 					}
 					seen[id] = true
 				}
 			},
-			"kill": func(*rapid.T) { // no release: the lease runs out
+			"kill": func(*rapid.T) { // no release: the lease expires
 				p := pick()
 				if p.minter != nil {
 					p.remote.down.Store(true)

@@ -6,15 +6,15 @@ import (
 	"encoding/binary"
 )
 
-// rounds is how often a network mixes its halves. Luby and Rackoff (1988) need
-// 4 for a strong permutation, but their proof speaks of few texts compared with
-// the size of a half, and ours are small; more rounds close the gap, and NIST
-// SP 800-38G takes 10 for FF1, which has the same structure.
+// rounds is the number of rounds of a network. Luby and Rackoff (1988) prove that 4
+// rounds are a strong permutation for few texts compared with the size of a half. Our
+// halves are small, so we use more. NIST SP 800-38G uses 10 rounds for FF1, which has
+// the same structure.
 const rounds = 10
 
-// feistelTag begins every AES block of a network. It keeps these blocks apart
-// from other uses of the key, and its digit names their layout: the tag, the
-// width of the codes, the round, and half a number in 8 big-endian bytes.
+// feistelTag is the start of every AES block of a network. It separates these blocks
+// from other uses of the key, and its digit is the version of their layout: the tag,
+// the width of the codes, the round, and half a number in 8 big-endian bytes.
 const (
 	feistelTag = "terse1"
 	widthAt    = len(feistelTag)
@@ -22,8 +22,8 @@ const (
 	halfAt     = roundAt + 1
 )
 
-// feistel is a balanced Feistel network whose round function is AES. It
-// permutes the numbers of twice halfBits bits. One goroutine uses it.
+// feistel is a balanced Feistel network with AES as its round function. It permutes
+// numbers of 2*halfBits bits. Not safe for concurrent use.
 type feistel struct {
 	block    cipher.Block
 	halfBits uint
@@ -57,8 +57,8 @@ func (f *feistel) decrypt(n uint64) uint64 {
 	return left<<f.halfBits | right
 }
 
-// mix is the round function: the first halfBits bits, counted from the lowest,
-// of the first 8 bytes of the encrypted block.
+// mix is the round function. It returns the lowest halfBits bits of the first 8 bytes
+// of the encrypted block.
 func (f *feistel) mix(round int, half uint64) uint64 {
 	f.in[roundAt] = byte(round) //nolint:gosec // below rounds
 	binary.BigEndian.PutUint64(f.in[halfAt:], half)

@@ -1,19 +1,19 @@
-// Package idgen mints the numbers behind links and turns them into codes.
+// Package idgen mints the ids of links and converts them to codes.
 //
-// An [ID] is a Snowflake: it sorts by time and is unique as long as no two live
-// processes share a node id. A [Minter] sees to that with a lease on its node
-// id, kept through a [Leaser]. A [Cipher] turns an ID into the code that people
-// see, one to one, so that a code is unique without a lookup and tells nothing
-// of the time, the node or the neighbours of its ID.
+// An [ID] is a Snowflake number: it sorts by time, and it is unique as long as no two
+// live processes use the same node id. A [Minter] ensures this with a lease on its
+// node id, through a [Leaser]. A [Cipher] converts an ID to its public code, one to
+// one. So a code is unique without a lookup, and reveals neither the time nor the node
+// nor the neighbours of its ID.
 //
-// The package keeps no data of its own and knows nothing of links: databases
-// satisfy Leaser from outside, and [MemoryLeases] serves a single process.
+// The package stores no data and knows nothing about links. Stores implement Leaser;
+// [MemoryLeases] serves a single process.
 package idgen
 
 import "time"
 
-// The layout of an ID, highest bits first: milliseconds since the epoch, node
-// id, step within the millisecond. It is a data format: ids are stored.
+// The layout of an ID, from the highest bits: milliseconds since the epoch, node id,
+// step within the millisecond. It is a data format: stored ids depend on it.
 const (
 	nodeBits  = 9
 	stepBits  = 7
@@ -26,25 +26,25 @@ const (
 	maxMilli = 1<<(63-timeShift) - 1
 )
 
-// Nodes is how many node ids there are: they run from 0 to Nodes-1.
+// Nodes is the number of node ids: 0 to Nodes-1.
 const Nodes = 1 << nodeBits
 
-// ID is the number of one link: a positive Snowflake.
+// ID is the number of one link: a Snowflake, never negative.
 type ID int64
 
-// Time returns the timestamp that id carries: UTC, whole milliseconds.
+// Time returns the timestamp of id in UTC, in whole milliseconds.
 func (id ID) Time() time.Time {
 	return time.UnixMilli(id.milli() + epochMilli).UTC()
 }
 
-// Node returns the node id under which id was minted, 0 to Nodes-1.
+// Node returns the node id that minted id, 0 to Nodes-1.
 func (id ID) Node() int64 { return int64(id) >> stepBits & (Nodes - 1) }
 
-// milli returns the milliseconds from the epoch to the timestamp of id.
+// milli returns the timestamp of id in milliseconds since the epoch.
 func (id ID) milli() int64 { return int64(id) >> timeShift }
 
-// lastOf returns the highest number an ID can have whose timestamp is at most
-// t. Times that no ID can carry count as the nearest ones beyond either end.
+// lastOf returns the highest possible ID with a timestamp of t or earlier. It returns
+// -1 for t before the epoch, and the greatest ID for t after the last timestamp.
 func lastOf(t time.Time) ID {
 	ms := min(max(t.UnixMilli()-epochMilli, -1), maxMilli)
 	return ID(ms<<timeShift | lowMask)

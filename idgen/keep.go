@@ -7,41 +7,40 @@ import (
 	"time"
 )
 
-// pollFloor is how often the clock is read while it is waited for.
+// pollFloor is the interval between two readings of the clock in awaitFloor.
 const pollFloor = 5 * time.Millisecond
 
-// keep looks after the lease until ctx ends, and then gives it back. It looks
-// often, and reads the clock each time, because timers stand still while a
-// machine is suspended.
+// keep keeps a node id leased until ctx ends, and then releases it. It reads the clock
+// at short intervals, because timers stand still while a machine is suspended.
 func (m *Minter) keep(ctx context.Context) {
 	defer close(m.done)
 	tick := time.NewTicker(min(m.opts.RenewEvery, time.Second))
 	defer tick.Stop()
-	failing := m.lease == nil // NewMinter has told
+	failing := m.lease == nil // NewMinter has logged it
 	for {
 		select {
 		case <-ctx.Done():
-			m.closeErr = m.giveBack(ctx)
+			m.closeErr = m.releaseLease(ctx)
 			return
 		case <-tick.C:
 		}
-		err := m.tend(ctx)
+		err := m.maintain(ctx)
 		switch {
 		case ctx.Err() != nil: // closing, not failing
 		case err != nil && !failing:
-			m.opts.Logger.WarnContext(ctx, "node id lease cannot be kept", "err", err)
+			m.opts.Logger.WarnContext(ctx, "node id lease cannot be maintained", "err", err)
 		case err == nil && failing:
-			m.opts.Logger.InfoContext(ctx, "node id lease is kept again")
+			m.opts.Logger.InfoContext(ctx, "node id lease is maintained again")
 		}
 		failing = err != nil
 	}
 }
 
-// tend renews the lease when it is due, and leases a node id when none is held.
-// One whose lease cannot be renewed for half its time leases another, from
-// wherever it can, before the first runs out.
-func (m *Minter) tend(ctx context.Context) error {
-	renewed, err := m.prolong(ctx)
+// maintain renews the lease when it is due, and leases a node id when the Minter has no lease.
+// When renewals have failed for half of the TTL, it leases another node id before the
+// first lease expires.
+func (m *Minter) maintain(ctx context.Context) error {
+	renewed, err := m.renewIfDue(ctx)
 	early := m.lease == nil || m.lease.age(m.opts.Now()) < m.opts.TTL/2
 	if renewed || err != nil && early {
 		return err
@@ -49,18 +48,18 @@ func (m *Minter) tend(ctx context.Context) error {
 	l, acquireErr := m.acquire(ctx)
 	if acquireErr != nil {
 		if m.lease == nil {
-			m.let(acquireErr)
+			m.dropLease(acquireErr)
 		}
 		return errors.Join(err, acquireErr)
 	}
-	m.hold(l)
+	m.setLease(l)
 	m.opts.Logger.InfoContext(ctx, "node id leased", "node", l.node)
 	return nil
 }
 
-// prolong renews the lease when it is due, and lets go one that cannot be used
-// any more. It reports whether a lease is held that needs nothing now.
-func (m *Minter) prolong(ctx context.Context) (renewed bool, err error) {
+// renewIfDue renews the lease when it is due, and drops a lease that cannot be used
+// any longer. It reports whether the Minter has a lease that needs no action now.
+func (m *Minter) renewIfDue(ctx context.Context) (renewed bool, err error) {
 	l := m.lease
 	if l == nil {
 		return false, nil
@@ -70,30 +69,30 @@ func (m *Minter) prolong(ctx context.Context) (renewed bool, err error) {
 		return true, nil
 	}
 	if m.used(l).Sub(now) > maxDrift {
-		// The clock was set back: another node id can go on at once.
-		m.opts.Logger.WarnContext(ctx, "node id given back, the clock was set back", "node", l.node)
-		return false, m.giveBack(ctx)
+		// The clock was set back. Another node id can mint at once.
+		m.opts.Logger.WarnContext(ctx, "node id released because the clock was set back", "node", l.node)
+		return false, m.releaseLease(ctx)
 	}
 	held, err := m.renew(ctx, l)
 	if err == nil && !held {
-		m.let(nil)
-		m.opts.Logger.WarnContext(ctx, "node id lost", "node", l.node)
+		m.dropLease(nil)
+		m.opts.Logger.WarnContext(ctx, "node id lease lost", "node", l.node)
 	}
 	return held, err
 }
 
-// giveBack stops minting and releases the node id, if one is held.
-func (m *Minter) giveBack(ctx context.Context) error {
+// releaseLease stops minting and releases the node id, if there is one.
+func (m *Minter) releaseLease(ctx context.Context) error {
 	l := m.lease
 	if l == nil {
 		return nil
 	}
-	m.let(nil)
+	m.dropLease(nil)
 	return m.release(ctx, l.node, l.last.Time())
 }
 
-// acquire leases a node id and makes it ready to mint under. What cannot be
-// made ready is given back as it was.
+// acquire leases a node id and prepares it for minting. When the preparation fails, it
+// releases the node id with the floor unchanged.
 func (m *Minter) acquire(ctx context.Context) (*lease, error) {
 	since := m.opts.Now()
 	call, cancel := context.WithTimeout(ctx, m.opts.callTimeout())
@@ -110,8 +109,8 @@ func (m *Minter) acquire(ctx context.Context) (*lease, error) {
 	return l, nil
 }
 
-// ready waits until the clock is past the floor of a node id just acquired, and
-// records how far its timestamps may go before the first of them is used.
+// ready waits until the clock is past the floor of a new lease. Then it records the
+// limit of the lease's timestamps, before the first of them is used.
 func (m *Minter) ready(ctx context.Context, node int64, floor, since time.Time) (*lease, error) {
 	if err := m.awaitFloor(ctx, floor); err != nil {
 		return nil, fmt.Errorf("node id %d: %w", node, err)
@@ -132,8 +131,8 @@ func (m *Minter) ready(ctx context.Context, node int64, floor, since time.Time) 
 	return l, nil
 }
 
-// awaitFloor returns once the clock shows a later millisecond than floor, or
-// ErrClockBehind when that is more than maxDrift away.
+// awaitFloor waits until the clock is in a later millisecond than floor. It returns
+// ErrClockBehind when the clock is more than maxDrift behind floor.
 func (m *Minter) awaitFloor(ctx context.Context, floor time.Time) error {
 	for {
 		behind := floor.Sub(m.opts.Now())
@@ -151,9 +150,9 @@ func (m *Minter) awaitFloor(ctx context.Context, floor time.Time) error {
 	}
 }
 
-// renew extends l and raises its limit, which never falls while it is held. Its
-// outcome being unknown, after an error, l stays as it was: ids are minted only
-// under what was acknowledged.
+// renew extends l and raises its limit. The limit never decreases during a lease. After
+// an error the outcome of the call is unknown, so l stays unchanged: ids are minted
+// only under an acknowledged lease.
 func (m *Minter) renew(ctx context.Context, l *lease) (held bool, err error) {
 	since := m.opts.Now()
 	limit := max(l.limit, lastOf(since.Add(m.opts.TTL+maxDrift)))
@@ -169,13 +168,13 @@ func (m *Minter) renew(ctx context.Context, l *lease) (held bool, err error) {
 		l.since, l.limit = since, limit
 		m.mu.Unlock()
 		if l == m.lease {
-			m.metrics.hold(l, m.opts.TTL)
+			m.metrics.setLease(l, m.opts.TTL)
 		}
 	}
 	return held, nil
 }
 
-// release gives a node id back, also when ctx has ended.
+// release releases a node id, even when ctx has ended.
 func (m *Minter) release(ctx context.Context, node int64, used time.Time) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.opts.callTimeout())
 	defer cancel()

@@ -5,53 +5,53 @@ import (
 	"time"
 )
 
-// Leaser leases node ids, 0 to Nodes-1, to processes. One Leaser is one holder,
-// and no other holder has the same identity, not even after a restart.
+// Leaser leases node ids, 0 to Nodes-1. One Leaser is one holder. No other holder has
+// the same identity, not even the same process after a restart.
 //
-// Whether a lease has run out is judged by the clock of the place that keeps
-// the leases. Timestamps of ids come from the holders' clocks, are whole
-// milliseconds, and are kept exactly. Implementations are safe for concurrent
-// use; one whose answer is lost may have done what it was asked.
+// The clock of the lease store decides when a lease expires. The timestamps of ids
+// come from the holders' clocks; they are whole milliseconds and are stored exactly.
+// Implementations are safe for concurrent use. A call that returns an error may still
+// have taken effect.
 type Leaser interface {
-	// Acquire leases a node id that nobody holds until ttl from now. floor is
-	// the latest timestamp recorded for that node id, zero when there is none:
-	// the holder uses later ones only. A node id whose floor is not in the future
-	// is preferred. That all node ids are held is an error.
+	// Acquire leases a free node id until ttl from now. floor is the latest timestamp
+	// recorded for that node id, or the zero time: the holder may use only later ones.
+	// Acquire prefers a node id with a floor that is not in the future. It returns an
+	// error when all node ids are leased.
 	Acquire(ctx context.Context, ttl time.Duration) (node int64, floor time.Time, err error)
 
-	// Renew makes the lease end ttl from now and records used, the latest
-	// timestamp that ids may carry until the next Renew. held is false, and
-	// nothing is changed, when the caller does not hold the node id. A lease that
-	// ran out is still held until somebody else acquires the node id.
+	// Renew makes the lease expire ttl from now and records used, the latest timestamp
+	// that ids may have until the next Renew. held is false, and nothing changes, when
+	// the caller does not hold the node id. After its lease has expired, the caller
+	// still holds the node id until another holder acquires it.
 	Renew(ctx context.Context, node int64, used time.Time, ttl time.Duration) (held bool, err error)
 
-	// Release gives the node id back and records used, the latest timestamp that
-	// ids do carry, in place of what Renew recorded. It changes nothing, without
-	// an error, when the caller does not hold the node id.
+	// Release releases the node id. It records used, the latest timestamp of any minted
+	// id, in place of the timestamp that Renew recorded. When the caller does not hold
+	// the node id, Release changes nothing and returns nil.
 	Release(ctx context.Context, node int64, used time.Time) error
 }
 
-// lease is what a Minter knows of the node id that it holds. The ids it may
-// still mint are those above last, up to limit. Because limit is recorded with
-// the lease before any of them is minted, and becomes the floor of the next
-// holder, no two holders can mint the same id, whatever their clocks do.
+// lease is the state of a Minter's node id. The Minter may mint ids above last, up to
+// limit. limit is recorded with the lease before any of these ids is minted, and is
+// the floor of the next holder. So two holders never mint the same id, even with wrong
+// clocks.
 type lease struct {
 	node  int64
 	ids   *generator
-	last  ID        // the latest that was minted here, or by earlier holders
-	limit ID        // the latest that may be minted
-	since time.Time // the clock before the call that granted the lease was sent
+	last  ID        // latest minted id, here or by an earlier holder
+	limit ID        // latest id that may be minted
+	since time.Time // clock before the call that granted the lease
 }
 
-// age reports how old the lease is at now: by the wall clock or the monotonic
-// clock, whichever says more. The monotonic clock stands still while a machine
-// is suspended, and the wall clock may be set back.
+// age returns the age of the lease at now, by the wall clock or the monotonic clock,
+// whichever is greater. The monotonic clock stands still while a machine is suspended,
+// and the wall clock may be set back.
 func (l *lease) age(now time.Time) time.Duration {
 	return max(now.Sub(l.since), now.Round(0).Sub(l.since.Round(0)))
 }
 
-// next mints an id when the lease is younger than life. The clock is read after
-// the id was made: one made before a freeze and looked at after it is dropped.
+// next mints an id when the lease is younger than life. It reads the clock after it
+// made the id. So an id from before a freeze is checked after the freeze, and dropped.
 func (l *lease) next(life time.Duration) (ID, error) {
 	id, now := l.ids.next()
 	switch {

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// TestLimit holds the last line of defence, which no clock gets a Minter to:
-// nothing is minted beyond what was recorded with the lease.
+// TestLimit checks the last line of defence, which no clock makes a Minter reach: no
+// id is minted beyond the limit recorded with the lease.
 func TestLimit(t *testing.T) {
 	t.Parallel()
 	ids, err := newGenerator(1, time.Now)
@@ -20,8 +20,8 @@ func TestLimit(t *testing.T) {
 	}
 }
 
-// TestLastIDIsNotMintedAgain checks that an id equal to the latest one is refused. Nothing
-// but the next id of the same millisecond is known beforehand, so that is made the latest.
+// TestLastIDIsNotMintedAgain checks that an id equal to the latest one is rejected. Only
+// the next id of the same millisecond is known in advance, so the test uses that id.
 func TestLastIDIsNotMintedAgain(t *testing.T) {
 	t.Parallel()
 	ids, err := newGenerator(1, time.Now)
@@ -34,18 +34,18 @@ func TestLastIDIsNotMintedAgain(t *testing.T) {
 		l := &lease{node: 1, ids: ids, since: now, last: last, limit: lastOf(now.Add(time.Hour))}
 		switch id, err := l.next(time.Hour); {
 		case err == nil && id == last:
-			t.Fatalf("next() = %d, which is the latest id, want %v", id, ErrClockBehind)
+			t.Fatalf("next() = %d, equal to the latest id, want %v", id, ErrClockBehind)
 		case errors.Is(err, ErrClockBehind):
 			return
 		case err != nil:
 			t.Fatalf("next() = %v, want an id or %v", err, ErrClockBehind)
 		}
 	}
-	t.Error("two ids were never made in one millisecond")
+	t.Error("no two ids of the same millisecond in 100,000 attempts")
 }
 
-// TestLastOf checks that no id of a timestamp is above its lastOf, and none of the next
-// millisecond at or below it.
+// TestLastOf checks that lastOf is the highest id of its millisecond, and lower than
+// every id of the next one.
 func TestLastOf(t *testing.T) {
 	t.Parallel()
 	at := time.UnixMilli(epochMilli + 123_456_789).UTC()

@@ -21,7 +21,7 @@ func TestMemoryLeases(t *testing.T) {
 	})
 }
 
-// errOutage is what an unreachable Leaser answers.
+// errOutage is the error of an unreachable Leaser.
 var errOutage = errors.New("leases cannot be reached")
 
 // remote is a Leaser that can become unreachable.
@@ -51,17 +51,17 @@ func (r *remote) Release(ctx context.Context, node int64, used time.Time) error 
 	return r.Leaser.Release(ctx, node, used)
 }
 
-// oneNode is a Leaser with a single node id that nobody else wants. It
-// remembers what was recorded.
+// oneNode is a Leaser with a single node id and no other holder. It records the
+// timestamps of Renew and Release.
 type oneNode struct {
-	floor  time.Time // what Acquire returns
-	stolen bool      // whether Renew finds the node id taken
-	err    error     // what Acquire returns
+	floor  time.Time // returned by Acquire
+	stolen bool      // whether Renew reports that another holder has the node id
+	err    error     // returned by Acquire
 
 	mu       sync.Mutex
 	renewed  time.Time
 	renewals int
-	fell     bool // whether a renewal recorded less than the one before
+	fell     bool // whether a renewal recorded an earlier timestamp than the previous one
 	released []time.Time
 }
 
@@ -87,7 +87,7 @@ func (o *oneNode) Release(_ context.Context, _ int64, used time.Time) error {
 	return nil
 }
 
-// awaitRenewals waits until n more renewals were recorded.
+// awaitRenewals waits for n more renewals.
 func (o *oneNode) awaitRenewals(tb testing.TB, n int) {
 	tb.Helper()
 	count := func() int {
@@ -103,14 +103,14 @@ func (o *oneNode) awaitRenewals(tb testing.TB, n int) {
 	}
 }
 
-// places leases from two places, which know nothing of each other, the first
-// while it is up.
-type places struct {
+// twoLeasers leases from the first of two independent Leasers, and from the second
+// while the first is down.
+type twoLeasers struct {
 	first  *remote
 	second idgen.Leaser
 }
 
-func (p *places) Acquire(ctx context.Context, ttl time.Duration) (int64, time.Time, error) {
+func (p *twoLeasers) Acquire(ctx context.Context, ttl time.Duration) (int64, time.Time, error) {
 	if node, floor, err := p.first.Acquire(ctx, ttl); err == nil {
 		return node, floor, nil
 	}
@@ -118,26 +118,26 @@ func (p *places) Acquire(ctx context.Context, ttl time.Duration) (int64, time.Ti
 	return node + 1, floor, err
 }
 
-func (p *places) Renew(ctx context.Context, node int64, used time.Time, ttl time.Duration) (bool, error) {
+func (p *twoLeasers) Renew(ctx context.Context, node int64, used time.Time, ttl time.Duration) (bool, error) {
 	if node == 0 {
 		return p.first.Renew(ctx, node, used, ttl)
 	}
 	return p.second.Renew(ctx, node-1, used, ttl)
 }
 
-func (p *places) Release(ctx context.Context, node int64, used time.Time) error {
+func (p *twoLeasers) Release(ctx context.Context, node int64, used time.Time) error {
 	if node == 0 {
 		return p.first.Release(ctx, node, used)
 	}
 	return p.second.Release(ctx, node-1, used)
 }
 
-// TestLeasesAnotherInTime loses the place of a lease: another node id is leased
-// elsewhere before the first runs out, and no id is refused meanwhile.
+// TestLeasesAnotherInTime makes the Leaser of a node id unreachable. The Minter leases
+// another node id before the first lease expires, and rejects no request.
 func TestLeasesAnotherInTime(t *testing.T) {
 	t.Parallel()
 	var c clock
-	p := &places{
+	p := &twoLeasers{
 		first:  &remote{Leaser: idgen.NewMemoryLeases(c.now).Holder()},
 		second: idgen.NewMemoryLeases(c.now).Holder(),
 	}
@@ -148,7 +148,7 @@ func TestLeasesAnotherInTime(t *testing.T) {
 	deadline := time.Now().Add(10 * time.Second)
 	for ids[len(ids)-1].Node() == 0 {
 		if time.Now().After(deadline) {
-			t.Fatal("Next() still has the first node id after 10 s, want another")
+			t.Fatal("Next() still uses the first node id after 10 s, want another")
 		}
 		time.Sleep(time.Millisecond)
 		ids = append(ids, mint(t, m, 1)...)

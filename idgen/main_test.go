@@ -11,8 +11,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// golden reads a file of vectors into v. They pin a data format: a change that
-// breaks one breaks every link that exists.
+// golden reads a file of test vectors into v. The vectors pin a data format: a change
+// that fails this test would break every existing link.
 func golden(tb testing.TB, name string, v any) {
 	tb.Helper()
 	data, err := os.ReadFile(filepath.Join("testdata", name))

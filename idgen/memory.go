@@ -7,12 +7,11 @@ import (
 	"time"
 )
 
-// errNoNode is returned when every node id is held.
+// errNoNode reports that all node ids are leased.
 var errNoNode = errors.New("all node ids are leased")
 
-// MemoryLeases keeps the leases of the Minters in one process, and forgets them
-// with it: for tests, and for servers whose links are not kept either. Safe for
-// concurrent use.
+// MemoryLeases stores leases in the memory of one process. It is for tests, and for
+// servers that also keep their links in memory only. Safe for concurrent use.
 type MemoryLeases struct {
 	now func() time.Time
 
@@ -20,14 +19,14 @@ type MemoryLeases struct {
 	nodes [Nodes]memoryLease
 }
 
-// memoryLease is what is kept of one node id.
+// memoryLease is the state of one node id.
 type memoryLease struct {
-	holder *memoryHolder // nil when it was given back or never leased
+	holder *memoryHolder // nil when released or never leased
 	until  time.Time
 	used   time.Time
 }
 
-// NewMemoryLeases returns leases that run out by the given clock; nil is
+// NewMemoryLeases returns empty leases that expire by the clock now. A nil now means
 // time.Now.
 func NewMemoryLeases(now func() time.Time) *MemoryLeases {
 	if now == nil {
@@ -36,7 +35,7 @@ func NewMemoryLeases(now func() time.Time) *MemoryLeases {
 	return &MemoryLeases{now: now}
 }
 
-// Holder returns a Leaser with an identity of its own.
+// Holder returns a Leaser with its own identity.
 func (m *MemoryLeases) Holder() Leaser { return &memoryHolder{leases: m} }
 
 // memoryHolder is one holder of MemoryLeases.
@@ -44,8 +43,8 @@ type memoryHolder struct{ leases *MemoryLeases }
 
 var _ Leaser = (*memoryHolder)(nil)
 
-// Acquire implements Leaser. It takes the lowest node id that is free and whose
-// floor is past, or else the free one with the earliest floor.
+// Acquire implements Leaser. It leases the lowest free node id with a floor in the
+// past. Without one, it leases the free node id with the earliest floor.
 func (h *memoryHolder) Acquire(ctx context.Context, ttl time.Duration) (int64, time.Time, error) {
 	m := h.leases
 	m.mu.Lock()
@@ -63,7 +62,7 @@ func (h *memoryHolder) Acquire(ctx context.Context, ttl time.Duration) (int64, t
 	return int64(node), m.nodes[node].used, nil
 }
 
-// pick returns the node id to lease at now, or -1 when none is free.
+// pick returns the node id to lease at now, or -1 when all are leased.
 func (m *MemoryLeases) pick(now time.Time) int {
 	best := -1
 	for i := range m.nodes {
@@ -109,7 +108,7 @@ func (h *memoryHolder) Release(ctx context.Context, node int64, used time.Time) 
 	return nil
 }
 
-// held returns the lease of a node id that h holds, or nil.
+// held returns the lease of node when h is its holder, otherwise nil.
 func (h *memoryHolder) held(node int64) *memoryLease {
 	if node < 0 || node >= Nodes || h.leases.nodes[node].holder != h {
 		return nil

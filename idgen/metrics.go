@@ -7,7 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics is what a Minter tells of itself.
+// metrics are the metrics of one Minter.
 type metrics struct {
 	minted      prometheus.Counter
 	leaseLost   prometheus.Counter
@@ -21,7 +21,7 @@ type metrics struct {
 func newMetrics() *metrics {
 	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "terse_idgen_refused_total",
-		Help: "Ids that were asked for and not minted, by reason.",
+		Help: "Requests for an id that were rejected, by reason.",
 	}, []string{"reason"})
 	m := &metrics{
 		minted: prometheus.NewCounter(prometheus.CounterOpts{
@@ -33,15 +33,15 @@ func newMetrics() *metrics {
 		refused:     refused,
 		calls: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "terse_idgen_lease_calls_total",
-			Help: "Calls about the node id lease, by what was asked and how it ended.",
+			Help: "Calls to acquire, renew or release the node id lease, by call and result.",
 		}, []string{"call", "result"}),
 		node: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "terse_idgen_node",
-			Help: "Node id held, or -1.",
+			Help: "Node id of this process; -1 without a lease.",
 		}),
 		ends: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "terse_idgen_lease_expiry_timestamp_seconds",
-			Help: "When the lease of the node id runs out if it is not renewed; 0 when none is held.",
+			Help: "End of the node id lease unless it is renewed; 0 without a lease.",
 		}),
 	}
 	for _, call := range []string{"acquire", "renew", "release"} {
@@ -49,11 +49,11 @@ func newMetrics() *metrics {
 		m.calls.WithLabelValues(call, "error")
 	}
 	m.calls.WithLabelValues("renew", "lost")
-	m.hold(nil, 0)
+	m.setLease(nil, 0)
 	return m
 }
 
-// register adds the metrics to r, all or none; a nil r takes none.
+// register registers all metrics with r, or none when one fails. A nil r is ignored.
 func (m *metrics) register(r prometheus.Registerer) error {
 	if r == nil {
 		return nil
@@ -73,7 +73,7 @@ func (m *metrics) collectors() []prometheus.Collector {
 	return []prometheus.Collector{m.minted, m.refused, m.calls, m.node, m.ends}
 }
 
-// count counts the outcome of one Next.
+// count counts the result of one Next.
 func (m *metrics) count(err error) {
 	switch {
 	case err == nil:
@@ -97,8 +97,9 @@ func (m *metrics) call(name string, held bool, err error) {
 	m.calls.WithLabelValues(name, result).Inc()
 }
 
-// hold shows the node id of l, and when its lease of ttl runs out.
-func (m *metrics) hold(l *lease, ttl time.Duration) {
+// setLease sets the gauges to the node id of l and the end of its lease of ttl. A nil l
+// means no lease.
+func (m *metrics) setLease(l *lease, ttl time.Duration) {
 	if l == nil {
 		m.node.Set(-1)
 		m.ends.Set(0)

@@ -8,32 +8,31 @@ import (
 	"time"
 )
 
-// Why a Minter does not mint. Both pass by themselves.
+// Temporary errors of a Minter.
 var (
 	ErrLeaseLost   = errors.New("node id is not leased")
 	ErrClockBehind = errors.New("clock is behind timestamps already used")
 )
 
-// Minter mints ids under a node id that it leases, renews and, when it was
-// lost, leases anew in the background. Safe for concurrent use.
+// Minter mints ids with a leased node id. In the background it renews the lease, and
+// leases another node id after a loss. Safe for concurrent use.
 type Minter struct {
 	opts    Options
 	metrics *metrics
 
-	stop     context.CancelFunc // ends the background work
-	done     chan struct{}      // closed once it has ended
-	closeErr error              // how giving the node id back went; set before done is closed
+	stop     context.CancelFunc // ends the background goroutine
+	done     chan struct{}      // closed when the background goroutine has ended
+	closeErr error              // error of the release; set before done is closed
 
-	mu    sync.Mutex
-	lease *lease // nil while no node id is held; only the background work sets it
-	lack  error  // why no node id is held
+	mu      sync.Mutex
+	lease   *lease // nil without a node id; only NewMinter and the background goroutine set it
+	noLease error  // why lease is nil
 }
 
-// NewMinter leases a node id and returns a Minter that holds it until Close.
-// ctx bounds the start alone. A clock that stands up to two seconds before the
-// last timestamp used under that node id is waited for. When no node id can be
-// leased now, the Minter refuses to mint and tries again every second, so that
-// a start does not fail for what may pass.
+// NewMinter leases a node id and returns a Minter that holds it until Close. ctx limits
+// only the start. When the clock is up to two seconds behind the last timestamp of the
+// node id, NewMinter waits for the clock. When no node id can be leased, NewMinter
+// still succeeds: the Minter rejects requests and tries again every second.
 func NewMinter(ctx context.Context, opts Options) (*Minter, error) {
 	opts = opts.withDefaults()
 	if err := opts.validate(); err != nil {
@@ -49,9 +48,9 @@ func NewMinter(ctx context.Context, opts Options) (*Minter, error) {
 		return nil, err
 	case err != nil:
 		opts.Logger.WarnContext(ctx, "node id cannot be leased", "err", err)
-		m.let(err)
+		m.dropLease(err)
 	default:
-		m.hold(l)
+		m.setLease(l)
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	m.stop = stop
@@ -59,11 +58,11 @@ func NewMinter(ctx context.Context, opts Options) (*Minter, error) {
 	return m, nil
 }
 
-// Next returns a new id, greater than those before it under the same node id.
-// It blocks for about a millisecond when 128 ids were already minted in the
-// present one. It returns ErrLeaseLost, with the reason, while no node id is held
-// or once it may belong to another process, and after Close, and ErrClockBehind
-// while the clock stands before a timestamp that was already used.
+// Next returns a new id, greater than all earlier ids of the same node id. It blocks for
+// about a millisecond when the current millisecond has 128 ids already. It returns
+// ErrLeaseLost, with the reason, when there is no node id, when the node id may belong
+// to another process, and after Close. It returns ErrClockBehind when the clock is
+// behind a timestamp that was already used.
 func (m *Minter) Next() (ID, error) {
 	id, err := m.next()
 	m.metrics.count(err)
@@ -74,14 +73,14 @@ func (m *Minter) next() (ID, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.lease == nil {
-		return 0, m.lack
+		return 0, m.noLease
 	}
 	return m.lease.next(m.opts.life())
 }
 
-// Close stops minting and gives the node id back with the last timestamp used.
-// When ctx ends first, that goes on in the background, and the lease runs out
-// if it fails. Every call returns the same outcome.
+// Close stops minting and releases the node id with its last used timestamp. When ctx
+// ends first, the release continues in the background; if it fails, the lease
+// expires. Every call returns the same release error.
 func (m *Minter) Close(ctx context.Context) error {
 	m.stop()
 	select {
@@ -92,27 +91,27 @@ func (m *Minter) Close(ctx context.Context) error {
 	}
 }
 
-// hold makes l the lease under which ids are minted.
-func (m *Minter) hold(l *lease) {
+// setLease makes l the current lease.
+func (m *Minter) setLease(l *lease) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.lease = l
-	m.metrics.hold(l, m.opts.TTL)
+	m.metrics.setLease(l, m.opts.TTL)
 }
 
-// let makes the Minter hold no node id. reason may be nil.
-func (m *Minter) let(reason error) {
-	lack := ErrLeaseLost
+// dropLease removes the current lease. reason may be nil.
+func (m *Minter) dropLease(reason error) {
+	noLease := ErrLeaseLost
 	if reason != nil {
-		lack = fmt.Errorf("%w: %w", ErrLeaseLost, reason)
+		noLease = fmt.Errorf("%w: %w", ErrLeaseLost, reason)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.lease, m.lack = nil, lack
-	m.metrics.hold(nil, 0)
+	m.lease, m.noLease = nil, noLease
+	m.metrics.setLease(nil, 0)
 }
 
-// used returns the latest timestamp used under l.
+// used returns the latest timestamp that ids of l have used.
 func (m *Minter) used(l *lease) time.Time {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -16,10 +16,10 @@ import (
 	"github.com/terse/terse/idgen"
 )
 
-// ttl is the default length of a lease.
+// ttl is the default TTL of a lease.
 const ttl = 30 * time.Second
 
-// newMinter returns a Minter that is closed with the test.
+// newMinter returns a Minter and closes it when the test ends.
 func newMinter(tb testing.TB, opts idgen.Options) *idgen.Minter {
 	tb.Helper()
 	m, err := idgen.NewMinter(tb.Context(), opts)
@@ -44,7 +44,7 @@ func mint(tb testing.TB, m *idgen.Minter, n int) []idgen.ID {
 	return ids
 }
 
-// refuses checks that m does not mint, for the reason want.
+// refuses checks that Next returns the error want.
 func refuses(tb testing.TB, m *idgen.Minter, want error) {
 	tb.Helper()
 	if id, err := m.Next(); !errors.Is(err, want) {
@@ -52,7 +52,7 @@ func refuses(tb testing.TB, m *idgen.Minter, want error) {
 	}
 }
 
-// eventually waits until m mints, and returns the id.
+// eventually waits until m mints an id, and returns it.
 func eventually(tb testing.TB, m *idgen.Minter) idgen.ID {
 	tb.Helper()
 	deadline := time.Now().Add(10 * time.Second)
@@ -73,7 +73,7 @@ func distinct(tb testing.TB, ids ...[]idgen.ID) {
 	tb.Helper()
 	all := slices.Sorted(slices.Values(slices.Concat(ids...)))
 	if n := len(slices.Compact(slices.Clone(all))); n != len(all) {
-		tb.Errorf("%d of %d ids were minted before", len(all)-n, len(all))
+		tb.Errorf("%d of %d ids are duplicates", len(all)-n, len(all))
 	}
 }
 
@@ -145,12 +145,12 @@ func TestFloor(t *testing.T) {
 	leaser := &oneNode{floor: time.Now().Add(100 * time.Millisecond)}
 	m := newMinter(t, idgen.Options{Leaser: leaser})
 	if id := mint(t, m, 1)[0]; !id.Time().After(leaser.floor.Truncate(time.Millisecond)) {
-		t.Errorf("Next() is of %v, want it after the floor %v", id.Time(), leaser.floor)
+		t.Errorf("Next() has the timestamp %v, want one after the floor %v", id.Time(), leaser.floor)
 	}
 }
 
-// TestFloorHolds has ids that lag behind the clock, within what is tolerated:
-// they are refused until they are past the floor.
+// TestFloorHolds has ids that are behind the clock by less than the tolerated drift.
+// They must be rejected until they are past the floor.
 func TestFloorHolds(t *testing.T) {
 	t.Parallel()
 	var c clock
@@ -165,12 +165,12 @@ func TestFloorFarAhead(t *testing.T) {
 		leaser := &oneNode{floor: time.Now().Add(ahead)}
 		m, err := idgen.NewMinter(t.Context(), idgen.Options{Leaser: leaser})
 		if err != nil {
-			t.Fatalf("NewMinter() with a floor in %v = %v, want a minter that refuses", ahead, err)
+			t.Fatalf("NewMinter() with a floor in %v = %v, want a minter that rejects requests", ahead, err)
 		}
 		refuses(t, m, idgen.ErrClockBehind)
 		refuses(t, m, idgen.ErrLeaseLost)
 		if err := m.Close(t.Context()); err != nil {
-			t.Errorf("Close() = %v", err)
+			t.Errorf("Close() = %v, want nil", err)
 		}
 		if len(leaser.released) == 0 || !leaser.released[0].Equal(leaser.floor) {
 			t.Errorf("Release() was called with %v, want the floor %v", leaser.released, leaser.floor)
@@ -250,13 +250,13 @@ func TestMetrics(t *testing.T) {
 	m := newMinter(t, idgen.Options{Leaser: &oneNode{}, Registerer: reg, Now: func() time.Time { return noon }})
 	mint(t, m, 3)
 	const held = `
-# HELP terse_idgen_lease_expiry_timestamp_seconds When the lease of the node id runs out if it is not renewed; 0 when none is held.
+# HELP terse_idgen_lease_expiry_timestamp_seconds End of the node id lease unless it is renewed; 0 without a lease.
 # TYPE terse_idgen_lease_expiry_timestamp_seconds gauge
 terse_idgen_lease_expiry_timestamp_seconds 1.78031523e+09
 # HELP terse_idgen_minted_total Ids minted.
 # TYPE terse_idgen_minted_total counter
 terse_idgen_minted_total 3
-# HELP terse_idgen_node Node id held, or -1.
+# HELP terse_idgen_node Node id of this process; -1 without a lease.
 # TYPE terse_idgen_node gauge
 terse_idgen_node 5
 `
@@ -268,7 +268,7 @@ terse_idgen_node 5
 	}
 	refuses(t, m, idgen.ErrLeaseLost)
 	const closed = `
-# HELP terse_idgen_lease_calls_total Calls about the node id lease, by what was asked and how it ended.
+# HELP terse_idgen_lease_calls_total Calls to acquire, renew or release the node id lease, by call and result.
 # TYPE terse_idgen_lease_calls_total counter
 terse_idgen_lease_calls_total{call="acquire",result="error"} 0
 terse_idgen_lease_calls_total{call="acquire",result="ok"} 1
@@ -277,16 +277,16 @@ terse_idgen_lease_calls_total{call="release",result="ok"} 1
 terse_idgen_lease_calls_total{call="renew",result="error"} 0
 terse_idgen_lease_calls_total{call="renew",result="lost"} 0
 terse_idgen_lease_calls_total{call="renew",result="ok"} 1
-# HELP terse_idgen_lease_expiry_timestamp_seconds When the lease of the node id runs out if it is not renewed; 0 when none is held.
+# HELP terse_idgen_lease_expiry_timestamp_seconds End of the node id lease unless it is renewed; 0 without a lease.
 # TYPE terse_idgen_lease_expiry_timestamp_seconds gauge
 terse_idgen_lease_expiry_timestamp_seconds 0
 # HELP terse_idgen_minted_total Ids minted.
 # TYPE terse_idgen_minted_total counter
 terse_idgen_minted_total 3
-# HELP terse_idgen_node Node id held, or -1.
+# HELP terse_idgen_node Node id of this process; -1 without a lease.
 # TYPE terse_idgen_node gauge
 terse_idgen_node -1
-# HELP terse_idgen_refused_total Ids that were asked for and not minted, by reason.
+# HELP terse_idgen_refused_total Requests for an id that were rejected, by reason.
 # TYPE terse_idgen_refused_total counter
 terse_idgen_refused_total{reason="clock_behind"} 0
 terse_idgen_refused_total{reason="lease_lost"} 1
@@ -303,8 +303,8 @@ func TestNextAllocs(t *testing.T) {
 	}
 }
 
-// BenchmarkNext is bounded by the layout of an ID: 128 a millisecond are 7.8 µs
-// each.
+// BenchmarkNext has a lower limit from the layout of an ID: 128 ids a millisecond are
+// 7.8 µs each.
 func BenchmarkNext(b *testing.B) {
 	m := newMinter(b, idgen.Options{Leaser: &oneNode{}})
 	b.ReportAllocs()
@@ -315,7 +315,7 @@ func BenchmarkNext(b *testing.B) {
 	}
 }
 
-// TestRefusesWithTheReason holds that a Minter without a node id says why.
+// TestRefusesWithTheReason checks that a Minter without a node id reports the reason.
 func TestRefusesWithTheReason(t *testing.T) {
 	t.Parallel()
 	m := newMinter(t, idgen.Options{Leaser: &oneNode{err: errOutage}})
@@ -324,26 +324,26 @@ func TestRefusesWithTheReason(t *testing.T) {
 	refuses(t, newMinter(t, idgen.Options{Leaser: &oneNode{stolen: true}}), idgen.ErrLeaseLost)
 }
 
-// failing is a Leaser that cannot be asked until it is mended.
+// failing is a Leaser that cannot lease a node id until repaired is true.
 type failing struct {
 	idgen.Leaser
-	mended atomic.Bool
+	repaired atomic.Bool
 }
 
 func (f *failing) Acquire(ctx context.Context, ttl time.Duration) (int64, time.Time, error) {
-	if !f.mended.Load() {
+	if !f.repaired.Load() {
 		return 0, time.Time{}, errors.New("disk is full")
 	}
 	return f.Leaser.Acquire(ctx, ttl)
 }
 
-// TestStartWithoutLease holds that a Minter starts when no node id can be leased,
-// refuses until one can, and then mints by itself.
+// TestStartWithoutLease checks that a Minter starts when no node id can be leased,
+// rejects requests until a node id is free, and then mints without a restart.
 func TestStartWithoutLease(t *testing.T) {
 	t.Parallel()
 	leaser := &failing{Leaser: idgen.NewMemoryLeases(nil).Holder()}
 	m := newMinter(t, idgen.Options{Leaser: leaser})
 	refuses(t, m, idgen.ErrLeaseLost)
-	leaser.mended.Store(true)
+	leaser.repaired.Store(true)
 	eventually(t, m)
 }

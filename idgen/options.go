@@ -9,35 +9,34 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Options configure a Minter.
+// Options configures a Minter.
 type Options struct {
 	// Leaser leases the node id. Required.
 	Leaser Leaser
 
-	// TTL is how long a lease lasts without being renewed. One call to the
-	// Leaser is given a third of it. Default 30 s.
+	// TTL is the time after which a lease expires unless it is renewed. A call to the
+	// Leaser may take a third of it. Default 30 s.
 	TTL time.Duration
 
 	// RenewEvery is the age at which a lease is renewed. Default TTL/3.
 	RenewEvery time.Duration
 
-	// Margin is how long before the end of its lease a Minter stops. It covers
-	// clocks that run at different rates. RenewEvery and Margin together must be
-	// below TTL. Default TTL/6.
+	// Margin is how long before the end of its lease a Minter stops minting. It covers
+	// clocks of different speed. RenewEvery plus Margin must be below TTL. Default
+	// TTL/6.
 	Margin time.Duration
 
-	// Now is the clock that leases are measured by and timestamps follow.
-	// Default time.Now.
+	// Now is the clock of the Minter's timestamps and lease ages. Default time.Now.
 	Now func() time.Time
 
-	// Logger is told of leases that are lost, and held again. Default none.
+	// Logger receives lost, failed and recovered leases. Default: no log.
 	Logger *slog.Logger
 
-	// Registerer receives the metrics terse_idgen_*. Default none.
+	// Registerer receives the metrics terse_idgen_*. Default: no metrics.
 	Registerer prometheus.Registerer
 }
 
-// withDefaults returns o with every default filled in.
+// withDefaults returns o with its zero fields set to their defaults.
 func (o Options) withDefaults() Options {
 	if o.TTL == 0 {
 		o.TTL = 30 * time.Second
@@ -57,7 +56,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// validate returns everything that is wrong with o, once it has its defaults.
+// validate returns an error that joins every problem of o. Call withDefaults first.
 func (o Options) validate() error {
 	var errs []error
 	if o.Leaser == nil {
@@ -72,8 +71,8 @@ func (o Options) validate() error {
 	return errors.Join(errs...)
 }
 
-// life is the age at which a lease is no longer minted under.
+// life is the age at which a Minter stops to use a lease.
 func (o Options) life() time.Duration { return o.TTL - o.Margin }
 
-// callTimeout bounds one call to the Leaser.
+// callTimeout is the timeout of one call to the Leaser.
 func (o Options) callTimeout() time.Duration { return o.TTL / 3 }

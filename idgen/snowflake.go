@@ -8,34 +8,33 @@ import (
 	"github.com/bwmarrin/snowflake"
 )
 
-// configureLibrary gives the snowflake library our epoch and layout. Its
-// package variables are the only knob it has, and it reads them in NewNode.
+// configureLibrary sets the epoch and the layout of the snowflake library. The library
+// can be configured only by package variables, which NewNode reads.
 var configureLibrary = sync.OnceFunc(func() {
 	snowflake.Epoch = epochMilli
 	snowflake.NodeBits = nodeBits
 	snowflake.StepBits = stepBits
 })
 
-// maxDrift is how far timestamps may run ahead of the clock, or behind it,
-// before they are set right. A clock that is slewed or nudged stays well within.
+// maxDrift is the largest difference between timestamps and the clock before the
+// timestamps are corrected. A clock that NTP adjusts slowly stays well within it.
 const maxDrift = 2 * time.Second
 
-// generator is one node's source of ids.
+// generator makes the ids of one node id. Callers must serialize its use.
 //
-// The library reads the wall clock once, in NewNode, and then counts on by the
-// monotonic clock: after a suspension its timestamps lag, after the clock was
-// set they lead, without end. The generator corrects them to the clock it was
-// given. A correction may go back in time, so callers compare each id with the
-// one before it.
+// The library reads the wall clock once, in NewNode, and then follows the monotonic
+// clock. So its timestamps stay behind after a suspension, and stay ahead after the
+// clock was set back. The generator corrects them to the clock now. A correction may go
+// back in time, so callers must compare each id with the previous one.
 type generator struct {
 	node  *snowflake.Node
 	now   func() time.Time
-	epoch time.Time     // the epoch as the library sees it, on the monotonic clock
-	last  snowflake.ID  // as the library made it
-	shift time.Duration // added to its timestamps; whole milliseconds
+	epoch time.Time     // the library's epoch, on the monotonic clock
+	last  snowflake.ID  // the library's last id, without the shift
+	shift time.Duration // correction of the library's timestamps, in whole milliseconds
 }
 
-// newGenerator returns the generator of a node id whose ids follow now.
+// newGenerator returns the generator of a node id. Its timestamps follow the clock now.
 func newGenerator(node int64, now func() time.Time) (*generator, error) {
 	configureLibrary()
 	n, err := snowflake.NewNode(node)
@@ -47,15 +46,15 @@ func newGenerator(node int64, now func() time.Time) (*generator, error) {
 	return &generator{node: n, now: now, epoch: epoch}, nil
 }
 
-// next returns an id and the clock as it stood after the id was made. As long
-// as no correction is made, each id is greater than the one before.
+// next returns an id, and the clock read after the id was made. Without a correction,
+// each id is greater than the previous one.
 func (g *generator) next() (ID, time.Time) {
 	id, now, lead := g.generate()
 	if lead.Abs() <= maxDrift {
 		return id, now
 	}
-	// A second look tells a clock that was set from a process that was frozen
-	// between the two readings of the first.
+	// The second reading distinguishes a clock that was set from a process that was
+	// frozen during the first reading.
 	id, now, lead = g.generate()
 	if lead.Abs() > maxDrift {
 		g.shift -= lead
@@ -64,8 +63,8 @@ func (g *generator) next() (ID, time.Time) {
 	return id, now
 }
 
-// generate returns the library's next id with its timestamp shifted, the clock
-// read after it, and how far the timestamp is ahead of that clock.
+// generate returns the library's next id with its timestamp shifted, the clock read
+// after it, and how far the timestamp is ahead of the clock.
 func (g *generator) generate() (id ID, now time.Time, lead time.Duration) {
 	g.pause()
 	g.last = g.node.Generate()
@@ -75,8 +74,8 @@ func (g *generator) generate() (id ID, now time.Time, lead time.Duration) {
 	return id, now, time.Duration(ahead) * time.Millisecond
 }
 
-// pause sleeps to the end of the millisecond when its steps are used up, for
-// which the library would spin.
+// pause sleeps until the end of a millisecond without free steps. Without it, the
+// library would spin.
 func (g *generator) pause() {
 	if g.last&stepMask != stepMask {
 		return

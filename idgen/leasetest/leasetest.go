@@ -1,5 +1,5 @@
-// Package leasetest holds every [idgen.Leaser] to its contract. It is a suite
-// for tests of the packages that keep leases, and no part of a server.
+// Package leasetest is the conformance suite of [idgen.Leaser], for tests of the
+// packages that implement it.
 package leasetest
 
 import (
@@ -14,23 +14,22 @@ import (
 // ttl is the length of the leases in this suite.
 const ttl = 30 * time.Second
 
-// margin is how long before the end of a lease the suite looks at it: a busy machine
-// may take seconds between two calls.
+// margin is how long before its end the suite checks a lease. A busy machine may need
+// seconds between two calls.
 const margin = 15 * time.Second
 
-// Timestamps that are past and future by any clock a test may run on. They are
-// not whole seconds: every millisecond has to be kept.
+// Timestamps in the past and in the future of any test machine's clock. They have
+// milliseconds, because every millisecond must be stored.
 var (
 	past   = time.Date(2001, time.February, 3, 4, 5, 6, 789e6, time.UTC)
 	future = time.Date(2201, time.February, 3, 4, 5, 6, 789e6, time.UTC)
 )
 
-// Open returns two holders of the same fresh, empty leases, and a function that
-// advances the clock by which those run out. It closes what it opened with
-// t.Cleanup.
+// Open returns two holders of the same new, empty leases, and a function that advances
+// the clock of the leases. It registers its cleanup with t.Cleanup.
 type Open func(t testing.TB) (a, b idgen.Leaser, advance func(time.Duration))
 
-// TestLeaser runs the suite. Each subtest opens leases of its own.
+// TestLeaser runs the suite. Each subtest opens its own leases.
 func TestLeaser(t *testing.T, open Open) {
 	for _, tt := range []struct {
 		name string
@@ -39,12 +38,12 @@ func TestLeaser(t *testing.T, open Open) {
 		{"node ids are distinct", testDistinct},
 		{"node ids are distinct under concurrency", testConcurrent},
 		{"first floor is zero", testFirstFloor},
-		{"lease excludes others until it runs out", testExclusion},
+		{"lease excludes others until it expires", testExclusion},
 		{"renewal extends the lease", testRenewExtends},
-		{"run out lease is held until it is taken", testRenewLate},
+		{"expired lease is held until it is taken", testRenewLate},
 		{"stranger cannot renew or release", testStranger},
 		{"former holder cannot renew or release", testFormerHolder},
-		{"floor is what was renewed", testFloorOfRenew},
+		{"floor is the renewed timestamp", testFloorOfRenew},
 		{"floor outlives a holder that used nothing", testFloorOutlives},
 		{"release replaces the floor", testFloorOfRelease},
 		{"future floor is avoided", testFutureFloor},
@@ -58,7 +57,7 @@ func TestLeaser(t *testing.T, open Open) {
 	}
 }
 
-// acquire leases any node id.
+// acquire leases any free node id.
 func acquire(t *testing.T, l idgen.Leaser) (node int64, floor time.Time) {
 	t.Helper()
 	node, floor, err := l.Acquire(t.Context(), ttl)
@@ -71,7 +70,7 @@ func acquire(t *testing.T, l idgen.Leaser) (node int64, floor time.Time) {
 	return node, floor
 }
 
-// acquireNode leases node ids until it gets want, and returns its floor.
+// acquireNode leases node ids until it gets want, and returns the floor of want.
 func acquireNode(t *testing.T, l idgen.Leaser, want int64) (floor time.Time) {
 	t.Helper()
 	for range idgen.Nodes {
@@ -79,11 +78,11 @@ func acquireNode(t *testing.T, l idgen.Leaser, want int64) (floor time.Time) {
 			return floor
 		}
 	}
-	t.Fatalf("Acquire() never gave node %d, want it to be free", want)
+	t.Fatalf("Acquire() never returned node %d, want it to be free", want)
 	return time.Time{}
 }
 
-// renew checks what Renew reports.
+// renew calls Renew and checks its result.
 func renew(t *testing.T, l idgen.Leaser, node int64, used time.Time, want bool) {
 	t.Helper()
 	held, err := l.Renew(t.Context(), node, used, ttl)
@@ -99,7 +98,7 @@ func release(t *testing.T, l idgen.Leaser, node int64, used time.Time) {
 	}
 }
 
-// drain leases every node id that is left and returns how often each was given.
+// drain leases all free node ids and returns how often each was leased.
 func drain(t *testing.T, l idgen.Leaser) map[int64]int {
 	t.Helper()
 	given := make(map[int64]int)
@@ -110,7 +109,7 @@ func drain(t *testing.T, l idgen.Leaser) map[int64]int {
 		}
 		given[node]++
 	}
-	t.Fatalf("Acquire() gave more than %d node ids", idgen.Nodes)
+	t.Fatalf("Acquire() leased more than %d node ids", idgen.Nodes)
 	return nil
 }
 
@@ -120,7 +119,7 @@ func testDistinct(t *testing.T, open Open) {
 	second, _ := acquire(t, b)
 	third, _ := acquire(t, a)
 	if first == second || second == third || first == third {
-		t.Errorf("Acquire() = nodes %d, %d, %d, want them distinct", first, second, third)
+		t.Errorf("Acquire() = nodes %d, %d, %d, want different nodes", first, second, third)
 	}
 }
 
@@ -145,7 +144,7 @@ func testConcurrent(t *testing.T, open Open) {
 	seen := make(map[int64]bool)
 	for node := range nodes {
 		if seen[node] {
-			t.Errorf("Acquire() gave node %d twice", node)
+			t.Errorf("Acquire() leased node %d twice", node)
 		}
 		seen[node] = true
 	}
@@ -163,7 +162,7 @@ func testExclusion(t *testing.T, open Open) {
 	node, _ := acquire(t, a)
 	advance(ttl - margin)
 	if given := drain(t, b); given[node] != 0 {
-		t.Errorf("node %d was leased before its lease ran out", node)
+		t.Errorf("node %d was leased before its lease expired", node)
 	}
 	advance(margin + time.Second)
 	acquireNode(t, b, node)
@@ -178,7 +177,7 @@ func testRenewExtends(t *testing.T, open Open) {
 	}
 	advance(ttl - margin)
 	if given := drain(t, b); given[node] != 0 {
-		t.Errorf("node %d was leased before its renewed lease ran out", node)
+		t.Errorf("node %d was leased before its renewed lease expired", node)
 	}
 }
 
@@ -199,11 +198,11 @@ func testStranger(t *testing.T, open Open) {
 	renew(t, b, node, future, false)
 	release(t, b, node, future)
 	if given := drain(t, b); given[node] != 0 {
-		t.Errorf("node %d was leased after a stranger released it", node)
+		t.Errorf("node %d was leased after another holder tried to release it", node)
 	}
 	advance(2 * ttl)
 	if floor := acquireNode(t, b, node); !floor.Equal(past) {
-		t.Errorf("floor = %v, want %v as its holder recorded", floor, past)
+		t.Errorf("floor = %v, want its holder's %v", floor, past)
 	}
 }
 
@@ -221,7 +220,7 @@ func testFormerHolder(t *testing.T, open Open) {
 	release(t, b, node, past)
 	renew(t, b, node, future, false)
 	if floor := acquireNode(t, a, node); !floor.Equal(past) {
-		t.Errorf("floor = %v, want %v as its last holder recorded", floor, past)
+		t.Errorf("floor = %v, want its last holder's %v", floor, past)
 	}
 }
 
@@ -265,21 +264,21 @@ func testFutureFloor(t *testing.T, open Open) {
 	release(t, a, node, future)
 	for range idgen.Nodes - 1 {
 		if other, _ := acquire(t, b); other == node {
-			t.Fatalf("Acquire() = node %d, whose floor is in the future, want one of the others", node)
+			t.Fatalf("Acquire() = node %d with a floor in the future, want another node", node)
 		}
 	}
 	if last, floor := acquire(t, b); last != node || !floor.Equal(future) {
-		t.Errorf("Acquire() = node %d, floor %v, want the last free one, %d, floor %v", last, floor, node, future)
+		t.Errorf("Acquire() = node %d, floor %v, want the last free node %d, floor %v", last, floor, node, future)
 	}
 }
 
 func testExhaustion(t *testing.T, open Open) {
 	a, b, advance := open(t)
 	if given := drain(t, a); len(given) != idgen.Nodes {
-		t.Errorf("Acquire() gave %d node ids before it failed, want %d", len(given), idgen.Nodes)
+		t.Errorf("Acquire() leased %d node ids before it failed, want %d", len(given), idgen.Nodes)
 	}
 	if node, _, err := b.Acquire(t.Context(), ttl); err == nil {
-		t.Errorf("Acquire() = node %d, want an error while all are held", node)
+		t.Errorf("Acquire() = node %d, want an error while all node ids are held", node)
 	}
 	advance(2 * ttl)
 	acquire(t, b)
