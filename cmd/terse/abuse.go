@@ -14,24 +14,24 @@ import (
 	"github.com/terse/terse/store/scan/webrisk"
 )
 
-// abuseFlags are the settings of what is done against abuse.
+// abuseFlags are the settings for protection against abuse.
 type abuseFlags struct {
 	LimitReport   string `default:"5/10m" placeholder:"N/TIME" help:"Reports of links by one client, or off. Default: 5/10m." setting:""`
-	BlocklistFile string `placeholder:"FILE" help:"Hosts to which no link may lead, one a line, besides those of terse block. Default: none." setting:""`
-	WebriskKey    string `placeholder:"KEY" help:"API key of Google Web Risk, which is asked about all targets. Default: it is not asked." setting:"" secret:""`
-	WebriskRate   string `default:"50/1s" placeholder:"N/TIME" help:"Requests to Google Web Risk that the project may send, from this node. Default: 50/1s." setting:""`
-	WebriskURL    string `name:"webrisk-url" default:"https://webrisk.googleapis.com" placeholder:"URL" help:"Where Google Web Risk is asked, or a proxy for it. Default: https://webrisk.googleapis.com." setting:""`
-	ScanInterval  string `default:"24h" placeholder:"TIME" help:"After which all links are held against the blocklist, and asked about, again. Default: 24h." setting:""`
+	BlocklistFile string `placeholder:"FILE" help:"File of blocked hosts, one a line; adds to the hosts of terse block. Default: none." setting:""`
+	WebriskKey    string `placeholder:"KEY" help:"API key of Google Web Risk, which then checks all targets. Default: no check." setting:"" secret:""`
+	WebriskRate   string `default:"50/1s" placeholder:"N/TIME" help:"Requests that this node may send to Google Web Risk, at least one a second. Default: 50/1s." setting:""`
+	WebriskURL    string `name:"webrisk-url" default:"https://webrisk.googleapis.com" placeholder:"URL" help:"Address of Google Web Risk, or of a proxy for it. Default: https://webrisk.googleapis.com." setting:""`
+	ScanInterval  string `default:"24h" placeholder:"TIME" help:"Time between two scans of all links against the blocklist and Google Web Risk. Default: 24h." setting:""`
 }
 
 // abuseSettings are abuseFlags as the server uses them.
 type abuseSettings struct {
 	blocklistFile string          // empty: none
-	webrisk       webrisk.Options // no Key: not asked
+	webrisk       webrisk.Options // no Key: not used
 	scanInterval  time.Duration
 }
 
-// read turns the flags into settings, but for the limit.
+// read turns the flags into settings. It does not read LimitReport.
 func (f *abuseFlags) read(try func(name string, err error)) abuseSettings {
 	s := abuseSettings{blocklistFile: f.BlocklistFile, webrisk: webrisk.Options{Key: f.WebriskKey, API: f.WebriskURL}}
 	try("BLOCKLIST_FILE", blocklist.CheckFile(f.BlocklistFile))
@@ -41,7 +41,7 @@ func (f *abuseFlags) read(try func(name string, err error)) abuseSettings {
 		s.webrisk.Rate = float64(limit.Count) / limit.Window.Seconds()
 	}
 	if err == nil && (limit.Off() || s.webrisk.Rate < 1) {
-		err = fmt.Errorf("%q must be one a second at least", f.WebriskRate)
+		err = fmt.Errorf("%q must be at least one request a second, such as 50/1s", f.WebriskRate)
 	}
 	try("WEBRISK_RATE", err)
 	if u, err := url.Parse(f.WebriskURL); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Path != "" || u.RawQuery != "" {
@@ -52,8 +52,9 @@ func (f *abuseFlags) read(try func(name string, err error)) abuseSettings {
 	return s
 }
 
-// abuse reads the hosts that are blocked, follows their changes, and has all links
-// looked through. links is through what links are disabled.
+// abuse loads the blocklist and starts the background work against abuse: following
+// changes of the list, counting reports, and scanning all links. The scan disables links
+// through links.
 func (p *process) abuse(ctx context.Context, d database, links store.Store) (*blocklist.List, error) {
 	list, err := blocklist.New(ctx, blocklist.Options{
 		File: p.settings.abuse.blocklistFile, Sources: d.blocks, Logger: p.logger, Registerer: p.registry,
@@ -70,7 +71,7 @@ func (p *process) abuse(ctx context.Context, d database, links store.Store) (*bl
 	return list, p.scan(ctx, d, links, list)
 }
 
-// scan looks through the links in the background.
+// scan starts the background scan of all links.
 func (p *process) scan(ctx context.Context, d database, links store.Store, list *blocklist.List) error {
 	options := scan.Options{
 		Places: d.scanned, Store: links, History: d.history, Blocklist: list,

@@ -12,34 +12,34 @@ import (
 // version is set when the binary is built.
 var version = "dev"
 
-const description = `Terse shortens URLs: POST a long URL, get a short one, and every GET of it redirects.
+const description = `Terse shortens URLs. POST a long URL to get a short one; a GET of the short one redirects.
 
-"terse serve" starts on an embedded database in ./data and needs nothing else.
+"terse serve" stores links in an embedded database in ./data and needs nothing else.
 
-A setting is a flag, an environment variable (TERSE_BASE_URL for --base-url) or a member of a JSON file ({"base_url": "…"}, named by --config): the flag wins over the environment, the environment over the file. A secret may also be the content of a file (TERSE_CODE_KEY_FILE).`
+A setting is a flag, an environment variable (TERSE_BASE_URL for --base-url) or a member of the JSON file that --config names ({"base_url": "…"}). A flag wins over the environment, and the environment wins over the file. A secret can also be read from a file (TERSE_CODE_KEY_FILE).`
 
 // app is the command line.
 type app struct {
-	Serve   serveCommand   `cmd:"" help:"Answer redirects, the API and the web form."`
-	Migrate migrateCommand `cmd:"" help:"Bring the schema of the database up or down, or show it."`
-	Key     keyCommand     `cmd:"" help:"Create, list and revoke API keys, also beside a running server."`
-	Block   blockCommand   `cmd:"" help:"Block hosts, list them and take them off again, also beside a running server."`
+	Serve   serveCommand   `cmd:"" help:"Run the server: redirects, the API and the web form."`
+	Migrate migrateCommand `cmd:"" help:"Migrate the database schema up or down, or show its version."`
+	Key     keyCommand     `cmd:"" help:"Create, list and revoke API keys. Works beside a running server."`
+	Block   blockCommand   `cmd:"" help:"Block, unblock and list hosts. Works beside a running server."`
 	Shard   shardCommand   `cmd:"" help:"Show the shards and their servers."`
-	Shorten shortenCommand `cmd:"" help:"Shorten URLs on a server, and print the short ones."`
-	Expand  expandCommand  `cmd:"" help:"Print where a short URL leads."`
-	Links   linksCommand   `cmd:"" help:"List, export and import links of a server."`
+	Shorten shortenCommand `cmd:"" help:"Shorten URLs on a server and print the short URLs."`
+	Expand  expandCommand  `cmd:"" help:"Print the target of a short URL."`
+	Links   linksCommand   `cmd:"" help:"List, export and import the links of a server."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 
-// output is where commands read and write: results go to stdout, what happens to
+// output is the standard streams of a command. Results go to stdout; messages go to
 // stderr.
 type output struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 }
 
-// run executes one command line and returns the exit status: 0 when it did what
-// was asked, 1 when that failed, 2 when the command line or a setting is wrong.
+// run executes one command line and returns the exit status: 0 for success, 1 when the
+// command failed, 2 when the command line or a setting is wrong.
 func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	exit := -1
 	var cli app
@@ -78,8 +78,8 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 	return 0
 }
 
-// report prints an error, one line for each problem that it joins, and returns
-// the exit status: 2 for a wrong setting, else the given one.
+// report prints one line for each problem in err. It returns the exit status: 2 for a
+// wrong setting, else status.
 func report(w io.Writer, err error, status int) int {
 	for line := range strings.Lines(err.Error()) {
 		fmt.Fprintln(w, "terse:", strings.TrimSpace(line))

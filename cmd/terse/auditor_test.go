@@ -12,11 +12,11 @@ const (
 	seenWithin = audit.SeenWithin
 	keptFor    = audit.KeptFor
 
-	// mostFaults is how many broken promises are told one by one.
+	// mostFaults is how many broken promises are reported one by one.
 	mostFaults = 20
 )
 
-// auditor holds the nodes of a fleet to what they have acknowledged.
+// auditor checks that the nodes of a fleet keep every promise they made in a response.
 type auditor struct {
 	*audit.Auditor
 
@@ -38,7 +38,7 @@ func newAuditor(f *fleet, token string) *auditor {
 // URL returns the address of the public listener.
 func (p *program) URL() string { return p.url }
 
-// answer is what the auditor reads of one.
+// answer is a response of a node.
 type answer struct {
 	audit.Answer
 
@@ -86,8 +86,8 @@ func (a *auditor) rows() map[string]audit.Row {
 	return rows
 }
 
-// audit holds all databases and all nodes that run to the log, and fails the test
-// for every promise that was broken since the start.
+// audit compares all databases and all running nodes with the log of the auditor. It fails
+// the test for every promise that was broken since the start.
 func (a *auditor) audit() {
 	t := a.f.t
 	t.Helper()

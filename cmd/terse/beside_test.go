@@ -12,8 +12,7 @@ import (
 	testservers "github.com/terse/terse/store/storetest/servers"
 )
 
-// slowFlush makes a commit take 50 ms: the standby that it waits for applies it so much
-// later.
+// slowFlush makes a commit take 50 ms: it waits for a standby that applies changes 50 ms late.
 var slowFlush = testservers.ClusterOptions{Replicas: 1, Sync: true, Settings: map[string]string{
 	"synchronous_commit": "remote_apply", "recovery_min_apply_delay": "50ms",
 }}
@@ -85,9 +84,9 @@ func TestReadersBesideWriters(t *testing.T) {
 	}
 	stop.Store(true)
 	writers.Wait()
-	t.Logf("%d of %d reads were refused beside %d links of imports, %d creates and %d writes that failed",
+	t.Logf("%d of %d reads were refused beside %d imported links, %d creates and %d failed writes",
 		refused.Load(), asked, imported.Load(), created.Load(), unwritten.Load())
 	if n := unwritten.Load(); n > 0 {
-		t.Errorf("%d imports or creates failed, want none: nobody else wants the disk", n)
+		t.Errorf("%d imports or creates failed, want none", n)
 	}
 }

@@ -10,29 +10,29 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// blockPage is how many hosts are read at once.
+// blockPage is the number of hosts in one read.
 const blockPage = 1000
 
 type blockCommand struct {
-	Add    blockAdd    `cmd:"" help:"Block hosts: no link may lead there, and those that do are disabled."`
-	Remove blockRemove `cmd:"" help:"Take hosts off the list. Links that were disabled stay so."`
-	List   blockList   `cmd:"" help:"List the hosts that were blocked by this command and by the API."`
+	Add    blockAdd    `cmd:"" help:"Block hosts. New links to them are rejected; existing links are disabled."`
+	Remove blockRemove `cmd:"" help:"Unblock hosts. Disabled links stay disabled."`
+	List   blockList   `cmd:"" help:"List the hosts that this command and the API blocked."`
 }
 
 type blockAdd struct {
 	dataFlags
-	Reason string   `placeholder:"TEXT" help:"For other operators."`
-	Host   []string `arg:"" help:"A host and all names below it; with = in front the host alone."`
+	Reason string   `placeholder:"TEXT" help:"Note for other operators."`
+	Host   []string `arg:"" help:"A host. Its subdomains are blocked too, unless = stands in front of the host."`
 }
 
 // Help is shown below the command's purpose.
 func (*blockAdd) Help() string {
-	return `Running servers know of it within seconds:
+	return `Running servers apply a change within seconds:
 
     terse block add --reason phishing evil.example =pages.hoster.example`
 }
 
-// Run blocks the hosts, or none when one of them is wrong.
+// Run blocks the hosts. It blocks none of them when a host is invalid.
 func (c *blockAdd) Run(ctx context.Context, out output) error {
 	patterns, err := parsePatterns(c.Host)
 	if err := errors.Join(err, store.CheckText("--reason", c.Reason, store.MaxBlockReasonLen)); err != nil {
@@ -52,10 +52,10 @@ func (c *blockAdd) Run(ctx context.Context, out output) error {
 
 type blockRemove struct {
 	dataFlags
-	Host []string `arg:"" help:"A host as list shows it, or in any other spelling."`
+	Host []string `arg:"" help:"A host from the list, in any spelling."`
 }
 
-// Run takes the hosts off the list.
+// Run unblocks the hosts.
 func (c *blockRemove) Run(ctx context.Context, out output) error {
 	patterns, err := parsePatterns(c.Host)
 	if err != nil {
@@ -68,7 +68,7 @@ func (c *blockRemove) Run(ctx context.Context, out output) error {
 		for _, p := range patterns {
 			err := d.UnblockHost(ctx, p)
 			if errors.Is(err, store.ErrNotFound) {
-				return fmt.Errorf("%s is not on the list; see: terse block list", p)
+				return fmt.Errorf("%s is not on the list. List the hosts with: terse block list", p)
 			}
 			if err != nil {
 				return fmt.Errorf("unblock %s: %w", p, err)
@@ -105,7 +105,7 @@ func (c *blockList) Run(ctx context.Context, out output) error {
 	})
 }
 
-// parsePatterns reads hosts, and names all that are none.
+// parsePatterns parses hosts. Its error names every invalid host.
 func parsePatterns(hosts []string) ([]store.HostPattern, error) {
 	var patterns []store.HostPattern
 	var problems []error

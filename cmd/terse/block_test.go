@@ -18,8 +18,8 @@ import (
 	testservers "github.com/terse/terse/store/storetest/servers"
 )
 
-// knownWithin is how long after a change of the blocklist all nodes know of it, on
-// a busy machine.
+// knownWithin is the longest time until all nodes apply a change of the blocklist, on a
+// busy machine.
 const knownWithin = 15 * time.Second
 
 // create creates a link anonymously and returns the status.
@@ -33,7 +33,7 @@ func (p *program) create(target string) int {
 
 func (p *program) awaitCreate(target string, want int) {
 	p.t.Helper()
-	await(p.t, knownWithin, target+" to be answered otherwise", func() bool { return p.create(target) == want })
+	await(p.t, knownWithin, fmt.Sprintf("create of %s to return %d", target, want), func() bool { return p.create(target) == want })
 }
 
 func TestBlockCommand(t *testing.T) {
@@ -87,8 +87,8 @@ func TestBlockCommand(t *testing.T) {
 	}
 }
 
-// TestBlocklistOverShards holds that hosts which one shard keeps are blocked by all
-// nodes, also while that shard is down, and that others can be blocked meanwhile.
+// TestBlocklistOverShards checks that all nodes block the hosts of every shard, also while
+// the shard is down. Hosts of other shards can still be blocked then.
 func TestBlocklistOverShards(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 2, testservers.ClusterOptions{})
@@ -112,7 +112,7 @@ func TestBlocklistOverShards(t *testing.T) {
 	for _, node := range []*program{first, second} {
 		node.awaitCreate("https://www."+byShard[1][1]+"/", http.StatusUnprocessableEntity)
 		if got := node.create("https://www." + byShard[0][0] + "/"); got != http.StatusUnprocessableEntity {
-			t.Errorf("create of a host that a dead shard keeps = %d, want 422 still", got)
+			t.Errorf("create of a host on the list of a dead shard = %d, want 422 still", got)
 		}
 	}
 	if out, err := command(t, f.environ, "block", "add", byShard[0][1]).CombinedOutput(); err == nil {
@@ -120,8 +120,8 @@ func TestBlocklistOverShards(t *testing.T) {
 	}
 }
 
-// riskService is a peer in the place of Google Web Risk, which no test can reach: it
-// warns of targets with /bad in them, unless it is down.
+// riskService stands in for Google Web Risk, which tests cannot reach. It reports targets
+// that contain /bad. While down is true it answers 503.
 func riskService(t *testing.T, down *atomic.Bool) string {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -140,8 +140,8 @@ func riskService(t *testing.T, down *atomic.Bool) string {
 	return s.URL
 }
 
-// TestLinksAreScanned holds that a block reaches links that exist on all shards, and
-// that a link which a killed node has left unchecked is checked by another one.
+// TestLinksAreScanned checks that a block disables existing links on all shards. Another
+// node checks the links that a killed node has not checked.
 func TestLinksAreScanned(t *testing.T) {
 	t.Parallel()
 	var down atomic.Bool
@@ -174,7 +174,7 @@ func TestLinksAreScanned(t *testing.T) {
 			want = http.StatusFound
 		}
 		for _, node := range []*program{second, third} {
-			await(t, 2*time.Minute, target+" to be answered as it is judged", func() bool {
+			await(t, 2*time.Minute, fmt.Sprintf("visit of a link to %s to return %d", target, want), func() bool {
 				got, err := a.send(http.MethodGet, node.url+"/"+code, nil)
 				return err == nil && got.status == want
 			})
@@ -200,13 +200,13 @@ func TestLinksAreScanned(t *testing.T) {
 	}
 	for _, node := range f.nodes {
 		if strings.Contains(node.stderr.String(), "AIza") {
-			t.Errorf("the log tells the key: %s", node.stderr)
+			t.Errorf("the log contains the API key: %s", node.stderr)
 		}
 	}
 }
 
-// TestTakedownReachesOtherNodes holds that a takedown through one node, and its
-// end, are seen through the other within a second.
+// TestTakedownReachesOtherNodes disables and enables links through one node, and checks
+// that the other node applies it within seenWithin.
 func TestTakedownReachesOtherNodes(t *testing.T) {
 	t.Parallel()
 	f, a, _ := newCached(t, 1, nil)
@@ -224,7 +224,7 @@ func TestTakedownReachesOtherNodes(t *testing.T) {
 			{"/disable", "phishing", http.StatusFound, http.StatusUnavailableForLegalReasons},
 			{"/enable", "cleaned up", http.StatusUnavailableForLegalReasons, http.StatusFound},
 		} {
-			for _, node := range f.nodes { // so that both keep it
+			for _, node := range f.nodes { // fills both caches
 				if got, err := a.send(http.MethodGet, node.url+short, nil); err != nil || got.status != step.before {
 					t.Fatalf("visit before %s = %+v, %v, want %d", step.call, got, err, step.before)
 				}
@@ -234,7 +234,7 @@ func TestTakedownReachesOtherNodes(t *testing.T) {
 				t.Fatalf("%s = %+v, %v, want 200", step.call, got, err)
 			}
 			acknowledged := time.Now()
-			await(t, keptFor, step.call+" to be seen by the other node", func() bool {
+			await(t, keptFor, "the other node to apply "+step.call, func() bool {
 				asked := time.Now()
 				got, err := a.send(http.MethodGet, f.nodes[1].url+short, nil)
 				must(t, err)
@@ -246,9 +246,9 @@ func TestTakedownReachesOtherNodes(t *testing.T) {
 		}
 	}
 	slices.Sort(took)
-	t.Logf("%d takedowns and their ends were seen by the other node after %v in the median, %v at the most",
+	t.Logf("the other node applied %d changes after %v in the median, %v at most",
 		len(took), percentile(took, 50), took[len(took)-1])
 	if got := percentile(took, 95); got > seenWithin {
-		t.Errorf("the other node saw a takedown after %v, want %v", got, seenWithin)
+		t.Errorf("95%% of the changes took up to %v, want %v at most", got, seenWithin)
 	}
 }

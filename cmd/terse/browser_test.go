@@ -15,8 +15,8 @@ import (
 	"github.com/terse/terse/web/webtest"
 )
 
-// TestInTheBrowser does with the real product what a person does: paste a URL,
-// copy the short link, look at its QR code, follow it, look where it goes.
+// TestInTheBrowser uses a real server as a person does: it shortens a URL, reads the QR
+// code and the preview, reports the link and follows it.
 func TestInTheBrowser(t *testing.T) {
 	t.Parallel()
 	p := start(t, filepath.Join(t.TempDir(), "data"))
@@ -32,7 +32,7 @@ func TestInTheBrowser(t *testing.T) {
 			long := fmt.Sprintf("%s/page?look=%v", target.URL, look.NoScript)
 			if look.NoScript {
 				if got := tab.Follow(chromedp.KeyEvent(long + kb.Enter)); got != http.StatusCreated {
-					t.Fatalf("the form is answered %d, want 201", got)
+					t.Fatalf("the form = %d, want 201", got)
 				}
 			} else {
 				tab.Do(chromedp.KeyEvent(long + kb.Enter))
@@ -55,18 +55,18 @@ func TestInTheBrowser(t *testing.T) {
 			)
 			webtest.Eval[any](tab, `document.querySelector("#email").type = "text"`) // the server decides, not the browser
 			if got := tab.Follow(chromedp.Click(".report button")); got != http.StatusUnprocessableEntity {
-				t.Errorf("a report with a bad address is answered %d, want 422", got)
+				t.Errorf("a report with a bad email address = %d, want 422", got)
 			}
 			keepScreenshot(tab, fmt.Sprintf("report-%v-%v.png", look.NoScript, look.Dark))
 			tab.Do(chromedp.SetValue("#email", "ann@example.com"))
 			if got := tab.Follow(chromedp.Click(".report button")); got != http.StatusOK {
-				t.Errorf("a report is answered %d, want 200", got)
+				t.Errorf("a report = %d, want 200", got)
 			}
 			tab.Wait(`document.querySelector(".thanks")?.checkVisibility()`)
 			keepScreenshot(tab, fmt.Sprintf("reported-%v-%v.png", look.NoScript, look.Dark))
 			tab.Do(chromedp.Navigate(short))
 			if got := webtest.Eval[string](tab, `location.href`); got != long {
-				t.Errorf("%s leads to %s, want %s", short, got, long)
+				t.Errorf("%s redirects to %s, want %s", short, got, long)
 			}
 			if got := tab.Complaints(); len(got) > 0 {
 				t.Errorf("the browser complains: %q", got)
@@ -75,8 +75,8 @@ func TestInTheBrowser(t *testing.T) {
 	}
 }
 
-// TestDocsInTheBrowser holds that the documentation shows itself under its own
-// policy, from nowhere else.
+// TestDocsInTheBrowser checks that the API documentation works under its content security
+// policy, and that it loads everything from the server itself.
 func TestDocsInTheBrowser(t *testing.T) {
 	t.Parallel()
 	p := start(t, filepath.Join(t.TempDir(), "data"))
@@ -86,7 +86,7 @@ func TestDocsInTheBrowser(t *testing.T) {
 	keepScreenshot(tab, "docs.png")
 	for _, r := range tab.Requests() {
 		if !strings.HasPrefix(r, p.url+"/") && !strings.HasPrefix(r, "data:") {
-			t.Errorf("the page asks for %s", r)
+			t.Errorf("the page loads %s from elsewhere", r)
 		}
 	}
 	if got := tab.Complaints(); len(got) > 0 {

@@ -9,8 +9,8 @@ import (
 	testservers "github.com/terse/terse/store/storetest/servers"
 )
 
-// TestCacheMetrics holds that what the caches do, and what they cannot, shows in the
-// metrics of a node whose CDN, Redis and database fail one after the other.
+// TestCacheMetrics checks the metrics of the caches on one node. Its CDN is unreachable
+// from the start; then Redis fails, and then the database.
 func TestCacheMetrics(t *testing.T) {
 	t.Parallel()
 	shared := testservers.NewRedis(t, testservers.RedisOptions{})
@@ -38,10 +38,10 @@ func TestCacheMetrics(t *testing.T) {
 	for _, op := range []string{"get", "lease", "write"} {
 		grows("the time of round trips", "terse_redis_flight_duration_seconds_count", `op="`+op+`"`)
 	}
-	grows("the time until caches were told", "terse_outbox_latency_seconds_count", `audience="caches"`)
-	grows("purges that fail", "terse_cdn_purges_total", `result="error"`)
-	grows("what the CDN is to be told", "terse_outbox_backlog_edits", `audience="cdn"`)
-	grows("the age of the oldest", "terse_outbox_oldest_age_seconds", `audience="cdn"`)
+	grows("the time until caches are invalidated", "terse_outbox_latency_seconds_count", `audience="caches"`)
+	grows("failed purges", "terse_cdn_purges_total", `result="error"`)
+	grows("the backlog of the CDN", "terse_outbox_backlog_edits", `audience="cdn"`)
+	grows("the age of the oldest edit in the backlog", "terse_outbox_oldest_age_seconds", `audience="cdn"`)
 	grows("staleness", "terse_cache_staleness_seconds_count")
 
 	must(t, shared.Kill())

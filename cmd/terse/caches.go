@@ -17,14 +17,15 @@ import (
 	"github.com/terse/terse/store/outbox"
 )
 
-// caches puts the caches in front of the database, and what tells them of edits
-// behind it. With a Redis, limits are counted there as well, and revoked keys heard of.
+// caches opens the caches in front of the database, and starts the worker that invalidates
+// them after edits. With Redis, all nodes share one count for each limit, and they receive
+// revoked keys.
 func (p *process) caches(ctx context.Context, d database, keys *keyring.Ring) (*cache.Cache, error) {
 	options := cache.Options{
 		Store: d.links, Admit: p.admitRedirect, Edited: d.edited, StaleFor: cache.DefaultStaleFor,
 		MaxBytes: p.settings.cacheBytes, Logger: p.logger, Registerer: p.registry,
 	}
-	told := outbox.Options{Outboxes: d.outboxes, Logger: p.logger, Registerer: p.registry}
+	edits := outbox.Options{Outboxes: d.outboxes, Logger: p.logger, Registerer: p.registry}
 	purges := p.settings.cdn
 	purges.Registerer = p.registry
 	var worker *outbox.Worker
@@ -40,7 +41,7 @@ func (p *process) caches(ctx context.Context, d database, keys *keyring.Ring) (*
 		if err := p.traces.redis(redis.Client()); err != nil {
 			return nil, err
 		}
-		options.Remote, told.Caches, purges.Nodes = redis, redis, redis.Nodes
+		options.Remote, edits.Caches, purges.Nodes = redis, redis, redis.Nodes
 		p.limiter, err = ratelimit.NewShared(ratelimit.SharedOptions{
 			Client: redis.Client(), Nodes: redis.Nodes, Local: ratelimit.NewLocal(ratelimit.LocalOptions{}), Registerer: p.registry,
 		})
@@ -53,10 +54,10 @@ func (p *process) caches(ctx context.Context, d database, keys *keyring.Ring) (*
 		if err != nil {
 			return nil, err
 		}
-		told.CDN = purger
+		edits.CDN = purger
 	}
 	var err error
-	if worker, err = outbox.New(told); err != nil {
+	if worker, err = outbox.New(edits); err != nil {
 		return nil, err
 	}
 	p.open.push("outbox", closeTimeout, worker.Close)
@@ -69,7 +70,7 @@ func (p *process) caches(ctx context.Context, d database, keys *keyring.Ring) (*
 	return links, p.canary(ctx, d.links, links)
 }
 
-// keyring puts memory in front of the API keys.
+// keyring opens the cache of API keys.
 func (p *process) keyring(ctx context.Context, under store.Keys) (*keyring.Ring, error) {
 	ring, err := keyring.New(keyring.Options{
 		Keys: under, StaleFor: keyring.DefaultStaleFor, Logger: p.logger, Registerer: p.registry,
@@ -81,7 +82,7 @@ func (p *process) keyring(ctx context.Context, under store.Keys) (*keyring.Ring,
 	return ring, nil
 }
 
-// canary measures how stale the cache is, with a link that is this node's own.
+// canary starts the measurement of staleness. It edits a link of this node's own.
 func (p *process) canary(ctx context.Context, under store.Store, links *cache.Cache) error {
 	canary, err := cache.NewCanary(cache.CanaryOptions{
 		Store: under, Cache: links, Code: canaryCode(), Target: "https://example.com/",
@@ -94,17 +95,17 @@ func (p *process) canary(ctx context.Context, under store.Store, links *cache.Ca
 	return nil
 }
 
-// canaryCode returns a code that is most likely this node's alone. There are as
-// many as node ids, so that nodes which come and go leave no more links behind.
-// Two nodes with the same one measure by turns.
+// canaryCode returns the code of this node's canary. There are only idgen.Nodes such codes,
+// so that nodes which come and go do not leave more and more links. Two nodes with the same
+// code take turns.
 func canaryCode() string {
-	host, _ := os.Hostname() // without a name all nodes share one link
+	host, _ := os.Hostname() // "" is good enough: the code then depends on the process id alone
 	h := fnv.New32a()
 	fmt.Fprintf(h, "%s %d", host, os.Getpid())
 	return fmt.Sprint(store.CanaryPrefix, h.Sum32()%idgen.Nodes)
 }
 
-// background lets run go on until the process closes.
+// background runs run in a goroutine until the process closes.
 func (p *process) background(ctx context.Context, name string, run func(context.Context)) {
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan struct{})

@@ -11,15 +11,16 @@ import (
 	"github.com/terse/terse/store/outbox"
 )
 
-// TestNodesReadNothingOlderThanTheyHeard checks that a node which heard of an edit never
-// answers with the older target of a replica. The replica stands still, nothing but the
-// announcement knows of the edit, and the primary is down.
+// TestNodesReadNothingOlderThanTheyHeard checks that a node never answers with the older
+// target of a replica after it received the announcement of an edit. The replica is paused
+// before the edits, and then Redis is emptied and the primary killed. The other node knows
+// the edits from their announcements only.
 func TestNodesReadNothingOlderThanTheyHeard(t *testing.T) {
 	t.Parallel()
 	const links = 20
 	f, a, shared := newCached(t, 1, nil)
 	editor, other, replica := f.nodes[0], f.nodes[1], f.shards[0].Replicas()[0]
-	codes := make([]string, links) // all unknown to the other node's memory
+	codes := make([]string, links) // the other node has none of them in memory
 	for i := range codes {
 		if codes[i] = a.create(editor, "", a.authorization()...); codes[i] == "" {
 			t.Fatal("a link cannot be created")
@@ -46,11 +47,11 @@ func TestNodesReadNothingOlderThanTheyHeard(t *testing.T) {
 		edit(code)
 	}
 	last := edit(probe) // announced after the others
-	await(t, backWithin, "the other node to hear of the edits", func() bool { return visit(probe).location == last })
+	await(t, backWithin, "the other node to receive the announcements", func() bool { return visit(probe).location == last })
 
 	must(t, connect(t, shared).FlushAll(t.Context()).Err())
 	must(t, f.shards[0].Primary().Kill())
-	await(t, backWithin, "the replica to answer in the primary's place", func() bool { return visit(untouched).status == http.StatusFound })
+	await(t, backWithin, "a redirect from the replica", func() bool { return visit(untouched).status == http.StatusFound })
 	for _, code := range edited {
 		if got := visit(code); got.status != http.StatusServiceUnavailable {
 			t.Errorf("visit of an edited link = %d to %q, want 503: only the primary has its target", got.status, got.location)
@@ -58,8 +59,8 @@ func TestNodesReadNothingOlderThanTheyHeard(t *testing.T) {
 	}
 }
 
-// TestColdRedirectsAreAdmitted checks that overload protection decides on a redirect that
-// is not in memory twice: before Redis is asked, and before the database is.
+// TestColdRedirectsAreAdmitted checks that overload protection decides twice on a redirect
+// that is not in memory: before the read from Redis, and before the read from the database.
 func TestColdRedirectsAreAdmitted(t *testing.T) {
 	t.Parallel()
 	p := start(t, t.TempDir())
@@ -78,11 +79,11 @@ func TestColdRedirectsAreAdmitted(t *testing.T) {
 	}
 }
 
-// TestEditsArePurgedAtOnce checks that an edit wakes the worker that purges the CDN. Two
-// purges that lie closer together than two looks at the outbox can only come from that.
+// TestEditsArePurgedAtOnce checks that an edit wakes the worker that purges the CDN. Without
+// that, two purges are at least one interval of the outbox apart.
 func TestEditsArePurgedAtOnce(t *testing.T) {
 	t.Parallel()
-	const soonest = outbox.DefaultEvery * 4 / 5 // from one look to the next
+	const soonest = outbox.DefaultEvery * 4 / 5 // shortest interval of the outbox
 	cdn, e := newPurges(t), &edge{t: t, dir: t.TempDir(), client: client()}
 	t.Cleanup(e.client.CloseIdleConnections)
 	e.node = start(t, e.dir, "TERSE_CDN=varnish", "TERSE_VARNISH_URLS="+cdn.url)

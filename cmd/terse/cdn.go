@@ -10,12 +10,11 @@ import (
 	"github.com/terse/terse/store/cache/cdn"
 )
 
-// noCDN is the value of TERSE_CDN that stands for none.
+// noCDN is the value of TERSE_CDN without a CDN.
 const noCDN = "none"
 
-// readCDN returns the settings of the CDN, without a Provider when there is none.
-// A setting that belongs to another CDN is an error: somebody thinks that it does
-// something.
+// readCDN returns the settings of the CDN. The Provider is empty without a CDN. A setting
+// of another CDN is an error, because it would have no effect.
 func (f *serveFlags) readCDN(try func(name string, err error)) cdn.Options {
 	o := cdn.Options{
 		Provider: f.CDN, VarnishURLs: splitList(f.VarnishURLs), VarnishSecret: f.VarnishSecret,
@@ -33,7 +32,7 @@ func (f *serveFlags) readCDN(try func(name string, err error)) cdn.Options {
 	if f.CDNRate != "" {
 		limit, err := ratelimit.ParseLimit(f.CDNRate)
 		if err == nil && limit.Count == 0 {
-			err = errors.New("must be a limit, not off")
+			err = errors.New("must be a rate such as 30/30s, not off")
 		}
 		try("CDN_RATE", err)
 		if err == nil {
@@ -53,9 +52,9 @@ func (f *serveFlags) readCDN(try func(name string, err error)) cdn.Options {
 	} {
 		switch {
 		case s.of == f.CDN && s.needed && s.value == "":
-			try(s.name, fmt.Errorf("is required with %sCDN=%s, which has to be told of edits", envPrefix, f.CDN))
+			try(s.name, fmt.Errorf("is required with %sCDN=%s, to purge links after edits", envPrefix, f.CDN))
 		case s.of != f.CDN && s.value != "":
-			try(s.name, fmt.Errorf("is for %sCDN=%s", envPrefix, s.of))
+			try(s.name, fmt.Errorf("is only for %sCDN=%s", envPrefix, s.of))
 		case s.secret && s.value != "":
 			try(s.name, checkSecret(s.value))
 		}
@@ -68,7 +67,7 @@ func (f *serveFlags) readCDN(try func(name string, err error)) cdn.Options {
 	return o
 }
 
-// forCDN lets answers speak the language of the CDN.
+// forCDN wraps h so that its responses carry the headers that the CDN needs.
 func (s *serveSettings) forCDN(h http.Handler) http.Handler {
 	if s.cdn.Provider == cdn.Fastly {
 		return api.ForFastly(h)

@@ -8,8 +8,7 @@ import (
 	"os"
 )
 
-// readCheckpoint reads what saveCheckpoint has written, and reports whether there
-// was anything.
+// readCheckpoint reads a file of saveCheckpoint. It returns false when there is no file.
 func readCheckpoint(path string, to any) (bool, error) {
 	content, err := os.ReadFile(path) //nolint:gosec // the user names the file
 	if errors.Is(err, fs.ErrNotExist) {
@@ -24,7 +23,7 @@ func readCheckpoint(path string, to any) (bool, error) {
 	return true, nil
 }
 
-// saveCheckpoint keeps v at path, so that there is always the one before or this.
+// saveCheckpoint writes v to path. A crash leaves either the old checkpoint or the new one.
 func saveCheckpoint(path string, v any) error {
 	content, err := json.Marshal(v)
 	if err == nil {

@@ -8,30 +8,29 @@ import (
 	"time"
 )
 
-// cleanup closes what was opened, last first.
+// cleanup closes the opened parts, the last one first.
 type cleanup struct{ steps []cleanupStep }
 
-// cleanupStep closes one thing within its own time, so that clients who are slow to
-// leave take nothing from the clicks that are still to be flushed.
+// cleanupStep closes one thing. Each step has its own timeout, so that slow clients do not
+// use up the time for flushing clicks.
 type cleanupStep struct {
-	name   string
-	within time.Duration
-	close  func(context.Context) error
+	name    string
+	timeout time.Duration
+	close   func(context.Context) error
 }
 
-// closeTimeout is how long a part may take to close once nobody uses it.
+// closeTimeout is how long an unused part may take to close.
 const closeTimeout = 5 * time.Second
 
-// lateGrace is how much longer than its context a step is waited for, so that it
-// can say itself what it has not done.
-const lateGrace = 200 * time.Millisecond
+// reportGrace is the extra time for a step to return its own error after its timeout.
+const reportGrace = 200 * time.Millisecond
 
-// push adds what was just opened.
-func (c *cleanup) push(name string, within time.Duration, step func(context.Context) error) {
-	c.steps = append(c.steps, cleanupStep{name, within, step})
+// push adds a step. Steps run in reverse order.
+func (c *cleanup) push(name string, timeout time.Duration, step func(context.Context) error) {
+	c.steps = append(c.steps, cleanupStep{name, timeout, step})
 }
 
-// close runs every step, also after one failed, and joins what went wrong.
+// close runs every step, even after a step failed, and joins their errors.
 func (c *cleanup) close(ctx context.Context) error {
 	var problems []error
 	for _, step := range slices.Backward(c.steps) {
@@ -42,10 +41,10 @@ func (c *cleanup) close(ctx context.Context) error {
 	return errors.Join(problems...)
 }
 
-// run returns when the step is done or its time is over, whether it heeds that or
-// not.
+// run returns when the step ends, or reportGrace after its timeout. It does not wait for a
+// step that ignores its context.
 func (s *cleanupStep) run(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, s.within)
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	done := make(chan error, 1)
 	go func() { done <- s.close(ctx) }()
@@ -57,7 +56,7 @@ func (s *cleanupStep) run(ctx context.Context) error {
 	select {
 	case err := <-done:
 		return err
-	case <-time.After(lateGrace):
-		return fmt.Errorf("left open: %w", ctx.Err())
+	case <-time.After(reportGrace):
+		return fmt.Errorf("did not close in time: %w", ctx.Err())
 	}
 }

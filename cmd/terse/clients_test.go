@@ -26,8 +26,8 @@ func (p *program) dial() net.Conn {
 	return conn
 }
 
-// TestTooManyHeaders holds that a client is told of its headers, to the end of the answer,
-// while it is still busy sending them; behind a balancer of TCP too.
+// TestTooManyHeaders checks that a client receives the whole 431 response while it still
+// sends headers. It holds behind a TCP load balancer too.
 func TestTooManyHeaders(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -49,21 +49,21 @@ func TestTooManyHeaders(t *testing.T) {
 				return string(answer), err
 			}
 			answer, err := ask()
-			for range 4 { // net/http waits half a second, which a busy machine may not have
+			for range 4 { // net/http waits only half a second for the client; a busy machine may need longer
 				if err == nil {
 					break
 				}
 				answer, err = ask()
 			}
 			if err != nil || !strings.HasPrefix(answer, "HTTP/1.1 431 ") {
-				t.Errorf("1 MiB of headers are answered %q, then %v, want 431 and the end", answer, err)
+				t.Errorf("1 MiB of headers = %q, %v, want 431 and the end of the connection", answer, err)
 			}
 		})
 	}
 }
 
-// TestSlowClientsAreClosed holds that neither headers nor a body that trickle
-// in keep a connection.
+// TestSlowClientsAreClosed checks that the server closes a connection whose headers or body
+// do not arrive in time.
 func TestSlowClientsAreClosed(t *testing.T) {
 	t.Parallel()
 	p := start(t, filepath.Join(t.TempDir(), "data"))
@@ -88,8 +88,8 @@ func TestSlowClientsAreClosed(t *testing.T) {
 	}
 }
 
-// TestHugeBodyIsCutOff holds that a body is not read past its limit, and that its sender is
-// told so.
+// TestHugeBodyIsCutOff checks that the server does not read a body beyond the limit, and that
+// the client receives a 413.
 func TestHugeBodyIsCutOff(t *testing.T) {
 	t.Parallel()
 	p := start(t, filepath.Join(t.TempDir(), "data"))
@@ -116,7 +116,7 @@ func TestHugeBodyIsCutOff(t *testing.T) {
 			}
 			_ = response.Body.Close()
 			if n := <-taken; n > size/4 {
-				t.Errorf("%d bytes of a body of 100 MiB were taken", n)
+				t.Errorf("the server read %d bytes of a body of 100 MiB", n)
 			}
 		})
 	}

@@ -14,8 +14,8 @@ import (
 	testservers "github.com/terse/terse/store/storetest/servers"
 )
 
-// setClock puts the clock of a shard's database ahead of this machine's, for sessions
-// that begin from now on.
+// setClock moves the clock of a shard's database ahead of this machine's clock. New sessions
+// use the moved clock.
 func (f *fleet) setClock(shard int, ahead time.Duration) {
 	f.t.Helper()
 	f.transact(shard, func(tx pgx.Tx) error {
@@ -27,8 +27,8 @@ func (f *fleet) setClock(shard int, ahead time.Duration) {
 	})
 }
 
-// TestWrongClock serves from a node whose clock is an hour ahead of the database's, or
-// behind it: links start and end by the database's clock.
+// TestWrongClock serves from a node whose clock is an hour ahead of the database's clock, or
+// behind it. Links start and end by the database's clock.
 func TestWrongClock(t *testing.T) {
 	t.Parallel()
 	for name, ahead := range map[string]time.Duration{"ahead": time.Hour, "behind": -time.Hour} {

@@ -27,17 +27,17 @@ import (
 // fleetDatabase is the name of each shard's database.
 const fleetDatabase = "terse"
 
-// fleet is the shards of a store, each a cluster of its own, and the nodes that
-// serve them. Shard i is called s(i+1). It belongs to the test's goroutine.
+// fleet is several shards and the nodes that serve them. Each shard is a Postgres cluster.
+// Shard i is named s(i+1). Only the goroutine of the test may use a fleet.
 type fleet struct {
 	t       *testing.T
 	shards  []*testservers.Cluster
-	owner   [store.Buckets]int // the shard to which each bucket was dealt
+	owner   [store.Buckets]int // the first shard of each bucket
 	environ []string
 	nodes   []*program
 }
 
-// newFleet starts shards, and deals the buckets out among them.
+// newFleet starts shards and distributes the buckets among them.
 func newFleet(t *testing.T, shards int, opts testservers.ClusterOptions) *fleet {
 	t.Helper()
 	f := &fleet{t: t, shards: testservers.NewClusters(t, shards, opts)}
@@ -61,7 +61,7 @@ func newFleet(t *testing.T, shards int, opts testservers.ClusterOptions) *fleet 
 	return f
 }
 
-// run runs a command of terse over the shards and returns what it printed.
+// run runs a terse command on the shards and returns its stdout.
 func (f *fleet) run(args ...string) string {
 	f.t.Helper()
 	var stderr strings.Builder
@@ -95,15 +95,15 @@ func (f *fleet) serve(environ ...string) *program {
 	return p
 }
 
-// shardOf returns the shard to which the bucket of a key was dealt.
+// shardOf returns the first shard of the bucket of a key. It ignores moves.
 func (f *fleet) shardOf(key string) int { return f.owner[store.BucketOf(key)] }
 
-// aliasOn returns an alias on a shard, made from a name that is used once.
+// aliasOn returns an alias on a shard. The same name gives the same alias.
 func (f *fleet) aliasOn(shard int, name string) string {
 	return aliasWhere(name, func(bucket int) bool { return f.owner[bucket] == shard })
 }
 
-// aliasWhere returns an alias in a bucket that will do.
+// aliasWhere returns an alias whose bucket fits.
 func aliasWhere(name string, fits func(bucket int) bool) string {
 	for i := 0; ; i++ {
 		if alias := fmt.Sprintf("%s-%d", name, i); fits(store.BucketOf(alias)) {
@@ -112,7 +112,7 @@ func aliasWhere(name string, fits func(bucket int) bool) string {
 	}
 }
 
-// newKey creates an API key that is kept on a shard.
+// newKey creates an API key whose row is on the given shard.
 func (f *fleet) newKey(shard int) string {
 	f.t.Helper()
 	for {
@@ -140,7 +140,7 @@ func (f *fleet) transact(shard int, do func(tx pgx.Tx) error) {
 	}
 }
 
-// query returns the rows that the primary of a shard has for a query.
+// query runs a query on the primary of a shard and returns its rows.
 func query[T any](f *fleet, shard int, scan pgx.RowToFunc[T], sql string, args ...any) (all []T) {
 	f.t.Helper()
 	f.transact(shard, func(tx pgx.Tx) error {
@@ -153,8 +153,8 @@ func query[T any](f *fleet, shard int, scan pgx.RowToFunc[T], sql string, args .
 	return all
 }
 
-// move moves a bucket with its links, which the old shard keeps, and returns how
-// many they are. Writers are shut out meanwhile.
+// move moves a bucket to another shard and returns the number of its links. The old shard
+// keeps its copies. A lock excludes writers during the move.
 func (f *fleet) move(bucket, from, to int) (links int) {
 	f.t.Helper()
 	ctx := f.t.Context()
@@ -183,7 +183,8 @@ func (f *fleet) move(bucket, from, to int) (links int) {
 	return links
 }
 
-// halves returns how many codes are reserved for links that do not exist.
+// halves returns the number of reserved codes without a link: creates that were left half
+// done.
 func (f *fleet) halves() (n int) {
 	f.t.Helper()
 	links := map[string]bool{}
@@ -202,30 +203,30 @@ func (f *fleet) halves() (n int) {
 	return n
 }
 
-// wantStatusOf holds what terse shard status tells of the shards: whether all is
-// well with each.
+// wantStatusOf checks that terse shard status fails, and that it shows each shard of want as
+// healthy or not.
 func (f *fleet) wantStatusOf(want map[string]bool) {
 	f.t.Helper()
 	stdout, err := command(f.t, f.environ, "shard", "status", "--json").Output()
 	if err == nil {
 		f.t.Error("terse shard status ended with 0, want a failure")
 	}
-	var told struct{ Shards []shardJSON }
-	if err := json.Unmarshal(stdout, &told); err != nil {
+	var status struct{ Shards []shardJSON }
+	if err := json.Unmarshal(stdout, &status); err != nil {
 		f.t.Fatalf("terse shard status printed %q: %v", stdout, err)
 	}
 	got := map[string]bool{}
-	for _, s := range told.Shards {
+	for _, s := range status.Shards {
 		got[s.Name] = s.Error == "" && !slices.ContainsFunc(s.Servers, func(s serverJSON) bool { return s.Error != "" })
 	}
-	for name, well := range want {
-		if is, ok := got[name]; !ok || is != well {
-			f.t.Errorf("terse shard status: %s is well: %v, want %v: %s", name, is, well, stdout)
+	for name, healthy := range want {
+		if is, ok := got[name]; !ok || is != healthy {
+			f.t.Errorf("terse shard status: %s is healthy = %v, want %v: %s", name, is, healthy, stdout)
 		}
 	}
 }
 
-// killShard ends all servers of a shard at once.
+// killShard kills all servers of a shard.
 func (f *fleet) killShard(shard int) {
 	f.t.Helper()
 	for _, p := range append(f.shards[shard].Replicas(), f.shards[shard].Primary()) {
@@ -233,7 +234,7 @@ func (f *fleet) killShard(shard int) {
 	}
 }
 
-// freeze stops a node in its tracks, and returns once it stands still.
+// freeze pauses the process of a node, and returns when it is paused.
 func (p *program) freeze() {
 	p.t.Helper()
 	must(p.t, p.cmd.Process.Signal(syscall.SIGSTOP))
@@ -243,13 +244,13 @@ func (p *program) freeze() {
 	}
 }
 
-// thaw ends freeze.
+// thaw continues a paused process.
 func (p *program) thaw() {
 	p.t.Helper()
 	must(p.t, p.cmd.Process.Signal(syscall.SIGCONT))
 }
 
-// ask returns what the admin listener answers; status 0 stands for nothing.
+// ask returns the response of the admin listener. The status is 0 without a response.
 func (p *program) ask(path string) (status int, body string) {
 	c := client()
 	defer c.CloseIdleConnections()
@@ -265,8 +266,8 @@ func (p *program) ask(path string) (status int, body string) {
 	return response.StatusCode, string(text)
 }
 
-// metric returns the sum of the series of a metric that have the labels, each
-// given as name="value".
+// metric returns the sum of the series of a metric with all the labels. A label has the form
+// name="value". It fails the test when there is no such series.
 func (p *program) metric(name string, labels ...string) (sum float64) {
 	p.t.Helper()
 	status, body := p.ask("/metrics")
@@ -281,7 +282,7 @@ func (p *program) metric(name string, labels ...string) (sum float64) {
 		found = true
 	}
 	if !found {
-		p.t.Fatalf("metrics, answered with %d, lack %s%v", status, name, labels)
+		p.t.Fatalf("metrics (status %d) lack %s%v", status, name, labels)
 	}
 	return sum
 }
@@ -311,7 +312,7 @@ func (a *auditor) seed(n int, header ...string) (byShard [][]string) {
 	return byShard
 }
 
-// load is what is asked of the nodes of a fleet, again and again, until it is stopped.
+// load sends requests to the nodes of a fleet until it is stopped.
 type load struct {
 	*auditor
 	*audit.Load[*program]
@@ -326,7 +327,7 @@ func (a *auditor) loadOf(nodes ...*program) *load {
 	return &load{auditor: a, Load: l, nodes: l.Nodes}
 }
 
-// stop returns once every answer was seen.
+// stop ends the load and returns after the last response.
 func (l *load) stop() { l.Stop() }
 
 func (l *load) every(interval time.Duration, do func(n int, node *program)) { l.Every(interval, do) }
@@ -343,8 +344,8 @@ func (l *load) hot(links []string)   { l.Hot(links) }
 func (l *load) cold(links []string)  { l.Cold(links) }
 func (l *load) edits(links []string) { l.Edits(links) }
 
-// await polls until done reports true, returns how long that took, and fails the
-// test when it takes too long.
+// await polls done until it returns true, and returns the time that passed. It fails the test
+// after the time within.
 func await(t *testing.T, within time.Duration, what string, done func() bool) time.Duration {
 	t.Helper()
 	began := time.Now()
@@ -357,7 +358,7 @@ func await(t *testing.T, within time.Duration, what string, done func() bool) ti
 	return time.Since(began)
 }
 
-// must fails the test for an error of what the test does to its servers.
+// must fails the test when err is not nil.
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {

@@ -19,23 +19,23 @@ const codeKeyLen = 32
 // codeKeySecret is the name of the code key in the embedded database.
 const codeKeySecret = "code_key"
 
-// anyNode stands for a node id that is leased, not given.
+// anyNode means that the process leases a free node id.
 const anyNode = -1
 
-// codes mints codes: ids that no other node has, made unguessable.
+// codes mints codes. A code is an encrypted id that no other node mints.
 type codes struct {
 	minter   *idgen.Minter
 	cipher   *idgen.Cipher
-	together func(code string, bucket int) bool // whether one shard keeps both
-	accepts  func(code string) bool             // whether the shard of a code accepts writes; nil: it always does
+	together func(code string, bucket int) bool // whether both are on one shard
+	accepts  func(code string) bool             // whether the shard of a code accepts writes; nil: always
 }
 
-// nearAttempts is how many codes are minted at most for one that is kept together with
-// a bucket. With 16 shards of the same size 2 of 100 searches find none.
+// nearAttempts is the most codes that NextCodeNear mints. With 16 shards of the same size, 2
+// of 100 searches fail.
 const nearAttempts = 64
 
-// mintTries is how many codes are minted to find one on a shard that accepts writes. With
-// one of two shards slow, one create in 256 finds none.
+// mintTries is the most codes that NextCode mints. With one of two shards slow, 1 of 256
+// searches fails.
 const mintTries = 8
 
 // openCodes leases a node id from a database and mints codes from its key.
@@ -51,9 +51,9 @@ func openCodes(ctx context.Context, d *database, logger *slog.Logger, reg promet
 	return &codes{minter, cipher, d.together, d.accepts}, nil
 }
 
-// codeKey returns the key that an embedded database's codes are made from. On first
-// start it is the given one or a fresh one; later a given one must be the same,
-// since another would mint codes that exist.
+// codeKey returns the code key of an embedded database. The first start stores the given
+// key, or a random key when given is nil. Later a different given key is an error, because
+// it would mint codes that exist.
 func codeKey(ctx context.Context, given []byte, database *sqlite.Store) ([]byte, error) {
 	kept, err := database.Secret(ctx, codeKeySecret, func() ([]byte, error) {
 		if given != nil {
@@ -67,13 +67,13 @@ func codeKey(ctx context.Context, given []byte, database *sqlite.Store) ([]byte,
 		return nil, fmt.Errorf("read the code key: %w", err)
 	}
 	if given != nil && !bytes.Equal(given, kept) {
-		return nil, settingsError{fmt.Errorf("%sCODE_KEY: differs from the key that this database was started with", envPrefix)}
+		return nil, settingsError{fmt.Errorf("%sCODE_KEY: differs from the key of this database. Use the first key, or remove this setting", envPrefix)}
 	}
 	return kept, nil
 }
 
-// NextCode mints a code, on a shard that accepts writes if it finds one. It is an
-// api.CodeMinter.
+// NextCode mints a code. It prefers a code whose shard accepts writes, and returns the last
+// one of mintTries codes otherwise. It implements api.CodeMinter.
 func (c *codes) NextCode() (code string, err error) {
 	for range mintTries {
 		if code, err = c.mint(); err != nil || c.accepts == nil || c.accepts(code) {
@@ -92,8 +92,8 @@ func (c *codes) mint() (string, error) {
 	return c.cipher.Code(id)
 }
 
-// NextCodeNear mints codes until one shard keeps one together with a bucket. It returns
-// the last code when there is none, since that costs no more than a second transaction.
+// NextCodeNear mints a code on the shard of a bucket. After nearAttempts it returns a code on
+// another shard, which costs the create a second transaction.
 func (c *codes) NextCodeNear(bucket int) (code string, err error) {
 	for range nearAttempts {
 		if code, err = c.mint(); err != nil || c.together(code, bucket) {

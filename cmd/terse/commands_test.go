@@ -18,8 +18,8 @@ import (
 	testservers "github.com/terse/terse/store/storetest/servers"
 )
 
-// newKey creates an API key over the settings of a server, and returns what its
-// clients need to know.
+// newKey creates an API key with the settings of a server. It returns the settings of a
+// client: the server and the key.
 func (p *program) newKey(scopes string, environ ...string) []string {
 	p.t.Helper()
 	created := terse(p.t, environ, "key", "create", "--name", "test", "--scope", scopes)
@@ -57,13 +57,13 @@ func TestShortenAndExpand(t *testing.T) {
 		Forward  string `json:"forward_query"`
 	}
 	if err := json.Unmarshal([]byte(listed.stdout), &l); err != nil || !slices.Equal(l.Tags, []string{"a,b", "c"}) || l.Title != "é" || l.Status != 307 || l.MaxClick != 3 || l.Forward != "append" {
-		t.Errorf("links list = %+v, want what was asked for", listed)
+		t.Errorf("links list = %+v, want the fields of the create", listed)
 	}
 	many := terseReading(t, "https://example.com/a\n\njavascript:alert(1)\nhttps://example.com/b\n", environ, "shorten", "-", "https://example.com/c", "--json")
 	lines := strings.Split(strings.TrimSpace(many.stdout), "\n")
 	if many.status != 1 || len(lines) != 3 || !strings.Contains(lines[0], `"url":"https://example.com/a"`) || !strings.Contains(lines[2], `"url":"https://example.com/c"`) ||
 		!strings.Contains(many.stderr, "line 3: url: must begin with http") {
-		t.Errorf("shorten - = %+v, want three links in order and line 3 refused", many)
+		t.Errorf("shorten - = %+v, want three links in order and an error for line 3", many)
 	}
 	plain := strings.TrimSpace(terse(t, environ, "shorten", "https://example.com/plain").stdout)
 	for _, arg := range []string{plain, strings.TrimPrefix(plain, p.url+"/")} {
@@ -72,7 +72,7 @@ func TestShortenAndExpand(t *testing.T) {
 		}
 	}
 	if got := terse(t, environ, "expand", "spring"); got.stdout != "https://example.com/1\n" {
-		t.Errorf("expand of an own link that counts = %+v, want its target", got)
+		t.Errorf("expand of an own link with a click limit = %+v, want its target", got)
 	}
 	if got := terse(t, environ[:1], "expand", "spring"); got.status != 1 || !strings.Contains(got.stderr, "counts its visits") {
 		t.Errorf("expand without a key = %+v, want status 1", got)
@@ -81,11 +81,11 @@ func TestShortenAndExpand(t *testing.T) {
 		t.Errorf("expand of an unknown code = %+v", got)
 	}
 	if table := terse(t, environ, "links", "list", "--limit", "2", "--search", "EXAMPLE.com/"); strings.Count(table.stdout, "\n") != 3 {
-		t.Errorf("links list --limit 2 = %+v, want a head and two rows", table)
+		t.Errorf("links list --limit 2 = %+v, want a header and two rows", table)
 	}
 }
 
-// TestClientProblems holds that whatever is wrong ends with a reason and a status.
+// TestClientProblems checks the message and the exit status of every kind of error.
 func TestClientProblems(t *testing.T) {
 	t.Parallel()
 	p, environ := startWithKey(t, owns)
@@ -119,8 +119,8 @@ func TestClientProblems(t *testing.T) {
 	}
 }
 
-// TestClientWaitsForTheLimit holds that a 429 is waited out, and nothing is lost or
-// made twice.
+// TestClientWaitsForTheLimit checks that the client waits after a 429, and that no link is
+// lost or created twice.
 func TestClientWaitsForTheLimit(t *testing.T) {
 	t.Parallel()
 	_, environ := startWithKey(t, owns, "TERSE_LIMIT_CREATE_KEY=20/1s")
@@ -137,7 +137,7 @@ func TestClientWaitsForTheLimit(t *testing.T) {
 	}
 }
 
-// TestImportRows holds what becomes of rows of every kind, and what is told of them.
+// TestImportRows checks the result and the message of an import for every kind of row.
 func TestImportRows(t *testing.T) {
 	t.Parallel()
 	_, environ := startWithKey(t, owns)
@@ -156,7 +156,7 @@ func TestImportRows(t *testing.T) {
 		"https://example.com/7,taken,,,,\n"+
 		"https://example.com/8,,,,,\n")
 	got := terse(t, environ, "links", "import", file, "--errors", refused)
-	if got.status != 1 || !strings.Contains(got.stderr, "Imported 2 links, refused 6 rows.") || !strings.Contains(got.stderr, "1 links came without their dates") {
+	if got.status != 1 || !strings.Contains(got.stderr, "Imported 2 links, rejected 6 rows.") || !strings.Contains(got.stderr, "1 links lost their dates") {
 		t.Fatalf("import = %+v", got)
 	}
 	lines, err := os.ReadFile(refused)
@@ -169,29 +169,29 @@ func TestImportRows(t *testing.T) {
 		`{"line":7,"code":"api","field":"alias","reason":"is reserved`, `{"line":8,"code":"taken","field":"code","reason":"is taken"}`,
 	} {
 		if strings.Count(string(lines), want) != 1 {
-			t.Errorf("refusals lack %s: %s", want, lines)
+			t.Errorf("the rejected rows lack %s: %s", want, lines)
 		}
 	}
 	if _, err := os.Stat(file + ".checkpoint"); !os.IsNotExist(err) {
-		t.Errorf("the checkpoint of an import that reached its end is there: %v", err)
+		t.Errorf("the checkpoint still exists after a complete import: %v", err)
 	}
 	undated := filepath.Join(dir, "undated.csv")
 	writeFile(t, undated, "url,alias,state\nhttps://example.com/5,five,disabled\n")
 	if got := terse(t, environ, "links", "import", undated, "--whole"); got.status != 1 || !strings.Contains(got.stderr, "disabled_at") {
-		t.Errorf("a takedown without its date imported whole = %+v, want a refusal", got)
+		t.Errorf("import --whole of a takedown without its date = %+v, want it rejected", got)
 	}
 	deleted := filepath.Join(dir, "deleted.csv")
 	writeFile(t, deleted, "url,code,deleted_at\n,six,2026-03-01T00:00:00Z\n")
 	if got := terse(t, environ, "links", "import", deleted); got.status != 1 || !strings.Contains(got.stderr, "deleted_at") {
-		t.Errorf("a deleted link imported = %+v, want a refusal", got)
+		t.Errorf("import of a deleted link = %+v, want it rejected", got)
 	}
 	again := terse(t, environ, "links", "import", file, "--drop-passwords")
 	if again.status != 1 || !strings.Contains(again.stderr, "Imported 2 links") || !strings.Contains(again.stderr, "line 2: code: is taken") {
-		t.Errorf("the same import again = %+v, want one without a code, one without its password", again)
+		t.Errorf("the same import again = %+v, want the link without a code and the link without its password", again)
 	}
 }
 
-// TestImportProducts imports what other products export, with all that they tell.
+// TestImportProducts imports exports of other products, and checks that their fields are kept.
 func TestImportProducts(t *testing.T) {
 	t.Parallel()
 	_, environ := startWithKey(t, "admin")
@@ -222,7 +222,7 @@ func TestImportProducts(t *testing.T) {
 	}
 }
 
-// writeFile writes a file of a test.
+// writeFile writes a file.
 func writeFile(t *testing.T, path, content string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
@@ -245,8 +245,8 @@ func bigFile(t *testing.T, n int) string {
 	return path
 }
 
-// TestImportGoesOn kills an import again and again, and the server once, and holds
-// that each row becomes one link in the end.
+// TestImportGoesOn kills an import many times and the server once. In the end each row is one
+// link.
 func TestImportGoesOn(t *testing.T) {
 	t.Parallel()
 	const n = 3000
@@ -255,7 +255,7 @@ func TestImportGoesOn(t *testing.T) {
 	environ := p.newKey(owns, "TERSE_DATA_DIR="+dir)
 	file, refused := bigFile(t, n), filepath.Join(t.TempDir(), "refused")
 	args := []string{"links", "import", file, "--errors", refused}
-	whole := fmt.Sprintf("Imported %d links, refused %d rows.", n, n/100)
+	whole := fmt.Sprintf("Imported %d links, rejected %d rows.", n, n/100)
 	killed := 0
 	var last bytes.Buffer
 	for run := range 50 {
@@ -284,7 +284,7 @@ func TestImportGoesOn(t *testing.T) {
 			_ = cmd.Process.Signal(signal)
 			<-done
 			if said := last.String(); strings.Contains(said, whole) && !strings.Contains(said, "repeat the command") {
-				break // it was done, and about to end
+				break // the import was complete, and about to exit
 			}
 			killed++
 			continue
@@ -292,11 +292,11 @@ func TestImportGoesOn(t *testing.T) {
 		break
 	}
 	if !strings.Contains(last.String(), whole) || killed == 0 {
-		t.Fatalf("the last of %d runs said %s", killed+1, &last)
+		t.Fatalf("the last of %d runs printed %s", killed+1, &last)
 	}
 	lines, err := os.ReadFile(refused)
 	if err != nil || bytes.Count(lines, []byte("\n")) != n/100 {
-		t.Errorf("%d refusals, %v, want %d", bytes.Count(lines, []byte("\n")), err, n/100)
+		t.Errorf("%d rejected rows, %v, want %d", bytes.Count(lines, []byte("\n")), err, n/100)
 	}
 	seen := map[string]int{}
 	for line := range strings.Lines(terse(t, environ, "links", "export").stdout) {
@@ -317,7 +317,8 @@ func TestImportGoesOn(t *testing.T) {
 	t.Logf("%d runs were killed", killed)
 }
 
-// TestFirstRowOfACodeWins imports rows whose codes come again in later requests.
+// TestFirstRowOfACodeWins imports rows with the same codes in later requests. The first row
+// of each code becomes the link.
 func TestFirstRowOfACodeWins(t *testing.T) {
 	t.Parallel()
 	const codes, times = 450, 5
@@ -332,7 +333,7 @@ func TestFirstRowOfACodeWins(t *testing.T) {
 		}
 		writeFile(t, file, b.String())
 		got := terse(t, environ, append([]string{"links", "import", file}, flags...)...)
-		if want := fmt.Sprintf("Imported %d links, refused %d rows.", codes, codes*(times-1)); got.status != 1 || !strings.Contains(got.stderr, want) {
+		if want := fmt.Sprintf("Imported %d links, rejected %d rows.", codes, codes*(times-1)); got.status != 1 || !strings.Contains(got.stderr, want) {
 			t.Errorf("import %v = %d %.500s, want %q", flags, got.status, got.stderr, want)
 		}
 		export := terse(t, environ, "links", "export").stdout
@@ -342,8 +343,8 @@ func TestFirstRowOfACodeWins(t *testing.T) {
 	}
 }
 
-// TestExportGoesOn cuts an export off, and holds that its second half joins its
-// first, and that nothing looks whole before it is.
+// TestExportGoesOn continues an interrupted export. The result equals an export in one run,
+// and the file appears under its name only when it is complete.
 func TestExportGoesOn(t *testing.T) {
 	t.Parallel()
 	_, environ := startWithKey(t, owns, "TERSE_LIMIT_CREATE_KEY=off")
@@ -355,9 +356,9 @@ func TestExportGoesOn(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "links."+format)
 		first := terse(t, environ, "links", "export", "-o", file)
 		if content, err := os.ReadFile(file); err != nil || string(content) != whole.stdout || first.status != 0 {
-			t.Fatalf("export to a file = %+v, %v, want what goes to stdout", first, err)
+			t.Fatalf("export to a file = %+v, %v, want the same as on stdout", first, err)
 		}
-		// As a run leaves it that was killed in its second page.
+		// These are the files of a run that was killed in its second page.
 		head := strings.Join(strings.SplitAfter(whole.stdout, "\n")[:1000], "")
 		if format == "csv" {
 			head = strings.Join(strings.SplitAfter(whole.stdout, "\n")[:1001], "")
@@ -390,28 +391,28 @@ func TestExportGoesOn(t *testing.T) {
 		if err := saveCheckpoint(file+".part.checkpoint", state); err != nil {
 			t.Fatal(err)
 		}
-		if got := terse(t, environ, "links", "export", "-o", file, "--tag", "other"); got.status != 1 || !strings.Contains(got.stderr, "is of another export") {
-			t.Errorf("another export over the first = %+v, want it refused", got)
+		if got := terse(t, environ, "links", "export", "-o", file, "--tag", "other"); got.status != 1 || !strings.Contains(got.stderr, "belongs to another export") {
+			t.Errorf("another export to the same file = %+v, want an error", got)
 		}
 		again := terse(t, environ, "links", "export", "-o", file)
 		content, err := os.ReadFile(file)
 		if again.status != 0 || err != nil || string(content) != whole.stdout || !strings.Contains(again.stderr, "Exported 2500 links") {
-			t.Errorf("%s that went on = %+v, %d bytes, %v, want the %d bytes of one run", format, again, len(content), err, len(whole.stdout))
+			t.Errorf("continued %s export = %+v, %d bytes, %v, want the %d bytes of one run", format, again, len(content), err, len(whole.stdout))
 		}
 		left, err := filepath.Glob(file + ".*")
 		if err != nil || len(left) != 0 {
-			t.Errorf("left behind: %v, %v", left, err)
+			t.Errorf("the export left %v, %v", left, err)
 		}
 	}
 }
 
-// TestMoveToShards moves links of every kind, and the real URLs, from an embedded
-// database to shards by the commands, and holds that nothing is lost.
+// TestMoveToShards moves links of every kind from an embedded database to shards with export
+// and import, and checks that nothing is lost.
 func TestMoveToShards(t *testing.T) {
 	t.Parallel()
 	_, from := startWithKey(t, "admin", "TERSE_LIMIT_CREATE_KEY=off")
 	if got := terse(t, from, "links", "import", "../../store/testdata/real-urls.txt", "--checkpoint", filepath.Join(t.TempDir(), "c")); got.status != 1 {
-		t.Fatalf("a list of URLs without the name of its column = %+v, want it refused", got)
+		t.Fatalf("import of a list of URLs without a header = %+v, want an error", got)
 	}
 	urls, err := os.ReadFile("../../store/testdata/real-urls.txt")
 	if err != nil {
@@ -438,8 +439,8 @@ func TestMoveToShards(t *testing.T) {
 		if got := terse(t, from, "links", "export", "--whole", "-o", file); got.status != 0 {
 			t.Fatalf("export = %+v", got)
 		}
-		// The second time all of it is there, and nothing changes.
-		if got := terse(t, to, "links", "import", "--whole", file); got.status != 0 || !strings.Contains(got.stderr, "refused 0 rows") {
+		// The second import finds every link there, and changes nothing.
+		if got := terse(t, to, "links", "import", "--whole", file); got.status != 0 || !strings.Contains(got.stderr, "rejected 0 rows") {
 			t.Fatalf("import = %+v", got)
 		}
 		if got := terse(t, to, "links", "export", "--whole", "-o", back); got.status != 0 {
@@ -450,18 +451,18 @@ func TestMoveToShards(t *testing.T) {
 			t.Errorf("%s: the shards have %d lines, the embedded database %d, and they differ", format, len(is), len(was))
 		}
 		if !slices.ContainsFunc(is, func(l string) bool { return strings.Contains(l, "key_mine") && strings.Contains(l, "9007199254740993") }) {
-			t.Errorf("%s: the full link is not there", format)
+			t.Errorf("%s: the link with every field is missing", format)
 		}
 	}
 	response, err := client().Get(node.url + "/gone")
 	must(t, err)
 	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode != http.StatusGone {
-		t.Errorf("a link that was deleted before it moved = %s, want 410", response.Status)
+		t.Errorf("visit of a link that was deleted before the move = %s, want 410", response.Status)
 	}
 }
 
-// sortedLines returns the lines of a file in order.
+// sortedLines returns the sorted lines of a file.
 func sortedLines(t *testing.T, path string) []string {
 	t.Helper()
 	content, err := os.ReadFile(path)

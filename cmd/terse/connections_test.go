@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// TestConnectionsAreBounded holds that connections beyond the most are closed at
-// once, and taken again when there is room.
+// TestConnectionsAreBounded checks that the server closes connections above the limit at
+// once, and accepts new ones after a client leaves.
 func TestConnectionsAreBounded(t *testing.T) {
 	t.Parallel()
 	p := start(t, filepath.Join(t.TempDir(), "data"), "TERSE_MAX_CONNECTIONS=3")
@@ -32,23 +32,22 @@ func TestConnectionsAreBounded(t *testing.T) {
 	must(t, err)
 	for range 2 {
 		if !answers() {
-			t.Error("a connection that there was room for has no answer")
+			t.Error("a connection below the limit got no response")
 		}
 	}
 	if answers() {
-		t.Error("one connection too many has an answer")
+		t.Error("a connection above the limit got a response")
 	}
 	if p.metric("terse_http_connections_refused_total") != 1 || p.metric("terse_http_connections") != 3 {
-		t.Error("the metrics do not tell of 3 connections and a refused one")
+		t.Error("the metrics do not show 3 connections and 1 refused one")
 	}
 	must(t, held.Close())
 	await(t, backWithin, "room for another connection", answers)
 }
 
-// TestUnknownCodingIsNoFaultOfOurs holds that a transfer coding which nobody understands
-// is the client's mistake, and that the connection ends with the answer: where its next
-// request begins is not known.
-func TestUnknownCodingIsNoFaultOfOurs(t *testing.T) {
+// TestUnknownTransferCoding checks that an unknown transfer coding returns 400 and closes the
+// connection, because the server cannot know where the next request begins.
+func TestUnknownTransferCoding(t *testing.T) {
 	t.Parallel()
 	p := start(t, filepath.Join(t.TempDir(), "data"))
 	for _, codings := range []string{"x", "", "identity", "gzip, chunked", "chunked, chunked", "chunked\r\nTransfer-Encoding: chunked", "\"chunked\""} {
@@ -59,7 +58,7 @@ func TestUnknownCodingIsNoFaultOfOurs(t *testing.T) {
 		all, err := io.ReadAll(conn)
 		must(t, err)
 		if got := string(all); !strings.HasPrefix(got, "HTTP/1.1 400 ") || strings.Count(got, "HTTP/1.1") != 1 {
-			t.Errorf("Transfer-Encoding: %q is answered %q, want one 400 and the end", codings, got)
+			t.Errorf("Transfer-Encoding %q = %q, want one 400 and the end of the connection", codings, got)
 		}
 	}
 }

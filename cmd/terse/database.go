@@ -26,7 +26,7 @@ import (
 	"github.com/terse/terse/store/sqlite"
 )
 
-// database is what the server needs of the place that keeps its links.
+// database is the parts of the embedded database, or of all shards, that the server uses.
 type database struct {
 	links   store.Store
 	archive store.Archive
@@ -43,10 +43,10 @@ type database struct {
 	blocks   []blocklist.Source
 	counters []reports.Named
 	scanned  []scan.Place
-	edited   func(code string, version int64)   // nil: nothing has to know of edits by others
-	together func(code string, bucket int) bool // whether one shard keeps a code and a bucket
-	accepts  func(code string) bool             // whether the shard of a code accepts writes; nil: the only one always does
-	time     func() (now time.Time, known bool) // by which links start and end; nil: this node's clock
+	edited   func(code string, version int64)   // called when another node announces an edit; may be nil
+	together func(code string, bucket int) bool // whether a code and a bucket are on one shard
+	accepts  func(code string) bool             // whether the shard of a code accepts writes; nil: always
+	time     func() (now time.Time, known bool) // clock for the start and end of links; nil: this node's clock
 }
 
 // embedded opens the embedded database.
@@ -69,8 +69,8 @@ func (p *process) embedded(ctx context.Context) (database, error) {
 	}, err
 }
 
-// sharded opens the shards. One that cannot be reached is waited for in the
-// background; one that is not what the settings say is an error.
+// sharded opens the shards. It retries unreachable shards in the background. A shard that
+// contradicts the settings is an error.
 func (p *process) sharded(ctx context.Context) (database, error) {
 	var outboxes []outbox.Named
 	var blocks []blocklist.Source
@@ -87,7 +87,7 @@ func (p *process) sharded(ctx context.Context) (database, error) {
 	})
 	switch {
 	case errors.Is(err, store.ErrUnavailable):
-		p.logger.WarnContext(ctx, "no shard can be reached, waiting for one", "err", err)
+		p.logger.WarnContext(ctx, "no shard is reachable, retrying", "err", err)
 	case err != nil:
 		return database{}, err
 	}
@@ -99,18 +99,19 @@ func (p *process) sharded(ctx context.Context) (database, error) {
 	}, nil
 }
 
-// shardOptions say how to use shards, beyond where they are.
+// shardOptions are the options of openShards.
 type shardOptions struct {
 	batchSize  int                                  // 0: the default
-	maxAge     time.Duration                        // of replicas; 0: the default
+	maxAge     time.Duration                        // of a replica's data; 0: the default
 	opened     func(name string, s *postgres.Store) // called for each shard; may be nil
 	nodeID     int64
 	logger     *slog.Logger
 	registerer prometheus.Registerer
-	tracer     pgx.QueryTracer // nil: none
+	tracer     pgx.QueryTracer // nil: no traces
 }
 
-// openShards connects to the shards and reads which buckets are whose.
+// openShards connects to the shards and loads the map of buckets. It returns
+// store.ErrUnavailable and a usable Router when no shard is reachable.
 func openShards(ctx context.Context, shards []shardSettings, open *cleanup, opts shardOptions) (*shard.Router, error) {
 	var members []shard.Named
 	for _, s := range shards {
@@ -138,8 +139,8 @@ func openShards(ctx context.Context, shards []shardSettings, open *cleanup, opts
 	return router, router.Load(ctx)
 }
 
-// leaserOf returns the leases of a shard for this process: of any node id, or of
-// the one that was given.
+// leaserOf returns the leases of a shard. They lease the given node id, or a free one for
+// anyNode.
 func leaserOf(s *postgres.Store, nodeID int64) shard.Leaser {
 	host, err := os.Hostname()
 	if err != nil {
@@ -152,20 +153,20 @@ func leaserOf(s *postgres.Store, nodeID int64) shard.Leaser {
 	return givenNode{leases, nodeID}
 }
 
-// givenNode leases one node id and no other: the operator has given it.
+// givenNode leases only the node id of TERSE_NODE_ID.
 type givenNode struct {
 	*postgres.Leases
 	node int64
 }
 
-// Acquire leases the node id, or says who holds it.
+// Acquire leases the node id. Its error names the holder when another process has it.
 func (g givenNode) Acquire(ctx context.Context, ttl time.Duration) (node int64, floor time.Time, err error) {
 	floor, err = g.AcquireNode(ctx, g.node, ttl)
 	return g.node, floor, err
 }
 
-// recorders returns what counts clicks: one recorder a shard, so that a shard
-// that is away keeps nobody else's clicks waiting.
+// recorders returns a recorder of clicks for each shard, so that an unreachable shard does
+// not delay the clicks of the others.
 func (p *process) recorders(d database) (clickRecorders, error) {
 	r := clickRecorders{shardOf: func(string) int { return 0 }}
 	p.open.push("clicks", p.settings.operation.drain.clicks(), func(ctx context.Context) error { return r.close(ctx) })
@@ -182,7 +183,7 @@ func (p *process) recorders(d database) (clickRecorders, error) {
 	return r, nil
 }
 
-// recorder adds a recorder to those of r.
+// recorder adds a recorder to r.
 func (p *process) recorder(r *clickRecorders, sink store.ClickSink, reg prometheus.Registerer) error {
 	recorder, err := clicks.New(clicks.Options{Sink: sink, Logger: p.logger, Registerer: reg})
 	if err != nil {
@@ -198,13 +199,13 @@ type clickRecorders struct {
 	shardOf func(code string) int
 }
 
-// Record hands the click to the recorder of the shard that has the link. Any will
-// do for a link whose shard is not known.
+// Record gives the click to the recorder of the link's shard, or to the first recorder when
+// the shard is unknown.
 func (r clickRecorders) Record(c store.Click) {
 	r.all[max(0, r.shardOf(c.Code))].Record(c)
 }
 
-// close flushes all recorders at once, so that none waits for another's shard.
+// close flushes all recorders in parallel, so that a slow shard does not delay the others.
 func (r *clickRecorders) close(ctx context.Context) error {
 	errs := make([]error, len(r.all))
 	var wg sync.WaitGroup
@@ -215,18 +216,19 @@ func (r *clickRecorders) close(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// administered is what operators change by commands.
+// administered is the data that operators change with commands.
 type administered interface {
 	store.Keys
 	store.Blocklist
 }
 
-// withKeys opens what keeps API keys, beside running servers.
+// withKeys is withDatabase for commands on API keys.
 func withKeys(ctx context.Context, f *dataFlags, out output, use func(store.Keys) error) error {
 	return withDatabase(ctx, f, out, func(d administered) error { return use(d) })
 }
 
-// withDatabase opens the database beside running servers.
+// withDatabase opens the database, calls use and closes the database. Servers may run at the
+// same time.
 func withDatabase(ctx context.Context, f *dataFlags, out output, use func(administered) error) (err error) {
 	logger := slog.New(slog.NewTextHandler(out.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	var open cleanup
@@ -250,7 +252,8 @@ func withDatabase(ctx context.Context, f *dataFlags, out output, use func(admini
 	return use(d)
 }
 
-// exists returns an error when there is no database yet that could be read.
+// exists returns an error when the embedded database does not exist yet. It does not check
+// shards.
 func (f *dataFlags) exists(ctx context.Context) error {
 	if f.Shards != "" {
 		return nil

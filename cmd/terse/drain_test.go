@@ -20,18 +20,18 @@ import (
 	testservers "github.com/terse/terse/store/storetest/servers"
 )
 
-// balanced visits a link of a node as long as a load balancer would let it.
+// balanced visits a link as clients behind a load balancer do.
 type balanced struct {
 	node     *program
 	client   *http.Client
-	ready    atomic.Bool  // as last seen
+	ready    atomic.Bool  // the last result of /readyz
 	answered atomic.Int64 // redirects
-	asked    atomic.Int64 // of these, how many said Connection: close
+	closing  atomic.Int64 // redirects with Connection: close
 	failed   atomic.Pointer[string]
 	wg       sync.WaitGroup
 }
 
-// balance starts visits by several clients, which end when the node is not ready.
+// balance starts visits by several clients. They end when the node is not ready.
 func balance(t *testing.T, node *program, code string) *balanced {
 	t.Helper()
 	b := &balanced{node: node, client: client()}
@@ -57,8 +57,8 @@ func balance(t *testing.T, node *program, code string) *balanced {
 func (b *balanced) visit(code string) {
 	response, err := b.client.Get(b.node.url + "/" + code)
 	if err != nil {
-		told := err.Error()
-		b.failed.Store(&told)
+		text := err.Error()
+		b.failed.Store(&text)
 		return
 	}
 	_ = response.Body.Close()
@@ -68,23 +68,23 @@ func (b *balanced) visit(code string) {
 	}
 	b.answered.Add(1)
 	if response.Close {
-		b.asked.Add(1)
+		b.closing.Add(1)
 	}
 }
 
-// terminate asks the node to stop once so many visits were answered, and waits
-// until nobody visits any more.
+// terminate stops the node with SIGTERM after the given number of visits, and waits until
+// all clients have ended.
 func (b *balanced) terminate(t *testing.T, after int64) {
 	t.Helper()
 	await(t, backWithin, "visits", func() bool { return b.answered.Load() >= after })
 	must(t, b.node.cmd.Process.Signal(syscall.SIGTERM))
 	b.wg.Wait()
-	if told := b.failed.Load(); told != nil {
-		t.Errorf("a visit failed: %s", *told)
+	if failed := b.failed.Load(); failed != nil {
+		t.Errorf("a visit failed: %s", *failed)
 	}
 }
 
-// hang opens a connection whose request never ends.
+// hang opens a connection and sends an incomplete request.
 func (p *program) hang() {
 	p.t.Helper()
 	if _, err := io.WriteString(p.dial(), "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 40\r\n\r\nu"); err != nil {
@@ -92,8 +92,8 @@ func (p *program) hang() {
 	}
 }
 
-// TestDrain holds that a node which stops under load fails no request of a load
-// balancer that heeds /readyz, and loses no click, also while a client hangs.
+// TestDrain checks that a node under load stops without a failed request and without a lost
+// click, behind a load balancer that follows /readyz. It holds with a hanging client too.
 func TestDrain(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -114,30 +114,30 @@ func TestDrain(t *testing.T) {
 			b := balance(t, p, code)
 			b.terminate(t, 500)
 			if _, body := p.ask("/readyz"); !strings.Contains(body, "[-] not-draining: ") || !strings.Contains(body, "[+] started: ok") {
-				t.Errorf("/readyz of a node that stops says %q", body)
+				t.Errorf("/readyz of a stopping node = %q", body)
 			}
 			if status, _ := p.ask("/livez"); status != http.StatusOK {
-				t.Errorf("/livez of a node that stops = %d, want 200", status)
+				t.Errorf("/livez of a stopping node = %d, want 200", status)
 			}
-			for range 10 { // from clients who have not noticed
+			for range 10 { // clients that have not noticed
 				b.visit(code)
 			}
-			if told := b.failed.Load(); told != nil || b.asked.Load() < 10 {
-				t.Errorf("%d answers of a node that stops say Connection: close, want 10 and more; failed: %v", b.asked.Load(), told)
+			if failed := b.failed.Load(); failed != nil || b.closing.Load() < 10 {
+				t.Errorf("%d responses of a stopping node have Connection: close, want at least 10; failed: %v", b.closing.Load(), failed)
 			}
 			if err := p.cmd.Wait(); (err != nil) != tt.hangs {
 				t.Errorf("after SIGTERM terse ended with %v: %s", err, p.stderr)
 			}
 			if got := clicksOf(t, dir, code); got != b.answered.Load() {
-				t.Errorf("clicks = %d, want the %d that were answered; log %s", got, b.answered.Load(), p.stderr)
+				t.Errorf("clicks = %d, want %d, one for each redirect; log %s", got, b.answered.Load(), p.stderr)
 			}
 		})
 	}
 }
 
-// TestDrainGivesNodeIDBack holds that another node can have the id at once, though
-// a client hung until the end.
-func TestDrainGivesNodeIDBack(t *testing.T) {
+// TestDrainReleasesNodeID checks that another node can use the node id at once, even when a
+// client hung until the end.
+func TestDrainReleasesNodeID(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 2, testservers.ClusterOptions{})
 	settings := []string{"TERSE_NODE_ID=7", "TERSE_DRAIN_DELAY=2s", "TERSE_DRAIN_TIMEOUT=10s"}
@@ -154,12 +154,12 @@ func TestDrainGivesNodeIDBack(t *testing.T) {
 	}
 	clicks := query(f, f.shardOf(code), pgx.RowTo[int64], "select coalesce(sum(total), 0)::bigint from click_totals where code = $1", code)
 	if clicks[0] != b.answered.Load() {
-		t.Errorf("clicks = %d, want the %d that were answered", clicks[0], b.answered.Load())
+		t.Errorf("clicks = %d, want %d, one for each redirect", clicks[0], b.answered.Load())
 	}
 }
 
-// TestDrainKeepsToItsBudget holds that a database which hangs does not keep a
-// process from ending, and that the clicks which are lost to it are told.
+// TestDrainKeepsToItsBudget checks that the process ends in time while the database hangs,
+// and that it logs the clicks it lost.
 func TestDrainKeepsToItsBudget(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 1, testservers.ClusterOptions{})
@@ -173,12 +173,12 @@ func TestDrainKeepsToItsBudget(t *testing.T) {
 	last := time.AfterFunc(20*time.Second, func() { _ = p.cmd.Process.Kill() })
 	err := p.cmd.Wait()
 	if !last.Stop() || err == nil || !strings.Contains(p.stderr.String(), "clicks lost at shutdown") {
-		t.Errorf("terse ended with %v, want before 20 s with an error and clicks that are told as lost: %s", err, p.stderr)
+		t.Errorf("terse ended with %v, want an error before 20 s and the lost clicks in the log: %s", err, p.stderr)
 	}
 	must(t, f.shards[0].Primary().Thaw())
 }
 
-// TestSecondSignalEndsAtOnce holds that whoever asks twice waits for nothing.
+// TestSecondSignalEndsAtOnce checks that a second SIGTERM ends the process without draining.
 func TestSecondSignalEndsAtOnce(t *testing.T) {
 	t.Parallel()
 	p := start(t, filepath.Join(t.TempDir(), "data"), "TERSE_DRAIN_DELAY=30s", "TERSE_DRAIN_TIMEOUT=60s")
@@ -188,15 +188,15 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	began := time.Now()
 	err := p.cmd.Wait()
 	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGTERM {
-		t.Errorf("after a second SIGTERM terse ended with %v, want by the signal", err)
+		t.Errorf("after a second SIGTERM terse ended with %v, want SIGTERM", err)
 	}
 	if took := time.Since(began); took > 20*time.Second {
-		t.Errorf("it took %v to end", took)
+		t.Errorf("terse ended after %v", took)
 	}
 }
 
-// TestReadiness holds that a node is ready whatever it can do without, and says
-// what it lacks when it is not.
+// TestReadiness checks that a started node stays ready while Redis and the shards are down.
+// A node that has reached no shard is not ready, and /readyz names the failed checks.
 func TestReadiness(t *testing.T) {
 	t.Parallel()
 	redis := testservers.NewRedis(t, testservers.RedisOptions{})
@@ -222,13 +222,13 @@ func TestReadiness(t *testing.T) {
 	late := start(t, t.TempDir(), append([]string{"TERSE_CODE_KEY=aSC7FmA0I5+1teXYpwy1758w8yPDIjOUQKEAJRrNWUA="}, f.environ...)...)
 	if status, body := late.ask("/readyz"); status != http.StatusServiceUnavailable ||
 		!strings.Contains(body, "[+] started: ok") || !strings.Contains(body, "[-] schema: shard s1: ") || !strings.Contains(body, "[-] map: ") {
-		t.Errorf("/readyz before any shard was reached = %d %s", status, body)
+		t.Errorf("/readyz of a node that has reached no shard = %d %s", status, body)
 	}
 	if status, _ := late.ask("/livez"); status != http.StatusOK {
-		t.Errorf("/livez before any shard was reached = %d, want 200", status)
+		t.Errorf("/livez of a node that has reached no shard = %d, want 200", status)
 	}
 	if late.metric("terse_ready") != 0 || p.metric("terse_ready") != 1 {
-		t.Error("terse_ready does not tell what /readyz does")
+		t.Error("terse_ready differs from /readyz")
 	}
 	must(t, f.shards[1].Primary().Start(t.Context()))
 	await(t, backWithin, "the map", func() bool {

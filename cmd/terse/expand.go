@@ -13,16 +13,16 @@ import (
 type expandCommand struct {
 	clientFlags
 	Link string `arg:"" name:"code" help:"A code, or a short URL of this or any other server."`
-	JSON bool   `name:"json" help:"Print an object with the short URL and the target."`
+	JSON bool   `name:"json" help:"Print a JSON object with the short URL and the target."`
 }
 
 // Help is shown below the command's purpose.
 func (*expandCommand) Help() string {
-	return `It counts no click. A link that asks for a password or counts its visits tells its target to its owner alone:
-give the code and your API key. The key is never sent to another server.`
+	return `It counts no click. A link with a password or a click limit reveals its target to its owner alone: give the code and
+your API key. The key is never sent to another server.`
 }
 
-// Run prints where the link leads.
+// Run prints the target of the link.
 func (c *expandCommand) Run(ctx context.Context, out output) error {
 	api, err := c.open()
 	if err != nil {

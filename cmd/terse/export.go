@@ -15,34 +15,34 @@ import (
 
 type linksExport struct {
 	clientFlags
-	Output string `short:"o" placeholder:"FILE" help:"Where to write; an export that was cut off goes on where it was. Default: stdout."`
-	Format string `default:"" enum:",csv,ndjson" placeholder:"FORMAT" help:"csv or ndjson. Default: what the file is called, else ndjson."`
-	Whole  bool   `help:"Everybody's links with all that is known of them, password hashes and deleted ones included; takes an admin key."`
+	Output string `short:"o" placeholder:"FILE" help:"File to write. Repeat the command to continue an interrupted export. Default: stdout."`
+	Format string `default:"" enum:",csv,ndjson" placeholder:"FORMAT" help:"csv or ndjson. Default: csv for a file that ends in .csv, else ndjson."`
+	Whole  bool   `help:"Export every owner's links with everything known about them, including password hashes and deleted links. Needs an admin key."`
 	Tag    string `help:"Only links with this tag."`
-	Search string `help:"Only links whose code, target or title contains this."`
-	Cursor string `help:"Begin here: what an export to stdout that was cut off has told."`
+	Search string `help:"Only links with this text in their code, target or title."`
+	Cursor string `help:"Continue an interrupted export to stdout; its error message names the cursor."`
 }
 
 // Help is shown below the command's purpose.
 func (*linksExport) Help() string {
-	return `To move all links to another server, whole:
+	return `To move all links to another server:
 
     terse links export --whole -o links.ndjson
     terse links import --whole links.ndjson --server https://new.example
 
-An export to a file is written beside it, and takes its place once it is whole.`
+The file appears under its name when the export is complete.`
 }
 
-// exported is how far an export is.
+// exported is the checkpoint of an export.
 type exported struct {
 	Server string `json:"server"`
-	Query  string `json:"query"` // what is exported, and how
+	Query  string `json:"query"` // format and filters
 	Cursor string `json:"cursor"`
-	Bytes  int64  `json:"bytes"` // of the file so far
+	Bytes  int64  `json:"bytes"` // written to the file
 	Links  int64  `json:"links"`
 }
 
-// Run exports.
+// Run exports the links.
 func (c *linksExport) Run(ctx context.Context, out output) (err error) {
 	if err := c.check(); err != nil {
 		return settingsError{err}
@@ -59,7 +59,7 @@ func (c *linksExport) Run(ctx context.Context, out output) (err error) {
 	if c.Output == "" {
 		err = e.write(ctx, out.stdout)
 		if err != nil && e.state.Links > 0 {
-			err = fmt.Errorf("%w; to go on, repeat it with --cursor %s", err, e.state.Cursor)
+			err = fmt.Errorf("%w. To continue, repeat the command with --cursor %s", err, e.state.Cursor)
 		}
 	} else {
 		err = e.file(ctx)
@@ -71,14 +71,14 @@ func (c *linksExport) Run(ctx context.Context, out output) (err error) {
 	return err
 }
 
-// check returns what is wrong with the flags.
+// check returns every problem of the flags.
 func (c *linksExport) check() error {
 	var problems []error
 	if c.Whole && (c.Tag != "" || c.Search != "") {
-		problems = append(problems, errors.New("--whole: takes everything, without --tag and --search"))
+		problems = append(problems, errors.New("--whole: exports all links and cannot be combined with --tag or --search"))
 	}
 	if c.Output != "" && c.Cursor != "" {
-		problems = append(problems, errors.New("--cursor: is for an export to stdout; one to a file goes on by itself"))
+		problems = append(problems, errors.New("--cursor: is only for an export to stdout; an export to a file continues by itself"))
 	}
 	return errors.Join(problems...)
 }
@@ -98,12 +98,12 @@ type exporting struct {
 	command  *linksExport
 	api      *terseclient.Client
 	progress *progress
-	part     string // the file beside the one that is asked for
+	part     string // path of the incomplete file
 	state    exported
-	saved    func() error // called after each page; nil: nothing is kept
+	save     func() error // saves the checkpoint after each page; nil: no checkpoint
 }
 
-// file exports to a file, and goes on where an earlier run of the same export was.
+// file exports to a file. It continues an interrupted run of the same export.
 func (e *exporting) file(ctx context.Context) (err error) {
 	checkpoint := e.part + ".checkpoint"
 	var before exported
@@ -112,7 +112,7 @@ func (e *exporting) file(ctx context.Context) (err error) {
 		return err
 	}
 	if found && (before.Server != e.state.Server || before.Query != e.state.Query) {
-		return fmt.Errorf("%s is of another export: remove it, or write to another file", checkpoint)
+		return fmt.Errorf("%s belongs to another export. Delete it or export to another file", checkpoint)
 	}
 	if found {
 		e.state = before
@@ -127,7 +127,7 @@ func (e *exporting) file(ctx context.Context) (err error) {
 		return err
 	}
 	if info.Size() < e.state.Bytes {
-		return fmt.Errorf("%s is shorter than %s says: remove both to begin anew", e.part, checkpoint)
+		return fmt.Errorf("%s is shorter than %s says. Delete both to start again", e.part, checkpoint)
 	}
 	if err := f.Truncate(e.state.Bytes); err != nil {
 		return err
@@ -135,7 +135,7 @@ func (e *exporting) file(ctx context.Context) (err error) {
 	if _, err := f.Seek(0, io.SeekEnd); err != nil {
 		return err
 	}
-	e.saved = func() error { return saveCheckpoint(checkpoint, e.state) }
+	e.save = func() error { return saveCheckpoint(checkpoint, e.state) }
 	if err := e.write(ctx, f); err != nil {
 		return err
 	}
@@ -148,7 +148,7 @@ func (e *exporting) file(ctx context.Context) (err error) {
 	return nil
 }
 
-// ignoreFileClosed takes the error of a second Close.
+// ignoreFileClosed returns nil for the error of a second Close, else err.
 func ignoreFileClosed(err error) error {
 	if errors.Is(err, os.ErrClosed) {
 		return nil
@@ -156,7 +156,7 @@ func ignoreFileClosed(err error) error {
 	return err
 }
 
-// write writes page after page, until the last one.
+// write writes all pages from the cursor on.
 func (e *exporting) write(ctx context.Context, to io.Writer) error {
 	counted := &meteredWriter{w: to, n: e.state.Bytes}
 	buffer := bufio.NewWriterSize(counted, 256<<10)
@@ -183,16 +183,16 @@ func (e *exporting) write(ctx context.Context, to io.Writer) error {
 		if next == "" {
 			return nil
 		}
-		if e.saved != nil {
-			if err := e.saved(); err != nil {
+		if e.save != nil {
+			if err := e.save(); err != nil {
 				return err
 			}
 		}
 	}
 }
 
-// page writes one page, and returns how many links it had and where the next one
-// begins.
+// page writes one page. It returns the number of links and the cursor of the next page,
+// which is "" after the last page.
 func (e *exporting) page(ctx context.Context, w *transfer.Writer) (links int, next string, err error) {
 	const most = 1000
 	if e.command.Whole {
@@ -215,7 +215,7 @@ func (e *exporting) page(ctx context.Context, w *transfer.Writer) (links int, ne
 	return len(page.Links), page.NextCursor, err
 }
 
-// meteredWriter counts what is written.
+// meteredWriter counts the bytes that it writes.
 type meteredWriter struct {
 	w io.Writer
 	n int64

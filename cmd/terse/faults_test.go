@@ -19,15 +19,15 @@ import (
 )
 
 const (
-	// backWithin is how long after a fault has healed all must be as before.
+	// backWithin is the longest time until everything works after the end of a fault.
 	backWithin = 30 * time.Second
 
-	// maxLag is how far behind its primary a replica may be to be read, in seconds.
+	// maxLag is the largest lag of a replica that is still read, in seconds.
 	maxLag = 0.8
 )
 
-// wantNone fails the test for requests that failed since a moment, and when too
-// few were made for that to mean anything.
+// wantNone fails the test when a request failed since the given time, or when fewer than
+// atLeast requests succeeded.
 func wantNone(a *auditor, since time.Time, op string, shard, atLeast int) {
 	a.f.t.Helper()
 	done, failed := a.since(since, op, shard)
@@ -35,11 +35,11 @@ func wantNone(a *auditor, since time.Time, op string, shard, atLeast int) {
 		a.f.t.Errorf("s%d: %d of %d %ss failed: %q", shard+1, len(failed), done+len(failed), op, failed[:min(len(failed), 5)])
 	}
 	if done < atLeast {
-		a.f.t.Errorf("s%d: %d %ss were answered, want %d at least", shard+1, done, op, atLeast)
+		a.f.t.Errorf("s%d: %d %ss succeeded, want %d at least", shard+1, done, op, atLeast)
 	}
 }
 
-// awaitDone waits until n more requests of a kind have done what they should.
+// awaitDone waits until n more requests of a kind have succeeded.
 func awaitDone(a *auditor, op string, shard, n int) time.Duration {
 	a.f.t.Helper()
 	since := time.Now()
@@ -49,7 +49,7 @@ func awaitDone(a *auditor, op string, shard, n int) time.Duration {
 	})
 }
 
-// awaitFailures waits until requests of a kind fail.
+// awaitFailures waits until a request of a kind fails.
 func awaitFailures(a *auditor, op string, shard int) {
 	a.f.t.Helper()
 	since := time.Now()
@@ -59,8 +59,8 @@ func awaitFailures(a *auditor, op string, shard int) {
 	})
 }
 
-// TestPrimaryKilled holds that the loss of a primary costs nothing that was
-// acknowledged and no redirect, and ends when its replica is promoted.
+// TestPrimaryKilled kills a primary. No acknowledged write is lost and no redirect fails.
+// Writes work again when the replica is promoted.
 func TestPrimaryKilled(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 2, testservers.ClusterOptions{Replicas: 1, Sync: true})
@@ -86,7 +86,7 @@ func TestPrimaryKilled(t *testing.T) {
 	promoted := time.Now()
 	must(t, f.shards[0].Replicas()[0].Promote(t.Context()))
 	took := awaitDone(a, "create", 0, 1)
-	t.Logf("creates came back %v after the promotion, which took %v", time.Since(promoted), time.Since(promoted)-took)
+	t.Logf("creates worked %v after the start of the promotion, which took %v", time.Since(promoted), time.Since(promoted)-took)
 	awaitDone(a, "create", 0, 50)
 	awaitDone(a, "edit", 0, 50)
 	l.stop()
@@ -100,8 +100,8 @@ func TestPrimaryKilled(t *testing.T) {
 	a.audit()
 }
 
-// TestPrimaryReadOnly holds that a primary that takes no writes costs those of its
-// share alone, and that they come back by themselves.
+// TestPrimaryReadOnly makes a primary read-only. Only writes to its shard fail, and they work
+// again without a restart.
 func TestPrimaryReadOnly(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 2, testservers.ClusterOptions{Replicas: 1})
@@ -122,7 +122,7 @@ func TestPrimaryReadOnly(t *testing.T) {
 	awaitFailures(a, "create", 0)
 	awaitDone(a, "cold", 0, 100)
 	must(t, f.shards[0].Primary().SetReadOnly(t.Context(), false))
-	t.Logf("creates came back after %v", awaitDone(a, "create", 0, 1))
+	t.Logf("creates worked again after %v", awaitDone(a, "create", 0, 1))
 	awaitDone(a, "create", 0, 20)
 	l.stop()
 
@@ -134,7 +134,7 @@ func TestPrimaryReadOnly(t *testing.T) {
 	a.audit()
 }
 
-// TestReplicasKilled holds that the primary serves what its replicas served.
+// TestReplicasKilled kills all replicas. The primary serves their reads, and no request fails.
 func TestReplicasKilled(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 1, testservers.ClusterOptions{Replicas: 2})
@@ -160,8 +160,8 @@ func TestReplicasKilled(t *testing.T) {
 	a.audit()
 }
 
-// TestReplayPaused holds that replicas that stand still hide no fresh link and
-// bring no old target back, whichever and however many they are.
+// TestReplayPaused pauses the replay of one replica, and then of both. New links are found,
+// and no edited link shows its old target.
 func TestReplayPaused(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 1, testservers.ClusterOptions{Replicas: 2})
@@ -203,8 +203,8 @@ func TestReplayPaused(t *testing.T) {
 	a.audit()
 }
 
-// TestStaleMap holds that nodes that do not know yet that a bucket has moved
-// write nothing to the shard that had it, and find the one that has it.
+// TestStaleMap moves buckets while nodes use the old map. No node writes to the old shard,
+// and every create succeeds on the new shard.
 func TestStaleMap(t *testing.T) {
 	t.Parallel()
 	const moves, perMove = 5, 20
@@ -224,7 +224,7 @@ func TestStaleMap(t *testing.T) {
 	})
 	began := time.Now()
 	awaitDone(a, "create", 0, 50)
-	left := map[int]int{} // rows that s1 had in each bucket when it moved
+	left := map[int]int{} // number of links of each bucket on s1 at its move
 	for _, bucket := range moving {
 		var writers sync.WaitGroup
 		node.freeze()
@@ -240,26 +240,26 @@ func TestStaleMap(t *testing.T) {
 	l.stop()
 	wantNone(a, began, "create", 0, moves*perMove)
 	if node.metric("terse_shard_moved_total") == 0 {
-		t.Error("no write went by the old map: nothing was tried")
+		t.Error("no write used the old map, so the test checked nothing")
 	}
 	for bucket, want := range left {
 		count := func(shard int) int {
 			return query(f, shard, pgx.RowTo[int], "SELECT count(*) FROM links WHERE bucket = $1", bucket)[0]
 		}
 		if got := count(0); got != want {
-			t.Errorf("s1 has %d links in bucket %d, want the %d of before the move", got, bucket, want)
+			t.Errorf("s1 has %d links in bucket %d, want %d as before the move", got, bucket, want)
 		}
 		if got := count(1); got < want+perMove {
-			t.Errorf("s2 has %d links in bucket %d, want %d and %d more at least", got, bucket, want, perMove)
+			t.Errorf("s2 has %d links in bucket %d, want %d at least", got, bucket, want+perMove)
 		}
 	}
 	a.audit()
 }
 
-// TestFrozenNodes holds that nodes which slept through the end of their leases
-// mint no code again, neither under a node id that another has by now nor under
-// one that nobody took. A lease of 30 s is waited out: made shorter in the
-// database, nobody could tell whether it was the lease that kept codes apart.
+// TestFrozenNodes freezes nodes until their leases end. After that they mint no code twice:
+// not with the node id that another node has leased, and not with a node id that is still
+// free. The test waits for the real lease of 30 s. With a shorter lease it could not show
+// that the lease keeps codes apart.
 func TestFrozenNodes(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 1, testservers.ClusterOptions{})
@@ -284,31 +284,31 @@ func TestFrozenNodes(t *testing.T) {
 	for _, node := range sleepers {
 		node.freeze()
 	}
-	before.stop() // its last requests give up, and wait for the nodes to wake up
+	before.stop() // the last requests time out in the client; the frozen nodes still have them
 	heir := f.serve(fmt.Sprintf("TERSE_NODE_ID=%d", ids[sleepers[0]]))
-	t.Logf("the node id was leased anew after %v", await(t, 45*time.Second, "the node id of a frozen node", func() bool {
+	t.Logf("another node leased the node id after %v", await(t, 45*time.Second, "the node id of a frozen node", func() bool {
 		holders := query(f, 0, pgx.RowTo[string], "SELECT held_by FROM node_leases WHERE node = $1 AND leased_until > now()", ids[sleepers[0]])
 		return len(holders) == 1 && strings.HasSuffix(holders[0], fmt.Sprintf(" pid %d", heir.cmd.Process.Pid))
 	}))
 	inherited := creates(heir)
 	awaitMinted(heir, 50)
 	early := make([]float64, len(sleepers))
-	asleep := creates(sleepers...) // asks before they wake up
+	asleep := creates(sleepers...) // the requests wait in the frozen nodes
 	for i, node := range sleepers {
 		node.thaw()
 		early[i] = minted(node)
 	}
 	for i, node := range sleepers {
-		await(t, backWithin, "a node that woke up to mint again", func() bool { return minted(node) > early[i]+20 })
+		await(t, backWithin, "a thawed node to mint again", func() bool { return minted(node) > early[i]+20 })
 		if held := int(node.metric("terse_idgen_node")); i == 0 && held == ids[node] {
-			t.Errorf("the first node mints under id %d, which it has lost", held)
+			t.Errorf("the first node mints with node id %d, which it has lost", held)
 		}
 	}
 	asleep.stop()
 	inherited.stop()
 	for _, node := range f.nodes {
 		if n := node.metric("terse_code_collisions_total"); n != 0 {
-			t.Errorf("%v codes were minted that existed", n)
+			t.Errorf("%v minted codes existed already", n)
 		}
 	}
 	a.audit()
@@ -321,8 +321,8 @@ func awaitMinted(node *program, n float64) {
 	await(node.t, 10*time.Second, "codes to be minted", func() bool { return minted(node) >= n })
 }
 
-// TestWholeShardDown holds that a dead shard takes nothing with it but its own
-// links, and those only as far as no node has them in memory.
+// TestWholeShardDown kills a shard. Links and creates on the other shard still work. Links of
+// the dead shard work on nodes that have them in memory, and return 503 elsewhere.
 func TestWholeShardDown(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 2, testservers.ClusterOptions{Replicas: 1})
@@ -330,7 +330,8 @@ func TestWholeShardDown(t *testing.T) {
 	node := f.serve()
 	known := a.seed(100, a.authorization()...)
 	hot, cold := known[0][:20], known[0][20:]
-	// The node has what it created: another one has only what it was asked for.
+	// The first node has every link that it created in memory. The other node has only the
+	// links that it has served.
 	other := f.serve()
 	for _, code := range hot {
 		a.visit("warm", other, code)
@@ -356,17 +357,17 @@ func TestWholeShardDown(t *testing.T) {
 	}
 	back := time.Now()
 	for _, code := range []string{cold[5], cold[6]} {
-		await(t, backWithin, "the links of a shard that is back", func() bool { return a.visit("back", late, code) == http.StatusFound })
+		await(t, backWithin, "redirects from the restarted shard", func() bool { return a.visit("back", late, code) == http.StatusFound })
 	}
-	await(t, backWithin, "creates on a shard that is back", func() bool {
+	await(t, backWithin, "creates on the restarted shard", func() bool {
 		return a.create(late, f.aliasOn(0, store.NewKeyID())) != ""
 	})
-	t.Logf("the shard is back after %v", time.Since(back))
+	t.Logf("the shard works again after %v", time.Since(back))
 	a.wantUnavailable(late)
 	a.audit()
 }
 
-// wantStatus visits links and wants one status of all.
+// wantStatus visits links, and wants the same status for all.
 func wantStatus(a *auditor, node *program, links []string, want int) {
 	a.f.t.Helper()
 	for _, code := range links {
@@ -376,7 +377,7 @@ func wantStatus(a *auditor, node *program, links []string, want int) {
 	}
 }
 
-// wantUnavailable holds that a list of links names the shards that it lacks.
+// wantUnavailable checks that a list of links names exactly these shards as unavailable.
 func (a *auditor) wantUnavailable(node *program, want ...string) {
 	a.f.t.Helper()
 	got, err := a.send(http.MethodGet, node.url+"/api/v1/links?limit=5", nil, a.authorization()...)
@@ -385,8 +386,8 @@ func (a *auditor) wantUnavailable(node *program, want ...string) {
 	}
 }
 
-// TestTwoNodesOneID holds that a node id that was given twice is minted under
-// once, that the second node says why, and that it takes over in the end.
+// TestTwoNodesOneID gives the same node id to two nodes. The second node mints no code and
+// logs the process of the first. It takes the node id over when the first node stops.
 func TestTwoNodesOneID(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 2, testservers.ClusterOptions{})
@@ -409,10 +410,9 @@ func TestTwoNodesOneID(t *testing.T) {
 	a.audit()
 }
 
-// TestKeysAcrossShards holds that a create with an Idempotency-Key, cut off
-// anywhere by the end of its node, is completed by a repetition, and made once. The
-// minted code is one of the shard of its reservation, so that no reservation is ever
-// without its link.
+// TestKeysAcrossShards kills nodes during creates with an Idempotency-Key. A repeated create
+// returns one link for each key. The minted code is on the shard of its reservation, so every
+// reservation has its link.
 func TestKeysAcrossShards(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 2, testservers.ClusterOptions{})
@@ -428,7 +428,7 @@ func TestKeysAcrossShards(t *testing.T) {
 		for key, code := range fresh {
 			codes[key] = a.createOnce(survivor, key)
 			if codes[key] == "" || code != "" && code != codes[key] {
-				t.Errorf("key %s gave %q, and again %q", key, code, codes[key])
+				t.Errorf("key %s returned %q, and %q when repeated", key, code, codes[key])
 			}
 		}
 	}
@@ -444,8 +444,9 @@ func TestKeysAcrossShards(t *testing.T) {
 	a.audit()
 }
 
-// useKeys creates links with keys through a node that is killed meanwhile, and
-// returns what was acknowledged: codes, by key, empty for none.
+// useKeys creates links with Idempotency-Keys through a node, and kills the node after
+// killAfter of them. It returns the acknowledged code of each key, or "" for a create that
+// failed.
 func (a *auditor) useKeys(victim *program, prefix string, killAfter int) map[string]string {
 	a.f.t.Helper()
 	var mu sync.Mutex

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestFloodOfUnknownCodes holds that while many clients invent codes, five for each visit of
-// a link, every link goes on to redirect, and the codes are told to be none or too many.
+// TestFloodOfUnknownCodes checks that every link still redirects while many clients request
+// five invented codes for each visit of a link. An invented code returns 404 or 429.
 func TestFloodOfUnknownCodes(t *testing.T) {
 	t.Parallel()
 	const clients, codes, links = 20, 200, 40

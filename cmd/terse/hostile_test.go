@@ -16,8 +16,8 @@ import (
 	"github.com/terse/terse/store/storetest"
 )
 
-// startHostile starts a server whose own host, and the one that it blocks, are those of
-// storetest.HostileFields.
+// startHostile starts a server for storetest.HostileFields: its own host is OwnHost, and it
+// blocks BlockedHost. It returns the settings of a client with an admin key.
 func startHostile(t *testing.T) (admin []string) {
 	t.Helper()
 	blocked := filepath.Join(t.TempDir(), "blocked")
@@ -28,8 +28,8 @@ func startHostile(t *testing.T) (admin []string) {
 	return p.newKey("admin", "TERSE_DATA_DIR="+dir)
 }
 
-// TestShortenRefusesHostileFields holds that the command line lets nothing through that
-// the API refuses, and says what is wrong.
+// TestShortenRefusesHostileFields checks that terse shorten fails for every field that the
+// API rejects, and that its error names the field.
 func TestShortenRefusesHostileFields(t *testing.T) {
 	t.Parallel()
 	environ := startHostile(t)
@@ -51,7 +51,7 @@ func TestShortenRefusesHostileFields(t *testing.T) {
 		}
 		got := terse(t, environ, args...)
 		if got.status != 1 || got.stdout != "" || !strings.Contains(got.stderr, "terse: "+tt.Field+": ") {
-			t.Errorf("%s: terse %.100q = %d %q %.300q, want 1 and what is wrong with %s", tt.Name, args, got.status, got.stdout, got.stderr, tt.Field)
+			t.Errorf("%s: terse %.100q = %d %q %.300q, want 1 and an error that names %s", tt.Name, args, got.status, got.stdout, got.stderr, tt.Field)
 		}
 	}
 	if got := terse(t, environ, "shorten", "https://example.com/good"); got.status != 0 {
@@ -60,7 +60,7 @@ func TestShortenRefusesHostileFields(t *testing.T) {
 	wantLinks(t, environ, 1)
 }
 
-// wantLinks holds how many links there are.
+// wantLinks checks the number of links on the server.
 func wantLinks(t *testing.T, environ []string, n int) {
 	t.Helper()
 	if got := terse(t, environ, "links", "export", "--whole"); got.status != 0 || strings.Count(got.stdout, "\n") != n {
@@ -68,14 +68,14 @@ func wantLinks(t *testing.T, environ []string, n int) {
 	}
 }
 
-// hostileRow is a row of an import: a link with one hostile field.
+// hostileRow is a row of an import with one hostile field.
 type hostileRow struct {
 	storetest.HostileField
 	url, alias, title string
 	clicks            any // max_clicks
 }
 
-// hostileRows returns a row for each hostile field of some names.
+// hostileRows returns a row for each hostile value of the named fields.
 func hostileRows(fields ...string) (rows []hostileRow) {
 	for i, f := range storetest.HostileFields() {
 		if !slices.Contains(fields, f.Field) {
@@ -97,8 +97,8 @@ func hostileRows(fields ...string) (rows []hostileRow) {
 	return rows
 }
 
-// hostileFiles are the files in which rows can come: which fields they have, the flags
-// of the import, and how they are written.
+// hostileFiles are the formats of imports: the flags, the fields that the format has, and
+// the function that writes a file.
 var hostileFiles = []struct {
 	name   string
 	flags  []string
@@ -156,7 +156,7 @@ func writeYOURLS(rows []hostileRow) []byte {
 	return b.Bytes()
 }
 
-// writeDocument writes the answer of an API that has its links in a list of that name.
+// writeDocument writes the JSON of an API that returns its links in the named list.
 func writeDocument(list string, one func(r hostileRow) any) func(rows []hostileRow) []byte {
 	return func(rows []hostileRow) []byte {
 		all := make([]any, len(rows))
@@ -164,7 +164,7 @@ func writeDocument(list string, one func(r hostileRow) any) func(rows []hostileR
 			all[i] = one(r)
 		}
 		document := any(map[string]any{list: all})
-		if list == "data" { // in which Shlink's are one level deeper
+		if list == "data" { // Shlink's list is one level deeper
 			document = map[string]any{"shortUrls": document, "data": all}
 		}
 		text, _ := json.Marshal(document)
@@ -172,8 +172,8 @@ func writeDocument(list string, one func(r hostileRow) any) func(rows []hostileR
 	}
 }
 
-// TestImportsRefuseHostileFields holds that no file, of whatever product, brings in what
-// the API refuses, and that each of its rows is told with its field.
+// TestImportsRefuseHostileFields checks that an import in every format rejects what the API
+// rejects, and reports the field of each rejected row.
 func TestImportsRefuseHostileFields(t *testing.T) {
 	t.Parallel()
 	environ := startHostile(t)
@@ -186,16 +186,16 @@ func TestImportsRefuseHostileFields(t *testing.T) {
 			good := hostileRow{url: "https://example.com/good", alias: fmt.Sprint("good-", i), clicks: 0}
 			writeFile(t, file, string(tt.write(append(slices.Clone(rows), good))))
 			got := terse(t, environ, append([]string{"links", "import", file, "--errors", errors}, tt.flags...)...)
-			if want := fmt.Sprintf("Imported 1 links, refused %d rows.", len(rows)); got.status != 1 || !strings.Contains(got.stderr, want) {
+			if want := fmt.Sprintf("Imported 1 links, rejected %d rows.", len(rows)); got.status != 1 || !strings.Contains(got.stderr, want) {
 				t.Errorf("import = %d %.500q, want 1 and %q", got.status, got.stderr, want)
 			}
 			text, err := os.ReadFile(errors)
 			must(t, err)
-			told := map[string]int{}
+			reported := map[string]int{}
 			for line := range strings.Lines(string(text)) {
 				var r refusal
 				must(t, json.Unmarshal([]byte(line), &r))
-				told[r.Field]++
+				reported[r.Field]++
 			}
 			want := map[string]int{}
 			for _, r := range rows {
@@ -205,8 +205,8 @@ func TestImportsRefuseHostileFields(t *testing.T) {
 				}
 				want[field]++
 			}
-			if fmt.Sprint(told) != fmt.Sprint(want) {
-				t.Errorf("refusals name %v, want %v:\n%s", told, want, text)
+			if fmt.Sprint(reported) != fmt.Sprint(want) {
+				t.Errorf("the import reported %v, want %v:\n%s", reported, want, text)
 			}
 		})
 	}

@@ -21,8 +21,8 @@ import (
 	testservers "github.com/terse/terse/store/storetest/servers"
 )
 
-// cutter is a TCP proxy in front of a server which cuts every connection after some
-// bytes in either direction, that a seed decides.
+// cutter is a TCP proxy that resets every connection after a random number of bytes, both
+// directions counted together. A seed makes the numbers repeatable.
 type cutter struct {
 	url      string
 	upstream string
@@ -34,8 +34,8 @@ type cutter struct {
 	random *rand.Rand
 }
 
-// mostBytes is how much a connection carries at most: some creates, so that it is cut
-// within requests, within answers and in between.
+// mostBytes is the most bytes of one connection: enough for a few creates. Connections are
+// therefore cut within requests, within responses and between them.
 const mostBytes = 4000
 
 func newCutter(t *testing.T, upstream string, seed uint64) *cutter {
@@ -76,8 +76,7 @@ func (c *cutter) accept() {
 	}
 }
 
-// carry copies from one side to the other until what is left is used up, and then
-// resets both.
+// carry copies from one side to the other until left is 0, and then resets both.
 func (c *cutter) carry(to, from net.Conn, left *atomic.Int64) {
 	defer func() {
 		for _, conn := range []net.Conn{to, from} {
@@ -107,9 +106,9 @@ const (
 	stubbornWorkers = 50
 )
 
-// TestRetriesMakeOneLink holds that 1000 creates with an Idempotency-Key each make
-// 1000 links, although 50 workers repeat them at random, also at once and after they
-// were answered, over connections that are cut.
+// TestRetriesMakeOneLink checks that 1000 creates, each with its Idempotency-Key, make 1000
+// links. 50 workers repeat them at random over connections that are cut. Some repeats run at
+// the same time, and some come after the response.
 func TestRetriesMakeOneLink(t *testing.T) {
 	t.Parallel()
 	t.Run("embedded", func(t *testing.T) {
@@ -136,7 +135,7 @@ func stubborn(t *testing.T, token string, nodes ...*program) {
 		wg       sync.WaitGroup
 		next     atomic.Int64
 		attempts atomic.Int64
-		codes    sync.Map // the code that was first answered, by target
+		codes    sync.Map // the code of the first response, by target
 	)
 	deadline := time.Now().Add(2 * time.Minute)
 	for worker := range stubbornWorkers {
@@ -149,7 +148,7 @@ func stubborn(t *testing.T, token string, nodes ...*program) {
 				for again := true; again && time.Now().Before(deadline); {
 					var tries sync.WaitGroup
 					var answered atomic.Bool
-					for range 1 + random.IntN(5)/4 { // now and then two at once
+					for range 1 + random.IntN(5)/4 { // sometimes two at once
 						via := cutters[random.IntN(len(cutters))].url
 						tries.Go(func() {
 							attempts.Add(1)
@@ -175,19 +174,19 @@ func stubborn(t *testing.T, token string, nodes ...*program) {
 	for _, c := range cutters {
 		cuts += c.cuts.Load()
 	}
-	t.Logf("%d creates took %d attempts over connections of which %d were cut", stubbornCreates, attempts.Load(), cuts)
+	t.Logf("%d creates took %d attempts; %d connections were cut", stubbornCreates, attempts.Load(), cuts)
 	if len(got) != stubbornCreates || cuts < stubbornCreates/4 {
-		t.Errorf("%d links were made with %d cuts, want %d with many", len(got), cuts, stubbornCreates)
+		t.Errorf("%d links and %d cut connections, want %d links and at least %d cuts", len(got), cuts, stubbornCreates, stubbornCreates/4)
 	}
 	for i := range stubbornCreates {
 		target := targetOf(fmt.Sprint(i + 1))
 		if code, ok := codes.Load(target); !ok || got[code.(string)] != target {
-			t.Errorf("create %d was answered %v, which leads to %q, want %s", i+1, code, got[fmt.Sprint(code)], target)
+			t.Errorf("create %d returned %v, which redirects to %q, want %s", i+1, code, got[fmt.Sprint(code)], target)
 		}
 	}
 }
 
-// createOnce makes one attempt. An error says that there is no answer, or another one.
+// createOnce makes one attempt. It returns an error without a 201.
 func createOnce(c *http.Client, base, token, key, target string) (code string, err error) {
 	body, err := json.Marshal(map[string]string{"url": target})
 	if err != nil {

@@ -22,40 +22,39 @@ import (
 
 type linksImport struct {
 	clientFlags
-	File  string `arg:"" help:"What to import; - reads standard input."`
-	From  string `default:"terse" placeholder:"PRODUCT" help:"What exported it: terse, yourls, shlink, kutt or bitly. Default: terse."`
-	Whole bool   `help:"Put links in as they are, with their dates, clicks, versions, owners and password hashes; takes an admin key."`
+	File  string `arg:"" help:"File to import. - reads standard input."`
+	From  string `default:"terse" placeholder:"PRODUCT" help:"Product that exported the file: terse, yourls, shlink, kutt or bitly. Default: terse."`
+	Whole bool   `help:"Import links with their dates, clicks, versions, owners and password hashes. Needs an admin key."`
 
-	Owner         map[string]string `mapsep:"none" placeholder:"OLD=NEW" help:"With --whole: give links of the key OLD to the key NEW; may be given more than once."`
-	DropPasswords bool              `help:"Import links without the passwords that the file does not tell. Without this they are refused."`
-	Checkpoint    string            `placeholder:"FILE" help:"Where to keep how far it is. Default: the file and .checkpoint; none for standard input."`
-	Errors        string            `placeholder:"FILE" help:"Write rows that were refused here, as lines of JSON, and not to stderr."`
+	Owner         map[string]string `mapsep:"none" placeholder:"OLD=NEW" help:"With --whole: give the links of the key OLD to the key NEW. Repeat the flag for more keys."`
+	DropPasswords bool              `help:"Import a link without its password when the file does not contain the password. Without this flag the row is rejected."`
+	Checkpoint    string            `placeholder:"FILE" help:"File for the progress of the import. Default: the name of the imported file with .checkpoint added; none for standard input."`
+	Errors        string            `placeholder:"FILE" help:"Write rejected rows to this file as lines of JSON, and not to stderr."`
 }
 
 // Help is shown below the command's purpose.
 func (*linksImport) Help() string {
-	return `Links keep their codes. A row that is refused is told with its line, its field and the reason, and the others go on; the
-exit status is 1 then. A run that was cut off is repeated with the same words: it goes on where it was, and no link is
-made twice.
+	return `Links keep their codes. Rejected rows are reported with line, field and reason; the rest are imported. The exit status is
+then 1. Repeat the command to continue an interrupted import. No link is created twice.
 
     terse links import --from yourls yourls.sql
-    terse links import --from shlink --whole --errors refused.ndjson short_urls.csv
+    terse links import --from shlink --whole --errors rejected.ndjson short_urls.csv
 
-Without --whole, what only an administrator can set is left out: dates, clicks, and the hashes of passwords.`
+Dates, clicks and password hashes are imported with --whole only.`
 }
 
-// imported is how far an import is.
+// imported is the checkpoint of an import.
 type imported struct {
-	Source  string `json:"source"` // tells one import from another
-	Run     string `json:"run"`    // the Idempotency-Keys begin with this
-	Rows    int64  `json:"rows"`   // that are done with
+	Source  string `json:"source"` // fingerprint of the file and the flags
+	Run     string `json:"run"`    // prefix of the Idempotency-Keys
+	Rows    int64  `json:"rows"`   // imported or rejected
 	Links   int64  `json:"links"`
-	Refused int64  `json:"refused"`
-	Poorer  int64  `json:"poorer"` // links without what only an administrator can set
-	Errors  int64  `json:"errors"` // bytes in the file of errors
+	Refused int64  `json:"refused"` // rejected rows
+	Poorer  int64  `json:"poorer"`  // links that lost their dates and clicks
+	Errors  int64  `json:"errors"`  // bytes in the file of --errors
 }
 
-// Run imports.
+// Run imports the links.
 func (c *linksImport) Run(ctx context.Context, out output) (err error) {
 	if err := c.check(); err != nil {
 		return settingsError{err}
@@ -84,7 +83,7 @@ func (c *linksImport) Run(ctx context.Context, out output) (err error) {
 	return m.finish(err)
 }
 
-// check returns what is wrong with the flags.
+// check returns every problem of the flags.
 func (c *linksImport) check() error {
 	var problems []error
 	known := false
@@ -95,12 +94,12 @@ func (c *linksImport) check() error {
 		problems = append(problems, fmt.Errorf("--from: %q must be one of %s", c.From, strings.Join(transfer.Sources(), ", ")))
 	}
 	if len(c.Owner) > 0 && !c.Whole {
-		problems = append(problems, errors.New("--owner: is for --whole"))
+		problems = append(problems, errors.New("--owner: works with --whole only"))
 	}
 	return errors.Join(problems...)
 }
 
-// checkpoint returns the file of the checkpoint, or "".
+// checkpoint returns the path of the checkpoint, or "" for none.
 func (c *linksImport) checkpoint() string {
 	if c.Checkpoint != "" || c.File == "-" {
 		return c.Checkpoint
@@ -113,7 +112,7 @@ type importing struct {
 	command    *linksImport
 	api        *terseclient.Client
 	stderr     io.Writer
-	checkpoint string // empty: none
+	checkpoint string // path; empty: no checkpoint
 	refusals   io.WriteCloser
 	progress   *progress
 	read       atomic.Int64 // bytes of the source
@@ -121,15 +120,16 @@ type importing struct {
 	saved      time.Time
 }
 
-// fingerprinted is how much of a source tells it from others, in bytes.
+// fingerprinted is how many bytes at the start of a file go into its fingerprint.
 const fingerprinted = 64 << 10
 
-// openSource opens what is imported, and takes its fingerprint.
+// openSource opens the file and sets the fingerprint in the state. total is the size of the
+// file in bytes, 0 for standard input.
 func (m *importing) openSource(stdin io.Reader) (source io.ReadCloser, total int64, err error) {
 	c := m.command
-	what := []any{c.Server, c.From, c.Whole}
+	flags := []any{c.Server, c.From, c.Whole}
 	if c.File == "-" {
-		m.state.Source = fingerprint(what, nil)
+		m.state.Source = fingerprint(flags, nil)
 		return io.NopCloser(stdin), 0, nil
 	}
 	f, err := os.Open(c.File)
@@ -145,16 +145,18 @@ func (m *importing) openSource(stdin io.Reader) (source io.ReadCloser, total int
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, 0, errors.Join(err, f.Close())
 	}
-	m.state.Source = fingerprint(append(what, info.Size()), head[:n])
+	m.state.Source = fingerprint(append(flags, info.Size()), head[:n])
 	return f, info.Size(), nil
 }
 
-func fingerprint(what []any, head []byte) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%q %x", what, sha256.Sum256(head)))
+// fingerprint identifies an import by its properties and the start of its file.
+func fingerprint(properties []any, head []byte) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %x", properties, sha256.Sum256(head)))
 	return hex.EncodeToString(sum[:16])
 }
 
-// resume goes back to where an earlier run of the same import was.
+// resume loads the checkpoint of an interrupted run of the same import. Without one it
+// starts a new checkpoint.
 func (m *importing) resume() error {
 	m.state.Run = rand.Text()
 	if m.checkpoint == "" {
@@ -168,16 +170,17 @@ func (m *importing) resume() error {
 	case !found:
 		return saveCheckpoint(m.checkpoint, m.state)
 	case before.Source != m.state.Source:
-		return fmt.Errorf("%s is of another import: remove it, or name another by --checkpoint", m.checkpoint)
+		return fmt.Errorf("%s belongs to another import. Delete it or pass --checkpoint FILE", m.checkpoint)
 	}
 	m.state = before
 	if m.state.Rows > 0 {
-		fmt.Fprintf(m.stderr, "Going on behind %d rows.\n", m.state.Rows)
+		fmt.Fprintf(m.stderr, "Continuing after %d rows.\n", m.state.Rows)
 	}
 	return nil
 }
 
-// openErrors opens where refusals go.
+// openErrors opens the file of --errors and cuts off rows that the checkpoint does not
+// cover. Without --errors it returns stderr.
 func (m *importing) openErrors() (io.WriteCloser, error) {
 	if m.command.Errors == "" {
 		return nopCloser{m.stderr}, nil
@@ -202,10 +205,10 @@ func (nopCloser) Close() error { return nil }
 type row struct {
 	number int64 // from 0
 	record transfer.Record
-	err    *transfer.RowError // it cannot be read
+	err    *transfer.RowError // why the row cannot be read, or nil
 }
 
-// refusal is why a row became no link.
+// refusal is the reason why a row was rejected, as --errors writes it.
 type refusal struct {
 	Line   int    `json:"line"`
 	Code   string `json:"code,omitempty"`
@@ -213,7 +216,7 @@ type refusal struct {
 	Reason string `json:"reason"`
 }
 
-// handled is what became of some rows.
+// handled is the result of some rows.
 type handled struct {
 	rows     int64
 	links    int64
@@ -222,15 +225,15 @@ type handled struct {
 	refusals []refusal
 }
 
-// What travels in one request at most, and how many requests are under way. They are
-// few, so that an import leaves room for other callers.
+// The limits of one request, and the number of requests that run at once. The number is
+// small, so that an import leaves room for other callers.
 const (
 	chunkRows  = 200
 	chunkBytes = 256 << 10
 	chunkCalls = 4
 )
 
-// run imports row after row.
+// run imports all rows after the checkpoint.
 func (m *importing) run(ctx context.Context, source io.Reader) error {
 	reader, err := transfer.Open(m.command.From, &meteredReader{r: source, n: &m.read})
 	if err != nil {
@@ -239,7 +242,7 @@ func (m *importing) run(ctx context.Context, source io.Reader) error {
 	rows := &rowSource{reader: reader, last: map[string]*chunk{}}
 	for range m.state.Rows {
 		if _, err := rows.next(); err != nil {
-			return fmt.Errorf("the source has fewer rows than %s says: %w", m.checkpoint, err)
+			return fmt.Errorf("the file has fewer rows than %s says: %w", m.checkpoint, err)
 		}
 	}
 	send := m.create
@@ -261,12 +264,12 @@ func (m *importing) run(ctx context.Context, source io.Reader) error {
 // chunk is the rows of one request.
 type chunk struct {
 	rows  []row
-	after []*chunk      // earlier chunks with a code of this one
-	done  chan struct{} // closed when the server has answered for all rows
+	after []*chunk      // earlier chunks that share a code with this chunk
+	done  chan struct{} // closed after the response of the server
 }
 
-// await waits for the earlier chunks with a code of this one, so that the first row of a
-// code gets it, also when the import is killed in between.
+// await waits for the earlier chunks that share a code with this chunk. The first row of a
+// code therefore becomes the link, even when the import is killed and repeated.
 func (c *chunk) await(ctx context.Context) error {
 	for _, earlier := range c.after {
 		select {
@@ -278,12 +281,12 @@ func (c *chunk) await(ctx context.Context) error {
 	return nil
 }
 
-// rowSource numbers rows and deals them out in chunks.
+// rowSource numbers rows and divides them into chunks.
 type rowSource struct {
 	reader transfer.Reader
-	number int64
-	failed error             // what ends the rows
-	open   []*chunk          // in order, without those that were done when last looked
+	number int64             // of the next row
+	failed error             // the error after the last row; io.EOF at the end of the file
+	open   []*chunk          // chunks in order, without the finished ones at the front
 	last   map[string]*chunk // the last open chunk with each code
 }
 
@@ -297,7 +300,7 @@ func (s *rowSource) next() (row, error) {
 	return r, nil
 }
 
-// chunk returns the next rows.
+// chunk returns the next rows, or io.EOF after the last one.
 func (s *rowSource) chunk() (*chunk, error) {
 	s.forget()
 	c := &chunk{done: make(chan struct{})}
@@ -326,7 +329,7 @@ func (s *rowSource) chunk() (*chunk, error) {
 	return c, nil
 }
 
-// forget drops the chunks that are done from the front.
+// forget removes finished chunks from the front of open.
 func (s *rowSource) forget() {
 	for len(s.open) > 0 {
 		c := s.open[0]
@@ -344,8 +347,8 @@ func (s *rowSource) forget() {
 	}
 }
 
-// create creates the links of rows under the key's owner. The Idempotency-Key of a row
-// is its number, so that it does not depend on the other rows of the request.
+// create creates links with the owner of the API key. The Idempotency-Key of a row contains
+// its number, so that it does not depend on the other rows of the request.
 func (m *importing) create(ctx context.Context, rows []row) (handled, error) {
 	o := handled{rows: int64(len(rows))}
 	var (
@@ -367,7 +370,7 @@ func (m *importing) create(ctx context.Context, rows []row) (handled, error) {
 	return o, err
 }
 
-// send sends rows and notes in o what became of them.
+// send calls the server for the rows and adds their results to o.
 func (m *importing) send(of []*row, o *handled, call func() ([]*terseclient.Problem, error)) error {
 	if len(of) == 0 {
 		return nil
@@ -393,7 +396,7 @@ func (m *importing) send(of []*row, o *handled, call func() ([]*terseclient.Prob
 	return nil
 }
 
-// putIn puts the links of rows in whole.
+// putIn imports links with all their fields, for --whole.
 func (m *importing) putIn(ctx context.Context, rows []row) (handled, error) {
 	o := handled{rows: int64(len(rows))}
 	var (
@@ -407,7 +410,7 @@ func (m *importing) putIn(ctx context.Context, rows []row) (handled, error) {
 		case !m.acceptable(r, &o):
 			continue
 		case l.Code == "":
-			o.refuse(r, &terseclient.Problem{Errors: []terseclient.Fault{{Location: "code", Message: "is needed with --whole"}}})
+			o.refuse(r, &terseclient.Problem{Errors: []terseclient.Fault{{Location: "code", Message: "is required with --whole"}}})
 			continue
 		}
 		if l.Owner != nil {
@@ -421,7 +424,7 @@ func (m *importing) putIn(ctx context.Context, rows []row) (handled, error) {
 	return o, err
 }
 
-// acceptable reports whether a row can become a link, and else refuses it.
+// acceptable reports whether a row can become a link. It rejects other rows in o.
 func (m *importing) acceptable(r *row, o *handled) bool {
 	var fault terseclient.Fault
 	switch {
@@ -430,11 +433,11 @@ func (m *importing) acceptable(r *row, o *handled) bool {
 	case r.record.PasswordLost && !m.command.DropPasswords:
 		fault = terseclient.Fault{Location: "password", Message: "is not in the file; --drop-passwords imports the link without one"}
 	case r.record.Link.DeletedAt != nil && !m.command.Whole:
-		fault = terseclient.Fault{Location: "deleted_at", Message: "the link was deleted; --whole keeps its code from being used again"}
+		fault = terseclient.Fault{Location: "deleted_at", Message: "the link was deleted; --whole imports it as deleted, so that its code is never used again"}
 	case r.record.Disabled && !m.command.Whole:
-		fault = terseclient.Fault{Location: "disabled_reason", Message: "the link was taken down; --whole imports it so"}
+		fault = terseclient.Fault{Location: "disabled_reason", Message: "the link was taken down; --whole imports it as disabled"}
 	case r.record.Disabled && r.record.Link.DisabledAt == nil:
-		fault = terseclient.Fault{Location: "disabled_at", Message: "the link was taken down, and the file does not tell when: export it with --whole"}
+		fault = terseclient.Fault{Location: "disabled_at", Message: "the link was taken down, but the file has no time; export it with --whole"}
 	default:
 		return true
 	}
@@ -442,7 +445,7 @@ func (m *importing) acceptable(r *row, o *handled) bool {
 	return false
 }
 
-// refuse notes why a row became no link.
+// refuse adds a rejected row to o.
 func (o *handled) refuse(r *row, p *terseclient.Problem) {
 	o.refused++
 	line, code := r.record.Line, r.record.Link.Code
@@ -458,15 +461,15 @@ func (o *handled) refuse(r *row, p *terseclient.Problem) {
 	}
 }
 
-// saveEvery is how often the checkpoint is saved. What was done since is done again
-// after a crash, and makes nothing twice.
+// saveEvery is the shortest time between two saves of the checkpoint. After a crash the
+// import repeats later rows, which creates no link twice.
 const saveEvery = 200 * time.Millisecond
 
-// commit tells of refusals and keeps how far it is.
+// commit reports the rejected rows, updates the state and saves the checkpoint.
 func (m *importing) commit(o handled) error {
 	slices.SortStableFunc(o.refusals, func(a, b refusal) int { return a.Line - b.Line })
 	for _, r := range o.refusals {
-		if err := m.tell(r); err != nil {
+		if err := m.reportRow(r); err != nil {
 			return err
 		}
 	}
@@ -482,8 +485,8 @@ func (m *importing) commit(o handled) error {
 	return saveCheckpoint(m.checkpoint, m.state)
 }
 
-// tell writes a refusal.
-func (m *importing) tell(r refusal) error {
+// reportRow writes a rejected row to the file of --errors, or to stderr.
+func (m *importing) reportRow(r refusal) error {
 	if m.command.Errors == "" {
 		m.progress.clear()
 		err := transfer.RowError{Line: r.Line, Field: r.Field, Reason: r.Reason}
@@ -499,29 +502,29 @@ func (m *importing) tell(r refusal) error {
 	return err
 }
 
-// finish tells how it ended, and forgets the checkpoint of an import that reached
-// its end.
+// finish prints the result. It deletes the checkpoint of a complete import, and saves the
+// checkpoint of an interrupted one.
 func (m *importing) finish(err error) error {
 	s := &m.state
-	fmt.Fprintf(m.stderr, "Imported %d links, refused %d rows.\n", s.Links, s.Refused)
+	fmt.Fprintf(m.stderr, "Imported %d links, rejected %d rows.\n", s.Links, s.Refused)
 	if s.Poorer > 0 {
-		fmt.Fprintf(m.stderr, "%d links came without their dates and clicks, which an admin key and --whole keep.\n", s.Poorer)
+		fmt.Fprintf(m.stderr, "%d links lost their dates and clicks. To keep them, use an admin key and --whole.\n", s.Poorer)
 	}
 	switch {
 	case err != nil && m.checkpoint != "":
-		return errors.Join(err, saveCheckpoint(m.checkpoint, s), errors.New("repeat the command to go on"))
+		return errors.Join(err, saveCheckpoint(m.checkpoint, s), errors.New("repeat the command to continue"))
 	case err != nil:
 		return err
 	case m.checkpoint != "":
 		err = os.Remove(m.checkpoint)
 	}
 	if s.Refused > 0 {
-		err = errors.Join(err, fmt.Errorf("%d rows were refused", s.Refused))
+		err = errors.Join(err, fmt.Errorf("%d rows were rejected", s.Refused))
 	}
 	return err
 }
 
-// meteredReader counts what is read.
+// meteredReader counts the bytes that are read.
 type meteredReader struct {
 	r io.Reader
 	n *atomic.Int64

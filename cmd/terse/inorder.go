@@ -7,11 +7,12 @@ import (
 	"sync"
 )
 
-// inOrder lets several workers do jobs at once, and commits their results in the
-// order of the jobs. No more jobs are under way, or wait to be committed, than
-// workers times four, so that any number takes little memory. next returns io.EOF
-// behind the last job; it may be under way still when inOrder returns. The first error of next, do or commit ends it all; what was
-// done in order before it has been committed.
+// inOrder runs jobs in several workers and commits their results in the order of the jobs.
+// It keeps about four jobs per worker in memory. next returns io.EOF after the last job, and
+// may still be running when inOrder returns.
+//
+// inOrder stops at the first error of next, do or commit, in the order of the jobs, and
+// returns it. The results of all earlier jobs are then committed.
 func inOrder[Job, Result any](ctx context.Context, workers int,
 	next func() (Job, error), do func(ctx context.Context, job Job) (Result, error), commit func(r Result) error,
 ) error {

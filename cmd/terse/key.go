@@ -23,28 +23,28 @@ import (
 const maxKeyNameLen = 100
 
 type keyCommand struct {
-	Create keyCreate `cmd:"" help:"Create a key and print its token, which is never shown again."`
+	Create keyCreate `cmd:"" help:"Create a key and print its token. The token is not shown again."`
 	List   keyList   `cmd:"" help:"List the keys, oldest first."`
 	Revoke keyRevoke `cmd:"" help:"Revoke a key."`
 }
 
 type keyCreate struct {
 	dataFlags
-	Name    string   `required:"" help:"For people: who or what uses the key."`
-	Scope   []string `default:"links:read,links:write,stats:read" help:"What it may do: links:read, links:write, stats:read, admin. Default: all but admin."`
-	Limit   string   `placeholder:"N/TIME" help:"How often it may create links, such as 600/1m, or off. Default: as the server says for all keys."`
-	Expires string   `placeholder:"WHEN" help:"When it ends: a time such as 720h from now, or a date such as 2027-01-31. Default: never."`
+	Name    string   `required:"" help:"Who or what uses the key; for people."`
+	Scope   []string `default:"links:read,links:write,stats:read" help:"Permissions: links:read, links:write, stats:read, admin. Default: all except admin."`
+	Limit   string   `placeholder:"N/TIME" help:"Creates by this key, such as 600/1m, or off. Default: the limit of the server for all keys."`
+	Expires string   `placeholder:"WHEN" help:"End of the key: a time from now such as 720h, or a date such as 2027-01-31. Default: never."`
 }
 
 // Help is shown below the command's purpose.
 func (*keyCreate) Help() string {
-	return `The token goes to stdout alone, so that it can be kept in a variable:
+	return `Only the token goes to stdout, so you can store it in a variable:
 
     KEY=$(terse key create --name laptop)
     curl -H "Authorization: Bearer $KEY" http://localhost:8080/api/v1/links`
 }
 
-// Run creates the key. The token alone goes to stdout, so that it can be piped.
+// Run creates the key. Only the token goes to stdout, for use in a pipe.
 func (c *keyCreate) Run(ctx context.Context, out output) error {
 	key, err := c.key(time.Now().UTC().Truncate(time.Microsecond))
 	if err != nil {
@@ -56,13 +56,14 @@ func (c *keyCreate) Run(ctx context.Context, out output) error {
 		if err := keys.CreateKey(ctx, key); err != nil {
 			return fmt.Errorf("create key: %w", err)
 		}
-		fmt.Fprintf(out.stderr, "Created %s (%s). Keep the token: it is not shown again.\n", key.ID, key.Name)
+		fmt.Fprintf(out.stderr, "Created %s (%s). Save the token: it is not shown again.\n", key.ID, key.Name)
 		_, err := fmt.Fprintln(out.stdout, token)
 		return err
 	})
 }
 
-// key checks the flags, all of them.
+// key returns the key that the flags describe, without a token. Its error has every problem
+// of the flags.
 func (c *keyCreate) key(now time.Time) (store.Key, error) {
 	var problems []error
 	key := store.Key{ID: store.NewKeyID(), Name: c.Name, CreatedAt: now}
@@ -95,7 +96,7 @@ func (c *keyCreate) key(now time.Time) (store.Key, error) {
 	return key, errors.Join(problems...)
 }
 
-// parseExpiry reads a moment in the future; an empty text is the zero time.
+// parseExpiry parses a time in the future. Empty text is the zero time.
 func parseExpiry(s string, now time.Time) (time.Time, error) {
 	if s == "" {
 		return time.Time{}, nil
@@ -103,7 +104,8 @@ func parseExpiry(s string, now time.Time) (time.Time, error) {
 	return parseMoment("--expires", s, now)
 }
 
-// parseMoment reads a duration from now, a date or an RFC 3339 time, in the future.
+// parseMoment parses a duration from now, a date or an RFC 3339 time. It rejects times that
+// are not after now. Its error begins with name.
 func parseMoment(name, s string, now time.Time) (time.Time, error) {
 	at, err := time.Parse(time.RFC3339, s)
 	if err != nil {
@@ -113,10 +115,10 @@ func parseMoment(name, s string, now time.Time) (time.Time, error) {
 		at, err = now.Add(d), nil
 	}
 	if err != nil {
-		return time.Time{}, fmt.Errorf("%s: %q must be a time such as 720h or a date such as 2027-01-31", name, s)
+		return time.Time{}, fmt.Errorf("%s: %q must be a time from now such as 720h, or a date such as 2027-01-31", name, s)
 	}
 	if !at.After(now) {
-		return time.Time{}, fmt.Errorf("%s: %q is over already", name, s)
+		return time.Time{}, fmt.Errorf("%s: %q is in the past", name, s)
 	}
 	return at.UTC().Truncate(time.Microsecond), nil
 }
@@ -145,13 +147,13 @@ func (c *keyList) Run(ctx context.Context, out output) error {
 
 type keyRevoke struct {
 	dataFlags
-	RedisURL string `name:"redis-url" placeholder:"URL" help:"The Redis that the servers share, which tells them at once. Default: none." setting:"" secret:""`
-	ID       string `arg:"" help:"The id of the key, as list shows it."`
+	RedisURL string `name:"redis-url" placeholder:"URL" help:"Redis that the servers share; they then reject the key at once. Default: none." setting:"" secret:""`
+	ID       string `arg:"" help:"Id of the key, as terse key list shows it."`
 }
 
 // Help is shown below the command's purpose.
 func (*keyRevoke) Help() string {
-	return fmt.Sprintf(`Servers refuse the key within %v, and at once when they share a Redis that is named here too.`, keyring.MaxTTL)
+	return fmt.Sprintf(`Servers reject the key within %v. With --redis-url they reject it at once.`, keyring.MaxTTL)
 }
 
 // Run revokes the key.
@@ -165,7 +167,7 @@ func (c *keyRevoke) Run(ctx context.Context, out output) error {
 	return withKeys(ctx, &c.dataFlags, out, func(keys store.Keys) error {
 		key, err := keys.RevokeKey(ctx, c.ID, time.Now().UTC().Truncate(time.Microsecond))
 		if errors.Is(err, store.ErrNotFound) {
-			return fmt.Errorf("there is no key %q; see: terse key list", c.ID)
+			return fmt.Errorf("there is no key %q. List the keys with: terse key list", c.ID)
 		}
 		if err != nil {
 			return fmt.Errorf("revoke key: %w", err)
@@ -174,13 +176,13 @@ func (c *keyRevoke) Run(ctx context.Context, out output) error {
 			return err
 		}
 		if err := announceRevocation(ctx, c.RedisURL, key); err != nil {
-			fmt.Fprintf(out.stderr, "terse: servers were not told, and refuse the key within %v: %v\n", keyring.MaxTTL, err)
+			fmt.Fprintf(out.stderr, "terse: could not notify the servers; they reject the key within %v: %v\n", keyring.MaxTTL, err)
 		}
 		return nil
 	})
 }
 
-// announceRevocation tells all servers that share a Redis.
+// announceRevocation notifies all servers that share the Redis at url.
 func announceRevocation(ctx context.Context, url string, key store.Key) error {
 	redis, err := remote.New(remote.Options{URL: url, Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -197,7 +199,7 @@ func joinScopes(scopes []store.Scope) string {
 	return strings.Join(names, ",")
 }
 
-// shownPrefix returns what is known of a token, which is nothing of old ones.
+// shownPrefix formats the prefix of a token. Old keys were stored without a prefix.
 func shownPrefix(prefix string) string {
 	if prefix == "" {
 		return "unknown"

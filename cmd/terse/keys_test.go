@@ -19,7 +19,7 @@ import (
 	testservers "github.com/terse/terse/store/storetest/servers"
 )
 
-// create asks a node to create an alias with a token, and returns the status.
+// create creates an alias on a node with a token, and returns the status.
 func (f *fleet) create(a *auditor, node *program, token, alias string) int {
 	f.t.Helper()
 	got, err := a.send(http.MethodPost, node.url+"/api/v1/links", map[string]string{"url": newTarget(), "alias": alias},
@@ -28,7 +28,7 @@ func (f *fleet) create(a *auditor, node *program, token, alias string) int {
 	return got.status
 }
 
-// revoke revokes the key of a token by the command.
+// revoke revokes the key of a token with terse key revoke.
 func (f *fleet) revoke(token string) {
 	f.t.Helper()
 	for line := range strings.Lines(f.run("key", "list")) {
@@ -40,38 +40,38 @@ func (f *fleet) revoke(token string) {
 	f.t.Fatalf("no key in the list begins with %s", store.TokenPrefix(token))
 }
 
-// TestDeadShardLocksNobodyOut holds that with one shard killed, keys of the other
-// go on, and so do those of the dead one on a node that knows them, while those
-// that it does not know are an outage rather than wrong.
+// TestDeadShardLocksNobodyOut kills the shard of some API keys. Keys of the other shard still
+// work, and so do keys of the dead shard that the node has in memory. Other keys of the dead
+// shard return 503, not 401.
 func TestDeadShardLocksNobodyOut(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 2, testservers.ClusterOptions{})
 	node, a := f.serve(), newAuditor(f, "")
-	alive, known, stranger := f.newKey(0), f.newKey(1), f.newKey(1)
+	alive, known, unread := f.newKey(0), f.newKey(1), f.newKey(1)
 	for _, token := range []string{alive, known} {
 		if got := f.create(a, node, token, f.aliasOn(0, store.NewKeyID())); got != http.StatusCreated {
 			t.Fatalf("create = %d, want 201", got)
 		}
 	}
 	f.killShard(1)
-	for began, n := time.Now(), 0; n < 10 || time.Since(began) < keyring.MaxTTL+2*time.Second; n++ { // beyond what is kept anyway
+	for began, n := time.Now(), 0; n < 10 || time.Since(began) < keyring.MaxTTL+2*time.Second; n++ { // longer than the usual lifetime in memory
 		for name, token := range map[string]string{"living": alive, "dead": known} {
 			if got := f.create(a, node, token, f.aliasOn(0, store.NewKeyID())); got != http.StatusCreated {
 				t.Fatalf("create with the key of the %s shard, %v after the kill = %d, want 201", name, time.Since(began), got)
 			}
 		}
-		if got := f.create(a, node, stranger, f.aliasOn(0, store.NewKeyID())); got != http.StatusServiceUnavailable {
-			t.Fatalf("create with a key that cannot be read = %d, want 503", got)
+		if got := f.create(a, node, unread, f.aliasOn(0, store.NewKeyID())); got != http.StatusServiceUnavailable {
+			t.Fatalf("create with a key that the node cannot read = %d, want 503", got)
 		}
 		time.Sleep(200 * time.Millisecond)
 	}
 	if node.metric("terse_key_lookups_total", `result="stale"`) == 0 {
-		t.Error("no key stood in for the dead shard")
+		t.Error("no key was used beyond its lifetime")
 	}
 }
 
-// TestRevokedKeyIsRefusedEverywhere holds that a key which was revoked is refused by
-// all nodes at once, and without Redis within the time for which keys are believed.
+// TestRevokedKeyIsRefusedEverywhere checks that all nodes reject a revoked key at once.
+// Without Redis they reject it within keyring.MaxTTL.
 func TestRevokedKeyIsRefusedEverywhere(t *testing.T) {
 	t.Parallel()
 	f, a, shared := newCached(t, 1, nil)
@@ -81,7 +81,7 @@ func TestRevokedKeyIsRefusedEverywhere(t *testing.T) {
 		make        func() error
 		within      time.Duration
 	}{
-		{"with Redis", first, func() error { return nil }, 2 * time.Second}, // far less than a key is kept, and enough for a busy machine
+		{"with Redis", first, func() error { return nil }, 2 * time.Second}, // far below MaxTTL, and enough for a busy machine
 		{"without Redis", second, shared.Kill, keyring.MaxTTL + 2*time.Second},
 	} {
 		must(t, fault.make())
@@ -92,16 +92,16 @@ func TestRevokedKeyIsRefusedEverywhere(t *testing.T) {
 		}
 		f.revoke(fault.token)
 		for i, node := range f.nodes {
-			took := await(t, fault.within, "node to refuse a revoked key "+fault.name, func() bool {
+			took := await(t, fault.within, "the node to reject a revoked key "+fault.name, func() bool {
 				return f.create(a, node, fault.token, store.NewKeyID()) == http.StatusUnauthorized
 			})
-			t.Logf("%s, node %d refused the key after %v", fault.name, i+1, took)
+			t.Logf("%s, node %d rejected the key after %v", fault.name, i+1, took)
 		}
 	}
 }
 
-// TestInventedKeysDoNotReachShards holds that a flood of keys which are none asks the
-// shards as often as the limit says, and that a key in use goes on beside it.
+// TestInventedKeysDoNotReachShards checks that a flood of invented keys causes no more reads
+// from the shards than the limit allows, and that a key in use still works.
 func TestInventedKeysDoNotReachShards(t *testing.T) {
 	t.Parallel()
 	const limit, atOnce, each = 20, 16, 25
@@ -136,14 +136,14 @@ func TestInventedKeysDoNotReachShards(t *testing.T) {
 	must(t, flood.Wait())
 	inUse()
 	asked := node.metric("terse_key_lookups_total", `result="miss"`) - before
-	t.Logf("of %d invented keys %d were refused, and the shard was asked for %v", atOnce*each, refused.Load(), asked)
+	t.Logf("of %d invented keys %d were rejected, and %v were read from the shard", atOnce*each, refused.Load(), asked)
 	if asked < limit || asked > limit+atOnce || refused.Load() < atOnce*each-limit-atOnce {
-		t.Errorf("the shard was asked for %v of %d invented keys, want %d, and %d more that came at once at most", asked, atOnce*each, limit, atOnce)
+		t.Errorf("the shard was read for %v of %d invented keys, want %d to %d", asked, atOnce*each, limit, limit+atOnce)
 	}
 }
 
-// TestKeysOwnLimitAndLastUse holds that a key creates as often as it says itself,
-// and that the list tells when it did so last.
+// TestKeysOwnLimitAndLastUse checks that a key with its own limit follows that limit, and
+// that terse key list shows the last use.
 func TestKeysOwnLimitAndLastUse(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 1, testservers.ClusterOptions{})
@@ -173,7 +173,7 @@ func TestKeysOwnLimitAndLastUse(t *testing.T) {
 		unused: `default +20\S+ +never +never +never`,
 	} {
 		if !regexp.MustCompile(store.TokenPrefix(token) + `… .* ` + want).MatchString(list) {
-			t.Errorf("key list lacks %q behind %s: %s", want, store.TokenPrefix(token), list)
+			t.Errorf("key list lacks %q after %s: %s", want, store.TokenPrefix(token), list)
 		}
 	}
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/terse/terse/store/sqlite"
 )
 
-// TestSQLiteLeases holds the leases of the embedded database to the contract of
-// the package that uses them; the two do not know each other.
+// TestSQLiteLeases runs the conformance tests of idgen.Leaser on the embedded database. They
+// run here because neither package imports the other.
 func TestSQLiteLeases(t *testing.T) {
 	t.Parallel()
 	leasetest.TestLeaser(t, func(t testing.TB) (a, b idgen.Leaser, advance func(time.Duration)) {

@@ -20,8 +20,8 @@ import (
 	testservers "github.com/terse/terse/store/storetest/servers"
 )
 
-// limitedCreate creates a link, or returns what it is told to wait. sent and got are
-// when it asked and was answered.
+// limitedCreate tries to create a link. wait is the Retry-After of a 429, else 0. sent and
+// got are the times of the request and the response.
 func limitedCreate(c *http.Client, base string) (status int, wait time.Duration, sent, got time.Time, err error) {
 	sent = time.Now()
 	response, err := c.Post(base+"/api/v1/links", "application/json", strings.NewReader(`{"url":"https://example.com/"}`))
@@ -40,9 +40,8 @@ func limitedCreate(c *http.Client, base string) (status int, wait time.Duration,
 	return response.StatusCode, wait, sent, time.Now(), nil
 }
 
-// TestNodesShareLimits holds that a limit is that of all nodes together, at once and
-// over time: three that are asked for as much as they can answer allow 120 a minute, not
-// 360.
+// TestNodesShareLimits checks that all nodes together follow one limit. Three nodes under
+// full load allow 120 creates a minute, not 360.
 func TestNodesShareLimits(t *testing.T) {
 	t.Parallel()
 	const burst, perSecond, while = 20, 2, 12 * time.Second
@@ -72,27 +71,27 @@ func TestNodesShareLimits(t *testing.T) {
 				default:
 					t.Errorf("create = %d, want 201 or 429", status)
 				}
-				time.Sleep(20 * time.Millisecond) // far below what grows back
+				time.Sleep(20 * time.Millisecond) // 50 requests a second, far above the limit
 			}
 			return nil
 		})
 	}
 	must(t, group.Wait())
 	took := time.Since(began)
-	away := int64(0) // questions that Redis did not answer in time, so that a node counted by itself
+	local := int64(0) // requests that a node counted by itself because Redis was too slow
 	for _, node := range f.nodes {
-		away += int64(countedHere(node))
+		local += int64(countedHere(node))
 	}
-	most := burst + int64(perSecond*took.Seconds()) + 1 + away
+	most := burst + int64(perSecond*took.Seconds()) + 1 + local
 	least := burst + int64(perSecond*while.Seconds()*9/10)
-	t.Logf("three nodes created %d and limited %d in %v, of which %d were not counted in Redis", created.Load(), limited.Load(), took, away)
+	t.Logf("three nodes created %d and limited %d in %v; %d requests were not counted in Redis", created.Load(), limited.Load(), took, local)
 	if n := created.Load(); n < least || n > most || limited.Load() == 0 {
-		t.Errorf("three nodes created %d and limited %d in %v, want %d to %d created and the others limited", n, limited.Load(), took, least, most)
+		t.Errorf("three nodes created %d and limited %d in %v, want %d to %d created and the rest limited", n, limited.Load(), took, least, most)
 	}
 }
 
-// TestLimitsWithoutRedis holds that while Redis is away each of three nodes allows a third
-// of a limit, and that redirects have none.
+// TestLimitsWithoutRedis checks that each of three nodes allows a third of a limit while
+// Redis is unreachable. Redirects have no limit.
 func TestLimitsWithoutRedis(t *testing.T) {
 	t.Parallel()
 	const nodes, each = 3, 4
@@ -115,7 +114,7 @@ func TestLimitsWithoutRedis(t *testing.T) {
 			t.Fatalf("create = %d, want 201", got)
 		}
 	}
-	await(t, backWithin, "all nodes to know how many they are", func() bool {
+	await(t, backWithin, "all nodes to count 3 nodes", func() bool {
 		return !slices.ContainsFunc(f.nodes, func(p *program) bool { return p.metric("terse_redis_nodes") != nodes })
 	})
 	must(t, shared.Kill())
@@ -155,8 +154,8 @@ func TestLimitsWithoutRedis(t *testing.T) {
 	}
 }
 
-// TestRetryAfterIsTrue holds that who waits as long as Retry-After says is served, and
-// who asks a second earlier is not, by the clock of the wall.
+// TestRetryAfterIsTrue checks Retry-After against the real clock: a client that waits that
+// long is served, and a client that comes a second earlier is not.
 func TestRetryAfterIsTrue(t *testing.T) {
 	t.Parallel()
 	for name, environ := range map[string][]string{
@@ -166,7 +165,7 @@ func TestRetryAfterIsTrue(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := start(t, filepath.Join(t.TempDir(), "data"), append(environ, "TERSE_LIMIT_CREATE_ANONYMOUS=2/8s")...)
-			for range 5 { // until Redis has answered every question in time
+			for range 5 { // until Redis has counted every request
 				before := countedHere(p)
 				problem := retryAfterIsTrue(t, p)
 				if environ == nil || countedHere(p) == before {
@@ -176,12 +175,13 @@ func TestRetryAfterIsTrue(t *testing.T) {
 					return
 				}
 			}
-			t.Error("Redis was too slow to count, five times in a row")
+			t.Error("Redis was too slow to count in all five tries")
 		})
 	}
 }
 
-// countedHere returns how often a node that shares a Redis has limited by itself.
+// countedHere returns the number of requests that a node with Redis counted by itself. It is
+// 0 for a node without Redis.
 func countedHere(p *program) float64 {
 	_, page := p.ask("/metrics")
 	if !strings.Contains(page, "terse_ratelimit_takes_total") {
@@ -190,36 +190,36 @@ func countedHere(p *program) float64 {
 	return p.metric("terse_ratelimit_takes_total", `counted="local"`)
 }
 
-// retryAfterIsTrue creates until it is told to wait, and then until it is allowed
-// again. It returns what was untrue.
+// retryAfterIsTrue creates links until a 429, and then until the next 201. It returns how
+// the Retry-After was wrong, or "".
 func retryAfterIsTrue(t *testing.T, p *program) string {
 	t.Helper()
 	c := client()
 	defer c.CloseIdleConnections()
-	var told time.Duration
+	var retryAfter time.Duration
 	var refusedAt, refusedBy time.Time
-	for n := 1; told == 0; n++ {
+	for n := 1; retryAfter == 0; n++ {
 		_, wait, sent, got, err := limitedCreate(c, p.url)
 		must(t, err)
 		if n > 20 {
 			t.Fatalf("create %d was not limited", n)
 		}
-		told, refusedAt, refusedBy = wait, sent, got
+		retryAfter, refusedAt, refusedBy = wait, sent, got
 	}
-	if told > 4*time.Second {
-		return fmt.Sprintf("Retry-After = %v, want 4s at most, in which one grows back", told)
+	if retryAfter > 4*time.Second {
+		return fmt.Sprintf("Retry-After = %v, want 4s at most: the limit allows one create every 4s", retryAfter)
 	}
 	for {
 		status, _, sent, got, err := limitedCreate(c, p.url)
 		must(t, err)
 		if status == http.StatusCreated {
-			if early := got.Sub(refusedAt); early <= told-time.Second {
-				return fmt.Sprintf("create was allowed %v after it was told to wait %v", early, told)
+			if early := got.Sub(refusedAt); early <= retryAfter-time.Second {
+				return fmt.Sprintf("a create succeeded after %v, with Retry-After %v", early, retryAfter)
 			}
 			return ""
 		}
-		if late := sent.Sub(refusedBy); late > told {
-			return fmt.Sprintf("create was refused %v after it was told to wait %v", late, told)
+		if late := sent.Sub(refusedBy); late > retryAfter {
+			return fmt.Sprintf("a create was limited after %v, with Retry-After %v", late, retryAfter)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}

@@ -13,18 +13,19 @@ import (
 	"github.com/terse/terse/transfer"
 )
 
-// linksCommand works on the links of a key's owner, or, with --whole, on everybody's.
+// linksCommand works on the links of the API key. Export and import with --whole work on
+// the links of every owner.
 type linksCommand struct {
 	List   linksList   `cmd:"" help:"Show your links, newest first."`
-	Export linksExport `cmd:"" help:"Write your links, or everybody's, to a file or stdout."`
-	Import linksImport `cmd:"" help:"Create links from a file: one of Terse, YOURLS, Shlink, Kutt or Bitly."`
+	Export linksExport `cmd:"" help:"Write your links, or every owner's, to a file or stdout."`
+	Import linksImport `cmd:"" help:"Create links from a file of Terse, YOURLS, Shlink, Kutt or Bitly."`
 }
 
 type linksList struct {
 	clientFlags
 	Tag    string `help:"Only links with this tag."`
-	Search string `help:"Only links whose code, target or title contains this."`
-	Limit  int    `default:"50" placeholder:"N" help:"Most links to show; 0 shows all. Default: 50."`
+	Search string `help:"Only links with this text in their code, target or title."`
+	Limit  int    `default:"50" placeholder:"N" help:"Most links to show. 0 shows all. Default: 50."`
 	Format string `default:"table" enum:"table,csv,ndjson" help:"table, csv or ndjson. Default: table."`
 }
 
@@ -64,12 +65,12 @@ func (c *linksList) Run(ctx context.Context, out output) error {
 	}
 }
 
-// missing says that links are not there.
+// missing returns the error of an incomplete list.
 func missing(shards []string) error {
-	return fmt.Errorf("links are missing: these shards did not answer: %s", strings.Join(shards, ", "))
+	return fmt.Errorf("the list is incomplete: these shards did not answer: %s", strings.Join(shards, ", "))
 }
 
-// lister returns what prints a link, and what prints the rest at the end.
+// lister returns a function that prints a link and a function that flushes at the end.
 func lister(w io.Writer, format string) (print func(*terseclient.Link) error, flush func() error, err error) {
 	if format != "table" {
 		writer, err := transfer.NewWriter(format, w)

@@ -12,8 +12,8 @@ import (
 	testservers "github.com/terse/terse/store/storetest/servers"
 )
 
-// TestClickTablesLocked holds that whoever locks the tables of clicks makes no redirect
-// and no create wait, and that all clicks are counted once they let go, none twice.
+// TestClickTablesLocked locks the tables of clicks. Redirects and creates do not wait for the
+// lock. After its release every click is counted exactly once.
 func TestClickTablesLocked(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 1, testservers.ClusterOptions{})
@@ -47,7 +47,7 @@ func TestClickTablesLocked(t *testing.T) {
 		took := a.took(began, op)
 		t.Logf("%d %ss, %v at most", len(took), op, took[len(took)-1])
 		if slowest := took[len(took)-1]; slowest > 2*time.Second {
-			t.Errorf("while the tables are locked a %s took %v", op, slowest)
+			t.Errorf("%s took %v while the tables were locked", op, slowest)
 		}
 	}
 	must(t, lock.Rollback(t.Context()))
@@ -66,7 +66,7 @@ func TestClickTablesLocked(t *testing.T) {
 		return counted >= visits
 	})
 	if counted != visits {
-		t.Errorf("%d clicks were counted of %d", counted, visits)
+		t.Errorf("%d clicks were counted, want %d", counted, visits)
 	}
 	a.audit()
 }

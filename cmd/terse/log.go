@@ -18,7 +18,7 @@ func newLogger(s serveSettings, w io.Writer) *slog.Logger {
 	return slog.New(requestHandler{slog.NewTextHandler(w, options)})
 }
 
-// requestHandler adds the ids of the request and of its trace to what is logged for one.
+// requestHandler adds the request id, trace id and span id of the context to each record.
 type requestHandler struct{ slog.Handler }
 
 // Handle implements slog.Handler.

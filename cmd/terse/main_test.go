@@ -26,10 +26,10 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// asProgram makes the test binary behave as terse.
+// asProgram is the environment variable that makes the test binary run as terse.
 const asProgram = "TERSE_TEST_AS_PROGRAM"
 
-// result is what one command line did.
+// result is the exit status and the output of a command.
 type result struct {
 	status         int
 	stdout, stderr string
@@ -41,11 +41,11 @@ func terse(t *testing.T, environ []string, args ...string) result {
 	return terseReading(t, "", environ, args...)
 }
 
-// terseReading runs a command line that has something on standard input.
+// terseReading runs a command line with the given standard input.
 func terseReading(t *testing.T, stdin string, environ []string, args ...string) result {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second) // a server that should be refused
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second) // ends a server that should have failed
 	defer cancel()
 	status := run(ctx, args, environ, strings.NewReader(stdin), &stdout, &stderr)
 	return result{status, stdout.String(), stderr.String()}
@@ -90,8 +90,9 @@ func TestWrongCommandLines(t *testing.T) {
 	}
 }
 
-// TestWrongSettingsAreToldAtOnce holds that every problem is named by its variable.
-func TestWrongSettingsAreToldAtOnce(t *testing.T) {
+// TestWrongSettingsAreReportedAtOnce checks that one run reports every wrong setting by its
+// variable.
+func TestWrongSettingsAreReportedAtOnce(t *testing.T) {
 	t.Parallel()
 	wrong := map[string]string{
 		"TERSE_LISTEN":                 "8080",
@@ -161,21 +162,21 @@ func TestWrongSources(t *testing.T) {
 		{"varnish nowhere", []string{"TERSE_CDN=varnish", "TERSE_VARNISH_URLS=10.0.0.7:80"}, []string{"TERSE_VARNISH_URLS: must be"}},
 		{"fastly", []string{"TERSE_CDN=fastly", "TERSE_CDN_RATE=off"}, []string{"TERSE_FASTLY_SERVICE_ID: ", "TERSE_FASTLY_TOKEN: ", "TERSE_CDN_RATE: "}},
 		{"cloudflare", []string{"TERSE_CDN=cloudflare", "TERSE_CDN_RATE=x"}, []string{"TERSE_CLOUDFLARE_ZONE_ID: ", "TERSE_CLOUDFLARE_TOKEN: ", "TERSE_CDN_RATE: "}},
-		{"settings of another CDN", []string{"TERSE_FASTLY_TOKEN=x"}, []string{"TERSE_FASTLY_TOKEN: is for TERSE_CDN=fastly"}},
-		{"proxy headers from nobody", []string{"TERSE_PROXY_PROTOCOL=true"}, []string{"TERSE_PROXY_PROTOCOL: is believed of TERSE_TRUSTED_PROXIES"}},
+		{"settings of another CDN", []string{"TERSE_FASTLY_TOKEN=x"}, []string{"TERSE_FASTLY_TOKEN: is only for TERSE_CDN=fastly"}},
+		{"proxy headers without proxies", []string{"TERSE_PROXY_PROTOCOL=true"}, []string{"TERSE_PROXY_PROTOCOL: requires TERSE_TRUSTED_PROXIES"}},
 		{"origins", []string{"TERSE_CORS_ORIGINS=https://a.example/,https://b.example,*"}, []string{`TERSE_CORS_ORIGINS: "https://a.example/"`, `TERSE_CORS_ORIGINS: "*"`}},
 		{"weak secrets", []string{
 			"TERSE_CODE_KEY=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", "TERSE_REDIS_URL=redis://:Change_Me@localhost",
 			"TERSE_CDN=varnish", "TERSE_VARNISH_URLS=http://127.0.0.1", "TERSE_VARNISH_SECRET=s3cr3t",
 			"TERSE_SHARDS=s1 postgres://terse:secret@s1-a/links",
-		}, []string{"TERSE_CODE_KEY: must be random", "TERSE_REDIS_URL: has a password that stands in examples", "TERSE_VARNISH_SECRET: is too short", "TERSE_SHARDS: shard 1: primary: has a password"}},
-		{"weak tokens", []string{"TERSE_CDN=fastly", "TERSE_FASTLY_SERVICE_ID=x", "TERSE_FASTLY_TOKEN=<your token>"}, []string{"TERSE_FASTLY_TOKEN: has a password that stands in examples"}},
-		{"more weak tokens", []string{"TERSE_CDN=cloudflare", "TERSE_CLOUDFLARE_ZONE_ID=x", "TERSE_CLOUDFLARE_TOKEN=aaaaaaaaaaaaaaaaaaaa"}, []string{"TERSE_CLOUDFLARE_TOKEN: has a password"}},
-		{"a weak secret of a user with a space", []string{"TERSE_REDIS_URL=redis://a b:secret@localhost"}, []string{"TERSE_REDIS_URL: has a password that stands in examples"}},
+		}, []string{"TERSE_CODE_KEY: must be random", "TERSE_REDIS_URL: contains a secret from an example", "TERSE_VARNISH_SECRET: is too short", "TERSE_SHARDS: shard 1: primary: contains a secret from an example"}},
+		{"weak tokens", []string{"TERSE_CDN=fastly", "TERSE_FASTLY_SERVICE_ID=x", "TERSE_FASTLY_TOKEN=<your token>"}, []string{"TERSE_FASTLY_TOKEN: contains a secret from an example"}},
+		{"more weak tokens", []string{"TERSE_CDN=cloudflare", "TERSE_CLOUDFLARE_ZONE_ID=x", "TERSE_CLOUDFLARE_TOKEN=aaaaaaaaaaaaaaaaaaaa"}, []string{"TERSE_CLOUDFLARE_TOKEN: contains a secret from an example"}},
+		{"a weak secret of a user with a space", []string{"TERSE_REDIS_URL=redis://a b:secret@localhost"}, []string{"TERSE_REDIS_URL: contains a secret from an example"}},
 		{"a weak secret of a cluster", []string{"TERSE_REDIS_URL=redis-cluster://u:abcabcabc@a:1,b:2"}, []string{"TERSE_REDIS_URL: follows a pattern"}},
 		{"a weak secret of sentinels", []string{"TERSE_REDIS_URL=rediss-sentinel://u:abc@a:1,b:2/m"}, []string{"TERSE_REDIS_URL: is too short"}},
-		{"a weak secret, encoded", []string{"TERSE_REDIS_URL=redis://u:%73ecret@a"}, []string{"TERSE_REDIS_URL: has a password that stands in examples"}},
-		{"a weak key of Web Risk", []string{"TERSE_WEBRISK_KEY=changeme"}, []string{"TERSE_WEBRISK_KEY: has a password that stands in examples"}},
+		{"a weak secret, encoded", []string{"TERSE_REDIS_URL=redis://u:%73ecret@a"}, []string{"TERSE_REDIS_URL: contains a secret from an example"}},
+		{"a weak key of Web Risk", []string{"TERSE_WEBRISK_KEY=changeme"}, []string{"TERSE_WEBRISK_KEY: contains a secret from an example"}},
 		{"a Redis with a secret", []string{"TERSE_REDIS_URL=redis://secret@@host"}, []string{"TERSE_REDIS_URL: "}},
 		{"no secret", []string{"TERSE_BASE_URL_FILE=/x"}, []string{"TERSE_BASE_URL_FILE: "}},
 		{"missing file", []string{"TERSE_CONFIG=" + dir + "/none"}, []string{"TERSE_CONFIG: "}},
@@ -209,8 +210,7 @@ func TestWrongSources(t *testing.T) {
 	}
 }
 
-// TestPrecedence holds that a flag beats the environment, which beats the file,
-// which beats the default.
+// TestPrecedence checks the order of the sources: flag, environment, file, default.
 func TestPrecedence(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "terse.json")
@@ -250,7 +250,7 @@ func TestConfigurationNamesEverySetting(t *testing.T) {
 	slices.Sort(documented)
 	slices.Sort(want)
 	if !slices.Equal(documented, want) {
-		t.Errorf("docs/configuration.md has\n%v, the command understands\n%v", documented, want)
+		t.Errorf("docs/configuration.md has\n%v, the command has\n%v", documented, want)
 	}
 }
 
@@ -272,7 +272,7 @@ func TestKeys(t *testing.T) {
 		}
 	}
 	if strings.Contains(listed.stdout, strings.TrimSpace(created.stdout)) {
-		t.Errorf("key list tells a token: %s", listed.stdout)
+		t.Errorf("key list contains a token: %s", listed.stdout)
 	}
 	if got := terse(t, environ, "key", "revoke", id); got.status != 0 || !strings.Contains(got.stdout, id) {
 		t.Errorf("key revoke = %+v", got)
@@ -284,7 +284,7 @@ func TestKeys(t *testing.T) {
 		t.Errorf("key revoke with a wrong Redis = %+v, want status 2 naming it", got)
 	}
 	if got := terse(t, environ, "key", "revoke", id, "--redis-url", "redis://127.0.0.1:1"); got.status != 0 || !strings.Contains(got.stderr, "10s") {
-		t.Errorf("key revoke without the Redis that is named = %+v, want a warning that it takes 10s", got)
+		t.Errorf("key revoke with an unreachable Redis = %+v, want a warning that it takes 10s", got)
 	}
 	got := terse(t, environ, "key", "create", "--name", "a\x00b", "--scope", "everything", "--limit", "6", "--expires", "2001-01-01")
 	for _, w := range []string{"--name", "--scope", "--limit", "--expires"} {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestLimitMemory is not parallel: the limit is that of the process.
+// TestLimitMemory is not parallel, because the limit belongs to the process.
 func TestLimitMemory(t *testing.T) {
 	before := debug.SetMemoryLimit(-1)
 	t.Cleanup(func() { debug.SetMemoryLimit(before) })
@@ -18,7 +18,7 @@ func TestLimitMemory(t *testing.T) {
 		want  int64
 	}{
 		{"no limit", math.MaxUint64, nil, before},
-		{"none that can be read", 1 << 30, errors.New("no cgroup"), before},
+		{"unreadable limit", 1 << 30, errors.New("no cgroup"), before},
 		{"ten GiB", 10 << 30, nil, 9 << 30},
 	} {
 		limitMemory(func() (uint64, error) { return tt.bytes, tt.err })

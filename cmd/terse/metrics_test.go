@@ -22,17 +22,17 @@ import (
 	testservers "github.com/terse/terse/store/storetest/servers"
 )
 
-var updateReference = flag.Bool("update", false, "write docs/METRICS.md anew from what the processes tell")
+var updateReference = flag.Bool("update", false, "write docs/METRICS.md again from the metrics of real processes")
 
 // page is the /metrics page of one process.
 type page struct {
-	with     string // what the process was started with
+	with     string // the optional parts of the process
 	text     string
 	families map[string]*dto.MetricFamily
 }
 
-// metricPages returns the pages of processes that together have every metric. Each
-// of them has created a link, redirected, and listed.
+// metricPages returns the pages of several processes. Together they have every metric. Each
+// process has created a link, redirected, and listed links.
 func metricPages(t *testing.T) []page {
 	t.Helper()
 	embedded := func(environ ...string) *program {
@@ -72,8 +72,8 @@ func readPage(t *testing.T, with string, p *program) page {
 	return page{with, text, families}
 }
 
-// TestMetrics holds every metric of real processes to the rules of Prometheus, and
-// docs/METRICS.md to the metrics.
+// TestMetrics checks that the metrics of real processes follow the rules of Prometheus, and
+// that docs/METRICS.md lists exactly these metrics.
 func TestMetrics(t *testing.T) {
 	t.Parallel()
 	pages := metricPages(t)
@@ -120,15 +120,15 @@ func wantReference(t *testing.T, pages []page) {
 		}
 		for _, row := range has {
 			if !slices.Contains(wants, row) {
-				t.Errorf("%s has, and no process: %s", file, row)
+				t.Errorf("%s has a row that no process has: %s", file, row)
 			}
 		}
-		t.Errorf("to write it anew: go test ./cmd/terse -run TestMetrics -update")
+		t.Errorf("to update the file: go test ./cmd/terse -run TestMetrics -update")
 	}
 }
 
-// referenceRows returns the rows of the table, by name. What a process has only
-// with something is marked by that.
+// referenceRows returns the rows of the table in order of their names. The column "with"
+// names the optional part that a metric needs.
 func referenceRows(pages []page) []string {
 	rows := map[string]string{}
 	for _, p := range pages {
@@ -150,8 +150,8 @@ func referenceRows(pages []page) []string {
 	return sorted
 }
 
-// labelsOf returns the labels of a metric, each with its values where these are the
-// same for every operator.
+// labelsOf returns the labels of a metric. It lists the values of a label when they are the
+// same in every installation.
 func labelsOf(pages []page, name string) string {
 	values := map[string][]string{}
 	for _, p := range pages {

@@ -13,10 +13,10 @@ import (
 )
 
 type migrateCommand struct {
-	Up     migrateUp     `cmd:"" help:"Bring the schema to the version of this binary. The embedded database does it by itself on start, shards never do."`
-	Down   migrateDown   `cmd:"" help:"Take the last migration back, with all data that it added."`
-	Status migrateStatus `cmd:"" help:"Show the version of the schema and that of this binary."`
-	Force  migrateForce  `cmd:"" help:"Say which version a shard has whose migration failed midway."`
+	Up     migrateUp     `cmd:"" help:"Migrate the schema to the version of this binary. The embedded database migrates by itself at start; shards do not."`
+	Down   migrateDown   `cmd:"" help:"Undo the last migration and delete the data that it added."`
+	Status migrateStatus `cmd:"" help:"Show the schema version of the database and of this binary."`
+	Force  migrateForce  `cmd:"" help:"Set the version of a shard after a failed migration."`
 }
 
 type migrateUp struct{ dataFlags }
@@ -35,7 +35,7 @@ func (c *migrateUp) Run(ctx context.Context, out output) error {
 
 type migrateDown struct {
 	dataFlags
-	Yes bool `required:"" help:"Say that data may be lost."`
+	Yes bool `required:"" help:"Confirm that data may be lost."`
 }
 
 // Run migrates one step down and shows the result.
@@ -63,8 +63,8 @@ func (c *migrateStatus) Run(ctx context.Context, out output) error {
 
 type migrateForce struct {
 	dataFlags
-	Shard   string `arg:"" help:"The shard that is dirty."`
-	Version int    `arg:"" help:"The version that it has: a step that failed left nothing behind."`
+	Shard   string `arg:"" help:"Name of the dirty shard."`
+	Version int    `arg:"" help:"Version of the last migration that succeeded. A failed migration changes nothing."`
 }
 
 // Run records the version and shows the result.
@@ -74,7 +74,7 @@ func (c *migrateForce) Run(ctx context.Context, out output) error {
 	case err != nil:
 		return err
 	case len(shards) == 0:
-		return settingsError{fmt.Errorf("%sSHARDS: is required: the embedded database mends itself", envPrefix)}
+		return settingsError{fmt.Errorf("%sSHARDS: is required: this command works on shards only", envPrefix)}
 	}
 	m, err := newShardMigrator(shards, out)
 	if err != nil {
@@ -86,7 +86,7 @@ func (c *migrateForce) Run(ctx context.Context, out output) error {
 	return m.print(ctx, out)
 }
 
-// migrator changes the schema of whatever keeps the links.
+// migrator changes the schema of the database.
 type migrator interface {
 	Up(ctx context.Context) error
 	Down(ctx context.Context) error
@@ -95,7 +95,7 @@ type migrator interface {
 	print(ctx context.Context, out output) error
 }
 
-// migrator returns the one that the settings ask for.
+// migrator returns the migrator of the shards, or of the embedded database without shards.
 func (f *dataFlags) migrator(out output) (migrator, error) {
 	shards, err := f.readShards()
 	switch {
@@ -133,8 +133,8 @@ func newShardMigrator(shards []shardSettings, out output) (shardMigrator, error)
 	return shardMigrator{m}, err
 }
 
-// print shows the version of every shard. One that cannot be asked is shown as
-// such, and is an error.
+// print shows the version of every shard. A shard that cannot be read has a row too, and
+// its error is returned.
 func (m shardMigrator) print(ctx context.Context, out output) error {
 	w := tabwriter.NewWriter(out.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "SHARD\tVERSION\tLATEST\tSTATE")
@@ -145,7 +145,7 @@ func (m shardMigrator) print(ctx context.Context, out output) error {
 		case s.Dirty:
 			state = "dirty"
 		case s.Err != nil:
-			state = "refused or unreachable"
+			state = "unusable or unreachable"
 		case s.Version < s.Latest:
 			state = "behind: run terse migrate up"
 		case s.Version > s.Latest:

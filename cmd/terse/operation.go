@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// operationFlags are the settings of how a server starts, stops and guards itself.
+// operationFlags are the settings for stopping, logging, tracing and connections.
 type operationFlags struct {
-	DrainDelay      string `placeholder:"TIME" help:"How long a stopping server goes on as before once /readyz says that it stops, so that load balancers notice. Default: 5s with shards, else 0s." setting:""`
-	DrainTimeout    string `default:"25s" placeholder:"TIME" help:"How long a server may take to stop, the delay included. Default: 25s." setting:""`
-	AccessLogSample string `default:"0" placeholder:"PART" help:"Part of the requests that are logged, from 0 to 1; those that fail always are. Default: 0." setting:""`
-	OTLPEndpoint    string `name:"otlp-endpoint" placeholder:"URL" help:"Collector that takes traces by OTLP over HTTP, such as http://localhost:4318. Default: $OTEL_EXPORTER_OTLP_ENDPOINT, else none." setting:""`
-	MaxConnections  string `default:"16384" placeholder:"N" help:"Most connections of clients at a time. Default: 16384." setting:""`
+	DrainDelay      string `placeholder:"TIME" help:"Time between a failing /readyz and the end of new connections; gives load balancers time to react. Default: 5s with shards, else 0s." setting:""`
+	DrainTimeout    string `default:"25s" placeholder:"TIME" help:"Time that the server may take to stop, the delay included. Default: 25s." setting:""`
+	AccessLogSample string `default:"0" placeholder:"SHARE" help:"Share of requests to log, from 0 to 1. Failed requests are always logged. Default: 0." setting:""`
+	OTLPEndpoint    string `name:"otlp-endpoint" placeholder:"URL" help:"Collector for traces by OTLP over HTTP, such as http://localhost:4318. Default: $OTEL_EXPORTER_OTLP_ENDPOINT, else none." setting:""`
+	MaxConnections  string `default:"16384" placeholder:"N" help:"Largest number of open client connections. Further ones are closed at once. Default: 16384." setting:""`
 }
 
 // operationSettings are operationFlags as the server uses them.
@@ -26,28 +26,28 @@ type operationSettings struct {
 	otlpEndpoint    *url.URL // nil: none
 }
 
-// drainSettings divide the time in which a server stops.
+// drainSettings divide the time that a server takes to stop.
 type drainSettings struct {
 	delay   time.Duration // for load balancers to notice
-	timeout time.Duration // for everything, the delay included
+	timeout time.Duration // for the whole stop, the delay included
 }
 
-// balancedDelay is the delay of a server that shares shards with others, and so
-// stands behind a load balancer: two looks every two seconds and some.
+// balancedDelay is the default delay of a server with shards, which usually runs behind a
+// load balancer. It is enough for two health checks two seconds apart.
 const balancedDelay = 5 * time.Second
 
 // maxMaxConnections is more than one process can serve.
 const maxMaxConnections = 1 << 20
 
-// closing is the time for what follows the last request: the fifth part of all.
-// Clicks are flushed in it, the node id is given back and pools are closed.
+// closing is the time for the work after the last request, one fifth of the timeout: clicks
+// are flushed, the node id is released and connection pools are closed.
 func (d drainSettings) closing() time.Duration { return d.timeout / 5 }
 
-// clicks is the part of closing in which they are flushed. What is closed then has
-// what is left, the node id first.
+// clicks is the part of closing for flushing clicks. The rest is for the node id and
+// the connection pools.
 func (d drainSettings) clicks() time.Duration { return d.closing() * 3 / 5 }
 
-// requests is the time in which requests under way are finished.
+// requests is the time that running requests have to finish.
 func (d drainSettings) requests() time.Duration { return d.timeout - d.delay - d.closing() }
 
 func (f *operationFlags) read(sharded bool, try func(name string, err error)) operationSettings {
@@ -63,7 +63,7 @@ func (f *operationFlags) read(sharded bool, try func(name string, err error)) op
 	case f.DrainDelay != "":
 		s.drain.delay, err = parseDuration(f.DrainDelay)
 		if err == nil && known && s.drain.delay > s.drain.timeout/2 {
-			err = fmt.Errorf("%v must be at most half of %sDRAIN_TIMEOUT (%v): the rest is for requests under way and clicks",
+			err = fmt.Errorf("%v must be at most half of %sDRAIN_TIMEOUT (%v): the rest is for running requests and clicks",
 				s.drain.delay, envPrefix, s.drain.timeout)
 		}
 		try("DRAIN_DELAY", err)

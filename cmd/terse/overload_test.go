@@ -15,12 +15,12 @@ import (
 	testservers "github.com/terse/terse/store/storetest/servers"
 )
 
-// TestOverload holds that creates which a frozen database does not finish are refused at
-// once when too many of them wait, that other classes of work keep their places, and
-// that everything continues when the database does.
+// TestOverload sends more creates to a frozen database than may wait. The server refuses the
+// excess at once. Other classes of requests are still admitted, and creates work again when
+// the database is back.
 func TestOverload(t *testing.T) {
 	t.Parallel()
-	const crowd = 1300 // more creates than there are places, and than may wait for one
+	const crowd = 1300 // more creates than may run and wait
 	f := newFleet(t, 1, testservers.ClusterOptions{Replicas: 1})
 	a := newAuditor(f, f.newKey(0))
 	c := client()
@@ -77,12 +77,12 @@ func TestOverload(t *testing.T) {
 	slices.Sort(quick)
 	slices.Sort(others)
 	if len(quick) == 0 || len(others) == 0 || percentile(quick, 50) > percentile(others, 50)/4 {
-		t.Errorf("%d creates were shed in %v, %d others took %v in the median: want a fourth of that at most",
+		t.Errorf("%d creates were shed in %v, and %d others took %v, in the median; want the shed ones in a quarter of that at most",
 			len(quick), percentile(quick, 50), len(others), percentile(others, 50))
 	}
-	back := await(t, backWithin, "creates and lists to go on", func() bool {
+	back := await(t, backWithin, "creates and lists to work again", func() bool {
 		return a.create(p, "") != "" && list(p) == http.StatusOK
 	})
-	t.Logf("%d of %d were shed, in %v in the median and %v at the 99th percentile; back to normal after %v",
+	t.Logf("%d of %d creates were shed, in %v in the median and %v at the 99th percentile; creates worked again after %v",
 		len(quick), crowd, percentile(quick, 50), percentile(quick, 99), back)
 }

@@ -10,15 +10,15 @@ import (
 	"github.com/mattn/go-isatty"
 )
 
-// progress shows how far something is, where a person is looking: on a terminal.
+// progress draws a progress bar on a terminal. It prints nothing elsewhere.
 type progress struct {
-	w     io.Writer // nil: nobody looks
+	w     io.Writer // nil: not a terminal
 	began time.Time
-	shown time.Time
-	total int64 // bytes; 0 when that is not known
+	shown time.Time // of the last drawing
+	total int64     // bytes; 0: unknown
 }
 
-// progressEvery is how often the bar is drawn.
+// progressEvery is the shortest time between two drawings.
 const progressEvery = 100 * time.Millisecond
 
 func newProgress(w io.Writer, total int64) *progress {
@@ -29,11 +29,11 @@ func newProgress(w io.Writer, total int64) *progress {
 	return p
 }
 
-// barWidth is how wide the bar is, in characters.
+// barWidth is the width of the bar in characters.
 const barWidth = 30
 
-// show draws the bar, unless that was done just now. read is how many bytes of the
-// total are done with.
+// show draws the bar, at most once every progressEvery. read is the number of bytes done,
+// out of the total.
 func (p *progress) show(links, failed, read int64) {
 	now := time.Now()
 	if p.w == nil || now.Sub(p.shown) < progressEvery {

@@ -14,8 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// newTerminal returns both ends of a terminal: what a person sees, and what a
-// program writes to.
+// newTerminal returns both ends of a terminal. person reads what program writes.
 func newTerminal(t *testing.T) (person, program *os.File) {
 	t.Helper()
 	person, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
@@ -38,7 +37,7 @@ func newTerminal(t *testing.T) (person, program *os.File) {
 	return person, program
 }
 
-// TestProgressIsForTerminals holds that a person sees a bar, and nobody else.
+// TestProgressIsForTerminals checks that the bar is drawn on a terminal and nowhere else.
 func TestProgressIsForTerminals(t *testing.T) {
 	t.Parallel()
 	person, terminal := newTerminal(t)
@@ -61,7 +60,7 @@ func TestProgressIsForTerminals(t *testing.T) {
 	}
 	if got := seen.String(); !strings.Contains(got, "███████████████░") || !strings.Contains(got, " 50% 50 links, ") ||
 		!strings.Contains(got, "3 failed") || strings.Contains(got, "60 links") {
-		t.Errorf("a person sees %q", got)
+		t.Errorf("the terminal shows %q", got)
 	}
 	file, err := os.CreateTemp(t.TempDir(), "")
 	if err != nil {
@@ -75,6 +74,6 @@ func TestProgressIsForTerminals(t *testing.T) {
 		p.clear()
 	}
 	if info, err := file.Stat(); err != nil || info.Size() > 0 || memory.Len() > 0 {
-		t.Errorf("a file has %v, memory %q, want nothing", info, &memory)
+		t.Errorf("the file = %v and the buffer = %q, want nothing in both", info, &memory)
 	}
 }

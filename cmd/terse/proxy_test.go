@@ -18,8 +18,8 @@ import (
 	"github.com/terse/terse/server"
 )
 
-// createVia creates a link over a connection of its own that begins with the given
-// bytes, and returns the status, or the error of a connection without an answer.
+// createVia creates a link over a new connection that begins with the given bytes. It
+// returns the status, or an error without a response.
 func (p *program) createVia(begin []byte, headers string) (int, error) {
 	p.t.Helper()
 	conn := p.dial()
@@ -51,9 +51,9 @@ func proxyHeader(t *testing.T, version byte, client string) []byte {
 	return text
 }
 
-// TestProxyProtocol holds that the client's address comes from the PROXY header of a
-// trusted proxy, of which each connection must have one, and that X-Forwarded-For is
-// then believed of whom the header names.
+// TestProxyProtocol checks that a trusted proxy must send a PROXY header on each connection,
+// and that the header gives the address of the client. X-Forwarded-For counts only when the
+// address in the header is a trusted proxy too.
 func TestProxyProtocol(t *testing.T) {
 	t.Parallel()
 	p := start(t, filepath.Join(t.TempDir(), "data"), "TERSE_PROXY_PROTOCOL=true",
@@ -88,13 +88,13 @@ func TestProxyProtocol(t *testing.T) {
 		"version 2 without end": "\r\n\r\n\x00\r\nQUIT\n\x21\x11\xff\xff",
 	} {
 		if got, err := p.createVia([]byte(begin), ""); err == nil && got < 400 {
-			t.Errorf("create with %s = %d, want none", name, got)
+			t.Errorf("create with %s = %d, want an error", name, got)
 		}
 	}
 }
 
-// TestProxyHeaderOfStrangers holds that nobody but a trusted proxy says by a PROXY
-// header who it is.
+// TestProxyHeaderOfStrangers checks that a PROXY header from an untrusted address returns
+// 400, and that such an address is served without the header.
 func TestProxyHeaderOfStrangers(t *testing.T) {
 	t.Parallel()
 	p := start(t, filepath.Join(t.TempDir(), "data"), "TERSE_PROXY_PROTOCOL=true", "TERSE_TRUSTED_PROXIES=192.0.2.0/24", "TERSE_LIMIT_CREATE_ANONYMOUS=2/1h")
@@ -110,8 +110,8 @@ func TestProxyHeaderOfStrangers(t *testing.T) {
 	}
 }
 
-// TestSilentProxyIsClosed holds that a proxy which does not send its PROXY header, or
-// not all of it, keeps neither its connection nor others from being served.
+// TestSilentProxyIsClosed checks a proxy that sends no PROXY header, or only a part of it.
+// Its connection is closed after a timeout, and other connections are served meanwhile.
 func TestSilentProxyIsClosed(t *testing.T) {
 	t.Parallel()
 	p := start(t, filepath.Join(t.TempDir(), "data"), "TERSE_PROXY_PROTOCOL=true", "TERSE_TRUSTED_PROXIES=127.0.0.1/32")

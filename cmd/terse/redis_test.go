@@ -23,9 +23,9 @@ import (
 	testservers "github.com/terse/terse/store/storetest/servers"
 )
 
-// toldWithin is what a busy machine gets beyond the second in which nodes hear of an
-// edit; far less than they keep a link for when they do not.
-const toldWithin = 2 * time.Second
+// appliedWithin is the longest time until all nodes apply an edit, on a busy machine. It is
+// far below the time that a node keeps a link without announcements.
+const appliedWithin = 2 * time.Second
 
 // newCached starts a fleet of two nodes that share a Redis.
 func newCached(t *testing.T, shards int, settings map[string]string) (*fleet, *auditor, *testservers.Redis) {
@@ -37,28 +37,28 @@ func newCached(t *testing.T, shards int, settings map[string]string) (*fleet, *a
 	f.serve()
 	f.awaitChannels()
 	a := newAuditor(f, f.newKey(0))
-	a.keep(toldWithin)
+	a.keep(appliedWithin)
 	return f, a, shared
 }
 
-// awaitChannels waits until all nodes hear what others announce.
+// awaitChannels waits until all nodes receive announcements.
 func (f *fleet) awaitChannels() {
 	f.t.Helper()
-	await(f.t, backWithin, "all nodes to hear announcements", func() bool {
+	await(f.t, backWithin, "all nodes to receive announcements", func() bool {
 		return !slices.ContainsFunc(f.nodes, func(p *program) bool { return p.metric("terse_redis_channel_up") != 1 })
 	})
 }
 
-// awaitTold waits until all nodes have heard of every edit that was done so far: the
-// outboxes are rid of them, and what is announced after them, the edit of a link that all
-// nodes know, is seen.
-func (a *auditor) awaitTold(probe string) {
+// awaitApplied waits until all nodes have applied every earlier edit. It first waits until
+// the edits have left the outboxes. It then edits the link probe, and waits until all nodes
+// show that edit: announcements arrive in order.
+func (a *auditor) awaitApplied(probe string) {
 	t, f := a.f.t, a.f
 	t.Helper()
 	const caches = 1
 	now := time.Now()
 	for shard := range f.shards {
-		await(t, backWithin, "edits to be told of", func() bool {
+		await(t, backWithin, "the outbox to be empty", func() bool {
 			return query(f, shard, pgx.RowTo[int], "SELECT count(*)::int FROM outbox WHERE audience = $1 AND edited_at <= $2", caches, now)[0] == 0
 		})
 	}
@@ -73,14 +73,14 @@ func (a *auditor) awaitTold(probe string) {
 	}
 	a.edit(f.nodes[0], probe)
 	for i, node := range f.nodes {
-		await(t, backWithin, "the edit to be seen", func() bool { return leadsTo(node) != before[i] })
+		await(t, backWithin, "the node to show the edit", func() bool { return leadsTo(node) != before[i] })
 	}
 }
 
-// loads returns how often a node has asked the database for a link.
+// loads returns the number of links that a node has read from the database.
 func loads(p *program) float64 { return p.metric("terse_cache_requests_total", `tier="store"`) }
 
-// steady starts what a fleet with a Redis is asked for while that breaks.
+// steady starts the load on a fleet with Redis: creates, edits and visits.
 func (a *auditor) steady(known, edited []string) *load {
 	l := a.newLoad()
 	l.creates()
@@ -90,15 +90,15 @@ func (a *auditor) steady(known, edited []string) *load {
 	return l
 }
 
-// shared starts a worker for each node that visits so many links, one after the
-// other and then again, that it has forgotten each when it is asked for it anew.
+// shared starts a worker for each node. The worker visits the links in turn. With many
+// links, a link has left the node's memory before the next visit.
 func (l *load) shared(links []string) {
 	for _, node := range l.nodes {
 		l.every(10*time.Millisecond, func(n int, _ *program) { l.visit("shared", node, links[n%len(links)]) })
 	}
 }
 
-// wantSteady holds that nothing failed since a moment, and logs how long it took.
+// wantSteady checks that nothing failed since the given time, and logs the durations.
 func (a *auditor) wantSteady(since time.Time, what string) {
 	a.f.t.Helper()
 	for _, op := range []string{"create", "edit", "hot", "shared", "edited"} {
@@ -116,8 +116,8 @@ func percentile(sorted []time.Duration, p float64) time.Duration {
 	return sorted[min(len(sorted)-1, int(float64(len(sorted))*p/100))]
 }
 
-// TestRedisFaults holds that links are created, edited and found whatever Redis
-// does, and that edits are seen by all nodes as soon as it does what it should.
+// TestRedisFaults checks that creates, edits and visits work while Redis is killed or frozen.
+// After Redis is back, all nodes show edits in time again.
 func TestRedisFaults(t *testing.T) {
 	t.Parallel()
 	f, a, shared := newCached(t, 1, nil)
@@ -142,8 +142,8 @@ func TestRedisFaults(t *testing.T) {
 		a.wantSteady(began, fault.name)
 		must(t, fault.heal())
 		f.awaitChannels()
-		a.awaitTold(probe)
-		a.keep(toldWithin)
+		a.awaitApplied(probe)
+		a.keep(appliedWithin)
 		began = time.Now()
 		awaitDone(a, "edited", 0, 200)
 		a.wantSteady(began, fault.name+" and back")
@@ -152,7 +152,7 @@ func TestRedisFaults(t *testing.T) {
 	a.audit()
 }
 
-// TestRedisSlow holds the same for a Redis behind a slow line.
+// TestRedisSlow checks the same for a Redis with a latency of 200 ms.
 func TestRedisSlow(t *testing.T) {
 	t.Parallel()
 	shared := testservers.NewRedis(t, testservers.RedisOptions{})
@@ -163,7 +163,7 @@ func TestRedisSlow(t *testing.T) {
 	f.serve()
 	f.awaitChannels()
 	a := newAuditor(f, f.newKey(0))
-	a.keep(toldWithin)
+	a.keep(appliedWithin)
 	known, edited := a.seed(800), a.seed(50, a.authorization()...)
 	probe := a.create(f.nodes[0], "", a.authorization()...)
 	l := a.steady(known[0], edited[0])
@@ -173,14 +173,14 @@ func TestRedisSlow(t *testing.T) {
 	must(t, err)
 	began := time.Now()
 	awaitDone(a, "edited", 0, 200)
-	a.wantSteady(began, "Redis 200 ms away")
+	a.wantSteady(began, "Redis with 200 ms of latency")
 	must(t, line.Toxics.RemoveToxic(t.Context(), "slow"))
 	f.awaitChannels()
-	a.awaitTold(probe)
-	a.keep(toldWithin)
+	a.awaitApplied(probe)
+	a.keep(appliedWithin)
 	began = time.Now()
 	awaitDone(a, "edited", 0, 100)
-	a.wantSteady(began, "Redis near again")
+	a.wantSteady(began, "Redis without latency again")
 	l.stop()
 	a.audit()
 }
@@ -195,8 +195,8 @@ func newLine(t *testing.T, upstream string) *toxiproxy.Proxy {
 	return line
 }
 
-// TestRedisFull holds that a Redis without room costs nobody an answer, whether it
-// drops what it has or refuses what is new.
+// TestRedisFull checks that no request fails while Redis is full, whether Redis evicts keys
+// or rejects writes.
 func TestRedisFull(t *testing.T) {
 	t.Parallel()
 	for _, policy := range []string{"noeviction", "allkeys-lru"} {
@@ -204,7 +204,7 @@ func TestRedisFull(t *testing.T) {
 			t.Parallel()
 			_, a, shared := newCached(t, 1, map[string]string{"maxmemory": "2mb", "maxmemory-policy": policy})
 			client := connect(t, shared)
-			for i := range 4000 { // until there is no room
+			for i := range 4000 { // until Redis is full
 				if client.Set(t.Context(), fmt.Sprint("filler", i), strings.Repeat("x", 1000), 0).Err() != nil {
 					break
 				}
@@ -228,9 +228,8 @@ func connect(t *testing.T, shared *testservers.Redis) *redis.Client {
 	return client
 }
 
-// TestRedisFlushed holds that an empty Redis costs each node one load a link at
-// most, however many ask it for the same links, and also when it forgets what it has
-// itself.
+// TestRedisFlushed empties Redis and invalidates the memory of the nodes. Each node reads
+// each link from the database at most once, with many readers of the same links.
 func TestRedisFlushed(t *testing.T) {
 	t.Parallel()
 	f, a, shared := newCached(t, 1, nil)
@@ -250,24 +249,23 @@ func TestRedisFlushed(t *testing.T) {
 	}
 	began := time.Now()
 	must(t, client.FlushAll(t.Context()).Err())
-	must(t, client.ClientKillByFilter(t.Context(), "TYPE", "pubsub").Err()) // L1 is not believed after that
-	time.Sleep(keptFor)                                                     // until each node has asked for each link again
+	must(t, client.ClientKillByFilter(t.Context(), "TYPE", "pubsub").Err()) // invalidates L1
+	time.Sleep(keptFor)                                                     // until each node has read each link again
 	l.stop()
-	const canaries = 4 // loads of links of the nodes' own
+	const canaries = 4 // reads of the nodes' canary links
 	for i, node := range f.nodes {
 		if took := loads(node) - before[i]; took <= canaries || took > float64(len(known[0])+canaries) {
-			t.Errorf("node %d loaded %v times, want some of %d links, each at most once", i+1, took, len(known[0]))
+			t.Errorf("node %d made %v reads for %d links, want more than %d and at most one a link", i+1, took, len(known[0]), canaries)
 		} else {
-			t.Logf("node %d loaded %v times for %d links", i+1, took, len(known[0]))
+			t.Logf("node %d made %v reads for %d links", i+1, took, len(known[0]))
 		}
 	}
 	wantNone(a, began, "hot", 0, 500)
 	a.audit()
 }
 
-// TestEditsReachOtherNodes holds that an edit or delete through one node is seen
-// through the other within a second, and within the TTL of L1 by one that has lost
-// the channel.
+// TestEditsReachOtherNodes checks that the other node shows an edit or delete within
+// seenWithin. A node that has lost the channel shows it within the TTL of L1.
 func TestEditsReachOtherNodes(t *testing.T) {
 	t.Parallel()
 	shared := testservers.NewRedis(t, testservers.RedisOptions{})
@@ -279,30 +277,30 @@ func TestEditsReachOtherNodes(t *testing.T) {
 	a := newAuditor(f, f.newKey(0))
 
 	took := a.spread(first, second, 1000)
-	t.Logf("1000 edits and deletes were seen by the other node after %v in the median, %v at the 99.9th percentile",
+	t.Logf("the other node showed 1000 edits and deletes after %v in the median, %v at the 99.9th percentile",
 		percentile(took, 50), percentile(took, 99.9))
 	if got := percentile(took, 99.9); got > seenWithin {
-		t.Errorf("the other node saw an edit after %v, want %v at the 99.9th percentile", got, seenWithin)
+		t.Errorf("the 99.9th percentile is %v, want %v at most", got, seenWithin)
 	}
 
 	line.Stop()
 	took = a.spread(first, second, 24)
-	t.Logf("with the channel cut, 24 edits and deletes were seen after %v in the median, %v at the most",
+	t.Logf("without the channel it showed 24 edits and deletes after %v in the median, %v at most",
 		percentile(took, 50), took[len(took)-1])
-	if got := took[len(took)-1]; got > keptFor+seenWithin { // whoever asks at the end may be slow
-		t.Errorf("a node without the channel saw an edit after %v, want %v", got, keptFor)
+	if got := took[len(took)-1]; got > keptFor+seenWithin { // seenWithin is for a slow last request
+		t.Errorf("a node without the channel showed an edit after %v, want %v at most", got, keptFor)
 	}
 
 	must(t, line.Start())
 	f.awaitChannels()
 	took = a.spread(first, second, 100)
 	if got := took[len(took)-1]; got > seenWithin {
-		t.Errorf("a node with a new channel saw an edit after %v, want %v", got, seenWithin)
+		t.Errorf("a node with a new channel showed an edit after %v, want %v at most", got, seenWithin)
 	}
 }
 
-// spread edits n links through one node, and deletes some, and returns how long
-// after the acknowledgement another one showed it, shortest first.
+// spread edits or deletes n links through one node. It returns the times from the
+// acknowledgement until the other node showed the change, in ascending order.
 func (a *auditor) spread(one, other *program, n int) []time.Duration {
 	a.f.t.Helper()
 	var mu sync.Mutex
@@ -351,21 +349,21 @@ func (a *auditor) spreadOne(one, other *program, remove bool) (time.Duration, er
 		case got.location != before.location && (got.status == http.StatusGone) == remove:
 			return max(0, asked.Sub(acknowledged)), nil
 		case asked.Sub(acknowledged) > 2*keptFor:
-			return 0, fmt.Errorf("%s of %s was not seen in %v", method, created.Code, 2*keptFor)
+			return 0, fmt.Errorf("the other node did not show %s of %s in %v", method, created.Code, 2*keptFor)
 		}
 		time.Sleep(time.Millisecond)
 	}
 }
 
-// TestColdHotKey holds that however many wait for a link that nobody keeps, each
-// node asks its database once.
+// TestColdHotKey checks that each node reads a link from the database once, with 500 readers
+// waiting for the link and no cache that has it.
 func TestColdHotKey(t *testing.T) {
 	t.Parallel()
 	const readers, tries = 500, 10
 	f, a, shared := newCached(t, 1, nil)
 	links := a.seed(tries)[0]
 	must(t, connect(t, shared).FlushAll(t.Context()).Err())
-	cold := []*program{f.serve(), f.serve()} // L1 of the others has them
+	cold := []*program{f.serve(), f.serve()} // the first two nodes have the links in L1
 	f.awaitChannels()
 	for _, code := range links {
 		var before [2]float64
@@ -373,21 +371,21 @@ func TestColdHotKey(t *testing.T) {
 			before[i] = loads(node)
 		}
 		if !a.crowd(cold, readers, code) {
-			continue // the machine was too slow to bring them together
+			continue // the machine was too slow for all readers to wait at the same time
 		}
 		for i, node := range cold {
 			if got := loads(node) - before[i]; got < 1 || got > 1+1 { // and a canary's
-				t.Errorf("node %d asked its database %v times for the link of %d readers, want once", i+1, got, readers)
+				t.Errorf("node %d read the link of %d readers %v times, want once", i+1, readers, got)
 			}
 		}
 		return
 	}
-	t.Errorf("%d readers never waited at the same time, in %d tries", readers, tries)
+	t.Errorf("%d readers never waited at the same time in %d tries", readers, tries)
 }
 
-// crowd lets many readers ask each node for a link while the database stands still,
-// for less than a load may take. It reports whether all of them waited for it, and
-// long enough.
+// crowd freezes the database, sends the requests of many readers to each node, and thaws
+// the database before reads time out. It reports whether all readers waited at the same time
+// and none timed out.
 func (a *auditor) crowd(nodes []*program, readers int, code string) bool {
 	t := a.f.t
 	t.Helper()
@@ -414,8 +412,8 @@ func (a *auditor) crowd(nodes []*program, readers int, code string) bool {
 	}
 	waited := false
 	for began := time.Now(); !waited && time.Since(began) < time.Second; time.Sleep(5 * time.Millisecond) {
-		// A request under way is two goroutines of net/http: its own, and one that
-		// notices when the client leaves.
+		// net/http runs two goroutines for each request: the handler, and a reader that
+		// notices when the client disconnects.
 		waited = !slices.ContainsFunc(nodes, func(p *program) bool { return p.metric("go_goroutines") < float64(2*readers) })
 	}
 	for _, database := range databases {
@@ -425,8 +423,8 @@ func (a *auditor) crowd(nodes []*program, readers int, code string) bool {
 	return waited && !late.Load()
 }
 
-// TestHotKeyExpires holds that a link which everybody asks for costs each node one
-// load when all caches let go of it at once.
+// TestHotKeyExpires checks that each node reads a hot link from the database once when all
+// caches lose the link at the same time.
 func TestHotKeyExpires(t *testing.T) {
 	t.Parallel()
 	const rounds, readers = 10, 8
@@ -445,25 +443,25 @@ func TestHotKeyExpires(t *testing.T) {
 	for range rounds {
 		at := all()
 		must(t, client.Del(t.Context(), remote.Key(code)).Err())
-		must(t, client.ClientKillByFilter(t.Context(), "TYPE", "pubsub").Err()) // L1 is not believed after that
-		await(t, backWithin, "the link to be loaded again", func() bool { return all() > at })
+		must(t, client.ClientKillByFilter(t.Context(), "TYPE", "pubsub").Err()) // invalidates L1
+		await(t, backWithin, "a read of the link", func() bool { return all() > at })
 		f.awaitChannels()
 		awaitDone(a, "hot", 0, 100)
 	}
 	took := all() - before
 	l.stop()
-	const canaries = 2 // loads of the nodes' own links, every ten seconds
+	const canaries = 2 // reads of a node's canary link, every ten seconds
 	most := float64(2*rounds) + 2*canaries*(1+time.Since(began).Seconds()/10)
-	t.Logf("%v loads for %d visits in %d rounds", took, len(a.took(began, "hot")), rounds)
+	t.Logf("%v reads for %d visits in %d rounds", took, len(a.took(began, "hot")), rounds)
 	if took > most {
-		t.Errorf("two nodes loaded a hot link %v times in %d rounds, want once each", took, rounds)
+		t.Errorf("two nodes made %v reads of a hot link in %d rounds, want one each a round", took, rounds)
 	}
 	wantNone(a, began, "hot", 0, 100*rounds)
 	a.audit()
 }
 
-// TestShardsDownWithRedis holds that what any node kept of a link is served by all
-// of them while no database answers, and that all is fresh when they are back.
+// TestShardsDownWithRedis kills all databases. Every node still serves the links that Redis
+// has, and returns 503 for other links. After the databases are back, edits work and show.
 func TestShardsDownWithRedis(t *testing.T) {
 	t.Parallel()
 	f, a, _ := newCached(t, 2, nil)
@@ -475,13 +473,13 @@ func TestShardsDownWithRedis(t *testing.T) {
 			must(t, replica.Kill())
 		}
 	}
-	time.Sleep(keptFor) // L1 has to let them go
+	time.Sleep(keptFor) // until the links expire in L1
 	for _, node := range f.nodes {
 		wantStatus(a, node, kept, http.StatusFound)
 		for i := range f.shards {
 			got, err := a.send(http.MethodGet, node.url+"/"+f.aliasOn(i, store.NewKeyID()), nil)
 			if err != nil || got.status != http.StatusServiceUnavailable {
-				t.Errorf("visit of a link that nobody knows = %+v, %v, want 503", got, err)
+				t.Errorf("visit of a link that no cache has = %+v, %v, want 503", got, err)
 			}
 		}
 	}
@@ -500,7 +498,7 @@ func TestShardsDownWithRedis(t *testing.T) {
 		awaitDone(a, "edit", i, 1)
 		awaitDone(a, "edited", i, 100)
 	}
-	t.Logf("edits came back %v after the databases", time.Since(began))
+	t.Logf("edits worked %v after the databases were back", time.Since(began))
 	l.stop()
 	a.audit()
 }

@@ -38,7 +38,7 @@ func TestEditorDiesWithRedis(t *testing.T) {
 	f.awaitChannels()
 	a := newAuditor(f, f.newKey(0))
 	codes := a.seed(links, a.authorization()...)[0]
-	other := f.serve() // which has none of the links in memory
+	other := f.serve() // has none of the links in memory
 	f.awaitChannels()
 
 	fillRedis(t, master, codes)
@@ -70,7 +70,7 @@ func TestEditorDiesWithRedis(t *testing.T) {
 	must(t, editor.cmd.Process.Kill())
 	must(t, master.Kill())
 	line.Upstream = replica.Addr()
-	await(t, backWithin, "the other node to notice", func() bool { return other.metric("terse_redis_channel_up") == 0 })
+	await(t, backWithin, "the other node to lose the channel", func() bool { return other.metric("terse_redis_channel_up") == 0 })
 	must(t, line.Start())
 	began := time.Now()
 	outdated := 0
@@ -84,7 +84,7 @@ func TestEditorDiesWithRedis(t *testing.T) {
 			return false
 		})
 	}
-	t.Logf("the other node shows %d edits %v after Redis is back, and %d outdated answers before that", links, time.Since(began), outdated)
+	t.Logf("the other node shows %d edits %v after Redis is back, after %d outdated responses", links, time.Since(began), outdated)
 }
 
 // TestAliasAskedForBefore asks one node for aliases that another node then creates. The
@@ -128,7 +128,7 @@ func TestAliasAskedForBefore(t *testing.T) {
 	}
 }
 
-// fillRedis keeps the first version of links in a Redis, as readers do.
+// fillRedis stores the first version of links in Redis, as a read does.
 func fillRedis(t *testing.T, server *testservers.Redis, codes []string) {
 	t.Helper()
 	c, err := remote.New(remote.Options{

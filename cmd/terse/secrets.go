@@ -7,12 +7,12 @@ import (
 	"strings"
 )
 
-// minDistinct is how many different bytes a random key has at least: one of 32 bytes
-// has fewer than 20 once in more than 10^9.
+// minDistinct is the smallest number of different bytes in a valid key. Fewer than one in
+// 10^9 random keys of 32 bytes is below it.
 const minDistinct = 20
 
-// checkRandom refuses a key that somebody has written by hand: one that repeats, that
-// counts, that has few different bytes, or that is text.
+// checkRandom rejects a key that a person probably wrote: a key that repeats, counts, has
+// few different bytes, or is text.
 func checkRandom(key []byte) error {
 	distinct, steps, text := map[byte]bool{}, map[byte]bool{}, true
 	var before byte
@@ -28,19 +28,19 @@ func checkRandom(key []byte) error {
 	case len(distinct) < minDistinct:
 		return errors.New("it has too few different bytes")
 	case text:
-		return errors.New("it is text")
+		return errors.New("it is readable text")
 	}
 	return nil
 }
 
-// minSecretLen is the shortest secret in bytes: less can be guessed by trying.
+// minSecretLen is the shortest secret in bytes. A shorter secret can be found by trying.
 const minSecretLen = 8
 
-// errSample says that a secret is no secret. It never repeats it.
-var errSample = errors.New("has a password that stands in examples: make one of your own")
+// errSample reports a secret from an example, without repeating the secret.
+var errSample = errors.New("contains a secret from an example. Use your own secret")
 
-// checkSecret refuses a password or token that is a sample, short or patterned. None is for
-// who trusts the network.
+// checkSecret rejects a password or token that is a sample, short or patterned. It accepts
+// an empty secret: some networks need none.
 func checkSecret(secret string) error {
 	switch {
 	case secret == "":
@@ -48,15 +48,15 @@ func checkSecret(secret string) error {
 	case isSample(secret):
 		return errSample
 	case len(secret) < minSecretLen:
-		return errors.New("is too short to be a secret: `openssl rand -hex 24` prints a good one")
+		return errors.New("is too short to be a secret. Make one: openssl rand -hex 24")
 	case isPatterned(secret):
-		return errors.New("follows a pattern: `openssl rand -hex 24` prints a good secret")
+		return errors.New("follows a pattern. Make a secret: openssl rand -hex 24")
 	}
 	return nil
 }
 
-// isPatterned reports whether a secret repeats its begin over and over, or counts up or
-// down.
+// isPatterned reports whether a secret repeats its beginning, or counts up or down. The
+// secret must have at least two bytes.
 func isPatterned(secret string) bool {
 	for unit := 1; unit <= len(secret)/2; unit++ {
 		if secret[unit:] == secret[:len(secret)-unit] {
@@ -72,20 +72,20 @@ func isPatterned(secret string) bool {
 	return true
 }
 
-// samples are what examples, images and tutorials have for a password, in small letters
-// and without marks.
+// samples are passwords from examples, images and tutorials, in lower case and without
+// punctuation.
 var samples = []string{
 	"password", "passwd", "pass", "secret", "mysecret", "mypassword", "yourpassword", "yoursecret", "yourtoken", "token", "apitoken", "apikey",
 	"changeme", "changeit", "change", "replaceme", "example", "sample", "default", "test", "testing", "todo", "hunter2", "letmein",
 	"admin", "root", "postgres", "redis", "foobared", "varnish", "qwerty", "12345678", "123456789", "1234567890", "123456", "1234",
 }
 
-// marks is what writers of samples put between and around words.
-var marks = regexp.MustCompile(`[^a-z0-9]+`)
+// punctuation stands between and around the words of a sample.
+var punctuation = regexp.MustCompile(`[^a-z0-9]+`)
 
-// isSample reports whether a secret is one of the samples, in any spelling, or one
-// character over and over.
+// isSample reports whether a secret is one of the samples in any spelling, one repeated
+// character, or a placeholder in angle brackets.
 func isSample(secret string) bool {
-	plain := marks.ReplaceAllString(strings.ToLower(secret), "")
+	plain := punctuation.ReplaceAllString(strings.ToLower(secret), "")
 	return slices.Contains(samples, plain) || strings.Trim(secret, secret[:1]) == "" || strings.HasPrefix(secret, "<") && strings.HasSuffix(secret, ">")
 }

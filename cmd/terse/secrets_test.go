@@ -26,7 +26,7 @@ func TestCheckRandom(t *testing.T) {
 			t.Fatalf("%s has %d bytes, want %d", name, len(key), codeKeyLen)
 		}
 		if checkRandom(key) == nil {
-			t.Errorf("checkRandom of %s = nil, want a refusal", name)
+			t.Errorf("checkRandom of %s = nil, want an error", name)
 		}
 	}
 	for range 100_000 {
@@ -42,7 +42,7 @@ func TestCheckSecret(t *testing.T) {
 	t.Parallel()
 	for _, weak := range []string{"secret", "Secret!", "CHANGE-ME", "change_me", "<token>", "your-token", "hunter2", "foobared", "xxxxxxxxxxxxxxxx", "sh0rt", "12345678", "abcabcabc", "k3yk3yk3yk", "abcdefghij", "87654321"} {
 		if err := checkSecret(weak); err == nil || strings.Contains(err.Error(), weak) {
-			t.Errorf("checkSecret(%q) = %v, want a refusal that does not repeat it", weak, err)
+			t.Errorf("checkSecret(%q) = %v, want an error without the secret", weak, err)
 		}
 	}
 	for _, good := range []string{"9f86d081884c7d659a2feaa0", "a secret that is long", "tr0ub4dor", "abcabcabd", ""} {

@@ -18,13 +18,13 @@ import (
 	testservers "github.com/terse/terse/store/storetest/servers"
 )
 
-// TestHostileRequestsMakeNoSeries holds that neither the metrics nor the goroutines of a
-// process grow with what strangers send.
+// TestHostileRequestsMakeNoSeries checks that hostile requests add no metric series and no
+// goroutines to a process.
 func TestHostileRequestsMakeNoSeries(t *testing.T) {
 	t.Parallel()
 	redis := testservers.NewRedis(t, testservers.RedisOptions{})
 	p := start(t, filepath.Join(t.TempDir(), "data"), "TERSE_REDIS_URL="+redis.URL(), "TERSE_TRUSTED_PROXIES=127.0.0.0/8")
-	await(t, backWithin, "the channel", func() bool { return p.metric("terse_redis_channel_up") == 1 })
+	await(t, backWithin, "the Redis channel", func() bool { return p.metric("terse_redis_channel_up") == 1 })
 	c := client()
 	defer c.CloseIdleConnections()
 	code, err := shorten(c, p.url, "https://example.com/")
@@ -89,7 +89,7 @@ func TestHostileRequestsMakeNoSeries(t *testing.T) {
 	storm("a1", 100)
 	series, goroutines := size()
 	storm("a2", 1)
-	await(t, backWithin, "goroutines to be as few as before", func() bool {
+	await(t, backWithin, "the number of goroutines to fall to its first value", func() bool {
 		_, now := size()
 		return now <= goroutines+goroutinesMayVary
 	})
@@ -100,11 +100,11 @@ func TestHostileRequestsMakeNoSeries(t *testing.T) {
 	}
 }
 
-// goroutinesMayVary is how many goroutines come and go by themselves.
+// goroutinesMayVary is the number of goroutines that start and end without requests.
 const goroutinesMayVary = 8
 
-// flood sends n requests over a few connections, on each of which no answer is waited
-// for before the next request.
+// flood sends n requests over a few connections. It sends the next request before the
+// response to the last one arrives.
 func flood(t *testing.T, p *program, n int, request func(i int) string) {
 	t.Helper()
 	const connections, ahead = 8, 64
@@ -125,7 +125,7 @@ func flood(t *testing.T, p *program, n int, request func(i int) string) {
 		})
 		group.Go(func() (err error) {
 			defer func() {
-				_ = conn.Close() // which ends the other, who may wait to go on
+				_ = conn.Close() // ends the sender, which may be blocked
 				for range sent {
 				}
 			}()

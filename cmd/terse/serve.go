@@ -20,7 +20,8 @@ import (
 )
 
 // storeTimeout bounds a write to the embedded database. It is shorter than
-// api.RequestTimeout, so that no client hears of a failure before it is one.
+// api.RequestTimeout, so that a write has succeeded or failed when the client gets a
+// response.
 const storeTimeout = 5 * time.Second
 
 type serveCommand struct {
@@ -35,13 +36,13 @@ func (*serveCommand) Help() string {
 
     terse serve
 
-Behind a proxy on the same machine that ends TLS for sho.rt:
+Behind a TLS proxy for sho.rt on the same machine:
 
     terse serve --base-url https://sho.rt --listen 127.0.0.1:8080 --trusted-proxies 127.0.0.1/32`
 }
 
-// AfterApply reads the settings once all their sources were read. What is wrong
-// with them is told together with what is wrong with the sources.
+// AfterApply reads the settings after kong has applied all sources. It adds the problems of
+// the settings to the problems of the sources.
 func (c *serveCommand) AfterApply(from *sources) error { //nolint:unparam // kong asks for the error
 	var problems []error
 	c.settings, problems = c.read()
@@ -49,14 +50,14 @@ func (c *serveCommand) AfterApply(from *sources) error { //nolint:unparam // kon
 	return nil
 }
 
-// Run serves until ctx ends, then finishes what was begun.
+// Run serves until ctx ends, and then drains.
 func (c *serveCommand) Run(ctx context.Context, out output) error {
 	return serve(ctx, c.settings, out)
 }
 
-// serve builds the parts, from the database outwards, and serves until ctx ends
-// or a listener fails. What was opened is closed in reverse order: requests first,
-// then clicks, the node id, the database, and health and metrics last.
+// serve opens the parts, from the database outwards, and serves until ctx ends or a server
+// fails. It closes the parts in reverse order: requests, clicks, the node id, the database,
+// and health and metrics last.
 func serve(ctx context.Context, s serveSettings, out output) (err error) {
 	p := &process{settings: s, logger: newLogger(s, out.stderr), registry: prometheus.NewRegistry(), failed: make(chan error, 2)}
 	p.limiter = ratelimit.NewLocal(ratelimit.LocalOptions{})
@@ -99,7 +100,7 @@ func serve(ctx context.Context, s serveSettings, out output) (err error) {
 	}
 }
 
-// process is what one server process holds.
+// process is the state of one server process.
 type process struct {
 	settings serveSettings
 	logger   *slog.Logger
@@ -107,16 +108,16 @@ type process struct {
 	health   api.Health
 	limiter  api.Limiter
 	guard    *overload.Guard
-	traces   *traces // nil: none
+	traces   *traces // nil: no traces
 	public   *server.Server
-	failed   chan error                  // of the first server that stops by itself
-	stopBy   func() time.Time            // when all must be closed
-	sockets  map[string]*server.Listener // that systemd passed, by name
+	failed   chan error                  // errors of servers that stop by themselves
+	stopBy   func() time.Time            // deadline for closing everything
+	sockets  map[string]*server.Listener // sockets from systemd, by name
 	open     cleanup
 }
 
-// drain makes ready for closing: load balancers hear that they must send nothing
-// more, and have some time to, in which all is as before.
+// drain makes /readyz fail and waits for the drain delay. The server still accepts requests
+// during the delay, while load balancers notice.
 func (p *process) drain() error {
 	began, d := time.Now(), p.settings.operation.drain
 	p.stopBy = func() time.Time { return began.Add(d.timeout) }
@@ -131,8 +132,8 @@ func (p *process) drain() error {
 	}
 }
 
-// stores opens the database and what stands in front of it, and returns them as
-// the API wants them.
+// stores opens the database, the caches and the recorders of clicks, and returns them as
+// options of the API.
 func (p *process) stores(ctx context.Context) (api.Options, error) {
 	open := p.embedded
 	if len(p.settings.shards) > 0 {
@@ -166,8 +167,8 @@ func (p *process) stores(ctx context.Context) (api.Options, error) {
 	}, err
 }
 
-// listenAdmin serves health, metrics and profiles from before the database is opened
-// until everything else is closed. It returns the address.
+// listenAdmin serves health, metrics and profiles, and returns the address. It starts before
+// the database opens and ends after everything else has closed.
 func (p *process) listenAdmin(ctx context.Context) (net.Addr, error) {
 	l, err := p.listener(ctx, adminSocket, "TERSE_ADMIN_LISTEN", p.settings.admin)
 	if err != nil {
@@ -183,13 +184,13 @@ func (p *process) listenAdmin(ctx context.Context) (net.Addr, error) {
 	return l.Addr(), nil
 }
 
-// Names of the sockets that systemd may pass, FileDescriptorName in their units.
+// Names of the sockets that systemd may pass: FileDescriptorName in the socket units.
 const (
 	publicSocket = "public"
 	adminSocket  = "admin"
 )
 
-// inheritedSockets returns the sockets that systemd has passed, by name.
+// inheritedSockets returns the sockets from systemd, by name.
 func inheritedSockets(getenv func(string) string) (map[string]*server.Listener, error) {
 	sockets, err := server.Inherited(getenv)
 	if err != nil {
@@ -197,14 +198,13 @@ func inheritedSockets(getenv func(string) string) (map[string]*server.Listener, 
 	}
 	for name := range sockets {
 		if name != publicSocket && name != adminSocket {
-			return nil, fmt.Errorf("take sockets from systemd: set FileDescriptorName=%s or %s in the unit of socket %q", publicSocket, adminSocket, name)
+			return nil, fmt.Errorf("take sockets from systemd: in the unit of socket %q set FileDescriptorName=%s or %s", name, publicSocket, adminSocket)
 		}
 	}
 	return sockets, nil
 }
 
-// listener returns the socket that systemd has passed under this name, or else opens
-// the address of the setting.
+// listener returns the socket from systemd, or else listens on the address of the setting.
 func (p *process) listener(ctx context.Context, socket, setting, address string) (*server.Listener, error) {
 	if l := p.sockets[socket]; l != nil {
 		return l, nil
@@ -216,7 +216,7 @@ func (p *process) listener(ctx context.Context, socket, setting, address string)
 	return l, nil
 }
 
-// listen serves the public on its listener, and returns the address.
+// listen serves the public address and returns it.
 func (p *process) listen(ctx context.Context, options api.Options) (net.Addr, error) {
 	public, err := p.listener(ctx, publicSocket, "TERSE_LISTEN", p.settings.listen)
 	if err != nil {
@@ -249,10 +249,11 @@ func (p *process) listen(ctx context.Context, options api.Options) (net.Addr, er
 	return public.Addr(), nil
 }
 
-// handshakes is longer than a client needs to connect from the other side of the world.
+// handshakes is the time for new connections to finish their handshake while the server
+// stops. It is longer than a round trip around the world.
 const handshakes = 300 * time.Millisecond
 
-// localURL is what short URLs begin with when TERSE_BASE_URL is not set.
+// localURL is the start of short URLs without TERSE_BASE_URL.
 func localURL(addr net.Addr) string {
 	_, port, err := net.SplitHostPort(addr.String())
 	if err != nil || port == "80" {
@@ -261,25 +262,26 @@ func localURL(addr net.Addr) string {
 	return "http://localhost:" + port
 }
 
-// admitRedirect admits a redirect that is not answered from memory.
+// admitRedirect asks overload protection to admit a redirect that is not in memory. The
+// caller calls done when the redirect ends.
 func (p *process) admitRedirect(ctx context.Context) (done func(), err error) {
 	return p.guard.Admit(ctx, overload.Redirect)
 }
 
-// register adds what the process tells of itself to the registry.
+// register creates the guard and registers the metrics of the process.
 func (p *process) register() (err error) {
 	if p.guard, err = overload.New(overload.Options{Registerer: p.registry}); err != nil {
 		return err
 	}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name:        "terse_build_info",
-		Help:        "Always 1; the labels tell the version and what it was built with.",
+		Help:        "Always 1. The labels are the version and the Go version of the binary.",
 		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()},
 	})
 	build.Set(1)
 	ready := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "terse_ready",
-		Help: "1 while /readyz is 200; 0 when the process is starting or stopping, or lacks what no request can do without.",
+		Help: "1 while /readyz is 200, else 0: the process is starting or stopping, or has no schema or no map of buckets yet.",
 	}, func() float64 {
 		if p.health.Ready() {
 			return 1

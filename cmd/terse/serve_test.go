@@ -25,7 +25,7 @@ import (
 	"github.com/terse/terse/store/sqlite"
 )
 
-// program is terse serve in a process of its own.
+// program is terse serve in a separate process.
 type program struct {
 	t          *testing.T
 	cmd        *exec.Cmd
@@ -51,13 +51,13 @@ func (l *logBuffer) String() string {
 	return l.b.String()
 }
 
-// command returns terse with the given arguments, not started.
+// command returns a terse command that is not started yet.
 func command(t *testing.T, environ []string, args ...string) *exec.Cmd {
 	t.Helper()
 	return commandBy(t, nil, environ, args...)
 }
 
-// commandBy returns terse as another command runs it, such as nohup, not started.
+// commandBy is command through a runner such as nohup. A nil runner means none.
 func commandBy(t *testing.T, runner, environ []string, args ...string) *exec.Cmd {
 	t.Helper()
 	self, err := os.Executable()
@@ -76,7 +76,7 @@ func start(t *testing.T, dir string, environ ...string) *program {
 	return startBy(t, nil, dir, nil, environ...)
 }
 
-// startBy is start by another command, with files that the process inherits.
+// startBy is start through a runner, with files that the process inherits.
 func startBy(t *testing.T, runner []string, dir string, files []*os.File, environ ...string) *program {
 	t.Helper()
 	p := &program{t: t, stderr: &logBuffer{}}
@@ -97,14 +97,14 @@ func startBy(t *testing.T, runner []string, dir string, files []*os.File, enviro
 	t.Cleanup(p.kill)
 	line, err := bufio.NewReader(stdout).ReadString('\n')
 	if err != nil {
-		t.Fatalf("terse serve said nothing: %v: %s", err, p.stderr)
+		t.Fatalf("terse serve printed nothing: %v: %s", err, p.stderr)
 	}
 	p.url = strings.TrimSpace(line[strings.Index(line, "http://"):])
 	p.admin = "http://" + p.logged(`admin=(\S+)`)
 	return p
 }
 
-// logged waits until the log matches, and returns what the group matched.
+// logged waits until the log matches the pattern, and returns its first group.
 func (p *program) logged(pattern string) string {
 	p.t.Helper()
 	deadline := time.Now().Add(5 * time.Second)
@@ -119,7 +119,7 @@ func (p *program) logged(pattern string) string {
 	}
 }
 
-// kill ends the process at once; it may be called again.
+// kill kills the process. It may be called more than once.
 func (p *program) kill() {
 	if p.cmd.ProcessState == nil {
 		_ = p.cmd.Process.Kill()
@@ -127,7 +127,7 @@ func (p *program) kill() {
 	}
 }
 
-// client follows no redirects.
+// client returns a client that does not follow redirects.
 func client() *http.Client {
 	return &http.Client{
 		Timeout:       10 * time.Second,
@@ -136,8 +136,7 @@ func client() *http.Client {
 	}
 }
 
-// shorten creates a link and returns its code, or an error when that was not
-// acknowledged.
+// shorten creates a link and returns its code. It returns an error without a 201.
 func shorten(c *http.Client, base, target string) (string, error) {
 	response, err := c.Post(base+"/api/v1/links", "application/json", strings.NewReader(fmt.Sprintf(`{"url":%q}`, target)))
 	if err != nil {
@@ -152,7 +151,7 @@ func shorten(c *http.Client, base, target string) (string, error) {
 	return l.Code, err
 }
 
-// location returns where a code redirects to.
+// location returns the target of a code, or "" without a redirect.
 func location(t *testing.T, c *http.Client, base, code string) string {
 	t.Helper()
 	response, err := c.Get(base + "/" + code)
@@ -208,7 +207,7 @@ func TestSecondServeIsRefused(t *testing.T) {
 	first := start(t, dir)
 	environ := []string{"TERSE_DATA_DIR=" + dir, "TERSE_LISTEN=127.0.0.1:0", "TERSE_ADMIN_LISTEN=127.0.0.1:0"}
 	if got := terse(t, environ, "serve"); got.status != 1 || !strings.Contains(got.stderr, dir) {
-		t.Errorf("second serve = %+v, want a refusal that names %s", got, dir)
+		t.Errorf("second serve = %+v, want an error that names %s", got, dir)
 	}
 	if got := terse(t, environ[:1], "key", "create", "--name", "beside"); got.status != 0 {
 		t.Errorf("key create beside the server = %+v", got)
@@ -244,8 +243,8 @@ func TestTakenPortIsNamed(t *testing.T) {
 	}
 }
 
-// TestKillDuringCreates kills the server while 2000 links are created and holds
-// that every acknowledged one is there after the restart.
+// TestKillDuringCreates kills the server during 2000 creates, and checks that every
+// acknowledged link exists after the restart.
 func TestKillDuringCreates(t *testing.T) {
 	t.Parallel()
 	const creates, killAfter = 2000, 700
@@ -277,7 +276,7 @@ func TestKillDuringCreates(t *testing.T) {
 	wg.Wait()
 	_ = p.cmd.Wait()
 	if n := done.Load(); n < killAfter || n == creates {
-		t.Fatalf("%d creates were acknowledged, want the kill in between", n)
+		t.Fatalf("%d creates were acknowledged, want %d to %d", n, killAfter, creates-1)
 	}
 	again := start(t, dir)
 	acknowledged.Range(func(code, target any) bool {
@@ -288,8 +287,8 @@ func TestKillDuringCreates(t *testing.T) {
 	})
 }
 
-// TestSlowClientTakesNoClicks holds that a client who is slow to leave takes
-// nothing from the time in which clicks are flushed.
+// TestSlowClientTakesNoClicks checks that a slow client does not use up the time for flushing
+// clicks.
 func TestSlowClientTakesNoClicks(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "data")
@@ -312,7 +311,7 @@ func TestSlowClientTakesNoClicks(t *testing.T) {
 	}
 	_ = p.cmd.Wait() // the client was cut off, which is an error
 	if got := clicksOf(t, dir, code); got != 100 {
-		t.Errorf("clicks = %d, want the 100 that were answered; log %s", got, p.stderr)
+		t.Errorf("clicks = %d, want 100, one for each redirect; log %s", got, p.stderr)
 	}
 }
 
@@ -330,8 +329,8 @@ func clicksOf(t *testing.T, dir, code string) int64 {
 	return l.Clicks
 }
 
-// TestSigtermUnderLoad holds that a stopping server finishes what it has begun
-// and flushes the clicks it has answered.
+// TestSigtermUnderLoad checks that a stopping server finishes running requests and flushes
+// all clicks.
 func TestSigtermUnderLoad(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "data")
@@ -363,6 +362,6 @@ func TestSigtermUnderLoad(t *testing.T) {
 		t.Errorf("after SIGTERM terse ended with %v: %s", err, p.stderr)
 	}
 	if got := clicksOf(t, dir, code); got < clicks.Load() {
-		t.Errorf("clicks after SIGTERM = %d, want the %d that were answered", got, clicks.Load())
+		t.Errorf("clicks after SIGTERM = %d, want %d, one for each redirect", got, clicks.Load())
 	}
 }

@@ -21,46 +21,46 @@ import (
 // dataFlags are the settings of every command that opens the database.
 type dataFlags struct {
 	Config  string `placeholder:"FILE" help:"JSON file with settings." setting:""`
-	DataDir string `default:"./data" placeholder:"DIR" help:"Where the embedded database lives. Default: ./data." setting:""`
-	Shards  string `placeholder:"SHARDS" help:"Postgres shards in place of the embedded database, separated by semicolons or newlines, each NAME PRIMARY_URL [REPLICA_URL …]." setting:"" secret:""`
+	DataDir string `default:"./data" placeholder:"DIR" help:"Folder of the embedded database. Default: ./data." setting:""`
+	Shards  string `placeholder:"SHARDS" help:"Postgres shards in place of the embedded database, separated by semicolons or newlines. Each is NAME PRIMARY_URL [REPLICA_URL …]." setting:"" secret:""`
 }
 
-// serveFlags are the settings of the server. All are text, so that everything
-// wrong with them can be told at once.
+// serveFlags are the settings of the server. All are text, because kong stops at the
+// first value that it cannot parse; read reports every wrong value at once.
 type serveFlags struct {
 	dataFlags
 	operationFlags
 
 	Listen      string `default:":8080" placeholder:"ADDRESS" help:"Public address. Default: :8080." setting:""`
-	AdminListen string `default:"127.0.0.1:9090" placeholder:"ADDRESS" help:"Address of health, metrics and profiles; never make it public. Default: 127.0.0.1:9090." setting:""`
-	BaseURL     string `placeholder:"URL" help:"What short URLs begin with, such as https://sho.rt. Default: http://localhost and the port that is listened on." setting:""`
-	CodeKey     string `placeholder:"KEY" help:"32 bytes in base64 from which codes are made; required with shards, the same for all nodes. Default: made on first start and kept in the embedded database." setting:"" secret:""`
-	NodeID      string `placeholder:"N" help:"Node id of this process, 0 to 511, when several share shards. Default: a free one is leased." setting:""`
+	AdminListen string `default:"127.0.0.1:9090" placeholder:"ADDRESS" help:"Address of health checks, metrics and profiles. Never make it public. Default: 127.0.0.1:9090." setting:""`
+	BaseURL     string `placeholder:"URL" help:"Start of every short URL, such as https://sho.rt. Default: http://localhost and the port of --listen." setting:""`
+	CodeKey     string `placeholder:"KEY" help:"32 bytes in base64 that key the codes. Required with shards; the same on all nodes; never changed. Default: made on first start and kept in the embedded database." setting:"" secret:""`
+	NodeID      string `placeholder:"N" help:"Node id, 0 to 511, for nodes that share shards. Default: a free one is leased." setting:""`
 
-	ReplicaMaxAge string `default:"1h" placeholder:"TIME" help:"How old the data of a replica may be that answers while its primary is unreachable. Default: 1h." setting:""`
+	ReplicaMaxAge string `default:"1h" placeholder:"TIME" help:"Oldest data that a replica may answer with while its primary is unreachable. Default: 1h." setting:""`
 
 	AnonymousCreate      string `default:"true" placeholder:"BOOL" help:"Whether links can be created without an API key. Default: true." setting:""`
-	TrustedProxies       string `placeholder:"CIDR,…" help:"Proxies whose X-Forwarded-For is believed. Default: none." setting:""`
+	TrustedProxies       string `placeholder:"CIDR,…" help:"Proxies that may set X-Forwarded-For. Default: none." setting:""`
 	ProxyProtocol        string `default:"false" placeholder:"BOOL" help:"Whether trusted proxies begin each connection with a PROXY header, version 1 or 2. Default: false." setting:""`
-	CORSOrigins          string `name:"cors-origins" placeholder:"ORIGIN,…" help:"Origins whose pages may call the API, such as https://app.example, or * for all. Default: none." setting:""`
-	LimitCreateAnonymous string `default:"60/1m" placeholder:"N/TIME" help:"Creates of one client without a key, or off. Default: 60/1m." setting:""`
-	LimitCreateKey       string `default:"6000/1m" placeholder:"N/TIME" help:"Creates of one API key, or off. Default: 6000/1m." setting:""`
-	LimitUnknown         string `default:"40/20s" placeholder:"N/TIME" help:"Unknown codes that one client may ask for, and as many unknown API keys, or off. Default: 40/20s." setting:""`
-	LimitPassword        string `default:"10/10m" placeholder:"N/TIME" help:"Password guesses of one client on one link, or off. A link takes ten times as many from all clients together. Default: 10/10m." setting:""`
+	CORSOrigins          string `name:"cors-origins" placeholder:"ORIGIN,…" help:"Origins of pages that may call the API, such as https://app.example, or * for all. Default: none." setting:""`
+	LimitCreateAnonymous string `default:"60/1m" placeholder:"N/TIME" help:"Creates by one client without a key, rejected ones included, or off. Default: 60/1m." setting:""`
+	LimitCreateKey       string `default:"6000/1m" placeholder:"N/TIME" help:"Creates by one API key that has no limit of its own, or off. Default: 6000/1m." setting:""`
+	LimitUnknown         string `default:"40/20s" placeholder:"N/TIME" help:"Unknown codes that one client may request, or off. Unknown API keys have the same limit. Default: 40/20s." setting:""`
+	LimitPassword        string `default:"10/10m" placeholder:"N/TIME" help:"Password guesses by one client on one link, or off. The limit of all clients together on a link is ten times higher. Default: 10/10m." setting:""`
 
 	abuseFlags
 
 	RedisURL         string `name:"redis-url" placeholder:"URL" help:"Redis that all nodes share: redis://, rediss://, redis-sentinel://HOST,…/MASTER or redis-cluster://HOST,…. Default: none." setting:"" secret:""`
-	CDN              string `name:"cdn" default:"none" placeholder:"NAME" help:"none, varnish, fastly or cloudflare: what keeps answers in front of this server, and is told of edits. Default: none." setting:""`
-	VarnishURLs      string `name:"varnish-urls" placeholder:"URL,…" help:"Every Varnish that is to be told, with --cdn varnish." setting:""`
-	VarnishSecret    string `placeholder:"TEXT" help:"What its VCL wants of whoever purges, where it wants something." setting:"" secret:""`
-	FastlyServiceID  string `name:"fastly-service-id" placeholder:"ID" help:"The service, with --cdn fastly." setting:""`
-	FastlyToken      string `placeholder:"TOKEN" help:"API token that may purge the service." setting:"" secret:""`
-	CloudflareZoneID string `name:"cloudflare-zone-id" placeholder:"ID" help:"The zone, with --cdn cloudflare." setting:""`
-	CDNRate          string `name:"cdn-rate" placeholder:"N/TIME" help:"Purge requests that the plan allows. Default: what the provider's smallest plan does." setting:""`
-	CloudflareToken  string `placeholder:"TOKEN" help:"API token with the permission Cache Purge for the zone." setting:"" secret:""`
+	CDN              string `name:"cdn" default:"none" placeholder:"NAME" help:"Cache in front of this server, which is purged after edits: none, varnish, fastly or cloudflare. Default: none." setting:""`
+	VarnishURLs      string `name:"varnish-urls" placeholder:"URL,…" help:"Every Varnish to purge. Required with --cdn varnish." setting:""`
+	VarnishSecret    string `placeholder:"TEXT" help:"Secret that the VCL requires of a purge. Default: none." setting:"" secret:""`
+	FastlyServiceID  string `name:"fastly-service-id" placeholder:"ID" help:"The service. Required with --cdn fastly." setting:""`
+	FastlyToken      string `placeholder:"TOKEN" help:"API token that may purge the service. Required with --cdn fastly." setting:"" secret:""`
+	CloudflareZoneID string `name:"cloudflare-zone-id" placeholder:"ID" help:"The zone. Required with --cdn cloudflare." setting:""`
+	CDNRate          string `name:"cdn-rate" placeholder:"N/TIME" help:"Purge requests that your plan allows. Default: the rate of the provider's smallest plan." setting:""`
+	CloudflareToken  string `placeholder:"TOKEN" help:"API token with the permission Cache Purge for the zone. Required with --cdn cloudflare." setting:"" secret:""`
 
-	BatchSize string `default:"256" placeholder:"N" help:"Most creates, or cold reads, that travel to a shard in one statement; 1 lets each travel alone. Default: 256." setting:""`
+	BatchSize string `default:"256" placeholder:"N" help:"Most creates, or cold reads, that share one statement to a shard. 1 turns sharing off. Default: 256." setting:""`
 	CacheSize string `default:"64" placeholder:"MIB" help:"Memory of the in-process cache, in MiB. Default: 64." setting:""`
 	LogLevel  string `default:"info" placeholder:"LEVEL" help:"debug, info, warn or error. Default: info." setting:""`
 	LogFormat string `default:"text" placeholder:"FORMAT" help:"text or json. Default: text." setting:""`
@@ -69,35 +69,34 @@ type serveFlags struct {
 // serveSettings are serveFlags as the server uses them.
 type serveSettings struct {
 	dataDir         string
-	shards          []shardSettings // none: the embedded database
+	shards          []shardSettings // empty: use the embedded database
 	batchSize       int
 	replicaMaxAge   time.Duration
 	listen, admin   string
-	baseURL         string // empty: made from the port that is listened on
-	codeKey         []byte // nil: kept in the embedded database
-	nodeID          int64  // anyNode: one that is free
+	baseURL         string // empty: http://localhost and the port of listen
+	codeKey         []byte // nil: the embedded database has its own
+	nodeID          int64  // anyNode: lease a free one
 	anonymousCreate bool
 	proxies         ratelimit.Proxies
 	proxyProtocol   bool
 	corsOrigins     []string
 	limits          api.Limits
 	abuse           abuseSettings
-	redisURL        string      // empty: none
-	cdn             cdn.Options // no Provider: none
+	redisURL        string      // empty: no Redis
+	cdn             cdn.Options // empty Provider: no CDN
 	cacheBytes      int64
 	operation       operationSettings
 	logLevel        slog.Level
 	logJSON         bool
 }
 
-// maxBatchSize bounds a statement to what a shard does in milliseconds.
+// maxBatchSize keeps a batch small enough for a shard to run in milliseconds.
 const maxBatchSize = 4096
 
-// maxCacheMiB bounds the cache to what no machine has.
+// maxCacheMiB is 1 TiB. A larger value is a typing error.
 const maxCacheMiB = 1 << 20
 
-// read turns the flags into settings, or returns everything that is wrong with
-// them.
+// read turns the flags into settings. It returns every problem that it finds.
 func (f *serveFlags) read() (serveSettings, []error) {
 	var problems []error
 	try := func(name string, err error) { problems = append(problems, named(name, err)...) }
@@ -113,7 +112,7 @@ func (f *serveFlags) read() (serveSettings, []error) {
 	}
 	s.codeKey, err = parseCodeKey(f.CodeKey)
 	if err == nil && s.codeKey == nil && len(s.shards) > 0 {
-		err = fmt.Errorf("is required with %sSHARDS: give all nodes the same, as `openssl rand -base64 %d` prints it", envPrefix, codeKeyLen)
+		err = fmt.Errorf("is required with %sSHARDS. Make one key for all nodes: openssl rand -base64 %d", envPrefix, codeKeyLen)
 	}
 	try("CODE_KEY", err)
 	s.nodeID, err = parseNodeID(f.NodeID, len(s.shards) > 0)
@@ -132,7 +131,7 @@ func (f *serveFlags) read() (serveSettings, []error) {
 	proxiesKnown := err == nil
 	s.proxyProtocol, err = parseBool(f.ProxyProtocol)
 	if s.proxyProtocol && proxiesKnown && s.proxies.None() {
-		err = fmt.Errorf("is believed of %sTRUSTED_PROXIES alone: name them", envPrefix)
+		err = fmt.Errorf("requires %sTRUSTED_PROXIES: only trusted proxies may send PROXY headers", envPrefix)
 	}
 	try("PROXY_PROTOCOL", err)
 	s.corsOrigins, err = api.ParseOrigins(splitList(f.CORSOrigins))
@@ -161,7 +160,7 @@ func (f *serveFlags) read() (serveSettings, []error) {
 	return s, problems
 }
 
-// named returns the problems of one setting, each with the name of its variable.
+// named splits a joined error and puts the name of the variable in front of each part.
 func named(name string, err error) []error {
 	if err == nil {
 		return nil
@@ -176,7 +175,8 @@ func named(name string, err error) []error {
 	return all
 }
 
-// readShards returns the shards of a command, none for the embedded database.
+// readShards returns the shards. It returns none when the command uses the embedded
+// database.
 func (f *dataFlags) readShards() ([]shardSettings, error) {
 	shards, err := parseShards(f.Shards)
 	if err != nil {
@@ -202,21 +202,21 @@ func parseCodeKey(s string) ([]byte, error) {
 	}
 	key, err := base64.StdEncoding.DecodeString(s)
 	if err != nil || len(key) != codeKeyLen {
-		return nil, fmt.Errorf("must be %d bytes in base64, as `openssl rand -base64 %d` prints", codeKeyLen, codeKeyLen)
+		return nil, fmt.Errorf("must be %d bytes in base64. Make a key: openssl rand -base64 %d", codeKeyLen, codeKeyLen)
 	}
 	if err := checkRandom(key); err != nil {
-		return nil, fmt.Errorf("must be random, as `openssl rand -base64 %d` prints: %w", codeKeyLen, err)
+		return nil, fmt.Errorf("must be random, but %w. Make a key: openssl rand -base64 %d", err, codeKeyLen)
 	}
 	return key, nil
 }
 
-// parseNodeID reads a node id; an empty text is anyNode.
+// parseNodeID parses a node id. Empty text is anyNode.
 func parseNodeID(s string, shared bool) (int64, error) {
 	if s == "" {
 		return anyNode, nil
 	}
 	if !shared {
-		return 0, fmt.Errorf("is for nodes that share shards: set %sSHARDS too, or leave it out", envPrefix)
+		return 0, fmt.Errorf("is only for nodes with shards: set %sSHARDS, or remove this setting", envPrefix)
 	}
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil || n < 0 || n >= idgen.Nodes {
@@ -244,7 +244,7 @@ func parseBool(s string) (bool, error) {
 func parseMiB(s string) (int64, error) {
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil || n < 1 || n > maxCacheMiB {
-		return 0, fmt.Errorf("%q must be a whole number of MiB from 1 to %d", s, maxCacheMiB)
+		return 0, fmt.Errorf("%q must be a whole number from 1 to %d, in MiB", s, maxCacheMiB)
 	}
 	return n << 20, nil
 }
@@ -265,7 +265,7 @@ func parseLogFormat(s string) (isJSON bool, err error) {
 	return s == "json", nil
 }
 
-// splitList reads a list separated by commas or spaces.
+// splitList splits a list at commas, spaces and newlines.
 func splitList(s string) []string {
 	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' || r == '\n' })
 }

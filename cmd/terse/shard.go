@@ -17,26 +17,26 @@ import (
 )
 
 type shardCommand struct {
-	Status shardStatus `cmd:"" help:"Show the shards and their servers: reachability, lag, buckets, links, schema version."`
+	Status shardStatus `cmd:"" help:"Show the shards and their servers: state, lag, buckets, links, schema version."`
 }
 
-// statusTimeout bounds the look at all shards, dead ones among them.
+// statusTimeout bounds the status of all shards together, unreachable ones included.
 const statusTimeout = 5 * time.Second
 
 type shardStatus struct {
 	dataFlags
-	JSON bool `name:"json" help:"As JSON, for programs."`
+	JSON bool `name:"json" help:"Print JSON, for programs."`
 }
 
-// Run shows the shards. It fails, after showing what it could, when a server
-// cannot be used.
+// Run shows the shards. It prints every shard first, and then returns an error when a
+// server is unusable.
 func (c *shardStatus) Run(ctx context.Context, out output) error {
 	shards, err := c.readShards()
 	switch {
 	case err != nil:
 		return err
 	case len(shards) == 0:
-		return settingsError{fmt.Errorf("%sSHARDS: is required: the embedded database has no shards", envPrefix)}
+		return settingsError{fmt.Errorf("%sSHARDS: is required to show shards", envPrefix)}
 	}
 	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()
@@ -59,7 +59,7 @@ func (c *shardStatus) Run(ctx context.Context, out output) error {
 	return errors.Join(err, unhealthy(statuses))
 }
 
-// shardJSON is the status of one shard for programs.
+// shardJSON is the status of one shard, as --json prints it.
 type shardJSON struct {
 	Name          string       `json:"name"`
 	SchemaVersion int          `json:"schema_version"`
@@ -73,7 +73,7 @@ type shardJSON struct {
 	Servers       []serverJSON `json:"servers"`
 }
 
-// serverJSON is the status of one server. Absent lags are unknown.
+// serverJSON is the status of one server. A missing lag is unknown.
 type serverJSON struct {
 	Server     string   `json:"server"`
 	Address    string   `json:"address"`
@@ -83,7 +83,7 @@ type serverJSON struct {
 	Error      string   `json:"error,omitempty"`
 }
 
-// statusOf asks one shard.
+// statusOf connects to one shard and reads its status.
 func statusOf(ctx context.Context, s shardSettings) (shardJSON, error) {
 	one, err := postgres.Open(ctx, postgres.Options{
 		Name: s.name, Primary: s.primary, Replicas: s.replicas, SchemaVersion: schema.Latest(),
@@ -150,7 +150,7 @@ func printStatus(out output, statuses []shardJSON) error {
 	return w.Flush()
 }
 
-// links tells how many there are, for people.
+// links formats the number of links. An estimate begins with "~".
 func (s *shardJSON) links() string {
 	switch {
 	case s.Error != "":
@@ -161,7 +161,7 @@ func (s *shardJSON) links() string {
 	return fmt.Sprintf("~%d", s.Links)
 }
 
-// unhealthy returns an error that names what cannot be used.
+// unhealthy returns an error with every problem of the shards and servers, or nil.
 func unhealthy(statuses []shardJSON) error {
 	var problems []error
 	for _, s := range statuses {
@@ -169,7 +169,7 @@ func unhealthy(statuses []shardJSON) error {
 			problems = append(problems, fmt.Errorf("shard %s: %s", s.Name, s.Error))
 		}
 		if s.Dirty || s.SchemaVersion < s.SchemaLatest && s.Error == "" {
-			problems = append(problems, fmt.Errorf("shard %s: its schema is not ready: see terse migrate status", s.Name))
+			problems = append(problems, fmt.Errorf("shard %s: the schema is not ready. Show it with: terse migrate status", s.Name))
 		}
 		for _, server := range s.Servers {
 			if server.Error != "" && server.Error != s.Error {

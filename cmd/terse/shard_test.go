@@ -13,8 +13,8 @@ import (
 	testservers "github.com/terse/terse/store/storetest/servers"
 )
 
-// TestCommandsOverShards runs the commands of an operator over two shards, one of
-// which dies in the end.
+// TestCommandsOverShards runs the operator's commands over two shards. At the end one shard
+// is killed.
 func TestCommandsOverShards(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 2, testservers.ClusterOptions{Replicas: 1})
@@ -25,7 +25,7 @@ func TestCommandsOverShards(t *testing.T) {
 		}
 		for _, text := range texts {
 			if !strings.Contains(got.stdout+got.stderr, text) {
-				t.Errorf("printed %q, want %q in it", got.stdout+got.stderr, text)
+				t.Errorf("the output is %q, want %q in it", got.stdout+got.stderr, text)
 			}
 		}
 	}
@@ -35,7 +35,7 @@ func TestCommandsOverShards(t *testing.T) {
 
 	want(terse("migrate", "status"), 0, ready("s1"), ready("s2"))
 	want(terse("migrate", "down", "--yes"), 0, fmt.Sprintf("s1     %-8d %-8dbehind: run terse migrate up", latest-1, latest))
-	want(terse("shard", "status"), 1, "its schema is not ready")
+	want(terse("shard", "status"), 1, "the schema is not ready")
 	want(terse("key", "create", "--name", "too early"), 1, "run terse migrate up")
 	want(terse("migrate", "up"), 0, ready("s2"))
 	want(terse("migrate", "force", "s3", "5"), 1, "there is no shard s3")
@@ -91,7 +91,8 @@ func TestCommandsOverShards(t *testing.T) {
 	want(terse("key", "list"), 1, "s2")
 }
 
-// TestShardCommandsNeedShards holds that commands for shards say what they lack.
+// TestShardCommandsNeedShards checks that commands for shards report a missing or wrong
+// TERSE_SHARDS.
 func TestShardCommandsNeedShards(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{{"shard", "status"}, {"migrate", "force", "s1", "1"}} {

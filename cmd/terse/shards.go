@@ -9,24 +9,23 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// shardSettings is one shard as TERSE_SHARDS names it.
+// shardSettings is one shard of TERSE_SHARDS.
 type shardSettings struct {
 	name     string
 	primary  string
 	replicas []string
 }
 
-// shardName is what a shard may be called: its name is a label of metrics and an
-// argument of commands.
+// shardName matches valid names of shards. A name is a label of metrics and an argument of
+// commands.
 var shardName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
 
-// maxShards is the most shards: each needs a bucket, and each node connects to
-// all of them.
+// maxShards bounds the number of shards, because every node connects to all of them.
 const maxShards = 64
 
-// parseShards reads shards separated by semicolons or newlines, each a name, the
-// URL of its primary and those of its replicas. URLs carry passwords: they are
-// never part of an error.
+// parseShards parses shards separated by semicolons or newlines. A shard is a name, the URL
+// of its primary and the URLs of its replicas. Errors never contain a URL, because URLs
+// contain passwords.
 func parseShards(text string) ([]shardSettings, error) {
 	var shards []shardSettings
 	var problems []error
@@ -42,11 +41,11 @@ func parseShards(text string) ([]shardSettings, error) {
 		}
 		switch {
 		case !shardName.MatchString(s.name):
-			problem("its name must be up to 32 of a-z, 0-9 and -, and come before its URLs")
+			problem("must begin with a name of up to 32 characters: a-z, 0-9 and -")
 		case names[s.name]:
-			problem("there is another shard named %s", s.name)
+			problem("another shard is named %s too", s.name)
 		case len(fields) == 1:
-			problem("%s has no URL of a primary", s.name)
+			problem("%s needs the URL of its primary", s.name)
 		}
 		names[s.name] = true
 		for i, dsn := range fields[1:] {
@@ -54,7 +53,7 @@ func parseShards(text string) ([]shardSettings, error) {
 			if err := checkDSN(dsn); err != nil {
 				problem("%s: %w", what, err)
 			} else if other := servers[dsn]; other != "" {
-				problem("%s has the URL of %s", what, other)
+				problem("%s has the same URL as %s", what, other)
 			}
 			servers[dsn] = "shard " + s.name + "'s " + what
 		}
@@ -67,12 +66,12 @@ func parseShards(text string) ([]shardSettings, error) {
 		problems = append(problems, errors.New("names no shard"))
 	}
 	if len(shards) > maxShards {
-		problems = append(problems, fmt.Errorf("names %d shards, %d at most", len(shards), maxShards))
+		problems = append(problems, fmt.Errorf("names %d shards; the limit is %d", len(shards), maxShards))
 	}
 	return shards, errors.Join(problems...)
 }
 
-// serverName names the servers of a shard in the order of their URLs.
+// serverName returns the name of the i-th server of a shard: "primary", "replica 1", ….
 func serverName(i int) string {
 	if i == 0 {
 		return "primary"
@@ -80,15 +79,16 @@ func serverName(i int) string {
 	return fmt.Sprintf("replica %d", i)
 }
 
-// checkDSN refuses what is no connection URL, without repeating it.
+// checkDSN rejects text that is not a connection URL. Its error does not repeat the text.
 func checkDSN(dsn string) error {
 	if !strings.HasPrefix(dsn, "postgres://") && !strings.HasPrefix(dsn, "postgresql://") {
 		return errors.New("must be a URL such as postgres://user:password@host:5432/database")
 	}
-	// A password with a bare / or @ reads as a part of another field, which is shown.
+	// An unescaped / or @ in a password moves part of the password into the host or the
+	// database name, which errors and status output show.
 	config, err := pgxpool.ParseConfig(dsn)
 	if err != nil || strings.Count(dsn, "@") > 1 || strings.ContainsAny(config.ConnConfig.Database, "/@") {
-		return errors.New("is no connection URL that can be read; special characters in a password must be percent-encoded")
+		return errors.New("is not a valid connection URL. Special characters in a password must be percent-encoded")
 	}
 	return checkSecret(config.ConnConfig.Password)
 }

@@ -26,7 +26,7 @@ func TestParseShards(t *testing.T) {
 	}
 }
 
-// TestWrongShards holds that every problem is told, and no password.
+// TestWrongShards checks that parseShards reports every problem, and never a password.
 func TestWrongShards(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -34,20 +34,20 @@ func TestWrongShards(t *testing.T) {
 		want []string
 	}{
 		{" ; ", []string{"names no shard"}},
-		{"s1", []string{"shard 1: s1 has no URL"}},
-		{"postgres://u:hunter2@a/x", []string{"shard 1: its name must be"}},
-		{"S1 postgres://a/x; s_2 postgres://b/x", []string{"shard 1: its name must be", "shard 2: its name must be"}},
-		{"s1 postgres://a/x; s1 postgres://b/x", []string{"shard 2: there is another shard named s1"}},
-		{"s1 postgres://a/x; s2 postgres://b/x postgres://a/x", []string{"shard 2: replica 1 has the URL of shard s1's primary"}},
+		{"s1", []string{"shard 1: s1 needs the URL of its primary"}},
+		{"postgres://u:hunter2@a/x", []string{"shard 1: must begin with a name"}},
+		{"S1 postgres://a/x; s_2 postgres://b/x", []string{"shard 1: must begin with a name", "shard 2: must begin with a name"}},
+		{"s1 postgres://a/x; s1 postgres://b/x", []string{"shard 2: another shard is named s1 too"}},
+		{"s1 postgres://a/x; s2 postgres://b/x postgres://a/x", []string{"shard 2: replica 1 has the same URL as shard s1's primary"}},
 		{"s1 host=a", []string{"shard 1: primary: must be a URL"}},
 		{"s1 mysql://u:hunter2@a/x", []string{"shard 1: primary: must be a URL"}},
-		{"s1 postgres://u:hunter2%zz@a/x", []string{"shard 1: primary: is no connection URL"}},
-		{"s1 postgres://u:hunter2@a:port/x", []string{"shard 1: primary: is no connection URL"}},
-		{"s1 postgres://a/x postgres://u:hunter2@a/x?sslmode=nonsense", []string{"shard 1: replica 1: is no connection URL"}},
-		{"s1 postgres://u:p@hunter2/w@h/db", []string{"shard 1: primary: is no connection URL"}},
-		{"s1 postgres://u:12/hunter2@h/db", []string{"shard 1: primary: is no connection URL"}},
+		{"s1 postgres://u:hunter2%zz@a/x", []string{"shard 1: primary: is not a valid connection URL"}},
+		{"s1 postgres://u:hunter2@a:port/x", []string{"shard 1: primary: is not a valid connection URL"}},
+		{"s1 postgres://a/x postgres://u:hunter2@a/x?sslmode=nonsense", []string{"shard 1: replica 1: is not a valid connection URL"}},
+		{"s1 postgres://u:p@hunter2/w@h/db", []string{"shard 1: primary: is not a valid connection URL"}},
+		{"s1 postgres://u:12/hunter2@h/db", []string{"shard 1: primary: is not a valid connection URL"}},
 		{"s1 postgres://u:abc@a/x postgres://u:abcabcabc@b/x postgres://u:hunter2@c/x", []string{
-			"shard 1: primary: is too short", "shard 1: replica 1: follows a pattern", "shard 1: replica 2: has a password that stands in examples",
+			"shard 1: primary: is too short", "shard 1: replica 1: follows a pattern", "shard 1: replica 2: contains a secret from an example",
 		}},
 		{strings.Repeat("s1;", maxShards+1), []string{"names 65 shards"}},
 	} {
@@ -62,7 +62,7 @@ func TestWrongShards(t *testing.T) {
 			}
 		}
 		if strings.Contains(err.Error(), "hunter2") {
-			t.Errorf("parseShards(%q) tells a password: %v", tt.text, err)
+			t.Errorf("parseShards(%q) contains a password: %v", tt.text, err)
 		}
 	}
 }

@@ -15,37 +15,37 @@ import (
 	terseclient "github.com/terse/terse/client"
 )
 
-// requests is how many requests are under way at once.
+// requests is the number of requests that run at once.
 const requests = 16
 
 type shortenCommand struct {
 	clientFlags
-	URLs []string `arg:"" name:"url" help:"What to shorten; - reads URLs from standard input, one a line."`
+	URLs []string `arg:"" name:"url" help:"URLs to shorten. - reads URLs from standard input, one a line."`
 
 	Alias        string   `help:"A code of your choice."`
-	Title        string   `help:"Shown to you and on the preview page."`
-	Tag          []string `sep:"none" help:"A tag; may be given more than once."`
-	Starts       string   `placeholder:"WHEN" help:"When it begins to work: a time such as 24h from now, or a date such as 2027-01-31."`
-	Expires      string   `placeholder:"WHEN" help:"When it ends, likewise."`
-	MaxClicks    int64    `placeholder:"N" help:"How many redirects it serves."`
-	PasswordFile string   `placeholder:"FILE" help:"File with the password that visitors are asked for; - reads standard input."`
+	Title        string   `help:"Title, shown to you and on the preview page."`
+	Tag          []string `sep:"none" help:"A tag. Repeat the flag for more tags."`
+	Starts       string   `placeholder:"WHEN" help:"Start of the link: a time from now such as 24h, or a date such as 2027-01-31."`
+	Expires      string   `placeholder:"WHEN" help:"End of the link: a time from now such as 720h, or a date such as 2027-01-31."`
+	MaxClicks    int64    `placeholder:"N" help:"Number of redirects that the link serves."`
+	PasswordFile string   `placeholder:"FILE" help:"File with the password that visitors must enter. - reads standard input."`
 	Status       int      `placeholder:"CODE" help:"Status of the redirect: 301, 302, 307 or 308."`
-	ForwardQuery string   `placeholder:"HOW" help:"What happens to the query of a visit: off, append or override."`
-	Reuse        bool     `help:"Print your link of the same target, if there is one."`
-	JSON         bool     `name:"json" help:"Print the links as lines of JSON."`
+	ForwardQuery string   `placeholder:"HOW" help:"Use of a visit's query: off drops it, append adds it, override replaces parameters of the same name."`
+	Reuse        bool     `help:"Print your existing link to the same target, if you have one."`
+	JSON         bool     `name:"json" help:"Print each link as a line of JSON."`
 }
 
 // Help is shown below the command's purpose.
 func (*shortenCommand) Help() string {
-	return `The short URL goes to stdout alone:
+	return `Only short URLs go to stdout:
 
     terse shorten https://example.com/a/long/path | pbcopy
     terse shorten --tag print --expires 720h - < urls.txt
 
-Each URL that was refused is told on stderr, with its line; the others are shortened.`
+Rejected URLs are reported on stderr with their line; the rest are shortened.`
 }
 
-// template returns what the flags say of all links.
+// template returns the properties that the flags give to every link.
 func (c *shortenCommand) template(stdin io.Reader) (terseclient.NewLink, error) {
 	l := terseclient.NewLink{
 		Alias: c.Alias, Title: c.Title, Tags: c.Tag, MaxClicks: terseclient.Count(c.MaxClicks),
@@ -67,7 +67,7 @@ func (c *shortenCommand) template(stdin io.Reader) (terseclient.NewLink, error) 
 		*f.to = &at
 	}
 	if c.Alias != "" && (len(c.URLs) > 1 || c.URLs[0] == "-") {
-		problems = append(problems, errors.New("--alias: is for one URL"))
+		problems = append(problems, errors.New("--alias: works with one URL only"))
 	}
 	if c.PasswordFile != "" {
 		var err error
@@ -75,13 +75,13 @@ func (c *shortenCommand) template(stdin io.Reader) (terseclient.NewLink, error) 
 			problems = append(problems, fmt.Errorf("--password-file: %w", err))
 		}
 		if c.PasswordFile == "-" && c.URLs[0] == "-" {
-			problems = append(problems, errors.New("--password-file: standard input has the URLs"))
+			problems = append(problems, errors.New("--password-file: standard input is used for the URLs already"))
 		}
 	}
 	return l, errors.Join(problems...)
 }
 
-// readPassword reads a password: the first line of a file.
+// readPassword returns the first line of a file, or of stdin for "-".
 func readPassword(path string, stdin io.Reader) (string, error) {
 	var content []byte
 	var err error
@@ -97,20 +97,20 @@ func readPassword(path string, stdin io.Reader) (string, error) {
 	return password, err
 }
 
-// target is a URL to shorten and the line that it is on.
+// target is a URL to shorten.
 type target struct {
 	url  string
-	line int // 0: it is an argument
+	line int // line of standard input, from 1; 0: an argument
 }
 
-// shortened is what became of a target.
+// shortened is the result of one target.
 type shortened struct {
 	target
 	link terseclient.Link
-	err  error // of this URL alone
+	err  error // why the server rejected this URL
 }
 
-// Run shortens the URLs, and prints the short ones in their order.
+// Run shortens the URLs and prints the short URLs in the order of the arguments.
 func (c *shortenCommand) Run(ctx context.Context, out output) error {
 	template, err := c.template(out.stdin)
 	if err != nil {
@@ -145,13 +145,13 @@ func (c *shortenCommand) Run(ctx context.Context, out output) error {
 		return nil
 	})
 	if err == nil && failed > 0 {
-		return fmt.Errorf("%d URLs were refused", failed)
+		return fmt.Errorf("%d URLs were rejected", failed)
 	}
 	return err
 }
 
-// targets returns what inOrder reads: the arguments, and lines of standard input in
-// the place of each -.
+// targets returns the next function for inOrder. It yields the arguments. In place of a "-"
+// it yields the lines of standard input.
 func (c *shortenCommand) targets(stdin io.Reader) func() (target, error) {
 	args := c.URLs
 	var lines *bufio.Scanner
@@ -183,7 +183,8 @@ func (c *shortenCommand) targets(stdin io.Reader) func() (target, error) {
 	}
 }
 
-// printer prints links: their short URLs, or lines of JSON.
+// printer returns a function that prints the short URL of a link, or the link as a line of
+// JSON.
 func printer(w io.Writer, asJSON bool) func(l *terseclient.Link) error {
 	if asJSON {
 		enc := json.NewEncoder(w)
@@ -196,8 +197,8 @@ func printer(w io.Writer, asJSON bool) func(l *terseclient.Link) error {
 	}
 }
 
-// aboutLink reports whether a problem is one of the link that was sent, and not of
-// the server or the caller, so that other links may fare better.
+// aboutLink reports whether the server rejected this link only. Other statuses are problems
+// of the server or the API key, and the next links would fail too.
 func aboutLink(p *terseclient.Problem) bool {
 	switch p.Status {
 	case 400, 409, 410, 413, 422:

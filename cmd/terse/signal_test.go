@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestHangupDrains holds that SIGHUP stops the server as SIGTERM does, also when it
-// comes twice, and that requests are served until the end.
+// TestHangupDrains checks that SIGHUP stops the server as SIGTERM does, and that the server
+// answers requests while it drains. A second SIGHUP changes nothing.
 func TestHangupDrains(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "data")
@@ -28,11 +28,11 @@ func TestHangupDrains(t *testing.T) {
 		t.Errorf("after SIGHUP terse ended with %v: %s", err, p.stderr)
 	}
 	if got := clicksOf(t, dir, code); got != 1 {
-		t.Errorf("clicks = %d, want the 1 that was answered; log %s", got, p.stderr)
+		t.Errorf("clicks = %d, want 1; log %s", got, p.stderr)
 	}
 }
 
-// TestNohup holds that SIGHUP stops nothing when the process was started to ignore it.
+// TestNohup checks that SIGHUP does not stop a server under nohup.
 func TestNohup(t *testing.T) {
 	t.Parallel()
 	p := startBy(t, []string{"nohup"}, filepath.Join(t.TempDir(), "data"), nil)

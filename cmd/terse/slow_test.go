@@ -31,7 +31,7 @@ func mostPerConnection() float64 {
 // TERSE_MAX_CONNECTIONS depends, and that other clients are served at the same time.
 func TestSlowClientsTakeLittle(t *testing.T) {
 	t.Parallel()
-	p := start(t, filepath.Join(t.TempDir(), "data"), "GOGC=100") // less garbage beside what connections hold
+	p := start(t, filepath.Join(t.TempDir(), "data"), "GOGC=100") // keeps garbage small beside the memory of connections
 	c := client()
 	defer c.CloseIdleConnections()
 	code, err := shorten(c, p.url, "https://example.com/")
@@ -39,9 +39,9 @@ func TestSlowClientsTakeLittle(t *testing.T) {
 	memory := func() float64 { return p.metric("process_resident_memory_bytes") }
 	before := memory()
 	head := "GET /" + code + " HTTP/1.1\r\nHost: x\r\nX-Long: " + strings.Repeat("a", 12<<10)
-	// The first connections may be closed before the last are open, on a busy machine
-	// and when there are many. Their memory stays with the process, so what counts is
-	// how many were open at the same time.
+	// On a busy machine the first connections may be closed before the last ones open. The
+	// process keeps their memory, so the test divides by the largest number of connections
+	// that were open at the same time.
 	open := 0.0
 	count := func() float64 {
 		open = max(open, p.metric("terse_http_connections"))

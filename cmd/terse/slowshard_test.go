@@ -19,13 +19,13 @@ const (
 	// slowFor is how long one shard is slow. It spans several rounds of its breaker.
 	slowFor = 8 * time.Second
 
-	// failsWithin is the promise of 2 s for a call that fails because of a slow shard,
-	// and as much again for a machine that does other work.
+	// failsWithin is twice the promised 2 s for a call that fails because of a slow shard. The
+	// second half is for a busy machine.
 	failsWithin = 4 * time.Second
 )
 
-// TestSlowShard checks that a shard which is slow costs only its own share: creates,
-// edits and lists elsewhere continue, and calls that need the slow shard fail soon.
+// TestSlowShard makes one shard slow. Creates and edits on the other shard and lists still
+// work. Calls that need the slow shard fail soon.
 func TestSlowShard(t *testing.T) {
 	t.Parallel()
 	for name, slow := range map[string]func(t *testing.T, p *testservers.Postgres) (heal func()){
@@ -89,15 +89,15 @@ func TestSlowShard(t *testing.T) {
 	}
 }
 
-// listed is what became of lists.
+// listed is the result of several lists.
 type listed struct {
-	asked, failed, lacking int
+	asked, failed, lacking int // lacking: without a shard
 	slowest                time.Duration
 }
 
-// mixed asks a node for 20 creates of an alias, 20 creates without one, 20 edits and
-// 10 lists a second, however long the answers take: half of the aliases and edits are
-// for each shard. It returns once all are answered.
+// mixed sends 20 creates of an alias, 20 creates without one, 20 edits and 10 lists a second
+// to a node, without waiting for responses. Half of the aliases and edits are for each shard.
+// It returns after the last response.
 func (a *auditor) mixed(node *program, links [][]string, span time.Duration) (lists listed) {
 	var (
 		mu sync.Mutex

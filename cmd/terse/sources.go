@@ -16,18 +16,18 @@ import (
 
 const envPrefix = "TERSE_"
 
-// sources finds the values of settings that are no flags on the command line:
-// in the environment, else in the JSON file that --config names. It collects
-// what is wrong with them, so that all of it is reported at once.
+// sources finds the value of a setting that the command line does not give: first in the
+// environment, then in the JSON file of --config. It collects all problems to report
+// them at once.
 type sources struct {
 	env      map[string]string // variables that begin with envPrefix
-	known    map[string]bool   // variables that some command understands
+	known    map[string]bool   // variables that some command uses
 	members  map[string]bool   // members that the file may have
-	file     map[string]string // nil until it was read
+	file     map[string]string // nil until the file is read
 	problems []error
 }
 
-// settingsError is everything that is wrong with the settings.
+// settingsError is the problems of the command line and settings. Its exit status is 2.
 type settingsError struct{ error }
 
 func (e settingsError) Unwrap() error { return e.error }
@@ -52,7 +52,7 @@ func variable(flag *kong.Flag) string {
 // member returns the member of the JSON file for a flag.
 func member(flag *kong.Flag) string { return strings.ReplaceAll(flag.Name, "-", "_") }
 
-// learn finds the settings among the flags, and names their variables in the help.
+// learn collects the flags that are settings, and adds the variable to the help of each.
 func (s *sources) learn(k *kong.Kong) error {
 	return kong.Visit(k.Model, func(node kong.Visitable, next kong.Next) error {
 		flag, ok := node.(*kong.Flag)
@@ -71,8 +71,8 @@ func (s *sources) learn(k *kong.Kong) error {
 // Validate is part of kong.Resolver.
 func (s *sources) Validate(*kong.Application) error { return nil }
 
-// Resolve is part of kong.Resolver: it returns the value of a setting that is no
-// flag on the command line, or nil.
+// Resolve is part of kong.Resolver. It returns the value of a setting that the command
+// line does not give, or nil when no source has one.
 func (s *sources) Resolve(ctx *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 	if !flag.Tag.Has("setting") {
 		return nil, nil
@@ -92,8 +92,8 @@ func (s *sources) Resolve(ctx *kong.Context, _ *kong.Path, flag *kong.Flag) (any
 	return nil, nil
 }
 
-// variable returns the value that the environment gives to a flag. An empty
-// variable counts as absent.
+// variable returns the value of a flag from the environment, or from the file that its
+// _FILE variable names. An empty variable counts as absent.
 func (s *sources) variable(flag *kong.Flag) (string, bool) {
 	name := variable(flag)
 	value, path := s.env[name], s.env[name+"_FILE"]
@@ -101,7 +101,7 @@ func (s *sources) variable(flag *kong.Flag) (string, bool) {
 		return value, value != ""
 	}
 	if value != "" {
-		s.fail("%s and %s_FILE are both set: give one of them", name, name)
+		s.fail("%s and %s_FILE are both set: remove one of them", name, name)
 		return value, true
 	}
 	content, err := os.ReadFile(path) //nolint:gosec // the operator names the file
@@ -115,7 +115,7 @@ func (s *sources) variable(flag *kong.Flag) (string, bool) {
 	return value, true
 }
 
-// configPath returns the file of --config or its variable, or "".
+// configPath returns the path from --config, else from TERSE_CONFIG, else "".
 func (s *sources) configPath(ctx *kong.Context) string {
 	for _, p := range ctx.Path {
 		if p.Flag != nil && p.Flag.Name == "config" {
@@ -127,7 +127,7 @@ func (s *sources) configPath(ctx *kong.Context) string {
 	return s.env[envPrefix+"CONFIG"]
 }
 
-// readFile reads the JSON file: one object whose members are settings.
+// readFile reads the JSON file. The file is one object, and its members are settings.
 func (s *sources) readFile(path string) {
 	s.file = map[string]string{}
 	if path == "" {
@@ -143,15 +143,15 @@ func (s *sources) readFile(path string) {
 	decoder.UseNumber()
 	err = decoder.Decode(&members)
 	if _, more := decoder.Token(); err == nil && (members == nil || !errors.Is(more, io.EOF)) {
-		err = errors.New("it must be one object and nothing else")
+		err = errors.New("the file must contain exactly one object")
 	}
 	if err != nil {
-		s.fail("TERSE_CONFIG: %s is no JSON object: %w", path, err)
+		s.fail("TERSE_CONFIG: %s is not a JSON object: %w", path, err)
 		return
 	}
 	for _, name := range slices.Sorted(maps.Keys(members)) {
 		if !s.members[name] || name == "config" {
-			s.fail("%s: there is no setting %q", path, name)
+			s.fail("%s: unknown setting %q", path, name)
 			continue
 		}
 		switch value := members[name].(type) {
@@ -167,13 +167,13 @@ func (s *sources) fail(format string, args ...any) {
 	s.problems = append(s.problems, fmt.Errorf(format, args...))
 }
 
-// err returns everything that was wrong with the sources themselves, variables
-// that nothing understands among them.
+// err returns every problem of the sources, as a settingsError. A TERSE_ variable that no
+// command uses is a problem. It returns nil without problems.
 func (s *sources) err() error {
 	problems := slices.Clone(s.problems)
 	for _, name := range slices.Sorted(maps.Keys(s.env)) {
 		if !s.known[name] {
-			problems = append(problems, fmt.Errorf("%s: there is no such setting", name))
+			problems = append(problems, fmt.Errorf("%s: unknown setting", name))
 		}
 	}
 	if len(problems) == 0 {

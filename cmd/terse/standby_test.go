@@ -14,14 +14,13 @@ import (
 	testservers "github.com/terse/terse/store/storetest/servers"
 )
 
-// agreeWithin is how long nodes may show what a failover has lost: about a minute, and
-// what a busy machine takes.
+// agreeWithin is how long nodes may show writes that a failover discarded: about a minute,
+// with extra time for a busy machine.
 const agreeWithin = 150 * time.Second
 
-// TestStandbyCutOff cuts the way to the only standby of a shard, sends writes and repeats
-// them, and has the standby take over. No write is acknowledged, neither the first time
-// nor later: the standby has none of them. After the failover all nodes and a new one
-// agree with the database.
+// TestStandbyCutOff cuts the connection to the only standby of a shard, sends and repeats
+// writes, and promotes the standby. No write is acknowledged, because the standby has none of
+// them. After the failover all nodes and a new node agree with the database.
 func TestStandbyCutOff(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 1, testservers.ClusterOptions{Replicas: 1, Sync: true})
@@ -66,7 +65,7 @@ func TestStandbyCutOff(t *testing.T) {
 				if err != nil || got.status != http.StatusServiceUnavailable {
 					t.Errorf("%s without a standby = %d, %v, want 503", name, got.status, err)
 				}
-				await(t, backWithin, "reads that follow a write without a standby", func() bool {
+				await(t, backWithin, "a read after a write without a standby", func() bool {
 					got, err := a.send(http.MethodGet, links+"/"+edited, nil, admin...)
 					return err == nil && got.status == http.StatusOK
 				})
@@ -81,7 +80,7 @@ func TestStandbyCutOff(t *testing.T) {
 		}
 	})
 	sent.Wait()
-	for _, p := range f.nodes { // what is committed is visible, and heard of
+	for _, p := range f.nodes { // the primary has committed the writes and announced them
 		await(t, backWithin, "the node to show the takedown and the edit", func() bool {
 			got, err := a.send(http.MethodGet, p.url+"/"+edited, nil)
 			return err == nil && got.location == target && a.visit("lost", p, disabled) == http.StatusUnavailableForLegalReasons
@@ -94,14 +93,14 @@ func TestStandbyCutOff(t *testing.T) {
 	late := f.serve()
 	rows := query(f, 0, pgx.RowTo[string], "SELECT target FROM links WHERE code = $1 AND version = 1", edited)
 	if len(rows) != 1 {
-		t.Fatalf("the standby has the edit: nothing was lost")
+		t.Fatalf("the standby has the edit, want it lost in the failover")
 	}
 	var agreeing sync.WaitGroup
 	for name, p := range map[string]*program{"the node that edited": node, "the other node": other, "a new node": late} {
 		agreeing.Go(func() {
 			for time.Since(promoted) < agreeWithin {
 				agree := true
-				for _, code := range codes { // all of them: a node learns nothing of a link that nobody asks for
+				for _, code := range codes { // visits every link: a node compares a link only when it serves it
 					got, err := a.send(http.MethodGet, p.url+"/"+code, nil)
 					agree = agree && err == nil && got.status == http.StatusFound && (code != edited || got.location == rows[0])
 				}
@@ -115,7 +114,7 @@ func TestStandbyCutOff(t *testing.T) {
 		})
 	}
 	agreeing.Wait()
-	for name, w := range writes { // nothing was acknowledged, and nothing stands in the way
+	for name, w := range writes { // the same writes succeed now
 		await(t, backWithin, name+" after the failover", func() bool {
 			got, err := a.send(w.method, w.url, w.body, append(w.header, admin...)...)
 			return err == nil && got.status >= 200 && got.status < 300

@@ -19,7 +19,7 @@ import (
 	"time"
 )
 
-// newcomers are 16 clients that connect anew for each redirect.
+// newcomers are 16 clients that open a new connection for each redirect.
 type newcomers struct {
 	answered, failed atomic.Int64
 	first            atomic.Pointer[string] // failure
@@ -27,7 +27,8 @@ type newcomers struct {
 	stop             chan struct{}
 }
 
-// comeAnew starts the clients. Each ends when its connection is refused, or at end.
+// comeAnew starts the clients. A client ends when its connection is refused, or when end is
+// called.
 func comeAnew(address, code string) *newcomers {
 	n := &newcomers{stop: make(chan struct{})}
 	for range 16 {
@@ -55,7 +56,7 @@ func comeAnew(address, code string) *newcomers {
 	return n
 }
 
-// end stops the clients and reports those that failed.
+// end stops the clients and reports failed visits.
 func (n *newcomers) end(t *testing.T) {
 	t.Helper()
 	close(n.stop)
@@ -65,7 +66,7 @@ func (n *newcomers) end(t *testing.T) {
 	}
 }
 
-// visitAnew asks for one redirect over a connection of its own.
+// visitAnew requests one redirect over a new connection.
 func visitAnew(address, code string) error {
 	conn, err := net.DialTimeout("tcp", address, 30*time.Second)
 	if err != nil {
@@ -83,13 +84,13 @@ func visitAnew(address, code string) error {
 		return err
 	}
 	if response.StatusCode != http.StatusFound {
-		return fmt.Errorf("answer %s", response.Status)
+		return fmt.Errorf("response %s", response.Status)
 	}
 	return response.Body.Close()
 }
 
-// TestStopResetsNobody holds that a server which stops answers every client that the
-// kernel has let connect, with a drain delay and without.
+// TestStopResetsNobody checks that a stopping server answers every connection that the kernel
+// has accepted, with a drain delay and without.
 func TestStopResetsNobody(t *testing.T) {
 	t.Parallel()
 	for _, delay := range []string{"0s", "500ms"} {
@@ -113,8 +114,8 @@ func TestStopResetsNobody(t *testing.T) {
 	}
 }
 
-// TestRestartsWithSystemdSockets holds that a server which takes its sockets from a
-// parent, as systemd passes them, fails no visit in 20 restarts under load.
+// TestRestartsWithSystemdSockets checks that 20 restarts under load fail no visit when the
+// server inherits its sockets, as from systemd.
 func TestRestartsWithSystemdSockets(t *testing.T) {
 	t.Parallel()
 	const restarts = 20
@@ -156,8 +157,8 @@ func TestRestartsWithSystemdSockets(t *testing.T) {
 	t.Logf("%d restarts, %d visits", restarts, n.answered.Load())
 }
 
-// TestUnknownSystemdSocket holds that a socket which Terse has no use for is an error
-// that says what to set.
+// TestUnknownSystemdSocket checks that a socket with an unknown name is an error, and that
+// the error names the setting to change.
 func TestUnknownSystemdSocket(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -167,7 +168,7 @@ func TestUnknownSystemdSocket(t *testing.T) {
 	must(t, err)
 	defer func() { _ = f.Close() }()
 	for names, want := range map[string]string{
-		"terse.socket": `FileDescriptorName=public or admin in the unit of socket "terse.socket"`,
+		"terse.socket": `in the unit of socket "terse.socket" set FileDescriptorName=public or admin`,
 		"":             "FileDescriptorName=public or admin",
 		"public:admin": `LISTEN_FDNAMES: "public:admin" must name 1 sockets`,
 	} {

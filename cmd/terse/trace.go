@@ -20,12 +20,12 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 )
 
-// traces exports spans by OTLP over HTTP. The nil *traces does nothing and costs
-// nothing.
+// traces exports spans by OTLP over HTTP. A nil *traces exports nothing.
 type traces struct{ provider *sdktrace.TracerProvider }
 
-// openTraces returns what exports to the collector of the settings, or nil without one.
-// A collector that is away costs no more than the spans that it misses.
+// openTraces starts the export to the collector of the settings. It returns nil without a
+// collector. While the collector is unreachable, spans are lost and requests are not
+// delayed.
 func (p *process) openTraces(ctx context.Context) (*traces, error) {
 	endpoint := p.settings.operation.otlpEndpoint
 	if endpoint == nil {
@@ -42,8 +42,8 @@ func (p *process) openTraces(ctx context.Context) (*traces, error) {
 	return t, nil
 }
 
-// withoutPaths exports spans without the paths of requests, which are the secrets of
-// those who shared them.
+// withoutPaths exports spans without the paths of requests. A path contains the code of a
+// link, which may be secret.
 type withoutPaths struct{ sdktrace.SpanExporter }
 
 // ExportSpans is part of sdktrace.SpanExporter.
@@ -55,7 +55,7 @@ func (e withoutPaths) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnly
 	return e.SpanExporter.ExportSpans(ctx, shown)
 }
 
-// pathless is a span that does not tell the path of its request.
+// pathless is a span without the path of its request.
 type pathless struct{ sdktrace.ReadOnlySpan }
 
 // Attributes is part of sdktrace.ReadOnlySpan.
@@ -63,8 +63,8 @@ func (s pathless) Attributes() []attribute.KeyValue {
 	return slices.DeleteFunc(slices.Clone(s.ReadOnlySpan.Attributes()), func(a attribute.KeyValue) bool { return a.Key == "url.path" })
 }
 
-// handler makes a span of each request. A trace that a trusted proxy began goes on;
-// with that of anybody else the span is only linked.
+// handler makes a span for each request. The span continues the trace of a trusted proxy.
+// For other clients it starts a new trace, with a link to the client's trace.
 func (t *traces) handler(h http.Handler, fromProxy func(*http.Request) bool) http.Handler {
 	if t == nil {
 		return h
@@ -75,7 +75,7 @@ func (t *traces) handler(h http.Handler, fromProxy func(*http.Request) bool) htt
 		otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string { return r.Method }))
 }
 
-// postgres makes spans of statements, without what they ask for.
+// postgres makes a span for each statement, without the values of its parameters.
 func (t *traces) postgres() pgx.QueryTracer {
 	if t == nil {
 		return nil
@@ -83,7 +83,7 @@ func (t *traces) postgres() pgx.QueryTracer {
 	return otelpgx.NewTracer(otelpgx.WithTracerProvider(t.provider), otelpgx.WithDisableSQLStatementInAttributes())
 }
 
-// redis makes spans of commands, without their keys and values.
+// redis makes a span for each command, without keys and values.
 func (t *traces) redis(c redis.UniversalClient) error {
 	if t == nil {
 		return nil
@@ -91,14 +91,14 @@ func (t *traces) redis(c redis.UniversalClient) error {
 	return redisotel.InstrumentTracing(c, redisotel.WithTracerProvider(t.provider), redisotel.WithDBStatement(false), redisotel.WithCallerEnabled(false))
 }
 
-// parseEndpoint reads the address of a collector; an empty text is nil.
+// parseEndpoint parses the URL of a collector. It returns nil for empty text.
 func parseEndpoint(s string) (*url.URL, error) {
 	if s == "" {
 		return nil, nil
 	}
 	u, err := url.Parse(s)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil, errors.New("must be the URL of a collector that takes OTLP over HTTP, such as http://localhost:4318")
+		return nil, errors.New("must be the URL of a collector for OTLP over HTTP, such as http://localhost:4318")
 	}
 	return u, nil
 }

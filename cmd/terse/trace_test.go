@@ -22,7 +22,7 @@ import (
 	testservers "github.com/terse/terse/store/storetest/servers"
 )
 
-// spans receives what is exported by OTLP over HTTP.
+// spans is a collector: it receives spans by OTLP over HTTP.
 type spans struct {
 	url string
 
@@ -56,8 +56,8 @@ func newSpans(t *testing.T) *spans {
 	return s
 }
 
-// TestTraces holds that requests, statements and commands are exported without what
-// they ask for, that a trusted proxy's trace goes on, and that logs name it.
+// TestTraces checks that the server exports spans of requests and Redis commands without
+// codes and secrets. The trace of a trusted proxy is continued, and logs name it.
 func TestTraces(t *testing.T) {
 	t.Parallel()
 	for _, trusted := range []bool{true, false} {
@@ -100,20 +100,20 @@ func TestTraces(t *testing.T) {
 				}
 			}
 			if requests != 2 || commands == 0 || (continued == 1) != trusted {
-				t.Errorf("%d requests, %d commands and %d that go on with the trace were exported, want 2, some, and one if trusted", requests, commands, continued)
+				t.Errorf("exported %d requests, %d commands and %d spans that continue the trace, want 2, some, and one if the proxy is trusted", requests, commands, continued)
 			}
 			if bytes.Contains(s.raw, []byte(secret)) || bytes.Contains(s.raw, []byte(code)) {
-				t.Error("spans tell secrets")
+				t.Error("spans contain secrets")
 			}
 			if log := p.stderr.String(); strings.Contains(log, "trace_id="+traceID) != trusted || !strings.Contains(log, "trace_id=") || strings.Contains(log, secret) {
-				t.Errorf("the log should name traces, the proxy's if trusted, and no secrets: %s", log)
+				t.Errorf("the log must contain trace ids, the id of the proxy only if it is trusted, and no secrets: %s", log)
 			}
 		})
 	}
 }
 
-// TestTracesOfStatements holds the same for shards, where statements belong to the
-// request that they were sent for.
+// TestTracesOfStatements checks that SQL statements on shards are exported too, without their
+// parameters.
 func TestTracesOfStatements(t *testing.T) {
 	t.Parallel()
 	s := newSpans(t)
@@ -128,7 +128,7 @@ func TestTracesOfStatements(t *testing.T) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if bytes.Contains(s.raw, []byte("s3cr3t")) {
-			t.Fatal("spans tell secrets")
+			t.Fatal("spans contain secrets")
 		}
 		return bytes.Contains(s.raw, []byte("postgresql"))
 	})

@@ -14,9 +14,9 @@ import (
 	"testing"
 )
 
-// TestLinksTravelInLittleMemory exports links and imports them into an empty system, and
-// holds that neither the client nor the server has the whole file in memory, and that
-// what comes out of the second system is what came out of the first.
+// TestLinksTravelInLittleMemory exports links and imports them into an empty system. Neither
+// the client nor the server has the whole file in memory. The exports of both systems are
+// equal.
 func TestLinksTravelInLittleMemory(t *testing.T) {
 	t.Parallel()
 	const mib = 1 << 20
@@ -27,13 +27,13 @@ func TestLinksTravelInLittleMemory(t *testing.T) {
 	}
 }
 
-// travelled is what a journey of links took, in bytes: the largest heaps, and the file.
+// travelled is the size of the largest heap of each side and of the file, in bytes.
 type travelled struct{ client, server, file int64 }
 
-// tellHeap makes a process collect its heap often, and tell of it whenever it did.
-var tellHeap = []string{"GODEBUG=gctrace=1", "GOGC=50"}
+// traceHeap makes a process collect its heap often and print the size each time.
+var traceHeap = []string{"GODEBUG=gctrace=1", "GOGC=50"}
 
-// largestHeap returns the largest heap that a process has told of, in bytes.
+// largestHeap returns the largest heap in the output of a process with traceHeap, in bytes.
 func largestHeap(t *testing.T, said string) (most int64) {
 	t.Helper()
 	for _, collected := range regexp.MustCompile(`\d+->(\d+)->\d+ MB, `).FindAllStringSubmatch(said, -1) {
@@ -42,13 +42,13 @@ func largestHeap(t *testing.T, said string) (most int64) {
 		most = max(most, mib<<20)
 	}
 	if most == 0 {
-		t.Fatalf("nothing was told of the heap: %.500s", said)
+		t.Fatalf("the output has no heap sizes: %.500s", said)
 	}
 	return most
 }
 
-// travel imports n links from a file, exports them, and imports what came out into an
-// empty system.
+// travel imports n links from a file, exports them, imports the export into an empty system
+// and exports them again.
 func travel(t *testing.T, n int) (most travelled) {
 	t.Helper()
 	dir := t.TempDir()
@@ -57,11 +57,11 @@ func travel(t *testing.T, n int) (most travelled) {
 	var content []byte
 	for i := range 2 {
 		data := t.TempDir()
-		p := start(t, data, append([]string{"TERSE_LIMIT_CREATE_KEY=off", "TERSE_CACHE_SIZE=1"}, tellHeap...)...)
+		p := start(t, data, append([]string{"TERSE_LIMIT_CREATE_KEY=off", "TERSE_CACHE_SIZE=1"}, traceHeap...)...)
 		environ := p.newKey("admin", "TERSE_DATA_DIR="+data)
 		next := filepath.Join(dir, fmt.Sprint(i+1, ".csv"))
 		for _, args := range [][]string{{"links", "import", "--whole", file}, {"links", "export", "--whole", "-o", next}} {
-			said, err := command(t, append(environ, tellHeap...), args...).CombinedOutput()
+			said, err := command(t, append(environ, traceHeap...), args...).CombinedOutput()
 			if err != nil {
 				t.Fatalf("terse %v = %v: %.500s", args, err, said)
 			}
@@ -77,7 +77,7 @@ func travel(t *testing.T, n int) (most travelled) {
 			t.Errorf("export %d has %d lines, want %d", i+1, lines, n+1)
 		}
 		if i > 0 && !bytes.Equal(content, was) {
-			t.Error("the second system is not the equal of the first")
+			t.Error("the exports of the two systems differ")
 		}
 		file, most.file = next, int64(len(content))
 	}

@@ -19,7 +19,7 @@ import (
 	testservers "github.com/terse/terse/store/storetest/servers"
 )
 
-// purgeSecret is what the Varnish of the tests wants of whoever purges.
+// purgeSecret is the secret that the test's VCL requires of a purge.
 const purgeSecret = "only-for-this-test"
 
 // edge is a node behind a Varnish with the shipped configuration.
@@ -33,8 +33,8 @@ type edge struct {
 	token   string
 }
 
-// newEdge starts both. changes are made to the configuration beyond those that
-// operators make.
+// newEdge starts the node and Varnish. It replaces the keys of changes in the VCL with their
+// values, as well as the port and the secret.
 func newEdge(t *testing.T, changes map[string]string) *edge {
 	t.Helper()
 	vcl, err := os.ReadFile("../../deploy/varnish/terse.vcl")
@@ -63,7 +63,7 @@ func newEdge(t *testing.T, changes map[string]string) *edge {
 	return e
 }
 
-// key creates an API key that may do everything, and returns its token.
+// key creates an admin key that can also read and write links, and returns its token.
 func (e *edge) key() string {
 	e.t.Helper()
 	made := terse(e.t, nil, "key", "create", "--data-dir", e.dir, "--name", "edge", "--scope", "admin,links:read,links:write")
@@ -73,12 +73,12 @@ func (e *edge) key() string {
 	return strings.TrimSpace(made.stdout)
 }
 
-// serve starts the node, and waits until Varnish, which asks a server that refused
-// it no more for a moment, finds it.
+// serve starts the node and waits until Varnish reaches it. Varnish does not retry for a
+// moment after a refused connection.
 func (e *edge) serve() {
 	e.t.Helper()
 	e.node = start(e.t, e.dir, e.environ...)
-	await(e.t, 5*time.Second, "Varnish to find Terse", func() bool {
+	await(e.t, 5*time.Second, "Varnish to reach Terse", func() bool {
 		status, _ := e.visit("/")
 		return status == http.StatusOK
 	})
@@ -92,7 +92,7 @@ func freePort(t *testing.T) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-// call sends a request to the node's API, past Varnish, and returns the body.
+// call sends a request to the node's API, not through Varnish, and returns the body.
 func (e *edge) call(method, path, body string, want int) string {
 	e.t.Helper()
 	status, _, text := e.send(method, e.node.url+path, body, "Authorization", "Bearer "+e.token)
@@ -102,7 +102,7 @@ func (e *edge) call(method, path, body string, want int) string {
 	return text
 }
 
-// visit asks Varnish for a path.
+// visit requests a path from Varnish.
 func (e *edge) visit(path string, header ...string) (status int, h http.Header) {
 	e.t.Helper()
 	status, h, _ = e.send(http.MethodGet, e.varnish.URL()+path, "", header...)
@@ -131,7 +131,8 @@ func (e *edge) create(alias, target, more string) {
 	e.call(http.MethodPost, "/api/v1/links", fmt.Sprintf(`{"url":%q,"alias":%q%s}`, target, alias, more), http.StatusCreated)
 }
 
-// want visits a path and compares.
+// want visits a path and checks the status, the target and X-Cache. No visitor may see the
+// headers for the CDN.
 func (e *edge) want(path string, status int, location, cache string) {
 	e.t.Helper()
 	got, h := e.visit(path)
@@ -145,8 +146,8 @@ func (e *edge) want(path string, status int, location, cache string) {
 	}
 }
 
-// TestVarnish runs the shipped configuration for real: what it keeps and for whom,
-// edits, an outage of Terse and a takedown.
+// TestVarnish runs a real Varnish with the shipped configuration. It checks what Varnish
+// caches, who may purge, and that edits and takedowns are purged.
 func TestVarnish(t *testing.T) {
 	t.Parallel()
 	e := newEdge(t, nil)
@@ -158,7 +159,7 @@ func TestVarnish(t *testing.T) {
 		e.want("/kept", 302, target, "HIT")
 	}
 	if got := e.node.metric("terse_redirect_visits_total"); got != before {
-		t.Errorf("Terse answered %v redirects that Varnish has", got-before)
+		t.Errorf("Terse answered %v redirects that Varnish has in its cache", got-before)
 	}
 	if status, h, _ := e.send(http.MethodHead, e.varnish.URL()+"/kept", ""); status != 302 || h.Get("X-Cache") != "HIT" {
 		t.Errorf("HEAD = %d, %s, want 302, HIT", status, h.Get("X-Cache"))
@@ -167,7 +168,7 @@ func TestVarnish(t *testing.T) {
 		t.Errorf("Cache-Control for browsers = %q", h.Get("Cache-Control"))
 	}
 
-	t.Run("what is not kept", func(t *testing.T) {
+	t.Run("responses that are not cached", func(t *testing.T) {
 		e.create("limited", target, `,"max_clicks":9`)
 		e.create("secret", target, `,"password":"long enough"`)
 		for range 2 {
@@ -189,10 +190,10 @@ func TestVarnish(t *testing.T) {
 			t.Errorf("with a cookie = %d, %s, want 302, HIT", status, h.Get("X-Cache"))
 		}
 	})
-	t.Run("unknown codes are kept for two seconds", func(t *testing.T) {
+	t.Run("unknown codes are cached for two seconds", func(t *testing.T) {
 		e.want("/unknown", 404, "", "MISS")
 		e.want("/unknown", 404, "", "HIT")
-		await(t, 5*time.Second, "an unknown code to be forgotten", func() bool {
+		await(t, 5*time.Second, "an unknown code to expire", func() bool {
 			_, h := e.visit("/unknown")
 			return h.Get("X-Cache") == "MISS"
 		})
@@ -206,7 +207,7 @@ func TestVarnish(t *testing.T) {
 		}
 		e.want("/kept", 302, target, "HIT")
 	})
-	t.Run("edits and takedowns are seen", func(t *testing.T) {
+	t.Run("edits and takedowns are purged", func(t *testing.T) {
 		e.create("edited", target, "")
 		e.create("bad", target, "")
 		e.create("deleted", target, "")
@@ -225,24 +226,24 @@ func TestVarnish(t *testing.T) {
 			{http.MethodDelete, "deleted", "", http.StatusNoContent, 410, []string{"/deleted"}},
 		} {
 			e.call(edit.method, "/api/v1/links/"+edit.path, edit.body, edit.answer)
-			took := await(t, 5*time.Second, edit.path+" to be seen", func() bool {
+			took := await(t, 5*time.Second, "Varnish to show "+edit.path, func() bool {
 				return !slices.ContainsFunc(edit.seen, func(path string) bool {
 					status, h := e.visit(path)
 					return status != edit.want || h.Get("Location") == target
 				})
 			})
-			t.Logf("%s was seen after %v", edit.path, took)
+			t.Logf("Varnish showed %s after %v", edit.path, took)
 			all = append(all, took)
 		}
 		slices.Sort(all)
 		if got := percentile(all, 50); got > seenWithin { // on a busy machine one may wait for a core
-			t.Errorf("changes were seen after %v in the median, want %v", got, seenWithin)
+			t.Errorf("Varnish showed changes after %v in the median, want %v at most", got, seenWithin)
 		}
 	})
 }
 
-// TestVarnishInAnOutage lets answers run out in a second, and holds that while
-// Terse is away they are still given, but none of a link that was taken down.
+// TestVarnishInAnOutage lets cached responses expire after a second and kills Terse. Varnish
+// still serves expired redirects, but never a link that was taken down or deleted.
 func TestVarnishInAnOutage(t *testing.T) {
 	t.Parallel()
 	e := newEdge(t, map[string]string{
@@ -256,13 +257,13 @@ func TestVarnishInAnOutage(t *testing.T) {
 	}
 	e.call(http.MethodPost, "/api/v1/links/bad/disable", `{"reason":"phishing"}`, http.StatusOK)
 	e.call(http.MethodDelete, "/api/v1/links/gone", "", http.StatusNoContent)
-	await(t, 5*time.Second, "the takedown and the delete to be seen", func() bool {
+	await(t, 5*time.Second, "Varnish to show the takedown and the delete", func() bool {
 		bad, _ := e.visit("/bad")
 		gone, _ := e.visit("/gone")
 		return bad == 451 && gone == 410
 	})
 	e.node.kill()
-	await(t, 10*time.Second, "everything to run out", func() bool {
+	await(t, 10*time.Second, "all responses to expire", func() bool {
 		_, kept := e.visit("/kept")
 		bad, _ := e.visit("/bad")
 		gone, _ := e.visit("/gone")
@@ -321,8 +322,8 @@ func (p *purges) first(tag string) time.Time {
 	return p.firsts[tag]
 }
 
-// TestCanariesAreNotPurged holds that a CDN hears of edits by people, and not of those
-// by which a node measures how stale its cache is.
+// TestCanariesAreNotPurged checks that a node purges the CDN after a user's edit, and not
+// after the canary's edits.
 func TestCanariesAreNotPurged(t *testing.T) {
 	t.Parallel()
 	cdn := newPurges(t)
@@ -332,19 +333,19 @@ func TestCanariesAreNotPurged(t *testing.T) {
 	f.awaitChannels()
 	a := newAuditor(f, f.newKey(0))
 	code := a.seed(1, a.authorization()...)[0][0]
-	await(t, backWithin, "a canary's edit to show", func() bool { return node.metric("terse_cache_staleness_seconds_count") > 0 })
+	await(t, backWithin, "an edit of the canary", func() bool { return node.metric("terse_cache_staleness_seconds_count") > 0 })
 	a.edit(node, code)
-	await(t, backWithin, "both edits to be told of twice", func() bool {
+	await(t, backWithin, "both edits to be handled twice", func() bool {
 		tags, _ := cdn.get()
 		return len(tags) >= 2 && node.metric("terse_outbox_edits_total", `audience="cdn"`, `result="ok"`) >= 4
 	})
 	if got, _ := cdn.get(); !slices.Equal(got, []string{"link-" + code, "link-" + code}) {
-		t.Errorf("purged %q, want the link that was edited, twice", got)
+		t.Errorf("purged %q, want the edited link twice", got)
 	}
 }
 
-// TestNodesShareThePlan has nodes purge until each has used up its part of what the
-// plan allows: together they have sent no more than that.
+// TestNodesShareThePlan lets three nodes purge until each has used up its share of
+// TERSE_CDN_RATE. Together they send exactly the rate.
 func TestNodesShareThePlan(t *testing.T) {
 	t.Parallel()
 	const nodes, each = 3, 2
@@ -354,12 +355,12 @@ func TestNodesShareThePlan(t *testing.T) {
 	for range nodes {
 		f.serve("TERSE_REDIS_URL="+shared.URL(), "TERSE_CDN=varnish", "TERSE_VARNISH_URLS="+cdn.url, fmt.Sprintf("TERSE_CDN_RATE=%d/24h", nodes*each))
 	}
-	await(t, backWithin, "all nodes to know how many they are", func() bool {
+	await(t, backWithin, "all nodes to count 3 nodes", func() bool {
 		return !slices.ContainsFunc(f.nodes, func(p *program) bool { return p.metric("terse_redis_nodes") != nodes })
 	})
 	a := newAuditor(f, f.newKey(0))
 	code := a.seed(1, a.authorization()...)[0][0]
-	await(t, backWithin, "all nodes to use up their part", func() bool {
+	await(t, backWithin, "all nodes to use up their share", func() bool {
 		for _, node := range f.nodes {
 			a.edit(node, code)
 		}
@@ -372,7 +373,7 @@ func TestNodesShareThePlan(t *testing.T) {
 	}
 }
 
-// TestFastly holds that a node behind Fastly speaks to it.
+// TestFastly checks that a node behind Fastly sends Surrogate-Control.
 func TestFastly(t *testing.T) {
 	t.Parallel()
 	p := start(t, t.TempDir(), "TERSE_CDN=fastly", "TERSE_FASTLY_SERVICE_ID=service", "TERSE_FASTLY_TOKEN=q3Z9vT7xKp2LmN8r")
