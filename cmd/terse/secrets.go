@@ -37,7 +37,7 @@ func checkRandom(key []byte) error {
 const minSecretLen = 8
 
 // errSample reports a secret from an example, without repeating the secret.
-var errSample = errors.New("contains a secret from an example. Use your own secret")
+var errSample = errors.New("contains a password from an example. Use your own")
 
 // checkSecret rejects a password or token that is a sample, short or patterned. It accepts
 // an empty secret: some networks need none.

@@ -47,7 +47,7 @@ func TestWrongShards(t *testing.T) {
 		{"s1 postgres://u:p@hunter2/w@h/db", []string{"shard 1: primary: is not a valid connection URL"}},
 		{"s1 postgres://u:12/hunter2@h/db", []string{"shard 1: primary: is not a valid connection URL"}},
 		{"s1 postgres://u:abc@a/x postgres://u:abcabcabc@b/x postgres://u:hunter2@c/x", []string{
-			"shard 1: primary: is too short", "shard 1: replica 1: follows a pattern", "shard 1: replica 2: contains a secret from an example",
+			"shard 1: primary: is too short", "shard 1: replica 1: follows a pattern", "shard 1: replica 2: contains a password from an example",
 		}},
 		{strings.Repeat("s1;", maxShards+1), []string{"names 65 shards"}},
 	} {
