@@ -9,7 +9,8 @@ import (
 )
 
 // untilFirst resolves a link every second and returns how long it took to show version 1.
-func untilFirst(t *testing.T, c *cache.Cache, clock *fakeClock, most time.Duration) time.Duration {
+func untilFirst(t *testing.T, c *cache.Cache, clock *fakeClock) time.Duration {
+	const most = time.Hour
 	t.Helper()
 	for passed := time.Duration(0); passed <= most; passed += time.Second {
 		if l := mustResolve(t, c, "abc"); l.Version == 1 {
@@ -39,7 +40,7 @@ func TestLostVersionGivesWay(t *testing.T) {
 	t.Parallel()
 	var clock fakeClock
 	c, _ := edited(t, &clock)
-	if took := untilFirst(t, c, &clock, time.Hour); took < 15*time.Second || took > 30*time.Second {
+	if took := untilFirst(t, c, &clock); took < 15*time.Second || took > 30*time.Second {
 		t.Errorf("the primary's version was shown after %v, want 15 to 30 s: two loads", took)
 	}
 	clock.advance(time.Minute)
@@ -67,7 +68,7 @@ func TestLostVersionGivesWayBesideWrites(t *testing.T) {
 		t.Fatalf("Update() = %v, want nil", err)
 	}
 	m.set(&m.links, link("abc", 1))
-	if took := untilFirst(t, c, &clock, time.Hour); took > 30*time.Second {
+	if took := untilFirst(t, c, &clock); took > 30*time.Second {
 		t.Errorf("the primary's version was shown after %v, want 30 s at most", took)
 	}
 	close(hold)
@@ -82,17 +83,17 @@ func TestLaggingReplicaEndsNoVersion(t *testing.T) {
 	c, m := edited(t, &clock)
 	m.set(&m.links, link("abc", 2))
 	m.set(&m.stale, link("abc", 1))
-	if took := untilFirst(t, c, &clock, time.Hour); took < time.Hour {
+	if took := untilFirst(t, c, &clock); took < time.Hour {
 		t.Errorf("a replica that lags brought an old version back after %v", took)
 	}
 	m.set(&m.links, link("abc", 1))
 	away := store.ErrUnavailable
 	m.getFails.Store(&away)
-	if took := untilFirst(t, c, &clock, time.Hour); took < time.Hour {
+	if took := untilFirst(t, c, &clock); took < time.Hour {
 		t.Errorf("a replica brought an old version back after %v, while nobody could ask the primary", took)
 	}
 	m.getFails.Store(nil)
-	if took := untilFirst(t, c, &clock, time.Hour); took > 30*time.Second {
+	if took := untilFirst(t, c, &clock); took > 30*time.Second {
 		t.Errorf("the primary's version was shown after %v, want 30 s at most", took)
 	}
 }

@@ -106,6 +106,8 @@ func callWrites(t *testing.T, s *postgres.Store, prefix string, now time.Time) [
 	must(t, s.AddClicks(ctx, store.ClickBatch{Recorder: prefix, Seq: 1, Counts: counts}))
 	_, err = s.Get(ctx, links[0].Code)
 	must(t, err)
+	_, err = s.Confirm(ctx, links[0].Code)
+	must(t, err)
 	_, err = s.Consume(ctx, links[0].Code, now)
 	must(t, err)
 	for range 3 {
