@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"sync/atomic"
 	"testing"
 
 	"github.com/terse/terse/api"
@@ -12,7 +13,9 @@ import (
 
 // standbyAway is a store that is read as ever, and that no standby confirms.
 type standbyAway struct {
-	broken
+	store.Store
+	on  atomic.Bool
+	err error
 }
 
 func (s *standbyAway) Confirm(ctx context.Context, code string) (store.Link, error) {
@@ -22,17 +25,13 @@ func (s *standbyAway) Confirm(ctx context.Context, code string) (store.Link, err
 	return s.Store.Confirm(ctx, code)
 }
 
-func (s *standbyAway) Get(ctx context.Context, code string) (store.Link, error) {
-	return s.Store.Get(ctx, code)
-}
-
 // TestNothingIsAcknowledgedFromARead sends writes that find nothing to do. Each is an
 // outage while no standby confirms what was found, and has its answer once one does.
 func TestNothingIsAcknowledgedFromARead(t *testing.T) {
 	t.Parallel()
 	var away *standbyAway
 	s := newServer(t, func(o *api.Options) {
-		away = &standbyAway{broken{Store: o.Store, err: fmt.Errorf("shard s1: %w", store.ErrUnavailable)}}
+		away = &standbyAway{Store: o.Store, err: fmt.Errorf("shard s1: %w", store.ErrUnavailable)}
 		o.Store = away
 	})
 	owner, admin := s.owner("owner"), s.key("admin", store.ScopeAdmin, store.ScopeLinksWrite, store.ScopeLinksRead)
