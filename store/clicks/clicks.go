@@ -1,9 +1,9 @@
-// Package clicks counts redirects without slowing them down: a Recorder takes
-// each click in memory, adds up those of one code, and hands the sums to a
-// store.ClickSink about once a second.
+// Package clicks counts redirects without slowing them down. A Recorder counts clicks
+// in memory, sums them by code, and sends the sums to a store.ClickSink about once a
+// second.
 //
-// It is not exact across a killed process, which loses what it had not flushed,
-// and it never waits: clicks that do not fit its memory are dropped and counted.
+// A killed process loses the clicks since its last flush. The Recorder never waits for
+// the sink: when its memory is full, it drops clicks of new codes and counts the drops.
 package clicks
 
 import (
@@ -31,18 +31,18 @@ const (
 	DefaultBatchSize    = 1000
 )
 
-// maxBackoff is the longest pause between two attempts to flush.
+// maxBackoff is the longest pause between two flush attempts, unless FlushEvery is longer.
 const maxBackoff = 30 * time.Second
 
-// Options configure a Recorder.
+// Options configures a Recorder.
 type Options struct {
 	Sink       store.ClickSink       // required
 	Registerer prometheus.Registerer // required
 	Logger     *slog.Logger          // required
 
-	FlushEvery   time.Duration // default DefaultFlushEvery; sooner when half of the memory is in use
-	FlushTimeout time.Duration // how long the sink may take for one batch; default DefaultFlushTimeout
-	MaxCodes     int           // codes that are counted at a time, at about 200 bytes each; default DefaultMaxCodes
+	FlushEvery   time.Duration // interval between flushes; a stripe that is half full flushes sooner; default DefaultFlushEvery
+	FlushTimeout time.Duration // timeout of the sink for one batch; default DefaultFlushTimeout
+	MaxCodes     int           // most codes in memory, at about 200 bytes each; default DefaultMaxCodes
 	BatchSize    int           // most codes in one batch; default DefaultBatchSize
 }
 
@@ -78,11 +78,11 @@ func (o *Options) validate() error {
 	return errors.Join(errs...)
 }
 
-// Recorder counts clicks. It is safe for concurrent use.
+// Recorder counts clicks. Safe for concurrent use.
 //
-// Clicks are added up in stripes, each with its own lock and chosen by the code,
-// so that different links seldom meet; the clicks of one busy link spread to the
-// next stripes when they meet each other.
+// Each code has a home stripe, and each stripe has its own lock, so different links
+// seldom wait for each other. When a stripe is locked, a click goes to one of the next
+// stripes, so the clicks of a busy link spread.
 type Recorder struct {
 	sink    store.ClickSink
 	log     *slog.Logger
@@ -92,18 +92,18 @@ type Recorder struct {
 	stripes []stripe
 	metrics *metrics
 
-	wake    chan struct{} // one message: half of a stripe is in use
+	wake    chan struct{} // one message when a stripe is half full
 	closing atomic.Bool
 	cancel  context.CancelFunc
 	stopped chan struct{} // closed when run has returned
 
-	flushing chan struct{}      // holds the one permit to flush, which guards what follows
-	seq      int64              // of the last batch that was made
-	backlog  []store.ClickBatch // made and not yet acknowledged, oldest first
-	waiting  atomic.Int64       // clicks in backlog
+	flushing chan struct{}      // full during a flush; guards the fields below
+	seq      int64              // number of the last batch
+	backlog  []store.ClickBatch // batches without acknowledgement, oldest first
+	waiting  atomic.Int64       // clicks in backlog; may be read at any time
 }
 
-// New returns a Recorder that flushes until Close, or every problem of opts.
+// New returns a Recorder that flushes until Close. Its error joins every problem of opts.
 func New(opts Options) (*Recorder, error) {
 	opts.setDefaults()
 	if err := opts.validate(); err != nil {
@@ -130,16 +130,16 @@ func New(opts Options) (*Recorder, error) {
 	return r, nil
 }
 
-// stripeCount returns a power of two that gives every processor several stripes
-// and every stripe at least one code.
+// stripeCount returns a power of two: several stripes for each processor, but not more
+// than maxCodes.
 func stripeCount(maxCodes int) int {
 	n := min(8*runtime.GOMAXPROCS(0), 256, maxCodes)
 	return 1 << (bits.Len(uint(n)) - 1)
 }
 
-// Record counts one click. It never waits for the sink, keeps no reference to
-// the memory of c.Code, and allocates only when a code is the first of its kind
-// since the last flush. After Close clicks are dropped.
+// Record counts one click. It never waits for the sink, keeps no reference to the
+// memory of c.Code, and allocates only for the first click of a code since the last
+// flush. After Close it drops the click.
 func (r *Recorder) Record(c store.Click) {
 	home := maphash.String(r.seed, c.Code)
 	s := r.lockStripe(home)
@@ -153,8 +153,8 @@ func (r *Recorder) Record(c store.Click) {
 	}
 }
 
-// lockStripe locks the home stripe of a code, or one of the next few when
-// another click holds that.
+// lockStripe locks the home stripe of a code, or one of the next three stripes when the
+// home stripe is locked.
 func (r *Recorder) lockStripe(home uint64) *stripe {
 	mask := uint64(len(r.stripes) - 1) //nolint:gosec // positive
 	for i := range uint64(4) {
@@ -167,9 +167,9 @@ func (r *Recorder) lockStripe(home uint64) *stripe {
 	return s
 }
 
-// Close stops taking clicks and flushes what was taken. What the sink has not
-// acknowledged when ctx ends is lost, counted as dropped, logged and returned as
-// an error. Closing twice is harmless.
+// Close stops counting and flushes. When ctx ends first, the clicks that the sink has
+// not acknowledged are lost: Close counts them as dropped, logs them and returns an
+// error. A second call returns nil.
 func (r *Recorder) Close(ctx context.Context) error {
 	if r.closing.Swap(true) {
 		return nil

@@ -26,7 +26,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var errDown = errors.New("sink is down")
 
-// sink adds up batches as the contract asks: wholly, in any number of attempts.
+// sink sums batches as store.ClickSink demands: all of a batch or nothing, and only once.
 type sink struct {
 	mu      sync.Mutex
 	totals  map[string]store.ClickCount
@@ -75,8 +75,8 @@ func (s *sink) sum() (n int64) {
 	return n
 }
 
-// newRecorder returns a recorder that flushes only when it is told to, unless
-// opts say otherwise.
+// newRecorder returns a recorder that flushes only on demand, unless opts has a
+// FlushEvery.
 func newRecorder(tb testing.TB, opts clicks.Options) (*clicks.Recorder, *prometheus.Registry) {
 	tb.Helper()
 	reg := prometheus.NewRegistry()
@@ -91,7 +91,7 @@ func newRecorder(tb testing.TB, opts clicks.Options) (*clicks.Recorder, *prometh
 	tb.Cleanup(func() {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
-		_ = r.Close(ctx) // tests that ask for more have closed it before
+		_ = r.Close(ctx) // has no effect when the test has closed it already
 	})
 	return r, reg
 }
@@ -104,7 +104,7 @@ func TestNewReportsEveryProblem(t *testing.T) {
 	}
 	for _, field := range []string{"Sink", "Registerer", "Logger", "FlushEvery", "FlushTimeout", "MaxCodes", "BatchSize"} {
 		if !strings.Contains(err.Error(), "clicks: "+field+" ") {
-			t.Errorf("New = %v, want it to name %s", err, field)
+			t.Errorf("New = %v, want an error for %s", err, field)
 		}
 	}
 }
@@ -128,7 +128,7 @@ func TestFlushAddsUp(t *testing.T) {
 		t.Errorf("batches = %+v, want one with Seq 1 and %+v", s.batches, want)
 	}
 	if err := r.Flush(t.Context()); err != nil || len(s.batches) != 1 {
-		t.Errorf("Flush of nothing = %v with %d batches, want nil and no further one", err, len(s.batches))
+		t.Errorf("Flush without clicks = %v with %d batches, want nil and no new batch", err, len(s.batches))
 	}
 }
 
@@ -151,13 +151,13 @@ func TestBatchesAreBoundedAndSorted(t *testing.T) {
 		}
 	}
 	if !slices.Equal(sizes, []int{10, 10, 5}) || !slices.Equal(seqs, []int{1, 2, 3}) || !slices.IsSorted(codes) {
-		t.Errorf("sizes %v, seqs %v, codes %v, want 10, 10, 5, from 1, sorted", sizes, seqs, codes)
+		t.Errorf("sizes %v, seqs %v, codes %v, want sizes 10, 10, 5, seqs from 1, sorted codes", sizes, seqs, codes)
 	}
 }
 
 func TestFailedBatchIsRepeated(t *testing.T) {
 	t.Parallel()
-	for _, added := range []bool{false, true} { // also when the sink had done it before it failed
+	for _, added := range []bool{false, true} { // true: the sink adds the batch and then returns an error
 		t.Run(fmt.Sprint("added=", added), func(t *testing.T) {
 			t.Parallel()
 			s := sink{answer: func(attempt int) (bool, error) {
@@ -176,7 +176,7 @@ func TestFailedBatchIsRepeated(t *testing.T) {
 				t.Fatalf("Flush = %v", err)
 			}
 			if len(s.batches) != 3 || !reflect.DeepEqual(s.batches[0], s.batches[1]) || s.batches[2].Seq != 2 {
-				t.Errorf("batches = %+v, want the first one twice, then the second", s.batches)
+				t.Errorf("batches = %+v, want the first batch twice, then the second", s.batches)
 			}
 			if got := s.sum(); got != 2 {
 				t.Errorf("counted = %d, want 2", got)
@@ -197,10 +197,10 @@ func TestMemoryIsBounded(t *testing.T) {
 	record("a")
 	_ = r.Flush(t.Context())
 	record("b")
-	_ = r.Flush(t.Context()) // the failed batch stands in the way: nothing more is taken
+	_ = r.Flush(t.Context()) // the first batch fails again, so the flush takes no new clicks
 	m := gather(t, reg)
 	if m["pending"] > 2*64 || m["pending"] < 64 || m["dropped full"] != 20_000-m["pending"] {
-		t.Errorf("metrics = %v, want at most 128 pending and the others dropped", m)
+		t.Errorf("metrics = %v, want at most 128 pending and the rest dropped", m)
 	}
 }
 
@@ -234,7 +234,7 @@ func TestFlushesSoonerWhenHalfFull(t *testing.T) {
 			synctest.Wait()
 		}
 		if m := gather(t, reg); m["dropped full"] != 0 || m["pending"] > 1024 {
-			t.Errorf("metrics = %v, want nothing dropped", m)
+			t.Errorf("metrics = %v, want no drops", m)
 		}
 		_ = r.Close(t.Context())
 	})
@@ -249,13 +249,13 @@ func TestBacksOff(t *testing.T) {
 			return false, errDown
 		}}
 		r, _ := newRecorder(t, clicks.Options{Sink: &s, FlushEvery: time.Second, MaxCodes: 1024})
-		for i := range 10 * 60 * 2 { // ten minutes, in which one stripe after the other fills up
+		for i := range 10 * 60 * 2 { // for ten minutes, one stripe after another fills up
 			r.Record(store.Click{Code: fmt.Sprint(i), At: time.Now()})
 			time.Sleep(time.Second / 2)
 		}
 		s.mu.Lock()
 		s.answer = nil
-		s.mu.Unlock() // from here on attempts stay as they are
+		s.mu.Unlock() // attempts is complete
 		if len(attempts) < 20 {
 			t.Errorf("attempts in 10 minutes = %d, want at least 20", len(attempts))
 		}
@@ -266,7 +266,7 @@ func TestBacksOff(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		if s.sum() == 0 {
-			t.Error("nothing counted a minute after the sink is back")
+			t.Error("counted = 0 a minute after the sink's recovery, want clicks")
 		}
 		_ = r.Close(t.Context())
 	})
@@ -281,17 +281,17 @@ func TestSinkThatHangs(t *testing.T) {
 		began := time.Now()
 		go func() { _ = r.Flush(t.Context()) }()
 		synctest.Wait()
-		r.Record(store.Click{Code: "a", At: time.Now()}) // does not wait for the sink: time stands in the bubble
+		r.Record(store.Click{Code: "a", At: time.Now()}) // must not wait for the sink: the fake clock would advance
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if err := r.Flush(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != time.Second {
-			t.Errorf("Flush beside another = %v after %v, want its own deadline after 1s", err, time.Since(began))
+			t.Errorf("Flush during another flush = %v after %v, want its own deadline after 1s", err, time.Since(began))
 		}
 		ctx, cancel = context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
 		_ = r.Close(ctx)
 		if len(s.batches) < 3 || s.batches[0].Seq != 1 || s.batches[2].Seq != 1 {
-			t.Errorf("batches = %+v, want the same one again every FlushTimeout", s.batches)
+			t.Errorf("batches = %+v, want a retry of the same batch after every FlushTimeout", s.batches)
 		}
 	})
 }
@@ -319,7 +319,7 @@ func TestClose(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 				defer cancel()
 				if err := r.Close(ctx); (err != nil) != (tt.lost > 0) {
-					t.Errorf("Close = %v, want an error: %v", err, tt.lost > 0)
+					t.Errorf("Close = %v, want an error: %t", err, tt.lost > 0)
 				}
 				if err := r.Close(ctx); err != nil {
 					t.Errorf("second Close = %v, want nil", err)
@@ -336,12 +336,12 @@ func TestClose(t *testing.T) {
 	}
 }
 
-// TestNothingIsLostOrCountedTwice records from several goroutines while flushes
-// fail, with and without effect.
+// TestNothingIsLostOrCountedTwice records from several goroutines while flushes fail.
+// Some of the failed flushes have added their batch.
 func TestNothingIsLostOrCountedTwice(t *testing.T) {
 	t.Parallel()
 	const recorders, each = 8, 50_000
-	codes := []string{"a", "b", "c", "d"} // few, so that recorders meet
+	codes := []string{"a", "b", "c", "d"} // few codes, so that goroutines compete for them
 	s := sink{answer: func(int) (bool, error) {
 		switch rand.IntN(3) {
 		case 0:
@@ -405,11 +405,11 @@ func TestRecordKeepsNoReference(t *testing.T) {
 		t.Fatalf("Flush = %v", err)
 	}
 	if got := s.batches[0].Counts[0].Code; got != "abc" || unsafe.StringData(got) == unsafe.StringData(path[1:]) {
-		t.Errorf("code = %q, want a copy of it", got)
+		t.Errorf("code = %q, want a copy", got)
 	}
 }
 
-func TestRecordDoesNotAllocate(t *testing.T) { // alone: it counts allocations
+func TestRecordDoesNotAllocate(t *testing.T) { // not parallel: it counts allocations
 	r, _ := newRecorder(t, clicks.Options{Sink: &sink{}})
 	c := store.Click{Code: "abc", At: time.Now()}
 	r.Record(c)
@@ -437,7 +437,7 @@ func BenchmarkRecord(b *testing.B) {
 	}
 }
 
-// gather returns the recorder's counters by short names.
+// gather returns the recorder's metrics by short name.
 func gather(tb testing.TB, reg *prometheus.Registry) map[string]float64 {
 	tb.Helper()
 	families, err := reg.Gather()

@@ -11,8 +11,8 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// run flushes every FlushEvery, or sooner when a stripe is half full, until ctx
-// ends. After a failure it waits longer, whatever the stripes hold.
+// run flushes every FlushEvery until ctx ends, or sooner when a stripe is half full.
+// After a failure it only waits for the next pause, even when stripes are full.
 func (r *Recorder) run(ctx context.Context) {
 	defer close(r.stopped)
 	timer := time.NewTimer(r.opts.FlushEvery)
@@ -43,9 +43,9 @@ func (r *Recorder) run(ctx context.Context) {
 	}
 }
 
-// pause returns how long to wait for the next flush after so many failures in a
-// row: twice as long after each, up to maxBackoff, and up to a half less so that
-// many processes do not come back together.
+// pause returns the time until the next flush after a number of consecutive failures.
+// It doubles with every failure, up to maxBackoff. Up to half of it is random, so that
+// many processes do not retry together.
 func (r *Recorder) pause(failures int) time.Duration {
 	d := r.opts.FlushEvery
 	if failures == 0 {
@@ -57,10 +57,10 @@ func (r *Recorder) pause(failures int) time.Duration {
 	return d - rand.N(d/2+1) //nolint:gosec // jitter
 }
 
-// Flush hands every click that was recorded before the call to the sink, and
-// returns nil when the sink has acknowledged them all. Otherwise they are kept,
-// in the same batches, for the next flush. Only one flush runs at a time; others
-// wait for it, or for their ctx.
+// Flush sends all clicks recorded before the call to the sink. It returns nil when the
+// sink has acknowledged them all. Otherwise the clicks stay in the same batches for the
+// next flush. Only one flush runs at a time; another call waits for it, or until its
+// ctx ends.
 func (r *Recorder) Flush(ctx context.Context) error {
 	select {
 	case r.flushing <- struct{}{}:
@@ -76,7 +76,7 @@ func (r *Recorder) Flush(ctx context.Context) error {
 	return r.send(ctx)
 }
 
-// flushUntil repeats Flush until it succeeds or ctx ends.
+// flushUntil retries Flush until it succeeds or ctx ends.
 func (r *Recorder) flushUntil(ctx context.Context) error {
 	for failures := 1; ; failures++ {
 		err := r.Flush(ctx)
@@ -91,7 +91,7 @@ func (r *Recorder) flushUntil(ctx context.Context) error {
 	}
 }
 
-// send hands the backlog to the sink, batch by batch in their order.
+// send sends the backlog to the sink, in order, and stops at the first error.
 func (r *Recorder) send(ctx context.Context) error {
 	for len(r.backlog) > 0 {
 		b := r.backlog[0]
@@ -111,9 +111,8 @@ func (r *Recorder) send(ctx context.Context) error {
 	return nil
 }
 
-// cut turns what the stripes hold into batches. A code is in one of them only,
-// and they are sorted by code, so that sinks which lock rows lock them in one
-// order.
+// cut moves the clicks of all stripes into batches. Each code is in one batch only. The
+// codes are sorted, so that sinks lock their rows in the same order.
 func (r *Recorder) cut() {
 	var merged []store.ClickCount
 	index := map[string]int{}
@@ -140,7 +139,7 @@ func (r *Recorder) cut() {
 	}
 }
 
-// giveUp drops all that was not flushed and returns how many clicks that were.
+// giveUp drops all clicks that were not flushed, and returns their number.
 func (r *Recorder) giveUp() int64 {
 	r.flushing <- struct{}{}
 	defer func() { <-r.flushing }()

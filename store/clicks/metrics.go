@@ -11,21 +11,21 @@ import (
 type metrics struct {
 	flushed  prometheus.Counter
 	duration prometheus.Histogram
-	lost     *atomic.Int64 // clicks that the last flush did not bring home
+	lost     *atomic.Int64 // clicks lost at shutdown
 }
 
-// newMetrics registers the metrics of a recorder. Those that every click changes
-// are read from its stripes when they are asked for: one counter that all
-// processors write would cost more than the click.
+// newMetrics registers the metrics of a recorder. Counters that change with every click
+// are summed from the stripes on demand: a counter shared by all processors would cost
+// more than the click.
 func newMetrics(reg prometheus.Registerer, sum func() counts) (*metrics, error) {
 	m := &metrics{
 		flushed: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "terse_clicks_flushed_total",
-			Help: "Clicks that the sink has acknowledged.",
+			Help: "Clicks that the store has counted.",
 		}),
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "terse_clicks_flush_duration_seconds",
-			Help:    "Time that the sink took for one batch, whatever it answered.",
+			Help:    "Duration of one batch of clicks in the store, including failures.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 14),
 		}),
 		lost: new(atomic.Int64),
@@ -33,7 +33,7 @@ func newMetrics(reg prometheus.Registerer, sum func() counts) (*metrics, error) 
 	dropped := func(reason string, clicks func() int64) prometheus.Collector {
 		return prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name:        "terse_clicks_dropped_total",
-			Help:        "Clicks that were not counted: for want of memory (full), or because the process ended (shutdown).",
+			Help:        "Clicks that were not counted, by reason: the memory was full (full), or the process ended (shutdown).",
 			ConstLabels: prometheus.Labels{"reason": reason},
 		}, func() float64 { return float64(clicks()) })
 	}
@@ -45,11 +45,11 @@ func newMetrics(reg prometheus.Registerer, sum func() counts) (*metrics, error) 
 		dropped("shutdown", func() int64 { return sum().late + m.lost.Load() }),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "terse_clicks_recorded_total",
-			Help: "Clicks that were handed over: those flushed, dropped and pending together.",
+			Help: "Clicks that were recorded: the sum of flushed, dropped and pending clicks.",
 		}, func() float64 { return float64(sum().recorded) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "terse_clicks_pending",
-			Help: "Clicks that wait to be flushed.",
+			Help: "Clicks that are not flushed yet.",
 		}, func() float64 { return float64(sum().pending) }),
 	} {
 		errs = append(errs, reg.Register(c))

@@ -7,27 +7,28 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// stripe adds up the clicks of some codes.
+// stripe counts the clicks of some codes.
 type stripe struct {
 	mu       sync.Mutex
 	live     table
-	spare    table // empty; belongs to whoever flushes
+	spare    table // empty; used only by the current flush
 	capacity int   // most codes in live
 	closed   bool
 	counts   counts
-	_        [64]byte // the next stripe's lock is on another cache line
+	_        [64]byte // puts the next stripe's lock on another cache line
 }
 
-// counts are clicks since the start.
+// counts are numbers of clicks since the start, except pending.
 type counts struct {
-	recorded int64 // handed over
-	full     int64 // of these dropped for want of room
-	late     int64 // of these dropped because the recorder was closed
-	pending  int64 // of these not yet taken for a flush
+	recorded int64 // all clicks
+	full     int64 // dropped because the stripe was full
+	late     int64 // dropped because the recorder was closed
+	pending  int64 // not flushed yet
 }
 
-// table holds one row for each code. Rows are found by number, since assigning
-// to a map under a string replaces the key, which may be part of a whole request.
+// table has one row for each code. index contains row numbers instead of counts: an
+// assignment to a map with string keys replaces the key, and the key may be part of the
+// memory of a whole request.
 type table struct {
 	rows  []row
 	index map[string]int32
@@ -45,8 +46,8 @@ func (s *stripe) init(capacity int) {
 	s.spare.index = map[string]int32{}
 }
 
-// add counts c and reports whether this has filled half of the stripe. The lock
-// must be held.
+// add counts c and reports whether the stripe has become half full. The caller must
+// hold the lock.
 func (s *stripe) add(c store.Click) (halfFull bool) {
 	s.counts.recorded++
 	if s.closed {
@@ -73,8 +74,8 @@ func (s *stripe) add(c store.Click) (halfFull bool) {
 	return n+1 == (s.capacity+1)/2
 }
 
-// take calls each with the rows that were counted since the last take, and
-// begins anew. It holds the lock only to exchange the tables.
+// take empties the stripe and calls each with its rows. It holds the lock only to swap
+// the tables.
 func (s *stripe) take(each func(row)) {
 	s.mu.Lock()
 	taken := s.live
