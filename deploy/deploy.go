@@ -1,6 +1,6 @@
-// Package deploy holds the configuration that Terse ships for the programs around
-// it, as operators find it, so that what they run is what the tests and the stack
-// on one machine run. It is not where Terse's own settings are read.
+// Package deploy contains the configuration files that Terse ships for other programs.
+// Operators, tests and the local stack all use these files. Terse's own settings are
+// not here.
 package deploy
 
 import (
@@ -14,9 +14,9 @@ import (
 //go:embed varnish/terse.vcl nginx/terse.conf prometheus/prometheus.yml prometheus/rules.yml
 var files embed.FS
 
-// Edited returns a file, such as "varnish/terse.vcl", with changes that an
-// operator makes to it: from what is there to what takes its place, everywhere.
-// Something that is not there is an error.
+// Edited returns a shipped file, such as "varnish/terse.vcl", with an operator's changes.
+// Each key of changes is replaced by its value everywhere. It returns an error when the
+// file lacks a key.
 func Edited(name string, changes map[string]string) (string, error) {
 	shipped, err := files.ReadFile(name)
 	if err != nil {

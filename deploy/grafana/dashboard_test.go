@@ -1,7 +1,7 @@
 //go:build unix
 
-// Package grafana_test holds the dashboard to what Prometheus understands and to
-// what is there to be asked for. That its metrics exist is shown in deploy/prometheus.
+// Package grafana_test checks the queries of the dashboard with promtool, and its panels.
+// The tests of deploy/prometheus check that the metrics exist.
 package grafana_test
 
 import (
@@ -17,7 +17,7 @@ import (
 	"github.com/terse/terse/store/storetest/servers"
 )
 
-// dashboard is what of one the test reads.
+// dashboard is the part of a dashboard that the tests read.
 type dashboard struct {
 	Panels []struct {
 		ID      int
@@ -42,7 +42,7 @@ func read(t *testing.T) dashboard {
 	return d
 }
 
-// expressions returns all, as Grafana sends them to Prometheus.
+// expressions returns all queries, as Grafana sends them to Prometheus.
 func (d *dashboard) expressions() []string {
 	sent := strings.NewReplacer("$__rate_interval", "1m", "$job", ".*", "$instance", ".*")
 	var all []string
@@ -57,7 +57,7 @@ func (d *dashboard) expressions() []string {
 	return all
 }
 
-// TestExpressions has promtool parse every expression, as a rule of a file.
+// TestExpressions parses every query with promtool, as a recording rule.
 func TestExpressions(t *testing.T) {
 	t.Parallel()
 	d := read(t)
@@ -70,7 +70,7 @@ func TestExpressions(t *testing.T) {
 		rules = append(rules, rule{fmt.Sprintf("panel:%d", i), e})
 	}
 	if len(rules) < 50 {
-		t.Fatalf("the dashboard has %d expressions", len(rules))
+		t.Fatalf("%d queries in the dashboard, want at least 50", len(rules))
 	}
 	content, err := json.Marshal(map[string]any{"groups": []any{map[string]any{"name": "dashboard", "rules": rules}}})
 	if err != nil {
@@ -89,7 +89,7 @@ func TestExpressions(t *testing.T) {
 	}
 }
 
-// TestRecordedSeries holds that what the dashboard has of rules is made by them.
+// TestRecordedSeries checks that the rules record every series that the dashboard uses.
 func TestRecordedSeries(t *testing.T) {
 	t.Parallel()
 	rules, err := os.ReadFile("../prometheus/rules.yml")
@@ -107,32 +107,32 @@ func TestRecordedSeries(t *testing.T) {
 		}
 	}
 	if found == 0 {
-		t.Error("the dashboard shows no objectives")
+		t.Error("the dashboard shows no service level objectives")
 	}
 }
 
-// TestPanels holds that each panel can be told from the others and seen.
+// TestPanels checks that panels have their own ids and titles, and do not overlap.
 func TestPanels(t *testing.T) {
 	t.Parallel()
 	d := read(t)
 	ids, titles := map[int]bool{}, map[string]bool{}
 	for i, p := range d.Panels {
 		if ids[p.ID] || titles[p.Title] {
-			t.Errorf("panel %d, %q, has the id or the title of another", p.ID, p.Title)
+			t.Errorf("panel %d, %q, has the id or the title of another panel", p.ID, p.Title)
 		}
 		ids[p.ID], titles[p.Title] = true, true
 		if p.Type != "row" && len(p.Targets) == 0 {
-			t.Errorf("panel %q shows nothing", p.Title)
+			t.Errorf("panel %q has no query", p.Title)
 		}
 		for _, target := range p.Targets {
 			if target.LegendFormat == "" {
-				t.Errorf("panel %q has a series without a name", p.Title)
+				t.Errorf("panel %q has a series without a legend", p.Title)
 			}
 		}
 		for _, q := range d.Panels[:i] {
 			a, b := p.GridPos, q.GridPos
 			if a.X < b.X+b.W && b.X < a.X+a.W && a.Y < b.Y+b.H && b.Y < a.Y+a.H {
-				t.Errorf("panels %q and %q lie over each other", p.Title, q.Title)
+				t.Errorf("panels %q and %q overlap", p.Title, q.Title)
 			}
 		}
 	}

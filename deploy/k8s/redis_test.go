@@ -1,6 +1,6 @@
 //go:build linux
 
-// Package k8s tests what the manifests run that is not Terse.
+// Package k8s tests the Redis component of the manifests.
 package k8s
 
 import (
@@ -20,11 +20,11 @@ import (
 const (
 	redisPassword = "0123456789abcdef"
 
-	// failoverWithin is generous: sentinels wait two seconds before they act.
+	// failoverWithin is long, because sentinels wait two seconds before a failover.
 	failoverWithin = 60 * time.Second
 )
 
-// redisPods are the pods of components/redis, each on a loopback address of its own.
+// redisPods are the pods of components/redis. Each has its own loopback address.
 type redisPods struct {
 	t     *testing.T
 	hosts []string
@@ -40,7 +40,7 @@ func newRedisPods(t *testing.T) *redisPods {
 	return p
 }
 
-// start starts the Redis or the sentinel of a pod by the script that the pods run.
+// start starts the Redis or the sentinel of a pod with the pods' start script.
 func (p *redisPods) start(pod int, what string) *exec.Cmd {
 	p.t.Helper()
 	cmd := exec.Command("sh", "components/redis/start.sh", what)
@@ -62,7 +62,7 @@ func (p *redisPods) start(pod int, what string) *exec.Cmd {
 	return cmd
 }
 
-// kill ends a process at once; it may be called again.
+// kill ends a process at once. A second call has no effect.
 func kill(cmd *exec.Cmd) {
 	if cmd.ProcessState == nil {
 		_ = cmd.Process.Kill()
@@ -70,14 +70,14 @@ func kill(cmd *exec.Cmd) {
 	}
 }
 
-// info returns what the Redis of a pod says of its replication; empty when it does not.
+// info returns the replication state of a pod's Redis, or "" without an answer.
 func (p *redisPods) info(pod int) string {
 	client := redis.NewClient(&redis.Options{Addr: p.hosts[pod] + ":6379", Password: redisPassword, MaxRetries: -1, DialerRetries: 1})
 	defer func() { _ = client.Close() }()
 	return client.Info(p.t.Context(), "replication").Val()
 }
 
-// master returns the host on which most sentinels agree, "" when they do not.
+// master returns the host that most sentinels report as the master, or "".
 func (p *redisPods) master() string {
 	votes := map[string]int{}
 	for _, host := range p.hosts {
@@ -99,13 +99,13 @@ func (p *redisPods) await(what string, done func() bool) {
 	p.t.Helper()
 	for end := time.Now().Add(failoverWithin); !done(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(end) {
-			p.t.Fatalf("waited %v for %s; master %q, %q", failoverWithin, what, p.master(), []string{p.info(0), p.info(1), p.info(2)})
+			p.t.Fatalf("waited %v for %s; master %q, replication %q", failoverWithin, what, p.master(), []string{p.info(0), p.info(1), p.info(2)})
 		}
 	}
 }
 
-// TestRedisFailover holds that the pods of Redis find each other, that a replica takes
-// the place of a master that is lost, and that the lost one comes back as a replica.
+// TestRedisFailover checks that the Redis pods find each other, that a replica replaces a
+// lost master, and that the lost master returns as a replica.
 func TestRedisFailover(t *testing.T) {
 	t.Parallel()
 	p := newRedisPods(t)
@@ -132,7 +132,7 @@ func TestRedisFailover(t *testing.T) {
 	})
 }
 
-// known reports whether the sentinel of a pod knows the two others and two replicas.
+// known reports whether a pod's sentinel knows both other sentinels and both replicas.
 func (p *redisPods) known(pod int) bool {
 	sentinel := redis.NewSentinelClient(&redis.Options{Addr: p.hosts[pod] + ":26379", MaxRetries: -1})
 	defer func() { _ = sentinel.Close() }()
@@ -140,15 +140,15 @@ func (p *redisPods) known(pod int) bool {
 	return master["num-other-sentinels"] == "2" && master["num-slaves"] == "2"
 }
 
-// wantSettings holds that nobody comes in without the password, and what is thrown out
-// when there is no room.
+// wantSettings checks that Redis requires the password, and which keys it evicts when its
+// memory is full.
 func (p *redisPods) wantSettings() {
 	p.t.Helper()
 	ctx := context.WithoutCancel(p.t.Context())
 	stranger := redis.NewClient(&redis.Options{Addr: p.hosts[0] + ":6379", MaxRetries: -1})
 	defer func() { _ = stranger.Close() }()
 	if err := stranger.Ping(ctx).Err(); err == nil || !strings.Contains(err.Error(), "NOAUTH") {
-		p.t.Errorf("a stranger's PING = %v, want NOAUTH", err)
+		p.t.Errorf("PING without a password = %v, want NOAUTH", err)
 	}
 	friend := redis.NewClient(&redis.Options{Addr: p.hosts[0] + ":6379", Password: redisPassword})
 	defer func() { _ = friend.Close() }()

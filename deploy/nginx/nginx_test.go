@@ -1,8 +1,7 @@
 //go:build unix
 
-// Package nginx_test runs the shipped configuration in a real nginx before two
-// nodes that fail in every way a node can. That Terse works behind it is shown in
-// deploy/stack.
+// Package nginx_test runs the shipped configuration in a real nginx, with two nodes that
+// fail in many ways. deploy/stack tests it with Terse.
 package nginx_test
 
 import (
@@ -27,22 +26,22 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// What a node may do with a request.
+// Reactions of a node to a request.
 const (
 	answers = iota
-	cuts    // reads it and closes the connection
-	hangs   // reads it and says nothing
-	sheds   // 503
+	cuts    // reads the request and closes the connection
+	hangs   // reads the request and never answers
+	sheds   // answers 503
 )
 
-// nodes stand where Terse's do. Whoever is asked first does what is set; the
-// other one answers.
+// nodes take the place of Terse's nodes. The first node that gets a request reacts with
+// first; the other node answers.
 type nodes struct {
 	servers []*httptest.Server
 	ended   chan struct{}
 
 	mu          sync.Mutex
-	first       int // what the first does that is asked
+	first       int // reaction to the next request; the one after it is answered
 	seen        []*http.Request
 	bodies      []string
 	connections int
@@ -73,7 +72,7 @@ func (n *nodes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	n.mu.Lock()
 	does := n.first
 	n.first = answers
-	if r.URL.Path != "/" { // which is asked until nginx listens
+	if r.URL.Path != "/" { // the start of nginx polls this path
 		n.seen = append(n.seen, r.Clone(context.WithoutCancel(r.Context())))
 		n.bodies = append(n.bodies, string(body))
 	}
@@ -92,7 +91,7 @@ func (n *nodes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// take returns what came since it was called last, and sets what comes next.
+// take returns the requests since its last call, and sets the reaction to the next one.
 func (n *nodes) take(first int) (seen []*http.Request, bodies []string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -101,7 +100,7 @@ func (n *nodes) take(first int) (seen []*http.Request, bodies []string) {
 	return seen, bodies
 }
 
-// proxy is an nginx before nodes.
+// proxy is an nginx in front of nodes.
 type proxy struct {
 	t      *testing.T
 	nodes  *nodes
@@ -138,7 +137,7 @@ func newProxy(t *testing.T) *proxy {
 	return p
 }
 
-// send sends a request and returns the status and headers of its answer.
+// send sends a request and returns the status and headers of the response.
 func (p *proxy) send(method, path, body string, header ...string) (int, http.Header) {
 	p.t.Helper()
 	r, err := http.NewRequestWithContext(p.t.Context(), method, p.nginx.URL()+path, strings.NewReader(body))
@@ -159,7 +158,7 @@ func (p *proxy) send(method, path, body string, header ...string) (int, http.Hea
 	return answer.StatusCode, answer.Header
 }
 
-// TestHeaders holds what nodes are told of a visitor.
+// TestHeaders checks the headers that nginx adds for the nodes.
 func TestHeaders(t *testing.T) {
 	t.Parallel()
 	p := newProxy(t)
@@ -167,7 +166,7 @@ func TestHeaders(t *testing.T) {
 	p.send("GET", "/a%2Fb//c?d=%20&e", "", "X-Forwarded-For", "203.0.113.9", "X-Request-Id", id, "Host", "sho.rt")
 	seen, _ := p.nodes.take(answers)
 	if len(seen) != 1 || seen[0].RequestURI != "/a%2Fb//c?d=%20&e" {
-		t.Fatalf("nodes saw %d requests, the first of %q", len(seen), seen[0].RequestURI)
+		t.Fatalf("%d requests, the first with the URI %q, want 1 with an unchanged URI", len(seen), seen[0].RequestURI)
 	}
 	for name, want := range map[string]string{
 		"X-Forwarded-For": "203.0.113.9, 127.0.0.1", "X-Forwarded-Proto": "http", "X-Request-Id": id, "Connection": "",
@@ -180,12 +179,12 @@ func TestHeaders(t *testing.T) {
 	for _, bad := range []string{"", "short", "with blanks in it", strings.Repeat("x", 65), "<script>alert</script>"} {
 		p.send("GET", "/a", "", "X-Request-Id", bad)
 		if seen, _ := p.nodes.take(answers); !made.MatchString(seen[0].Header.Get("X-Request-Id")) {
-			t.Errorf("an id of %q became %q, want one of nginx's own", bad, seen[0].Header.Get("X-Request-Id"))
+			t.Errorf("request id for %q = %q, want one made by nginx", bad, seen[0].Header.Get("X-Request-Id"))
 		}
 	}
 }
 
-// TestKeepAlive holds that connections to nodes are used again.
+// TestKeepAlive checks that nginx reuses connections to nodes.
 func TestKeepAlive(t *testing.T) {
 	t.Parallel()
 	p := newProxy(t)
@@ -195,12 +194,12 @@ func TestKeepAlive(t *testing.T) {
 	p.nodes.mu.Lock()
 	defer p.nodes.mu.Unlock()
 	if n := p.nodes.connections; n > 10 {
-		t.Errorf("100 requests took %d connections", n)
+		t.Errorf("%d connections for 100 requests, want at most 10", n)
 	}
 }
 
-// TestRetries holds what is sent to another node when the first fails, and what
-// is not, lest it be done twice.
+// TestRetries checks which requests nginx retries on the other node after a failure. It
+// must not retry a request that would then take effect twice.
 func TestRetries(t *testing.T) {
 	t.Parallel()
 	p := newProxy(t)
@@ -229,27 +228,27 @@ func TestRetries(t *testing.T) {
 		{"GET", "/a", nil, sheds, 503, 1},
 		{"POST", "/api/v1/links", []string{key, "k"}, sheds, 503, 1},
 	} {
-		// Two failures leave a node out for two seconds, after which it is asked again.
+		// After two failures nginx does not use a node for two seconds.
 		p.settle()
 		p.nodes.take(tt.first)
 		status, h := p.send(tt.method, tt.path, "body", tt.header...)
 		seen, bodies := p.nodes.take(answers)
 		if status != tt.status || len(seen) != tt.sent {
-			t.Errorf("%s %s %v, first node %d: %d after %d requests, want %d after %d",
+			t.Errorf("%s %s %v, reaction %d: status %d after %d requests, want %d after %d",
 				tt.method, tt.path, tt.header, tt.first, status, len(seen), tt.status, tt.sent)
 		}
 		for i, r := range seen {
 			if r.Method != tt.method || r.URL.Path != tt.path || bodies[i] != "body" {
-				t.Errorf("%s %s came as %s %s with %q", tt.method, tt.path, r.Method, r.URL.Path, bodies[i])
+				t.Errorf("%s %s arrived as %s %s with the body %q", tt.method, tt.path, r.Method, r.URL.Path, bodies[i])
 			}
 		}
 		if status == 503 && h.Get("Retry-After") != "7" {
-			t.Errorf("%s %s: the answer of 503 is not the node's: %v", tt.method, tt.path, h)
+			t.Errorf("%s %s: header of the 503 = %v, want the node's", tt.method, tt.path, h)
 		}
 	}
 }
 
-// settle returns once nginx asks both nodes, in turns.
+// settle waits until nginx uses both nodes.
 func (p *proxy) settle() {
 	p.t.Helper()
 	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
@@ -266,11 +265,11 @@ func (p *proxy) settle() {
 			return
 		}
 	}
-	p.t.Fatal("waited 30 s for both nodes to be asked")
+	p.t.Fatal("nginx did not use both nodes within 30 s")
 }
 
-// TestANodeIsGone holds that nothing fails, creates neither, when a node takes no
-// connections.
+// TestANodeIsGone checks that no request fails when a node refuses connections, not even
+// a create.
 func TestANodeIsGone(t *testing.T) {
 	t.Parallel()
 	p := newProxy(t)

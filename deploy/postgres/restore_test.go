@@ -1,7 +1,7 @@
 //go:build unix
 
-// Package postgres_test runs the shipped scripts for backups with a real Postgres
-// below a real Terse.
+// Package postgres_test tests the shipped backup scripts with a real Postgres and a real
+// Terse.
 package postgres_test
 
 import (
@@ -20,8 +20,8 @@ import (
 	"github.com/terse/terse/store/storetest/servers"
 )
 
-// backups makes a folder for base backups, WAL and the scripts, which the servers'
-// account may write to.
+// backups makes a folder for base backups, WAL and the scripts. The Postgres account may
+// write to it.
 func backups(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "restore-test-")
@@ -47,7 +47,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// shard is a Postgres with a node over it.
+// shard is a Postgres with one node.
 type shard struct {
 	t       *testing.T
 	primary *servers.Postgres
@@ -57,7 +57,7 @@ type shard struct {
 
 func (s *shard) setting() string { return "s1 " + s.primary.DSN("links") }
 
-// serve starts a node that knows nothing yet.
+// serve starts a new node.
 func (s *shard) serve() {
 	s.t.Helper()
 	s.node = servers.NewTerse(s.t, servers.TerseOptions{Binary: s.binary, Settings: map[string]string{
@@ -71,7 +71,7 @@ var client = &http.Client{
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 
-// ask returns the status of an answer of the node, 0 for none.
+// ask sends a request to the node and returns the status, or 0 without a response.
 func (s *shard) ask(method, path, body string) int {
 	s.t.Helper()
 	r, err := http.NewRequestWithContext(s.t.Context(), method, s.node.URL()+path, strings.NewReader(body))
@@ -85,7 +85,7 @@ func (s *shard) ask(method, path, body string) int {
 	return answer.StatusCode
 }
 
-// create creates links whose aliases begin with a name.
+// create creates 10 links. Their aliases start with name.
 func (s *shard) create(name string) {
 	s.t.Helper()
 	for i := range 10 {
@@ -96,7 +96,7 @@ func (s *shard) create(name string) {
 	}
 }
 
-// want holds what the links of a name answer.
+// want checks the status of the links that create made with name.
 func (s *shard) want(name string, status int) {
 	s.t.Helper()
 	for i := range 10 {
@@ -106,7 +106,7 @@ func (s *shard) want(name string, status int) {
 	}
 }
 
-// value returns what the database says.
+// value returns the result of a query with one value.
 func (s *shard) value(sql string) (value string) {
 	s.t.Helper()
 	conn, err := pgx.Connect(s.t.Context(), s.primary.DSN("links"))
@@ -116,7 +116,7 @@ func (s *shard) value(sql string) (value string) {
 	return value
 }
 
-// await polls until an expression is true.
+// await polls until an SQL expression is true.
 func (s *shard) await(expression string) {
 	s.t.Helper()
 	for end := time.Now().Add(60 * time.Second); s.value("select ("+expression+")::text") != "true"; time.Sleep(20 * time.Millisecond) {
@@ -126,8 +126,8 @@ func (s *shard) await(expression string) {
 	}
 }
 
-// TestRestoreToAMoment loses all links of a shard, and brings back those that there
-// were a moment before, from a base backup that is older.
+// TestRestoreToAMoment deletes all links of a shard, and restores the shard from an older
+// base backup to a moment before the loss.
 func TestRestoreToAMoment(t *testing.T) {
 	t.Parallel()
 	dir := backups(t)
@@ -161,7 +161,7 @@ func TestRestoreToAMoment(t *testing.T) {
 	must(t, s.primary.Kill())
 	data := s.primary.DataDir()
 	if err := s.primary.Run(t.Context(), filepath.Join(dir, "restore.sh"), base, wal, moment, data); err == nil {
-		t.Fatal("restore.sh wrote into a folder that is there")
+		t.Fatal("restore.sh wrote into an existing folder")
 	}
 	must(t, s.primary.Run(t.Context(), "mv", data, data+"-lost"))
 	must(t, s.primary.Run(t.Context(), filepath.Join(dir, "restore.sh"), base, wal, moment, data))
@@ -175,11 +175,11 @@ func TestRestoreToAMoment(t *testing.T) {
 	s.want("late", http.StatusNotFound)
 	s.create("after")
 	s.want("after", http.StatusFound)
-	s.create("late") // what is gone is free again
+	s.create("late") // the lost aliases are free again
 }
 
-// TestArchive holds that a segment which is kept is never replaced, and that
-// keeping it again is no failure.
+// TestArchive checks that archive.sh never replaces an archived segment, and succeeds
+// when the same segment is archived again.
 func TestArchive(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -192,19 +192,19 @@ func TestArchive(t *testing.T) {
 	must(t, keep("first"))
 	must(t, keep("first"))
 	if err := keep("another"); err == nil {
-		t.Error("another segment of that name was kept")
+		t.Error("archive.sh accepted another segment of the same name")
 	}
 	kept, err := os.ReadFile(filepath.Join(dir, "wal", "000000010000000000000001"))
 	must(t, err)
 	if string(kept) != "first" {
-		t.Errorf("kept is %q", kept)
+		t.Errorf("archived segment = %q, want the first one", kept)
 	}
 	files, err := os.ReadDir(filepath.Join(dir, "wal"))
 	must(t, err)
 	if len(files) != 1 {
-		t.Errorf("the archive has %v, want the segment alone", files)
+		t.Errorf("files of the archive = %v, want only the segment", files)
 	}
 	if err := exec.CommandContext(t.Context(), "./archive.sh", filepath.Join(dir, "segment"), "x", filepath.Join(dir, "nowhere")).Run(); err == nil {
-		t.Error("a segment was kept in a folder that is not there")
+		t.Error("archive.sh succeeded without the archive folder")
 	}
 }

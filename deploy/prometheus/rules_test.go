@@ -22,7 +22,7 @@ import (
 	"github.com/terse/terse/store/storetest/servers"
 )
 
-// alert is what a test needs to know of one in rules.yml.
+// alert is an alert of rules.yml.
 type alert struct {
 	severity    string
 	annotations map[string]string
@@ -46,7 +46,7 @@ func read(t *testing.T, path string) string {
 	return string(content)
 }
 
-// alerts returns those of rules.yml by name.
+// alerts returns the alerts of rules.yml by name.
 func alerts(t *testing.T) map[string]alert {
 	t.Helper()
 	text := read(t, "deploy/prometheus/rules.yml")
@@ -59,12 +59,12 @@ func alerts(t *testing.T) map[string]alert {
 		all[m[1]] = alert{severity[1], map[string]string{"summary": summary[1], "runbook_url": m[3]}}
 	}
 	if n := strings.Count(text, "- alert:"); n != len(all) || n < 20 {
-		t.Fatalf("rules.yml has %d alerts, of which %d can be read", n, len(all))
+		t.Fatalf("rules.yml has %d alerts, and the test can read %d of them", n, len(all))
 	}
 	return all
 }
 
-// promtool runs promtool.
+// promtool runs promtool and returns its output.
 func promtool(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	path, err := servers.Promtool()
@@ -85,12 +85,12 @@ func TestRulesAreValid(t *testing.T) {
 	}
 }
 
-// TestShardLossIsNoticedInTime adds up how long the loss of a shard takes to its alert, with
-// the intervals that are shipped for Kubernetes and those for a Prometheus by itself.
+// TestShardLossIsNoticedInTime computes the longest time from the loss of a shard to its
+// alert, with the shipped intervals for Kubernetes and for a separate Prometheus.
 func TestShardLossIsNoticedInTime(t *testing.T) {
 	t.Parallel()
 	const (
-		noticed = 2 * time.Second // by a node, which probes each second for a second at most
+		noticed = 2 * time.Second // by a node, which starts a probe every second with a timeout of one second
 		most    = time.Minute
 	)
 	rules := read(t, "deploy/prometheus/rules.yml")
@@ -104,17 +104,17 @@ func TestShardLossIsNoticedInTime(t *testing.T) {
 		// The alert waits for a whole number of evaluations.
 		pending := (waits + evaluated - 1) / evaluated * evaluated
 		if got := noticed + scraped + evaluated + pending; got > most {
-			t.Errorf("%s: a shard's loss is an alert after %v, want %v", path, got, most)
+			t.Errorf("%s: time from a shard's loss to its alert = %v, want at most %v", path, got, most)
 		}
 	}
 }
 
-// duration returns the one that a pattern finds.
+// duration returns the duration that a pattern finds in text.
 func duration(t *testing.T, text, pattern string) time.Duration {
 	t.Helper()
 	m := regexp.MustCompile(pattern).FindStringSubmatch(text)
 	if m == nil {
-		t.Fatalf("%s is not found", pattern)
+		t.Fatalf("no match for %s", pattern)
 	}
 	d, err := time.ParseDuration(m[1])
 	if err != nil {
@@ -123,8 +123,8 @@ func duration(t *testing.T, text, pattern string) time.Duration {
 	return d
 }
 
-// TestMetricsExist holds the rules, the runbook and the dashboard to the list of
-// all metrics, which is held to the code.
+// TestMetricsExist checks that the rules, the runbook and the dashboard use only metrics
+// of docs/METRICS.md. Another test compares that list with the code.
 func TestMetricsExist(t *testing.T) {
 	t.Parallel()
 	known := map[string]bool{}
@@ -134,18 +134,18 @@ func TestMetricsExist(t *testing.T) {
 	for _, path := range []string{"deploy/prometheus/rules.yml", "deploy/RUNBOOK.md", "deploy/grafana/terse.json"} {
 		names := metric.FindAllString(read(t, path), -1)
 		if len(names) == 0 {
-			t.Errorf("%s names no metric", path)
+			t.Errorf("%s contains no metric", path)
 		}
 		for _, name := range names {
 			if !known[name] && !known[suffix.ReplaceAllString(name, "")] {
-				t.Errorf("%s names %s, which is not in docs/METRICS.md", path, name)
+				t.Errorf("%s contains %s, which docs/METRICS.md lacks", path, name)
 			}
 		}
 	}
 }
 
-// TestRunbook holds that every alert leads to its section, and every section
-// answers what somebody who is woken up asks.
+// TestRunbook checks that every alert links to its section of the runbook, and that every
+// section has all parts.
 func TestRunbook(t *testing.T) {
 	t.Parallel()
 	sections := map[string]string{}
@@ -167,12 +167,12 @@ func TestRunbook(t *testing.T) {
 	}
 	for name := range sections {
 		if _, ok := all[name]; strings.HasPrefix(name, "Terse") && !ok {
-			t.Errorf("the runbook has a section for %s, which is no alert", name)
+			t.Errorf("the runbook has a section for %s, but there is no such alert", name)
 		}
 	}
 }
 
-// TestRunbookLinks holds that what the runbook leads to is there.
+// TestRunbookLinks checks that the targets of the runbook's links exist.
 func TestRunbookLinks(t *testing.T) {
 	t.Parallel()
 	text := read(t, "deploy/RUNBOOK.md")
@@ -189,15 +189,15 @@ func TestRunbookLinks(t *testing.T) {
 	}
 }
 
-// pages are the alerts that wake somebody up. The others are tickets.
+// pages are the alerts that page an operator. All other alerts are tickets.
 var pages = []string{
 	"TerseRedirectErrorsFast", "TerseRedirectSlowFast", "TerseCreateErrorsFast", "TerseNodesAway", "TerseShardWithoutPrimary", "TerseSplitBrain",
 	"TerseShardMapRefused", "TerseDatabaseWritesFail", "TerseEditsUnseen", "TersePurgesLate",
 }
 
-// condition is one under which an alert fires, and then clears. Moments are separated by
-// spaces. Among the quiet ones are one with a value just below the threshold, for longer
-// than the alert waits, and one just before it has waited for long enough.
+// condition makes an alert fire and then clear. Moments are separated by spaces. Among the
+// quiet moments are two special ones: the value has been just below the threshold for
+// longer than the alert waits, and the alert has not yet waited for long enough.
 type condition struct {
 	interval     string // of the samples; default 1m
 	step         string // between two evaluations of the rules; default 1m
@@ -207,13 +207,13 @@ type condition struct {
 	labels       map[string]string // beside alertname and severity
 }
 
-// span is a time in which a series has one value, or a counter one growth a sample.
+// span is a time with one value of a gauge, or one growth per sample of a counter.
 type span struct {
 	samples int
 	value   float64
 }
 
-// levels returns the values of a gauge.
+// levels returns the samples of a gauge.
 func levels(spans ...span) string {
 	values := make([]string, len(spans))
 	for i, s := range spans {
@@ -222,7 +222,7 @@ func levels(spans ...span) string {
 	return strings.Join(values, " ")
 }
 
-// counts returns the values of a counter, from 0.
+// counts returns the samples of a counter that starts at 0.
 func counts(spans ...span) string {
 	var values []string
 	sum := 0.0
@@ -233,17 +233,17 @@ func counts(spans ...span) string {
 	return strings.Join(values, " ")
 }
 
-// once is a counter that grows once, at 5m.
+// once is a counter that grows once, after 5 minutes.
 var once = counts(span{5, 0}, span{1, 3}, span{60, 0})
 
-// phase is a time in which calls fail at one rate.
+// phase is a time with one rate of failures.
 type phase struct {
 	samples int
-	tenths  int // of the rate at which the budget lasts its month
-	traffic int // how many times as much as usual; 0 stands for 1
+	tenths  int // failure rate, in tenths of the rate that uses up the budget in a month
+	traffic int // traffic as a multiple of the usual traffic; 0 means 1
 }
 
-// grow returns the values of a counter that grows by each in every sample of a phase.
+// grow returns the samples of a counter that grows by each(p) per sample of phase p.
 func grow(phases []phase, each func(p phase) int) string {
 	var values []string
 	sum := 0
@@ -254,8 +254,8 @@ func grow(phases []phase, each func(p phase) int) string {
 	return strings.Join(values, " ")
 }
 
-// failing makes series of calls with the labels good, of which some have the labels bad.
-// budget is in how many of them one may fail.
+// failing returns a function that makes the series of calls. Successful calls have the
+// labels good, failed calls the labels bad. One in budget calls may fail.
 func failing(budget int, good, bad string) func(phases []phase) map[string]string {
 	return func(phases []phase) map[string]string {
 		return map[string]string{
@@ -265,7 +265,7 @@ func failing(budget int, good, bad string) func(phases []phase) map[string]strin
 	}
 }
 
-// slow returns the series of redirects of which one in a hundred may be slow.
+// slow returns the series of redirects. One in a hundred redirects may be slow.
 func slow(phases []phase) map[string]string {
 	const redirects = `terse_http_request_duration_seconds`
 	return map[string]string{
@@ -274,10 +274,10 @@ func slow(phases []phase) map[string]string {
 	}
 }
 
-// How budgets burn so that one pair of windows alone fires. Before that both windows are
-// just below their thresholds, and each of them is while the other one is above: the long
-// one in a short burst, the short one at the end. Samples of the first two are a minute
-// apart, of the others five.
+// Failure rates for which only one pair of windows fires. Before that, the pair is quiet in
+// three cases: both windows are just below their thresholds; only the short window is
+// above, in a burst; only the long window is above, after the failures. The samples of the
+// first two are a minute apart, the samples of the others five minutes.
 var (
 	burnsInAnHour = []phase{
 		{samples: 361}, {samples: 10, tenths: 200}, {samples: 350}, {samples: 60, tenths: 135}, {samples: 60, tenths: 155}, {samples: 10, tenths: 100},
@@ -294,7 +294,7 @@ var (
 	}
 )
 
-// windows returns the conditions of an alert's two pairs of windows, each alone.
+// windows returns one condition for each of an alert's two pairs of windows.
 func windows(alert string, fast bool, series func(phases []phase) map[string]string) map[string]condition {
 	if fast {
 		return map[string]condition{
@@ -308,7 +308,7 @@ func windows(alert string, fast bool, series func(phases []phase) map[string]str
 	}
 }
 
-// both has the conditions of all alerts that have two pairs of windows.
+// both returns the conditions of all alerts with two pairs of windows.
 func both() map[string]condition {
 	all := map[string]condition{}
 	for alert, series := range map[string]func([]phase) map[string]string{
@@ -324,8 +324,8 @@ func both() map[string]condition {
 	return all
 }
 
-// conditions has the conditions of the other alerts by the alert's name. Where an alert has
-// several, a colon and the difference follow the name.
+// conditions are the conditions of all other alerts, by alert name. When an alert has
+// several conditions, a colon and a description follow the name.
 var conditions = map[string]condition{
 	"TerseNodesAway": {
 		series: map[string]string{
@@ -603,7 +603,7 @@ var conditions = map[string]condition{
 	},
 }
 
-// TestAlerts has promtool evaluate the rules over the series of each condition.
+// TestAlerts evaluates the rules with the series of each condition, by promtool.
 func TestAlerts(t *testing.T) {
 	t.Parallel()
 	all := alerts(t)
@@ -617,13 +617,13 @@ func TestAlerts(t *testing.T) {
 			t.Errorf("severity of %s = %s, want %s", name, all[name].severity, want)
 		}
 		if len(shown[name]) == 0 {
-			t.Errorf("no condition shows that %s fires and clears", name)
+			t.Errorf("%s has no condition", name)
 		}
 	}
 	var every []string
 	for alert, names := range shown {
 		if _, ok := all[alert]; !ok {
-			t.Fatalf("there is no alert %s", alert)
+			t.Fatalf("condition for an unknown alert %s", alert)
 		}
 		every = append(every, names...)
 	}
@@ -649,7 +649,7 @@ func allConditions() map[string]condition {
 	return all
 }
 
-// evaluate has promtool test rules under conditions.
+// evaluate runs promtool test rules with the named conditions.
 func evaluate(t *testing.T, rules string, names []string, all map[string]alert) (string, error) {
 	t.Helper()
 	rules, err := filepath.Abs(rules)
@@ -659,7 +659,7 @@ func evaluate(t *testing.T, rules string, names []string, all map[string]alert) 
 	shown := allConditions()
 	folder := t.TempDir()
 	args := []string{"test", "rules"}
-	for _, step := range []string{"15s", "1m", "10m", "30m"} { // days are long
+	for _, step := range []string{"15s", "1m", "10m", "30m"} { // longer steps for conditions of several days
 		var tests []any
 		for _, name := range names {
 			if c := shown[name]; cmp.Or(c.step, "1m") == step {
@@ -685,7 +685,7 @@ func evaluate(t *testing.T, rules string, names []string, all map[string]alert) 
 	return promtool(t, args...)
 }
 
-// test returns what promtool is to look at.
+// test returns the condition in promtool's format.
 func (c condition) test(name string, all map[string]alert) map[string]any {
 	alert, _, _ := strings.Cut(name, ":")
 	a := all[alert]

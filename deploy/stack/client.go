@@ -17,13 +17,13 @@ import (
 	"github.com/terse/terse/deploy/stack/topology"
 )
 
-// do has the stack do something to one of its parts.
+// do performs an action on one part of the stack.
 func (h home) do(ctx context.Context, verb, part string) error {
 	_, err := h.call(ctx, http.MethodPost, "/"+verb+"/"+part)
 	return err
 }
 
-// status says where everything is.
+// status prints the addresses of all parts.
 func (h home) status(ctx context.Context, asJSON bool, stdout io.Writer) error {
 	body, err := h.call(ctx, http.MethodGet, "/state")
 	if err != nil {
@@ -45,7 +45,7 @@ func (h home) show(s topology.State, stdout io.Writer) error {
 	line := func(name, what string) { fmt.Fprintf(w, "  %s\t%s\n", name, what) }
 	running := func(pid int) string {
 		if pid == 0 {
-			return "does not run"
+			return "not running"
 		}
 		return fmt.Sprintf("process %d", pid)
 	}
@@ -64,11 +64,11 @@ func (h home) show(s topology.State, stdout io.Writer) error {
 	}
 	line("prometheus", s.Prometheus)
 	line("logs", h.path("servers/*/*.log"))
-	fmt.Fprintf(w, "\nCommands of terse find the shards with TERSE_SHARDS='%s'.\n", s.Setting)
+	fmt.Fprintf(w, "\nFor commands of terse, set TERSE_SHARDS='%s'.\n", s.Setting)
 	return w.Flush()
 }
 
-// call asks the process that holds the servers.
+// call sends a request to the background process of the stack.
 func (h home) call(ctx context.Context, method, path string) ([]byte, error) {
 	client := &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {

@@ -15,11 +15,10 @@ import (
 	"github.com/terse/terse/store/storetest/servers"
 )
 
-// stopWithin is longer than nodes take to drain; then the stack is killed.
+// stopWithin is longer than nodes need to drain. After it, the stack is killed.
 const stopWithin = 90 * time.Second
 
-// down ends the stack, whatever state it is in, and returns once nothing of it is
-// left.
+// down stops the stack in any state. It returns when no process of the stack is left.
 func (h home) down(ctx context.Context, stdout io.Writer) error {
 	if _, err := os.Stat(h.servers()); errors.Is(err, fs.ErrNotExist) {
 		fmt.Fprintln(stdout, "No stack runs.")
@@ -39,7 +38,7 @@ func (h home) down(ctx context.Context, stdout io.Writer) error {
 		if err := syscall.Kill(pid, step.signal); err != nil && !errors.Is(err, syscall.ESRCH) {
 			return fmt.Errorf("%v to process %d: %w", step.signal, pid, err)
 		}
-		if step.signal == syscall.SIGTERM { // one that is frozen has to wake to hear it
+		if step.signal == syscall.SIGTERM { // a frozen process must continue to receive it
 			_ = syscall.Kill(pid, syscall.SIGCONT)
 		}
 		waiting, cancel := context.WithTimeout(ctx, step.within)
@@ -53,9 +52,9 @@ func (h home) down(ctx context.Context, stdout io.Writer) error {
 		}
 	}
 	if pid != 0 {
-		return fmt.Errorf("process %d does not end", pid)
+		return fmt.Errorf("process %d did not end after SIGKILL", pid)
 	}
-	// A stack that was killed has left this to its guards, and these may be gone too.
+	// The guards of a killed stack end its servers, but the guards may have been killed too.
 	if err := servers.Sweep(ctx, h.servers()); err != nil {
 		return err
 	}
@@ -64,6 +63,6 @@ func (h home) down(ctx context.Context, stdout io.Writer) error {
 			return err
 		}
 	}
-	fmt.Fprintln(stdout, "The stack is down, and its data is gone.")
+	fmt.Fprintln(stdout, "The stack is stopped, and its data is deleted.")
 	return nil
 }

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// home is the folder of a stack.
+// home is the folder of one stack.
 type home string
 
 func (h home) path(name string) string { return filepath.Join(string(h), name) }
@@ -23,12 +23,12 @@ func (h home) logFile() string  { return h.path("stack.log") }
 func (h home) socket() string   { return h.path("stack.sock") }
 func (h home) servers() string  { return h.path("servers") }
 
-// errRuns is what a second stack in a folder gets.
-var errRuns = errors.New("a stack runs in this folder")
+// errRuns reports that the folder has a running stack already.
+var errRuns = errors.New("a stack already runs in this folder")
 
-// lock makes this process the stack of the folder, for as long as it lives.
-// Nothing but the end of the process ends the lock: the file must stay open and
-// must not be opened a second time.
+// lock makes this process the only stack of the folder. The lock ends with the process,
+// or when the process closes any open file of the lock: so do not close the result, and
+// do not open the file again.
 func (h home) lock() (*os.File, error) {
 	f, err := os.OpenFile(h.lockFile(), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -45,8 +45,8 @@ func (h home) lock() (*os.File, error) {
 	return f, nil
 }
 
-// holder returns the process that is the stack of the folder, 0 for none. The
-// kernel says it, so it is never another one that has got the same id since.
+// holder returns the id of the process that runs the folder's stack, or 0. The kernel
+// reports it, so a reused process id is never mistaken for the stack.
 func (h home) holder() (pid int, err error) {
 	f, err := os.OpenFile(h.lockFile(), os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -58,7 +58,7 @@ func (h home) holder() (pid int, err error) {
 	defer func() { _ = f.Close() }()
 	ask := syscall.Flock_t{Type: syscall.F_WRLCK}
 	if err := syscall.FcntlFlock(f.Fd(), syscall.F_GETLK, &ask); err != nil {
-		return 0, fmt.Errorf("ask who locks %s: %w", h.lockFile(), err)
+		return 0, fmt.Errorf("read the lock of %s: %w", h.lockFile(), err)
 	}
 	if ask.Type == syscall.F_UNLCK {
 		return 0, nil
@@ -66,7 +66,7 @@ func (h home) holder() (pid int, err error) {
 	return int(ask.Pid), nil
 }
 
-// await polls until done reports true, fails or the context ends.
+// await polls until done returns true or an error, or ctx ends.
 func await(ctx context.Context, done func() (bool, error)) error {
 	for {
 		ok, err := done()

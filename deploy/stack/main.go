@@ -2,14 +2,13 @@
 
 // Command stack runs the production topology on this machine, without containers:
 //
-//	stack up		start everything and say where it is
-//	stack status		say where everything is
+//	stack up		start everything and print the addresses
+//	stack status		print the addresses
 //	stack restart node2	or start, stop, kill, freeze, thaw, promote, rejoin
-//	stack down		end everything
+//	stack down		stop everything and delete its data
 //
-// A process in the background holds the servers, which end with it. It is the one
-// that has locked the file in the stack's folder, so that no other process is ever
-// taken for it.
+// A background process runs the servers; they end with it. That process locks a file in
+// the stack's folder, so that no other process is mistaken for it.
 package main
 
 import (
@@ -28,8 +27,8 @@ import (
 
 func main() { os.Exit(run(signalled(), os.Args[1:], os.Stdout, os.Stderr)) }
 
-// signalled returns a context that ends with the first signal to end. The second
-// ends the process.
+// signalled returns a context that ends with the first SIGINT or SIGTERM. The second
+// signal ends the process.
 func signalled() context.Context {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
@@ -40,8 +39,8 @@ const usage = `usage: stack [-dir DIR] COMMAND
 
   up [-terse FILE] [-shards N] [-nodes N] [-set NAME=VALUE]… [-durable]
   status [-json]
-  start|stop|restart|kill|freeze|thaw PART    such as s1-a, redis, node2, nginx, varnish, prometheus
-  promote|rejoin PART                         the standby of a shard, once its primary is gone
+  start|stop|restart|kill|freeze|thaw PART    for example s1-a, redis, node2, nginx, varnish, prometheus
+  promote|rejoin PART                         the standby of a shard, after its primary was stopped
   down
 `
 
@@ -49,7 +48,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("stack", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Usage = func() { fmt.Fprint(stderr, usage) }
-	dir := flags.String("dir", "stack", "the folder of the stack")
+	dir := flags.String("dir", "stack", "folder of the stack")
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
@@ -96,11 +95,11 @@ func parseUp(name string, args []string) (topology.Options, error) {
 	opts := topology.Options{Settings: topology.Settings{}}
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
-	flags.StringVar(&opts.Binary, "terse", "bin/terse", "the binary of the nodes")
-	flags.IntVar(&opts.Shards, "shards", topology.DefaultShards, "shards, each a primary and a standby")
-	flags.IntVar(&opts.Nodes, "nodes", topology.DefaultNodes, "nodes")
-	flags.BoolVar(&opts.Durable, "durable", false, "links survive the loss of the machine's power")
-	flags.Func("set", "a setting of the nodes, such as cache_size=128", opts.Settings.Set)
+	flags.StringVar(&opts.Binary, "terse", "bin/terse", "terse binary for the nodes")
+	flags.IntVar(&opts.Shards, "shards", topology.DefaultShards, "number of shards, each a primary and a standby")
+	flags.IntVar(&opts.Nodes, "nodes", topology.DefaultNodes, "number of nodes")
+	flags.BoolVar(&opts.Durable, "durable", false, "keep acknowledged links after a power failure")
+	flags.Func("set", "setting of the nodes, for example cache_size=128", opts.Settings.Set)
 	if err := flags.Parse(args); err != nil {
 		return opts, err
 	}

@@ -21,53 +21,53 @@ import (
 	"github.com/terse/terse/store/storetest/servers"
 )
 
-// TestProcedures does under load what the runbook says of adding nodes and of upgrades,
-// forwards and backwards. No request may fail, and nothing that was acknowledged be lost.
+// TestProcedures follows the runbook's procedures under load: it adds a node, upgrades, and
+// goes back. No request may fail, and no acknowledged write may be lost.
 func TestProcedures(t *testing.T) {
 	t.Parallel()
 	release := servers.BuildTerse(t)
 	next := buildNext(t)
 	installed := filepath.Join(filepath.Dir(release), "installed")
 	install(t, release, installed)
-	// Longer than the 3 s for which nginx keeps a connection that is idle, as by default.
+	// nginx closes idle connections after 3 s. This delay is longer, like the default.
 	s := newStack(t, installed, "-nodes", "2", "-set", "drain_delay=3200ms")
 	load := s.newTraffic()
 
-	t.Log("a node is added, and taken away")
+	t.Log("add a node, and remove it")
 	added := s.addNode(installed)
-	s.await("the added node to be asked by nginx", func() bool { return s.asked(added.admin) > takenUp })
-	s.await("Prometheus to know three nodes, each with an id of its own", func() bool {
+	s.await("redirects of the added node", func() bool { return s.asked(added.admin) > takenUp })
+	s.await("three nodes with different node ids in Prometheus", func() bool {
 		return s.holds(`count(up{job="terse"} == 1) == 3`) && s.holds(`count(count_values("id", terse_idgen_node >= 0)) == 3`)
 	})
-	load.wantNoFailure("while a node was added")
+	load.wantNoFailure("adding a node")
 	added.stop()
-	load.wantNoFailure("while a node was taken away")
+	load.wantNoFailure("removing a node")
 
-	t.Log("an upgrade")
+	t.Log("upgrade")
 	s.migrate(next, "up")
 	s.roll(next, installed)
-	s.await("Prometheus to see one version", func() bool {
+	s.await("a single version in Prometheus", func() bool {
 		versions := s.query("count by (version) (terse_build_info)")
 		return len(versions) == 1 && versions[0].Metric["version"] == nextVersion
 	})
-	load.wantNoFailure("while it was upgraded")
+	load.wantNoFailure("the upgrade")
 
-	t.Log("and back")
+	t.Log("go back to the old release")
 	s.roll(release, installed)
 	s.migrate(next, "down", "--yes")
-	load.wantNoFailure("while it went back")
+	load.wantNoFailure("going back")
 	load.end()
 }
 
 const (
 	nextVersion = "next"
 
-	// takenUp is how many redirects a node has answered once nginx sends it some.
+	// takenUp is the number of redirects after which a node counts as used by nginx.
 	takenUp = 20
 )
 
-// buildNext builds what the next release may be: this one, and a step of the schema that
-// adds a column to the links.
+// buildNext builds an example of a next release: this code, and a migration that adds a
+// column to links.
 func buildNext(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -97,7 +97,7 @@ func buildNext(t *testing.T) string {
 	return binary
 }
 
-// install puts a binary in the place of that which the nodes run when they start again.
+// install replaces the binary that the nodes run after a restart.
 func install(t *testing.T, binary, at string) {
 	t.Helper()
 	content, err := os.ReadFile(binary)
@@ -106,7 +106,7 @@ func install(t *testing.T, binary, at string) {
 	must(t, os.Rename(at+".new", at))
 }
 
-// migrate runs terse migrate of a release over the shards.
+// migrate runs terse migrate of a release for the shards.
 func (s *stack) migrate(binary string, args ...string) {
 	s.t.Helper()
 	cmd := exec.CommandContext(s.t.Context(), binary, append([]string{"migrate"}, args...)...)
@@ -116,19 +116,19 @@ func (s *stack) migrate(binary string, args ...string) {
 	}
 }
 
-// roll restarts one node after the other as another release.
+// roll restarts the nodes one by one with another release.
 func (s *stack) roll(binary, installed string) {
 	s.t.Helper()
 	install(s.t, binary, installed)
 	for _, n := range s.Nodes {
 		s.run(0, "restart", n.Name)
-		s.await("nginx to ask "+n.Name+" again", func() bool { return s.asked(n.Admin) > takenUp })
+		s.await("redirects of "+n.Name+" after the restart", func() bool { return s.asked(n.Admin) > takenUp })
 	}
 }
 
 var redirects = regexp.MustCompile(`(?m)^terse_http_requests_total\{[^}]*route="/:code"[^}]*\} (\S+)$`)
 
-// asked returns how many redirects a node has answered since it was started.
+// asked returns the number of redirects of a node since its start.
 func (s *stack) asked(admin string) (n float64) {
 	s.t.Helper()
 	_, _, page := s.ask(http.MethodGet, admin+"/metrics", "")
@@ -140,7 +140,7 @@ func (s *stack) asked(admin string) (n float64) {
 	return n
 }
 
-// traffic is what visitors and owners ask of nginx all the time.
+// traffic is the continuous load of visitors and owners on nginx.
 type traffic struct {
 	s    *stack
 	a    *audit.Auditor
@@ -156,7 +156,7 @@ func (s *stack) newTraffic() *traffic {
 	a, err := audit.New(opts)
 	must(s.t, err)
 	s.t.Cleanup(a.Close)
-	a.Keep(3 * time.Second) // a second, and what a busy machine gets beyond it
+	a.Keep(3 * time.Second) // one second, and two more for a busy machine
 	front := audit.Balancer(s.Nginx)
 	var links, owned []string
 	for range 50 {
@@ -172,15 +172,15 @@ func (s *stack) newTraffic() *traffic {
 	return v
 }
 
-// wantNoFailure holds that nothing has failed so far.
-func (v *traffic) wantNoFailure(while string) {
+// wantNoFailure checks that no request has failed so far.
+func (v *traffic) wantNoFailure(during string) {
 	v.s.t.Helper()
 	if failed := v.a.Failures(5); len(failed) > 0 {
-		v.s.t.Fatalf("%s requests failed: %q", while, failed)
+		v.s.t.Fatalf("requests failed during %s: %q", during, failed)
 	}
 }
 
-// end ends the load, and holds the databases and nodes to what was acknowledged.
+// end stops the load, and compares the databases and nodes with the acknowledged writes.
 func (v *traffic) end() {
 	v.s.t.Helper()
 	v.load.Stop()
@@ -192,11 +192,11 @@ func (v *traffic) end() {
 	must(v.s.t, err)
 	v.s.t.Logf("%d requests, %d links", report.Outcomes, report.Links)
 	if report.Outcomes < 1000 || report.Lost > 0 || len(report.Broken) > 0 {
-		v.s.t.Errorf("of %d answers %d were wrong, and %d links lost: %q", report.Outcomes, len(report.Broken), report.Lost, report.Broken)
+		v.s.t.Errorf("%d answers, %d wrong, %d links lost, want at least 1000 answers and no failure: %q", report.Outcomes, len(report.Broken), report.Lost, report.Broken)
 	}
 }
 
-// addedNode is one that the stack did not start.
+// addedNode is a node outside the stack's own nodes.
 type addedNode struct {
 	s     *stack
 	admin string
@@ -204,8 +204,8 @@ type addedNode struct {
 	log   *bytes.Buffer
 }
 
-// addNode starts a node with the settings of the others and its own addresses, and names
-// it in what the stack has of nginx and Prometheus.
+// addNode starts a node with the settings of the other nodes and its own addresses. It
+// adds the node to the stack's configuration of nginx and Prometheus.
 func (s *stack) addNode(binary string) *addedNode {
 	s.t.Helper()
 	settings := map[string]string{}
@@ -229,7 +229,7 @@ func (s *stack) addNode(binary string) *addedNode {
 			_ = n.cmd.Wait()
 		}
 	})
-	s.await("the added node to be ready", func() bool {
+	s.await("the readiness of the added node", func() bool {
 		status, _, _ := s.ask(http.MethodGet, n.admin+"/readyz", "")
 		return status == http.StatusOK
 	})
@@ -238,22 +238,22 @@ func (s *stack) addNode(binary string) *addedNode {
 	return n
 }
 
-// stop ends the node as an operator does.
+// stop stops the node with SIGTERM, like an operator.
 func (n *addedNode) stop() {
 	n.s.t.Helper()
 	must(n.s.t, n.cmd.Process.Signal(syscall.SIGTERM))
 	if err := n.cmd.Wait(); err != nil {
-		n.s.t.Errorf("the added node ended with %v: %s", err, n.log)
+		n.s.t.Errorf("the added node exited with %v: %s", err, n.log)
 	}
 }
 
-// file returns the path of a file of a server of the stack.
+// file returns the path of a file of one of the stack's servers.
 func (s *stack) file(server, name string) string {
 	s.t.Helper()
 	found, err := filepath.Glob(filepath.Join(s.dir, "servers", server+"*", name))
 	must(s.t, err)
 	if len(found) != 1 {
-		s.t.Fatalf("%s has %v for %s, want one file", server, found, name)
+		s.t.Fatalf("%s has the files %v for %s, want one", server, found, name)
 	}
 	return found[0]
 }
@@ -265,8 +265,8 @@ func (s *stack) read(server, name string) []byte {
 	return content
 }
 
-// edit changes a file of a server where a text first stands, and has the server read it
-// again.
+// edit replaces the first occurrence of a text in a server's file, and makes the server
+// reload the file.
 func (s *stack) edit(server, name, old, with string) {
 	s.t.Helper()
 	content := strings.Replace(string(s.read(server, name)), old, with, 1)
@@ -285,5 +285,5 @@ func (s *stack) edit(server, name, old, with string) {
 			return
 		}
 	}
-	s.t.Fatalf("%s does not run", server)
+	s.t.Fatalf("%s is not running", server)
 }

@@ -19,17 +19,17 @@ import (
 	"github.com/terse/terse/store/storetest/servers"
 )
 
-// rotation is a Postgres and a Redis that want passwords, and two nodes.
+// rotation is a Postgres and a Redis with passwords, and two nodes.
 type rotation struct {
 	t        *testing.T
 	binary   string
 	shard    *servers.Postgres
 	redis    *servers.Redis
-	settings map[string]string // which nodes read when they start
+	settings map[string]string // read by nodes when they start
 	nodes    []*servers.Terse
 }
 
-// The passwords before and after.
+// The old and the new passwords.
 const (
 	firstPassword  = "5f0d8a61c9e24b73"
 	secondPassword = "b81e7d3f20a6c954"
@@ -60,7 +60,7 @@ func newRotation(t *testing.T) *rotation {
 	return r
 }
 
-// sql runs statements as the one who owns the server.
+// sql runs statements as the superuser.
 func (r *rotation) sql(statements ...string) {
 	r.t.Helper()
 	for _, s := range statements {
@@ -76,7 +76,7 @@ func (r *rotation) redisURL(password string) string {
 	return strings.Replace(r.redis.URL(), "redis://", "redis://:"+password+"@", 1)
 }
 
-// acl changes the user of all in Redis.
+// acl changes Redis' default user.
 func (r *rotation) acl(url string, rules ...any) {
 	r.t.Helper()
 	opts, err := redis.ParseURL(url)
@@ -86,12 +86,12 @@ func (r *rotation) acl(url string, rules ...any) {
 	must(r.t, c.Do(r.t.Context(), append([]any{"acl", "setuser", "default"}, rules...)...).Err())
 }
 
-// use gives passwords to nodes that start from now on.
+// use sets the passwords of nodes that start from now on.
 func (r *rotation) use(role, password string) {
 	r.settings["shards"], r.settings["redis_url"] = "s1 "+r.dsn(role, password), r.redisURL(password)
 }
 
-// run runs a command of terse over the shard.
+// run runs a terse command for the shard.
 func (r *rotation) run(args ...string) {
 	r.t.Helper()
 	cmd := exec.CommandContext(r.t.Context(), r.binary, args...)
@@ -101,7 +101,7 @@ func (r *rotation) run(args ...string) {
 	}
 }
 
-// ask asks a node.
+// ask sends a request to a node.
 func (r *rotation) ask(method, url, body string) (status int, location, text string) {
 	r.t.Helper()
 	request, err := http.NewRequestWithContext(r.t.Context(), method, url, strings.NewReader(body))
@@ -117,28 +117,27 @@ func (r *rotation) ask(method, url, body string) (status int, location, text str
 
 var redisErrors = regexp.MustCompile(`(?m)^terse_redis_requests_total\{[^}]*result="error"[^}]*\} [1-9]`)
 
-// wantService holds that both nodes create links, find all that were created, and use
-// Redis.
+// wantService checks that both nodes create links, find all created links, and use Redis.
 func (r *rotation) wantService(links *[]string, when string) {
 	r.t.Helper()
 	for _, n := range r.nodes {
 		status, link, text := r.ask(http.MethodPost, n.URL()+"/api/v1/links", `{"url":"https://example.com/rotated"}`)
 		if status != http.StatusCreated {
-			r.t.Fatalf("%s a create = %d: %s", when, status, text)
+			r.t.Fatalf("%s: status of a create = %d: %s", when, status, text)
 		}
 		*links = append(*links, link)
 		for _, link := range *links {
 			if status, _, text := r.ask(http.MethodGet, n.URL()+link[strings.LastIndexByte(link, '/'):], ""); status != http.StatusFound {
-				r.t.Errorf("%s %s = %d, want 302: %s", when, link, status, text)
+				r.t.Errorf("%s: %s = %d, want 302: %s", when, link, status, text)
 			}
 		}
 		if _, _, page := r.ask(http.MethodGet, "http://"+n.AdminAddr()+"/metrics", ""); redisErrors.MatchString(page) || !strings.Contains(page, "\nterse_redis_requests_total{") {
-			r.t.Errorf("%s a node does not use Redis", when)
+			r.t.Errorf("%s: a node does not use Redis", when)
 		}
 	}
 }
 
-// restart restarts the nodes one after the other, with the passwords that they are given.
+// restart restarts the nodes one by one, with the current passwords.
 func (r *rotation) restart(links *[]string) {
 	r.t.Helper()
 	for _, n := range r.nodes {
@@ -148,8 +147,8 @@ func (r *rotation) restart(links *[]string) {
 	}
 }
 
-// TestRotateSecrets gives the nodes other passwords of Postgres and of Redis by the steps
-// of the runbook, and then takes the first ones away.
+// TestRotateSecrets changes the nodes' passwords of Postgres and Redis with the steps of
+// the runbook, and then disables the old passwords.
 func TestRotateSecrets(t *testing.T) {
 	t.Parallel()
 	r := newRotation(t)
@@ -168,21 +167,21 @@ func TestRotateSecrets(t *testing.T) {
 	r.wantOver()
 }
 
-// wantOver holds that the first passwords open nothing, and that what the second role
-// makes is the first one's, so that the next turn finds the same rights.
+// wantOver checks that the old passwords are rejected, and that the first role owns the
+// tables of the second role, so that the next rotation finds the same rights.
 func (r *rotation) wantOver() {
 	r.t.Helper()
 	ctx := r.t.Context()
 	if conn, err := pgx.Connect(ctx, r.dsn("first", firstPassword)); err == nil {
 		_ = conn.Close(ctx)
-		r.t.Error("the first password opens Postgres still")
+		r.t.Error("Postgres accepts the old password")
 	}
 	opts, err := redis.ParseURL(r.redisURL(firstPassword))
 	must(r.t, err)
 	c := redis.NewClient(opts)
 	defer func() { must(r.t, c.Close()) }()
 	if err := c.Ping(ctx).Err(); err == nil {
-		r.t.Error("the first password opens Redis still")
+		r.t.Error("Redis accepts the old password")
 	}
 	conn, err := pgx.Connect(ctx, r.dsn("second", secondPassword))
 	must(r.t, err)
@@ -192,6 +191,6 @@ func (r *rotation) wantOver() {
 	var owner string
 	must(r.t, conn.QueryRow(ctx, "select tableowner from pg_tables where tablename = 'made_by_second'").Scan(&owner))
 	if owner != "first" {
-		r.t.Errorf("what the second role makes is %s's, want the first's", owner)
+		r.t.Errorf("owner of the second role's table = %s, want first", owner)
 	}
 }

@@ -16,17 +16,17 @@ import (
 
 var (
 	spans = regexp.MustCompile("`([^`\n]+)`")
-	// Statements and queries that somebody copies out of the runbook.
+	// Statements and queries of the runbook that an operator copies.
 	statement = regexp.MustCompile(`^(select|update|show|alter|create) `)
 	promQL    = regexp.MustCompile(`^(sum|count) |^(terse_|process_|up\b)[a-z_]*(\{.*\})?|^terse:`)
 	name      = regexp.MustCompile(`^[a-z_]+$`)
-	// The labels of a selector, whose values may be those of trouble.
+	// Labels of a selector. In the runbook their values may exist only during a failure.
 	matchers = regexp.MustCompile(`([a-z_]+)(=|!=|=~)"[^"]*"`)
 )
 
-// wantRunbook holds that the databases understand each statement of the runbook, that
-// Prometheus understands each query and has its metrics and labels, and that the commands
-// that look do.
+// wantRunbook checks that the databases accept each statement of the runbook, that
+// Prometheus accepts each query and has its metrics and labels, and that the read-only
+// commands succeed.
 func (s *stack) wantRunbook(path, binary string) {
 	s.t.Helper()
 	content, err := os.ReadFile(path)
@@ -42,7 +42,7 @@ func (s *stack) wantRunbook(path, binary string) {
 			for one := range strings.SplitSeq(span, ";") {
 				statements++
 				if _, err := conn.Prepare(s.t.Context(), "", one); err != nil {
-					s.t.Errorf("the runbook's %q: %v", one, err)
+					s.t.Errorf("statement of the runbook %q: %v", one, err)
 				}
 			}
 		case promQL.MatchString(span) && !elsewhere.MatchString(span):
@@ -51,7 +51,7 @@ func (s *stack) wantRunbook(path, binary string) {
 		}
 	}
 	if statements < 10 || queries < 50 {
-		s.t.Errorf("of the runbook %d statements and %d queries were tried", statements, queries)
+		s.t.Errorf("%d statements and %d queries in the runbook, want at least 10 and 50", statements, queries)
 	}
 	for _, args := range [][]string{{"shard", "status"}, {"migrate", "status"}, {"block", "list"}, {"key", "list"}} {
 		cmd := exec.CommandContext(s.t.Context(), binary, args...)
@@ -62,16 +62,16 @@ func (s *stack) wantRunbook(path, binary string) {
 	}
 }
 
-// wantQuery holds that Prometheus takes a query, and has something by its labels.
+// wantQuery checks that Prometheus accepts a query, and has a series with its labels.
 func (s *stack) wantQuery(query string) {
 	s.t.Helper()
 	if status, _, text := s.ask(http.MethodGet, s.Prometheus+"/api/v1/query?query="+url.QueryEscape(query), ""); status != http.StatusOK {
-		s.t.Errorf("the runbook's %q: %s", query, text)
+		s.t.Errorf("query of the runbook %q: %s", query, text)
 		return
 	}
 	present := matchers.ReplaceAllString(strings.TrimSuffix(query, " == 0"), `$1=~".+"`)
-	if name.MatchString(present) { // that of a histogram stands for its series
+	if name.MatchString(present) { // the name of a histogram means its series
 		present = `{__name__=~"` + present + `(_count)?"}`
 	}
-	s.await("the runbook's "+present+" to show something", func() bool { return s.holds(present) })
+	s.await("a series for the runbook's "+present, func() bool { return s.holds(present) })
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/terse/terse/store/storetest/servers"
 )
 
-// ready is what serve says once everything is there.
+// ready is the line that serve prints when all servers have started.
 const ready = "ready"
 
 // serve runs a stack until ctx ends.
@@ -27,7 +27,7 @@ func (h home) serve(ctx context.Context, opts topology.Options, stdout io.Writer
 		return err
 	}
 	defer func() { _ = lock.Close() }()
-	// What was left by a stack that was killed together with its guards.
+	// Remove the servers of a stack that was killed together with its guards.
 	if err := servers.Sweep(ctx, h.servers()); err != nil {
 		return err
 	}
@@ -51,7 +51,7 @@ func (h home) serve(ctx context.Context, opts topology.Options, stdout io.Writer
 	}
 }
 
-// listen takes commands on a socket in the folder, which is open to its owner.
+// listen serves commands on a Unix socket in the folder. Only its owner can connect.
 func (h home) listen(ctx context.Context, t *topology.Topology) (*http.Server, <-chan error, error) {
 	if err := os.Remove(h.socket()); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, nil, err
@@ -66,7 +66,7 @@ func (h home) listen(ctx context.Context, t *topology.Topology) (*http.Server, <
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /state", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(t.State()) //nolint:gosec // the socket's owner made the key, and it is of this stack alone
+		_ = json.NewEncoder(w).Encode(t.State()) //nolint:gosec // the key is for this stack only, and the socket's owner has it already
 	})
 	mux.HandleFunc("POST /{verb}/{part}", func(w http.ResponseWriter, r *http.Request) {
 		if err := t.Do(r.Context(), r.PathValue("verb"), r.PathValue("part")); err != nil {

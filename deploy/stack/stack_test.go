@@ -21,7 +21,7 @@ import (
 	"github.com/terse/terse/store/storetest/servers"
 )
 
-// asStack is the variable that makes this test binary the command.
+// asStack is the variable that makes this test binary run as the stack command.
 const asStack = "STACK_TEST_COMMAND"
 
 func TestMain(m *testing.M) {
@@ -34,17 +34,17 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// stack is one that a test has started.
+// stack is a running stack of a test.
 type stack struct {
 	t   *testing.T
 	dir string
 	topology.State
 }
 
-// newStack starts a stack of a binary that is down after the test.
+// newStack starts a stack with a terse binary, and stops it when the test ends.
 func newStack(t *testing.T, binary string, args ...string) *stack {
 	t.Helper()
-	// Servers run as another user when the tests run as root, so no t.TempDir.
+	// As root, the servers run as another user, which cannot read t.TempDir.
 	dir, err := os.MkdirTemp("", "stack-test-")
 	must(t, err)
 	must(t, os.Chmod(dir, 0o755))
@@ -54,17 +54,17 @@ func newStack(t *testing.T, binary string, args ...string) *stack {
 		must(t, os.RemoveAll(dir))
 	})
 	if out := s.run(0, append([]string{"up", "-terse", binary}, args...)...); !strings.Contains(out, "Terse runs at http://") {
-		t.Fatalf("stack up said %q", out)
+		t.Fatalf("output of stack up = %q, want the address", out)
 	}
 	must(t, json.Unmarshal([]byte(s.run(0, "status", "-json")), &s.State))
 	return s
 }
 
-// run runs a command on the stack's folder and returns what it said.
+// run runs a stack command with the folder, checks its exit code and returns its output.
 func (s *stack) run(want int, args ...string) string {
 	s.t.Helper()
 	var out strings.Builder
-	ctx := context.WithoutCancel(s.t.Context()) // also at the test's end
+	ctx := context.WithoutCancel(s.t.Context()) // run is also used after the end of the test
 	if got := run(ctx, append([]string{"-dir", s.dir}, args...), &out, &out); got != want {
 		log, _ := os.ReadFile(home(s.dir).logFile())
 		s.t.Fatalf("stack %v = %d, want %d: %s\n%s", args, got, want, &out, log)
@@ -77,7 +77,7 @@ var client = &http.Client{
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 
-// ask sends a request with the stack's API key; status 0 stands for no answer.
+// ask sends a request, with the API key for API paths. Status 0 means no response.
 func (s *stack) ask(method, url, body string) (status int, h http.Header, text string) {
 	s.t.Helper()
 	r, err := http.NewRequestWithContext(s.t.Context(), method, url, strings.NewReader(body))
@@ -96,25 +96,25 @@ func (s *stack) ask(method, url, body string) (status int, h http.Header, text s
 	return answer.StatusCode, answer.Header, string(read)
 }
 
-// create creates a link through the front and returns its code.
+// create creates a link through Varnish and returns its code.
 func (s *stack) create(target string) string {
 	s.t.Helper()
 	status, _, text := s.ask(http.MethodPost, s.URL+"/api/v1/links", fmt.Sprintf(`{"url":%q}`, target))
 	if status != http.StatusCreated {
-		s.t.Fatalf("create = %d: %s", status, text)
+		s.t.Fatalf("status of a create = %d: %s", status, text)
 	}
 	var link struct{ Code string }
 	must(s.t, json.Unmarshal([]byte(text), &link))
 	return link.Code
 }
 
-// sample is a series with its value.
+// sample is one series of a query's result, with its value.
 type sample struct {
 	Metric map[string]string
 	Value  [2]any
 }
 
-// query asks Prometheus.
+// query returns the result of a Prometheus query.
 func (s *stack) query(expression string) []sample {
 	s.t.Helper()
 	_, _, text := s.ask(http.MethodGet, s.Prometheus+"/api/v1/query?query="+url.QueryEscape(expression), "")
@@ -123,13 +123,13 @@ func (s *stack) query(expression string) []sample {
 	return answer.Data.Result
 }
 
-// holds reports whether an expression has a value.
+// holds reports whether a query has a result.
 func (s *stack) holds(expression string) bool {
 	s.t.Helper()
 	return len(s.query(expression)) > 0
 }
 
-// ofPrometheus returns the value of an expression per node, -1 where it has none.
+// ofPrometheus returns the value of a query for each node, or -1 without a value.
 func (s *stack) ofPrometheus(expression string) (values []string) {
 	s.t.Helper()
 	byInstance := map[string]string{}
@@ -146,10 +146,10 @@ func (s *stack) ofPrometheus(expression string) (values []string) {
 	return values
 }
 
-// elsewhere are metrics of the embedded database and of Web Risk, which the stack has not.
+// elsewhere matches metrics of the embedded database and of Web Risk. The stack has neither.
 var elsewhere = regexp.MustCompile(`terse_(sqlite_|scan_backlog_seconds)`)
 
-// wantMetrics holds that a node has every metric that files name.
+// wantMetrics checks that a node has every metric in the files.
 func (s *stack) wantMetrics(paths ...string) {
 	s.t.Helper()
 	_, _, page := s.ask(http.MethodGet, s.Nodes[0].Admin+"/metrics", "")
@@ -159,13 +159,13 @@ func (s *stack) wantMetrics(paths ...string) {
 		must(s.t, err)
 		for _, name := range names.FindAllString(string(content), -1) {
 			if !elsewhere.MatchString(name) && !strings.Contains(page, "\n"+name+"{") && !strings.Contains(page, "\n"+name+" ") {
-				s.t.Errorf("%s names %s, which a node does not have", path, name)
+				s.t.Errorf("%s contains %s, which a node lacks", path, name)
 			}
 		}
 	}
 }
 
-// await polls until done reports true, and fails the test when it takes too long.
+// await polls until done returns true. After a minute it fails the test.
 func (s *stack) await(what string, done func() bool) {
 	s.t.Helper()
 	for end := time.Now().Add(60 * time.Second); !done(); time.Sleep(50 * time.Millisecond) {
@@ -175,7 +175,7 @@ func (s *stack) await(what string, done func() bool) {
 	}
 }
 
-// left returns the processes that have the stack's folder in their command line.
+// left returns the processes with the stack's folder in their command line.
 func (s *stack) left() (all []string) {
 	s.t.Helper()
 	out, err := exec.CommandContext(s.t.Context(), "ps", "-A", "-ww", "-o", "pid=", "-o", "args=").Output()
@@ -195,17 +195,16 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// TestTopology starts everything, uses it while parts of it are lost, and stops
-// it.
+// TestTopology starts a stack, uses it while parts of it fail, and stops it.
 func TestTopology(t *testing.T) {
 	t.Parallel()
 	binary := servers.BuildTerse(t)
 	s := newStack(t, binary)
 	if len(s.left()) < 15 {
-		t.Fatalf("of the stack run %d processes: the test would not see what is left", len(s.left()))
+		t.Fatalf("%d processes found, want at least 15, or the test cannot see processes that are left", len(s.left()))
 	}
-	if out := s.run(0, "up"); !strings.Contains(out, "runs already") || !strings.Contains(out, s.URL) {
-		t.Errorf("a second stack up said %q", out)
+	if out := s.run(0, "up"); !strings.Contains(out, "already runs") || !strings.Contains(out, s.URL) {
+		t.Errorf("output of a second stack up = %q, want the address of the running stack", out)
 	}
 	for _, wrong := range [][]string{{"kill", "node9"}, {"promote", "s1-a"}, {"promote", "s1-b"}, {"promote", "redis"}, {"rejoin", "s1-b"}} {
 		s.run(1, wrong...)
@@ -222,40 +221,40 @@ func TestTopology(t *testing.T) {
 	}
 	status, _, text := s.ask(http.MethodPatch, s.URL+"/api/v1/links/"+code, `{"url":"https://example.com/b"}`)
 	if status != http.StatusOK {
-		t.Fatalf("edit = %d: %s", status, text)
+		t.Fatalf("status of an edit = %d: %s", status, text)
 	}
-	s.await("the edit to be seen through Varnish", func() bool {
+	s.await("the edited target through Varnish", func() bool {
 		_, h, _ := s.ask(http.MethodGet, s.URL+"/"+code, "")
 		return h.Get("Location") == "https://example.com/b"
 	})
-	s.await("every node to be scraped", func() bool { return fmt.Sprint(s.ofPrometheus("up")) == "[1 1 1]" })
+	s.await("a scrape of every node", func() bool { return fmt.Sprint(s.ofPrometheus("up")) == "[1 1 1]" })
 
-	s.await("the objectives to be measured", func() bool {
+	s.await("values of the service level objectives", func() bool {
 		s.ask(http.MethodGet, s.Nginx+"/"+s.create(target), "")
 		return s.holds("terse:redirect_errors:ratio_rate5m == 0") && s.holds("terse:create_errors:ratio_rate5m == 0") &&
 			s.holds("terse:redirect_slow:ratio_rate5m >= 0")
 	})
 	_, _, rules := s.ask(http.MethodGet, s.Prometheus+"/api/v1/rules", "")
 	if n := strings.Count(rules, `"health":"ok"`); n < 40 || strings.Contains(rules, `"health":"err"`) {
-		t.Errorf("of the rules %d are well: %s", n, rules)
+		t.Errorf("%d healthy rules, want at least 40 and no error: %s", n, rules)
 	}
 
 	s.wantMetrics("../prometheus/rules.yml", "../grafana/terse.json")
 	s.wantPanels("../grafana/terse.json")
 	s.wantRunbook("../RUNBOOK.md", binary)
 
-	t.Log("a node is killed")
+	t.Log("kill a node")
 	s.run(0, "kill", "node2")
 	for range 300 {
 		if status, _, text := s.ask(http.MethodGet, s.Nginx+"/"+code, ""); status != http.StatusFound {
 			t.Fatalf("GET through nginx without node2 = %d, want 302: %s", status, text)
 		}
 	}
-	s.await("Prometheus to see that a node is down", func() bool { return fmt.Sprint(s.ofPrometheus("up")) == "[1 0 1]" })
+	s.await("Prometheus to report the killed node", func() bool { return fmt.Sprint(s.ofPrometheus("up")) == "[1 0 1]" })
 	s.run(0, "start", "node2")
-	s.await("every node to be scraped", func() bool { return fmt.Sprint(s.ofPrometheus("up")) == "[1 1 1]" })
+	s.await("a scrape of every node", func() bool { return fmt.Sprint(s.ofPrometheus("up")) == "[1 1 1]" })
 
-	t.Log("a primary is killed, and its standby promoted")
+	t.Log("kill a primary, and promote its standby")
 	s.await("both standbys to be synchronous", func() bool {
 		must(t, json.Unmarshal([]byte(s.run(0, "status", "-json")), &s.State))
 		return s.Shards[0].Synced && s.Shards[1].Synced
@@ -268,7 +267,7 @@ func TestTopology(t *testing.T) {
 	s.run(0, "promote", "s1-b")
 	s.run(0, "rejoin", "s1-a")
 	for range 20 {
-		s.await("creates to go on", func() bool {
+		s.await("a successful create", func() bool {
 			status, _, _ := s.ask(http.MethodPost, s.URL+"/api/v1/links", `{"url":"https://example.com/c"}`)
 			return status == http.StatusCreated
 		})
@@ -288,12 +287,12 @@ func TestTopology(t *testing.T) {
 	s.run(0, "restart", "node1")
 
 	s.run(0, "down")
-	s.await("nothing to run after stack down", func() bool { return len(s.left()) == 0 })
+	s.await("the end of all processes", func() bool { return len(s.left()) == 0 })
 	s.run(1, "status")
 }
 
-// TestDownAfterACrash kills the process that holds the servers together with the
-// guards that would clean up after it.
+// TestDownAfterACrash kills the background process of a stack, and also the guards that
+// would clean up after it.
 func TestDownAfterACrash(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, servers.BuildTerse(t), "-shards", "1", "-nodes", "1", "-set", "log_level=info")
@@ -310,20 +309,20 @@ func TestDownAfterACrash(t *testing.T) {
 		}
 	}
 	must(t, syscall.Kill(pid, syscall.SIGKILL))
-	s.await("the stack to be gone", func() bool {
+	s.await("the end of the background process", func() bool {
 		pid, err := home(s.dir).holder()
 		must(t, err)
 		return pid == 0
 	})
 	if status, _, _ := s.ask(http.MethodGet, s.Nodes[0].URL+"/none", ""); status != http.StatusNotFound {
-		t.Errorf("a node without its guard = %d, want it to live on", status)
+		t.Errorf("status of a node without its guard = %d, want it to run on", status)
 	}
 	s.run(0, "down")
-	s.await("nothing to run after stack down", func() bool { return len(s.left()) == 0 })
+	s.await("the end of all processes", func() bool { return len(s.left()) == 0 })
 }
 
-// TestRefusals holds that a stack that cannot be started says why, and leaves
-// nothing.
+// TestRefusals checks the error of a stack that cannot start, and that it leaves no
+// processes or files.
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

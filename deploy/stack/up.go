@@ -17,10 +17,10 @@ import (
 	"time"
 )
 
-// startWithin bounds the start of a stack.
+// startWithin is the timeout of a stack's start.
 const startWithin = 3 * time.Minute
 
-// up starts a stack in the background, unless one runs, and says where it is.
+// up starts a stack in the background, unless one runs, and prints its addresses.
 func (h home) up(ctx context.Context, args []string, stdout io.Writer) error {
 	dir, err := filepath.Abs(string(h))
 	if err != nil {
@@ -35,7 +35,7 @@ func (h home) up(ctx context.Context, args []string, stdout io.Writer) error {
 		return err
 	}
 	if pid != 0 {
-		fmt.Fprintf(stdout, "A stack runs already in %s, as process %d.\n\n", dir, pid)
+		fmt.Fprintf(stdout, "A stack already runs in %s, as process %d.\n\n", dir, pid)
 		return h.status(ctx, false, stdout)
 	}
 	if err := h.start(ctx, args); err != nil {
@@ -44,8 +44,8 @@ func (h home) up(ctx context.Context, args []string, stdout io.Writer) error {
 	return h.status(ctx, false, stdout)
 }
 
-// prepare makes the folder. Root's servers run as another user, which must be able
-// to come here and to make folders.
+// prepare makes the folder. As root, the servers run as another user, which must be able
+// to enter the folder and to make folders in it.
 func (h home) prepare() error {
 	if err := os.MkdirAll(h.servers(), 0o755); err != nil { //nolint:gosec // servers run as another user when this is root
 		return err
@@ -56,8 +56,7 @@ func (h home) prepare() error {
 	return os.Chmod(h.servers(), 0o777|os.ModeSticky)
 }
 
-// start starts the process that holds the servers, and returns once everything is
-// there.
+// start starts the background process, and returns when all servers are ready.
 func (h home) start(ctx context.Context, args []string) error {
 	self, err := os.Executable()
 	if err != nil {
@@ -87,5 +86,5 @@ func (h home) start(ctx context.Context, args []string) error {
 	}
 	_ = cmd.Wait()
 	why, err := os.ReadFile(h.logFile())
-	return errors.Join(fmt.Errorf("it did not start: %s", strings.TrimSpace(string(why))), err, context.Cause(ctx))
+	return errors.Join(fmt.Errorf("the stack did not start: %s", strings.TrimSpace(string(why))), err, context.Cause(ctx))
 }

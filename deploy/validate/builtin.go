@@ -35,13 +35,13 @@ import (
 	podsecurity "k8s.io/pod-security-admission/policy"
 )
 
-// builtin decodes as the API server does: unknown and repeated fields are errors,
-// and what was left out gets its default.
+// builtin decodes like the API server: unknown and repeated fields are errors, and missing
+// fields get their defaults.
 var builtin = serializer.NewCodecFactory(legacyscheme.Scheme, serializer.EnableStrict).UniversalDecoder()
 
-// checkBuiltin holds a manifest of a kind that Kubernetes itself has to the API server's
-// own validation. What it would warn of is an error too, and so is a pod that the
-// restricted standard of Kubernetes does not allow.
+// checkBuiltin validates a manifest of one of Kubernetes' own kinds like the API server.
+// Warnings are errors too, and so is a pod that violates the restricted Pod Security
+// Standard.
 func checkBuiltin(o *Object) error {
 	decoded, _, err := builtin.Decode(o.YAML, nil, nil)
 	if err != nil {
@@ -64,7 +64,7 @@ func checkBuiltin(o *Object) error {
 	return errors.Join(problems.ToAggregate(), errors.Join(warnings...), checkRestricted(template))
 }
 
-// validateBuiltin returns what is wrong with an object, and its pods.
+// validateBuiltin returns the problems of an object, and its pod template if it has one.
 func validateBuiltin(decoded runtime.Object) (field.ErrorList, *core.PodTemplateSpec, error) {
 	options := func(t *core.PodTemplateSpec) corevalidation.PodValidationOptions {
 		return pod.GetValidationOptionsFromPodTemplate(t, nil)
@@ -100,10 +100,10 @@ func validateBuiltin(decoded runtime.Object) (field.ErrorList, *core.PodTemplate
 	case *core.Namespace:
 		return corevalidation.ValidateNamespace(o), nil, nil
 	}
-	return nil, nil, fmt.Errorf("%T is of no kind that can be checked", decoded)
+	return nil, nil, fmt.Errorf("%T cannot be checked", decoded)
 }
 
-// selectJob gives a Job the selector that the API server makes for it.
+// selectJob gives a Job the selector that the API server would generate.
 func selectJob(o *batch.Job) {
 	o.UID = "00000000-0000-0000-0000-000000000000"
 	labels := map[string]string{
@@ -116,7 +116,7 @@ func selectJob(o *batch.Job) {
 	o.Spec.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{batch.ControllerUidLabel: string(o.UID)}}
 }
 
-// giveAddress gives a Service what the API server gives it of its network.
+// giveAddress gives a Service the cluster IP that the API server would assign.
 func giveAddress(o *core.Service) *core.Service {
 	single := core.IPFamilyPolicySingleStack
 	o.Spec.IPFamilyPolicy, o.Spec.IPFamilies = &single, []core.IPFamily{core.IPv4Protocol}
@@ -127,7 +127,7 @@ func giveAddress(o *core.Service) *core.Service {
 	return o
 }
 
-// checkRestricted holds pods to the strictest of the Pod Security Standards.
+// checkRestricted checks pods against the restricted Pod Security Standard.
 func checkRestricted(template *core.PodTemplateSpec) error {
 	var external corev1.PodTemplateSpec
 	if err := corev1conversion.Convert_core_PodTemplateSpec_To_v1_PodTemplateSpec(template, &external, nil); err != nil {

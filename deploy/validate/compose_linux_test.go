@@ -13,22 +13,22 @@ import (
 	"time"
 )
 
-// composedPostgres runs the servers of a shard by the commands and scripts of the
-// services s1-a and s1-b, with the programs of this machine in the place of the image's.
+// composedPostgres runs the Postgres servers of a shard with the commands and scripts of
+// the services s1-a and s1-b. It uses the programs of this machine, not of the image.
 type composedPostgres struct {
 	t          *testing.T
 	dir        string
 	env        []string
-	credential *syscall.Credential // of the account that Postgres runs as; nil for this one
+	credential *syscall.Credential // account that runs Postgres; nil for the test's own account
 }
 
-const composedPassword = "made-up-here" // as in composed
+const composedPassword = "made-up-here" // the same as in composed
 
 func newComposedPostgres(t *testing.T) *composedPostgres {
 	t.Helper()
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin")
 	if err != nil || len(found) == 0 {
-		t.Fatalf("Postgres is not installed, %v: .ci/install postgres installs it", err)
+		t.Fatalf("Postgres is not installed (%v): run .ci/install postgres", err)
 	}
 	dir, err := os.MkdirTemp("", "compose-test-")
 	if err != nil {
@@ -58,9 +58,9 @@ func newComposedPostgres(t *testing.T) *composedPostgres {
 	return c
 }
 
-// command returns a command of Postgres' account that does not outlive the test.
+// command returns a command that runs as the Postgres account and ends with the test.
 func (c *composedPostgres) command(env []string, name string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(c.t.Context(), "env", append([]string{name}, args...)...) // which looks name up in its own PATH
+	cmd := exec.CommandContext(c.t.Context(), "env", append([]string{name}, args...)...) // env looks up name in the PATH of cmd.Env
 	cmd.Dir, cmd.Env = c.dir, slices.Concat(c.env, env)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: c.credential, Pdeathsig: syscall.SIGKILL}
 	return cmd
@@ -73,7 +73,7 @@ func (c *composedPostgres) run(env []string, name string, args ...string) {
 	}
 }
 
-// start starts a server, which is stopped by what it returns.
+// start starts a server. stop stops it; the end of the test does so too.
 func (c *composedPostgres) start(env []string, name string, args ...string) (stop func()) {
 	c.t.Helper()
 	cmd := c.command(env, name, args...)
@@ -102,7 +102,7 @@ func (c *composedPostgres) start(env []string, name string, args ...string) (sto
 	return stop
 }
 
-// ask returns what a server answers, "" when it does not.
+// ask runs a query. It returns "" when the server does not answer.
 func (c *composedPostgres) ask(port, sql string) string {
 	out, err := c.command([]string{"PGCONNECT_TIMEOUT=2"}, "psql", "--host=127.0.0.1", "--port="+port, "--username=terse", "--dbname=terse", "--no-psqlrc", "-Atc", sql).Output()
 	if err != nil {
@@ -122,21 +122,21 @@ func (c *composedPostgres) await(port, sql, want string) {
 	}
 }
 
-// TestComposePostgres holds that the standby of a shard copies the primary when it is
-// new, follows it, and that commits wait for it; also when it is started again.
+// TestComposePostgres checks that a new standby copies the primary and follows it, that
+// commits wait for the standby, and that a restarted standby follows again.
 func TestComposePostgres(t *testing.T) {
 	t.Parallel()
 	c, project := newComposedPostgres(t), composed(t)
 	primary, standby := project.Services["s1-a"], project.Services["s1-b"]
 	if p := *primary.Environment["POSTGRES_PASSWORD"]; p != composedPassword || *standby.Environment["PGPASSWORD"] != p {
-		t.Fatal("the servers of a shard have two passwords")
+		t.Fatal("the servers of a shard have different passwords")
 	}
 	a, b, portA, portB := filepath.Join(c.dir, "a"), filepath.Join(c.dir, "b"), freePort(t), freePort(t)
 	here := func(port string) []string {
 		return []string{"-c", "port=" + port, "-c", "unix_socket_directories=" + c.dir}
 	}
 
-	// What the image's own script does before it runs those of the service, and after.
+	// The steps of the image's own script, with the service's script between them.
 	c.run(nil, "sh", "-c", "echo "+composedPassword+" >password")
 	c.run(nil, "initdb", "--pgdata="+a, "--username=terse", "--auth-local=trust", "--auth-host=scram-sha-256", "--pwfile=password")
 	socket := []string{"PGDATA=" + a, "PGHOST=" + c.dir, "PGPORT=" + portA, "POSTGRES_USER=terse"}
@@ -166,15 +166,15 @@ func TestComposePostgres(t *testing.T) {
 	c.await(portB, "select pg_is_in_recovery()", "t")
 }
 
-// TestComposeRedis holds that Redis takes its command, wants the password, and answers the
-// check of its health.
+// TestComposeRedis checks that Redis accepts its command line, requires the password and
+// passes its health check.
 func TestComposeRedis(t *testing.T) {
 	t.Parallel()
 	service, port := composed(t).Services["redis"], freePort(t)
 	server := exec.CommandContext(t.Context(), service.Command[0], append(service.Command[1:], "--bind", "127.0.0.1", "--port", port)...)
 	server.Dir, server.SysProcAttr = t.TempDir(), &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := server.Start(); err != nil {
-		t.Fatalf("%v: .ci/install redis installs it", err)
+		t.Fatalf("%v: run .ci/install redis", err)
 	}
 	t.Cleanup(func() {
 		_ = server.Process.Kill()
@@ -194,9 +194,9 @@ func TestComposeRedis(t *testing.T) {
 		}
 	}
 	if got := ask("", "get", "x"); !strings.Contains(got, "NOAUTH") {
-		t.Errorf("without a password Redis answers %q", got)
+		t.Errorf("answer without a password = %q, want NOAUTH", got)
 	}
 	if got := ask(password, "config", "get", "maxmemory-policy"); !strings.HasSuffix(got, "allkeys-lru") {
-		t.Errorf("a full Redis does %q, want allkeys-lru", got)
+		t.Errorf("maxmemory-policy = %q, want allkeys-lru", got)
 	}
 }

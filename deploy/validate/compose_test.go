@@ -16,10 +16,10 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 )
 
-// secrets are the variables without which the services must not start.
+// secrets are variables without a default. Compose must refuse to start without them.
 var secrets = []string{"POSTGRES_PASSWORD", "REDIS_PASSWORD", "VARNISH_SECRET", "TERSE_CODE_KEY"}
 
-// compose reads deploy/compose.yaml as Docker Compose does, with these variables.
+// compose loads deploy/compose.yaml like Docker Compose, with the given variables.
 func compose(environ ...string) (*types.Project, error) {
 	options, err := cli.NewProjectOptions([]string{"../compose.yaml"}, cli.WithEnv(environ), cli.WithInterpolation(true))
 	if err != nil {
@@ -41,18 +41,18 @@ func composed(t *testing.T) *types.Project {
 	return project
 }
 
-// TestComposeServices holds that Compose reads the file, and that it has every part of
-// the stack on one machine.
+// TestComposeServices checks that Compose loads the file, and that the file has every
+// part of the stack.
 func TestComposeServices(t *testing.T) {
 	t.Parallel()
 	got := slices.Sorted(maps.Keys(composed(t).Services))
 	want := []string{"migrate", "nginx", "node1", "node2", "node3", "prometheus", "redis", "s1-a", "s1-b", "s2-a", "s2-b", "varnish"}
 	if !slices.Equal(got, want) {
-		t.Errorf("the services are %v, want %v", got, want)
+		t.Errorf("services = %v, want %v", got, want)
 	}
 }
 
-// TestComposeSecrets holds that no secret has a value that would work.
+// TestComposeSecrets checks that no secret has a default value.
 func TestComposeSecrets(t *testing.T) {
 	t.Parallel()
 	for _, missing := range secrets {
@@ -63,38 +63,38 @@ func TestComposeSecrets(t *testing.T) {
 			}
 		}
 		if _, err := compose(environ...); err == nil || !strings.Contains(err.Error(), missing) {
-			t.Errorf("without %s = %v, want an error that names it", missing, err)
+			t.Errorf("compose without %s = %v, want an error with its name", missing, err)
 		}
 	}
 }
 
-// TestComposeNodes holds that all nodes know all shards, and that the admin listener and
-// the databases are not open to the outside.
+// TestComposeNodes checks that all nodes have all shards, and that the admin listener and
+// the databases are not reachable from outside.
 func TestComposeNodes(t *testing.T) {
 	t.Parallel()
 	services := composed(t).Services
 	shards := *services["node1"].Environment["TERSE_SHARDS"]
 	for _, s := range []string{"node2", "node3", "migrate"} {
 		if got := *services[s].Environment["TERSE_SHARDS"]; got != shards {
-			t.Errorf("%s has the shards %q, node1 %q", s, got, shards)
+			t.Errorf("shards of %s = %q, want node1's %q", s, got, shards)
 		}
 	}
 	for _, host := range []string{"@s1-a,s1-b/", "@s1-b/", "@s2-a,s2-b/", "@s2-b/"} {
 		if !strings.Contains(shards, host) {
-			t.Errorf("the nodes do not know %s: %s", host, shards)
+			t.Errorf("TERSE_SHARDS lacks %s: %s", host, shards)
 		}
 	}
 	for name, s := range services {
 		for _, p := range s.Ports {
 			if p.HostIP != "127.0.0.1" || name != "varnish" && name != "prometheus" {
-				t.Errorf("%s is open to %s:%s", name, p.HostIP, p.Published)
+				t.Errorf("%s listens on %s:%s, want no public port", name, p.HostIP, p.Published)
 			}
 		}
 	}
 }
 
-// TestComposeEdits runs the edits that the services make to the shipped files, and holds
-// that they change what they mean to, and that the programs take what comes of it.
+// TestComposeEdits runs the edits that the services make to the shipped files. It checks
+// that the edits have the intended effect, and that the programs accept the results.
 func TestComposeEdits(t *testing.T) {
 	t.Parallel()
 	services := composed(t).Services
@@ -103,7 +103,7 @@ func TestComposeEdits(t *testing.T) {
 		script  []string
 		want    []string
 		gone    string
-		check   string // with the file in $FILE and a port in $PORT
+		check   string // command; the file is $FILE, a free port is $PORT
 	}{
 		{"nginx", services["nginx"].Command, []string{
 			"server node1:8080 max_fails", "server node2:8080 max_fails", "server node3:8080 max_fails", "listen 80;",
@@ -129,11 +129,11 @@ func TestComposeEdits(t *testing.T) {
 			}
 			for _, want := range tt.want {
 				if !strings.Contains(out, want) {
-					t.Errorf("what %s reads lacks %q: %s", tt.service, want, out)
+					t.Errorf("the file of %s lacks %q: %s", tt.service, want, out)
 				}
 			}
 			if strings.Contains(out, tt.gone) {
-				t.Errorf("what %s reads still has %q: %s", tt.service, tt.gone, out)
+				t.Errorf("the file of %s still contains %q: %s", tt.service, tt.gone, out)
 			}
 			file := filepath.Join(t.TempDir(), tt.service)
 			if err := os.WriteFile(file, []byte(out), 0o600); err != nil {
@@ -142,14 +142,14 @@ func TestComposeEdits(t *testing.T) {
 			cmd := exec.Command("sh", "-euc", tt.check)
 			cmd.Env = append(os.Environ(), "FILE="+file, "PORT="+freePort(t), "PATH="+os.Getenv("PATH")+":/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin")
 			if said, err := cmd.CombinedOutput(); err != nil {
-				t.Errorf("%s does not take what it reads: %v: %s", tt.service, err, said)
+				t.Errorf("%s rejects its file: %v: %s", tt.service, err, said)
 			}
 		})
 	}
 }
 
-// edited runs the sed of a service's script over the shipped files, and returns what it
-// prints.
+// edited runs the sed command of a service's script on the shipped files and returns the
+// output.
 func edited(t *testing.T, script string) (string, error) {
 	t.Helper()
 	sed := regexp.MustCompile(`(?ms)^sed .*?/shipped/\S+`).FindString(script)

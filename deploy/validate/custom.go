@@ -10,8 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 
-	_ "github.com/cloudnative-pg/cloudnative-pg/pkg/versions"              // its module has the definitions
-	_ "github.com/prometheus-operator/prometheus-operator/pkg/versionutil" // the same
+	_ "github.com/cloudnative-pg/cloudnative-pg/pkg/versions"              // the module contains the definitions
+	_ "github.com/prometheus-operator/prometheus-operator/pkg/versionutil" // the module contains the definitions
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
@@ -22,15 +22,15 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// definitions are where operators keep their CustomResourceDefinitions, by the API
-// group, within the module that is named in go.mod.
+// definitions are the folders of the operators' CustomResourceDefinitions by API group.
+// Each folder is in a module of go.mod.
 var definitions = map[string]struct{ module, folder string }{
 	"postgresql.cnpg.io":    {"github.com/cloudnative-pg/cloudnative-pg", "config/crd/bases"},
 	"monitoring.coreos.com": {"github.com/prometheus-operator/prometheus-operator", "example/prometheus-operator-crd"},
 }
 
-// checkCustom holds a manifest of a kind that an operator brings to the schema of its
-// CustomResourceDefinition, as the API server does. Unknown fields are errors.
+// checkCustom checks a manifest against its CustomResourceDefinition, like the API server
+// does. Unknown fields are errors.
 func checkCustom(o *Object) error {
 	properties, err := definition(o)
 	if err != nil {
@@ -67,7 +67,7 @@ func definition(o *Object) (*apiextensions.JSONSchemaProps, error) {
 		return nil, err
 	}
 	file := filepath.Join(folder, from.folder, fmt.Sprintf("%s_%ss.yaml", gvk.Group, strings.ToLower(gvk.Kind)))
-	text, err := os.ReadFile(file) //nolint:gosec // in a module that go.sum vouches for
+	text, err := os.ReadFile(file) //nolint:gosec // in a module that go.sum verifies
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +79,7 @@ func definition(o *Object) (*apiextensions.JSONSchemaProps, error) {
 	if err := apiextensionsv1.Convert_v1_CustomResourceDefinition_To_apiextensions_CustomResourceDefinition(&external, &crd, nil); err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	if crd.Spec.Names.Kind == gvk.Kind && crd.Spec.Validation != nil { // the same for all versions
+	if crd.Spec.Names.Kind == gvk.Kind && crd.Spec.Validation != nil { // one schema for all versions
 		return crd.Spec.Validation.OpenAPIV3Schema, nil
 	}
 	for _, v := range crd.Spec.Versions {
@@ -90,16 +90,16 @@ func definition(o *Object) (*apiextensions.JSONSchemaProps, error) {
 	return nil, fmt.Errorf("%s does not define %s", file, gvk)
 }
 
-// moduleFolder returns where the go command keeps a module.
+// moduleFolder returns the folder of a module in the module cache.
 func moduleFolder(module string) (string, error) {
-	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", module).Output() //nolint:gosec // one of ours
+	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", module).Output() //nolint:gosec // the name comes from definitions
 	if err != nil {
 		return "", fmt.Errorf("go list -m %s: %w", module, err)
 	}
 	return strings.TrimSpace(string(out)), nil
 }
 
-// Check holds a manifest to what its readers will hold it to.
+// Check checks a manifest like the API server and the operators do.
 func Check(o *Object) error {
 	check := checkBuiltin
 	if _, custom := definitions[o.GroupVersionKind().Group]; custom {

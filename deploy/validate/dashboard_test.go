@@ -12,13 +12,13 @@ import (
 	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
 )
 
-// checkDashboard holds a dashboard to Grafana's own schemas, those of its kinds of panels
-// and of the queries to Prometheus among them. What these do not know is an error.
+// checkDashboard checks a dashboard against Grafana's own schemas, including the schemas
+// of panels and Prometheus queries. Unknown fields are errors.
 func checkDashboard(content []byte) error {
 	plugins.RegisterDefaultPlugins()
-	var d dashboard.Dashboard //nolint:staticcheck // the first version of the schema, which older Grafanas read too
+	var d dashboard.Dashboard //nolint:staticcheck // version 1 of the schema; older Grafanas read it too
 	err := d.UnmarshalJSONStrict(content)
-	var found cog.BuildErrors // a list that may be empty, and is then still an error
+	var found cog.BuildErrors // an empty list is still a non-nil error
 	if errors.As(err, &found) && len(found) == 0 || err == nil {
 		return d.Validate()
 	}
@@ -35,18 +35,18 @@ func TestDashboard(t *testing.T) {
 		t.Error(err)
 	}
 	for name, change := range map[string][2]string{
-		"a field that panels do not have":       {`"gridPos"`, `"gridPosition"`},
-		"an option that graphs do not have":     {`"tooltip"`, `"toolTip"`},
-		"a field that queries do not have":      {`"legendFormat"`, `"legend"`},
-		"a style that graphs do not have":       {`"thresholdsStyle"`, `"thresholdStyle"`},
-		"a number where there should be a text": {`"title": "Terse"`, `"title": 7`},
+		"a field that panels do not have":   {`"gridPos"`, `"gridPosition"`},
+		"an option that graphs do not have": {`"tooltip"`, `"toolTip"`},
+		"a field that queries do not have":  {`"legendFormat"`, `"legend"`},
+		"a style that graphs do not have":   {`"thresholdsStyle"`, `"thresholdStyle"`},
+		"a number in place of a text":       {`"title": "Terse"`, `"title": 7`},
 	} {
 		broken := strings.ReplaceAll(string(content), change[0], change[1])
 		if !json.Valid([]byte(broken)) || broken == string(content) {
 			t.Fatalf("the dashboard lacks %s", change[0])
 		}
 		if err := checkDashboard([]byte(broken)); err == nil {
-			t.Errorf("the schemas take %s", name)
+			t.Errorf("the schemas accept %s, want an error", name)
 		}
 	}
 }

@@ -22,14 +22,14 @@ import (
 )
 
 const (
-	// imageWithin bounds the build and the use of the image, by a compiler that has
-	// yet to compile everything.
+	// imageWithin limits the build and test of the image. It allows for an empty build
+	// cache.
 	imageWithin = 12 * time.Minute
-	// answerWithin bounds the start of a container.
+	// answerWithin limits the start of a container.
 	answerWithin = 30 * time.Second
 )
 
-// shippedImage is what a registry tells of an image.
+// shippedImage is the metadata of an image.
 type shippedImage struct {
 	Architecture string
 	Config       struct {
@@ -40,9 +40,9 @@ type shippedImage struct {
 	}
 }
 
-// TestImage builds the image for both platforms by the lines of the Dockerfile, over
-// base images that have this machine's compiler and nothing else, and holds what is in
-// it. Then it runs the one for this machine as Kubernetes does.
+// TestImage builds the image for both platforms with the Dockerfile, on base images that
+// contain only this machine's compiler. It checks the content of each image, and runs the
+// image for this machine like Kubernetes does.
 func TestImage(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), imageWithin)
@@ -61,8 +61,7 @@ func TestImage(t *testing.T) {
 	}
 }
 
-// TestImageCompiler holds that the image is built by a compiler that knows the language
-// of go.mod.
+// TestImageCompiler checks that the image is built with the Go version of go.mod.
 func TestImageCompiler(t *testing.T) {
 	t.Parallel()
 	module, err := os.ReadFile("../../go.mod")
@@ -76,11 +75,11 @@ func TestImageCompiler(t *testing.T) {
 	want := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindSubmatch(module)
 	got := regexp.MustCompile(`(?m)^ARG GOLANG=golang:(\d+\.\d+)-`).FindSubmatch(dockerfile)
 	if want == nil || got == nil || !bytes.Equal(got[1], want[1]) {
-		t.Errorf("the Dockerfile builds by %s, go.mod says %s", got, want)
+		t.Errorf("Go version of the Dockerfile = %s, want %s from go.mod", got, want)
 	}
 }
 
-// wantConfig holds what a registry and whoever runs the image are told of it.
+// wantConfig checks the metadata of the image.
 func wantConfig(t *testing.T, p *podman, image, arch string) {
 	t.Helper()
 	var images []shippedImage
@@ -89,25 +88,25 @@ func wantConfig(t *testing.T, p *podman, image, arch string) {
 	}
 	c := images[0].Config
 	if images[0].Architecture != arch {
-		t.Errorf("the image for %s is for %s", arch, images[0].Architecture)
+		t.Errorf("architecture = %s, want %s", images[0].Architecture, arch)
 	}
 	if c.User != "65532:65532" || c.StopSignal != "SIGTERM" || !slices.Equal(c.Entrypoint, []string{"/terse"}) || !slices.Equal(c.Cmd, []string{"serve"}) {
-		t.Errorf("the image runs %v %v as %s until %s", c.Entrypoint, c.Cmd, c.User, c.StopSignal)
+		t.Errorf("entrypoint %v, command %v, user %s, stop signal %s, want /terse serve as 65532:65532, stopped by SIGTERM", c.Entrypoint, c.Cmd, c.User, c.StopSignal)
 	}
 	if !slices.Contains(c.Env, "TERSE_DATA_DIR=/data") || c.Volumes["/data"] == nil || c.ExposedPorts["8080/tcp"] == nil {
-		t.Errorf("the image has the variables %v, the volumes %v and the ports %v", c.Env, c.Volumes, c.ExposedPorts)
+		t.Errorf("variables %v, volumes %v, ports %v, want TERSE_DATA_DIR, /data and 8080", c.Env, c.Volumes, c.ExposedPorts)
 	}
 	for label, want := range map[string]string{
 		"title": "Terse", "version": imageVersion, "revision": imageRevision, "licenses": "MIT", "source": "https://github.com/terse/terse",
 	} {
 		if got := c.Labels["org.opencontainers.image."+label]; got != want {
-			t.Errorf("the label %s is %v, want %s", label, got, want)
+			t.Errorf("label %s = %v, want %s", label, got, want)
 		}
 	}
 }
 
-// wantFiles holds that the image adds the binary and a folder for data to its base, and
-// returns a copy of the former.
+// wantFiles checks that the image adds only the binary and a data folder to its base. It
+// returns a copy of the binary.
 func wantFiles(t *testing.T, p *podman, image string) string {
 	t.Helper()
 	container := strings.TrimSpace(p.run("create", image))
@@ -140,7 +139,7 @@ func wantFiles(t *testing.T, p *podman, image string) string {
 		}
 	}
 	if want := map[string]string{"terse": "-rwxr-xr-x of 0", "data/": "drwxr-xr-x of 65532"}; fmt.Sprint(found) != fmt.Sprint(want) {
-		t.Errorf("the image has %v, want %v", found, want)
+		t.Errorf("files of the image = %v, want %v", found, want)
 	}
 	return binary
 }
@@ -158,11 +157,12 @@ func wantStatic(t *testing.T, binary string, machine elf.Machine) {
 	}
 	interpreted := slices.ContainsFunc(f.Progs, func(p *elf.Prog) bool { return p.Type == elf.PT_INTERP })
 	if f.Machine != machine || interpreted || len(libraries) > 0 {
-		t.Errorf("the binary is for %v, interpreted %v, with libraries %v; want static for %v", f.Machine, interpreted, libraries, machine)
+		t.Errorf("binary for %v, interpreter %t, libraries %v, want a static binary for %v", f.Machine, interpreted, libraries, machine)
 	}
 }
 
-// wantInventory holds that who makes an inventory of the image finds all modules in it.
+// wantInventory checks that the build information lists every module, for an inventory of
+// the image.
 func wantInventory(t *testing.T, binary string) {
 	t.Helper()
 	info, err := buildinfo.ReadFile(binary)
@@ -170,17 +170,17 @@ func wantInventory(t *testing.T, binary string) {
 		t.Fatal(err)
 	}
 	if info.Main.Path != "github.com/terse/terse" || len(info.Deps) < 20 {
-		t.Errorf("an inventory finds module %q with %d others", info.Main.Path, len(info.Deps))
+		t.Errorf("build information has module %q with %d dependencies, want github.com/terse/terse with at least 20", info.Main.Path, len(info.Deps))
 	}
 	for _, m := range info.Deps {
 		if m.Version == "" || m.Sum == "" && m.Replace == nil {
-			t.Errorf("an inventory finds no version or no sum of %s", m.Path)
+			t.Errorf("build information has no version or no checksum of %s", m.Path)
 		}
 	}
 }
 
-// wantService holds that the image, without rights and with nothing to write to but its
-// volume, serves links, and stops and starts without losing them.
+// wantService checks that the image serves links without privileges and with only its
+// volume writable, and that links survive a restart.
 func wantService(t *testing.T, p *podman, image string) {
 	t.Helper()
 	confined := []string{"--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--network=host"}
@@ -196,11 +196,11 @@ func wantService(t *testing.T, p *podman, image string) {
 		t.Fatal(err)
 	}
 	if _ = answer.Body.Close(); answer.StatusCode != http.StatusCreated {
-		t.Fatalf("a create in the image = %d, want 201", answer.StatusCode)
+		t.Fatalf("status of a create = %d, want 201", answer.StatusCode)
 	}
 	p.run("stop", container)
 	if got := p.run("inspect", "--format", "{{.State.ExitCode}}", container); got != "0\n" {
-		t.Errorf("the stopped container ended with %q, want 0", got)
+		t.Errorf("exit code of the stopped container = %q, want 0", got)
 	}
 	p.run("start", container)
 	visitor := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
@@ -209,6 +209,6 @@ func wantService(t *testing.T, p *podman, image string) {
 		t.Fatal(err)
 	}
 	if _ = answer.Body.Close(); answer.StatusCode != http.StatusFound || answer.Header.Get("Location") != target {
-		t.Errorf("the link after a restart = %d to %q, want 302 to %s", answer.StatusCode, answer.Header.Get("Location"), target)
+		t.Errorf("link after a restart = %d to %q, want 302 to %s", answer.StatusCode, answer.Header.Get("Location"), target)
 	}
 }

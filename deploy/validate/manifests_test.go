@@ -9,7 +9,7 @@ import (
 	"github.com/terse/terse/deploy/validate"
 )
 
-// overlays are what an operator applies.
+// overlays are the overlays for operators to apply.
 var overlays = []string{"small", "production"}
 
 // render returns the manifests of a folder below deploy/k8s.
@@ -22,8 +22,8 @@ func render(t *testing.T, folder string) []*validate.Object {
 	return objects
 }
 
-// TestManifests holds everything that is rendered to the schemas and rules of the API
-// server and of the operators.
+// TestManifests checks every manifest against the schemas and rules of the API server and
+// the operators.
 func TestManifests(t *testing.T) {
 	t.Parallel()
 	kinds := map[string]int{}
@@ -45,7 +45,7 @@ func TestManifests(t *testing.T) {
 	}
 }
 
-// TestCheckRefuses holds that the checks find what is wrong.
+// TestCheckRefuses checks that Check reports errors.
 func TestCheckRefuses(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ kind, name, old, with, want string }{
@@ -82,7 +82,7 @@ func TestCheckRefuses(t *testing.T) {
 	}
 }
 
-// find returns the manifest of a kind with a name.
+// find returns the manifest with the given kind and name.
 func find(t *testing.T, objects []*validate.Object, kind, name string) *validate.Object {
 	t.Helper()
 	for _, o := range objects {
@@ -94,7 +94,7 @@ func find(t *testing.T, objects []*validate.Object, kind, name string) *validate
 	return nil
 }
 
-// ofKind returns the manifests of a kind.
+// ofKind returns all manifests of a kind.
 func ofKind(objects []*validate.Object, kind string) (all []*validate.Object) {
 	for _, o := range objects {
 		if o.GetKind() == kind {
@@ -104,8 +104,8 @@ func ofKind(objects []*validate.Object, kind string) (all []*validate.Object) {
 	return all
 }
 
-// TestReleases holds that each release migrates by a Job of its own, with the same
-// image and the same shards as its nodes.
+// TestReleases checks that each release has its own migration Job, with the image and the
+// shards of the nodes.
 func TestReleases(t *testing.T) {
 	t.Parallel()
 	for _, overlay := range overlays {
@@ -114,26 +114,26 @@ func TestReleases(t *testing.T) {
 		_, tag, _ := strings.Cut(node.Image, ":")
 		migration := containerOf(t, find(t, objects, "Job", "terse-migrate-"+tag))
 		if migration.Image != node.Image {
-			t.Errorf("%s: the migration runs %s, the nodes %s", overlay, migration.Image, node.Image)
+			t.Errorf("%s: image of the migration = %s, want the nodes' %s", overlay, migration.Image, node.Image)
 		}
 		if got, want := environment(t, migration)["TERSE_SHARDS"], environment(t, node)["TERSE_SHARDS"]; got != want || got == "" {
-			t.Errorf("%s: the migration has the shards %q, the nodes %q", overlay, got, want)
+			t.Errorf("%s: shards of the migration = %q, want the nodes' %q", overlay, got, want)
 		}
 		for _, o := range objects {
 			if strings.Contains(string(o.YAML), ":latest") || strings.Contains(string(o.YAML), "release\n") {
-				t.Errorf("%s: %s names no release", overlay, o)
+				t.Errorf("%s: the image of %s has no release tag", overlay, o)
 			}
 		}
 	}
 }
 
-// TestSecrets holds that no secret is in the manifests, only references to some.
+// TestSecrets checks that the manifests contain references to secrets, but no secret.
 func TestSecrets(t *testing.T) {
 	t.Parallel()
 	for _, overlay := range overlays {
 		objects := render(t, "overlays/"+overlay)
 		if secrets := ofKind(objects, "Secret"); len(secrets) > 0 {
-			t.Errorf("%s: %v is rendered", overlay, secrets)
+			t.Errorf("%s: the manifests contain the secrets %v", overlay, secrets)
 		}
 		for _, kind := range []string{"Deployment", "Job", "StatefulSet"} {
 			for _, o := range ofKind(objects, kind) {
@@ -141,10 +141,10 @@ func TestSecrets(t *testing.T) {
 					for _, e := range c.Env {
 						secret := strings.Contains(e.Name, "PASSWORD") || strings.Contains(e.Name, "AUTH")
 						if secret && e.ValueFrom == nil && !strings.HasPrefix(e.Value, "$(") {
-							t.Errorf("%s: %s has %s by value", overlay, o, e.Name)
+							t.Errorf("%s: %s contains the value of %s", overlay, o, e.Name)
 						}
 						if strings.Contains(e.Value, "://") && !strings.Contains(e.Value, "_PASSWORD)@") {
-							t.Errorf("%s: %s has an address without a password by reference: %s", overlay, o, e.Name)
+							t.Errorf("%s: %s of %s lacks a reference to a password", overlay, e.Name, o)
 						}
 					}
 				}
@@ -153,8 +153,8 @@ func TestSecrets(t *testing.T) {
 	}
 }
 
-// TestShards holds that the nodes know each server of each shard by the name that it
-// and its certificate have.
+// TestShards checks that the nodes have the address of each server of each shard, and that
+// the certificate of the server is valid for its host name.
 func TestShards(t *testing.T) {
 	t.Parallel()
 	for _, overlay := range overlays {
@@ -163,20 +163,20 @@ func TestShards(t *testing.T) {
 		shards := environment(t, &node.Spec.Containers[0])["TERSE_SHARDS"]
 		clusters := ofKind(objects, "Cluster")
 		if got := strings.Count(shards, ";") + 1; got != len(clusters) {
-			t.Errorf("%s: the nodes know %d shards, want %d", overlay, got, len(clusters))
+			t.Errorf("%s: the nodes have %d shards, want %d", overlay, got, len(clusters))
 		}
 		for _, cluster := range clusters {
 			name := cluster.GetName()
 			instances := number(t, cluster, "spec", "instances")
 			if synchronous := number(t, cluster, "spec", "postgresql", "synchronous", "number"); synchronous >= instances-1 {
-				t.Errorf("%s: %s waits for %d of %d standbys: the loss of one would stop it", overlay, cluster, synchronous, instances-1)
+				t.Errorf("%s: %s waits for %d of %d standbys: the loss of one standby would stop writes", overlay, cluster, synchronous, instances-1)
 			}
 			hosts := []string{name + "-rw"}
 			for i := range instances {
 				server := fmt.Sprintf("%s-%d", name, i+1)
 				hosts = append(hosts, server)
 				if !contains(texts(t, cluster, "spec", "certificates", "serverAltDNSNames"), server) {
-					t.Errorf("%s: the certificate of %s is not for %s", overlay, cluster, server)
+					t.Errorf("%s: the certificate of %s is not valid for %s", overlay, cluster, server)
 				}
 				selector := serviceOf(t, find(t, objects, "Service", server)).Spec.Selector
 				if selector["cnpg.io/instanceName"] != server || selector["cnpg.io/cluster"] != name {
@@ -186,14 +186,14 @@ func TestShards(t *testing.T) {
 			for _, host := range hosts {
 				if want := fmt.Sprintf("$(%s_PASSWORD)@%s/terse?sslmode=verify-full&sslrootcert=/run/secrets/terse/%s.crt",
 					strings.ToUpper(name), host, name); !strings.Contains(shards, want) {
-					t.Errorf("%s: the nodes do not know %s: %s", overlay, want, shards)
+					t.Errorf("%s: TERSE_SHARDS lacks %s: %s", overlay, want, shards)
 				}
 			}
 			if !mounts(node, name+"-ca", name+".crt") {
-				t.Errorf("%s: the nodes have no authority for %s", overlay, name)
+				t.Errorf("%s: the nodes lack the CA certificate of %s", overlay, name)
 			}
 			if got := find(t, objects, "ScheduledBackup", name); text(t, got, "spec", "cluster", "name") != name {
-				t.Errorf("%s: %s is of another cluster", overlay, got)
+				t.Errorf("%s: %s backs up another cluster", overlay, got)
 			}
 		}
 	}

@@ -11,21 +11,21 @@ import (
 	"github.com/terse/terse/deploy/validate"
 )
 
-// peer is a kind of pods in the namespace of Terse.
+// peer is a kind of pods in Terse's namespace.
 type peer struct {
 	name   string
 	labels map[string]string
-	ports  map[string]int32 // by their names
+	ports  map[string]int32 // by name
 }
 
-// network is the policies of a namespace.
+// network is the set of network policies of a namespace.
 type network struct {
 	t        *testing.T
 	policies []networkingv1.NetworkPolicy
 }
 
-// passes reports whether a connection between pods is let out and let in. Pods that no
-// policy of a direction selects let all pass.
+// passes reports whether the policies allow a connection between two kinds of pods. Pods
+// that no policy selects may connect freely.
 func (n *network) passes(from, to peer, port int32) bool {
 	n.t.Helper()
 	var out, in verdict
@@ -48,12 +48,12 @@ func (n *network) passes(from, to peer, port int32) bool {
 	return out.passes() && in.passes()
 }
 
-// verdict is what policies of one direction say.
+// verdict is the result of the policies of one direction.
 type verdict struct{ selected, allowed bool }
 
 func (v verdict) passes() bool { return !v.selected || v.allowed }
 
-// matches reports whether a rule is about a kind of pods of the same namespace.
+// matches reports whether a rule selects a kind of pods of the same namespace.
 func (n *network) matches(peers []networkingv1.NetworkPolicyPeer, of peer) bool {
 	for _, p := range peers {
 		if p.NamespaceSelector == nil && p.PodSelector != nil && selects(n.t, p.PodSelector, of.labels) {
@@ -72,8 +72,8 @@ func hasPort(ports []networkingv1.NetworkPolicyPort, of peer, want int32) bool {
 	return len(ports) == 0
 }
 
-// peers returns the kinds of pods of an overlay by name, those of shards as CloudNativePG
-// labels them.
+// peers returns the kinds of pods of an overlay by name. Pods of shards have the labels
+// that CloudNativePG sets.
 func peers(t *testing.T, objects []*validate.Object) map[string]peer {
 	t.Helper()
 	all := map[string]peer{"stranger": {name: "stranger", labels: map[string]string{"app.kubernetes.io/part-of": "terse"}}}
@@ -94,7 +94,8 @@ func peers(t *testing.T, objects []*validate.Object) map[string]peer {
 	return all
 }
 
-// TestPaths holds that the network policies let pass what Terse needs, and nobody else.
+// TestPaths checks that the network policies allow the connections that Terse needs, and
+// no others.
 func TestPaths(t *testing.T) {
 	t.Parallel()
 	const postgres, redis, sentinel = 5432, 6379, 26379
@@ -134,7 +135,7 @@ func TestPaths(t *testing.T) {
 				t.Fatalf("%s has no %s or no %s", overlay, p.from, p.to)
 			}
 			if got := n.passes(from, to, p.port); got != p.want {
-				t.Errorf("%s: from %s to port %d of %s: %v, want %v", overlay, from.name, p.port, to.name, got, p.want)
+				t.Errorf("%s: connection from %s to port %d of %s allowed: %t, want %t", overlay, from.name, p.port, to.name, got, p.want)
 			}
 		}
 	}

@@ -18,14 +18,14 @@ import (
 	"time"
 )
 
-// What the image is told of itself as it is built.
+// Build arguments of the image.
 const (
 	imageVersion  = "v9.9.9-test"
 	imageRevision = "0123abc"
 )
 
-// podman builds and runs images in a folder of its own, apart from whatever else the
-// machine's podman has.
+// podman builds and runs images in its own folder, apart from the machine's other podman
+// data.
 type podman struct {
 	t   *testing.T
 	ctx context.Context
@@ -33,8 +33,8 @@ type podman struct {
 	dir string
 }
 
-// containersConf has podman use what works in any place: no systemd, no more files and
-// processes than a user may have, and no state that others see.
+// containersConf makes podman run everywhere: without systemd, with few files and
+// processes, and without shared state.
 const containersConf = `
 [containers]
 default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
@@ -56,11 +56,11 @@ graphroot = "DIR/images"
 runroot = "DIR/run"
 `
 
-// newPodman returns one without images, of which nothing is left after the test.
+// newPodman returns a podman without images. It removes all of its data after the test.
 func newPodman(ctx context.Context, t *testing.T) *podman {
 	t.Helper()
 	if _, err := exec.LookPath("podman"); err != nil {
-		t.Fatalf("%v: .ci/install podman installs it", err)
+		t.Fatalf("%v: run .ci/install podman", err)
 	}
 	p := &podman{t: t, ctx: ctx, env: os.Environ(), dir: t.TempDir()}
 	for name, content := range map[string]string{"CONTAINERS_CONF": containersConf, "CONTAINERS_STORAGE_CONF": storageConf} {
@@ -80,7 +80,7 @@ func newPodman(ctx context.Context, t *testing.T) *podman {
 	return p
 }
 
-// end ends the process by which podman keeps the name space of a user who is not root.
+// end kills the process that keeps podman's user namespace when the user is not root.
 func (p *podman) end() {
 	text, err := os.ReadFile(filepath.Join(p.dir, "tmp", "pause.pid"))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -91,11 +91,11 @@ func (p *podman) end() {
 		err = syscall.Kill(pid, syscall.SIGKILL)
 	}
 	if err != nil {
-		p.t.Errorf("end podman's process: %v", err)
+		p.t.Errorf("kill podman's process: %v", err)
 	}
 }
 
-// run runs a command and returns what it printed.
+// run runs a podman command and returns its standard output.
 func (p *podman) run(args ...string) string {
 	p.t.Helper()
 	cmd := exec.CommandContext(p.ctx, "podman", args...)
@@ -108,7 +108,7 @@ func (p *podman) run(args ...string) string {
 	return stdout.String()
 }
 
-// from makes a base image of a folder, for these machines.
+// from builds a base image from a folder, for the given architectures.
 func (p *podman) from(folder string, arches []string, variables ...string) (name string) {
 	p.t.Helper()
 	containerfile := filepath.Join(p.t.TempDir(), "Containerfile")
@@ -128,8 +128,8 @@ func (p *podman) from(folder string, arches []string, variables ...string) (name
 	return name
 }
 
-// compiler makes the base image of the first stage: a shell and a compiler are lent to
-// it by this machine while it builds. It returns how.
+// compiler builds the base image of the Dockerfile's first stage. lent are the options
+// that mount this machine's shell and compiler during the build.
 func (p *podman) compiler() (name string, lent []string) {
 	p.t.Helper()
 	folder := filepath.Join(p.t.TempDir(), "compiler")
@@ -162,7 +162,7 @@ func goEnv(t *testing.T, name string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// build builds Terse's images for machines and returns their names.
+// build builds Terse's image for each architecture and returns the image names.
 func (p *podman) build(arches ...string) (names []string) {
 	p.t.Helper()
 	compiler, lent := p.compiler()
@@ -172,7 +172,7 @@ func (p *podman) build(arches ...string) (names []string) {
 		p.run(slices.Concat([]string{
 			"build", "--isolation=chroot", "--network=host", "--pull=never", "--layers=false", "--platform=linux/" + arch, "--tag=" + name,
 			"--build-arg=GOLANG=" + compiler, "--build-arg=BASE=" + base,
-			"--build-arg=BUILDPLATFORM=linux/" + runtime.GOARCH, // which older ones do not know by themselves
+			"--build-arg=BUILDPLATFORM=linux/" + runtime.GOARCH, // old versions of podman do not set it
 			"--build-arg=VERSION=" + imageVersion, "--build-arg=REVISION=" + imageRevision,
 		}, lent, []string{"../.."})...)
 		names = append(names, name)
@@ -182,8 +182,8 @@ func (p *podman) build(arches ...string) (names []string) {
 
 var ready = regexp.MustCompile(`Terse is ready: http://localhost(:\d+)`)
 
-// serving returns the address of a container's service, once it has said for the nth
-// time where it is.
+// serving returns the address of a container's service. It waits until the log has the
+// nth message with the address.
 func (p *podman) serving(container string, nth int) string {
 	p.t.Helper()
 	for end := time.Now().Add(answerWithin); ; time.Sleep(50 * time.Millisecond) {
@@ -192,7 +192,7 @@ func (p *podman) serving(container string, nth int) string {
 			return "http://127.0.0.1" + found[nth-1][1]
 		}
 		if time.Now().After(end) {
-			p.t.Fatalf("the container does not serve: %s", said)
+			p.t.Fatalf("the container is not ready after %v: %s", answerWithin, said)
 		}
 	}
 }

@@ -18,8 +18,8 @@ import (
 	"github.com/terse/terse/deploy/validate"
 )
 
-// TestConfinement holds that no container may write to its image, or be root. What else
-// the restricted standard of Kubernetes asks is held by TestManifests.
+// TestConfinement checks that no container runs as root or can write to its image.
+// TestManifests checks the rest of the restricted Pod Security Standard.
 func TestConfinement(t *testing.T) {
 	t.Parallel()
 	for _, overlay := range overlays {
@@ -31,7 +31,7 @@ func TestConfinement(t *testing.T) {
 				}
 				for _, c := range slices.Concat(pod.InitContainers, pod.Containers) {
 					if readOnly := c.SecurityContext.ReadOnlyRootFilesystem; readOnly == nil || !*readOnly {
-						t.Errorf("%s: container %s of %s may write to its image", overlay, c.Name, o)
+						t.Errorf("%s: container %s of %s can write to its image", overlay, c.Name, o)
 					}
 				}
 			}
@@ -39,8 +39,8 @@ func TestConfinement(t *testing.T) {
 	}
 }
 
-// TestSpread holds that what may be lost at once, a machine or a zone, has neither all
-// nodes nor two servers of a shard or of Redis.
+// TestSpread checks that the loss of one machine or zone never takes all nodes, and that
+// the loss of one machine never takes two servers of a shard or of Redis.
 func TestSpread(t *testing.T) {
 	t.Parallel()
 	for _, overlay := range overlays {
@@ -79,8 +79,8 @@ func selects(t *testing.T, s *metav1.LabelSelector, of map[string]string) bool {
 	return selector.Matches(labels.Set(of))
 }
 
-// TestDurability holds that an acknowledged commit is on two servers, that a shard can be
-// brought back to a moment, and that it has connections for all nodes.
+// TestDurability checks that an acknowledged commit is on two servers, that each shard has
+// the backups for a restore to a point in time, and that it has connections for all nodes.
 func TestDurability(t *testing.T) {
 	t.Parallel()
 	for _, overlay := range overlays {
@@ -91,27 +91,27 @@ func TestDurability(t *testing.T) {
 			if number(t, cluster, "spec", "postgresql", "synchronous", "number") < 1 ||
 				text(t, cluster, "spec", "postgresql", "synchronous", "dataDurability") != "required" ||
 				parameter(t, cluster, "synchronous_commit") != "on" {
-				t.Errorf("%s: a commit of %s is acknowledged by one server alone", overlay, cluster)
+				t.Errorf("%s: one server alone acknowledges a commit of %s", overlay, cluster)
 			}
 			if to := text(t, cluster, "spec", "backup", "barmanObjectStore", "destinationPath"); to == "" || text(t, cluster, "spec", "backup", "retentionPolicy") == "" {
-				t.Errorf("%s: %s is backed up to %q", overlay, cluster, to)
+				t.Errorf("%s: backup destination of %s = %q, want one with a retention policy", overlay, cluster, to)
 			}
 			if schedule := text(t, find(t, objects, "ScheduledBackup", cluster.GetName()), "spec", "schedule"); !regexp.MustCompile(`^\d+ \d+ \d+ \* \* \*$`).MatchString(schedule) {
-				t.Errorf("%s: a base backup of %s is taken at %q, want once a day", overlay, cluster, schedule)
+				t.Errorf("%s: backup schedule of %s = %q, want once a day", overlay, cluster, schedule)
 			}
 			nodes := int(scaler.Spec.MaxReplicas) + surge
 			connections, err := strconv.Atoi(parameter(t, cluster, "max_connections"))
 			if needed := nodes*connectionsOfNode + 50; err != nil || connections < needed {
-				t.Errorf("%s: %s has %d connections, and %d nodes and the operator want %d", overlay, cluster, connections, nodes, needed)
+				t.Errorf("%s: %s allows %d connections, but %d nodes and the operator need %d", overlay, cluster, connections, nodes, needed)
 			}
 			if locks, err := strconv.Atoi(parameter(t, cluster, "max_locks_per_transaction")); err != nil || locks < 256 && nodes > 10 {
-				t.Errorf("%s: %s has %d locks for each transaction, want 256 with %d nodes", overlay, cluster, locks, nodes)
+				t.Errorf("%s: %s has %d locks for each transaction, want 256 for %d nodes", overlay, cluster, locks, nodes)
 			}
 		}
 	}
 }
 
-// connectionsOfNode is how many a node opens to a primary.
+// connectionsOfNode is the number of connections of a node to a primary.
 const connectionsOfNode = 13
 
 func parameter(t *testing.T, cluster *validate.Object, name string) string {
@@ -119,8 +119,8 @@ func parameter(t *testing.T, cluster *validate.Object, name string) string {
 	return text(t, cluster, "spec", "postgresql", "parameters", name)
 }
 
-// TestComposeDrain holds that a container is given the time that a node takes to stop when
-// nothing else is said.
+// TestComposeDrain checks that a container has enough time to stop with the default drain
+// timeout.
 func TestComposeDrain(t *testing.T) {
 	t.Parallel()
 	help, err := exec.Command(newTerse(t), "serve", "--help").CombinedOutput()
@@ -129,7 +129,7 @@ func TestComposeDrain(t *testing.T) {
 	}
 	found := regexp.MustCompile(`--drain-timeout=TIME .*? Default: (\S+)\.`).FindStringSubmatch(strings.Join(strings.Fields(string(help)), " "))
 	if found == nil {
-		t.Fatalf("terse serve --help tells no default of --drain-timeout: %s", help)
+		t.Fatalf("terse serve --help shows no default of --drain-timeout: %s", help)
 	}
 	takes, err := time.ParseDuration(found[1])
 	if err != nil {
@@ -138,7 +138,7 @@ func TestComposeDrain(t *testing.T) {
 	for _, name := range []string{"node1", "node2", "node3"} {
 		grace := composed(t).Services[name].StopGracePeriod
 		if grace == nil || time.Duration(*grace) < takes+reserve {
-			t.Errorf("%s, which takes %v to stop, is killed after %v", name, takes, grace)
+			t.Errorf("stop_grace_period of %s = %v, want at least %v", name, grace, takes+reserve)
 		}
 	}
 }

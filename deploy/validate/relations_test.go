@@ -31,7 +31,7 @@ import (
 	"github.com/terse/terse/deploy/validate"
 )
 
-// decode reads a manifest as the type of its kind.
+// decode reads a manifest into the Go type of its kind.
 func decode[T any](t *testing.T, o *validate.Object) (typed T) {
 	t.Helper()
 	if err := yaml.UnmarshalStrict(o.YAML, &typed); err != nil {
@@ -42,7 +42,7 @@ func decode[T any](t *testing.T, o *validate.Object) (typed T) {
 
 func serviceOf(t *testing.T, o *validate.Object) corev1.Service { return decode[corev1.Service](t, o) }
 
-// podOf returns the pods that a Deployment, Job or StatefulSet makes.
+// podOf returns the pod template of a Deployment, Job or StatefulSet.
 func podOf(t *testing.T, o *validate.Object) corev1.PodTemplateSpec {
 	t.Helper()
 	return decode[struct {
@@ -54,7 +54,7 @@ func podOf(t *testing.T, o *validate.Object) corev1.PodTemplateSpec {
 	}](t, loose(t, o)).Spec.Template
 }
 
-// loose returns a manifest with its pods alone.
+// loose returns a copy of a manifest that contains only the pod template.
 func loose(t *testing.T, o *validate.Object) *validate.Object {
 	t.Helper()
 	template, _, err := unstructured.NestedMap(o.Object, "spec", "template")
@@ -73,7 +73,8 @@ func containerOf(t *testing.T, o *validate.Object) *corev1.Container {
 	return &podOf(t, o).Spec.Containers[0]
 }
 
-// environment returns what the manifest itself gives to a container.
+// environment returns the environment variables of a container, without those of
+// ConfigMaps.
 func environment(t *testing.T, c *corev1.Container) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -126,7 +127,7 @@ func texts(t *testing.T, o *validate.Object, fields ...string) []string {
 	return value
 }
 
-// settings returns what the nodes are told: from the ConfigMap and by themselves.
+// settings returns the environment variables of the nodes, including those of ConfigMaps.
 func settings(t *testing.T, objects []*validate.Object) map[string]string {
 	t.Helper()
 	node := containerOf(t, find(t, objects, "Deployment", "terse"))
@@ -137,7 +138,7 @@ func settings(t *testing.T, objects []*validate.Object) map[string]string {
 	return all
 }
 
-// TestDrain holds that a pod is given the time that it takes to stop.
+// TestDrain checks that a pod has enough time to stop.
 func TestDrain(t *testing.T) {
 	t.Parallel()
 	for _, overlay := range overlays {
@@ -152,24 +153,24 @@ func TestDrain(t *testing.T) {
 		takes += drain + reserve
 		delay, err := time.ParseDuration(told["TERSE_DRAIN_DELAY"])
 		if unready := readinessTakes(pod.Spec.Containers[0].ReadinessProbe); err != nil || delay < unready {
-			t.Errorf("%s: a pod that stops goes on for %v, %v; that it is not ready is noticed after %v", overlay, delay, err, unready)
+			t.Errorf("%s: drain delay = %v, %v, want at least the %v until the pod counts as not ready", overlay, delay, err, unready)
 		}
 		if grace := time.Duration(*pod.Spec.TerminationGracePeriodSeconds) * time.Second; grace < takes {
-			t.Errorf("%s: a pod that takes %v to stop is killed after %v", overlay, takes, grace)
+			t.Errorf("%s: termination grace period = %v, want at least the %v that a pod needs to stop", overlay, grace, takes)
 		}
 	}
 }
 
-// reserve is what a busy machine gets beyond what a node itself takes to stop.
+// reserve is extra time to stop on a busy machine.
 const reserve = 15 * time.Second
 
-// readinessTakes returns after how long a pod that is not ready is known to be so.
+// readinessTakes returns the time until Kubernetes notices that a pod is not ready.
 func readinessTakes(p *corev1.Probe) time.Duration {
 	return time.Duration(p.PeriodSeconds*p.FailureThreshold) * time.Second
 }
 
-// TestSettings holds that the binary takes what it is told, as a whole: all that it finds
-// wrong is the level of the log, which is wrong for that.
+// TestSettings checks that the binary accepts all settings of the manifests. The test adds
+// an invalid log level, and this must be the only error.
 func TestSettings(t *testing.T) {
 	t.Parallel()
 	binary := newTerse(t)
@@ -179,7 +180,7 @@ func TestSettings(t *testing.T) {
 		told[overlay] = settings(t, objects)
 		pod := podOf(t, find(t, objects, "Deployment", "terse"))
 		if pod.Spec.EnableServiceLinks == nil || *pod.Spec.EnableServiceLinks {
-			t.Errorf("%s: Services add variables that begin with TERSE_", overlay)
+			t.Errorf("%s: enableServiceLinks must be false, or Services add variables with the prefix TERSE_", overlay)
 		}
 	}
 	told["compose"] = map[string]string{}
@@ -199,12 +200,12 @@ func TestSettings(t *testing.T) {
 		}
 		out, _ := cmd.CombinedOutput()
 		if said := strings.TrimSpace(string(out)); strings.Count(said, "\n") > 0 || !strings.Contains(said, "TERSE_LOG_LEVEL") {
-			t.Errorf("%s: the binary refuses its settings: %s", name, said)
+			t.Errorf("%s: the binary rejects its settings: %s", name, said)
 		}
 	}
 }
 
-// newAuthority makes a file with a certificate.
+// newAuthority writes a CA certificate to a file and returns its path.
 func newAuthority(t *testing.T) string {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -223,7 +224,7 @@ func newAuthority(t *testing.T) string {
 	return path
 }
 
-// newTerse builds the binary of this checkout.
+// newTerse builds the terse binary of this checkout.
 func newTerse(t *testing.T) string {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "terse")
@@ -234,8 +235,8 @@ func newTerse(t *testing.T) string {
 	return binary
 }
 
-// TestMemory holds that a pod has room for its cache, which the collector of garbage lets
-// grow to five times what is in use, and for visitors.
+// TestMemory checks that a pod has memory for its cache and for requests. The garbage
+// collector may let the memory grow to five times the cache size.
 func TestMemory(t *testing.T) {
 	t.Parallel()
 	for _, overlay := range overlays {
@@ -244,7 +245,7 @@ func TestMemory(t *testing.T) {
 		resources := containerOf(t, find(t, objects, "Deployment", "terse")).Resources
 		limit := resources.Limits.Memory().Value()
 		if limit < 5*cache || resources.Requests.Memory().Value() != limit {
-			t.Errorf("%s: limit %d, request %v, cache %d: want five times the last, and as much requested", overlay, limit, resources.Requests.Memory(), cache)
+			t.Errorf("%s: memory limit %d, request %v, cache %d, want a limit of five caches and an equal request", overlay, limit, resources.Requests.Memory(), cache)
 		}
 	}
 }
@@ -258,8 +259,8 @@ func quantity(t *testing.T, s string) int64 {
 	return q.Value()
 }
 
-// TestReplicas holds that the autoscaler alone counts nodes, and that a budget leaves
-// enough of them and lets machines be drained.
+// TestReplicas checks that only the autoscaler sets the number of nodes, and that each
+// disruption budget keeps enough pods and still lets machines be drained.
 func TestReplicas(t *testing.T) {
 	t.Parallel()
 	for _, overlay := range overlays {
@@ -267,13 +268,13 @@ func TestReplicas(t *testing.T) {
 		node := decode[appsv1.Deployment](t, find(t, objects, "Deployment", "terse"))
 		scaler := decode[autoscalingv2.HorizontalPodAutoscaler](t, find(t, objects, "HorizontalPodAutoscaler", "terse"))
 		if node.Spec.Replicas != nil || scaler.Spec.ScaleTargetRef.Kind != "Deployment" || scaler.Spec.ScaleTargetRef.Name != node.Name {
-			t.Errorf("%s: both the Deployment and an autoscaler count the nodes", overlay)
+			t.Errorf("%s: the number of nodes must be set by an autoscaler of the Deployment, and only by it", overlay)
 		}
 		if node.Spec.Strategy.RollingUpdate.MaxUnavailable.IntValue() != 0 {
-			t.Errorf("%s: a roll-out takes nodes away before others are there", overlay)
+			t.Errorf("%s: a rollout removes nodes before it adds new ones", overlay)
 		}
 		if _, ok := containerOf(t, find(t, objects, "Deployment", "terse")).Resources.Requests[corev1.ResourceCPU]; !ok {
-			t.Errorf("%s: the autoscaler has no request of CPU to measure by", overlay)
+			t.Errorf("%s: the nodes have no CPU request, which the autoscaler needs", overlay)
 		}
 		replicas := map[string]int{"terse": int(*scaler.Spec.MinReplicas)}
 		for _, o := range ofKind(objects, "StatefulSet") {
@@ -282,17 +283,17 @@ func TestReplicas(t *testing.T) {
 		for _, o := range ofKind(objects, "PodDisruptionBudget") {
 			budget := decode[policyv1.PodDisruptionBudget](t, o)
 			if n := replicas[budget.Name]; budget.Spec.MinAvailable != nil || budget.Spec.MaxUnavailable.IntValue() < 1 || budget.Spec.MaxUnavailable.IntValue() >= n {
-				t.Errorf("%s: %s allows %v of %d pods to be away", overlay, o, budget.Spec.MaxUnavailable, n)
+				t.Errorf("%s: %s allows %v of %d pods to be unavailable", overlay, o, budget.Spec.MaxUnavailable, n)
 			}
 			delete(replicas, budget.Name)
 		}
 		if len(replicas) > 0 {
-			t.Errorf("%s: no budget for %v", overlay, replicas)
+			t.Errorf("%s: no disruption budget for %v", overlay, replicas)
 		}
 	}
 }
 
-// TestSelectors holds that whoever selects pods finds some, by ports that they have.
+// TestSelectors checks that every selector finds pods, and that the pods have the ports.
 func TestSelectors(t *testing.T) {
 	t.Parallel()
 	for _, overlay := range overlays {
@@ -318,7 +319,7 @@ func TestSelectors(t *testing.T) {
 		for _, o := range ofKind(objects, "Service") {
 			service := serviceOf(t, o)
 			if service.Spec.Selector["cnpg.io/cluster"] != "" {
-				continue // of pods that the operator makes: see TestShards
+				continue // its pods are made by the operator; TestShards checks it
 			}
 			found := selected(&metav1.LabelSelector{MatchLabels: service.Spec.Selector})
 			if len(found) != 1 {
@@ -331,26 +332,26 @@ func TestSelectors(t *testing.T) {
 					target = port.Name
 				}
 				if _, ok := ports(found[0])[target]; !ok {
-					t.Errorf("%s: %s leads to port %s, which the pods do not have", overlay, o, target)
+					t.Errorf("%s: %s needs port %s, which the pods do not have", overlay, o, target)
 				}
 			}
 		}
 		for _, o := range ofKind(objects, "PodDisruptionBudget") {
 			if len(selected(decode[policyv1.PodDisruptionBudget](t, o).Spec.Selector)) != 1 {
-				t.Errorf("%s: %s is not of one kind of pods", overlay, o)
+				t.Errorf("%s: %s does not select exactly one kind of pods", overlay, o)
 			}
 		}
 		for _, o := range ofKind(objects, "NetworkPolicy") {
 			policy := decode[networkingv1.NetworkPolicy](t, o)
 			found := selected(&policy.Spec.PodSelector)
 			if len(found) == 0 && policy.Spec.PodSelector.MatchLabels["cnpg.io/cluster"] == "" {
-				t.Errorf("%s: %s is of no pods", overlay, o)
+				t.Errorf("%s: %s selects no pods", overlay, o)
 			}
 		}
 	}
 }
 
-// ports returns the ports of pods by their names.
+// ports returns the ports of a pod by name.
 func ports(pod corev1.PodTemplateSpec) map[string]int32 {
 	all := map[string]int32{}
 	for _, c := range pod.Spec.Containers {
@@ -361,8 +362,8 @@ func ports(pod corev1.PodTemplateSpec) map[string]int32 {
 	return all
 }
 
-// TestListeners holds that probes and monitors ask the admin listener, that visitors are
-// led to the public one, and that only Prometheus may ask the former.
+// TestListeners checks that probes and monitors use the admin listener, that visitors reach
+// the public listener, and that only Prometheus may reach the admin listener.
 func TestListeners(t *testing.T) {
 	t.Parallel()
 	for _, overlay := range overlays {
@@ -370,37 +371,37 @@ func TestListeners(t *testing.T) {
 		pod := podOf(t, find(t, objects, "Deployment", "terse"))
 		c, told := pod.Spec.Containers[0], settings(t, objects)
 		if got := ports(pod); told["TERSE_ADMIN_LISTEN"] != ":9090" || got["admin"] != 9090 || got["http"] != 8080 || told["TERSE_LISTEN"] != "" {
-			t.Errorf("%s: ports %v, listeners %q and %q", overlay, got, told["TERSE_LISTEN"], told["TERSE_ADMIN_LISTEN"])
+			t.Errorf("%s: ports %v, listeners %q and %q, want 8080 by default and :9090 for admin", overlay, got, told["TERSE_LISTEN"], told["TERSE_ADMIN_LISTEN"])
 		}
 		for path, probes := range map[string][]*corev1.Probe{"/livez": {c.LivenessProbe, c.StartupProbe}, "/readyz": {c.ReadinessProbe}} {
 			for _, p := range probes {
 				if p.HTTPGet.Path != path || p.HTTPGet.Port.StrVal != "admin" {
-					t.Errorf("%s: a probe asks %+v, want %s", overlay, p.HTTPGet, path)
+					t.Errorf("%s: probe = %+v, want %s on the admin port", overlay, p.HTTPGet, path)
 				}
 			}
 		}
 		if port := serviceOf(t, find(t, objects, "Service", "terse")).Spec.Ports; len(port) != 1 || port[0].TargetPort.StrVal != "http" {
-			t.Errorf("%s: the public Service leads to %+v", overlay, port)
+			t.Errorf("%s: ports of the public Service = %+v, want http alone", overlay, port)
 		}
 		policy := decode[networkingv1.NetworkPolicy](t, find(t, objects, "NetworkPolicy", "terse"))
 		for _, rule := range policy.Spec.Ingress {
 			if len(rule.Ports) != 1 || len(rule.From) != 1 || rule.From[0].PodSelector == nil || rule.From[0].NamespaceSelector == nil {
-				t.Errorf("%s: the network policy lets in more than one kind of pods by one port: %+v", overlay, rule)
+				t.Errorf("%s: a rule of the network policy allows more than one kind of pods or more than one port: %+v", overlay, rule)
 				continue
 			}
 			want := map[string]string{"http": "ingress-nginx", "admin": "prometheus"}[rule.Ports[0].Port.StrVal]
 			if got := rule.From[0].PodSelector.MatchLabels["app.kubernetes.io/name"]; got != want || want == "" {
-				t.Errorf("%s: port %v is open to %s, want %s", overlay, rule.Ports[0].Port, got, want)
+				t.Errorf("%s: port %v allows %s, want %s", overlay, rule.Ports[0].Port, got, want)
 			}
 		}
 		ingress := decode[networkingv1.Ingress](t, find(t, objects, "Ingress", "terse"))
 		if want := "https://" + ingress.Spec.Rules[0].Host; told["TERSE_BASE_URL"] != want || ingress.Spec.TLS[0].Hosts[0] != ingress.Spec.Rules[0].Host {
-			t.Errorf("%s: short URLs begin with %s, the Ingress is of %s", overlay, told["TERSE_BASE_URL"], want)
+			t.Errorf("%s: TERSE_BASE_URL = %s, want the host of the Ingress, %s", overlay, told["TERSE_BASE_URL"], want)
 		}
 	}
 }
 
-// TestMonitors holds that Prometheus is led to the admin listeners.
+// TestMonitors checks that Prometheus scrapes the admin listeners.
 func TestMonitors(t *testing.T) {
 	t.Parallel()
 	objects := render(t, "overlays/production")
@@ -420,6 +421,6 @@ func TestMonitors(t *testing.T) {
 	}
 	job := find(t, objects, "Service", "terse-admin").GetLabels()[text(t, monitor, "spec", "jobLabel")]
 	if job != "terse" {
-		t.Errorf("the job is %q, want terse, as in the alerts", job)
+		t.Errorf("job = %q, want terse, as in the alerts", job)
 	}
 }

@@ -1,6 +1,6 @@
-// Package validate holds what deploy/ gives to Kubernetes and to Docker Compose to the
-// schemas and rules of those who will read it. It is a module of its own, so that
-// Terse itself depends on none of them.
+// Package validate checks the files in deploy/ against the schemas and rules of
+// Kubernetes, its operators, Docker Compose and Grafana. It is a separate module, so that
+// Terse does not depend on them.
 package validate
 
 import (
@@ -16,14 +16,14 @@ import (
 type Object struct {
 	unstructured.Unstructured
 
-	// YAML is what was rendered.
+	// YAML is the rendered text.
 	YAML []byte
 }
 
-// String returns the kind and the name.
+// String returns the kind and the name of the object.
 func (o *Object) String() string { return o.GetKind() + " " + o.GetName() }
 
-// Render returns the manifests that `kubectl kustomize FOLDER` prints.
+// Render returns the manifests that `kubectl kustomize FOLDER` would print.
 func Render(folder string) ([]*Object, error) {
 	resources, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), folder)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-var update = flag.Bool("update", false, "make the rules for the Prometheus operator from those for Prometheus")
+var update = flag.Bool("update", false, "generate the rules of the Prometheus operator from the rules of Prometheus")
 
 const (
 	rulesOfPrometheus = "../prometheus/rules.yml"
@@ -27,7 +27,7 @@ metadata:
 spec:
 `
 
-// TestRules holds that the Prometheus operator has the rules that Prometheus has.
+// TestRules checks that the Prometheus operator has the same rules as Prometheus.
 func TestRules(t *testing.T) {
 	t.Parallel()
 	shipped, err := os.ReadFile(rulesOfPrometheus)
@@ -52,7 +52,7 @@ func TestRules(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := find(t, render(t, "overlays/production"), "PrometheusRule", "terse").Object["spec"]
-	var given map[string]any // by the same reader, so that numbers compare
+	var given map[string]any // read like want, so that numbers have the same type
 	text, err := yaml.Marshal(got)
 	if err != nil {
 		t.Fatal(err)
@@ -61,6 +61,6 @@ func TestRules(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !reflect.DeepEqual(given, want) {
-		t.Errorf("%s is not %s: run make manifests", rulesOfOperator, rulesOfPrometheus)
+		t.Errorf("%s differs from %s: run make manifests", rulesOfOperator, rulesOfPrometheus)
 	}
 }

@@ -1,8 +1,8 @@
 //go:build unix
 
-// Package varnish_test runs the shipped configuration in a real Varnish before an
-// origin that fails in every way an origin can. That Terse itself sends what the
-// configuration wants is shown in cmd/terse.
+// Package varnish_test runs the shipped configuration in a real Varnish, with an origin
+// that fails in many ways. The tests of cmd/terse check that Terse sends the headers that
+// the configuration expects.
 package varnish_test
 
 import (
@@ -33,30 +33,30 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// What Terse sends as CDN-Cache-Control with a redirect, but for a second in place
-// of a minute, and without or with stale-while-revalidate.
+// CDN-Cache-Control of Terse's redirects, with 1 second instead of 1 minute, without and
+// with stale-while-revalidate.
 const (
 	live            = "max-age=1, stale-if-error=86400"
 	liveRevalidated = "max-age=1, stale-while-revalidate=60, stale-if-error=86400"
 )
 
-// answer is what the origin says about one link.
+// answer is the origin's answer for one link.
 type answer struct {
 	status int
 	target string
-	policy string // CDN-Cache-Control; empty for none
+	policy string // CDN-Cache-Control; empty for no header
 }
 
-// origin stands where Terse does.
+// origin takes the place of Terse.
 type origin struct {
 	server *httptest.Server
-	hang   atomic.Bool // new requests are not answered
+	hang   atomic.Bool // new requests get no answer
 	ended  chan struct{}
 
 	mu      sync.Mutex
 	answers map[string]answer // by path
-	failing int               // the status of all answers; 0: none
-	slow    chan struct{}     // if set, answers are chosen at once, and given when it is closed
+	failing int               // status of every answer; 0 for normal answers
+	slow    chan struct{}     // not nil: answers are chosen at once, but sent after it is closed
 	seen    []*http.Request
 }
 
@@ -106,7 +106,7 @@ func (o *origin) take(r *http.Request) (answer, string) {
 	return a, strings.TrimPrefix(r.URL.Path, "/")
 }
 
-// slowDown makes answers that are chosen from now on wait for the returned function.
+// slowDown delays new answers until end is called. Each answer is still chosen at once.
 func (o *origin) slowDown() (end func()) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -140,7 +140,7 @@ func (o *origin) fail(status int) {
 	o.failing = status
 }
 
-// requests returns what reached the origin for a path.
+// requests returns the requests for a path that reached the origin.
 func (o *origin) requests(path string) []*http.Request {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -153,7 +153,7 @@ func (o *origin) requests(path string) []*http.Request {
 	return all
 }
 
-// edge is a Varnish before an origin.
+// edge is a Varnish in front of an origin.
 type edge struct {
 	t       *testing.T
 	origin  *origin
@@ -188,7 +188,7 @@ func newEdge(t *testing.T) *edge {
 	return e
 }
 
-// reply is what a visitor gets, but for the body.
+// reply is a visitor's response without its body.
 type reply struct {
 	StatusCode int
 	Header     http.Header
@@ -220,7 +220,7 @@ func (e *edge) send(method, path string, header ...string) reply {
 	return got
 }
 
-// ask sends GET, from any goroutine, and returns status and X-Cache.
+// ask sends a GET and returns status and X-Cache. Safe for concurrent use.
 func (e *edge) ask(path string) (status int, cache string) {
 	got, err := e.try(http.MethodGet, path)
 	if err != nil {
@@ -229,7 +229,7 @@ func (e *edge) ask(path string) (status int, cache string) {
 	return got.StatusCode, got.Header.Get("X-Cache")
 }
 
-// want sends GET and compares status and X-Cache.
+// want sends a GET and checks status and X-Cache.
 func (e *edge) want(path string, status int, cache string) reply {
 	e.t.Helper()
 	got := e.send(http.MethodGet, path)
@@ -239,7 +239,7 @@ func (e *edge) want(path string, status int, cache string) reply {
 	return got
 }
 
-// await asks for a path until it is answered so.
+// await repeats a GET until it has this status and X-Cache.
 func (e *edge) await(path string, status int, cache string) {
 	e.t.Helper()
 	var got reply
@@ -251,8 +251,8 @@ func (e *edge) await(path string, status int, cache string) {
 	e.t.Fatalf("%s = %d %s after 20 s, want %d %s", path, got.StatusCode, got.Header.Get("X-Cache"), status, cache)
 }
 
-// pass returns once what was fetched before, to be kept for a second, has run out.
-// It asks for something else: who asks for that very thing has it fetched anew.
+// pass waits until earlier responses with max-age=1 have expired. It requests another
+// path, because a request for the same path would refresh it.
 func (e *edge) pass() {
 	e.t.Helper()
 	e.passed++
@@ -262,7 +262,7 @@ func (e *edge) pass() {
 	e.await(clock, 302, "MISS")
 }
 
-// newKept returns an edge that keeps an answer for /kept past its end.
+// newKept returns an edge with an expired response for /kept in its cache.
 func newKept(t *testing.T) *edge {
 	t.Helper()
 	e := newEdge(t)
@@ -272,8 +272,8 @@ func newKept(t *testing.T) *edge {
 	return e
 }
 
-// TestOutages holds that while the origin fails, in whatever way, a redirect is
-// given past its end every time it is asked for, and all else is an error.
+// TestOutages checks that during any failure of the origin, Varnish serves an expired
+// redirect on every request, and an error for everything else.
 func TestOutages(t *testing.T) {
 	t.Parallel()
 	for name, fail := range map[string]func(o *origin){
@@ -291,46 +291,46 @@ func TestOutages(t *testing.T) {
 			e.want("/ends", 302, "MISS")
 			e.pass()
 			fail(e.origin)
-			e.want("/kept", 302, "STALE") // at first Varnish does not know
+			e.want("/kept", 302, "STALE") // Varnish does not know about the failure yet
 			for _, path := range []string{"/ends", "/never-asked"} {
 				if got := e.send(http.MethodGet, path); got.StatusCode < 500 {
 					t.Errorf("%s = %d, want an error", path, got.StatusCode)
 				}
 			}
-			// Long enough for new ones to be asked for in the background.
+			// Long enough for requests in the background.
 			for end := time.Now().Add(5 * time.Second); time.Now().Before(end) && !t.Failed(); time.Sleep(20 * time.Millisecond) {
 				asked := time.Now()
 				e.want("/kept", 302, "STALE")
 				if took := time.Since(asked); took > 3*time.Second {
-					t.Errorf("an answer took %v, though Varnish knows", took)
+					t.Errorf("a response took %v after Varnish had noticed the failure, want at most 3 s", took)
 				}
 			}
 			e.origin.mu.Lock()
 			defer e.origin.mu.Unlock()
 			if n := len(e.origin.seen); n > 12 {
-				t.Errorf("the failing origin was asked %d times", n)
+				t.Errorf("%d requests reached the failing origin, want at most 12", n)
 			}
 		})
 	}
 }
 
-// TestLimitedClients holds that an answer to a client that asks too much takes the place of
-// nothing that is kept: it gets that, and so do others once the origin is gone.
+// TestLimitedClients checks that a 429 for a client never replaces a cached redirect: the
+// client gets the redirect, and so do other clients when the origin is down.
 func TestLimitedClients(t *testing.T) {
 	t.Parallel()
 	e := newKept(t)
 	e.origin.fail(429)
 	e.want("/kept", 302, "STALE")
 	if got := e.send(http.MethodGet, "/never-asked"); got.StatusCode != 429 {
-		t.Errorf("a link that is not kept = %d, want 429", got.StatusCode)
+		t.Errorf("status of an uncached link = %d, want 429", got.StatusCode)
 	}
 	e.want("/kept", 302, "STALE")
 	e.origin.server.Close()
 	e.want("/kept", 302, "STALE")
 }
 
-// TestHangTogether holds that a crowd does not wait in a row for an origin that
-// hangs.
+// TestHangTogether checks that many visitors do not wait one after another for a hanging
+// origin.
 func TestHangTogether(t *testing.T) {
 	t.Parallel()
 	e := newKept(t)
@@ -346,11 +346,11 @@ func TestHangTogether(t *testing.T) {
 	}
 	crowd.Wait()
 	if took := time.Since(began); took > 12*time.Second {
-		t.Errorf("60 answers took %v, want little more than the 5 s that one waits", took)
+		t.Errorf("60 responses took %v, want little more than the 5 s of one", took)
 	}
 }
 
-// TestRecovery holds that new answers come once the origin is back.
+// TestRecovery checks that new responses arrive when the origin has recovered.
 func TestRecovery(t *testing.T) {
 	t.Parallel()
 	e := newKept(t)
@@ -360,27 +360,27 @@ func TestRecovery(t *testing.T) {
 	e.origin.fail(0)
 	e.await("/kept", 302, "HIT")
 	if got := e.send(http.MethodGet, "/kept"); got.Header.Get("Location") != "https://example.com/second" {
-		t.Errorf("Location = %q, want the second", got.Header.Get("Location"))
+		t.Errorf("Location = %q, want the second target", got.Header.Get("Location"))
 	}
 }
 
-// TestErrorsAreTersesOwn holds that an error is asked for once, when nothing is
-// kept, and that a visitor gets it as it is: a failing origin needs no more load.
+// TestErrorsAreTersesOwn checks that Varnish requests an uncached path once and passes the
+// origin's error on unchanged. A retry would put more load on a failing origin.
 func TestErrorsAreTersesOwn(t *testing.T) {
 	t.Parallel()
 	e := newEdge(t)
 	e.origin.fail(503)
 	got := e.want("/failing", 503, "MISS")
-	if got.Header.Get("Cache-Control") != "private, max-age=0" { // what this origin says
-		t.Errorf("the error is not the origin's: %v", got.Header)
+	if got.Header.Get("Cache-Control") != "private, max-age=0" { // only the origin sends this
+		t.Errorf("header of the error = %v, want the origin's", got.Header)
 	}
 	if n := len(e.origin.requests("/failing")); n != 1 {
-		t.Errorf("one visit became %d requests, want 1", n)
+		t.Errorf("%d requests for one visit, want 1", n)
 	}
 }
 
-// TestRevalidation holds that stale-while-revalidate keeps nobody waiting, and
-// that nothing is given past its end without it.
+// TestRevalidation checks that with stale-while-revalidate no visitor waits, and that
+// without it Varnish serves no expired response.
 func TestRevalidation(t *testing.T) {
 	t.Parallel()
 	e := newEdge(t)
@@ -393,13 +393,13 @@ func TestRevalidation(t *testing.T) {
 	e.want("/kept", 302, "STALE")
 	e.await("/kept", 302, "HIT")
 	if got := e.send(http.MethodGet, "/kept"); got.Header.Get("Location") != "https://example.com/second" {
-		t.Errorf("Location = %q, want the second", got.Header.Get("Location"))
+		t.Errorf("Location = %q, want the second target", got.Header.Get("Location"))
 	}
 	e.want("/exact", 302, "MISS")
 }
 
-// TestNewerEndsOlder holds that once Terse has said that a link is no redirect any
-// more, no older redirect comes back in an outage, even though no purge got through.
+// TestNewerEndsOlder checks that after a 410 or 451 of Terse, Varnish serves no older
+// redirect in an outage, even when every purge was lost.
 func TestNewerEndsOlder(t *testing.T) {
 	t.Parallel()
 	e := newEdge(t)
@@ -419,7 +419,7 @@ func TestNewerEndsOlder(t *testing.T) {
 	}
 }
 
-// TestHeadStaysHead holds that HEAD reaches Terse as HEAD, which counts no click.
+// TestHeadStaysHead checks that HEAD reaches Terse as HEAD, so that it counts no click.
 func TestHeadStaysHead(t *testing.T) {
 	t.Parallel()
 	e := newEdge(t)
@@ -429,7 +429,7 @@ func TestHeadStaysHead(t *testing.T) {
 	}
 	for _, r := range e.origin.requests("/kept") {
 		if r.Method != http.MethodHead {
-			t.Errorf("HEAD came as %s", r.Method)
+			t.Errorf("the origin received %s, want HEAD", r.Method)
 		}
 	}
 	e.want("/kept", 302, "MISS")
@@ -443,7 +443,7 @@ func TestHeadStaysHead(t *testing.T) {
 	}
 }
 
-// TestPostIsSentOnce holds that what changes something is not repeated.
+// TestPostIsSentOnce checks that Varnish does not retry a POST.
 func TestPostIsSentOnce(t *testing.T) {
 	t.Parallel()
 	e := newEdge(t)
@@ -453,12 +453,12 @@ func TestPostIsSentOnce(t *testing.T) {
 			t.Errorf("POST %s = %d, want 503", path, got.StatusCode)
 		}
 		if n := len(e.origin.requests(path)); n != 1 {
-			t.Errorf("POST %s came %d times, want 1", path, n)
+			t.Errorf("%d requests for one POST %s, want 1", n, path)
 		}
 	}
 }
 
-// TestPolicies holds what is kept, by CDN-Cache-Control alone.
+// TestPolicies checks that CDN-Cache-Control alone decides what Varnish caches.
 func TestPolicies(t *testing.T) {
 	t.Parallel()
 	e := newEdge(t)
@@ -485,8 +485,8 @@ func TestPolicies(t *testing.T) {
 	}
 }
 
-// TestWhatVisitorsSay holds that Terse is told of the visitor's address, and that
-// no header of a visitor changes what the configuration does.
+// TestWhatVisitorsSay checks that Terse receives the visitor's address, and that no header
+// of a visitor changes what Varnish does.
 func TestWhatVisitorsSay(t *testing.T) {
 	t.Parallel()
 	e := newEdge(t)
@@ -494,24 +494,24 @@ func TestWhatVisitorsSay(t *testing.T) {
 	e.send(http.MethodGet, "/kept", "X-Forwarded-For", "203.0.113.9", "X-Round", "new", "X-Cache", "x")
 	all := e.origin.requests("/kept")
 	if len(all) != 1 || all[0].Header.Get("X-Forwarded-For") != "203.0.113.9, 127.0.0.1" {
-		t.Fatalf("Terse saw %d requests, the first of X-Forwarded-For %q", len(all), all[0].Header.Values("X-Forwarded-For"))
+		t.Fatalf("%d requests, first X-Forwarded-For %q, want 1 with the visitor's addresses", len(all), all[0].Header.Values("X-Forwarded-For"))
 	}
 	got := e.send("PURGE", "/", "X-Purge-Secret", "not that one", "X-Purged", "a lie", "Xkey-Purge", "link-kept")
 	if got.StatusCode != 403 || got.Header.Get("X-Purged") != "" {
-		t.Errorf("PURGE of a stranger = %d, X-Purged: %q, want 403 and none", got.StatusCode, got.Header.Get("X-Purged"))
+		t.Errorf("PURGE with a wrong secret = %d, X-Purged: %q, want 403 and no header", got.StatusCode, got.Header.Get("X-Purged"))
 	}
 	e.origin.fail(503)
 	got = e.send(http.MethodGet, "/other", "X-Round", "new", "X-Purged", "a lie")
 	if got.StatusCode != 503 || got.Header.Get("X-Purged") != "" {
-		t.Errorf("/other = %d, X-Purged: %q, want 503 and none", got.StatusCode, got.Header.Get("X-Purged"))
+		t.Errorf("/other = %d, X-Purged: %q, want 503 and no header", got.StatusCode, got.Header.Get("X-Purged"))
 	}
 	if n := len(e.origin.requests("/other")); n != 1 {
-		t.Errorf("/other came %d times, want 1", n)
+		t.Errorf("%d requests for /other, want 1", n)
 	}
 }
 
-// TestPurger holds that a Purger's longest request is understood, and that only
-// what it names is gone.
+// TestPurger checks that Varnish understands the longest request of a Purger, and purges
+// only the named links.
 func TestPurger(t *testing.T) {
 	t.Parallel()
 	e := newEdge(t)
@@ -545,7 +545,7 @@ func TestPurger(t *testing.T) {
 	e.want(other, 302, "HIT")
 }
 
-// teller tells a Purger, and counts how often.
+// teller is a Purger that counts its calls.
 type teller struct {
 	*cdn.Purger
 	times atomic.Int32
@@ -556,8 +556,8 @@ func (p *teller) Tell(ctx context.Context, edits []store.Edit) []error {
 	return p.Purger.Tell(ctx, edits)
 }
 
-// TestPurgeOvertakesAnAnswer has a purge reach Varnish before an answer that the
-// origin gave from before the edit: the second purge removes that.
+// TestPurgeOvertakesAnAnswer delays an answer of the origin from before an edit until the
+// first purge has reached Varnish. The second purge must remove that answer.
 func TestPurgeOvertakesAnAnswer(t *testing.T) {
 	t.Parallel()
 	e := newEdge(t)
@@ -589,7 +589,7 @@ func TestPurgeOvertakesAnAnswer(t *testing.T) {
 		t.Helper()
 		for began := time.Now(); !done(); time.Sleep(10 * time.Millisecond) {
 			if time.Since(began) > 30*time.Second {
-				t.Fatalf("waited for %s", what)
+				t.Fatalf("waited 30 s for %s", what)
 			}
 		}
 	}
@@ -612,6 +612,6 @@ func TestPurgeOvertakesAnAnswer(t *testing.T) {
 	visiting.Wait()
 	until("the edit to be seen", func() bool { return e.send(http.MethodGet, "/link").Header.Get("Location") == after })
 	if got := told.times.Load(); got != 2 {
-		t.Errorf("Varnish was told %d times, want 2", got)
+		t.Errorf("%d purges, want 2", got)
 	}
 }

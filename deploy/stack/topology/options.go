@@ -10,45 +10,45 @@ import (
 	"strings"
 )
 
-// DefaultShards and DefaultNodes are the smallest numbers that show what many do.
+// DefaultShards and DefaultNodes are the smallest numbers that behave like many.
 const (
 	DefaultShards = 2
 	DefaultNodes  = 3
 )
 
-// maxPart bounds a number of shards or nodes to what one machine can bear.
+// maxPart is the most shards or nodes, for the sake of the machine.
 const maxPart = 16
 
-// Options say what to start.
+// Options configures a Topology.
 type Options struct {
-	// Dir is where everything keeps its files: a folder that exists and is open to
-	// the account that the servers run as. Default: the system's for temporary files.
+	// Dir is the parent folder of all files. It must exist, and the account that runs the
+	// servers must be able to write to it. Default: the system's temporary folder.
 	Dir string
 
-	// Binary is terse, which that account may run. Required.
+	// Binary is the path of terse. The account that runs the servers must be able to
+	// execute it. Required.
 	Binary string
 
 	Shards int // default DefaultShards
 	Nodes  int // default DefaultNodes
 
-	// NodeProcs is how many threads of a node may run Go at once. Default: as many as
-	// there are cores.
+	// NodeProcs is GOMAXPROCS of each node. Default: the number of cores.
 	NodeProcs int
 
-	// Settings are of the nodes, as members of their JSON file, beyond and before
-	// those that the topology needs. Limits are off by default: all visitors of one
-	// machine have one address.
+	// Settings are added to the nodes' JSON settings and override the topology's own
+	// settings. Rate limits are off unless set here, because all visitors of one machine
+	// have the same address.
 	Settings Settings
 
-	// Durable makes links survive the loss of the machine's power. Default: they
-	// survive that of any server.
+	// Durable makes acknowledged links survive a power failure of the machine. Without it,
+	// they survive the failure of any one server.
 	Durable bool
 }
 
-// Settings are of nodes, by the names that they have in their JSON file.
+// Settings are settings of nodes, with the names of the JSON file.
 type Settings map[string]string
 
-// Set adds one that is given as NAME=VALUE, as on a command line.
+// Set adds a setting in the form NAME=VALUE of a command line.
 func (s Settings) Set(text string) error {
 	name, value, ok := strings.Cut(text, "=")
 	if !ok {
@@ -80,7 +80,7 @@ func (o *Options) validate() error {
 	return errors.Join(errs...)
 }
 
-// settings returns those of a node.
+// settings returns the settings of a node: the defaults, then of, then o.Settings.
 func (o *Options) settings(of map[string]string) map[string]string {
 	all := map[string]string{
 		"limit_create_anonymous": "off", "limit_create_key": "off", "limit_unknown": "off",
@@ -91,9 +91,9 @@ func (o *Options) settings(of map[string]string) map[string]string {
 	return all
 }
 
-// postgres returns the settings of the database servers, which are small: two
-// shards, their replicas and everything else share one machine. A replica must not
-// have fewer connections than the empty cluster that it is made from, 100.
+// postgres returns the settings of the database servers. They are small, because all
+// servers share one machine. A replica must not allow fewer connections than the cluster
+// that it is copied from, which allows 100.
 func (o *Options) postgres() map[string]string {
 	return map[string]string{
 		"max_connections": strconv.Itoa(100 + 16*o.Nodes), "max_locks_per_transaction": "256", "shared_buffers": "128MB",

@@ -13,7 +13,7 @@ import (
 	"github.com/terse/terse/store/storetest/servers"
 )
 
-// part is a server of the topology.
+// part is one server of the topology.
 type part interface {
 	Start(ctx context.Context) error
 	Stop() error
@@ -37,20 +37,26 @@ func (t *Topology) parts() map[string]part {
 	return all
 }
 
-// Verbs returns what Do can do.
+// Verbs returns the actions of Do.
 func Verbs() []string {
 	return []string{"cut", "freeze", "kill", "promote", "rejoin", "restart", "start", "stop", "thaw"}
 }
 
-// Do does something to a part, by its name: start, stop (cleanly), restart, kill
-// (at once), freeze, thaw. cut cuts the way from the primary of a shard to its standby,
-// such as s1-b: commits wait until the standby is the primary. promote makes the standby of a shard, such as s1-b, the
-// primary once the other is gone, and rejoin makes the other its standby. It
-// returns once that is so, for a node that starts once it is ready.
+// Do performs an action on the part with the given name, and returns when it is done: for
+// a node that starts, when the node is ready.
+//
+//	start, restart, freeze, thaw	as the name says
+//	stop				stop cleanly
+//	kill				end at once
+//	cut				stop the replication to a shard's standby; commits then wait
+//	promote				make a shard's standby the primary; the old primary must not run
+//	rejoin				make the old primary the standby, from a fresh copy
+//
+// The part of cut, promote and rejoin is the server that is now the standby, such as s1-b.
 func (t *Topology) Do(ctx context.Context, verb, name string) error {
 	p, ok := t.parts()[name]
 	if !ok {
-		return fmt.Errorf("there is no %q: %s", name, strings.Join(slices.Sorted(maps.Keys(t.parts())), ", "))
+		return fmt.Errorf("unknown part %q; the parts are %s", name, strings.Join(slices.Sorted(maps.Keys(t.parts())), ", "))
 	}
 	for _, s := range t.shards {
 		switch {
@@ -58,7 +64,7 @@ func (t *Topology) Do(ctx context.Context, verb, name string) error {
 		case verb == "stop", verb == "kill":
 			s.intend(p, false)
 		case verb == "start", verb == "restart":
-			s.intend(p, false) // until it has started: the supervisor must not start it too
+			s.intend(p, false) // the supervisor must not start it during the restart
 			defer s.intend(p, true)
 		}
 	}
@@ -79,9 +85,9 @@ func (t *Topology) Do(ctx context.Context, verb, name string) error {
 	case "thaw":
 		err = p.Thaw()
 	case "cut", "promote", "rejoin":
-		err = t.fail(ctx, verb, p)
+		err = t.failOver(ctx, verb, p)
 	default:
-		err = fmt.Errorf("can be any of %s", strings.Join(Verbs(), ", "))
+		err = fmt.Errorf("unknown action; the actions are %s", strings.Join(Verbs(), ", "))
 	}
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", verb, name, err)
@@ -89,8 +95,8 @@ func (t *Topology) Do(ctx context.Context, verb, name string) error {
 	return nil
 }
 
-// fail does to the standby of a shard what a failover consists of.
-func (t *Topology) fail(ctx context.Context, verb string, p part) error {
+// failOver performs one step of a failover on the standby of a shard.
+func (t *Topology) failOver(ctx context.Context, verb string, p part) error {
 	for _, s := range t.shards {
 		switch role := s.roleOf(p); {
 		case role == "":
@@ -104,10 +110,10 @@ func (t *Topology) fail(ctx context.Context, verb string, p part) error {
 			return s.rejoin(ctx)
 		}
 	}
-	return errors.New("it is no server of a shard")
+	return errors.New("it is not a server of a shard")
 }
 
-// roleOf returns the role of a server in the shard, "" when it is not of it.
+// roleOf returns the role of a server in the shard, or "" for a server of another shard.
 func (s *shard) roleOf(p part) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -120,10 +126,10 @@ func (s *shard) roleOf(p part) string {
 	return ""
 }
 
-// State is what somebody needs who wants to use the topology.
+// State describes a running topology for its users.
 type State struct {
-	URL        string       `json:"url"`    // what visitors ask: Varnish
-	APIKey     string       `json:"apiKey"` // with every scope
+	URL        string       `json:"url"`    // address for visitors: Varnish
+	APIKey     string       `json:"apiKey"` // has every scope
 	Nginx      string       `json:"nginx"`
 	Prometheus string       `json:"prometheus"`
 	Redis      string       `json:"redis"`
@@ -132,32 +138,32 @@ type State struct {
 	Setting    string       `json:"setting"` // TERSE_SHARDS, for commands of terse
 }
 
-// NodeState is where a node is.
+// NodeState describes a node.
 type NodeState struct {
 	Name  string `json:"name"`
 	URL   string `json:"url"`
 	Admin string `json:"admin"`
-	Log   string `json:"log"` // the file
-	Pid   int    `json:"pid"` // 0 when it does not run
+	Log   string `json:"log"` // path of the log file
+	Pid   int    `json:"pid"` // 0 when the node is not running
 }
 
-// ShardState is where a shard is.
+// ShardState describes a shard.
 type ShardState struct {
 	Name    string        `json:"name"`
-	DSN     string        `json:"dsn"` // of whichever server takes writes
-	Synced  bool          `json:"synced"`
+	DSN     string        `json:"dsn"`    // connects to the current primary
+	Synced  bool          `json:"synced"` // the standby has every acknowledged write
 	Servers []ServerState `json:"servers"`
 }
 
-// ServerState is where a server of a shard is.
+// ServerState describes a server of a shard.
 type ServerState struct {
 	Name string `json:"name"`
 	Role string `json:"role"` // primary or standby
 	DSN  string `json:"dsn"`
-	Pid  int    `json:"pid"` // 0 when it does not run
+	Pid  int    `json:"pid"` // 0 when the server is not running
 }
 
-// State returns where everything is.
+// State returns the current state of the topology.
 func (t *Topology) State() State {
 	s := State{
 		URL: t.varnish.URL(), APIKey: t.apiKey, Nginx: t.nginx.URL(), Prometheus: t.prometheus.URL(),

@@ -18,17 +18,17 @@ import (
 const (
 	database = "terse"
 
-	// syncEvery is how often a standby is looked for.
+	// syncEvery is the interval between two checks of the standby.
 	syncEvery = 500 * time.Millisecond
-	// syncTimeout bounds one look.
+	// syncTimeout is the timeout of one check.
 	syncTimeout = 5 * time.Second
 )
 
-// shard is two servers, a and b, of which one is the primary, a at first.
+// shard has two servers, a and b. At first a is the primary and b the standby.
 //
-// The other is a synchronous standby for as long as it streams: what was
-// acknowledged survives the loss of either, and the loss of the standby does not
-// stop writes. That is what Patroni calls synchronous_mode. Safe for concurrent use.
+// The standby is synchronous while it streams. So acknowledged writes survive the loss of
+// either server, and the loss of the standby does not stop writes. Patroni calls this
+// synchronous_mode. Safe for concurrent use.
 type shard struct {
 	name    string
 	cluster *servers.Cluster
@@ -36,9 +36,9 @@ type shard struct {
 	mu      sync.Mutex
 	primary *servers.Postgres
 	standby *servers.Postgres
-	synced  bool          // what the standby lacks was never acknowledged
+	synced  bool          // the standby has every acknowledged write
 	off     map[part]bool // servers that were stopped on purpose
-	isCut   bool          // the primary waits for a standby that it cannot reach
+	isCut   bool          // the primary waits for an unreachable standby
 }
 
 func (t *Topology) startShard(ctx context.Context, name string) (*shard, error) {
@@ -53,21 +53,21 @@ func (t *Topology) startShard(ctx context.Context, name string) (*shard, error) 
 	if err := c.NewDatabase(ctx, database); err != nil {
 		return nil, fmt.Errorf("shard %s: %w", name, err)
 	}
-	if err := s.look(ctx); err != nil {
+	if err := s.checkStandby(ctx); err != nil {
 		return nil, fmt.Errorf("shard %s: %w", name, err)
 	}
 	return s, nil
 }
 
-// setting is the shard as TERSE_SHARDS has it: whichever server is the primary, and
-// whichever is the standby.
+// setting returns the shard's part of TERSE_SHARDS. Its addresses find the current primary
+// and standby.
 func (s *shard) setting() string {
 	primary := s.cluster.DSN(database)
 	return fmt.Sprintf("%s %s %s", s.name, primary, strings.Replace(primary, "=read-write", "=standby", 1))
 }
 
-// supervise starts a server again that has ended by itself, as Patroni and the kubelet
-// do, and makes the standby synchronous for as long as it streams.
+// supervise restarts servers that ended by themselves, like Patroni and the kubelet do,
+// and makes the standby synchronous while it streams.
 func (s *shard) supervise(ctx context.Context) {
 	tick := time.NewTicker(syncEvery)
 	defer tick.Stop()
@@ -77,34 +77,34 @@ func (s *shard) supervise(ctx context.Context) {
 			return
 		case <-tick.C:
 			s.revive(ctx)
-			_ = s.look(ctx) // an unreachable primary is asked again
+			_ = s.checkStandby(ctx) // an error is retried at the next tick
 		}
 	}
 }
 
-// revive starts the servers that have ended by themselves. Postgres ends when it cannot
-// write its log, as on a full disk, and each start fails until there is room.
+// revive starts the servers that ended by themselves. Postgres ends when it cannot write
+// its log, for example on a full disk. Each start then fails until there is space.
 func (s *shard) revive(ctx context.Context) {
 	for _, p := range []*servers.Postgres{s.cluster.Primary(), s.cluster.Replicas()[0]} {
 		s.mu.Lock()
 		ended := p.Pid() == 0 && !s.off[p]
 		s.mu.Unlock()
 		if ended {
-			_ = p.Start(ctx) // it is tried again
+			_ = p.Start(ctx) // retried at the next tick
 		}
 	}
 }
 
-// intend notes whether a server is meant to run.
+// intend records whether a server should run.
 func (s *shard) intend(p part, runs bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.off[p] = !runs
 }
 
-// look asks the primary whether its standby streams, and has it wait for the
-// standby's word or not.
-func (s *shard) look(ctx context.Context) error {
+// checkStandby checks whether the standby streams, and makes commits of the primary wait
+// for the standby only while it does.
+func (s *shard) checkStandby(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, syncTimeout)
 	defer cancel()
 	s.mu.Lock()
@@ -128,7 +128,7 @@ func (s *shard) look(ctx context.Context) error {
 		s.synced = waits
 		return nil
 	}
-	s.synced = false // until the next look finds that it was so
+	s.synced = false // the next check sets it, when the change is in effect
 	return setSync(ctx, conn, streams)
 }
 
@@ -142,7 +142,7 @@ func setSync(ctx context.Context, conn *pgx.Conn, on bool) error {
 	return nil
 }
 
-// cut cuts the way to the standby, and lets the primary wait for it all the same.
+// cut stops the replication to the standby. The primary still waits for the standby.
 func (s *shard) cut(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -153,14 +153,14 @@ func (s *shard) cut(ctx context.Context) error {
 	return s.standby.CutOff(ctx)
 }
 
-// promote makes the standby the primary. The old one must not run, and the
-// standby must have had all that was acknowledged.
+// promote makes the standby the primary. It returns an error when the old primary runs,
+// or when the standby may lack acknowledged writes.
 func (s *shard) promote(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.primary.Pid() != 0:
-		return errors.New("the primary runs: kill or stop it first")
+		return errors.New("the primary is running: kill or stop it first")
 	case !s.synced:
 		return errors.New("the standby was not synchronous, so acknowledged links may be lost: start the old primary instead")
 	}
@@ -176,7 +176,7 @@ func (s *shard) promote(ctx context.Context) error {
 	return setSync(ctx, conn, false)
 }
 
-// rejoin makes a lost primary the standby of the new one, from a fresh copy.
+// rejoin makes the old primary the standby of the new one, from a fresh copy.
 func (s *shard) rejoin(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

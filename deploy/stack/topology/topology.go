@@ -1,14 +1,13 @@
 //go:build unix
 
-// Package topology starts what runs in production on this machine, from the
-// programs that the system's package manager installs: shards of Postgres with a
-// synchronous standby each, Redis, nodes of Terse, nginx before them, Varnish
-// before that, and Prometheus over the nodes. It stops and restarts, kills,
-// freezes and promotes parts of it by name. Everything ends with the process that
-// started it, however that ends.
+// Package topology runs the production topology on this machine, with programs of the
+// system's package manager: shards of Postgres with a synchronous standby, Redis, Terse
+// nodes, nginx in front of the nodes, Varnish in front of nginx, and Prometheus. It can
+// stop, restart, kill, freeze and promote each part by name. Everything ends when the
+// process that started it ends, even when it is killed.
 //
-// It is for load runs and tests, and for looking around; not for production, where
-// these parts stand on machines of their own.
+// It is for load tests, tests and demonstrations. It is not for production, where the
+// parts run on separate machines.
 package topology
 
 import (
@@ -31,7 +30,7 @@ import (
 	"github.com/terse/terse/store/storetest/servers"
 )
 
-// Topology is what runs. Safe for concurrent use.
+// Topology is a running topology. Safe for concurrent use.
 type Topology struct {
 	opts       Options
 	shards     []*shard
@@ -42,14 +41,14 @@ type Topology struct {
 	prometheus *servers.Prometheus
 	apiKey     string
 
-	closers []func() error // in the order of the starts
-	mu      sync.Mutex     // of closers
+	closers []func() error // in start order; run in reverse order
+	mu      sync.Mutex     // guards closers
 
 	stopSync context.CancelFunc
 	syncing  sync.WaitGroup
 }
 
-// Start starts everything, in some seconds. The caller ends it with Close.
+// Start starts all servers, which takes some seconds. Call Close to stop them.
 func Start(ctx context.Context, opts Options) (*Topology, error) {
 	opts.setDefaults()
 	if err := opts.validate(); err != nil {
@@ -62,8 +61,7 @@ func Start(ctx context.Context, opts Options) (*Topology, error) {
 	return t, nil
 }
 
-// Close lets the nodes finish what they have begun, ends everything and removes
-// its data.
+// Close lets the nodes finish their requests, stops all servers and deletes their data.
 func (t *Topology) Close() error {
 	if t.stopSync != nil {
 		t.stopSync()
@@ -82,7 +80,7 @@ func (t *Topology) Close() error {
 	return errors.Join(errs...)
 }
 
-// opened leaves a part to Close.
+// opened registers a function for Close to run.
 func (t *Topology) opened(closer func() error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -117,7 +115,7 @@ func (t *Topology) start(ctx context.Context) error {
 	return group.Wait()
 }
 
-// startStores starts the shards and Redis, and deals the buckets out.
+// startStores starts the shards and Redis, and assigns the buckets to the shards.
 func (t *Topology) startStores(ctx context.Context) error {
 	t.shards = make([]*shard, t.opts.Shards)
 	group, starting := errgroup.WithContext(ctx)
@@ -152,7 +150,7 @@ func (t *Topology) startStores(ctx context.Context) error {
 	return err
 }
 
-// run runs a command of terse over the shards and returns what it printed.
+// run runs a terse command for the shards and returns its output.
 func (t *Topology) run(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, t.opts.Binary, args...) //nolint:gosec // the operator names the binary
 	cmd.Env = append(os.Environ(), "TERSE_SHARDS="+t.setting())
@@ -165,7 +163,7 @@ func (t *Topology) run(ctx context.Context, args ...string) (string, error) {
 	return string(out), nil
 }
 
-// setting is the shards as TERSE_SHARDS has them.
+// setting returns TERSE_SHARDS.
 func (t *Topology) setting() string {
 	var all []string
 	for _, s := range t.shards {
@@ -174,7 +172,7 @@ func (t *Topology) setting() string {
 	return strings.Join(all, ";")
 }
 
-// newSettings returns what all nodes share.
+// newSettings returns the settings that all nodes share.
 func (t *Topology) newSettings(front int) (map[string]string, error) {
 	key := make([]byte, 32)
 	if _, err := rand.Read(key); err != nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/terse/terse/store/postgres/schema"
 )
 
-// eventually calls fn until it returns nil, for at most the given time.
+// eventually retries fn until it returns nil. It fails the test after the given time.
 func eventually(t *testing.T, within time.Duration, what string, fn func() error) {
 	t.Helper()
 	for deadline := time.Now().Add(within); ; time.Sleep(20 * time.Millisecond) {
@@ -37,14 +37,14 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// smallDisk mounts a file system in memory of a size such as 64m, and returns its folder
-// and a function that changes its size.
+// smallDisk mounts a memory file system of a size such as 64m. It returns the folder and a
+// function that changes the size.
 func smallDisk(t *testing.T, size string) (dir string, resize func(size string)) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "terse-disk-")
 	must(t, err)
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
-		t.Fatalf("mount a file system of %s: %v: this test needs a root user who may mount", size, err)
+		t.Fatalf("mount a file system of %s: %v: run this test as root with the right to mount", size, err)
 	}
 	t.Cleanup(func() {
 		must(t, syscall.Unmount(dir, syscall.MNT_DETACH))
@@ -56,7 +56,7 @@ func smallDisk(t *testing.T, size string) (dir string, resize func(size string))
 	}
 }
 
-// moveWAL moves the write-ahead log of a server that does not run to another folder.
+// moveWAL moves the write-ahead log of a stopped server to another folder.
 func moveWAL(t *testing.T, data, disk string) {
 	t.Helper()
 	wal, moved := filepath.Join(data, "pg_wal"), filepath.Join(disk, "pg_wal")
@@ -77,9 +77,9 @@ func moveWAL(t *testing.T, data, disk string) {
 	must(t, os.Symlink(moved, wal))
 }
 
-// TestFullWAL fills the disk of a primary's write-ahead log. Postgres ends and cannot
-// start. Once there is room, the shard takes writes again by itself, without a restart of
-// the node, and has everything that was acknowledged.
+// TestFullWAL fills the disk of a primary's write-ahead log, so that Postgres ends and
+// cannot start. When there is space again, the shard must accept writes without a restart
+// of the node, and still have every acknowledged link.
 func TestFullWAL(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
@@ -115,11 +115,11 @@ func TestFullWAL(t *testing.T) {
 	}
 	eventually(t, time.Minute, "create", create)
 	running := primary.Pid()
-	eventually(t, time.Minute, "the disk fills up and the primary ends", func() error {
+	eventually(t, time.Minute, "fill the disk until the primary ends", func() error {
 		_ = create()
 		_ = primary.Exec(ctx, database, "select pg_logical_emit_message(false, 'pad', repeat('x', 4000000))")
 		if primary.Pid() == running {
-			return errors.New("it runs")
+			return errors.New("the primary is still running")
 		}
 		return nil
 	})
@@ -128,8 +128,8 @@ func TestFullWAL(t *testing.T) {
 	}
 	resize("512m")
 	room := time.Now()
-	eventually(t, time.Minute, "the shard takes writes again", create)
-	t.Logf("writes came back %v after there was room, %d links were acknowledged", time.Since(room).Round(time.Millisecond), len(acknowledged))
+	eventually(t, time.Minute, "write after there is space", create)
+	t.Logf("first write %v after there was space, %d links acknowledged", time.Since(room).Round(time.Millisecond), len(acknowledged))
 	for _, l := range acknowledged {
 		if got, err := node.Get(ctx, l.Code); err != nil || got.URL != l.URL {
 			t.Errorf("Get(%q) = %q, %v, want the acknowledged link", l.Code, got.URL, err)
