@@ -11,31 +11,31 @@ import (
 )
 
 const (
-	// patience is how long a visitor waits for an answer.
+	// patience is how long a visitor waits for a response.
 	patience = 250 * time.Millisecond
 
-	// turnedAway is how long a visitor looks for a free connection.
-	turnedAway = 5 * time.Millisecond
+	// connectPatience is how long a visitor waits for a free connection.
+	connectPatience = 5 * time.Millisecond
 )
 
-// kind is what a part of a crowd asks for.
+// kind is one kind of requests of a crowd.
 type kind struct {
-	name  string
-	share int // of the shares of all kinds
-	ask   func() question
+	name   string
+	weight int // relative frequency among all kinds
+	ask    func() question
 }
 
-// question is a request and what the good answer to it has.
+// question is a request and its expected response.
 type question struct {
 	request          []byte
 	status, location string
 }
 
-// crowd asks a server at a rate of its own, however that fares: a visitor whom it
-// does not answer in time leaves, and so does one who finds every connection in use.
+// crowd sends requests at a fixed rate, even when the server is slow. A visitor leaves
+// when the response is late, or when all connections are in use.
 type crowd struct {
 	kinds []kind
-	wires []*wire // one request at a time each
+	wires []*wire // each carries one request at a time
 }
 
 func newCrowd(address string, connections int, kinds []kind) *crowd {
@@ -52,8 +52,8 @@ func (c *crowd) close() {
 	}
 }
 
-// come lets as many come as rate says, for a span of time, and returns once each of
-// them has an answer or has left.
+// come runs the crowd at a rate per second for a span of time. It returns when every
+// visitor has a response or has left.
 func (c *crowd) come(ctx context.Context, rate float64, span time.Duration) visits {
 	s := schedule{start: time.Now(), every: time.Duration(float64(time.Second) / rate)}
 	s.total = int64(span / s.every)
@@ -70,7 +70,7 @@ func (c *crowd) come(ctx context.Context, rate float64, span time.Duration) visi
 	return v
 }
 
-// serve sends what comes over one connection, one after the other.
+// serve sends visitors' requests over one connection, one after another.
 func (c *crowd) serve(ctx context.Context, w *wire, s *schedule) (v visits) {
 	for {
 		due, ok := s.next()
@@ -81,7 +81,7 @@ func (c *crowd) serve(ctx context.Context, w *wire, s *schedule) (v visits) {
 		k := c.pick()
 		asked := c.kinds[k].ask()
 		got, err := w.exchange(asked.request, due.Add(patience))
-		one := visit{kind: uint8(k), took: time.Since(due), retryAfter: got.retryAfter} //nolint:gosec // there are few
+		one := visit{kind: uint8(k), took: time.Since(due), retryAfter: got.retryAfter} //nolint:gosec // there are few kinds
 		switch {
 		case err != nil && one.took >= patience:
 			one.outcome = late
@@ -97,35 +97,35 @@ func (c *crowd) serve(ctx context.Context, w *wire, s *schedule) (v visits) {
 	}
 }
 
-// pick returns what the next visitor asks for.
+// pick returns the kind of the next request, at random by weight.
 func (c *crowd) pick() int {
 	sum := 0
 	for _, k := range c.kinds {
-		sum += k.share
+		sum += k.weight
 	}
-	n := rand.IntN(sum) //nolint:gosec // no secret
+	n := rand.IntN(sum) //nolint:gosec // not a secret
 	for i, k := range c.kinds {
-		if n -= k.share; n < 0 {
+		if n -= k.weight; n < 0 {
 			return i
 		}
 	}
 	return 0
 }
 
-// schedule is when visitors come.
+// schedule contains the arrival times of the visitors.
 type schedule struct {
 	start time.Time
 	every time.Duration
 	total int64
-	taken atomic.Int64 // how many have come
+	taken atomic.Int64 // visitors so far
 }
 
-// next returns when the next visitor comes who is still there, and false after the
-// last. It does not wait for that.
+// next returns the arrival time of the next visitor who has not left, or false after the
+// last visitor. It does not wait for that time.
 func (s *schedule) next() (time.Time, bool) {
 	for {
 		taken := s.taken.Load()
-		gone := int64((time.Since(s.start) - turnedAway) / s.every)
+		gone := int64((time.Since(s.start) - connectPatience) / s.every)
 		n := max(taken, gone)
 		if n >= s.total {
 			return time.Time{}, false

@@ -8,36 +8,36 @@ import (
 	"github.com/terse/terse/loadtest/audit"
 )
 
-// fault is one part that is killed and brought back.
+// fault is a part that is killed, and its recovery.
 type fault struct {
 	part, name string
-	heal       []string            // verbs and parts, in turn
-	kept       time.Duration       // how long nodes may keep what they know meanwhile
-	mayFail    map[string]struct{} // kinds of requests of which some may fail
+	heal       []string            // pairs of a verb and a part
+	kept       time.Duration       // how long nodes may serve cached links without an invalidation
+	mayFail    map[string]struct{} // kinds of requests that may fail
 }
 
-// Requests of which some may fail.
+// Values of mayFail.
 var (
 	nothing = map[string]struct{}{}
 	writes  = map[string]struct{}{"create": {}, "edit": {}}
 )
 
-// kinds are those of requests, for people.
+// kinds are the names of the kinds of requests in reports.
 var kinds = map[string]string{
 	"redirect": "redirects", "fresh": "redirects of a link just created", "edited": "redirects of a link just edited",
 	"create": "creates", "edit": "edits",
 }
 
-// faults in the order in which they come, in one run.
+// faults are the faults of the scenario kills, in order.
 var faults = []fault{
-	// What was on its way to the node, nginx repeats: creates have an Idempotency-Key, edits If-Match.
-	{part: "node1", name: "a node", heal: []string{"start", "node1"}, kept: toldWithin, mayFail: nothing},
-	{part: "s1-b", name: "a replica", heal: []string{"start", "s1-b"}, kept: toldWithin, mayFail: writes},
+	// nginx retries requests to the killed node: creates have an Idempotency-Key, edits If-Match.
+	{part: "node1", name: "a node", heal: []string{"start", "node1"}, kept: editSeenWithin, mayFail: nothing},
+	{part: "s1-b", name: "a replica", heal: []string{"start", "s1-b"}, kept: editSeenWithin, mayFail: writes},
 	{part: "redis", name: "Redis", heal: []string{"start", "redis"}, kept: audit.KeptFor, mayFail: nothing},
-	{part: "s2-a", name: "a primary", heal: []string{"promote", "s2-b", "rejoin", "s2-a"}, kept: toldWithin, mayFail: writes},
+	{part: "s2-a", name: "a primary", heal: []string{"promote", "s2-b", "rejoin", "s2-a"}, kept: editSeenWithin, mayFail: writes},
 }
 
-// kills kills one part after the other under load, and brings each back.
+// kills kills one part after another under load, and restarts each part.
 func (s *scene) kills() error {
 	if err := s.prepare(); err != nil {
 		return err
@@ -56,16 +56,16 @@ func (s *scene) kills() error {
 	}
 	done, failed := s.total()
 	took := time.Since(began)
-	s.r.tell("requests", "%d in %v, %d/s", done+failed, took.Round(time.Second), int(float64(done+failed)/took.Seconds()))
-	s.r.hold(s.redirectsFailed() == 0, "failed redirects", "0", "%d", s.redirectsFailed())
-	s.tellLatency(began)
-	if err := s.holdClicks(s.unflushed, sentOn); err != nil {
+	s.r.add("requests", "%d in %v, %d/s", done+failed, took.Round(time.Second), int(float64(done+failed)/took.Seconds()))
+	s.r.check(s.redirectsFailed() == 0, "failed redirects", "0", "%d", s.redirectsFailed())
+	s.reportLatency(began)
+	if err := s.checkClicks(s.unflushed, resentVisits); err != nil {
 		return err
 	}
-	return s.holdLog()
+	return s.checkLog()
 }
 
-// fault kills a part, brings it back, and tells what that cost.
+// fault kills a part, brings it back, and reports the effects.
 func (s *scene) fault(f fault) error {
 	before := s.a.Counts()
 	s.log("killing %s", f.part)
@@ -85,35 +85,35 @@ func (s *scene) fault(f fault) error {
 		if err := s.t.Do(s.ctx, f.heal[i], f.heal[i+1]); err != nil {
 			return err
 		}
-		if i == 0 { // writes come back with the first: what follows is redundancy
+		if i == 0 { // the first step brings writes back, the other steps redundancy
 			back, err := s.awaitCreates()
 			if err != nil {
 				return err
 			}
-			s.r.hold(back <= backWithin, f.name+" killed: creates on every shard after it was healed", "within 30 s", "%v", back.Round(time.Millisecond))
+			s.r.check(back <= backWithin, f.name+" killed: time until creates on every shard", "within 30 s", "%v", back.Round(time.Millisecond))
 		}
 	}
 	healed := time.Now()
 	if err := s.settle(); err != nil {
 		return err
 	}
-	s.tellFault(f, before, began, healed)
-	if f.kept > toldWithin { // until every node has asked again for what it kept
+	s.reportFault(f, before, began, healed)
+	if f.kept > editSeenWithin { // wait until every node has reloaded its cached links
 		time.Sleep(f.kept)
-		s.a.Keep(toldWithin)
+		s.a.Keep(editSeenWithin)
 	}
 	return nil
 }
 
-// flushSpan is how far back the clicks reach that a node may have in memory: it flushes
-// each second, and a flush takes a part of the next.
+// flushSpan is how long a click may be in a node's memory: a node flushes every second,
+// and a flush takes part of the next second.
 const flushSpan = 1500 * time.Millisecond
 
-// sentOn is how many visits may be on their way through a node that is killed: nginx sends
-// them to another, though it may have counted them already.
-const sentOn = 64
+// resentVisits is the number of visits in flight through a killed node. nginx retries them on
+// another node, although the killed node may have counted them.
+const resentVisits = 64
 
-// noteUnflushed notes how many clicks a node takes along that is about to be killed.
+// noteUnflushed adds the number of clicks that a node may lose when it is killed.
 func (s *scene) noteUnflushed(part string) error {
 	for _, node := range s.state.Nodes {
 		if node.Name != part {
@@ -133,12 +133,12 @@ func (s *scene) noteUnflushed(part string) error {
 	return nil
 }
 
-// awaitCreates waits until links can be created on every shard.
+// awaitCreates waits until creates succeed on every shard.
 func (s *scene) awaitCreates() (time.Duration, error) {
 	since := time.Now()
 	return s.await(backWithin, "creates on every shard", func() (bool, error) {
 		for shard := range s.state.Shards {
-			if done, _ := s.a.Since(since, "create", shard); done < takenBack {
+			if done, _ := s.a.Since(since, "create", shard); done < backInUse {
 				return false, nil
 			}
 		}
@@ -146,19 +146,19 @@ func (s *scene) awaitCreates() (time.Duration, error) {
 	})
 }
 
-func (s *scene) tellFault(f fault, before map[string]audit.Count, began, healed time.Time) {
+func (s *scene) reportFault(f fault, before map[string]audit.Count, began, healed time.Time) {
 	after := s.a.Counts()
 	for _, op := range []string{"redirect", "fresh", "edited", "create", "edit"} {
 		what := kinds[op]
 		done, failed := after[op].Done-before[op].Done, after[op].Failed-before[op].Failed
-		promise := "0 fail"
+		promise := "no failures"
 		_, may := f.mayFail[op]
 		if may {
 			promise = ""
 		}
-		s.r.hold(may || failed == 0, f.name+" killed: "+what, promise, "%d, of which %d failed", done+failed, failed)
+		s.r.check(may || failed == 0, f.name+" killed: "+what, promise, "%d, %d failed", done+failed, failed)
 	}
-	s.r.tell(f.name+" killed: away for", "%v", healed.Sub(began).Round(time.Millisecond))
+	s.r.add(f.name+" killed: down for", "%v", healed.Sub(began).Round(time.Millisecond))
 }
 
 func (s *scene) redirectsFailed() (n int) {

@@ -1,16 +1,17 @@
 //go:build unix
 
 // Command faults runs the production topology on this machine, breaks parts of it under
-// load, and holds every answer and every database to a log of what was acknowledged:
+// load, and compares every response and every database with a log of the acknowledged
+// writes:
 //
-//	rolling	three rolling restarts of all nodes: no request may fail, no click be lost
-//	kills	SIGKILL to a node, a replica, Redis and a primary, whose standby is promoted
-//	standby	the way to a standby is cut, so that commits wait; the primary is killed and the standby promoted
-//	slowshard	the commits of one shard hang: the other shard continues
-//	overload	four times as many requests as a node can bear: redirects continue, most of the rest is refused
+//	rolling	three rolling restarts of all nodes: no request may fail, no click may be lost
+//	kills	SIGKILL to a node, a replica, Redis and a primary; its standby is promoted
+//	standby	cut off a standby so that commits wait, then kill the primary and promote the standby
+//	slowshard	let the commits of one shard hang: the other shard must continue
+//	overload	four times the requests that a node can serve: redirects continue, most other requests are rejected
 //
-// It prints a table of figures and ends with 1 when a promise was broken. It talks to
-// loopback alone, and stops by itself.
+// It prints a table of results and exits with 1 when a promise was broken. It connects only
+// to loopback addresses, and stops by itself.
 package main
 
 import (
@@ -35,20 +36,20 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// options say what to run.
+// options are the command line options.
 type options struct {
 	binary   string
 	only     []string
-	requests int           // of the rolling restarts, at least
-	rounds   int           // rolling restarts
-	links    int           // created before
-	visitors int           // at the same time, through nginx
-	settle   time.Duration // under load before, between and after faults
-	within   time.Duration // bounds each scenario
+	requests int           // fewest requests during the rolling restarts
+	rounds   int           // number of rolling restarts
+	links    int           // links created before the load
+	visitors int           // concurrent visitors, through nginx
+	settle   time.Duration // load before, between and after faults
+	within   time.Duration // time limit of each scenario
 	settings topology.Settings
 }
 
-// scenarios in the order in which they run.
+// scenarios are the scenarios in the order of their runs.
 var scenarios = []string{"rolling", "kills", "standby", "slowshard", "overload"}
 
 func parse(args []string, stderr io.Writer) (options, error) {
@@ -56,15 +57,15 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	var only string
 	flags := flag.NewFlagSet("faults", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.StringVar(&o.binary, "terse", "bin/terse", "the binary of the nodes")
-	flags.StringVar(&only, "only", strings.Join(scenarios, ","), "scenarios, separated by commas")
-	flags.IntVar(&o.requests, "requests", 500_000, "requests of the rolling restarts, at least")
-	flags.IntVar(&o.rounds, "rounds", 3, "rolling restarts")
-	flags.IntVar(&o.links, "links", 2000, "links that are created before")
-	flags.IntVar(&o.visitors, "visitors", 16, "visitors at the same time")
-	flags.DurationVar(&o.settle, "settle", 5*time.Second, "how long the load goes on before, between and after faults")
-	flags.DurationVar(&o.within, "within", 4*time.Minute, "how long a scenario may take")
-	flags.Func("set", "a setting of the nodes, such as cache_size=128", o.settings.Set)
+	flags.StringVar(&o.binary, "terse", "bin/terse", "terse binary for the nodes")
+	flags.StringVar(&only, "only", strings.Join(scenarios, ","), "scenarios to run, separated by commas")
+	flags.IntVar(&o.requests, "requests", 500_000, "fewest requests during the rolling restarts")
+	flags.IntVar(&o.rounds, "rounds", 3, "number of rolling restarts")
+	flags.IntVar(&o.links, "links", 2000, "links to create before the load")
+	flags.IntVar(&o.visitors, "visitors", 16, "concurrent visitors")
+	flags.DurationVar(&o.settle, "settle", 5*time.Second, "duration of the load before, between and after faults")
+	flags.DurationVar(&o.within, "within", 4*time.Minute, "time limit of each scenario")
+	flags.Func("set", "setting of the nodes, for example cache_size=128", o.settings.Set)
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
@@ -72,7 +73,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	var errs []error
 	for _, name := range o.only {
 		if !slices.Contains(scenarios, name) {
-			errs = append(errs, fmt.Errorf("-only: there is no %q: %s", name, strings.Join(scenarios, ", ")))
+			errs = append(errs, fmt.Errorf("-only: unknown scenario %q; the scenarios are %s", name, strings.Join(scenarios, ", ")))
 		}
 	}
 	for name, n := range map[string]int{"requests": o.requests, "rounds": o.rounds, "links": o.links, "visitors": o.visitors} {
@@ -92,17 +93,17 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "faults:", err)
 		return 2
 	}
-	held := true
+	passed := true
 	for _, name := range o.only {
 		r := &report{name: name}
 		err := runOne(ctx, o, r, stderr)
 		if err != nil {
-			r.fail("the run itself", err.Error())
+			r.fail("the run", err.Error())
 		}
 		r.print(stdout)
-		held = held && r.holds()
+		passed = passed && r.passed()
 	}
-	if !held {
+	if !passed {
 		return 1
 	}
 	return 0

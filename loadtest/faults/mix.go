@@ -14,18 +14,18 @@ import (
 	"github.com/terse/terse/loadtest/audit"
 )
 
-// perBatch is how many links are created by one call.
+// perBatch is the number of links in one batch call.
 const perBatch = 1000
 
-// coldTimes is how many times as many links as options say are visited in turn, so that
-// one is long forgotten when it is visited again. Half as many as they say are visited
-// again and again.
+// coldTimes is the number of cold links as a multiple of the option -links. The crowd visits
+// the cold links in turn, so each has left every cache before its next visit. The number of
+// hot links is half of -links; the crowd visits them all the time.
 const coldTimes = 50
 
 func (o *options) hotLinks() int  { return max(1, o.links/2) }
 func (o *options) coldLinks() int { return coldTimes * o.links }
 
-// The kinds of the mix, the most important first.
+// The kinds of the mix, from the most to the least important.
 const (
 	hot = iota
 	cold
@@ -35,7 +35,7 @@ const (
 
 func redirectKinds(kind int) bool { return kind == hot || kind == cold }
 
-// newMix returns a crowd that asks a node for everything there is.
+// newMix returns a crowd that sends the mix to the first node.
 func (s *scene) newMix() (*crowd, error) {
 	if err := s.seedMix(); err != nil {
 		return nil, err
@@ -44,7 +44,7 @@ func (s *scene) newMix() (*crowd, error) {
 	return newCrowd(host, connections, mix(&s.o, host, s.state.APIKey)), nil
 }
 
-// mix returns everything there is to ask a host for.
+// mix returns all kinds of requests, for a host and an API key.
 func mix(o *options, host, key string) []kind {
 	get := func(path string) string { return "GET " + path + " HTTP/1.1\r\nHost: " + host + "\r\n" }
 	visit := func(code string) question {
@@ -53,7 +53,7 @@ func mix(o *options, host, key string) []kind {
 	list := question{[]byte(get("/api/v1/links?limit=100") + "Authorization: Bearer " + key + "\r\n\r\n"), "200", ""}
 	var visited, created atomic.Int64
 	return []kind{
-		hot:  {"cached redirects", 70, func() question { return visit(hotCode(rand.IntN(o.hotLinks()))) }}, //nolint:gosec // no secret
+		hot:  {"cached redirects", 70, func() question { return visit(hotCode(rand.IntN(o.hotLinks()))) }}, //nolint:gosec // not a secret
 		cold: {"other redirects", 20, func() question { return visit(coldCode(int(visited.Add(1)) % o.coldLinks())) }},
 		creates: {"creates", 8, func() question {
 			body := fmt.Sprintf(`{"url":"https://example.com/new/%d"}`, created.Add(1))
@@ -66,7 +66,7 @@ func mix(o *options, host, key string) []kind {
 func hotCode(n int) string  { return fmt.Sprintf("hot-%d", n) }
 func coldCode(n int) string { return fmt.Sprintf("cold-%d", n) }
 
-// seedMix creates the links that the crowd visits, and has Redis forget them.
+// seedMix creates the links of the mix, and then empties Redis.
 func (s *scene) seedMix() error {
 	a, err := audit.New(audit.Options{Token: s.state.APIKey, DSNs: []string{s.state.Shards[0].DSN}, Connections: seeders, ShardOf: func(string) int { return 0 }})
 	if err != nil {
@@ -90,7 +90,7 @@ func (s *scene) seedMix() error {
 		group.Go(func() error {
 			got, err := a.Send(s.ctx, "POST", s.state.Nodes[0].URL+"/api/v1/links/batch", map[string]any{"links": some}, a.Authorization()...)
 			if err == nil && got.Status != 200 {
-				err = fmt.Errorf("a batch of links = %d", got.Status)
+				err = fmt.Errorf("status of a batch create = %d", got.Status)
 			}
 			return err
 		})

@@ -8,32 +8,32 @@ import (
 	"text/tabwriter"
 )
 
-// report is what a scenario came to, as a table for people.
+// report is the result of a scenario, as a table.
 type report struct {
 	name  string
 	lines []line
 }
 
-// line is one figure, and whether it is what was promised.
+// line is one result, and whether it breaks a promise.
 type line struct {
 	what, figure, promise string
 	broken                bool
 }
 
-// tell adds a figure about which nothing was promised.
-func (r *report) tell(what, format string, args ...any) {
+// add adds a result without a promise.
+func (r *report) add(what, format string, args ...any) {
 	r.lines = append(r.lines, line{what: what, figure: fmt.Sprintf(format, args...)})
 }
 
-// hold adds a figure and whether it keeps a promise.
-func (r *report) hold(kept bool, what, promise, format string, args ...any) {
+// check adds a result and reports whether it keeps a promise.
+func (r *report) check(kept bool, what, promise, format string, args ...any) {
 	r.lines = append(r.lines, line{what, fmt.Sprintf(format, args...), promise, !kept})
 }
 
-func (r *report) fail(what, why string) { r.hold(false, what, "", "%s", why) }
+func (r *report) fail(what, why string) { r.check(false, what, "", "%s", why) }
 
-// holds reports whether every promise was kept.
-func (r *report) holds() bool {
+// passed reports whether every promise was kept.
+func (r *report) passed() bool {
 	for _, l := range r.lines {
 		if l.broken {
 			return false

@@ -9,13 +9,13 @@ import (
 	"github.com/terse/terse/loadtest/audit"
 )
 
-// clicksWithin is how long the last clicks may take to the database.
+// clicksWithin is the longest time until the last clicks are in the database.
 const clicksWithin = 20 * time.Second
 
-// takenBack is how many redirects a node has answered once nginx sends it some again.
-const takenBack = 20
+// backInUse is the number of redirects after which a node counts as used by nginx again.
+const backInUse = 20
 
-// rolling restarts all nodes, one after the other, again and again.
+// rolling restarts all nodes, one after another, several times.
 func (s *scene) rolling() error {
 	if err := s.prepare(); err != nil {
 		return err
@@ -35,14 +35,14 @@ func (s *scene) rolling() error {
 	}
 	done, failed := s.total()
 	took := time.Since(began)
-	s.r.tell("requests", "%d in %v, %d/s", done+failed, took.Round(time.Second), int(float64(done+failed)/took.Seconds()))
-	s.r.tell("restarts", "%d nodes, %d times each", len(s.state.Nodes), s.o.rounds)
-	s.r.hold(failed == 0, "failed requests", "0", "%d %q", failed, s.a.Failures(3))
-	s.tellLatency(began)
-	if err := s.holdClicks(0, 0); err != nil {
+	s.r.add("requests", "%d in %v, %d/s", done+failed, took.Round(time.Second), int(float64(done+failed)/took.Seconds()))
+	s.r.add("restarts", "%d nodes, %d times each", len(s.state.Nodes), s.o.rounds)
+	s.r.check(failed == 0, "failed requests", "0", "%d %q", failed, s.a.Failures(3))
+	s.reportLatency(began)
+	if err := s.checkClicks(0, 0); err != nil {
 		return err
 	}
-	return s.holdLog()
+	return s.checkLog()
 }
 
 func (s *scene) restarts() error {
@@ -55,9 +55,9 @@ func (s *scene) restarts() error {
 			if err := s.t.Do(s.ctx, "restart", node.Name); err != nil {
 				return err
 			}
-			if _, err := s.await(backWithin, node.Name+" to be asked again", func() (bool, error) {
+			if _, err := s.await(backWithin, "redirects of "+node.Name, func() (bool, error) {
 				n, err := s.metric(node, "terse_http_requests_total", `route="/:code"`)
-				return n >= takenBack, err
+				return n >= backInUse, err
 			}); err != nil {
 				return err
 			}
@@ -66,8 +66,8 @@ func (s *scene) restarts() error {
 	return nil
 }
 
-// tellLatency tells how long redirects and creates took since a moment.
-func (s *scene) tellLatency(since time.Time) {
+// reportLatency reports the latency of redirects and creates since a moment.
+func (s *scene) reportLatency(since time.Time) {
 	for _, op := range []string{"redirect", "create"} {
 		took := s.a.Took(since, op)
 		if len(took) == 0 {
@@ -76,14 +76,14 @@ func (s *scene) tellLatency(since time.Time) {
 		at := func(p float64) time.Duration {
 			return took[min(len(took)-1, int(float64(len(took))*p))].Round(100 * time.Microsecond)
 		}
-		s.r.tell("time of a "+op, "%v in the median, %v at the 99th percentile, %v at most", at(0.5), at(0.99), at(1))
+		s.r.add("latency of a "+op, "median %v, 99th percentile %v, maximum %v", at(0.5), at(0.99), at(1))
 	}
 }
 
-// holdClicks holds what the databases have counted to what was answered. A killed
-// node may take clicks along, and its last visits may be sent to another that counts them
-// again; of others none is lost, and none is counted twice.
-func (s *scene) holdClicks(mayLose, mayRepeat int64) error {
+// checkClicks compares the counted clicks with the answered visits. A killed node may lose
+// clicks, and another node may count a retried visit again. No other click may be lost or
+// counted twice.
+func (s *scene) checkClicks(mayLose, mayRepeat int64) error {
 	visits, failed := s.visits()
 	var counted int64
 	_, err := s.await(clicksWithin, "the last clicks", func() (_ bool, err error) {
@@ -101,28 +101,28 @@ func (s *scene) holdClicks(mayLose, mayRepeat int64) error {
 		return err
 	}
 	lost, twice := max(0, visits-counted), max(0, counted-visits-failed)
-	s.r.hold(lost <= mayLose, "clicks lost", most(mayLose, "those of a killed node since its last flush"), "%d of %d", lost, visits)
-	s.r.hold(twice <= mayRepeat, "clicks counted twice", most(mayRepeat, "visits that nginx sent on"), "%d of %d", twice, visits)
+	s.r.check(lost <= mayLose, "clicks lost", most(mayLose, "clicks of a killed node since its last flush"), "%d of %d", lost, visits)
+	s.r.check(twice <= mayRepeat, "clicks counted twice", most(mayRepeat, "visits that nginx retried"), "%d of %d", twice, visits)
 	return nil
 }
 
-// most says how many of something there may be.
+// most returns the text of a limit and its reason.
 func most(n int64, why string) string {
 	if n == 0 {
-		return "none"
+		return "0"
 	}
-	return fmt.Sprintf("%d at most: %s", n, why)
+	return fmt.Sprintf("at most %d: %s", n, why)
 }
 
-// holdLog holds all databases and all nodes to the log.
-func (s *scene) holdLog() error {
+// checkLog compares all databases and all nodes with the log of acknowledged writes.
+func (s *scene) checkLog() error {
 	report, err := s.a.Audit(s.ctx, s.nodes()...)
 	if err != nil {
 		return err
 	}
-	s.r.tell("links in the databases", "%d", report.Links)
-	s.r.hold(report.Lost == 0, "acknowledged creates and edits lost", "0", "%d", report.Lost)
-	s.r.hold(len(report.Broken) == 0, "wrong answers", "0 in all", "%d of %d %q", len(report.Broken), report.Outcomes, report.Broken[:min(5, len(report.Broken))])
+	s.r.add("links in the databases", "%d", report.Links)
+	s.r.check(report.Lost == 0, "acknowledged creates and edits lost", "0", "%d", report.Lost)
+	s.r.check(len(report.Broken) == 0, "wrong answers", "0", "%d of %d %q", len(report.Broken), report.Outcomes, report.Broken[:min(5, len(report.Broken))])
 	return nil
 }
 

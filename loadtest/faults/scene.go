@@ -24,25 +24,25 @@ import (
 )
 
 const (
-	// toldWithin is what a busy machine gets beyond the second in which nodes hear of
-	// an edit; far less than they keep a link for when they do not.
-	toldWithin = 2 * time.Second
+	// editSeenWithin is the longest time until nodes show an edit: one second, and one more
+	// for a busy machine. It is far below the TTL of cached links.
+	editSeenWithin = 2 * time.Second
 
-	// backWithin is how long after a fault has healed all must be as before.
+	// backWithin is the longest time to recover after a repaired fault.
 	backWithin = 30 * time.Second
 
-	// ownedLinks is how many links have an owner who edits them.
+	// ownedLinks is the number of links with an owner who edits them.
 	ownedLinks = 100
 
-	// seeders is how many links are created at the same time.
+	// seeders is the number of concurrent creates before the load.
 	seeders = 16
 
 	pollEvery = 20 * time.Millisecond
 )
 
-// scene is a topology under audit.
+// scene is a running topology with an auditor.
 type scene struct {
-	ctx     context.Context //nolint:containedctx // that of the scenario
+	ctx     context.Context //nolint:containedctx // the context of the scenario
 	o       options
 	r       *report
 	stderr  io.Writer
@@ -57,7 +57,7 @@ type scene struct {
 	users   sync.WaitGroup
 	load    *audit.Load[audit.Balancer]
 
-	unflushed int64 // clicks that killed nodes may have taken along
+	unflushed int64 // clicks that killed nodes may have lost
 }
 
 func newScene(ctx context.Context, o options, r *report, stderr io.Writer, at topology.Options) (*scene, error) {
@@ -82,7 +82,7 @@ func (s *scene) close() error {
 	return s.t.Close()
 }
 
-// prepare creates links under audit.
+// prepare creates the auditor and the links.
 func (s *scene) prepare() error {
 	opts := audit.Options{ShardOf: func(code string) int { return s.owner[store.BucketOf(code)] }, Token: s.state.APIKey, Connections: 4 * s.o.visitors}
 	for i, shard := range s.state.Shards {
@@ -95,7 +95,7 @@ func (s *scene) prepare() error {
 	if s.a, err = audit.New(opts); err != nil {
 		return err
 	}
-	s.a.Keep(toldWithin)
+	s.a.Keep(editSeenWithin)
 	s.log("creating %d links", s.o.links+ownedLinks)
 	if s.links, err = s.seed(s.o.links); err != nil {
 		return err
@@ -129,7 +129,7 @@ func (s *scene) seed(n int, header ...string) ([]string, error) {
 		group.Go(func() error {
 			codes[i] = s.a.Create(s.ctx, s.front, "", header...)
 			if codes[i] == "" {
-				return errors.New("a link cannot be created")
+				return errors.New("a create failed")
 			}
 			return nil
 		})
@@ -140,13 +140,13 @@ func (s *scene) seed(n int, header ...string) ([]string, error) {
 	return codes, nil
 }
 
-// begin starts the load: visitors who ask as fast as they are answered, links that are
-// created and visited at once, and owners who edit and look.
+// begin starts the load: visitors without pauses, creates that are visited at once, and
+// owners who edit their links and visit them.
 func (s *scene) begin() {
 	for range s.o.visitors {
 		s.users.Go(func() {
 			for s.running() {
-				s.a.Visit(s.ctx, "redirect", s.front, s.links[rand.IntN(len(s.links))]) //nolint:gosec // no secret
+				s.a.Visit(s.ctx, "redirect", s.front, s.links[rand.IntN(len(s.links))]) //nolint:gosec // not a secret
 			}
 		})
 	}
@@ -159,7 +159,7 @@ func (s *scene) begin() {
 	s.load.Edits(s.owned)
 }
 
-// end returns once every answer was seen.
+// end stops the load and waits for every response.
 func (s *scene) end() {
 	close(s.stopped)
 	s.users.Wait()
@@ -177,7 +177,7 @@ func (s *scene) running() bool {
 	}
 }
 
-// aliasOn returns an alias on a shard that is used once.
+// aliasOn returns a new alias of a shard.
 func (s *scene) aliasOn(shard int) string {
 	for {
 		if alias := store.NewKeyID(); s.owner[store.BucketOf(alias)] == shard {
@@ -190,7 +190,7 @@ func (s *scene) log(format string, args ...any) {
 	fmt.Fprintf(s.stderr, time.Now().Format("15:04:05 ")+format+"\n", args...)
 }
 
-// await polls until done reports true, and returns how long that took.
+// await polls until done returns true, and returns how long that took.
 func (s *scene) await(within time.Duration, what string, done func() (bool, error)) (time.Duration, error) {
 	began := time.Now()
 	for {
@@ -199,7 +199,7 @@ func (s *scene) await(within time.Duration, what string, done func() (bool, erro
 		case ok:
 			return time.Since(began), nil
 		case s.ctx.Err() != nil:
-			return 0, fmt.Errorf("the time was over while waiting for %s", what)
+			return 0, fmt.Errorf("the time limit ended while waiting for %s", what)
 		case time.Since(began) > within:
 			return 0, errors.Join(fmt.Errorf("waited %v for %s", within, what), err)
 		}
@@ -207,7 +207,7 @@ func (s *scene) await(within time.Duration, what string, done func() (bool, erro
 	}
 }
 
-// settle lets the load go on.
+// settle lets the load run for the settling time.
 func (s *scene) settle() error {
 	select {
 	case <-time.After(s.o.settle):
@@ -217,8 +217,8 @@ func (s *scene) settle() error {
 	}
 }
 
-// metric returns the sum of the series of a metric of a node that match a pattern of
-// labels; 0 when it has none.
+// metric returns the sum of a metric's series on a node whose labels match a pattern. It
+// returns 0 when no series matches.
 func (s *scene) metric(node topology.NodeState, name, labels string) (sum float64, err error) {
 	request, err := http.NewRequestWithContext(s.ctx, http.MethodGet, node.Admin+"/metrics", nil)
 	if err != nil {
@@ -246,7 +246,7 @@ func (s *scene) metric(node topology.NodeState, name, labels string) (sum float6
 	return sum, nil
 }
 
-// total returns what all kinds of requests came to.
+// total returns the number of successful and failed requests of all kinds.
 func (s *scene) total() (done, failed int) {
 	for _, c := range s.a.Counts() {
 		done += c.Done
@@ -255,7 +255,7 @@ func (s *scene) total() (done, failed int) {
 	return done, failed
 }
 
-// visits returns how many redirects were answered, and how many failed.
+// visits returns the number of successful and failed redirects.
 func (s *scene) visits() (n, failed int64) {
 	counts := s.a.Counts()
 	for _, op := range []string{"redirect", "fresh", "edited", "audit"} {

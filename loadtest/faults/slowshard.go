@@ -16,30 +16,30 @@ import (
 )
 
 const (
-	// askEvery is the pause between two calls of a kind: 20 a second.
+	// askEvery is the interval between two calls of a kind.
 	askEvery = 50 * time.Millisecond
 
-	// slowPhases is how many times the settling time the shard is slow. It spans several
-	// rounds of its breaker.
+	// slowPhases is how long the shard is slow, as a multiple of the settling time. It is
+	// long enough for the shard's breaker to open and close several times.
 	slowPhases = 2
 
-	// failsWithin is how soon a call ends that fails because of a slow shard.
+	// failsWithin is the longest time of a call that fails because of a slow shard.
 	failsWithin = 2 * time.Second
 
-	// mayFailElsewhere is the part of calls that may fail on other shards.
+	// mayFailElsewhere is the part of the calls on other shards that may fail.
 	mayFailElsewhere = 0.01
 )
 
-// phase is the outcome of the calls in a span of time.
+// phase is the result of the calls in a span of time.
 type phase struct {
 	began   time.Time
-	slowest time.Duration // of all calls
+	slowest time.Duration // slowest call
 
 	lists, listsFailed, listsLacking int
 }
 
-// slowShard lets the commits of one shard hang, and compares the calls that each shard
-// answers before, during and after that.
+// slowShard lets the commits of one shard hang, and compares the calls to each shard before,
+// during and after that.
 func (s *scene) slowShard() (err error) {
 	if err := s.prepare(); err != nil {
 		return err
@@ -50,7 +50,7 @@ func (s *scene) slowShard() (err error) {
 	if err != nil {
 		return err
 	}
-	slow := s.ask("while commits of s1 hang", slowPhases*s.o.settle)
+	slow := s.ask("while commits of s1 hung", slowPhases*s.o.settle)
 	s.log("the commits of s1 continue")
 	if err := heal(); err != nil {
 		return err
@@ -62,16 +62,16 @@ func (s *scene) slowShard() (err error) {
 	for _, op := range []string{"create", "edit"} {
 		done, failed := s.a.Since(slow.began, op, 1)
 		part := float64(len(failed)) / float64(max(1, done+len(failed)))
-		s.r.hold(part <= mayFailElsewhere, kinds[op]+" on s2 that fail from then on", "1 %", "%.1f %% of %d", 100*part, done+len(failed))
+		s.r.check(part <= mayFailElsewhere, kinds[op]+" on s2 that failed from then on", "1 %", "%.1f %% of %d", 100*part, done+len(failed))
 	}
-	s.r.hold(float64(slow.listsFailed) <= mayFailElsewhere*float64(slow.lists), "lists that fail while commits hang", "1 %", "%d of %d", slow.listsFailed, slow.lists)
-	s.r.hold(slow.slowest <= failsWithin, "the slowest call while commits hang", failsWithin.String(), "%v", slow.slowest.Round(time.Millisecond))
-	return s.holdLog()
+	s.r.check(float64(slow.listsFailed) <= mayFailElsewhere*float64(slow.lists), "lists that failed while commits hung", "1 %", "%d of %d", slow.listsFailed, slow.lists)
+	s.r.check(slow.slowest <= failsWithin, "slowest call while commits hung", failsWithin.String(), "%v", slow.slowest.Round(time.Millisecond))
+	return s.checkLog()
 }
 
-// ask asks for 20 creates of an alias, 20 creates without one, 20 edits and 10 lists a
-// second, however long the answers take. Half of the aliases and edits are for each of two
-// shards. It returns once all are answered.
+// ask starts 20 creates with an alias, 20 creates without one, 20 edits and 10 lists a
+// second, without waiting for responses. The aliases and edits alternate between the
+// shards. It returns when all calls have ended.
 func (s *scene) ask(name string, span time.Duration) (p phase) {
 	p.began = time.Now()
 	var (
@@ -119,26 +119,26 @@ func (s *scene) ask(name string, span time.Duration) (p phase) {
 		})
 	}
 	all.Wait()
-	s.tellPhase(name, p)
+	s.reportPhase(name, p)
 	return p
 }
 
-// tellPhase adds the calls of a phase that has just ended to the report, by shard.
-func (s *scene) tellPhase(name string, p phase) {
+// reportPhase reports the calls of a phase by shard. Call it when the phase ends.
+func (s *scene) reportPhase(name string, p phase) {
 	for _, op := range []string{"create", "edit"} {
 		for shard := range len(s.state.Shards) {
 			done, failed := s.a.Since(p.began, op, shard)
-			s.r.tell(fmt.Sprintf("%s: %s on s%d", name, kinds[op], shard+1), "%d done, %d failed", done, len(failed))
+			s.r.add(fmt.Sprintf("%s: %s on s%d", name, kinds[op], shard+1), "%d done, %d failed", done, len(failed))
 		}
 	}
 	done, failed := s.a.Since(p.began, "create", audit.AnyShard)
-	s.r.tell(name+": creates without an alias", "%d done, %d failed", done, len(failed))
-	s.r.tell(name+": lists", "%d sent, %d failed, %d lacked a shard", p.lists, p.listsFailed, p.listsLacking)
-	s.r.tell(name+": the slowest call", "%v", p.slowest.Round(time.Millisecond))
+	s.r.add(name+": creates without an alias", "%d done, %d failed", done, len(failed))
+	s.r.add(name+": lists", "%d sent, %d failed, %d without one of the shards", p.lists, p.listsFailed, p.listsLacking)
+	s.r.add(name+": slowest call", "%v", p.slowest.Round(time.Millisecond))
 }
 
-// hangCommits makes the commits of a shard wait for a standby that does not exist, until
-// heal is called.
+// hangCommits makes the commits of a shard wait for a standby that does not exist. heal
+// restores the setting.
 func (s *scene) hangCommits(dsn string) (heal func() error, err error) {
 	var before string
 	set := func(value string) error {
@@ -159,10 +159,10 @@ func (s *scene) hangCommits(dsn string) (heal func() error, err error) {
 		}
 		return nil
 	}
-	return func() error { return set(before) }, set("nobody")
+	return func() error { return set(before) }, set("missing")
 }
 
-// awaitAliases waits until aliases can be created on every shard.
+// awaitAliases waits until creates with an alias succeed on every shard.
 func (s *scene) awaitAliases() error {
 	back, err := s.await(backWithin, "creates on every shard", func() (bool, error) {
 		for shard := range s.state.Shards {
@@ -173,7 +173,7 @@ func (s *scene) awaitAliases() error {
 		return true, nil
 	})
 	if err == nil {
-		s.r.hold(back <= backWithin, "creates on every shard once commits continue", "within 30 s", "%v", back.Round(time.Millisecond))
+		s.r.check(back <= backWithin, "time until creates on every shard after the repair", "within 30 s", "%v", back.Round(time.Millisecond))
 	}
 	return err
 }

@@ -13,24 +13,23 @@ import (
 )
 
 const (
-	// cutShard is the shard whose standby is cut off, s1.
+	// cutShard is the index of the shard that loses its standby: s1.
 	cutShard = 0
 
-	// agreeWithin is how long nodes may show an edit that a failover has lost: about a
-	// minute, and what a busy machine takes.
+	// agreeWithin is how long nodes may show an edit that a failover discarded: about a
+	// minute, and more on a busy machine.
 	agreeWithin = 100 * time.Second
 
-	// lostEdits is how many links are edited while the standby is cut off, and left alone
-	// after that.
+	// lostEdits is the number of links that are edited only while the standby is cut off.
 	lostEdits = 10
 
-	// repeatedKeys is how many creates are sent twice with the same Idempotency-Key while
-	// the standby is cut off.
+	// repeatedKeys is the number of creates that are sent twice with the same
+	// Idempotency-Key while the standby is cut off.
 	repeatedKeys = 20
 )
 
-// standby cuts off the standby of a shard, so that its commits wait, repeats what was not
-// acknowledged, and has the standby take over from a primary that is killed.
+// standby cuts off the standby of a shard, so that commits wait. It repeats writes without
+// an acknowledgement, kills the primary, and promotes the standby.
 func (s *scene) standby() error {
 	if err := s.prepare(); err != nil {
 		return err
@@ -38,7 +37,7 @@ func (s *scene) standby() error {
 	edited := make([]string, lostEdits)
 	for i := range edited {
 		if edited[i] = s.a.Create(s.ctx, s.front, s.aliasOn(cutShard), s.a.Authorization()...); edited[i] == "" {
-			return fmt.Errorf("a link cannot be created: %q", s.a.Failures(5))
+			return fmt.Errorf("a create failed: %q", s.a.Failures(5))
 		}
 	}
 	s.a.Keep(audit.KeptFor)
@@ -48,7 +47,7 @@ func (s *scene) standby() error {
 		err = s.failOver(edited)
 	}
 	s.end()
-	return errors.Join(err, s.holdLog())
+	return errors.Join(err, s.checkLog())
 }
 
 func (s *scene) failOver(edited []string) error {
@@ -63,11 +62,11 @@ func (s *scene) failOver(edited []string) error {
 	}
 	for _, op := range []string{"create", "edit"} {
 		done, failed := s.a.Since(cut, op, cutShard)
-		s.r.hold(done == 0, "standby cut off: "+kinds[op]+" of its shard acknowledged", "0", "%d, and %d refused", done, len(failed))
+		s.r.check(done == 0, "standby cut off: acknowledged "+kinds[op]+" of its shard", "0", "%d, and %d rejected", done, len(failed))
 		done, failed = s.a.Since(cut, op, 1-cutShard)
-		s.r.tell("standby cut off: "+kinds[op]+" of the other shard", "%d, of which %d failed", done+len(failed), len(failed))
+		s.r.add("standby cut off: "+kinds[op]+" of the other shard", "%d, %d failed", done+len(failed), len(failed))
 	}
-	s.r.tell("standby cut off: repeated creates acknowledged", "%d of %d, on the other shard", len(codes), repeatedKeys)
+	s.r.add("standby cut off: acknowledged repeated creates", "%d of %d, on the other shard", len(codes), repeatedKeys)
 	s.log("killing s1-a, promoting s1-b")
 	if err := s.t.Do(s.ctx, "kill", "s1-a"); err != nil {
 		return err
@@ -80,22 +79,22 @@ func (s *scene) failOver(edited []string) error {
 	if err != nil {
 		return err
 	}
-	s.r.hold(back <= backWithin, "standby promoted: creates on every shard", "within 30 s", "%v", back.Round(time.Millisecond))
+	s.r.check(back <= backWithin, "standby promoted: time until creates on every shard", "within 30 s", "%v", back.Round(time.Millisecond))
 	lost := 0
 	for key, code := range codes {
 		if again := s.a.CreateOnce(s.ctx, s.front, key); again != "" && again != code {
 			lost++
 		}
 	}
-	s.r.hold(lost == 0, "acknowledged creates that a repetition made again", "0", "%d of %d", lost, len(codes))
+	s.r.check(lost == 0, "acknowledged creates that a retry created again", "0", "%d of %d", lost, len(codes))
 	if err := s.awaitAgreement(edited, promoted); err != nil {
 		return err
 	}
 	return s.t.Do(s.ctx, "rejoin", "s1-a")
 }
 
-// repeat edits links, and creates some with an Idempotency-Key, all twice. It returns the
-// codes of the creates that were acknowledged, by key.
+// repeat sends edits and creates with an Idempotency-Key, each twice. It returns the codes of
+// the acknowledged creates by key.
 func (s *scene) repeat(edited []string) map[string]string {
 	var mu sync.Mutex
 	var calls sync.WaitGroup
@@ -123,7 +122,7 @@ func (s *scene) repeat(edited []string) map[string]string {
 	return codes
 }
 
-// awaitAgreement waits until every node leads to the targets that the databases have.
+// awaitAgreement waits until every node redirects to the targets in the databases.
 func (s *scene) awaitAgreement(links []string, since time.Time) error {
 	rows, err := s.a.Rows(s.ctx)
 	if err != nil {
@@ -135,10 +134,10 @@ func (s *scene) awaitAgreement(links []string, since time.Time) error {
 			behind++
 		}
 	}
-	s.r.tell("edits that were not acknowledged, and that the failover lost", "%d of %d", behind, len(links))
+	s.r.add("edits without acknowledgement that the failover discarded", "%d of %d", behind, len(links))
 	_, err = s.await(agreeWithin, "all nodes to agree with the databases", func() (bool, error) {
 		agree := true
-		for _, node := range s.nodes() { // all of them: a node that nobody asks learns nothing
+		for _, node := range s.nodes() { // all nodes: a node without requests refreshes nothing
 			for _, code := range links {
 				got, err := s.a.Send(s.ctx, "GET", node.URL()+"/"+code, nil)
 				if err != nil {
@@ -150,6 +149,6 @@ func (s *scene) awaitAgreement(links []string, since time.Time) error {
 		return agree, nil
 	})
 	took := time.Since(since)
-	s.r.hold(err == nil, "nodes agree with the databases after the failover", "within a minute or so", "%v", took.Round(time.Second))
+	s.r.check(err == nil, "time until all nodes agree with the databases", "about a minute", "%v", took.Round(time.Second))
 	return nil
 }

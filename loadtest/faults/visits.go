@@ -10,33 +10,33 @@ import (
 	"time"
 )
 
-// outcome is what became of a request.
+// outcome is the result of a request.
 type outcome uint8
 
 const (
-	good    outcome = iota // the answer that was wanted, in time
+	good    outcome = iota // the expected response, in time
 	refused                // 503
-	late                   // no answer in time
-	wrong                  // any other answer, or none
+	late                   // no response in time
+	wrong                  // any other response, or a broken connection
 )
 
-// visit is one request that was sent.
+// visit is one request.
 type visit struct {
 	kind       uint8
 	outcome    outcome
-	retryAfter uint8         // of a refusal, in seconds
-	took       time.Duration // from when the visitor came
+	retryAfter uint8         // Retry-After of a 503, in seconds
+	took       time.Duration // since the visitor's arrival
 }
 
-// visits is what a crowd met in a span of time.
+// visits is the result of a crowd in a span of time.
 type visits struct {
 	sent   []visit
 	span   time.Duration
-	came   int64 // with those who found no free connection
+	came   int64 // all visitors, with or without a connection
 	failed []string
 }
 
-// add adds what was met in another span.
+// add adds the result of another span.
 func (v *visits) add(other visits) {
 	v.sent = append(v.sent, other.sent...)
 	v.failed = append(v.failed, other.failed...)
@@ -44,17 +44,17 @@ func (v *visits) add(other visits) {
 	v.came += other.came
 }
 
-// goodput returns how many redirects a second were answered in time.
+// goodput returns the number of redirects in time, per second.
 func (v *visits) goodput() float64 {
 	return float64(v.count(redirectKinds, good)) / v.span.Seconds()
 }
 
-// everyKind and only choose kinds.
+// everyKind and only are filters for kinds.
 func everyKind(int) bool { return true }
 
 func only(kind int) func(int) bool { return func(k int) bool { return k == kind } }
 
-// count returns how many of some kinds have one of some outcomes.
+// count returns the number of visits of the given kinds and outcomes.
 func (v *visits) count(kinds func(int) bool, outcomes ...outcome) (n int) {
 	for _, one := range v.sent {
 		if kinds(int(one.kind)) && slices.Contains(outcomes, one.outcome) {
@@ -64,12 +64,12 @@ func (v *visits) count(kinds func(int) bool, outcomes ...outcome) (n int) {
 	return n
 }
 
-// part returns which part of some kinds has an outcome.
+// part returns the fraction of the visits of the given kinds with an outcome.
 func (v *visits) part(kinds func(int) bool, o outcome) float64 {
 	return float64(v.count(kinds, o)) / float64(max(v.count(kinds, good, refused, late, wrong), 1))
 }
 
-// took returns a percentile of the time that some kinds took to an outcome.
+// took returns a percentile of the time of visits of the given kinds with an outcome.
 func (v *visits) took(kinds func(int) bool, o outcome, p float64) time.Duration {
 	var took []time.Duration
 	for _, one := range v.sent {
@@ -81,7 +81,7 @@ func (v *visits) took(kinds func(int) bool, o outcome, p float64) time.Duration 
 	return percentile(took, p)
 }
 
-// percentile returns that of sorted times.
+// percentile returns a percentile of sorted times, or 0 without times.
 func percentile(took []time.Duration, p float64) time.Duration {
 	if len(took) == 0 {
 		return 0
@@ -89,13 +89,13 @@ func percentile(took []time.Duration, p float64) time.Duration {
 	return took[min(len(took)-1, int(float64(len(took))*p))].Round(10 * time.Microsecond)
 }
 
-// refusal is a request that was answered by 503, as the log of the node has it.
+// refusal is a request with status 503 in the node's log.
 type refusal struct {
 	redirect bool
 	took     time.Duration
 }
 
-// timesOf returns the sorted times of the refusals of redirects, or of all others.
+// timesOf returns the sorted times of rejected redirects, or of all other rejected requests.
 func timesOf(all []refusal, redirects bool) (took []time.Duration) {
 	for _, one := range all {
 		if one.redirect == redirects {
@@ -106,11 +106,11 @@ func timesOf(all []refusal, redirects bool) (took []time.Duration) {
 	return took
 }
 
-// refusals returns those in an access log.
+// refusals returns the rejected requests of an access log.
 func refusals(log []byte) (all []refusal, err error) {
 	for text := range bytes.Lines(log) {
 		if text[0] != '{' {
-			continue // what it says to people
+			continue // text for people
 		}
 		var l struct {
 			Msg    string
@@ -119,7 +119,7 @@ func refusals(log []byte) (all []refusal, err error) {
 			Took   time.Duration
 		}
 		if err := json.Unmarshal(text, &l); err != nil {
-			return nil, fmt.Errorf("the log says %q: %w", text, err)
+			return nil, fmt.Errorf("read the log line %q: %w", text, err)
 		}
 		if l.Msg == "request" && l.Status == 503 {
 			all = append(all, refusal{redirect: l.Route == "/:code", took: l.Took})

@@ -15,19 +15,19 @@ import (
 // wire is a keep-alive connection to a server.
 type wire struct {
 	address string
-	conn    net.Conn // nil: none
+	conn    net.Conn // nil without a connection
 	reader  *bufio.Reader
 }
 
-// reply is what is read of an answer.
+// reply is the part of a response that a crowd checks.
 type reply struct {
 	status     string
-	location   string // of a redirect
-	retryAfter uint8  // in seconds, 0 for none
+	location   string // target of a redirect
+	retryAfter uint8  // in seconds; 0 without the header
 }
 
-// exchange sends a request and reads the answer to its end, until a moment. Without an
-// answer the connection is given up.
+// exchange sends a request and reads the whole response, until a deadline. After an error it
+// closes the connection.
 func (w *wire) exchange(request []byte, until time.Time) (reply, error) {
 	if err := w.connect(until); err != nil {
 		return reply{}, err
@@ -83,7 +83,7 @@ func (w *wire) hangUp() {
 	}
 }
 
-// explain tells why an answer is wrong.
+// explain describes a wrong response.
 func explain(kind string, got reply, err error) string {
 	if err != nil {
 		return fmt.Sprintf("%s: %v", kind, err)
