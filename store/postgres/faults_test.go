@@ -303,7 +303,10 @@ func TestPromotedReplica(t *testing.T) {
 	c := newCluster(t, 1)
 	database := c.database(t)
 	heir := c.Replicas()[0]
-	s := openStore(t, postgres.Options{Primary: c.Primary().DSN(database), Replicas: []string{heir.DSN(database)}})
+	s := openStore(t, postgres.Options{
+		Primary: c.Primary().DSN(database), Replicas: []string{heir.DSN(database)},
+		ReadTimeout: 20 * time.Second, CallTimeout: 20 * time.Second, // on a busy machine, too
+	})
 	known, err := s.Create(t.Context(), link("known"))
 	must(t, err)
 	must(t, c.WaitReplicas(t.Context()))
