@@ -20,6 +20,8 @@ var (
 	statement = regexp.MustCompile(`^(select|update|show|alter|create) `)
 	promQL    = regexp.MustCompile(`^(sum|count) |^(terse_|process_|up\b)[a-z_]*(\{.*\})?|^terse:`)
 	name      = regexp.MustCompile(`^[a-z_]+$`)
+	// The placeholders of statements, and values for them.
+	placeholders = strings.NewReplacer("bucket = N", "bucket = 1", "'TIME OF THE PROMOTION'", "'2026-11-25 14:03:00+00'")
 	// Labels of a selector. In the runbook their values may exist only during a failure.
 	matchers = regexp.MustCompile(`([a-z_]+)(=|!=|=~)"[^"]*"`)
 )
@@ -36,7 +38,7 @@ func (s *stack) wantRunbook(path, binary string) {
 	defer func() { _ = conn.Close(context.WithoutCancel(s.t.Context())) }()
 	statements, queries := 0, 0
 	for _, m := range spans.FindAllStringSubmatch(string(content), -1) {
-		span := strings.ReplaceAll(m[1], "bucket = N", "bucket = 1")
+		span := placeholders.Replace(m[1])
 		switch {
 		case statement.MatchString(span):
 			for one := range strings.SplitSeq(span, ";") {
