@@ -286,8 +286,13 @@ var (
 		{samples: 361}, {samples: 120, tenths: 70}, {samples: 360}, {samples: 360, tenths: 56}, {samples: 360, tenths: 64}, {samples: 30, tenths: 40},
 	}
 	burnsInADay = []phase{
-		{samples: 576, traffic: 10}, {samples: 228}, {samples: 60, tenths: 40}, {samples: 576, traffic: 10},
-		{samples: 288, tenths: 28}, {samples: 288, tenths: 32}, {samples: 24, tenths: 20},
+		{samples: 576, traffic: 10},
+		{samples: 228},
+		{samples: 60, tenths: 40},
+		{samples: 576, traffic: 10},
+		{samples: 288, tenths: 28},
+		{samples: 288, tenths: 32},
+		{samples: 24, tenths: 20},
 	}
 	burnsInThree = []phase{
 		{samples: 864}, {samples: 360, tenths: 15}, {samples: 864}, {samples: 864, tenths: 9}, {samples: 864, tenths: 11}, {samples: 72, tenths: 5},

@@ -27,8 +27,15 @@ func callEverything(t *testing.T, s *postgres.Store, prefix string) {
 	}
 	middle := store.Cursor{CreatedAt: time.Date(2026, 1, 5, 0, 0, 0, 0, time.UTC), Code: "fill1"}
 	for _, q := range []store.Query{
-		{}, {After: middle}, {Search: "C1"}, {Target: "https://example.com/1"}, {Target: "https://example.com/1", After: middle},
-		{Tag: "tag"}, {Tag: "tag", After: middle}, {Tag: "tag", Target: "https://example.com/1"}, {Tag: "tag", Search: "example"},
+		{},
+		{After: middle},
+		{Search: "C1"},
+		{Target: "https://example.com/1"},
+		{Target: "https://example.com/1", After: middle},
+		{Tag: "tag"},
+		{Tag: "tag", After: middle},
+		{Tag: "tag", Target: "https://example.com/1"},
+		{Tag: "tag", Search: "example"},
 	} {
 		for _, owner := range []string{"owner1", links[0].Owner, "nobody"} {
 			q.Owner, q.Limit = owner, 20
