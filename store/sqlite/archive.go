@@ -6,12 +6,12 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// exportLinks walks the primary key.
+// exportLinks reads links in the order of the primary key.
 const exportLinks = linkWithTotals + `WHERE l.code > ? ORDER BY l.code LIMIT ?`
 
 const setClicks = `INSERT INTO click_totals (code, total, last_click_at) VALUES (?, ?, ?)`
 
-// Export implements store.Archive. Links come in the order of their codes.
+// Export implements store.Archive. Links are sorted by code.
 func (s *Store) Export(ctx context.Context, after string, limit int) ([]store.Link, error) {
 	rows, err := s.lists.QueryContext(ctx, exportLinks, after, min(max(limit, 1), store.MaxPageLen))
 	if err != nil {

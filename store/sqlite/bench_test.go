@@ -14,7 +14,7 @@ func BenchmarkCreate(b *testing.B) {
 			s := open(b, b.TempDir())
 			var n atomic.Int64
 			b.ReportAllocs()
-			b.SetParallelism(callers) // times GOMAXPROCS
+			b.SetParallelism(callers) // a multiple of GOMAXPROCS
 			if callers == 1 {
 				for b.Loop() {
 					if _, err := s.Create(b.Context(), childLink(fmt.Sprint(n.Add(1)))); err != nil {

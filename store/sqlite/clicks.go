@@ -8,16 +8,16 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// flushTTL is how long the latest batch of a silent recorder is remembered.
+// flushTTL is how long the number of a recorder's latest batch is kept.
 const flushTTL = 7 * 24 * time.Hour
 
-// upsertFlush changes no row when the batch was added before.
+// upsertFlush changes no row for a batch that was added already.
 const upsertFlush = `INSERT INTO click_flushes (recorder, seq, flushed_at) VALUES (?, ?, ?)
 	ON CONFLICT (recorder) DO UPDATE SET seq = excluded.seq, flushed_at = excluded.flushed_at
 	WHERE excluded.seq > seq`
 
-// addClicks takes a JSON array of [code, n, last]. CROSS JOIN makes SQLite look
-// the links up one by one.
+// addClicks takes a JSON array of [code, n, last]. CROSS JOIN forces SQLite to look up the
+// links one by one.
 const addClicks = `INSERT INTO click_totals (code, total, last_click_at)
 	SELECT l.code, b.value ->> 1, b.value ->> 2
 	FROM json_each(?) b CROSS JOIN links l ON l.code = b.value ->> 0
@@ -28,8 +28,8 @@ const addClicks = `INSERT INTO click_totals (code, total, last_click_at)
 const pruneFlushes = `DELETE FROM click_flushes WHERE recorder IN
 	(SELECT recorder FROM click_flushes WHERE flushed_at < ? ORDER BY flushed_at LIMIT 4)`
 
-// AddClicks implements store.ClickSink. The batches of a recorder must come in
-// the order of their numbers.
+// AddClicks implements store.ClickSink. The batches of a recorder must arrive in the order
+// of their numbers.
 func (s *Store) AddClicks(ctx context.Context, b store.ClickBatch) error {
 	counts := make([][3]any, len(b.Counts))
 	for i, c := range b.Counts {

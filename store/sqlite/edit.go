@@ -23,7 +23,7 @@ const updateLink = `UPDATE links SET target = ?2, title = ?3, tags = ?4, owner =
 
 const useLink = `UPDATE links SET used_clicks = used_clicks + 1 WHERE code = ?`
 
-// Create implements store.Store. Only the owner of a link repeats its create.
+// Create implements store.Store. Only the owner of a link can retry its create.
 func (s *Store) Create(ctx context.Context, l store.Link) (store.Link, error) {
 	l = asStored(l)
 	l.Version, l.UsedClicks, l.Clicks, l.LastClickAt = 1, 0, 0, time.Time{}
@@ -58,7 +58,8 @@ func (s *Store) CreateOnce(ctx context.Context, l store.Link, r store.Reservatio
 	return c.link, c.stands, err
 }
 
-// create adds a link, or returns the one that the same request has made.
+// create adds a link. When the same request has created the link already, it returns that
+// link.
 func (t tx) create(ctx context.Context, l store.Link, values []any) (store.Link, error) {
 	added, err := t.exec(ctx, t.edits.insert, values...)
 	if err != nil || added == 1 {
@@ -125,7 +126,7 @@ func (s *Store) Consume(ctx context.Context, code string, now time.Time) (store.
 	})
 }
 
-// link returns the link as this transaction sees it.
+// link returns the link, including the changes of this transaction.
 func (t tx) link(ctx context.Context, code string) (store.Link, error) {
 	l, err := scanLink(t.row(ctx, t.edits.get, code))
 	if errors.Is(err, sql.ErrNoRows) {
@@ -134,7 +135,7 @@ func (t tx) link(ctx context.Context, code string) (store.Link, error) {
 	return l, err
 }
 
-// editable returns the link when it is no tombstone.
+// editable returns the link, or ErrGone for a tombstone.
 func (t tx) editable(ctx context.Context, code string) (store.Link, error) {
 	l, err := t.link(ctx, code)
 	if err == nil && !l.DeletedAt.IsZero() {
@@ -143,7 +144,7 @@ func (t tx) editable(ctx context.Context, code string) (store.Link, error) {
 	return l, err
 }
 
-// put replaces the stored link with l, which author made, and returns it.
+// put replaces the stored link with l and returns l. author is the editor.
 func (t tx) put(ctx context.Context, l store.Link, author store.Author) (store.Link, error) {
 	values, err := linkValues(&l)
 	if err != nil {

@@ -13,22 +13,23 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// Why a folder is refused. What is found there is left as it is.
+// Errors of Open for a folder that it cannot use. Open does not change the files that it
+// found.
 var (
-	ErrLocked  = errors.New("folder is in use by another terse")
-	ErrForeign = errors.New("file is no database of terse")
-	ErrNewer   = errors.New("database was made by a newer terse")
-	ErrDamaged = errors.New("database is damaged")
+	ErrLocked  = errors.New("another terse is using the folder")
+	ErrForeign = errors.New("the file is not a terse database")
+	ErrNewer   = errors.New("a newer version of terse made the database")
+	ErrDamaged = errors.New("the database is damaged")
 )
 
-// translate turns errors of SQLite and database/sql into those of the store, and
-// leaves others as they are. Nothing else looks into them.
+// translate converts errors of SQLite and database/sql to errors of the store, and returns
+// other errors unchanged.
 func translate(err error) error {
 	if errors.Is(err, sql.ErrNoRows) {
 		return store.ErrNotFound
 	}
 	switch resultCode(err) {
-	case lib.SQLITE_OK: // not SQLite's
+	case lib.SQLITE_OK: // not an error of SQLite
 		if errors.Is(err, sql.ErrConnDone) || errors.Is(err, sql.ErrTxDone) || errors.Is(err, driver.ErrBadConn) {
 			return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
 		}
@@ -38,12 +39,12 @@ func translate(err error) error {
 	case lib.SQLITE_ERROR, lib.SQLITE_TOOBIG, lib.SQLITE_MISMATCH, lib.SQLITE_MISUSE, lib.SQLITE_RANGE:
 		return err
 	}
-	// The disk, the file or another process is in the way.
+	// The disk, the file or another process caused the error.
 	return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
 }
 
-// resultCode returns the primary result code of SQLite in err, or SQLITE_OK when
-// err is not SQLite's.
+// resultCode returns SQLite's primary result code of err, or SQLITE_OK when err does not
+// come from SQLite.
 func resultCode(err error) int {
 	if e, ok := errors.AsType[*sqlite.Error](err); ok {
 		return e.Code() & 0xff
@@ -51,9 +52,9 @@ func resultCode(err error) int {
 	return lib.SQLITE_OK
 }
 
-// aborts reports whether err leaves a transaction in doubt, so that nothing more
-// may be done in it. SQLite rolls back of itself on a full disk, for instance,
-// and would commit each later statement by itself.
+// aborts reports whether err leaves the transaction in an unknown state, so that it must
+// end. For example, SQLite rolls back by itself on a full disk, and would then commit each
+// later statement separately.
 func aborts(err error) bool {
 	switch resultCode(err) {
 	case lib.SQLITE_CONSTRAINT, lib.SQLITE_TOOBIG, lib.SQLITE_MISMATCH, lib.SQLITE_RANGE:
@@ -65,10 +66,10 @@ func aborts(err error) bool {
 	return true
 }
 
-// damaged reports whether err says that the file cannot be read as a database.
+// damaged reports whether err means that the file is damaged.
 func damaged(err error) bool { return resultCode(err) == lib.SQLITE_CORRUPT }
 
-// wrap adds the operation and the object to an error, and translates it.
+// wrap translates an error and adds the operation and the object. It returns nil for nil.
 func wrap(err error, op, object string) error {
 	if err == nil {
 		return nil

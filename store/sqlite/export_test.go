@@ -8,18 +8,18 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// Hold takes the connection for writes away, so that no transaction begins
-// before it is closed.
+// Hold takes the only connection for writes, so that no transaction begins until it is
+// closed.
 func (s *Store) Hold(ctx context.Context) (*sql.Conn, error) { return s.writer.Conn(ctx) }
 
-// Waiting reports how many transactions wait for the connection, and how many
-// writes for a transaction.
+// Waiting returns how many transactions wait for the connection, and how many writes wait
+// for a transaction.
 func (s *Store) Waiting() (transactions, writes int) {
 	return int(s.writer.Stats().WaitCount), s.writes.Waiting()
 }
 
-// LimitPages makes the disk look full on the connection for writes: the database
-// cannot grow beyond n pages; 0 is its present size.
+// LimitPages simulates a full disk on the connection for writes: the database cannot grow
+// beyond n pages, or beyond its current size when n is 0.
 func LimitPages(ctx context.Context, conn *sql.Conn, n int64) error {
 	return conn.QueryRowContext(ctx, fmt.Sprintf("PRAGMA max_page_count = %d", max(n, 1))).Scan(&n)
 }

@@ -16,20 +16,19 @@ const (
 	dirMode  = 0o700
 	fileMode = 0o600
 
-	// lockWait is how long a start waits for another process to let go of the
-	// folder, such as one that is just stopping or just making the database.
+	// lockWait is how long a start waits for another process to release the folder, for
+	// example a process that is stopping or creating the database.
 	lockWait = time.Second
 	lockPoll = 20 * time.Millisecond
 )
 
-// files are the paths in the folder of a database. Nothing here opens the
-// database file itself other than through SQLite: closing any descriptor of it
-// would drop the locks that SQLite holds on it in this process.
+// files are the paths of a database folder. Only SQLite may open the database file: in this
+// process, closing any other descriptor of the file would release SQLite's locks.
 type files struct {
 	dir      string
 	database string
 	lock     string
-	fresh    string // where a new database is built
+	fresh    string // path of a new database until it is complete
 }
 
 func newFiles(dir string) files {
@@ -41,8 +40,8 @@ func newFiles(dir string) files {
 	}
 }
 
-// prepare sees to it that the folder holds a database with the latest schema.
-// The lock that it returns is held; it is nil unless serve.
+// prepare makes sure that the folder contains a database with the latest schema. With serve
+// it returns the lock of the folder, which the caller must close; otherwise it returns nil.
 func (f *files) prepare(ctx context.Context, serve bool) (*flock.Flock, error) {
 	if err := f.makeDir(); err != nil {
 		return nil, err
@@ -54,7 +53,7 @@ func (f *files) prepare(ctx context.Context, serve bool) (*flock.Flock, error) {
 			return nil, err
 		}
 		if !serve && found == latest() {
-			return nil, nil //nolint:nilnil // no lock is needed
+			return nil, nil //nolint:nilnil // a nil lock means no lock
 		}
 		lock, err := f.tryLock()
 		if err == nil {
@@ -71,10 +70,10 @@ func (f *files) prepare(ctx context.Context, serve bool) (*flock.Flock, error) {
 	}
 }
 
-// update brings the database to the latest schema under the lock, which it
-// keeps when serve, and else gives back.
+// update creates or migrates the database. The caller has locked the folder. update returns
+// the lock with serve, and otherwise closes it.
 func (f *files) update(ctx context.Context, lock *flock.Flock, serve bool) (*flock.Flock, error) {
-	// What was found before the lock was held may have changed.
+	// The first inspection was without the lock, so its result may be out of date.
 	found, err := f.inspect(ctx)
 	switch {
 	case err != nil:
@@ -89,7 +88,7 @@ func (f *files) update(ctx context.Context, lock *flock.Flock, serve bool) (*flo
 	return nil, errors.Join(err, lock.Close())
 }
 
-// tryLock claims the folder, or returns ErrLocked.
+// tryLock locks the folder, or returns ErrLocked.
 func (f *files) tryLock() (*flock.Flock, error) {
 	lock := flock.New(f.lock, flock.SetPermissions(fileMode))
 	held, err := lock.TryLock()
@@ -102,7 +101,7 @@ func (f *files) tryLock() (*flock.Flock, error) {
 	return lock, nil
 }
 
-// makeDir makes the folder, and sees whether files can be made in it.
+// makeDir creates the folder, and checks that files can be created in it.
 func (f *files) makeDir() error {
 	if err := os.MkdirAll(f.dir, dirMode); err != nil {
 		return fmt.Errorf("folder %s: %w", f.dir, err)
@@ -114,20 +113,20 @@ func (f *files) makeDir() error {
 	return probe.Close()
 }
 
-// create builds a database under another name and then gives it its own, so that
-// no moment of a first start leaves half a database behind.
+// create builds a database under a temporary name and then renames it, so that an
+// interrupted first start leaves no incomplete database.
 func (f *files) create(ctx context.Context) error {
 	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
 		if err := os.Remove(f.fresh + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("remove the rest of an earlier start: %w", err)
+			return fmt.Errorf("remove files of an earlier start: %w", err)
 		}
 	}
 	empty, err := os.OpenFile(f.fresh, os.O_RDWR|os.O_CREATE|os.O_EXCL, fileMode)
 	if err != nil {
-		return fmt.Errorf("make a database: %w", err)
+		return fmt.Errorf("create a database: %w", err)
 	}
 	if err := empty.Close(); err != nil {
-		return fmt.Errorf("make a database: %w", err)
+		return fmt.Errorf("create a database: %w", err)
 	}
 	m, err := newMigration(ctx, f.fresh)
 	if err != nil {
@@ -137,12 +136,12 @@ func (f *files) create(ctx context.Context) error {
 		return err
 	}
 	if err := f.publish(); err != nil {
-		return fmt.Errorf("make a database: %w", err)
+		return fmt.Errorf("create a database: %w", err)
 	}
 	return nil
 }
 
-// publish gives the new database its name, durably.
+// publish renames the new database to its final name, durably.
 func (f *files) publish() error {
 	if err := fsync(f.fresh); err != nil {
 		return err
@@ -153,9 +152,9 @@ func (f *files) publish() error {
 	return fsync(f.dir)
 }
 
-// fsync makes a file or folder durable that SQLite does not have open.
+// fsync makes a file or folder durable. SQLite must not have the file open.
 func fsync(path string) error {
-	f, err := os.Open(path) //nolint:gosec // in the folder that the operator chose
+	f, err := os.Open(path) //nolint:gosec // in the operator's folder
 	if err != nil {
 		return err
 	}

@@ -6,24 +6,24 @@ import (
 	"path/filepath"
 )
 
-// access is what a handle may do with the file.
+// access is the purpose of a handle.
 type access int
 
 const (
-	reading   access = iota // any number of connections, which never write
-	writing                 // one connection; transactions begin as writers
-	inspect                 // one connection that changes nothing, not even settings
-	migrating               // as writing, also in a file that is empty yet
+	reading   access = iota // many read-only connections
+	writing                 // one connection; each transaction takes the write lock at once
+	inspect                 // one read-only connection that changes no settings of the file
+	migrating               // like writing; the file may be empty
 )
 
-// busyTimeout is how long a connection waits for one of another process that
-// writes, in milliseconds.
+// busyTimeout is how long a connection waits for a writer in another process, in
+// milliseconds.
 const busyTimeout = "busy_timeout(5000)"
 
-// openHandle returns a handle on the database file, without touching it yet.
-// The file is never made by it.
+// openHandle returns a handle of an existing database file. It does not open the file yet,
+// and no use of the handle creates it.
 func openHandle(file string, as access) (*sql.DB, error) {
-	// Sorts that do not fit the cache stay in memory: a container may have no /tmp.
+	// Large sorts stay in memory, because a container may have no /tmp.
 	query := url.Values{"mode": {"rw"}, "_pragma": {busyTimeout, "temp_store(MEMORY)"}}
 	conns := 1
 	switch as {
@@ -42,7 +42,7 @@ func openHandle(file string, as access) (*sql.DB, error) {
 		query.Add("_pragma", "cache_size(-8192)")
 		query.Add("_pragma", "journal_size_limit(67108864)")
 	}
-	absolute, err := filepath.Abs(file) // a relative path would be read as a host
+	absolute, err := filepath.Abs(file) // SQLite would read a relative path as a host name
 	if err != nil {
 		return nil, err
 	}

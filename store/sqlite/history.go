@@ -7,8 +7,8 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// selectRevisions reads the columns of scanLink, and the author. It is the link as
-// it stands, and its earlier versions.
+// selectRevisions reads the current link and its earlier versions: the columns of scanLink,
+// then the author.
 const selectRevisions = `
 	SELECT ` + linkColumns + `, 0, 0, l.edited_by, l.edit_note FROM (
 		SELECT code, target, title, tags, owner, status, forward_query, starts_at, expires_at, max_clicks,
@@ -38,7 +38,7 @@ func (s *Store) Revisions(ctx context.Context, code string, before int64, limit 
 	var all []store.Revision
 	for rows.Next() {
 		var r store.Revision
-		if r.Link, err = scanLink(behind{rows, []any{&r.Author.ID, &r.Author.Note}}); err != nil {
+		if r.Link, err = scanLink(extended{rows, []any{&r.Author.ID, &r.Author.Note}}); err != nil {
 			return nil, wrap(err, "revisions", code)
 		}
 		if r.Link.Version == 1 {

@@ -12,18 +12,18 @@ import (
 )
 
 const (
-	// applicationID marks a SQLite file as ours; the first migration sets it.
+	// applicationID marks a SQLite file as a terse database; the first migration sets it.
 	applicationID = 0x54657273
 
-	// absent is the schema version of a database that is not there.
+	// absent is the schema version of a missing database.
 	absent = -1
 
-	// headerSize is the least that a SQLite file is long: its smallest page.
+	// headerSize is the smallest size of a SQLite file: the smallest page.
 	headerSize = 512
 )
 
-// inspect returns the schema version of the database, or absent, and refuses
-// what cannot be one of ours. It changes nothing.
+// inspect returns the schema version of the database, or absent. It returns an error for a
+// file that is not a usable terse database. It changes nothing.
 func (f *files) inspect(ctx context.Context) (version int, err error) {
 	info, err := os.Stat(f.database)
 	switch {
@@ -47,8 +47,8 @@ func (f *files) inspect(ctx context.Context) (version int, err error) {
 	return version, nil
 }
 
-// refuseOrphan refuses a write-ahead log whose database is gone: what it holds
-// would be lost with a new one.
+// refuseOrphan returns an error when there is a write-ahead log without its database. A new
+// database would destroy the data in the log.
 func (f *files) refuseOrphan() error {
 	wal := f.database + "-wal"
 	switch info, err := os.Stat(wal); {
@@ -59,10 +59,11 @@ func (f *files) refuseOrphan() error {
 	case info.Size() == 0:
 		return nil
 	}
-	return fmt.Errorf("%w: %s is there, but not its database", ErrDamaged, wal)
+	return fmt.Errorf("%w: %s exists, but its database does not", ErrDamaged, wal)
 }
 
-// schemaVersion returns the number of the last migration that was run.
+// schemaVersion returns the number of the last migration. It checks that the file is a
+// terse database of a known version.
 func schemaVersion(ctx context.Context, db *sql.DB) (version int, err error) {
 	var app int64
 	err = db.QueryRowContext(ctx, "PRAGMA application_id").Scan(&app)
@@ -83,20 +84,19 @@ func schemaVersion(ctx context.Context, db *sql.DB) (version int, err error) {
 	case err != nil:
 		return absent, translate(err)
 	case version > latest():
-		return absent, fmt.Errorf("%w: version %d, this one knows %d", ErrNewer, version, latest())
+		return absent, fmt.Errorf("%w: schema version %d, this program supports %d", ErrNewer, version, latest())
 	}
 	return version, nil
 }
 
-// userVersion returns the number of the last migration that was committed. Every
-// migration sets it in its own transaction, so that it is right also when a
-// process was killed between the migration and the note of it.
+// userVersion returns the number of the last committed migration. Every migration sets it in
+// its own transaction, so it is correct even when a process was killed during a migration.
 func userVersion(ctx context.Context, db *sql.DB) (version int, err error) {
 	err = db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version)
 	return version, err
 }
 
-// check searches the database for damage, as long as opts allow.
+// check searches the database for damage, for at most opts.CheckTimeout.
 func (f *files) check(ctx context.Context, opts Options) error {
 	if opts.CheckTimeout < 0 {
 		return nil
@@ -113,7 +113,7 @@ func (f *files) check(ctx context.Context, opts Options) error {
 	case ctx.Err() != nil:
 		err = ctx.Err()
 	case errors.Is(err, context.DeadlineExceeded):
-		opts.Logger.WarnContext(ctx, "database is too large to be searched for damage", "timeout", opts.CheckTimeout)
+		opts.Logger.WarnContext(ctx, "database is too large to check for damage", "timeout", opts.CheckTimeout)
 		err = nil
 	case damaged(err):
 		err = fmt.Errorf("%w: %s: %w", ErrDamaged, f.database, err)

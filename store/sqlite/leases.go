@@ -8,30 +8,31 @@ import (
 	"time"
 )
 
-// errNoNode is returned when every node id is held.
+// errNoNode reports that all node ids are leased.
 var errNoNode = errors.New("all node ids are leased")
 
-// Leases leases node ids to one holder. Leases run out by the clock of the
-// Store's options. Safe for concurrent use.
+// Leases leases node ids to one holder. Leases expire by the clock Options.Now. Safe for
+// concurrent use.
 type Leases struct {
 	store  *Store
-	holder string // random: nobody else's, not even after a restart
+	holder string // random and unique, also after a restart
 }
 
-// Leases returns leases for a new holder.
+// Leases returns a Leases with a new holder.
 func (s *Store) Leases() *Leases { return &Leases{store: s, holder: rand.Text()} }
 
-// acquireNode takes the node id that has been free the longest among those whose
-// floor is past, or else the free one with the earliest floor.
+// acquireNode takes the node id that has been free the longest, if its floor is in the past.
+// When there is no such node id, it takes the free one with the earliest floor.
 const acquireNode = `UPDATE node_leases SET holder = ?1, leased_until = ?2
 	WHERE node = coalesce(
 		(SELECT node FROM node_leases WHERE leased_until <= ?3 AND used_until <= ?3 ORDER BY leased_until LIMIT 1),
 		(SELECT node FROM node_leases WHERE leased_until <= ?3 ORDER BY used_until LIMIT 1))
 	RETURNING node, used_until`
 
-// Acquire leases a node id that nobody holds until ttl from now. floor is the
-// latest timestamp recorded for it, zero when there is none. A node id whose
-// floor is not in the future comes first, else the one with the earliest floor.
+// Acquire leases a free node id until ttl from now. floor is the latest timestamp recorded
+// for the node id, or the zero time. Acquire prefers a node id with a floor in the past;
+// otherwise it takes the free one with the earliest floor. It returns an error when all node
+// ids are leased.
 func (l *Leases) Acquire(ctx context.Context, ttl time.Duration) (node int64, floor time.Time, err error) {
 	type grant struct{ node, used int64 }
 	got, err := change(ctx, l.store, "acquire node id", "", func(ctx context.Context, tx tx) (grant, error) {
@@ -46,9 +47,9 @@ func (l *Leases) Acquire(ctx context.Context, ttl time.Duration) (node int64, fl
 	return got.node, moment(got.used), err
 }
 
-// Renew makes the lease end ttl from now and records used, the latest timestamp
-// that the holder may use until it renews again. held is false, and nothing is
-// changed, when somebody else has acquired the node id or it was released.
+// Renew makes the lease expire ttl from now and records used, the latest timestamp that the
+// holder may use until the next Renew. held is false, and nothing changes, when another
+// holder has acquired the node id or it was released.
 func (l *Leases) Renew(ctx context.Context, node int64, used time.Time, ttl time.Duration) (held bool, err error) {
 	return change(ctx, l.store, "renew node id", "", func(ctx context.Context, tx tx) (bool, error) {
 		return tx.changes(ctx, `UPDATE node_leases SET leased_until = ?, used_until = ? WHERE node = ? AND holder = ?`,
@@ -56,8 +57,8 @@ func (l *Leases) Renew(ctx context.Context, node int64, used time.Time, ttl time
 	})
 }
 
-// Release gives the node id back and records used, the latest timestamp that
-// the holder did use. It changes nothing when the node id is not held.
+// Release releases the node id and records used, the latest timestamp that the holder has
+// used. It changes nothing when the caller does not hold the node id.
 func (l *Leases) Release(ctx context.Context, node int64, used time.Time) error {
 	_, err := change(ctx, l.store, "release node id", "", func(ctx context.Context, tx tx) (bool, error) {
 		return tx.changes(ctx, `UPDATE node_leases SET holder = '', leased_until = 0, used_until = ? WHERE node = ? AND holder = ?`,

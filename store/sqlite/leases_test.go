@@ -20,7 +20,7 @@ func (c *clock) now() time.Time { return time.UnixMicro(c.micros.Load()).UTC() }
 
 func (c *clock) advance(d time.Duration) { c.micros.Add(d.Microseconds()) }
 
-// openAt opens an empty database under a clock of its own.
+// openAt opens an empty database with its own clock.
 func openAt(t *testing.T) (*sqlite.Store, *clock) {
 	t.Helper()
 	c := &clock{}
@@ -30,7 +30,7 @@ func openAt(t *testing.T) (*sqlite.Store, *clock) {
 
 const ttl = 30 * time.Second
 
-// leaveFree has somebody hold all node ids but the first n, for good.
+// leaveFree leases all node ids except the first n, without an end.
 func leaveFree(t *testing.T, s *sqlite.Store, n int) {
 	t.Helper()
 	_, err := s.Writer().ExecContext(t.Context(),
@@ -58,7 +58,7 @@ func acquire(t *testing.T, l *sqlite.Leases) (node int64, floor time.Time) {
 	return node, floor
 }
 
-// acquireNode leases node ids until it gets want, and returns its floor.
+// acquireNode leases node ids until it gets want, and returns the floor of want.
 func acquireNode(t *testing.T, l *sqlite.Leases, want int64) (floor time.Time) {
 	t.Helper()
 	for range 512 {
@@ -66,7 +66,7 @@ func acquireNode(t *testing.T, l *sqlite.Leases, want int64) (floor time.Time) {
 			return floor
 		}
 	}
-	t.Fatalf("Acquire() never gave node %d, want it to be free", want)
+	t.Fatalf("Acquire() never returned node %d, want it to be free", want)
 	return time.Time{}
 }
 
@@ -84,22 +84,22 @@ func TestLeasesExclude(t *testing.T) {
 	a, b := s.Leases(), s.Leases()
 	node, floor := acquire(t, a)
 	if !floor.IsZero() {
-		t.Errorf("Acquire() = floor %v, want the zero time at first", floor)
+		t.Errorf("Acquire() = floor %v, want the zero time for a new node id", floor)
 	}
 	used := clock.now().Add(time.Second)
 	wantRenew(t, a, node, used, true)
 	wantRenew(t, b, node, used.Add(time.Hour), false)
 	if err := b.Release(t.Context(), node, used.Add(time.Hour)); err != nil {
-		t.Errorf("Release() of another's node = %v, want nil", err)
+		t.Errorf("Release() of another holder's node = %v, want nil", err)
 	}
 	if other, _ := acquire(t, b); other == node {
-		t.Errorf("Acquire() = node %d, which is held", other)
+		t.Errorf("Acquire() = node %d, want one that is free", other)
 	}
 	clock.advance(ttl)
-	wantRenew(t, a, node, used, true) // late, but nobody took it
+	wantRenew(t, a, node, used, true) // late, but no other holder took it
 	clock.advance(ttl)
 	if floor := acquireNode(t, b, node); !floor.Equal(used) {
-		t.Errorf("Acquire() = node %d, floor %v, want %v as was recorded", node, floor, used)
+		t.Errorf("Acquire() = node %d, floor %v, want the recorded %v", node, floor, used)
 	}
 	wantRenew(t, a, node, used, false)
 }
@@ -140,18 +140,18 @@ func TestLeasesAreLimitedAndAvoidFutureFloors(t *testing.T) {
 		wg.Go(func() {
 			node, _, err := a.Acquire(t.Context(), ttl)
 			if err != nil || seen[node].Swap(true) || node == far || node == near {
-				t.Errorf("Acquire() = %d, %v, want another node with a floor that is past", node, err)
+				t.Errorf("Acquire() = %d, %v, want an unused node with a floor in the past", node, err)
 			}
 		})
 	}
 	wg.Wait()
 	for _, want := range []int64{near, far} {
 		if node, _ := acquire(t, a); node != want {
-			t.Errorf("Acquire() = %d, want %d, whose floor is nearest", node, want)
+			t.Errorf("Acquire() = %d, want %d with the earliest floor", node, want)
 		}
 	}
 	if node, _, err := a.Acquire(t.Context(), ttl); err == nil {
-		t.Errorf("Acquire() when all are held = %d, want an error", node)
+		t.Errorf("Acquire() when all node ids are leased = %d, want an error", node)
 	}
 }
 
@@ -177,11 +177,11 @@ func TestSecretIsMadeOnce(t *testing.T) {
 	wg.Wait()
 	kept, err := open(t, dir).Secret(t.Context(), "key", func() ([]byte, error) { return nil, errMake })
 	if err != nil {
-		t.Fatalf("Secret() = %v, want the one that is kept", err)
+		t.Fatalf("Secret() = %v, want the stored secret", err)
 	}
 	for _, value := range got {
 		if !bytes.Equal(value, kept) {
-			t.Errorf("Secret() = %v, want %v as for everybody", value, kept)
+			t.Errorf("Secret() = %v, want %v for every caller", value, kept)
 		}
 	}
 }
@@ -199,7 +199,7 @@ func TestOldReservationNoLongerStands(t *testing.T) {
 	}
 }
 
-// TestOldReservationsAreForgotten counts the rows that are left.
+// TestOldReservationsAreForgotten counts the remaining rows.
 func TestOldReservationsAreForgotten(t *testing.T) {
 	t.Parallel()
 	s := open(t, t.TempDir())
@@ -219,6 +219,6 @@ func TestOldReservationsAreForgotten(t *testing.T) {
 	}
 	var left int
 	if err := s.Lists().QueryRowContext(t.Context(), "SELECT count(*) FROM reservations").Scan(&left); err != nil || left != 2 {
-		t.Errorf("%d reservations are left, %v, want 2", left, err)
+		t.Errorf("%d reservations remain, %v, want 2", left, err)
 	}
 }

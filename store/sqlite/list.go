@@ -8,8 +8,8 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// List implements store.Store. A search reads the owner's links one by one until
-// the page is full; everything else is found by an index.
+// List implements store.Store. A search reads the owner's links one by one until the page is
+// full; every other query uses an index.
 func (s *Store) List(ctx context.Context, q store.Query) (store.Page, error) {
 	limit := min(max(q.Limit, 1), store.MaxPageLen)
 	query, args := listQuery(q, limit+1)
@@ -30,8 +30,8 @@ func (s *Store) List(ctx context.Context, q store.Query) (store.Page, error) {
 	return page, nil
 }
 
-// listQuery returns the query for q, with at most limit rows. Conditions on
-// deleted_at are spelled as in the partial indexes, so that those are used.
+// listQuery returns the query for q, with at most limit rows. It writes the condition on
+// deleted_at like the partial indexes do, so that SQLite uses them.
 func listQuery(q store.Query, limit int) (query string, args []any) {
 	after := int64(math.MaxInt64)
 	if !q.After.IsZero() {
@@ -56,7 +56,7 @@ func listQuery(q store.Query, limit int) (query string, args []any) {
 		where(` AND l.target_hash = ? AND l.target = ?`, targetHash(q.Target), q.Target)
 	}
 	if q.Search != "" {
-		// lower folds ASCII alone.
+		// lower converts only ASCII letters.
 		where(` AND (instr(lower(l.code), lower(?)) OR instr(lower(l.target), lower(?)) OR instr(lower(l.title), lower(?)))`,
 			q.Search, q.Search, q.Search)
 	}

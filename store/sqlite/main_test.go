@@ -15,13 +15,13 @@ import (
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childDir); dir != "" {
 		child(dir)
-		os.Exit(1) // it was to be killed
+		os.Exit(1) // the parent should have killed it
 	}
 	goleak.VerifyTestMain(m)
 }
 
-// open opens the database in dir and closes it when the test ends. change, if
-// any, changes the options.
+// open opens the database in dir and closes it when the test ends. change may change the
+// options.
 func open(tb testing.TB, dir string, change ...func(*sqlite.Options)) *sqlite.Store {
 	tb.Helper()
 	s, err := tryOpen(tb, dir, change...)
@@ -41,7 +41,7 @@ func tryOpen(tb testing.TB, dir string, change ...func(*sqlite.Options)) (*sqlit
 	return sqlite.Open(tb.Context(), opts)
 }
 
-// serve is the change of options that claims the folder.
+// serve is a change of options that locks the folder.
 func serve(o *sqlite.Options) { o.Serve = true }
 
 func closeStore(tb testing.TB, s *sqlite.Store) {

@@ -6,14 +6,14 @@ import (
 	"github.com/terse/terse/store/sqlite"
 )
 
-// TestKilledMigrationIsMended holds that a process that was killed in a
-// migration, before or after its commit, leaves a database that opens.
-func TestKilledMigrationIsMended(t *testing.T) {
+// TestKilledMigrationIsRepaired checks that a database opens after a process was killed
+// during a migration, before or after the commit.
+func TestKilledMigrationIsRepaired(t *testing.T) {
 	t.Parallel()
 	const begun = "UPDATE schema_migrations SET version = 5, dirty = true"
 	for _, tt := range []struct {
 		name string
-		down bool // whether the migration is still to do
+		down bool // whether the migration was not committed
 	}{
 		{"before the commit", true},
 		{"after the commit", false},

@@ -8,7 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics tells how the writes of a Store travel.
+// metrics are the metrics of a Store's writes.
 type metrics struct {
 	batchSize prometheus.Histogram
 	seconds   prometheus.Histogram
@@ -19,22 +19,22 @@ func newMetrics() *metrics {
 	return &metrics{
 		batchSize: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "terse_sqlite_batch_writes",
-			Help:    "Writes that one transaction carried.",
+			Help:    "Writes in one transaction.",
 			Buckets: prometheus.ExponentialBuckets(1, 2, 11),
 		}),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "terse_sqlite_transaction_seconds",
-			Help:    "Time from the begin of a write transaction to its end.",
+			Help:    "Duration of a write transaction.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 15),
 		}),
 		failures: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "terse_sqlite_transaction_failures_total",
-			Help: "Write transactions that failed with all their writes.",
+			Help: "Write transactions that failed, with all of their writes.",
 		}),
 	}
 }
 
-// register adds the metrics to reg, unless that is nil.
+// register registers the metrics with reg. A nil reg is ignored.
 func (m *metrics) register(reg prometheus.Registerer, waiting func() int) error {
 	if reg == nil {
 		return nil
@@ -42,7 +42,7 @@ func (m *metrics) register(reg prometheus.Registerer, waiting func() int) error 
 	var errs []error
 	for _, c := range []prometheus.Collector{m.batchSize, m.seconds, m.failures, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "terse_sqlite_writes_waiting",
-		Help: "Writes that wait for the next transaction.",
+		Help: "Writes that are waiting for the next transaction.",
 	}, func() float64 { return float64(waiting()) })} {
 		if err := reg.Register(c); err != nil {
 			errs = append(errs, fmt.Errorf("register metrics: %w", err))
@@ -51,8 +51,8 @@ func (m *metrics) register(reg prometheus.Registerer, waiting func() int) error 
 	return errors.Join(errs...)
 }
 
-// flight records one transaction.
-func (m *metrics) flight(writes int, took time.Duration) {
+// observe records one transaction.
+func (m *metrics) observe(writes int, took time.Duration) {
 	m.batchSize.Observe(float64(writes))
 	m.seconds.Observe(took.Seconds())
 }

@@ -14,20 +14,20 @@ import (
 	"github.com/terse/terse/migrations"
 )
 
-// Migrator moves the schema of a database in a folder, for operators. Up and
-// Down claim the folder as Options.Serve does, so they are refused with
-// ErrLocked while it is served. Safe for concurrent use.
+// Migrator migrates the schema of a database folder, for operators. Up and Down lock the
+// folder like Options.Serve, so they return ErrLocked while it is served. Safe for
+// concurrent use.
 type Migrator struct{ files files }
 
 // NewMigrator returns a Migrator for the database in dir.
 func NewMigrator(dir string) *Migrator { return &Migrator{files: newFiles(dir)} }
 
-// Latest returns the newest schema version that this binary knows.
+// Latest returns the newest schema version that this program supports.
 func (*Migrator) Latest() int { return latest() }
 
-// Version returns the schema version of the database, 0 for one without tables.
-// It changes nothing. It returns fs.ErrNotExist when there is no database, and
-// the refusals of Open.
+// Version returns the schema version of the database; 0 means no tables. It changes nothing.
+// It returns fs.ErrNotExist when there is no database, and the errors of Open for a database
+// that cannot be used.
 func (m *Migrator) Version(ctx context.Context) (int, error) {
 	version, err := m.files.inspect(ctx)
 	if err == nil && version == absent {
@@ -39,7 +39,7 @@ func (m *Migrator) Version(ctx context.Context) (int, error) {
 	return version, nil
 }
 
-// Up brings the database to the latest version, and makes it when it is absent.
+// Up migrates the database to the latest version. It creates a missing database.
 func (m *Migrator) Up(ctx context.Context) error {
 	lock, err := m.files.prepare(ctx, true)
 	if err != nil {
@@ -48,15 +48,15 @@ func (m *Migrator) Up(ctx context.Context) error {
 	return lock.Close()
 }
 
-// Down takes the last migration back, with all that it kept. It returns
-// fs.ErrNotExist when there is none to take back.
+// Down reverts the last migration and deletes its data. It returns fs.ErrNotExist when there
+// is no migration to revert.
 func (m *Migrator) Down(ctx context.Context) error {
 	version, err := m.Version(ctx)
 	if err != nil {
 		return err
 	}
 	if version == 0 {
-		return fmt.Errorf("sqlite: a migration to take back: %w", fs.ErrNotExist)
+		return fmt.Errorf("sqlite: no migration to revert: %w", fs.ErrNotExist)
 	}
 	lock, err := m.files.tryLock()
 	if err != nil {
@@ -68,7 +68,7 @@ func (m *Migrator) Down(ctx context.Context) error {
 	return nil
 }
 
-// migrate runs step on the database. The caller holds the lock.
+// migrate runs step on the database. The caller must have locked the folder.
 func (f *files) migrate(ctx context.Context, step func(*migration) error) error {
 	m, err := newMigration(ctx, f.database)
 	if err != nil {
@@ -77,7 +77,7 @@ func (f *files) migrate(ctx context.Context, step func(*migration) error) error 
 	return errors.Join(step(m), m.close())
 }
 
-// migration is a database that is being migrated.
+// migration is an open database with its migrations.
 type migration struct{ run *migrate.Migrate }
 
 // newMigration opens the database file, which may be empty.
@@ -102,15 +102,15 @@ func newMigration(ctx context.Context, file string) (*migration, error) {
 		return nil, errors.Join(err, steps.Close(), target.Close())
 	}
 	m := &migration{run: run}
-	if err := m.mend(ctx, db); err != nil {
+	if err := m.repair(ctx, db); err != nil {
 		return nil, errors.Join(err, m.close())
 	}
 	return m, nil
 }
 
-// mend corrects the note of a migration that failed or was killed: it says that
-// one was begun, and the database itself says whether it was committed.
-func (m *migration) mend(ctx context.Context, db *sql.DB) error {
+// repair corrects the recorded version after a migration failed or was killed. The record
+// shows only that the migration began; user_version shows whether it was committed.
+func (m *migration) repair(ctx context.Context, db *sql.DB) error {
 	_, dirty, err := m.run.Version()
 	if errors.Is(err, migrate.ErrNilVersion) || (err == nil && !dirty) {
 		return nil
@@ -123,12 +123,12 @@ func (m *migration) mend(ctx context.Context, db *sql.DB) error {
 		return translate(err)
 	}
 	if version == 0 {
-		version = -1 // golang-migrate's word for none
+		version = -1 // golang-migrate's value for no version
 	}
 	return m.run.Force(version)
 }
 
-// up runs all migrations that are left.
+// up runs all missing migrations.
 func (m *migration) up() error {
 	if err := m.run.Up(); err != nil && !errors.Is(err, migrate.ErrNoChange) {
 		return fmt.Errorf("migrate: %w", err)
@@ -136,7 +136,7 @@ func (m *migration) up() error {
 	return nil
 }
 
-// down takes one migration back.
+// down reverts the last migration.
 func (m *migration) down() error {
 	if err := m.run.Steps(-1); err != nil {
 		return fmt.Errorf("migrate: %w", err)

@@ -8,7 +8,7 @@ import (
 	"github.com/terse/terse/store/sqlite"
 )
 
-// wantVersion checks what Version returns.
+// wantVersion checks the result of Version.
 func wantVersion(t *testing.T, m *sqlite.Migrator, want int) {
 	t.Helper()
 	if got, err := m.Version(t.Context()); err != nil || got != want {
@@ -35,7 +35,7 @@ func TestMigrator(t *testing.T) {
 		wantVersion(t, m, version)
 	}
 	if err := m.Down(t.Context()); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("Down() below the first = %v, want %v", err, fs.ErrNotExist)
+		t.Errorf("Down() at version 0 = %v, want %v", err, fs.ErrNotExist)
 	}
 	if err := m.Up(t.Context()); err != nil {
 		t.Errorf("Up() again = %v, want nil", err)
@@ -53,7 +53,7 @@ func TestOlderSchemaIsMigratedOnOpen(t *testing.T) {
 	s := open(t, dir, serve)
 	wantVersion(t, m, m.Latest())
 	if _, err := s.Get(t.Context(), "made-1"); err != nil {
-		t.Errorf("Get() = %v, want the link that was there", err)
+		t.Errorf("Get() = %v, want the existing link", err)
 	}
 }
 

@@ -10,40 +10,39 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Options say which database to open and how.
+// Options configures a Store.
 type Options struct {
-	// Dir is the folder of the database; it is made when it does not exist.
+	// Dir is the folder of the database. Open creates it when it does not exist.
 	// Required.
 	Dir string
 
-	// Serve claims the folder: no second Store with Serve can open it, in this
-	// process or another. Stores without Serve work beside it.
+	// Serve locks the folder: no second Store with Serve can open it, in any process.
+	// Stores without Serve can use the folder at the same time.
 	Serve bool
 
-	// Logger hears of what an operator should know. Required.
+	// Logger receives warnings for operators. Required.
 	Logger *slog.Logger
 
-	// Registerer receives the metrics. Default: none are kept.
+	// Registerer receives the metrics. Default: no metrics.
 	Registerer prometheus.Registerer
 
-	// Now is the clock by which leases and idempotency keys run out. Default
-	// time.Now.
+	// Now is the clock for the expiry of leases and idempotency keys. Default time.Now.
 	Now func() time.Time
 
-	// CheckTimeout bounds the search for damage when the database is opened. A
-	// database too large to be searched in that time is opened all the same, and
-	// a warning logged. Default 10 s; negative: no search.
+	// CheckTimeout is the time limit of the search for damage in Open. When it is
+	// reached, Open logs a warning and continues. Default 10 s; a negative value means
+	// no search.
 	CheckTimeout time.Duration
 
 	// MaxBatch is the most writes in one transaction. Default 256.
 	MaxBatch int
 
-	// MaxQueue is the most writes that may wait for a transaction; more are
-	// refused with store.ErrUnavailable. Default 4096.
+	// MaxQueue is the most writes that may wait for a transaction. Further writes get
+	// store.ErrUnavailable. Default 4096.
 	MaxQueue int
 
-	// WriteTimeout bounds one transaction, with the wait for another process
-	// that writes. Default 10 s.
+	// WriteTimeout is the time limit of one transaction, including the wait for a writer
+	// in another process. Default 10 s.
 	WriteTimeout time.Duration
 }
 

@@ -9,13 +9,13 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// outbox keeps deliveries to one audience apart. No other process has any.
+// outbox serializes the deliveries to each audience. Only this process delivers.
 type outbox struct {
 	caches, cdn sync.Mutex
 
-	// told are the rows of which the CDN was told once, as far as this process knows:
-	// after a restart it is told twice again. The lock of the CDN guards it.
-	told map[int64]bool
+	// delivered are the rows that were delivered to the CDN once, since this process
+	// started. After a restart such a row is delivered twice again. The mutex cdn guards it.
+	delivered map[int64]bool
 }
 
 func (o *outbox) of(a store.Audience) *sync.Mutex {
@@ -32,15 +32,15 @@ const dueEdits = `SELECT ` + linkColumns + `, 0, 0, o.id, o.edited_at
 const outboxBacklog = `SELECT (SELECT count(*) FROM (SELECT 1 FROM outbox WHERE audience = ?1 ORDER BY due LIMIT ?2)),
 	coalesce((SELECT edited_at FROM outbox INDEXED BY outbox_by_age WHERE audience = ?1 ORDER BY id LIMIT 1), 0)`
 
-// These take a JSON array of [id, due], where a due of 0 stands for a row that is
-// done with.
+// These statements take a JSON array of [id, due]. A due of 0 means that the row can be
+// deleted.
 const (
 	forgetEdits = `DELETE FROM outbox WHERE id IN (SELECT value ->> 0 FROM json_each(?) WHERE value ->> 1 = 0)`
 	retryEdits  = `UPDATE outbox SET due = n.value ->> 1 FROM json_each(?) n WHERE outbox.id = n.value ->> 0`
 )
 
-// Deliver implements store.Outbox. There are no replicas that would have to show
-// an edit, so caches are told once.
+// Deliver implements store.Outbox. There are no replicas that must replay an edit first, so
+// one delivery to the caches is enough.
 func (s *Store) Deliver(ctx context.Context, to store.Audience, limit int,
 	tell func(ctx context.Context, edits []store.Edit) []error,
 ) (int, error) {
@@ -60,7 +60,7 @@ func (s *Store) Deliver(ctx context.Context, to store.Audience, limit int,
 	}
 	now := s.opts.Now()
 	settled := make([][2]int64, len(rows))
-	var once []int64 // rows that are told again
+	var once []int64 // rows that are delivered once and will be delivered again
 	for i, row := range rows {
 		settled[i][0] = row
 		switch {
@@ -80,23 +80,23 @@ func (s *Store) Deliver(ctx context.Context, to store.Audience, limit int,
 	return len(rows), nil
 }
 
-// note remembers of which rows the CDN was told once, and forgets those that are
-// done with.
+// note records the rows that were delivered to the CDN once, and forgets the rows that were
+// deleted.
 func (o *outbox) note(settled [][2]int64, once []int64) {
-	if o.told == nil {
-		o.told = map[int64]bool{}
+	if o.delivered == nil {
+		o.delivered = map[int64]bool{}
 	}
 	for _, row := range once {
-		o.told[row] = true
+		o.delivered[row] = true
 	}
 	for _, row := range settled {
 		if row[1] == 0 {
-			delete(o.told, row[0])
+			delete(o.delivered, row[0])
 		}
 	}
 }
 
-// settle removes rows that are done with, and makes others due later.
+// settle deletes the rows that need no further delivery, and postpones the others.
 func (s *Store) settle(ctx context.Context, settled [][2]int64) error {
 	list, err := json.Marshal(settled)
 	if err != nil {
@@ -114,13 +114,13 @@ func (s *Store) settle(ctx context.Context, settled [][2]int64) error {
 	return err
 }
 
-// repeatLatest queues the links that were edited lately, except those whose edit is
-// queued. link_history has a row for each edit.
+// repeatLatest queues the links with a recent edit, except links that are queued already.
+// link_history has a row for each edit.
 const repeatLatest = `INSERT INTO outbox (edited_at, due, audience, code)
 	SELECT DISTINCT ?1, ?1, ?2, h.code FROM link_history h WHERE h.replaced_at >= ?3
 	AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.audience = ?2 AND o.code = h.code)`
 
-// Repeat implements store.Outbox. Edits that are repeated look like new ones.
+// Repeat implements store.Outbox. A repeated edit is stored like a new edit.
 func (s *Store) Repeat(ctx context.Context, to store.Audience, within time.Duration) error {
 	now := s.opts.Now()
 	_, err := change(ctx, s, "repeat edits", "", func(ctx context.Context, tx tx) (none, error) {
@@ -130,7 +130,7 @@ func (s *Store) Repeat(ctx context.Context, to store.Audience, within time.Durat
 	return err
 }
 
-// dueEdits reads what is due for an audience, and the ids of its rows.
+// dueEdits returns the due edits of an audience and the ids of their rows.
 func (s *Store) dueEdits(ctx context.Context, to store.Audience, limit int) (edits []store.Edit, ids []int64, err error) {
 	now := s.opts.Now()
 	rows, err := s.lists.QueryContext(ctx, dueEdits, to, micros(now), limit)
@@ -140,23 +140,23 @@ func (s *Store) dueEdits(ctx context.Context, to store.Audience, limit int) (edi
 	defer rows.Close()
 	for rows.Next() {
 		var id, at int64
-		l, err := scanLink(behind{rows, []any{&id, &at}})
+		l, err := scanLink(extended{rows, []any{&id, &at}})
 		if err != nil {
 			return nil, nil, err
 		}
-		edits = append(edits, store.Edit{Link: l, Age: max(0, now.Sub(moment(at))), Repeat: to == store.CDN && s.outbox.told[id]})
+		edits = append(edits, store.Edit{Link: l, Age: max(0, now.Sub(moment(at))), Repeat: to == store.CDN && s.outbox.delivered[id]})
 		ids = append(ids, id)
 	}
 	return edits, ids, rows.Err()
 }
 
-// behind is a row with more columns behind those that its reader knows of.
-type behind struct {
+// extended is a row with extra columns at the end. Scan reads them into more.
+type extended struct {
 	row  scanner
 	more []any
 }
 
-func (b behind) Scan(dest ...any) error { return b.row.Scan(append(dest, b.more...)...) }
+func (e extended) Scan(dest ...any) error { return e.row.Scan(append(dest, e.more...)...) }
 
 // Backlog implements store.Outbox.
 func (s *Store) Backlog(ctx context.Context, of store.Audience) (b store.Backlog, err error) {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestFolderNames holds that a folder may be named as people name folders.
+// TestFolderNames checks that the name of a folder may contain special characters.
 func TestFolderNames(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for _, dir := range []string{"data", "./data2", "a/b", "with space", "q?mark#hash%41", "ünïcode", "..data"} {
@@ -16,10 +16,10 @@ func TestFolderNames(t *testing.T) {
 			continue
 		}
 		if err := s.Close(); err != nil {
-			t.Errorf("Close() of %q = %v", dir, err)
+			t.Errorf("Close() of %q = %v, want nil", dir, err)
 		}
 		if _, err := os.Stat(filepath.Join(dir, "terse.db")); err != nil {
-			t.Errorf("the database of %q is elsewhere: %v", dir, err)
+			t.Errorf("%q does not contain the database: %v", dir, err)
 		}
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/terse/terse/store/storetest"
 )
 
-// plan returns what SQLite says it would do, a line a step.
+// plan returns SQLite's query plan, one step a line.
 func plan(t *testing.T, s *sqlite.Store, query string, args []any) string {
 	t.Helper()
 	rows, err := s.Lists().QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, args...)
@@ -55,52 +55,53 @@ func TestListsWalkIndexes(t *testing.T) {
 			query, args := sqlite.ListQuery(tt.query)
 			got := plan(t, s, query, args)
 			if !strings.Contains(got, tt.index) || strings.Contains(got, "SCAN") || strings.Contains(got, "TEMP B-TREE") {
-				t.Errorf("plan of %s =\n%s\nwant a search by %s, and neither scan nor sort", query, got, tt.index)
+				t.Errorf("plan of %s =\n%s\nwant a search by %s without a scan or a sort", query, got, tt.index)
 			}
 		})
 	}
 }
 
-// TestStatementsScanNoTable explains every statement in the source of the package.
+// TestStatementsScanNoTable checks the query plan of every statement in the package.
 func TestStatementsScanNoTable(t *testing.T) {
 	t.Parallel()
 	s := open(t, t.TempDir())
 	for _, query := range storetest.Statements(t, ".") {
 		if strings.HasSuffix(query, " ") || !strings.Contains(query, "FROM") && strings.HasPrefix(query, "SELECT") {
-			continue // the beginning of a statement
+			continue // only a part of a statement
 		}
 		steps := plan(t, s, query, make([]any, strings.Count(query, "?")))
 		for line := range strings.Lines(steps) {
 			if table, found := strings.CutPrefix(strings.TrimSpace(line), "SCAN "); found && !mayScan(query, steps, table) {
-				t.Errorf("the plan of a statement has %q, want no scan:\n%s\n%s", line, query, steps)
+				t.Errorf("the plan contains %q, want no scan:\n%s\n%s", line, query, steps)
 			}
 		}
 	}
 }
 
-// mayScan reports whether a statement may read all rows of what SQLite calls table.
+// mayScan reports whether a statement may read all rows of table. table is a name in
+// SQLite's plan.
 func mayScan(query, steps, table string) bool {
 	query = strings.TrimSpace(query)
 	name, _, _ := strings.Cut(strings.TrimSpace(table), " ")
 	switch {
 	case strings.Contains(table, "VIRTUAL TABLE"), strings.Contains(table, "CONSTANT ROW"):
-		return true // a list among the arguments
+		return true // an argument with a list
 	case strings.HasPrefix(name, "("), strings.Contains(steps, "CO-ROUTINE "+name):
-		return true // what another step of the plan finds
+		return true // the result of another step
 	case name == "api_keys" && strings.HasSuffix(query, "ORDER BY created_at, id"):
 		return true // ListKeys returns all keys
 	case name == "blocklist_version", name == "node_leases":
-		return true // few rows
+		return true // the table has few rows
 	case strings.HasPrefix(query, "SELECT count(*) FROM reports"):
 		return true // at most store.MaxOpenReports
 	case strings.Contains(query, "LIMIT") && strings.Contains(table, " INDEX "):
-		return true // in the order of an index, until the page is full
+		return true // reads an index in order until the page is full
 	}
 	return false
 }
 
-// TestBacklogIsReadByPages holds that a page of changes takes about as long however
-// many creates and edits wait behind it.
+// TestBacklogIsReadByPages checks that the time for a page of changes does not depend on the
+// number of later creates and edits.
 func TestBacklogIsReadByPages(t *testing.T) {
 	t.Parallel()
 	s := open(t, t.TempDir())
@@ -128,7 +129,7 @@ func TestBacklogIsReadByPages(t *testing.T) {
 			got, err := s.Changes(t.Context(), store.Cursor{CreatedAt: begin.Add(time.Duration(behind) * time.Microsecond), Code: fmt.Sprint("c", behind)}, page)
 			best = min(best, time.Since(began))
 			if err != nil || len(got) != page || got[0].Link.Code != fmt.Sprint("c", behind+1) {
-				t.Fatalf("Changes behind %d of %v = %d of them, %v, want %d", behind, begin, len(got), err, page)
+				t.Fatalf("Changes after %d of %v = %d changes, %v, want %d", behind, begin, len(got), err, page)
 			}
 		}
 		return best
@@ -136,9 +137,9 @@ func TestBacklogIsReadByPages(t *testing.T) {
 	last := fastest(edited, links-page)
 	for what, begin := range map[string]time.Time{"creates": created, "edits": edited} {
 		took := fastest(begin, 0)
-		t.Logf("a page of all %s took %v, the last one %v", what, took, last)
+		t.Logf("first page of all %s: %v, last page: %v", what, took, last)
 		if took > 10*last {
-			t.Errorf("a page of all %s took %v, the last one %v, want about as long", what, took, last)
+			t.Errorf("first page of all %s took %v, the last page %v, want about the same time", what, took, last)
 		}
 	}
 }

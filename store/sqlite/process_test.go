@@ -16,14 +16,14 @@ import (
 	"github.com/terse/terse/store/sqlite"
 )
 
-// childDir is the variable that makes this test binary a child process, which
+// childDir is the variable that makes this test binary run as a child process. The child
 // creates links in that folder until it is killed.
 const childDir = "SQLITE_TEST_CHILD_DIR"
 
-// childCreators is how many goroutines create links in a child.
+// childCreators is the number of goroutines that create links in a child.
 const childCreators = 8
 
-// child writes a line to stdout for each code whose create was acknowledged.
+// child writes the code of each acknowledged create to stdout, one a line.
 func child(dir string) {
 	ctx := context.Background()
 	s, err := sqlite.Open(ctx, sqlite.Options{Dir: dir, Logger: slog.New(slog.DiscardHandler)})
@@ -55,8 +55,8 @@ func childLink(code string) store.Link {
 	}
 }
 
-// startChild starts a child and returns its acknowledged codes as they come, and
-// a function that kills it.
+// startChild starts a child. It returns a scanner of the acknowledged codes, and a function
+// that kills the child.
 func startChild(t *testing.T, dir string) (codes *bufio.Scanner, kill func()) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
@@ -85,11 +85,11 @@ func TestKilledProcessKeepsWhatItAcknowledged(t *testing.T) {
 	for codes.Scan() {
 		acknowledged = append(acknowledged, codes.Text())
 		if len(acknowledged) == 200 {
-			kill() // what is in the pipe was acknowledged too
+			kill() // the codes that remain in the pipe were acknowledged too
 		}
 	}
 	if len(acknowledged) < 200 {
-		t.Fatalf("child acknowledged %d creates, want 200 at least", len(acknowledged))
+		t.Fatalf("child acknowledged %d creates, want at least 200", len(acknowledged))
 	}
 	s := open(t, dir, serve)
 	for _, code := range acknowledged {
@@ -98,11 +98,11 @@ func TestKilledProcessKeepsWhatItAcknowledged(t *testing.T) {
 		}
 	}
 	if all := listAll(t, s); len(all) < len(acknowledged) || len(all) > len(acknowledged)+childCreators {
-		t.Errorf("List() shows %d links, want %d and those in flight", len(all), len(acknowledged))
+		t.Errorf("List() returned %d links, want %d and at most one more per goroutine", len(all), len(acknowledged))
 	}
 }
 
-// listAll returns the codes of all links of this file.
+// listAll returns the codes of all links that childLink made.
 func listAll(t *testing.T, s *sqlite.Store) (codes []string) {
 	t.Helper()
 	q := store.Query{Tag: "child", Limit: store.MaxPageLen}
@@ -129,10 +129,10 @@ func TestTwoProcessesWriteBesideEachOther(t *testing.T) {
 	for i := range 10 {
 		mine := childLink(fmt.Sprintf("server-%d", i))
 		if _, err := s.Create(t.Context(), mine); err != nil {
-			t.Fatalf("Create(%q) beside a writing process = %v, want nil", mine.Code, err)
+			t.Fatalf("Create(%q) during another process's writes = %v, want nil", mine.Code, err)
 		}
 		if !codes.Scan() {
-			t.Fatal("child stopped, want it to write beside the server")
+			t.Fatal("child stopped, want it to write at the same time")
 		}
 		if _, err := s.Resolve(t.Context(), codes.Text()); err != nil {
 			t.Errorf("Resolve(%q) of another process's link = %v, want nil", codes.Text(), err)
@@ -140,6 +140,6 @@ func TestTwoProcessesWriteBesideEachOther(t *testing.T) {
 	}
 	kill()
 	if got := strings.Count(strings.Join(listAll(t, s), " "), "server-"); got != 10 {
-		t.Errorf("List() shows %d links of the server, want 10", got)
+		t.Errorf("List() returned %d links of the server, want 10", got)
 	}
 }

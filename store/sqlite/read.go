@@ -8,7 +8,7 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// byCode is the condition on one link.
+// byCode selects one link.
 const byCode = `WHERE l.code = ?`
 
 // Resolve implements store.Store.
@@ -23,16 +23,16 @@ func (s *Store) Get(ctx context.Context, code string) (store.Link, error) {
 	return l, wrap(err, "get", code)
 }
 
-// Confirm implements store.Store. There is no other server: what can be read is there to
-// stay.
+// Confirm implements store.Store. There is no other server, so every link that can be read
+// is durable.
 func (s *Store) Confirm(ctx context.Context, code string) (store.Link, error) {
 	return s.Get(ctx, code)
 }
 
-// points are the reads of one row by its key, on a handle of their own.
+// points runs queries for one row by its key, with its own handle.
 type points struct {
 	db    *sql.DB
-	slots chan struct{} // holds a token for each read under way
+	slots chan struct{} // one element for each running query
 
 	resolve, get, keyByHash *sql.Stmt
 }
@@ -50,12 +50,11 @@ func openPoints(ctx context.Context, file string) (*points, error) {
 	})
 }
 
-// readers is how many reads of one kind run at a time.
+// readers is the number of concurrent queries of one kind.
 func readers() int { return max(4, runtime.GOMAXPROCS(0)) }
 
-// point reads one row. A caller can leave while it waits for its turn. The read
-// itself takes microseconds: to watch ctx meanwhile would cost as much again,
-// and an interrupted connection is lost.
+// point reads one row. ctx can end the wait for a slot, but not the query. The query takes
+// microseconds: watching ctx would double that, and an interrupted connection is lost.
 func point[T any](ctx context.Context, p *points, stmt *sql.Stmt, scan func(scanner) (T, error), key any) (T, error) {
 	var none T
 	if err := ctx.Err(); err != nil {

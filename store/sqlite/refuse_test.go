@@ -15,7 +15,7 @@ import (
 	"github.com/terse/terse/store/sqlite"
 )
 
-// made returns a folder with a closed database of some hundred links.
+// made returns the folder and the file of a closed database with 100 links.
 func made(t *testing.T) (dir, file string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -50,7 +50,7 @@ func read(t *testing.T, file string) []byte {
 	return data
 }
 
-// execute runs SQL on a database file, which it may make.
+// execute runs SQL on a database file. It creates a missing file.
 func execute(t *testing.T, file string, statements ...string) {
 	t.Helper()
 	db, err := sql.Open("sqlite", "file:"+file)
@@ -130,7 +130,7 @@ func TestOpenRefuses(t *testing.T) {
 					closeStore(t, s)
 				}
 				if !errors.Is(err, tt.want) || !strings.Contains(err.Error(), dir) {
-					t.Errorf("Open() = %v, want %v and the folder", err, tt.want)
+					t.Errorf("Open() = %v, want %v with the folder", err, tt.want)
 				}
 			}
 			if !bytes.Equal(read(t, file), before) {
@@ -150,7 +150,7 @@ func TestOpenRefusesFolder(t *testing.T) {
 	}
 	for _, dir := range []string{file, filepath.Join(file, "below"), closed} {
 		if _, err := tryOpen(t, dir); err == nil || !strings.Contains(err.Error(), "folder "+dir) {
-			t.Errorf("Open(%s) = %v, want an error that names the folder", dir, err)
+			t.Errorf("Open(%s) = %v, want an error with the folder", dir, err)
 		}
 	}
 }
@@ -163,9 +163,9 @@ func TestServedFolderIsLocked(t *testing.T) {
 		t.Fatalf("Open() = %v, want nil", err)
 	}
 	if _, err := tryOpen(t, dir, serve); !errors.Is(err, sqlite.ErrLocked) || !strings.Contains(err.Error(), dir) {
-		t.Errorf("Open() of a served folder = %v, want %v and the folder", err, sqlite.ErrLocked)
+		t.Errorf("Open() of a served folder = %v, want %v with the folder", err, sqlite.ErrLocked)
 	}
-	open(t, dir) // a command works beside it
+	open(t, dir) // like a command that runs at the same time
 	closeStore(t, s)
 	open(t, dir, serve)
 }
@@ -173,7 +173,7 @@ func TestServedFolderIsLocked(t *testing.T) {
 func TestNewDatabaseAppearsWhole(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "a b?c#d%41", "data")
-	// The rest of a first start that was killed.
+	// Files of a first start that was killed.
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -199,7 +199,7 @@ func TestNewDatabaseAppearsWhole(t *testing.T) {
 		}
 	}
 	if len(names) != 4 {
-		t.Errorf("folder holds %v, want 4 files", names)
+		t.Errorf("files of the folder = %v, want 4", names)
 	}
 }
 
@@ -245,7 +245,7 @@ func TestHugeDatabaseIsOpenedUnchecked(t *testing.T) {
 		o.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	})
 	if !strings.Contains(log.String(), "too large") {
-		t.Errorf("log = %q, want a warning that damage was not looked for", &log)
+		t.Errorf("log = %q, want a warning that the check did not finish", &log)
 	}
 }
 

@@ -18,7 +18,7 @@ const insertReport = `INSERT INTO reports (id, code, reason, comment, email, rep
 const countReports = `SELECT (SELECT count(*) FROM reports WHERE code = ? AND resolved_at = 0),
 	(SELECT count(*) FROM (SELECT 1 FROM reports WHERE resolved_at = 0 LIMIT ?))`
 
-// pruneReports takes a few more than one report adds.
+// pruneReports deletes up to 4 old reports, more than one create adds.
 const pruneReports = `DELETE FROM reports WHERE id IN
 	(SELECT id FROM reports WHERE resolved_at > 0 AND resolved_at < ? ORDER BY resolved_at LIMIT 4)`
 
@@ -65,7 +65,7 @@ func (s *Store) ResolveReport(ctx context.Context, id string, by store.Author, a
 // ListReports implements store.Reports.
 func (s *Store) ListReports(ctx context.Context, q store.ReportQuery) (store.ReportPage, error) {
 	limit := min(max(q.Limit, 1), store.MaxPageLen)
-	after, condition := int64(math.MaxInt64), `resolved_at = 0` // spelled as in the partial indexes
+	after, condition := int64(math.MaxInt64), `resolved_at = 0` // the same text as in the partial indexes
 	if q.Resolved {
 		condition = `resolved_at > 0`
 	}

@@ -17,19 +17,20 @@ const upsertReservation = `INSERT INTO reservations (owner, key, fingerprint, co
 	ON CONFLICT (owner, key) DO UPDATE SET
 	fingerprint = excluded.fingerprint, code = excluded.code, created_at = excluded.created_at`
 
-// pruneReservations takes a few more than one create adds.
+// pruneReservations deletes up to 4 old reservations, more than one create adds.
 const pruneReservations = `DELETE FROM reservations WHERE (owner, key) IN
 	(SELECT owner, key FROM reservations WHERE created_at < ? ORDER BY created_at LIMIT 4)`
 
-// Reserve implements store.Store. A reservation older than store.ReservationTTL
-// at r.CreatedAt no longer stands.
+// Reserve implements store.Store. A reservation that is older than store.ReservationTTL at
+// r.CreatedAt has expired.
 func (s *Store) Reserve(ctx context.Context, r store.Reservation) (store.Reservation, error) {
 	return change(ctx, s, "reserve", r.Code, func(ctx context.Context, tx tx) (store.Reservation, error) {
 		return tx.reserve(ctx, r, s.opts.Now())
 	})
 }
 
-// reserve returns the reservation that stands after r.
+// reserve stores r unless there is a valid reservation that r does not replace. It returns
+// the reservation that is valid now.
 func (t tx) reserve(ctx context.Context, r store.Reservation, now time.Time) (store.Reservation, error) {
 	ended := r.CreatedAt.Add(-store.ReservationTTL)
 	stands, err := t.reservation(ctx, r.Owner, r.Key)
@@ -51,7 +52,7 @@ func (t tx) reserve(ctx context.Context, r store.Reservation, now time.Time) (st
 	return stands, t.prune(ctx, t.edits.pruneReservations, min(micros(ended), micros(now.Add(-store.ReservationTTL))))
 }
 
-// reservation returns the one that an owner made with a key.
+// reservation returns an owner's reservation with a key.
 func (t tx) reservation(ctx context.Context, owner, key string) (store.Reservation, error) {
 	var r store.Reservation
 	var created int64

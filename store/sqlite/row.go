@@ -12,20 +12,19 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// linkColumns are the columns of a link in the order of linkValues and scanLink.
+// linkColumns are the columns of a link, in the order of linkValues and scanLink.
 const linkColumns = `l.code, l.target, l.title, l.tags, l.owner, l.status, l.forward_query,
 	l.starts_at, l.expires_at, l.max_clicks, l.password_hash, l.disabled_at, l.disabled_reason,
 	l.deleted_at, l.created_at, l.updated_at, l.version, l.request_id, l.used_clicks`
 
-// linkWithTotals selects links with their clicks; conditions follow.
+// linkWithTotals selects links with their clicks. The caller adds conditions.
 const linkWithTotals = `SELECT ` + linkColumns + `, coalesce(c.total, 0), coalesce(c.last_click_at, 0)
 	FROM links l LEFT JOIN click_totals c ON c.code = l.code `
 
-// linkWithoutTotals selects links for redirects; conditions follow.
+// linkWithoutTotals selects links for redirects. The caller adds conditions.
 const linkWithoutTotals = `SELECT ` + linkColumns + `, 0, 0 FROM links l `
 
-// linkValues returns what is stored of l, in the order of linkColumns, and after
-// it the hash of its target.
+// linkValues returns the values of linkColumns for l, and then the hash of its target.
 func linkValues(l *store.Link) ([]any, error) {
 	tags, err := encodeList(l.Tags)
 	if err != nil {
@@ -39,10 +38,10 @@ func linkValues(l *store.Link) ([]any, error) {
 	}, nil
 }
 
-// scanner is a row of a result.
+// scanner is one row of a result.
 type scanner interface{ Scan(dest ...any) error }
 
-// scanLink reads linkColumns and the totals behind them.
+// scanLink reads linkColumns and the click totals.
 func scanLink(row scanner) (store.Link, error) {
 	var (
 		l                                                          store.Link
@@ -68,7 +67,7 @@ func scanLink(row scanner) (store.Link, error) {
 	return l, nil
 }
 
-// scanLinks reads all rows of linkColumns and the totals behind them.
+// scanLinks reads linkColumns and the click totals of all rows.
 func scanLinks(rows *sql.Rows) (links []store.Link, err error) {
 	for rows.Next() {
 		l, err := scanLink(rows)
@@ -80,8 +79,8 @@ func scanLinks(rows *sql.Rows) (links []store.Link, err error) {
 	return links, rows.Err()
 }
 
-// asStored returns a copy of l, Tags included, as it comes back from the
-// database. A write works on such a copy, because it may outlast its caller.
+// asStored returns a copy of l, including Tags, with the values that the database would
+// return. A write uses such a copy, because the write may outlast its caller.
 func asStored(l store.Link) store.Link {
 	for _, at := range []*time.Time{
 		&l.StartsAt, &l.ExpiresAt, &l.DisabledAt, &l.DeletedAt, &l.CreatedAt, &l.UpdatedAt, &l.LastClickAt,
@@ -95,12 +94,12 @@ func asStored(l store.Link) store.Link {
 	return l
 }
 
-// targetHash returns the value by which links with one target are found.
+// targetHash returns the hash that finds links by target.
 func targetHash(target string) int64 {
-	return int64(xxhash.Sum64String(target)) //nolint:gosec // all 64 bits are kept
+	return int64(xxhash.Sum64String(target)) //nolint:gosec // keeps all 64 bits
 }
 
-// micros returns the stored form of a time: Unix microseconds, 0 for none.
+// micros returns the stored form of a time: Unix microseconds, or 0 for the zero time.
 func micros(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
@@ -108,7 +107,7 @@ func micros(t time.Time) int64 {
 	return t.UnixMicro()
 }
 
-// moment returns the time of its stored form.
+// moment converts the stored form of a time to UTC.
 func moment(micros int64) time.Time {
 	if micros == 0 {
 		return time.Time{}
@@ -116,7 +115,7 @@ func moment(micros int64) time.Time {
 	return time.UnixMicro(micros).UTC()
 }
 
-// emptyList is the stored form of a list without elements.
+// emptyList is the stored form of an empty list.
 const emptyList = "[]"
 
 // encodeList returns the stored form of a list of strings.
@@ -128,7 +127,7 @@ func encodeList[S ~string](list []S) (string, error) {
 	return string(text), err
 }
 
-// decodeList reads what encodeList wrote; an empty list is nil.
+// decodeList reads the stored form of a list. An empty list is nil.
 func decodeList[S ~string](text string) (list []S, err error) {
 	if text == emptyList {
 		return nil, nil

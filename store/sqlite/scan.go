@@ -9,8 +9,8 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// selectChanges goes from owner to owner by the index of their links, which has no
-// order of all links by time.
+// selectChanges finds changes owner by owner, because no index has all links in the order of
+// time.
 const selectChanges = `
 	WITH RECURSIVE owners (owner) AS (
 		SELECT min(owner) FROM links WHERE deleted_at = 0
@@ -42,7 +42,7 @@ func (s *Store) Changes(ctx context.Context, after store.Cursor, limit int) ([]s
 	for rows.Next() {
 		var c store.Change
 		var at int64
-		if c.Link, err = scanLink(behind{rows, []any{&at}}); err != nil {
+		if c.Link, err = scanLink(extended{rows, []any{&at}}); err != nil {
 			return nil, wrap(err, "changes", "")
 		}
 		c.At = moment(at)

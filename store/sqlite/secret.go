@@ -6,9 +6,8 @@ import (
 	"errors"
 )
 
-// Secret returns the secret that is kept under name. When there is none yet it
-// keeps the one that make returns; of several callers at once one wins, and all
-// get the winner's.
+// Secret returns the secret with the given name. When there is none yet, it stores the result
+// of make. When several callers do so at once, all get the same secret.
 func (s *Store) Secret(ctx context.Context, name string, make func() ([]byte, error)) ([]byte, error) {
 	const query = `SELECT value FROM secrets WHERE name = ?`
 	var kept []byte

@@ -1,9 +1,8 @@
-// Package sqlite is the embedded store: one SQLite file in a folder, no server.
-// It keeps links, API keys, click totals, node id leases and the secrets that a
-// single process makes for itself.
+// Package sqlite is the embedded store: one SQLite file in a folder, without a server. It
+// stores links, API keys, click totals, node id leases and generated secrets.
 //
-// It is not a cache and shares nothing over a network: one process serves a
-// folder, and commands may work beside it.
+// It is not a cache, and not for a network file system: one process serves a folder, and
+// commands on the same machine may use it at the same time.
 package sqlite
 
 import (
@@ -18,17 +17,16 @@ import (
 	"github.com/terse/terse/store/batch"
 )
 
-// Store keeps everything in one SQLite database. All writes that wait at the
-// same moment are committed by one transaction and made durable by one fsync;
-// a write is acknowledged after that. Reads never wait for writes. Safe for
-// concurrent use.
+// Store stores everything in one SQLite database. Writes that wait at the same time share one
+// transaction and one fsync. A write returns after that fsync. Reads never wait for writes.
+// Safe for concurrent use.
 type Store struct {
 	opts    Options
 	metrics *metrics
-	lock    *flock.Flock // held while serving; else nil
+	lock    *flock.Flock // lock of the folder; nil without Options.Serve
 
 	writer *sql.DB
-	lists  *sql.DB // for reads of many rows, so that they never keep others waiting
+	lists  *sql.DB // for queries of many rows, so that they do not delay other queries
 	points *points
 	edits  edits
 	writes *batch.Group[write, any]
@@ -49,10 +47,9 @@ var (
 	_ store.Scanned         = (*Store)(nil)
 )
 
-// Open opens the database in opts.Dir. It makes a new one where there is none,
-// and brings the schema of an older one up to date. What it cannot trust it
-// refuses, and leaves as it is, with ErrLocked, ErrForeign, ErrNewer or
-// ErrDamaged.
+// Open opens the database in opts.Dir. It creates a missing database, and migrates an older
+// schema to the latest version. For a folder that it cannot use, it leaves the files as they
+// are and returns ErrLocked, ErrForeign, ErrNewer or ErrDamaged.
 func Open(ctx context.Context, opts Options) (*Store, error) {
 	opts = opts.withDefaults()
 	if err := opts.validate(); err != nil {
@@ -70,7 +67,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	return s, nil
 }
 
-// open makes the handles and statements of a database that is ready.
+// open opens the handles and prepares the statements.
 func (s *Store) open(ctx context.Context, f files) error {
 	if err := f.check(ctx, s.opts); err != nil {
 		return err
@@ -93,7 +90,7 @@ func (s *Store) open(ctx context.Context, f files) error {
 		MaxBatch: s.opts.MaxBatch,
 		MaxQueue: s.opts.MaxQueue,
 		Timeout:  s.opts.WriteTimeout,
-		Observe:  s.metrics.flight,
+		Observe:  s.metrics.observe,
 	})
 	if err != nil {
 		return err
@@ -101,8 +98,8 @@ func (s *Store) open(ctx context.Context, f files) error {
 	return s.metrics.register(s.opts.Registerer, s.writes.Waiting)
 }
 
-// Close waits for the writes that were accepted, moves the write-ahead log into
-// the database and gives the folder free. The Store is of no use afterwards.
+// Close finishes the accepted writes, moves the write-ahead log into the database and unlocks
+// the folder. Do not use the Store after Close.
 func (s *Store) Close() error {
 	if err := s.close(context.Background()); err != nil {
 		return fmt.Errorf("sqlite: close: %w", err)
@@ -110,7 +107,7 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// close closes what is open, in reverse order.
+// close closes everything that is open, in reverse order.
 func (s *Store) close(ctx context.Context) error {
 	var errs []error
 	if s.writes != nil {
@@ -123,10 +120,10 @@ func (s *Store) close(ctx context.Context) error {
 		errs = append(errs, s.lists.Close())
 	}
 	if s.writer != nil {
-		// Readers of another process may keep this from finishing: the next
-		// start goes on from the log then.
+		// Readers in another process may prevent this. Then the next start continues with
+		// the log.
 		if _, err := s.writer.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)"); err != nil {
-			s.opts.Logger.WarnContext(ctx, "write-ahead log was not emptied", "err", err)
+			s.opts.Logger.WarnContext(ctx, "write-ahead log could not be emptied", "err", err)
 		}
 		errs = append(errs, s.writer.Close())
 	}

@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// edits are the statements of writes that run often, on the writer.
+// edits are prepared statements for frequent writes.
 type edits struct {
 	get, insert, update, use *sql.Stmt
 
@@ -31,13 +31,13 @@ func (e *edits) prepare(ctx context.Context, db *sql.DB) error {
 	})
 }
 
-// statement is a query and where it goes once it is prepared.
+// statement is a query, and the variable for its prepared statement.
 type statement struct {
 	to    **sql.Stmt
 	query string
 }
 
-// prepare prepares statements. Closing the handle closes them.
+// prepare prepares statements. They are closed with the handle.
 func prepare(ctx context.Context, db *sql.DB, statements []statement) error {
 	for _, s := range statements {
 		stmt, err := db.PrepareContext(ctx, s.query) //nolint:sqlclosecheck // closed with the handle

@@ -7,30 +7,30 @@ import (
 	"github.com/terse/terse/store/batch"
 )
 
-// write is one write of one caller, in a transaction that it shares with others.
-// It returns an error of the store when it changed nothing, and SQLite's as they
-// are. One with several statements that can fail runs them by tx.atomically.
+// write is the write of one caller. It runs in a transaction with other writes. When it
+// changes nothing, it returns an error of the store; errors of SQLite are returned unchanged.
+// A write with several statements must run them in tx.atomically.
 type write func(ctx context.Context, tx tx) (any, error)
 
-// change runs fn in the next transaction and returns when that is durable. op
-// and object are named in errors; a target is never the object.
+// change runs fn in the next transaction and returns when that is durable. Errors contain op
+// and object; never pass a target as the object.
 func change[T any](ctx context.Context, s *Store, op, object string,
 	fn func(ctx context.Context, tx tx) (T, error),
 ) (T, error) {
 	value, err := s.writes.Do(ctx, func(ctx context.Context, tx tx) (any, error) {
 		return fn(ctx, tx)
 	})
-	result, _ := value.(T) // none when fn did not run
+	result, _ := value.(T) // the zero value when fn did not run
 	return result, wrap(err, op, object)
 }
 
-// commit runs writes in one transaction. One that fails by itself does not fail
-// its neighbours. One that leaves the transaction in doubt fails all, as does a
-// commit that fails.
+// commit runs writes in one transaction. A failed write does not affect the others, except
+// when it leaves the transaction in an unknown state: then all fail. All fail too when the
+// commit fails.
 func (s *Store) commit(ctx context.Context, writes []write) []batch.Result[any] {
 	results := make([]batch.Result[any], len(writes))
-	// Each statement is short. When ctx ends, database/sql ends the transaction
-	// between two of them.
+	// The statements are short, so ctx does not interrupt them. When ctx ends, database/sql
+	// ends the transaction between two statements.
 	short := context.WithoutCancel(ctx)
 	err := s.transact(ctx, func(tx tx) error {
 		for i, write := range writes {
@@ -51,13 +51,13 @@ func (s *Store) commit(ctx context.Context, writes []write) []batch.Result[any] 
 	return results
 }
 
-// transact commits what fn does, or nothing when either fails.
+// transact commits the changes of fn, or nothing after an error.
 func (s *Store) transact(ctx context.Context, fn func(tx tx) error) error {
 	begun, err := s.writer.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = begun.Rollback() }() // of no effect after a commit
+	defer func() { _ = begun.Rollback() }() // has no effect after a commit
 	if err := fn(tx{begun, &s.edits}); err != nil {
 		return err
 	}
@@ -70,7 +70,7 @@ type tx struct {
 	edits *edits
 }
 
-// exec runs a prepared statement and returns how many rows it changed.
+// exec runs a prepared statement and returns the number of changed rows.
 func (t tx) exec(ctx context.Context, stmt *sql.Stmt, args ...any) (int64, error) {
 	result, err := t.StmtContext(ctx, stmt).ExecContext(ctx, args...) //nolint:sqlclosecheck // closed with the transaction
 	if err != nil {
@@ -79,12 +79,12 @@ func (t tx) exec(ctx context.Context, stmt *sql.Stmt, args ...any) (int64, error
 	return result.RowsAffected()
 }
 
-// row runs a prepared query for one row.
+// row runs a prepared query that returns one row.
 func (t tx) row(ctx context.Context, stmt *sql.Stmt, args ...any) *sql.Row {
 	return t.StmtContext(ctx, stmt).QueryRowContext(ctx, args...) //nolint:sqlclosecheck // closed with the transaction
 }
 
-// atomically undoes what fn did when it fails.
+// atomically runs fn and reverts its changes when it fails.
 func (t tx) atomically(ctx context.Context, fn func() error) error {
 	if _, err := t.ExecContext(ctx, "SAVEPOINT one"); err != nil {
 		return err
@@ -114,11 +114,11 @@ func (t tx) changes(ctx context.Context, query string, args ...any) (bool, error
 	return n > 0, err
 }
 
-// prune runs a prepared statement that forgets what is older than a time.
+// prune runs a prepared statement that deletes rows older than before.
 func (t tx) prune(ctx context.Context, stmt *sql.Stmt, before int64) error {
 	_, err := t.exec(ctx, stmt, before)
 	return err
 }
 
-// none is the result of a write that has none.
+// none is the result type of a write without a result.
 type none = struct{}

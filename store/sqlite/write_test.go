@@ -16,7 +16,7 @@ import (
 	"github.com/terse/terse/store/sqlite"
 )
 
-// transactions returns how many write transactions were run.
+// transactions returns the number of write transactions so far.
 func transactions(t *testing.T, reg *prometheus.Registry) uint64 {
 	t.Helper()
 	families, err := reg.Gather()
@@ -42,8 +42,8 @@ func hold(t *testing.T, s *sqlite.Store) *sql.Conn {
 	return conn
 }
 
-// together creates the links in one transaction, after one of its own, and
-// returns the errors. It calls before when all wait.
+// together creates the links in one transaction, after another transaction, and returns the
+// errors. It calls before when all creates wait.
 func together(t *testing.T, s *sqlite.Store, links []store.Link, before func(conn *sql.Conn)) []error {
 	t.Helper()
 	conn := hold(t, s)
@@ -51,7 +51,7 @@ func together(t *testing.T, s *sqlite.Store, links []store.Link, before func(con
 	errs := make([]error, len(links))
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		if _, err := s.Consume(t.Context(), "nobody", time.Time{}); !errors.Is(err, store.ErrNotFound) {
+		if _, err := s.Consume(t.Context(), "missing", time.Time{}); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("Consume() = %v, want %v", err, store.ErrNotFound)
 		}
 	})
@@ -68,7 +68,7 @@ func together(t *testing.T, s *sqlite.Store, links []store.Link, before func(con
 	return errs
 }
 
-// poll waits until ready.
+// poll waits until ready returns true.
 func poll(t *testing.T, ready func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); !ready(); time.Sleep(time.Millisecond) {
@@ -100,8 +100,8 @@ func TestWritesThatWaitShareOneTransaction(t *testing.T) {
 	}
 }
 
-// TestFailedTransactionFailsAllOfIt has one link for which there is no room among
-// others for which there is.
+// TestFailedTransactionFailsAllOfIt creates several links in one transaction, one of them too
+// large for the disk.
 func TestFailedTransactionFailsAllOfIt(t *testing.T) {
 	t.Parallel()
 	s := open(t, t.TempDir())
@@ -114,10 +114,10 @@ func TestFailedTransactionFailsAllOfIt(t *testing.T) {
 	})
 	for i, err := range errs {
 		if !errors.Is(err, store.ErrUnavailable) {
-			t.Errorf("Create() in a transaction that failed = %v, want %v", err, store.ErrUnavailable)
+			t.Errorf("Create() in a failed transaction = %v, want %v", err, store.ErrUnavailable)
 		}
 		if _, err := s.Get(t.Context(), links[i].Code); !errors.Is(err, store.ErrNotFound) {
-			t.Errorf("Get() of a refused link = %v, want %v", err, store.ErrNotFound)
+			t.Errorf("Get() of a rejected link = %v, want %v", err, store.ErrNotFound)
 		}
 	}
 }
@@ -164,16 +164,16 @@ func TestFullDiskRefusesWritesUntilThereIsRoom(t *testing.T) {
 		t.Errorf("Resolve() on a full disk = %v, want nil", err)
 	}
 	if _, err := s.Get(t.Context(), refused.Code); !errors.Is(err, store.ErrNotFound) {
-		t.Errorf("Get() of a refused link = %v, want %v", err, store.ErrNotFound)
+		t.Errorf("Get() of a rejected link = %v, want %v", err, store.ErrNotFound)
 	}
 	for _, code := range listAll(t, s) {
 		if code == refused.Code {
-			t.Errorf("List() shows %q, want nothing of a refused link", code)
+			t.Errorf("List() returned %q, want no rejected link", code)
 		}
 	}
 	limitPages(t, s, 1<<20)
 	if _, err := s.Create(t.Context(), refused); err != nil {
-		t.Errorf("Create() when there is room again = %v, want nil", err)
+		t.Errorf("Create() when there is space again = %v, want nil", err)
 	}
 }
 
@@ -185,7 +185,7 @@ func limitPages(t *testing.T, s *sqlite.Store, n int64) {
 	}
 }
 
-// fillUp creates links until one is refused, and returns that.
+// fillUp creates links until one is rejected, and returns that link.
 func fillUp(t *testing.T, s *sqlite.Store) store.Link {
 	t.Helper()
 	for i := range 1000 {
@@ -200,11 +200,11 @@ func fillUp(t *testing.T, s *sqlite.Store) store.Link {
 		}
 		return l
 	}
-	t.Fatal("1000 links fit on a full disk")
+	t.Fatal("1000 creates succeeded on a full disk")
 	return store.Link{}
 }
 
-// TestBlockedWriteGivesUp has another connection in the middle of a transaction.
+// TestBlockedWriteGivesUp writes while another connection has an open transaction.
 func TestBlockedWriteGivesUp(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -217,11 +217,11 @@ func TestBlockedWriteGivesUp(t *testing.T) {
 	for range 3 {
 		_, err := s.Create(t.Context(), l)
 		if !errors.Is(err, store.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("Create() beside another writer = %v, want %v", err, store.ErrUnavailable)
+			t.Errorf("Create() during another transaction = %v, want %v", err, store.ErrUnavailable)
 		}
 	}
 	if _, err := s.Get(t.Context(), l.Code); !errors.Is(err, store.ErrNotFound) {
-		t.Errorf("Get() beside another writer = %v, want %v", err, store.ErrNotFound)
+		t.Errorf("Get() during another transaction = %v, want %v", err, store.ErrNotFound)
 	}
 	if _, err := blocker.ExecContext(t.Context(), "ROLLBACK"); err != nil {
 		t.Fatal(err)
@@ -263,8 +263,8 @@ func TestCancelledReadsLeaveConnectionsWhole(t *testing.T) {
 	wg.Wait()
 }
 
-// TestCancelledWritesLeaveNeighboursAlone cancels callers while the transaction
-// that they share with others is under way.
+// TestCancelledWritesLeaveNeighboursAlone cancels callers during a transaction that they
+// share with other callers.
 func TestCancelledWritesLeaveNeighboursAlone(t *testing.T) {
 	t.Parallel()
 	s := open(t, t.TempDir())
@@ -280,7 +280,7 @@ func TestCancelledWritesLeaveNeighboursAlone(t *testing.T) {
 		})
 		wg.Go(func() {
 			if _, err := s.Create(t.Context(), childLink(fmt.Sprintf("stays-%d", i))); err != nil {
-				t.Errorf("Create() beside a cancelled caller = %v, want nil", err)
+				t.Errorf("Create() in a transaction with a cancelled caller = %v, want nil", err)
 			}
 		})
 	}
