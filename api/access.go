@@ -8,10 +8,9 @@ import (
 	"time"
 )
 
-// access logs a part of the requests, and of those that failed for a reason of ours
-// all but the 503, of which there may be as many as requests: they are told once a
-// second where they arise. It tells the route, never the address, which may hold
-// secrets.
+// access logs a sample of the requests, and every 5xx except 503. During an outage every
+// request may be a 503: a.problem logs these once a second. The log has the route instead
+// of the URL, because a URL may contain secrets.
 func (a *API) access(ctx context.Context, route, method string, status int, took time.Duration) {
 	failed := status >= http.StatusInternalServerError && status != http.StatusServiceUnavailable
 	if !failed && (a.opts.AccessLogSample <= 0 || rand.Float64() >= a.opts.AccessLogSample) { //nolint:gosec // a sample

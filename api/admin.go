@@ -9,9 +9,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Admin returns the handler of the admin listener: /livez, /readyz, /metrics
-// and /debug/pprof. /livez says that the process runs, whatever else is broken: no
-// restart would mend that. It must never be public.
+// Admin returns the handler of the admin listener: /livez, /readyz, /metrics and
+// /debug/pprof. It must never be public. /livez only reports that the process runs: it
+// does not check databases, because a restart would not repair them.
 func Admin(health *Health, metrics prometheus.Gatherer) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {

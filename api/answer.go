@@ -15,10 +15,10 @@ import (
 	"github.com/terse/terse/web"
 )
 
-// notLive answers for a link that exists and does not redirect now.
+// notLive answers a visit of a link that exists but does not redirect now.
 func (a *API) notLive(c echo.Context, l *store.Link, state store.State, now time.Time) error {
 	policy := notLivePolicy(l, state, now)
-	if state == store.NotStarted { // nothing tells it from a link that never was
+	if state == store.NotStarted { // must look like a link that never existed
 		return a.answerUnknown(c, policy)
 	}
 	tag := []string{linkTag(l.Code)}
@@ -33,21 +33,21 @@ func (a *API) notLive(c echo.Context, l *store.Link, state store.State, now time
 		return a.answer(c, policy, newProblem(http.StatusGone, "This link has expired."))
 	case store.UsedUp:
 		a.metrics.redirects.gone.Inc()
-		return a.answer(c, policy, newProblem(http.StatusGone, "This link has been used as often as it may be."))
+		return a.answer(c, policy, newProblem(http.StatusGone, "This link has reached its click limit."))
 	default:
 		a.metrics.redirects.gone.Inc()
 		return a.answer(c, policy, newProblem(http.StatusGone, "This link was deleted."))
 	}
 }
 
-// visitError answers a visit of name for which no link was found.
+// visitError answers a visit of name that failed or found no link.
 func (a *API) visitError(c echo.Context, name string, err error) error {
 	if limited, ok := errors.AsType[*problem](err); ok {
 		a.metrics.redirects.limited.Inc()
 		return a.answer(c, policyError, limited)
 	}
 	if !errors.Is(err, store.ErrNotFound) {
-		if !errors.Is(err, context.Canceled) { // the client left
+		if !errors.Is(err, context.Canceled) { // a client that disconnects is no failure
 			a.metrics.redirects.failed.Inc()
 		}
 		return a.fail(c, err)
@@ -59,8 +59,8 @@ func (a *API) visitError(c echo.Context, name string, err error) error {
 	return a.answer(c, policyUnknown, newProblem(http.StatusNotFound, "There is no such link."))
 }
 
-// answerUnknown answers a visit of a code that does not exist. What one client
-// is told at its limit is kept by no cache for others.
+// answerUnknown answers a visit of a code that does not exist. A 429 is not cached: the
+// limit concerns only one client.
 func (a *API) answerUnknown(c echo.Context, policy cachePolicy) error {
 	a.metrics.redirects.unknown.Inc()
 	p := a.unknownCode(c.Request().Context(), a.clientAddr(c.Request()))
@@ -79,12 +79,12 @@ func (a *API) unknownCode(ctx context.Context, client netip.Addr) *problem {
 	return newProblem(http.StatusNotFound, "There is no such link.")
 }
 
-// fail answers the error of a page or a visit.
+// fail answers an error of a page or a visit.
 func (a *API) fail(c echo.Context, err error) error {
 	return a.answer(c, policyError, a.problem(a.identified(c), err))
 }
 
-// answer writes a problem as a page for people and as problem+json for programs.
+// answer writes a problem: a page for browsers, problem+json for other clients.
 func (a *API) answer(c echo.Context, policy cachePolicy, p *problem) error {
 	h := c.Response().Header()
 	h.Set("Cache-Control", policy.browser)
@@ -104,7 +104,7 @@ func (a *API) answer(c echo.Context, policy cachePolicy, p *problem) error {
 	return nil
 }
 
-// wantsHTML reports whether the client is a browser rather than a program.
+// wantsHTML reports whether the client accepts HTML, as browsers do.
 func wantsHTML(r *http.Request) bool {
 	return strings.Contains(r.Header.Get("Accept"), "text/html")
 }

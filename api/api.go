@@ -1,9 +1,9 @@
-// Package api is the HTTP face of Terse: the redirect, the link resources with
-// their OpenAPI document, the pages of package web, and the admin listener's
-// handler. It knows the domain (store) and never where links are kept.
+// Package api is the HTTP layer of Terse. It serves the redirect, the link resources with
+// their OpenAPI document, the pages of package web, and the admin endpoints. It uses the
+// interfaces of package store and knows no database.
 //
-// It opens no sockets and reads no environment: package main builds the parts,
-// hands them over in Options and serves the handlers.
+// It opens no sockets and reads no environment. Package main builds the parts, passes
+// them in Options and serves the handlers.
 package api
 
 import (
@@ -33,28 +33,29 @@ import (
 	"github.com/terse/terse/web"
 )
 
-// CodeMinter mints codes that no other link has.
+// CodeMinter mints new codes for links.
 type CodeMinter interface {
-	// NextCode returns a fresh code, or an error when minting must wait, for
+	// NextCode returns a new code. It returns an error when it cannot mint now, for
 	// example because the lease of the node id was lost.
 	NextCode() (string, error)
 
-	// NextCodeNear is NextCode with a code that one shard keeps together with a
-	// bucket, if one is found soon.
+	// NextCodeNear is NextCode, but prefers a code on the shard of the given bucket. After
+	// some attempts it returns a code of any shard.
 	NextCodeNear(bucket int) (string, error)
 }
 
-// ClickRecorder takes clicks from the redirect. Record never blocks.
+// ClickRecorder records the clicks of redirects. Record never blocks.
 type ClickRecorder interface {
 	Record(c store.Click)
 }
 
-// Limiter takes up to n permits for key under l and tells how many it allowed.
+// Limiter takes up to n permits of a key under the limit l. The result has the number of
+// permits that were allowed.
 type Limiter interface {
 	Take(ctx context.Context, key string, l ratelimit.Limit, n int) (ratelimit.Result, error)
 }
 
-// ClientAddresser tells the address of the client behind trusted proxies.
+// ClientAddresser finds the address of the client behind trusted proxies.
 type ClientAddresser interface {
 	ClientAddr(r *http.Request) netip.Addr
 
@@ -66,15 +67,15 @@ type ClientAddresser interface {
 type Limits struct {
 	CreateAnonymous ratelimit.Limit // per client address
 	CreateKey       ratelimit.Limit // per API key
-	Unknown         ratelimit.Limit // unknown codes, and as many unknown API keys, per client address
-	Password        ratelimit.Limit // guesses, per client address and link, and per link
-	Report          ratelimit.Limit // reports of links, per client address
+	Unknown         ratelimit.Limit // unknown codes per client address, and separately unknown API keys
+	Password        ratelimit.Limit // wrong passwords per link and client address; ten times this per link
+	Report          ratelimit.Limit // reports of links per client address
 }
 
 // Options configure New.
 type Options struct {
 	Store   store.Store   // Required.
-	Archive store.Archive // Required: of what Store keeps.
+	Archive store.Archive // Required. Exports and imports the links of Store.
 
 	// Peek returns the answer of Store.Resolve when Store has it in memory; known reports
 	// that. Required. Under overload, a client that asked for too many unknown codes gets
@@ -88,15 +89,15 @@ type Options struct {
 	Keys store.Keys // Required.
 
 	// KeyKnown reports whether Keys has the answer for a token's digest in memory. Required.
-	// A client that sends too many tokens for which it is false is rejected. A flood of
-	// invented tokens then never reaches the shards.
+	// If it is false, an unknown token counts against Limits.Unknown. A flood of invented
+	// tokens then reaches the shards only up to this limit.
 	KeyKnown func(hash [sha256.Size]byte) bool
 
 	History store.History // Required.
 	Minter  CodeMinter    // Required.
 
 	Blocklist store.Blocklist // Required.
-	Blocked   store.Blocker   // Hosts to which no link may lead. Default: none.
+	Blocked   store.Blocker   // Hosts that no link may point to. Default: none.
 
 	Reports store.Reports // Required.
 
@@ -104,24 +105,24 @@ type Options struct {
 	Limiter Limiter         // Required.
 	Clients ClientAddresser // Required.
 
-	BaseURL         string   // Required: scheme://host[:port] that short URLs begin with.
-	AnonymousCreate bool     // whether a create needs no key
-	CORSOrigins     []string // whose pages may call the API, see ParseOrigins; default none
-	CDN             bool     // whether redirects carry CDN-Cache-Control
+	BaseURL         string   // Required. The start of short URLs: scheme://host[:port].
+	AnonymousCreate bool     // whether clients may create links without a key
+	CORSOrigins     []string // origins that may call the API, see ParseOrigins; default none
+	CDN             bool     // whether to send CDN-Cache-Control
 	Limits          Limits
-	Version         string // of the binary; for the pages and the OpenAPI document
-	PasswordCost    int    // work factor of bcrypt; default bcrypt.DefaultCost, some 50 ms of a core
+	Version         string // of the binary, shown on the pages and in the OpenAPI document
+	PasswordCost    int    // work factor of bcrypt; default bcrypt.DefaultCost, about 50 ms of a core
 
-	AccessLogSample float64 // part of the requests that are logged, 0 to 1
+	AccessLogSample float64 // share of the requests to log, 0 to 1
 
-	Guard      *overload.Guard       // Required: sheds what cannot be done in time.
+	Guard      *overload.Guard       // Required. Rejects requests when the process is overloaded.
 	Registerer prometheus.Registerer // Required.
 	Logger     *slog.Logger          // Required.
 	Now        func() time.Time      // Default: time.Now.
 
-	// LinkTime returns the time by which links and keys start and end, which is the
-	// database's. known is false while that time is unknown: what depends on it is then
-	// 503. Default: Now.
+	// LinkTime returns the time of the database. Links and keys start and expire by it.
+	// While known is false, requests that depend on this time are answered 503.
+	// Default: Now.
 	LinkTime func() (now time.Time, known bool)
 }
 
@@ -167,27 +168,27 @@ func (o *Options) validate() error {
 	return errors.Join(problems...)
 }
 
-// API holds what its handlers share. Make one with New.
+// API serves the public listener. Make one with New. Safe for concurrent use.
 type API struct {
 	opts      Options
 	rules     *store.Rules
 	pages     *web.Pages
 	metrics   *metrics
-	site      *echo.Echo // redirects and pages
+	visitors  *echo.Echo // redirects and pages
 	resources *echo.Echo // everything below /api
 	schemas   huma.Registry
 	csrf      *http.CrossOriginProtection
-	hashers   atomic.Int64  // new passwords that are hashed or wait for it
-	hashing   chan struct{} // a place for each password that may be hashed at once
-	drawing   chan struct{} // a place for each QR code that may be drawn at once
-	outage    seldom
-	busy      seldom
-	bodies    atomic.Int64 // bytes of bodies that are in memory
-	unlisted  sync.Once    // the proxy that the log tells of
-	spent     spent        // clients at their limit of unknown codes
+	hashers   atomic.Int64  // new passwords that are being hashed or wait for it
+	hashing   chan struct{} // semaphore: passwords that are hashed at the same time
+	drawing   chan struct{} // semaphore: QR codes that are drawn at the same time
+	outage    seldom        // limits the log message about the store
+	busy      seldom        // limits the log message about overload
+	bodies    atomic.Int64  // bytes of request bodies in memory
+	unlisted  sync.Once     // logs the first proxy that is not trusted
+	limited   limitedClients
 }
 
-// New builds the handlers. It fails when Options are incomplete.
+// New builds the handlers. The error names every missing or invalid option.
 func New(opts Options) (*API, error) {
 	if err := opts.validate(); err != nil {
 		return nil, err
@@ -209,7 +210,7 @@ func New(opts Options) (*API, error) {
 		drawing: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
 	}
 	if err := a.csrf.AddTrustedOrigin(opts.BaseURL); err != nil {
-		return nil, fmt.Errorf("api: trust the form's origin: %w", err)
+		return nil, fmt.Errorf("api: trust the origin of BaseURL: %w", err)
 	}
 	if err := a.route(); err != nil {
 		return nil, err
@@ -226,21 +227,21 @@ func New(opts Options) (*API, error) {
 	return a, err
 }
 
-// ParseBaseURL reads what short URLs begin with: http or https, a host, a port
-// if it is not the scheme's own, and nothing behind them. The host comes back in
-// ASCII, since short URLs stand in headers.
+// ParseBaseURL parses the start of short URLs: http or https, a host, and optionally a
+// port. The host of the result is ASCII, because short URLs are sent in headers. The
+// default port of the scheme may be missing from the result.
 func ParseBaseURL(s string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("%q is no URL", s)
+		return nil, fmt.Errorf("%q is not a URL", s)
 	case u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "":
 		return nil, fmt.Errorf("%q must look like https://sho.rt", s)
 	case u.User != nil, u.Path != "", u.RawQuery != "", u.Fragment != "", u.ForceQuery:
-		return nil, fmt.Errorf("%q must end behind the host: no user, path, query or trailing slash", s)
+		return nil, fmt.Errorf("%q must not have a user, path, query or trailing slash", s)
 	}
 	if u.Host, err = asciiHost(u); err != nil {
-		return nil, fmt.Errorf("%q has no valid host: %w", s, err)
+		return nil, fmt.Errorf("%q has an invalid host: %w", s, err)
 	}
 	if _, err := store.NewRules(store.RulesOptions{OwnHosts: []string{u.Host}}); err != nil {
 		return nil, fmt.Errorf("%q: %w", s, err)
@@ -248,7 +249,7 @@ func ParseBaseURL(s string) (*url.URL, error) {
 	return u, nil
 }
 
-// asciiHost returns the host of u, with its port, as it stands in headers.
+// asciiHost returns the host and the port of u in ASCII, for use in headers.
 func asciiHost(u *url.URL) (string, error) {
 	if _, err := netip.ParseAddr(u.Hostname()); err == nil {
 		return u.Host, nil
@@ -260,10 +261,10 @@ func asciiHost(u *url.URL) (string, error) {
 	return host + ":" + u.Port(), nil
 }
 
-// isSchemePort reports whether u names the port that it would have without.
+// isSchemePort reports whether u names the default port of its scheme.
 func isSchemePort(u *url.URL) bool {
 	return u.Scheme == "http" && u.Port() == "80" || u.Scheme == "https" && u.Port() == "443"
 }
 
-// shortURL returns the address that redirects to the link.
+// shortURL returns the short URL of a code.
 func (a *API) shortURL(code string) string { return a.opts.BaseURL + "/" + code }

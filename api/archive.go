@@ -15,52 +15,51 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// archivePath is where links are taken out and put in whole.
+// archivePath is the path of exports and imports.
 const archivePath = "/api/v1/archive"
 
 const (
 	// maxOwnerLen is the longest owner of a link in characters.
 	maxOwnerLen = 64
 
-	// maxHashCost is the highest work factor of a password hash that is taken over:
-	// whoever asks for the link makes this server do the work.
+	// maxHashCost is the highest bcrypt cost of an imported password hash: every visitor
+	// who enters a password makes this server compute the hash.
 	maxHashCost = 14
 
-	// maxCount is the most clicks that a link may bring along, which leaves room for
-	// all that come.
+	// maxCount is the highest click count that an import accepts. It leaves room for later
+	// clicks.
 	maxCount = 1 << 60
 )
 
-// bcryptForm is a hash that can be compared with: Cost looks at its beginning alone.
+// bcryptForm matches a complete bcrypt hash. bcrypt.Cost checks only its beginning.
 var bcryptForm = regexp.MustCompile(`^\$2[aby]?\$[0-9]{2}\$[./A-Za-z0-9]{53}$`)
 
-// archivedLink is a link whole, as an administrator takes it out of one system and
-// puts it into another. An export has every member. Of an import all but the code
-// and the target may be absent, or zero.
+// archivedLink is a link with every field, as exports and imports use it. An export has
+// every member. In an import only the code and the target are required.
 type archivedLink struct {
 	Code           string     `json:"code" doc:"The code or alias." example:"spring"`
-	URL            string     `json:"url" doc:"The target; empty for a link that was deleted." example:"https://example.com/a/long/path?with=query"`
-	Owner          *string    `json:"owner,omitempty" doc:"Id of the API key that the link belongs to; empty for an anonymous one. Yours when absent." example:"key_2vj6r3h4kq5w"`
+	URL            string     `json:"url" doc:"The target; empty for a deleted link." example:"https://example.com/a/long/path?with=query"`
+	Owner          *string    `json:"owner,omitempty" doc:"Id of the API key that owns the link; empty for an anonymous link. The default is your key." example:"key_2vj6r3h4kq5w"`
 	Title          string     `json:"title" required:"false" example:"Spring catalogue"`
 	Tags           []string   `json:"tags" required:"false" nullable:"false" example:"[\"print\",\"2026\"]"`
-	Status         int        `json:"status" required:"false" enum:"0,301,302,307,308" doc:"Status of the redirect; 0 stands for 302." example:"302"`
+	Status         int        `json:"status" required:"false" enum:"0,301,302,307,308" doc:"Status of the redirect; 0 means 302." example:"302"`
 	ForwardQuery   string     `json:"forward_query" required:"false" enum:"off,append,override" example:"off"`
 	StartsAt       *time.Time `json:"starts_at" required:"false"`
-	ExpiresAt      *time.Time `json:"expires_at" required:"false" doc:"May be over." example:"2027-06-01T00:00:00Z"`
+	ExpiresAt      *time.Time `json:"expires_at" required:"false" doc:"May be in the past." example:"2027-06-01T00:00:00Z"`
 	MaxClicks      count      `json:"max_clicks" required:"false" doc:"0 means any number." example:"0"`
 	UsedClicks     count      `json:"used_clicks" required:"false" doc:"Redirects counted against max_clicks." example:"0"`
-	PasswordHash   string     `json:"password_hash" required:"false" doc:"bcrypt; empty when no password is asked." example:""`
-	DisabledAt     *time.Time `json:"disabled_at" required:"false" doc:"When it was taken down for abuse."`
+	PasswordHash   string     `json:"password_hash" required:"false" doc:"A bcrypt hash; empty when the link has no password." example:""`
+	DisabledAt     *time.Time `json:"disabled_at" required:"false" doc:"When it was disabled because of abuse."`
 	DisabledReason string     `json:"disabled_reason" required:"false" example:""`
-	DeletedAt      *time.Time `json:"deleted_at" required:"false" doc:"When it was deleted, not before created_at: its code stays taken, and nothing leads anywhere. Of such a link only code, owner, status, created_at, updated_at and version are kept, and url is empty."`
-	Clicks         count      `json:"clicks" required:"false" doc:"Redirects in all." example:"17"`
-	LastClickAt    *time.Time `json:"last_click_at" required:"false" doc:"When there are clicks and this is absent, created_at stands for it." example:"2026-05-01T12:00:00.123456Z"`
-	CreatedAt      *time.Time `json:"created_at" required:"false" doc:"Now when absent, and of a deleted link deleted_at." example:"2026-03-01T08:30:00.5Z"`
-	UpdatedAt      *time.Time `json:"updated_at" required:"false" doc:"created_at when absent, and of a deleted link deleted_at." example:"2026-03-02T08:30:00Z"`
-	Version        int64      `json:"version" required:"false" minimum:"0" maximum:"1000000000" doc:"0 stands for 1." example:"2"`
+	DeletedAt      *time.Time `json:"deleted_at" required:"false" doc:"When it was deleted; not before created_at. A deleted link does not redirect, and its code is never used again. It keeps only code, owner, status, created_at, updated_at and version. Its url is empty."`
+	Clicks         count      `json:"clicks" required:"false" doc:"Total number of redirects." example:"17"`
+	LastClickAt    *time.Time `json:"last_click_at" required:"false" doc:"The default is created_at if there are clicks." example:"2026-05-01T12:00:00.123456Z"`
+	CreatedAt      *time.Time `json:"created_at" required:"false" doc:"The default is now; for a deleted link, deleted_at." example:"2026-03-01T08:30:00.5Z"`
+	UpdatedAt      *time.Time `json:"updated_at" required:"false" doc:"The default is created_at; for a deleted link, deleted_at." example:"2026-03-02T08:30:00Z"`
+	Version        int64      `json:"version" required:"false" minimum:"0" maximum:"1000000000" doc:"0 means 1." example:"2"`
 }
 
-// archived returns l as an administrator takes it out.
+// archived returns l as exports show it.
 func archived(l *store.Link) archivedLink {
 	tags := l.Tags
 	if tags == nil {
@@ -78,8 +77,8 @@ func archived(l *store.Link) archivedLink {
 }
 
 type exportInput struct {
-	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"500" doc:"Most links in the page." example:"100"`
-	Cursor string `query:"cursor" doc:"next_cursor of the page before."`
+	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"500" doc:"Maximum number of links in the page." example:"100"`
+	Cursor string `query:"cursor" doc:"next_cursor of the previous page."`
 }
 
 type exportOutput struct {
@@ -89,7 +88,7 @@ type exportOutput struct {
 	}
 }
 
-// exportLinks answers a page of everybody's links.
+// exportLinks returns a page of the links of all owners.
 func (a *API) exportLinks(ctx context.Context, in *exportInput) (*exportOutput, error) {
 	if err := callerOf(ctx).require(store.ScopeAdmin); err != nil {
 		return nil, err
@@ -120,13 +119,13 @@ type importInput struct {
 
 type importOutput struct {
 	Body struct {
-		Results []batchResult `json:"results" nullable:"false" doc:"One result per item, in order: 201, 200 for a link that was imported before, or the status of an error."`
+		Results []batchResult `json:"results" nullable:"false" doc:"One result for each link, in the same order. status is 201 for a new link, 200 for a link that was imported before, or the status of an error."`
 	}
 }
 
-// importLinks puts links in as they are. It is for administrators alone, who may
-// set what no owner can: dates, counts, hashes, owners. A repetition changes
-// nothing.
+// importLinks imports links with every field. Only administrators may call it: it sets
+// fields that owners cannot set, such as dates, counts, hashes and owners. Importing the
+// same links again changes nothing.
 func (a *API) importLinks(ctx context.Context, in *importInput) (*importOutput, error) {
 	who := callerOf(ctx)
 	if err := who.require(store.ScopeAdmin); err != nil {
@@ -151,7 +150,7 @@ func (a *API) importLinks(ctx context.Context, in *importInput) (*importOutput, 
 	return out, nil
 }
 
-// importLink puts one link in, or finds that it is there as it would be.
+// importLink imports one link. found reports that an equal link existed before.
 func (a *API) importLink(ctx context.Context, who *caller, item batchItem[archivedLink]) (l store.Link, found bool, err error) {
 	in, err := item.input(a.schemas)
 	if err != nil {
@@ -169,7 +168,7 @@ func (a *API) importLink(ctx context.Context, who *caller, item batchItem[archiv
 	switch {
 	case getErr != nil:
 		return store.Link{}, false, getErr
-	case in.CreatedAt == nil: // then it was made up
+	case in.CreatedAt == nil: // readArchived used the time of this request
 		want.CreatedAt = have.CreatedAt
 	}
 	if in.UpdatedAt == nil {
@@ -181,8 +180,8 @@ func (a *API) importLink(ctx context.Context, who *caller, item batchItem[archiv
 	return have, true, nil
 }
 
-// sameArchived reports whether have is what an import of want has made. Its counts
-// may have grown since.
+// sameArchived reports whether have equals want, except for counts, which may have grown
+// since the import.
 func sameArchived(have, want store.Link) bool {
 	for _, l := range []*store.Link{&have, &want} {
 		l.RequestID, l.Clicks, l.LastClickAt, l.UsedClicks = "", 0, time.Time{}, 0
@@ -190,8 +189,7 @@ func sameArchived(have, want store.Link) bool {
 	return reflect.DeepEqual(have, want)
 }
 
-// readArchived returns the link that in describes, or everything that is wrong with
-// it.
+// readArchived returns the link that in describes. The error names every invalid field.
 func (a *API) readArchived(who *caller, in *archivedLink) (store.Link, error) {
 	l := store.Link{
 		Code: in.Code, URL: in.URL, Owner: who.owner(), Title: in.Title, Tags: in.Tags,
@@ -233,8 +231,8 @@ func (a *API) readArchived(who *caller, in *archivedLink) (store.Link, error) {
 	return l, nil
 }
 
-// checkArchived returns what no rule allows of a link, and brings it into its stored
-// form. A tombstone leads nowhere.
+// checkArchived checks a link by the rules, and normalizes it as stores keep it. A
+// tombstone has no target to check.
 func (a *API) checkArchived(l *store.Link) error {
 	if l.DeletedAt.IsZero() {
 		return a.rules.Check(l)
@@ -242,31 +240,31 @@ func (a *API) checkArchived(l *store.Link) error {
 	return nil
 }
 
-// checkOwner returns what is wrong with an owner. That of canaries has no other links.
+// checkOwner rejects an invalid owner. The owner of canary links must have no other links.
 func checkOwner(l *store.Link) error {
 	if l.Owner == store.CanaryOwner && !l.IsCanary() {
-		return &store.FieldError{Field: "owner", Reason: "must not be that of the links by which nodes measure their caches"}
+		return &store.FieldError{Field: "owner", Reason: "is reserved for the links that nodes use to measure their caches"}
 	}
 	return store.CheckText("owner", l.Owner, maxOwnerLen)
 }
 
-// checkHash returns what is wrong with a password hash.
+// checkHash rejects a password hash that bcrypt cannot use or that costs too much.
 func checkHash(hash string) error {
 	if hash == "" {
 		return nil
 	}
 	cost, err := bcrypt.Cost([]byte(hash))
 	if err != nil || !bcryptForm.MatchString(hash) || cost > maxHashCost {
-		return &store.FieldError{Field: "password_hash", Reason: fmt.Sprintf("must be a bcrypt hash of a cost of at most %d", maxHashCost)}
+		return &store.FieldError{Field: "password_hash", Reason: fmt.Sprintf("must be a bcrypt hash with a cost of at most %d", maxHashCost)}
 	}
 	return nil
 }
 
-// clockSkew is how far the clocks of two systems may differ.
+// clockSkew is the tolerated difference between the clocks of two systems.
 const clockSkew = time.Minute
 
-// checkDates returns what is wrong with the dates of l, of which those that in lacks were
-// made up, and brings them into their stored form.
+// checkDates rejects invalid dates, and converts the dates of l to UTC and microseconds. It
+// checks the year only of dates that in contains: the others are defaults.
 func checkDates(l *store.Link, in *archivedLink, now time.Time) error {
 	var bad store.InvalidError
 	refuse := func(field, reason string) {
@@ -309,7 +307,7 @@ func checkDates(l *store.Link, in *archivedLink, now time.Time) error {
 	return bad
 }
 
-// checkHistory returns what is wrong with counts and with what goes together.
+// checkHistory rejects invalid counts, and a disabled_reason without disabled_at.
 func checkHistory(l *store.Link) error {
 	var bad store.InvalidError
 	for field, n := range map[string]int64{"clicks": l.Clicks, "used_clicks": l.UsedClicks} {
@@ -326,7 +324,7 @@ func checkHistory(l *store.Link) error {
 	return bad
 }
 
-// timeOrZero returns the time, or the zero time for none.
+// timeOrZero returns the time in UTC and microseconds, or the zero time for nil.
 func timeOrZero(t *time.Time) time.Time {
 	if t == nil {
 		return time.Time{}

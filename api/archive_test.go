@@ -22,7 +22,7 @@ type archiveJSON struct {
 	NextCursor string           `json:"next_cursor"`
 }
 
-// export takes everything out by pages of so many links.
+// export returns all exported links, read in pages of limit links.
 func (s *server) export(limit int, admin ...string) []map[string]any {
 	s.t.Helper()
 	var all []map[string]any
@@ -54,7 +54,7 @@ func (s *server) put(links any, admin ...string) batchJSON {
 	return got
 }
 
-// strangeLinks makes links of every kind and returns how many.
+// strangeLinks creates links of every kind and returns their number.
 func strangeLinks(t *testing.T, s *server) int {
 	t.Helper()
 	owner := s.owner("owner")
@@ -88,8 +88,8 @@ func strangeLinks(t *testing.T, s *server) int {
 	return 10
 }
 
-// TestArchiveMakesAnEqualSystem takes everything out of one system, puts it into
-// an empty one, and compares all that owners and visitors see.
+// TestArchiveMakesAnEqualSystem exports all links of one system, imports them into an empty
+// one, and compares the answers for owners and visitors.
 func TestArchiveMakesAnEqualSystem(t *testing.T) {
 	t.Parallel()
 	from, to := newServer(t), newServer(t)
@@ -136,7 +136,7 @@ func TestArchiveMakesAnEqualSystem(t *testing.T) {
 		a, b := from.get("/api/v1/links/"+code, fromAdmin...), to.get("/api/v1/links/"+code, toAdmin...)
 		want := http.StatusOK
 		if l["deleted_at"] != nil {
-			want, a.body, b.body = http.StatusGone, nil, nil // they name their requests
+			want, a.body, b.body = http.StatusGone, nil, nil // the bodies contain different request ids
 		}
 		if string(a.body) != string(b.body) || a.status != want || b.status != want {
 			t.Fatalf("link %s is %d %s, was %s", code, b.status, b.body, a.body)
@@ -171,7 +171,7 @@ func TestImportDefaults(t *testing.T) {
 	l := got.Link
 	if got.Status != http.StatusCreated || l.Status != 302 || l.Version != 1 || l.Clicks != 5 ||
 		!l.CreatedAt.Equal(s.clock.Now()) || !l.UpdatedAt.Equal(l.CreatedAt) || !l.LastClickAt.Equal(l.CreatedAt) || l.ForwardQuery != "off" {
-		t.Errorf("import of the least = %+v, want the defaults", l)
+		t.Errorf("import with only the required members = %+v, want the defaults", l)
 	}
 	s.clock.add(time.Hour)
 	if again := s.put(small, admin...).Results[0]; again.Status != http.StatusOK {
@@ -243,8 +243,8 @@ func TestImportRefuses(t *testing.T) {
 	s.get("/api/v1/archive?limit=0", admin...).problem(http.StatusUnprocessableEntity)
 }
 
-// TestDatesOfDeletedLinks holds that no link is imported which was deleted before it was
-// made or is yet to be deleted, and that dates that were not sent are not named.
+// TestDatesOfDeletedLinks checks that an import rejects a deleted_at before created_at or in
+// the future. The errors name only dates that were sent.
 func TestDatesOfDeletedLinks(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
@@ -255,7 +255,7 @@ func TestDatesOfDeletedLinks(t *testing.T) {
 		named                     []string
 	}{
 		{deleted: now},
-		{deleted: after}, // within the skew of clocks
+		{deleted: after}, // within clockSkew
 		{created: before, deleted: now},
 		{created: now, updated: now, deleted: now},
 		{deleted: "1066-01-01T00:00:00Z", named: []string{"body.deleted_at"}},
@@ -288,8 +288,8 @@ func TestDatesOfDeletedLinks(t *testing.T) {
 	}
 }
 
-// TestCanariesAreImported holds that the links of canaries go where their nodes' others do,
-// and that nobody else has one.
+// TestCanariesAreImported checks that canary links can be imported, and that an import
+// rejects any other combination of canary codes and the canary owner.
 func TestCanariesAreImported(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
@@ -312,7 +312,8 @@ func TestCanariesAreImported(t *testing.T) {
 	}
 }
 
-// TestArchiveAway holds that a store that cannot answer is a 503, per link.
+// TestArchiveAway checks the 503 of an export, and of each link of an import, when the store
+// is unavailable.
 func TestArchiveAway(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, func(o *api.Options) { o.Archive = awayArchive{} })

@@ -14,13 +14,13 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// caller is who sent an API request.
+// caller is the sender of an API request.
 type caller struct {
 	key  *store.Key // nil for an anonymous caller
 	addr netip.Addr
 }
 
-// owner returns the Owner of links that the caller creates.
+// owner returns the Owner of links that the caller creates; "" for an anonymous caller.
 func (c *caller) owner() string {
 	if c.key == nil {
 		return ""
@@ -28,7 +28,7 @@ func (c *caller) owner() string {
 	return c.key.ID
 }
 
-// require returns the problem of a caller without the scope, or nil.
+// require returns a 401 or 403 if the caller lacks the scope, else nil.
 func (c *caller) require(s store.Scope) error {
 	if c.key == nil {
 		return newProblem(http.StatusUnauthorized, "Send an API key as Authorization: Bearer tk_…")
@@ -39,20 +39,21 @@ func (c *caller) require(s store.Scope) error {
 	return nil
 }
 
-// sees reports whether the link may exist for the caller.
+// sees reports whether the caller may know that the link exists.
 func (c *caller) sees(l *store.Link) bool {
 	return c.key != nil && (c.key.Can(store.ScopeAdmin) || l.Owner == c.key.ID)
 }
 
 type callerKey struct{}
 
-// callerOf returns who authenticate found.
+// callerOf returns the caller that authenticate put into ctx.
 func callerOf(ctx context.Context) *caller {
 	return ctx.Value(callerKey{}).(*caller)
 }
 
-// authenticate finds out who is calling. On resources a key that is wrong is refused
-// even where none is needed, since its owner would otherwise create orphans.
+// authenticate puts the caller of a resource into the request's context. It rejects an
+// invalid key even where none is required: otherwise the key's owner would create
+// anonymous links without noticing.
 func (a *API) authenticate(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
@@ -68,7 +69,7 @@ func (a *API) authenticate(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// withCaller returns ctx with who sent r, or the problem of a wrong key.
+// withCaller returns ctx with the caller of r, or the problem for an invalid key.
 func (a *API) withCaller(ctx context.Context, r *http.Request) (context.Context, error) {
 	who := &caller{addr: a.clientAddr(r)}
 	if header := r.Header.Get("Authorization"); header != "" {
@@ -81,7 +82,7 @@ func (a *API) withCaller(ctx context.Context, r *http.Request) (context.Context,
 	return store.WithAuthor(context.WithValue(ctx, callerKey{}, who), store.Author{ID: who.owner()}), nil
 }
 
-// keyOf finds the usable key of a client's Authorization header.
+// keyOf returns the key of an Authorization header, or a 401 if the key is unusable.
 func (a *API) keyOf(ctx context.Context, client netip.Addr, header string) (store.Key, error) {
 	refused := newProblem(http.StatusUnauthorized, "This API key is unknown, revoked or expired.")
 	scheme, token, _ := strings.Cut(header, " ")
@@ -91,13 +92,13 @@ func (a *API) keyOf(ctx context.Context, client netip.Addr, header string) (stor
 	}
 	known := a.opts.KeyKnown(hash)
 	if !known {
-		if limited := a.takeStranger(ctx, client, 0); limited != nil {
+		if limited := a.countUnknownKey(ctx, client, 0); limited != nil {
 			return store.Key{}, limited
 		}
 	}
 	key, err := a.opts.Keys.KeyByHash(ctx, hash)
 	if errors.Is(err, store.ErrNotFound) && !known {
-		if limited := a.takeStranger(ctx, client, 1); limited != nil {
+		if limited := a.countUnknownKey(ctx, client, 1); limited != nil {
 			return store.Key{}, limited
 		}
 	}
@@ -114,17 +115,17 @@ func (a *API) keyOf(ctx context.Context, client netip.Addr, header string) (stor
 	return key, err
 }
 
-// takeStranger counts n tokens of a client that nobody knows, each of which a shard was
-// asked for, and returns the limit of them if it is reached. Those that are found count
-// nothing, so that any number of callers may come by one address.
-func (a *API) takeStranger(ctx context.Context, client netip.Addr, n int) error {
+// countUnknownKey counts n unknown API keys that a client sent, and returns a 429 when the
+// limit is reached. Each such key costs a query of a shard. Keys that exist are not
+// counted, so any number of callers may share one address.
+func (a *API) countUnknownKey(ctx context.Context, client netip.Addr, n int) error {
 	limit := a.opts.Limits.Unknown
 	if taken := a.takeClient(ctx, "key", client, limit, n); taken.RetryAfter > 0 {
-		return tooMany("Too many unknown API keys were sent.", taken, rateHeaders("key", limit, taken))
+		return tooMany("You sent too many unknown API keys.", taken, rateHeaders("key", limit, taken))
 	}
 	return nil
 }
 
-// same compares digests in a time that tells nothing of where they differ. Keys are
-// found by an index, which may compare otherwise.
+// same compares digests in constant time. The database finds keys by an index, which may
+// compare in variable time.
 func same(a, b [sha256.Size]byte) bool { return subtle.ConstantTimeCompare(a[:], b[:]) == 1 }

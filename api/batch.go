@@ -20,45 +20,44 @@ const (
 	// maxBatch is the most links of a batch.
 	maxBatch = 1000
 
-	// batchParallel is how many links of a batch are created at once. The store
-	// writes what arrives together in one transaction.
+	// batchParallel is how many links of a batch are created at the same time. The store
+	// writes concurrent creates in one transaction.
 	batchParallel = 256
 
-	// batchPasswords is how many links of a batch may have a password: hashing
-	// one takes tens of milliseconds by design.
+	// batchPasswords is how many links of a batch may have a password. Hashing a password
+	// takes tens of milliseconds.
 	batchPasswords = 20
 )
 
 type createBatchInput struct {
-	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"As for a single create, for the link at each place of the batch."`
+	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"As for a single create. The key and the position in the batch identify each link."`
 	Body           struct {
-		Links []batchItem[batchLink] `json:"links" minItems:"1" maxItems:"1000" nullable:"false" doc:"1 to 1000 links; at most 20 with a password."`
+		Links []batchItem[batchLink] `json:"links" minItems:"1" maxItems:"1000" nullable:"false" doc:"1 to 1000 links. At most 20 may have a password."`
 	}
 }
 
 // batchLink is one link of a batch.
 type batchLink struct {
 	CreateInput
-	IdempotencyKey optional[string] `json:"idempotency_key,omitzero" required:"false" minLength:"1" maxLength:"255" doc:"The Idempotency-Key of this link alone, as the header is for a single create. It does not depend on the place in the batch, so a rest of the batch can be sent again."`
+	IdempotencyKey optional[string] `json:"idempotency_key,omitzero" required:"false" minLength:"1" maxLength:"255" doc:"The Idempotency-Key of this link, as in a single create. It does not depend on the position in the batch. You can use it to send only the failed links again."`
 }
 
-// batchItem is one link of a batch, in the form of T. It is read apart from the
-// others, so that one of the wrong shape spoils none of them; text that is no JSON
-// spoils them all.
+// batchItem is one link of a batch, with the members of T. Each item is validated alone:
+// an invalid item does not affect the others. Invalid JSON rejects the whole batch.
 type batchItem[T any] struct{ raw jsontext.Value }
 
-// UnmarshalJSON keeps the item as it came.
+// UnmarshalJSON keeps the raw item.
 func (b *batchItem[T]) UnmarshalJSON(raw []byte) error {
 	b.raw = bytes.Clone(raw)
 	return nil
 }
 
-// Schema says that an item is a T.
+// Schema describes an item as a T.
 func (batchItem[T]) Schema(r huma.Registry) *huma.Schema {
 	return r.Schema(reflect.TypeFor[T](), true, "")
 }
 
-// input reads the item as the body of a single request is read.
+// input validates and decodes the item, like the body of a single request.
 func (b batchItem[T]) input(schemas huma.Registry) (T, error) {
 	var (
 		in     T
@@ -69,7 +68,7 @@ func (b batchItem[T]) input(schemas huma.Registry) (T, error) {
 		return in, newProblem(http.StatusBadRequest, err.Error())
 	}
 	huma.Validate(schemas, b.Schema(schemas), huma.NewPathBuffer([]byte("body"), len("body")), huma.ModeWriteToServer, parsed, &found)
-	p := newProblem(http.StatusUnprocessableEntity, "See errors for the fields that must change.")
+	p := newProblem(http.StatusUnprocessableEntity, "Some fields are invalid. See errors.")
 	for _, err := range found.Errors {
 		if detail, ok := errors.AsType[*huma.ErrorDetail](err); ok {
 			p.Errors = append(p.Errors, detail)
@@ -85,10 +84,10 @@ func (b batchItem[T]) input(schemas huma.Registry) (T, error) {
 	return in, nil
 }
 
-// batchResult is what became of one item: a link, or the problem that a single
-// create would have answered.
+// batchResult is the result of one item: a link, or the problem that a single create would
+// return.
 type batchResult struct {
-	Status int              `json:"status" doc:"The status of a single create: 201, 200 when reused, or that of the error." example:"201"`
+	Status int              `json:"status" doc:"As for a single create: 201, 200 for a reused link, or the status of the error." example:"201"`
 	Link   *linkBody        `json:"link,omitempty"`
 	Error  *huma.ErrorModel `json:"error,omitempty"`
 }
@@ -96,15 +95,15 @@ type batchResult struct {
 type createBatchOutput struct {
 	RateHeaders
 	Body struct {
-		Results []batchResult `json:"results" nullable:"false" doc:"One result per item, in order."`
+		Results []batchResult `json:"results" nullable:"false" doc:"One result for each link, in the same order."`
 	}
 }
 
-// createBatch creates the links of a caller who was charged for them at the door.
+// createBatch creates the links of a batch. The precheck has charged the caller.
 func (a *API) createBatch(ctx context.Context, in *createBatchInput) (*createBatchOutput, error) {
 	links, charged := in.Body.Links, chargeOf(ctx)
 	if len(links) == 0 || len(links) > maxBatch {
-		return nil, within(charged.headers, badBatch())
+		return nil, withLimits(charged.headers, badBatch())
 	}
 	out := &createBatchOutput{RateHeaders: charged.headers}
 	batch := &batch{api: a, who: callerOf(ctx), key: in.IdempotencyKey, results: make([]batchResult, len(links))}
@@ -113,17 +112,17 @@ func (a *API) createBatch(ctx context.Context, in *createBatchInput) (*createBat
 	return out, nil
 }
 
-// batch is a batch under way.
+// batch is the state of a running batch.
 type batch struct {
 	api       *API
 	who       *caller
-	key       string // the Idempotency-Key; empty for none
+	key       string // the Idempotency-Key; may be empty
 	passwords int    // items with a password so far
 	results   []batchResult
 }
 
-// create makes the links side by side, except that items with the same alias go
-// in order, so that the first of them wins.
+// create creates the links concurrently. Items with the same alias are created in order,
+// so that the first one wins.
 func (b *batch) create(ctx context.Context, items []batchItem[batchLink], taken ratelimit.Result) {
 	var (
 		group   errgroup.Group
@@ -155,14 +154,14 @@ func (b *batch) create(ctx context.Context, items []batchItem[batchLink], taken 
 	}
 }
 
-// read reads an item, and refuses one password too many.
+// read decodes an item. It rejects passwords beyond batchPasswords.
 func (b *batch) read(item batchItem[batchLink]) (batchLink, error) {
 	in, err := item.input(b.api.schemas)
 	if err != nil || !in.Password.given() {
 		return in, err
 	}
 	if b.passwords++; b.passwords > batchPasswords {
-		return in, &store.FieldError{Field: "password", Reason: fmt.Sprintf("may stand in at most %d links of a batch", batchPasswords)}
+		return in, &store.FieldError{Field: "password", Reason: fmt.Sprintf("may be set in at most %d links of a batch", batchPasswords)}
 	}
 	return in, nil
 }
@@ -171,7 +170,7 @@ func (b *batch) read(item batchItem[batchLink]) (batchLink, error) {
 func (b *batch) one(ctx context.Context, i int, in *batchLink) {
 	key := in.IdempotencyKey.value
 	if key == "" && b.key != "" {
-		key = fmt.Sprintf("%s\x00%d", b.key, i) // NUL cannot stand in a header
+		key = fmt.Sprintf("%s\x00%d", b.key, i) // a header cannot contain NUL
 	}
 	l, found, err := b.api.create(ctx, b.who, &in.CreateInput, key)
 	b.results[i] = b.api.batchResult(ctx, &l, found, err)
@@ -181,7 +180,7 @@ func (b *batch) fail(ctx context.Context, i int, err error) {
 	b.results[i] = b.api.batchResult(ctx, nil, false, err)
 }
 
-// batchResult returns what became of one item.
+// batchResult returns the result of one item.
 func (a *API) batchResult(ctx context.Context, l *store.Link, found bool, err error) batchResult {
 	if err != nil {
 		p := a.problem(ctx, err)

@@ -6,17 +6,16 @@ import (
 	"testing"
 )
 
-// discard is a ResponseWriter that keeps its header map, as a connection does
-// within one request.
+// discard is a ResponseWriter that discards the answer and keeps one header map.
 type discard struct{ header http.Header }
 
 func (d *discard) Header() http.Header         { return d.header }
 func (d *discard) Write(b []byte) (int, error) { return len(b), nil }
 func (d *discard) WriteHeader(int)             {}
 
-// TestRedirectAllocations holds what a redirect from the in-process cache costs
-// beyond what net/http does: the values of its headers, and little else.
-func TestRedirectAllocations(t *testing.T) { // alone: it counts allocations
+// TestRedirectAllocations bounds the allocations of a redirect from the in-process cache. It
+// excludes net/http.
+func TestRedirectAllocations(t *testing.T) { // not parallel: other tests would add allocations
 	s := newServer(t)
 	l := s.create(`{"url":"https://example.com/a/long/path?with=query"}`)
 	r := httptest.NewRequest(http.MethodGet, "/"+l.Code, nil)
@@ -32,8 +31,7 @@ func TestRedirectAllocations(t *testing.T) { // alone: it counts allocations
 	}
 }
 
-// BenchmarkRedirect is a redirect from the in-process cache without net/http
-// below it.
+// BenchmarkRedirect measures a redirect from the in-process cache without net/http.
 func BenchmarkRedirect(b *testing.B) {
 	s := newServer(b)
 	l := s.create(`{"url":"https://example.com/a/long/path?with=query"}`)

@@ -10,16 +10,16 @@ import (
 
 type blockInput struct {
 	Body struct {
-		Host   string `json:"host" minLength:"1" maxLength:"1024" doc:"The host and all names below it, in any spelling; with = in front the host alone." example:"evil.example"`
-		Reason string `json:"reason,omitempty" maxLength:"500" doc:"For other admins." example:"phishing"`
+		Host   string `json:"host" minLength:"1" maxLength:"1024" doc:"Blocks the host and its subdomains. Write = before the host to block only the host itself." example:"evil.example"`
+		Reason string `json:"reason,omitempty" maxLength:"500" doc:"A note for other administrators." example:"phishing"`
 	}
 }
 
-// blockedBody is a blocked host as admins see it.
+// blockedBody is a blocked host as the API shows it.
 type blockedBody struct {
-	Host      string    `json:"host" doc:"As it is kept: lower-case ASCII." example:"evil.example"`
+	Host      string    `json:"host" doc:"The normalized host in lower-case ASCII." example:"evil.example"`
 	Reason    string    `json:"reason"`
-	BlockedBy string    `json:"blocked_by" doc:"Id of the API key; empty for the command line."`
+	BlockedBy string    `json:"blocked_by" doc:"Id of the API key; empty if it was blocked on the command line."`
 	BlockedAt time.Time `json:"blocked_at"`
 }
 
@@ -31,7 +31,7 @@ type blockedOutput struct {
 	Body blockedBody
 }
 
-// blockHost puts a host on the list of the database.
+// blockHost adds a host to the blocklist of the database.
 func (a *API) blockHost(ctx context.Context, in *blockInput) (*blockedOutput, error) {
 	who := callerOf(ctx)
 	if err := who.require(store.ScopeAdmin); err != nil {
@@ -49,10 +49,10 @@ func (a *API) blockHost(ctx context.Context, in *blockInput) (*blockedOutput, er
 }
 
 type unblockInput struct {
-	Host string `path:"host" maxLength:"1024" doc:"As it was blocked, in any spelling." example:"evil.example"`
+	Host string `path:"host" maxLength:"1024" doc:"The blocked host, with = before it if it was blocked with =." example:"evil.example"`
 }
 
-// unblockHost takes a host off the list of the database.
+// unblockHost removes a host from the blocklist of the database.
 func (a *API) unblockHost(ctx context.Context, in *unblockInput) (*struct{}, error) {
 	if err := callerOf(ctx).require(store.ScopeAdmin); err != nil {
 		return nil, err
@@ -68,8 +68,8 @@ func (a *API) unblockHost(ctx context.Context, in *unblockInput) (*struct{}, err
 }
 
 type blocklistInput struct {
-	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"Most hosts in the page."`
-	Cursor string `query:"cursor" doc:"next_cursor of the page before."`
+	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"Maximum number of hosts in the page."`
+	Cursor string `query:"cursor" doc:"next_cursor of the previous page."`
 }
 
 type blocklistOutput struct {
@@ -79,7 +79,7 @@ type blocklistOutput struct {
 	}
 }
 
-// listBlocked lists what is on the list of the database, sorted by host.
+// listBlocked lists the blocklist of the database, sorted by host.
 func (a *API) listBlocked(ctx context.Context, in *blocklistInput) (*blocklistOutput, error) {
 	if err := callerOf(ctx).require(store.ScopeAdmin); err != nil {
 		return nil, err

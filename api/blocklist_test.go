@@ -17,7 +17,7 @@ import (
 	"github.com/terse/terse/store/blocklist"
 )
 
-// blocking returns the change of options that blocks the hosts of a file.
+// blocking returns a change of options that blocks the hosts of a blocklist file.
 func blocking(t *testing.T, hosts ...string) func(*api.Options) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "hosts")
@@ -55,7 +55,7 @@ func TestBlockedHostsAreRefusedEverywhere(t *testing.T) {
 	}
 }
 
-// switched is a Blocker that begins to block later.
+// switched is a Blocker that blocks nothing until on is set.
 type switched struct {
 	store.Blocker
 	on atomic.Bool

@@ -17,11 +17,11 @@ import (
 // MaxBodyLen is the longest request body in bytes.
 const MaxBodyLen = 1 << 20
 
-// maxFields is how many fields a form may have: several times those of ours.
+// maxFields is the most fields of a form. The forms of the pages have far fewer.
 const maxFields = 64
 
-// readBody reads the whole body before any handler, so that one that is too
-// large, too slow or broken on its way is answered alike everywhere.
+// readBody reads the whole body before the handler runs. All routes then answer a body
+// that is too large, too slow or incomplete in the same way.
 func (a *API) readBody(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
@@ -38,7 +38,7 @@ func (a *API) readBody(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// wholeBody is a body that was read.
+// wholeBody is a body in memory.
 type wholeBody struct {
 	io.Reader
 	all []byte
@@ -47,7 +47,7 @@ type wholeBody struct {
 // Close implements io.Closer.
 func (*wholeBody) Close() error { return nil }
 
-// bodyOf returns the body that readBody has read; nil when there is none.
+// bodyOf returns the body that readBody read; nil without a body.
 func bodyOf(r *http.Request) []byte {
 	if whole, ok := r.Body.(*wholeBody); ok {
 		return whole.all
@@ -55,8 +55,8 @@ func bodyOf(r *http.Request) []byte {
 	return nil
 }
 
-// readAll reads a body of at most limit bytes. free is called when it is no longer
-// used, also after an error.
+// readAll reads a body of at most limit bytes. The caller calls free when it no longer
+// uses the body, also after an error.
 func (a *API) readAll(c echo.Context, limit int64) (body []byte, free func(), err error) {
 	r := &meteredBody{Reader: http.MaxBytesReader(c.Response().Writer, c.Request().Body, limit), all: &a.bodies}
 	body, err = io.ReadAll(r)
@@ -72,13 +72,13 @@ func (a *API) readAll(c echo.Context, limit int64) (body []byte, free func(), er
 	case errors.As(err, &netErr) && netErr.Timeout():
 		err = newProblem(http.StatusRequestTimeout, "The body did not arrive in time.")
 	default:
-		err = newProblem(http.StatusBadRequest, "The body could not be read to its end.")
+		err = newProblem(http.StatusBadRequest, "The body is incomplete.")
 	}
 	return nil, r.free, err
 }
 
-// readForm reads a form of at most limit bytes. Unlike Request.ParseForm it does
-// not look at the query, which belongs to the link.
+// readForm reads a form of at most limit bytes. Unlike Request.ParseForm it ignores the
+// query, because the link may forward it to the target.
 func (a *API) readForm(c echo.Context, limit int64) (url.Values, error) {
 	if kind, _, err := mime.ParseMediaType(c.Request().Header.Get("Content-Type")); err != nil || kind != echo.MIMEApplicationForm {
 		return nil, newProblem(http.StatusUnsupportedMediaType, "Send the form as "+echo.MIMEApplicationForm+".")
@@ -93,13 +93,13 @@ func (a *API) readForm(c echo.Context, limit int64) (url.Values, error) {
 	}
 	form, err := url.ParseQuery(string(body))
 	if err != nil {
-		return nil, newProblem(http.StatusBadRequest, "The form could not be read.")
+		return nil, newProblem(http.StatusBadRequest, "The form is not correctly encoded.")
 	}
 	return form, nil
 }
 
-// jsonOnly refuses bodies that are no plain JSON, and brings the name of the
-// media type into the form in which it is compared (RFC 9110 section 8.3.1).
+// jsonOnly rejects a body that is compressed or is not JSON. It normalizes the media type
+// for comparison (RFC 9110 section 8.3.1).
 func jsonOnly(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		h := c.Request().Header
@@ -118,12 +118,12 @@ func jsonOnly(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// wholeQuery refuses a query that cannot be read to its end, since what is
-// dropped from it might have been a filter.
+// wholeQuery rejects a malformed query. Go would drop the malformed part, which might be a
+// filter.
 func wholeQuery(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		if _, err := url.ParseQuery(c.Request().URL.RawQuery); err != nil {
-			return newProblem(http.StatusBadRequest, "The query cannot be read.")
+			return newProblem(http.StatusBadRequest, "The query is not correctly encoded.")
 		}
 		return next(c)
 	}

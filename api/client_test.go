@@ -14,11 +14,11 @@ import (
 	"github.com/terse/terse/api/ratelimit"
 )
 
-// guessTimes is how many times the guesses of one client a site may make at a link.
+// guessTimes is the limit of wrong passwords of a site, as a multiple of one client's limit.
 const guessTimes = 4
 
-// TestSitesAreLimited holds that whoever has a network of 48 bits, and so 65,536
-// clients, is allowed what 16 of them are, whatever they do, and less of guesses.
+// TestSitesAreLimited checks that the 65,536 clients of a /48 network together get 16 times
+// the limit of one client, for every call. For guesses of passwords they get less.
 func TestSitesAreLimited(t *testing.T) {
 	t.Parallel()
 	const each = 5
@@ -46,30 +46,30 @@ func TestSitesAreLimited(t *testing.T) {
 					}
 				}
 				if network == 0 && call("2001:db8:1:0:ffff::") != http.StatusTooManyRequests {
-					t.Errorf("%s beyond the limit of 64 bits is not limited", name)
+					t.Errorf("%s beyond the limit of a /64 network is not limited", name)
 				}
 			}
 			if want := each * times; allowed != want || limited != each*networks-want {
-				t.Errorf("%d were done and %d limited of one site, want %d and %d", allowed, limited, want, each*networks-want)
+				t.Errorf("one site: %d calls were allowed and %d limited, want %d and %d", allowed, limited, want, each*networks-want)
 			}
 			for _, stranger := range []string{"2001:db8:2::1", "198.51.100.1"} {
 				if got := call(stranger); got != tt.done {
-					t.Errorf("%s of %s, who has asked for nothing, = %d, want %d", name, stranger, got, tt.done)
+					t.Errorf("%s of %s, its first request, = %d, want %d", name, stranger, got, tt.done)
 				}
 			}
 		})
 	}
 }
 
-// TestUnlistedProxyIsTold holds that a proxy which is not listed shows in a metric,
-// and once in the log.
+// TestUnlistedProxyIsTold checks that requests of a proxy that is not trusted are counted,
+// and logged once.
 func TestUnlistedProxyIsTold(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name    string
 		trusted []string
 		headers []string
-		told    bool
+		noticed bool
 	}{
 		{"an unlisted proxy", nil, []string{"X-Forwarded-For", "198.51.100.7"}, true},
 		{"another is listed", []string{"10.0.0.0/8"}, []string{"X-Forwarded-For", "198.51.100.7"}, true},
@@ -79,7 +79,7 @@ func TestUnlistedProxyIsTold(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			var log bytes.Buffer // of one request after the other
+			var log bytes.Buffer // needs no lock: the requests are sequential
 			s := newServer(t, func(o *api.Options) {
 				o.Clients, o.Logger = proxies(t, tt.trusted...), slog.New(slog.NewTextHandler(&log, nil))
 			})
@@ -88,10 +88,10 @@ func TestUnlistedProxyIsTold(t *testing.T) {
 			}
 			s.Close()
 			counted, lines := 0, 0
-			if tt.told {
+			if tt.noticed {
 				counted, lines = 3, 1
 			}
-			want := fmt.Sprintf(`# HELP terse_client_unlisted_proxy_total Requests from a private address that hands on X-Forwarded-For and is no trusted proxy, as far as the client's address was needed. Its clients share their limits.
+			want := fmt.Sprintf(`# HELP terse_client_unlisted_proxy_total Requests with X-Forwarded-For from a private address that is not a trusted proxy. Counted only if the client's address was needed. All clients of such a proxy share one rate limit.
 # TYPE terse_client_unlisted_proxy_total counter
 terse_client_unlisted_proxy_total %d
 `, counted)
@@ -99,7 +99,7 @@ terse_client_unlisted_proxy_total %d
 				t.Error(err)
 			}
 			if got := strings.Count(log.String(), "peer=127.0.0.1"); got != lines {
-				t.Errorf("the log tells of the proxy %d times, want %d: %s", got, lines, log.String())
+				t.Errorf("the log names the proxy %d times, want %d: %s", got, lines, log.String())
 			}
 		})
 	}

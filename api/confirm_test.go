@@ -11,7 +11,7 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// standbyAway is a store that is read as ever, and that no standby confirms.
+// standbyAway is a store without a reachable standby: Get succeeds and Confirm fails.
 type standbyAway struct {
 	store.Store
 	on  atomic.Bool
@@ -25,8 +25,8 @@ func (s *standbyAway) Confirm(ctx context.Context, code string) (store.Link, err
 	return s.Store.Confirm(ctx, code)
 }
 
-// TestNothingIsAcknowledgedFromARead sends writes that find nothing to do. Each is an
-// outage while no standby confirms what was found, and has its answer once one does.
+// TestNothingIsAcknowledgedFromARead sends writes that find nothing to change. They are
+// answered 503 while Confirm fails, and succeed after it works again.
 func TestNothingIsAcknowledgedFromARead(t *testing.T) {
 	t.Parallel()
 	var away *standbyAway

@@ -12,18 +12,18 @@ import (
 // anyOrigin stands for every origin in Options.CORSOrigins.
 const anyOrigin = "*"
 
-// What pages of other origins may send and read, beyond what the Fetch standard allows
-// them anyway. Credentials of the browser are never among it: a key is sent by the page.
+// Methods and headers that pages of other origins may use. The Fetch standard always allows
+// some more. Cookies are never allowed: a page sends a key itself.
 const (
 	corsMethods = "GET, HEAD, POST, PATCH, DELETE"
 	corsHeaders = "Authorization, Content-Type, Idempotency-Key, If-Match"
 	corsExposed = "ETag, Location, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id"
-	corsMaxAge  = "600" // seconds; browsers cap it at two hours and less
+	corsMaxAge  = "600" // seconds that a browser may cache a preflight
 )
 
-// ParseOrigins reads the origins whose pages may call the API: each a scheme and a
-// host, with a port unless it is the scheme's own, as browsers send them, or "*" alone
-// for all. The error holds everything wrong with them.
+// ParseOrigins checks the origins that may call the API, and returns them unchanged.
+// An origin is a scheme, a host and optionally a port, as browsers send it. "*" alone
+// allows every origin. The error names every invalid origin.
 func ParseOrigins(list []string) ([]string, error) {
 	var problems []error
 	for _, s := range list {
@@ -34,8 +34,8 @@ func ParseOrigins(list []string) ([]string, error) {
 	return list, errors.Join(problems...)
 }
 
-// checkOrigin refuses what no browser sends as an Origin, and "null", which any page
-// can make its own.
+// checkOrigin rejects a text that no browser sends as Origin. It also rejects "null",
+// because any page can send it.
 func checkOrigin(s string) error {
 	if s == anyOrigin {
 		return fmt.Errorf("%q must stand alone", s)
@@ -59,8 +59,8 @@ func originOf(u *url.URL) string {
 	return u.Scheme + "://" + host
 }
 
-// crossOrigin lets pages of the allowed origins call the API, by the Fetch standard. It
-// reports whether the request was a preflight and is answered.
+// crossOrigin allows pages of the configured origins to call the API, as the Fetch standard
+// defines. It answers preflight requests, and returns true for them.
 func (a *API) crossOrigin(w http.ResponseWriter, r *http.Request) (answered bool) {
 	allowed := a.opts.CORSOrigins
 	if len(allowed) == 0 {
@@ -68,7 +68,7 @@ func (a *API) crossOrigin(w http.ResponseWriter, r *http.Request) (answered bool
 	}
 	h := w.Header()
 	every := allowed[0] == anyOrigin
-	if !every { // answers differ, also to those who send none
+	if !every { // the answer depends on Origin, also when Origin is absent
 		h.Add("Vary", "Origin")
 	}
 	origin := r.Header.Get("Origin")

@@ -8,8 +8,8 @@ import (
 	"github.com/terse/terse/api"
 )
 
-// TestCrossOrigin holds that pages of allowed origins may make every call of the API
-// and read what it says, and that others are told nothing.
+// TestCrossOrigin checks that pages of allowed origins may make every call of the API and
+// read the answers. Pages of other origins may not.
 func TestCrossOrigin(t *testing.T) {
 	t.Parallel()
 	const app = "https://app.example"
@@ -83,7 +83,7 @@ func TestParseOrigins(t *testing.T) {
 	t.Parallel()
 	for _, good := range [][]string{nil, {"*"}, {"https://app.example"}, {"http://localhost:3000", "https://[::1]:8443"}} {
 		if got, err := api.ParseOrigins(good); err != nil || len(got) != len(good) {
-			t.Errorf("ParseOrigins(%q) = %q, %v, want it", good, got, err)
+			t.Errorf("ParseOrigins(%q) = %q, %v, want the same list", good, got, err)
 		}
 	}
 	for _, bad := range []string{
@@ -91,10 +91,10 @@ func TestParseOrigins(t *testing.T) {
 		"https://*.app.example", "ftp://app.example", "https://u@app.example", "https://bücher.example", "*.example",
 	} {
 		if _, err := api.ParseOrigins([]string{"https://good.example", bad}); err == nil || !strings.Contains(err.Error(), `"`+bad+`"`) {
-			t.Errorf("ParseOrigins(%q) = %v, want it refused by name", bad, err)
+			t.Errorf("ParseOrigins(%q) = %v, want an error with the origin", bad, err)
 		}
 	}
 	if _, err := api.ParseOrigins([]string{"https://good.example", "*"}); err == nil {
-		t.Error("ParseOrigins of * beside another = nil, want it refused")
+		t.Error("ParseOrigins of * and another origin = nil, want an error")
 	}
 }

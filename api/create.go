@@ -10,12 +10,12 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// mintAttempts is how many codes a create mints at most. A minted code can only
-// be taken by an alias of the same form, so that a second is rarely needed.
+// mintAttempts is the most codes that a create mints. A minted code is in use only if a user
+// chose it as an alias, so a second attempt is rare.
 const mintAttempts = 4
 
 type createLinkInput struct {
-	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"A key of your choice: repeating a create with the same key and body gives the same link, for 24 hours at least."`
+	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"A unique text that you choose. A repeated create with the same key and body returns the same link, for at least 24 hours."`
 	Body           CreateInput
 }
 
@@ -27,17 +27,17 @@ type createLinkOutput struct {
 	Body linkBody
 }
 
-// createLink creates the link of a caller who was charged for it at the door.
+// createLink creates a link. The precheck has charged the caller.
 func (a *API) createLink(ctx context.Context, in *createLinkInput) (*createLinkOutput, error) {
 	return a.createCharged(ctx, in, chargeOf(ctx).headers)
 }
 
-// createCharged creates the link of a caller who was charged for it. headers tell of the
-// limit.
+// createCharged creates the link of a caller who was already charged. headers report the
+// caller's limit.
 func (a *API) createCharged(ctx context.Context, in *createLinkInput, headers RateHeaders) (*createLinkOutput, error) {
 	l, found, err := a.create(ctx, callerOf(ctx), &in.Body, in.IdempotencyKey)
 	if err != nil {
-		return nil, within(headers, a.problem(ctx, err))
+		return nil, withLimits(headers, a.problem(ctx, err))
 	}
 	out := &createLinkOutput{
 		Status:      http.StatusCreated,
@@ -52,7 +52,7 @@ func (a *API) createCharged(ctx context.Context, in *createLinkInput, headers Ra
 	return out, nil
 }
 
-// mayCreate returns the problem of a caller who may not create, or nil.
+// mayCreate returns a 401 or 403 if the caller must not create links, else nil.
 func (a *API) mayCreate(who *caller) error {
 	if who.key == nil && a.opts.AnonymousCreate {
 		return nil
@@ -60,15 +60,15 @@ func (a *API) mayCreate(who *caller) error {
 	return who.require(store.ScopeLinksWrite)
 }
 
-// draft is a link that is about to be created.
+// draft is a link before it is created.
 type draft struct {
 	who  *caller
 	in   *CreateInput
-	link store.Link // without a code, unless an alias was given
+	link store.Link // the code is empty, or the alias
 }
 
-// create makes one link, or finds the one that in asks to reuse. It is the way
-// of the API, the batch and the form alike. idempotencyKey may be empty.
+// create creates one link, or returns an existing one: when in allows reuse, or when
+// idempotencyKey was used before. found reports a reused link. idempotencyKey may be empty.
 func (a *API) create(ctx context.Context, who *caller, in *CreateInput, idempotencyKey string) (l store.Link, found bool, err error) {
 	l, err = a.newLink(who, in)
 	if err != nil {
@@ -96,8 +96,8 @@ func (a *API) protect(ctx context.Context, d *draft) (err error) {
 	return err
 }
 
-// newLink returns the link that in describes, without a password and, unless an
-// alias was given, without a code. The error holds everything wrong with in.
+// newLink returns the link that in describes, without the password hash. Its code is the
+// alias, or empty. The error names every invalid field.
 func (a *API) newLink(who *caller, in *CreateInput) (store.Link, error) {
 	now, known := a.opts.LinkTime()
 	now = micros(now)
@@ -119,7 +119,7 @@ func (a *API) newLink(who *caller, in *CreateInput) (store.Link, error) {
 	return l, nil
 }
 
-// createFresh creates l under its alias or a minted code.
+// createFresh creates l with its alias or a minted code.
 func (a *API) createFresh(ctx context.Context, l store.Link) (store.Link, error) {
 	if l.Code != "" {
 		return a.opts.Store.Create(ctx, l)
@@ -139,8 +139,8 @@ func (a *API) createFresh(ctx context.Context, l store.Link) (store.Link, error)
 	return store.Link{}, fmt.Errorf("mint a free code: %w", store.ErrUnavailable)
 }
 
-// mint returns a fresh code. That none can be minted now is the store's kind of
-// trouble: it passes.
+// mint returns a new code. An error of the minter is temporary, so it becomes
+// store.ErrUnavailable.
 func (a *API) mint() (string, error) {
 	code, err := a.opts.Minter.NextCode()
 	if err != nil {
@@ -149,7 +149,7 @@ func (a *API) mint() (string, error) {
 	return code, nil
 }
 
-// mintNear is mint for a code that is kept together with a bucket.
+// mintNear is mint for a code on the shard of a bucket, see CodeMinter.NextCodeNear.
 func (a *API) mintNear(bucket int) (string, error) {
 	code, err := a.opts.Minter.NextCodeNear(bucket)
 	if err != nil {
@@ -158,12 +158,11 @@ func (a *API) mintNear(bucket int) (string, error) {
 	return code, nil
 }
 
-// reuseCandidates is how many links of one target are looked at for one that
-// can be reused.
+// reuseCandidates is how many links with the same target are checked for reuse.
 const reuseCandidates = 20
 
-// reusable finds the caller's newest live link that is what the draft would
-// make, if the draft asks for it, and confirms it.
+// reusable returns the caller's newest live link that equals the draft, if the draft allows
+// reuse. The link is read again with Confirm, so that a failover cannot lose it.
 func (a *API) reusable(ctx context.Context, d *draft) (store.Link, bool, error) {
 	if !d.in.Reuse {
 		return store.Link{}, false, nil
@@ -178,7 +177,7 @@ func (a *API) reusable(ctx context.Context, d *draft) (store.Link, bool, error) 
 		}
 		have, err := a.opts.Store.Confirm(ctx, page.Links[i].Code)
 		switch {
-		case err != nil && !errors.Is(err, store.ErrNotFound): // else a failover has lost it
+		case err != nil && !errors.Is(err, store.ErrNotFound): // ErrNotFound: a failover lost the link
 			return store.Link{}, false, err
 		case err == nil && d.reuses(&have):
 			return have, true, nil
@@ -187,21 +186,21 @@ func (a *API) reusable(ctx context.Context, d *draft) (store.Link, bool, error) 
 	return store.Link{}, false, nil
 }
 
-// reuses reports whether have is live, and does for the draft.
+// reuses reports whether have is live and can be returned for the draft.
 func (d *draft) reuses(have *store.Link) bool {
 	return have.State(d.link.CreatedAt) == store.Live && d.fits(have)
 }
 
-// fits reports whether have is what the draft would make, and may be given for it.
+// fits reports whether have equals the draft and may be returned for it.
 func (d *draft) fits(have *store.Link) bool {
-	// Anonymous callers are strangers to each other: none sees what another wrote.
+	// An anonymous caller must not see the title or the tags of another one.
 	private := have.Owner == "" && (have.Title != "" || have.Tags != nil)
 	return d.in.Reuse && !d.in.Password.given() && !private &&
 		have.URL == d.link.URL && sameSettings(have, &d.link)
 }
 
-// sameSettings reports whether have does for a visitor what want would do, and
-// carries what its owner asked for.
+// sameSettings reports whether have redirects visitors as want would, and has the alias,
+// title and tags of want. Empty fields of want match any value.
 func sameSettings(have, want *store.Link) bool {
 	return (want.Code == "" || want.Code == have.Code) &&
 		(want.Title == "" || want.Title == have.Title) &&

@@ -13,10 +13,10 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// maxRefusal is the longest answer in bytes to a body that is refused.
+// maxRefusal is the longest allowed answer to a rejected body, in bytes.
 const maxRefusal = 64 << 10
 
-// crowd is what a body of MaxBodyLen can be full of.
+// crowd are values that fill a body of MaxBodyLen.
 var crowd = map[string]func(i int) string{
 	"lists":           func(int) string { return `[]` },
 	"objects":         func(int) string { return `{}` },
@@ -25,7 +25,7 @@ var crowd = map[string]func(i int) string{
 	"unknown members": func(i int) string { return fmt.Sprintf(`{"m%d":[]}`, i) },
 }
 
-// crowded returns a body of nearly MaxBodyLen between begin and end.
+// crowded returns a body of nearly MaxBodyLen: begin, many items, end.
 func crowded(begin, end string, item func(i int) string) string {
 	var b strings.Builder
 	b.WriteString(begin)
@@ -38,10 +38,10 @@ func crowded(begin, end string, item func(i int) string) string {
 	}
 }
 
-// bodyRoute is a route that takes a body.
+// bodyRoute is a route that accepts a body.
 type bodyRoute struct{ method, path string }
 
-// bodyRoutes are all of them. code is that of a link which there is.
+// bodyRoutes returns all routes that accept a body. code is the code of an existing link.
 func bodyRoutes(code string) []bodyRoute {
 	link := "/api/v1/links/" + code
 	return []bodyRoute{
@@ -57,7 +57,7 @@ func bodyRoutes(code string) []bodyRoute {
 	}
 }
 
-// crowdedBodies are bodies of nearly MaxBodyLen with more in them than any link has.
+// crowdedBodies returns bodies of nearly MaxBodyLen with more content than any link has.
 func crowdedBodies() map[string]string {
 	all := map[string]string{
 		"members":            crowded(`{"url":"https://example.com",`, `}`, func(i int) string { return fmt.Sprintf(`"m%d":1`, i) }),
@@ -77,8 +77,8 @@ func crowdedBodies() map[string]string {
 	return all
 }
 
-// TestCrowdedBodies holds that a body which is full of what nobody asked for is refused in
-// few words on every route.
+// TestCrowdedBodies checks that every route rejects bodies with too much content, with a
+// short answer.
 func TestCrowdedBodies(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
@@ -90,10 +90,10 @@ func TestCrowdedBodies(t *testing.T) {
 			for _, route := range bodyRoutes(l.Code) {
 				a := s.in(t).send(route.method, route.path, body, admin...)
 				if len(a.body) > maxRefusal {
-					t.Errorf("%s %s is answered with %d bytes, want %d at most", route.method, route.path, len(a.body), maxRefusal)
+					t.Errorf("%s %s is answered with %d bytes, want at most %d", route.method, route.path, len(a.body), maxRefusal)
 				}
 				status := a.status
-				if status == http.StatusOK { // a batch, with one result for each of its links
+				if status == http.StatusOK { // a batch has one result for each link
 					var got batchJSON
 					a.into(&got)
 					status = got.Results[0].Status
@@ -106,7 +106,7 @@ func TestCrowdedBodies(t *testing.T) {
 	}
 }
 
-// TestLongNames holds to a byte how long the name of a member may be.
+// TestLongNames checks the exact limit for the name of a member.
 func TestLongNames(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
@@ -115,7 +115,7 @@ func TestLongNames(t *testing.T) {
 		for _, n := range []int{127, 128, 129, 130} {
 			body := fmt.Sprintf(form, strings.Repeat("m", n))
 			a := s.send(http.MethodPost, "/api/v1/links", body, owner...)
-			tooLong := strings.Contains(string(a.body), "has a name of more than 128 bytes")
+			tooLong := strings.Contains(string(a.body), "is longer than 128 bytes")
 			if a.status != http.StatusUnprocessableEntity || tooLong != (n > 128) {
 				t.Errorf("POST of %s with a name of %d bytes = %d %s, want 422 and too long = %v", form, n, a.status, a.body, n > 128)
 			}
@@ -123,8 +123,8 @@ func TestLongNames(t *testing.T) {
 	}
 }
 
-// TestDoorsComeBeforeBodies holds that who may not call a route is told so whatever the
-// body is.
+// TestDoorsComeBeforeBodies checks that a caller without the right to call a route gets 401
+// or 403, even if the body is invalid.
 func TestDoorsComeBeforeBodies(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, func(o *api.Options) { o.AnonymousCreate = false })
@@ -138,8 +138,8 @@ func TestDoorsComeBeforeBodies(t *testing.T) {
 	}
 }
 
-// TestRefusedBodiesAreCharged holds that a create counts against the limit before its body
-// is read, and that every answer tells of the limit.
+// TestRefusedBodiesAreCharged checks that a create with an invalid body counts against the
+// limit, and that every answer reports the limit.
 func TestRefusedBodiesAreCharged(t *testing.T) {
 	t.Parallel()
 	for path, bodies := range map[string][]string{
@@ -151,7 +151,7 @@ func TestRefusedBodiesAreCharged(t *testing.T) {
 			for left := 2; left >= 0; left-- {
 				a := s.send(http.MethodPost, path, body)
 				if want := fmt.Sprintf(`"create";r=%d;t=%d`, left, 20*(3-left)); a.status < 400 || a.status > 422 || a.header.Get("RateLimit") != want || len(a.header["Ratelimit"]) != 1 {
-					t.Errorf("POST %s of %.40s = %d, RateLimit %q, want a refusal and %q", path, body, a.status, a.header["Ratelimit"], want)
+					t.Errorf("POST %s of %.40s = %d, RateLimit %q, want 400 to 422 and %q", path, body, a.status, a.header["Ratelimit"], want)
 				}
 			}
 			s.send(http.MethodPost, path, body).problem(http.StatusTooManyRequests)
@@ -159,7 +159,7 @@ func TestRefusedBodiesAreCharged(t *testing.T) {
 	}
 }
 
-// TestFullBatches holds that a thousand links with all that a link can have are taken.
+// TestFullBatches checks that 1000 links with every member are accepted.
 func TestFullBatches(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
@@ -190,32 +190,32 @@ func TestFullBatches(t *testing.T) {
 			a := s.send(http.MethodPost, path, map[string]any{"links": links}, s.key("admin", store.ScopeAdmin)...)
 			a.into(&got)
 			if len(got.Results) != len(links) {
-				t.Fatalf("POST %s of %d full links = %d %.300s, want as many results", path, len(links), a.status, a.body)
+				t.Fatalf("POST %s of %d full links = %d %.300s, want one result for each", path, len(links), a.status, a.body)
 			}
 			var again []map[string]any
 			for i, r := range got.Results {
 				switch r.Status {
-				case http.StatusCreated, http.StatusOK: // the second is that of an import which was done, but answered 503
-				case http.StatusServiceUnavailable: // the machine is too slow for all of them at once
+				case http.StatusCreated, http.StatusOK: // 200: an earlier import answered 503 but was done
+				case http.StatusServiceUnavailable: // the machine is too slow for all links at once
 					again = append(again, links[i])
 				default:
 					t.Fatalf("result %d of POST %s = %d %+v, want 201 or 200", i, path, r.Status, r.Error)
 				}
 			}
 			if len(again) == len(links) {
-				t.Fatalf("POST %s takes none of %d full links", path, len(links))
+				t.Fatalf("POST %s accepts none of %d full links", path, len(links))
 			}
 			links = again
 		}
 	}
 }
 
-// TestCrowdedBodiesTakeLittle holds what a refused body costs: what many at once take can
-// be no more than what all of them have allocated. It is alone while it measures.
-func TestCrowdedBodiesTakeLittle(t *testing.T) { //nolint:paralleltest // others would allocate beside it
+// TestCrowdedBodiesTakeLittle bounds the memory of rejected bodies. It measures all
+// allocations, which are an upper bound of the memory in use at the same time.
+func TestCrowdedBodiesTakeLittle(t *testing.T) { //nolint:paralleltest // other tests would add allocations
 	const (
 		atOnce  = 4
-		perBody = 24 * api.MaxBodyLen // the test's own client, and the body as it is read, take some 5 to 10
+		perBody = 24 * api.MaxBodyLen // the client and the read body need about 5 to 10 of these 24
 	)
 	s := newServer(t)
 	admin := s.key("admin", store.ScopeAdmin)
@@ -231,7 +231,7 @@ func TestCrowdedBodiesTakeLittle(t *testing.T) { //nolint:paralleltest // others
 			all.Wait()
 			runtime.ReadMemStats(&after)
 			if each := (after.TotalAlloc - before.TotalAlloc) / atOnce; each > perBody {
-				t.Errorf("%s: %s %s allocates %d MiB a body, want %d at most", name, route.method, route.path, each>>20, perBody>>20)
+				t.Errorf("%s: %s %s allocates %d MiB for each body, want at most %d", name, route.method, route.path, each>>20, perBody>>20)
 			}
 		}
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// described is the OpenAPI document, and what judges answers by it.
+// described is the OpenAPI document. It validates answers against the document.
 type described struct {
 	t       testing.TB
 	schemas *jsonschema.Compiler
@@ -58,7 +58,7 @@ type describedContent struct {
 	Example json.RawMessage `json:"example"`
 }
 
-// readDocument reads the document.
+// readDocument parses the document and its schemas.
 func readDocument(t testing.TB, text []byte) *described {
 	t.Helper()
 	d := &described{t: t, schemas: jsonschema.NewCompiler()}
@@ -71,7 +71,7 @@ func readDocument(t testing.TB, text []byte) *described {
 	return d
 }
 
-// valid checks a text of JSON against the schema at a place in the document.
+// valid validates a JSON text against the schema at a path in the document.
 func (d *described) valid(what string, text []byte, place ...string) {
 	d.t.Helper()
 	for i, step := range place {
@@ -83,29 +83,29 @@ func (d *described) valid(what string, text []byte, place ...string) {
 	}
 	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
 	if err != nil {
-		d.t.Errorf("%s is no JSON: %v: %.200s", what, err, text)
+		d.t.Errorf("%s is not JSON: %v: %.200s", what, err, text)
 		return
 	}
 	if err := schema.Validate(value); err != nil {
-		d.t.Errorf("%s is not as described: %v: %.500s", what, err, text)
+		d.t.Errorf("%s does not match its schema: %v: %.500s", what, err, text)
 	}
 }
 
-// answered checks an answer by all that the document says of it.
+// answered checks the status, the headers and the body of an answer against the document.
 func (d *described) answered(path, method string, op *describedOperation, a answer) {
 	d.t.Helper()
 	status := fmt.Sprint(a.status)
 	what := fmt.Sprintf("answer %s of %s", status, op.ID)
 	response, ok := op.Responses[status]
 	if !ok {
-		d.t.Errorf("%s is not described, %v are: %.300s", what, slices.Sorted(maps.Keys(op.Responses)), a.body)
+		d.t.Errorf("%s is not in the document, which has %v: %.300s", what, slices.Sorted(maps.Keys(op.Responses)), a.body)
 		return
 	}
 	at := []string{"paths", path, method, "responses", status}
 	for name := range response.Headers {
 		value := a.header.Get(name)
 		if value == "" {
-			if !strings.HasPrefix(name, "RateLimit") { // which is for what is limited
+			if !strings.HasPrefix(name, "RateLimit") { // only counted requests have it
 				d.t.Errorf("%s lacks the header %s", what, name)
 			}
 			continue
@@ -117,12 +117,12 @@ func (d *described) answered(path, method string, op *describedOperation, a answ
 	kind := a.header.Get("Content-Type")
 	if len(response.Content) == 0 {
 		if len(a.body) > 0 {
-			d.t.Errorf("%s has a body that is not described: %.100s", what, a.body)
+			d.t.Errorf("%s has a body that is not in the document: %.100s", what, a.body)
 		}
 		return
 	}
 	if _, ok := response.Content[kind]; !ok {
-		d.t.Errorf("%s is %q, described are %v", what, kind, slices.Sorted(maps.Keys(response.Content)))
+		d.t.Errorf("%s is %q, the document has %v", what, kind, slices.Sorted(maps.Keys(response.Content)))
 		return
 	}
 	if strings.HasSuffix(kind, "json") {
@@ -130,8 +130,8 @@ func (d *described) answered(path, method string, op *describedOperation, a answ
 	}
 }
 
-// request fills in the examples of the document. With all, parameters that are not
-// required are given too.
+// request returns a request with the examples of the document. If all is set, it includes
+// optional parameters.
 func (op *describedOperation) request(t testing.TB, path string, all bool) (target string, headers []string, body []byte) {
 	t.Helper()
 	query := url.Values{}
@@ -173,8 +173,8 @@ func (op *describedOperation) request(t testing.TB, path string, all bool) (targ
 	return path, headers, body
 }
 
-// before makes what the examples of an operation are about. Most are about the link
-// spring, in its second version.
+// before creates the objects that the examples of an operation need. Operations without an
+// entry need the link spring in version 2.
 var before = map[string]func(s *server){
 	"createLink":    func(*server) {},
 	"createLinks":   func(*server) {},
@@ -189,7 +189,7 @@ var before = map[string]func(s *server){
 	},
 }
 
-// reported has the report of the document's example made.
+// reported creates the report of the document's example.
 func reported(s *server) {
 	s.create(`{"url":"https://example.com","alias":"spring"}`)
 	must(s.t, s.store.AddReport(s.t.Context(), store.Report{ID: "rep_5d2q7x3m9k4w2pz", Code: "spring", Reason: "spam", At: s.clock.Now()}))
@@ -208,9 +208,9 @@ func (s *server) prepare(op *describedOperation) {
 	}
 }
 
-// TestEveryOperationIsAsDescribed calls every operation of the document with the
-// document's own examples, and in the ways in which all can fail, and holds every
-// answer to the document. An operation that is added is called too.
+// TestEveryOperationIsAsDescribed calls every operation of the document: with the examples
+// of the document, and with common mistakes. Every answer must match the document. New
+// operations are included automatically.
 func TestEveryOperationIsAsDescribed(t *testing.T) {
 	t.Parallel()
 	text := newServer(t).get("/api/openapi.json").body
@@ -233,7 +233,7 @@ func TestEveryOperationIsAsDescribed(t *testing.T) {
 					admin := s.key("admin", store.ScopeAdmin)
 					a := s.do(verb, target, body, append(headers, admin...)...)
 					if a.status < 200 || a.status > 299 {
-						t.Errorf("%s %s with the document's example = %d %s, want it done", verb, target, a.status, a.body)
+						t.Errorf("%s %s with the document's example = %d %s, want 2xx", verb, target, a.status, a.body)
 					}
 					d.answered(path, method, &op, a)
 				}
@@ -243,7 +243,7 @@ func TestEveryOperationIsAsDescribed(t *testing.T) {
 	}
 }
 
-// failures calls an operation in the ways in which all can fail.
+// failures calls an operation with mistakes that are possible for every operation.
 func (d *described) failures(path, method string, op describedOperation) {
 	d.t.Helper()
 	s := newServer(d.t)
@@ -286,8 +286,8 @@ func (d *described) failures(path, method string, op describedOperation) {
 	call(0, target+"?nonsense=1", body, append(headers, admin...)...)
 }
 
-// TestEveryExampleIsAsDescribed holds that each schema, body and good answer has an
-// example, and that it fits.
+// TestEveryExampleIsAsDescribed checks that each schema, body and 2xx answer has an example
+// that matches its schema.
 func TestEveryExampleIsAsDescribed(t *testing.T) {
 	t.Parallel()
 	d := readDocument(t, newServer(t).get("/api/openapi.json").body)

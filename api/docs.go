@@ -12,8 +12,8 @@ import (
 //go:embed docs
 var docsFiles embed.FS
 
-// docsPolicy is the Content-Security-Policy of the documentation: Swagger UI
-// sets style attributes and draws its icons from data URLs.
+// docsPolicy is the Content-Security-Policy of the documentation. Swagger UI needs inline
+// styles, and data URLs for its icons.
 const docsPolicy = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; " +
 	"connect-src 'self'; base-uri 'none'; frame-ancestors 'none'"
 

@@ -8,12 +8,12 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// complete adds to the document what huma cannot know: that an enumeration may
-// be null, that a create may find a link, the headers of errors, and examples.
+// complete adds the parts that huma does not generate: null as a value of enumerations,
+// the answer 200 of a create, the headers of errors, and examples.
 func complete(document *huma.OpenAPI) {
 	create := document.Paths[linksPath].Post
 	found := *create.Responses["201"]
-	found.Description = "The link that reuse found"
+	found.Description = "An existing link that was reused"
 	create.Responses["200"] = &found
 	for _, schema := range document.Components.Schemas.Map() {
 		for _, property := range schema.Properties {
@@ -38,29 +38,29 @@ func complete(document *huma.OpenAPI) {
 	}
 }
 
-// completeErrors adds the headers of errors.
+// completeErrors adds the headers of error answers to an operation.
 func completeErrors(op *huma.Operation) {
 	text := func(description string) *huma.Param {
 		return &huma.Param{Description: description, Schema: &huma.Schema{Type: huma.TypeString}}
 	}
 	for _, status := range []string{"429", "503"} {
 		if r := op.Responses[status]; r != nil {
-			r.Headers = map[string]*huma.Param{"Retry-After": text("Seconds after which to try again.")}
+			r.Headers = map[string]*huma.Param{"Retry-After": text("Seconds to wait before the next attempt.")}
 		}
 	}
 	if r := op.Responses["429"]; r != nil {
-		r.Headers["RateLimit"] = text("What is left of the limit: r is requests, t is seconds until it is whole again.")
-		r.Headers["RateLimit-Policy"] = text("The limit: q is requests, w is the window in seconds.")
+		r.Headers["RateLimit"] = text("The rest of the limit: r is the remaining requests, t is the seconds until the full limit is available again.")
+		r.Headers["RateLimit-Policy"] = text("The limit: q is the number of requests, w is the window in seconds.")
 	}
 	if r := op.Responses["401"]; r != nil {
-		r.Headers = map[string]*huma.Param{"WWW-Authenticate": text("How to authenticate: Bearer.")}
+		r.Headers = map[string]*huma.Param{"WWW-Authenticate": text("The authentication scheme: Bearer.")}
 	}
 }
 
-// examples makes examples of what is described, from those of its parts.
+// examples generates examples of schemas from the examples of their properties.
 type examples struct{ schemas huma.Registry }
 
-// complete gives an operation examples of its body and of its good answers.
+// complete adds examples of the body and of the 2xx answers to an operation.
 func (e examples) complete(op *huma.Operation) {
 	if op.RequestBody != nil {
 		for _, content := range op.RequestBody.Content {
@@ -76,8 +76,8 @@ func (e examples) complete(op *huma.Operation) {
 	}
 }
 
-// of returns an example: the schema's own, or the smallest that says something. Of
-// an object it holds what is required and what has an example of its own.
+// of returns the schema's own example, or generates a small one. A generated object has the
+// required properties and those with an example.
 func (e examples) of(s *huma.Schema) any {
 	if s.Ref != "" {
 		s = e.schemas.SchemaFromRef(s.Ref)
@@ -113,15 +113,15 @@ func (e examples) of(s *huma.Schema) any {
 	return nil
 }
 
-// exampleTexts are examples of texts by their formats.
+// exampleTexts are examples of strings, by format.
 var exampleTexts = map[string]string{
 	"date-time": "2026-06-01T12:00:00Z",
 	"uri":       "https://example.com/",
 	"":          "",
 }
 
-// write writes the document. An enumeration that may be null is one that may not, or
-// null: generators of code take a null among its values for a mistake.
+// write returns the document as JSON. An enumeration with null becomes anyOf the
+// enumeration and null, because code generators reject null as a value.
 func write(document *huma.OpenAPI) ([]byte, error) {
 	text, err := json.Marshal(document)
 	if err != nil {
@@ -136,15 +136,15 @@ func write(document *huma.OpenAPI) ([]byte, error) {
 			delete(schema, name)
 		}
 		if types, ok := values["type"].([]any); ok {
-			values["type"] = types[0] // huma writes null last
+			values["type"] = types[0] // huma puts "null" last
 		}
 		delete(schema, "enum")
 		schema["anyOf"] = []any{values, map[string]any{"type": "null"}}
 	})
 }
 
-// downgrade writes the document as OpenAPI 3.0, for tools that know no newer one. There
-// nullable says that an enumeration may be null.
+// downgrade returns the document as OpenAPI 3.0, for tools without support for 3.1. In 3.0
+// the keyword nullable allows null.
 func downgrade(document *huma.OpenAPI) ([]byte, error) {
 	text, err := document.Downgrade()
 	if err != nil {
@@ -153,8 +153,8 @@ func downgrade(document *huma.OpenAPI) ([]byte, error) {
 	return withoutNull(text, func(map[string]any) {})
 }
 
-// withoutNull takes null out of all enumerations, and has each say otherwise that it may
-// be null.
+// withoutNull removes null from all enumerations, and calls say for each schema that
+// contained it.
 func withoutNull(document []byte, say func(schema map[string]any)) ([]byte, error) {
 	var parsed any
 	if err := json.Unmarshal(document, &parsed); err != nil {

@@ -12,31 +12,33 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// maxValues is how many values a body may hold, or each link of one that holds many:
-// several times those of a link with every member and every tag. What is made of a value
-// takes some hundred times the bytes in which it came.
+// maxValues is the most values of a body, or of each link in a list. A link with every
+// member and the most tags has far fewer. Decoding a value takes about a hundred times the
+// memory of its text.
 const maxValues = 256
 
-// maxNameLen is the longest name of a member in bytes, several times that of any: a name
-// that is none of ours is repeated many times until the client hears of it.
+// maxNameLen is the longest name of a member in bytes. All known names are far shorter. An
+// unknown name is copied many times before the client receives the error.
 const maxNameLen = 128
 
-// door is what a route with a body asks before the body is read: who may call it, and
-// what it costs. A request that is turned away there has cost no more than its bytes.
-type door struct {
-	may     func(who *caller) error
-	list    bool // whether the body holds a list of links
-	creates bool // whether each link is charged to the caller's limit of creates
+// precheck is run on a request before its body is decoded. It checks the caller's rights, the
+// size, and the limit of creates. A rejected request then costs little more than its bytes.
+type precheck struct {
+	may     func(who *caller) error // returns a problem if the caller must not call the route
+	list    bool                    // the body contains a list of links
+	creates bool                    // each link counts against the caller's limit of creates
 }
 
-// needs returns the door of a route for callers with a scope.
-func needs(s store.Scope) door { return door{may: func(who *caller) error { return who.require(s) }} }
+// needsScope returns the precheck of a route that needs a scope.
+func needsScope(s store.Scope) precheck {
+	return precheck{may: func(who *caller) error { return who.require(s) }}
+}
 
-// behind puts op behind a door.
-func (a *API) behind(d door, op huma.Operation) huma.Operation {
+// withPrecheck returns op with a precheck.
+func (a *API) withPrecheck(d precheck, op huma.Operation) huma.Operation {
 	op.Middlewares = huma.Middlewares{func(ctx huma.Context, next func(huma.Context)) {
 		c := humaecho.Unwrap(ctx)
-		charged, err := a.enter(ctx.Context(), d, bodyOf(c.Request()))
+		charged, err := a.checkBody(ctx.Context(), d, bodyOf(c.Request()))
 		if err != nil {
 			a.resourceError(err, c)
 			return
@@ -46,14 +48,14 @@ func (a *API) behind(d door, op huma.Operation) huma.Operation {
 	return op
 }
 
-// enter returns what the caller was charged for a body, or why it is not read.
-func (a *API) enter(ctx context.Context, d door, body []byte) (charge, error) {
+// checkBody runs a precheck. It returns the caller's charge, or the problem.
+func (a *API) checkBody(ctx context.Context, d precheck, body []byte) (charge, error) {
 	who := callerOf(ctx)
 	if err := d.may(who); err != nil {
 		return charge{}, err
 	}
 	var charged charge
-	links, refusal := weigh(body, d.list)
+	links, refusal := countLinks(body, d.list)
 	if d.creates {
 		if refusal != nil {
 			links = 1
@@ -64,12 +66,12 @@ func (a *API) enter(ctx context.Context, d door, body []byte) (charge, error) {
 		}
 	}
 	if refusal != nil {
-		return charge{}, within(charged.headers, refusal)
+		return charge{}, withLimits(charged.headers, refusal)
 	}
 	return charged, nil
 }
 
-// charge is what a caller was charged for creates.
+// charge is the result of counting creates against the caller's limit.
 type charge struct {
 	taken   ratelimit.Result
 	headers RateHeaders
@@ -77,14 +79,14 @@ type charge struct {
 
 type chargeKey struct{}
 
-// chargeOf returns what the door of a route has charged; the zero charge for one that
-// charges nothing.
+// chargeOf returns the charge of the route's precheck; the zero charge if it charges nothing.
 func chargeOf(ctx context.Context) charge {
 	charged, _ := ctx.Value(chargeKey{}).(charge)
 	return charged
 }
 
-// charge charges the caller for n creates, of which at least one may be made.
+// charge counts n creates against the caller's limit. It returns a 429 if not even one
+// create is allowed.
 func (a *API) charge(ctx context.Context, who *caller, n int) (charge, error) {
 	taken, headers := a.takeCreates(ctx, who, n)
 	if taken.Allowed == 0 {
@@ -93,27 +95,27 @@ func (a *API) charge(ctx context.Context, who *caller, n int) (charge, error) {
 	return charge{taken, headers}, nil
 }
 
-// linkDepth is within how many brackets the links of a body stand that holds a list.
+// linkDepth is the nesting depth of the links in a body with a list: {"links":[…]}.
 const linkDepth = 2
 
-// weigh returns how many links a body holds, which is or holds a list of them, and why
-// there is too much in it to be read. It needs no memory: it goes by the commas and
-// brackets outside of strings. Of what is no JSON it knows where that begins at most, and
-// nobody reads further.
-func weigh(body []byte, list bool) (links int, refusal *problem) {
+// countLinks returns the number of links in a body. It returns a problem if the body contains
+// too much to be decoded. It allocates no memory: it counts the commas and brackets outside
+// of strings. For invalid JSON the counts are correct up to the first error, where the
+// decoder stops.
+func countLinks(body []byte, list bool) (links int, refusal *problem) {
 	depth, values, quoted := 0, 0, false
-	begun, length := 0, 0 // of the last string
+	begun, length := 0, 0 // start and length of the last string
 	links = 1
 	for i := 0; i < len(body); i++ {
 		switch c := body[i]; {
 		case quoted && c == '\\':
-			i++ // past what it escapes
+			i++ // skip the escaped byte
 		case c == '"':
 			quoted = !quoted
 			begun, length = i, i-begun-1
 		case quoted:
 		case c == ':' && length > maxNameLen:
-			return links, tooMuch("A member has a name of more than %d bytes.", maxNameLen)
+			return links, tooMuch("The name of a member is longer than %d bytes.", maxNameLen)
 		case c == '[' || c == '{':
 			depth++
 			values++
@@ -129,18 +131,18 @@ func weigh(body []byte, list bool) (links int, refusal *problem) {
 		case links > maxBatch:
 			return links, badBatch()
 		case values > maxValues:
-			return links, tooMuch("There are more than %d values in a link or in the body.", maxValues)
+			return links, tooMuch("A link or the body contains more than %d values.", maxValues)
 		}
 	}
 	return links, nil
 }
 
-// tooMuch refuses a body for what there is more of in it than a bound.
+// tooMuch returns the 422 of a body that exceeds a bound. detail has one %d for the bound.
 func tooMuch(detail string, bound int) *problem {
 	return newProblem(http.StatusUnprocessableEntity, fmt.Sprintf(detail, bound))
 }
 
-// badBatch refuses a list of no links, or of too many.
+// badBatch returns the 422 of an empty or too long list of links.
 func badBatch() *problem {
 	return invalid(&store.FieldError{Field: "links", Reason: fmt.Sprintf("must hold 1 to %d links", maxBatch)})
 }

@@ -8,8 +8,8 @@ import (
 // etag returns the strong entity tag of a version (RFC 9110 section 8.8.3).
 func etag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
 
-// namesVersion reports whether an If-Match header says more than that the link
-// must exist.
+// namesVersion reports whether an If-Match header requires a version. "*" only requires
+// that the link exists.
 func namesVersion(ifMatch string) bool { return ifMatch != "" && ifMatch != "*" }
 
 // matches reports whether an If-Match header allows the version (RFC 9110

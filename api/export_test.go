@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// Routes returns what the handlers serve, each as a method and a pattern, without
-// the HEAD of what has a GET.
+// Routes returns the routes of the handlers, each as a method and a pattern. HEAD is left
+// out if the pattern has GET.
 func (a *API) Routes() []string {
 	var all []string
-	for _, r := range slices.Concat(a.site.Routes(), a.resources.Routes()) {
+	for _, r := range slices.Concat(a.visitors.Routes(), a.resources.Routes()) {
 		all = append(all, r.Method+" "+r.Path)
 	}
 	return slices.DeleteFunc(all, func(route string) bool {

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// ForFastly tells Fastly what answers tell other CDNs. Fastly does not know
-// CDN-Cache-Control but Surrogate-Control, and of Cache-Control it takes private
-// alone as a reason not to keep an answer, also where Surrogate-Control allows it:
+// ForFastly translates the caching headers for Fastly. Fastly reads Surrogate-Control
+// instead of CDN-Cache-Control. In Cache-Control only private prevents caching, and it does
+// so even if Surrogate-Control allows caching. Source:
 // https://www.fastly.com/documentation/guides/concepts/cache/cache-freshness/
 func ForFastly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -15,13 +15,13 @@ func ForFastly(next http.Handler) http.Handler {
 	})
 }
 
-// fastlyWriter changes headers when they are written.
+// fastlyWriter translates the headers just before they are sent.
 type fastlyWriter struct {
 	http.ResponseWriter
 	written bool
 }
 
-// Unwrap is for http.ResponseController.
+// Unwrap lets http.ResponseController reach the original writer.
 func (w *fastlyWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func (w *fastlyWriter) WriteHeader(status int) {

@@ -8,7 +8,7 @@ import (
 	"github.com/terse/terse/api"
 )
 
-// TestForFastly compares what answers say with what Fastly reads:
+// TestForFastly checks the headers for Fastly, see
 // https://www.fastly.com/documentation/guides/concepts/cache/cache-freshness/
 func TestForFastly(t *testing.T) {
 	t.Parallel()

@@ -7,9 +7,9 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// target returns where the link sends a visitor who came with rawQuery. The
-// bytes and the order of the target's own query are kept. A result that is longer
-// than a target may be is given up for the target alone.
+// target returns the Location for a visit with the query rawQuery. The target's own query
+// keeps its bytes and order. If the result would be longer than store.MaxURLLen, the query
+// of the visit is dropped.
 func target(l *store.Link, rawQuery string) string {
 	if l.ForwardQuery == store.ForwardOff || rawQuery == "" {
 		return l.URL
@@ -37,7 +37,7 @@ func target(l *store.Link, rawQuery string) string {
 	return out
 }
 
-// withoutNames drops from query the parameters whose name other has too.
+// withoutNames removes the parameters from query that other has too, by decoded name.
 func withoutNames(query, other string) string {
 	names := map[string]bool{}
 	for p := range strings.SplitSeq(other, "&") {

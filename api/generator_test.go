@@ -10,7 +10,7 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// generator makes a client of the document; its program needs the runtime.
+// generator generates a Go client from the document. The generated code needs the runtime.
 const (
 	generator        = "github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen@v2.8.2"
 	generatorRuntime = "github.com/oapi-codegen/runtime@v1.9.0"
@@ -81,8 +81,8 @@ func fail(what ...any) {
 }
 `
 
-// TestGeneratedClient lets a stock generator make a client of the document, in each form
-// of it, and the client call the server.
+// TestGeneratedClient generates a client from each version of the document, with a common
+// generator. The client then calls the server.
 func TestGeneratedClient(t *testing.T) {
 	t.Parallel()
 	for _, document := range []string{"/api/openapi.json", "/api/openapi-3.0.json"} {

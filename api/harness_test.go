@@ -32,11 +32,11 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// baseURL is not where the test server listens, so that a short URL made from
-// the request would be seen.
+// baseURL differs from the address of the test server. A short URL that is built from the
+// request's address is then detected.
 const baseURL = "https://go.terse.example"
 
-// clock is a time that tests set. Safe for concurrent use.
+// clock is a clock that tests set. Safe for concurrent use.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -54,7 +54,7 @@ func (c *clock) add(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// server is the whole product but for its listeners.
+// server is the whole product, except for its listeners.
 type server struct {
 	*httptest.Server
 	t        testing.TB
@@ -66,7 +66,7 @@ type server struct {
 	keys     *sync.Map // tokens by name, see key
 }
 
-// database is a place that keeps what the API needs.
+// database implements all stores that the API needs.
 type database interface {
 	store.Store
 	store.Archive
@@ -77,8 +77,8 @@ type database interface {
 	store.ClickSink
 }
 
-// newServer starts a server over an embedded database, without limits unless
-// the options are changed.
+// newServer starts a server over an embedded database. Rate limits are off unless change
+// sets them.
 func newServer(t testing.TB, change ...func(*api.Options)) *server {
 	t.Helper()
 	d, err := sqlite.Open(context.Background(), sqlite.Options{Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
@@ -87,7 +87,7 @@ func newServer(t testing.TB, change ...func(*api.Options)) *server {
 	return newServerOver(t, d, d.Leases(), time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC), change...)
 }
 
-// withoutQueues returns bounds with which work that finds no place is refused at once.
+// withoutQueues returns bounds that immediately reject requests without a free place.
 func withoutQueues() []overload.Bounds {
 	bounds := slices.Clone(overload.DefaultBounds[:])
 	for i := range bounds {
@@ -96,8 +96,7 @@ func withoutQueues() []overload.Bounds {
 	return bounds
 }
 
-// newServerOver starts a server over a database of any kind, whose time begins at a
-// moment.
+// newServerOver starts a server over any kind of database. Its clock starts at begin.
 func newServerOver(t testing.TB, d database, leaser idgen.Leaser, begin time.Time, change ...func(*api.Options)) *server {
 	t.Helper()
 	ctx := context.Background()
@@ -137,7 +136,7 @@ func newServerOver(t testing.TB, d database, leaser idgen.Leaser, begin time.Tim
 			opts.Holds = links.Holds
 		}
 	}
-	if opts.Peek == nil { // a store of the test's own, with nothing in memory
+	if opts.Peek == nil { // the test replaced the store: nothing is in memory
 		opts.Peek = func(string) (store.Link, bool, error) { return store.Link{}, false, nil }
 	}
 	if opts.Holds == nil {
@@ -154,14 +153,14 @@ func newServerOver(t testing.TB, d database, leaser idgen.Leaser, begin time.Tim
 	return s
 }
 
-// in returns the server for a test within the one that started it.
+// in returns the server for a subtest.
 func (s *server) in(t testing.TB) *server {
 	within := *s
 	within.t = t
 	return &within
 }
 
-// codes mints as the command does.
+// codes mints codes as the terse command does.
 type codes struct {
 	minter *idgen.Minter
 	cipher *idgen.Cipher
@@ -192,7 +191,7 @@ type answer struct {
 	body   []byte
 }
 
-// do sends a request. headers are pairs of name and value.
+// do sends a request. headers are alternating names and values.
 func (s *server) do(method, path string, body []byte, headers ...string) answer {
 	s.t.Helper()
 	r, err := http.NewRequest(method, s.URL+path, bytes.NewReader(body))
@@ -216,7 +215,7 @@ func (s *server) get(path string, headers ...string) answer {
 	return s.do(http.MethodGet, path, nil, headers...)
 }
 
-// send sends JSON: a string as it is, anything else marshalled.
+// send sends a JSON body. A string is sent unchanged, other values are marshalled.
 func (s *server) send(method, path string, body any, headers ...string) answer {
 	s.t.Helper()
 	raw, ok := body.(string)
@@ -228,7 +227,7 @@ func (s *server) send(method, path string, body any, headers ...string) answer {
 	return s.do(method, path, []byte(raw), append([]string{"Content-Type", "application/json"}, headers...)...)
 }
 
-// create makes a link and returns it.
+// create creates a link and returns it.
 func (s *server) create(body any, headers ...string) linkJSON {
 	s.t.Helper()
 	a := s.send(http.MethodPost, "/api/v1/links", body, headers...)
@@ -238,7 +237,7 @@ func (s *server) create(body any, headers ...string) linkJSON {
 	return a.link()
 }
 
-// key returns an Authorization header pair of a key with the given scopes.
+// key returns the name and value of an Authorization header with a key of the given scopes.
 func (s *server) key(name string, scopes ...store.Scope) []string {
 	s.t.Helper()
 	token, known := s.keys.Load(name)
@@ -252,7 +251,7 @@ func (s *server) key(name string, scopes ...store.Scope) []string {
 	return []string{"Authorization", "Bearer " + token.(string)}
 }
 
-// owner returns the header of a key that may read and write links.
+// owner returns the Authorization header of a key that may read and write links.
 func (s *server) owner(name string) []string {
 	s.t.Helper()
 	return s.key(name, store.ScopeLinksRead, store.ScopeLinksWrite)
@@ -264,7 +263,7 @@ type linkJSON = client.Link
 func (a answer) into(v any) {
 	a.t.Helper()
 	if err := json.Unmarshal(a.body, v); err != nil {
-		a.t.Fatalf("answer %d is no JSON: %v: %s", a.status, err, a.body)
+		a.t.Fatalf("answer %d is not JSON: %v: %s", a.status, err, a.body)
 	}
 }
 
@@ -287,7 +286,7 @@ type problemJSON struct {
 	} `json:"errors"`
 }
 
-// problem checks the form of an error answer and returns the locations that it names.
+// problem checks the format of an error answer and returns the locations of its errors.
 func (a answer) problem(status int) string {
 	a.t.Helper()
 	if a.status != status {
@@ -314,7 +313,7 @@ func (a answer) problem(status int) string {
 	return strings.Join(locations, " ")
 }
 
-// proxies parses trusted proxies of the test's own.
+// proxies parses a list of trusted proxies.
 func proxies(t testing.TB, cidrs ...string) ratelimit.Proxies {
 	t.Helper()
 	p, err := ratelimit.ParseProxies(cidrs)
@@ -322,7 +321,7 @@ func proxies(t testing.TB, cidrs ...string) ratelimit.Proxies {
 	return p
 }
 
-// limit parses a limit of the test's own.
+// limit parses a rate limit.
 func limit(t testing.TB, s string) ratelimit.Limit {
 	t.Helper()
 	l, err := ratelimit.ParseLimit(s)

@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 )
 
-// phase is how far the life of a process has come.
+// phase is the stage of a process between start and stop.
 type phase int32
 
 const (
@@ -19,8 +19,8 @@ const (
 	draining
 )
 
-// Health tells a load balancer whether it may send requests here. The zero value
-// is that of a process which is starting. Safe for concurrent use.
+// Health reports to a load balancer whether it may send requests to this process. The zero
+// value means that the process is starting. Safe for concurrent use.
 type Health struct {
 	phase atomic.Int32
 
@@ -28,32 +28,32 @@ type Health struct {
 	checks []healthCheck
 }
 
-// healthCheck is what a process needs before it can give any answer.
+// healthCheck checks something that the process needs for every answer.
 type healthCheck struct {
 	name  string
 	check func() error
 }
 
-// What the checks of the phases say.
+// Errors of the checks for the phases.
 var (
 	errStarting = errors.New("the process is starting")
 	errDraining = errors.New("the process is stopping")
 )
 
-// Require adds something without which no request can be answered. It is not for
-// what some of them can do without, such as one of several databases: all
-// processes would be taken out of service at once. check must be quick and safe
-// for concurrent use.
+// Require adds a check of something that every request needs. Do not add a dependency that
+// some requests do not need, such as one of several databases: when it fails, the load
+// balancer would remove all processes at the same time. check must be quick and safe for
+// concurrent use.
 func (h *Health) Require(name string, check func() error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.checks = append(h.checks, healthCheck{name, check})
 }
 
-// Started says that requests are answered from now on.
+// Started marks the process as ready for requests.
 func (h *Health) Started() { h.phase.CompareAndSwap(int32(starting), int32(serving)) }
 
-// Drain says that no more requests are to be sent.
+// Drain marks the process as stopping: the load balancer must send no new requests.
 func (h *Health) Drain() { h.phase.Store(int32(draining)) }
 
 // Ready reports whether all checks pass.
@@ -61,7 +61,7 @@ func (h *Health) Ready() bool {
 	return !slices.ContainsFunc(h.all(), func(c healthCheck) bool { return c.check() != nil })
 }
 
-// all returns the checks, those of the phases first.
+// all returns the checks of the phases, then the added checks.
 func (h *Health) all() []healthCheck {
 	during := func(p phase, err error) func() error {
 		return func() error {
@@ -79,7 +79,7 @@ func (h *Health) all() []healthCheck {
 	}, h.checks...)
 }
 
-// ready answers 200 when all checks pass and else 503, with a line for each.
+// ready answers 200 if all checks pass, else 503. The body has one line for each check.
 func (h *Health) ready(w http.ResponseWriter, _ *http.Request) {
 	status, body := http.StatusOK, strings.Builder{}
 	for _, c := range h.all() {

@@ -10,13 +10,13 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// maskedPassword stands for a password in the history.
+// maskedPassword is shown in the history instead of a password.
 const maskedPassword = "***"
 
 type historyInput struct {
 	CodeParam
-	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"Most entries in the page."`
-	Cursor string `query:"cursor" doc:"next_cursor of the page before."`
+	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"Maximum number of entries in the page."`
+	Cursor string `query:"cursor" doc:"next_cursor of the previous page."`
 }
 
 type historyOutput struct {
@@ -26,24 +26,24 @@ type historyOutput struct {
 	}
 }
 
-// historyEntry is one version of a link, and how it differs from the one before.
+// historyEntry is one version of a link and its differences from the version before.
 type historyEntry struct {
-	Version int64          `json:"version" doc:"The version that this made."`
+	Version int64          `json:"version" doc:"The version of the link after this change."`
 	At      time.Time      `json:"at"`
 	Action  string         `json:"action" enum:"created,edited,disabled,enabled,deleted"`
-	Actor   string         `json:"actor" doc:"Id of the API key; anonymous; system: and what acts by itself; unknown where nobody noted it." example:"key_7k3x0q9p2m4a"`
-	Note    string         `json:"note" doc:"Why, when somebody said so."`
+	Actor   string         `json:"actor" doc:"Who made the change: the id of an API key, anonymous, unknown, or system: and the name of an automatic process." example:"key_7k3x0q9p2m4a"`
+	Note    string         `json:"note" doc:"The reason for the change, if there is one."`
 	Changes []historyField `json:"changes" nullable:"false"`
 }
 
-// historyField is a member of the link that changed.
+// historyField is a changed member of a link.
 type historyField struct {
-	Field  string `json:"field" doc:"As in the link; password shows *** when there is one." example:"url"`
+	Field  string `json:"field" doc:"The name of the member. The values of password are *** instead of the password." example:"url"`
 	Before any    `json:"before"`
 	After  any    `json:"after"`
 }
 
-// linkHistory answers who made a link what it is, also when it was deleted.
+// linkHistory returns a page of the changes of a link. Deleted links have a history too.
 func (a *API) linkHistory(ctx context.Context, in *historyInput) (*historyOutput, error) {
 	if _, err := readLink(ctx, a.opts.Store.Get, in.Code, store.ScopeLinksRead); err != nil {
 		return nil, a.problem(ctx, err)
@@ -52,7 +52,7 @@ func (a *API) linkHistory(ctx context.Context, in *historyInput) (*historyOutput
 	if err != nil {
 		return nil, cursorProblem(err)
 	}
-	// The one behind the page tells what its last entry changed.
+	// One more revision than the page has: the last entry is compared with it.
 	revisions, err := a.opts.History.Revisions(ctx, in.Code, before, in.Limit+1)
 	if err != nil {
 		return nil, a.problem(ctx, err)
@@ -73,7 +73,7 @@ func (a *API) linkHistory(ctx context.Context, in *historyInput) (*historyOutput
 	return out, nil
 }
 
-// errCursor is the reason for refusing a cursor that nobody was given.
+// errCursor is the error for a cursor that is not from an earlier answer.
 var errCursor = &store.FieldError{Field: "cursor", Reason: "must be the next_cursor of an earlier answer"}
 
 func parseVersionCursor(s string) (int64, error) {
@@ -87,7 +87,7 @@ func parseVersionCursor(s string) (int64, error) {
 	return version, nil
 }
 
-// entryOf returns what made r of the version before it.
+// entryOf returns the history entry of r. older is the version before r.
 func entryOf(r *store.Revision, older *store.Link) historyEntry {
 	l := &r.Link
 	e := historyEntry{
@@ -123,14 +123,14 @@ func actionOf(l, older *store.Link) string {
 	return "edited"
 }
 
-// field is a member of a link: what tells it from another one, and what is shown
-// of it.
+// field is a member of a link. Two versions differ in it if value differs; the history shows
+// shown.
 type field struct {
 	name         string
 	value, shown any
 }
 
-// fieldsOf returns what a history tells of, null for what is not set.
+// fieldsOf returns the fields that the history compares. An unset field is nil.
 func fieldsOf(l *store.Link) []field {
 	password := any(nil)
 	if l.PasswordHash != "" {
@@ -157,14 +157,14 @@ func fieldsOf(l *store.Link) []field {
 
 type rollbackInput struct {
 	CodeParam
-	IfMatch string `header:"If-Match" doc:"The ETag that the link must still have; 412 when it has another."`
+	IfMatch string `header:"If-Match" doc:"The expected ETag of the link. The answer is 412 if it differs."`
 	Body    struct {
-		Version int64 `json:"version" minimum:"1" doc:"The version whose target the link gets again." example:"1"`
+		Version int64 `json:"version" minimum:"1" doc:"The version to restore the target from." example:"1"`
 	}
 }
 
-// rollBack gives a link the target of an earlier version. It is an edit like any
-// other: what is not allowed now is refused, although it once was.
+// rollBack restores the target of an earlier version. The result must pass the current
+// rules, like any other edit.
 func (a *API) rollBack(ctx context.Context, in *rollbackInput) (*linkOutput, error) {
 	ctx = noted(ctx, fmt.Sprintf("target of version %d", in.Body.Version))
 	l, err := a.change(ctx, in.Code, in.IfMatch, store.ScopeLinksWrite, func(l *store.Link) (err error) {
@@ -179,19 +179,19 @@ func (a *API) rollBack(ctx context.Context, in *rollbackInput) (*linkOutput, err
 	return a.linkOutput(&l), nil
 }
 
-// targetAt returns the target that a version of a link had.
+// targetAt returns the target of a link at a version.
 func (a *API) targetAt(ctx context.Context, code string, version int64) (string, error) {
 	revisions, err := a.opts.History.Revisions(ctx, code, version+1, 1)
 	if err != nil {
 		return "", err
 	}
 	if len(revisions) == 0 || revisions[0].Link.Version != version {
-		return "", &store.FieldError{Field: "version", Reason: "must be a version in the link's history"}
+		return "", &store.FieldError{Field: "version", Reason: "must be a version in the history of the link"}
 	}
 	return revisions[0].Link.URL, nil
 }
 
-// noted returns ctx with the reason for the write that follows.
+// noted returns ctx with a reason that the history records for the next write.
 func noted(ctx context.Context, note string) context.Context {
 	author := store.AuthorOf(ctx)
 	author.Note = note

@@ -28,7 +28,7 @@ type historyJSON struct {
 	NextCursor string `json:"next_cursor"`
 }
 
-// lines returns the history in one line an entry, without its times.
+// lines returns one line for each entry of the history, without times.
 func (h historyJSON) lines() (lines []string) {
 	for _, e := range h.Entries {
 		line := fmt.Sprintf("%d %s by %s", e.Version, e.Action, e.Actor)
@@ -53,7 +53,7 @@ func (s *server) history(path string, headers ...string) (h historyJSON) {
 	return h
 }
 
-// keyID returns the id of a key that was made by key.
+// keyID returns the id of a key that s.key created.
 func (s *server) keyID(name string) string {
 	s.t.Helper()
 	keys, err := s.store.ListKeys(s.t.Context())
@@ -76,7 +76,7 @@ func TestHistory(t *testing.T) {
 		{http.MethodPatch, path, `{"password":"new secret"}`},
 		{http.MethodPost, path + "/disable", `{"reason":"phishing"}`},
 		{http.MethodPost, path + "/enable", `{"reason":"cleaned up"}`},
-		{http.MethodPatch, path, `{"title":"One"}`}, // changes nothing, and is no version
+		{http.MethodPatch, path, `{"title":"One"}`}, // changes nothing, so it creates no version
 		{http.MethodDelete, path, ``},
 	} {
 		s.clock.add(time.Minute)
@@ -103,7 +103,7 @@ func TestHistory(t *testing.T) {
 		}
 	}
 	if body := string(s.get(path+"/history", owner...).body); strings.Contains(body, "$2a$") || strings.Contains(body, "secret") {
-		t.Errorf("history tells of passwords: %s", body)
+		t.Errorf("history contains a password: %s", body)
 	}
 	at := s.history("told/history", owner...).Entries
 	if got := at[0].At.Sub(at[5].At); got != 6*time.Minute {

@@ -19,14 +19,14 @@ import (
 	"github.com/terse/terse/store/storetest"
 )
 
-// entry is a way by which input comes in. It returns the answer's status and
-// the fields that it names.
+// entry is a way to send fields of a link. post returns the status and the fields that the
+// answer names.
 type entry struct {
 	name string
 	post func(t *testing.T, s *server, fields map[string]any) (int, string)
 }
 
-// entries are all of them: what one refuses, every one must refuse.
+// entries returns all entries. An input that one entry rejects must be rejected by all.
 func entries() []entry {
 	return []entry{
 		{"create", func(t *testing.T, s *server, fields map[string]any) (int, string) {
@@ -50,7 +50,7 @@ func entries() []entry {
 			}
 			a := s.send(http.MethodPatch, "/api/v1/links/"+l.Code, fields, owner...)
 			if got := s.get("/api/v1/links/"+l.Code, owner...).link(); a.status != http.StatusOK && got.Version != 1 {
-				t.Errorf("a refused edit changed the link: %+v", got)
+				t.Errorf("a rejected edit changed the link: %+v", got)
 			}
 			return a.status, named(a)
 		}},
@@ -82,7 +82,7 @@ func entries() []entry {
 	}
 }
 
-// importNames are what an import calls the fields of a create.
+// importNames maps fields of a create to fields of an import.
 var importNames = map[string]string{
 	"url": "url", "alias": "code", "title": "title", "password": "password_hash", "max_clicks": "max_clicks",
 }
@@ -185,7 +185,7 @@ func TestStrangeBodies(t *testing.T) {
 			}
 			a := s.send(http.MethodPost, "/api/v1/links/batch", `{"links":[`+tt.body+`]}`)
 			refused(t, "batch", tt.body, &a)
-			if tt.name != "string for a number" { // which an export writes, see count
+			if tt.name != "string for a number" { // exports write large counts as strings, see count
 				archived := strings.Replace(tt.body, `"url"`, `"code":"strange","url"`, 1)
 				a = s.send(http.MethodPost, "/api/v1/archive", `{"links":[`+archived+`]}`, admin...)
 				refused(t, "import", tt.body, &a)
@@ -200,7 +200,7 @@ func TestStrangeBodies(t *testing.T) {
 	}
 }
 
-// refused holds that a batch of one item was refused, as a whole or for its item.
+// refused checks that a batch with one item was rejected: the whole batch or its item.
 func refused(t *testing.T, what, body string, a *answer) {
 	t.Helper()
 	status := a.status
@@ -210,7 +210,7 @@ func refused(t *testing.T, what, body string, a *answer) {
 		status = got.Results[0].Status
 	}
 	if status != http.StatusBadRequest && status != http.StatusUnprocessableEntity {
-		t.Errorf("%s of %.60q = %d %.200s, want it refused", what, body, a.status, a.body)
+		t.Errorf("%s of %.60q = %d %.200s, want it rejected", what, body, a.status, a.body)
 	}
 }
 
@@ -253,7 +253,7 @@ func TestBodyLimits(t *testing.T) {
 	}
 }
 
-// TestBrokenChunks sends what no HTTP client would.
+// TestBrokenChunks sends malformed requests that no HTTP client sends.
 func TestBrokenChunks(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
@@ -282,8 +282,8 @@ func TestBrokenChunks(t *testing.T) {
 	}
 }
 
-// TestSeriesDoNotGrow fires requests of every kind of strangeness and counts
-// the metric series before and after.
+// TestSeriesDoNotGrow checks that requests with new methods, paths and headers create no new
+// metric series.
 func TestSeriesDoNotGrow(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, func(o *api.Options) { o.Limits.Unknown = limit(t, "40/20s") })
@@ -330,7 +330,7 @@ func TestMarkupIsInert(t *testing.T) {
 	for i, a := range pages {
 		body := string(a.body)
 		if strings.Contains(body, "<script>alert") || strings.Contains(body, `" onmouseover="`) {
-			t.Errorf("page %d holds live markup: %s", i, body)
+			t.Errorf("page %d contains active markup: %s", i, body)
 		}
 		if csp := a.header.Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") || strings.Contains(csp, "unsafe") {
 			t.Errorf("page %d has the policy %q", i, csp)
@@ -338,8 +338,8 @@ func TestMarkupIsInert(t *testing.T) {
 	}
 }
 
-// FuzzCreateBody holds that no body makes a create, an edit or a batch fail, and
-// that what is accepted redirects to an http or https address.
+// FuzzCreateBody checks that no body causes a 5xx of a create, an edit or a batch. Every
+// accepted link must redirect to an http or https URL.
 func FuzzCreateBody(f *testing.F) {
 	for _, seed := range []string{
 		`{"url":"https://example.com"}`, `{"url":"https://example.com","alias":"a","tags":["x"],"expires_at":"2030-01-01T00:00:00Z"}`,

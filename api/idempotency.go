@@ -13,10 +13,10 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// createOnce creates the draft under an idempotency key. The reservation of the code and
-// the link are written together, so that a repetition after a crash or a lost answer
-// completes or returns the same link. A minted code is one of the shard of the
-// reservation, so that both are one transaction.
+// createOnce creates the draft under an idempotency key. It writes the link together with a
+// reservation of its code under the key. A repetition after a crash or a lost answer then
+// completes or returns the same link. A minted code belongs to the shard of the reservation
+// if possible, so that one transaction writes both.
 func (a *API) createOnce(ctx context.Context, d *draft, key string) (l store.Link, found bool, err error) {
 	want := store.Reservation{
 		Owner: d.link.Owner, Key: reservationKey(d.who, key), Code: d.link.Code, CreatedAt: d.link.CreatedAt,
@@ -52,11 +52,11 @@ func (a *API) createOnce(ctx context.Context, d *draft, key string) (l store.Lin
 	return a.complete(ctx, d, want, stands)
 }
 
-// errOtherBody answers a key that a request with another body has used.
+// errOtherBody is the 422 for a key that was used before with another body.
 var errOtherBody = invalidKey("was used before with another body")
 
-// reuseOnce reserves a link that the draft may reuse, so that every repetition finds the
-// same one.
+// reuseOnce reserves the code of an existing link that the draft may reuse. Every
+// repetition then returns the same link.
 func (a *API) reuseOnce(ctx context.Context, d *draft, want store.Reservation, existing store.Link) (l store.Link, found bool, err error) {
 	want.Code = existing.Code
 	stands, err := a.opts.Store.Reserve(ctx, want)
@@ -71,7 +71,8 @@ func (a *API) reuseOnce(ctx context.Context, d *draft, want store.Reservation, e
 	return a.complete(ctx, d, want, stands)
 }
 
-// complete finds or makes the link of an earlier request with the same key.
+// complete returns the link of an earlier request with the same key, and creates it if it
+// is missing.
 func (a *API) complete(ctx context.Context, d *draft, want, stands store.Reservation) (l store.Link, found bool, err error) {
 	l, found, done, err := a.settled(ctx, d, want, stands)
 	if err != nil || done {
@@ -84,8 +85,9 @@ func (a *API) complete(ctx context.Context, d *draft, want, stands store.Reserva
 	return l, false, err
 }
 
-// createInstead creates the draft under another code, because an alias has taken the one
-// that is reserved. taken is the error of a draft whose code is an alias itself.
+// createInstead creates the draft under another code, because another link has the
+// reserved code as its alias. If the draft itself has an alias, createInstead returns the
+// error taken.
 func (a *API) createInstead(ctx context.Context, d *draft, want store.Reservation, reserved string, taken error) (l store.Link, found bool, err error) {
 	if d.link.Code != "" {
 		return store.Link{}, false, taken
@@ -108,7 +110,7 @@ func (a *API) createInstead(ctx context.Context, d *draft, want store.Reservatio
 	return store.Link{}, false, fmt.Errorf("mint a free code: %w", store.ErrUnavailable)
 }
 
-// createReserved creates the draft under a code that is reserved for it.
+// createReserved creates the draft under its reserved code.
 func (a *API) createReserved(ctx context.Context, d *draft, key, code string) (store.Link, error) {
 	if err := a.protect(ctx, d); err != nil {
 		return store.Link{}, err
@@ -118,18 +120,19 @@ func (a *API) createReserved(ctx context.Context, d *draft, key, code string) (s
 	return a.opts.Store.Create(ctx, l)
 }
 
-// settled finds the link of the draft when there is one already: made or reused
-// by an earlier request with the same key, or, while nothing is, to be reused.
+// settled returns the link that an earlier request with the same key created or reused. If
+// the reserved code has no link yet, it looks for a link to reuse. done is false if the
+// link must still be created.
 func (a *API) settled(ctx context.Context, d *draft, want, stands store.Reservation) (l store.Link, found, done bool, err error) {
 	l, err = a.opts.Store.Confirm(ctx, stands.Code)
-	minted := d.link.Code == "" // so that no link has the code but by this key
+	minted := d.link.Code == "" // only a request with this key can use the reserved code
 	switch {
-	case errors.Is(err, store.ErrNotFound): // reserved, and not written yet
+	case errors.Is(err, store.ErrNotFound): // reserved, but the link was not created
 		return a.claim(ctx, d, want, stands.Code)
 	case err != nil:
 		return store.Link{}, false, false, err
 	case l.Owner != want.Owner:
-		return store.Link{}, false, false, nil // the code is another's
+		return store.Link{}, false, false, nil // another owner has the code
 	case !l.DeletedAt.IsZero() && minted:
 		return store.Link{}, false, false, store.ErrGone
 	case l.RequestID == want.Key:
@@ -139,8 +142,8 @@ func (a *API) settled(ctx context.Context, d *draft, want, stands store.Reservat
 	return l, found, found, nil
 }
 
-// claim looks for a link to reuse and moves the reservation of code to it, so
-// that every repetition finds the same one.
+// claim looks for a link to reuse, and changes the reservation from code to this link.
+// Every repetition then returns the same link.
 func (a *API) claim(ctx context.Context, d *draft, want store.Reservation, code string) (l store.Link, found, done bool, err error) {
 	l, found, err = a.reusable(ctx, d)
 	if err != nil || !found {
@@ -148,7 +151,7 @@ func (a *API) claim(ctx context.Context, d *draft, want store.Reservation, code 
 	}
 	want.Replaces, want.Code = code, l.Code
 	stands, err := a.opts.Store.Reserve(ctx, want)
-	if err == nil && stands.Code != l.Code { // another request was faster
+	if err == nil && stands.Code != l.Code { // another request changed it first
 		l, err = a.opts.Store.Confirm(ctx, stands.Code)
 	}
 	return l, true, true, err
@@ -161,9 +164,9 @@ func invalidKey(reason string) *problem {
 	return p
 }
 
-// reservationKey returns the name under which a client's key is kept. Anonymous
-// clients are told apart by their address, so that two who choose the same key
-// do not meet.
+// reservationKey returns the key under which a reservation is stored. For anonymous clients
+// it includes the client's address: two clients that choose the same key must not share a
+// link.
 func reservationKey(who *caller, key string) string {
 	if who.key == nil {
 		key += "\x00" + ratelimit.ClientKey(who.addr)
@@ -172,8 +175,9 @@ func reservationKey(who *caller, key string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// fingerprint tells one request body from another. It is keyed by the client's
-// key, which is not kept, so that what is kept cannot be searched for a password.
+// fingerprint returns a digest of the request body, to detect a key that is used with
+// another body. The digest is keyed with the client's key, which is not stored. A reader of
+// the database can therefore not use the digest to guess a password in the body.
 func fingerprint(in *CreateInput, key string) (string, error) {
 	body, err := json.Marshal(in)
 	if err != nil {

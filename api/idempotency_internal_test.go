@@ -2,8 +2,9 @@ package api
 
 import "testing"
 
-// TestFingerprintIsKeyed checks that a fingerprint cannot be searched for the password in
-// its body: it takes the client's Idempotency-Key, which is not stored.
+// TestFingerprintIsKeyed checks that the fingerprint of a body depends on the client's
+// Idempotency-Key, which is not stored. A fingerprint alone can then not be used to guess a
+// password in the body.
 func TestFingerprintIsKeyed(t *testing.T) {
 	t.Parallel()
 	prints := map[string]bool{}

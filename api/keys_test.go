@@ -10,8 +10,8 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// TestKeysOwnLimit holds that a key creates as often as it says, and one that says
-// nothing that can be read as often as any.
+// TestKeysOwnLimit checks that a key's own limit replaces the limit of all keys. An empty or
+// invalid own limit is ignored.
 func TestKeysOwnLimit(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, func(o *api.Options) { o.Limits.CreateKey = limit(t, "3/1m") })
@@ -29,7 +29,7 @@ func TestKeysOwnLimit(t *testing.T) {
 	}
 }
 
-// confused are keys of which the wrong one is found.
+// confused always returns the same key.
 type confused struct {
 	store.Keys
 	found store.Key
@@ -39,8 +39,8 @@ func (c confused) KeyByHash(context.Context, [sha256.Size]byte) (store.Key, erro
 	return c.found, nil
 }
 
-// TestKeyOfAnotherTokenIsRefused holds that a token opens no key but its own, whatever
-// the place of keys finds for it.
+// TestKeyOfAnotherTokenIsRefused checks that a token is rejected if the store returns the key
+// of another token.
 func TestKeyOfAnotherTokenIsRefused(t *testing.T) {
 	t.Parallel()
 	right, hash := store.NewToken()

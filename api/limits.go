@@ -10,16 +10,16 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// RateHeaders tell a client what is left of its limit
-// (draft-ietf-httpapi-ratelimit-headers). It is exported because huma looks into
-// exported embedded structs only.
+// RateHeaders report the rest of a rate limit to the client
+// (draft-ietf-httpapi-ratelimit-headers). It is exported because huma only reads exported
+// embedded structs.
 type RateHeaders struct {
-	RateLimit       string `header:"RateLimit" doc:"What is left of the limit: r is requests, t is seconds until it is whole again."`
-	RateLimitPolicy string `header:"RateLimit-Policy" doc:"The limit: q is requests, w is the window in seconds."`
+	RateLimit       string `header:"RateLimit" doc:"The rest of the limit: r is the remaining requests, t is the seconds until the full limit is available again."`
+	RateLimitPolicy string `header:"RateLimit-Policy" doc:"The limit: q is the number of requests, w is the window in seconds."`
 }
 
-// rateHeaders tells what came of counting against a limit that has a name. They are
-// empty when nothing was counted.
+// rateHeaders returns the headers for a counted limit and its name. They are empty if
+// nothing was counted.
 func rateHeaders(name string, l ratelimit.Limit, counted ratelimit.Result) RateHeaders {
 	if counted.ResetAfter == 0 {
 		return RateHeaders{}
@@ -30,7 +30,7 @@ func rateHeaders(name string, l ratelimit.Limit, counted ratelimit.Result) RateH
 	}
 }
 
-// set writes the headers where huma does not.
+// set writes the headers on routes that do not use huma.
 func (h RateHeaders) set(to http.Header) {
 	if h.RateLimit != "" {
 		to.Set("RateLimit", h.RateLimit)
@@ -38,7 +38,7 @@ func (h RateHeaders) set(to http.Header) {
 	}
 }
 
-// and returns the headers of a call that two limits are about.
+// and returns the headers of a request that two limits count.
 func (h RateHeaders) and(other RateHeaders) RateHeaders {
 	switch {
 	case h.RateLimit == "":
@@ -49,9 +49,8 @@ func (h RateHeaders) and(other RateHeaders) RateHeaders {
 	return RateHeaders{h.RateLimit + ", " + other.RateLimit, h.RateLimitPolicy + ", " + other.RateLimitPolicy}
 }
 
-// take takes up to n permits. A limit that is off, and one that cannot be counted
-// now, allow everything: limits protect the service, they are not the service.
-// ResetAfter is then 0.
+// take takes up to n permits of a limit. If the limit is off, or if the limiter fails, it
+// allows all n: a failed limiter must not stop the service. ResetAfter is then 0.
 func (a *API) take(ctx context.Context, key string, l ratelimit.Limit, n int) ratelimit.Result {
 	everything := ratelimit.Result{Allowed: n, Remaining: 1}
 	if l.Off() {
@@ -65,13 +64,14 @@ func (a *API) take(ctx context.Context, key string, l ratelimit.Limit, n int) ra
 	return taken
 }
 
-// takeClient takes up to n permits of a client, and as many of the site around it,
-// which has more. Those that the client has and its site has not are taken too.
+// takeClient takes up to n permits of a client and the same number of its site, the network
+// around the client. A site has ratelimit.SiteTimes the limit of a client. Permits of the
+// client are used up even if the site has none left.
 func (a *API) takeClient(ctx context.Context, purpose string, client netip.Addr, l ratelimit.Limit, n int) ratelimit.Result {
 	return a.takeOfSite(ctx, purpose, client, l, ratelimit.SiteTimes, n)
 }
 
-// takeOfSite is takeClient for a site that has so many times as much.
+// takeOfSite is takeClient for a site that has the given multiple of the limit.
 func (a *API) takeOfSite(ctx context.Context, purpose string, client netip.Addr, l ratelimit.Limit, times, n int) ratelimit.Result {
 	own := a.take(ctx, purpose+":"+ratelimit.ClientKey(client), l, n)
 	site := ratelimit.SiteKey(client)
@@ -87,11 +87,11 @@ func (a *API) takeOfSite(ctx context.Context, purpose string, client netip.Addr,
 	}
 }
 
-// createsUsedUp tells a client whose limit of creates is reached what helps.
-const createsUsedUp = "The limit of creates is reached. Wait, or use an API key: each has a limit of its own."
+// createsUsedUp is the detail of a 429 for creates.
+const createsUsedUp = "The limit of creates is reached. Wait, or use an API key: each key has its own limit."
 
-// takeCreates charges the caller for n creates and returns how many of them it
-// may make.
+// takeCreates counts n creates against the caller's limit. Allowed of the result is the
+// number of creates that the caller may make.
 func (a *API) takeCreates(ctx context.Context, who *caller, n int) (ratelimit.Result, RateHeaders) {
 	var taken ratelimit.Result
 	limit := a.opts.Limits.CreateAnonymous
@@ -104,20 +104,20 @@ func (a *API) takeCreates(ctx context.Context, who *caller, n int) (ratelimit.Re
 	return taken, rateHeaders("create", limit, taken)
 }
 
-// keyLimit returns how often a key may create: as it says itself, or as all keys.
+// keyLimit returns the key's own limit of creates, or the limit of all keys.
 func (a *API) keyLimit(k *store.Key) ratelimit.Limit {
 	if k.CreateLimit == "" {
 		return a.opts.Limits.CreateKey
 	}
 	own, err := ratelimit.ParseLimit(k.CreateLimit)
-	if err != nil { // written by somebody who knew better
+	if err != nil { // an invalid value in the database
 		return a.opts.Limits.CreateKey
 	}
 	return own
 }
 
-// within makes the error answer of a limited request carry its limit too.
-func within(h RateHeaders, p *problem) *problem {
+// withLimits returns a copy of p that also reports the limit h.
+func withLimits(h RateHeaders, p *problem) *problem {
 	limited := *p
 	limited.limits = h.and(p.limits)
 	return &limited

@@ -14,15 +14,15 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// limitedCall is a call that a limit is about.
+// limitedCall is a call with a rate limit.
 type limitedCall struct {
-	name   string // that answers give the limit
+	name   string // of the limit in answers
 	call   func(headers ...string) answer
 	done   int  // status within the limit
-	silent bool // whether only the refusal tells of the limit
+	silent bool // only the 429 reports the limit
 }
 
-// limitedCalls returns all of them on s, whose limits are one and the same.
+// limitedCalls returns all calls with a rate limit. All limits of s must be equal.
 func limitedCalls(s *server) map[string]limitedCall {
 	const link = `{"url":"https://example.com"}`
 	secret := s.create(`{"url":"https://example.com","password":"right"}`, s.owner("maker")...)
@@ -60,7 +60,7 @@ func limitedCalls(s *server) map[string]limitedCall {
 	}
 }
 
-// limitsOf sets all limits that clients have.
+// limitsOf sets all limits of clients to l.
 func limitsOf(t testing.TB, l string) func(*api.Options) {
 	return func(o *api.Options) {
 		o.Clients = proxies(t, "127.0.0.1/32")
@@ -70,8 +70,8 @@ func limitsOf(t testing.TB, l string) func(*api.Options) {
 	}
 }
 
-// TestLimitsAreToldToTheSecond holds what answers tell of limits, and that it is true:
-// who waits as long as Retry-After says is served, and who asks earlier is not.
+// TestLimitsAreToldToTheSecond checks the rate limit headers, and that they are exact: a
+// client that waits for Retry-After is served, and one that retries earlier is not.
 func TestLimitsAreToldToTheSecond(t *testing.T) {
 	t.Parallel()
 	for name := range limitedCalls(newServer(t)) {
@@ -80,10 +80,10 @@ func TestLimitsAreToldToTheSecond(t *testing.T) {
 			s := newServer(t, limitsOf(t, "3/1m"))
 			tt := limitedCalls(s)[name]
 			policy := fmt.Sprintf(`"%s";q=3;w=60`, tt.name)
-			want := func(a answer, status, left, whole int, retry string, told bool) {
+			want := func(a answer, status, left, whole int, retry string, reported bool) {
 				t.Helper()
 				limit, says := fmt.Sprintf(`"%s";r=%d;t=%d`, tt.name, left, whole), policy
-				if !told {
+				if !reported {
 					limit, says = "", ""
 				}
 				if a.status != status || a.header.Get("RateLimit") != limit || a.header.Get("RateLimit-Policy") != says || a.header.Get("Retry-After") != retry {
@@ -107,8 +107,8 @@ func TestLimitsAreToldToTheSecond(t *testing.T) {
 	}
 }
 
-// TestPasswordsAreALimitOfTheirOwn holds that an answer which two limits are about tells
-// of both.
+// TestPasswordsAreALimitOfTheirOwn checks that an answer reports both limits when two limits
+// count the request.
 func TestPasswordsAreALimitOfTheirOwn(t *testing.T) {
 	t.Parallel()
 	for name, create := range map[string]func(s *server) answer{
@@ -139,8 +139,8 @@ func TestPasswordsAreALimitOfTheirOwn(t *testing.T) {
 	}
 }
 
-// TestSpoofedAddressesAreOneClient holds that no header of a client's own makes it
-// another one.
+// TestSpoofedAddressesAreOneClient checks that a client cannot get a new limit by sending
+// headers with other addresses.
 func TestSpoofedAddressesAreOneClient(t *testing.T) {
 	t.Parallel()
 	const calls, allowed = 100, 5
@@ -163,7 +163,7 @@ func TestSpoofedAddressesAreOneClient(t *testing.T) {
 	}
 }
 
-// countingKeys counts how often a key is asked for.
+// countingKeys counts calls of KeyByHash.
 type countingKeys struct {
 	store.Keys
 	asked atomic.Int64
@@ -174,9 +174,9 @@ func (c *countingKeys) KeyByHash(ctx context.Context, hash [sha256.Size]byte) (s
 	return c.Keys.KeyByHash(ctx, hash)
 }
 
-// TestInventedKeysAskNobody holds that a flood of keys which are none reaches the place
-// of keys as often as the limit says, and locks out neither keys in memory, also of the
-// same client, nor other clients.
+// TestInventedKeysAskNobody checks that a flood of invented keys causes no more lookups than
+// the limit allows. Keys in memory still work, also for the same client. Other clients are
+// not affected.
 func TestInventedKeysAskNobody(t *testing.T) {
 	t.Parallel()
 	const allowed, flood = 40, 500
@@ -198,7 +198,7 @@ func TestInventedKeysAskNobody(t *testing.T) {
 		answers[s.get("/api/v1/links", "Authorization", "Bearer "+token).status]++
 	}
 	if answers[http.StatusUnauthorized] != allowed || answers[http.StatusTooManyRequests] != flood-allowed || counting.asked.Load() != allowed {
-		t.Errorf("%d invented keys were answered %v and looked for %d times, want 401 and a look for %d alone", flood, answers, counting.asked.Load(), allowed)
+		t.Errorf("%d invented keys were answered %v with %d lookups, want 401 and a lookup for only %d", flood, answers, counting.asked.Load(), allowed)
 	}
 	if a := s.get("/api/v1/links", mine...); a.status != http.StatusOK {
 		t.Errorf("a key in memory = %d, want 200", a.status)

@@ -13,17 +13,17 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// editAttempts is how often an edit without If-Match is tried against others
-// that edit the same link at the same time. One of them wins each time.
+// editAttempts is how often an edit without If-Match is tried when others edit the same
+// link at the same time. One of the edits succeeds each time.
 const editAttempts = 100
 
-// CodeParam is the {code} of a link resource. It is exported because huma looks
-// into exported embedded structs only.
+// CodeParam is the {code} of a link resource. It is exported because huma only reads
+// exported embedded structs.
 type CodeParam struct {
 	Code string `path:"code" doc:"The code or alias." example:"spring"`
 }
 
-// linkOutput is an answer that holds one link.
+// linkOutput is an answer with one link.
 type linkOutput struct {
 	ETag string `header:"ETag"`
 	Body linkBody
@@ -36,13 +36,13 @@ func (a *API) linkOutput(l *store.Link) *linkOutput {
 // reader reads one link: the store's Get, or its Confirm.
 type reader func(ctx context.Context, code string) (store.Link, error)
 
-// readers are how a link is read for a write. An answer from Get may rely on a write that
-// a failover can lose. So Get alone never answers a write: when nothing has to be
-// written, the link is read again by Confirm, and that decides.
+// readers returns the two ways to read a link before a write: Get, then Confirm. Get may
+// return data that a failover can still lose. When Get finds nothing to write, the link is
+// read again with Confirm, and the answer is based on Confirm.
 func (a *API) readers() []reader { return []reader{a.opts.Store.Get, a.opts.Store.Confirm} }
 
-// readLink returns the link, also a tombstone, when the caller may see it. Another owner's
-// link is as unknown as one that never was.
+// readLink returns a link or tombstone if the caller may see it. For a link of another
+// owner it returns store.ErrNotFound, as for a code that does not exist.
 func readLink(ctx context.Context, read reader, code string, scope store.Scope) (store.Link, error) {
 	who := callerOf(ctx)
 	if err := who.require(scope); err != nil {
@@ -74,7 +74,7 @@ func (a *API) getLink(ctx context.Context, in *CodeParam) (*linkOutput, error) {
 
 type editLinkInput struct {
 	CodeParam
-	IfMatch string `header:"If-Match" doc:"The ETag that the link must still have; 412 when it has another."`
+	IfMatch string `header:"If-Match" doc:"The expected ETag of the link. The answer is 412 if it differs."`
 	Body    editInput
 }
 
@@ -89,8 +89,8 @@ func (a *API) editLink(ctx context.Context, in *editLinkInput) (*linkOutput, err
 	return a.linkOutput(&l), nil
 }
 
-// applyEdit changes l as the client asked, or returns every reason why not. hash
-// returns the hash of the new password.
+// applyEdit applies an edit to l. The error names every invalid field. hash returns the
+// hash of the new password.
 func (a *API) applyEdit(l *store.Link, in *editInput, hash func() (string, error)) error {
 	in.URL.into(&l.URL)
 	in.apply(l)
@@ -107,9 +107,9 @@ func (a *API) applyEdit(l *store.Link, in *editInput, hash func() (string, error
 	return err
 }
 
-// change edits a link by edit, which may run several times: an edit that meets
-// another one starts again from what that one left, unless the client said
-// which version it means.
+// change reads a link, calls edit and writes the result. If another edit came between, it
+// starts again with the new version, so edit may run several times. If ifMatch names a
+// version, it returns store.ErrVersion instead.
 func (a *API) change(ctx context.Context, code, ifMatch string, scope store.Scope, edit func(*store.Link) error) (store.Link, error) {
 	for range editAttempts {
 		changed, write, err := a.changed(ctx, code, ifMatch, scope, edit)
@@ -125,10 +125,10 @@ func (a *API) change(ctx context.Context, code, ifMatch string, scope store.Scop
 			return changed, err
 		}
 	}
-	return store.Link{}, fmt.Errorf("edit %q against many others: %w", code, store.ErrUnavailable)
+	return store.Link{}, fmt.Errorf("edit %q among many concurrent edits: %w", code, store.ErrUnavailable)
 }
 
-// changed returns the link as edit leaves it, and whether it has to be written.
+// changed returns the link after edit. write reports whether it must be written.
 func (a *API) changed(ctx context.Context, code, ifMatch string, scope store.Scope, edit func(*store.Link) error) (changed store.Link, write bool, err error) {
 	var refused error
 	for _, read := range a.readers() {
@@ -150,7 +150,7 @@ func (a *API) changed(ctx context.Context, code, ifMatch string, scope store.Sco
 	return changed, false, refused
 }
 
-// editable returns why a link cannot be edited, or nil.
+// editable returns store.ErrGone or store.ErrVersion if the link cannot be edited.
 func editable(l *store.Link, ifMatch string) error {
 	switch {
 	case !l.DeletedAt.IsZero():
@@ -163,7 +163,7 @@ func editable(l *store.Link, ifMatch string) error {
 
 type deleteLinkInput struct {
 	CodeParam
-	IfMatch string `header:"If-Match" doc:"The ETag that the link must still have; 412 when it has another."`
+	IfMatch string `header:"If-Match" doc:"The expected ETag of the link. The answer is 412 if it differs."`
 }
 
 func (a *API) deleteLink(ctx context.Context, in *deleteLinkInput) (*struct{}, error) {
@@ -173,8 +173,8 @@ func (a *API) deleteLink(ctx context.Context, in *deleteLinkInput) (*struct{}, e
 	return nil, nil
 }
 
-// remove deletes a link that has a version which ifMatch names, if it names any. The
-// store knows whether the link was deleted before.
+// remove deletes a link. If ifMatch names versions, the link must have one of them. The
+// store returns the error for a link that was deleted before.
 func (a *API) remove(ctx context.Context, code, ifMatch string) error {
 	for _, read := range a.readers() {
 		l, err := readLink(ctx, read, code, store.ScopeLinksWrite)
@@ -195,10 +195,10 @@ func (a *API) remove(ctx context.Context, code, ifMatch string) error {
 }
 
 type listInput struct {
-	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"50" doc:"Most links in the page."`
-	Cursor string `query:"cursor" doc:"next_cursor of the page before."`
+	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"50" doc:"Maximum number of links in the page."`
+	Cursor string `query:"cursor" doc:"next_cursor of the previous page."`
 	Tag    string `query:"tag" doc:"Only links with this tag."`
-	Q      string `query:"q" maxLength:"200" doc:"Only links whose code, target or title contains this, in any ASCII case."`
+	Q      string `query:"q" maxLength:"200" doc:"Only links with this text in their code, target or title. The case of ASCII letters does not matter."`
 }
 
 type listOutput struct {
@@ -206,7 +206,7 @@ type listOutput struct {
 		Links      []linkBody `json:"links" nullable:"false"`
 		NextCursor string     `json:"next_cursor" doc:"Empty on the last page."`
 
-		UnavailableShards []string `json:"unavailable_shards,omitempty" doc:"Shards that did not answer: their links are missing from this page. Absent when the page is whole."`
+		UnavailableShards []string `json:"unavailable_shards,omitempty" doc:"Shards that did not answer. Their links are missing from this page. Absent if the page is complete."`
 	}
 }
 
@@ -235,9 +235,9 @@ func (a *API) listLinks(ctx context.Context, in *listInput) (*listOutput, error)
 	return out, nil
 }
 
-// cursorProblem returns the 422 of a cursor that nobody was given.
+// cursorProblem returns the 422 of an invalid cursor.
 func cursorProblem(err error) *problem {
-	p := newProblem(http.StatusUnprocessableEntity, "See errors for the parameter that must change.")
+	p := newProblem(http.StatusUnprocessableEntity, "A parameter is invalid. See errors.")
 	reason := err.Error()
 	if field, ok := errors.AsType[*store.FieldError](err); ok {
 		reason = field.Reason

@@ -148,8 +148,8 @@ func (b beforeDelete) Delete(ctx context.Context, code string, version int64, at
 	return b.Store.Delete(ctx, code, version, at)
 }
 
-// testDeleteBesideAnEdit checks that a delete with If-Match removes no version that its
-// caller has not seen.
+// testDeleteBesideAnEdit checks that a delete with If-Match fails if the link is edited at
+// the same time.
 func testDeleteBesideAnEdit(t *testing.T, newServer opener) {
 	var b beforeDelete
 	s := newServer(t, func(o *api.Options) {
@@ -162,12 +162,12 @@ func testDeleteBesideAnEdit(t *testing.T, newServer opener) {
 	path := "/api/v1/links/" + l.Code
 	b.edit = func() {
 		if a := s.send(http.MethodPatch, path, `{"title":"new"}`, owner...); a.status != http.StatusOK {
-			t.Errorf("edit beside the delete = %d %s, want 200", a.status, a.body)
+			t.Errorf("edit during the delete = %d %s, want 200", a.status, a.body)
 		}
 	}
 	s.do(http.MethodDelete, path, nil, append(owner, "If-Match", `"1"`)...).problem(http.StatusPreconditionFailed)
 	if a := s.get(path, owner...); a.status != http.StatusOK || a.link().Title != "new" {
-		t.Errorf("link after the refused delete = %d %s, want the edited one", a.status, a.body)
+		t.Errorf("link after the rejected delete = %d %s, want the edited one", a.status, a.body)
 	}
 }
 
@@ -343,7 +343,7 @@ func testIdempotentCreateOfADeletedLink(t *testing.T, newServer opener) {
 	owner := append(s.owner("owner"), "Idempotency-Key", "k")
 	for body, want := range map[string]int{
 		`{"url":"https://example.com"}`:                http.StatusGone,
-		`{"url":"https://example.com","alias":"mine"}`: http.StatusConflict, // as for any alias that was deleted
+		`{"url":"https://example.com","alias":"mine"}`: http.StatusConflict, // as for every deleted alias
 	} {
 		owner[len(owner)-1] = body
 		l := s.create(body, owner...)
@@ -355,8 +355,8 @@ func testIdempotentCreateOfADeletedLink(t *testing.T, newServer opener) {
 	}
 }
 
-// testRepeatedRefusalStaysOne holds that a refused create does not turn into
-// another link when it is repeated with its key.
+// testRepeatedRefusalStaysOne checks that a rejected create stays rejected when it is
+// repeated with its key, and does not create another link.
 func testRepeatedRefusalStaysOne(t *testing.T, newServer opener) {
 	s := newServer(t)
 	owner := s.owner("owner")
@@ -372,8 +372,8 @@ func testRepeatedRefusalStaysOne(t *testing.T, newServer opener) {
 	}
 }
 
-// testReuseSideBySide holds that creates at once with one key and reuse answer
-// one link, also after that link was edited.
+// testReuseSideBySide checks that concurrent creates with reuse and the same key return the
+// same link, also after the link was edited.
 func testReuseSideBySide(t *testing.T, newServer opener) {
 	s := newServer(t)
 	owner := s.owner("owner")
@@ -398,8 +398,8 @@ func testReuseSideBySide(t *testing.T, newServer opener) {
 	}
 }
 
-// testIdempotencyKeyWithReuse holds that a repetition answers what the first
-// request did, also when that found a link.
+// testIdempotencyKeyWithReuse checks that a repetition returns the same link as the first
+// request, also if the first request reused a link.
 func testIdempotencyKeyWithReuse(t *testing.T, newServer opener) {
 	s := newServer(t)
 	plain := s.owner("owner")
@@ -412,7 +412,7 @@ func testIdempotencyKeyWithReuse(t *testing.T, newServer opener) {
 			t.Errorf("request %d = %d %s, want 200 %s", i, a.status, a.link().Code, old.Code)
 		}
 		s.clock.add(time.Second)
-		s.create(`{"url":"https://example.com"}`, plain...) // newer, and not what the first request found
+		s.create(`{"url":"https://example.com"}`, plain...) // newer than the reused link
 	}
 	s.send(http.MethodPost, "/api/v1/links", `{"url":"https://example.com/2"}`, keyed...).problem(http.StatusUnprocessableEntity)
 
@@ -426,8 +426,8 @@ func testIdempotencyKeyWithReuse(t *testing.T, newServer opener) {
 	}
 }
 
-// testIdempotencyKeysDoNotMeet holds that the same key means another link for
-// another client and for another kind of create.
+// testIdempotencyKeysDoNotMeet checks that the same key returns different links for
+// different clients, and for a batch and a single create.
 func testIdempotencyKeysDoNotMeet(t *testing.T, newServer opener) {
 	s := newServer(t, func(o *api.Options) { o.Clients = proxies(t, "127.0.0.0/8") })
 	key := []string{"Idempotency-Key", "1"}
@@ -443,8 +443,7 @@ func testIdempotencyKeysDoNotMeet(t *testing.T, newServer opener) {
 	}
 }
 
-// testManyEditsOfOneLink holds that an edit without a precondition is never
-// refused for another edit.
+// testManyEditsOfOneLink checks that concurrent edits without If-Match all succeed.
 func testManyEditsOfOneLink(t *testing.T, newServer opener) {
 	s := newServer(t)
 	owner := s.owner("owner")
@@ -461,8 +460,8 @@ func testManyEditsOfOneLink(t *testing.T, newServer opener) {
 	wg.Wait()
 }
 
-// testZeroIsNotNone holds that a value which would mean none in a link is a
-// mistake when it is given as one.
+// testZeroIsNotNone checks that a client cannot send the zero value of a field to mean "not
+// set".
 func testZeroIsNotNone(t *testing.T, newServer opener) {
 	s := newServer(t)
 	owner := s.owner("owner")
@@ -484,7 +483,7 @@ func testOneAliasOneWinner(t *testing.T, newServer opener) {
 	s := newServer(t)
 	var ways []entry
 	for _, e := range entries() {
-		if e.name != "edit" { // which changes no alias
+		if e.name != "edit" { // an edit cannot change the alias
 			ways = append(ways, e)
 		}
 	}
@@ -507,7 +506,7 @@ func testOneAliasOneWinner(t *testing.T, newServer opener) {
 	}
 	wg.Wait()
 	if created.Load() != 1 || taken.Load() != 49 {
-		t.Errorf("50 creates of one alias = %d created, %d taken, want 1 and 49", created.Load(), taken.Load())
+		t.Errorf("50 creates of one alias = %d created, %d rejected, want 1 and 49", created.Load(), taken.Load())
 	}
 }
 
@@ -557,8 +556,8 @@ func testBatch(t *testing.T, newServer opener) {
 	}
 }
 
-// TestKeysOfBatchesDoNotMeet checks that an item of one batch is no repetition of an item of
-// another, whose Idempotency-Key and index read the same when put together.
+// TestKeysOfBatchesDoNotMeet sends two batches where the concatenation of Idempotency-Key and
+// index is equal for two items. These items must not count as repetitions.
 func TestKeysOfBatchesDoNotMeet(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
@@ -577,7 +576,7 @@ func TestKeysOfBatchesDoNotMeet(t *testing.T) {
 	}
 }
 
-// TestReuseOfAnEndedLink checks that a link which no longer redirects is not reused.
+// TestReuseOfAnEndedLink checks that a link that no longer redirects is not reused.
 func TestReuseOfAnEndedLink(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
@@ -586,12 +585,12 @@ func TestReuseOfAnEndedLink(t *testing.T) {
 	first := s.create(body, owner...)
 	s.get("/" + first.Code)
 	if again := s.create(body, owner...); again.Code == first.Code {
-		t.Errorf("create with reuse = %s, which is used up, want another link", again.Code)
+		t.Errorf("create with reuse = %s, which has reached its click limit, want another link", again.Code)
 	}
 }
 
-// TestSecondTakedownKeepsTheDate checks that a takedown of a disabled link changes its reason
-// and not its date.
+// TestSecondTakedownKeepsTheDate disables a link twice. The second call changes the reason
+// and keeps the date.
 func TestSecondTakedownKeepsTheDate(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
@@ -610,7 +609,7 @@ func TestSecondTakedownKeepsTheDate(t *testing.T) {
 	}
 }
 
-// TestPasswordsOfABatch checks how many links of a batch may have a password.
+// TestPasswordsOfABatch checks the limit of passwords in a batch.
 func TestPasswordsOfABatch(t *testing.T) {
 	t.Parallel()
 	const most = 20
@@ -619,7 +618,7 @@ func TestPasswordsOfABatch(t *testing.T) {
 	for i := range links {
 		links[i] = map[string]string{"url": "https://example.com/", "password": "open sesame"}
 	}
-	links[0] = map[string]string{"url": "https://example.com/"} // counts for nothing
+	links[0] = map[string]string{"url": "https://example.com/"} // without a password
 	var got batchJSON
 	s.send(http.MethodPost, "/api/v1/links/batch", map[string]any{"links": links}, s.owner("owner")...).into(&got)
 	if len(got.Results) != len(links) {
@@ -696,8 +695,8 @@ func TestCreateLimits(t *testing.T) {
 	}
 }
 
-// TestSpoofedHostLeavesShortURL holds that no answer says of where it is what the client
-// says.
+// TestSpoofedHostLeavesShortURL checks that no answer contains a host that the client sent
+// in a header.
 func TestSpoofedHostLeavesShortURL(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
@@ -727,7 +726,7 @@ func TestSpoofedHostLeavesShortURL(t *testing.T) {
 	}
 	for name, a := range answers {
 		if a.status >= 500 || strings.Contains(string(a.body), "evil.com") || strings.Contains(string(a.body), "javascript:") {
-			t.Errorf("%s = %d and believes the client: %s", name, a.status, a.body)
+			t.Errorf("%s = %d and contains the client's host: %s", name, a.status, a.body)
 		}
 		if name != "unknown" && name != "home" && !strings.Contains(string(a.body), baseURL) {
 			t.Errorf("%s = %d and does not name %s: %s", name, a.status, baseURL, a.body)
@@ -735,7 +734,7 @@ func TestSpoofedHostLeavesShortURL(t *testing.T) {
 	}
 	qr := "/api/v1/links/" + code + "/qr"
 	if spoofed := send(http.MethodGet, qr, "", ""); string(spoofed.body) != string(s.get(qr).body) {
-		t.Error("the QR code depends on what the client says")
+		t.Error("the QR code depends on headers of the client")
 	}
 }
 

@@ -12,8 +12,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics are the API's. Labels come from closed sets: patterns of routes that
-// exist, methods that they serve, statuses that are answered.
+// metrics are the metrics of the API. The values of labels are bounded: patterns and
+// methods of existing routes, and statuses of answers.
 type metrics struct {
 	requests   *prometheus.CounterVec
 	durations  *prometheus.HistogramVec
@@ -29,15 +29,15 @@ type metrics struct {
 	unlistedProxies prometheus.Counter
 }
 
-// accessLog is told of every request that has a route.
+// accessLog is called for every request that has a route.
 type accessLog func(ctx context.Context, route, method string, status int, took time.Duration)
 
-// reportMetrics count what became of the reports that visitors sent.
+// reportMetrics count the reports of visitors by result.
 type reportMetrics struct {
 	kept, repeated, lost prometheus.Counter
 }
 
-// redirectMetrics count what visitors met.
+// redirectMetrics count visits of short URLs by result.
 type redirectMetrics struct {
 	live, unknown, gone, disabled, limited, failed prometheus.Counter
 }
@@ -45,21 +45,21 @@ type redirectMetrics struct {
 func newMetrics(reg prometheus.Registerer, access accessLog) (*metrics, error) {
 	visits := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "terse_redirect_visits_total",
-		Help: "Visits of short URLs by what they met; limited are those for which nothing was looked, since room was scarce and their client had asked for too many unknown codes.",
+		Help: "Visits of short URLs by result. limited: the store was not asked, because the server was busy and the client had requested too many unknown codes.",
 	}, []string{"result"})
 	reports := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "terse_reports_received_total",
-		Help: "Reports that visitors sent, by what became of them: kept, repeated (the link has many open reports already) or lost (they could not be kept).",
+		Help: "Reports that visitors sent, by result: kept, repeated (not stored, because the link already has many open reports) or lost (storing failed).",
 	}, []string{"result"})
 	m := &metrics{
 		access: access,
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "terse_http_requests_total",
-			Help: "HTTP requests by route pattern, method and status; 499 is that of a client which did not wait for the answer. 500 and 503 are there from the start.",
+			Help: "HTTP requests by route pattern, method and status. 499: the client disconnected before the answer. The series of 500 and 503 exist from the start.",
 		}, []string{"route", "method", "status"}),
 		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "terse_http_request_duration_seconds",
-			Help:    "Time from the routing of a request to the end of its answer.",
+			Help:    "Time from the routing of a request to the end of its answer, in seconds.",
 			Buckets: []float64{.0001, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
 		}, []string{"route", "method"}),
 		routes: map[string]map[string]*routeMetrics{},
@@ -73,11 +73,11 @@ func newMetrics(reg prometheus.Registerer, access accessLog) (*metrics, error) {
 		},
 		collisions: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "terse_code_collisions_total",
-			Help: "Minted codes that were taken and minted again.",
+			Help: "Minted codes that were already in use, so that another code was minted.",
 		}),
 		uncounted: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "terse_ratelimit_uncounted_total",
-			Help: "Requests that were allowed because their limit could not be counted.",
+			Help: "Requests that were allowed because the rate limiter failed.",
 		}),
 	}
 	m.reports = reportMetrics{
@@ -85,7 +85,7 @@ func newMetrics(reg prometheus.Registerer, access accessLog) (*metrics, error) {
 	}
 	m.unlistedProxies = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "terse_client_unlisted_proxy_total",
-		Help: "Requests from a private address that hands on X-Forwarded-For and is no trusted proxy, as far as the client's address was needed. Its clients share their limits.",
+		Help: "Requests with X-Forwarded-For from a private address that is not a trusted proxy. Counted only if the client's address was needed. All clients of such a proxy share one rate limit.",
 	})
 	m.unrouted = m.series("none", "none")
 	var problems []error
@@ -103,14 +103,14 @@ type routeMetrics struct {
 	route, method string
 }
 
-// add makes the series of the routes of a router.
+// add creates the series for the routes of a router.
 func (m *metrics) add(routes []*echo.Route) {
 	for _, r := range routes {
 		m.of(r.Path)[r.Method] = m.series(r.Method, r.Path)
 	}
 }
 
-// of returns the series of a route, by method. They are there once all routes are.
+// of returns the series of a route, by method. The map is complete after add.
 func (m *metrics) of(pattern string) map[string]*routeMetrics {
 	if m.routes[pattern] == nil {
 		m.routes[pattern] = map[string]*routeMetrics{}
@@ -129,8 +129,8 @@ func (m *metrics) series(method, pattern string) *routeMetrics {
 	return r
 }
 
-// failures are the statuses that are counted from 0: what begins with 1 has not grown to
-// Prometheus, which would miss the first failures of each process.
+// failures are statuses with series that start at 0. Prometheus sees no increase when a
+// series starts at 1, and would miss the first failure of each process.
 var failures = [...]int{http.StatusInternalServerError, http.StatusServiceUnavailable}
 
 // observe counts one request and how long it took.
@@ -147,7 +147,7 @@ func (r *routeMetrics) count(status int) {
 	r.counter(status).Inc()
 }
 
-// counter returns the series of a status, which begins with the first call.
+// counter returns the series of a status, and creates it on the first call.
 func (r *routeMetrics) counter(status int) prometheus.Counter {
 	if known := r.byStatus[status].Load(); known != nil {
 		return *known
@@ -157,8 +157,8 @@ func (r *routeMetrics) counter(status int) prometheus.Counter {
 	return c
 }
 
-// visits is middleware for one route, of which there are too many requests to look
-// for its series each time.
+// visits is middleware for one busy route. It looks up the series of the route once,
+// instead of for each request.
 func (m *metrics) visits(pattern string, next echo.HandlerFunc) echo.HandlerFunc {
 	series := m.of(pattern)
 	return func(c echo.Context) error {
@@ -175,8 +175,8 @@ func (m *metrics) visits(pattern string, next echo.HandlerFunc) echo.HandlerFunc
 	}
 }
 
-// middleware counts the requests of routes. The handlers below it answer their
-// own errors, so that the status is known.
+// middleware counts requests by route. The handlers inside it write the answer for their
+// errors, so the status is known.
 func (m *metrics) middleware(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		start := time.Now()

@@ -6,8 +6,8 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// TestFailuresAreCountedFromZero holds that every route has its series of failures before
-// the first of them, so that Prometheus sees them grow by it.
+// TestFailuresAreCountedFromZero checks that the series of failures exist for every route
+// before the first failure. Prometheus can then see the increase.
 func TestFailuresAreCountedFromZero(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
@@ -43,7 +43,7 @@ func TestFailuresAreCountedFromZero(t *testing.T) {
 		}
 	}
 	if len(routes) < 20 {
-		t.Fatalf("the metrics tell of %d routes, want all", len(routes))
+		t.Fatalf("the metrics have %d routes, want all", len(routes))
 	}
 	for of := range routes {
 		if !failures[of]["500"] || !failures[of]["503"] {

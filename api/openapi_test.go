@@ -58,7 +58,7 @@ func TestDocsPageLoadsNothingFromElsewhere(t *testing.T) {
 	}
 	for _, m := range regexp.MustCompile(`(?:src|href)="([^"]*)"`).FindAllStringSubmatch(string(a.body), -1) {
 		if !strings.HasPrefix(m[1], "/") || strings.HasPrefix(m[1], "//") {
-			t.Errorf("docs load %s from elsewhere", m[1])
+			t.Errorf("docs load %s from another server", m[1])
 		}
 	}
 	for _, path := range []string{"/api/docs/swagger-ui.css", "/api/docs/swagger-ui-bundle.js", "/api/docs/init.js"} {

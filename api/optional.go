@@ -7,22 +7,21 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// optional is a JSON member that may be absent or null. In a create both mean
-// the default; in an edit an absent member is left alone and null restores the
-// default.
+// optional is a JSON member that may be absent or null. In a create both mean the default.
+// In an edit an absent member changes nothing, and null restores the default.
 type optional[T any] struct {
 	value T    // the zero value for null
-	set   bool // whether the member was there
-	null  bool // whether it was null
+	set   bool // the member was present
+	null  bool // the member was null
 }
 
-// some returns an optional that holds v.
+// some returns an optional with the value v.
 func some[T any](v T) optional[T] { return optional[T]{value: v, set: true} }
 
-// given reports whether there is a value, and not null.
+// given reports whether the member was present and not null.
 func (o optional[T]) given() bool { return o.set && !o.null }
 
-// into stores the value at dst when the member was there.
+// into stores the value at dst if the member was present.
 func (o optional[T]) into(dst *T) {
 	if o.set {
 		*dst = o.value
@@ -35,7 +34,7 @@ func (o *optional[T]) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, &o.value)
 }
 
-// MarshalJSON writes the value; the zero optional is null.
+// MarshalJSON writes the value. The zero optional becomes null.
 func (o optional[T]) MarshalJSON() ([]byte, error) {
 	if !o.set {
 		return []byte("null"), nil
@@ -43,7 +42,7 @@ func (o optional[T]) MarshalJSON() ([]byte, error) {
 	return json.Marshal(o.value)
 }
 
-// Schema describes the value, and null.
+// Schema describes the value as nullable.
 func (o optional[T]) Schema(r huma.Registry) *huma.Schema {
 	s := *huma.SchemaFromType(r, reflect.TypeFor[T]())
 	s.Nullable = true

@@ -18,7 +18,7 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// broken answers every call of a store with one error, once it is switched on.
+// broken is a store that returns err for every call while on is set.
 type broken struct {
 	store.Store
 	on  atomic.Bool
@@ -53,8 +53,8 @@ func (b *broken) Get(ctx context.Context, code string) (store.Link, error) {
 	return b.Store.Get(ctx, code)
 }
 
-// TestStoreAway holds that what the store cannot answer is a 503 that says when
-// to come back, never a 404, and that nothing of it is kept.
+// TestStoreAway checks the answers when the store is unavailable: 503 with Retry-After, never
+// 404, and not cached.
 func TestStoreAway(t *testing.T) {
 	t.Parallel()
 	var b *broken
@@ -84,7 +84,7 @@ func TestStoreAway(t *testing.T) {
 	}
 }
 
-// silent answers nothing for as long as somebody waits.
+// silent is a store that blocks until ctx ends.
 type silent struct {
 	store.Store
 	asked chan struct{}
@@ -112,8 +112,8 @@ func (s silent) Get(ctx context.Context, _ string) (store.Link, error) {
 	return store.Link{}, s.wait(ctx)
 }
 
-// TestClientsThatLeave holds that they count as no failure of ours, and that the log has
-// nothing of them.
+// TestClientsThatLeave checks that a client that disconnects counts as 499 and is not
+// logged.
 func TestClientsThatLeave(t *testing.T) {
 	t.Parallel()
 	for name, ask := range map[string]func(ctx context.Context, url string) (*http.Request, error){
@@ -132,10 +132,10 @@ func TestClientsThatLeave(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var told log
+			var logged log
 			asked := make(chan struct{})
 			s := newServer(t, func(o *api.Options) {
-				o.Store, o.Logger = silent{o.Store, asked}, slog.New(slog.NewJSONHandler(&told, nil))
+				o.Store, o.Logger = silent{o.Store, asked}, slog.New(slog.NewJSONHandler(&logged, nil))
 			})
 			ctx, leave := context.WithCancel(t.Context())
 			r, err := ask(ctx, s.URL)
@@ -147,7 +147,7 @@ func TestClientsThatLeave(t *testing.T) {
 			}()
 			if response, err := s.Client().Do(r); err == nil {
 				_ = response.Body.Close()
-				t.Errorf("a client that leaves is answered by %d", response.StatusCode)
+				t.Errorf("a client that disconnects is answered %d", response.StatusCode)
 			}
 			statuses := map[string]int{}
 			for began := time.Now(); len(statuses) == 0; time.Sleep(time.Millisecond) {
@@ -172,14 +172,14 @@ func TestClientsThatLeave(t *testing.T) {
 			if len(statuses) != 1 || statuses["499"] != 1 {
 				t.Errorf("the request counts as %v, want 499", statuses)
 			}
-			if told.b.Len() > 0 {
-				t.Errorf("the log says %s", &told.b)
+			if logged.b.Len() > 0 {
+				t.Errorf("the log contains %s", &logged.b)
 			}
 		})
 	}
 }
 
-// TestUnknownErrorsTellNothing holds that the cause of a 500 stays with us.
+// TestUnknownErrorsTellNothing checks that the answer 500 does not contain the cause.
 func TestUnknownErrorsTellNothing(t *testing.T) {
 	t.Parallel()
 	b := &broken{err: errors.New("secret cause")}
@@ -194,7 +194,7 @@ func TestUnknownErrorsTellNothing(t *testing.T) {
 	}
 }
 
-// panicking fails in the worst way.
+// panicking is a store that panics.
 type panicking struct{ store.Store }
 
 func (panicking) Resolve(context.Context, string) (store.Link, error) { panic("secret cause") }
@@ -214,7 +214,7 @@ func TestPanicsAreAnswered(t *testing.T) {
 	}
 }
 
-// minter mints what it is told to, then refuses.
+// minter returns the given codes, then errors.
 type minter struct{ codes chan string }
 
 func (m *minter) NextCode() (string, error) {
@@ -228,8 +228,8 @@ func (m *minter) NextCode() (string, error) {
 
 func (m *minter) NextCodeNear(int) (string, error) { return m.NextCode() }
 
-// TestTakenCodeIsMintedAgain holds that an alias in the form of a code takes
-// nothing but that code, and that a create which cannot mint is a 503.
+// TestTakenCodeIsMintedAgain mints a code that is already in use as an alias: the create gets
+// the next code. A create that cannot mint a code is answered 503.
 func TestTakenCodeIsMintedAgain(t *testing.T) {
 	t.Parallel()
 	m := &minter{codes: make(chan string, 4)}
@@ -253,7 +253,7 @@ func TestTakenCodeIsMintedAgain(t *testing.T) {
 	}
 }
 
-// partial leaves a shard out of every list.
+// partial is a store that reports an unavailable shard in every list.
 type partial struct{ store.Store }
 
 func (p partial) List(ctx context.Context, q store.Query) (store.Page, error) {
@@ -262,8 +262,8 @@ func (p partial) List(ctx context.Context, q store.Query) (store.Page, error) {
 	return page, err
 }
 
-// TestListNamesWhatIsMissing holds that a list without the links of a shard says
-// so, and that a whole one does not.
+// TestListNamesWhatIsMissing checks that a list names its unavailable shards, and that a
+// complete list has no such member.
 func TestListNamesWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -285,7 +285,7 @@ func TestListNamesWhatIsMissing(t *testing.T) {
 	}
 }
 
-// awayArchive is an archive that cannot be reached.
+// awayArchive is an unavailable archive.
 type awayArchive struct{}
 
 func (awayArchive) Export(context.Context, string, int) ([]store.Link, error) {

@@ -13,17 +13,17 @@ import (
 	"github.com/terse/terse/web"
 )
 
-// home shows the form.
+// home shows the home page with the form.
 func (a *API) home(c echo.Context) error {
 	a.pages.Home(c.Response(), http.StatusOK, web.Home{})
 	return nil
 }
 
-// shorten answers the form of the home page, for browsers without JavaScript.
+// shorten handles the form of the home page when the browser has no JavaScript.
 func (a *API) shorten(c echo.Context) error {
 	r := c.Request()
 	if err := a.csrf.Check(r); err != nil {
-		return a.answer(c, policyError, newProblem(http.StatusForbidden, "The form was sent from another site."))
+		return a.answer(c, policyError, newProblem(http.StatusForbidden, "The form was sent from another website."))
 	}
 	form, err := a.readForm(c, MaxBodyLen)
 	if err != nil {
@@ -38,7 +38,7 @@ func (a *API) shorten(c echo.Context) error {
 	headers.set(c.Response().Header())
 	if taken.Allowed == 0 {
 		c.Response().Header().Set("Retry-After", retryAfter(taken.RetryAfter))
-		shown.General = "You have made many links in a short time. Please try again in " + taken.RetryAfter.String() + "."
+		shown.General = "You have created many links in a short time. Please try again in " + taken.RetryAfter.String() + "."
 		a.pages.Home(c.Response(), http.StatusTooManyRequests, shown)
 		return nil
 	}
@@ -48,7 +48,7 @@ func (a *API) shorten(c echo.Context) error {
 	}
 	l, _, err := a.create(r.Context(), who, in, "")
 	if err != nil {
-		return a.showForm(c, shown, within(headers, a.problem(r.Context(), err)))
+		return a.showForm(c, shown, withLimits(headers, a.problem(r.Context(), err)))
 	}
 	a.pages.Home(c.Response(), http.StatusCreated, web.Home{Result: &web.Result{
 		Code: l.Code, ShortURL: a.shortURL(l.Code), URL: l.URL, QRPath: qrPath(l.Code),
@@ -56,7 +56,7 @@ func (a *API) shorten(c echo.Context) error {
 	return nil
 }
 
-// showForm shows the form again with what the visitor typed and what is wrong.
+// showForm shows the form again, with the visitor's input and the errors.
 func (a *API) showForm(c echo.Context, shown web.Home, p *problem) error {
 	shown.Errors = map[string]string{}
 	for _, e := range p.Errors {
@@ -74,10 +74,10 @@ func (a *API) showForm(c echo.Context, shown web.Home, p *problem) error {
 	return nil
 }
 
-// formTime is how a browser sends a datetime-local input.
+// formTime is the layout of a datetime-local input in a form.
 const formTime = "2006-01-02T15:04"
 
-// formValues returns what the visitor typed, but for the password.
+// formValues returns the visitor's input without the password.
 func formValues(f url.Values) web.Home {
 	return web.Home{
 		URL:       f.Get("url"),
@@ -88,7 +88,7 @@ func formValues(f url.Values) web.Home {
 	}
 }
 
-// formInput turns the form into the body of a create. Empty fields are absent.
+// formInput converts the form to the body of a create. Empty fields become absent members.
 func formInput(f url.Values) (*CreateInput, []*store.FieldError) {
 	var problems []*store.FieldError
 	in := &CreateInput{URL: f.Get("url")}
@@ -118,7 +118,7 @@ func formInput(f url.Values) (*CreateInput, []*store.FieldError) {
 	return in, problems
 }
 
-// preview shows where a link goes and never redirects.
+// preview shows the target of a link instead of redirecting.
 func (a *API) preview(c echo.Context, name string) error {
 	l, err := a.resolve(c.Request().Context(), c.Request(), name)
 	if err != nil {
@@ -135,7 +135,7 @@ func (a *API) preview(c echo.Context, name string) error {
 	return nil
 }
 
-// showPreview writes the preview of a live link.
+// showPreview writes the preview page of a live link.
 func (a *API) showPreview(c echo.Context, status int, l *store.Link, report web.Report) {
 	shown := web.Preview{
 		Code: l.Code, ShortURL: a.shortURL(l.Code), Title: l.Title,

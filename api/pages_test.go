@@ -48,7 +48,7 @@ func TestForm(t *testing.T) {
 		"expires_at": {"2026-07-01T10:30"}, "max_clicks": {"5"}, "password": {""},
 	})
 	if a.status != http.StatusCreated || !contains(a.body, baseURL+"/mine") {
-		t.Fatalf("form = %d, want 201 and the short link", a.status)
+		t.Fatalf("form = %d, want 201 and the short URL", a.status)
 	}
 	if got := s.get("/mine").header.Get("Location"); got != "https://example.com/form" {
 		t.Errorf("Location = %q, want what the form said", got)
@@ -71,7 +71,7 @@ func TestForm(t *testing.T) {
 		"no date":      {url.Values{"url": {"https://example.com"}, "expires_at": {"tomorrow"}}, nil, 422, "must be a date"},
 		"no number":    {url.Values{"url": {"https://example.com"}, "max_clicks": {"many"}}, nil, 422, "must be a whole number"},
 		"past":         {url.Values{"url": {"https://example.com"}, "expires_at": {"2001-01-01T00:00"}}, nil, 422, "must be in the future"},
-		"another site": {url.Values{"url": {"https://example.com"}}, []string{"Origin", "https://evil.example"}, 403, "another site"},
+		"another site": {url.Values{"url": {"https://example.com"}}, []string{"Origin", "https://evil.example"}, 403, "another website"},
 	} {
 		if a := s.post(tt.fields, append(tt.headers, "Accept", "text/html")...); a.status != tt.status || !contains(a.body, tt.says) {
 			t.Errorf("%s = %d, want %d and a page that says %q", name, a.status, tt.status, tt.says)
@@ -126,7 +126,7 @@ func TestPreview(t *testing.T) {
 	}
 }
 
-// TestEverythingServedIsReserved tries what is served beside codes as an alias.
+// TestEverythingServedIsReserved checks that no path of another route can be an alias.
 func TestEverythingServedIsReserved(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
@@ -138,7 +138,7 @@ func TestEverythingServedIsReserved(t *testing.T) {
 		}
 	}
 	if len(firsts) < 5 {
-		t.Fatalf("the routes begin with %v alone", firsts)
+		t.Fatalf("the routes begin only with %v", firsts)
 	}
 	for first := range firsts {
 		for _, alias := range []string{first, strings.ToUpper(first)} {

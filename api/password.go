@@ -18,39 +18,40 @@ import (
 )
 
 const (
-	// maxPasswordLen is the longest password in bytes: what bcrypt reads.
+	// maxPasswordLen is the longest password that bcrypt accepts, in bytes.
 	maxPasswordLen = 72
 
-	// hashingPlaces bounds how many cores strangers can keep busy with passwords.
+	// hashingPlaces is how many passwords are hashed at the same time. It bounds the cores
+	// that anonymous clients can keep busy.
 	hashingPlaces = 2
 
-	// maxHashers bounds the new passwords that wait for these places: each is a create
-	// or edit that takes a place of the class Write, of which there may be only 32.
+	// maxHashers bounds the new passwords that are being hashed or wait for it. Each of
+	// them belongs to a create or edit that occupies a place of the class Write.
 	maxHashers = 24
 
 	// maxPasswordFormLen is the longest password form in bytes.
 	maxPasswordFormLen = 4 << 10
 )
 
-// checkPassword returns what is wrong with a new password, or nil.
+// checkPassword rejects a password that bcrypt cannot use.
 func checkPassword(password string) error {
 	if !mayBePassword(password) {
-		return &store.FieldError{Field: "password", Reason: fmt.Sprintf("must be 1 to %d bytes, none of them NUL", maxPasswordLen)}
+		return &store.FieldError{Field: "password", Reason: fmt.Sprintf("must have 1 to %d bytes and no NUL", maxPasswordLen)}
 	}
 	return nil
 }
 
-// mayBePassword reports whether bcrypt tells the password from every other: it
-// reads maxPasswordLen bytes, over and over with a NUL in between.
+// mayBePassword reports whether bcrypt distinguishes the password from all others. Bcrypt
+// reads maxPasswordLen bytes: a shorter password is repeated, with NUL in between.
 func mayBePassword(password string) bool {
 	return password != "" && len(password) <= maxPasswordLen && !strings.Contains(password, "\x00")
 }
 
-// hashLimit bounds the work with passwords that one client can cause, over all
-// links and calls: the places for it are few, and others wait for them too.
+// hashLimit bounds the passwords of one client, over all links and calls. All clients share
+// the few hashingPlaces.
 var hashLimit = ratelimit.Limit{Count: 30, Window: 10 * time.Second}
 
-// takeHash counts one password of a client, or returns the limit that is reached.
+// takeHash counts one password of a client. It returns a 429 if the limit is reached.
 func (a *API) takeHash(ctx context.Context, who *caller) error {
 	var taken ratelimit.Result
 	if who.key == nil {
@@ -59,20 +60,20 @@ func (a *API) takeHash(ctx context.Context, who *caller) error {
 		taken = a.take(ctx, "hash:"+who.key.ID, hashLimit, 1)
 	}
 	if taken.Allowed == 0 {
-		return tooMany("Too many passwords at once.", taken, rateHeaders("hash", hashLimit, taken))
+		return tooMany("You sent too many passwords in a short time.", taken, rateHeaders("hash", hashLimit, taken))
 	}
 	return nil
 }
 
-// hashPassword returns what is kept of a password. It waits for a place among
-// those that hash, as long as ctx allows.
+// hashPassword returns the bcrypt hash of a password. It waits for one of the hashingPlaces
+// until ctx ends.
 func (a *API) hashPassword(ctx context.Context, who *caller, password string) (string, error) {
 	if err := a.takeHash(ctx, who); err != nil {
 		return "", err
 	}
 	defer a.hashers.Add(-1)
 	if a.hashers.Add(1) > maxHashers {
-		return "", fmt.Errorf("%w: too many passwords wait to be hashed", store.ErrShed)
+		return "", fmt.Errorf("%w: too many passwords are waiting to be hashed", store.ErrShed)
 	}
 	leave, err := a.enterHashing(ctx)
 	if err != nil {
@@ -83,7 +84,7 @@ func (a *API) hashPassword(ctx context.Context, who *caller, password string) (s
 	return string(hash), err
 }
 
-// isPassword reports whether the guess opens the link.
+// isPassword reports whether the guess is the password of the link.
 func isPassword(l *store.Link, guess string) (bool, error) {
 	if !mayBePassword(guess) {
 		return false, nil
@@ -104,8 +105,8 @@ func (a *API) enterHashing(ctx context.Context) (leave func(), err error) {
 	}
 }
 
-// askPassword shows the page that asks for a link's password. Whether it is an
-// answer to HEAD makes no difference: it names no target.
+// askPassword shows the page that asks for a link's password. HEAD gets the same answer as
+// GET, because the page does not contain the target.
 func (a *API) askPassword(c echo.Context, status int, shown web.Password) error {
 	h := c.Response().Header()
 	h.Set("Cache-Control", policyNever.browser)
@@ -116,14 +117,14 @@ func (a *API) askPassword(c echo.Context, status int, shown web.Password) error 
 	return nil
 }
 
-// unlock answers the password page's form: POST of /{code}.
+// unlock handles the form of the password page: POST to /{code}.
 func (a *API) unlock(c echo.Context) error {
 	r := c.Request()
 	if previewed, ok := strings.CutSuffix(r.URL.Path[1:], "+"); ok {
 		return a.report(c, previewed)
 	}
 	if err := a.csrf.Check(r); err != nil {
-		return a.answer(c, policyError, newProblem(http.StatusForbidden, "The form was sent from another site."))
+		return a.answer(c, policyError, newProblem(http.StatusForbidden, "The form was sent from another website."))
 	}
 	form, err := a.readForm(c, maxPasswordFormLen)
 	if err != nil {
@@ -153,7 +154,7 @@ func (a *API) unlock(c echo.Context) error {
 	case g.wait > 0:
 		c.Response().Header().Set("Retry-After", retryAfter(g.wait))
 		return a.askPassword(c, http.StatusTooManyRequests, web.Password{
-			Code: l.Code, Error: "Too many guesses.", RetryAfter: g.wait,
+			Code: l.Code, Error: "Too many wrong passwords.", RetryAfter: g.wait,
 		})
 	case !g.right:
 		return a.askPassword(c, http.StatusForbidden, web.Password{Code: l.Code, Error: "That is not the password of this link."})
@@ -161,24 +162,23 @@ func (a *API) unlock(c echo.Context) error {
 	return a.send(c, &l, now)
 }
 
-// How many times the guesses of one client a link takes from all clients together, and
-// from one site: whoever has a network of 48 bits leaves others some.
+// Multiples of the limit of one client: wrong passwords of a link from all clients, and from
+// one site. An attacker with a /48 network then leaves guesses for other clients.
 const (
 	linkGuesses = 10
 	siteGuesses = 4
 )
 
-// guessed is what came of a guess.
+// guessed is the result of a guess.
 type guessed struct {
 	right  bool
-	wait   time.Duration // until a guess is heard again; 0: this one was
+	wait   time.Duration // until the next guess is allowed; 0 if this guess was checked
 	limits RateHeaders
 }
 
-// guess tries a password. Only wrong ones count against the limits of guessing.
-// Looking at the limit, trying and counting happen in one of the few places for
-// hashing, so that guesses side by side can pass a limit by one less than there
-// are places, at most.
+// guess checks a password. Only wrong passwords count against the limit of guesses. One of
+// the hashingPlaces is held from the check of the limit to the count. Concurrent guesses can
+// therefore exceed the limit by at most hashingPlaces - 1.
 func (a *API) guess(ctx context.Context, r *http.Request, l *store.Link, password string) (guessed, error) {
 	who := &caller{addr: a.clientAddr(r)}
 	if err := a.takeHash(ctx, who); err != nil {
@@ -199,8 +199,8 @@ func (a *API) guess(ctx context.Context, r *http.Request, l *store.Link, passwor
 	return g, err
 }
 
-// guesses counts n wrong guesses of the client on the link, and tells of the limit that
-// is nearest: the client's, unless that of the link is reached before.
+// guesses counts n wrong passwords of the client for the link. The result reports the
+// client's limit, or the limit of the link if only that one is reached.
 func (a *API) guesses(ctx context.Context, client netip.Addr, code string, n int) guessed {
 	limit, ofLink := a.opts.Limits.Password, a.opts.Limits.Password.Times(linkGuesses)
 	own := a.takeOfSite(ctx, "guess:"+code, client, limit, siteGuesses, n)

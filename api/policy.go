@@ -7,13 +7,13 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// cachePolicy says for how long an answer may be kept, and by whom.
+// cachePolicy says which caches may store an answer, and for how long.
 type cachePolicy struct {
 	browser string // Cache-Control
-	cdn     string // CDN-Cache-Control (RFC 9213), sent when a CDN is configured; empty for none
+	cdn     string // CDN-Cache-Control (RFC 9213), sent if Options.CDN is set; empty sends none
 }
 
-// Seconds for which answers are kept.
+// Cache lifetimes of answers in seconds.
 const (
 	browserPermanent = 90 // 301 and 308
 	cdnLive          = 60
@@ -21,7 +21,7 @@ const (
 	cdnUnknown       = 2
 )
 
-// The policies that do not depend on the link.
+// Policies that do not depend on the link.
 var (
 	policyTemporary = cachePolicy{"private, max-age=0", "max-age=60, stale-while-revalidate=30, stale-if-error=86400"}
 	policyPermanent = cachePolicy{"private, max-age=90", "max-age=60, stale-while-revalidate=30, stale-if-error=86400"}
@@ -31,9 +31,8 @@ var (
 	policyError     = cachePolicy{"no-store", ""}
 )
 
-// livePolicy chooses the policy of a redirect with the given status. An answer
-// that must be counted, or asked a password for, is never kept; one that ends
-// is kept until its end at most, and never served stale.
+// livePolicy returns the policy of a redirect. A link with a click limit or a password is
+// never cached. A link that expires is cached at most until then, and never served stale.
 func livePolicy(l *store.Link, status int, now time.Time) cachePolicy {
 	permanent := status == 301 || status == 308
 	switch {
@@ -47,7 +46,7 @@ func livePolicy(l *store.Link, status int, now time.Time) cachePolicy {
 	return policyTemporary
 }
 
-// endingPolicy caps the policy of a live link by the time it has left.
+// endingPolicy returns the policy of a live link that expires after left.
 func endingPolicy(left time.Duration, permanent bool) cachePolicy {
 	seconds := int(min(left, time.Hour) / time.Second)
 	if seconds <= 0 {
@@ -60,7 +59,8 @@ func endingPolicy(left time.Duration, permanent bool) cachePolicy {
 	return p
 }
 
-// notLivePolicy chooses the policy of an answer that is no redirect.
+// notLivePolicy returns the policy for a link that is not live. The answer for a link that
+// has not started is cached at most until it starts.
 func notLivePolicy(l *store.Link, state store.State, now time.Time) cachePolicy {
 	if state != store.NotStarted {
 		return policyGone

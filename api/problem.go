@@ -17,30 +17,32 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// problem is an error answer by RFC 9457. Its type is stable: the same for
-// every occurrence of the same kind.
+// problem is an error answer by RFC 9457. The same kind of error always has the
+// same type.
 type problem struct {
 	huma.ErrorModel
-	retryAfter time.Duration // for 429 and 503; 0 for none
-	limits     RateHeaders   // of the request that failed; zero for none
+	retryAfter time.Duration // for 429 and 503; 0 sends no Retry-After
+	limits     RateHeaders   // of the failed request; the zero value sends no headers
 }
 
-// statusClientLeft is what the log and the metrics have of a request whose client did not
-// wait for the answer, as those of nginx do. It is no failure of ours. A client that closes
-// its sending side alone does read it: net/http cannot tell it from one that left.
+// statusClientLeft is the status in logs and metrics when the client did not wait for the
+// answer. nginx uses the same number. It does not count as a failure of the server. A client
+// that closes only its sending side receives this status, because net/http cancels its
+// request too.
 const statusClientLeft = 499
 
-// retryUnavailable is when a client may try again what the store could not do.
+// retryUnavailable is the Retry-After of a request that failed because the store was
+// unavailable.
 const retryUnavailable = time.Second
 
-// kinds names the problem of each status. The type of a problem is
-// "urn:terse:problem:" and this name.
+// kind returns the name and the title of the problem for a status. The type of the
+// problem is "urn:terse:problem:" and the name.
 func kind(status int) (name, title string) {
 	switch status {
 	case http.StatusBadRequest:
 		return "unreadable", "The request cannot be read"
 	case http.StatusUnauthorized:
-		return "unauthorized", "A valid API key is needed"
+		return "unauthorized", "A valid API key is required"
 	case http.StatusForbidden:
 		return "forbidden", "This is not allowed"
 	case http.StatusNotFound:
@@ -54,7 +56,7 @@ func kind(status int) (name, title string) {
 	case http.StatusGone:
 		return "gone", "The link is gone"
 	case http.StatusPreconditionFailed:
-		return "version", "The link has another version"
+		return "version", "The version of the link does not match"
 	case http.StatusRequestEntityTooLarge:
 		return "too-large", "The request is too large"
 	case http.StatusUnsupportedMediaType:
@@ -62,13 +64,13 @@ func kind(status int) (name, title string) {
 	case http.StatusUnprocessableEntity:
 		return "invalid", "The request is not valid"
 	case http.StatusTooEarly:
-		return "too-early", "The link cannot be loaded ahead"
+		return "too-early", "The link cannot be prefetched"
 	case http.StatusTooManyRequests:
 		return "rate-limited", "Too many requests"
 	case http.StatusUnavailableForLegalReasons:
 		return "disabled", "The link was disabled"
 	case statusClientLeft:
-		return "client-left", "The client left"
+		return "client-left", "The client disconnected"
 	case http.StatusServiceUnavailable:
 		return "unavailable", "Temporarily unavailable"
 	case http.StatusInternalServerError:
@@ -77,31 +79,31 @@ func kind(status int) (name, title string) {
 	return "other", http.StatusText(status)
 }
 
-// newProblem returns the problem of a status with what is particular to this
-// occurrence.
+// newProblem returns the problem for a status. detail explains this occurrence to the
+// client.
 func newProblem(status int, detail string) *problem {
 	p := &problem{ErrorModel: huma.ErrorModel{Status: status, Detail: detail}}
 	p.classify()
 	return p
 }
 
-// classify fills what follows from the status.
+// classify sets the type and the title by the status.
 func (p *problem) classify() {
 	name, title := kind(p.Status)
 	p.Type, p.Title = "urn:terse:problem:"+name, title
 }
 
-// invalid returns a 422 that names every field that is wrong.
+// invalid returns a 422 that names every invalid field.
 func invalid(fields ...*store.FieldError) *problem {
-	p := newProblem(http.StatusUnprocessableEntity, "See errors for the fields that must change.")
+	p := newProblem(http.StatusUnprocessableEntity, "Some fields are invalid. See errors.")
 	for _, f := range fields {
 		p.Errors = append(p.Errors, &huma.ErrorDetail{Location: "body." + f.Field, Message: f.Reason})
 	}
 	return p
 }
 
-// joinInvalid joins what several checks found wrong with one input. It returns
-// nil when they found nothing, and any error of another kind as it is.
+// joinInvalid joins the field errors of several checks of one input. It returns nil if all
+// checks passed. An error of another kind is returned alone, unchanged.
 func joinInvalid(errs ...error) error {
 	var all store.InvalidError
 	for _, err := range errs {
@@ -125,18 +127,18 @@ func joinInvalid(errs ...error) error {
 	return all
 }
 
-// What a problem tells of one request at most.
+// Bounds of a problem.
 const (
-	maxErrors   = 20  // fields that it names
+	maxErrors   = 20  // field errors
 	maxErrorLen = 256 // bytes of each text
 )
 
-// shorten keeps a problem small, whatever was sent, and drops what was sent: it may be a
-// password.
+// shorten bounds the size of a problem. It also removes the sent values, because a value
+// may be a password.
 func (p *problem) shorten() {
 	if n := len(p.Errors); n > maxErrors {
 		p.Errors = p.Errors[:maxErrors:maxErrors]
-		p.Detail += fmt.Sprintf(" Only %d of %d errors are named.", maxErrors, n)
+		p.Detail += fmt.Sprintf(" Only %d of %d errors are listed.", maxErrors, n)
 	}
 	for i, e := range p.Errors {
 		p.Errors[i] = &huma.ErrorDetail{Location: cut(e.Location), Message: cut(e.Message)}
@@ -144,7 +146,7 @@ func (p *problem) shorten() {
 	p.Detail = cut(p.Detail)
 }
 
-// cut returns s, or its begin when it is longer than a text of a problem may be.
+// cut shortens s to maxErrorLen bytes. "…" marks a shortened text.
 func cut(s string) string {
 	if len(s) <= maxErrorLen {
 		return s
@@ -152,16 +154,15 @@ func cut(s string) string {
 	return strings.ToValidUTF8(s[:maxErrorLen], "") + "…"
 }
 
-// tooMany returns a 429 that says when to come back, and what the limit is.
+// tooMany returns a 429 with the limit and with the time of the next attempt.
 func tooMany(detail string, r ratelimit.Result, limits RateHeaders) *problem {
 	p := newProblem(http.StatusTooManyRequests, detail)
 	p.retryAfter, p.limits = r.RetryAfter, limits
 	return p
 }
 
-// problem turns any error into the answer for it: the only place that knows
-// both the domain's errors and HTTP's. What it does not know is logged here, and
-// the client learns nothing of it.
+// problem returns the answer for an error. Only this function maps errors of the store to
+// HTTP statuses. It logs unknown errors and answers 500 without the cause.
 func (a *API) problem(ctx context.Context, err error) *problem {
 	var (
 		known  *problem
@@ -182,15 +183,15 @@ func (a *API) problem(ctx context.Context, err error) *problem {
 	case errors.Is(err, store.ErrGone):
 		return newProblem(http.StatusGone, "This link was deleted.")
 	case errors.Is(err, store.ErrVersion):
-		return newProblem(http.StatusPreconditionFailed, "The link was changed since it was read. Read it again.")
+		return newProblem(http.StatusPreconditionFailed, "The link has changed since you read it. Read it again.")
 	case errors.Is(err, context.Canceled):
-		return newProblem(statusClientLeft, "The client left before there was an answer.")
+		return newProblem(statusClientLeft, "The client disconnected before the answer was ready.")
 	case errors.Is(err, store.ErrShed):
 		if a.busy.due(a.opts.Now()) {
-			a.opts.Logger.WarnContext(ctx, "more is asked than can be done, shedding", "err", err)
+			a.opts.Logger.WarnContext(ctx, "server is overloaded, rejecting requests", "err", err)
 		}
 		return busy()
-	case errors.Is(err, store.ErrFull): // until an administrator makes room
+	case errors.Is(err, store.ErrFull): // lasts until an administrator makes room
 		return unavailable()
 	case errors.Is(err, store.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
 		if a.outage.due(a.opts.Now()) {
@@ -202,23 +203,23 @@ func (a *API) problem(ctx context.Context, err error) *problem {
 	return newProblem(http.StatusInternalServerError, "Something went wrong on our side.")
 }
 
-// unavailable returns the 503 of what passes by itself.
+// unavailable returns the 503 for a failure of the store.
 func unavailable() *problem {
-	p := newProblem(http.StatusServiceUnavailable, "Please try again in a moment.")
+	p := newProblem(http.StatusServiceUnavailable, "The service is unavailable. Try again in a moment.")
 	p.retryAfter = retryUnavailable
 	return p
 }
 
-// busy returns the 503 of what was shed. Clients are told to come back in one to three
-// seconds, so that those who were refused together do not come back together.
+// busy returns the 503 for a request that was shed. Retry-After is a random 1 to 3 seconds,
+// so that rejected clients do not all retry at the same time.
 func busy() *problem {
-	p := newProblem(http.StatusServiceUnavailable, "There is more to do than can be done. Please try again in a moment.")
+	p := newProblem(http.StatusServiceUnavailable, "The server is overloaded. Try again in a few seconds.")
 	p.retryAfter = time.Duration(1+rand.IntN(3)) * time.Second //nolint:gosec // jitter
 	return p
 }
 
-// seldom lets one thing a second through: the log of an outage that fails every
-// request. Safe for concurrent use.
+// seldom limits a log message to one a second, for an outage that fails every request.
+// Safe for concurrent use.
 type seldom struct{ last atomic.Int64 }
 
 func (s *seldom) due(now time.Time) bool {
@@ -226,7 +227,7 @@ func (s *seldom) due(now time.Time) bool {
 	return now.Unix() != last && s.last.CompareAndSwap(last, now.Unix())
 }
 
-// GetHeaders makes huma send the headers that belong to the problem.
+// GetHeaders makes huma send the headers of the problem.
 func (p *problem) GetHeaders() http.Header {
 	h := http.Header{}
 	p.setHeaders(h)
@@ -256,8 +257,8 @@ func (p *problem) write(w http.ResponseWriter) error {
 	return enc.Encode(&p.ErrorModel)
 }
 
-// tidyProblem is a huma transformer: it gives huma's own errors the types of ours, and
-// the headers of a limit that the request was charged to.
+// tidyProblem is a huma transformer. It gives errors of huma the type of a problem, and the
+// headers of the rate limit that counted the request.
 func tidyProblem(c huma.Context, _ string, v any) (any, error) {
 	var p *problem
 	switch e := v.(type) {

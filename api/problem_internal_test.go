@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestDocumentedProblems compares the table of docs/api.md with the problem types.
+// TestDocumentedProblems checks that the table of docs/api.md lists all problem types.
 func TestDocumentedProblems(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../docs/api.md")
@@ -20,7 +20,7 @@ func TestDocumentedProblems(t *testing.T) {
 	}
 	for status := 400; status < 600; status++ {
 		name, _ := kind(status)
-		if name == "other" || status == statusClientLeft { // a client that left reads no answer
+		if name == "other" || status == statusClientLeft { // a client that disconnected reads no answer
 			continue
 		}
 		row := fmt.Sprint(name, " ", status)

@@ -22,7 +22,7 @@ const quietZone = 4
 type qrInput struct {
 	CodeParam
 	Format string `query:"format" enum:"svg,png" default:"svg"`
-	Size   int    `query:"size" minimum:"64" maximum:"1024" default:"256" doc:"Width and height in pixels; a PNG has whole pixels for each module, at least one, and so is a little smaller."`
+	Size   int    `query:"size" minimum:"64" maximum:"1024" default:"256" doc:"Width and height in pixels. A PNG uses whole pixels for each module, so it may be a little smaller."`
 }
 
 type qrOutput struct {
@@ -32,8 +32,8 @@ type qrOutput struct {
 	Body         []byte
 }
 
-// qrCode draws the short URL of a link. It needs no key: whoever knows the code
-// can draw it anyhow.
+// qrCode draws the short URL of a link as a QR code. It needs no key: anyone who knows the
+// code can draw it with another program.
 func (a *API) qrCode(ctx context.Context, in *qrInput) (*qrOutput, error) {
 	if !store.ValidCode(in.Code) {
 		return nil, a.problem(ctx, store.ErrNotFound)
@@ -84,7 +84,7 @@ func (a *API) qrCode(ctx context.Context, in *qrInput) (*qrOutput, error) {
 	return out, nil
 }
 
-// qrSVG draws the code as one path of unit squares.
+// qrSVG draws the QR code as one path of unit squares.
 func qrSVG(code *qr.Code, size int, title string) ([]byte, error) {
 	side := code.Size + 2*quietZone
 	var b bytes.Buffer
@@ -105,7 +105,7 @@ func qrSVG(code *qr.Code, size int, title string) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// qrPNG draws the code in black and white with whole pixels for each module.
+// qrPNG draws the QR code in black and white, with whole pixels for each module.
 func qrPNG(code *qr.Code, size int) ([]byte, error) {
 	modules := code.Size + 2*quietZone
 	scale := max(1, size/modules)
@@ -125,5 +125,5 @@ func qrPNG(code *qr.Code, size int) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// qrPath returns where the QR code of a link is.
+// qrPath returns the path of a link's QR code.
 func qrPath(code string) string { return strings.Replace(linkPath, "{code}", code, 1) + "/qr" }

@@ -10,7 +10,7 @@ import (
 	whatwg "github.com/nlnwa/whatwg-url/url"
 )
 
-// realURLs are addresses that people have linked to.
+// realURLs returns real URLs that people have shared.
 func realURLs(t *testing.T) []string {
 	t.Helper()
 	content, err := os.ReadFile("../store/testdata/real-urls.txt")
@@ -18,8 +18,8 @@ func realURLs(t *testing.T) []string {
 	return strings.Fields(string(content))
 }
 
-// wantLocation is what a redirect to u must say: u itself, or where it is not
-// ASCII, what a browser makes of it.
+// wantLocation returns the expected Location of a redirect to u. Non-ASCII parts are encoded
+// as browsers do.
 func wantLocation(t *testing.T, u string) string {
 	t.Helper()
 	for _, c := range u {

@@ -15,14 +15,14 @@ import (
 	"github.com/terse/terse/web"
 )
 
-// visitTimeout bounds what a visit may wait for when the store has to count or
-// a password has to be checked.
+// visitTimeout bounds a visit with a click limit, a password or a report. Other visits have
+// only the timeouts of the store.
 const visitTimeout = 3 * time.Second
 
-// emptyBody is the Content-Length of an answer without one.
+// emptyBody is the Content-Length of an answer without a body.
 var emptyBody = []string{"0"}
 
-// redirect answers GET and HEAD of /{code}: the path that everything else exists for.
+// redirect handles GET and HEAD of /{code}. It is the hot path of the service.
 func (a *API) redirect(c echo.Context) error {
 	r := c.Request()
 	name := r.URL.Path[1:]
@@ -46,9 +46,9 @@ func (a *API) redirect(c echo.Context) error {
 	return a.send(c, &l, now)
 }
 
-// resolve finds the link that a visitor's path means. Mail programs and chats
-// make punctuation behind a URL part of it, so a path that is no link is tried
-// once more without it. Nothing that lacks the syntax of a code reaches the store.
+// resolve returns the link for a visitor's path. Mail and chat programs often add the
+// punctuation after a URL to the link. If there is no link for the whole path, resolve tries
+// the path without trailing punctuation. It asks the store only for valid codes.
 func (a *API) resolve(ctx context.Context, r *http.Request, name string) (store.Link, error) {
 	err := store.ErrNotFound
 	if store.ValidCode(name) {
@@ -67,28 +67,29 @@ func (a *API) resolve(ctx context.Context, r *http.Request, name string) (store.
 	return store.Link{}, err
 }
 
-// ask asks the store for a code that is not in memory. Redirects are never limited; but
-// when room for them begins to be scarce, whoever has asked for too many unknown codes has
-// nothing looked for until the limit allows one more. The error is then a *problem.
+// ask asks the store for a code that is not in memory. Normally it limits no client. When
+// places for redirects become scarce, it rejects clients that asked for too many unknown
+// codes, until their limit allows one more. The error is then a *problem with status 429.
 func (a *API) ask(ctx context.Context, client netip.Addr, code string) (store.Link, error) {
-	if p := a.spentUnknown(client); p != nil && a.opts.Guard.Scarce(overload.Redirect) && !a.opts.Holds(code) {
+	if p := a.unknownLimitReached(client); p != nil && a.opts.Guard.Scarce(overload.Redirect) && !a.opts.Holds(code) {
 		return store.Link{}, p
 	}
 	return a.opts.Store.Resolve(ctx, code)
 }
 
-// trimPunctuation drops what programs that find URLs in text take for a part of them.
+// trimPunctuation removes trailing punctuation, see resolve.
 func trimPunctuation(name string) string {
 	return strings.TrimRight(name, ".,;:!?'\")]}>*_…”’»")
 }
 
-// isGuess reports whether resolve asks the store for name.
+// isGuess reports whether resolve asks the store for name. Only such names count as unknown
+// codes.
 func isGuess(name string) bool {
 	return store.ValidCode(name) || store.ValidCode(trimPunctuation(name))
 }
 
-// send redirects to the target of a live link, counting the use of a limited
-// one first.
+// send redirects to the target of a live link. If the link has a click limit, send first
+// counts the click in the store.
 func (a *API) send(c echo.Context, l *store.Link, now time.Time) error {
 	r := c.Request()
 	counts := r.Method != http.MethodHead && !isPrefetch(r)
@@ -96,7 +97,7 @@ func (a *API) send(c echo.Context, l *store.Link, now time.Time) error {
 		if !counts && r.Method != http.MethodHead {
 			return a.refusePrefetch(c)
 		}
-		now = a.now() // the store may know of dates that l, from a cache, has not yet
+		now = a.now() // the stored link may have dates that the cached l lacks
 		used, err := a.use(r, l.Code, counts, now)
 		switch {
 		case errors.Is(err, store.ErrNotLive):
@@ -111,7 +112,7 @@ func (a *API) send(c echo.Context, l *store.Link, now time.Time) error {
 	}
 	status := l.Status
 	if r.Method == http.MethodPost {
-		status = http.StatusSeeOther // the password must not travel on to the target
+		status = http.StatusSeeOther // the browser must not send the password to the target
 	}
 	location := ""
 	if counts || l.MaxClicks == 0 {
@@ -121,15 +122,14 @@ func (a *API) send(c echo.Context, l *store.Link, now time.Time) error {
 	return nil
 }
 
-// refusePrefetch answers 425 (RFC 8470) rather than spend a use of a limited
-// link on a page that nobody has asked to see yet. Browsers ask again when
-// somebody does.
+// refusePrefetch answers 425 (RFC 8470), so that a prefetch uses no click of a link with a
+// click limit. The browser sends the request again when the user opens the link.
 func (a *API) refusePrefetch(c echo.Context) error {
-	return a.answer(c, policyNever, newProblem(http.StatusTooEarly, "This link is counted and cannot be loaded ahead."))
+	return a.answer(c, policyNever, newProblem(http.StatusTooEarly, "This link has a click limit, so it cannot be prefetched."))
 }
 
-// use counts one use of a link with a limit in the store, before the redirect.
-// A HEAD request only looks.
+// use counts one click of a link with a click limit, in the store. If counts is false, it
+// only checks that the link is live.
 func (a *API) use(r *http.Request, code string, counts bool, now time.Time) (store.Link, error) {
 	ctx, cancel := context.WithTimeout(r.Context(), visitTimeout)
 	defer cancel()
@@ -143,11 +143,10 @@ func (a *API) use(r *http.Request, code string, counts bool, now time.Time) (sto
 	return l, err
 }
 
-// writeRedirect writes the answer. It has no Location when that is empty: the
-// target of a limited link that was not counted would be one more than the limit
-// allows, and RFC 9110 section 9.3.2 lets HEAD leave out what only GET finds out.
-// One array holds every value, since each header would otherwise allocate a slice
-// of its own.
+// writeRedirect writes the answer. An empty location sends no Location: a HEAD request of a
+// link with a click limit is not counted, so it must not reveal the target. RFC 9110 section
+// 9.3.2 allows HEAD to omit this header. One array holds all header values, to save the
+// allocation of a slice for each header.
 func (a *API) writeRedirect(w *echo.Response, l *store.Link, status int, location string, now time.Time) {
 	tag := linkTag(l.Code)
 	policy := livePolicy(l, status, now)
@@ -167,14 +166,13 @@ func (a *API) writeRedirect(w *echo.Response, l *store.Link, status int, locatio
 	a.metrics.redirects.live.Inc()
 }
 
-// linkTag is the tag under which CDNs keep the answers for a link.
+// linkTag is the tag that CDNs use to purge the answers for a link.
 func linkTag(code string) string { return "link-" + code }
 
-// isPrefetch reports whether a browser loads the link without having been
-// asked to: https://wicg.github.io/nav-speculation/prefetch.html#sec-purpose-header
-// and the older names of that header.
+// isPrefetch reports whether the browser prefetches the link. It reads Sec-Purpose and its
+// older names: https://wicg.github.io/nav-speculation/prefetch.html#sec-purpose-header
 func isPrefetch(r *http.Request) bool {
-	for _, name := range [...]string{"Sec-Purpose", "Purpose", "X-Moz"} { // canonical, as Header.Get would make them
+	for _, name := range [...]string{"Sec-Purpose", "Purpose", "X-Moz"} { // in canonical form
 		for _, value := range r.Header[name] {
 			if purpose, _, _ := strings.Cut(value, ";"); strings.EqualFold(purpose, "prefetch") {
 				return true

@@ -6,8 +6,9 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// TestVisitsEndBeforeTheSecondPurge holds that no answer from before an edit is under
-// way to a CDN any more when that is told of the edit again.
+// TestVisitsEndBeforeTheSecondPurge checks that a visit takes less time than the second
+// purge after an edit. An answer from before the edit then cannot reach the CDN after that
+// purge.
 func TestVisitsEndBeforeTheSecondPurge(t *testing.T) {
 	t.Parallel()
 	if visitTimeout >= store.AgainAfter {

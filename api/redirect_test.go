@@ -53,7 +53,7 @@ func TestRedirectHeaders(t *testing.T) {
 					t.Errorf("%s has the body %q, want none", method, a.body)
 				}
 				if method == http.MethodHead && tt.name == "max clicks" {
-					want["Location"] = "" // it was not counted
+					want["Location"] = "" // HEAD does not count a click
 				}
 				for name, value := range want {
 					if got := a.header.Get(name); got != value {
@@ -185,7 +185,7 @@ func TestBadCodesNeverReachTheStore(t *testing.T) {
 	}
 }
 
-// forbidden panics when it is asked for a link.
+// forbidden is a store that panics on every call.
 type forbidden struct {
 	store.Store
 	store.History
@@ -249,9 +249,8 @@ func TestForwardQuery(t *testing.T) {
 	}
 }
 
-// rawLocation asks for a path whose query is sent just as it is.
-// TestForwardedQueryThatIsTooLong checks that a visitor's query is left out where the whole
-// would be longer than a target may be.
+// TestForwardedQueryThatIsTooLong checks that a visitor's query is dropped if the Location
+// would be longer than store.MaxURLLen.
 func TestForwardedQueryThatIsTooLong(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
@@ -347,7 +346,7 @@ func TestPassword(t *testing.T) {
 	}
 	for _, a := range []answer{s.get("/" + l.Code), s.get("/" + l.Code + "+")} {
 		if a.status != http.StatusOK || a.header.Get("Location") != "" || strings.Contains(string(a.body), "treasure") {
-			t.Errorf("page = %d with Location %q, want 200 that tells nothing", a.status, a.header.Get("Location"))
+			t.Errorf("page = %d with Location %q, want 200 without the target", a.status, a.header.Get("Location"))
 		}
 		if got := a.header.Get("Cache-Control"); got != "no-store" {
 			t.Errorf("Cache-Control = %q, want no-store", got)
@@ -363,15 +362,15 @@ func TestPassword(t *testing.T) {
 	}
 	a := guess("open sesame")
 	if a.status != http.StatusSeeOther || a.header.Get("Location") != "https://example.com/treasure" || a.header.Get("Cache-Control") != "no-store" {
-		t.Errorf("right password = %d %v, want 303 to the target, never kept", a.status, a.header)
+		t.Errorf("right password = %d %v, want 303 to the target, not cached", a.status, a.header)
 	}
 	if a := guess("open sesame"); a.status != http.StatusGone {
 		t.Errorf("second use of a link with one = %d, want 410", a.status)
 	}
 }
 
-// TestPasswordAnswersAreNotKept checks that no cache keeps an answer of a link whose only
-// limit is its password: a CDN would hand out the target to visitors without it.
+// TestPasswordAnswersAreNotKept checks that caches store no answer of a link with a password:
+// a CDN would send the target to visitors without the password.
 func TestPasswordAnswersAreNotKept(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, func(o *api.Options) { o.CDN = true })
@@ -389,13 +388,13 @@ func TestPasswordAnswersAreNotKept(t *testing.T) {
 	} {
 		browser, cdn := tt.answer.header.Get("Cache-Control"), tt.answer.header.Get("Cdn-Cache-Control")
 		if tt.answer.status != tt.status || browser != "no-store" || cdn != "no-store" && cdn != "" {
-			t.Errorf("%s = %d with Cache-Control %q and CDN-Cache-Control %q, want %d that nothing keeps", tt.name, tt.answer.status, browser, cdn, tt.status)
+			t.Errorf("%s = %d with Cache-Control %q and CDN-Cache-Control %q, want %d that is not cached", tt.name, tt.answer.status, browser, cdn, tt.status)
 		}
 	}
 }
 
-// TestPasswordOfALinkWithAQuery holds that the query, which belongs to the link,
-// never keeps the form from being read.
+// TestPasswordOfALinkWithAQuery checks that a malformed query, or one with a password field,
+// does not affect the password form.
 func TestPasswordOfALinkWithAQuery(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
@@ -408,12 +407,12 @@ func TestPasswordOfALinkWithAQuery(t *testing.T) {
 	}
 	longer := s.do(http.MethodPost, "/"+l.Code, []byte("password="+strings.Repeat("x", 73)), "Content-Type", "application/x-www-form-urlencoded")
 	if longer.status != http.StatusForbidden {
-		t.Errorf("a password with more behind it = %d, want 403", longer.status)
+		t.Errorf("the right password with one more byte = %d, want 403", longer.status)
 	}
 }
 
-// TestGuessesSideBySide holds that guesses at once are no way round the limit,
-// and that right passwords are not counted.
+// TestGuessesSideBySide checks that concurrent guesses cannot bypass the limit, and that
+// right passwords are not counted.
 func TestGuessesSideBySide(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, func(o *api.Options) { o.Limits.Password = limit(t, "3/10m") })
@@ -437,12 +436,11 @@ func TestGuessesSideBySide(t *testing.T) {
 	}
 	wg.Wait()
 	if n := refused.Load(); n < 3 || n > 4 {
-		t.Errorf("%d of 20 guesses at once were tried with a limit of 3, want 3, or 4 by the two places for hashing", n)
+		t.Errorf("%d of 20 concurrent guesses were checked with a limit of 3, want 3, or 4 because two are hashed at the same time", n)
 	}
 }
 
-// TestLimitIsNotCached holds that a 429, which is about one client, is kept by
-// no CDN for the others.
+// TestLimitIsNotCached checks that CDNs do not cache a 429, because it concerns one client.
 func TestLimitIsNotCached(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, func(o *api.Options) {
@@ -460,8 +458,8 @@ func TestLimitIsNotCached(t *testing.T) {
 	}
 }
 
-// TestGuessesOfAllClients holds that a link takes ten times the guesses of one
-// client from all of them.
+// TestGuessesOfAllClients checks that all clients together may guess ten times as often as
+// one client.
 func TestGuessesOfAllClients(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, func(o *api.Options) {
@@ -483,8 +481,7 @@ func TestGuessesOfAllClients(t *testing.T) {
 	}
 }
 
-// TestPasswordWorkIsBounded holds that one client cannot keep the few places for
-// hashing busy by guessing at many links.
+// TestPasswordWorkIsBounded checks the limit of new passwords of one client, over all links.
 func TestPasswordWorkIsBounded(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
@@ -496,7 +493,7 @@ func TestPasswordWorkIsBounded(t *testing.T) {
 		}
 	}
 	if limited != 10 {
-		t.Errorf("%d of 40 creates with a password at once are limited, want 10", limited)
+		t.Errorf("%d of 40 creates with a password are limited, want 10", limited)
 	}
 	if a := s.send(http.MethodPost, "/api/v1/links", `{"url":"https://example.com"}`); a.status != http.StatusCreated {
 		t.Errorf("a create without one = %d, want 201", a.status)
@@ -528,8 +525,8 @@ func TestPasswordGuessesAreLimited(t *testing.T) {
 	}
 }
 
-// TestNeighboursOfACodeAreNoLinks holds that from fresh codes no others can be found: of
-// all that differ from one in a single place, none is another's.
+// TestNeighboursOfACodeAreNoLinks checks that new codes do not help to find other codes: no
+// code that differs from a new code in one character exists.
 func TestNeighboursOfACodeAreNoLinks(t *testing.T) {
 	t.Parallel()
 	const digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -550,8 +547,8 @@ func TestNeighboursOfACodeAreNoLinks(t *testing.T) {
 	}
 }
 
-// TestUnknownCodesAreLimited holds that no way of asking for a code that does
-// not exist goes round the limit, and that live links stay free of it.
+// TestUnknownCodesAreLimited checks that every route with an unknown code counts against the
+// limit, and that live links are not limited.
 func TestUnknownCodesAreLimited(t *testing.T) {
 	t.Parallel()
 	for _, form := range []string{"/%s", "/%s+", "/%s.", "/%s_", "/api/v1/links/%s/qr"} {
@@ -571,7 +568,7 @@ func TestUnknownCodesAreLimited(t *testing.T) {
 				t.Errorf("Retry-After of the 41st = %q, want 1", got)
 			}
 			if a := s.get(fmt.Sprintf(form, l.Code)); a.status >= 400 {
-				t.Errorf("a live link = %d, want it free of the limit", a.status)
+				t.Errorf("a live link = %d, want no limit", a.status)
 			}
 			s.clock.add(20 * time.Second)
 			ask(41).problem(http.StatusNotFound)

@@ -17,12 +17,12 @@ import (
 // maxReportFormLen is the longest form of a report in bytes.
 const maxReportFormLen = 32 << 10
 
-// report answers the form of the preview page, for browsers without JavaScript too:
-// POST of /{code}+.
+// report handles the form of the preview page: POST to /{code}+. It also works without
+// JavaScript.
 func (a *API) report(c echo.Context, name string) error {
 	r := c.Request()
 	if err := a.csrf.Check(r); err != nil {
-		return a.answer(c, policyError, newProblem(http.StatusForbidden, "The form was sent from another site."))
+		return a.answer(c, policyError, newProblem(http.StatusForbidden, "The form was sent from another website."))
 	}
 	form, err := a.readForm(c, maxReportFormLen)
 	if err != nil {
@@ -51,8 +51,8 @@ func (a *API) report(c echo.Context, name string) error {
 	return nil
 }
 
-// takeReport keeps a report, or notes in shown why not. It returns the status of
-// the answer.
+// takeReport stores a report and returns the status of the answer. If it fails, it puts the
+// errors into shown.
 func (a *API) takeReport(ctx context.Context, c echo.Context, l *store.Link, shown *web.Report) int {
 	report := store.Report{
 		ID: store.NewReportID(l.Code), Code: l.Code, Reason: store.ReportReason(shown.Reason),
@@ -77,35 +77,35 @@ func (a *API) takeReport(ctx context.Context, c echo.Context, l *store.Link, sho
 	switch {
 	case err == nil:
 		a.metrics.reports.kept.Inc()
-	case errors.Is(err, store.ErrExists): // others have said so, often enough
+	case errors.Is(err, store.ErrExists): // the link already has many open reports
 		a.metrics.reports.repeated.Inc()
 	default:
 		a.metrics.reports.lost.Inc()
 		p := a.problem(ctx, err)
 		p.setHeaders(c.Response().Header())
-		shown.General = "Your report cannot be kept just now. Please try again later."
+		shown.General = "Your report could not be saved. Please try again later."
 		return p.Status
 	}
 	return http.StatusOK
 }
 
-// reportValues returns what the visitor typed.
+// reportValues returns the visitor's input.
 func reportValues(f url.Values) web.Report {
 	return web.Report{Reason: f.Get("reason"), Comment: f.Get("comment"), Email: f.Get("email")}
 }
 
-// reportBody is a report as admins see it.
+// reportBody is a report as the API shows it.
 type reportBody struct {
 	ID         string     `json:"id" example:"rep_0a1k7q2m9x4p3rs"`
 	Code       string     `json:"code" example:"spring"`
 	ShortURL   string     `json:"short_url" example:"https://sho.rt/spring"`
 	Reason     string     `json:"reason" enum:"phishing,malware,spam,illegal,other"`
-	Comment    string     `json:"comment" doc:"As a stranger wrote it."`
-	Email      string     `json:"email" doc:"As a stranger wrote it; empty for none."`
+	Comment    string     `json:"comment" doc:"Unchecked text of the visitor."`
+	Email      string     `json:"email" doc:"Address that the visitor entered, not verified; may be empty."`
 	ReportedAt time.Time  `json:"reported_at"`
-	ResolvedAt *time.Time `json:"resolved_at" doc:"null while it is open."`
-	ResolvedBy string     `json:"resolved_by" doc:"Id of the API key."`
-	Resolution string     `json:"resolution" doc:"What was done."`
+	ResolvedAt *time.Time `json:"resolved_at" doc:"null while the report is open."`
+	ResolvedBy string     `json:"resolved_by" doc:"Id of the API key that closed the report."`
+	Resolution string     `json:"resolution" doc:"How the report was resolved."`
 }
 
 func (a *API) reportBody(r *store.Report) reportBody {
@@ -116,9 +116,9 @@ func (a *API) reportBody(r *store.Report) reportBody {
 }
 
 type listReportsInput struct {
-	State  string `query:"state" enum:"open,resolved" default:"open" doc:"Which reports."`
-	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"50" doc:"Most reports in the page."`
-	Cursor string `query:"cursor" doc:"next_cursor of the page before."`
+	State  string `query:"state" enum:"open,resolved" default:"open" doc:"Only reports with this state."`
+	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"50" doc:"Maximum number of reports in the page."`
+	Cursor string `query:"cursor" doc:"next_cursor of the previous page."`
 }
 
 type listReportsOutput struct {
@@ -126,11 +126,11 @@ type listReportsOutput struct {
 		Reports    []reportBody `json:"reports" nullable:"false" doc:"Newest first."`
 		NextCursor string       `json:"next_cursor" doc:"Empty on the last page."`
 
-		UnavailableShards []string `json:"unavailable_shards,omitempty" doc:"Shards that did not answer: their reports are missing from this page. Absent when the page is whole."`
+		UnavailableShards []string `json:"unavailable_shards,omitempty" doc:"Shards that did not answer. Their reports are missing from this page. Absent if the page is complete."`
 	}
 }
 
-// listReports lists what visitors have reported.
+// listReports lists the reports of visitors.
 func (a *API) listReports(ctx context.Context, in *listReportsInput) (*listReportsOutput, error) {
 	if err := callerOf(ctx).require(store.ScopeAdmin); err != nil {
 		return nil, err
@@ -156,7 +156,7 @@ func (a *API) listReports(ctx context.Context, in *listReportsInput) (*listRepor
 type resolveReportInput struct {
 	ID   string `path:"id" doc:"The id of the report." example:"rep_5d2q7x3m9k4w2pz"`
 	Body *struct {
-		Resolution string `json:"resolution,omitempty" maxLength:"500" doc:"What was done, for other admins." example:"taken down"`
+		Resolution string `json:"resolution,omitempty" maxLength:"500" doc:"How the report was resolved; a note for other administrators." example:"taken down"`
 	}
 }
 
@@ -164,7 +164,7 @@ type reportOutput struct {
 	Body reportBody
 }
 
-// resolveReport closes a report. It does nothing to the link.
+// resolveReport closes a report. It does not change the link.
 func (a *API) resolveReport(ctx context.Context, in *resolveReportInput) (*reportOutput, error) {
 	who := callerOf(ctx)
 	if err := who.require(store.ScopeAdmin); err != nil {

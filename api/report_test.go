@@ -15,7 +15,7 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// reportJSON is a report as an admin reads it.
+// reportJSON is a report in an answer.
 type reportJSON struct {
 	ID         string     `json:"id"`
 	Code       string     `json:"code"`
@@ -29,7 +29,7 @@ type reportJSON struct {
 	Resolution string     `json:"resolution"`
 }
 
-// reports reads a list of reports, and where the next page begins.
+// reports returns a page of reports and the cursor of the next page.
 func (s *server) reports(query string) ([]reportJSON, string) {
 	s.t.Helper()
 	a := s.get("/api/v1/reports"+query, s.key("admin", store.ScopeAdmin)...)
@@ -44,7 +44,7 @@ func (s *server) reports(query string) ([]reportJSON, string) {
 	return page.Reports, page.NextCursor
 }
 
-// report sends the form of the preview.
+// report sends the form of the preview page.
 func (s *server) report(code string, fields map[string]string, headers ...string) answer {
 	s.t.Helper()
 	form := url.Values{}
@@ -62,7 +62,7 @@ func TestReport(t *testing.T) {
 	s.create(`{"url":"https://example.com","alias":"bad"}`)
 	a := s.report("bad", map[string]string{"reason": "phishing", "comment": " It asks for\r\nmy password ", "email": "ann@example.com"})
 	if a.status != http.StatusOK || !strings.Contains(string(a.body), "Thank you") || a.header.Get("Cache-Control") != "no-store" {
-		t.Fatalf("report = %d %q %.300s, want thanks that nobody keeps", a.status, a.header.Get("Cache-Control"), a.body)
+		t.Fatalf("report = %d %q %.300s, want a page of thanks that is not cached", a.status, a.header.Get("Cache-Control"), a.body)
 	}
 	s.clock.add(time.Minute)
 	s.report("bad", map[string]string{"reason": "spam"})
@@ -86,10 +86,10 @@ func TestReport(t *testing.T) {
 	var resolved reportJSON
 	s.send(http.MethodPost, path, `{"resolution":"taken down"}`, admin...).into(&resolved)
 	if resolved.Resolution != "taken down" || resolved.ResolvedBy != s.keyID("admin") || resolved.ResolvedAt == nil {
-		t.Errorf("resolved report = %+v, want who did what and when", resolved)
+		t.Errorf("resolved report = %+v, want the key, the resolution and the time", resolved)
 	}
 	if a := s.send(http.MethodPost, "/api/v1/reports/"+open[0].ID+"/resolve", ``, admin...); a.status != http.StatusOK {
-		t.Errorf("resolve without a word = %d %s, want 200", a.status, a.body)
+		t.Errorf("resolve without a body = %d %s, want 200", a.status, a.body)
 	}
 	if open, _ := s.reports(""); len(open) != 0 {
 		t.Errorf("open reports = %+v, want none", open)
@@ -166,7 +166,7 @@ func TestReportsAreLimited(t *testing.T) {
 			t.Errorf("report %d = %d, Retry-After %q, want %d", i+1, a.status, a.header.Get("Retry-After"), want)
 		}
 		if want != http.StatusOK && !strings.Contains(string(a.body), ">again</textarea>") {
-			t.Errorf("a report that was refused lost what was typed: %s", a.body)
+			t.Errorf("the page of a rejected report lacks the visitor's input: %s", a.body)
 		}
 	}
 	if open, _ := s.reports(""); len(open) != 3 {
@@ -188,7 +188,7 @@ func TestReportsOfOneLinkAreBounded(t *testing.T) {
 	}
 }
 
-// fullReports has no room for another report.
+// fullReports is a store that is full.
 type fullReports struct{ store.Reports }
 
 func (fullReports) AddReport(context.Context, store.Report) error {
@@ -204,8 +204,8 @@ func TestNoRoomForReports(t *testing.T) {
 	}
 }
 
-// TestReportFormIsInert holds that nothing of a form that is shown again, of a
-// title or of a target becomes an element or an attribute.
+// TestReportFormIsInert checks that markup in the form, the title or the target becomes no
+// element and no attribute of the page.
 func TestReportFormIsInert(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
@@ -222,11 +222,11 @@ func TestReportFormIsInert(t *testing.T) {
 			continue
 		}
 		if n.Data == "script" || n.Data == "img" {
-			t.Errorf("the page has a <%s> of the visitor's", n.Data)
+			t.Errorf("the page has a <%s> from the visitor's input", n.Data)
 		}
 		for _, attr := range n.Attr {
 			if strings.HasPrefix(attr.Key, "on") {
-				t.Errorf("<%s> has %s of the visitor's", n.Data, attr.Key)
+				t.Errorf("<%s> has the attribute %s from the visitor's input", n.Data, attr.Key)
 			}
 		}
 	}

@@ -9,23 +9,23 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// requestIDHeader carries the id of a request, both ways.
+// requestIDHeader carries the id of a request, in the request and in the answer.
 const requestIDHeader = "X-Request-Id"
 
-// maxRequestIDLen is the longest id that is taken from a proxy.
+// maxRequestIDLen is the longest id in bytes that is accepted from a proxy.
 const maxRequestIDLen = 128
 
 type requestIDKey struct{}
 
-// RequestID returns the id of the request to which ctx belongs, or "".
+// RequestID returns the id of the request that ctx belongs to, or "".
 func RequestID(ctx context.Context) string {
 	id, _ := ctx.Value(requestIDKey{}).(string)
 	return id
 }
 
-// identify gives the request an id, and the answer the same: that which a trusted
-// proxy sent, else a new one. Redirects from memory have one only when a proxy sent
-// it: to make one would cost them as much as all the rest.
+// identify gives the request and its answer an id: the id that a trusted proxy sent, else a
+// new one. Redirects from memory have an id only if a proxy sent one: creating an id would
+// double their cost.
 func (a *API) identify(w http.ResponseWriter, r *http.Request) *http.Request {
 	id := a.sentID(r)
 	if id == "" {
@@ -35,8 +35,8 @@ func (a *API) identify(w http.ResponseWriter, r *http.Request) *http.Request {
 	return r.WithContext(context.WithValue(r.Context(), requestIDKey{}, id))
 }
 
-// identified gives the request of a page or a visit an id, unless it has one, and
-// returns the request's context.
+// identified gives the request of a page or a visit an id if it has none. It returns the
+// request's context.
 func (a *API) identified(c echo.Context) context.Context {
 	if c.Response().Header()[requestIDHeader] == nil {
 		c.SetRequest(a.identify(c.Response(), c.Request()))
@@ -44,7 +44,8 @@ func (a *API) identified(c echo.Context) context.Context {
 	return c.Request().Context()
 }
 
-// identifying gives requests an id before they are worked on, not only once they fail.
+// identifying gives each request an id before next runs. Other requests of pages and visits
+// get an id only when they fail.
 func (a *API) identifying(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		a.identified(c)
@@ -61,7 +62,7 @@ func (a *API) sentID(r *http.Request) string {
 	return sent[0]
 }
 
-// isRequestID reports whether s can stand in logs and headers as it is.
+// isRequestID reports whether s is safe in logs and headers.
 func isRequestID(s string) bool {
 	const signs = "-._~+/=:"
 	for _, c := range []byte(s) {
@@ -72,8 +73,8 @@ func isRequestID(s string) bool {
 	return s != "" && len(s) <= maxRequestIDLen
 }
 
-// instanceOf returns what names the occurrence of a problem in an answer (RFC 9457
-// section 3.1.5), or "" for a request without an id.
+// instanceOf returns the instance of a problem (RFC 9457 section 3.1.5), or "" for a request
+// without an id.
 func instanceOf(id string) string {
 	if id == "" {
 		return ""

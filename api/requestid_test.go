@@ -17,7 +17,7 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// id returns the id of an answer, which must have one.
+// id returns the request id of an answer. The test fails if it is missing.
 func (a answer) id() string {
 	a.t.Helper()
 	id := a.header.Get("X-Request-Id")
@@ -27,8 +27,8 @@ func (a answer) id() string {
 	return id
 }
 
-// TestRequestID holds that an id is taken from trusted proxies alone, and only when
-// it can stand in a log, and that the answer and its problem carry it.
+// TestRequestID checks that an id is accepted only from trusted proxies, and only if it is
+// safe in logs. The answer and its problem must have the id.
 func TestRequestID(t *testing.T) {
 	t.Parallel()
 	direct := newServer(t)
@@ -40,7 +40,7 @@ func TestRequestID(t *testing.T) {
 				t.Errorf("id of %s = %q, want %q as the proxy sent it", path, got, sent)
 			}
 			if got := direct.get(path, "X-Request-Id", sent).header.Get("X-Request-Id"); got == sent {
-				t.Errorf("id of %s = %q: a stranger's was taken", path, got)
+				t.Errorf("id of %s = %q: accepted without a trusted proxy", path, got)
 			}
 		}
 	}
@@ -56,7 +56,7 @@ func TestRequestID(t *testing.T) {
 		direct.get("/api/v1/links"), // from a handler
 		direct.get("/api/v1/nothing"),
 		direct.send(http.MethodPost, "/api/v1/links", `{"url":"javascript:alert(1)"}`),
-		direct.send(http.MethodPost, "/api/v1/links", `{"nonsense":1}`), // huma's own
+		direct.send(http.MethodPost, "/api/v1/links", `{"nonsense":1}`), // from huma
 	} {
 		var p struct{ Instance string }
 		a.into(&p)
@@ -78,7 +78,7 @@ func (l *log) Write(p []byte) (int, error) {
 	return l.b.Write(p)
 }
 
-// lines returns what was logged with a message.
+// lines returns the log records with a message.
 func (l *log) lines(t *testing.T, msg string) (all []map[string]any) {
 	t.Helper()
 	l.mu.Lock()
@@ -93,7 +93,7 @@ func (l *log) lines(t *testing.T, msg string) (all []map[string]any) {
 	return all
 }
 
-// idLog adds the id of the request to what is logged for one, as the server's own log does.
+// idLog adds the request id to log records, as the log of the terse command does.
 type idLog struct{ slog.Handler }
 
 func (h idLog) Handle(ctx context.Context, record slog.Record) error {
@@ -101,14 +101,14 @@ func (h idLog) Handle(ctx context.Context, record slog.Record) error {
 	return h.Handler.Handle(ctx, record)
 }
 
-// telling is a store that logs what it is asked, and answers with an error or a panic.
-type telling struct {
+// loggingStore is a store that logs each call, then returns err, or panics if err is nil.
+type loggingStore struct {
 	store.Store
 	log *slog.Logger
 	err error
 }
 
-func (s telling) asked(ctx context.Context) error {
+func (s loggingStore) asked(ctx context.Context) error {
 	s.log.InfoContext(ctx, "store is asked")
 	if s.err == nil {
 		panic("no error")
@@ -116,38 +116,38 @@ func (s telling) asked(ctx context.Context) error {
 	return s.err
 }
 
-func (s telling) Resolve(ctx context.Context, _ string) (store.Link, error) {
+func (s loggingStore) Resolve(ctx context.Context, _ string) (store.Link, error) {
 	return store.Link{}, s.asked(ctx)
 }
 
-func (s telling) Create(ctx context.Context, _ store.Link) (store.Link, error) {
+func (s loggingStore) Create(ctx context.Context, _ store.Link) (store.Link, error) {
 	return store.Link{}, s.asked(ctx)
 }
 
-func (s telling) CreateOnce(ctx context.Context, _ store.Link, _ store.Reservation) (store.Link, store.Reservation, error) {
+func (s loggingStore) CreateOnce(ctx context.Context, _ store.Link, _ store.Reservation) (store.Link, store.Reservation, error) {
 	return store.Link{}, store.Reservation{}, s.asked(ctx)
 }
 
-func (s telling) Get(ctx context.Context, _ string) (store.Link, error) {
+func (s loggingStore) Get(ctx context.Context, _ string) (store.Link, error) {
 	return store.Link{}, s.asked(ctx)
 }
 
-// TestLogsNameTheRequest holds that whatever is logged because of a request has the id
-// of its answer, here and in the store.
+// TestLogsNameTheRequest checks that all log records of a request, from the API and from the
+// store, have the id of the answer.
 func TestLogsNameTheRequest(t *testing.T) {
 	t.Parallel()
 	for msg, err := range map[string]error{
 		"request failed":                           errors.New("cause"),
 		"store is unavailable":                     fmt.Errorf("disk: %w", store.ErrUnavailable),
-		"more is asked than can be done, shedding": store.ErrShed,
+		"server is overloaded, rejecting requests": store.ErrShed,
 		"request panicked":                         nil,
 	} {
 		t.Run(msg, func(t *testing.T) {
 			t.Parallel()
-			var told log
-			logger := slog.New(idLog{slog.NewJSONHandler(&told, nil)})
+			var logged log
+			logger := slog.New(idLog{slog.NewJSONHandler(&logged, nil)})
 			s := newServer(t, func(o *api.Options) {
-				o.Logger, o.Store = logger, telling{o.Store, logger, err}
+				o.Logger, o.Store = logger, loggingStore{o.Store, logger, err}
 				o.Clients = proxies(t, "127.0.0.0/8", "::1/128")
 			})
 			const create = `{"url":"https://example.com/"}`
@@ -164,17 +164,17 @@ func TestLogsNameTheRequest(t *testing.T) {
 				},
 			} {
 				for _, sent := range [][]string{nil, {"X-Request-Id", "from-a-proxy"}} {
-					s.clock.add(time.Second) // what fails every request is logged once in one
-					told.b.Reset()
+					s.clock.add(time.Second) // outages are logged once a second
+					logged.b.Reset()
 					id := ask(sent...).id()
 					if sent != nil && id != sent[1] {
-						t.Errorf("the id of a %s = %q, want that which the proxy sent", name, id)
+						t.Errorf("the id of a %s = %q, want the id of the proxy", name, id)
 					}
-					lines, asked := told.lines(t, msg), told.lines(t, "store is asked")
+					lines, asked := logged.lines(t, msg), logged.lines(t, "store is asked")
 					if len(lines) != 1 || lines[0]["id"] != id {
 						t.Errorf("a %s with the id %q logs %v", name, id, lines)
 					}
-					visit := sent == nil && (name == "redirect" || name == "preview") // has an id once it fails
+					visit := sent == nil && (name == "redirect" || name == "preview") // gets its id only when it fails
 					if len(asked) != 1 || asked[0]["id"] != id && !visit {
 						t.Errorf("the store logs %v for a %s with the id %q", asked, name, id)
 					}
@@ -184,18 +184,17 @@ func TestLogsNameTheRequest(t *testing.T) {
 	}
 }
 
-// TestAccessLog holds that as many requests are logged as was asked for, and that no
-// secret is.
+// TestAccessLog checks that the configured share of requests is logged, without secrets.
 func TestAccessLog(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		part        float64
 		least, most int
 	}{{0, 0, 0}, {0.5, 40, 160}, {1, 200, 200}} {
-		var told log
+		var logged log
 		s := newServer(t, func(o *api.Options) {
 			o.AccessLogSample = tt.part
-			o.Logger = slog.New(slog.NewJSONHandler(&told, nil))
+			o.Logger = slog.New(slog.NewJSONHandler(&logged, nil))
 		})
 		const secret = "s3cr3t"
 		for range 40 {
@@ -205,17 +204,17 @@ func TestAccessLog(t *testing.T) {
 			s.get("/api/v1/links/"+l.Code, s.owner("owner")...)
 			s.get("/api/v1/links?q="+secret, s.owner("owner")...)
 		}
-		lines := told.lines(t, "request")
+		lines := logged.lines(t, "request")
 		if n := len(lines); n < tt.least || n > tt.most {
 			t.Errorf("with a sample of %v %d of 200 requests are logged, want %d to %d", tt.part, n, tt.least, tt.most)
 		}
 		for _, line := range lines {
 			if line["route"] == "" || line["method"] == "" || line["status"] == 0.0 || line["took"] == nil {
-				t.Errorf("%v lacks something", line)
+				t.Errorf("%v lacks a field", line)
 			}
 		}
-		if whole := told.b.String(); strings.Contains(whole, secret) || strings.Contains(whole, "tk_") || strings.Contains(whole, "example.com") {
-			t.Errorf("the log tells secrets: %s", whole)
+		if whole := logged.b.String(); strings.Contains(whole, secret) || strings.Contains(whole, "tk_") || strings.Contains(whole, "example.com") {
+			t.Errorf("the log contains secrets: %s", whole)
 		}
 	}
 }

@@ -10,36 +10,36 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// LinkSettings are the members that a create and an edit share. It is exported
-// because huma looks into exported embedded structs only.
+// LinkSettings are the members that a create and an edit share. It is exported because huma
+// only reads exported embedded structs.
 type LinkSettings struct {
-	Title        optional[string]    `json:"title,omitzero" required:"false" doc:"Shown to you and on the preview page; at most 500 characters." example:"Spring catalogue"`
-	Tags         optional[[]string]  `json:"tags,omitzero" required:"false" doc:"At most 20, each of 1 to 50 characters."`
-	StartsAt     optional[time.Time] `json:"starts_at,omitzero" required:"false" doc:"Before this moment the link answers 404."`
-	ExpiresAt    optional[time.Time] `json:"expires_at,omitzero" required:"false" doc:"From this moment on the link answers 410."`
-	MaxClicks    optional[int64]     `json:"max_clicks,omitzero" required:"false" doc:"How many redirects it serves before it answers 410; 0 means any number."`
-	Password     optional[string]    `json:"password,omitzero" required:"false" writeOnly:"true" doc:"Asked from every visitor; 1 to 72 bytes. null removes it."`
-	Status       optional[int]       `json:"status,omitzero" required:"false" enum:"301,302,307,308" doc:"Status of the redirect; 302 when absent."`
-	ForwardQuery optional[string]    `json:"forward_query,omitzero" required:"false" enum:"off,append,override" doc:"What happens to the query of a visit: it is dropped (off, the default), added to the target's (append), or added replacing parameters of the same name (override)."`
+	Title        optional[string]    `json:"title,omitzero" required:"false" doc:"Shown in lists and on the preview page; at most 500 characters." example:"Spring catalogue"`
+	Tags         optional[[]string]  `json:"tags,omitzero" required:"false" doc:"At most 20 tags of 1 to 50 characters."`
+	StartsAt     optional[time.Time] `json:"starts_at,omitzero" required:"false" doc:"The link answers 404 before this time."`
+	ExpiresAt    optional[time.Time] `json:"expires_at,omitzero" required:"false" doc:"The link answers 410 from this time on."`
+	MaxClicks    optional[int64]     `json:"max_clicks,omitzero" required:"false" doc:"The link answers 410 after this number of redirects; 0 means no limit."`
+	Password     optional[string]    `json:"password,omitzero" required:"false" writeOnly:"true" doc:"Every visitor must enter this password; 1 to 72 bytes. null removes it."`
+	Status       optional[int]       `json:"status,omitzero" required:"false" enum:"301,302,307,308" doc:"Status of the redirect. The default is 302."`
+	ForwardQuery optional[string]    `json:"forward_query,omitzero" required:"false" enum:"off,append,override" doc:"What happens to the query of a visit. off (default): it is dropped. append: it is added to the query of the target. override: it is added, and replaces parameters of the target with the same name."`
 }
 
-// CreateInput is the body of a create. It is exported because huma looks into exported
-// embedded structs only.
+// CreateInput is the body of a create. It is exported because huma only reads exported
+// embedded structs.
 type CreateInput struct {
 	URL   string           `json:"url" doc:"The target: an absolute http or https URL of at most 8192 bytes." example:"https://example.com/a/long/path?with=query"`
-	Alias optional[string] `json:"alias,omitzero" required:"false" doc:"A code of your choice: 1 to 64 of 0-9 A-Z a-z _ -. Minted when absent." example:"spring"`
-	Reuse bool             `json:"reuse,omitempty" doc:"Answer 200 with your newest link of the same target and settings, if there is one. Links on a shard that cannot be reached are not found."`
+	Alias optional[string] `json:"alias,omitzero" required:"false" doc:"A code that you choose: 1 to 64 characters of 0-9 A-Z a-z _ -. The default is a new random code." example:"spring"`
+	Reuse bool             `json:"reuse,omitempty" doc:"If you have a link with the same target and settings, answer 200 with the newest one. Links on an unreachable shard are not found."`
 	LinkSettings
 }
 
-// editInput is the body of an edit: what is absent stays as it is.
+// editInput is the body of an edit. Absent members stay unchanged.
 type editInput struct {
 	URL optional[string] `json:"url,omitzero" required:"false" doc:"The new target."`
 	LinkSettings
 }
 
-// apply changes l by the settings. The password is not among them: it is
-// hashed apart, because that takes long.
+// apply sets the fields of l to the settings, except for the password, which the caller
+// must hash.
 func (s *LinkSettings) apply(l *store.Link) {
 	s.Title.into(&l.Title)
 	s.Tags.into(&l.Tags)
@@ -55,15 +55,15 @@ func (s *LinkSettings) apply(l *store.Link) {
 	}
 }
 
-// check returns what is wrong with settings whose zero value stands for none in
-// a link: given as such, they are mistakes.
+// check rejects dates and passwords that a link cannot represent. For example, the zero time
+// of a link means no date, so a client must not send it as a date.
 func (s *LinkSettings) check() error {
 	var starts, expires, password error
 	if s.StartsAt.given() && s.StartsAt.value.IsZero() {
-		starts = &store.FieldError{Field: "starts_at", Reason: "must be a time of our days, or null"}
+		starts = &store.FieldError{Field: "starts_at", Reason: "must be in the years 2000 to 9999, or null"}
 	}
 	if s.ExpiresAt.given() && s.ExpiresAt.value.IsZero() {
-		expires = &store.FieldError{Field: "expires_at", Reason: "must be a time of our days, or null"}
+		expires = &store.FieldError{Field: "expires_at", Reason: "must be in the years 2000 to 9999, or null"}
 	}
 	if s.Password.given() {
 		password = checkPassword(s.Password.value)
@@ -71,7 +71,7 @@ func (s *LinkSettings) check() error {
 	return joinInvalid(starts, expires, password)
 }
 
-// defaultStatus of a redirect.
+// defaultStatus is the status of a redirect if the link has no own status.
 const defaultStatus = 302
 
 // forwardNames are the values of forward_query, by store.ForwardQuery.
@@ -101,30 +101,30 @@ var stateNames = [...]string{
 	store.NotStarted: "not_started",
 }
 
-// linkBody is a link as clients see it. Every member is always there.
+// linkBody is a link as the API shows it. Every member is always present.
 type linkBody struct {
 	Code              string     `json:"code" example:"spring"`
 	ShortURL          string     `json:"short_url" example:"https://sho.rt/spring"`
-	URL               string     `json:"url" doc:"The target, as it is sent in Location."`
+	URL               string     `json:"url" doc:"The target, as sent in Location."`
 	Title             string     `json:"title"`
 	Tags              []string   `json:"tags" nullable:"false"`
-	Status            int        `json:"status" doc:"Of the redirect." example:"302"`
+	Status            int        `json:"status" doc:"Status of the redirect." example:"302"`
 	ForwardQuery      string     `json:"forward_query" enum:"off,append,override"`
-	State             string     `json:"state" enum:"live,disabled,expired,used_up,not_started" doc:"What a visitor meets now."`
+	State             string     `json:"state" enum:"live,disabled,expired,used_up,not_started" doc:"The state for visitors now. Only live links redirect."`
 	StartsAt          *time.Time `json:"starts_at"`
 	ExpiresAt         *time.Time `json:"expires_at"`
-	MaxClicks         count      `json:"max_clicks" doc:"0 means any number."`
+	MaxClicks         count      `json:"max_clicks" doc:"0 means no limit."`
 	UsedClicks        count      `json:"used_clicks" doc:"Redirects counted against max_clicks."`
 	PasswordProtected bool       `json:"password_protected"`
-	DisabledReason    string     `json:"disabled_reason" doc:"Why it was taken down; empty when it was not."`
-	Clicks            count      `json:"clicks" doc:"Redirects in all; up to a second behind."`
+	DisabledReason    string     `json:"disabled_reason" doc:"Why the link was disabled; empty if it is not disabled."`
+	Clicks            count      `json:"clicks" doc:"Total number of redirects; may be about a second old."`
 	LastClickAt       *time.Time `json:"last_click_at"`
 	CreatedAt         time.Time  `json:"created_at"`
 	UpdatedAt         time.Time  `json:"updated_at"`
-	Version           int64      `json:"version" doc:"Grows by one with every edit; the ETag is this in quotes."`
+	Version           int64      `json:"version" doc:"Increases by one with every edit. The ETag is this number in quotes."`
 }
 
-// linkBody returns l as clients see it.
+// linkBody returns l as the API shows it.
 func (a *API) linkBody(l *store.Link) linkBody {
 	tags := l.Tags
 	if tags == nil {
@@ -160,8 +160,8 @@ func timeOrNull(t time.Time) *time.Time {
 	return &t
 }
 
-// count is a number of clicks: a JSON number, or a string above 2^53, where
-// JavaScript would round it.
+// count is a number of clicks. In JSON it is a number, or a string above 2^53, because
+// JavaScript would round such a number.
 type count int64
 
 // MarshalJSON writes the number.

@@ -12,14 +12,13 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// role is a caller, and what it sends to be one.
+// role is a kind of caller and its headers.
 type role struct {
 	name    string
 	headers []string
 }
 
-// roles returns those who may be who they say, in the order of roleCalls, and those
-// who may not.
+// roles returns the roles of roleCalls in their order, and roles with an invalid key.
 func (s *server) roles() (known, refused []role) {
 	s.t.Helper()
 	token := func(k store.Key) []string {
@@ -50,13 +49,13 @@ func (s *server) roles() (known, refused []role) {
 	return known, refused
 }
 
-// roleCall is a route, what is sent to it, and what each known role is answered.
+// roleCall is a route, the body of the request, and the expected status for each role.
 type roleCall struct {
 	route, body string
 	want        [7]int
 }
 
-// everybody is what is answered whoever asks.
+// everybody returns the same status for all roles.
 func everybody(status int) (want [7]int) {
 	for i := range want {
 		want[i] = status
@@ -64,9 +63,9 @@ func everybody(status int) (want [7]int) {
 	return want
 }
 
-// roleCalls are all routes. Roles are nobody, the owner of the link, a reader, a
-// writer, one who may read statistics, another owner, and an admin, who are strangers
-// to the link but for the second and the last.
+// roleCalls are all routes. The roles are: no key, the owner of the link, a reader, a writer,
+// a key for statistics, another owner, and an administrator. Only the owner and the
+// administrator may see the link.
 var roleCalls = []roleCall{
 	{"POST /api/v1/links", `{"url":"https://example.com"}`, [7]int{401, 201, 403, 201, 403, 201, 201}},
 	{"POST /api/v1/links/batch", `{"links":[{"url":"https://example.com"}]}`, [7]int{401, 200, 403, 200, 403, 200, 200}},
@@ -83,9 +82,9 @@ var roleCalls = []roleCall{
 	{"POST /api/v1/archive", `{"links":[{"code":"archived","url":"https://example.com"}]}`, [7]int{401, 403, 403, 403, 403, 403, 200}},
 	{"GET /api/v1/blocklist", ``, [7]int{401, 403, 403, 403, 403, 403, 200}},
 	{"POST /api/v1/blocklist", `{"host":"evil.example"}`, [7]int{401, 403, 403, 403, 403, 403, 201}},
-	{"DELETE /api/v1/blocklist/:host", ``, [7]int{401, 403, 403, 403, 403, 403, 404}}, // it is on no list
+	{"DELETE /api/v1/blocklist/:host", ``, [7]int{401, 403, 403, 403, 403, 403, 404}}, // the host is not blocked
 	{"GET /api/v1/reports", ``, [7]int{401, 403, 403, 403, 403, 403, 200}},
-	{"POST /api/v1/reports/:id/resolve", ``, [7]int{401, 403, 403, 403, 403, 403, 404}}, // there is no such report
+	{"POST /api/v1/reports/:id/resolve", ``, [7]int{401, 403, 403, 403, 403, 403, 404}}, // the report does not exist
 	{"GET /api/openapi.json", ``, everybody(200)},
 	{"GET /api/openapi-3.0.json", ``, everybody(200)},
 	{"GET /api/docs", ``, everybody(200)},
@@ -95,20 +94,20 @@ var roleCalls = []roleCall{
 	{"GET /:code", ``, everybody(302)},
 	{"POST /:code", ``, everybody(303)},
 	{"GET /", ``, everybody(200)},
-	{"POST /", `url=https://example.com`, everybody(401)}, // the form knows no keys
+	{"POST /", `url=https://example.com`, everybody(401)}, // the form ignores keys
 	{"GET /static/*", ``, everybody(404)},
 	{"GET /favicon.ico", ``, everybody(200)},
 	{"GET /robots.txt", ``, everybody(200)},
 }
 
-// TestRoles tries every route as every role, where nobody may create. One that was
-// added without a row fails it.
+// TestRoles calls every route as every role, with anonymous creates off. It fails for a route
+// that has no row.
 func TestRoles(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, func(o *api.Options) { o.AnonymousCreate = false })
 	for _, route := range s.Config.Handler.(*api.API).Routes() {
 		if !slices.ContainsFunc(roleCalls, func(c roleCall) bool { return c.route == route }) {
-			t.Errorf("%s has no row: say what each role is answered", route)
+			t.Errorf("%s has no row in roleCalls: add the expected status for each role", route)
 		}
 	}
 	known, refused := s.roles()
@@ -126,7 +125,7 @@ func TestRoles(t *testing.T) {
 	}
 }
 
-// tryAs makes one call about a fresh link of the owner's.
+// tryAs makes one call for a new link of the owner.
 func (s *server) tryAs(t *testing.T, call roleCall, who role, want int) {
 	t.Run(call.route+" as "+who.name, func(t *testing.T) {
 		t.Parallel()

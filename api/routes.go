@@ -14,11 +14,11 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// RequestTimeout bounds an API request from the moment its body is there. A
-// store must give up on a write earlier, so that its answer decides.
+// RequestTimeout bounds an API request after its body was read. The store's own timeout of
+// writes must be shorter, so that the store reports whether the write succeeded.
 const RequestTimeout = 8 * time.Second
 
-// Paths of the resources, as OpenAPI writes them.
+// Paths of the resources, in the syntax of OpenAPI.
 const (
 	apiPath       = "/api/v1/"
 	linksPath     = apiPath + "links"
@@ -27,18 +27,17 @@ const (
 	reportsPath   = apiPath + "reports"
 )
 
-// route builds the two routers: one for pages and redirects, which answers
-// people, and one below /api, which answers programs.
+// route builds the two routers: one for redirects and pages, one for paths below /api.
 func (a *API) route() error {
 	var err error
 	if a.metrics, err = newMetrics(a.opts.Registerer, a.access); err != nil {
 		return fmt.Errorf("api: register metrics: %w", err)
 	}
-	a.site = a.siteRouter()
+	a.visitors = a.visitorRouter()
 	if a.resources, err = a.resourceRouter(); err != nil {
 		return err
 	}
-	a.metrics.add(a.site.Routes())
+	a.metrics.add(a.visitors.Routes())
 	a.metrics.add(a.resources.Routes())
 	a.metrics.quick = a.metrics.routes[linksPath][http.MethodPost]
 	return nil
@@ -51,7 +50,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if a.crossOrigin(w, r) || a.quick(w, r) {
 			return
 		}
-		if r.Method == http.MethodHead { // answered as GET; net/http drops the body
+		if r.Method == http.MethodHead { // handled as GET; net/http drops the body
 			get := *r
 			get.Method = http.MethodGet
 			r = &get
@@ -62,18 +61,18 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Header[requestIDHeader] != nil && a.sentID(r) != "" {
 		r = a.identify(w, r)
 	}
-	a.site.ServeHTTP(w, r)
+	a.visitors.ServeHTTP(w, r)
 }
 
-// siteRouter puts the middleware around the handlers once, while echo's own Use
-// would do it again for every redirect.
-func (a *API) siteRouter() *echo.Echo {
+// visitorRouter serves redirects and pages. It wraps each handler in its middleware once.
+// Echo's own Use would wrap it again for every request.
+func (a *API) visitorRouter() *echo.Echo {
 	e := echo.New()
-	e.HTTPErrorHandler = func(err error, c echo.Context) { // of requests that have no route
-		a.siteError(err, c)
+	e.HTTPErrorHandler = func(err error, c echo.Context) { // for requests without a route
+		a.visitorError(err, c)
 		a.metrics.unrouted.count(c.Response().Status)
 	}
-	answered := func(h echo.HandlerFunc) echo.HandlerFunc { return answering(a.siteError, a.recover(h)) }
+	answered := func(h echo.HandlerFunc) echo.HandlerFunc { return answering(a.visitorError, a.recover(h)) }
 	visit := func(h echo.HandlerFunc) echo.HandlerFunc { return a.metrics.visits("/:code", answered(h)) }
 	page := func(h echo.HandlerFunc) echo.HandlerFunc {
 		return a.metrics.middleware(compress()(answered(a.readBody(withTimeout(h)))))
@@ -90,8 +89,8 @@ func (a *API) siteRouter() *echo.Echo {
 	return e
 }
 
-// siteError answers an error with a page.
-func (a *API) siteError(err error, c echo.Context) {
+// visitorError answers an error on the routes of redirects and pages.
+func (a *API) visitorError(err error, c echo.Context) {
 	if c.Response().Committed {
 		return
 	}
@@ -112,7 +111,7 @@ func (a *API) resourceRouter() (*echo.Echo, error) {
 	return e, a.describe(e)
 }
 
-// resourceError answers an error with a problem.
+// resourceError answers an error on the routes below /api.
 func (a *API) resourceError(err error, c echo.Context) {
 	if !c.Response().Committed {
 		ctx := c.Request().Context()
@@ -120,13 +119,13 @@ func (a *API) resourceError(err error, c echo.Context) {
 	}
 }
 
-// compress is gzip for clients that take it.
+// compress compresses answers with gzip if the client accepts it.
 func compress() echo.MiddlewareFunc {
 	return echo.WrapMiddleware(func(h http.Handler) http.Handler { return gzhttp.GzipHandler(h) })
 }
 
-// answering answers the error of a handler while a surrounding middleware can
-// still act on the answer.
+// answering writes the answer for an error of next. The middleware around it then sees
+// the status.
 func answering(answer echo.HTTPErrorHandler, next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		if err := next(c); err != nil {
@@ -136,18 +135,18 @@ func answering(answer echo.HTTPErrorHandler, next echo.HandlerFunc) echo.Handler
 	}
 }
 
-// ignore takes the error of an answer that the client did not read.
+// ignore logs the error of writing an answer. It usually means that the client
+// disconnected.
 func (a *API) ignore(ctx context.Context, err error) {
 	if err != nil {
-		a.opts.Logger.DebugContext(ctx, "answer was not read", "err", err)
+		a.opts.Logger.DebugContext(ctx, "answer could not be sent", "err", err)
 	}
 }
 
-// firstSegments returns the first path segments that the router serves, which
-// can therefore be no alias.
+// firstSegments returns the first path segments of all routes. They cannot be aliases.
 func (a *API) firstSegments() []string {
 	segments := []string{".well-known"}
-	for _, r := range slices.Concat(a.site.Routes(), a.resources.Routes()) {
+	for _, r := range slices.Concat(a.visitors.Routes(), a.resources.Routes()) {
 		first, _, _ := strings.Cut(strings.TrimPrefix(r.Path, "/"), "/")
 		if first != "" && !strings.ContainsAny(first, ":*") {
 			segments = append(segments, first)
@@ -156,7 +155,7 @@ func (a *API) firstSegments() []string {
 	return segments
 }
 
-// routerProblem returns the problem of an error, echo's own among them.
+// routerProblem returns the problem for an error, including errors of echo.
 func (a *API) routerProblem(ctx context.Context, err error) *problem {
 	var routing *echo.HTTPError
 	if !errors.As(err, &routing) {
@@ -164,9 +163,9 @@ func (a *API) routerProblem(ctx context.Context, err error) *problem {
 	}
 	switch routing.Code {
 	case http.StatusMethodNotAllowed:
-		return newProblem(routing.Code, "This address does not understand the method.")
+		return newProblem(routing.Code, "This address does not support the method.")
 	case http.StatusNotFound:
-		return newProblem(routing.Code, "There is nothing at this address.")
+		return newProblem(routing.Code, "This address does not exist.")
 	}
 	return newProblem(routing.Code, "")
 }
@@ -178,8 +177,8 @@ func (a *API) recover(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// recovered returns the error of do, also when it panics. ctx returns the context of the
-// request as it is then.
+// recovered returns the error of do. When do panics, it logs the panic and returns a 500.
+// ctx returns the context for this log message: do may have given the request an id.
 func (a *API) recovered(route string, ctx func() context.Context, do func() error) (err error) {
 	defer func() {
 		switch v := recover(); v {
@@ -204,7 +203,7 @@ func withTimeout(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// noStore keeps API answers out of caches, unless a handler says otherwise.
+// noStore forbids caches to store answers of the API. A handler may override it.
 func noStore(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		setNoStore(c.Response().Header())
@@ -216,5 +215,5 @@ func setNoStore(h http.Header) {
 	h["Cache-Control"], h["X-Content-Type-Options"] = noStoreValue, noSniffValue
 }
 
-// Values of setNoStore, which nobody changes.
+// Values of setNoStore. Never modify them: all answers share them.
 var noStoreValue, noSniffValue = []string{"no-store"}, []string{"nosniff"}

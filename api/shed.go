@@ -14,11 +14,12 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// maxBodies bounds the memory of all bodies that are being read or worked on. Slow
-// clients may be many, and each may send MaxBodyLen.
+// maxBodies bounds the total bytes of all request bodies in memory. There may be many slow
+// clients, and each may send MaxBodyLen.
 const maxBodies = 64 << 20
 
-// classOf returns what kind of work a route of the resources is, if it is any.
+// classOf returns the overload class of a route. It returns false for routes without a
+// class, such as the documentation.
 func classOf(method, pattern string) (overload.Class, bool) {
 	reads := method == http.MethodGet || method == http.MethodHead
 	switch {
@@ -32,10 +33,10 @@ func classOf(method, pattern string) (overload.Class, bool) {
 	return overload.Write, true
 }
 
-// oneLink is linkPath as echo writes it. What is below it belongs to one link as well.
+// oneLink is linkPath in the syntax of echo. Paths below it also read only one link.
 var oneLink = strings.NewReplacer("{", ":", "}", "").Replace(linkPath)
 
-// shedEarly refuses work that would find no room, before its body is read.
+// shedEarly rejects a request before its body is read if its class is full.
 func (a *API) shedEarly(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		class, is := classOf(c.Request().Method, c.Path())
@@ -47,12 +48,12 @@ func (a *API) shedEarly(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// leaveBody makes the answer go out at once: net/http would otherwise read the rest of
-// the body first, to use the connection again.
+// leaveBody closes the connection after the answer. Otherwise net/http would first read the
+// rest of the body, in order to reuse the connection.
 func leaveBody(c echo.Context) { c.Response().Header().Set("Connection", "close") }
 
-// admit does work of the resources once there is a place for it. It comes after the
-// body was read, so that a client which is slow to send one takes no place meanwhile.
+// admit runs next when its class has a free place. The body is already read: a client that
+// sends its body slowly occupies no place.
 func (a *API) admit(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		class, is := classOf(c.Request().Method, c.Path())
@@ -63,7 +64,8 @@ func (a *API) admit(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// admitted does work of a class, or returns store.ErrShed.
+// admitted runs do with a place of the class. It returns store.ErrShed if no place becomes
+// free in time.
 func (a *API) admitted(ctx context.Context, class overload.Class, do func() error) error {
 	done, err := a.opts.Guard.Admit(ctx, class)
 	if err != nil {
@@ -73,15 +75,15 @@ func (a *API) admitted(ctx context.Context, class overload.Class, do func() erro
 	return do()
 }
 
-// errBodies is why a body is not read to its end.
-var errBodies = fmt.Errorf("%w: bodies take as much memory as they may", store.ErrShed)
+// errBodies rejects a body because all bodies together exceed maxBodies.
+var errBodies = fmt.Errorf("%w: request bodies use too much memory", store.ErrShed)
 
-// meteredBody is a body of which as much is read as there is memory for, beside those
-// of other requests.
+// meteredBody counts the bytes of a body against maxBodies. Read fails when the total
+// exceeds it.
 type meteredBody struct {
 	io.Reader
-	all   *atomic.Int64
-	taken int64
+	all   *atomic.Int64 // bytes of all bodies
+	taken int64         // bytes of this body
 }
 
 // Read implements io.Reader.
@@ -94,5 +96,5 @@ func (m *meteredBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// free gives the memory back.
+// free subtracts the body from the total.
 func (m *meteredBody) free() { m.all.Add(-m.taken) }

@@ -18,7 +18,7 @@ import (
 	"github.com/terse/terse/api/overload"
 )
 
-// fill takes all places of a class and returns what gives them back.
+// fill takes all places of a class. free returns them.
 func (s *server) fill(c overload.Class) (free func()) {
 	s.t.Helper()
 	var all []func()
@@ -35,7 +35,7 @@ func (s *server) fill(c overload.Class) (free func()) {
 	}
 }
 
-// shed checks that an answer is that of refused work.
+// shed checks that an answer is the 503 of overload.
 func (a answer) shed(what string) {
 	a.t.Helper()
 	after := a.header.Get("Retry-After")
@@ -44,8 +44,8 @@ func (a answer) shed(what string) {
 	}
 }
 
-// TestShedding holds that a class without places refuses its own work and no other, and
-// that links in memory redirect whatever happens.
+// TestShedding checks that a full class rejects its own requests and no others. Links in
+// memory always redirect.
 func TestShedding(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
@@ -103,7 +103,8 @@ func TestShedding(t *testing.T) {
 	}
 }
 
-// TestWorkWaits holds that work which finds no place is done when one is given back.
+// TestWorkWaits checks that a request without a free place continues when a place is
+// returned.
 func TestWorkWaits(t *testing.T) {
 	t.Parallel()
 	reg := prometheus.NewRegistry()
@@ -138,12 +139,12 @@ func TestWorkWaits(t *testing.T) {
 	}
 }
 
-// TestPasswordsLeaveRoom holds that creates which wait for their password to be
-// hashed are refused before they take the places of all others.
+// TestPasswordsLeaveRoom checks that creates that wait for the hash of a password are
+// rejected before they occupy all places of writes.
 func TestPasswordsLeaveRoom(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, func(o *api.Options) { o.PasswordCost = 8 })
-	clients := [][]string{s.owner("one"), s.owner("two")} // each may have fewer hashed than are taken on
+	clients := [][]string{s.owner("one"), s.owner("two")} // the hashLimit of one client is too low for this test
 	statuses := make(chan int, 50)
 	for i := range cap(statuses) {
 		go func() {
@@ -156,11 +157,11 @@ func TestPasswordsLeaveRoom(t *testing.T) {
 		seen[<-statuses]++
 	}
 	if seen[http.StatusCreated] == 0 || seen[http.StatusServiceUnavailable] == 0 || len(seen) != 2 {
-		t.Errorf("of %d creates with a password at once: %v, want some 201 and the rest 503", cap(statuses), seen)
+		t.Errorf("%d concurrent creates with a password = %v, want some 201 and the rest 503", cap(statuses), seen)
 	}
 }
 
-// begin sends the head of a create.
+// begin sends the headers of a create.
 func (s *server) begin(length int) net.Conn {
 	s.t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
@@ -180,14 +181,14 @@ func status(t *testing.T, conn net.Conn) int {
 	return response.StatusCode
 }
 
-// TestShedsBeforeTheBody holds that what will be refused is refused before its body
-// is there, and that whoever is slow to send one takes nobody's place.
+// TestShedsBeforeTheBody checks that a request of a full class is rejected before its body is
+// sent, and that a client that sends its body slowly occupies no place.
 func TestShedsBeforeTheBody(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	const body = `{"url":"https://example.com/"}`
 	slow := s.begin(len(body))
-	if got := status(t, slow); got != http.StatusContinue { // it is being read
+	if got := status(t, slow); got != http.StatusContinue { // the server reads the body now
 		t.Errorf("the head of a create = %d, want 100", got)
 	}
 	free := s.fill(overload.Write)
@@ -198,12 +199,11 @@ func TestShedsBeforeTheBody(t *testing.T) {
 	_, err := io.WriteString(slow, body)
 	must(t, err)
 	if got := status(t, slow); got != http.StatusCreated {
-		t.Errorf("a create whose body came late = %d, want 201", got)
+		t.Errorf("a create with a late body = %d, want 201", got)
 	}
 }
 
-// TestBodiesAreBounded holds that bodies which do not end take no more memory
-// together than they may.
+// TestBodiesAreBounded checks that unfinished bodies together cannot exceed maxBodies.
 func TestBodiesAreBounded(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
@@ -216,7 +216,7 @@ func TestBodiesAreBounded(t *testing.T) {
 		}
 	}()
 	refused := make(chan int, 70)
-	for range cap(refused) { // of which 64 find room
+	for range cap(refused) { // there is memory for 64
 		conn := s.begin(most)
 		held = append(held, conn)
 		go func() { // the answer may come before the whole body is sent
@@ -238,10 +238,10 @@ func TestBodiesAreBounded(t *testing.T) {
 	select {
 	case got := <-refused:
 		if got != http.StatusServiceUnavailable {
-			t.Errorf("a body too many = %d, want 503", got)
+			t.Errorf("a body beyond the limit = %d, want 503", got)
 		}
 	case <-time.After(20 * time.Second):
-		t.Error("of 70 bodies of a MiB none was refused")
+		t.Error("none of 70 bodies of 1 MiB was rejected")
 	}
 	for _, conn := range held {
 		must(t, conn.Close())
@@ -249,7 +249,7 @@ func TestBodiesAreBounded(t *testing.T) {
 	deadline := time.Now().Add(30 * time.Second)
 	for s.send(http.MethodPost, "/api/v1/links", `{"url":"https://example.com/"}`).status != http.StatusCreated {
 		if time.Now().After(deadline) {
-			t.Fatal("no create succeeds once the bodies are gone")
+			t.Fatal("no create succeeds after the bodies were closed")
 		}
 		time.Sleep(10 * time.Millisecond)
 	}

@@ -10,42 +10,44 @@ import (
 	"github.com/terse/terse/api/ratelimit"
 )
 
-// maxSpent is how many clients are remembered, some 2 MB of them.
-const maxSpent = 1 << 14
+// maxLimited is the most clients and sites in limitedClients. They use about 2 MB.
+const maxLimited = 1 << 14
 
-// spent remembers which clients, and which sites, have asked for as many unknown codes as
-// they may, for as long as they were told to wait. So not each code of a flood is counted
-// by itself, nor looked for when room is scarce. What it forgets for want of room is only
-// counted again. The zero value is empty and ready; safe for concurrent use.
-type spent struct {
-	mu  sync.Mutex
-	by  map[string]spentLimit // by ClientKey or SiteKey
-	any atomic.Bool           // whether there is something in by, or was
+// limitedClients remembers the clients and sites that reached their limit of unknown codes,
+// until they may retry. Unknown codes of such a client are rejected without a call of the
+// limiter. While places are scarce, links that are not in memory are rejected too. When
+// limitedClients is full it forgets some entries: the next unknown code of that client calls
+// the limiter again. The zero value is empty and ready. Safe for concurrent use.
+type limitedClients struct {
+	mu       sync.Mutex
+	limits   map[string]reachedLimit // by ClientKey or SiteKey
+	notEmpty atomic.Bool             // false if limits is empty; saves the lock
 }
 
-// spentLimit is a limit that is reached.
-type spentLimit struct{ again, whole time.Time }
+// reachedLimit is a reached limit. again is when it allows the next request, whole is when the
+// full limit is available again.
+type reachedLimit struct{ again, whole time.Time }
 
-// remember keeps that the limit of a key is reached.
-func (s *spent) remember(key string, taken ratelimit.Result, now time.Time) {
+// remember stores that the limit of a key is reached.
+func (s *limitedClients) remember(key string, taken ratelimit.Result, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.by == nil {
-		s.by = map[string]spentLimit{}
+	if s.limits == nil {
+		s.limits = map[string]reachedLimit{}
 	}
-	if _, is := s.by[key]; !is && len(s.by) >= maxSpent {
+	if _, is := s.limits[key]; !is && len(s.limits) >= maxLimited {
 		s.makeRoom(now)
 	}
-	s.by[key] = spentLimit{again: now.Add(taken.RetryAfter), whole: now.Add(taken.ResetAfter)}
-	s.any.Store(true)
+	s.limits[key] = reachedLimit{again: now.Add(taken.RetryAfter), whole: now.Add(taken.ResetAfter)}
+	s.notEmpty.Store(true)
 }
 
-// makeRoom drops some of which the time is over, or any one.
-func (s *spent) makeRoom(now time.Time) {
+// makeRoom looks at up to 8 entries. It removes entries that may retry, or else the last one.
+func (s *limitedClients) makeRoom(now time.Time) {
 	looked := 0
-	for key, l := range s.by {
-		if looked++; now.After(l.again) || len(s.by) >= maxSpent && looked >= 8 {
-			delete(s.by, key)
+	for key, l := range s.limits {
+		if looked++; now.After(l.again) || len(s.limits) >= maxLimited && looked >= 8 {
+			delete(s.limits, key)
 		}
 		if looked >= 8 {
 			return
@@ -53,32 +55,32 @@ func (s *spent) makeRoom(now time.Time) {
 	}
 }
 
-// of returns what a client is told whose limit, or whose site's, is reached. It is false
-// for others.
-func (s *spent) of(client netip.Addr, now time.Time) (ratelimit.Result, bool) {
-	if !s.any.Load() {
+// reached returns the reached limit of a client or of its site. It returns false if neither
+// is reached.
+func (s *limitedClients) reached(client netip.Addr, now time.Time) (ratelimit.Result, bool) {
+	if !s.notEmpty.Load() {
 		return ratelimit.Result{}, false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, key := range [...]string{ratelimit.ClientKey(client), ratelimit.SiteKey(client)} {
-		l, is := s.by[key]
+		l, is := s.limits[key]
 		switch {
 		case !is:
 		case now.Before(l.again):
 			return ratelimit.Result{RetryAfter: l.again.Sub(now), ResetAfter: l.whole.Sub(now)}, true
 		default:
-			delete(s.by, key)
+			delete(s.limits, key)
 		}
 	}
-	s.any.Store(len(s.by) > 0)
+	s.notEmpty.Store(len(s.limits) > 0)
 	return ratelimit.Result{}, false
 }
 
-// countUnknown counts an unknown code against the client's limit, and returns the refusal
-// when that is reached.
+// countUnknown counts an unknown code against the client's limit. It returns a 429 if the
+// limit is reached.
 func (a *API) countUnknown(ctx context.Context, client netip.Addr) *problem {
-	if p := a.spentUnknown(client); p != nil {
+	if p := a.unknownLimitReached(client); p != nil {
 		return p
 	}
 	limit := a.opts.Limits.Unknown
@@ -86,24 +88,24 @@ func (a *API) countUnknown(ctx context.Context, client netip.Addr) *problem {
 	if taken.Allowed > 0 {
 		return nil
 	}
-	a.spent.remember(ratelimit.ClientKey(client), taken, a.opts.Now())
+	a.limited.remember(ratelimit.ClientKey(client), taken, a.opts.Now())
 	if site := ratelimit.SiteKey(client); site != "" {
 		if all := a.take(ctx, "unknown:"+site, limit.Times(ratelimit.SiteTimes), 0); all.RetryAfter > 0 {
-			a.spent.remember(site, all, a.opts.Now())
+			a.limited.remember(site, all, a.opts.Now())
 		}
 	}
 	return a.tooManyUnknown(taken)
 }
 
-// spentUnknown returns the refusal of a client that is known to have reached its limit of
-// unknown codes; nil for others.
-func (a *API) spentUnknown(client netip.Addr) *problem {
-	if taken, is := a.spent.of(client, a.opts.Now()); is {
+// unknownLimitReached returns a 429 if the client is remembered in a.limited, else nil. It
+// does not call the limiter.
+func (a *API) unknownLimitReached(client netip.Addr) *problem {
+	if taken, is := a.limited.reached(client, a.opts.Now()); is {
 		return a.tooManyUnknown(taken)
 	}
 	return nil
 }
 
 func (a *API) tooManyUnknown(taken ratelimit.Result) *problem {
-	return tooMany("Too many unknown links were asked for.", taken, rateHeaders("unknown", a.opts.Limits.Unknown, taken))
+	return tooMany("You requested too many unknown links.", taken, rateHeaders("unknown", a.opts.Limits.Unknown, taken))
 }

@@ -8,32 +8,32 @@ import (
 	"github.com/terse/terse/api/ratelimit"
 )
 
-// TestSpentIsBounded holds that what is remembered of clients takes no more room than it
-// may, that the latest are never those who are forgotten, and that waiting is enough.
+// TestSpentIsBounded checks that limitedClients never exceeds maxLimited, always remembers the newest
+// client, and forgets clients after RetryAfter.
 func TestSpentIsBounded(t *testing.T) {
 	t.Parallel()
-	var s spent
+	var s limitedClients
 	now := time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
 	taken := ratelimit.Result{RetryAfter: time.Second, ResetAfter: time.Minute}
 	client := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}) }
-	for i := range 3 * maxSpent {
+	for i := range 3 * maxLimited {
 		s.remember(ratelimit.ClientKey(client(i)), taken, now)
-		if got, is := s.of(client(i), now.Add(time.Millisecond)); !is || got.RetryAfter != 999*time.Millisecond || got.ResetAfter != time.Minute-time.Millisecond {
-			t.Fatalf("of client %d = %+v, %v a millisecond later", i, got, is)
+		if got, is := s.reached(client(i), now.Add(time.Millisecond)); !is || got.RetryAfter != 999*time.Millisecond || got.ResetAfter != time.Minute-time.Millisecond {
+			t.Fatalf("limit of client %d = %+v, %v a millisecond later", i, got, is)
 		}
 		if i%2 == 0 {
 			now = now.Add(time.Microsecond)
 		}
-		if len(s.by) > maxSpent {
-			t.Fatalf("%d clients are remembered, want %d at most", len(s.by), maxSpent)
+		if len(s.limits) > maxLimited {
+			t.Fatalf("%d clients are remembered, want at most %d", len(s.limits), maxLimited)
 		}
 	}
-	for i := range 3 * maxSpent {
-		if _, is := s.of(client(i), now.Add(time.Second)); is {
-			t.Fatalf("client %d is remembered when it has waited", i)
+	for i := range 3 * maxLimited {
+		if _, is := s.reached(client(i), now.Add(time.Second)); is {
+			t.Fatalf("client %d is still remembered after RetryAfter", i)
 		}
 	}
-	if len(s.by) > 0 || s.any.Load() {
-		t.Errorf("%d clients are left that were asked about, want none", len(s.by))
+	if len(s.limits) > 0 || s.notEmpty.Load() {
+		t.Errorf("%d clients are remembered at the end, want none", len(s.limits))
 	}
 }

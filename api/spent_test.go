@@ -14,7 +14,7 @@ import (
 	"github.com/terse/terse/store/cache"
 )
 
-// countingStore counts how often a code is asked for.
+// countingStore counts calls of Resolve.
 type countingStore struct {
 	store.Store
 	asked atomic.Int64
@@ -25,7 +25,7 @@ func (c *countingStore) Resolve(ctx context.Context, code string) (store.Link, e
 	return c.Store.Resolve(ctx, code)
 }
 
-// counting makes c count what a server asks its store.
+// counting puts c between a server and its store.
 func counting(c *countingStore) func(*api.Options) {
 	return func(o *api.Options) {
 		links := o.Store.(*cache.Cache)
@@ -33,7 +33,7 @@ func counting(c *countingStore) func(*api.Options) {
 	}
 }
 
-// cold makes a link that is in no memory.
+// cold creates a link that is not in memory.
 func (s *server) cold(code string) {
 	s.t.Helper()
 	now := s.clock.Now()
@@ -43,7 +43,7 @@ func (s *server) cold(code string) {
 	must(s.t, err)
 }
 
-// scarce takes half of the room for redirects that need the database.
+// scarce takes half of the places of the class Redirect.
 func (s *server) scarce() {
 	s.t.Helper()
 	for !s.guard.Scarce(overload.Redirect) {
@@ -52,8 +52,8 @@ func (s *server) scarce() {
 	}
 }
 
-// TestRedirectsAreNotLimited holds that a client over its limit of unknown codes gets
-// links, from wherever they are, while there is room.
+// TestRedirectsAreNotLimited checks that a client over its limit of unknown codes still gets
+// all links while the server is not busy.
 func TestRedirectsAreNotLimited(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, limitsOf(t, "2/1m"))
@@ -67,9 +67,9 @@ func TestRedirectsAreNotLimited(t *testing.T) {
 	}
 }
 
-// TestInventedCodesAskNobody holds that when room is scarce a flood of codes which are none
-// reaches the store as often as the limit says, whatever is asked of them, and closes links
-// neither to others nor, while they are in memory, to whoever sends it.
+// TestInventedCodesAskNobody sends a flood of invented codes while places are scarce, on
+// every route. The flood causes no more queries than the limit allows. Other clients still
+// get all links, and the client itself still gets links in memory.
 func TestInventedCodesAskNobody(t *testing.T) {
 	t.Parallel()
 	const allowed, flood = 40, 500
@@ -103,7 +103,7 @@ func TestInventedCodesAskNobody(t *testing.T) {
 				answers[ask(s, fmt.Sprintf("none-%d", i)).status]++
 			}
 			if got := asks.asked.Load(); answers[http.StatusNotFound] != allowed || answers[http.StatusTooManyRequests] != flood-allowed || got > allowed+1 {
-				t.Errorf("%d invented codes were answered %v and looked for %d times, want 404 for %d alone and one look more", flood, answers, got, allowed)
+				t.Errorf("%d invented codes were answered %v with %d queries, want 404 for only %d, and at most one query more", flood, answers, got, allowed)
 			}
 			if a := s.get("/" + warm); a.status != http.StatusFound {
 				t.Errorf("a link in memory = %d, want 302", a.status)
@@ -124,8 +124,8 @@ func TestInventedCodesAskNobody(t *testing.T) {
 	}
 }
 
-// TestHeldLinksAreForEverybody holds that a link which memory has, though too old to be an
-// answer, is asked for by whoever wants it.
+// TestHeldLinksAreForEverybody checks that a client over its limit still gets a link if
+// memory has an expired entry for it.
 func TestHeldLinksAreForEverybody(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, limitsOf(t, "2/1m"), func(o *api.Options) {
@@ -145,8 +145,8 @@ func TestHeldLinksAreForEverybody(t *testing.T) {
 	}
 }
 
-// TestSitesAskNobody holds that when room is scarce a network with many clients reaches the
-// store as often as its own limit says.
+// TestSitesAskNobody checks that many clients of one network cause no more queries than the
+// limit of their site allows, while places are scarce.
 func TestSitesAskNobody(t *testing.T) {
 	t.Parallel()
 	asks := &countingStore{}
@@ -156,7 +156,7 @@ func TestSitesAskNobody(t *testing.T) {
 		s.get(fmt.Sprintf("/none-%d", i), "X-Forwarded-For", fmt.Sprintf("2001:db8:1:%x::1", i))
 	}
 	if got := asks.asked.Load(); got > 2*16+1 {
-		t.Errorf("a network asked for %d invented codes, want 33 at most", got)
+		t.Errorf("a network caused %d queries for invented codes, want at most 33", got)
 	}
 	s.cold("cold")
 	if a := s.get("/cold", "X-Forwarded-For", "2001:db8:2::1"); a.status != http.StatusFound {

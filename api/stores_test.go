@@ -18,11 +18,11 @@ import (
 	"github.com/terse/terse/store/storetest/servers"
 )
 
-// opener starts a server over a fresh database of some kind, as newServer does over an
-// embedded one.
+// opener starts a server over a new database. newServer is the opener for the embedded
+// database.
 type opener func(t testing.TB, change ...func(*api.Options)) *server
 
-// linkTests hold what the link resources promise, wherever links are kept.
+// linkTests test the link resources over every kind of store.
 var linkTests = []struct {
 	name string
 	test func(t *testing.T, newServer opener)
@@ -50,7 +50,7 @@ var linkTests = []struct {
 	{"takedown", testTakedown},
 }
 
-// TestLinks runs them over the embedded database, and over two shards.
+// TestLinks runs linkTests over the embedded database and over two shards.
 func TestLinks(t *testing.T) {
 	t.Parallel()
 	t.Run("embedded", func(t *testing.T) {
@@ -64,7 +64,7 @@ func TestLinks(t *testing.T) {
 		runLinkTests(t, func(t testing.TB, change ...func(*api.Options)) *server {
 			t.Helper()
 			d, leaser := openShards(t, clusters, fmt.Sprintf("api%d", opened.Add(1)))
-			begin := time.Now().UTC().Truncate(time.Microsecond) // the servers have clocks of their own
+			begin := time.Now().UTC().Truncate(time.Microsecond) // the database servers use the real time
 			return newServerOver(t, d, leaser, begin, change...)
 		})
 	})
@@ -79,7 +79,7 @@ func runLinkTests(t *testing.T, newServer opener) {
 	}
 }
 
-// openShards returns a store over one new database in each cluster.
+// openShards returns a store with one shard, a new database, in each cluster.
 func openShards(t testing.TB, clusters []*servers.Cluster, database string) (database, idgen.Leaser) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -106,7 +106,7 @@ func openShards(t testing.TB, clusters []*servers.Cluster, database string) (dat
 	select {
 	case <-r.Loaded():
 	case <-ctx.Done():
-		t.Fatal("the shards do not say which buckets they own")
+		t.Fatal("the shards do not report which buckets they own")
 	}
 	return r, r.Leaser()
 }

@@ -16,7 +16,7 @@ type disableInput struct {
 	}
 }
 
-// disableLink takes a link down for abuse: its redirect answers 451.
+// disableLink disables a link because of abuse. Visits of it are answered 451.
 func (a *API) disableLink(ctx context.Context, in *disableInput) (*linkOutput, error) {
 	if err := store.CheckText("reason", in.Body.Reason, maxReasonLen); err != nil {
 		return nil, a.problem(ctx, err)
@@ -37,11 +37,11 @@ func (a *API) disableLink(ctx context.Context, in *disableInput) (*linkOutput, e
 type enableInput struct {
 	CodeParam
 	Body *struct {
-		Reason string `json:"reason,omitempty" maxLength:"500" doc:"Kept in the history." example:"cleaned up"`
+		Reason string `json:"reason,omitempty" maxLength:"500" doc:"Recorded in the history." example:"cleaned up"`
 	}
 }
 
-// enableLink undoes a takedown, unless the target is not allowed by now.
+// enableLink enables a disabled link. The link must pass the current rules.
 func (a *API) enableLink(ctx context.Context, in *enableInput) (*linkOutput, error) {
 	if in.Body != nil {
 		if err := store.CheckText("reason", in.Body.Reason, maxReasonLen); err != nil {

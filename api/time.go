@@ -7,20 +7,20 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// errTimeUnknown is returned for what depends on the time while the database's is unknown.
+// errTimeUnknown rejects requests that depend on the database's time while it is unknown.
 var errTimeUnknown = fmt.Errorf("%w: the time of the database is unknown", store.ErrUnavailable)
 
-// now returns the database's time, or this node's while that is unknown.
+// now returns the database's time, or the time of this node while that is unknown.
 func (a *API) now() time.Time {
 	now, _ := a.opts.LinkTime()
 	return micros(now)
 }
 
-// micros returns a time in UTC and the microseconds that stores keep.
+// micros returns t in UTC, truncated to microseconds as stores keep it.
 func micros(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
 
-// state returns the state of a link, and the moment at which it was judged. It returns
-// errTimeUnknown when the state depends on a time that is unknown.
+// state returns the current state of a link, and the time that it used. It returns
+// errTimeUnknown if the state depends on the database's time and that is unknown.
 func (a *API) state(l *store.Link) (store.State, time.Time, error) {
 	if l.StartsAt.IsZero() && l.ExpiresAt.IsZero() {
 		now := micros(a.opts.Now())
@@ -35,8 +35,8 @@ func (a *API) state(l *store.Link) (store.State, time.Time, error) {
 	return state, now, nil
 }
 
-// usable reports whether a key may be used. It returns errTimeUnknown when that depends
-// on a time that is unknown.
+// usable reports whether a key is neither revoked nor expired. It returns errTimeUnknown if
+// that depends on the database's time and that is unknown.
 func (a *API) usable(k *store.Key) (bool, error) {
 	now, known := a.opts.LinkTime()
 	if !known && k.RevokedAt.IsZero() && !k.ExpiresAt.IsZero() {

@@ -9,8 +9,8 @@ import (
 	"github.com/terse/terse/api"
 )
 
-// TestLinkTime runs a node whose clock is an hour ahead of the database's, or behind it:
-// links start and end by the database's.
+// TestLinkTime runs a node with a clock one hour ahead of the database's time, or behind it.
+// Links must start and expire by the database's time.
 func TestLinkTime(t *testing.T) {
 	t.Parallel()
 	for name, ahead := range map[string]time.Duration{"ahead": time.Hour, "behind": -time.Hour} {
@@ -25,7 +25,7 @@ func TestLinkTime(t *testing.T) {
 			ends := s.create(`{"url":"https://example.com","expires_at":"`+at(30*time.Minute)+`"}`, owner...)
 			starts := s.create(`{"url":"https://example.com","starts_at":"`+at(30*time.Minute)+`"}`, owner...)
 			if a := s.send(http.MethodPost, "/api/v1/links", `{"url":"https://example.com","expires_at":"`+at(-time.Minute)+`"}`); a.status != http.StatusUnprocessableEntity {
-				t.Errorf("create of a link that has ended = %d, want 422", a.status)
+				t.Errorf("create of an expired link = %d, want 422", a.status)
 			}
 			check := func(when string, endsStatus, startsStatus int, endsState, startsState string) {
 				t.Helper()
@@ -51,8 +51,8 @@ func TestLinkTime(t *testing.T) {
 	}
 }
 
-// TestUnknownTime runs a node that does not know the database's time: what starts or ends
-// is 503, and everything else continues.
+// TestUnknownTime runs a node that does not know the database's time. Links with dates are
+// answered 503, and everything else works.
 func TestUnknownTime(t *testing.T) {
 	t.Parallel()
 	var unknown atomic.Bool
@@ -85,7 +85,7 @@ func TestUnknownTime(t *testing.T) {
 		}
 	}
 	if a := s.send(http.MethodPost, "/api/v1/links", dated); a.status != 503 {
-		t.Errorf("create of a link that ends while the time is unknown = %d, want 503", a.status)
+		t.Errorf("create with expires_at while the time is unknown = %d, want 503", a.status)
 	}
 	if a := s.send(http.MethodPost, "/api/v1/links", `{"url":"https://example.com"}`); a.status != 201 {
 		t.Errorf("create while the time is unknown = %d, want 201", a.status)

@@ -1,5 +1,5 @@
-// Keys stay in the page: nothing is kept in the browser, and no validator
-// elsewhere is asked.
+// The API key stays in the page: it is not stored in the browser. The document is not
+// sent to an external validator.
 SwaggerUIBundle({
   url: "/api/openapi.json",
   dom_id: "#docs",

@@ -11,13 +11,13 @@ import (
 func (g *Guard) register(reg prometheus.Registerer) error {
 	requests := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "terse_overload_requests_total",
-		Help: "Work by its class and whether it was admitted or refused (shed): redirects that are not answered from memory, reads of one link, writes, and lists.",
+		Help: "Requests by class and result: admitted, or rejected because of overload (shed). The class redirect excludes redirects that are answered from memory.",
 	}, []string{"class", "result"})
 	errs := []error{
 		reg.Register(requests),
 		reg.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "terse_overload_processor_delay_seconds",
-			Help: "Mean time for which a goroutine that could run waited for a processor, over the last tenth of a second with work. Above their bounds classes give up places.",
+			Help: "Mean time that a runnable goroutine waited for a processor, over the last 0.1 seconds with requests. When it exceeds the bound of a class, the class reduces its limit.",
 		}, func() float64 { return time.Duration(g.processor.delay.Load()).Seconds() })),
 	}
 	for i := range g.places {
@@ -34,9 +34,9 @@ func (g *Guard) register(reg prometheus.Registerer) error {
 			name, help string
 			value      func() int
 		}{
-			{"terse_overload_limit", "How much work of a class may be done at once, as it is now.", func() int { return p.limit }},
-			{"terse_overload_inflight", "Work of a class that is being done.", func() int { return p.used }},
-			{"terse_overload_waiting", "Work of a class that waits for a place.", func() int { return len(p.queue) }},
+			{"terse_overload_limit", "Current maximum of concurrent requests of a class.", func() int { return p.limit }},
+			{"terse_overload_inflight", "Requests of a class that are running.", func() int { return p.used }},
+			{"terse_overload_waiting", "Requests of a class that wait for a place.", func() int { return len(p.queue) }},
 		} {
 			errs = append(errs, reg.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 				Name: gauge.name, Help: gauge.help, ConstLabels: prometheus.Labels{"class": names[i]},

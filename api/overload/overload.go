@@ -1,16 +1,15 @@
-// Package overload admits work to a process that may be asked for more than it can do.
+// Package overload limits how many requests a process works on at the same time.
 //
-// Work is of four classes. Each class has places of its own, which no other class can
-// take. Work that finds no place waits in the queue of its class, for a bounded time.
-// Work that finds the queue full is refused at once.
+// Every request has one of four classes. Each class has its own places, which no other
+// class can use. A request without a free place waits in the queue of its class, for a
+// bounded time. A request that finds the queue full is rejected immediately.
 //
-// A class gives up places while the processor is short: while goroutines that could
-// run wait for a processor. Lists give up theirs first, then reads and writes, then
-// redirects, but each class keeps some. The wait for a database, a disk or a lock does
-// not count: it is bounded where it happens, for each shard apart.
+// A class reduces its places while the processor is overloaded, which means that runnable
+// goroutines wait for a processor. Lists lose their places first, then reads and writes,
+// then redirects. Each class keeps a minimum. Time spent waiting for a database, a disk or
+// a lock does not count: the store bounds it for each shard separately.
 //
-// A redirect that is answered from memory belongs to no class. It is never limited,
-// and costs nothing here.
+// A redirect that is answered from memory has no class. It is never limited.
 package overload
 
 import (
@@ -22,31 +21,31 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Class is a kind of work.
+// Class is a kind of request.
 type Class int
 
 // The classes.
 const (
 	Redirect Class = iota // a redirect that is not answered from memory
 	Read                  // reads of one link by its owner: the link, its QR code, its history
-	Write                 // creates, edits and all else that changes something
-	List                  // lists, exports and all else that reads many links
+	Write                 // creates, edits and all other changes
+	List                  // lists, exports and all other reads of many links
 	classes
 )
 
 // names are the values of the label class.
 var names = [classes]string{"redirect", "read", "write", "list"}
 
-// Bounds are what a class may use.
+// Bounds are the limits of a class.
 type Bounds struct {
-	Least, Most int           // places while the processor is short, and while it is not
-	Queue       int           // how much work may wait for a place
-	Wait        time.Duration // how long it may wait
-	Delay       time.Duration // of the processor; above it the class gives up places
+	Least, Most int           // minimum and maximum of places; Least must be at least 1
+	Queue       int           // how many requests may wait for a place
+	Wait        time.Duration // how long a request may wait
+	Delay       time.Duration // delay of the processor above which the class loses places
 }
 
-// DefaultBounds are the default of Options.Bounds. Least is generous: on a machine that does other work
-// the processor is often short for a moment, and that alone is no reason to refuse.
+// DefaultBounds are the default of Options.Bounds. Least is generous: other programs on the
+// machine often delay the processor for a moment, which is no reason to reject requests.
 var DefaultBounds = [...]Bounds{
 	Redirect: {Least: 256, Most: 2048, Queue: 256, Wait: 50 * time.Millisecond, Delay: 5 * time.Millisecond},
 	Read:     {Least: 32, Most: 512, Queue: 64, Wait: 500 * time.Millisecond, Delay: 2 * time.Millisecond},
@@ -60,8 +59,8 @@ type Options struct {
 	Bounds     []Bounds              // by class; default DefaultBounds
 	Now        func() time.Time      // default time.Now
 
-	// Delay returns how long a goroutine that could run waits for a processor, in the
-	// mean since the last call. Default: what the Go runtime measures.
+	// Delay returns the mean time that a runnable goroutine waited for a processor since
+	// the last call. Default: the measurement of the Go runtime.
 	Delay func() time.Duration
 }
 
@@ -82,23 +81,23 @@ func (o *Options) validate() error {
 		return errors.New("overload: Registerer is required")
 	}
 	if len(o.Bounds) != int(classes) {
-		return fmt.Errorf("overload: Bounds are %d, want one for each of the %d classes", len(o.Bounds), classes)
+		return fmt.Errorf("overload: got %d Bounds, want one for each of the %d classes", len(o.Bounds), classes)
 	}
 	for i, b := range o.Bounds {
 		if b.Least < 1 || b.Most < b.Least || b.Queue < 0 || b.Wait < 0 || b.Delay <= 0 {
-			return fmt.Errorf("overload: Bounds of %s must rise from Least, at least 1, to Most, with a Delay, not %+v", names[i], b)
+			return fmt.Errorf("overload: Bounds of %s are invalid: %+v: want 1 <= Least <= Most, Queue >= 0, Wait >= 0 and Delay > 0", names[i], b)
 		}
 	}
 	return nil
 }
 
-// Guard decides what work is admitted. Safe for concurrent use.
+// Guard decides which requests run. Safe for concurrent use.
 type Guard struct {
 	processor processor
 	places    [classes]places
 }
 
-// New returns a Guard, or an error that names what opts lack.
+// New returns a Guard. It returns an error if opts are invalid.
 func New(opts Options) (*Guard, error) {
 	opts.setDefaults()
 	if err := opts.validate(); err != nil {
@@ -112,9 +111,9 @@ func New(opts Options) (*Guard, error) {
 	return g, g.register(opts.Registerer)
 }
 
-// Admit admits work of a class, which ends when done is called. When there is no place
-// it waits for one, within the bounds of the class and ctx. It returns store.ErrShed
-// when it gets none, and the error of ctx when that ended first.
+// Admit gives a request a place of its class. The caller must call done when the request
+// ends. Admit waits for a place within the bounds of the class. It returns store.ErrShed if
+// it gets none, or the error of ctx if ctx ends first.
 func (g *Guard) Admit(ctx context.Context, c Class) (done func(), err error) {
 	g.adjust()
 	own := &g.places[c]
@@ -124,17 +123,18 @@ func (g *Guard) Admit(ctx context.Context, c Class) (done func(), err error) {
 	return own.leave, nil
 }
 
-// Full reports whether Admit would refuse work of a class at once. The work counts as
-// refused then.
+// Full reports whether Admit would immediately reject a request of the class. If so, the
+// request is counted as rejected.
 func (g *Guard) Full(c Class) bool {
 	g.adjust()
 	return g.places[c].full()
 }
 
-// Scarce reports whether half of the places of a class are in use.
+// Scarce reports whether at least half of the places of a class are in use.
 func (g *Guard) Scarce(c Class) bool { return g.places[c].scarce() }
 
-// adjust moves the limits of all classes by what the processor was short, once a window.
+// adjust changes the limits of all classes by the delay of the processor, at most once for
+// each window.
 func (g *Guard) adjust() {
 	delay, windows := g.processor.look()
 	if windows == 0 {

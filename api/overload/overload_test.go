@@ -46,14 +46,14 @@ func newGuard(t *testing.T, opts overload.Options) (*overload.Guard, *prometheus
 	return g, reg
 }
 
-// outcome is that of an Admit in the background.
+// outcome is the result of an Admit in the background.
 type outcome struct {
 	done func()
 	err  error
 	took time.Duration
 }
 
-// begin calls Admit in the background, and returns once it has returned or waits.
+// begin calls Admit in the background. begin returns when Admit has returned or waits.
 func begin(ctx context.Context, g *overload.Guard, c overload.Class) chan outcome {
 	result := make(chan outcome, 1)
 	go func() {
@@ -65,7 +65,7 @@ func begin(ctx context.Context, g *overload.Guard, c overload.Class) chan outcom
 	return result
 }
 
-// take takes n places at once.
+// take takes n places, and fails if it must wait.
 func take(t *testing.T, g *overload.Guard, c overload.Class, n int) (all []func()) {
 	t.Helper()
 	for range n {
@@ -83,7 +83,7 @@ func take(t *testing.T, g *overload.Guard, c overload.Class, n int) (all []func(
 	return all
 }
 
-// room returns how many places a class has left, and leaves them free.
+// room returns the number of free places of a class.
 func room(t *testing.T, g *overload.Guard, c overload.Class) (n int) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -105,8 +105,8 @@ func room(t *testing.T, g *overload.Guard, c overload.Class) (n int) {
 	}
 }
 
-// TestClassesAreApart checks that a class which uses all of its places and its queue is
-// refused at once, and takes nothing from the others.
+// TestClassesAreApart checks that requests of a class with a full queue are rejected
+// immediately, and that the other classes keep their places.
 func TestClassesAreApart(t *testing.T) {
 	t.Parallel()
 	for _, full := range classes {
@@ -156,8 +156,8 @@ func TestClassesAreApart(t *testing.T) {
 	}
 }
 
-// TestQueue checks that work waits for its turn, no longer than its class may wait and its
-// caller does, and that a place which is given back goes to the oldest.
+// TestQueue checks that a returned place goes to the oldest request in the queue, and that a
+// request waits no longer than Bounds.Wait and its ctx allow.
 func TestQueue(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -178,7 +178,7 @@ func TestQueue(t *testing.T) {
 		impatient := begin(ctx, g, overload.List)
 		cancel()
 		if left := <-impatient; !errors.Is(left.err, context.Canceled) {
-			t.Errorf("a caller who left = %v, want %v", left.err, context.Canceled)
+			t.Errorf("a canceled request = %v, want %v", left.err, context.Canceled)
 		}
 		got.done()
 		if n := room(t, g, overload.List); n != 1 {
@@ -187,8 +187,8 @@ func TestQueue(t *testing.T) {
 	})
 }
 
-// TestStandingQueue checks that work is refused soon when the queue has not been empty for
-// long, and waits again once it was.
+// TestStandingQueue checks that requests are rejected soon if the queue was not empty for a
+// long time, and wait again after it was empty.
 func TestStandingQueue(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -201,20 +201,20 @@ func TestStandingQueue(t *testing.T) {
 		time.Sleep(wait / 2)
 		third := begin(t.Context(), g, overload.Write)
 		if got := <-third; !errors.Is(got.err, store.ErrShed) || got.took > 5*time.Millisecond {
-			t.Errorf("work behind a queue that stands = %v after %v, want %v after 5 ms at most", got.err, got.took, store.ErrShed)
+			t.Errorf("request behind a standing queue = %v after %v, want %v after at most 5 ms", got.err, got.took, store.ErrShed)
 		}
 		<-second
 		fourth := begin(t.Context(), g, overload.Write)
 		time.Sleep(wait / 2)
 		leave()
 		if got := <-fourth; got.err != nil {
-			t.Errorf("work before an empty queue = %v, want a place", got.err)
+			t.Errorf("request with an empty queue = %v, want a place", got.err)
 		}
 	})
 }
 
-// TestProcessor checks that classes give up places while the processor is short, the least
-// important first, keep some of them, and have all again soon after.
+// TestProcessor checks that classes lose places while the processor is overloaded: the least
+// important class first, down to Least. They get all places back soon after.
 func TestProcessor(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -255,8 +255,8 @@ func TestProcessor(t *testing.T) {
 	})
 }
 
-// TestSlowWork checks that work which takes long, as it does on a slow disk, costs its class
-// no place.
+// TestSlowWork checks that slow requests, as on a slow disk, do not reduce the places of their
+// class.
 func TestSlowWork(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -12,22 +12,21 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// standingWait is how long work waits in a queue that has not been empty for longer than
-// its class may wait: such a queue is no burst, and a longer wait would only delay the
-// refusal ("controlled delay", Maurer: Fail at Scale, ACM Queue 13(8), 2015).
+// standingWait is the maximum wait when the queue has not been empty for longer than
+// Bounds.Wait. Such a queue is not a short burst, so a longer wait would only delay the
+// rejection ("controlled delay", Maurer: Fail at Scale, ACM Queue 13(8), 2015).
 const standingWait = 5 * time.Millisecond
 
-// places are what a class may do at once, and the queue before them. Safe for
-// concurrent use.
+// places are the places of a class and the queue for them. Safe for concurrent use.
 type places struct {
 	bounds         Bounds
 	admitted, shed prometheus.Counter
 
 	mu      sync.Mutex
 	limit   int             // Least to Most
-	used    int             // also above limit, while that falls
-	peak    int             // of used in this window
-	queue   []chan struct{} // oldest first; closed when its work has a place
+	used    int             // may exceed limit after limit was reduced
+	peak    int             // maximum of used in this window
+	queue   []chan struct{} // oldest first; a channel is closed when its request gets a place
 	emptied time.Time       // when the queue was last empty
 }
 
@@ -49,11 +48,11 @@ func (p *places) take(ctx context.Context) error {
 
 func (p *places) refuse() error {
 	p.shed.Inc()
-	return fmt.Errorf("%w: no place within its time", store.ErrShed)
+	return fmt.Errorf("%w: no free place in time", store.ErrShed)
 }
 
-// enter takes a place, then turn is nil, or enters the queue. It reports false when
-// there is no room in either.
+// enter takes a place, or enters the queue. turn is nil if it got a place. ok is false if
+// the queue is full.
 func (p *places) enter() (turn chan struct{}, wait time.Duration, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -77,7 +76,7 @@ func (p *places) enter() (turn chan struct{}, wait time.Duration, ok bool) {
 	return turn, wait, true
 }
 
-// await waits for a turn, and reports whether it came.
+// await waits until turn is closed, and reports whether the request got a place.
 func (p *places) await(ctx context.Context, turn chan struct{}, wait time.Duration) bool {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -90,14 +89,14 @@ func (p *places) await(ctx context.Context, turn chan struct{}, wait time.Durati
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	i := slices.Index(p.queue, turn)
-	if i < 0 { // it came at this moment
+	if i < 0 { // turn was closed in the meantime
 		return true
 	}
 	p.queue = slices.Delete(p.queue, i, i+1)
 	return false
 }
 
-// leave gives a place back.
+// leave returns a place.
 func (p *places) leave() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -105,13 +104,13 @@ func (p *places) leave() {
 	p.admit()
 }
 
-// use takes a place. The lock must be held.
+// use takes a place. The caller holds mu.
 func (p *places) use() {
 	p.used++
 	p.peak = max(p.peak, p.used)
 }
 
-// admit gives free places to the queue. The lock must be held.
+// admit gives free places to the oldest requests in the queue. The caller holds mu.
 func (p *places) admit() {
 	for len(p.queue) > 0 && p.used < p.limit {
 		p.use()
@@ -120,8 +119,7 @@ func (p *places) admit() {
 	}
 }
 
-// full reports whether neither the places nor the queue have room, and counts a refusal
-// then.
+// full reports whether all places and the queue are full. If so, it counts a rejection.
 func (p *places) full() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -138,9 +136,10 @@ func (p *places) scarce() bool {
 	return 2*p.used >= p.limit
 }
 
-// adjust moves the limit after some windows: down by a fifth of the used places when the
-// processor was short, else up by a twentieth for each. So it falls to a tenth within a
-// second, and is back within five.
+// adjust changes the limit after the given number of windows. If the delay exceeds the
+// bound, the new limit is four fifths of the peak use. Otherwise the limit rises by a
+// twentieth for each window. The limit can fall to a tenth within about a second and rise
+// again within five.
 func (p *places) adjust(delay time.Duration, windows int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

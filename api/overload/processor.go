@@ -8,23 +8,24 @@ import (
 )
 
 const (
-	// window is how often the processor is looked at while there is work.
+	// window is the interval of measurements while there are requests.
 	window = 100 * time.Millisecond
 
-	// mostWindows are enough for a limit to rise from the least to the most.
+	// mostWindows is enough for a limit to rise from Least to Most.
 	mostWindows = 200
 )
 
-// processor is how short the processor is. Safe for concurrent use.
+// processor measures the delay of the processor. Safe for concurrent use.
 type processor struct {
 	now     func() time.Time
 	measure func() time.Duration
-	last    atomic.Int64 // when it was looked at, in Unix nanoseconds
-	delay   atomic.Int64 // the delay at that time
+	last    atomic.Int64 // time of the last measurement, in Unix nanoseconds
+	delay   atomic.Int64 // result of the last measurement, in nanoseconds
 }
 
-// look measures the delay of the processor when a window is over, and returns it with
-// how many windows that were; none when another caller looks, or has just looked.
+// look measures the delay of the processor if at least one window has passed. It returns the
+// delay and the number of windows since the last measurement. windows is 0 if it is too early
+// or if another caller measures now.
 func (p *processor) look() (delay time.Duration, windows int) {
 	now, last := p.now().UnixNano(), p.last.Load()
 	windows = int(min((now-last)/int64(window), mostWindows))
@@ -36,12 +37,12 @@ func (p *processor) look() (delay time.Duration, windows int) {
 	return delay, windows
 }
 
-// latencies is the histogram of how long goroutines that could run have waited for a
-// processor, since the process began.
+// latencies is the name of the histogram of the time that runnable goroutines waited for a
+// processor, since the start of the process.
 const latencies = "/sched/latencies:seconds"
 
-// scheduler measures the delay of the processor by the latencies of Go's scheduler.
-// Only one goroutine at a time may use it.
+// scheduler measures the delay of the processor from the latencies of Go's scheduler. It is
+// not safe for concurrent use.
 type scheduler struct {
 	sample []metrics.Sample
 	before []uint64 // the counts of the histogram at the last measurement
@@ -53,10 +54,10 @@ func newScheduler() *scheduler {
 	return s
 }
 
-// enoughWaits is how many waits say something.
+// enoughWaits is the minimum of waits for a meaningful mean.
 const enoughWaits = 20
 
-// delay returns the mean wait since the last call; 0 when there were few.
+// delay returns the mean wait since the last call; 0 if there were fewer than enoughWaits.
 func (s *scheduler) delay() time.Duration {
 	metrics.Read(s.sample)
 	h := s.sample[0].Value.Float64Histogram()

@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// TestSchedulerDelay checks that goroutines which want more processors than there are show
-// as a delay above every bound.
+// TestSchedulerDelay checks that more busy goroutines than processors cause a delay above
+// every bound.
 func TestSchedulerDelay(t *testing.T) {
 	t.Parallel()
 	s := newScheduler()
 	if got := s.delay(); got < 0 {
-		t.Errorf("delay() = %v, want none below zero", got)
+		t.Errorf("delay() = %v, want at least 0", got)
 	}
 	until := time.Now().Add(500 * time.Millisecond)
 	var all sync.WaitGroup
@@ -31,7 +31,7 @@ func TestSchedulerDelay(t *testing.T) {
 	got := s.delay()
 	for class, b := range DefaultBounds {
 		if got <= b.Delay {
-			t.Errorf("delay() of a processor that is short = %v, want more than the %v of %s", got, b.Delay, names[class])
+			t.Errorf("delay() of an overloaded processor = %v, want more than the %v of %s", got, b.Delay, names[class])
 		}
 	}
 }
