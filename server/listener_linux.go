@@ -43,7 +43,7 @@ func (l *Listener) control(call func(fd int) error) error {
 		return err
 	}
 	var called error
-	if err := raw.Control(func(fd uintptr) { called = call(int(fd)) }); err != nil { //nolint:gosec // a file descriptor fits
+	if err := raw.Control(func(fd uintptr) { called = call(int(fd)) }); err != nil {
 		return err
 	}
 	return called

@@ -41,7 +41,7 @@ func Inherited(getenv func(string) string) (map[string]*Listener, error) {
 
 // inherit takes over one socket.
 func inherit(fd int, name string) (*Listener, error) {
-	file := os.NewFile(uintptr(fd), name) //nolint:gosec // a file descriptor is small
+	file := os.NewFile(uintptr(fd), name)
 	if file == nil {
 		return nil, fmt.Errorf("file descriptor %d is not open", fd)
 	}

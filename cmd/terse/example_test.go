@@ -43,7 +43,7 @@ func TestShardExample(t *testing.T) {
 		t.Fatal(err)
 	}
 	program := fmt.Sprintf("#!/bin/sh\n%s=1 exec '%s' \"$@\"\n", asProgram, self)
-	if err := os.WriteFile(filepath.Join(dir, "bin", "terse"), []byte(program), 0o700); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(filepath.Join(dir, "bin", "terse"), []byte(program), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	host, port, err := net.SplitHostPort(servers.NewCluster(t, servers.ClusterOptions{}).Primary().Addr())
@@ -52,7 +52,7 @@ func TestShardExample(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	shell := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", example) //nolint:gosec // our own page
+	shell := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", example)
 	shell.Dir = dir
 	shell.Env = append(os.Environ(), "PGHOST="+host, "PGPORT="+port, "PGUSER=terse")
 	out, err := shell.CombinedOutput()

@@ -297,7 +297,7 @@ func newPurges(t *testing.T) *purges {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.requests++
-		for _, tag := range strings.Fields(r.Header.Get("Xkey-Purge")) {
+		for tag := range strings.FieldsSeq(r.Header.Get("Xkey-Purge")) {
 			p.tags = append(p.tags, tag)
 			if p.firsts[tag].IsZero() {
 				p.firsts[tag] = time.Now()

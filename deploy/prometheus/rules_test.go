@@ -705,7 +705,7 @@ func (c condition) test(name string, all map[string]alert) map[string]any {
 	}
 	var looks []any
 	look := func(moments string, alerts ...any) {
-		for _, at := range strings.Fields(moments) {
+		for at := range strings.FieldsSeq(moments) {
 			looks = append(looks, map[string]any{"eval_time": at, "alertname": alert, "exp_alerts": alerts})
 		}
 	}

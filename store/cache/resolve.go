@@ -105,7 +105,7 @@ func (c *Cache) join(ctx context.Context, code string) *load {
 		return k.load
 	}
 	l := &load{done: make(chan struct{})}
-	if e := c.fresh(code); e != nil && !(e.negative() && c.opts.Remote != nil) { // another load has landed since the caller looked
+	if e := c.fresh(code); e != nil && (!e.negative() || c.opts.Remote == nil) { // another load has landed since the caller looked
 		l.entry = e
 		close(l.done)
 		return l

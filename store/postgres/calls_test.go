@@ -57,7 +57,7 @@ func callEverything(t *testing.T, s *postgres.Store, prefix string) {
 	}
 	callKeys(t, s, prefix, now)
 	callReports(t, s, links[0].Code, now)
-	callOutbox(t, s, links[0])
+	callOutbox(t, s)
 	callNodes(t, s, prefix)
 }
 
@@ -174,7 +174,7 @@ func callReports(t *testing.T, s *postgres.Store, code string, now time.Time) {
 }
 
 // callOutbox delivers edits: one of them fails first, then all succeed.
-func callOutbox(t *testing.T, s *postgres.Store, l store.Link) {
+func callOutbox(t *testing.T, s *postgres.Store) {
 	t.Helper()
 	ctx := t.Context()
 	for _, audience := range []store.Audience{store.Caches, store.CDN} {
