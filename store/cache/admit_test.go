@@ -12,16 +12,15 @@ import (
 	"github.com/terse/terse/store/cache"
 )
 
-// diary is an L2 that may know all the store does, a store and whoever admits misses, which
-// note when they are asked.
+// diary is an L2, a store and an admission that record each question in asked.
 type diary struct {
 	cache.Remote
 	store.Store
-	knows        bool // L2 does
-	deaf         bool // L2 hears nothing
+	knows        bool // L2 has every link of the store
+	deaf         bool // L2 receives no announcements
 	heard        func(store.Link)
 	missed       func()
-	refuse, fail error // of admission, and of L2
+	refuse, fail error // errors of the admission and of L2
 	asked        []string
 }
 
@@ -49,20 +48,20 @@ func (d *diary) Resolve(ctx context.Context, code string) (store.Link, error) {
 
 func (d *diary) Hears() bool { return !d.deaf }
 
-// Listen takes down how the cache is told of edits, and that it missed some.
+// Listen keeps the callbacks of the cache.
 func (d *diary) Listen(_ context.Context, heard func(store.Link), missed func()) {
 	d.heard, d.missed = heard, missed
 }
 
-// Announce lets the cache hear of an edit, as do all who listen.
+// Announce sends the edit back to the cache, as a real channel does.
 func (d *diary) Announce(_ context.Context, l store.Link) error {
 	d.heard(l)
 	return nil
 }
 
-// TestMissesAreAdmitted holds that a miss is admitted once, before anything is asked, and
-// until it has its answer; and that of a miss which is refused nothing is asked, while a
-// link that was known stands in.
+// TestMissesAreAdmitted checks that a miss is admitted once, before L2 and the store are
+// asked, and that done is called after the answer. A rejected miss asks neither, and gets a
+// stale link if there is one.
 func TestMissesAreAdmitted(t *testing.T) {
 	t.Parallel()
 	full := fmt.Errorf("no room: %w", store.ErrShed)
@@ -90,9 +89,9 @@ func TestMissesAreAdmitted(t *testing.T) {
 			}
 			clock.advance(time.Minute)
 			d.refuse, d.asked = tt.refuse, nil
-			mustResolve(t, c, "abc") // the link or what stands in for it
+			mustResolve(t, c, "abc") // the link, fresh or stale
 			if !slices.Equal(d.asked, tt.want) {
-				t.Errorf("a miss of what was known asks %q, want %q", d.asked, tt.want)
+				t.Errorf("a miss of a cached link asks %q, want %q", d.asked, tt.want)
 			}
 			d.asked = nil
 			if _, err := c.Resolve(t.Context(), "other"); !errors.Is(err, tt.refuse) || !slices.Equal(d.asked, tt.want) {
@@ -104,8 +103,8 @@ func TestMissesAreAdmitted(t *testing.T) {
 	}
 }
 
-// TestUsesAreAdmitted holds that a use of a limited link is admitted before the store
-// counts it, and not counted when it is refused.
+// TestUsesAreAdmitted checks that a use of a limited link is admitted before the store counts
+// it, and that a rejected use is not counted.
 func TestUsesAreAdmitted(t *testing.T) {
 	t.Parallel()
 	var clock fakeClock
@@ -113,17 +112,17 @@ func TestUsesAreAdmitted(t *testing.T) {
 	d := &diary{Store: m, refuse: store.ErrShed}
 	c := newCache(t, cache.Options{Store: m, Admit: d.admit, Now: clock.now})
 	if _, err := c.Consume(t.Context(), "abc", time.Now()); !errors.Is(err, store.ErrShed) {
-		t.Errorf("Consume without a place = %v, want %v", err, store.ErrShed)
+		t.Errorf("Consume without admission = %v, want %v", err, store.ErrShed)
 	}
 	d.refuse = nil
 	if l, err := c.Consume(t.Context(), "abc", time.Now()); err != nil || l.UsedClicks != 1 || !slices.Equal(d.asked, []string{"admission", "done"}) {
-		t.Errorf("Consume = %d uses, %v, and asks %q, want 1 after an admission", l.UsedClicks, err, d.asked)
+		t.Errorf("Consume = %d uses, %v, and asks %q, want 1 use and one admission", l.UsedClicks, err, d.asked)
 	}
 }
 
-// TestShedMissesShowNothingOutdated holds that no link stands in for a store that was not
-// asked unless its edits would have been heard of, or L1 shows it as long anyway, or the
-// store would not have answered.
+// TestShedMissesShowNothingOutdated checks when a link is served although the store was not
+// asked: all edits since its load would have been received, or the link is within its TTL,
+// or the store would not have answered.
 func TestShedMissesShowNothingOutdated(t *testing.T) {
 	t.Parallel()
 	nothing := func(*cache.Cache, *diary, *memory, *fakeClock) {}
@@ -135,34 +134,34 @@ func TestShedMissesShowNothingOutdated(t *testing.T) {
 		alone  bool // there is no L2
 		want   error
 	}{
-		{"its edits are heard of", nothing, time.Minute, false, nil},
-		{"too old to stand in for anything", nothing, time.Hour, false, store.ErrShed},
-		{"edits are not heard of", deaf, time.Minute, false, store.ErrShed},
-		{"there are none to hear of", nothing, time.Minute, true, store.ErrShed},
-		{"edits are not heard of, nor is it old", deaf, 11*time.Second - 1, false, nil},
-		{"edits are not heard of, and it is a little old", deaf, 11 * time.Second, false, store.ErrShed},
+		{"edits are received", nothing, time.Minute, false, nil},
+		{"older than StaleFor", nothing, time.Hour, false, store.ErrShed},
+		{"edits are not received", deaf, time.Minute, false, store.ErrShed},
+		{"no L2", nothing, time.Minute, true, store.ErrShed},
+		{"edits are not received, within the TTL", deaf, 11*time.Second - 1, false, nil},
+		{"edits are not received, just after the TTL", deaf, 11 * time.Second, false, store.ErrShed},
 		{"edits were missed", func(_ *cache.Cache, d *diary, _ *memory, clock *fakeClock) {
 			clock.advance(time.Second)
 			d.missed()
 		}, 0, false, store.ErrShed},
-		{"somebody else has edited it", func(c *cache.Cache, _ *diary, m *memory, _ *fakeClock) {
+		{"an edit with an unknown outcome", func(c *cache.Cache, _ *diary, m *memory, _ *fakeClock) {
 			m.lostWrite = true
 			_, _ = c.Update(t.Context(), link("abc", 1))
 		}, time.Minute, false, store.ErrShed},
-		{"the store answers nobody", func(c *cache.Cache, d *diary, m *memory, clock *fakeClock) {
+		{"the store answers no request", func(c *cache.Cache, d *diary, m *memory, clock *fakeClock) {
 			d.deaf = true
 			m.failWith(store.ErrUnavailable)
 			_, _ = c.Resolve(t.Context(), "other")
 			clock.advance(time.Second)
 		}, time.Minute, false, nil},
-		{"the store has answered nobody for less than a second", func(c *cache.Cache, d *diary, m *memory, clock *fakeClock) {
+		{"the store has answered no request for less than a second", func(c *cache.Cache, d *diary, m *memory, clock *fakeClock) {
 			d.deaf = true
 			clock.advance(time.Minute)
 			m.failWith(store.ErrUnavailable)
 			_, _ = c.Resolve(t.Context(), "other")
 			clock.advance(time.Second - time.Millisecond)
 		}, 0, false, store.ErrShed},
-		{"the store answers others", func(c *cache.Cache, d *diary, m *memory, clock *fakeClock) {
+		{"the store answers other requests", func(c *cache.Cache, d *diary, m *memory, clock *fakeClock) {
 			d.deaf = true
 			m.failWith(store.ErrUnavailable)
 			_, _ = c.Resolve(t.Context(), "other")
@@ -200,14 +199,14 @@ func TestShedMissesShowNothingOutdated(t *testing.T) {
 	}
 }
 
-// TestHolds holds that a link in L1 counts as held for as long as it may stand in for an
-// answer, and the knowledge that there is none does not.
+// TestHolds checks that Holds is true for a link that may still be served stale, and false for
+// a cached "no such link".
 func TestHolds(t *testing.T) {
 	t.Parallel()
 	var clock fakeClock
 	c := newCache(t, cache.Options{Store: newMemory(link("abc", 1)), StaleFor: time.Hour, Now: clock.now})
 	if c.Holds("abc") {
-		t.Error("a link that nobody has asked for is held")
+		t.Error("Holds of a link that was never requested = true, want false")
 	}
 	mustResolve(t, c, "abc")
 	if _, err := c.Resolve(t.Context(), "none"); !errors.Is(err, store.ErrNotFound) {
@@ -215,9 +214,9 @@ func TestHolds(t *testing.T) {
 	}
 	clock.advance(time.Minute)
 	if _, known, _ := c.Peek("abc"); known {
-		t.Error("an answer is a minute old")
+		t.Error("Peek returns a link that is a minute old")
 	}
 	if !c.Holds("abc") || c.Holds("none") {
-		t.Errorf("Holds of a link a minute old, and of none = %v, %v, want true and false", c.Holds("abc"), c.Holds("none"))
+		t.Errorf("Holds of a link that is a minute old = %v, of a missing link = %v, want true and false", c.Holds("abc"), c.Holds("none"))
 	}
 }

@@ -1,13 +1,12 @@
-// Package cache keeps the links that visitors ask for in the memory of this
-// process (L1) and, when there is one, in a cache that all processes share (L2),
-// in front of any store.Store. Redirects are answered from L1 for at most one TTL
-// after L2 or the store was asked; writes pass through it and are seen by this
-// process at once, and by others as soon as they hear of them.
+// Package cache keeps requested links in the memory of this process (L1) and, with a
+// Remote, in a cache that all processes share (L2). It wraps any store.Store. L1 answers
+// redirects for at most one TTL after L2 or the store was asked. A write changes L1 of this
+// process at once, and L1 of other processes when its announcement arrives.
 //
-// It is not the truth: Get, List and Reserve always ask the store, nothing is
-// remembered of a failed load, and no older version replaces one that is known, unless
-// the primary has said for lostAfter that there is only the older one: then a failover has
-// lost the later one. L2 is never needed: without it the store is asked.
+// The store remains the source of truth: Get, List and Reserve always ask it, and a failed
+// load is not cached. An older version never replaces a newer one, with one exception: the
+// primary has returned only the older version for lostAfter. Then a failover has lost the
+// newer version. L2 is optional.
 package cache
 
 import (
@@ -31,39 +30,39 @@ const (
 	DefaultTTL         = 10 * time.Second
 	DefaultNegativeTTL = MaxNegativeTTL
 	DefaultLoadTimeout = 2 * time.Second
-	DefaultStaleFor    = time.Hour // for callers to set: the zero StaleFor means never
+	DefaultStaleFor    = time.Hour // not applied by New: the zero StaleFor means never
 )
 
-// MaxNegativeTTL is the longest that "no such link" may be remembered, since
-// another process may create that link at any moment. With a Remote that works, the
-// create ends it at once.
+// MaxNegativeTTL limits how long "no such link" is cached, because another process may
+// create the link at any moment. With a working Remote, the create invalidates the entry
+// at once.
 const MaxNegativeTTL = 2 * time.Second
 
-// staleRetry is how long a link that outlived its TTL is served without asking
-// a store that has just failed to answer for it.
+// staleRetry is how long a stale link is served before the store is asked again after a
+// failure.
 const staleRetry = time.Second
 
 // Options configure a Cache.
 type Options struct {
-	Store      store.Store           // required: what is cached
+	Store      store.Store           // required: the store behind the cache
 	Registerer prometheus.Registerer // required
 	Logger     *slog.Logger          // required
 
-	Remote Remote                           // L2; nil means none
-	Edited func(code string, version int64) // told of each edit that is heard of, before L1 is; nil means nobody
-	Wrote  func()                           // told after each Update and Delete that may have been done; nil means nobody
+	Remote Remote                           // L2; nil means no L2
+	Edited func(code string, version int64) // called for each announced edit, before L1 changes; may be nil
+	Wrote  func()                           // called after each Update and Delete that may have succeeded; may be nil
 
-	// Admit admits a redirect that has to ask L2 or the store, until done is called. It
-	// may wait for a place. Nothing is asked for a redirect that it refuses with
-	// store.ErrShed: callers get that error, or a link that may stand in, see Resolve.
-	// Default: every redirect is admitted.
+	// Admit admits a redirect that has to ask L2 or the store. The caller calls done when
+	// the load has ended. Admit may wait. If it returns store.ErrShed, nothing is asked, and
+	// the redirect gets a stale link or that error, see Resolve. Default: every redirect is
+	// admitted.
 	Admit func(ctx context.Context) (done func(), err error)
 
 	MaxBytes    int64         // memory for links, see entry.size; default DefaultMaxBytes
 	TTL         time.Duration // how long an answer is fresh, ±10 %; default DefaultTTL
-	NegativeTTL time.Duration // the same for "no such link", -10 %; default and most MaxNegativeTTL
-	LoadTimeout time.Duration // how long one question to the store may take; default DefaultLoadTimeout
-	StaleFor    time.Duration // how long after it was loaded a link may stand in for a store that cannot answer; 0 means never
+	NegativeTTL time.Duration // how long "no such link" is fresh, -10 %; default and maximum MaxNegativeTTL
+	LoadTimeout time.Duration // of one load from L2 and the store; default DefaultLoadTimeout
+	StaleFor    time.Duration // how long after its load a link may be served while the store cannot answer; 0 means never
 
 	Now func() time.Time // default time.Now
 }
@@ -105,9 +104,9 @@ func (o *Options) validate() error {
 	return errors.Join(errs...)
 }
 
-// Cache is a store.Store that answers Resolve from memory where it can. It is
-// safe for concurrent use, needs no closing, and owns no goroutine for longer than
-// a load runs and a moment more. With a Remote, somebody has to run Listen.
+// Cache is a store.Store that answers Resolve from memory when possible. It is safe for
+// concurrent use and needs no Close: its goroutines end shortly after the last load. With
+// a Remote, the owner must run Listen.
 type Cache struct {
 	store store.Store
 	under resolver
@@ -117,20 +116,20 @@ type Cache struct {
 	l1      *otter.Cache[string, *entry]
 	seed    maphash.Seed
 	stripes [64]stripe
-	idle    chan func()  // workers that wait for a load receive from it
-	flushed atomic.Int64 // when L1 was last found to have missed edits, on clock; what is older is not fresh
-	silent  atomic.Int64 // since when the store has answered nothing that it was asked, on clock; 0 while it answers
+	idle    chan func()  // idle workers receive the next load from it
+	flushed atomic.Int64 // on clock: when announced edits were last missed; entries loaded earlier are not fresh
+	silent  atomic.Int64 // on clock: since when the store has answered nothing; 0 while it answers
 	metrics *metrics
 }
 
 var _ store.Store = (*Cache)(nil)
 
-// resolver is what a miss in L1 asks.
+// resolver answers a miss in L1.
 type resolver interface {
 	Resolve(ctx context.Context, code string) (store.Link, error)
 }
 
-// New returns an empty cache, or every problem of opts.
+// New returns an empty cache, or an error that lists every problem of opts.
 func New(opts Options) (*Cache, error) {
 	opts.setDefaults()
 	if err := opts.validate(); err != nil {
@@ -152,7 +151,7 @@ func New(opts Options) (*Cache, error) {
 		MaximumWeight:    uint64(opts.MaxBytes), //nolint:gosec // validated as positive
 		Weigher:          func(_ string, e *entry) uint32 { return e.size() },
 		OnAtomicDeletion: m.countEviction,
-		Executor:         func(tidy func()) { tidy() }, // a goroutine for each would cost more than it does
+		Executor:         func(tidy func()) { tidy() }, // a goroutine for each tidy would cost more than the tidy
 		Logger:           otterLog{opts.Logger},
 	})
 	if err != nil {
@@ -161,7 +160,7 @@ func New(opts Options) (*Cache, error) {
 	return c, nil
 }
 
-// monotonic returns a clock that setting the wall clock does not disturb.
+// monotonic returns a clock that does not jump when the wall clock is set.
 func monotonic(now func() time.Time) func() time.Duration {
 	if now == nil {
 		start := time.Now()
@@ -171,11 +170,11 @@ func monotonic(now func() time.Time) func() time.Duration {
 	return func() time.Duration { return now().Sub(start) }
 }
 
-// otterLog hands what otter has to say to our log.
+// otterLog writes otter's log messages to our log.
 type otterLog struct{ log *slog.Logger }
 
 func (l otterLog) Warn(ctx context.Context, msg string, err error) {
-	l.log.WarnContext(ctx, "link cache warns", "msg", msg, "err", err)
+	l.log.WarnContext(ctx, "warning from the link cache", "msg", msg, "err", err)
 }
 
 func (l otterLog) Error(ctx context.Context, msg string, err error) {

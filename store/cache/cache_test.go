@@ -73,14 +73,14 @@ func TestHitsDoNotExtendTheTTL(t *testing.T) {
 	m := newMemory(link("abc", 1))
 	c := newCache(t, cache.Options{Store: m, TTL: 10 * time.Second, Now: clock.now})
 	mustResolve(t, c, "abc")
-	for range 8 { // to 8.8 s, before the earliest end
+	for range 8 { // to 8.8 s, before the earliest expiry
 		clock.advance(1100 * time.Millisecond)
 		mustResolve(t, c, "abc")
 	}
 	if got := m.reads.Load(); got != 1 {
 		t.Fatalf("reads within the TTL = %d, want 1", got)
 	}
-	clock.advance(2300 * time.Millisecond) // to 11.1 s, behind the latest
+	clock.advance(2300 * time.Millisecond) // to 11.1 s, after the latest expiry
 	mustResolve(t, c, "abc")
 	if got := m.reads.Load(); got != 2 {
 		t.Errorf("reads after the TTL = %d, want 2", got)
@@ -173,7 +173,7 @@ func TestWaiterLeavesWhileTheLoadGoesOn(t *testing.T) {
 	close(release)
 	mustResolve(t, c, "slow")
 	if got := m.reads.Load(); got != 1 {
-		t.Errorf("reads = %d, want 1: the first load went on", got)
+		t.Errorf("reads = %d, want 1: the first load must continue", got)
 	}
 }
 
@@ -184,7 +184,7 @@ func TestLoadHasADeadline(t *testing.T) {
 	c := newCache(t, cache.Options{Store: m, LoadTimeout: time.Millisecond})
 	_, err := c.Resolve(t.Context(), "stuck")
 	if !errors.Is(err, store.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("Resolve = %v, want ErrUnavailable, and not the caller's deadline", err)
+		t.Errorf("Resolve = %v, want ErrUnavailable, not the error of the caller's ctx", err)
 	}
 }
 
@@ -218,7 +218,7 @@ func TestEndedContext(t *testing.T) {
 		}
 	}
 	if got := m.reads.Load(); got != 1 {
-		t.Errorf("reads = %d, want 1: no load was started", got)
+		t.Errorf("reads = %d, want 1: no load must start", got)
 	}
 }
 
@@ -235,14 +235,14 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 	waitFor(t, func() bool { return gauge(t, reg, "terse_cache_bytes") <= maxBytes })
 	if got := gauge(t, reg, "terse_cache_bytes"); got < maxBytes/2 {
-		t.Errorf("bytes = %v, want most of %d in use", got, maxBytes)
+		t.Errorf("bytes = %v, want nearly %d", got, maxBytes)
 	}
 	if got := gauge(t, reg, "terse_cache_evictions_total"); got < 4000 {
 		t.Errorf("evictions = %v, want at least 4000", got)
 	}
 }
 
-func TestSizeIsHonest(t *testing.T) { // alone: it measures the heap
+func TestSizeIsHonest(t *testing.T) { // not parallel, because it measures the heap
 	const links = 20_000
 	m := newMemory()
 	reg := prometheus.NewRegistry()
@@ -261,7 +261,7 @@ func TestSizeIsHonest(t *testing.T) { // alone: it measures the heap
 	counted := gauge(t, reg, "terse_cache_bytes")
 	t.Logf("a link takes %.0f bytes and is counted as %.0f", took/links, counted/links)
 	if took > counted*1.1 || took < counted*0.8 {
-		t.Errorf("heap grew by %.0f bytes, counted are %.0f", took, counted)
+		t.Errorf("the heap grew by %.0f bytes, but size counts %.0f", took, counted)
 	}
 	if took/links > 450 {
 		t.Errorf("a link takes %.0f bytes, want at most 450", took/links)
@@ -270,7 +270,7 @@ func TestSizeIsHonest(t *testing.T) { // alone: it measures the heap
 	runtime.KeepAlive(c)
 }
 
-func TestHitDoesNotAllocate(t *testing.T) { // alone: it counts allocations
+func TestHitDoesNotAllocate(t *testing.T) { // not parallel, because it counts allocations
 	m := newMemory(link("abc", 1))
 	c := newCache(t, cache.Options{Store: m, TTL: time.Hour})
 	mustResolve(t, c, "abc")
@@ -298,7 +298,7 @@ func TestMetrics(t *testing.T) {
 	mustResolve(t, c, "abc") // stale, after a failed load
 	mustResolve(t, c, "abc") // stale, from L1
 	want := `
-# HELP terse_cache_requests_total Resolved codes by the tier that was asked and what it had: an answer (hit), none (miss), a link in place of a store that cannot answer (stale), or the knowledge that there is no such link (negative). An error is that of a tier that could not be asked.
+# HELP terse_cache_requests_total Resolved codes by tier and result: hit (an answer), miss (no answer), stale (an old link, because the store could not answer), negative (a cached "no such link") or error (the tier could not be asked).
 # TYPE terse_cache_requests_total counter
 terse_cache_requests_total{result="error",tier="redis"} 0
 terse_cache_requests_total{result="error",tier="store"} 1

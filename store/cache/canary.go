@@ -17,20 +17,19 @@ const (
 	// canaryEvery is how often a canary edits its link.
 	canaryEvery = 10 * time.Second
 
-	// canaryPatience is how long it waits for an edit to show, longer than L1
-	// keeps anything.
-	canaryPatience = 15 * time.Second
+	// canaryTimeout limits the wait for an edit to show. It is longer than any TTL of L1.
+	canaryTimeout = 15 * time.Second
 
-	// canaryLook is how often it looks meanwhile, and so how exactly it measures.
-	canaryLook = 5 * time.Millisecond
+	// canaryPoll is the interval between two looks, and so the precision of a measurement.
+	canaryPoll = 5 * time.Millisecond
 )
 
 // CanaryOptions configure a Canary.
 type CanaryOptions struct {
-	Store      store.Store           // required: where the link is edited, behind the back of Cache
-	Cache      *Cache                // required: where the edit has to show
-	Code       string                // required: of the link, for this node alone
-	Target     string                // required: of the link; nobody is sent there
+	Store      store.Store           // required: edits the link without informing Cache
+	Cache      *Cache                // required: the cache under measurement
+	Code       string                // required: code of the link, used only by this node
+	Target     string                // required: target of the link; no visitor is sent there
 	Registerer prometheus.Registerer // required
 	Logger     *slog.Logger          // required
 
@@ -46,7 +45,7 @@ func (o *CanaryOptions) validate() error {
 	}
 	check(o.Store != nil, "Store is required")
 	check(o.Cache != nil, "Cache is required")
-	check(store.ValidCode(o.Code) && strings.HasPrefix(o.Code, store.CanaryPrefix), "Code must be one that a link can have, and begin with "+store.CanaryPrefix)
+	check(store.ValidCode(o.Code) && strings.HasPrefix(o.Code, store.CanaryPrefix), "Code must be a valid code that begins with "+store.CanaryPrefix)
 	check(o.Target != "", "Target is required")
 	check(o.Registerer != nil, "Registerer is required")
 	check(o.Logger != nil, "Logger is required")
@@ -54,16 +53,16 @@ func (o *CanaryOptions) validate() error {
 	return errors.Join(errs...)
 }
 
-// Canary measures staleness: it edits a link as another process would, and looks
-// how long the cache of this one goes on to show what was there before. The link
-// has expired, so that visitors find nothing behind it.
+// Canary measures staleness: it edits a link as another process would, and measures how long
+// the cache of this process shows the state before the edit. The link is expired, so that
+// visitors are not redirected.
 type Canary struct {
 	opts      CanaryOptions
 	staleness prometheus.Histogram
 	lost      prometheus.Counter
 }
 
-// NewCanary returns a canary that does nothing before Run, or every problem of
+// NewCanary returns a canary that starts with Run, or an error that lists every problem of
 // opts.
 func NewCanary(opts CanaryOptions) (*Canary, error) {
 	if opts.Every == 0 {
@@ -76,12 +75,12 @@ func NewCanary(opts CanaryOptions) (*Canary, error) {
 		opts: opts,
 		staleness: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "terse_cache_staleness_seconds",
-			Help:    "Time for which the cache showed the state before an acknowledged edit of the canary link.",
+			Help:    "Time during which the cache still showed the state before an acknowledged edit of the canary link.",
 			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}, // a second is the promise
 		}),
 		lost: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "terse_cache_staleness_unmeasured_total",
-			Help: "Edits of the canary link that could not be done, or did not show in 15 seconds.",
+			Help: "Edits of the canary link that failed or did not show within 15 seconds.",
 		}),
 	}
 	if err := errors.Join(opts.Registerer.Register(c.staleness), opts.Registerer.Register(c.lost)); err != nil {
@@ -107,22 +106,22 @@ func (c *Canary) Run(ctx context.Context) {
 		case errors.Is(err, store.ErrVersion): // another canary with the same link was faster
 		case err != nil:
 			c.lost.Inc()
-			c.opts.Logger.DebugContext(ctx, "staleness could not be measured", "err", err)
+			c.opts.Logger.DebugContext(ctx, "cache staleness was not measured", "err", err)
 		default:
 			c.staleness.Observe(took.Seconds())
 		}
 	}
 }
 
-// measure edits the link and returns for how long the cache did not show it.
+// measure edits the link and returns how long the cache did not show the edit.
 func (c *Canary) measure(ctx context.Context) (time.Duration, error) {
-	ctx, cancel := context.WithTimeout(ctx, canaryPatience)
+	ctx, cancel := context.WithTimeout(ctx, canaryTimeout)
 	defer cancel()
 	l, err := c.link(ctx)
 	if err != nil {
 		return 0, err
 	}
-	if _, err := c.opts.Cache.Resolve(ctx, l.Code); err != nil { // so that there is something to replace
+	if _, err := c.opts.Cache.Resolve(ctx, l.Code); err != nil { // puts the old state in L1
 		return 0, fmt.Errorf("resolve %q: %w", l.Code, err)
 	}
 	l.UpdatedAt = time.Now().UTC().Truncate(time.Microsecond)
@@ -131,7 +130,7 @@ func (c *Canary) measure(ctx context.Context) (time.Duration, error) {
 		return 0, fmt.Errorf("update %q: %w", l.Code, err)
 	}
 	acknowledged := time.Now()
-	look := time.NewTicker(canaryLook)
+	look := time.NewTicker(canaryPoll)
 	defer look.Stop()
 	for {
 		shown, err := c.opts.Cache.Resolve(ctx, l.Code)
@@ -146,7 +145,7 @@ func (c *Canary) measure(ctx context.Context) (time.Duration, error) {
 	}
 }
 
-// link returns the canary's link, which is made when there is none.
+// link returns the canary's link, and creates it if it does not exist.
 func (c *Canary) link(ctx context.Context) (store.Link, error) {
 	l, err := c.opts.Store.Get(ctx, c.opts.Code)
 	if errors.Is(err, store.ErrNotFound) {

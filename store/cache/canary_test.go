@@ -15,7 +15,7 @@ import (
 	"github.com/terse/terse/store/cache"
 )
 
-// getter is a memory that answers Get as well.
+// getter is a memory that also answers Get.
 type getter struct{ *memory }
 
 func (g getter) Get(_ context.Context, code string) (store.Link, error) {
@@ -27,8 +27,7 @@ func (g getter) Get(_ context.Context, code string) (store.Link, error) {
 	return store.Link{}, store.ErrNotFound
 }
 
-// TestCanary holds that staleness is what it is: without announcements, that of
-// L1.
+// TestCanary checks that the canary measures the TTL of L1 when edits are not announced.
 func TestCanary(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -41,11 +40,11 @@ func TestCanary(t *testing.T) {
 		canary.Run(ctx)
 		l, err := m.Get(ctx, "__canary-1")
 		if err != nil || l.Owner != store.CanaryOwner || l.State(time.Now()) != store.Expired {
-			t.Errorf("the canary's link = %+v, %v, want one of its own that has expired", l, err)
+			t.Errorf("the canary's link = %+v, %v, want an expired link of CanaryOwner", l, err)
 		}
 		h := histogram(t, reg, "terse_cache_staleness_seconds")
 		if n := h.GetSampleCount(); n < 4 || n > 6 {
-			t.Errorf("measured %d times in 65 s, want about once in ten", n)
+			t.Errorf("measured %d times in 65 s, want about once in 10 s", n)
 		}
 		if mean := h.GetSampleSum() / float64(h.GetSampleCount()); mean < 3 || mean > 5 {
 			t.Errorf("staleness = %v s, want the TTL of 4 s", mean)
@@ -65,7 +64,7 @@ func TestCanaryOfAnotherOwner(t *testing.T) {
 		defer stop()
 		canary.Run(ctx)
 		if l, _ := m.Get(ctx, "__canary-1"); l.Version != 1 {
-			t.Errorf("the canary has edited somebody's link: %+v", l)
+			t.Errorf("the canary has edited a user's link: %+v", l)
 		}
 		if got := gauge(t, reg, "terse_cache_staleness_unmeasured_total"); got != 1 {
 			t.Errorf("unmeasured = %v, want 1", got)

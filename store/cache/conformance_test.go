@@ -41,7 +41,7 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// openRedis returns a shared cache in a Redis of its own, or in the one at url.
+// openRedis returns an L2 in the Redis at url, or in a new Redis if url is empty.
 func openRedis(tb testing.TB, url string) *remote.Cache {
 	tb.Helper()
 	if url == "" {

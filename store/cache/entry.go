@@ -9,15 +9,14 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// entry is what L1 remembers of one code. It never changes once it is shared.
+// entry is what L1 caches for one code. A shared entry never changes.
 //
-// A link is kept packed, which takes about half the memory of a store.Link: its
-// texts lie end to end in one string, and its times are Unix microseconds, as
-// exact as those of the contract. Clicks and LastClickAt are left out, as
-// Store.Resolve allows.
+// A link is packed, which takes about half the memory of a store.Link: its texts are
+// joined in one string, and its times are Unix microseconds, as exact as the Store
+// contract. Clicks and LastClickAt are left out, as Store.Resolve allows.
 type entry struct {
-	code    string // apart from text, because otter keeps the first one of a key
-	text    string // the six texts of packedTexts, then the tags
+	code    string // not part of text, because otter keeps the first string of a key
+	text    string // the texts of packedTexts, then the tags
 	lengths [6]uint32
 	tags    []string // parts of text
 
@@ -26,15 +25,16 @@ type entry struct {
 	createdAt, updatedAt  int64
 
 	maxClicks, usedClicks int64
-	version               int64 // 0 when no link has the code
+	version               int64 // 0 if no link has the code
 	status                uint16
 	forward               store.ForwardQuery
-	standIn               bool // serves for a store that could not answer
+	standIn               bool // served because the store could not answer
 
-	loadedAt    time.Duration // when L2 or the store was asked for it, all on the cache's clock; before that began: may be outdated
-	freshUntil  time.Duration // until then it is an answer
-	usableUntil time.Duration // until then it may stand in
-	contested   time.Duration // since when the primary has an older version; 0: it has none, as far as is known
+	// On the cache's clock:
+	loadedAt    time.Duration // when L2 or the store was asked; negative if the entry may be outdated
+	freshUntil  time.Duration // end of use as an answer
+	usableUntil time.Duration // end of use while the store cannot answer
+	contested   time.Duration // since when the primary has returned an older version; 0: it has not
 }
 
 func packedTexts(l *store.Link) [6]string {
@@ -68,8 +68,8 @@ func pack(l *store.Link) *entry {
 	return e
 }
 
-// link returns what was packed. The texts are parts of the entry, which nobody
-// can change; Tags are a copy, because their owner may.
+// link returns the packed link. Its texts share the memory of the entry. Tags are a copy,
+// because the caller may change them.
 func (e *entry) link() store.Link {
 	rest := e.text
 	next := func(i int) string {
@@ -90,11 +90,10 @@ func (e *entry) link() store.Link {
 	}
 }
 
-// unpackTime gives the zero time back as exactly that: its Unix microseconds
-// are a number like any other.
+// unpackTime also restores the zero time, because its Unix microseconds are exact, too.
 func unpackTime(micros int64) time.Time { return time.UnixMicro(micros).UTC() }
 
-// settledAt returns when it was found that e is the answer, or a moment before.
+// settledAt returns when e became the answer, or a moment earlier.
 func (e *entry) settledAt() time.Duration {
 	if e.standIn {
 		return e.freshUntil - staleRetry
@@ -102,25 +101,25 @@ func (e *entry) settledAt() time.Duration {
 	return e.loadedAt
 }
 
-// doubted returns e as a state that somebody may have left behind: it stands in for a
-// store that cannot answer, and for none that was not asked.
+// doubted returns e marked as possibly outdated. It may be served while the store cannot
+// answer, but not when the store was not asked.
 func (e *entry) doubted() *entry {
 	d := *e
 	d.loadedAt = -1
 	return &d
 }
 
-// negative reports whether the entry says that no link has the code.
+// negative reports whether e means that no link has the code.
 func (e *entry) negative() bool { return e.version == 0 }
 
-// newerThan reports whether e shows a later state of the link than o. Uses
-// against MaxClicks leave the version as it is, and only grow within one.
+// newerThan reports whether e is a later state of the link than o. Uses that count against
+// MaxClicks do not change the version, and only grow within a version.
 func (e *entry) newerThan(o *entry) bool {
 	return e.version > o.version || e.version == o.version && e.usedClicks > o.usedClicks && !e.contradicts(o)
 }
 
-// contradicts reports whether e and o, of which one may be nil, are two links of the same
-// version: one of them was lost in a failover, and which one does not show.
+// contradicts reports whether e and o are different links with the same version. Then a
+// failover has lost one of them; the entries do not show which one. Either may be nil.
 func (e *entry) contradicts(o *entry) bool {
 	return e != nil && o != nil && e.version == o.version && (e.text != o.text || e.lengths != o.lengths ||
 		!slices.Equal(e.tags, o.tags) || e.startsAt != o.startsAt || e.expiresAt != o.expiresAt ||
@@ -128,7 +127,7 @@ func (e *entry) contradicts(o *entry) bool {
 		e.updatedAt != o.updatedAt || e.maxClicks != o.maxClicks || e.status != o.status || e.forward != o.forward)
 }
 
-// newest returns the later of two states, of which either may be unknown.
+// newest returns the later of two states. Either may be nil.
 func newest(a, b *entry) *entry {
 	if a == nil || b != nil && b.newerThan(a) {
 		return b
@@ -136,10 +135,10 @@ func newest(a, b *entry) *entry {
 	return a
 }
 
-// What one entry costs beyond its own struct: otter's node, which is 56 bytes
-// in the allocator's class of 64, and its share of the hash table, whose buckets
-// of 64 bytes hold 5 nodes and are between 3/8 and 3/4 full; and the eight bytes
-// with which otter estimates how often a key is asked for.
+// The memory that one entry needs in addition to its own struct: otter's node of 56 bytes,
+// which the allocator rounds to 64; its part of the hash table, in which a bucket of 64
+// bytes has 5 slots and 3/8 to 3/4 of the slots are used; and 8 bytes for otter's estimate
+// of how often a key is requested.
 const (
 	nodeBytes  = 64
 	tableBytes = 64 / 5 * 2
@@ -153,7 +152,7 @@ func (e *entry) size() uint32 {
 	return entryBytes + allocated(len(e.code)) + allocated(len(e.text)) + tagBytes*uint32(len(e.tags)) //nolint:gosec // short
 }
 
-// allocated returns about what the allocator takes for n bytes.
+// allocated returns about how many bytes the allocator uses for n bytes.
 func allocated(n int) uint32 {
 	return uint32(n+15) &^ 15 //nolint:gosec // short
 }

@@ -18,20 +18,20 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// memory is a store whose reads a test can hold up, fail and count.
+// memory is a store in memory. Tests can pause its reads, make them fail and count them.
 type memory struct {
-	store.Store // List and Reserve are not asked
+	store.Store // nil: tests do not call List and Reserve
 
 	mu    sync.Mutex
 	links map[string]store.Link
-	stale map[string]store.Link // what Resolve finds on a replica that lags
+	stale map[string]store.Link // links on a lagging replica, for Resolve
 
 	fail          atomic.Pointer[error]
 	getFails      atomic.Pointer[error]
 	reads         atomic.Int64
 	afterRead     func(ctx context.Context) error // runs between the read and its answer
 	beforeConsume func()
-	lostWrite     bool // writes are done, but answer ErrUnavailable
+	lostWrite     bool // writes are done, but return ErrUnavailable
 }
 
 func newMemory(links ...store.Link) *memory {
@@ -72,7 +72,7 @@ func (m *memory) Resolve(ctx context.Context, code string) (store.Link, error) {
 	return l, nil
 }
 
-// Get reads the primary.
+// Get reads from the primary.
 func (m *memory) Get(_ context.Context, code string) (store.Link, error) {
 	if err := m.getFails.Load(); err != nil {
 		return store.Link{}, *err
@@ -86,7 +86,7 @@ func (m *memory) Get(_ context.Context, code string) (store.Link, error) {
 	return l, nil
 }
 
-// set changes what the primary, or a replica that lags, has of a link.
+// set changes a link on the primary or on the lagging replica.
 func (m *memory) set(at *map[string]store.Link, l store.Link) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -156,7 +156,7 @@ func (m *memory) Consume(_ context.Context, code string, now time.Time) (store.L
 	})
 }
 
-// fakeClock stands until a test moves it.
+// fakeClock is a clock that only a test moves.
 type fakeClock struct{ nanos atomic.Int64 }
 
 func (c *fakeClock) now() time.Time          { return time.Unix(1_800_000_000, c.nanos.Load()) }

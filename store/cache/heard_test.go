@@ -9,7 +9,7 @@ import (
 	"github.com/terse/terse/store/cache"
 )
 
-// newListener returns a cache over m that hears what d is told.
+// newListener returns a cache over m that receives announcements through d.
 func newListener(t *testing.T, m *memory, d *diary, edited func(code string, version int64)) *cache.Cache {
 	t.Helper()
 	d.Store = m
@@ -18,7 +18,7 @@ func newListener(t *testing.T, m *memory, d *diary, edited func(code string, ver
 	return c
 }
 
-// TestMissedEditsAreAskedFor holds that nothing is believed of before announcements may
+// TestMissedEditsAreAskedFor checks that L1 answers nothing loaded before announcements may
 // have been lost.
 func TestMissedEditsAreAskedFor(t *testing.T) {
 	t.Parallel()
@@ -27,16 +27,16 @@ func TestMissedEditsAreAskedFor(t *testing.T) {
 	mustResolve(t, c, "abc")
 	m.links["abc"] = link("abc", 2) // by another process
 	if got := mustResolve(t, c, "abc").Version; got != 1 {
-		t.Fatalf("version before anything is heard = %d, want 1, from L1", got)
+		t.Fatalf("version before missed = %d, want 1, from L1", got)
 	}
 	d.missed()
 	if got := mustResolve(t, c, "abc").Version; got != 2 {
-		t.Errorf("version after announcements were missed = %d, want 2", got)
+		t.Errorf("version after missed = %d, want 2", got)
 	}
 }
 
-// TestEditedIsToldFirst holds that whoever sees to it that no old replica is read hears of
-// an edit before L1 shows it, and so before a load could ask for it.
+// TestEditedIsToldFirst checks that Edited is called before L1 shows an edit, and so before a
+// load could ask Edited's owner about it.
 func TestEditedIsToldFirst(t *testing.T) {
 	t.Parallel()
 	m, d := newMemory(link("abc", 1)), &diary{}
@@ -44,26 +44,26 @@ func TestEditedIsToldFirst(t *testing.T) {
 	var told []int64
 	c = newListener(t, m, d, func(code string, version int64) {
 		if got := mustResolve(t, c, code).Version; got != version-1 {
-			t.Errorf("version when Edited is told of %d = %d, want %d", version, got, version-1)
+			t.Errorf("version while Edited is called with %d = %d, want %d", version, got, version-1)
 		}
 		told = append(told, version)
 	})
 	mustResolve(t, c, "abc")
 	d.heard(link("abc", 2))
 	if got := mustResolve(t, c, "abc").Version; got != 2 || len(told) != 1 {
-		t.Errorf("version after the edit was heard of = %d, Edited was told of %v, want 2 and once", got, told)
+		t.Errorf("version after the announcement = %d, calls of Edited = %v, want 2 and one call", got, told)
 	}
 }
 
-// TestLostVersions holds that a version which a failover has lost is not shown once there
-// is another one with its number, whoever hears of which of them when.
+// TestLostVersions checks that a version lost in a failover is not shown after another version
+// with the same number was announced, in any order of events.
 func TestLostVersions(t *testing.T) {
 	t.Parallel()
 	lost, kept := link("abc", 3), link("abc", 3)
 	lost.URL, lost.MaxClicks, lost.UsedClicks = "https://example.com/lost", 9, 5
 	for _, tt := range []struct {
 		name string
-		knew store.Link // by the cache
+		knew store.Link // the cache's link before the announcement
 		edit func(t *testing.T, c *cache.Cache, m *memory, d *diary)
 	}{
 		{"heard of", lost, func(_ *testing.T, _ *cache.Cache, _ *memory, d *diary) { d.heard(kept) }},
@@ -77,7 +77,7 @@ func TestLostVersions(t *testing.T) {
 		{"loaded", lost, func(_ *testing.T, _ *cache.Cache, _ *memory, d *diary) { d.missed() }},
 		{"heard of while it is loaded", lost, func(t *testing.T, c *cache.Cache, m *memory, d *diary) {
 			d.missed()
-			m.links["abc"] = lost // which is what the load reads
+			m.links["abc"] = lost // the load reads this link
 			m.afterRead = func(context.Context) error {
 				m.afterRead = nil
 				m.links["abc"] = kept
@@ -101,8 +101,8 @@ func TestLostVersions(t *testing.T) {
 	}
 }
 
-// TestUsesContradictNothing holds that L1 goes on when it hears of a version that it has,
-// with fewer uses.
+// TestUsesContradictNothing checks that L1 keeps its entry after an announcement of the same
+// version with fewer uses.
 func TestUsesContradictNothing(t *testing.T) {
 	t.Parallel()
 	used, fresh := link("abc", 3), link("abc", 3)

@@ -8,7 +8,7 @@ import (
 	"github.com/terse/terse/store/cache"
 )
 
-// untilFirst resolves a link every second and returns how long it took to show version 1.
+// untilFirst resolves a link every second and returns how long it took until version 1 showed.
 func untilFirst(t *testing.T, c *cache.Cache, clock *fakeClock) time.Duration {
 	const most = time.Hour
 	t.Helper()
@@ -21,8 +21,7 @@ func untilFirst(t *testing.T, c *cache.Cache, clock *fakeClock) time.Duration {
 	return most + time.Second
 }
 
-// edited returns a cache in which a link has version 2, and its store, which has lost
-// that version.
+// edited returns a cache with version 2 of a link, and its store, which has lost that version.
 func edited(t *testing.T, clock *fakeClock) (*cache.Cache, *memory) {
 	t.Helper()
 	m := newMemory(link("abc", 1))
@@ -34,8 +33,8 @@ func edited(t *testing.T, clock *fakeClock) (*cache.Cache, *memory) {
 	return c, m
 }
 
-// TestLostVersionGivesWay holds that a version which the primary does not have is shown
-// for a while, however often it is loaded meanwhile, and then no more.
+// TestLostVersionGivesWay checks that a version that the primary does not have is shown for a
+// while, even after further loads, and is then replaced.
 func TestLostVersionGivesWay(t *testing.T) {
 	t.Parallel()
 	var clock fakeClock
@@ -49,7 +48,7 @@ func TestLostVersionGivesWay(t *testing.T) {
 	}
 }
 
-// TestLostVersionGivesWayBesideWrites holds the same while writes of the link never end.
+// TestLostVersionGivesWayBesideWrites checks the same during continuous writes of the link.
 func TestLostVersionGivesWayBesideWrites(t *testing.T) {
 	t.Parallel()
 	var clock fakeClock
@@ -69,14 +68,14 @@ func TestLostVersionGivesWayBesideWrites(t *testing.T) {
 	}
 	m.set(&m.links, link("abc", 1))
 	if took := untilFirst(t, c, &clock); took > 30*time.Second {
-		t.Errorf("the primary's version was shown after %v, want 30 s at most", took)
+		t.Errorf("the primary's version was shown after %v, want at most 30 s", took)
 	}
 	close(hold)
 	<-done
 }
 
-// TestLaggingReplicaEndsNoVersion holds that only the primary's word ends a version: a
-// replica that lags does not, nor does a primary that cannot be asked.
+// TestLaggingReplicaEndsNoVersion checks that only the primary can replace a version. A
+// lagging replica cannot, also while the primary is unreachable.
 func TestLaggingReplicaEndsNoVersion(t *testing.T) {
 	t.Parallel()
 	var clock fakeClock
@@ -84,21 +83,21 @@ func TestLaggingReplicaEndsNoVersion(t *testing.T) {
 	m.set(&m.links, link("abc", 2))
 	m.set(&m.stale, link("abc", 1))
 	if took := untilFirst(t, c, &clock); took < time.Hour {
-		t.Errorf("a replica that lags brought an old version back after %v", took)
+		t.Errorf("a lagging replica restored an old version after %v", took)
 	}
 	m.set(&m.links, link("abc", 1))
 	away := store.ErrUnavailable
 	m.getFails.Store(&away)
 	if took := untilFirst(t, c, &clock); took < time.Hour {
-		t.Errorf("a replica brought an old version back after %v, while nobody could ask the primary", took)
+		t.Errorf("a replica restored an old version after %v while the primary was unreachable", took)
 	}
 	m.getFails.Store(nil)
 	if took := untilFirst(t, c, &clock); took > 30*time.Second {
-		t.Errorf("the primary's version was shown after %v, want 30 s at most", took)
+		t.Errorf("the primary's version was shown after %v, want at most 30 s", took)
 	}
 }
 
-// TestContestedVersionRecovers holds that a contradiction which has ended counts no more.
+// TestContestedVersionRecovers checks that a contradiction that has ended no longer counts.
 func TestContestedVersionRecovers(t *testing.T) {
 	t.Parallel()
 	var clock fakeClock
@@ -111,6 +110,6 @@ func TestContestedVersionRecovers(t *testing.T) {
 	m.set(&m.links, link("abc", 1))
 	clock.advance(12 * time.Second)
 	if l := mustResolve(t, c, "abc"); l.Version != 2 {
-		t.Errorf("Resolve() = version %d, want 2: the primary has contradicted it for the first time", l.Version)
+		t.Errorf("Resolve() = version %d, want 2: this is the first contradiction again", l.Version)
 	}
 }

@@ -22,24 +22,24 @@ type metrics struct {
 func newMetrics(reg prometheus.Registerer, bytes func() float64) (*metrics, error) {
 	requests := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "terse_cache_requests_total",
-		Help: "Resolved codes by the tier that was asked and what it had: an answer (hit), none (miss), a link in place of a store that cannot answer (stale), or the knowledge that there is no such link (negative). An error is that of a tier that could not be asked.",
+		Help: "Resolved codes by tier and result: hit (an answer), miss (no answer), stale (an old link, because the store could not answer), negative (a cached \"no such link\") or error (the tier could not be asked).",
 	}, []string{"tier", "result"})
 	loads := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "terse_cache_load_duration_seconds",
-		Help:    "Time that the store took to answer a miss, by its answer.",
+		Help:    "Time for the store to answer a miss, by result.",
 		Buckets: prometheus.ExponentialBuckets(0.000_1, 2, 15),
 	}, []string{"result"})
 	evictions := prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "terse_cache_evictions_total",
-		Help: "Links that left L1 to make room.",
+		Help: "Links evicted from L1 to make room.",
 	})
 	lost := prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "terse_cache_lost_versions_total",
-		Help: "Links in L1 whose version a failover had lost, and that were replaced by what the primary has.",
+		Help: "Links in L1 with a version that a failover lost. The primary's version replaced them.",
 	})
 	size := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "terse_cache_bytes",
-		Help: "Memory of the links in L1.",
+		Help: "Memory used by the links in L1.",
 	}, bytes)
 
 	var errs []error
@@ -79,7 +79,7 @@ func (m *metrics) observeLoad(took time.Duration, err error) {
 	}
 }
 
-// countEviction runs under a lock of otter and must not call it.
+// countEviction runs while otter holds a lock, so it must not call otter.
 func (m *metrics) countEviction(e otter.DeletionEvent[string, *entry]) {
 	if e.WasEvicted() {
 		m.evictions.Inc()

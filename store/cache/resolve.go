@@ -10,24 +10,24 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// load is one question to the store, and its answer for all who wait.
+// load is one question to L2 and the store, and its answer for all waiting callers.
 type load struct {
-	done  chan struct{} // closed once the answer stands
+	done  chan struct{} // closed when the answer is complete
 	entry *entry
 	err   error
 
-	absent bool // L1 remembered that there is no link, and the store was not asked
+	absent bool // the answer is L1's "no such link": the store was not asked
 }
 
-// Resolve answers from L1 without an allocation (but a copy of Tags, when the
-// link has any), and asks L2 and then the store when L1 has no fresh answer.
-// However many ask for one code, each is asked once, on a context of its own: a
-// caller whose ctx ends leaves with its error while the load goes on.
+// Resolve answers from L1 without an allocation, except for a copy of Tags. If L1 has no
+// fresh answer, Resolve asks L2 and then the store. All concurrent callers for one code
+// share one load with its own context: when a caller's ctx ends, that caller gets the error
+// of ctx and the load continues.
 //
-// When the store cannot answer, a link that was known less than StaleFor ago is
-// returned instead. When it was not asked, see store.ErrShed, that is one of which
-// every edit would have been heard, or that is no older than TTL makes it; or any, while
-// the store answers nobody. "No such link" is never returned so.
+// If the store cannot answer, Resolve returns a link that was loaded less than StaleFor ago.
+// If the store was not asked, see store.ErrShed, the link must satisfy one more condition:
+// Listen has received all edits since its load, or it is not older than TTL, or the store
+// answers no request at all. Resolve never returns "no such link" from such an entry.
 func (c *Cache) Resolve(ctx context.Context, code string) (store.Link, error) {
 	if err := ctx.Err(); err != nil {
 		return store.Link{}, err
@@ -38,8 +38,8 @@ func (c *Cache) Resolve(ctx context.Context, code string) (store.Link, error) {
 	return c.resolveMiss(ctx, code)
 }
 
-// Peek answers from L1 as Resolve does, and asks nobody: known is false when L1 has no
-// fresh answer, or L2 has to be asked first, see absent.
+// Peek answers from L1 like Resolve, and asks neither L2 nor the store. known is false when
+// L1 has no fresh answer, or when L2 has to be asked first, see absent.
 func (c *Cache) Peek(code string) (l store.Link, known bool, err error) {
 	e := c.fresh(code)
 	switch {
@@ -56,13 +56,13 @@ func (c *Cache) Peek(code string) (l store.Link, known bool, err error) {
 	return e.link(), true, nil
 }
 
-// Holds reports whether L1 has the link, be it too old to be an answer.
+// Holds reports whether L1 has the link, even if it is too old to be an answer.
 func (c *Cache) Holds(code string) bool {
 	e := c.held(code)
 	return e != nil && !e.negative()
 }
 
-// fresh returns what L1 holds of the code when that is an answer, else nil.
+// fresh returns the entry of the code in L1 if it is an answer, else nil.
 func (c *Cache) fresh(code string) *entry {
 	e, ok := c.l1.GetIfPresent(code)
 	if !ok || c.clock() >= e.freshUntil || e.settledAt() < time.Duration(c.flushed.Load()) {
@@ -96,7 +96,7 @@ func (c *Cache) resolveMiss(ctx context.Context, code string) (store.Link, error
 	return l.entry.link(), nil
 }
 
-// join returns the load that runs for the code, and starts it when none does.
+// join returns the running load of the code, or starts one.
 func (c *Cache) join(ctx context.Context, code string) *load {
 	s := c.stripe(code)
 	s.mu.Lock()
@@ -105,26 +105,26 @@ func (c *Cache) join(ctx context.Context, code string) *load {
 		return k.load
 	}
 	l := &load{done: make(chan struct{})}
-	if e := c.fresh(code); e != nil && (!e.negative() || c.opts.Remote == nil) { // another load has landed since the caller looked
+	if e := c.fresh(code); e != nil && (!e.negative() || c.opts.Remote == nil) { // another load has finished since the caller looked
 		l.entry = e
 		close(l.done)
 		return l
 	}
-	k := s.enter(strings.Clone(code)) // the caller's may be part of a whole request
+	k := s.enter(strings.Clone(code)) // the caller's string may be part of a whole request
 	k.load = l
 	ctx = context.WithoutCancel(ctx)
 	c.work(func() { c.run(ctx, s, k, l) })
 	return l
 }
 
-// run asks L2, then the store, once the load is admitted, and hands out the answer.
-// What the store said is given to L2 when nobody waits for it any more.
+// run waits for admission, asks L2 and then the store, and gives the answer to the waiting
+// callers. After that it fills L2.
 func (c *Cache) run(ctx context.Context, s *stripe, k *key, l *load) {
 	ctx, cancel := context.WithTimeout(ctx, c.opts.LoadTimeout)
 	defer cancel()
 	admitted, err := c.opts.Admit(ctx)
 	if err != nil {
-		c.hand(s, k, l, nil, err, c.clock(), false)
+		c.finish(s, k, l, nil, err, c.clock(), false)
 		return
 	}
 	began := c.clock()
@@ -138,35 +138,35 @@ func (c *Cache) run(ctx context.Context, s *stripe, k *key, l *load) {
 		began = c.clock()
 		link, err = c.under.Resolve(ctx, k.code)
 		c.metrics.observeLoad(c.clock()-began, err)
-		c.note(err)
+		c.noteAnswer(err)
 	}
 	primary := false
 	if !found && err == nil && c.behind(s, k, &link) {
 		link, began, primary = c.askPrimary(ctx, link, began)
 	}
 	admitted()
-	c.hand(s, k, l, &link, err, began, primary)
+	c.finish(s, k, l, &link, err, began, primary)
 	if !found && err == nil && l.entry.version == link.Version { // else an edit was faster
 		fill(context.WithoutCancel(ctx), link)
 	}
 }
 
-// hand settles the answer of a load, and gives it to all who wait.
-func (c *Cache) hand(s *stripe, k *key, l *load, link *store.Link, err error, began time.Duration, primary bool) {
+// finish decides the answer of a load and gives it to all waiting callers.
+func (c *Cache) finish(s *stripe, k *key, l *load, link *store.Link, err error, began time.Duration, primary bool) {
 	s.mu.Lock()
-	c.land(k, l, link, err, began, primary)
+	c.decide(k, l, link, err, began, primary)
 	s.leave(k)
 	s.mu.Unlock()
 	close(l.done)
 }
 
-// lostAfter is how long a version that is known outlasts the primary's word that there
-// is only an older one. A failover has lost such a version. The first word is not enough:
-// it may be older than the write that made the version. It is shorter than DefaultTTL, so
+// lostAfter is how long the primary must return only an older version before a known
+// version counts as lost in a failover. One answer is not enough: the primary may have read
+// the link before the write of the known version. lostAfter is shorter than DefaultTTL, so
 // that the next load decides.
 const lostAfter = 8 * time.Second
 
-// behind reports whether a later version than that of l is known.
+// behind reports whether this process knows a later version than the version of l.
 func (c *Cache) behind(s *stripe, k *key, l *store.Link) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -174,8 +174,9 @@ func (c *Cache) behind(s *stripe, k *key, l *store.Link) bool {
 	return known != nil && known.version > l.Version
 }
 
-// askPrimary asks the primary for a link of which a later version is known than found,
-// which may come from a replica. Without an answer it returns found.
+// askPrimary asks the primary for a link, because this process knows a later version than
+// found. found may come from a replica. If the primary does not answer, askPrimary returns
+// found.
 func (c *Cache) askPrimary(ctx context.Context, found store.Link, began time.Duration) (l store.Link, asked time.Duration, primary bool) {
 	asked = c.clock()
 	l, err := c.store.Get(ctx, found.Code)
@@ -185,9 +186,9 @@ func (c *Cache) askPrimary(ctx context.Context, found store.Link, began time.Dur
 	return l, asked, true
 }
 
-// settle returns the answer of a load that has found a link: what was found, or a later
-// version that is known. The later version wins until the primary has contradicted it for
-// lostAfter. Reloads do not prolong that time.
+// settle returns the answer of a load that found a link: the found link, or a later version
+// that this process knows. The later version wins until the primary has contradicted it for
+// lostAfter. Further loads do not prolong that time.
 func (c *Cache) settle(k *key, held, found *entry, primary bool) *entry {
 	known := newest(k.newest, held)
 	if known == nil || !known.newerThan(found) {
@@ -213,10 +214,10 @@ func (c *Cache) settle(k *key, held, found *entry, primary bool) *entry {
 	return kept
 }
 
-// land settles the answer of a load, and what L1 keeps of it. primary says that the link
-// is the primary's word. A load that a write has cut off (see distrust) answers those who
-// wait for it and no others.
-func (c *Cache) land(k *key, l *load, link *store.Link, err error, began time.Duration, primary bool) {
+// decide sets the answer of a load and puts it in L1. primary says that link comes from the
+// primary. If a write has detached the load (see distrust), the answer goes to the waiting
+// callers but not to L1.
+func (c *Cache) decide(k *key, l *load, link *store.Link, err error, began time.Duration, primary bool) {
 	held := c.held(k.code)
 	known := newest(k.newest, held)
 	switch {
@@ -228,7 +229,7 @@ func (c *Cache) land(k *key, l *load, link *store.Link, err error, began time.Du
 		l.entry = c.expiring(&entry{code: k.code}, began)
 	case unanswered(err) && c.clock() < c.standInEnd(known, err):
 		l.entry = c.standingIn(known, c.standInEnd(known, err))
-	case errors.Is(err, context.DeadlineExceeded): // the load's own, not the caller's
+	case errors.Is(err, context.DeadlineExceeded): // the deadline of the load, not of the caller
 		l.err = fmt.Errorf("link %q: %w: no answer within %v", k.code, store.ErrUnavailable, c.opts.LoadTimeout)
 	default:
 		l.err = err

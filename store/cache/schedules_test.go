@@ -21,12 +21,12 @@ import (
 	"github.com/terse/terse/store/storetest/servers"
 )
 
-// TestSchedulesOverRedis pauses nodes that share a Redis: the creator between its
-// commit and its answer and what it puts there, readers between the store's look and
-// their fill, writers between their commit and its announcement, and the outbox between
-// its look and its message, in 10,000 seeded orders, while Redis drops what it keeps. No reader of a node that hears announcements must see
-// less than what was acknowledged and told before it began, whatever a node that
-// is deaf has filled.
+// TestSchedulesOverRedis runs nodes that share a Redis in 10,000 seeded orders, while
+// Redis evicts keys. It pauses a create before its answer and before its put, readers
+// between their read and their fill, writers between their commit and their announcement,
+// and the outbox between its read and its message. A reader on a node that receives
+// announcements must not see an older version than the one acknowledged and announced
+// before the read began. The fills of the deaf node must not change that.
 func TestSchedulesOverRedis(t *testing.T) {
 	t.Parallel()
 	const seeds, workers = 10_000, 8
@@ -45,10 +45,10 @@ func TestSchedulesOverRedis(t *testing.T) {
 
 const (
 	nodes = 3
-	deaf  = 2 // the node that hears nothing
+	deaf  = 2 // the node that receives no announcements
 )
 
-// director runs one schedule after the other over the same connections.
+// director runs the schedules one after the other over the same connections.
 type director struct {
 	t       *testing.T
 	client  *redis.Client
@@ -102,7 +102,7 @@ func newDirector(t *testing.T, url string) *director {
 	return d
 }
 
-// heard lets the node of the play that runs hear an announcement of its link.
+// heard delivers an announcement to a node if it concerns the link of the running play.
 func (d *director) heard(node int, l store.Link) {
 	d.mu.Lock()
 	p := d.play
@@ -113,8 +113,7 @@ func (d *director) heard(node int, l store.Link) {
 	}
 }
 
-// play is one schedule around one code. One actor moves at a time, until it pauses
-// or is done.
+// play is one schedule for one code. One actor moves at a time, until it pauses or ends.
 type play struct {
 	*director
 
@@ -125,26 +124,26 @@ type play struct {
 	under *memory
 	nodes [nodes]*actor
 
-	told     int64       // the newest version of which all have heard
-	creating atomic.Bool // what the creator puts there is yet to come
+	told     int64       // the newest version that all nodes have received
+	creating atomic.Bool // the create has not put its link yet
 
 	lock     sync.Mutex
-	paused   []chan struct{} // actors that wait
-	moving   int             // actors that do not
-	versions [deaf]int64     // that nodes have heard of
+	paused   []chan struct{} // paused actors
+	moving   int             // running actors
+	versions [deaf]int64     // the newest version that each node has received
 	changed  *sync.Cond
 }
 
-// actor is one node: a cache over the store that all share, whose answers of the
-// store and messages to others pause.
+// actor is one node: a cache over the shared store. It pauses after answers of the store and
+// before messages to other nodes.
 type actor struct {
 	*remote.Cache
 
 	play  *play
 	cache *cache.Cache
 	hear  func(store.Link)
-	reads atomic.Bool // a reader is under way
-	began time.Time   // the create, on the clock of the play
+	reads atomic.Bool // a read is running
+	began time.Time   // begin of the create, on the clock of the play
 }
 
 func (d *director) newPlay(seed uint64) *play {
@@ -156,7 +155,7 @@ func (d *director) newPlay(seed uint64) *play {
 	p.under.afterRead = func(context.Context) error { p.pause(); return nil }
 	room := int64(1 << 20)
 	if seed%2 == 1 {
-		room = 1 // nothing stays in L1, which would know better than Redis
+		room = 1 // keeps L1 empty, because L1 would hide the answers of Redis
 	}
 	for i := range p.nodes {
 		a := &actor{Cache: d.remotes[i], play: p}
@@ -176,10 +175,10 @@ func (d *director) newPlay(seed uint64) *play {
 	return p
 }
 
-// Listen takes down how the cache hears: the director listens for all plays.
+// Listen keeps heard: the director listens for all plays.
 func (a *actor) Listen(_ context.Context, heard func(store.Link), _ func()) { a.hear = heard }
 
-// Begin takes down when the create begins, since time passes on the clock of the play.
+// Begin records when the create begins on the clock of the play.
 func (a *actor) Begin(ctx context.Context) time.Time {
 	a.began = a.play.clock.now()
 	return a.Cache.Begin(ctx)
@@ -201,7 +200,7 @@ func (a *actor) Tell(ctx context.Context, edits []store.Edit) []error {
 	return a.Cache.Tell(ctx, edits)
 }
 
-// pause stops an actor until the schedule lets it go on.
+// pause stops an actor until the schedule releases it.
 func (p *play) pause() {
 	p.lock.Lock()
 	release := make(chan struct{})
@@ -212,8 +211,8 @@ func (p *play) pause() {
 	<-release
 }
 
-// act starts an actor and returns when it, and whomever it has set in motion, has
-// paused or is done.
+// act starts an actor, and returns when it and all actors that it started have paused or
+// ended.
 func (p *play) act(do func()) {
 	p.lock.Lock()
 	p.moving++
@@ -240,7 +239,7 @@ func (p *play) settle() {
 	}
 }
 
-// release lets one of those who pause go on.
+// release lets one paused actor continue.
 func (p *play) release() {
 	p.lock.Lock()
 	i := p.rand.IntN(len(p.paused))
@@ -265,7 +264,7 @@ func (p *play) heard(node int, version int64) {
 	p.changed.Broadcast()
 }
 
-// pausedCreates holds up a create between its commit and its answer.
+// pausedCreates pauses a create between its commit and its answer.
 type pausedCreates struct {
 	*memory
 	play *play
@@ -302,8 +301,8 @@ func (p *play) run(steps int) {
 	}
 }
 
-// drop lets Redis drop what it keeps. While the creator is on its way, that is what has
-// expired: an edit leaves a marker for longer than a creator may take.
+// drop evicts keys from Redis. While a create is running, it drops only expired keys: the
+// marker of an edit lives longer than a create may take.
 func (p *play) drop() {
 	if p.creating.Load() {
 		p.clock.advance(3 * time.Second)
@@ -313,8 +312,8 @@ func (p *play) drop() {
 	}
 }
 
-// read reads through one node, unless somebody does: a reader who waits for the
-// load of another one would not be an actor of its own.
+// read reads through one node, unless a read is running there: a second reader would join the
+// load of the first one and not be an actor of its own.
 func (p *play) read(node int) {
 	a := p.nodes[node]
 	if !a.reads.CompareAndSwap(false, true) {
@@ -328,12 +327,12 @@ func (p *play) read(node int) {
 		case err != nil:
 			p.t.Errorf("seed %d: Resolve = %v", p.seed, err)
 		case l.Version < least && node != deaf:
-			p.t.Errorf("seed %d: Resolve = version %d after all were told of %d", p.seed, l.Version, least)
+			p.t.Errorf("seed %d: Resolve = version %d after all nodes received %d", p.seed, l.Version, least)
 		}
 	})
 }
 
-// deliver does what the outbox does: it tells of the link as it is in the store.
+// deliver does the work of the outbox: it announces the link as it is in the store.
 func (p *play) deliver() {
 	p.under.mu.Lock()
 	l := p.under.links[p.code]

@@ -18,7 +18,7 @@ import (
 	"github.com/terse/terse/store/storetest/servers"
 )
 
-// newShared returns a cache as another process has one, which keeps nothing yet.
+// newShared returns an empty cache, as another process has.
 func newShared(t *testing.T, shared *servers.Redis, m *memory) *cache.Cache {
 	t.Helper()
 	return newCache(t, cache.Options{Store: m, Remote: newRemote(t, shared)})
@@ -40,9 +40,8 @@ func newRemote(t *testing.T, shared *servers.Redis) *remote.Cache {
 	return r
 }
 
-// TestWritesAreShared holds that the first redirect after a create, edit or delete
-// is a hit in Redis, whichever process answers it, and that the absence of a link
-// is not shared.
+// TestWritesAreShared checks that the first redirect after a create, edit or delete is a
+// hit in Redis in every process, and that the absence of a link is not shared.
 func TestWritesAreShared(t *testing.T) {
 	t.Parallel()
 	shared := servers.NewRedis(t, servers.RedisOptions{})
@@ -67,7 +66,7 @@ func TestWritesAreShared(t *testing.T) {
 		}
 	}
 	if n := m.reads.Load(); n != 0 {
-		t.Errorf("the store was asked %d times, want never", n)
+		t.Errorf("the store was asked %d times, want 0", n)
 	}
 	for range 2 {
 		if _, err := open().Resolve(t.Context(), "none"); !errors.Is(err, store.ErrNotFound) {
@@ -75,13 +74,12 @@ func TestWritesAreShared(t *testing.T) {
 		}
 	}
 	if n := m.reads.Load(); n != 2 {
-		t.Errorf("the store was asked %d times for a link that is not there, want once by each process", n)
+		t.Errorf("the store was asked %d times for a missing link, want once by each process", n)
 	}
 }
 
-// TestCreateEndsAbsence checks that a process which was just asked for a code that no link
-// had finds the link once another process has created it, and that the process asks its
-// store no second time before that.
+// TestCreateEndsAbsence checks that a process with a cached "no such link" finds the link once
+// another process has created it. Before that, the process asks its store only once.
 func TestCreateEndsAbsence(t *testing.T) {
 	t.Parallel()
 	shared := servers.NewRedis(t, servers.RedisOptions{})
@@ -103,8 +101,8 @@ func TestCreateEndsAbsence(t *testing.T) {
 	}
 }
 
-// TestLateCreateEndsAbsence checks the same for a create that takes longer than a link may
-// come to Redis: the other process hears of it.
+// TestLateCreateEndsAbsence checks the same for a create that is too late for Redis to
+// store the link. The other process receives its announcement.
 func TestLateCreateEndsAbsence(t *testing.T) {
 	t.Parallel()
 	shared := servers.NewRedis(t, servers.RedisOptions{})
@@ -124,7 +122,7 @@ func TestLateCreateEndsAbsence(t *testing.T) {
 	if _, err := one.Create(t.Context(), link("abc", 0)); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "the link to be found, since the clock that ends its absence stands", func() bool {
+	await(t, "the announced link (the clock stands still, so the absence does not expire)", func() bool {
 		_, err := other.Resolve(t.Context(), "abc")
 		return err == nil
 	})
@@ -140,7 +138,7 @@ func await(t *testing.T, what string, done func() bool) {
 	}
 }
 
-// slowCreates is a memory that needs longer for a create than Redis is told of one.
+// slowCreates is a memory with creates that are too slow for Redis to store the link.
 type slowCreates struct{ *memory }
 
 func (s slowCreates) Create(ctx context.Context, l store.Link) (store.Link, error) {
@@ -148,7 +146,7 @@ func (s slowCreates) Create(ctx context.Context, l store.Link) (store.Link, erro
 	return s.memory.Create(ctx, l)
 }
 
-// TestAbsenceWithoutRedis checks that absence is remembered while Redis is unreachable.
+// TestAbsenceWithoutRedis checks that "no such link" is cached while Redis is unreachable.
 func TestAbsenceWithoutRedis(t *testing.T) {
 	t.Parallel()
 	m := newMemory()

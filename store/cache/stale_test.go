@@ -16,7 +16,7 @@ func TestStandsInForAStoreThatCannotAnswer(t *testing.T) {
 		staleFor time.Duration
 		age      time.Duration
 		fail     error
-		want     error // nil: the link
+		want     error // nil means the link
 	}{
 		{"unavailable", time.Hour, time.Minute, store.ErrUnavailable, nil},
 		{"just before its end", time.Hour, time.Hour - 1, store.ErrUnavailable, nil},
@@ -49,18 +49,18 @@ func TestStandInAsksTheStoreOnceASecond(t *testing.T) {
 	mustResolve(t, c, "abc")
 	clock.advance(time.Minute)
 	m.failWith(store.ErrUnavailable)
-	for range 100 { // of 10 s
+	for range 100 { // 10 s
 		mustResolve(t, c, "abc")
 		clock.advance(100 * time.Millisecond)
 	}
 	if got := m.reads.Load(); got != 1+10 {
-		t.Errorf("reads = %d, want 1 and then 1 a second", got)
+		t.Errorf("reads = %d, want 1 at once and then 1 a second", got)
 	}
 
 	m.failWith(nil)
 	m.links["abc"] = link("abc", 2) // by another process
 	if got := mustResolve(t, c, "abc").Version; got != 2 {
-		t.Errorf("version once the store is back = %d, want 2", got)
+		t.Errorf("version after the outage = %d, want 2", got)
 	}
 }
 
@@ -110,7 +110,7 @@ func TestTakedownsOutliveAnOutage(t *testing.T) {
 				clock.advance(age)
 				l := mustResolve(t, c, "abc")
 				if got := l.State(now); got != tt.want {
-					t.Errorf("state %v after = %v, want %v", age, got, tt.want)
+					t.Errorf("state after %v = %v, want %v", age, got, tt.want)
 				}
 			}
 		})

@@ -7,28 +7,27 @@ import (
 	"time"
 )
 
-// stripe guards what L1 holds of the codes that hash to it: whoever changes an
-// entry of L1 holds its stripe's lock. Readers of L1 need none.
+// stripe protects the L1 entries of all codes that hash to it. Changing an entry of L1
+// requires the lock of its stripe; reading does not.
 type stripe struct {
 	mu   sync.Mutex
 	keys map[string]*key
 }
 
-// key is what is known of one code while loads and writes of it run below. It
-// outlives an eviction from L1, so that whichever of them is late cannot bring
-// back a state that another one has replaced.
+// key is the state of one code while loads and writes of it run. It survives an eviction
+// from L1, so that a slow load or write cannot restore a replaced state.
 type key struct {
 	code   string
-	ops    int    // loads and writes that run
-	newest *entry // the latest state that one of the writes has left; nil for none
-	load   *load  // the one that readers may join; nil for none
+	ops    int    // running loads and writes
+	newest *entry // the latest result of a write; nil if no write has returned
+	load   *load  // the running load that readers may join; may be nil
 }
 
 func (c *Cache) stripe(code string) *stripe {
 	return &c.stripes[maphash.String(c.seed, code)%uint64(len(c.stripes))]
 }
 
-// enter registers one operation on the code. The lock must be held.
+// enter registers one operation on the code. The caller must hold s.mu.
 func (s *stripe) enter(code string) *key {
 	k := s.keys[code]
 	if k == nil {
@@ -39,15 +38,14 @@ func (s *stripe) enter(code string) *key {
 	return k
 }
 
-// leave ends what enter registered. The lock must be held.
+// leave ends an operation that enter registered. The caller must hold s.mu.
 func (s *stripe) leave(k *key) {
 	if k.ops--; k.ops == 0 {
 		delete(s.keys, k.code)
 	}
 }
 
-// held returns the entry of the code in L1, also one that is no longer fresh, or
-// nil.
+// held returns the entry of the code in L1, fresh or not, or nil.
 func (c *Cache) held(code string) *entry {
 	e, ok := c.l1.GetEntryQuietly(code)
 	if !ok {
@@ -56,18 +54,17 @@ func (c *Cache) held(code string) *entry {
 	return e.Value
 }
 
-// put stores e in L1 in the place of held, which may be nil. The stripe's lock
-// must be held.
+// put stores e in L1 and replaces held, which may be nil. The caller must hold the lock of
+// the stripe.
 func (c *Cache) put(e, held *entry) {
 	if held != nil {
-		e.code = held.code // otter goes on holding this one as the key
+		e.code = held.code // otter keeps this string as the key
 	}
 	c.l1.Set(e.code, e)
 }
 
-// expiring returns e as an answer that the store gave at the given moment. Its
-// end varies a little, so that links loaded together are not loaded together
-// again.
+// expiring returns e as an answer that the store gave at the given moment. The end of its
+// freshness has jitter, so that links loaded together do not expire together.
 func (c *Cache) expiring(e *entry, at time.Duration) *entry {
 	dated := *e
 	dated.standIn = false

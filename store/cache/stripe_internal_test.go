@@ -12,8 +12,7 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// TestShedMissesLeaveNothingBehind checks that a flood of misses that are all refused costs
-// no memory.
+// TestShedMissesLeaveNothingBehind checks that many rejected misses leave no keys in memory.
 func TestShedMissesLeaveNothingBehind(t *testing.T) {
 	t.Parallel()
 	c, err := New(Options{
@@ -33,6 +32,6 @@ func TestShedMissesLeaveNothingBehind(t *testing.T) {
 		left += len(c.stripes[i].keys)
 	}
 	if left != 0 {
-		t.Errorf("%d keys are remembered, want none", left)
+		t.Errorf("%d keys are left, want 0", left)
 	}
 }

@@ -8,10 +8,10 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// Create creates the link in the store, in L1, where it ends a remembered "no
-// such link" and one that is being loaded, and in L2.
+// Create creates the link in the store, in L1 and in L2. In L1 it replaces a cached "no such
+// link", also for a load that is running.
 func (c *Cache) Create(ctx context.Context, l store.Link) (store.Link, error) {
-	return c.share(ctx, func() (store.Link, error) {
+	return c.createAndPut(ctx, func() (store.Link, error) {
 		return c.write(l.Code, func() (store.Link, error) { return c.store.Create(ctx, l) })
 	})
 }
@@ -21,14 +21,13 @@ func (c *Cache) Update(ctx context.Context, l store.Link) (store.Link, error) {
 	return c.edit(ctx, l.Code, func() (store.Link, error) { return c.store.Update(ctx, l) })
 }
 
-// Delete deletes the link in the store, leaves its tombstone in L1 and L2, and
-// announces it.
+// Delete deletes the link in the store, puts its tombstone in L1 and L2, and announces it.
 func (c *Cache) Delete(ctx context.Context, code string, version int64, at time.Time) (store.Link, error) {
 	return c.edit(ctx, code, func() (store.Link, error) { return c.store.Delete(ctx, code, version, at) })
 }
 
-// edit lets write do an edit, and tells of it. That somebody could not be told is
-// no error: the outbox of the store repeats it.
+// edit runs do and announces the edited link. A failed announcement is no error, because
+// the outbox of the store repeats it.
 func (c *Cache) edit(ctx context.Context, code string, do func() (store.Link, error)) (store.Link, error) {
 	edited, err := c.write(code, do)
 	if err == nil {
@@ -40,8 +39,8 @@ func (c *Cache) edit(ctx context.Context, code string, do func() (store.Link, er
 	return edited, err
 }
 
-// Consume counts in the store, once that is admitted, and leaves in L1 the link as it
-// then stands. L2 is not told: an answer with such a link counts in the store first.
+// Consume waits for admission, counts the use in the store, and puts the updated link in L1.
+// L2 does not need it: a redirect of such a link always counts in the store first.
 func (c *Cache) Consume(ctx context.Context, code string, now time.Time) (store.Link, error) {
 	done, err := c.opts.Admit(ctx)
 	if err != nil {
@@ -71,10 +70,10 @@ func (c *Cache) Reserve(ctx context.Context, r store.Reservation) (store.Reserva
 	return c.store.Reserve(ctx, r)
 }
 
-// CreateOnce is Create with a reservation, of which the caches know nothing.
+// CreateOnce is Create with a reservation. Reservations are not cached.
 func (c *Cache) CreateOnce(ctx context.Context, l store.Link, r store.Reservation) (store.Link, store.Reservation, error) {
 	var stands store.Reservation
-	made, err := c.share(ctx, func() (store.Link, error) {
+	made, err := c.createAndPut(ctx, func() (store.Link, error) {
 		return c.write(l.Code, func() (made store.Link, err error) {
 			made, stands, err = c.store.CreateOnce(ctx, l, r)
 			if err == nil && made.Version == 0 {
@@ -89,12 +88,12 @@ func (c *Cache) CreateOnce(ctx context.Context, l store.Link, r store.Reservatio
 	return made, stands, err
 }
 
-// errNotMade says that a create made no link, because another reservation stands.
+// errNotMade says that a create made no link, because a reservation already exists.
 var errNotMade = errors.New("no link was made")
 
-// write lets do write below, and brings L1 to the state that it returns. When
-// it returns none, the write may have been done nevertheless, or another
-// process's may have been in its way: then L1 is not believed any more.
+// write runs do, which writes to the store, and puts the returned link in L1. If do returns
+// no link, the write may have succeeded, or the write of another process may have prevented
+// it. Then write calls distrust.
 func (c *Cache) write(code string, do func() (store.Link, error)) (store.Link, error) {
 	s := c.stripe(code)
 	s.mu.Lock()
@@ -115,8 +114,7 @@ func (c *Cache) write(code string, do func() (store.Link, error)) (store.Link, e
 	return l, err
 }
 
-// apply makes e, which a write has left in the store, the state that readers
-// find, unless a later write was faster.
+// apply puts e, the result of a write, in L1, unless a later write has finished first.
 func (c *Cache) apply(k *key, e *entry) {
 	if e.contradicts(k.newest) {
 		k.newest = nil
@@ -128,13 +126,13 @@ func (c *Cache) apply(k *key, e *entry) {
 	}
 }
 
-// distrust makes the next reader ask the store: it joins no load that began
-// before, and finds in L1 at most what may stand in for an answer. That is no
-// link which the store has just said is gone.
+// distrust makes the next reader ask the store. That reader does not join a running load,
+// and uses L1 only if the store cannot answer. If the store has just reported that the link
+// is gone, L1 is not used at all.
 func (c *Cache) distrust(k *key, err error) {
 	k.load = nil
 	gone := errors.Is(err, store.ErrGone) || errors.Is(err, store.ErrNotFound)
-	if k.newest != nil { // it still tells what is older
+	if k.newest != nil { // it still shows which states are older
 		k.newest = k.newest.doubted()
 		if gone {
 			k.newest.usableUntil = 0

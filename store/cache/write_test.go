@@ -48,7 +48,7 @@ func TestWritesAreSeenAtOnce(t *testing.T) {
 		}
 	}
 	if got := m.reads.Load(); got != 1 {
-		t.Errorf("reads = %d, want 1: writes leave their result in L1", got)
+		t.Errorf("reads = %d, want 1: writes put their result in L1", got)
 	}
 }
 
@@ -62,12 +62,12 @@ func TestWriteWithUnknownOutcome(t *testing.T) {
 		t.Fatalf("Update = %v, want ErrUnavailable", err)
 	}
 	if got := mustResolve(t, c, "abc").Version; got != 2 {
-		t.Errorf("version after a write that was done without an answer = %d, want 2", got)
+		t.Errorf("version after a write with an unknown outcome = %d, want 2", got)
 	}
 }
 
-// TestWroteFollowsEveryPossibleEdit checks that whoever purges is woken after each edit that
-// may have been done, and after no other.
+// TestWroteFollowsEveryPossibleEdit checks that Wrote is called after each edit that may have
+// succeeded, and only then.
 func TestWroteFollowsEveryPossibleEdit(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -99,7 +99,7 @@ func TestWroteFollowsEveryPossibleEdit(t *testing.T) {
 	}
 }
 
-// patient is an L2 that reports calls on behalf of a client that has left.
+// patient is an L2 that reports calls with a context that has ended.
 type patient struct {
 	cache.Remote
 	t     *testing.T
@@ -119,8 +119,8 @@ func (p *patient) Begin(context.Context) time.Time                          { re
 func (p *patient) Put(ctx context.Context, _ store.Link, _ time.Time) error { return p.note(ctx) }
 func (p *patient) Announce(ctx context.Context, _ store.Link) error         { return p.note(ctx) }
 
-// TestWritesAreSharedAfterTheClientLeft checks that other processes hear of a write that
-// was done, also when its client did not wait for the answer.
+// TestWritesAreSharedAfterTheClientLeft checks that a write is announced even if its
+// client has disconnected.
 func TestWritesAreSharedAfterTheClientLeft(t *testing.T) {
 	t.Parallel()
 	p := &patient{t: t}
@@ -134,7 +134,7 @@ func TestWritesAreSharedAfterTheClientLeft(t *testing.T) {
 		t.Fatalf("Update = %v, want nil", err)
 	}
 	if p.calls != 2 {
-		t.Errorf("L2 was called %d times, want for the create and the update", p.calls)
+		t.Errorf("L2 was called %d times, want 2: for the create and the update", p.calls)
 	}
 }
 
@@ -166,14 +166,14 @@ func TestUnknownOutcomeCutsOffLoadsThatRun(t *testing.T) {
 		close(release)
 		synctest.Wait()
 		if got := mustResolve(t, c, "abc").Version; got != 2 {
-			t.Errorf("version = %d, want 2: the first load had read 1", got)
+			t.Errorf("version = %d, want 2: the first load read 1 before the write", got)
 		}
 		endWorkers()
 	})
 }
 
-// endWorkers waits until the workers of loads have ended, which a synctest bubble
-// waits for. Its time costs none.
+// endWorkers waits until the workers have ended, because a synctest bubble requires it.
+// It takes no real time.
 func endWorkers() { time.Sleep(time.Second) }
 
 func TestReadersInParallelNeverGoBack(t *testing.T) {
@@ -204,9 +204,10 @@ func TestReadersInParallelNeverGoBack(t *testing.T) {
 	wg.Wait()
 }
 
-// TestSchedules pauses reads between the store's look and their fill, and writes
-// between their commit and their answer, in 10,000 seeded orders. A Resolve must
-// never show less than what was acknowledged to this process before it began.
+// TestSchedules runs reads and writes in 10,000 seeded orders. It pauses reads between
+// their read of the store and their fill, and writes between their commit and their
+// answer. A Resolve must never show an older version than one acknowledged to this
+// process before it began.
 func TestSchedules(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -215,7 +216,7 @@ func TestSchedules(t *testing.T) {
 		seeds    uint64
 	}{
 		{"roomy", 1 << 20, 5000},
-		{"nothing stays in L1", 1, 5000}, // the guard must not lean on the entry
+		{"nothing stays in L1", 1, 5000}, // the guard must work without the entry
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -229,8 +230,8 @@ func TestSchedules(t *testing.T) {
 	}
 }
 
-// schedule is one order of events around one code. All runs in a synctest
-// bubble, so that its steps are deterministic.
+// schedule is one order of events for one code. It runs in a synctest bubble, so that its
+// steps are deterministic.
 type schedule struct {
 	t      *testing.T
 	seed   uint64
@@ -238,8 +239,8 @@ type schedule struct {
 	clock  fakeClock
 	under  *memory
 	cache  *cache.Cache
-	paused []chan error // operations that wait below the cache
-	acked  int64        // the newest version that a write of ours has returned
+	paused []chan error // operations paused in the store
+	acked  int64        // the newest version that a write has returned
 }
 
 func newSchedule(t *testing.T, seed uint64, maxBytes int64) *schedule {
@@ -252,7 +253,7 @@ func newSchedule(t *testing.T, seed uint64, maxBytes int64) *schedule {
 	return s
 }
 
-// pause holds up an operation until the schedule releases it.
+// pause stops an operation until the schedule releases it.
 func (s *schedule) pause(context.Context) error {
 	release := make(chan error)
 	s.paused = append(s.paused, release)
@@ -318,7 +319,7 @@ func (s *schedule) write() {
 	}
 }
 
-// pausedWrites holds up each write between its commit and its answer.
+// pausedWrites pauses each write between its commit and its answer.
 type pausedWrites struct {
 	*memory
 	s *schedule

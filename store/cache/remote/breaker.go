@@ -7,8 +7,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// A Redis that failed so many round trips in a row is left alone for breakDelay,
-// and then asked once.
+// After breakAfter failed round trips in a row, Redis is not asked for breakDelay. Then one
+// round trip is tried.
 const (
 	breakAfter = 3
 	breakDelay = 500 * time.Millisecond
@@ -16,7 +16,7 @@ const (
 
 type breaker = circuitbreaker.CircuitBreaker[any]
 
-// newBreaker returns a breaker that shows in open whether it is.
+// newBreaker returns a breaker that sets the gauge open to 1 while it is open.
 func newBreaker(open prometheus.Gauge) breaker {
 	return circuitbreaker.NewBuilder[any]().
 		WithFailureThreshold(breakAfter).WithSuccessThreshold(1).

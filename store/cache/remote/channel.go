@@ -12,39 +12,37 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// channelOf returns where edits are announced, as links are kept, and revoked API
-// keys. It names the database, since Redis has channels for all its databases
-// together, and another database may be that of another Terse, with other links
-// under the same codes.
+// channelOf returns the channel for announcements of edited links and revoked API keys. The
+// name contains the database, because all databases of a Redis share its channels, and
+// another database may belong to another Terse that uses the same codes.
 func channelOf(database int) string { return fmt.Sprintf("terse:1:edits@%d", database) }
 
 const (
-	// silence is how long nothing may be heard before Redis is asked whether it is
-	// there, and how long it may take to say so.
+	// silence is how long the channel may be silent before a ping, and how long the answer to
+	// the ping may take.
 	silence = time.Second
 
-	// countEvery is how often those who listen are counted.
+	// countEvery is the interval between two counts of listening processes.
 	countEvery = 5 * time.Second
 
-	// retryFirst and retryLongest bound the time between two tries to listen.
+	// retryFirst and retryLongest limit the wait between two attempts to listen.
 	retryFirst   = 50 * time.Millisecond
 	retryLongest = time.Second
 )
 
-// errSilent says that Redis no longer answers on the channel.
+// errSilent says that Redis did not answer a ping on the channel.
 var errSilent = errors.New("no answer on the channel")
 
-// Listen calls heard for every link that is announced, own ones too, and missed
-// whenever the channel is there again, or for the first time: what was announced
-// before is lost. Both are called by one goroutine, as Options.Keys are told of
-// revocations. It returns when ctx ends.
+// Listen calls heard for every announced link, including links announced by this process. It
+// calls missed each time it has connected, also the first time, because earlier announcements
+// are lost. One goroutine calls both of them and Options.Keys. Listen returns when ctx ends.
 func (c *Cache) Listen(ctx context.Context, heard func(l store.Link), missed func()) {
 	wait, lost := retryFirst, time.Now()
 	for ctx.Err() == nil {
 		err := c.listen(ctx, heard, func() {
 			wait = retryFirst
 			c.metrics.channelUp.Set(1)
-			c.opts.Logger.InfoContext(ctx, "announcements of edits are heard")
+			c.opts.Logger.InfoContext(ctx, "listening for announced edits")
 			missed()
 			if c.opts.Keys != nil {
 				c.opts.Keys.Missed()
@@ -61,9 +59,9 @@ func (c *Cache) Listen(ctx context.Context, heard func(l store.Link), missed fun
 			break
 		}
 		c.metrics.channelUp.Set(0)
-		c.lookAround()
+		c.reloadMasters()
 		if wait == retryFirst {
-			c.opts.Logger.WarnContext(ctx, "announcements of edits are not heard", "err", err)
+			c.opts.Logger.WarnContext(ctx, "not listening for announced edits", "err", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -74,11 +72,11 @@ func (c *Cache) Listen(ctx context.Context, heard func(l store.Link), missed fun
 	c.metrics.channelUp.Set(0)
 }
 
-// Hears reports whether Listen hears all that is announced: what is lost is noticed after
-// two seconds at most.
+// Hears reports whether Listen receives all announcements. It notices a lost connection
+// after two seconds at most.
 func (c *Cache) Hears() bool { return c.hears.Load() }
 
-// listen follows one subscription to its end.
+// listen reads one subscription until it fails or ctx ends.
 func (c *Cache) listen(ctx context.Context, heard func(l store.Link), begun func()) error {
 	sub := c.client.Subscribe(ctx, c.channel)
 	stop := context.AfterFunc(ctx, func() { _ = sub.Close() })
@@ -117,7 +115,7 @@ func (c *Cache) listen(ctx context.Context, heard func(l store.Link), begun func
 	}
 }
 
-// countNodes counts who listens. One that cannot be counted is as before.
+// countNodes counts the listening processes. If that fails, the earlier count remains.
 func (c *Cache) countNodes(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout)
 	defer cancel()
@@ -144,7 +142,7 @@ func (c *Cache) hear(text string, heard func(l store.Link)) {
 	heard(l)
 }
 
-// codeIn returns the code of the link that text holds, if it does.
+// codeIn returns the code of the link in text, or "" if there is none.
 func codeIn(text string) string {
 	if len(text) < headerLen {
 		return ""

@@ -9,7 +9,7 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
-// Connections to one server. Calls travel together, so few will do.
+// Limits of the connections to one server. Calls share round trips, so a few are enough.
 const (
 	poolSize    = 8
 	idleConns   = 4
@@ -18,13 +18,13 @@ const (
 	connLife    = 30 * time.Minute
 )
 
-// configure adds what does not stand in the URL: nothing waits for longer than a
-// round trip may take, and nothing is tried again.
+// configure adds the options that are not in the URL. Calls do not wait longer than a round
+// trip may take, and the client does not retry.
 func configure(o *redis.UniversalOptions, timeout time.Duration) *redis.UniversalOptions {
 	o.Protocol = 2
 	o.MaxRetries, o.DialerRetries = -1, 1
 	o.DialTimeout, o.PoolTimeout = dialTimeout, timeout
-	o.ReadTimeout, o.WriteTimeout = max(patience, timeout), max(patience, timeout) // contexts end sooner
+	o.ReadTimeout, o.WriteTimeout = max(slowTimeout, timeout), max(slowTimeout, timeout) // contexts end sooner
 	o.ContextTimeoutEnabled = true
 	o.PoolSize, o.PipelinePoolSize, o.MaxIdleConns = poolSize, -1, idleConns
 	o.ConnMaxIdleTime, o.ConnMaxLifetime, o.ConnMaxLifetimeJitter = connIdle, connLife, connLife/6
@@ -34,9 +34,8 @@ func configure(o *redis.UniversalOptions, timeout time.Duration) *redis.Universa
 	return o
 }
 
-// silenceClient keeps the client library from writing lines of its own to standard
-// error. What they say is in our metrics and errors. Its logger belongs to the
-// whole process.
+// silenceClient stops the client library from logging to standard error. Our metrics and
+// errors have the same information. The library's logger belongs to the whole process.
 var silenceClient = sync.OnceFunc(func() { redis.SetLogger(silent{}) })
 
 type silent struct{}

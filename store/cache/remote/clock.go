@@ -9,58 +9,57 @@ import (
 )
 
 const (
-	// createdFor is how long after its begin a create may be kept. The marker of an
-	// edit stands longer, by more than the clocks of a cluster's masters may differ.
-	createdFor = time.Second
+	// createWindow is how long after its begin a create may be stored. The marker of an edit
+	// lives longer, by more than the difference between the clocks of a cluster's masters.
+	createWindow = time.Second
 
-	// shownFor is how long the clock of Redis is gone by before it is looked at again:
-	// no clocks drift apart by much meanwhile.
-	shownFor = time.Minute
+	// clockMaxAge is how long a reading of the clock of Redis is used. Clocks hardly drift
+	// apart in that time.
+	clockMaxAge = time.Minute
 )
 
-// serverClock is the clock of Redis as it was last seen, and goes on like that of this
-// process. It is never ahead of the real one but for what they drift apart: it lags by
-// the time for which an answer, or this process, was held up. Safe for concurrent use.
+// serverClock estimates the clock of Redis: its last reading plus the time since. Except for
+// drift the estimate is never ahead of Redis. It lags by the delay of the answer
+// and of this process. Safe for concurrent use.
 type serverClock struct {
-	seen  atomic.Pointer[glance]
+	last  atomic.Pointer[clockReading]
 	asked singleflight.Group
 }
 
-// glance is one look at the clock of Redis.
-type glance struct {
-	millis int64     // what it showed
-	at     time.Time // when that was heard
+// clockReading is one reading of the clock of Redis.
+type clockReading struct {
+	millis int64     // Unix milliseconds on that clock
+	at     time.Time // when the answer arrived
 }
 
-// set says what the clock of Redis has just shown.
-func (s *serverClock) set(millis int64) { s.seen.Store(&glance{millis, time.Now()}) }
+// set records a reading of the clock of Redis.
+func (s *serverClock) set(millis int64) { s.last.Store(&clockReading{millis, time.Now()}) }
 
-// now returns the time there, or the zero time when it was not looked at lately.
+// now returns the estimated time, or the zero time if the last reading is too old.
 func (s *serverClock) now() time.Time {
-	seen := s.seen.Load()
-	if seen == nil {
+	last := s.last.Load()
+	if last == nil {
 		return time.Time{}
 	}
-	since := time.Since(seen.at)
-	if since > shownFor {
+	since := time.Since(last.at)
+	if since > clockMaxAge {
 		return time.Time{}
 	}
-	return time.UnixMilli(seen.millis).Add(since)
+	return time.UnixMilli(last.millis).Add(since)
 }
 
-// Begin returns what Put asks for, and is called before the link is created: the time
-// on the clock of Redis, which is asked for it when nothing was Put lately, once for all
-// who want to know. It is the zero time, with which nothing is kept, while Redis does not
-// tell.
+// Begin returns the time that Put needs: the time on the clock of Redis. Call it before
+// creating the link. Without a recent Put it asks Redis, once for all concurrent callers. If
+// Redis does not answer it returns the zero time, with which Put stores nothing.
 func (c *Cache) Begin(ctx context.Context) time.Time {
 	now := c.clock.now()
 	if !now.IsZero() {
 		return now
 	}
-	_, _, _ = c.clock.asked.Do("", func() (any, error) { // Put counts what fails
+	_, _, _ = c.clock.asked.Do("", func() (any, error) { // Put counts failures
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.opts.Timeout)
 		defer cancel()
-		return nil, c.fly(func() error {
+		return nil, c.roundTrip(func() error {
 			shown, err := c.client.Time(ctx).Result()
 			if err == nil {
 				c.clock.set(shown.UnixMilli())

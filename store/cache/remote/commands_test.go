@@ -19,8 +19,8 @@ import (
 	"github.com/terse/terse/store/storetest/servers"
 )
 
-// TestCommands holds that Redis is asked for nothing that takes longer the more it
-// keeps, nor what would drop what others keep there.
+// TestCommands checks that the cache uses no command that is slower the more keys Redis
+// has, and no command that deletes keys of other users.
 func TestCommands(t *testing.T) {
 	t.Parallel()
 	s := servers.NewRedis(t, servers.RedisOptions{})
@@ -42,8 +42,7 @@ func TestCommands(t *testing.T) {
 	}
 }
 
-// TestCallsShareRoundTrips holds that many who ask at the same time cost Redis few
-// round trips.
+// TestCallsShareRoundTrips checks that many concurrent calls need few round trips.
 func TestCallsShareRoundTrips(t *testing.T) {
 	t.Parallel()
 	const callers = 400
@@ -54,7 +53,7 @@ func TestCallsShareRoundTrips(t *testing.T) {
 	t.Cleanup(func() { must(t, c.Close()) })
 	client := connect(t, s)
 	together := func(do func(code string) error) {
-		must(t, client.Do(t.Context(), "client", "pause", 500).Err()) // so that they meet
+		must(t, client.Do(t.Context(), "client", "pause", 500).Err()) // so that the calls wait together
 		var crowd sync.WaitGroup
 		for i := range callers {
 			crowd.Go(func() {
@@ -80,7 +79,7 @@ func TestCallsShareRoundTrips(t *testing.T) {
 	}
 }
 
-// commands returns how often a Redis was asked for each command.
+// commands returns how often each command was sent to a Redis.
 func commands(t *testing.T, client *redis.Client) map[string]int {
 	t.Helper()
 	stats, err := client.Info(t.Context(), "commandstats").Result()
@@ -93,7 +92,7 @@ func commands(t *testing.T, client *redis.Client) map[string]int {
 	return all
 }
 
-// flights returns how many round trips of a kind there were.
+// flights returns the number of round trips of one kind.
 func flights(t *testing.T, reg *prometheus.Registry, op string) uint64 {
 	t.Helper()
 	families, err := reg.Gather()

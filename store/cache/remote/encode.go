@@ -9,24 +9,23 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// The kinds of values, which their first byte tells apart. The scripts know them.
+// The kinds of values. The first byte of a value is its kind. The scripts use them, too.
 const (
 	kindLink   = 'L' // then 8 bytes of version, the format, and the link
-	kindMarker = 'M' // then 8 bytes of version: an edit that left nothing to keep
-	kindLease  = 'R' // then 8 bytes that name the reader
+	kindMarker = 'M' // then 8 bytes of version: an edit without a stored link
+	kindLease  = 'R' // then 8 bytes that identify the reader
 
-	kindRevocation = 'K' // only announced: then the digest of an API key's token, and 8 bytes of Unix microseconds
+	kindRevocation = 'K' // never stored, only announced: then the digest of an API key's token, and 8 bytes of Unix microseconds
 )
 
 const (
-	// format is how links are written. Another one makes them unknown, not wrong.
+	// format is the format of a link. A link in another format counts as unknown.
 	format = 1
 
 	headerLen = 1 + 8 + 1
 )
 
-// What a link has beyond its code, target and times of creation. One bit each, in
-// the order in which they are written.
+// The optional fields of a link: one bit each, in the order of writing.
 const (
 	hasTitle = 1 << iota
 	hasTags
@@ -42,12 +41,11 @@ const (
 	hasDisabledReason
 	hasDeletedAt
 	hasCreatedAt
-	hasUpdatedAt // other than the creation
+	hasUpdatedAt // other than CreatedAt
 	hasRequestID
 )
 
-// leaseText is the value of a key that a reader has a lease on. Lease 0 is that of
-// nobody.
+// leaseText returns the value of a key with a lease. No reader has lease 0.
 func leaseText(lease uint64) string {
 	return string(binary.BigEndian.AppendUint64([]byte{kindLease}, lease))
 }
@@ -56,8 +54,8 @@ func markerText(version int64) string {
 	return string(binary.BigEndian.AppendUint64([]byte{kindMarker}, uint64(version))) //nolint:gosec // positive
 }
 
-// encode returns l as it is kept, without Clicks and LastClickAt, and with times in
-// whole microseconds.
+// encode returns l in its stored form, without Clicks and LastClickAt, with times in
+// microseconds.
 func encode(l *store.Link) string {
 	w := writer{text: make([]byte, 0, headerLen+len(l.Code)+len(l.URL)+64)}
 	w.text = append(w.text, kindLink)
@@ -132,8 +130,8 @@ func (w *writer) tags(tags []string) {
 	}
 }
 
-// decode returns the link of code that text holds, and false for anything else. Its
-// strings share the memory of text.
+// decode returns the link in text. ok is false if text is not a link with the given code. The
+// strings of the link share the memory of text.
 func decode(text, code string) (l store.Link, ok bool) {
 	if len(text) < headerLen || text[0] != kindLink || text[headerLen-1] != format {
 		return l, false
@@ -169,7 +167,7 @@ func decode(text, code string) (l store.Link, ok bool) {
 	return l, true
 }
 
-// reader reads what writer wrote. After anything else it is bad, and gives zeros.
+// reader reads the output of writer. After an error bad is true, and all reads return zero.
 type reader struct {
 	text string
 	has  uint16
@@ -200,7 +198,7 @@ func (r *reader) uvarint() (v uint64) {
 	return 0
 }
 
-// varint is that of encoding/binary, for which a string would have to be copied.
+// varint reads a varint of encoding/binary from a string without copying it.
 func (r *reader) varint() int64 {
 	u := r.uvarint()
 	v := int64(u >> 1)
@@ -247,7 +245,7 @@ func (r *reader) tags() []string {
 		return nil
 	}
 	n := r.uvarint()
-	if n > uint64(len(r.text)) { // each takes a byte at least
+	if n > uint64(len(r.text)) { // each tag takes at least one byte
 		r.bad = true
 		return nil
 	}

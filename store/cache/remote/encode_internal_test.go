@@ -11,7 +11,7 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// anyLink draws a link as a store returns it to Resolve.
+// anyLink draws a link as Resolve of a store returns it.
 func anyLink(t *rapid.T) store.Link {
 	at := func(label string) time.Time {
 		if rapid.Bool().Draw(t, "no "+label) {
@@ -44,17 +44,17 @@ func TestDecodeGivesBackWhatWasEncoded(t *testing.T) {
 			t.Fatalf("decode =\n%+v, %v, want\n%+v", got, ok, want)
 		}
 		if _, ok := decode(text, want.Code+"x"); ok {
-			t.Fatal("a link is believed under another code")
+			t.Fatal("decode accepts a link with another code")
 		}
 		if got := codeIn(text); got != want.Code {
 			t.Fatalf("codeIn = %q, want %q", got, want.Code)
 		}
 		cut := rapid.IntRange(0, len(text)-1).Draw(t, "cut")
 		if _, ok := decode(text[:cut], want.Code); ok {
-			t.Fatalf("%d of %d bytes are believed", cut, len(text))
+			t.Fatalf("decode accepts %d of %d bytes", cut, len(text))
 		}
 		if _, ok := decode(text+"x", want.Code); ok {
-			t.Fatal("a link with more behind it is believed")
+			t.Fatal("decode accepts a link with trailing bytes")
 		}
 	})
 }
@@ -66,7 +66,7 @@ func TestEncodedSize(t *testing.T) {
 		CreatedAt: time.UnixMicro(1_790_000_000_000_000), UpdatedAt: time.UnixMicro(1_790_000_000_000_000), Version: 1,
 	}
 	if got := len(encode(&l)); got > 150 {
-		t.Errorf("a link with a target of 100 bytes takes %d, want 150 at most", got)
+		t.Errorf("a link with a target of 100 bytes takes %d bytes, want at most 150", got)
 	}
 }
 
@@ -79,7 +79,7 @@ func TestDecodeRefusesOtherFormats(t *testing.T) {
 		text[:1] + strings.Repeat("\x00", 8) + text[headerLen-1:], text[:1] + strings.Repeat("\xff", 8) + text[headerLen-1:],
 	} {
 		if _, ok := decode(wrong, "abc"); ok {
-			t.Errorf("decode(%q) is a link", wrong)
+			t.Errorf("decode(%q) returns a link, want none", wrong)
 		}
 	}
 }

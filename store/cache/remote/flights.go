@@ -14,53 +14,53 @@ import (
 	"github.com/terse/terse/store/batch"
 )
 
-// write is one script on one key.
+// write is one run of a script on one key.
 type write struct {
 	script   *redis.Script
 	key      string
-	args     []any // the first is the value
-	announce bool  // the value is announced as well
+	args     []any // the first one is the value
+	announce bool  // also publish the value
 }
 
-// fly makes one round trip behind the breaker. do returns what failed as a whole.
-func (c *Cache) fly(do func() error) error {
+// roundTrip makes one round trip through the breaker. do returns an error that concerns the
+// whole round trip.
+func (c *Cache) roundTrip(do func() error) error {
 	if !c.breaker.TryAcquirePermit() {
 		return errResting
 	}
 	err := do()
 	if outage(err) {
 		c.breaker.RecordFailure()
-		c.lookAround()
+		c.reloadMasters()
 	} else {
 		c.breaker.RecordSuccess()
 	}
 	return failure(err)
 }
 
-// flyPast makes one round trip past the breaker.
-func (c *Cache) flyPast(do func() error) error {
+// bypassBreaker makes one round trip without the breaker.
+func (c *Cache) bypassBreaker(do func() error) error {
 	err := do()
 	if outage(err) {
-		c.lookAround()
+		c.reloadMasters()
 	}
 	return failure(err)
 }
 
-// lookAround lets the client of a cluster ask, in the background, who is its masters
-// now: a replica may have taken the place of one that is dead, of which nobody
-// else tells.
-func (c *Cache) lookAround() {
+// reloadMasters makes the client of a cluster read the list of masters in the background.
+// A replica may have replaced a dead master, and the cluster does not announce it.
+func (c *Cache) reloadMasters() {
 	if client, ok := c.client.(*redis.ClusterClient); ok {
 		client.ReloadState(context.Background())
 	}
 }
 
-// errUnsent says that commands did not get as far as to a server that takes any.
+// errUnsent says that no server received the commands.
 var errUnsent = errors.New("no connection")
 
-// pipeline sends commands in one round trip, and returns the first error. The client
-// leaves those without one that it had no connection for, since a server refused
-// the database, for instance: nothing was said of them.
+// pipeline sends commands in one round trip and returns the first error. The client sets no
+// error on commands for which it had no connection, for instance because the server rejected
+// the database. Then pipeline returns errUnsent.
 func (c *Cache) pipeline(ctx context.Context, fill func(p redis.Pipeliner)) error {
 	commands, err := c.client.Pipelined(ctx, func(p redis.Pipeliner) error {
 		fill(p)
@@ -72,14 +72,14 @@ func (c *Cache) pipeline(ctx context.Context, fill func(p redis.Pipeliner)) erro
 	return err
 }
 
-// errResting answers while the breaker is open.
-var errResting = fmt.Errorf("%w: redis: it failed several times in a row and is asked again soon", store.ErrUnavailable)
+// errResting is the error of calls while the breaker is open.
+var errResting = fmt.Errorf("%w: redis: several round trips in a row failed; the next attempt follows soon", store.ErrUnavailable)
 
-// runGets reads keys, and returns the empty text for those that are not there.
+// runGets reads keys. The result of a missing key is empty.
 func (c *Cache) runGets(ctx context.Context, keys []string) []batch.Result[string] {
 	results := make([]batch.Result[string], len(keys))
-	err := c.fly(func() error {
-		if client, ok := c.client.(*redis.Client); ok && len(keys) > 1 { // one command, where that may have many keys
+	err := c.roundTrip(func() error {
+		if client, ok := c.client.(*redis.Client); ok && len(keys) > 1 { // outside a cluster one command can read many keys
 			values, err := client.MGet(ctx, keys...).Result()
 			for i, v := range values {
 				results[i].Value, _ = v.(string)
@@ -103,15 +103,15 @@ func (c *Cache) runGets(ctx context.Context, keys []string) []batch.Result[strin
 	return allOr(results, err)
 }
 
-// runLeases takes leases on keys, and returns 0 for those that are not to be had.
+// runLeases takes leases on keys. The result of a key without a lease is 0.
 func (c *Cache) runLeases(ctx context.Context, keys []string) []batch.Result[uint64] {
 	results := make([]batch.Result[uint64], len(keys))
-	err := c.fly(func() error {
+	err := c.roundTrip(func() error {
 		sets := make([]*redis.BoolCmd, len(keys))
 		tokens := make([]uint64, len(keys))
 		err := c.pipeline(ctx, func(p redis.Pipeliner) {
 			for i, key := range keys {
-				tokens[i] = max(1, rand.Uint64()) //nolint:gosec // tells leases apart, hides nothing
+				tokens[i] = max(1, rand.Uint64()) //nolint:gosec // distinguishes leases, is not a secret
 				sets[i] = p.SetNX(ctx, key, leaseText(tokens[i]), leaseTTL)
 			}
 		})
@@ -123,7 +123,7 @@ func (c *Cache) runLeases(ctx context.Context, keys []string) []batch.Result[uin
 			case set.Val():
 				c.metrics.leaseTaken.Inc()
 				results[i].Value = tokens[i]
-			case set.Err() != nil && !errors.Is(set.Err(), redis.Nil): // no room, or read-only
+			case set.Err() != nil && !errors.Is(set.Err(), redis.Nil): // out of memory, or read-only
 				c.metrics.leaseError.Inc()
 			default:
 				c.metrics.leaseHeld.Inc()
@@ -134,11 +134,11 @@ func (c *Cache) runLeases(ctx context.Context, keys []string) []batch.Result[uin
 	return allOr(results, err)
 }
 
-// runWrites runs scripts, and sends those along that Redis does not know yet.
-func (c *Cache) runWrites(ctx context.Context, writes []write, fly func(do func() error) error) []batch.Result[int64] {
+// runWrites runs scripts, and sends the source of scripts that Redis does not know yet.
+func (c *Cache) runWrites(ctx context.Context, writes []write, roundTrip func(do func() error) error) []batch.Result[int64] {
 	results := make([]batch.Result[int64], len(writes))
 	runs, sent := make([]*redis.Cmd, len(writes)), make([]*redis.IntCmd, len(writes))
-	err := fly(func() error {
+	err := roundTrip(func() error {
 		if err := c.runScripts(ctx, writes, runs, sent); err != nil {
 			return err
 		}
@@ -157,7 +157,7 @@ func (c *Cache) runWrites(ctx context.Context, writes []write, fly func(do func(
 	return allOr(results, err)
 }
 
-// runScripts runs scripts by their names, and announces what is to be announced.
+// runScripts runs scripts by their digests, and publishes the announcements.
 func (c *Cache) runScripts(ctx context.Context, writes []write, runs []*redis.Cmd, sent []*redis.IntCmd) error {
 	err := c.pipeline(ctx, func(p redis.Pipeliner) {
 		for i := range writes {
@@ -174,7 +174,7 @@ func (c *Cache) runScripts(ctx context.Context, writes []write, runs []*redis.Cm
 	return nil
 }
 
-// runUnknown runs those scripts again, with their texts, that Redis did not know.
+// runUnknown runs the scripts that Redis did not know again, with their source.
 func (c *Cache) runUnknown(ctx context.Context, writes []write, runs []*redis.Cmd) error {
 	var unknown []int
 	for i, run := range runs {
@@ -197,7 +197,7 @@ func (c *Cache) runUnknown(ctx context.Context, writes []write, runs []*redis.Cm
 	return nil
 }
 
-// announced returns why an announcement was not made, if so.
+// announced counts an announcement, or returns why it failed.
 func (c *Cache) announced(sent *redis.IntCmd) error {
 	if err := sent.Err(); err != nil {
 		return fmt.Errorf("announce: %w", err)
@@ -206,8 +206,8 @@ func (c *Cache) announced(sent *redis.IntCmd) error {
 	return nil
 }
 
-// dropFull drops what an edit would have replaced, had there been room: it is old.
-// The edit is told of again until there is.
+// dropFull deletes the keys of edits that Redis rejected because its memory is full: their
+// values are outdated. The outbox repeats the announcements.
 func (c *Cache) dropFull(ctx context.Context, writes []write, runs []*redis.Cmd) error {
 	var full []string
 	for i, run := range runs {
@@ -236,9 +236,9 @@ func allOr[T any](results []batch.Result[T], err error) []batch.Result[T] {
 	return results
 }
 
-// outage reports whether err says that Redis could not be asked, or takes no writes,
-// rather than what it said of one command. One that takes no writes shows what was
-// there before edits.
+// outage reports whether err means that Redis was not reached or accepts no writes. A Redis
+// that accepts no writes is an outage, because it misses edits and shows older versions.
+// Other errors concern one command.
 func outage(err error) bool {
 	var said redis.Error
 	switch {
@@ -257,7 +257,7 @@ func outage(err error) bool {
 	return false
 }
 
-// failure returns what the caller of one command is told.
+// failure returns the error for the caller of one command.
 func failure(err error) error {
 	if err == nil || errors.Is(err, redis.Nil) {
 		return nil

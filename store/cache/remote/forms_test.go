@@ -18,7 +18,7 @@ import (
 	"github.com/terse/terse/store/storetest/servers"
 )
 
-// wantUse holds that everything works over a Redis of whatever form.
+// wantUse checks that all functions work with a Redis of any form.
 func wantUse(t *testing.T, c *remote.Cache) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
@@ -30,7 +30,7 @@ func wantUse(t *testing.T, c *remote.Cache) {
 	}()
 	await(t, "the channel", func() bool { return missed.Load() > 0 })
 	if c.Begin(ctx).IsZero() {
-		t.Error("Begin tells no time")
+		t.Error("Begin = the zero time, want the time of Redis")
 	}
 	for i := range 20 {
 		code := fmt.Sprint("code", i)
@@ -50,7 +50,7 @@ func wantUse(t *testing.T, c *remote.Cache) {
 		if heard.Load() >= 20 {
 			return true
 		}
-		tell(t, c, link("again", 2)) // the nodes of a cluster may be yet to link up
+		tell(t, c, link("again", 2)) // the nodes of a cluster may not be connected yet
 		return false
 	})
 	stop()
@@ -68,7 +68,7 @@ func TestTLS(t *testing.T) {
 	t.Cleanup(func() { must(t, c.Close()) })
 	wantUse(t, c)
 	if _, _, _, err := open(t, s.URL(), patient).Lookup(t.Context(), "abc"); err == nil {
-		t.Error("a certificate that nobody knows is believed")
+		t.Error("a certificate of an unknown authority is accepted")
 	}
 }
 
@@ -82,8 +82,8 @@ func TestCluster(t *testing.T) {
 	wantUse(t, open(t, masters[1].URL(), patient))
 }
 
-// TestClusterFailover holds that a Cache follows by itself when a master of a cluster
-// dies and its replica takes its place, for all keys.
+// TestClusterFailover checks that a Cache recovers by itself, for all keys, when a master of a
+// cluster dies and its replica replaces it.
 func TestClusterFailover(t *testing.T) {
 	t.Parallel()
 	servant := servers.RedisOptions{Cluster: true, Settings: map[string]string{"cluster-node-timeout": "1000", "repl-diskless-sync-delay": "0"}}
@@ -97,7 +97,7 @@ func TestClusterFailover(t *testing.T) {
 	wantUse(t, c)
 	must(t, masters[0].Kill())
 	began := time.Now()
-	await(t, "all keys to be written again", func() bool {
+	await(t, "writes to all keys to succeed", func() bool {
 		for i := range 20 {
 			if create(t, c, link(fmt.Sprint("after", i), 1)) != nil {
 				return false
@@ -105,11 +105,11 @@ func TestClusterFailover(t *testing.T) {
 		}
 		return true
 	})
-	t.Logf("writes came back %v after a master was killed", time.Since(began))
+	t.Logf("writes succeeded again %v after a master was killed", time.Since(began))
 	wantUse(t, c)
 }
 
-// TestSentinel holds that a Cache follows a failover by itself.
+// TestSentinel checks that a Cache recovers from a failover by itself.
 func TestSentinel(t *testing.T) {
 	t.Parallel()
 	master := servers.NewRedis(t, servers.RedisOptions{})
@@ -120,7 +120,7 @@ func TestSentinel(t *testing.T) {
 	c := open(t, sentinel.URL(), time.Second)
 	wantUse(t, c)
 	client := connect(t, master)
-	await(t, "the replica to be there", func() bool {
+	await(t, "the replica to connect", func() bool {
 		return client.Do(t.Context(), "WAIT", 1, 100).Val() == int64(1)
 	})
 	await(t, "the sentinel to know the replica", func() bool {
@@ -130,12 +130,12 @@ func TestSentinel(t *testing.T) {
 	must(t, master.Kill())
 	took := time.Now()
 	await(t, "the promoted replica to be used", func() bool { return create(t, c, link("after", 1)) == nil })
-	t.Logf("writes came back %v after the master was killed", time.Since(took))
+	t.Logf("writes succeeded again %v after the master was killed", time.Since(took))
 	wantUse(t, c)
 }
 
-// TestMissed checks that Options.Missed gets the moment from which announcements were not
-// heard, at the begin and after each loss of the channel.
+// TestMissed checks the argument of Options.Missed at the first connection and after each lost
+// connection: the moment since which announcements were not received.
 func TestMissed(t *testing.T) {
 	t.Parallel()
 	s := servers.NewRedis(t, servers.RedisOptions{})
@@ -155,16 +155,16 @@ func TestMissed(t *testing.T) {
 	}()
 	first := <-missed
 	if first.Before(start) || first.After(time.Now()) {
-		t.Errorf("Missed at the begin = %v, want a moment after %v", first, start)
+		t.Errorf("Missed at the first connection = %v, want a time after %v", first, start)
 	}
 	await(t, "the channel", c.Hears)
 	up := time.Now()
 	must(t, s.Kill())
-	await(t, "the loss to be noticed", func() bool { return !c.Hears() })
+	await(t, "Hears to be false", func() bool { return !c.Hears() })
 	lost := time.Now()
 	must(t, s.Start(t.Context()))
 	if second := <-missed; second.Before(up) || second.After(lost) {
-		t.Errorf("Missed after a loss = %v, want a moment between %v and %v", second, up, lost)
+		t.Errorf("Missed after a loss = %v, want a time between %v and %v", second, up, lost)
 	}
 	stop()
 	<-done

@@ -17,7 +17,7 @@ type metrics struct {
 	breakerOpen, channelUp, nodes     prometheus.Gauge
 }
 
-// writeMetrics count what became of one kind of write.
+// writeMetrics count the results of one kind of write.
 type writeMetrics struct{ kept, refused, failed prometheus.Counter }
 
 func (m *writeMetrics) count(written int64, err error) {
@@ -34,25 +34,25 @@ func (m *writeMetrics) count(written int64, err error) {
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	requests := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "terse_redis_requests_total",
-		Help: "Calls of the shared cache by their kind and what became of them: refused means that something as new is kept, that a create took over a second, or that a lease is not to be had.",
+		Help: "Calls of the shared cache by kind and result. Refused means that Redis has the same or a newer version, that a create took more than a second, or that no lease was available.",
 	}, []string{"op", "result"})
 	flights := prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "terse_redis_flight_duration_seconds", Help: "Time of one round trip, in which many calls may travel.",
+		Name: "terse_redis_flight_duration_seconds", Help: "Time of one round trip, which many calls may share.",
 		Buckets: prometheus.ExponentialBuckets(0.000_05, 2, 12),
 	}, []string{"op"})
 	announcements := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "terse_redis_announcements_total", Help: "Edits and revoked keys that were announced to other processes (sent), by them (heard), or by nobody who can be understood (garbled).",
+		Name: "terse_redis_announcements_total", Help: "Announcements of edits and revoked keys: sent by this process, heard (received), or garbled (received but not understood).",
 	}, []string{"result"})
 	m := &metrics{
 		flights: flights,
 		breakerOpen: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "terse_redis_breaker_open", Help: "1 while Redis is not asked because it failed several times in a row.",
+			Name: "terse_redis_breaker_open", Help: "1 while Redis is not asked because several round trips in a row failed.",
 		}),
 		channelUp: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "terse_redis_channel_up", Help: "1 while announcements of other processes are heard.",
+			Name: "terse_redis_channel_up", Help: "1 while announcements of other processes are received.",
 		}),
 		nodes: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "terse_redis_nodes", Help: "Processes that hear announcements, as they were last counted. While Redis is away each limits to its share of a limit.",
+			Name: "terse_redis_nodes", Help: "Processes that received announcements at the last count. While Redis is unreachable, each process applies its share of a rate limit.",
 		}),
 	}
 	counter := func(op, result string) prometheus.Counter { return requests.WithLabelValues(op, result) }
@@ -70,7 +70,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	return m, errors.Join(errs...)
 }
 
-// pool adds the state of the connections.
+// pool adds metrics of the connection pool.
 func (m *metrics) pool(reg prometheus.Registerer, stats func() *redis.PoolStats) error {
 	gauge := func(name, help string, value func(*redis.PoolStats) uint32) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(value(stats())) })
@@ -80,11 +80,11 @@ func (m *metrics) pool(reg prometheus.Registerer, stats func() *redis.PoolStats)
 	}
 	var errs []error
 	for _, c := range []prometheus.Collector{
-		gauge("terse_redis_connections", "Connections that are open, to all servers of a cluster together.",
+		gauge("terse_redis_connections", "Open connections, to all servers of a cluster together.",
 			func(s *redis.PoolStats) uint32 { return s.TotalConns }),
-		gauge("terse_redis_connections_used", "Connections that are in use.",
+		gauge("terse_redis_connections_used", "Connections in use.",
 			func(s *redis.PoolStats) uint32 { return s.TotalConns - min(s.IdleConns, s.TotalConns) }),
-		counter("terse_redis_connection_timeouts_total", "Calls that waited for a connection in vain.",
+		counter("terse_redis_connection_timeouts_total", "Calls that got no connection in time.",
 			func(s *redis.PoolStats) float64 { return float64(s.Timeouts) }),
 		counter("terse_redis_connection_wait_seconds_total", "Time that calls waited for a connection.",
 			func(s *redis.PoolStats) float64 { return time.Duration(s.WaitDurationNs).Seconds() }),
@@ -94,7 +94,7 @@ func (m *metrics) pool(reg prometheus.Registerer, stats func() *redis.PoolStats)
 	return errors.Join(errs...)
 }
 
-// flight returns what observes round trips of one kind.
+// flight returns a function that observes round trips of one kind.
 func (m *metrics) flight(op string) func(size int, took time.Duration) {
 	h := m.flights.WithLabelValues(op)
 	return func(_ int, took time.Duration) { h.Observe(took.Seconds()) }

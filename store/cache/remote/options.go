@@ -19,15 +19,15 @@ const (
 	DefaultMaxBatch = 256
 )
 
-// patience is how long a round trip may take for which nobody waits.
-const patience = time.Second
+// slowTimeout limits a round trip that no request waits for.
+const slowTimeout = time.Second
 
-// freshFor is how long after its last write a link is kept for FreshTTL only. A failover
-// may lose that write, and nobody asks the database for a link while it is kept here. It
-// is longer than a standby may be out of reach before somebody promotes it.
+// freshFor is how long after its last write a link is stored for FreshTTL only. A failover may
+// lose that write, and processes do not ask the database while the link is stored here.
+// freshFor is longer than a standby may be disconnected before an operator promotes it.
 const freshFor = time.Hour
 
-// leaseTTL is how long a lease or marker stands: longer than a load may take.
+// leaseTTL is the lifetime of a lease or marker. It is longer than a load may take.
 const leaseTTL = 3 * time.Second
 
 // Options configure a Cache.
@@ -36,28 +36,27 @@ type Options struct {
 	Registerer prometheus.Registerer // required
 	Logger     *slog.Logger          // required
 
-	TTL      time.Duration // how long a link is kept, ±10 %; default DefaultTTL
-	FreshTTL time.Duration // the same for one that was created or edited less than an hour ago; default DefaultFreshTTL
-	Timeout  time.Duration // of one round trip, but of Tell's. A call may wait for another one's first. Default DefaultTimeout
+	TTL      time.Duration // how long a link is stored, ±10 %; default DefaultTTL
+	FreshTTL time.Duration // the same for a link created or edited less than an hour ago; default DefaultFreshTTL
+	Timeout  time.Duration // of one round trip, except for Tell; a call may also wait for the round trip before; default DefaultTimeout
 	MaxBatch int           // most calls that share a round trip; default DefaultMaxBatch
 
-	Keys Keys // told of revoked API keys; nil means nobody
+	Keys Keys // receives revocations of API keys; may be nil
 
-	// Missed is called by the goroutine that Listens whenever the channel is there again,
-	// or for the first time: announcements since then were not heard. Another server may
-	// have taken the place of the one before, and lack edits from before that, too.
-	// Nil means nobody is told.
+	// Missed is called each time Listen has connected, also the first time, by its goroutine.
+	// Announcements after since were not received. The connection may be to another server,
+	// which may also lack edits from before since. May be nil.
 	Missed func(since time.Time)
 
-	RootCAs *x509.CertPool // who signs the certificates of servers with TLS; default those of the system
+	RootCAs *x509.CertPool // certificate authorities for TLS; default: the system's
 }
 
-// Keys hears which API keys were revoked. It is called by the goroutine that Listens.
+// Keys receives revocations of API keys. The goroutine of Listen calls its methods.
 type Keys interface {
-	// Revoked says that the key with this digest was revoked.
+	// Revoked reports that the key with this digest was revoked at the given time.
 	Revoked(hash [sha256.Size]byte, at time.Time)
 
-	// Missed says that revocations may have been announced unheard.
+	// Missed reports that announced revocations may have been lost.
 	Missed()
 }
 
@@ -88,8 +87,8 @@ func (o *Options) validate() error {
 	}
 	check(o.Registerer != nil, "Registerer is required")
 	check(o.Logger != nil, "Logger is required")
-	check(o.TTL >= time.Second, "TTL must be a second at least")
-	check(o.FreshTTL >= time.Second, "FreshTTL must be a second at least")
+	check(o.TTL >= time.Second, "TTL must be at least one second")
+	check(o.FreshTTL >= time.Second, "FreshTTL must be at least one second")
 	check(o.Timeout > 0, "Timeout must be positive")
 	check(o.MaxBatch > 0, "MaxBatch must be positive")
 	return errors.Join(errs...)

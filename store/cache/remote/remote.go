@@ -1,25 +1,23 @@
-// Package remote keeps links in a Redis that all processes share (L2), and is the
-// channel on which they announce edits to each other.
+// Package remote keeps links in a Redis that all processes share (L2). It also provides
+// their channel for announcements of edits.
 //
-// Redis is never the truth and never waited for: calls are bounded to tens of
-// milliseconds, a breaker answers while it is away, every key expires, and there
-// is nothing under it that could not be dropped at any moment.
+// Redis is never the source of truth, and no request waits long for it: calls are limited to
+// tens of milliseconds, a breaker answers while Redis is unreachable, every key expires, and
+// every key may be evicted at any moment.
 //
-// What is kept never goes back in time, although readers may be slow and Redis
-// may drop what it likes:
+// Redis never shows an older version after a newer one, even with slow readers and evicted
+// keys:
 //
-//   - A link carries its version, and a script replaces it by a higher one only.
-//   - A reader who finds nothing takes a lease on the key before it asks the
-//     store, and may fill only while that lease stands. An edit meanwhile takes
-//     the place of the lease, even where nothing was kept, with a marker that
-//     forbids leases for a while. So whoever read the link before the edit cannot
-//     bring it back, also when the edit itself was evicted since. The idea is that
-//     of section 3.2.1 of "Scaling Memcache at Facebook" (NSDI 2013).
-//   - Whoever has created a link comes without a lease, and is let in for a second after
-//     the create began, on Redis' own clock, however late it is itself: a link that is
-//     edited meanwhile leaves a marker which stands for longer. Only for that second has
-//     Redis to keep what it was given.
-//   - "No such link" is not kept.
+//   - A link is stored with its version. A script replaces a link only by a higher version.
+//   - A reader that finds nothing takes a lease on the key before it asks the store. It may
+//     fill only while the lease exists. An edit replaces the lease, even if no link was
+//     stored, by a marker that prevents leases for a while. So a reader that loaded the link
+//     before the edit cannot restore it, even if the edit has been evicted since. The idea is
+//     from section 3.2.1 of "Scaling Memcache at Facebook" (NSDI 2013).
+//   - A process that creates a link has no lease. Redis accepts the link only within a second
+//     after the create began, on the clock of Redis. If the link is edited in that second, the
+//     edit leaves a marker that lives longer. So Redis has to keep its keys only for that second.
+//   - "No such link" is not stored.
 package remote
 
 import (
@@ -36,9 +34,8 @@ import (
 	"github.com/terse/terse/store/batch"
 )
 
-// Cache keeps links in Redis. Calls that come while others are under way share the
-// next round trip. Errors wrap store.ErrUnavailable, or are those of the caller's
-// ctx. Safe for concurrent use.
+// Cache keeps links in Redis. Concurrent calls share the next round trip. Errors wrap
+// store.ErrUnavailable, or are the error of the caller's ctx. Safe for concurrent use.
 type Cache struct {
 	opts    Options
 	client  redis.UniversalClient
@@ -49,14 +46,14 @@ type Cache struct {
 	clock   serverClock
 	hears   atomic.Bool
 
-	gets   *batch.Group[string, string]
-	leases *batch.Group[string, uint64]
-	writes *batch.Group[write, int64]
-	tells  *batch.Group[write, int64] // for which nobody waits
+	gets       *batch.Group[string, string]
+	leases     *batch.Group[string, uint64]
+	writes     *batch.Group[write, int64]
+	background *batch.Group[write, int64] // no request waits for these writes
 }
 
-// New returns a Cache that connects when it is first used, or every problem of
-// opts.
+// New returns a Cache, or an error that lists every problem of opts. It connects at the
+// first use.
 func New(opts Options) (*Cache, error) {
 	opts.setDefaults()
 	if err := opts.validate(); err != nil {
@@ -86,7 +83,7 @@ func New(opts Options) (*Cache, error) {
 	return c, nil
 }
 
-// openGroups makes the groups in which calls travel.
+// openGroups makes the groups. Calls of one group share round trips.
 func (c *Cache) openGroups() (err error) {
 	if c.gets, err = batch.New(batch.Options[string, string]{
 		Run: c.runGets, MaxBatch: c.opts.MaxBatch, Timeout: c.opts.Timeout, Observe: c.metrics.flight("get"),
@@ -99,28 +96,28 @@ func (c *Cache) openGroups() (err error) {
 		return err
 	}
 	if c.writes, err = batch.New(batch.Options[write, int64]{
-		Run:      func(ctx context.Context, w []write) []batch.Result[int64] { return c.runWrites(ctx, w, c.fly) },
+		Run:      func(ctx context.Context, w []write) []batch.Result[int64] { return c.runWrites(ctx, w, c.roundTrip) },
 		MaxBatch: c.opts.MaxBatch, Timeout: c.opts.Timeout, Observe: c.metrics.flight("write"),
 	}); err != nil {
 		return err
 	}
-	c.tells, err = batch.New(batch.Options[write, int64]{
-		Run:      func(ctx context.Context, w []write) []batch.Result[int64] { return c.runWrites(ctx, w, c.flyPast) },
-		MaxBatch: c.opts.MaxBatch, Timeout: max(patience, c.opts.Timeout), Observe: c.metrics.flight("tell"),
+	c.background, err = batch.New(batch.Options[write, int64]{
+		Run: func(ctx context.Context, w []write) []batch.Result[int64] {
+			return c.runWrites(ctx, w, c.bypassBreaker)
+		},
+		MaxBatch: c.opts.MaxBatch, Timeout: max(slowTimeout, c.opts.Timeout), Observe: c.metrics.flight("tell"),
 	})
 	return err
 }
 
-// Client returns the connections, for other uses of the same Redis. They are closed
-// by Close.
+// Client returns the client, for other uses of the same Redis. Close closes it.
 func (c *Cache) Client() redis.UniversalClient { return c.client }
 
-// Nodes returns how many processes Listened on the channel when that was last
-// counted, at least 1. In a cluster only those are counted that are connected to
-// the same server.
+// Nodes returns how many processes were running Listen at the last count, at least 1. In a
+// cluster, only processes connected to the same server are counted.
 func (c *Cache) Nodes() int { return int(max(1, c.nodes.Load())) }
 
-// Close waits for the calls under way and closes the connections. Listen must have
+// Close waits for running calls and closes the connections. Call it after Listen has
 // returned.
 func (c *Cache) Close() error {
 	if c.gets != nil {
@@ -132,8 +129,8 @@ func (c *Cache) Close() error {
 	if c.writes != nil {
 		c.writes.Close()
 	}
-	if c.tells != nil {
-		c.tells.Close()
+	if c.background != nil {
+		c.background.Close()
 	}
 	if err := c.client.Close(); err != nil && !errors.Is(err, io.ErrClosedPipe) && !errors.Is(err, redis.ErrClosed) {
 		return fmt.Errorf("remote: close: %w", err)
@@ -141,13 +138,13 @@ func (c *Cache) Close() error {
 	return nil
 }
 
-// Key returns the Redis key of a code. It names the format of what is kept, so
-// that versions of Terse with different ones share a Redis.
+// Key returns the Redis key of a code. It contains the format of the value, so that versions
+// of Terse with different formats can share a Redis.
 func Key(code string) string { return "terse:1:" + code }
 
-// Lookup returns the link that is kept for code (found). When none is kept, lease
-// is what Fill asks for: 0 when another reader has it, an edit was just told of,
-// or Redis takes no writes.
+// Lookup returns the stored link of code. If none is stored, found is false and lease is the
+// argument for Fill. The lease is 0 if another reader has it, if an edit was just announced,
+// or if Redis accepts no writes.
 func (c *Cache) Lookup(ctx context.Context, code string) (l store.Link, found bool, lease uint64, err error) {
 	key := Key(code)
 	kept, err := c.gets.Do(ctx, key)
@@ -171,8 +168,8 @@ func (c *Cache) Lookup(ctx context.Context, code string) (l store.Link, found bo
 	return l, found, 0, nil
 }
 
-// Fill keeps l, which was loaded after Lookup gave the lease, unless the lease is
-// gone. Without a lease it takes the place of an older link only.
+// Fill stores l, which was loaded after Lookup returned the lease, unless the lease no longer
+// exists. Without a lease it only replaces an older link.
 func (c *Cache) Fill(ctx context.Context, l store.Link, lease uint64) error {
 	n, err := c.writes.Do(ctx, write{script: fillScript, key: Key(l.Code), args: []any{
 		encode(&l), l.Version, c.ttl(&l), leaseText(lease),
@@ -181,12 +178,11 @@ func (c *Cache) Fill(ctx context.Context, l store.Link, lease uint64) error {
 	return err
 }
 
-// Put keeps a link that was just created, where nothing is kept or a reader has a
-// lease, for a shorter time than one that somebody has asked for. When Redis gets to it
-// later than a second after it began, see Begin, it announces the link and keeps nothing:
-// the link may have been edited since, and nothing of that be kept any more.
+// Put stores a new link if no link or marker is stored. It uses FreshTTL. If Redis runs it
+// later than a second after began, see Begin, Put announces the link and stores nothing: the
+// link may have been edited since, and the marker of that edit may have expired.
 func (c *Cache) Put(ctx context.Context, l store.Link, began time.Time) error {
-	until := began.Add(createdFor).UnixMilli()
+	until := began.Add(createWindow).UnixMilli()
 	now, err := c.writes.Do(ctx, write{script: putScript, key: Key(l.Code), args: []any{
 		encode(&l), jittered(c.opts.FreshTTL).Milliseconds(), until,
 	}})
@@ -196,25 +192,25 @@ func (c *Cache) Put(ctx context.Context, l store.Link, began time.Time) error {
 	}
 	c.clock.set(max(now, -now))
 	if -now > until {
-		return c.Announce(ctx, l) // so that no process believes any more that there is none
+		return c.Announce(ctx, l) // invalidates a cached "no such link" in all processes
 	}
 	return nil
 }
 
-// Announce replaces what is kept of the link, forbids readers who may have loaded
-// it before to fill, and tells all who Listen.
+// Announce replaces an older stored link, prevents a Fill with a link loaded before the edit,
+// and publishes the edit to all processes that run Listen.
 func (c *Cache) Announce(ctx context.Context, l store.Link) error {
 	return c.tell(ctx, c.writes, &l)
 }
 
-// Tell implements store.Teller: it announces all edits. It is for those who can
-// wait: it asks past the breaker, and takes a second and more where Redis is slow.
+// Tell implements store.Teller: it announces all edits. It bypasses the breaker, and may take
+// more than a second while Redis is slow.
 func (c *Cache) Tell(ctx context.Context, edits []store.Edit) []error {
 	errs := make([]error, len(edits))
 	done := make(chan struct{}, len(edits))
 	for i := range edits {
-		go func() { // they share round trips
-			errs[i] = c.tell(ctx, c.tells, &edits[i].Link)
+		go func() { // the calls share round trips
+			errs[i] = c.tell(ctx, c.background, &edits[i].Link)
 			done <- struct{}{}
 		}()
 	}
@@ -232,8 +228,8 @@ func (c *Cache) tell(ctx context.Context, by *batch.Group[write, int64], l *stor
 	return err
 }
 
-// ttl returns for how long a link is kept, in milliseconds, with jitter, so that links
-// which were kept together do not expire together.
+// ttl returns how long a link is stored, in milliseconds. It has jitter, so that links stored
+// together do not expire together.
 func (c *Cache) ttl(l *store.Link) int64 {
 	d := c.opts.TTL
 	if time.Since(l.UpdatedAt) < freshFor {

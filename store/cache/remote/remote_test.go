@@ -21,13 +21,12 @@ import (
 	"github.com/terse/terse/store/storetest/servers"
 )
 
-// The client looks every second for a server that it could not reach, and for one
-// second after it was closed.
+// The client retries an unreachable server every second, also once after it was closed.
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
 }
 
-// patient is a timeout for tests that are not about timeouts.
+// patient is a timeout for tests that do not test timeouts.
 const patient = 10 * time.Second
 
 func open(t *testing.T, url string, timeout time.Duration) *remote.Cache {
@@ -54,14 +53,14 @@ func connect(t *testing.T, s *servers.Redis) *redis.Client {
 }
 
 func link(code string, version int64) store.Link {
-	at := time.UnixMicro(1_590_000_000_000_001).UTC() // long ago
+	at := time.UnixMicro(1_590_000_000_000_001).UTC() // older than freshFor
 	return store.Link{
 		Code: code, URL: fmt.Sprintf("https://example.com/%s/%d", code, version), Status: 302, Version: version,
 		CreatedAt: at, UpdatedAt: at,
 	}
 }
 
-// lookup returns the version that is kept, 0 for none, and the lease.
+// lookup returns the stored version, 0 if there is none, and the lease.
 func lookup(t *testing.T, c *remote.Cache, code string) (version int64, lease uint64) {
 	t.Helper()
 	l, found, lease, err := c.Lookup(t.Context(), code)
@@ -69,12 +68,12 @@ func lookup(t *testing.T, c *remote.Cache, code string) (version int64, lease ui
 		t.Fatalf("Lookup(%q) = %v, want nil", code, err)
 	}
 	if found && l.Code != code {
-		t.Fatalf("Lookup(%q) = a link named %q", code, l.Code)
+		t.Fatalf("Lookup(%q) = a link with code %q", code, l.Code)
 	}
 	return l.Version, lease
 }
 
-// create keeps a link as one that was just created, however busy the machine is.
+// create puts a new link, and succeeds on a busy machine, too.
 func create(t *testing.T, c *remote.Cache, l store.Link) error {
 	t.Helper()
 	return c.Put(t.Context(), l, time.Now().Add(time.Hour))
@@ -111,8 +110,8 @@ func TestNewReportsEveryProblem(t *testing.T) {
 	}
 }
 
-// TestLifetimesDiffer keeps many links at once, in each way: they do not expire at
-// once, and each as long as it should, give or take a tenth.
+// TestLifetimesDiffer stores many links by each method. Each link must live as long as
+// its method promises, ±10 %, and the links must not expire together.
 func TestLifetimesDiffer(t *testing.T) {
 	t.Parallel()
 	server := servers.NewRedis(t, servers.RedisOptions{})
@@ -138,7 +137,7 @@ func TestLifetimesDiffer(t *testing.T) {
 			l.Version++
 			tell(t, c, l)
 		}, remote.DefaultTTL},
-		{"fill of a link edited of late", func(l store.Link) {
+		{"fill of a recently edited link", func(l store.Link) {
 			_, lease := lookup(t, c, l.Code)
 			l.UpdatedAt = time.Now().Add(-59 * time.Minute)
 			must(t, c.Fill(t.Context(), l, lease))
@@ -165,13 +164,13 @@ func TestLifetimesDiffer(t *testing.T) {
 			shortest, longest = min(shortest, left), max(longest, left)
 		}
 		if len(lifetimes) < links/2 || longest-shortest < tt.want/10 {
-			t.Errorf("%s: %d links have %d lifetimes, from %v to %v, want them a fifth of %v apart, or nearly",
+			t.Errorf("%s: %d links have %d lifetimes, from %v to %v, want a range of about a fifth of %v",
 				tt.name, links, len(lifetimes), shortest, longest, tt.want)
 		}
 	}
 }
 
-// TestWhatIsKept walks through what calls leave behind, by what was there before.
+// TestWhatIsKept checks what Redis has after sequences of calls.
 func TestWhatIsKept(t *testing.T) {
 	t.Parallel()
 	c := open(t, servers.NewRedis(t, servers.RedisOptions{}).URL(), patient)
@@ -211,17 +210,17 @@ func TestWhatIsKept(t *testing.T) {
 		{"nothing", nil, 0, true},
 		{"a create", steps{put(1)}, 1, false},
 		{"a reader's fill", steps{fill(3)}, 3, false},
-		{"an edit of what is kept", steps{put(1), edit(2)}, 2, false},
-		{"an edit that was overtaken", steps{put(1), edit(3), edit(2)}, 3, false},
-		{"an edit that was told of before", steps{put(1), edit(2), edit(2)}, 2, false},
-		{"an edit that contradicts what is kept", steps{put(1), edit(2), other(2)}, 0, false},
-		{"an edit that contradicts what was kept", steps{put(1), edit(2), other(2), edit(2)}, 0, false},
-		{"an edit of what is not kept", steps{edit(2)}, 0, false},
+		{"an edit of a stored link", steps{put(1), edit(2)}, 2, false},
+		{"an edit after a newer edit", steps{put(1), edit(3), edit(2)}, 3, false},
+		{"an edit announced twice", steps{put(1), edit(2), edit(2)}, 2, false},
+		{"an edit that contradicts the stored link", steps{put(1), edit(2), other(2)}, 0, false},
+		{"an edit announced again after a contradiction", steps{put(1), edit(2), other(2), edit(2)}, 0, false},
+		{"an edit of a link that is not stored", steps{edit(2)}, 0, false},
 		{"a create that took too long", steps{late}, 0, false},
-		{"a create that took too long, of what was edited", steps{put(1), edit(2), late}, 2, false},
+		{"a create that took too long, of an edited link", steps{put(1), edit(2), late}, 2, false},
 		{"a create that began at an unknown time", steps{undated}, 0, false},
-		{"a create that was overtaken by an edit", steps{edit(2), put(1)}, 0, false},
-		{"a create that was overtaken by a fill", steps{fill(2), put(1)}, 2, false},
+		{"a create after an edit", steps{edit(2), put(1)}, 0, false},
+		{"a create after a fill", steps{fill(2), put(1)}, 2, false},
 		{"a fill without a lease", steps{replace(2)}, 0, true},
 		{"a fill without a lease over an older link", steps{put(1), replace(2)}, 2, false},
 		{"a fill without a lease over a newer link", steps{fill(3), replace(2)}, 3, false},
@@ -243,8 +242,8 @@ func TestWhatIsKept(t *testing.T) {
 	}
 }
 
-// TestEqualVersionStays checks that a fill without a lease leaves another link of the same
-// version, as there is after a failover: which of them was lost does not show.
+// TestEqualVersionStays checks that a fill without a lease does not replace another link
+// of the same version. After a failover it is unknown which one of the two was lost.
 func TestEqualVersionStays(t *testing.T) {
 	t.Parallel()
 	c := open(t, servers.NewRedis(t, servers.RedisOptions{}).URL(), patient)
@@ -258,8 +257,8 @@ func TestEqualVersionStays(t *testing.T) {
 	}
 }
 
-// TestSlowReaderBringsNothingBack holds that a fill fails once anything else has
-// happened to the key, even when nothing of that is kept any more.
+// TestSlowReaderBringsNothingBack checks that a fill stores nothing after any other
+// change of the key, even if Redis has evicted that change.
 func TestSlowReaderBringsNothingBack(t *testing.T) {
 	t.Parallel()
 	s := servers.NewRedis(t, servers.RedisOptions{})
@@ -285,40 +284,40 @@ func TestSlowReaderBringsNothingBack(t *testing.T) {
 		tt.then(tt.name)
 		must(t, c.Fill(t.Context(), link(tt.name, 1), lease))
 		if got, _ := lookup(t, c, tt.name); got != 0 {
-			t.Errorf("%s: version %d is kept, want none", tt.name, got)
+			t.Errorf("%s: version %d is stored, want none", tt.name, got)
 		}
 	}
 }
 
-// TestLateCreates holds that a create which Redis gets to too late is not kept, wherever
-// it was held up.
+// TestLateCreates checks that Redis does not store a create that arrives too late,
+// wherever the delay was.
 func TestLateCreates(t *testing.T) {
 	t.Parallel()
 	s := servers.NewRedis(t, servers.RedisOptions{})
 	c, client := open(t, s.URL(), patient), connect(t, s)
 	began := c.Begin(t.Context())
 	if off := time.Since(began).Abs(); began.IsZero() || off > patient {
-		t.Fatalf("Begin = %v, which is %v off", began, off)
+		t.Fatalf("Begin = %v, which differs by %v", began, off)
 	}
 	must(t, client.Do(t.Context(), "client", "pause", 1500).Err())
 	must(t, c.Put(t.Context(), link("abc", 1), began))
 	if got, lease := lookup(t, c, "abc"); got != 0 || lease != 0 {
-		t.Errorf("Lookup after a create that Redis got to late = version %d, lease %d, want neither", got, lease)
+		t.Errorf("Lookup after a late create = version %d, lease %d, want 0 and 0", got, lease)
 	}
 }
 
-// TestFirstCreates holds that also the first creates of a process, which come at once,
-// are kept.
+// TestFirstCreates checks that the first creates of a process are stored, even if they are
+// concurrent.
 func TestFirstCreates(t *testing.T) {
 	t.Parallel()
 	s := servers.NewRedis(t, servers.RedisOptions{})
 	c, client := open(t, s.URL(), patient), connect(t, s)
-	must(t, client.Do(t.Context(), "client", "pause", 200).Err()) // so that all ask while one is
+	must(t, client.Do(t.Context(), "client", "pause", 200).Err()) // so that all creates share one question
 	var crowd sync.WaitGroup
 	for range 16 {
 		crowd.Go(func() {
 			if c.Begin(t.Context()).IsZero() {
-				t.Error("Begin tells no time, beside others")
+				t.Error("concurrent Begin = the zero time, want the time of Redis")
 			}
 		})
 	}
@@ -346,11 +345,11 @@ func TestEverythingExpires(t *testing.T) {
 		}
 	}
 	if n := client.DBSize(t.Context()).Val(); n != 5 {
-		t.Errorf("%d keys are there, want 5", n)
+		t.Errorf("Redis has %d keys, want 5", n)
 	}
 }
 
-// TestScriptsThatRedisForgot holds that a restart costs no write.
+// TestScriptsThatRedisForgot checks that a restart of Redis fails no write.
 func TestScriptsThatRedisForgot(t *testing.T) {
 	t.Parallel()
 	s := servers.NewRedis(t, servers.RedisOptions{})
@@ -376,10 +375,10 @@ func TestValuesOfOthers(t *testing.T) {
 	must(t, client.Rename(t.Context(), remote.Key("moved"), remote.Key("other")).Err())
 	for _, code := range []string{"text", "other"} {
 		if got, lease := lookup(t, c, code); got != 0 || lease != 0 {
-			t.Errorf("Lookup(%q) = version %d, lease %d, want neither", code, got, lease)
+			t.Errorf("Lookup(%q) = version %d, lease %d, want 0 and 0", code, got, lease)
 		}
 	}
-	for range 5 { // the breaker must not mind
+	for range 5 { // must not open the breaker
 		if _, found, _, err := c.Lookup(t.Context(), "list"); found || err == nil {
 			t.Errorf("Lookup(list) = %v, %v, want an error", found, err)
 		}
@@ -407,8 +406,8 @@ func TestEachCallerGetsItsOwn(t *testing.T) {
 	wg.Wait()
 }
 
-// TestAway holds that a Redis that is killed or hangs costs its callers little
-// time, and is used again by itself.
+// TestAway checks that a killed or frozen Redis delays callers little, and is used again by
+// itself.
 func TestAway(t *testing.T) {
 	t.Parallel()
 	const timeout = 50 * time.Millisecond
@@ -434,19 +433,19 @@ func TestAway(t *testing.T) {
 			}
 		}
 		if quick < 40 {
-			t.Errorf("%s: %d of 50 calls were answered at once, want all but the first few", fault.name, quick)
+			t.Errorf("%s: %d of 50 calls were answered at once, want nearly all", fault.name, quick)
 		}
 		must(t, fault.heal())
 		await(t, "Redis to be used again", func() bool { return create(t, c, link("abc", 1)) == nil })
-		await(t, fault.name+" and back: version 1 to be read", func() bool {
-			l, _, _, err := c.Lookup(t.Context(), "abc") // which may still be late on a busy machine
+		await(t, "version 1 after "+fault.name, func() bool {
+			l, _, _, err := c.Lookup(t.Context(), "abc") // may still time out on a busy machine
 			return err == nil && l.Version == 1
 		})
 	}
 }
 
-// TestRefused holds that a Redis that lets nobody in is left alone like one that is
-// away.
+// TestRefused checks that a Redis that rejects connections opens the breaker, like an
+// unreachable Redis.
 func TestRefused(t *testing.T) {
 	t.Parallel()
 	s := servers.NewRedis(t, servers.RedisOptions{Settings: map[string]string{"databases": "1"}})
@@ -472,8 +471,8 @@ func TestRefused(t *testing.T) {
 	lookup(t, open(t, "redis://visitor:right@"+s.Addr(), patient), "abc")
 }
 
-// TestRefusedAnnouncements holds that an edit which could not be announced counts as told
-// of to nobody, whether Redis knew the script or not.
+// TestRefusedAnnouncements checks that Tell fails if the publish fails, whether or not
+// Redis knew the script.
 func TestRefusedAnnouncements(t *testing.T) {
 	t.Parallel()
 	s := servers.NewRedis(t, servers.RedisOptions{})
@@ -482,15 +481,15 @@ func TestRefusedAnnouncements(t *testing.T) {
 	c := open(t, "redis://mute:right@"+s.Addr(), patient)
 	for _, known := range []bool{false, true} {
 		if err := c.Tell(t.Context(), []store.Edit{{Link: link("abc", 2)}})[0]; !errors.Is(err, store.ErrUnavailable) {
-			t.Errorf("Tell with a script that is known (%v) and an announcement that is refused = %v, want ErrUnavailable", known, err)
+			t.Errorf("Tell with a known script (%v) and a rejected publish = %v, want ErrUnavailable", known, err)
 		}
 	}
 	must(t, client.Do(t.Context(), "ACL", "SETUSER", "mute", "+publish").Err())
 	tell(t, c, link("abc", 2))
 }
 
-// TestFull holds that a Redis that takes no writes is still read, and one that
-// evicts is still used.
+// TestFull checks that a Redis that accepts no writes is still read, and that a Redis
+// that evicts is still used.
 func TestFull(t *testing.T) {
 	t.Parallel()
 	s := servers.NewRedis(t, servers.RedisOptions{})
@@ -502,17 +501,17 @@ func TestFull(t *testing.T) {
 			t.Errorf("version in a full Redis = %d, want 1", got)
 		}
 		if got, lease := lookup(t, c, "other"); got != 0 || lease != 0 {
-			t.Errorf("Lookup in a full Redis = version %d, lease %d, want neither", got, lease)
+			t.Errorf("Lookup in a full Redis = version %d, lease %d, want 0 and 0", got, lease)
 		}
 		if err := create(t, c, link("new", 1)); !errors.Is(err, store.ErrUnavailable) {
 			t.Errorf("Put in a full Redis = %v, want ErrUnavailable", err)
 		}
 	}
 	if err := c.Tell(t.Context(), []store.Edit{{Link: link("kept", 2)}})[0]; !errors.Is(err, store.ErrUnavailable) {
-		t.Errorf("Tell in a full Redis = %v, want ErrUnavailable, so that it is told again", err)
+		t.Errorf("Tell in a full Redis = %v, want ErrUnavailable, so that the outbox retries", err)
 	}
 	if got, _ := lookup(t, c, "kept"); got != 0 {
-		t.Errorf("version after an edit for which there was no room = %d, want none", got)
+		t.Errorf("version after an edit in a full Redis = %d, want none", got)
 	}
 	must(t, client.ConfigSet(t.Context(), "maxmemory-policy", "allkeys-lru").Err())
 	must(t, client.ConfigSet(t.Context(), "maxmemory", "100mb").Err())
@@ -530,7 +529,7 @@ func TestCallersThatLeave(t *testing.T) {
 			t.Errorf("Lookup = %v, want context.Canceled", err)
 		}
 	}
-	lookup(t, c, "abc") // the breaker did not mind
+	lookup(t, c, "abc") // the breaker is closed
 }
 
 func TestAnnouncements(t *testing.T) {
@@ -560,13 +559,13 @@ func TestAnnouncements(t *testing.T) {
 	}
 	await(t, "the channel", func() bool { _, m := count(); return m == 1 && other.Hears() })
 	if one.Hears() {
-		t.Error("Hears of one that does not listen = true, want false")
+		t.Error("Hears without Listen = true, want false")
 	}
 
 	must(t, client.Publish(t.Context(), "terse:1:edits@0", "garbage").Err())
 	tell(t, one, link("a", 2), link("b", 3))
 	await(t, "two announcements", func() bool { n, _ := count(); return n == 2 })
-	await(t, "those who listen to be counted", func() bool { return other.Nodes() == 1 && one.Nodes() == 1 })
+	await(t, "the listening processes to be counted", func() bool { return other.Nodes() == 1 && one.Nodes() == 1 })
 
 	if n, err := client.ClientKillByFilter(t.Context(), "TYPE", "pubsub").Result(); err != nil || n != 1 {
 		t.Fatalf("killed %d connections, %v, want 1", n, err)
@@ -575,8 +574,8 @@ func TestAnnouncements(t *testing.T) {
 	tell(t, one, link("c", 2))
 	await(t, "another announcement", func() bool { n, _ := count(); return n >= 3 })
 
-	must(t, s.Freeze()) // longer than silence may last
-	await(t, "the silence to be noticed", func() bool { return !other.Hears() })
+	must(t, s.Freeze()) // longer than silence
+	await(t, "Hears to be false", func() bool { return !other.Hears() })
 	must(t, s.Thaw())
 	await(t, "the channel to be back", func() bool { _, m := count(); return m >= 3 })
 	await(t, "an announcement after the thaw", func() bool {
@@ -584,7 +583,7 @@ func TestAnnouncements(t *testing.T) {
 		n, _ := count()
 		return n >= 4
 	})
-	await(t, "Hears to say so", other.Hears)
+	await(t, "Hears to be true", other.Hears)
 	stop()
 	listening.Wait()
 	if other.Hears() {
@@ -592,8 +591,8 @@ func TestAnnouncements(t *testing.T) {
 	}
 }
 
-// TestDatabasesAreApart holds that those who share a server, but not its database,
-// hear and see nothing of each other: their links may have the same codes.
+// TestDatabasesAreApart checks that processes in different databases of one server do not
+// share links or announcements, because their links may have the same codes.
 func TestDatabasesAreApart(t *testing.T) {
 	t.Parallel()
 	s := servers.NewRedis(t, servers.RedisOptions{})
@@ -611,15 +610,15 @@ func TestDatabasesAreApart(t *testing.T) {
 	if got, _ := lookup(t, other, "abc"); got != 0 {
 		t.Errorf("another database has version %d, want none", got)
 	}
-	tell(t, other, link("own", 2)) // what is heard is in order
+	tell(t, other, link("own", 2)) // announcements arrive in order
 	if l := <-heard; l.Code != "own" {
-		t.Errorf("heard of an edit of %s, want only that of own", l.Code)
+		t.Errorf("received an edit of %s, want only the edit of own", l.Code)
 	}
 	stop()
 	<-done
 }
 
-// breakerOpen returns the metric of that name.
+// breakerOpen returns terse_redis_breaker_open.
 func breakerOpen(t *testing.T, reg *prometheus.Registry) float64 {
 	t.Helper()
 	families, err := reg.Gather()
@@ -664,7 +663,7 @@ func TestCheckURL(t *testing.T) {
 			continue
 		}
 		if strings.Contains(err.Error(), "secret") {
-			t.Errorf("CheckURL(%q) = %v, which tells a secret", wrong, err)
+			t.Errorf("CheckURL(%q) = %v, which contains a secret", wrong, err)
 		}
 	}
 }

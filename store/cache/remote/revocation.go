@@ -9,11 +9,11 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// AnnounceRevocation tells all who Listen that the key was revoked. It waits a second
-// at most, and nothing repeats what it could not tell: who has not heard goes on for
-// as long as keys are believed unasked.
+// AnnounceRevocation publishes the revocation of a key to all processes that run Listen. It
+// waits a second at most and is not repeated. A process that does not receive it accepts the
+// key until its cached copy expires.
 func (c *Cache) AnnounceRevocation(ctx context.Context, k store.Key) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, slowTimeout)
 	defer cancel()
 	err := c.client.Publish(ctx, c.channel, encodeRevocation(k.Hash, k.RevokedAt)).Err()
 	if err == nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/terse/terse/store/storetest/servers"
 )
 
-// keys hears of revocations.
+// keys receives revocations.
 type keys struct {
 	revoked chan store.Key
 	missed  chan struct{}
@@ -27,19 +27,19 @@ func (k *keys) Revoked(hash [sha256.Size]byte, at time.Time) {
 }
 func (k *keys) Missed() { k.missed <- struct{}{} }
 
-// receive returns the next value, and fails the test when none comes.
+// receive returns the next value. It fails the test if there is none in time.
 func receive[T any](t *testing.T, from <-chan T, what string) (v T) {
 	t.Helper()
 	select {
 	case v = <-from:
 	case <-time.After(patient):
-		t.Fatalf("%s was not told in %v", what, patient)
+		t.Fatalf("no %s within %v", what, patient)
 	}
 	return v
 }
 
-// TestRevocationsAreHeard holds that all who listen are told of a revoked key,
-// between edits, and of a channel that was away.
+// TestRevocationsAreHeard checks that all listening processes receive revoked keys, also
+// between edits, and are informed of a lost connection.
 func TestRevocationsAreHeard(t *testing.T) {
 	t.Parallel()
 	server := servers.NewRedis(t, servers.RedisOptions{})
@@ -61,17 +61,17 @@ func TestRevocationsAreHeard(t *testing.T) {
 		<-done
 		must(t, listener.Close())
 	})
-	receive(t, heard.missed, "the begin")
+	receive(t, heard.missed, "call of Missed")
 
 	_, hash := store.NewToken()
 	want := store.Key{Hash: hash, RevokedAt: time.Now().UTC().Truncate(time.Microsecond)}
 	tell(t, teller, link("a", 1))
 	must(t, teller.AnnounceRevocation(t.Context(), want))
-	if got := receive(t, edits, "an edit"); got.Code != "a" {
-		t.Errorf("heard of an edit of %q, want a", got.Code)
+	if got := receive(t, edits, "edit"); got.Code != "a" {
+		t.Errorf("received an edit of %q, want a", got.Code)
 	}
-	if got := receive(t, heard.revoked, "a revocation"); got.Hash != want.Hash || !got.RevokedAt.Equal(want.RevokedAt) {
-		t.Errorf("heard of the revocation %+v, want %+v", got, want)
+	if got := receive(t, heard.revoked, "revocation"); got.Hash != want.Hash || !got.RevokedAt.Equal(want.RevokedAt) {
+		t.Errorf("received the revocation %+v, want %+v", got, want)
 	}
 
 	must(t, server.Kill())

@@ -7,13 +7,12 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// The scripts have one key each, so that they run in a cluster. They return
-// whether they have written, as a number. Kinds of values are told apart by their first byte,
-// see encode.go; behind it the version of links and markers is 8 bytes, the
-// highest first.
+// Each script has one key, so that it runs in a cluster. It returns whether it has written, as
+// a number. The first byte of a value is its kind, see encode.go. In links and markers the
+// next 8 bytes are the version, big-endian.
 
-// fillScript keeps the link ARGV[1] of version ARGV[2] for ARGV[3] ms while the
-// lease ARGV[4] stands, or in the place of an older link.
+// fillScript stores the link ARGV[1] of version ARGV[2] for ARGV[3] ms if the lease ARGV[4]
+// exists or an older link is stored.
 var fillScript = redis.NewScript(`
 local kept = redis.call('GET', KEYS[1])
 if not kept then return 0 end
@@ -24,9 +23,9 @@ end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])
 return 1`)
 
-// putScript keeps the link ARGV[1] for ARGV[2] ms where there is none, unless the clock
-// of Redis is past ARGV[3]. It returns what that shows, in Unix milliseconds, which are
-// negative when it has not written.
+// putScript stores the link ARGV[1] for ARGV[2] ms if no link or marker is stored, unless the
+// clock of Redis is past ARGV[3]. It returns the time on that clock in Unix milliseconds,
+// negative if it has not written.
 var putScript = redis.NewScript(`
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -36,11 +35,11 @@ if kept and string.sub(kept, 1, 1) ~= 'R' then return -now end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return now`)
 
-// tellScript keeps the link ARGV[1] of version ARGV[2] for ARGV[3] ms in the place
-// of an older one. Where none is kept it leaves the marker ARGV[4] for ARGV[5] ms.
-// It keeps no link there: a writer that was slow may be behind an edit which is
-// no longer kept. Nor does it where another link of that version is kept: one of them
-// was lost in a failover, and whoever tells of it may be late.
+// tellScript replaces an older link by the link ARGV[1] of version ARGV[2] for ARGV[3] ms. If
+// no link is stored, it stores the marker ARGV[4] for ARGV[5] ms instead: the writer may be
+// slow, and Redis may already have evicted a later edit. It also stores the marker if another
+// link of the same version is stored: a failover lost one of the two, and the slow writer may
+// have the lost one.
 var tellScript = redis.NewScript(`
 local kept = redis.call('GET', KEYS[1])
 local kind = kept and string.sub(kept, 1, 1)

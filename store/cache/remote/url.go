@@ -19,15 +19,15 @@ const (
 	sentinelPort = "26379"
 )
 
-// CheckURL returns what is wrong with the URL of a Redis. These are understood, and
-// with an s behind the first word of the scheme they use TLS:
+// CheckURL returns what is wrong with the URL of a Redis. It accepts these forms. A scheme
+// that begins with rediss instead of redis means TLS:
 //
 //	redis://[[USER]:PASSWORD@]HOST[:PORT][/DB]
 //	redis-sentinel://[[USER]:PASSWORD@]HOST[:PORT],…/MASTER[/DB]
 //	redis-cluster://[[USER]:PASSWORD@]HOST[:PORT],…
 //
-// The empty text stands for none, and is right. Errors do not repeat the URL, which
-// may hold a password.
+// An empty text means no Redis and is valid. Errors do not repeat the URL, because it may
+// contain a password.
 func CheckURL(text string) error {
 	if text == "" {
 		return nil
@@ -36,8 +36,7 @@ func CheckURL(text string) error {
 	return err
 }
 
-// Password returns the password of a URL that CheckURL takes; it is empty when there is
-// none.
+// Password returns the password in a URL that CheckURL accepts, or "".
 func Password(text string) string {
 	o, err := parseURL(text)
 	if err != nil {
@@ -70,7 +69,8 @@ func parseURL(text string) (*redis.UniversalOptions, error) {
 	return o, nil
 }
 
-// schemes tells what a scheme stands for; an empty kind is nothing.
+// schemes parses a scheme. kind is single, sentinel or cluster, or empty if the scheme is
+// unknown.
 func schemes(scheme string) (kind string, secure bool) {
 	first, kind, _ := strings.Cut(scheme, "-")
 	if first != "redis" && first != "rediss" || scheme != first && !slices.Contains([]string{"sentinel", "cluster"}, kind) {
@@ -88,7 +88,7 @@ func readUser(o *redis.UniversalOptions, text string) error {
 	o.Username, err = url.PathUnescape(name)
 	o.Password, err2 = url.PathUnescape(password)
 	if err != nil || err2 != nil || strings.ContainsAny(text, "@") {
-		return errors.New("special characters in its user or password must be percent-encoded")
+		return errors.New("special characters in the user name and the password must be percent-encoded")
 	}
 	return nil
 }
@@ -101,12 +101,12 @@ func readHosts(o *redis.UniversalOptions, text, kind string) error {
 	for host := range strings.SplitSeq(text, ",") {
 		u, err := url.Parse("redis://" + host)
 		if err != nil || u.Hostname() == "" || u.Host != host {
-			return errors.New("its hosts must be HOST or HOST:PORT, with commas between them")
+			return errors.New("hosts must be HOST or HOST:PORT, separated by commas")
 		}
 		o.Addrs = append(o.Addrs, net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), port)))
 	}
 	if kind == "single" && len(o.Addrs) > 1 {
-		return errors.New("names several hosts: that is for redis-sentinel:// and redis-cluster://")
+		return errors.New("only redis-sentinel:// and redis-cluster:// may have several hosts")
 	}
 	o.IsClusterMode = kind == "cluster"
 	return nil
@@ -116,13 +116,13 @@ func readPath(o *redis.UniversalOptions, path, kind string) error {
 	database := path
 	switch {
 	case strings.ContainsAny(path, "?#"):
-		return errors.New("takes no parameters")
+		return errors.New("must not have parameters")
 	case kind == "cluster" && path != "":
-		return errors.New("names a database, and a cluster has one only")
+		return errors.New("must not have a database, because a cluster has only one")
 	case kind == "sentinel":
 		o.MasterName, database, _ = strings.Cut(path, "/")
 		if o.MasterName == "" {
-			return errors.New("must name the master that the sentinels watch behind a /")
+			return errors.New("must end with / and the name of the master that the sentinels watch")
 		}
 	}
 	if database == "" {
@@ -130,7 +130,7 @@ func readPath(o *redis.UniversalOptions, path, kind string) error {
 	}
 	n, err := strconv.ParseUint(database, 10, 8)
 	if err != nil {
-		return fmt.Errorf("its database must be a number up to 255, not %q", database)
+		return fmt.Errorf("the database must be a number from 0 to 255, not %q", database)
 	}
 	o.DB = int(n)
 	return nil
