@@ -14,8 +14,8 @@ import (
 	"github.com/terse/terse/store/batch"
 )
 
-// exportLinks walks the primary key, and finds the page before it joins the
-// totals to that alone.
+// exportLinks reads links in the order of the primary key. It joins the totals only to the
+// links of the page.
 const exportLinks = `SELECT ` + linkColumns + `, ` + totalColumns + ` FROM (
 		SELECT * FROM links l WHERE (l.bucket, l.code) > ($1, $2)
 			AND (SELECT b.state = 'owned' FROM buckets b WHERE b.bucket = l.bucket)
@@ -23,8 +23,8 @@ const exportLinks = `SELECT ` + linkColumns + `, ` + totalColumns + ` FROM (
 	) l` + joinTotals + `
 	ORDER BY l.bucket, l.code`
 
-// importLink adds a link with its totals, unless its code is taken or its bucket
-// is not owned, and returns how many rows that were.
+// importLink adds a link with its totals, unless its code is taken or the shard does not own
+// its bucket. It returns the number of added links.
 const importLink = `WITH added AS (
 		INSERT INTO links (created_at, version, bucket, code, target, owner, updated_at, status, forward_query,
 			title, tags, starts_at, expires_at, max_clicks, used_clicks, password_hash,
@@ -42,7 +42,7 @@ const importLink = `WITH added AS (
 	)
 	SELECT count(*) FROM added`
 
-// newImports returns the group in which imports travel, one flight at a time.
+// newImports returns the group for imports, with one flight at a time.
 func newImports(s *Store) (*batch.Group[store.Link, store.Link], error) {
 	return batch.New(batch.Options[store.Link, store.Link]{
 		Run:      s.importLinks,
@@ -52,8 +52,8 @@ func newImports(s *Store) (*batch.Group[store.Link, store.Link], error) {
 	})
 }
 
-// Export implements store.Archive. It reads the primary. Links come in the order
-// of their buckets, those of one bucket in the order of their codes.
+// Export implements store.Archive. It reads the primary. Links are ordered by bucket, then by
+// code.
 func (s *Store) Export(ctx context.Context, after string, limit int) ([]store.Link, error) {
 	bucket := -1
 	if after != "" {
@@ -78,7 +78,7 @@ func (s *Store) Import(ctx context.Context, l store.Link) (store.Link, error) {
 	if !l.DeletedAt.IsZero() {
 		l = l.Remains()
 	}
-	// A flight with such a text would fail as a whole.
+	// One such text would fail the whole flight.
 	if !keepable(l.Code, l.URL, l.Owner, l.Title, l.PasswordHash, l.DisabledReason) || !keepable(l.Tags...) {
 		return store.Link{}, wrap(errText, "import", l.Code)
 	}
@@ -86,8 +86,8 @@ func (s *Store) Import(ctx context.Context, l store.Link) (store.Link, error) {
 	return imported, wrap(err, "import", l.Code)
 }
 
-// importLinks answers the imports of one flight, all in one transaction. The order
-// keeps it and a flight of creates from waiting for each other.
+// importLinks imports the links of one flight in one transaction. They are sorted, so that a
+// flight of imports and a flight of creates cannot deadlock.
 func (s *Store) importLinks(ctx context.Context, links []store.Link) []batch.Result[store.Link] {
 	results := make([]batch.Result[store.Link], len(links))
 	order := make([]int, len(links))
@@ -98,7 +98,7 @@ func (s *Store) importLinks(ctx context.Context, links []store.Link) []batch.Res
 	slices.SortStableFunc(order, func(a, b int) int {
 		return cmp.Or(cmp.Compare(buckets[a], buckets[b]), strings.Compare(links[a].Code, links[b].Code))
 	})
-	added := make([]int, len(links)) // rows
+	added := make([]int, len(links)) // added rows of each link
 	epochs, err := s.known(ctx)
 	if err == nil {
 		err = s.fenced(ctx, buckets, func(b *pgx.Batch) {
@@ -111,7 +111,7 @@ func (s *Store) importLinks(ctx context.Context, links []store.Link) []batch.Res
 	}
 	switch {
 	case err != nil && len(links) > 1 && refusesData(err):
-		// One of them holds what a column cannot: the others are good.
+		// A column rejects a value of one link. Import each link alone.
 		for i := range links {
 			results[i] = s.importLinks(ctx, links[i:i+1])[0]
 		}
@@ -134,7 +134,7 @@ func (s *Store) importLinks(ctx context.Context, links []store.Link) []batch.Res
 	return results
 }
 
-// importArgs are those of importLink.
+// importArgs returns the arguments of importLink.
 func importArgs(l *store.Link, bucket int, epoch int64) []any {
 	return []any{
 		bucket, l.Code, epoch, l.CreatedAt, l.Version, l.URL, l.Owner, l.UpdatedAt,

@@ -13,10 +13,10 @@ import (
 	"github.com/terse/terse/store/postgres"
 )
 
-// flightSizes are the sizes of flights that are compared, by name.
+// flightSizes are the compared sizes of flights, by name.
 func flightSizes() map[string]int { return map[string]int{"together": 0, "alone": 1} }
 
-// spread calls fn b.N times, by so many callers at a time.
+// spread calls fn b.N times from several concurrent callers.
 func spread(b *testing.B, callers int, fn func(i int64) error) {
 	b.Helper()
 	var next atomic.Int64
@@ -72,8 +72,7 @@ func BenchmarkResolve(b *testing.B) {
 	}
 }
 
-// BenchmarkSize reports how many bytes a link takes, in its table and in each
-// index.
+// BenchmarkSize reports how many bytes a link takes in the table and in each index.
 func BenchmarkSize(b *testing.B) {
 	const links = 100_000
 	c := newCluster(b, 0)
@@ -99,8 +98,8 @@ func BenchmarkSize(b *testing.B) {
 	}
 }
 
-// createMany creates links as people do: with targets of 100 bytes and codes of
-// nine characters, in no order.
+// createMany creates links as users do: with targets of 100 bytes and random
+// codes of nine characters.
 func createMany(b *testing.B, s *postgres.Store, n int64) {
 	b.Helper()
 	var next atomic.Int64

@@ -20,8 +20,7 @@ const selectBlockedHosts = `SELECT h.pattern, h.reason, h.blocked_by, h.blocked_
 	FROM blocked_hosts h JOIN buckets b ON b.bucket = h.bucket AND b.state = 'owned'
 	WHERE h.pattern > $1 ORDER BY h.pattern LIMIT $2`
 
-// ownsBucket tells whether a statement that changed nothing met a bucket that is
-// owned.
+// ownsBucket reports whether the shard owns the bucket, for a statement that changed nothing.
 const ownsBucket = `SELECT EXISTS (SELECT FROM buckets b WHERE b.bucket = $1 AND b.epoch = $2 AND b.state = 'owned')`
 
 // BlockHost implements store.Blocklist.
@@ -41,9 +40,9 @@ func (s *Store) UnblockHost(ctx context.Context, p store.HostPattern) error {
 	return wrap(err, "unblock host", pattern)
 }
 
-// execOwned runs a statement whose first arguments are a bucket and its epoch, and
-// returns how many rows it changed, or store.ErrMoved when the shard does not own
-// the bucket. That nothing had to be changed is as certain to last as a change is.
+// execOwned runs a statement and returns the number of rows that it changed. The first
+// arguments of the statement are a bucket and its epoch. If the shard does not own the bucket,
+// the error is store.ErrMoved. A result of 0 rows is as durable as a change.
 func (s *Store) execOwned(ctx context.Context, bucket int, statement string, args ...any) (int64, error) {
 	return detached(ctx, s, func(ctx context.Context) (int64, error) {
 		epochs, err := s.known(ctx)

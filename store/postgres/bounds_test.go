@@ -16,10 +16,10 @@ import (
 	"github.com/terse/terse/store/postgres"
 )
 
-// statements notes what is sent to servers.
+// statements records the statements sent to servers.
 type statements struct {
 	mu   sync.Mutex
-	sent []string // with their arguments
+	sent []string // each with its arguments
 }
 
 func (s *statements) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
@@ -46,7 +46,7 @@ func (s *statements) note(sql string, args []any) {
 	s.sent = append(s.sent, fmt.Sprint(sql, args))
 }
 
-// naming returns how many statements name a code.
+// naming returns how many statements contain a code.
 func (s *statements) naming(code string) (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -58,7 +58,7 @@ func (s *statements) naming(code string) (n int) {
 	return n
 }
 
-// backends returns how many connections of a role there are to a server.
+// backends returns the number of connections of a role to a server.
 func backends(t *testing.T, conn *pgx.Conn, role string) (n int) {
 	t.Helper()
 	must(t, conn.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity
@@ -66,14 +66,14 @@ func backends(t *testing.T, conn *pgx.Conn, role string) (n int) {
 	return n
 }
 
-// TestDatabaseWorkIsCapped has hundreds of callers of every kind wait for a lock: the shard
-// never has more to do at once than the pools have connections.
+// TestDatabaseWorkIsCapped makes hundreds of callers of every kind wait for a lock. The
+// shard must never run more statements at once than the pools have connections.
 func TestDatabaseWorkIsCapped(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 0)
 	database := c.database(t)
 	s := openStore(t, postgres.Options{
-		Primary: c.DSN(database), MaxBatch: 1, // each call alone
+		Primary: c.DSN(database), MaxBatch: 1, // each call has its own statement
 		ReadTimeout: 20 * time.Second, CallTimeout: 20 * time.Second,
 	})
 	one := shardTest{s, t, connect(t, c, database)}
@@ -104,13 +104,13 @@ func TestDatabaseWorkIsCapped(t *testing.T) {
 		}
 	}
 	caps := map[string]int{"redirects": 2, "reads": 2, "writes": 6, "lists": 2, "clicks": 1, "control": 2, "outbox": 2}
-	watcher := connect(t, c, database) // within a transaction one sees what was at its begin
+	watcher := connect(t, c, database) // a new session, because pg_stat_activity does not change within a transaction
 	capped := func() (most bool) {
 		most = true
 		for role, n := range caps {
 			got := backends(t, watcher, role)
 			if got > n {
-				t.Errorf("there are %d connections for %s, want %d at most", got, role, n)
+				t.Errorf("%d connections for %s, want at most %d", got, role, n)
 			}
 			most = most && (got == n || role == "clicks" || role == "control")
 		}
@@ -127,8 +127,8 @@ func TestDatabaseWorkIsCapped(t *testing.T) {
 	capped()
 }
 
-// TestQueuesDropWhatIsLate holds that the database never hears of a call whose caller's
-// time ran out while it waited for others, and that no more than so many wait.
+// TestQueuesDropWhatIsLate checks that a waiting call is never sent to the database after
+// its caller has left, and that the number of waiting calls is limited.
 func TestQueuesDropWhatIsLate(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 0)
@@ -148,7 +148,8 @@ func TestQueuesDropWhatIsLate(t *testing.T) {
 		"create":  func(ctx context.Context, code string) error { _, err := s.Create(ctx, link(code)); return err },
 	}
 	var first sync.WaitGroup
-	// These take all connections for their kind, creates both of their flights: later calls wait.
+	// These calls take all connections of their kind, and creates take both flights.
+	// Later calls wait.
 	firsts := map[string]int{"resolve": 5, "get": 2, "create": 64}
 	for what, call := range kinds {
 		for i := range firsts[what] {
@@ -192,13 +193,13 @@ func TestQueuesDropWhatIsLate(t *testing.T) {
 			}
 		})
 	}
-	eventually(t, "those for whom there is no place are refused", func() error {
+	eventually(t, "calls beyond the limit are rejected", func() error {
 		n := value(t, reg, "terse_postgres_cold_reads_waiting")
 		if n > waiting {
-			t.Fatalf("%v wait, want %d at most", n, waiting)
+			t.Fatalf("%v calls wait, want at most %d", n, waiting)
 		}
 		if len(refused) < cap(refused)-waiting {
-			return fmt.Errorf("%d are", len(refused))
+			return fmt.Errorf("%d rejected", len(refused))
 		}
 		return nil
 	})
@@ -209,13 +210,13 @@ func TestQueuesDropWhatIsLate(t *testing.T) {
 	resolves(t, s, link("first-create-0"))
 	for what := range kinds {
 		if told.naming("late-"+what) > 0 {
-			t.Errorf("the database heard of a %s that was late", what)
+			t.Errorf("a late %s was sent to the database", what)
 		}
 	}
 	if told.naming("crowd-") > 0 {
-		t.Error("the database heard of a crowd that had left")
+		t.Error("calls of callers that had left were sent to the database")
 	}
 	if n := one.rows("late-create-0"); n != 0 {
-		t.Error("a create that was late was done")
+		t.Error("a late create was done")
 	}
 }

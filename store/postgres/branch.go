@@ -19,7 +19,7 @@ import (
 // lower timeline was replaced. Timelines of different clusters do not compare.
 type branch struct {
 	system   string // the identifier of the cluster, shared by a primary and its replicas
-	timeline int64  // 0 for a server in recovery, which adds nothing
+	timeline int64  // 0 for a server in recovery
 }
 
 // selectBranch is the columns of a branch. An ordinary role may call these functions.
@@ -39,32 +39,32 @@ func newBranch(system, walFile string) (branch, error) {
 	return branch{system, timeline}, nil
 }
 
-// errReplaced is returned for a primary when another server was promoted after it.
+// errReplaced is the error of a primary after the promotion of another server.
 var errReplaced = errors.New("it was replaced as primary: another server has a higher timeline")
 
-// sighting is what a server was when it last answered.
+// sighting is the state of a server at its last answer.
 type sighting struct {
 	branch  branch
 	started time.Time // when the server started, which identifies it under several addresses
 	writes  bool      // it accepts writes
 }
 
-// branches is the newest branch of each cluster that the servers of a shard have shown,
-// and the servers that accept writes. Safe for concurrent use.
+// branches records the newest branch of each cluster that the servers of a shard have shown,
+// and which servers accept writes. Safe for concurrent use.
 type branches struct {
 	mu     sync.Mutex
 	newest map[string]int64    // timelines by cluster
 	seen   map[string]sighting // by address
 
-	surveyed chan struct{} // closed once every server of the primary's URL was asked
+	surveyed chan struct{} // closed when the first survey has ended
 }
 
 func newBranches() *branches {
 	return &branches{newest: map[string]int64{}, seen: map[string]sighting{}, surveyed: make(chan struct{})}
 }
 
-// note records what the server at an address is, nil when it does not answer. It
-// reports whether the server's timeline is higher than all before it.
+// note records the state of the server at an address; nil means that it did not answer. It
+// reports whether the server's timeline is higher than the cluster's earlier timelines.
 func (b *branches) note(address string, s *sighting) (raised bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -81,7 +81,7 @@ func (b *branches) note(address string, s *sighting) (raised bool) {
 	return ok
 }
 
-// check returns an error for a primary that was replaced.
+// check returns an error if another server was promoted after this branch.
 func (b *branches) check(of branch) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -107,9 +107,9 @@ func (b *branches) writable() int {
 // branchKey is the key of a connection's branch in its custom data.
 const branchKey = "terse.branch"
 
-// admit returns a function that accepts a new connection when valid, which may be nil,
-// accepts it and its server was not replaced. The function waits until every server of
-// the URL was asked, so that a node which starts knows the highest timeline.
+// admit returns a function that validates a new connection: valid, which may be nil, must
+// accept it, and its server must not have been replaced. The function waits for the first
+// survey, so that a starting node knows the highest timeline.
 func (b *branches) admit(valid pgconn.ValidateConnectFunc) pgconn.ValidateConnectFunc {
 	return func(ctx context.Context, conn *pgconn.PgConn) error {
 		if valid != nil {
@@ -139,7 +139,7 @@ func (b *branches) admit(valid pgconn.ValidateConnectFunc) pgconn.ValidateConnec
 	}
 }
 
-// current returns an error when the server of a connection was replaced.
+// current returns an error if the server of a connection was replaced.
 func (b *branches) current(conn *pgx.Conn) error {
 	of, ok := conn.PgConn().CustomData()[branchKey].(branch)
 	if !ok {
@@ -148,11 +148,11 @@ func (b *branches) current(conn *pgx.Conn) error {
 	return b.check(of)
 }
 
-// firstSurvey bounds how long connections wait for the first survey.
+// firstSurvey limits how long new connections wait for the first survey.
 const firstSurvey = 500 * time.Millisecond
 
-// survey probes every server of the primary's URL, every ProbeEvery until ctx ends. The
-// pools see only the first server that accepts writes.
+// survey probes every server in the primary's URL each ProbeEvery, until ctx ends. It is
+// needed because the pools connect only to the first server that accepts writes.
 func (s *Store) survey(ctx context.Context) {
 	hosts := hostsOf(s.primary.pools[control].Config().ConnConfig)
 	if len(hosts) < 2 {
@@ -178,7 +178,7 @@ func (s *Store) survey(ctx context.Context) {
 	<-asked
 }
 
-// surveyHost asks one server until ctx ends, and calls asked after each time.
+// surveyHost asks one server until ctx ends. It calls asked after each answer or failure.
 func (s *Store) surveyHost(ctx context.Context, address string, config *pgx.ConnConfig, asked func()) {
 	defer asked()
 	var conn *pgx.Conn
@@ -200,8 +200,8 @@ func (s *Store) surveyHost(ctx context.Context, address string, config *pgx.Conn
 	}
 }
 
-// surveyOnce asks one server over conn, or over a new connection when conn is nil. It
-// returns the connection for the next time, nil after an error.
+// surveyOnce asks one server over conn, or over a new connection if conn is nil. It returns
+// the connection for the next call, or nil after an error.
 func (s *Store) surveyOnce(ctx context.Context, address string, config *pgx.ConnConfig, conn *pgx.Conn) *pgx.Conn {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
@@ -224,8 +224,7 @@ func (s *Store) surveyOnce(ctx context.Context, address string, config *pgx.Conn
 	return conn
 }
 
-// hostsOf returns a configuration for each server that a connection URL names, by
-// address.
+// hostsOf returns a configuration for each server in a connection URL, by address.
 func hostsOf(config *pgx.ConnConfig) map[string]*pgx.ConnConfig {
 	hosts := map[string]*pgx.ConnConfig{}
 	all := append([]*pgconn.FallbackConfig{{Host: config.Host, Port: config.Port, TLSConfig: config.TLSConfig}}, config.Fallbacks...)

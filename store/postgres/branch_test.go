@@ -18,7 +18,7 @@ import (
 	"github.com/terse/terse/store/storetest/servers"
 )
 
-// codesOn returns how many links on a server have a code that begins with prefix.
+// codesOn returns how many links on a server have a code with a prefix.
 func codesOn(t *testing.T, p *servers.Postgres, database, prefix string) (n int) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), p.DSN(database))
@@ -28,7 +28,7 @@ func codesOn(t *testing.T, p *servers.Postgres, database, prefix string) (n int)
 	return n
 }
 
-// writable waits until the metric says how many servers accept writes.
+// writable waits until the metric shows how many servers accept writes.
 func writable(t *testing.T, reg *prometheus.Registry, want float64) {
 	t.Helper()
 	eventually(t, fmt.Sprintf("%v writable servers", want), func() error {
@@ -39,9 +39,9 @@ func writable(t *testing.T, reg *prometheus.Registry, want float64) {
 	})
 }
 
-// TestSplitBrain promotes a replica while the primary lives and is named first, with
-// writers at work. Once a node has seen both, it acknowledges nothing on the primary with
-// the lower timeline; a node that starts then acknowledges nothing there at all.
+// TestSplitBrain promotes a replica during writes, while the primary lives and is first
+// in the URL. Once a node has seen both servers, it acknowledges no write on the primary
+// with the lower timeline. A node that starts after that never writes there.
 func TestSplitBrain(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 1)
@@ -56,7 +56,7 @@ func TestSplitBrain(t *testing.T) {
 
 	var seen atomic.Bool
 	var writers sync.WaitGroup
-	var acknowledged atomic.Int64 // of the writes that began after both servers were seen
+	var acknowledged atomic.Int64 // acknowledged writes that began after both servers were seen
 	stop := make(chan struct{})
 	for w := range 4 {
 		writers.Go(func() {
@@ -85,7 +85,7 @@ func TestSplitBrain(t *testing.T) {
 	seen.Store(true)
 	eventually(t, "writes are acknowledged", func() error {
 		if acknowledged.Load() < 100 {
-			return fmt.Errorf("%d are", acknowledged.Load())
+			return fmt.Errorf("%d acknowledged", acknowledged.Load())
 		}
 		return nil
 	})
@@ -106,11 +106,11 @@ func TestSplitBrain(t *testing.T) {
 	for i := range 20 {
 		code := fmt.Sprintf("fresh-%d", i)
 		if _, err := fresh.Create(t.Context(), link(code)); err != nil {
-			t.Errorf("Create(%q) on a node that has just started = %v, want nil", code, err)
+			t.Errorf("Create(%q) on a new node = %v, want nil", code, err)
 		}
 	}
 	if lost := codesOn(t, old, database, "fresh-"); lost != 0 {
-		t.Errorf("a node that has just started wrote %d links to the replaced primary, want 0", lost)
+		t.Errorf("a new node wrote %d links to the replaced primary, want 0", lost)
 	}
 
 	must(t, promoted.Stop())
@@ -132,9 +132,9 @@ func TestSplitBrain(t *testing.T) {
 	writable(t, reg, 1)
 }
 
-// TestReplacedPrimaryOfOneHost promotes a replica that the primary's URL does not name:
-// the node sees the promotion by the replica's own URL, and writes nothing more
-// to the primary.
+// TestReplacedPrimaryOfOneHost promotes a replica that is not in the primary's URL. The
+// node notices the promotion through the replica's own URL, and no longer writes to the
+// primary.
 func TestReplacedPrimaryOfOneHost(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 1)
@@ -159,8 +159,8 @@ func TestReplacedPrimaryOfOneHost(t *testing.T) {
 	wantText(t, "Err of the primary", s.Status(t.Context()).Servers[0].Err, "it was replaced")
 }
 
-// TestOrdinaryRole opens a shard as a role that may read and write its tables and nothing
-// else: its servers are usable.
+// TestOrdinaryRole opens a shard with a role that may only read and write its tables. Its
+// servers must be usable.
 func TestOrdinaryRole(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 1)
@@ -184,8 +184,8 @@ func TestOrdinaryRole(t *testing.T) {
 	}
 }
 
-// TestPostgresTime sets the clock of a node forwards and backwards: the node knows the
-// database's time, but not for a moment after each step.
+// TestPostgresTime sets the clock of a node forwards and backwards. The node must know
+// the database's time, except for a moment after each step.
 func TestPostgresTime(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 1)
@@ -204,7 +204,7 @@ func TestPostgresTime(t *testing.T) {
 		eventually(t, "the time is known", func() error {
 			now, ok := s.Time()
 			if off := time.Until(now).Abs(); ok && off > time.Second {
-				t.Errorf("Time() with a clock that is %v ahead is off by %v", skew, off)
+				t.Errorf("Time() with a clock %v ahead differs by %v", skew, off)
 			}
 			if !ok {
 				return errors.New("it is not")
@@ -224,7 +224,7 @@ func TestPostgresTime(t *testing.T) {
 		t.Errorf("Time() without a primary = %v, %v, want the database's time", now, ok)
 	}
 	late := openStore(t, postgres.Options{Primary: c.Primary().DSN(database), Replicas: []string{c.Replicas()[0].DSN(database)}})
-	eventually(t, "a replica says the time", func() error {
+	eventually(t, "the time of a replica", func() error {
 		if now, ok := late.Time(); !ok || time.Until(now).Abs() > time.Second {
 			return fmt.Errorf("Time() = %v, %v", now, ok)
 		}
@@ -232,8 +232,8 @@ func TestPostgresTime(t *testing.T) {
 	})
 }
 
-// TestReplicaTooOld leaves a replica without its primary. A node with a MaxAge of an hour
-// reads it, and a node with a MaxAge of two seconds stops reading it.
+// TestReplicaTooOld stops the primary of a replica. A node with a MaxAge of an hour reads
+// the replica, and a node with a MaxAge of two seconds stops reading it.
 func TestReplicaTooOld(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 1)
@@ -261,18 +261,18 @@ func TestReplicaTooOld(t *testing.T) {
 		return nil
 	})
 	if got := value(t, reg, "terse_postgres_replica_age_seconds", "server=replica-1"); got < 1.5 {
-		t.Errorf("terse_postgres_replica_age_seconds = %v once the replica is more than 2 s old", got)
+		t.Errorf("terse_postgres_replica_age_seconds = %v while the replica is more than 2 s old", got)
 	}
 	resolves(t, patient, known)
-	fresh := openStore(t, postgres.Options{Primary: opts.Primary, Replicas: opts.Replicas}) // it never saw the primary
-	eventually(t, "a node that has just started asks the replica", func() error {
+	fresh := openStore(t, postgres.Options{Primary: opts.Primary, Replicas: opts.Replicas}) // this node has never reached the primary
+	eventually(t, "a new node asks the replica", func() error {
 		_, err := fresh.Resolve(t.Context(), known.Code)
 		return err
 	})
 }
 
-// TestLaggingReplicaIsNotRead has another process edit a link while the replica stands
-// still: once the replica lags more than it may, the edit is read from the primary.
+// TestLaggingReplicaIsNotRead edits a link in another process while the replica does not
+// replay. Once the replica lags more than MaxLag, the edit must be read from the primary.
 func TestLaggingReplicaIsNotRead(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 1)
@@ -291,13 +291,13 @@ func TestLaggingReplicaIsNotRead(t *testing.T) {
 	})
 	for range 20 {
 		if got, err := s.Resolve(t.Context(), known.Code); err != nil || got.Version != 2 {
-			t.Errorf("Resolve() beside a lagging replica = version %d, %v, want version 2", got.Version, err)
+			t.Errorf("Resolve() with a lagging replica = version %d, %v, want version 2", got.Version, err)
 		}
 	}
 }
 
-// TestWriteDuringPromotion has a write wait on the primary while a replica is promoted: it
-// is committed on the replaced primary, and so it is not acknowledged.
+// TestWriteDuringPromotion promotes a replica while a write waits on the primary. The
+// write is committed on the replaced primary, so it must not be acknowledged.
 func TestWriteDuringPromotion(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 1)
@@ -327,7 +327,7 @@ func TestWriteDuringPromotion(t *testing.T) {
 	writable(t, reg, 2)
 	s.exec("ROLLBACK")
 	if err := <-done; !errors.Is(err, store.ErrUnavailable) {
-		t.Errorf("Delete() that was committed on the replaced primary = %v, want %v", err, store.ErrUnavailable)
+		t.Errorf("Delete() committed on the replaced primary = %v, want %v", err, store.ErrUnavailable)
 	}
 	resolves(t, s.Store, known)
 }

@@ -9,9 +9,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// How often what was certainly not done is tried again: for about as long as it
-// takes to find another primary that is there, and not so long that callers
-// queue up behind one that is not.
+// The limits for retries of calls that certainly changed nothing. They allow enough time to
+// find a new primary. Callers must not queue up for long while no primary exists.
 const (
 	attempts   = 4
 	firstDelay = 20 * time.Millisecond
@@ -19,31 +18,31 @@ const (
 	retryFor   = time.Second
 )
 
-// A server that failed so often in a row is left alone for breakDelay, and then
-// asked once.
+// After breakAfter failures in a row, a server is not asked for breakDelay. Then one call is
+// tried.
 const (
 	breakAfter = 3
 	breakDelay = 500 * time.Millisecond
 )
 
-// jitter is the part by which delays vary, so that nodes do not act in step.
+// jitter is the random fraction of delays, so that nodes do not retry at the same moment.
 const jitter = 0.3
 
-// line is the way to a server for one role. Each has a breaker of its own: lists
-// that wait for a connection in vain must not keep redirects from theirs.
+// line makes the calls of one role to one server. Each role has its own breaker, so that
+// failing lists do not stop redirects.
 type line struct {
 	breaker circuitbreaker.CircuitBreaker[any]
-	calls   failsafe.Executor[any] // retries behind the breaker
+	calls   failsafe.Executor[any] // retries, each attempt through the breaker
 	took    prometheus.Observer
 }
 
-// accepts reports whether the breaker lets a call through now, or would let one try.
+// accepts reports whether the breaker lets a call through now.
 func (l *line) accepts() bool {
 	return l.breaker.IsClosed() || l.breaker.IsOpen() && l.breaker.RemainingDelay() <= 0
 }
 
-// newLine returns a line that shows in open whether its breaker is, and counts
-// its retries.
+// newLine returns a line. It sets the gauge open to 1 while the breaker is open, and counts
+// retries.
 func newLine(open prometheus.Gauge, retried prometheus.Counter) line {
 	breaker := circuitbreaker.NewBuilder[any]().
 		HandleIf(func(_ any, err error) bool { return outage(err) }).

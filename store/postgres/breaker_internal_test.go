@@ -12,26 +12,26 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
-// TestRetries holds the retries of one line to their budget, whatever the error and
-// however long an attempt takes.
+// TestRetries checks the limits of retries for each kind of error and for attempts of any
+// duration.
 func TestRetries(t *testing.T) {
 	t.Parallel()
-	conflict := &pgconn.PgError{Code: codeSerialization} // repeatable, and no outage
+	conflict := &pgconn.PgError{Code: codeSerialization} // repeatable, but not an outage
 	lost := undone{errors.New("no connection")}
 	for _, tt := range []struct {
 		name    string
 		err     error
-		took    time.Duration // by each attempt
+		took    time.Duration // duration of each attempt
 		want    int           // attempts that reach the server
-		refused int           // attempts that meet an open breaker
+		refused int           // attempts rejected by the open breaker
 	}{
-		{"what may go better", conflict, 0, attempts, 0},
+		{"a repeatable error", conflict, 0, attempts, 0},
 		{"slow attempts", conflict, 400 * time.Millisecond, 3, 0},
 		{"an attempt beyond the budget", conflict, 2 * retryFor, 1, 0},
 		{"outages, until the breaker opens", lost, 0, breakAfter, 1},
-		{"what may have been done", &pgconn.PgError{Code: "57P01"}, 0, 1, 0},
+		{"a write that may have been done", &pgconn.PgError{Code: "57P01"}, 0, 1, 0},
 		{"an answer", &pgconn.PgError{Code: codeUniqueViolation}, 0, 1, 0},
-		{"nothing", nil, 0, 1, 0},
+		{"success", nil, 0, 1, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -46,7 +46,7 @@ func TestRetries(t *testing.T) {
 					return tt.err
 				})
 				if repeats := testutil.ToFloat64(retried); len(began) != tt.want || repeats != float64(tt.want-1+tt.refused) {
-					t.Errorf("%d attempts, %v repeats counted, want %d, and %d that are refused", len(began), repeats, tt.want, tt.refused)
+					t.Errorf("%d attempts, %v retries counted, want %d attempts and %d rejected ones", len(began), repeats, tt.want, tt.refused)
 				}
 				want, wantOpen := tt.err, 0.0
 				if tt.refused > 0 {
@@ -64,8 +64,8 @@ func TestRetries(t *testing.T) {
 	}
 }
 
-// wantGaps checks that each pause before an attempt is twice the one before it, but
-// for the jitter, and that no attempt begins when the time for them is over.
+// wantGaps checks that each pause is twice the pause before, except for jitter, and that
+// no attempt begins after retryFor.
 func wantGaps(t *testing.T, began []time.Time, took time.Duration) {
 	t.Helper()
 	want := firstDelay

@@ -10,29 +10,30 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// ErrWrongShard is returned for a database that is not the shard, or not in the
-// state, that it should be. It does not pass by itself.
-var ErrWrongShard = errors.New("not the shard it should be")
+// ErrWrongShard is returned for a database that is another shard or has an unusable schema. An
+// operator has to fix it.
+var ErrWrongShard = errors.New("unusable shard database")
 
-// bucketMap is what the shard owns, as it was last read. It never changes.
+// bucketMap is one reading of the buckets that the shard owns. It never changes.
 type bucketMap struct {
 	version int64
 	owned   []store.Bucket
 	epochs  epochs
 }
 
-// selectShard reads what the database is and, unless the map has version $1
-// still, which buckets it owns.
+// selectShard reads the state of the database. It also reads the owned buckets, unless the map
+// still has version $1.
 const selectShard = `SELECT s.name, s.map_version, m.version, m.dirty,
 	CASE WHEN s.map_version <> $1 THEN ARRAY(SELECT bucket FROM buckets WHERE state = 'owned' ORDER BY bucket) END,
 	CASE WHEN s.map_version <> $1 THEN ARRAY(SELECT epoch FROM buckets WHERE state = 'owned' ORDER BY bucket) END
 	FROM schema_migrations m LEFT JOIN shard s ON true`
 
-// Buckets reads from the primary which buckets the shard owns, and remembers
-// their epochs for the writes that follow. While the primary is away and nothing
-// was read before, a replica tells, so that redirects are served: writes are
-// fenced by the primary anyway. version grows with every change of the buckets. A database with another name, or with a schema that is dirty or too old,
-// is ErrWrongShard, and what was remembered stays.
+// Buckets reads from the primary which buckets the shard owns, and keeps their epochs for
+// later writes. If the primary is unreachable before the first reading, it reads a
+// replica, so that redirects work: the primary fences writes anyway. version grows with
+// every change of the buckets. The error is ErrWrongShard if the database has another
+// name, or if its schema is dirty or too old. After an error, the earlier reading remains
+// in use.
 func (s *Store) Buckets(ctx context.Context) (owned []store.Bucket, version int64, err error) {
 	last := s.buckets.Load()
 	if last == nil {
@@ -70,8 +71,8 @@ func (s *Store) Buckets(ctx context.Context) (owned []store.Bucket, version int6
 	return next.owned, next.version, nil
 }
 
-// readShard lets read use a connection to the primary or, for want of anything
-// better, to a replica.
+// readShard runs read with a connection to the primary. If the primary is unreachable before
+// the first reading, readShard tries the replicas.
 func (s *Store) readShard(ctx context.Context, read func(ctx context.Context, conn *pgx.Conn) error) error {
 	err := s.primary.read(ctx, control, read)
 	if !errors.Is(err, store.ErrUnavailable) || s.buckets.Load() != nil {
@@ -85,7 +86,7 @@ func (s *Store) readShard(ctx context.Context, read func(ctx context.Context, co
 	return err
 }
 
-// admit refuses a database that this process must not use.
+// admit returns an error for a database that this process must not use.
 func (s *Store) admit(name *string, schema int, dirty bool) error {
 	switch {
 	case dirty:
@@ -93,7 +94,7 @@ func (s *Store) admit(name *string, schema int, dirty bool) error {
 	case schema < s.opts.SchemaVersion:
 		return fmt.Errorf("%w: its schema has version %d, this binary needs %d: run terse migrate up", ErrWrongShard, schema, s.opts.SchemaVersion)
 	case name == nil:
-		return fmt.Errorf("%w: it was dealt no buckets yet: run terse migrate up", ErrWrongShard)
+		return fmt.Errorf("%w: it has no buckets yet: run terse migrate up", ErrWrongShard)
 	case *name != s.opts.Name:
 		return fmt.Errorf("%w: it is shard %s, not %s", ErrWrongShard, *name, s.opts.Name)
 	}

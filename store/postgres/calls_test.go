@@ -13,8 +13,8 @@ import (
 	"github.com/terse/terse/store/postgres"
 )
 
-// callEverything makes the store send each of its statements at least once. prefix
-// keeps the codes of two calls apart.
+// callEverything makes the store send each of its statements at least once. prefix makes
+// the codes of two calls different.
 func callEverything(t *testing.T, s *postgres.Store, prefix string) {
 	t.Helper()
 	ctx := t.Context()
@@ -61,7 +61,7 @@ func callEverything(t *testing.T, s *postgres.Store, prefix string) {
 	callNodes(t, s, prefix)
 }
 
-// callWrites makes, changes and counts links.
+// callWrites creates, edits and counts links.
 func callWrites(t *testing.T, s *postgres.Store, prefix string, now time.Time) []store.Link {
 	t.Helper()
 	ctx := t.Context()
@@ -210,7 +210,7 @@ func callNodes(t *testing.T, s *postgres.Store, prefix string) {
 	node, _, err := leases.Acquire(ctx, time.Minute)
 	must(t, err)
 	if _, err := s.Leases("other").AcquireNode(ctx, node, time.Minute); err == nil {
-		t.Errorf("AcquireNode(%d) = nil, want an error: it is held", node)
+		t.Errorf("AcquireNode(%d) = nil, want an error: it is leased", node)
 	}
 	_, err = leases.Renew(ctx, node, time.Now(), time.Minute)
 	must(t, err)

@@ -12,11 +12,10 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// addClicks adds nothing when the batch was added before, or when one of the
-// buckets $3 is not owned. It returns whether all are. Rows come in the order of
-// the totals' key, which keeps two recorders from waiting for each other, and
-// keeps what is looked up together. Whether there is such a link is not looked up,
-// which would take as long as all the rest: nothing is clicked that was not there.
+// addClicks adds nothing if the batch was added before, or if the shard does not own all
+// buckets $3. It returns whether the shard owns them all. Rows are in the order of the primary
+// key, so that two recorders cannot deadlock and neighbors are written together. It does not
+// check that the links exist, because that would double its time; a counted click had a link.
 const addClicks = `WITH owned AS (
 		SELECT count(*) = cardinality($3::smallint[]) AS all
 		FROM buckets WHERE bucket = ANY ($3::smallint[]) AND state = 'owned'
@@ -38,18 +37,18 @@ const addClicks = `WITH owned AS (
 	)
 	SELECT owned.all FROM owned`
 
-// pruneFlushes forgets recorders that have been silent for a week.
+// pruneFlushes deletes recorders that have not flushed for a week.
 const pruneFlushes = `DELETE FROM click_flushes WHERE recorder = ANY (ARRAY(
 	SELECT recorder FROM click_flushes WHERE flushed_at < statement_timestamp() - interval '7 days'
 	ORDER BY flushed_at LIMIT 4 FOR UPDATE SKIP LOCKED))`
 
-// flushTimeout bounds one flush of clicks. Nobody waits for it.
+// flushTimeout limits one flush of clicks. No request waits for it.
 const flushTimeout = 5 * time.Second
 
-// AddClicks implements store.ClickSink. The batches of a recorder must come in
-// the order of their numbers. A batch with a code whose bucket this shard does not
-// own is refused as a whole with store.ErrMoved. It takes no locks of buckets, of
-// which it may have all: whoever moves one moves its totals last.
+// AddClicks implements store.ClickSink. A recorder must send its batches in the order of
+// their numbers. If the shard does not own all buckets of a batch, AddClicks adds nothing
+// and returns store.ErrMoved. It does not lock buckets, because a batch may concern all
+// of them. A move of a bucket must move its totals last.
 func (s *Store) AddClicks(ctx context.Context, b store.ClickBatch) error {
 	rows := newClickRows(b.Counts)
 	_, err := detachedFor(ctx, s, flushTimeout, func(ctx context.Context) (struct{}, error) {
@@ -63,23 +62,23 @@ func (s *Store) AddClicks(ctx context.Context, b store.ClickBatch) error {
 				return store.ErrMoved
 			})
 			together.Queue(pruneFlushes)
-			together.Queue(barrier) // a batch that was added before changes nothing
+			together.Queue(barrier) // also for a batch that was added before and changes nothing
 			return conn.SendBatch(ctx, &together).Close()
 		})
 	})
 	return wrap(err, "add clicks", b.Recorder)
 }
 
-// clickRows are clicks, column by column, in the order of addClicks.
+// clickRows are clicks by column, in the order of addClicks.
 type clickRows struct {
-	owners  []int16 // the buckets, each once
+	owners  []int16 // the distinct buckets
 	buckets []int16
 	codes   []string
 	clicks  []int64
 	last    []time.Time
 }
 
-// newClickRows sorts clicks, and puts those of one code together.
+// newClickRows sorts clicks by bucket and code, and adds up clicks of the same code.
 func newClickRows(counts []store.ClickCount) *clickRows {
 	type place struct {
 		bucket int16
@@ -103,7 +102,7 @@ func newClickRows(counts []store.ClickCount) *clickRows {
 	return r
 }
 
-// add adds clicks that come no earlier in the order than those before.
+// add appends clicks. Calls must be in the order of buckets and codes.
 func (r *clickRows) add(bucket int16, c *store.ClickCount) {
 	n := len(r.codes)
 	if n == 0 || r.buckets[n-1] != bucket {

@@ -7,9 +7,9 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestClock runs probes of a database whose clock differs from the node's by any amount,
-// over round trips of any length: the time is never wrong by more than half a round trip,
-// and unknown once the node's clock was set.
+// TestClock probes a database over round trips of any length, with any difference between
+// its clock and the node's clock. The error of the time is at most half a round trip. The
+// time is unknown after the node's clock was set.
 func TestClock(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -48,8 +48,9 @@ func TestClock(t *testing.T) {
 	})
 }
 
-// TestClockFollowsTheDatabase sets the database's clock: the next probe replaces a more
-// precise one. A replica's clock counts only while the primary's is unknown.
+// TestClockFollowsTheDatabase sets the database's clock. The next probe replaces the
+// reading before, even if that was more precise. A replica's clock is used only until the
+// primary was read.
 func TestClockFollowsTheDatabase(t *testing.T) {
 	t.Parallel()
 	start := time.Unix(1_800_000_000, 0)

@@ -9,21 +9,21 @@ import (
 	"github.com/terse/terse/store/batch"
 )
 
-// selectLinks reads some codes, with their places in the question. One statement
-// sees links and the owner of their buckets at the same moment. A condition with
-// arrays for both columns of the key would try each pair of them.
+// selectLinks reads codes; n is the position of a code in $2. One statement reads a link
+// and the owner of its bucket at the same moment. It joins by unnest, because a condition
+// with an array for each column of the key would try every pair of a bucket and a code.
 const selectLinks = `SELECT ` + linkColumns + `, k.n, o.bucket IS NOT NULL, pg_is_in_recovery()
 	FROM (SELECT $1::smallint[] AS buckets, $2::text[] AS codes ` + unseen + `) AS q,
 		unnest(q.buckets, q.codes) WITH ORDINALITY AS k (bucket, code, n)
 	LEFT JOIN buckets o ON o.bucket = k.bucket AND o.state = 'owned'
 	LEFT JOIN links l ON l.bucket = k.bucket AND l.code = k.code`
 
-// unseen keeps the planner from looking through a subquery at how long the arrays
-// in it are. It would make a new plan for every few of them, which takes several
-// times as long as to carry it out.
+// unseen hides the length of the arrays in a subquery from the planner. The planner would
+// otherwise plan again for each new length, and planning takes several times as long as
+// execution.
 const unseen = `OFFSET 0`
 
-// openCold makes the group in which cold reads of a server travel.
+// openCold makes the group for cold reads from a server.
 func (s *Store) openCold(server *server) (err error) {
 	opts := batch.Options[string, store.Link]{
 		Run: func(ctx context.Context, codes []string) []batch.Result[store.Link] {
@@ -44,8 +44,8 @@ func (s *Store) openCold(server *server) (err error) {
 	return nil
 }
 
-// readLinks reads codes from one server in one statement. A code whose bucket the
-// shard does not own is store.ErrMoved.
+// readLinks reads codes from one server in one statement. The error of a code is
+// store.ErrMoved if the shard does not own its bucket.
 func (s *Store) readLinks(ctx context.Context, server *server, codes []string) []batch.Result[store.Link] {
 	buckets := make([]int16, len(codes))
 	for i, code := range codes {
@@ -72,7 +72,7 @@ func (s *Store) readLinks(ctx context.Context, server *server, codes []string) [
 			case misplaced != nil && !server.replica:
 				return misplaced
 			case misplaced != nil && results[n-1].Err == nil:
-				results[n-1].Err = misplaced // the link goes with it: see readAnyAge
+				results[n-1].Err = misplaced // with the link, for readAnyAge
 			}
 		}
 		return rows.Err()
@@ -85,7 +85,7 @@ func (s *Store) readLinks(ctx context.Context, server *server, codes []string) [
 	return results
 }
 
-// answer is what a caller gets for a link as it was read.
+// answer returns the result for a link as it was read.
 func answer(l *store.Link, owned bool) batch.Result[store.Link] {
 	switch {
 	case !owned:

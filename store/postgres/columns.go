@@ -8,7 +8,7 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// linkRows are new links, column by column.
+// linkRows are new links by column.
 type linkRows struct {
 	buckets                []int
 	codes, targets, owners []string
@@ -20,17 +20,17 @@ type linkRows struct {
 	requests                           sparse[string]
 	maxClicks                          sparse[int64]
 
-	// Of the reservations.
+	// The reservations:
 	keyBuckets   sparse[int]
 	keyEpochs    sparse[int64]
 	fingerprints sparse[string]
 }
 
-// sparse is a column in which most rows are NULL. It ends with the last row that
-// is not: unnest fills up shorter arrays.
+// sparse is a column with mostly NULL values. It ends with the last other value, because
+// unnest fills up shorter arrays.
 type sparse[T comparable] []*T
 
-// set gives row i the value v, where NULL stands for usual.
+// set sets row i to v. The value usual is stored as NULL.
 func (c *sparse[T]) set(i int, v, usual T) {
 	if v == usual {
 		return
@@ -39,7 +39,7 @@ func (c *sparse[T]) set(i int, v, usual T) {
 	(*c)[i] = &v
 }
 
-// add appends a link and the reservation that must stand, if it has one.
+// add appends a link, and its reservation if it has one.
 func (r *linkRows) add(c *creation, epochs *epochs) {
 	l, i := &c.link, len(r.codes)
 	if c.reserved != nil {
@@ -65,7 +65,7 @@ func (r *linkRows) add(c *creation, epochs *epochs) {
 	r.requests.set(i, l.RequestID, "")
 }
 
-// args are those of insertLinks.
+// args returns the arguments of insertLinks.
 func (r *linkRows) args(epochs *epochs) []any {
 	return []any{
 		r.buckets, epochs.of(r.buckets), r.codes, r.targets, r.owners, r.created,
@@ -75,8 +75,8 @@ func (r *linkRows) args(epochs *epochs) []any {
 	}
 }
 
-// arrayText returns the literal of a text array, or nothing for an empty one. An
-// array of arrays cannot have rows of different lengths; one of literals can.
+// arrayText returns the literal of a text array, or "" if it is empty. Literals are
+// needed because the rows of a two-dimensional array must have the same length.
 func arrayText(elements []string) string {
 	if len(elements) == 0 {
 		return ""

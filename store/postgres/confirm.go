@@ -11,14 +11,14 @@ import (
 	"github.com/terse/terse/store/batch"
 )
 
-// barrier makes the COMMIT of its transaction wait for the synchronous standbys, as
-// that of any write does. Everything that the transaction has read was committed
-// before, so the standbys have that too.
+// barrier makes the COMMIT of its transaction wait for the synchronous standbys, as the
+// COMMIT of a write does. Everything that the transaction has read was committed earlier,
+// so the standbys have it, too.
 //
-// A commit whose wait was cancelled is visible at once, and a failover may lose it. So
-// whatever says "done already" reads that in a transaction with a barrier. One
-// transaction is one server: a read from the old primary and a barrier on the new one
-// would prove nothing.
+// A commit is visible at once after its wait was cancelled, and a failover may lose it.
+// So an answer "already done" must come from a transaction with a barrier. The read and
+// the barrier must be on one server: a read from the old primary and a barrier on the new
+// one would prove nothing.
 const barrier = `SELECT pg_logical_emit_message(true, 'terse', '')`
 
 // confirmed runs the reads that queue adds in one transaction with a barrier. queue may
@@ -32,7 +32,7 @@ func (s *Store) confirmed(ctx context.Context, queue func(b *pgx.Batch)) error {
 	})
 }
 
-// newConfirms returns the group in which links are confirmed, one flight at a time.
+// newConfirms returns the group for confirming reads, with one flight at a time.
 func newConfirms(s *Store) (*batch.Group[string, stored], error) {
 	return batch.New(batch.Options[string, stored]{
 		Run: func(ctx context.Context, codes []string) []batch.Result[stored] {
@@ -55,7 +55,7 @@ func (s *Store) Confirm(ctx context.Context, code string) (store.Link, error) {
 	return got.link, wrap(err, "confirm", code)
 }
 
-// confirmOne reads one code as lookUpOne does, in a transaction with a barrier.
+// confirmOne is lookUpOne in a transaction with a barrier.
 func (s *Store) confirmOne(ctx context.Context, code string) (stored, error) {
 	got, err := s.confirms.Do(ctx, code)
 	if err == nil {
@@ -67,7 +67,7 @@ func (s *Store) confirmOne(ctx context.Context, code string) (stored, error) {
 	return got, nil
 }
 
-// confirm reads codes as lookUp does, in a transaction with a barrier.
+// confirm is lookUp in a transaction with a barrier.
 func (s *Store) confirm(ctx context.Context, codes []string) ([]stored, error) {
 	all := make([]stored, len(codes))
 	err := s.confirmed(ctx, func(b *pgx.Batch) {
@@ -77,23 +77,22 @@ func (s *Store) confirm(ctx context.Context, codes []string) ([]stored, error) {
 	return all, err
 }
 
-// errUnreplicated says that a commit is visible, and that no standby has confirmed it.
+// errUnreplicated says that a commit is visible, but no standby has confirmed it.
 var errUnreplicated = errors.New("the wait for a standby was cancelled: the commit is visible, and a failover may lose it")
 
-// unreplicated is the key of a connection's custom data under which a cancelled wait is
-// noted.
+// unreplicated is the key in a connection's custom data that marks a cancelled wait.
 const unreplicated = "terse: wait for a standby was cancelled"
 
-// noteCancelledWait notes that Postgres has stopped waiting for a standby. Postgres
-// reports success all the same, with this warning. The routine names the warning: its
-// text is translated.
+// noteCancelledWait records that Postgres has stopped waiting for a standby. Postgres
+// then reports success with this warning. The warning is identified by its routine,
+// because its text is translated.
 func noteCancelledWait(conn *pgconn.PgConn, n *pgconn.Notice) {
 	if n.Routine == "SyncRepWaitForLSN" {
 		conn.CustomData()[unreplicated] = true
 	}
 }
 
-// replicated returns err, or why a success is none.
+// replicated returns err, or errUnreplicated after a success with a cancelled wait.
 func replicated(conn *pgconn.PgConn, err error) error {
 	if _, cancelled := conn.CustomData()[unreplicated]; !cancelled {
 		return err

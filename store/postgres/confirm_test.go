@@ -31,15 +31,15 @@ func newSyncCluster(t *testing.T) (c cluster, database string) {
 	return c, database
 }
 
-// repetition is a write that is sent again after its first answer was lost.
+// repetition is a write that is repeated because its first answer was lost.
 type repetition struct {
 	name string
 	do   func(ctx context.Context, s *postgres.Store) error
-	want error // the answer once the standby is back
+	want error // the answer after the standby has returned
 }
 
-// repetitions returns every kind of write that may find nothing to do. Each works on
-// things of its own, which are made here.
+// repetitions returns every kind of write that may find nothing to do. Each one has its
+// own objects, which repetitions creates.
 func repetitions(t *testing.T, s *postgres.Store) []repetition {
 	t.Helper()
 	ctx := t.Context()
@@ -95,13 +95,13 @@ func repetitions(t *testing.T, s *postgres.Store) []repetition {
 	}
 }
 
-// second returns the error of an answer.
+// second returns the error of a result.
 func second[T any](_ T, err error) error { return err }
 
-// TestNothingIsAcknowledgedFromARead cuts the way to the only standby. A write is
-// committed and visible, and its answer is an outage, since the standby lacks it. So is
-// the answer to each repetition, until the standby has everything that the answer
-// relies on.
+// TestNothingIsAcknowledgedFromARead disconnects the only standby. A write is then
+// committed and visible, but its answer must be an outage, because the standby lacks it.
+// Each repetition must get the same answer until the standby has everything that the
+// answer depends on.
 func TestNothingIsAcknowledgedFromARead(t *testing.T) {
 	t.Parallel()
 	c, database := newSyncCluster(t)
@@ -109,7 +109,7 @@ func TestNothingIsAcknowledgedFromARead(t *testing.T) {
 		return openStore(t, postgres.Options{Primary: c.DSN(database), CallTimeout: 2 * time.Second, ProbeEvery: time.Second, MaxLag: 2 * time.Second})
 	}
 	all := repetitions(t, open())
-	stores := make([]*postgres.Store, len(all)) // one each: connections and breakers are not shared
+	stores := make([]*postgres.Store, len(all)) // one store each, so that connections and breakers are not shared
 	for i := range all {
 		stores[i] = open()
 		must(t, second(stores[i].Get(t.Context(), "edited")))
@@ -142,8 +142,9 @@ func TestNothingIsAcknowledgedFromARead(t *testing.T) {
 	}
 }
 
-// TestCancelledWaitIsNoSuccess has an operator cancel a commit that waits for its
-// standby: Postgres reports success, with a warning, and the write is not acknowledged.
+// TestCancelledWaitIsNoSuccess cancels a commit that waits for its standby, as an
+// operator would. Postgres reports success with a warning, and the write must not be
+// acknowledged.
 func TestCancelledWaitIsNoSuccess(t *testing.T) {
 	t.Parallel()
 	c, database := newSyncCluster(t)
@@ -169,7 +170,7 @@ func TestCancelledWaitIsNoSuccess(t *testing.T) {
 			return err
 		})
 		if err := <-answer; !errors.Is(err, store.ErrUnavailable) {
-			t.Errorf("%s whose wait was cancelled = %v, want %v", name, err, store.ErrUnavailable)
+			t.Errorf("%s with a cancelled wait = %v, want %v", name, err, store.ErrUnavailable)
 		}
 	}
 }

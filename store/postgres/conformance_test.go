@@ -19,16 +19,16 @@ import (
 // shard is the name of the shard in tests.
 const shard = "s1"
 
-// cluster is a running cluster with a database to copy.
+// cluster is a running cluster with a template database.
 type cluster struct{ *servers.Cluster }
 
-// newCluster starts a cluster that ends with the test.
+// newCluster starts a cluster and stops it at the end of the test.
 func newCluster(tb testing.TB, replicas int) cluster {
 	tb.Helper()
 	return newClusterWith(tb, replicas, nil)
 }
 
-// newClusterWith is newCluster with further settings of Postgres.
+// newClusterWith is newCluster with additional Postgres settings.
 func newClusterWith(tb testing.TB, replicas int, more map[string]string) cluster {
 	tb.Helper()
 	settings := map[string]string{"max_connections": "400"}
@@ -50,7 +50,7 @@ func newClusterWith(tb testing.TB, replicas int, more map[string]string) cluster
 	return c
 }
 
-// database returns the name of a new database with the schema of a shard.
+// database creates a database with the schema of a shard and returns its name.
 func (c cluster) database(tb testing.TB) string {
 	tb.Helper()
 	name := "shard_" + strings.ToLower(rand.Text()[:10])
@@ -148,8 +148,8 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// TestOutboxWithoutReplicas runs the outbox of a shard that has no replica: caches are
-// told of an edit once, a CDN twice all the same.
+// TestOutboxWithoutReplicas runs the outbox of a shard without replicas. Each edit must
+// be delivered once to caches, and twice to a CDN.
 func TestOutboxWithoutReplicas(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 0)

@@ -16,37 +16,38 @@ type creates struct {
 	group *batch.Group[creation, creation]
 }
 
-// creation is a link to create, under a reservation or without one, and what became of
-// both.
+// creation is a link to create, with or without a reservation. As a result it is the
+// created link and the valid reservation.
 type creation struct {
-	link     store.Link         // without a Version when it was not created
-	reserved *store.Reservation // nil: none; as an answer, the one that stands
+	link     store.Link         // as a result: Version is 0 if no link was created
+	reserved *store.Reservation // may be nil; as a result: the valid reservation
 }
 
-// reservationKey tells one reservation from another.
+// reservationKey identifies a reservation.
 type reservationKey struct{ owner, key string }
 
 func keyOf(r *store.Reservation) reservationKey { return reservationKey{r.Owner, r.Key} }
 
 const (
-	// lingerFor is how long a flight waits for the callers of the one before: about
-	// what a commit takes on a disk that keeps its promises.
-	lingerFor = time.Millisecond
+	// linger is how long a flight waits for the callers of the flight before it. It is
+	// about the time of a commit on a disk that really writes.
+	linger = time.Millisecond
 
-	// beside is with how many creates a second flight leaves while the first one waits
-	// for its commit. Half as many cost Postgres almost as much.
-	beside = 16
+	// secondFlight is how many creates must wait for a second flight to start while the
+	// first one commits. A second flight of half as many would cost Postgres almost as
+	// much.
+	secondFlight = 16
 )
 
-// newCreates returns a group with a flight at a time, or two when enough creates
-// wait, or, when nothing may travel together, as many as there are connections.
+// newCreates returns a group with one flight at a time, or two if enough creates wait. With a
+// MaxBatch of 1 it has one flight for each connection.
 func newCreates(s *Store) (*creates, error) {
 	opts := batch.Options[creation, creation]{
 		Run:      s.create,
 		MaxBatch: s.opts.MaxBatch,
 		Flights:  2,
-		Beside:   beside,
-		Linger:   lingerFor,
+		Beside:   secondFlight,
+		Linger:   linger,
 		Timeout:  s.opts.CallTimeout,
 		Wait:     s.opts.CallTimeout,
 		Observe:  func(size int, _ time.Duration) { s.metrics.creates.Observe(float64(size)) },
@@ -62,10 +63,10 @@ func newCreates(s *Store) (*creates, error) {
 	return &creates{group}, nil
 }
 
-// close returns when the creates that were accepted have their answers.
+// close waits for the accepted creates.
 func (c *creates) close() { c.group.Close() }
 
-// Create implements store.Store. Only the owner of a link repeats its create.
+// Create implements store.Store. A repeated create must have the owner of the link.
 func (s *Store) Create(ctx context.Context, l store.Link) (store.Link, error) {
 	created, err := s.createOne(ctx, creation{link: l})
 	return created.link, err
@@ -85,7 +86,7 @@ func (s *Store) CreateOnce(ctx context.Context, l store.Link, r store.Reservatio
 func (s *Store) createOne(ctx context.Context, c creation) (creation, error) {
 	l := asStored(c.link)
 	l.Version, l.UsedClicks, l.Clicks, l.LastClickAt, l.DeletedAt = 1, 0, 0, time.Time{}, time.Time{}
-	// A flight with such a text would fail as a whole.
+	// One such text would fail the whole flight.
 	if !keepable(l.Code, l.URL, l.Owner, l.Title, l.PasswordHash, l.DisabledReason, l.RequestID) || !keepable(l.Tags...) {
 		return creation{}, wrap(errText, "create", l.Code)
 	}
@@ -94,16 +95,15 @@ func (s *Store) createOne(ctx context.Context, c creation) (creation, error) {
 	return created, wrap(err, "create", l.Code)
 }
 
-// AcceptsWrites reports whether a write is sent to the primary now. It is false
-// while the primary is left alone because its writes fail, and while one write tries
-// whether they still do.
+// AcceptsWrites reports whether a write would be sent to the primary now. It is false
+// while the breaker for writes is open, and while one write tests the primary.
 func (s *Store) AcceptsWrites() bool { return s.primary.lines[writes].accepts() }
 
-// flight is the creates of one transaction.
+// flight is the creates in one transaction.
 type flight struct {
 	creations []creation
-	code      map[string]int         // the first creation of each code
-	key       map[reservationKey]int // the first creation under each reservation
+	code      map[string]int         // index of the first creation of each code
+	key       map[reservationKey]int // index of the first creation of each reservation
 
 	stands   map[reservationKey]*store.Reservation
 	inserted map[string]bool // codes
@@ -118,7 +118,7 @@ func newFlight(creations []creation) *flight {
 				f.key, f.stands = map[reservationKey]int{}, map[reservationKey]*store.Reservation{}
 			}
 			if _, again := f.key[keyOf(c.reserved)]; again {
-				continue // the first creation under the key reserves
+				continue // the first creation of the key reserves
 			}
 			f.key[keyOf(c.reserved)] = i
 		}
@@ -129,8 +129,8 @@ func newFlight(creations []creation) *flight {
 	return f
 }
 
-// create answers the creates of one flight. It reserves, inserts the first link of each
-// code, all in one transaction, and judges the links that were not inserted.
+// create runs one flight. In one transaction it makes the reservations and inserts the
+// first link of each code. Then it answers the creates that inserted no link.
 func (s *Store) create(ctx context.Context, creations []creation) []batch.Result[creation] {
 	results := make([]batch.Result[creation], len(creations))
 	f := newFlight(creations)
@@ -140,7 +140,7 @@ func (s *Store) create(ctx context.Context, creations []creation) []batch.Result
 	}
 	switch {
 	case err != nil && len(creations) > 1 && refusesData(err):
-		// One of them has a value that a column refuses: the others are good.
+		// A column rejects a value of one link. Create each link alone.
 		for i := range creations {
 			results[i] = s.create(ctx, creations[i:i+1])[0]
 		}
@@ -180,7 +180,8 @@ func (s *Store) create(ctx context.Context, creations []creation) []batch.Result
 	return results
 }
 
-// judge answers the creates that inserted nothing, of which some repeat another one.
+// judge answers the creates and imports that inserted no link. Some of them repeat an
+// earlier one.
 func (s *Store) judge(ctx context.Context, epochs *epochs, links []store.Link, rest []int, results []batch.Result[store.Link]) {
 	if len(rest) == 0 {
 		return
@@ -209,16 +210,16 @@ func repeats(l, stored *store.Link) bool {
 	return l.RequestID != "" && l.RequestID == stored.RequestID && l.Owner == stored.Owner
 }
 
-// newLinks are the columns of new links in the order of linkRows.args.
+// newLinks are the columns of new links, in the order of linkRows.args.
 const newLinks = `bucket, epoch, code, target, owner, created_at,
 	updated_at, status, forward_query, title, tags, starts_at, expires_at,
 	max_clicks, password_hash, disabled_at, disabled_reason, request_id, key_bucket, key_epoch, fingerprint`
 
-// insertLinks leaves out a row whose bucket is not owned, whose code is taken, or whose
-// reservation does not stand. The statement before it made the reservation. A scalar
-// subquery reads it, because Postgres may read all reservations for an EXISTS. Arrays
-// of columns that few links have end with the last one that does. The order keeps two
-// flights from waiting for each other.
+// insertLinks skips a row if the shard does not own its bucket, if its code is taken, or
+// if its reservation is not valid. The statement before it makes the reservations. A
+// scalar subquery reads them, because Postgres may read all reservations for an EXISTS.
+// An array of a sparse column ends with the last value that is not NULL. Rows are sorted,
+// so that two flights cannot deadlock.
 const insertLinks = `INSERT INTO links (created_at, version, bucket, code, target, owner,
 		updated_at, status, forward_query, title, tags, starts_at, expires_at, max_clicks,
 		password_hash, disabled_at, disabled_reason, request_id)
@@ -239,8 +240,8 @@ const insertLinks = `INSERT INTO links (created_at, version, bucket, code, targe
 	ON CONFLICT DO NOTHING
 	RETURNING code`
 
-// insert makes the reservations and inserts the links of a flight, and notes in it what
-// stands and what was inserted.
+// insert makes the reservations and inserts the links of a flight. It records in f the valid
+// reservations and the inserted codes.
 func (s *Store) insert(ctx context.Context, epochs *epochs, f *flight) error {
 	var rows linkRows
 	var keys reservationRows
@@ -287,7 +288,7 @@ func (f *flight) readStanding(rows pgx.Rows) error {
 	return rows.Err()
 }
 
-// refusesData reports whether Postgres refused a value: data exceptions (22),
+// refusesData reports whether Postgres rejected a value: data exceptions (22),
 // constraints (23) and limits of the server (54).
 func refusesData(err error) bool {
 	state := sqlState(err)

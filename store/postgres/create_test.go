@@ -23,8 +23,8 @@ func newLink(code string) store.Link {
 	}
 }
 
-// together holds up the links table until fn has begun n creates and so many of
-// them wait, so that those travel in one flight. It returns their answers.
+// together locks the links table until fn has started n creates and some of them wait, so
+// that the waiting creates share one flight. It returns their results.
 func together(t *testing.T, s *postgres.Store, conn *pgx.Conn, n, waiting int, fn func(i int) (store.Link, error)) ([]store.Link, []error) {
 	t.Helper()
 	tx, err := conn.Begin(t.Context())
@@ -55,7 +55,7 @@ func together(t *testing.T, s *postgres.Store, conn *pgx.Conn, n, waiting int, f
 	return links, errs
 }
 
-// await returns when a condition holds, and ends the test when that takes too long.
+// await waits until a condition is true. It fails the test after a timeout.
 func await(t *testing.T, condition string, holds func(ctx context.Context) (bool, error)) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -65,13 +65,13 @@ func await(t *testing.T, condition string, holds func(ctx context.Context) (bool
 		case ok:
 			return
 		case err != nil || ctx.Err() != nil:
-			t.Fatalf("%s: not yet, %v, %v", condition, err, ctx.Err())
+			t.Fatalf("waited for: %s, %v, %v", condition, err, ctx.Err())
 		}
 		time.Sleep(time.Millisecond)
 	}
 }
 
-// errLeftOut stands for the answer to a create that was not sent.
+// errLeftOut is the result of a create that was not sent.
 var errLeftOut = errors.New("left out")
 
 func TestEachCreateOfAFlightHasItsOwnAnswer(t *testing.T) {
@@ -91,9 +91,9 @@ func TestEachCreateOfAFlightHasItsOwnAnswer(t *testing.T) {
 	stranger := repeated
 	stranger.Owner = "stranger"
 	late := newLink("late")
-	late.CreatedAt = time.Date(300_000, 1, 1, 0, 0, 0, 0, time.UTC) // no timestamptz
+	late.CreatedAt = time.Date(300_000, 1, 1, 0, 0, 0, 0, time.UTC) // not a valid timestamptz
 	status := newLink("status")
-	status.Status = 1 << 20 // no smallint
+	status.Status = 1 << 20 // not a valid smallint
 	twice := newLink("twice")
 	twice.RequestID = "twice"
 	nul := newLink("nul")
@@ -103,7 +103,7 @@ func TestEachCreateOfAFlightHasItsOwnAnswer(t *testing.T) {
 	tests := []struct {
 		link    store.Link
 		want    error
-		refused bool // by an error that is none of the store's
+		refused bool // with an error that is not one of the store's
 	}{
 		{newLink("leader"), nil, false},
 		{newLink("good"), nil, false},
@@ -119,7 +119,7 @@ func TestEachCreateOfAFlightHasItsOwnAnswer(t *testing.T) {
 		{nul, nil, true},
 		{latin, nil, true},
 	}
-	for bad, waiting := range map[bool]int{false: 8, true: 10} { // with values that fail the whole statement
+	for bad, waiting := range map[bool]int{false: 8, true: 10} { // true: with values that fail the whole statement
 		t.Run(fmt.Sprintf("bad=%v", bad), func(t *testing.T) {
 			links, errs := together(t, s, conn, len(tests), waiting, func(i int) (store.Link, error) {
 				l := tests[i].link

@@ -11,14 +11,14 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// ownedLink is the end of an UPDATE of the link $2 in bucket $1, which this shard
-// owns at epoch $3. Conditions follow.
+// ownedLink is the end of an UPDATE of the link $2 in bucket $1. The shard must own the
+// bucket at epoch $3. More conditions may follow.
 const ownedLink = `
 	FROM buckets b LEFT JOIN click_totals c ON c.bucket = b.bucket AND c.code = $2
 	WHERE b.bucket = $1 AND b.epoch = $3 AND b.state = 'owned'
 	AND l.bucket = $1 AND l.code = $2 AND l.deleted_at IS NULL`
 
-// returnLink is what such an UPDATE returns.
+// returnLink is the result of such an UPDATE.
 const returnLink = ` RETURNING ` + linkColumns + `, ` + totalColumns
 
 const updateLink = `UPDATE links l SET version = l.version + 1, target = $5, title = $6, tags = $7,
@@ -26,7 +26,7 @@ const updateLink = `UPDATE links l SET version = l.version + 1, target = $5, tit
 	password_hash = $13, disabled_at = $14, disabled_reason = $15,
 	updated_at = nullif($16::timestamptz, l.created_at), edited_by = $17, edit_note = $18` + ownedLink + ` AND l.version = $4::bigint` + returnLink
 
-// deleteLink forgets the totals as well. A trigger forgets the tags.
+// deleteLink also deletes the totals. A trigger deletes the tags.
 const deleteLink = `WITH gone AS (
 	UPDATE links l SET version = l.version + 1, target = '', title = NULL, tags = NULL,
 		forward_query = NULL, starts_at = NULL, expires_at = NULL, max_clicks = NULL, used_clicks = NULL,
@@ -39,7 +39,7 @@ const deleteLink = `WITH gone AS (
 	)
 	SELECT ` + linkColumns + `, 0, NULL::timestamptz FROM gone l`
 
-// useLink decides as store.Link.State does.
+// useLink has the same conditions as store.Link.State.
 const useLink = `UPDATE links l SET used_clicks = coalesce(l.used_clicks, 0) + 1` + ownedLink + `
 	AND l.disabled_at IS NULL
 	AND (l.expires_at IS NULL OR $4::timestamptz < l.expires_at)
@@ -69,7 +69,7 @@ func (s *Store) Delete(ctx context.Context, code string, version int64, at time.
 
 // Consume implements store.Store.
 func (s *Store) Consume(ctx context.Context, code string, now time.Time) (store.Link, error) {
-	// A use is no edit that readers have to see.
+	// A use is not an edit, so it is not recorded in written.
 	found, err := detached(ctx, s, func(ctx context.Context) (store.Link, error) {
 		return s.editOwned(ctx, code, s.lookUpOne, useLink, micros(now))
 	})
@@ -79,11 +79,10 @@ func (s *Store) Consume(ctx context.Context, code string, now time.Time) (store.
 	return found, wrap(err, "consume", code)
 }
 
-// errUnmatched says that a link is there and its conditions did not hold.
+// errUnmatched says that the link exists, but the conditions of the statement are not met.
 var errUnmatched = errors.New("link does not match")
 
-// edited returns the answer to an edit, with the reason why there was none in
-// place of errUnmatched.
+// edited returns the result of an edit. It replaces errUnmatched by the reason.
 func edited(found store.Link, err error) (store.Link, error) {
 	switch {
 	case !errors.Is(err, errUnmatched):
@@ -94,8 +93,7 @@ func edited(found store.Link, err error) (store.Link, error) {
 	return store.Link{}, store.ErrVersion
 }
 
-// edit runs editOwned to its end, whatever becomes of the caller, and remembers
-// that the link was written.
+// edit runs editOwned to its end, even if the caller leaves, and records the write in written.
 func (s *Store) edit(ctx context.Context, code, statement string, args ...any) (store.Link, error) {
 	return detached(ctx, s, func(ctx context.Context) (store.Link, error) {
 		done := s.written.begin(code)
@@ -105,9 +103,9 @@ func (s *Store) edit(ctx context.Context, code, statement string, args ...any) (
 	})
 }
 
-// editOwned runs a statement that ends with ownedLink, whose further arguments are
-// args, and returns the link as it left it. When no row matched it returns the
-// link as read reads it, with errUnmatched, or says why there is none.
+// editOwned runs a statement that ends with ownedLink, and returns the changed link. args
+// are the arguments after the ones of ownedLink. If no row matched, it returns the link that
+// read returns and errUnmatched, or the reason why there is no link.
 func (s *Store) editOwned(ctx context.Context, code string, read func(ctx context.Context, code string) (stored, error),
 	statement string, args ...any,
 ) (store.Link, error) {

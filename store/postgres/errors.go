@@ -27,14 +27,14 @@ const (
 	codeCannotConnectNow = "57P03"
 )
 
-// undone is why nothing was done: no connection was to be had, or one broke during
-// a read.
+// undone is the cause of a failure that certainly changed nothing: no connection was
+// available, or a connection broke during a read.
 type undone struct{ error }
 
 func (e undone) Unwrap() error { return e.error }
 
-// translate turns errors of pgx and of the breaker into those of the store, and
-// leaves others as they are. Nothing outside of this file looks into them.
+// translate turns errors of pgx and of the breaker into errors of the store. It returns other
+// errors unchanged. Only this file inspects errors of pgx.
 func translate(err error) error {
 	switch {
 	case err == nil:
@@ -49,13 +49,13 @@ func translate(err error) error {
 	return err
 }
 
-// unavailable makes err one of the store's.
+// unavailable wraps err in store.ErrUnavailable.
 func unavailable(err error) error {
 	return fmt.Errorf("%w: %w", store.ErrUnavailable, unended(err))
 }
 
-// unended returns err without what would make it look like the end of a caller's
-// context: the deadline was the server's.
+// unended returns err without context errors in its chain, because the deadline was the
+// server's and not the caller's.
 func unended(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return errors.New(err.Error())
@@ -63,8 +63,8 @@ func unended(err error) error {
 	return err
 }
 
-// outage reports whether err says that the server could not answer, rather than
-// what the answer is. A caller who left says nothing about the server.
+// outage reports whether err means that the server could not answer. A cancelled caller
+// says nothing about the server.
 func outage(err error) bool {
 	if errors.Is(err, context.Canceled) {
 		return false
@@ -82,9 +82,9 @@ func outage(err error) bool {
 		errors.Is(err, net.ErrClosed) || errors.Is(err, puddle.ErrClosedPool) || pgconn.Timeout(err)
 }
 
-// outageState reports whether a SQLSTATE tells of an outage: connections (08),
-// resources (53), an operator's intervention (57) and the system around Postgres
-// (58). A server that refuses writes (25006) answers reads all the same.
+// outageState reports whether a SQLSTATE means an outage: connections (08), resources
+// (53), operator intervention (57) or the system around Postgres (58). Read-only (25006)
+// is not an outage, because such a server still answers reads.
 func outageState(state string) bool {
 	switch state[:2] {
 	case "08", "53", "57", "58":
@@ -93,14 +93,14 @@ func outageState(state string) bool {
 	return false
 }
 
-// noSchema reports whether err says that the schema is not there yet.
+// noSchema reports whether err means that a table or a column does not exist yet.
 func noSchema(err error) bool {
 	state := sqlState(err)
 	return state == codeUndefinedTable || state == codeUndefinedColumn
 }
 
-// demoted reports whether err says that the connections of a pool lead to a
-// server that is no longer what it was.
+// demoted reports whether err means that the connections of a pool are broken, or lead to a
+// server with another role than before.
 func demoted(err error) bool {
 	switch state := sqlState(err); {
 	case state == codeReadOnly, strings.HasPrefix(state, "57P"), strings.HasPrefix(state, "08"):
@@ -111,8 +111,8 @@ func demoted(err error) bool {
 	return outage(err) && !errors.Is(err, context.DeadlineExceeded)
 }
 
-// repeatable reports whether what failed with err is certain not to have been
-// done and may go better the next time.
+// repeatable reports whether a call that failed with err certainly changed nothing and
+// may succeed when repeated.
 func repeatable(err error) bool {
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return false
@@ -128,7 +128,7 @@ func repeatable(err error) bool {
 	return state == "" && pgconn.SafeToRetry(err)
 }
 
-// sqlState returns the SQLSTATE of Postgres' error in err, or "".
+// sqlState returns the SQLSTATE of the Postgres error in err, or "".
 func sqlState(err error) string {
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return e.Code

@@ -23,7 +23,7 @@ func TestErrors(t *testing.T) {
 	for _, tt := range []struct {
 		name       string
 		err        error
-		want       error // nil: as it is
+		want       error // nil: the error itself
 		outage     bool
 		repeatable bool
 		demoted    bool
@@ -37,8 +37,8 @@ func TestErrors(t *testing.T) {
 		{"serialization", state("40001"), store.ErrUnavailable, false, true, false},
 		{"deadlock", state("40P01"), store.ErrUnavailable, false, true, false},
 		{"read-only", state("25006"), store.ErrUnavailable, false, true, true},
-		{"shut down meanwhile", state("57P01"), store.ErrUnavailable, true, false, true},
-		{"crash meanwhile", state("57P02"), store.ErrUnavailable, true, false, true},
+		{"shut down during the call", state("57P01"), store.ErrUnavailable, true, false, true},
+		{"crash during the call", state("57P02"), store.ErrUnavailable, true, false, true},
 		{"starting", state("57P03"), store.ErrUnavailable, true, true, true},
 		{"canceled by an operator", state("57014"), store.ErrUnavailable, true, false, false},
 		{"connection failure", state("08006"), store.ErrUnavailable, true, false, true},
@@ -62,11 +62,11 @@ func TestErrors(t *testing.T) {
 			want = tt.err
 		}
 		got := translate(tt.err)
-		if !errors.Is(got, want) || (tt.want == nil && got != tt.err) { //nolint:errorlint // as it is
+		if !errors.Is(got, want) || (tt.want == nil && got != tt.err) { //nolint:errorlint // the error itself
 			t.Errorf("translate(%s) = %v, want %v", tt.name, got, want)
 		}
 		if errors.Is(got, store.ErrUnavailable) && errors.Is(got, context.DeadlineExceeded) {
-			t.Errorf("translate(%s) = %v, which looks like the end of the caller's time", tt.name, got)
+			t.Errorf("translate(%s) = %v, which looks like the end of the caller's context", tt.name, got)
 		}
 		if got := outage(tt.err); got != tt.outage {
 			t.Errorf("outage(%s) = %v, want %v", tt.name, got, tt.outage)

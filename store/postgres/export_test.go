@@ -2,10 +2,10 @@ package postgres
 
 import "slices"
 
-// CreatesWaiting reports how many creates wait for a flight.
+// CreatesWaiting returns how many creates wait for a flight.
 func (s *Store) CreatesWaiting() int { return s.creates.group.Waiting() }
 
-// Usable reports whether a server is one that is read.
+// Usable reports whether a server may be read.
 func (s *Store) Usable(name string) bool {
 	l := s.primary.view.get()
 	if name == primaryName {
@@ -17,7 +17,7 @@ func (s *Store) Usable(name string) bool {
 	})
 }
 
-// Unfit reports whether nothing is read from a replica, whatever its age.
+// Unfit reports whether a replica must not be read at any age.
 func (s *Store) Unfit(name string) bool {
 	for _, server := range s.replicas {
 		if server.name == name {

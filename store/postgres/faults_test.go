@@ -41,7 +41,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// resolves checks that the link is found as it is.
+// resolves checks that Resolve returns the link.
 func resolves(t *testing.T, s *postgres.Store, want store.Link) {
 	t.Helper()
 	got, err := s.Resolve(t.Context(), want.Code)
@@ -50,7 +50,7 @@ func resolves(t *testing.T, s *postgres.Store, want store.Link) {
 	}
 }
 
-// usable waits until the status shows that a server is in use, or is not.
+// usable waits until the status of a server is usable, or not usable.
 func usable(t *testing.T, s *postgres.Store, server string, want bool) {
 	t.Helper()
 	eventually(t, fmt.Sprintf("%s usable = %v", server, want), func() error {
@@ -61,8 +61,8 @@ func usable(t *testing.T, s *postgres.Store, server string, want bool) {
 	})
 }
 
-// TestPrimaryKilled kills the primary and promotes its replica: links go on to be
-// read, none is lost, and writes come back by themselves.
+// TestPrimaryKilled kills the primary and promotes its replica. Links must stay readable,
+// no link may be lost, and writes must succeed again by themselves.
 func TestPrimaryKilled(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 1)
@@ -86,13 +86,13 @@ func TestPrimaryKilled(t *testing.T) {
 		_, err := s.Create(t.Context(), link("after"))
 		return err
 	})
-	t.Logf("writes came back %v after the promotion", time.Since(promoted).Round(time.Millisecond))
+	t.Logf("writes succeeded again %v after the promotion", time.Since(promoted).Round(time.Millisecond))
 	resolves(t, s.Store, known)
 	resolves(t, s.Store, link("after"))
 }
 
-// TestOpenedWithoutPrimary opens a shard whose primary is dead: its replica tells
-// which buckets it owns, and answers.
+// TestOpenedWithoutPrimary opens a shard while its primary is dead. The buckets and links
+// must be read from the replica.
 func TestOpenedWithoutPrimary(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 1)
@@ -124,7 +124,7 @@ func TestOpenedWithoutPrimary(t *testing.T) {
 	})
 }
 
-// TestReadOnlyPrimary makes the primary read-only and ends that again.
+// TestReadOnlyPrimary makes the primary read-only and then writable again.
 func TestReadOnlyPrimary(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 0)
@@ -152,7 +152,7 @@ func TestReadOnlyPrimary(t *testing.T) {
 	resolves(t, s.Store, known)
 }
 
-// TestReplicasKilled kills all replicas: the primary answers, without an error.
+// TestReplicasKilled kills all replicas. The primary must answer without an error.
 func TestReplicasKilled(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 2)
@@ -171,8 +171,8 @@ func TestReplicasKilled(t *testing.T) {
 	usable(t, s.Store, "replica-1", true)
 }
 
-// TestFrozenReplica freezes a replica: reads come from the primary, and soon
-// without waiting for the replica.
+// TestFrozenReplica freezes a replica. Reads must come from the primary, and soon without
+// waiting for the replica.
 func TestFrozenReplica(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 1)
@@ -188,8 +188,8 @@ func TestFrozenReplica(t *testing.T) {
 	usable(t, s.Store, "replica-1", true)
 }
 
-// TestReplayPaused pauses one replica of two while links are created and edited:
-// a fresh link is always found, and an edit is never undone.
+// TestReplayPaused pauses the replay of one of two replicas while links are created and
+// edited. A new link must always be found, and an edit must never be undone.
 func TestReplayPaused(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 2)
@@ -225,9 +225,9 @@ func TestReplayPaused(t *testing.T) {
 	usable(t, s.Store, "replica-1", true)
 }
 
-// TestEditElsewhere pauses the only replica of two processes while one of them edits
-// a link: the other reads what the replica has until it hears of the edit, and the
-// edit from then on.
+// TestEditElsewhere pauses the only replica of two processes while one of them edits a
+// link. The other process must read the replica's version until Edited is called, and the
+// edit after that.
 func TestEditElsewhere(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 1)
@@ -250,14 +250,14 @@ func TestEditElsewhere(t *testing.T) {
 	must(t, err)
 	tombstone, err := one.Delete(t.Context(), deleted.Code, deleted.Version, deleted.CreatedAt)
 	must(t, err)
-	resolves(t, other, old) // from the replica: nobody has told
+	resolves(t, other, old) // from the replica, because Edited was not called
 	resolves(t, other, deleted)
 	other.Edited(edited.Code, edited.Version)
 	other.Edited(tombstone.Code, tombstone.Version)
 	for range 20 {
 		resolves(t, other, edited)
 		if got, err := other.Resolve(t.Context(), deleted.Code); err != nil || got.DeletedAt.IsZero() {
-			t.Errorf("Resolve() of a link that another process deleted = %+v, %v, want the tombstone", got, err)
+			t.Errorf("Resolve() of a link deleted by another process = %+v, %v, want the tombstone", got, err)
 		}
 	}
 	must(t, replica.ResumeReplay(t.Context()))
@@ -265,8 +265,8 @@ func TestEditElsewhere(t *testing.T) {
 	resolves(t, other, edited)
 }
 
-// TestPausedReplicaWithoutPrimary leaves only a replica that is behind: it
-// answers for what this process did not edit since, and for nothing else.
+// TestPausedReplicaWithoutPrimary leaves only a lagging replica. It must answer only for
+// links that this process has not edited since.
 func TestPausedReplicaWithoutPrimary(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 1)
@@ -278,12 +278,12 @@ func TestPausedReplicaWithoutPrimary(t *testing.T) {
 	edited.URL = "https://example.org/"
 	edited, err := s.Update(t.Context(), edited)
 	must(t, err)
-	usable(t, s.Store, "replica-1", false) // the edit is older than a replica may be
+	usable(t, s.Store, "replica-1", false) // the replica lags more than MaxLag
 	must(t, c.Primary().Kill())
 	for range 20 {
 		resolves(t, s.Store, old)
 		if got, err := s.Resolve(t.Context(), edited.Code); !errors.Is(err, store.ErrUnavailable) {
-			t.Errorf("Resolve() of an edit that the replica has not = %q, %v, want %v", got.URL, err, store.ErrUnavailable)
+			t.Errorf("Resolve() of an edit that the replica lacks = %q, %v, want %v", got.URL, err, store.ErrUnavailable)
 		}
 	}
 	must(t, c.Replicas()[0].ResumeReplay(t.Context()))
@@ -296,8 +296,9 @@ func TestPausedReplicaWithoutPrimary(t *testing.T) {
 	})
 }
 
-// TestPromotedReplica promotes a replica that the primary's URL does not name. The replica
-// answers for links and takes no writes, and the old primary is refused when it returns.
+// TestPromotedReplica promotes a replica that is not in the primary's URL. The replica
+// must answer reads and accept no writes, and the old primary must be rejected when it
+// returns.
 func TestPromotedReplica(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 1)
@@ -324,7 +325,7 @@ func TestPromotedReplica(t *testing.T) {
 		t.Errorf("Resolve() of an unknown link = %v, want %v", err, store.ErrUnavailable)
 	}
 	must(t, c.Primary().Start(t.Context()))
-	eventually(t, "the old primary is refused", func() error {
+	eventually(t, "the old primary is rejected", func() error {
 		if got := fmt.Sprint(s.Status(t.Context()).Servers[0].Err); !strings.Contains(got, "it was replaced") {
 			return errors.New("Err of the primary = " + got)
 		}
@@ -336,7 +337,7 @@ func TestPromotedReplica(t *testing.T) {
 	resolves(t, s, known)
 }
 
-// TestPgBouncer runs through a pooler that keeps no sessions.
+// TestPgBouncer uses a pooler in transaction mode.
 func TestPgBouncer(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 0)

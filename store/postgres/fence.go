@@ -12,19 +12,18 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// bucketLock is the class of the advisory locks of buckets; the schema names it.
+// bucketLock is the class of the advisory locks of buckets. The schema uses the same number.
 const bucketLock = 1413829203
 
-// lockBuckets takes the shared locks of buckets, in their order. Whoever changes
-// the owner of a bucket holds its lock exclusively, so that the statement after
-// this one, whose snapshot is taken later, sees an owner that stays.
+// lockBuckets takes the shared locks of buckets in their order. A change of the owner of
+// a bucket requires its exclusive lock. So the next statement, which has a later
+// snapshot, reads an owner that cannot change before the commit.
 const lockBuckets = `SELECT pg_advisory_xact_lock_shared($1, b) FROM unnest($2::int[]) AS b`
 
-// epochs holds the epoch of each bucket that the shard is known to own, 0 for
-// others.
+// epochs is the epoch of each bucket; 0 if the shard does not own it.
 type epochs [store.Buckets]int64
 
-// of returns the epochs of some buckets, in their order.
+// of returns the epochs of buckets, in their order.
 func (e *epochs) of(buckets []int) []int64 {
 	result := make([]int64, len(buckets))
 	for i, b := range buckets {
@@ -33,10 +32,9 @@ func (e *epochs) of(buckets []int) []int64 {
 	return result
 }
 
-// fenced runs the statements that queue adds in one transaction, after the locks
-// of the buckets were taken, all in one round trip. It returns once they are
-// committed. queue may run several times; the callbacks of what it queues run
-// before the commit is known.
+// fenced takes the locks of buckets and runs the statements that queue adds, in one
+// transaction and one round trip. It returns after the commit. queue may run several
+// times. The callbacks of its statements run before the commit is certain.
 func (s *Store) fenced(ctx context.Context, buckets []int, queue func(b *pgx.Batch)) error {
 	sorted := slices.Compact(slices.Sorted(slices.Values(buckets)))
 	return s.primary.do(ctx, writes, func(ctx context.Context, conn *pgx.Conn) error {
@@ -47,8 +45,7 @@ func (s *Store) fenced(ctx context.Context, buckets []int, queue func(b *pgx.Bat
 	})
 }
 
-// known returns the epochs as they were last read, and reads them when that was
-// never done.
+// known returns the epochs of the last reading. It reads them if there was none.
 func (s *Store) known(ctx context.Context) (*epochs, error) {
 	if m := s.buckets.Load(); m != nil {
 		return &m.epochs, nil
@@ -69,7 +66,7 @@ func detached[T any](ctx context.Context, s *Store, fn func(ctx context.Context)
 	return detachedFor(ctx, s, s.opts.CallTimeout, fn)
 }
 
-// detachedFor is detached with a timeout of its own.
+// detachedFor is detached with another timeout.
 func detachedFor[T any](ctx context.Context, s *Store, timeout time.Duration, fn func(ctx context.Context) (T, error)) (T, error) {
 	var none T
 	if err := ctx.Err(); err != nil {
@@ -97,8 +94,7 @@ func detachedFor[T any](ctx context.Context, s *Store, timeout time.Duration, fn
 	}
 }
 
-// wrap adds the operation and the object to an error; a target is never the
-// object.
+// wrap adds the operation and the object to an error. Never pass a target as the object.
 func wrap(err error, op, object string) error {
 	switch {
 	case err == nil:

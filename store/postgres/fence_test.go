@@ -38,7 +38,7 @@ func (s shardTest) exec(sql string, args ...any) {
 	}
 }
 
-// rows returns how many rows of links a code has.
+// rows returns how many rows a code has in links.
 func (s shardTest) rows(code string) (n int) {
 	s.t.Helper()
 	if err := s.conn.QueryRow(s.t.Context(), "SELECT count(*) FROM links WHERE code = $1", code).Scan(&n); err != nil {
@@ -61,7 +61,7 @@ func (s shardTest) create(code string) store.Link {
 	return l
 }
 
-// writes are all writes in the bucket of a link.
+// writes are all kinds of writes to the bucket of a link.
 func (s shardTest) writes(l store.Link) map[string]func(ctx context.Context) error {
 	return map[string]func(ctx context.Context) error{
 		"create": func(ctx context.Context) error {
@@ -85,7 +85,7 @@ func (s shardTest) writes(l store.Link) map[string]func(ctx context.Context) err
 	}
 }
 
-// neighbour returns another code in the bucket of a code.
+// neighbour returns another code in the same bucket.
 func neighbour(code string) string {
 	for i := 0; ; i++ {
 		if other := fmt.Sprintf("%s-%d", code, i); store.BucketOf(other) == store.BucketOf(code) {
@@ -94,9 +94,9 @@ func neighbour(code string) string {
 	}
 }
 
-// TestStaleNodeCannotWrite changes the owner of a bucket behind the back of a
-// node: by its state, by its epoch, and by taking its row away. The database
-// refuses every write, and the rows prove it.
+// TestStaleNodeCannotWrite changes the owner of a bucket while a node has an old map: by
+// its state, by its epoch, and by deleting its row. The database must reject every write,
+// and the rows must show that.
 func TestStaleNodeCannotWrite(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 0)
@@ -141,14 +141,14 @@ func TestStaleNodeCannotWrite(t *testing.T) {
 			}
 			_, err = s.Create(t.Context(), link(neighbour(l.Code)))
 			if stays := name == "other epoch"; stays != (err == nil) || !stays && !errors.Is(err, store.ErrMoved) {
-				t.Errorf("Create() with the new map = %v, want that it is done: %v", err, stays)
+				t.Errorf("Create() with the new map = %v, want success: %v", err, stays)
 			}
 		})
 	}
 }
 
-// TestMissOfMovedBucket holds that a link which is not here is not unknown when
-// its bucket is another shard's.
+// TestMissOfMovedBucket checks that a missing link in a bucket of another shard is not
+// reported as unknown.
 func TestMissOfMovedBucket(t *testing.T) {
 	t.Parallel()
 	s := newShardTest(t, newCluster(t, 0))
@@ -161,12 +161,12 @@ func TestMissOfMovedBucket(t *testing.T) {
 	}
 }
 
-// TestWriteWaitsForMove has a write meet whoever moves its bucket: it waits, and
-// then sees the new owner, although it was sent before there was one.
+// TestWriteWaitsForMove sends a write while its bucket is being moved. The write must
+// wait, and must then see the new owner, although it was sent before.
 func TestWriteWaitsForMove(t *testing.T) {
 	t.Parallel()
 	s := newShardTest(t, newCluster(t, 0))
-	s.create("first") // the map is known
+	s.create("first") // reads the map
 	bucket := store.BucketOf("late")
 	s.exec("BEGIN")
 	s.exec("SELECT pg_advisory_xact_lock(1413829203, $1)", bucket)
@@ -191,8 +191,8 @@ func TestWriteWaitsForMove(t *testing.T) {
 	}
 }
 
-// TestWrongDatabases holds that what is not the shard is refused, with the way
-// out, and not for an outage.
+// TestWrongDatabases checks that a wrong database is rejected, that the error says what
+// to do, and that the error is not an outage.
 func TestWrongDatabases(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 0)
@@ -200,7 +200,7 @@ func TestWrongDatabases(t *testing.T) {
 		{"another shard", "UPDATE shard SET name = 's2'", "it is shard s2, not s1"},
 		{"old schema", "UPDATE schema_migrations SET version = 1", "run terse migrate up"},
 		{"dirty schema", "UPDATE schema_migrations SET dirty = true", "is dirty"},
-		{"no buckets dealt", "DELETE FROM shard", "run terse migrate up"},
+		{"no buckets", "DELETE FROM shard", "run terse migrate up"},
 		{"no version", "DELETE FROM schema_migrations", "run terse migrate up"},
 		{"no schema", "DROP TABLE schema_migrations", "run terse migrate up"},
 	} {
@@ -212,7 +212,7 @@ func TestWrongDatabases(t *testing.T) {
 			t.Errorf("%s: Buckets() = %v, want %v", tt.name, err, postgres.ErrWrongShard)
 		}
 		if _, err := s.Create(t.Context(), link("abc")); err == nil || s.rows("abc") != 0 {
-			t.Errorf("%s: Create() = %v and %d rows, want an error and none", tt.name, err, s.rows("abc"))
+			t.Errorf("%s: Create() = %v and %d rows, want an error and 0 rows", tt.name, err, s.rows("abc"))
 		}
 	}
 	s := newShardTest(t, c)

@@ -8,14 +8,14 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// stored is what the primary has of one code.
+// stored is the state of one code on the primary.
 type stored struct {
-	epoch int64      // of its bucket; 0 when this shard does not own it
-	link  store.Link // Version 0 when there is none
+	epoch int64      // of its bucket; 0 if this shard does not own it
+	link  store.Link // Version is 0 if the link does not exist
 }
 
-// selectStored joins each table with the codes, so that each code has an answer,
-// and no plan but to look it up by both columns of the key.
+// selectStored joins each table to the codes, so that each code has a row in the result,
+// and so that the planner can only look up the whole key.
 const selectStored = `SELECT ` + linkColumns + `, ` + totalColumns + `,
 	coalesce((SELECT b.epoch FROM buckets b WHERE b.bucket = k.bucket AND b.state = 'owned'), 0), k.place
 	FROM (SELECT $1::smallint[] AS buckets, $2::text[] AS codes ` + unseen + `) AS q,
@@ -29,7 +29,7 @@ func (s *Store) Get(ctx context.Context, code string) (store.Link, error) {
 	return got.link, wrap(err, "get", code)
 }
 
-// lookUpOne reads one code from the primary, or says why there is no link.
+// lookUpOne reads one code from the primary, or returns why there is no link.
 func (s *Store) lookUpOne(ctx context.Context, code string) (stored, error) {
 	all, err := s.lookUp(ctx, []string{code})
 	if err == nil {
@@ -52,7 +52,7 @@ func (s *stored) lack() error {
 	return nil
 }
 
-// lookUp reads codes from the primary. Its results are in their order.
+// lookUp reads codes from the primary. The results have the order of codes.
 func (s *Store) lookUp(ctx context.Context, codes []string) ([]stored, error) {
 	all := make([]stored, len(codes))
 	err := s.primary.read(ctx, reads, func(ctx context.Context, conn *pgx.Conn) error {

@@ -9,8 +9,8 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// selectRevisions reads linkColumns and the author: the link as it stands, and its
-// earlier versions. Where the shard owns the bucket there is a row at least.
+// selectRevisions reads linkColumns and the author of the current link and its earlier
+// versions. If the shard owns the bucket, it returns at least one row.
 const selectRevisions = `
 	SELECT ` + linkColumns + `, l.edited_by, l.edit_note
 	FROM buckets b LEFT JOIN LATERAL (
@@ -46,7 +46,7 @@ func (s *Store) Revisions(ctx context.Context, code string, before int64, limit 
 			return err
 		case len(all) == 0:
 			return store.ErrMoved
-		case all[0].Link.Version == 0: // of the outer join
+		case all[0].Link.Version == 0: // the outer join found no version
 			all = nil
 		}
 		return nil

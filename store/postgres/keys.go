@@ -34,8 +34,8 @@ const revokeKey = `UPDATE api_keys k SET revoked_at = coalesce(k.revoked_at, $4)
 	FROM buckets b WHERE b.bucket = $1 AND b.epoch = $2 AND b.state = 'owned' AND k.bucket = b.bucket AND k.id = $3
 	RETURNING ` + keyColumns
 
-// useKeys locks the rows in the order of their digests, so that two nodes which
-// were asked by the same keys do not wait for each other.
+// useKeys locks the rows in the order of their digests, so that two nodes that use the
+// same keys cannot deadlock.
 const useKeys = `WITH due AS (
 		SELECT k.id, u.at
 		FROM unnest($1::int[], $2::bigint[], $3::bytea[], $4::timestamptz[]) AS u (bucket, epoch, hash, at)
@@ -47,7 +47,7 @@ const useKeys = `WITH due AS (
 
 // CreateKey implements store.Keys.
 func (s *Store) CreateKey(ctx context.Context, k store.Key) error {
-	scopes := make([]string, len(k.Scopes)) // never nil, which is NULL
+	scopes := make([]string, len(k.Scopes)) // not nil, because nil would be NULL
 	for i, scope := range k.Scopes {
 		scopes[i] = string(scope)
 	}
@@ -129,7 +129,7 @@ func (s *Store) RevokeKey(ctx context.Context, id string, at time.Time) (store.K
 	return k, wrap(err, "revoke key", id)
 }
 
-// UseKeys implements store.Keys. Keys of other shards are as unknown ones.
+// UseKeys implements store.Keys. It ignores keys of other shards and unknown keys.
 func (s *Store) UseKeys(ctx context.Context, uses []store.KeyUse) error {
 	if len(uses) == 0 {
 		return nil
@@ -153,7 +153,7 @@ func (s *Store) UseKeys(ctx context.Context, uses []store.KeyUse) error {
 // bucketOfHash returns the bucket of a key.
 func bucketOfHash(hash [sha256.Size]byte) int { return store.BucketOf(string(hash[:])) }
 
-// scanKey reads keyColumns. The key of an outer join that found none has no ID.
+// scanKey reads keyColumns. The ID is empty if an outer join found no key.
 func scanKey(row pgx.Row) (store.Key, error) {
 	var (
 		k      store.Key

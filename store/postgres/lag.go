@@ -6,30 +6,29 @@ import (
 	"time"
 )
 
-// position is a place in the write-ahead log, in bytes from its beginning.
+// position is a position in the write-ahead log, in bytes from its start.
 type position int64
 
-// sample is what the primary had flushed when it was asked at some moment. All
-// that was acknowledged before that moment lies before it.
+// sample is the position that the primary had flushed. Everything acknowledged before asked is
+// before that position.
 type sample struct {
 	asked time.Time
 	at    position
 }
 
-// keepSamples is how many samples are kept: enough to tell how far behind a
-// replica is that may still be used.
+// keepSamples is how many samples are kept: enough to measure the lag of any replica that
+// may still be read.
 const keepSamples = 64
 
-// history is the latest samples of the primary, oldest first. Safe for
-// concurrent use.
+// history is the latest samples of the primary, oldest first. Safe for concurrent use.
 type history struct {
 	mu       sync.Mutex
 	samples  []sample
-	doubtful time.Time // until when another primary may have taken the place of the one before
+	doubtful time.Time // another server may have become the primary until then
 }
 
-// add adds the newest sample. One that is behind the others tells of another
-// primary, about which they tell nothing.
+// add adds the newest sample. A lower position than before comes from another primary, so
+// add drops the earlier samples.
 func (h *history) add(s sample) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -43,23 +42,24 @@ func (h *history) add(s sample) {
 	h.samples = append(h.samples, s)
 }
 
-// doubt notes that the primary was away until now, and may be another one.
+// doubt records that the primary was unreachable until now and may be another server.
 func (h *history) doubt(now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.doubtful = now
 }
 
-// trusts reports whether a replica that was last found not to be ahead of the
-// primary at a moment is known to follow this one.
+// trusts reports whether a replica follows the current primary. compared is when the
+// replica was last found not to be ahead of the primary.
 func (h *history) trusts(compared time.Time) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.doubtful.IsZero() || compared.After(h.doubtful)
 }
 
-// covers returns the latest moment before which everything acknowledged is shown
-// by a server that has replayed up to at. It is zero when that is not known.
+// covers returns the latest time t with this property: a server that has replayed the log
+// up to at shows everything acknowledged before t. It is zero if no sample shows such a
+// time.
 func (h *history) covers(at position) time.Time {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -71,7 +71,7 @@ func (h *history) covers(at position) time.Time {
 	return time.Time{}
 }
 
-// last returns the newest sample, and false when there is none.
+// last returns the newest sample, and false if there is no sample.
 func (h *history) last() (sample, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

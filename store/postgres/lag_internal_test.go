@@ -7,8 +7,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestHistoryCovers compares a history with the log itself: what it says to be
-// shown by a replica is shown, and it says so at the next sample.
+// TestHistoryCovers compares a history with the log itself. covers must never be later
+// than the log shows, and must be exact at the next sample.
 func TestHistoryCovers(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -49,8 +49,7 @@ func TestHistoryCovers(t *testing.T) {
 	})
 }
 
-// TestHistoryOfAnotherPrimary holds that nothing is concluded from where the
-// last primary stood.
+// TestHistoryOfAnotherPrimary checks that samples of an earlier primary are not used.
 func TestHistoryOfAnotherPrimary(t *testing.T) {
 	t.Parallel()
 	start := time.Unix(1_800_000_000, 0)
@@ -72,8 +71,8 @@ func TestHistoryOfAnotherPrimary(t *testing.T) {
 	}
 }
 
-// TestStrayedReplica follows what a replica reports when another server than the
-// one that it followed became the primary.
+// TestStrayedReplica checks the results of a replica's probes after a failover to a
+// server that the replica did not follow.
 func TestStrayedReplica(t *testing.T) {
 	t.Parallel()
 	start := time.Unix(1_800_000_000, 0)
@@ -83,18 +82,18 @@ func TestStrayedReplica(t *testing.T) {
 	was := look{answered: after(10), position: 100}
 	for _, step := range []struct {
 		name     string
-		primary  position // 0: no sample of it
+		primary  position // 0: no sample
 		replica  position
 		strayed  bool
-		covering int // the moment that it covers; -1 for none
+		covering int // the time that it covers; -1: no such time
 	}{
 		{"before the failover", 0, 100, false, 0},
 		{"the new primary has less", 95, 100, true, -1},
-		{"it replays what it had received", 0, 110, true, -1},
-		{"it is found ahead once more", 100, 110, true, -1},
+		{"it replays the log it had received", 0, 110, true, -1},
+		{"it is found ahead again", 100, 110, true, -1},
 		{"the new primary has as much", 110, 110, true, -1},
 		{"the new primary has more", 120, 110, true, -1},
-		{"it follows the new one", 0, 120, false, 600},
+		{"it follows the new primary", 0, 120, false, 600},
 		{"it falls behind", 150, 140, false, 600},
 	} {
 		at := was.answered.Add(90 * time.Millisecond)

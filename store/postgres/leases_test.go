@@ -29,7 +29,7 @@ func TestLeaser(t *testing.T) {
 	})
 }
 
-// connect opens a session of the test's own on the primary.
+// connect opens a session to the primary for the test.
 func (c cluster) connect(tb testing.TB, database string) *pgx.Conn {
 	tb.Helper()
 	conn, err := pgx.Connect(tb.Context(), c.Primary().DSN(database))
@@ -53,7 +53,7 @@ func TestLeases(t *testing.T) {
 	database := c.database(t)
 	s, conn := c.open(t, database, 0), c.connect(t, database)
 	a, b := s.Leases("pod-a"), s.Leases("pod-b")
-	exec(t, conn, "DELETE FROM node_leases WHERE node NOT IN (7, 8)") // other shards'
+	exec(t, conn, "DELETE FROM node_leases WHERE node NOT IN (7, 8)") // the others belong to other shards
 
 	used := time.Now().UTC().Truncate(time.Millisecond).Add(-time.Hour)
 	if floor, err := a.AcquireNode(t.Context(), 7, ttl); err != nil || !floor.IsZero() {
@@ -62,16 +62,16 @@ func TestLeases(t *testing.T) {
 	if held, err := a.Renew(t.Context(), 7, used, ttl); err != nil || !held {
 		t.Errorf("Renew(7) = %v, %v, want true", held, err)
 	}
-	for node, reason := range map[int64]string{7: `held by "pod-a" until 20`, 9: "another shard"} {
+	for node, reason := range map[int64]string{7: `leased by "pod-a" until 20`, 9: "another shard"} {
 		if _, err := b.AcquireNode(t.Context(), node, ttl); err == nil || !strings.Contains(err.Error(), reason) {
 			t.Errorf("AcquireNode(%d) = %v, want %s", node, err, reason)
 		}
 	}
 	if node, _, err := b.Acquire(t.Context(), ttl); err != nil || node != 8 {
-		t.Errorf("Acquire() = %d, %v, want 8, the only one that is left", node, err)
+		t.Errorf("Acquire() = %d, %v, want 8, the only free one", node, err)
 	}
 	if node, _, err := b.Acquire(t.Context(), ttl); err == nil {
-		t.Errorf("Acquire() = %d, want an error: the other node ids are other shards'", node)
+		t.Errorf("Acquire() = %d, want an error: the other node ids belong to other shards", node)
 	}
 	if err := a.Release(t.Context(), 7, used); err != nil {
 		t.Errorf("Release(7) = %v, want nil", err)

@@ -11,18 +11,18 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// walkIndexes makes the planner read links in the order of an index until the
-// page is full, for the rest of the transaction. It would rather sort all links of
-// an owner, because it has no idea how many have the same hash. The price that it
-// puts on sorts must not make it compile the query.
+// walkIndexes makes the planner read links in the order of an index until the page is
+// full, for the rest of the transaction. The planner would otherwise sort all links of an
+// owner, because it cannot estimate how many have the same hash. The setting makes sorts
+// look expensive, so compilation is turned off, too.
 const walkIndexes = `SELECT set_config('enable_sort', 'off', true), set_config('jit', 'off', true)`
 
-// searchTimeout bounds a search, which may read all links of an owner. It is
-// shorter than a request of the API, so that the answer can name the shard.
+// searchTimeout limits a search, which may read all links of an owner. It is shorter than
+// the timeout of an API request, so that the answer can name the shard.
 const searchTimeout = 5 * time.Second
 
-// List implements store.Store. It reads the primary. A search reads the owner's
-// links one by one until the page is full; everything else is found by an index.
+// List implements store.Store. It reads the primary. A search reads the owner's links one
+// by one until the page is full; other lists use an index.
 func (s *Store) List(ctx context.Context, q store.Query) (store.Page, error) {
 	if !keepable(q.Owner, q.Tag, q.Search, q.Target) {
 		return store.Page{}, ctx.Err() // no link has such a text
@@ -53,7 +53,7 @@ func (s *Store) List(ctx context.Context, q store.Query) (store.Page, error) {
 	return store.Page{Links: links[:limit], Next: store.Cursor{CreatedAt: last.CreatedAt, Code: last.Code}}, nil
 }
 
-// listRole returns what a list is for: one of a target belongs to a create.
+// listRole returns the role of a list. A list by target is part of a create.
 func listRole(q store.Query) role {
 	if q.Target != "" {
 		return reads
@@ -61,9 +61,9 @@ func listRole(q store.Query) role {
 	return lists
 }
 
-// listQuery returns the query for q, with at most limit rows. It finds the page
-// first, by one index, and joins the totals to that alone. Hashes are spelled as
-// in the indexes.
+// listQuery returns the query for q, with at most limit rows. It finds the page by one
+// index and joins the totals only to the page. Hash expressions are the same as in the
+// indexes.
 func listQuery(q store.Query, limit int) (query string, args []any) {
 	w := walk{key: "l"}
 	switch {
@@ -87,7 +87,7 @@ func listQuery(q store.Query, limit int) (query string, args []any) {
 		w.add(` AND (`+w.key+`.created_at, `+w.key+`.code) < (%s, %s)`, q.After.CreatedAt, q.After.Code)
 	}
 	if q.Search != "" {
-		// Under "C" lower folds ASCII alone.
+		// With collation "C", lower changes only ASCII letters.
 		w.add(` AND (strpos(lower(l.code), lower(%[1]s COLLATE "C")) > 0
 			OR strpos(lower(l.target), lower(%[1]s COLLATE "C")) > 0
 			OR strpos(lower(l.title COLLATE "C"), lower(%[1]s COLLATE "C")) > 0)`, q.Search)
@@ -97,14 +97,14 @@ func listQuery(q store.Query, limit int) (query string, args []any) {
 		ORDER BY l.created_at DESC, l.code DESC`, w.args
 }
 
-// walk is a query for links that is put together piece by piece.
+// walk builds a query for links piece by piece.
 type walk struct {
-	key  string // table whose bucket, created_at and code order the links
+	key  string // the table with the columns bucket, created_at and code of the order
 	sql  strings.Builder
 	args []any
 }
 
-// add appends a piece, whose verbs stand for the values.
+// add appends a piece of SQL. Its formatting verbs are replaced by the numbers of the values.
 func (w *walk) add(piece string, values ...any) {
 	places := make([]any, len(values))
 	for i := range values {

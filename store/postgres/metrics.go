@@ -6,8 +6,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics are those of one shard. Labels are the name of the shard, its servers
-// and the roles of connections.
+// metrics are the metrics of one shard. Labels are the shard's name, its servers and the
+// roles of connections.
 type metrics struct {
 	collectors []prometheus.Collector
 	shard      prometheus.Labels
@@ -16,13 +16,13 @@ type metrics struct {
 	lastResort prometheus.Counter
 }
 
-// batchBuckets are sizes of batches, up to the largest default one.
+// batchBuckets are sizes of batches, up to the default of MaxBatch.
 var batchBuckets = []float64{1, 2, 4, 8, 16, 32, 64, 128, 256}
 
 func newMetrics(opts *Options) *metrics {
 	m := &metrics{shard: prometheus.Labels{"shard": opts.Name}}
 	m.creates = keep(m, prometheus.NewHistogram(prometheus.HistogramOpts{
-		Name: "terse_postgres_create_batch_links", Help: "Links that travelled in one INSERT.",
+		Name: "terse_postgres_create_batch_links", Help: "Links created by one INSERT.",
 		ConstLabels: m.shard, Buckets: batchBuckets,
 	}))
 	m.lastResort = keep(m, prometheus.NewCounter(prometheus.CounterOpts{
@@ -32,26 +32,26 @@ func newMetrics(opts *Options) *metrics {
 	return m
 }
 
-// whole adds the metrics of the shard as a whole.
+// whole adds metrics of the whole shard.
 func (m *metrics) whole(s *Store) {
 	for _, gauge := range []struct {
 		name, help string
 		value      func() float64
 	}{
 		{"terse_postgres_writable_servers", "Servers of the shard that accept writes. More than 1 is a split brain.", func() float64 { return float64(s.branches.writable()) }},
-		{"terse_postgres_clock_offset_seconds", "How far the clock of this node is ahead of the database's; 0 while no server was reached.", func() float64 { return s.clockOffset().Seconds() }},
+		{"terse_postgres_clock_offset_seconds", "How far this node's clock is ahead of the database's clock; 0 if that is unknown.", func() float64 { return s.clockOffset().Seconds() }},
 	} {
 		keep(m, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: gauge.name, Help: gauge.help, ConstLabels: m.shard}, gauge.value))
 	}
 }
 
-// keep adds a collector to those that are registered.
+// keep adds a collector for register.
 func keep[C prometheus.Collector](m *metrics, c C) C {
 	m.collectors = append(m.collectors, c)
 	return c
 }
 
-// register registers all collectors; a nil registerer keeps none.
+// register registers all collectors, unless reg is nil.
 func (m *metrics) register(reg prometheus.Registerer) error {
 	if reg == nil {
 		return nil
@@ -64,7 +64,7 @@ func (m *metrics) register(reg prometheus.Registerer) error {
 	return nil
 }
 
-// serverMetrics are those of one server.
+// serverMetrics are the metrics of one server.
 type serverMetrics struct {
 	up       prometheus.Gauge
 	lag      prometheus.Gauge
@@ -88,14 +88,14 @@ func (m *metrics) server(name string) *serverMetrics {
 	}
 	labels := m.labels(name)
 	return &serverMetrics{
-		up:       gauge("terse_postgres_up", "Whether the server was reached and is what it should be.", labels),
-		lag:      gauge("terse_postgres_replica_lag_seconds", "How far the server is behind the primary; 0 for the primary.", labels),
-		age:      gauge("terse_postgres_replica_age_seconds", "How old the data is that a replica may answer with while its primary is unreachable; 0 for the primary.", labels),
+		up:       gauge("terse_postgres_up", "1 if the last probe reached the server and it can be used, else 0.", labels),
+		lag:      gauge("terse_postgres_replica_lag_seconds", "How far the replica is behind the primary; 0 for the primary.", labels),
+		age:      gauge("terse_postgres_replica_age_seconds", "Age of the data that the replica would serve while the primary is unreachable; 0 for the primary.", labels),
 		failures: counter("terse_postgres_failures_total", "Calls that the server could not answer.", labels),
-		retries:  counter("terse_postgres_retries_total", "Calls that were tried again.", labels),
-		resets:   counter("terse_postgres_resets_total", "Times that all connections were dropped.", labels),
+		retries:  counter("terse_postgres_retries_total", "Retries of calls.", labels),
+		resets:   counter("terse_postgres_resets_total", "How often all connections were closed.", labels),
 		cold: keep(m, prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "terse_postgres_cold_batch_links", Help: "Links that were asked for in one statement.",
+			Name: "terse_postgres_cold_batch_links", Help: "Links read by one statement.",
 			ConstLabels: labels, Buckets: batchBuckets,
 		})),
 	}
@@ -106,29 +106,29 @@ func (m *metrics) breaker(server string, r role) prometheus.Gauge {
 	labels := m.labels(server)
 	labels["role"] = roleNames[r]
 	return keep(m, prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "terse_postgres_breaker_open", Help: "Whether the server failed so often that little is asked of it.",
+		Name: "terse_postgres_breaker_open", Help: "1 while the server is not asked because several calls in a row failed, else 0.",
 		ConstLabels: labels,
 	}))
 }
 
-// calls returns what observes the calls of a role.
+// calls returns the observer for calls of a role.
 func (m *metrics) calls(server string, r role) prometheus.Observer {
 	labels := m.labels(server)
 	labels["role"] = roleNames[r]
 	return keep(m, prometheus.NewHistogram(prometheus.HistogramOpts{
-		Name: "terse_postgres_call_duration_seconds", Help: "Time of one call, with the wait for a connection and all attempts, whatever its outcome.",
+		Name: "terse_postgres_call_duration_seconds", Help: "Time of one call, successful or not, including all retries and the wait for a connection.",
 		ConstLabels: labels, Buckets: prometheus.ExponentialBuckets(0.000_25, 2, 15),
 	}))
 }
 
-// waiting adds how many calls wait for a flight of one kind.
+// waiting adds a gauge of calls that wait for a flight of one kind.
 func (m *metrics) waiting(kind string, labels prometheus.Labels, waiting func() int) {
 	keep(m, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "terse_postgres_" + kind + "_waiting", Help: "Calls that wait for the next statement in which they can travel.", ConstLabels: labels,
+		Name: "terse_postgres_" + kind + "_waiting", Help: "Calls that wait for the next batch.", ConstLabels: labels,
 	}, func() float64 { return float64(waiting()) }))
 }
 
-// pools adds the state of a server's connections.
+// pools adds metrics of a server's connection pools.
 func (m *metrics) pools(s *server) {
 	for r := range roles {
 		labels := m.labels(s.name)
@@ -141,9 +141,9 @@ func (m *metrics) pools(s *server) {
 			name, help string
 			value      func() int32
 		}{
-			{"terse_postgres_connections", "Connections that are open.", func() int32 { return pool.Stat().TotalConns() }},
-			{"terse_postgres_connections_used", "Connections that are in use.", func() int32 { return pool.Stat().AcquiredConns() }},
-			{"terse_postgres_connections_most", "Connections that may be open.", func() int32 { return pool.Stat().MaxConns() }},
+			{"terse_postgres_connections", "Open connections.", func() int32 { return pool.Stat().TotalConns() }},
+			{"terse_postgres_connections_used", "Connections in use.", func() int32 { return pool.Stat().AcquiredConns() }},
+			{"terse_postgres_connections_most", "Most connections that may be open.", func() int32 { return pool.Stat().MaxConns() }},
 		} {
 			keep(m, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: gauge.name, Help: gauge.help, ConstLabels: labels},
 				func() float64 { return float64(gauge.value()) }))
@@ -157,7 +157,7 @@ func (m *metrics) pools(s *server) {
 	}
 }
 
-// looked notes the outcome of a probe.
+// looked records the result of a probe.
 func (m *serverMetrics) looked(l look, lag, age time.Duration) {
 	m.up.Set(0)
 	if l.err == nil {
@@ -169,5 +169,5 @@ func (m *serverMetrics) looked(l look, lag, age time.Duration) {
 	}
 }
 
-// coldFlight notes a batch of cold reads.
+// coldFlight records the size of a batch of cold reads.
 func (m *serverMetrics) coldFlight(size int, _ time.Duration) { m.cold.Observe(float64(size)) }

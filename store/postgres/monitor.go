@@ -11,12 +11,12 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// probeTimeout bounds one look at one server.
+// probeTimeout limits one probe of one server.
 const probeTimeout = time.Second
 
-// probe reads what a server is. A replica that replays nothing has no position. The last
-// column is the age of the latest transaction that a replica has replayed; after its
-// restart, the age of the checkpoint from which it replays.
+// probe reads the state of a server. A replica that does not replay has no position. The
+// last column is the age of the latest transaction that a replica has replayed. After a
+// restart of the replica it is the age of its first checkpoint.
 const probe = `SELECT pg_is_in_recovery(),
 	(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END - '0/0')::bigint,
 	(SELECT name FROM shard), pg_postmaster_start_time(), clock_timestamp(),
@@ -25,28 +25,28 @@ const probe = `SELECT pg_is_in_recovery(),
 	extract(epoch FROM clock_timestamp()
 		- coalesce(pg_last_xact_replay_timestamp(), (SELECT checkpoint_time FROM pg_control_checkpoint())))::float8`
 
-// view is what the latest probe said of a server. Safe for concurrent use.
+// view is the result of the latest probe of a server. Safe for concurrent use.
 type view struct {
 	mu sync.Mutex
 	look
 }
 
-// look is the outcome of one probe.
+// look is the result of one probe.
 type look struct {
-	at         time.Time // when the server was asked; zero when it never was
-	answered   time.Time // when it told its position
-	err        error     // why it cannot be used
-	unfit      bool      // what it shows must not be read, however old it may be
+	at         time.Time // when the server was asked; zero before the first probe
+	answered   time.Time // when it last reported a position
+	err        error     // why the server cannot be used
+	unfit      bool      // the server must not be read, not even by readAnyAge
 	inRecovery bool
-	started    time.Time // when the server was: another time is another server
-	clock      time.Time // what the server's clock showed
+	started    time.Time // start of the server; a different start means a different server
+	clock      time.Time // time on the server's clock
 	writes     bool      // it accepts writes
 	branch     branch
-	shows      time.Time // of a replica: when its latest transaction was committed
+	shows      time.Time // replica: commit time of its latest transaction
 	position   position
-	covers     time.Time // of a replica: see history
-	strayed    time.Time // of a replica: when it was last found to have what the primary has not; zero when it was not
-	compared   time.Time // of a replica: when it was last found not to be ahead of the primary
+	covers     time.Time // replica: see history.covers
+	strayed    time.Time // replica: when it was last found ahead of the primary; zero if it is not
+	compared   time.Time // replica: when it was last found not to be ahead of the primary
 }
 
 func (v *view) get() look {
@@ -75,7 +75,7 @@ func (s *Store) watch(ctx context.Context, server *server) {
 	}
 }
 
-// look probes a server once, and tells the log when it turns usable or not.
+// look probes a server once, and logs when it becomes usable or unusable.
 func (s *Store) look(ctx context.Context, server *server) {
 	was := server.view.get()
 	is := look{at: s.opts.Now()}
@@ -90,7 +90,7 @@ func (s *Store) look(ctx context.Context, server *server) {
 	if errors.Is(is.err, errPromoted) {
 		is.covers = was.covers
 	}
-	if is.position == 0 { // what is known of its data stays true
+	if is.position == 0 { // keep the earlier reading of its data
 		is.position, is.answered, is.covers, is.shows = was.position, was.answered, was.covers, was.shows
 		is.strayed, is.compared = was.strayed, was.compared
 		is.unfit = is.unfit || was.unfit
@@ -118,7 +118,7 @@ func (s *Store) look(ctx context.Context, server *server) {
 	}
 }
 
-// probe asks a server past its breaker, so that it is found when it comes back.
+// probe asks a server without its breaker, so that it notices when the server recovers.
 func (s *Store) probe(ctx context.Context, server *server, l *look) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
@@ -147,8 +147,8 @@ func (s *Store) probe(ctx context.Context, server *server, l *look) error {
 	return err
 }
 
-// inspect asks the server of a connection what it is. A server that does not belong to
-// the shard is an error.
+// inspect reads the state of a connection's server. It returns an error if the server
+// does not belong to the shard.
 func (s *Store) inspect(ctx context.Context, conn *pgx.Conn, l *look) error {
 	var name *string
 	var at *int64
@@ -161,7 +161,7 @@ func (s *Store) inspect(ctx context.Context, conn *pgx.Conn, l *look) error {
 	case at == nil:
 		return errors.New("it has replayed nothing yet")
 	case name == nil:
-		return errors.New("it was dealt no buckets yet")
+		return errors.New("it has no buckets yet: run terse migrate up")
 	case *name != s.opts.Name:
 		l.unfit = true
 		return fmt.Errorf("%w: it is shard %s", ErrWrongShard, *name)
@@ -172,7 +172,7 @@ func (s *Store) inspect(ctx context.Context, conn *pgx.Conn, l *look) error {
 	return err
 }
 
-// saw records a server that was inspected, and logs when several servers accept writes.
+// saw records the state of a server, and logs when several servers accept writes.
 func (s *Store) saw(address string, l *look) {
 	before := s.branches.writable()
 	raised := s.branches.note(address, &sighting{l.branch, l.started, l.writes})
@@ -188,10 +188,12 @@ func (s *Store) saw(address string, l *look) {
 	}
 }
 
-// age tells how old the data of a replica is, which showed was before. One that
-// was ahead of the primary has what that lost when another took its place: it is
-// of no use until the primary is past it and it moves, and so follows the new one. After the primary was away, a replica is
-// not trusted before that was looked at.
+// age sets how old the data of a replica is. was is the result of the probe before.
+//
+// A replica ahead of the primary has writes that a failover discarded. It is unusable
+// until the primary has passed it and it replays again, because then it follows the new
+// primary. After the primary was unreachable, a replica is not trusted until it was found
+// not to be ahead.
 func (s *Store) age(was, is *look) {
 	last, ok := s.history.last()
 	comparable := ok && last.asked.After(was.answered)
@@ -208,7 +210,7 @@ func (s *Store) age(was, is *look) {
 	}
 	if !is.strayed.IsZero() {
 		is.unfit = true
-		is.err = errors.New("it is ahead of the primary: it followed another one")
+		is.err = errors.New("it is ahead of the primary: it has followed another primary")
 		return
 	}
 	if !s.history.trusts(is.compared) {
@@ -220,8 +222,8 @@ func (s *Store) age(was, is *look) {
 	}
 }
 
-// upTo returns the latest moment from before which the server is known to show every
-// write.
+// upTo returns the latest known time t with this property: the server shows every write
+// before t.
 func (l *look) upTo() time.Time {
 	if l.covers.After(l.shows) {
 		return l.covers
@@ -229,12 +231,11 @@ func (l *look) upTo() time.Time {
 	return l.shows
 }
 
-// keepMarks bounds for how long edits are remembered on account of a replica that
-// stands still.
+// keepMarks limits how long edits are remembered for a replica that does not replay.
 const keepMarks = 10 * time.Minute
 
-// shown returns the moment before which all replicas show everything, so that
-// edits from before it need not be remembered.
+// shown returns a time t: all replicas show every edit before t, so that those edits need
+// not be remembered.
 func (s *Store) shown(now time.Time) time.Time {
 	oldest := now.Add(-s.opts.MaxLag)
 	for _, replica := range s.replicas {
@@ -248,7 +249,7 @@ func (s *Store) shown(now time.Time) time.Time {
 	return oldest
 }
 
-// lagOf returns how long ago the latest moment is that a replica shows.
+// lagOf returns how far a replica is behind the primary.
 func (s *Store) lagOf(l look) time.Duration {
 	if l.covers.IsZero() {
 		return s.opts.MaxLag + l.at.Sub(s.opened)

@@ -11,61 +11,58 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Options say where a shard is and how to use it.
+// Options configure a Store.
 type Options struct {
-	// Name of the shard. Its database must carry the same. Required.
+	// Name of the shard. Its database must have the same name recorded. Required.
 	Name string
 
 	// Primary is the connection URL of the primary. It may name several hosts
 	// with target_session_attrs=read-write. Required.
 	Primary string
 
-	// Replicas are the connection URLs of streaming replicas, each of one server.
-	// Default none.
+	// Replicas are the connection URLs of streaming replicas, one URL for each server.
+	// Default: no replicas.
 	Replicas []string
 
-	// SchemaVersion is what the schema must be at least. Required.
+	// SchemaVersion is the lowest usable schema version. Required.
 	SchemaVersion int
 
-	// Logger hears of what an operator should know. Required.
+	// Logger receives messages for operators. Required.
 	Logger *slog.Logger
 
-	// Registerer receives the metrics. Default: none are kept.
+	// Registerer receives the metrics. Default: no metrics.
 	Registerer prometheus.Registerer
 
-	// Tracer is told of every statement. Default: nobody is.
+	// Tracer is called for every statement. Default: no tracer.
 	Tracer pgx.QueryTracer
 
-	// ReadTimeout bounds one attempt to read from one server. Default 800 ms.
+	// ReadTimeout limits one attempt to read from one server. Default 800 ms.
 	ReadTimeout time.Duration
 
-	// CallTimeout bounds one read or write of the API at the primary, with the
-	// wait for a connection and all attempts. A search and a flush of clicks may
-	// take longer. Default 1.5 s.
+	// CallTimeout limits one read or write at the primary for the API, including the wait
+	// for a connection and all retries. A search and a flush of clicks have longer
+	// timeouts of their own. Default 1.5 s.
 	CallTimeout time.Duration
 
-	// MaxLag is how far behind the primary a replica may be to be read. Default
-	// 800 ms.
+	// MaxLag is how far a replica may be behind the primary to be read. Default 800 ms.
 	MaxLag time.Duration
 
-	// MaxAge is how old the data of a replica may be that answers while the primary is
-	// unreachable. Default DefaultMaxAge, or
-	// MaxLag when that is more.
+	// MaxAge is how old the data of a replica may be to be read while the primary is
+	// unreachable. Default DefaultMaxAge, or MaxLag if that is longer.
 	MaxAge time.Duration
 
-	// ProbeEvery is how often each server is looked at. Default 200 ms.
+	// ProbeEvery is the interval between two probes of a server. Default 200 ms.
 	ProbeEvery time.Duration
 
-	// MaxBatch is the most creates, or cold reads, in one statement; 1 lets each
-	// travel alone, several at a time. Default 256.
+	// MaxBatch is the most creates, or the most cold reads, in one statement. With 1 they run
+	// separately, several at a time. Default 256.
 	MaxBatch int
 
-	// Now is the clock by which the age of servers and writes is told. Default
-	// time.Now.
+	// Now is the clock for the age of servers and writes. Default time.Now.
 	Now func() time.Time
 }
 
-// DefaultMaxAge is as long as a cache may answer for a database that is unreachable.
+// DefaultMaxAge is as long as a cache may serve links while the database is unreachable.
 const DefaultMaxAge = time.Hour
 
 func (o Options) withDefaults() Options {
@@ -114,7 +111,7 @@ func (o *Options) validate() error {
 		errs = append(errs, errors.New("option MaxAge must be at least MaxLag"))
 	}
 	if o.ProbeEvery > 0 && o.MaxLag > 0 && o.MaxLag < 2*o.ProbeEvery {
-		errs = append(errs, errors.New("option MaxLag must be at least twice ProbeEvery: no replica would be seen in time"))
+		errs = append(errs, errors.New("option MaxLag must be at least twice ProbeEvery, or no replica would be probed in time"))
 	}
 	return errors.Join(errs...)
 }

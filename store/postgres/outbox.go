@@ -10,24 +10,24 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// outboxLock is the class of the advisory locks of those who deliver; the number
-// in it is the audience.
+// outboxLock is the class of the advisory locks for deliveries. The number in the class
+// is the audience.
 const outboxLock = bucketLock + 1
 
-// idleTimeout is how long a process may tell an audience before it loses the lock
-// to another one, since it may have been frozen or cut off.
+// idleTimeout is how long a process may take to deliver before it loses the lock to
+// another process. It may be frozen or disconnected.
 const idleTimeout = 10 * time.Second
 
-// settleAfter is how long after it was told an audience is told again, although a
-// replica does not show the edit: one that stands still is not read.
+// settleAfter is how long a second delivery waits for a replica that does not show the
+// edit. Such a replica has stopped replaying and is not read.
 const settleAfter = 10 * time.Second
 
-// wakeOutbox tells whether there is anything to do, which there mostly is not.
+// wakeOutbox reports whether an edit is due. Mostly none is.
 const wakeOutbox = `SELECT EXISTS (SELECT FROM outbox WHERE audience = $1 AND due <= statement_timestamp()
 	AND (coalesce(shown_from, 0) <= $2 OR due < statement_timestamp() - $3::interval))`
 
-// dueEdits takes a link as it is. One that has moved to another shard since is
-// told of there.
+// dueEdits reads each link in its current state. A link that has moved to another shard
+// is delivered there.
 const dueEdits = `SELECT ` + linkColumns + `, o.id, o.code, o.shown_from IS NOT NULL,
 	extract(epoch FROM clock_timestamp() - o.edited_at)::float8, (pg_current_wal_insert_lsn() - '0/0')::bigint
 	FROM outbox o LEFT JOIN links l ON l.bucket = o.bucket AND l.code = o.code
@@ -42,15 +42,16 @@ const (
 		FROM unnest($1::bigint[], $2::interval[]) AS n (id, delay) WHERE o.id = n.id`
 )
 
-// outboxBacklog compares rows for the oldest edit, so that the planner can only search
-// the index by audience and id. It would otherwise read the edits of the other audience.
+// outboxBacklog compares rows to find the oldest edit, so that the planner can only
+// search the index by audience and id. It would otherwise read edits of other audiences,
+// too.
 const outboxBacklog = `SELECT
 	(SELECT count(*) FROM (SELECT FROM outbox WHERE audience = $1 ORDER BY due LIMIT $2) AS o),
 	coalesce((SELECT extract(epoch FROM clock_timestamp() - o.edited_at)::float8
 		FROM (SELECT audience, edited_at FROM outbox WHERE (audience, id) > ($1, 0) ORDER BY audience, id LIMIT 1) AS o
 		WHERE o.audience = $1), 0)`
 
-// Deliver implements store.Outbox. It holds a transaction open while it tells.
+// Deliver implements store.Outbox. It keeps a transaction open while tell runs.
 func (s *Store) Deliver(ctx context.Context, to store.Audience, limit int,
 	tell func(ctx context.Context, edits []store.Edit) []error,
 ) (n int, err error) {
@@ -82,8 +83,7 @@ func (s *Store) Backlog(ctx context.Context, of store.Audience) (b store.Backlog
 	return b, wrap(err, "count the outbox", "")
 }
 
-// shownEverywhere returns the position up to which all replicas that are read show
-// everything.
+// shownEverywhere returns the position that all usable replicas have replayed.
 func (s *Store) shownEverywhere() position {
 	least := position(math.MaxInt64)
 	for _, replica := range s.replicas {
@@ -94,15 +94,15 @@ func (s *Store) shownEverywhere() position {
 	return least
 }
 
-// taken is what was taken from the outbox: edits, and their rows.
+// taken is the edits that one delivery has read from the outbox.
 type taken struct {
 	edits []store.Edit
 	rows  []int64
-	moved []int64  // rows of links that are not here
-	at    position // shows all of it
+	moved []int64  // rows of links that this shard does not have
+	at    position // a server at this position shows all edits
 }
 
-// take locks the outbox of an audience and reads what is due.
+// take locks the outbox of an audience and reads the due edits.
 func (s *Store) take(ctx context.Context, tx pgx.Tx, to store.Audience, limit int, shown position) (t taken, err error) {
 	var locked bool
 	b := &pgx.Batch{}
@@ -143,8 +143,8 @@ func (t *taken) scan(rows pgx.Rows) error {
 	return nil
 }
 
-// settle tells of what was taken, if anybody, and writes down what became of it.
-// again says that what was told once is told again.
+// settle delivers the edits, unless tell is nil, and records the results. again requests
+// a second delivery of each edit.
 func (t *taken) settle(ctx context.Context, tx pgx.Tx, to store.Audience,
 	tell func(ctx context.Context, edits []store.Edit) []error, again bool,
 ) error {
@@ -186,8 +186,8 @@ func (t *taken) settle(ctx context.Context, tx pgx.Tx, to store.Audience,
 	return tx.SendBatch(ctx, b).Close()
 }
 
-// Edited notes that another process has told of an edit of the link, so that
-// replicas which may not show it yet are not read for it.
+// Edited records an edit that another process has announced, so that the link is not read
+// from a replica that may not show the edit yet.
 func (s *Store) Edited(code string, version int64) { s.written.note(code, version) }
 
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }

@@ -24,22 +24,22 @@ import (
 )
 
 const (
-	// manyRows is how many rows the tables of links and reservations have in TestPlans.
+	// manyRows is the number of rows of links and of reservations in TestPlans.
 	manyRows = 500_000
 
-	// someRows is how many rows every other table has. The smallest index of them has
-	// more blocks than a statement may read.
+	// someRows is the number of rows of every other table. Even the smallest index has more
+	// blocks than a statement may read.
 	someRows = 200_000
 
-	// perBucket is how many rows have the same bucket.
+	// perBucket is the number of rows with the same bucket.
 	perBucket = manyRows/store.Buckets + 1
 
-	// owners is how many owners the links have.
+	// owners is the number of owners of links.
 	owners = 100
 )
 
-// fillShard fills every table that grows. Buckets and codes do not belong together:
-// nothing looks these rows up by their codes.
+// fillShard fills every table that grows. The buckets do not match the codes, because no
+// statement looks up these rows by their codes.
 func fillShard(t *testing.T, conn *pgx.Conn) {
 	t.Helper()
 	sizes := strings.NewReplacer("@manyRows", strconv.Itoa(manyRows), "@someRows", strconv.Itoa(someRows),
@@ -73,7 +73,7 @@ func fillShard(t *testing.T, conn *pgx.Conn) {
 	}
 }
 
-// explained is one statement as auto_explain reports it.
+// explained is one statement in a report of auto_explain.
 type explained struct {
 	Query string `json:"Query Text"`
 	Plan  node
@@ -89,22 +89,22 @@ type node struct {
 	Steps []node  `json:"Plans"`
 }
 
-// cost returns how many blocks the node reads with all its steps, and how many rows come
-// from arrays among the arguments.
+// cost returns how many blocks the node reads with its children, and how many rows come
+// from array arguments.
 func (n *node) cost() (blocks, rows int) {
 	if blocks = n.Hit + n.Read; n.Type == "Function Scan" {
 		rows = int(n.Rows)
 	}
 	for i := range n.Steps {
 		b, r := n.Steps[i].cost()
-		blocks = max(blocks, b) // a step that runs behind the others is not in their sum
+		blocks = max(blocks, b) // the sum of a node may not include all its children
 		rows = max(rows, r)
 	}
 	return blocks, rows
 }
 
-// allowance returns how many blocks a statement may read that takes or returns so many rows.
-// It does not depend on how many rows the tables have.
+// allowance returns how many blocks a statement may read that takes or returns a number
+// of rows. It does not depend on the size of the tables.
 func allowance(query string, rows int) int {
 	switch {
 	case strings.Contains(query, "FROM api_keys k JOIN buckets") && strings.Contains(query, "ORDER BY k.created_at, k.id"):
@@ -117,9 +117,9 @@ func allowance(query string, rows int) int {
 	return 300 + 30*rows
 }
 
-// TestPlans runs every statement on tables of hundreds of thousands of rows, three million in all, with plans for
-// the arguments at hand and with plans for any arguments. It compares the blocks that
-// Postgres reads, which do not depend on how busy the machine is.
+// TestPlans runs every statement on three million rows, with custom and with generic
+// plans. It compares the numbers of blocks that Postgres reads, which do not depend on
+// the load of the machine.
 func TestPlans(t *testing.T) {
 	t.Parallel()
 	c := newClusterWith(t, 0, map[string]string{
@@ -162,7 +162,7 @@ func TestPlans(t *testing.T) {
 	}
 	for sql := range sent.all {
 		if !known[sql] && !strings.HasPrefix(sql, "EXPLAIN") {
-			t.Errorf("a statement was sent, and no plan of it was found: %s", sql)
+			t.Errorf("a statement was sent, but the log has no plan of it: %s", sql)
 		}
 	}
 	for _, sql := range storetest.Statements(t, ".") {
@@ -228,7 +228,7 @@ func readPlans(folder string) (plans []explained, err error) {
 		for lines.Scan() {
 			var line struct{ Message string }
 			if json.Unmarshal(lines.Bytes(), &line) != nil {
-				continue // half a line: it will be read again
+				continue // an incomplete line, which is read again later
 			}
 			_, text, found := strings.Cut(line.Message, "plan:\n")
 			if !found {

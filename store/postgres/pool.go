@@ -10,19 +10,19 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// role is what connections are for. Each role has connections of its own, so
-// that none can starve another.
+// role is the purpose of connections. Each role has its own connections, so that no role
+// can use up the connections of another.
 type role int
 
 const (
 	redirects  role = iota // Resolve
-	reads                  // reads of one thing for the API: a link, an API key
-	writes                 // creates, edits and whatever else commits for the API
-	lists                  // what reads many rows: lists, histories, exports
+	reads                  // short reads for the API: a link, an API key
+	writes                 // creates, edits and all other commits for the API
+	lists                  // reads of many rows: lists, histories, exports
 	counting               // clicks
 	control                // probes, buckets and leases
 	delivering             // the outbox
-	roles                  // how many there are
+	roles                  // the number of roles
 )
 
 // roleNames are the values of the label role.
@@ -31,8 +31,8 @@ var roleNames = [roles]string{"redirects", "reads", "writes", "lists", "clicks",
 // conns is the most connections to one server, by role.
 var conns = [roles]int32{redirects: 2, reads: 2, writes: 6, lists: 2, counting: 1, control: 2, delivering: 2}
 
-// How long a connection lives: long enough to be worth its making, and not so long
-// that it outlives a change of the servers behind a name.
+// The lifetime of a connection: long enough that connecting costs little, short enough to
+// follow a change of the servers behind a name.
 const (
 	connLifetime = 30 * time.Minute
 	connJitter   = 5 * time.Minute
@@ -40,16 +40,16 @@ const (
 	healthPeriod = 30 * time.Second
 )
 
-// connectTimeout bounds the connecting to one host, where the URL does not.
+// connectTimeout limits connecting to one host, unless the URL has its own limit.
 const connectTimeout = time.Second
 
-// newPool returns a pool that connects when it is first used. primaryOf is the shard's
-// branches for its primary, nil for a replica. Errors do not repeat the URL, which may
-// contain a password.
+// newPool returns a pool, which connects at its first use. primaryOf is the shard's
+// branches for the primary, and nil for a replica. Errors do not repeat the URL, because
+// it may contain a password.
 func newPool(ctx context.Context, dsn string, r role, primaryOf *branches, tracer pgx.QueryTracer) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
-		return nil, errors.New("is no connection URL that can be read")
+		return nil, errors.New("invalid connection URL")
 	}
 	config.ConnConfig.Tracer = tracer
 	config.ConnConfig.OnNotice = noteCancelledWait
@@ -62,7 +62,7 @@ func newPool(ctx context.Context, dsn string, r role, primaryOf *branches, trace
 	if primaryOf != nil {
 		valid := config.ConnConfig.ValidateConnect
 		if valid != nil && (r == redirects || r == control) {
-			// A primary that takes no writes for a while can still be read.
+			// A primary that is read-only for a while can still be read.
 			valid = pgconn.ValidateConnectTargetSessionAttrsPrimary
 		}
 		config.ConnConfig.ValidateConnect = primaryOf.admit(valid)

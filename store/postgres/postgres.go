@@ -1,9 +1,9 @@
-// Package postgres is one shard: a primary and its streaming replicas. It keeps
-// links, API keys, click totals, idempotency keys and leases of node ids, and
-// writes only to buckets that the shard owns.
+// Package postgres stores links, API keys, click totals, idempotency keys and leases of
+// node ids in one shard: a primary and its streaming replicas. It writes only to buckets
+// that the shard owns.
 //
-// It does not route: which bucket is whose is read from here by store/shard. It
-// does not change the schema either: that is store/postgres/schema.
+// It does not route: store/shard reads from here which shard owns which bucket. It does
+// not change the schema: store/postgres/schema does.
 package postgres
 
 import (
@@ -23,21 +23,21 @@ type Store struct {
 	opts     Options
 	metrics  *metrics
 	opened   time.Time
-	began    time.Time // by the real clock, which has a monotonic reading
+	began    time.Time // with a monotonic reading, unlike opened
 	primary  *server
 	replicas []*server
-	buckets  atomic.Pointer[bucketMap] // nil until it was read
+	buckets  atomic.Pointer[bucketMap] // nil until the first reading
 	history  history
 	branches *branches
 	clock    clock
 	written  *written
-	turn     atomic.Uint64 // of the replicas
+	turn     atomic.Uint64 // chooses the first replica to read
 	creates  *creates
 	imports  *batch.Group[store.Link, store.Link]
 	confirms *batch.Group[string, stored]
 
-	writes     sync.WaitGroup // writes under way, whose callers may be gone
-	background sync.WaitGroup // the watchers
+	writes     sync.WaitGroup // running writes; their callers may have left
+	background sync.WaitGroup // the probes
 	stop       context.CancelFunc
 }
 
@@ -55,9 +55,9 @@ var (
 	_ store.Scanned         = (*Store)(nil)
 )
 
-// Open returns a Store that watches its servers until Close. ctx bounds nothing
-// that outlives it. It fails for bad options alone: a shard that cannot be reached
-// answers store.ErrUnavailable until it can.
+// Open returns a Store that probes its servers until Close. The end of ctx does not
+// affect the Store. Open fails only for invalid options. While a shard is unreachable,
+// calls return store.ErrUnavailable.
 func Open(ctx context.Context, opts Options) (*Store, error) {
 	opts = opts.withDefaults()
 	if err := opts.validate(); err != nil {
@@ -71,7 +71,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	return s, nil
 }
 
-// open makes what talks to the servers, and begins to watch them.
+// open makes the servers and groups, and starts the probes.
 func (s *Store) open(ctx context.Context) (err error) {
 	if s.primary, err = s.openServer(ctx, primaryName, s.opts.Primary, redirects, reads, writes, lists, counting, control, delivering); err != nil {
 		return err
@@ -116,7 +116,7 @@ func (s *Store) openServer(ctx context.Context, name, dsn string, asked ...role)
 	return server, nil
 }
 
-// Close waits for the calls under way and closes all connections.
+// Close waits for running calls and closes all connections.
 func (s *Store) Close() error {
 	s.stop()
 	s.background.Wait()
@@ -127,7 +127,7 @@ func (s *Store) Close() error {
 		s.imports.Close()
 	}
 	s.writes.Wait()
-	if s.confirms != nil { // writes confirm what they found
+	if s.confirms != nil { // running writes may need it
 		s.confirms.Close()
 	}
 	for _, replica := range s.replicas {

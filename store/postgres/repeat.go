@@ -9,10 +9,10 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// repeatLatest queues the links that were edited lately, except those whose edit is
-// queued and was not acknowledged yet. link_history has a row for each edit. A position
-// of 0 marks a row as a repetition that waits for no replica. The subquery with a LIMIT makes
-// the planner search an index: it would otherwise read the whole outbox.
+// repeatLatest queues recently edited links again, except those with a queued edit that
+// was not acknowledged yet. link_history has a row for each edit. A position of 0 marks a
+// repetition, which waits for no replica. The LIMIT in the subquery makes the planner
+// search an index: it would otherwise read the whole outbox.
 const repeatLatest = `INSERT INTO outbox (bucket, audience, code, shown_from)
 	SELECT DISTINCT h.bucket, $1::smallint, h.code, 0
 	FROM link_history h

@@ -13,21 +13,21 @@ import (
 // reportColumns are the columns of a report in the order of scanReport.
 const reportColumns = `r.id, r.code, r.reason, r.comment, r.email, r.reported_at, r.resolved_at, r.resolved_by, r.resolution`
 
-// selectOpen counts the open reports of the link $2 and of all links, each as far as
-// its limit.
+// selectOpen counts the open reports of the link $2 and of all links, each up to its limit.
 const selectOpen = `SELECT
 	(SELECT count(*) FROM (SELECT FROM reports WHERE bucket = $1 AND code = $2 AND resolved_at IS NULL LIMIT $3) r),
 	(SELECT count(*) FROM (SELECT FROM reports WHERE resolved_at IS NULL LIMIT $4) r)`
 
-// countOpen counts all open reports. AddReport limits how many there are.
+// countOpen counts all open reports. AddReport limits their number.
 const countOpen = `SELECT count(*) FROM reports r WHERE r.resolved_at IS NULL`
 
 const insertReport = `INSERT INTO reports (reported_at, bucket, id, code, reason, comment, email)
 	SELECT $3, $1, $4, $5, $6, $7, $8 FROM buckets b WHERE b.bucket = $1 AND b.epoch = $2 AND b.state = 'owned'`
 
-// pruneReports takes a few more than one report adds, and none that another prunes. It
-// needs no fence: whoever owns the bucket, what is so old by the shard's own clock is to
-// go from here, and a copy elsewhere goes there.
+// pruneReports deletes a few more reports than one call adds, and skips rows that another
+// call deletes. It needs no fence: a report that is expired on this shard's clock has to
+// be deleted here, whichever shard owns the bucket. A copy on another shard is deleted
+// there.
 const pruneReports = `DELETE FROM reports WHERE ctid = ANY (ARRAY(SELECT ctid FROM reports
 	WHERE resolved_at < statement_timestamp() - $1::interval ORDER BY resolved_at LIMIT 4 FOR UPDATE SKIP LOCKED))`
 
@@ -40,8 +40,7 @@ const resolveReport = `UPDATE reports r SET resolved_at = coalesce(r.resolved_at
 const selectReports = `SELECT ` + reportColumns + `
 	FROM reports r JOIN buckets b ON b.bucket = r.bucket AND b.state = 'owned' WHERE `
 
-// AddReport implements store.Reports. Reports that are added at the same moment may
-// exceed the limits a little.
+// AddReport implements store.Reports. Concurrent reports may exceed the limits a little.
 func (s *Store) AddReport(ctx context.Context, r store.Report) error {
 	return wrap(s.addReport(ctx, r), "add report", r.Code)
 }
@@ -57,7 +56,7 @@ func (s *Store) addReport(ctx context.Context, r store.Report) error {
 	err := s.primary.read(ctx, reads, func(ctx context.Context, conn *pgx.Conn) error {
 		return count(conn.QueryRow(ctx, selectOpen, open...))
 	})
-	if err == nil && ofLink >= store.MaxReportsPerLink { // the reporter is told that the link was reported
+	if err == nil && ofLink >= store.MaxReportsPerLink { // the reporter gets the answer "already reported", so confirm it
 		_, err = detached(ctx, s, func(ctx context.Context) (struct{}, error) {
 			return struct{}{}, s.confirmed(ctx, func(b *pgx.Batch) { b.Queue(selectOpen, open...).QueryRow(count) })
 		})
@@ -70,7 +69,7 @@ func (s *Store) addReport(ctx context.Context, r store.Report) error {
 	case all >= store.MaxOpenReports:
 		return store.ErrFull
 	}
-	err = s.primary.do(ctx, writes, func(ctx context.Context, conn *pgx.Conn) error { // first: what fails after the report was kept would tell that it was not
+	err = s.primary.do(ctx, writes, func(ctx context.Context, conn *pgx.Conn) error { // before the insert: a failure after it would look like a lost report
 		_, err := conn.Exec(ctx, pruneReports, store.ReportTTL)
 		return err
 	})

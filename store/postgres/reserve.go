@@ -10,9 +10,9 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// upsertReservations returns the reservations that stand. It writes the row even when
-// that is the earlier one, which only a repeated create meets. The order keeps two
-// flights from waiting for each other.
+// upsertReservations returns the valid reservations. It also writes the row when an
+// earlier reservation is still valid, which happens only for a repeated create. Rows are
+// sorted, so that two flights cannot deadlock.
 const upsertReservations = `INSERT INTO reservations AS r (created_at, bucket, owner, key, fingerprint, code)
 	SELECT n.created_at, n.bucket, n.owner, n.key, n.fingerprint, n.code
 	FROM (SELECT $1::smallint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[] ` + unseen + `)
@@ -33,13 +33,14 @@ const replaceReservation = `UPDATE reservations r SET code = $6
 
 // pruneReservations deletes at most $2 expired reservations, more than the statement
 // before it adds, and skips rows that another transaction deletes. A reservation is kept
-// twice as long as it stands, because the clock of a node may differ from the clock of the
-// primary. clock_timestamp() is volatile, so no index can be searched for it.
+// twice as long as it is valid, because the clocks of nodes and of the primary may
+// differ. statement_timestamp() is used because an index cannot be searched for
+// clock_timestamp(), which is volatile.
 const pruneReservations = `DELETE FROM reservations WHERE ctid = ANY (ARRAY(
 	SELECT ctid FROM reservations WHERE created_at < statement_timestamp() - 2 * $1::interval ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED))`
 
-// Reserve implements store.Store. A reservation older than store.ReservationTTL
-// at r.CreatedAt no longer stands.
+// Reserve implements store.Store. A reservation that is older than store.ReservationTTL
+// at r.CreatedAt is no longer valid.
 func (s *Store) Reserve(ctx context.Context, r store.Reservation) (store.Reservation, error) {
 	var rows reservationRows
 	r.CreatedAt = micros(r.CreatedAt)
@@ -78,7 +79,7 @@ func scanReservation(row pgx.Row) (r store.Reservation, err error) {
 	return r, err
 }
 
-// reservationRows are new reservations, column by column.
+// reservationRows are new reservations by column.
 type reservationRows struct {
 	buckets                           []int
 	owners, keys, fingerprints, codes []string

@@ -9,15 +9,15 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// mostNear is how many replicas are asked for one link before the primary is:
-// what remains of a caller's time must do for that one.
-const mostNear = 2
+// maxReplicas limits how many replicas are asked for one link before the primary: the
+// rest of the caller's time must be enough for the primary.
+const maxReplicas = 2
 
-// Resolve implements store.Store. It asks a replica that is near enough to the
-// primary and shows what this process wrote, another one when that fails, and then
-// the primary, which alone knows that there is no such link. While the primary is
-// unreachable, a replica of any age up to MaxAge may answer, but never with an older
-// version than this process wrote, and never that there is no such link.
+// Resolve implements store.Store. It asks a replica that is within MaxLag and shows all
+// edits of the link that this process knows. If that fails it asks a second replica, and
+// then the primary. Only the primary can answer that there is no such link. While the
+// primary is unreachable, a replica of any age up to MaxAge may answer, but not with an
+// older version than the known edits.
 func (s *Store) Resolve(ctx context.Context, code string) (store.Link, error) {
 	l, err := s.resolve(ctx, code)
 	return l, wrap(err, "resolve", code)
@@ -25,23 +25,23 @@ func (s *Store) Resolve(ctx context.Context, code string) (store.Link, error) {
 
 func (s *Store) resolve(ctx context.Context, code string) (store.Link, error) {
 	m := s.written.get(code)
-	for _, replica := range s.near(m) {
+	for _, replica := range s.readable(m) {
 		l, err := s.readOne(ctx, replica, code)
 		if err == nil || ctx.Err() != nil {
 			return l, err
 		}
 		if !errors.Is(err, store.ErrUnavailable) {
-			break // it has no such link: another will not either
+			break // it has no such link: ask the primary
 		}
 	}
-	away := s.primaryAway()
-	if away {
+	unreachable := s.primaryUnreachable()
+	if unreachable {
 		if l, ok := s.readAnyAge(ctx, code, m); ok {
 			return l, nil
 		}
 	}
 	l, err := s.readOne(ctx, s.primary, code)
-	if errors.Is(err, store.ErrUnavailable) && !away {
+	if errors.Is(err, store.ErrUnavailable) && !unreachable {
 		if l, ok := s.readAnyAge(ctx, code, m); ok {
 			return l, nil
 		}
@@ -49,8 +49,8 @@ func (s *Store) resolve(ctx context.Context, code string) (store.Link, error) {
 	return l, err
 }
 
-// readOne reads code from one server within ReadTimeout. It returns ctx's error
-// when that ended first. With errPromoted comes the link that the server has.
+// readOne reads code from one server within ReadTimeout. If ctx ended first, it returns
+// the error of ctx. With errPromoted it also returns the server's link.
 func (s *Store) readOne(ctx context.Context, server *server, code string) (store.Link, error) {
 	l, err := server.cold.Do(ctx, code)
 	if err != nil && ctx.Err() != nil {
@@ -59,8 +59,8 @@ func (s *Store) readOne(ctx context.Context, server *server, code string) (store
 	return l, err
 }
 
-// readAnyAge reads code from whichever replica has it, one that was promoted
-// included, and reports whether one does and shows what this process wrote.
+// readAnyAge reads code from any replica of byAge, and reports whether it found a link
+// that shows the known edits.
 func (s *Store) readAnyAge(ctx context.Context, code string, m *mark) (store.Link, bool) {
 	for _, replica := range s.byAge() {
 		l, err := s.readOne(ctx, replica, code)
@@ -75,26 +75,26 @@ func (s *Store) readAnyAge(ctx context.Context, code string, m *mark) (store.Lin
 	return store.Link{}, false
 }
 
-// near returns replicas that may be read, each in its turn the first.
-func (s *Store) near(m *mark) []*server {
+// readable returns replicas that may be read. The replicas take turns as the first.
+func (s *Store) readable(m *mark) []*server {
 	n := len(s.replicas)
 	if n == 0 {
 		return nil
 	}
 	turn := int(s.turn.Add(1) % uint64(n)) //nolint:gosec // below n
-	var near []*server
+	var readable []*server
 	for i := range n {
 		replica := s.replicas[(turn+i)%n]
 		l := replica.view.get()
 		left := replica.lines[redirects].breaker.RemainingDelay() > 0
 		if s.fresh(&l) && !left && m.coveredBy(l.covers) {
-			near = append(near, replica)
+			readable = append(readable, replica)
 		}
-		if len(near) == mostNear {
+		if len(readable) == maxReplicas {
 			break
 		}
 	}
-	return near
+	return readable
 }
 
 // fresh reports whether a replica answers and is at most MaxLag behind the primary.
@@ -102,9 +102,9 @@ func (s *Store) fresh(l *look) bool {
 	return l.err == nil && l.covers.After(s.opts.Now().Add(-s.opts.MaxLag))
 }
 
-// byAge returns the replicas whose data is no older than MaxAge: first a promoted one,
-// which is most likely the new primary, then those that answer, then the others. Of
-// equals the freshest comes first.
+// byAge returns the replicas with data up to MaxAge old. Promoted servers come first,
+// because they are most likely the new primary, then replicas that answer, then the rest.
+// Within each kind the freshest comes first.
 func (s *Store) byAge() []*server {
 	type aged struct {
 		*server
@@ -127,9 +127,9 @@ func (s *Store) byAge() []*server {
 	return servers
 }
 
-// primaryAway reports whether the primary cannot be reached, and has not been for
-// longer than a replica may be behind it.
-func (s *Store) primaryAway() bool {
+// primaryUnreachable reports whether the primary was not reached by the last probe and
+// for longer than MaxLag.
+func (s *Store) primaryUnreachable() bool {
 	if s.primary.view.get().err == nil {
 		return false
 	}
@@ -137,7 +137,7 @@ func (s *Store) primaryAway() bool {
 	return !ok || s.opts.Now().Sub(last.asked) > s.opts.MaxLag
 }
 
-// rank orders replicas for when the primary is away, the best first.
+// rank orders replicas for reading while the primary is unreachable; 0 is best.
 func (l *look) rank() int {
 	switch {
 	case errors.Is(l.err, errPromoted):

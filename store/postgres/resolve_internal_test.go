@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// TestByAge checks which replicas are asked while the primary is unreachable, and in
-// which order.
+// TestByAge checks which replicas are asked while the primary is unreachable, and in what
+// order.
 func TestByAge(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_800_000_000, 0)

@@ -12,9 +12,9 @@ import (
 	"github.com/terse/terse/store/postgres"
 )
 
-// TestReplicaOfLostPrimary has a replica follow a primary that is lost while it
-// was ahead of the one that takes its place: what only those two knew is not
-// shown once the new primary is there.
+// TestReplicaOfLostPrimary kills a primary and promotes a replica that lags behind
+// another replica. Writes that only the lost primary and the other replica had must not
+// be shown after the promotion.
 func TestReplicaOfLostPrimary(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 2)
@@ -22,7 +22,7 @@ func TestReplicaOfLostPrimary(t *testing.T) {
 	known := s.create("known")
 	must(t, c.WaitReplicas(t.Context()))
 	ahead, heir := c.Replicas()[0], c.Replicas()[1]
-	must(t, heir.Stop()) // so that it receives nothing of what follows
+	must(t, heir.Stop()) // so that it does not receive the next writes
 	usable(t, s.Store, "replica-2", false)
 	s.exec("UPDATE links SET target = 'https://lost.example/', version = version + 1 WHERE code = $1", known.Code)
 	for range 5 {
@@ -38,7 +38,7 @@ func TestReplicaOfLostPrimary(t *testing.T) {
 		return err
 	})
 	usable(t, s.Store, "replica-1", true)
-	eventually(t, "all that is lost is replayed", func() error {
+	eventually(t, "all lost writes are replayed", func() error {
 		return ahead.Exec(t.Context(), "postgres", fmt.Sprintf(
 			"DO $$ BEGIN ASSERT pg_last_wal_replay_lsn() >= '%s'; END $$", written))
 	})
@@ -49,7 +49,7 @@ func TestReplicaOfLostPrimary(t *testing.T) {
 		_, err := s.Create(t.Context(), link("after"))
 		return err
 	})
-	eventually(t, "the replica is found to be ahead", func() error {
+	eventually(t, "the replica is found ahead", func() error {
 		if !s.Unfit("replica-1") {
 			return errors.New("it is not")
 		}
@@ -57,7 +57,7 @@ func TestReplicaOfLostPrimary(t *testing.T) {
 	})
 	for deadline := time.Now().Add(1500 * time.Millisecond); time.Now().Before(deadline); {
 		if got, err := s.Resolve(t.Context(), known.Code); err != nil || got.URL != known.URL {
-			t.Fatalf("Resolve() = %q, %v, want %q, which the primary has", got.URL, err, known.URL)
+			t.Fatalf("Resolve() = %q, %v, want %q, the version of the primary", got.URL, err, known.URL)
 		}
 	}
 	must(t, ahead.Kill())
@@ -66,8 +66,8 @@ func TestReplicaOfLostPrimary(t *testing.T) {
 	resolves(t, s.Store, known)
 }
 
-// TestPrimaryThatIsAReplica lists a replica as the primary: its word that there is
-// no such link, or where one leads, is not taken.
+// TestPrimaryThatIsAReplica lists a replica as the primary. It must answer neither hits
+// nor misses.
 func TestPrimaryThatIsAReplica(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 1)
@@ -84,8 +84,8 @@ func TestPrimaryThatIsAReplica(t *testing.T) {
 	}
 }
 
-// TestHitInMovedBucket holds that a link which was left behind in a bucket of
-// another shard is no answer, from the primary or a replica.
+// TestHitInMovedBucket checks that a link left in a bucket of another shard is not an
+// answer, neither from the primary nor from a replica.
 func TestHitInMovedBucket(t *testing.T) {
 	t.Parallel()
 	for _, replicas := range []int{0, 1} {
@@ -104,8 +104,8 @@ func TestHitInMovedBucket(t *testing.T) {
 	}
 }
 
-// TestOtherReplicaIsAsked kills one of two replicas: the other one answers, and the
-// primary is not bothered.
+// TestOtherReplicaIsAsked kills one of two replicas. The other one must answer, and the
+// primary must not be asked.
 func TestOtherReplicaIsAsked(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 2)
@@ -124,10 +124,10 @@ func TestOtherReplicaIsAsked(t *testing.T) {
 		began := time.Now()
 		resolves(t, s, known)
 		if took := time.Since(began); took > 700*time.Millisecond {
-			t.Errorf("Resolve() took %v with one replica of two, want at most 700ms", took)
+			t.Errorf("Resolve() took %v with one of two replicas, want at most 700ms", took)
 		}
 	}
 	if got := value(t, reg, "terse_postgres_cold_batch_links", "server=primary"); got != 0 {
-		t.Errorf("the primary was asked for %v batches of links, want none", got)
+		t.Errorf("the primary was asked for %v batches of links, want 0", got)
 	}
 }

@@ -15,32 +15,30 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// linkColumns are the columns of a link in the order of linkRow. What stands for
-// NULL is put in when they are read, which costs less than in the query.
+// linkColumns are the columns of a link, in the order of linkRow. NULL is replaced by its
+// meaning while reading, which costs less than in the query.
 const linkColumns = `l.code, l.target, l.owner, l.created_at, l.updated_at,
 	l.version, l.status, l.forward_query,
 	l.title, l.tags, l.starts_at, l.expires_at, l.max_clicks, l.used_clicks,
 	l.password_hash, l.disabled_at, l.disabled_reason, l.deleted_at, l.request_id`
 
-// totalColumns are the columns of a link's totals, which stand behind linkColumns
-// for scanTotals. A tombstone has none, although a flush may add some while the
-// link is deleted.
+// totalColumns are the columns of a link's totals. They follow linkColumns for
+// scanTotals. A tombstone has no totals, even if a flush adds some during the delete.
 const totalColumns = `coalesce(c.total, 0), c.last_click_at`
 
-// joinTotals joins the totals of the links l to a page of them. OFFSET makes the planner
-// look each of them up: it does not know how short the page is.
+// joinTotals joins the totals to a page of links l. OFFSET makes the planner look up each
+// row, because it does not know how short the page is.
 const joinTotals = ` LEFT JOIN LATERAL
 	(SELECT * FROM click_totals c WHERE c.bucket = l.bucket AND c.code = l.code AND l.deleted_at IS NULL OFFSET 0) c ON true`
 
-// linkRow reads rows of linkColumns, one after the other.
+// linkRow reads rows of linkColumns one after the other.
 type linkRow struct {
 	link            store.Link
 	status, forward zeronull.Int8
-	places          []any // where the columns go
+	places          []any // targets of Scan, in the order of the columns
 }
 
-// newLinkRow returns a linkRow for rows that have further columns behind
-// linkColumns, which go into more.
+// newLinkRow returns a linkRow. more are the targets of further columns after linkColumns.
 func newLinkRow(more ...any) *linkRow {
 	r := &linkRow{}
 	l := &r.link
@@ -53,11 +51,11 @@ func newLinkRow(more ...any) *linkRow {
 	return r
 }
 
-// scan reads a row, and lends the link until the next one is read. The link of an
-// outer join that found none has Version 0.
+// scan reads a row. The link is valid until the next scan. Its Version is 0 if an outer
+// join found no link.
 func (r *linkRow) scan(row pgx.Row) (*store.Link, error) {
 	l := &r.link
-	l.Tags = nil // the caller may keep those of the row before
+	l.Tags = nil // the caller may still use the tags of the row before
 	if err := row.Scan(r.places...); err != nil {
 		return nil, err
 	}
@@ -71,8 +69,8 @@ func (r *linkRow) scan(row pgx.Row) (*store.Link, error) {
 	return l, nil
 }
 
-// scanLink reads linkColumns, and into more the columns behind them. The link of
-// an outer join that found none has Version 0.
+// scanLink reads linkColumns, and further columns into more. The Version of the link is 0
+// if an outer join found no link.
 func scanLink(row pgx.Row, more ...any) (store.Link, error) {
 	l, err := newLinkRow(more...).scan(row)
 	if err != nil {
@@ -81,8 +79,7 @@ func scanLink(row pgx.Row, more ...any) (store.Link, error) {
 	return *l, nil
 }
 
-// scanTotals reads linkColumns, totalColumns, and into more the columns behind
-// them.
+// scanTotals reads linkColumns and totalColumns, and further columns into more.
 func scanTotals(row pgx.Row, more ...any) (store.Link, error) {
 	var clicks int64
 	var last time.Time
@@ -94,24 +91,24 @@ func scanTotals(row pgx.Row, more ...any) (store.Link, error) {
 	return l, nil
 }
 
-// text reads a column in which NULL stands for the empty text.
+// text reads a column where NULL means the empty text.
 func text(s *string) *zeronull.Text { return (*zeronull.Text)(s) }
 
-// number reads a column in which NULL stands for 0.
+// number reads a column where NULL means 0.
 func number(n *int64) *zeronull.Int8 { return (*zeronull.Int8)(n) }
 
-// at reads a column in which NULL stands for the zero time.
+// at reads a column where NULL means the zero time.
 func at(t *time.Time) *zeronull.Timestamptz { return (*zeronull.Timestamptz)(t) }
 
-// moments are the times of a link.
+// moments returns pointers to the times of a link.
 func moments(l *store.Link) [7]*time.Time {
 	return [...]*time.Time{
 		&l.CreatedAt, &l.UpdatedAt, &l.StartsAt, &l.ExpiresAt, &l.DisabledAt, &l.DeletedAt, &l.LastClickAt,
 	}
 }
 
-// asStored returns a copy of l, Tags included, as it comes back from the
-// database. A write works on such a copy, because it may outlast its caller.
+// asStored returns a copy of l, including Tags, as the database would return it. A write
+// uses a copy because it may outlive its caller.
 func asStored(l store.Link) store.Link {
 	for _, t := range moments(&l) {
 		*t = micros(*t)
@@ -123,10 +120,10 @@ func asStored(l store.Link) store.Link {
 	return l
 }
 
-// micros returns a time as a column keeps it.
+// micros returns a time as a column stores it: in UTC, rounded down to microseconds.
 func micros(t time.Time) time.Time { return time.UnixMicro(t.UnixMicro()).UTC() }
 
-// orNull returns v for a column in which NULL stands for usual.
+// orNull returns v for a column, or nil (NULL) if v is usual.
 func orNull[T comparable](v, usual T) *T {
 	if v == usual {
 		return nil
@@ -134,10 +131,10 @@ func orNull[T comparable](v, usual T) *T {
 	return &v
 }
 
-// errText is returned for a text that no column can keep.
+// errText is returned for a text that a column cannot store.
 var errText = errors.New("text must be valid UTF-8 without U+0000")
 
-// keepable reports whether text columns can keep all of these.
+// keepable reports whether text columns can store all texts.
 func keepable(texts ...string) bool {
 	for _, s := range texts {
 		if strings.IndexByte(s, 0) >= 0 || !utf8.ValidString(s) {

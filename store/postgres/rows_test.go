@@ -12,7 +12,7 @@ import (
 	"github.com/terse/terse/store/postgres"
 )
 
-// openRows opens a shard of its own and a session that looks into its tables.
+// openRows opens a new shard and a session that reads its tables.
 func openRows(t *testing.T) (*postgres.Store, *pgx.Conn) {
 	t.Helper()
 	c := newCluster(t, 0)
@@ -64,7 +64,7 @@ func TestTombstoneLeavesNothingElse(t *testing.T) {
 	}
 }
 
-// TestUsualLinkIsMostlyNull holds that what most links have takes no room.
+// TestUsualLinkIsMostlyNull checks that usual values are stored as NULL, which takes no room.
 func TestUsualLinkIsMostlyNull(t *testing.T) {
 	t.Parallel()
 	s, conn := openRows(t)
@@ -95,7 +95,7 @@ func TestBucketsOfOthers(t *testing.T) {
 		q.Owner, q.Limit = l.Owner, 10
 		page, err := s.List(t.Context(), q)
 		if err != nil || len(page.Links) > 1 || len(page.Links) == 1 && page.Links[0].Code != "here" {
-			t.Errorf("List(%+v) = %+v, %v, want nothing of another shard's", q, page.Links, err)
+			t.Errorf("List(%+v) = %+v, %v, want no links of another shard", q, page.Links, err)
 		}
 	}
 	counts := []store.ClickCount{{Code: l.Code, N: 1, Last: epoch}, {Code: "here", N: 1, Last: epoch}, {Code: "here", N: 2, Last: epoch}}
@@ -115,7 +115,7 @@ func TestBucketsOfOthers(t *testing.T) {
 		t.Errorf("KeyByHash() = %v, want %v", err, store.ErrMoved)
 	}
 	if _, err := s.RevokeKey(t.Context(), key.ID, epoch); !errors.Is(err, store.ErrNotFound) {
-		t.Errorf("RevokeKey() = %v, want %v: another shard has it", err, store.ErrNotFound)
+		t.Errorf("RevokeKey() = %v, want %v: it belongs to another shard", err, store.ErrNotFound)
 	}
 	if err := s.CreateKey(t.Context(), store.Key{ID: "late", Hash: key.Hash}); !errors.Is(err, store.ErrMoved) {
 		t.Errorf("CreateKey() = %v, want %v", err, store.ErrMoved)
@@ -156,8 +156,8 @@ func TestOldReservations(t *testing.T) {
 		reserve(fmt.Sprint(i), "first")
 	}
 	at = at.Add(3 * store.ReservationTTL)
-	reserve("0", "second") // the first no longer stands
-	reserve("7", "second") // each forgets a few
+	reserve("0", "second") // the first reservation has expired
+	reserve("7", "second") // each call deletes a few
 	wantCount(t, conn, 2, "SELECT count(*) FROM reservations")
 }
 

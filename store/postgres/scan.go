@@ -10,8 +10,8 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// selectChanges goes from owner to owner by the index of their links: one of all
-// links by time would be written with every create.
+// selectChanges goes from owner to owner through the index of their links. An index of
+// all links by time would slow down every create.
 const selectChanges = `
 	WITH RECURSIVE owners (hash) AS (
 		(SELECT hashtextextended(l.owner, 0) FROM links l WHERE l.deleted_at IS NULL ORDER BY 1 LIMIT 1)

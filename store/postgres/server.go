@@ -14,8 +14,8 @@ import (
 	"github.com/terse/terse/store/batch"
 )
 
-// resetGap is the least time between two resets, so that a server which refuses
-// one kind of call does not cost all others their connections.
+// resetGap is the shortest time between two resets. Without it, a server that rejects one
+// kind of call would close the connections of all other calls.
 const resetGap = 100 * time.Millisecond
 
 // primaryName is the name of the primary. Replicas are replica-1 and so on.
@@ -27,15 +27,15 @@ type server struct {
 	replica bool
 	opts    *Options
 	metrics *serverMetrics
-	pools   [roles]*pgxpool.Pool // nil for what the server is not asked
+	pools   [roles]*pgxpool.Pool // nil for roles that the server does not have
 	lines   [roles]line
-	dropped atomic.Int64 // when all connections were, in Unix nanoseconds
+	dropped atomic.Int64 // time of the last reset, in Unix nanoseconds
 	cold    *batch.Group[string, store.Link]
-	shared  *branches // of the shard
+	shared  *branches // the shard's branches
 	view    view
 }
 
-// newServer returns a server for some roles, to which nothing is connected yet.
+// newServer returns a server for some roles. It connects at the first use.
 func newServer(ctx context.Context, name, dsn string, of *Store, asked []role) (*server, error) {
 	opts, m := &of.opts, of.metrics
 	s := &server{name: name, replica: name != primaryName, opts: opts, metrics: m.server(name), shared: of.branches}
@@ -56,10 +56,9 @@ func newServer(ctx context.Context, name, dsn string, of *Store, asked []role) (
 	return s, nil
 }
 
-// do lets fn use a connection of role r. It tries again, for a second at most and
-// within ctx, what is certain not to have been done, and asks nothing of a server
-// that has just failed several times. Errors are those of the store, and ctx's own
-// when that ended first.
+// do runs fn with a connection of role r. It retries for at most a second, within ctx, if
+// fn certainly changed nothing. While the breaker is open it does not run fn. Errors are
+// errors of the store, or the error of ctx if that ended first.
 func (s *server) do(ctx context.Context, r role, fn func(ctx context.Context, conn *pgx.Conn) error) error {
 	began := time.Now()
 	err := s.lines[r].calls.WithContext(ctx).Run(func() error { return s.once(ctx, r, fn) })
@@ -76,14 +75,14 @@ func (s *server) do(ctx context.Context, r role, fn func(ctx context.Context, co
 	return translate(err)
 }
 
-// read is do for an fn that changes nothing, within CallTimeout. It also retries
-// after a connection broke.
+// read is do within CallTimeout, for an fn that changes nothing. It also retries after a
+// connection broke.
 func (s *server) read(ctx context.Context, r role, fn func(ctx context.Context, conn *pgx.Conn) error) error {
 	return s.readWithin(ctx, s.opts.CallTimeout, r, fn)
 }
 
-// readWithin is read with a timeout of its own. A server that does not answer in
-// time is store.ErrUnavailable.
+// readWithin is read with another timeout. After that timeout the error is
+// store.ErrUnavailable.
 func (s *server) readWithin(ctx context.Context, timeout time.Duration, r role, fn func(ctx context.Context, conn *pgx.Conn) error) error {
 	own, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -100,8 +99,8 @@ func (s *server) readWithin(ctx context.Context, timeout time.Duration, r role, 
 	return err
 }
 
-// once lets fn use a connection, and drops all connections when it turns out that
-// they lead to the wrong place.
+// once runs fn with a connection. If the error shows that connections are broken or
+// lead to a server with another role, once drops all connections.
 func (s *server) once(ctx context.Context, r role, fn func(ctx context.Context, conn *pgx.Conn) error) error {
 	conn, err := s.pools[r].Acquire(ctx)
 	if err != nil {
@@ -116,15 +115,15 @@ func (s *server) once(ctx context.Context, r role, fn func(ctx context.Context, 
 		s.reset()
 	}
 	err = replicated(conn.Conn().PgConn(), err)
-	if err == nil { // nothing is acknowledged that another server's branch lacks
+	if err == nil { // do not acknowledge a write that the new primary lacks
 		err = s.shared.current(conn.Conn())
 	}
 	return err
 }
 
-// answered lets reads try again at once, since the server has just answered. It
-// leaves the breakers of other roles alone: a server whose commits hang answers
-// reads and probes.
+// answered lets reads retry at once, because the server has just answered. It does not
+// change the breakers of other roles: a server with hanging commits still answers reads
+// and probes.
 func (s *server) answered() {
 	for _, r := range [...]role{redirects, reads, lists} {
 		if s.pools[r] != nil && s.lines[r].breaker.IsOpen() {
@@ -133,8 +132,8 @@ func (s *server) answered() {
 	}
 }
 
-// reset drops all connections: idle ones now, others when they are given back.
-// Many calls that fail at once are one reason.
+// reset closes all connections: idle connections now, others when their calls end.
+// Concurrent failures cause one reset.
 func (s *server) reset() {
 	now, last := s.opts.Now().UnixNano(), s.dropped.Load()
 	if now-last < int64(resetGap) || !s.dropped.CompareAndSwap(last, now) {
@@ -148,12 +147,12 @@ func (s *server) reset() {
 	}
 }
 
-// errPromoted is why a server that is listed as a replica is not read like one:
-// it may be the new primary, or one that others have left behind.
+// errPromoted is the error of a server that is listed as a replica but accepts writes. It
+// may be the new primary, or a replaced one.
 var errPromoted = errors.New("it is no replica: it is or was a primary")
 
-// inPlace refuses a server that is not what it is listed as. A primary that has
-// become a replica may lead to another one when it is connected to anew.
+// inPlace returns an error if a server does not have the role that it is listed with. If
+// the primary has become a replica, new connections may lead to the new primary.
 func (s *server) inPlace(inRecovery bool) error {
 	switch {
 	case s.replica == inRecovery:
@@ -165,7 +164,7 @@ func (s *server) inPlace(inRecovery bool) error {
 	return fmt.Errorf("%w: it is a replica, not the primary", store.ErrUnavailable)
 }
 
-// close waits for the calls under way and closes all connections.
+// close waits for running calls and closes all connections.
 func (s *server) close() {
 	if s.cold != nil {
 		s.cold.Close()

@@ -19,8 +19,8 @@ import (
 	"github.com/terse/terse/store/postgres"
 )
 
-// value returns the sum of a metric's samples that carry all the labels, given as
-// name=value; of a histogram, how many it observed.
+// value returns the sum of a metric's samples with all the labels, written as name=value.
+// For a histogram it returns the number of observations.
 func value(t *testing.T, reg *prometheus.Registry, name string, labels ...string) (sum float64) {
 	t.Helper()
 	families, err := reg.Gather()
@@ -43,7 +43,7 @@ func value(t *testing.T, reg *prometheus.Registry, name string, labels ...string
 	return sum
 }
 
-// connect returns a connection of its own to the primary.
+// connect opens a session to the primary for the test.
 func connect(t *testing.T, c cluster, database string) *pgx.Conn {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), c.Primary().DSN(database))
@@ -52,8 +52,8 @@ func connect(t *testing.T, c cluster, database string) *pgx.Conn {
 	return conn
 }
 
-// TestBreaker kills the only server and starts it again: calls fail at once while
-// it is away, and go well soon after it is back.
+// TestBreaker kills the only server and starts it again. Calls must fail at once while
+// the server is down, and succeed soon after it is back.
 func TestBreaker(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 0)
@@ -77,12 +77,12 @@ func TestBreaker(t *testing.T) {
 	began, before := time.Now(), failures()
 	for range 20 {
 		if _, err := s.Resolve(t.Context(), known.Code); !errors.Is(err, store.ErrUnavailable) {
-			t.Errorf("Resolve() behind an open breaker = %v, want %v", err, store.ErrUnavailable)
+			t.Errorf("Resolve() with an open breaker = %v, want %v", err, store.ErrUnavailable)
 		}
 	}
 	// One call tries the server after each pause of at least 350 ms.
 	if tried, most := failures()-before, 1+time.Since(began)/(350*time.Millisecond); tried > float64(most) {
-		t.Errorf("%v of 20 calls behind an open breaker tried the server, want %d at most", tried, most)
+		t.Errorf("%v of 20 calls with an open breaker reached the server, want at most %d", tried, most)
 	}
 	must(t, c.Primary().Start(t.Context()))
 	eventually(t, "resolve", func() error {
@@ -90,12 +90,12 @@ func TestBreaker(t *testing.T) {
 		return err
 	})
 	if got := open(); got != 0 {
-		t.Errorf("terse_postgres_breaker_open = %v after a call that went well, want 0", got)
+		t.Errorf("terse_postgres_breaker_open = %v after a successful call, want 0", got)
 	}
 }
 
-// TestReadAfterRestart restarts the only server under idle connections: reads
-// that meet broken ones are repeated.
+// TestReadAfterRestart restarts the only server while connections are idle. Reads on the
+// broken connections must be retried.
 func TestReadAfterRestart(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 0)
@@ -117,8 +117,8 @@ func TestReadAfterRestart(t *testing.T) {
 	}
 }
 
-// TestReadOnBrokenConnection ends the connections under each kind of read: it is
-// repeated on another one.
+// TestReadOnBrokenConnection closes the connections of each kind of read. The read must
+// be retried on a new connection.
 func TestReadOnBrokenConnection(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 0)
@@ -162,8 +162,8 @@ func TestReadOnBrokenConnection(t *testing.T) {
 	}
 }
 
-// TestRolesAreApart has callers of the API wait for a lock until all of its
-// connections are taken: redirects do not notice.
+// TestRolesAreApart makes calls of the API wait for a lock on all their connections.
+// Redirects must not be affected.
 func TestRolesAreApart(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 0)
@@ -199,8 +199,8 @@ func TestRolesAreApart(t *testing.T) {
 	})
 }
 
-// TestListsAreApart has lists wait for a lock until all of their connections are
-// taken: creates and edits do not notice.
+// TestListsAreApart makes lists wait for a lock on all their connections. Creates and
+// edits must not be affected.
 func TestListsAreApart(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 0)
@@ -223,7 +223,7 @@ func TestListsAreApart(t *testing.T) {
 		var waiting int
 		err = s.conn.QueryRow(t.Context(), "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'link_tags'::regclass").Scan(&waiting)
 		if err == nil && waiting < 2 {
-			err = fmt.Errorf("%d wait", waiting)
+			err = fmt.Errorf("%d lists wait", waiting)
 		}
 		return err
 	})
@@ -231,21 +231,21 @@ func TestListsAreApart(t *testing.T) {
 		l := s.create(fmt.Sprintf("new-%d", i))
 		l.URL = "https://example.org/"
 		if _, err := s.Update(t.Context(), l); err != nil {
-			t.Errorf("Update(%q) beside lists that wait = %v, want nil", l.Code, err)
+			t.Errorf("Update(%q) during waiting lists = %v, want nil", l.Code, err)
 		}
 		if _, err := s.List(t.Context(), store.Query{Owner: l.Owner, Target: l.URL}); err != nil {
-			t.Errorf("List() of a target beside lists that wait = %v, want nil", err)
+			t.Errorf("List() of a target during waiting lists = %v, want nil", err)
 		}
 	}
 	if n := read.Load(); n > 0 {
-		t.Errorf("%d lists were done in spite of a lock", n)
+		t.Errorf("%d lists finished during the lock", n)
 	}
 	s.exec("ROLLBACK")
 	readers.Wait()
 }
 
-// TestImpatientCallers has callers give up in the middle of a read: that tells
-// nothing about the server, and they get the error of their own context.
+// TestImpatientCallers has callers leave during a read. They must get the error of their
+// own context, and the server must not count as failed.
 func TestImpatientCallers(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 0)
@@ -279,8 +279,8 @@ func TestImpatientCallers(t *testing.T) {
 	}
 }
 
-// TestStatus reads the status of a shard whose servers are what they should be,
-// are behind, are listed wrongly, and are gone.
+// TestStatus reads the status of a shard with usable, lagging, wrongly listed and
+// unreachable servers.
 func TestStatus(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 2)
@@ -323,12 +323,12 @@ func TestStatus(t *testing.T) {
 	must(t, c.Primary().Kill())
 	status = s.Status(t.Context())
 	if got := status.Servers[1]; status.Err == nil || got.Err != nil || got.Lag.Known {
-		t.Errorf("Status() without a primary = %+v, want an error and a replica of unknown lag", status)
+		t.Errorf("Status() without a primary = %+v, want an error and a replica with an unknown lag", status)
 	}
 }
 
-// TestMetrics holds that what callers send makes no series, and that two shards
-// share a registerer.
+// TestMetrics checks that the input of callers makes no new series, and that two shards
+// can share a registerer.
 func TestMetrics(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 1)
@@ -359,7 +359,7 @@ func TestMetrics(t *testing.T) {
 		}
 	}
 	if after := series(); after != before {
-		t.Errorf("%d series after hostile calls, want %d as before", after, before)
+		t.Errorf("%d series after hostile calls, want %d, as before", after, before)
 	}
 	eventually(t, "replica is up", func() error {
 		if value(t, reg, "terse_postgres_up", "server=replica-1", "shard=s1") != 1 {
@@ -369,10 +369,10 @@ func TestMetrics(t *testing.T) {
 	})
 }
 
-// TestCommitsHang holds that a primary whose commits hang still answers reads and
-// lists, that its writes fail within CallTimeout and later at once, that reads which
-// go well do not make callers wait for the next hanging commit, and that writes
-// continue once commits do.
+// TestCommitsHang checks a primary with hanging commits. Reads and lists must succeed.
+// Writes must fail within CallTimeout, and at once after the breaker has opened.
+// Successful reads must not close the breaker of writes. Writes must succeed again when
+// commits do.
 func TestCommitsHang(t *testing.T) {
 	t.Parallel()
 	const timeout = 4 * time.Second
@@ -383,7 +383,7 @@ func TestCommitsHang(t *testing.T) {
 		Primary: c.DSN(database), CallTimeout: timeout, ProbeEvery: 20 * time.Millisecond, Registerer: reg,
 	}), t, connect(t, c, database)}
 	const later = 100
-	links := make([]store.Link, 3+later) // each is edited once: an edit that hangs stays
+	links := make([]store.Link, 3+later) // each link is edited once, because a hanging edit keeps its lock
 	for i := range links {
 		links[i] = s.create(fmt.Sprintf("known-%d", i))
 	}
@@ -417,9 +417,9 @@ func TestCommitsHang(t *testing.T) {
 	}
 	first.Wait()
 	if open := value(t, reg, "terse_postgres_breaker_open", "role=writes"); open != 1 || slow.Load() != 3 {
-		t.Errorf("terse_postgres_breaker_open of writes = %v after %d of three hung, want 1", open, slow.Load())
+		t.Errorf("terse_postgres_breaker_open of writes = %v after %d of three writes hung, want 1", open, slow.Load())
 	}
-	// One write after the other tries again, and no other one waits for it.
+	// One write at a time tests the primary, and no other write waits for it.
 	slow.Store(0)
 	began := time.Now()
 	var all sync.WaitGroup
@@ -430,7 +430,7 @@ func TestCommitsHang(t *testing.T) {
 	}
 	all.Wait()
 	if most := 1 + int32(time.Since(began)/timeout); slow.Load() > most {
-		t.Errorf("%d of %d writes waited for a commit that hangs, want %d at most", slow.Load(), later, most)
+		t.Errorf("%d of %d writes waited for a hanging commit, want at most %d", slow.Load(), later, most)
 	}
 	must(t, c.Primary().HangCommits(t.Context(), false))
 	eventually(t, "an update", func() error {

@@ -10,58 +10,57 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// Status is how a shard stands.
+// Status is the state of a shard.
 type Status struct {
 	Name          string
 	SchemaVersion int
 	Dirty         bool  // a migration failed midway
 	MapVersion    int64 // grows with every change of Buckets
-	Buckets       int   // that the shard owns
-	Links         int64 // tombstones among them
-	Counted       bool  // Links is exact, else the planner's estimate
-	Err           error // why the fields above are not known
+	Buckets       int   // owned by the shard
+	Links         int64 // including tombstones
+	Counted       bool  // Links is exact; else it is the planner's estimate
+	Err           error // why the fields above are unknown
 	Servers       []ServerStatus
 }
 
-// ServerStatus is how one server of a shard stands.
+// ServerStatus is the state of one server of a shard.
 type ServerStatus struct {
 	Name       string // "primary", "replica-1", …
-	Usable     bool   // it is read
-	Address    string // host:port that was reached, or those that were tried
+	Usable     bool   // it may be read
+	Address    string // host:port that was reached, or all that were tried
 	InRecovery bool   // it is a replica
-	Lag        Lag    // of a replica
-	Err        error  // why it is not what it should be
+	Lag        Lag    // only for a replica
+	Err        error  // why the server cannot be used
 }
 
 // Lag is how far a replica is behind the primary.
 type Lag struct {
 	Known bool
 	Bytes int64         // of write-ahead log
-	Time  time.Duration // since the latest transaction that it shows, 0 when it shows all
+	Time  time.Duration // age of the latest transaction that it shows; 0 if it shows all
 }
 
-// mostCounted is how many links are counted. Of more the planner has an idea, unless
-// the table is new.
+// mostCounted is how many links are counted exactly. For more links the planner has an
+// estimate, unless the table is new.
 const mostCounted = 10_000
 
-// selectStatus reads what the shard keeps.
+// selectStatus reads the state of the shard.
 const selectStatus = `SELECT m.version, m.dirty, coalesce(s.map_version, 0), coalesce(s.name, ''),
 	(SELECT count(*) FROM buckets WHERE state = 'owned'),
 	(SELECT count(*) FROM (SELECT FROM links LIMIT $1 + 1) AS l)
 	FROM schema_migrations m LEFT JOIN shard s ON true`
 
-// estimateLinks tells how many rows the planner expects, by how large the table is
-// now.
+// estimateLinks returns the number of rows that the planner expects from the size of the
+// table.
 const estimateLinks = `EXPLAIN (FORMAT JSON) SELECT FROM links`
 
-// selectServer reads what a server is and how far.
+// selectServer reads the role and the position of a server.
 const selectServer = `SELECT pg_is_in_recovery(),
 	coalesce(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END - '0/0', 0)::bigint,
 	coalesce(extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()), 0)::float8,
 	coalesce((SELECT name FROM shard), '')`
 
-// Status asks every server now. What cannot be asked is told in the Err of its
-// part.
+// Status asks every server now. Each part has its own Err if its server did not answer.
 func (s *Store) Status(ctx context.Context) Status {
 	status := Status{Name: s.opts.Name, Servers: make([]ServerStatus, 1+len(s.replicas))}
 	reached := make([]reach, len(status.Servers))
@@ -69,7 +68,7 @@ func (s *Store) Status(ctx context.Context) Status {
 	asking.Go(func() { status.Err = s.askShard(ctx, &status) })
 	asking.Go(func() { status.Servers[0], reached[0] = s.askServer(ctx, s.primary) })
 	asking.Wait()
-	// A replica that is asked later shows all of it, unless it is behind.
+	// Replicas are asked after the primary: a lower position then means that they are behind.
 	for i, replica := range s.replicas {
 		asking.Go(func() { status.Servers[i+1], reached[i+1] = s.askServer(ctx, replica) })
 	}
@@ -90,13 +89,13 @@ func (s *Store) Status(ctx context.Context) Status {
 	return status
 }
 
-// reach is how far a server is.
+// reach is how far a server has written or replayed the log.
 type reach struct {
 	at  position
-	age time.Duration // of the latest transaction that a replica shows
+	age time.Duration // age of the latest transaction that a replica shows
 }
 
-// askShard asks the primary what the shard keeps.
+// askShard asks the primary for the state of the shard.
 func (s *Store) askShard(ctx context.Context, status *Status) error {
 	return s.ask(ctx, s.primary, func(conn *pgx.Conn) error {
 		var name string
@@ -114,7 +113,7 @@ func (s *Store) askShard(ctx context.Context, status *Status) error {
 	})
 }
 
-// estimate replaces the number of links, which are more than are counted.
+// estimate sets the number of links to the planner's estimate.
 func (s *Status) estimate(ctx context.Context, conn *pgx.Conn) error {
 	var plans []struct {
 		Plan struct {
@@ -130,7 +129,7 @@ func (s *Status) estimate(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// askServer asks one server what it is and how far.
+// askServer asks one server for its role and its position.
 func (s *Store) askServer(ctx context.Context, server *server) (status ServerStatus, r reach) {
 	config := server.pools[control].Config().ConnConfig
 	status = ServerStatus{Name: server.name, Address: fmt.Sprintf("%s:%d", config.Host, config.Port)}
@@ -156,7 +155,7 @@ func (s *Store) askServer(ctx context.Context, server *server) (status ServerSta
 	return status, r
 }
 
-// own refuses a database of another name.
+// own returns an error for the database of another shard.
 func (s *Store) own(name string) error {
 	if name != s.opts.Name {
 		return fmt.Errorf("%w: it is shard %q", ErrWrongShard, name)
@@ -164,11 +163,10 @@ func (s *Store) own(name string) error {
 	return nil
 }
 
-// askTimeout bounds one question, so that those to a server that is gone leave
-// time for others.
+// askTimeout limits one question, so that an unreachable server leaves time for the others.
 const askTimeout = 2 * time.Second
 
-// ask lets fn use a connection for control, past the breaker.
+// ask runs fn with a connection of role control, without the breaker.
 func (s *Store) ask(ctx context.Context, server *server, fn func(conn *pgx.Conn) error) error {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()

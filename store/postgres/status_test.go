@@ -7,8 +7,8 @@ import (
 	"github.com/terse/terse/store/postgres"
 )
 
-// TestStatusTellsHowManyLinks holds that few links are counted, also where nothing
-// was analysed yet, and that many are estimated.
+// TestStatusTellsHowManyLinks checks that few links are counted, also before the first
+// ANALYZE, and that many links are estimated.
 func TestStatusTellsHowManyLinks(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 0)
@@ -32,10 +32,10 @@ func TestStatusTellsHowManyLinks(t *testing.T) {
 	s.exec(`INSERT INTO links (created_at, version, bucket, code, target, owner)
 		SELECT now(), 1, n % 4096, 'many-' || n, 'https://example.com/' || n, 'key_1' FROM generate_series(1, 30000) AS n`)
 	if got := status(); got.Links <= 10_000 || got.Links > 90_000 || got.Counted {
-		t.Errorf("Status() before the first ANALYZE = %d links, counted: %v, want some 30,000, estimated", got.Links, got.Counted)
+		t.Errorf("Status() before the first ANALYZE = %d links, counted: %v, want an estimate of about 30,000", got.Links, got.Counted)
 	}
 	s.exec("ANALYZE links")
 	if got := status(); got.Links < 29_000 || got.Links > 31_000 || got.Counted {
-		t.Errorf("Status() = %d links, counted: %v, want 30,004 or nearly, estimated", got.Links, got.Counted)
+		t.Errorf("Status() = %d links, counted: %v, want an estimate of about 30,004", got.Links, got.Counted)
 	}
 }

@@ -7,9 +7,10 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// written remembers the links that this process edited of late, or heard that
-// others did, so that it reads them only from servers that have the edit. Creates need no memory: no replica
-// is believed that a link does not exist. Safe for concurrent use.
+// written records recently edited links, so that this process reads them only from
+// servers that have the edit. It records edits of this process and announced edits of
+// other processes. It does not record creates, because a replica cannot answer that a
+// link does not exist. Safe for concurrent use.
 type written struct {
 	now func() time.Time
 
@@ -17,19 +18,19 @@ type written struct {
 	codes map[string]mark
 }
 
-// mark is what is remembered of one code.
+// mark is the recorded writes of one code.
 type mark struct {
-	underWay int       // writes that have no outcome yet
-	at       time.Time // when the latest was acknowledged
-	version  int64     // the highest that was acknowledged; 0 when none was
+	underWay int       // running writes
+	at       time.Time // when the latest write was acknowledged
+	version  int64     // the highest acknowledged version; 0 if no write was acknowledged
 }
 
 func newWritten(now func() time.Time) *written {
 	return &written{now: now, codes: map[string]mark{}}
 }
 
-// begin notes that code is about to be written. done must be called once the
-// outcome is known: with the link as it was left, or the error.
+// begin records the start of a write. The caller must call done with the result of the
+// write: the link, or the error.
 func (w *written) begin(code string) (done func(l *store.Link, err error)) {
 	w.mu.Lock()
 	m := w.codes[code]
@@ -44,7 +45,7 @@ func (w *written) begin(code string) (done func(l *store.Link, err error)) {
 		if err == nil && l != nil {
 			m.at, m.version = w.now(), max(m.version, l.Version)
 		}
-		if m.underWay == 0 && m.version == 0 { // nobody was promised anything
+		if m.underWay == 0 && m.version == 0 { // no write was acknowledged
 			delete(w.codes, code)
 			return
 		}
@@ -52,7 +53,7 @@ func (w *written) begin(code string) (done func(l *store.Link, err error)) {
 	}
 }
 
-// note notes an edit that another process has done.
+// note records an edit by another process.
 func (w *written) note(code string, version int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -61,7 +62,7 @@ func (w *written) note(code string, version int64) {
 	w.codes[code] = m
 }
 
-// get returns the mark of a code, nil when there is none.
+// get returns the mark of a code, or nil.
 func (w *written) get(code string) *mark {
 	w.mu.RLock()
 	defer w.mu.RUnlock()
@@ -71,7 +72,7 @@ func (w *written) get(code string) *mark {
 	return nil
 }
 
-// forget drops the marks of writes that were acknowledged before a moment.
+// forget drops the marks of writes acknowledged before a time.
 func (w *written) forget(before time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -82,14 +83,14 @@ func (w *written) forget(before time.Time) {
 	}
 }
 
-// coveredBy reports whether all that was written before m was taken is seen by a
-// server that shows everything acknowledged before covers.
+// coveredBy reports whether a server shows all writes of m. The server shows everything
+// acknowledged before covers.
 func (m *mark) coveredBy(covers time.Time) bool {
 	return m == nil || m.underWay == 0 && m.at.Before(covers)
 }
 
-// shows reports whether a link, from a server of unknown age, is no older than
-// the acknowledged writes of this process.
+// shows reports whether a link from a server of unknown age is at least as new as the
+// recorded edits.
 func (m *mark) shows(l *store.Link) bool {
 	return m == nil || l.Version >= m.version
 }

@@ -10,9 +10,9 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// TestWritten runs writes and reads in any order, against a replica that shows
-// everything up to some moment: no read that is allowed there is older than a
-// write that was acknowledged before it.
+// TestWritten runs writes and reads in random order against a replica that shows
+// everything up to some time. An allowed read must not be older than a write that was
+// acknowledged before it.
 func TestWritten(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -22,7 +22,7 @@ func TestWritten(t *testing.T) {
 		type write struct {
 			version int64
 			done    func(*store.Link, error)
-			at      time.Time // when it was acknowledged
+			at      time.Time // time of the acknowledgement
 		}
 		underWay, acknowledged := map[string][]write{}, map[string][]write{}
 		next := map[string]int64{}
@@ -62,8 +62,8 @@ func TestWritten(t *testing.T) {
 	})
 }
 
-// TestWrittenAnyAge holds what a replica of any age may say of a link that this
-// process wrote.
+// TestWrittenAnyAge checks which versions of a written link are accepted from a replica
+// of any age.
 func TestWrittenAnyAge(t *testing.T) {
 	t.Parallel()
 	w := newWritten(time.Now)
@@ -81,8 +81,8 @@ func TestWrittenAnyAge(t *testing.T) {
 	pending(nil, store.ErrUnavailable)
 }
 
-// TestWrittenStaysSmall holds that neither writes that failed nor those that all
-// replicas show are remembered.
+// TestWrittenStaysSmall checks that failed writes are forgotten, and also writes that all
+// replicas show.
 func TestWrittenStaysSmall(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_800_000_000, 0)
@@ -95,10 +95,10 @@ func TestWrittenStaysSmall(t *testing.T) {
 	now = now.Add(time.Second)
 	w.forget(now)
 	if len(w.codes) != 1 || w.get("pending") == nil {
-		t.Errorf("%d codes are remembered, want the pending one", len(w.codes))
+		t.Errorf("%d codes are remembered, want only the running write", len(w.codes))
 	}
 	pending(nil, store.ErrUnavailable)
 	if len(w.codes) != 0 {
-		t.Errorf("%d codes are remembered, want none", len(w.codes))
+		t.Errorf("%d codes are remembered, want 0", len(w.codes))
 	}
 }

@@ -14,19 +14,18 @@ import (
 // nodes is how many node ids there are.
 const nodes = 512
 
-// deal does what is planned, phase by phase, through the connections that hold
-// the locks of the run.
+// deal runs the phases of the plan over the connections that have the locks of the run.
 func (p plan) deal(ctx context.Context) error {
 	for _, phase := range []struct {
 		name   string
 		shards []*shard
 		do     func(context.Context, *shard) error
 	}{
-		{"tell it of the deal", p.tell, p.tellOne},
-		{"deal its share", p.share, p.shareOne},
-		{"end the deal", p.finish, finishOne},
-		{"take it in", p.added, p.addOne},
-		{"deal its node ids", p.dealt, func(ctx context.Context, s *shard) error { return p.dealNodes(ctx, s.conn, s.name) }},
+		{"announce the assignment", p.announce, p.announceOne},
+		{"assign buckets and node ids", p.assign, p.assignOne},
+		{"end the assignment", p.finish, finishOne},
+		{"add the shard", p.added, p.addOne},
+		{"assign node ids", p.dealt, func(ctx context.Context, s *shard) error { return p.dealNodes(ctx, s.conn, s.name) }},
 	} {
 		for _, s := range phase.shards {
 			if err := phase.do(ctx, s); err != nil {
@@ -37,7 +36,7 @@ func (p plan) deal(ctx context.Context) error {
 	return nil
 }
 
-func (p plan) tellOne(ctx context.Context, s *shard) error {
+func (p plan) announceOne(ctx context.Context, s *shard) error {
 	return s.become(ctx, p.among, false)
 }
 
@@ -45,18 +44,18 @@ func (p plan) addOne(ctx context.Context, s *shard) error {
 	return s.become(ctx, p.among, true)
 }
 
-// become tells the database of s what it is, unless it knows.
+// become records in the database which shard it is. It fails if another run has done so.
 func (s *shard) become(ctx context.Context, among []string, dealt bool) error {
 	tag, err := s.conn.Exec(ctx, "INSERT INTO shard (name, dealt_among, dealt) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
 		s.name, among, dealt)
 	if err == nil && tag.RowsAffected() == 0 {
-		err = errors.New("another run was faster: run it again")
+		err = errors.New("another run has changed the shard: run the command again")
 	}
 	return err
 }
 
-// shareOne gives s its buckets and node ids, unless it has them.
-func (p plan) shareOne(ctx context.Context, s *shard) error {
+// assignOne gives s its buckets and node ids, unless it has them.
+func (p plan) assignOne(ctx context.Context, s *shard) error {
 	return pgx.BeginFunc(ctx, s.conn, func(tx pgx.Tx) error {
 		from, to := p.cut(s.name, store.Buckets)
 		_, err := tx.Exec(ctx, `
@@ -75,8 +74,8 @@ type execer interface {
 	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
 }
 
-// dealNodes gives a shard its node ids, unless it has any. A shard that was taken
-// down to before it had them, and up again, has none.
+// dealNodes gives a shard its node ids, unless it has some. A shard has none if it was
+// migrated down to a version without node ids and up again.
 func (p plan) dealNodes(ctx context.Context, to execer, name string) error {
 	from, end := p.cut(name, nodes)
 	_, err := to.Exec(ctx, `

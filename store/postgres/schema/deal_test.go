@@ -40,8 +40,8 @@ func everyBucketOnce(t *testing.T, c *cluster) {
 	}
 }
 
-// sharesAreRuns pins what is dealt to whom: bucket b to the shard b*n/4096 by
-// name, node id i to the shard i*n/512.
+// sharesAreRuns pins the shares of a deal. Of n shards sorted by name, shard i gets
+// bucket b if i is b*n/4096, and node id k if i is k*n/512.
 func sharesAreRuns(t *testing.T, c *cluster) {
 	targets := c.targets(t, "west", "east", "north")
 	up(t, targets...)
@@ -77,11 +77,11 @@ func completesADeal(t *testing.T, c *cluster) {
 		name   string
 		undone [3][]string // by shard
 	}{
-		{"one was told", [3][]string{{unshare, unend}, {unshare, untell}, {unshare, untell}}},
-		{"all were told", [3][]string{{unshare, unend}, {unshare, unend}, {unshare, unend}}},
+		{"one has recorded the names", [3][]string{{unshare, unend}, {unshare, untell}, {unshare, untell}}},
+		{"all have recorded the names", [3][]string{{unshare, unend}, {unshare, unend}, {unshare, unend}}},
 		{"two have their share", [3][]string{{unend}, {unend}, {unshare, unend}}},
 		{"all have their share", [3][]string{{unend}, {unend}, {unend}}},
-		{"one knows of the end", [3][]string{nil, {unend}, {unend}}},
+		{"one has recorded the end", [3][]string{nil, {unend}, {unend}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -103,15 +103,15 @@ func addsAShard(t *testing.T, c *cluster) {
 	up(t, append(targets, added)...)
 	dealtOnce(t, append(targets, added)...)
 	if got := numbers(t, "SELECT bucket FROM buckets UNION ALL SELECT node FROM node_leases", added); len(got) != 0 {
-		t.Errorf("a shard that was added has buckets or node ids %v, want none", got)
+		t.Errorf("an added shard has buckets or node ids %v, want none", got)
 	}
 	want := []string{"s2", "s3"}
 	if got := query[[]string](t, added, "SELECT dealt_among FROM shard"); !slices.Equal(got, want) {
 		t.Errorf("dealt_among of the added shard = %v, want %v", got, want)
 	}
 	up(t, append(targets, added)...)
-	// A moved bucket stays where it is, and the shard that has it is missed when
-	// its database is lost.
+	// A moved bucket stays on its new shard, and the run fails if that shard has lost its
+	// database.
 	execute(t, added, "INSERT INTO buckets VALUES (7, 'owned', 2)")
 	execute(t, targets[0], "UPDATE buckets SET state = 'moved', epoch = 2 WHERE bucket = 7")
 	up(t, append(targets, added)...)
@@ -123,8 +123,8 @@ func addsAShard(t *testing.T, c *cluster) {
 	refused(t, "Up() without what was added", err, "own 4095 of 4096 buckets", "s1")
 }
 
-// overlappingDeals holds that no bucket is dealt twice when runs that know of
-// different shards run at the same time.
+// overlappingDeals checks that no bucket is assigned twice by concurrent runs with
+// different shards.
 func overlappingDeals(t *testing.T, c *cluster) {
 	for i := range 4 {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
@@ -147,9 +147,9 @@ func overlappingDeals(t *testing.T, c *cluster) {
 			}
 			all.Wait()
 			if succeeded == 0 {
-				t.Error("no run succeeded, want the first to")
+				t.Error("no run succeeded, want the first one to succeed")
 			}
-			for _, target := range targets { // those of a refused run may be without schema
+			for _, target := range targets { // targets of a rejected run may have no schema
 				execute(t, target, "CREATE TABLE IF NOT EXISTS buckets (bucket smallint)")
 			}
 			once(t, "buckets", numbers(t, "SELECT bucket FROM buckets", targets...), 4096)
@@ -157,8 +157,8 @@ func overlappingDeals(t *testing.T, c *cluster) {
 	}
 }
 
-// dealAfterAnAbandonedOne holds that a deal which ended midway and one among
-// other shards cannot both give buckets away.
+// dealAfterAnAbandonedOne interrupts a deal and starts a deal with other shards. At
+// most one of them may assign buckets.
 func dealAfterAnAbandonedOne(t *testing.T, c *cluster) {
 	targets := c.targets(t, "s1", "s2", "s3", "s4")
 	up(t, targets[3]) // for its schema

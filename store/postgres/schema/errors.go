@@ -10,32 +10,32 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// dirtyError is a shard on which a step up failed.
+// dirtyError says that a step up failed on a shard.
 type dirtyError struct {
 	shard   string
 	version int
 }
 
 func (e dirtyError) Error() string {
-	return fmt.Sprintf("schema is dirty at version %d: step %d failed, and since a step is one transaction nothing of it is there; "+
-		"when its cause is mended, run `terse migrate force %s %d` and then `terse migrate up`",
+	return fmt.Sprintf("schema is dirty at version %d: step %d failed and was rolled back; "+
+		"fix the cause, then run `terse migrate force %s %d` and then `terse migrate up`",
 		e.version, e.version, e.shard, e.version-1)
 }
 
-// lockTimeoutError is a statement that could not have a lock in time.
+// lockTimeoutError says that a statement did not get a lock in time.
 type lockTimeoutError struct {
 	timeout time.Duration
 	cause   error
 }
 
 func (e lockTimeoutError) Error() string {
-	return fmt.Sprintf("another transaction held a lock for longer than %v, so nothing was changed: run it again (%v)", e.timeout, e.cause)
+	return fmt.Sprintf("another transaction kept a lock for longer than %v; nothing was changed: run the command again (%v)", e.timeout, e.cause)
 }
 
 func (e lockTimeoutError) Unwrap() error { return e.cause }
 
-// stepError returns the cause of an error of golang-migrate, which neither
-// unwraps nor leaves out the whole step.
+// stepError returns the cause of an error of golang-migrate. Those errors do not unwrap,
+// and their text repeats the whole step.
 func stepError(err error, timeout time.Duration) error {
 	if err == nil {
 		return nil

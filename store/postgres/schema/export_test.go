@@ -2,8 +2,8 @@ package schema
 
 import "io/fs"
 
-// NewWithSteps returns a Migrator with other steps than the embedded ones.
+// NewWithSteps returns a Migrator with steps other than the embedded ones.
 func NewWithSteps(opts Options, steps fs.FS) (*Migrator, error) { return newMigrator(opts, steps) }
 
-// Latest returns the version to which the Migrator's steps lead.
+// Latest returns the version after all steps of the Migrator.
 func (m *Migrator) Latest() int { return m.latest }

@@ -30,7 +30,7 @@ func failingStep(t *testing.T, c *cluster) {
 		fmt.Sprintf("SELECT version = %d AND dirty FROM schema_migrations", next),
 	} {
 		if !query[bool](t, targets[0], found) {
-			t.Errorf("%s = false after a step that failed", found)
+			t.Errorf("%s = false after a failed step", found)
 		}
 	}
 	refused(t, "Up() again", m.Up(t.Context()), fmt.Sprintf("shard s1: schema is dirty at version %d", next), fmt.Sprintf("`terse migrate force s1 %d`", latest), "`terse migrate up`")
@@ -57,12 +57,12 @@ func failingStepDown(t *testing.T, c *cluster) {
 	refused(t, "Down()", m.Down(t.Context()), fmt.Sprintf("shard s1: step %d down: ", next), "division by zero")
 	atVersion(t, m, next)
 	if !query[bool](t, target, "SELECT to_regclass('next') IS NOT NULL") {
-		t.Error("a step down that failed took its table away")
+		t.Error("a failed step down dropped its table")
 	}
 }
 
-// recordedWithTheStep holds that the version is committed together with the
-// step: a run that is killed at any time leaves neither or both.
+// recordedWithTheStep checks that the version and the step are committed together, so
+// that a run killed at any time commits both or neither.
 func recordedWithTheStep(t *testing.T, c *cluster) {
 	target := c.target(t, "s1")
 	const seen = "CREATE TABLE seen AS SELECT version, dirty FROM schema_migrations -- before the step is recorded"
@@ -78,6 +78,6 @@ func recordedWithTheStep(t *testing.T, c *cluster) {
 	}
 	if !query[bool](t, target, `
 		SELECT (SELECT xmin FROM schema_migrations)::text = (SELECT xmin FROM pg_class WHERE relname = 'seen')::text`) {
-		t.Error("the version was recorded in another transaction than the step's")
+		t.Error("the version was recorded in another transaction than the step")
 	}
 }

@@ -9,18 +9,16 @@ import (
 	"time"
 )
 
-// The lock of a run, one of its class for everything else that is locked in a
-// shard: the buckets' are from 0 to 4095.
+// The lock of a run. It has the class of the bucket locks, which use the numbers 0 to 4095.
 const (
 	lockClass = 1413829203
 	lockRun   = -1
 )
 
-// lockPoll is about how often a run looks whether another one has ended.
+// lockPoll is about how often a run tries again to get the locks.
 const lockPoll = 100 * time.Millisecond
 
-// lock takes the lock of a run on all shards. It waits while another run has one
-// of them, until ctx ends.
+// lock takes the lock of a run on all shards. It waits for other runs until ctx ends.
 func (g group) lock(ctx context.Context, logger *slog.Logger) error {
 	if err := g.distinct(ctx); err != nil {
 		return err
@@ -37,14 +35,14 @@ func (g group) lock(ctx context.Context, logger *slog.Logger) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(lockPoll + mathrand.N(lockPoll)): //nolint:gosec // no secret
+		case <-time.After(lockPoll + mathrand.N(lockPoll)): //nolint:gosec // not a secret
 		}
 	}
 }
 
-// tryLock takes the locks of all shards or of none. A run that waited with some
-// of them could wait for another that waits for it, and servers do not see that
-// of each other.
+// tryLock takes the locks of all shards or of none. If runs waited while they have some
+// locks, two runs could wait for each other, and the servers could not detect that
+// deadlock.
 func (g group) tryLock(ctx context.Context) (bool, error) {
 	for i, s := range g {
 		var taken bool
@@ -65,8 +63,9 @@ func (g group) tryLock(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// distinct refuses a database that is the target of two shards: it cannot be
-// told by DSNs. A lock that only this run knows is taken there already.
+// distinct returns an error if two shards have the same database. DSNs do not show that.
+// So distinct takes a lock with a random key on each shard: the second one on the same
+// database fails.
 func (g group) distinct(ctx context.Context) error {
 	key := rand.Text()
 	var errs []error
@@ -74,7 +73,7 @@ func (g group) distinct(ctx context.Context) error {
 		var taken bool
 		err := s.conn.QueryRow(ctx, "SELECT pg_try_advisory_lock(hashtextextended($1, 0))", key).Scan(&taken)
 		if err == nil && !taken {
-			err = errors.New("its database is that of another shard")
+			err = errors.New("its DSN leads to the database of another shard")
 		}
 		errs = append(errs, s.wrap(err))
 	}

@@ -25,8 +25,8 @@ var lockTests = map[string]func(*testing.T, *cluster){
 	"SeveralHosts":    severalHosts,
 }
 
-// blocked returns a Migrator whose next step waits for a transaction, which
-// holds the table links of the first target until release is called.
+// blocked returns a Migrator. Its next step waits for a transaction, which
+// locks the table links of the first target until release is called.
 func blocked(t *testing.T, timeout time.Duration, targets ...schema.Target) (m *schema.Migrator, release func()) {
 	t.Helper()
 	up(t, targets...)
@@ -55,7 +55,7 @@ func lockTimeout(t *testing.T, c *cluster) {
 	targets := c.targets(t, "s1", "s2")
 	m, release := blocked(t, 300*time.Millisecond, targets...)
 	start := time.Now()
-	refused(t, "Up()", m.Up(t.Context()), "shard s1: ", "longer than 300ms", "run it again")
+	refused(t, "Up()", m.Up(t.Context()), "shard s1: ", "longer than 300ms", "run the command again")
 	if took := time.Since(start); took > 5*time.Second {
 		t.Errorf("Up() took %v, want about 300 ms", took)
 	}
@@ -82,7 +82,7 @@ func contextEnds(t *testing.T, c *cluster) {
 			t.Errorf("Up() = %v, want %v", err, context.Canceled)
 		}
 	case <-time.After(10 * time.Second):
-		t.Fatal("Up() went on after the end of its context")
+		t.Fatal("Up() continued after the end of its context")
 	}
 	atVersion(t, m, latest)
 }
@@ -114,8 +114,8 @@ func waitsForAnother(t *testing.T, c *cluster) {
 	atVersion(t, m, next)
 }
 
-// foreignLock holds that what waits for golang-migrate's own lock, which the
-// program of that name takes too, does not wait without end.
+// foreignLock checks that waiting for golang-migrate's own lock ends after LockTimeout.
+// The migrate program takes the same lock.
 func foreignLock(t *testing.T, c *cluster) {
 	target := c.target(t, "s1")
 	m, release := blocked(t, 300*time.Millisecond, target)
@@ -129,7 +129,7 @@ func foreignLock(t *testing.T, c *cluster) {
 	if _, err := holder.Exec(t.Context(), "SELECT pg_advisory_lock($1::text::bigint)", id); err != nil {
 		t.Fatal(err)
 	}
-	refused(t, "Up()", m.Up(t.Context()), "shard s1: ", "longer than 300ms", "run it again")
+	refused(t, "Up()", m.Up(t.Context()), "shard s1: ", "longer than 300ms", "run the command again")
 	atVersion(t, m, latest)
 }
 

@@ -26,7 +26,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// TestMigrator runs on databases of one cluster, which stand for shards.
+// TestMigrator uses databases of one cluster as shards.
 func TestMigrator(t *testing.T) {
 	t.Parallel()
 	c := &cluster{Cluster: servers.NewCluster(t, servers.ClusterOptions{})}
@@ -48,7 +48,7 @@ type cluster struct {
 	databases atomic.Int64
 }
 
-// target returns a shard with an empty database of its own.
+// target returns a shard with a new, empty database.
 func (c *cluster) target(t *testing.T, name string) schema.Target {
 	t.Helper()
 	database := fmt.Sprintf("%s_%d", name, c.databases.Add(1))
@@ -58,7 +58,7 @@ func (c *cluster) target(t *testing.T, name string) schema.Target {
 	return schema.Target{Name: name, DSN: c.Primary().DSN(database)}
 }
 
-// targets returns shards with empty databases, in the order of names.
+// targets returns shards with empty databases, sorted by name.
 func (c *cluster) targets(t *testing.T, names ...string) []schema.Target {
 	t.Helper()
 	var targets []schema.Target
@@ -68,7 +68,7 @@ func (c *cluster) targets(t *testing.T, names ...string) []schema.Target {
 	return targets
 }
 
-// migrator returns a Migrator over targets.
+// migrator returns a Migrator for targets.
 func migrator(t *testing.T, targets ...schema.Target) *schema.Migrator {
 	t.Helper()
 	m, err := schema.New(options(t, targets...))
@@ -82,7 +82,7 @@ func options(t *testing.T, targets ...schema.Target) schema.Options {
 	return schema.Options{Targets: targets, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))}
 }
 
-// up brings targets up and fails the test when that fails.
+// up migrates targets up, and fails the test after an error.
 func up(t *testing.T, targets ...schema.Target) {
 	t.Helper()
 	if err := migrator(t, targets...).Up(t.Context()); err != nil {
@@ -90,13 +90,13 @@ func up(t *testing.T, targets ...schema.Target) {
 	}
 }
 
-// The version to which the embedded steps lead, and that of a step behind them.
+// The version after the embedded steps, and the version after one more step.
 var (
 	latest = schema.Latest()
 	next   = latest + 1
 )
 
-// refused fails the test unless err has all words.
+// refused fails the test unless err contains all words.
 func refused(t *testing.T, op string, err error, words ...string) {
 	t.Helper()
 	for _, word := range words {
@@ -106,7 +106,7 @@ func refused(t *testing.T, op string, err error, words ...string) {
 	}
 }
 
-// connect returns a connection to a target, which ends with the test.
+// connect returns a connection to a target. It is closed at the end of the test.
 func connect(t *testing.T, target schema.Target) *pgx.Conn {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), target.DSN)
@@ -161,7 +161,7 @@ func numbers(t *testing.T, sql string, targets ...schema.Target) []int {
 	return all
 }
 
-// steps returns the embedded steps and one more, of the given statements.
+// steps returns the embedded steps and one more step with the given statements.
 func steps(t *testing.T, upSQL, downSQL string) fs.FS {
 	t.Helper()
 	embedded := migrations.Postgres()
@@ -182,7 +182,7 @@ func steps(t *testing.T, upSQL, downSQL string) fs.FS {
 	return all
 }
 
-// eventually waits until condition holds.
+// eventually waits until condition is true.
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); !condition(); time.Sleep(10 * time.Millisecond) {

@@ -14,8 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// migration is a shard whose schema is being changed, through a connection of
-// its own.
+// migration changes the schema of one shard over its own connection.
 type migration struct {
 	run         *migrate.Migrate
 	recorder    *recorder
@@ -23,8 +22,8 @@ type migration struct {
 	release     func() bool
 }
 
-// newMigration connects to a shard. The end of ctx interrupts what is done
-// there, for which golang-migrate has no means.
+// newMigration connects to a shard. The end of ctx interrupts a running statement, which
+// golang-migrate does not support.
 func newMigration(ctx context.Context, s source, steps fs.FS, lockTimeout time.Duration) (*migration, error) {
 	var conn *pgx.Conn
 	db := stdlib.OpenDB(*s.config, stdlib.OptionAfterConnect(func(_ context.Context, c *pgx.Conn) error {
@@ -39,13 +38,14 @@ func newMigration(ctx context.Context, s source, steps fs.FS, lockTimeout time.D
 	m.release = context.AfterFunc(ctx, func() { interrupt(ctx, conn) })
 	if err := m.open(db, steps); err != nil {
 		m.release()
-		// golang-migrate forgets its connection then, and db waits for no one.
+		// golang-migrate does not close its connection after this error, and db does not
+		// either.
 		return nil, errors.Join(stepError(err, lockTimeout), conn.PgConn().Conn().Close(), db.Close())
 	}
 	return m, nil
 }
 
-// open prepares to take steps through db, which close closes then.
+// open prepares steps through db. close closes db.
 func (m *migration) open(db *sql.DB, steps fs.FS) error {
 	from, err := iofs.New(steps, ".")
 	if err != nil {
@@ -60,21 +60,21 @@ func (m *migration) open(db *sql.DB, steps fs.FS) error {
 	if err != nil {
 		return errors.Join(err, from.Close(), to.Close())
 	}
-	m.run.LockTimeout = 2 * m.lockTimeout // the session's comes first
+	m.run.LockTimeout = 2 * m.lockTimeout // longer than the session's lock_timeout, which must end first
 	return nil
 }
 
-// interrupt ends the statement that conn runs, or the connection to a server
-// that does not answer.
+// interrupt cancels the statement on conn. If the server does not answer, it closes the
+// connection.
 func interrupt(ctx context.Context, conn *pgx.Conn) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
 	if err := conn.PgConn().CancelRequest(ctx); err != nil {
-		_ = conn.PgConn().Conn().Close() // whoever uses it hears of it
+		_ = conn.PgConn().Conn().Close() // the statement then fails
 	}
 }
 
-// step takes n steps, up or down. The context's end is its error.
+// step takes n steps up, or -n steps down. After the end of ctx its error is the error of ctx.
 func (m *migration) step(ctx context.Context, n int) error {
 	if err := ctx.Err(); err != nil {
 		return err

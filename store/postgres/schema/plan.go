@@ -9,25 +9,24 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// plan is what is to be dealt to whom.
+// plan is the work that is left of a deal. A deal assigns all buckets and node ids to a
+// first set of shards.
 //
-// A deal has three phases: every shard is told the names of all among which the
-// buckets are dealt, then each has its share, then each is told that all have
-// theirs. No shard has a share before all those of its deal agreed to it, and a
-// shard agrees to one deal only: so two deals that know of different shards can
-// both come to their second phase only when they have no shard in common, also
-// when one of them ended midway.
+// It has three phases. First, the names of all these shards are recorded on every shard.
+// Second, each shard gets its share. Third, the end of the deal is recorded on every
+// shard. No shard gets a share before all of them have recorded the names, and a shard
+// records one set of names only. So of two deals with different sets that have a shard in
+// common, at most one reaches its second phase, even if a run is interrupted.
 type plan struct {
-	among  []string // names of the shards among which buckets are dealt, sorted
-	tell   []*shard // the first phase: those that do not know of the deal
-	share  []*shard // the second: those that may lack their share
-	finish []*shard // the third: those that do not know that it is over
-	added  []*shard // that came after the deal and have no share
-	dealt  []*shard // that have their share for certain
+	among    []string // sorted names of the shards of the deal
+	announce []*shard // first phase: shards without the names
+	assign   []*shard // second phase: shards that may not have their share
+	finish   []*shard // third phase: shards that have not recorded the end
+	added    []*shard // shards that were added after the deal, and have no share
+	dealt    []*shard // shards that certainly have their share
 }
 
-// newPlan returns what is left to be dealt, or why the shards do not belong
-// together.
+// newPlan returns the work that is left, or why the shards do not belong together.
 func newPlan(g group) (plan, error) {
 	p, err := agreed(g)
 	if err != nil {
@@ -40,8 +39,8 @@ func newPlan(g group) (plan, error) {
 	return p.finished(g)
 }
 
-// agreed returns a plan with the shards among which buckets are dealt, on which
-// all that know of a deal agree. They must be in g.
+// agreed returns a plan with the shards of the deal. All shards that have recorded a deal
+// must have recorded the same one, and all shards of the deal must be in g.
 func agreed(g group) (plan, error) {
 	var first *shard
 	for _, s := range g {
@@ -50,7 +49,7 @@ func agreed(g group) (plan, error) {
 		case first == nil:
 			first = s
 		case !slices.Equal(s.row.among, first.row.among):
-			return plan{}, fmt.Errorf("shards %s and %s do not belong together: %s was dealt buckets among %s, %s among %s",
+			return plan{}, fmt.Errorf("shards %s and %s do not belong together: %s shares the buckets with %s, but %s shares them with %s",
 				first.name, s.name, first.name, list(first.row.among), s.name, list(s.row.among))
 		}
 	}
@@ -60,36 +59,36 @@ func agreed(g group) (plan, error) {
 	var errs []error
 	for _, name := range first.row.among {
 		if !slices.Contains(names(g), name) {
-			errs = append(errs, fmt.Errorf("shard %s is missing: buckets were dealt among %s, and nobody else has its", name, list(first.row.among)))
+			errs = append(errs, fmt.Errorf("shard %s is missing: the buckets are assigned to %s, and no other shard has its buckets", name, list(first.row.among)))
 		}
 	}
 	return plan{among: first.row.among}, errors.Join(errs...)
 }
 
-// unfinished plans a deal that is new, or of which no shard knows that it is over.
+// unfinished plans a new deal, or a deal without a recorded end.
 func (p plan) unfinished(g group) (plan, error) {
 	if all := names(g); !slices.Equal(p.among, all) {
-		return plan{}, fmt.Errorf("buckets are being dealt among %s: end that with exactly these shards before others are added (now %s)",
+		return plan{}, fmt.Errorf("an earlier run has not finished assigning buckets to %s: run the command with exactly these shards first (this run has %s)",
 			list(p.among), list(all))
 	}
 	for _, s := range g {
 		if s.row == nil {
-			p.tell = append(p.tell, s)
+			p.announce = append(p.announce, s)
 		}
 	}
-	p.share, p.finish = g, g
+	p.assign, p.finish = g, g
 	return p, nil
 }
 
-// finished plans what a deal that is over leaves: to tell those that do not know
-// of its end, and to take in the shards that are new.
+// finished plans the work after a deal: recording its end on the rest of its shards, and
+// adding new shards.
 func (p plan) finished(g group) (plan, error) {
 	var errs []error
 	owned := 0
 	for _, s := range g {
 		switch {
 		case s.row == nil && slices.Contains(p.among, s.name):
-			errs = append(errs, s.wrap(errors.New("it was dealt buckets and its database is empty now: restore it from a backup")))
+			errs = append(errs, s.wrap(errors.New("it had buckets, but its database is empty: restore it from a backup")))
 		case s.row == nil:
 			p.added = append(p.added, s)
 		default:
@@ -102,17 +101,16 @@ func (p plan) finished(g group) (plan, error) {
 			}
 		}
 	}
-	// A new shard and one that was added before, was given buckets and then lost
-	// them look alike, but for the buckets.
+	// A new shard looks like an added shard that has lost its database. Only the number
+	// of owned buckets distinguishes them.
 	if len(errs) == 0 && len(p.added) > 0 && owned != store.Buckets {
-		errs = append(errs, fmt.Errorf("the other shards own %d of %d buckets: if %s had some, restore it from a backup; if buckets are being moved, wait for the end",
+		errs = append(errs, fmt.Errorf("the other shards own %d of %d buckets: if %s had buckets, restore it from a backup; if buckets are being moved, wait for the end",
 			owned, store.Buckets, list(names(p.added))))
 	}
 	return p, errors.Join(errs...)
 }
 
-// cut returns the part, from and before to, of total things that the shard name
-// has.
+// cut returns the range of total numbers that the shard name gets: from to to-1.
 func (p plan) cut(name string, total int) (from, to int) {
 	i, n := slices.Index(p.among, name), len(p.among)
 	return (i*total + n - 1) / n, ((i+1)*total + n - 1) / n

@@ -10,20 +10,20 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// versionTable is where golang-migrate keeps the version of the schema.
+// versionTable is golang-migrate's table for the version of the schema.
 const versionTable = "schema_migrations"
 
-// recorder records a version in the transaction of the step that leads to it.
-// golang-migrate itself marks a database dirty before a step and clean after it,
-// so that a run which is killed in between leaves it in doubt.
+// recorder records the new version in the transaction of its step. golang-migrate itself
+// marks a database dirty before a step and clean after it, so that a run killed between
+// the two leaves the state unknown.
 type recorder struct {
 	database.Driver
-	version int // that the step leads to
+	version int // after the step
 	up      bool
-	dirty   bool // the step failed, and the database says so
+	dirty   bool // the step failed, and the database is marked dirty
 }
 
-// SetVersion takes note of the version to which the next step leads.
+// SetVersion stores the version after the next step, for Run.
 func (r *recorder) SetVersion(version int, dirty bool) error {
 	if !dirty {
 		return nil // Run has recorded it
@@ -36,9 +36,9 @@ func (r *recorder) SetVersion(version int, dirty bool) error {
 	return nil
 }
 
-// Run runs a step, as one transaction: its statements travel as one simple query.
-// A step up that the server refuses leaves the database dirty, unless it could be
-// the same step another time.
+// Run runs a step as one transaction: all its statements are one simple query. If the
+// server rejects a step up, Run marks the database dirty, unless the same step may
+// succeed later.
 func (r *recorder) Run(step io.Reader) error {
 	record := "\n;DELETE FROM " + versionTable + ";"
 	if r.version != database.NilVersion {
@@ -55,8 +55,8 @@ func (r *recorder) Run(step io.Reader) error {
 	return err
 }
 
-// broken reports whether a step failed for what it is, rather than for a lock,
-// an operator's cancel, or a server that goes down.
+// broken reports whether the step itself is wrong. It is not wrong if it failed because
+// of a lock, an operator's cancel, or a server that shut down.
 func broken(err error) bool {
 	e, _ := errors.AsType[database.Error](err)
 	pgErr, ok := errors.AsType[*pgconn.PgError](e.OrigErr)

@@ -35,9 +35,9 @@ func lostShard(t *testing.T, c *cluster) {
 	up(t, targets...)
 	targets[1] = c.target(t, "s2")
 	m := migrator(t, targets...)
-	refused(t, "Up()", m.Up(t.Context()), "shard s2: ", "empty now", "restore it")
+	refused(t, "Up()", m.Up(t.Context()), "shard s2: ", "is empty", "restore it")
 	if got := m.Status(t.Context())[1].Version; got != 0 {
-		t.Errorf("version of a shard that was refused = %d, want 0", got)
+		t.Errorf("version of a rejected shard = %d, want 0", got)
 	}
 }
 
@@ -53,7 +53,7 @@ func moreWhileDealing(t *testing.T, c *cluster) {
 	for _, target := range targets[:2] {
 		execute(t, target, "UPDATE shard SET dealt = false")
 	}
-	refused(t, "Up()", migrator(t, targets...).Up(t.Context()), "being dealt among s1, s2", "s1, s2, s3")
+	refused(t, "Up()", migrator(t, targets...).Up(t.Context()), "not finished assigning buckets to s1, s2", "s1, s2, s3")
 	up(t, targets[:2]...)
 	up(t, targets...)
 	dealtOnce(t, targets...)
@@ -62,12 +62,12 @@ func moreWhileDealing(t *testing.T, c *cluster) {
 func oneDatabaseTwice(t *testing.T, c *cluster) {
 	s1 := c.target(t, "s1")
 	m := migrator(t, s1, schema.Target{Name: "s2", DSN: s1.DSN + "&application_name=x"})
-	refused(t, "Up()", m.Up(t.Context()), "shard s2: its database is that of another shard")
+	refused(t, "Up()", m.Up(t.Context()), "shard s2: its DSN leads to the database of another shard")
 	atVersion(t, m, 0)
 }
 
-// allProblems holds that nothing is changed when a shard has a problem, and that
-// all problems are reported.
+// allProblems checks that nothing is changed if a shard has a problem, and that all
+// problems are reported.
 func allProblems(t *testing.T, c *cluster) {
 	targets := c.targets(t, "s1", "s2", "s3")
 	up(t, targets[1], targets[2])
@@ -80,10 +80,10 @@ func allProblems(t *testing.T, c *cluster) {
 		"shard s2: schema is dirty at version 3", "`terse migrate force s2 2`",
 		"shard s3: this database is shard other", "shard s4: failed to connect")
 	if strings.Contains(err.Error(), "s3cr3t") {
-		t.Errorf("Up() = %v, which tells the password", err)
+		t.Errorf("Up() = %v, which contains the password", err)
 	}
 	if got := m.Status(t.Context())[0].Version; got != 0 {
-		t.Errorf("version of a shard beside those with problems = %d, want 0", got)
+		t.Errorf("version of the shard without a problem = %d, want 0", got)
 	}
 }
 

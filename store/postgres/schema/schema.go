@@ -1,8 +1,8 @@
-// Package schema brings the databases of a group of shards up and down, and
-// deals the buckets and node ids out among them. Operators run it, and tests.
+// Package schema migrates the databases of a group of shards up and down, and assigns
+// buckets and node ids to them. Operators and tests use it.
 //
-// It does not serve: nodes check by themselves that a shard is what they expect.
-// It moves no bucket from one shard to another either.
+// Servers do not use it: they check their shards by themselves. It does not move buckets
+// between shards.
 package schema
 
 import (
@@ -24,23 +24,23 @@ type Target struct {
 	// Name of the shard. Required.
 	Name string
 
-	// DSN is the connection URL of the primary. It may name several hosts, of
-	// which the one that takes writes is used. Locks are held by sessions, so it
-	// must lead to Postgres itself and not to a pooler in transaction mode.
-	// PgBouncer is refused, unless it was told to ignore lock_timeout. Required.
+	// DSN is the connection URL of the primary. It may name several hosts; the host that
+	// accepts writes is used. It must lead to Postgres itself and not to a pooler in
+	// transaction mode, because sessions keep locks. PgBouncer rejects the connection,
+	// unless it ignores lock_timeout. Required.
 	DSN string
 }
 
-// Options say which shards there are.
+// Options configure a Migrator.
 type Options struct {
 	// Targets are all shards of the group, in any order. Required.
 	Targets []Target
 
-	// Logger hears of each step that was taken. Required.
+	// Logger receives a message for each step. Required.
 	Logger *slog.Logger
 
-	// LockTimeout is how long a statement may wait for a lock that transactions
-	// of others hold, and they in turn for the statement. Default 5 s.
+	// LockTimeout limits how long a statement waits for a lock, and so how long new
+	// transactions of others wait behind it. Default 5 s.
 	LockTimeout time.Duration
 }
 
@@ -63,14 +63,14 @@ func (o *Options) validate() error {
 		errs = append(errs, errors.New("option Logger is required"))
 	}
 	if o.LockTimeout < 0 {
-		errs = append(errs, errors.New("option LockTimeout is negative"))
+		errs = append(errs, errors.New("option LockTimeout must not be negative"))
 	}
 	return errors.Join(errs...)
 }
 
-// Migrator moves the schema of a group of shards. Its methods are safe for
-// concurrent use, also by several processes: those that change something take
-// turns on the shards that they share. None of its errors tells a password.
+// Migrator migrates a group of shards. Its methods are safe for concurrent use, also by
+// several processes: methods that change shards wait for each other. Errors do not
+// contain passwords.
 type Migrator struct {
 	logger      *slog.Logger
 	lockTimeout time.Duration
@@ -79,7 +79,7 @@ type Migrator struct {
 	latest      int
 }
 
-// New returns a Migrator, which connects when it is used.
+// New returns a Migrator. Its methods open their own connections.
 func New(opts Options) (*Migrator, error) { return newMigrator(opts, migrations.Postgres()) }
 
 func newMigrator(opts Options, steps fs.FS) (*Migrator, error) {
@@ -104,20 +104,20 @@ func newMigrator(opts Options, steps fs.FS) (*Migrator, error) {
 // Latest returns the newest schema version that this binary knows.
 func Latest() int { return newest(migrations.Postgres()) }
 
-// newest returns the version to which steps lead.
+// newest returns the version after all steps.
 func newest(steps fs.FS) int {
 	ups, _ := fs.Glob(steps, "*.up.sql") // the pattern is well formed
 	return len(ups)
 }
 
-// Up brings every shard to the latest version, and then deals buckets and node
-// ids out to shards that have not been dealt any. It changes nothing when a
-// shard cannot be reached, is dirty, or is not the one that its name says, or
-// when the shards do not belong together; it reports all that at once.
+// Up migrates every shard to the latest version, and then assigns buckets and node ids to
+// shards that have none. It changes nothing if a shard is unreachable or dirty, if a
+// database belongs to another shard, or if the shards do not belong together. The error
+// lists all such problems.
 //
-// A step is one transaction. One that fails marks its shard dirty and ends the
-// run; one that cannot have a lock in time, or whose context ends, leaves no
-// trace. A run that ended midway is completed by the next one.
+// Each step is one transaction. A step that fails marks its shard dirty and ends the run.
+// A step changes nothing if it gets no lock in time or if ctx ends. The next run
+// completes an interrupted run.
 func (m *Migrator) Up(ctx context.Context) error {
 	return m.run(ctx, m.shards, (*shard).clean, func(ctx context.Context, g group) error {
 		if _, err := newPlan(g); err != nil {
@@ -139,9 +139,9 @@ func (m *Migrator) Up(ctx context.Context) error {
 	})
 }
 
-// Down takes the newest step back, with all that it kept, from every shard that
-// has it. It makes the checks of Up first, except whether the shards belong
-// together. It returns fs.ErrNotExist when there is no step to take back.
+// Down reverts the newest step, and deletes its data, on every shard that has it. It
+// makes the same checks as Up before, but does not check whether the shards belong
+// together. It returns fs.ErrNotExist if there is no step to revert.
 func (m *Migrator) Down(ctx context.Context) error {
 	return m.run(ctx, m.shards, (*shard).clean, func(ctx context.Context, g group) error {
 		newest := 0
@@ -150,9 +150,9 @@ func (m *Migrator) Down(ctx context.Context) error {
 		}
 		switch {
 		case newest == 0:
-			return fmt.Errorf("schema: a step to take back: %w", fs.ErrNotExist)
+			return fmt.Errorf("schema: step to revert: %w", fs.ErrNotExist)
 		case newest > m.latest:
-			return fmt.Errorf("schema: version %d is newer than this binary's %d: take it back with the binary that has it", newest, m.latest)
+			return fmt.Errorf("schema: version %d is newer than version %d of this binary: use the newer binary", newest, m.latest)
 		}
 		for _, s := range g {
 			if s.version < newest {
@@ -166,7 +166,7 @@ func (m *Migrator) Down(ctx context.Context) error {
 	})
 }
 
-// run lets fn change shards, which it has locked and which pass the check.
+// run connects to shards, checks and locks them, and calls fn.
 func (m *Migrator) run(ctx context.Context, sources []source, check func(*shard) error, fn func(context.Context, group) error) error {
 	g, err := connect(ctx, sources)
 	defer g.close(ctx)
@@ -176,7 +176,7 @@ func (m *Migrator) run(ctx context.Context, sources []source, check func(*shard)
 	if err := g.lock(ctx, m.logger); err != nil {
 		return err
 	}
-	// Another run may have changed them before it gave the locks back.
+	// Another run may have changed the shards before it released the locks.
 	if err := errors.Join(g.inspect(ctx), g.check(check)); err != nil {
 		return err
 	}

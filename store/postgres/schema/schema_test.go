@@ -23,7 +23,7 @@ func upDownToNothingAndUp(t *testing.T, c *cluster) {
 	targets := c.targets(t, "s1", "s2", "s3")
 	m := migrator(t, targets...)
 	for range 2 {
-		for range 2 { // the second changes nothing
+		for range 2 { // the second run changes nothing
 			if err := m.Up(t.Context()); err != nil {
 				t.Fatalf("Up() = %v, want nil", err)
 			}
@@ -107,7 +107,7 @@ func manyUpsAtOnce(t *testing.T, c *cluster) {
 	dealtOnce(t, targets...)
 }
 
-// atVersion fails the test unless all shards are in order at a version.
+// atVersion fails the test unless all shards are clean and have the version.
 func atVersion(t *testing.T, m *schema.Migrator, want int) {
 	t.Helper()
 	for _, s := range m.Status(t.Context()) {
@@ -117,14 +117,14 @@ func atVersion(t *testing.T, m *schema.Migrator, want int) {
 	}
 }
 
-// dealtOnce fails the test unless each bucket and each node id is one shard's.
+// dealtOnce fails the test unless exactly one shard has each bucket and each node id.
 func dealtOnce(t *testing.T, targets ...schema.Target) {
 	t.Helper()
 	once(t, "buckets", numbers(t, "SELECT bucket FROM buckets WHERE state = 'owned' AND epoch = 1", targets...), 4096)
 	once(t, "node ids", numbers(t, "SELECT node FROM node_leases", targets...), 512)
 	for _, target := range targets {
 		if !query[bool](t, target, "SELECT dealt FROM shard") {
-			t.Errorf("%s does not know that all have been dealt theirs", target.Name)
+			t.Errorf("%s has not recorded the end of the deal", target.Name)
 		}
 	}
 }
@@ -138,7 +138,7 @@ func once(t *testing.T, what string, got []int, n int) {
 	}
 	for i := range got {
 		if got[i] != i {
-			t.Errorf("%s: the %dth is %d, want each once", what, i, got[i])
+			t.Errorf("%s: number %d is %d, want each number once", what, i, got[i])
 			return
 		}
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// connectTimeout bounds an attempt to connect whose DSN does not.
+// connectTimeout limits an attempt to connect, unless the DSN has its own limit.
 const connectTimeout = 10 * time.Second
 
 // source is a shard and how to connect to it.
@@ -22,12 +22,12 @@ type source struct {
 	config *pgx.ConnConfig
 }
 
-// newSource reads the DSN of a target. pgx's error for one that cannot be read
-// may hold parts of the password.
+// newSource parses the DSN of a target. It hides pgx's error, which may contain parts of
+// the password.
 func newSource(t Target, lockTimeout time.Duration) (source, error) {
-	pool, err := pgxpool.ParseConfig(t.DSN) // knows the settings of pools, which a DSN may carry
+	pool, err := pgxpool.ParseConfig(t.DSN) // also accepts the settings of pools
 	if err != nil || t.DSN == "" {
-		return source{}, fmt.Errorf("shard %s: its DSN is no connection URL that can be read", t.Name)
+		return source{}, fmt.Errorf("shard %s: its DSN is not a valid connection URL", t.Name)
 	}
 	config := pool.ConnConfig
 	if config.ConnectTimeout == 0 {
@@ -39,28 +39,28 @@ func newSource(t Target, lockTimeout time.Duration) (source, error) {
 	config.RuntimeParams["application_name"] = "terse migrate"
 	config.RuntimeParams["lock_timeout"] = strconv.FormatInt(max(1, lockTimeout.Milliseconds()), 10)
 	config.RuntimeParams["statement_timeout"] = "0"
-	// A server must notice that a run is gone, or the locks of its sessions stay.
+	// The server must notice a dead client, because its session keeps locks.
 	config.RuntimeParams["tcp_keepalives_idle"] = "30"
 	config.RuntimeParams["tcp_keepalives_interval"] = "10"
 	config.RuntimeParams["tcp_keepalives_count"] = "3"
 	return source{t.Name, config}, nil
 }
 
-// shard is a source with a connection, and what was last seen there.
+// shard is a source with a connection and its state when it was last read.
 type shard struct {
 	source
-	conn    *pgx.Conn // nil: it could not be reached
-	version int       // of the schema; 0: none
+	conn    *pgx.Conn // nil if the shard is unreachable
+	version int       // of the schema; 0 means no schema
 	dirty   bool
-	row     *row // nil: the database has not been told what it is
+	row     *row // nil if no shard is recorded in the database
 }
 
-// row is what a shard knows of itself.
+// row is what a database records about its shard.
 type row struct {
 	name  string
-	among []string // names of the shards among which buckets were dealt, sorted
-	dealt bool     // all of them have their share
-	owned int      // how many buckets it owns
+	among []string // sorted names of the shards of the deal
+	dealt bool     // all of them have their buckets and node ids
+	owned int      // number of buckets that it owns
 }
 
 func (s *shard) wrap(err error) error {
@@ -77,14 +77,14 @@ func (s *shard) inspect(ctx context.Context) error {
 	err := s.conn.QueryRow(ctx, `
 		SELECT to_regclass('schema_migrations') IS NOT NULL, to_regclass('shard') IS NOT NULL`).Scan(&versioned, &told)
 	if err != nil {
-		return fmt.Errorf("look at the schema: %w", err)
+		return fmt.Errorf("find the schema: %w", err)
 	}
 	if versioned {
 		err := s.conn.QueryRow(ctx, "SELECT version, dirty FROM schema_migrations LIMIT 1").Scan(&s.version, &s.dirty)
 		if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-			return fmt.Errorf("read the schema's version: %w", err)
+			return fmt.Errorf("read the schema version: %w", err)
 		}
-		s.version = max(0, s.version) // golang-migrate's word for none is -1
+		s.version = max(0, s.version) // golang-migrate uses -1 for no schema
 	}
 	if !told {
 		return nil
@@ -97,13 +97,13 @@ func (s *shard) inspect(ctx context.Context) error {
 	case errors.Is(err, pgx.ErrNoRows):
 		return nil
 	case err != nil:
-		return fmt.Errorf("read what the shard is: %w", err)
+		return fmt.Errorf("read the shard's row: %w", err)
 	}
 	s.row = r
 	return nil
 }
 
-// itself refuses the database of another shard.
+// itself returns an error for the database of another shard.
 func (s *shard) itself() error {
 	if s.row != nil && s.row.name != s.name {
 		return fmt.Errorf("this database is shard %s, not %s", s.row.name, s.name)
@@ -111,7 +111,7 @@ func (s *shard) itself() error {
 	return nil
 }
 
-// clean refuses what itself refuses, and a shard on which a step failed.
+// clean returns an error for the database of another shard, and for a dirty schema.
 func (s *shard) clean() error {
 	err := s.itself()
 	if s.dirty {
@@ -123,8 +123,8 @@ func (s *shard) clean() error {
 // group is the shards of one run, in the order of their names.
 type group []*shard
 
-// connect connects to all shards. The group is to be closed also when some could
-// not be reached, which the error names.
+// connect connects to all shards. The error names unreachable shards. The caller must
+// close the group even after an error.
 func connect(ctx context.Context, sources []source) (group, error) {
 	g, errs := make(group, len(sources)), make([]error, len(sources))
 	var all sync.WaitGroup
@@ -139,7 +139,7 @@ func connect(ctx context.Context, sources []source) (group, error) {
 	return g, errors.Join(errs...)
 }
 
-// inspect reads the state of all shards that could be reached.
+// inspect reads the state of all reachable shards.
 func (g group) inspect(ctx context.Context) error {
 	var errs []error
 	for _, s := range g {
@@ -150,7 +150,7 @@ func (g group) inspect(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// check asks one of the shards' checks of all.
+// check runs one check on all shards.
 func (g group) check(check func(*shard) error) error {
 	var errs []error
 	for _, s := range g {
@@ -159,16 +159,16 @@ func (g group) check(check func(*shard) error) error {
 	return errors.Join(errs...)
 }
 
-// close closes the connections, which frees their locks.
+// close closes the connections, which releases their locks.
 func (g group) close(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
 	for _, s := range g {
 		if s.conn != nil {
-			_ = s.conn.Close(ctx) // nothing is under way there
+			_ = s.conn.Close(ctx) // no statement is running
 		}
 	}
 }
 
-// closeTimeout bounds what is done with a server after the end of a run.
+// closeTimeout limits the clean-up after the end of a run.
 const closeTimeout = 5 * time.Second

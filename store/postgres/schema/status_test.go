@@ -34,7 +34,7 @@ func statusOfAll(t *testing.T, c *cluster) {
 	}
 	refused(t, "Status() of a server that is gone", got[2].Err, "shard s3: failed to connect")
 	if strings.Contains(fmt.Sprint(got), "s3cr3t") {
-		t.Errorf("Status() = %v, which tells a password", got)
+		t.Errorf("Status() = %v, which contains a password", got)
 	}
 }
 
@@ -54,7 +54,8 @@ func forceIsBounded(t *testing.T, c *cluster) {
 	dealtOnce(t, s1)
 }
 
-// TestReplicaIsRefused holds that a shard is its primary, whatever its DSN says.
+// TestReplicaIsRefused checks that Up rejects a replica, even if the DSN has no
+// target_session_attrs.
 func TestReplicaIsRefused(t *testing.T) {
 	t.Parallel()
 	c := servers.NewCluster(t, servers.ClusterOptions{Replicas: 1})
@@ -78,14 +79,14 @@ func TestNewRefuses(t *testing.T) {
 		{"a name twice", options(t, valid, valid), "another shard named s1"},
 		{"a password in pieces", options(t, schema.Target{Name: "s1", DSN: "postgres://terse:s3cr3t/x?y=z@127.0.0.1/links"}), "shard s1: its DSN"},
 		{"a bad port", options(t, schema.Target{Name: "s1", DSN: "postgres://terse:s3cr3t@127.0.0.1:port/links"}), "shard s1: its DSN"},
-		{"a negative timeout", schema.Options{Targets: []schema.Target{valid}, Logger: options(t).Logger, LockTimeout: -1}, "LockTimeout is negative"},
+		{"a negative timeout", schema.Options{Targets: []schema.Target{valid}, Logger: options(t).Logger, LockTimeout: -1}, "LockTimeout must not be negative"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			_, err := schema.New(tt.opts)
 			refused(t, "New()", err, tt.want)
 			if err != nil && strings.Contains(err.Error(), "s3cr3t") {
-				t.Errorf("New() = %v, which tells the password", err)
+				t.Errorf("New() = %v, which contains the password", err)
 			}
 		})
 	}

@@ -6,8 +6,8 @@ import (
 	"fmt"
 )
 
-// raise takes a shard to the latest version. A newer one is left alone, since
-// servers of the version before work with it.
+// raise migrates a shard to the latest version. It accepts a newer version, because a
+// schema must work with servers of the version before.
 func (m *Migrator) raise(ctx context.Context, s *shard) error {
 	if s.version > m.latest {
 		m.logger.WarnContext(ctx, "schema is newer than this binary", "shard", s.name, "version", s.version, "latest", m.latest)
@@ -24,24 +24,24 @@ func (m *Migrator) raise(ctx context.Context, s *shard) error {
 				}
 				return err
 			}
-			m.logger.InfoContext(ctx, "took a step up", "shard", s.name, "version", version)
+			m.logger.InfoContext(ctx, "migrated a schema one step up", "shard", s.name, "version", version)
 		}
 		return nil
 	})
 }
 
-// lower takes a shard one version back.
+// lower migrates a shard one version down.
 func (m *Migrator) lower(ctx context.Context, s *shard) error {
 	return m.migrate(ctx, s, func(run *migration) error {
 		if err := run.step(ctx, -1); err != nil {
 			return fmt.Errorf("step %d down: %w", s.version, err)
 		}
-		m.logger.InfoContext(ctx, "took a step down", "shard", s.name, "version", s.version-1)
+		m.logger.InfoContext(ctx, "migrated a schema one step down", "shard", s.name, "version", s.version-1)
 		return nil
 	})
 }
 
-// migrate lets fn take steps on a shard.
+// migrate connects to a shard and calls fn.
 func (m *Migrator) migrate(ctx context.Context, s *shard, fn func(*migration) error) error {
 	run, err := newMigration(ctx, s.source, m.steps, m.lockTimeout)
 	if err != nil {
