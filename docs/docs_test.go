@@ -1,12 +1,16 @@
 package docs_test
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/terse/terse/api/overload"
 )
 
 // root is the repository, seen from this folder.
@@ -109,6 +113,25 @@ func TestReadmeIsShort(t *testing.T) {
 	const most = 150
 	if lines := strings.Count(read(t, "../README.md"), "\n"); lines > most {
 		t.Errorf("README.md has %d lines, want at most %d: move details to a page in docs/", lines, most)
+	}
+}
+
+// TestOverloadTable compares the table of classes in cluster.md with the code.
+func TestOverloadTable(t *testing.T) {
+	t.Parallel()
+	page := read(t, "cluster.md")
+	for class, name := range map[overload.Class]string{
+		overload.Redirect: "redirect", overload.Read: "read", overload.Write: "write", overload.List: "list",
+	} {
+		b := overload.DefaultBounds[class]
+		wait := fmt.Sprintf("%d ms", b.Wait.Milliseconds())
+		if b.Wait >= 500*time.Millisecond {
+			wait = fmt.Sprintf("%v s", b.Wait.Seconds())
+		}
+		row := fmt.Sprintf("| `%s` | %d | %d | %d | %s |", name, b.Most, b.Least, b.Queue, wait)
+		if !strings.Contains(page, row) {
+			t.Errorf("cluster.md lacks the row %q", row)
+		}
 	}
 }
 
