@@ -201,13 +201,6 @@ type nopCloser struct{ io.Writer }
 // Close does nothing.
 func (nopCloser) Close() error { return nil }
 
-// row is one row of the source.
-type row struct {
-	number int64 // from 0
-	record transfer.Record
-	err    *transfer.RowError // why the row cannot be read, or nil
-}
-
 // refusal is the reason why a row was rejected, as --errors writes it.
 type refusal struct {
 	Line   int    `json:"line"`
@@ -225,13 +218,9 @@ type handled struct {
 	refusals []refusal
 }
 
-// The limits of one request, and the number of requests that run at once. The number is
-// small, so that an import leaves room for other callers.
-const (
-	chunkRows  = 200
-	chunkBytes = 256 << 10
-	chunkCalls = 4
-)
+// chunkCalls is the number of requests that run at once. It is small, so that an import
+// leaves room for other callers.
+const chunkCalls = 4
 
 // run imports all rows after the checkpoint.
 func (m *importing) run(ctx context.Context, source io.Reader) error {
@@ -259,92 +248,6 @@ func (m *importing) run(ctx context.Context, source io.Reader) error {
 		}
 		return o, err
 	}, m.commit)
-}
-
-// chunk is the rows of one request.
-type chunk struct {
-	rows  []row
-	after []*chunk      // earlier chunks that share a code with this chunk
-	done  chan struct{} // closed after the response of the server
-}
-
-// await waits for the earlier chunks that share a code with this chunk. The first row of a
-// code therefore becomes the link, even when the import is killed and repeated.
-func (c *chunk) await(ctx context.Context) error {
-	for _, earlier := range c.after {
-		select {
-		case <-earlier.done:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	return nil
-}
-
-// rowSource numbers rows and divides them into chunks.
-type rowSource struct {
-	reader transfer.Reader
-	number int64             // of the next row
-	failed error             // the error after the last row; io.EOF at the end of the file
-	open   []*chunk          // chunks in order, without the finished ones at the front
-	last   map[string]*chunk // the last open chunk with each code
-}
-
-func (s *rowSource) next() (row, error) {
-	record, err := s.reader.Next()
-	r := row{number: s.number, record: record}
-	if err != nil && !errors.As(err, &r.err) {
-		return row{}, err
-	}
-	s.number++
-	return r, nil
-}
-
-// chunk returns the next rows, or io.EOF after the last one.
-func (s *rowSource) chunk() (*chunk, error) {
-	s.forget()
-	c := &chunk{done: make(chan struct{})}
-	size := 0
-	for s.failed == nil && len(c.rows) < chunkRows && size < chunkBytes {
-		r, err := s.next()
-		if err != nil {
-			s.failed = err
-			break
-		}
-		c.rows = append(c.rows, r)
-		l := &r.record.Link
-		size += 1024 + 2*(len(l.URL)+len(l.Title))
-		if l.Code == "" {
-			continue
-		}
-		if earlier := s.last[l.Code]; earlier != nil && earlier != c && !slices.Contains(c.after, earlier) {
-			c.after = append(c.after, earlier)
-		}
-		s.last[l.Code] = c
-	}
-	if len(c.rows) == 0 {
-		return nil, s.failed
-	}
-	s.open = append(s.open, c)
-	return c, nil
-}
-
-// forget removes finished chunks from the front of open.
-func (s *rowSource) forget() {
-	for len(s.open) > 0 {
-		c := s.open[0]
-		select {
-		case <-c.done:
-		default:
-			return
-		}
-		for i := range c.rows {
-			if code := c.rows[i].record.Link.Code; s.last[code] == c {
-				delete(s.last, code)
-			}
-		}
-		s.open = s.open[1:]
-	}
 }
 
 // create creates links with the owner of the API key. The Idempotency-Key of a row contains
