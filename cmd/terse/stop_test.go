@@ -122,13 +122,8 @@ func TestRestartsWithSystemdSockets(t *testing.T) {
 	var files []*os.File
 	var addresses []string
 	for range 2 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		must(t, err)
-		defer func() { _ = l.Close() }()
-		f, err := l.(*net.TCPListener).File()
-		must(t, err)
-		defer func() { _ = f.Close() }()
-		files, addresses = append(files, f), append(addresses, l.Addr().String())
+		f, address := openSocket(t)
+		files, addresses = append(files, f), append(addresses, address)
 	}
 	dir := filepath.Join(t.TempDir(), "data")
 	activate := []string{"sh", "-c", `LISTEN_PID=$$ exec "$@"`, "sh"}
@@ -157,16 +152,23 @@ func TestRestartsWithSystemdSockets(t *testing.T) {
 	t.Logf("%d restarts, %d visits", restarts, n.answered.Load())
 }
 
+// openSocket returns a listening socket for a child process, and its address.
+func openSocket(t *testing.T) (socket *os.File, address string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	t.Cleanup(func() { _ = l.Close() })
+	socket, err = l.(*net.TCPListener).File()
+	must(t, err)
+	t.Cleanup(func() { _ = socket.Close() })
+	return socket, l.Addr().String()
+}
+
 // TestUnknownSystemdSocket checks that a socket with an unknown name is an error, and that
 // the error names the setting to change.
 func TestUnknownSystemdSocket(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	defer func() { _ = l.Close() }()
-	f, err := l.(*net.TCPListener).File()
-	must(t, err)
-	defer func() { _ = f.Close() }()
+	f, _ := openSocket(t)
 	for names, want := range map[string]string{
 		"terse.socket": `in the unit of socket "terse.socket" set FileDescriptorName=public or admin`,
 		"":             "FileDescriptorName=public or admin",
