@@ -13,7 +13,7 @@ import (
 type operationFlags struct {
 	DrainDelay      string `placeholder:"TIME" help:"Time between a failing /readyz and the end of new connections; gives load balancers time to react. Default: 5s with shards, else 0s." setting:""`
 	DrainTimeout    string `default:"25s" placeholder:"TIME" help:"Time that the server may take to stop, the delay included. Default: 25s." setting:""`
-	AccessLogSample string `default:"0" placeholder:"SHARE" help:"Share of requests to log, from 0 to 1. Failed requests are always logged. Default: 0." setting:""`
+	AccessLogSample string `default:"0" placeholder:"SHARE" help:"Share of requests to log, from 0 to 1. A 5xx is always logged, except 503. Default: 0." setting:""`
 	OTLPEndpoint    string `name:"otlp-endpoint" placeholder:"URL" help:"Collector for traces by OTLP over HTTP, such as http://localhost:4318. Default: $OTEL_EXPORTER_OTLP_ENDPOINT, else none." setting:""`
 	MaxConnections  string `default:"16384" placeholder:"N" help:"Largest number of open client connections. Further ones are closed at once. Default: 16384." setting:""`
 }
