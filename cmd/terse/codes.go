@@ -34,9 +34,9 @@ type codes struct {
 // of 100 searches fail.
 const nearAttempts = 64
 
-// mintTries is the most codes that NextCode mints. With one of two shards slow, 1 of 256
+// mintAttempts is the most codes that NextCode mints. With one of two shards slow, 1 of 256
 // searches fails.
-const mintTries = 8
+const mintAttempts = 8
 
 // openCodes leases a node id from a database and mints codes from its key.
 func openCodes(ctx context.Context, d *database, logger *slog.Logger, reg prometheus.Registerer) (*codes, error) {
@@ -73,9 +73,9 @@ func codeKey(ctx context.Context, given []byte, database *sqlite.Store) ([]byte,
 }
 
 // NextCode mints a code. It prefers a code whose shard accepts writes, and returns the last
-// one of mintTries codes otherwise. It implements api.CodeMinter.
+// one of mintAttempts codes otherwise. It implements api.CodeMinter.
 func (c *codes) NextCode() (code string, err error) {
-	for range mintTries {
+	for range mintAttempts {
 		if code, err = c.mint(); err != nil || c.accepts == nil || c.accepts(code) {
 			break
 		}

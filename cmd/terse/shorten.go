@@ -15,8 +15,8 @@ import (
 	terseclient "github.com/terse/terse/client"
 )
 
-// requests is the number of requests that run at once.
-const requests = 16
+// shortenCalls is the number of requests that run at once.
+const shortenCalls = 16
 
 type shortenCommand struct {
 	clientFlags
@@ -123,7 +123,7 @@ func (c *shortenCommand) Run(ctx context.Context, out output) error {
 	defer api.Close()
 	failed := 0
 	print := printer(out.stdout, c.JSON)
-	err = inOrder(ctx, requests, c.targets(out.stdin), func(ctx context.Context, t target) (shortened, error) {
+	err = inOrder(ctx, shortenCalls, c.targets(out.stdin), func(ctx context.Context, t target) (shortened, error) {
 		l := template
 		l.URL = t.url
 		created, err := api.Create(ctx, l, rand.Text())
