@@ -29,13 +29,12 @@ func Listen(ctx context.Context, address string) (*Listener, error) {
 
 // drain returns when no connection waits to be accepted and no new one can arrive, or
 // when ctx ends. The caller accepts connections during drain, and closes the listener
-// after it.
-// handshakes is how long drain waits for clients that have sent their SYN and not yet
-// the ACK.
+// after it. handshakes is how long drain waits for clients that have sent their SYN and
+// not yet the ACK.
 //
-// The kernel ignores each new SYN from here on. Its client repeats it after a second,
-// and then meets the next process, or is refused. Without this, closing the listener
-// resets the connections that arrive between the last Accept and the close.
+// The kernel ignores each new SYN from here on. The client repeats its SYN after a
+// second, and then reaches the next process, or is refused. Without this, closing the
+// listener resets the connections that arrive between the last Accept and the close.
 //
 // An inherited listener is left unchanged: the next process accepts the connections in
 // its queue.

@@ -13,8 +13,9 @@ import (
 const firstSocket = 3
 
 // Inherited returns the listening TCP sockets that systemd has passed to this process,
-// by the FileDescriptorName of their unit. systemd keeps them open while the process
-// restarts, so that new clients wait for the next process. Inherited returns none if systemd passed none. getenv reads the environment. Call it once.
+// by the FileDescriptorName of their unit; nil if systemd passed none. systemd keeps the
+// sockets open while the process restarts, so that new clients wait for the next process.
+// getenv reads the environment. Call Inherited once.
 func Inherited(getenv func(string) string) (map[string]*Listener, error) {
 	if getenv("LISTEN_PID") != strconv.Itoa(os.Getpid()) {
 		return nil, nil // LISTEN_FDS is for another process, or not set

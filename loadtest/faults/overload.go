@@ -196,8 +196,8 @@ func (s *scene) checkOrder(c *crowd, k knee, over visits) {
 		"%v", map[bool]string{true: "yes", false: "no"}[ordered])
 }
 
-// checkRefusals checks the time of the node to reject requests. A few redirects wait for Redis
-// first, because they arrive when the database has just reached its limit.
+// checkRefusals checks the time of the node to reject requests. Most requests find the queue
+// of their class full, which takes no time. The others wait in the queue first.
 func (s *scene) checkRefusals(over visits, all []refusal) {
 	describe := func(took []time.Duration) string {
 		return fmt.Sprintf("median %v, 95th percentile %v, 99th percentile %v, maximum %v, of %d in the log",

@@ -1,11 +1,11 @@
 package shard
 
-// AcceptsWrites reports whether the shard of a code is sent writes now. It is false
-// after several writes to the shard have failed in a row, until one goes well.
+// AcceptsWrites reports whether writes to the shard of a code may succeed now. It is
+// false after several writes in a row have failed, until one succeeds.
 func (r *Router) AcceptsWrites(code string) bool {
 	owner := r.ShardOf(code)
 	if owner == unknown {
-		return true // the write says why it fails
+		return true // the error of the write has the reason
 	}
 	s, ok := r.shards[owner].Shard.(interface{ AcceptsWrites() bool })
 	return !ok || s.AcceptsWrites()
