@@ -139,24 +139,26 @@ func (a *API) importLinks(ctx context.Context, in *importInput) (*importOutput, 
 	out.Body.Results = make([]batchResult, len(links))
 	var group errgroup.Group
 	group.SetLimit(batchParallel)
+	turns := newTurns(out.Body.Results)
 	for i, item := range links {
-		group.Go(func() error {
-			l, found, err := a.importLink(ctx, who, item)
+		in, err := item.input(a.schemas)
+		if err != nil {
+			out.Body.Results[i] = a.batchResult(ctx, nil, false, err)
+			continue
+		}
+		one := turns.next(in.Code, i, func() {
+			l, found, err := a.importLink(ctx, who, &in)
 			out.Body.Results[i] = a.batchResult(ctx, &l, found, err)
-			return nil
 		})
+		group.Go(func() error { one(); return nil })
 	}
 	_ = group.Wait() // every item has its own result
 	return out, nil
 }
 
 // importLink imports one link. found reports that an equal link existed before.
-func (a *API) importLink(ctx context.Context, who *caller, item batchItem[archivedLink]) (l store.Link, found bool, err error) {
-	in, err := item.input(a.schemas)
-	if err != nil {
-		return store.Link{}, false, err
-	}
-	want, err := a.readArchived(who, &in)
+func (a *API) importLink(ctx context.Context, who *caller, in *archivedLink) (l store.Link, found bool, err error) {
+	want, err := a.readArchived(who, in)
 	if err != nil {
 		return store.Link{}, false, err
 	}

@@ -92,6 +92,11 @@ type batchResult struct {
 	Error  *huma.ErrorModel `json:"error,omitempty"`
 }
 
+// undecided reports whether the item may become a link when the client sends it again.
+func (r *batchResult) undecided() bool {
+	return r.Status >= http.StatusInternalServerError || r.Status == statusClientLeft
+}
+
 type createBatchOutput struct {
 	RateHeaders
 	Body struct {
@@ -121,15 +126,11 @@ type batch struct {
 	results   []batchResult
 }
 
-// create creates the links concurrently. Items with the same alias are created in order,
-// so that the first one wins.
+// create creates the links concurrently. Items with the same alias run in order, see turns.
 func (b *batch) create(ctx context.Context, items []batchItem[batchLink], taken ratelimit.Result) {
-	var (
-		group   errgroup.Group
-		later   []func()
-		aliases = map[string]bool{}
-	)
+	var group errgroup.Group
 	group.SetLimit(batchParallel)
+	turns := newTurns(b.results)
 	for i, item := range items {
 		if i >= taken.Allowed {
 			b.fail(ctx, i, tooMany(createsUsedUp, taken, RateHeaders{}))
@@ -140,17 +141,47 @@ func (b *batch) create(ctx context.Context, items []batchItem[batchLink], taken 
 			b.fail(ctx, i, err)
 			continue
 		}
-		one := func() { b.one(ctx, i, &in) }
-		if alias := in.Alias.value; alias == "" || !aliases[alias] {
-			aliases[alias] = true
-			group.Go(func() error { one(); return nil })
-		} else {
-			later = append(later, one)
-		}
+		one := turns.next(in.Alias.value, i, func() { b.one(ctx, i, &in) })
+		group.Go(func() error { one(); return nil })
 	}
 	_ = group.Wait() // every item has its own result
-	for _, one := range later {
-		one()
+}
+
+// turns makes the items of a batch with the same code run in order, so that the first of
+// them becomes the link. Only one goroutine may call next.
+type turns struct {
+	results []batchResult
+	last    map[string]turn // the last item with each code
+}
+
+// turn is the place of an item among those with its code.
+type turn struct {
+	item int
+	done chan struct{} // closed when the item has its result
+}
+
+func newTurns(results []batchResult) *turns { return &turns{results, map[string]turn{}} }
+
+// next returns a function that runs do for an item after the earlier items with its code.
+// If an earlier item is undecided, the item gets the same result and do does not run. The
+// caller starts the functions in the order of the items. code may be empty.
+func (t *turns) next(code string, item int, do func()) func() {
+	if code == "" {
+		return do
+	}
+	before, repeated := t.last[code]
+	own := turn{item, make(chan struct{})}
+	t.last[code] = own
+	return func() {
+		defer close(own.done)
+		if repeated {
+			<-before.done
+			if earlier := t.results[before.item]; earlier.undecided() {
+				t.results[item] = earlier
+				return
+			}
+		}
+		do()
 	}
 }
 
