@@ -12,11 +12,6 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// standingWait is the maximum wait when the queue has not been empty for longer than
-// Bounds.Wait. Such a queue is not a short burst, so a longer wait would only delay the
-// rejection ("controlled delay", Maurer: Fail at Scale, ACM Queue 13(8), 2015).
-const standingWait = 5 * time.Millisecond
-
 // places are the places of a class and the queue for them. Safe for concurrent use.
 type places struct {
 	bounds         Bounds
@@ -32,11 +27,11 @@ type places struct {
 
 // take takes a place, or waits for one.
 func (p *places) take(ctx context.Context) error {
-	turn, wait, ok := p.enter()
+	turn, ok := p.enter()
 	if !ok {
 		return p.refuse()
 	}
-	if turn != nil && !p.await(ctx, turn, wait) {
+	if turn != nil && !p.await(ctx, turn) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -52,33 +47,35 @@ func (p *places) refuse() error {
 }
 
 // enter takes a place, or enters the queue. turn is nil if it got a place. ok is false if
-// the queue is full.
-func (p *places) enter() (turn chan struct{}, wait time.Duration, ok bool) {
+// the queue takes no more requests.
+func (p *places) enter() (turn chan struct{}, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
 	case p.used < p.limit && len(p.queue) == 0:
 		p.use()
-		return nil, 0, true
-	case len(p.queue) >= p.bounds.Queue:
-		return nil, 0, false
-	}
-	now := time.Now()
-	if len(p.queue) == 0 {
-		p.emptied = now
-	}
-	wait = p.bounds.Wait
-	if now.Sub(p.emptied) > wait {
-		wait = min(wait, standingWait)
+		return nil, true
+	case p.closed():
+		return nil, false
+	case len(p.queue) == 0:
+		p.emptied = time.Now()
 	}
 	turn = make(chan struct{})
 	p.queue = append(p.queue, turn)
-	return turn, wait, true
+	return turn, true
+}
+
+// closed reports whether the queue takes no more requests: it is full, or it has not been
+// empty for longer than Bounds.Wait. Such a queue is not a short burst, so a wait would only
+// delay the rejection ("controlled delay", Maurer: Fail at Scale, ACM Queue 13(8), 2015). The
+// caller must hold the lock.
+func (p *places) closed() bool {
+	return len(p.queue) >= p.bounds.Queue || len(p.queue) > 0 && time.Since(p.emptied) > p.bounds.Wait
 }
 
 // await waits until turn is closed, and reports whether the request got a place.
-func (p *places) await(ctx context.Context, turn chan struct{}, wait time.Duration) bool {
-	timer := time.NewTimer(wait)
+func (p *places) await(ctx context.Context, turn chan struct{}) bool {
+	timer := time.NewTimer(p.bounds.Wait)
 	defer timer.Stop()
 	select {
 	case <-turn:
@@ -119,11 +116,11 @@ func (p *places) admit() {
 	}
 }
 
-// full reports whether all places and the queue are full. If so, it counts a rejection.
+// full reports whether a request would be rejected at once. If so, it counts a rejection.
 func (p *places) full() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	full := p.used >= p.limit && len(p.queue) >= p.bounds.Queue
+	full := p.used >= p.limit && p.closed()
 	if full {
 		p.shed.Inc()
 	}

@@ -22,7 +22,7 @@ import (
 // revoked keys.
 func (p *process) caches(ctx context.Context, d database, keys *keyring.Ring) (*cache.Cache, error) {
 	options := cache.Options{
-		Store: d.links, Admit: p.admitRedirect, Edited: d.edited, StaleFor: cache.DefaultStaleFor,
+		Store: d.links, Admit: p.admitRedirect, Full: p.redirectsFull, Edited: d.edited, StaleFor: cache.DefaultStaleFor,
 		MaxBytes: p.settings.cacheBytes, Logger: p.logger, Registerer: p.registry,
 	}
 	edits := outbox.Options{Outboxes: d.outboxes, Logger: p.logger, Registerer: p.registry}

@@ -268,6 +268,9 @@ func (p *process) admitRedirect(ctx context.Context) (done func(), err error) {
 	return p.guard.Admit(ctx, overload.Redirect)
 }
 
+// redirectsFull reports whether admitRedirect would refuse at once.
+func (p *process) redirectsFull() bool { return p.guard.Full(overload.Redirect) }
+
 // register creates the guard and registers the metrics of the process.
 func (p *process) register() (err error) {
 	if p.guard, err = overload.New(overload.Options{Registerer: p.registry}); err != nil {

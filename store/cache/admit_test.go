@@ -20,6 +20,7 @@ type diary struct {
 	deaf         bool // L2 receives no announcements
 	heard        func(store.Link)
 	missed       func()
+	full         bool  // the admission refuses at once
 	refuse, fail error // errors of the admission and of L2
 	asked        []string
 }
@@ -101,6 +102,26 @@ func TestMissesAreAdmitted(t *testing.T) {
 			mustResolve(t, c, "other")
 		})
 	}
+}
+
+// TestFullMissesStartNoLoad checks that a miss is refused without a load while the admission
+// refuses at once, and gets a stale link if there is one.
+func TestFullMissesStartNoLoad(t *testing.T) {
+	t.Parallel()
+	var clock fakeClock
+	d := &diary{Store: newMemory(link("abc", 1), link("other", 1))}
+	c := newCache(t, cache.Options{
+		Store: d, Remote: d, Admit: d.admit, Full: func() bool { return d.full }, StaleFor: time.Hour, Now: clock.now,
+	})
+	mustResolve(t, c, "abc")
+	clock.advance(time.Minute)
+	d.full, d.asked = true, nil
+	mustResolve(t, c, "abc")
+	if _, err := c.Resolve(t.Context(), "other"); !errors.Is(err, store.ErrShed) || len(d.asked) > 0 {
+		t.Errorf("a miss without room = %v and asks %q, want %v and nothing", err, d.asked, store.ErrShed)
+	}
+	d.full = false
+	mustResolve(t, c, "other")
 }
 
 // TestUsesAreAdmitted checks that a use of a limited link is admitted before the store counts

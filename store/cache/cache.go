@@ -58,6 +58,10 @@ type Options struct {
 	// admitted.
 	Admit func(ctx context.Context) (done func(), err error)
 
+	// Full reports whether Admit would return store.ErrShed at once. Such a redirect is
+	// refused without a load of its own. Default: never.
+	Full func() bool
+
 	MaxBytes    int64         // memory for links, see entry.size; default DefaultMaxBytes
 	TTL         time.Duration // how long an answer is fresh, ±10 %; default DefaultTTL
 	NegativeTTL time.Duration // how long "no such link" is fresh, -10 %; default and maximum MaxNegativeTTL
@@ -82,6 +86,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.Admit == nil {
 		o.Admit = func(context.Context) (func(), error) { return func() {}, nil }
+	}
+	if o.Full == nil {
+		o.Full = func() bool { return false }
 	}
 }
 

@@ -112,6 +112,12 @@ func (c *Cache) join(ctx context.Context, code string) *load {
 	}
 	k := s.enter(strings.Clone(code)) // the caller's string may be part of a whole request
 	k.load = l
+	if c.opts.Full() {
+		c.decide(k, l, nil, store.ErrShed, c.clock(), false)
+		s.leave(k)
+		close(l.done)
+		return l
+	}
 	ctx = context.WithoutCancel(ctx)
 	c.work(func() { c.run(ctx, s, k, l) })
 	return l
