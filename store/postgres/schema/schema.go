@@ -152,7 +152,7 @@ func (m *Migrator) Down(ctx context.Context) error {
 		case newest == 0:
 			return fmt.Errorf("schema: step to revert: %w", fs.ErrNotExist)
 		case newest > m.latest:
-			return fmt.Errorf("schema: version %d is newer than version %d of this binary: use the newer binary", newest, m.latest)
+			return fmt.Errorf("schema: version %d is newer than this binary, which has version %d: use the newer binary", newest, m.latest)
 		}
 		for _, s := range g {
 			if s.version < newest {
