@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
 
@@ -14,6 +15,19 @@ type row struct {
 	record transfer.Record
 	err    *transfer.RowError // why the row cannot be read, or nil
 }
+
+// size returns the most bytes that the row takes in a request. A row that cannot be encoded
+// has a request of its own.
+func (r *row) size() int {
+	encoded, err := json.Marshal(&r.record.Link)
+	if err != nil {
+		return chunkBytes
+	}
+	return len(encoded) + keySize
+}
+
+// keySize is more bytes than the Idempotency-Key of a row takes in a request.
+const keySize = 100
 
 // The limits of one request.
 const (
@@ -45,6 +59,7 @@ func (c *chunk) await(ctx context.Context) error {
 type rowSource struct {
 	reader transfer.Reader
 	number int64             // of the next row
+	held   *row              // a row for the next chunk that was read already, or nil
 	failed error             // the error after the last row; io.EOF at the end of the file
 	open   []*chunk          // chunks in order, without the finished ones at the front
 	last   map[string]*chunk // the last open chunk with each code
@@ -60,20 +75,34 @@ func (s *rowSource) next() (row, error) {
 	return r, nil
 }
 
-// chunk returns the next rows, or io.EOF after the last one.
+// take returns the held row, or else the next one.
+func (s *rowSource) take() (row, error) {
+	if s.held == nil {
+		return s.next()
+	}
+	r := *s.held
+	s.held = nil
+	return r, nil
+}
+
+// chunk returns the next rows, or io.EOF after the last one. A row over chunkBytes is a chunk
+// of its own.
 func (s *rowSource) chunk() (*chunk, error) {
 	s.forget()
 	c := &chunk{done: make(chan struct{})}
 	size := 0
-	for s.failed == nil && len(c.rows) < chunkRows && size < chunkBytes {
-		r, err := s.next()
+	for s.failed == nil && len(c.rows) < chunkRows {
+		r, err := s.take()
 		if err != nil {
 			s.failed = err
 			break
 		}
+		if size += r.size(); size > chunkBytes && len(c.rows) > 0 {
+			s.held = &r
+			break
+		}
 		c.rows = append(c.rows, r)
 		l := &r.record.Link
-		size += 1024 + 2*(len(l.URL)+len(l.Title))
 		if l.Code == "" {
 			continue
 		}

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/terse/terse/store"
 	testservers "github.com/terse/terse/store/storetest/servers"
 )
 
@@ -339,6 +340,35 @@ func TestFirstRowOfACodeWins(t *testing.T) {
 		export := terse(t, environ, "links", "export").stdout
 		if n := strings.Count(export, `"https://example.com/0"`); n != codes {
 			t.Errorf("import %v: %d links have the target of the first row, want %d", flags, n, codes)
+		}
+	}
+}
+
+// TestImportOfLongRows imports links that take several times their length in a request, and a
+// row that is longer than any request may be. Only that row is rejected.
+func TestImportOfLongRows(t *testing.T) {
+	t.Parallel()
+	const links = 400
+	for _, flags := range [][]string{nil, {"--whole"}} {
+		_, environ := startWithKey(t, "admin", "TERSE_LIMIT_CREATE_KEY=off")
+		var b strings.Builder
+		tags := make([]string, store.MaxTags)
+		for i := range tags {
+			tags[i] = fmt.Sprintf(`"%02d%s"`, i, strings.Repeat("&", 40))
+		}
+		for i := range links {
+			if i == links/2 {
+				fmt.Fprintf(&b, `{"code":"too-long","url":"https://example.com/%s"}`+"\n", strings.Repeat("<", 500_000))
+			}
+			fmt.Fprintf(&b, `{"code":"code-%d","url":"https://example.com/","title":%q,"tags":[%s]}`+"\n",
+				i, strings.Repeat("<", store.MaxTitleLen), strings.Join(tags, ","))
+		}
+		file := filepath.Join(t.TempDir(), "long.ndjson")
+		writeFile(t, file, b.String())
+		got := terse(t, environ, append([]string{"links", "import", file}, flags...)...)
+		want := fmt.Sprintf("Imported %d links, rejected 1 rows.", links)
+		if got.status != 1 || !strings.Contains(got.stderr, want) || !strings.Contains(got.stderr, "too large") {
+			t.Errorf("import %v = %d %.500s, want %q and the reason", flags, got.status, got.stderr, want)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"slices"
 	"strconv"
@@ -279,6 +280,9 @@ func (m *importing) send(of []*row, o *handled, call func() ([]*terseclient.Prob
 		return nil
 	}
 	problems, err := call()
+	if p, ok := errors.AsType[*terseclient.Problem](err); ok && p.Status == http.StatusRequestEntityTooLarge && len(of) == 1 {
+		problems, err = []*terseclient.Problem{p}, nil
+	}
 	if err != nil {
 		return err
 	}
