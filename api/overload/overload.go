@@ -47,7 +47,7 @@ type Bounds struct {
 // DefaultBounds are the default of Options.Bounds. Least is generous: other programs on the
 // machine often delay the processor for a moment, which is no reason to reject requests.
 var DefaultBounds = [...]Bounds{
-	Redirect: {Least: 256, Most: 2048, Queue: 256, Wait: 50 * time.Millisecond, Delay: 5 * time.Millisecond},
+	Redirect: {Least: 512, Most: 2048, Queue: 256, Wait: 50 * time.Millisecond, Delay: 5 * time.Millisecond},
 	Read:     {Least: 32, Most: 512, Queue: 64, Wait: 500 * time.Millisecond, Delay: 2 * time.Millisecond},
 	Write:    {Least: 64, Most: 1024, Queue: 128, Wait: 500 * time.Millisecond, Delay: 2 * time.Millisecond},
 	List:     {Least: 8, Most: 64, Queue: 32, Wait: time.Second, Delay: time.Millisecond},
