@@ -96,6 +96,7 @@ func settings() map[string]string {
 		"maintenance_work_mem": "256MB",
 		"max_wal_size":         "4GB",
 		"checkpoint_timeout":   "1h",
+		"max_connections":      "200", // two pgbench with up to 64 clients, and the nodes
 	}
 }
 
