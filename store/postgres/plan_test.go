@@ -172,6 +172,44 @@ func TestPlans(t *testing.T) {
 	}
 }
 
+// TestPlansOfEmptyTables checks that a connection which planned its statements on empty
+// tables reads no whole table later. The statistics of Postgres still describe empty tables
+// then.
+func TestPlansOfEmptyTables(t *testing.T) {
+	t.Parallel()
+	c := newClusterWith(t, 0, map[string]string{"autovacuum": "off"})
+	database := c.database(t)
+	conn := c.connect(t, database)
+	exec(t, conn, `VACUUM ANALYZE`)
+	const scans = `SELECT coalesce(sum(seq_scan), 0), coalesce(sum(idx_scan), 0) FROM pg_stat_user_tables WHERE relname IN ('links', 'reservations')`
+	var before, whole, byIndex int
+	must(t, conn.QueryRow(t.Context(), scans).Scan(&before, &byIndex))
+
+	s := openStore(t, postgres.Options{Primary: c.DSN(database)})
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	const creates = 20 // a plan for any arguments is made after five
+	for i := range creates {
+		l := link(fmt.Sprint("planned", i))
+		l.RequestID = fmt.Sprint("key", i)
+		_, _, err := s.CreateOnce(t.Context(), l, store.Reservation{Owner: l.Owner, Key: l.RequestID, Code: l.Code, CreatedAt: now})
+		must(t, err)
+		_, err = s.Get(t.Context(), l.Code)
+		must(t, err)
+	}
+	must(t, s.Close()) // which makes its connections report what they read
+	eventually(t, "the reads are counted", func() error {
+		other := c.connect(t, database)
+		must(t, other.QueryRow(t.Context(), scans).Scan(&whole, &byIndex))
+		if byIndex < creates {
+			return fmt.Errorf("%d reads by an index are counted, want at least %d", byIndex, creates)
+		}
+		return nil
+	})
+	if whole != before {
+		t.Errorf("%d reads of a whole table, want none", whole-before)
+	}
+}
+
 // traced is a tracer that collects every statement. Safe for concurrent use.
 type traced struct {
 	mu  sync.Mutex

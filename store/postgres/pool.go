@@ -70,5 +70,14 @@ func newPool(ctx context.Context, dsn string, r role, primaryOf *branches, trace
 	if config.ConnConfig.RuntimeParams["application_name"] == "" {
 		config.ConnConfig.RuntimeParams["application_name"] = "terse " + roleNames[r]
 	}
+	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		return conn.PgConn().Exec(ctx, planByIndex).Close()
+	}
 	return pgxpool.NewWithConfig(ctx, config)
 }
+
+// planByIndex makes the planner search an index whenever there is one. A connection keeps the
+// plans of its statements. A plan that was made while a table was nearly empty would read the
+// whole table, however large it is by now. Without jit, the high cost that the planner gives
+// to the remaining sequential scans does not start the compiler.
+const planByIndex = `SET enable_seqscan = off; SET jit = off`
