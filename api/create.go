@@ -29,12 +29,7 @@ type createLinkOutput struct {
 
 // createLink creates a link. The precheck has charged the caller.
 func (a *API) createLink(ctx context.Context, in *createLinkInput) (*createLinkOutput, error) {
-	return a.createCharged(ctx, in, chargeOf(ctx).headers)
-}
-
-// createCharged creates the link of a caller who was already charged. headers report the
-// caller's limit.
-func (a *API) createCharged(ctx context.Context, in *createLinkInput, headers RateHeaders) (*createLinkOutput, error) {
+	headers := chargeOf(ctx).headers
 	l, found, err := a.create(ctx, callerOf(ctx), &in.Body, in.IdempotencyKey)
 	if err != nil {
 		return nil, withLimits(headers, a.problem(ctx, err))

@@ -19,7 +19,6 @@ type metrics struct {
 	durations  *prometheus.HistogramVec
 	routes     map[string]map[string]*routeMetrics // by pattern and method; complete before the first request
 	unrouted   *routeMetrics
-	quick      *routeMetrics // of the route that quick answers for
 	redirects  redirectMetrics
 	collisions prometheus.Counter
 	uncounted  prometheus.Counter

@@ -39,7 +39,6 @@ func (a *API) route() error {
 	}
 	a.metrics.add(a.visitors.Routes())
 	a.metrics.add(a.resources.Routes())
-	a.metrics.quick = a.metrics.routes[linksPath][http.MethodPost]
 	return nil
 }
 
@@ -47,7 +46,7 @@ func (a *API) route() error {
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if strings.HasPrefix(r.URL.Path, "/api/") {
 		r = a.identify(w, r)
-		if a.crossOrigin(w, r) || a.quick(w, r) {
+		if a.crossOrigin(w, r) {
 			return
 		}
 		if r.Method == http.MethodHead { // handled as GET; net/http drops the body
@@ -172,25 +171,19 @@ func (a *API) routerProblem(ctx context.Context, err error) *problem {
 
 // recover turns a panic into a 500 and logs it with its stack.
 func (a *API) recover(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		return a.recovered(c.Path(), func() context.Context { return a.identified(c) }, func() error { return next(c) })
+	return func(c echo.Context) (err error) {
+		defer func() {
+			switch v := recover(); v {
+			case nil:
+			case http.ErrAbortHandler:
+				panic(v)
+			default:
+				a.opts.Logger.ErrorContext(a.identified(c), "request panicked", "route", c.Path(), "err", fmt.Sprint(v), "stack", string(debug.Stack()))
+				err = newProblem(http.StatusInternalServerError, "Something went wrong on our side.")
+			}
+		}()
+		return next(c)
 	}
-}
-
-// recovered returns the error of do. When do panics, it logs the panic and returns a 500.
-// ctx returns the context for this log message: do may have given the request an id.
-func (a *API) recovered(route string, ctx func() context.Context, do func() error) (err error) {
-	defer func() {
-		switch v := recover(); v {
-		case nil:
-		case http.ErrAbortHandler:
-			panic(v)
-		default:
-			a.opts.Logger.ErrorContext(ctx(), "request panicked", "route", route, "err", fmt.Sprint(v), "stack", string(debug.Stack()))
-			err = newProblem(http.StatusInternalServerError, "Something went wrong on our side.")
-		}
-	}()
-	return do()
 }
 
 // withTimeout gives the request a deadline.
