@@ -206,7 +206,7 @@ func (a *API) readArchived(who *caller, in *archivedLink) (store.Link, error) {
 		l.Owner = *in.Owner
 	}
 	if l.Status == 0 {
-		l.Status = defaultStatus
+		l.Status = store.DefaultStatus
 	}
 	if in.CreatedAt == nil {
 		l.CreatedAt = cmp.Or(l.DeletedAt, a.now())

@@ -64,7 +64,7 @@ func (a *API) linkHistory(ctx context.Context, in *historyInput) (*historyOutput
 			out.Body.NextCursor = strconv.FormatInt(revisions[i-1].Link.Version, 10)
 			break
 		}
-		older := &store.Link{Status: defaultStatus}
+		older := &store.Link{Status: store.DefaultStatus}
 		if i+1 < len(revisions) {
 			older = &revisions[i+1].Link
 		}

@@ -51,7 +51,7 @@ func (s *LinkSettings) apply(l *store.Link) {
 		l.ForwardQuery = parseForward(s.ForwardQuery.value)
 	}
 	if l.Status == 0 {
-		l.Status = defaultStatus
+		l.Status = store.DefaultStatus
 	}
 }
 
@@ -70,9 +70,6 @@ func (s *LinkSettings) check() error {
 	}
 	return joinInvalid(starts, expires, password)
 }
-
-// defaultStatus is the status of a redirect if the link has no own status.
-const defaultStatus = 302
 
 // forwardNames are the values of forward_query, by store.ForwardQuery.
 var forwardNames = [...]string{

@@ -2,6 +2,9 @@ package store
 
 import "time"
 
+// DefaultStatus is the status of a redirect when the creator of the link chose none.
+const DefaultStatus = 302
+
 // Link is one short link. Links are values: callers own what they receive,
 // Tags included.
 type Link struct {
@@ -11,7 +14,7 @@ type Link struct {
 	Tags  []string // sorted, without duplicates; nil when there are none
 	Owner string   // id of the API key that created it; empty for an anonymous create
 
-	Status       int          // of the redirect: 301, 302, 307 or 308
+	Status       int          // of the redirect: 301, 302, 307 or 308; see DefaultStatus
 	ForwardQuery ForwardQuery // what happens to the query of a visit
 	StartsAt     time.Time    // UTC, microseconds; the zero time means at once
 	ExpiresAt    time.Time    // UTC, microseconds; the zero time means never

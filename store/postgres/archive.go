@@ -3,7 +3,6 @@ package postgres
 import (
 	"cmp"
 	"context"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -138,7 +137,7 @@ func (s *Store) importLinks(ctx context.Context, links []store.Link) []batch.Res
 func importArgs(l *store.Link, bucket int, epoch int64) []any {
 	return []any{
 		bucket, l.Code, epoch, l.CreatedAt, l.Version, l.URL, l.Owner, l.UpdatedAt,
-		orNull(l.Status, http.StatusFound), orNull(l.ForwardQuery, store.ForwardOff), orNull(l.Title, ""), l.Tags,
+		orNull(l.Status, store.DefaultStatus), orNull(l.ForwardQuery, store.ForwardOff), orNull(l.Title, ""), l.Tags,
 		orNull(l.StartsAt, time.Time{}), orNull(l.ExpiresAt, time.Time{}), orNull(l.MaxClicks, 0), orNull(l.UsedClicks, 0),
 		orNull(l.PasswordHash, ""), orNull(l.DisabledAt, time.Time{}), orNull(l.DisabledReason, ""),
 		l.Clicks, l.LastClickAt, orNull(l.DeletedAt, time.Time{}),

@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"net/http"
 	"strings"
 	"time"
 
@@ -52,7 +51,7 @@ func (r *linkRows) add(c *creation, epochs *epochs) {
 	r.codes, r.targets, r.owners = append(r.codes, l.Code), append(r.targets, l.URL), append(r.owners, l.Owner)
 	r.created = append(r.created, l.CreatedAt)
 	r.updated.set(i, l.UpdatedAt, l.CreatedAt)
-	r.status.set(i, l.Status, http.StatusFound)
+	r.status.set(i, l.Status, store.DefaultStatus)
 	r.forward.set(i, int(l.ForwardQuery), int(store.ForwardOff))
 	r.titles.set(i, l.Title, "")
 	r.tags.set(i, arrayText(l.Tags), "")

@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"errors"
-	"net/http"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -51,7 +50,7 @@ func (s *Store) Update(ctx context.Context, l store.Link) (store.Link, error) {
 	l = asStored(l)
 	author := store.AuthorOf(ctx)
 	found, err := s.edit(ctx, l.Code, updateLink, l.Version, l.URL, orNull(l.Title, ""), l.Tags,
-		orNull(l.Status, http.StatusFound), orNull(l.ForwardQuery, store.ForwardOff),
+		orNull(l.Status, store.DefaultStatus), orNull(l.ForwardQuery, store.ForwardOff),
 		orNull(l.StartsAt, time.Time{}), orNull(l.ExpiresAt, time.Time{}), orNull(l.MaxClicks, 0),
 		orNull(l.PasswordHash, ""), orNull(l.DisabledAt, time.Time{}), orNull(l.DisabledReason, ""), l.UpdatedAt,
 		orNull(author.ID, ""), orNull(author.Note, ""))

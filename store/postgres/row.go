@@ -3,7 +3,6 @@ package postgres
 import (
 	"cmp"
 	"errors"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -59,7 +58,7 @@ func (r *linkRow) scan(row pgx.Row) (*store.Link, error) {
 	if err := row.Scan(r.places...); err != nil {
 		return nil, err
 	}
-	l.Status, l.ForwardQuery = cmp.Or(int(r.status), http.StatusFound), store.ForwardQuery(r.forward) //nolint:gosec // few
+	l.Status, l.ForwardQuery = cmp.Or(int(r.status), store.DefaultStatus), store.ForwardQuery(r.forward) //nolint:gosec // few
 	if l.UpdatedAt.IsZero() {
 		l.UpdatedAt = l.CreatedAt
 	}

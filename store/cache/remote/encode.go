@@ -3,7 +3,6 @@ package remote
 import (
 	"encoding/binary"
 	"math"
-	"net/http"
 	"time"
 
 	"github.com/terse/terse/store"
@@ -68,7 +67,7 @@ func encode(l *store.Link) string {
 	w.optional(hasTitle, l.Title)
 	w.tags(l.Tags)
 	w.optional(hasOwner, l.Owner)
-	w.number(hasStatus, int64(l.Status)-http.StatusFound)
+	w.number(hasStatus, int64(l.Status)-store.DefaultStatus)
 	w.number(hasForward, int64(l.ForwardQuery))
 	w.time(hasStartsAt, l.StartsAt)
 	w.time(hasExpiresAt, l.ExpiresAt)
@@ -145,7 +144,7 @@ func decode(text, code string) (l store.Link, ok bool) {
 	l.Title = r.optional(hasTitle)
 	l.Tags = r.tags()
 	l.Owner = r.optional(hasOwner)
-	l.Status = int(r.number(hasStatus) + http.StatusFound)
+	l.Status = int(r.number(hasStatus) + store.DefaultStatus)
 	l.ForwardQuery = store.ForwardQuery(r.number(hasForward)) //nolint:gosec // as it was written
 	l.StartsAt = r.time(hasStartsAt)
 	l.ExpiresAt = r.time(hasExpiresAt)
