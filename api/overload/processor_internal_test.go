@@ -17,7 +17,7 @@ func TestSchedulerDelay(t *testing.T) {
 	}
 	until := time.Now().Add(500 * time.Millisecond)
 	var all sync.WaitGroup
-	for range 50 * runtime.GOMAXPROCS(0) {
+	for range 500 * runtime.GOMAXPROCS(0) {
 		all.Go(func() {
 			for time.Now().Before(until) {
 				for n := range 1_000_000 {
