@@ -14,7 +14,7 @@ import (
 
 	"github.com/terse/terse/api"
 	"github.com/terse/terse/store"
-	"github.com/terse/terse/store/blocklist"
+	"github.com/terse/terse/abuse/blocklist"
 )
 
 // blocking returns a change of options that blocks the hosts of a blocklist file.

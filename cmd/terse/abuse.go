@@ -8,10 +8,10 @@ import (
 
 	"github.com/terse/terse/api/ratelimit"
 	"github.com/terse/terse/store"
-	"github.com/terse/terse/store/blocklist"
-	"github.com/terse/terse/store/reports"
-	"github.com/terse/terse/store/scan"
-	"github.com/terse/terse/store/scan/webrisk"
+	"github.com/terse/terse/abuse/blocklist"
+	"github.com/terse/terse/abuse/reports"
+	"github.com/terse/terse/abuse/scan"
+	"github.com/terse/terse/abuse/webrisk"
 )
 
 // abuseFlags are the settings for protection against abuse.

@@ -10,7 +10,7 @@ import (
 	"github.com/terse/terse/api"
 	"github.com/terse/terse/api/ratelimit"
 	"github.com/terse/terse/store/cache/cdn"
-	"github.com/terse/terse/store/scan/webrisk"
+	"github.com/terse/terse/abuse/webrisk"
 )
 
 // TestSettingsAreRead checks that every flag of the server reaches the settings. Each has

@@ -19,7 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
-	"github.com/terse/terse/store/scan/webrisk"
+	"github.com/terse/terse/abuse/webrisk"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -18,10 +18,10 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/terse/terse/store"
-	"github.com/terse/terse/store/blocklist"
+	"github.com/terse/terse/abuse/blocklist"
 	"github.com/terse/terse/store/cache"
-	"github.com/terse/terse/store/scan"
-	"github.com/terse/terse/store/scan/webrisk"
+	"github.com/terse/terse/abuse/scan"
+	"github.com/terse/terse/abuse/webrisk"
 	"github.com/terse/terse/store/sqlite"
 )
 

@@ -18,7 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/terse/terse/store"
-	"github.com/terse/terse/store/blocklist"
+	"github.com/terse/terse/abuse/blocklist"
 	"github.com/terse/terse/store/sqlite"
 )
 

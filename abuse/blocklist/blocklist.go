@@ -3,7 +3,7 @@
 // and rereads both sources when they change.
 //
 // It does not reject links itself. store.Rules asks it about new and edited links, and
-// store/scan about existing ones.
+// abuse/scan about existing ones.
 package blocklist
 
 import (
