@@ -15,7 +15,7 @@ import (
 	"github.com/terse/terse/store/postgres"
 	"github.com/terse/terse/store/postgres/schema"
 	"github.com/terse/terse/store/shard"
-	"github.com/terse/terse/store/storetest/servers"
+	"github.com/terse/terse/internal/testenv"
 )
 
 // opener starts a server over a new database. newServer is the opener for the embedded
@@ -59,7 +59,7 @@ func TestLinks(t *testing.T) {
 	})
 	t.Run("shards", func(t *testing.T) {
 		t.Parallel()
-		clusters := servers.NewClusters(t, 2, servers.ClusterOptions{Settings: map[string]string{"max_connections": "300"}})
+		clusters := testenv.NewClusters(t, 2, testenv.ClusterOptions{Settings: map[string]string{"max_connections": "300"}})
 		var opened atomic.Int64
 		runLinkTests(t, func(t testing.TB, change ...func(*api.Options)) *server {
 			t.Helper()
@@ -80,7 +80,7 @@ func runLinkTests(t *testing.T, newServer opener) {
 }
 
 // openShards returns a store with one shard, a new database, in each cluster.
-func openShards(t testing.TB, clusters []*servers.Cluster, database string) (database, idgen.Leaser) {
+func openShards(t testing.TB, clusters []*testenv.Cluster, database string) (database, idgen.Leaser) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()

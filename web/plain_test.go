@@ -6,16 +6,16 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
-	"github.com/terse/terse/web/webtest"
+	"github.com/terse/terse/internal/testenv/browser"
 )
 
 func TestWithoutScript(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	tab := webtest.Start(t).Open(t, webtest.Look{NoScript: true})
+	tab := browser.Start(t).Open(t, browser.Look{NoScript: true})
 	text := func(selector string) string {
 		t.Helper()
-		return webtest.Eval[string](tab, `document.querySelector("`+selector+`").textContent`)
+		return browser.Eval[string](tab, `document.querySelector("`+selector+`").textContent`)
 	}
 	tab.Visit(s.URL+"/", "url")
 	if got := tab.Follow(chromedp.KeyEvent("example.com/x" + kb.Enter)); got != 422 {
@@ -24,10 +24,10 @@ func TestWithoutScript(t *testing.T) {
 	if got := text("#url-error"); got != "must begin with http:// or https://" {
 		t.Errorf("error = %q, want the server's message", got)
 	}
-	if got := webtest.Eval[string](tab, `document.querySelector("#url").value`); got != "example.com/x" {
+	if got := browser.Eval[string](tab, `document.querySelector("#url").value`); got != "example.com/x" {
 		t.Errorf("URL field = %q, want the submitted text", got)
 	}
-	webtest.Eval[any](tab, `document.querySelector("#url").value = "https://example.com/x"`)
+	browser.Eval[any](tab, `document.querySelector("#url").value = "https://example.com/x"`)
 	tab.Wait(`document.activeElement?.id === "url"`)
 	if got := tab.Follow(chromedp.KeyEvent(kb.Enter)); got != 201 {
 		t.Fatalf("status of a valid form = %d, want 201", got)
@@ -39,7 +39,7 @@ func TestWithoutScript(t *testing.T) {
 		t.Errorf("short link = %q, want a link of the site", got)
 	}
 	for _, id := range []string{"#recent", ".result button"} {
-		if webtest.Eval[bool](tab, `document.querySelector("`+id+`").checkVisibility()`) {
+		if browser.Eval[bool](tab, `document.querySelector("`+id+`").checkVisibility()`) {
 			t.Errorf("%s is visible, but needs a script", id)
 		}
 	}
@@ -52,17 +52,17 @@ func TestWithoutScript(t *testing.T) {
 func TestPasswordLeadsOn(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	tab := webtest.Start(t).Open(t, webtest.Look{})
+	tab := browser.Start(t).Open(t, browser.Look{})
 	tab.Visit(elsewhere(t, s)+"/secret", "password")
 	if got := tab.Follow(chromedp.KeyEvent("wrong" + kb.Enter)); got != 403 {
 		t.Fatalf("status of a wrong password = %d, want 403", got)
 	}
-	if got := webtest.Eval[string](tab, `document.querySelector("#password-error").textContent`); got != "That is not the password of this link." {
+	if got := browser.Eval[string](tab, `document.querySelector("#password-error").textContent`); got != "That is not the password of this link." {
 		t.Errorf("error = %q, want a message about a wrong password", got)
 	}
 	tab.Wait(`document.activeElement?.id === "password"`)
 	tab.Follow(chromedp.KeyEvent(password + kb.Enter))
-	if got := webtest.Eval[string](tab, `location.href`); got != s.URL+"/landing" {
+	if got := browser.Eval[string](tab, `location.href`); got != s.URL+"/landing" {
 		t.Errorf("the right password leads to %q, want %q", got, s.URL+"/landing")
 	}
 }

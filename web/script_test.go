@@ -15,7 +15,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
-	"github.com/terse/terse/web/webtest"
+	"github.com/terse/terse/internal/testenv/browser"
 )
 
 const (
@@ -47,30 +47,30 @@ func elsewhere(t *testing.T, s *site) string {
 func TestKeyboardOnly(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	b := webtest.Start(t)
+	b := browser.Start(t)
 	for name, origin := range map[string]string{"clipboard": s.URL, "clipboard fallback": elsewhere(t, s)} {
 		t.Run(name, func(t *testing.T) {
-			tab := b.Open(t, webtest.Look{})
+			tab := b.Open(t, browser.Look{})
 			tab.Visit(origin+"/", "url")
 			tab.Do(chromedp.KeyEvent("example.com/" + name[:4] + kb.Enter))
 			tab.Wait(focused + ` === "result-title"`)
-			short := webtest.Eval[string](tab, `document.querySelector("[data-part=short]").href`)
+			short := browser.Eval[string](tab, `document.querySelector("[data-part=short]").href`)
 			if !strings.HasPrefix(short, s.base+"/k7Qx") {
 				t.Errorf("short link = %q, want a link of %s", short, s.base)
 			}
-			if got := webtest.Eval[string](tab, `document.querySelector("[data-part=target]").textContent`); got != "https://example.com/clip" {
+			if got := browser.Eval[string](tab, `document.querySelector("[data-part=target]").textContent`); got != "https://example.com/clip" {
 				t.Errorf("target = %q, want https:// before the typed address", got)
 			}
 			tab.Do(chromedp.KeyEvent(kb.Tab + kb.Tab + kb.Enter))
 			tab.Wait(announced + ` === "Copied"`)
-			if got := webtest.Eval[string](tab, focused); got != "copy" {
+			if got := browser.Eval[string](tab, focused); got != "copy" {
 				t.Errorf("focus after copying = %q, want copy", got)
 			}
 			tab.Do(chromedp.KeyEvent(kb.Tab + kb.Tab + kb.Enter))
 			tab.Wait(focused + ` === "url"`)
 			tab.Do(paste())
 			tab.Wait(`document.getElementById("url").value !== ""`)
-			if got := webtest.Eval[string](tab, `document.getElementById("url").value`); got != short {
+			if got := browser.Eval[string](tab, `document.getElementById("url").value`); got != short {
 				t.Errorf("clipboard = %q, want %q", got, short)
 			}
 			if origin == s.URL {
@@ -83,7 +83,7 @@ func TestKeyboardOnly(t *testing.T) {
 func TestScriptSendsWhatIsFilled(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	tab := webtest.Start(t).Open(t, webtest.Look{})
+	tab := browser.Start(t).Open(t, browser.Look{})
 	if _, err := chromedp.Call(tab.Context(), emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: "America/New_York"}); err != nil {
 		t.Fatal(err)
 	}
@@ -118,12 +118,12 @@ func TestTargetsAreText(t *testing.T) {
 	t.Parallel()
 	const target = "https://example.com/?a=1&copy=2#<b>bold</b>"
 	s := newSite(t)
-	tab := webtest.Start(t).Open(t, webtest.Look{})
+	tab := browser.Start(t).Open(t, browser.Look{})
 	tab.Do(chromedp.Navigate(s.URL + "/"))
 	fill(tab, `{url: "`+target+`"}`)
 	tab.Wait(`document.querySelector(".result") !== null`)
 	for _, place := range []string{"[data-part=target]", "#recent-list span"} {
-		if got := webtest.Eval[string](tab, `document.querySelector("`+place+`").textContent`); got != target {
+		if got := browser.Eval[string](tab, `document.querySelector("`+place+`").textContent`); got != target {
 			t.Errorf("%s shows %q, want %q", place, got, target)
 		}
 	}
@@ -131,15 +131,15 @@ func TestTargetsAreText(t *testing.T) {
 }
 
 // fill sets the fields of the form and submits it.
-func fill(tab *webtest.Tab, values string) {
-	webtest.Eval[any](tab, `for (const [name, value] of Object.entries(`+values+`)) document.getElementById(name).value = value;
+func fill(tab *browser.Tab, values string) {
+	browser.Eval[any](tab, `for (const [name, value] of Object.entries(`+values+`)) document.getElementById(name).value = value;
 		document.getElementById("shorten").requestSubmit()`)
 }
 
 func TestErrorsStandAtTheirFields(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	tab := webtest.Start(t).Open(t, webtest.Look{})
+	tab := browser.Start(t).Open(t, browser.Look{})
 	tests := []struct {
 		name, fill, field, want, focus string
 	}{
@@ -154,16 +154,16 @@ func TestErrorsStandAtTheirFields(t *testing.T) {
 		tab.Do(chromedp.Navigate(s.URL + "/"))
 		fill(tab, test.fill)
 		tab.Wait(announced + ` === "One field must change"`)
-		if got := webtest.Eval[string](tab, `document.getElementById("`+test.field+`").textContent`); got != test.want {
+		if got := browser.Eval[string](tab, `document.getElementById("`+test.field+`").textContent`); got != test.want {
 			t.Errorf("%s: #%s = %q, want %q", test.name, test.field, got, test.want)
 		}
-		if got := webtest.Eval[string](tab, focused); got != test.focus {
+		if got := browser.Eval[string](tab, focused); got != test.focus {
 			t.Errorf("%s: focus = %q, want %q", test.name, got, test.focus)
 		}
-		if got := webtest.Eval[bool](tab, `document.activeElement.checkVisibility()`); !got {
+		if got := browser.Eval[bool](tab, `document.activeElement.checkVisibility()`); !got {
 			t.Errorf("%s: #%s is not visible", test.name, test.focus)
 		}
-		if got := webtest.Eval[int](tab, `document.querySelectorAll("[aria-invalid=true]").length`); got != 1 {
+		if got := browser.Eval[int](tab, `document.querySelectorAll("[aria-invalid=true]").length`); got != 1 {
 			t.Errorf("%s: %d fields are marked, want 1", test.name, got)
 		}
 	}
@@ -173,7 +173,7 @@ func TestErrorsStandAtTheirFields(t *testing.T) {
 func TestRetryMakesNoSecondLink(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	tab := webtest.Start(t).Open(t, webtest.Look{})
+	tab := browser.Start(t).Open(t, browser.Look{})
 	general := func(prefix string) {
 		t.Helper()
 		tab.Wait(`document.getElementById("general").textContent.startsWith("` + prefix + `")`)
@@ -182,7 +182,7 @@ func TestRetryMakesNoSecondLink(t *testing.T) {
 	s.failWith(hangUp)
 	fill(tab, `{url: "https://example.com/x"}`)
 	general("The server could not be reached.")
-	if got := webtest.Eval[string](tab, `document.getElementById("url").value`); got != "https://example.com/x" {
+	if got := browser.Eval[string](tab, `document.getElementById("url").value`); got != "https://example.com/x" {
 		t.Errorf("URL field after a failure = %q, want the typed URL", got)
 	}
 	s.failWith(429)
@@ -205,7 +205,7 @@ func TestRetryMakesNoSecondLink(t *testing.T) {
 func TestRecentLinks(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	tab := webtest.Start(t).Open(t, webtest.Look{})
+	tab := browser.Start(t).Open(t, browser.Look{})
 	many := make([]map[string]string, 30)
 	for i := range many {
 		many[i] = map[string]string{"short_url": s.base + "/old" + string(rune('a'+i)), "url": "https://example.com/"}
@@ -232,22 +232,22 @@ func TestRecentLinks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		webtest.Eval[any](tab, `localStorage.setItem("terse.recent", `+string(stored)+`)`)
+		browser.Eval[any](tab, `localStorage.setItem("terse.recent", `+string(stored)+`)`)
 		tab.Do(chromedp.Reload())
 		fill(tab, `{url: "https://example.com/new"}`)
 		tab.Wait(`document.querySelector(".result") !== null`)
-		if got := webtest.Eval[int](tab, `document.querySelectorAll("#recent-list li").length`); got != test.want {
+		if got := browser.Eval[int](tab, `document.querySelectorAll("#recent-list li").length`); got != test.want {
 			t.Errorf("%s: %d recent links, want %d", test.name, got, test.want)
 		}
-		if got := webtest.Eval[string](tab, `document.querySelector("#recent-list span").textContent`); got != "https://example.com/new" {
+		if got := browser.Eval[string](tab, `document.querySelector("#recent-list span").textContent`); got != "https://example.com/new" {
 			t.Errorf("%s: the first recent link leads to %q, want the new target", test.name, got)
 		}
-		if got := webtest.Eval[int](tab, `document.querySelectorAll("#recent-list img").length`); got != 0 {
+		if got := browser.Eval[int](tab, `document.querySelectorAll("#recent-list img").length`); got != 0 {
 			t.Errorf("%s: stored markup became an element", test.name)
 		}
-		webtest.Eval[any](tab, `document.getElementById("forget").click()`)
+		browser.Eval[any](tab, `document.getElementById("forget").click()`)
 		tab.Do(chromedp.Reload())
-		if !webtest.Eval[bool](tab, `document.getElementById("recent").hidden`) {
+		if !browser.Eval[bool](tab, `document.getElementById("recent").hidden`) {
 			t.Errorf("%s: recent links are visible after Forget", test.name)
 		}
 	}
@@ -257,7 +257,7 @@ func TestRecentLinks(t *testing.T) {
 func TestStorageIsOff(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	tab := webtest.Start(t).Open(t, webtest.Look{})
+	tab := browser.Start(t).Open(t, browser.Look{})
 	off := page.AddScriptToEvaluateOnNewDocumentParams{
 		Source: `Object.defineProperty(window, "localStorage", {get() { throw new DOMException("off", "SecurityError"); }})`,
 	}
@@ -273,11 +273,11 @@ func TestStorageIsOff(t *testing.T) {
 func TestPasswordOfLinkIsNotKept(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	tab := webtest.Start(t).Open(t, webtest.Look{})
+	tab := browser.Start(t).Open(t, browser.Look{})
 	tab.Do(chromedp.Navigate(s.URL + "/"))
 	fill(tab, `{url: "https://example.com/secret", password: "hush"}`)
 	tab.Wait(`document.querySelector("#recent-list li") !== null`)
-	kept := webtest.Eval[string](tab, `localStorage.getItem("terse.recent")`)
+	kept := browser.Eval[string](tab, `localStorage.getItem("terse.recent")`)
 	if slices.ContainsFunc([]string{"example.com/secret", "hush"}, func(s string) bool { return strings.Contains(kept, s) }) {
 		t.Errorf("stored %s, want neither the password nor the protected target", kept)
 	}

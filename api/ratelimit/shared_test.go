@@ -14,15 +14,15 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/terse/terse/api/ratelimit"
-	"github.com/terse/terse/store/storetest/servers"
+	"github.com/terse/terse/internal/testenv"
 )
 
 const nodes = 3
 
 // newNodes returns the limiters of several nodes that share a Redis.
-func newNodes(t *testing.T) ([]*ratelimit.Shared, *servers.Redis) {
+func newNodes(t *testing.T) ([]*ratelimit.Shared, *testenv.Redis) {
 	t.Helper()
-	shared := servers.NewRedis(t, servers.RedisOptions{})
+	shared := testenv.NewRedis(t, testenv.RedisOptions{})
 	all := make([]*ratelimit.Shared, nodes)
 	for i := range all {
 		client := redis.NewClient(&redis.Options{

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	testservers "github.com/terse/terse/store/storetest/servers"
+	testservers "github.com/terse/terse/internal/testenv"
 )
 
 // slowFlush makes a commit take 50 ms: it waits for a standby that applies changes 50 ms late.

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	testservers "github.com/terse/terse/store/storetest/servers"
+	testservers "github.com/terse/terse/internal/testenv"
 )
 
 // knownWithin is the longest time until all nodes apply a change of the blocklist, on a

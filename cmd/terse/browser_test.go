@@ -12,7 +12,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
-	"github.com/terse/terse/web/webtest"
+	"github.com/terse/terse/internal/testenv/browser"
 )
 
 // TestInTheBrowser uses a real server as a person does: it shortens a URL, reads the QR
@@ -24,10 +24,10 @@ func TestInTheBrowser(t *testing.T) {
 		fmt.Fprint(w, "<!doctype html><title>the target</title>")
 	}))
 	defer target.Close()
-	browser := webtest.Start(t)
-	for _, look := range []webtest.Look{{}, {NoScript: true}, {Dark: true, Width: 360}} {
+	b := browser.Start(t)
+	for _, look := range []browser.Look{{}, {NoScript: true}, {Dark: true, Width: 360}} {
 		t.Run(fmt.Sprintf("%+v", look), func(t *testing.T) {
-			tab := browser.Open(t, look)
+			tab := b.Open(t, look)
 			tab.Visit(p.url+"/", "url")
 			long := fmt.Sprintf("%s/page?look=%v", target.URL, look.NoScript)
 			if look.NoScript {
@@ -40,20 +40,20 @@ func TestInTheBrowser(t *testing.T) {
 			tab.Wait(`document.querySelector(".short a")?.href.startsWith("` + p.url + `/")`)
 			tab.Wait(`document.querySelector(".result img")?.naturalWidth > 0`)
 			keepScreenshot(tab, fmt.Sprintf("result-%v-%v.png", look.NoScript, look.Dark))
-			short := webtest.Eval[string](tab, `document.querySelector(".short a").href`)
+			short := browser.Eval[string](tab, `document.querySelector(".short a").href`)
 
 			tab.Do(chromedp.Navigate(short + "+"))
-			if got := webtest.Eval[string](tab, `document.body.textContent`); !strings.Contains(got, long) {
+			if got := browser.Eval[string](tab, `document.body.textContent`); !strings.Contains(got, long) {
 				t.Errorf("the preview does not name %s", long)
 			}
 			keepScreenshot(tab, fmt.Sprintf("preview-%v-%v.png", look.NoScript, look.Dark))
-			webtest.Eval[any](tab, `document.querySelector(".report").open = true`)
+			browser.Eval[any](tab, `document.querySelector(".report").open = true`)
 			tab.Do(
 				chromedp.SetValue("#reason", "spam"),
 				chromedp.SendKeys("#email", "ann"),
 				chromedp.SendKeys("#comment", "It came\nby mail."),
 			)
-			webtest.Eval[any](tab, `document.querySelector("#email").type = "text"`) // the server decides, not the browser
+			browser.Eval[any](tab, `document.querySelector("#email").type = "text"`) // the server decides, not the browser
 			if got := tab.Follow(chromedp.Click(".report button")); got != http.StatusUnprocessableEntity {
 				t.Errorf("a report with a bad email address = %d, want 422", got)
 			}
@@ -65,7 +65,7 @@ func TestInTheBrowser(t *testing.T) {
 			tab.Wait(`document.querySelector(".thanks")?.checkVisibility()`)
 			keepScreenshot(tab, fmt.Sprintf("reported-%v-%v.png", look.NoScript, look.Dark))
 			tab.Do(chromedp.Navigate(short))
-			if got := webtest.Eval[string](tab, `location.href`); got != long {
+			if got := browser.Eval[string](tab, `location.href`); got != long {
 				t.Errorf("%s redirects to %s, want %s", short, got, long)
 			}
 			if got := tab.Complaints(); len(got) > 0 {
@@ -80,7 +80,7 @@ func TestInTheBrowser(t *testing.T) {
 func TestDocsInTheBrowser(t *testing.T) {
 	t.Parallel()
 	p := start(t, filepath.Join(t.TempDir(), "data"))
-	tab := webtest.Start(t).Open(t, webtest.Look{})
+	tab := browser.Start(t).Open(t, browser.Look{})
 	tab.Do(chromedp.Navigate(p.url + "/api/docs"))
 	tab.Wait(`document.querySelectorAll(".opblock").length >= 9`)
 	keepScreenshot(tab, "docs.png")
@@ -95,7 +95,7 @@ func TestDocsInTheBrowser(t *testing.T) {
 }
 
 // keepScreenshot writes a picture when TERSE_TEST_SCREENSHOTS names a folder.
-func keepScreenshot(tab *webtest.Tab, name string) {
+func keepScreenshot(tab *browser.Tab, name string) {
 	if dir := os.Getenv("TERSE_TEST_SCREENSHOTS"); dir != "" {
 		tab.Screenshot(filepath.Join(dir, name))
 	}

@@ -6,7 +6,7 @@ import (
 	"net/http"
 	"testing"
 
-	testservers "github.com/terse/terse/store/storetest/servers"
+	testservers "github.com/terse/terse/internal/testenv"
 )
 
 // TestCacheMetrics checks the metrics of the caches on one node. Its CDN is unreachable

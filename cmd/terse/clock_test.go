@@ -11,7 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	testservers "github.com/terse/terse/store/storetest/servers"
+	testservers "github.com/terse/terse/internal/testenv"
 )
 
 // setClock moves the clock of a shard's database ahead of this machine's clock. New sessions

@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/terse/terse/store"
-	testservers "github.com/terse/terse/store/storetest/servers"
+	testservers "github.com/terse/terse/internal/testenv"
 )
 
 // newKey creates an API key with the settings of a server. It returns the settings of a

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/terse/terse/store/storetest/servers"
+	"github.com/terse/terse/internal/testenv"
 )
 
 // TestShardExample runs the first example of docs/cluster.md as it is printed, up to the
@@ -46,7 +46,7 @@ func TestShardExample(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "bin", "terse"), []byte(program), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	host, port, err := net.SplitHostPort(servers.NewCluster(t, servers.ClusterOptions{}).Primary().Addr())
+	host, port, err := net.SplitHostPort(testenv.NewCluster(t, testenv.ClusterOptions{}).Primary().Addr())
 	if err != nil {
 		t.Fatal(err)
 	}

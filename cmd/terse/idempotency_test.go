@@ -18,7 +18,7 @@ import (
 	"testing"
 	"time"
 
-	testservers "github.com/terse/terse/store/storetest/servers"
+	testservers "github.com/terse/terse/internal/testenv"
 )
 
 // cutter is a TCP proxy that resets every connection after a random number of bytes, both

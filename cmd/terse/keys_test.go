@@ -16,7 +16,7 @@ import (
 
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/keyring"
-	testservers "github.com/terse/terse/store/storetest/servers"
+	testservers "github.com/terse/terse/internal/testenv"
 )
 
 // create creates an alias on a node with a token, and returns the status.

@@ -9,7 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	testservers "github.com/terse/terse/store/storetest/servers"
+	testservers "github.com/terse/terse/internal/testenv"
 )
 
 // TestClickTablesLocked locks the tables of clicks. Redirects and creates do not wait for the

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	testservers "github.com/terse/terse/store/storetest/servers"
+	testservers "github.com/terse/terse/internal/testenv"
 )
 
 // TestOverload sends more creates to a frozen database than may wait. The server refuses the

@@ -20,7 +20,7 @@ import (
 
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/cache/remote"
-	testservers "github.com/terse/terse/store/storetest/servers"
+	testservers "github.com/terse/terse/internal/testenv"
 )
 
 // appliedWithin is the longest time until all nodes apply an edit, on a busy machine. It is

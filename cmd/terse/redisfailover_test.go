@@ -16,7 +16,7 @@ import (
 
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/cache/remote"
-	testservers "github.com/terse/terse/store/storetest/servers"
+	testservers "github.com/terse/terse/internal/testenv"
 )
 
 // TestEditorDiesWithRedis kills a node together with the Redis master that has

@@ -15,7 +15,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	testservers "github.com/terse/terse/store/storetest/servers"
+	testservers "github.com/terse/terse/internal/testenv"
 )
 
 // TestHostileRequestsMakeNoSeries checks that hostile requests add no metric series and no

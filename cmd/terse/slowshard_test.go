@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/terse/terse/loadtest/audit"
+	"github.com/terse/terse/internal/testenv/audit"
 	"github.com/terse/terse/store"
-	testservers "github.com/terse/terse/store/storetest/servers"
+	testservers "github.com/terse/terse/internal/testenv"
 )
 
 const (

@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	testservers "github.com/terse/terse/store/storetest/servers"
+	testservers "github.com/terse/terse/internal/testenv"
 )
 
 // purgeSecret is the secret that the test's VCL requires of a purge.

@@ -19,7 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/terse/terse/store"
-	testservers "github.com/terse/terse/store/storetest/servers"
+	testservers "github.com/terse/terse/internal/testenv"
 )
 
 // ask sends a request with a form or JSON, and returns the status and headers.

@@ -14,7 +14,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/terse/terse/store/storetest/servers"
+	"github.com/terse/terse/internal/testenv"
 )
 
 // dashboard is the part of a dashboard that the tests read.
@@ -80,7 +80,7 @@ func TestExpressions(t *testing.T) {
 	if err := os.WriteFile(path, content, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	promtool, err := servers.Promtool()
+	promtool, err := testenv.Promtool()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/terse/terse/deploy"
-	"github.com/terse/terse/store/storetest/servers"
+	"github.com/terse/terse/internal/testenv"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -104,7 +104,7 @@ func (n *nodes) take(first int) (seen []*http.Request, bodies []string) {
 type proxy struct {
 	t      *testing.T
 	nodes  *nodes
-	nginx  *servers.Nginx
+	nginx  *testenv.Nginx
 	client *http.Client
 }
 
@@ -120,7 +120,7 @@ func newProxy(t *testing.T) *proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	nginx, err := servers.StartNginx(t.Context(), servers.NginxOptions{Site: site})
+	nginx, err := testenv.StartNginx(t.Context(), testenv.NginxOptions{Site: site})
 	if err != nil {
 		t.Fatal(err)
 	}

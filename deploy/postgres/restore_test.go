@@ -17,7 +17,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/terse/terse/store/storetest/servers"
+	"github.com/terse/terse/internal/testenv"
 )
 
 // backups makes a folder for base backups, WAL and the scripts. The Postgres account may
@@ -50,9 +50,9 @@ func must(t *testing.T, err error) {
 // shard is a Postgres with one node.
 type shard struct {
 	t       *testing.T
-	primary *servers.Postgres
+	primary *testenv.Postgres
 	binary  string
-	node    *servers.Terse
+	node    *testenv.Terse
 }
 
 func (s *shard) setting() string { return "s1 " + s.primary.DSN("links") }
@@ -60,7 +60,7 @@ func (s *shard) setting() string { return "s1 " + s.primary.DSN("links") }
 // serve starts a new node.
 func (s *shard) serve() {
 	s.t.Helper()
-	s.node = servers.NewTerse(s.t, servers.TerseOptions{Binary: s.binary, Settings: map[string]string{
+	s.node = testenv.NewTerse(s.t, testenv.TerseOptions{Binary: s.binary, Settings: map[string]string{
 		"shards": s.setting(), "code_key": "aSC7FmA0I5+1teXYpwy1758w8yPDIjOUQKEAJRrNWUA=",
 		"limit_create_anonymous": "off", "limit_unknown": "off", "drain_delay": "0s",
 	}})
@@ -132,12 +132,12 @@ func TestRestoreToAMoment(t *testing.T) {
 	t.Parallel()
 	dir := backups(t)
 	base, wal := filepath.Join(dir, "base"), filepath.Join(dir, "wal")
-	c := servers.NewCluster(t, servers.ClusterOptions{Settings: map[string]string{
+	c := testenv.NewCluster(t, testenv.ClusterOptions{Settings: map[string]string{
 		"archive_mode":    "on",
 		"archive_command": filepath.Join(dir, "archive.sh") + " %p %f " + wal,
 	}})
 	must(t, c.NewDatabase(t.Context(), "links"))
-	s := &shard{t: t, primary: c.Primary(), binary: servers.BuildTerse(t)}
+	s := &shard{t: t, primary: c.Primary(), binary: testenv.BuildTerse(t)}
 	migrate := exec.CommandContext(t.Context(), s.binary, "migrate", "up", "--shards", s.setting())
 	if out, err := migrate.CombinedOutput(); err != nil {
 		t.Fatalf("terse migrate up: %v: %s", err, out)
@@ -145,7 +145,7 @@ func TestRestoreToAMoment(t *testing.T) {
 	s.serve()
 
 	s.create("before")
-	backup, err := servers.Program(t.Context(), "pg_basebackup")
+	backup, err := testenv.Program(t.Context(), "pg_basebackup")
 	must(t, err)
 	host, port, _ := strings.Cut(s.primary.Addr(), ":")
 	must(t, s.primary.Run(t.Context(), backup, "--pgdata="+base, "--checkpoint=fast", "--wal-method=stream",

@@ -19,7 +19,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/terse/terse/store/storetest/servers"
+	"github.com/terse/terse/internal/testenv"
 )
 
 // alert is an alert of rules.yml.
@@ -67,7 +67,7 @@ func alerts(t *testing.T) map[string]alert {
 // promtool runs promtool and returns its output.
 func promtool(t *testing.T, args ...string) (string, error) {
 	t.Helper()
-	path, err := servers.Promtool()
+	path, err := testenv.Promtool()
 	if err != nil {
 		t.Fatal(err)
 	}

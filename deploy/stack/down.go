@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/terse/terse/store/storetest/servers"
+	"github.com/terse/terse/internal/testenv"
 )
 
 // stopWithin is longer than nodes need to drain. After it, the stack is killed.
@@ -55,7 +55,7 @@ func (h home) down(ctx context.Context, stdout io.Writer) error {
 		return fmt.Errorf("process %d did not end after SIGKILL", pid)
 	}
 	// The guards of a killed stack end its servers, but the guards may have been killed too.
-	if err := servers.Sweep(ctx, h.servers()); err != nil {
+	if err := testenv.Sweep(ctx, h.servers()); err != nil {
 		return err
 	}
 	for _, path := range []string{h.servers(), h.socket()} {

@@ -17,15 +17,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/terse/terse/loadtest/audit"
-	"github.com/terse/terse/store/storetest/servers"
+	"github.com/terse/terse/internal/testenv/audit"
+	"github.com/terse/terse/internal/testenv"
 )
 
 // TestProcedures follows the runbook's procedures under load: it adds a node, upgrades, and
 // goes back. No request may fail, and no acknowledged write may be lost.
 func TestProcedures(t *testing.T) {
 	t.Parallel()
-	release := servers.BuildTerse(t)
+	release := testenv.BuildTerse(t)
 	next := buildNext(t)
 	installed := filepath.Join(filepath.Dir(release), "installed")
 	install(t, release, installed)
@@ -211,7 +211,7 @@ func (s *stack) addNode(binary string) *addedNode {
 	settings := map[string]string{}
 	must(s.t, json.Unmarshal(s.read("node1", "terse.json"), &settings))
 	for _, listener := range []string{"listen", "admin_listen"} {
-		port, err := servers.FreePort(s.t.Context())
+		port, err := testenv.FreePort(s.t.Context())
 		must(s.t, err)
 		settings[listener] = fmt.Sprintf("127.0.0.1:%d", port)
 	}

@@ -16,17 +16,17 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/redis/go-redis/v9"
 
-	"github.com/terse/terse/store/storetest/servers"
+	"github.com/terse/terse/internal/testenv"
 )
 
 // rotation is a Postgres and a Redis with passwords, and two nodes.
 type rotation struct {
 	t        *testing.T
 	binary   string
-	shard    *servers.Postgres
-	redis    *servers.Redis
+	shard    *testenv.Postgres
+	redis    *testenv.Redis
 	settings map[string]string // read by nodes when they start
-	nodes    []*servers.Terse
+	nodes    []*testenv.Terse
 }
 
 // The old and the new passwords.
@@ -37,10 +37,10 @@ const (
 
 func newRotation(t *testing.T) *rotation {
 	t.Helper()
-	r := &rotation{t: t, binary: servers.BuildTerse(t), settings: map[string]string{
+	r := &rotation{t: t, binary: testenv.BuildTerse(t), settings: map[string]string{
 		"code_key": "aSC7FmA0I5+1teXYpwy1758w8yPDIjOUQKEAJRrNWUA=", "limit_create_anonymous": "off", "drain_delay": "0s",
 	}}
-	cluster := servers.NewCluster(t, servers.ClusterOptions{})
+	cluster := testenv.NewCluster(t, testenv.ClusterOptions{})
 	r.shard = cluster.Primary()
 	must(t, cluster.NewDatabase(t.Context(), "links"))
 	hba := filepath.Join(r.shard.DataDir(), "pg_hba.conf")
@@ -49,13 +49,13 @@ func newRotation(t *testing.T) *rotation {
 	must(t, os.WriteFile(hba, append([]byte("host all first,second all scram-sha-256\n"), trusting...), 0o600))
 	r.sql("select pg_reload_conf()", "create role first login password '"+firstPassword+"'",
 		"alter database links owner to first", "alter schema public owner to first")
-	r.redis = servers.NewRedis(t, servers.RedisOptions{})
+	r.redis = testenv.NewRedis(t, testenv.RedisOptions{})
 	r.acl(r.redisURL(""), "resetpass", ">"+firstPassword)
 
 	r.use("first", firstPassword)
 	r.run("migrate", "up")
 	for range 2 {
-		r.nodes = append(r.nodes, servers.NewTerse(t, servers.TerseOptions{Binary: r.binary, Settings: r.settings}))
+		r.nodes = append(r.nodes, testenv.NewTerse(t, testenv.TerseOptions{Binary: r.binary, Settings: r.settings}))
 	}
 	return r
 }

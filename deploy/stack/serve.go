@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/terse/terse/deploy/stack/topology"
-	"github.com/terse/terse/store/storetest/servers"
+	"github.com/terse/terse/internal/testenv"
 )
 
 // ready is the line that serve prints when all servers have started.
@@ -28,7 +28,7 @@ func (h home) serve(ctx context.Context, opts topology.Options, stdout io.Writer
 	}
 	defer func() { _ = lock.Close() }()
 	// Remove the servers of a stack that was killed together with its guards.
-	if err := servers.Sweep(ctx, h.servers()); err != nil {
+	if err := testenv.Sweep(ctx, h.servers()); err != nil {
 		return err
 	}
 	opts.Dir = h.servers()

@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"github.com/terse/terse/deploy/stack/topology"
-	"github.com/terse/terse/store/storetest/servers"
+	"github.com/terse/terse/internal/testenv"
 )
 
 // asStack is the variable that makes this test binary run as the stack command.
@@ -198,7 +198,7 @@ func must(t *testing.T, err error) {
 // TestTopology starts a stack, uses it while parts of it fail, and stops it.
 func TestTopology(t *testing.T) {
 	t.Parallel()
-	binary := servers.BuildTerse(t)
+	binary := testenv.BuildTerse(t)
 	s := newStack(t, binary)
 	if len(s.left()) < 15 {
 		t.Fatalf("%d processes found, want at least 15, or the test cannot see processes that are left", len(s.left()))
@@ -295,7 +295,7 @@ func TestTopology(t *testing.T) {
 // would clean up after it.
 func TestDownAfterACrash(t *testing.T) {
 	t.Parallel()
-	s := newStack(t, servers.BuildTerse(t), "-shards", "1", "-nodes", "1", "-set", "log_level=info")
+	s := newStack(t, testenv.BuildTerse(t), "-shards", "1", "-nodes", "1", "-set", "log_level=info")
 	pid, err := home(s.dir).holder()
 	if err != nil || pid == 0 {
 		t.Fatalf("holder() = %d, %v, want a process", pid, err)

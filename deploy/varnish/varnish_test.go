@@ -28,7 +28,7 @@ import (
 	"github.com/terse/terse/store/cache/cdn"
 	"github.com/terse/terse/store/outbox"
 	"github.com/terse/terse/store/sqlite"
-	"github.com/terse/terse/store/storetest/servers"
+	"github.com/terse/terse/internal/testenv"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -157,7 +157,7 @@ func (o *origin) requests(path string) []*http.Request {
 type edge struct {
 	t       *testing.T
 	origin  *origin
-	varnish *servers.Varnish
+	varnish *testenv.Varnish
 	client  *http.Client
 	passed  int // calls of pass
 }
@@ -178,7 +178,7 @@ func newEdge(t *testing.T) *edge {
 		t.Fatalf("terse.vcl lacks %s", shipped)
 	}
 	e := &edge{
-		t: t, origin: o, varnish: servers.NewVarnish(t, strings.Replace(string(vcl), shipped, fmt.Sprintf(`.port = "%s"`, port), 1)),
+		t: t, origin: o, varnish: testenv.NewVarnish(t, strings.Replace(string(vcl), shipped, fmt.Sprintf(`.port = "%s"`, port), 1)),
 		client: &http.Client{
 			Timeout: 30 * time.Second, Transport: &http.Transport{},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/terse/terse/store/storetest/servers"
+	"github.com/terse/terse/internal/testenv"
 )
 
 // TestScenarios runs two scenarios briefly. They must keep every promise.
@@ -18,7 +18,7 @@ func TestScenarios(t *testing.T) {
 	t.Parallel()
 	var stdout, stderr bytes.Buffer
 	status := run(t.Context(), []string{
-		"-terse", servers.BuildTerse(t), "-only", "rolling,kills", "-requests", "5000", "-rounds", "1", "-links", "200", "-visitors", "2", "-settle", "500ms",
+		"-terse", testenv.BuildTerse(t), "-only", "rolling,kills", "-requests", "5000", "-rounds", "1", "-links", "200", "-visitors", "2", "-settle", "500ms",
 		"-set", "drain_delay=500ms",
 	}, &stdout, &stderr)
 	t.Logf("%s%s", &stderr, &stdout)
@@ -37,7 +37,7 @@ func TestScenarios(t *testing.T) {
 func TestSlowShard(t *testing.T) {
 	t.Parallel()
 	var stdout, stderr bytes.Buffer
-	run(t.Context(), []string{"-terse", servers.BuildTerse(t), "-only", "slowshard", "-links", "100", "-settle", "1s"}, &stdout, &stderr)
+	run(t.Context(), []string{"-terse", testenv.BuildTerse(t), "-only", "slowshard", "-links", "100", "-settle", "1s"}, &stdout, &stderr)
 	t.Logf("%s%s", &stderr, &stdout)
 	table := stdout.String()
 	for _, want := range []string{"creates on s2 that failed from then on", "edits on s2 that failed from then on", "lists that failed while commits hung", "acknowledged creates and edits lost", "wrong answers"} {
@@ -55,7 +55,7 @@ func TestSlowShard(t *testing.T) {
 func TestOverload(t *testing.T) {
 	t.Parallel()
 	var stdout, stderr bytes.Buffer
-	run(t.Context(), []string{"-terse", servers.BuildTerse(t), "-only", "overload", "-links", "200", "-settle", "1s"}, &stdout, &stderr)
+	run(t.Context(), []string{"-terse", testenv.BuildTerse(t), "-only", "overload", "-links", "200", "-settle", "1s"}, &stdout, &stderr)
 	t.Logf("%s%s", &stderr, &stdout)
 	table := stdout.String()
 	for _, want := range []string{"wrong answers", "order of rejections", "Retry-After"} {

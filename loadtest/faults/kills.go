@@ -5,7 +5,7 @@ package main
 import (
 	"time"
 
-	"github.com/terse/terse/loadtest/audit"
+	"github.com/terse/terse/internal/testenv/audit"
 )
 
 // fault is a part that is killed, and its recovery.

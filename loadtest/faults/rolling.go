@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/terse/terse/loadtest/audit"
+	"github.com/terse/terse/internal/testenv/audit"
 )
 
 // clicksWithin is the longest time until the last clicks are in the database.

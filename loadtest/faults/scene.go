@@ -19,7 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/terse/terse/deploy/stack/topology"
-	"github.com/terse/terse/loadtest/audit"
+	"github.com/terse/terse/internal/testenv/audit"
 	"github.com/terse/terse/store"
 )
 

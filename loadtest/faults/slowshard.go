@@ -11,7 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/terse/terse/loadtest/audit"
+	"github.com/terse/terse/internal/testenv/audit"
 	"github.com/terse/terse/store"
 )
 

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/terse/terse/loadtest/audit"
+	"github.com/terse/terse/internal/testenv/audit"
 	"github.com/terse/terse/store"
 )
 

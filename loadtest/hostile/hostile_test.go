@@ -8,13 +8,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/terse/terse/store/storetest/servers"
+	"github.com/terse/terse/internal/testenv"
 )
 
 // TestStorm runs a short storm of tens of thousands of requests.
 func TestStorm(t *testing.T) {
 	var stdout, stderr bytes.Buffer
-	if status := run(t.Context(), []string{"-terse", servers.BuildTerse(t), "-n", "28800"}, &stdout, &stderr); status != 0 {
+	if status := run(t.Context(), []string{"-terse", testenv.BuildTerse(t), "-n", "28800"}, &stdout, &stderr); status != 0 {
 		t.Errorf("run() = %d: %s%s", status, &stdout, &stderr)
 	}
 	for _, want := range []string{"28800 requests", "200: ", "201: ", "302: ", "400: ", "404: ", "405: ", "422: "} {

@@ -16,7 +16,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/terse/terse/store/storetest/servers"
+	"github.com/terse/terse/internal/testenv"
 )
 
 func main() {
@@ -38,7 +38,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	ctx, cancel := context.WithTimeout(ctx, *timeout)
 	defer cancel()
-	node, err := servers.StartTerse(ctx, servers.TerseOptions{Binary: *binary, Settings: settings})
+	node, err := testenv.StartTerse(ctx, testenv.TerseOptions{Binary: *binary, Settings: settings})
 	if err != nil {
 		fmt.Fprintln(stderr, "hostile:", err)
 		return 1

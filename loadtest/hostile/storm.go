@@ -17,7 +17,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
-	"github.com/terse/terse/store/storetest/servers"
+	"github.com/terse/terse/internal/testenv"
 )
 
 // connections is how many connections are open at the same time.
@@ -44,7 +44,7 @@ type report struct {
 }
 
 // storm sends at least n requests: the same number in each round and on each connection.
-func storm(ctx context.Context, node *servers.Terse, n int, seed uint64) (*report, error) {
+func storm(ctx context.Context, node *testenv.Terse, n int, seed uint64) (*report, error) {
 	r := &report{statuses: map[int]int64{}}
 	began, each := time.Now(), (n+rounds*connections-1)/(rounds*connections)
 	for round := range uint64(rounds) {
@@ -168,7 +168,7 @@ func (c *connection) one(ctx context.Context) error {
 
 // settled measures an idle server, once two measurements in a row have the same number of
 // goroutines and series.
-func settled(ctx context.Context, node *servers.Terse) (last size, err error) {
+func settled(ctx context.Context, node *testenv.Terse) (last size, err error) {
 	for {
 		now, err := measure(ctx, node.AdminAddr())
 		if err != nil || now == last || now.goroutines == last.goroutines && now.series == last.series {

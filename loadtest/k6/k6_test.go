@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/terse/terse/store/storetest/servers"
+	"github.com/terse/terse/internal/testenv"
 )
 
 // findK6 returns the k6 that make builds.
@@ -30,7 +30,7 @@ func findK6(t *testing.T) string {
 }
 
 // newTerse starts a server on an embedded database.
-func newTerse(t *testing.T) *servers.Terse {
+func newTerse(t *testing.T) *testenv.Terse {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "k6-test-")
 	if err != nil {
@@ -44,7 +44,7 @@ func newTerse(t *testing.T) *servers.Terse {
 	if out, err := exec.Command("go", "build", "-o", binary, "../../cmd/terse").CombinedOutput(); err != nil {
 		t.Fatalf("go build = %v: %s", err, out)
 	}
-	node, err := servers.StartTerse(t.Context(), servers.TerseOptions{
+	node, err := testenv.StartTerse(t.Context(), testenv.TerseOptions{
 		Binary: binary, Settings: map[string]string{"limit_create_anonymous": "off", "limit_unknown": "off"},
 	})
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/terse/terse/store/storetest/servers"
+	"github.com/terse/terse/internal/testenv"
 )
 
 // pgbench is a yardstick: prepared statements from the load generator of Postgres.
@@ -27,7 +27,7 @@ type pgbench struct {
 
 // newPgbench returns a pgbench that repeats a script. The caller must close it.
 func newPgbench(ctx context.Context, s *shard, script string, clients int, turn time.Duration) (*pgbench, error) {
-	program, err := servers.Program(ctx, "pgbench")
+	program, err := testenv.Program(ctx, "pgbench")
 	if err != nil {
 		return nil, err
 	}

@@ -13,7 +13,7 @@ import (
 
 	"github.com/google/pprof/profile"
 
-	"github.com/terse/terse/store/storetest/servers"
+	"github.com/terse/terse/internal/testenv"
 )
 
 // profileTurn is how long each load of a profile lasts.
@@ -26,7 +26,7 @@ func writeProfile(ctx context.Context, b *bench, path string) error {
 	if err != nil {
 		return err
 	}
-	shared, err := servers.StartRedis(ctx, servers.RedisOptions{})
+	shared, err := testenv.StartRedis(ctx, testenv.RedisOptions{})
 	if err != nil {
 		return err
 	}

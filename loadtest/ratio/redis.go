@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/terse/terse/store/storetest/servers"
+	"github.com/terse/terse/internal/testenv"
 )
 
 const (
@@ -36,7 +36,7 @@ func measureRedis(ctx context.Context, b *bench) ([]figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	shared, err := servers.StartRedis(ctx, servers.RedisOptions{})
+	shared, err := testenv.StartRedis(ctx, testenv.RedisOptions{})
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +99,7 @@ func measureZipf(ctx context.Context, b *bench) ([]figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	shared, err := servers.StartRedis(ctx, servers.RedisOptions{Settings: map[string]string{
+	shared, err := testenv.StartRedis(ctx, testenv.RedisOptions{Settings: map[string]string{
 		"maxmemory": "128mb", "maxmemory-policy": "allkeys-lru",
 	}})
 	if err != nil {
@@ -141,7 +141,7 @@ func measureZipf(ctx context.Context, b *bench) ([]figure, error) {
 
 // startCached starts a node over the shard and a Redis, with mib MiB for L1. It also
 // returns the address of the admin listener.
-func (s *shard) startCached(ctx context.Context, binary string, shared *servers.Redis, mib string) (*process, string, error) {
+func (s *shard) startCached(ctx context.Context, binary string, shared *testenv.Redis, mib string) (*process, string, error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, "", err
@@ -155,7 +155,7 @@ func (s *shard) startCached(ctx context.Context, binary string, shared *servers.
 }
 
 // warm requests all links from a separate node, so that Redis has them.
-func warm(ctx context.Context, b *bench, s *shard, shared *servers.Redis) error {
+func warm(ctx context.Context, b *bench, s *shard, shared *testenv.Redis) error {
 	product, _, err := s.startCached(ctx, b.opts.terse, shared, "64")
 	if err != nil {
 		return err

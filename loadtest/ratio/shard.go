@@ -12,13 +12,13 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/terse/terse/store/storetest/servers"
+	"github.com/terse/terse/internal/testenv"
 )
 
 // bench is shared by all parts: one Postgres, with a database for each number of links.
 type bench struct {
 	opts    options
-	cluster *servers.Cluster  // nil until a part needs it
+	cluster *testenv.Cluster  // nil until a part needs it
 	shards  map[string]*shard // by their databases
 }
 
@@ -36,7 +36,7 @@ func (b *bench) close() {
 
 // shard is a database with links.
 type shard struct {
-	primary  *servers.Postgres
+	primary  *testenv.Postgres
 	database string
 	links    links
 	count    int
@@ -62,7 +62,7 @@ func (b *bench) filled(ctx context.Context, database string, n int, fill func(*s
 	}
 	if b.cluster == nil {
 		var err error
-		if b.cluster, err = servers.StartCluster(ctx, servers.ClusterOptions{Durable: true, Settings: settings()}); err != nil {
+		if b.cluster, err = testenv.StartCluster(ctx, testenv.ClusterOptions{Durable: true, Settings: settings()}); err != nil {
 			return nil, err
 		}
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/terse/terse/store/cache/remote"
 	"github.com/terse/terse/store/sqlite"
 	"github.com/terse/terse/store/storetest"
-	"github.com/terse/terse/store/storetest/servers"
+	"github.com/terse/terse/internal/testenv"
 )
 
 func TestConformance(t *testing.T) {
@@ -45,7 +45,7 @@ func TestConformance(t *testing.T) {
 func openRedis(tb testing.TB, url string) *remote.Cache {
 	tb.Helper()
 	if url == "" {
-		url = servers.NewRedis(tb, servers.RedisOptions{}).URL()
+		url = testenv.NewRedis(tb, testenv.RedisOptions{}).URL()
 	}
 	r, err := remote.New(remote.Options{URL: url, Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {

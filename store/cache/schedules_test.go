@@ -18,7 +18,7 @@ import (
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/cache"
 	"github.com/terse/terse/store/cache/remote"
-	"github.com/terse/terse/store/storetest/servers"
+	"github.com/terse/terse/internal/testenv"
 )
 
 // TestSchedulesOverRedis runs nodes that share a Redis in 10,000 seeded orders, while
@@ -30,7 +30,7 @@ import (
 func TestSchedulesOverRedis(t *testing.T) {
 	t.Parallel()
 	const seeds, workers = 10_000, 8
-	shared := servers.NewRedis(t, servers.RedisOptions{})
+	shared := testenv.NewRedis(t, testenv.RedisOptions{})
 	var running sync.WaitGroup
 	for worker := range uint64(workers) {
 		running.Go(func() {

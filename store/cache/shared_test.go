@@ -15,16 +15,16 @@ import (
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/cache"
 	"github.com/terse/terse/store/cache/remote"
-	"github.com/terse/terse/store/storetest/servers"
+	"github.com/terse/terse/internal/testenv"
 )
 
 // newShared returns an empty cache, as another process has.
-func newShared(t *testing.T, shared *servers.Redis, m *memory) *cache.Cache {
+func newShared(t *testing.T, shared *testenv.Redis, m *memory) *cache.Cache {
 	t.Helper()
 	return newCache(t, cache.Options{Store: m, Remote: newRemote(t, shared)})
 }
 
-func newRemote(t *testing.T, shared *servers.Redis) *remote.Cache {
+func newRemote(t *testing.T, shared *testenv.Redis) *remote.Cache {
 	t.Helper()
 	r, err := remote.New(remote.Options{
 		URL: shared.URL(), Timeout: 10 * time.Second, Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
@@ -44,7 +44,7 @@ func newRemote(t *testing.T, shared *servers.Redis) *remote.Cache {
 // hit in Redis in every process, and that the absence of a link is not shared.
 func TestWritesAreShared(t *testing.T) {
 	t.Parallel()
-	shared := servers.NewRedis(t, servers.RedisOptions{})
+	shared := testenv.NewRedis(t, testenv.RedisOptions{})
 	m := newMemory()
 	open := func() *cache.Cache { return newShared(t, shared, m) }
 	one := open()
@@ -82,7 +82,7 @@ func TestWritesAreShared(t *testing.T) {
 // another process has created it. Before that, the process asks its store only once.
 func TestCreateEndsAbsence(t *testing.T) {
 	t.Parallel()
-	shared := servers.NewRedis(t, servers.RedisOptions{})
+	shared := testenv.NewRedis(t, testenv.RedisOptions{})
 	m := newMemory()
 	one, other := newShared(t, shared, m), newShared(t, shared, m)
 	for range 3 {
@@ -105,7 +105,7 @@ func TestCreateEndsAbsence(t *testing.T) {
 // store the link. The other process receives its announcement.
 func TestLateCreateEndsAbsence(t *testing.T) {
 	t.Parallel()
-	shared := servers.NewRedis(t, servers.RedisOptions{})
+	shared := testenv.NewRedis(t, testenv.RedisOptions{})
 	m := newMemory()
 	one := newCache(t, cache.Options{Store: slowCreates{m}, Remote: newRemote(t, shared)})
 	heard := newRemote(t, shared)

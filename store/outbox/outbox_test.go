@@ -18,7 +18,7 @@ import (
 	"github.com/terse/terse/store/outbox"
 	"github.com/terse/terse/store/postgres"
 	"github.com/terse/terse/store/postgres/schema"
-	"github.com/terse/terse/store/storetest/servers"
+	"github.com/terse/terse/internal/testenv"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -99,12 +99,12 @@ const database = "terse"
 // shard is a migrated database.
 type shard struct {
 	t       *testing.T
-	cluster *servers.Cluster
+	cluster *testenv.Cluster
 }
 
 func newShard(t *testing.T, replicas int) shard {
 	t.Helper()
-	s := shard{t, servers.NewCluster(t, servers.ClusterOptions{Replicas: replicas})}
+	s := shard{t, testenv.NewCluster(t, testenv.ClusterOptions{Replicas: replicas})}
 	if err := s.cluster.NewDatabase(t.Context(), database); err != nil {
 		t.Fatal(err)
 	}
@@ -314,7 +314,7 @@ func TestFrozenWorker(t *testing.T) {
 func TestThroughPgBouncer(t *testing.T) {
 	t.Parallel()
 	s := newShard(t, 0)
-	pooler := servers.NewPgBouncer(t, s.cluster.Primary())
+	pooler := testenv.NewPgBouncer(t, s.cluster.Primary())
 	p := s.open(pooler.DSN(database) + "&default_query_exec_mode=cache_describe")
 	caches := &audience{}
 	newWorker(t, p, caches, nil)

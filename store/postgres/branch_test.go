@@ -15,11 +15,11 @@ import (
 
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/postgres"
-	"github.com/terse/terse/store/storetest/servers"
+	"github.com/terse/terse/internal/testenv"
 )
 
 // codesOn returns how many links on a server have a code with a prefix.
-func codesOn(t *testing.T, p *servers.Postgres, database, prefix string) (n int) {
+func codesOn(t *testing.T, p *testenv.Postgres, database, prefix string) (n int) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), p.DSN(database))
 	must(t, err)

@@ -12,14 +12,14 @@ import (
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/postgres"
 	"github.com/terse/terse/store/postgres/schema"
-	"github.com/terse/terse/store/storetest/servers"
+	"github.com/terse/terse/internal/testenv"
 )
 
 // newSyncCluster starts a primary with a synchronous standby, and a database with the
 // schema of a shard.
 func newSyncCluster(t *testing.T) (c cluster, database string) {
 	t.Helper()
-	c = cluster{servers.NewCluster(t, servers.ClusterOptions{Replicas: 1, Sync: true})}
+	c = cluster{testenv.NewCluster(t, testenv.ClusterOptions{Replicas: 1, Sync: true})}
 	database = "terse"
 	must(t, c.NewDatabase(t.Context(), database))
 	m, err := schema.New(schema.Options{

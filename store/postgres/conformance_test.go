@@ -13,14 +13,14 @@ import (
 	"github.com/terse/terse/store/postgres"
 	"github.com/terse/terse/store/postgres/schema"
 	"github.com/terse/terse/store/storetest"
-	"github.com/terse/terse/store/storetest/servers"
+	"github.com/terse/terse/internal/testenv"
 )
 
 // shard is the name of the shard in tests.
 const shard = "s1"
 
 // cluster is a running cluster with a template database.
-type cluster struct{ *servers.Cluster }
+type cluster struct{ *testenv.Cluster }
 
 // newCluster starts a cluster and stops it at the end of the test.
 func newCluster(tb testing.TB, replicas int) cluster {
@@ -33,7 +33,7 @@ func newClusterWith(tb testing.TB, replicas int, more map[string]string) cluster
 	tb.Helper()
 	settings := map[string]string{"max_connections": "400"}
 	maps.Copy(settings, more)
-	c := cluster{servers.NewCluster(tb, servers.ClusterOptions{Replicas: replicas, Settings: settings})}
+	c := cluster{testenv.NewCluster(tb, testenv.ClusterOptions{Replicas: replicas, Settings: settings})}
 	if err := c.NewDatabase(tb.Context(), "template_shard"); err != nil {
 		tb.Fatal(err)
 	}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/postgres"
-	"github.com/terse/terse/store/storetest/servers"
+	"github.com/terse/terse/internal/testenv"
 )
 
 func wantText(t *testing.T, op string, err error, want string) {
@@ -342,7 +342,7 @@ func TestPgBouncer(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 0)
 	database := c.database(t)
-	bouncer := servers.NewPgBouncer(t, c.Primary())
+	bouncer := testenv.NewPgBouncer(t, c.Primary())
 	s := openStore(t, postgres.Options{Primary: bouncer.DSN(database) + "&default_query_exec_mode=cache_describe"})
 	var wg sync.WaitGroup
 	for w := range 8 {

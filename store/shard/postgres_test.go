@@ -17,13 +17,13 @@ import (
 	"github.com/terse/terse/store/postgres/schema"
 	"github.com/terse/terse/store/shard"
 	"github.com/terse/terse/store/storetest"
-	"github.com/terse/terse/store/storetest/servers"
+	"github.com/terse/terse/internal/testenv"
 )
 
 // TestPostgres runs the conformance suites over three shards, each with a replica.
 func TestPostgres(t *testing.T) {
 	t.Parallel()
-	clusters := servers.NewClusters(t, 3, servers.ClusterOptions{
+	clusters := testenv.NewClusters(t, 3, testenv.ClusterOptions{
 		Replicas: 1, Settings: map[string]string{"max_connections": "200"},
 	})
 	t.Run("Store", func(t *testing.T) {
@@ -62,7 +62,7 @@ func TestPostgres(t *testing.T) {
 	})
 	for name, redis := range map[string]func(testing.TB) string{
 		"cached":            nil,
-		"cached_redis_up":   func(tb testing.TB) string { return servers.NewRedis(tb, servers.RedisOptions{}).URL() },
+		"cached_redis_up":   func(tb testing.TB) string { return testenv.NewRedis(tb, testenv.RedisOptions{}).URL() },
 		"cached_redis_down": func(testing.TB) string { return "redis://127.0.0.1:1" },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -103,7 +103,7 @@ func openCached(tb testing.TB, r *shard.Router, redis func(testing.TB) string) *
 
 // testPostgresMoved moves an empty bucket without informing the Router. A create, a read and an
 // edit of its links must reach the new owner.
-func testPostgresMoved(t *testing.T, r *shard.Router, clusters []*servers.Cluster) {
+func testPostgresMoved(t *testing.T, r *shard.Router, clusters []*testenv.Cluster) {
 	t.Helper()
 	l := newLink(1, 0)
 	bucket, from := store.BucketOf(l.Code), r.ShardOf(l.Code)
@@ -130,7 +130,7 @@ func testPostgresMoved(t *testing.T, r *shard.Router, clusters []*servers.Cluste
 }
 
 // openPostgres returns a Router over a new database in each cluster.
-func openPostgres(tb testing.TB, clusters []*servers.Cluster, database string) *shard.Router {
+func openPostgres(tb testing.TB, clusters []*testenv.Cluster, database string) *shard.Router {
 	tb.Helper()
 	var targets []schema.Target
 	for i, c := range clusters {

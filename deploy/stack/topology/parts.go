@@ -10,7 +10,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/terse/terse/store/storetest/servers"
+	"github.com/terse/terse/internal/testenv"
 )
 
 // part is one server of the topology.
@@ -180,7 +180,7 @@ func (t *Topology) State() State {
 
 func (s *shard) state() ShardState {
 	state := ShardState{Name: s.name, DSN: s.cluster.DSN(database)}
-	for suffix, p := range map[string]*servers.Postgres{"-a": s.cluster.Primary(), "-b": s.cluster.Replicas()[0]} {
+	for suffix, p := range map[string]*testenv.Postgres{"-a": s.cluster.Primary(), "-b": s.cluster.Replicas()[0]} {
 		state.Servers = append(state.Servers, ServerState{s.name + suffix, s.roleOf(p), p.DSN(database), p.Pid()})
 	}
 	slices.SortFunc(state.Servers, func(a, b ServerState) int { return strings.Compare(a.Name, b.Name) })

@@ -12,7 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/terse/terse/store/storetest/servers"
+	"github.com/terse/terse/internal/testenv"
 )
 
 const (
@@ -31,18 +31,18 @@ const (
 // synchronous_mode. Safe for concurrent use.
 type shard struct {
 	name    string
-	cluster *servers.Cluster
+	cluster *testenv.Cluster
 
 	mu      sync.Mutex
-	primary *servers.Postgres
-	standby *servers.Postgres
+	primary *testenv.Postgres
+	standby *testenv.Postgres
 	synced  bool          // the standby has every acknowledged write
 	off     map[part]bool // servers that were stopped on purpose
 	isCut   bool          // the primary waits for an unreachable standby
 }
 
 func (t *Topology) startShard(ctx context.Context, name string) (*shard, error) {
-	c, err := servers.StartCluster(ctx, servers.ClusterOptions{
+	c, err := testenv.StartCluster(ctx, testenv.ClusterOptions{
 		Place: t.place(name), Replicas: 1, Durable: t.opts.Durable, Settings: t.opts.postgres(),
 	})
 	if err != nil {
@@ -85,7 +85,7 @@ func (s *shard) supervise(ctx context.Context) {
 // revive starts the servers that ended by themselves. Postgres ends when it cannot write
 // its log, for example on a full disk. Each start then fails until there is space.
 func (s *shard) revive(ctx context.Context) {
-	for _, p := range []*servers.Postgres{s.cluster.Primary(), s.cluster.Replicas()[0]} {
+	for _, p := range []*testenv.Postgres{s.cluster.Primary(), s.cluster.Replicas()[0]} {
 		s.mu.Lock()
 		ended := p.Pid() == 0 && !s.off[p]
 		s.mu.Unlock()

@@ -27,18 +27,18 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/terse/terse/deploy"
-	"github.com/terse/terse/store/storetest/servers"
+	"github.com/terse/terse/internal/testenv"
 )
 
 // Topology is a running topology. Safe for concurrent use.
 type Topology struct {
 	opts       Options
 	shards     []*shard
-	redis      *servers.Redis
-	nodes      []*servers.Terse
-	nginx      *servers.Nginx
-	varnish    *servers.Varnish
-	prometheus *servers.Prometheus
+	redis      *testenv.Redis
+	nodes      []*testenv.Terse
+	nginx      *testenv.Nginx
+	varnish    *testenv.Varnish
+	prometheus *testenv.Prometheus
 	apiKey     string
 
 	closers []func() error // in start order; run in reverse order
@@ -87,12 +87,12 @@ func (t *Topology) opened(closer func() error) {
 	t.closers = append(t.closers, closer)
 }
 
-func (t *Topology) place(name string) servers.Place {
-	return servers.Place{Dir: t.opts.Dir, Name: name}
+func (t *Topology) place(name string) testenv.Place {
+	return testenv.Place{Dir: t.opts.Dir, Name: name}
 }
 
 func (t *Topology) start(ctx context.Context) error {
-	front, err := servers.FreePort(ctx)
+	front, err := testenv.FreePort(ctx)
 	if err != nil {
 		return err
 	}
@@ -126,7 +126,7 @@ func (t *Topology) startStores(ctx context.Context) error {
 		})
 	}
 	group.Go(func() (err error) {
-		t.redis, err = servers.StartRedis(starting, servers.RedisOptions{
+		t.redis, err = testenv.StartRedis(starting, testenv.RedisOptions{
 			Place: t.place("redis"), Settings: map[string]string{"maxmemory": "256mb", "maxmemory-policy": "allkeys-lru"},
 		})
 		if err == nil {
@@ -187,11 +187,11 @@ func (t *Topology) newSettings(front int) (map[string]string, error) {
 }
 
 func (t *Topology) startNodes(ctx context.Context, settings map[string]string) error {
-	t.nodes = make([]*servers.Terse, t.opts.Nodes)
+	t.nodes = make([]*testenv.Terse, t.opts.Nodes)
 	group, ctx := errgroup.WithContext(ctx)
 	for i := range t.nodes {
 		group.Go(func() (err error) {
-			t.nodes[i], err = servers.StartTerse(ctx, servers.TerseOptions{
+			t.nodes[i], err = testenv.StartTerse(ctx, testenv.TerseOptions{
 				Place: t.place(fmt.Sprintf("node%d", i+1)), Binary: t.opts.Binary, Settings: maps.Clone(settings), Procs: t.opts.NodeProcs,
 			})
 			if err == nil {
@@ -216,7 +216,7 @@ func (t *Topology) startNginx(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if t.nginx, err = servers.StartNginx(ctx, servers.NginxOptions{Place: t.place("nginx"), Site: site}); err != nil {
+	if t.nginx, err = testenv.StartNginx(ctx, testenv.NginxOptions{Place: t.place("nginx"), Site: site}); err != nil {
 		return err
 	}
 	t.opened(t.nginx.Close)
@@ -235,7 +235,7 @@ func (t *Topology) startVarnish(ctx context.Context, port int, secret string) er
 	if err != nil {
 		return err
 	}
-	t.varnish, err = servers.StartVarnish(ctx, servers.VarnishOptions{Place: t.place("varnish"), VCL: vcl, Port: port})
+	t.varnish, err = testenv.StartVarnish(ctx, testenv.VarnishOptions{Place: t.place("varnish"), VCL: vcl, Port: port})
 	if err != nil {
 		return err
 	}
@@ -258,7 +258,7 @@ func (t *Topology) startPrometheus(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t.prometheus, err = servers.StartPrometheus(ctx, servers.PrometheusOptions{
+	t.prometheus, err = testenv.StartPrometheus(ctx, testenv.PrometheusOptions{
 		Place: t.place("prometheus"), Files: map[string]string{"prometheus.yml": config, "rules.yml": rules},
 	})
 	if err != nil {

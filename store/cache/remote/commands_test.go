@@ -16,14 +16,14 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/terse/terse/store/cache/remote"
-	"github.com/terse/terse/store/storetest/servers"
+	"github.com/terse/terse/internal/testenv"
 )
 
 // TestCommands checks that the cache uses no command that is slower the more keys Redis
 // has, and no command that deletes keys of other users.
 func TestCommands(t *testing.T) {
 	t.Parallel()
-	s := servers.NewRedis(t, servers.RedisOptions{})
+	s := testenv.NewRedis(t, testenv.RedisOptions{})
 	client := connect(t, s)
 	before := commands(t, client)
 	wantUse(t, open(t, s.URL(), patient))
@@ -46,7 +46,7 @@ func TestCommands(t *testing.T) {
 func TestCallsShareRoundTrips(t *testing.T) {
 	t.Parallel()
 	const callers = 400
-	s := servers.NewRedis(t, servers.RedisOptions{})
+	s := testenv.NewRedis(t, testenv.RedisOptions{})
 	reg := prometheus.NewRegistry()
 	c, err := remote.New(remote.Options{URL: s.URL(), Timeout: patient, Registerer: reg, Logger: slog.New(slog.DiscardHandler)})
 	must(t, err)

@@ -15,7 +15,7 @@ import (
 
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/cache/remote"
-	"github.com/terse/terse/store/storetest/servers"
+	"github.com/terse/terse/internal/testenv"
 )
 
 // wantUse checks that all functions work with a Redis of any form.
@@ -59,7 +59,7 @@ func wantUse(t *testing.T, c *remote.Cache) {
 
 func TestTLS(t *testing.T) {
 	t.Parallel()
-	s := servers.NewRedis(t, servers.RedisOptions{TLS: true})
+	s := testenv.NewRedis(t, testenv.RedisOptions{TLS: true})
 	opts := remote.Options{
 		URL: s.URL(), Timeout: patient, RootCAs: s.RootCAs(), Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
 	}
@@ -74,11 +74,11 @@ func TestTLS(t *testing.T) {
 
 func TestCluster(t *testing.T) {
 	t.Parallel()
-	masters := make([]*servers.Redis, 3)
+	masters := make([]*testenv.Redis, 3)
 	for i := range masters {
-		masters[i] = servers.NewRedis(t, servers.RedisOptions{Cluster: true})
+		masters[i] = testenv.NewRedis(t, testenv.RedisOptions{Cluster: true})
 	}
-	must(t, servers.JoinRedis(t.Context(), masters...))
+	must(t, testenv.JoinRedis(t.Context(), masters...))
 	wantUse(t, open(t, masters[1].URL(), patient))
 }
 
@@ -86,13 +86,13 @@ func TestCluster(t *testing.T) {
 // cluster dies and its replica replaces it.
 func TestClusterFailover(t *testing.T) {
 	t.Parallel()
-	servant := servers.RedisOptions{Cluster: true, Settings: map[string]string{"cluster-node-timeout": "1000", "repl-diskless-sync-delay": "0"}}
-	masters := make([]*servers.Redis, 3)
+	servant := testenv.RedisOptions{Cluster: true, Settings: map[string]string{"cluster-node-timeout": "1000", "repl-diskless-sync-delay": "0"}}
+	masters := make([]*testenv.Redis, 3)
 	for i := range masters {
-		masters[i] = servers.NewRedis(t, servant)
+		masters[i] = testenv.NewRedis(t, servant)
 	}
-	must(t, servers.JoinRedis(t.Context(), masters...))
-	must(t, servers.FollowRedis(t.Context(), servers.NewRedis(t, servant), masters...))
+	must(t, testenv.JoinRedis(t.Context(), masters...))
+	must(t, testenv.FollowRedis(t.Context(), testenv.NewRedis(t, servant), masters...))
 	c := open(t, masters[0].URL()+","+masters[1].Addr(), time.Second)
 	wantUse(t, c)
 	must(t, masters[0].Kill())
@@ -112,11 +112,11 @@ func TestClusterFailover(t *testing.T) {
 // TestSentinel checks that a Cache recovers from a failover by itself.
 func TestSentinel(t *testing.T) {
 	t.Parallel()
-	master := servers.NewRedis(t, servers.RedisOptions{})
+	master := testenv.NewRedis(t, testenv.RedisOptions{})
 	host, port, err := net.SplitHostPort(master.Addr())
 	must(t, err)
-	servers.NewRedis(t, servers.RedisOptions{Settings: map[string]string{"replicaof": host + " " + port}})
-	sentinel := servers.NewRedis(t, servers.RedisOptions{Watches: master})
+	testenv.NewRedis(t, testenv.RedisOptions{Settings: map[string]string{"replicaof": host + " " + port}})
+	sentinel := testenv.NewRedis(t, testenv.RedisOptions{Watches: master})
 	c := open(t, sentinel.URL(), time.Second)
 	wantUse(t, c)
 	client := connect(t, master)
@@ -124,7 +124,7 @@ func TestSentinel(t *testing.T) {
 		return client.Do(t.Context(), "WAIT", 1, 100).Val() == int64(1)
 	})
 	await(t, "the sentinel to know the replica", func() bool {
-		known, err := connect(t, sentinel).Do(t.Context(), "SENTINEL", "REPLICAS", servers.WatchedName).Slice()
+		known, err := connect(t, sentinel).Do(t.Context(), "SENTINEL", "REPLICAS", testenv.WatchedName).Slice()
 		return err == nil && len(known) == 1
 	})
 	must(t, master.Kill())
@@ -138,7 +138,7 @@ func TestSentinel(t *testing.T) {
 // connection: the moment since which announcements were not received.
 func TestMissed(t *testing.T) {
 	t.Parallel()
-	s := servers.NewRedis(t, servers.RedisOptions{})
+	s := testenv.NewRedis(t, testenv.RedisOptions{})
 	missed := make(chan time.Time, 10)
 	c, err := remote.New(remote.Options{
 		URL: s.URL(), Timeout: patient, Missed: func(since time.Time) { missed <- since },

@@ -18,7 +18,7 @@ import (
 
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/cache/remote"
-	"github.com/terse/terse/store/storetest/servers"
+	"github.com/terse/terse/internal/testenv"
 )
 
 // The client retries an unreachable server every second, also once after it was closed.
@@ -45,7 +45,7 @@ func open(t *testing.T, url string, timeout time.Duration) *remote.Cache {
 	return c
 }
 
-func connect(t *testing.T, s *servers.Redis) *redis.Client {
+func connect(t *testing.T, s *testenv.Redis) *redis.Client {
 	t.Helper()
 	client := redis.NewClient(&redis.Options{Addr: s.Addr()})
 	t.Cleanup(func() { _ = client.Close() })
@@ -114,7 +114,7 @@ func TestNewReportsEveryProblem(t *testing.T) {
 // its method promises, ±10 %, and the links must not expire together.
 func TestLifetimesDiffer(t *testing.T) {
 	t.Parallel()
-	server := servers.NewRedis(t, servers.RedisOptions{})
+	server := testenv.NewRedis(t, testenv.RedisOptions{})
 	c, client := open(t, server.URL(), patient), connect(t, server)
 	const links = 100
 	for _, tt := range []struct {
@@ -173,7 +173,7 @@ func TestLifetimesDiffer(t *testing.T) {
 // TestWhatIsKept checks what Redis has after sequences of calls.
 func TestWhatIsKept(t *testing.T) {
 	t.Parallel()
-	c := open(t, servers.NewRedis(t, servers.RedisOptions{}).URL(), patient)
+	c := open(t, testenv.NewRedis(t, testenv.RedisOptions{}).URL(), patient)
 	put := func(v int64) func(t *testing.T, code string) {
 		return func(t *testing.T, code string) { must(t, create(t, c, link(code, v))) }
 	}
@@ -246,7 +246,7 @@ func TestWhatIsKept(t *testing.T) {
 // of the same version. After a failover it is unknown which one of the two was lost.
 func TestEqualVersionStays(t *testing.T) {
 	t.Parallel()
-	c := open(t, servers.NewRedis(t, servers.RedisOptions{}).URL(), patient)
+	c := open(t, testenv.NewRedis(t, testenv.RedisOptions{}).URL(), patient)
 	kept, other := link("abc", 2), link("abc", 2)
 	other.URL = "https://example.com/after-a-failover"
 	_, lease := lookup(t, c, kept.Code)
@@ -261,7 +261,7 @@ func TestEqualVersionStays(t *testing.T) {
 // change of the key, even if Redis has evicted that change.
 func TestSlowReaderBringsNothingBack(t *testing.T) {
 	t.Parallel()
-	s := servers.NewRedis(t, servers.RedisOptions{})
+	s := testenv.NewRedis(t, testenv.RedisOptions{})
 	c, client := open(t, s.URL(), patient), connect(t, s)
 	evict := func(code string) { must(t, client.Del(t.Context(), remote.Key(code)).Err()) }
 	for _, tt := range []struct {
@@ -293,7 +293,7 @@ func TestSlowReaderBringsNothingBack(t *testing.T) {
 // wherever the delay was.
 func TestLateCreates(t *testing.T) {
 	t.Parallel()
-	s := servers.NewRedis(t, servers.RedisOptions{})
+	s := testenv.NewRedis(t, testenv.RedisOptions{})
 	c, client := open(t, s.URL(), patient), connect(t, s)
 	began := c.Begin(t.Context())
 	if off := time.Since(began).Abs(); began.IsZero() || off > patient {
@@ -310,7 +310,7 @@ func TestLateCreates(t *testing.T) {
 // concurrent.
 func TestFirstCreates(t *testing.T) {
 	t.Parallel()
-	s := servers.NewRedis(t, servers.RedisOptions{})
+	s := testenv.NewRedis(t, testenv.RedisOptions{})
 	c, client := open(t, s.URL(), patient), connect(t, s)
 	must(t, client.Do(t.Context(), "client", "pause", 200).Err()) // so that all creates share one question
 	var crowd sync.WaitGroup
@@ -326,7 +326,7 @@ func TestFirstCreates(t *testing.T) {
 
 func TestEverythingExpires(t *testing.T) {
 	t.Parallel()
-	s := servers.NewRedis(t, servers.RedisOptions{})
+	s := testenv.NewRedis(t, testenv.RedisOptions{})
 	c, client := open(t, s.URL(), patient), connect(t, s)
 	must(t, create(t, c, link("created", 1)))
 	_, lease := lookup(t, c, "filled")
@@ -352,7 +352,7 @@ func TestEverythingExpires(t *testing.T) {
 // TestScriptsThatRedisForgot checks that a restart of Redis fails no write.
 func TestScriptsThatRedisForgot(t *testing.T) {
 	t.Parallel()
-	s := servers.NewRedis(t, servers.RedisOptions{})
+	s := testenv.NewRedis(t, testenv.RedisOptions{})
 	c, client := open(t, s.URL(), patient), connect(t, s)
 	for i := range int64(3) {
 		must(t, client.ScriptFlush(t.Context()).Err())
@@ -367,7 +367,7 @@ func TestScriptsThatRedisForgot(t *testing.T) {
 
 func TestValuesOfOthers(t *testing.T) {
 	t.Parallel()
-	s := servers.NewRedis(t, servers.RedisOptions{})
+	s := testenv.NewRedis(t, testenv.RedisOptions{})
 	c, client := open(t, s.URL(), patient), connect(t, s)
 	must(t, client.Set(t.Context(), remote.Key("text"), "what is this", 0).Err())
 	must(t, client.LPush(t.Context(), remote.Key("list"), "a", "b").Err())
@@ -388,7 +388,7 @@ func TestValuesOfOthers(t *testing.T) {
 
 func TestEachCallerGetsItsOwn(t *testing.T) {
 	t.Parallel()
-	c := open(t, servers.NewRedis(t, servers.RedisOptions{}).URL(), patient)
+	c := open(t, testenv.NewRedis(t, testenv.RedisOptions{}).URL(), patient)
 	var wg sync.WaitGroup
 	for worker := range 16 {
 		wg.Go(func() {
@@ -411,7 +411,7 @@ func TestEachCallerGetsItsOwn(t *testing.T) {
 func TestAway(t *testing.T) {
 	t.Parallel()
 	const timeout = 50 * time.Millisecond
-	s := servers.NewRedis(t, servers.RedisOptions{})
+	s := testenv.NewRedis(t, testenv.RedisOptions{})
 	c := open(t, s.URL(), timeout)
 	must(t, create(t, c, link("abc", 1)))
 	for _, fault := range []struct {
@@ -448,7 +448,7 @@ func TestAway(t *testing.T) {
 // unreachable Redis.
 func TestRefused(t *testing.T) {
 	t.Parallel()
-	s := servers.NewRedis(t, servers.RedisOptions{Settings: map[string]string{"databases": "1"}})
+	s := testenv.NewRedis(t, testenv.RedisOptions{Settings: map[string]string{"databases": "1"}})
 	must(t, connect(t, s).Do(t.Context(), "ACL", "SETUSER", "visitor", "on", ">right", "~*", "&*", "+@all").Err())
 	for name, url := range map[string]string{
 		"no such database": "redis://" + s.Addr() + "/1",
@@ -475,7 +475,7 @@ func TestRefused(t *testing.T) {
 // Redis knew the script.
 func TestRefusedAnnouncements(t *testing.T) {
 	t.Parallel()
-	s := servers.NewRedis(t, servers.RedisOptions{})
+	s := testenv.NewRedis(t, testenv.RedisOptions{})
 	client := connect(t, s)
 	must(t, client.Do(t.Context(), "ACL", "SETUSER", "mute", "on", ">right", "~*", "&*", "+@all", "-publish").Err())
 	c := open(t, "redis://mute:right@"+s.Addr(), patient)
@@ -492,7 +492,7 @@ func TestRefusedAnnouncements(t *testing.T) {
 // that evicts is still used.
 func TestFull(t *testing.T) {
 	t.Parallel()
-	s := servers.NewRedis(t, servers.RedisOptions{})
+	s := testenv.NewRedis(t, testenv.RedisOptions{})
 	c, client := open(t, s.URL(), patient), connect(t, s)
 	must(t, create(t, c, link("kept", 1)))
 	must(t, client.ConfigSet(t.Context(), "maxmemory", "1").Err())
@@ -520,7 +520,7 @@ func TestFull(t *testing.T) {
 
 func TestCallersThatLeave(t *testing.T) {
 	t.Parallel()
-	s := servers.NewRedis(t, servers.RedisOptions{})
+	s := testenv.NewRedis(t, testenv.RedisOptions{})
 	c := open(t, s.URL(), patient)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -534,7 +534,7 @@ func TestCallersThatLeave(t *testing.T) {
 
 func TestAnnouncements(t *testing.T) {
 	t.Parallel()
-	s := servers.NewRedis(t, servers.RedisOptions{})
+	s := testenv.NewRedis(t, testenv.RedisOptions{})
 	one, other, client := open(t, s.URL(), patient), open(t, s.URL(), patient), connect(t, s)
 	ctx, stop := context.WithCancel(t.Context())
 	var mu sync.Mutex
@@ -595,7 +595,7 @@ func TestAnnouncements(t *testing.T) {
 // share links or announcements, because their links may have the same codes.
 func TestDatabasesAreApart(t *testing.T) {
 	t.Parallel()
-	s := servers.NewRedis(t, servers.RedisOptions{})
+	s := testenv.NewRedis(t, testenv.RedisOptions{})
 	one, other := open(t, s.URL(), patient), open(t, "redis://"+s.Addr()+"/1", patient)
 	ctx, stop := context.WithCancel(t.Context())
 	heard, begun := make(chan store.Link, 10), make(chan struct{}, 10)

@@ -13,7 +13,7 @@ import (
 
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/cache/remote"
-	"github.com/terse/terse/store/storetest/servers"
+	"github.com/terse/terse/internal/testenv"
 )
 
 // keys receives revocations.
@@ -42,7 +42,7 @@ func receive[T any](t *testing.T, from <-chan T, what string) (v T) {
 // between edits, and are informed of a lost connection.
 func TestRevocationsAreHeard(t *testing.T) {
 	t.Parallel()
-	server := servers.NewRedis(t, servers.RedisOptions{})
+	server := testenv.NewRedis(t, testenv.RedisOptions{})
 	teller := open(t, server.URL(), patient)
 	heard := &keys{make(chan store.Key, 1), make(chan struct{}, 1)}
 	listener, err := remote.New(remote.Options{

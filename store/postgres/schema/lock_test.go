@@ -13,7 +13,7 @@ import (
 	"github.com/golang-migrate/migrate/v4/database"
 
 	"github.com/terse/terse/store/postgres/schema"
-	"github.com/terse/terse/store/storetest/servers"
+	"github.com/terse/terse/internal/testenv"
 )
 
 var lockTests = map[string]func(*testing.T, *cluster){
@@ -136,7 +136,7 @@ func foreignLock(t *testing.T, c *cluster) {
 func poolerIsRefused(t *testing.T, c *cluster) {
 	s1 := c.target(t, "s1")
 	config := connect(t, s1).Config()
-	pooler := servers.NewPgBouncer(t, c.Primary())
+	pooler := testenv.NewPgBouncer(t, c.Primary())
 	m := migrator(t, schema.Target{Name: "s1", DSN: pooler.DSN(config.Database)})
 	refused(t, "Up()", m.Up(t.Context()), "shard s1: ", "unsupported startup parameter")
 	atVersion(t, migrator(t, s1), 0)

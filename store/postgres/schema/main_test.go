@@ -21,7 +21,7 @@ import (
 
 	"github.com/terse/terse/migrations"
 	"github.com/terse/terse/store/postgres/schema"
-	"github.com/terse/terse/store/storetest/servers"
+	"github.com/terse/terse/internal/testenv"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -29,7 +29,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // TestMigrator uses databases of one cluster as shards.
 func TestMigrator(t *testing.T) {
 	t.Parallel()
-	c := &cluster{Cluster: servers.NewCluster(t, servers.ClusterOptions{})}
+	c := &cluster{Cluster: testenv.NewCluster(t, testenv.ClusterOptions{})}
 	for _, tests := range []map[string]func(*testing.T, *cluster){
 		schemaTests, lockTests, failureTests, dealTests, refusalTests, statusTests,
 	} {
@@ -44,7 +44,7 @@ func TestMigrator(t *testing.T) {
 
 // cluster is a server with a database for each shard.
 type cluster struct {
-	*servers.Cluster
+	*testenv.Cluster
 	databases atomic.Int64
 }
 

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/terse/terse/store/postgres/schema"
-	"github.com/terse/terse/store/storetest/servers"
+	"github.com/terse/terse/internal/testenv"
 )
 
 var statusTests = map[string]func(*testing.T, *cluster){
@@ -58,7 +58,7 @@ func forceIsBounded(t *testing.T, c *cluster) {
 // target_session_attrs.
 func TestReplicaIsRefused(t *testing.T) {
 	t.Parallel()
-	c := servers.NewCluster(t, servers.ClusterOptions{Replicas: 1})
+	c := testenv.NewCluster(t, testenv.ClusterOptions{Replicas: 1})
 	m := migrator(t, schema.Target{Name: "s1", DSN: c.Replicas()[0].DSN("postgres")})
 	refused(t, "Up()", m.Up(t.Context()), "shard s1: ", "read only")
 	up(t, schema.Target{Name: "s1", DSN: strings.Replace(c.DSN("postgres"), "&target_session_attrs=read-write", "", 1)})
