@@ -6,7 +6,7 @@ import (
 	"errors"
 	"slices"
 
-	"github.com/terse/terse/transfer"
+	"github.com/terse/terse/client/transfer"
 )
 
 // row is one row of the source.

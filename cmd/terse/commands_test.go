@@ -207,7 +207,7 @@ func TestImportProducts(t *testing.T) {
 		{"bitly", "bitly.csv", 2, ""},
 	} {
 		checkpoint := filepath.Join(t.TempDir(), "checkpoint")
-		got := terse(t, environ, "links", "import", "--whole", "--from", tt.source, "../../transfer/testdata/"+tt.file, "--checkpoint", checkpoint)
+		got := terse(t, environ, "links", "import", "--whole", "--from", tt.source, "../../client/transfer/testdata/"+tt.file, "--checkpoint", checkpoint)
 		if !strings.Contains(got.stderr, fmt.Sprintf("Imported %d links", tt.links)) || !strings.Contains(got.stderr, tt.refused) {
 			t.Errorf("import of %s = %+v, want %d links and %q", tt.file, got, tt.links, tt.refused)
 		}

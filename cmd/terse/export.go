@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	terseclient "github.com/terse/terse/client"
-	"github.com/terse/terse/transfer"
+	"github.com/terse/terse/client/transfer"
 )
 
 type linksExport struct {

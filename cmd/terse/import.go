@@ -18,7 +18,7 @@ import (
 	"time"
 
 	terseclient "github.com/terse/terse/client"
-	"github.com/terse/terse/transfer"
+	"github.com/terse/terse/client/transfer"
 )
 
 type linksImport struct {

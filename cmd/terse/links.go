@@ -10,7 +10,7 @@ import (
 	"time"
 
 	terseclient "github.com/terse/terse/client"
-	"github.com/terse/terse/transfer"
+	"github.com/terse/terse/client/transfer"
 )
 
 // linksCommand works on the links of the API key. Export and import with --whole work on

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/terse/terse/client"
-	"github.com/terse/terse/transfer"
+	"github.com/terse/terse/client/transfer"
 )
 
 // read returns the records of a source, and the error text of each invalid row.
