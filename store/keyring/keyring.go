@@ -24,12 +24,15 @@ import (
 )
 
 const (
+	// staleWait is how long a caller waits for the store of keys before an expired key is used.
+	staleWait = 250 * time.Millisecond
+
 	// staleRetry is how long an expired key is used without asking, after the store of
 	// keys failed to answer.
 	staleRetry = time.Second
 
 	// staleAhead is how much longer the key is used while the store is asked in the
-	// background. So only the first caller waits for a store that hangs.
+	// background. So only the first callers wait for a store that hangs.
 	staleAhead = 4 * time.Second
 )
 
@@ -115,12 +118,25 @@ func (r *Ring) KeyByHash(ctx context.Context, hash [sha256.Size]byte) (store.Key
 		r.metrics.negative.Inc()
 		return store.Key{}, fmt.Errorf("key by hash: %w", store.ErrNotFound)
 	}
+	var late <-chan time.Time // never, without a key to use
+	if found && now-have.asked < r.opts.StaleFor {
+		timer := time.NewTimer(staleWait)
+		defer timer.Stop()
+		late = timer.C
+	}
 	select {
 	case loaded := <-r.loads.DoChan(string(hash[:]), load):
 		key, _ := loaded.Val.(store.Key)
 		if loaded.Err != nil {
 			return key, loaded.Err
 		}
+		return r.use(key), nil
+	case <-late:
+		key, ok := r.fallback(hash)
+		if !ok {
+			return store.Key{}, fmt.Errorf("key by hash: %w: no answer in %v", store.ErrUnavailable, staleWait)
+		}
+		r.metrics.stale.Inc()
 		return r.use(key), nil
 	case <-ctx.Done():
 		return store.Key{}, fmt.Errorf("key by hash: %w", ctx.Err())
