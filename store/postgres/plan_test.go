@@ -25,7 +25,7 @@ import (
 
 const (
 	// manyRows is the number of rows of links and of reservations in TestPlans.
-	manyRows = 500_000
+	manyRows = 1_000_000
 
 	// someRows is the number of rows of every other table. Even the smallest index has more
 	// blocks than a statement may read.
