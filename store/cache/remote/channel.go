@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -22,8 +25,9 @@ const (
 	// the ping may take.
 	silence = time.Second
 
-	// countEvery is the interval between two counts of listening processes.
-	countEvery = 5 * time.Second
+	// lookEvery is the interval between two counts of listening processes, and between two
+	// looks at the masters of a cluster.
+	lookEvery = time.Second
 
 	// retryFirst and retryLongest limit the wait between two attempts to listen.
 	retryFirst   = 50 * time.Millisecond
@@ -85,11 +89,13 @@ func (c *Cache) listen(ctx context.Context, heard func(l store.Link), begun func
 		_ = sub.Close()
 	}()
 	asked := false
-	var counted time.Time
+	var looked time.Time
+	masters := ""
 	for {
-		if time.Since(counted) > countEvery {
-			counted = time.Now()
+		if time.Since(looked) > lookEvery {
+			looked = time.Now()
 			c.countNodes(ctx)
+			masters = c.lookAtMasters(ctx, masters)
 		}
 		message, err := sub.ReceiveTimeout(ctx, silence)
 		var timeout net.Error
@@ -123,6 +129,37 @@ func (c *Cache) countNodes(ctx context.Context) {
 		c.nodes.Store(counts[c.channel])
 		c.metrics.nodes.Set(float64(counts[c.channel]))
 	}
+}
+
+// lookAtMasters returns the addresses of the masters of a cluster. If they differ from those
+// before, a replica may have taken over that lacks the last edits, so it calls Options.Missed.
+// Before is "" at the first call. Without a cluster, or if no master is known, lookAtMasters
+// returns before. The master of the channel needs no look: its failure ends the subscription.
+func (c *Cache) lookAtMasters(ctx context.Context, before string) string {
+	client, ok := c.client.(*redis.ClusterClient)
+	if !ok {
+		return before
+	}
+	var mu sync.Mutex
+	var addrs []string
+	err := client.ForEachMaster(ctx, func(_ context.Context, master *redis.Client) error {
+		mu.Lock()
+		defer mu.Unlock()
+		addrs = append(addrs, master.Options().Addr)
+		return nil
+	})
+	if err != nil || len(addrs) == 0 {
+		return before
+	}
+	slices.Sort(addrs)
+	masters := strings.Join(addrs, " ")
+	if before != "" && masters != before {
+		c.opts.Logger.InfoContext(ctx, "the cluster has other masters", "before", before, "masters", masters)
+		if c.opts.Missed != nil {
+			c.opts.Missed(time.Now())
+		}
+	}
+	return masters
 }
 
 func (c *Cache) hear(text string, heard func(l store.Link)) {

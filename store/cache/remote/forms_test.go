@@ -92,8 +92,26 @@ func TestClusterFailover(t *testing.T) {
 		masters[i] = testenv.NewRedis(t, servant)
 	}
 	must(t, testenv.JoinRedis(t.Context(), masters...))
+	slot, err := connect(t, masters[0]).ClusterKeySlot(t.Context(), "terse:1:edits@0").Result()
+	must(t, err)
+	owner := int(slot) * len(masters) / 16384 // the master of the channel is not the one that is killed
+	masters[owner], masters[2] = masters[2], masters[owner]
 	must(t, testenv.FollowRedis(t.Context(), testenv.NewRedis(t, servant), masters...))
-	c := open(t, masters[0].URL()+","+masters[1].Addr(), time.Second)
+	missed := make(chan time.Time, 10)
+	c, err := remote.New(remote.Options{
+		URL: masters[0].URL() + "," + masters[1].Addr(), Timeout: time.Second, Missed: func(since time.Time) { missed <- since },
+		Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
+	})
+	must(t, err)
+	t.Cleanup(func() { must(t, c.Close()) })
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	listening := make(chan struct{})
+	go func() {
+		defer close(listening)
+		c.Listen(ctx, func(store.Link) {}, func() {})
+	}()
+	<-missed // the first connection
 	wantUse(t, c)
 	must(t, masters[0].Kill())
 	began := time.Now()
@@ -106,7 +124,14 @@ func TestClusterFailover(t *testing.T) {
 		return true
 	})
 	t.Logf("writes succeeded again %v after a master was killed", time.Since(began))
+	for since := range missed {
+		if since.After(began) {
+			break
+		}
+	}
 	wantUse(t, c)
+	stop()
+	<-listening
 }
 
 // TestSentinel checks that a Cache recovers from a failover by itself.

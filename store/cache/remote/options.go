@@ -45,7 +45,8 @@ type Options struct {
 
 	// Missed is called each time Listen has connected, also the first time, by its goroutine.
 	// Announcements after since were not received. The connection may be to another server,
-	// which may also lack edits from before since. May be nil.
+	// which may also lack edits from before since. It is also called when a cluster has another
+	// master. May be nil.
 	Missed func(since time.Time)
 
 	RootCAs *x509.CertPool // certificate authorities for TLS; default: the system's
