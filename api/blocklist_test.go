@@ -12,9 +12,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/terse/terse/abuse/blocklist"
 	"github.com/terse/terse/api"
 	"github.com/terse/terse/store"
-	"github.com/terse/terse/abuse/blocklist"
 )
 
 // blocking returns a change of options that blocks the hosts of a blocklist file.

@@ -12,10 +12,10 @@ import (
 
 	"github.com/terse/terse/api"
 	"github.com/terse/terse/idgen"
+	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/store/postgres"
 	"github.com/terse/terse/store/postgres/schema"
 	"github.com/terse/terse/store/shard"
-	"github.com/terse/terse/internal/testenv"
 )
 
 // opener starts a server over a new database. newServer is the opener for the embedded

@@ -17,8 +17,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"go.uber.org/goleak"
 
-	"github.com/terse/terse/store"
 	"github.com/terse/terse/abuse/blocklist"
+	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/sqlite"
 )
 

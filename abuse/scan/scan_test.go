@@ -17,11 +17,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
-	"github.com/terse/terse/store"
 	"github.com/terse/terse/abuse/blocklist"
-	"github.com/terse/terse/store/cache"
 	"github.com/terse/terse/abuse/scan"
 	"github.com/terse/terse/abuse/webrisk"
+	"github.com/terse/terse/store"
+	"github.com/terse/terse/store/cache"
 	"github.com/terse/terse/store/sqlite"
 )
 

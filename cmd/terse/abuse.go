@@ -6,12 +6,12 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/terse/terse/api/ratelimit"
-	"github.com/terse/terse/store"
 	"github.com/terse/terse/abuse/blocklist"
 	"github.com/terse/terse/abuse/reports"
 	"github.com/terse/terse/abuse/scan"
 	"github.com/terse/terse/abuse/webrisk"
+	"github.com/terse/terse/api/ratelimit"
+	"github.com/terse/terse/store"
 )
 
 // abuseFlags are the settings for protection against abuse.

@@ -19,9 +19,9 @@ import (
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
+	testservers "github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/internal/testenv/audit"
 	"github.com/terse/terse/store"
-	testservers "github.com/terse/terse/internal/testenv"
 )
 
 // fleetDatabase is the name of each shard's database.

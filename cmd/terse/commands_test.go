@@ -15,8 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/terse/terse/store"
 	testservers "github.com/terse/terse/internal/testenv"
+	"github.com/terse/terse/store"
 )
 
 // newKey creates an API key with the settings of a server. It returns the settings of a

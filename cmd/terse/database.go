@@ -13,15 +13,15 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/terse/terse/abuse/blocklist"
+	"github.com/terse/terse/abuse/reports"
+	"github.com/terse/terse/abuse/scan"
 	"github.com/terse/terse/idgen"
 	"github.com/terse/terse/store"
-	"github.com/terse/terse/abuse/blocklist"
 	"github.com/terse/terse/store/clicks"
 	"github.com/terse/terse/store/outbox"
 	"github.com/terse/terse/store/postgres"
 	"github.com/terse/terse/store/postgres/schema"
-	"github.com/terse/terse/abuse/reports"
-	"github.com/terse/terse/abuse/scan"
 	"github.com/terse/terse/store/shard"
 	"github.com/terse/terse/store/sqlite"
 )

@@ -14,8 +14,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/terse/terse/store"
 	testservers "github.com/terse/terse/internal/testenv"
+	"github.com/terse/terse/store"
 )
 
 const (

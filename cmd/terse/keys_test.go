@@ -14,9 +14,9 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	testservers "github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/keyring"
-	testservers "github.com/terse/terse/internal/testenv"
 )
 
 // create creates an alias on a node with a token, and returns the status.

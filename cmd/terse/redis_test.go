@@ -18,9 +18,9 @@ import (
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
+	testservers "github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/cache/remote"
-	testservers "github.com/terse/terse/internal/testenv"
 )
 
 // appliedWithin is the longest time until all nodes apply an edit, on a busy machine. It is

@@ -14,9 +14,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	testservers "github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/cache/remote"
-	testservers "github.com/terse/terse/internal/testenv"
 )
 
 // TestEditorDiesWithRedis kills a node together with the Redis master that has

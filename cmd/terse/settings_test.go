@@ -7,10 +7,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/terse/terse/abuse/webrisk"
 	"github.com/terse/terse/api"
 	"github.com/terse/terse/api/ratelimit"
 	"github.com/terse/terse/store/cache/cdn"
-	"github.com/terse/terse/abuse/webrisk"
 )
 
 // TestSettingsAreRead checks that every flag of the server reaches the settings. Each has

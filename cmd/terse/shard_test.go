@@ -9,8 +9,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/terse/terse/store/postgres/schema"
 	testservers "github.com/terse/terse/internal/testenv"
+	"github.com/terse/terse/store/postgres/schema"
 )
 
 // TestCommandsOverShards runs the operator's commands over two shards. At the end one shard

@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
+	testservers "github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/internal/testenv/audit"
 	"github.com/terse/terse/store"
-	testservers "github.com/terse/terse/internal/testenv"
 )
 
 const (

@@ -18,8 +18,8 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/terse/terse/store"
 	testservers "github.com/terse/terse/internal/testenv"
+	"github.com/terse/terse/store"
 )
 
 // ask sends a request with a form or JSON, and returns the status and headers.

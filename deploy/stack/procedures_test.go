@@ -17,8 +17,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/terse/terse/internal/testenv/audit"
 	"github.com/terse/terse/internal/testenv"
+	"github.com/terse/terse/internal/testenv/audit"
 )
 
 // TestProcedures follows the runbook's procedures under load: it adds a node, upgrades, and

@@ -9,12 +9,12 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/cache"
 	"github.com/terse/terse/store/cache/remote"
 	"github.com/terse/terse/store/sqlite"
 	"github.com/terse/terse/store/storetest"
-	"github.com/terse/terse/internal/testenv"
 )
 
 func TestConformance(t *testing.T) {

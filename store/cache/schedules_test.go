@@ -15,10 +15,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/cache"
 	"github.com/terse/terse/store/cache/remote"
-	"github.com/terse/terse/internal/testenv"
 )
 
 // TestSchedulesOverRedis runs nodes that share a Redis in 10,000 seeded orders, while

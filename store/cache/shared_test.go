@@ -12,10 +12,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/cache"
 	"github.com/terse/terse/store/cache/remote"
-	"github.com/terse/terse/internal/testenv"
 )
 
 // newShared returns an empty cache, as another process has.

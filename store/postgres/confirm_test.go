@@ -9,10 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/postgres"
 	"github.com/terse/terse/store/postgres/schema"
-	"github.com/terse/terse/internal/testenv"
 )
 
 // newSyncCluster starts a primary with a synchronous standby, and a database with the

@@ -9,11 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/postgres"
 	"github.com/terse/terse/store/postgres/schema"
 	"github.com/terse/terse/store/storetest"
-	"github.com/terse/terse/internal/testenv"
 )
 
 // shard is the name of the shard in tests.

@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/postgres"
-	"github.com/terse/terse/internal/testenv"
 )
 
 func wantText(t *testing.T, op string, err error, want string) {

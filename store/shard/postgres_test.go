@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/cache"
 	"github.com/terse/terse/store/cache/remote"
@@ -17,7 +18,6 @@ import (
 	"github.com/terse/terse/store/postgres/schema"
 	"github.com/terse/terse/store/shard"
 	"github.com/terse/terse/store/storetest"
-	"github.com/terse/terse/internal/testenv"
 )
 
 // TestPostgres runs the conformance suites over three shards, each with a replica.

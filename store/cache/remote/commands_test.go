@@ -15,8 +15,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 
-	"github.com/terse/terse/store/cache/remote"
 	"github.com/terse/terse/internal/testenv"
+	"github.com/terse/terse/store/cache/remote"
 )
 
 // TestCommands checks that the cache uses no command that is slower the more keys Redis

@@ -13,9 +13,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/cache/remote"
-	"github.com/terse/terse/internal/testenv"
 )
 
 // wantUse checks that all functions work with a Redis of any form.

@@ -16,9 +16,9 @@ import (
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 
+	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/cache/remote"
-	"github.com/terse/terse/internal/testenv"
 )
 
 // The client retries an unreachable server every second, also once after it was closed.

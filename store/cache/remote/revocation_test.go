@@ -11,9 +11,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/cache/remote"
-	"github.com/terse/terse/internal/testenv"
 )
 
 // keys receives revocations.

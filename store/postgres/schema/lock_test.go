@@ -12,8 +12,8 @@ import (
 
 	"github.com/golang-migrate/migrate/v4/database"
 
-	"github.com/terse/terse/store/postgres/schema"
 	"github.com/terse/terse/internal/testenv"
+	"github.com/terse/terse/store/postgres/schema"
 )
 
 var lockTests = map[string]func(*testing.T, *cluster){

@@ -19,9 +19,9 @@ import (
 	"github.com/jackc/pgx/v5"
 	"go.uber.org/goleak"
 
+	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/migrations"
 	"github.com/terse/terse/store/postgres/schema"
-	"github.com/terse/terse/internal/testenv"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/terse/terse/store/postgres/schema"
 	"github.com/terse/terse/internal/testenv"
+	"github.com/terse/terse/store/postgres/schema"
 )
 
 var statusTests = map[string]func(*testing.T, *cluster){
