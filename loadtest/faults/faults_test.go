@@ -32,6 +32,17 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
+// TestSplitBrain runs the scenario briefly. It must keep every promise.
+func TestSplitBrain(t *testing.T) {
+	t.Parallel()
+	var stdout, stderr bytes.Buffer
+	status := run(t.Context(), []string{"-terse", testenv.BuildTerse(t), "-only", "splitbrain", "-links", "100", "-visitors", "2", "-settle", "1s"}, &stdout, &stderr)
+	t.Logf("%s%s", &stderr, &stdout)
+	if status != 0 || !strings.Contains(stdout.String(), "links created on the replaced primary") {
+		t.Errorf("run = %d, want 0 and a report of the links on the replaced primary", status)
+	}
+}
+
 // TestSlowShard runs the scenario briefly. It checks only promises that do not depend on
 // the load of the machine.
 func TestSlowShard(t *testing.T) {

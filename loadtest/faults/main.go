@@ -7,6 +7,7 @@
 //	rolling	three rolling restarts of all nodes: no request may fail, no click may be lost
 //	kills	SIGKILL to a node, a replica, Redis and a primary; its standby is promoted
 //	standby	cut off a standby so that commits wait, then kill the primary and promote the standby
+//	splitbrain	promote a standby while its primary only hangs: no node may write to the old primary
 //	slowshard	let the commits of one shard hang: the other shard must continue
 //	overload	four times the requests that a node can serve: redirects continue, most other requests are rejected
 //
@@ -50,7 +51,7 @@ type options struct {
 }
 
 // scenarios are the scenarios in the order of their runs.
-var scenarios = []string{"rolling", "kills", "standby", "slowshard", "overload"}
+var scenarios = []string{"rolling", "kills", "standby", "splitbrain", "slowshard", "overload"}
 
 func parse(args []string, stderr io.Writer) (options, error) {
 	o := options{settings: topology.Settings{}}
@@ -121,7 +122,7 @@ func runOne(ctx context.Context, o options, r *report, stderr io.Writer) error {
 		return err
 	}
 	play := map[string]func() error{
-		"rolling": s.rolling, "kills": s.kills, "standby": s.standby, "slowshard": s.slowShard, "overload": s.overload,
+		"rolling": s.rolling, "kills": s.kills, "standby": s.standby, "splitbrain": s.splitBrain, "slowshard": s.slowShard, "overload": s.overload,
 	}[r.name]
 	return errors.Join(play(), s.close())
 }
