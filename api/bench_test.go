@@ -3,6 +3,8 @@ package api_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -41,5 +43,40 @@ func BenchmarkRedirect(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		handler.ServeHTTP(&discard{http.Header{}}, r)
+	}
+}
+
+// BenchmarkCreate measures creates without net/http: a single one, one with an
+// Idempotency-Key, and a batch of 100.
+func BenchmarkCreate(b *testing.B) {
+	const one = `{"url":"https://example.com/a/long/path?with=query"}`
+	batch := `{"links":[` + strings.TrimSuffix(strings.Repeat(one+",", 100), ",") + `]}`
+	for _, bb := range []struct {
+		name, path, body string
+		keyed            bool
+		want             int
+	}{
+		{"single", "/api/v1/links", one, false, http.StatusCreated},
+		{"keyed", "/api/v1/links", one, true, http.StatusCreated},
+		{"batch", "/api/v1/links/batch", batch, false, http.StatusOK},
+	} {
+		b.Run(bb.name, func(b *testing.B) {
+			s := newServer(b)
+			owner := s.owner("owner")
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				r := httptest.NewRequest(http.MethodPost, bb.path, strings.NewReader(bb.body))
+				r.Header.Set("Content-Type", "application/json")
+				r.Header.Set(owner[0], owner[1])
+				if bb.keyed {
+					r.Header.Set("Idempotency-Key", strconv.Itoa(i))
+				}
+				w := httptest.NewRecorder()
+				s.Config.Handler.ServeHTTP(w, r)
+				if w.Code != bb.want {
+					b.Fatalf("create = %d %s, want %d", w.Code, w.Body, bb.want)
+				}
+			}
+		})
 	}
 }
