@@ -224,7 +224,7 @@ func (a *API) readArchived(who *caller, in *archivedLink) (store.Link, error) {
 	if problem, ok := errors.AsType[*store.FieldError](a.rules.Alias(l.Code)); ok && (!l.IsCanary() || !store.ValidCode(l.Code)) {
 		alias = &store.FieldError{Field: "code", Reason: problem.Reason}
 	}
-	err := joinInvalid(alias, a.checkArchived(&l), checkOwner(&l),
+	err := store.JoinInvalid(alias, a.checkArchived(&l), checkOwner(&l),
 		store.CheckText("disabled_reason", l.DisabledReason, maxReasonLen), checkHash(l.PasswordHash),
 		checkDates(&l, in, a.now()), checkHistory(&l))
 	if err != nil {

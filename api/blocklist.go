@@ -38,7 +38,7 @@ func (a *API) blockHost(ctx context.Context, in *blockInput) (*blockedOutput, er
 		return nil, err
 	}
 	pattern, err := store.ParseHostPattern(in.Body.Host)
-	if err := joinInvalid(err, store.CheckText("reason", in.Body.Reason, store.MaxBlockReasonLen)); err != nil {
+	if err := store.JoinInvalid(err, store.CheckText("reason", in.Body.Reason, store.MaxBlockReasonLen)); err != nil {
 		return nil, a.problem(ctx, err)
 	}
 	h := store.BlockedHost{Pattern: pattern, Reason: in.Body.Reason, By: who.owner(), BlockedAt: a.now()}

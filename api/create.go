@@ -108,7 +108,7 @@ func (a *API) newLink(who *caller, in *CreateInput) (store.Link, error) {
 	if !known && !l.ExpiresAt.IsZero() {
 		return store.Link{}, errTimeUnknown
 	}
-	if err := joinInvalid(a.rules.Check(&l), alias, ended, in.check()); err != nil {
+	if err := store.JoinInvalid(a.rules.Check(&l), alias, ended, in.check()); err != nil {
 		return store.Link{}, err
 	}
 	return l, nil

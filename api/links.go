@@ -94,7 +94,7 @@ func (a *API) editLink(ctx context.Context, in *editLinkInput) (*linkOutput, err
 func (a *API) applyEdit(l *store.Link, in *editInput, hash func() (string, error)) error {
 	in.URL.into(&l.URL)
 	in.apply(l)
-	if err := joinInvalid(a.rules.Check(l), in.check()); err != nil {
+	if err := store.JoinInvalid(a.rules.Check(l), in.check()); err != nil {
 		return err
 	}
 	var err error

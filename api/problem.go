@@ -102,31 +102,6 @@ func invalid(fields ...*store.FieldError) *problem {
 	return p
 }
 
-// joinInvalid joins the field errors of several checks of one input. It returns nil if all
-// checks passed. An error of another kind is returned alone, unchanged.
-func joinInvalid(errs ...error) error {
-	var all store.InvalidError
-	for _, err := range errs {
-		var (
-			fields store.InvalidError
-			field  *store.FieldError
-		)
-		switch {
-		case err == nil:
-		case errors.As(err, &fields):
-			all = append(all, fields...)
-		case errors.As(err, &field):
-			all = append(all, field)
-		default:
-			return err
-		}
-	}
-	if len(all) == 0 {
-		return nil
-	}
-	return all
-}
-
 // Bounds of a problem.
 const (
 	maxErrors   = 20  // field errors

@@ -68,7 +68,7 @@ func (s *LinkSettings) check() error {
 	if s.Password.given() {
 		password = checkPassword(s.Password.value)
 	}
-	return joinInvalid(starts, expires, password)
+	return store.JoinInvalid(starts, expires, password)
 }
 
 // forwardNames are the values of forward_query, by store.ForwardQuery.

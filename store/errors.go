@@ -43,3 +43,36 @@ func (e InvalidError) Error() string {
 	}
 	return strings.Join(parts, "; ")
 }
+
+// IsInvalid reports whether err is about fields of the caller's input: a *FieldError or an
+// InvalidError.
+func IsInvalid(err error) bool {
+	_, one := errors.AsType[*FieldError](err)
+	_, all := errors.AsType[InvalidError](err)
+	return one || all
+}
+
+// JoinInvalid joins the field errors of several checks of one input as an InvalidError. It
+// returns nil if all checks passed. An error of another kind is returned alone, unchanged.
+func JoinInvalid(errs ...error) error {
+	var all InvalidError
+	for _, err := range errs {
+		var (
+			fields InvalidError
+			field  *FieldError
+		)
+		switch {
+		case err == nil:
+		case errors.As(err, &fields):
+			all = append(all, fields...)
+		case errors.As(err, &field):
+			all = append(all, field)
+		default:
+			return err
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return all
+}
