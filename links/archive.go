@@ -1,0 +1,122 @@
+package links
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"reflect"
+	"time"
+
+	"github.com/terse/terse/store"
+)
+
+// Export returns a page of the links of all owners, with every field, and the cursor of the
+// next page, empty after the last one. An invalid cursor is a *store.FieldError for "cursor".
+func (s *Service) Export(ctx context.Context, who *Caller, cursor string, limit int) (links []store.Link, next string, err error) {
+	if err := s.May(who, Archiving); err != nil {
+		return nil, "", err
+	}
+	if cursor != "" && !store.ValidCode(cursor) {
+		return nil, "", errCursor
+	}
+	links, err = s.opts.Archive.Export(ctx, cursor, limit)
+	if err == nil && len(links) == limit {
+		next = links[len(links)-1].Code
+	}
+	return links, next, err
+}
+
+// Archived is a link to import, with every field. Only the code and the target are required.
+type Archived struct {
+	// Link is the link, without the fields below. Status 0 means store.DefaultStatus,
+	// Version 0 means 1.
+	Link store.Link
+
+	Owner       *string    // nil: the caller
+	CreatedAt   *time.Time // nil: now; for a deleted link, DeletedAt
+	UpdatedAt   *time.Time // nil: CreatedAt; for a deleted link, DeletedAt
+	LastClickAt *time.Time // nil: CreatedAt if there are clicks
+
+	Err error // as Draft.Err
+}
+
+// Import creates links with every field and returns one result for each, in the same order.
+// Importing the same links again changes nothing: Result.Found is then true. Of the links with
+// the same code, the first is imported, see inTurns. The error is the one from May.
+func (s *Service) Import(ctx context.Context, who *Caller, archived []Archived) ([]Result, error) {
+	if err := s.May(who, Archiving); err != nil {
+		return nil, err
+	}
+	results := make([]Result, len(archived))
+	inTurns(results, func(i int) string { return archived[i].Link.Code }, func(i int) (r Result) {
+		r.Link, r.Found, r.Err = s.importOne(ctx, who, &archived[i])
+		return r
+	})
+	return results, nil
+}
+
+// importOne imports one link. found reports that an equal link existed before.
+func (s *Service) importOne(ctx context.Context, who *Caller, in *Archived) (l store.Link, found bool, err error) {
+	want, err := s.archivedLink(who, in)
+	if err != nil {
+		return store.Link{}, false, err
+	}
+	l, err = s.opts.Archive.Import(ctx, want)
+	if !errors.Is(err, store.ErrExists) {
+		return l, false, err
+	}
+	have, getErr := s.opts.Store.Confirm(ctx, want.Code)
+	switch {
+	case getErr != nil:
+		return store.Link{}, false, getErr
+	case in.CreatedAt == nil: // archivedLink used the time of this request
+		want.CreatedAt = have.CreatedAt
+	}
+	if in.UpdatedAt == nil {
+		want.UpdatedAt = cmp.Or(want.DeletedAt, want.CreatedAt)
+	}
+	if !sameArchived(have, want) {
+		return store.Link{}, false, err
+	}
+	return have, true, nil
+}
+
+// sameArchived reports whether have equals want, except for counts, which may have grown
+// since the import.
+func sameArchived(have, want store.Link) bool {
+	for _, l := range []*store.Link{&have, &want} {
+		l.RequestID, l.Clicks, l.LastClickAt, l.UsedClicks = "", 0, time.Time{}, 0
+	}
+	return reflect.DeepEqual(have, want)
+}
+
+// archivedLink returns the link that in describes. The error names every invalid field.
+func (s *Service) archivedLink(who *Caller, in *Archived) (store.Link, error) {
+	if in.Err != nil && !store.IsInvalid(in.Err) {
+		return store.Link{}, in.Err
+	}
+	now := s.now()
+	l := in.Link
+	l.Version = max(1, l.Version)
+	if l.Status == 0 {
+		l.Status = store.DefaultStatus
+	}
+	l.Owner = who.Owner()
+	set(&l.Owner, in.Owner)
+	l.CreatedAt = cmp.Or(l.DeletedAt, now)
+	set(&l.CreatedAt, in.CreatedAt)
+	l.UpdatedAt = cmp.Or(l.DeletedAt, l.CreatedAt)
+	set(&l.UpdatedAt, in.UpdatedAt)
+	l.LastClickAt = time.Time{}
+	set(&l.LastClickAt, in.LastClickAt)
+	if !l.DeletedAt.IsZero() {
+		l = l.Remains()
+	}
+	if l.Clicks > 0 && in.LastClickAt == nil {
+		l.LastClickAt = l.CreatedAt
+	}
+	if err := s.checkArchived(&l, in, now); err != nil {
+		return store.Link{}, err
+	}
+	return l, nil
+}

@@ -1,0 +1,115 @@
+package links
+
+import (
+	"context"
+	"errors"
+
+	"github.com/terse/terse/store"
+)
+
+// Caller is who asks for a use case: an API key, a client without a key, or a part of the
+// system.
+type Caller struct {
+	Key *store.Key // nil: no API key
+
+	// Client distinguishes callers without a key, for example by their network address.
+	// It contains no NUL. Two such callers with the same idempotency key do not share a link.
+	Client string
+
+	Quota Quota // limits the work that the caller may cause; nil: no limit
+
+	system string // the name of a part of the system, else empty
+}
+
+// System returns a part of the system as a caller, such as store.AuthorBlocklist. It may do
+// everything.
+func System(name string) *Caller { return &Caller{system: name} }
+
+// Quota limits the costly work of one caller.
+type Quota interface {
+	// TakePassword counts one password that is about to be hashed. It returns an error if
+	// the caller's limit is reached. The use case then returns ErrLimited and this error.
+	TakePassword(ctx context.Context) error
+}
+
+// Owner returns the Owner of links that the caller creates; "" without a key.
+func (c *Caller) Owner() string {
+	if c.Key == nil {
+		return ""
+	}
+	return c.Key.ID
+}
+
+// author returns the author of the caller's writes in the history.
+func (c *Caller) author() string {
+	if c.system != "" {
+		return c.system
+	}
+	return c.Owner()
+}
+
+// Sees reports whether the caller may know that the link exists.
+func (c *Caller) Sees(l *store.Link) bool {
+	return c.system != "" || c.Key != nil && (c.Key.Can(store.ScopeAdmin) || l.Owner == c.Key.ID)
+}
+
+// The errors for a caller, or a caller's input, that is refused.
+var (
+	// ErrNoKey refuses a caller without a key.
+	ErrNoKey = errors.New("an API key is required")
+
+	// ErrLimited wraps the error of a Quota.
+	ErrLimited = errors.New("a limit of the caller is reached")
+
+	// ErrOtherRequest refuses an idempotency key that was used with another request.
+	ErrOtherRequest = errors.New("the idempotency key was used with another request")
+)
+
+// ScopeError refuses a caller with a key that lacks a scope.
+type ScopeError struct{ Scope store.Scope }
+
+func (e *ScopeError) Error() string { return "the API key lacks the scope " + string(e.Scope) }
+
+// Require returns ErrNoKey or a *ScopeError if the caller lacks the scope, else nil.
+func (c *Caller) Require(scope store.Scope) error {
+	switch {
+	case c.system != "":
+		return nil
+	case c.Key == nil:
+		return ErrNoKey
+	case !c.Key.Can(scope):
+		return &ScopeError{scope}
+	}
+	return nil
+}
+
+// Action is a group of use cases that require the same scope.
+type Action uint8
+
+// The actions, and the methods of Service that are one.
+const (
+	Creating   Action = iota // Create
+	Reading                  // Get, List, ReadHistory
+	Editing                  // Edit, RollBack, Delete
+	Moderating               // Disable, Enable, DisableTarget
+	Archiving                // Export, Import
+)
+
+// scopes are the scopes that the actions require. Keys with store.ScopeAdmin have all scopes
+// and see the links of all owners.
+var scopes = [...]store.Scope{
+	Creating:   store.ScopeLinksWrite, // callers without a key need none, if Options.AnonymousCreate
+	Reading:    store.ScopeLinksRead,
+	Editing:    store.ScopeLinksWrite,
+	Moderating: store.ScopeAdmin,
+	Archiving:  store.ScopeAdmin,
+}
+
+// May returns ErrNoKey or a *ScopeError if the caller must not do the action, else nil. Each
+// method of Service checks it. Call it only to reject a request before its body is read.
+func (s *Service) May(who *Caller, do Action) error {
+	if do == Creating && who.Key == nil && s.opts.AnonymousCreate {
+		return nil
+	}
+	return who.Require(scopes[do])
+}

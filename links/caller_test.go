@@ -1,0 +1,131 @@
+package links_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/terse/terse/links"
+	"github.com/terse/terse/store"
+)
+
+// useCases are all use cases, each called for an existing link of the owner.
+var useCases = map[string]func(b *bench, who *links.Caller, code string) error{
+	"create": func(b *bench, who *links.Caller, _ string) error {
+		results, err := b.Create(b.t.Context(), who, links.Batch{Drafts: []links.Draft{{URL: "https://example.com/"}}})
+		if err == nil {
+			err = results[0].Err
+		}
+		return err
+	},
+	"get": func(b *bench, who *links.Caller, code string) error {
+		_, err := b.Get(b.t.Context(), who, code)
+		return err
+	},
+	"list": func(b *bench, who *links.Caller, _ string) error {
+		_, err := b.List(b.t.Context(), who, links.Query{Limit: 1})
+		return err
+	},
+	"history": func(b *bench, who *links.Caller, code string) error {
+		_, err := b.ReadHistory(b.t.Context(), who, code, "", 1)
+		return err
+	},
+	"edit": func(b *bench, who *links.Caller, code string) error {
+		_, err := b.Edit(b.t.Context(), who, code, links.Edit{})
+		return err
+	},
+	"roll back": func(b *bench, who *links.Caller, code string) error {
+		_, err := b.RollBack(b.t.Context(), who, code, nil, 1)
+		return err
+	},
+	"delete": func(b *bench, who *links.Caller, code string) error { return b.Delete(b.t.Context(), who, code, nil) },
+	"disable": func(b *bench, who *links.Caller, code string) error {
+		_, err := b.Disable(b.t.Context(), who, code, "phishing")
+		return err
+	},
+	"enable": func(b *bench, who *links.Caller, code string) error {
+		_, err := b.Enable(b.t.Context(), who, code, "")
+		return err
+	},
+	"export": func(b *bench, who *links.Caller, _ string) error {
+		_, _, err := b.Export(b.t.Context(), who, "", 1)
+		return err
+	},
+	"import": func(b *bench, who *links.Caller, _ string) error {
+		_, err := b.Import(b.t.Context(), who, nil)
+		return err
+	},
+}
+
+// TestWhoMayDoWhat calls every use case as every kind of caller.
+func TestWhoMayDoWhat(t *testing.T) {
+	t.Parallel()
+	var (
+		ok      error
+		noKey   = links.ErrNoKey
+		lacks   = new(links.ScopeError)
+		missing = store.ErrNotFound
+	)
+	callers := []*links.Caller{
+		{Client: "192.0.2.1"},
+		owner, keyed("key_reader", store.ScopeLinksRead), keyed("key_writer", store.ScopeLinksWrite),
+		keyed("key_stats", store.ScopeStatsRead), other, admin, links.System("system:test"),
+	}
+	want := map[string][8]error{ //    no key, owner, reader, writer, stats, other, admin, system
+		"create":    {noKey, ok, lacks, ok, lacks, ok, ok, ok},
+		"get":       {noKey, ok, missing, lacks, lacks, missing, ok, ok},
+		"list":      {noKey, ok, ok, lacks, lacks, ok, ok, ok},
+		"history":   {noKey, ok, missing, lacks, lacks, missing, ok, ok},
+		"edit":      {noKey, ok, lacks, missing, lacks, missing, ok, ok},
+		"roll back": {noKey, ok, lacks, missing, lacks, missing, ok, ok},
+		"delete":    {noKey, ok, lacks, missing, lacks, missing, ok, ok},
+		"disable":   {noKey, lacks, lacks, lacks, lacks, lacks, ok, ok},
+		"enable":    {noKey, lacks, lacks, lacks, lacks, lacks, ok, ok},
+		"export":    {noKey, lacks, lacks, lacks, lacks, lacks, ok, ok},
+		"import":    {noKey, lacks, lacks, lacks, lacks, lacks, ok, ok},
+	}
+	b := newBench(t)
+	for name, call := range useCases {
+		for i, who := range callers {
+			l := b.created(owner, links.Draft{URL: "https://example.com/"})
+			err := call(b, who, l.Code)
+			switch want := want[name][i]; {
+			case want == lacks && !errors.As(err, new(*links.ScopeError)):
+				t.Errorf("%s by caller %d = %v, want a ScopeError", name, i, err)
+			case want != lacks && !errors.Is(err, want):
+				t.Errorf("%s by caller %d = %v, want %v", name, i, err, want)
+			}
+		}
+	}
+}
+
+func TestAnonymousCreate(t *testing.T) {
+	t.Parallel()
+	nobody := &links.Caller{Client: "192.0.2.1"}
+	for _, allowed := range []bool{true, false} {
+		b := newBench(t, func(o *links.Options) { o.AnonymousCreate = allowed })
+		if err := useCases["create"](b, nobody, ""); (err == nil) != allowed {
+			t.Errorf("create without a key = %v, want allowed: %v", err, allowed)
+		}
+		if err := b.May(nobody, links.Editing); !errors.Is(err, links.ErrNoKey) {
+			t.Errorf("edit without a key = %v, want %v", err, links.ErrNoKey)
+		}
+	}
+}
+
+func TestNewNamesEveryProblem(t *testing.T) {
+	t.Parallel()
+	_, err := links.New(links.Options{PasswordCost: 99, Rules: store.RulesOptions{Reserved: []string{"a/b"}}})
+	for _, want := range []string{"Store", "Archive", "History", "Minter", "Registerer", "PasswordCost", "Rules"} {
+		if err == nil || !strings.Contains(err.Error(), "Options."+want) {
+			t.Errorf("New = %v, want an error that names %s", err, want)
+		}
+	}
+	b := newBench(t)
+	opts := links.Options{Store: b.database, Archive: b.database, History: b.database, Minter: codes{}, Registerer: prometheus.NewRegistry()}
+	if _, err := links.New(opts); err != nil {
+		t.Errorf("New with the required options = %v", err)
+	}
+}

@@ -1,0 +1,158 @@
+package links
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/terse/terse/store"
+)
+
+// mintAttempts is the most codes that a create mints. A minted code is in use only if a user
+// chose it as an alias, so a second attempt is rare.
+const mintAttempts = 4
+
+// maxPasswords is how many links of a batch may have a password. Hashing a password takes
+// tens of milliseconds.
+const maxPasswords = 20
+
+// Batch is links to create. A single create is a batch of one.
+type Batch struct {
+	Key    string // with its position, the idempotency key of each draft without its own; may be empty
+	Drafts []Draft
+}
+
+// Result is the result of one link of a batch.
+type Result struct {
+	Link  store.Link
+	Found bool  // an existing link was returned instead of a new one
+	Err   error // no link was created or found
+}
+
+// Create creates links and returns one result for each draft, in the same order. An invalid
+// draft does not affect the others. Of the drafts with the same alias, the first becomes the
+// link, see inTurns. Create may change b.Drafts. The error is the one from May.
+func (s *Service) Create(ctx context.Context, who *Caller, b Batch) ([]Result, error) {
+	if err := s.May(who, Creating); err != nil {
+		return nil, err
+	}
+	b.limitPasswords()
+	results := make([]Result, len(b.Drafts))
+	code := func(i int) string {
+		if alias := b.Drafts[i].Alias; alias != nil {
+			return *alias
+		}
+		return ""
+	}
+	inTurns(results, code, func(i int) (r Result) {
+		r.Link, r.Found, r.Err = s.createOne(ctx, who, &b.Drafts[i], b.keyOf(i))
+		return r
+	})
+	return results, nil
+}
+
+// limitPasswords rejects the drafts with a password beyond maxPasswords.
+func (b *Batch) limitPasswords() {
+	passwords := 0
+	for i := range b.Drafts {
+		d := &b.Drafts[i]
+		if !d.hasPassword() {
+			continue
+		}
+		if passwords++; passwords > maxPasswords {
+			d.Password = nil
+			d.Err = store.JoinInvalid(d.Err, &store.FieldError{Field: "password", Reason: fmt.Sprintf("may be set in at most %d links of a batch", maxPasswords)})
+		}
+	}
+}
+
+// draft is a checked Draft.
+type draft struct {
+	*Draft
+	who  *Caller
+	link store.Link // without a password hash; the code is empty, or the alias
+}
+
+// createOne creates the link of a draft, or returns an existing one: if the draft allows
+// reuse, or if the key was used before. found reports a reused link.
+func (s *Service) createOne(ctx context.Context, who *Caller, in *Draft, key idempotencyKey) (l store.Link, found bool, err error) {
+	l, err = s.newLink(who, in)
+	if err != nil {
+		return store.Link{}, false, err
+	}
+	d := &draft{Draft: in, who: who, link: l}
+	if key != "" {
+		return s.createOnce(ctx, d, key)
+	}
+	if existing, ok, err := s.reusable(ctx, d); err != nil || ok {
+		return existing, ok, err
+	}
+	if err := s.protect(ctx, d); err != nil {
+		return store.Link{}, false, err
+	}
+	l, err = s.createFresh(ctx, d.link)
+	return l, false, err
+}
+
+// newLink returns the link that in describes, without the password hash. Its code is the
+// alias, or empty. The error names every invalid field.
+func (s *Service) newLink(who *Caller, in *Draft) (store.Link, error) {
+	if in.Err != nil && !store.IsInvalid(in.Err) {
+		return store.Link{}, in.Err
+	}
+	now, known := s.opts.Clock.LinkTime()
+	now = micros(now)
+	l := store.Link{URL: in.URL, Owner: who.Owner(), CreatedAt: now, UpdatedAt: now}
+	in.apply(&l)
+	var alias, ended error
+	if in.Alias != nil {
+		l.Code = *in.Alias
+		alias = s.rules.Alias(l.Code)
+	}
+	if !l.ExpiresAt.IsZero() && !l.ExpiresAt.After(now) {
+		ended = &store.FieldError{Field: "expires_at", Reason: "must be in the future"}
+	}
+	if !known && !l.ExpiresAt.IsZero() {
+		return store.Link{}, ErrTimeUnknown
+	}
+	if err := store.JoinInvalid(s.rules.Check(&l), alias, ended, in.Err, in.checkPassword()); err != nil {
+		return store.Link{}, err
+	}
+	return l, nil
+}
+
+// protect hashes the password of a draft, if it has one.
+func (s *Service) protect(ctx context.Context, d *draft) (err error) {
+	if d.hasPassword() && d.link.PasswordHash == "" {
+		d.link.PasswordHash, err = s.hashPassword(ctx, d.who, *d.Password)
+	}
+	return err
+}
+
+// createFresh creates l with its alias or a minted code.
+func (s *Service) createFresh(ctx context.Context, l store.Link) (store.Link, error) {
+	if l.Code != "" {
+		return s.opts.Store.Create(ctx, l)
+	}
+	for range mintAttempts {
+		code, err := s.opts.Minter.NextCode()
+		if err != nil {
+			return store.Link{}, cannotMint(err)
+		}
+		l.Code = code
+		created, err := s.opts.Store.Create(ctx, l)
+		if !errors.Is(err, store.ErrExists) {
+			return created, err
+		}
+		s.collisions.Inc()
+	}
+	return store.Link{}, errNoFreeCode
+}
+
+// errNoFreeCode is the error after mintAttempts.
+var errNoFreeCode = fmt.Errorf("mint a free code: %w", store.ErrUnavailable)
+
+// cannotMint returns the error of a minter as store.ErrUnavailable, because it is temporary.
+func cannotMint(err error) error {
+	return fmt.Errorf("mint a code: %w: %w", store.ErrUnavailable, err)
+}

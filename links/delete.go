@@ -1,0 +1,29 @@
+package links
+
+import (
+	"context"
+
+	"github.com/terse/terse/store"
+)
+
+// Delete turns a link into a tombstone. Its code is never used again. A link that was deleted
+// before is store.ErrGone.
+func (s *Service) Delete(ctx context.Context, who *Caller, code string, versions Versions) error {
+	ctx = authored(ctx, who, "")
+	for _, get := range s.readers() {
+		l, err := s.read(ctx, who, Editing, get, code)
+		if err != nil {
+			return err
+		}
+		var version int64 // 0 for any
+		if versions != nil && l.DeletedAt.IsZero() {
+			if !versions.allow(l.Version) {
+				continue
+			}
+			version = l.Version
+		}
+		_, err = s.opts.Store.Delete(ctx, code, version, s.now())
+		return err
+	}
+	return store.ErrVersion
+}

@@ -1,0 +1,107 @@
+package links
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"sync"
+
+	"github.com/terse/terse/store"
+)
+
+// editAttempts is how often an edit of any version is tried when others edit the same link
+// at the same time. One of the edits succeeds each time.
+const editAttempts = 100
+
+// Versions are the versions of a link that a write may replace. Nil allows any. If the link
+// has another version, the write returns store.ErrVersion.
+type Versions []int64
+
+func (v Versions) allow(version int64) bool { return v == nil || slices.Contains(v, version) }
+
+// Edit changes a link and returns it. If nothing changes, its version stays. A deleted link is
+// store.ErrGone.
+func (s *Service) Edit(ctx context.Context, who *Caller, code string, e Edit) (store.Link, error) {
+	hash := sync.OnceValues(func() (string, error) { return s.hashPassword(ctx, who, *e.Password) })
+	return s.change(ctx, change{who: who, do: Editing, code: code, versions: e.Versions, apply: func(l *store.Link) (err error) {
+		set(&l.URL, e.URL)
+		e.apply(l)
+		if err := store.JoinInvalid(s.rules.Check(l), e.Err, e.checkPassword()); err != nil {
+			return err
+		}
+		switch {
+		case e.hasPassword():
+			l.PasswordHash, err = hash()
+		case e.Password != nil:
+			l.PasswordHash = ""
+		}
+		return err
+	}})
+}
+
+// change is a change of one link.
+type change struct {
+	who      *Caller
+	do       Action
+	code     string
+	versions Versions                  // the versions that may be changed
+	note     string                    // the reason, for the history
+	apply    func(l *store.Link) error // may be called several times
+}
+
+// change reads a link, applies the change and writes the result. If another edit came between,
+// it starts again with the new version. If the change names versions, it returns
+// store.ErrVersion instead. Every edit of an existing link takes this path.
+func (s *Service) change(ctx context.Context, c change) (store.Link, error) {
+	ctx = authored(ctx, c.who, c.note)
+	for range editAttempts {
+		changed, write, err := s.changed(ctx, &c)
+		if err != nil {
+			return store.Link{}, err
+		}
+		if !write {
+			return changed, nil
+		}
+		changed.UpdatedAt = s.now()
+		changed, err = s.opts.Store.Update(ctx, changed)
+		if c.versions != nil || !errors.Is(err, store.ErrVersion) {
+			return changed, err
+		}
+	}
+	return store.Link{}, fmt.Errorf("edit %q among many concurrent edits: %w", c.code, store.ErrUnavailable)
+}
+
+// changed returns the link after the change. write reports whether it must be written.
+func (s *Service) changed(ctx context.Context, c *change) (changed store.Link, write bool, err error) {
+	var refused error
+	for _, get := range s.readers() {
+		l, err := s.read(ctx, c.who, c.do, get, c.code)
+		if err != nil {
+			return store.Link{}, false, err
+		}
+		if refused = c.refuses(&l); refused != nil {
+			continue
+		}
+		changed = l
+		if err := c.apply(&changed); err != nil {
+			return store.Link{}, false, err
+		}
+		if !reflect.DeepEqual(l, changed) {
+			return changed, true, nil
+		}
+	}
+	return changed, false, refused
+}
+
+// refuses returns store.ErrGone or store.ErrVersion if the link must not be changed.
+func (c *change) refuses(l *store.Link) error {
+	switch {
+	case !l.DeletedAt.IsZero():
+		return store.ErrGone
+	case !c.versions.allow(l.Version):
+		return store.ErrVersion
+	}
+	return nil
+}

@@ -1,0 +1,64 @@
+package links
+
+import (
+	"context"
+
+	"github.com/terse/terse/store"
+)
+
+// Get returns a link as the last acknowledged write left it. A deleted link is
+// store.ErrGone.
+func (s *Service) Get(ctx context.Context, who *Caller, code string) (store.Link, error) {
+	l, err := s.read(ctx, who, Reading, s.opts.Store.Get, code)
+	if err == nil && !l.DeletedAt.IsZero() {
+		err = store.ErrGone
+	}
+	return l, err
+}
+
+// Query selects links of the caller for List. A link must meet all conditions.
+type Query struct {
+	Tag    string // links with this tag; empty for any
+	Search string // links with this text in the code, target or title, ignoring ASCII case; empty for any
+	Limit  int    // most links in the page, see store.Query
+	Cursor string // store.Page.Next of the previous page as text; empty for the first page
+}
+
+// List returns the caller's links that match q, newest first. An invalid cursor is a
+// *store.FieldError for "cursor".
+func (s *Service) List(ctx context.Context, who *Caller, q Query) (store.Page, error) {
+	if err := s.May(who, Reading); err != nil {
+		return store.Page{}, err
+	}
+	after, err := store.ParseCursor(q.Cursor)
+	if err != nil {
+		return store.Page{}, err
+	}
+	return s.opts.Store.List(ctx, store.Query{Owner: who.Owner(), Tag: q.Tag, Search: q.Search, Limit: q.Limit, After: after})
+}
+
+// reader reads one link: the store's Get, or its Confirm.
+type reader func(ctx context.Context, code string) (store.Link, error)
+
+// readers returns the two ways to read a link before a write: Get, then Confirm. Get may
+// return data that a failover can still lose. When Get finds nothing to write, the link is
+// read again with Confirm, and the answer is based on Confirm.
+func (s *Service) readers() []reader { return []reader{s.opts.Store.Get, s.opts.Store.Confirm} }
+
+// read returns a link or tombstone if the caller may do the action and may see the link.
+func (s *Service) read(ctx context.Context, who *Caller, do Action, get reader, code string) (store.Link, error) {
+	if err := s.May(who, do); err != nil {
+		return store.Link{}, err
+	}
+	if !store.ValidCode(code) {
+		return store.Link{}, store.ErrNotFound
+	}
+	l, err := get(ctx, code)
+	switch {
+	case err != nil:
+		return store.Link{}, err
+	case !who.Sees(&l):
+		return store.Link{}, store.ErrNotFound
+	}
+	return l, nil
+}

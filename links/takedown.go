@@ -1,0 +1,68 @@
+package links
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/terse/terse/store"
+)
+
+// maxReasonLen is the longest reason of a takedown in characters.
+const maxReasonLen = 500
+
+// Disable disables a link because of abuse. The owner sees the reason. A second call changes
+// the reason and keeps the date.
+func (s *Service) Disable(ctx context.Context, who *Caller, code, reason string) (store.Link, error) {
+	if err := s.mayModerate(who, reason); err != nil {
+		return store.Link{}, err
+	}
+	return s.change(ctx, change{who: who, do: Moderating, code: code, apply: func(l *store.Link) error {
+		s.disable(l, reason)
+		return nil
+	}})
+}
+
+// Enable enables a disabled link. The link must pass the current rules. The history records
+// the reason.
+func (s *Service) Enable(ctx context.Context, who *Caller, code, reason string) (store.Link, error) {
+	if err := s.mayModerate(who, reason); err != nil {
+		return store.Link{}, err
+	}
+	return s.change(ctx, change{who: who, do: Moderating, code: code, note: reason, apply: func(l *store.Link) error {
+		l.DisabledAt, l.DisabledReason = time.Time{}, ""
+		return s.rules.Check(l)
+	}})
+}
+
+// DisableTarget disables a link for a part of the system that has examined its target, such
+// as store.AuthorBlocklist. It reports false, and changes nothing, if the link has another
+// target by now, is disabled or deleted, or does not exist.
+func (s *Service) DisableTarget(ctx context.Context, system, code, target, reason string) (disabled bool, err error) {
+	_, err = s.change(ctx, change{who: System(system), do: Moderating, code: code, apply: func(l *store.Link) error {
+		if disabled = l.URL == target && l.DisabledAt.IsZero(); disabled {
+			s.disable(l, reason)
+		}
+		return nil
+	}})
+	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrGone) {
+		return false, nil
+	}
+	return disabled && err == nil, err
+}
+
+// disable marks l as disabled.
+func (s *Service) disable(l *store.Link, reason string) {
+	if l.DisabledAt.IsZero() {
+		l.DisabledAt = s.now()
+	}
+	l.DisabledReason = reason
+}
+
+// mayModerate checks the caller and the reason before the link is read.
+func (s *Service) mayModerate(who *Caller, reason string) error {
+	if err := s.May(who, Moderating); err != nil {
+		return err
+	}
+	return store.CheckText("reason", reason, maxReasonLen)
+}
