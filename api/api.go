@@ -7,7 +7,6 @@
 package api
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -24,25 +23,14 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/crypto/bcrypt"
 	"golang.org/x/net/idna"
 
 	"github.com/terse/terse/api/overload"
 	"github.com/terse/terse/api/ratelimit"
+	"github.com/terse/terse/links"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/web"
 )
-
-// CodeMinter mints new codes for links.
-type CodeMinter interface {
-	// NextCode returns a new code. It returns an error when it cannot mint now, for
-	// example because the lease of the node id was lost.
-	NextCode() (string, error)
-
-	// NextCodeNear is NextCode, but prefers a code on the shard of the given bucket. After
-	// some attempts it returns a code of any shard.
-	NextCodeNear(bucket int) (string, error)
-}
 
 // ClickRecorder records the clicks of redirects. Record never blocks.
 type ClickRecorder interface {
@@ -74,8 +62,8 @@ type Limits struct {
 
 // Options configure New.
 type Options struct {
-	Store   store.Store   // Required.
-	Archive store.Archive // Required. Exports and imports the links of Store.
+	Links *links.Service // Required. The use cases on links.
+	Store store.Store    // Required. Resolves codes, and counts the uses of links with a click limit.
 
 	// Peek returns the answer of Store.Resolve when Store has it in memory; known reports
 	// that. Required. Under overload, a client that asked for too many unknown codes gets
@@ -93,25 +81,18 @@ type Options struct {
 	// tokens then reaches the shards only up to this limit.
 	KeyKnown func(hash [sha256.Size]byte) bool
 
-	History store.History // Required.
-	Minter  CodeMinter    // Required.
-
 	Blocklist store.Blocklist // Required.
-	Blocked   store.Blocker   // Hosts that no link may point to. Default: none.
-
-	Reports store.Reports // Required.
+	Reports   store.Reports   // Required.
 
 	Clicks  ClickRecorder   // Required.
 	Limiter Limiter         // Required.
 	Clients ClientAddresser // Required.
 
-	BaseURL         string   // Required. The start of short URLs: scheme://host[:port].
-	AnonymousCreate bool     // whether clients may create links without a key
-	CORSOrigins     []string // origins that may call the API, see ParseOrigins; default none
-	CDN             bool     // whether to send CDN-Cache-Control
-	Limits          Limits
-	Version         string // of the binary, shown on the pages and in the OpenAPI document
-	PasswordCost    int    // work factor of bcrypt; default bcrypt.DefaultCost, about 50 ms of a core
+	BaseURL     string   // Required. The start of short URLs: scheme://host[:port].
+	CORSOrigins []string // origins that may call the API, see ParseOrigins; default none
+	CDN         bool     // whether to send CDN-Cache-Control
+	Limits      Limits
+	Version     string // of the binary, shown on the pages and in the OpenAPI document
 
 	AccessLogSample float64 // share of the requests to log, 0 to 1
 
@@ -133,16 +114,14 @@ func (o *Options) validate() error {
 			problems = append(problems, fmt.Errorf("api: Options.%s is required", name))
 		}
 	}
+	required("Links", o.Links == nil)
 	required("Store", o.Store == nil)
 	required("Peek", o.Peek == nil)
 	required("Holds", o.Holds == nil)
-	required("Archive", o.Archive == nil)
 	required("Keys", o.Keys == nil)
 	required("KeyKnown", o.KeyKnown == nil)
-	required("History", o.History == nil)
 	required("Blocklist", o.Blocklist == nil)
 	required("Reports", o.Reports == nil)
-	required("Minter", o.Minter == nil)
 	required("Clicks", o.Clicks == nil)
 	required("Limiter", o.Limiter == nil)
 	required("Clients", o.Clients == nil)
@@ -164,22 +143,18 @@ func (o *Options) validate() error {
 	if o.LinkTime == nil {
 		o.LinkTime = func() (time.Time, bool) { return o.Now(), true }
 	}
-	o.PasswordCost = cmp.Or(o.PasswordCost, bcrypt.DefaultCost)
 	return errors.Join(problems...)
 }
 
 // API serves the public listener. Make one with New. Safe for concurrent use.
 type API struct {
 	opts      Options
-	rules     *store.Rules
 	pages     *web.Pages
 	metrics   *metrics
 	visitors  *echo.Echo // redirects and pages
 	resources *echo.Echo // everything below /api
 	schemas   huma.Registry
 	csrf      *http.CrossOriginProtection
-	hashers   atomic.Int64  // new passwords that are being hashed or wait for it
-	hashing   chan struct{} // semaphore: passwords that are hashed at the same time
 	drawing   chan struct{} // semaphore: QR codes that are drawn at the same time
 	outage    seldom        // limits the log message about the store
 	busy      seldom        // limits the log message about overload
@@ -195,7 +170,7 @@ func New(opts Options) (*API, error) {
 	}
 	pages, err := web.New(web.Options{
 		BaseURL:         opts.BaseURL,
-		AnonymousCreate: opts.AnonymousCreate,
+		AnonymousCreate: opts.Links.May(&links.Caller{}, links.Creating) == nil,
 		MaxURLLen:       store.MaxURLLen,
 		Version:         opts.Version,
 	})
@@ -206,25 +181,12 @@ func New(opts Options) (*API, error) {
 		opts:    opts,
 		pages:   pages,
 		csrf:    http.NewCrossOriginProtection(),
-		hashing: make(chan struct{}, hashingPlaces),
 		drawing: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
 	}
 	if err := a.csrf.AddTrustedOrigin(opts.BaseURL); err != nil {
 		return nil, fmt.Errorf("api: trust the origin of BaseURL: %w", err)
 	}
-	if err := a.route(); err != nil {
-		return nil, err
-	}
-	base, err := ParseBaseURL(opts.BaseURL)
-	if err != nil {
-		return nil, err
-	}
-	a.rules, err = store.NewRules(store.RulesOptions{
-		OwnHosts: []string{base.Host},
-		Reserved: a.firstSegments(),
-		Blocked:  opts.Blocked,
-	})
-	return a, err
+	return a, a.route()
 }
 
 // ParseBaseURL parses the start of short URLs: http or https, a host, and optionally a

@@ -12,7 +12,6 @@ import (
 
 	"golang.org/x/crypto/bcrypt"
 
-	"github.com/terse/terse/api"
 	"github.com/terse/terse/store"
 )
 
@@ -316,7 +315,7 @@ func TestCanariesAreImported(t *testing.T) {
 // is unavailable.
 func TestArchiveAway(t *testing.T) {
 	t.Parallel()
-	s := newServer(t, func(o *api.Options) { o.Archive = awayArchive{} })
+	s := newServer(t, func(o *options) { o.Archive = awayArchive{} })
 	admin := s.key("admin", store.ScopeAdmin)
 	s.get("/api/v1/archive", admin...).problem(http.StatusServiceUnavailable)
 	if got := s.put([]any{map[string]any{"code": "a", "url": "https://example.com"}}, admin...).Results[0]; got.Status != http.StatusServiceUnavailable {

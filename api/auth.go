@@ -11,37 +11,26 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/terse/terse/api/ratelimit"
+	"github.com/terse/terse/links"
 	"github.com/terse/terse/store"
 )
 
-// caller is the sender of an API request.
+// caller is the sender of a request.
 type caller struct {
-	key  *store.Key // nil for an anonymous caller
+	links.Caller
 	addr netip.Addr
+	api  *API
 }
 
-// owner returns the Owner of links that the caller creates; "" for an anonymous caller.
-func (c *caller) owner() string {
-	if c.key == nil {
-		return ""
+// newCaller returns the sender of a request. key is nil for an anonymous caller.
+func (a *API) newCaller(addr netip.Addr, key *store.Key) *caller {
+	who := &caller{Caller: links.Caller{Key: key}, addr: addr, api: a}
+	who.Quota = who
+	if key == nil {
+		who.Client = ratelimit.ClientKey(addr)
 	}
-	return c.key.ID
-}
-
-// require returns a 401 or 403 if the caller lacks the scope, else nil.
-func (c *caller) require(s store.Scope) error {
-	if c.key == nil {
-		return newProblem(http.StatusUnauthorized, "Send an API key as Authorization: Bearer tk_…")
-	}
-	if !c.key.Can(s) {
-		return newProblem(http.StatusForbidden, "The API key lacks the scope "+string(s)+".")
-	}
-	return nil
-}
-
-// sees reports whether the caller may know that the link exists.
-func (c *caller) sees(l *store.Link) bool {
-	return c.key != nil && (c.key.Can(store.ScopeAdmin) || l.Owner == c.key.ID)
+	return who
 }
 
 type callerKey struct{}
@@ -71,15 +60,16 @@ func (a *API) authenticate(next echo.HandlerFunc) echo.HandlerFunc {
 
 // withCaller returns ctx with the caller of r, or the problem for an invalid key.
 func (a *API) withCaller(ctx context.Context, r *http.Request) (context.Context, error) {
-	who := &caller{addr: a.clientAddr(r)}
-	if header := r.Header.Get("Authorization"); header != "" {
-		key, err := a.keyOf(ctx, who.addr, header)
-		if err != nil {
-			return nil, err
-		}
-		who.key = &key
+	addr := a.clientAddr(r)
+	header := r.Header.Get("Authorization")
+	if header == "" {
+		return context.WithValue(ctx, callerKey{}, a.newCaller(addr, nil)), nil
 	}
-	return store.WithAuthor(context.WithValue(ctx, callerKey{}, who), store.Author{ID: who.owner()}), nil
+	key, err := a.keyOf(ctx, addr, header)
+	if err != nil {
+		return nil, err
+	}
+	return context.WithValue(ctx, callerKey{}, a.newCaller(addr, &key)), nil
 }
 
 // keyOf returns the key of an Authorization header, or a 401 if the key is unusable.

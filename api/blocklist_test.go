@@ -13,12 +13,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/terse/terse/abuse/blocklist"
-	"github.com/terse/terse/api"
 	"github.com/terse/terse/store"
 )
 
 // blocking returns a change of options that blocks the hosts of a blocklist file.
-func blocking(t *testing.T, hosts ...string) func(*api.Options) {
+func blocking(t *testing.T, hosts ...string) func(*options) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "hosts")
 	must(t, os.WriteFile(path, []byte(strings.Join(hosts, "\n")), 0o600))
@@ -26,7 +25,7 @@ func blocking(t *testing.T, hosts ...string) func(*api.Options) {
 		File: path, Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
 	})
 	must(t, err)
-	return func(o *api.Options) { o.Blocked = list }
+	return func(o *options) { o.Blocked = list }
 }
 
 func TestBlockedHostsAreRefusedEverywhere(t *testing.T) {
@@ -66,7 +65,7 @@ func (s *switched) Blocks(host string) bool { return s.on.Load() && s.Blocker.Bl
 func TestBlockedLinksStayAsTheyAre(t *testing.T) {
 	t.Parallel()
 	late := &switched{}
-	s := newServer(t, blocking(t, "evil.example"), func(o *api.Options) {
+	s := newServer(t, blocking(t, "evil.example"), func(o *options) {
 		late.Blocker = o.Blocked
 		o.Blocked = late
 	})

@@ -10,7 +10,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	"github.com/terse/terse/api"
 	"github.com/terse/terse/api/ratelimit"
 )
 
@@ -80,7 +79,7 @@ func TestUnlistedProxyIsTold(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			var log bytes.Buffer // needs no lock: the requests are sequential
-			s := newServer(t, func(o *api.Options) {
+			s := newServer(t, func(o *options) {
 				o.Clients, o.Logger = proxies(t, tt.trusted...), slog.New(slog.NewTextHandler(&log, nil))
 			})
 			for range 3 {

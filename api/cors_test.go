@@ -34,7 +34,7 @@ func TestCrossOrigin(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			s := newServer(t, func(o *api.Options) { o.CORSOrigins, o.Limits.CreateAnonymous = tt.allowed, limit(t, "1000/1m") })
+			s := newServer(t, func(o *options) { o.CORSOrigins, o.Limits.CreateAnonymous = tt.allowed, limit(t, "1000/1m") })
 			check := func(call string, a answer, headers ...string) {
 				t.Helper()
 				if got := a.header.Get("Access-Control-Allow-Origin"); got != tt.want {

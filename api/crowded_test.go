@@ -127,7 +127,7 @@ func TestLongNames(t *testing.T) {
 // or 403, even if the body is invalid.
 func TestDoorsComeBeforeBodies(t *testing.T) {
 	t.Parallel()
-	s := newServer(t, func(o *api.Options) { o.AnonymousCreate = false })
+	s := newServer(t, func(o *options) { o.AnonymousCreate = false })
 	reader := s.key("reader", store.ScopeLinksRead)
 	l := s.create(`{"url":"https://example.com"}`, s.owner("owner")...)
 	for _, body := range []string{`{"nonsense":1}`, `[`, crowded(`{"tags":[`, `]}`, crowd["lists"])} {
@@ -147,7 +147,7 @@ func TestRefusedBodiesAreCharged(t *testing.T) {
 		"/api/v1/links/batch": {`{"nonsense":1}`, `[`, crowded(`{"links":[{"tags":[`, `]}]}`, crowd["lists"]), crowded(`{"links":[`, `]}`, crowd["lists"])},
 	} {
 		for _, body := range bodies {
-			s := newServer(t, func(o *api.Options) { o.Limits.CreateAnonymous = limit(t, "3/1m") })
+			s := newServer(t, func(o *options) { o.Limits.CreateAnonymous = limit(t, "3/1m") })
 			for left := 2; left >= 0; left-- {
 				a := s.send(http.MethodPost, path, body)
 				if want := fmt.Sprintf(`"create";r=%d;t=%d`, left, 20*(3-left)); a.status < 400 || a.status > 422 || a.header.Get("RateLimit") != want || len(a.header["Ratelimit"]) != 1 {

@@ -13,7 +13,6 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
-	"github.com/terse/terse/api"
 	"github.com/terse/terse/store"
 )
 
@@ -224,7 +223,7 @@ func TestEveryOperationIsAsDescribed(t *testing.T) {
 				}
 				verb := strings.ToUpper(method)
 				for _, all := range []bool{false, true} {
-					s := newServer(t, func(o *api.Options) {
+					s := newServer(t, func(o *options) {
 						o.Limits.CreateAnonymous = limit(t, "100/1m")
 						o.Limits.CreateKey = limit(t, "100/1m")
 					})

@@ -12,7 +12,7 @@ import (
 // https://www.fastly.com/documentation/guides/concepts/cache/cache-freshness/
 func TestForFastly(t *testing.T) {
 	t.Parallel()
-	s := newServer(t, func(o *api.Options) { o.CDN = true })
+	s := newServer(t, func(o *options) { o.CDN = true })
 	front := httptest.NewServer(api.ForFastly(s.Config.Handler))
 	t.Cleanup(front.Close)
 	behind := *s

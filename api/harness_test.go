@@ -24,6 +24,7 @@ import (
 	"github.com/terse/terse/api/ratelimit"
 	"github.com/terse/terse/client"
 	"github.com/terse/terse/idgen"
+	"github.com/terse/terse/links"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/cache"
 	"github.com/terse/terse/store/clicks"
@@ -77,9 +78,37 @@ type database interface {
 	store.ClickSink
 }
 
+// options are what tests can change of a server.
+type options struct {
+	api.Options
+	AnonymousCreate bool
+	Archive         store.Archive
+	History         store.History
+	Minter          links.Minter
+	Blocked         store.Blocker
+	PasswordCost    int
+}
+
+// links returns the options of the use cases.
+func (o *options) links(t testing.TB) links.Options {
+	t.Helper()
+	base, err := api.ParseBaseURL(o.BaseURL)
+	must(t, err)
+	return links.Options{
+		Store: o.Store, Archive: o.Archive, History: o.History, Minter: o.Minter, Clock: linkClock(o.LinkTime),
+		Rules:           store.RulesOptions{OwnHosts: []string{base.Host}, Reserved: api.Reserved(), Blocked: o.Blocked},
+		AnonymousCreate: o.AnonymousCreate, PasswordCost: o.PasswordCost, Registerer: o.Registerer,
+	}
+}
+
+// linkClock is a links.Clock.
+type linkClock func() (time.Time, bool)
+
+func (c linkClock) LinkTime() (time.Time, bool) { return c() }
+
 // newServer starts a server over an embedded database. Rate limits are off unless change
 // sets them.
-func newServer(t testing.TB, change ...func(*api.Options)) *server {
+func newServer(t testing.TB, change ...func(*options)) *server {
 	t.Helper()
 	d, err := sqlite.Open(context.Background(), sqlite.Options{Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
 	must(t, err)
@@ -97,7 +126,7 @@ func withoutQueues() []overload.Bounds {
 }
 
 // newServerOver starts a server over any kind of database. Its clock starts at begin.
-func newServerOver(t testing.TB, d database, leaser idgen.Leaser, begin time.Time, change ...func(*api.Options)) *server {
+func newServerOver(t testing.TB, d database, leaser idgen.Leaser, begin time.Time, change ...func(*options)) *server {
 	t.Helper()
 	ctx := context.Background()
 	logger := slog.New(slog.DiscardHandler)
@@ -119,21 +148,23 @@ func newServerOver(t testing.TB, d database, leaser idgen.Leaser, begin time.Tim
 	s.guard, err = overload.New(overload.Options{Registerer: s.registry, Bounds: withoutQueues(), Delay: func() time.Duration { return 0 }})
 	must(t, err)
 	admit := func(ctx context.Context) (func(), error) { return s.guard.Admit(ctx, overload.Redirect) }
-	links, err := cache.New(cache.Options{Admit: admit, Store: s.store, MaxBytes: 1 << 20, StaleFor: cache.DefaultStaleFor, Logger: logger, Registerer: s.registry})
+	cached, err := cache.New(cache.Options{Admit: admit, Store: s.store, MaxBytes: 1 << 20, StaleFor: cache.DefaultStaleFor, Logger: logger, Registerer: s.registry})
 	must(t, err)
-	opts := api.Options{
-		Store: links, Archive: s.store, Keys: s.store, History: s.store, Blocklist: s.store, Reports: s.store, Minter: codes{minter, cipher}, Clicks: s.clicks,
-		Limiter: ratelimit.NewLocal(ratelimit.LocalOptions{Now: s.clock.Now}), Clients: proxies(t),
-		BaseURL: baseURL, AnonymousCreate: true, Version: "test",
-		Guard: s.guard, PasswordCost: bcrypt.MinCost, Registerer: s.registry, Logger: logger, Now: s.clock.Now,
+	opts := options{
+		Options: api.Options{
+			Store: cached, Keys: s.store, Blocklist: s.store, Reports: s.store, Clicks: s.clicks,
+			Limiter: ratelimit.NewLocal(ratelimit.LocalOptions{Now: s.clock.Now}), Clients: proxies(t),
+			BaseURL: baseURL, Version: "test", Guard: s.guard, Registerer: s.registry, Logger: logger, Now: s.clock.Now,
+		},
+		AnonymousCreate: true, Archive: s.store, History: s.store, Minter: codes{minter, cipher}, PasswordCost: bcrypt.MinCost,
 	}
 	for _, f := range change {
 		f(&opts)
 	}
-	if opts.Store == store.Store(links) {
-		opts.Peek = links.Peek
+	if opts.Store == store.Store(cached) {
+		opts.Peek = cached.Peek
 		if opts.Holds == nil {
-			opts.Holds = links.Holds
+			opts.Holds = cached.Holds
 		}
 	}
 	if opts.Peek == nil { // the test replaced the store: nothing is in memory
@@ -145,7 +176,12 @@ func newServerOver(t testing.TB, d database, leaser idgen.Leaser, begin time.Tim
 	if opts.KeyKnown == nil {
 		opts.KeyKnown = func([sha256.Size]byte) bool { return false }
 	}
-	handler, err := api.New(opts)
+	if opts.LinkTime == nil {
+		opts.LinkTime = func() (time.Time, bool) { return opts.Now(), true }
+	}
+	opts.Links, err = links.New(opts.links(t))
+	must(t, err)
+	handler, err := api.New(opts.Options)
 	must(t, err)
 	s.Server = httptest.NewServer(handler)
 	s.Client().CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

@@ -2,16 +2,11 @@ package api
 
 import (
 	"context"
-	"fmt"
-	"reflect"
-	"strconv"
 	"time"
 
+	"github.com/terse/terse/links"
 	"github.com/terse/terse/store"
 )
-
-// maskedPassword is shown in the history instead of a password.
-const maskedPassword = "***"
 
 type historyInput struct {
 	CodeParam
@@ -45,114 +40,39 @@ type historyField struct {
 
 // linkHistory returns a page of the changes of a link. Deleted links have a history too.
 func (a *API) linkHistory(ctx context.Context, in *historyInput) (*historyOutput, error) {
-	if _, err := readLink(ctx, a.opts.Store.Get, in.Code, store.ScopeLinksRead); err != nil {
-		return nil, a.problem(ctx, err)
-	}
-	before, err := parseVersionCursor(in.Cursor)
+	page, err := a.opts.Links.ReadHistory(ctx, &callerOf(ctx).Caller, in.Code, in.Cursor, in.Limit)
 	if err != nil {
-		return nil, cursorProblem(err)
-	}
-	// One more revision than the page has: the last entry is compared with it.
-	revisions, err := a.opts.History.Revisions(ctx, in.Code, before, in.Limit+1)
-	if err != nil {
-		return nil, a.problem(ctx, err)
+		return nil, a.pageProblem(ctx, err)
 	}
 	out := &historyOutput{}
-	out.Body.Entries = make([]historyEntry, 0, len(revisions))
-	for i := range revisions {
-		if i == in.Limit {
-			out.Body.NextCursor = strconv.FormatInt(revisions[i-1].Link.Version, 10)
-			break
-		}
-		older := &store.Link{Status: store.DefaultStatus}
-		if i+1 < len(revisions) {
-			older = &revisions[i+1].Link
-		}
-		out.Body.Entries = append(out.Body.Entries, entryOf(&revisions[i], older))
+	out.Body.NextCursor = page.Next
+	out.Body.Entries = make([]historyEntry, len(page.Entries))
+	for i := range page.Entries {
+		out.Body.Entries[i] = newHistoryEntry(&page.Entries[i])
 	}
 	return out, nil
 }
 
-// errCursor is the error for a cursor that is not from an earlier answer.
-var errCursor = &store.FieldError{Field: "cursor", Reason: "must be the next_cursor of an earlier answer"}
-
-func parseVersionCursor(s string) (int64, error) {
-	if s == "" {
-		return 0, nil
+func newHistoryEntry(e *links.HistoryEntry) historyEntry {
+	body := historyEntry{
+		Version: e.Version, At: e.At, Action: e.Action, Actor: e.Actor, Note: e.Note,
+		Changes: make([]historyField, len(e.Changes)),
 	}
-	version, err := strconv.ParseInt(s, 10, 64)
-	if err != nil || version < 1 {
-		return 0, errCursor
+	for i, c := range e.Changes {
+		body.Changes[i] = historyField{c.Field, historyValue(c.Before), historyValue(c.After)}
 	}
-	return version, nil
+	return body
 }
 
-// entryOf returns the history entry of r. older is the version before r.
-func entryOf(r *store.Revision, older *store.Link) historyEntry {
-	l := &r.Link
-	e := historyEntry{
-		Version: l.Version, At: l.UpdatedAt, Action: actionOf(l, older), Actor: r.Author.ID, Note: r.Author.Note,
-		Changes: []historyField{},
+// historyValue returns the value of a changed field as the API shows it.
+func historyValue(value any) any {
+	switch v := value.(type) {
+	case store.ForwardQuery:
+		return forwardNames[v]
+	case int64:
+		return count(v)
 	}
-	switch {
-	case e.Actor == "" && l.Version == 1:
-		e.Actor = "anonymous"
-	case e.Actor == "":
-		e.Actor = "unknown"
-	}
-	now, then := fieldsOf(l), fieldsOf(older)
-	for i := range now {
-		if !reflect.DeepEqual(now[i].value, then[i].value) {
-			e.Changes = append(e.Changes, historyField{now[i].name, then[i].shown, now[i].shown})
-		}
-	}
-	return e
-}
-
-func actionOf(l, older *store.Link) string {
-	switch {
-	case l.Version == 1:
-		return "created"
-	case !l.DeletedAt.IsZero():
-		return "deleted"
-	case older.DisabledAt.IsZero() && !l.DisabledAt.IsZero():
-		return "disabled"
-	case !older.DisabledAt.IsZero() && l.DisabledAt.IsZero():
-		return "enabled"
-	}
-	return "edited"
-}
-
-// field is a member of a link. Two versions differ in it if value differs; the history shows
-// shown.
-type field struct {
-	name         string
-	value, shown any
-}
-
-// fieldsOf returns the fields that the history compares. An unset field is nil.
-func fieldsOf(l *store.Link) []field {
-	password := any(nil)
-	if l.PasswordHash != "" {
-		password = maskedPassword
-	}
-	fields := []field{{name: "password", value: l.PasswordHash, shown: password}}
-	add := func(name string, value any, unset bool) {
-		if unset {
-			value = nil
-		}
-		fields = append(fields, field{name, value, value})
-	}
-	add("url", l.URL, l.URL == "")
-	add("title", l.Title, l.Title == "")
-	add("tags", l.Tags, len(l.Tags) == 0)
-	add("status", l.Status, l.Status == 0)
-	add("forward_query", forwardNames[l.ForwardQuery], l.ForwardQuery == store.ForwardOff)
-	add("starts_at", l.StartsAt, l.StartsAt.IsZero())
-	add("expires_at", l.ExpiresAt, l.ExpiresAt.IsZero())
-	add("max_clicks", count(l.MaxClicks), l.MaxClicks == 0)
-	add("disabled_reason", l.DisabledReason, l.DisabledReason == "")
-	return fields
+	return value
 }
 
 type rollbackInput struct {
@@ -163,37 +83,8 @@ type rollbackInput struct {
 	}
 }
 
-// rollBack restores the target of an earlier version. The result must pass the current
-// rules, like any other edit.
+// rollBack restores the target of an earlier version.
 func (a *API) rollBack(ctx context.Context, in *rollbackInput) (*linkOutput, error) {
-	ctx = noted(ctx, fmt.Sprintf("target of version %d", in.Body.Version))
-	l, err := a.change(ctx, in.Code, in.IfMatch, store.ScopeLinksWrite, func(l *store.Link) (err error) {
-		if l.URL, err = a.targetAt(ctx, in.Code, in.Body.Version); err != nil {
-			return err
-		}
-		return a.rules.Check(l)
-	})
-	if err != nil {
-		return nil, a.problem(ctx, err)
-	}
-	return a.linkOutput(&l), nil
-}
-
-// targetAt returns the target of a link at a version.
-func (a *API) targetAt(ctx context.Context, code string, version int64) (string, error) {
-	revisions, err := a.opts.History.Revisions(ctx, code, version+1, 1)
-	if err != nil {
-		return "", err
-	}
-	if len(revisions) == 0 || revisions[0].Link.Version != version {
-		return "", &store.FieldError{Field: "version", Reason: "must be a version in the history of the link"}
-	}
-	return revisions[0].Link.URL, nil
-}
-
-// noted returns ctx with a reason that the history records for the next write.
-func noted(ctx context.Context, note string) context.Context {
-	author := store.AuthorOf(ctx)
-	author.Note = note
-	return store.WithAuthor(ctx, author)
+	l, err := a.opts.Links.RollBack(ctx, &callerOf(ctx).Caller, in.Code, versionsOf(in.IfMatch), in.Body.Version)
+	return a.linkOrProblem(ctx, &l, err)
 }

@@ -14,7 +14,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	"github.com/terse/terse/api"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/storetest"
 )
@@ -109,7 +108,7 @@ func locations(p *problemJSON) string {
 
 func TestHostileFieldsAreRefusedEverywhere(t *testing.T) {
 	t.Parallel()
-	s := newServer(t, blocking(t, storetest.BlockedHost), func(o *api.Options) { o.BaseURL = "https://" + storetest.OwnHost })
+	s := newServer(t, blocking(t, storetest.BlockedHost), func(o *options) { o.BaseURL = "https://" + storetest.OwnHost })
 	for _, tt := range storetest.HostileFields() {
 		fields := map[string]any{"url": "https://example.com", tt.Field: tt.Value}
 		for _, e := range entries() {
@@ -286,7 +285,7 @@ func TestBrokenChunks(t *testing.T) {
 // metric series.
 func TestSeriesDoNotGrow(t *testing.T) {
 	t.Parallel()
-	s := newServer(t, func(o *api.Options) { o.Limits.Unknown = limit(t, "40/20s") })
+	s := newServer(t, func(o *options) { o.Limits.Unknown = limit(t, "40/20s") })
 	l := s.create(`{"url":"https://example.com"}`)
 	storm := func(round int) {
 		for i := range 100 {

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"testing"
 
-	"github.com/terse/terse/api"
 	"github.com/terse/terse/store"
 )
 
@@ -14,7 +13,7 @@ import (
 // invalid own limit is ignored.
 func TestKeysOwnLimit(t *testing.T) {
 	t.Parallel()
-	s := newServer(t, func(o *api.Options) { o.Limits.CreateKey = limit(t, "3/1m") })
+	s := newServer(t, func(o *options) { o.Limits.CreateKey = limit(t, "3/1m") })
 	for own, want := range map[string]string{
 		"": `"create";q=3;w=60`, "7/1h": `"create";q=7;w=3600`, "off": "", "nonsense": `"create";q=3;w=60`,
 	} {
@@ -45,7 +44,7 @@ func TestKeyOfAnotherTokenIsRefused(t *testing.T) {
 	t.Parallel()
 	right, hash := store.NewToken()
 	wrong, _ := store.NewToken()
-	s := newServer(t, func(o *api.Options) {
+	s := newServer(t, func(o *options) {
 		o.Keys = confused{o.Keys, store.Key{ID: "key_1", Hash: hash, Scopes: store.Scopes()}}
 	})
 	for token, want := range map[string]int{right: http.StatusOK, wrong: http.StatusUnauthorized} {

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/terse/terse/api"
 	"github.com/terse/terse/api/overload"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/cache"
@@ -26,8 +25,8 @@ func (c *countingStore) Resolve(ctx context.Context, code string) (store.Link, e
 }
 
 // counting puts c between a server and its store.
-func counting(c *countingStore) func(*api.Options) {
-	return func(o *api.Options) {
+func counting(c *countingStore) func(*options) {
+	return func(o *options) {
 		links := o.Store.(*cache.Cache)
 		c.Store, o.Store, o.Peek, o.Holds = links, c, links.Peek, links.Holds
 	}
@@ -128,7 +127,7 @@ func TestInventedCodesAskNobody(t *testing.T) {
 // memory has an expired entry for it.
 func TestHeldLinksAreForEverybody(t *testing.T) {
 	t.Parallel()
-	s := newServer(t, limitsOf(t, "2/1m"), func(o *api.Options) {
+	s := newServer(t, limitsOf(t, "2/1m"), func(o *options) {
 		o.Holds = func(code string) bool { return code == "held" }
 	})
 	for _, code := range []string{"held", "cold"} {

@@ -95,11 +95,11 @@ const createsUsedUp = "The limit of creates is reached. Wait, or use an API key:
 func (a *API) takeCreates(ctx context.Context, who *caller, n int) (ratelimit.Result, RateHeaders) {
 	var taken ratelimit.Result
 	limit := a.opts.Limits.CreateAnonymous
-	if who.key == nil {
+	if who.Key == nil {
 		taken = a.takeClient(ctx, "create", who.addr, limit, n)
 	} else {
-		limit = a.keyLimit(who.key)
-		taken = a.take(ctx, "create:"+who.key.ID, limit, n)
+		limit = a.keyLimit(who.Key)
+		taken = a.take(ctx, "create:"+who.Key.ID, limit, n)
 	}
 	return taken, rateHeaders("create", limit, taken)
 }

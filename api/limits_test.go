@@ -61,8 +61,8 @@ func limitedCalls(s *server) map[string]limitedCall {
 }
 
 // limitsOf sets all limits of clients to l.
-func limitsOf(t testing.TB, l string) func(*api.Options) {
-	return func(o *api.Options) {
+func limitsOf(t testing.TB, l string) func(*options) {
+	return func(o *options) {
 		o.Clients = proxies(t, "127.0.0.1/32")
 		o.Limits = api.Limits{
 			CreateAnonymous: limit(t, l), Unknown: limit(t, l), Password: limit(t, l), Report: limit(t, l),
@@ -121,7 +121,7 @@ func TestPasswordsAreALimitOfTheirOwn(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newServer(t, func(o *api.Options) { o.Limits.CreateAnonymous = limit(t, "60/1m") })
+			s := newServer(t, func(o *options) { o.Limits.CreateAnonymous = limit(t, "60/1m") })
 			var a answer
 			for range 31 {
 				a = create(s)
@@ -147,7 +147,7 @@ func TestSpoofedAddressesAreOneClient(t *testing.T) {
 	for name := range limitedCalls(newServer(t)) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newServer(t, limitsOf(t, fmt.Sprint(allowed, "/1h")), func(o *api.Options) { o.Clients = proxies(t) })
+			s := newServer(t, limitsOf(t, fmt.Sprint(allowed, "/1h")), func(o *options) { o.Clients = proxies(t) })
 			tt := limitedCalls(s)[name]
 			for i := range calls {
 				want := tt.done
@@ -182,7 +182,7 @@ func TestInventedKeysAskNobody(t *testing.T) {
 	const allowed, flood = 40, 500
 	counting := &countingKeys{}
 	var known string
-	s := newServer(t, limitsOf(t, fmt.Sprint(allowed, "/20s")), func(o *api.Options) {
+	s := newServer(t, limitsOf(t, fmt.Sprint(allowed, "/20s")), func(o *options) {
 		counting.Keys = o.Keys
 		o.Keys = counting
 		o.KeyKnown = func(hash [sha256.Size]byte) bool {

@@ -2,20 +2,10 @@ package api
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"net/http"
-	"reflect"
-	"sync"
 
-	"github.com/danielgtaylor/huma/v2"
-
+	"github.com/terse/terse/links"
 	"github.com/terse/terse/store"
 )
-
-// editAttempts is how often an edit without If-Match is tried when others edit the same
-// link at the same time. One of the edits succeeds each time.
-const editAttempts = 100
 
 // CodeParam is the {code} of a link resource. It is exported because huma only reads
 // exported embedded structs.
@@ -29,47 +19,17 @@ type linkOutput struct {
 	Body linkBody
 }
 
-func (a *API) linkOutput(l *store.Link) *linkOutput {
-	return &linkOutput{ETag: etag(l.Version), Body: a.linkBody(l)}
-}
-
-// reader reads one link: the store's Get, or its Confirm.
-type reader func(ctx context.Context, code string) (store.Link, error)
-
-// readers returns the two ways to read a link before a write: Get, then Confirm. Get may
-// return data that a failover can still lose. When Get finds nothing to write, the link is
-// read again with Confirm, and the answer is based on Confirm.
-func (a *API) readers() []reader { return []reader{a.opts.Store.Get, a.opts.Store.Confirm} }
-
-// readLink returns a link or tombstone if the caller may see it. For a link of another
-// owner it returns store.ErrNotFound, as for a code that does not exist.
-func readLink(ctx context.Context, read reader, code string, scope store.Scope) (store.Link, error) {
-	who := callerOf(ctx)
-	if err := who.require(scope); err != nil {
-		return store.Link{}, err
-	}
-	if !store.ValidCode(code) {
-		return store.Link{}, store.ErrNotFound
-	}
-	l, err := read(ctx, code)
-	switch {
-	case err != nil:
-		return store.Link{}, err
-	case !who.sees(&l):
-		return store.Link{}, store.ErrNotFound
-	}
-	return l, nil
-}
-
 func (a *API) getLink(ctx context.Context, in *CodeParam) (*linkOutput, error) {
-	l, err := readLink(ctx, a.opts.Store.Get, in.Code, store.ScopeLinksRead)
-	if err == nil && !l.DeletedAt.IsZero() {
-		err = store.ErrGone
-	}
+	l, err := a.opts.Links.Get(ctx, &callerOf(ctx).Caller, in.Code)
+	return a.linkOrProblem(ctx, &l, err)
+}
+
+// linkOrProblem returns the answer with a link, or the problem for err.
+func (a *API) linkOrProblem(ctx context.Context, l *store.Link, err error) (*linkOutput, error) {
 	if err != nil {
 		return nil, a.problem(ctx, err)
 	}
-	return a.linkOutput(&l), nil
+	return &linkOutput{ETag: etag(l.Version), Body: a.linkBody(l)}, nil
 }
 
 type editLinkInput struct {
@@ -79,86 +39,10 @@ type editLinkInput struct {
 }
 
 func (a *API) editLink(ctx context.Context, in *editLinkInput) (*linkOutput, error) {
-	hash := sync.OnceValues(func() (string, error) { return a.hashPassword(ctx, callerOf(ctx), in.Body.Password.value) })
-	l, err := a.change(ctx, in.Code, in.IfMatch, store.ScopeLinksWrite, func(l *store.Link) error {
-		return a.applyEdit(l, &in.Body, hash)
+	l, err := a.opts.Links.Edit(ctx, &callerOf(ctx).Caller, in.Code, links.Edit{
+		Versions: versionsOf(in.IfMatch), URL: in.Body.URL.pointer(), Settings: in.Body.settings(), Err: in.Body.check(),
 	})
-	if err != nil {
-		return nil, a.problem(ctx, err)
-	}
-	return a.linkOutput(&l), nil
-}
-
-// applyEdit applies an edit to l. The error names every invalid field. hash returns the
-// hash of the new password.
-func (a *API) applyEdit(l *store.Link, in *editInput, hash func() (string, error)) error {
-	in.URL.into(&l.URL)
-	in.apply(l)
-	if err := store.JoinInvalid(a.rules.Check(l), in.check()); err != nil {
-		return err
-	}
-	var err error
-	switch {
-	case in.Password.given():
-		l.PasswordHash, err = hash()
-	case in.Password.set:
-		l.PasswordHash = ""
-	}
-	return err
-}
-
-// change reads a link, calls edit and writes the result. If another edit came between, it
-// starts again with the new version, so edit may run several times. If ifMatch names a
-// version, it returns store.ErrVersion instead.
-func (a *API) change(ctx context.Context, code, ifMatch string, scope store.Scope, edit func(*store.Link) error) (store.Link, error) {
-	for range editAttempts {
-		changed, write, err := a.changed(ctx, code, ifMatch, scope, edit)
-		if err != nil {
-			return store.Link{}, err
-		}
-		if !write {
-			return changed, nil
-		}
-		changed.UpdatedAt = a.now()
-		changed, err = a.opts.Store.Update(ctx, changed)
-		if namesVersion(ifMatch) || !errors.Is(err, store.ErrVersion) {
-			return changed, err
-		}
-	}
-	return store.Link{}, fmt.Errorf("edit %q among many concurrent edits: %w", code, store.ErrUnavailable)
-}
-
-// changed returns the link after edit. write reports whether it must be written.
-func (a *API) changed(ctx context.Context, code, ifMatch string, scope store.Scope, edit func(*store.Link) error) (changed store.Link, write bool, err error) {
-	var refused error
-	for _, read := range a.readers() {
-		l, err := readLink(ctx, read, code, scope)
-		if err != nil {
-			return store.Link{}, false, err
-		}
-		if refused = editable(&l, ifMatch); refused != nil {
-			continue
-		}
-		changed = l
-		if err := edit(&changed); err != nil {
-			return store.Link{}, false, err
-		}
-		if !reflect.DeepEqual(l, changed) {
-			return changed, true, nil
-		}
-	}
-	return changed, false, refused
-}
-
-// editable returns store.ErrGone or store.ErrVersion if the link cannot be edited.
-func editable(l *store.Link, ifMatch string) error {
-	switch {
-	case !l.DeletedAt.IsZero():
-		return store.ErrGone
-	case !matches(ifMatch, l.Version):
-		return store.ErrVersion
-	}
-	return nil
+	return a.linkOrProblem(ctx, &l, err)
 }
 
 type deleteLinkInput struct {
@@ -167,31 +51,40 @@ type deleteLinkInput struct {
 }
 
 func (a *API) deleteLink(ctx context.Context, in *deleteLinkInput) (*struct{}, error) {
-	if err := a.remove(ctx, in.Code, in.IfMatch); err != nil {
+	if err := a.opts.Links.Delete(ctx, &callerOf(ctx).Caller, in.Code, versionsOf(in.IfMatch)); err != nil {
 		return nil, a.problem(ctx, err)
 	}
 	return nil, nil
 }
 
-// remove deletes a link. If ifMatch names versions, the link must have one of them. The
-// store returns the error for a link that was deleted before.
-func (a *API) remove(ctx context.Context, code, ifMatch string) error {
-	for _, read := range a.readers() {
-		l, err := readLink(ctx, read, code, store.ScopeLinksWrite)
-		if err != nil {
-			return err
-		}
-		var version int64
-		if namesVersion(ifMatch) && l.DeletedAt.IsZero() {
-			if !matches(ifMatch, l.Version) {
-				continue
-			}
-			version = l.Version
-		}
-		_, err = a.opts.Store.Delete(ctx, code, version, a.now())
-		return err
+type disableInput struct {
+	CodeParam
+	Body struct {
+		Reason string `json:"reason" minLength:"1" maxLength:"500" doc:"Shown to the owner." example:"phishing"`
 	}
-	return store.ErrVersion
+}
+
+// disableLink disables a link because of abuse. Visits of it are answered 451.
+func (a *API) disableLink(ctx context.Context, in *disableInput) (*linkOutput, error) {
+	l, err := a.opts.Links.Disable(ctx, &callerOf(ctx).Caller, in.Code, in.Body.Reason)
+	return a.linkOrProblem(ctx, &l, err)
+}
+
+type enableInput struct {
+	CodeParam
+	Body *struct {
+		Reason string `json:"reason,omitempty" maxLength:"500" doc:"Recorded in the history." example:"cleaned up"`
+	}
+}
+
+// enableLink enables a disabled link. The link must pass the current rules.
+func (a *API) enableLink(ctx context.Context, in *enableInput) (*linkOutput, error) {
+	reason := ""
+	if in.Body != nil {
+		reason = in.Body.Reason
+	}
+	l, err := a.opts.Links.Enable(ctx, &callerOf(ctx).Caller, in.Code, reason)
+	return a.linkOrProblem(ctx, &l, err)
 }
 
 type listInput struct {
@@ -211,19 +104,9 @@ type listOutput struct {
 }
 
 func (a *API) listLinks(ctx context.Context, in *listInput) (*listOutput, error) {
-	who := callerOf(ctx)
-	if err := who.require(store.ScopeLinksRead); err != nil {
-		return nil, err
-	}
-	after, err := store.ParseCursor(in.Cursor)
+	page, err := a.opts.Links.List(ctx, &callerOf(ctx).Caller, links.Query{Tag: in.Tag, Search: in.Q, Limit: in.Limit, Cursor: in.Cursor})
 	if err != nil {
-		return nil, cursorProblem(err)
-	}
-	page, err := a.opts.Store.List(ctx, store.Query{
-		Owner: who.owner(), Tag: in.Tag, Search: in.Q, Limit: in.Limit, After: after,
-	})
-	if err != nil {
-		return nil, a.problem(ctx, err)
+		return nil, a.pageProblem(ctx, err)
 	}
 	out := &listOutput{}
 	out.Body.NextCursor = page.Next.String()
@@ -233,15 +116,4 @@ func (a *API) listLinks(ctx context.Context, in *listInput) (*listOutput, error)
 		out.Body.Links[i] = a.linkBody(&page.Links[i])
 	}
 	return out, nil
-}
-
-// cursorProblem returns the 422 of an invalid cursor.
-func cursorProblem(err error) *problem {
-	p := newProblem(http.StatusUnprocessableEntity, "A parameter is invalid. See errors.")
-	reason := err.Error()
-	if field, ok := errors.AsType[*store.FieldError](err); ok {
-		reason = field.Reason
-	}
-	p.Errors = []*huma.ErrorDetail{{Location: "query.cursor", Message: reason}}
-	return p
 }

@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/terse/terse/api"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/cache"
 )
@@ -152,7 +151,7 @@ func (b beforeDelete) Delete(ctx context.Context, code string, version int64, at
 // the same time.
 func testDeleteBesideAnEdit(t *testing.T, newServer opener) {
 	var b beforeDelete
-	s := newServer(t, func(o *api.Options) {
+	s := newServer(t, func(o *options) {
 		b.Store = o.Store
 		links := o.Store.(*cache.Cache)
 		o.Store, o.Peek, o.Holds = &b, links.Peek, links.Holds
@@ -429,7 +428,7 @@ func testIdempotencyKeyWithReuse(t *testing.T, newServer opener) {
 // testIdempotencyKeysDoNotMeet checks that the same key returns different links for
 // different clients, and for a batch and a single create.
 func testIdempotencyKeysDoNotMeet(t *testing.T, newServer opener) {
-	s := newServer(t, func(o *api.Options) { o.Clients = proxies(t, "127.0.0.0/8") })
+	s := newServer(t, func(o *options) { o.Clients = proxies(t, "127.0.0.0/8") })
 	key := []string{"Idempotency-Key", "1"}
 	first := s.create(`{"url":"https://example.com/1"}`, append(key, "X-Forwarded-For", "203.0.113.1")...)
 	second := s.create(`{"url":"https://example.com/2"}`, append(key, "X-Forwarded-For", "203.0.113.2")...)
@@ -556,82 +555,28 @@ func testBatch(t *testing.T, newServer opener) {
 	}
 }
 
-// TestKeysOfBatchesDoNotMeet sends two batches where the concatenation of Idempotency-Key and
-// index is equal for two items. These items must not count as repetitions.
-func TestKeysOfBatchesDoNotMeet(t *testing.T) {
+// TestKeyOfAnItemIsNamed checks which key the problem names if a key was used with another
+// body: the item's own key, or the key of the header.
+func TestKeyOfAnItemIsNamed(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
-	for key, n := range map[string]int{"k": 12, "k1": 2} {
-		links := make([]map[string]string, n)
-		for i := range links {
-			links[i] = map[string]string{"url": fmt.Sprintf("https://example.com/%s/%d", key, i)}
-		}
+	keyed := append(s.owner("owner"), "Idempotency-Key", "batch")
+	const before = `{"links":[{"url":"https://example.com/1","idempotency_key":"mine"},{"url":"https://example.com/1"}]}`
+	for _, tt := range []struct {
+		body   string
+		status int
+	}{{before, http.StatusCreated}, {strings.ReplaceAll(before, "/1", "/2"), http.StatusUnprocessableEntity}} {
 		var got batchJSON
-		s.send(http.MethodPost, "/api/v1/links/batch", map[string]any{"links": links}, append(s.owner("owner"), "Idempotency-Key", key)...).into(&got)
-		for i, r := range got.Results {
-			if r.Status != http.StatusCreated {
-				t.Errorf("result %d of batch %s = %+v, want 201", i, key, r)
+		s.send(http.MethodPost, "/api/v1/links/batch", tt.body, keyed...).into(&got)
+		for i, want := range []string{"body.idempotency_key", "header.Idempotency-Key"} {
+			r := got.Results[i]
+			if r.Status != tt.status {
+				t.Fatalf("result %d of %s = %+v, want %d", i, tt.body, r, tt.status)
+			}
+			if r.Error != nil && r.Error.Errors[0].Location != want {
+				t.Errorf("result %d names %q, want %q", i, r.Error.Errors[0].Location, want)
 			}
 		}
-	}
-}
-
-// TestReuseOfAnEndedLink checks that a link that no longer redirects is not reused.
-func TestReuseOfAnEndedLink(t *testing.T) {
-	t.Parallel()
-	s := newServer(t)
-	owner := s.owner("owner")
-	const body = `{"url":"https://example.com/","max_clicks":1,"reuse":true}`
-	first := s.create(body, owner...)
-	s.get("/" + first.Code)
-	if again := s.create(body, owner...); again.Code == first.Code {
-		t.Errorf("create with reuse = %s, which has reached its click limit, want another link", again.Code)
-	}
-}
-
-// TestSecondTakedownKeepsTheDate disables a link twice. The second call changes the reason
-// and keeps the date.
-func TestSecondTakedownKeepsTheDate(t *testing.T) {
-	t.Parallel()
-	s := newServer(t)
-	l, admin := s.create(`{"url":"https://example.com"}`), s.key("admin", store.ScopeAdmin)
-	disabled := s.clock.Now()
-	for _, reason := range []string{"spam", "phishing"} {
-		if a := s.send(http.MethodPost, "/api/v1/links/"+l.Code+"/disable", map[string]string{"reason": reason}, admin...); a.status != http.StatusOK {
-			t.Fatalf("disable = %d %s, want 200", a.status, a.body)
-		}
-		s.clock.add(time.Hour)
-	}
-	got, err := s.store.Get(t.Context(), l.Code)
-	must(t, err)
-	if !got.DisabledAt.Equal(disabled) || got.DisabledReason != "phishing" {
-		t.Errorf("disabled at %v for %q, want %v for phishing", got.DisabledAt, got.DisabledReason, disabled)
-	}
-}
-
-// TestPasswordsOfABatch checks the limit of passwords in a batch.
-func TestPasswordsOfABatch(t *testing.T) {
-	t.Parallel()
-	const most = 20
-	s := newServer(t)
-	links := make([]map[string]string, most+2)
-	for i := range links {
-		links[i] = map[string]string{"url": "https://example.com/", "password": "open sesame"}
-	}
-	links[0] = map[string]string{"url": "https://example.com/"} // without a password
-	var got batchJSON
-	s.send(http.MethodPost, "/api/v1/links/batch", map[string]any{"links": links}, s.owner("owner")...).into(&got)
-	if len(got.Results) != len(links) {
-		t.Fatalf("batch = %+v, want %d results", got, len(links))
-	}
-	for i, r := range got.Results[:most+1] {
-		if r.Status != http.StatusCreated {
-			t.Errorf("result %d = %+v, want 201: it is among the first %d passwords", i, r, most)
-		}
-	}
-	last := got.Results[most+1]
-	if last.Status != http.StatusUnprocessableEntity || last.Error == nil || last.Error.Errors[0].Location != "body.password" {
-		t.Errorf("result of password %d = %+v, want 422 naming body.password", most+1, last)
 	}
 }
 
@@ -659,7 +604,7 @@ func testBatchOfThousand(t *testing.T, newServer opener) {
 
 func TestCreateLimits(t *testing.T) {
 	t.Parallel()
-	s := newServer(t, func(o *api.Options) {
+	s := newServer(t, func(o *options) {
 		o.Limits.CreateAnonymous = limit(t, "5/1m")
 		o.Limits.CreateKey = limit(t, "8/1m")
 	})

@@ -15,15 +15,14 @@ import (
 // metrics are the metrics of the API. The values of labels are bounded: patterns and
 // methods of existing routes, and statuses of answers.
 type metrics struct {
-	requests   *prometheus.CounterVec
-	durations  *prometheus.HistogramVec
-	routes     map[string]map[string]*routeMetrics // by pattern and method; complete before the first request
-	unrouted   *routeMetrics
-	redirects  redirectMetrics
-	collisions prometheus.Counter
-	uncounted  prometheus.Counter
-	reports    reportMetrics
-	access     accessLog
+	requests  *prometheus.CounterVec
+	durations *prometheus.HistogramVec
+	routes    map[string]map[string]*routeMetrics // by pattern and method; complete before the first request
+	unrouted  *routeMetrics
+	redirects redirectMetrics
+	uncounted prometheus.Counter
+	reports   reportMetrics
+	access    accessLog
 
 	unlistedProxies prometheus.Counter
 }
@@ -70,10 +69,6 @@ func newMetrics(reg prometheus.Registerer, access accessLog) (*metrics, error) {
 			limited:  visits.WithLabelValues("limited"),
 			failed:   visits.WithLabelValues("failed"),
 		},
-		collisions: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "terse_code_collisions_total",
-			Help: "Minted codes that were already in use, so that another code was minted.",
-		}),
 		uncounted: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "terse_ratelimit_uncounted_total",
 			Help: "Requests that were allowed because the rate limiter failed.",
@@ -88,7 +83,7 @@ func newMetrics(reg prometheus.Registerer, access accessLog) (*metrics, error) {
 	})
 	m.unrouted = m.series("none", "none")
 	var problems []error
-	for _, c := range []prometheus.Collector{visits, reports, m.requests, m.durations, m.collisions, m.uncounted, m.unlistedProxies} {
+	for _, c := range []prometheus.Collector{visits, reports, m.requests, m.durations, m.uncounted, m.unlistedProxies} {
 		problems = append(problems, reg.Register(c))
 	}
 	return m, errors.Join(problems...)

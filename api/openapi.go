@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -11,7 +12,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/labstack/echo/v4"
 
-	"github.com/terse/terse/store"
+	"github.com/terse/terse/links"
 )
 
 // describe registers the resources, the OpenAPI document that describes them, and the
@@ -83,9 +84,6 @@ var (
 	public = []map[string][]string{{"key": {}}, {}}
 )
 
-// admin is the precheck of routes that only administrators may call.
-var admin = needsScope(store.ScopeAdmin)
-
 // operation returns an operation under a tag. errors are its possible error statuses, in
 // addition to 400, 429 and 503.
 func operation(tag, id, method, path, summary string, security []map[string][]string, errors ...int) huma.Operation {
@@ -104,23 +102,24 @@ func (a *API) registerArchive(h huma.API) {
 		"Export the links of all owners, with every field. Needs an admin key", keyed, 401, 403, 422), a.exportLinks)
 	put := operation("Archive", "importLinks", http.MethodPost, archivePath,
 		"Import up to 1000 links with every field. Importing the same links again changes nothing. Needs an admin key", keyed, 401, 403, 408, 413, 415, 422)
-	put.SkipValidateBody = true // importLink validates each item
-	huma.Register(h, a.withPrecheck(precheck{may: admin.may, list: true}, put), a.importLinks)
+	put.SkipValidateBody = true // importLinks validates each item
+	huma.Register(h, a.withPrecheck(precheck{may: a.may(links.Archiving), list: true}, put), a.importLinks)
 }
 
 func (a *API) registerLinks(h huma.API) {
 	op := func(id, method, path, summary string, security []map[string][]string, errors ...int) huma.Operation {
 		return operation("Links", id, method, path, summary, security, errors...)
 	}
+	editing, moderating := precheck{may: a.may(links.Editing)}, precheck{may: a.may(links.Moderating)}
 	create := op("createLink", http.MethodPost, linksPath, "Create a link", public, 401, 403, 408, 409, 410, 413, 415, 422)
 	create.DefaultStatus = http.StatusCreated
-	huma.Register(h, a.withPrecheck(precheck{may: a.mayCreate, creates: true}, create), a.createLink)
+	huma.Register(h, a.withPrecheck(precheck{may: a.may(links.Creating), creates: true}, create), a.createLink)
 	batch := op("createLinks", http.MethodPost, linksPath+"/batch", "Create up to 1000 links", public, 401, 403, 408, 413, 415, 422)
-	batch.SkipValidateBody = true // batch.read validates each item
-	huma.Register(h, a.withPrecheck(precheck{may: a.mayCreate, creates: true, list: true}, batch), a.createBatch)
+	batch.SkipValidateBody = true // createBatch validates each item
+	huma.Register(h, a.withPrecheck(precheck{may: a.may(links.Creating), creates: true, list: true}, batch), a.createBatch)
 	huma.Register(h, op("listLinks", http.MethodGet, linksPath, "List your links, newest first", keyed, 401, 403, 422), a.listLinks)
 	huma.Register(h, op("getLink", http.MethodGet, linkPath, "Read a link", keyed, 401, 403, 404, 410), a.getLink)
-	huma.Register(h, a.withPrecheck(needsScope(store.ScopeLinksWrite), op("editLink", http.MethodPatch, linkPath, "Edit a link", keyed, 401, 403, 404, 408, 410, 412, 413, 415, 422)), a.editLink)
+	huma.Register(h, a.withPrecheck(editing, op("editLink", http.MethodPatch, linkPath, "Edit a link", keyed, 401, 403, 404, 408, 410, 412, 413, 415, 422)), a.editLink)
 	remove := op("deleteLink", http.MethodDelete, linkPath, "Delete a link. Its code is never used again", keyed, 401, 403, 404, 410, 412)
 	remove.DefaultStatus = http.StatusNoContent
 	huma.Register(h, remove, a.deleteLink)
@@ -133,24 +132,35 @@ func (a *API) registerLinks(h huma.API) {
 		},
 	}}
 	huma.Register(h, picture, a.qrCode)
-	huma.Register(h, a.withPrecheck(admin, op("disableLink", http.MethodPost, linkPath+"/disable", "Disable a link because of abuse", keyed, 401, 403, 404, 408, 410, 413, 415, 422)), a.disableLink)
-	huma.Register(h, a.withPrecheck(admin, op("enableLink", http.MethodPost, linkPath+"/enable", "Enable a disabled link", keyed, 401, 403, 404, 408, 410, 413, 415, 422)), a.enableLink)
+	huma.Register(h, a.withPrecheck(moderating, op("disableLink", http.MethodPost, linkPath+"/disable", "Disable a link because of abuse", keyed, 401, 403, 404, 408, 410, 413, 415, 422)), a.disableLink)
+	huma.Register(h, a.withPrecheck(moderating, op("enableLink", http.MethodPost, linkPath+"/enable", "Enable a disabled link", keyed, 401, 403, 404, 408, 410, 413, 415, 422)), a.enableLink)
 	huma.Register(h, op("readHistory", http.MethodGet, linkPath+"/history", "Read the changes of a link and their authors, newest first. Deleted links have a history too", keyed, 401, 403, 404, 422), a.linkHistory)
-	huma.Register(h, a.withPrecheck(needsScope(store.ScopeLinksWrite), op("rollBackLink", http.MethodPost, linkPath+"/rollback", "Restore the target of an earlier version", keyed, 401, 403, 404, 408, 410, 412, 413, 415, 422)), a.rollBack)
+	huma.Register(h, a.withPrecheck(editing, op("rollBackLink", http.MethodPost, linkPath+"/rollback", "Restore the target of an earlier version", keyed, 401, 403, 404, 408, 410, 412, 413, 415, 422)), a.rollBack)
 }
 
 // registerAbuse registers the operations that administrators use against abuse.
 func (a *API) registerAbuse(h huma.API) {
+	admin := precheck{may: mayAdminister} // before the body is read
 	op := func(id, method, path, summary string, errors ...int) huma.Operation {
 		return operation("Abuse", id, method, path, summary, keyed, errors...)
 	}
 	block := op("blockHost", http.MethodPost, blocklistPath, "Block a host. Links must not point to it", 401, 403, 408, 413, 415, 422)
 	block.DefaultStatus = http.StatusCreated
-	huma.Register(h, a.withPrecheck(admin, block), a.blockHost)
-	huma.Register(h, op("listBlockedHosts", http.MethodGet, blocklistPath, "List the blocked hosts of the database, sorted", 401, 403, 422), a.listBlocked)
+	huma.Register(h, a.withPrecheck(admin, block), administering(a, a.blockHost))
+	huma.Register(h, op("listBlockedHosts", http.MethodGet, blocklistPath, "List the blocked hosts of the database, sorted", 401, 403, 422), administering(a, a.listBlocked))
 	unblock := op("unblockHost", http.MethodDelete, blocklistPath+"/{host}", "Unblock a host", 401, 403, 404)
 	unblock.DefaultStatus = http.StatusNoContent
-	huma.Register(h, unblock, a.unblockHost)
-	huma.Register(h, op("listReports", http.MethodGet, reportsPath, "List the reports of visitors, newest first", 401, 403, 422), a.listReports)
-	huma.Register(h, a.withPrecheck(admin, op("resolveReport", http.MethodPost, reportsPath+"/{id}/resolve", "Close a report", 401, 403, 404, 408, 413, 415, 422)), a.resolveReport)
+	huma.Register(h, unblock, administering(a, a.unblockHost))
+	huma.Register(h, op("listReports", http.MethodGet, reportsPath, "List the reports of visitors, newest first", 401, 403, 422), administering(a, a.listReports))
+	huma.Register(h, a.withPrecheck(admin, op("resolveReport", http.MethodPost, reportsPath+"/{id}/resolve", "Close a report", 401, 403, 404, 408, 413, 415, 422)), administering(a, a.resolveReport))
+}
+
+// administering returns a handler that only administrators may call.
+func administering[In, Out any](a *API, handle func(context.Context, *In) (*Out, error)) func(context.Context, *In) (*Out, error) {
+	return func(ctx context.Context, in *In) (*Out, error) {
+		if err := mayAdminister(callerOf(ctx)); err != nil {
+			return nil, a.problem(ctx, err)
+		}
+		return handle(ctx, in)
+	}
 }

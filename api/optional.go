@@ -21,11 +21,12 @@ func some[T any](v T) optional[T] { return optional[T]{value: v, set: true} }
 // given reports whether the member was present and not null.
 func (o optional[T]) given() bool { return o.set && !o.null }
 
-// into stores the value at dst if the member was present.
-func (o optional[T]) into(dst *T) {
-	if o.set {
-		*dst = o.value
+// pointer returns the value if the member was present, else nil. Null is the zero value.
+func (o *optional[T]) pointer() *T {
+	if !o.set {
+		return nil
 	}
+	return &o.value
 }
 
 // UnmarshalJSON reads a value or null.

@@ -14,7 +14,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	"github.com/terse/terse/api"
 	"github.com/terse/terse/store"
 )
 
@@ -58,7 +57,7 @@ func (b *broken) Get(ctx context.Context, code string) (store.Link, error) {
 func TestStoreAway(t *testing.T) {
 	t.Parallel()
 	var b *broken
-	s := newServer(t, func(o *api.Options) {
+	s := newServer(t, func(o *options) {
 		b = &broken{Store: o.Store, err: fmt.Errorf("disk: %w", store.ErrUnavailable)}
 		o.Store, o.CDN = b, true
 	})
@@ -134,7 +133,7 @@ func TestClientsThatLeave(t *testing.T) {
 			t.Parallel()
 			var logged log
 			asked := make(chan struct{})
-			s := newServer(t, func(o *api.Options) {
+			s := newServer(t, func(o *options) {
 				o.Store, o.Logger = silent{o.Store, asked}, slog.New(slog.NewJSONHandler(&logged, nil))
 			})
 			ctx, leave := context.WithCancel(t.Context())
@@ -183,7 +182,7 @@ func TestClientsThatLeave(t *testing.T) {
 func TestUnknownErrorsTellNothing(t *testing.T) {
 	t.Parallel()
 	b := &broken{err: errors.New("secret cause")}
-	s := newServer(t, func(o *api.Options) { b.Store, o.Store = o.Store, b })
+	s := newServer(t, func(o *options) { b.Store, o.Store = o.Store, b })
 	b.on.Store(true)
 	for _, path := range []string{"/abc", "/api/v1/links/abc/qr"} {
 		a := s.get(path)
@@ -201,7 +200,7 @@ func (panicking) Resolve(context.Context, string) (store.Link, error) { panic("s
 
 func TestPanicsAreAnswered(t *testing.T) {
 	t.Parallel()
-	s := newServer(t, func(o *api.Options) { o.Store = panicking{o.Store} })
+	s := newServer(t, func(o *options) { o.Store = panicking{o.Store} })
 	for _, path := range []string{"/abc", "/abc+", "/api/v1/links/abc/qr"} {
 		a := s.get(path)
 		a.problem(http.StatusInternalServerError)
@@ -233,7 +232,7 @@ func (m *minter) NextCodeNear(int) (string, error) { return m.NextCode() }
 func TestTakenCodeIsMintedAgain(t *testing.T) {
 	t.Parallel()
 	m := &minter{codes: make(chan string, 4)}
-	s := newServer(t, func(o *api.Options) { o.Minter = m })
+	s := newServer(t, func(o *options) { o.Minter = m })
 	s.create(`{"url":"https://example.com/alias","alias":"taken0001"}`)
 	for _, headers := range [][]string{nil, {"Idempotency-Key", "k"}} {
 		free := fmt.Sprintf("free%05d", len(headers))
@@ -267,11 +266,11 @@ func (p partial) List(ctx context.Context, q store.Query) (store.Page, error) {
 func TestListNamesWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
-		change func(*api.Options)
+		change func(*options)
 		want   []string
 	}{
-		"whole":   {func(*api.Options) {}, nil},
-		"partial": {func(o *api.Options) { o.Store = partial{o.Store} }, []string{"s2"}},
+		"whole":   {func(*options) {}, nil},
+		"partial": {func(o *options) { o.Store = partial{o.Store} }, []string{"s2"}},
 	} {
 		s := newServer(t, tt.change)
 		var got struct {

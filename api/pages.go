@@ -9,6 +9,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/terse/terse/links"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/web"
 )
@@ -29,9 +30,9 @@ func (a *API) shorten(c echo.Context) error {
 	if err != nil {
 		return a.fail(c, err)
 	}
-	who := &caller{addr: a.clientAddr(r)}
+	who := a.newCaller(a.clientAddr(r), nil)
 	shown := formValues(form)
-	if err := a.mayCreate(who); err != nil {
+	if err := a.opts.Links.May(&who.Caller, links.Creating); err != nil {
 		return a.fail(c, err)
 	}
 	taken, headers := a.takeCreates(r.Context(), who, 1)
@@ -46,10 +47,11 @@ func (a *API) shorten(c echo.Context) error {
 	if len(problems) > 0 {
 		return a.showForm(c, shown, invalid(problems...))
 	}
-	l, _, err := a.create(r.Context(), who, in, "")
-	if err != nil {
-		return a.showForm(c, shown, withLimits(headers, a.problem(r.Context(), err)))
+	created := a.create(r.Context(), who, in.draft("", false))
+	if created.Err != nil {
+		return a.showForm(c, shown, withLimits(headers, a.problem(r.Context(), created.Err)))
 	}
+	l := &created.Link
 	a.pages.Home(c.Response(), http.StatusCreated, web.Home{Result: &web.Result{
 		Code: l.Code, ShortURL: a.shortURL(l.Code), URL: l.URL, QRPath: qrPath(l.Code),
 	}})

@@ -81,7 +81,7 @@ func TestForm(t *testing.T) {
 
 func TestFormIsLimited(t *testing.T) {
 	t.Parallel()
-	s := newServer(t, func(o *api.Options) { o.Limits.CreateAnonymous = limit(t, "1/1m") })
+	s := newServer(t, func(o *options) { o.Limits.CreateAnonymous = limit(t, "1/1m") })
 	s.post(url.Values{"url": {"https://example.com"}})
 	a := s.post(url.Values{"url": {"https://example.com/kept"}})
 	if a.status != http.StatusTooManyRequests || a.header.Get("Retry-After") != "60" || !contains(a.body, "https://example.com/kept") {
@@ -91,7 +91,7 @@ func TestFormIsLimited(t *testing.T) {
 
 func TestFormWithoutAnonymousCreate(t *testing.T) {
 	t.Parallel()
-	s := newServer(t, func(o *api.Options) { o.AnonymousCreate = false })
+	s := newServer(t, func(o *options) { o.AnonymousCreate = false })
 	if a := s.get("/"); a.status != http.StatusOK || contains(a.body, `name="url"`) {
 		t.Errorf("home = %d, want a page without the form", a.status)
 	}
@@ -154,7 +154,7 @@ func TestEverythingServedIsReserved(t *testing.T) {
 
 func TestPunycodeBase(t *testing.T) {
 	t.Parallel()
-	s := newServer(t, func(o *api.Options) { o.BaseURL = "https://bücher.example" })
+	s := newServer(t, func(o *options) { o.BaseURL = "https://bücher.example" })
 	a := s.send(http.MethodPost, "/api/v1/links", `{"url":"https://example.com"}`)
 	if want := "https://xn--bcher-kva.example/" + a.link().Code; a.header.Get("Location") != want || a.link().ShortURL != want {
 		t.Errorf("short URL = %q, Location %q, want %q", a.link().ShortURL, a.header.Get("Location"), want)

@@ -2,62 +2,33 @@ package api
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net/http"
 	"net/netip"
 	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
-	"golang.org/x/crypto/bcrypt"
 
 	"github.com/terse/terse/api/ratelimit"
+	"github.com/terse/terse/links"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/web"
 )
 
-const (
-	// maxPasswordLen is the longest password that bcrypt accepts, in bytes.
-	maxPasswordLen = 72
-
-	// hashingPlaces is how many passwords are hashed at the same time. It bounds the cores
-	// that anonymous clients can keep busy.
-	hashingPlaces = 2
-
-	// maxHashers bounds the new passwords that are being hashed or wait for it. Each of
-	// them belongs to a create or edit that occupies a place of the class Write.
-	maxHashers = 24
-
-	// maxPasswordFormLen is the longest password form in bytes.
-	maxPasswordFormLen = 4 << 10
-)
-
-// checkPassword rejects a password that bcrypt cannot use.
-func checkPassword(password string) error {
-	if !mayBePassword(password) {
-		return &store.FieldError{Field: "password", Reason: fmt.Sprintf("must have 1 to %d bytes and no NUL", maxPasswordLen)}
-	}
-	return nil
-}
-
-// mayBePassword reports whether bcrypt distinguishes the password from all others. Bcrypt
-// reads maxPasswordLen bytes: a shorter password is repeated, with NUL in between.
-func mayBePassword(password string) bool {
-	return password != "" && len(password) <= maxPasswordLen && !strings.Contains(password, "\x00")
-}
+// maxPasswordFormLen is the longest password form in bytes.
+const maxPasswordFormLen = 4 << 10
 
 // hashLimit bounds the passwords of one client, over all links and calls. All clients share
-// the few hashingPlaces.
+// the few places where passwords are hashed.
 var hashLimit = ratelimit.Limit{Count: 30, Window: 10 * time.Second}
 
 // takeHash counts one password of a client. It returns a 429 if the limit is reached.
 func (a *API) takeHash(ctx context.Context, who *caller) error {
 	var taken ratelimit.Result
-	if who.key == nil {
+	if who.Key == nil {
 		taken = a.takeClient(ctx, "hash", who.addr, hashLimit, 1)
 	} else {
-		taken = a.take(ctx, "hash:"+who.key.ID, hashLimit, 1)
+		taken = a.take(ctx, "hash:"+who.Key.ID, hashLimit, 1)
 	}
 	if taken.Allowed == 0 {
 		return tooMany("You sent too many passwords in a short time.", taken, rateHeaders("hash", hashLimit, taken))
@@ -65,45 +36,8 @@ func (a *API) takeHash(ctx context.Context, who *caller) error {
 	return nil
 }
 
-// hashPassword returns the bcrypt hash of a password. It waits for one of the hashingPlaces
-// until ctx ends.
-func (a *API) hashPassword(ctx context.Context, who *caller, password string) (string, error) {
-	if err := a.takeHash(ctx, who); err != nil {
-		return "", err
-	}
-	defer a.hashers.Add(-1)
-	if a.hashers.Add(1) > maxHashers {
-		return "", fmt.Errorf("%w: too many passwords are waiting to be hashed", store.ErrShed)
-	}
-	leave, err := a.enterHashing(ctx)
-	if err != nil {
-		return "", err
-	}
-	defer leave()
-	hash, err := bcrypt.GenerateFromPassword([]byte(password), a.opts.PasswordCost)
-	return string(hash), err
-}
-
-// isPassword reports whether the guess is the password of the link.
-func isPassword(l *store.Link, guess string) (bool, error) {
-	if !mayBePassword(guess) {
-		return false, nil
-	}
-	err := bcrypt.CompareHashAndPassword([]byte(l.PasswordHash), []byte(guess))
-	if errors.Is(err, bcrypt.ErrMismatchedHashAndPassword) {
-		return false, nil
-	}
-	return err == nil, err
-}
-
-func (a *API) enterHashing(ctx context.Context) (leave func(), err error) {
-	select {
-	case a.hashing <- struct{}{}:
-		return func() { <-a.hashing }, nil
-	case <-ctx.Done():
-		return nil, fmt.Errorf("wait to hash a password: %w", ctx.Err())
-	}
-}
+// TakePassword implements links.Quota.
+func (c *caller) TakePassword(ctx context.Context) error { return c.api.takeHash(ctx, c) }
 
 // askPassword shows the page that asks for a link's password. HEAD gets the same answer as
 // GET, because the page does not contain the target.
@@ -177,14 +111,14 @@ type guessed struct {
 }
 
 // guess checks a password. Only wrong passwords count against the limit of guesses. One of
-// the hashingPlaces is held from the check of the limit to the count. Concurrent guesses can
-// therefore exceed the limit by at most hashingPlaces - 1.
+// the few hashing places is held from the check of the limit to the count. Concurrent guesses
+// can therefore exceed the limit by at most the number of places minus 1.
 func (a *API) guess(ctx context.Context, r *http.Request, l *store.Link, password string) (guessed, error) {
-	who := &caller{addr: a.clientAddr(r)}
+	who := a.newCaller(a.clientAddr(r), nil)
 	if err := a.takeHash(ctx, who); err != nil {
 		return guessed{}, err
 	}
-	leave, err := a.enterHashing(ctx)
+	leave, err := a.opts.Links.EnterHashing(ctx)
 	if err != nil {
 		return guessed{}, err
 	}
@@ -193,7 +127,7 @@ func (a *API) guess(ctx context.Context, r *http.Request, l *store.Link, passwor
 	if g.wait > 0 {
 		return g, nil
 	}
-	if g.right, err = isPassword(l, password); err == nil && !g.right {
+	if g.right, err = links.IsPassword(l, password); err == nil && !g.right {
 		g = guessed{limits: a.guesses(ctx, who.addr, l.Code, 1).limits}
 	}
 	return g, err

@@ -9,6 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humaecho"
 
 	"github.com/terse/terse/api/ratelimit"
+	"github.com/terse/terse/links"
 	"github.com/terse/terse/store"
 )
 
@@ -29,10 +30,13 @@ type precheck struct {
 	creates bool                    // each link counts against the caller's limit of creates
 }
 
-// needsScope returns the precheck of a route that needs a scope.
-func needsScope(s store.Scope) precheck {
-	return precheck{may: func(who *caller) error { return who.require(s) }}
+// may returns the check that the caller may do an action on links.
+func (a *API) may(do links.Action) func(who *caller) error {
+	return func(who *caller) error { return a.opts.Links.May(&who.Caller, do) }
 }
+
+// mayAdminister checks that the caller is an administrator.
+func mayAdminister(who *caller) error { return who.Require(store.ScopeAdmin) }
 
 // withPrecheck returns op with a precheck.
 func (a *API) withPrecheck(d precheck, op huma.Operation) huma.Operation {

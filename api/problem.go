@@ -14,6 +14,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/terse/terse/api/ratelimit"
+	"github.com/terse/terse/links"
 	"github.com/terse/terse/store"
 )
 
@@ -102,6 +103,29 @@ func invalid(fields ...*store.FieldError) *problem {
 	return p
 }
 
+// errCursor is the error for a cursor that is not from an earlier answer.
+var errCursor = &store.FieldError{Field: "cursor", Reason: "must be the next_cursor of an earlier answer"}
+
+// pageProblem is problem for a route that returns pages. A wrong cursor is a parameter of the
+// query, not a member of the body.
+func (a *API) pageProblem(ctx context.Context, err error) *problem {
+	wrong, ok := errors.AsType[*store.FieldError](err)
+	if !ok || wrong.Field != errCursor.Field {
+		return a.problem(ctx, err)
+	}
+	p := newProblem(http.StatusUnprocessableEntity, "A parameter is invalid. See errors.")
+	p.Errors = []*huma.ErrorDetail{{Location: "query.cursor", Message: wrong.Reason}}
+	return p
+}
+
+// invalidKey returns the 422 of an idempotency key that was used before with another body.
+// location names the key.
+func invalidKey(location string) *problem {
+	p := invalid(&store.FieldError{Reason: "was used before with another body"})
+	p.Errors[0].Location = location
+	return p
+}
+
 // Bounds of a problem.
 const (
 	maxErrors   = 20  // field errors
@@ -136,17 +160,24 @@ func tooMany(detail string, r ratelimit.Result, limits RateHeaders) *problem {
 	return p
 }
 
-// problem returns the answer for an error. Only this function maps errors of the store to
-// HTTP statuses. It logs unknown errors and answers 500 without the cause.
+// problem returns the answer for an error. Only this function maps errors of links and of the
+// store to HTTP statuses. It logs unknown errors and answers 500 without the cause.
 func (a *API) problem(ctx context.Context, err error) *problem {
 	var (
 		known  *problem
 		fields store.InvalidError
 		field  *store.FieldError
+		lacks  *links.ScopeError
 	)
 	switch {
 	case errors.As(err, &known):
 		return known
+	case errors.Is(err, links.ErrNoKey):
+		return newProblem(http.StatusUnauthorized, "Send an API key as Authorization: Bearer tk_…")
+	case errors.As(err, &lacks):
+		return newProblem(http.StatusForbidden, "The API key lacks the scope "+string(lacks.Scope)+".")
+	case errors.Is(err, links.ErrOtherRequest):
+		return invalidKey("header.Idempotency-Key")
 	case errors.As(err, &fields):
 		return invalid(fields...)
 	case errors.As(err, &field):

@@ -47,7 +47,7 @@ func (a *API) qrCode(ctx context.Context, in *qrInput) (*qrOutput, error) {
 	if err == nil {
 		state, _, err = a.state(&l)
 	}
-	hidden := err == nil && state == store.NotStarted && !who.sees(&l)
+	hidden := err == nil && state == store.NotStarted && !who.Sees(&l)
 	if hidden || errors.Is(err, store.ErrNotFound) {
 		return nil, a.unknownCode(ctx, who.addr)
 	}

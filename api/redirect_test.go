@@ -11,13 +11,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/terse/terse/api"
 	"github.com/terse/terse/store"
 )
 
 func TestRedirectHeaders(t *testing.T) {
 	t.Parallel()
-	s := newServer(t, func(o *api.Options) { o.CDN = true })
+	s := newServer(t, func(o *options) { o.CDN = true })
 	const live = "max-age=60, stale-while-revalidate=30, stale-if-error=86400"
 	soon := s.clock.Now().Add(30 * time.Second).Format(time.RFC3339)
 	later := s.clock.Now().Add(time.Hour).Format(time.RFC3339)
@@ -78,7 +77,7 @@ func TestNoCDNHeaderWithoutCDN(t *testing.T) {
 
 func TestNotLive(t *testing.T) {
 	t.Parallel()
-	s := newServer(t, func(o *api.Options) { o.CDN = true })
+	s := newServer(t, func(o *options) { o.CDN = true })
 	owner, admin := s.owner("owner"), s.key("admin", store.ScopeAdmin)
 	at := func(d time.Duration) string { return s.clock.Now().Add(d).Format(time.RFC3339Nano) }
 
@@ -148,7 +147,7 @@ func TestExpiryToTheMicrosecond(t *testing.T) {
 
 func TestBadCodesNeverReachTheStore(t *testing.T) {
 	t.Parallel()
-	s := newServer(t, func(o *api.Options) {
+	s := newServer(t, func(o *options) {
 		o.Store, o.History = forbidden{o.Store, o.History}, forbidden{o.Store, o.History}
 	})
 	for _, path := range []string{
@@ -373,7 +372,7 @@ func TestPassword(t *testing.T) {
 // a CDN would send the target to visitors without the password.
 func TestPasswordAnswersAreNotKept(t *testing.T) {
 	t.Parallel()
-	s := newServer(t, func(o *api.Options) { o.CDN = true })
+	s := newServer(t, func(o *options) { o.CDN = true })
 	l := s.create(`{"url":"https://example.com/treasure","password":"open sesame"}`)
 	form := []string{"Content-Type", "application/x-www-form-urlencoded"}
 	for _, tt := range []struct {
@@ -415,7 +414,7 @@ func TestPasswordOfALinkWithAQuery(t *testing.T) {
 // right passwords are not counted.
 func TestGuessesSideBySide(t *testing.T) {
 	t.Parallel()
-	s := newServer(t, func(o *api.Options) { o.Limits.Password = limit(t, "3/10m") })
+	s := newServer(t, func(o *options) { o.Limits.Password = limit(t, "3/10m") })
 	l := s.create(`{"url":"https://example.com","password":"right"}`)
 	guess := func(password string) int {
 		return s.do(http.MethodPost, "/"+l.Code, []byte("password="+password), "Content-Type", "application/x-www-form-urlencoded").status
@@ -443,7 +442,7 @@ func TestGuessesSideBySide(t *testing.T) {
 // TestLimitIsNotCached checks that CDNs do not cache a 429, because it concerns one client.
 func TestLimitIsNotCached(t *testing.T) {
 	t.Parallel()
-	s := newServer(t, func(o *api.Options) {
+	s := newServer(t, func(o *options) {
 		o.Limits.Unknown = limit(t, "1/20s")
 		o.CDN = true
 	})
@@ -462,7 +461,7 @@ func TestLimitIsNotCached(t *testing.T) {
 // one client.
 func TestGuessesOfAllClients(t *testing.T) {
 	t.Parallel()
-	s := newServer(t, func(o *api.Options) {
+	s := newServer(t, func(o *options) {
 		o.Limits.Password = limit(t, "2/10m")
 		o.Clients = proxies(t, "127.0.0.0/8")
 	})
@@ -502,7 +501,7 @@ func TestPasswordWorkIsBounded(t *testing.T) {
 
 func TestPasswordGuessesAreLimited(t *testing.T) {
 	t.Parallel()
-	s := newServer(t, func(o *api.Options) { o.Limits.Password = limit(t, "3/10m") })
+	s := newServer(t, func(o *options) { o.Limits.Password = limit(t, "3/10m") })
 	l := s.create(`{"url":"https://example.com","password":"right"}`)
 	other := s.create(`{"url":"https://example.com","password":"right"}`)
 	guess := func(code, password string) answer {
@@ -554,7 +553,7 @@ func TestUnknownCodesAreLimited(t *testing.T) {
 	for _, form := range []string{"/%s", "/%s+", "/%s.", "/%s_", "/api/v1/links/%s/qr"} {
 		t.Run(form, func(t *testing.T) {
 			t.Parallel()
-			s := newServer(t, func(o *api.Options) { o.Limits.Unknown = limit(t, "40/20s") })
+			s := newServer(t, func(o *options) { o.Limits.Unknown = limit(t, "40/20s") })
 			l := s.create(`{"url":"https://example.com"}`)
 			ask := func(i int) answer {
 				return s.get(fmt.Sprintf(form, fmt.Sprintf("nothing%d", i)), "X-Forwarded-For", fmt.Sprintf("203.0.113.%d", i))

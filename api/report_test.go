@@ -11,7 +11,6 @@ import (
 
 	"golang.org/x/net/html"
 
-	"github.com/terse/terse/api"
 	"github.com/terse/terse/store"
 )
 
@@ -154,7 +153,7 @@ func TestReportIsRefused(t *testing.T) {
 
 func TestReportsAreLimited(t *testing.T) {
 	t.Parallel()
-	s := newServer(t, func(o *api.Options) { o.Limits.Report = limit(t, "3/10m") })
+	s := newServer(t, func(o *options) { o.Limits.Report = limit(t, "3/10m") })
 	s.create(`{"url":"https://example.com","alias":"bad"}`)
 	for i := range 5 {
 		want := http.StatusOK
@@ -197,7 +196,7 @@ func (fullReports) AddReport(context.Context, store.Report) error {
 
 func TestNoRoomForReports(t *testing.T) {
 	t.Parallel()
-	s := newServer(t, func(o *api.Options) { o.Reports = fullReports{o.Reports} })
+	s := newServer(t, func(o *options) { o.Reports = fullReports{o.Reports} })
 	s.create(`{"url":"https://example.com","alias":"bad"}`)
 	if a := s.report("bad", map[string]string{"reason": "spam"}); a.status != http.StatusServiceUnavailable {
 		t.Errorf("report without room = %d, want 503", a.status)

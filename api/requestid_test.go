@@ -32,7 +32,7 @@ func (a answer) id() string {
 func TestRequestID(t *testing.T) {
 	t.Parallel()
 	direct := newServer(t)
-	behind := newServer(t, func(o *api.Options) { o.Clients = proxies(t, "127.0.0.0/8", "::1/128") })
+	behind := newServer(t, func(o *options) { o.Clients = proxies(t, "127.0.0.0/8", "::1/128") })
 	hot := behind.create(`{"url":"https://example.com/"}`).Code
 	for _, sent := range []string{"a", "f81d4fae-7dec-11d0-a765-00a0c91e6bf6", "Root=1-67891233:abc/+~._=", strings.Repeat("x", 128)} {
 		for _, path := range []string{"/api/v1/links", "/" + hot, "/unknown-" + sent[:1]} {
@@ -146,7 +146,7 @@ func TestLogsNameTheRequest(t *testing.T) {
 			t.Parallel()
 			var logged log
 			logger := slog.New(idLog{slog.NewJSONHandler(&logged, nil)})
-			s := newServer(t, func(o *api.Options) {
+			s := newServer(t, func(o *options) {
 				o.Logger, o.Store = logger, loggingStore{o.Store, logger, err}
 				o.Clients = proxies(t, "127.0.0.0/8", "::1/128")
 			})
@@ -192,7 +192,7 @@ func TestAccessLog(t *testing.T) {
 		least, most int
 	}{{0, 0, 0}, {0.5, 40, 160}, {1, 200, 200}} {
 		var logged log
-		s := newServer(t, func(o *api.Options) {
+		s := newServer(t, func(o *options) {
 			o.AccessLogSample = tt.part
 			o.Logger = slog.New(slog.NewJSONHandler(&logged, nil))
 		})

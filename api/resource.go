@@ -7,6 +7,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/terse/terse/links"
 	"github.com/terse/terse/store"
 )
 
@@ -38,25 +39,21 @@ type editInput struct {
 	LinkSettings
 }
 
-// apply sets the fields of l to the settings, except for the password, which the caller
-// must hash.
-func (s *LinkSettings) apply(l *store.Link) {
-	s.Title.into(&l.Title)
-	s.Tags.into(&l.Tags)
-	s.StartsAt.into(&l.StartsAt)
-	s.ExpiresAt.into(&l.ExpiresAt)
-	s.MaxClicks.into(&l.MaxClicks)
-	s.Status.into(&l.Status)
+// settings returns the settings for package links. They share the values of s.
+func (s *LinkSettings) settings() links.Settings {
+	to := links.Settings{
+		Title: s.Title.pointer(), Tags: s.Tags.pointer(), StartsAt: s.StartsAt.pointer(), ExpiresAt: s.ExpiresAt.pointer(),
+		MaxClicks: s.MaxClicks.pointer(), Status: s.Status.pointer(), Password: s.Password.pointer(),
+	}
 	if s.ForwardQuery.set {
-		l.ForwardQuery = parseForward(s.ForwardQuery.value)
+		forward := parseForward(s.ForwardQuery.value)
+		to.ForwardQuery = &forward
 	}
-	if l.Status == 0 {
-		l.Status = store.DefaultStatus
-	}
+	return to
 }
 
-// check rejects dates and passwords that a link cannot represent. For example, the zero time
-// of a link means no date, so a client must not send it as a date.
+// check rejects values that a client must not send. For example, the zero time of a link
+// means no date, so a client must send null instead.
 func (s *LinkSettings) check() error {
 	var starts, expires, password error
 	if s.StartsAt.given() && s.StartsAt.value.IsZero() {
@@ -65,8 +62,8 @@ func (s *LinkSettings) check() error {
 	if s.ExpiresAt.given() && s.ExpiresAt.value.IsZero() {
 		expires = &store.FieldError{Field: "expires_at", Reason: "must be in the years 2000 to 9999, or null"}
 	}
-	if s.Password.given() {
-		password = checkPassword(s.Password.value)
+	if s.Password.given() && s.Password.value == "" {
+		password = links.CheckPassword("")
 	}
 	return store.JoinInvalid(starts, expires, password)
 }

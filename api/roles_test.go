@@ -104,7 +104,7 @@ var roleCalls = []roleCall{
 // that has no row.
 func TestRoles(t *testing.T) {
 	t.Parallel()
-	s := newServer(t, func(o *api.Options) { o.AnonymousCreate = false })
+	s := newServer(t, func(o *options) { o.AnonymousCreate = false })
 	for _, route := range s.Config.Handler.(*api.API).Routes() {
 		if !slices.ContainsFunc(roleCalls, func(c roleCall) bool { return c.route == route }) {
 			t.Errorf("%s has no row in roleCalls: add the expected status for each role", route)
@@ -121,6 +121,18 @@ func TestRoles(t *testing.T) {
 				want = call.want[0]
 			}
 			s.tryAs(t, call, who, want)
+		}
+	}
+}
+
+// TestRoutesAreReserved checks that no alias can hide a route.
+func TestRoutesAreReserved(t *testing.T) {
+	t.Parallel()
+	for _, route := range newServer(t).Config.Handler.(*api.API).Routes() {
+		_, path, _ := strings.Cut(route, " /")
+		first, _, _ := strings.Cut(path, "/")
+		if first != "" && first[0] != ':' && !slices.Contains(api.Reserved(), first) {
+			t.Errorf("the first segment of %s is missing in Reserved", route)
 		}
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"time"
 
@@ -142,16 +141,9 @@ func (a *API) ignore(ctx context.Context, err error) {
 	}
 }
 
-// firstSegments returns the first path segments of all routes. They cannot be aliases.
-func (a *API) firstSegments() []string {
-	segments := []string{".well-known"}
-	for _, r := range slices.Concat(a.visitors.Routes(), a.resources.Routes()) {
-		first, _, _ := strings.Cut(strings.TrimPrefix(r.Path, "/"), "/")
-		if first != "" && !strings.ContainsAny(first, ":*") {
-			segments = append(segments, first)
-		}
-	}
-	return segments
+// Reserved returns the first path segments of all routes. They cannot be aliases.
+func Reserved() []string {
+	return []string{".well-known", "api", "favicon.ico", "robots.txt", "static"}
 }
 
 // routerProblem returns the problem for an error, including errors of echo.

@@ -14,7 +14,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/terse/terse/api"
 	"github.com/terse/terse/api/overload"
 )
 
@@ -112,7 +111,7 @@ func TestWorkWaits(t *testing.T) {
 	bounds[overload.List].Least, bounds[overload.List].Most, bounds[overload.List].Wait = 1, 1, time.Minute
 	guard, err := overload.New(overload.Options{Registerer: reg, Bounds: bounds, Delay: func() time.Duration { return 0 }})
 	must(t, err)
-	s := newServer(t, func(o *api.Options) { o.Guard = guard })
+	s := newServer(t, func(o *options) { o.Guard = guard })
 	owner := s.owner("owner")
 	leave, err := guard.Admit(t.Context(), overload.List)
 	must(t, err)
@@ -143,7 +142,7 @@ func TestWorkWaits(t *testing.T) {
 // rejected before they occupy all places of writes.
 func TestPasswordsLeaveRoom(t *testing.T) {
 	t.Parallel()
-	s := newServer(t, func(o *api.Options) { o.PasswordCost = 8 })
+	s := newServer(t, func(o *options) { o.PasswordCost = 8 })
 	clients := [][]string{s.owner("one"), s.owner("two")} // the hashLimit of one client is too low for this test
 	statuses := make(chan int, 50)
 	for i := range cap(statuses) {

@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/terse/terse/api"
 	"github.com/terse/terse/idgen"
 	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/store/postgres"
@@ -20,7 +19,7 @@ import (
 
 // opener starts a server over a new database. newServer is the opener for the embedded
 // database.
-type opener func(t testing.TB, change ...func(*api.Options)) *server
+type opener func(t testing.TB, change ...func(*options)) *server
 
 // linkTests test the link resources over every kind of store.
 var linkTests = []struct {
@@ -61,7 +60,7 @@ func TestLinks(t *testing.T) {
 		t.Parallel()
 		clusters := testenv.NewClusters(t, 2, testenv.ClusterOptions{Settings: map[string]string{"max_connections": "300"}})
 		var opened atomic.Int64
-		runLinkTests(t, func(t testing.TB, change ...func(*api.Options)) *server {
+		runLinkTests(t, func(t testing.TB, change ...func(*options)) *server {
 			t.Helper()
 			d, leaser := openShards(t, clusters, fmt.Sprintf("api%d", opened.Add(1)))
 			begin := time.Now().UTC().Truncate(time.Microsecond) // the database servers use the real time

@@ -1,14 +1,11 @@
 package api
 
 import (
-	"fmt"
 	"time"
 
+	"github.com/terse/terse/links"
 	"github.com/terse/terse/store"
 )
-
-// errTimeUnknown rejects requests that depend on the database's time while it is unknown.
-var errTimeUnknown = fmt.Errorf("%w: the time of the database is unknown", store.ErrUnavailable)
 
 // now returns the database's time, or the time of this node while that is unknown.
 func (a *API) now() time.Time {
@@ -20,7 +17,7 @@ func (a *API) now() time.Time {
 func micros(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
 
 // state returns the current state of a link, and the time that it used. It returns
-// errTimeUnknown if the state depends on the database's time and that is unknown.
+// links.ErrTimeUnknown if the state depends on the database's time and that is unknown.
 func (a *API) state(l *store.Link) (store.State, time.Time, error) {
 	if l.StartsAt.IsZero() && l.ExpiresAt.IsZero() {
 		now := micros(a.opts.Now())
@@ -30,17 +27,17 @@ func (a *API) state(l *store.Link) (store.State, time.Time, error) {
 	now = micros(now)
 	state := l.State(now)
 	if !known && state != store.Deleted && state != store.Disabled {
-		return state, now, errTimeUnknown
+		return state, now, links.ErrTimeUnknown
 	}
 	return state, now, nil
 }
 
-// usable reports whether a key is neither revoked nor expired. It returns errTimeUnknown if
+// usable reports whether a key is neither revoked nor expired. It returns links.ErrTimeUnknown if
 // that depends on the database's time and that is unknown.
 func (a *API) usable(k *store.Key) (bool, error) {
 	now, known := a.opts.LinkTime()
 	if !known && k.RevokedAt.IsZero() && !k.ExpiresAt.IsZero() {
-		return false, errTimeUnknown
+		return false, links.ErrTimeUnknown
 	}
 	return k.Usable(now), nil
 }

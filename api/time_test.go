@@ -5,8 +5,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/terse/terse/api"
 )
 
 // TestLinkTime runs a node with a clock one hour ahead of the database's time, or behind it.
@@ -16,7 +14,7 @@ func TestLinkTime(t *testing.T) {
 	for name, ahead := range map[string]time.Duration{"ahead": time.Hour, "behind": -time.Hour} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newServer(t, func(o *api.Options) {
+			s := newServer(t, func(o *options) {
 				now := o.Now
 				o.LinkTime = func() (time.Time, bool) { return now().Add(-ahead), true }
 			})
@@ -56,7 +54,7 @@ func TestLinkTime(t *testing.T) {
 func TestUnknownTime(t *testing.T) {
 	t.Parallel()
 	var unknown atomic.Bool
-	s := newServer(t, func(o *api.Options) {
+	s := newServer(t, func(o *options) {
 		now := o.Now
 		o.LinkTime = func() (time.Time, bool) { return now(), !unknown.Load() }
 	})

@@ -52,10 +52,9 @@ func (f *abuseFlags) read(try func(name string, err error)) abuseSettings {
 	return s
 }
 
-// abuse loads the blocklist and starts the background work against abuse: following
-// changes of the list, counting reports, and scanning all links. The scan disables links
-// through links.
-func (p *process) abuse(ctx context.Context, d database, links store.Store) (*blocklist.List, error) {
+// abuse loads the blocklist and starts the background work against abuse that needs no links:
+// following changes of the list and counting reports.
+func (p *process) abuse(ctx context.Context, d database) (*blocklist.List, error) {
 	list, err := blocklist.New(ctx, blocklist.Options{
 		File: p.settings.abuse.blocklistFile, Sources: d.blocks, Logger: p.logger, Registerer: p.registry,
 	})
@@ -68,7 +67,7 @@ func (p *process) abuse(ctx context.Context, d database, links store.Store) (*bl
 		return nil, err
 	}
 	p.background(ctx, "reports", gauge.Run)
-	return list, p.scan(ctx, d, links, list)
+	return list, nil
 }
 
 // scan starts the background scan of all links.

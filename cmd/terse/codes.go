@@ -73,7 +73,7 @@ func codeKey(ctx context.Context, given []byte, database *sqlite.Store) ([]byte,
 }
 
 // NextCode mints a code. It prefers a code whose shard accepts writes, and returns the last
-// one of mintAttempts codes otherwise. It implements api.CodeMinter.
+// one of mintAttempts codes otherwise. It implements links.Minter.
 func (c *codes) NextCode() (code string, err error) {
 	for range mintAttempts {
 		if code, err = c.mint(); err != nil || c.accepts == nil || c.accepts(code) {

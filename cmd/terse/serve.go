@@ -13,10 +13,15 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/terse/terse/abuse/blocklist"
 	"github.com/terse/terse/api"
 	"github.com/terse/terse/api/overload"
 	"github.com/terse/terse/api/ratelimit"
+	"github.com/terse/terse/links"
 	"github.com/terse/terse/server"
+	"github.com/terse/terse/store"
+	"github.com/terse/terse/store/cache"
+	"github.com/terse/terse/store/keyring"
 )
 
 // storeTimeout bounds a write to the embedded database. It is shorter than
@@ -80,11 +85,11 @@ func serve(ctx context.Context, s serveSettings, out output) (err error) {
 	if err != nil {
 		return err
 	}
-	options, err := p.stores(ctx)
+	opened, err := p.stores(ctx)
 	if err != nil {
 		return err
 	}
-	public, err := p.listen(ctx, options)
+	public, err := p.listen(ctx, &opened)
 	if err != nil {
 		return err
 	}
@@ -132,40 +137,64 @@ func (p *process) drain() error {
 	}
 }
 
-// stores opens the database, the caches and the recorders of clicks, and returns them as
-// options of the API.
-func (p *process) stores(ctx context.Context) (api.Options, error) {
+// stores are the database, the caches in front of it and the recorders of clicks.
+type stores struct {
+	database
+	cached  *cache.Cache // the links of database
+	keyring *keyring.Ring
+	codes   *codes
+	clicks  clickRecorders
+	list    *blocklist.List
+}
+
+// stores opens the stores.
+func (p *process) stores(ctx context.Context) (s stores, err error) {
 	open := p.embedded
 	if len(p.settings.shards) > 0 {
 		open = p.sharded
 	}
-	d, err := open(ctx)
-	if err != nil {
-		return api.Options{}, err
+	if s.database, err = open(ctx); err != nil {
+		return s, err
 	}
-	keys, err := p.keyring(ctx, d.keys)
-	if err != nil {
-		return api.Options{}, err
+	if s.keyring, err = p.keyring(ctx, s.keys); err != nil {
+		return s, err
 	}
-	links, err := p.caches(ctx, d, keys)
-	if err != nil {
-		return api.Options{}, err
+	if s.cached, err = p.caches(ctx, s.database, s.keyring); err != nil {
+		return s, err
 	}
-	codes, err := openCodes(ctx, &d, p.logger, p.registry)
-	if err != nil {
-		return api.Options{}, err
+	if s.codes, err = openCodes(ctx, &s.database, p.logger, p.registry); err != nil {
+		return s, err
 	}
-	p.open.push("node id", closeTimeout, codes.minter.Close)
-	recorders, err := p.recorders(d)
-	if err != nil {
-		return api.Options{}, err
+	p.open.push("node id", closeTimeout, s.codes.minter.Close)
+	if s.clicks, err = p.recorders(s.database); err != nil {
+		return s, err
 	}
-	blocked, err := p.abuse(ctx, d, links)
-	return api.Options{
-		Store: links, Peek: links.Peek, Holds: links.Holds, Archive: d.archive, Keys: keys, KeyKnown: keys.Knows, History: d.history, Blocklist: d.blocked, Blocked: blocked, Reports: d.reports,
-		Minter: codes, Clicks: recorders, LinkTime: d.time,
-	}, err
+	s.list, err = p.abuse(ctx, s.database)
+	return s, err
 }
+
+// useCases returns the use cases on links. They need the base URL: no link may lead to it.
+func (p *process) useCases(s *stores) (*links.Service, error) {
+	base, err := api.ParseBaseURL(p.settings.baseURL)
+	if err != nil {
+		return nil, err
+	}
+	options := links.Options{
+		Store: s.cached, Archive: s.archive, History: s.history, Minter: s.codes,
+		Rules:           store.RulesOptions{OwnHosts: []string{base.Host}, Reserved: api.Reserved(), Blocked: s.list},
+		AnonymousCreate: p.settings.anonymousCreate, Registerer: p.registry,
+	}
+	if s.time != nil {
+		options.Clock = linkClock(s.time)
+	}
+	return links.New(options)
+}
+
+// linkClock is the time of the shards.
+type linkClock func() (now time.Time, known bool)
+
+// LinkTime implements links.Clock.
+func (c linkClock) LinkTime() (time.Time, bool) { return c() }
 
 // listenAdmin serves health, metrics and profiles, and returns the address. It starts before
 // the database opens and ends after everything else has closed.
@@ -217,7 +246,7 @@ func (p *process) listener(ctx context.Context, socket, setting, address string)
 }
 
 // listen serves the public address and returns it.
-func (p *process) listen(ctx context.Context, options api.Options) (net.Addr, error) {
+func (p *process) listen(ctx context.Context, s *stores) (net.Addr, error) {
 	public, err := p.listener(ctx, publicSocket, "TERSE_LISTEN", p.settings.listen)
 	if err != nil {
 		return nil, err
@@ -225,12 +254,7 @@ func (p *process) listen(ctx context.Context, options api.Options) (net.Addr, er
 	if p.settings.baseURL == "" {
 		p.settings.baseURL = localURL(public.Addr())
 	}
-	options.BaseURL = p.settings.baseURL
-	options.AnonymousCreate, options.CDN, options.Limits = p.settings.anonymousCreate, p.settings.cdn.Provider != "", p.settings.limits
-	options.Limiter, options.Clients, options.CORSOrigins = p.limiter, p.settings.proxies, p.settings.corsOrigins
-	options.Guard, options.AccessLogSample = p.guard, p.settings.operation.accessLogSample
-	options.Version, options.Registerer, options.Logger = version, p.registry, p.logger
-	handler, err := api.New(options)
+	handler, err := p.handler(ctx, s)
 	if err != nil {
 		return nil, errors.Join(err, public.Close())
 	}
@@ -247,6 +271,24 @@ func (p *process) listen(ctx context.Context, options api.Options) (net.Addr, er
 	}
 	p.open.push("server", p.settings.operation.drain.requests(), p.public.Shutdown)
 	return public.Addr(), nil
+}
+
+// handler returns the handler of the public address, and starts the scan of all links.
+func (p *process) handler(ctx context.Context, s *stores) (*api.API, error) {
+	useCases, err := p.useCases(s)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.scan(ctx, s.database, s.cached, s.list); err != nil {
+		return nil, err
+	}
+	return api.New(api.Options{
+		Links: useCases, Store: s.cached, Peek: s.cached.Peek, Holds: s.cached.Holds, Clicks: s.clicks, LinkTime: s.time,
+		Keys: s.keyring, KeyKnown: s.keyring.Knows, Blocklist: s.blocked, Reports: s.reports,
+		Limiter: p.limiter, Limits: p.settings.limits, Clients: p.settings.proxies, Guard: p.guard,
+		BaseURL: p.settings.baseURL, CORSOrigins: p.settings.corsOrigins, CDN: p.settings.cdn.Provider != "",
+		Version: version, AccessLogSample: p.settings.operation.accessLogSample, Registerer: p.registry, Logger: p.logger,
+	})
 }
 
 // handshakes is the time for new connections to finish their handshake while the server
