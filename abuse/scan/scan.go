@@ -60,6 +60,14 @@ type Checker interface {
 	Check(ctx context.Context, target string) (reason string, err error)
 }
 
+// Disabler disables links. Implementations are safe for concurrent use.
+type Disabler interface {
+	// DisableTarget disables a link for a part of the system that has examined its target:
+	// author. It reports false, and changes nothing, if the link has another target by now,
+	// is disabled or deleted, or does not exist.
+	DisableTarget(ctx context.Context, author, code, target, reason string) (disabled bool, err error)
+}
+
 // Place is one source of links: a shard.
 type Place struct {
 	Name  string // of the shard, in metrics and logs
@@ -69,8 +77,8 @@ type Place struct {
 // Options configure New.
 type Options struct {
 	Places    []Place       // required
-	Store     store.Store   // required: disables links
-	History   store.History // required: the history of the links in Store
+	Links     Disabler      // required
+	History   store.History // required: the history of the links in Places
 	Blocklist Blocklist     // required
 	Checker   Checker       // nil: links are only compared with the blocklist
 
@@ -100,7 +108,7 @@ func (o *Options) validate() error {
 		}
 	}
 	check(len(o.Places) > 0, "Places are required")
-	check(o.Store != nil, "Store is required")
+	check(o.Links != nil, "Links are required")
 	check(o.History != nil, "History is required")
 	check(o.Blocklist != nil, "Blocklist is required")
 	check(o.Logger != nil, "Logger is required")
@@ -188,36 +196,15 @@ func (w *Worker) release(ctx context.Context, p Place, name string) {
 	}
 }
 
-// disableAttempts is how often disable tries again when others edit the link at the
-// same time.
-const disableAttempts = 5
-
 // disable disables a link if it still has the examined target and is neither deleted
 // nor disabled. author is recorded in the link's history.
-func (w *Worker) disable(ctx context.Context, code, target, reason string, author string) error {
-	ctx = store.WithAuthor(ctx, store.Author{ID: author})
-	for range disableAttempts {
-		l, err := w.opts.Store.Get(ctx, code)
-		switch {
-		case errors.Is(err, store.ErrNotFound):
-			return nil
-		case err != nil:
-			return err
-		case !l.DeletedAt.IsZero() || !l.DisabledAt.IsZero() || l.URL != target:
-			return nil
-		}
-		l.DisabledAt = w.opts.Now().UTC().Truncate(time.Microsecond)
-		l.UpdatedAt, l.DisabledReason = l.DisabledAt, reason
-		_, err = w.opts.Store.Update(ctx, l)
-		if err == nil {
-			w.metrics.disabled.WithLabelValues(author).Inc()
-			w.opts.Logger.InfoContext(ctx, "link is disabled", "code", code, "author", author, "reason", reason)
-		}
-		if !errors.Is(err, store.ErrVersion) && !errors.Is(err, store.ErrGone) {
-			return err
-		}
+func (w *Worker) disable(ctx context.Context, code, target, reason, author string) error {
+	disabled, err := w.opts.Links.DisableTarget(ctx, author, code, target, reason)
+	if disabled {
+		w.metrics.disabled.WithLabelValues(author).Inc()
+		w.opts.Logger.InfoContext(ctx, "link is disabled", "code", code, "author", author, "reason", reason)
 	}
-	return fmt.Errorf("disable %q: others edit it at the same time: %w", code, store.ErrUnavailable)
+	return err
 }
 
 // page reads links after a code, and returns how long the read took.

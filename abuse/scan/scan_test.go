@@ -20,6 +20,7 @@ import (
 	"github.com/terse/terse/abuse/blocklist"
 	"github.com/terse/terse/abuse/scan"
 	"github.com/terse/terse/abuse/webrisk"
+	"github.com/terse/terse/links"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/cache"
 	"github.com/terse/terse/store/sqlite"
@@ -32,6 +33,7 @@ type bench struct {
 	t        *testing.T
 	database *sqlite.Store
 	links    *cache.Cache
+	useCases *links.Service
 	list     *blocklist.List
 	service  *service
 	client   *webrisk.Client
@@ -84,6 +86,10 @@ func newBench(t *testing.T) *bench {
 	t.Cleanup(func() { b.must(b.database.Close()) })
 	b.links, err = cache.New(cache.Options{Store: b.database, Logger: logger, Registerer: prometheus.NewRegistry()})
 	b.must(err)
+	b.useCases, err = links.New(links.Options{
+		Store: b.links, Archive: b.database, History: b.database, Minter: noCodes{}, Clock: b, Registerer: prometheus.NewRegistry(),
+	})
+	b.must(err)
 	b.list, err = blocklist.New(t.Context(), blocklist.Options{
 		Sources: []blocklist.Source{{Name: "s1", List: b.database}}, Every: 5 * time.Millisecond,
 		Logger: logger, Registerer: prometheus.NewRegistry(),
@@ -105,6 +111,12 @@ func (b *bench) must(err error) {
 
 func (b *bench) now() time.Time { return time.Now().Add(time.Duration(b.skew.Load())) }
 
+// LinkTime implements links.Clock.
+func (b *bench) LinkTime() (time.Time, bool) { return b.now(), true }
+
+// noCodes mints no codes.
+type noCodes struct{ links.Minter }
+
 // background runs a function until stop is called or the test ends.
 func (b *bench) background(run func(context.Context)) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -125,7 +137,7 @@ func (b *bench) background(run func(context.Context)) (stop func()) {
 func (b *bench) work(checks bool, change ...func(*scan.Options)) (stop func()) {
 	b.t.Helper()
 	opts := scan.Options{
-		Places: []scan.Place{{Name: "s1", Links: b.database}}, Store: b.links, History: b.database, Blocklist: b.list,
+		Places: []scan.Place{{Name: "s1", Links: b.database}}, Links: b.useCases, History: b.database, Blocklist: b.list,
 		Every: 5 * time.Millisecond, Settle: 20 * time.Millisecond, Late: 20 * time.Millisecond, Now: b.now,
 		Logger: slog.New(slog.DiscardHandler), Registerer: b.registry,
 	}
@@ -433,7 +445,7 @@ func TestAnotherGoesOn(t *testing.T) {
 func TestOptions(t *testing.T) {
 	t.Parallel()
 	_, err := scan.New(scan.Options{Every: -1})
-	for _, want := range []string{"Places", "Store", "History", "Blocklist", "Logger", "Registerer", "positive"} {
+	for _, want := range []string{"Places", "Links", "History", "Blocklist", "Logger", "Registerer", "positive"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("New() = %v, want an error that names %s", err, want)
 		}

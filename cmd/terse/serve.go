@@ -279,7 +279,7 @@ func (p *process) handler(ctx context.Context, s *stores) (*api.API, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := p.scan(ctx, s.database, s.cached, s.list); err != nil {
+	if err := p.scan(ctx, s.database, useCases, s.list); err != nil {
 		return nil, err
 	}
 	return api.New(api.Options{
