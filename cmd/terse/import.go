@@ -19,6 +19,7 @@ import (
 
 	terseclient "github.com/terse/terse/client"
 	"github.com/terse/terse/client/transfer"
+	"github.com/terse/terse/internal/inorder"
 )
 
 type linksImport struct {
@@ -239,7 +240,7 @@ func (m *importing) run(ctx context.Context, source io.Reader) error {
 	if m.command.Whole {
 		send = m.putIn
 	}
-	return inOrder(ctx, chunkCalls, rows.chunk, func(ctx context.Context, c *chunk) (handled, error) {
+	return inorder.Run(ctx, chunkCalls, rows.chunk, func(ctx context.Context, c *chunk) (handled, error) {
 		if err := c.await(ctx); err != nil {
 			return handled{}, err
 		}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	terseclient "github.com/terse/terse/client"
+	"github.com/terse/terse/internal/inorder"
 )
 
 // shortenCalls is the number of requests that run at once.
@@ -123,7 +124,7 @@ func (c *shortenCommand) Run(ctx context.Context, out output) error {
 	defer api.Close()
 	failed := 0
 	print := printer(out.stdout, c.JSON)
-	err = inOrder(ctx, shortenCalls, c.targets(out.stdin), func(ctx context.Context, t target) (shortened, error) {
+	err = inorder.Run(ctx, shortenCalls, c.targets(out.stdin), func(ctx context.Context, t target) (shortened, error) {
 		l := template
 		l.URL = t.url
 		created, err := api.Create(ctx, l, rand.Text())
@@ -150,7 +151,7 @@ func (c *shortenCommand) Run(ctx context.Context, out output) error {
 	return err
 }
 
-// targets returns the next function for inOrder. It yields the arguments. In place of a "-"
+// targets returns the next function for inorder.Run. It yields the arguments. In place of a "-"
 // it yields the lines of standard input.
 func (c *shortenCommand) targets(stdin io.Reader) func() (target, error) {
 	args := c.URLs
