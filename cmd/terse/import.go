@@ -295,7 +295,7 @@ func (m *importing) send(of []*row, o *handled, call func() ([]*terseclient.Prob
 			if !m.command.Whole && (l.Clicks > 0 || l.UsedClicks > 0 || l.CreatedAt != nil) {
 				o.poorer++
 			}
-		case aboutLink(problem):
+		case problem.RejectsLink():
 			o.refuse(of[i], problem)
 		default:
 			return fmt.Errorf("line %d: %w", of[i].record.Line, problem)

@@ -129,7 +129,7 @@ func (c *shortenCommand) Run(ctx context.Context, out output) error {
 		l.URL = t.url
 		created, err := api.Create(ctx, l, rand.Text())
 		refused, ok := errors.AsType[*terseclient.Problem](err)
-		if ok && aboutLink(refused) {
+		if ok && refused.RejectsLink() {
 			return shortened{target: t, err: refused}, nil
 		}
 		return shortened{target: t, link: created}, err
@@ -196,14 +196,4 @@ func printer(w io.Writer, asJSON bool) func(l *terseclient.Link) error {
 		_, err := fmt.Fprintln(w, l.ShortURL)
 		return err
 	}
-}
-
-// aboutLink reports whether the server rejected this link only. Other statuses are problems
-// of the server or the API key, and the next links would fail too.
-func aboutLink(p *terseclient.Problem) bool {
-	switch p.Status {
-	case 400, 409, 410, 413, 422:
-		return true
-	}
-	return false
 }
