@@ -203,8 +203,8 @@ func (e *exporting) page(ctx context.Context, w *transfer.Writer) (links int, ne
 		return len(page.Links), page.NextCursor, err
 	}
 	page, err := e.api.List(ctx, terseclient.Query{Limit: most, Cursor: e.state.Cursor, Tag: e.command.Tag, Search: e.command.Search})
-	if err == nil && len(page.UnavailableShards) > 0 {
-		err = missing(page.UnavailableShards)
+	if err == nil {
+		err = page.Incomplete()
 	}
 	if err != nil {
 		return 0, "", err
