@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/terse/terse/client/transfer"
 )
 
 type linksExport struct {
@@ -38,19 +40,19 @@ func (c *linksExport) Run(ctx context.Context, out output) error {
 	}
 	defer api.Close()
 	bar := newProgress(out.stderr, 0)
-	opts := ExportOptions{
+	opts := transfer.ExportOptions{
 		Client: api, Format: c.format(), Whole: c.Whole, Tag: c.Tag, Search: c.Search, Cursor: c.Cursor,
 		Progress: func(links int64) { bar.show(links, 0, 0) },
 	}
 	if c.Output != "" {
-		result, err := ExportFile(ctx, c.Output, opts)
+		result, err := transfer.ExportFile(ctx, c.Output, opts)
 		bar.clear()
 		if err == nil {
 			fmt.Fprintf(out.stderr, "Exported %d links to %s.\n", result.Links, c.Output)
 		}
 		return err
 	}
-	result, err := Export(ctx, out.stdout, opts)
+	result, err := transfer.Export(ctx, out.stdout, opts)
 	bar.clear()
 	if err != nil && result.Links > 0 {
 		return fmt.Errorf("%w. To continue, repeat the command with --cursor %s", err, result.Cursor)

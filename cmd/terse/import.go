@@ -45,23 +45,23 @@ func (c *linksImport) Run(ctx context.Context, out output) error {
 	}
 	defer api.Close()
 	var bar *progress
-	opts := ImportOptions{
+	opts := transfer.ImportOptions{
 		Client: api, File: c.File, Source: c.From, Whole: c.Whole, Owners: c.Owner, DropPasswords: c.DropPasswords,
 		Checkpoint: c.checkpoint(), Rejections: c.Errors,
-		Progress: func(p ImportProgress) { bar.show(p.Links, p.Rejected, p.Read) },
+		Progress: func(p transfer.ImportProgress) { bar.show(p.Links, p.Rejected, p.Read) },
 	}
 	if c.File == "-" {
 		opts.File, opts.Reader = "", out.stdin
 	}
 	if c.Errors == "" {
-		opts.Rejected = func(r Rejection) error {
+		opts.Rejected = func(r transfer.Rejection) error {
 			bar.clear()
 			_, err := fmt.Fprintf(out.stderr, "terse: %s: %v\n", c.File, &transfer.RowError{Line: r.Line, Field: r.Field, Reason: r.Reason})
 			return err
 		}
 	}
-	m, err := NewImporter(opts)
-	if errors.Is(err, ErrOtherImport) {
+	m, err := transfer.NewImporter(opts)
+	if errors.Is(err, transfer.ErrOtherImport) {
 		return fmt.Errorf("%w. Delete it or pass --checkpoint FILE", err)
 	}
 	if err != nil {
@@ -79,7 +79,7 @@ func (c *linksImport) Run(ctx context.Context, out output) error {
 
 // report prints the result. It returns the error of the command: err, or an error when rows
 // were rejected.
-func (c *linksImport) report(w io.Writer, r ImportResult, err error) error {
+func (c *linksImport) report(w io.Writer, r transfer.ImportResult, err error) error {
 	fmt.Fprintf(w, "Imported %d links, rejected %d rows.\n", r.Links, r.Rejected)
 	if r.WithoutHistory > 0 {
 		fmt.Fprintf(w, "%d links lost their dates and clicks. To keep them, use an admin key and --whole.\n", r.WithoutHistory)

@@ -1,4 +1,4 @@
-package main
+package transfer
 
 import (
 	"bufio"
@@ -10,14 +10,13 @@ import (
 	"os"
 	"slices"
 
-	terseclient "github.com/terse/terse/client"
-	"github.com/terse/terse/client/transfer"
+	"github.com/terse/terse/client"
 )
 
 // ExportOptions configures Export and ExportFile.
 type ExportOptions struct {
 	// Client calls the server that has the links. Required.
-	Client *terseclient.Client
+	Client *client.Client
 
 	// Format is one of Formats. Default "ndjson".
 	Format string
@@ -46,7 +45,7 @@ func (o *ExportOptions) validate() error {
 		}
 	}
 	check(o.Client != nil, "Client is required")
-	check(slices.Contains(transfer.Formats, o.Format), "Format must be one of Formats")
+	check(slices.Contains(Formats, o.Format), "Format must be one of Formats")
 	check(!o.Whole || o.Tag == "" && o.Search == "", "Whole exports all links, without Tag and Search")
 	return errors.Join(errs...)
 }
@@ -125,7 +124,7 @@ func (e *exporter) writeFile(ctx context.Context, path string) (err error) {
 	if found {
 		e.state = before
 	}
-	f, err := os.OpenFile(part, os.O_CREATE|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(part, os.O_CREATE|os.O_WRONLY, 0o600) //nolint:gosec // the caller names the file
 	if err != nil {
 		return err
 	}
@@ -168,7 +167,7 @@ func ignoreFileClosed(err error) error {
 func (e *exporter) write(ctx context.Context, to io.Writer) error {
 	counted := &meteredWriter{w: to, n: e.state.Bytes}
 	buffer := bufio.NewWriterSize(counted, 256<<10)
-	w, err := transfer.NewWriter(e.opts.Format, buffer)
+	w, err := NewWriter(e.opts.Format, buffer)
 	if err != nil {
 		return err
 	}
@@ -203,7 +202,7 @@ func (e *exporter) write(ctx context.Context, to io.Writer) error {
 
 // page writes one page. It returns the number of links and the cursor of the next page,
 // which is "" after the last page.
-func (e *exporter) page(ctx context.Context, w *transfer.Writer) (links int, next string, err error) {
+func (e *exporter) page(ctx context.Context, w *Writer) (links int, next string, err error) {
 	const most = 1000
 	if e.opts.Whole {
 		page, err := e.opts.Client.ExportArchive(ctx, most, e.state.Cursor)
@@ -212,7 +211,7 @@ func (e *exporter) page(ctx context.Context, w *transfer.Writer) (links int, nex
 		}
 		return len(page.Links), page.NextCursor, err
 	}
-	page, err := e.opts.Client.List(ctx, terseclient.Query{Limit: most, Cursor: e.state.Cursor, Tag: e.opts.Tag, Search: e.opts.Search})
+	page, err := e.opts.Client.List(ctx, client.Query{Limit: most, Cursor: e.state.Cursor, Tag: e.opts.Tag, Search: e.opts.Search})
 	if err == nil {
 		err = page.Incomplete()
 	}

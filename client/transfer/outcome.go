@@ -1,4 +1,4 @@
-package main
+package transfer
 
 import (
 	"context"
@@ -7,7 +7,7 @@ import (
 	"net/http"
 	"strconv"
 
-	terseclient "github.com/terse/terse/client"
+	"github.com/terse/terse/client"
 )
 
 // outcome is the result of the rows of one request.
@@ -24,7 +24,7 @@ type outcome struct {
 func (m *Importer) createLinks(ctx context.Context, rows []row) (outcome, error) {
 	o := outcome{rows: int64(len(rows))}
 	var (
-		links []terseclient.KeyedLink
+		links []client.KeyedLink
 		of    []*row
 	)
 	for i := range rows {
@@ -33,12 +33,12 @@ func (m *Importer) createLinks(ctx context.Context, rows []row) (outcome, error)
 			continue
 		}
 		l := &r.record.Link
-		links, of = append(links, terseclient.KeyedLink{NewLink: terseclient.NewLink{
+		links, of = append(links, client.KeyedLink{NewLink: client.NewLink{
 			URL: l.URL, Alias: l.Code, Title: l.Title, Tags: l.Tags, StartsAt: l.StartsAt, ExpiresAt: l.ExpiresAt,
 			MaxClicks: l.MaxClicks, Status: l.Status, ForwardQuery: l.ForwardQuery,
 		}, Key: m.state.Run + "-" + strconv.FormatInt(r.number, 10)}), append(of, r)
 	}
-	err := m.send(of, &o, func() ([]*terseclient.Problem, error) { return m.opts.Client.CreateBatch(ctx, links) })
+	err := m.send(of, &o, func() ([]*client.Problem, error) { return m.opts.Client.CreateBatch(ctx, links) })
 	return o, err
 }
 
@@ -46,7 +46,7 @@ func (m *Importer) createLinks(ctx context.Context, rows []row) (outcome, error)
 func (m *Importer) importArchive(ctx context.Context, rows []row) (outcome, error) {
 	o := outcome{rows: int64(len(rows))}
 	var (
-		links []terseclient.ArchivedLink
+		links []client.ArchivedLink
 		of    []*row
 	)
 	for i := range rows {
@@ -56,7 +56,7 @@ func (m *Importer) importArchive(ctx context.Context, rows []row) (outcome, erro
 		case !m.acceptable(r, &o):
 			continue
 		case l.Code == "":
-			o.reject(r, &terseclient.Problem{Errors: []terseclient.Fault{{Location: "code", Message: "is required with --whole"}}})
+			o.reject(r, &client.Problem{Errors: []client.Fault{{Location: "code", Message: "is required with --whole"}}})
 			continue
 		}
 		if l.Owner != nil {
@@ -66,18 +66,18 @@ func (m *Importer) importArchive(ctx context.Context, rows []row) (outcome, erro
 		}
 		links, of = append(links, *l), append(of, r)
 	}
-	err := m.send(of, &o, func() ([]*terseclient.Problem, error) { return m.opts.Client.ImportArchive(ctx, links) })
+	err := m.send(of, &o, func() ([]*client.Problem, error) { return m.opts.Client.ImportArchive(ctx, links) })
 	return o, err
 }
 
 // send calls the server for the rows and adds their results to o.
-func (m *Importer) send(of []*row, o *outcome, call func() ([]*terseclient.Problem, error)) error {
+func (m *Importer) send(of []*row, o *outcome, call func() ([]*client.Problem, error)) error {
 	if len(of) == 0 {
 		return nil
 	}
 	problems, err := call()
-	if p, ok := errors.AsType[*terseclient.Problem](err); ok && p.Status == http.StatusRequestEntityTooLarge && len(of) == 1 {
-		problems, err = []*terseclient.Problem{p}, nil
+	if p, ok := errors.AsType[*client.Problem](err); ok && p.Status == http.StatusRequestEntityTooLarge && len(of) == 1 {
+		problems, err = []*client.Problem{p}, nil
 	}
 	if err != nil {
 		return err
@@ -101,27 +101,27 @@ func (m *Importer) send(of []*row, o *outcome, call func() ([]*terseclient.Probl
 
 // acceptable reports whether a row can become a link. It rejects other rows in o.
 func (m *Importer) acceptable(r *row, o *outcome) bool {
-	var fault terseclient.Fault
+	var fault client.Fault
 	switch {
 	case r.err != nil:
-		r.record.Line, fault = r.err.Line, terseclient.Fault{Location: r.err.Field, Message: r.err.Reason}
+		r.record.Line, fault = r.err.Line, client.Fault{Location: r.err.Field, Message: r.err.Reason}
 	case r.record.PasswordLost && !m.opts.DropPasswords:
-		fault = terseclient.Fault{Location: "password", Message: "is not in the file; --drop-passwords imports the link without one"}
+		fault = client.Fault{Location: "password", Message: "is not in the file; --drop-passwords imports the link without one"}
 	case r.record.Link.DeletedAt != nil && !m.opts.Whole:
-		fault = terseclient.Fault{Location: "deleted_at", Message: "the link was deleted; --whole imports it as deleted, so that its code is never used again"}
+		fault = client.Fault{Location: "deleted_at", Message: "the link was deleted; --whole imports it as deleted, so that its code is never used again"}
 	case r.record.Disabled && !m.opts.Whole:
-		fault = terseclient.Fault{Location: "disabled_reason", Message: "the link was taken down; --whole imports it as disabled"}
+		fault = client.Fault{Location: "disabled_reason", Message: "the link was taken down; --whole imports it as disabled"}
 	case r.record.Disabled && r.record.Link.DisabledAt == nil:
-		fault = terseclient.Fault{Location: "disabled_at", Message: "the link was taken down, but the file has no time; export it with --whole"}
+		fault = client.Fault{Location: "disabled_at", Message: "the link was taken down, but the file has no time; export it with --whole"}
 	default:
 		return true
 	}
-	o.reject(r, &terseclient.Problem{Errors: []terseclient.Fault{fault}})
+	o.reject(r, &client.Problem{Errors: []client.Fault{fault}})
 	return false
 }
 
 // reject adds a rejected row to o.
-func (o *outcome) reject(r *row, p *terseclient.Problem) {
+func (o *outcome) reject(r *row, p *client.Problem) {
 	o.rejected++
 	line, code := r.record.Line, r.record.Link.Code
 	for _, f := range p.Errors {

@@ -1,4 +1,4 @@
-package main
+package transfer
 
 import (
 	"cmp"
@@ -15,15 +15,14 @@ import (
 	"sync/atomic"
 	"time"
 
-	terseclient "github.com/terse/terse/client"
-	"github.com/terse/terse/client/transfer"
+	"github.com/terse/terse/client"
 	"github.com/terse/terse/internal/inorder"
 )
 
 // ImportOptions configures an Importer.
 type ImportOptions struct {
 	// Client calls the server that receives the links. Required.
-	Client *terseclient.Client
+	Client *client.Client
 
 	// File is the path of the file to import. Either File or Reader is required.
 	File   string
@@ -71,7 +70,7 @@ func (o *ImportOptions) validate() error {
 	}
 	check(o.Client != nil, "Client is required")
 	check((o.File == "") != (o.Reader == nil), "File or Reader is required, and not both")
-	check(slices.Contains(transfer.Sources(), o.Source), "Source must be one of Sources")
+	check(slices.Contains(Sources(), o.Source), "Source must be one of Sources")
 	check(o.Whole || len(o.Owners) == 0, "Owners needs Whole")
 	return errors.Join(errs...)
 }
@@ -259,7 +258,7 @@ const requestsAtOnce = 4
 
 // run imports all rows after the checkpoint, and leaves the checkpoint there.
 func (m *Importer) run(ctx context.Context) error {
-	reader, err := transfer.Open(m.opts.Source, &meteredReader{r: m.source, n: &m.read})
+	reader, err := Open(m.opts.Source, &meteredReader{r: m.source, n: &m.read})
 	if err != nil {
 		return err
 	}
