@@ -28,24 +28,23 @@ import (
 
 // database is the parts of the embedded database, or of all shards, that the server uses.
 type database struct {
-	links   store.Store
-	archive store.Archive
-	keys    store.Keys
-	history store.History
-	blocked store.Blocklist
-	reports store.Reports
-	sink    store.ClickSink
-	leaser  idgen.Leaser
-	codeKey []byte
-	router  *shard.Router // nil: the embedded database
+	links     store.Store
+	archive   store.Archive
+	keys      store.Keys
+	history   store.History
+	blocked   store.Blocklist
+	reports   store.Reports
+	sink      store.ClickSink
+	leaser    idgen.Leaser
+	codeKey   []byte
+	placement Placement     // nil: the embedded database
+	router    *shard.Router // nil: the embedded database
 
 	outboxes []outbox.Named
 	blocks   []blocklist.Source
 	counters []reports.Named
 	scanned  []scan.Place
 	edited   func(code string, version int64)   // called when another node announces an edit; may be nil
-	together func(code string, bucket int) bool // whether a code and a bucket are on one shard
-	accepts  func(code string) bool             // whether the shard of a code accepts writes; nil: always
 	time     func() (now time.Time, known bool) // clock for the start and end of links; nil: this node's clock
 }
 
@@ -58,14 +57,16 @@ func (p *process) embedded(ctx context.Context) (database, error) {
 		return database{}, err
 	}
 	p.open.push("database", closeTimeout, func(context.Context) error { return d.Close() })
-	key, err := codeKey(ctx, p.settings.codeKey, d)
+	key, err := StoredKey(ctx, d, p.settings.codeKey)
+	if errors.Is(err, ErrOtherKey) {
+		err = settingsError{fmt.Errorf("%sCODE_KEY: %w. Use the first key, or remove this setting", envPrefix, err)}
+	}
 	return database{
 		links: d, archive: d, keys: d, history: d, blocked: d, reports: d, sink: d, leaser: d.Leases(), codeKey: key,
 		outboxes: []outbox.Named{{Name: "embedded", Outbox: d}},
 		blocks:   []blocklist.Source{{Name: "embedded", List: d}},
 		counters: []reports.Named{{Name: "embedded", Counter: d}},
 		scanned:  []scan.Place{{Name: "embedded", Links: d}},
-		together: func(string, int) bool { return true },
 	}, err
 }
 
@@ -94,8 +95,8 @@ func (p *process) sharded(ctx context.Context) (database, error) {
 	p.health.Require("schema", func() error { return router.Lack().Schema })
 	p.health.Require("map", func() error { return router.Lack().Buckets })
 	return database{
-		links: router, archive: router, keys: router, history: router, blocked: router, reports: router, sink: router, leaser: router.Leaser(), codeKey: p.settings.codeKey, router: router,
-		outboxes: outboxes, blocks: blocks, counters: counters, scanned: scanned, edited: router.Edited, together: router.Together, accepts: router.AcceptsWrites, time: router.Time,
+		links: router, archive: router, keys: router, history: router, blocked: router, reports: router, sink: router, leaser: router.Leaser(), codeKey: p.settings.codeKey, placement: router, router: router,
+		outboxes: outboxes, blocks: blocks, counters: counters, scanned: scanned, edited: router.Edited, time: router.Time,
 	}, nil
 }
 
@@ -150,19 +151,21 @@ func leaserOf(s *postgres.Store, nodeID int64) shard.Leaser {
 	if nodeID == anyNode {
 		return leases
 	}
-	return givenNode{leases, nodeID}
+	return FixedNode(leases, nodeID)
 }
 
-// givenNode leases only the node id of TERSE_NODE_ID.
-type givenNode struct {
-	*postgres.Leases
-	node int64
-}
-
-// Acquire leases the node id. Its error names the holder when another process has it.
-func (g givenNode) Acquire(ctx context.Context, ttl time.Duration) (node int64, floor time.Time, err error) {
-	floor, err = g.AcquireNode(ctx, g.node, ttl)
-	return g.node, floor, err
+// codes leases a node id and mints codes.
+func (p *process) codes(ctx context.Context, d database) (*Codes, error) {
+	cipher, err := idgen.NewCipher(d.codeKey)
+	if err != nil {
+		return nil, err
+	}
+	minter, err := idgen.NewMinter(ctx, idgen.Options{Leaser: d.leaser, Logger: p.logger, Registerer: p.registry})
+	if err != nil {
+		return nil, fmt.Errorf("lease a node id: %w", err)
+	}
+	p.open.push("node id", closeTimeout, minter.Close)
+	return NewCodes(minter, cipher, d.placement), nil
 }
 
 // recorders returns a recorder of clicks for each shard, so that an unreachable shard does

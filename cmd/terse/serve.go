@@ -151,11 +151,10 @@ func (p *process) stores(ctx context.Context) (api.Options, error) {
 	if err != nil {
 		return api.Options{}, err
 	}
-	codes, err := openCodes(ctx, &d, p.logger, p.registry)
+	codes, err := p.codes(ctx, d)
 	if err != nil {
 		return api.Options{}, err
 	}
-	p.open.push("node id", closeTimeout, codes.minter.Close)
 	recorders, err := p.recorders(d)
 	if err != nil {
 		return api.Options{}, err
