@@ -37,8 +37,8 @@ type database struct {
 	sink      store.ClickSink
 	leaser    idgen.Leaser
 	codeKey   []byte
-	placement Placement     // nil: the embedded database
-	router    *shard.Router // nil: the embedded database
+	placement idgen.Placement // nil: the embedded database
+	router    *shard.Router   // nil: the embedded database
 
 	outboxes []outbox.Named
 	blocks   []blocklist.Source
@@ -57,8 +57,8 @@ func (p *process) embedded(ctx context.Context) (database, error) {
 		return database{}, err
 	}
 	p.open.push("database", closeTimeout, func(context.Context) error { return d.Close() })
-	key, err := StoredKey(ctx, d, p.settings.codeKey)
-	if errors.Is(err, ErrOtherKey) {
+	key, err := idgen.StoredKey(ctx, d, p.settings.codeKey)
+	if errors.Is(err, idgen.ErrOtherKey) {
 		err = settingsError{fmt.Errorf("%sCODE_KEY: %w. Use the first key, or remove this setting", envPrefix, err)}
 	}
 	return database{
@@ -151,11 +151,11 @@ func leaserOf(s *postgres.Store, nodeID int64) shard.Leaser {
 	if nodeID == anyNode {
 		return leases
 	}
-	return FixedNode(leases, nodeID)
+	return idgen.FixedNode(leases, nodeID)
 }
 
 // codes leases a node id and mints codes.
-func (p *process) codes(ctx context.Context, d database) (*Codes, error) {
+func (p *process) codes(ctx context.Context, d database) (*idgen.Codes, error) {
 	cipher, err := idgen.NewCipher(d.codeKey)
 	if err != nil {
 		return nil, err
@@ -165,7 +165,7 @@ func (p *process) codes(ctx context.Context, d database) (*Codes, error) {
 		return nil, fmt.Errorf("lease a node id: %w", err)
 	}
 	p.open.push("node id", closeTimeout, minter.Close)
-	return NewCodes(minter, cipher, d.placement), nil
+	return idgen.NewCodes(minter, cipher, d.placement), nil
 }
 
 // recorders returns a recorder of clicks for each shard, so that an unreachable shard does

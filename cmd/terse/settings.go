@@ -204,7 +204,7 @@ func parseCodeKey(s string) ([]byte, error) {
 	if err != nil || len(key) != idgen.KeySize {
 		return nil, fmt.Errorf("must be %d bytes in base64. Make a key: openssl rand -base64 %d", idgen.KeySize, idgen.KeySize)
 	}
-	if err := CheckKey(key); err != nil {
+	if err := idgen.CheckKey(key); err != nil {
 		return nil, fmt.Errorf("must be random, but %w. Make a key: openssl rand -base64 %d", err, idgen.KeySize)
 	}
 	return key, nil

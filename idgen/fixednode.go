@@ -1,15 +1,13 @@
-package main
+package idgen
 
 import (
 	"context"
 	"time"
-
-	"github.com/terse/terse/idgen"
 )
 
 // NodeLeaser is a Leaser that can lease a given node id.
 type NodeLeaser interface {
-	idgen.Leaser
+	Leaser
 
 	// AcquireNode leases this node id as Acquire does. It returns an error when another
 	// holder has it.
@@ -18,7 +16,7 @@ type NodeLeaser interface {
 
 // FixedNode returns a Leaser that leases one node id and no other. Its Acquire returns the
 // error of AcquireNode when another holder has the node id.
-func FixedNode(leaser NodeLeaser, node int64) idgen.Leaser { return fixedNode{leaser, node} }
+func FixedNode(leaser NodeLeaser, node int64) Leaser { return fixedNode{leaser, node} }
 
 // fixedNode implements FixedNode.
 type fixedNode struct {

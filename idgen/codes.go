@@ -1,8 +1,4 @@
-package main
-
-import (
-	"github.com/terse/terse/idgen"
-)
+package idgen
 
 // Placement knows where codes are stored. Databases of several shards implement it. Safe for
 // concurrent use.
@@ -16,14 +12,14 @@ type Placement interface {
 
 // Codes mints codes that no other node mints. Safe for concurrent use.
 type Codes struct {
-	minter    *idgen.Minter
-	cipher    *idgen.Cipher
+	minter    *Minter
+	cipher    *Cipher
 	placement Placement
 }
 
 // NewCodes returns Codes with the ids of a Minter. placement is nil for a database without
 // shards. The caller closes the Minter.
-func NewCodes(minter *idgen.Minter, cipher *idgen.Cipher, placement Placement) *Codes {
+func NewCodes(minter *Minter, cipher *Cipher, placement Placement) *Codes {
 	return &Codes{minter, cipher, placement}
 }
 

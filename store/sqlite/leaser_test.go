@@ -1,4 +1,4 @@
-package main
+package sqlite_test
 
 import (
 	"context"
@@ -12,9 +12,8 @@ import (
 	"github.com/terse/terse/store/sqlite"
 )
 
-// TestSQLiteLeases runs the conformance tests of idgen.Leaser on the embedded database. They
-// run here because neither package imports the other.
-func TestSQLiteLeases(t *testing.T) {
+// TestLeaser runs the conformance tests of idgen.Leaser.
+func TestLeaser(t *testing.T) {
 	t.Parallel()
 	leasetest.TestLeaser(t, func(t testing.TB) (a, b idgen.Leaser, advance func(time.Duration)) {
 		t.Helper()

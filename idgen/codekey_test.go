@@ -1,4 +1,4 @@
-package main
+package idgen_test
 
 import (
 	"bytes"
@@ -26,15 +26,15 @@ func TestCheckKey(t *testing.T) {
 		if len(key) != idgen.KeySize {
 			t.Fatalf("%s has %d bytes, want %d", name, len(key), idgen.KeySize)
 		}
-		if CheckKey(key) == nil {
+		if idgen.CheckKey(key) == nil {
 			t.Errorf("CheckKey of %s = nil, want an error", name)
 		}
 	}
 	for range 100_000 {
 		key := make([]byte, idgen.KeySize)
 		_, _ = rand.Read(key)
-		if err := CheckKey(key); err != nil {
-			t.Fatalf("CheckKey(%x) = %v, want nil for a random key", key, err)
+		if err := idgen.CheckKey(key); err != nil {
+			t.Fatalf("idgen.CheckKey(%x) = %v, want nil for a random key", key, err)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package idgen
 
 import (
 	"bytes"
@@ -6,8 +6,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-
-	"github.com/terse/terse/idgen"
 )
 
 // Secrets keeps secrets by name. The embedded database implements it.
@@ -30,7 +28,7 @@ func StoredKey(ctx context.Context, secrets Secrets, given []byte) ([]byte, erro
 		if given != nil {
 			return given, nil
 		}
-		fresh := make([]byte, idgen.KeySize)
+		fresh := make([]byte, KeySize)
 		_, err := rand.Read(fresh)
 		return fresh, err
 	})
