@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -16,6 +15,7 @@ import (
 	"github.com/terse/terse/abuse/blocklist"
 	"github.com/terse/terse/abuse/reports"
 	"github.com/terse/terse/abuse/scan"
+	"github.com/terse/terse/api"
 	"github.com/terse/terse/idgen"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/clicks"
@@ -168,55 +168,27 @@ func (p *process) codes(ctx context.Context, d database) (*idgen.Codes, error) {
 	return idgen.NewCodes(minter, cipher, d.placement), nil
 }
 
-// recorders returns a recorder of clicks for each shard, so that an unreachable shard does
-// not delay the clicks of the others.
-func (p *process) recorders(d database) (clickRecorders, error) {
-	r := clickRecorders{shardOf: func(string) int { return 0 }}
-	p.open.push("clicks", p.settings.operation.drain.clicks(), func(ctx context.Context) error { return r.close(ctx) })
+// recorder opens the recorder of clicks.
+func (p *process) recorder(d database) (api.ClickRecorder, error) {
+	options := clicks.Options{Sink: d.sink, Logger: p.logger, Registerer: p.registry}
 	if d.router == nil {
-		return r, p.recorder(&r, d.sink, p.registry)
-	}
-	r.shardOf = d.router.ShardOf
-	for _, s := range p.settings.shards {
-		labelled := prometheus.WrapRegistererWith(prometheus.Labels{"shard": s.name}, p.registry)
-		if err := p.recorder(&r, d.sink, labelled); err != nil {
-			return r, err
+		r, err := clicks.New(options)
+		if err != nil {
+			return nil, err
 		}
+		p.open.push("clicks", p.settings.operation.drain.clicks(), r.Close)
+		return r, nil
 	}
-	return r, nil
-}
-
-// recorder adds a recorder to r.
-func (p *process) recorder(r *clickRecorders, sink store.ClickSink, reg prometheus.Registerer) error {
-	recorder, err := clicks.New(clicks.Options{Sink: sink, Logger: p.logger, Registerer: reg})
+	var names []string
+	for _, s := range p.settings.shards {
+		names = append(names, s.name)
+	}
+	r, err := clicks.NewByShard(options, names, d.router.ShardOf)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	r.all = append(r.all, recorder)
-	return nil
-}
-
-// clickRecorders is an api.ClickRecorder over several recorders.
-type clickRecorders struct {
-	all     []*clicks.Recorder
-	shardOf func(code string) int
-}
-
-// Record gives the click to the recorder of the link's shard, or to the first recorder when
-// the shard is unknown.
-func (r clickRecorders) Record(c store.Click) {
-	r.all[max(0, r.shardOf(c.Code))].Record(c)
-}
-
-// close flushes all recorders in parallel, so that a slow shard does not delay the others.
-func (r *clickRecorders) close(ctx context.Context) error {
-	errs := make([]error, len(r.all))
-	var wg sync.WaitGroup
-	for i, recorder := range r.all {
-		wg.Go(func() { errs[i] = recorder.Close(ctx) })
-	}
-	wg.Wait()
-	return errors.Join(errs...)
+	p.open.push("clicks", p.settings.operation.drain.clicks(), r.Close)
+	return r, nil
 }
 
 // administered is the data that operators change with commands.

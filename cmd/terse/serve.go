@@ -132,7 +132,7 @@ func (p *process) drain() error {
 	}
 }
 
-// stores opens the database, the caches and the recorders of clicks, and returns them as
+// stores opens the database, the caches and the recorder of clicks, and returns them as
 // options of the API.
 func (p *process) stores(ctx context.Context) (api.Options, error) {
 	open := p.embedded
@@ -155,14 +155,14 @@ func (p *process) stores(ctx context.Context) (api.Options, error) {
 	if err != nil {
 		return api.Options{}, err
 	}
-	recorders, err := p.recorders(d)
+	recorder, err := p.recorder(d)
 	if err != nil {
 		return api.Options{}, err
 	}
 	blocked, err := p.abuse(ctx, d, links)
 	return api.Options{
 		Store: links, Peek: links.Peek, Holds: links.Holds, Archive: d.archive, Keys: keys, KeyKnown: keys.Knows, History: d.history, Blocklist: d.blocked, Blocked: blocked, Reports: d.reports,
-		Minter: codes, Clicks: recorders, LinkTime: d.time,
+		Minter: codes, Clicks: recorder, LinkTime: d.time,
 	}, err
 }
 
