@@ -36,7 +36,7 @@ func (p *process) caches(ctx context.Context, d database, keys *keyring.Ring) (*
 			return nil, err
 		}
 		p.open.push("redis", closeTimeout, func(context.Context) error { return redis.Close() })
-		if err := p.traces.redis(redis.Client()); err != nil {
+		if err := p.tracer.Redis(redis.Client()); err != nil {
 			return nil, err
 		}
 		options.Remote, edits.Caches, purges.Nodes = redis, redis, redis.Nodes

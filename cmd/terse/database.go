@@ -78,7 +78,7 @@ func (p *process) sharded(ctx context.Context) (database, error) {
 	var counters []reports.Named
 	var scanned []scan.Place
 	router, err := openShards(ctx, p.settings.shards, &p.open, shardOptions{
-		batchSize: p.settings.batchSize, maxAge: p.settings.replicaMaxAge, nodeID: p.settings.nodeID, logger: p.logger, registerer: p.registry, tracer: p.traces.postgres(),
+		batchSize: p.settings.batchSize, maxAge: p.settings.replicaMaxAge, nodeID: p.settings.nodeID, logger: p.logger, registerer: p.registry, tracer: p.tracer.Postgres(),
 		opened: func(name string, s *postgres.Store) {
 			outboxes = append(outboxes, outbox.Named{Name: name, Outbox: s})
 			blocks = append(blocks, blocklist.Source{Name: name, List: s})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -17,6 +18,7 @@ import (
 	"github.com/terse/terse/api/overload"
 	"github.com/terse/terse/api/ratelimit"
 	"github.com/terse/terse/server"
+	"github.com/terse/terse/tracing"
 )
 
 // storeTimeout bounds a write to the embedded database. It is shorter than
@@ -70,7 +72,7 @@ func serve(ctx context.Context, s serveSettings, out output) (err error) {
 	if err := p.register(); err != nil {
 		return err
 	}
-	if p.traces, err = p.openTraces(ctx); err != nil {
+	if err := p.traces(ctx); err != nil {
 		return err
 	}
 	if p.sockets, err = inheritedSockets(os.Getenv); err != nil {
@@ -100,6 +102,15 @@ func serve(ctx context.Context, s serveSettings, out output) (err error) {
 	}
 }
 
+// newLogger returns the logger of the settings.
+func newLogger(s serveSettings, w io.Writer) *slog.Logger {
+	options := &slog.HandlerOptions{Level: s.logLevel}
+	if s.logJSON {
+		return slog.New(api.LogHandler(slog.NewJSONHandler(w, options)))
+	}
+	return slog.New(api.LogHandler(slog.NewTextHandler(w, options)))
+}
+
 // process is the state of one server process.
 type process struct {
 	settings serveSettings
@@ -108,12 +119,25 @@ type process struct {
 	health   api.Health
 	limiter  api.Limiter
 	guard    *overload.Guard
-	traces   *traces // nil: no traces
+	tracer   *tracing.Tracer // nil: no traces
 	public   *server.Server
 	failed   chan error                  // errors of servers that stop by themselves
 	stopBy   func() time.Time            // deadline for closing everything
 	sockets  map[string]*server.Listener // sockets from systemd, by name
 	open     cleanup
+}
+
+// traces starts the export of traces to the collector of the settings, if there is one.
+func (p *process) traces(ctx context.Context) (err error) {
+	endpoint := p.settings.operation.otlpEndpoint
+	if endpoint == nil {
+		return nil
+	}
+	if p.tracer, err = tracing.New(ctx, tracing.Options{Endpoint: endpoint, Version: version}); err != nil {
+		return err
+	}
+	p.open.push("traces", closeTimeout, p.tracer.Close)
+	return nil
 }
 
 // drain makes /readyz fail and waits for the drain delay. The server still accepts requests
@@ -234,7 +258,7 @@ func (p *process) listen(ctx context.Context, options api.Options) (net.Addr, er
 		return nil, errors.Join(err, public.Close())
 	}
 	bounds := server.Options{
-		Listener: public, Handler: p.traces.handler(p.settings.forCDN(handler), p.settings.proxies.FromProxy),
+		Listener: public, Handler: p.tracer.Handler(p.settings.forCDN(handler), p.settings.proxies.FromProxy),
 		MaxConnections: p.settings.operation.maxConnections, Handshakes: handshakes,
 		Registerer: p.registry, Logger: p.logger, Failed: p.failed,
 	}
