@@ -10,8 +10,8 @@ import (
 
 // Secrets keeps secrets by name. The embedded database implements it.
 type Secrets interface {
-	// Secret returns the secret with the given name. When there is none yet, it stores
-	// the result of make. Concurrent callers get the same secret.
+	// Secret returns the secret with the given name. The first call stores the result of
+	// make. Concurrent callers get the same secret.
 	Secret(ctx context.Context, name string, make func() ([]byte, error)) ([]byte, error)
 }
 

@@ -31,8 +31,8 @@ const nearAttempts = 64
 // searches fails.
 const mintAttempts = 8
 
-// NextCode mints a code. It prefers a code whose shard accepts writes, and returns the last
-// one of mintAttempts codes otherwise. Its errors are those of Minter.Next.
+// NextCode mints a code on a shard that accepts writes. After mintAttempts it returns a code on
+// any shard. It returns the errors of Minter.Next.
 func (c *Codes) NextCode() (code string, err error) {
 	for range mintAttempts {
 		if code, err = c.mint(); err != nil || c.placement == nil || c.placement.AcceptsWrites(code) {

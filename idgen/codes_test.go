@@ -42,7 +42,7 @@ func (s shards) AcceptsWrites(code string) bool { return s.of(code) == 0 }
 
 func (s shards) Together(code string, bucket int) bool { return s.of(code) == bucket }
 
-// nowhere is a Placement in which no code is acceptable.
+// nowhere is a Placement that accepts no code.
 type nowhere struct{ shards }
 
 func (n nowhere) AcceptsWrites(code string) bool { return n.of(code) < 0 }
@@ -76,7 +76,7 @@ func TestCodesChooseTheShard(t *testing.T) {
 	}
 }
 
-// TestCodesGiveUp checks that a search for a shard ends, and returns a code all the same.
+// TestCodesGiveUp checks that a search for a shard ends without success, and still returns a code.
 func TestCodesGiveUp(t *testing.T) {
 	t.Parallel()
 	p := nowhere{shards{map[string]bool{}}}
@@ -108,7 +108,7 @@ func TestCodesWithoutShards(t *testing.T) {
 	}
 }
 
-// node is a NodeLeaser whose node ids are free, except the one that is held.
+// node is a NodeLeaser. All node ids are free, except held.
 type node struct {
 	idgen.Leaser
 	held  int64

@@ -105,7 +105,7 @@ func (c *linksImport) check() error {
 	return errors.Join(problems...)
 }
 
-// checkpoint returns the path of the checkpoint, or "" for none.
+// checkpoint returns the path of the checkpoint. It is empty for standard input.
 func (c *linksImport) checkpoint() string {
 	if c.Checkpoint != "" || c.File == "-" {
 		return c.Checkpoint
