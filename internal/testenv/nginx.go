@@ -11,12 +11,12 @@ import (
 	"syscall"
 )
 
-// nginxPlaces are folders of nginx that a user's PATH may lack.
-var nginxPlaces = []string{"/usr/sbin", "/opt/homebrew/bin", "/usr/local/bin"}
+// nginxDirs are folders of nginx that a user's PATH may lack.
+var nginxDirs = []string{"/usr/sbin", "/opt/homebrew/bin", "/usr/local/bin"}
 
 // NginxOptions configure an nginx.
 type NginxOptions struct {
-	Place
+	Location
 
 	// Site is the content of the http {} block, as in a file of /etc/nginx/conf.d.
 	// The text LISTEN is replaced by the address to listen on. Required.
@@ -32,11 +32,11 @@ type Nginx struct {
 // StartNginx starts an nginx. The caller ends it with Close. It also ends with the
 // calling process.
 func StartNginx(ctx context.Context, opts NginxOptions) (*Nginx, error) {
-	found := candidates("nginx", nginxPlaces)
+	found := candidates("nginx", nginxDirs)
 	if len(found) == 0 {
 		return nil, errors.New("start nginx: it is not installed: apt-get install nginx, or brew install nginx")
 	}
-	f, err := newFolder(opts.Place)
+	f, err := newFolder(opts.Location)
 	if err != nil {
 		return nil, fmt.Errorf("start nginx: %w", err)
 	}
