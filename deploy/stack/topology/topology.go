@@ -209,14 +209,14 @@ func (t *Topology) startNginx(ctx context.Context) error {
 	for _, n := range t.nodes {
 		upstreams = append(upstreams, strings.Replace(shipped, "127.0.0.1:8080", n.Addr(), 1))
 	}
-	site, err := deploy.Edited("nginx/terse.conf", map[string]string{
+	config, err := deploy.Edited("nginx/terse.conf", map[string]string{
 		shipped:      strings.Join(upstreams, "\n"),
 		"listen 80;": "listen LISTEN;",
 	})
 	if err != nil {
 		return err
 	}
-	if t.nginx, err = testenv.StartNginx(ctx, testenv.NginxOptions{Location: t.location("nginx"), Site: site}); err != nil {
+	if t.nginx, err = testenv.StartNginx(ctx, testenv.NginxOptions{Location: t.location("nginx"), Config: config}); err != nil {
 		return err
 	}
 	t.opened(t.nginx.Close)
