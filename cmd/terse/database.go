@@ -43,7 +43,7 @@ type database struct {
 	outboxes []outbox.Named
 	blocks   []blocklist.Source
 	counters []reports.Named
-	scanned  []scan.Place
+	scanned  []scan.Source
 	edited   func(code string, version int64)   // called when another node announces an edit; may be nil
 	time     func() (now time.Time, known bool) // clock for the start and end of links; nil: this node's clock
 }
@@ -66,7 +66,7 @@ func (p *process) embedded(ctx context.Context) (database, error) {
 		outboxes: []outbox.Named{{Name: "embedded", Outbox: d}},
 		blocks:   []blocklist.Source{{Name: "embedded", List: d}},
 		counters: []reports.Named{{Name: "embedded", Counter: d}},
-		scanned:  []scan.Place{{Name: "embedded", Links: d}},
+		scanned:  []scan.Source{{Name: "embedded", Links: d}},
 	}, err
 }
 
@@ -76,14 +76,14 @@ func (p *process) sharded(ctx context.Context) (database, error) {
 	var outboxes []outbox.Named
 	var blocks []blocklist.Source
 	var counters []reports.Named
-	var scanned []scan.Place
+	var scanned []scan.Source
 	router, err := openShards(ctx, p.settings.shards, &p.open, shardOptions{
 		batchSize: p.settings.batchSize, maxAge: p.settings.replicaMaxAge, nodeID: p.settings.nodeID, logger: p.logger, registerer: p.registry, tracer: p.tracer.Postgres(),
 		opened: func(name string, s *postgres.Store) {
 			outboxes = append(outboxes, outbox.Named{Name: name, Outbox: s})
 			blocks = append(blocks, blocklist.Source{Name: name, List: s})
 			counters = append(counters, reports.Named{Name: name, Counter: s})
-			scanned = append(scanned, scan.Place{Name: name, Links: s})
+			scanned = append(scanned, scan.Source{Name: name, Links: s})
 		},
 	})
 	switch {
