@@ -13,7 +13,7 @@ import (
 	"github.com/terse/terse/api/ratelimit"
 )
 
-// guessTimes is the limit of wrong passwords of a site, as a multiple of one client's limit.
+// guessTimes is the limit of wrong passwords of a network, as a multiple of one client's limit.
 const guessTimes = 4
 
 // TestSitesAreLimited checks that the 65,536 clients of a /48 network together get 16 times
@@ -27,11 +27,11 @@ func TestSitesAreLimited(t *testing.T) {
 			s := newServer(t, limitsOf(t, fmt.Sprint(each, "/1h")))
 			tt := limitedCalls(s)[name]
 			call := func(client string) int { return tt.call("X-Forwarded-For", client).status }
-			times := ratelimit.SiteTimes
+			times := ratelimit.NetworkTimes
 			if tt.name == "guess" {
 				times = guessTimes
 			}
-			const networks = 2 * ratelimit.SiteTimes
+			const networks = 2 * ratelimit.NetworkTimes
 			allowed, limited := 0, 0
 			for network := range networks {
 				for i := range each {
@@ -49,7 +49,7 @@ func TestSitesAreLimited(t *testing.T) {
 				}
 			}
 			if want := each * times; allowed != want || limited != each*networks-want {
-				t.Errorf("one site: %d calls were allowed and %d limited, want %d and %d", allowed, limited, want, each*networks-want)
+				t.Errorf("one /48 network: %d calls were allowed and %d limited, want %d and %d", allowed, limited, want, each*networks-want)
 			}
 			for _, stranger := range []string{"2001:db8:2::1", "198.51.100.1"} {
 				if got := call(stranger); got != tt.done {

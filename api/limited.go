@@ -10,17 +10,17 @@ import (
 	"github.com/terse/terse/api/ratelimit"
 )
 
-// maxLimited is the most clients and sites in limitedClients. They use about 2 MB.
+// maxLimited is the most clients and networks in limitedClients. They use about 2 MB.
 const maxLimited = 1 << 14
 
-// limitedClients remembers the clients and sites that reached their limit of unknown codes,
+// limitedClients remembers the clients and networks that reached their limit of unknown codes,
 // until they may retry. Unknown codes of such a client are rejected without a call of the
 // limiter. While places are scarce, links that are not in memory are rejected too. When
 // limitedClients is full it forgets some entries: the next unknown code of that client calls
 // the limiter again. The zero value is empty and ready. Safe for concurrent use.
 type limitedClients struct {
 	mu       sync.Mutex
-	limits   map[string]reachedLimit // by ClientKey or SiteKey
+	limits   map[string]reachedLimit // by ClientKey or NetworkKey
 	notEmpty atomic.Bool             // false if limits is empty; saves the lock
 }
 
@@ -55,7 +55,7 @@ func (s *limitedClients) makeRoom(now time.Time) {
 	}
 }
 
-// reached returns the reached limit of a client or of its site. It returns false if neither
+// reached returns the reached limit of a client or of its network. It returns false if neither
 // is reached.
 func (s *limitedClients) reached(client netip.Addr, now time.Time) (ratelimit.Result, bool) {
 	if !s.notEmpty.Load() {
@@ -63,7 +63,7 @@ func (s *limitedClients) reached(client netip.Addr, now time.Time) (ratelimit.Re
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, key := range [...]string{ratelimit.ClientKey(client), ratelimit.SiteKey(client)} {
+	for _, key := range [...]string{ratelimit.ClientKey(client), ratelimit.NetworkKey(client)} {
 		l, is := s.limits[key]
 		switch {
 		case !is:
@@ -89,9 +89,9 @@ func (a *API) countUnknown(ctx context.Context, client netip.Addr) *problem {
 		return nil
 	}
 	a.limited.remember(ratelimit.ClientKey(client), taken, a.opts.Now())
-	if site := ratelimit.SiteKey(client); site != "" {
-		if all := a.take(ctx, "unknown:"+site, limit.Times(ratelimit.SiteTimes), 0); all.RetryAfter > 0 {
-			a.limited.remember(site, all, a.opts.Now())
+	if network := ratelimit.NetworkKey(client); network != "" {
+		if all := a.take(ctx, "unknown:"+network, limit.Times(ratelimit.NetworkTimes), 0); all.RetryAfter > 0 {
+			a.limited.remember(network, all, a.opts.Now())
 		}
 	}
 	return a.tooManyUnknown(taken)

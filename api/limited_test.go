@@ -145,7 +145,7 @@ func TestHeldLinksAreForEverybody(t *testing.T) {
 }
 
 // TestSitesAskNobody checks that many clients of one network cause no more queries than the
-// limit of their site allows, while places are scarce.
+// limit of their network allows, while places are scarce.
 func TestSitesAskNobody(t *testing.T) {
 	t.Parallel()
 	asks := &countingStore{}

@@ -64,21 +64,21 @@ func (a *API) take(ctx context.Context, key string, l ratelimit.Limit, n int) ra
 	return taken
 }
 
-// takeClient takes up to n permits of a client and the same number of its site, the network
-// around the client. A site has ratelimit.SiteTimes the limit of a client. Permits of the
-// client are used up even if the site has none left.
+// takeClient takes up to n permits of a client and the same number of its network, the IPv6 /48
+// around it. A network has ratelimit.NetworkTimes the limit of a client. Permits of the client are
+// used up even if the network has none left.
 func (a *API) takeClient(ctx context.Context, purpose string, client netip.Addr, l ratelimit.Limit, n int) ratelimit.Result {
-	return a.takeOfSite(ctx, purpose, client, l, ratelimit.SiteTimes, n)
+	return a.takeOfNetwork(ctx, purpose, client, l, ratelimit.NetworkTimes, n)
 }
 
-// takeOfSite is takeClient for a site that has the given multiple of the limit.
-func (a *API) takeOfSite(ctx context.Context, purpose string, client netip.Addr, l ratelimit.Limit, times, n int) ratelimit.Result {
+// takeOfNetwork is takeClient for a network that has the given multiple of the limit.
+func (a *API) takeOfNetwork(ctx context.Context, purpose string, client netip.Addr, l ratelimit.Limit, times, n int) ratelimit.Result {
 	own := a.take(ctx, purpose+":"+ratelimit.ClientKey(client), l, n)
-	site := ratelimit.SiteKey(client)
-	if site == "" || own.Allowed == 0 && n > 0 {
+	network := ratelimit.NetworkKey(client)
+	if network == "" || own.Allowed == 0 && n > 0 {
 		return own
 	}
-	all := a.take(ctx, purpose+":"+site, l.Times(times), own.Allowed)
+	all := a.take(ctx, purpose+":"+network, l.Times(times), own.Allowed)
 	return ratelimit.Result{
 		Allowed:    all.Allowed,
 		Remaining:  min(own.Remaining, all.Remaining),

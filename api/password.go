@@ -97,10 +97,10 @@ func (a *API) unlock(c echo.Context) error {
 }
 
 // Multiples of the limit of one client: wrong passwords of a link from all clients, and from
-// one site. An attacker with a /48 network then leaves guesses for other clients.
+// one network. An attacker with a /48 network then leaves guesses for other clients.
 const (
 	linkGuesses = 10
-	siteGuesses = 4
+	networkGuesses = 4
 )
 
 // guessed is the result of a guess.
@@ -137,7 +137,7 @@ func (a *API) guess(ctx context.Context, r *http.Request, l *store.Link, passwor
 // client's limit, or the limit of the link if only that one is reached.
 func (a *API) guesses(ctx context.Context, client netip.Addr, code string, n int) guessed {
 	limit, ofLink := a.opts.Limits.Password, a.opts.Limits.Password.Times(linkGuesses)
-	own := a.takeOfSite(ctx, "guess:"+code, client, limit, siteGuesses, n)
+	own := a.takeOfNetwork(ctx, "guess:"+code, client, limit, networkGuesses, n)
 	all := a.take(ctx, "guess:"+code, ofLink, n)
 	g := guessed{limits: rateHeaders("guess", limit, own)}
 	switch {

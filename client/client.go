@@ -78,6 +78,9 @@ func New(opts Options) (*Client, error) {
 	return &Client{opts: opts, server: server}, errors.Join(errs...)
 }
 
+// Server returns Options.Server.
+func (c *Client) Server() string { return c.opts.Server }
+
 // Close closes idle connections.
 func (c *Client) Close() { c.opts.HTTP.CloseIdleConnections() }
 

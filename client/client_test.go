@@ -208,3 +208,17 @@ func TestArchivedLinkOmitsDefaults(t *testing.T) {
 		t.Errorf("JSON of a minimal link = %s, %v, want neither owner nor tags", got, err)
 	}
 }
+
+// TestRejectsLink checks which statuses are about one link, and which are about the server or
+// the key.
+func TestRejectsLink(t *testing.T) {
+	t.Parallel()
+	for status, want := range map[int]bool{
+		400: true, 409: true, 410: true, 413: true, 422: true,
+		401: false, 403: false, 404: false, 429: false, 500: false, 503: false,
+	} {
+		if got := (&client.Problem{Status: status}).RejectsLink(); got != want {
+			t.Errorf("RejectsLink() with status %d = %v, want %v", status, got, want)
+		}
+	}
+}

@@ -102,6 +102,14 @@ type Page struct {
 	UnavailableShards []string `json:"unavailable_shards"` // names of shards with links that the page lacks
 }
 
+// Incomplete returns an error that names UnavailableShards, or nil for a complete page.
+func (p *Page) Incomplete() error {
+	if len(p.UnavailableShards) == 0 {
+		return nil
+	}
+	return fmt.Errorf("the list is incomplete: these shards did not answer: %s", strings.Join(p.UnavailableShards, ", "))
+}
+
 // List returns one page of the links of the API key's owner, newest first.
 func (c *Client) List(ctx context.Context, q Query) (Page, error) {
 	var page Page

@@ -37,6 +37,16 @@ func (p *Problem) Error() string {
 	return strings.Join(parts, "; ")
 }
 
+// RejectsLink reports whether the server rejected this link only. Other problems are of the
+// server or the API key, and the next links would fail too.
+func (p *Problem) RejectsLink() bool {
+	switch p.Status {
+	case http.StatusBadRequest, http.StatusConflict, http.StatusGone, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
+		return true
+	}
+	return false
+}
+
 // readProblem returns the Problem of a response without a 2xx status.
 func readProblem(response *http.Response, body []byte) *Problem {
 	p := &Problem{}

@@ -10,6 +10,9 @@ import (
 	"time"
 )
 
+// MaxKeyNameLen is the longest name of a key in characters.
+const MaxKeyNameLen = 100
+
 // Key is a stored API key. It contains the digest of the token, never the token.
 type Key struct {
 	ID          string // public name of the key; the Owner of the links it creates

@@ -44,12 +44,12 @@ type Edit struct {
 	Repeat bool
 }
 
-// Teller receives edits for a cache or a CDN. It returns one error for each edit, in the
-// same order, nil if the edit is acknowledged. It may receive an edit more than once, and
+// Invalidator invalidates edited links in a cache or a CDN. It returns one error for each edit,
+// in the same order, nil if the edit is acknowledged. It may receive an edit more than once, and
 // edits of one link in any order; the higher version is the newer one. Implementations
 // are safe for concurrent use.
-type Teller interface {
-	Tell(ctx context.Context, edits []Edit) []error
+type Invalidator interface {
+	Invalidate(ctx context.Context, edits []Edit) []error
 }
 
 // Outbox is a queue of edits that some audience has not acknowledged. Each new version of a
@@ -57,15 +57,15 @@ type Teller interface {
 // Implementations are safe for concurrent use.
 type Outbox interface {
 	// Deliver takes up to limit edits that are due for an audience, oldest first, and
-	// passes them to tell. Several edits of one link are passed as one. An acknowledged
+	// passes them to invalidate. Several edits of one link are passed as one. An acknowledged
 	// edit is delivered once more, as a Repeat, if the store has replicas (once all of
 	// them show it) or for a CDN (after AgainAfter). Then it is removed. Other edits are
-	// due again after RetryDelay. With a nil tell all edits taken are removed.
+	// due again after RetryDelay. With a nil invalidate all edits taken are removed.
 	//
 	// Deliver returns the number of edits taken; if it is limit or more, there may be
 	// others. Only one process delivers to an audience at a time: Deliver returns ErrBusy
 	// while another one does. When ctx ends or the process dies, nothing is removed.
-	Deliver(ctx context.Context, to Audience, limit int, tell func(ctx context.Context, edits []Edit) []error) (int, error)
+	Deliver(ctx context.Context, to Audience, limit int, invalidate func(ctx context.Context, edits []Edit) []error) (int, error)
 
 	// Repeat makes the links that were edited within the given time due again for an
 	// audience, as repeats. It is for an audience that may have lost what it has

@@ -12,7 +12,7 @@ import (
 // blockedReason is the reason recorded on a link that leads to a blocked host.
 const blockedReason = "leads to a host that is blocked"
 
-// blockedState is the progress of comparing the links of a place with the blocklist.
+// blockedState is the progress of comparing the links of a source with the blocklist.
 type blockedState struct {
 	List    string    `json:"list"`    // fingerprint of the list that all links were compared with
 	At      time.Time `json:"at"`      // when that comparison ended
@@ -20,10 +20,10 @@ type blockedState struct {
 	Behind  string    `json:"behind"`  // the last code that the current walk has compared
 }
 
-// blockedScan compares the links of one place with the blocklist.
+// blockedScan compares the links of one source with the blocklist.
 type blockedScan struct {
-	w     *Worker
-	place Place
+	w      *Worker
+	source Source
 
 	list  string    // the latest fingerprint
 	known time.Time // when that fingerprint was first seen
@@ -41,7 +41,7 @@ func (b *blockedScan) round(ctx context.Context) error {
 	if now.Sub(b.known) < b.w.opts.Settle {
 		return nil
 	}
-	saved, err := b.place.Links.ClaimScan(ctx, blockedName, b.w.holder, claimTTL)
+	saved, err := b.source.Links.ClaimScan(ctx, blockedName, b.w.holder, claimTTL)
 	if err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ func (b *blockedScan) round(ctx context.Context) error {
 	}
 	if !b.w.opts.Blocklist.Any() {
 		s.done(b.w.opts.Now())
-		return save(ctx, b.place, blockedName, b.w.holder, &s)
+		return save(ctx, b.source, blockedName, b.w.holder, &s)
 	}
 	return b.walk(ctx, &s)
 }
@@ -73,7 +73,7 @@ func (s *blockedState) done(now time.Time) {
 // page took, so it reads at half speed.
 func (b *blockedScan) walk(ctx context.Context, s *blockedState) error {
 	for ctx.Err() == nil {
-		links, took, err := b.w.page(ctx, b.place, s.Behind, pageLen)
+		links, took, err := b.w.page(ctx, b.source, s.Behind, pageLen)
 		if err != nil {
 			return err
 		}
@@ -82,14 +82,14 @@ func (b *blockedScan) walk(ctx context.Context, s *blockedState) error {
 				return err
 			}
 		}
-		b.w.metrics.scanned.WithLabelValues(blockedName, b.place.Name).Add(float64(len(links)))
+		b.w.metrics.scanned.WithLabelValues(blockedName, b.source.Name).Add(float64(len(links)))
 		done := len(links) < pageLen
 		if done {
 			s.done(b.w.opts.Now())
 		} else {
 			s.Behind = links[len(links)-1].Code
 		}
-		if err := save(ctx, b.place, blockedName, b.w.holder, s); err != nil || done {
+		if err := save(ctx, b.source, blockedName, b.w.holder, s); err != nil || done {
 			return err
 		}
 		pause(ctx, took)
@@ -110,10 +110,10 @@ func (b *blockedScan) compare(ctx context.Context, l *store.Link) error {
 }
 
 // save stores the state of a scan and extends the claim.
-func save(ctx context.Context, p Place, name, holder string, state any) error {
+func save(ctx context.Context, from Source, name, holder string, state any) error {
 	text, err := json.Marshal(state)
 	if err != nil {
 		return err
 	}
-	return p.Links.SaveScan(ctx, name, holder, string(text), claimTTL)
+	return from.Links.SaveScan(ctx, name, holder, string(text), claimTTL)
 }

@@ -22,7 +22,7 @@ const (
 	checksAtOnce = 8
 )
 
-// checkedState is the progress of checking the links of a place.
+// checkedState is the progress of checking the links of a source.
 type checkedState struct {
 	Since  time.Time `json:"since"`  // time of the last checked change
 	Code   string    `json:"code"`   // code of the last checked change
@@ -31,12 +31,12 @@ type checkedState struct {
 	Walks  bool      `json:"walks"`  // whether a walk is under way
 }
 
-// checkedScan asks the Checker about the links of one place: new and edited links at
+// checkedScan asks the Checker about the links of one source: new and edited links at
 // once, and all links every Interval.
 type checkedScan struct {
-	w     *Worker
-	place Place
-	seen  map[seenKey]time.Time // checked changes that will be read again, because they are younger than Late
+	w      *Worker
+	source Source
+	seen   map[seenKey]time.Time // checked changes that will be read again, because they are younger than Late
 }
 
 // seenKey is one version of a link.
@@ -45,14 +45,14 @@ type seenKey struct {
 	version int64
 }
 
-func newCheckedScan(w *Worker, p Place) *checkedScan {
-	return &checkedScan{w: w, place: p, seen: map[seenKey]time.Time{}}
+func newCheckedScan(w *Worker, from Source) *checkedScan {
+	return &checkedScan{w: w, source: from, seen: map[seenKey]time.Time{}}
 }
 
 // round checks new changes. While a walk through all links is under way, it also
 // checks page after page of the walk, and new changes before each page.
 func (c *checkedScan) round(ctx context.Context) error {
-	saved, err := c.place.Links.ClaimScan(ctx, checkedName, c.w.holder, claimTTL)
+	saved, err := c.source.Links.ClaimScan(ctx, checkedName, c.w.holder, claimTTL)
 	if err != nil {
 		clear(c.seen)
 		return err
@@ -110,11 +110,11 @@ func (c *checkedScan) changes(ctx context.Context, s *checkedState) error {
 				delete(c.seen, key)
 			}
 		}
-		if err := save(ctx, c.place, checkedName, c.w.holder, s); err != nil {
+		if err := save(ctx, c.source, checkedName, c.w.holder, s); err != nil {
 			return err
 		}
 		if len(changes) < checkPage {
-			c.w.metrics.backlog.WithLabelValues(c.place.Name).Set(0)
+			c.w.metrics.backlog.WithLabelValues(c.source.Name).Set(0)
 			return nil
 		}
 		after = changes[len(changes)-1].Place()
@@ -124,19 +124,19 @@ func (c *checkedScan) changes(ctx context.Context, s *checkedState) error {
 func (c *checkedScan) read(ctx context.Context, after store.Cursor) ([]store.Change, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	return c.place.Links.Changes(ctx, after, checkPage)
+	return c.source.Links.Changes(ctx, after, checkPage)
 }
 
 // overdue sets the backlog metric to the age of the oldest unchecked change.
 func (c *checkedScan) overdue(changes []store.Change) {
 	if len(changes) > 0 {
-		c.w.metrics.backlog.WithLabelValues(c.place.Name).Set(max(0, c.w.opts.Now().Sub(changes[0].At).Seconds()))
+		c.w.metrics.backlog.WithLabelValues(c.source.Name).Set(max(0, c.w.opts.Now().Sub(changes[0].At).Seconds()))
 	}
 }
 
 // walk checks one page of all links.
 func (c *checkedScan) walk(ctx context.Context, s *checkedState) error {
-	links, _, err := c.w.page(ctx, c.place, s.Behind, checkPage)
+	links, _, err := c.w.page(ctx, c.source, s.Behind, checkPage)
 	if err != nil {
 		return err
 	}
@@ -148,7 +148,7 @@ func (c *checkedScan) walk(ctx context.Context, s *checkedState) error {
 	} else {
 		s.Behind = links[len(links)-1].Code
 	}
-	return save(ctx, c.place, checkedName, c.w.holder, s)
+	return save(ctx, c.source, checkedName, c.w.holder, s)
 }
 
 // check asks the Checker about links and disables those with a bad target. It skips
@@ -171,7 +171,7 @@ func (c *checkedScan) check(ctx context.Context, links []store.Link) error {
 	}
 	err := group.Wait()
 	if err == nil {
-		c.w.metrics.scanned.WithLabelValues(checkedName, c.place.Name).Add(float64(len(links)))
+		c.w.metrics.scanned.WithLabelValues(checkedName, c.source.Name).Add(float64(len(links)))
 	}
 	return err
 }

@@ -49,7 +49,7 @@ func (m *metrics) begin(opts *Options) {
 		names = append(names, checkedName)
 		m.disabled.WithLabelValues(store.AuthorReputation)
 	}
-	for _, p := range opts.Places {
+	for _, p := range opts.Sources {
 		for _, name := range names {
 			m.scanned.WithLabelValues(name, p.Name)
 			m.failures.WithLabelValues(name, p.Name)

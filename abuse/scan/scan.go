@@ -4,8 +4,8 @@
 // every Options.Interval.
 //
 // A Blocklist and a Checker decide which targets are forbidden. Any number of
-// processes may run a Worker over the same places. One process at a time does each
-// scan of a place, and another continues it when that process dies.
+// processes may run a Worker over the same sources. One process at a time does each
+// scan of a source, and another continues it when that process dies.
 package scan
 
 import (
@@ -36,7 +36,7 @@ const (
 // much less time.
 const claimTTL = 30 * time.Second
 
-// callTimeout limits one call to a place.
+// callTimeout limits one call to a source.
 const callTimeout = 10 * time.Second
 
 // pageLen is how many links are read at once.
@@ -68,17 +68,17 @@ type Disabler interface {
 	DisableTarget(ctx context.Context, author, code, target, reason string) (disabled bool, err error)
 }
 
-// Place is one source of links: a shard.
-type Place struct {
+// Source is one source of links: a shard.
+type Source struct {
 	Name  string // of the shard, in metrics and logs
 	Links store.Scanned
 }
 
 // Options configure New.
 type Options struct {
-	Places    []Place       // required
+	Sources   []Source      // required
 	Links     Disabler      // required
-	History   store.History // required: the history of the links in Places
+	History   store.History // required: the history of the links in Sources
 	Blocklist Blocklist     // required
 	Checker   Checker       // nil: links are only compared with the blocklist
 
@@ -107,7 +107,7 @@ func (o *Options) validate() error {
 			errs = append(errs, errors.New("scan: "+problem))
 		}
 	}
-	check(len(o.Places) > 0, "Places are required")
+	check(len(o.Sources) > 0, "Sources are required")
 	check(o.Links != nil, "Links are required")
 	check(o.History != nil, "History is required")
 	check(o.Blocklist != nil, "Blocklist is required")
@@ -140,12 +140,12 @@ func New(opts Options) (*Worker, error) {
 // Run scans until ctx ends. Then it gives up its claims and returns.
 func (w *Worker) Run(ctx context.Context) {
 	var scanning sync.WaitGroup
-	for _, p := range w.opts.Places {
-		blocked := &blockedScan{w: w, place: p}
-		scanning.Go(func() { w.repeat(ctx, p, blockedName, blocked.round) })
+	for _, from := range w.opts.Sources {
+		blocked := &blockedScan{w: w, source: from}
+		scanning.Go(func() { w.repeat(ctx, from, blockedName, blocked.round) })
 		if w.opts.Checker != nil {
-			checked := newCheckedScan(w, p)
-			scanning.Go(func() { w.repeat(ctx, p, checkedName, checked.round) })
+			checked := newCheckedScan(w, from)
+			scanning.Go(func() { w.repeat(ctx, from, checkedName, checked.round) })
 		}
 	}
 	scanning.Wait()
@@ -155,25 +155,25 @@ func (w *Worker) Run(ctx context.Context) {
 const longestWait = time.Minute
 
 // repeat runs rounds of one scan. It doubles the wait after each failure in a row.
-func (w *Worker) repeat(ctx context.Context, p Place, name string, round func(ctx context.Context) error) {
-	defer w.release(ctx, p, name)
+func (w *Worker) repeat(ctx context.Context, from Source, name string, round func(ctx context.Context) error) {
+	defer w.release(ctx, from, name)
 	failures := 0
 	for ctx.Err() == nil {
 		err := round(ctx)
 		switch {
 		case err == nil || errors.Is(err, store.ErrBusy):
 			if failures > 0 {
-				w.opts.Logger.InfoContext(ctx, "scan of links works again", "scan", name, "shard", p.Name)
+				w.opts.Logger.InfoContext(ctx, "scan of links works again", "scan", name, "shard", from.Name)
 			}
 			failures = 0
 		case ctx.Err() != nil:
 			return
 		default:
 			if failures == 0 {
-				w.opts.Logger.WarnContext(ctx, "scan of links failed and is retried", "scan", name, "shard", p.Name, "err", err)
+				w.opts.Logger.WarnContext(ctx, "scan of links failed and is retried", "scan", name, "shard", from.Name, "err", err)
 			}
 			failures++
-			w.metrics.failures.WithLabelValues(name, p.Name).Inc()
+			w.metrics.failures.WithLabelValues(name, from.Name).Inc()
 		}
 		wait := min(w.opts.Every<<min(failures, 10), max(longestWait, w.opts.Every))
 		select {
@@ -188,11 +188,11 @@ const releaseTimeout = 2 * time.Second
 
 // release gives up the claim, so that another process can continue the scan at once.
 // If the call fails, the claim expires after claimTTL.
-func (w *Worker) release(ctx context.Context, p Place, name string) {
+func (w *Worker) release(ctx context.Context, from Source, name string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()
-	if _, err := p.Links.ClaimScan(ctx, name, w.holder, 0); err != nil {
-		w.opts.Logger.DebugContext(ctx, "claim of a scan was not released", "scan", name, "shard", p.Name, "err", err)
+	if _, err := from.Links.ClaimScan(ctx, name, w.holder, 0); err != nil {
+		w.opts.Logger.DebugContext(ctx, "claim of a scan was not released", "scan", name, "shard", from.Name, "err", err)
 	}
 }
 
@@ -208,11 +208,11 @@ func (w *Worker) disable(ctx context.Context, code, target, reason, author strin
 }
 
 // page reads links after a code, and returns how long the read took.
-func (w *Worker) page(ctx context.Context, p Place, after string, limit int) (links []store.Link, took time.Duration, err error) {
+func (w *Worker) page(ctx context.Context, from Source, after string, limit int) (links []store.Link, took time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	began := time.Now()
-	links, err = p.Links.Export(ctx, after, limit)
+	links, err = from.Links.Export(ctx, after, limit)
 	return links, time.Since(began), err
 }
 

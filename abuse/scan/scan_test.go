@@ -137,7 +137,7 @@ func (b *bench) background(run func(context.Context)) (stop func()) {
 func (b *bench) work(checks bool, change ...func(*scan.Options)) (stop func()) {
 	b.t.Helper()
 	opts := scan.Options{
-		Places: []scan.Place{{Name: "s1", Links: b.database}}, Links: b.useCases, History: b.database, Blocklist: b.list,
+		Sources: []scan.Source{{Name: "s1", Links: b.database}}, Links: b.useCases, History: b.database, Blocklist: b.list,
 		Every: 5 * time.Millisecond, Settle: 20 * time.Millisecond, Late: 20 * time.Millisecond, Now: b.now,
 		Logger: slog.New(slog.DiscardHandler), Registerer: b.registry,
 	}
@@ -265,7 +265,7 @@ func TestEmptyListReadsNoLinks(t *testing.T) {
 	b := newBench(t)
 	b.create("first", "https://evil.example/")
 	links := &watched{Scanned: b.database}
-	b.work(false, func(o *scan.Options) { o.Places[0].Links = links })
+	b.work(false, func(o *scan.Options) { o.Sources[0].Links = links })
 	b.eventually("the state of the empty list is saved", func() bool { return links.saves.Load() > 0 })
 	if n := links.reads.Load(); n != 0 {
 		t.Errorf("links were read %d times for an empty list, want 0", n)
@@ -445,7 +445,7 @@ func TestAnotherGoesOn(t *testing.T) {
 func TestOptions(t *testing.T) {
 	t.Parallel()
 	_, err := scan.New(scan.Options{Every: -1})
-	for _, want := range []string{"Places", "Links", "History", "Blocklist", "Logger", "Registerer", "positive"} {
+	for _, want := range []string{"Sources", "Links", "History", "Blocklist", "Logger", "Registerer", "positive"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("New() = %v, want an error that names %s", err, want)
 		}

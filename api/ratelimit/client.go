@@ -127,13 +127,13 @@ func ClientKey(addr netip.Addr) string {
 	return netip.PrefixFrom(addr, 64).Masked().String()
 }
 
-// SiteTimes is how many times the limit of one client a /48 network has.
-const SiteTimes = 16
+// NetworkTimes is how many times the limit of one client a /48 network has.
+const NetworkTimes = 16
 
-// SiteKey returns the key for the limits of the /48 network around an IPv6 address. A
-// provider may give a /48 to one customer, which has 65,536 keys by ClientKey. SiteKey
+// NetworkKey returns the key for the limits of the /48 network around an IPv6 address. A
+// provider may give a /48 to one customer, which has 65,536 keys by ClientKey. NetworkKey
 // returns "" for other addresses, because a customer does not get thousands of those.
-func SiteKey(addr netip.Addr) string {
+func NetworkKey(addr netip.Addr) string {
 	if addr = addr.Unmap(); !addr.Is6() {
 		return ""
 	}

@@ -135,18 +135,18 @@ func TestClientKey(t *testing.T) {
 	}
 }
 
-func TestSiteKey(t *testing.T) {
+func TestNetworkKey(t *testing.T) {
 	t.Parallel()
 	for addr, want := range map[string]string{
 		"2001:db8:1:2::3": "2001:db8:1::/48", "2001:db8:1:ffff::": "2001:db8:1::/48", "2001:db8:2::": "2001:db8:2::/48",
 		"198.51.100.7": "", "::ffff:198.51.100.7": "",
 	} {
-		if got := ratelimit.SiteKey(netip.MustParseAddr(addr)); got != want {
-			t.Errorf("SiteKey(%s) = %q, want %q", addr, got, want)
+		if got := ratelimit.NetworkKey(netip.MustParseAddr(addr)); got != want {
+			t.Errorf("NetworkKey(%s) = %q, want %q", addr, got, want)
 		}
 	}
-	if got := ratelimit.SiteKey(netip.Addr{}); got != "" {
-		t.Errorf("SiteKey of the zero Addr = %q, want an empty key", got)
+	if got := ratelimit.NetworkKey(netip.Addr{}); got != "" {
+		t.Errorf("NetworkKey of the zero Addr = %q, want an empty key", got)
 	}
 }
 

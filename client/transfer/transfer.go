@@ -1,6 +1,10 @@
-// Package transfer reads and writes files of links, one row at a time, with little
-// memory. It reads and writes the CSV and JSON lines of Terse, and reads exports of
-// YOURLS, Shlink, Kutt and Bitly.
+// Package transfer imports files of links to a server, and exports links from a server to
+// files. It reads and writes the CSV and JSON lines of Terse, and reads exports of YOURLS,
+// Shlink, Kutt and Bitly.
+//
+// An Importer imports a file. Export and ExportFile export links. All can continue after an
+// interruption and need little memory. A Reader and a Writer read and write files without a
+// server.
 //
 // The package does not validate links; the server does. A Record reports what a
 // source leaves out.

@@ -73,7 +73,7 @@ func (p *process) abuse(ctx context.Context, d database) (*blocklist.List, error
 // scan starts the background scan of all links.
 func (p *process) scan(ctx context.Context, d database, links scan.Disabler, list *blocklist.List) error {
 	options := scan.Options{
-		Places: d.scanned, Links: links, History: d.history, Blocklist: list,
+		Sources: d.scanned, Links: links, History: d.history, Blocklist: list,
 		Except: store.CanaryOwner, Interval: p.settings.abuse.scanInterval, Logger: p.logger, Registerer: p.registry,
 	}
 	if d.time != nil {

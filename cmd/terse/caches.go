@@ -3,12 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
-	"hash/fnv"
 	"os"
 	"time"
 
 	"github.com/terse/terse/api/ratelimit"
-	"github.com/terse/terse/idgen"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/cache"
 	"github.com/terse/terse/store/cache/cdn"
@@ -38,7 +36,7 @@ func (p *process) caches(ctx context.Context, d database, keys *keyring.Ring) (*
 			return nil, err
 		}
 		p.open.push("redis", closeTimeout, func(context.Context) error { return redis.Close() })
-		if err := p.traces.redis(redis.Client()); err != nil {
+		if err := p.tracer.Redis(redis.Client()); err != nil {
 			return nil, err
 		}
 		options.Remote, edits.Caches, purges.Nodes = redis, redis, redis.Nodes
@@ -84,8 +82,9 @@ func (p *process) keyring(ctx context.Context, under store.Keys) (*keyring.Ring,
 
 // canary starts the measurement of staleness. It edits a link of this node's own.
 func (p *process) canary(ctx context.Context, under store.Store, links *cache.Cache) error {
+	host, _ := os.Hostname() // without a name, the process id alone is enough
 	canary, err := cache.NewCanary(cache.CanaryOptions{
-		Store: under, Cache: links, Code: canaryCode(), Target: "https://example.com/",
+		Store: under, Cache: links, Code: store.CanaryCode(fmt.Sprintf("%s %d", host, os.Getpid())), Target: "https://example.com/",
 		Logger: p.logger, Registerer: p.registry,
 	})
 	if err != nil {
@@ -93,16 +92,6 @@ func (p *process) canary(ctx context.Context, under store.Store, links *cache.Ca
 	}
 	p.background(ctx, "canary", canary.Run)
 	return nil
-}
-
-// canaryCode returns the code of this node's canary. There are only idgen.Nodes such codes,
-// so that nodes which come and go do not leave more and more links. Two nodes with the same
-// code take turns.
-func canaryCode() string {
-	host, _ := os.Hostname() // "" is good enough: the code then depends on the process id alone
-	h := fnv.New32a()
-	fmt.Fprintf(h, "%s %d", host, os.Getpid())
-	return fmt.Sprint(store.CanaryPrefix, h.Sum32()%idgen.Nodes)
 }
 
 // background runs run in a goroutine until the process closes.

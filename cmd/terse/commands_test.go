@@ -417,10 +417,11 @@ func TestExportGoesOn(t *testing.T) {
 			t.Fatal(err)
 		}
 		writeFile(t, file+".part", head+"half a row that was not acknow")
-		state := exported{Server: strings.TrimPrefix(environ[0], "TERSE_SERVER="), Query: fmt.Sprint(format, false, "", "\x00", ""), Cursor: answer.Next, Bytes: int64(len(head)), Links: 1000}
-		if err := saveCheckpoint(file+".part.checkpoint", state); err != nil {
-			t.Fatal(err)
-		}
+		checkpoint, err := json.Marshal(map[string]any{
+			"server": strings.TrimPrefix(environ[0], "TERSE_SERVER="), "query": fmt.Sprint(format, false, "", "\x00", ""), "cursor": answer.Next, "bytes": len(head), "links": 1000,
+		})
+		must(t, err)
+		writeFile(t, file+".part.checkpoint", string(checkpoint))
 		if got := terse(t, environ, "links", "export", "-o", file, "--tag", "other"); got.status != 1 || !strings.Contains(got.stderr, "belongs to another export") {
 			t.Errorf("another export to the same file = %+v, want an error", got)
 		}

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -16,6 +15,7 @@ import (
 	"github.com/terse/terse/abuse/blocklist"
 	"github.com/terse/terse/abuse/reports"
 	"github.com/terse/terse/abuse/scan"
+	"github.com/terse/terse/api"
 	"github.com/terse/terse/idgen"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/clicks"
@@ -28,24 +28,23 @@ import (
 
 // database is the parts of the embedded database, or of all shards, that the server uses.
 type database struct {
-	links   store.Store
-	archive store.Archive
-	keys    store.Keys
-	history store.History
-	blocked store.Blocklist
-	reports store.Reports
-	sink    store.ClickSink
-	leaser  idgen.Leaser
-	codeKey []byte
-	router  *shard.Router // nil: the embedded database
+	links     store.Store
+	archive   store.Archive
+	keys      store.Keys
+	history   store.History
+	blocked   store.Blocklist
+	reports   store.Reports
+	sink      store.ClickSink
+	leaser    idgen.Leaser
+	codeKey   []byte
+	placement idgen.Placement // nil: the embedded database
+	router    *shard.Router   // nil: the embedded database
 
 	outboxes []outbox.Named
 	blocks   []blocklist.Source
 	counters []reports.Named
-	scanned  []scan.Place
+	scanned  []scan.Source
 	edited   func(code string, version int64)   // called when another node announces an edit; may be nil
-	together func(code string, bucket int) bool // whether a code and a bucket are on one shard
-	accepts  func(code string) bool             // whether the shard of a code accepts writes; nil: always
 	time     func() (now time.Time, known bool) // clock for the start and end of links; nil: this node's clock
 }
 
@@ -58,14 +57,16 @@ func (p *process) embedded(ctx context.Context) (database, error) {
 		return database{}, err
 	}
 	p.open.push("database", closeTimeout, func(context.Context) error { return d.Close() })
-	key, err := codeKey(ctx, p.settings.codeKey, d)
+	key, err := idgen.StoredKey(ctx, d, p.settings.codeKey)
+	if errors.Is(err, idgen.ErrOtherKey) {
+		err = settingsError{fmt.Errorf("%sCODE_KEY: %w. Use the first key, or remove this setting", envPrefix, err)}
+	}
 	return database{
 		links: d, archive: d, keys: d, history: d, blocked: d, reports: d, sink: d, leaser: d.Leases(), codeKey: key,
 		outboxes: []outbox.Named{{Name: "embedded", Outbox: d}},
 		blocks:   []blocklist.Source{{Name: "embedded", List: d}},
 		counters: []reports.Named{{Name: "embedded", Counter: d}},
-		scanned:  []scan.Place{{Name: "embedded", Links: d}},
-		together: func(string, int) bool { return true },
+		scanned:  []scan.Source{{Name: "embedded", Links: d}},
 	}, err
 }
 
@@ -75,14 +76,14 @@ func (p *process) sharded(ctx context.Context) (database, error) {
 	var outboxes []outbox.Named
 	var blocks []blocklist.Source
 	var counters []reports.Named
-	var scanned []scan.Place
+	var scanned []scan.Source
 	router, err := openShards(ctx, p.settings.shards, &p.open, shardOptions{
-		batchSize: p.settings.batchSize, maxAge: p.settings.replicaMaxAge, nodeID: p.settings.nodeID, logger: p.logger, registerer: p.registry, tracer: p.traces.postgres(),
+		batchSize: p.settings.batchSize, maxAge: p.settings.replicaMaxAge, nodeID: p.settings.nodeID, logger: p.logger, registerer: p.registry, tracer: p.tracer.Postgres(),
 		opened: func(name string, s *postgres.Store) {
 			outboxes = append(outboxes, outbox.Named{Name: name, Outbox: s})
 			blocks = append(blocks, blocklist.Source{Name: name, List: s})
 			counters = append(counters, reports.Named{Name: name, Counter: s})
-			scanned = append(scanned, scan.Place{Name: name, Links: s})
+			scanned = append(scanned, scan.Source{Name: name, Links: s})
 		},
 	})
 	switch {
@@ -94,8 +95,8 @@ func (p *process) sharded(ctx context.Context) (database, error) {
 	p.health.Require("schema", func() error { return router.Lack().Schema })
 	p.health.Require("map", func() error { return router.Lack().Buckets })
 	return database{
-		links: router, archive: router, keys: router, history: router, blocked: router, reports: router, sink: router, leaser: router.Leaser(), codeKey: p.settings.codeKey, router: router,
-		outboxes: outboxes, blocks: blocks, counters: counters, scanned: scanned, edited: router.Edited, together: router.Together, accepts: router.AcceptsWrites, time: router.Time,
+		links: router, archive: router, keys: router, history: router, blocked: router, reports: router, sink: router, leaser: router.Leaser(), codeKey: p.settings.codeKey, placement: router, router: router,
+		outboxes: outboxes, blocks: blocks, counters: counters, scanned: scanned, edited: router.Edited, time: router.Time,
 	}, nil
 }
 
@@ -150,70 +151,44 @@ func leaserOf(s *postgres.Store, nodeID int64) shard.Leaser {
 	if nodeID == anyNode {
 		return leases
 	}
-	return givenNode{leases, nodeID}
+	return idgen.FixedNode(leases, nodeID)
 }
 
-// givenNode leases only the node id of TERSE_NODE_ID.
-type givenNode struct {
-	*postgres.Leases
-	node int64
-}
-
-// Acquire leases the node id. Its error names the holder when another process has it.
-func (g givenNode) Acquire(ctx context.Context, ttl time.Duration) (node int64, floor time.Time, err error) {
-	floor, err = g.AcquireNode(ctx, g.node, ttl)
-	return g.node, floor, err
-}
-
-// recorders returns a recorder of clicks for each shard, so that an unreachable shard does
-// not delay the clicks of the others.
-func (p *process) recorders(d database) (clickRecorders, error) {
-	r := clickRecorders{shardOf: func(string) int { return 0 }}
-	p.open.push("clicks", p.settings.operation.drain.clicks(), func(ctx context.Context) error { return r.close(ctx) })
-	if d.router == nil {
-		return r, p.recorder(&r, d.sink, p.registry)
-	}
-	r.shardOf = d.router.ShardOf
-	for _, s := range p.settings.shards {
-		labelled := prometheus.WrapRegistererWith(prometheus.Labels{"shard": s.name}, p.registry)
-		if err := p.recorder(&r, d.sink, labelled); err != nil {
-			return r, err
-		}
-	}
-	return r, nil
-}
-
-// recorder adds a recorder to r.
-func (p *process) recorder(r *clickRecorders, sink store.ClickSink, reg prometheus.Registerer) error {
-	recorder, err := clicks.New(clicks.Options{Sink: sink, Logger: p.logger, Registerer: reg})
+// codes leases a node id and mints codes.
+func (p *process) codes(ctx context.Context, d database) (*idgen.Codes, error) {
+	cipher, err := idgen.NewCipher(d.codeKey)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	r.all = append(r.all, recorder)
-	return nil
-}
-
-// clickRecorders is an api.ClickRecorder over several recorders.
-type clickRecorders struct {
-	all     []*clicks.Recorder
-	shardOf func(code string) int
-}
-
-// Record gives the click to the recorder of the link's shard, or to the first recorder when
-// the shard is unknown.
-func (r clickRecorders) Record(c store.Click) {
-	r.all[max(0, r.shardOf(c.Code))].Record(c)
-}
-
-// close flushes all recorders in parallel, so that a slow shard does not delay the others.
-func (r *clickRecorders) close(ctx context.Context) error {
-	errs := make([]error, len(r.all))
-	var wg sync.WaitGroup
-	for i, recorder := range r.all {
-		wg.Go(func() { errs[i] = recorder.Close(ctx) })
+	minter, err := idgen.NewMinter(ctx, idgen.Options{Leaser: d.leaser, Logger: p.logger, Registerer: p.registry})
+	if err != nil {
+		return nil, fmt.Errorf("lease a node id: %w", err)
 	}
-	wg.Wait()
-	return errors.Join(errs...)
+	p.open.push("node id", closeTimeout, minter.Close)
+	return idgen.NewCodes(minter, cipher, d.placement), nil
+}
+
+// recorder opens the recorder of clicks.
+func (p *process) recorder(d database) (api.ClickRecorder, error) {
+	options := clicks.Options{Sink: d.sink, Logger: p.logger, Registerer: p.registry}
+	if d.router == nil {
+		r, err := clicks.New(options)
+		if err != nil {
+			return nil, err
+		}
+		p.open.push("clicks", p.settings.operation.drain.clicks(), r.Close)
+		return r, nil
+	}
+	var names []string
+	for _, s := range p.settings.shards {
+		names = append(names, s.name)
+	}
+	r, err := clicks.NewByShard(options, names, d.router.ShardOf)
+	if err != nil {
+		return nil, err
+	}
+	p.open.push("clicks", p.settings.operation.drain.clicks(), r.Close)
+	return r, nil
 }
 
 // administered is the data that operators change with commands.

@@ -193,7 +193,7 @@ func TestImportsRefuseHostileFields(t *testing.T) {
 			must(t, err)
 			reported := map[string]int{}
 			for line := range strings.Lines(string(text)) {
-				var r refusal
+				var r struct{ Field string }
 				must(t, json.Unmarshal([]byte(line), &r))
 				reported[r.Field]++
 			}

@@ -19,9 +19,6 @@ import (
 	"github.com/terse/terse/store/keyring"
 )
 
-// maxKeyNameLen is the longest name of a key in characters.
-const maxKeyNameLen = 100
-
 type keyCommand struct {
 	Create keyCreate `cmd:"" help:"Create a key and print its token. The token is not shown again."`
 	List   keyList   `cmd:"" help:"List the keys, oldest first."`
@@ -67,7 +64,7 @@ func (c *keyCreate) Run(ctx context.Context, out output) error {
 func (c *keyCreate) key(now time.Time) (store.Key, error) {
 	var problems []error
 	key := store.Key{ID: store.NewKeyID(), Name: c.Name, CreatedAt: now}
-	if err := store.CheckText("--name", c.Name, maxKeyNameLen); err != nil {
+	if err := store.CheckText("--name", c.Name, store.MaxKeyNameLen); err != nil {
 		problems = append(problems, err)
 	}
 	if strings.TrimSpace(c.Name) == "" {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -55,19 +54,14 @@ func (c *linksList) Run(ctx context.Context, out output) error {
 				return err
 			}
 		}
-		if len(page.UnavailableShards) > 0 {
-			return errors.Join(flush(), missing(page.UnavailableShards))
+		if err := page.Incomplete(); err != nil {
+			return errors.Join(flush(), err)
 		}
 		shown += len(page.Links)
 		if q.Cursor = page.NextCursor; q.Cursor == "" || c.Limit > 0 && shown >= c.Limit {
 			return flush()
 		}
 	}
-}
-
-// missing returns the error of an incomplete list.
-func missing(shards []string) error {
-	return fmt.Errorf("the list is incomplete: these shards did not answer: %s", strings.Join(shards, ", "))
 }
 
 // lister returns a function that prints a link and a function that flushes at the end.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -93,4 +94,16 @@ func parseDuration(s string) (time.Duration, error) {
 		return 0, fmt.Errorf("%q must be a time, such as 15s", s)
 	}
 	return d, nil
+}
+
+// parseEndpoint parses the URL of a collector. It returns nil for empty text.
+func parseEndpoint(s string) (*url.URL, error) {
+	if s == "" {
+		return nil, nil
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return nil, errors.New("must be the URL of a collector for OTLP over HTTP, such as http://localhost:4318")
+	}
+	return u, nil
 }

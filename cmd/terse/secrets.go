@@ -7,32 +7,6 @@ import (
 	"strings"
 )
 
-// minDistinct is the smallest number of different bytes in a valid key. Fewer than one in
-// 10^9 random keys of 32 bytes is below it.
-const minDistinct = 20
-
-// checkRandom rejects a key that a person probably wrote: a key that repeats, counts, has
-// few different bytes, or is text.
-func checkRandom(key []byte) error {
-	distinct, steps, text := map[byte]bool{}, map[byte]bool{}, true
-	var before byte
-	for _, b := range key {
-		distinct[b] = true
-		steps[b-before] = true
-		before = b
-		text = text && b >= ' ' && b <= '~'
-	}
-	switch {
-	case len(steps) < minDistinct/2:
-		return errors.New("its bytes follow a pattern")
-	case len(distinct) < minDistinct:
-		return errors.New("it has too few different bytes")
-	case text:
-		return errors.New("it is readable text")
-	}
-	return nil
-}
-
 // minSecretLen is the shortest secret in bytes. A shorter secret can be found by trying.
 const minSecretLen = 8
 

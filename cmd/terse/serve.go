@@ -4,24 +4,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
-	"net"
 	"os"
-	"runtime"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/terse/terse/abuse/blocklist"
 	"github.com/terse/terse/api"
 	"github.com/terse/terse/api/overload"
 	"github.com/terse/terse/api/ratelimit"
+	"github.com/terse/terse/idgen"
 	"github.com/terse/terse/links"
 	"github.com/terse/terse/server"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/cache"
 	"github.com/terse/terse/store/keyring"
+	"github.com/terse/terse/tracing"
 )
 
 // storeTimeout bounds a write to the embedded database. It is shorter than
@@ -75,7 +75,7 @@ func serve(ctx context.Context, s serveSettings, out output) (err error) {
 	if err := p.register(); err != nil {
 		return err
 	}
-	if p.traces, err = p.openTraces(ctx); err != nil {
+	if err := p.traces(ctx); err != nil {
 		return err
 	}
 	if p.sockets, err = inheritedSockets(os.Getenv); err != nil {
@@ -105,6 +105,15 @@ func serve(ctx context.Context, s serveSettings, out output) (err error) {
 	}
 }
 
+// newLogger returns the logger of the settings.
+func newLogger(s serveSettings, w io.Writer) *slog.Logger {
+	options := &slog.HandlerOptions{Level: s.logLevel}
+	if s.logJSON {
+		return slog.New(api.LogHandler(slog.NewJSONHandler(w, options)))
+	}
+	return slog.New(api.LogHandler(slog.NewTextHandler(w, options)))
+}
+
 // process is the state of one server process.
 type process struct {
 	settings serveSettings
@@ -113,12 +122,25 @@ type process struct {
 	health   api.Health
 	limiter  api.Limiter
 	guard    *overload.Guard
-	traces   *traces // nil: no traces
+	tracer   *tracing.Tracer // nil: no traces
 	public   *server.Server
 	failed   chan error                  // errors of servers that stop by themselves
 	stopBy   func() time.Time            // deadline for closing everything
 	sockets  map[string]*server.Listener // sockets from systemd, by name
 	open     cleanup
+}
+
+// traces starts the export of traces to the collector of the settings, if there is one.
+func (p *process) traces(ctx context.Context) (err error) {
+	endpoint := p.settings.operation.otlpEndpoint
+	if endpoint == nil {
+		return nil
+	}
+	if p.tracer, err = tracing.New(ctx, tracing.Options{Endpoint: endpoint, Version: version}); err != nil {
+		return err
+	}
+	p.open.push("traces", closeTimeout, p.tracer.Close)
+	return nil
 }
 
 // drain makes /readyz fail and waits for the drain delay. The server still accepts requests
@@ -137,13 +159,13 @@ func (p *process) drain() error {
 	}
 }
 
-// stores are the database, the caches in front of it and the recorders of clicks.
+// stores are the database, the caches in front of it and the recorder of clicks.
 type stores struct {
 	database
 	cached  *cache.Cache // the links of database
 	keyring *keyring.Ring
-	codes   *codes
-	clicks  clickRecorders
+	codes   *idgen.Codes
+	clicks  api.ClickRecorder
 	list    *blocklist.List
 }
 
@@ -162,11 +184,10 @@ func (p *process) stores(ctx context.Context) (s stores, err error) {
 	if s.cached, err = p.caches(ctx, s.database, s.keyring); err != nil {
 		return s, err
 	}
-	if s.codes, err = openCodes(ctx, &s.database, p.logger, p.registry); err != nil {
+	if s.codes, err = p.codes(ctx, s.database); err != nil {
 		return s, err
 	}
-	p.open.push("node id", closeTimeout, s.codes.minter.Close)
-	if s.clicks, err = p.recorders(s.database); err != nil {
+	if s.clicks, err = p.recorder(s.database); err != nil {
 		return s, err
 	}
 	s.list, err = p.abuse(ctx, s.database)
@@ -196,83 +217,6 @@ type linkClock func() (now time.Time, known bool)
 // LinkTime implements links.Clock.
 func (c linkClock) LinkTime() (time.Time, bool) { return c() }
 
-// listenAdmin serves health, metrics and profiles, and returns the address. It starts before
-// the database opens and ends after everything else has closed.
-func (p *process) listenAdmin(ctx context.Context) (net.Addr, error) {
-	l, err := p.listener(ctx, adminSocket, "TERSE_ADMIN_LISTEN", p.settings.admin)
-	if err != nil {
-		return nil, err
-	}
-	admin, err := server.Start(server.Options{
-		Listener: l, Handler: api.Admin(&p.health, p.registry), Logger: p.logger, Failed: p.failed,
-	})
-	if err != nil {
-		return nil, err
-	}
-	p.open.push("admin server", closeTimeout, admin.Shutdown)
-	return l.Addr(), nil
-}
-
-// Names of the sockets that systemd may pass: FileDescriptorName in the socket units.
-const (
-	publicSocket = "public"
-	adminSocket  = "admin"
-)
-
-// inheritedSockets returns the sockets from systemd, by name.
-func inheritedSockets(getenv func(string) string) (map[string]*server.Listener, error) {
-	sockets, err := server.Inherited(getenv)
-	if err != nil {
-		return nil, fmt.Errorf("take sockets from systemd: %w", err)
-	}
-	for name := range sockets {
-		if name != publicSocket && name != adminSocket {
-			return nil, fmt.Errorf("take sockets from systemd: in the unit of socket %q set FileDescriptorName=%s or %s", name, publicSocket, adminSocket)
-		}
-	}
-	return sockets, nil
-}
-
-// listener returns the socket from systemd, or else listens on the address of the setting.
-func (p *process) listener(ctx context.Context, socket, setting, address string) (*server.Listener, error) {
-	if l := p.sockets[socket]; l != nil {
-		return l, nil
-	}
-	l, err := server.Listen(ctx, address)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", setting, err)
-	}
-	return l, nil
-}
-
-// listen serves the public address and returns it.
-func (p *process) listen(ctx context.Context, s *stores) (net.Addr, error) {
-	public, err := p.listener(ctx, publicSocket, "TERSE_LISTEN", p.settings.listen)
-	if err != nil {
-		return nil, err
-	}
-	if p.settings.baseURL == "" {
-		p.settings.baseURL = localURL(public.Addr())
-	}
-	handler, err := p.handler(ctx, s)
-	if err != nil {
-		return nil, errors.Join(err, public.Close())
-	}
-	bounds := server.Options{
-		Listener: public, Handler: p.traces.handler(p.settings.forCDN(handler), p.settings.proxies.FromProxy),
-		MaxConnections: p.settings.operation.maxConnections, Handshakes: handshakes,
-		Registerer: p.registry, Logger: p.logger, Failed: p.failed,
-	}
-	if p.settings.proxyProtocol {
-		bounds.Proxies = p.settings.proxies
-	}
-	if p.public, err = server.Start(bounds); err != nil {
-		return nil, err
-	}
-	p.open.push("server", p.settings.operation.drain.requests(), p.public.Shutdown)
-	return public.Addr(), nil
-}
-
 // handler returns the handler of the public address, and starts the scan of all links.
 func (p *process) handler(ctx context.Context, s *stores) (*api.API, error) {
 	useCases, err := p.useCases(s)
@@ -291,19 +235,6 @@ func (p *process) handler(ctx context.Context, s *stores) (*api.API, error) {
 	})
 }
 
-// handshakes is the time for new connections to finish their handshake while the server
-// stops. It is longer than a round trip around the world.
-const handshakes = 300 * time.Millisecond
-
-// localURL is the start of short URLs without TERSE_BASE_URL.
-func localURL(addr net.Addr) string {
-	_, port, err := net.SplitHostPort(addr.String())
-	if err != nil || port == "80" {
-		return "http://localhost"
-	}
-	return "http://localhost:" + port
-}
-
 // admitRedirect asks overload protection to admit a redirect that is not in memory. The
 // caller calls done when the redirect ends.
 func (p *process) admitRedirect(ctx context.Context) (done func(), err error) {
@@ -312,32 +243,3 @@ func (p *process) admitRedirect(ctx context.Context) (done func(), err error) {
 
 // redirectsFull reports whether admitRedirect would refuse at once.
 func (p *process) redirectsFull() bool { return p.guard.Full(overload.Redirect) }
-
-// register creates the guard and registers the metrics of the process.
-func (p *process) register() (err error) {
-	if p.guard, err = overload.New(overload.Options{Registerer: p.registry}); err != nil {
-		return err
-	}
-	build := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name:        "terse_build_info",
-		Help:        "Always 1. The labels are the version and the Go version of the binary.",
-		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()},
-	})
-	build.Set(1)
-	ready := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "terse_ready",
-		Help: "1 while /readyz is 200, else 0: the process is starting or stopping, or has no schema or no map of buckets yet.",
-	}, func() float64 {
-		if p.health.Ready() {
-			return 1
-		}
-		return 0
-	})
-	var errs []error
-	for _, c := range []prometheus.Collector{
-		build, ready, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-	} {
-		errs = append(errs, p.registry.Register(c))
-	}
-	return errors.Join(errs...)
-}

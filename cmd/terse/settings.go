@@ -112,7 +112,7 @@ func (f *serveFlags) read() (serveSettings, []error) {
 	}
 	s.codeKey, err = parseCodeKey(f.CodeKey)
 	if err == nil && s.codeKey == nil && len(s.shards) > 0 {
-		err = fmt.Errorf("is required with %sSHARDS. Make one key for all nodes: openssl rand -base64 %d", envPrefix, codeKeyLen)
+		err = fmt.Errorf("is required with %sSHARDS. Make one key for all nodes: openssl rand -base64 %d", envPrefix, idgen.KeySize)
 	}
 	try("CODE_KEY", err)
 	s.nodeID, err = parseNodeID(f.NodeID, len(s.shards) > 0)
@@ -201,14 +201,17 @@ func parseCodeKey(s string) ([]byte, error) {
 		return nil, nil
 	}
 	key, err := base64.StdEncoding.DecodeString(s)
-	if err != nil || len(key) != codeKeyLen {
-		return nil, fmt.Errorf("must be %d bytes in base64. Make a key: openssl rand -base64 %d", codeKeyLen, codeKeyLen)
+	if err != nil || len(key) != idgen.KeySize {
+		return nil, fmt.Errorf("must be %d bytes in base64. Make a key: openssl rand -base64 %d", idgen.KeySize, idgen.KeySize)
 	}
-	if err := checkRandom(key); err != nil {
-		return nil, fmt.Errorf("must be random, but %w. Make a key: openssl rand -base64 %d", err, codeKeyLen)
+	if err := idgen.CheckKey(key); err != nil {
+		return nil, fmt.Errorf("must be random, but %w. Make a key: openssl rand -base64 %d", err, idgen.KeySize)
 	}
 	return key, nil
 }
+
+// anyNode means that the process leases a free node id.
+const anyNode = -1
 
 // parseNodeID parses a node id. Empty text is anyNode.
 func parseNodeID(s string, shared bool) (int64, error) {

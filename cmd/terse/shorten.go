@@ -13,6 +13,7 @@ import (
 	"time"
 
 	terseclient "github.com/terse/terse/client"
+	"github.com/terse/terse/internal/inorder"
 )
 
 // shortenCalls is the number of requests that run at once.
@@ -123,12 +124,12 @@ func (c *shortenCommand) Run(ctx context.Context, out output) error {
 	defer api.Close()
 	failed := 0
 	print := printer(out.stdout, c.JSON)
-	err = inOrder(ctx, shortenCalls, c.targets(out.stdin), func(ctx context.Context, t target) (shortened, error) {
+	err = inorder.Run(ctx, shortenCalls, c.targets(out.stdin), func(ctx context.Context, t target) (shortened, error) {
 		l := template
 		l.URL = t.url
 		created, err := api.Create(ctx, l, rand.Text())
 		refused, ok := errors.AsType[*terseclient.Problem](err)
-		if ok && aboutLink(refused) {
+		if ok && refused.RejectsLink() {
 			return shortened{target: t, err: refused}, nil
 		}
 		return shortened{target: t, link: created}, err
@@ -150,7 +151,7 @@ func (c *shortenCommand) Run(ctx context.Context, out output) error {
 	return err
 }
 
-// targets returns the next function for inOrder. It yields the arguments. In place of a "-"
+// targets returns the next function for inorder.Run. It yields the arguments. In place of a "-"
 // it yields the lines of standard input.
 func (c *shortenCommand) targets(stdin io.Reader) func() (target, error) {
 	args := c.URLs
@@ -195,14 +196,4 @@ func printer(w io.Writer, asJSON bool) func(l *terseclient.Link) error {
 		_, err := fmt.Fprintln(w, l.ShortURL)
 		return err
 	}
-}
-
-// aboutLink reports whether the server rejected this link only. Other statuses are problems
-// of the server or the API key, and the next links would fail too.
-func aboutLink(p *terseclient.Problem) bool {
-	switch p.Status {
-	case 400, 409, 410, 413, 422:
-		return true
-	}
-	return false
 }

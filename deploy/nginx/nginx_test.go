@@ -116,11 +116,11 @@ func newProxy(t *testing.T) *proxy {
 	for _, s := range n.servers {
 		upstreams.WriteString(strings.Replace(shipped, "127.0.0.1:8080", s.Listener.Addr().String(), 1) + "\n")
 	}
-	site, err := deploy.Edited("nginx/terse.conf", map[string]string{shipped: upstreams.String(), "listen 80;": "listen LISTEN;"})
+	config, err := deploy.Edited("nginx/terse.conf", map[string]string{shipped: upstreams.String(), "listen 80;": "listen LISTEN;"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	nginx, err := testenv.StartNginx(t.Context(), testenv.NginxOptions{Site: site})
+	nginx, err := testenv.StartNginx(t.Context(), testenv.NginxOptions{Config: config})
 	if err != nil {
 		t.Fatal(err)
 	}

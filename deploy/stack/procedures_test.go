@@ -233,7 +233,7 @@ func (s *stack) addNode(binary string) *addedNode {
 		status, _, _ := s.ask(http.MethodGet, n.admin+"/readyz", "")
 		return status == http.StatusOK
 	})
-	s.edit("nginx", "site.conf", "    server ", "    server "+settings["listen"]+" max_fails=2 fail_timeout=2s;\n    server ")
+	s.edit("nginx", "terse.conf", "    server ", "    server "+settings["listen"]+" max_fails=2 fail_timeout=2s;\n    server ")
 	s.edit("prometheus", "prometheus.yml", "\n      - targets: [", "\n      - targets: ["+settings["admin_listen"]+", ")
 	return n
 }

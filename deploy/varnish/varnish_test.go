@@ -536,24 +536,24 @@ func TestPurger(t *testing.T) {
 	visit("MISS")
 	e.want(other, 302, "MISS")
 	visit("HIT")
-	for i, err := range p.Tell(t.Context(), edits) {
+	for i, err := range p.Invalidate(t.Context(), edits) {
 		if err != nil {
-			t.Fatalf("Tell[%d] = %v, want nil", i, err)
+			t.Fatalf("Invalidate[%d] = %v, want nil", i, err)
 		}
 	}
 	visit("MISS")
 	e.want(other, 302, "HIT")
 }
 
-// teller is a Purger that counts its calls.
-type teller struct {
+// counted is a Purger that counts its calls.
+type counted struct {
 	*cdn.Purger
 	times atomic.Int32
 }
 
-func (p *teller) Tell(ctx context.Context, edits []store.Edit) []error {
+func (p *counted) Invalidate(ctx context.Context, edits []store.Edit) []error {
 	defer p.times.Add(1)
-	return p.Purger.Tell(ctx, edits)
+	return p.Purger.Invalidate(ctx, edits)
 }
 
 // TestPurgeOvertakesAnAnswer delays an answer of the origin from before an edit until the
@@ -576,9 +576,9 @@ func TestPurgeOvertakesAnAnswer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	told := &teller{Purger: purger}
+	purges := &counted{Purger: purger}
 	w, err := outbox.New(outbox.Options{
-		Outboxes: []outbox.Named{{Name: "s1", Outbox: s}}, CDN: told,
+		Outboxes: []outbox.Named{{Name: "s1", Outbox: s}}, CDN: purges,
 		Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
 	})
 	if err != nil {
@@ -607,11 +607,11 @@ func TestPurgeOvertakesAnAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.Nudge()
-	until("the first purge", func() bool { return told.times.Load() == 1 })
+	until("the first purge", func() bool { return purges.times.Load() == 1 })
 	end()
 	visiting.Wait()
 	until("the edit to be seen", func() bool { return e.send(http.MethodGet, "/link").Header.Get("Location") == after })
-	if got := told.times.Load(); got != 2 {
+	if got := purges.times.Load(); got != 2 {
 		t.Errorf("%d purges, want 2", got)
 	}
 }

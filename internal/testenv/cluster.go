@@ -15,7 +15,7 @@ import (
 
 // ClusterOptions say what cluster to start.
 type ClusterOptions struct {
-	Place
+	Location
 
 	// Replicas is how many replicas follow the primary. Default 0.
 	Replicas int
@@ -92,7 +92,7 @@ func StartCluster(ctx context.Context, opts ClusterOptions) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start Postgres: %w", err)
 	}
-	f, err := newFolder(opts.Place)
+	f, err := newFolder(opts.Location)
 	if err != nil {
 		return nil, fmt.Errorf("start Postgres: %w", err)
 	}

@@ -17,17 +17,17 @@ import (
 // oldestPostgres is the first major version with all features that the tests need.
 const oldestPostgres = 15
 
-// postgresPlaces are where Debian, the Postgres project and Homebrew install
+// postgresDirs are where Debian, the Postgres project and Homebrew install
 // the server's programs. PATH usually lacks them.
-var postgresPlaces = []string{
+var postgresDirs = []string{
 	"/usr/lib/postgresql/*/bin",
 	"/usr/pgsql-*/bin",
 	"/opt/homebrew/opt/postgresql*/bin",
 	"/usr/local/opt/postgresql*/bin",
 }
 
-// pgBouncerPlaces are folders of pgbouncer that a user's PATH may lack.
-var pgBouncerPlaces = []string{"/usr/sbin", "/opt/homebrew/bin", "/usr/local/bin"}
+// pgBouncerDirs are folders of pgbouncer that a user's PATH may lack.
+var pgBouncerDirs = []string{"/usr/sbin", "/opt/homebrew/bin", "/usr/local/bin"}
 
 var versionNumber = regexp.MustCompile(`\d+(\.\d+)*`)
 
@@ -55,7 +55,7 @@ func Program(ctx context.Context, name string) (string, error) {
 
 // findPostgres returns the newest Postgres on this machine.
 func findPostgres(ctx context.Context) (installation, error) {
-	places := postgresPlaces
+	places := postgresDirs
 	if out, err := exec.CommandContext(ctx, "pg_config", "--bindir").Output(); err == nil {
 		places = append([]string{strings.TrimSpace(string(out))}, places...)
 	}
@@ -78,7 +78,7 @@ func findPostgres(ctx context.Context) (installation, error) {
 }
 
 func findPgBouncer() (string, error) {
-	found := candidates("pgbouncer", pgBouncerPlaces)
+	found := candidates("pgbouncer", pgBouncerDirs)
 	if len(found) == 0 {
 		return "", errors.New("PgBouncer is not installed: apt-get install pgbouncer, or brew install pgbouncer")
 	}

@@ -37,8 +37,8 @@ type folder struct {
 	processes []*process
 }
 
-// Place says where a server keeps its files.
-type Place struct {
+// Location says where a server keeps its files.
+type Location struct {
 	// Dir is the parent of the server's folder. The account that servers run as must
 	// be able to write to it. Default: the system's folder for temporary files.
 	Dir string
@@ -47,8 +47,8 @@ type Place struct {
 	Name string
 }
 
-// newFolder makes a folder at a place and starts its guard.
-func newFolder(at Place) (*folder, error) {
+// newFolder makes a folder at a location and starts its guard.
+func newFolder(at Location) (*folder, error) {
 	if at.Dir == "" {
 		at.Dir = os.TempDir()
 	}
@@ -120,7 +120,7 @@ func (f *folder) run(ctx context.Context, program string, args ...string) error 
 	return nil
 }
 
-// Sweep kills the servers that have their folder in dir, a Place.Dir, and removes the
+// Sweep kills the servers that have their folder in dir, a Location.Dir, and removes the
 // folders. It is for folders of a process that was killed together with its guards.
 // It must not run while another process starts servers in dir.
 func Sweep(ctx context.Context, dir string) error {

@@ -11,36 +11,36 @@ import (
 	"syscall"
 )
 
-// nginxPlaces are folders of nginx that a user's PATH may lack.
-var nginxPlaces = []string{"/usr/sbin", "/opt/homebrew/bin", "/usr/local/bin"}
+// nginxDirs are folders of nginx that a user's PATH may lack.
+var nginxDirs = []string{"/usr/sbin", "/opt/homebrew/bin", "/usr/local/bin"}
 
 // NginxOptions configure an nginx.
 type NginxOptions struct {
-	Place
+	Location
 
-	// Site is the content of the http {} block, as in a file of /etc/nginx/conf.d.
+	// Config is the content of the http {} block, as in a file of /etc/nginx/conf.d.
 	// The text LISTEN is replaced by the address to listen on. Required.
-	Site string
+	Config string
 }
 
 // Nginx is an HTTP proxy. Safe for concurrent use.
 type Nginx struct {
 	Server
-	program, site string
+	program, config string
 }
 
 // StartNginx starts an nginx. The caller ends it with Close. It also ends with the
 // calling process.
 func StartNginx(ctx context.Context, opts NginxOptions) (*Nginx, error) {
-	found := candidates("nginx", nginxPlaces)
+	found := candidates("nginx", nginxDirs)
 	if len(found) == 0 {
 		return nil, errors.New("start nginx: it is not installed: apt-get install nginx, or brew install nginx")
 	}
-	f, err := newFolder(opts.Place)
+	f, err := newFolder(opts.Location)
 	if err != nil {
 		return nil, fmt.Errorf("start nginx: %w", err)
 	}
-	n := &Nginx{program: found[0], site: opts.Site}
+	n := &Nginx{program: found[0], config: opts.Config}
 	n.Server = Server{folder: f, name: "nginx", stop: syscall.SIGQUIT, launch: n.launch, ready: answers("/")}
 	if err := n.Start(ctx); err != nil {
 		return nil, errors.Join(err, n.Close())
@@ -54,14 +54,14 @@ func (n *Nginx) URL() string { return "http://" + n.Addr() }
 // Close kills the server and removes its files.
 func (n *Nginx) Close() error { return n.folder.close() }
 
-// launch writes the site, and a main configuration that includes it, as in a distribution.
+// launch writes the configuration, and a main configuration that includes it, as in a distribution.
 func (n *Nginx) launch(port int) ([]string, error) {
 	var temp strings.Builder
 	for _, of := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
 		fmt.Fprintf(&temp, "    %s_temp_path %s;\n", of, n.folder.join("temp-"+of))
 	}
 	err := errors.Join(
-		n.folder.write("site.conf", strings.ReplaceAll(n.site, "LISTEN", address(port))),
+		n.folder.write("terse.conf", strings.ReplaceAll(n.config, "LISTEN", address(port))),
 		n.folder.write("nginx.conf", fmt.Sprintf(`worker_processes 2;
 worker_rlimit_nofile 16384;
 daemon off;
@@ -74,7 +74,7 @@ http {
     access_log off;
 %s    include %s;
 }
-`, n.folder.join("nginx.master"), &temp, n.folder.join("site.conf"))))
+`, n.folder.join("nginx.master"), &temp, n.folder.join("terse.conf"))))
 	return []string{n.program, "-e", "stderr", "-c", n.folder.join("nginx.conf")}, err
 }
 

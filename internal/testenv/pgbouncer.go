@@ -28,7 +28,7 @@ func StartPgBouncer(ctx context.Context, upstream *Postgres) (*PgBouncer, error)
 	if err != nil {
 		return nil, fmt.Errorf("start PgBouncer: %w", err)
 	}
-	f, err := newFolder(Place{})
+	f, err := newFolder(Location{})
 	if err != nil {
 		return nil, fmt.Errorf("start PgBouncer: %w", err)
 	}

@@ -19,7 +19,7 @@ var prometheusPlaces = []string{"/opt/homebrew/bin", "/usr/local/bin"}
 
 // PrometheusOptions configure a Prometheus.
 type PrometheusOptions struct {
-	Place
+	Location
 
 	// Files are prometheus.yml and the files that it names, by name. Required.
 	Files map[string]string
@@ -50,7 +50,7 @@ func StartPrometheus(ctx context.Context, opts PrometheusOptions) (*Prometheus, 
 	if err != nil {
 		return nil, fmt.Errorf("start Prometheus: %w", err)
 	}
-	f, err := newFolder(opts.Place)
+	f, err := newFolder(opts.Location)
 	if err != nil {
 		return nil, fmt.Errorf("start Prometheus: %w", err)
 	}

@@ -25,7 +25,7 @@ var redisPlaces = []string{"/opt/homebrew/bin", "/usr/local/bin"}
 
 // RedisOptions configure a Redis.
 type RedisOptions struct {
-	Place
+	Location
 
 	// Settings are lines of redis.conf, such as maxmemory.
 	Settings map[string]string
@@ -72,7 +72,7 @@ func StartRedis(ctx context.Context, opts RedisOptions) (*Redis, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start Redis: %w", err)
 	}
-	f, err := newFolder(opts.Place)
+	f, err := newFolder(opts.Location)
 	if err != nil {
 		return nil, fmt.Errorf("start Redis: %w", err)
 	}

@@ -22,7 +22,7 @@ const drainTimeout = 60 * time.Second
 
 // TerseOptions configure a Terse.
 type TerseOptions struct {
-	Place
+	Location
 
 	// Binary is the path of the program. Each Start runs the file anew, so that a test
 	// may replace it by another version. Required.
@@ -86,7 +86,7 @@ func StartTerse(ctx context.Context, opts TerseOptions) (*Terse, error) {
 	if opts.Binary, err = filepath.Abs(opts.Binary); err != nil {
 		return nil, fmt.Errorf("start Terse: %w", err)
 	}
-	f, err := newFolder(opts.Place)
+	f, err := newFolder(opts.Location)
 	if err != nil {
 		return nil, fmt.Errorf("start Terse: %w", err)
 	}

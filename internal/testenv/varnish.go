@@ -11,12 +11,12 @@ import (
 	"testing"
 )
 
-// varnishPlaces are folders of varnishd that a user's PATH may lack.
-var varnishPlaces = []string{"/usr/sbin", "/opt/homebrew/sbin", "/usr/local/sbin"}
+// varnishDirs are folders of varnishd that a user's PATH may lack.
+var varnishDirs = []string{"/usr/sbin", "/opt/homebrew/sbin", "/usr/local/sbin"}
 
 // VarnishOptions configure a Varnish.
 type VarnishOptions struct {
-	Place
+	Location
 
 	VCL  string // the configuration. Required
 	Port int    // the port to listen on. Default: a free one
@@ -43,11 +43,11 @@ func NewVarnish(tb testing.TB, vcl string) *Varnish {
 // StartVarnish starts a Varnish. The caller ends it with Close. It also ends with the
 // calling process.
 func StartVarnish(ctx context.Context, opts VarnishOptions) (*Varnish, error) {
-	found := candidates("varnishd", varnishPlaces)
+	found := candidates("varnishd", varnishDirs)
 	if len(found) == 0 {
 		return nil, errors.New("start Varnish: varnishd is not installed: apt-get install varnish varnish-modules, or brew install varnish")
 	}
-	f, err := newFolder(opts.Place)
+	f, err := newFolder(opts.Location)
 	if err != nil {
 		return nil, fmt.Errorf("start Varnish: %w", err)
 	}

@@ -34,36 +34,36 @@ type question struct {
 // crowd sends requests at a fixed rate, even when the server is slow. A visitor leaves
 // when the response is late, or when all connections are in use.
 type crowd struct {
-	kinds []kind
-	wires []*wire // each carries one request at a time
+	kinds       []kind
+	connections []*connection // each carries one request at a time
 }
 
-func newCrowd(address string, connections int, kinds []kind) *crowd {
+func newCrowd(address string, n int, kinds []kind) *crowd {
 	c := &crowd{kinds: kinds}
-	for range connections {
-		c.wires = append(c.wires, &wire{address: address})
+	for range n {
+		c.connections = append(c.connections, &connection{address: address})
 	}
 	return c
 }
 
 func (c *crowd) close() {
-	for _, w := range c.wires {
-		w.hangUp()
+	for _, conn := range c.connections {
+		conn.close()
 	}
 }
 
-// come runs the crowd at a rate per second for a span of time. It returns when every
+// run runs the crowd at a rate per second for a span of time. It returns when every
 // visitor has a response or has left.
-func (c *crowd) come(ctx context.Context, rate float64, span time.Duration) visits {
+func (c *crowd) run(ctx context.Context, rate float64, span time.Duration) visits {
 	s := schedule{start: time.Now(), every: time.Duration(float64(time.Second) / rate)}
 	s.total = int64(span / s.every)
-	parts := make([]visits, len(c.wires))
+	parts := make([]visits, len(c.connections))
 	var all sync.WaitGroup
-	for i, w := range c.wires {
-		all.Go(func() { parts[i] = c.serve(ctx, w, &s) })
+	for i, conn := range c.connections {
+		all.Go(func() { parts[i] = c.serve(ctx, conn, &s) })
 	}
 	all.Wait()
-	v := visits{span: span, came: s.total}
+	v := visits{span: span, visitors: s.total}
 	for _, part := range parts {
 		v.add(part)
 	}
@@ -71,7 +71,7 @@ func (c *crowd) come(ctx context.Context, rate float64, span time.Duration) visi
 }
 
 // serve sends visitors' requests over one connection, one after another.
-func (c *crowd) serve(ctx context.Context, w *wire, s *schedule) (v visits) {
+func (c *crowd) serve(ctx context.Context, conn *connection, s *schedule) (v visits) {
 	for {
 		due, ok := s.next()
 		if !ok || ctx.Err() != nil {
@@ -80,7 +80,7 @@ func (c *crowd) serve(ctx context.Context, w *wire, s *schedule) (v visits) {
 		time.Sleep(time.Until(due))
 		k := c.pick()
 		asked := c.kinds[k].ask()
-		got, err := w.exchange(asked.request, due.Add(patience))
+		got, err := conn.exchange(asked.request, due.Add(patience))
 		one := visit{kind: uint8(k), took: time.Since(due), retryAfter: got.retryAfter} //nolint:gosec // there are few kinds
 		switch {
 		case err != nil && one.took >= patience:

@@ -112,10 +112,10 @@ func TestCrowd(t *testing.T) {
 	defer func() { _ = silent.Close() }()
 	c := newCrowd(silent.Addr().String(), 10, []kind{{"visits", 1, func() question { return question{[]byte("GET / HTTP/1.1\r\n\r\n"), "302", ""} }}})
 	defer c.close()
-	v := c.come(t.Context(), 1000, time.Second)
-	if n := len(v.sent); v.came != 1000 || n < 10 || n > 60 || v.part(everyKind, late) != 1 {
+	v := c.run(t.Context(), 1000, time.Second)
+	if n := len(v.sent); v.visitors != 1000 || n < 10 || n > 60 || v.part(everyKind, late) != 1 {
 		t.Errorf("%d visitors in a second, %d with one of 10 connections, and %v of these left after %v, want 1000, about 40, all",
-			v.came, n, v.part(everyKind, late), patience)
+			v.visitors, n, v.part(everyKind, late), patience)
 	}
 }
 

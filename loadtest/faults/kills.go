@@ -12,7 +12,7 @@ import (
 type fault struct {
 	part, name string
 	heal       []string            // pairs of a verb and a part
-	kept       time.Duration       // how long nodes may serve cached links without an invalidation
+	staleFor   time.Duration       // how long nodes may serve cached links without an invalidation
 	mayFail    map[string]struct{} // kinds of requests that may fail
 }
 
@@ -31,10 +31,10 @@ var kinds = map[string]string{
 // faults are the faults of the scenario kills, in order.
 var faults = []fault{
 	// nginx retries requests to the killed node: creates have an Idempotency-Key, edits If-Match.
-	{part: "node1", name: "a node", heal: []string{"start", "node1"}, kept: editSeenWithin, mayFail: nothing},
-	{part: "s1-b", name: "a replica", heal: []string{"start", "s1-b"}, kept: editSeenWithin, mayFail: writes},
-	{part: "redis", name: "Redis", heal: []string{"start", "redis"}, kept: audit.KeptFor, mayFail: nothing},
-	{part: "s2-a", name: "a primary", heal: []string{"promote", "s2-b", "rejoin", "s2-a"}, kept: editSeenWithin, mayFail: writes},
+	{part: "node1", name: "a node", heal: []string{"start", "node1"}, staleFor: editSeenWithin, mayFail: nothing},
+	{part: "s1-b", name: "a replica", heal: []string{"start", "s1-b"}, staleFor: editSeenWithin, mayFail: writes},
+	{part: "redis", name: "Redis", heal: []string{"start", "redis"}, staleFor: audit.KeptFor, mayFail: nothing},
+	{part: "s2-a", name: "a primary", heal: []string{"promote", "s2-b", "rejoin", "s2-a"}, staleFor: editSeenWithin, mayFail: writes},
 }
 
 // kills kills one part after another under load, and restarts each part.
@@ -69,7 +69,7 @@ func (s *scene) kills() error {
 func (s *scene) fault(f fault) error {
 	before := s.a.Counts()
 	s.log("killing %s", f.part)
-	s.a.Keep(f.kept)
+	s.a.Keep(f.staleFor)
 	if err := s.noteUnflushed(f.part); err != nil {
 		return err
 	}
@@ -98,8 +98,8 @@ func (s *scene) fault(f fault) error {
 		return err
 	}
 	s.reportFault(f, before, began, healed)
-	if f.kept > editSeenWithin { // wait until every node has reloaded its cached links
-		time.Sleep(f.kept)
+	if f.staleFor > editSeenWithin { // wait until every node has reloaded its cached links
+		time.Sleep(f.staleFor)
 		s.a.Keep(editSeenWithin)
 	}
 	return nil

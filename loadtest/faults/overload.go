@@ -17,8 +17,8 @@ const (
 	// overloadBy is the overload as a multiple of the rate with the best goodput.
 	overloadBy = 4
 
-	// keptGoodput is the part of the best goodput that must remain in the overload.
-	keptGoodput = 0.9
+	// leastGoodput is the part of the best goodput that must remain in the overload.
+	leastGoodput = 0.9
 
 	// refusedWithin is the longest time of the node to reject a request.
 	refusedWithin = 5 * time.Millisecond
@@ -63,16 +63,16 @@ func (s *scene) overload() error {
 	if err != nil {
 		return err
 	}
-	usual := c.come(s.ctx, k.whole/2, s.o.settle)
+	usual := c.run(s.ctx, k.whole/2, s.o.settle)
 	before, err := s.readRefusals()
 	if err != nil {
 		return err
 	}
 	var best, over visits
 	for range overloadRounds {
-		best.add(c.come(s.ctx, k.best, s.o.settle))
+		best.add(c.run(s.ctx, k.best, s.o.settle))
 		s.log("%.0f requests a second, %d times the best rate", overloadBy*k.best, overloadBy)
-		over.add(c.come(s.ctx, overloadBy*k.best, s.o.settle))
+		over.add(c.run(s.ctx, overloadBy*k.best, s.o.settle))
 	}
 	back, then := s.awaitUsual(c, k.whole/2, usual)
 	after, err := s.readRefusals()
@@ -110,7 +110,7 @@ func (s *scene) ramp(c *crowd) (knee, error) {
 	k := knee{shed: make([]float64, len(c.kinds))}
 	most, whole := 0.0, true
 	for rate, flat := float64(firstRate), 0; flat < plateau; rate *= rampBy {
-		v := c.come(s.ctx, rate, s.o.settle/2)
+		v := c.run(s.ctx, rate, s.o.settle/2)
 		if err := s.ctx.Err(); err != nil {
 			return k, err
 		}
@@ -139,7 +139,7 @@ func (s *scene) awaitUsual(c *crowd, rate float64, usual visits) (time.Duration,
 	since := began
 	var after visits
 	for since.Sub(began) <= normalWithin && after.span < s.o.settle && s.ctx.Err() == nil {
-		v := c.come(s.ctx, rate, time.Second/checksPerSecond)
+		v := c.run(s.ctx, rate, time.Second/checksPerSecond)
 		asBefore := v.part(everyKind, good) >= 0.999 && v.took(redirectKinds, good, 0.99) <= slow
 		if !asBefore && after.span < time.Second {
 			since, after = time.Now(), visits{}
@@ -163,19 +163,19 @@ func (s *scene) reportKnee(c *crowd, k knee) {
 	for _, kind := range c.kinds {
 		mix = append(mix, fmt.Sprintf("%d %% %s", kind.weight, kind.name))
 	}
-	s.r.add("load on a node with one core", "%d connections: %s", len(c.wires), strings.Join(mix, ", "))
+	s.r.add("load on a node with one core", "%d connections: %s", len(c.connections), strings.Join(mix, ", "))
 	s.r.add("highest rate without failures", "%.0f/s", k.whole)
 }
 
 func (s *scene) checkGoodput(best, over visits) {
 	describe := func(v visits) string {
 		return fmt.Sprintf("%.0f/s of %.0f/s visitors and %.0f/s with a connection; median %v, 99th percentile %v",
-			v.goodput(), float64(v.came)/v.span.Seconds(), float64(len(v.sent))/v.span.Seconds(),
+			v.goodput(), float64(v.visitors)/v.span.Seconds(), float64(len(v.sent))/v.span.Seconds(),
 			v.took(redirectKinds, good, 0.5), v.took(redirectKinds, good, 0.99))
 	}
 	s.r.add("redirects in time at the best rate", "%s", describe(best))
-	s.r.check(over.goodput() >= keptGoodput*best.goodput(), "redirects in time at four times the load",
-		fmt.Sprintf("%.0f %% of the best rate", 100*keptGoodput), "%.0f %%: %s", 100*over.goodput()/best.goodput(), describe(over))
+	s.r.check(over.goodput() >= leastGoodput*best.goodput(), "redirects in time at four times the load",
+		fmt.Sprintf("%.0f %% of the best rate", 100*leastGoodput), "%.0f %%: %s", 100*over.goodput()/best.goodput(), describe(over))
 	s.r.check(len(best.failed)+len(over.failed) == 0, "wrong answers", "0", "%d %q",
 		len(best.failed)+len(over.failed), slices.Concat(best.failed, over.failed)[:min(3, len(best.failed)+len(over.failed))])
 }

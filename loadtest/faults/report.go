@@ -26,8 +26,8 @@ func (r *report) add(what, format string, args ...any) {
 }
 
 // check adds a result and reports whether it keeps a promise.
-func (r *report) check(kept bool, what, promise, format string, args ...any) {
-	r.lines = append(r.lines, line{what, fmt.Sprintf(format, args...), promise, !kept})
+func (r *report) check(passed bool, what, promise, format string, args ...any) {
+	r.lines = append(r.lines, line{what, fmt.Sprintf(format, args...), promise, !passed})
 }
 
 func (r *report) fail(what, why string) { r.check(false, what, "", "%s", why) }

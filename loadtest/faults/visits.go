@@ -30,10 +30,10 @@ type visit struct {
 
 // visits is the result of a crowd in a span of time.
 type visits struct {
-	sent   []visit
-	span   time.Duration
-	came   int64 // all visitors, with or without a connection
-	failed []string
+	sent     []visit
+	span     time.Duration
+	visitors int64 // all visitors, with or without a connection
+	failed   []string
 }
 
 // add adds the result of another span.
@@ -41,7 +41,7 @@ func (v *visits) add(other visits) {
 	v.sent = append(v.sent, other.sent...)
 	v.failed = append(v.failed, other.failed...)
 	v.span += other.span
-	v.came += other.came
+	v.visitors += other.visitors
 }
 
 // goodput returns the number of redirects in time, per second.

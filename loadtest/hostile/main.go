@@ -32,7 +32,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	binary := flags.String("terse", "bin/terse", "the server to start")
 	n := flags.Int("n", 1_000_000, "number of requests")
 	seed := flags.Uint64("seed", 1, "the same seed makes the same requests")
-	timeout := flags.Duration("within", 10*time.Minute, "stop with an error after this time")
+	timeout := flags.Duration("timeout", 10*time.Minute, "stop with an error after this time")
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}

@@ -35,23 +35,23 @@ func TestMissedEditsAreAskedFor(t *testing.T) {
 	}
 }
 
-// TestEditedIsToldFirst checks that Edited is called before L1 shows an edit, and so before a
+// TestEditedIsCalledFirst checks that Edited is called before L1 shows an edit, and so before a
 // load could ask Edited's owner about it.
-func TestEditedIsToldFirst(t *testing.T) {
+func TestEditedIsCalledFirst(t *testing.T) {
 	t.Parallel()
 	m, d := newMemory(link("abc", 1)), &diary{}
 	var c *cache.Cache
-	var told []int64
+	var edited []int64
 	c = newListener(t, m, d, func(code string, version int64) {
 		if got := mustResolve(t, c, code).Version; got != version-1 {
 			t.Errorf("version while Edited is called with %d = %d, want %d", version, got, version-1)
 		}
-		told = append(told, version)
+		edited = append(edited, version)
 	})
 	mustResolve(t, c, "abc")
 	d.heard(link("abc", 2))
-	if got := mustResolve(t, c, "abc").Version; got != 2 || len(told) != 1 {
-		t.Errorf("version after the announcement = %d, calls of Edited = %v, want 2 and one call", got, told)
+	if got := mustResolve(t, c, "abc").Version; got != 2 || len(edited) != 1 {
+		t.Errorf("version after the announcement = %d, calls of Edited = %v, want 2 and one call", got, edited)
 	}
 }
 

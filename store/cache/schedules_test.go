@@ -124,8 +124,8 @@ type play struct {
 	under *memory
 	nodes [nodes]*actor
 
-	told     int64       // the newest version that all nodes have received
-	creating atomic.Bool // the create has not put its link yet
+	invalidated int64       // the newest version that all nodes have received
+	creating    atomic.Bool // the create has not put its link yet
 
 	lock     sync.Mutex
 	paused   []chan struct{} // paused actors
@@ -195,9 +195,9 @@ func (a *actor) Announce(ctx context.Context, l store.Link) error {
 	return a.Cache.Announce(ctx, l)
 }
 
-func (a *actor) Tell(ctx context.Context, edits []store.Edit) []error {
+func (a *actor) Invalidate(ctx context.Context, edits []store.Edit) []error {
 	a.play.pause()
-	return a.Cache.Tell(ctx, edits)
+	return a.Cache.Invalidate(ctx, edits)
 }
 
 // pause stops an actor until the schedule releases it.
@@ -319,7 +319,7 @@ func (p *play) read(node int) {
 	if !a.reads.CompareAndSwap(false, true) {
 		return
 	}
-	least := p.told
+	least := p.invalidated
 	p.act(func() {
 		defer a.reads.Store(false)
 		l, err := a.cache.Resolve(context.Background(), p.code)
@@ -337,8 +337,8 @@ func (p *play) deliver() {
 	p.under.mu.Lock()
 	l := p.under.links[p.code]
 	p.under.mu.Unlock()
-	if errs := p.nodes[0].Tell(context.Background(), []store.Edit{{Link: l}}); errs[0] != nil {
-		p.t.Errorf("seed %d: Tell = %v", p.seed, errs[0])
+	if errs := p.nodes[0].Invalidate(context.Background(), []store.Edit{{Link: l}}); errs[0] != nil {
+		p.t.Errorf("seed %d: Invalidate = %v", p.seed, errs[0])
 		return
 	}
 	p.lock.Lock()
@@ -346,5 +346,5 @@ func (p *play) deliver() {
 		p.changed.Wait()
 	}
 	p.lock.Unlock()
-	p.told = max(p.told, l.Version)
+	p.invalidated = max(p.invalidated, l.Version)
 }

@@ -86,14 +86,14 @@ func TestWroteFollowsEveryPossibleEdit(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			m, told := newMemory(link("abc", 1)), 0
-			c := newCache(t, cache.Options{Store: m, Wrote: func() { told++ }})
+			m, called := newMemory(link("abc", 1)), 0
+			c := newCache(t, cache.Options{Store: m, Wrote: func() { called++ }})
 			ctx, leave := context.WithCancel(t.Context())
 			defer leave()
 			tt.make(m, leave)
 			_, _ = c.Update(ctx, link(tt.code, 1))
-			if told != tt.want {
-				t.Errorf("Wrote was called %d times, want %d", told, tt.want)
+			if called != tt.want {
+				t.Errorf("Wrote was called %d times, want %d", called, tt.want)
 			}
 		})
 	}

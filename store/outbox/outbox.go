@@ -23,12 +23,12 @@ import (
 
 // Defaults of Options.
 const (
-	DefaultEvery       = 500 * time.Millisecond
-	DefaultLimit       = 500
-	DefaultTellTimeout = 5 * time.Second
+	DefaultEvery             = 500 * time.Millisecond
+	DefaultLimit             = 500
+	DefaultInvalidateTimeout = 5 * time.Second
 )
 
-// deliverTimeout is how long a delivery may take in addition to TellTimeout.
+// deliverTimeout is how long a delivery may take in addition to InvalidateTimeout.
 const deliverTimeout = 3 * time.Second
 
 // forgottenFor bounds the edits that a Redis loses when a replica takes its place: a
@@ -50,12 +50,12 @@ type Options struct {
 	Logger     *slog.Logger          // required
 	Registerer prometheus.Registerer // required
 
-	Caches store.Teller // nil: no caches, and their edits are removed
-	CDN    store.Teller // nil: no CDN, and its edits are removed
+	Caches store.Invalidator // nil: no caches, and their edits are removed
+	CDN    store.Invalidator // nil: no CDN, and its edits are removed
 
-	Every       time.Duration // between two deliveries while the outbox is empty, ±20 %; default DefaultEvery
-	Limit       int           // most edits in one delivery; default DefaultLimit
-	TellTimeout time.Duration // of one call to a Teller; default DefaultTellTimeout
+	Every             time.Duration // between two deliveries while the outbox is empty, ±20 %; default DefaultEvery
+	Limit             int           // most edits in one delivery; default DefaultLimit
+	InvalidateTimeout time.Duration // of one call to an Invalidator; default DefaultInvalidateTimeout
 }
 
 func (o *Options) setDefaults() {
@@ -65,8 +65,8 @@ func (o *Options) setDefaults() {
 	if o.Limit == 0 {
 		o.Limit = DefaultLimit
 	}
-	if o.TellTimeout == 0 {
-		o.TellTimeout = DefaultTellTimeout
+	if o.InvalidateTimeout == 0 {
+		o.InvalidateTimeout = DefaultInvalidateTimeout
 	}
 }
 
@@ -82,7 +82,7 @@ func (o *Options) validate() error {
 	check(o.Registerer != nil, "Registerer is required")
 	check(o.Every > 0, "Every must be positive")
 	check(o.Limit > 0, "Limit must be positive")
-	check(o.TellTimeout > 0, "TellTimeout must be positive")
+	check(o.InvalidateTimeout > 0, "InvalidateTimeout must be positive")
 	return errors.Join(errs...)
 }
 
@@ -109,7 +109,7 @@ func New(opts Options) (*Worker, error) {
 	for _, o := range opts.Outboxes {
 		for _, audience := range store.Audiences() {
 			r := &route{
-				opts: &opts, from: o, to: audience, teller: tellerOf(&opts, audience),
+				opts: &opts, from: o, to: audience, invalidator: invalidatorOf(&opts, audience),
 				nudged: make(chan struct{}, 1), metrics: m.route(o.Name, audience),
 			}
 			w.routes = append(w.routes, r)
@@ -119,7 +119,7 @@ func New(opts Options) (*Worker, error) {
 	return w, nil
 }
 
-func tellerOf(opts *Options, a store.Audience) store.Teller {
+func invalidatorOf(opts *Options, a store.Audience) store.Invalidator {
 	if a == store.CDN {
 		return opts.CDN
 	}
@@ -142,7 +142,7 @@ func (w *Worker) Nudge() {
 func (w *Worker) RepeatToCaches(since time.Time) {
 	since = since.Add(-forgottenFor)
 	for _, r := range w.routes {
-		if r.to == store.Caches && r.teller != nil {
+		if r.to == store.Caches && r.invalidator != nil {
 			r.lose(since)
 		}
 	}
@@ -168,13 +168,13 @@ func (w *Worker) Close(ctx context.Context) error {
 
 // route delivers from one outbox to one audience.
 type route struct {
-	opts    *Options
-	from    Named
-	to      store.Audience
-	teller  store.Teller // nil: edits are removed
-	nudged  chan struct{}
-	metrics *routeMetrics
-	lost    atomic.Pointer[time.Time] // edits since then are to be repeated; nil when none are
+	opts        *Options
+	from        Named
+	to          store.Audience
+	invalidator store.Invalidator // nil: edits are removed
+	nudged      chan struct{}
+	metrics     *routeMetrics
+	lost        atomic.Pointer[time.Time] // edits since then are to be repeated; nil when none are
 
 	failing bool      // whether the latest delivery failed; only changes are logged
 	counted time.Time // when the backlog was last counted
@@ -227,22 +227,22 @@ func (r *route) repeat(ctx context.Context) error {
 }
 
 // deliver delivers the edits that are due and returns how many there were. An error of
-// the Teller is returned too.
+// the Invalidator is returned too.
 func (r *route) deliver(ctx context.Context) (int, error) {
-	ctx, cancel := context.WithTimeout(ctx, r.opts.TellTimeout+deliverTimeout)
+	ctx, cancel := context.WithTimeout(ctx, r.opts.InvalidateTimeout+deliverTimeout)
 	defer cancel()
 	var failed error
-	tell := func(ctx context.Context, edits []store.Edit) []error {
-		ctx, cancel := context.WithTimeout(ctx, r.opts.TellTimeout)
+	invalidate := func(ctx context.Context, edits []store.Edit) []error {
+		ctx, cancel := context.WithTimeout(ctx, r.opts.InvalidateTimeout)
 		defer cancel()
-		errs := r.teller.Tell(ctx, edits)
+		errs := r.invalidator.Invalidate(ctx, edits)
 		failed = r.metrics.observe(edits, errs)
 		return errs
 	}
-	if r.teller == nil {
-		tell = nil
+	if r.invalidator == nil {
+		invalidate = nil
 	}
-	n, err := r.from.Outbox.Deliver(ctx, r.to, r.opts.Limit, tell)
+	n, err := r.from.Outbox.Deliver(ctx, r.to, r.opts.Limit, invalidate)
 	if errors.Is(err, store.ErrBusy) {
 		return 0, nil
 	}

@@ -23,19 +23,19 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// audience is a Teller that a test can make fail.
+// audience is an Invalidator that a test can make fail.
 type audience struct {
-	mu     sync.Mutex
-	broken error
-	told   []store.Edit
+	mu       sync.Mutex
+	broken   error
+	received []store.Edit
 
-	// If hold is set, Tell closes began and then waits for hold, even after its context
+	// If hold is set, Invalidate closes began and then waits for hold, even after its context
 	// has ended.
 	began, hold chan struct{}
 	once        sync.Once
 }
 
-func (a *audience) Tell(_ context.Context, edits []store.Edit) []error {
+func (a *audience) Invalidate(_ context.Context, edits []store.Edit) []error {
 	if a.hold != nil {
 		a.once.Do(func() { close(a.began) })
 		<-a.hold
@@ -47,7 +47,7 @@ func (a *audience) Tell(_ context.Context, edits []store.Edit) []error {
 		errs[i] = a.broken
 	}
 	if a.broken == nil {
-		a.told = append(a.told, edits...)
+		a.received = append(a.received, edits...)
 	}
 	return errs
 }
@@ -63,7 +63,7 @@ func (a *audience) setBroken(err error) {
 func (a *audience) versions(code string) (version int64, times int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for _, e := range a.told {
+	for _, e := range a.received {
 		if e.Link.Code == code {
 			version = max(version, e.Link.Version)
 			times++
@@ -72,7 +72,7 @@ func (a *audience) versions(code string) (version int64, times int) {
 	return version, times
 }
 
-func newWorker(t *testing.T, box store.Outbox, caches, cdn store.Teller) *outbox.Worker {
+func newWorker(t *testing.T, box store.Outbox, caches, cdn store.Invalidator) *outbox.Worker {
 	t.Helper()
 	return startWorker(t, outbox.Options{
 		Outboxes: []outbox.Named{{Name: "s1", Outbox: box}}, Caches: caches, CDN: cdn, Every: 50 * time.Millisecond,
@@ -178,8 +178,8 @@ func empty(t *testing.T, box store.Outbox, a store.Audience) bool {
 
 func TestNewReportsEveryProblem(t *testing.T) {
 	t.Parallel()
-	_, err := outbox.New(outbox.Options{Every: -1, Limit: -1, TellTimeout: -1})
-	for _, field := range []string{"Outboxes", "Logger", "Registerer", "Every", "Limit", "TellTimeout"} {
+	_, err := outbox.New(outbox.Options{Every: -1, Limit: -1, InvalidateTimeout: -1})
+	for _, field := range []string{"Outboxes", "Logger", "Registerer", "Every", "Limit", "InvalidateTimeout"} {
 		if err == nil || !strings.Contains(err.Error(), field) {
 			t.Errorf("New = %v, want an error that names %s", err, field)
 		}
@@ -223,8 +223,8 @@ func TestWorkers(t *testing.T) {
 	await(t, "the outbox is empty", func() bool { return empty(t, one, store.Caches) && empty(t, one, store.CDN) })
 }
 
-// TestRepeatToCaches checks that caches are told again of edits that they had
-// acknowledged, also when the shard is unreachable at first. A CDN is not told.
+// TestRepeatToCaches checks that caches receive again the edits that they had
+// acknowledged, also when the shard is unreachable at first. A CDN does not receive them.
 func TestRepeatToCaches(t *testing.T) {
 	t.Parallel()
 	s := newShard(t, 0)
@@ -233,8 +233,8 @@ func TestRepeatToCaches(t *testing.T) {
 	w := newWorker(t, p, caches, cdn)
 	edit(t, p, "abc")
 	await(t, "the outbox to be empty", func() bool { return empty(t, p, store.Caches) && empty(t, p, store.CDN) })
-	_, toldCaches := caches.versions("abc")
-	_, toldCDN := cdn.versions("abc")
+	_, seenByCaches := caches.versions("abc")
+	_, seenByCDN := cdn.versions("abc")
 
 	if err := s.cluster.Primary().Kill(); err != nil {
 		t.Fatal(err)
@@ -244,14 +244,14 @@ func TestRepeatToCaches(t *testing.T) {
 	if err := s.cluster.Primary().Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "caches to be told again", func() bool { _, times := caches.versions("abc"); return times > toldCaches })
-	if _, times := cdn.versions("abc"); times != toldCDN {
-		t.Errorf("the CDN was told %d times, want %d as before", times, toldCDN)
+	await(t, "caches to receive the edit again", func() bool { _, times := caches.versions("abc"); return times > seenByCaches })
+	if _, times := cdn.versions("abc"); times != seenByCDN {
+		t.Errorf("the CDN received %d edits, want %d as before", times, seenByCDN)
 	}
 }
 
-// TestNobodyToTell checks that edits do not accumulate without a Teller.
-func TestNobodyToTell(t *testing.T) {
+// TestNobodyToInvalidate checks that edits do not accumulate without an Invalidator.
+func TestNobodyToInvalidate(t *testing.T) {
 	t.Parallel()
 	s := newShard(t, 0)
 	p := s.open(s.cluster.DSN(database))
@@ -299,7 +299,7 @@ func TestFrozenWorker(t *testing.T) {
 			return false
 		}
 	})
-	_, err := other.Deliver(t.Context(), store.Caches, 1, awake.Tell)
+	_, err := other.Deliver(t.Context(), store.Caches, 1, awake.Invalidate)
 	if !errors.Is(err, store.ErrBusy) {
 		t.Errorf("Deliver during the delivery of the first process = %v, want %v", err, store.ErrBusy)
 	}

@@ -51,9 +51,9 @@ const outboxBacklog = `SELECT
 		FROM (SELECT audience, edited_at FROM outbox WHERE (audience, id) > ($1, 0) ORDER BY audience, id LIMIT 1) AS o
 		WHERE o.audience = $1), 0)`
 
-// Deliver implements store.Outbox. It keeps a transaction open while tell runs.
+// Deliver implements store.Outbox. It keeps a transaction open while invalidate runs.
 func (s *Store) Deliver(ctx context.Context, to store.Audience, limit int,
-	tell func(ctx context.Context, edits []store.Edit) []error,
+	invalidate func(ctx context.Context, edits []store.Edit) []error,
 ) (n int, err error) {
 	err = s.primary.do(ctx, delivering, func(ctx context.Context, conn *pgx.Conn) error {
 		var due bool
@@ -67,7 +67,7 @@ func (s *Store) Deliver(ctx context.Context, to store.Audience, limit int,
 				return err
 			}
 			n = len(t.rows) + len(t.moved)
-			return t.settle(ctx, tx, to, tell, len(s.replicas) > 0 || to == store.CDN)
+			return t.settle(ctx, tx, to, invalidate, len(s.replicas) > 0 || to == store.CDN)
 		})
 	})
 	return n, wrap(err, "deliver", "")
@@ -143,18 +143,18 @@ func (t *taken) scan(rows pgx.Rows) error {
 	return nil
 }
 
-// settle delivers the edits, unless tell is nil, and records the results. again requests
+// settle delivers the edits, unless invalidate is nil, and records the results. again requests
 // a second delivery of each edit.
 func (t *taken) settle(ctx context.Context, tx pgx.Tx, to store.Audience,
-	tell func(ctx context.Context, edits []store.Edit) []error, again bool,
+	invalidate func(ctx context.Context, edits []store.Edit) []error, again bool,
 ) error {
 	first, of := store.Distinct(t.edits)
 	errs := make([]error, len(first))
 	switch {
-	case tell == nil:
+	case invalidate == nil:
 		again = false
 	case len(first) > 0:
-		errs = tell(ctx, first)
+		errs = invalidate(ctx, first)
 	}
 	done, repeat := t.moved, []int64(nil)
 	var failed []int64

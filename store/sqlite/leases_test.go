@@ -2,13 +2,17 @@ package sqlite_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"log/slog"
 	"math"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/terse/terse/idgen"
+	"github.com/terse/terse/idgen/leasetest"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/sqlite"
 )
@@ -26,6 +30,29 @@ func openAt(t *testing.T) (*sqlite.Store, *clock) {
 	c := &clock{}
 	c.micros.Store(time.Date(2026, 5, 6, 7, 8, 9, 0, time.UTC).UnixMicro())
 	return open(t, t.TempDir(), func(o *sqlite.Options) { o.Now = c.now }), c
+}
+
+// TestLeaser runs the conformance tests of idgen.Leaser.
+func TestLeaser(t *testing.T) {
+	t.Parallel()
+	leasetest.TestLeaser(t, func(t testing.TB) (a, b idgen.Leaser, advance func(time.Duration)) {
+		t.Helper()
+		var ahead atomic.Int64
+		start := time.Now()
+		database, err := sqlite.Open(context.Background(), sqlite.Options{
+			Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler),
+			Now: func() time.Time { return start.Add(time.Duration(ahead.Load())) },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := database.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		return database.Leases(), database.Leases(), func(d time.Duration) { ahead.Add(int64(d)) }
+	})
 }
 
 const ttl = 30 * time.Second

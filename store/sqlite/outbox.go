@@ -42,7 +42,7 @@ const (
 // Deliver implements store.Outbox. There are no replicas that must replay an edit first, so
 // one delivery to the caches is enough.
 func (s *Store) Deliver(ctx context.Context, to store.Audience, limit int,
-	tell func(ctx context.Context, edits []store.Edit) []error,
+	invalidate func(ctx context.Context, edits []store.Edit) []error,
 ) (int, error) {
 	turn := s.outbox.of(to)
 	if !turn.TryLock() {
@@ -55,8 +55,8 @@ func (s *Store) Deliver(ctx context.Context, to store.Audience, limit int,
 	}
 	first, of := store.Distinct(edits)
 	errs := make([]error, len(first))
-	if tell != nil {
-		errs = tell(ctx, first)
+	if invalidate != nil {
+		errs = invalidate(ctx, first)
 	}
 	now := s.opts.Now()
 	settled := make([][2]int64, len(rows))
@@ -66,7 +66,7 @@ func (s *Store) Deliver(ctx context.Context, to store.Audience, limit int,
 		switch {
 		case errs[of[i]] != nil:
 			settled[i][1] = micros(now.Add(store.RetryDelay(to, edits[i].Age)))
-		case to == store.CDN && tell != nil && !edits[i].Repeat:
+		case to == store.CDN && invalidate != nil && !edits[i].Repeat:
 			settled[i][1] = micros(now.Add(store.AgainAfter))
 			once = append(once, row)
 		}

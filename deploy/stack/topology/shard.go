@@ -43,7 +43,7 @@ type shard struct {
 
 func (t *Topology) startShard(ctx context.Context, name string) (*shard, error) {
 	c, err := testenv.StartCluster(ctx, testenv.ClusterOptions{
-		Place: t.place(name), Replicas: 1, Durable: t.opts.Durable, Settings: t.opts.postgres(),
+		Location: t.location(name), Replicas: 1, Durable: t.opts.Durable, Settings: t.opts.postgres(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("shard %s: %w", name, err)

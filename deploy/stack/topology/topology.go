@@ -87,8 +87,8 @@ func (t *Topology) opened(closer func() error) {
 	t.closers = append(t.closers, closer)
 }
 
-func (t *Topology) place(name string) testenv.Place {
-	return testenv.Place{Dir: t.opts.Dir, Name: name}
+func (t *Topology) location(name string) testenv.Location {
+	return testenv.Location{Dir: t.opts.Dir, Name: name}
 }
 
 func (t *Topology) start(ctx context.Context) error {
@@ -127,7 +127,7 @@ func (t *Topology) startStores(ctx context.Context) error {
 	}
 	group.Go(func() (err error) {
 		t.redis, err = testenv.StartRedis(starting, testenv.RedisOptions{
-			Place: t.place("redis"), Settings: map[string]string{"maxmemory": "256mb", "maxmemory-policy": "allkeys-lru"},
+			Location: t.location("redis"), Settings: map[string]string{"maxmemory": "256mb", "maxmemory-policy": "allkeys-lru"},
 		})
 		if err == nil {
 			t.opened(t.redis.Close)
@@ -192,7 +192,7 @@ func (t *Topology) startNodes(ctx context.Context, settings map[string]string) e
 	for i := range t.nodes {
 		group.Go(func() (err error) {
 			t.nodes[i], err = testenv.StartTerse(ctx, testenv.TerseOptions{
-				Place: t.place(fmt.Sprintf("node%d", i+1)), Binary: t.opts.Binary, Settings: maps.Clone(settings), Procs: t.opts.NodeProcs,
+				Location: t.location(fmt.Sprintf("node%d", i+1)), Binary: t.opts.Binary, Settings: maps.Clone(settings), Procs: t.opts.NodeProcs,
 			})
 			if err == nil {
 				t.opened(t.nodes[i].Close)
@@ -209,14 +209,14 @@ func (t *Topology) startNginx(ctx context.Context) error {
 	for _, n := range t.nodes {
 		upstreams = append(upstreams, strings.Replace(shipped, "127.0.0.1:8080", n.Addr(), 1))
 	}
-	site, err := deploy.Edited("nginx/terse.conf", map[string]string{
+	config, err := deploy.Edited("nginx/terse.conf", map[string]string{
 		shipped:      strings.Join(upstreams, "\n"),
 		"listen 80;": "listen LISTEN;",
 	})
 	if err != nil {
 		return err
 	}
-	if t.nginx, err = testenv.StartNginx(ctx, testenv.NginxOptions{Place: t.place("nginx"), Site: site}); err != nil {
+	if t.nginx, err = testenv.StartNginx(ctx, testenv.NginxOptions{Location: t.location("nginx"), Config: config}); err != nil {
 		return err
 	}
 	t.opened(t.nginx.Close)
@@ -235,7 +235,7 @@ func (t *Topology) startVarnish(ctx context.Context, port int, secret string) er
 	if err != nil {
 		return err
 	}
-	t.varnish, err = testenv.StartVarnish(ctx, testenv.VarnishOptions{Place: t.place("varnish"), VCL: vcl, Port: port})
+	t.varnish, err = testenv.StartVarnish(ctx, testenv.VarnishOptions{Location: t.location("varnish"), VCL: vcl, Port: port})
 	if err != nil {
 		return err
 	}
@@ -259,7 +259,7 @@ func (t *Topology) startPrometheus(ctx context.Context) error {
 		return err
 	}
 	t.prometheus, err = testenv.StartPrometheus(ctx, testenv.PrometheusOptions{
-		Place: t.place("prometheus"), Files: map[string]string{"prometheus.yml": config, "rules.yml": rules},
+		Location: t.location("prometheus"), Files: map[string]string{"prometheus.yml": config, "rules.yml": rules},
 	})
 	if err != nil {
 		return err

@@ -123,7 +123,7 @@ type provider interface {
 	refusal(status int, body []byte) error
 }
 
-// Purger purges edited links. It implements store.Teller. Safe for concurrent use.
+// Purger purges edited links. It implements store.Invalidator. Safe for concurrent use.
 type Purger struct {
 	name     string
 	provider provider
@@ -134,7 +134,7 @@ type Purger struct {
 	metrics  *metrics
 }
 
-var _ store.Teller = (*Purger)(nil)
+var _ store.Invalidator = (*Purger)(nil)
 
 // New returns a Purger, or an error with every invalid option.
 func New(opts Options) (*Purger, error) {
@@ -178,10 +178,10 @@ func newProvider(o *Options) provider {
 // Tag returns the tag of the answers about a link.
 func Tag(code string) string { return "link-" + code }
 
-// Tell implements store.Teller. Purges beyond the provider's limit of requests fail at
+// Invalidate implements store.Invalidator. Purges beyond the provider's limit of requests fail at
 // once. Links of canaries are acknowledged without a purge, because they are edited all
 // the time and have no visitors. Errors wrap store.ErrUnavailable and contain no secrets.
-func (p *Purger) Tell(ctx context.Context, edits []store.Edit) []error {
+func (p *Purger) Invalidate(ctx context.Context, edits []store.Edit) []error {
 	errs := make([]error, len(edits))
 	var tags []string
 	indexes := map[string][]int{} // of the edits with a tag

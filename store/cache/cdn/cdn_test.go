@@ -106,8 +106,8 @@ func TestFastly(t *testing.T) {
 	t.Parallel()
 	l := listen(t, 200, `{"link-code0":"108-1391560174-974124"}`)
 	p := newPurger(t, cdn.Options{Provider: cdn.Fastly, FastlyService: "SU1Z0isxPaozGVKXdv0eY", FastlyToken: "secret", API: l.url})
-	if err := errors.Join(p.Tell(t.Context(), edits(300))...); err != nil {
-		t.Fatalf("Tell = %v, want nil", err)
+	if err := errors.Join(p.Invalidate(t.Context(), edits(300))...); err != nil {
+		t.Fatalf("Invalidate = %v, want nil", err)
 	}
 	got := l.requests()
 	if len(got) != 2 {
@@ -133,8 +133,8 @@ func TestCloudflare(t *testing.T) {
 	l := listen(t, 200, `{"success":true,"errors":[],"messages":[],"result":{"id":"9a7806061c88ada191ed06f989cc3dac"}}`)
 	p := newPurger(t, cdn.Options{Provider: cdn.Cloudflare, CloudflareZone: "zone1", CloudflareToken: "secret", API: l.url})
 	all := append(edits(150), edits(1)...) // one link twice
-	if err := errors.Join(p.Tell(t.Context(), all)...); err != nil {
-		t.Fatalf("Tell = %v, want nil", err)
+	if err := errors.Join(p.Invalidate(t.Context(), all)...); err != nil {
+		t.Fatalf("Invalidate = %v, want nil", err)
 	}
 	got := l.requests()
 	if len(got) != 2 {
@@ -167,8 +167,8 @@ func TestEveryVarnishHasToAcknowledge(t *testing.T) {
 	t.Parallel()
 	one, other := listen(t, 200, ""), listen(t, 200, "")
 	p := newPurger(t, cdn.Options{Provider: cdn.Varnish, VarnishURLs: []string{one.url, other.url + "/"}, VarnishSecret: "secret"})
-	if err := errors.Join(p.Tell(t.Context(), edits(2))...); err != nil {
-		t.Fatalf("Tell = %v, want nil", err)
+	if err := errors.Join(p.Invalidate(t.Context(), edits(2))...); err != nil {
+		t.Fatalf("Invalidate = %v, want nil", err)
 	}
 	for _, l := range []*listener{one, other} {
 		got := l.requests()
@@ -178,9 +178,9 @@ func TestEveryVarnishHasToAcknowledge(t *testing.T) {
 		}
 	}
 	other.code = 503
-	for i, err := range p.Tell(t.Context(), edits(2)) {
+	for i, err := range p.Invalidate(t.Context(), edits(2)) {
 		if !errors.Is(err, store.ErrUnavailable) {
-			t.Errorf("Tell[%d] = %v, want ErrUnavailable", i, err)
+			t.Errorf("Invalidate[%d] = %v, want ErrUnavailable", i, err)
 		}
 	}
 }
@@ -191,9 +191,9 @@ func TestDeadVarnish(t *testing.T) {
 	t.Parallel()
 	alive := listen(t, 200, "")
 	p := newPurger(t, cdn.Options{Provider: cdn.Varnish, VarnishURLs: []string{"http://127.0.0.1:1", alive.url, "http://127.0.0.1:2"}})
-	err := p.Tell(t.Context(), edits(1))[0]
+	err := p.Invalidate(t.Context(), edits(1))[0]
 	if !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "127.0.0.1:1") || !strings.Contains(err.Error(), "127.0.0.1:2") {
-		t.Errorf("Tell = %v, want ErrUnavailable that names both servers", err)
+		t.Errorf("Invalidate = %v, want ErrUnavailable that names both servers", err)
 	}
 	if n := len(alive.requests()); n != 1 {
 		t.Errorf("the reachable server got %d purges, want 1", n)
@@ -218,9 +218,9 @@ func TestWhatIsNoAcknowledgement(t *testing.T) {
 			l, other := listen(t, tt.code, tt.body), listen(t, 200, `{"success":true}`)
 			l.more.Set("Location", other.url)
 			p := newPurger(t, cdn.Options{Provider: cdn.Cloudflare, CloudflareZone: "zone1", CloudflareToken: "hidden", API: l.url})
-			err := p.Tell(t.Context(), edits(1))[0]
+			err := p.Invalidate(t.Context(), edits(1))[0]
 			if !errors.Is(err, store.ErrUnavailable) || strings.Contains(err.Error(), "hidden") {
-				t.Errorf("Tell = %v, want ErrUnavailable and no secret", err)
+				t.Errorf("Invalidate = %v, want ErrUnavailable and no secret", err)
 			}
 			if n := len(l.requests()); n != 1 {
 				t.Errorf("%d requests, want 1: retries are left to the outbox", n)
@@ -239,9 +239,9 @@ func TestFailedRequestFailsItsOwnEdits(t *testing.T) {
 	const each = 256 // of Fastly
 	l := listen(t, 200, "")
 	p := newPurger(t, cdn.Options{Provider: cdn.Fastly, FastlyService: "s", FastlyToken: "t", API: l.url, Rate: 0.001, Burst: 1})
-	for i, err := range p.Tell(t.Context(), edits(each+10)) {
+	for i, err := range p.Invalidate(t.Context(), edits(each+10)) {
 		if (err == nil) != (i < each) {
-			t.Errorf("Tell[%d] = %v, want only the first %d to pass", i, err, each)
+			t.Errorf("Invalidate[%d] = %v, want only the first %d to pass", i, err, each)
 		}
 	}
 }
@@ -251,9 +251,9 @@ func TestLimitOfThePlan(t *testing.T) {
 	l := listen(t, 200, "")
 	p := newPurger(t, cdn.Options{Provider: cdn.Fastly, FastlyService: "s", FastlyToken: "t", API: l.url, Rate: 0.001, Burst: 2})
 	for i := range 5 {
-		err := p.Tell(t.Context(), edits(1))[0]
+		err := p.Invalidate(t.Context(), edits(1))[0]
 		if (err == nil) != (i < 2) {
-			t.Errorf("Tell %d = %v, want only the first 2 to pass", i, err)
+			t.Errorf("Invalidate %d = %v, want only the first 2 to pass", i, err)
 		}
 	}
 	if n := len(l.requests()); n != 2 {
@@ -272,7 +272,7 @@ func TestLimitIsShared(t *testing.T) {
 		Nodes: func() int { return nodes },
 	})
 	for range 5 {
-		_ = p.Tell(t.Context(), edits(1))
+		_ = p.Invalidate(t.Context(), edits(1))
 	}
 	if n := len(l.requests()); n != 2 {
 		t.Errorf("%d requests were sent by one of three processes, want 2 of 6", n)
@@ -284,7 +284,7 @@ func TestLimitIsShared(t *testing.T) {
 			Provider: cdn.Cloudflare, CloudflareZone: "z", CloudflareToken: "t", API: "http://127.0.0.1:1", Rate: 1, Burst: 6,
 			Nodes: func() int { return count },
 		})
-		sent := func() bool { return !strings.Contains(p.Tell(t.Context(), edits(1))[0].Error(), "limit") }
+		sent := func() bool { return !strings.Contains(p.Invalidate(t.Context(), edits(1))[0].Error(), "limit") }
 		for i, tt := range []struct {
 			nodes int
 			wait  time.Duration
@@ -316,11 +316,11 @@ func TestCanaries(t *testing.T) {
 	all := edits(4)
 	all[1].Link.Code, all[1].Link.Owner = store.CanaryPrefix+"1", store.CanaryOwner
 	all[2].Link.Owner, all[3].Link.Owner = store.CanaryOwner, "another"
-	if err := errors.Join(p.Tell(t.Context(), all)...); err != nil {
-		t.Errorf("Tell = %v, want nil", err)
+	if err := errors.Join(p.Invalidate(t.Context(), all)...); err != nil {
+		t.Errorf("Invalidate = %v, want nil", err)
 	}
-	if err := errors.Join(p.Tell(t.Context(), all[1:2])...); err != nil {
-		t.Errorf("Tell = %v, want nil", err)
+	if err := errors.Join(p.Invalidate(t.Context(), all[1:2])...); err != nil {
+		t.Errorf("Invalidate = %v, want nil", err)
 	}
 	got := l.requests()
 	if len(got) != 1 || got[0].header.Get("Xkey-Purge") != "link-code0 link-code2 link-code3" {
@@ -334,8 +334,8 @@ func TestProviderThatWantsAPause(t *testing.T) {
 	l.more.Set("Retry-After", "120")
 	p := newPurger(t, cdn.Options{Provider: cdn.Fastly, FastlyService: "s", FastlyToken: "t", API: l.url})
 	for range 3 {
-		if err := p.Tell(t.Context(), edits(1))[0]; !errors.Is(err, store.ErrUnavailable) {
-			t.Errorf("Tell = %v, want ErrUnavailable", err)
+		if err := p.Invalidate(t.Context(), edits(1))[0]; !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("Invalidate = %v, want ErrUnavailable", err)
 		}
 	}
 	if n := len(l.requests()); n != 1 {
@@ -346,12 +346,12 @@ func TestProviderThatWantsAPause(t *testing.T) {
 func TestNobodyAnswers(t *testing.T) {
 	t.Parallel()
 	p := newPurger(t, cdn.Options{Provider: cdn.Varnish, VarnishURLs: []string{"http://127.0.0.1:1"}, Timeout: time.Second})
-	if err := p.Tell(t.Context(), edits(1))[0]; !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "127.0.0.1:1") {
-		t.Errorf("Tell = %v, want ErrUnavailable that names the host", err)
+	if err := p.Invalidate(t.Context(), edits(1))[0]; !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "127.0.0.1:1") {
+		t.Errorf("Invalidate = %v, want ErrUnavailable that names the host", err)
 	}
 	p = newPurger(t, cdn.Options{Provider: cdn.Fastly, FastlyService: "service-id", FastlyToken: "t", API: "http://127.0.0.1:1"})
-	if err := p.Tell(t.Context(), edits(1))[0]; err == nil || strings.Contains(err.Error(), "service-id") {
-		t.Errorf("Tell = %v, want an error without the path", err)
+	if err := p.Invalidate(t.Context(), edits(1))[0]; err == nil || strings.Contains(err.Error(), "service-id") {
+		t.Errorf("Invalidate = %v, want an error without the path", err)
 	}
 }
 

@@ -211,7 +211,7 @@ func (c *Cache) announced(sent *redis.IntCmd) error {
 func (c *Cache) dropFull(ctx context.Context, writes []write, runs []*redis.Cmd) error {
 	var full []string
 	for i, run := range runs {
-		if writes[i].script == tellScript && redis.HasErrorPrefix(run.Err(), "OOM") {
+		if writes[i].script == announceScript && redis.HasErrorPrefix(run.Err(), "OOM") {
 			full = append(full, writes[i].key)
 		}
 	}

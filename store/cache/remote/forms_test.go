@@ -35,7 +35,7 @@ func wantUse(t *testing.T, c *remote.Cache) {
 	for i := range 20 {
 		code := fmt.Sprint("code", i)
 		must(t, create(t, c, link(code, 1)))
-		tell(t, c, link(code, 2))
+		invalidate(t, c, link(code, 2))
 		if got, _ := lookup(t, c, code); got != 2 {
 			t.Errorf("version of %s = %d, want 2", code, got)
 		}
@@ -50,7 +50,7 @@ func wantUse(t *testing.T, c *remote.Cache) {
 		if heard.Load() >= 20 {
 			return true
 		}
-		tell(t, c, link("again", 2)) // the nodes of a cluster may not be connected yet
+		invalidate(t, c, link("again", 2)) // the nodes of a cluster may not be connected yet
 		return false
 	})
 	stop()

@@ -12,7 +12,7 @@ type metrics struct {
 	flights                           *prometheus.HistogramVec
 	getHit, getMiss, getError         prometheus.Counter
 	leaseTaken, leaseHeld, leaseError prometheus.Counter
-	fill, put, tell                   writeMetrics
+	fill, put, announce               writeMetrics
 	sent, heard, garbled              prometheus.Counter
 	breakerOpen, channelUp, nodes     prometheus.Gauge
 }
@@ -58,7 +58,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	counter := func(op, result string) prometheus.Counter { return requests.WithLabelValues(op, result) }
 	m.getHit, m.getMiss, m.getError = counter("get", "hit"), counter("get", "miss"), counter("get", "error")
 	m.leaseTaken, m.leaseHeld, m.leaseError = counter("lease", "ok"), counter("lease", "refused"), counter("lease", "error")
-	for op, w := range map[string]*writeMetrics{"fill": &m.fill, "put": &m.put, "tell": &m.tell} {
+	for op, w := range map[string]*writeMetrics{"fill": &m.fill, "put": &m.put, "tell": &m.announce} {
 		*w = writeMetrics{kept: counter(op, "ok"), refused: counter(op, "refused"), failed: counter(op, "error")}
 	}
 	m.sent, m.heard = announcements.WithLabelValues("sent"), announcements.WithLabelValues("heard")

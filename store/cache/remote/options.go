@@ -38,7 +38,7 @@ type Options struct {
 
 	TTL      time.Duration // how long a link is stored, ±10 %; default DefaultTTL
 	FreshTTL time.Duration // the same for a link created or edited less than an hour ago; default DefaultFreshTTL
-	Timeout  time.Duration // of one round trip, except for Tell; a call may also wait for the round trip before; default DefaultTimeout
+	Timeout  time.Duration // of one round trip, except for Invalidate; a call may also wait for the round trip before; default DefaultTimeout
 	MaxBatch int           // most calls that share a round trip; default DefaultMaxBatch
 
 	Keys Keys // receives revocations of API keys; may be nil

@@ -200,17 +200,17 @@ func (c *Cache) Put(ctx context.Context, l store.Link, began time.Time) error {
 // Announce replaces an older stored link, prevents a Fill with a link loaded before the edit,
 // and publishes the edit to all processes that run Listen.
 func (c *Cache) Announce(ctx context.Context, l store.Link) error {
-	return c.tell(ctx, c.writes, &l)
+	return c.announce(ctx, c.writes, &l)
 }
 
-// Tell implements store.Teller: it announces all edits. It bypasses the breaker, and may take
-// more than a second while Redis is slow.
-func (c *Cache) Tell(ctx context.Context, edits []store.Edit) []error {
+// Invalidate implements store.Invalidator: it announces all edits. It bypasses the breaker, and
+// may take more than a second while Redis is slow.
+func (c *Cache) Invalidate(ctx context.Context, edits []store.Edit) []error {
 	errs := make([]error, len(edits))
 	done := make(chan struct{}, len(edits))
 	for i := range edits {
 		go func() { // the calls share round trips
-			errs[i] = c.tell(ctx, c.background, &edits[i].Link)
+			errs[i] = c.announce(ctx, c.background, &edits[i].Link)
 			done <- struct{}{}
 		}()
 	}
@@ -220,11 +220,11 @@ func (c *Cache) Tell(ctx context.Context, edits []store.Edit) []error {
 	return errs
 }
 
-func (c *Cache) tell(ctx context.Context, by *batch.Group[write, int64], l *store.Link) error {
-	n, err := by.Do(ctx, write{script: tellScript, key: Key(l.Code), announce: true, args: []any{
+func (c *Cache) announce(ctx context.Context, by *batch.Group[write, int64], l *store.Link) error {
+	n, err := by.Do(ctx, write{script: announceScript, key: Key(l.Code), announce: true, args: []any{
 		encode(l), l.Version, c.ttl(l), markerText(l.Version), leaseTTL.Milliseconds(),
 	}})
-	c.metrics.tell.count(n, err)
+	c.metrics.announce.count(n, err)
 	return err
 }
 

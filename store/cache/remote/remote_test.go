@@ -79,14 +79,14 @@ func create(t *testing.T, c *remote.Cache, l store.Link) error {
 	return c.Put(t.Context(), l, time.Now().Add(time.Hour))
 }
 
-func tell(t *testing.T, c *remote.Cache, links ...store.Link) {
+func invalidate(t *testing.T, c *remote.Cache, links ...store.Link) {
 	t.Helper()
 	edits := make([]store.Edit, len(links))
 	for i, l := range links {
 		edits[i].Link = l
 	}
-	if err := errors.Join(c.Tell(t.Context(), edits)...); err != nil {
-		t.Fatalf("Tell = %v, want nil", err)
+	if err := errors.Join(c.Invalidate(t.Context(), edits)...); err != nil {
+		t.Fatalf("Invalidate = %v, want nil", err)
 	}
 }
 
@@ -132,21 +132,21 @@ func TestLifetimesDiffer(t *testing.T) {
 			l.Version++
 			must(t, c.Announce(t.Context(), l))
 		}, remote.DefaultTTL},
-		{"tell", func(l store.Link) {
+		{"invalidate", func(l store.Link) {
 			must(t, create(t, c, l))
 			l.Version++
-			tell(t, c, l)
+			invalidate(t, c, l)
 		}, remote.DefaultTTL},
 		{"fill of a recently edited link", func(l store.Link) {
 			_, lease := lookup(t, c, l.Code)
 			l.UpdatedAt = time.Now().Add(-59 * time.Minute)
 			must(t, c.Fill(t.Context(), l, lease))
 		}, remote.DefaultFreshTTL},
-		{"tell of an edit", func(l store.Link) {
+		{"invalidate after an edit", func(l store.Link) {
 			must(t, create(t, c, l))
 			l.Version++
 			l.UpdatedAt = time.Now()
-			tell(t, c, l)
+			invalidate(t, c, l)
 		}, remote.DefaultFreshTTL},
 	} {
 		began := time.Now()
@@ -182,7 +182,7 @@ func TestWhatIsKept(t *testing.T) {
 	}
 	undated := func(t *testing.T, code string) { must(t, c.Put(t.Context(), link(code, 1), time.Time{})) }
 	edit := func(v int64) func(t *testing.T, code string) {
-		return func(t *testing.T, code string) { tell(t, c, link(code, v)) }
+		return func(t *testing.T, code string) { invalidate(t, c, link(code, v)) }
 	}
 	fill := func(v int64) func(t *testing.T, code string) {
 		return func(t *testing.T, code string) {
@@ -197,7 +197,7 @@ func TestWhatIsKept(t *testing.T) {
 		return func(t *testing.T, code string) {
 			l := link(code, v)
 			l.URL = "https://example.com/after-a-failover"
-			tell(t, c, l)
+			invalidate(t, c, l)
 		}
 	}
 	type steps []func(t *testing.T, code string)
@@ -268,8 +268,8 @@ func TestSlowReaderBringsNothingBack(t *testing.T) {
 		name string
 		then func(code string)
 	}{
-		{"edited", func(code string) { tell(t, c, link(code, 2)) }},
-		{"edited-and-evicted", func(code string) { tell(t, c, link(code, 2)); evict(code) }},
+		{"edited", func(code string) { invalidate(t, c, link(code, 2)) }},
+		{"edited-and-evicted", func(code string) { invalidate(t, c, link(code, 2)); evict(code) }},
 		{"evicted", evict},
 		{"flushed", func(string) { must(t, client.FlushAll(t.Context()).Err()) }},
 		{"evicted-and-leased-again", func(code string) { evict(code); lookup(t, c, code) }},
@@ -331,10 +331,10 @@ func TestEverythingExpires(t *testing.T) {
 	must(t, create(t, c, link("created", 1)))
 	_, lease := lookup(t, c, "filled")
 	must(t, c.Fill(t.Context(), link("filled", 1), lease))
-	tell(t, c, link("marked", 2))
+	invalidate(t, c, link("marked", 2))
 	lookup(t, c, "leased")
 	must(t, create(t, c, link("edited", 1)))
-	tell(t, c, link("edited", 2))
+	invalidate(t, c, link("edited", 2))
 	for code, most := range map[string]time.Duration{
 		"created": remote.DefaultFreshTTL, "filled": remote.DefaultTTL, "edited": remote.DefaultTTL,
 		"marked": 3 * time.Second, "leased": 3 * time.Second,
@@ -358,7 +358,7 @@ func TestScriptsThatRedisForgot(t *testing.T) {
 		must(t, client.ScriptFlush(t.Context()).Err())
 		code := fmt.Sprint("code", i)
 		must(t, create(t, c, link(code, 1)))
-		tell(t, c, link(code, 2))
+		invalidate(t, c, link(code, 2))
 		if got, _ := lookup(t, c, code); got != 2 {
 			t.Errorf("version of %s = %d, want 2", code, got)
 		}
@@ -471,7 +471,7 @@ func TestRefused(t *testing.T) {
 	lookup(t, open(t, "redis://visitor:right@"+s.Addr(), patient), "abc")
 }
 
-// TestRefusedAnnouncements checks that Tell fails if the publish fails, whether or not
+// TestRefusedAnnouncements checks that Invalidate fails if the publish fails, whether or not
 // Redis knew the script.
 func TestRefusedAnnouncements(t *testing.T) {
 	t.Parallel()
@@ -480,12 +480,12 @@ func TestRefusedAnnouncements(t *testing.T) {
 	must(t, client.Do(t.Context(), "ACL", "SETUSER", "mute", "on", ">right", "~*", "&*", "+@all", "-publish").Err())
 	c := open(t, "redis://mute:right@"+s.Addr(), patient)
 	for _, known := range []bool{false, true} {
-		if err := c.Tell(t.Context(), []store.Edit{{Link: link("abc", 2)}})[0]; !errors.Is(err, store.ErrUnavailable) {
-			t.Errorf("Tell with a known script (%v) and a rejected publish = %v, want ErrUnavailable", known, err)
+		if err := c.Invalidate(t.Context(), []store.Edit{{Link: link("abc", 2)}})[0]; !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("Invalidate with a known script (%v) and a rejected publish = %v, want ErrUnavailable", known, err)
 		}
 	}
 	must(t, client.Do(t.Context(), "ACL", "SETUSER", "mute", "+publish").Err())
-	tell(t, c, link("abc", 2))
+	invalidate(t, c, link("abc", 2))
 }
 
 // TestFull checks that a Redis that accepts no writes is still read, and that a Redis
@@ -507,8 +507,8 @@ func TestFull(t *testing.T) {
 			t.Errorf("Put in a full Redis = %v, want ErrUnavailable", err)
 		}
 	}
-	if err := c.Tell(t.Context(), []store.Edit{{Link: link("kept", 2)}})[0]; !errors.Is(err, store.ErrUnavailable) {
-		t.Errorf("Tell in a full Redis = %v, want ErrUnavailable, so that the outbox retries", err)
+	if err := c.Invalidate(t.Context(), []store.Edit{{Link: link("kept", 2)}})[0]; !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("Invalidate in a full Redis = %v, want ErrUnavailable, so that the outbox retries", err)
 	}
 	if got, _ := lookup(t, c, "kept"); got != 0 {
 		t.Errorf("version after an edit in a full Redis = %d, want none", got)
@@ -563,7 +563,7 @@ func TestAnnouncements(t *testing.T) {
 	}
 
 	must(t, client.Publish(t.Context(), "terse:1:edits@0", "garbage").Err())
-	tell(t, one, link("a", 2), link("b", 3))
+	invalidate(t, one, link("a", 2), link("b", 3))
 	await(t, "two announcements", func() bool { n, _ := count(); return n == 2 })
 	await(t, "the listening processes to be counted", func() bool { return other.Nodes() == 1 && one.Nodes() == 1 })
 
@@ -571,7 +571,7 @@ func TestAnnouncements(t *testing.T) {
 		t.Fatalf("killed %d connections, %v, want 1", n, err)
 	}
 	await(t, "the channel to be back", func() bool { _, m := count(); return m == 2 })
-	tell(t, one, link("c", 2))
+	invalidate(t, one, link("c", 2))
 	await(t, "another announcement", func() bool { n, _ := count(); return n >= 3 })
 
 	must(t, s.Freeze()) // longer than silence
@@ -579,7 +579,7 @@ func TestAnnouncements(t *testing.T) {
 	must(t, s.Thaw())
 	await(t, "the channel to be back", func() bool { _, m := count(); return m >= 3 })
 	await(t, "an announcement after the thaw", func() bool {
-		tell(t, one, link("d", 2))
+		invalidate(t, one, link("d", 2))
 		n, _ := count()
 		return n >= 4
 	})
@@ -606,11 +606,11 @@ func TestDatabasesAreApart(t *testing.T) {
 	}()
 	<-begun
 	must(t, create(t, one, link("abc", 1)))
-	tell(t, one, link("abc", 2))
+	invalidate(t, one, link("abc", 2))
 	if got, _ := lookup(t, other, "abc"); got != 0 {
 		t.Errorf("another database has version %d, want none", got)
 	}
-	tell(t, other, link("own", 2)) // announcements arrive in order
+	invalidate(t, other, link("own", 2)) // announcements arrive in order
 	if l := <-heard; l.Code != "own" {
 		t.Errorf("received an edit of %s, want only the edit of own", l.Code)
 	}

@@ -43,7 +43,7 @@ func receive[T any](t *testing.T, from <-chan T, what string) (v T) {
 func TestRevocationsAreHeard(t *testing.T) {
 	t.Parallel()
 	server := testenv.NewRedis(t, testenv.RedisOptions{})
-	teller := open(t, server.URL(), patient)
+	sender := open(t, server.URL(), patient)
 	heard := &keys{make(chan store.Key, 1), make(chan struct{}, 1)}
 	listener, err := remote.New(remote.Options{
 		URL: server.URL(), Timeout: patient, Keys: heard, Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
@@ -65,8 +65,8 @@ func TestRevocationsAreHeard(t *testing.T) {
 
 	_, hash := store.NewToken()
 	want := store.Key{Hash: hash, RevokedAt: time.Now().UTC().Truncate(time.Microsecond)}
-	tell(t, teller, link("a", 1))
-	must(t, teller.AnnounceRevocation(t.Context(), want))
+	invalidate(t, sender, link("a", 1))
+	must(t, sender.AnnounceRevocation(t.Context(), want))
 	if got := receive(t, edits, "edit"); got.Code != "a" {
 		t.Errorf("received an edit of %q, want a", got.Code)
 	}
@@ -75,7 +75,7 @@ func TestRevocationsAreHeard(t *testing.T) {
 	}
 
 	must(t, server.Kill())
-	if err := teller.AnnounceRevocation(t.Context(), want); err == nil {
+	if err := sender.AnnounceRevocation(t.Context(), want); err == nil {
 		t.Error("AnnounceRevocation() without Redis = nil, want an error")
 	}
 	must(t, server.Start(t.Context()))

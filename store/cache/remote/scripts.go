@@ -35,12 +35,12 @@ if kept and string.sub(kept, 1, 1) ~= 'R' then return -now end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return now`)
 
-// tellScript replaces an older link by the link ARGV[1] of version ARGV[2] for ARGV[3] ms. If
+// announceScript replaces an older link by the link ARGV[1] of version ARGV[2] for ARGV[3] ms. If
 // no link is stored, it stores the marker ARGV[4] for ARGV[5] ms instead: the writer may be
 // slow, and Redis may already have evicted a later edit. It also stores the marker if another
 // link of the same version is stored: a failover lost one of the two, and the slow writer may
 // have the lost one.
-var tellScript = redis.NewScript(`
+var announceScript = redis.NewScript(`
 local kept = redis.call('GET', KEYS[1])
 local kind = kept and string.sub(kept, 1, 1)
 local version = (kind == 'L' or kind == 'M') and struct.unpack('>I8', kept, 2)

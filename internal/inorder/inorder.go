@@ -1,4 +1,5 @@
-package main
+// Package inorder runs jobs in parallel and delivers their results in the order of the jobs.
+package inorder
 
 import (
 	"context"
@@ -7,13 +8,13 @@ import (
 	"sync"
 )
 
-// inOrder runs jobs in several workers and commits their results in the order of the jobs.
+// Run runs jobs in several workers and commits their results in the order of the jobs.
 // It keeps about four jobs per worker in memory. next returns io.EOF after the last job, and
-// may still be running when inOrder returns.
+// may still be running when Run returns.
 //
-// inOrder stops at the first error of next, do or commit, in the order of the jobs, and
+// Run stops at the first error of next, do or commit, in the order of the jobs, and
 // returns it. The results of all earlier jobs are then committed.
-func inOrder[Job, Result any](ctx context.Context, workers int,
+func Run[Job, Result any](ctx context.Context, workers int,
 	next func() (Job, error), do func(ctx context.Context, job Job) (Result, error), commit func(r Result) error,
 ) error {
 	ctx, cancel := context.WithCancel(ctx)

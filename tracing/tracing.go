@@ -1,4 +1,6 @@
-package main
+// Package tracing exports spans of requests, SQL statements and Redis commands by OTLP over
+// HTTP. Spans contain no codes, targets, parameters or keys.
+package tracing
 
 import (
 	"context"
@@ -20,26 +22,40 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 )
 
-// traces exports spans by OTLP over HTTP. A nil *traces exports nothing.
-type traces struct{ provider *sdktrace.TracerProvider }
+// Options configures a Tracer.
+type Options struct {
+	// Endpoint is the URL of a collector for OTLP over HTTP, such as
+	// http://localhost:4318. Required.
+	Endpoint *url.URL
 
-// openTraces starts the export to the collector of the settings. It returns nil without a
-// collector. While the collector is unreachable, spans are lost and requests are not
-// delayed.
-func (p *process) openTraces(ctx context.Context) (*traces, error) {
-	endpoint := p.settings.operation.otlpEndpoint
-	if endpoint == nil {
-		return nil, nil
+	// Version is the version of the program, an attribute of each span. May be empty.
+	Version string
+}
+
+// Tracer exports spans. A nil *Tracer is valid and exports nothing. Safe for concurrent use.
+type Tracer struct{ provider *sdktrace.TracerProvider }
+
+// New starts the export to a collector. While the collector is unreachable, spans are lost and
+// requests are not delayed.
+func New(ctx context.Context, opts Options) (*Tracer, error) {
+	if opts.Endpoint == nil {
+		return nil, errors.New("tracing: Options.Endpoint is required")
 	}
-	exporter, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(endpoint.JoinPath("v1", "traces").String()))
+	exporter, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(opts.Endpoint.JoinPath("v1", "traces").String()))
 	if err != nil {
 		return nil, fmt.Errorf("export traces: %w", err)
 	}
-	t := &traces{sdktrace.NewTracerProvider(sdktrace.WithBatcher(withoutPaths{exporter}), sdktrace.WithResource(resource.NewSchemaless(
-		attribute.String("service.name", "terse"), attribute.String("service.version", version),
-	)))}
-	p.open.push("traces", closeTimeout, t.provider.Shutdown)
-	return t, nil
+	return &Tracer{sdktrace.NewTracerProvider(sdktrace.WithBatcher(withoutPaths{exporter}), sdktrace.WithResource(resource.NewSchemaless(
+		attribute.String("service.name", "terse"), attribute.String("service.version", opts.Version),
+	)))}, nil
+}
+
+// Close exports the remaining spans until ctx ends.
+func (t *Tracer) Close(ctx context.Context) error {
+	if t == nil {
+		return nil
+	}
+	return t.provider.Shutdown(ctx)
 }
 
 // withoutPaths exports spans without the paths of requests. A path contains the code of a
@@ -63,9 +79,10 @@ func (s pathless) Attributes() []attribute.KeyValue {
 	return slices.DeleteFunc(slices.Clone(s.ReadOnlySpan.Attributes()), func(a attribute.KeyValue) bool { return a.Key == "url.path" })
 }
 
-// handler makes a span for each request. The span continues the trace of a trusted proxy.
-// For other clients it starts a new trace, with a link to the client's trace.
-func (t *traces) handler(h http.Handler, fromProxy func(*http.Request) bool) http.Handler {
+// Handler makes a span for each request. The span continues the trace of a trusted proxy.
+// For other clients it starts a new trace, with a link to the client's trace. fromProxy reports
+// whether a request comes from a trusted proxy.
+func (t *Tracer) Handler(h http.Handler, fromProxy func(*http.Request) bool) http.Handler {
 	if t == nil {
 		return h
 	}
@@ -75,30 +92,19 @@ func (t *traces) handler(h http.Handler, fromProxy func(*http.Request) bool) htt
 		otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string { return r.Method }))
 }
 
-// postgres makes a span for each statement, without the values of its parameters.
-func (t *traces) postgres() pgx.QueryTracer {
+// Postgres makes a span for each statement, without the values of its parameters. It
+// returns nil for a nil *Tracer.
+func (t *Tracer) Postgres() pgx.QueryTracer {
 	if t == nil {
 		return nil
 	}
 	return otelpgx.NewTracer(otelpgx.WithTracerProvider(t.provider), otelpgx.WithDisableSQLStatementInAttributes())
 }
 
-// redis makes a span for each command, without keys and values.
-func (t *traces) redis(c redis.UniversalClient) error {
+// Redis makes a span for each command, without keys and values.
+func (t *Tracer) Redis(c redis.UniversalClient) error {
 	if t == nil {
 		return nil
 	}
 	return redisotel.InstrumentTracing(c, redisotel.WithTracerProvider(t.provider), redisotel.WithDBStatement(false), redisotel.WithCallerEnabled(false))
-}
-
-// parseEndpoint parses the URL of a collector. It returns nil for empty text.
-func parseEndpoint(s string) (*url.URL, error) {
-	if s == "" {
-		return nil, nil
-	}
-	u, err := url.Parse(s)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil, errors.New("must be the URL of a collector for OTLP over HTTP, such as http://localhost:4318")
-	}
-	return u, nil
 }

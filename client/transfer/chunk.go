@@ -1,19 +1,17 @@
-package main
+package transfer
 
 import (
 	"context"
 	"encoding/json"
 	"errors"
 	"slices"
-
-	"github.com/terse/terse/client/transfer"
 )
 
 // row is one row of the source.
 type row struct {
 	number int64 // from 0
-	record transfer.Record
-	err    *transfer.RowError // why the row cannot be read, or nil
+	record Record
+	err    *RowError // why the row cannot be read, or nil
 }
 
 // size returns the most bytes that the row takes in a request. A row that cannot be encoded
@@ -57,7 +55,7 @@ func (c *chunk) await(ctx context.Context) error {
 
 // rowSource numbers rows and divides them into chunks.
 type rowSource struct {
-	reader transfer.Reader
+	reader Reader
 	number int64             // of the next row
 	held   *row              // a row for the next chunk that was read already, or nil
 	failed error             // the error after the last row; io.EOF at the end of the file

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// wire is a keep-alive connection to a server.
-type wire struct {
+// connection is a keep-alive connection to a server.
+type connection struct {
 	address string
 	conn    net.Conn // nil without a connection
 	reader  *bufio.Reader
@@ -28,37 +28,37 @@ type reply struct {
 
 // exchange sends a request and reads the whole response, until a deadline. After an error it
 // closes the connection.
-func (w *wire) exchange(request []byte, until time.Time) (reply, error) {
-	if err := w.connect(until); err != nil {
+func (c *connection) exchange(request []byte, until time.Time) (reply, error) {
+	if err := c.connect(until); err != nil {
 		return reply{}, err
 	}
-	got, keep, err := w.talk(request, until)
+	got, keep, err := c.roundTrip(request, until)
 	if err != nil || !keep {
-		w.hangUp()
+		c.close()
 	}
 	return got, err
 }
 
-func (w *wire) connect(until time.Time) error {
-	if w.conn != nil {
+func (c *connection) connect(until time.Time) error {
+	if c.conn != nil {
 		return nil
 	}
-	conn, err := (&net.Dialer{Deadline: until}).Dial("tcp", w.address)
+	conn, err := (&net.Dialer{Deadline: until}).Dial("tcp", c.address)
 	if err != nil {
 		return err
 	}
-	w.conn, w.reader = conn, bufio.NewReader(conn)
+	c.conn, c.reader = conn, bufio.NewReader(conn)
 	return nil
 }
 
-func (w *wire) talk(request []byte, until time.Time) (got reply, keep bool, err error) {
-	if err := w.conn.SetDeadline(until); err != nil {
+func (c *connection) roundTrip(request []byte, until time.Time) (got reply, keep bool, err error) {
+	if err := c.conn.SetDeadline(until); err != nil {
 		return got, false, err
 	}
-	if _, err := w.conn.Write(request); err != nil {
+	if _, err := c.conn.Write(request); err != nil {
 		return got, false, err
 	}
-	answer, err := http.ReadResponse(w.reader, nil)
+	answer, err := http.ReadResponse(c.reader, nil)
 	if err != nil {
 		return got, false, err
 	}
@@ -76,10 +76,10 @@ func (w *wire) talk(request []byte, until time.Time) (got reply, keep bool, err 
 	return got, !answer.Close, answer.Body.Close()
 }
 
-func (w *wire) hangUp() {
-	if w.conn != nil {
-		_ = w.conn.Close()
-		w.conn = nil
+func (c *connection) close() {
+	if c.conn != nil {
+		_ = c.conn.Close()
+		c.conn = nil
 	}
 }
 

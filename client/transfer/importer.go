@@ -1,0 +1,344 @@
+package transfer
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/terse/terse/client"
+	"github.com/terse/terse/internal/inorder"
+)
+
+// ImportOptions configures an Importer.
+type ImportOptions struct {
+	// Client calls the server that receives the links. Required.
+	Client *client.Client
+
+	// File is the path of the file to import. Either File or Reader is required.
+	File   string
+	Reader io.Reader
+
+	// Source is the product that exported the file, one of Sources. Default "terse".
+	Source string
+
+	// Whole imports links with their dates, clicks, versions, owners and password hashes.
+	// It needs an admin key. Without Whole, the owner of the API key gets new links.
+	Whole bool
+
+	// Owners gives the links of a key to another key: it maps old to new ids of keys. It
+	// needs Whole. Other links keep their owner.
+	Owners map[string]string
+
+	// DropPasswords imports a link without its password when the file lacks the
+	// password. Otherwise the row is rejected.
+	DropPasswords bool
+
+	// Checkpoint is the path of a file for the progress. An Importer with the same
+	// options continues an interrupted import from it. A complete import deletes it.
+	// Default: an interrupted import cannot continue.
+	Checkpoint string
+
+	// Rejections is the path of a file for the rejected rows, each a Rejection as a line
+	// of JSON. An import that continues keeps the lines of the rows before the
+	// checkpoint. Default: none.
+	Rejections string
+
+	// Rejected is called for each Rejection, in the order of the rows. Its error ends the
+	// import. Default: not called.
+	Rejected func(Rejection) error
+
+	// Progress is called after each request that is done. Default: not called.
+	Progress func(ImportProgress)
+}
+
+func (o *ImportOptions) validate() error {
+	var errs []error
+	check := func(ok bool, problem string) {
+		if !ok {
+			errs = append(errs, errors.New("transfer: ImportOptions."+problem))
+		}
+	}
+	check(o.Client != nil, "Client is required")
+	check((o.File == "") != (o.Reader == nil), "File or Reader is required, and not both")
+	check(slices.Contains(Sources(), o.Source), "Source must be one of Sources")
+	check(o.Whole || len(o.Owners) == 0, "Owners needs Whole")
+	return errors.Join(errs...)
+}
+
+// Rejection is one reason why a row was rejected. Reason is for people; it names the flags of
+// terse links import.
+type Rejection struct {
+	Line   int    `json:"line"` // first line of the row in the file, counted from 1
+	Code   string `json:"code,omitempty"`
+	Field  string `json:"field,omitempty"` // empty when the whole row is invalid
+	Reason string `json:"reason"`
+}
+
+// ImportResult counts the rows of an import, including earlier runs that it continued.
+type ImportResult struct {
+	Rows     int64 // imported or rejected
+	Links    int64 // imported
+	Rejected int64
+
+	// WithoutHistory is how many imported links lost their dates and clicks, because
+	// Whole was not set.
+	WithoutHistory int64
+}
+
+// ImportProgress is the progress of an import.
+type ImportProgress struct {
+	ImportResult
+	Read int64 // bytes of the file
+}
+
+// importState is the checkpoint of an import.
+type importState struct {
+	Source         string `json:"source"` // fingerprint of the file and the options
+	Run            string `json:"run"`    // prefix of the Idempotency-Keys
+	Rows           int64  `json:"rows"`
+	Links          int64  `json:"links"`
+	Rejected       int64  `json:"refused"`
+	WithoutHistory int64  `json:"poorer"`
+	Rejections     int64  `json:"errors"` // bytes in the file of ImportOptions.Rejections
+}
+
+// Importer imports a file of links. It creates no link twice, even when it is interrupted and
+// repeated. The first row of a code becomes the link. Not safe for concurrent use.
+type Importer struct {
+	opts       ImportOptions
+	source     io.Reader
+	file       *os.File // of source; nil: ImportOptions.Reader
+	size       int64
+	rejections *os.File // nil: none
+	read       atomic.Int64
+	state      importState
+	saved      time.Time // when the checkpoint was saved last
+}
+
+// ErrOtherImport reports that a checkpoint is of another file, server or source.
+var ErrOtherImport = errors.New("belongs to another import")
+
+// NewImporter opens the files of opts and reads the checkpoint. It returns ErrOtherImport for
+// the checkpoint of another import. The caller must call Close.
+func NewImporter(opts ImportOptions) (*Importer, error) {
+	opts.Source = cmp.Or(opts.Source, "terse")
+	if err := opts.validate(); err != nil {
+		return nil, err
+	}
+	m := &Importer{opts: opts}
+	for _, step := range []func() error{m.openSource, m.resume, m.openRejections} {
+		if err := step(); err != nil {
+			return nil, errors.Join(err, m.Close())
+		}
+	}
+	return m, nil
+}
+
+// Close closes the files.
+func (m *Importer) Close() error {
+	var errs []error
+	for _, f := range []*os.File{m.file, m.rejections} {
+		if f != nil {
+			errs = append(errs, f.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Result returns the result up to now. Before Run it is the result of the earlier runs that
+// Run continues.
+func (m *Importer) Result() ImportResult {
+	return ImportResult{Rows: m.state.Rows, Links: m.state.Links, Rejected: m.state.Rejected, WithoutHistory: m.state.WithoutHistory}
+}
+
+// Size returns the size of the file in bytes, or 0 for ImportOptions.Reader.
+func (m *Importer) Size() int64 { return m.size }
+
+// Run imports all rows after the checkpoint. A row that the server rejects is no error, see
+// ImportOptions.Rejected and Result. After an error the import can continue from the
+// checkpoint.
+func (m *Importer) Run(ctx context.Context) error {
+	err := m.run(ctx)
+	switch {
+	case m.opts.Checkpoint == "":
+		return err
+	case err != nil:
+		return errors.Join(err, saveCheckpoint(m.opts.Checkpoint, m.state))
+	}
+	return os.Remove(m.opts.Checkpoint)
+}
+
+// fingerprinted is how many bytes at the start of a file go into its fingerprint.
+const fingerprinted = 64 << 10
+
+// openSource opens the file and sets its fingerprint.
+func (m *Importer) openSource() error {
+	properties := []any{m.opts.Client.Server(), m.opts.Source, m.opts.Whole}
+	m.source = m.opts.Reader
+	if m.opts.Reader != nil {
+		m.state.Source = fingerprint(properties, nil)
+		return nil
+	}
+	var err error
+	if m.file, err = os.Open(m.opts.File); err != nil {
+		return err
+	}
+	info, err := m.file.Stat()
+	if err != nil {
+		return err
+	}
+	head := make([]byte, fingerprinted)
+	n, err := m.file.ReadAt(head, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	m.source, m.size = m.file, info.Size()
+	m.state.Source = fingerprint(append(properties, m.size), head[:n])
+	return nil
+}
+
+// fingerprint identifies an import by its properties and the start of its file.
+func fingerprint(properties []any, head []byte) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %x", properties, sha256.Sum256(head)))
+	return hex.EncodeToString(sum[:16])
+}
+
+// resume loads the checkpoint of an interrupted run of the same import. Without one it
+// starts a new checkpoint.
+func (m *Importer) resume() error {
+	path := m.opts.Checkpoint
+	m.state.Run = rand.Text()
+	if path == "" {
+		return nil
+	}
+	var before importState
+	found, err := readCheckpoint(path, &before)
+	switch {
+	case err != nil:
+		return err
+	case !found:
+		return saveCheckpoint(path, m.state)
+	case before.Source != m.state.Source:
+		return fmt.Errorf("%s %w", path, ErrOtherImport)
+	}
+	m.state = before
+	return nil
+}
+
+// openRejections opens the file for rejected rows and removes the rows that the checkpoint
+// does not cover.
+func (m *Importer) openRejections() (err error) {
+	if m.opts.Rejections == "" {
+		return nil
+	}
+	m.rejections, err = os.OpenFile(m.opts.Rejections, os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := m.rejections.Truncate(m.state.Rejections); err != nil {
+		return err
+	}
+	_, err = m.rejections.Seek(0, io.SeekEnd)
+	return err
+}
+
+// requestsAtOnce is the number of requests that run at once. It is small, so that an import
+// leaves room for other callers.
+const requestsAtOnce = 4
+
+// run imports all rows after the checkpoint, and leaves the checkpoint there.
+func (m *Importer) run(ctx context.Context) error {
+	reader, err := Open(m.opts.Source, &meteredReader{r: m.source, n: &m.read})
+	if err != nil {
+		return err
+	}
+	rows := &rowSource{reader: reader, last: map[string]*chunk{}}
+	for range m.state.Rows {
+		if _, err := rows.next(); err != nil {
+			return fmt.Errorf("the file has fewer rows than %s says: %w", m.opts.Checkpoint, err)
+		}
+	}
+	send := m.createLinks
+	if m.opts.Whole {
+		send = m.importArchive
+	}
+	return inorder.Run(ctx, requestsAtOnce, rows.chunk, func(ctx context.Context, c *chunk) (outcome, error) {
+		if err := c.await(ctx); err != nil {
+			return outcome{}, err
+		}
+		o, err := send(ctx, c.rows)
+		if err == nil {
+			close(c.done)
+		}
+		return o, err
+	}, m.commit)
+}
+
+// saveEvery is the shortest time between two saves of the checkpoint. After a crash the
+// import repeats later rows, which creates no link twice.
+const saveEvery = 200 * time.Millisecond
+
+// commit reports the rejected rows, updates the state and saves the checkpoint.
+func (m *Importer) commit(o outcome) error {
+	slices.SortStableFunc(o.rejections, func(a, b Rejection) int { return a.Line - b.Line })
+	for _, r := range o.rejections {
+		if err := m.report(r); err != nil {
+			return err
+		}
+	}
+	m.state.Rows += o.rows
+	m.state.Links += o.links
+	m.state.Rejected += o.rejected
+	m.state.WithoutHistory += o.withoutHistory
+	if m.opts.Progress != nil {
+		m.opts.Progress(ImportProgress{m.Result(), m.read.Load()})
+	}
+	if m.opts.Checkpoint == "" || time.Since(m.saved) < saveEvery {
+		return nil
+	}
+	m.saved = time.Now()
+	return saveCheckpoint(m.opts.Checkpoint, m.state)
+}
+
+// report writes a rejected row to the file for rejected rows, and calls
+// ImportOptions.Rejected.
+func (m *Importer) report(r Rejection) error {
+	if m.rejections != nil {
+		line, err := json.Marshal(r)
+		if err != nil {
+			return err
+		}
+		n, err := m.rejections.Write(append(line, '\n'))
+		m.state.Rejections += int64(n)
+		if err != nil {
+			return err
+		}
+	}
+	if m.opts.Rejected != nil {
+		return m.opts.Rejected(r)
+	}
+	return nil
+}
+
+// meteredReader counts the bytes that are read.
+type meteredReader struct {
+	r io.Reader
+	n *atomic.Int64
+}
+
+// Read implements io.Reader.
+func (c *meteredReader) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n.Add(int64(n))
+	return n, err
+}
