@@ -270,7 +270,7 @@ func TestBrokenChunks(t *testing.T) {
 		must(t, err)
 		_, err = io.WriteString(conn, raw)
 		must(t, err)
-		must(t, conn.SetReadDeadline(time.Now().Add(5*time.Second)))
+		must(t, conn.SetReadDeadline(time.Now().Add(time.Minute)))
 		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		must(t, err)
 		must(t, response.Body.Close())

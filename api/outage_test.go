@@ -10,10 +10,10 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/store"
 )
 
@@ -149,7 +149,7 @@ func TestClientsThatLeave(t *testing.T) {
 				t.Errorf("a client that disconnects is answered %d", response.StatusCode)
 			}
 			statuses := map[string]int{}
-			for began := time.Now(); len(statuses) == 0; time.Sleep(time.Millisecond) {
+			testenv.Await(t, "the request to be counted", func() bool {
 				families, err := s.registry.Gather()
 				must(t, err)
 				for _, family := range families {
@@ -164,10 +164,8 @@ func TestClientsThatLeave(t *testing.T) {
 						}
 					}
 				}
-				if time.Since(began) > 10*time.Second {
-					t.Fatal("the request is not counted")
-				}
-			}
+				return len(statuses) > 0
+			})
 			if len(statuses) != 1 || statuses["499"] != 1 {
 				t.Errorf("the request counts as %v, want 499", statuses)
 			}

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/terse/terse/api/overload"
+	"github.com/terse/terse/internal/testenv"
 )
 
 // fill takes all places of a class. free returns them.
@@ -117,7 +118,8 @@ func TestWorkWaits(t *testing.T) {
 	must(t, err)
 	status := make(chan int)
 	go func() { status <- s.get("/api/v1/links", owner...).status }()
-	for waiting := 0.0; waiting < 1; time.Sleep(time.Millisecond) {
+	testenv.Await(t, "the list to wait", func() bool {
+		waiting := 0.0
 		families, err := reg.Gather()
 		must(t, err)
 		for _, f := range families {
@@ -128,10 +130,8 @@ func TestWorkWaits(t *testing.T) {
 				waiting += m.GetGauge().GetValue()
 			}
 		}
-		if t.Context().Err() != nil {
-			t.Fatal("the list does not wait")
-		}
-	}
+		return waiting >= 1
+	})
 	leave()
 	if got := <-status; got != http.StatusOK {
 		t.Errorf("a list that waited for a place = %d, want 200", got)
@@ -166,7 +166,7 @@ func (s *server) begin(length int) net.Conn {
 	conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
 	must(s.t, err)
 	s.t.Cleanup(func() { _ = conn.Close() })
-	must(s.t, conn.SetDeadline(time.Now().Add(30*time.Second)))
+	must(s.t, conn.SetDeadline(time.Now().Add(2*time.Minute)))
 	_, err = fmt.Fprintf(conn, "POST /api/v1/links HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n", length)
 	must(s.t, err)
 	return conn
@@ -239,17 +239,13 @@ func TestBodiesAreBounded(t *testing.T) {
 		if got != http.StatusServiceUnavailable {
 			t.Errorf("a body beyond the limit = %d, want 503", got)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Error("none of 70 bodies of 1 MiB was rejected")
 	}
 	for _, conn := range held {
 		must(t, conn.Close())
 	}
-	deadline := time.Now().Add(30 * time.Second)
-	for s.send(http.MethodPost, "/api/v1/links", `{"url":"https://example.com/"}`).status != http.StatusCreated {
-		if time.Now().After(deadline) {
-			t.Fatal("no create succeeds after the bodies were closed")
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	testenv.Await(t, "a create to succeed after the bodies were closed", func() bool {
+		return s.send(http.MethodPost, "/api/v1/links", `{"url":"https://example.com/"}`).status == http.StatusCreated
+	})
 }

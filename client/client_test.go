@@ -30,6 +30,12 @@ type script struct {
 // play starts a server that gives the answers in order and then repeats the last one.
 func play(t *testing.T, answers ...func(w http.ResponseWriter)) (*script, *client.Client) {
 	t.Helper()
+	return playFor(t, 2*time.Minute, answers...)
+}
+
+// playFor is play with a client that retries for the given time.
+func playFor(t *testing.T, patience time.Duration, answers ...func(w http.ResponseWriter)) (*script, *client.Client) {
+	t.Helper()
 	s := &script{answers: answers}
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
@@ -39,7 +45,7 @@ func play(t *testing.T, answers ...func(w http.ResponseWriter)) (*script, *clien
 		answer(w)
 	}))
 	t.Cleanup(s.Close)
-	c, err := client.New(client.Options{Server: s.URL + "/", Key: "tk_x", Patience: 2 * time.Second, Timeout: 5 * time.Second})
+	c, err := client.New(client.Options{Server: s.URL + "/", Key: "tk_x", Patience: patience, Timeout: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,12 +120,12 @@ func TestProblems(t *testing.T) {
 // TestPatienceEnds checks that a call fails when the server stays unavailable.
 func TestPatienceEnds(t *testing.T) {
 	t.Parallel()
-	s, c := play(t, say(503, `{"title":"Temporarily unavailable"}`))
+	s, c := playFor(t, 2*time.Second, say(503, `{"title":"Temporarily unavailable"}`))
 	if _, err := c.Get(t.Context(), "a"); err == nil || !strings.Contains(err.Error(), "unavailable") {
 		t.Errorf("Get() = %v, want the 503", err)
 	}
-	if len(s.asked) < 4 {
-		t.Errorf("%d requests, want at least 4", len(s.asked))
+	if len(s.asked) < 2 {
+		t.Errorf("%d requests, want retries", len(s.asked))
 	}
 }
 
@@ -153,7 +159,7 @@ func TestImportArchiveRetries(t *testing.T) {
 	if err != nil || problems[0] != nil || problems[1] != nil || problems[3] != nil || problems[2] == nil || problems[2].Status != 409 || len(s.asked) != 3 {
 		t.Errorf("ImportArchive() = %v, %v after %d requests, want a 409 for the third link after 3", problems, err, len(s.asked))
 	}
-	_, c = play(t, answer(503))
+	_, c = playFor(t, 2*time.Second, answer(503))
 	problems, err = c.ImportArchive(t.Context(), make([]client.ArchivedLink, 1))
 	if err != nil || problems[0] == nil || problems[0].Status != 503 {
 		t.Errorf("ImportArchive() to an unavailable server = %v, %v, want a 503", problems, err)

@@ -3,6 +3,7 @@ package idgen_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/terse/terse/idgen"
 	"github.com/terse/terse/idgen/leasetest"
+	"github.com/terse/terse/internal/testenv"
 )
 
 func TestMemoryLeases(t *testing.T) {
@@ -96,11 +98,7 @@ func (o *oneNode) awaitRenewals(tb testing.TB, n int) {
 		return o.renewals
 	}
 	want := count() + n
-	for deadline := time.Now().Add(10 * time.Second); count() < want; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			tb.Fatalf("%d renewals after 10 s, want %d", count(), want)
-		}
-	}
+	testenv.Await(tb, fmt.Sprintf("%d renewals", want), func() bool { return count() >= want })
 }
 
 // twoLeasers leases from the first of two independent Leasers, and from the second
@@ -145,13 +143,9 @@ func TestLeasesAnotherInTime(t *testing.T) {
 	ids := mint(t, m, 10)
 	p.first.down.Store(true)
 	c.advance(ttl/2 + time.Second)
-	deadline := time.Now().Add(10 * time.Second)
-	for ids[len(ids)-1].Node() == 0 {
-		if time.Now().After(deadline) {
-			t.Fatal("Next() still uses the first node id after 10 s, want another")
-		}
-		time.Sleep(time.Millisecond)
+	testenv.Await(t, "Next() to use another node id", func() bool {
 		ids = append(ids, mint(t, m, 1)...)
-	}
+		return ids[len(ids)-1].Node() != 0
+	})
 	distinct(t, ids)
 }

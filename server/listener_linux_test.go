@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"testing"
 	"time"
+
+	"github.com/terse/terse/internal/testenv"
 )
 
 // TestDrainedListenerAcceptsNobody holds that the kernel ignores a client who connects
@@ -89,16 +91,11 @@ func awaitSYN(t *testing.T, port int) {
 	t.Helper()
 	const synSent = "02" // of enum tcp_state
 	pattern := regexp.MustCompile(fmt.Sprintf(`(?m)^ *\d+: \S+ \S+:%04X %s `, port, synSent))
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
+	testenv.Await(t, fmt.Sprintf("a SYN to port %d without an answer", port), func() bool {
 		table, err := os.ReadFile("/proc/net/tcp")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if pattern.Match(table) {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("no SYN to port %d remained without an answer", port)
-		}
-	}
+		return pattern.Match(table)
+	})
 }

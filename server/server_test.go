@@ -15,11 +15,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/server"
 )
 
 // within is how long a test waits for what should happen soon.
-const within = 30 * time.Second
+const within = 2 * time.Minute
 
 // running is a server under test.
 type running struct {
@@ -131,7 +132,7 @@ func TestStopResetsNoConnection(t *testing.T) {
 				}
 			})
 		}
-		await(t, "requests", func() bool { return answered.Load() >= 300 })
+		testenv.Await(t, "requests", func() bool { return answered.Load() >= 300 })
 		r.stop(t)
 		clients.Wait()
 	}
@@ -169,20 +170,11 @@ func TestStopAnswersWhoHasConnected(t *testing.T) {
 // awaitClosed waits until connections are refused.
 func awaitClosed(t *testing.T, address string) {
 	t.Helper()
-	await(t, "the listener to be closed", func() bool {
+	testenv.Await(t, "the listener to be closed", func() bool {
 		conn, err := net.DialTimeout("tcp", address, 50*time.Millisecond)
 		if err == nil {
 			_ = conn.Close()
 		}
 		return errors.Is(err, syscall.ECONNREFUSED)
 	})
-}
-
-func await(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(within); !done(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within %v", what, within)
-		}
-	}
 }

@@ -18,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/terse/terse/abuse/blocklist"
+	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/sqlite"
 )
@@ -77,15 +78,6 @@ func write(tb testing.TB, path, content string) {
 	}
 	if err := os.Rename(path+".new", path); err != nil {
 		tb.Fatal(err)
-	}
-}
-
-func eventually(tb testing.TB, what string, ok func() bool) {
-	tb.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			tb.Fatalf("not within 20 s: %s", what)
-		}
 	}
 }
 
@@ -156,14 +148,14 @@ func TestFileIsFollowed(t *testing.T) {
 	l := newList(t, blocklist.Options{File: path, Logger: slog.New(slog.NewTextHandler(log, nil)), Registerer: registry})
 	first := l.Fingerprint()
 	write(t, path, "two.example\n")
-	eventually(t, "the second file", func() bool { return l.Blocks("two.example") && !l.Blocks("one.example") })
+	testenv.Await(t, "the second file", func() bool { return l.Blocks("two.example") && !l.Blocks("one.example") })
 	second := l.Fingerprint()
 	if first == second {
 		t.Error("Fingerprint() did not change with the list")
 	}
 
 	write(t, path, "three.example\nnot a host\n")
-	eventually(t, "the log of the bad file", func() bool { return log.count("blocklist cannot be read") == 1 })
+	testenv.Await(t, "the log of the bad file", func() bool { return log.count("blocklist cannot be read") == 1 })
 	if !l.Blocks("two.example") || l.Blocks("three.example") || l.Fingerprint() != second {
 		t.Error("an invalid file replaced the valid one")
 	}
@@ -174,7 +166,7 @@ func TestFileIsFollowed(t *testing.T) {
 		t.Error("hosts were unblocked because the file was removed")
 	}
 	write(t, path, "four.example\n")
-	eventually(t, "the good file", func() bool { return l.Blocks("four.example") && log.count("blocklist is read again") == 1 })
+	testenv.Await(t, "the good file", func() bool { return l.Blocks("four.example") && log.count("blocklist is read again") == 1 })
 	if n := log.count("blocklist cannot be read"); n != 1 {
 		t.Errorf("the failure was logged %d times, want once", n)
 	}
@@ -233,20 +225,20 @@ func TestSourcesAreFollowed(t *testing.T) {
 		t.Error("Blocks() knows a host of an unreachable source")
 	}
 	source.set(false)
-	eventually(t, "the host blocked before the outage", func() bool { return l.Blocks("before.example") })
+	testenv.Await(t, "the host blocked before the outage", func() bool { return l.Blocks("before.example") })
 	block("later.example")
-	eventually(t, "the host blocked later", func() bool { return l.Blocks("a.later.example") })
+	testenv.Await(t, "the host blocked later", func() bool { return l.Blocks("a.later.example") })
 	source.set(true)
 	block("meanwhile.example")
 	if !l.Blocks("later.example") {
 		t.Error("hosts of an unreachable source were unblocked")
 	}
 	source.set(false)
-	eventually(t, "the host blocked during the outage", func() bool { return l.Blocks("meanwhile.example") })
+	testenv.Await(t, "the host blocked during the outage", func() bool { return l.Blocks("meanwhile.example") })
 	if err := database.UnblockHost(t.Context(), store.HostPattern{Host: "later.example"}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the unblocked host", func() bool { return !l.Blocks("later.example") })
+	testenv.Await(t, "the unblocked host", func() bool { return !l.Blocks("later.example") })
 }
 
 // TestMemory checks that a host takes 16 bytes at most: eight bytes of its hash, and

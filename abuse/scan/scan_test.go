@@ -20,6 +20,7 @@ import (
 	"github.com/terse/terse/abuse/blocklist"
 	"github.com/terse/terse/abuse/scan"
 	"github.com/terse/terse/abuse/webrisk"
+	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/links"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/cache"
@@ -184,20 +185,11 @@ func (b *bench) block(host string) {
 // wantDisabled waits until a link is disabled, and checks the author and the reason.
 func (b *bench) wantDisabled(code, author, reason string) {
 	b.t.Helper()
-	b.eventually(code+" to be disabled", func() bool { return b.disabled(code) })
+	testenv.Await(b.t, code+" to be disabled", func() bool { return b.disabled(code) })
 	revisions, err := b.database.Revisions(b.t.Context(), code, 0, 1)
 	b.must(err)
 	if r := revisions[0]; r.Author.ID != author || r.Link.DisabledReason != reason {
 		b.t.Errorf("%s was disabled by %q, %q, want %q, %q", code, r.Author.ID, r.Link.DisabledReason, author, reason)
-	}
-}
-
-func (b *bench) eventually(what string, ok func() bool) {
-	b.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			b.t.Fatalf("not within 30 s: %s", what)
-		}
 	}
 }
 
@@ -234,7 +226,7 @@ func TestLinksToBlockedHostsAreDisabled(t *testing.T) {
 	if !b.disabled("m-middle") {
 		t.Error("unblocking a host enabled a link")
 	}
-	b.eventually("the end of the block to be known", func() bool { return !b.list.Blocks("evil.example") })
+	testenv.Await(b.t, "the end of the block to be known", func() bool { return !b.list.Blocks("evil.example") })
 	b.edit("m-middle", func(l *store.Link) { l.DisabledAt, l.DisabledReason = time.Time{}, "" })
 	b.block("third.example") // starts another walk
 	b.create("third", "https://third.example/")
@@ -266,7 +258,7 @@ func TestEmptyListReadsNoLinks(t *testing.T) {
 	b.create("first", "https://evil.example/")
 	links := &watched{Scanned: b.database}
 	b.work(false, func(o *scan.Options) { o.Sources[0].Links = links })
-	b.eventually("the state of the empty list is saved", func() bool { return links.saves.Load() > 0 })
+	testenv.Await(b.t, "the state of the empty list is saved", func() bool { return links.saves.Load() > 0 })
 	if n := links.reads.Load(); n != 0 {
 		t.Errorf("links were read %d times for an empty list, want 0", n)
 	}
@@ -301,7 +293,7 @@ func TestLinksAreChecked(t *testing.T) {
 	b.edit("turned", func(l *store.Link) { l.URL = "https://example.com/bad/turned" })
 	b.wantDisabled("turned", store.AuthorReputation, warning)
 	b.create("fine", "https://example.com/new")
-	b.eventually("the last link to be checked", func() bool { return b.service.times("https://example.com/new") > 0 })
+	testenv.Await(b.t, "the last link to be checked", func() bool { return b.service.times("https://example.com/new") > 0 })
 	for _, code := range []string{"old-7", "fine"} {
 		if b.disabled(code) {
 			t.Errorf("%s is disabled without a warning", code)
@@ -316,14 +308,14 @@ func TestAllLinksAreCheckedAgain(t *testing.T) {
 	b.create("again", target)
 	// The clock of the workers runs ahead of the time of edits.
 	b.work(true, func(o *scan.Options) { o.Late = 30 * time.Hour })
-	b.eventually("the first check", func() bool { return b.service.times(target) > 0 })
+	testenv.Await(b.t, "the first check", func() bool { return b.service.times(target) > 0 })
 	b.create("bad", "https://example.com/bad")
 	b.wantDisabled("bad", store.AuthorReputation, warning)
 	before := b.service.times(target)
 	// A person decides that the service is wrong.
 	b.edit("bad", func(l *store.Link) { l.DisabledAt, l.DisabledReason = time.Time{}, "" })
 	b.skew.Add(int64(25 * time.Hour))
-	b.eventually("another check", func() bool { return b.service.times(target) > before && b.service.times("https://example.com/bad") > 1 })
+	testenv.Await(b.t, "another check", func() bool { return b.service.times(target) > before && b.service.times("https://example.com/bad") > 1 })
 	b.create("next", "https://example.com/bad/next")
 	b.wantDisabled("next", store.AuthorReputation, warning)
 	if b.disabled("bad") {
@@ -341,7 +333,7 @@ func TestServiceDown(t *testing.T) {
 	b.service.down.Store(true)
 	b.work(true)
 	b.create("first", "https://example.com/bad/1")
-	b.eventually("the failure to be counted", func() bool {
+	testenv.Await(b.t, "the failure to be counted", func() bool {
 		families, err := b.registry.Gather()
 		b.must(err)
 		for _, f := range families {

@@ -4,6 +4,7 @@ package ratelimit_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,6 +20,9 @@ import (
 
 const nodes = 3
 
+// patient is a timeout of Redis that a busy machine does not reach.
+const patient = 30 * time.Second
+
 // newNodes returns the limiters of several nodes that share a Redis.
 func newNodes(t *testing.T) ([]*ratelimit.Shared, *testenv.Redis) {
 	t.Helper()
@@ -26,12 +30,12 @@ func newNodes(t *testing.T) ([]*ratelimit.Shared, *testenv.Redis) {
 	all := make([]*ratelimit.Shared, nodes)
 	for i := range all {
 		client := redis.NewClient(&redis.Options{
-			Addr: shared.Addr(), MaxRetries: -1, DialerRetries: 1, ContextTimeoutEnabled: true, DialTimeout: 200 * time.Millisecond,
+			Addr: shared.Addr(), MaxRetries: -1, DialerRetries: 1, ContextTimeoutEnabled: true, DialTimeout: patient,
 		})
 		t.Cleanup(func() { _ = client.Close() })
 		s, err := ratelimit.NewShared(ratelimit.SharedOptions{
 			Client: client, Local: ratelimit.NewLocal(ratelimit.LocalOptions{}), Nodes: func() int { return nodes },
-			Timeout: time.Second, Registerer: prometheus.NewRegistry(),
+			Timeout: patient, Registerer: prometheus.NewRegistry(),
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -50,9 +54,10 @@ func limit(t *testing.T, s string) ratelimit.Limit {
 	return l
 }
 
-// takeAll lets all nodes take single permits concurrently, for at least the given time
-// and number of calls. It returns the permits taken and the time.
-func takeAll(t *testing.T, all []*ratelimit.Shared, key string, l ratelimit.Limit, times int, while time.Duration) (allowed int64, took time.Duration) {
+// takeAll lets all nodes take single permits concurrently, until each of four callers of a
+// node has made the given number of calls and all have the given number of permits. It
+// returns the permits taken and the time.
+func takeAll(t *testing.T, all []*ratelimit.Shared, key string, l ratelimit.Limit, times int, enough int64) (allowed int64, took time.Duration) {
 	t.Helper()
 	var n atomic.Int64
 	var wg sync.WaitGroup
@@ -60,7 +65,7 @@ func takeAll(t *testing.T, all []*ratelimit.Shared, key string, l ratelimit.Limi
 	for _, s := range all {
 		for range 4 {
 			wg.Go(func() {
-				for i := 0; i < times || time.Since(began) < while; i++ {
+				for i := 0; i < times || n.Load() < enough; i++ {
 					r, err := s.Take(t.Context(), key, l, 1)
 					if err != nil {
 						t.Errorf("Take = %v, want nil", err)
@@ -100,10 +105,9 @@ func TestNodesShareALimit(t *testing.T) {
 	t.Run("sustained", func(t *testing.T) {
 		t.Parallel()
 		l := limit(t, "20/1s")
-		got, took := takeAll(t, all, "sustained", l, 0, 3*time.Second)
-		grown := int64(took / (l.Window / 20))
-		if got < 20+grown*9/10 || got > 20+grown+1 {
-			t.Errorf("%d nodes were allowed %d in %v, want 20 and about %d", nodes, got, took, grown)
+		got, took := takeAll(t, all, "sustained", l, 0, 80)
+		if most := 20 + int64(took/(l.Window/20)) + 1; got > most {
+			t.Errorf("%d nodes were allowed %d in %v, want %d at most", nodes, got, took, most)
 		}
 	})
 }
@@ -170,15 +174,10 @@ func TestRedisAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, s := range all {
-		for began := time.Now(); ; time.Sleep(20 * time.Millisecond) { // until the node asks Redis again
+		testenv.Await(t, fmt.Sprintf("node %d to use Redis again", i), func() bool {
 			r, err := s.Take(t.Context(), "back", l, 0)
-			if err == nil && r.Remaining == 120 {
-				break
-			}
-			if time.Since(began) > 10*time.Second {
-				t.Fatalf("node %d does not use Redis again: %+v, %v", i, r, err)
-			}
-		}
+			return err == nil && r.Remaining == 120
+		})
 	}
 	if got, _ := takeAll(t, all, "back", l, 60, 0); got != 120 {
 		t.Errorf("%d nodes with Redis again were allowed %d, want 120 together", nodes, got)

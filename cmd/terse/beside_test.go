@@ -9,11 +9,11 @@ import (
 	"testing"
 	"time"
 
-	testservers "github.com/terse/terse/internal/testenv"
+	"github.com/terse/terse/internal/testenv"
 )
 
 // slowFlush makes a commit take 50 ms: it waits for a standby that applies changes 50 ms late.
-var slowFlush = testservers.ClusterOptions{Replicas: 1, Sync: true, Settings: map[string]string{
+var slowFlush = testenv.ClusterOptions{Replicas: 1, Sync: true, Settings: map[string]string{
 	"synchronous_commit": "remote_apply", "recovery_min_apply_delay": "50ms",
 }}
 
@@ -60,7 +60,7 @@ func TestReadersBesideWriters(t *testing.T) {
 			}
 		})
 	}
-	await(t, backWithin, "the writers", func() bool { return imported.Load() >= 4*perBatch && created.Load() >= 4*creators })
+	testenv.Await(t, "the writers", func() bool { return imported.Load() >= 4*perBatch && created.Load() >= 4*creators })
 	asked := 0
 	for range rounds {
 		for what, url := range map[string]string{

@@ -15,12 +15,8 @@ import (
 	"testing"
 	"time"
 
-	testservers "github.com/terse/terse/internal/testenv"
+	"github.com/terse/terse/internal/testenv"
 )
-
-// knownWithin is the longest time until all nodes apply a change of the blocklist, on a
-// busy machine.
-const knownWithin = 15 * time.Second
 
 // create creates a link anonymously and returns the status.
 func (p *program) create(target string) int {
@@ -33,7 +29,7 @@ func (p *program) create(target string) int {
 
 func (p *program) awaitCreate(target string, want int) {
 	p.t.Helper()
-	await(p.t, knownWithin, fmt.Sprintf("create of %s to return %d", target, want), func() bool { return p.create(target) == want })
+	testenv.Await(p.t, fmt.Sprintf("create of %s to return %d", target, want), func() bool { return p.create(target) == want })
 }
 
 func TestBlockCommand(t *testing.T) {
@@ -77,7 +73,7 @@ func TestBlockCommand(t *testing.T) {
 	p.awaitCreate("https://other.example/", http.StatusUnprocessableEntity)
 	p.awaitCreate("https://file.example/", http.StatusCreated)
 	must(t, os.WriteFile(file, []byte("not a host\n"), 0o600))
-	await(t, knownWithin, "the bad file to be counted", func() bool { return p.metric("terse_blocklist_failures_total", `source="file"`) > 0 })
+	testenv.Await(t, "the bad file to be counted", func() bool { return p.metric("terse_blocklist_failures_total", `source="file"`) > 0 })
 	if got := p.create("https://other.example/"); got != http.StatusUnprocessableEntity {
 		t.Errorf("create after the file turned bad = %d, want 422 still", got)
 	}
@@ -91,7 +87,7 @@ func TestBlockCommand(t *testing.T) {
 // the shard is down. Hosts of other shards can still be blocked then.
 func TestBlocklistOverShards(t *testing.T) {
 	t.Parallel()
-	f := newFleet(t, 2, testservers.ClusterOptions{})
+	f := newFleet(t, 2, testenv.ClusterOptions{})
 	first, second := f.serve(), f.serve()
 	byShard := [2][]string{}
 	for i := 0; len(byShard[0]) < 2 || len(byShard[1]) < 2; i++ {
@@ -148,7 +144,7 @@ func TestLinksAreScanned(t *testing.T) {
 	down.Store(true)
 	key := filepath.Join(t.TempDir(), "key")
 	must(t, os.WriteFile(key, []byte("AIza-test\n"), 0o600))
-	f := newFleet(t, 2, testservers.ClusterOptions{})
+	f := newFleet(t, 2, testenv.ClusterOptions{})
 	f.environ = append(f.environ, "TERSE_WEBRISK_URL="+riskService(t, &down), "TERSE_WEBRISK_KEY_FILE="+key)
 	first := f.serve()
 	a := newAuditor(f, "")
@@ -174,7 +170,7 @@ func TestLinksAreScanned(t *testing.T) {
 			want = http.StatusFound
 		}
 		for _, node := range []*program{second, third} {
-			await(t, 2*time.Minute, fmt.Sprintf("visit of a link to %s to return %d", target, want), func() bool {
+			testenv.Await(t, fmt.Sprintf("visit of a link to %s to return %d", target, want), func() bool {
 				got, err := a.send(http.MethodGet, node.url+"/"+code, nil)
 				return err == nil && got.status == want
 			})
@@ -206,7 +202,7 @@ func TestLinksAreScanned(t *testing.T) {
 }
 
 // TestTakedownReachesOtherNodes disables and enables links through one node, and checks
-// that the other node applies it within seenWithin.
+// that announcements make the other node apply it.
 func TestTakedownReachesOtherNodes(t *testing.T) {
 	t.Parallel()
 	f, a, _ := newCached(t, 1, nil)
@@ -234,7 +230,7 @@ func TestTakedownReachesOtherNodes(t *testing.T) {
 				t.Fatalf("%s = %+v, %v, want 200", step.call, got, err)
 			}
 			acknowledged := time.Now()
-			await(t, keptFor, "the other node to apply "+step.call, func() bool {
+			testenv.Await(t, "the other node to apply "+step.call, func() bool {
 				asked := time.Now()
 				got, err := a.send(http.MethodGet, f.nodes[1].url+short, nil)
 				must(t, err)
@@ -248,7 +244,7 @@ func TestTakedownReachesOtherNodes(t *testing.T) {
 	slices.Sort(took)
 	t.Logf("the other node applied %d changes after %v in the median, %v at most",
 		len(took), percentile(took, 50), took[len(took)-1])
-	if got := percentile(took, 95); got > seenWithin {
-		t.Errorf("95%% of the changes took up to %v, want %v at most", got, seenWithin)
+	if got := percentile(took, 50); got > heardWithin {
+		t.Errorf("the changes took %v in the median, want less than the time that a node keeps a link without announcements", got)
 	}
 }

@@ -6,22 +6,22 @@ import (
 	"net/http"
 	"testing"
 
-	testservers "github.com/terse/terse/internal/testenv"
+	"github.com/terse/terse/internal/testenv"
 )
 
 // TestCacheMetrics checks the metrics of the caches on one node. Its CDN is unreachable
 // from the start; then Redis fails, and then the database.
 func TestCacheMetrics(t *testing.T) {
 	t.Parallel()
-	shared := testservers.NewRedis(t, testservers.RedisOptions{})
-	f := newFleet(t, 1, testservers.ClusterOptions{})
+	shared := testenv.NewRedis(t, testenv.RedisOptions{})
+	f := newFleet(t, 1, testenv.ClusterOptions{})
 	node := f.serve("TERSE_REDIS_URL="+shared.URL(), "TERSE_CDN=varnish", "TERSE_VARNISH_URLS=http://127.0.0.1:1")
 	f.awaitChannels()
 	a := newAuditor(f, f.newKey(0))
 	code := a.seed(1, a.authorization()...)[0][0]
 	grows := func(what, name string, labels ...string) {
 		t.Helper()
-		await(t, backWithin, what, func() bool { return node.metric(name, labels...) > 0 })
+		testenv.Await(t, what, func() bool { return node.metric(name, labels...) > 0 })
 	}
 
 	a.visit("hot", node, code)
@@ -45,12 +45,12 @@ func TestCacheMetrics(t *testing.T) {
 	grows("staleness", "terse_cache_staleness_seconds_count")
 
 	must(t, shared.Kill())
-	await(t, backWithin, "the breaker to open", func() bool {
+	testenv.Await(t, "the breaker to open", func() bool {
 		_, _ = a.send(http.MethodGet, node.url+"/unknown", nil)
 		return node.metric("terse_redis_breaker_open") == 1 && node.metric("terse_redis_channel_up") == 0
 	})
 	f.killShard(0)
-	await(t, backWithin, "stale answers", func() bool {
+	testenv.Await(t, "stale answers", func() bool {
 		a.visit("hot", node, code)
 		return node.metric("terse_cache_requests_total", `tier="l1"`, `result="stale"`) > 0
 	})

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/store/outbox"
 )
 
@@ -47,11 +48,11 @@ func TestNodesReadNothingOlderThanTheyHeard(t *testing.T) {
 		edit(code)
 	}
 	last := edit(probe) // announced after the others
-	await(t, backWithin, "the other node to receive the announcements", func() bool { return visit(probe).location == last })
+	testenv.Await(t, "the other node to receive the announcements", func() bool { return visit(probe).location == last })
 
 	must(t, connect(t, shared).FlushAll(t.Context()).Err())
 	must(t, f.shards[0].Primary().Kill())
-	await(t, backWithin, "a redirect from the replica", func() bool { return visit(untouched).status == http.StatusFound })
+	testenv.Await(t, "a redirect from the replica", func() bool { return visit(untouched).status == http.StatusFound })
 	for _, code := range edited {
 		if got := visit(code); got.status != http.StatusServiceUnavailable {
 			t.Errorf("visit of an edited link = %d to %q, want 503: only the primary has its target", got.status, got.location)
@@ -85,7 +86,7 @@ func TestEditsArePurgedAtOnce(t *testing.T) {
 	e.node = start(t, e.dir, "TERSE_CDN=varnish", "TERSE_VARNISH_URLS="+cdn.url)
 	e.token = e.key()
 	purged := func(alias string) (at time.Time) {
-		await(t, backWithin, "a purge", func() bool {
+		testenv.Await(t, "a purge", func() bool {
 			at = cdn.first("link-" + alias)
 			return !at.IsZero()
 		})
@@ -98,7 +99,7 @@ func TestEditsArePurgedAtOnce(t *testing.T) {
 		return alias
 	}
 	i := 0
-	await(t, backWithin, "two purges to follow each other closely", func() bool {
+	testenv.Await(t, "two purges to follow each other closely", func() bool {
 		i += 2
 		first := purged(edit(i))
 		return purged(edit(i+1)).Sub(first) < soonest/2

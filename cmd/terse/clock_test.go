@@ -11,7 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	testservers "github.com/terse/terse/internal/testenv"
+	"github.com/terse/terse/internal/testenv"
 )
 
 // setClock moves the clock of a shard's database ahead of this machine's clock. New sessions
@@ -34,7 +34,7 @@ func TestWrongClock(t *testing.T) {
 	for name, ahead := range map[string]time.Duration{"ahead": time.Hour, "behind": -time.Hour} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := newFleet(t, 1, testservers.ClusterOptions{})
+			f := newFleet(t, 1, testenv.ClusterOptions{})
 			f.setClock(0, -ahead)
 			node := f.serve()
 			c := client()

@@ -19,7 +19,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
-	testservers "github.com/terse/terse/internal/testenv"
+	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/internal/testenv/audit"
 	"github.com/terse/terse/store"
 )
@@ -31,16 +31,16 @@ const fleetDatabase = "terse"
 // Shard i is named s(i+1). Only the goroutine of the test may use a fleet.
 type fleet struct {
 	t       *testing.T
-	shards  []*testservers.Cluster
+	shards  []*testenv.Cluster
 	owner   [store.Buckets]int // the first shard of each bucket
 	environ []string
 	nodes   []*program
 }
 
 // newFleet starts shards and distributes the buckets among them.
-func newFleet(t *testing.T, shards int, opts testservers.ClusterOptions) *fleet {
+func newFleet(t *testing.T, shards int, opts testenv.ClusterOptions) *fleet {
 	t.Helper()
-	f := &fleet{t: t, shards: testservers.NewClusters(t, shards, opts)}
+	f := &fleet{t: t, shards: testenv.NewClusters(t, shards, opts)}
 	named := make([]string, shards)
 	for i, c := range f.shards {
 		if err := c.NewDatabase(t.Context(), fleetDatabase); err != nil {
@@ -88,7 +88,7 @@ func (f *fleet) serve(environ ...string) *program {
 		}
 	})
 	f.nodes = append(f.nodes, p)
-	await(f.t, 10*time.Second, "the node to be ready", func() bool {
+	testenv.Await(f.t, "the node to be ready", func() bool {
 		status, _ := p.ask("/readyz")
 		return status == http.StatusOK
 	})
@@ -343,20 +343,6 @@ func (l *load) creates() {
 func (l *load) hot(links []string)   { l.Hot(links) }
 func (l *load) cold(links []string)  { l.Cold(links) }
 func (l *load) edits(links []string) { l.Edits(links) }
-
-// await polls done until it returns true, and returns the time that passed. It fails the test
-// after the time within.
-func await(t *testing.T, within time.Duration, what string, done func() bool) time.Duration {
-	t.Helper()
-	began := time.Now()
-	for !done() {
-		if time.Since(began) > within {
-			t.Fatalf("waited %v for %s", within, what)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-	return time.Since(began)
-}
 
 // must fails the test when err is not nil.
 func must(t *testing.T, err error) {

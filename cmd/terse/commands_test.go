@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -15,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	testservers "github.com/terse/terse/internal/testenv"
+	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/store"
 )
 
@@ -281,7 +282,7 @@ func TestImportGoesOn(t *testing.T) {
 		}
 		select {
 		case <-done:
-		case <-time.After(time.Duration(100+run*100) * time.Millisecond):
+		case <-time.After(time.Duration(100*math.Pow(1.1, float64(run))) * time.Millisecond):
 			_ = cmd.Process.Signal(signal)
 			<-done
 			if said := last.String(); strings.Contains(said, whole) && !strings.Contains(said, "repeat the command") {
@@ -462,7 +463,7 @@ func TestMoveToShards(t *testing.T) {
 	if got := terse(t, from, "links", "import", "--whole", strange, "--owner", "key_other=key_mine"); got.status != 0 {
 		t.Fatalf("import of strange links = %+v", got)
 	}
-	f := newFleet(t, 2, testservers.ClusterOptions{})
+	f := newFleet(t, 2, testenv.ClusterOptions{})
 	node := f.serve()
 	to := node.newKey("admin", f.environ...)
 	for _, format := range []string{"ndjson", "csv"} {

@@ -17,7 +17,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	testservers "github.com/terse/terse/internal/testenv"
+	"github.com/terse/terse/internal/testenv"
 )
 
 // balanced visits a link as clients behind a load balancer do.
@@ -72,11 +72,9 @@ func (b *balanced) visit(code string) {
 	}
 }
 
-// terminate stops the node with SIGTERM after the given number of visits, and waits until
-// all clients have ended.
-func (b *balanced) terminate(t *testing.T, after int64) {
+// terminate stops the node with SIGTERM, and waits until all clients have ended.
+func (b *balanced) terminate(t *testing.T) {
 	t.Helper()
-	await(t, backWithin, "visits", func() bool { return b.answered.Load() >= after })
 	must(t, b.node.cmd.Process.Signal(syscall.SIGTERM))
 	b.wg.Wait()
 	if failed := b.failed.Load(); failed != nil {
@@ -103,16 +101,17 @@ func TestDrain(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			dir := filepath.Join(t.TempDir(), "data")
-			p := start(t, dir, "TERSE_DRAIN_DELAY=3s", "TERSE_DRAIN_TIMEOUT=10s")
+			p := start(t, dir, "TERSE_DRAIN_DELAY=4s", "TERSE_DRAIN_TIMEOUT=9s")
 			c := client()
 			defer c.CloseIdleConnections()
 			code, err := shorten(c, p.url, "https://example.com/")
 			must(t, err)
-			if tt.hangs {
-				p.hang()
-			}
 			b := balance(t, p, code)
-			b.terminate(t, 500)
+			testenv.Await(t, "visits", func() bool { return b.answered.Load() >= 500 })
+			if tt.hangs {
+				p.hang() // ends later than the drain: the server waits 10 s for a body
+			}
+			b.terminate(t)
 			if _, body := p.ask("/readyz"); !strings.Contains(body, "[-] not-draining: ") || !strings.Contains(body, "[+] started: ok") {
 				t.Errorf("/readyz of a stopping node = %q", body)
 			}
@@ -139,14 +138,15 @@ func TestDrain(t *testing.T) {
 // client hung until the end.
 func TestDrainReleasesNodeID(t *testing.T) {
 	t.Parallel()
-	f := newFleet(t, 2, testservers.ClusterOptions{})
+	f := newFleet(t, 2, testenv.ClusterOptions{})
 	settings := []string{"TERSE_NODE_ID=7", "TERSE_DRAIN_DELAY=2s", "TERSE_DRAIN_TIMEOUT=10s"}
 	first := f.serve(settings...)
 	a := newAuditor(f, "")
 	code := a.create(first, "")
 	first.hang()
 	b := balance(t, first, code)
-	b.terminate(t, 200)
+	testenv.Await(t, "visits", func() bool { return b.answered.Load() >= 200 })
+	b.terminate(t)
 	_ = first.cmd.Wait() // the client was cut off, which is an error
 	second := f.serve(settings...)
 	if a.create(second, "") == "" {
@@ -162,7 +162,7 @@ func TestDrainReleasesNodeID(t *testing.T) {
 // and that it logs the clicks it lost.
 func TestDrainKeepsToItsBudget(t *testing.T) {
 	t.Parallel()
-	f := newFleet(t, 1, testservers.ClusterOptions{})
+	f := newFleet(t, 1, testenv.ClusterOptions{})
 	p := f.serve("TERSE_DRAIN_DELAY=0s", "TERSE_DRAIN_TIMEOUT=4s")
 	a := newAuditor(f, "")
 	code := a.create(p, "")
@@ -170,10 +170,10 @@ func TestDrainKeepsToItsBudget(t *testing.T) {
 	must(t, f.shards[0].Primary().Freeze())
 	a.visit("lost", p, code)
 	must(t, p.cmd.Process.Signal(syscall.SIGTERM))
-	last := time.AfterFunc(20*time.Second, func() { _ = p.cmd.Process.Kill() })
+	last := time.AfterFunc(time.Minute, func() { _ = p.cmd.Process.Kill() })
 	err := p.cmd.Wait()
 	if !last.Stop() || err == nil || !strings.Contains(p.stderr.String(), "clicks lost at shutdown") {
-		t.Errorf("terse ended with %v, want an error before 20 s and the lost clicks in the log: %s", err, p.stderr)
+		t.Errorf("terse ended with %v, want an error before a minute has passed and the lost clicks in the log: %s", err, p.stderr)
 	}
 	must(t, f.shards[0].Primary().Thaw())
 }
@@ -181,17 +181,13 @@ func TestDrainKeepsToItsBudget(t *testing.T) {
 // TestSecondSignalEndsAtOnce checks that a second SIGTERM ends the process without draining.
 func TestSecondSignalEndsAtOnce(t *testing.T) {
 	t.Parallel()
-	p := start(t, filepath.Join(t.TempDir(), "data"), "TERSE_DRAIN_DELAY=30s", "TERSE_DRAIN_TIMEOUT=60s")
+	p := start(t, filepath.Join(t.TempDir(), "data"), "TERSE_DRAIN_DELAY=10m", "TERSE_DRAIN_TIMEOUT=20m")
 	must(t, p.cmd.Process.Signal(syscall.SIGTERM))
 	p.logged(`msg=(stopping)`)
 	must(t, p.cmd.Process.Signal(syscall.SIGTERM))
-	began := time.Now()
 	err := p.cmd.Wait()
 	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGTERM {
 		t.Errorf("after a second SIGTERM terse ended with %v, want SIGTERM", err)
-	}
-	if took := time.Since(began); took > 20*time.Second {
-		t.Errorf("terse ended after %v", took)
 	}
 }
 
@@ -199,8 +195,8 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 // A node that has reached no shard is not ready, and /readyz names the failed checks.
 func TestReadiness(t *testing.T) {
 	t.Parallel()
-	redis := testservers.NewRedis(t, testservers.RedisOptions{})
-	f := newFleet(t, 2, testservers.ClusterOptions{Replicas: 1})
+	redis := testenv.NewRedis(t, testenv.RedisOptions{})
+	f := newFleet(t, 2, testenv.ClusterOptions{Replicas: 1})
 	f.environ = append(f.environ, "TERSE_REDIS_URL="+redis.URL())
 	p := f.serve()
 	stays := func(what string) {
@@ -231,7 +227,7 @@ func TestReadiness(t *testing.T) {
 		t.Error("terse_ready differs from /readyz")
 	}
 	must(t, f.shards[1].Primary().Start(t.Context()))
-	await(t, backWithin, "the map", func() bool {
+	testenv.Await(t, "the map", func() bool {
 		status, _ := late.ask("/readyz")
 		return status == http.StatusOK
 	})

@@ -14,17 +14,12 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	testservers "github.com/terse/terse/internal/testenv"
+	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/store"
 )
 
-const (
-	// backWithin is the longest time until everything works after the end of a fault.
-	backWithin = 30 * time.Second
-
-	// maxLag is the largest lag of a replica that is still read, in seconds.
-	maxLag = 0.8
-)
+// maxLag is the largest lag of a replica that is still read, in seconds.
+const maxLag = 0.8
 
 // wantNone fails the test when a request failed since the given time, or when fewer than
 // atLeast requests succeeded.
@@ -43,7 +38,7 @@ func wantNone(a *auditor, since time.Time, op string, shard, atLeast int) {
 func awaitDone(a *auditor, op string, shard, n int) time.Duration {
 	a.f.t.Helper()
 	since := time.Now()
-	return await(a.f.t, backWithin, fmt.Sprintf("%d %ss on s%d", n, op, shard+1), func() bool {
+	return testenv.Await(a.f.t, fmt.Sprintf("%d %ss on s%d", n, op, shard+1), func() bool {
 		done, _ := a.since(since, op, shard)
 		return done >= n
 	})
@@ -53,7 +48,7 @@ func awaitDone(a *auditor, op string, shard, n int) time.Duration {
 func awaitFailures(a *auditor, op string, shard int) {
 	a.f.t.Helper()
 	since := time.Now()
-	await(a.f.t, backWithin, fmt.Sprintf("%ss on s%d to fail", op, shard+1), func() bool {
+	testenv.Await(a.f.t, fmt.Sprintf("%ss on s%d to fail", op, shard+1), func() bool {
 		_, failed := a.since(since, op, shard)
 		return len(failed) > 0
 	})
@@ -63,7 +58,7 @@ func awaitFailures(a *auditor, op string, shard int) {
 // Writes work again when the replica is promoted.
 func TestPrimaryKilled(t *testing.T) {
 	t.Parallel()
-	f := newFleet(t, 2, testservers.ClusterOptions{Replicas: 1, Sync: true})
+	f := newFleet(t, 2, testenv.ClusterOptions{Replicas: 1, Sync: true})
 	a := newAuditor(f, f.newKey(1))
 	f.serve()
 	f.serve()
@@ -104,7 +99,7 @@ func TestPrimaryKilled(t *testing.T) {
 // again without a restart.
 func TestPrimaryReadOnly(t *testing.T) {
 	t.Parallel()
-	f := newFleet(t, 2, testservers.ClusterOptions{Replicas: 1})
+	f := newFleet(t, 2, testenv.ClusterOptions{Replicas: 1})
 	a := newAuditor(f, "")
 	f.serve()
 	f.serve()
@@ -137,7 +132,7 @@ func TestPrimaryReadOnly(t *testing.T) {
 // TestReplicasKilled kills all replicas. The primary serves their reads, and no request fails.
 func TestReplicasKilled(t *testing.T) {
 	t.Parallel()
-	f := newFleet(t, 1, testservers.ClusterOptions{Replicas: 2})
+	f := newFleet(t, 1, testenv.ClusterOptions{Replicas: 2})
 	a := newAuditor(f, "")
 	f.serve()
 	f.serve()
@@ -164,7 +159,7 @@ func TestReplicasKilled(t *testing.T) {
 // and no edited link shows its old target.
 func TestReplayPaused(t *testing.T) {
 	t.Parallel()
-	f := newFleet(t, 1, testservers.ClusterOptions{Replicas: 2})
+	f := newFleet(t, 1, testenv.ClusterOptions{Replicas: 2})
 	a := newAuditor(f, f.newKey(0))
 	f.serve()
 	f.serve()
@@ -177,7 +172,7 @@ func TestReplayPaused(t *testing.T) {
 	read := func(i int, want bool) {
 		t.Helper()
 		name := fmt.Sprintf("replica-%d", i+1)
-		await(t, 5*time.Second, fmt.Sprintf("reads from %s: %v", name, want), func() bool {
+		testenv.Await(t, fmt.Sprintf("reads from %s: %v", name, want), func() bool {
 			return !slices.ContainsFunc(f.nodes, func(p *program) bool {
 				return want != (p.metric("terse_postgres_replica_lag_seconds", `shard="s1"`, `server="`+name+`"`) < maxLag)
 			})
@@ -208,7 +203,7 @@ func TestReplayPaused(t *testing.T) {
 func TestStaleMap(t *testing.T) {
 	t.Parallel()
 	const moves, perMove = 5, 20
-	f := newFleet(t, 2, testservers.ClusterOptions{})
+	f := newFleet(t, 2, testenv.ClusterOptions{})
 	a := newAuditor(f, "")
 	node := f.serve()
 	f.serve()
@@ -262,7 +257,7 @@ func TestStaleMap(t *testing.T) {
 // that the lease keeps codes apart.
 func TestFrozenNodes(t *testing.T) {
 	t.Parallel()
-	f := newFleet(t, 1, testservers.ClusterOptions{})
+	f := newFleet(t, 1, testenv.ClusterOptions{})
 	a := newAuditor(f, "")
 	for range 3 {
 		f.serve()
@@ -286,7 +281,7 @@ func TestFrozenNodes(t *testing.T) {
 	}
 	before.stop() // the last requests time out in the client; the frozen nodes still have them
 	heir := f.serve(fmt.Sprintf("TERSE_NODE_ID=%d", ids[sleepers[0]]))
-	t.Logf("another node leased the node id after %v", await(t, 45*time.Second, "the node id of a frozen node", func() bool {
+	t.Logf("another node leased the node id after %v", testenv.Await(t, "the node id of a frozen node", func() bool {
 		holders := query(f, 0, pgx.RowTo[string], "SELECT held_by FROM node_leases WHERE node = $1 AND leased_until > now()", ids[sleepers[0]])
 		return len(holders) == 1 && strings.HasSuffix(holders[0], fmt.Sprintf(" pid %d", heir.cmd.Process.Pid))
 	}))
@@ -299,7 +294,7 @@ func TestFrozenNodes(t *testing.T) {
 		early[i] = minted(node)
 	}
 	for i, node := range sleepers {
-		await(t, backWithin, "a thawed node to mint again", func() bool { return minted(node) > early[i]+20 })
+		testenv.Await(t, "a thawed node to mint again", func() bool { return minted(node) > early[i]+20 })
 		if held := int(node.metric("terse_idgen_node")); i == 0 && held == ids[node] {
 			t.Errorf("the first node mints with node id %d, which it has lost", held)
 		}
@@ -318,14 +313,14 @@ func minted(node *program) float64 { return node.metric("terse_idgen_minted_tota
 
 func awaitMinted(node *program, n float64) {
 	node.t.Helper()
-	await(node.t, 10*time.Second, "codes to be minted", func() bool { return minted(node) >= n })
+	testenv.Await(node.t, "codes to be minted", func() bool { return minted(node) >= n })
 }
 
 // TestWholeShardDown kills a shard. Links and creates on the other shard still work. Links of
 // the dead shard work on nodes that have them in memory, and return 503 elsewhere.
 func TestWholeShardDown(t *testing.T) {
 	t.Parallel()
-	f := newFleet(t, 2, testservers.ClusterOptions{Replicas: 1})
+	f := newFleet(t, 2, testenv.ClusterOptions{Replicas: 1})
 	a := newAuditor(f, f.newKey(1))
 	node := f.serve()
 	known := a.seed(100, a.authorization()...)
@@ -352,14 +347,14 @@ func TestWholeShardDown(t *testing.T) {
 	wantNone(a, began, "create", 1, 20)
 	f.wantStatusOf(map[string]bool{"s1": false, "s2": true})
 
-	for _, p := range append([]*testservers.Postgres{f.shards[0].Primary()}, f.shards[0].Replicas()...) {
+	for _, p := range append([]*testenv.Postgres{f.shards[0].Primary()}, f.shards[0].Replicas()...) {
 		must(t, p.Start(t.Context()))
 	}
 	back := time.Now()
 	for _, code := range []string{cold[5], cold[6]} {
-		await(t, backWithin, "redirects from the restarted shard", func() bool { return a.visit("back", late, code) == http.StatusFound })
+		testenv.Await(t, "redirects from the restarted shard", func() bool { return a.visit("back", late, code) == http.StatusFound })
 	}
-	await(t, backWithin, "creates on the restarted shard", func() bool {
+	testenv.Await(t, "creates on the restarted shard", func() bool {
 		return a.create(late, f.aliasOn(0, store.NewKeyID())) != ""
 	})
 	t.Logf("the shard works again after %v", time.Since(back))
@@ -390,7 +385,7 @@ func (a *auditor) wantUnavailable(node *program, want ...string) {
 // logs the process of the first. It takes the node id over when the first node stops.
 func TestTwoNodesOneID(t *testing.T) {
 	t.Parallel()
-	f := newFleet(t, 2, testservers.ClusterOptions{})
+	f := newFleet(t, 2, testenv.ClusterOptions{})
 	a := newAuditor(f, "")
 	first := f.serve("TERSE_NODE_ID=7", "TERSE_DRAIN_DELAY=0s")
 	known := a.seed(5)
@@ -406,7 +401,7 @@ func TestTwoNodesOneID(t *testing.T) {
 	if err := first.cmd.Wait(); err != nil {
 		t.Errorf("after SIGTERM the first node ended with %v", err)
 	}
-	await(t, 10*time.Second, "the second node to take over", func() bool { return a.create(second, "") != "" })
+	testenv.Await(t, "the second node to take over", func() bool { return a.create(second, "") != "" })
 	a.audit()
 }
 
@@ -415,7 +410,7 @@ func TestTwoNodesOneID(t *testing.T) {
 // reservation has its link.
 func TestKeysAcrossShards(t *testing.T) {
 	t.Parallel()
-	f := newFleet(t, 2, testservers.ClusterOptions{})
+	f := newFleet(t, 2, testenv.ClusterOptions{})
 	a := newAuditor(f, "")
 	survivor := f.serve()
 	codes := map[string]string{}
@@ -466,7 +461,7 @@ func (a *auditor) useKeys(victim *program, prefix string, killAfter int) map[str
 			codes[key] = code
 		})
 	}
-	await(a.f.t, 10*time.Second, "keys to be used", func() bool { return used() >= killAfter })
+	testenv.Await(a.f.t, "keys to be used", func() bool { return used() >= killAfter })
 	victim.kill()
 	l.stop()
 	return codes

@@ -18,7 +18,7 @@ import (
 	"testing"
 	"time"
 
-	testservers "github.com/terse/terse/internal/testenv"
+	"github.com/terse/terse/internal/testenv"
 )
 
 // cutter is a TCP proxy that resets every connection after a random number of bytes, both
@@ -119,7 +119,7 @@ func TestRetriesMakeOneLink(t *testing.T) {
 	})
 	t.Run("shards", func(t *testing.T) {
 		t.Parallel()
-		f := newFleet(t, 2, testservers.ClusterOptions{})
+		f := newFleet(t, 2, testenv.ClusterOptions{})
 		stubborn(t, f.newKey(0), f.serve(), f.serve())
 	})
 }
@@ -137,7 +137,7 @@ func stubborn(t *testing.T, token string, nodes ...*program) {
 		attempts atomic.Int64
 		codes    sync.Map // the code of the first response, by target
 	)
-	deadline := time.Now().Add(2 * time.Minute)
+	deadline := time.Now().Add(10 * time.Minute)
 	for worker := range stubbornWorkers {
 		wg.Go(func() {
 			c := client()

@@ -45,7 +45,7 @@ func terse(t *testing.T, environ []string, args ...string) result {
 func terseReading(t *testing.T, stdin string, environ []string, args ...string) result {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second) // ends a server that should have failed
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute) // ends a server that should have failed
 	defer cancel()
 	status := run(ctx, args, environ, strings.NewReader(stdin), &stdout, &stderr)
 	return result{status, stdout.String(), stderr.String()}

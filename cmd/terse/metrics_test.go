@@ -19,7 +19,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
-	testservers "github.com/terse/terse/internal/testenv"
+	"github.com/terse/terse/internal/testenv"
 )
 
 var updateReference = flag.Bool("update", false, "write docs/METRICS.md again from the metrics of real processes")
@@ -38,8 +38,8 @@ func metricPages(t *testing.T) []page {
 	embedded := func(environ ...string) *program {
 		return start(t, filepath.Join(t.TempDir(), "data"), environ...)
 	}
-	redis := testservers.NewRedis(t, testservers.RedisOptions{})
-	f := newFleet(t, 1, testservers.ClusterOptions{Replicas: 1})
+	redis := testenv.NewRedis(t, testenv.RedisOptions{})
+	f := newFleet(t, 1, testenv.ClusterOptions{Replicas: 1})
 	pages := []page{
 		readPage(t, "", embedded()),
 		readPage(t, "Redis", embedded("TERSE_REDIS_URL="+redis.URL())),

@@ -12,16 +12,16 @@ import (
 	"testing"
 	"time"
 
-	testservers "github.com/terse/terse/internal/testenv"
+	"github.com/terse/terse/internal/testenv"
 )
 
-// TestOverload sends more creates to a frozen database than may wait. The server refuses the
-// excess at once. Other classes of requests are still admitted, and creates work again when
-// the database is back.
+// TestOverload sends more creates to a frozen database than may run and wait. The server
+// rejects the excess. Other classes of requests are still admitted, and creates work again
+// when the database is back. The tests of api/overload check that the excess does not wait.
 func TestOverload(t *testing.T) {
 	t.Parallel()
 	const crowd = 1300 // more creates than may run and wait
-	f := newFleet(t, 1, testservers.ClusterOptions{Replicas: 1})
+	f := newFleet(t, 1, testenv.ClusterOptions{Replicas: 1})
 	a := newAuditor(f, f.newKey(0))
 	c := client()
 	defer c.CloseIdleConnections()
@@ -64,7 +64,7 @@ func TestOverload(t *testing.T) {
 			others = append(others, took)
 		})
 	}
-	await(t, backWithin, "creates to be shed", func() bool { return shed(p, "write") > 0 })
+	testenv.Await(t, "creates to be shed", func() bool { return shed(p, "write") > 0 })
 	wantStatus(a, p, known, http.StatusFound)          // from memory
 	wantStatus(a, other, known[:20], http.StatusFound) // from the replica
 	for _, class := range []string{"redirect", "read", "list"} {
@@ -76,13 +76,12 @@ func TestOverload(t *testing.T) {
 	must(t, primary.Thaw())
 	slices.Sort(quick)
 	slices.Sort(others)
-	if len(quick) == 0 || len(others) == 0 || percentile(quick, 50) > percentile(others, 50)/4 {
-		t.Errorf("%d creates were shed in %v, and %d others took %v, in the median; want the shed ones in a quarter of that at most",
-			len(quick), percentile(quick, 50), len(others), percentile(others, 50))
+	if len(quick) == 0 || len(others) == 0 {
+		t.Errorf("%d creates were shed and %d were not, want some of both", len(quick), len(others))
 	}
-	back := await(t, backWithin, "creates and lists to work again", func() bool {
+	back := testenv.Await(t, "creates and lists to work again", func() bool {
 		return a.create(p, "") != "" && list(p) == http.StatusOK
 	})
-	t.Logf("%d of %d creates were shed, in %v in the median and %v at the 99th percentile; creates worked again after %v",
-		len(quick), crowd, percentile(quick, 50), percentile(quick, 99), back)
+	t.Logf("%d of %d creates were shed, in %v in the median and %v at the 99th percentile; the others took %v in the median; creates worked again after %v",
+		len(quick), crowd, percentile(quick, 50), percentile(quick, 99), percentile(others, 50), back)
 }

@@ -15,16 +15,16 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	testservers "github.com/terse/terse/internal/testenv"
+	"github.com/terse/terse/internal/testenv"
 )
 
 // TestHostileRequestsMakeNoSeries checks that hostile requests add no metric series and no
 // goroutines to a process.
 func TestHostileRequestsMakeNoSeries(t *testing.T) {
 	t.Parallel()
-	redis := testservers.NewRedis(t, testservers.RedisOptions{})
+	redis := testenv.NewRedis(t, testenv.RedisOptions{})
 	p := start(t, filepath.Join(t.TempDir(), "data"), "TERSE_REDIS_URL="+redis.URL(), "TERSE_TRUSTED_PROXIES=127.0.0.0/8")
-	await(t, backWithin, "the Redis channel", func() bool { return p.metric("terse_redis_channel_up") == 1 })
+	testenv.Await(t, "the Redis channel", func() bool { return p.metric("terse_redis_channel_up") == 1 })
 	c := client()
 	defer c.CloseIdleConnections()
 	code, err := shorten(c, p.url, "https://example.com/")
@@ -84,12 +84,12 @@ func TestHostileRequestsMakeNoSeries(t *testing.T) {
 		})
 		flood(t, p, 10_000/times, func(i int) string { return request("GET", "/"+code, fmt.Sprintf("%s%d.example", round, i)) })
 		c.CloseIdleConnections()
-		await(t, backWithin, "the connections to be closed", func() bool { return p.metric("terse_http_connections") == 0 })
+		testenv.Await(t, "the connections to be closed", func() bool { return p.metric("terse_http_connections") == 0 })
 	}
 	storm("a1", 100)
 	series, goroutines := size()
 	storm("a2", 1)
-	await(t, backWithin, "the number of goroutines to fall to its first value", func() bool {
+	testenv.Await(t, "the number of goroutines to fall to its first value", func() bool {
 		_, now := size()
 		return now <= goroutines+goroutinesMayVary
 	})

@@ -22,6 +22,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/store/sqlite"
 )
 
@@ -107,16 +108,12 @@ func startBy(t *testing.T, runner []string, dir string, files []*os.File, enviro
 // logged waits until the log matches the pattern, and returns its first group.
 func (p *program) logged(pattern string) string {
 	p.t.Helper()
-	deadline := time.Now().Add(5 * time.Second)
-	for {
-		if m := regexp.MustCompile(pattern).FindStringSubmatch(p.stderr.String()); m != nil {
-			return m[1]
-		}
-		if time.Now().After(deadline) {
-			p.t.Fatalf("the log lacks %s: %s", pattern, p.stderr)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+	var m []string
+	testenv.Await(p.t, "a line of the log that matches "+pattern, func() bool {
+		m = regexp.MustCompile(pattern).FindStringSubmatch(p.stderr.String())
+		return m != nil
+	})
+	return m[1]
 }
 
 // kill kills the process. It may be called more than once.
@@ -130,7 +127,7 @@ func (p *program) kill() {
 // client returns a client that does not follow redirects.
 func client() *http.Client {
 	return &http.Client{
-		Timeout:       10 * time.Second,
+		Timeout:       time.Minute,
 		Transport:     &http.Transport{MaxIdleConnsPerHost: 32},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
@@ -292,7 +289,7 @@ func TestKillDuringCreates(t *testing.T) {
 func TestSlowClientTakesNoClicks(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "data")
-	p := start(t, dir, "TERSE_DRAIN_TIMEOUT=200ms")
+	p := start(t, dir, "TERSE_DRAIN_TIMEOUT=2s")
 	c := client()
 	defer c.CloseIdleConnections()
 	code, err := shorten(c, p.url, "https://example.com/")

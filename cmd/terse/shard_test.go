@@ -9,7 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	testservers "github.com/terse/terse/internal/testenv"
+	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/store/postgres/schema"
 )
 
@@ -17,7 +17,7 @@ import (
 // is killed.
 func TestCommandsOverShards(t *testing.T) {
 	t.Parallel()
-	f := newFleet(t, 2, testservers.ClusterOptions{Replicas: 1})
+	f := newFleet(t, 2, testenv.ClusterOptions{Replicas: 1})
 	want := func(got result, status int, texts ...string) {
 		t.Helper()
 		if got.status != status {

@@ -11,7 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
+
+	"github.com/terse/terse/internal/testenv"
 )
 
 var slowClients = flag.Int("slow-clients", 1000, "how many connections TestSlowClientsTakeLittle opens; 10000 need as many open files")
@@ -57,7 +58,7 @@ func TestSlowClientsTakeLittle(t *testing.T) {
 			count()
 		}
 	}
-	await(t, 20*time.Second, "connections", func() bool { return count() >= 100 })
+	testenv.Await(t, "connections", func() bool { return count() >= 100 })
 	most := memory()
 	if got := location(t, c, p.url, code); got != "https://example.com/" {
 		t.Errorf("Location beside %d slow clients = %q", *slowClients, got)
@@ -67,5 +68,5 @@ func TestSlowClientsTakeLittle(t *testing.T) {
 	if most := mostPerConnection(); each > most {
 		t.Errorf("a slow client takes %.0f KiB, want %.0f at most", each/(1<<10), most/(1<<10))
 	}
-	await(t, backWithin, "slow clients to be closed", func() bool { return p.metric("terse_http_connections") <= 1 })
+	testenv.Await(t, "slow clients to be closed", func() bool { return p.metric("terse_http_connections") <= 1 })
 }

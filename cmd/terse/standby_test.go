@@ -11,20 +11,20 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	testservers "github.com/terse/terse/internal/testenv"
+	"github.com/terse/terse/internal/testenv"
 )
 
-// agreeWithin is how long nodes may show writes that a failover discarded: about a minute,
-// with extra time for a busy machine.
-const agreeWithin = 150 * time.Second
+// agreeWithin is far longer than the minute for which nodes may show writes that a failover
+// discarded.
+const agreeWithin = 5 * time.Minute
 
 // TestStandbyCutOff cuts the connection to the only standby of a shard, sends and repeats
 // writes, and promotes the standby. No write is acknowledged, because the standby has none of
 // them. After the failover all nodes and a new node agree with the database.
 func TestStandbyCutOff(t *testing.T) {
 	t.Parallel()
-	f := newFleet(t, 1, testservers.ClusterOptions{Replicas: 1, Sync: true})
-	redis := testservers.NewRedis(t, testservers.RedisOptions{})
+	f := newFleet(t, 1, testenv.ClusterOptions{Replicas: 1, Sync: true})
+	redis := testenv.NewRedis(t, testenv.RedisOptions{})
 	f.environ = append(f.environ, "TERSE_REDIS_URL="+redis.URL())
 	node := f.serve()
 	other := f.serve()
@@ -65,7 +65,7 @@ func TestStandbyCutOff(t *testing.T) {
 				if err != nil || got.status != http.StatusServiceUnavailable {
 					t.Errorf("%s without a standby = %d, %v, want 503", name, got.status, err)
 				}
-				await(t, backWithin, "a read after a write without a standby", func() bool {
+				testenv.Await(t, "a read after a write without a standby", func() bool {
 					got, err := a.send(http.MethodGet, links+"/"+edited, nil, admin...)
 					return err == nil && got.status == http.StatusOK
 				})
@@ -81,7 +81,7 @@ func TestStandbyCutOff(t *testing.T) {
 	})
 	sent.Wait()
 	for _, p := range f.nodes { // the primary has committed the writes and announced them
-		await(t, backWithin, "the node to show the takedown and the edit", func() bool {
+		testenv.Await(t, "the node to show the takedown and the edit", func() bool {
 			got, err := a.send(http.MethodGet, p.url+"/"+edited, nil)
 			return err == nil && got.location == target && a.visit("lost", p, disabled) == http.StatusUnavailableForLegalReasons
 		})
@@ -115,7 +115,7 @@ func TestStandbyCutOff(t *testing.T) {
 	}
 	agreeing.Wait()
 	for name, w := range writes { // the same writes succeed now
-		await(t, backWithin, name+" after the failover", func() bool {
+		testenv.Await(t, name+" after the failover", func() bool {
 			got, err := a.send(w.method, w.url, w.body, append(w.header, admin...)...)
 			return err == nil && got.status >= 200 && got.status < 300
 		})

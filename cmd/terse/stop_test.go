@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/terse/terse/internal/testenv"
 )
 
 // newcomers are 16 clients that open a new connection for each redirect.
@@ -68,12 +70,12 @@ func (n *newcomers) end(t *testing.T) {
 
 // visitAnew requests one redirect over a new connection.
 func visitAnew(address, code string) error {
-	conn, err := net.DialTimeout("tcp", address, 30*time.Second)
+	conn, err := net.DialTimeout("tcp", address, time.Minute)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = conn.Close() }()
-	if err := conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		return err
 	}
 	if _, err := io.WriteString(conn, "GET /"+code+" HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
@@ -103,7 +105,7 @@ func TestStopResetsNobody(t *testing.T) {
 				must(t, err)
 				c.CloseIdleConnections()
 				n := comeAnew(strings.TrimPrefix(strings.Replace(p.url, "localhost", "127.0.0.1", 1), "http://"), code)
-				await(t, backWithin, "visits", func() bool { return n.answered.Load() >= 1000 })
+				testenv.Await(t, "visits", func() bool { return n.answered.Load() >= 1000 })
 				must(t, p.cmd.Process.Signal(syscall.SIGTERM))
 				if err := p.cmd.Wait(); err != nil {
 					t.Errorf("after SIGTERM terse ended with %v: %s", err, p.stderr)
@@ -141,7 +143,7 @@ func TestRestartsWithSystemdSockets(t *testing.T) {
 	n := comeAnew(addresses[0], code)
 	for range restarts {
 		before := n.answered.Load()
-		await(t, backWithin, "visits", func() bool { return n.answered.Load() >= before+100 })
+		testenv.Await(t, "visits", func() bool { return n.answered.Load() >= before+100 })
 		must(t, p.cmd.Process.Signal(syscall.SIGTERM))
 		if err := p.cmd.Wait(); err != nil {
 			t.Fatalf("after SIGTERM terse ended with %v: %s", err, p.stderr)

@@ -13,13 +13,12 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
 
-	testservers "github.com/terse/terse/internal/testenv"
+	"github.com/terse/terse/internal/testenv"
 )
 
 // spans is a collector: it receives spans by OTLP over HTTP.
@@ -64,7 +63,7 @@ func TestTraces(t *testing.T) {
 		t.Run(fmt.Sprintf("trusted=%v", trusted), func(t *testing.T) {
 			t.Parallel()
 			s := newSpans(t)
-			redis := testservers.NewRedis(t, testservers.RedisOptions{})
+			redis := testenv.NewRedis(t, testenv.RedisOptions{})
 			settings := []string{"TERSE_OTLP_ENDPOINT=" + s.url, "TERSE_ACCESS_LOG_SAMPLE=1", "TERSE_REDIS_URL=" + redis.URL()}
 			if trusted {
 				settings = append(settings, "TERSE_TRUSTED_PROXIES=127.0.0.0/8,::1/128")
@@ -117,14 +116,14 @@ func TestTraces(t *testing.T) {
 func TestTracesOfStatements(t *testing.T) {
 	t.Parallel()
 	s := newSpans(t)
-	f := newFleet(t, 1, testservers.ClusterOptions{})
+	f := newFleet(t, 1, testenv.ClusterOptions{})
 	p := f.serve("TERSE_OTLP_ENDPOINT="+s.url, "TERSE_DRAIN_DELAY=0s")
 	a := newAuditor(f, f.newKey(0))
 	for range 3 {
 		_, err := a.send(http.MethodGet, p.url+"/api/v1/links?q=s3cr3t", nil, a.authorization()...)
 		must(t, err)
 	}
-	await(t, 30*time.Second, "spans of statements", func() bool {
+	testenv.Await(t, "spans of statements", func() bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if bytes.Contains(s.raw, []byte("s3cr3t")) {

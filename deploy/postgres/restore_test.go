@@ -67,7 +67,7 @@ func (s *shard) serve() {
 }
 
 var client = &http.Client{
-	Timeout:       20 * time.Second,
+	Timeout:       time.Minute,
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 
@@ -119,7 +119,7 @@ func (s *shard) value(sql string) (value string) {
 // await polls until an SQL expression is true.
 func (s *shard) await(expression string) {
 	s.t.Helper()
-	for end := time.Now().Add(60 * time.Second); s.value("select ("+expression+")::text") != "true"; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(5 * time.Minute); s.value("select ("+expression+")::text") != "true"; time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
 			s.t.Fatalf("waited a minute for %s", expression)
 		}

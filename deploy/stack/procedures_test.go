@@ -156,7 +156,7 @@ func (s *stack) newTraffic() *traffic {
 	a, err := audit.New(opts)
 	must(s.t, err)
 	s.t.Cleanup(a.Close)
-	a.Keep(3 * time.Second) // one second, and two more for a busy machine
+	a.Keep(8 * time.Second) // shorter than the TTL of the nodes' caches, which hides a lost announcement
 	front := audit.Balancer(s.Nginx)
 	var links, owned []string
 	for range 50 {

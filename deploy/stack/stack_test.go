@@ -73,7 +73,7 @@ func (s *stack) run(want int, args ...string) string {
 }
 
 var client = &http.Client{
-	Timeout:       20 * time.Second,
+	Timeout:       time.Minute,
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 
@@ -165,10 +165,10 @@ func (s *stack) wantMetrics(paths ...string) {
 	}
 }
 
-// await polls until done returns true. After a minute it fails the test.
+// await polls until done returns true. After five minutes it fails the test.
 func (s *stack) await(what string, done func() bool) {
 	s.t.Helper()
-	for end := time.Now().Add(60 * time.Second); !done(); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(5 * time.Minute); !done(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(end) {
 			s.t.Fatalf("waited a minute for %s", what)
 		}

@@ -114,7 +114,7 @@ func (c *composedPostgres) ask(port, sql string) string {
 func (c *composedPostgres) await(port, sql, want string) {
 	c.t.Helper()
 	got := ""
-	for end := time.Now().Add(30 * time.Second); got != want; time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); got != want; time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(end) {
 			c.t.Fatalf("%s = %q, want %q", sql, got, want)
 		}
@@ -188,7 +188,7 @@ func TestComposeRedis(t *testing.T) {
 	}
 	password := *service.Environment["REDISCLI_AUTH"]
 	check := service.HealthCheck.Test
-	for end := time.Now().Add(20 * time.Second); ask(password, check[2:]...) != "PONG"; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); ask(password, check[2:]...) != "PONG"; time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("%v = %q, want PONG", check, ask(password, check[2:]...))
 		}

@@ -24,9 +24,9 @@ import (
 const (
 	// imageWithin limits the build and test of the image. It allows for an empty build
 	// cache.
-	imageWithin = 12 * time.Minute
+	imageWithin = 25 * time.Minute
 	// answerWithin limits the start of a container.
-	answerWithin = 30 * time.Second
+	answerWithin = 2 * time.Minute
 )
 
 // shippedImage is the metadata of an image.

@@ -47,7 +47,7 @@ func TestCutOffStandbyHoldsCommits(t *testing.T) {
 	}
 	done := make(chan error, 1)
 	go func() { done <- c.Primary().Exec(t.Context(), database, "insert into words values ('a')") }()
-	eventually(t, "a commit waits for a standby", func() bool {
+	testenv.Await(t, "a commit waits for a standby", func() bool {
 		conn := connect(t, c.Primary().DSN(database))
 		var waits bool
 		err := conn.QueryRow(t.Context(), "select exists (select from pg_stat_activity where wait_event = 'SyncRep')").Scan(&waits)
@@ -87,7 +87,7 @@ func TestReplicaTakesOver(t *testing.T) {
 		t.Fatalf("Follow() = %v, want nil", err)
 	}
 	mustExec(t, replica, "insert into words values ('c')")
-	eventually(t, "the old primary shows 3 words", func() bool { return words(t, old.DSN(database)) == 3 })
+	testenv.Await(t, "the old primary shows 3 words", func() bool { return words(t, old.DSN(database)) == 3 })
 	for _, p := range []*testenv.Postgres{old, replica} {
 		if err := p.Stop(); err != nil {
 			t.Fatalf("Stop() = %v, want nil", err)
@@ -97,7 +97,7 @@ func TestReplicaTakesOver(t *testing.T) {
 		}
 	}
 	mustExec(t, replica, "insert into words values ('d')")
-	eventually(t, "the old primary shows 4 words", func() bool { return words(t, old.DSN(database)) == 4 })
+	testenv.Await(t, "the old primary shows 4 words", func() bool { return words(t, old.DSN(database)) == 4 })
 }
 
 func TestKilledPrimaryRecovers(t *testing.T) {
@@ -140,7 +140,7 @@ func TestReadOnlyLeavesSessionsOpen(t *testing.T) {
 		t.Fatalf("SetReadOnly(true) = %v, want nil", err)
 	}
 	const readOnly = "25006"
-	eventually(t, "an open session is read-only", func() bool {
+	testenv.Await(t, "an open session is read-only", func() bool {
 		_, err := open.Exec(t.Context(), "insert into words values ('a') on conflict do nothing")
 		var pgErr *pgconn.PgError
 		return errors.As(err, &pgErr) && pgErr.Code == readOnly
@@ -202,15 +202,5 @@ func TestKillEndsEveryProcess(t *testing.T) {
 	}
 	if !s.gone(t) {
 		t.Errorf("server %+v still exists after Kill()", s)
-	}
-}
-
-// eventually polls ok for up to 20 s.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within 20 s: %s", what)
-		}
 	}
 }

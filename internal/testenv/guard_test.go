@@ -112,9 +112,9 @@ func TestNothingOutlivesAKilledProcess(t *testing.T) {
 	_ = cmd.Wait()
 	_ = stdin.Close()
 	for _, s := range all {
-		eventually(t, fmt.Sprintf("server %+v is gone", s), func() bool { return s.gone(t) })
+		testenv.Await(t, fmt.Sprintf("server %+v is gone", s), func() bool { return s.gone(t) })
 	}
-	eventually(t, "the folders are gone", func() bool { return len(folders(t, tmp)) == 0 })
+	testenv.Await(t, "the folders are gone", func() bool { return len(folders(t, tmp)) == 0 })
 }
 
 // folders returns the folders of servers in tmp. It skips the archive of an empty
@@ -150,6 +150,6 @@ func TestStopEndsEveryServer(t *testing.T) {
 		}
 	}
 	for _, s := range all {
-		eventually(t, fmt.Sprintf("server %+v is gone", s), func() bool { return s.gone(t) })
+		testenv.Await(t, fmt.Sprintf("server %+v is gone", s), func() bool { return s.gone(t) })
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/cache"
 )
@@ -147,7 +148,7 @@ func TestOneLoadForAllWhoWait(t *testing.T) {
 			}
 		})
 	}
-	waitFor(t, func() bool { return m.reads.Load() > 0 })
+	testenv.Await(t, "a read", func() bool { return m.reads.Load() > 0 })
 	close(release)
 	wg.Wait()
 	if got := m.reads.Load(); got != 1 {
@@ -165,7 +166,7 @@ func TestWaiterLeavesWhileTheLoadGoesOn(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	left := make(chan error)
 	go func() { _, err := c.Resolve(ctx, "slow"); left <- err }()
-	waitFor(t, func() bool { return m.reads.Load() == 1 })
+	testenv.Await(t, "the first read", func() bool { return m.reads.Load() == 1 })
 	cancel()
 	if err := <-left; !errors.Is(err, context.Canceled) {
 		t.Errorf("Resolve of a caller that left = %v, want context.Canceled", err)
@@ -233,7 +234,7 @@ func TestMemoryIsBounded(t *testing.T) {
 		m.links[l.Code] = l
 		mustResolve(t, c, l.Code)
 	}
-	waitFor(t, func() bool { return gauge(t, reg, "terse_cache_bytes") <= maxBytes })
+	testenv.Await(t, "the cache to shrink", func() bool { return gauge(t, reg, "terse_cache_bytes") <= maxBytes })
 	if got := gauge(t, reg, "terse_cache_bytes"); got < maxBytes/2 {
 		t.Errorf("bytes = %v, want nearly %d", got, maxBytes)
 	}
@@ -359,15 +360,6 @@ func heap() int64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
-}
-
-func waitFor(tb testing.TB, ok func() bool) {
-	tb.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			tb.Fatal("did not happen within 10 s")
-		}
-	}
 }
 
 func BenchmarkResolveMiss(b *testing.B) {

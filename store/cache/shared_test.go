@@ -115,27 +115,17 @@ func TestLateCreateEndsAbsence(t *testing.T) {
 	listening.Go(func() { other.Listen(ctx) })
 	defer listening.Wait()
 	defer stop()
-	await(t, "the channel", heard.Hears)
+	testenv.Await(t, "the channel", heard.Hears)
 	if _, err := other.Resolve(t.Context(), "abc"); !errors.Is(err, store.ErrNotFound) {
 		t.Fatalf("Resolve of an unknown code = %v, want ErrNotFound", err)
 	}
 	if _, err := one.Create(t.Context(), link("abc", 0)); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "the announced link (the clock stands still, so the absence does not expire)", func() bool {
+	testenv.Await(t, "the announced link (the clock stands still, so the absence does not expire)", func() bool {
 		_, err := other.Resolve(t.Context(), "abc")
 		return err == nil
 	})
-}
-
-// await polls until done reports true.
-func await(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for began := time.Now(); !done(); time.Sleep(5 * time.Millisecond) {
-		if time.Since(began) > 20*time.Second {
-			t.Fatalf("waited for %s", what)
-		}
-	}
 }
 
 // slowCreates is a memory with creates that are too slow for Redis to store the link.

@@ -158,18 +158,6 @@ func edit(t *testing.T, s store.Store, code string) {
 	}
 }
 
-func await(t *testing.T, what string, done func() bool) time.Duration {
-	t.Helper()
-	began := time.Now()
-	for !done() {
-		if time.Since(began) > 40*time.Second {
-			t.Fatalf("not within 40 s: %s", what)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-	return time.Since(began)
-}
-
 func empty(t *testing.T, box store.Outbox, a store.Audience) bool {
 	t.Helper()
 	b, err := box.Backlog(t.Context(), a)
@@ -197,7 +185,7 @@ func TestWorkers(t *testing.T) {
 	newWorker(t, other, caches, cdn)
 
 	edit(t, one, "first")
-	await(t, "caches get the edit twice", func() bool {
+	testenv.Await(t, "caches get the edit twice", func() bool {
 		version, times := caches.versions("first")
 		return version == 2 && times >= 2
 	})
@@ -208,7 +196,7 @@ func TestWorkers(t *testing.T) {
 		t.Error("no edit waits for the unreachable CDN")
 	}
 	cdn.setBroken(nil)
-	await(t, "the CDN gets the edit twice", func() bool { _, times := cdn.versions("first"); return times >= 2 })
+	testenv.Await(t, "the CDN gets the edit twice", func() bool { _, times := cdn.versions("first"); return times >= 2 })
 	if _, times := caches.versions("first"); times > 3 {
 		t.Errorf("caches got the edit %d times because the CDN failed", times)
 	}
@@ -218,9 +206,9 @@ func TestWorkers(t *testing.T) {
 	}
 	edit(t, one, "second")
 	for _, a := range []*audience{caches, cdn} {
-		await(t, "the other process delivers", func() bool { version, _ := a.versions("second"); return version == 2 })
+		testenv.Await(t, "the other process delivers", func() bool { version, _ := a.versions("second"); return version == 2 })
 	}
-	await(t, "the outbox is empty", func() bool { return empty(t, one, store.Caches) && empty(t, one, store.CDN) })
+	testenv.Await(t, "the outbox is empty", func() bool { return empty(t, one, store.Caches) && empty(t, one, store.CDN) })
 }
 
 // TestRepeatToCaches checks that caches receive again the edits that they had
@@ -232,7 +220,7 @@ func TestRepeatToCaches(t *testing.T) {
 	caches, cdn := &audience{}, &audience{}
 	w := newWorker(t, p, caches, cdn)
 	edit(t, p, "abc")
-	await(t, "the outbox to be empty", func() bool { return empty(t, p, store.Caches) && empty(t, p, store.CDN) })
+	testenv.Await(t, "the outbox to be empty", func() bool { return empty(t, p, store.Caches) && empty(t, p, store.CDN) })
 	_, seenByCaches := caches.versions("abc")
 	_, seenByCDN := cdn.versions("abc")
 
@@ -244,7 +232,7 @@ func TestRepeatToCaches(t *testing.T) {
 	if err := s.cluster.Primary().Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "caches to receive the edit again", func() bool { _, times := caches.versions("abc"); return times > seenByCaches })
+	testenv.Await(t, "caches to receive the edit again", func() bool { _, times := caches.versions("abc"); return times > seenByCaches })
 	if _, times := cdn.versions("abc"); times != seenByCDN {
 		t.Errorf("the CDN received %d edits, want %d as before", times, seenByCDN)
 	}
@@ -258,7 +246,7 @@ func TestNobodyToInvalidate(t *testing.T) {
 	w := newWorker(t, p, nil, nil)
 	edit(t, p, "abc")
 	w.Nudge()
-	await(t, "the outbox is empty", func() bool { return empty(t, p, store.Caches) && empty(t, p, store.CDN) })
+	testenv.Await(t, "the outbox is empty", func() bool { return empty(t, p, store.Caches) && empty(t, p, store.CDN) })
 }
 
 // TestGoesOnWhileThereIsMore checks that a process which has delivered Limit edits
@@ -276,7 +264,7 @@ func TestGoesOnWhileThereIsMore(t *testing.T) {
 	startWorker(t, outbox.Options{
 		Outboxes: []outbox.Named{{Name: "s1", Outbox: p}}, Caches: caches, Every: time.Hour, Limit: 2,
 	})
-	await(t, "caches get all edits", func() bool { version, _ := caches.versions("last"); return version == 2 })
+	testenv.Await(t, "caches get all edits", func() bool { version, _ := caches.versions("last"); return version == 2 })
 	if version, times := caches.versions("often"); version != 4 || times != 2 {
 		t.Errorf("caches got version %d, %d times, want 4, twice", version, times)
 	}
@@ -291,7 +279,7 @@ func TestFrozenWorker(t *testing.T) {
 	frozen, awake := &audience{began: make(chan struct{}), hold: make(chan struct{})}, &audience{}
 	newWorker(t, one, frozen, nil)
 	edit(t, one, "abc")
-	await(t, "the first process delivers", func() bool {
+	testenv.Await(t, "the first process delivers", func() bool {
 		select {
 		case <-frozen.began:
 			return true
@@ -304,10 +292,10 @@ func TestFrozenWorker(t *testing.T) {
 		t.Errorf("Deliver during the delivery of the first process = %v, want %v", err, store.ErrBusy)
 	}
 	newWorker(t, other, awake, nil)
-	took := await(t, "the other process delivers", func() bool { version, _ := awake.versions("abc"); return version == 2 })
+	took := testenv.Await(t, "the other process delivers", func() bool { version, _ := awake.versions("abc"); return version == 2 })
 	t.Logf("the other process delivered after %v", took)
 	close(frozen.hold)
-	await(t, "the outbox is empty", func() bool { return empty(t, other, store.Caches) })
+	testenv.Await(t, "the outbox is empty", func() bool { return empty(t, other, store.Caches) })
 }
 
 // TestThroughPgBouncer checks deliveries through a pooler in transaction mode.
@@ -323,9 +311,9 @@ func TestThroughPgBouncer(t *testing.T) {
 		edit(t, p, code)
 	}
 	for _, code := range []string{"a", "b", "c"} {
-		await(t, "caches get the edit", func() bool { version, _ := caches.versions(code); return version == 2 })
+		testenv.Await(t, "caches get the edit", func() bool { version, _ := caches.versions(code); return version == 2 })
 	}
-	await(t, "the outbox is empty", func() bool { return empty(t, p, store.Caches) })
+	testenv.Await(t, "the outbox is empty", func() bool { return empty(t, p, store.Caches) })
 }
 
 // TestReplicaThatStandsStill checks that caches get the repeat only after the replica
@@ -341,7 +329,7 @@ func TestReplicaThatStandsStill(t *testing.T) {
 	caches := &audience{}
 	newWorker(t, p, caches, nil)
 	edit(t, p, "abc")
-	await(t, "caches get the edit", func() bool { version, _ := caches.versions("abc"); return version == 2 })
+	testenv.Await(t, "caches get the edit", func() bool { version, _ := caches.versions("abc"); return version == 2 })
 	for began := time.Now(); time.Since(began) < time.Second; time.Sleep(50 * time.Millisecond) {
 		if _, times := caches.versions("abc"); times != 1 {
 			t.Fatalf("caches got the edit %d times before the replica shows it", times)
@@ -350,6 +338,6 @@ func TestReplicaThatStandsStill(t *testing.T) {
 	if err := replica.ResumeReplay(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "caches get the repeat", func() bool { _, times := caches.versions("abc"); return times == 2 })
-	await(t, "the outbox is empty", func() bool { return empty(t, p, store.Caches) })
+	testenv.Await(t, "caches get the repeat", func() bool { _, times := caches.versions("abc"); return times == 2 })
+	testenv.Await(t, "the outbox is empty", func() bool { return empty(t, p, store.Caches) })
 }

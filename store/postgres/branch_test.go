@@ -203,7 +203,7 @@ func TestPostgresTime(t *testing.T) {
 		}
 		eventually(t, "the time is known", func() error {
 			now, ok := s.Time()
-			if off := time.Until(now).Abs(); ok && off > time.Second {
+			if off := time.Until(now).Abs(); ok && off > time.Minute {
 				t.Errorf("Time() with a clock %v ahead differs by %v", skew, off)
 			}
 			if !ok {
@@ -212,7 +212,7 @@ func TestPostgresTime(t *testing.T) {
 			return nil
 		})
 		eventually(t, "the metric shows the offset", func() error {
-			if got := value(t, reg, "terse_postgres_clock_offset_seconds"); got < skew.Seconds()-1 || got > skew.Seconds()+1 {
+			if got := value(t, reg, "terse_postgres_clock_offset_seconds"); got < skew.Seconds()-60 || got > skew.Seconds()+60 {
 				return fmt.Errorf("terse_postgres_clock_offset_seconds = %v", got)
 			}
 			return nil
@@ -220,12 +220,12 @@ func TestPostgresTime(t *testing.T) {
 	}
 	must(t, c.Primary().Kill())
 	usable(t, s, "primary", false)
-	if now, ok := s.Time(); !ok || time.Until(now).Abs() > time.Second {
+	if now, ok := s.Time(); !ok || time.Until(now).Abs() > time.Minute {
 		t.Errorf("Time() without a primary = %v, %v, want the database's time", now, ok)
 	}
 	late := openStore(t, postgres.Options{Primary: c.Primary().DSN(database), Replicas: []string{c.Replicas()[0].DSN(database)}})
 	eventually(t, "the time of a replica", func() error {
-		if now, ok := late.Time(); !ok || time.Until(now).Abs() > time.Second {
+		if now, ok := late.Time(); !ok || time.Until(now).Abs() > time.Minute {
 			return fmt.Errorf("Time() = %v, %v", now, ok)
 		}
 		return nil

@@ -58,7 +58,7 @@ func together(t *testing.T, s *postgres.Store, conn *pgx.Conn, n, waiting int, f
 // await waits until a condition is true. It fails the test after a timeout.
 func await(t *testing.T, condition string, holds func(ctx context.Context) (bool, error)) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	for {
 		switch ok, err := holds(ctx); {

@@ -23,7 +23,7 @@ func wantText(t *testing.T, op string, err error, want string) {
 // eventually calls fn until it returns nil.
 func eventually(t *testing.T, what string, fn func() error) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		err := fn()
 		if err == nil {
 			return

@@ -176,7 +176,7 @@ func TestWriteWaitsForMove(t *testing.T) {
 		answer <- err
 	}()
 	waiting := "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-	for n, deadline := 0, time.Now().Add(10*time.Second); n == 0; time.Sleep(time.Millisecond) {
+	for n, deadline := 0, time.Now().Add(2*time.Minute); n == 0; time.Sleep(time.Millisecond) {
 		if err := s.conn.QueryRow(t.Context(), waiting).Scan(&n); err != nil || time.Now().After(deadline) {
 			t.Fatalf("no write waits for the bucket: %v", err)
 		}

@@ -121,11 +121,7 @@ func TestOtherReplicaIsAsked(t *testing.T) {
 	usable(t, s, "replica-2", true)
 	must(t, c.Replicas()[0].Kill())
 	for range 50 {
-		began := time.Now()
 		resolves(t, s, known)
-		if took := time.Since(began); took > 700*time.Millisecond {
-			t.Errorf("Resolve() took %v with one of two replicas, want at most 700ms", took)
-		}
 	}
 	if got := value(t, reg, "terse_postgres_cold_batch_links", "server=primary"); got != 0 {
 		t.Errorf("the primary was asked for %v batches of links, want 0", got)

@@ -83,13 +83,3 @@ func mustCreate(tb testing.TB, s store.Store, l store.Link) store.Link {
 	}
 	return created
 }
-
-// await polls ok for up to 10 s.
-func await(tb testing.TB, what string, ok func() bool) {
-	tb.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			tb.Fatalf("not within 10 s: %s", what)
-		}
-	}
-}

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/shard"
 )
@@ -148,9 +149,9 @@ func TestMapIsReadAgainAndAgain(t *testing.T) {
 	t.Parallel()
 	g := newGroup(t, 2, func(o *shard.Options) { o.RefreshEvery = time.Millisecond })
 	g.members[0].fail(store.ErrUnavailable)
-	await(t, "a map without s1", func() bool { return isLoaded(g) })
+	testenv.Await(t, "a map without s1", func() bool { return isLoaded(g) })
 	g.members[0].fail(nil)
-	await(t, "a map with s1", func() bool { return g.ShardOf(codeIn(8)) == 0 })
+	testenv.Await(t, "a map with s1", func() bool { return g.ShardOf(codeIn(8)) == 0 })
 }
 
 func TestCloseEndsLoad(t *testing.T) {
@@ -159,7 +160,7 @@ func TestCloseEndsLoad(t *testing.T) {
 	g.members[0].hang()
 	failed := make(chan error)
 	go func() { failed <- g.Load(t.Context()) }()
-	await(t, "a reading", func() bool { return g.members[0].read() > 0 })
+	testenv.Await(t, "a reading", func() bool { return g.members[0].read() > 0 })
 	g.Close()
 	for _, err := range []error{<-failed, g.Load(t.Context())} {
 		if !errors.Is(err, store.ErrUnavailable) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/shard"
 )
@@ -136,14 +137,14 @@ func TestMovedIsNotReadTooOften(t *testing.T) {
 	l := newLink(1, 0)
 	g.members[0].lose(store.BucketOf(l.Code))
 	before, began, calls := g.members[0].read(), time.Now(), 0
-	for ; time.Since(began) < 500*time.Millisecond; calls++ {
+	for ; calls < 100 || time.Since(began) < 200*time.Millisecond; calls++ {
 		if _, err := g.Get(t.Context(), l.Code); !errors.Is(err, store.ErrUnavailable) {
 			t.Errorf("Get() = %v, want %v", err, store.ErrUnavailable)
 		}
 	}
 	took := time.Since(began)
 	rounds := (g.members[0].read() - before) / 2 // a round reads a refused map twice
-	if most := int(took/(50*time.Millisecond)) + 1; rounds > most || calls < 2 {
+	if most := int(took/(50*time.Millisecond)) + 1; rounds > most {
 		t.Errorf("%d rounds for %d calls in %v, want %d at most", rounds, calls, took, most)
 	}
 }
@@ -155,7 +156,7 @@ func TestMovedWithDeadShard(t *testing.T) {
 	l := newLink(3, 0)
 	g.move(store.BucketOf(l.Code), 0, 1)
 	g.members[2].hang()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if _, err := g.Create(ctx, l); err != nil {
 		t.Errorf("Create() = %v, want nil", err)
@@ -180,7 +181,7 @@ func TestMovedCallerLeaves(t *testing.T) {
 		_, err := g.Create(ctx, l)
 		failed <- err
 	}()
-	await(t, "a reading", func() bool { return g.members[1].read() > before })
+	testenv.Await(t, "a reading", func() bool { return g.members[1].read() > before })
 	cancel()
 	if err := <-failed; !errors.Is(err, context.Canceled) {
 		t.Errorf("Create() = %v, want %v", err, context.Canceled)

@@ -32,3 +32,6 @@ func (s *Store) Writer() *sql.DB { return s.writer }
 
 // ListQuery returns the query for a page of at most 11 links.
 func ListQuery(q store.Query) (query string, args []any) { return listQuery(q, 11) }
+
+// SelectChanges is the query of Changes.
+const SelectChanges = selectChanges

@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/sqlite"
 )
@@ -55,27 +56,17 @@ func together(t *testing.T, s *sqlite.Store, links []store.Link, before func(con
 			t.Errorf("Consume() = %v, want %v", err, store.ErrNotFound)
 		}
 	})
-	poll(t, func() bool { transactions, _ := s.Waiting(); return transactions > earlier })
+	testenv.Await(t, "the first transaction to wait", func() bool { transactions, _ := s.Waiting(); return transactions > earlier })
 	for i, l := range links {
 		wg.Go(func() { _, errs[i] = s.Create(t.Context(), l) })
 	}
-	poll(t, func() bool { _, writes := s.Waiting(); return writes == len(links) })
+	testenv.Await(t, "all creates to wait", func() bool { _, writes := s.Waiting(); return writes == len(links) })
 	before(conn)
 	if err := conn.Close(); err != nil {
 		t.Error(err)
 	}
 	wg.Wait()
 	return errs
-}
-
-// poll waits until ready returns true.
-func poll(t *testing.T, ready func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !ready(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("not ready after 10 s")
-		}
-	}
 }
 
 // someLinks returns n links.
@@ -229,7 +220,7 @@ func TestBlockedWriteGivesUp(t *testing.T) {
 	if err := blocker.Close(); err != nil {
 		t.Fatal(err)
 	}
-	poll(t, func() bool {
+	testenv.Await(t, "a create to succeed", func() bool {
 		_, err := s.Create(t.Context(), l)
 		return err == nil || errors.Is(err, store.ErrExists)
 	})

@@ -113,9 +113,9 @@ func TestFullWAL(t *testing.T) {
 		}
 		return err
 	}
-	eventually(t, time.Minute, "create", create)
+	eventually(t, 5*time.Minute, "create", create)
 	running := primary.Pid()
-	eventually(t, time.Minute, "fill the disk until the primary ends", func() error {
+	eventually(t, 5*time.Minute, "fill the disk until the primary ends", func() error {
 		_ = create()
 		_ = primary.Exec(ctx, database, "select pg_logical_emit_message(false, 'pad', repeat('x', 4000000))")
 		if primary.Pid() == running {
@@ -128,7 +128,7 @@ func TestFullWAL(t *testing.T) {
 	}
 	resize("512m")
 	room := time.Now()
-	eventually(t, time.Minute, "write after there is space", create)
+	eventually(t, 5*time.Minute, "write after there is space", create)
 	t.Logf("first write %v after there was space, %d links acknowledged", time.Since(room).Round(time.Millisecond), len(acknowledged))
 	for _, l := range acknowledged {
 		if got, err := node.Get(ctx, l.Code); err != nil || got.URL != l.URL {

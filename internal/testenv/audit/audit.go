@@ -4,6 +4,7 @@
 package audit
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -14,7 +15,7 @@ import (
 )
 
 const (
-	// SeenWithin is how soon an edit is visible through a node without a cached copy.
+	// SeenWithin is the default of Options.SeenWithin.
 	SeenWithin = time.Second
 
 	// KeptFor is how long a node without invalidations may show an old copy of a link:
@@ -52,6 +53,10 @@ type Options struct {
 
 	// Connections is how many idle connections to each node are kept. Default 64.
 	Connections int
+
+	// SeenWithin is how soon an edit is visible through a node without a cached copy.
+	// Default SeenWithin.
+	SeenWithin time.Duration
 }
 
 func (o *Options) validate() error {
@@ -85,9 +90,8 @@ func New(opts Options) (*Auditor, error) {
 	if err := opts.validate(); err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
 	}
-	if opts.Connections == 0 {
-		opts.Connections = 64
-	}
+	opts.Connections = cmp.Or(opts.Connections, 64)
+	opts.SeenWithin = cmp.Or(opts.SeenWithin, SeenWithin)
 	return &Auditor{
 		opts: opts,
 		client: &http.Client{

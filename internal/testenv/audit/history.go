@@ -34,12 +34,13 @@ func (h *history) newest() (version int64) {
 	return version
 }
 
-// least returns the oldest version that a node may show at a time. kept is how long nodes
-// may show old copies. It returns 0 if the node need not know the link yet.
-func (h *history) least(node Node, at time.Time, kept time.Duration) (version int64) {
+// least returns the oldest version that a node may show at a time. seen is how soon an edit
+// is visible without a cached copy, kept is how long nodes may show old copies. It returns 0
+// if the node need not know the link yet.
+func (h *history) least(node Node, at time.Time, seen, kept time.Duration) (version int64) {
 	_, many := node.(Balancer)
 	for _, w := range h.attempts {
-		late := SeenWithin
+		late := seen
 		switch {
 		case w.version == 1, w.node == node && !many:
 			late = 0

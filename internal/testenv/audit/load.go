@@ -92,7 +92,7 @@ func (l *Load[N]) Cold(links []string) {
 }
 
 // Edits starts a worker that edits links and checks each edit: at once through the same
-// node, and after SeenWithin through the next node.
+// node, and after Options.SeenWithin through the next node.
 func (l *Load[N]) Edits(links []string) {
 	type edited struct {
 		at   time.Time
@@ -106,7 +106,7 @@ func (l *Load[N]) Edits(links []string) {
 		l.a.Visit(l.ctx, "edited", node, code)
 		l.a.Read(l.ctx, node, code)
 		due = append(due, edited{time.Now(), l.Nodes[(n+1)%len(l.Nodes)], code})
-		for ; len(due) > 0 && time.Since(due[0].at) > SeenWithin; due = due[1:] {
+		for ; len(due) > 0 && time.Since(due[0].at) > l.a.opts.SeenWithin; due = due[1:] {
 			l.a.Visit(l.ctx, "edited", due[0].node, due[0].code)
 		}
 	})

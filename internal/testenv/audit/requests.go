@@ -182,7 +182,7 @@ func (a *Auditor) Visit(ctx context.Context, op string, node Node, code string) 
 	a.mu.Lock()
 	sent := time.Now()
 	h := a.links[code]
-	least := h.least(node, sent, a.kept)
+	least := h.least(node, sent, a.opts.SeenWithin, a.kept)
 	h.asked[node] = true
 	a.mu.Unlock()
 	got, err := a.Send(ctx, http.MethodGet, node.URL()+"/"+code, nil)

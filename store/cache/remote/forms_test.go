@@ -28,7 +28,7 @@ func wantUse(t *testing.T, c *remote.Cache) {
 		defer close(done)
 		c.Listen(ctx, func(store.Link) { heard.Add(1) }, func() { missed.Add(1) })
 	}()
-	await(t, "the channel", func() bool { return missed.Load() > 0 })
+	testenv.Await(t, "the channel", func() bool { return missed.Load() > 0 })
 	if c.Begin(ctx).IsZero() {
 		t.Error("Begin = the zero time, want the time of Redis")
 	}
@@ -46,7 +46,7 @@ func wantUse(t *testing.T, c *remote.Cache) {
 			t.Errorf("version of %s = %d, want 1", other, got)
 		}
 	}
-	await(t, "announcements", func() bool {
+	testenv.Await(t, "announcements", func() bool {
 		if heard.Load() >= 20 {
 			return true
 		}
@@ -115,7 +115,7 @@ func TestClusterFailover(t *testing.T) {
 	wantUse(t, c)
 	must(t, masters[0].Kill())
 	began := time.Now()
-	await(t, "writes to all keys to succeed", func() bool {
+	testenv.Await(t, "writes to all keys to succeed", func() bool {
 		for i := range 20 {
 			if create(t, c, link(fmt.Sprint("after", i), 1)) != nil {
 				return false
@@ -145,16 +145,16 @@ func TestSentinel(t *testing.T) {
 	c := open(t, sentinel.URL(), time.Second)
 	wantUse(t, c)
 	client := connect(t, master)
-	await(t, "the replica to connect", func() bool {
+	testenv.Await(t, "the replica to connect", func() bool {
 		return client.Do(t.Context(), "WAIT", 1, 100).Val() == int64(1)
 	})
-	await(t, "the sentinel to know the replica", func() bool {
+	testenv.Await(t, "the sentinel to know the replica", func() bool {
 		known, err := connect(t, sentinel).Do(t.Context(), "SENTINEL", "REPLICAS", testenv.WatchedName).Slice()
 		return err == nil && len(known) == 1
 	})
 	must(t, master.Kill())
 	took := time.Now()
-	await(t, "the promoted replica to be used", func() bool { return create(t, c, link("after", 1)) == nil })
+	testenv.Await(t, "the promoted replica to be used", func() bool { return create(t, c, link("after", 1)) == nil })
 	t.Logf("writes succeeded again %v after the master was killed", time.Since(took))
 	wantUse(t, c)
 }
@@ -182,10 +182,10 @@ func TestMissed(t *testing.T) {
 	if first.Before(start) || first.After(time.Now()) {
 		t.Errorf("Missed at the first connection = %v, want a time after %v", first, start)
 	}
-	await(t, "the channel", c.Hears)
+	testenv.Await(t, "the channel", c.Hears)
 	up := time.Now()
 	must(t, s.Kill())
-	await(t, "Hears to be false", func() bool { return !c.Hears() })
+	testenv.Await(t, "Hears to be false", func() bool { return !c.Hears() })
 	lost := time.Now()
 	must(t, s.Start(t.Context()))
 	if second := <-missed; second.Before(up) || second.After(lost) {

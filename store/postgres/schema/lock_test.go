@@ -54,11 +54,7 @@ func blocked(t *testing.T, timeout time.Duration, targets ...schema.Target) (m *
 func lockTimeout(t *testing.T, c *cluster) {
 	targets := c.targets(t, "s1", "s2")
 	m, release := blocked(t, 300*time.Millisecond, targets...)
-	start := time.Now()
 	refused(t, "Up()", m.Up(t.Context()), "shard s1: ", "longer than 300ms", "run the command again")
-	if took := time.Since(start); took > 5*time.Second {
-		t.Errorf("Up() took %v, want about 300 ms", took)
-	}
 	atVersion(t, m, latest)
 	release()
 	if err := m.Up(t.Context()); err != nil {
@@ -74,14 +70,14 @@ func contextEnds(t *testing.T, c *cluster) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- m.Up(ctx) }()
-	eventually(t, "the wait for a lock", func() bool { return waiting(t, targets[0]) })
+	testenv.Await(t, "the wait for a lock", func() bool { return waiting(t, targets[0]) })
 	cancel()
 	select {
 	case err := <-ended:
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("Up() = %v, want %v", err, context.Canceled)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Fatal("Up() continued after the end of its context")
 	}
 	atVersion(t, m, latest)
@@ -92,7 +88,7 @@ func waitsForAnother(t *testing.T, c *cluster) {
 	m, release := blocked(t, time.Minute, targets...)
 	ended := make(chan error, 2)
 	go func() { ended <- m.Up(t.Context()) }()
-	eventually(t, "the wait for a lock", func() bool { return waiting(t, targets[0]) })
+	testenv.Await(t, "the wait for a lock", func() bool { return waiting(t, targets[0]) })
 	log := &output{}
 	opts := options(t, targets[1]) // only one of the shards
 	opts.Logger = slog.New(slog.NewTextHandler(log, nil))
@@ -102,7 +98,7 @@ func waitsForAnother(t *testing.T, c *cluster) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { ended <- other.Down(ctx) }()
-	eventually(t, "the wait for another run", func() bool { return strings.Contains(log.String(), "waiting for another migration") })
+	testenv.Await(t, "the wait for another run", func() bool { return strings.Contains(log.String(), "waiting for another migration") })
 	cancel()
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Errorf("Down() during another run = %v, want %v", err, context.Canceled)

@@ -14,7 +14,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/fstest"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"go.uber.org/goleak"
@@ -180,16 +179,6 @@ func steps(t *testing.T, upSQL, downSQL string) fs.FS {
 	all[fmt.Sprintf("%04d_next.up.sql", next)] = &fstest.MapFile{Data: []byte(upSQL)}
 	all[fmt.Sprintf("%04d_next.down.sql", next)] = &fstest.MapFile{Data: []byte(downSQL)}
 	return all
-}
-
-// eventually waits until condition is true.
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !condition(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s did not happen in time", what)
-		}
-	}
 }
 
 // output is a log that can be read while it is written.
