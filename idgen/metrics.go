@@ -2,23 +2,23 @@ package idgen
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics are the metrics of one Minter.
+// metrics are the metrics of a Minter.
 type metrics struct {
 	minted      prometheus.Counter
 	leaseLost   prometheus.Counter
 	clockBehind prometheus.Counter
-	refused     *prometheus.CounterVec
 	calls       *prometheus.CounterVec
 	node        prometheus.Gauge
 	ends        prometheus.Gauge
 }
 
-func newMetrics() *metrics {
+func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "terse_idgen_refused_total",
 		Help: "Requests for an id that were rejected, by reason.",
@@ -30,7 +30,6 @@ func newMetrics() *metrics {
 		}),
 		leaseLost:   refused.WithLabelValues("lease_lost"),
 		clockBehind: refused.WithLabelValues("clock_behind"),
-		refused:     refused,
 		calls: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "terse_idgen_lease_calls_total",
 			Help: "Calls to acquire, renew or release the node id lease, by call and result.",
@@ -50,27 +49,14 @@ func newMetrics() *metrics {
 	}
 	m.calls.WithLabelValues("renew", "lost")
 	m.setLease(nil, 0)
-	return m
-}
-
-// register registers all metrics with r, or none when one fails. A nil r is ignored.
-func (m *metrics) register(r prometheus.Registerer) error {
-	if r == nil {
-		return nil
+	var errs []error
+	for _, c := range []prometheus.Collector{m.minted, refused, m.calls, m.node, m.ends} {
+		errs = append(errs, reg.Register(c))
 	}
-	for i, c := range m.collectors() {
-		if err := r.Register(c); err != nil {
-			for _, added := range m.collectors()[:i] {
-				r.Unregister(added)
-			}
-			return err
-		}
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("idgen: register metrics: %w", err)
 	}
-	return nil
-}
-
-func (m *metrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.minted, m.refused, m.calls, m.node, m.ends}
+	return m, nil
 }
 
 // count counts the result of one Next.

@@ -36,12 +36,13 @@ type Minter struct {
 func NewMinter(ctx context.Context, opts Options) (*Minter, error) {
 	opts = opts.withDefaults()
 	if err := opts.validate(); err != nil {
-		return nil, fmt.Errorf("minter options: %w", err)
+		return nil, err
 	}
-	m := &Minter{opts: opts, metrics: newMetrics(), done: make(chan struct{})}
-	if err := m.metrics.register(opts.Registerer); err != nil {
-		return nil, fmt.Errorf("minter metrics: %w", err)
+	metrics, err := newMetrics(opts.Registerer)
+	if err != nil {
+		return nil, err
 	}
+	m := &Minter{opts: opts, metrics: metrics, done: make(chan struct{})}
 	l, err := m.acquire(ctx)
 	switch {
 	case err != nil && ctx.Err() != nil:

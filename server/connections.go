@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/pires/go-proxyproto"
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 // connections are the open connections of one server, and the listener that accepts
@@ -20,7 +19,7 @@ type connections struct {
 	net.Listener
 	most    int // 0: no bound
 	clock   *clock
-	refused prometheus.Counter
+	metrics *metrics
 
 	mu   sync.Mutex
 	open map[*conn]struct{}
@@ -35,22 +34,9 @@ func newConnections(opts Options) (*connections, error) {
 		clock:    newClock(),
 		open:     map[*conn]struct{}{},
 	}
-	c.refused = prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "terse_http_connections_refused_total",
-		Help: "Connections that were closed at once because terse_http_connections_most was reached.",
-	})
-	if opts.Registerer == nil {
-		return c, nil
-	}
-	return c, errors.Join(
-		opts.Registerer.Register(c.refused),
-		opts.Registerer.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "terse_http_connections", Help: "Connections of clients that are open.",
-		}, func() float64 { return float64(c.count()) })),
-		opts.Registerer.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "terse_http_connections_most", Help: "Connections of clients that may be open.",
-		}, func() float64 { return float64(c.most) })),
-	)
+	var err error
+	c.metrics, err = newMetrics(opts.Registerer, c.count, c.most)
+	return c, err
 }
 
 // Accept returns the next connection within the bound.
@@ -63,7 +49,7 @@ func (c *connections) Accept() (net.Conn, error) {
 		if bounded, ok := c.add(accepted); ok {
 			return bounded, nil
 		}
-		c.refused.Inc()
+		c.metrics.refused.Inc()
 		_ = accepted.Close()
 	}
 }

@@ -19,7 +19,7 @@ func pair(t *testing.T) (*conn, net.Conn) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = l.Close() })
-	all, err := newConnections(Options{Listener: l})
+	all, err := newConnections(Options{Listener: l}.withDefaults())
 	if err != nil {
 		t.Fatal(err)
 	}

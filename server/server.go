@@ -4,6 +4,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,31 +26,38 @@ const (
 	maxHeaderBytes    = 16 << 10
 )
 
-// Options configure Start.
+// Options configure a Server.
 type Options struct {
-	Listener       *Listener             // required; Start closes it if it fails
-	Handler        http.Handler          // required
-	Proxies        Proxies               // peers that begin each connection with a PROXY header; default: none
-	MaxConnections int                   // further connections are closed at once; default: no bound
-	Registerer     prometheus.Registerer // of the metrics of connections; default: no metrics
-	Handshakes     time.Duration         // how long Shutdown waits for clients that are connecting; default: not at all
-	Logger         *slog.Logger          // required
-	Failed         chan<- error          // receives the error of a server that stops by itself; required
+	Listener   *Listener             // required; Start closes it if it fails
+	Handler    http.Handler          // required
+	Failed     chan<- error          // required: receives the error of a server that stops by itself
+	Registerer prometheus.Registerer // of the metrics of connections; default: no metrics
+	Logger     *slog.Logger          // required
+
+	Proxies Proxies // peers that begin each connection with a PROXY header; default: none
+
+	MaxConnections int           // further connections are closed at once; default: no bound
+	Handshakes     time.Duration // how long Shutdown waits for clients that are connecting; default: not at all
+}
+
+func (o Options) withDefaults() Options {
+	o.Registerer = cmp.Or[prometheus.Registerer](o.Registerer, prometheus.NewRegistry())
+	return o
 }
 
 func (o *Options) validate() error {
 	var errs []error
 	check := func(ok bool, problem string) {
 		if !ok {
-			errs = append(errs, errors.New("server: "+problem))
+			errs = append(errs, errors.New("server: Options."+problem))
 		}
 	}
-	check(o.Listener != nil, "Options.Listener is required")
-	check(o.Handler != nil, "Options.Handler is required")
-	check(o.MaxConnections >= 0, "Options.MaxConnections must not be negative")
-	check(o.Handshakes >= 0, "Options.Handshakes must not be negative")
-	check(o.Logger != nil, "Options.Logger is required")
-	check(o.Failed != nil, "Options.Failed is required")
+	check(o.Listener != nil, "Listener is required")
+	check(o.Handler != nil, "Handler is required")
+	check(o.Failed != nil, "Failed is required")
+	check(o.Logger != nil, "Logger is required")
+	check(o.MaxConnections >= 0, "MaxConnections must not be negative")
+	check(o.Handshakes >= 0, "Handshakes must not be negative")
 	return errors.Join(errs...)
 }
 
@@ -66,6 +74,7 @@ type Server struct {
 
 // Start serves until Shutdown.
 func Start(opts Options) (*Server, error) {
+	opts = opts.withDefaults()
 	if err := opts.validate(); err != nil {
 		return nil, err
 	}

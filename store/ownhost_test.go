@@ -23,7 +23,7 @@ func TestNewRulesRefusesOwnHosts(t *testing.T) {
 			t.Errorf("NewRules = %v, want it to name %s", err, want)
 		}
 	}
-	for _, s := range []string{`reserved segment ""`, `reserved segment "a/b"`} {
+	for _, s := range []string{`store: RulesOptions.Reserved[0] must be one path segment: ""`, `store: RulesOptions.Reserved[1] must be one path segment: "a/b"`} {
 		if !strings.Contains(err.Error(), s) {
 			t.Errorf("NewRules = %v, want it to name %s", err, s)
 		}

@@ -19,7 +19,7 @@ type Rules struct {
 	reserved map[string]bool // in lower case
 }
 
-// RulesOptions configures Rules.
+// RulesOptions configure Rules.
 type RulesOptions struct {
 	// OwnHosts are the hosts that serve short links, each with its port as in the base
 	// URL. Targets must not lead to them. A domain name or an address is ours on every
@@ -39,9 +39,9 @@ type RulesOptions struct {
 // validate returns the problems that it can find without parsing hosts.
 func (o *RulesOptions) validate() error {
 	var errs []error
-	for _, segment := range o.Reserved {
+	for i, segment := range o.Reserved {
 		if segment == "" || strings.Contains(segment, "/") {
-			errs = append(errs, fmt.Errorf("reserved segment %q must be one path segment", segment))
+			errs = append(errs, fmt.Errorf("store: RulesOptions.Reserved[%d] must be one path segment: %q", i, segment))
 		}
 	}
 	return errors.Join(errs...)

@@ -41,29 +41,35 @@ type Source struct {
 	List store.BlocklistSource
 }
 
-// Options configure New.
+// Options configure a List.
 type Options struct {
-	File       string                // path of a file with one host a line; empty: no file
-	Sources    []Source              // default: none
-	Every      time.Duration         // between two checks of the file and the sources; default DefaultEvery
-	Timeout    time.Duration         // for reading the version of a source; reading all hosts may take ten times as long; default DefaultTimeout
-	Logger     *slog.Logger          // required
 	Registerer prometheus.Registerer // required
+	Logger     *slog.Logger          // required
+
+	File    string   // path of a file with one host a line; default: no file
+	Sources []Source // default: none
+
+	Every   time.Duration // between two checks of the file and the sources; default DefaultEvery
+	Timeout time.Duration // for reading the version of a source; reading all hosts may take ten times as long; default DefaultTimeout
+}
+
+func (o Options) withDefaults() Options {
+	o.Every = cmp.Or(o.Every, DefaultEvery)
+	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
+	return o
 }
 
 func (o *Options) validate() error {
-	o.Every = cmp.Or(o.Every, DefaultEvery)
-	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
 	var errs []error
 	check := func(ok bool, problem string) {
 		if !ok {
-			errs = append(errs, errors.New("blocklist: "+problem))
+			errs = append(errs, errors.New("blocklist: Options."+problem))
 		}
 	}
+	check(o.Registerer != nil, "Registerer is required")
+	check(o.Logger != nil, "Logger is required")
 	check(o.Every > 0, "Every must be positive")
 	check(o.Timeout > 0, "Timeout must be positive")
-	check(o.Logger != nil, "Logger is required")
-	check(o.Registerer != nil, "Registerer is required")
 	return errors.Join(errs...)
 }
 
@@ -79,12 +85,13 @@ var _ store.Blocker = (*List)(nil)
 // New reads the file and the sources. An invalid file is an error. An unreachable
 // source is not an error: Run retries it.
 func New(ctx context.Context, opts Options) (*List, error) {
+	opts = opts.withDefaults()
 	if err := opts.validate(); err != nil {
 		return nil, err
 	}
 	m, err := newMetrics(opts.Registerer)
 	if err != nil {
-		return nil, fmt.Errorf("blocklist: register metrics: %w", err)
+		return nil, err
 	}
 	l := &List{opts: opts}
 	if opts.File != "" {

@@ -1,6 +1,11 @@
 package blocklist
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"errors"
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 // metrics are the metrics of a List.
 type metrics struct {
@@ -25,10 +30,12 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Help: "Failed reads of the file or of a shard. The last known hosts stay blocked.",
 		}, []string{"source", "shard"}),
 	}
+	var errs []error
 	for _, c := range []prometheus.Collector{m.hosts, m.failures} {
-		if err := reg.Register(c); err != nil {
-			return nil, err
-		}
+		errs = append(errs, reg.Register(c))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("blocklist: register metrics: %w", err)
 	}
 	return m, nil
 }

@@ -7,7 +7,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -22,54 +21,58 @@ const (
 	DefaultTimeout = 3 * time.Second
 )
 
-// Named is a place in which reports are kept.
+// Named is a store of reports.
 type Named struct {
 	Name    string // of the shard
 	Counter store.ReportCounter
 }
 
-// Options configure NewGauge.
+// Options configure a Gauge.
 type Options struct {
 	Counters   []Named               // required
 	Registerer prometheus.Registerer // required
-	Every      time.Duration         // between two counts, ±10 %; default DefaultEvery
-	Timeout    time.Duration         // of one count; default DefaultTimeout
+
+	Every   time.Duration // between two counts, ±10 %; default DefaultEvery
+	Timeout time.Duration // of one count; default DefaultTimeout
+}
+
+func (o Options) withDefaults() Options {
+	o.Every = cmp.Or(o.Every, DefaultEvery)
+	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
+	return o
 }
 
 func (o *Options) validate() error {
-	o.Every = cmp.Or(o.Every, DefaultEvery)
-	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
 	var errs []error
 	check := func(ok bool, problem string) {
 		if !ok {
-			errs = append(errs, errors.New("reports: "+problem))
+			errs = append(errs, errors.New("reports: Options."+problem))
 		}
 	}
-	check(len(o.Counters) > 0, "Counters are required")
+	check(len(o.Counters) > 0, "Counters is required")
 	check(o.Registerer != nil, "Registerer is required")
-	check(o.Every > 0 && o.Timeout > 0, "Every and Timeout must be positive")
+	check(o.Every > 0, "Every must be positive")
+	check(o.Timeout > 0, "Timeout must be positive")
 	return errors.Join(errs...)
 }
 
 // Gauge shows how many reports are open, as a metric.
 type Gauge struct {
-	opts Options
-	open *prometheus.GaugeVec
+	opts    Options
+	metrics *metrics
 }
 
 // NewGauge returns a Gauge that shows nothing until Run counts.
 func NewGauge(opts Options) (*Gauge, error) {
+	opts = opts.withDefaults()
 	if err := opts.validate(); err != nil {
 		return nil, err
 	}
-	g := &Gauge{opts: opts, open: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "terse_reports_open",
-		Help: "Reports of visitors that nobody has resolved yet, as they were last counted.",
-	}, []string{"shard"})}
-	if err := opts.Registerer.Register(g.open); err != nil {
-		return nil, fmt.Errorf("reports: register metrics: %w", err)
+	m, err := newMetrics(opts.Registerer)
+	if err != nil {
+		return nil, err
 	}
-	return g, nil
+	return &Gauge{opts: opts, metrics: m}, nil
 }
 
 // Run counts until ctx ends. What cannot be counted keeps its last number.
@@ -91,6 +94,6 @@ func (g *Gauge) count(ctx context.Context, c Named) {
 	ctx, cancel := context.WithTimeout(ctx, g.opts.Timeout)
 	defer cancel()
 	if n, err := c.Counter.OpenReports(ctx); err == nil {
-		g.open.WithLabelValues(c.Name).Set(float64(n))
+		g.metrics.open.WithLabelValues(c.Name).Set(float64(n))
 	}
 }

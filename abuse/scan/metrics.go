@@ -1,6 +1,9 @@
 package scan
 
 import (
+	"errors"
+	"fmt"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/terse/terse/store"
@@ -33,10 +36,12 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Help: "Age of the oldest new or edited link that the reputation service has not checked; 0 if all are checked.",
 		}, []string{"shard"}),
 	}
+	var errs []error
 	for _, c := range []prometheus.Collector{m.scanned, m.failures, m.disabled, m.backlog} {
-		if err := reg.Register(c); err != nil {
-			return nil, err
-		}
+		errs = append(errs, reg.Register(c))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("scan: register metrics: %w", err)
 	}
 	return m, nil
 }

@@ -13,7 +13,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"log/slog"
 	mathrand "math/rand/v2"
 	"sync"
@@ -74,26 +73,28 @@ type Source struct {
 	Links store.Scanned
 }
 
-// Options configure New.
+// Options configure a Worker.
 type Options struct {
 	Sources   []Source      // required
 	Links     Disabler      // required
 	History   store.History // required: the history of the links in Sources
 	Blocklist Blocklist     // required
-	Checker   Checker       // nil: links are only compared with the blocklist
+
+	Registerer prometheus.Registerer // required
+	Logger     *slog.Logger          // required
+
+	Checker Checker // default: links are only compared with the blocklist
+	Except  string  // owner of the system's own links, which are not checked; default: no owner
 
 	Every    time.Duration // between two rounds of a scan, ±20 %; default DefaultEvery
 	Settle   time.Duration // from a change of the blocklist to the scan, so that all processes know the change; default DefaultSettle
-	Except   string        // owner of the system's own links, which are not checked; default: no owner
 	Late     time.Duration // how late a change may become visible, because of slow writes and of clocks that differ; default DefaultLate
 	Interval time.Duration // between two scans of all links; default DefaultInterval
 
-	Logger     *slog.Logger          // required
-	Registerer prometheus.Registerer // required
-	Now        func() time.Time      // default time.Now
+	Now func() time.Time // default time.Now
 }
 
-func (o *Options) validate() error {
+func (o Options) withDefaults() Options {
 	o.Every = cmp.Or(o.Every, DefaultEvery)
 	o.Settle = cmp.Or(o.Settle, DefaultSettle)
 	o.Late = cmp.Or(o.Late, DefaultLate)
@@ -101,19 +102,26 @@ func (o *Options) validate() error {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	return o
+}
+
+func (o *Options) validate() error {
 	var errs []error
 	check := func(ok bool, problem string) {
 		if !ok {
-			errs = append(errs, errors.New("scan: "+problem))
+			errs = append(errs, errors.New("scan: Options."+problem))
 		}
 	}
-	check(len(o.Sources) > 0, "Sources are required")
-	check(o.Links != nil, "Links are required")
+	check(len(o.Sources) > 0, "Sources is required")
+	check(o.Links != nil, "Links is required")
 	check(o.History != nil, "History is required")
 	check(o.Blocklist != nil, "Blocklist is required")
-	check(o.Logger != nil, "Logger is required")
 	check(o.Registerer != nil, "Registerer is required")
-	check(o.Every > 0 && o.Settle > 0 && o.Late > 0 && o.Interval > 0, "Every, Settle, Late and Interval must be positive")
+	check(o.Logger != nil, "Logger is required")
+	check(o.Every > 0, "Every must be positive")
+	check(o.Settle > 0, "Settle must be positive")
+	check(o.Late > 0, "Late must be positive")
+	check(o.Interval > 0, "Interval must be positive")
 	return errors.Join(errs...)
 }
 
@@ -126,12 +134,13 @@ type Worker struct {
 
 // New returns a Worker, or an error with every invalid option.
 func New(opts Options) (*Worker, error) {
+	opts = opts.withDefaults()
 	if err := opts.validate(); err != nil {
 		return nil, err
 	}
 	m, err := newMetrics(opts.Registerer)
 	if err != nil {
-		return nil, fmt.Errorf("scan: register metrics: %w", err)
+		return nil, err
 	}
 	m.begin(&opts)
 	return &Worker{opts: opts, holder: rand.Text(), metrics: m}, nil

@@ -1,6 +1,11 @@
 package webrisk
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"errors"
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 // metrics are the metrics of a Client.
 type metrics struct {
@@ -28,10 +33,12 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Help: "1 while no requests go to Google Web Risk because several failed in a row, else 0.",
 		}),
 	}
+	var errs []error
 	for _, c := range []prometheus.Collector{checks, m.duration, m.open} {
-		if err := reg.Register(c); err != nil {
-			return nil, err
-		}
+		errs = append(errs, reg.Register(c))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("webrisk: register metrics: %w", err)
 	}
 	return m, nil
 }

@@ -48,19 +48,24 @@ func lists() []string { return []string{"MALWARE", "SOCIAL_ENGINEERING", "UNWANT
 type Options struct {
 	Key        string                // required: API key of a project with Web Risk enabled
 	Registerer prometheus.Registerer // required
-	Rate       float64               // requests a second at most; default DefaultRate, half of the quota of a new project
-	Timeout    time.Duration         // of one request; default DefaultTimeout
-	API        string                // base URL of the service; default DefaultAPI
+
+	API     string        // base URL of the service; default DefaultAPI
+	Rate    float64       // requests a second at most; default DefaultRate, half of the quota of a new project
+	Timeout time.Duration // of one request; default DefaultTimeout
+}
+
+func (o Options) withDefaults() Options {
+	o.API = cmp.Or(o.API, DefaultAPI)
+	o.Rate = cmp.Or(o.Rate, DefaultRate)
+	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
+	return o
 }
 
 func (o *Options) validate() error {
-	o.Rate = cmp.Or(o.Rate, DefaultRate)
-	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
-	o.API = cmp.Or(o.API, DefaultAPI)
 	var errs []error
 	check := func(ok bool, problem string) {
 		if !ok {
-			errs = append(errs, errors.New("webrisk: "+problem))
+			errs = append(errs, errors.New("webrisk: Options."+problem))
 		}
 	}
 	check(o.Key != "", "Key is required")
@@ -81,12 +86,13 @@ type Client struct {
 
 // New returns a Client, or an error with every invalid option.
 func New(opts Options) (*Client, error) {
+	opts = opts.withDefaults()
 	if err := opts.validate(); err != nil {
 		return nil, err
 	}
 	m, err := newMetrics(opts.Registerer)
 	if err != nil {
-		return nil, fmt.Errorf("webrisk: register metrics: %w", err)
+		return nil, err
 	}
 	return &Client{
 		opts: opts,

@@ -2,13 +2,20 @@ package overload
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// register adds the metrics of all classes.
-func (g *Guard) register(reg prometheus.Registerer) error {
+// metrics are the metrics of the classes of a Guard.
+type metrics [classes]classMetrics
+
+type classMetrics struct{ admitted, shed prometheus.Counter }
+
+// newMetrics registers the metrics of g. Gauges read its state.
+func newMetrics(reg prometheus.Registerer, g *Guard) (*metrics, error) {
+	m := &metrics{}
 	requests := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "terse_overload_requests_total",
 		Help: "Requests by class and result: admitted, or rejected because of overload (shed). The class redirect excludes redirects that are answered from memory.",
@@ -22,7 +29,7 @@ func (g *Guard) register(reg prometheus.Registerer) error {
 	}
 	for i := range g.places {
 		p := &g.places[i]
-		p.admitted, p.shed = requests.WithLabelValues(names[i], "admitted"), requests.WithLabelValues(names[i], "shed")
+		m[i] = classMetrics{admitted: requests.WithLabelValues(names[i], "admitted"), shed: requests.WithLabelValues(names[i], "shed")}
 		locked := func(value func() int) func() float64 {
 			return func() float64 {
 				p.mu.Lock()
@@ -43,5 +50,8 @@ func (g *Guard) register(reg prometheus.Registerer) error {
 			}, locked(gauge.value))))
 		}
 	}
-	return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("overload: register metrics: %w", err)
+	}
+	return m, nil
 }

@@ -53,42 +53,50 @@ var DefaultBounds = [...]Bounds{
 	List:     {Least: 8, Most: 64, Queue: 32, Wait: time.Second, Delay: time.Millisecond},
 }
 
-// Options configure New.
+// Options configure a Guard.
 type Options struct {
 	Registerer prometheus.Registerer // required
-	Bounds     []Bounds              // by class; default DefaultBounds
-	Now        func() time.Time      // default time.Now
+
+	Bounds []Bounds // by class; default DefaultBounds
 
 	// Delay returns the mean time that a runnable goroutine waited for a processor since
 	// the last call. Default: the measurement of the Go runtime.
 	Delay func() time.Duration
+
+	Now func() time.Time // default time.Now
 }
 
-func (o *Options) setDefaults() {
+func (o Options) withDefaults() Options {
 	if o.Bounds == nil {
 		o.Bounds = DefaultBounds[:]
-	}
-	if o.Now == nil {
-		o.Now = time.Now
 	}
 	if o.Delay == nil {
 		o.Delay = newScheduler().delay
 	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return o
 }
 
 func (o *Options) validate() error {
-	if o.Registerer == nil {
-		return errors.New("overload: Registerer is required")
-	}
-	if len(o.Bounds) != int(classes) {
-		return fmt.Errorf("overload: got %d Bounds, want one for each of the %d classes", len(o.Bounds), classes)
-	}
-	for i, b := range o.Bounds {
-		if b.Least < 1 || b.Most < b.Least || b.Queue < 0 || b.Wait < 0 || b.Delay <= 0 {
-			return fmt.Errorf("overload: Bounds of %s are invalid: %+v: want 1 <= Least <= Most, Queue >= 0, Wait >= 0 and Delay > 0", names[i], b)
+	var errs []error
+	check := func(ok bool, problem string) {
+		if !ok {
+			errs = append(errs, errors.New("overload: Options."+problem))
 		}
 	}
-	return nil
+	check(o.Registerer != nil, "Registerer is required")
+	check(len(o.Bounds) == int(classes), fmt.Sprintf("Bounds must be one for each of the %d classes", classes))
+	for i, b := range o.Bounds {
+		field := fmt.Sprintf("Bounds[%d]", i)
+		check(b.Least > 0, field+".Least must be positive")
+		check(b.Most >= b.Least, field+".Most must be at least Least")
+		check(b.Queue >= 0, field+".Queue must not be negative")
+		check(b.Wait >= 0, field+".Wait must not be negative")
+		check(b.Delay > 0, field+".Delay must be positive")
+	}
+	return errors.Join(errs...)
 }
 
 // Guard decides which requests run. Safe for concurrent use.
@@ -97,9 +105,9 @@ type Guard struct {
 	places    [classes]places
 }
 
-// New returns a Guard. It returns an error if opts are invalid.
+// New returns a Guard, or an error that lists every problem of opts.
 func New(opts Options) (*Guard, error) {
-	opts.setDefaults()
+	opts = opts.withDefaults()
 	if err := opts.validate(); err != nil {
 		return nil, err
 	}
@@ -108,7 +116,14 @@ func New(opts Options) (*Guard, error) {
 	for i, b := range opts.Bounds {
 		g.places[i].bounds, g.places[i].limit = b, b.Most
 	}
-	return g, g.register(opts.Registerer)
+	m, err := newMetrics(opts.Registerer, g)
+	if err != nil {
+		return nil, err
+	}
+	for i := range g.places {
+		g.places[i].metrics = m[i]
+	}
+	return g, nil
 }
 
 // Admit gives a request a place of its class. The caller must call done when the request

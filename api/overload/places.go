@@ -7,15 +7,13 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/terse/terse/store"
 )
 
 // places are the places of a class and the queue for them. Safe for concurrent use.
 type places struct {
-	bounds         Bounds
-	admitted, shed prometheus.Counter
+	bounds  Bounds
+	metrics classMetrics
 
 	mu      sync.Mutex
 	limit   int             // Least to Most
@@ -37,12 +35,12 @@ func (p *places) take(ctx context.Context) error {
 		}
 		return p.refuse()
 	}
-	p.admitted.Inc()
+	p.metrics.admitted.Inc()
 	return nil
 }
 
 func (p *places) refuse() error {
-	p.shed.Inc()
+	p.metrics.shed.Inc()
 	return fmt.Errorf("%w: no free place in time", store.ErrShed)
 }
 
@@ -122,7 +120,7 @@ func (p *places) full() bool {
 	defer p.mu.Unlock()
 	full := p.used >= p.limit && p.closed()
 	if full {
-		p.shed.Inc()
+		p.metrics.shed.Inc()
 	}
 	return full
 }

@@ -2,7 +2,7 @@ package overload
 
 import (
 	"math"
-	"runtime/metrics"
+	runtimemetrics "runtime/metrics"
 	"sync/atomic"
 	"time"
 )
@@ -44,12 +44,12 @@ const latencies = "/sched/latencies:seconds"
 // scheduler measures the delay of the processor from the latencies of Go's scheduler. It is
 // not safe for concurrent use.
 type scheduler struct {
-	sample []metrics.Sample
+	sample []runtimemetrics.Sample
 	before []uint64 // the counts of the histogram at the last measurement
 }
 
 func newScheduler() *scheduler {
-	s := &scheduler{sample: []metrics.Sample{{Name: latencies}}}
+	s := &scheduler{sample: []runtimemetrics.Sample{{Name: latencies}}}
 	s.delay()
 	return s
 }
@@ -59,7 +59,7 @@ const enoughWaits = 20
 
 // delay returns the mean wait since the last call; 0 if there were fewer than enoughWaits.
 func (s *scheduler) delay() time.Duration {
-	metrics.Read(s.sample)
+	runtimemetrics.Read(s.sample)
 	h := s.sample[0].Value.Float64Histogram()
 	if s.before == nil {
 		s.before = make([]uint64, len(h.Counts))

@@ -15,8 +15,18 @@ const DefaultMaxKeys = 1 << 16
 
 // LocalOptions configure a Local.
 type LocalOptions struct {
-	MaxKeys int              // most keys in memory, about 200 bytes each; default DefaultMaxKeys
+	MaxKeys int              // most keys in memory, about 200 bytes each; default DefaultMaxKeys, also for a negative number
 	Now     func() time.Time // default time.Now
+}
+
+func (o LocalOptions) withDefaults() LocalOptions {
+	if o.MaxKeys < 1 {
+		o.MaxKeys = DefaultMaxKeys
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return o
 }
 
 // Local limits calls in this process by GCRA, the generic cell rate algorithm of ITU-T
@@ -48,12 +58,7 @@ type localKey struct {
 
 // NewLocal returns a limiter without keys.
 func NewLocal(opts LocalOptions) *Local {
-	if opts.MaxKeys <= 0 {
-		opts.MaxKeys = DefaultMaxKeys
-	}
-	if opts.Now == nil {
-		opts.Now = time.Now
-	}
+	opts = opts.withDefaults()
 	return &Local{
 		maxKeys: opts.MaxKeys, now: opts.Now, start: opts.Now(),
 		keys: map[string]*localKey{},

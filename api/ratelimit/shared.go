@@ -1,9 +1,9 @@
 package ratelimit
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/failsafe-go/failsafe-go/circuitbreaker"
@@ -32,11 +32,16 @@ type SharedOptions struct {
 	Timeout time.Duration // of one call to Redis; default DefaultTimeout
 }
 
+func (o SharedOptions) withDefaults() SharedOptions {
+	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
+	return o
+}
+
 func (o *SharedOptions) validate() error {
 	var errs []error
 	check := func(ok bool, problem string) {
 		if !ok {
-			errs = append(errs, errors.New("ratelimit: "+problem))
+			errs = append(errs, errors.New("ratelimit: SharedOptions."+problem))
 		}
 	}
 	check(o.Client != nil, "Client is required")
@@ -54,30 +59,24 @@ type Shared struct {
 	opts    SharedOptions
 	limiter *redis_rate.Limiter
 	breaker circuitbreaker.CircuitBreaker[any]
-
-	shared, local prometheus.Counter
+	metrics *metrics
 }
 
 // NewShared returns a limiter, or an error with every invalid option.
 func NewShared(opts SharedOptions) (*Shared, error) {
-	if opts.Timeout == 0 {
-		opts.Timeout = DefaultTimeout
-	}
+	opts = opts.withDefaults()
 	if err := opts.validate(); err != nil {
 		return nil, err
 	}
-	counted := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "terse_ratelimit_takes_total",
-		Help: "Calls of a limiter, by where they were counted: shared (in Redis) or local (in this process, while Redis was unreachable).",
-	}, []string{"counted"})
-	if err := opts.Registerer.Register(counted); err != nil {
-		return nil, fmt.Errorf("ratelimit: register metrics: %w", err)
+	m, err := newMetrics(opts.Registerer)
+	if err != nil {
+		return nil, err
 	}
 	return &Shared{
 		opts: opts, limiter: redis_rate.NewLimiter(opts.Client),
 		breaker: circuitbreaker.NewBuilder[any]().
 			WithFailureThreshold(restAfter).WithSuccessThreshold(1).WithDelay(restDelay).Build(),
-		shared: counted.WithLabelValues("shared"), local: counted.WithLabelValues("local"),
+		metrics: m,
 	}, nil
 }
 
@@ -92,12 +91,12 @@ func (s *Shared) Take(ctx context.Context, key string, limit Limit, n int) (Resu
 		r, err := s.ask(ctx, key, limit, n)
 		if err == nil {
 			s.breaker.RecordSuccess()
-			s.shared.Inc()
+			s.metrics.shared.Inc()
 			return r, nil
 		}
 		s.breaker.RecordFailure()
 	}
-	s.local.Inc()
+	s.metrics.local.Inc()
 	return s.opts.Local.Take(ctx, key, s.nodeLimit(limit), n)
 }
 

@@ -62,6 +62,33 @@ type Options[Req, Res any] struct {
 	Observe func(size int, took time.Duration)
 }
 
+func (o Options[Req, Res]) withDefaults() Options[Req, Res] {
+	o.MaxBatch = cmp.Or(o.MaxBatch, 256)
+	o.Flights = cmp.Or(o.Flights, 1)
+	o.Beside = cmp.Or(o.Beside, 1)
+	o.MaxQueue = cmp.Or(o.MaxQueue, 4096)
+	o.Timeout = cmp.Or(o.Timeout, 10*time.Second)
+	return o
+}
+
+func (o *Options[Req, Res]) validate() error {
+	var errs []error
+	check := func(ok bool, problem string) {
+		if !ok {
+			errs = append(errs, errors.New("batch: Options."+problem))
+		}
+	}
+	check(o.Run != nil, "Run is required")
+	check(o.MaxBatch > 0, "MaxBatch must be positive")
+	check(o.Flights > 0, "Flights must be positive")
+	check(o.Beside > 0, "Beside must be positive")
+	check(o.Linger >= 0, "Linger must not be negative")
+	check(o.MaxQueue > 0, "MaxQueue must be positive")
+	check(o.Timeout > 0, "Timeout must be positive")
+	check(o.Wait >= 0, "Wait must not be negative")
+	return errors.Join(errs...)
+}
+
 // Result is the answer to one request.
 type Result[Res any] struct {
 	Value Res
@@ -104,44 +131,12 @@ type call[Req, Res any] struct {
 
 // New returns a Group that is ready for calls, or an error with every invalid option.
 func New[Req, Res any](opts Options[Req, Res]) (*Group[Req, Res], error) {
-	opts.MaxBatch = cmp.Or(opts.MaxBatch, 256)
-	opts.Flights = cmp.Or(opts.Flights, 1)
-	opts.Beside = cmp.Or(opts.Beside, 1)
-	opts.MaxQueue = cmp.Or(opts.MaxQueue, 4096)
-	opts.Timeout = cmp.Or(opts.Timeout, 10*time.Second)
+	opts = opts.withDefaults()
 	if err := opts.validate(); err != nil {
-		return nil, fmt.Errorf("batch: %w", err)
+		return nil, err
 	}
 	opts.Beside = min(opts.Beside, opts.MaxBatch)
 	return &Group[Req, Res]{opts: opts, boarding: make(chan struct{}, 1)}, nil
-}
-
-func (o *Options[Req, Res]) validate() error {
-	var errs []error
-	if o.Run == nil {
-		errs = append(errs, errors.New("option Run is required"))
-	}
-	for _, field := range []struct {
-		name  string
-		value int64
-	}{
-		{"MaxBatch", int64(o.MaxBatch)},
-		{"Flights", int64(o.Flights)},
-		{"Beside", int64(o.Beside)},
-		{"MaxQueue", int64(o.MaxQueue)},
-		{"Timeout", int64(o.Timeout)},
-	} {
-		if field.value < 1 {
-			errs = append(errs, fmt.Errorf("option %s = %d, must be positive", field.name, field.value))
-		}
-	}
-	if o.Linger < 0 {
-		errs = append(errs, fmt.Errorf("option Linger = %v, must not be negative", o.Linger))
-	}
-	if o.Wait < 0 {
-		errs = append(errs, fmt.Errorf("option Wait = %v, must not be negative", o.Wait))
-	}
-	return errors.Join(errs...)
 }
 
 // Do answers req with the next flight. If ctx ends before the flight begins, Do returns

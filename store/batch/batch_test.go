@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -419,9 +420,16 @@ func TestBrokenRun(t *testing.T) {
 func TestNewNamesEveryProblem(t *testing.T) {
 	t.Parallel()
 	_, err := batch.New(batch.Options[int, int]{MaxBatch: -1, Flights: -1, Beside: -1, Linger: -1, Wait: -1, MaxQueue: -1, Timeout: -1})
-	want := "batch: option Run is required\noption MaxBatch = -1, must be positive\n" +
-		"option Flights = -1, must be positive\noption Beside = -1, must be positive\noption MaxQueue = -1, must be positive\n" +
-		"option Timeout = -1, must be positive\noption Linger = -1ns, must not be negative\noption Wait = -1ns, must not be negative"
+	want := strings.Join([]string{
+		"batch: Options.Run is required",
+		"batch: Options.MaxBatch must be positive",
+		"batch: Options.Flights must be positive",
+		"batch: Options.Beside must be positive",
+		"batch: Options.Linger must not be negative",
+		"batch: Options.MaxQueue must be positive",
+		"batch: Options.Timeout must be positive",
+		"batch: Options.Wait must not be negative",
+	}, "\n")
 	if err == nil || err.Error() != want {
 		t.Errorf("New() = %v, want %q", err, want)
 	}

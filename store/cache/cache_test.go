@@ -26,7 +26,7 @@ func TestNewReportsEveryProblem(t *testing.T) {
 		t.Fatal("New = nil, want an error")
 	}
 	for _, field := range []string{"Store", "Registerer", "Logger", "MaxBytes", "TTL", "NegativeTTL", "LoadTimeout", "StaleFor"} {
-		if !strings.Contains(err.Error(), "cache: "+field+" ") {
+		if !strings.Contains(err.Error(), "cache: Options."+field+" ") {
 			t.Errorf("New = %v, want it to name %s", err, field)
 		}
 	}

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,11 +37,16 @@ type CanaryOptions struct {
 	Every time.Duration // how often the link is edited; default 10 s
 }
 
+func (o CanaryOptions) withDefaults() CanaryOptions {
+	o.Every = cmp.Or(o.Every, canaryEvery)
+	return o
+}
+
 func (o *CanaryOptions) validate() error {
 	var errs []error
 	check := func(ok bool, problem string) {
 		if !ok {
-			errs = append(errs, errors.New("canary: "+problem))
+			errs = append(errs, errors.New("cache: CanaryOptions."+problem))
 		}
 	}
 	check(o.Store != nil, "Store is required")
@@ -57,36 +63,22 @@ func (o *CanaryOptions) validate() error {
 // the cache of this process shows the state before the edit. The link is expired, so that
 // visitors are not redirected.
 type Canary struct {
-	opts      CanaryOptions
-	staleness prometheus.Histogram
-	lost      prometheus.Counter
+	opts    CanaryOptions
+	metrics *canaryMetrics
 }
 
 // NewCanary returns a canary that starts with Run, or an error that lists every problem of
 // opts.
 func NewCanary(opts CanaryOptions) (*Canary, error) {
-	if opts.Every == 0 {
-		opts.Every = canaryEvery
-	}
+	opts = opts.withDefaults()
 	if err := opts.validate(); err != nil {
 		return nil, err
 	}
-	c := &Canary{
-		opts: opts,
-		staleness: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name:    "terse_cache_staleness_seconds",
-			Help:    "Time during which the cache still showed the state before an acknowledged edit of the canary link.",
-			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}, // a second is the promise
-		}),
-		lost: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "terse_cache_staleness_unmeasured_total",
-			Help: "Edits of the canary link that failed or did not show within 15 seconds.",
-		}),
+	m, err := newCanaryMetrics(opts.Registerer)
+	if err != nil {
+		return nil, err
 	}
-	if err := errors.Join(opts.Registerer.Register(c.staleness), opts.Registerer.Register(c.lost)); err != nil {
-		return nil, fmt.Errorf("canary: register metrics: %w", err)
-	}
-	return c, nil
+	return &Canary{opts: opts, metrics: m}, nil
 }
 
 // Run measures until ctx ends.
@@ -105,10 +97,10 @@ func (c *Canary) Run(ctx context.Context) {
 			return
 		case errors.Is(err, store.ErrVersion): // another canary with the same link was faster
 		case err != nil:
-			c.lost.Inc()
+			c.metrics.lost.Inc()
 			c.opts.Logger.DebugContext(ctx, "cache staleness was not measured", "err", err)
 		default:
-			c.staleness.Observe(took.Seconds())
+			c.metrics.staleness.Observe(took.Seconds())
 		}
 	}
 }

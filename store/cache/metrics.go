@@ -11,6 +11,7 @@ import (
 	"github.com/terse/terse/store"
 )
 
+// metrics are the metrics of a Cache.
 type metrics struct {
 	hit, miss, stale, negative         prometheus.Counter
 	remoteHit, remoteMiss, remoteError prometheus.Counter
@@ -63,6 +64,34 @@ func newMetrics(reg prometheus.Registerer, bytes func() float64) (*metrics, erro
 		loadError: loads.WithLabelValues("error"),
 		evictions: evictions, lostVersion: lost,
 	}, nil
+}
+
+// canaryMetrics are the metrics of a Canary.
+type canaryMetrics struct {
+	staleness prometheus.Histogram
+	lost      prometheus.Counter
+}
+
+func newCanaryMetrics(reg prometheus.Registerer) (*canaryMetrics, error) {
+	m := &canaryMetrics{
+		staleness: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "terse_cache_staleness_seconds",
+			Help:    "Time during which the cache still showed the state before an acknowledged edit of the canary link.",
+			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}, // a second is the promise
+		}),
+		lost: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "terse_cache_staleness_unmeasured_total",
+			Help: "Edits of the canary link that failed or did not show within 15 seconds.",
+		}),
+	}
+	var errs []error
+	for _, c := range []prometheus.Collector{m.staleness, m.lost} {
+		errs = append(errs, reg.Register(c))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("cache: register metrics: %w", err)
+	}
+	return m, nil
 }
 
 func (m *metrics) observeLoad(took time.Duration, err error) {

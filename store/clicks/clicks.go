@@ -7,6 +7,7 @@
 package clicks
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -28,13 +29,13 @@ const (
 	DefaultFlushEvery   = time.Second
 	DefaultFlushTimeout = 5 * time.Second
 	DefaultMaxCodes     = 1 << 16
-	DefaultBatchSize    = 1000
+	DefaultMaxBatch     = 1000
 )
 
 // maxBackoff is the longest pause between two flush attempts, unless FlushEvery is longer.
 const maxBackoff = 30 * time.Second
 
-// Options configures a Recorder.
+// Options configure a Recorder.
 type Options struct {
 	Sink       store.ClickSink       // required
 	Registerer prometheus.Registerer // required
@@ -43,29 +44,22 @@ type Options struct {
 	FlushEvery   time.Duration // interval between flushes; a stripe that is half full flushes sooner; default DefaultFlushEvery
 	FlushTimeout time.Duration // timeout of the sink for one batch; default DefaultFlushTimeout
 	MaxCodes     int           // most codes in memory, at about 200 bytes each; default DefaultMaxCodes
-	BatchSize    int           // most codes in one batch; default DefaultBatchSize
+	MaxBatch     int           // most codes in one batch; default DefaultMaxBatch
 }
 
-func (o *Options) setDefaults() {
-	if o.FlushEvery == 0 {
-		o.FlushEvery = DefaultFlushEvery
-	}
-	if o.FlushTimeout == 0 {
-		o.FlushTimeout = DefaultFlushTimeout
-	}
-	if o.MaxCodes == 0 {
-		o.MaxCodes = DefaultMaxCodes
-	}
-	if o.BatchSize == 0 {
-		o.BatchSize = DefaultBatchSize
-	}
+func (o Options) withDefaults() Options {
+	o.FlushEvery = cmp.Or(o.FlushEvery, DefaultFlushEvery)
+	o.FlushTimeout = cmp.Or(o.FlushTimeout, DefaultFlushTimeout)
+	o.MaxCodes = cmp.Or(o.MaxCodes, DefaultMaxCodes)
+	o.MaxBatch = cmp.Or(o.MaxBatch, DefaultMaxBatch)
+	return o
 }
 
 func (o *Options) validate() error {
 	var errs []error
 	check := func(ok bool, problem string) {
 		if !ok {
-			errs = append(errs, errors.New("clicks: "+problem))
+			errs = append(errs, errors.New("clicks: Options."+problem))
 		}
 	}
 	check(o.Sink != nil, "Sink is required")
@@ -74,7 +68,7 @@ func (o *Options) validate() error {
 	check(o.FlushEvery > 0, "FlushEvery must be positive")
 	check(o.FlushTimeout > 0, "FlushTimeout must be positive")
 	check(o.MaxCodes > 0, "MaxCodes must be positive")
-	check(o.BatchSize > 0, "BatchSize must be positive")
+	check(o.MaxBatch > 0, "MaxBatch must be positive")
 	return errors.Join(errs...)
 }
 
@@ -105,7 +99,7 @@ type Recorder struct {
 
 // New returns a Recorder that flushes until Close. Its error joins every problem of opts.
 func New(opts Options) (*Recorder, error) {
-	opts.setDefaults()
+	opts = opts.withDefaults()
 	if err := opts.validate(); err != nil {
 		return nil, err
 	}

@@ -98,12 +98,12 @@ func newRecorder(tb testing.TB, opts clicks.Options) (*clicks.Recorder, *prometh
 
 func TestNewReportsEveryProblem(t *testing.T) {
 	t.Parallel()
-	_, err := clicks.New(clicks.Options{FlushEvery: -1, FlushTimeout: -1, MaxCodes: -1, BatchSize: -1})
+	_, err := clicks.New(clicks.Options{FlushEvery: -1, FlushTimeout: -1, MaxCodes: -1, MaxBatch: -1})
 	if err == nil {
 		t.Fatal("New = nil, want an error")
 	}
-	for _, field := range []string{"Sink", "Registerer", "Logger", "FlushEvery", "FlushTimeout", "MaxCodes", "BatchSize"} {
-		if !strings.Contains(err.Error(), "clicks: "+field+" ") {
+	for _, field := range []string{"Sink", "Registerer", "Logger", "FlushEvery", "FlushTimeout", "MaxCodes", "MaxBatch"} {
+		if !strings.Contains(err.Error(), "clicks: Options."+field+" ") {
 			t.Errorf("New = %v, want an error for %s", err, field)
 		}
 	}
@@ -135,7 +135,7 @@ func TestFlushAddsUp(t *testing.T) {
 func TestBatchesAreBoundedAndSorted(t *testing.T) {
 	t.Parallel()
 	var s sink
-	r, _ := newRecorder(t, clicks.Options{Sink: &s, BatchSize: 10})
+	r, _ := newRecorder(t, clicks.Options{Sink: &s, MaxBatch: 10})
 	for i := range 25 {
 		r.Record(store.Click{Code: fmt.Sprintf("c%02d", i), At: time.Now()})
 	}
@@ -351,7 +351,7 @@ func TestNothingIsLostOrCountedTwice(t *testing.T) {
 		}
 		return true, nil
 	}}
-	r, reg := newRecorder(t, clicks.Options{Sink: &s, FlushEvery: time.Millisecond, BatchSize: 3})
+	r, reg := newRecorder(t, clicks.Options{Sink: &s, FlushEvery: time.Millisecond, MaxBatch: 3})
 	now := time.Now()
 	var wg sync.WaitGroup
 	for range recorders {

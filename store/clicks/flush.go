@@ -133,7 +133,7 @@ func (r *Recorder) cut() {
 		})
 	}
 	slices.SortFunc(merged, func(a, b store.ClickCount) int { return cmp.Compare(a.Code, b.Code) })
-	for counts := range slices.Chunk(merged, r.opts.BatchSize) {
+	for counts := range slices.Chunk(merged, r.opts.MaxBatch) {
 		r.seq++
 		r.backlog = append(r.backlog, store.ClickBatch{Recorder: r.name, Seq: r.seq, Counts: counts})
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
+// metrics are the metrics of a Recorder.
 type metrics struct {
 	flushed  prometheus.Counter
 	duration prometheus.Histogram

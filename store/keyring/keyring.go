@@ -75,7 +75,7 @@ type revocation struct {
 
 // New returns a Ring without keys, or an error with every invalid option.
 func New(opts Options) (*Ring, error) {
-	opts.setDefaults()
+	opts = opts.withDefaults()
 	if err := opts.validate(); err != nil {
 		return nil, err
 	}
@@ -86,7 +86,7 @@ func New(opts Options) (*Ring, error) {
 	}
 	var err error
 	if r.metrics, err = newMetrics(opts.Registerer); err != nil {
-		return nil, fmt.Errorf("keyring: register metrics: %w", err)
+		return nil, err
 	}
 	if r.known, err = otter.New(&otter.Options[digest, *entry]{MaximumSize: opts.MaxKeys}); err != nil {
 		return nil, fmt.Errorf("keyring: %w", err)

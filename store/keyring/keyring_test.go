@@ -72,7 +72,7 @@ func TestNewReportsEveryProblem(t *testing.T) {
 		TTL: time.Minute, NegativeTTL: time.Minute, LoadTimeout: -1, StaleFor: -1, UseEvery: -1, MaxKeys: -1,
 	})
 	for _, field := range []string{"Keys", "Logger", "Registerer", "TTL", "NegativeTTL", "LoadTimeout", "StaleFor", "UseEvery", "MaxKeys"} {
-		if err == nil || !strings.Contains(err.Error(), "keyring: "+field+" ") {
+		if err == nil || !strings.Contains(err.Error(), "keyring: Options."+field+" ") {
 			t.Errorf("New() = %v, want an error that names %s", err, field)
 		}
 	}

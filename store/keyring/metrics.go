@@ -2,10 +2,12 @@ package keyring
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
 
+// metrics are the metrics of a Ring.
 type metrics struct {
 	hit, miss, negative, stale, failed prometheus.Counter
 	revocations, usesLost              prometheus.Counter
@@ -33,5 +35,8 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	for _, c := range []prometheus.Collector{lookups, m.revocations, m.usesLost} {
 		errs = append(errs, reg.Register(c))
 	}
-	return m, errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("keyring: register metrics: %w", err)
+	}
+	return m, nil
 }

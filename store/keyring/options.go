@@ -1,6 +1,7 @@
 package keyring
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -28,8 +29,8 @@ const MaxTTL = 10 * time.Second
 // Options configure a Ring.
 type Options struct {
 	Keys       store.Keys            // required: the store of keys
-	Logger     *slog.Logger          // required
 	Registerer prometheus.Registerer // required
+	Logger     *slog.Logger          // required
 
 	TTL         time.Duration // how long a key is used after it was read; default and maximum MaxTTL
 	NegativeTTL time.Duration // the same for "no such key"; default DefaultNegativeTTL, maximum MaxTTL
@@ -41,37 +42,28 @@ type Options struct {
 	Now func() time.Time // default time.Now
 }
 
-func (o *Options) setDefaults() {
-	if o.TTL == 0 {
-		o.TTL = DefaultTTL
-	}
-	if o.NegativeTTL == 0 {
-		o.NegativeTTL = DefaultNegativeTTL
-	}
-	if o.LoadTimeout == 0 {
-		o.LoadTimeout = DefaultLoadTimeout
-	}
-	if o.UseEvery == 0 {
-		o.UseEvery = DefaultUseEvery
-	}
-	if o.MaxKeys == 0 {
-		o.MaxKeys = DefaultMaxKeys
-	}
+func (o Options) withDefaults() Options {
+	o.TTL = cmp.Or(o.TTL, DefaultTTL)
+	o.NegativeTTL = cmp.Or(o.NegativeTTL, DefaultNegativeTTL)
+	o.LoadTimeout = cmp.Or(o.LoadTimeout, DefaultLoadTimeout)
+	o.UseEvery = cmp.Or(o.UseEvery, DefaultUseEvery)
+	o.MaxKeys = cmp.Or(o.MaxKeys, DefaultMaxKeys)
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	return o
 }
 
 func (o *Options) validate() error {
 	var errs []error
 	check := func(ok bool, problem string) {
 		if !ok {
-			errs = append(errs, errors.New("keyring: "+problem))
+			errs = append(errs, errors.New("keyring: Options."+problem))
 		}
 	}
-	check(o.Keys != nil, "Keys are required")
-	check(o.Logger != nil, "Logger is required")
+	check(o.Keys != nil, "Keys is required")
 	check(o.Registerer != nil, "Registerer is required")
+	check(o.Logger != nil, "Logger is required")
 	check(o.TTL > 0 && o.TTL <= MaxTTL, fmt.Sprintf("TTL must be positive and at most %v", MaxTTL))
 	check(o.NegativeTTL > 0 && o.NegativeTTL <= MaxTTL, fmt.Sprintf("NegativeTTL must be positive and at most %v", MaxTTL))
 	check(o.LoadTimeout > 0, "LoadTimeout must be positive")

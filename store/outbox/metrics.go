@@ -2,12 +2,14 @@ package outbox
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/terse/terse/store"
 )
 
+// metrics are the metrics of a Worker.
 type metrics struct {
 	edits           *prometheus.CounterVec
 	latency         *prometheus.HistogramVec
@@ -35,7 +37,10 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	for _, c := range []prometheus.Collector{m.edits, m.latency, m.backlog, m.oldest} {
 		errs = append(errs, reg.Register(c))
 	}
-	return m, errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("outbox: register metrics: %w", err)
+	}
+	return m, nil
 }
 
 type routeMetrics struct {

@@ -7,6 +7,7 @@
 package outbox
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,7 +25,7 @@ import (
 // Defaults of Options.
 const (
 	DefaultEvery             = 500 * time.Millisecond
-	DefaultLimit             = 500
+	DefaultMaxBatch          = 500
 	DefaultInvalidateTimeout = 5 * time.Second
 )
 
@@ -47,42 +48,37 @@ type Named struct {
 // Options configure a Worker.
 type Options struct {
 	Outboxes   []Named               // required
-	Logger     *slog.Logger          // required
 	Registerer prometheus.Registerer // required
+	Logger     *slog.Logger          // required
 
 	Caches store.Invalidator // nil: no caches, and their edits are removed
 	CDN    store.Invalidator // nil: no CDN, and its edits are removed
 
 	Every             time.Duration // between two deliveries while the outbox is empty, ±20 %; default DefaultEvery
-	Limit             int           // most edits in one delivery; default DefaultLimit
-	InvalidateTimeout time.Duration // of one call to an Invalidator; default DefaultInvalidateTimeout
+	InvalidateTimeout time.Duration // of one call to a Invalidator; default DefaultInvalidateTimeout
+	MaxBatch          int           // most edits in one delivery; default DefaultMaxBatch
 }
 
-func (o *Options) setDefaults() {
-	if o.Every == 0 {
-		o.Every = DefaultEvery
-	}
-	if o.Limit == 0 {
-		o.Limit = DefaultLimit
-	}
-	if o.InvalidateTimeout == 0 {
-		o.InvalidateTimeout = DefaultInvalidateTimeout
-	}
+func (o Options) withDefaults() Options {
+	o.Every = cmp.Or(o.Every, DefaultEvery)
+	o.InvalidateTimeout = cmp.Or(o.InvalidateTimeout, DefaultInvalidateTimeout)
+	o.MaxBatch = cmp.Or(o.MaxBatch, DefaultMaxBatch)
+	return o
 }
 
 func (o *Options) validate() error {
 	var errs []error
 	check := func(ok bool, problem string) {
 		if !ok {
-			errs = append(errs, errors.New("outbox: "+problem))
+			errs = append(errs, errors.New("outbox: Options."+problem))
 		}
 	}
-	check(len(o.Outboxes) > 0, "Outboxes are required")
-	check(o.Logger != nil, "Logger is required")
+	check(len(o.Outboxes) > 0, "Outboxes is required")
 	check(o.Registerer != nil, "Registerer is required")
+	check(o.Logger != nil, "Logger is required")
 	check(o.Every > 0, "Every must be positive")
-	check(o.Limit > 0, "Limit must be positive")
 	check(o.InvalidateTimeout > 0, "InvalidateTimeout must be positive")
+	check(o.MaxBatch > 0, "MaxBatch must be positive")
 	return errors.Join(errs...)
 }
 
@@ -96,13 +92,13 @@ type Worker struct {
 // New starts a Worker, or returns an error with every invalid option. The caller must
 // close the Worker.
 func New(opts Options) (*Worker, error) {
-	opts.setDefaults()
+	opts = opts.withDefaults()
 	if err := opts.validate(); err != nil {
 		return nil, err
 	}
 	m, err := newMetrics(opts.Registerer)
 	if err != nil {
-		return nil, fmt.Errorf("outbox: register metrics: %w", err)
+		return nil, err
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	w := &Worker{stop: stop}
@@ -188,7 +184,7 @@ func (r *route) run(ctx context.Context) {
 		err = errors.Join(lost, err)
 		r.log(ctx, err)
 		r.count(ctx)
-		if err == nil && n >= r.opts.Limit {
+		if err == nil && n >= r.opts.MaxBatch {
 			continue // there may be more
 		}
 		wait := r.opts.Every * 4 / 5
@@ -242,7 +238,7 @@ func (r *route) deliver(ctx context.Context) (int, error) {
 	if r.invalidator == nil {
 		invalidate = nil
 	}
-	n, err := r.from.Outbox.Deliver(ctx, r.to, r.opts.Limit, invalidate)
+	n, err := r.from.Outbox.Deliver(ctx, r.to, r.opts.MaxBatch, invalidate)
 	if errors.Is(err, store.ErrBusy) {
 		return 0, nil
 	}

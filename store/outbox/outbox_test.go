@@ -166,8 +166,8 @@ func empty(t *testing.T, box store.Outbox, a store.Audience) bool {
 
 func TestNewReportsEveryProblem(t *testing.T) {
 	t.Parallel()
-	_, err := outbox.New(outbox.Options{Every: -1, Limit: -1, InvalidateTimeout: -1})
-	for _, field := range []string{"Outboxes", "Logger", "Registerer", "Every", "Limit", "InvalidateTimeout"} {
+	_, err := outbox.New(outbox.Options{Every: -1, MaxBatch: -1, InvalidateTimeout: -1})
+	for _, field := range []string{"Outboxes", "Logger", "Registerer", "Every", "MaxBatch", "InvalidateTimeout"} {
 		if err == nil || !strings.Contains(err.Error(), field) {
 			t.Errorf("New = %v, want an error that names %s", err, field)
 		}
@@ -262,7 +262,7 @@ func TestGoesOnWhileThereIsMore(t *testing.T) {
 	edit(t, p, "last")
 	caches := &audience{}
 	startWorker(t, outbox.Options{
-		Outboxes: []outbox.Named{{Name: "s1", Outbox: p}}, Caches: caches, Every: time.Hour, Limit: 2,
+		Outboxes: []outbox.Named{{Name: "s1", Outbox: p}}, Caches: caches, Every: time.Hour, MaxBatch: 2,
 	})
 	testenv.Await(t, "caches get all edits", func() bool { version, _ := caches.versions("last"); return version == 2 })
 	if version, times := caches.versions("often"); version != 4 || times != 2 {

@@ -1,6 +1,8 @@
 package postgres
 
 import (
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -19,8 +21,10 @@ type metrics struct {
 // batchBuckets are sizes of batches, up to the default of MaxBatch.
 var batchBuckets = []float64{1, 2, 4, 8, 16, 32, 64, 128, 256}
 
-func newMetrics(opts *Options) *metrics {
-	m := &metrics{shard: prometheus.Labels{"shard": opts.Name}}
+// newMetrics returns the metrics of a shard. Parts of the Store add their own while they
+// open, and Open then registers all of them.
+func newMetrics(shard string) *metrics {
+	m := &metrics{shard: prometheus.Labels{"shard": shard}}
 	m.creates = keep(m, prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "terse_postgres_create_batch_links", Help: "Links created by one INSERT.",
 		ConstLabels: m.shard, Buckets: batchBuckets,
@@ -51,15 +55,14 @@ func keep[C prometheus.Collector](m *metrics, c C) C {
 	return c
 }
 
-// register registers all collectors, unless reg is nil.
+// register registers all collectors.
 func (m *metrics) register(reg prometheus.Registerer) error {
-	if reg == nil {
-		return nil
-	}
+	var errs []error
 	for _, c := range m.collectors {
-		if err := reg.Register(c); err != nil {
-			return err
-		}
+		errs = append(errs, reg.Register(c))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("register metrics: %w", err) // Open adds the package and the shard
 	}
 	return nil
 }

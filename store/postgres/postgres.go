@@ -61,10 +61,10 @@ var (
 func Open(ctx context.Context, opts Options) (*Store, error) {
 	opts = opts.withDefaults()
 	if err := opts.validate(); err != nil {
-		return nil, fmt.Errorf("postgres: %w", err)
+		return nil, err
 	}
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
-	s := &Store{opts: opts, metrics: newMetrics(&opts), opened: opts.Now(), began: time.Now(), branches: newBranches(), written: newWritten(opts.Now), stop: stop}
+	s := &Store{opts: opts, metrics: newMetrics(opts.Name), opened: opts.Now(), began: time.Now(), branches: newBranches(), written: newWritten(opts.Now), stop: stop}
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("postgres: shard %s: %w", opts.Name, err), s.Close())
 	}

@@ -22,7 +22,7 @@ type metrics struct {
 	unavailable   *prometheus.CounterVec
 }
 
-func newMetrics(shards []Named) *metrics {
+func newMetrics(reg prometheus.Registerer, shards []Named) (*metrics, error) {
 	perShard := func(name, help string) *prometheus.GaugeVec {
 		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, []string{"shard"})
 	}
@@ -61,22 +61,14 @@ func newMetrics(shards []Named) *metrics {
 			gauge.WithLabelValues(s.Name)
 		}
 	}
-	return m
-}
-
-// register adds the metrics to reg. It does nothing if reg is nil.
-func (m *metrics) register(reg prometheus.Registerer) error {
-	if reg == nil {
-		return nil
-	}
 	var errs []error
 	for _, c := range []prometheus.Collector{m.refreshes, m.refused, m.version, m.readAt, m.buckets, m.moved, m.gaveUp, m.unavailable} {
 		errs = append(errs, reg.Register(c))
 	}
 	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("register metrics: %w", err)
+		return nil, fmt.Errorf("shard: register metrics: %w", err)
 	}
-	return nil
+	return m, nil
 }
 
 // countRefresh counts one round: errs are the errors of the shards, answered is whether any

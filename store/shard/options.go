@@ -19,27 +19,18 @@ type Named struct {
 
 // Options configure a Router.
 type Options struct {
-	// Shards are all shards, each with a Name, a Shard and a Leaser. Required.
-	Shards []Named
+	Shards     []Named               // required: all shards, each with a Name, a Shard and a Leaser
+	Registerer prometheus.Registerer // default: no metrics
+	Logger     *slog.Logger          // required
 
-	// Logger logs problems with shards and the map. Required.
-	Logger *slog.Logger
+	RefreshEvery   time.Duration // between two reads of the map, ±10 %; default 1 s
+	RefreshTimeout time.Duration // for one shard to return its buckets; default 500 ms
 
-	// Registerer receives the metrics. Default: metrics are not registered.
-	Registerer prometheus.Registerer
-
-	// RefreshEvery is the time between two reads of the map, ±10 %. Default 1 s.
-	RefreshEvery time.Duration
-
-	// RefreshTimeout limits how long one shard may take to return its buckets. Default
-	// 500 ms.
-	RefreshTimeout time.Duration
-
-	// Now is the clock for comparing floors of node ids. Default time.Now.
-	Now func() time.Time
+	Now func() time.Time // for comparing floors of node ids; default time.Now
 }
 
 func (o Options) withDefaults() Options {
+	o.Registerer = cmp.Or[prometheus.Registerer](o.Registerer, prometheus.NewRegistry())
 	o.RefreshEvery = cmp.Or(o.RefreshEvery, time.Second)
 	o.RefreshTimeout = cmp.Or(o.RefreshTimeout, 500*time.Millisecond)
 	if o.Now == nil {
@@ -50,24 +41,23 @@ func (o Options) withDefaults() Options {
 
 func (o *Options) validate() error {
 	var errs []error
-	if len(o.Shards) == 0 {
-		errs = append(errs, errors.New("option Shards is required"))
+	check := func(ok bool, problem string) {
+		if !ok {
+			errs = append(errs, errors.New("shard: Options."+problem))
+		}
 	}
+	check(len(o.Shards) > 0, "Shards is required")
 	names := make(map[string]bool, len(o.Shards))
 	for i, s := range o.Shards {
-		switch {
-		case s.Name == "" || s.Shard == nil || s.Leaser == nil:
-			errs = append(errs, fmt.Errorf("option Shards[%d] needs a name, a shard and a leaser", i))
-		case names[s.Name]:
-			errs = append(errs, fmt.Errorf("option Shards[%d]: another shard has the name %s", i, s.Name))
-		}
+		field := fmt.Sprintf("Shards[%d]", i)
+		check(s.Name != "", field+".Name is required")
+		check(s.Shard != nil, field+".Shard is required")
+		check(s.Leaser != nil, field+".Leaser is required")
+		check(s.Name == "" || !names[s.Name], field+".Name is the name of another shard: "+s.Name)
 		names[s.Name] = true
 	}
-	if o.Logger == nil {
-		errs = append(errs, errors.New("option Logger is required"))
-	}
-	if o.RefreshEvery < 0 || o.RefreshTimeout < 0 {
-		errs = append(errs, errors.New("options RefreshEvery and RefreshTimeout must not be negative"))
-	}
+	check(o.Logger != nil, "Logger is required")
+	check(o.RefreshEvery > 0, "RefreshEvery must be positive")
+	check(o.RefreshTimeout > 0, "RefreshTimeout must be positive")
 	return errors.Join(errs...)
 }

@@ -66,11 +66,11 @@ var (
 func New(opts Options) (*Router, error) {
 	opts = opts.withDefaults()
 	if err := opts.validate(); err != nil {
-		return nil, fmt.Errorf("shard: %w", err)
+		return nil, err
 	}
-	m := newMetrics(opts.Shards)
-	if err := m.register(opts.Registerer); err != nil {
-		return nil, fmt.Errorf("shard: %w", err)
+	m, err := newMetrics(opts.Registerer, opts.Shards)
+	if err != nil {
+		return nil, err
 	}
 	return &Router{shards: opts.Shards, opts: opts, metrics: m, refresher: startRefresher(opts, m)}, nil
 }

@@ -15,8 +15,8 @@ type metrics struct {
 	failures  prometheus.Counter
 }
 
-func newMetrics() *metrics {
-	return &metrics{
+func newMetrics(reg prometheus.Registerer, waiting func() int) (*metrics, error) {
+	m := &metrics{
 		batchSize: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "terse_sqlite_batch_writes",
 			Help:    "Writes in one transaction.",
@@ -32,23 +32,18 @@ func newMetrics() *metrics {
 			Help: "Write transactions that failed, with all of their writes.",
 		}),
 	}
-}
-
-// register registers the metrics with reg. A nil reg is ignored.
-func (m *metrics) register(reg prometheus.Registerer, waiting func() int) error {
-	if reg == nil {
-		return nil
-	}
-	var errs []error
-	for _, c := range []prometheus.Collector{m.batchSize, m.seconds, m.failures, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	queue := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "terse_sqlite_writes_waiting",
 		Help: "Writes that are waiting for the next transaction.",
-	}, func() float64 { return float64(waiting()) })} {
-		if err := reg.Register(c); err != nil {
-			errs = append(errs, fmt.Errorf("register metrics: %w", err))
-		}
+	}, func() float64 { return float64(waiting()) })
+	var errs []error
+	for _, c := range []prometheus.Collector{m.batchSize, m.seconds, m.failures, queue} {
+		errs = append(errs, reg.Register(c))
 	}
-	return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err) // Open adds the package
+	}
+	return m, nil
 }
 
 // observe records one transaction.

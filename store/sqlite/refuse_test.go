@@ -252,9 +252,13 @@ func TestHugeDatabaseIsOpenedUnchecked(t *testing.T) {
 func TestOptionsNameEveryProblem(t *testing.T) {
 	t.Parallel()
 	_, err := sqlite.Open(t.Context(), sqlite.Options{MaxBatch: -1, MaxQueue: -1, WriteTimeout: -1})
-	want := "sqlite: option Dir is required\noption Logger is required\n" +
-		"option MaxBatch = -1, must not be negative\noption MaxQueue = -1, must not be negative\n" +
-		"option WriteTimeout = -1, must not be negative"
+	want := strings.Join([]string{
+		"sqlite: Options.Dir is required",
+		"sqlite: Options.Logger is required",
+		"sqlite: Options.WriteTimeout must be positive",
+		"sqlite: Options.MaxBatch must be positive",
+		"sqlite: Options.MaxQueue must be positive",
+	}, "\n")
 	if err == nil || err.Error() != want {
 		t.Errorf("Open() = %v, want %q", err, want)
 	}

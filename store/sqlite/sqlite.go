@@ -10,6 +10,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/gofrs/flock"
 
@@ -53,14 +54,14 @@ var (
 func Open(ctx context.Context, opts Options) (*Store, error) {
 	opts = opts.withDefaults()
 	if err := opts.validate(); err != nil {
-		return nil, fmt.Errorf("sqlite: %w", err)
+		return nil, err
 	}
 	f := newFiles(opts.Dir)
 	lock, err := f.prepare(ctx, opts.Serve)
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: %w", err)
 	}
-	s := &Store{opts: opts, lock: lock, metrics: newMetrics()}
+	s := &Store{opts: opts, lock: lock}
 	if err := s.open(ctx, f); err != nil {
 		return nil, errors.Join(fmt.Errorf("sqlite: %w", err), s.close(ctx))
 	}
@@ -90,12 +91,13 @@ func (s *Store) open(ctx context.Context, f files) error {
 		MaxBatch: s.opts.MaxBatch,
 		MaxQueue: s.opts.MaxQueue,
 		Timeout:  s.opts.WriteTimeout,
-		Observe:  s.metrics.observe,
+		Observe:  func(writes int, took time.Duration) { s.metrics.observe(writes, took) },
 	})
 	if err != nil {
 		return err
 	}
-	return s.metrics.register(s.opts.Registerer, s.writes.Waiting)
+	s.metrics, err = newMetrics(s.opts.Registerer, s.writes.Waiting)
+	return err
 }
 
 // Close finishes the accepted writes, moves the write-ahead log into the database and unlocks

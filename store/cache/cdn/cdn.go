@@ -5,6 +5,7 @@
 package cdn
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -54,11 +55,19 @@ type Options struct {
 	API     string        // base URL of the provider's API; default: the public one
 }
 
+func (o Options) withDefaults() Options {
+	l := limitsOf(o.Provider)
+	o.Rate = cmp.Or(o.Rate, l.rate)
+	o.Burst = cmp.Or(o.Burst, l.burst)
+	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
+	return o
+}
+
 func (o *Options) validate() error {
 	var errs []error
 	check := func(ok bool, problem string) {
 		if !ok {
-			errs = append(errs, errors.New("cdn: "+problem))
+			errs = append(errs, errors.New("cdn: Options."+problem))
 		}
 	}
 	check(o.Registerer != nil, "Registerer is required")
@@ -67,7 +76,7 @@ func (o *Options) validate() error {
 	check(o.Timeout > 0, "Timeout must be positive")
 	switch o.Provider {
 	case Varnish:
-		check(len(o.VarnishURLs) > 0, "VarnishURLs are required")
+		check(len(o.VarnishURLs) > 0, "VarnishURLs is required")
 		for _, u := range o.VarnishURLs {
 			check(CheckURL(u) == nil, "VarnishURLs must be URLs such as http://10.0.0.7:80")
 		}
@@ -138,25 +147,16 @@ var _ store.Invalidator = (*Purger)(nil)
 
 // New returns a Purger, or an error with every invalid option.
 func New(opts Options) (*Purger, error) {
-	l := limitsOf(opts.Provider)
-	if opts.Rate == 0 {
-		opts.Rate = l.rate
-	}
-	if opts.Burst == 0 {
-		opts.Burst = l.burst
-	}
-	if opts.Timeout == 0 {
-		opts.Timeout = DefaultTimeout
-	}
+	opts = opts.withDefaults()
 	if err := opts.validate(); err != nil {
 		return nil, err
 	}
 	m, err := newMetrics(opts.Registerer)
 	if err != nil {
-		return nil, fmt.Errorf("cdn: register metrics: %w", err)
+		return nil, err
 	}
 	return &Purger{
-		name: opts.Provider, provider: newProvider(&opts), maxTags: l.tags, metrics: m,
+		name: opts.Provider, provider: newProvider(&opts), maxTags: limitsOf(opts.Provider).tags, metrics: m,
 		limiter: newLimiter(&opts),
 		client: &http.Client{
 			Timeout:       opts.Timeout,

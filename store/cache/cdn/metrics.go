@@ -2,10 +2,12 @@ package cdn
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
 
+// metrics are the metrics of a Purger.
 type metrics struct {
 	ok, failed, limited, tags prometheus.Counter
 	took                      prometheus.Histogram
@@ -27,8 +29,11 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	for _, c := range []prometheus.Collector{purges, tags, took} {
 		errs = append(errs, reg.Register(c))
 	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("cdn: register metrics: %w", err)
+	}
 	return &metrics{
 		ok: purges.WithLabelValues("ok"), failed: purges.WithLabelValues("error"), limited: purges.WithLabelValues("limited"),
 		tags: tags, took: took,
-	}, errors.Join(errs...)
+	}, nil
 }

@@ -2,12 +2,14 @@ package remote
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 )
 
+// metrics are the metrics of a Cache.
 type metrics struct {
 	flights                           *prometheus.HistogramVec
 	getHit, getMiss, getError         prometheus.Counter
@@ -67,7 +69,10 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	for _, c := range []prometheus.Collector{requests, flights, announcements, m.breakerOpen, m.channelUp, m.nodes} {
 		errs = append(errs, reg.Register(c))
 	}
-	return m, errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("remote: register metrics: %w", err)
+	}
+	return m, nil
 }
 
 // pool adds metrics of the connection pool.
@@ -91,7 +96,10 @@ func (m *metrics) pool(reg prometheus.Registerer, stats func() *redis.PoolStats)
 	} {
 		errs = append(errs, reg.Register(c))
 	}
-	return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("remote: register metrics: %w", err)
+	}
+	return nil
 }
 
 // flight returns a function that observes round trips of one kind.

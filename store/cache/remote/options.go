@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"crypto/x509"
 	"errors"
@@ -36,12 +37,8 @@ type Options struct {
 	Registerer prometheus.Registerer // required
 	Logger     *slog.Logger          // required
 
-	TTL      time.Duration // how long a link is stored, ±10 %; default DefaultTTL
-	FreshTTL time.Duration // the same for a link created or edited less than an hour ago; default DefaultFreshTTL
-	Timeout  time.Duration // of one round trip, except for Invalidate; a call may also wait for the round trip before; default DefaultTimeout
-	MaxBatch int           // most calls that share a round trip; default DefaultMaxBatch
-
-	Keys Keys // receives revocations of API keys; may be nil
+	RootCAs *x509.CertPool // certificate authorities for TLS; default: the system's
+	Keys    Keys           // receives revocations of API keys; may be nil
 
 	// Missed is called each time Listen has connected, also the first time, by its goroutine.
 	// Announcements after since were not received. The connection may be to another server,
@@ -49,7 +46,10 @@ type Options struct {
 	// master. May be nil.
 	Missed func(since time.Time)
 
-	RootCAs *x509.CertPool // certificate authorities for TLS; default: the system's
+	TTL      time.Duration // how long a link is stored, ±10 %; default DefaultTTL
+	FreshTTL time.Duration // the same for a link created or edited less than an hour ago; default DefaultFreshTTL
+	Timeout  time.Duration // of one round trip, except for Invalidate; a call may also wait for the round trip before; default DefaultTimeout
+	MaxBatch int           // most calls that share a round trip; default DefaultMaxBatch
 }
 
 // Keys receives revocations of API keys. The goroutine of Listen calls its methods.
@@ -61,30 +61,23 @@ type Keys interface {
 	Missed()
 }
 
-func (o *Options) setDefaults() {
-	if o.TTL == 0 {
-		o.TTL = DefaultTTL
-	}
-	if o.FreshTTL == 0 {
-		o.FreshTTL = DefaultFreshTTL
-	}
-	if o.Timeout == 0 {
-		o.Timeout = DefaultTimeout
-	}
-	if o.MaxBatch == 0 {
-		o.MaxBatch = DefaultMaxBatch
-	}
+func (o Options) withDefaults() Options {
+	o.TTL = cmp.Or(o.TTL, DefaultTTL)
+	o.FreshTTL = cmp.Or(o.FreshTTL, DefaultFreshTTL)
+	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
+	o.MaxBatch = cmp.Or(o.MaxBatch, DefaultMaxBatch)
+	return o
 }
 
 func (o *Options) validate() error {
 	var errs []error
 	check := func(ok bool, problem string) {
 		if !ok {
-			errs = append(errs, errors.New(problem))
+			errs = append(errs, errors.New("remote: Options."+problem))
 		}
 	}
 	if _, err := parseURL(o.URL); err != nil {
-		errs = append(errs, fmt.Errorf("URL: %w", err))
+		errs = append(errs, fmt.Errorf("remote: Options.URL: %w", err))
 	}
 	check(o.Registerer != nil, "Registerer is required")
 	check(o.Logger != nil, "Logger is required")

@@ -55,13 +55,13 @@ type Cache struct {
 // New returns a Cache, or an error that lists every problem of opts. It connects at the
 // first use.
 func New(opts Options) (*Cache, error) {
-	opts.setDefaults()
+	opts = opts.withDefaults()
 	if err := opts.validate(); err != nil {
-		return nil, fmt.Errorf("remote: %w", err)
+		return nil, err
 	}
 	target, err := parseURL(opts.URL)
 	if err != nil {
-		return nil, fmt.Errorf("remote: URL: %w", err)
+		return nil, fmt.Errorf("remote: Options.URL: %w", err)
 	}
 	silenceClient()
 	if target.TLSConfig != nil {
@@ -69,12 +69,12 @@ func New(opts Options) (*Cache, error) {
 	}
 	m, err := newMetrics(opts.Registerer)
 	if err != nil {
-		return nil, fmt.Errorf("remote: register metrics: %w", err)
+		return nil, err
 	}
 	c := &Cache{opts: opts, channel: channelOf(target.DB), metrics: m}
 	c.client = redis.NewUniversalClient(configure(target, opts.Timeout))
 	if err := m.pool(opts.Registerer, c.client.PoolStats); err != nil {
-		return nil, errors.Join(fmt.Errorf("remote: register metrics: %w", err), c.Close())
+		return nil, errors.Join(err, c.Close())
 	}
 	c.breaker = newBreaker(m.breakerOpen)
 	if err := c.openGroups(); err != nil {

@@ -21,8 +21,7 @@ import (
 
 // Target is one shard of the group.
 type Target struct {
-	// Name of the shard. Required.
-	Name string
+	Name string // required: of the shard
 
 	// DSN is the connection URL of the primary. It may name several hosts; the host that
 	// accepts writes is used. It must lead to Postgres itself and not to a pooler in
@@ -33,38 +32,36 @@ type Target struct {
 
 // Options configure a Migrator.
 type Options struct {
-	// Targets are all shards of the group, in any order. Required.
-	Targets []Target
-
-	// Logger receives a message for each step. Required.
-	Logger *slog.Logger
+	Targets []Target     // required: all shards of the group, in any order
+	Logger  *slog.Logger // required: receives a message for each step
 
 	// LockTimeout limits how long a statement waits for a lock, and so how long new
 	// transactions of others wait behind it. Default 5 s.
 	LockTimeout time.Duration
 }
 
+func (o Options) withDefaults() Options {
+	o.LockTimeout = cmp.Or(o.LockTimeout, 5*time.Second)
+	return o
+}
+
 func (o *Options) validate() error {
 	var errs []error
-	if len(o.Targets) == 0 {
-		errs = append(errs, errors.New("option Targets is required"))
+	check := func(ok bool, problem string) {
+		if !ok {
+			errs = append(errs, errors.New("schema: Options."+problem))
+		}
 	}
+	check(len(o.Targets) > 0, "Targets is required")
 	names := map[string]bool{}
 	for i, t := range o.Targets {
-		switch {
-		case t.Name == "":
-			errs = append(errs, fmt.Errorf("target %d: its Name is required", i+1))
-		case names[t.Name]:
-			errs = append(errs, fmt.Errorf("target %d: there is another shard named %s", i+1, t.Name))
-		}
+		field := fmt.Sprintf("Targets[%d]", i)
+		check(t.Name != "", field+".Name is required")
+		check(t.Name == "" || !names[t.Name], field+".Name is the name of another shard: "+t.Name)
 		names[t.Name] = true
 	}
-	if o.Logger == nil {
-		errs = append(errs, errors.New("option Logger is required"))
-	}
-	if o.LockTimeout < 0 {
-		errs = append(errs, errors.New("option LockTimeout must not be negative"))
-	}
+	check(o.Logger != nil, "Logger is required")
+	check(o.LockTimeout > 0, "LockTimeout must be positive")
 	return errors.Join(errs...)
 }
 
@@ -83,20 +80,24 @@ type Migrator struct {
 func New(opts Options) (*Migrator, error) { return newMigrator(opts, migrations.Postgres()) }
 
 func newMigrator(opts Options, steps fs.FS) (*Migrator, error) {
+	opts = opts.withDefaults()
 	errs := []error{opts.validate()}
 	m := &Migrator{
 		logger:      opts.Logger,
-		lockTimeout: cmp.Or(opts.LockTimeout, 5*time.Second),
+		lockTimeout: opts.LockTimeout,
 		steps:       steps,
 	}
 	for _, t := range opts.Targets {
 		s, err := newSource(t, m.lockTimeout)
-		m.shards, errs = append(m.shards, s), append(errs, err)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("schema: %w", err))
+		}
+		m.shards = append(m.shards, s)
 	}
 	slices.SortFunc(m.shards, func(a, b source) int { return strings.Compare(a.name, b.name) })
 	m.latest = newest(steps)
 	if err := errors.Join(errs...); err != nil {
-		return nil, fmt.Errorf("schema: %w", err)
+		return nil, err
 	}
 	return m, nil
 }

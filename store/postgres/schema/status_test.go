@@ -72,14 +72,14 @@ func TestNewRefuses(t *testing.T) {
 		opts schema.Options
 		want string
 	}{
-		{"no targets", options(t), "option Targets is required"},
-		{"no logger", schema.Options{Targets: []schema.Target{valid}}, "option Logger is required"},
-		{"no name", options(t, schema.Target{DSN: valid.DSN}), "target 1: its Name is required"},
+		{"no targets", options(t), "schema: Options.Targets is required"},
+		{"no logger", schema.Options{Targets: []schema.Target{valid}}, "schema: Options.Logger is required"},
+		{"no name", options(t, schema.Target{DSN: valid.DSN}), "schema: Options.Targets[0].Name is required"},
 		{"no DSN", options(t, schema.Target{Name: "s1"}), "shard s1: its DSN"},
-		{"a name twice", options(t, valid, valid), "another shard named s1"},
+		{"a name twice", options(t, valid, valid), "schema: Options.Targets[1].Name is the name of another shard: s1"},
 		{"a password in pieces", options(t, schema.Target{Name: "s1", DSN: "postgres://terse:s3cr3t/x?y=z@127.0.0.1/links"}), "shard s1: its DSN"},
 		{"a bad port", options(t, schema.Target{Name: "s1", DSN: "postgres://terse:s3cr3t@127.0.0.1:port/links"}), "shard s1: its DSN"},
-		{"a negative timeout", schema.Options{Targets: []schema.Target{valid}, Logger: options(t).Logger, LockTimeout: -1}, "LockTimeout must not be negative"},
+		{"a negative timeout", schema.Options{Targets: []schema.Target{valid}, Logger: options(t).Logger, LockTimeout: -1}, "schema: Options.LockTimeout must be positive"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
