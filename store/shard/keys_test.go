@@ -5,7 +5,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/terse/terse/store"
+	"github.com/terse/terse/store/shard"
 )
 
 // newKey returns a key for the given shard of a group of n.
@@ -66,6 +69,23 @@ func TestKeysWithDeadShard(t *testing.T) {
 	if _, err = g.RevokeKey(t.Context(), dead.ID, at); !errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrMoved) {
 		t.Errorf("RevokeKey() = %v, want only %v", err, store.ErrUnavailable)
 	}
+}
+
+// TestRevokeKeyOfMovedBucket revokes a key while its bucket moves: the old shard no longer
+// owns the bucket, and the new shard did not have the key yet. Both are asked again.
+func TestRevokeKeyOfMovedBucket(t *testing.T) {
+	t.Parallel()
+	reg := prometheus.NewRegistry()
+	g := loaded(t, 2, func(o *shard.Options) { o.Registerer = reg })
+	k := g.createKey(t, 1)
+	at := k.CreatedAt.Add(time.Hour)
+	g.members[0].failRevoke(store.ErrMoved)
+	g.members[1].failRevoke(store.ErrNotFound)
+	if got, err := g.RevokeKey(t.Context(), k.ID, at); err != nil || !got.RevokedAt.Equal(at) {
+		t.Errorf("RevokeKey() = %+v, %v, want it revoked", got, err)
+	}
+	wantMetrics(t, reg, "terse_shard_moved_total", "counter", "terse_shard_moved_total 1")
+	wantMetrics(t, reg, "terse_shard_moved_failures_total", "counter", "terse_shard_moved_failures_total 0")
 }
 
 // TestListKeysWithLeftovers lists a revoked key whose old shard still has it as not revoked.

@@ -27,6 +27,7 @@ type member struct {
 	version  int64
 	fault    error         // the error of every call, or nil
 	clicks   error         // the error of the next AddClicks, or nil
+	revokes  error         // the error of the next RevokeKey, or nil
 	hold     chan struct{} // if set, Buckets and List wait for it
 	readings int           // number of calls of Buckets
 }
@@ -57,6 +58,13 @@ func (m *member) failClicks(err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.clicks = err
+}
+
+// failRevoke makes the next RevokeKey return err.
+func (m *member) failRevoke(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.revokes = err
 }
 
 // hang makes Buckets and List wait until the returned function is called.
@@ -233,6 +241,13 @@ func (m *member) ListKeys(ctx context.Context) ([]store.Key, error) {
 }
 
 func (m *member) RevokeKey(ctx context.Context, id string, at time.Time) (store.Key, error) {
+	m.mu.Lock()
+	fault := m.revokes
+	m.revokes = nil
+	m.mu.Unlock()
+	if fault != nil {
+		return store.Key{}, fault
+	}
 	return fenced(m, func() (store.Key, error) { return m.Store.RevokeKey(ctx, id, at) })
 }
 
