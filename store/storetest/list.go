@@ -2,9 +2,11 @@ package storetest
 
 import (
 	"fmt"
+	"math"
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/terse/terse/store"
@@ -16,6 +18,7 @@ var listPromises = []promise{
 	{"links of the same microsecond", pagesWithTies},
 	{"full last page has no next page", fullLastPage},
 	{"largest page", largestPage},
+	{"limits outside the range", clampsLimit},
 	{"by tag", listsByTag},
 	{"by search", listsBySearch},
 	{"by target", listsByTarget},
@@ -132,6 +135,30 @@ func largestPage(t *testing.T, s suite) {
 	page, err := s.List(t.Context(), store.Query{Owner: owner, Limit: store.MaxPageLen})
 	if got := codes(page.Links); err != nil || !slices.Equal(got, want) || !page.Next.IsZero() {
 		t.Errorf("List() = %q, %v, %v, want %q", got, page.Next, err, want)
+	}
+}
+
+// clampsLimit lists one link more than the largest page has.
+func clampsLimit(t *testing.T, s suite) {
+	owner := newOwner()
+	var creating sync.WaitGroup
+	for part := range 21 {
+		creating.Go(func() {
+			for i := part; i <= store.MaxPageLen; i += 21 {
+				l := newLink()
+				l.Owner, l.CreatedAt = owner, after(i)
+				if _, err := s.Create(t.Context(), l); err != nil {
+					t.Errorf("Create() = %v, want nil", err)
+				}
+			}
+		})
+	}
+	creating.Wait()
+	for limit, want := range map[int]int{-1: 1, 0: 1, store.MaxPageLen + 1: store.MaxPageLen, math.MaxInt: store.MaxPageLen} {
+		page, err := s.List(t.Context(), store.Query{Owner: owner, Limit: limit})
+		if err != nil || len(page.Links) != want || page.Next.IsZero() {
+			t.Errorf("List() with limit %d = %d links, next %v, %v, want %d and a next page", limit, len(page.Links), page.Next, err, want)
+		}
 	}
 }
 
