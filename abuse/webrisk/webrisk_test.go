@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -100,6 +101,33 @@ func newClient(tb testing.TB, change ...func(*webrisk.Options)) (*webrisk.Client
 	}
 	tb.Cleanup(c.Close)
 	return c, s
+}
+
+// TestClose checks that Close closes the connection to the service.
+func TestClose(t *testing.T) {
+	t.Parallel()
+	closed := make(chan struct{})
+	s := httptest.NewUnstartedServer(http.HandlerFunc((&service{}).answer))
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateClosed {
+			close(closed)
+		}
+	}
+	s.Start()
+	t.Cleanup(s.Close)
+	c, err := webrisk.New(webrisk.Options{Key: key, API: s.URL, Registerer: prometheus.NewRegistry()})
+	if err != nil {
+		t.Fatalf("New() = %v, want nil", err)
+	}
+	if _, err := c.Check(t.Context(), "https://example.com/"); err != nil {
+		t.Fatalf("Check() = %v, want nil", err)
+	}
+	c.Close()
+	select {
+	case <-closed:
+	case <-time.After(30 * time.Second): // half of the time after which an idle connection is closed anyway
+		t.Error("the connection is open after Close")
+	}
 }
 
 // TestRequestIsAsDocumented compares the request with the reference of uris.search:
