@@ -126,26 +126,38 @@ func (c *Client) Check(ctx context.Context, target string) (string, error) {
 	if !c.breaker.TryAcquirePermit() {
 		return "", fmt.Errorf("webrisk: %w", circuitbreaker.ErrOpen)
 	}
-	began := time.Now()
-	threats, err := c.search(ctx, target)
-	c.metrics.duration.Observe(time.Since(began).Seconds())
+	threats, err := c.ask(ctx, target)
 	switch {
 	case errors.Is(err, errUnjudged):
-		c.breaker.RecordSuccess()
 		c.metrics.unjudged.Inc()
 		return "", nil
 	case err != nil:
-		c.breaker.RecordFailure()
 		c.metrics.failed.Inc()
 		return "", fmt.Errorf("webrisk: %w", err)
 	}
-	c.breaker.RecordSuccess()
 	if len(threats) == 0 {
 		c.metrics.clean.Inc()
 		return "", nil
 	}
 	c.metrics.bad.Inc()
 	return reason(threats), nil
+}
+
+// ask is search with a permit of the breaker. A panic counts as a failure, or a half-open
+// breaker would wait for its result forever.
+func (c *Client) ask(ctx context.Context, target string) (threats []string, err error) {
+	failed, began := true, time.Now()
+	defer func() {
+		c.metrics.duration.Observe(time.Since(began).Seconds())
+		if failed {
+			c.breaker.RecordFailure()
+		} else {
+			c.breaker.RecordSuccess()
+		}
+	}()
+	threats, err = c.search(ctx, target)
+	failed = err != nil && !errors.Is(err, errUnjudged)
+	return threats, err
 }
 
 // errUnjudged means that the service rejected the target as invalid.

@@ -88,26 +88,33 @@ func (s *Shared) Take(ctx context.Context, key string, limit Limit, n int) (Resu
 		return s.opts.Local.Take(ctx, key, limit, n)
 	}
 	if s.breaker.TryAcquirePermit() {
-		r, err := s.ask(ctx, key, limit, n)
-		if err == nil {
-			s.breaker.RecordSuccess()
+		if r, err := s.ask(ctx, key, limit, n); err == nil {
 			s.metrics.shared.Inc()
 			return r, nil
 		}
-		s.breaker.RecordFailure()
 	}
 	s.metrics.local.Inc()
 	return s.opts.Local.Take(ctx, key, s.nodeLimit(limit), n)
 }
 
-// ask counts in Redis. It continues when ctx is canceled.
+// ask counts in Redis, with a permit of the breaker. It continues when ctx is canceled. A
+// panic counts as a failure, or a half-open breaker would wait for its result forever.
 func (s *Shared) ask(ctx context.Context, key string, limit Limit, n int) (Result, error) {
+	failed := true
+	defer func() {
+		if failed {
+			s.breaker.RecordFailure()
+		} else {
+			s.breaker.RecordSuccess()
+		}
+	}()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.opts.Timeout)
 	defer cancel()
 	got, err := s.limiter.AllowAtMost(ctx, "terse:"+key, redis_rate.Limit{Rate: limit.Count, Burst: limit.Count, Period: limit.Window}, n)
 	if err != nil {
 		return Result{}, err
 	}
+	failed = false
 	r := Result{Allowed: got.Allowed, Remaining: got.Remaining, ResetAfter: roundUp(got.ResetAfter)}
 	switch {
 	case got.RetryAfter > 0:

@@ -4,11 +4,14 @@ package ratelimit_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -156,6 +159,87 @@ func TestLeavingClientsAreCounted(t *testing.T) {
 	if got, err := all[1].Take(t.Context(), "leaving", l, 1); err != nil || got.Remaining != 4 {
 		t.Errorf("Take by another node = %+v, %v, want 4 to remain", got, err)
 	}
+}
+
+// unreachable returns a limiter that cannot connect to its Redis, and a counter of its
+// attempts to connect. Each attempt calls dial.
+func unreachable(t *testing.T, dial func()) (*ratelimit.Shared, *atomic.Int64) {
+	t.Helper()
+	var dials atomic.Int64
+	client := redis.NewClient(&redis.Options{
+		Addr: "127.0.0.1:1", MaxRetries: -1, DialerRetries: 1, PoolSize: 1000,
+		Dialer: func(context.Context, string, string) (net.Conn, error) {
+			dials.Add(1)
+			dial()
+			return nil, errors.New("no route to host")
+		},
+	})
+	t.Cleanup(func() { _ = client.Close() })
+	s, err := ratelimit.NewShared(ratelimit.SharedOptions{
+		Client: client, Local: ratelimit.NewLocal(ratelimit.LocalOptions{}), Nodes: func() int { return 1 },
+		Registerer: prometheus.NewRegistry(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, &dials
+}
+
+// TestRedisRests checks that a Redis that failed several times in a row is not asked for a
+// while.
+func TestRedisRests(t *testing.T) {
+	t.Parallel()
+	l := limit(t, "1000000/1h")
+	synctest.Test(t, func(t *testing.T) {
+		s, dials := unreachable(t, func() {})
+		take := func(calls int) int64 {
+			t.Helper()
+			before := dials.Load()
+			for range calls {
+				if r, err := s.Take(t.Context(), "key", l, 1); err != nil || r.Allowed != 1 {
+					t.Errorf("Take = %+v, %v, want one permit", r, err)
+				}
+			}
+			return dials.Load() - before
+		}
+		if got := take(100); got != 3 {
+			t.Errorf("Redis was asked %d times in 100 calls, want 3", got)
+		}
+		time.Sleep(time.Second)
+		if got := take(100); got != 1 {
+			t.Errorf("Redis was asked %d times in 100 calls after a rest, want once", got)
+		}
+	})
+}
+
+// TestPanicReleasesTheBreaker checks that Redis is asked again after a call that panicked,
+// when it was the one call that tested Redis.
+func TestPanicReleasesTheBreaker(t *testing.T) {
+	t.Parallel()
+	l := limit(t, "1000000/1h")
+	synctest.Test(t, func(t *testing.T) {
+		fault := false
+		s, dials := unreachable(t, func() {
+			if fault {
+				panic("in a call")
+			}
+		})
+		take := func() {
+			defer func() { _ = recover() }()
+			_, _ = s.Take(t.Context(), "key", l, 1)
+		}
+		for range 3 {
+			take()
+		}
+		time.Sleep(time.Second)
+		fault = true
+		take()
+		time.Sleep(time.Second)
+		before := dials.Load()
+		if take(); dials.Load() == before {
+			t.Error("Redis is not asked after a call that panicked")
+		}
+	})
 }
 
 // TestRedisAway checks that each node keeps its part of the limit while Redis is

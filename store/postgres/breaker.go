@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"context"
 	"time"
 
 	"github.com/failsafe-go/failsafe-go"
@@ -39,6 +40,22 @@ type line struct {
 // accepts reports whether the breaker lets a call through now.
 func (l *line) accepts() bool {
 	return l.breaker.IsClosed() || l.breaker.IsOpen() && l.breaker.RemainingDelay() <= 0
+}
+
+// run runs fn with retries, each attempt through the breaker. A panic of fn counts as a
+// failure, or a half-open breaker would wait for its result forever.
+func (l *line) run(ctx context.Context, fn func() error) error {
+	return l.calls.WithContext(ctx).Run(func() error {
+		returned := false
+		defer func() {
+			if !returned {
+				l.breaker.RecordFailure()
+			}
+		}()
+		err := fn()
+		returned = true
+		return err
+	})
 }
 
 // newLine returns a line. It sets the gauge open to 1 while the breaker is open, and counts

@@ -40,7 +40,7 @@ func TestRetries(t *testing.T) {
 				retried := prometheus.NewCounter(prometheus.CounterOpts{Name: "retries_total", Help: "How many there were."})
 				line := newLine(open, retried)
 				var began []time.Time
-				err := line.calls.Run(func() error {
+				err := line.run(t.Context(), func() error {
 					began = append(began, time.Now())
 					time.Sleep(tt.took)
 					return tt.err
@@ -62,6 +62,59 @@ func TestRetries(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestPanicReleasesTheBreaker checks that a call that panics does not block the calls after
+// it, when it is the one call that a half-open breaker lets through.
+func TestPanicReleasesTheBreaker(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		line := newTestLine()
+		line.breaker.Open()
+		time.Sleep(2 * breakDelay)
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error("run() does not pass the panic on")
+				}
+			}()
+			_ = line.run(t.Context(), func() error { panic("in a call") })
+		}()
+		if !line.breaker.IsOpen() {
+			t.Error("the breaker is not open after a panic")
+		}
+		time.Sleep(2 * breakDelay)
+		if err := line.run(t.Context(), func() error { return nil }); err != nil {
+			t.Errorf("run() = %v, want nil", err)
+		}
+	})
+}
+
+// TestAnswerLetsReadsRetry checks which roles retry at once after a server has answered a
+// call. Commits may still hang.
+func TestAnswerLetsReadsRetry(t *testing.T) {
+	t.Parallel()
+	s := &server{}
+	for r := range roles {
+		pool, err := newPool(t.Context(), "postgres://127.0.0.1:1/links", r, nil, nil) // never connects
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(pool.Close)
+		s.pools[r], s.lines[r] = pool, newTestLine()
+		s.lines[r].breaker.Open()
+	}
+	s.answered()
+	for r := range roles {
+		want := r == redirects || r == reads || r == lists
+		if got := s.lines[r].breaker.IsHalfOpen(); got != want {
+			t.Errorf("%s may retry at once: %v, want %v", roleNames[r], got, want)
+		}
+	}
+}
+
+func newTestLine() line {
+	return newLine(prometheus.NewGauge(prometheus.GaugeOpts{Name: "breaker_open"}), prometheus.NewCounter(prometheus.CounterOpts{Name: "retries_total"}))
 }
 
 // wantGaps checks that each pause is twice the pause before, except for jitter, and that

@@ -61,7 +61,7 @@ func newServer(ctx context.Context, name, dsn string, of *Store, asked []role) (
 // errors of the store, or the error of ctx if that ended first.
 func (s *server) do(ctx context.Context, r role, fn func(ctx context.Context, conn *pgx.Conn) error) error {
 	began := time.Now()
-	err := s.lines[r].calls.WithContext(ctx).Run(func() error { return s.once(ctx, r, fn) })
+	err := s.lines[r].run(ctx, func() error { return s.once(ctx, r, fn) })
 	s.lines[r].took.Observe(time.Since(began).Seconds())
 	switch {
 	case err == nil:

@@ -23,17 +23,23 @@ type write struct {
 }
 
 // roundTrip makes one round trip through the breaker. do returns an error that concerns the
-// whole round trip.
+// whole round trip. A panic of do counts as a failure, or a half-open breaker would wait for
+// its result forever.
 func (c *Cache) roundTrip(do func() error) error {
 	if !c.breaker.TryAcquirePermit() {
 		return errResting
 	}
+	failed := true
+	defer func() {
+		if failed {
+			c.breaker.RecordFailure()
+		} else {
+			c.breaker.RecordSuccess()
+		}
+	}()
 	err := do()
-	if outage(err) {
-		c.breaker.RecordFailure()
+	if failed = outage(err); failed {
 		c.reloadMasters()
-	} else {
-		c.breaker.RecordSuccess()
 	}
 	return failure(err)
 }
