@@ -1,12 +1,12 @@
 // Package batch runs concurrent calls together: "batch while busy".
 //
-// A Group runs one flight at a time, or Options.Flights of them. A flight is one call of
-// Options.Run with several requests. Calls that arrive during a flight wait and leave
-// together in the next one. So an idle system adds no wait, and a busy system shares the
+// A Group runs one batch at a time, or up to Options.Parallel of them. A batch is one call of
+// Options.Run with several requests. Calls that arrive while a batch runs wait and share
+// the next one. So an idle system adds no wait, and a busy system shares the
 // cost of a round trip or an fsync among all waiting callers.
 //
 // It is not a scheduler and not a cache: with Linger 0 no call of an idle system is
-// delayed to make a flight fuller, and each call has its own result.
+// delayed to make a batch larger, and each call has its own result.
 package batch
 
 import (
@@ -23,49 +23,49 @@ import (
 
 // Options configure a Group.
 type Options[Req, Res any] struct {
-	// Run answers all requests of one flight: result i is for request i. Up to Flights
+	// Run answers all requests of one batch: result i is for request i. Up to Parallel
 	// goroutines call it at the same time. ctx has Timeout as its deadline. It does not
 	// end when callers give up. Required.
 	Run func(ctx context.Context, reqs []Req) []Result[Res]
 
-	// MaxBatch is the most requests in one flight. Default 256.
+	// MaxBatch is the most requests in one batch. Default 256.
 	MaxBatch int
 
-	// Flights is the most flights at the same time. They share the requests evenly.
-	// Default 1. With a MaxBatch of 1 each call has a flight of its own.
-	Flights int
+	// Parallel is the most batches at the same time. They share the requests evenly.
+	// Default 1. With a MaxBatch of 1 each call has a batch of its own.
+	Parallel int
 
-	// Beside is the fewest requests for a flight that leaves during another one. Fewer
-	// requests wait until the other has ended. Default 1; at most MaxBatch.
-	Beside int
+	// MinParallel is the fewest requests in a batch that starts while another one runs.
+	// Fewer requests wait for the end of the other batch. Default 1; at most MaxBatch.
+	MinParallel int
 
-	// Linger is how long a flight may wait for callers that the previous flight has
+	// Linger is how long a batch may wait for callers that the previous batch has
 	// answered, if it answered several. Such callers tend to call again at once, and
-	// would otherwise alternate in two groups. After a flight with one caller there is
+	// would otherwise alternate in two groups. After a batch with one caller there is
 	// no wait. Default 0: no wait.
 	Linger time.Duration
 
-	// MaxQueue is the most requests that may wait for a flight. Further requests fail
+	// MaxQueue is the most requests that may wait for a batch. Further requests fail
 	// with store.ErrUnavailable. Default 4096.
 	MaxQueue int
 
-	// Timeout is the deadline of one flight. Default 10 s.
+	// Timeout is the deadline of one batch. Default 10 s.
 	Timeout time.Duration
 
 	// Wait is the longest time that a caller waits for its answer, in the queue and in
-	// flight. After it Do returns store.ErrUnavailable. It costs less than a context with
+	// its batch. After it Do returns store.ErrUnavailable. It costs less than a context with
 	// a deadline. Default 0: until the caller's context ends.
 	Wait time.Duration
 
-	// Observe, if set, is called after each flight, before its callers are answered,
+	// Observe, if set, is called after each batch, before its callers are answered,
 	// with the number of requests and the duration.
 	Observe func(size int, took time.Duration)
 }
 
 func (o Options[Req, Res]) withDefaults() Options[Req, Res] {
 	o.MaxBatch = cmp.Or(o.MaxBatch, 256)
-	o.Flights = cmp.Or(o.Flights, 1)
-	o.Beside = cmp.Or(o.Beside, 1)
+	o.Parallel = cmp.Or(o.Parallel, 1)
+	o.MinParallel = cmp.Or(o.MinParallel, 1)
 	o.MaxQueue = cmp.Or(o.MaxQueue, 4096)
 	o.Timeout = cmp.Or(o.Timeout, 10*time.Second)
 	return o
@@ -80,8 +80,8 @@ func (o *Options[Req, Res]) validate() error {
 	}
 	check(o.Run != nil, "Run is required")
 	check(o.MaxBatch > 0, "MaxBatch must be positive")
-	check(o.Flights > 0, "Flights must be positive")
-	check(o.Beside > 0, "Beside must be positive")
+	check(o.Parallel > 0, "Parallel must be positive")
+	check(o.MinParallel > 0, "MinParallel must be positive")
 	check(o.Linger >= 0, "Linger must not be negative")
 	check(o.MaxQueue > 0, "MaxQueue must be positive")
 	check(o.Timeout > 0, "Timeout must be positive")
@@ -95,7 +95,7 @@ type Result[Res any] struct {
 	Err   error
 }
 
-// PanicError is the error of all callers of a flight when Run panicked.
+// PanicError is the error of all callers of a batch when Run panicked.
 type PanicError struct {
 	Value any    // the value of the panic
 	Stack []byte // of the goroutine that called Run
@@ -103,21 +103,21 @@ type PanicError struct {
 
 func (e *PanicError) Error() string { return fmt.Sprintf("batch: run panicked: %v", e.Value) }
 
-// Group collects calls into flights. Safe for concurrent use.
+// Group collects calls into batches. Safe for concurrent use.
 type Group[Req, Res any] struct {
-	opts   Options[Req, Res]
-	flying sync.WaitGroup // goroutines that run flights
-	pool   sync.Pool      // calls that can be reused
+	opts    Options[Req, Res]
+	running sync.WaitGroup // goroutines that run batches
+	pool    sync.Pool      // calls that can be reused
 
-	boarding chan struct{} // has a token while a flight boards
+	taking chan struct{} // has a token while a batch takes its calls
 
-	mu       sync.Mutex
-	queue    []*call[Req, Res] // waiting calls, oldest first
-	full     chan struct{}     // ends the wait of a lingering flight; nil while none lingers
-	expect   int               // how many waiting calls end that wait
-	runners  int               // number of goroutines that run flights
-	inFlight int               // calls in flight
-	closed   bool
+	mu           sync.Mutex
+	queue        []*call[Req, Res] // waiting calls, oldest first
+	full         chan struct{}     // ends the wait of a lingering batch; nil while none lingers
+	expect       int               // how many waiting calls end that wait
+	runners      int               // number of goroutines that run batches
+	runningCalls int               // calls in running batches
+	closed       bool
 }
 
 // call is the request of one caller. It is reused once no goroutine refers to it: after
@@ -135,14 +135,14 @@ func New[Req, Res any](opts Options[Req, Res]) (*Group[Req, Res], error) {
 	if err := opts.validate(); err != nil {
 		return nil, err
 	}
-	opts.Beside = min(opts.Beside, opts.MaxBatch)
-	return &Group[Req, Res]{opts: opts, boarding: make(chan struct{}, 1)}, nil
+	opts.MinParallel = min(opts.MinParallel, opts.MaxBatch)
+	return &Group[Req, Res]{opts: opts, taking: make(chan struct{}, 1)}, nil
 }
 
-// Do answers req with the next flight. If ctx ends before the flight begins, Do returns
-// the error of ctx and req never runs. If ctx ends during the flight, Do returns the
+// Do answers req with the next batch. If ctx ends before the batch starts, Do returns
+// the error of ctx and req never runs. If ctx ends while the batch runs, Do returns the
 // error of ctx and req may or may not have run. Do returns store.ErrUnavailable if the
-// Group is full or closed, if the flight exceeds Timeout, or if the answer takes longer
+// Group is full or closed, if the batch exceeds Timeout, or if the answer takes longer
 // than Wait.
 func (g *Group[Req, Res]) Do(ctx context.Context, req Req) (Res, error) {
 	var none Res
@@ -201,7 +201,7 @@ func (g *Group[Req, Res]) recycle(c *call[Req, Res]) {
 	g.pool.Put(c)
 }
 
-// Waiting reports how many calls wait for a flight.
+// Waiting reports how many calls wait for a batch.
 func (g *Group[Req, Res]) Waiting() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -213,10 +213,10 @@ func (g *Group[Req, Res]) Close() {
 	g.mu.Lock()
 	g.closed = true
 	g.mu.Unlock()
-	g.flying.Wait()
+	g.running.Wait()
 }
 
-// enqueue adds c to the queue and starts a goroutine for its flight if needed.
+// enqueue adds c to the queue and starts a goroutine for its batch if needed.
 func (g *Group[Req, Res]) enqueue(c *call[Req, Res]) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -229,7 +229,7 @@ func (g *Group[Req, Res]) enqueue(c *call[Req, Res]) error {
 	g.queue = append(g.queue, c)
 	switch {
 	case g.full == nil:
-		g.startFlight()
+		g.startRunner()
 	case len(g.queue) >= g.expect:
 		select {
 		case g.full <- struct{}{}:
@@ -239,7 +239,7 @@ func (g *Group[Req, Res]) enqueue(c *call[Req, Res]) error {
 	return nil
 }
 
-// drop removes c from the queue. It returns false if the flight of c has begun.
+// drop removes c from the queue. It returns false if the batch of c has started.
 func (g *Group[Req, Res]) drop(c *call[Req, Res]) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -25,15 +25,15 @@ var errOdd = errors.New("odd")
 // runner is a Run that a test can delay. It answers n with 10n, and odd numbers also with
 // errOdd.
 type runner struct {
-	gate chan struct{} // each flight takes one token; nil lets all flights pass
+	gate chan struct{} // each batch takes one token; nil lets all batches pass
 
 	mu      sync.Mutex
-	flights [][]int
+	batches [][]int
 }
 
 func (d *runner) run(ctx context.Context, reqs []int) []batch.Result[int] {
 	d.mu.Lock()
-	d.flights = append(d.flights, slices.Clone(reqs))
+	d.batches = append(d.batches, slices.Clone(reqs))
 	d.mu.Unlock()
 	results := make([]batch.Result[int], len(reqs))
 	if d.gate != nil {
@@ -100,8 +100,8 @@ func TestCallsTravelTogether(t *testing.T) {
 			d.gate <- struct{}{}
 		}
 		synctest.Wait()
-		if want := [][]int{{0}, {1, 2, 3}, {4}}; !slices.EqualFunc(d.flights, want, slices.Equal) {
-			t.Errorf("flights = %v, want %v", d.flights, want)
+		if want := [][]int{{0}, {1, 2, 3}, {4}}; !slices.EqualFunc(d.batches, want, slices.Equal) {
+			t.Errorf("batches = %v, want %v", d.batches, want)
 		}
 		if want := []int{1, 3, 1}; !slices.Equal(sizes, want) {
 			t.Errorf("observed sizes = %v, want %v", sizes, want)
@@ -115,24 +115,24 @@ func TestCallsTravelTogether(t *testing.T) {
 	})
 }
 
-// TestFlights checks that Flights flights run at the same time, each with one call when
+// TestParallel checks that Parallel batches run at the same time, each with one call when
 // MaxBatch is 1.
-func TestFlights(t *testing.T) {
+func TestParallel(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		d := &runner{gate: make(chan struct{})}
-		g := newGroup(t, batch.Options[int, int]{Run: d.run, MaxBatch: 1, Flights: 3})
+		g := newGroup(t, batch.Options[int, int]{Run: d.run, MaxBatch: 1, Parallel: 3})
 		var wg sync.WaitGroup
 		for i := range 5 {
 			wg.Go(func() { _, _ = g.Do(t.Context(), i) })
 		}
-		for _, want := range []struct{ flights, waiting int }{{3, 2}, {4, 1}, {5, 0}, {5, 0}} {
+		for _, want := range []struct{ batches, waiting int }{{3, 2}, {4, 1}, {5, 0}, {5, 0}} {
 			synctest.Wait()
 			d.mu.Lock()
-			flights := len(d.flights)
+			batches := len(d.batches)
 			d.mu.Unlock()
-			if flights != want.flights || g.Waiting() != want.waiting {
-				t.Errorf("%d flights and %d waiting calls, want %d and %d", flights, g.Waiting(), want.flights, want.waiting)
+			if batches != want.batches || g.Waiting() != want.waiting {
+				t.Errorf("%d batches and %d waiting calls, want %d and %d", batches, g.Waiting(), want.batches, want.waiting)
 			}
 			d.gate <- struct{}{}
 		}
@@ -141,14 +141,14 @@ func TestFlights(t *testing.T) {
 	})
 }
 
-// TestFlightsShare checks that concurrent flights share the calls evenly when callers call
-// again at once, even if the first flight had most of them. It also checks that fewer
-// calls than Beside wait during another flight.
-func TestFlightsShare(t *testing.T) {
+// TestBatchesShare checks that concurrent batches share the calls evenly when callers call
+// again at once, even if the first batch had most of them. It also checks that fewer
+// calls than MinParallel wait during another batch.
+func TestBatchesShare(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		d := &runner{gate: make(chan struct{})}
-		g := newGroup(t, batch.Options[int, int]{Run: d.run, Flights: 2, Beside: 4, Linger: time.Millisecond})
+		g := newGroup(t, batch.Options[int, int]{Run: d.run, Parallel: 2, MinParallel: 4, Linger: time.Millisecond})
 		ctx, leave := context.WithCancel(t.Context())
 		var callers sync.WaitGroup
 		caller := func(n int) {
@@ -159,15 +159,15 @@ func TestFlightsShare(t *testing.T) {
 			})
 			synctest.Wait()
 		}
-		wantInFlight := func(want ...[]int) {
+		wantRunning := func(want ...[]int) {
 			t.Helper()
 			synctest.Wait()
 			d.mu.Lock()
 			defer d.mu.Unlock()
-			last := d.flights[len(d.flights)-len(want):]
+			last := d.batches[len(d.batches)-len(want):]
 			for i := range want {
 				if len(last[i]) != len(want[i]) {
-					t.Fatalf("the last flights have calls %v, want as many calls as %v", last, want)
+					t.Fatalf("the last batches have calls %v, want as many calls as %v", last, want)
 				}
 			}
 		}
@@ -175,48 +175,48 @@ func TestFlightsShare(t *testing.T) {
 			caller(n)
 		}
 		if got := g.Waiting(); got != 3 {
-			t.Fatalf("%d calls wait during a flight, want 3: they are fewer than Beside", got)
+			t.Fatalf("%d calls wait during a batch, want 3: they are fewer than MinParallel", got)
 		}
 		caller(4)
-		wantInFlight([]int{0}, []int{1, 2, 3, 4})
+		wantRunning([]int{0}, []int{1, 2, 3, 4})
 		for n := 5; n < 8; n++ {
 			caller(n)
 		}
-		d.gate <- struct{}{} // either of the two flights ends
+		d.gate <- struct{}{} // either of the two batches ends
 		for range 6 {
-			time.Sleep(2 * time.Millisecond) // longer than a flight lingers
+			time.Sleep(2 * time.Millisecond) // longer than a batch lingers
 			synctest.Wait()
 			d.gate <- struct{}{}
 		}
 		time.Sleep(2 * time.Millisecond)
-		wantInFlight(make([]int, 4), make([]int, 4))
+		wantRunning(make([]int, 4), make([]int, 4))
 		leave()
 		close(d.gate)
 		callers.Wait()
 	})
 }
 
-// TestFullFlightsLeave checks that a flight with MaxBatch calls does not wait for others.
-func TestFullFlightsLeave(t *testing.T) {
+// TestFullBatchesStart checks that a batch with MaxBatch calls does not wait for others.
+func TestFullBatchesStart(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		d := &runner{gate: make(chan struct{})}
-		g := newGroup(t, batch.Options[int, int]{Run: d.run, MaxBatch: 2, Flights: 3, Beside: 4})
+		g := newGroup(t, batch.Options[int, int]{Run: d.run, MaxBatch: 2, Parallel: 3, MinParallel: 4})
 		var callers sync.WaitGroup
 		for n := range 5 {
 			callers.Go(func() { _, _ = g.Do(t.Context(), n) })
 			synctest.Wait()
 		}
 		if got := g.Waiting(); got != 0 {
-			t.Errorf("%d calls wait although flights are full, want 0", got)
+			t.Errorf("%d calls wait although batches are full, want 0", got)
 		}
 		close(d.gate)
 		callers.Wait()
 	})
 }
 
-// TestLinger checks that a flight waits for callers that were just answered, no longer
-// than Linger, and not after a flight with one caller.
+// TestLinger checks that a batch waits for callers that were just answered, no longer
+// than Linger, and not after a batch with one caller.
 func TestLinger(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -228,21 +228,21 @@ func TestLinger(t *testing.T) {
 			d.gate <- struct{}{}
 			synctest.Wait()
 		}
-		want := func(flights ...[]int) {
+		want := func(batches ...[]int) {
 			t.Helper()
 			d.mu.Lock()
 			defer d.mu.Unlock()
-			if !slices.EqualFunc(d.flights, flights, slices.Equal) {
-				t.Errorf("flights = %v, want %v", d.flights, flights)
+			if !slices.EqualFunc(d.batches, batches, slices.Equal) {
+				t.Errorf("batches = %v, want %v", d.batches, batches)
 			}
 		}
 		for n := range 4 {
 			call(t.Context(), g, n, answers)
 		}
-		finish() // the first flight, with one call
+		finish() // the first batch, with one call
 		want([]int{0}, []int{1, 2, 3})
 		call(t.Context(), g, 4, answers)
-		finish() // a flight with three calls, while one waits: four calls are expected
+		finish() // a batch with three calls, while one waits: four calls are expected
 		want([]int{0}, []int{1, 2, 3})
 		for n := range 3 {
 			call(t.Context(), g, 5+n, answers)
@@ -281,13 +281,13 @@ func TestWaitingCallIsDropped(t *testing.T) {
 		d.gate <- struct{}{}
 		d.gate <- struct{}{}
 		synctest.Wait()
-		if want := [][]int{{0}, {2, 6}}; !slices.EqualFunc(d.flights, want, slices.Equal) {
-			t.Errorf("flights = %v, want %v", d.flights, want)
+		if want := [][]int{{0}, {2, 6}}; !slices.EqualFunc(d.batches, want, slices.Equal) {
+			t.Errorf("batches = %v, want %v", d.batches, want)
 		}
 	})
 }
 
-func TestFlightOutlivesCaller(t *testing.T) {
+func TestBatchOutlivesCaller(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		d := &runner{gate: make(chan struct{})}
@@ -300,8 +300,8 @@ func TestFlightOutlivesCaller(t *testing.T) {
 			t.Errorf("Do(0) = %v, want %v", a.err, context.DeadlineExceeded)
 		}
 		call(t.Context(), g, 2, answers)
-		if len(d.flights) != 1 {
-			t.Errorf("flights = %v, want the first one still under way", d.flights)
+		if len(d.batches) != 1 {
+			t.Errorf("batches = %v, want the first one still under way", d.batches)
 		}
 		d.gate <- struct{}{}
 		d.gate <- struct{}{}
@@ -311,7 +311,7 @@ func TestFlightOutlivesCaller(t *testing.T) {
 	})
 }
 
-func TestFlightTimeout(t *testing.T) {
+func TestBatchTimeout(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		d := &runner{gate: make(chan struct{})}
@@ -333,8 +333,8 @@ func TestEndedContextNeverRuns(t *testing.T) {
 		t.Errorf("Do() = %v, want %v", err, context.Canceled)
 	}
 	g.Close()
-	if len(d.flights) != 0 {
-		t.Errorf("flights = %v, want none", d.flights)
+	if len(d.batches) != 0 {
+		t.Errorf("batches = %v, want none", d.batches)
 	}
 }
 
@@ -419,12 +419,12 @@ func TestBrokenRun(t *testing.T) {
 
 func TestNewNamesEveryProblem(t *testing.T) {
 	t.Parallel()
-	_, err := batch.New(batch.Options[int, int]{MaxBatch: -1, Flights: -1, Beside: -1, Linger: -1, Wait: -1, MaxQueue: -1, Timeout: -1})
+	_, err := batch.New(batch.Options[int, int]{MaxBatch: -1, Parallel: -1, MinParallel: -1, Linger: -1, Wait: -1, MaxQueue: -1, Timeout: -1})
 	want := strings.Join([]string{
 		"batch: Options.Run is required",
 		"batch: Options.MaxBatch must be positive",
-		"batch: Options.Flights must be positive",
-		"batch: Options.Beside must be positive",
+		"batch: Options.Parallel must be positive",
+		"batch: Options.MinParallel must be positive",
 		"batch: Options.Linger must not be negative",
 		"batch: Options.MaxQueue must be positive",
 		"batch: Options.Timeout must be positive",
@@ -451,11 +451,11 @@ func TestConcurrentCallers(t *testing.T) {
 	wg.Wait()
 	g.Close()
 	seen := make(map[int]bool)
-	for _, flight := range d.flights {
-		if len(flight) > 7 {
-			t.Errorf("flight of %d, want 7 at most", len(flight))
+	for _, batch := range d.batches {
+		if len(batch) > 7 {
+			t.Errorf("batch of %d, want 7 at most", len(batch))
 		}
-		for _, n := range flight {
+		for _, n := range batch {
 			if seen[n] {
 				t.Errorf("request %d ran twice", n)
 			}
@@ -494,7 +494,7 @@ func TestWait(t *testing.T) {
 		g := newGroup(t, batch.Options[int, int]{Run: d.run, Wait: time.Second, Timeout: time.Minute})
 		answers := make(chan answer, 3)
 		began := time.Now()
-		for n := range 2 { // one is in flight, the other in the queue
+		for n := range 2 { // one is in batch, the other in the queue
 			call(t.Context(), g, n, answers)
 		}
 		for range 2 {
@@ -505,14 +505,14 @@ func TestWait(t *testing.T) {
 		if n := g.Waiting(); n != 0 {
 			t.Errorf("Waiting() = %d, want 0", n)
 		}
-		time.Sleep(time.Minute) // until the flight has timed out
+		time.Sleep(time.Minute) // until the batch has timed out
 		go func() { d.gate <- struct{}{} }()
 		call(t.Context(), g, 2, answers)
 		if a := <-answers; a.value != 20 || a.err != nil {
 			t.Errorf("Do(2) after the timeout = %d, %v, want 20, nil", a.value, a.err)
 		}
-		if want := [][]int{{0}, {2}}; !slices.EqualFunc(d.flights, want, slices.Equal) {
-			t.Errorf("flights = %v, want %v", d.flights, want)
+		if want := [][]int{{0}, {2}}; !slices.EqualFunc(d.batches, want, slices.Equal) {
+			t.Errorf("batches = %v, want %v", d.batches, want)
 		}
 	})
 }
@@ -522,7 +522,7 @@ func TestWait(t *testing.T) {
 func TestCallsAreUsedAgain(t *testing.T) {
 	t.Parallel()
 	g := newGroup(t, batch.Options[int, int]{
-		MaxBatch: 4, Flights: 2, Wait: time.Second,
+		MaxBatch: 4, Parallel: 2, Wait: time.Second,
 		Run: func(_ context.Context, reqs []int) []batch.Result[int] {
 			results := make([]batch.Result[int], len(reqs))
 			for i, n := range reqs {

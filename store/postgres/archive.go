@@ -41,7 +41,7 @@ const importLink = `WITH added AS (
 	)
 	SELECT count(*) FROM added`
 
-// newImports returns the group for imports, with one flight at a time.
+// newImports returns the group for imports, with one batch at a time.
 func newImports(s *Store) (*batch.Group[store.Link, store.Link], error) {
 	return batch.New(batch.Options[store.Link, store.Link]{
 		Run:      s.importLinks,
@@ -77,7 +77,7 @@ func (s *Store) Import(ctx context.Context, l store.Link) (store.Link, error) {
 	if !l.DeletedAt.IsZero() {
 		l = l.Remains()
 	}
-	// One such text would fail the whole flight.
+	// One such text would fail the whole batch.
 	if !keepable(l.Code, l.URL, l.Owner, l.Title, l.PasswordHash, l.DisabledReason) || !keepable(l.Tags...) {
 		return store.Link{}, wrap(errText, "import", l.Code)
 	}
@@ -85,8 +85,8 @@ func (s *Store) Import(ctx context.Context, l store.Link) (store.Link, error) {
 	return imported, wrap(err, "import", l.Code)
 }
 
-// importLinks imports the links of one flight in one transaction. They are sorted, so that a
-// flight of imports and a flight of creates cannot deadlock.
+// importLinks imports the links of one batch in one transaction. They are sorted, so that a
+// batch of imports and a batch of creates cannot deadlock.
 func (s *Store) importLinks(ctx context.Context, links []store.Link) []batch.Result[store.Link] {
 	results := make([]batch.Result[store.Link], len(links))
 	order := make([]int, len(links))

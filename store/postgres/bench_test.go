@@ -13,8 +13,8 @@ import (
 	"github.com/terse/terse/store/postgres"
 )
 
-// flightSizes are the compared sizes of flights, by name.
-func flightSizes() map[string]int { return map[string]int{"together": 0, "alone": 1} }
+// batchSizes are the compared sizes of batches, by name.
+func batchSizes() map[string]int { return map[string]int{"together": 0, "alone": 1} }
 
 // spread calls fn b.N times from several concurrent callers.
 func spread(b *testing.B, callers int, fn func(i int64) error) {
@@ -38,7 +38,7 @@ func spread(b *testing.B, callers int, fn func(i int64) error) {
 
 func BenchmarkCreate(b *testing.B) {
 	c := newCluster(b, 0)
-	for name, maxBatch := range flightSizes() {
+	for name, maxBatch := range batchSizes() {
 		for _, callers := range []int{1, 16, 128} {
 			b.Run(fmt.Sprintf("%s/callers=%d", name, callers), func(b *testing.B) {
 				s := c.open(b, c.database(b), maxBatch)
@@ -54,7 +54,7 @@ func BenchmarkCreate(b *testing.B) {
 func BenchmarkResolve(b *testing.B) {
 	const links = 1000
 	c := newCluster(b, 0)
-	for name, maxBatch := range flightSizes() {
+	for name, maxBatch := range batchSizes() {
 		for _, callers := range []int{1, 16, 128} {
 			b.Run(fmt.Sprintf("%s/callers=%d", name, callers), func(b *testing.B) {
 				s := c.open(b, c.database(b), maxBatch)

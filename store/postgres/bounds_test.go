@@ -148,7 +148,7 @@ func TestQueuesDropWhatIsLate(t *testing.T) {
 		"create":  func(ctx context.Context, code string) error { _, err := s.Create(ctx, link(code)); return err },
 	}
 	var first sync.WaitGroup
-	// These calls take all connections of their kind, and creates take both flights.
+	// These calls take all connections of their kind, and creates take both batches.
 	// Later calls wait.
 	firsts := map[string]int{"resolve": 5, "get": 2, "create": 64}
 	for what, call := range kinds {

@@ -32,10 +32,10 @@ func (s *Store) openCold(server *server) (err error) {
 		MaxBatch: s.opts.MaxBatch,
 		Timeout:  s.opts.ReadTimeout,
 		Wait:     s.opts.ReadTimeout,
-		Observe:  server.metrics.coldFlight,
+		Observe:  server.metrics.coldBatch,
 	}
 	if s.opts.MaxBatch == 1 {
-		opts.Flights = int(conns[redirects])
+		opts.Parallel = int(conns[redirects])
 	}
 	if server.cold, err = batch.New(opts); err != nil {
 		return err

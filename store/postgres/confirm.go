@@ -32,7 +32,7 @@ func (s *Store) confirmed(ctx context.Context, queue func(b *pgx.Batch)) error {
 	})
 }
 
-// newConfirms returns the group for confirming reads, with one flight at a time.
+// newConfirms returns the group for confirming reads, with one batch at a time.
 func newConfirms(s *Store) (*batch.Group[string, stored], error) {
 	return batch.New(batch.Options[string, stored]{
 		Run: func(ctx context.Context, codes []string) []batch.Result[stored] {

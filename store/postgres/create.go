@@ -11,7 +11,7 @@ import (
 	"github.com/terse/terse/store/batch"
 )
 
-// creates gathers creates into flights.
+// creates gathers creates into batches.
 type creates struct {
 	group *batch.Group[creation, creation]
 }
@@ -29,31 +29,31 @@ type reservationKey struct{ owner, key string }
 func keyOf(r *store.Reservation) reservationKey { return reservationKey{r.Owner, r.Key} }
 
 const (
-	// linger is how long a flight waits for the callers of the flight before it. It is
+	// linger is how long a batch waits for the callers of the batch before it. It is
 	// about the time of a commit on a disk that really writes.
 	linger = time.Millisecond
 
-	// secondFlight is how many creates must wait for a second flight to start while the
-	// first one commits. A second flight of half as many would cost Postgres almost as
+	// secondBatch is how many creates must wait for a second batch to start while the
+	// first one commits. A second batch of half as many would cost Postgres almost as
 	// much.
-	secondFlight = 16
+	secondBatch = 16
 )
 
-// newCreates returns a group with one flight at a time, or two if enough creates wait. With a
-// MaxBatch of 1 it has one flight for each connection.
+// newCreates returns a group with one batch at a time, or two if enough creates wait. With a
+// MaxBatch of 1 it has one batch for each connection.
 func newCreates(s *Store) (*creates, error) {
 	opts := batch.Options[creation, creation]{
-		Run:      s.create,
-		MaxBatch: s.opts.MaxBatch,
-		Flights:  2,
-		Beside:   secondFlight,
-		Linger:   linger,
-		Timeout:  s.opts.CallTimeout,
-		Wait:     s.opts.CallTimeout,
-		Observe:  func(size int, _ time.Duration) { s.metrics.creates.Observe(float64(size)) },
+		Run:         s.create,
+		MaxBatch:    s.opts.MaxBatch,
+		Parallel:    2,
+		MinParallel: secondBatch,
+		Linger:      linger,
+		Timeout:     s.opts.CallTimeout,
+		Wait:        s.opts.CallTimeout,
+		Observe:     func(size int, _ time.Duration) { s.metrics.creates.Observe(float64(size)) },
 	}
 	if s.opts.MaxBatch == 1 {
-		opts.Flights, opts.Beside, opts.Linger = int(conns[writes]), 1, 0
+		opts.Parallel, opts.MinParallel, opts.Linger = int(conns[writes]), 1, 0
 	}
 	group, err := batch.New(opts)
 	if err != nil {
@@ -82,11 +82,11 @@ func (s *Store) CreateOnce(ctx context.Context, l store.Link, r store.Reservatio
 	return created.link, *created.reserved, err
 }
 
-// createOne creates a link in the next flight.
+// createOne creates a link in the next batch.
 func (s *Store) createOne(ctx context.Context, c creation) (creation, error) {
 	l := asStored(c.link)
 	l.Version, l.UsedClicks, l.Clicks, l.LastClickAt, l.DeletedAt = 1, 0, 0, time.Time{}, time.Time{}
-	// One such text would fail the whole flight.
+	// One such text would fail the whole batch.
 	if !keepable(l.Code, l.URL, l.Owner, l.Title, l.PasswordHash, l.DisabledReason, l.RequestID) || !keepable(l.Tags...) {
 		return creation{}, wrap(errText, "create", l.Code)
 	}
@@ -99,8 +99,8 @@ func (s *Store) createOne(ctx context.Context, c creation) (creation, error) {
 // while the breaker for writes is open, and while one write tests the primary.
 func (s *Store) AcceptsWrites() bool { return s.primary.lines[writes].accepts() }
 
-// flight is the creates in one transaction.
-type flight struct {
+// createBatch is the creates in one transaction.
+type createBatch struct {
 	creations []creation
 	code      map[string]int         // index of the first creation of each code
 	key       map[reservationKey]int // index of the first creation of each reservation
@@ -109,8 +109,8 @@ type flight struct {
 	inserted map[string]bool // codes
 }
 
-func newFlight(creations []creation) *flight {
-	f := &flight{creations: creations, code: make(map[string]int, len(creations)), inserted: make(map[string]bool, len(creations))}
+func newCreateBatch(creations []creation) *createBatch {
+	f := &createBatch{creations: creations, code: make(map[string]int, len(creations)), inserted: make(map[string]bool, len(creations))}
 	for i := range creations {
 		c := &creations[i]
 		if c.reserved != nil {
@@ -129,11 +129,11 @@ func newFlight(creations []creation) *flight {
 	return f
 }
 
-// create runs one flight. In one transaction it makes the reservations and inserts the
+// create runs one batch. In one transaction it makes the reservations and inserts the
 // first link of each code. Then it answers the creates that inserted no link.
 func (s *Store) create(ctx context.Context, creations []creation) []batch.Result[creation] {
 	results := make([]batch.Result[creation], len(creations))
-	f := newFlight(creations)
+	f := newCreateBatch(creations)
 	epochs, err := s.known(ctx)
 	if err == nil {
 		err = s.insert(ctx, epochs, f)
@@ -219,7 +219,7 @@ const newLinks = `bucket, epoch, code, target, owner, created_at,
 // if its reservation is not valid. The statement before it makes the reservations. A
 // scalar subquery reads them, because Postgres may read all reservations for an EXISTS.
 // An array of a sparse column ends with the last value that is not NULL. Rows are sorted,
-// so that two flights cannot deadlock.
+// so that two batches cannot deadlock.
 const insertLinks = `INSERT INTO links (created_at, version, bucket, code, target, owner,
 		updated_at, status, forward_query, title, tags, starts_at, expires_at, max_clicks,
 		password_hash, disabled_at, disabled_reason, request_id)
@@ -240,9 +240,9 @@ const insertLinks = `INSERT INTO links (created_at, version, bucket, code, targe
 	ON CONFLICT DO NOTHING
 	RETURNING code`
 
-// insert makes the reservations and inserts the links of a flight. It records in f the valid
+// insert makes the reservations and inserts the links of a batch. It records in f the valid
 // reservations and the inserted codes.
-func (s *Store) insert(ctx context.Context, epochs *epochs, f *flight) error {
+func (s *Store) insert(ctx context.Context, epochs *epochs, f *createBatch) error {
 	var rows linkRows
 	var keys reservationRows
 	buckets := make([]int, 0, 2*len(f.creations))
@@ -277,7 +277,7 @@ func (s *Store) insert(ctx context.Context, epochs *epochs, f *flight) error {
 }
 
 // readStanding reads the reservations that upsertReservations returns.
-func (f *flight) readStanding(rows pgx.Rows) error {
+func (f *createBatch) readStanding(rows pgx.Rows) error {
 	for rows.Next() {
 		r, err := scanReservation(rows)
 		if err != nil {

@@ -24,7 +24,7 @@ func newLink(code string) store.Link {
 }
 
 // together locks the links table until fn has started n creates and some of them wait, so
-// that the waiting creates share one flight. It returns their results.
+// that the waiting creates share one batch. It returns their results.
 func together(t *testing.T, s *postgres.Store, conn *pgx.Conn, n, waiting int, fn func(i int) (store.Link, error)) ([]store.Link, []error) {
 	t.Helper()
 	tx, err := conn.Begin(t.Context())
@@ -40,14 +40,14 @@ func together(t *testing.T, s *postgres.Store, conn *pgx.Conn, n, waiting int, f
 	for i := range n {
 		ended.Go(func() { links[i], errs[i] = fn(i) })
 		if i == 0 {
-			await(t, "the first flight waits for the lock", func(ctx context.Context) (waits bool, err error) {
+			await(t, "the first batch waits for the lock", func(ctx context.Context) (waits bool, err error) {
 				err = conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_stat_activity
 					WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid)))`).Scan(&waits)
 				return waits, err
 			})
 		}
 	}
-	await(t, "creates wait for a flight", func(context.Context) (bool, error) { return s.CreatesWaiting() == waiting, nil })
+	await(t, "creates wait for a batch", func(context.Context) (bool, error) { return s.CreatesWaiting() == waiting, nil })
 	if err := tx.Commit(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func await(t *testing.T, condition string, holds func(ctx context.Context) (bool
 // errLeftOut is the result of a create that was not sent.
 var errLeftOut = errors.New("left out")
 
-func TestEachCreateOfAFlightHasItsOwnAnswer(t *testing.T) {
+func TestEachCreateOfABatchHasItsOwnAnswer(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 0)
 	database := c.database(t)

@@ -2,7 +2,7 @@ package postgres
 
 import "slices"
 
-// CreatesWaiting returns how many creates wait for a flight.
+// CreatesWaiting returns how many creates wait for a batch.
 func (s *Store) CreatesWaiting() int { return s.creates.group.Waiting() }
 
 // Usable reports whether a server may be read.

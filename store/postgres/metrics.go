@@ -124,7 +124,7 @@ func (m *metrics) calls(server string, r role) prometheus.Observer {
 	}))
 }
 
-// waiting adds a gauge of calls that wait for a flight of one kind.
+// waiting adds a gauge of calls that wait for a batch of one kind.
 func (m *metrics) waiting(kind string, labels prometheus.Labels, waiting func() int) {
 	keep(m, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "terse_postgres_" + kind + "_waiting", Help: "Calls that wait for the next batch.", ConstLabels: labels,
@@ -172,5 +172,5 @@ func (m *serverMetrics) looked(l look, lag, age time.Duration) {
 	}
 }
 
-// coldFlight records the size of a batch of cold reads.
-func (m *serverMetrics) coldFlight(size int, _ time.Duration) { m.cold.Observe(float64(size)) }
+// coldBatch records the size of a batch of cold reads.
+func (m *serverMetrics) coldBatch(size int, _ time.Duration) { m.cold.Observe(float64(size)) }

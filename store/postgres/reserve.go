@@ -12,7 +12,7 @@ import (
 
 // upsertReservations returns the valid reservations. It also writes the row when an
 // earlier reservation is still valid, which happens only for a repeated create. Rows are
-// sorted, so that two flights cannot deadlock.
+// sorted, so that two batches cannot deadlock.
 const upsertReservations = `INSERT INTO reservations AS r (created_at, bucket, owner, key, fingerprint, code)
 	SELECT n.created_at, n.bucket, n.owner, n.key, n.fingerprint, n.code
 	FROM (SELECT $1::smallint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[] ` + unseen + `)

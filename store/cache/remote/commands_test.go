@@ -73,7 +73,7 @@ func TestCallsShareRoundTrips(t *testing.T) {
 		return err
 	})
 	for _, op := range []string{"write", "get"} {
-		if n := flights(t, reg, op); n == 0 || n > callers/4 {
+		if n := roundTrips(t, reg, op); n == 0 || n > callers/4 {
 			t.Errorf("%d calls of %s took %d round trips, want few", callers, op, n)
 		}
 	}
@@ -92,8 +92,8 @@ func commands(t *testing.T, client *redis.Client) map[string]int {
 	return all
 }
 
-// flights returns the number of round trips of one kind.
-func flights(t *testing.T, reg *prometheus.Registry, op string) uint64 {
+// roundTrips returns the number of round trips of one kind.
+func roundTrips(t *testing.T, reg *prometheus.Registry, op string) uint64 {
 	t.Helper()
 	families, err := reg.Gather()
 	must(t, err)

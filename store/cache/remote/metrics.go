@@ -11,7 +11,7 @@ import (
 
 // metrics are the metrics of a Cache.
 type metrics struct {
-	flights                           *prometheus.HistogramVec
+	roundTrips                        *prometheus.HistogramVec
 	getHit, getMiss, getError         prometheus.Counter
 	leaseTaken, leaseHeld, leaseError prometheus.Counter
 	fill, put, announce               writeMetrics
@@ -38,7 +38,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		Name: "terse_redis_requests_total",
 		Help: "Calls of the shared cache by kind and result. Refused means that Redis has the same or a newer version, that a create took more than a second, or that no lease was available.",
 	}, []string{"op", "result"})
-	flights := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+	roundTrips := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "terse_redis_flight_duration_seconds", Help: "Time of one round trip, which many calls may share.",
 		Buckets: prometheus.ExponentialBuckets(0.000_05, 2, 12),
 	}, []string{"op"})
@@ -46,7 +46,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		Name: "terse_redis_announcements_total", Help: "Announcements of edits and revoked keys: sent by this process, heard (received), or garbled (received but not understood).",
 	}, []string{"result"})
 	m := &metrics{
-		flights: flights,
+		roundTrips: roundTrips,
 		breakerOpen: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "terse_redis_breaker_open", Help: "1 while Redis is not asked because several round trips in a row failed.",
 		}),
@@ -66,7 +66,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	m.sent, m.heard = announcements.WithLabelValues("sent"), announcements.WithLabelValues("heard")
 	m.garbled = announcements.WithLabelValues("garbled")
 	var errs []error
-	for _, c := range []prometheus.Collector{requests, flights, announcements, m.breakerOpen, m.channelUp, m.nodes} {
+	for _, c := range []prometheus.Collector{requests, roundTrips, announcements, m.breakerOpen, m.channelUp, m.nodes} {
 		errs = append(errs, reg.Register(c))
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -102,8 +102,8 @@ func (m *metrics) pool(reg prometheus.Registerer, stats func() *redis.PoolStats)
 	return nil
 }
 
-// flight returns a function that observes round trips of one kind.
-func (m *metrics) flight(op string) func(size int, took time.Duration) {
-	h := m.flights.WithLabelValues(op)
+// roundTrip returns a function that observes round trips of one kind.
+func (m *metrics) roundTrip(op string) func(size int, took time.Duration) {
+	h := m.roundTrips.WithLabelValues(op)
 	return func(_ int, took time.Duration) { h.Observe(took.Seconds()) }
 }

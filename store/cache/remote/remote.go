@@ -86,18 +86,18 @@ func New(opts Options) (*Cache, error) {
 // openGroups makes the groups. Calls of one group share round trips.
 func (c *Cache) openGroups() (err error) {
 	if c.gets, err = batch.New(batch.Options[string, string]{
-		Run: c.runGets, MaxBatch: c.opts.MaxBatch, Timeout: c.opts.Timeout, Observe: c.metrics.flight("get"),
+		Run: c.runGets, MaxBatch: c.opts.MaxBatch, Timeout: c.opts.Timeout, Observe: c.metrics.roundTrip("get"),
 	}); err != nil {
 		return err
 	}
 	if c.leases, err = batch.New(batch.Options[string, uint64]{
-		Run: c.runLeases, MaxBatch: c.opts.MaxBatch, Timeout: c.opts.Timeout, Observe: c.metrics.flight("lease"),
+		Run: c.runLeases, MaxBatch: c.opts.MaxBatch, Timeout: c.opts.Timeout, Observe: c.metrics.roundTrip("lease"),
 	}); err != nil {
 		return err
 	}
 	if c.writes, err = batch.New(batch.Options[write, int64]{
 		Run:      func(ctx context.Context, w []write) []batch.Result[int64] { return c.runWrites(ctx, w, c.roundTrip) },
-		MaxBatch: c.opts.MaxBatch, Timeout: c.opts.Timeout, Observe: c.metrics.flight("write"),
+		MaxBatch: c.opts.MaxBatch, Timeout: c.opts.Timeout, Observe: c.metrics.roundTrip("write"),
 	}); err != nil {
 		return err
 	}
@@ -105,7 +105,7 @@ func (c *Cache) openGroups() (err error) {
 		Run: func(ctx context.Context, w []write) []batch.Result[int64] {
 			return c.runWrites(ctx, w, c.bypassBreaker)
 		},
-		MaxBatch: c.opts.MaxBatch, Timeout: max(slowTimeout, c.opts.Timeout), Observe: c.metrics.flight("tell"),
+		MaxBatch: c.opts.MaxBatch, Timeout: max(slowTimeout, c.opts.Timeout), Observe: c.metrics.roundTrip("tell"),
 	})
 	return err
 }

@@ -10,9 +10,9 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// fly runs flights one after the other until no more are needed.
-func (g *Group[Req, Res]) fly() {
-	for calls := g.board(0); calls != nil; {
+// runBatches runs batches one after the other until no more are needed.
+func (g *Group[Req, Res]) runBatches() {
+	for calls := g.take(0); calls != nil; {
 		reqs := make([]Req, len(calls))
 		for i, c := range calls {
 			reqs[i] = c.req
@@ -22,53 +22,53 @@ func (g *Group[Req, Res]) fly() {
 			c.result = &results[i]
 			c.done <- struct{}{} // buffered, and received by the caller of c only
 		}
-		calls = g.board(len(calls))
+		calls = g.take(len(calls))
 	}
 }
 
-// board removes the calls of the next flight from the queue. answered is the number of
-// calls that the goroutine's previous flight has answered. board returns nil, and the
-// goroutine ends, when no calls wait or when they are too few beside another flight. The
-// boarding lets one flight board at a time.
-func (g *Group[Req, Res]) board(answered int) []*call[Req, Res] {
-	g.boarding <- struct{}{}
-	defer func() { <-g.boarding }()
+// take removes the calls of the next batch from the queue. answered is the number of calls
+// that the goroutine's previous batch has answered. take returns nil, and the goroutine
+// ends, when no calls wait, or fewer than MinParallel while another batch runs. One batch
+// at a time takes its calls.
+func (g *Group[Req, Res]) take(answered int) []*call[Req, Res] {
+	g.taking <- struct{}{}
+	defer func() { <-g.taking }()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.inFlight -= answered
+	g.runningCalls -= answered
 	size := g.evenSize(answered)
 	if g.opts.Linger > 0 && answered > 1 && len(g.queue) < size && !g.closed {
 		g.linger(size)
 	}
 	n := min(len(g.queue), max(size, g.evenSize(0)))
-	if n == 0 || n < g.opts.Beside && g.inFlight > 0 {
+	if n == 0 || n < g.opts.MinParallel && g.runningCalls > 0 {
 		g.runners--
 		if len(g.queue) == 0 {
 			g.queue = nil
 		}
 		return nil
 	}
-	g.inFlight += n
+	g.runningCalls += n
 	calls := g.queue[:n:n]
 	g.queue = g.queue[n:]
-	g.startFlight()
+	g.startRunner()
 	return calls
 }
 
-// evenSize returns the number of calls in each flight when the flights share all calls
+// evenSize returns the number of calls in each batch when the batches share all calls
 // evenly. It assumes that all callers that were just answered call again.
 func (g *Group[Req, Res]) evenSize(answered int) int {
-	inside := g.inFlight + len(g.queue) + answered
-	flights := max(1, min(g.opts.Flights, inside/g.opts.Beside))
-	return min((inside+flights-1)/flights, g.opts.MaxBatch)
+	inside := g.runningCalls + len(g.queue) + answered
+	batches := max(1, min(g.opts.Parallel, inside/g.opts.MinParallel))
+	return min((inside+batches-1)/batches, g.opts.MaxBatch)
 }
 
-// startFlight starts a goroutine if enough calls wait. g.mu must be locked.
-func (g *Group[Req, Res]) startFlight() {
+// startRunner starts a goroutine if enough calls wait. g.mu must be locked.
+func (g *Group[Req, Res]) startRunner() {
 	waiting := len(g.queue)
-	if waiting > 0 && g.runners == 0 || waiting >= g.opts.Beside && g.runners < g.opts.Flights {
+	if waiting > 0 && g.runners == 0 || waiting >= g.opts.MinParallel && g.runners < g.opts.Parallel {
 		g.runners++
-		g.flying.Go(g.fly)
+		g.running.Go(g.runBatches)
 	}
 }
 
@@ -119,7 +119,7 @@ func (g *Group[Req, Res]) recovered(ctx context.Context, reqs []Req) (results []
 	return g.opts.Run(ctx, reqs), nil
 }
 
-// outsider replaces an error of the flight's context by store.ErrUnavailable, because the
+// outsider replaces an error of the batch's context by store.ErrUnavailable, because the
 // caller's own context has not ended.
 func outsider(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
