@@ -99,7 +99,7 @@ func (a *API) unlock(c echo.Context) error {
 // Multiples of the limit of one client: wrong passwords of a link from all clients, and from
 // one network. An attacker with a /48 network then leaves guesses for other clients.
 const (
-	linkGuesses = 10
+	linkGuesses    = 10
 	networkGuesses = 4
 )
 
