@@ -101,3 +101,17 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// BenchmarkDecode reads the link of BenchmarkLink in package cache.
+func BenchmarkDecode(b *testing.B) {
+	at := time.UnixMicro(1_790_000_000_000_000)
+	l := store.Link{
+		Code: "code12345", URL: "https://example.com/" + strings.Repeat("p", 80), Owner: "key_0123456789ab", Status: 302,
+		CreatedAt: at, UpdatedAt: at, Version: 1,
+	}
+	text := encode(&l)
+	b.ReportAllocs()
+	for b.Loop() {
+		_, _ = decode(text, l.Code)
+	}
+}
