@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"fmt"
 
+	"modernc.org/sqlite"
+
 	"github.com/terse/terse/store"
 )
 
@@ -16,6 +18,37 @@ func (s *Store) Hold(ctx context.Context) (*sql.Conn, error) { return s.writer.C
 // for a transaction.
 func (s *Store) Waiting() (transactions, writes int) {
 	return int(s.writer.Stats().WaitCount), s.writes.Waiting()
+}
+
+// StepCheckpoint does one checkpoint of a served database, and calls after with the name of
+// each step.
+func (s *Store) StepCheckpoint(ctx context.Context, after func(step string)) error {
+	c, pages := s.checkpoints, 0
+	for _, step := range []struct {
+		name string
+		run  func() error
+	}{
+		{"begin", func() error { return beginCheckpoint(ctx, c.files.database, c.writer) }},
+		{"move", func() (err error) {
+			c.release()
+			pages, _, err = walCheckpoint(ctx, c.writer, "PASSIVE")
+			return err
+		}},
+		{"hold", func() error { return c.hold(ctx) }},
+		{"end", func() error { return endCheckpoint(ctx, c.writer, pages == 0) }},
+	} {
+		if err := step.run(); err != nil {
+			return fmt.Errorf("%s: %w", step.name, err)
+		}
+		after(step.name)
+	}
+	return nil
+}
+
+// LogPages returns the number of pages in the write-ahead log.
+func (s *Store) LogPages(ctx context.Context) (int, error) {
+	_, all, err := walCheckpoint(ctx, s.writer, "NOOP")
+	return all, err
 }
 
 // LimitPages simulates a full disk on the connection for writes: the database cannot grow
@@ -35,3 +68,18 @@ func ListQuery(q store.Query) (query string, args []any) { return listQuery(q, 1
 
 // SelectChanges is the query of Changes.
 const SelectChanges = selectChanges
+
+// CopyPages copies the database of a connection of SQLite's driver page by page, like .backup
+// of the sqlite3 program.
+func CopyPages(conn any, to string) error {
+	b, err := conn.(interface {
+		NewBackup(uri string) (*sqlite.Backup, error)
+	}).NewBackup("file:" + to)
+	if err != nil {
+		return err
+	}
+	if _, err := b.Step(-1); err != nil {
+		return err
+	}
+	return b.Finish()
+}

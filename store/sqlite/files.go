@@ -40,6 +40,15 @@ func newFiles(dir string) files {
 	}
 }
 
+// log returns the path of the write-ahead log.
+func (f *files) log() string { return f.database + "-wal" }
+
+// hasLog reports whether there is a write-ahead log that is not empty.
+func (f *files) hasLog() bool {
+	info, err := os.Stat(f.log())
+	return err == nil && info.Size() > 0
+}
+
 // prepare makes sure that the folder contains a database with the latest schema. With serve
 // it returns the lock of the folder, which the caller must close; otherwise it returns nil.
 func (f *files) prepare(ctx context.Context, serve bool) (*flock.Flock, error) {
@@ -48,18 +57,21 @@ func (f *files) prepare(ctx context.Context, serve bool) (*flock.Flock, error) {
 	}
 	deadline := time.Now().Add(lockWait)
 	for {
-		found, err := f.inspect(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if !serve && found == latest() {
-			return nil, nil //nolint:nilnil // a nil lock means no lock
-		}
 		lock, err := f.tryLock()
 		if err == nil {
 			return f.update(ctx, lock, serve)
 		}
-		if !errors.Is(err, ErrLocked) || time.Now().After(deadline) {
+		if !errors.Is(err, ErrLocked) {
+			return nil, err
+		}
+		found, unusable := f.inspect(ctx)
+		if unusable != nil {
+			return nil, unusable
+		}
+		if !serve && found == latest() {
+			return nil, nil //nolint:nilnil // a nil lock means no lock
+		}
+		if time.Now().After(deadline) {
 			return nil, err
 		}
 		select {
@@ -73,8 +85,7 @@ func (f *files) prepare(ctx context.Context, serve bool) (*flock.Flock, error) {
 // update creates or migrates the database. The caller has locked the folder. update returns
 // the lock with serve, and otherwise closes it.
 func (f *files) update(ctx context.Context, lock *flock.Flock, serve bool) (*flock.Flock, error) {
-	// The first inspection was without the lock, so its result may be out of date.
-	found, err := f.inspect(ctx)
+	found, err := f.examine(ctx)
 	switch {
 	case err != nil:
 	case found == absent:
@@ -86,6 +97,15 @@ func (f *files) update(ctx context.Context, lock *flock.Flock, serve bool) (*flo
 		return lock, nil
 	}
 	return nil, errors.Join(err, lock.Close())
+}
+
+// examine returns the schema version of the database, or absent. It returns an error for
+// files that are not usable. The caller must have locked the folder.
+func (f *files) examine(ctx context.Context) (version int, err error) {
+	if err := f.checkLog(ctx); err != nil {
+		return absent, err
+	}
+	return f.inspect(ctx)
 }
 
 // tryLock locks the folder, or returns ErrLocked.
@@ -116,17 +136,8 @@ func (f *files) makeDir() error {
 // create builds a database under a temporary name and then renames it, so that an
 // interrupted first start leaves no incomplete database.
 func (f *files) create(ctx context.Context) error {
-	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
-		if err := os.Remove(f.fresh + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("remove files of an earlier start: %w", err)
-		}
-	}
-	empty, err := os.OpenFile(f.fresh, os.O_RDWR|os.O_CREATE|os.O_EXCL, fileMode)
-	if err != nil {
-		return fmt.Errorf("create a database: %w", err)
-	}
-	if err := empty.Close(); err != nil {
-		return fmt.Errorf("create a database: %w", err)
+	if err := f.makeFresh(); err != nil {
+		return err
 	}
 	m, err := newMigration(ctx, f.fresh)
 	if err != nil {
@@ -136,6 +147,23 @@ func (f *files) create(ctx context.Context) error {
 		return err
 	}
 	if err := f.publish(); err != nil {
+		return fmt.Errorf("create a database: %w", err)
+	}
+	return nil
+}
+
+// makeFresh makes an empty file for a new database.
+func (f *files) makeFresh() error {
+	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
+		if err := os.Remove(f.fresh + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("remove files of an earlier start: %w", err)
+		}
+	}
+	empty, err := os.OpenFile(f.fresh, os.O_RDWR|os.O_CREATE|os.O_EXCL, fileMode)
+	if err == nil {
+		err = empty.Close()
+	}
+	if err != nil {
 		return fmt.Errorf("create a database: %w", err)
 	}
 	return nil

@@ -10,10 +10,11 @@ import (
 type access int
 
 const (
-	reading   access = iota // many read-only connections
-	writing                 // one connection; each transaction takes the write lock at once
-	inspect                 // one read-only connection that changes no settings of the file
-	migrating               // like writing; the file may be empty
+	reading    access = iota // many read-only connections
+	writing                  // one connection; each transaction takes the write lock at once
+	inspect                  // one read-only connection that changes no settings of the file
+	withoutLog               // like inspect; ignores the write-ahead log and all locks
+	migrating                // like writing; the file may be empty
 )
 
 // busyTimeout is how long a connection waits for a writer in another process, in
@@ -29,6 +30,9 @@ func openHandle(file string, as access) (*sql.DB, error) {
 	switch as {
 	case inspect:
 		query.Set("mode", "ro")
+	case withoutLog:
+		query.Set("mode", "ro")
+		query.Set("immutable", "1")
 	case reading:
 		query.Set("mode", "ro")
 		query.Add("_pragma", "query_only(1)")
@@ -41,6 +45,9 @@ func openHandle(file string, as access) (*sql.DB, error) {
 		query.Add("_pragma", "foreign_keys(1)")
 		query.Add("_pragma", "cache_size(-8192)")
 		query.Add("_pragma", "journal_size_limit(67108864)")
+	}
+	if as == writing {
+		query.Add("_pragma", "wal_autocheckpoint(0)") // see checkpointer
 	}
 	absolute, err := filepath.Abs(file) // SQLite would read a relative path as a host name
 	if err != nil {

@@ -50,7 +50,7 @@ func (f *files) inspect(ctx context.Context) (version int, err error) {
 // refuseOrphan returns an error when there is a write-ahead log without its database. A new
 // database would destroy the data in the log.
 func (f *files) refuseOrphan() error {
-	wal := f.database + "-wal"
+	wal := f.log()
 	switch info, err := os.Stat(wal); {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil

@@ -51,25 +51,36 @@ func (m *Migrator) Up(ctx context.Context) error {
 // Down reverts the last migration and deletes its data. It returns fs.ErrNotExist when there
 // is no migration to revert.
 func (m *Migrator) Down(ctx context.Context) error {
-	version, err := m.Version(ctx)
-	if err != nil {
+	if _, err := m.Version(ctx); err != nil {
 		return err
-	}
-	if version == 0 {
-		return fmt.Errorf("sqlite: no migration to revert: %w", fs.ErrNotExist)
 	}
 	lock, err := m.files.tryLock()
 	if err != nil {
 		return fmt.Errorf("sqlite: %w", err)
 	}
-	if err := errors.Join(m.files.migrate(ctx, (*migration).down), lock.Close()); err != nil {
+	if err := errors.Join(m.files.revert(ctx), lock.Close()); err != nil {
 		return fmt.Errorf("sqlite: %w", err)
 	}
 	return nil
 }
 
+// revert reverts the last migration. The caller must have locked the folder.
+func (f *files) revert(ctx context.Context) error {
+	version, err := f.examine(ctx)
+	if err != nil {
+		return err
+	}
+	if version <= 0 {
+		return fmt.Errorf("no migration to revert: %w", fs.ErrNotExist)
+	}
+	return f.migrate(ctx, (*migration).down)
+}
+
 // migrate runs step on the database. The caller must have locked the folder.
 func (f *files) migrate(ctx context.Context, step func(*migration) error) error {
+	if err := f.settleFile(ctx); err != nil {
+		return translate(err)
+	}
 	m, err := newMigration(ctx, f.database)
 	if err != nil {
 		return err

@@ -20,13 +20,16 @@ import (
 // creates links in that folder until it is killed.
 const childDir = "SQLITE_TEST_CHILD_DIR"
 
+// childServes is the variable that makes the child lock the folder, like a server.
+const childServes = "SQLITE_TEST_CHILD_SERVES"
+
 // childCreators is the number of goroutines that create links in a child.
 const childCreators = 8
 
 // child writes the code of each acknowledged create to stdout, one a line.
 func child(dir string) {
 	ctx := context.Background()
-	s, err := sqlite.Open(ctx, sqlite.Options{Dir: dir, Logger: slog.New(slog.DiscardHandler)})
+	s, err := sqlite.Open(ctx, sqlite.Options{Dir: dir, Serve: os.Getenv(childServes) != "", Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return
@@ -35,7 +38,7 @@ func child(dir string) {
 	for g := range childCreators {
 		wg.Go(func() {
 			for i := 0; ; i++ {
-				l := childLink(fmt.Sprintf("child-%d-%d", g, i))
+				l := childLink(fmt.Sprintf("child-%d-%d-%d", g, i, os.Getpid()))
 				if _, err := s.Create(ctx, l); err != nil {
 					fmt.Fprintln(os.Stderr, err)
 					return
@@ -57,10 +60,10 @@ func childLink(code string) store.Link {
 
 // startChild starts a child. It returns a scanner of the acknowledged codes, and a function
 // that kills the child.
-func startChild(t *testing.T, dir string) (codes *bufio.Scanner, kill func()) {
+func startChild(t *testing.T, dir string, environ ...string) (codes *bufio.Scanner, kill func()) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), childDir+"="+dir)
+	cmd.Env = append(append(os.Environ(), childDir+"="+dir), environ...)
 	cmd.Stderr = t.Output()
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {

@@ -24,12 +24,17 @@ import (
 type Store struct {
 	opts    Options
 	metrics *metrics
+	files   files
 	lock    *flock.Flock // lock of the folder; nil without Options.Serve
 
 	writer *sql.DB
 	lists  *sql.DB // for queries of many rows, so that they do not delay other queries
 	points *points
 	edits  edits
+
+	checkpoints *checkpointer // nil without Options.Serve: a checkpoint needs the lock
+	settleAt    int           // without Options.Serve: length of the log in pages that begins settle
+
 	writes *batch.Group[write, any]
 	outbox outbox
 }
@@ -50,7 +55,7 @@ var (
 
 // Open opens the database in opts.Dir. It creates a missing database, and migrates an older
 // schema to the latest version. For a folder that it cannot use, it leaves the files as they
-// are and returns ErrLocked, ErrForeign, ErrNewer or ErrDamaged.
+// are and returns ErrLocked, ErrForeign, ErrNewer, ErrDamaged or ErrOtherLog.
 func Open(ctx context.Context, opts Options) (*Store, error) {
 	opts = opts.withDefaults()
 	if err := opts.validate(); err != nil {
@@ -61,7 +66,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: %w", err)
 	}
-	s := &Store{opts: opts, lock: lock}
+	s := &Store{opts: opts, files: f, lock: lock, settleAt: checkpointPages}
 	if err := s.open(ctx, f); err != nil {
 		return nil, errors.Join(fmt.Errorf("sqlite: %w", err), s.close(ctx))
 	}
@@ -76,6 +81,11 @@ func (s *Store) open(ctx context.Context, f files) error {
 	var err error
 	if s.writer, err = openHandle(f.database, writing); err != nil {
 		return err
+	}
+	if s.opts.Serve {
+		if s.checkpoints, err = newCheckpointer(ctx, f, s.writer); err != nil {
+			return translate(err)
+		}
 	}
 	if err := s.edits.prepare(ctx, s.writer); err != nil {
 		return err
@@ -124,7 +134,7 @@ func (s *Store) close(ctx context.Context) error {
 	if s.writer != nil {
 		// Readers in another process may prevent this. Then the next start continues with
 		// the log.
-		if _, err := s.writer.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)"); err != nil {
+		if err := s.emptyLog(ctx); err != nil {
 			s.opts.Logger.WarnContext(ctx, "write-ahead log could not be emptied", "err", err)
 		}
 		errs = append(errs, s.writer.Close())
@@ -133,4 +143,27 @@ func (s *Store) close(ctx context.Context) error {
 		errs = append(errs, s.lock.Close())
 	}
 	return errors.Join(errs...)
+}
+
+// emptyLog moves the write-ahead log into the database at the end.
+func (s *Store) emptyLog(ctx context.Context) error {
+	if s.checkpoints != nil {
+		return s.checkpoints.close(ctx)
+	}
+	_, err := s.settleUnserved(ctx, "TRUNCATE")
+	return err
+}
+
+// settleUnserved is settle of a Store without Options.Serve. It does nothing when another
+// process serves the folder, because that process does checkpoints.
+func (s *Store) settleUnserved(ctx context.Context, mode string) (pages int, err error) {
+	lock, err := s.files.tryLock()
+	if errors.Is(err, ErrLocked) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	pages, err = settle(ctx, s.files.database, s.writer, mode)
+	return pages, errors.Join(err, lock.Close())
 }

@@ -48,7 +48,36 @@ func (s *Store) commit(ctx context.Context, writes []write) []batch.Result[any] 
 			results[i] = batch.Result[any]{Err: err}
 		}
 	}
+	s.checkpoint(short)
 	return results
+}
+
+// checkpoint does a checkpoint when the write-ahead log is long enough. A failure affects no
+// write: the log remains, and a later commit tries again.
+func (s *Store) checkpoint(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, s.opts.WriteTimeout)
+	defer cancel()
+	after := s.settleAfterCommit
+	if s.checkpoints != nil {
+		after = s.checkpoints.afterCommit
+	}
+	if err := after(ctx); err != nil {
+		s.opts.Logger.WarnContext(ctx, "write-ahead log could not be moved into the database", "err", err)
+	}
+}
+
+// settleAfterCommit does the checkpoint of a Store without Options.Serve.
+func (s *Store) settleAfterCommit(ctx context.Context) error {
+	pages, _, err := walCheckpoint(ctx, s.writer, "NOOP")
+	if err != nil || pages < s.settleAt {
+		return err
+	}
+	remaining, err := s.settleUnserved(ctx, "PASSIVE")
+	if err != nil {
+		remaining = pages
+	}
+	s.settleAt = remaining + checkpointPages
+	return err
 }
 
 // transact commits the changes of fn, or nothing after an error.

@@ -1,0 +1,3 @@
+DROP TABLE log_mark;
+
+PRAGMA user_version = 12;
