@@ -3,7 +3,10 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"os"
+	"testing"
 
 	"modernc.org/sqlite"
 
@@ -82,4 +85,22 @@ func CopyPages(conn any, to string) error {
 		return err
 	}
 	return b.Finish()
+}
+
+// InterruptedRestore does the part of Restore up to the decision to replace the database.
+func InterruptedRestore(ctx context.Context, dir, from string) error {
+	f := newFiles(dir)
+	return errors.Join(f.makeFresh(), (&files{database: from}).copyTo(ctx, withoutLog, f.fresh), f.replaceLater())
+}
+
+// AsideName returns the name of the folder for the files that a restore replaces. The
+// restored file must exist.
+func AsideName(tb testing.TB, dir string) string {
+	tb.Helper()
+	f := newFiles(dir)
+	info, err := os.Stat(f.restored)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return asideName(info)
 }

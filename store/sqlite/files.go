@@ -29,6 +29,7 @@ type files struct {
 	database string
 	lock     string
 	fresh    string // path of a new database until it is complete
+	restored string // path of a complete database that replaces the current one
 }
 
 func newFiles(dir string) files {
@@ -37,6 +38,7 @@ func newFiles(dir string) files {
 		database: filepath.Join(dir, "terse.db"),
 		lock:     filepath.Join(dir, "terse.lock"),
 		fresh:    filepath.Join(dir, "terse.db.new"),
+		restored: filepath.Join(dir, "terse.db.restored"),
 	}
 }
 
@@ -100,8 +102,12 @@ func (f *files) update(ctx context.Context, lock *flock.Flock, serve bool) (*flo
 }
 
 // examine returns the schema version of the database, or absent. It returns an error for
-// files that are not usable. The caller must have locked the folder.
+// files that are not usable. It finishes a restore that was interrupted. The caller must have
+// locked the folder.
 func (f *files) examine(ctx context.Context) (version int, err error) {
+	if _, err := f.finishRestore(); err != nil {
+		return absent, fmt.Errorf("finish an interrupted restore: %w", err)
+	}
 	if err := f.checkLog(ctx); err != nil {
 		return absent, err
 	}
@@ -154,7 +160,7 @@ func (f *files) create(ctx context.Context) error {
 
 // makeFresh makes an empty file for a new database.
 func (f *files) makeFresh() error {
-	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
+	for _, suffix := range suffixes {
 		if err := os.Remove(f.fresh + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("remove files of an earlier start: %w", err)
 		}

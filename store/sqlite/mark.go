@@ -135,7 +135,7 @@ func (f *files) checkLog(ctx context.Context) error {
 		return ctx.Err()
 	}
 	return fmt.Errorf("%w: %s is not the log of %s. Perhaps a copy replaced the database after a crash. "+
-		"To use the copy, move the log away. To use the database from before the crash, put its file back", ErrOtherLog, f.log(), f.database)
+		"To use the copy, put it in place with: terse restore COPY. To use the database from before the crash, put its file back", ErrOtherLog, f.log(), f.database)
 }
 
 // keepOpen opens the database for reading until release is called. It prevents that a

@@ -89,6 +89,14 @@ func TestLogOfAnotherDatabaseIsRefused(t *testing.T) {
 		{"copy of pages of the same run", func(t *testing.T, dir, to string) {
 			serveUntil(t, dir, 50, func() { copyPages(t, filepath.Join(dir, "terse.db"), to) })
 		}},
+		{"backup of the same run", func(t *testing.T, dir, to string) {
+			serveUntil(t, dir, 50, func() {
+				write(t, to, nil)
+				if err := sqlite.Backup(t.Context(), dir, to); err != nil {
+					t.Fatalf("Backup() = %v, want nil", err)
+				}
+			})
+		}},
 		{"file of an earlier run", func(t *testing.T, dir, to string) {
 			serveUntil(t, dir, 50, func() {})
 			closeStore(t, open(t, dir, serve))
@@ -128,8 +136,8 @@ func TestLogOfAnotherDatabaseIsRefused(t *testing.T) {
 				if err == nil {
 					closeStore(t, s)
 				}
-				if !errors.Is(err, sqlite.ErrOtherLog) || !strings.Contains(err.Error(), file+"-wal") {
-					t.Fatalf("Open() = %v, want %v with the file", err, sqlite.ErrOtherLog)
+				if !errors.Is(err, sqlite.ErrOtherLog) || !strings.Contains(err.Error(), file+"-wal") || !strings.Contains(err.Error(), "terse restore") {
+					t.Fatalf("Open() = %v, want %v with the file and the way out", err, sqlite.ErrOtherLog)
 				}
 			}
 			if string(read(t, file)) != string(read(t, held)) || string(read(t, file+"-wal")) != string(log) {

@@ -1,0 +1,97 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	lib "modernc.org/sqlite/lib"
+)
+
+// Backup copies the database in dir to the file to, which must be empty, and makes the copy
+// durable. The copy is one file without a write-ahead log and shows one moment. Servers and
+// commands may use the database at the same time. Backup migrates nothing. It returns
+// fs.ErrNotExist when there is no database, and the errors of Open for a database that cannot
+// be used.
+func Backup(ctx context.Context, dir, to string) error {
+	f := newFiles(dir)
+	if err := f.backup(ctx, to); err != nil {
+		return fmt.Errorf("sqlite: backup: %w", err)
+	}
+	return nil
+}
+
+func (f *files) backup(ctx context.Context, to string) error {
+	version, err := f.current(ctx)
+	if err == nil && version == absent {
+		err = fmt.Errorf("%s: %w", f.database, fs.ErrNotExist)
+	}
+	if err != nil {
+		return err
+	}
+	if err := f.copyTo(ctx, inspect, to); err != nil {
+		return err
+	}
+	return fsync(to)
+}
+
+// current returns the schema version of the database, or absent. Unlike inspect it checks the
+// log too, unless a server has done so.
+func (f *files) current(ctx context.Context) (version int, err error) {
+	if _, err := os.Stat(f.dir); err != nil {
+		return absent, err
+	}
+	lock, err := f.tryLock()
+	if errors.Is(err, ErrLocked) {
+		return f.inspect(ctx)
+	}
+	if err != nil {
+		return absent, err
+	}
+	version, err = f.examine(ctx)
+	return version, errors.Join(err, lock.Close())
+}
+
+// copyTo copies the database to an empty file, which is not durable yet.
+func (f *files) copyTo(ctx context.Context, as access, to string) error {
+	db, err := openHandle(f.database, as)
+	if err != nil {
+		return err
+	}
+	_, err = db.ExecContext(ctx, `VACUUM INTO ?`, to)
+	switch {
+	case damaged(err):
+		err = fmt.Errorf("%w: %s: %w", ErrDamaged, f.database, err)
+	case err != nil:
+		err = fmt.Errorf("copy %s: %w", f.database, translate(err))
+	}
+	return errors.Join(err, db.Close())
+}
+
+// checkAll searches a database for damage, however long it takes. It returns the errors of
+// inspect too.
+func (f *files) checkAll(ctx context.Context, as access) error {
+	db, err := openHandle(f.database, as)
+	if err != nil {
+		return err
+	}
+	_, err = schemaVersion(ctx, db)
+	if err == nil {
+		var found string
+		err = db.QueryRowContext(ctx, "PRAGMA integrity_check(1)").Scan(&found)
+		switch {
+		case damaged(err), resultCode(err) == lib.SQLITE_NOTADB:
+			err = fmt.Errorf("%w: %w", ErrDamaged, err)
+		case err == nil && found != "ok":
+			err = fmt.Errorf("%w: %s", ErrDamaged, found)
+		default:
+			err = translate(err)
+		}
+	}
+	if err != nil {
+		err = fmt.Errorf("%s: %w", f.database, err)
+	}
+	return errors.Join(err, db.Close())
+}

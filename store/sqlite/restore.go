@@ -1,0 +1,160 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/gofrs/flock"
+)
+
+// suffixes are the ends of the names of SQLite's files of one database.
+var suffixes = []string{"", "-wal", "-journal", "-shm"}
+
+// Restore replaces the database in dir by the copy in the file from, with the log of the copy
+// if there is one. It does not change the copy. It moves the replaced files into a new folder
+// in dir and returns the path of the folder, or "" when there was nothing to replace. After a
+// crash, the folder has the replaced database or, after the next start, the copy.
+//
+// Restore returns ErrLocked while dir is served, and the errors of Open for a copy that cannot
+// be used. Then it changes nothing.
+func Restore(ctx context.Context, dir, from string) (aside string, err error) {
+	f := newFiles(dir)
+	copied := files{dir: filepath.Dir(from), database: from}
+	if err := f.makeDir(); err != nil {
+		return "", fmt.Errorf("sqlite: restore: %w", err)
+	}
+	lock, err := f.waitLock(ctx)
+	if err != nil {
+		return "", fmt.Errorf("sqlite: restore: %w", err)
+	}
+	aside, err = f.restore(ctx, &copied)
+	if err := errors.Join(err, lock.Close()); err != nil {
+		return "", fmt.Errorf("sqlite: restore: %w", err)
+	}
+	return aside, nil
+}
+
+// waitLock is tryLock that waits for commands, which lock the folder for a moment.
+func (f *files) waitLock(ctx context.Context) (*flock.Flock, error) {
+	deadline := time.Now().Add(lockWait)
+	for {
+		lock, err := f.tryLock()
+		if !errors.Is(err, ErrLocked) || time.Now().After(deadline) {
+			return lock, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(lockPoll):
+		}
+	}
+}
+
+// restore is Restore in a locked folder.
+func (f *files) restore(ctx context.Context, from *files) (aside string, err error) {
+	if _, err := f.finishRestore(); err != nil {
+		return "", err
+	}
+	if err := from.differs(f.database); err != nil {
+		return "", err
+	}
+	if err := from.checkLog(ctx); err != nil {
+		return "", err
+	}
+	as := inspect
+	if !from.hasLog() {
+		as = withoutLog // makes no files beside the copy: its folder may be read-only
+	}
+	if err := from.checkAll(ctx, as); err != nil {
+		return "", err
+	}
+	if err := f.makeFresh(); err != nil {
+		return "", err
+	}
+	if err := from.copyTo(ctx, as, f.fresh); err != nil {
+		return "", errors.Join(err, os.Remove(f.fresh))
+	}
+	if err := f.replaceLater(); err != nil {
+		return "", err
+	}
+	return f.finishRestore()
+}
+
+// differs returns an error when there is no such file, or when it is the database itself.
+func (f *files) differs(database string) error {
+	copied, err := os.Stat(f.database)
+	switch {
+	case err != nil:
+		return err
+	case !copied.Mode().IsRegular():
+		return fmt.Errorf("%w: %s is not a file", ErrForeign, f.database)
+	case copied.Size() < headerSize:
+		return fmt.Errorf("%w: %s has %d bytes", ErrDamaged, f.database, copied.Size())
+	}
+	current, err := os.Stat(database)
+	if err == nil && os.SameFile(copied, current) {
+		return fmt.Errorf("%s is the database itself, not a copy", f.database)
+	}
+	return nil
+}
+
+// replaceLater decides that the new database replaces the current one. From here on
+// finishRestore completes the restore, also after a crash.
+func (f *files) replaceLater() error {
+	if err := errors.Join(inheritOwner(f.dir, f.fresh), inheritOwner(f.dir, f.lock), fsync(f.fresh)); err != nil {
+		return err
+	}
+	if err := os.Rename(f.fresh, f.restored); err != nil {
+		return err
+	}
+	return fsync(f.dir)
+}
+
+// finishRestore moves the files of the replaced database into a folder, and then the restored
+// database to its name. It does nothing without a restored database. It may be repeated after
+// a crash: the name of the folder depends on the restored file alone. The caller must have
+// locked the folder.
+func (f *files) finishRestore() (aside string, err error) {
+	restored, err := os.Stat(f.restored)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	aside = filepath.Join(f.dir, asideName(restored))
+	moved := false
+	for _, suffix := range suffixes {
+		if _, err := os.Lstat(f.database + suffix); errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err := os.MkdirAll(aside, dirMode); err != nil {
+			return "", err
+		}
+		if err := os.Rename(f.database+suffix, filepath.Join(aside, filepath.Base(f.database)+suffix)); err != nil {
+			return "", err
+		}
+		moved = true
+	}
+	if moved {
+		if err := errors.Join(inheritOwner(f.dir, aside), fsync(aside), fsync(f.dir)); err != nil {
+			return "", err
+		}
+	} else {
+		aside = ""
+	}
+	if err := os.Rename(f.restored, f.database); err != nil {
+		return "", err
+	}
+	return aside, fsync(f.dir)
+}
+
+// asideName returns the name of the folder for the files that a restored file replaces.
+func asideName(restored fs.FileInfo) string {
+	return "replaced-" + restored.ModTime().UTC().Format("20060102T150405.000000000Z")
+}
