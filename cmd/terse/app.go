@@ -24,6 +24,8 @@ type app struct {
 	Migrate migrateCommand `cmd:"" help:"Migrate the database schema up or down, or show its version."`
 	Key     keyCommand     `cmd:"" help:"Create, list and revoke API keys. Works beside a running server."`
 	Block   blockCommand   `cmd:"" help:"Block, unblock and list hosts. Works beside a running server."`
+	Backup  backupCommand  `cmd:"" help:"Copy the embedded database to a file. Works beside a running server."`
+	Restore restoreCommand `cmd:"" help:"Replace the embedded database by a copy."`
 	Shard   shardCommand   `cmd:"" help:"Show the shards and their servers."`
 	Shorten shortenCommand `cmd:"" help:"Shorten URLs on a server and print the short URLs."`
 	Expand  expandCommand  `cmd:"" help:"Print the target of a short URL."`

@@ -21,6 +21,7 @@ type blockCommand struct {
 
 type blockAdd struct {
 	dataFlags
+	initFlag
 	Reason string   `placeholder:"TEXT" help:"Note for other operators."`
 	Host   []string `arg:"" help:"A host. Its subdomains are blocked too, unless = stands in front of the host."`
 }
@@ -37,6 +38,9 @@ func (c *blockAdd) Run(ctx context.Context, out output) error {
 	patterns, err := parsePatterns(c.Host)
 	if err := errors.Join(err, store.CheckText("--reason", c.Reason, store.MaxBlockReasonLen)); err != nil {
 		return settingsError{err}
+	}
+	if err := c.existsOr(ctx, &c.dataFlags); err != nil {
+		return err
 	}
 	return withDatabase(ctx, &c.dataFlags, out, func(d administered) error {
 		for _, p := range patterns {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"strconv"
@@ -227,14 +228,43 @@ func withDatabase(ctx context.Context, f *dataFlags, out output, use func(admini
 	return use(d)
 }
 
-// exists returns an error when the embedded database does not exist yet. It does not check
-// shards.
+// initFlag is the flag of commands that may create the embedded database.
+type initFlag struct {
+	Init bool `help:"Create the embedded database if it does not exist. Default: only terse serve creates it."`
+}
+
+// existsOr returns the error of exists, unless the command may create the database.
+func (i initFlag) existsOr(ctx context.Context, f *dataFlags) error {
+	err := f.exists(ctx)
+	if errors.Is(err, fs.ErrNotExist) {
+		if i.Init {
+			return nil
+		}
+		err = fmt.Errorf("%w. To create a database there, pass --init", err)
+	}
+	return err
+}
+
+// exists returns an error when the embedded database does not exist yet, so that a command in
+// the wrong folder does not work on an empty database. It does not check shards.
 func (f *dataFlags) exists(ctx context.Context) error {
 	if f.Shards != "" {
 		return nil
 	}
-	if _, err := sqlite.NewMigrator(f.DataDir).Version(ctx); err != nil {
-		return fmt.Errorf("read %s: %w", f.DataDir, err)
+	_, err := sqlite.NewMigrator(f.DataDir).Version(ctx)
+	if errors.Is(err, fs.ErrNotExist) {
+		return missingDatabase{f.database()}
 	}
-	return nil
+	return err
 }
+
+// missingDatabase is the error of a command without a database.
+type missingDatabase struct{ path string }
+
+// Error says how to name the right folder.
+func (m missingDatabase) Error() string {
+	return fmt.Sprintf("there is no database %s. Name the data folder of the server by --data-dir or %sDATA_DIR", m.path, envPrefix)
+}
+
+// Unwrap implements errors.Is.
+func (missingDatabase) Unwrap() error { return fs.ErrNotExist }

@@ -27,6 +27,7 @@ type keyCommand struct {
 
 type keyCreate struct {
 	dataFlags
+	initFlag
 	Name    string   `required:"" help:"Who or what uses the key; for people."`
 	Scope   []string `default:"links:read,links:write,stats:read" help:"Permissions: links:read, links:write, stats:read, admin. Default: all except admin."`
 	Limit   string   `placeholder:"N/TIME" help:"Creates by this key, such as 600/1m, or off. Default: the limit of the server for all keys."`
@@ -46,6 +47,9 @@ func (c *keyCreate) Run(ctx context.Context, out output) error {
 	key, err := c.key(time.Now().UTC().Truncate(time.Microsecond))
 	if err != nil {
 		return settingsError{err}
+	}
+	if err := c.existsOr(ctx, &c.dataFlags); err != nil {
+		return err
 	}
 	token, hash := store.NewToken()
 	key.Hash, key.Prefix = hash, store.TokenPrefix(token)

@@ -260,7 +260,7 @@ func TestKeys(t *testing.T) {
 	if got := terse(t, environ, "key", "list"); got.status != 1 {
 		t.Errorf("key list without a database = %+v, want status 1", got)
 	}
-	created := terse(t, environ, "key", "create", "--name", "laptop", "--scope", "links:read,admin", "--limit", "600/60s", "--expires", "720h")
+	created := terse(t, environ, "key", "create", "--name", "laptop", "--scope", "links:read,admin", "--limit", "600/60s", "--expires", "720h", "--init")
 	if created.status != 0 || !regexp.MustCompile(`^tk_[0-9a-f]{64}\n$`).MatchString(created.stdout) {
 		t.Fatalf("key create = %+v, want a token alone on stdout", created)
 	}
@@ -303,7 +303,7 @@ func TestMigrate(t *testing.T) {
 		want string
 	}{
 		{"status", "schema: none yet"},
-		{"up", fmt.Sprintf("schema: version %d", latest)},
+		{"up --init", fmt.Sprintf("schema: version %d", latest)},
 		{"up", fmt.Sprintf("schema: version %d", latest)},
 		{"down --yes", fmt.Sprintf("schema: version %d", latest-1)},
 		{"status", fmt.Sprintf("schema: version %d", latest-1)},

@@ -19,10 +19,16 @@ type migrateCommand struct {
 	Force  migrateForce  `cmd:"" help:"Set the version of a shard after a failed migration."`
 }
 
-type migrateUp struct{ dataFlags }
+type migrateUp struct {
+	dataFlags
+	initFlag
+}
 
 // Run migrates up and shows the result.
 func (c *migrateUp) Run(ctx context.Context, out output) error {
+	if err := c.existsOr(ctx, &c.dataFlags); err != nil {
+		return err
+	}
 	m, err := c.migrator(out)
 	if err != nil {
 		return err
