@@ -5,12 +5,26 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
+
+	"github.com/terse/terse/internal/outfile"
 )
+
+// findCheckpoint returns the path of a checkpoint without symbolic links. It returns an error
+// for a device or a pipe, which cannot be read again.
+func findCheckpoint(path string) (string, error) {
+	target, err := outfile.Find(path)
+	if err == nil && target.Direct {
+		err = fmt.Errorf("%s is not a regular file", path)
+	}
+	if err != nil {
+		return "", fmt.Errorf("checkpoint: %w", err)
+	}
+	return target.Path, nil
+}
 
 // readCheckpoint reads a file of saveCheckpoint. It returns false when there is no file.
 func readCheckpoint(path string, to any) (bool, error) {
-	content, err := os.ReadFile(path) //nolint:gosec // the user names the file
+	content, err := outfile.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
@@ -27,10 +41,7 @@ func readCheckpoint(path string, to any) (bool, error) {
 func saveCheckpoint(path string, v any) error {
 	content, err := json.Marshal(v)
 	if err == nil {
-		err = os.WriteFile(path+".new", content, 0o600)
-	}
-	if err == nil {
-		err = os.Rename(path+".new", path)
+		err = outfile.WriteFile(path, content)
 	}
 	if err != nil {
 		return fmt.Errorf("save the checkpoint: %w", err)

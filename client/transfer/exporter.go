@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/terse/terse/client"
+	"github.com/terse/terse/internal/outfile"
 )
 
 // ExportOptions configures Export and ExportFile.
@@ -67,15 +68,17 @@ func Export(ctx context.Context, w io.Writer, opts ExportOptions) (ExportResult,
 	return e.result(), err
 }
 
-// ExportFile writes links to the file at path, which appears when it is complete. An
-// interrupted export leaves two files with longer names. ExportFile with the same path and
-// options continues it.
+// ExportFile writes links to the file at path, which appears when it is complete. Only its
+// owner can read it. An interrupted export leaves two files with longer names. ExportFile with
+// the same path and options continues it, unless another user may have made or changed them.
+// ExportFile follows a symbolic link. It writes to a device or a pipe, and does not replace
+// it; such an export cannot be continued.
 func ExportFile(ctx context.Context, path string, opts ExportOptions) (ExportResult, error) {
 	e, err := newExporter(opts)
 	if err != nil {
 		return ExportResult{}, err
 	}
-	err = e.writeFile(ctx, path)
+	err = e.writeTo(ctx, path)
 	return e.result(), err
 }
 
@@ -109,7 +112,23 @@ func (e *exporter) result() ExportResult {
 	return ExportResult{Links: e.state.Links, Cursor: e.state.Cursor}
 }
 
-// writeFile exports to a file. It continues an interrupted run of the same export.
+// writeTo exports to a file. It writes to a device or a pipe, and follows a symbolic link.
+func (e *exporter) writeTo(ctx context.Context, path string) error {
+	target, err := outfile.Find(path)
+	if err != nil {
+		return err
+	}
+	if !target.Direct {
+		return e.writeFile(ctx, target.Path)
+	}
+	f, err := outfile.OpenDirect(target.Path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(e.write(ctx, f), f.Close())
+}
+
+// writeFile exports to a regular file. It continues an interrupted run of the same export.
 func (e *exporter) writeFile(ctx context.Context, path string) (err error) {
 	part := path + ".part"
 	checkpoint := part + ".checkpoint"
@@ -124,7 +143,7 @@ func (e *exporter) writeFile(ctx context.Context, path string) (err error) {
 	if found {
 		e.state = before
 	}
-	f, err := os.OpenFile(part, os.O_CREATE|os.O_WRONLY, 0o600) //nolint:gosec // the caller names the file
+	f, err := outfile.Continue(part)
 	if err != nil {
 		return err
 	}
@@ -146,7 +165,7 @@ func (e *exporter) writeFile(ctx context.Context, path string) (err error) {
 	if err := e.write(ctx, f); err != nil {
 		return err
 	}
-	if err := errors.Join(f.Sync(), f.Close(), os.Rename(part, path)); err != nil {
+	if err := outfile.Replace(f, path); err != nil {
 		return err
 	}
 	if err := os.Remove(checkpoint); !errors.Is(err, os.ErrNotExist) {

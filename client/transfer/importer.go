@@ -17,6 +17,7 @@ import (
 
 	"github.com/terse/terse/client"
 	"github.com/terse/terse/internal/inorder"
+	"github.com/terse/terse/internal/outfile"
 )
 
 // ImportOptions configures an Importer.
@@ -50,7 +51,8 @@ type ImportOptions struct {
 
 	// Rejections is the path of a file for the rejected rows, each a Rejection as a line
 	// of JSON. An import that continues keeps the lines of the rows before the
-	// checkpoint. Default: none.
+	// checkpoint. Only the owner of the file can read it. A device or a pipe is written.
+	// Default: none.
 	Rejections string
 
 	// Rejected is called for each Rejection, in the order of the rows. Its error ends the
@@ -216,11 +218,15 @@ func fingerprint(properties []any, head []byte) string {
 // resume loads the checkpoint of an interrupted run of the same import. Without one it
 // starts a new checkpoint.
 func (m *Importer) resume() error {
-	path := m.opts.Checkpoint
 	m.state.Run = rand.Text()
-	if path == "" {
+	if m.opts.Checkpoint == "" {
 		return nil
 	}
+	path, err := findCheckpoint(m.opts.Checkpoint)
+	if err != nil {
+		return err
+	}
+	m.opts.Checkpoint = path
 	var before importState
 	found, err := readCheckpoint(path, &before)
 	switch {
@@ -241,8 +247,19 @@ func (m *Importer) openRejections() (err error) {
 	if m.opts.Rejections == "" {
 		return nil
 	}
-	m.rejections, err = os.OpenFile(m.opts.Rejections, os.O_CREATE|os.O_WRONLY, 0o600)
+	target, err := outfile.Find(m.opts.Rejections)
 	if err != nil {
+		return err
+	}
+	switch {
+	case target.Direct:
+		m.rejections, err = outfile.OpenDirect(target.Path)
+		return err
+	case m.state.Rejections == 0:
+		m.rejections, err = outfile.Create(target.Path)
+		return err
+	}
+	if m.rejections, err = outfile.Continue(target.Path); err != nil {
 		return err
 	}
 	if err := m.rejections.Truncate(m.state.Rejections); err != nil {

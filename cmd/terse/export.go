@@ -7,11 +7,12 @@ import (
 	"strings"
 
 	"github.com/terse/terse/client/transfer"
+	"github.com/terse/terse/internal/outfile"
 )
 
 type linksExport struct {
 	clientFlags
-	Output string `short:"o" placeholder:"FILE" help:"File to write. Repeat the command to continue an interrupted export. Default: stdout."`
+	Output string `short:"o" placeholder:"FILE" help:"File to write, or - for stdout. Repeat the command to continue an interrupted export. Default: stdout."`
 	Format string `default:"" enum:",csv,ndjson" placeholder:"FORMAT" help:"csv or ndjson. Default: csv for a file that ends in .csv, else ndjson."`
 	Whole  bool   `help:"Export every owner's links with everything known about them, including password hashes and deleted links. Needs an admin key."`
 	Tag    string `help:"Only links with this tag."`
@@ -26,7 +27,7 @@ func (*linksExport) Help() string {
     terse links export --whole -o links.ndjson
     terse links import --whole links.ndjson --server https://new.example
 
-The file appears under its name when the export is complete.`
+The file appears under its name when the export is complete. Only you can read it.`
 }
 
 // Run exports the links.
@@ -44,7 +45,7 @@ func (c *linksExport) Run(ctx context.Context, out output) error {
 		Client: api, Format: c.format(), Whole: c.Whole, Tag: c.Tag, Search: c.Search, Cursor: c.Cursor,
 		Progress: func(links int64) { bar.show(links, 0, 0) },
 	}
-	if c.Output != "" {
+	if c.toFile() {
 		result, err := transfer.ExportFile(ctx, c.Output, opts)
 		bar.clear()
 		if err == nil {
@@ -66,11 +67,14 @@ func (c *linksExport) check() error {
 	if c.Whole && (c.Tag != "" || c.Search != "") {
 		problems = append(problems, errors.New("--whole: exports all links and cannot be combined with --tag or --search"))
 	}
-	if c.Output != "" && c.Cursor != "" {
+	if c.toFile() && c.Cursor != "" {
 		problems = append(problems, errors.New("--cursor: is only for an export to stdout; an export to a file continues by itself"))
 	}
 	return errors.Join(problems...)
 }
+
+// toFile reports whether the export does not go to stdout.
+func (c *linksExport) toFile() bool { return c.Output != "" && !outfile.IsStdout(c.Output) }
 
 func (c *linksExport) format() string {
 	switch {

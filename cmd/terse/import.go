@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/terse/terse/client/transfer"
+	"github.com/terse/terse/internal/outfile"
 )
 
 type linksImport struct {
@@ -20,7 +22,7 @@ type linksImport struct {
 	Owner         map[string]string `mapsep:"none" placeholder:"OLD=NEW" help:"With --whole: give the links of the key OLD to the key NEW. Repeat the flag for more keys."`
 	DropPasswords bool              `help:"Import a link without its password when the file does not contain the password. Without this flag the row is rejected."`
 	Checkpoint    string            `placeholder:"FILE" help:"File for the progress of the import. Default: the name of the imported file with .checkpoint added; none for standard input."`
-	Errors        string            `placeholder:"FILE" help:"Write rejected rows to this file as lines of JSON, and not to stderr."`
+	Errors        string            `placeholder:"FILE" help:"Write rejected rows to this file, or - for stdout, as lines of JSON, and not to stderr."`
 }
 
 // Help is shown below the command's purpose.
@@ -52,6 +54,11 @@ func (c *linksImport) Run(ctx context.Context, out output) error {
 	}
 	if c.File == "-" {
 		opts.File, opts.Reader = "", out.stdin
+	}
+	if outfile.IsStdout(c.Errors) {
+		lines := json.NewEncoder(out.stdout)
+		lines.SetEscapeHTML(false)
+		opts.Rejections, opts.Rejected = "", func(r transfer.Rejection) error { return lines.Encode(r) }
 	}
 	if c.Errors == "" {
 		opts.Rejected = func(r transfer.Rejection) error {

@@ -78,8 +78,24 @@ func ofSystem(path string) bool {
 	return err == nil && (strings.HasPrefix(absolute, "/dev/") || strings.HasPrefix(absolute, "/proc/")) && !strings.HasPrefix(absolute, "/dev/shm/")
 }
 
-// OpenDirect opens a device or a pipe. It waits for a reader of a pipe.
-func OpenDirect(path string) (*os.File, error) { return os.OpenFile(path, os.O_WRONLY, 0) }
+// OpenDirect opens a device or a pipe, and keeps what a redirected output has. It waits for a
+// reader of a pipe.
+func OpenDirect(path string) (*os.File, error) {
+	flag := os.O_WRONLY
+	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+		flag |= os.O_APPEND // only a device can refuse it
+	}
+	return os.OpenFile(path, flag, 0) //nolint:gosec // the user names the file
+}
+
+// Create makes a new file. It removes an existing file first, so that the content cannot reach
+// another user who has the old one open.
+func Create(path string) (*os.File, error) {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL|noFollow, Mode) //nolint:gosec // the user names the file
+}
 
 // Temp makes a file beside path, for Replace or Add. The caller must close and remove it when
 // it does not become path.
@@ -120,18 +136,18 @@ func Add(f *os.File, path string) error {
 	return syncFolder(filepath.Dir(path))
 }
 
-// WriteFile replaces path by a file with the content, durably.
+// WriteFile replaces path by a file with the content. After a crash of the process the file
+// has the old or the new content; it is not durable.
 func WriteFile(path string, content []byte) error {
 	f, err := Temp(path)
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(content)
-	if err == nil {
-		err = Replace(f, path)
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {
-		_ = f.Close() // Replace may have closed it
 		return errors.Join(err, os.Remove(f.Name()))
 	}
 	return nil
