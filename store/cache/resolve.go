@@ -35,7 +35,7 @@ func (c *Cache) Resolve(ctx context.Context, code string) (store.Link, error) {
 	if l, known, err := c.Peek(code); known {
 		return l, err
 	}
-	return c.resolveMiss(ctx, code)
+	return c.Load(ctx, code)
 }
 
 // Peek answers from L1 like Resolve, and asks neither L2 nor the store. known is false when
@@ -71,7 +71,12 @@ func (c *Cache) fresh(code string) *entry {
 	return e
 }
 
-func (c *Cache) resolveMiss(ctx context.Context, code string) (store.Link, error) {
+// Load answers like Resolve for a code that Peek does not know. It waits for admission, see
+// Options.Admit, and asks L2 and the store. It does not look in L1 first.
+func (c *Cache) Load(ctx context.Context, code string) (store.Link, error) {
+	if err := ctx.Err(); err != nil {
+		return store.Link{}, err
+	}
 	l := c.join(ctx, code)
 	select {
 	case <-l.done:
