@@ -80,7 +80,7 @@ func (a *API) keyOf(ctx context.Context, client netip.Addr, header string) (stor
 	if !strings.EqualFold(scheme, "Bearer") || !ok {
 		return store.Key{}, refused
 	}
-	known := a.opts.KeyKnown(hash)
+	known := a.opts.Keys.Knows(hash)
 	if !known {
 		if limited := a.countUnknownKey(ctx, client, 0); limited != nil {
 			return store.Key{}, limited

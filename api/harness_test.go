@@ -81,6 +81,13 @@ type database interface {
 // options are what tests can change of a server.
 type options struct {
 	api.Options
+	Store           store.Store                                             // of Links, and of Visits
+	Peek            func(code string) (l store.Link, known bool, err error) // of Visits; default: nothing is in memory
+	Holds           func(code string) bool                                  // of Visits; default: nothing is in memory
+	Keys            store.Keys
+	KeyKnown        func(hash [sha256.Size]byte) bool // default: no key is in memory
+	Now             func() time.Time                  // of Clock
+	LinkTime        func() (time.Time, bool)          // of Clock; default: Now
 	AnonymousCreate bool
 	Archive         store.Archive
 	History         store.History
@@ -95,16 +102,64 @@ func (o *options) links(t testing.TB) links.Options {
 	base, err := api.ParseBaseURL(o.BaseURL)
 	must(t, err)
 	return links.Options{
-		Store: o.Store, Archive: o.Archive, History: o.History, Minter: o.Minter, Clock: linkClock(o.LinkTime),
+		Store: o.Store, Archive: o.Archive, History: o.History, Minter: o.Minter, Clock: o.Clock,
 		Rules:           store.RulesOptions{OwnHosts: []string{base.Host}, Reserved: api.Reserved(), Blocked: o.Blocked},
 		AnonymousCreate: o.AnonymousCreate, PasswordCost: o.PasswordCost, Registerer: o.Registerer,
 	}
 }
 
-// linkClock is a links.Clock.
-type linkClock func() (time.Time, bool)
+// complete sets the interfaces of api.Options.
+func (o *options) complete(cached *cache.Cache) {
+	if o.LinkTime == nil {
+		o.LinkTime = func() (time.Time, bool) { return o.Now(), true }
+	}
+	o.Clock = times{o.Now, o.LinkTime}
+	o.Options.Keys = keys{o.Keys, o.KeyKnown}
+	if o.Store == store.Store(cached) && o.Holds == nil {
+		o.Visits = cached
+		return
+	}
+	if o.Store == store.Store(cached) {
+		o.Peek = cached.Peek
+	}
+	if o.Peek == nil {
+		o.Peek = func(string) (store.Link, bool, error) { return store.Link{}, false, nil }
+	}
+	if o.Holds == nil {
+		o.Holds = func(string) bool { return false }
+	}
+	o.Visits = visits{o.Store, o.Peek, o.Holds}
+}
 
-func (c linkClock) LinkTime() (time.Time, bool) { return c() }
+// visits are an api.Visits.
+type visits struct {
+	store.Store
+	peek  func(code string) (l store.Link, known bool, err error)
+	holds func(code string) bool
+}
+
+func (v visits) Peek(code string) (store.Link, bool, error) { return v.peek(code) }
+func (v visits) Holds(code string) bool                     { return v.holds(code) }
+func (v visits) Load(ctx context.Context, code string) (store.Link, error) {
+	return v.Resolve(ctx, code)
+}
+
+// keys are an api.Keys.
+type keys struct {
+	store.Keys
+	known func(hash [sha256.Size]byte) bool
+}
+
+func (k keys) Knows(hash [sha256.Size]byte) bool { return k.known(hash) }
+
+// times is an api.Clock.
+type times struct {
+	now  func() time.Time
+	link func() (time.Time, bool)
+}
+
+func (t times) Now() time.Time              { return t.now() }
+func (t times) LinkTime() (time.Time, bool) { return t.link() }
 
 // newServer starts a server over an embedded database. Rate limits are off unless change
 // sets them.
@@ -152,33 +207,18 @@ func newServerOver(t testing.TB, d database, leaser idgen.Leaser, begin time.Tim
 	must(t, err)
 	opts := options{
 		Options: api.Options{
-			Store: cached, Keys: s.store, Blocklist: s.store, Reports: s.store, Clicks: s.clicks,
+			Blocklist: s.store, Reports: s.store, Clicks: s.clicks,
 			Limiter: ratelimit.NewLocal(ratelimit.LocalOptions{Now: s.clock.Now}), Clients: proxies(t),
-			BaseURL: baseURL, Version: "test", Guard: s.guard, Registerer: s.registry, Logger: logger, Now: s.clock.Now,
+			BaseURL: baseURL, Version: "test", Guard: s.guard, Registerer: s.registry, Logger: logger,
 		},
-		AnonymousCreate: true, Archive: s.store, History: s.store, Minter: codes{minter, cipher}, PasswordCost: bcrypt.MinCost,
+		Store: cached, Keys: s.store, Archive: s.store, History: s.store, Minter: codes{minter, cipher},
+		AnonymousCreate: true, PasswordCost: bcrypt.MinCost,
+		KeyKnown: func([sha256.Size]byte) bool { return false }, Now: s.clock.Now,
 	}
 	for _, f := range change {
 		f(&opts)
 	}
-	if opts.Store == store.Store(cached) {
-		opts.Peek = cached.Peek
-		if opts.Holds == nil {
-			opts.Holds = cached.Holds
-		}
-	}
-	if opts.Peek == nil { // the test replaced the store: nothing is in memory
-		opts.Peek = func(string) (store.Link, bool, error) { return store.Link{}, false, nil }
-	}
-	if opts.Holds == nil {
-		opts.Holds = func(string) bool { return false }
-	}
-	if opts.KeyKnown == nil {
-		opts.KeyKnown = func([sha256.Size]byte) bool { return false }
-	}
-	if opts.LinkTime == nil {
-		opts.LinkTime = func() (time.Time, bool) { return opts.Now(), true }
-	}
+	opts.complete(cached)
 	opts.Links, err = links.New(opts.links(t))
 	must(t, err)
 	handler, err := api.New(opts.Options)

@@ -88,10 +88,10 @@ func (a *API) countUnknown(ctx context.Context, client netip.Addr) *problem {
 	if taken.Allowed > 0 {
 		return nil
 	}
-	a.limited.remember(ratelimit.ClientKey(client), taken, a.opts.Now())
+	a.limited.remember(ratelimit.ClientKey(client), taken, a.opts.Clock.Now())
 	if network := ratelimit.NetworkKey(client); network != "" {
 		if all := a.take(ctx, "unknown:"+network, limit.Times(ratelimit.NetworkTimes), 0); all.RetryAfter > 0 {
-			a.limited.remember(network, all, a.opts.Now())
+			a.limited.remember(network, all, a.opts.Clock.Now())
 		}
 	}
 	return a.tooManyUnknown(taken)
@@ -100,7 +100,7 @@ func (a *API) countUnknown(ctx context.Context, client netip.Addr) *problem {
 // unknownLimitReached returns a 429 if the client is remembered in a.limited, else nil. It
 // does not call the limiter.
 func (a *API) unknownLimitReached(client netip.Addr) *problem {
-	if taken, is := a.limited.reached(client, a.opts.Now()); is {
+	if taken, is := a.limited.reached(client, a.opts.Clock.Now()); is {
 		return a.tooManyUnknown(taken)
 	}
 	return nil

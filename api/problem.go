@@ -193,14 +193,14 @@ func (a *API) problem(ctx context.Context, err error) *problem {
 	case errors.Is(err, context.Canceled):
 		return newProblem(statusClientLeft, "The client disconnected before the answer was ready.")
 	case errors.Is(err, store.ErrShed):
-		if a.busy.due(a.opts.Now()) {
+		if a.busy.due(a.opts.Clock.Now()) {
 			a.opts.Logger.WarnContext(ctx, "server is overloaded, rejecting requests", "err", err)
 		}
 		return busy()
 	case errors.Is(err, store.ErrFull): // lasts until an administrator makes room
 		return unavailable()
 	case errors.Is(err, store.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
-		if a.outage.due(a.opts.Now()) {
+		if a.outage.due(a.opts.Clock.Now()) {
 			a.opts.Logger.WarnContext(ctx, "store is unavailable", "err", err)
 		}
 		return unavailable()

@@ -39,7 +39,7 @@ func (a *API) qrCode(ctx context.Context, in *qrInput) (*qrOutput, error) {
 		return nil, a.problem(ctx, store.ErrNotFound)
 	}
 	who := callerOf(ctx)
-	l, known, err := a.opts.Peek(in.Code)
+	l, known, err := a.opts.Visits.Peek(in.Code)
 	if !known {
 		l, err = a.ask(ctx, who.addr, in.Code)
 	}

@@ -52,7 +52,7 @@ func (a *API) redirect(c echo.Context) error {
 func (a *API) resolve(ctx context.Context, r *http.Request, name string) (store.Link, error) {
 	err := store.ErrNotFound
 	if store.ValidCode(name) {
-		l, known, found := a.opts.Peek(name)
+		l, known, found := a.opts.Visits.Peek(name)
 		if !known {
 			l, found = a.ask(ctx, a.clientAddr(r), name)
 		}
@@ -67,14 +67,15 @@ func (a *API) resolve(ctx context.Context, r *http.Request, name string) (store.
 	return store.Link{}, err
 }
 
-// ask asks the store for a code that is not in memory. Normally it limits no client. When
-// places for redirects become scarce, it rejects clients that asked for too many unknown
-// codes, until their limit allows one more. The error is then a *problem with status 429.
+// ask loads a code that is not in memory, once a place for a redirect is free. Normally it
+// limits no client. When places become scarce, it rejects clients that asked for too many
+// unknown codes, until their limit allows one more. The error is then a *problem with status
+// 429.
 func (a *API) ask(ctx context.Context, client netip.Addr, code string) (store.Link, error) {
-	if p := a.unknownLimitReached(client); p != nil && a.opts.Guard.Scarce(overload.Redirect) && !a.opts.Holds(code) {
+	if p := a.unknownLimitReached(client); p != nil && a.opts.Guard.Scarce(overload.Redirect) && !a.opts.Visits.Holds(code) {
 		return store.Link{}, p
 	}
-	return a.opts.Store.Resolve(ctx, code)
+	return a.opts.Visits.Load(ctx, code)
 }
 
 // trimPunctuation removes trailing punctuation, see resolve.
@@ -134,9 +135,9 @@ func (a *API) use(r *http.Request, code string, counts bool, now time.Time) (sto
 	ctx, cancel := context.WithTimeout(r.Context(), visitTimeout)
 	defer cancel()
 	if counts {
-		return a.opts.Store.Consume(ctx, code, now)
+		return a.opts.Visits.Consume(ctx, code, now)
 	}
-	l, err := a.opts.Store.Get(ctx, code)
+	l, err := a.opts.Visits.Get(ctx, code)
 	if err == nil && l.State(now) != store.Live {
 		err = store.ErrNotLive
 	}

@@ -9,7 +9,7 @@ import (
 
 // now returns the database's time, or the time of this node while that is unknown.
 func (a *API) now() time.Time {
-	now, _ := a.opts.LinkTime()
+	now, _ := a.opts.Clock.LinkTime()
 	return micros(now)
 }
 
@@ -20,10 +20,10 @@ func micros(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
 // links.ErrTimeUnknown if the state depends on the database's time and that is unknown.
 func (a *API) state(l *store.Link) (store.State, time.Time, error) {
 	if l.StartsAt.IsZero() && l.ExpiresAt.IsZero() {
-		now := micros(a.opts.Now())
+		now := micros(a.opts.Clock.Now())
 		return l.State(now), now, nil
 	}
-	now, known := a.opts.LinkTime()
+	now, known := a.opts.Clock.LinkTime()
 	now = micros(now)
 	state := l.State(now)
 	if !known && state != store.Deleted && state != store.Disabled {
@@ -35,7 +35,7 @@ func (a *API) state(l *store.Link) (store.State, time.Time, error) {
 // usable reports whether a key is neither revoked nor expired. It returns links.ErrTimeUnknown if
 // that depends on the database's time and that is unknown.
 func (a *API) usable(k *store.Key) (bool, error) {
-	now, known := a.opts.LinkTime()
+	now, known := a.opts.Clock.LinkTime()
 	if !known && k.RevokedAt.IsZero() && !k.ExpiresAt.IsZero() {
 		return false, links.ErrTimeUnknown
 	}

@@ -75,12 +75,10 @@ func (p *process) scan(ctx context.Context, d database, links scan.Disabler, lis
 	options := scan.Options{
 		Sources: d.scanned, Links: links, History: d.history, Blocklist: list,
 		Except: store.CanaryOwner, Interval: p.settings.abuse.scanInterval, Logger: p.logger, Registerer: p.registry,
-	}
-	if d.time != nil {
-		options.Now = func() time.Time {
-			now, _ := d.time()
+		Now: func() time.Time {
+			now, _ := d.clock().LinkTime()
 			return now
-		}
+		},
 	}
 	if p.settings.abuse.webrisk.Key != "" {
 		settings := p.settings.abuse.webrisk

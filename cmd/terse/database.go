@@ -45,8 +45,7 @@ type database struct {
 	blocks   []blocklist.Source
 	counters []reports.Named
 	scanned  []scan.Source
-	edited   func(code string, version int64)   // called when another node announces an edit; may be nil
-	time     func() (now time.Time, known bool) // clock for the start and end of links; nil: this node's clock
+	edited   func(code string, version int64) // called when another node announces an edit; may be nil
 }
 
 // embedded opens the embedded database.
@@ -97,7 +96,7 @@ func (p *process) sharded(ctx context.Context) (database, error) {
 	p.health.Require("map", func() error { return router.Lack().Buckets })
 	return database{
 		links: router, archive: router, keys: router, history: router, blocked: router, reports: router, sink: router, leaser: router.Leaser(), codeKey: p.settings.codeKey, placement: router, router: router,
-		outboxes: outboxes, blocks: blocks, counters: counters, scanned: scanned, edited: router.Edited, time: router.Time,
+		outboxes: outboxes, blocks: blocks, counters: counters, scanned: scanned, edited: router.Edited,
 	}, nil
 }
 

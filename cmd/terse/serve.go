@@ -200,22 +200,12 @@ func (p *process) useCases(s *stores) (*links.Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	options := links.Options{
+	return links.New(links.Options{
 		Store: s.cached, Archive: s.archive, History: s.history, Minter: s.codes,
 		Rules:           store.RulesOptions{OwnHosts: []string{base.Host}, Reserved: api.Reserved(), Blocked: s.list},
-		AnonymousCreate: p.settings.anonymousCreate, Registerer: p.registry,
-	}
-	if s.time != nil {
-		options.Clock = linkClock(s.time)
-	}
-	return links.New(options)
+		AnonymousCreate: p.settings.anonymousCreate, Clock: s.clock(), Registerer: p.registry,
+	})
 }
-
-// linkClock is the time of the shards.
-type linkClock func() (now time.Time, known bool)
-
-// LinkTime implements links.Clock.
-func (c linkClock) LinkTime() (time.Time, bool) { return c() }
 
 // handler returns the handler of the public address, and starts the scan of all links.
 func (p *process) handler(ctx context.Context, s *stores) (*api.API, error) {
@@ -227,8 +217,8 @@ func (p *process) handler(ctx context.Context, s *stores) (*api.API, error) {
 		return nil, err
 	}
 	return api.New(api.Options{
-		Links: useCases, Store: s.cached, Peek: s.cached.Peek, Holds: s.cached.Holds, Clicks: s.clicks, LinkTime: s.time,
-		Keys: s.keyring, KeyKnown: s.keyring.Knows, Blocklist: s.blocked, Reports: s.reports,
+		Links: useCases, Visits: s.cached, Clicks: s.clicks, Clock: s.clock(),
+		Keys: s.keyring, Blocklist: s.blocked, Reports: s.reports,
 		Limiter: p.limiter, Limits: p.settings.limits, Clients: p.settings.proxies, Guard: p.guard,
 		BaseURL: p.settings.baseURL, CORSOrigins: p.settings.corsOrigins, CDN: p.settings.cdn.Provider != "",
 		Version: version, AccessLogSample: p.settings.operation.accessLogSample, Registerer: p.registry, Logger: p.logger,

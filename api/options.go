@@ -1,0 +1,153 @@
+package api
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/terse/terse/api/overload"
+	"github.com/terse/terse/api/ratelimit"
+	"github.com/terse/terse/links"
+	"github.com/terse/terse/store"
+)
+
+// ClickRecorder records the clicks of redirects. Record never blocks.
+type ClickRecorder interface {
+	Record(c store.Click)
+}
+
+// Limiter takes up to n permits of a key under the limit l. The result has the number of
+// permits that were allowed.
+type Limiter interface {
+	Take(ctx context.Context, key string, l ratelimit.Limit, n int) (ratelimit.Result, error)
+}
+
+// ClientAddresser finds the address of the client behind trusted proxies.
+type ClientAddresser interface {
+	ClientAddr(r *http.Request) netip.Addr
+
+	// FromProxy reports whether the request comes from a trusted proxy.
+	FromProxy(r *http.Request) bool
+}
+
+// Visits are the links for visitors. They are usually in memory.
+type Visits interface {
+	// Peek returns what Load would return if memory has the answer; known reports that. It
+	// asks no other server.
+	Peek(code string) (l store.Link, known bool, err error)
+
+	// Load returns the link of a code that Peek does not know, as store.Store.Resolve does.
+	// It waits for admission when the server is busy: store.ErrShed means that there is no
+	// place.
+	Load(ctx context.Context, code string) (store.Link, error)
+
+	// Holds reports whether memory has the link, even if it is too old for Peek. Under
+	// overload, a client that asked for too many unknown codes gets only links in memory. A
+	// flood of invented codes then takes no place from links.
+	Holds(code string) bool
+
+	// Get and Consume do the same as in store.Store.
+	Get(ctx context.Context, code string) (store.Link, error)
+	Consume(ctx context.Context, code string, now time.Time) (store.Link, error)
+}
+
+// Keys are the API keys.
+type Keys interface {
+	// KeyByHash does the same as in store.Keys.
+	KeyByHash(ctx context.Context, hash [sha256.Size]byte) (store.Key, error)
+
+	// Knows reports whether KeyByHash has the answer in memory. If it is false, an unknown
+	// token counts against Limits.Unknown. A flood of invented tokens then reaches the shards
+	// only up to this limit.
+	Knows(hash [sha256.Size]byte) bool
+}
+
+// Clock is the time of this node and of the database.
+type Clock interface {
+	// LinkTime is the time of the database. Links and keys start and expire by it. While it
+	// is unknown, requests that depend on it are answered 503.
+	links.Clock
+
+	// Now returns the time of this node.
+	Now() time.Time
+}
+
+// nodeClock is the clock of this node, for both times.
+type nodeClock struct{}
+
+func (nodeClock) Now() time.Time              { return time.Now() }
+func (nodeClock) LinkTime() (time.Time, bool) { return time.Now(), true }
+
+// Limits are the rate limits. The zero Limit is off.
+type Limits struct {
+	CreateAnonymous ratelimit.Limit // per client address
+	CreateKey       ratelimit.Limit // per API key
+	Unknown         ratelimit.Limit // unknown codes per client address, and separately unknown API keys
+	Password        ratelimit.Limit // wrong passwords per link and client address; ten times this per link
+	Report          ratelimit.Limit // reports of links per client address
+}
+
+// Options configure New.
+type Options struct {
+	Links     *links.Service  // Required. The use cases on links.
+	Visits    Visits          // Required. The links of Links, for visitors.
+	Keys      Keys            // Required.
+	Blocklist store.Blocklist // Required.
+	Reports   store.Reports   // Required.
+	Clicks    ClickRecorder   // Required.
+	Limiter   Limiter         // Required.
+	Clients   ClientAddresser // Required.
+	Clock     Clock           // Default: the clock of this node.
+
+	BaseURL     string   // Required. The start of short URLs: scheme://host[:port].
+	CORSOrigins []string // origins that may call the API, see ParseOrigins; default none
+	CDN         bool     // whether to send CDN-Cache-Control
+	Limits      Limits
+	Version     string // of the binary, shown on the pages and in the OpenAPI document
+
+	AccessLogSample float64 // share of the requests to log, 0 to 1
+
+	Guard      *overload.Guard       // Required. Rejects requests when the process is overloaded.
+	Registerer prometheus.Registerer // Required.
+	Logger     *slog.Logger          // Required.
+}
+
+func (o *Options) validate() error {
+	var problems []error
+	required := func(name string, missing bool) {
+		if missing {
+			problems = append(problems, fmt.Errorf("api: Options.%s is required", name))
+		}
+	}
+	required("Links", o.Links == nil)
+	required("Visits", o.Visits == nil)
+	required("Keys", o.Keys == nil)
+	required("Blocklist", o.Blocklist == nil)
+	required("Reports", o.Reports == nil)
+	required("Clicks", o.Clicks == nil)
+	required("Limiter", o.Limiter == nil)
+	required("Clients", o.Clients == nil)
+	required("Guard", o.Guard == nil)
+	required("Registerer", o.Registerer == nil)
+	required("Logger", o.Logger == nil)
+	base, err := ParseBaseURL(o.BaseURL)
+	if err != nil {
+		problems = append(problems, fmt.Errorf("api: Options.BaseURL: %w", err))
+	} else {
+		o.BaseURL = base.String()
+	}
+	if _, err := ParseOrigins(o.CORSOrigins); err != nil {
+		problems = append(problems, fmt.Errorf("api: Options.CORSOrigins: %w", err))
+	}
+	if o.Clock == nil {
+		o.Clock = nodeClock{}
+	}
+	return errors.Join(problems...)
+}
