@@ -2,6 +2,8 @@ package api
 
 import (
 	"context"
+	"strconv"
+	"strings"
 
 	"github.com/terse/terse/links"
 	"github.com/terse/terse/store"
@@ -116,4 +118,26 @@ func (a *API) listLinks(ctx context.Context, in *listInput) (*listOutput, error)
 		out.Body.Links[i] = a.linkBody(&page.Links[i])
 	}
 	return out, nil
+}
+
+// etag returns the strong entity tag of a version (RFC 9110 section 8.8.3).
+func etag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
+
+// versionsOf returns the versions that an If-Match header allows (RFC 9110 section 13.1.1).
+// An absent header and * allow any. Weak tags never match.
+func versionsOf(ifMatch string) links.Versions {
+	if ifMatch == "" {
+		return nil
+	}
+	versions := links.Versions{}
+	for tag := range strings.SplitSeq(ifMatch, ",") {
+		tag = strings.TrimSpace(tag)
+		if tag == "*" {
+			return nil
+		}
+		if version, err := strconv.ParseInt(strings.Trim(tag, `"`), 10, 64); err == nil && etag(version) == tag {
+			versions = append(versions, version)
+		}
+	}
+	return versions
 }
