@@ -282,7 +282,7 @@ func TestImportGoesOn(t *testing.T) {
 		}
 		select {
 		case <-done:
-		case <-time.After(time.Duration(100*math.Pow(1.1, float64(run))) * time.Millisecond):
+		case <-time.After(time.Duration(100*math.Pow(1.3, float64(run))) * time.Millisecond):
 			_ = cmd.Process.Signal(signal)
 			<-done
 			if said := last.String(); strings.Contains(said, whole) && !strings.Contains(said, "repeat the command") {

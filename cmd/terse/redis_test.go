@@ -276,8 +276,8 @@ func TestEditsReachOtherNodes(t *testing.T) {
 	f.awaitChannels()
 	a := newAuditor(f, f.newKey(0))
 
-	took := a.spread(first, second, 1000)
-	t.Logf("the other node showed 1000 edits and deletes after %v in the median, %v at the 99.9th percentile",
+	took := a.spread(first, second, 400)
+	t.Logf("the other node showed 400 edits and deletes after %v in the median, %v at the 99.9th percentile",
 		percentile(took, 50), percentile(took, 99.9))
 	if got := percentile(took, 99); got > heardWithin {
 		t.Errorf("the 99th percentile is %v, want less than the TTL of L1", got)
@@ -303,7 +303,7 @@ func (a *auditor) spread(one, other *program, n int) []time.Duration {
 	var mu sync.Mutex
 	var all []time.Duration
 	var group errgroup.Group
-	group.SetLimit(24)
+	group.SetLimit(8)
 	for i := range n {
 		group.Go(func() error {
 			took, err := a.spreadOne(one, other, i%4 == 3)
@@ -318,13 +318,25 @@ func (a *auditor) spread(one, other *program, n int) []time.Duration {
 	return all
 }
 
+// persist is send that repeats a request while a busy machine makes the node answer 503.
+func (a *auditor) persist(method, url string, body any, header ...string) (got answer, err error) {
+	for range 50 {
+		got, err = a.send(method, url, body, header...)
+		if err != nil || got.status != http.StatusServiceUnavailable {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return got, err
+}
+
 func (a *auditor) spreadOne(one, other *program, remove bool) (time.Duration, error) {
 	path := "/api/v1/links"
-	created, err := a.send(http.MethodPost, one.url+path, map[string]string{"url": newTarget()}, a.authorization()...)
+	created, err := a.persist(http.MethodPost, one.url+path, map[string]string{"url": newTarget()}, a.authorization()...)
 	if err != nil || created.status != http.StatusCreated {
 		return 0, fmt.Errorf("create = %+v, %w", created, err)
 	}
-	before, err := a.send(http.MethodGet, other.url+"/"+created.Code, nil)
+	before, err := a.persist(http.MethodGet, other.url+"/"+created.Code, nil)
 	if err != nil || before.status != http.StatusFound {
 		return 0, fmt.Errorf("visit of a fresh link = %+v, %w", before, err)
 	}
@@ -332,7 +344,7 @@ func (a *auditor) spreadOne(one, other *program, remove bool) (time.Duration, er
 	if remove {
 		method, body, want = http.MethodDelete, nil, http.StatusNoContent
 	}
-	edited, err := a.send(method, one.url+path+"/"+created.Code, body, a.authorization()...)
+	edited, err := a.persist(method, one.url+path+"/"+created.Code, body, a.authorization()...)
 	if err != nil || edited.status != want {
 		return 0, fmt.Errorf("%s = %+v, %w", method, edited, err)
 	}
@@ -356,7 +368,7 @@ func (a *auditor) spreadOne(one, other *program, remove bool) (time.Duration, er
 // readers waiting for the link and no cache that has it.
 func TestColdHotKey(t *testing.T) {
 	t.Parallel()
-	const tries = 16
+	const tries = 40
 	readers := 512
 	f, a, shared := newCached(t, 1, nil)
 	links := a.seed(tries)[0]

@@ -23,7 +23,7 @@ var slowClients = flag.Int("slow-clients", 1000, "how many connections TestSlowC
 func mostPerConnection() float64 {
 	const most = 60 << 10
 	if info, ok := debug.ReadBuildInfo(); ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
-		return 4 * most
+		return 10 * most
 	}
 	return most
 }

@@ -95,10 +95,15 @@ func freePort(t *testing.T) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-// call sends a request to the node's API, not through Varnish, and returns the body.
-func (e *edge) call(method, path, body string, want int) string {
+// call sends a request to the node's API, not through Varnish, and returns the body. It
+// repeats the request while a busy machine makes the node answer 503.
+func (e *edge) call(method, path, body string, want int) (text string) {
 	e.t.Helper()
-	status, _, text := e.send(method, e.node.url+path, body, "Authorization", "Bearer "+e.token)
+	var status int
+	testenv.Await(e.t, method+" "+path, func() bool {
+		status, _, text = e.send(method, e.node.url+path, body, "Authorization", "Bearer "+e.token)
+		return status != http.StatusServiceUnavailable
+	})
 	if status != want {
 		e.t.Fatalf("%s %s = %d, want %d: %s", method, path, status, want, text)
 	}
