@@ -33,15 +33,21 @@ run: build ## start on the embedded database in ./data and print the address
 	@exec $(BIN)/terse serve
 
 .PHONY: test
-test: test-tools ## run the tests; install missing servers first
-	$(GO) test -timeout 20m ./...
-	$(GO) test -C deploy/validate -count 1 -timeout 15m ./... # go's test cache ignores files outside the module
+test: test-tools ## run the tests except the long ones; install missing servers first
+	$(GO) test -short -timeout 10m ./...
+	$(GO) test -C deploy/validate -short -count 1 ./... # go's test cache ignores files outside the module
+	@echo "Storms, scenes of faults, load tests and the image were skipped: make test-long runs them."
+
+.PHONY: test-long
+test-long: test-tools ## run all tests
+	$(GO) test -timeout 30m ./...
+	$(GO) test -C deploy/validate -count 1 -timeout 30m ./...
 
 .PHONY: race
-race: test-tools ## run the tests under the race detector
+race: test-tools ## run all tests under the race detector
 	@.ci/install cc
-	CGO_ENABLED=1 $(GO) test -race -timeout 30m ./...
-	CGO_ENABLED=1 $(GO) test -C deploy/validate -count 1 -race -skip '^TestImage$$' ./...
+	CGO_ENABLED=1 $(GO) test -race -timeout 40m ./...
+	CGO_ENABLED=1 $(GO) test -C deploy/validate -race -count 1 -timeout 30m ./...
 
 .PHONY: test-tools
 test-tools: $(AXE) $(K6)

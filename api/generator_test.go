@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/store"
 )
 
@@ -84,6 +85,7 @@ func fail(what ...any) {
 // TestGeneratedClient generates a client from each version of the document, with a common
 // generator. The client then calls the server.
 func TestGeneratedClient(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	for _, document := range []string{"/api/openapi.json", "/api/openapi-3.0.json"} {
 		t.Run(document, func(t *testing.T) {

@@ -20,6 +20,7 @@ var slowFlush = testenv.ClusterOptions{Replicas: 1, Sync: true, Settings: map[st
 // TestReadersBesideWriters checks that a lone user's lists, QR codes, histories and reads of
 // a link are answered while an import and many creates wait for a slow disk.
 func TestReadersBesideWriters(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	const importers, perBatch, creators, rounds = 8, 250, 8, 60
 	f := newFleet(t, 1, slowFlush)

@@ -139,6 +139,7 @@ func riskService(t *testing.T, down *atomic.Bool) string {
 // TestLinksAreScanned checks that a block disables existing links on all shards. Another
 // node checks the links that a killed node has not checked.
 func TestLinksAreScanned(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	var down atomic.Bool
 	down.Store(true)
@@ -204,6 +205,7 @@ func TestLinksAreScanned(t *testing.T) {
 // TestTakedownReachesOtherNodes disables and enables links through one node, and checks
 // that announcements make the other node apply it.
 func TestTakedownReachesOtherNodes(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	f, a, _ := newCached(t, 1, nil)
 	admin := []string{"Authorization", "Bearer " + strings.TrimSpace(f.run("key", "create", "--name", "admin", "--scope", "admin"))}

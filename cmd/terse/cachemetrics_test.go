@@ -12,6 +12,7 @@ import (
 // TestCacheMetrics checks the metrics of the caches on one node. Its CDN is unreachable
 // from the start; then Redis fails, and then the database.
 func TestCacheMetrics(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	shared := testenv.NewRedis(t, testenv.RedisOptions{})
 	f := newFleet(t, 1, testenv.ClusterOptions{})

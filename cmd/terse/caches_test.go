@@ -17,6 +17,7 @@ import (
 // before the edits, and then Redis is emptied and the primary killed. The other node knows
 // the edits from their announcements only.
 func TestNodesReadNothingOlderThanTheyHeard(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	const links = 20
 	f, a, shared := newCached(t, 1, nil)

@@ -137,6 +137,7 @@ func TestDrain(t *testing.T) {
 // TestDrainReleasesNodeID checks that another node can use the node id at once, even when a
 // client hung until the end.
 func TestDrainReleasesNodeID(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	f := newFleet(t, 2, testenv.ClusterOptions{})
 	settings := []string{"TERSE_NODE_ID=7", "TERSE_DRAIN_DELAY=2s", "TERSE_DRAIN_TIMEOUT=10s"}
@@ -161,6 +162,7 @@ func TestDrainReleasesNodeID(t *testing.T) {
 // TestDrainKeepsToItsBudget checks that the process ends in time while the database hangs,
 // and that it logs the clicks it lost.
 func TestDrainKeepsToItsBudget(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	f := newFleet(t, 1, testenv.ClusterOptions{})
 	p := f.serve("TERSE_DRAIN_DELAY=0s", "TERSE_DRAIN_TIMEOUT=4s")
@@ -194,6 +196,7 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 // TestReadiness checks that a started node stays ready while Redis and the shards are down.
 // A node that has reached no shard is not ready, and /readyz names the failed checks.
 func TestReadiness(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	redis := testenv.NewRedis(t, testenv.RedisOptions{})
 	f := newFleet(t, 2, testenv.ClusterOptions{Replicas: 1})

@@ -57,6 +57,7 @@ func awaitFailures(a *auditor, op string, shard int) {
 // TestPrimaryKilled kills a primary. No acknowledged write is lost and no redirect fails.
 // Writes work again when the replica is promoted.
 func TestPrimaryKilled(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	f := newFleet(t, 2, testenv.ClusterOptions{Replicas: 1, Sync: true})
 	a := newAuditor(f, f.newKey(1))
@@ -98,6 +99,7 @@ func TestPrimaryKilled(t *testing.T) {
 // TestPrimaryReadOnly makes a primary read-only. Only writes to its shard fail, and they work
 // again without a restart.
 func TestPrimaryReadOnly(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	f := newFleet(t, 2, testenv.ClusterOptions{Replicas: 1})
 	a := newAuditor(f, "")
@@ -131,6 +133,7 @@ func TestPrimaryReadOnly(t *testing.T) {
 
 // TestReplicasKilled kills all replicas. The primary serves their reads, and no request fails.
 func TestReplicasKilled(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	f := newFleet(t, 1, testenv.ClusterOptions{Replicas: 2})
 	a := newAuditor(f, "")
@@ -158,6 +161,7 @@ func TestReplicasKilled(t *testing.T) {
 // TestReplayPaused pauses the replay of one replica, and then of both. New links are found,
 // and no edited link shows its old target.
 func TestReplayPaused(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	f := newFleet(t, 1, testenv.ClusterOptions{Replicas: 2})
 	a := newAuditor(f, f.newKey(0))
@@ -201,6 +205,7 @@ func TestReplayPaused(t *testing.T) {
 // TestStaleMap moves buckets while nodes use the old map. No node writes to the old shard,
 // and every create succeeds on the new shard.
 func TestStaleMap(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	const moves, perMove = 5, 20
 	f := newFleet(t, 2, testenv.ClusterOptions{})
@@ -256,6 +261,7 @@ func TestStaleMap(t *testing.T) {
 // free. The test waits for the real lease of 30 s. With a shorter lease it could not show
 // that the lease keeps codes apart.
 func TestFrozenNodes(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	f := newFleet(t, 1, testenv.ClusterOptions{})
 	a := newAuditor(f, "")
@@ -409,6 +415,7 @@ func TestTwoNodesOneID(t *testing.T) {
 // returns one link for each key. The minted code is on the shard of its reservation, so every
 // reservation has its link.
 func TestKeysAcrossShards(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	f := newFleet(t, 2, testenv.ClusterOptions{})
 	a := newAuditor(f, "")

@@ -6,11 +6,14 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+
+	"github.com/terse/terse/internal/testenv"
 )
 
 // TestFloodOfUnknownCodes checks that every link still redirects while many clients request
 // five invented codes for each visit of a link. An invented code returns 404 or 429.
 func TestFloodOfUnknownCodes(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	const clients, codes, links = 20, 200, 40
 	p := start(t, filepath.Join(t.TempDir(), "data"), "TERSE_TRUSTED_PROXIES=127.0.0.1/32,::1/128")

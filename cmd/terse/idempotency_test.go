@@ -110,6 +110,7 @@ const (
 // links. 50 workers repeat them at random over connections that are cut. Some repeats run at
 // the same time, and some come after the response.
 func TestRetriesMakeOneLink(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	t.Run("embedded", func(t *testing.T) {
 		t.Parallel()

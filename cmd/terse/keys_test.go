@@ -44,6 +44,7 @@ func (f *fleet) revoke(token string) {
 // work, and so do keys of the dead shard that the node has in memory. Other keys of the dead
 // shard return 503, not 401.
 func TestDeadShardLocksNobodyOut(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	f := newFleet(t, 2, testenv.ClusterOptions{})
 	node, a := f.serve(), newAuditor(f, "")
@@ -71,6 +72,7 @@ func TestDeadShardLocksNobodyOut(t *testing.T) {
 // TestRevokedKeyIsRefusedEverywhere checks that announcements make all nodes reject a revoked
 // key. Without Redis they reject it after keyring.MaxTTL.
 func TestRevokedKeyIsRefusedEverywhere(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	f, a, shared := newCached(t, 1, nil)
 	first, second := f.newKey(0), f.newKey(0)
@@ -143,6 +145,7 @@ func TestInventedKeysDoNotReachShards(t *testing.T) {
 // TestKeysOwnLimitAndLastUse checks that a key with its own limit follows that limit, and
 // that terse key list shows the last use.
 func TestKeysOwnLimitAndLastUse(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	f := newFleet(t, 1, testenv.ClusterOptions{})
 	node, a := f.serve("TERSE_LIMIT_CREATE_KEY=1/1h"), newAuditor(f, "")

@@ -43,6 +43,7 @@ func limitedCreate(c *http.Client, base string) (status int, wait time.Duration,
 // TestNodesShareLimits checks that all nodes together follow one limit. Three nodes under
 // full load allow 120 creates a minute, not 360.
 func TestNodesShareLimits(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	const burst, perSecond, enough = 20, 2, 32
 	shared := testenv.NewRedis(t, testenv.RedisOptions{})
@@ -92,6 +93,7 @@ func TestNodesShareLimits(t *testing.T) {
 // TestLimitsWithoutRedis checks that each of three nodes allows a third of a limit while
 // Redis is unreachable. Redirects have no limit.
 func TestLimitsWithoutRedis(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	const nodes, each = 3, 4
 	shared := testenv.NewRedis(t, testenv.RedisOptions{})

@@ -15,6 +15,7 @@ import (
 // TestClickTablesLocked locks the tables of clicks. Redirects and creates do not wait for the
 // lock. After its release every click is counted exactly once.
 func TestClickTablesLocked(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	f := newFleet(t, 1, testenv.ClusterOptions{})
 	a := newAuditor(f, "")

@@ -19,6 +19,7 @@ import (
 // rejects the excess. Other classes of requests are still admitted, and creates work again
 // when the database is back. The tests of api/overload check that the excess does not wait.
 func TestOverload(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	const crowd = 1300 // more creates than may run and wait
 	f := newFleet(t, 1, testenv.ClusterOptions{Replicas: 1})

@@ -119,6 +119,7 @@ func percentile(sorted []time.Duration, p float64) time.Duration {
 // TestRedisFaults checks that creates, edits and visits work while Redis is killed or frozen.
 // After Redis is back, all nodes show edits in time again.
 func TestRedisFaults(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	f, a, shared := newCached(t, 1, nil)
 	known, edited := a.seed(1500), a.seed(100, a.authorization()...)
@@ -154,6 +155,7 @@ func TestRedisFaults(t *testing.T) {
 
 // TestRedisSlow checks the same for a Redis with a latency of 200 ms.
 func TestRedisSlow(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	shared := testenv.NewRedis(t, testenv.RedisOptions{})
 	line := newLine(t, shared.Addr())
@@ -198,6 +200,7 @@ func newLine(t *testing.T, upstream string) *toxiproxy.Proxy {
 // TestRedisFull checks that no request fails while Redis is full, whether Redis evicts keys
 // or rejects writes.
 func TestRedisFull(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	for _, policy := range []string{"noeviction", "allkeys-lru"} {
 		t.Run(policy, func(t *testing.T) {
@@ -231,6 +234,7 @@ func connect(t *testing.T, shared *testenv.Redis) *redis.Client {
 // TestRedisFlushed empties Redis and invalidates the memory of the nodes. Each node reads
 // each link from the database at most once, with many readers of the same links.
 func TestRedisFlushed(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	f, a, shared := newCached(t, 1, nil)
 	client := connect(t, shared)
@@ -267,6 +271,7 @@ func TestRedisFlushed(t *testing.T) {
 // TestEditsReachOtherNodes checks that announcements make the other node show an edit or
 // delete. A node that has lost the channel shows it after the TTL of L1.
 func TestEditsReachOtherNodes(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	shared := testenv.NewRedis(t, testenv.RedisOptions{})
 	f := newFleet(t, 1, testenv.ClusterOptions{Replicas: 1})
@@ -367,6 +372,7 @@ func (a *auditor) spreadOne(one, other *program, remove bool) (time.Duration, er
 // TestColdHotKey checks that each node reads a link from the database once, with hundreds of
 // readers waiting for the link and no cache that has it.
 func TestColdHotKey(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	const tries = 40
 	readers := 512
@@ -437,6 +443,7 @@ func (a *auditor) crowd(nodes []*program, readers int, code string) bool {
 // TestHotKeyExpires checks that each node reads a hot link from the database once when all
 // caches lose the link at the same time.
 func TestHotKeyExpires(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	const rounds, readers = 10, 8
 	f, a, shared := newCached(t, 1, nil)
@@ -474,6 +481,7 @@ func TestHotKeyExpires(t *testing.T) {
 // TestShardsDownWithRedis kills all databases. Every node still serves the links that Redis
 // has, and returns 503 for other links. After the databases are back, edits work and show.
 func TestShardsDownWithRedis(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	f, a, _ := newCached(t, 2, nil)
 	kept := slices.Concat(a.seed(20)...)

@@ -23,6 +23,7 @@ import (
 // acknowledged its edits, and puts an older replica in the master's place. The other node
 // shows all edits long before the old links expire in Redis.
 func TestEditorDiesWithRedis(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	const links = 150
 	master := testenv.NewRedis(t, testenv.RedisOptions{})
@@ -90,6 +91,7 @@ func TestEditorDiesWithRedis(t *testing.T) {
 // TestAliasAskedForBefore asks one node for aliases that another node then creates. The
 // first node redirects as soon as the create is acknowledged.
 func TestAliasAskedForBefore(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	const aliases = 100
 	f, a, _ := newCached(t, 1, nil)

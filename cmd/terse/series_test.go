@@ -21,6 +21,7 @@ import (
 // TestHostileRequestsMakeNoSeries checks that hostile requests add no metric series and no
 // goroutines to a process.
 func TestHostileRequestsMakeNoSeries(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	redis := testenv.NewRedis(t, testenv.RedisOptions{})
 	p := start(t, filepath.Join(t.TempDir(), "data"), "TERSE_REDIS_URL="+redis.URL(), "TERSE_TRUSTED_PROXIES=127.0.0.0/8")

@@ -31,6 +31,7 @@ func mostPerConnection() float64 {
 // TestSlowClientsTakeLittle checks the memory of one slow client, on which the choice of
 // TERSE_MAX_CONNECTIONS depends, and that other clients are served at the same time.
 func TestSlowClientsTakeLittle(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	p := start(t, filepath.Join(t.TempDir(), "data"), "GOGC=100") // keeps garbage small beside the memory of connections
 	c := client()

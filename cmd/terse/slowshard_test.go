@@ -31,6 +31,7 @@ const (
 // TestSlowShard makes one shard slow. Creates and edits on the other shard and lists still
 // work. Calls that need the slow shard fail soon.
 func TestSlowShard(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	for name, slow := range map[string]func(t *testing.T, p *testenv.Postgres) (heal func()){
 		"commits hang": func(t *testing.T, p *testenv.Postgres) func() {

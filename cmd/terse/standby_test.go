@@ -22,6 +22,7 @@ const agreeWithin = 5 * time.Minute
 // writes, and promotes the standby. No write is acknowledged, because the standby has none of
 // them. After the failover all nodes and a new node agree with the database.
 func TestStandbyCutOff(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	f := newFleet(t, 1, testenv.ClusterOptions{Replicas: 1, Sync: true})
 	redis := testenv.NewRedis(t, testenv.RedisOptions{})

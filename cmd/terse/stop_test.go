@@ -94,6 +94,7 @@ func visitAnew(address, code string) error {
 // TestStopResetsNobody checks that a stopping server answers every connection that the kernel
 // has accepted, with a drain delay and without.
 func TestStopResetsNobody(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	for _, delay := range []string{"0s", "500ms"} {
 		t.Run(delay, func(t *testing.T) {

@@ -12,12 +12,15 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/terse/terse/internal/testenv"
 )
 
 // TestLinksTravelInLittleMemory exports links and imports them into an empty system. Neither
 // the client nor the server has the whole file in memory. The exports of both systems are
 // equal.
 func TestLinksTravelInLittleMemory(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	const mib = 1 << 20
 	took := travel(t, 20_000)

@@ -327,6 +327,7 @@ func (p *purges) first(tag string) time.Time {
 // TestCanariesAreNotPurged checks that a node purges the CDN after a user's edit, and not
 // after the canary's edits.
 func TestCanariesAreNotPurged(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	cdn := newPurges(t)
 	f := newFleet(t, 1, testenv.ClusterOptions{})

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/terse/terse/internal/testenv"
 )
 
 const (
@@ -107,6 +109,7 @@ func (p *redisPods) await(what string, done func() bool) {
 // TestRedisFailover checks that the Redis pods find each other, that a replica replaces a
 // lost master, and that the lost master returns as a replica.
 func TestRedisFailover(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	p := newRedisPods(t)
 	var servers []*exec.Cmd

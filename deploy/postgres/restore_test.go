@@ -129,6 +129,7 @@ func (s *shard) await(expression string) {
 // TestRestoreToAMoment deletes all links of a shard, and restores the shard from an older
 // base backup to a moment before the loss.
 func TestRestoreToAMoment(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	dir := backups(t)
 	base, wal := filepath.Join(dir, "base"), filepath.Join(dir, "wal")

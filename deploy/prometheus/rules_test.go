@@ -610,6 +610,7 @@ var conditions = map[string]condition{
 
 // TestAlerts evaluates the rules with the series of each condition, by promtool.
 func TestAlerts(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	all := alerts(t)
 	shown := shownConditions()

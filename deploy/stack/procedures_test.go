@@ -24,6 +24,7 @@ import (
 // TestProcedures follows the runbook's procedures under load: it adds a node, upgrades, and
 // goes back. No request may fail, and no acknowledged write may be lost.
 func TestProcedures(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	release := testenv.BuildTerse(t)
 	next := buildNext(t)

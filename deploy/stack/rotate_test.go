@@ -150,6 +150,7 @@ func (r *rotation) restart(links *[]string) {
 // TestRotateSecrets changes the nodes' passwords of Postgres and Redis with the steps of
 // the runbook, and then disables the old passwords.
 func TestRotateSecrets(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	r := newRotation(t)
 	var links []string

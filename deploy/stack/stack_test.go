@@ -294,6 +294,7 @@ func TestTopology(t *testing.T) {
 // TestDownAfterACrash kills the background process of a stack, and also the guards that
 // would clean up after it.
 func TestDownAfterACrash(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	s := newStack(t, testenv.BuildTerse(t), "-shards", "1", "-nodes", "1", "-set", "log_level=info")
 	pid, err := home(s.dir).holder()

@@ -44,6 +44,9 @@ type shippedImage struct {
 // contain only this machine's compiler. It checks the content of each image, and runs the
 // image for this machine like Kubernetes does.
 func TestImage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs with make test-long")
+	}
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), imageWithin)
 	defer cancel()

@@ -278,6 +278,7 @@ func newKept(t *testing.T) *edge {
 // TestOutages checks that during any failure of the origin, Varnish serves an expired
 // redirect on every request, and an error for everything else.
 func TestOutages(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	for name, fail := range map[string]func(o *origin){
 		"answers 500": func(o *origin) { o.fail(500) },
@@ -340,6 +341,7 @@ func TestLimitedClients(t *testing.T) {
 // TestHangTogether checks that many visitors do not wait one after another for a hanging
 // origin.
 func TestHangTogether(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	e := newKept(t)
 	e.origin.hang.Store(true)

@@ -36,6 +36,7 @@ func wantRows(t *testing.T, table string, texts ...string) {
 // TestScenarios runs two scenarios briefly. It checks only promises that do not depend on
 // the load of the machine.
 func TestScenarios(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	var stdout, stderr bytes.Buffer
 	run(t.Context(), []string{
@@ -54,6 +55,7 @@ func TestScenarios(t *testing.T) {
 
 // TestSplitBrain runs the scenario briefly. It must keep every promise.
 func TestSplitBrain(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	var stdout, stderr bytes.Buffer
 	status := run(t.Context(), []string{"-terse", testenv.BuildTerse(t), "-only", "splitbrain", "-links", "100", "-visitors", "2", "-settle", "1s"}, &stdout, &stderr)
@@ -66,6 +68,7 @@ func TestSplitBrain(t *testing.T) {
 // TestSlowShard runs the scenario briefly. It checks only promises that do not depend on
 // the load of the machine.
 func TestSlowShard(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	var stdout, stderr bytes.Buffer
 	run(t.Context(), []string{"-terse", testenv.BuildTerse(t), "-only", "slowshard", "-links", "100", "-settle", "1s"}, &stdout, &stderr)
@@ -79,6 +82,7 @@ func TestSlowShard(t *testing.T) {
 // TestOverload runs the scenario briefly. It checks only promises that do not depend on
 // the load of the machine.
 func TestOverload(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	var stdout, stderr bytes.Buffer
 	run(t.Context(), []string{"-terse", testenv.BuildTerse(t), "-only", "overload", "-links", "200", "-settle", "1s"}, &stdout, &stderr)

@@ -13,6 +13,7 @@ import (
 
 // TestStorm runs a short storm of tens of thousands of requests.
 func TestStorm(t *testing.T) {
+	testenv.Long(t)
 	var stdout, stderr bytes.Buffer
 	if status := run(t.Context(), []string{"-terse", testenv.BuildTerse(t), "-n", "28800"}, &stdout, &stderr); status != 0 {
 		t.Errorf("run() = %d: %s%s", status, &stdout, &stderr)

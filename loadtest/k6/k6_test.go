@@ -81,6 +81,7 @@ type summary struct {
 // TestScenarios runs a short form of each scenario. It checks the requests, the answers
 // and the summary, but not the speed.
 func TestScenarios(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	node := newTerse(t)
 	for _, tt := range []struct {
@@ -141,6 +142,7 @@ func TestGrowth(t *testing.T) {
 
 // TestObjectivesMissed checks that a run fails when an objective is missed.
 func TestObjectivesMissed(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	node := newTerse(t)
 	status, printed := runK6(t, "smoke", "BASE_URL="+node.URL(), "P99_MS=0.001")

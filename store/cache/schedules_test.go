@@ -28,6 +28,7 @@ import (
 // announcements must not see an older version than the one acknowledged and announced
 // before the read began. The fills of the deaf node must not change that.
 func TestSchedulesOverRedis(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	const seeds, workers = 10_000, 8
 	shared := testenv.NewRedis(t, testenv.RedisOptions{})

@@ -273,6 +273,7 @@ func TestGoesOnWhileThereIsMore(t *testing.T) {
 // TestFrozenWorker checks that another process takes over the outbox from a process that
 // hangs, and that a late acknowledgement of the first does no harm.
 func TestFrozenWorker(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	s := newShard(t, 0)
 	one, other := s.open(s.cluster.DSN(database)), s.open(s.cluster.DSN(database))

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/postgres"
 )
@@ -130,6 +131,7 @@ func TestDatabaseWorkIsCapped(t *testing.T) {
 // TestQueuesDropWhatIsLate checks that a waiting call is never sent to the database after
 // its caller has left, and that the number of waiting calls is limited.
 func TestQueuesDropWhatIsLate(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	c := newCluster(t, 0)
 	database := c.database(t)

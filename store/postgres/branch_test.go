@@ -43,6 +43,7 @@ func writable(t *testing.T, reg *prometheus.Registry, want float64) {
 // in the URL. Once a node has seen both servers, it acknowledges no write on the primary
 // with the lower timeline. A node that starts after that never writes there.
 func TestSplitBrain(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	c := newCluster(t, 1)
 	database := c.database(t)
@@ -235,6 +236,7 @@ func TestPostgresTime(t *testing.T) {
 // TestReplicaTooOld stops the primary of a replica. A node with a MaxAge of an hour reads
 // the replica, and a node with a MaxAge of two seconds stops reading it.
 func TestReplicaTooOld(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	c := newCluster(t, 1)
 	database := c.database(t)

@@ -103,6 +103,7 @@ func second[T any](_ T, err error) error { return err }
 // Each repetition must get the same answer until the standby has everything that the
 // answer depends on.
 func TestNothingIsAcknowledgedFromARead(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	c, database := newSyncCluster(t)
 	open := func() *postgres.Store {

@@ -191,6 +191,7 @@ func TestFrozenReplica(t *testing.T) {
 // TestReplayPaused pauses the replay of one of two replicas while links are created and
 // edited. A new link must always be found, and an edit must never be undone.
 func TestReplayPaused(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	c := newCluster(t, 2)
 	s := newShardTest(t, c)
@@ -268,6 +269,7 @@ func TestEditElsewhere(t *testing.T) {
 // TestPausedReplicaWithoutPrimary leaves only a lagging replica. It must answer only for
 // links that this process has not edited since.
 func TestPausedReplicaWithoutPrimary(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	c := newCluster(t, 1)
 	s := newShardTest(t, c)

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/terse/terse/internal/testenv"
 )
 
 // TestHistoryCovers compares a history with the log itself. covers must never be later
@@ -74,6 +76,7 @@ func TestHistoryOfAnotherPrimary(t *testing.T) {
 // TestStrayedReplica checks the results of a replica's probes after a failover to a
 // server that the replica did not follow.
 func TestStrayedReplica(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	start := time.Unix(1_800_000_000, 0)
 	after := func(ms int) time.Time { return start.Add(time.Duration(ms) * time.Millisecond) }

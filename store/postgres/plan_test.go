@@ -18,6 +18,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/postgres"
 	"github.com/terse/terse/store/storetest"
@@ -121,6 +122,7 @@ func allowance(query string, rows int) int {
 // plans. It compares the numbers of blocks that Postgres reads, which do not depend on
 // the load of the machine.
 func TestPlans(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	c := newClusterWith(t, 0, map[string]string{
 		"logging_collector": "on", "log_destination": "jsonlog", "log_directory": "plans", "log_min_messages": "log",

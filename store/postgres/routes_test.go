@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/postgres"
 )
@@ -16,6 +17,7 @@ import (
 // another replica. Writes that only the lost primary and the other replica had must not
 // be shown after the promotion.
 func TestReplicaOfLostPrimary(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	c := newCluster(t, 2)
 	s := newShardTest(t, c)

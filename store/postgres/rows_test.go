@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/postgres"
 )
@@ -129,6 +130,7 @@ func TestBucketsOfOthers(t *testing.T) {
 }
 
 func TestListsOfTextsThatNoLinkHas(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	s, _ := openRows(t)
 	mustCreate(t, s, newLink("a"))

@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/postgres"
 )
@@ -165,6 +166,7 @@ func TestReadOnBrokenConnection(t *testing.T) {
 // TestRolesAreApart makes calls of the API wait for a lock on all their connections.
 // Redirects must not be affected.
 func TestRolesAreApart(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	c := newCluster(t, 0)
 	database := c.database(t)
@@ -202,6 +204,7 @@ func TestRolesAreApart(t *testing.T) {
 // TestListsAreApart makes lists wait for a lock on all their connections. Creates and
 // edits must not be affected.
 func TestListsAreApart(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	c := newCluster(t, 0)
 	database := c.database(t)
@@ -374,6 +377,7 @@ func TestMetrics(t *testing.T) {
 // Successful reads must not close the breaker of writes. Writes must succeed again when
 // commits do.
 func TestCommitsHang(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	const timeout = 2 * time.Second
 	c := newCluster(t, 0)

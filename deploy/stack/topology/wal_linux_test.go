@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/postgres"
 	"github.com/terse/terse/store/postgres/schema"
@@ -81,6 +82,7 @@ func moveWAL(t *testing.T, data, disk string) {
 // cannot start. When there is space again, the shard must accept writes without a restart
 // of the node, and still have every acknowledged link.
 func TestFullWAL(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	ctx := t.Context()
 	top := &Topology{opts: Options{Nodes: 1}}

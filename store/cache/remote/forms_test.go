@@ -85,6 +85,7 @@ func TestCluster(t *testing.T) {
 // TestClusterFailover checks that a Cache recovers by itself, for all keys, when a master of a
 // cluster dies and its replica replaces it.
 func TestClusterFailover(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	servant := testenv.RedisOptions{Cluster: true, Settings: map[string]string{"cluster-node-timeout": "1000", "repl-diskless-sync-delay": "0"}}
 	masters := make([]*testenv.Redis, 3)
@@ -136,6 +137,7 @@ func TestClusterFailover(t *testing.T) {
 
 // TestSentinel checks that a Cache recovers from a failover by itself.
 func TestSentinel(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	master := testenv.NewRedis(t, testenv.RedisOptions{})
 	host, port, err := net.SplitHostPort(master.Addr())
