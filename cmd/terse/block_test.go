@@ -211,7 +211,7 @@ func TestTakedownReachesOtherNodes(t *testing.T) {
 	admin := []string{"Authorization", "Bearer " + strings.TrimSpace(f.run("key", "create", "--name", "admin", "--scope", "admin"))}
 	var took []time.Duration
 	for range 40 {
-		created, err := a.send(http.MethodPost, f.nodes[0].url+"/api/v1/links", map[string]string{"url": newTarget()})
+		created, err := a.persist(http.MethodPost, f.nodes[0].url+"/api/v1/links", map[string]string{"url": newTarget()})
 		must(t, err)
 		short := "/" + created.Code
 		for _, step := range []struct {
@@ -223,11 +223,11 @@ func TestTakedownReachesOtherNodes(t *testing.T) {
 			{"/enable", "cleaned up", http.StatusUnavailableForLegalReasons, http.StatusFound},
 		} {
 			for _, node := range f.nodes { // fills both caches
-				if got, err := a.send(http.MethodGet, node.url+short, nil); err != nil || got.status != step.before {
+				if got, err := a.persist(http.MethodGet, node.url+short, nil); err != nil || got.status != step.before {
 					t.Fatalf("visit before %s = %+v, %v, want %d", step.call, got, err, step.before)
 				}
 			}
-			got, err := a.send(http.MethodPost, f.nodes[0].url+"/api/v1/links/"+created.Code+step.call, map[string]string{"reason": step.body}, admin...)
+			got, err := a.persist(http.MethodPost, f.nodes[0].url+"/api/v1/links/"+created.Code+step.call, map[string]string{"reason": step.body}, admin...)
 			if err != nil || got.status != http.StatusOK {
 				t.Fatalf("%s = %+v, %v, want 200", step.call, got, err)
 			}
