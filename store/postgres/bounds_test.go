@@ -75,7 +75,7 @@ func TestDatabaseWorkIsCapped(t *testing.T) {
 	database := c.database(t)
 	s := openStore(t, postgres.Options{
 		Primary: c.DSN(database), MaxBatch: 1, // each call has its own statement
-		ReadTimeout: 20 * time.Second, CallTimeout: 20 * time.Second,
+		ReadTimeout: patient, CallTimeout: patient,
 	})
 	one := shardTest{s, t, connect(t, c, database)}
 	for i := range 20 {

@@ -100,7 +100,7 @@ func TestBreaker(t *testing.T) {
 func TestReadAfterRestart(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 0)
-	s := openStore(t, postgres.Options{Primary: c.DSN(c.database(t)), ProbeEvery: time.Hour, MaxLag: 3 * time.Hour})
+	s := openStore(t, postgres.Options{Primary: c.DSN(c.database(t)), ProbeEvery: time.Hour, MaxLag: 3 * time.Hour, ReadTimeout: patient, CallTimeout: patient})
 	known, err := s.Create(t.Context(), link("known"))
 	must(t, err)
 	for what, read := range map[string]func() error{
@@ -337,7 +337,9 @@ func TestMetrics(t *testing.T) {
 	c := newCluster(t, 1)
 	database := c.database(t)
 	reg := prometheus.NewRegistry()
-	s := openStore(t, postgres.Options{Primary: c.DSN(database), Replicas: []string{c.Replicas()[0].DSN(database)}, Registerer: reg})
+	s := openStore(t, postgres.Options{
+		Primary: c.DSN(database), Replicas: []string{c.Replicas()[0].DSN(database)}, Registerer: reg, ReadTimeout: patient, CallTimeout: patient,
+	})
 	other, err := postgres.Open(t.Context(), postgres.Options{
 		Name: "s2", Primary: c.DSN(database), SchemaVersion: 1, Logger: slog.New(slog.DiscardHandler), Registerer: reg,
 	})

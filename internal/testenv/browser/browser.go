@@ -15,7 +15,7 @@ import (
 )
 
 // stepTimeout limits each step in a tab, so a stuck test fails by itself.
-const stepTimeout = 30 * time.Second
+const stepTimeout = 2 * time.Minute
 
 // hosts restricts the browser to this machine. Names below .test, reserved for
 // tests (RFC 6761 section 6.2), also resolve to this machine. Chromium trusts
