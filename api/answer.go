@@ -90,6 +90,9 @@ func (a *API) answer(c echo.Context, policy cachePolicy, p *problem) error {
 	h.Set("Cache-Control", policy.browser)
 	if a.opts.CDN && policy.cdn != "" {
 		h.Set("Cdn-Cache-Control", policy.cdn)
+		if policy.kept() {
+			h.Del(requestIDHeader)
+		}
 	}
 	h.Add("Vary", "Accept")
 	p.setHeaders(h)

@@ -2,6 +2,7 @@ package api
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/terse/terse/store"
@@ -12,6 +13,10 @@ type cachePolicy struct {
 	browser string // Cache-Control
 	cdn     string // CDN-Cache-Control (RFC 9213), sent if Options.CDN is set; empty sends none
 }
+
+// kept reports whether a CDN may store the answer. Such an answer must have no request id:
+// the CDN would show the id with the answers to later requests.
+func (p cachePolicy) kept() bool { return strings.HasPrefix(p.cdn, "max-age=") }
 
 // Cache lifetimes of answers in seconds.
 const (

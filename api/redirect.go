@@ -159,6 +159,9 @@ func (a *API) writeRedirect(w *echo.Response, l *store.Link, status int, locatio
 	h["Cache-Control"] = v[1:2:2]
 	if a.opts.CDN {
 		h["Cdn-Cache-Control"] = v[2:3:3]
+		if policy.kept() {
+			delete(h, requestIDHeader)
+		}
 	}
 	h["Surrogate-Key"] = v[3:4:4]
 	h["Cache-Tag"] = v[3:4:4]

@@ -66,6 +66,26 @@ func TestRequestID(t *testing.T) {
 	}
 }
 
+// TestCachedAnswersHaveNoRequestID checks that no answer which a CDN may keep has the id of
+// the request that it was made for, in a header or in its body.
+func TestCachedAnswersHaveNoRequestID(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, func(o *api.Options) { o.CDN, o.Clients = true, proxies(t, "127.0.0.0/8", "::1/128") })
+	const id = "chosen-by-a-visitor"
+	live := s.create(`{"url":"https://example.com/"}`).Code
+	gone := s.create(`{"url":"https://example.com/"}`, s.owner("owner")...).Code
+	s.do(http.MethodDelete, "/api/v1/links/"+gone, nil, s.owner("owner")...)
+	once := s.create(`{"url":"https://example.com/","max_clicks":1}`).Code
+	for path, kept := range map[string]bool{"/" + live: true, "/" + gone: true, "/unknown": true, "/" + once: false, "/" + live + "/x": true, "/api/v1/links": false} {
+		got := s.get(path, "X-Request-Id", id)
+		cached := strings.Contains(got.header.Get("CDN-Cache-Control"), "max-age")
+		shown := got.header.Get("X-Request-Id") != "" || strings.Contains(string(got.body), id)
+		if cached != kept || shown == kept {
+			t.Errorf("%s = %d, for caches: %t, with an id: %t, want %t and %t", path, got.status, cached, shown, kept, !kept)
+		}
+	}
+}
+
 // log is a JSON log in memory.
 type log struct {
 	mu sync.Mutex
