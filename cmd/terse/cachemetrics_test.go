@@ -16,7 +16,7 @@ func TestCacheMetrics(t *testing.T) {
 	t.Parallel()
 	shared := testenv.NewRedis(t, testenv.RedisOptions{})
 	f := newFleet(t, 1, testenv.ClusterOptions{})
-	node := f.serve("TERSE_REDIS_URL="+shared.URL(), "TERSE_CDN=varnish", "TERSE_VARNISH_URLS=http://127.0.0.1:1")
+	node := f.serve("TERSE_REDIS_URL="+shared.URL(), "TERSE_CDN=varnish", "TERSE_VARNISH_SECRET="+purgeSecret, "TERSE_VARNISH_URLS=http://127.0.0.1:1")
 	f.awaitChannels()
 	a := newAuditor(f, f.newKey(0))
 	code := a.seed(1, a.authorization()...)[0][0]

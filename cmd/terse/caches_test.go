@@ -84,7 +84,7 @@ func TestEditsArePurgedAtOnce(t *testing.T) {
 	const soonest = outbox.DefaultEvery * 4 / 5 // shortest interval of the outbox
 	cdn, e := newPurges(t), &edge{t: t, dir: t.TempDir(), client: client()}
 	t.Cleanup(e.client.CloseIdleConnections)
-	e.node = start(t, e.dir, "TERSE_CDN=varnish", "TERSE_VARNISH_URLS="+cdn.url)
+	e.node = start(t, e.dir, "TERSE_CDN=varnish", "TERSE_VARNISH_SECRET="+purgeSecret, "TERSE_VARNISH_URLS="+cdn.url)
 	e.token = e.key()
 	purged := func(alias string) (at time.Time) {
 		testenv.Await(t, "a purge", func() bool {

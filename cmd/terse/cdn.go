@@ -44,7 +44,7 @@ func (f *serveFlags) readCDN(try func(name string, err error)) cdn.Options {
 		needed, secret  bool
 	}{
 		{"VARNISH_URLS", cdn.Varnish, f.VarnishURLs, true, false},
-		{"VARNISH_SECRET", cdn.Varnish, f.VarnishSecret, false, true},
+		{"VARNISH_SECRET", cdn.Varnish, f.VarnishSecret, true, true},
 		{"FASTLY_SERVICE_ID", cdn.Fastly, f.FastlyServiceID, true, false},
 		{"FASTLY_TOKEN", cdn.Fastly, f.FastlyToken, true, true},
 		{"CLOUDFLARE_ZONE_ID", cdn.Cloudflare, f.CloudflareZoneID, true, false},

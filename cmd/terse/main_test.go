@@ -158,7 +158,7 @@ func TestWrongSources(t *testing.T) {
 		want    []string
 	}{
 		{"unknown variables", []string{"TERSE_NONSENSE=1", "TERSE_REDIS=x", "OTHER=1"}, []string{"TERSE_NONSENSE: ", "TERSE_REDIS: "}},
-		{"varnish", []string{"TERSE_CDN=varnish"}, []string{"TERSE_VARNISH_URLS: is required"}},
+		{"varnish", []string{"TERSE_CDN=varnish"}, []string{"TERSE_VARNISH_URLS: is required", "TERSE_VARNISH_SECRET: is required"}},
 		{"varnish nowhere", []string{"TERSE_CDN=varnish", "TERSE_VARNISH_URLS=10.0.0.7:80"}, []string{"TERSE_VARNISH_URLS: must be"}},
 		{"fastly", []string{"TERSE_CDN=fastly", "TERSE_CDN_RATE=off"}, []string{"TERSE_FASTLY_SERVICE_ID: ", "TERSE_FASTLY_TOKEN: ", "TERSE_CDN_RATE: "}},
 		{"cloudflare", []string{"TERSE_CDN=cloudflare", "TERSE_CDN_RATE=x"}, []string{"TERSE_CLOUDFLARE_ZONE_ID: ", "TERSE_CLOUDFLARE_TOKEN: ", "TERSE_CDN_RATE: "}},

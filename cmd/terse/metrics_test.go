@@ -43,7 +43,7 @@ func metricPages(t *testing.T) []page {
 	pages := []page{
 		readPage(t, "", embedded()),
 		readPage(t, "Redis", embedded("TERSE_REDIS_URL="+redis.URL())),
-		readPage(t, "CDN", embedded("TERSE_CDN=varnish", "TERSE_VARNISH_URLS=http://127.0.0.1:1")),
+		readPage(t, "CDN", embedded("TERSE_CDN=varnish", "TERSE_VARNISH_SECRET="+purgeSecret, "TERSE_VARNISH_URLS=http://127.0.0.1:1")),
 		readPage(t, "Web Risk", embedded("TERSE_WEBRISK_KEY=9f86d081884c", "TERSE_WEBRISK_URL=http://127.0.0.1:1")),
 		readPage(t, "shards", f.serve()),
 	}

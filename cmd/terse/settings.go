@@ -53,7 +53,7 @@ type serveFlags struct {
 	RedisURL         string `name:"redis-url" placeholder:"URL" help:"Redis that all nodes share: redis://, rediss://, redis-sentinel://HOST,…/MASTER or redis-cluster://HOST,…. Default: none." setting:"" secret:""`
 	CDN              string `name:"cdn" default:"none" placeholder:"NAME" help:"Cache in front of this server, which is purged after edits: none, varnish, fastly or cloudflare. Default: none." setting:""`
 	VarnishURLs      string `name:"varnish-urls" placeholder:"URL,…" help:"Every Varnish to purge. Required with --cdn varnish." setting:""`
-	VarnishSecret    string `placeholder:"TEXT" help:"Secret that the VCL requires of a purge. Default: none." setting:"" secret:""`
+	VarnishSecret    string `placeholder:"TEXT" help:"Secret that the VCL requires of a purge. Required with --cdn varnish." setting:"" secret:""`
 	FastlyServiceID  string `name:"fastly-service-id" placeholder:"ID" help:"The service. Required with --cdn fastly." setting:""`
 	FastlyToken      string `placeholder:"TOKEN" help:"API token that may purge the service. Required with --cdn fastly." setting:"" secret:""`
 	CloudflareZoneID string `name:"cloudflare-zone-id" placeholder:"ID" help:"The zone. Required with --cdn cloudflare." setting:""`

@@ -332,7 +332,7 @@ func TestCanariesAreNotPurged(t *testing.T) {
 	cdn := newPurges(t)
 	f := newFleet(t, 1, testenv.ClusterOptions{})
 	shared := testenv.NewRedis(t, testenv.RedisOptions{})
-	node := f.serve("TERSE_REDIS_URL="+shared.URL(), "TERSE_CDN=varnish", "TERSE_VARNISH_URLS="+cdn.url)
+	node := f.serve("TERSE_REDIS_URL="+shared.URL(), "TERSE_CDN=varnish", "TERSE_VARNISH_SECRET="+purgeSecret, "TERSE_VARNISH_URLS="+cdn.url)
 	f.awaitChannels()
 	a := newAuditor(f, f.newKey(0))
 	code := a.seed(1, a.authorization()...)[0][0]
@@ -356,7 +356,7 @@ func TestNodesShareThePlan(t *testing.T) {
 	shared := testenv.NewRedis(t, testenv.RedisOptions{})
 	f := newFleet(t, 1, testenv.ClusterOptions{})
 	for range nodes {
-		f.serve("TERSE_REDIS_URL="+shared.URL(), "TERSE_CDN=varnish", "TERSE_VARNISH_URLS="+cdn.url, fmt.Sprintf("TERSE_CDN_RATE=%d/24h", nodes*each))
+		f.serve("TERSE_REDIS_URL="+shared.URL(), "TERSE_CDN=varnish", "TERSE_VARNISH_SECRET="+purgeSecret, "TERSE_VARNISH_URLS="+cdn.url, fmt.Sprintf("TERSE_CDN_RATE=%d/24h", nodes*each))
 	}
 	testenv.Await(t, "all nodes to count 3 nodes", func() bool {
 		return !slices.ContainsFunc(f.nodes, func(p *program) bool { return p.metric("terse_redis_nodes") != nodes })

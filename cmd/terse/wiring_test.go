@@ -107,7 +107,7 @@ func TestServeLeavesNothingRunning(t *testing.T) { //nolint:paralleltest // it c
 	inRedis := connect(t, redis)
 	must(t, inRedis.Ping(t.Context()).Err())
 	before := goleak.IgnoreCurrent()
-	log := serveHere(t, "TERSE_REDIS_URL="+redis.URL(), "TERSE_CDN=varnish", "TERSE_VARNISH_URLS=http://127.0.0.1:1",
+	log := serveHere(t, "TERSE_REDIS_URL="+redis.URL(), "TERSE_CDN=varnish", "TERSE_VARNISH_SECRET="+purgeSecret, "TERSE_VARNISH_URLS=http://127.0.0.1:1",
 		"TERSE_WEBRISK_KEY=9f86d081884c", "TERSE_WEBRISK_URL=http://127.0.0.1:1", "TERSE_OTLP_ENDPOINT=http://127.0.0.1:1",
 		"TERSE_LOG_LEVEL=warn")
 	if strings.Contains(log, "level=INFO") {

@@ -2,8 +2,9 @@
 # CDN-Cache-Control (RFC 9213) allows, and until Terse purges the tag of their link.
 #
 # Needs Varnish 7 with the vmods var and xkey (Debian: varnish and varnish-modules). Terse runs
-# with TERSE_CDN=varnish, with every Varnish in TERSE_VARNISH_URLS, and with the
-# addresses of all of them in TERSE_TRUSTED_PROXIES. Edit the lines marked CHANGE.
+# with TERSE_CDN=varnish, with every Varnish in TERSE_VARNISH_URLS, with a secret in
+# TERSE_VARNISH_SECRET, and with the addresses of all of them in TERSE_TRUSTED_PROXIES.
+# Edit the lines marked CHANGE.
 vcl 4.1;
 
 import std;
@@ -41,13 +42,21 @@ sub vcl_recv {
     if (req.restarts == 0) {
         unset req.http.X-Round;     # a visitor must not set it
         unset req.http.X-Purged;
+        # The id of a request in the logs is Varnish's own. Visitors choose neither it nor
+        # the trace.
+        set req.http.X-Request-Id = "" + std.time2integer(now, 0) + "-" + req.xid + "-" + std.random(0, 1000000);
+        unset req.http.traceparent;
+        unset req.http.tracestate;
     }
     if (req.method == "PURGE") {
-        if (!req.http.X-Purge-Secret) {
-            set req.http.X-Purge-Secret = "";   # a header that is not there equals nothing
+        # Varnish has added the address of its client to X-Forwarded-For. A second address,
+        # or a header of another proxy, means that a proxy sends the purge for its own client.
+        if (client.ip !~ purgers || req.http.X-Forwarded-For != "" + client.ip ||
+            req.http.Forwarded || req.http.X-Real-IP || req.http.Via) {
+            return (synth(403, "Forbidden"));
         }
-        # CHANGE: the same text as in TERSE_VARNISH_SECRET, or both empty
-        if (client.ip !~ purgers || req.http.X-Purge-Secret != "") {
+        # CHANGE: the same text as in TERSE_VARNISH_SECRET. Without it Varnish refuses every purge.
+        if (req.http.X-Purge-Secret !~ "." || req.http.X-Purge-Secret != "") {
             return (synth(403, "Forbidden"));
         }
         if (!req.http.Xkey-Purge) {
@@ -131,6 +140,7 @@ sub vcl_backend_response {
         set beresp.uncacheable = true;
         return (deliver);
     }
+    unset beresp.http.X-Request-Id; # the id of one request, and the answer is for many
     set beresp.ttl = std.duration(regsub(beresp.http.CDN-Cache-Control, "^.*max-age=([0-9]+).*$", "\1s"), 0s);
     if (beresp.http.CDN-Cache-Control ~ "stale-while-revalidate=[0-9]") {
         set beresp.http.X-Revalidate = regsub(beresp.http.CDN-Cache-Control, "^.*stale-while-revalidate=([0-9]+).*$", "\1s");
@@ -177,6 +187,9 @@ sub vcl_synth {
 
 sub vcl_deliver {
     set resp.http.X-Cache = req.http.X-Cache;
+    if (!resp.http.X-Request-Id) {
+        set resp.http.X-Request-Id = req.http.X-Request-Id;
+    }
     unset resp.http.CDN-Cache-Control;
     unset resp.http.Surrogate-Key;
     unset resp.http.Cache-Tag;

@@ -11,10 +11,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,6 +25,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
+	"github.com/terse/terse/deploy"
 	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/cache/cdn"
@@ -86,6 +88,7 @@ func (o *origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", "private, max-age=0")
 	h.Set("Surrogate-Key", "link-"+code)
 	h.Set("Cache-Tag", "link-"+code)
+	h["X-Request-Id"] = r.Header["X-Request-Id"] // as Terse does for a trusted proxy
 	if a.policy != "" {
 		h.Set("CDN-Cache-Control", a.policy)
 	}
@@ -165,23 +168,30 @@ type edge struct {
 	passed  int // calls of pass
 }
 
+// purgeSecret is the secret in the VCL of newEdge.
+const purgeSecret = "9f86d081884c7d65"
+
 func newEdge(t *testing.T) *edge {
 	t.Helper()
+	return newEdgeWith(t, map[string]string{`req.http.X-Purge-Secret != ""`: `req.http.X-Purge-Secret != "` + purgeSecret + `"`})
+}
+
+// newEdgeWith is newEdge with other changes to the shipped file.
+func newEdgeWith(t *testing.T, changes map[string]string) *edge {
+	t.Helper()
 	o := newOrigin(t)
-	vcl, err := os.ReadFile("terse.vcl")
-	if err != nil {
-		t.Fatal(err)
-	}
 	_, port, err := net.SplitHostPort(o.server.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
-	const shipped = `.port = "8080"`
-	if !strings.Contains(string(vcl), shipped) {
-		t.Fatalf("terse.vcl lacks %s", shipped)
+	all := map[string]string{`.port = "8080"`: fmt.Sprintf(`.port = "%s"`, port)}
+	maps.Copy(all, changes)
+	vcl, err := deploy.Edited("varnish/terse.vcl", all)
+	if err != nil {
+		t.Fatal(err)
 	}
 	e := &edge{
-		t: t, origin: o, varnish: testenv.NewVarnish(t, strings.Replace(string(vcl), shipped, fmt.Sprintf(`.port = "%s"`, port), 1)),
+		t: t, origin: o, varnish: testenv.NewVarnish(t, vcl),
 		client: &http.Client{
 			Timeout: 30 * time.Second, Transport: &http.Transport{},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -521,12 +531,105 @@ func TestWhatVisitorsSay(t *testing.T) {
 	}
 }
 
+// TestRequestIDs checks that Varnish gives each request an id of its own, also when a visitor
+// sends one, and that no answer has the id of another request.
+func TestRequestIDs(t *testing.T) {
+	t.Parallel()
+	const header, sent = "X-Request-Id", "chosen-by-a-visitor"
+	e := newEdge(t)
+	e.origin.set("/kept", answer{302, "https://example.com/", liveRevalidated})
+	e.origin.set("/api/v1/links", answer{200, "", "no-store"})
+	known := map[string]bool{sent: true, "": true}
+	for _, path := range []string{"/kept", "/kept", "/unknown", "/unknown", "/api/v1/links", "/api/v1/links"} {
+		for _, headers := range [][]string{{header, sent, "traceparent", "00-1", "tracestate", "a=1"}, nil} {
+			got := e.send(http.MethodGet, path, headers...).Header[header]
+			if len(got) != 1 || known[got[0]] {
+				t.Errorf("ids of the answer of %s with %q = %q, want a new one", path, headers, got)
+				continue
+			}
+			known[got[0]] = true
+		}
+	}
+	e.pass() // then an expired answer is served and fetched again
+	e.want("/kept", 302, "STALE")
+	e.await("/kept", 302, "HIT")
+	if got := e.send(http.MethodGet, "/kept").Header.Get(header); known[got] {
+		t.Errorf("id of an answer from the cache = %q, want a new one", got)
+	}
+	for _, path := range []string{"/kept", "/unknown", "/api/v1/links"} {
+		for _, r := range e.origin.requests(path) {
+			id := r.Header.Get(header)
+			if !regexp.MustCompile(`^[0-9.-]{12,64}$`).MatchString(id) || r.Header["Traceparent"] != nil || r.Header["Tracestate"] != nil {
+				t.Errorf("%s reaches the origin with the id %q and the trace %q, want Varnish's id and no trace", path, id, r.Header["Traceparent"])
+			}
+		}
+	}
+}
+
+// TestVisitorsCannotPurge checks that a purge needs the secret of the VCL, from any address,
+// and that a purge through a proxy is refused even with the secret. All requests come from
+// 127.0.0.1, as they do when a proxy on the same machine ends TLS.
+func TestVisitorsCannotPurge(t *testing.T) {
+	t.Parallel()
+	const header = "X-Purge-Secret"
+	for name, tt := range map[string]struct {
+		changes map[string]string
+		allowed []string // headers of the only purge that is allowed; none if nil
+		refused [][]string
+	}{
+		"the file as shipped": {refused: [][]string{{}, {header, ""}, {header, " "}, {header, purgeSecret}}},
+		"with a secret": {
+			changes: map[string]string{`req.http.X-Purge-Secret != ""`: `req.http.X-Purge-Secret != "` + purgeSecret + `"`},
+			allowed: []string{header, purgeSecret},
+			refused: [][]string{
+				{},
+				{header, ""},
+				{header, "other"},
+				{header, purgeSecret + "x"},
+				{header, purgeSecret, "X-Forwarded-For", "203.0.113.9"},
+				{header, purgeSecret, "X-Forwarded-For", "127.0.0.1"},
+				{header, purgeSecret, "X-Forwarded-For", "unknown"},
+				{header, purgeSecret, "Forwarded", "for=203.0.113.9"},
+				{header, purgeSecret, "X-Real-IP", "203.0.113.9"},
+				{header, purgeSecret, "Via", "1.1 proxy"},
+			},
+		},
+		"from an address that is not listed": {
+			changes: map[string]string{
+				`req.http.X-Purge-Secret != ""`: `req.http.X-Purge-Secret != "` + purgeSecret + `"`,
+				`"127.0.0.1";            #`:     `"192.0.2.1"; #`,
+			},
+			refused: [][]string{{header, purgeSecret}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := newEdgeWith(t, tt.changes)
+			e.origin.set("/kept", answer{302, "https://example.com/", "max-age=60"})
+			e.want("/kept", 302, "MISS")
+			for _, headers := range tt.refused {
+				if got := e.send("PURGE", "/", append([]string{"Xkey-Purge", "link-kept"}, headers...)...); got.StatusCode != 403 {
+					t.Errorf("PURGE with %q = %d, want 403", headers, got.StatusCode)
+				}
+				e.want("/kept", 302, "HIT")
+			}
+			if tt.allowed == nil {
+				return
+			}
+			if got := e.send("PURGE", "/", append([]string{"Xkey-Purge", "link-kept"}, tt.allowed...)...); got.StatusCode != 200 {
+				t.Errorf("PURGE with %q = %d, want 200", tt.allowed, got.StatusCode)
+			}
+			e.want("/kept", 302, "MISS")
+		})
+	}
+}
+
 // TestPurger checks that Varnish understands the longest request of a Purger, and purges
 // only the named links.
 func TestPurger(t *testing.T) {
 	t.Parallel()
 	e := newEdge(t)
-	p, err := cdn.New(cdn.Options{Provider: cdn.Varnish, VarnishURLs: []string{e.varnish.URL()}, Registerer: prometheus.NewRegistry()})
+	p, err := cdn.New(cdn.Options{Provider: cdn.Varnish, VarnishURLs: []string{e.varnish.URL()}, VarnishSecret: purgeSecret, Registerer: prometheus.NewRegistry()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -583,7 +686,7 @@ func TestPurgeOvertakesAnAnswer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	purger, err := cdn.New(cdn.Options{Provider: cdn.Varnish, VarnishURLs: []string{e.varnish.URL()}, Registerer: prometheus.NewRegistry()})
+	purger, err := cdn.New(cdn.Options{Provider: cdn.Varnish, VarnishURLs: []string{e.varnish.URL()}, VarnishSecret: purgeSecret, Registerer: prometheus.NewRegistry()})
 	if err != nil {
 		t.Fatal(err)
 	}
