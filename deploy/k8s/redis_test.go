@@ -83,7 +83,7 @@ func (p *redisPods) info(pod int) string {
 func (p *redisPods) master() string {
 	votes := map[string]int{}
 	for _, host := range p.hosts {
-		sentinel := redis.NewSentinelClient(&redis.Options{Addr: host + ":26379", MaxRetries: -1, DialerRetries: 1})
+		sentinel := redis.NewSentinelClient(&redis.Options{Addr: host + ":26379", Password: redisPassword, MaxRetries: -1, DialerRetries: 1})
 		if addr := sentinel.GetMasterAddrByName(p.t.Context(), "links").Val(); len(addr) == 2 {
 			votes[addr[0]]++
 		}
@@ -137,21 +137,23 @@ func TestRedisFailover(t *testing.T) {
 
 // known reports whether a pod's sentinel knows both other sentinels and both replicas.
 func (p *redisPods) known(pod int) bool {
-	sentinel := redis.NewSentinelClient(&redis.Options{Addr: p.hosts[pod] + ":26379", MaxRetries: -1})
+	sentinel := redis.NewSentinelClient(&redis.Options{Addr: p.hosts[pod] + ":26379", Password: redisPassword, MaxRetries: -1})
 	defer func() { _ = sentinel.Close() }()
 	master := sentinel.Master(p.t.Context(), "links").Val()
 	return master["num-other-sentinels"] == "2" && master["num-slaves"] == "2"
 }
 
-// wantSettings checks that Redis requires the password, and which keys it evicts when its
-// memory is full.
+// wantSettings checks that Redis and the sentinels require the password, and which keys Redis
+// evicts when its memory is full.
 func (p *redisPods) wantSettings() {
 	p.t.Helper()
 	ctx := context.WithoutCancel(p.t.Context())
-	stranger := redis.NewClient(&redis.Options{Addr: p.hosts[0] + ":6379", MaxRetries: -1})
-	defer func() { _ = stranger.Close() }()
-	if err := stranger.Ping(ctx).Err(); err == nil || !strings.Contains(err.Error(), "NOAUTH") {
-		p.t.Errorf("PING without a password = %v, want NOAUTH", err)
+	for _, port := range []string{":6379", ":26379"} {
+		stranger := redis.NewClient(&redis.Options{Addr: p.hosts[0] + port, MaxRetries: -1})
+		if err := stranger.Ping(ctx).Err(); err == nil || !strings.Contains(err.Error(), "NOAUTH") {
+			p.t.Errorf("PING to port %s without a password = %v, want NOAUTH", port, err)
+		}
+		_ = stranger.Close()
 	}
 	friend := redis.NewClient(&redis.Options{Addr: p.hosts[0] + ":6379", Password: redisPassword})
 	defer func() { _ = friend.Close() }()

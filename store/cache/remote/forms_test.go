@@ -161,6 +161,28 @@ func TestSentinel(t *testing.T) {
 	wantUse(t, c)
 }
 
+// TestSentinelPassword checks that a Cache finds the master through sentinels that require a
+// password, and not without the password.
+func TestSentinelPassword(t *testing.T) {
+	t.Parallel()
+	const password = "p&ss word"
+	sentinel := testenv.NewRedis(t, testenv.RedisOptions{Watches: testenv.NewRedis(t, testenv.RedisOptions{})})
+	must(t, connect(t, sentinel).Do(t.Context(), "ACL", "SETUSER", "default", "resetpass", ">"+password).Err())
+	for name, tt := range map[string]struct {
+		parameter string
+		works     bool
+	}{
+		"right": {"?sentinel_password=p%26ss%20word", true},
+		"wrong": {"?sentinel_password=wrong", false},
+		"none":  {"", false},
+	} {
+		c := open(t, sentinel.URL()+tt.parameter, time.Second)
+		if err := create(t, c, link(name, 1)); (err == nil) != tt.works {
+			t.Errorf("a write with the password %s = %v, want success: %t", name, err, tt.works)
+		}
+	}
+}
+
 // TestMissed checks the argument of Options.Missed at the first connection and after each lost
 // connection: the moment since which announcements were not received.
 func TestMissed(t *testing.T) {

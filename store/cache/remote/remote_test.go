@@ -637,7 +637,8 @@ func TestCheckURL(t *testing.T) {
 	t.Parallel()
 	for _, right := range []string{
 		"", "redis://localhost", "redis://localhost:6379/3", "rediss://:secret@redis.example:6380", "redis://user:p%40ss@[::1]:6379/0",
-		"redis-sentinel://a,b:26380/master", "redis-sentinel://:pw@a/master/2", "rediss-cluster://a:1,b:2,c:3",
+		"redis-sentinel://a,b:26380/master", "redis-sentinel://:pw@a/master/2",
+		"redis-sentinel://a/master?sentinel_password=a%26b", "rediss-sentinel://:pw@a/master/2?sentinel_password=pw", "rediss-cluster://a:1,b:2,c:3",
 	} {
 		if err := remote.CheckURL(right); err != nil {
 			t.Errorf("CheckURL(%q) = %v, want nil", right, err)
@@ -646,7 +647,9 @@ func TestCheckURL(t *testing.T) {
 	for _, wrong := range []string{
 		"localhost:6379", "http://localhost", "redis-other://localhost", "redis://", "redis://a,b", "redis://localhost/x", "redis://localhost/999",
 		"redis://localhost?dial_timeout=3s", "redis://localhost/0?x=1", "redis://localhost:port", "redis-cluster://a/1", "redis-sentinel://a", "redis://secret@x@y",
-		"redis://u:%zz@host", "redis://a b",
+		"redis://u:%zz@host", "redis://a b", "redis://a?sentinel_password=secret", "redis-cluster://a?sentinel_password=secret",
+		"redis-sentinel://a/m?sentinel_password=", "redis-sentinel://a/m?sentinel_password=%zz", "redis-sentinel://a/m?password=secret",
+		"redis-sentinel://a/m?sentinel_password=secret&x=1", "redis-sentinel://a/m?sentinel_password=secret#x", "redis-sentinel://a/m#secret", "redis-sentinel://a/m?",
 	} {
 		err := remote.CheckURL(wrong)
 		if err == nil {

@@ -23,7 +23,7 @@ const (
 // that begins with rediss instead of redis means TLS:
 //
 //	redis://[[USER]:PASSWORD@]HOST[:PORT][/DB]
-//	redis-sentinel://[[USER]:PASSWORD@]HOST[:PORT],…/MASTER[/DB]
+//	redis-sentinel://[[USER]:PASSWORD@]HOST[:PORT],…/MASTER[/DB][?sentinel_password=PASSWORD]
 //	redis-cluster://[[USER]:PASSWORD@]HOST[:PORT],…
 //
 // An empty text means no Redis and is valid. Errors do not repeat the URL, because it may
@@ -36,13 +36,14 @@ func CheckURL(text string) error {
 	return err
 }
 
-// Password returns the password in a URL that CheckURL accepts, or "".
-func Password(text string) string {
+// Passwords returns the passwords in a URL that CheckURL accepts: of Redis and of its
+// sentinels. A missing password is "".
+func Passwords(text string) (servers, sentinels string) {
 	o, err := parseURL(text)
 	if err != nil {
-		return ""
+		return "", ""
 	}
-	return o.Password
+	return o.Password, o.SentinelPassword
 }
 
 func parseURL(text string) (*redis.UniversalOptions, error) {
@@ -51,6 +52,7 @@ func parseURL(text string) (*redis.UniversalOptions, error) {
 	if !ok || kind == "" {
 		return nil, errors.New("must begin with redis://, rediss://, redis-sentinel://, rediss-sentinel://, redis-cluster:// or rediss-cluster://")
 	}
+	rest, parameters, hasParameters := strings.Cut(rest, "?")
 	authority, path, _ := strings.Cut(rest, "/")
 	user, hosts := "", authority
 	if i := strings.LastIndexByte(authority, '@'); i >= 0 {
@@ -59,6 +61,11 @@ func parseURL(text string) (*redis.UniversalOptions, error) {
 	o := &redis.UniversalOptions{}
 	if err := errors.Join(readUser(o, user), readHosts(o, hosts, kind), readPath(o, path, kind)); err != nil {
 		return nil, err
+	}
+	if hasParameters {
+		if err := readParameters(o, parameters, kind); err != nil {
+			return nil, err
+		}
 	}
 	if secure {
 		o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
@@ -115,8 +122,8 @@ func readHosts(o *redis.UniversalOptions, text, kind string) error {
 func readPath(o *redis.UniversalOptions, path, kind string) error {
 	database := path
 	switch {
-	case strings.ContainsAny(path, "?#"):
-		return errors.New("must not have parameters")
+	case strings.Contains(path, "#"):
+		return errors.New("must not have a fragment")
 	case kind == "cluster" && path != "":
 		return errors.New("must not have a database, because a cluster has only one")
 	case kind == "sentinel":
@@ -133,5 +140,20 @@ func readPath(o *redis.UniversalOptions, path, kind string) error {
 		return fmt.Errorf("the database must be a number from 0 to 255, not %q", database)
 	}
 	o.DB = int(n)
+	return nil
+}
+
+// sentinelPassword is the only parameter of a URL.
+const sentinelPassword = "sentinel_password"
+
+func readParameters(o *redis.UniversalOptions, text, kind string) error {
+	name, value, _ := strings.Cut(text, "=")
+	if name != sentinelPassword || kind != "sentinel" || strings.ContainsAny(value, "&#") {
+		return errors.New("must not have parameters, except ?" + sentinelPassword + "=PASSWORD with redis-sentinel://")
+	}
+	var err error
+	if o.SentinelPassword, err = url.PathUnescape(value); err != nil || value == "" {
+		return errors.New(sentinelPassword + " must be a password with its special characters percent-encoded")
+	}
 	return nil
 }

@@ -4,13 +4,14 @@
 #   SELF       how the others reach this pod
 #   PEERS      how all pods are reached, separated by spaces; the first is the master
 #              where no sentinel knows better
-#   PASSWORD   of the Redis servers, without quotes or spaces
+#   PASSWORD   of the Redis servers and the sentinels, without quotes or spaces
 #   MAXMEMORY  of Redis
 #   DATA       a folder that can be written to
 #   BIND       addresses to listen on; default all
 set -eu
 
 redis_port=6379 sentinel_port=26379 name=links
+export REDISCLI_AUTH="$PASSWORD"
 
 # master prints the host of the master that most sentinels may agree on: the first
 # answer will do, since a sentinel makes a server that is wrong follow the right one.
@@ -54,7 +55,7 @@ sentinel)
 		echo "bind ${BIND:-* -::*}"
 		echo "port $sentinel_port"
 		echo "dir $DATA"
-		echo "protected-mode no" # the network policy says who may ask
+		echo "requirepass $PASSWORD" # also sent to the other sentinels
 		echo "sentinel resolve-hostnames yes"
 		echo "sentinel announce-hostnames yes"
 		echo "sentinel announce-ip $SELF"
