@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/pprof"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -18,7 +20,12 @@ import (
 // Admin returns the handler of the admin listener: /livez, /readyz, /metrics and
 // /debug/pprof. It must never be public. /livez only reports that the process runs: it
 // does not check databases, because a restart would not repair them.
-func Admin(health *Health, metrics prometheus.Gatherer) http.Handler {
+//
+// The Host of a request must be an address, localhost or one of names, else the answer is
+// 421. So a web page cannot read the admin listener by DNS rebinding, in which the name of
+// the page's own site begins to resolve to this machine. names are host names without a
+// port, in lower case.
+func Admin(health *Health, metrics prometheus.Gatherer, names []string) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "ok\n")
@@ -30,7 +37,34 @@ func Admin(health *Health, metrics prometheus.Gatherer) http.Handler {
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	return mux
+	return forHosts(names, mux)
+}
+
+// forHosts answers 421 for a Host that is a name outside names. HTTP/1.0 needs no Host, and
+// browsers always send one.
+func forHosts(names []string, next http.Handler) http.Handler {
+	known := map[string]bool{"": true, "localhost": true}
+	for _, n := range names {
+		known[n] = true
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name := hostName(r.Host)
+		if _, err := netip.ParseAddr(name); err != nil && !known[name] {
+			http.Error(w, "The host name of this request is unknown. Add it to TERSE_ADMIN_HOSTS.", http.StatusMisdirectedRequest)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// hostName returns the name or address in a Host header in lower case, without the port,
+// the brackets of an IPv6 address and the final dot.
+func hostName(host string) string {
+	name, _, err := net.SplitHostPort(host)
+	if err != nil {
+		name = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	}
+	return strings.ToLower(strings.TrimSuffix(name, "."))
 }
 
 // phase is the stage of a process between start and stop.

@@ -70,7 +70,7 @@ func TestRequestID(t *testing.T) {
 // the request that it was made for, in a header or in its body.
 func TestCachedAnswersHaveNoRequestID(t *testing.T) {
 	t.Parallel()
-	s := newServer(t, func(o *api.Options) { o.CDN, o.Clients = true, proxies(t, "127.0.0.0/8", "::1/128") })
+	s := newServer(t, func(o *options) { o.CDN, o.Clients = true, proxies(t, "127.0.0.0/8", "::1/128") })
 	const id = "chosen-by-a-visitor"
 	live := s.create(`{"url":"https://example.com/"}`).Code
 	gone := s.create(`{"url":"https://example.com/"}`, s.owner("owner")...).Code

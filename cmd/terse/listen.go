@@ -19,7 +19,7 @@ func (p *process) listenAdmin(ctx context.Context) (net.Addr, error) {
 		return nil, err
 	}
 	admin, err := server.Start(server.Options{
-		Listener: l, Handler: api.Admin(&p.health, p.registry), Logger: p.logger, Failed: p.failed,
+		Listener: l, Handler: api.Admin(&p.health, p.registry, p.settings.adminHosts), Logger: p.logger, Failed: p.failed,
 	})
 	if err != nil {
 		return nil, err

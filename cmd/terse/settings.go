@@ -33,6 +33,7 @@ type serveFlags struct {
 
 	Listen      string `default:":8080" placeholder:"ADDRESS" help:"Public address. Default: :8080." setting:""`
 	AdminListen string `default:"127.0.0.1:9090" placeholder:"ADDRESS" help:"Address of health checks, metrics and profiles. Never make it public. Default: 127.0.0.1:9090." setting:""`
+	AdminHosts  string `placeholder:"NAME,…" help:"Host names under which the admin listener answers, besides addresses, localhost and the name in --admin-listen. Default: none." setting:""`
 	BaseURL     string `placeholder:"URL" help:"Start of every short URL, such as https://sho.rt. Default: http://localhost and the port of --listen." setting:""`
 	CodeKey     string `placeholder:"KEY" help:"32 bytes in base64 that key the codes. Required with shards; the same on all nodes; never changed. Default: made on first start and kept in the embedded database." setting:"" secret:""`
 	NodeID      string `placeholder:"N" help:"Node id, 0 to 511, for nodes that share shards. Default: a free one is leased." setting:""`
@@ -73,9 +74,10 @@ type serveSettings struct {
 	batchSize       int
 	replicaMaxAge   time.Duration
 	listen, admin   string
-	baseURL         string // empty: http://localhost and the port of listen
-	codeKey         []byte // nil: the embedded database has its own
-	nodeID          int64  // anyNode: lease a free one
+	adminHosts      []string // in lower case
+	baseURL         string   // empty: http://localhost and the port of listen
+	codeKey         []byte   // nil: the embedded database has its own
+	nodeID          int64    // anyNode: lease a free one
 	anonymousCreate bool
 	proxies         ratelimit.Proxies
 	proxyProtocol   bool
@@ -106,6 +108,8 @@ func (f *serveFlags) read() (serveSettings, []error) {
 	try("SHARDS", err)
 	try("LISTEN", checkAddress(f.Listen))
 	try("ADMIN_LISTEN", checkAddress(f.AdminListen))
+	s.adminHosts, err = parseAdminHosts(f.AdminHosts, f.AdminListen)
+	try("ADMIN_HOSTS", err)
 	if f.BaseURL != "" {
 		_, err = api.ParseBaseURL(f.BaseURL)
 		try("BASE_URL", err)
@@ -195,6 +199,23 @@ func checkAddress(address string) error {
 		return fmt.Errorf("%q: the port must be a number up to 65535, not %q", address, port)
 	}
 	return nil
+}
+
+// parseAdminHosts returns the host names of the admin listener, the name in its address
+// included.
+func parseAdminHosts(names, listen string) ([]string, error) {
+	hosts := splitList(names)
+	var errs []error
+	for i, name := range hosts {
+		if strings.ContainsAny(name, ":/@*[]") {
+			errs = append(errs, fmt.Errorf("%q must be a host name without a port", name))
+		}
+		hosts[i] = strings.ToLower(strings.TrimSuffix(name, "."))
+	}
+	if name, _, err := net.SplitHostPort(listen); err == nil && name != "" {
+		hosts = append(hosts, strings.ToLower(name))
+	}
+	return hosts, errors.Join(errs...)
 }
 
 func parseCodeKey(s string) ([]byte, error) {
