@@ -16,7 +16,7 @@ const description = `Terse shortens URLs. POST a long URL to get a short one; a 
 
 "terse serve" stores links in an embedded database in ./data and needs nothing else.
 
-A setting is a flag, an environment variable (TERSE_BASE_URL for --base-url) or a member of the JSON file that --config names ({"base_url": "…"}). A flag wins over the environment, and the environment wins over the file. A secret can also be read from a file (TERSE_CODE_KEY_FILE).`
+A setting is a flag, an environment variable (TERSE_BASE_URL for --base-url) or a member of the JSON file that --config names ({"base_url": "…"}). A flag wins over the environment, and the environment wins over the file. A secret is never a flag, because every user of the machine can list flags. It can also be read from a file of its own (TERSE_CODE_KEY_FILE).`
 
 // app is the command line.
 type app struct {
@@ -71,6 +71,7 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 	case err != nil:
 		return report(stderr, fmt.Errorf("%w (try: terse --help)", err), 2)
 	}
+	settings.refuseSecrets(command.Path)
 	if err := settings.err(); err != nil {
 		return report(stderr, err, 2)
 	}

@@ -154,7 +154,7 @@ type keyRevoke struct {
 
 // Help is shown below the command's purpose.
 func (*keyRevoke) Help() string {
-	return fmt.Sprintf(`Servers reject the key within %v. With --redis-url they reject it at once.`, keyring.MaxTTL)
+	return fmt.Sprintf(`Servers reject the key within %v. With TERSE_REDIS_URL they reject it at once.`, keyring.MaxTTL)
 }
 
 // Run revokes the key.

@@ -90,6 +90,33 @@ func TestWrongCommandLines(t *testing.T) {
 	}
 }
 
+// TestSecretsAreNoArguments checks that a secret on the command line is rejected: every user of
+// the machine can list the arguments of a process. The error does not repeat the secret.
+func TestSecretsAreNoArguments(t *testing.T) {
+	t.Parallel()
+	const secret = "9f86d081884c7d65"
+	for _, args := range [][]string{
+		{"serve", "--code-key", secret},
+		{"serve", "--code-key=" + secret},
+		{"serve", "--shards", "s1 postgres://terse:" + secret + "@localhost/links"},
+		{"serve", "--redis-url", "redis://:" + secret + "@localhost"},
+		{"serve", "--cdn", "varnish", "--varnish-secret", secret},
+		{"serve", "--cdn", "fastly", "--fastly-token", secret},
+		{"serve", "--cdn", "cloudflare", "--cloudflare-token", secret},
+		{"serve", "--webrisk-key", secret},
+		{"migrate", "status", "--shards", "s1 postgres://terse:" + secret + "@localhost/links"},
+		{"key", "revoke", "key_a", "--redis-url", "redis://:" + secret + "@localhost"},
+		{"shorten", "--api-key", secret, "https://example.com/"},
+	} {
+		got := terse(t, nil, args...)
+		flag := regexp.MustCompile(`--[a-z]+-(key|url|secret|token)|--shards`).FindString(strings.Join(args, " "))
+		want := envPrefix + strings.ToUpper(strings.ReplaceAll(strings.TrimPrefix(flag, "--"), "-", "_")) + "_FILE"
+		if got.status != 2 || !strings.Contains(got.stderr, flag+": ") || !strings.Contains(got.stderr, want) || strings.Contains(got.stderr, secret) {
+			t.Errorf("terse %s %s = %+v, want status 2, naming the variable, without the secret", args[0], flag, got)
+		}
+	}
+}
+
 // TestWrongSettingsAreReportedAtOnce checks that one run reports every wrong setting by its
 // variable.
 func TestWrongSettingsAreReportedAtOnce(t *testing.T) {
@@ -282,10 +309,10 @@ func TestKeys(t *testing.T) {
 	if got := terse(t, environ, "key", "revoke", "key_none"); got.status != 1 || !strings.Contains(got.stderr, "key_none") {
 		t.Errorf("key revoke of an unknown key = %+v, want status 1", got)
 	}
-	if got := terse(t, environ, "key", "revoke", id, "--redis-url", "nonsense"); got.status != 2 || !strings.Contains(got.stderr, "TERSE_REDIS_URL: ") {
+	if got := terse(t, append(environ, "TERSE_REDIS_URL=nonsense"), "key", "revoke", id); got.status != 2 || !strings.Contains(got.stderr, "TERSE_REDIS_URL: ") {
 		t.Errorf("key revoke with a wrong Redis = %+v, want status 2 naming it", got)
 	}
-	if got := terse(t, environ, "key", "revoke", id, "--redis-url", "redis://127.0.0.1:1"); got.status != 0 || !strings.Contains(got.stderr, "10s") {
+	if got := terse(t, append(environ, "TERSE_REDIS_URL=redis://127.0.0.1:1"), "key", "revoke", id); got.status != 0 || !strings.Contains(got.stderr, "10s") {
 		t.Errorf("key revoke with an unreachable Redis = %+v, want a warning that it takes 10s", got)
 	}
 	got := terse(t, environ, "key", "create", "--name", "a\x00b", "--scope", "everything", "--limit", "6", "--expires", "2001-01-01")

@@ -57,12 +57,14 @@ func (s *sources) learn(k *kong.Kong) error {
 	return kong.Visit(k.Model, func(node kong.Visitable, next kong.Next) error {
 		flag, ok := node.(*kong.Flag)
 		if ok && flag.Tag.Has("setting") {
-			flag.Help += " ($" + variable(flag) + ")"
 			s.known[variable(flag)] = true
 			s.members[member(flag)] = true
+			note := ""
 			if flag.Tag.Has("secret") {
 				s.known[variable(flag)+"_FILE"] = true
+				note = ", not as a flag"
 			}
+			flag.Help += " ($" + variable(flag) + note + ")"
 		}
 		return next(nil)
 	})
@@ -159,6 +161,16 @@ func (s *sources) readFile(path string) {
 			s.file[name] = fmt.Sprint(value)
 		default:
 			s.fail("%s: %q must be a string, a number, true or false", path, name)
+		}
+	}
+}
+
+// refuseSecrets adds a problem for each secret on the command line. Every user of the machine
+// can list the arguments of a process.
+func (s *sources) refuseSecrets(line []*kong.Path) {
+	for _, p := range line {
+		if p.Flag != nil && !p.Resolved && p.Flag.Tag.Has("secret") {
+			s.fail("--%s: every user of this machine can read a secret on the command line. Set %s or %s_FILE", p.Flag.Name, variable(p.Flag), variable(p.Flag))
 		}
 	}
 }

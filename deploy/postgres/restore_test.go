@@ -139,7 +139,8 @@ func TestRestoreToAMoment(t *testing.T) {
 	}})
 	must(t, c.NewDatabase(t.Context(), "links"))
 	s := &shard{t: t, primary: c.Primary(), binary: testenv.BuildTerse(t)}
-	migrate := exec.CommandContext(t.Context(), s.binary, "migrate", "up", "--shards", s.setting())
+	migrate := exec.CommandContext(t.Context(), s.binary, "migrate", "up")
+	migrate.Env = append(os.Environ(), "TERSE_SHARDS="+s.setting())
 	if out, err := migrate.CombinedOutput(); err != nil {
 		t.Fatalf("terse migrate up: %v: %s", err, out)
 	}

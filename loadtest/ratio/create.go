@@ -68,7 +68,7 @@ func measureCreate(ctx context.Context, b *bench) ([]figure, error) {
 		{"with Idempotency-Key and TERSE_BATCH_SIZE=1", "1", 0, true, "less: the effect of batching"},
 		{"with Idempotency-Key and TERSE_BATCH_SIZE=1", "1", 1, true, "less: the effect of batching"},
 	} {
-		product, err := s.start(ctx, b.opts.terse, "--batch-size", p.size)
+		product, err := s.start(ctx, b.opts.terse, "TERSE_BATCH_SIZE="+p.size)
 		if err != nil {
 			return nil, err
 		}

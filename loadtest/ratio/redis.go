@@ -150,7 +150,7 @@ func (s *shard) startCached(ctx context.Context, binary string, shared *testenv.
 	if err := l.Close(); err != nil {
 		return nil, "", err
 	}
-	product, err := s.start(ctx, binary, "--redis-url", shared.URL(), "--cache-size", mib, "--admin-listen", admin)
+	product, err := s.start(ctx, binary, "TERSE_REDIS_URL="+shared.URL(), "TERSE_CACHE_SIZE="+mib, "TERSE_ADMIN_LISTEN="+admin)
 	return product, admin, err
 }
 

@@ -74,7 +74,8 @@ func (b *bench) filled(ctx context.Context, database string, n int, fill func(*s
 	if err := b.cluster.NewDatabase(ctx, database); err != nil {
 		return nil, err
 	}
-	migrate := exec.CommandContext(ctx, b.opts.terse, "migrate", "up", "--shards", s.setting()) //nolint:gosec // the operator names the binary
+	migrate := exec.CommandContext(ctx, b.opts.terse, "migrate", "up") //nolint:gosec // the operator names the binary
+	migrate.Env = append(os.Environ(), "TERSE_SHARDS="+s.setting())
 	if out, err := migrate.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("terse migrate up: %w: %s", err, out)
 	}
@@ -106,11 +107,11 @@ func (s *shard) dsn() string { return s.primary.DSN(s.database) }
 func (s *shard) setting() string { return "s1 " + s.dsn() }
 
 // start starts a node over the shard without limits for clients.
-func (s *shard) start(ctx context.Context, binary string, flags ...string) (*process, error) {
+func (s *shard) start(ctx context.Context, binary string, settings ...string) (*process, error) {
 	return startTerse(ctx, binary, append([]string{
-		"--shards", s.setting(), "--code-key", codeKeyText,
-		"--limit-create-anonymous", "off", "--limit-unknown", "off",
-	}, flags...)...)
+		"TERSE_SHARDS=" + s.setting(), "TERSE_CODE_KEY=" + codeKeyText,
+		"TERSE_LIMIT_CREATE_ANONYMOUS=off", "TERSE_LIMIT_UNKNOWN=off",
+	}, settings...)...)
 }
 
 // exec runs SQL.

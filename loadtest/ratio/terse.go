@@ -9,20 +9,23 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 )
 
-// startTerse starts the product with its defaults. It logs only warnings and errors.
-func startTerse(ctx context.Context, binary string, flags ...string) (*process, error) {
+// startTerse starts the product with its defaults and these settings, each TERSE_NAME=VALUE.
+// It logs only warnings and errors.
+func startTerse(ctx context.Context, binary string, settings ...string) (*process, error) {
 	folder, err := os.MkdirTemp("", "terse-ratio-")
 	if err != nil {
 		return nil, err
 	}
-	args := append([]string{
-		"serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data-dir", folder, "--log-level", "warn",
-	}, flags...)
-	return start(exec.CommandContext(ctx, binary, args...), folder) //nolint:gosec // the operator names the binary
+	cmd := exec.CommandContext(ctx, binary, "serve") //nolint:gosec // the operator names the binary
+	cmd.Env = slices.Concat(os.Environ(), []string{
+		"TERSE_LISTEN=127.0.0.1:0", "TERSE_ADMIN_LISTEN=127.0.0.1:0", "TERSE_DATA_DIR=" + folder, "TERSE_LOG_LEVEL=warn",
+	}, settings) // the last value of a variable counts
+	return start(cmd, folder)
 }
 
 // link is a created link and the headers of its redirect.
