@@ -1,6 +1,7 @@
 package validate_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"os/user"
@@ -22,8 +23,6 @@ type composedPostgres struct {
 	credential *syscall.Credential // account that runs Postgres; nil for the test's own account
 }
 
-const composedPassword = "made-up-here" // the same as in composed
-
 func newComposedPostgres(t *testing.T) *composedPostgres {
 	t.Helper()
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin")
@@ -35,7 +34,7 @@ func newComposedPostgres(t *testing.T) *composedPostgres {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	c := &composedPostgres{t: t, dir: dir, env: append(os.Environ(), "PATH="+found[len(found)-1]+":"+os.Getenv("PATH"), "PGPASSWORD="+composedPassword)}
+	c := &composedPostgres{t: t, dir: dir, env: append(os.Environ(), "PATH="+found[len(found)-1]+":"+os.Getenv("PATH"))}
 	if os.Geteuid() != 0 {
 		return c
 	}
@@ -102,13 +101,21 @@ func (c *composedPostgres) start(env []string, name string, args ...string) (sto
 	return stop
 }
 
-// ask runs a query. It returns "" when the server does not answer.
+// ask runs a query as the superuser, on the server's own socket. It returns "" when the
+// server does not answer.
 func (c *composedPostgres) ask(port, sql string) string {
-	out, err := c.command([]string{"PGCONNECT_TIMEOUT=2"}, "psql", "--host=127.0.0.1", "--port="+port, "--username=terse", "--dbname=terse", "--no-psqlrc", "-Atc", sql).Output()
+	out, _ := c.askAs("postgres", "", c.dir, port, sql)
+	return out
+}
+
+// askAs runs a query as a role.
+func (c *composedPostgres) askAs(role, password, host, port, sql string) (string, error) {
+	out, err := c.command([]string{"PGCONNECT_TIMEOUT=2", "PGPASSWORD=" + password}, "psql", "--host="+host, "--port="+port,
+		"--username="+role, "--dbname=terse", "--no-psqlrc", "--no-password", "-Atc", sql).CombinedOutput()
 	if err != nil {
-		return ""
+		return "", fmt.Errorf("%w: %s", err, out)
 	}
-	return strings.TrimSpace(string(out))
+	return strings.TrimSpace(string(out)), nil
 }
 
 func (c *composedPostgres) await(port, sql, want string) {
@@ -128,21 +135,20 @@ func TestComposePostgres(t *testing.T) {
 	t.Parallel()
 	c, project := newComposedPostgres(t), composed(t)
 	primary, standby := project.Services["s1-a"], project.Services["s1-b"]
-	if p := *primary.Environment["POSTGRES_PASSWORD"]; p != composedPassword || *standby.Environment["PGPASSWORD"] != p {
-		t.Fatal("the servers of a shard have different passwords")
-	}
 	a, b, portA, portB := filepath.Join(c.dir, "a"), filepath.Join(c.dir, "b"), freePort(t), freePort(t)
 	here := func(port string) []string {
 		return []string{"-c", "port=" + port, "-c", "unix_socket_directories=" + c.dir}
 	}
 
 	// The steps of the image's own script, with the service's script between them.
-	c.run(nil, "sh", "-c", "echo "+composedPassword+" >password")
-	c.run(nil, "initdb", "--pgdata="+a, "--username=terse", "--auth-local=trust", "--auth-host=scram-sha-256", "--pwfile=password")
-	socket := []string{"PGDATA=" + a, "PGHOST=" + c.dir, "PGPORT=" + portA, "POSTGRES_USER=terse"}
+	c.run(nil, "sh", "-c", "echo "+madeUp("POSTGRES_PASSWORD")+" >password")
+	c.run(nil, "initdb", "--pgdata="+a, "--username=postgres", "--auth-local=trust", "--auth-host=scram-sha-256", "--pwfile=password")
+	socket := []string{"PGDATA=" + a, "PGHOST=" + c.dir, "PGPORT=" + portA}
+	for _, name := range []string{"SCHEMA_PASSWORD", "DATA_PASSWORD", "REPLICATION_PASSWORD"} {
+		socket = append(socket, name+"="+*primary.Environment[name])
+	}
 	c.run(socket, "pg_ctl", "start", "--wait", "--log=first.log", "--options=-c listen_addresses='' -c unix_socket_directories="+c.dir)
-	c.run(socket, "createdb", "--username=terse", "terse")
-	c.run(socket, "bash", "-c", project.Configs["primary"].Content)
+	c.run(socket, "bash", "-c", strings.ReplaceAll(project.Configs["primary"].Content, "/roles.sql", c.roles()))
 	c.run(socket, "pg_ctl", "stop", "--wait", "--mode=fast")
 
 	c.start([]string{"PGDATA=" + a}, primary.Command[0], append(primary.Command[1:], here(portA)...)...)
@@ -153,7 +159,8 @@ func TestComposePostgres(t *testing.T) {
 		t.Fatal(err)
 	}
 	follow := func() (stop func()) {
-		return c.start([]string{"PGDATA=" + b, "PRIMARY=127.0.0.1", "PGPORT=" + portA}, standby.Entrypoint[0],
+		environ := []string{"PGDATA=" + b, "PRIMARY=127.0.0.1", "PGPORT=" + portA, "PGPASSWORD=" + *standby.Environment["PGPASSWORD"]}
+		return c.start(environ, standby.Entrypoint[0],
 			slices.Concat([]string{script}, standby.Command, here(portB))...)
 	}
 	stop := follow()
@@ -164,6 +171,57 @@ func TestComposePostgres(t *testing.T) {
 	follow()
 	c.await(portA, "select state, sync_state from pg_stat_replication", "streaming|quorum")
 	c.await(portB, "select pg_is_in_recovery()", "t")
+	c.wantRoles(portA)
+}
+
+// roles copies the SQL file of the roles to a place that the Postgres account can read.
+func (c *composedPostgres) roles() (path string) {
+	c.t.Helper()
+	content, err := os.ReadFile("../postgres/roles.sql")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	path = filepath.Join(c.dir, "roles.sql")
+	if err := os.WriteFile(path, content, 0o644); err != nil {
+		c.t.Fatal(err)
+	}
+	return path
+}
+
+// wantRoles checks that no role of the network is a superuser or has more rights than it
+// needs, and that Terse works with these roles.
+func (c *composedPostgres) wantRoles(port string) {
+	c.t.Helper()
+	if got := c.ask(port, "select string_agg(rolname, ',' order by rolname) from pg_roles where rolcanlogin and (rolsuper or rolcreaterole or rolcreatedb or rolbypassrls)"); got != "postgres" {
+		c.t.Errorf("roles with special rights = %s, want postgres alone", got)
+	}
+	const host = "127.0.0.1"
+	for _, role := range []string{"postgres", "replicator"} {
+		if out, err := c.askAs(role, madeUp(map[string]string{"postgres": "POSTGRES_PASSWORD", "replicator": "REPLICATION_PASSWORD"}[role]), host, port, "select 1"); err == nil {
+			c.t.Errorf("%s can query through the network: %s", role, out)
+		}
+	}
+	if out, err := c.askAs("terse_data", "wrong", host, port, "select 1"); err == nil {
+		c.t.Errorf("a wrong password is accepted: %s", out)
+	}
+	url := func(role, password string) string {
+		return "TERSE_SHARDS=s1 postgres://" + role + ":" + madeUp(password) + "@127.0.0.1:" + port + "/terse?sslmode=disable"
+	}
+	wantWorkingNode(c.t, url("terse_schema", "SCHEMA_PASSWORD"), url("terse_data", "DATA_PASSWORD"))
+	data := func(sql string) (string, error) {
+		return c.askAs("terse_data", madeUp("DATA_PASSWORD"), host, port, sql)
+	}
+	if got, err := data("select count(*) from links where deleted_at is null"); err != nil || got != "1" {
+		c.t.Errorf("links = %s, %v, want 1", got, err)
+	}
+	for _, sql := range []string{
+		"create table mine ()", "create schema mine", "create temporary table mine ()", "drop table links", "alter table links add column x text", "truncate links",
+		"create function mine() returns int language sql as 'select 1'", "create role mine", "set role terse_schema", "copy links to program 'true'",
+	} {
+		if out, err := data(sql); err == nil {
+			c.t.Errorf("the nodes' role may %s: %s", sql, out)
+		}
+	}
 }
 
 // TestComposeRedis checks that Redis accepts its command line, requires the password and
@@ -171,7 +229,9 @@ func TestComposePostgres(t *testing.T) {
 func TestComposeRedis(t *testing.T) {
 	t.Parallel()
 	service, port := composed(t).Services["redis"], freePort(t)
-	server := exec.CommandContext(t.Context(), service.Command[0], append(service.Command[1:], "--bind", "127.0.0.1", "--port", port)...)
+	script := strings.NewReplacer("$$", "$", "/tmp", t.TempDir()).Replace(service.Command[len(service.Command)-1])
+	server := exec.CommandContext(t.Context(), "sh", "-euc", strings.TrimSpace(script)+" --bind 127.0.0.1 --port "+port)
+	server.Env = append(os.Environ(), "REDISCLI_AUTH="+*service.Environment["REDISCLI_AUTH"])
 	server.Dir, server.SysProcAttr = t.TempDir(), &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := server.Start(); err != nil {
 		t.Fatalf("%v: run .ci/install redis", err)
