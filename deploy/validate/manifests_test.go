@@ -184,7 +184,7 @@ func TestShards(t *testing.T) {
 				}
 			}
 			for _, host := range hosts {
-				if want := fmt.Sprintf("$(%s_PASSWORD)@%s/terse?sslmode=verify-full&sslrootcert=/run/secrets/terse/%s.crt",
+				if want := fmt.Sprintf("$(%[1]s_USER):$(%[1]s_PASSWORD)@%[2]s/terse?sslmode=verify-full&sslrootcert=/run/secrets/terse/%[3]s.crt",
 					strings.ToUpper(name), host, name); !strings.Contains(shards, want) {
 					t.Errorf("%s: TERSE_SHARDS lacks %s: %s", overlay, want, shards)
 				}

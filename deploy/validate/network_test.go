@@ -1,6 +1,7 @@
 package validate_test
 
 import (
+	"slices"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -105,7 +106,7 @@ func TestPaths(t *testing.T) {
 		want     bool
 	}
 	paths := map[string][]path{
-		"small": {{"Deployment", "s1", postgres, true}, {"Job", "s1", postgres, true}, {"stranger", "s1", postgres, false}, {"s1", "s1", postgres, true}},
+		"small": {{"Deployment", "s1", postgres, true}, {"Job", "s1", postgres, true}, {"stranger", "s1", postgres, false}, {"s1", "s1", postgres, true}, {"stranger", "stranger", 80, false}},
 	}
 	paths["production"] = append([]path{
 		{"Deployment", "s2", postgres, true},
@@ -136,6 +137,48 @@ func TestPaths(t *testing.T) {
 			}
 			if got := n.passes(from, to, p.port); got != p.want {
 				t.Errorf("%s: connection from %s to port %d of %s allowed: %t, want %t", overlay, from.name, p.port, to.name, got, p.want)
+			}
+		}
+	}
+}
+
+// TestDefaultDeny checks that a policy denies everything to all pods, and that each kind of
+// pods may still ask DNS. The servers of a shard must reach the API of Kubernetes and the
+// object store for backups, and no other pods may leave the namespace.
+func TestDefaultDeny(t *testing.T) {
+	t.Parallel()
+	for _, overlay := range overlays {
+		objects := render(t, "overlays/"+overlay)
+		deny := decode[networkingv1.NetworkPolicy](t, find(t, objects, "NetworkPolicy", "default-deny")).Spec
+		if len(deny.PodSelector.MatchLabels)+len(deny.PodSelector.MatchExpressions)+len(deny.Ingress)+len(deny.Egress) > 0 || len(deny.PolicyTypes) != 2 {
+			t.Errorf("%s: default-deny = %+v, want an empty policy for both directions", overlay, deny)
+		}
+		for name, pod := range peers(t, objects) {
+			if name == "stranger" {
+				continue
+			}
+			var dns bool
+			var anywhere []int32
+			for _, o := range ofKind(objects, "NetworkPolicy") {
+				policy := decode[networkingv1.NetworkPolicy](t, o)
+				if !selects(t, &policy.Spec.PodSelector, pod.labels) {
+					continue
+				}
+				for _, rule := range policy.Spec.Egress {
+					for _, p := range rule.Ports {
+						dns = dns || p.Port.IntVal == 53 && p.Protocol != nil && *p.Protocol == corev1.ProtocolUDP
+						if len(rule.To) == 0 {
+							anywhere = append(anywhere, p.Port.IntVal)
+						}
+					}
+				}
+			}
+			var want []int32
+			if pod.labels["cnpg.io/cluster"] != "" {
+				want = []int32{443, 6443}
+			}
+			if !dns || !slices.Equal(anywhere, want) {
+				t.Errorf("%s: %s may ask DNS: %t, and connect to any address at %v, want true and %v", overlay, pod.name, dns, anywhere, want)
 			}
 		}
 	}

@@ -187,10 +187,20 @@ func TestSettings(t *testing.T) {
 	for name, value := range composed(t).Services["node1"].Environment {
 		told["compose"][name] = *value
 	}
+	out, _ := exec.Command(binary, "serve", "--trusted-proxies", shippedProxies, "--log-level", "nonsense").CombinedOutput()
+	if !strings.Contains(string(out), "TERSE_TRUSTED_PROXIES: ") {
+		t.Errorf("the binary accepts TERSE_TRUSTED_PROXIES=%s: %s", shippedProxies, out)
+	}
 	authority := newAuthority(t)
 	for name, variables := range told {
 		cmd := exec.Command(binary, "serve", "--log-level", "nonsense")
 		for variable, value := range variables {
+			if variable == "TERSE_TRUSTED_PROXIES" && name != "compose" {
+				if value != shippedProxies {
+					t.Errorf("%s: TERSE_TRUSTED_PROXIES = %s, want %s, which the operator must change", name, value, shippedProxies)
+				}
+				value = "10.20.30.0/28"
+			}
 			value = regexp.MustCompile(`\$\([A-Z0-9_]+\)`).ReplaceAllString(value, "9f86d081884c7d65")
 			value = regexp.MustCompile(`/run/secrets/terse/s\d\.crt`).ReplaceAllString(value, authority)
 			if strings.HasSuffix(variable, "_FILE") || variable == "TERSE_CODE_KEY" {
@@ -204,6 +214,10 @@ func TestSettings(t *testing.T) {
 		}
 	}
 }
+
+// shippedProxies is TERSE_TRUSTED_PROXIES in the overlays. No default can be right, and a wide
+// network would let its pods choose the address of a client, so the binary must reject it.
+const shippedProxies = "ingress.invalid"
 
 // newAuthority writes a CA certificate to a file and returns its path.
 func newAuthority(t *testing.T) string {
