@@ -1,8 +1,6 @@
-# syntax=docker/dockerfile:1
-
-# Replace these with digests or a mirror for a reproducible build.
-ARG GOLANG=golang:1.26-bookworm
-ARG BASE=gcr.io/distroless/static-debian12:nonroot
+# The digest decides which image is used; the tag names it for people. A mirror works too.
+ARG GOLANG=golang:1.26.8-bookworm@sha256:a688600ca24f8a4d3ca77f95b0dd40704a9fc787c826660eb7ba0b641b8b175d
+ARG BASE=gcr.io/distroless/static-debian12:nonroot@sha256:afa5c872c891853ca7fcf1f12c3edb23f7eeef36189728842dd51042ff57f7ab
 
 # Go cross-compiles on the platform of the build machine.
 FROM --platform=$BUILDPLATFORM ${GOLANG} AS build

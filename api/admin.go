@@ -22,9 +22,9 @@ import (
 // does not check databases, because a restart would not repair them.
 //
 // The Host of a request must be an address, localhost or one of names, else the answer is
-// 421. So a web page cannot read the admin listener by DNS rebinding, in which the name of
-// the page's own site begins to resolve to this machine. names are host names without a
-// port, in lower case.
+// 421. Otherwise a web page could read the admin listener by DNS rebinding: the name of its
+// own site begins to resolve to this machine. names are host names without a port, in lower
+// case.
 func Admin(health *Health, metrics prometheus.Gatherer, names []string) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {

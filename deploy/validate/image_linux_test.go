@@ -76,7 +76,7 @@ func TestImageCompiler(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindSubmatch(module)
-	got := regexp.MustCompile(`(?m)^ARG GOLANG=golang:(\d+\.\d+)-`).FindSubmatch(dockerfile)
+	got := regexp.MustCompile(`(?m)^ARG GOLANG=golang:(\d+\.\d+)[.-]`).FindSubmatch(dockerfile)
 	if want == nil || got == nil || !bytes.Equal(got[1], want[1]) {
 		t.Errorf("Go version of the Dockerfile = %s, want %s from go.mod", got, want)
 	}
