@@ -112,6 +112,8 @@ type Options struct {
 	Limits      Limits
 	Version     string // of the binary, shown on the pages and in the OpenAPI document
 
+	SecurityContacts []string // where to report vulnerabilities, see ParseContacts; default none, and no security.txt
+
 	AccessLogSample float64 // share of the requests to log, 0 to 1
 
 	Guard      *overload.Guard       // Required. Rejects requests when the process is overloaded.
@@ -145,6 +147,9 @@ func (o *Options) validate() error {
 	}
 	if _, err := ParseOrigins(o.CORSOrigins); err != nil {
 		problems = append(problems, fmt.Errorf("api: Options.CORSOrigins: %w", err))
+	}
+	if _, err := ParseContacts(o.SecurityContacts); err != nil {
+		problems = append(problems, fmt.Errorf("api: Options.SecurityContacts: %w", err))
 	}
 	if o.Clock == nil {
 		o.Clock = nodeClock{}

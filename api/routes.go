@@ -84,6 +84,9 @@ func (a *API) visitorRouter() *echo.Echo {
 	e.Match(getHead, "/static/*", static)
 	e.Match(getHead, "/favicon.ico", static)
 	e.Match(getHead, "/robots.txt", static)
+	if len(a.opts.SecurityContacts) > 0 {
+		e.Match(getHead, securityTxtPath, page(a.securityTxt))
+	}
 	return e
 }
 

@@ -202,6 +202,7 @@ func TestWrongSources(t *testing.T) {
 		{"a weak secret of a user with a space", []string{"TERSE_REDIS_URL=redis://a b:secret@localhost"}, []string{"TERSE_REDIS_URL: contains a password from an example"}},
 		{"a weak secret of a cluster", []string{"TERSE_REDIS_URL=redis-cluster://u:abcabcabc@a:1,b:2"}, []string{"TERSE_REDIS_URL: follows a pattern"}},
 		{"a weak secret of sentinels", []string{"TERSE_REDIS_URL=rediss-sentinel://u:abc@a:1,b:2/m"}, []string{"TERSE_REDIS_URL: is too short"}},
+		{"a contact without a scheme", []string{"TERSE_SECURITY_CONTACT=security@example.com"}, []string{`TERSE_SECURITY_CONTACT: "security@example.com" must be`}},
 		{"hosts of the admin listener", []string{"TERSE_ADMIN_HOSTS=http://a,b:9090,c"}, []string{`TERSE_ADMIN_HOSTS: "http://a" must be`, `TERSE_ADMIN_HOSTS: "b:9090" must be`}},
 		{"a weak password of sentinels", []string{"TERSE_REDIS_URL=redis-sentinel://:9f86d081884c7d65@a/m?sentinel_password=secret"}, []string{"TERSE_REDIS_URL: contains a password from an example"}},
 		{"a weak secret, encoded", []string{"TERSE_REDIS_URL=redis://u:%73ecret@a"}, []string{"TERSE_REDIS_URL: contains a password from an example"}},

@@ -221,7 +221,8 @@ func (p *process) handler(ctx context.Context, s *stores) (*api.API, error) {
 		Keys: s.keyring, Blocklist: s.blocked, Reports: s.reports,
 		Limiter: p.limiter, Limits: p.settings.limits, Clients: p.settings.proxies, Guard: p.guard,
 		BaseURL: p.settings.baseURL, CORSOrigins: p.settings.corsOrigins, CDN: p.settings.cdn.Provider != "",
-		Version: version, AccessLogSample: p.settings.operation.accessLogSample, Registerer: p.registry, Logger: p.logger,
+		SecurityContacts: p.settings.contacts,
+		Version:          version, AccessLogSample: p.settings.operation.accessLogSample, Registerer: p.registry, Logger: p.logger,
 	})
 }
 

@@ -44,6 +44,7 @@ type serveFlags struct {
 	TrustedProxies       string `placeholder:"CIDR,…" help:"Proxies that may set X-Forwarded-For. Default: none." setting:""`
 	ProxyProtocol        string `default:"false" placeholder:"BOOL" help:"Whether trusted proxies begin each connection with a PROXY header, version 1 or 2. Default: false." setting:""`
 	CORSOrigins          string `name:"cors-origins" placeholder:"ORIGIN,…" help:"Origins of pages that may call the API, such as https://app.example, or * for all. Default: none." setting:""`
+	SecurityContact      string `placeholder:"URI,…" help:"Where to report vulnerabilities, such as mailto:security@example.com. Shown in /.well-known/security.txt. Default: none." setting:""`
 	LimitCreateAnonymous string `default:"60/1m" placeholder:"N/TIME" help:"Creates by one client without a key, rejected ones included, or off. Default: 60/1m." setting:""`
 	LimitCreateKey       string `default:"6000/1m" placeholder:"N/TIME" help:"Creates by one API key that has no limit of its own, or off. Default: 6000/1m." setting:""`
 	LimitUnknown         string `default:"40/20s" placeholder:"N/TIME" help:"Unknown codes that one client may request, or off. Unknown API keys have the same limit. Default: 40/20s." setting:""`
@@ -82,6 +83,7 @@ type serveSettings struct {
 	proxies         ratelimit.Proxies
 	proxyProtocol   bool
 	corsOrigins     []string
+	contacts        []string // for security.txt; empty: no file
 	limits          api.Limits
 	abuse           abuseSettings
 	redisURL        string      // empty: no Redis
@@ -140,6 +142,8 @@ func (f *serveFlags) read() (serveSettings, []error) {
 	try("PROXY_PROTOCOL", err)
 	s.corsOrigins, err = api.ParseOrigins(splitList(f.CORSOrigins))
 	try("CORS_ORIGINS", err)
+	s.contacts, err = api.ParseContacts(splitList(f.SecurityContact))
+	try("SECURITY_CONTACT", err)
 	s.limits.CreateAnonymous, err = ratelimit.ParseLimit(f.LimitCreateAnonymous)
 	try("LIMIT_CREATE_ANONYMOUS", err)
 	s.limits.CreateKey, err = ratelimit.ParseLimit(f.LimitCreateKey)
