@@ -74,7 +74,7 @@ func TestLinks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pages = append(pages, "../README.md", "../CHANGELOG.md", "../deploy/RUNBOOK.md")
+	pages = append(pages, "../README.md", "../SECURITY.md", "../CHANGELOG.md", "../deploy/RUNBOOK.md")
 	link := regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	for _, page := range pages {
 		for _, m := range link.FindAllStringSubmatch(read(t, page), -1) {
