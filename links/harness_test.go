@@ -116,8 +116,7 @@ func (b *bench) created(who *links.Caller, d links.Draft) store.Link {
 
 // fields returns the names of the invalid fields in err.
 func fields(err error) (names []string) {
-	var all store.InvalidError
-	if errors.As(err, &all) {
+	if all, ok := errors.AsType[store.InvalidError](err); ok {
 		for _, f := range all {
 			names = append(names, f.Field)
 		}

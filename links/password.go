@@ -19,8 +19,8 @@ const (
 	// that anonymous clients can keep busy.
 	hashingPlaces = 2
 
-	// maxHashers bounds the new passwords that are being hashed or wait for it. Each of them
-	// belongs to a create or edit, which other requests wait for when the server is busy.
+	// maxHashers bounds the new passwords that are being hashed or wait for it. Without it, the
+	// creates and edits that wait would keep others from being admitted.
 	maxHashers = 24
 )
 
