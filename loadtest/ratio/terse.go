@@ -21,7 +21,7 @@ func startTerse(ctx context.Context, binary string, settings ...string) (*proces
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, binary, "serve") //nolint:gosec // the operator names the binary
+	cmd := exec.CommandContext(ctx, binary, "serve")
 	cmd.Env = slices.Concat(os.Environ(), []string{
 		"TERSE_LISTEN=127.0.0.1:0", "TERSE_ADMIN_LISTEN=127.0.0.1:0", "TERSE_DATA_DIR=" + folder, "TERSE_LOG_LEVEL=warn",
 	}, settings) // the last value of a variable counts

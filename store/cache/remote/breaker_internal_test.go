@@ -13,7 +13,7 @@ import (
 func TestPanicReleasesTheBreaker(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		c := &Cache{breaker: newBreaker(prometheus.NewGauge(prometheus.GaugeOpts{Name: "breaker_open"}))}
+		c := &Cache{breaker: newBreaker(prometheus.NewGauge(prometheus.GaugeOpts{Name: "breaker_open", Help: "Open."}))}
 		c.breaker.Open()
 		time.Sleep(2 * breakDelay)
 		func() {
