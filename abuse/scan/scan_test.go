@@ -393,7 +393,7 @@ func TestOneFailureEndsNoOther(t *testing.T) {
 	checker := &oneFails{failed: make(chan struct{})}
 	b.create("a", "https://example.com/fails")
 	b.create("b", "https://example.com/other")
-	b.work(true, func(o *scan.Options) { o.Checker = checker })
+	b.work(true, func(o *scan.Options) { o.Checker, o.Late = checker, time.Minute }) // both links in one round
 	b.wantDisabled("b", store.AuthorReputation, warning)
 	if checker.dropped.Load() {
 		t.Error("a check was canceled because another one failed")
