@@ -10,8 +10,9 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// Export returns a page of the links of all owners, with every field, and the cursor of the
-// next page, empty after the last one. An invalid cursor is a *store.FieldError for "cursor".
+// Export returns a page of the links of all owners, with every field. next is the cursor of
+// the next page, and empty on the last page. For an invalid cursor Export returns a
+// *store.FieldError for "cursor".
 func (s *Service) Export(ctx context.Context, who *Caller, cursor string, limit int) (links []store.Link, next string, err error) {
 	if err := s.May(who, Archiving); err != nil {
 		return nil, "", err
@@ -33,16 +34,16 @@ type Archived struct {
 	Link store.Link
 
 	Owner       *string    // nil: the caller
-	CreatedAt   *time.Time // nil: now; for a deleted link, DeletedAt
-	UpdatedAt   *time.Time // nil: CreatedAt; for a deleted link, DeletedAt
+	CreatedAt   *time.Time // nil: DeletedAt of a deleted link, now for others
+	UpdatedAt   *time.Time // nil: DeletedAt of a deleted link, CreatedAt for others
 	LastClickAt *time.Time // nil: CreatedAt if there are clicks
 
-	Err error // as Draft.Err
+	Err error // see Draft.Err
 }
 
 // Import creates links with every field and returns one result for each, in the same order.
-// Importing the same links again changes nothing: Result.Found is then true. Of the links with
-// the same code, the first is imported, see inTurns. The error is the one from May.
+// Importing the same links again changes nothing: Result.Found is then true. If links have the
+// same code, the first one is imported, see inTurns. Import itself returns only errors of May.
 func (s *Service) Import(ctx context.Context, who *Caller, archived []Archived) ([]Result, error) {
 	if err := s.May(who, Archiving); err != nil {
 		return nil, err
@@ -81,8 +82,8 @@ func (s *Service) importOne(ctx context.Context, who *Caller, in *Archived) (l s
 	return have, true, nil
 }
 
-// sameArchived reports whether have equals want, except for counts, which may have grown
-// since the import.
+// sameArchived reports whether have equals want. It ignores the clicks, which may have
+// changed since the import, and the request id, which imports do not set.
 func sameArchived(have, want store.Link) bool {
 	for _, l := range []*store.Link{&have, &want} {
 		l.RequestID, l.Clicks, l.LastClickAt, l.UsedClicks = "", 0, time.Time{}, 0

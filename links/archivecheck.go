@@ -30,8 +30,8 @@ const (
 // bcryptForm matches a complete bcrypt hash. bcrypt.Cost checks only its beginning.
 var bcryptForm = regexp.MustCompile(`^\$2[aby]?\$[0-9]{2}\$[./A-Za-z0-9]{53}$`)
 
-// checkArchived checks a link to import, and normalizes it as stores keep it. A tombstone has
-// no target to check. The error names every invalid field.
+// checkArchived checks a link to import, and converts it to the form that stores keep. A
+// tombstone has no target to check. The error names every invalid field.
 func (s *Service) checkArchived(l *store.Link, in *Archived, now time.Time) error {
 	var code, fields error
 	if problem, ok := errors.AsType[*store.FieldError](s.rules.Alias(l.Code)); ok && (!l.IsCanary() || !store.ValidCode(l.Code)) {
@@ -120,7 +120,7 @@ func checkHistory(l *store.Link) error {
 		}
 	}
 	if l.DisabledReason != "" && l.DisabledAt.IsZero() {
-		bad = append(bad, &store.FieldError{Field: "disabled_reason", Reason: "must be empty when disabled_at is"})
+		bad = append(bad, &store.FieldError{Field: "disabled_reason", Reason: "must be empty when disabled_at is not set"})
 	}
 	if len(bad) == 0 {
 		return nil

@@ -7,22 +7,22 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// Caller is who asks for a use case: an API key, a client without a key, or a part of the
-// system.
+// Caller is the sender of a request: an API key, a client without a key, or a component of
+// the server.
 type Caller struct {
 	Key *store.Key // nil: no API key
 
-	// Client distinguishes callers without a key, for example by their network address.
-	// It contains no NUL. Two such callers with the same idempotency key do not share a link.
+	// Client distinguishes callers without a key, for example by their network address. It
+	// must contain no NUL. An idempotency key identifies a link of one Client only.
 	Client string
 
 	Quota Quota // limits the work that the caller may cause; nil: no limit
 
-	system string // the name of a part of the system, else empty
+	system string // name of a component of the server; empty for other callers
 }
 
-// System returns a part of the system as a caller, such as store.AuthorBlocklist. It may do
-// everything.
+// System returns the caller for a component of the server, such as store.AuthorBlocklist. This
+// caller may do everything.
 func System(name string) *Caller { return &Caller{system: name} }
 
 // Quota limits the costly work of one caller.
@@ -53,19 +53,19 @@ func (c *Caller) Sees(l *store.Link) bool {
 	return c.system != "" || c.Key != nil && (c.Key.Can(store.ScopeAdmin) || l.Owner == c.Key.ID)
 }
 
-// The errors for a caller, or a caller's input, that is refused.
+// The errors of rejected requests.
 var (
-	// ErrNoKey refuses a caller without a key.
+	// ErrNoKey is the error for a caller without a key.
 	ErrNoKey = errors.New("an API key is required")
 
 	// ErrLimited wraps the error of a Quota.
 	ErrLimited = errors.New("a limit of the caller is reached")
 
-	// ErrOtherRequest refuses an idempotency key that was used with another request.
+	// ErrOtherRequest is the error for an idempotency key of another request.
 	ErrOtherRequest = errors.New("the idempotency key was used with another request")
 )
 
-// ScopeError refuses a caller with a key that lacks a scope.
+// ScopeError is the error for a caller with a key that lacks a scope.
 type ScopeError struct{ Scope store.Scope }
 
 func (e *ScopeError) Error() string { return "the API key lacks the scope " + string(e.Scope) }
@@ -86,7 +86,7 @@ func (c *Caller) Require(scope store.Scope) error {
 // Action is a group of use cases that require the same scope.
 type Action uint8
 
-// The actions, and the methods of Service that are one.
+// The actions, each with its methods of Service.
 const (
 	Creating   Action = iota // Create
 	Reading                  // Get, List, ReadHistory

@@ -18,7 +18,10 @@ const maxPasswords = 20
 
 // Batch is links to create. A single create is a batch of one.
 type Batch struct {
-	Key    string // with its position, the idempotency key of each draft without its own; may be empty
+	// Key is the idempotency key of the batch; may be empty. Key and the position of a draft
+	// are the idempotency key of the draft, unless the draft has its own key.
+	Key string
+
 	Drafts []Draft
 }
 
@@ -30,8 +33,8 @@ type Result struct {
 }
 
 // Create creates links and returns one result for each draft, in the same order. An invalid
-// draft does not affect the others. Of the drafts with the same alias, the first becomes the
-// link, see inTurns. Create may change b.Drafts. The error is the one from May.
+// draft does not affect the others. If drafts have the same alias, the first one becomes the
+// link, see inTurns. Create may change b.Drafts. Create itself returns only errors of May.
 func (s *Service) Create(ctx context.Context, who *Caller, b Batch) ([]Result, error) {
 	if err := s.May(who, Creating); err != nil {
 		return nil, err
@@ -51,7 +54,7 @@ func (s *Service) Create(ctx context.Context, who *Caller, b Batch) ([]Result, e
 	return results, nil
 }
 
-// limitPasswords rejects the drafts with a password beyond maxPasswords.
+// limitPasswords rejects drafts with a password after the first maxPasswords of them.
 func (b *Batch) limitPasswords() {
 	passwords := 0
 	for i := range b.Drafts {
@@ -73,8 +76,8 @@ type draft struct {
 	link store.Link // without a password hash; the code is empty, or the alias
 }
 
-// createOne creates the link of a draft, or returns an existing one: if the draft allows
-// reuse, or if the key was used before. found reports a reused link.
+// createOne creates the link of a draft. It returns an existing link if the draft allows reuse,
+// or if the key was used before. found reports whether the link existed.
 func (s *Service) createOne(ctx context.Context, who *Caller, in *Draft, key idempotencyKey) (l store.Link, found bool, err error) {
 	l, err = s.newLink(who, in)
 	if err != nil {
@@ -149,10 +152,10 @@ func (s *Service) createFresh(ctx context.Context, l store.Link) (store.Link, er
 	return store.Link{}, errNoFreeCode
 }
 
-// errNoFreeCode is the error after mintAttempts.
+// errNoFreeCode is the error when all mintAttempts codes are in use.
 var errNoFreeCode = fmt.Errorf("mint a free code: %w", store.ErrUnavailable)
 
-// cannotMint returns the error of a minter as store.ErrUnavailable, because it is temporary.
+// cannotMint wraps an error of a minter in store.ErrUnavailable, because it is temporary.
 func cannotMint(err error) error {
 	return fmt.Errorf("mint a code: %w: %w", store.ErrUnavailable, err)
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// TestCreateNamesEveryField checks that the invalid fields that the front end found and those
-// that Create finds are reported together.
+// TestCreateNamesEveryField checks that the field errors in Draft.Err are reported together
+// with the field errors of Create.
 func TestCreateNamesEveryField(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

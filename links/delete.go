@@ -6,8 +6,8 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// Delete turns a link into a tombstone. Its code is never used again. A link that was deleted
-// before is store.ErrGone.
+// Delete turns a link into a tombstone. Its code is never used again. Delete returns
+// store.ErrGone for a link that is deleted already.
 func (s *Service) Delete(ctx context.Context, who *Caller, code string, versions Versions) error {
 	ctx = authored(ctx, who, "")
 	for _, get := range s.readers() {
@@ -15,7 +15,7 @@ func (s *Service) Delete(ctx context.Context, who *Caller, code string, versions
 		if err != nil {
 			return err
 		}
-		var version int64 // 0 for any
+		var version int64 // 0: any version
 		if versions != nil && l.DeletedAt.IsZero() {
 			if !versions.allow(l.Version) {
 				continue

@@ -13,16 +13,16 @@ type Draft struct {
 	Settings
 	Reuse bool // whether an equal link of the caller may be returned instead
 
-	// Key is the idempotency key of this draft. If it is empty, Batch.Key and the position are
-	// the key.
+	// Key is the idempotency key of this draft. Default: Batch.Key and the position.
 	Key string
 
-	// Request is the text of the request. It is only used with a key: a repetition with the
-	// same key must have the same text.
+	// Request is the text of the request. It is used only with a key: a repeated request
+	// with the same key must have the same text.
 	Request []byte
 
-	// Err is why the caller's input is invalid. Field errors are reported together with those
-	// that Create finds. Any other error becomes the result.
+	// Err is an error of the caller's input that was found before Create. Field errors are
+	// reported together with the field errors of Create. Create returns any other error as
+	// the result of the draft.
 	Err error
 }
 
@@ -31,11 +31,11 @@ type Edit struct {
 	Versions Versions // the versions that may be edited
 	URL      *string  // the target; nil: unchanged
 	Settings
-	Err error // as Draft.Err
+	Err error // see Draft.Err
 }
 
 // Settings are fields of a link that creates and edits share. Nil means the default in a
-// create, and no change in an edit. The zero value means the default.
+// create, and no change in an edit. A pointer to a zero value means the default.
 type Settings struct {
 	Title        *string
 	Tags         *[]string
@@ -44,7 +44,7 @@ type Settings struct {
 	MaxClicks    *int64
 	Status       *int
 	ForwardQuery *store.ForwardQuery
-	Password     *string // in clear; empty: none
+	Password     *string // in plain text; empty: no password
 }
 
 // apply sets the fields of l, except for the password, which must be hashed.

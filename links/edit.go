@@ -11,8 +11,8 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// editAttempts is how often an edit of any version is tried when others edit the same link
-// at the same time. One of the edits succeeds each time.
+// editAttempts is how often an edit without Versions is tried when other edits of the link
+// conflict with it. One of the conflicting edits succeeds each time.
 const editAttempts = 100
 
 // Versions are the versions of a link that a write may replace. Nil allows any. If the link
@@ -21,8 +21,8 @@ type Versions []int64
 
 func (v Versions) allow(version int64) bool { return v == nil || slices.Contains(v, version) }
 
-// Edit changes a link and returns it. If nothing changes, its version stays. A deleted link is
-// store.ErrGone.
+// Edit changes a link and returns it. An edit without changes keeps the version. Edit returns
+// store.ErrGone for a deleted link.
 func (s *Service) Edit(ctx context.Context, who *Caller, code string, e Edit) (store.Link, error) {
 	hash := sync.OnceValues(func() (string, error) { return s.hashPassword(ctx, who, *e.Password) })
 	return s.change(ctx, change{who: who, do: Editing, code: code, versions: e.Versions, apply: func(l *store.Link) (err error) {
@@ -51,9 +51,9 @@ type change struct {
 	apply    func(l *store.Link) error // may be called several times
 }
 
-// change reads a link, applies the change and writes the result. If another edit came between,
-// it starts again with the new version. If the change names versions, it returns
-// store.ErrVersion instead. Every edit of an existing link takes this path.
+// change reads a link, applies c and writes the result. If another edit succeeds in between,
+// change starts again with the new version, or returns store.ErrVersion if c.versions is set.
+// Every edit of an existing link uses this method.
 func (s *Service) change(ctx context.Context, c change) (store.Link, error) {
 	ctx = authored(ctx, c.who, c.note)
 	for range editAttempts {
@@ -70,10 +70,10 @@ func (s *Service) change(ctx context.Context, c change) (store.Link, error) {
 			return changed, err
 		}
 	}
-	return store.Link{}, fmt.Errorf("edit %q among many concurrent edits: %w", c.code, store.ErrUnavailable)
+	return store.Link{}, fmt.Errorf("edit %q: too many concurrent edits: %w", c.code, store.ErrUnavailable)
 }
 
-// changed returns the link after the change. write reports whether it must be written.
+// changed returns the link after the change. write reports whether the link must be written.
 func (s *Service) changed(ctx context.Context, c *change) (changed store.Link, write bool, err error) {
 	var refused error
 	for _, get := range s.readers() {

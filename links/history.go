@@ -32,12 +32,12 @@ type HistoryEntry struct {
 // FieldChange is a changed field of a link. Before and After have the type of the field in
 // store.Link. They are nil if the field was not set, and maskedPassword for a password.
 type FieldChange struct {
-	Field         string // its name in the HTTP contract
+	Field         string // its name in the API
 	Before, After any
 }
 
-// ReadHistory returns a page of the changes of a link. Deleted links have a history too. An
-// invalid cursor is a *store.FieldError for "cursor".
+// ReadHistory returns a page of the changes of a link. Deleted links have a history too. For an
+// invalid cursor it returns a *store.FieldError for "cursor".
 func (s *Service) ReadHistory(ctx context.Context, who *Caller, code, cursor string, limit int) (HistoryPage, error) {
 	if _, err := s.read(ctx, who, Reading, s.opts.Store.Get, code); err != nil {
 		return HistoryPage{}, err
@@ -46,7 +46,7 @@ func (s *Service) ReadHistory(ctx context.Context, who *Caller, code, cursor str
 	if err != nil {
 		return HistoryPage{}, err
 	}
-	// One more revision than the page has: the last entry is compared with it.
+	// The last entry of the page is compared with one more revision.
 	revisions, err := s.opts.History.Revisions(ctx, code, before, limit+1)
 	if err != nil {
 		return HistoryPage{}, err
@@ -113,14 +113,13 @@ func actionOf(l, older *store.Link) string {
 	return "edited"
 }
 
-// field is a field of a link. Two versions differ in it if value differs; the history shows
-// shown.
+// field is a field of a link. Versions are compared by value; the history contains shown.
 type field struct {
 	name         string
 	value, shown any
 }
 
-// fieldsOf returns the fields that the history compares. An unset field is nil.
+// fieldsOf returns the fields that the history compares. shown is nil for an unset field.
 func fieldsOf(l *store.Link) []field {
 	password := any(nil)
 	if l.PasswordHash != "" {
@@ -146,7 +145,8 @@ func fieldsOf(l *store.Link) []field {
 }
 
 // RollBack restores the target of an earlier version. The result must pass the current
-// rules, like any other edit. An unknown version is a *store.FieldError for "version".
+// rules, like any other edit. For an unknown version RollBack returns a *store.FieldError for
+// "version".
 func (s *Service) RollBack(ctx context.Context, who *Caller, code string, versions Versions, to int64) (store.Link, error) {
 	note := fmt.Sprintf("target of version %d", to)
 	return s.change(ctx, change{who: who, do: Editing, code: code, versions: versions, note: note, apply: func(l *store.Link) (err error) {

@@ -15,10 +15,10 @@ import (
 // idempotencyKey identifies a create of one caller. A repeated create with the same key
 // returns the same link. Empty: the create has no key.
 //
-// It is parts that a NUL separates: the key that the caller chose and, for a draft without its
-// own key, the position in the batch. A NUL of the chosen key is doubled, so that different
-// parts never make the same text. Reservations are stored by its digest: a key without a NUL
-// must keep its text.
+// It consists of parts separated by NUL: the key that the caller chose and, for a draft without
+// its own key, the position in the batch. Each NUL in the chosen key is doubled, so that
+// different parts never result in the same idempotencyKey. The database contains digests of
+// idempotencyKeys, so their format must not change.
 type idempotencyKey string
 
 // keyOf returns the idempotency key of a draft: its own, or the batch's with the position.
@@ -62,9 +62,9 @@ func (k idempotencyKey) fingerprint(request []byte) string {
 }
 
 // createOnce creates the draft under an idempotency key. It writes the link together with a
-// reservation of its code under the key. A repetition after a crash or a lost answer then
-// completes or returns the same link. A minted code belongs to the shard of the reservation
-// if possible, so that one transaction writes both.
+// reservation of its code under the key. A repeated request after a crash or a lost response
+// then completes or returns the same link. A minted code is on the shard of the reservation if
+// possible, so that one transaction writes both.
 func (s *Service) createOnce(ctx context.Context, d *draft, key idempotencyKey) (l store.Link, found bool, err error) {
 	want := store.Reservation{
 		Owner: d.link.Owner, Key: key.reserved(d.who), Fingerprint: key.fingerprint(d.Request),
@@ -98,8 +98,8 @@ func (s *Service) createOnce(ctx context.Context, d *draft, key idempotencyKey) 
 	return s.complete(ctx, d, want, stands)
 }
 
-// reuseOnce reserves the code of an existing link that the draft may reuse. Every
-// repetition then returns the same link.
+// reuseOnce reserves the code of an existing link that the draft may reuse. Every repeated
+// request then returns the same link.
 func (s *Service) reuseOnce(ctx context.Context, d *draft, want store.Reservation, existing store.Link) (l store.Link, found bool, err error) {
 	want.Code = existing.Code
 	stands, err := s.opts.Store.Reserve(ctx, want)
@@ -186,7 +186,7 @@ func (s *Service) settled(ctx context.Context, d *draft, want, stands store.Rese
 }
 
 // claim looks for a link to reuse, and changes the reservation from code to this link.
-// Every repetition then returns the same link.
+// Every repeated request then returns the same link.
 func (s *Service) claim(ctx context.Context, d *draft, want store.Reservation, code string) (l store.Link, found, done bool, err error) {
 	l, found, err = s.reusable(ctx, d)
 	if err != nil || !found {

@@ -19,8 +19,8 @@ func TestFingerprintIsKeyed(t *testing.T) {
 	}
 }
 
-// TestStoredKeys checks the texts of the stored digests. A repetition after an upgrade must
-// find the reservation from before.
+// TestStoredKeys checks the texts of the stored digests. A repeated request must find its
+// reservation also after an upgrade.
 func TestStoredKeys(t *testing.T) {
 	t.Parallel()
 	keyed, anonymous := &Caller{Key: &store.Key{}}, &Caller{Client: "192.0.2.1"}

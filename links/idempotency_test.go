@@ -21,9 +21,8 @@ func (b *bench) batchOf(who *links.Caller, key string, n int) []links.Result {
 	return results
 }
 
-// TestKeysDoNotMeet creates links with pairs of keys that look alike. None may count as a
-// repetition of another: a link with its own key, a batch with a key and positions, each by a
-// caller with and without an API key.
+// TestKeysDoNotMeet creates links and batches with similar keys, by callers with and without an
+// API key. Every request must create new links.
 func TestKeysDoNotMeet(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, func(o *links.Options) { o.AnonymousCreate = true })

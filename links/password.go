@@ -15,12 +15,12 @@ const (
 	// maxPasswordLen is the longest password that bcrypt accepts, in bytes.
 	maxPasswordLen = 72
 
-	// hashingPlaces is how many passwords are hashed at the same time. It bounds the cores
-	// that anonymous clients can keep busy.
+	// hashingPlaces is how many passwords are hashed at the same time. It bounds the
+	// processor cores that anonymous clients can use.
 	hashingPlaces = 2
 
-	// maxHashers bounds the new passwords that are being hashed or wait for it. Without it, the
-	// creates and edits that wait would keep others from being admitted.
+	// maxHashers bounds the new passwords that are being hashed or wait to be hashed. Without
+	// this bound, waiting creates and edits would prevent the admission of other requests.
 	maxHashers = 24
 )
 
@@ -33,13 +33,13 @@ func CheckPassword(password string) error {
 }
 
 // mayBePassword reports whether bcrypt distinguishes the password from all others. Bcrypt
-// reads maxPasswordLen bytes: a shorter password is repeated, with NUL in between.
+// reads only maxPasswordLen bytes, and repeats a shorter password with NUL in between.
 func mayBePassword(password string) bool {
 	return password != "" && len(password) <= maxPasswordLen && !strings.Contains(password, "\x00")
 }
 
-// IsPassword reports whether a guess is the password of the link. Call it between
-// EnterHashing and leave.
+// IsPassword reports whether a guess is the password of the link. Call it after EnterHashing
+// and before leave.
 func IsPassword(l *store.Link, guess string) (bool, error) {
 	if !mayBePassword(guess) {
 		return false, nil
@@ -51,8 +51,8 @@ func IsPassword(l *store.Link, guess string) (bool, error) {
 	return err == nil, err
 }
 
-// EnterHashing waits for one of the few places for hashing passwords, until ctx ends.
-// The caller calls leave.
+// EnterHashing waits until this node may hash one more password, or until ctx ends. Without an
+// error the caller must call leave after hashing.
 func (s *Service) EnterHashing(ctx context.Context) (leave func(), err error) {
 	select {
 	case s.hashing <- struct{}{}:

@@ -6,8 +6,8 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// Get returns a link as the last acknowledged write left it. A deleted link is
-// store.ErrGone.
+// Get returns a link with the changes of all acknowledged writes. It returns store.ErrGone for
+// a deleted link.
 func (s *Service) Get(ctx context.Context, who *Caller, code string) (store.Link, error) {
 	l, err := s.read(ctx, who, Reading, s.opts.Store.Get, code)
 	if err == nil && !l.DeletedAt.IsZero() {
@@ -20,12 +20,12 @@ func (s *Service) Get(ctx context.Context, who *Caller, code string) (store.Link
 type Query struct {
 	Tag    string // links with this tag; empty for any
 	Search string // links with this text in the code, target or title, ignoring ASCII case; empty for any
-	Limit  int    // most links in the page, see store.Query
+	Limit  int    // maximum number of links in the page, see store.Query
 	Cursor string // store.Page.Next of the previous page as text; empty for the first page
 }
 
-// List returns the caller's links that match q, newest first. An invalid cursor is a
-// *store.FieldError for "cursor".
+// List returns the caller's links that match q, newest first. For an invalid cursor it returns
+// a *store.FieldError for "cursor".
 func (s *Service) List(ctx context.Context, who *Caller, q Query) (store.Page, error) {
 	if err := s.May(who, Reading); err != nil {
 		return store.Page{}, err

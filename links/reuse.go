@@ -11,8 +11,8 @@ import (
 // reuseCandidates is how many links with the same target are checked for reuse.
 const reuseCandidates = 20
 
-// reusable returns the caller's newest live link that equals the draft, if the draft allows
-// reuse. The link is read again with Confirm, so that a failover cannot lose it.
+// reusable returns the caller's newest live link that fits the draft, if the draft allows
+// reuse. It reads the link again with Confirm, so that a failover cannot lose the link.
 func (s *Service) reusable(ctx context.Context, d *draft) (store.Link, bool, error) {
 	if !d.Reuse {
 		return store.Link{}, false, nil
@@ -41,16 +41,16 @@ func (d *draft) reuses(have *store.Link) bool {
 	return have.State(d.link.CreatedAt) == store.Live && d.fits(have)
 }
 
-// fits reports whether have equals the draft and may be returned for it.
+// fits reports whether have, live or not, has the settings of the draft and may be reused.
 func (d *draft) fits(have *store.Link) bool {
-	// An anonymous caller must not see the title or the tags of another one.
+	// An anonymous caller must not see the title or the tags of another anonymous caller.
 	private := have.Owner == "" && (have.Title != "" || have.Tags != nil)
 	return d.Reuse && !d.hasPassword() && !private &&
 		have.URL == d.link.URL && sameSettings(have, &d.link)
 }
 
-// sameSettings reports whether have redirects visitors as want would, and has the alias,
-// title and tags of want. Empty fields of want match any value.
+// sameSettings reports whether have redirects visitors in the same way as want, without a
+// password, and has the alias, title and tags that are set in want.
 func sameSettings(have, want *store.Link) bool {
 	return (want.Code == "" || want.Code == have.Code) &&
 		(want.Title == "" || want.Title == have.Title) &&

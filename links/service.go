@@ -1,8 +1,9 @@
 // Package links has the use cases on links: create, read, edit, delete, disable, enable,
-// roll back, export and import. It decides who may do what, see Service.May.
+// roll back, export and import. It checks what a caller may do, see Service.May.
 //
-// It knows neither HTTP nor a database. Package api translates requests to its types, and
-// package store keeps the links. It does not serve visits: package api resolves codes.
+// It depends neither on HTTP nor on a database: package api translates requests to its types,
+// and implementations of store.Store store the links. Package api resolves codes for visitors
+// without this package.
 package links
 
 import (
@@ -79,9 +80,10 @@ func (o *Options) withDefaults() {
 
 // Service does the use cases. Make one with New. Safe for concurrent use.
 //
-// Every method first checks that the caller may call it, see May. Links of other owners are
-// store.ErrNotFound, as if they did not exist. Errors of the input are a store.InvalidError
-// or a *store.FieldError. The other errors are defined in this package and in package store.
+// Every method first checks that the caller may call it, see May. For links of other owners it
+// returns store.ErrNotFound, as if they did not exist. For invalid input it returns a
+// store.InvalidError or a *store.FieldError. The other errors are defined in this package and
+// in package store.
 type Service struct {
 	opts       Options
 	rules      *store.Rules
@@ -121,7 +123,7 @@ func (s *Service) now() time.Time {
 	return micros(now)
 }
 
-// micros returns t in UTC, truncated to microseconds as stores keep it.
+// micros returns t in UTC, truncated to microseconds, which is the precision of stores.
 func micros(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
 
 // nodeClock is the clock of this node.

@@ -35,9 +35,9 @@ func (s *Service) Enable(ctx context.Context, who *Caller, code, reason string) 
 	}})
 }
 
-// DisableTarget disables a link for a part of the system that has examined its target, such
-// as store.AuthorBlocklist. It reports false, and changes nothing, if the link has another
-// target by now, is disabled or deleted, or does not exist.
+// DisableTarget disables a link for a component of the server that has checked its target,
+// such as store.AuthorBlocklist. It returns false and changes nothing if the link no longer has
+// the target, is disabled or deleted, or does not exist.
 func (s *Service) DisableTarget(ctx context.Context, system, code, target, reason string) (disabled bool, err error) {
 	_, err = s.change(ctx, change{who: System(system), do: Moderating, code: code, apply: func(l *store.Link) error {
 		if disabled = l.URL == target && l.DisabledAt.IsZero(); disabled {

@@ -12,10 +12,10 @@ import (
 // concurrent creates in one transaction.
 const parallel = 256
 
-// inTurns sets the result of each item to what do returns, for many items at the same time.
-// Items with the same code run in order, so that the first of them becomes the link. If the
-// first is undecided, the later ones get its result and do not run. An empty code differs from
-// every other code.
+// inTurns calls do for each item, for many items at the same time, and stores the results.
+// Items with the same code run in order, so that the first one becomes the link. If the result
+// of an item is undecided, the later items with its code get the same result without a call of
+// do. Items with an empty code never wait for each other.
 func inTurns(results []Result, code func(item int) string, do func(item int) Result) {
 	if len(results) == 1 {
 		results[0] = do(0)
@@ -37,14 +37,14 @@ type turns struct {
 	last    map[string]turn // the last item with each code
 }
 
-// turn is the place of an item among those with its code.
+// turn is the last item so far with a code.
 type turn struct {
 	item int
 	done chan struct{} // closed when the item has its result
 }
 
 // next returns a function that runs do for an item after the earlier items with its code. The
-// caller starts the functions in the order of the items.
+// caller must start the functions in the order of the items.
 func (t *turns) next(code string, item int, do func()) func() {
 	if code == "" {
 		return do
@@ -65,8 +65,8 @@ func (t *turns) next(code string, item int, do func()) func() {
 	}
 }
 
-// undecided reports whether the item failed and may become a link when the client sends it
-// again.
+// undecided reports whether the item failed without a decision about it: the same item may
+// become a link when the client sends it again.
 func (r *Result) undecided() bool {
 	if r.Err == nil || store.IsInvalid(r.Err) {
 		return false

@@ -11,8 +11,7 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// failsFirst is a store that does not create or import links with firstTarget while
-// it is on.
+// failsFirst is a store that cannot create or import links with firstTarget while it is on.
 type failsFirst struct {
 	store.Store
 	store.Archive
