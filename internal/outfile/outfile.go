@@ -1,7 +1,7 @@
-// Package outfile writes files to paths from a user. A regular file appears complete or not
-// at all, and only its owner can read it. A device or a pipe is written, never replaced. The
-// folder may be shared, such as /tmp: a file of an interrupted run is continued only when
-// other users cannot have made or changed it.
+// Package outfile writes files to paths from a user. Only the owner can read a new file. With
+// Replace and Add, a file is complete when it appears at its path. A device or a pipe is written
+// directly, never replaced. The folder may be shared, such as /tmp: Continue and ReadFile reject
+// a file that another user may have created or changed.
 package outfile
 
 import (
@@ -17,24 +17,24 @@ import (
 // Mode is the mode of new files.
 const Mode = 0o600
 
-// maxLinks is the most symbolic links that Find follows.
+// maxLinks is the maximum number of symbolic links that Find follows.
 const maxLinks = 40
 
-// IsStdout reports whether a user means the standard output by a path.
+// IsStdout reports whether a path means the standard output.
 func IsStdout(path string) bool {
 	return path == "-" || path == "/dev/stdout" || path == "/dev/fd/1" || path == "/proc/self/fd/1"
 }
 
 // Target is a place to write to.
 type Target struct {
-	Path   string // without symbolic links in the last part
+	Path   string // unless Direct, the last element is no symbolic link
 	Exists bool
-	Direct bool // a device, a pipe or the like: write to it, do not replace it
+	Direct bool // a device, a pipe or a similar file: write to it with OpenDirect
 }
 
-// Find returns the target of a path. It follows symbolic links to their end. In a folder where
-// everybody may create files it refuses symbolic links of other users, as Linux does when
-// it opens files. It returns an error for a folder.
+// Find returns the target of a path, and follows symbolic links. In a sticky folder that all
+// users may write to, it rejects symbolic links of other users, as Linux does with
+// fs.protected_symlinks. It returns an error for a folder.
 func Find(path string) (Target, error) {
 	info, err := os.Stat(path)
 	switch {
@@ -71,25 +71,25 @@ func Find(path string) (Target, error) {
 	return Target{}, fmt.Errorf("%s: too many symbolic links", path)
 }
 
-// ofSystem reports whether a path is in a folder of the kernel. Its files may look regular:
-// /dev/stderr of a process with a redirected output.
+// ofSystem reports whether a path is in a folder of the kernel. A file there may be regular,
+// for example /dev/stderr when it is redirected to a file.
 func ofSystem(path string) bool {
 	absolute, err := filepath.Abs(path)
 	return err == nil && (strings.HasPrefix(absolute, "/dev/") || strings.HasPrefix(absolute, "/proc/")) && !strings.HasPrefix(absolute, "/dev/shm/")
 }
 
-// OpenDirect opens a device or a pipe, and keeps what a redirected output has. It waits for a
-// reader of a pipe.
+// OpenDirect opens a device or a pipe for writing, and waits until a pipe has a reader. It
+// appends to a regular file, such as a redirected /dev/stderr.
 func OpenDirect(path string) (*os.File, error) {
 	flag := os.O_WRONLY
 	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
-		flag |= os.O_APPEND // only a device can refuse it
+		flag |= os.O_APPEND // a device may reject this flag
 	}
 	return os.OpenFile(path, flag, 0) //nolint:gosec // the user names the file
 }
 
-// Create makes a new file. It removes an existing file first, so that the content cannot reach
-// another user who has the old one open.
+// Create creates a new file. It removes an existing file first, so that another user who has
+// the old file open cannot read the new content.
 func Create(path string) (*os.File, error) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
@@ -97,8 +97,8 @@ func Create(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL|noFollow, Mode) //nolint:gosec // the user names the file
 }
 
-// Temp makes a file beside path, for Replace or Add. The caller must close and remove it when
-// it does not become path.
+// Temp creates a file in the folder of path, for Replace or Add. The caller must close and
+// remove the file when neither succeeds.
 func Temp(path string) (*os.File, error) {
 	return os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.part")
 }
@@ -115,7 +115,7 @@ func Replace(f *os.File, path string) error {
 	return syncFolder(filepath.Dir(path))
 }
 
-// Add is Replace that returns fs.ErrExist when path exists.
+// Add is like Replace, but returns fs.ErrExist when path exists.
 func Add(f *os.File, path string) error {
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
 		return err
@@ -136,8 +136,8 @@ func Add(f *os.File, path string) error {
 	return syncFolder(filepath.Dir(path))
 }
 
-// WriteFile replaces path by a file with the content. After a crash of the process the file
-// has the old or the new content; it is not durable.
+// WriteFile replaces path by a file with the content. After a crash of the process, path has
+// the old or the new content. WriteFile does not make the file durable.
 func WriteFile(path string, content []byte) error {
 	f, err := Temp(path)
 	if err != nil {
@@ -154,7 +154,7 @@ func WriteFile(path string, content []byte) error {
 }
 
 // Continue opens a file for reading and writing, and creates it when it does not exist. It
-// returns an error for a file that another user may have made or changed, and for a symbolic
+// returns an error for a file that another user may have created or changed, and for a symbolic
 // link.
 func Continue(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL|noFollow, Mode) //nolint:gosec // the user names the file
@@ -164,7 +164,7 @@ func Continue(path string) (*os.File, error) {
 	return openOwn(path, os.O_RDWR)
 }
 
-// ReadFile reads a file of WriteFile. It returns the errors of Continue, and fs.ErrNotExist.
+// ReadFile reads a file that WriteFile wrote. It returns the errors of Continue, and fs.ErrNotExist.
 func ReadFile(path string) ([]byte, error) {
 	f, err := openOwn(path, os.O_RDONLY)
 	if err != nil {

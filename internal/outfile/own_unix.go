@@ -13,8 +13,8 @@ import (
 
 const noFollow = syscall.O_NOFOLLOW
 
-// trusted returns an error for a symbolic link of another user in a folder where everybody may
-// create files.
+// trusted returns an error for a symbolic link of another user in a sticky folder that all users
+// may write to.
 func trusted(path string, link fs.FileInfo) error {
 	folder, err := os.Stat(filepath.Dir(path))
 	if err != nil {
@@ -29,9 +29,9 @@ func trusted(path string, link fs.FileInfo) error {
 	return fmt.Errorf("%s is a symbolic link of another user in a shared folder", path)
 }
 
-// openOwn opens an existing file that only this user can have made and changed.
+// openOwn opens an existing file that only this user can have created and changed.
 func openOwn(path string, flag int) (*os.File, error) {
-	// Without O_NONBLOCK a pipe would wait for its other end.
+	// Without O_NONBLOCK, opening a pipe would block.
 	f, err := os.OpenFile(path, flag|noFollow|syscall.O_NONBLOCK, 0) //nolint:gosec // the user names the file
 	if errors.Is(err, syscall.ELOOP) {
 		return nil, fmt.Errorf("%s is a symbolic link. Delete it", path)
@@ -57,21 +57,21 @@ func checkOwn(f *os.File) error {
 	case info.Mode().Perm()&0o077 != 0:
 		return fmt.Errorf("%s has mode %04o: other users may have changed it. Delete it or name another file", f.Name(), info.Mode().Perm())
 	case info.Sys().(*syscall.Stat_t).Nlink != 1:
-		return fmt.Errorf("%s has several names. Delete it", f.Name())
+		return fmt.Errorf("%s has several hard links. Delete it", f.Name())
 	}
 	return nil
 }
 
 func ownerOf(info fs.FileInfo) int { return int(info.Sys().(*syscall.Stat_t).Uid) }
 
-// syncFolder makes the names in a folder durable.
+// syncFolder makes new and changed names in a folder durable.
 func syncFolder(path string) error {
 	f, err := os.Open(path) //nolint:gosec // the folder of the user's file
 	if err != nil {
 		return err
 	}
 	err = f.Sync()
-	if errors.Is(err, syscall.EINVAL) { // the file system cannot
+	if errors.Is(err, syscall.EINVAL) { // the file system cannot sync folders
 		err = nil
 	}
 	return errors.Join(err, f.Close())

@@ -11,10 +11,10 @@ import (
 )
 
 // Backup copies the database in dir to the file to, which must be empty, and makes the copy
-// durable. The copy is one file without a write-ahead log and shows one moment. Servers and
-// commands may use the database at the same time. Backup migrates nothing. It returns
-// fs.ErrNotExist when there is no database, and the errors of Open for a database that cannot
-// be used.
+// durable. The copy is a consistent snapshot in one file, without a write-ahead log. Servers and
+// commands may use the database at the same time. Backup does not migrate the database. It
+// returns fs.ErrNotExist when there is no database, and the errors of Open for a database that
+// cannot be used.
 func Backup(ctx context.Context, dir, to string) error {
 	f := newFiles(dir)
 	if err := f.backup(ctx, to); err != nil {
@@ -37,8 +37,8 @@ func (f *files) backup(ctx context.Context, to string) error {
 	return fsync(to)
 }
 
-// current returns the schema version of the database, or absent. Unlike inspect it checks the
-// log too, unless a server has done so.
+// current returns the schema version of the database, or absent. Unlike inspect it also checks
+// the log, unless a server is running: the server checked the log at its start.
 func (f *files) current(ctx context.Context) (version int, err error) {
 	if _, err := os.Stat(f.dir); err != nil {
 		return absent, err
@@ -54,7 +54,7 @@ func (f *files) current(ctx context.Context) (version int, err error) {
 	return version, errors.Join(err, lock.Close())
 }
 
-// copyTo copies the database to an empty file, which is not durable yet.
+// copyTo copies the database to an empty file. It does not make the file durable.
 func (f *files) copyTo(ctx context.Context, as access, to string) error {
 	db, err := openHandle(f.database, as)
 	if err != nil {
@@ -70,8 +70,8 @@ func (f *files) copyTo(ctx context.Context, as access, to string) error {
 	return errors.Join(err, db.Close())
 }
 
-// checkAll searches a database for damage, however long it takes. It returns the errors of
-// inspect too.
+// checkAll checks a whole database for damage, without a limit of time. It also returns the
+// errors of schemaVersion.
 func (f *files) checkAll(ctx context.Context, as access) error {
 	db, err := openHandle(f.database, as)
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"fmt"
 )
 
-// checkpointPages is how long the write-ahead log may become before a checkpoint moves it into
-// the database file: 4 MiB.
+// checkpointPages is the length of the write-ahead log in pages at which a checkpoint moves it
+// into the database file: 4 MiB.
 const checkpointPages = 1000
 
 // A checkpointer moves the write-ahead log of a served database into the file. SQLite would
@@ -20,7 +20,7 @@ type checkpointer struct {
 	writer *sql.DB
 	reads  *sql.DB
 	reader *sql.Tx // nil: none is open
-	at     int     // length of the log in pages that begins the next checkpoint
+	at     int     // length of the log in pages at which the next checkpoint begins
 }
 
 // newCheckpointer does the first checkpoint. The caller must have locked the folder, and must
@@ -46,8 +46,8 @@ func (c *checkpointer) afterCommit(ctx context.Context) error {
 	return c.run(ctx, pages)
 }
 
-// run does one checkpoint of a log with that many pages. When long queries or an error prevent
-// that all pages are moved, the checkpoint after checkpointPages more pages moves them.
+// run does one checkpoint of a log with the given number of pages. When long queries or an error
+// keep pages in the log, the next checkpoint is after checkpointPages more pages.
 func (c *checkpointer) run(ctx context.Context, pages int) error {
 	remaining, err := c.move(ctx)
 	if err != nil {
@@ -172,8 +172,8 @@ func changeMark(ctx context.Context, writer *sql.DB, change func(mark) mark) err
 	return tx.Commit()
 }
 
-// walCheckpoint runs SQLite's checkpoint. It returns the number of pages in the log that are
-// not in the file, and in all. NOOP only counts them.
+// walCheckpoint runs SQLite's checkpoint. pages is the number of pages in the log that are not
+// in the file yet, and all is the number of all pages in the log. The mode NOOP only counts.
 func walCheckpoint(ctx context.Context, db *sql.DB, mode string) (pages, all int, err error) {
 	var busy, moved int
 	err = db.QueryRowContext(ctx, "PRAGMA wal_checkpoint("+mode+")").Scan(&busy, &all, &moved)

@@ -16,16 +16,16 @@ import (
 // apply the log to the copy.
 var ErrOtherLog = errors.New("the write-ahead log belongs to another database")
 
-// A mark connects a database file with its write-ahead log. The row of log_mark contains
-// it, so SQLite has up to two versions of it: the version in the file, and a newer version
-// in the log, which readers see and copies contain.
+// A mark shows which write-ahead log belongs to which database file. It is stored in the row
+// of log_mark, so it may have two versions: one in the file, and a newer one in the log. Readers
+// see the newer version, and copies contain it.
 //
-// The newer version names the two ids that the file may have: after the last checkpoint, and
-// before it. Between checkpoints, readers see a third id. So a copy of the database never has
-// an id that the log accepts.
+// The version in the log names the two ids that the file may have: the id after the last
+// checkpoint and the id before it. Between checkpoints, the version in the log has a third id.
+// So the log does not accept a copy that was made between checkpoints.
 type mark struct {
 	id     [markIDSize]byte // random; zero in a file without a mark
-	base   [markIDSize]byte // id of the file after the checkpoint that began last
+	base   [markIDSize]byte // id of the file after the latest checkpoint
 	before [markIDSize]byte // id of the file before that checkpoint
 }
 
@@ -102,9 +102,9 @@ func readMark(ctx context.Context, db interface {
 	return m, true, nil
 }
 
-// markInFile returns the mark in a database file, without the file's log. During or after an
-// interrupted checkpoint the file may have pages of several moments; then it may return an
-// error.
+// markInFile returns the mark in a database file, and ignores the log. During a checkpoint, and
+// after an interrupted one, the file may be a mix of old and new pages. markInFile may then
+// return an error.
 func markInFile(ctx context.Context, file string) (mark, error) {
 	db, err := openHandle(file, withoutLog)
 	if err != nil {
@@ -138,9 +138,9 @@ func (f *files) checkLog(ctx context.Context) error {
 		"To use the copy, put it in place with: terse restore COPY. To use the database from before the crash, put its file back", ErrOtherLog, f.log(), f.database)
 }
 
-// keepOpen opens the database for reading until release is called. It prevents that a
-// command, which does not lock the folder, closes the last connection: SQLite would then
-// move the log into the file. It ignores a database that cannot be read.
+// keepOpen opens the database for reading until release is called. Without it, a command in
+// another process might close the last connection, and SQLite would then move the log into the
+// file. It ignores a database that cannot be read.
 func (f *files) keepOpen(ctx context.Context) (release func(), err error) {
 	db, err := openHandle(f.database, inspect)
 	if err != nil {

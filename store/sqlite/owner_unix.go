@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// inheritOwner gives a file of root to the owner of the folder, so that a restore by root
-// leaves no file that the server cannot open.
+// inheritOwner gives the file to the owner of the folder if this process runs as root. The
+// server can then open the files of a restore by root.
 func inheritOwner(dir, path string) error {
 	if os.Geteuid() != 0 {
 		return nil

@@ -12,16 +12,17 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// suffixes are the ends of the names of SQLite's files of one database.
+// suffixes are what SQLite appends to the path of a database to name the files of the database.
 var suffixes = []string{"", "-wal", "-journal", "-shm"}
 
-// Restore replaces the database in dir by the copy in the file from, with the log of the copy
-// if there is one. It does not change the copy. It moves the replaced files into a new folder
-// in dir and returns the path of the folder, or "" when there was nothing to replace. After a
-// crash, the folder has the replaced database or, after the next start, the copy.
+// Restore replaces the database in dir by the copy in the file from. If the copy has a
+// write-ahead log, Restore includes it. It does not change the copy. It moves the replaced files
+// into a new folder in dir and returns the path of this folder, or "" when there was nothing to
+// replace. After a crash of Restore, dir has the old database, or the next start completes the
+// restore.
 //
-// Restore returns ErrLocked while dir is served, and the errors of Open for a copy that cannot
-// be used. Then it changes nothing.
+// Restore returns ErrLocked while a server uses dir, and the errors of Open for a copy that
+// cannot be used. With these errors it changes no database.
 func Restore(ctx context.Context, dir, from string) (aside string, err error) {
 	f := newFiles(dir)
 	copied := files{dir: filepath.Dir(from), database: from}
@@ -39,7 +40,8 @@ func Restore(ctx context.Context, dir, from string) (aside string, err error) {
 	return aside, nil
 }
 
-// waitLock is tryLock that waits for commands, which lock the folder for a moment.
+// waitLock is like tryLock, but waits up to lockWait, because commands lock the folder for a
+// short time.
 func (f *files) waitLock(ctx context.Context) (*flock.Flock, error) {
 	deadline := time.Now().Add(lockWait)
 	for {
@@ -55,7 +57,7 @@ func (f *files) waitLock(ctx context.Context) (*flock.Flock, error) {
 	}
 }
 
-// restore is Restore in a locked folder.
+// restore does the work of Restore. The caller must have locked the folder.
 func (f *files) restore(ctx context.Context, from *files) (aside string, err error) {
 	if _, err := f.finishRestore(); err != nil {
 		return "", err
@@ -68,7 +70,7 @@ func (f *files) restore(ctx context.Context, from *files) (aside string, err err
 	}
 	as := inspect
 	if !from.hasLog() {
-		as = withoutLog // makes no files beside the copy: its folder may be read-only
+		as = withoutLog // creates no files in the folder of the copy, which may be read-only
 	}
 	if err := from.checkAll(ctx, as); err != nil {
 		return "", err
@@ -85,7 +87,7 @@ func (f *files) restore(ctx context.Context, from *files) (aside string, err err
 	return f.finishRestore()
 }
 
-// differs returns an error when there is no such file, or when it is the database itself.
+// differs returns an error when f is missing, invalid, or the given database itself.
 func (f *files) differs(database string) error {
 	copied, err := os.Stat(f.database)
 	switch {
@@ -103,8 +105,8 @@ func (f *files) differs(database string) error {
 	return nil
 }
 
-// replaceLater decides that the new database replaces the current one. From here on
-// finishRestore completes the restore, also after a crash.
+// replaceLater durably records the decision to replace the database. After it, finishRestore
+// completes the restore, also after a crash.
 func (f *files) replaceLater() error {
 	if err := errors.Join(inheritOwner(f.dir, f.fresh), inheritOwner(f.dir, f.lock), fsync(f.fresh)); err != nil {
 		return err
@@ -115,10 +117,10 @@ func (f *files) replaceLater() error {
 	return fsync(f.dir)
 }
 
-// finishRestore moves the files of the replaced database into a folder, and then the restored
-// database to its name. It does nothing without a restored database. It may be repeated after
-// a crash: the name of the folder depends on the restored file alone. The caller must have
-// locked the folder.
+// finishRestore moves the files of the replaced database into a folder, and then renames the
+// restored database to its final name. It does nothing without a restored database. It can be
+// repeated after a crash, because the name of the folder depends only on the restored file. The
+// caller must have locked the folder.
 func (f *files) finishRestore() (aside string, err error) {
 	restored, err := os.Stat(f.restored)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -154,7 +156,7 @@ func (f *files) finishRestore() (aside string, err error) {
 	return aside, fsync(f.dir)
 }
 
-// asideName returns the name of the folder for the files that a restored file replaces.
+// asideName returns the name of the folder for the replaced files.
 func asideName(restored fs.FileInfo) string {
 	return "replaced-" + restored.ModTime().UTC().Format("20060102T150405.000000000Z")
 }

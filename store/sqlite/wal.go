@@ -13,16 +13,16 @@ import (
 // https://www.sqlite.org/fileformat2.html.
 const (
 	walHeaderSize  = 32
-	walFrameSize   = 24         // of a frame's header; a page follows
-	walMagic       = 0x377f0682 // the last bit is 1 when checksums are of big-endian words
-	walSalt        = 16         // in the header; in a frame at 8
+	walFrameSize   = 24         // of the header of a frame, which a page follows
+	walMagic       = 0x377f0682 // the lowest bit is 1 when checksums use big-endian words
+	walSalt        = 16         // offset in the header; in a frame it is 8
 	walSaltSize    = 8
 	walMaxPageSize = 65536
 )
 
-// lastMark returns the mark in the last committed transaction of a write-ahead log that
-// changed the mark. It returns false when no transaction did. Like SQLite, it ignores
-// everything from the first invalid frame on, and transactions without a commit.
+// lastMark returns the newest committed mark in a write-ahead log. found is false when no
+// committed transaction in the log changed the mark. Like SQLite, lastMark ignores a transaction
+// without a commit, and everything from the first invalid frame on.
 func lastMark(path string) (last mark, found bool, err error) {
 	file, err := os.Open(path) //nolint:gosec // in the operator's folder
 	if errors.Is(err, fs.ErrNotExist) {
@@ -36,7 +36,7 @@ func lastMark(path string) (last mark, found bool, err error) {
 	if err != nil {
 		return mark{}, false, ignoreEnd(err)
 	}
-	var open mark // of a transaction without a commit so far
+	var open mark // of the transaction that is not committed yet
 	var changed bool
 	for {
 		page, commit, err := frames.next()
@@ -108,7 +108,7 @@ func (r *walReader) next() (page []byte, commit bool, err error) {
 	return r.page, binary.BigEndian.Uint32(r.header[4:]) != 0, nil
 }
 
-// add continues the checksum, which covers the log up to here.
+// add adds b to the checksum of the log.
 func (r *walReader) add(b []byte) {
 	for ; len(b) >= 8; b = b[8:] {
 		r.sum[0] += r.words.Uint32(b) + r.sum[1]
