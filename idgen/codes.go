@@ -1,6 +1,6 @@
 package idgen
 
-// Placement knows where codes are stored. Databases of several shards implement it. Safe for
+// Placement reports where codes are stored. A database with shards implements it. Safe for
 // concurrent use.
 type Placement interface {
 	// AcceptsWrites reports whether the shard of a code may accept writes now.
@@ -23,12 +23,12 @@ func NewCodes(minter *Minter, cipher *Cipher, placement Placement) *Codes {
 	return &Codes{minter, cipher, placement}
 }
 
-// nearAttempts is the most codes that NextCodeNear mints. With 16 shards of the same size, 2
-// of 100 searches fail.
+// nearAttempts is the maximum number of codes that NextCodeNear mints. With 16 shards of the same
+// size, 2 of 100 calls find no code on the shard.
 const nearAttempts = 64
 
-// mintAttempts is the most codes that NextCode mints. With one of two shards slow, 1 of 256
-// searches fails.
+// mintAttempts is the maximum number of codes that NextCode mints. When one of two shards does
+// not accept writes, 1 of 256 calls returns a code on this shard.
 const mintAttempts = 8
 
 // NextCode mints a code on a shard that accepts writes. After mintAttempts it returns a code on

@@ -22,7 +22,7 @@ func findCheckpoint(path string) (string, error) {
 	return target.Path, nil
 }
 
-// readCheckpoint reads a file of saveCheckpoint. It returns false when there is no file.
+// readCheckpoint reads a file that saveCheckpoint wrote. It returns false when there is no file.
 func readCheckpoint(path string, to any) (bool, error) {
 	content, err := outfile.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -14,8 +14,8 @@ type row struct {
 	err    *RowError // why the row cannot be read, or nil
 }
 
-// size returns the most bytes that the row takes in a request. A row that cannot be encoded
-// has a request of its own.
+// size returns an upper bound for the bytes of the row in a request. A row that cannot be
+// encoded gets a request of its own.
 func (r *row) size() int {
 	encoded, err := json.Marshal(&r.record.Link)
 	if err != nil {
@@ -24,7 +24,7 @@ func (r *row) size() int {
 	return len(encoded) + keySize
 }
 
-// keySize is more bytes than the Idempotency-Key of a row takes in a request.
+// keySize is an upper bound for the bytes of an Idempotency-Key in a request.
 const keySize = 100
 
 // The limits of one request.
@@ -57,7 +57,7 @@ func (c *chunk) await(ctx context.Context) error {
 type rowSource struct {
 	reader Reader
 	number int64             // of the next row
-	held   *row              // a row for the next chunk that was read already, or nil
+	held   *row              // a row that was read already, for the next chunk; or nil
 	failed error             // the error after the last row; io.EOF at the end of the file
 	open   []*chunk          // chunks in order, without the finished ones at the front
 	last   map[string]*chunk // the last open chunk with each code

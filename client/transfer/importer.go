@@ -36,12 +36,12 @@ type ImportOptions struct {
 	// It needs an admin key. Without Whole, the owner of the API key gets new links.
 	Whole bool
 
-	// Owners gives the links of a key to another key: it maps old to new ids of keys. It
-	// needs Whole. Other links keep their owner.
+	// Owners maps old owners to new owners, both as ids of API keys. It needs Whole. Links
+	// of other owners keep their owner.
 	Owners map[string]string
 
-	// DropPasswords imports a link without its password when the file lacks the
-	// password. Otherwise the row is rejected.
+	// DropPasswords imports a link without a password when the link had a password that
+	// the file does not contain. Default: such a row is rejected.
 	DropPasswords bool
 
 	// Checkpoint is the path of a file for the progress. An Importer with the same
@@ -51,7 +51,7 @@ type ImportOptions struct {
 
 	// Rejections is the path of a file for the rejected rows, each a Rejection as a line
 	// of JSON. An import that continues keeps the lines of the rows before the
-	// checkpoint. Only the owner of the file can read it. A device or a pipe is written.
+	// checkpoint. Only the owner of the file can read it. The file may be a device or a pipe.
 	// Default: none.
 	Rejections string
 
@@ -59,7 +59,7 @@ type ImportOptions struct {
 	// import. Default: not called.
 	Rejected func(Rejection) error
 
-	// Progress is called after each request that is done. Default: not called.
+	// Progress is called after each completed request, in order. Default: not called.
 	Progress func(ImportProgress)
 }
 
@@ -77,8 +77,8 @@ func (o *ImportOptions) validate() error {
 	return errors.Join(errs...)
 }
 
-// Rejection is one reason why a row was rejected. Reason is for people; it names the flags of
-// terse links import.
+// Rejection is one reason why a row was rejected. Reason is for people. It may name flags of the
+// command terse links import.
 type Rejection struct {
 	Line   int    `json:"line"` // first line of the row in the file, counted from 1
 	Code   string `json:"code,omitempty"`
@@ -115,7 +115,8 @@ type importState struct {
 }
 
 // Importer imports a file of links. It creates no link twice, even when it is interrupted and
-// repeated. The first row of a code becomes the link. Not safe for concurrent use.
+// repeated. If rows have the same code, the first one becomes the link. Not safe for concurrent
+// use.
 type Importer struct {
 	opts       ImportOptions
 	source     io.Reader
@@ -127,7 +128,7 @@ type Importer struct {
 	saved      time.Time // when the checkpoint was saved last
 }
 
-// ErrOtherImport reports that a checkpoint is of another file, server or source.
+// ErrOtherImport reports that a checkpoint belongs to another file, server or source.
 var ErrOtherImport = errors.New("belongs to another import")
 
 // NewImporter opens the files of opts and reads the checkpoint. It returns ErrOtherImport for
@@ -270,10 +271,10 @@ func (m *Importer) openRejections() (err error) {
 }
 
 // requestsAtOnce is the number of requests that run at once. It is small, so that an import
-// leaves room for other callers.
+// does not slow down other callers.
 const requestsAtOnce = 4
 
-// run imports all rows after the checkpoint, and leaves the checkpoint there.
+// run imports all rows after the checkpoint. It does not delete the checkpoint.
 func (m *Importer) run(ctx context.Context) error {
 	reader, err := Open(m.opts.Source, &meteredReader{r: m.source, n: &m.read})
 	if err != nil {
@@ -301,8 +302,8 @@ func (m *Importer) run(ctx context.Context) error {
 	}, m.commit)
 }
 
-// saveEvery is the shortest time between two saves of the checkpoint. After a crash the
-// import repeats later rows, which creates no link twice.
+// saveEvery is the shortest time between two saves of the checkpoint. After a crash, the import
+// repeats the rows after the last save, which creates no link twice.
 const saveEvery = 200 * time.Millisecond
 
 // commit reports the rejected rows, updates the state and saves the checkpoint.

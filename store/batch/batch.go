@@ -1,12 +1,12 @@
-// Package batch runs concurrent calls together: "batch while busy".
+// Package batch runs concurrent calls together in batches.
 //
 // A Group runs one batch at a time, or up to Options.Parallel of them. A batch is one call of
 // Options.Run with several requests. Calls that arrive while a batch runs wait and share
-// the next one. So an idle system adds no wait, and a busy system shares the
-// cost of a round trip or an fsync among all waiting callers.
+// the next batch. So calls of an idle system do not wait, and all callers of a batch share
+// the cost of a round trip or an fsync.
 //
-// It is not a scheduler and not a cache: with Linger 0 no call of an idle system is
-// delayed to make a batch larger, and each call has its own result.
+// It is not a scheduler: with Linger 0, no call of an idle system is delayed to make a batch
+// larger. It is not a cache: each call has its own result.
 package batch
 
 import (
@@ -24,18 +24,18 @@ import (
 // Options configure a Group.
 type Options[Req, Res any] struct {
 	// Run answers all requests of one batch: result i is for request i. Up to Parallel
-	// goroutines call it at the same time. ctx has Timeout as its deadline. It does not
-	// end when callers give up. Required.
+	// goroutines call it at the same time. ctx ends after Timeout. It does not end when
+	// the contexts of callers end. Required.
 	Run func(ctx context.Context, reqs []Req) []Result[Res]
 
-	// MaxBatch is the most requests in one batch. Default 256.
+	// MaxBatch is the maximum number of requests in one batch. Default 256.
 	MaxBatch int
 
-	// Parallel is the most batches at the same time. They share the requests evenly.
+	// Parallel is the maximum number of batches at the same time. They share the requests evenly.
 	// Default 1. With a MaxBatch of 1 each call has a batch of its own.
 	Parallel int
 
-	// MinParallel is the fewest requests in a batch that starts while another one runs.
+	// MinParallel is the minimum size of a batch that starts while another one runs.
 	// Fewer requests wait for the end of the other batch. Default 1; at most MaxBatch.
 	MinParallel int
 
@@ -45,7 +45,7 @@ type Options[Req, Res any] struct {
 	// no wait. Default 0: no wait.
 	Linger time.Duration
 
-	// MaxQueue is the most requests that may wait for a batch. Further requests fail
+	// MaxQueue is the maximum number of requests that wait for a batch. Further requests fail
 	// with store.ErrUnavailable. Default 4096.
 	MaxQueue int
 
@@ -53,7 +53,7 @@ type Options[Req, Res any] struct {
 	Timeout time.Duration
 
 	// Wait is the longest time that a caller waits for its answer, in the queue and in
-	// its batch. After it Do returns store.ErrUnavailable. It costs less than a context with
+	// its batch. Then Do returns store.ErrUnavailable. It costs less than a context with
 	// a deadline. Default 0: until the caller's context ends.
 	Wait time.Duration
 
@@ -113,15 +113,15 @@ type Group[Req, Res any] struct {
 
 	mu           sync.Mutex
 	queue        []*call[Req, Res] // waiting calls, oldest first
-	full         chan struct{}     // ends the wait of a lingering batch; nil while none lingers
+	full         chan struct{}     // ends the wait of a lingering batch; nil while no batch lingers
 	expect       int               // how many waiting calls end that wait
 	runners      int               // number of goroutines that run batches
 	runningCalls int               // calls in running batches
 	closed       bool
 }
 
-// call is the request of one caller. It is reused once no goroutine refers to it: after
-// its answer was received, or after it was removed from the queue.
+// call is the request of one caller. It is reused after its answer was received, or after it
+// was removed from the queue: no goroutine refers to it then.
 type call[Req, Res any] struct {
 	req    Req
 	result *Result[Res]
