@@ -124,9 +124,9 @@ func same(a, b [sha256.Size]byte) bool { return subtle.ConstantTimeCompare(a[:],
 // such an address on the Internet.
 var carrierNAT = netip.MustParsePrefix("100.64.0.0/10")
 
-// clientAddr returns the address of the client. Rate limits identify anonymous clients by
-// it. All clients behind a proxy that is not trusted have the proxy's address, so this is
-// counted and logged once.
+// clientAddr returns the address of the client. Rate limits identify anonymous clients by this
+// address. All clients behind a proxy that is not trusted have the address of the proxy, so
+// clientAddr counts their requests and logs the first one.
 func (a *API) clientAddr(r *http.Request) netip.Addr {
 	client := a.opts.Clients.ClientAddr(r)
 	if r.Header["X-Forwarded-For"] != nil && inside(client) && isPeer(r, client) {

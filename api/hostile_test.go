@@ -308,7 +308,7 @@ func TestSeriesDoNotGrow(t *testing.T) {
 	after, err := testutil.GatherAndCount(s.registry)
 	must(t, err)
 	if before != after {
-		t.Errorf("series = %d after another storm, %d before", after, before)
+		t.Errorf("series = %d after requests with other values, %d before", after, before)
 	}
 	if problems, err := testutil.GatherAndLint(s.registry); err != nil || len(problems) > 0 {
 		t.Errorf("metric names: %v %v", problems, err)

@@ -10,13 +10,13 @@ import (
 	"github.com/terse/terse/api/ratelimit"
 )
 
-// maxLimited is the most clients and networks in limitedClients. They use about 2 MB.
+// maxLimited is the maximum number of clients and networks in limitedClients, about 2 MB.
 const maxLimited = 1 << 14
 
 // limitedClients remembers the clients and networks that reached their limit of unknown codes,
 // until they may retry. Unknown codes of such a client are rejected without a call of the
 // limiter. While places are scarce, links that are not in memory are rejected too. When
-// limitedClients is full it forgets some entries: the next unknown code of that client calls
+// limitedClients is full, it removes some entries: the next unknown code of such a client calls
 // the limiter again. The zero value is empty and ready. Safe for concurrent use.
 type limitedClients struct {
 	mu       sync.Mutex
@@ -24,8 +24,8 @@ type limitedClients struct {
 	notEmpty atomic.Bool             // false if limits is empty; saves the lock
 }
 
-// reachedLimit is a reached limit. again is when it allows the next request, whole is when the
-// full limit is available again.
+// reachedLimit is a reached limit. It allows the next request at the time again, and the full
+// number of requests at the time whole.
 type reachedLimit struct{ again, whole time.Time }
 
 // remember stores that the limit of a key is reached.
@@ -42,7 +42,7 @@ func (s *limitedClients) remember(key string, taken ratelimit.Result, now time.T
 	s.notEmpty.Store(true)
 }
 
-// makeRoom looks at up to 8 entries. It removes entries that may retry, or else the last one.
+// makeRoom checks up to 8 entries. It removes entries that may retry, or else the last one.
 func (s *limitedClients) makeRoom(now time.Time) {
 	looked := 0
 	for key, l := range s.limits {

@@ -8,8 +8,8 @@ import (
 	"github.com/terse/terse/api/ratelimit"
 )
 
-// TestSpentIsBounded checks that limitedClients never exceeds maxLimited, always remembers the newest
-// client, and forgets clients after RetryAfter.
+// TestSpentIsBounded checks that limitedClients never has more than maxLimited entries, always
+// has the newest client, and removes clients after RetryAfter.
 func TestSpentIsBounded(t *testing.T) {
 	t.Parallel()
 	var s limitedClients

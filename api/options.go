@@ -23,8 +23,8 @@ type ClickRecorder interface {
 	Record(c store.Click)
 }
 
-// Limiter takes up to n permits of a key under the limit l. The result has the number of
-// permits that were allowed.
+// Limiter takes up to n permits of a key under the limit l. Result.Allowed is the number of
+// permits that it took.
 type Limiter interface {
 	Take(ctx context.Context, key string, l ratelimit.Limit, n int) (ratelimit.Result, error)
 }
@@ -37,20 +37,20 @@ type ClientAddresser interface {
 	FromProxy(r *http.Request) bool
 }
 
-// Visits are the links for visitors. They are usually in memory.
+// Visits resolves the codes that visitors request, usually from memory.
 type Visits interface {
-	// Peek returns what Load would return if memory has the answer; known reports that. It
-	// asks no other server.
+	// Peek returns the result of Load if it is in memory. Otherwise known is false. Peek
+	// sends no request to another server.
 	Peek(code string) (l store.Link, known bool, err error)
 
-	// Load returns the link of a code that Peek does not know, as store.Store.Resolve does.
-	// It waits for admission when the server is busy: store.ErrShed means that there is no
-	// place.
+	// Load returns the link of a code that Peek does not know, like store.Store.Resolve. It
+	// waits for admission when the server is busy, and returns store.ErrShed when it is not
+	// admitted.
 	Load(ctx context.Context, code string) (store.Link, error)
 
-	// Holds reports whether memory has the link, even if it is too old for Peek. Under
-	// overload, a client that asked for too many unknown codes gets only links in memory. A
-	// flood of invented codes then takes no place from links.
+	// Holds reports whether the link is in memory, even if it is too old for Peek. Under
+	// overload, a client that requested too many unknown codes gets only such links. Requests
+	// for random codes then do not displace requests for links.
 	Holds(code string) bool
 
 	// Get and Consume do the same as in store.Store.
@@ -64,8 +64,7 @@ type Keys interface {
 	KeyByHash(ctx context.Context, hash [sha256.Size]byte) (store.Key, error)
 
 	// Knows reports whether KeyByHash has the answer in memory. If it is false, an unknown
-	// token counts against Limits.Unknown. A flood of invented tokens then reaches the shards
-	// only up to this limit.
+	// token counts against Limits.Unknown, which bounds the queries for random tokens.
 	Knows(hash [sha256.Size]byte) bool
 }
 
@@ -97,7 +96,7 @@ type Limits struct {
 // Options configure New.
 type Options struct {
 	Links     *links.Service  // Required. The use cases on links.
-	Visits    Visits          // Required. The links of Links, for visitors.
+	Visits    Visits          // Required. Resolves the codes of Links for visitors.
 	Keys      Keys            // Required.
 	Blocklist store.Blocklist // Required.
 	Reports   store.Reports   // Required.

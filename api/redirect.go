@@ -15,8 +15,8 @@ import (
 	"github.com/terse/terse/web"
 )
 
-// visitTimeout bounds a visit with a click limit, a password or a report. Other visits have
-// only the timeouts of the store.
+// visitTimeout is the timeout for a visit to a link with a click limit, for a password, and for a
+// report. Other visits have only the timeouts of the store.
 const visitTimeout = 3 * time.Second
 
 // emptyBody is the Content-Length of an answer without a body.
@@ -67,10 +67,9 @@ func (a *API) resolve(ctx context.Context, r *http.Request, name string) (store.
 	return store.Link{}, err
 }
 
-// ask loads a code that is not in memory, once a place for a redirect is free. Normally it
-// limits no client. When places become scarce, it rejects clients that asked for too many
-// unknown codes, until their limit allows one more. The error is then a *problem with status
-// 429.
+// ask loads the link of a code that Peek does not know. If few places for redirects are free, it
+// rejects codes that are not in memory for clients that reached their limit of unknown codes.
+// The error is then a *problem with status 429.
 func (a *API) ask(ctx context.Context, client netip.Addr, code string) (store.Link, error) {
 	if p := a.unknownLimitReached(client); p != nil && a.opts.Guard.Scarce(overload.Redirect) && !a.opts.Visits.Holds(code) {
 		return store.Link{}, p
@@ -144,10 +143,10 @@ func (a *API) use(r *http.Request, code string, counts bool, now time.Time) (sto
 	return l, err
 }
 
-// writeRedirect writes the answer. An empty location sends no Location: a HEAD request of a
-// link with a click limit is not counted, so it must not reveal the target. RFC 9110 section
-// 9.3.2 allows HEAD to omit this header. One array holds all header values, to save the
-// allocation of a slice for each header.
+// writeRedirect writes the answer. With an empty location it sends no Location header: a HEAD
+// request for a link with a click limit is not counted, so it must not reveal the target. RFC
+// 9110 section 9.3.2 allows HEAD to omit this header. All header values are in one array, which
+// saves the allocation of a slice for each header.
 func (a *API) writeRedirect(w *echo.Response, l *store.Link, status int, location string, now time.Time) {
 	tag := linkTag(l.Code)
 	policy := livePolicy(l, status, now)
