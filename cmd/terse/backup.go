@@ -21,7 +21,7 @@ type backupCommand struct {
 
 // Help is shown below the command's purpose.
 func (*backupCommand) Help() string {
-	return `The server may run. The copy shows one moment, and appears under its name when it is complete:
+	return `The server may keep running. The copy is a consistent snapshot. The file appears when it is complete:
 
     terse backup /backup/terse-$(date +%F).db
 
@@ -79,7 +79,7 @@ func (c *backupCommand) write(ctx context.Context, to outfile.Target) (size int6
 		}
 	}
 	if err != nil {
-		_ = f.Close() // it may be closed
+		_ = f.Close() // f may be closed already
 		return 0, errors.Join(err, os.Remove(f.Name()))
 	}
 	return size, nil
@@ -153,7 +153,7 @@ func (c *restoreCommand) Run(ctx context.Context, out output) error {
 func (f *dataFlags) embeddedOnly(command string) error {
 	shards, err := f.readShards()
 	if err == nil && len(shards) > 0 {
-		err = settingsError{fmt.Errorf("%sSHARDS: terse %s is for the embedded database only. Use the tools of Postgres for each shard, as deploy/RUNBOOK.md says", envPrefix, command)}
+		err = settingsError{fmt.Errorf("%sSHARDS: terse %s is for the embedded database only. Use the tools of Postgres for each shard, see deploy/RUNBOOK.md", envPrefix, command)}
 	}
 	return err
 }

@@ -27,7 +27,7 @@ import (
 	"github.com/terse/terse/store/sqlite"
 )
 
-// database is the parts of the embedded database, or of all shards, that the server uses.
+// database contains the interfaces of the embedded database, or of all shards, for the server.
 type database struct {
 	links     store.Store
 	archive   store.Archive
@@ -59,7 +59,7 @@ func (p *process) embedded(ctx context.Context) (database, error) {
 	p.open.push("database", closeTimeout, func(context.Context) error { return d.Close() })
 	key, err := idgen.StoredKey(ctx, d, p.settings.codeKey)
 	if errors.Is(err, idgen.ErrOtherKey) {
-		err = settingsError{fmt.Errorf("%sCODE_KEY: %w. Use the first key, or remove this setting", envPrefix, err)}
+		err = settingsError{fmt.Errorf("%sCODE_KEY: %w. Use the key that the database was created with, or remove this setting", envPrefix, err)}
 	}
 	return database{
 		links: d, archive: d, keys: d, history: d, blocked: d, reports: d, sink: d, leaser: d.Leases(), codeKey: key,
@@ -70,8 +70,8 @@ func (p *process) embedded(ctx context.Context) (database, error) {
 	}, err
 }
 
-// sharded opens the shards. It retries unreachable shards in the background. A shard that
-// contradicts the settings is an error.
+// sharded opens the shards. It retries unreachable shards in the background. It returns an error
+// if a shard contradicts the settings.
 func (p *process) sharded(ctx context.Context) (database, error) {
 	var outboxes []outbox.Named
 	var blocks []blocklist.Source
@@ -140,8 +140,7 @@ func openShards(ctx context.Context, shards []shardSettings, open *cleanup, opts
 	return router, router.Load(ctx)
 }
 
-// leaserOf returns the leases of a shard. They lease the given node id, or a free one for
-// anyNode.
+// leaserOf returns a leaser of a shard for the given node id. For anyNode it leases any free id.
 func leaserOf(s *postgres.Store, nodeID int64) shard.Leaser {
 	host, err := os.Hostname()
 	if err != nil {
@@ -260,9 +259,9 @@ func (f *dataFlags) exists(ctx context.Context) error {
 // missingDatabase is the error of a command without a database.
 type missingDatabase struct{ path string }
 
-// Error says how to name the right folder.
+// Error implements error.
 func (m missingDatabase) Error() string {
-	return fmt.Sprintf("there is no database %s. Name the data folder of the server by --data-dir or %sDATA_DIR", m.path, envPrefix)
+	return fmt.Sprintf("there is no database %s. Set the data folder of the server with --data-dir or %sDATA_DIR", m.path, envPrefix)
 }
 
 // Unwrap implements errors.Is.

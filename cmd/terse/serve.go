@@ -25,8 +25,7 @@ import (
 )
 
 // storeTimeout bounds a write to the embedded database. It is shorter than
-// api.RequestTimeout, so that a write has succeeded or failed when the client gets a
-// response.
+// api.RequestTimeout, so that the result of a write is known before the client gets a timeout.
 const storeTimeout = 5 * time.Second
 
 type serveCommand struct {
@@ -60,9 +59,9 @@ func (c *serveCommand) Run(ctx context.Context, out output) error {
 	return serve(ctx, c.settings, out)
 }
 
-// serve opens the parts, from the database outwards, and serves until ctx ends or a server
-// fails. It closes the parts in reverse order: requests, clicks, the node id, the database,
-// and health and metrics last.
+// serve opens the parts of the server, and serves until ctx ends or a listener fails. It closes
+// the parts in reverse order: requests, clicks, the node id, the database, and the listener of
+// health checks and metrics last.
 func serve(ctx context.Context, s serveSettings, out output) (err error) {
 	p := &process{settings: s, logger: newLogger(s, out.stderr), registry: prometheus.NewRegistry(), failed: make(chan error, 2)}
 	p.limiter = ratelimit.NewLocal(ratelimit.LocalOptions{})
@@ -144,7 +143,7 @@ func (p *process) traces(ctx context.Context) (err error) {
 }
 
 // drain makes /readyz fail and waits for the drain delay. The server still accepts requests
-// during the delay, while load balancers notice.
+// during the delay, because load balancers do not notice the failure at once.
 func (p *process) drain() error {
 	began, d := time.Now(), p.settings.operation.drain
 	p.stopBy = func() time.Time { return began.Add(d.timeout) }
@@ -232,5 +231,5 @@ func (p *process) admitRedirect(ctx context.Context) (done func(), err error) {
 	return p.guard.Admit(ctx, overload.Redirect)
 }
 
-// redirectsFull reports whether admitRedirect would refuse at once.
+// redirectsFull reports whether admitRedirect would reject a redirect without waiting.
 func (p *process) redirectsFull() bool { return p.guard.Full(overload.Redirect) }

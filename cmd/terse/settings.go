@@ -22,7 +22,7 @@ import (
 type dataFlags struct {
 	Config  string `placeholder:"FILE" help:"JSON file with settings." setting:""`
 	DataDir string `default:"./data" placeholder:"DIR" help:"Folder of the embedded database. Default: ./data." setting:""`
-	Shards  string `placeholder:"SHARDS" help:"Postgres shards in place of the embedded database, separated by semicolons or newlines. Each is NAME PRIMARY_URL [REPLICA_URL …]." setting:"" secret:""`
+	Shards  string `placeholder:"SHARDS" help:"Postgres shards instead of the embedded database, separated by semicolons or newlines. Each is NAME PRIMARY_URL [REPLICA_URL …]." setting:"" secret:""`
 }
 
 // serveFlags are the settings of the server. All are text, because kong stops at the
@@ -33,19 +33,19 @@ type serveFlags struct {
 
 	Listen      string `default:":8080" placeholder:"ADDRESS" help:"Public address. Default: :8080." setting:""`
 	AdminListen string `default:"127.0.0.1:9090" placeholder:"ADDRESS" help:"Address of health checks, metrics and profiles. Never make it public. Default: 127.0.0.1:9090." setting:""`
-	AdminHosts  string `placeholder:"NAME,…" help:"Host names under which the admin listener answers, besides addresses, localhost and the name in --admin-listen. Default: none." setting:""`
+	AdminHosts  string `placeholder:"NAME,…" help:"Host names that the admin listener accepts in addition to addresses, localhost and the name in --admin-listen. Default: none." setting:""`
 	BaseURL     string `placeholder:"URL" help:"Start of every short URL, such as https://sho.rt. Default: http://localhost and the port of --listen." setting:""`
-	CodeKey     string `placeholder:"KEY" help:"32 bytes in base64 that key the codes. Required with shards; the same on all nodes; never changed. Default: made on first start and kept in the embedded database." setting:"" secret:""`
+	CodeKey     string `placeholder:"KEY" help:"Secret key for the codes: 32 bytes in base64. Required with shards. It must be the same on all nodes and must never change. Default: created on first start and stored in the embedded database." setting:"" secret:""`
 	NodeID      string `placeholder:"N" help:"Node id, 0 to 511, for nodes that share shards. Default: a free one is leased." setting:""`
 
-	ReplicaMaxAge string `default:"1h" placeholder:"TIME" help:"Oldest data that a replica may answer with while its primary is unreachable. Default: 1h." setting:""`
+	ReplicaMaxAge string `default:"1h" placeholder:"TIME" help:"Maximum age of a replica's data that is served while the primary is unreachable. Default: 1h." setting:""`
 
 	AnonymousCreate      string `default:"true" placeholder:"BOOL" help:"Whether links can be created without an API key. Default: true." setting:""`
 	TrustedProxies       string `placeholder:"CIDR,…" help:"Proxies that may set X-Forwarded-For. Default: none." setting:""`
 	ProxyProtocol        string `default:"false" placeholder:"BOOL" help:"Whether trusted proxies begin each connection with a PROXY header, version 1 or 2. Default: false." setting:""`
 	CORSOrigins          string `name:"cors-origins" placeholder:"ORIGIN,…" help:"Origins of pages that may call the API, such as https://app.example, or * for all. Default: none." setting:""`
 	SecurityContact      string `placeholder:"URI,…" help:"Where to report vulnerabilities, such as mailto:security@example.com. Shown in /.well-known/security.txt. Default: none." setting:""`
-	LimitCreateAnonymous string `default:"60/1m" placeholder:"N/TIME" help:"Creates by one client without a key, rejected ones included, or off. Default: 60/1m." setting:""`
+	LimitCreateAnonymous string `default:"60/1m" placeholder:"N/TIME" help:"Creates by one client without a key, including rejected creates, or off. Default: 60/1m." setting:""`
 	LimitCreateKey       string `default:"6000/1m" placeholder:"N/TIME" help:"Creates by one API key that has no limit of its own, or off. Default: 6000/1m." setting:""`
 	LimitUnknown         string `default:"40/20s" placeholder:"N/TIME" help:"Unknown codes that one client may request, or off. Unknown API keys have the same limit. Default: 40/20s." setting:""`
 	LimitPassword        string `default:"10/10m" placeholder:"N/TIME" help:"Password guesses by one client on one link, or off. The limit of all clients together on a link is ten times higher. Default: 10/10m." setting:""`
@@ -55,7 +55,7 @@ type serveFlags struct {
 	RedisURL         string `name:"redis-url" placeholder:"URL" help:"Redis that all nodes share: redis://, rediss://, redis-sentinel://HOST,…/MASTER or redis-cluster://HOST,…. Default: none." setting:"" secret:""`
 	CDN              string `name:"cdn" default:"none" placeholder:"NAME" help:"Cache in front of this server, which is purged after edits: none, varnish, fastly or cloudflare. Default: none." setting:""`
 	VarnishURLs      string `name:"varnish-urls" placeholder:"URL,…" help:"Every Varnish to purge. Required with --cdn varnish." setting:""`
-	VarnishSecret    string `placeholder:"TEXT" help:"Secret that the VCL requires of a purge. Required with --cdn varnish." setting:"" secret:""`
+	VarnishSecret    string `placeholder:"TEXT" help:"Secret that the VCL requires in a purge request. Required with --cdn varnish." setting:"" secret:""`
 	FastlyServiceID  string `name:"fastly-service-id" placeholder:"ID" help:"The service. Required with --cdn fastly." setting:""`
 	FastlyToken      string `placeholder:"TOKEN" help:"API token that may purge the service. Required with --cdn fastly." setting:"" secret:""`
 	CloudflareZoneID string `name:"cloudflare-zone-id" placeholder:"ID" help:"The zone. Required with --cdn cloudflare." setting:""`
@@ -68,7 +68,7 @@ type serveFlags struct {
 	LogFormat string `default:"text" placeholder:"FORMAT" help:"text or json. Default: text." setting:""`
 }
 
-// serveSettings are serveFlags as the server uses them.
+// serveSettings are the parsed serveFlags.
 type serveSettings struct {
 	dataDir         string
 	shards          []shardSettings // empty: use the embedded database
@@ -236,7 +236,7 @@ func parseCodeKey(s string) ([]byte, error) {
 	return key, nil
 }
 
-// anyNode means that the process leases a free node id.
+// anyNode means that the process leases any free node id.
 const anyNode = -1
 
 // parseNodeID parses a node id. Empty text is anyNode.
