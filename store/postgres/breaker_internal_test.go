@@ -114,7 +114,7 @@ func TestAnswerLetsReadsRetry(t *testing.T) {
 }
 
 func newTestLine() line {
-	return newLine(prometheus.NewGauge(prometheus.GaugeOpts{Name: "breaker_open", Help: "Open."}), prometheus.NewCounter(prometheus.CounterOpts{Name: "retries_total"}))
+	return newLine(prometheus.NewGauge(prometheus.GaugeOpts{Name: "breaker_open", Help: "Open."}), prometheus.NewCounter(prometheus.CounterOpts{Name: "retries_total", Help: "Retries."}))
 }
 
 // wantGaps checks that each pause is twice the pause before, except for jitter, and that
