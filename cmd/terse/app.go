@@ -16,16 +16,16 @@ const description = `Terse shortens URLs. POST a long URL to get a short one; a 
 
 "terse serve" stores links in an embedded database in ./data and needs nothing else.
 
-A setting is a flag, an environment variable (TERSE_BASE_URL for --base-url) or a member of the JSON file that --config names ({"base_url": "…"}). A flag wins over the environment, and the environment wins over the file. A secret is never a flag, because every user of the machine can list flags. It can also be read from a file of its own (TERSE_CODE_KEY_FILE).`
+A setting is a flag, an environment variable (TERSE_BASE_URL for --base-url) or a member of the JSON file that --config names ({"base_url": "…"}). A flag wins over the environment, and the environment wins over the file. A secret is never a flag, because every user of the machine can list flags. It can be in a file of its own instead (TERSE_CODE_KEY_FILE).`
 
 // app is the command line.
 type app struct {
 	Serve   serveCommand   `cmd:"" help:"Run the server: redirects, the API and the web form."`
-	Migrate migrateCommand `cmd:"" help:"Migrate the database schema up or down, or show its version."`
+	Migrate migrateCommand `cmd:"" help:"Migrate the schema of the database up or down, or show its version."`
 	Key     keyCommand     `cmd:"" help:"Create, list and revoke API keys. Works beside a running server."`
 	Block   blockCommand   `cmd:"" help:"Block, unblock and list hosts. Works beside a running server."`
 	Backup  backupCommand  `cmd:"" help:"Copy the embedded database to a file. Works beside a running server."`
-	Restore restoreCommand `cmd:"" help:"Replace the embedded database by a copy."`
+	Restore restoreCommand `cmd:"" help:"Replace the embedded database by a copy. Stop the server first."`
 	Shard   shardCommand   `cmd:"" help:"Show the shards and their servers."`
 	Shorten shortenCommand `cmd:"" help:"Shorten URLs on a server and print the short URLs."`
 	Expand  expandCommand  `cmd:"" help:"Print the target of a short URL."`

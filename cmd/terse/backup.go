@@ -25,7 +25,7 @@ func (*backupCommand) Help() string {
 
     terse backup /backup/terse-$(date +%F).db
 
-It contains the code key and password hashes: keep it private.`
+It contains the code key and password hashes: keep it private. Only its owner can read it.`
 }
 
 // Run copies the embedded database.
@@ -121,11 +121,11 @@ type restoreCommand struct {
 
 // Help is shown below the command's purpose.
 func (*restoreCommand) Help() string {
-	return `Stop the server first. The replaced database is kept in a folder inside the data folder:
+	return `Stop the server first, and its systemd socket too. The replaced database moves to a folder in the data folder:
 
     terse restore /backup/terse-2026-11-29.db
 
-The copy is checked for damage before it replaces anything.`
+A damaged copy is refused, and then nothing is changed.`
 }
 
 // Run restores the embedded database.

@@ -23,7 +23,7 @@ type blockAdd struct {
 	dataFlags
 	initFlag
 	Reason string   `placeholder:"TEXT" help:"Note for other operators."`
-	Host   []string `arg:"" help:"A host. Its subdomains are blocked too, unless = stands in front of the host."`
+	Host   []string `arg:"" help:"A host. Its subdomains are blocked too, unless the host begins with =."`
 }
 
 // Help is shown below the command's purpose.

@@ -13,7 +13,7 @@ type clientFlags struct {
 	APIKey string `name:"api-key" placeholder:"KEY" help:"API key. Without a key you can only shorten and expand. Default: none." setting:"" secret:""`
 
 	Timeout  time.Duration `default:"30s" placeholder:"TIME" help:"How long one request may take. Default: 30s."`
-	Patience time.Duration `default:"2m" placeholder:"TIME" help:"How long to retry while the server is unreachable. Default: 2m."`
+	Patience time.Duration `default:"2m" placeholder:"TIME" help:"How long to retry while the server is unreachable or overloaded. Default: 2m."`
 }
 
 // open returns a client of the server.

@@ -18,8 +18,8 @@ type expandCommand struct {
 
 // Help is shown below the command's purpose.
 func (*expandCommand) Help() string {
-	return `It counts no click. A link with a password or a click limit reveals its target to its owner alone: give the code and
-your API key. The key is never sent to another server.`
+	return `It counts no click. Only the owner can expand a link with a password or a click limit: give the code, not the URL, and
+set TERSE_API_KEY. The key is never sent to another server.`
 }
 
 // Run prints the target of the link.

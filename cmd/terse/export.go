@@ -14,7 +14,7 @@ type linksExport struct {
 	clientFlags
 	Output string `short:"o" placeholder:"FILE" help:"File to write, or - for stdout. Repeat the command to continue an interrupted export. Default: stdout."`
 	Format string `default:"" enum:",csv,ndjson" placeholder:"FORMAT" help:"csv or ndjson. Default: csv for a file that ends in .csv, else ndjson."`
-	Whole  bool   `help:"Export every owner's links with everything known about them, including password hashes and deleted links. Needs an admin key."`
+	Whole  bool   `help:"Export every owner's links with all fields, including deleted links and password hashes. Needs an admin key."`
 	Tag    string `help:"Only links with this tag."`
 	Search string `help:"Only links with this text in their code, target or title."`
 	Cursor string `help:"Continue an interrupted export to stdout; its error message names the cursor."`

@@ -22,18 +22,18 @@ type linksImport struct {
 	Owner         map[string]string `mapsep:"none" placeholder:"OLD=NEW" help:"With --whole: give the links of the key OLD to the key NEW. Repeat the flag for more keys."`
 	DropPasswords bool              `help:"Import a link without its password when the file does not contain the password. Without this flag the row is rejected."`
 	Checkpoint    string            `placeholder:"FILE" help:"File for the progress of the import. Default: the name of the imported file with .checkpoint added; none for standard input."`
-	Errors        string            `placeholder:"FILE" help:"Write rejected rows to this file, or - for stdout, as lines of JSON, and not to stderr."`
+	Errors        string            `placeholder:"FILE" help:"File for rejected rows as lines of JSON, or - for stdout. Default: report them on stderr."`
 }
 
 // Help is shown below the command's purpose.
 func (*linksImport) Help() string {
-	return `Links keep their codes. Rejected rows are reported with line, field and reason; the rest are imported. The exit status is
-then 1. Repeat the command to continue an interrupted import. No link is created twice.
+	return `Links keep their codes. Rejected rows are reported with line, field and reason, and the exit status is then 1; the rest are
+imported. Repeat the command to continue an interrupted import. No link is created twice.
 
     terse links import --from yourls yourls.sql
     terse links import --from shlink --whole --errors rejected.ndjson short_urls.csv
 
-Dates, clicks and password hashes are imported with --whole only.`
+Creation dates, clicks and password hashes are imported with --whole only.`
 }
 
 // Run imports the links.

@@ -28,7 +28,7 @@ type keyCommand struct {
 type keyCreate struct {
 	dataFlags
 	initFlag
-	Name    string   `required:"" help:"Who or what uses the key; for people."`
+	Name    string   `required:"" help:"Who or what uses the key. Only shown to people."`
 	Scope   []string `default:"links:read,links:write,stats:read" help:"Permissions: links:read, links:write, stats:read, admin. Default: all except admin."`
 	Limit   string   `placeholder:"N/TIME" help:"Creates by this key, such as 600/1m, or off. Default: the limit of the server for all keys."`
 	Expires string   `placeholder:"WHEN" help:"End of the key: a time from now such as 720h, or a date such as 2027-01-31. Default: never."`
@@ -148,13 +148,13 @@ func (c *keyList) Run(ctx context.Context, out output) error {
 
 type keyRevoke struct {
 	dataFlags
-	RedisURL string `name:"redis-url" placeholder:"URL" help:"Redis that the servers share; they then reject the key at once. Default: none." setting:"" secret:""`
+	RedisURL string `name:"redis-url" placeholder:"URL" help:"Redis that the servers share, so that they reject the key at once. Default: none." setting:"" secret:""`
 	ID       string `arg:"" help:"Id of the key, as terse key list shows it."`
 }
 
 // Help is shown below the command's purpose.
 func (*keyRevoke) Help() string {
-	return fmt.Sprintf(`Servers reject the key within %v. With TERSE_REDIS_URL they reject it at once.`, keyring.MaxTTL)
+	return fmt.Sprintf(`Servers reject the key within %v, or at once with TERSE_REDIS_URL.`, keyring.MaxTTL)
 }
 
 // Run revokes the key.

@@ -12,7 +12,7 @@ import (
 
 // operationFlags are the settings for stopping, logging, tracing and connections.
 type operationFlags struct {
-	DrainDelay      string `placeholder:"TIME" help:"Time between a failing /readyz and the end of new connections; gives load balancers time to react. Default: 5s with shards, else 0s." setting:""`
+	DrainDelay      string `placeholder:"TIME" help:"Time between a failing /readyz and the end of new connections, for load balancers to react. Default: 5s with shards, else 0s." setting:""`
 	DrainTimeout    string `default:"25s" placeholder:"TIME" help:"Time that the server may take to stop, the delay included. Default: 25s." setting:""`
 	AccessLogSample string `default:"0" placeholder:"SHARE" help:"Share of requests to log, from 0 to 1. A 5xx is always logged, except 503. Default: 0." setting:""`
 	OTLPEndpoint    string `name:"otlp-endpoint" placeholder:"URL" help:"Collector for traces by OTLP over HTTP, such as http://localhost:4318. Default: $OTEL_EXPORTER_OTLP_ENDPOINT, else none." setting:""`

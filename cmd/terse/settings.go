@@ -41,7 +41,7 @@ type serveFlags struct {
 	ReplicaMaxAge string `default:"1h" placeholder:"TIME" help:"Maximum age of a replica's data that is served while the primary is unreachable. Default: 1h." setting:""`
 
 	AnonymousCreate      string `default:"true" placeholder:"BOOL" help:"Whether links can be created without an API key. Default: true." setting:""`
-	TrustedProxies       string `placeholder:"CIDR,…" help:"Proxies that may set X-Forwarded-For. Default: none." setting:""`
+	TrustedProxies       string `placeholder:"CIDR,…" help:"Proxies that may choose the client's address (X-Forwarded-For), the request id and the trace. Default: none." setting:""`
 	ProxyProtocol        string `default:"false" placeholder:"BOOL" help:"Whether trusted proxies begin each connection with a PROXY header, version 1 or 2. Default: false." setting:""`
 	CORSOrigins          string `name:"cors-origins" placeholder:"ORIGIN,…" help:"Origins of pages that may call the API, such as https://app.example, or * for all. Default: none." setting:""`
 	SecurityContact      string `placeholder:"URI,…" help:"Where to report vulnerabilities, such as mailto:security@example.com. Shown in /.well-known/security.txt. Default: none." setting:""`
