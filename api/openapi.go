@@ -140,7 +140,7 @@ func (a *API) registerLinks(h huma.API) {
 
 // registerAbuse registers the operations that administrators use against abuse.
 func (a *API) registerAbuse(h huma.API) {
-	admin := precheck{may: mayAdminister} // before the body is read
+	admin := precheck{may: mayAdminister} // before the body is decoded
 	op := func(id, method, path, summary string, errors ...int) huma.Operation {
 		return operation("Abuse", id, method, path, summary, keyed, errors...)
 	}

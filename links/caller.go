@@ -106,7 +106,7 @@ var scopes = [...]store.Scope{
 }
 
 // May returns ErrNoKey or a *ScopeError if the caller must not do the action, else nil. Each
-// method of Service checks it. Call it only to reject a request before its body is read.
+// method of Service checks it. Call it only to reject a request before its body is decoded.
 func (s *Service) May(who *Caller, do Action) error {
 	if do == Creating && who.Key == nil && s.opts.AnonymousCreate {
 		return nil
