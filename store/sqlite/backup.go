@@ -54,7 +54,9 @@ func (f *files) current(ctx context.Context) (version int, err error) {
 	return version, errors.Join(err, lock.Close())
 }
 
-// copyTo copies the database to an empty file. It does not make the file durable.
+// copyTo copies the database to an empty file. It does not make the file durable. During a
+// checkpoint readers see the id that the file gets, so the copy gets another id: no log
+// accepts it.
 func (f *files) copyTo(ctx context.Context, as access, to string) error {
 	db, err := openHandle(f.database, as)
 	if err != nil {
@@ -67,7 +69,14 @@ func (f *files) copyTo(ctx context.Context, as access, to string) error {
 	case err != nil:
 		err = fmt.Errorf("copy %s: %w", f.database, translate(err))
 	}
-	return errors.Join(err, db.Close())
+	if err := errors.Join(err, db.Close()); err != nil {
+		return err
+	}
+	copied, err := openHandle(to, copying)
+	if err != nil {
+		return err
+	}
+	return errors.Join(translate(endCheckpoint(ctx, copied, false)), copied.Close())
 }
 
 // checkAll checks a whole database for damage, without a limit of time. It also returns the

@@ -15,6 +15,7 @@ const (
 	inspect                  // one read-only connection that changes no settings of the file
 	withoutLog               // like inspect; ignores the write-ahead log and all locks
 	migrating                // like writing; the file may be empty
+	copying                  // one connection to a new copy, without a log; what it writes is not durable
 )
 
 // busyTimeout is how long a connection waits for a writer in another process, in
@@ -38,6 +39,9 @@ func openHandle(file string, as access) (*sql.DB, error) {
 		query.Add("_pragma", "query_only(1)")
 		query.Add("_pragma", "cache_size(-8192)")
 		conns = readers()
+	case copying:
+		query.Add("_pragma", "journal_mode(MEMORY)")
+		query.Add("_pragma", "synchronous(OFF)")
 	case writing, migrating:
 		query.Set("_txlock", "immediate")
 		query.Add("_pragma", "journal_mode(WAL)")

@@ -249,6 +249,34 @@ func TestPowerCutDuringCheckpoint(t *testing.T) {
 	}
 }
 
+// TestBackupDuringCheckpointIsRefused copies a backup of each step of a checkpoint over the
+// database of a killed server.
+func TestBackupDuringCheckpointIsRefused(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := open(t, dir, serve)
+	if _, err := s.Create(t.Context(), childLink("before")); err != nil {
+		t.Fatal(err)
+	}
+	copies := map[string]string{}
+	if err := s.StepCheckpoint(t.Context(), func(step string) {
+		to := filepath.Join(t.TempDir(), "terse.db")
+		write(t, to, nil)
+		if err := sqlite.Backup(t.Context(), dir, to); err != nil {
+			t.Fatalf("Backup() = %v, want nil", err)
+		}
+		copies[step] = to
+	}); err != nil {
+		t.Fatalf("checkpoint = %v", err)
+	}
+	for step, file := range copies {
+		copyFile(t, filepath.Join(dir, "terse.db-wal"), file+"-wal")
+		if _, err := tryOpen(t, filepath.Dir(file), serve); !errors.Is(err, sqlite.ErrOtherLog) {
+			t.Errorf("Open() of a backup after %s = %v, want %v", step, err, sqlite.ErrOtherLog)
+		}
+	}
+}
+
 // TestOtherProgramsDoNotMoveTheLog checks that a writer with SQLite's own checkpoints beside a
 // server does not make the next start refuse the database.
 func TestOtherProgramsDoNotMoveTheLog(t *testing.T) {
