@@ -277,6 +277,69 @@ func TestBackupDuringCheckpointIsRefused(t *testing.T) {
 	}
 }
 
+// TestCheckpointBesideAnother does a checkpoint while another program waits in the middle of
+// one, which prevents it. The database must start after a power cut.
+func TestCheckpointBesideAnother(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "terse.db")
+	s := open(t, dir, serve)
+	if _, err := s.Create(t.Context(), childLink("before")); err != nil {
+		t.Fatal(err)
+	}
+	reader, err := s.Lists().BeginTx(t.Context(), nil) // the other program waits for its end
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := reader.ExecContext(t.Context(), "SELECT count(*) FROM links"); err != nil {
+		t.Fatal(err)
+	}
+	connect := func(timeout string) *sql.DB {
+		db, err := sql.Open("sqlite", "file:"+file+"?_pragma=busy_timeout("+timeout+")")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = db.Close() })
+		return db
+	}
+	other, looks := connect("3000"), connect("0")
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	if err := s.StepCheckpoint(t.Context(), func(step string) {
+		switch step {
+		case "begin":
+			go func() {
+				defer close(stopped)
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+						_, _ = other.ExecContext(t.Context(), "PRAGMA wal_checkpoint(TRUNCATE)")
+					}
+				}
+			}()
+			for all := 0; all >= 0; {
+				var busy, moved int
+				if err := looks.QueryRowContext(t.Context(), "PRAGMA wal_checkpoint(PASSIVE)").Scan(&busy, &all, &moved); err != nil {
+					t.Fatal(err)
+				}
+			}
+		case "move":
+			close(stop)
+			<-stopped
+		}
+	}); err != nil {
+		t.Fatalf("checkpoint = %v", err)
+	}
+	cut := t.TempDir()
+	copyFile(t, file, filepath.Join(cut, "terse.db"))
+	copyFile(t, file+"-wal", filepath.Join(cut, "terse.db-wal"))
+	if err := reader.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	wantAll(t, open(t, cut, serve), []string{"before"})
+}
+
 // TestOtherProgramsDoNotMoveTheLog checks that a writer with SQLite's own checkpoints beside a
 // server does not make the next start refuse the database.
 func TestOtherProgramsDoNotMoveTheLog(t *testing.T) {
