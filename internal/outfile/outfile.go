@@ -5,6 +5,7 @@
 package outfile
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -33,8 +34,8 @@ type Target struct {
 }
 
 // Find returns the target of a path, and follows symbolic links. In a sticky folder that all
-// users may write to, it rejects symbolic links of other users, as Linux does with
-// fs.protected_symlinks. It returns an error for a folder.
+// users may write to, it rejects symbolic links and pipes of other users, as Linux does with
+// fs.protected_symlinks and fs.protected_fifos. It returns an error for a folder.
 func Find(path string) (Target, error) {
 	info, err := os.Stat(path)
 	switch {
@@ -44,7 +45,7 @@ func Find(path string) (Target, error) {
 	case info.IsDir():
 		return Target{}, fmt.Errorf("%s is a folder", path)
 	case !info.Mode().IsRegular() || ofSystem(path):
-		return Target{Path: path, Exists: true, Direct: true}, nil
+		return Target{Path: path, Exists: true, Direct: true}, trustedDirect(path)
 	}
 	for range maxLinks {
 		link, err := os.Lstat(path)
@@ -63,12 +64,32 @@ func Find(path string) (Target, error) {
 		if err != nil {
 			return Target{}, err
 		}
-		if !filepath.IsAbs(to) {
-			to = filepath.Join(filepath.Dir(path), to)
+		if path, err = follow(path, to); err != nil {
+			return Target{}, err
 		}
-		path = to
 	}
 	return Target{}, fmt.Errorf("%s: too many symbolic links", path)
+}
+
+// trustedDirect is trusted for a pipe or the like, or a symbolic link to it.
+func trustedDirect(path string) error {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return err
+	}
+	return trusted(path, info)
+}
+
+// follow returns the path that a symbolic link leads to. Its folder has no symbolic links, so
+// that ".." in the link leads where the system would go.
+func follow(link, to string) (string, error) {
+	if !filepath.IsAbs(to) {
+		folder, _ := filepath.Split(link)
+		to = folder + to
+	}
+	folder, name := filepath.Split(to)
+	folder, err := filepath.EvalSymlinks(cmp.Or(folder, "."))
+	return filepath.Join(folder, name), err
 }
 
 // ofSystem reports whether a path is in a folder of the kernel. A file there may be regular,

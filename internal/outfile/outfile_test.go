@@ -45,6 +45,10 @@ func TestFind(t *testing.T) {
 		os.Symlink("missing", at("to-missing")),
 		os.Symlink("pipe", at("to-pipe")),
 		os.Symlink("round", at("round")),
+		os.MkdirAll(at("folder/deep"), 0o700),
+		os.Symlink("folder/deep", at("to-folder")),
+		os.Symlink("../above", at("folder/deep/to-above")),
+		os.Symlink("to-folder/../above", at("through")),
 	); err != nil {
 		t.Fatal(err)
 	}
@@ -57,6 +61,8 @@ func TestFind(t *testing.T) {
 		{at("to-file"), outfile.Target{Path: at("file"), Exists: true}},
 		{at("to-link"), outfile.Target{Path: at("file"), Exists: true}},
 		{at("to-missing"), outfile.Target{Path: at("missing")}},
+		{at("to-folder/to-above"), outfile.Target{Path: at("folder/above")}},
+		{at("through"), outfile.Target{Path: at("folder/above")}},
 		{at("pipe"), outfile.Target{Path: at("pipe"), Exists: true, Direct: true}},
 		{at("to-pipe"), outfile.Target{Path: at("to-pipe"), Exists: true, Direct: true}},
 		{os.DevNull, outfile.Target{Path: os.DevNull, Exists: true, Direct: true}},
@@ -72,8 +78,8 @@ func TestFind(t *testing.T) {
 	}
 }
 
-// TestFindInASharedFolder checks that a symbolic link of another user is not followed in a
-// folder such as /tmp.
+// TestFindInASharedFolder checks that a symbolic link of another user is not followed, and a
+// pipe of another user not written, in a folder such as /tmp.
 func TestFindInASharedFolder(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
@@ -98,8 +104,16 @@ func TestFindInASharedFolder(t *testing.T) {
 		); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := outfile.Find(link); (err == nil) != tt.ok {
-			t.Errorf("%s: Find() = %+v, %v, want ok: %v", tt.name, got, err, tt.ok)
+		toPipe, pipe := filepath.Join(dir, "to-pipe"), filepath.Join(dir, "pipe")
+		if err := errors.Join(
+			syscall.Mkfifo(pipe, 0o666), os.Symlink("pipe", toPipe), os.Chown(pipe, tt.owner, tt.owner), os.Lchown(toPipe, tt.owner, tt.owner),
+		); err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range []string{link, pipe, toPipe} {
+			if got, err := outfile.Find(path); (err == nil) != tt.ok {
+				t.Errorf("%s: Find(%s) = %+v, %v, want ok: %v", tt.name, filepath.Base(path), got, err, tt.ok)
+			}
 		}
 	}
 }

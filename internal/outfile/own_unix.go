@@ -13,9 +13,9 @@ import (
 
 const noFollow = syscall.O_NOFOLLOW
 
-// trusted returns an error for a symbolic link of another user in a sticky folder that all users
-// may write to.
-func trusted(path string, link fs.FileInfo) error {
+// trusted returns an error for a symbolic link or a pipe of another user in a sticky folder that
+// all users may write to.
+func trusted(path string, found fs.FileInfo) error {
 	folder, err := os.Stat(filepath.Dir(path))
 	if err != nil {
 		return err
@@ -23,10 +23,10 @@ func trusted(path string, link fs.FileInfo) error {
 	if folder.Mode()&fs.ModeSticky == 0 || folder.Mode()&0o002 == 0 {
 		return nil
 	}
-	if owner := ownerOf(link); owner == os.Geteuid() || owner == ownerOf(folder) {
+	if owner := ownerOf(found); owner == os.Geteuid() || owner == ownerOf(folder) {
 		return nil
 	}
-	return fmt.Errorf("%s is a symbolic link of another user in a shared folder", path)
+	return fmt.Errorf("%s is a symbolic link or a pipe of another user in a shared folder", path)
 }
 
 // openOwn opens an existing file that only this user can have created and changed.
