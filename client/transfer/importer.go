@@ -242,6 +242,20 @@ func (m *Importer) resume() error {
 	return nil
 }
 
+// reads reports whether path is the file to import or the checkpoint.
+func (m *Importer) reads(path string) bool {
+	info, err := os.Stat(path)
+	if err != nil {
+		return false
+	}
+	for _, other := range []string{m.opts.File, m.opts.Checkpoint} {
+		if known, err := os.Stat(other); err == nil && os.SameFile(info, known) {
+			return true
+		}
+	}
+	return false
+}
+
 // openRejections opens the file for rejected rows and removes the rows that the checkpoint
 // does not cover.
 func (m *Importer) openRejections() (err error) {
@@ -256,6 +270,8 @@ func (m *Importer) openRejections() (err error) {
 	case target.Direct:
 		m.rejections, err = outfile.OpenDirect(target.Path)
 		return err
+	case m.reads(target.Path):
+		return fmt.Errorf("%s is the file to import or the checkpoint. Name another file for rejected rows", m.opts.Rejections)
 	case m.state.Rejections == 0:
 		m.rejections, err = outfile.Create(target.Path)
 		return err

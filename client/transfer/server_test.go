@@ -275,3 +275,35 @@ func TestWrongOptions(t *testing.T) {
 		}
 	}
 }
+
+// TestRejectionsReplaceNoInput checks that the file for rejected rows is neither the file to
+// import nor the checkpoint.
+func TestRejectionsReplaceNoInput(t *testing.T) {
+	t.Parallel()
+	c, err := client.New(client.Options{Server: "http://127.0.0.1:1", Key: "unused"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	file := importFile(t, 10)
+	link, checkpoint := file+".link", file+".checkpoint"
+	if err := os.Symlink(file, link); err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{file, link, checkpoint} {
+		m, err := transfer.NewImporter(transfer.ImportOptions{Client: c, File: file, Checkpoint: checkpoint, Rejections: path})
+		if err == nil {
+			_ = m.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), path) {
+			t.Errorf("NewImporter() with rejected rows in %s = %v, want an error with the path", filepath.Base(path), err)
+		}
+		if after, err := os.ReadFile(file); err != nil || !bytes.Equal(after, before) {
+			t.Fatalf("rejected rows in %s left %d bytes of the file to import, %v, want %d", filepath.Base(path), len(after), err, len(before))
+		}
+	}
+}
