@@ -41,6 +41,9 @@ func (c *backupCommand) Run(ctx context.Context, out output) error {
 	if err != nil {
 		return err
 	}
+	if sqlite.IsOwnFile(c.DataDir, to.Path) {
+		return fmt.Errorf("%s is a file of the database itself. Name another file", c.File)
+	}
 	size, err := c.write(ctx, to)
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("%s exists. Name another file, or replace it with --force", c.File)

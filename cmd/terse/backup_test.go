@@ -133,6 +133,16 @@ func TestBackupTargets(t *testing.T) {
 			t.Errorf("backup %s = %d %q, want 0", path, got.status, got.stderr)
 		}
 	}
+	must(t, os.Symlink("terse.db", at("to-database")))
+	before, err := os.ReadFile(at("terse.db"))
+	must(t, err)
+	for _, name := range []string{"terse.db", "terse.db-wal", "terse.db.restored", "terse.lock", "to-database"} {
+		terse(t, environ, "backup", "--force", at(name)).want(t, "backup to "+name, 1, at(name), "database itself")
+	}
+	if after, err := os.ReadFile(at("terse.db")); err != nil || string(after) != string(before) {
+		t.Errorf("backup --force changed the database, %v", err)
+	}
+
 	terse(t, environ, "backup", dir).want(t, "backup to a folder", 1, "is a folder")
 	terse(t, environ, "backup", at("none/below")).want(t, "backup into a missing folder", 1, "none")
 

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -40,6 +41,24 @@ func newFiles(dir string) files {
 		fresh:    filepath.Join(dir, "terse.db.new"),
 		restored: filepath.Join(dir, "terse.db.restored"),
 	}
+}
+
+// IsOwnFile reports whether path is, or would become, a file of the database in dir.
+func IsOwnFile(dir, path string) bool {
+	folder, err := os.Stat(dir)
+	if err != nil {
+		return false
+	}
+	other, err := os.Stat(filepath.Dir(path))
+	if err != nil || !os.SameFile(folder, other) {
+		return false
+	}
+	f := newFiles(dir)
+	own := []string{f.lock, f.fresh, f.restored}
+	for _, suffix := range suffixes {
+		own = append(own, f.database+suffix)
+	}
+	return slices.ContainsFunc(own, func(file string) bool { return filepath.Base(file) == filepath.Base(path) })
 }
 
 // log returns the path of the write-ahead log.
