@@ -98,10 +98,17 @@ func (c *backupCommand) stream(ctx context.Context, w io.Writer) (size int64, er
 	if err != nil {
 		return 0, err
 	}
-	defer func() { err = errors.Join(err, f.Close(), os.Remove(f.Name())) }()
+	defer func() {
+		removed := os.Remove(f.Name())
+		if errors.Is(removed, fs.ErrNotExist) {
+			removed = nil
+		}
+		err = errors.Join(err, f.Close(), removed)
+	}()
 	if _, err := c.copyTo(ctx, f); err != nil {
 		return 0, err
 	}
+	_ = os.Remove(f.Name()) // before the output, because SIGPIPE ends the process; on Windows it fails while f is open
 	return io.Copy(w, f)
 }
 

@@ -155,6 +155,30 @@ func TestBackupTargets(t *testing.T) {
 	}
 }
 
+// TestStreamedBackupIsRemovedFirst checks that a streamed backup leaves no copy in the data
+// folder when its reader leaves, as head does: the system then ends the process.
+func TestStreamedBackupIsRemovedFirst(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	environ := []string{"TERSE_DATA_DIR=" + dir}
+	terse(t, environ, "migrate", "up", "--init").want(t, "migrate up --init", 0)
+	written := 0
+	stdout := writerFunc(func(b []byte) (int, error) {
+		if left, err := filepath.Glob(filepath.Join(dir, ".*.part")); written == 0 && (err != nil || len(left) != 0) {
+			t.Errorf("during the output the folder has %v, %v, want no copy", left, err)
+		}
+		written += len(b)
+		return len(b), nil
+	})
+	if status := run(t.Context(), []string{"backup", "-"}, environ, strings.NewReader(""), stdout, t.Output()); status != 0 || written == 0 {
+		t.Errorf("backup - = %d with %d bytes, want 0 and a copy", status, written)
+	}
+}
+
+type writerFunc func(b []byte) (int, error)
+
+func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
+
 // TestRestoreRefusesWithAReason checks the messages for copies that cannot be restored.
 func TestRestoreRefusesWithAReason(t *testing.T) {
 	t.Parallel()
