@@ -217,7 +217,7 @@ func parseAdminHosts(names, listen string) ([]string, error) {
 		hosts[i] = strings.ToLower(strings.TrimSuffix(name, "."))
 	}
 	if name, _, err := net.SplitHostPort(listen); err == nil && name != "" {
-		hosts = append(hosts, strings.ToLower(name))
+		hosts = append(hosts, strings.ToLower(strings.TrimSuffix(name, ".")))
 	}
 	return hosts, errors.Join(errs...)
 }
