@@ -140,6 +140,8 @@ func (c *Cache) lookAtMasters(ctx context.Context, before string) string {
 	if !ok {
 		return before
 	}
+	ctx, cancel := context.WithTimeout(ctx, slowTimeout) // no announcement is read meanwhile
+	defer cancel()
 	var mu sync.Mutex
 	var addrs []string
 	err := client.ForEachMaster(ctx, func(_ context.Context, master *redis.Client) error {
