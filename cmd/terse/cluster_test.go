@@ -64,14 +64,19 @@ func newFleet(t *testing.T, shards int, opts testenv.ClusterOptions) *fleet {
 // run runs a terse command on the shards and returns its stdout.
 func (f *fleet) run(args ...string) string {
 	f.t.Helper()
-	var stderr strings.Builder
-	cmd := command(f.t, f.environ, args...)
-	cmd.Stderr = &stderr
-	stdout, err := cmd.Output()
-	if err != nil {
-		f.t.Fatalf("terse %v = %v: %s", args, err, stderr.String())
+	for attempt := 1; ; attempt++ {
+		var stderr strings.Builder
+		cmd := command(f.t, f.environ, args...)
+		cmd.Stderr = &stderr
+		stdout, err := cmd.Output()
+		switch {
+		case err == nil:
+			return string(stdout)
+		case attempt < 10 && strings.Contains(stderr.String(), "store is unavailable"): // the machine was too slow
+		default:
+			f.t.Fatalf("terse %v = %v: %s", args, err, stderr.String())
+		}
 	}
-	return string(stdout)
 }
 
 // serve starts one more node, and returns once it is ready.

@@ -115,8 +115,12 @@ func TestRetriesMakeOneLink(t *testing.T) {
 	t.Run("embedded", func(t *testing.T) {
 		t.Parallel()
 		dir := filepath.Join(t.TempDir(), "data")
+		node := start(t, dir)
 		created := terse(t, []string{"TERSE_DATA_DIR=" + dir}, "key", "create", "--name", "stubborn", "--limit", "off")
-		stubborn(t, strings.TrimSpace(created.stdout), start(t, dir))
+		if created.status != 0 {
+			t.Fatalf("key create = %+v, want status 0", created)
+		}
+		stubborn(t, strings.TrimSpace(created.stdout), node)
 	})
 	t.Run("shards", func(t *testing.T) {
 		t.Parallel()
