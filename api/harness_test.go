@@ -211,7 +211,7 @@ func newServerOver(t testing.TB, d database, leaser idgen.Leaser, begin time.Tim
 			Limiter: ratelimit.NewLocal(ratelimit.LocalOptions{Now: s.clock.Now}), Clients: proxies(t),
 			BaseURL: baseURL, Version: "test", Guard: s.guard, Registerer: s.registry, Logger: logger,
 		},
-		Store: cached, Keys: s.store, Archive: s.store, History: s.store, Minter: codes{minter, cipher},
+		Store: cached, Keys: s.store, Archive: s.store, History: s.store, Minter: idgen.NewCodes(minter, cipher, nil),
 		AnonymousCreate: true, PasswordCost: bcrypt.MinCost,
 		KeyKnown: func([sha256.Size]byte) bool { return false }, Now: s.clock.Now,
 	}
@@ -235,22 +235,6 @@ func (s *server) in(t testing.TB) *server {
 	within.t = t
 	return &within
 }
-
-// codes mints codes as the terse command does.
-type codes struct {
-	minter *idgen.Minter
-	cipher *idgen.Cipher
-}
-
-func (c codes) NextCode() (string, error) {
-	id, err := c.minter.Next()
-	if err != nil {
-		return "", err
-	}
-	return c.cipher.Code(id)
-}
-
-func (c codes) NextCodeNear(int) (string, error) { return c.NextCode() }
 
 func must(t testing.TB, err error) {
 	t.Helper()

@@ -144,9 +144,9 @@ func TestHeldLinksAreForEverybody(t *testing.T) {
 	}
 }
 
-// TestSitesAskNobody checks that many clients of one network cause no more queries than the
-// limit of their network allows, while places are scarce.
-func TestSitesAskNobody(t *testing.T) {
+// TestNetworkLimit checks that many clients of one network together cause as many queries as
+// the limit of their network allows, while places are scarce.
+func TestNetworkLimit(t *testing.T) {
 	t.Parallel()
 	asks := &countingStore{}
 	s := newServer(t, limitsOf(t, "2/1m"), counting(asks))

@@ -174,10 +174,10 @@ func (c *countingKeys) KeyByHash(ctx context.Context, hash [sha256.Size]byte) (s
 	return c.Keys.KeyByHash(ctx, hash)
 }
 
-// TestInventedKeysAskNobody checks that a flood of invented keys causes no more lookups than
-// the limit allows. Keys in memory still work, also for the same client. Other clients are
+// TestInventedKeysAreLimited checks that a flood of invented keys causes at most the lookups
+// that the limit allows. Keys in memory still work, also for the same client. Other clients are
 // not affected.
-func TestInventedKeysAskNobody(t *testing.T) {
+func TestInventedKeysAreLimited(t *testing.T) {
 	t.Parallel()
 	const allowed, flood = 40, 500
 	counting := &countingKeys{}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/terse/terse/idgen"
 	"github.com/terse/terse/links"
 	"github.com/terse/terse/store"
 )
@@ -124,7 +125,7 @@ func TestNewNamesEveryProblem(t *testing.T) {
 		}
 	}
 	b := newBench(t)
-	opts := links.Options{Store: b.database, Archive: b.database, History: b.database, Minter: codes{}, Registerer: prometheus.NewRegistry()}
+	opts := links.Options{Store: b.database, Archive: b.database, History: b.database, Minter: new(idgen.Codes), Registerer: prometheus.NewRegistry()}
 	if _, err := links.New(opts); err != nil {
 		t.Errorf("New with the required options = %v", err)
 	}

@@ -45,7 +45,7 @@ func newBench(t *testing.T, change ...func(*links.Options)) *bench {
 	cipher, err := idgen.NewCipher(bytes.Repeat([]byte{1, 2, 3, 4}, 8))
 	must(t, err)
 	opts := links.Options{
-		Store: b.database, Archive: b.database, History: b.database, Minter: codes{minter, cipher}, Clock: b,
+		Store: b.database, Archive: b.database, History: b.database, Minter: idgen.NewCodes(minter, cipher, nil), Clock: b,
 		PasswordCost: bcrypt.MinCost, Registerer: prometheus.NewRegistry(),
 	}
 	for _, f := range change {
@@ -70,22 +70,6 @@ func (b *bench) wait(d time.Duration) {
 	defer b.mu.Unlock()
 	b.time = b.time.Add(d)
 }
-
-// codes mints codes as the terse command does.
-type codes struct {
-	minter *idgen.Minter
-	cipher *idgen.Cipher
-}
-
-func (c codes) NextCode() (string, error) {
-	id, err := c.minter.Next()
-	if err != nil {
-		return "", err
-	}
-	return c.cipher.Code(id)
-}
-
-func (c codes) NextCodeNear(int) (string, error) { return c.NextCode() }
 
 // Callers of tests.
 var (

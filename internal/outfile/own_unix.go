@@ -20,13 +20,17 @@ func trusted(path string, found fs.FileInfo) error {
 	if err != nil {
 		return err
 	}
-	if folder.Mode()&fs.ModeSticky == 0 || folder.Mode()&0o002 == 0 {
-		return nil
+	if !mayFollow(folder.Mode(), ownerOf(folder), ownerOf(found), os.Geteuid()) {
+		return fmt.Errorf("%s is a symbolic link or a pipe of another user in a shared folder", path)
 	}
-	if owner := ownerOf(found); owner == os.Geteuid() || owner == ownerOf(folder) {
-		return nil
-	}
-	return fmt.Errorf("%s is a symbolic link or a pipe of another user in a shared folder", path)
+	return nil
+}
+
+// mayFollow reports whether a user may follow a symbolic link, or write to a pipe, that an owner
+// has in a folder.
+func mayFollow(folder fs.FileMode, folderOwner, owner, user int) bool {
+	shared := folder&fs.ModeSticky != 0 && folder&0o002 != 0
+	return !shared || owner == user || owner == folderOwner
 }
 
 // openOwn opens an existing file that only this user can have created and changed.
