@@ -43,6 +43,7 @@ type API struct {
 
 // New builds the handlers. The error names every missing or invalid option.
 func New(opts Options) (*API, error) {
+	opts = opts.withDefaults()
 	if err := opts.validate(); err != nil {
 		return nil, err
 	}

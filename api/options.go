@@ -120,6 +120,17 @@ type Options struct {
 	Logger     *slog.Logger          // Required.
 }
 
+// withDefaults sets the defaults, and writes a valid BaseURL in its short form.
+func (o Options) withDefaults() Options {
+	if o.Clock == nil {
+		o.Clock = nodeClock{}
+	}
+	if base, err := ParseBaseURL(o.BaseURL); err == nil {
+		o.BaseURL = base.String()
+	}
+	return o
+}
+
 func (o *Options) validate() error {
 	var problems []error
 	required := func(name string, missing bool) {
@@ -138,20 +149,14 @@ func (o *Options) validate() error {
 	required("Guard", o.Guard == nil)
 	required("Registerer", o.Registerer == nil)
 	required("Logger", o.Logger == nil)
-	base, err := ParseBaseURL(o.BaseURL)
-	if err != nil {
+	if _, err := ParseBaseURL(o.BaseURL); err != nil {
 		problems = append(problems, fmt.Errorf("api: Options.BaseURL: %w", err))
-	} else {
-		o.BaseURL = base.String()
 	}
 	if _, err := ParseOrigins(o.CORSOrigins); err != nil {
 		problems = append(problems, fmt.Errorf("api: Options.CORSOrigins: %w", err))
 	}
 	if _, err := ParseContacts(o.SecurityContacts); err != nil {
 		problems = append(problems, fmt.Errorf("api: Options.SecurityContacts: %w", err))
-	}
-	if o.Clock == nil {
-		o.Clock = nodeClock{}
 	}
 	return errors.Join(problems...)
 }

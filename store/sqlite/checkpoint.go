@@ -177,7 +177,7 @@ func changeMark(ctx context.Context, writer *sql.DB, change func(mark) mark) err
 func walCheckpoint(ctx context.Context, db *sql.DB, mode string) (pages, all int, err error) {
 	var busy, moved int
 	err = db.QueryRowContext(ctx, "PRAGMA wal_checkpoint("+mode+")").Scan(&busy, &all, &moved)
-	if err == nil && all < 0 { // another process does a checkpoint, so SQLite did none and counted nothing
+	if err == nil && all < 0 && mode != "NOOP" { // another process does a checkpoint, so SQLite did none and counted nothing
 		return walCheckpoint(ctx, db, "NOOP")
 	}
 	return all - moved, all, err
