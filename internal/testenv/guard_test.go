@@ -78,7 +78,7 @@ func TestNothingOutlivesAKilledProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), childOf+"=1", "TMPDIR="+tmp)
+	cmd.Env = append(os.Environ(), childOf+"="+startsServers, "TMPDIR="+tmp)
 	cmd.Stderr = t.Output()
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -93,7 +94,7 @@ func (s *Server) Start(ctx context.Context) error {
 		if err = s.startOnce(ctx); err == nil {
 			return nil
 		}
-		// Another FreePort may listen on the port for a moment to see whether it is free.
+		// A program that does not use FreePort may have taken the port.
 		if !taken(ctx, s.port) && !strings.Contains(s.logEnd(), "ddress already in use") {
 			break
 		}
@@ -208,18 +209,48 @@ func (s *Server) logEnd() string {
 
 func address(port int) string { return net.JoinHostPort(host, strconv.Itoa(port)) }
 
-// FreePort returns a port that is free at this moment. The port is below the range
-// that systems use for outgoing connections, so that a stopped server finds its port
-// free when it starts again.
+// FreePort returns a port that is free, and keeps it for the calling process until the
+// process ends: no later call returns it, in this process or in another one of the same
+// user. The port is below the range that systems use for outgoing connections, so that a
+// stopped server finds its port free when it starts again.
 func FreePort(ctx context.Context) (int, error) {
 	const first, next = 12000, 30000
+	claims := filepath.Join(os.TempDir(), fmt.Sprintf("ports-of-terse-%d", os.Getuid()))
+	if err := os.MkdirAll(claims, 0o700); err != nil {
+		return 0, fmt.Errorf("find a free port: %w", err)
+	}
 	for range 100 {
 		port := first + rand.IntN(next-first) //nolint:gosec // it need not be a secret
-		if !taken(ctx, port) {
+		claimed, err := claim(filepath.Join(claims, strconv.Itoa(port)))
+		if err != nil {
+			return 0, fmt.Errorf("find a free port: %w", err)
+		}
+		if claimed && !taken(ctx, port) {
 			return port, ctx.Err()
 		}
 	}
 	return 0, errors.New("find a free port: 100 tried ports are all in use")
+}
+
+// claim locks a file until the process ends, and reports whether the lock was free. The
+// lock belongs to a descriptor that is never closed and that child processes do not get.
+func claim(path string) (bool, error) {
+	fd, err := syscall.Open(path, syscall.O_CREAT|syscall.O_RDONLY|syscall.O_CLOEXEC|syscall.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return false, fmt.Errorf("claim %s: %w", path, err)
+	}
+	for {
+		err := syscall.Flock(fd, syscall.LOCK_EX|syscall.LOCK_NB)
+		switch {
+		case err == nil:
+			return true, nil
+		case errors.Is(err, syscall.EINTR):
+			continue
+		case errors.Is(err, syscall.EWOULDBLOCK):
+			err = nil
+		}
+		return false, errors.Join(err, syscall.Close(fd))
+	}
 }
 
 // taken reports whether a port is in use.
