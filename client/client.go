@@ -39,7 +39,15 @@ type Options struct {
 	// server is unreachable or unavailable. Waits after a 429 do not count. Default
 	// 2 min; a negative value means no retries.
 	Patience time.Duration
+
+	// Waiting is called when a call waits: before each retry with the error of the last
+	// attempt, and with a nil error when a response takes longer than slowAnswer. It may be
+	// called from several goroutines. Default: nothing is called.
+	Waiting func(err error)
 }
+
+// slowAnswer is how long a response takes before Options.Waiting is called.
+const slowAnswer = 1500 * time.Millisecond
 
 // maxAnswerLen is the longest accepted response body in bytes. It has room for 1000
 // links of the greatest length.
@@ -90,11 +98,14 @@ type request struct {
 	query        url.Values
 	key          string // Idempotency-Key; empty for no header
 	body         any    // sent as JSON; nil for no body
+	accept       string // media type of the response; empty for JSON
+	version      int64  // sent as If-Match; 0 for no header
 	repeatable   bool   // a retry is safe
 }
 
-// call sends r, with retries, and decodes the response into out. When the server
-// rejects the call, the error wraps a *Problem.
+// call sends r, with retries, and decodes the response into out: a *[]byte gets the bytes, nil
+// drops them, and any other value is decoded from JSON. When the server rejects the call, the
+// error wraps a *Problem.
 func (c *Client) call(ctx context.Context, r request, out any) error {
 	var body []byte
 	if r.body != nil {
@@ -109,7 +120,7 @@ func (c *Client) call(ctx context.Context, r request, out any) error {
 	for {
 		answer, err := c.send(ctx, r, target.String(), body)
 		if err == nil {
-			if err = json.Unmarshal(answer, out); err != nil {
+			if err = decode(answer, out); err != nil {
 				return fmt.Errorf("%s %s: the response is not valid JSON: %w", r.method, r.path, err)
 			}
 			return nil
@@ -121,9 +132,28 @@ func (c *Client) call(ctx context.Context, r request, out any) error {
 		if !again {
 			return fmt.Errorf("%s %s: %w", r.method, r.path, err)
 		}
+		c.waiting(err)
 		if err := sleep(ctx, wait); err != nil {
 			return err
 		}
+	}
+}
+
+// decode stores a response in out.
+func decode(answer []byte, out any) error {
+	switch out := out.(type) {
+	case nil:
+		return nil
+	case *[]byte:
+		*out = answer
+		return nil
+	}
+	return json.Unmarshal(answer, out)
+}
+
+func (c *Client) waiting(err error) {
+	if c.opts.Waiting != nil {
+		c.opts.Waiting(err)
 	}
 }
 
@@ -136,7 +166,7 @@ func (c *Client) send(ctx context.Context, r request, target string, body []byte
 		return nil, err
 	}
 	request.Header.Set("User-Agent", strings.TrimSuffix("terse/"+c.opts.Version, "/"))
-	request.Header.Set("Accept", "application/json")
+	request.Header.Set("Accept", cmp.Or(r.accept, "application/json"))
 	if c.opts.Key != "" {
 		request.Header.Set("Authorization", "Bearer "+c.opts.Key)
 	}
@@ -146,6 +176,11 @@ func (c *Client) send(ctx context.Context, r request, target string, body []byte
 	if r.key != "" {
 		request.Header.Set("Idempotency-Key", r.key)
 	}
+	if r.version != 0 {
+		request.Header.Set("If-Match", strconv.Quote(strconv.FormatInt(r.version, 10)))
+	}
+	slow := time.AfterFunc(slowAnswer, func() { c.waiting(nil) })
+	defer slow.Stop()
 	response, err := c.opts.HTTP.Do(request)
 	if err != nil {
 		return nil, &unreachableError{err}

@@ -180,7 +180,7 @@ func TestExpandSendsNoKey(t *testing.T) {
 	if r := s.asked[0]; r.Method != http.MethodHead || r.Header.Get("Authorization") != "" {
 		t.Errorf("request = %s with %v, want a HEAD without the key", r.Method, r.Header)
 	}
-	for status, want := range map[int]string{200: "is hidden", 404: "no such", 410: "expired", 451: "taken down", 500: "500"} {
+	for status, want := range map[int]string{200: "does not redirect", 404: "no such", 410: "expired", 451: "taken down", 500: "500"} {
 		s, c := play(t, say(status, ""))
 		if _, err := c.Expand(t.Context(), s.URL+"/a"); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("Expand() of status %d = %v, want %q", status, err, want)
@@ -225,6 +225,40 @@ func TestRejectsLink(t *testing.T) {
 	} {
 		if got := (&client.Problem{Status: status}).RejectsLink(); got != want {
 			t.Errorf("RejectsLink() with status %d = %v, want %v", status, got, want)
+		}
+	}
+}
+
+func TestParseShort(t *testing.T) {
+	t.Parallel()
+	c, err := client.New(client.Options{Server: "https://sho.rt/go"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := client.Short{Code: "spring", URL: "https://sho.rt/go/spring"}
+	for _, tt := range []struct {
+		text string
+		want client.Short // zero: an error
+	}{
+		{"spring", own},
+		{"spring+", own},
+		{"sho.rt/go/spring", own},
+		{"SHO.RT/go/spring/", own},
+		{"http://sho.rt/go/spring+", own},
+		{"https://sho.rt/go/spring?a=b#c", own},
+		{"other.example/a%2Fb+", client.Short{URL: "https://other.example/a%2Fb"}},
+		{"http://other.example/a/", client.Short{URL: "http://other.example/a/"}},
+		{"HTTPS://other.example/a?b+", client.Short{URL: "https://other.example/a?b+"}},
+		{"https://sho.rt/go/", client.Short{}},
+		{"https://sho.rt/go/a/b", client.Short{}},
+		{"ftp://sho.rt/go/spring", client.Short{}},
+		{"https://u@sho.rt/go/spring", client.Short{}},
+		{"https:///spring", client.Short{}},
+		{"", client.Short{}},
+	} {
+		got, err := c.ParseShort(tt.text)
+		if got != tt.want || (err != nil) != (tt.want == client.Short{}) {
+			t.Errorf("ParseShort(%q) = %+v, %v, want %+v", tt.text, got, err, tt.want)
 		}
 	}
 }

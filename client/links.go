@@ -83,7 +83,7 @@ func (c *Client) Create(ctx context.Context, l NewLink, key string) (Link, error
 // Get returns one of the links of the API key's owner.
 func (c *Client) Get(ctx context.Context, code string) (Link, error) {
 	var l Link
-	err := c.call(ctx, request{method: http.MethodGet, path: linksPath + "/" + url.PathEscape(code), repeatable: true}, &l)
+	err := c.call(ctx, request{method: http.MethodGet, path: linkPath(code), repeatable: true}, &l)
 	return l, err
 }
 
@@ -103,11 +103,14 @@ type Page struct {
 }
 
 // Incomplete returns an error that names UnavailableShards, or nil for a complete page.
-func (p *Page) Incomplete() error {
-	if len(p.UnavailableShards) == 0 {
+func (p *Page) Incomplete() error { return incomplete(p.UnavailableShards) }
+
+// incomplete returns an error that names the shards that did not answer. It returns nil for no shards.
+func incomplete(shards []string) error {
+	if len(shards) == 0 {
 		return nil
 	}
-	return fmt.Errorf("the list is incomplete: these shards did not answer: %s", strings.Join(p.UnavailableShards, ", "))
+	return fmt.Errorf("the list is incomplete: these shards did not answer: %s", strings.Join(shards, ", "))
 }
 
 // List returns one page of the links of the API key's owner, newest first.
@@ -135,12 +138,11 @@ func pageQuery(limit int, cursor string) url.Values {
 	return query
 }
 
-// ErrTargetHidden reports that a short URL exists, but its target is hidden.
-var ErrTargetHidden = errors.New("the target is hidden: the link has a password or a click limit")
+// ErrNoRedirect reports an address that exists, but does not redirect.
+var ErrNoRedirect = errors.New("it does not redirect: the link has a password or a click limit, or this is no short URL")
 
-// Expand returns the target of a short URL. It counts no click. It returns
-// ErrTargetHidden for a link with a password or a click limit. The short URL may
-// belong to any server, so the API key is not sent.
+// Expand returns the target of a short URL of any server. It counts no click. It returns
+// ErrNoRedirect when the server does not show a target. The API key is not sent.
 func (c *Client) Expand(ctx context.Context, short string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout)
 	defer cancel()
@@ -148,6 +150,8 @@ func (c *Client) Expand(ctx context.Context, short string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	slow := time.AfterFunc(slowAnswer, func() { c.waiting(nil) })
+	defer slow.Stop()
 	response, err := c.opts.HTTP.Do(r)
 	if err != nil {
 		return "", err
@@ -158,7 +162,7 @@ func (c *Client) Expand(ctx context.Context, short string) (string, error) {
 	case response.StatusCode >= 300 && response.StatusCode < 400 && location != "":
 		return location, nil
 	case response.StatusCode < 400:
-		return "", ErrTargetHidden
+		return "", ErrNoRedirect
 	case response.StatusCode == http.StatusNotFound:
 		return "", errors.New("there is no such link")
 	case response.StatusCode == http.StatusGone:
@@ -171,3 +175,52 @@ func (c *Client) Expand(ctx context.Context, short string) (string, error) {
 
 // ShortURL returns the short URL of a code on the server.
 func (c *Client) ShortURL(code string) string { return c.server.JoinPath(code).String() }
+
+// Short is what a user may enter to name a link.
+type Short struct {
+	Code string // the code, for a link of the client's server; else empty
+	URL  string // the short URL
+}
+
+// ParseShort reads a code, or a short URL with or without scheme. It ignores a final + (the
+// address of a preview page) and, for the client's server, a final slash, query and fragment.
+func (c *Client) ParseShort(text string) (Short, error) {
+	text = strings.TrimSpace(text)
+	if text != "" && !strings.ContainsAny(text, "/.:?#") {
+		code := strings.TrimSuffix(text, "+")
+		return Short{code, c.ShortURL(code)}, nil
+	}
+	if !strings.ContainsAny(text, "?#") {
+		text = strings.TrimSuffix(text, "+")
+	}
+	if !strings.Contains(text, "://") {
+		text = c.schemeFor(text) + "://" + text
+	}
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.User != nil:
+		return Short{}, fmt.Errorf("%q is neither a code nor a URL", text)
+	case u.Scheme != "http" && u.Scheme != "https":
+		return Short{}, fmt.Errorf("%s:// is not supported. Enter a code, or a URL with http or https", u.Scheme)
+	case u.Host == "":
+		return Short{}, fmt.Errorf("%q has no host", text)
+	}
+	if !strings.EqualFold(u.Host, c.server.Host) {
+		return Short{URL: u.String()}, nil
+	}
+	code := strings.TrimSuffix(strings.Trim(strings.TrimPrefix(u.Path, c.server.Path), "/"), "+")
+	if code == "" || strings.Contains(code, "/") {
+		return Short{}, fmt.Errorf("%s has no code", text)
+	}
+	return Short{code, c.ShortURL(code)}, nil
+}
+
+// schemeFor returns the scheme for an address without one: the server's scheme for an address
+// of the server, else https.
+func (c *Client) schemeFor(address string) string {
+	host, _, _ := strings.Cut(address, "/")
+	if strings.EqualFold(host, c.server.Host) {
+		return c.server.Scheme
+	}
+	return "https"
+}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/alecthomas/kong"
+	kongcompletion "github.com/jotaen/kong-completion"
 )
 
 // version is set when the binary is built.
@@ -29,8 +30,16 @@ type app struct {
 	Shard   shardCommand   `cmd:"" help:"Show the shards and their servers."`
 	Shorten shortenCommand `cmd:"" help:"Shorten URLs on a server and print the short URLs."`
 	Expand  expandCommand  `cmd:"" help:"Print the target of a short URL."`
-	Links   linksCommand   `cmd:"" help:"List, export and import the links of a server."`
+	Links   linksCommand   `cmd:"" help:"Show, change, export and import the links of a server."`
+	Reports reportsCommand `cmd:"" help:"Show and close the reports of visitors. Needs an admin key."`
+	Login   loginCommand   `cmd:"" help:"Save the address of a server and an API key for the commands that call a server."`
+	Logout  logoutCommand  `cmd:"" help:"Delete the saved server and API key."`
 	Version versionCommand `cmd:"" help:"Print the version."`
+
+	Completion completionCommand `cmd:"" help:"Print the lines that turn on completion in bash, zsh or fish."`
+	Man        manCommand        `cmd:"" help:"Print the manual page, for man: terse man > terse.1"`
+
+	ShowVersion kong.VersionFlag `name:"version" help:"Print the version."`
 }
 
 // output is the standard streams of a command. Results go to stdout; messages go to
@@ -38,6 +47,7 @@ type app struct {
 type output struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
+	login          string // path of the saved login, see loginPath
 }
 
 // run executes one command line and returns the exit status: 0 for success, 1 when the
@@ -56,17 +66,21 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 		kong.PostBuild(settings.learn),
 		kong.Resolvers(settings),
 		kong.BindTo(ctx, (*context.Context)(nil)),
-		kong.Bind(settings, output{stdin, stdout, stderr}),
+		kong.Bind(settings, output{stdin, stdout, stderr, loginPath(environ)}),
+		kong.Vars{"version": "terse " + version},
 	)
 	if err != nil {
 		return report(stderr, err, 2)
+	}
+	if kongcompletion.Register(parser); exit >= 0 { // completions were printed
+		return exit
 	}
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
 	command, err := parser.Parse(args)
 	switch {
-	case exit >= 0: // help was printed
+	case exit >= 0: // help or the version was printed
 		return exit
 	case err != nil:
 		return report(stderr, fmt.Errorf("%w (try: terse --help)", err), 2)

@@ -76,7 +76,7 @@ func TestShortenAndExpand(t *testing.T) {
 	if got := terse(t, environ, "expand", "spring"); got.stdout != "https://example.com/1\n" {
 		t.Errorf("expand of an own link with a click limit = %+v, want its target", got)
 	}
-	if got := terse(t, environ[:1], "expand", "spring"); got.status != 1 || !strings.Contains(got.stderr, "the target is hidden") {
+	if got := terse(t, environ[:1], "expand", "spring"); got.status != 1 || !strings.Contains(got.stderr, "it does not redirect") {
 		t.Errorf("expand without a key = %+v, want status 1", got)
 	}
 	if got := terse(t, environ, "expand", "nothing"); got.status != 1 || !strings.Contains(got.stderr, "no such link") {

@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 
 	terseclient "github.com/terse/terse/client"
 )
@@ -18,36 +16,34 @@ type expandCommand struct {
 
 // Help is shown below the command's purpose.
 func (*expandCommand) Help() string {
-	return `It counts no click. Only the owner can expand a link with a password or a click limit: give the code, not the URL, and
-set TERSE_API_KEY. The key is never sent to another server.`
+	return `It takes a short URL as people paste it: with or without https://, with a final / or +. It counts no click.
+
+Only the owner can expand a link with a password or a click limit, with an API key. The key is never sent to another server.`
 }
 
 // Run prints the target of the link.
 func (c *expandCommand) Run(ctx context.Context, out output) error {
-	api, err := c.open()
+	api, err := c.open(out)
 	if err != nil {
 		return err
 	}
 	defer api.Close()
-	short := c.Link
-	isCode := !strings.Contains(short, "/")
-	if isCode {
-		short = api.ShortURL(short)
+	short, err := api.ParseShort(c.Link)
+	if err != nil {
+		return settingsError{err}
 	}
-	target, err := api.Expand(ctx, short)
-	if isCode && c.APIKey != "" && errors.Is(err, terseclient.ErrTargetHidden) {
+	target, err := api.Expand(ctx, short.URL)
+	if short.Code != "" && c.APIKey != "" && errors.Is(err, terseclient.ErrNoRedirect) {
 		var l terseclient.Link
-		l, err = api.Get(ctx, c.Link)
+		l, err = api.Get(ctx, short.Code)
 		target = l.URL
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", c.Link, err)
+		return fmt.Errorf("%s: %w", short.URL, err)
 	}
 	if !c.JSON {
 		_, err = fmt.Fprintln(out.stdout, target)
 		return err
 	}
-	enc := json.NewEncoder(out.stdout)
-	enc.SetEscapeHTML(false)
-	return enc.Encode(map[string]string{"short_url": short, "url": target})
+	return printJSON(out.stdout, map[string]string{"short_url": short.URL, "url": target})
 }

@@ -35,7 +35,7 @@ func (c *linksExport) Run(ctx context.Context, out output) error {
 	if err := c.check(); err != nil {
 		return settingsError{err}
 	}
-	api, err := c.open()
+	api, err := c.open(out)
 	if err != nil {
 		return err
 	}

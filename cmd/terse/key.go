@@ -31,7 +31,7 @@ type keyCreate struct {
 	Name    string   `required:"" help:"Who or what uses the key. Only shown to people."`
 	Scope   []string `default:"links:read,links:write,stats:read" help:"Permissions: links:read, links:write, stats:read, admin. Default: all except admin."`
 	Limit   string   `placeholder:"N/TIME" help:"Creates by this key, such as 600/1m, or off. Default: the limit of the server for all keys."`
-	Expires string   `placeholder:"WHEN" help:"End of the key: a time from now such as 720h, or a date such as 2027-01-31. Default: never."`
+	Expires string   `placeholder:"WHEN" help:"End of the key: a time from now such as 30d, or a date such as 2027-01-31. Default: never."`
 }
 
 // Help is shown below the command's purpose.
@@ -95,33 +95,6 @@ func (c *keyCreate) key(now time.Time) (store.Key, error) {
 		problems = append(problems, err)
 	}
 	return key, errors.Join(problems...)
-}
-
-// parseExpiry parses a time in the future. Empty text is the zero time.
-func parseExpiry(s string, now time.Time) (time.Time, error) {
-	if s == "" {
-		return time.Time{}, nil
-	}
-	return parseMoment("--expires", s, now)
-}
-
-// parseMoment parses a duration from now, a date or an RFC 3339 time. It rejects times that
-// are not after now. Its error begins with name.
-func parseMoment(name, s string, now time.Time) (time.Time, error) {
-	at, err := time.Parse(time.RFC3339, s)
-	if err != nil {
-		at, err = time.Parse(time.DateOnly, s)
-	}
-	if d, derr := time.ParseDuration(s); derr == nil {
-		at, err = now.Add(d), nil
-	}
-	if err != nil {
-		return time.Time{}, fmt.Errorf("%s: %q must be a time from now such as 720h, or a date such as 2027-01-31", name, s)
-	}
-	if !at.After(now) {
-		return time.Time{}, fmt.Errorf("%s: %q is in the past", name, s)
-	}
-	return at.UTC().Truncate(time.Microsecond), nil
 }
 
 type keyList struct{ dataFlags }

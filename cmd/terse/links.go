@@ -15,9 +15,17 @@ import (
 // linksCommand works on the links of the API key. Export and import with --whole work on
 // the links of every owner.
 type linksCommand struct {
-	List   linksList   `cmd:"" help:"Show your links, newest first."`
-	Export linksExport `cmd:"" help:"Write your links, or every owner's, to a file or stdout."`
-	Import linksImport `cmd:"" help:"Create links from a file of Terse, YOURLS, Shlink, Kutt or Bitly."`
+	List     linksList     `cmd:"" help:"Show your links, newest first."`
+	Show     linksShow     `cmd:"" help:"Show a link."`
+	Edit     linksEdit     `cmd:"" help:"Change a link."`
+	Delete   linksDelete   `cmd:"" help:"Delete a link. Visitors get 410 Gone."`
+	Disable  linksDisable  `cmd:"" help:"Disable a link because of abuse. Needs an admin key."`
+	Enable   linksEnable   `cmd:"" help:"Enable a disabled link. Needs an admin key."`
+	History  linksHistory  `cmd:"" help:"Show the changes of a link, newest first."`
+	Rollback linksRollback `cmd:"" help:"Restore the target of an earlier version."`
+	QR       linksQR       `cmd:"" name:"qr" help:"Write the QR code of a link to a file."`
+	Export   linksExport   `cmd:"" help:"Write your links, or every owner's, to a file or stdout."`
+	Import   linksImport   `cmd:"" help:"Create links from a file of Terse, YOURLS, Shlink, Kutt or Bitly."`
 }
 
 type linksList struct {
@@ -30,7 +38,7 @@ type linksList struct {
 
 // Run shows the links.
 func (c *linksList) Run(ctx context.Context, out output) error {
-	api, err := c.open()
+	api, err := c.open(out)
 	if err != nil {
 		return err
 	}
@@ -76,7 +84,7 @@ func lister(w io.Writer, format string) (print func(*terseclient.Link) error, fl
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "CREATED\tCLICKS\tSTATE\tSHORT URL\tTARGET\tTITLE")
 	return func(l *terseclient.Link) error {
-		_, err := fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%s\t%s\n", l.CreatedAt.Format(time.DateOnly), l.Clicks, l.State, l.ShortURL, l.URL, l.Title)
+		_, err := fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%s\t%s\n", l.CreatedAt.Format(time.DateOnly), l.Clicks, l.State, l.ShortURL, l.URL, oneLine(l.Title))
 		return err
 	}, table.Flush, nil
 }

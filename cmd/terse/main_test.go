@@ -60,7 +60,7 @@ func TestHelp(t *testing.T) {
 		{nil, []string{"terse serve", "JSON file", "TERSE_CODE_KEY_FILE"}},
 		{[]string{"--help"}, []string{"serve", "migrate", "key", "version"}},
 		{[]string{"serve", "--help"}, []string{"$TERSE_BASE_URL", "$TERSE_LIMIT_UNKNOWN", "40/20s"}},
-		{[]string{"key", "create", "--help"}, []string{"links:write", "720h"}},
+		{[]string{"key", "create", "--help"}, []string{"links:write", "30d"}},
 	} {
 		got := terse(t, nil, tt.args...)
 		if got.status != 0 || got.stderr != "" {

@@ -52,7 +52,7 @@ func (c *shardStatus) Run(ctx context.Context, out output) error {
 		return err
 	}
 	if c.JSON {
-		err = printJSON(out, statuses)
+		err = printStatusJSON(out, statuses)
 	} else {
 		err = printStatus(out, statuses)
 	}
@@ -126,7 +126,7 @@ func errorText(err error) string {
 	return err.Error()
 }
 
-func printJSON(out output, statuses []shardJSON) error {
+func printStatusJSON(out output, statuses []shardJSON) error {
 	encoder := json.NewEncoder(out.stdout)
 	encoder.SetIndent("", "  ")
 	return encoder.Encode(map[string]any{"shards": statuses})

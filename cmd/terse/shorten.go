@@ -4,11 +4,11 @@ import (
 	"bufio"
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 	"time"
 
@@ -26,8 +26,8 @@ type shortenCommand struct {
 	Alias        string   `help:"A code of your choice."`
 	Title        string   `help:"Title, shown to you and on the preview page."`
 	Tag          []string `sep:"none" help:"A tag. Repeat the flag for more tags."`
-	Starts       string   `placeholder:"WHEN" help:"Start of the link: a time from now such as 24h, or a date such as 2027-01-31."`
-	Expires      string   `placeholder:"WHEN" help:"End of the link: a time from now such as 720h, or a date such as 2027-01-31."`
+	Starts       string   `placeholder:"WHEN" help:"Start of the link: a time from now such as 12h, or a date such as 2027-01-31."`
+	Expires      string   `placeholder:"WHEN" help:"End of the link: a time from now such as 30d or 2w, or a date such as 2027-01-31."`
 	MaxClicks    int64    `placeholder:"N" help:"Number of redirects that the link serves."`
 	PasswordFile string   `placeholder:"FILE" help:"File with the password that visitors must enter. - reads standard input."`
 	Status       int      `placeholder:"CODE" help:"Status of the redirect: 301, 302, 307 or 308."`
@@ -40,8 +40,8 @@ type shortenCommand struct {
 func (*shortenCommand) Help() string {
 	return `Only short URLs go to stdout:
 
-    terse shorten https://example.com/a/long/path | pbcopy
-    terse shorten --tag print --expires 720h - < urls.txt
+    terse shorten example.com/a/long/path | pbcopy
+    terse shorten --tag print --expires 30d - < urls.txt
 
 Rejected URLs are reported on stderr with their line; the rest are shortened.`
 }
@@ -98,6 +98,17 @@ func readPassword(path string, stdin io.Reader) (string, error) {
 	return password, err
 }
 
+// host matches a host with a dot and an optional port, path, query and fragment.
+var host = regexp.MustCompile(`^(?:[\p{L}\p{N}](?:[\p{L}\p{N}-]*[\p{L}\p{N}])?\.)+[\p{L}][\p{L}\p{N}-]+(?::\d{1,5})?(?:[/?#]\S*)?$`)
+
+// withScheme adds https:// to text that begins with a host, as the web form does.
+func withScheme(text string) string {
+	if host.MatchString(text) {
+		return "https://" + text
+	}
+	return text
+}
+
 // target is a URL to shorten.
 type target struct {
 	url  string
@@ -117,7 +128,7 @@ func (c *shortenCommand) Run(ctx context.Context, out output) error {
 	if err != nil {
 		return settingsError{err}
 	}
-	api, err := c.open()
+	api, err := c.open(out)
 	if err != nil {
 		return err
 	}
@@ -126,7 +137,7 @@ func (c *shortenCommand) Run(ctx context.Context, out output) error {
 	print := printer(out.stdout, c.JSON)
 	err = inorder.Run(ctx, shortenCalls, c.targets(out.stdin), func(ctx context.Context, t target) (shortened, error) {
 		l := template
-		l.URL = t.url
+		l.URL = withScheme(t.url)
 		created, err := api.Create(ctx, l, rand.Text())
 		refused, ok := errors.AsType[*terseclient.Problem](err)
 		if ok && refused.RejectsLink() {
@@ -188,9 +199,7 @@ func (c *shortenCommand) targets(stdin io.Reader) func() (target, error) {
 // JSON.
 func printer(w io.Writer, asJSON bool) func(l *terseclient.Link) error {
 	if asJSON {
-		enc := json.NewEncoder(w)
-		enc.SetEscapeHTML(false)
-		return func(l *terseclient.Link) error { return enc.Encode(l) }
+		return func(l *terseclient.Link) error { return printJSON(w, l) }
 	}
 	return func(l *terseclient.Link) error {
 		_, err := fmt.Fprintln(w, l.ShortURL)

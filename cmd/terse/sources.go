@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"maps"
 	"os"
 	"slices"
 	"strings"
 
+	"github.com/agnivade/levenshtein"
 	"github.com/alecthomas/kong"
 )
 
@@ -153,7 +155,7 @@ func (s *sources) readFile(path string) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(members)) {
 		if !s.members[name] || name == "config" {
-			s.fail("%s: unknown setting %q", path, name)
+			s.fail("%s: unknown setting %q%s", path, name, didYouMean(name, maps.Keys(s.members)))
 			continue
 		}
 		switch value := members[name].(type) {
@@ -185,11 +187,25 @@ func (s *sources) err() error {
 	problems := slices.Clone(s.problems)
 	for _, name := range slices.Sorted(maps.Keys(s.env)) {
 		if !s.known[name] {
-			problems = append(problems, fmt.Errorf("%s: unknown setting", name))
+			problems = append(problems, fmt.Errorf("%s: unknown setting%s", name, didYouMean(name, maps.Keys(s.known))))
 		}
 	}
 	if len(problems) == 0 {
 		return nil
 	}
 	return settingsError{errors.Join(problems...)}
+}
+
+// didYouMean returns a suggestion for a misspelled name, or "" if no known name is similar.
+func didYouMean(name string, known iter.Seq[string]) string {
+	best, distance := "", 1+len(name)/4
+	for _, k := range slices.Sorted(known) {
+		if d := levenshtein.ComputeDistance(name, k); d < distance {
+			best, distance = k, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf(" (did you mean %s?)", best)
 }

@@ -1,0 +1,264 @@
+//go:build unix
+
+package main
+
+import (
+	"encoding/json"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/terse/terse/internal/testenv"
+)
+
+// ok fails the test unless a command succeeded, and returns its output.
+func (r result) ok(t *testing.T) string {
+	t.Helper()
+	if r.status != 0 {
+		t.Fatalf("status %d, want 0: %s", r.status, r.stderr)
+	}
+	return r.stdout
+}
+
+// TestLinkCommands follows one link through every command that shows or changes it.
+func TestLinkCommands(t *testing.T) {
+	t.Parallel()
+	p, environ := startWithKey(t, owns+",admin")
+	terse(t, environ, "shorten", "example.com/1", "--alias", "spring", "--max-clicks", "9", "--expires", "2w", "--tag", "a").ok(t)
+	show := func() (l struct {
+		URL, State, Title string
+		Tags              []string
+		Version           int64
+		MaxClicks         int64      `json:"max_clicks"`
+		ExpiresAt         *time.Time `json:"expires_at"`
+		Password          bool       `json:"password_protected"`
+	},
+	) {
+		t.Helper()
+		if err := json.Unmarshal([]byte(terse(t, environ, "links", "show", p.url+"/spring+", "--json").ok(t)), &l); err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	if l := show(); l.URL != "https://example.com/1" || time.Until(*l.ExpiresAt).Round(time.Hour) != 14*24*time.Hour {
+		t.Errorf("created %+v, want https and two weeks", l)
+	}
+	password := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(password, []byte("secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	terse(t, environ, "links", "edit", "spring", "--url", "example.com/2", "--title", "New", "--tag", "b", "--tag", "c", "--max-clicks", "0",
+		"--expires", "never", "--password-file", password, "--if-version", "1").ok(t)
+	if l := show(); l.URL != "https://example.com/2" || l.Title != "New" || strings.Join(l.Tags, " ") != "b c" || l.MaxClicks != 0 || l.ExpiresAt != nil || !l.Password || l.Version != 2 {
+		t.Errorf("after the edit: %+v", l)
+	}
+	terse(t, environ, "links", "edit", "spring", "--title", "", "--tag", "", "--no-password").ok(t)
+	if l := show(); l.URL != "https://example.com/2" || l.Title != "" || len(l.Tags) != 0 || l.Password || l.Version != 3 {
+		t.Errorf("after the second edit: %+v", l)
+	}
+	table := terse(t, environ, "links", "history", "spring").ok(t)
+	for _, want := range []string{"created", "edited", "https://example.com/1", `["b","c"]`} {
+		if !strings.Contains(table, want) {
+			t.Errorf("history lacks %q:\n%s", want, table)
+		}
+	}
+	terse(t, environ, "links", "rollback", "spring", "1").ok(t)
+	terse(t, environ, "links", "disable", "spring", "--reason", "phishing").ok(t)
+	if l := show(); l.URL != "https://example.com/1" || l.State != "disabled" {
+		t.Errorf("after roll-back and disable: %+v", l)
+	}
+	if got := terse(t, environ, "links", "enable", "spring").ok(t); !strings.Contains(got, "live") {
+		t.Errorf("enable = %s, want a live link", got)
+	}
+	for name, magic := range map[string]string{"code.png": "\x89PNG", "code.svg": "<svg"} {
+		path := filepath.Join(t.TempDir(), name)
+		terse(t, environ, "links", "qr", "spring", "-o", path).ok(t)
+		picture, err := os.ReadFile(path)
+		if err != nil || !strings.HasPrefix(string(picture), magic) {
+			t.Errorf("qr -o %s wrote %.20q, %v", name, picture, err)
+		}
+	}
+	terse(t, environ, "links", "delete", "spring").ok(t)
+	if got := terse(t, environ, "links", "show", "spring"); got.status != 1 || !strings.Contains(got.stderr, "deleted") {
+		t.Errorf("show of a deleted link = %+v", got)
+	}
+}
+
+func TestLinkCommandsRefuse(t *testing.T) {
+	t.Parallel()
+	_, environ := startWithKey(t, owns)
+	terse(t, environ, "shorten", "example.com/1", "--alias", "spring").ok(t)
+	for _, tt := range []struct {
+		args   string
+		status int
+		want   string
+	}{
+		{"links show nothing", 1, "no such link"},
+		{"links show https://other.example/spring", 2, "not on the server"},
+		{"links show ftp://other.example/spring", 2, "ftp:// is not supported"},
+		{"links edit spring", 2, "nothing to change"},
+		{"links edit spring --expires yesterday --starts 2001-01-01", 2, "--starts"},
+		{"links edit spring --url javascript:alert(1)", 1, "must begin with http"},
+		{"links edit spring --title x --if-version 7", 1, "version"},
+		{"links delete spring --if-version 7", 1, "version"},
+		{"links disable spring --reason x", 1, "admin"},
+		{"links rollback spring 9", 1, "version"},
+		{"links qr spring --size 1", 1, "size"},
+		{"links qr spring -o /", 1, "folder"},
+		{"reports list", 1, "admin"},
+	} {
+		got := terse(t, environ, strings.Fields(tt.args)...)
+		if got.status != tt.status || !strings.Contains(got.stderr, tt.want) || got.stdout != "" {
+			t.Errorf("terse %s = %+v, want status %d and %q", tt.args, got, tt.status, tt.want)
+		}
+	}
+}
+
+// TestExpandTakesWhatPeoplePaste expands one link in all spellings of its short URL.
+func TestExpandTakesWhatPeoplePaste(t *testing.T) {
+	t.Parallel()
+	p, environ := startWithKey(t, owns)
+	terse(t, environ, "shorten", "example.com/1", "--alias", "spring").ok(t)
+	host := strings.TrimPrefix(p.url, "http://")
+	for _, arg := range []string{"spring", "spring+", host + "/spring", host + "/spring/", p.url + "/spring", p.url + "/spring+", p.url + "/spring/", p.url + "/spring?utm=1#x", strings.ToUpper(p.url) + "/spring", " spring "} {
+		if got := terse(t, environ, "expand", arg); got.ok(t) != "https://example.com/1\n" {
+			t.Errorf("expand %q = %+v", arg, got)
+		}
+	}
+	for arg, want := range map[string]string{
+		p.url + "/":         "has no code",
+		p.url + "/a/b":      "has no code",
+		"mailto:a@b.c":      "is neither",
+		p.url + "/static/x": "has no code",
+		"robots.txt":        "",
+	} {
+		if got := terse(t, environ, "expand", "--patience", "0s", arg); got.status == 0 || !strings.Contains(got.stderr, want) {
+			t.Errorf("expand %q = %+v, want an error with %q", arg, got, want)
+		}
+	}
+}
+
+// TestLogin saves a login, uses it, and never sends its key to another server.
+func TestLogin(t *testing.T) {
+	t.Parallel()
+	p, environ := startWithKey(t, owns)
+	_, key, _ := strings.Cut(environ[1], "=")
+	home := t.TempDir()
+	at := []string{"HOME=" + home}
+	if got := terseReading(t, "tk_wrong\n", at, "login", p.url); got.status != 1 || !strings.Contains(got.stderr, "valid API key") {
+		t.Errorf("login with a wrong key = %+v", got)
+	}
+	terseReading(t, key+"\n", at, "login", p.url+"/").ok(t)
+	path := filepath.Join(home, ".config", "terse", "login.json")
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the login has mode %v, %v, want 0600", info, err)
+	}
+	terse(t, at, "shorten", "example.com/1", "--alias", "spring").ok(t)
+	if got := terse(t, at, "links", "show", "spring").ok(t); !strings.Contains(got, "https://example.com/1") {
+		t.Errorf("links show with the login = %s", got)
+	}
+	other := start(t, t.TempDir())
+	if got := terse(t, append(at, "TERSE_SERVER="+other.url), "links", "list"); got.status != 1 || !strings.Contains(got.stderr, "API key") {
+		t.Errorf("links list of another server = %+v, want no key to be sent", got)
+	}
+	if err := os.WriteFile(path, []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := terse(t, at, "links", "list"); got.status != 2 || !strings.Contains(got.stderr, path) {
+		t.Errorf("links list with a broken login = %+v", got)
+	}
+	terse(t, at, "logout").ok(t)
+	if got := terse(t, at, "logout"); got.status != 1 {
+		t.Errorf("second logout = %+v, want status 1", got)
+	}
+}
+
+// TestClientSaysThatItWaits checks that a client with a wrong address says what it waits for,
+// whether the connection is refused or nothing answers.
+func TestClientSaysThatItWaits(t *testing.T) {
+	t.Parallel()
+	silent, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = silent.Close() }()
+	for server, want := range map[string]string{
+		"http://127.0.0.1:1":               "127.0.0.1:1: connect: connection refused. Trying again",
+		"http://" + silent.Addr().String(): "waiting for an answer of http://" + silent.Addr().String(),
+	} {
+		got := terse(t, []string{"TERSE_SERVER=" + server}, "shorten", "example.com", "--patience", "300ms", "--timeout", "3s")
+		if got.status != 1 || !strings.Contains(got.stderr, want) || strings.Count(got.stderr, "\n") != 2 {
+			t.Errorf("shorten at %s = %+v, want one report with %q and one error", server, got, want)
+		}
+	}
+}
+
+// TestReports lists and closes a report.
+func TestReports(t *testing.T) {
+	t.Parallel()
+	p, environ := startWithKey(t, owns+",admin")
+	terse(t, environ, "shorten", "example.com/1", "--alias", "spring").ok(t)
+	form := url.Values{"reason": {"phishing"}, "comment": {"one\ntwo\tthree"}}.Encode()
+	sent, err := client().Post(p.url+"/spring+", "application/x-www-form-urlencoded", strings.NewReader(form))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = sent.Body.Close()
+	if sent.StatusCode != http.StatusOK {
+		t.Fatalf("report = %d", sent.StatusCode)
+	}
+	listed := terse(t, environ, "reports", "list").ok(t)
+	if strings.Count(listed, "\n") != 2 || !strings.Contains(listed, "one two three") || !strings.Contains(listed, "phishing") {
+		t.Errorf("reports list = %q, want a header and one safe row", listed)
+	}
+	id, _, _ := strings.Cut(strings.Split(listed, "\n")[1], " ")
+	terse(t, environ, "reports", "resolve", id, "--resolution", "taken down").ok(t)
+	if got := terse(t, environ, "reports", "list").ok(t); strings.Count(got, "\n") != 1 {
+		t.Errorf("open reports = %s, want none", got)
+	}
+	if got := terse(t, environ, "reports", "list", "--resolved", "--json").ok(t); !strings.Contains(got, `"resolution":"taken down"`) {
+		t.Errorf("resolved reports = %s", got)
+	}
+}
+
+// TestCompletion asks bash for completions of the binary.
+func TestCompletion(t *testing.T) {
+	t.Parallel()
+	binary := testenv.BuildTerse(t)
+	cmd := exec.CommandContext(t.Context(), "bash", "-c", `source <(terse completion bash); complete -p terse; COMP_LINE="terse links h" terse`)
+	cmd.Env = []string{"PATH=" + filepath.Dir(binary) + ":" + os.Getenv("PATH")}
+	out, err := cmd.CombinedOutput()
+	if want := "complete -o default -C 'terse' terse\nhistory\n"; err != nil || strings.ReplaceAll(string(out), "'", "") != strings.ReplaceAll(want, "'", "") {
+		t.Errorf("bash said %q, %v, want %q", out, err, want)
+	}
+}
+
+// TestMan checks that the manual page names every command and keeps the text.
+func TestMan(t *testing.T) {
+	t.Parallel()
+	page := terse(t, nil, "man").ok(t)
+	for _, want := range []string{".TH TERSE 1", ".SS terse links rollback <code> <version>", "date +%F", `\-\-base\-url=`} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the manual page lacks %q", want)
+		}
+	}
+	for line := range strings.Lines(page) {
+		if strings.HasPrefix(line, "'") {
+			t.Errorf("a line begins like a macro: %s", line)
+		}
+	}
+}
+
+func TestSuggestions(t *testing.T) {
+	t.Parallel()
+	got := terse(t, []string{"TERSE_BASEURL=x", "TERSE_NONSENSE=x"}, "version")
+	if got.status != 2 || !strings.Contains(got.stderr, "TERSE_BASEURL: unknown setting (did you mean TERSE_BASE_URL?)") || !strings.Contains(got.stderr, "TERSE_NONSENSE: unknown setting\n") {
+		t.Errorf("misspelled settings = %+v", got)
+	}
+}
