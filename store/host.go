@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"net/url"
 	"strconv"
@@ -25,9 +26,8 @@ var errHost = errors.New("must name a valid host, such as example.com")
 // WHATWG URL Standard.
 const forbiddenInDomain = " #%/:<>?@[\\]^|"
 
-// maxHostLen is the longest host in bytes, as the user wrote it. A name in DNS has at most
-// 253 bytes (RFC 1035, section 2.3.4); the rest is room for percent-encoding. The limit is
-// needed because punycode takes quadratic time.
+// maxHostLen is the longest host in bytes, as the user wrote it: maxNameLen with room for
+// percent-encoding. The limit is needed because punycode takes quadratic time.
 const maxHostLen = 1024
 
 // domainParser reads hosts. It is safe for concurrent use.
@@ -62,6 +62,34 @@ func (p domainParser) parse(s string) (host, error) {
 		return host{name: strings.ToLower(s)}, nil
 	}
 	return p.parseDomain(s)
+}
+
+// Greatest lengths of a label and of a name in DNS, in bytes (RFC 1035, section 2.3.4). The
+// length of a name is without a final dot.
+const (
+	maxLabelLen = 63
+	maxNameLen  = 253
+)
+
+// checkDNS returns an error for a domain name that DNS cannot carry. A name may end with one
+// dot. Its error text is a reason for the user.
+func (h host) checkDNS() error {
+	if h.addr.IsValid() {
+		return nil
+	}
+	name := strings.TrimSuffix(h.name, ".")
+	if len(name) > maxNameLen {
+		return fmt.Errorf("must name a host of at most %d bytes", maxNameLen)
+	}
+	for label := range strings.SplitSeq(name, ".") {
+		switch {
+		case label == "":
+			return errHost
+		case len(label) > maxLabelLen:
+			return fmt.Errorf("must name a host whose parts between dots have at most %d bytes", maxLabelLen)
+		}
+	}
+	return nil
 }
 
 // parseDomain reads a domain or an IPv4 address.

@@ -17,8 +17,8 @@ const MaxURLLen = 8192
 // that a URL must not contain are percent-encoded. Target(Target(raw)) equals Target(raw).
 //
 // It returns a *FieldError for "url" if raw is not a plain http or https URL, if browsers
-// would have to repair it, if it leads to our own hosts or to a blocked host, or if two
-// clients could read different hosts from it.
+// would have to repair it, if it leads to our own hosts or to a blocked host, if DNS cannot
+// carry its host, or if two clients could read different hosts from it.
 //
 // The grammar and the encoding are those of the WHATWG URL Standard.
 func (r *Rules) Target(raw string) (string, error) {
@@ -48,6 +48,9 @@ func (r *Rules) rewrite(raw string) (string, error) {
 	}
 	if r.blocked != nil && r.blocked.Blocks(h.key()) {
 		return "", errors.New("must not lead to a host that is blocked here")
+	}
+	if err := h.checkDNS(); err != nil {
+		return "", err
 	}
 	if !isASCII(t.host) {
 		t.host = h.name

@@ -65,6 +65,13 @@ func hostileTargets() []hostileGroup {
 			"http://\U000E0001", "http://a\uE000",
 			"http://" + strings.Repeat("a.", 512) + "b", "http://" + strings.Repeat("日", 1024/3+1),
 		}},
+		{"empty part of a host", "must name a valid host", []string{
+			"http://a..b", "http://.a", "http://a.b..", "http://a。。b", "http://a%2E%2Eb", "http://\u00AD.a",
+		}},
+		{"host too long for DNS", "must name a host", []string{
+			"http://" + strings.Repeat("a", 64) + ".b", "http://b." + strings.Repeat("a", 64), "http://" + strings.Repeat("a.", 126) + "bc",
+			"http://" + strings.Repeat("%61", 64) + ".b", "http://" + strings.Repeat("é", 60) + ".b", "http://" + strings.Repeat("é.", 60) + "b",
+		}},
 		{"IPv4", "must name a valid IPv4 address", []string{
 			"http://1.2.3.4.5", "http://256.1.1.1", "http://1.1.1.256", "http://1.2.3.4.5.", "http://1.2.3.4.0", "http://0.0.0.0.0.0", "http://4294967296", "http://0x100000000",
 			"http://1.16777216", "http://1.2.65536", "http://09", "http://08.1.1.1", "http://1.2.3.08", "http://1..2", "http://.1",
@@ -106,8 +113,8 @@ func plainTargets() []string {
 		"http://sho.rt.example.com", "http://xsho.rt", "http://x.sho.rt", "http://short", "http://example.com/sho.rt", "http://foo_bar.example.com", "http://-a-.com",
 		"http://r3---sn-apo3qvuoxuxbt-j5pe.example.com", "http://xn--bcher-kva.example", "http://XN--BCHER-KVA.example", "http://b%C3%BCcher.example/",
 		"http://foo_bar.xn--bcher-kva.example/", "http://127.0.0.1:8080/", "http://0x7f.1/", "http://017700000001", "http://2130706433", "http://1.2.3.4./",
-		"http://[::1]/", "http://[::1]:8080", "http://[2001:DB8:0::1]/", "http://[::ffff:1.2.3.4]", "http://localhost:3000/", "http://1.a", "http://a..b",
-		"http://example.com/%3Cscript%3E", "http://a%2Eb", "http://0xg", "http://" + strings.Repeat("a.", 511) + "bc", "http://a!b$c&d'e(f)*g+h,i;j=k~l",
+		"http://[::1]/", "http://[::1]:8080", "http://[2001:DB8:0::1]/", "http://[::ffff:1.2.3.4]", "http://localhost:3000/", "http://1.a", 
+		"http://example.com/%3Cscript%3E", "http://a%2Eb", "http://0xg", "http://" + strings.Repeat("a.", 125) + "abc.", "http://" + strings.Repeat("a", 63) + ".b", "http://a!b$c&d'e(f)*g+h,i;j=k~l",
 	}
 }
 
