@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -25,18 +24,8 @@ type server struct{ binary string }
 // client starts a server with an empty database, and returns a client with an admin key.
 func (s server) client(t *testing.T) *client.Client {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "terse-transfer-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o777); err != nil { // the server may run with another account
-		t.Fatal(err)
-	}
-	data := filepath.Join(dir, "data")
-	node := testenv.NewTerse(t, testenv.TerseOptions{Binary: s.binary, Settings: map[string]string{"data_dir": data, "limit_create_key": "off"}})
-	create := exec.CommandContext(t.Context(), s.binary, "key", "create", "--name", "test", "--scope", "admin", "--data-dir", data)
-	token, err := create.Output()
+	node := testenv.NewTerse(t, testenv.TerseOptions{Binary: s.binary, Settings: map[string]string{"limit_create_key": "off"}})
+	token, err := node.Command(t.Context(), "key", "create", "--name", "test", "--scope", "admin").Output()
 	if err != nil {
 		t.Fatalf("terse key create: %v", err)
 	}

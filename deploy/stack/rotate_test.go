@@ -131,7 +131,7 @@ func (r *rotation) wantService(links *[]string, when string) {
 				r.t.Errorf("%s: %s = %d, want 302: %s", when, link, status, text)
 			}
 		}
-		if _, _, page := r.ask(http.MethodGet, "http://"+n.AdminAddr()+"/metrics", ""); redisErrors.MatchString(page) || !strings.Contains(page, "\nterse_redis_requests_total{") {
+		if _, page := n.Admin().Ask(r.t.Context(), "/metrics"); redisErrors.MatchString(page) || !strings.Contains(page, "\nterse_redis_requests_total{") {
 			r.t.Errorf("%s: a node does not use Redis", when)
 		}
 	}

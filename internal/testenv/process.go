@@ -24,8 +24,9 @@ type process struct {
 	err  error         // how it ended; read only after done
 }
 
-// start starts a program. Its output goes to the file NAME.log in the folder.
-func (f *folder) start(name string, argv ...string) (*process, error) {
+// start starts a program. Its output goes to the file NAME.log in the folder. The program
+// inherits the files.
+func (f *folder) start(name string, files []*os.File, argv ...string) (*process, error) {
 	log, err := os.OpenFile(f.join(name+".log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err
@@ -34,7 +35,7 @@ func (f *folder) start(name string, argv ...string) (*process, error) {
 	pidFile := f.join(name + ".pid")
 	cmd := exec.Command("/bin/sh", append([]string{"-c", announce, pidFile}, argv...)...) //nolint:gosec // outlives any context
 	cmd.Dir, cmd.Env, cmd.SysProcAttr = f.path, environment(), f.owner.attributes()
-	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = log, log, files
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}

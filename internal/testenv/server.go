@@ -43,6 +43,7 @@ type Server struct {
 	name   string         // prefix of its files in the folder
 	stop   syscall.Signal // requests a clean stop
 	drain  time.Duration  // time allowed for a clean stop; 0 means stopTimeout
+	files  []*os.File     // inherited by the program
 
 	// launch configures the program for the port and returns its command line.
 	launch func(port int) ([]string, error)
@@ -107,7 +108,7 @@ func (s *Server) startOnce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.process, err = s.folder.start(s.name, argv...); err != nil {
+	if s.process, err = s.folder.start(s.name, s.files, argv...); err != nil {
 		return err
 	}
 	err = poll(ctx, func() (bool, error) {
@@ -149,6 +150,27 @@ func (s *Server) Kill() error {
 		return fmt.Errorf("kill %s: %w", s.name, err)
 	}
 	return nil
+}
+
+// Signal sends a signal to the process of the server, for Postgres to the postmaster.
+func (s *Server) Signal(sig syscall.Signal) error {
+	if err := s.do(func(_ context.Context, p *process) error { return p.signal(sig, p.pid) }); err != nil {
+		return fmt.Errorf("signal to %s: %w", s.name, err)
+	}
+	return nil
+}
+
+// Wait returns how the last process of the server ended, as exec.Cmd.Wait does. It returns
+// once the process has ended.
+func (s *Server) Wait() error {
+	s.mu.Lock()
+	p := s.process
+	s.mu.Unlock()
+	if p == nil {
+		return fmt.Errorf("wait for %s: %w", s.name, errNotRunning)
+	}
+	<-p.done
+	return p.err
 }
 
 // Freeze stops the server and its children with SIGSTOP. Connections stay open without

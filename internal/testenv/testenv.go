@@ -9,6 +9,8 @@
 package testenv
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"golang.org/x/sync/errgroup"
@@ -42,6 +44,28 @@ func NewClusters(tb testing.TB, n int, opts ClusterOptions) []*Cluster {
 		tb.Fatal(err)
 	}
 	return clusters
+}
+
+// ShardDatabase is the name of the databases of NewShards.
+const ShardDatabase = "terse"
+
+// NewShards starts n clusters, each with an empty database for a shard. It returns the
+// setting of the shards too: TERSE_SHARDS, with the shards s1, s2, …. The clusters end with
+// the test. Failure is fatal.
+func NewShards(tb testing.TB, n int, opts ClusterOptions) (clusters []*Cluster, setting string) {
+	tb.Helper()
+	clusters = NewClusters(tb, n, opts)
+	shards := make([]string, n)
+	for i, c := range clusters {
+		if err := c.NewDatabase(tb.Context(), ShardDatabase); err != nil {
+			tb.Fatal(err)
+		}
+		shards[i] = fmt.Sprintf("s%d %s", i+1, c.DSN(ShardDatabase))
+		for _, replica := range c.Replicas() {
+			shards[i] += " " + replica.DSN(ShardDatabase)
+		}
+	}
+	return clusters, strings.Join(shards, ";")
 }
 
 // NewPgBouncer starts a pooler that ends with the test. Failure is fatal.

@@ -170,7 +170,7 @@ func (c *connection) one(ctx context.Context) error {
 // goroutines and series.
 func settled(ctx context.Context, node *testenv.Terse) (last size, err error) {
 	for {
-		now, err := measure(ctx, node.AdminAddr())
+		now, err := measure(ctx, node.Admin())
 		if err != nil || now == last || now.goroutines == last.goroutines && now.series == last.series {
 			return now, err
 		}
@@ -184,18 +184,13 @@ func settled(ctx context.Context, node *testenv.Terse) (last size, err error) {
 }
 
 // measure reads the size of the server from its metrics.
-func measure(ctx context.Context, admin string) (s size, err error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+admin+"/metrics", nil)
-	if err != nil {
-		return s, err
+func measure(ctx context.Context, admin testenv.Admin) (s size, err error) {
+	status, page := admin.Ask(ctx, "/metrics")
+	if status != http.StatusOK {
+		return s, fmt.Errorf("metrics of the server: status %d", status)
 	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return s, err
-	}
-	defer func() { _ = response.Body.Close() }()
 	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(response.Body)
+	families, err := parser.TextToMetricFamilies(strings.NewReader(page))
 	if err != nil {
 		return s, err
 	}

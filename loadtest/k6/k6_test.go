@@ -32,30 +32,9 @@ func findK6(t *testing.T) string {
 // newTerse starts a server on an embedded database.
 func newTerse(t *testing.T) *testenv.Terse {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "k6-test-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o755); err != nil { // as root, servers run as another user
-		t.Fatal(err)
-	}
-	binary := filepath.Join(dir, "terse")
-	if out, err := exec.Command("go", "build", "-o", binary, "../../cmd/terse").CombinedOutput(); err != nil {
-		t.Fatalf("go build = %v: %s", err, out)
-	}
-	node, err := testenv.StartTerse(t.Context(), testenv.TerseOptions{
-		Binary: binary, Settings: map[string]string{"limit_create_anonymous": "off", "limit_unknown": "off"},
+	return testenv.NewTerse(t, testenv.TerseOptions{
+		Binary: testenv.BuildTerse(t), Settings: map[string]string{"limit_create_anonymous": "off", "limit_unknown": "off"},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := node.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return node
 }
 
 // runK6 runs a scenario and returns its exit status and output.
@@ -100,7 +79,7 @@ func TestScenarios(t *testing.T) {
 			t.Parallel()
 			file := filepath.Join(t.TempDir(), "summary.json")
 			environ := append([]string{
-				"BASE_URL=" + node.URL(), "ADMIN_URLS=http://" + node.AdminAddr(), "SUMMARY=" + file, "P99_MS=20000",
+				"BASE_URL=" + node.URL(), "ADMIN_URLS=http://" + string(node.Admin()), "SUMMARY=" + file, "P99_MS=20000",
 			}, tt.environ...)
 			status, printed := runK6(t, tt.scenario, environ...)
 			// A young process grows, so soak may miss this objective. It must be reported.

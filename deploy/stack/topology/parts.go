@@ -170,7 +170,7 @@ func (t *Topology) State() State {
 		Redis: t.redis.URL(), Setting: t.setting(),
 	}
 	for i, n := range t.nodes {
-		s.Nodes = append(s.Nodes, NodeState{fmt.Sprintf("node%d", i+1), n.URL(), "http://" + n.AdminAddr(), n.Log(), n.Pid()})
+		s.Nodes = append(s.Nodes, NodeState{fmt.Sprintf("node%d", i+1), n.URL(), "http://" + string(n.Admin()), n.LogFile(), n.Pid()})
 	}
 	for _, shard := range t.shards {
 		s.Shards = append(s.Shards, shard.state())

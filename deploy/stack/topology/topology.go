@@ -246,7 +246,7 @@ func (t *Topology) startVarnish(ctx context.Context, port int, secret string) er
 func (t *Topology) startPrometheus(ctx context.Context) error {
 	var targets []string
 	for _, n := range t.nodes {
-		targets = append(targets, n.AdminAddr())
+		targets = append(targets, string(n.Admin()))
 	}
 	config, err := deploy.Edited("prometheus/prometheus.yml", map[string]string{
 		"targets: [127.0.0.1:9090]": "targets: [" + strings.Join(targets, ", ") + "]",
