@@ -5,6 +5,7 @@ package e2e_test
 import (
 	"time"
 
+	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/internal/testenv/audit"
 )
 
@@ -33,16 +34,13 @@ func newAuditor(f *fleet, token string) *auditor {
 	f.t.Helper()
 	opts := audit.Options{ShardOf: f.shardOf, Token: token, SeenWithin: seenWithin}
 	for _, c := range f.shards {
-		opts.DSNs = append(opts.DSNs, c.DSN(fleetDatabase))
+		opts.DSNs = append(opts.DSNs, c.DSN(testenv.ShardDatabase))
 	}
 	a, err := audit.New(opts)
 	must(f.t, err)
 	f.t.Cleanup(a.Close)
 	return &auditor{a, f}
 }
-
-// URL returns the address of the public listener.
-func (p *program) URL() string { return p.url }
 
 // answer is a response of a node.
 type answer struct {
@@ -99,7 +97,7 @@ func (a *auditor) audit() {
 	t.Helper()
 	var nodes []audit.Node
 	for _, node := range a.f.nodes {
-		if node.cmd.ProcessState == nil {
+		if node.Pid() != 0 {
 			nodes = append(nodes, node)
 		}
 	}

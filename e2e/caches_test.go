@@ -61,31 +61,14 @@ func TestNodesReadNothingOlderThanTheyHeard(t *testing.T) {
 	}
 }
 
-// TestColdRedirectsAreAdmitted checks that overload protection decides once on a redirect that
-// is not in memory.
-func TestColdRedirectsAreAdmitted(t *testing.T) {
-	t.Parallel()
-	p := start(t, t.TempDir())
-	c := client()
-	defer c.CloseIdleConnections()
-	const visits = 3
-	for i := range visits {
-		location(t, c, p.url, fmt.Sprintf("unknown-%d", i))
-	}
-	if got := p.metric("terse_overload_requests_total", `class="redirect"`, `result="admitted"`); got != visits {
-		t.Errorf("%v redirects were admitted, want %d", got, visits)
-	}
-}
-
 // TestEditsArePurgedAtOnce checks that an edit wakes the worker that purges the CDN. Without
 // that, two purges are at least one interval of the outbox apart.
 func TestEditsArePurgedAtOnce(t *testing.T) {
 	t.Parallel()
 	const soonest = outbox.DefaultEvery * 4 / 5 // shortest interval of the outbox
-	cdn, e := newPurges(t), &edge{t: t, dir: t.TempDir(), client: client()}
-	t.Cleanup(e.client.CloseIdleConnections)
-	e.node = start(t, e.dir, "TERSE_CDN=varnish", "TERSE_VARNISH_SECRET="+purgeSecret, "TERSE_VARNISH_URLS="+cdn.url)
-	e.token = e.key()
+	cdn, e := newPurges(t), &edge{t: t, client: client(t)}
+	e.node = start(t, "TERSE_CDN=varnish", "TERSE_VARNISH_SECRET="+purgeSecret, "TERSE_VARNISH_URLS="+cdn.url)
+	e.useKey()
 	purged := func(alias string) (at time.Time) {
 		testenv.Await(t, "a purge", func() bool {
 			at = cdn.first("link-" + alias)

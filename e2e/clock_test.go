@@ -22,7 +22,7 @@ func (f *fleet) setClock(shard int, ahead time.Duration) {
 		_, err := tx.Exec(f.t.Context(), fmt.Sprintf(`CREATE SCHEMA skewed;
 			CREATE FUNCTION skewed.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE
 				AS $$ SELECT pg_catalog.clock_timestamp() + interval '%d seconds' $$;
-			ALTER DATABASE %s SET search_path = skewed, pg_catalog, public`, int(ahead.Seconds()), fleetDatabase))
+			ALTER DATABASE %s SET search_path = skewed, pg_catalog, public`, int(ahead.Seconds()), testenv.ShardDatabase))
 		return err
 	})
 }
@@ -37,7 +37,7 @@ func TestWrongClock(t *testing.T) {
 			f := newFleet(t, 1, testenv.ClusterOptions{})
 			f.setClock(0, -ahead)
 			node := f.serve()
-			c := client()
+			c := client(t)
 			create := func(field string, in time.Duration) (status int, code string) {
 				t.Helper()
 				code = fmt.Sprintf("%s-%d", field, time.Now().UnixNano())

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -34,7 +33,7 @@ type balanced struct {
 // balance starts visits by several clients. They end when the node is not ready.
 func balance(t *testing.T, node *program, code string) *balanced {
 	t.Helper()
-	b := &balanced{node: node, client: client()}
+	b := &balanced{node: node, client: client(t)}
 	t.Cleanup(b.client.CloseIdleConnections)
 	b.ready.Store(true)
 	b.wg.Go(func() {
@@ -75,7 +74,7 @@ func (b *balanced) visit(code string) {
 // terminate stops the node with SIGTERM, and waits until all clients have ended.
 func (b *balanced) terminate(t *testing.T) {
 	t.Helper()
-	must(t, b.node.cmd.Process.Signal(syscall.SIGTERM))
+	must(t, b.node.Signal(syscall.SIGTERM))
 	b.wg.Wait()
 	if failed := b.failed.Load(); failed != nil {
 		t.Errorf("a visit failed: %s", *failed)
@@ -100,10 +99,8 @@ func TestDrain(t *testing.T) {
 	}{{"quick clients", false}, {"a client that hangs", true}} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			dir := filepath.Join(t.TempDir(), "data")
-			p := start(t, dir, "TERSE_DRAIN_DELAY=4s", "TERSE_DRAIN_TIMEOUT=9s")
-			c := client()
-			defer c.CloseIdleConnections()
+			p := start(t, "TERSE_DRAIN_DELAY=4s", "TERSE_DRAIN_TIMEOUT=9s")
+			c := client(t)
 			code, err := shorten(c, p.url, "https://example.com/")
 			must(t, err)
 			b := balance(t, p, code)
@@ -124,11 +121,11 @@ func TestDrain(t *testing.T) {
 			if failed := b.failed.Load(); failed != nil || b.closing.Load() < 10 {
 				t.Errorf("%d responses of a stopping node have Connection: close, want at least 10; failed: %v", b.closing.Load(), failed)
 			}
-			if err := p.cmd.Wait(); (err != nil) != tt.hangs {
-				t.Errorf("after SIGTERM terse ended with %v: %s", err, p.stderr)
+			if err := p.Wait(); (err != nil) != tt.hangs {
+				t.Errorf("after SIGTERM terse ended with %v: %s", err, p.Log())
 			}
-			if got := clicksOf(t, dir, code); got != b.answered.Load() {
-				t.Errorf("clicks = %d, want %d, one for each redirect; log %s", got, b.answered.Load(), p.stderr)
+			if got := p.clicksOf(code); got != b.answered.Load() {
+				t.Errorf("clicks = %d, want %d, one for each redirect; log %s", got, b.answered.Load(), p.Log())
 			}
 		})
 	}
@@ -148,10 +145,10 @@ func TestDrainReleasesNodeID(t *testing.T) {
 	b := balance(t, first, code)
 	testenv.Await(t, "visits", func() bool { return b.answered.Load() >= 200 })
 	b.terminate(t)
-	_ = first.cmd.Wait() // the client was cut off, which is an error
+	_ = first.Wait() // the client was cut off, which is an error
 	second := f.serve(settings...)
 	if a.create(second, "") == "" {
-		t.Errorf("the second node creates nothing, log of the first: %s", first.stderr)
+		t.Errorf("the second node creates nothing, log of the first: %s", first.Log())
 	}
 	clicks := query(f, f.shardOf(code), pgx.RowTo[int64], "select coalesce(sum(total), 0)::bigint from click_totals where code = $1", code)
 	if clicks[0] != b.answered.Load() {
@@ -171,11 +168,11 @@ func TestDrainKeepsToItsBudget(t *testing.T) {
 	a.visit("warm", p, code)
 	must(t, f.shards[0].Primary().Freeze())
 	a.visit("lost", p, code)
-	must(t, p.cmd.Process.Signal(syscall.SIGTERM))
-	last := time.AfterFunc(time.Minute, func() { _ = p.cmd.Process.Kill() })
-	err := p.cmd.Wait()
-	if !last.Stop() || err == nil || !strings.Contains(p.stderr.String(), "clicks lost at shutdown") {
-		t.Errorf("terse ended with %v, want an error before a minute has passed and the lost clicks in the log: %s", err, p.stderr)
+	must(t, p.Signal(syscall.SIGTERM))
+	last := time.AfterFunc(time.Minute, func() { _ = p.Kill() })
+	err := p.Wait()
+	if !last.Stop() || err == nil || !strings.Contains(p.Log(), "clicks lost at shutdown") {
+		t.Errorf("terse ended with %v, want an error before a minute has passed and the lost clicks in the log: %s", err, p.Log())
 	}
 	must(t, f.shards[0].Primary().Thaw())
 }
@@ -183,11 +180,11 @@ func TestDrainKeepsToItsBudget(t *testing.T) {
 // TestSecondSignalEndsAtOnce checks that a second SIGTERM ends the process without draining.
 func TestSecondSignalEndsAtOnce(t *testing.T) {
 	t.Parallel()
-	p := start(t, filepath.Join(t.TempDir(), "data"), "TERSE_DRAIN_DELAY=10m", "TERSE_DRAIN_TIMEOUT=20m")
-	must(t, p.cmd.Process.Signal(syscall.SIGTERM))
+	p := start(t, "TERSE_DRAIN_DELAY=10m", "TERSE_DRAIN_TIMEOUT=20m")
+	must(t, p.Signal(syscall.SIGTERM))
 	p.logged(`msg=(stopping)`)
-	must(t, p.cmd.Process.Signal(syscall.SIGTERM))
-	err := p.cmd.Wait()
+	must(t, p.Signal(syscall.SIGTERM))
+	err := p.Wait()
 	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGTERM {
 		t.Errorf("after a second SIGTERM terse ended with %v, want SIGTERM", err)
 	}
@@ -218,7 +215,7 @@ func TestReadiness(t *testing.T) {
 	f.killShard(1)
 	stays("everything down")
 
-	late := start(t, t.TempDir(), append([]string{"TERSE_CODE_KEY=aSC7FmA0I5+1teXYpwy1758w8yPDIjOUQKEAJRrNWUA="}, f.environ...)...)
+	late := startBy(t, testenv.TerseOptions{Environment: f.environOfNode(), Unready: true})
 	if status, body := late.ask("/readyz"); status != http.StatusServiceUnavailable ||
 		!strings.Contains(body, "[+] started: ok") || !strings.Contains(body, "[-] schema: shard s1: ") || !strings.Contains(body, "[-] map: ") {
 		t.Errorf("/readyz of a node that has reached no shard = %d %s", status, body)

@@ -4,7 +4,6 @@ package e2e_test
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -21,7 +20,7 @@ import (
 // command that starts a node, on a Postgres server of its own.
 func TestShardExample(t *testing.T) {
 	t.Parallel()
-	page, err := os.ReadFile("../../docs/cluster.md")
+	page, err := os.ReadFile("../docs/cluster.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,17 +34,8 @@ func TestShardExample(t *testing.T) {
 	}
 
 	dir := t.TempDir()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Mkdir(filepath.Join(dir, "bin"), 0o750); err != nil {
-		t.Fatal(err)
-	}
-	program := fmt.Sprintf("#!/bin/sh\n%s=1 exec '%s' \"$@\"\n", asProgram, self)
-	if err := os.WriteFile(filepath.Join(dir, "bin", "terse"), []byte(program), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.Mkdir(filepath.Join(dir, "bin"), 0o750))
+	must(t, os.Symlink(testenv.BuildTerse(t), filepath.Join(dir, "bin", "terse")))
 	host, port, err := net.SplitHostPort(testenv.NewCluster(t, testenv.ClusterOptions{}).Primary().Addr())
 	if err != nil {
 		t.Fatal(err)

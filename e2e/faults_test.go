@@ -227,13 +227,13 @@ func TestStaleMap(t *testing.T) {
 	left := map[int]int{} // number of links of each bucket on s1 at its move
 	for _, bucket := range moving {
 		var writers sync.WaitGroup
-		node.freeze()
+		must(t, node.Freeze())
 		for range perMove {
 			alias := aliasWhere(store.NewKeyID(), func(b int) bool { return b == bucket })
 			writers.Go(func() { a.create(node, alias) })
 		}
 		left[bucket] = f.move(bucket, 0, 1)
-		node.thaw()
+		must(t, node.Thaw())
 		writers.Wait()
 	}
 	awaitDone(a, "create", 0, 50)
@@ -283,20 +283,20 @@ func TestFrozenNodes(t *testing.T) {
 		ids[node] = int(node.metric("terse_idgen_node"))
 	}
 	for _, node := range sleepers {
-		node.freeze()
+		must(t, node.Freeze())
 	}
 	before.stop() // the last requests time out in the client; the frozen nodes still have them
 	heir := f.serve(fmt.Sprintf("TERSE_NODE_ID=%d", ids[sleepers[0]]))
 	t.Logf("another node leased the node id after %v", testenv.Await(t, "the node id of a frozen node", func() bool {
 		holders := query(f, 0, pgx.RowTo[string], "SELECT held_by FROM node_leases WHERE node = $1 AND leased_until > now()", ids[sleepers[0]])
-		return len(holders) == 1 && strings.HasSuffix(holders[0], fmt.Sprintf(" pid %d", heir.cmd.Process.Pid))
+		return len(holders) == 1 && strings.HasSuffix(holders[0], fmt.Sprintf(" pid %d", heir.Pid()))
 	}))
 	inherited := creates(heir)
 	awaitMinted(heir, 50)
 	early := make([]float64, len(sleepers))
 	asleep := creates(sleepers...) // the requests wait in the frozen nodes
 	for i, node := range sleepers {
-		node.thaw()
+		must(t, node.Thaw())
 		early[i] = minted(node)
 	}
 	for i, node := range sleepers {
@@ -343,7 +343,7 @@ func TestWholeShardDown(t *testing.T) {
 	for _, p := range []*program{other, late} {
 		wantStatus(a, p, known[1], http.StatusFound)
 		for i := range 10 {
-			a.create(p, f.aliasOn(1, fmt.Sprintf("down-%d-%d", p.cmd.Process.Pid, i)))
+			a.create(p, f.aliasOn(1, fmt.Sprintf("down-%d-%d", p.Pid(), i)))
 		}
 		wantStatus(a, p, cold[:5], http.StatusServiceUnavailable)
 		a.wantUnavailable(p, "s1")
@@ -396,15 +396,15 @@ func TestTwoNodesOneID(t *testing.T) {
 	first := f.serve("TERSE_NODE_ID=7", "TERSE_DRAIN_DELAY=0s")
 	known := a.seed(5)
 	second := f.serve("TERSE_NODE_ID=7")
-	second.logged(fmt.Sprintf(`(pid %d)`, first.cmd.Process.Pid))
+	second.logged(fmt.Sprintf(`(pid %d)`, first.Pid()))
 	wantStatus(a, second, slices.Concat(known...), http.StatusFound)
 	for range 10 {
 		if got, err := a.send(http.MethodPost, second.url+"/api/v1/links", map[string]string{"url": "https://example.com/"}); err != nil || got.status != http.StatusServiceUnavailable {
 			t.Errorf("create through the second node = %d, %v, want 503", got.status, err)
 		}
 	}
-	must(t, first.cmd.Process.Signal(syscall.SIGTERM))
-	if err := first.cmd.Wait(); err != nil {
+	must(t, first.Signal(syscall.SIGTERM))
+	if err := first.Wait(); err != nil {
 		t.Errorf("after SIGTERM the first node ended with %v", err)
 	}
 	testenv.Await(t, "the second node to take over", func() bool { return a.create(second, "") != "" })

@@ -6,13 +6,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -23,9 +18,6 @@ import (
 	"github.com/terse/terse/internal/testenv/audit"
 	"github.com/terse/terse/store"
 )
-
-// fleetDatabase is the name of each shard's database.
-const fleetDatabase = "terse"
 
 // fleet is several shards and the nodes that serve them. Each shard is a Postgres cluster.
 // Shard i is named s(i+1). Only the goroutine of the test may use a fleet.
@@ -40,18 +32,10 @@ type fleet struct {
 // newFleet starts shards and distributes the buckets among them.
 func newFleet(t *testing.T, shards int, opts testenv.ClusterOptions) *fleet {
 	t.Helper()
-	f := &fleet{t: t, shards: testenv.NewClusters(t, shards, opts)}
-	named := make([]string, shards)
-	for i, c := range f.shards {
-		if err := c.NewDatabase(t.Context(), fleetDatabase); err != nil {
-			t.Fatal(err)
-		}
-		named[i] = fmt.Sprintf("s%d %s", i+1, c.DSN(fleetDatabase))
-		for _, replica := range c.Replicas() {
-			named[i] += " " + replica.DSN(fleetDatabase)
-		}
-	}
-	f.environ = []string{"TERSE_SHARDS=" + strings.Join(named, ";")}
+	f := &fleet{t: t}
+	var setting string
+	f.shards, setting = testenv.NewShards(t, shards, opts)
+	f.environ = []string{"TERSE_SHARDS=" + setting}
 	f.run("migrate", "up")
 	for i := range f.shards {
 		for _, bucket := range query(f, i, pgx.RowTo[int], "select bucket from buckets where state = 'owned'") {
@@ -65,16 +49,13 @@ func newFleet(t *testing.T, shards int, opts testenv.ClusterOptions) *fleet {
 func (f *fleet) run(args ...string) string {
 	f.t.Helper()
 	for attempt := 1; ; attempt++ {
-		var stderr strings.Builder
-		cmd := command(f.t, f.environ, args...)
-		cmd.Stderr = &stderr
-		stdout, err := cmd.Output()
+		got := terse(f.t, f.environ, args...)
 		switch {
-		case err == nil:
-			return string(stdout)
-		case attempt < 10 && strings.Contains(stderr.String(), "store is unavailable"): // the machine was too slow
+		case got.status == 0:
+			return got.stdout
+		case attempt < 10 && strings.Contains(got.stderr, "store is unavailable"): // the machine was too slow
 		default:
-			f.t.Fatalf("terse %v = %v: %s", args, err, stderr.String())
+			f.t.Fatalf("terse %v = %+v", args, got)
 		}
 	}
 }
@@ -82,22 +63,15 @@ func (f *fleet) run(args ...string) string {
 // serve starts one more node, and returns once it is ready.
 func (f *fleet) serve(environ ...string) *program {
 	f.t.Helper()
-	p := start(f.t, f.t.TempDir(), slices.Concat(f.environ, []string{
-		"TERSE_CODE_KEY=aSC7FmA0I5+1teXYpwy1758w8yPDIjOUQKEAJRrNWUA=",
-		"TERSE_LIMIT_CREATE_KEY=off", "TERSE_LIMIT_UNKNOWN=off",
-	}, environ)...)
-	n := len(f.nodes) + 1
-	f.t.Cleanup(func() {
-		if f.t.Failed() {
-			f.t.Logf("log of node %d: %s", n, p.stderr)
-		}
-	})
+	p := start(f.t, f.environOfNode(environ...)...)
 	f.nodes = append(f.nodes, p)
-	testenv.Await(f.t, "the node to be ready", func() bool {
-		status, _ := p.ask("/readyz")
-		return status == http.StatusOK
-	})
 	return p
+}
+
+func (f *fleet) environOfNode(more ...string) []string {
+	return slices.Concat(f.environ, []string{
+		"TERSE_CODE_KEY=aSC7FmA0I5+1teXYpwy1758w8yPDIjOUQKEAJRrNWUA=", "TERSE_LIMIT_CREATE_KEY=off", "TERSE_LIMIT_UNKNOWN=off",
+	}, more)
 }
 
 // shardOf returns the first shard of the bucket of a key. It ignores moves.
@@ -135,7 +109,7 @@ func (f *fleet) newKey(shard int) string {
 // transact runs do in a transaction on the primary of a shard.
 func (f *fleet) transact(shard int, do func(tx pgx.Tx) error) {
 	f.t.Helper()
-	conn, err := pgx.Connect(f.t.Context(), f.shards[shard].DSN(fleetDatabase))
+	conn, err := pgx.Connect(f.t.Context(), f.shards[shard].DSN(testenv.ShardDatabase))
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -216,13 +190,18 @@ func (f *fleet) wantStatusOf(want map[string]bool) {
 	if err == nil {
 		f.t.Error("terse shard status ended with 0, want a failure")
 	}
-	var status struct{ Shards []shardJSON }
+	var status struct {
+		Shards []struct {
+			Name, Error string
+			Servers     []struct{ Error string }
+		}
+	}
 	if err := json.Unmarshal(stdout, &status); err != nil {
 		f.t.Fatalf("terse shard status printed %q: %v", stdout, err)
 	}
 	got := map[string]bool{}
 	for _, s := range status.Shards {
-		got[s.Name] = s.Error == "" && !slices.ContainsFunc(s.Servers, func(s serverJSON) bool { return s.Error != "" })
+		got[s.Name] = s.Error == "" && !slices.ContainsFunc(s.Servers, func(s struct{ Error string }) bool { return s.Error != "" })
 	}
 	for name, healthy := range want {
 		if is, ok := got[name]; !ok || is != healthy {
@@ -237,59 +216,6 @@ func (f *fleet) killShard(shard int) {
 	for _, p := range append(f.shards[shard].Replicas(), f.shards[shard].Primary()) {
 		must(f.t, p.Kill())
 	}
-}
-
-// freeze pauses the process of a node, and returns when it is paused.
-func (p *program) freeze() {
-	p.t.Helper()
-	must(p.t, p.cmd.Process.Signal(syscall.SIGSTOP))
-	var status syscall.WaitStatus
-	if _, err := syscall.Wait4(p.cmd.Process.Pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
-		p.t.Fatalf("the node is not frozen: %v, %v: %s", status, err, p.stderr)
-	}
-}
-
-// thaw continues a paused process.
-func (p *program) thaw() {
-	p.t.Helper()
-	must(p.t, p.cmd.Process.Signal(syscall.SIGCONT))
-}
-
-// ask returns the response of the admin listener. The status is 0 without a response.
-func (p *program) ask(path string) (status int, body string) {
-	c := client()
-	defer c.CloseIdleConnections()
-	response, err := c.Get(p.admin + path)
-	if err != nil {
-		return 0, ""
-	}
-	defer func() { _ = response.Body.Close() }()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		return 0, ""
-	}
-	return response.StatusCode, string(text)
-}
-
-// metric returns the sum of the series of a metric with all the labels. A label has the form
-// name="value". It fails the test when there is no such series.
-func (p *program) metric(name string, labels ...string) (sum float64) {
-	p.t.Helper()
-	status, body := p.ask("/metrics")
-	found := false
-	for _, m := range regexp.MustCompile(`(?m)^`+name+`(\{.*\})? (\S+)$`).FindAllStringSubmatch(body, -1) {
-		if slices.ContainsFunc(labels, func(label string) bool { return !strings.Contains(m[1], label) }) {
-			continue
-		}
-		value, err := strconv.ParseFloat(m[2], 64)
-		must(p.t, err)
-		sum += value
-		found = true
-	}
-	if !found {
-		p.t.Fatalf("metrics (status %d) lack %s%v", status, name, labels)
-	}
-	return sum
 }
 
 // seed creates n links on each shard, through the nodes in turn.
@@ -348,11 +274,3 @@ func (l *load) creates() {
 func (l *load) hot(links []string)   { l.Hot(links) }
 func (l *load) cold(links []string)  { l.Cold(links) }
 func (l *load) edits(links []string) { l.Edits(links) }
-
-// must fails the test when err is not nil.
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}

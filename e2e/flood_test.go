@@ -3,7 +3,6 @@ package e2e_test
 import (
 	"fmt"
 	"net/http"
-	"path/filepath"
 	"sync"
 	"testing"
 
@@ -16,9 +15,8 @@ func TestFloodOfUnknownCodes(t *testing.T) {
 	testenv.Long(t)
 	t.Parallel()
 	const clients, codes, links = 20, 200, 40
-	p := start(t, filepath.Join(t.TempDir(), "data"), "TERSE_TRUSTED_PROXIES=127.0.0.1/32,::1/128")
-	c := client()
-	defer c.CloseIdleConnections()
+	p := start(t, "TERSE_TRUSTED_PROXIES=127.0.0.1/32,::1/128")
+	c := client(t)
 	ask := func(from, code string) int {
 		r, err := http.NewRequest(http.MethodGet, p.url+"/"+code, nil)
 		must(t, err)

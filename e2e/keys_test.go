@@ -163,9 +163,9 @@ func TestKeysOwnLimitAndLastUse(t *testing.T) {
 		}
 	}
 	unused := f.newKey(0)
-	must(t, node.cmd.Process.Signal(syscall.SIGTERM))
-	if err := node.cmd.Wait(); err != nil {
-		t.Errorf("after SIGTERM terse ended with %v: %s", err, node.stderr)
+	must(t, node.Signal(syscall.SIGTERM))
+	if err := node.Wait(); err != nil {
+		t.Errorf("after SIGTERM terse ended with %v: %s", err, node.Log())
 	}
 	list := f.run("key", "list")
 	for token, want := range map[string]string{

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -58,8 +57,7 @@ func TestNodesShareLimits(t *testing.T) {
 	began := time.Now()
 	for _, node := range f.nodes {
 		group.Go(func() error {
-			c := client()
-			defer c.CloseIdleConnections()
+			c := client(t)
 			for created.Load() < enough {
 				status, _, _, _, err := limitedCreate(c, node.url)
 				switch {
@@ -119,8 +117,7 @@ func TestLimitsWithoutRedis(t *testing.T) {
 		return !slices.ContainsFunc(f.nodes, func(p *program) bool { return p.metric("terse_redis_nodes") != nodes })
 	})
 	must(t, shared.Kill())
-	c := client()
-	defer c.CloseIdleConnections()
+	c := client(t)
 	for i, node := range f.nodes {
 		for what, tt := range map[string]struct {
 			call func() int
@@ -165,7 +162,7 @@ func TestRetryAfterIsTrue(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := start(t, filepath.Join(t.TempDir(), "data"), append(environ, "TERSE_LIMIT_CREATE_ANONYMOUS=2/8s")...)
+			p := start(t, append(environ, "TERSE_LIMIT_CREATE_ANONYMOUS=2/8s")...)
 			for range 5 { // until Redis has counted every request
 				before := countedHere(p)
 				problem := retryAfterIsTrue(t, p)
@@ -195,8 +192,7 @@ func countedHere(p *program) float64 {
 // the Retry-After was wrong, or "".
 func retryAfterIsTrue(t *testing.T, p *program) string {
 	t.Helper()
-	c := client()
-	defer c.CloseIdleConnections()
+	c := client(t)
 	var retryAfter time.Duration
 	var refusedAt, refusedBy time.Time
 	for n := 1; retryAfter == 0; n++ {

@@ -28,7 +28,7 @@ func TestClickTablesLocked(t *testing.T) {
 	l.cold(known[10:])
 	awaitDone(a, "create", 0, 20)
 
-	conn, err := pgx.Connect(t.Context(), f.shards[0].DSN(fleetDatabase))
+	conn, err := pgx.Connect(t.Context(), f.shards[0].DSN(testenv.ShardDatabase))
 	must(t, err)
 	defer func() { _ = conn.Close(t.Context()) }()
 	lock, err := conn.Begin(t.Context())

@@ -24,8 +24,7 @@ func TestOverload(t *testing.T) {
 	const crowd = 1300 // more creates than may run and wait
 	f := newFleet(t, 1, testenv.ClusterOptions{Replicas: 1})
 	a := newAuditor(f, f.newKey(0))
-	c := client()
-	defer c.CloseIdleConnections()
+	c := client(t)
 	p := f.serve()
 	known := a.seed(40)[0]
 	other := f.serve() // has nothing in memory

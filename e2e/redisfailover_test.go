@@ -68,7 +68,7 @@ func TestEditorDiesWithRedis(t *testing.T) {
 	})
 
 	line.Stop()
-	must(t, editor.cmd.Process.Kill())
+	must(t, editor.Kill())
 	must(t, master.Kill())
 	line.Upstream = replica.Addr()
 	testenv.Await(t, "the other node to lose the channel", func() bool { return other.metric("terse_redis_channel_up") == 0 })

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -24,10 +23,9 @@ func TestHostileRequestsMakeNoSeries(t *testing.T) {
 	testenv.Long(t)
 	t.Parallel()
 	redis := testenv.NewRedis(t, testenv.RedisOptions{})
-	p := start(t, filepath.Join(t.TempDir(), "data"), "TERSE_REDIS_URL="+redis.URL(), "TERSE_TRUSTED_PROXIES=127.0.0.0/8")
+	p := start(t, "TERSE_REDIS_URL="+redis.URL(), "TERSE_TRUSTED_PROXIES=127.0.0.0/8")
 	testenv.Await(t, "the Redis channel", func() bool { return p.metric("terse_redis_channel_up") == 1 })
-	c := client()
-	defer c.CloseIdleConnections()
+	c := client(t)
 	code, err := shorten(c, p.url, "https://example.com/")
 	must(t, err)
 	send := func(method, path, body string, headers ...string) {

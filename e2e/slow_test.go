@@ -6,9 +6,6 @@ import (
 	"flag"
 	"io"
 	"net"
-	"path/filepath"
-	"runtime/debug"
-	"slices"
 	"strings"
 	"testing"
 
@@ -22,7 +19,7 @@ var slowClients = flag.Int("slow-clients", 1000, "how many connections TestSlowC
 // race detector multiplies it.
 func mostPerConnection() float64 {
 	const most = 60 << 10
-	if info, ok := debug.ReadBuildInfo(); ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+	if testenv.Racing() {
 		return 10 * most
 	}
 	return most
@@ -33,9 +30,8 @@ func mostPerConnection() float64 {
 func TestSlowClientsTakeLittle(t *testing.T) {
 	testenv.Long(t)
 	t.Parallel()
-	p := start(t, filepath.Join(t.TempDir(), "data"), "GOGC=100") // keeps garbage small beside the memory of connections
-	c := client()
-	defer c.CloseIdleConnections()
+	p := start(t, "GOGC=100") // keeps garbage small beside the memory of connections
+	c := client(t)
 	code, err := shorten(c, p.url, "https://example.com/")
 	must(t, err)
 	memory := func() float64 { return p.metric("process_resident_memory_bytes") }

@@ -10,7 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
+	"os/exec"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -100,16 +100,16 @@ func TestStopResetsNobody(t *testing.T) {
 		t.Run(delay, func(t *testing.T) {
 			t.Parallel()
 			for range 3 {
-				p := start(t, filepath.Join(t.TempDir(), "data"), "TERSE_DRAIN_DELAY="+delay)
-				c := client()
+				p := start(t, "TERSE_DRAIN_DELAY="+delay)
+				c := client(t)
 				code, err := shorten(c, p.url, "https://example.com/")
 				must(t, err)
 				c.CloseIdleConnections()
-				n := comeAnew(strings.TrimPrefix(strings.Replace(p.url, "localhost", "127.0.0.1", 1), "http://"), code)
+				n := comeAnew(p.Addr(), code)
 				testenv.Await(t, "visits", func() bool { return n.answered.Load() >= 1000 })
-				must(t, p.cmd.Process.Signal(syscall.SIGTERM))
-				if err := p.cmd.Wait(); err != nil {
-					t.Errorf("after SIGTERM terse ended with %v: %s", err, p.stderr)
+				must(t, p.Signal(syscall.SIGTERM))
+				if err := p.Wait(); err != nil {
+					t.Errorf("after SIGTERM terse ended with %v: %s", err, p.Log())
 				}
 				n.end(t)
 			}
@@ -128,16 +128,11 @@ func TestRestartsWithSystemdSockets(t *testing.T) {
 		f, address := openSocket(t)
 		files, addresses = append(files, f), append(addresses, address)
 	}
-	dir := filepath.Join(t.TempDir(), "data")
-	activate := []string{"sh", "-c", `LISTEN_PID=$$ exec "$@"`, "sh"}
-	run := func() *program {
-		return startBy(t, activate, dir, files, "LISTEN_FDS=2", "LISTEN_FDNAMES=public:admin", "TERSE_LISTEN=127.0.0.1:1", "TERSE_ADMIN_LISTEN=127.0.0.1:1")
+	p := startBy(t, testenv.TerseOptions{Sockets: files})
+	if admin := p.logged(`admin=(\S+)`); admin != addresses[1] {
+		t.Errorf("admin listener = %s, want the socket of the parent, %s", admin, addresses[1])
 	}
-	p := run()
-	if want := "http://" + addresses[1]; p.admin != want {
-		t.Errorf("admin listener = %s, want the socket of the parent, %s", p.admin, want)
-	}
-	c := client()
+	c := client(t)
 	code, err := shorten(c, p.url, "https://example.com/")
 	must(t, err)
 	c.CloseIdleConnections()
@@ -145,11 +140,11 @@ func TestRestartsWithSystemdSockets(t *testing.T) {
 	for range restarts {
 		before := n.answered.Load()
 		testenv.Await(t, "visits", func() bool { return n.answered.Load() >= before+100 })
-		must(t, p.cmd.Process.Signal(syscall.SIGTERM))
-		if err := p.cmd.Wait(); err != nil {
-			t.Fatalf("after SIGTERM terse ended with %v: %s", err, p.stderr)
+		must(t, p.Signal(syscall.SIGTERM))
+		if err := p.Wait(); err != nil {
+			t.Fatalf("after SIGTERM terse ended with %v: %s", err, p.Log())
 		}
-		p = run()
+		p.again()
 	}
 	n.end(t)
 	t.Logf("%d restarts, %d visits", restarts, n.answered.Load())
@@ -177,8 +172,8 @@ func TestUnknownSystemdSocket(t *testing.T) {
 		"":             "FileDescriptorName=public or admin",
 		"public:admin": `LISTEN_FDNAMES: "public:admin" must name 1 sockets`,
 	} {
-		cmd := commandBy(t, []string{"sh", "-c", `LISTEN_PID=$$ exec "$@"`, "sh"},
-			[]string{"LISTEN_FDS=1", "LISTEN_FDNAMES=" + names, "TERSE_DATA_DIR=" + t.TempDir()}, "serve")
+		cmd := exec.Command("sh", "-c", `LISTEN_PID=$$ exec "$@"`, "sh", testenv.BuildTerse(t), "serve")
+		cmd.Env = append(os.Environ(), "LISTEN_FDS=1", "LISTEN_FDNAMES="+names, "TERSE_DATA_DIR="+t.TempDir())
 		cmd.ExtraFiles = []*os.File{f}
 		out, err := cmd.CombinedOutput()
 		if err == nil || !strings.Contains(string(out), want) {

@@ -59,9 +59,8 @@ func travel(t *testing.T, n int) (most travelled) {
 	writeLinks(t, file, n)
 	var content []byte
 	for i := range 2 {
-		data := t.TempDir()
-		p := start(t, data, append([]string{"TERSE_LIMIT_CREATE_KEY=off", "TERSE_CACHE_SIZE=1"}, traceHeap...)...)
-		environ := p.newKey("admin", "TERSE_DATA_DIR="+data)
+		p := start(t, append([]string{"TERSE_LIMIT_CREATE_KEY=off", "TERSE_CACHE_SIZE=1"}, traceHeap...)...)
+		environ := p.newKey("admin")
 		next := filepath.Join(dir, fmt.Sprint(i+1, ".csv"))
 		for _, args := range [][]string{{"links", "import", "--whole", file}, {"links", "export", "--whole", "-o", next}} {
 			said, err := command(t, append(environ, traceHeap...), args...).CombinedOutput()
@@ -71,7 +70,7 @@ func travel(t *testing.T, n int) (most travelled) {
 			most.client = max(most.client, largestHeap(t, string(said)))
 		}
 		p.kill()
-		most.server = max(most.server, largestHeap(t, p.stderr.String()))
+		most.server = max(most.server, largestHeap(t, p.Log()))
 		was := content
 		var err error
 		content, err = os.ReadFile(next)

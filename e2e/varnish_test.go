@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -28,9 +27,7 @@ const purgeSecret = "only-for-this-test"
 // edge is a node behind a Varnish with the shipped configuration.
 type edge struct {
 	t       *testing.T
-	dir     string
-	environ []string
-	varnish *testenv.Varnish
+	varnish string // URL
 	node    *program
 	client  *http.Client
 	token   string
@@ -40,59 +37,46 @@ type edge struct {
 // values, as well as the port and the secret.
 func newEdge(t *testing.T, changes map[string]string) *edge {
 	t.Helper()
-	vcl, err := os.ReadFile("../../deploy/varnish/terse.vcl")
+	vcl, err := os.ReadFile("../deploy/varnish/terse.vcl")
 	must(t, err)
-	port := freePort(t)
-	text := string(vcl)
+	port, err := testenv.FreePort(t.Context())
+	must(t, err)
+	e := &edge{t: t, varnish: fmt.Sprintf("http://127.0.0.1:%d", port), client: client(t)}
+	e.node = start(t, "TERSE_CDN=varnish", "TERSE_VARNISH_URLS="+e.varnish, "TERSE_VARNISH_SECRET="+purgeSecret, "TERSE_TRUSTED_PROXIES=127.0.0.1/32")
+	e.useKey()
 	all := map[string]string{
-		`.port = "8080"`:                fmt.Sprintf(`.port = "%d"`, port),
+		`.port = "8080"`:                fmt.Sprintf(`.port = "%s"`, e.node.Addr()[strings.LastIndexByte(e.node.Addr(), ':')+1:]),
 		`req.http.X-Purge-Secret != ""`: fmt.Sprintf(`req.http.X-Purge-Secret != "%s"`, purgeSecret),
 	}
 	maps.Copy(all, changes)
+	text := string(vcl)
 	for old, changed := range all {
 		if !strings.Contains(text, old) {
 			t.Fatalf("terse.vcl lacks %s", old)
 		}
 		text = strings.ReplaceAll(text, old, changed)
 	}
-	e := &edge{t: t, dir: t.TempDir(), varnish: testenv.NewVarnish(t, text), client: client()}
-	t.Cleanup(e.client.CloseIdleConnections)
-	e.environ = []string{
-		fmt.Sprintf("TERSE_LISTEN=127.0.0.1:%d", port), "TERSE_CDN=varnish", "TERSE_VARNISH_URLS=" + e.varnish.URL(),
-		"TERSE_VARNISH_SECRET=" + purgeSecret, "TERSE_TRUSTED_PROXIES=127.0.0.1/32",
-	}
-	e.serve()
-	e.token = e.key()
+	varnish, err := testenv.StartVarnish(t.Context(), testenv.VarnishOptions{VCL: text, Port: port})
+	must(t, err)
+	t.Cleanup(func() { must(t, varnish.Close()) })
+	e.awaitNode()
 	return e
 }
 
-// key creates an admin key that can also read and write links, and returns its token.
-func (e *edge) key() string {
+// useKey creates an admin key that can also read and write links, for calls of the API.
+func (e *edge) useKey() {
 	e.t.Helper()
-	made := terse(e.t, nil, "key", "create", "--data-dir", e.dir, "--name", "edge", "--scope", "admin,links:read,links:write")
-	if made.status != 0 {
-		e.t.Fatalf("key create = %d: %s", made.status, made.stderr)
-	}
-	return strings.TrimSpace(made.stdout)
+	e.token = strings.TrimPrefix(e.node.newKey("admin,links:read,links:write")[1], "TERSE_API_KEY=")
 }
 
-// serve starts the node and waits until Varnish reaches it. Varnish does not retry for a
-// moment after a refused connection.
-func (e *edge) serve() {
+// awaitNode waits until Varnish reaches the node. Varnish does not retry for a moment after a
+// refused connection.
+func (e *edge) awaitNode() {
 	e.t.Helper()
-	e.node = start(e.t, e.dir, e.environ...)
 	testenv.Await(e.t, "Varnish to reach Terse", func() bool {
 		status, _ := e.visit("/")
 		return status == http.StatusOK
 	})
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	defer func() { must(t, l.Close()) }()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // call sends a request to the node's API, not through Varnish, and returns the body. It
@@ -113,7 +97,7 @@ func (e *edge) call(method, path, body string, want int) (text string) {
 // visit requests a path from Varnish.
 func (e *edge) visit(path string, header ...string) (status int, h http.Header) {
 	e.t.Helper()
-	status, h, _ = e.send(http.MethodGet, e.varnish.URL()+path, "", header...)
+	status, h, _ = e.send(http.MethodGet, e.varnish+path, "", header...)
 	return status, h
 }
 
@@ -169,7 +153,7 @@ func TestVarnish(t *testing.T) {
 	if got := e.node.metric("terse_redirect_visits_total"); got != before {
 		t.Errorf("Terse answered %v redirects that Varnish has in its cache", got-before)
 	}
-	if status, h, _ := e.send(http.MethodHead, e.varnish.URL()+"/kept", ""); status != 302 || h.Get("X-Cache") != "HIT" {
+	if status, h, _ := e.send(http.MethodHead, e.varnish+"/kept", ""); status != 302 || h.Get("X-Cache") != "HIT" {
 		t.Errorf("HEAD = %d, %s, want 302, HIT", status, h.Get("X-Cache"))
 	}
 	if _, h := e.visit("/kept"); h.Get("Cache-Control") != "private, max-age=0" {
@@ -208,7 +192,7 @@ func TestVarnish(t *testing.T) {
 	})
 	t.Run("strangers do not purge", func(t *testing.T) {
 		for _, header := range [][]string{nil, {"X-Purge-Secret", "wrong"}} {
-			status, _, _ := e.send("PURGE", e.varnish.URL()+"/", "", append(header, "Xkey-Purge", "link-kept")...)
+			status, _, _ := e.send("PURGE", e.varnish+"/", "", append(header, "Xkey-Purge", "link-kept")...)
 			if status != http.StatusForbidden {
 				t.Errorf("PURGE with %v = %d, want 403", header, status)
 			}
@@ -278,7 +262,8 @@ func TestVarnishInAnOutage(t *testing.T) {
 	if status != http.StatusServiceUnavailable || h.Get("Cache-Control") != "no-store" {
 		t.Errorf("an unknown link in an outage = %d, %q, want 503, no-store", status, h.Get("Cache-Control"))
 	}
-	e.serve()
+	e.node.again()
+	e.awaitNode()
 	e.want("/never-asked", 404, "", "MISS")
 }
 
@@ -373,21 +358,5 @@ func TestNodesShareThePlan(t *testing.T) {
 	})
 	if _, got := cdn.get(); got != nodes*each {
 		t.Errorf("%d purges were sent, want %d", got, nodes*each)
-	}
-}
-
-// TestFastly checks that a node behind Fastly sends Surrogate-Control.
-func TestFastly(t *testing.T) {
-	t.Parallel()
-	p := start(t, t.TempDir(), "TERSE_CDN=fastly", "TERSE_FASTLY_SERVICE_ID=service", "TERSE_FASTLY_TOKEN=q3Z9vT7xKp2LmN8r")
-	c := client()
-	t.Cleanup(c.CloseIdleConnections)
-	code, err := shorten(c, p.url, "https://example.com/")
-	must(t, err)
-	response, err := c.Get(p.url + "/" + code)
-	must(t, err)
-	must(t, response.Body.Close())
-	if got := response.Header.Get("Surrogate-Control"); !strings.HasPrefix(got, "max-age=60") {
-		t.Errorf("Surrogate-Control = %q, want max-age=60 and more", got)
 	}
 }

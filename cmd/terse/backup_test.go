@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -22,61 +21,6 @@ func (r result) want(t *testing.T, what string, status int, texts ...string) {
 			return
 		}
 	}
-}
-
-// TestBackupAndRestore copies the database of a running server, kills the server, and restores
-// the copy. A copy by hand is refused until then.
-func TestBackupAndRestore(t *testing.T) {
-	t.Parallel()
-	dir, held := t.TempDir(), t.TempDir()
-	environ := []string{"TERSE_DATA_DIR=" + dir}
-	backup, database := filepath.Join(held, "backup.db"), filepath.Join(dir, "terse.db")
-	p := start(t, dir)
-	early, err := shorten(client(), p.url, "https://example.com/early")
-	must(t, err)
-	terse(t, environ, "backup", backup).want(t, "backup", 0, database, backup)
-	if info, err := os.Stat(backup); err != nil || info.Mode() != 0o600 {
-		t.Errorf("mode of the backup = %v, %v, want -rw-------", info.Mode(), err)
-	}
-	late, err := shorten(client(), p.url, "https://example.com/late")
-	must(t, err)
-	terse(t, environ, "restore", backup).want(t, "restore beside a server", 1, "Stop the server")
-	p.kill()
-
-	original, err := os.ReadFile(database)
-	must(t, err)
-	content, err := os.ReadFile(backup)
-	must(t, err)
-	writeFile(t, database, string(content))
-	for _, args := range [][]string{{"serve"}, {"key", "list"}, {"backup", filepath.Join(held, "other.db")}} {
-		listen := []string{"TERSE_LISTEN=127.0.0.1:0", "TERSE_ADMIN_LISTEN=127.0.0.1:0"}
-		if args[0] != "serve" {
-			listen = nil
-		}
-		terse(t, append(listen, environ...), args...).want(t, strings.Join(args, " "), 1, database+"-wal", "terse restore")
-	}
-	writeFile(t, database, string(original))
-
-	got := terse(t, environ, "restore", backup)
-	got.want(t, "restore", 0, "Restored "+database)
-	aside := regexp.MustCompile(`is in (\S+)\.`).FindStringSubmatch(got.stderr)
-	if aside == nil {
-		t.Fatalf("restore does not name the replaced database: %s", got.stderr)
-	}
-	p = start(t, dir)
-	wantExpands(t, p, early, 0)
-	wantExpands(t, p, late, 1)
-	p.kill()
-
-	terse(t, environ, "restore", filepath.Join(aside[1], "terse.db")).want(t, "restore of the replaced database", 0)
-	p = start(t, dir)
-	wantExpands(t, p, early, 0)
-	wantExpands(t, p, late, 0)
-}
-
-func wantExpands(t *testing.T, p *program, code string, status int) {
-	t.Helper()
-	terse(t, []string{"TERSE_SERVER=" + p.url}, "expand", code).want(t, "expand "+code, status)
 }
 
 // TestBackupTargets checks what a backup does with each kind of file.

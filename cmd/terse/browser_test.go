@@ -19,7 +19,7 @@ import (
 // code and the preview, reports the link and follows it.
 func TestInTheBrowser(t *testing.T) {
 	t.Parallel()
-	p := start(t, filepath.Join(t.TempDir(), "data"))
+	p := start(t, dataDir(t))
 	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, "<!doctype html><title>the target</title>")
 	}))
@@ -79,7 +79,7 @@ func TestInTheBrowser(t *testing.T) {
 // policy, and that it loads everything from the server itself.
 func TestDocsInTheBrowser(t *testing.T) {
 	t.Parallel()
-	p := start(t, filepath.Join(t.TempDir(), "data"))
+	p := start(t, dataDir(t))
 	tab := browser.Start(t).Open(t, browser.Look{})
 	tab.Do(chromedp.Navigate(p.url + "/api/docs"))
 	tab.Wait(`document.querySelectorAll(".opblock").length >= 9`)

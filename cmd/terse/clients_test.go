@@ -7,24 +7,12 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/terse/terse/server"
 )
-
-// dial opens a raw connection to the public listener.
-func (p *program) dial() net.Conn {
-	p.t.Helper()
-	conn, err := net.Dial("tcp", strings.Replace(strings.TrimPrefix(p.url, "http://"), "localhost", "127.0.0.1", 1))
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	p.t.Cleanup(func() { _ = conn.Close() })
-	return conn
-}
 
 // TestTooManyHeaders checks that a client receives the whole 431 response while it still
 // sends headers. It holds behind a TCP load balancer too.
@@ -39,7 +27,7 @@ func TestTooManyHeaders(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := start(t, filepath.Join(t.TempDir(), "data"), tt.environ...)
+			p := start(t, dataDir(t), tt.environ...)
 			head := append(tt.begin, "GET / HTTP/1.1\r\nHost: x\r\nX-Long: "+strings.Repeat("a", 1<<20)+"\r\n\r\n"...)
 			ask := func() (string, error) {
 				conn := p.dial()
@@ -66,7 +54,7 @@ func TestTooManyHeaders(t *testing.T) {
 // do not arrive in time.
 func TestSlowClientsAreClosed(t *testing.T) {
 	t.Parallel()
-	p := start(t, filepath.Join(t.TempDir(), "data"))
+	p := start(t, dataDir(t))
 	for name, begin := range map[string]string{
 		"headers": "GET / HTTP/1.1\r\nHost: x\r\n",
 		"body":    "POST /api/v1/links HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{",
@@ -92,7 +80,7 @@ func TestSlowClientsAreClosed(t *testing.T) {
 // the client receives a 413.
 func TestHugeBodyIsCutOff(t *testing.T) {
 	t.Parallel()
-	p := start(t, filepath.Join(t.TempDir(), "data"))
+	p := start(t, dataDir(t))
 	const size = 100 << 20
 	for name, head := range map[string]string{
 		"length": fmt.Sprintf("Content-Length: %d\r\n\r\n", size),

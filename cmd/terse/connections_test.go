@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"io"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -16,7 +15,7 @@ import (
 // once, and accepts new ones after a client leaves.
 func TestConnectionsAreBounded(t *testing.T) {
 	t.Parallel()
-	p := start(t, filepath.Join(t.TempDir(), "data"), "TERSE_MAX_CONNECTIONS=3")
+	p := start(t, dataDir(t), "TERSE_MAX_CONNECTIONS=3")
 	answers := func() bool {
 		conn := p.dial()
 		must(t, conn.SetDeadline(time.Now().Add(time.Minute)))
@@ -51,7 +50,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 // connection, because the server cannot know where the next request begins.
 func TestUnknownTransferCoding(t *testing.T) {
 	t.Parallel()
-	p := start(t, filepath.Join(t.TempDir(), "data"))
+	p := start(t, dataDir(t))
 	for _, codings := range []string{"x", "", "identity", "gzip, chunked", "chunked, chunked", "chunked\r\nTransfer-Encoding: chunked", "\"chunked\""} {
 		conn := p.dial()
 		must(t, conn.SetDeadline(time.Now().Add(time.Minute)))

@@ -17,17 +17,7 @@ import (
 	"github.com/terse/terse/store/sqlite"
 )
 
-func TestMain(m *testing.M) {
-	if os.Getenv(asProgram) != "" {
-		_ = os.Unsetenv(asProgram)
-		main()
-		return
-	}
-	goleak.VerifyTestMain(m)
-}
-
-// asProgram is the environment variable that makes the test binary run as terse.
-const asProgram = "TERSE_TEST_AS_PROGRAM"
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // result is the exit status and the output of a command.
 type result struct {
@@ -224,7 +214,7 @@ func TestWrongSources(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got := terse(t, tt.environ, "serve", "--data-dir", filepath.Join(t.TempDir(), "data"))
+			got := terse(t, tt.environ, "serve", "--data-dir", dataDir(t))
 			if got.status != 2 {
 				t.Errorf("terse serve = %d, want 2", got.status)
 			}
@@ -286,7 +276,7 @@ func TestConfigurationNamesEverySetting(t *testing.T) {
 
 func TestKeys(t *testing.T) {
 	t.Parallel()
-	environ := []string{"TERSE_DATA_DIR=" + filepath.Join(t.TempDir(), "data")}
+	environ := []string{"TERSE_DATA_DIR=" + dataDir(t)}
 	if got := terse(t, environ, "key", "list"); got.status != 1 {
 		t.Errorf("key list without a database = %+v, want status 1", got)
 	}
@@ -326,7 +316,7 @@ func TestKeys(t *testing.T) {
 
 func TestMigrate(t *testing.T) {
 	t.Parallel()
-	environ := []string{"TERSE_DATA_DIR=" + filepath.Join(t.TempDir(), "data")}
+	environ := []string{"TERSE_DATA_DIR=" + dataDir(t)}
 	latest := sqlite.NewMigrator("").Latest()
 	for _, tt := range []struct {
 		args string

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -35,25 +34,25 @@ type page struct {
 // process has created a link, redirected, and listed links.
 func metricPages(t *testing.T) []page {
 	t.Helper()
-	embedded := func(environ ...string) *program {
-		return start(t, filepath.Join(t.TempDir(), "data"), environ...)
+	serve := func(environ ...string) *node {
+		return start(t, dataDir(t), append(environ, "TERSE_CODE_KEY=aSC7FmA0I5+1teXYpwy1758w8yPDIjOUQKEAJRrNWUA=")...)
 	}
 	redis := testenv.NewRedis(t, testenv.RedisOptions{})
-	f := newFleet(t, 1, testenv.ClusterOptions{Replicas: 1})
+	_, shards := testenv.NewShards(t, 1, testenv.ClusterOptions{Replicas: 1})
+	terse(t, []string{"TERSE_SHARDS=" + shards}, "migrate", "up").want(t, "migrate up", 0)
 	pages := []page{
-		readPage(t, "", embedded()),
-		readPage(t, "Redis", embedded("TERSE_REDIS_URL="+redis.URL())),
-		readPage(t, "CDN", embedded("TERSE_CDN=varnish", "TERSE_VARNISH_SECRET="+purgeSecret, "TERSE_VARNISH_URLS=http://127.0.0.1:1")),
-		readPage(t, "Web Risk", embedded("TERSE_WEBRISK_KEY=9f86d081884c", "TERSE_WEBRISK_URL=http://127.0.0.1:1")),
-		readPage(t, "shards", f.serve()),
+		readPage(t, "", serve()),
+		readPage(t, "Redis", serve("TERSE_REDIS_URL="+redis.URL())),
+		readPage(t, "CDN", serve("TERSE_CDN=varnish", "TERSE_VARNISH_SECRET="+purgeSecret, "TERSE_VARNISH_URLS=http://127.0.0.1:1")),
+		readPage(t, "Web Risk", serve("TERSE_WEBRISK_KEY=9f86d081884c", "TERSE_WEBRISK_URL=http://127.0.0.1:1")),
+		readPage(t, "shards", serve("TERSE_SHARDS="+shards)),
 	}
 	return pages
 }
 
-func readPage(t *testing.T, with string, p *program) page {
+func readPage(t *testing.T, with string, p *node) page {
 	t.Helper()
-	c := client()
-	defer c.CloseIdleConnections()
+	c := client(t)
 	code, err := shorten(c, p.url, "https://example.com/")
 	must(t, err)
 	location(t, c, p.url, code)
@@ -62,7 +61,7 @@ func readPage(t *testing.T, with string, p *program) page {
 		must(t, err)
 		must(t, response.Body.Close())
 	}
-	status, text := p.ask("/metrics")
+	status, text := p.admin.Ask(t.Context(), "/metrics")
 	if status != http.StatusOK {
 		t.Fatalf("/metrics = %d %s", status, text)
 	}

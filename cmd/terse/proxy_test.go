@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +19,7 @@ import (
 
 // createVia creates a link over a new connection that begins with the given bytes. It
 // returns the status, or an error without a response.
-func (p *program) createVia(begin []byte, headers string) (int, error) {
+func (p *node) createVia(begin []byte, headers string) (int, error) {
 	p.t.Helper()
 	conn := p.dial()
 	defer func() { _ = conn.Close() }()
@@ -56,7 +55,7 @@ func proxyHeader(t *testing.T, version byte, client string) []byte {
 // address in the header is a trusted proxy too.
 func TestProxyProtocol(t *testing.T) {
 	t.Parallel()
-	p := start(t, filepath.Join(t.TempDir(), "data"), "TERSE_PROXY_PROTOCOL=true",
+	p := start(t, dataDir(t), "TERSE_PROXY_PROTOCOL=true",
 		"TERSE_TRUSTED_PROXIES=127.0.0.1/32,10.0.0.0/8", "TERSE_LIMIT_CREATE_ANONYMOUS=2/1h")
 	for _, tt := range []struct {
 		name    string
@@ -97,7 +96,7 @@ func TestProxyProtocol(t *testing.T) {
 // 400, and that such an address is served without the header.
 func TestProxyHeaderOfStrangers(t *testing.T) {
 	t.Parallel()
-	p := start(t, filepath.Join(t.TempDir(), "data"), "TERSE_PROXY_PROTOCOL=true", "TERSE_TRUSTED_PROXIES=192.0.2.0/24", "TERSE_LIMIT_CREATE_ANONYMOUS=2/1h")
+	p := start(t, dataDir(t), "TERSE_PROXY_PROTOCOL=true", "TERSE_TRUSTED_PROXIES=192.0.2.0/24", "TERSE_LIMIT_CREATE_ANONYMOUS=2/1h")
 	for i := range 2 {
 		if got, err := p.createVia(proxyHeader(t, 1, fmt.Sprintf("198.51.100.%d", i)), ""); got != http.StatusBadRequest {
 			t.Errorf("create with a stranger's PROXY header = %d, %v, want 400", got, err)
@@ -114,7 +113,7 @@ func TestProxyHeaderOfStrangers(t *testing.T) {
 // Its connection is closed after a timeout, and other connections are served meanwhile.
 func TestSilentProxyIsClosed(t *testing.T) {
 	t.Parallel()
-	p := start(t, filepath.Join(t.TempDir(), "data"), "TERSE_PROXY_PROTOCOL=true", "TERSE_TRUSTED_PROXIES=127.0.0.1/32")
+	p := start(t, dataDir(t), "TERSE_PROXY_PROTOCOL=true", "TERSE_TRUSTED_PROXIES=127.0.0.1/32")
 	for _, begin := range []string{"", "PROXY TCP4 ", "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c"} {
 		t.Run(fmt.Sprintf("%q", begin), func(t *testing.T) {
 			t.Parallel()

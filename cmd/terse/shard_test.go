@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -17,7 +18,9 @@ import (
 // is killed.
 func TestCommandsOverShards(t *testing.T) {
 	t.Parallel()
-	f := newFleet(t, 2, testenv.ClusterOptions{Replicas: 1})
+	shards, setting := testenv.NewShards(t, 2, testenv.ClusterOptions{Replicas: 1})
+	environ := []string{"TERSE_SHARDS=" + setting}
+	terse(t, environ, "migrate", "up")
 	want := func(got result, status int, texts ...string) {
 		t.Helper()
 		if got.status != status {
@@ -29,7 +32,7 @@ func TestCommandsOverShards(t *testing.T) {
 			}
 		}
 	}
-	terse := func(args ...string) result { return terse(t, f.environ, args...) }
+	terse := func(args ...string) result { return terse(t, environ, args...) }
 	latest := schema.Latest()
 	ready := func(shard string) string { return fmt.Sprintf("%s     %-8d %-8[2]dready", shard, latest) }
 
@@ -57,11 +60,12 @@ func TestCommandsOverShards(t *testing.T) {
 
 	want(terse("shard", "status"), 0, "s1     primary", "s2     replica-1", "2048", fmt.Sprintf("%d of %[1]d", latest), "0 B, 0.0 s")
 	made := []int64{3, 0}
-	f.transact(0, func(tx pgx.Tx) error {
-		_, err := tx.Exec(t.Context(), `INSERT INTO links (created_at, version, bucket, code, target, owner)
+	conn, err := pgx.Connect(t.Context(), shards[0].DSN(testenv.ShardDatabase))
+	must(t, err)
+	defer func() { _ = conn.Close(context.WithoutCancel(t.Context())) }()
+	_, err = conn.Exec(t.Context(), `INSERT INTO links (created_at, version, bucket, code, target, owner)
 			SELECT now(), 1, n, 'link-' || n, 'https://example.com/', '' FROM generate_series(1, $1) AS n`, made[0])
-		return err
-	})
+	must(t, err)
 	var status struct {
 		Shards []shardJSON `json:"shards"`
 	}
@@ -77,13 +81,13 @@ func TestCommandsOverShards(t *testing.T) {
 		}
 	}
 
-	for _, p := range f.shards[1].Replicas() {
+	for _, p := range shards[1].Replicas() {
 		if err := p.Kill(); err != nil {
 			t.Fatal(err)
 		}
 	}
 	want(terse("shard", "status"), 1, "s1     primary", "unusable", "shard s2: replica-1: ")
-	if err := f.shards[1].Primary().Kill(); err != nil {
+	if err := shards[1].Primary().Kill(); err != nil {
 		t.Fatal(err)
 	}
 	want(terse("migrate", "status"), 1, ready("s1"), "unreachable")

@@ -8,10 +8,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
@@ -68,9 +66,8 @@ func TestTraces(t *testing.T) {
 			if trusted {
 				settings = append(settings, "TERSE_TRUSTED_PROXIES=127.0.0.0/8,::1/128")
 			}
-			p := start(t, filepath.Join(t.TempDir(), "data"), settings...)
-			c := client()
-			defer c.CloseIdleConnections()
+			p := start(t, dataDir(t), settings...)
+			c := client(t)
 			const secret, traceID, parent = "s3cr3t", "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 			code, err := shorten(c, p.url, "https://example.com/?token="+secret)
 			must(t, err)
@@ -80,9 +77,8 @@ func TestTraces(t *testing.T) {
 			response, err := c.Do(r)
 			must(t, err)
 			must(t, response.Body.Close())
-			must(t, p.cmd.Process.Signal(syscall.SIGTERM))
-			if err := p.cmd.Wait(); err != nil {
-				t.Errorf("after SIGTERM terse ended with %v: %s", err, p.stderr)
+			if status := p.stop(); status != 0 {
+				t.Errorf("terse serve ended with %d: %s", status, p.log)
 			}
 			s.mu.Lock()
 			defer s.mu.Unlock()
@@ -104,7 +100,7 @@ func TestTraces(t *testing.T) {
 			if bytes.Contains(s.raw, []byte(secret)) || bytes.Contains(s.raw, []byte(code)) {
 				t.Error("spans contain secrets")
 			}
-			if log := p.stderr.String(); strings.Contains(log, "trace_id="+traceID) != trusted || !strings.Contains(log, "trace_id=") || strings.Contains(log, secret) {
+			if log := p.log.String(); strings.Contains(log, "trace_id="+traceID) != trusted || !strings.Contains(log, "trace_id=") || strings.Contains(log, secret) {
 				t.Errorf("the log must contain trace ids, the id of the proxy only if it is trusted, and no secrets: %s", log)
 			}
 		})
@@ -116,12 +112,13 @@ func TestTraces(t *testing.T) {
 func TestTracesOfStatements(t *testing.T) {
 	t.Parallel()
 	s := newSpans(t)
-	f := newFleet(t, 1, testenv.ClusterOptions{})
-	p := f.serve("TERSE_OTLP_ENDPOINT="+s.url, "TERSE_DRAIN_DELAY=0s")
-	a := newAuditor(f, f.newKey(0))
+	_, setting := testenv.NewShards(t, 1, testenv.ClusterOptions{})
+	shards := "TERSE_SHARDS=" + setting
+	terse(t, []string{shards}, "migrate", "up").want(t, "migrate up", 0)
+	p := start(t, dataDir(t), "TERSE_OTLP_ENDPOINT="+s.url, shards, "TERSE_CODE_KEY=aSC7FmA0I5+1teXYpwy1758w8yPDIjOUQKEAJRrNWUA=")
+	token := strings.TrimPrefix(p.newKey("links:read", shards)[1], "TERSE_API_KEY=")
 	for range 3 {
-		_, err := a.send(http.MethodGet, p.url+"/api/v1/links?q=s3cr3t", nil, a.authorization()...)
-		must(t, err)
+		ask(t, client(t), http.MethodGet, p.url+"/api/v1/links?q=s3cr3t", "", "", "Authorization", "Bearer "+token)
 	}
 	testenv.Await(t, "spans of statements", func() bool {
 		s.mu.Lock()
