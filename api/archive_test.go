@@ -3,7 +3,6 @@ package api_test
 import (
 	"fmt"
 	"net/http"
-	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -92,11 +91,9 @@ func strangeLinks(t *testing.T, s *server) int {
 func TestArchiveMakesAnEqualSystem(t *testing.T) {
 	t.Parallel()
 	from, to := newServer(t), newServer(t)
-	urls, err := os.ReadFile("../store/testdata/real-urls.txt")
-	must(t, err)
 	var items []any
-	for u := range strings.Lines(string(urls)) {
-		items = append(items, map[string]any{"url": strings.TrimSpace(u)})
+	for _, u := range realURLs(t) {
+		items = append(items, map[string]any{"url": u})
 	}
 	made := strangeLinks(t, from)
 	to.clock.add(from.clock.Now().Sub(to.clock.Now()))

@@ -50,6 +50,10 @@ func TestWrongClock(t *testing.T) {
 				_ = resp.Body.Close()
 				return resp.StatusCode, code
 			}
+			testenv.Await(t, "the node to know the database's clock", func() bool {
+				status, _ := create("starts_at", -time.Hour)
+				return status != http.StatusServiceUnavailable
+			})
 			for _, tt := range []struct {
 				field  string
 				in     time.Duration

@@ -41,7 +41,9 @@ func start(t *testing.T, environ ...string) *program {
 
 func startBy(t *testing.T, opts testenv.TerseOptions) *program {
 	t.Helper()
-	opts.Binary = testenv.BuildTerse(t)
+	if opts.Binary == "" {
+		opts.Binary = testenv.BuildTerse(t)
+	}
 	opts.Settings = map[string]string{"limit_create_anonymous": "off"}
 	p := &program{t: t, Terse: testenv.NewTerse(t, opts)}
 	p.url = p.URL()

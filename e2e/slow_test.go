@@ -15,22 +15,17 @@ import (
 var slowClients = flag.Int("slow-clients", 1000, "how many connections TestSlowClientsTakeLittle opens; 10000 need as many open files")
 
 // mostPerConnection is the limit of memory for one connection with a slow client and a
-// head of 12 KiB: the documented 40 KiB, and half as much for garbage in the heap. The
-// race detector multiplies it.
-func mostPerConnection() float64 {
-	const most = 60 << 10
-	if testenv.Racing() {
-		return 10 * most
-	}
-	return most
-}
+// head of 12 KiB: the documented 40 KiB, and half as much for garbage in the heap.
+const mostPerConnection = 60 << 10
 
 // TestSlowClientsTakeLittle checks the memory of one slow client, on which the choice of
 // TERSE_MAX_CONNECTIONS depends, and that other clients are served at the same time.
 func TestSlowClientsTakeLittle(t *testing.T) {
 	testenv.Long(t)
 	t.Parallel()
-	p := start(t, "GOGC=100") // keeps garbage small beside the memory of connections
+	p := startBy(t, testenv.TerseOptions{
+		Binary: testenv.BuildRelease(t), Environment: []string{"GOGC=100"}, // keeps garbage small beside the memory of connections
+	})
 	c := client(t)
 	code, err := shorten(c, p.url, "https://example.com/")
 	must(t, err)
@@ -62,8 +57,8 @@ func TestSlowClientsTakeLittle(t *testing.T) {
 	}
 	each := (most - before) / open
 	t.Logf("%v slow clients take %.0f MiB, %.1f KiB each", open, (most-before)/(1<<20), each/(1<<10))
-	if most := mostPerConnection(); each > most {
-		t.Errorf("a slow client takes %.0f KiB, want %.0f at most", each/(1<<10), most/(1<<10))
+	if each > mostPerConnection {
+		t.Errorf("a slow client takes %.0f KiB, want %d at most", each/(1<<10), mostPerConnection>>10)
 	}
 	testenv.Await(t, "slow clients to be closed", func() bool { return p.metric("terse_http_connections") <= 1 })
 }

@@ -117,11 +117,11 @@ func TestStopResetsNobody(t *testing.T) {
 	}
 }
 
-// TestRestartsWithSystemdSockets checks that 20 restarts under load fail no visit when the
+// TestRestartsWithSystemdSockets checks that restarts under load fail no visit when the
 // server inherits its sockets, as from systemd.
 func TestRestartsWithSystemdSockets(t *testing.T) {
 	t.Parallel()
-	const restarts = 20
+	restarts := testenv.Rounds(20)
 	var files []*os.File
 	var addresses []string
 	for range 2 {

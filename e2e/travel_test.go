@@ -7,8 +7,10 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -59,11 +61,15 @@ func travel(t *testing.T, n int) (most travelled) {
 	writeLinks(t, file, n)
 	var content []byte
 	for i := range 2 {
-		p := start(t, append([]string{"TERSE_LIMIT_CREATE_KEY=off", "TERSE_CACHE_SIZE=1"}, traceHeap...)...)
+		p := startBy(t, testenv.TerseOptions{
+			Binary: testenv.BuildRelease(t), Environment: append([]string{"TERSE_LIMIT_CREATE_KEY=off", "TERSE_CACHE_SIZE=1"}, traceHeap...),
+		})
 		environ := p.newKey("admin")
 		next := filepath.Join(dir, fmt.Sprint(i+1, ".csv"))
 		for _, args := range [][]string{{"links", "import", "--whole", file}, {"links", "export", "--whole", "-o", next}} {
-			said, err := command(t, append(environ, traceHeap...), args...).CombinedOutput()
+			command := exec.Command(testenv.BuildRelease(t), args...)
+			command.Env = slices.Concat(os.Environ(), environ, traceHeap)
+			said, err := command.CombinedOutput()
 			if err != nil {
 				t.Fatalf("terse %v = %v: %.500s", args, err, said)
 			}

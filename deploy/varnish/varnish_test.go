@@ -1,7 +1,7 @@
 //go:build unix
 
 // Package varnish_test runs the shipped configuration in a real Varnish, with an origin
-// that fails in many ways. The tests of cmd/terse check that Terse sends the headers that
+// that fails in many ways. The tests of e2e check that Terse sends the headers that
 // the configuration expects.
 package varnish_test
 

@@ -21,7 +21,7 @@ import (
 	"github.com/terse/terse/store/cache/remote"
 )
 
-// TestSchedulesOverRedis runs nodes that share a Redis in 10,000 seeded orders, while
+// TestSchedulesOverRedis runs nodes that share a Redis in thousands of seeded orders, while
 // Redis evicts keys. It pauses a create before its answer and before its put, readers
 // between their read and their fill, writers between their commit and their announcement,
 // and the outbox between its read and its message. A reader on a node that receives
@@ -30,7 +30,8 @@ import (
 func TestSchedulesOverRedis(t *testing.T) {
 	testenv.Long(t)
 	t.Parallel()
-	const seeds, workers = 10_000, 8
+	const workers = 8
+	seeds := uint64(testenv.Rounds(10_000))
 	shared := testenv.NewRedis(t, testenv.RedisOptions{})
 	var running sync.WaitGroup
 	for worker := range uint64(workers) {
