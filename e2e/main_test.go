@@ -1,8 +1,8 @@
 //go:build unix
 
 // Package e2e tests whole processes of Terse: faults, caches, CDN, clusters, stops,
-// idempotency and use of resources. A test whose subject can be tested in one process is
-// elsewhere.
+// idempotency and use of resources. Tests that need one process only are in the package
+// of their subject.
 package e2e_test
 
 import (
@@ -25,7 +25,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// program is a node whose failures fail the test.
+// program is a node. Its methods fail the test on errors.
 type program struct {
 	*testenv.Terse
 

@@ -187,11 +187,14 @@ func TestRedisSlow(t *testing.T) {
 	a.audit()
 }
 
-// newLine returns a TCP proxy in front of a server.
+// newLine returns a TCP proxy in front of a server. It keeps its address when it stops and
+// starts.
 func newLine(t *testing.T, upstream string) *toxiproxy.Proxy {
 	t.Helper()
+	port, err := testenv.FreePort(t.Context())
+	must(t, err)
 	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
-	line := toxiproxy.NewProxy(server, "redis", "127.0.0.1:0", upstream)
+	line := toxiproxy.NewProxy(server, "redis", fmt.Sprintf("127.0.0.1:%d", port), upstream)
 	must(t, line.Start())
 	t.Cleanup(line.Stop)
 	return line

@@ -17,7 +17,7 @@ import (
 	"github.com/terse/terse/internal/testenv"
 )
 
-// purgeSecret is a secret for purges that nobody receives.
+// purgeSecret is a secret for purges of a CDN that does not exist.
 const purgeSecret = "only-for-this-test"
 
 // TestSettingsTakeEffect checks the effect of settings that no other test sets.

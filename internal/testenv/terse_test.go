@@ -62,7 +62,7 @@ func TestTerse(t *testing.T) {
 	}
 }
 
-// TestRacesAreReported checks that a node whose log has a report of the race detector fails
+// TestRacesAreReported checks that a node with a report of the race detector in its log fails
 // to close.
 func TestRacesAreReported(t *testing.T) {
 	t.Parallel()

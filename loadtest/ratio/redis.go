@@ -142,14 +142,11 @@ func measureZipf(ctx context.Context, b *bench) ([]figure, error) {
 // startCached starts a node over the shard and a Redis, with mib MiB for L1. It also
 // returns the address of the admin listener.
 func (s *shard) startCached(ctx context.Context, binary string, shared *testenv.Redis, mib string) (*process, string, error) {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	port, err := testenv.FreePort(ctx)
 	if err != nil {
 		return nil, "", err
 	}
-	admin := l.Addr().String()
-	if err := l.Close(); err != nil {
-		return nil, "", err
-	}
+	admin := fmt.Sprintf("127.0.0.1:%d", port)
 	product, err := s.start(ctx, binary, "TERSE_REDIS_URL="+shared.URL(), "TERSE_CACHE_SIZE="+mib, "TERSE_ADMIN_LISTEN="+admin)
 	return product, admin, err
 }
