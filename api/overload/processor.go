@@ -3,6 +3,7 @@ package overload
 import (
 	"math"
 	runtimemetrics "runtime/metrics"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -18,9 +19,10 @@ const (
 // processor measures the delay of the processor. Safe for concurrent use.
 type processor struct {
 	now     func() time.Time
-	measure func() time.Duration
-	last    atomic.Int64 // time of the last measurement, in Unix nanoseconds
-	delay   atomic.Int64 // result of the last measurement, in nanoseconds
+	measure func() time.Duration // called by one goroutine at a time
+	busy    sync.Mutex           // held by the caller that measures
+	last    atomic.Int64         // time of the last measurement, in Unix nanoseconds
+	delay   atomic.Int64         // result of the last measurement, in nanoseconds
 }
 
 // look measures the delay of the processor if at least one window has passed. It returns the
@@ -29,7 +31,11 @@ type processor struct {
 func (p *processor) look() (delay time.Duration, windows int) {
 	now, last := p.now().UnixNano(), p.last.Load()
 	windows = int(min((now-last)/int64(window), mostWindows))
-	if windows <= 0 || !p.last.CompareAndSwap(last, now) {
+	if windows <= 0 || !p.busy.TryLock() { // a measurement may take longer than a window
+		return 0, 0
+	}
+	defer p.busy.Unlock()
+	if !p.last.CompareAndSwap(last, now) {
 		return 0, 0
 	}
 	delay = p.measure()

@@ -35,3 +35,30 @@ func TestSchedulerDelay(t *testing.T) {
 		}
 	}
 }
+
+// TestOneMeasurementAtATime checks that no caller measures while another measurement takes
+// longer than a window.
+func TestOneMeasurementAtATime(t *testing.T) {
+	t.Parallel()
+	began, end := make(chan struct{}), make(chan struct{})
+	now := time.Unix(1, 0)
+	slow := &processor{now: func() time.Time { return now }}
+	slow.measure = func() time.Duration {
+		close(began) // panics in a second measurement
+		<-end
+		return time.Second
+	}
+	var first sync.WaitGroup
+	first.Go(func() {
+		if delay, windows := slow.look(); delay != time.Second || windows == 0 {
+			t.Errorf("look() = %v, %d, want the measured second", delay, windows)
+		}
+	})
+	<-began
+	now = now.Add(10 * window)
+	if delay, windows := slow.look(); delay != 0 || windows != 0 {
+		t.Errorf("look() beside a measurement = %v, %d, want 0, 0", delay, windows)
+	}
+	close(end)
+	first.Wait()
+}
