@@ -205,7 +205,7 @@ func TestReports(t *testing.T) {
 	p, environ := startWithKey(t, owns+",admin")
 	terse(t, environ, "shorten", "example.com/1", "--alias", "spring").ok(t)
 	form := url.Values{"reason": {"phishing"}, "comment": {"one\ntwo\tthree"}}.Encode()
-	sent, err := client().Post(p.url+"/spring+", "application/x-www-form-urlencoded", strings.NewReader(form))
+	sent, err := client(t).Post(p.url+"/spring+", "application/x-www-form-urlencoded", strings.NewReader(form))
 	if err != nil {
 		t.Fatal(err)
 	}
