@@ -46,11 +46,10 @@ func (c *Client) ExportArchive(ctx context.Context, limit int, cursor string) (A
 	return page, err
 }
 
-// ImportArchive stores 1 to 1000 links with all of their data. It needs an admin key.
-// The result has one entry for each link, in order: nil for a stored link, a *Problem
-// for a rejected one. ImportArchive retries links with status 429 or 503. When none of
-// them gets another result within Options.Patience, it returns the last *Problem of
+// ImportArchive stores 1 to 1000 links with all of their data. It needs an admin key. There is
+// one result for each link, in order. ImportArchive retries links with status 429 or 503. When
+// none of them gets another result within Options.Patience, it returns the last Problem of
 // each.
-func (c *Client) ImportArchive(ctx context.Context, links []ArchivedLink) ([]*Problem, error) {
-	return c.sendBatch(ctx, archivePath, len(links), func(rest []int) any { return batchOf(links, rest) })
+func (c *Client) ImportArchive(ctx context.Context, links []ArchivedLink) ([]Result, error) {
+	return sendBatch(ctx, c, archivePath, links)
 }

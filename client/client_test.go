@@ -155,18 +155,49 @@ func TestImportArchiveRetries(t *testing.T) {
 		return say(200, `{"results":[`+strings.Join(results, ",")+`]}`)
 	}
 	s, c := play(t, answer(201, 503, 409, 503), answer(503, 200), answer(201))
-	problems, err := c.ImportArchive(t.Context(), make([]client.ArchivedLink, 4))
-	if err != nil || problems[0] != nil || problems[1] != nil || problems[3] != nil || problems[2] == nil || problems[2].Status != 409 || len(s.asked) != 3 {
-		t.Errorf("ImportArchive() = %v, %v after %d requests, want a 409 for the third link after 3", problems, err, len(s.asked))
+	got, err := c.ImportArchive(t.Context(), make([]client.ArchivedLink, 4))
+	if err != nil || got[0].Problem != nil || got[1].Problem != nil || got[3].Problem != nil || got[2].Problem == nil || got[2].Problem.Status != 409 || len(s.asked) != 3 {
+		t.Errorf("ImportArchive() = %v, %v after %d requests, want a 409 for the third link after 3", got, err, len(s.asked))
 	}
 	_, c = playFor(t, 2*time.Second, answer(503))
-	problems, err = c.ImportArchive(t.Context(), make([]client.ArchivedLink, 1))
-	if err != nil || problems[0] == nil || problems[0].Status != 503 {
-		t.Errorf("ImportArchive() to an unavailable server = %v, %v, want a 503", problems, err)
+	got, err = c.ImportArchive(t.Context(), make([]client.ArchivedLink, 1))
+	if err != nil || got[0].Problem == nil || got[0].Problem.Status != 503 {
+		t.Errorf("ImportArchive() to an unavailable server = %v, %v, want a 503", got, err)
 	}
 	_, c = play(t, answer())
-	if problems, err = c.ImportArchive(t.Context(), make([]client.ArchivedLink, 1)); err != nil || problems[0] == nil {
-		t.Errorf("ImportArchive() without results = %v, %v, want a problem", problems, err)
+	if got, err = c.ImportArchive(t.Context(), make([]client.ArchivedLink, 1)); err != nil || got[0].Problem == nil {
+		t.Errorf("ImportArchive() without results = %v, %v, want a problem", got, err)
+	}
+}
+
+// TestInvalidTextIsNotSent checks that text that JSON cannot carry is rejected, and that the other
+// links of a batch are sent.
+func TestInvalidTextIsNotSent(t *testing.T) {
+	t.Parallel()
+	const bad = "caf\xe9"
+	s, c := play(t, say(200, `{"results":[{"status":201,"link":{"short_url":"https://sho.rt/a"}}]}`))
+	named := func(err error, field string) bool {
+		p, ok := errors.AsType[*client.Problem](err)
+		return ok && p.RejectsLink() && len(p.Errors) == 1 && p.Errors[0].Field() == field
+	}
+	for field, l := range map[string]client.NewLink{
+		"url": {URL: "https://e.example/" + bad}, "alias": {Alias: bad}, "title": {Title: bad}, "tags[1]": {Tags: []string{"a", bad}},
+		"password": {Password: bad}, "forward_query": {ForwardQuery: bad},
+	} {
+		if _, err := c.Create(t.Context(), l, ""); !named(err, field) {
+			t.Errorf("Create() with a bad %s = %v, want a problem with the field", field, err)
+		}
+	}
+	if _, err := c.Edit(t.Context(), "a", client.Changes{Title: new(bad)}, 1); !named(err, "title") {
+		t.Errorf("Edit() = %v, want a problem with title", err)
+	}
+	got, err := c.CreateBatch(t.Context(), []client.KeyedLink{{NewLink: client.NewLink{Title: bad}}, {NewLink: client.NewLink{URL: "https://e.example"}}})
+	if err != nil || !named(got[0].Problem, "title") || got[1].Problem != nil || got[1].Link.ShortURL != "https://sho.rt/a" {
+		t.Errorf("CreateBatch() = %+v, %v, want a problem and a link", got, err)
+	}
+	archived, err := c.ImportArchive(t.Context(), []client.ArchivedLink{{Owner: new(bad)}})
+	if err != nil || !named(archived[0].Problem, "owner") || len(s.asked) != 1 {
+		t.Errorf("ImportArchive() = %+v, %v after %d requests, want a problem without a request", archived, err, len(s.asked))
 	}
 }
 

@@ -70,8 +70,11 @@ type Link struct {
 
 // Create creates a link. key is the Idempotency-Key: for a day, calls with the same
 // key and link return the same link. With an empty key each call creates one new
-// link, even when it retries.
+// link, even when it retries. The error is a *Problem for a field that is not valid UTF-8.
 func (c *Client) Create(ctx context.Context, l NewLink, key string) (Link, error) {
+	if p := invalidTexts(l.texts()); p != nil {
+		return Link{}, p
+	}
 	if key == "" {
 		key = rand.Text()
 	}

@@ -54,7 +54,11 @@ func put[T any](body map[string]any, name string, value *T) {
 
 // Edit changes a link of the API key's owner. version is the version that the link must have,
 // or 0 for any. If the link has another version, the error is a *Problem with status 412.
+// It is a *Problem, too, for a field that is not valid UTF-8.
 func (c *Client) Edit(ctx context.Context, code string, changes Changes, version int64) (Link, error) {
+	if p := invalidTexts(changes.texts()); p != nil {
+		return Link{}, p
+	}
 	return c.changeLink(ctx, request{method: http.MethodPatch, path: linkPath(code), body: changes, version: version, repeatable: true})
 }
 

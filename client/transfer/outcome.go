@@ -38,7 +38,7 @@ func (m *Importer) createLinks(ctx context.Context, rows []row) (outcome, error)
 			MaxClicks: l.MaxClicks, Status: l.Status, ForwardQuery: l.ForwardQuery,
 		}, Key: m.state.Run + "-" + strconv.FormatInt(r.number, 10)}), append(of, r)
 	}
-	err := m.send(of, &o, func() ([]*client.Problem, error) { return m.opts.Client.CreateBatch(ctx, links) })
+	err := m.send(of, &o, func() ([]client.Result, error) { return m.opts.Client.CreateBatch(ctx, links) })
 	return o, err
 }
 
@@ -66,23 +66,24 @@ func (m *Importer) importArchive(ctx context.Context, rows []row) (outcome, erro
 		}
 		links, of = append(links, *l), append(of, r)
 	}
-	err := m.send(of, &o, func() ([]*client.Problem, error) { return m.opts.Client.ImportArchive(ctx, links) })
+	err := m.send(of, &o, func() ([]client.Result, error) { return m.opts.Client.ImportArchive(ctx, links) })
 	return o, err
 }
 
 // send calls the server for the rows and adds their results to o.
-func (m *Importer) send(of []*row, o *outcome, call func() ([]*client.Problem, error)) error {
+func (m *Importer) send(of []*row, o *outcome, call func() ([]client.Result, error)) error {
 	if len(of) == 0 {
 		return nil
 	}
-	problems, err := call()
+	results, err := call()
 	if p, ok := errors.AsType[*client.Problem](err); ok && p.Status == http.StatusRequestEntityTooLarge && len(of) == 1 {
-		problems, err = []*client.Problem{p}, nil
+		results, err = []client.Result{{Problem: p}}, nil
 	}
 	if err != nil {
 		return err
 	}
-	for i, problem := range problems {
+	for i := range results {
+		problem := results[i].Problem
 		l := &of[i].record.Link
 		switch {
 		case problem == nil:

@@ -1,0 +1,59 @@
+package client
+
+import (
+	"fmt"
+	"net/http"
+	"unicode/utf8"
+)
+
+// namedText is the text of a field.
+type namedText struct{ field, text string }
+
+// invalidTexts returns a *Problem that names each text that is not valid UTF-8, or nil. JSON
+// cannot carry such text: an encoder would replace the invalid bytes.
+func invalidTexts(texts []namedText) *Problem {
+	p := &Problem{Title: "Some fields are invalid", Status: http.StatusUnprocessableEntity}
+	for _, t := range texts {
+		if !utf8.ValidString(t.text) {
+			p.Errors = append(p.Errors, Fault{Location: "body." + t.field, Message: "must be valid UTF-8"})
+		}
+	}
+	if len(p.Errors) == 0 {
+		return nil
+	}
+	return p
+}
+
+func (l *NewLink) texts() []namedText {
+	return append(tagTexts(l.Tags), namedText{"url", l.URL}, namedText{"alias", l.Alias}, namedText{"title", l.Title},
+		namedText{"password", l.Password}, namedText{"forward_query", l.ForwardQuery})
+}
+
+func (l *ArchivedLink) texts() []namedText {
+	texts := append(tagTexts(l.Tags), namedText{"url", l.URL}, namedText{"code", l.Code}, namedText{"title", l.Title},
+		namedText{"forward_query", l.ForwardQuery}, namedText{"password_hash", l.PasswordHash}, namedText{"disabled_reason", l.DisabledReason})
+	if l.Owner != nil {
+		texts = append(texts, namedText{"owner", *l.Owner})
+	}
+	return texts
+}
+
+func (c *Changes) texts() (texts []namedText) {
+	if c.Tags != nil {
+		texts = tagTexts(*c.Tags)
+	}
+	for field, text := range map[string]*string{"url": c.URL, "title": c.Title, "password": c.Password, "forward_query": c.ForwardQuery} {
+		if text != nil {
+			texts = append(texts, namedText{field, *text})
+		}
+	}
+	return texts
+}
+
+func tagTexts(tags []string) []namedText {
+	texts := make([]namedText, len(tags))
+	for i, tag := range tags {
+		texts[i] = namedText{fmt.Sprintf("tags[%d]", i), tag}
+	}
+	return texts
+}
