@@ -1,10 +1,9 @@
 package transfer
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
-	"slices"
+	"fmt"
 )
 
 // row is one row of the source.
@@ -33,36 +32,17 @@ const (
 	chunkBytes = 256 << 10
 )
 
-// chunk is the rows of one request.
-type chunk struct {
-	rows  []row
-	after []*chunk      // earlier chunks that share a code with this chunk
-	done  chan struct{} // closed after the response of the server
-}
-
-// await waits for the earlier chunks that share a code with this chunk. The first row of a
-// code therefore becomes the link, even when the import is killed and repeated.
-func (c *chunk) await(ctx context.Context) error {
-	for _, earlier := range c.after {
-		select {
-		case <-earlier.done:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	return nil
-}
-
-// rowSource numbers rows and divides them into chunks.
+// rowSource numbers rows and divides them into chunks: the rows of one request.
 type rowSource struct {
 	reader Reader
-	number int64             // of the next row
-	held   *row              // a row that was read already, for the next chunk; or nil
-	failed error             // the error after the last row; io.EOF at the end of the file
-	open   []*chunk          // chunks in order, without the finished ones at the front
-	last   map[string]*chunk // the last open chunk with each code
+	number int64          // of the next row
+	held   *row           // a row that was read already, for the next chunk; or nil
+	failed error          // the error after the last row; io.EOF at the end of the file
+	codes  map[string]int // the first line with each code
 }
 
+// next returns the next row. The first row with a code counts. The others have an error, no
+// matter how the rows are sent or whether the import was interrupted in between.
 func (s *rowSource) next() (row, error) {
 	record, err := s.reader.Next()
 	r := row{number: s.number, record: record}
@@ -70,6 +50,15 @@ func (s *rowSource) next() (row, error) {
 		return row{}, err
 	}
 	s.number++
+	code := record.Link.Code
+	if r.err != nil || code == "" {
+		return r, nil
+	}
+	if line, ok := s.codes[code]; ok {
+		r.err = &RowError{Line: record.Line, Field: "code", Reason: fmt.Sprintf("is the code of line %d already", line)}
+		return r, nil
+	}
+	s.codes[code] = record.Line
 	return r, nil
 }
 
@@ -85,51 +74,23 @@ func (s *rowSource) take() (row, error) {
 
 // chunk returns the next rows, or io.EOF after the last one. A row over chunkBytes is a chunk
 // of its own.
-func (s *rowSource) chunk() (*chunk, error) {
-	s.forget()
-	c := &chunk{done: make(chan struct{})}
+func (s *rowSource) chunk() ([]row, error) {
+	var rows []row
 	size := 0
-	for s.failed == nil && len(c.rows) < chunkRows {
+	for s.failed == nil && len(rows) < chunkRows {
 		r, err := s.take()
 		if err != nil {
 			s.failed = err
 			break
 		}
-		if size += r.size(); size > chunkBytes && len(c.rows) > 0 {
+		if size += r.size(); size > chunkBytes && len(rows) > 0 {
 			s.held = &r
 			break
 		}
-		c.rows = append(c.rows, r)
-		l := &r.record.Link
-		if l.Code == "" {
-			continue
-		}
-		if earlier := s.last[l.Code]; earlier != nil && earlier != c && !slices.Contains(c.after, earlier) {
-			c.after = append(c.after, earlier)
-		}
-		s.last[l.Code] = c
+		rows = append(rows, r)
 	}
-	if len(c.rows) == 0 {
+	if len(rows) == 0 {
 		return nil, s.failed
 	}
-	s.open = append(s.open, c)
-	return c, nil
-}
-
-// forget removes finished chunks from the front of open.
-func (s *rowSource) forget() {
-	for len(s.open) > 0 {
-		c := s.open[0]
-		select {
-		case <-c.done:
-		default:
-			return
-		}
-		for i := range c.rows {
-			if code := c.rows[i].record.Link.Code; s.last[code] == c {
-				delete(s.last, code)
-			}
-		}
-		s.open = s.open[1:]
-	}
+	return rows, nil
 }

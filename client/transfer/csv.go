@@ -2,90 +2,175 @@ package transfer
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
-// table reads CSV rows by column name.
+// table reads CSV rows by column name. It implements fields.
 type table struct {
 	csv     *csv.Reader
-	columns map[string]int
+	skipped int            // lines before the header
+	header  []string       // as the file writes them
+	columns map[string]int // by fieldName
+	twice   []string       // names in the header that appear twice
 	row     []string
 }
 
-// openTable reads the column names. It ignores case and reads a space as an
-// underscore, so "Short Link" is short_link. Each of required is one column name, or
-// alternatives separated by "|".
-func openTable(r *bufio.Reader, required ...string) (*table, error) {
-	t := &table{csv: csv.NewReader(r), columns: map[string]int{}}
+// openTable reads the column names. The separator is a comma, a semicolon or a tab. A first line
+// such as "sep=;" names it.
+func openTable(r *bufio.Reader) (*table, error) {
+	t := &table{columns: map[string]int{}}
+	comma, err := t.separator(r)
+	if err != nil {
+		return nil, err
+	}
+	t.csv = csv.NewReader(r)
+	t.csv.Comma = comma
 	t.csv.FieldsPerRecord = -1
 	t.csv.ReuseRecord = true
 	header, err := t.csv.Read()
-	if errors.Is(err, io.EOF) {
-		return nil, errors.New("the file is empty: its first line must name the columns")
-	}
-	if err != nil {
+	switch {
+	case errors.Is(err, io.EOF):
+		return nil, noLinks("it has no line that names the columns")
+	case err != nil:
 		return nil, fmt.Errorf("the first line must name the columns: %w", err)
 	}
 	for i, name := range header {
-		name = strings.ReplaceAll(strings.ToLower(strings.TrimSpace(name)), " ", "_")
-		if _, twice := t.columns[name]; twice && name != "" {
-			return nil, fmt.Errorf("the column %s appears twice", name)
+		t.header = append(t.header, strings.TrimSpace(name))
+		key := fieldName(name)
+		if _, twice := t.columns[key]; twice {
+			if key != "" {
+				t.twice = append(t.twice, key)
+			}
+			continue
 		}
-		t.columns[name] = i
-	}
-	for _, alternatives := range required {
-		if !slices.ContainsFunc(strings.Split(alternatives, "|"), func(name string) bool { return t.has(name) }) {
-			return nil, fmt.Errorf("the first line must name the column %s", strings.ReplaceAll(alternatives, "|", " or "))
-		}
+		t.columns[key] = i
 	}
 	return t, nil
 }
 
-func (t *table) has(name string) bool {
-	_, ok := t.columns[name]
-	return ok
+// separatorLine matches a line of Excel that names the separator.
+var separatorLine = regexp.MustCompile(`(?i)^"?sep=([,;\t|])"?\r?\n`)
+
+// separator returns the separator of the columns. It reads a separatorLine.
+func (t *table) separator(r *bufio.Reader) (rune, error) {
+	head, err := r.Peek(16)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return 0, err
+	}
+	if line := separatorLine.FindSubmatch(head); line != nil {
+		_, err := r.Discard(len(line[0]))
+		t.skipped = 1
+		return rune(line[1][0]), err
+	}
+	head, _ = r.Peek(r.Size())
+	counts := map[byte]int{}
+	quoted := false
+	for _, c := range bytes.TrimLeft(head, "\r\n") {
+		switch {
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '\n' || c == '\r':
+			return mostFrequent(counts), nil
+		default:
+			counts[c]++
+		}
+	}
+	return mostFrequent(counts), nil
+}
+
+// mostFrequent returns the separator that a header has most.
+func mostFrequent(counts map[byte]int) rune {
+	best := byte(',')
+	for _, c := range []byte(";\t") {
+		if counts[c] > counts[best] {
+			best = c
+		}
+	}
+	return rune(best)
+}
+
+// has reports whether one of the columns exists.
+func (t *table) has(names ...string) bool {
+	for _, name := range names {
+		if _, ok := t.columns[fieldName(name)]; ok {
+			return true
+		}
+	}
+	return false
+}
+
+// found returns the header for messages.
+func (t *table) found() string { return quotedList(t.header) }
+
+// quotedList returns names in quotes, at most 40 of them.
+func quotedList(names []string) string {
+	more := ""
+	if len(names) > 40 {
+		names, more = names[:40], ", …"
+	}
+	quoted := make([]string, len(names))
+	for i, name := range names {
+		quoted[i] = strconv.Quote(name)
+	}
+	return strings.Join(quoted, ", ") + more
 }
 
 // next reads a row and returns its line number.
 func (t *table) next() (line int, err error) {
 	t.row, err = t.csv.Read()
 	if wrong, ok := errors.AsType[*csv.ParseError](err); ok {
-		return 0, &RowError{Line: wrong.StartLine, Reason: wrong.Err.Error()}
+		return 0, &RowError{Line: wrong.StartLine + t.skipped, Reason: wrong.Err.Error()}
 	}
 	if err != nil {
 		return 0, err
 	}
 	line, _ = t.csv.FieldPos(0)
-	if len(t.row) > len(t.columns) {
-		return line, &RowError{Line: line, Reason: fmt.Sprintf("has %d fields for %d columns", len(t.row), len(t.columns))}
+	line += t.skipped
+	for i := len(t.header); i < len(t.row); i++ {
+		if t.row[i] != "" {
+			return line, &RowError{Line: line, Reason: fmt.Sprintf("has %d fields for %d columns", len(t.row), len(t.header))}
+		}
 	}
 	return line, nil
 }
 
-// cell returns the first non-empty value of the named columns, or "".
-func (t *table) cell(names ...string) string {
+// text implements fields.
+func (t *table) text(names ...string) string {
 	for _, name := range names {
-		if i, ok := t.columns[name]; ok && i < len(t.row) && t.row[i] != "" {
+		if i, ok := t.columns[fieldName(name)]; ok && i < len(t.row) && t.row[i] != "" {
 			return strings.Clone(t.row[i])
 		}
 	}
 	return ""
 }
 
+// list implements fields.
+func (t *table) list(names ...string) ([]string, string) { return readTags(t.text(names...)) }
+
+// wrongType implements fields.
+func (*table) wrongType(...string) string { return "" }
+
 // tableReader converts each row to a record.
 type tableReader struct {
 	*table
-	record func(t *table) (Record, error)
+	record func(f fields) (Record, error)
 }
 
 // Next implements Reader.
 func (r tableReader) Next() (Record, error) {
 	line, err := r.next()
+	for err == nil && !slices.ContainsFunc(r.row, func(cell string) bool { return cell != "" }) {
+		line, err = r.next() // a spreadsheet may write empty rows
+	}
 	if err != nil {
 		return Record{}, err
 	}
@@ -93,3 +178,5 @@ func (r tableReader) Next() (Record, error) {
 	record.Line = line
 	return record, rowError(line, err)
 }
+
+func (r tableReader) describe() string { return "it has the columns " + r.found() + " and no rows" }

@@ -29,6 +29,9 @@ type ExportOptions struct {
 	Tag    string // only links with this tag; empty for all. Not with Whole
 	Search string // only links with this text in the code, target or title; empty for all. Not with Whole
 
+	// ExactCells writes CSV cells as they are, see WriteOptions.
+	ExactCells bool
+
 	// Cursor is the ExportResult.Cursor of an interrupted Export, which then continues.
 	// ExportFile continues by itself. Default: the first link.
 	Cursor string
@@ -92,7 +95,7 @@ type exporter struct {
 // exportState is the checkpoint of an export.
 type exportState struct {
 	Server string `json:"server"`
-	Query  string `json:"query"` // format and filters
+	Query  string `json:"query"` // format, filters and form of the cells
 	Cursor string `json:"cursor"`
 	Bytes  int64  `json:"bytes"` // written to the file
 	Links  int64  `json:"links"`
@@ -104,7 +107,7 @@ func newExporter(opts ExportOptions) (*exporter, error) {
 		return nil, err
 	}
 	return &exporter{opts: opts, state: exportState{
-		Server: opts.Client.Server(), Query: fmt.Sprint(opts.Format, opts.Whole, opts.Tag, "\x00", opts.Search), Cursor: opts.Cursor,
+		Server: opts.Client.Server(), Query: fmt.Sprint(opts.Format, opts.Whole, opts.Tag, "\x00", opts.Search, "\x00", opts.ExactCells), Cursor: opts.Cursor,
 	}}, nil
 }
 
@@ -186,12 +189,12 @@ func ignoreFileClosed(err error) error {
 func (e *exporter) write(ctx context.Context, to io.Writer) error {
 	counted := &meteredWriter{w: to, n: e.state.Bytes}
 	buffer := bufio.NewWriterSize(counted, 256<<10)
-	w, err := NewWriter(e.opts.Format, buffer)
+	w, err := NewWriter(buffer, WriteOptions{Format: e.opts.Format, Whole: e.opts.Whole, ExactCells: e.opts.ExactCells})
 	if err != nil {
 		return err
 	}
 	if e.state.Cursor == "" && e.state.Bytes == 0 {
-		if err := w.Begin(e.opts.Whole); err != nil {
+		if err := w.Begin(); err != nil {
 			return err
 		}
 	}

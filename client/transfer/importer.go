@@ -1,10 +1,12 @@
 package transfer
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/csv"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -12,6 +14,8 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -32,6 +36,10 @@ type ImportOptions struct {
 	// Source is the product that exported the file, one of Sources. Default "terse".
 	Source string
 
+	// Encoding and Columns are described in ReadOptions.
+	Encoding string
+	Columns  map[string]string
+
 	// Whole imports links with their dates, clicks, versions, owners and password hashes.
 	// It needs an admin key. Without Whole, the owner of the API key gets new links.
 	Whole bool
@@ -40,8 +48,19 @@ type ImportOptions struct {
 	// of other owners keep their owner.
 	Owners map[string]string
 
+	// Upsert changes the link if the API key's owner has one with the code. Fields that the row
+	// leaves empty stay as they are. A row without a code becomes a link only if the owner has
+	// no equal link. Not with Whole. Default: the row is rejected.
+	Upsert bool
+
+	// DryRun only checks the rows, and changes nothing. Links are the links that an import would
+	// create or change. The server finds more reasons to reject a row, such as a code that is
+	// taken. Not with Checkpoint and Report.
+	DryRun bool
+
 	// DropPasswords imports a link without a password when the link had a password that
-	// the file does not contain. Default: such a row is rejected.
+	// cannot be imported: the file does not contain it, or contains only its hash and Whole is
+	// not set. Default: such a row is rejected.
 	DropPasswords bool
 
 	// Checkpoint is the path of a file for the progress. An Importer with the same
@@ -55,9 +74,19 @@ type ImportOptions struct {
 	// Default: none.
 	Rejections string
 
+	// Report is the path of a file that gives the short URL of each imported row, as a
+	// ReportLine: CSV if the name ends in .csv, otherwise lines of JSON. An import that
+	// continues keeps the lines of the rows before the checkpoint. Only the owner of the file can
+	// read it. The file may be a device or a pipe. Default: none.
+	Report string
+
 	// Rejected is called for each Rejection, in the order of the rows. Its error ends the
 	// import. Default: not called.
 	Rejected func(Rejection) error
+
+	// Warned is called for each ImportWarning, in the order of the rows. Its error ends the
+	// import. Default: not called.
+	Warned func(ImportWarning) error
 
 	// Progress is called after each completed request, in order. Default: not called.
 	Progress func(ImportProgress)
@@ -74,6 +103,9 @@ func (o *ImportOptions) validate() error {
 	check((o.File == "") != (o.Reader == nil), "File or Reader is required, and not both")
 	check(slices.Contains(Sources(), o.Source), "Source must be one of Sources")
 	check(o.Whole || len(o.Owners) == 0, "Owners needs Whole")
+	check(!o.Whole || !o.Upsert, "Upsert works without Whole only")
+	check(o.Source == "terse" || len(o.Columns) == 0, "Columns needs the Source terse")
+	check(!o.DryRun || o.Checkpoint == "" && o.Report == "", "DryRun has no Checkpoint and no Report")
 	return errors.Join(errs...)
 }
 
@@ -86,11 +118,28 @@ type Rejection struct {
 	Reason string `json:"reason"`
 }
 
+// ImportWarning says what an imported link lacks.
+type ImportWarning struct {
+	Line   int
+	Code   string
+	Reason string // names each field
+}
+
+// ReportLine is one imported row.
+type ReportLine struct {
+	Line     int    `json:"line"`
+	URL      string `json:"url"`
+	ShortURL string `json:"short_url"`
+	Warning  string `json:"warning,omitempty"`
+}
+
 // ImportResult counts the rows of an import, including earlier runs that it continued.
 type ImportResult struct {
 	Rows     int64 // imported or rejected
-	Links    int64 // imported
+	Links    int64 // imported, including Updated
+	Updated  int64 // changed by ImportOptions.Upsert
 	Rejected int64
+	Warnings int64 // imported links with an ImportWarning
 
 	// WithoutHistory is how many imported links lost their dates and clicks, because
 	// Whole was not set.
@@ -105,24 +154,24 @@ type ImportProgress struct {
 
 // importState is the checkpoint of an import.
 type importState struct {
-	Source         string `json:"source"` // fingerprint of the file and the options
-	Run            string `json:"run"`    // prefix of the Idempotency-Keys
-	Rows           int64  `json:"rows"`
-	Links          int64  `json:"links"`
-	Rejected       int64  `json:"refused"`
-	WithoutHistory int64  `json:"poorer"`
-	Rejections     int64  `json:"errors"` // bytes in the file of ImportOptions.Rejections
+	Source     string       `json:"source"` // fingerprint of the file and the options
+	Run        string       `json:"run"`    // prefix of the Idempotency-Keys
+	Result     ImportResult `json:"result"`
+	Rejections int64        `json:"rejections"` // bytes in the file of ImportOptions.Rejections
+	Report     int64        `json:"report"`     // bytes in the file of ImportOptions.Report
 }
 
 // Importer imports a file of links. It creates no link twice, even when it is interrupted and
-// repeated. If rows have the same code, the first one becomes the link. Not safe for concurrent
-// use.
+// repeated. If rows have the same code, the first one counts and the others are rejected. An
+// Importer remembers the codes of the file. Not safe for concurrent use.
 type Importer struct {
 	opts       ImportOptions
 	source     io.Reader
+	reader     Reader
 	file       *os.File // of source; nil: ImportOptions.Reader
 	size       int64
 	rejections *os.File // nil: none
+	report     *os.File // nil: none
 	read       atomic.Int64
 	state      importState
 	saved      time.Time // when the checkpoint was saved last
@@ -132,14 +181,15 @@ type Importer struct {
 var ErrOtherImport = errors.New("belongs to another import")
 
 // NewImporter opens the files of opts and reads the checkpoint. It returns ErrOtherImport for
-// the checkpoint of another import. The caller must call Close.
+// the checkpoint of another import, and ErrNoLinks for a file of another form than Source has. It
+// leaves no new checkpoint then. The caller must call Close.
 func NewImporter(opts ImportOptions) (*Importer, error) {
 	opts.Source = cmp.Or(opts.Source, "terse")
 	if err := opts.validate(); err != nil {
 		return nil, err
 	}
 	m := &Importer{opts: opts}
-	for _, step := range []func() error{m.openSource, m.resume, m.openRejections} {
+	for _, step := range []func() error{m.openSource, m.openReader, m.resume, m.openRejections, m.openReport} {
 		if err := step(); err != nil {
 			return nil, errors.Join(err, m.Close())
 		}
@@ -150,7 +200,7 @@ func NewImporter(opts ImportOptions) (*Importer, error) {
 // Close closes the files.
 func (m *Importer) Close() error {
 	var errs []error
-	for _, f := range []*os.File{m.file, m.rejections} {
+	for _, f := range []*os.File{m.file, m.rejections, m.report} {
 		if f != nil {
 			errs = append(errs, f.Close())
 		}
@@ -160,25 +210,23 @@ func (m *Importer) Close() error {
 
 // Result returns the result up to now. Before Run it is the result of the earlier runs that
 // Run continues.
-func (m *Importer) Result() ImportResult {
-	return ImportResult{Rows: m.state.Rows, Links: m.state.Links, Rejected: m.state.Rejected, WithoutHistory: m.state.WithoutHistory}
-}
+func (m *Importer) Result() ImportResult { return m.state.Result }
 
 // Size returns the size of the file in bytes, or 0 for ImportOptions.Reader.
 func (m *Importer) Size() int64 { return m.size }
 
 // Run imports all rows after the checkpoint. A row that the server rejects is no error, see
 // ImportOptions.Rejected and Result. After an error the import can continue from the
-// checkpoint.
+// checkpoint, unless the error is ErrNoLinks.
 func (m *Importer) Run(ctx context.Context) error {
 	err := m.run(ctx)
 	switch {
 	case m.opts.Checkpoint == "":
 		return err
-	case err != nil:
+	case err != nil && !errors.Is(err, ErrNoLinks):
 		return errors.Join(err, saveCheckpoint(m.opts.Checkpoint, m.state))
 	}
-	return os.Remove(m.opts.Checkpoint)
+	return errors.Join(err, os.Remove(m.opts.Checkpoint))
 }
 
 // fingerprinted is how many bytes at the start of a file go into its fingerprint.
@@ -186,7 +234,7 @@ const fingerprinted = 64 << 10
 
 // openSource opens the file and sets its fingerprint.
 func (m *Importer) openSource() error {
-	properties := []any{m.opts.Client.Server(), m.opts.Source, m.opts.Whole}
+	properties := []any{m.opts.Client.Server(), m.opts.Source, m.opts.Whole, m.opts.Upsert, m.opts.Encoding, m.opts.Columns}
 	m.source = m.opts.Reader
 	if m.opts.Reader != nil {
 		m.state.Source = fingerprint(properties, nil)
@@ -210,9 +258,15 @@ func (m *Importer) openSource() error {
 	return nil
 }
 
+// openReader opens the reader of the rows.
+func (m *Importer) openReader() (err error) {
+	m.reader, err = Open(&meteredReader{r: m.source, n: &m.read}, ReadOptions{Source: m.opts.Source, Encoding: m.opts.Encoding, Columns: m.opts.Columns})
+	return err
+}
+
 // fingerprint identifies an import by its properties and the start of its file.
 func fingerprint(properties []any, head []byte) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%q %x", properties, sha256.Sum256(head)))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%v %x", properties, sha256.Sum256(head)))
 	return hex.EncodeToString(sum[:16])
 }
 
@@ -223,9 +277,10 @@ func (m *Importer) resume() error {
 	if m.opts.Checkpoint == "" {
 		return nil
 	}
+	const other = "Name a file in another folder with --checkpoint"
 	path, err := findCheckpoint(m.opts.Checkpoint)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w. %s", err, other)
 	}
 	m.opts.Checkpoint = path
 	var before importState
@@ -234,7 +289,10 @@ func (m *Importer) resume() error {
 	case err != nil:
 		return err
 	case !found:
-		return saveCheckpoint(path, m.state)
+		if err := saveCheckpoint(path, m.state); err != nil {
+			return fmt.Errorf("%w. %s", err, other)
+		}
+		return nil
 	case before.Source != m.state.Source:
 		return fmt.Errorf("%s %w", path, ErrOtherImport)
 	}
@@ -256,34 +314,56 @@ func (m *Importer) reads(path string) bool {
 	return false
 }
 
-// openRejections opens the file for rejected rows and removes the rows that the checkpoint
-// does not cover.
+// openRejections opens the file for rejected rows.
 func (m *Importer) openRejections() (err error) {
-	if m.opts.Rejections == "" {
-		return nil
-	}
-	target, err := outfile.Find(m.opts.Rejections)
-	if err != nil {
-		return err
-	}
-	switch {
-	case target.Direct:
-		m.rejections, err = outfile.OpenDirect(target.Path)
-		return err
-	case m.reads(target.Path):
-		return fmt.Errorf("%s is the file to import or the checkpoint. Name another file for rejected rows", m.opts.Rejections)
-	case m.state.Rejections == 0:
-		m.rejections, err = outfile.Create(target.Path)
-		return err
-	}
-	if m.rejections, err = outfile.Continue(target.Path); err != nil {
-		return err
-	}
-	if err := m.rejections.Truncate(m.state.Rejections); err != nil {
-		return err
-	}
-	_, err = m.rejections.Seek(0, io.SeekEnd)
+	m.rejections, err = m.openLines(m.opts.Rejections, "rejected rows", m.state.Rejections)
 	return err
+}
+
+// openReport opens the file of ImportOptions.Report.
+func (m *Importer) openReport() (err error) {
+	if m.opts.Report != "" && m.opts.Report == m.opts.Rejections {
+		return fmt.Errorf("%s is the file for rejected rows. Name another file for the report", m.opts.Report)
+	}
+	m.report, err = m.openLines(m.opts.Report, "the report", m.state.Report)
+	if err != nil || m.report == nil || m.state.Report > 0 || !m.reportsCSV() {
+		return err
+	}
+	n, err := m.report.WriteString("line,url,short_url,warning\n")
+	m.state.Report = int64(n)
+	return err
+}
+
+func (m *Importer) reportsCSV() bool {
+	return strings.HasSuffix(strings.ToLower(m.opts.Report), ".csv")
+}
+
+// openLines opens a file for lines, and removes the lines after the first size bytes, which the
+// checkpoint does not cover. It returns nil for an empty path.
+func (m *Importer) openLines(path, purpose string, size int64) (*os.File, error) {
+	if path == "" {
+		return nil, nil
+	}
+	target, err := outfile.Find(path)
+	switch {
+	case err != nil:
+		return nil, err
+	case target.Direct:
+		return outfile.OpenDirect(target.Path)
+	case m.reads(target.Path):
+		return nil, fmt.Errorf("%s is the file to import or the checkpoint. Name another file for %s", path, purpose)
+	case size == 0:
+		return outfile.Create(target.Path)
+	}
+	f, err := outfile.Continue(target.Path)
+	if err != nil {
+		return nil, err
+	}
+	_, seekErr := f.Seek(size, io.SeekStart)
+	if err := errors.Join(f.Truncate(size), seekErr); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }
 
 // requestsAtOnce is the number of requests that run at once. It is small, so that an import
@@ -292,48 +372,52 @@ const requestsAtOnce = 4
 
 // run imports all rows after the checkpoint. It does not delete the checkpoint.
 func (m *Importer) run(ctx context.Context) error {
-	reader, err := Open(m.opts.Source, &meteredReader{r: m.source, n: &m.read})
-	if err != nil {
-		return err
-	}
-	rows := &rowSource{reader: reader, last: map[string]*chunk{}}
-	for range m.state.Rows {
+	rows := &rowSource{reader: m.reader, codes: map[string]int{}}
+	for range m.state.Result.Rows {
 		if _, err := rows.next(); err != nil {
 			return fmt.Errorf("the file has fewer rows than %s says: %w", m.opts.Checkpoint, err)
 		}
 	}
 	send := m.createLinks
-	if m.opts.Whole {
+	switch {
+	case m.opts.DryRun:
+		send = m.checkLinks
+	case m.opts.Whole:
 		send = m.importArchive
 	}
-	return inorder.Run(ctx, requestsAtOnce, rows.chunk, func(ctx context.Context, c *chunk) (outcome, error) {
-		if err := c.await(ctx); err != nil {
-			return outcome{}, err
-		}
-		o, err := send(ctx, c.rows)
-		if err == nil {
-			close(c.done)
-		}
-		return o, err
-	}, m.commit)
+	return inorder.Run(ctx, requestsAtOnce, rows.chunk, send, m.commit)
 }
 
 // saveEvery is the shortest time between two saves of the checkpoint. After a crash, the import
 // repeats the rows after the last save, which creates no link twice.
 const saveEvery = 200 * time.Millisecond
 
-// commit reports the rejected rows, updates the state and saves the checkpoint.
+// commit reports the rows of a request, updates the state and saves the checkpoint.
 func (m *Importer) commit(o outcome) error {
 	slices.SortStableFunc(o.rejections, func(a, b Rejection) int { return a.Line - b.Line })
 	for _, r := range o.rejections {
-		if err := m.report(r); err != nil {
+		if err := m.reject(r); err != nil {
 			return err
 		}
 	}
-	m.state.Rows += o.rows
-	m.state.Links += o.links
-	m.state.Rejected += o.rejected
-	m.state.WithoutHistory += o.withoutHistory
+	for _, w := range o.warnings {
+		if m.opts.Warned == nil {
+			break
+		}
+		if err := m.opts.Warned(w); err != nil {
+			return err
+		}
+	}
+	if err := m.writeReport(o.report); err != nil {
+		return err
+	}
+	r := &m.state.Result
+	r.Rows += o.rows
+	r.Links += o.links
+	r.Updated += o.updated
+	r.Rejected += o.rejected
+	r.Warnings += int64(len(o.warnings))
+	r.WithoutHistory += o.withoutHistory
 	if m.opts.Progress != nil {
 		m.opts.Progress(ImportProgress{m.Result(), m.read.Load()})
 	}
@@ -344,9 +428,9 @@ func (m *Importer) commit(o outcome) error {
 	return saveCheckpoint(m.opts.Checkpoint, m.state)
 }
 
-// report writes a rejected row to the file for rejected rows, and calls
+// reject writes a rejected row to the file for rejected rows, and calls
 // ImportOptions.Rejected.
-func (m *Importer) report(r Rejection) error {
+func (m *Importer) reject(r Rejection) error {
 	if m.rejections != nil {
 		line, err := json.Marshal(r)
 		if err != nil {
@@ -362,6 +446,32 @@ func (m *Importer) report(r Rejection) error {
 		return m.opts.Rejected(r)
 	}
 	return nil
+}
+
+// writeReport writes imported rows to the report.
+func (m *Importer) writeReport(lines []ReportLine) error {
+	if m.report == nil || len(lines) == 0 {
+		return nil
+	}
+	var b bytes.Buffer
+	var errs []error
+	if m.reportsCSV() {
+		w := csv.NewWriter(&b)
+		for _, l := range lines {
+			errs = append(errs, w.Write([]string{strconv.Itoa(l.Line), l.URL, l.ShortURL, l.Warning}))
+		}
+		w.Flush()
+		errs = append(errs, w.Error())
+	} else {
+		enc := json.NewEncoder(&b)
+		enc.SetEscapeHTML(false)
+		for _, l := range lines {
+			errs = append(errs, enc.Encode(l))
+		}
+	}
+	n, err := m.report.Write(b.Bytes())
+	m.state.Report += int64(n)
+	return errors.Join(append(errs, err)...)
 }
 
 // meteredReader counts the bytes that are read.

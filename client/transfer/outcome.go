@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/terse/terse/client"
 )
@@ -14,106 +16,202 @@ import (
 type outcome struct {
 	rows           int64
 	links          int64
+	updated        int64
 	withoutHistory int64
 	rejected       int64 // rows
 	rejections     []Rejection
+	warnings       []ImportWarning
+	report         []ReportLine
+}
+
+// newOutcome returns the outcome of rows without the acceptable ones, and the acceptable ones.
+func (m *Importer) newOutcome(rows []row) (*outcome, []*row) {
+	o := &outcome{rows: int64(len(rows))}
+	var acceptable []*row
+	for i := range rows {
+		if m.acceptable(&rows[i], o) {
+			acceptable = append(acceptable, &rows[i])
+		}
+	}
+	return o, acceptable
 }
 
 // createLinks creates links with the owner of the API key. The Idempotency-Key of a row
 // contains its number, so that it does not depend on the other rows of the request.
 func (m *Importer) createLinks(ctx context.Context, rows []row) (outcome, error) {
-	o := outcome{rows: int64(len(rows))}
-	var (
-		links []client.KeyedLink
-		of    []*row
-	)
-	for i := range rows {
-		r := &rows[i]
-		if !m.acceptable(r, &o) {
-			continue
-		}
+	o, of := m.newOutcome(rows)
+	links := make([]client.KeyedLink, len(of))
+	for i, r := range of {
 		l := &r.record.Link
-		links, of = append(links, client.KeyedLink{NewLink: client.NewLink{
+		links[i] = client.KeyedLink{NewLink: client.NewLink{
 			URL: l.URL, Alias: l.Code, Title: l.Title, Tags: l.Tags, StartsAt: l.StartsAt, ExpiresAt: l.ExpiresAt,
-			MaxClicks: l.MaxClicks, Status: l.Status, ForwardQuery: l.ForwardQuery,
-		}, Key: m.state.Run + "-" + strconv.FormatInt(r.number, 10)}), append(of, r)
+			MaxClicks: l.MaxClicks, Status: l.Status, ForwardQuery: l.ForwardQuery, Reuse: m.opts.Upsert && l.Code == "",
+		}, Key: m.state.Run + "-" + strconv.FormatInt(r.number, 10)}
 	}
-	err := m.send(of, &o, func() ([]client.Result, error) { return m.opts.Client.CreateBatch(ctx, links) })
-	return o, err
+	results, err := m.send(of, func() ([]client.Result, error) { return m.opts.Client.CreateBatch(ctx, links) })
+	if err != nil {
+		return *o, err
+	}
+	for i, r := range of {
+		if p := results[i].Problem; m.opts.Upsert && p != nil && p.Status == http.StatusConflict && r.record.Link.Code != "" {
+			if results[i], err = m.update(ctx, &r.record.Link, p); err != nil {
+				return *o, fmt.Errorf("line %d: %w", r.record.Line, err)
+			}
+			if results[i].Problem == nil {
+				o.updated++
+			}
+		}
+	}
+	return *o, m.add(o, of, results)
 }
 
 // importArchive imports links with all their fields.
 func (m *Importer) importArchive(ctx context.Context, rows []row) (outcome, error) {
-	o := outcome{rows: int64(len(rows))}
-	var (
-		links []client.ArchivedLink
-		of    []*row
-	)
-	for i := range rows {
-		r := &rows[i]
-		l := &r.record.Link
-		switch {
-		case !m.acceptable(r, &o):
-			continue
-		case l.Code == "":
-			o.reject(r, &client.Problem{Errors: []client.Fault{{Location: "code", Message: "is required with --whole"}}})
-			continue
-		}
-		if l.Owner != nil {
-			if owner, ok := m.opts.Owners[*l.Owner]; ok {
-				l.Owner = &owner
+	o, of := m.newOutcome(rows)
+	links := make([]client.ArchivedLink, len(of))
+	for i, r := range of {
+		links[i] = r.record.Link
+		if owner := links[i].Owner; owner != nil {
+			if other, ok := m.opts.Owners[*owner]; ok {
+				links[i].Owner = &other
 			}
 		}
-		links, of = append(links, *l), append(of, r)
 	}
-	err := m.send(of, &o, func() ([]client.Result, error) { return m.opts.Client.ImportArchive(ctx, links) })
-	return o, err
+	results, err := m.send(of, func() ([]client.Result, error) { return m.opts.Client.ImportArchive(ctx, links) })
+	if err != nil {
+		return *o, err
+	}
+	return *o, m.add(o, of, results)
 }
 
-// send calls the server for the rows and adds their results to o.
-func (m *Importer) send(of []*row, o *outcome, call func() ([]client.Result, error)) error {
+// send calls the server for rows.
+func (*Importer) send(of []*row, call func() ([]client.Result, error)) ([]client.Result, error) {
 	if len(of) == 0 {
-		return nil
+		return nil, nil
 	}
 	results, err := call()
 	if p, ok := errors.AsType[*client.Problem](err); ok && p.Status == http.StatusRequestEntityTooLarge && len(of) == 1 {
-		results, err = []client.Result{{Problem: p}}, nil
+		return []client.Result{{Problem: p}}, nil
 	}
-	if err != nil {
-		return err
+	return results, err
+}
+
+// updateAttempts is how often an update is tried when other edits of the link conflict with it.
+const updateAttempts = 10
+
+// update changes the link with the code of l. taken is the problem of its create. It is the result
+// if the link belongs to another owner.
+func (m *Importer) update(ctx context.Context, l *client.ArchivedLink, taken *client.Problem) (client.Result, error) {
+	changes := client.Changes{
+		URL: &l.URL, Title: given(l.Title), StartsAt: l.StartsAt, ExpiresAt: l.ExpiresAt,
+		MaxClicks: given(l.MaxClicks), Status: given(l.Status), ForwardQuery: given(l.ForwardQuery),
 	}
-	for i := range results {
-		problem := results[i].Problem
-		l := &of[i].record.Link
+	if len(l.Tags) > 0 {
+		changes.Tags = &l.Tags
+	}
+	var last error
+	for range updateAttempts {
+		before, err := m.opts.Client.Get(ctx, l.Code)
+		var after client.Link
+		if err == nil {
+			after, err = m.opts.Client.Edit(ctx, l.Code, changes, before.Version)
+		}
+		p, ok := errors.AsType[*client.Problem](err)
 		switch {
-		case problem == nil:
-			o.links++
-			if !m.opts.Whole && (l.Clicks > 0 || l.UsedClicks > 0 || l.CreatedAt != nil) {
-				o.withoutHistory++
-			}
-		case problem.RejectsLink():
-			o.reject(of[i], problem)
+		case err == nil:
+			return client.Result{Link: after}, nil
+		case ok && p.Status == http.StatusPreconditionFailed:
+			last = err
+		case ok && p.Status == http.StatusNotFound:
+			return client.Result{Problem: taken}, nil
+		case ok && p.RejectsLink():
+			return client.Result{Problem: p}, nil
 		default:
-			return fmt.Errorf("line %d: %w", of[i].record.Line, problem)
+			return client.Result{}, err
+		}
+	}
+	return client.Result{}, last
+}
+
+// given returns nil for the zero value, which means that a row does not have the field.
+func given[T comparable](value T) *T {
+	var zero T
+	if value == zero {
+		return nil
+	}
+	return &value
+}
+
+// add adds the results of rows.
+func (m *Importer) add(o *outcome, of []*row, results []client.Result) error {
+	for i := range results {
+		switch p := results[i].Problem; {
+		case p == nil:
+			m.accept(o, of[i], &results[i].Link)
+		case p.RejectsLink():
+			o.reject(of[i], p)
+		default:
+			return fmt.Errorf("line %d: %w", of[i].record.Line, p)
 		}
 	}
 	return nil
 }
 
+// history are the fields that are imported with ImportOptions.Whole only.
+var history = []string{"clicks", "used_clicks", "last_click_at", "created_at", "updated_at", "version"}
+
+// accept adds an imported row.
+func (m *Importer) accept(o *outcome, r *row, l *client.Link) {
+	o.links++
+	from := &r.record.Link
+	if !m.opts.Whole && (from.Clicks > 0 || from.UsedClicks > 0 || from.CreatedAt != nil) {
+		o.withoutHistory++
+	}
+	var reasons []string
+	for _, w := range r.record.Warnings {
+		if m.opts.Whole || !slices.Contains(history, w.Field) {
+			reasons = append(reasons, w.String())
+		}
+	}
+	warning := strings.Join(reasons, "; ")
+	if warning != "" {
+		o.warnings = append(o.warnings, ImportWarning{r.record.Line, from.Code, warning})
+	}
+	o.report = append(o.report, ReportLine{r.record.Line, from.URL, l.ShortURL, warning})
+}
+
+// checkLinks checks rows without the server.
+func (m *Importer) checkLinks(_ context.Context, rows []row) (outcome, error) {
+	o, of := m.newOutcome(rows)
+	for _, r := range of {
+		if faults := checkLink(&r.record.Link); len(faults) > 0 {
+			o.reject(r, &client.Problem{Errors: faults})
+			continue
+		}
+		m.accept(o, r, &client.Link{})
+	}
+	return *o, nil
+}
+
 // acceptable reports whether a row can become a link. It rejects other rows in o.
 func (m *Importer) acceptable(r *row, o *outcome) bool {
 	var fault client.Fault
+	l := &r.record.Link
 	switch {
 	case r.err != nil:
 		r.record.Line, fault = r.err.Line, client.Fault{Location: r.err.Field, Message: r.err.Reason}
 	case r.record.PasswordLost && !m.opts.DropPasswords:
 		fault = client.Fault{Location: "password", Message: "is not in the file; --drop-passwords imports the link without one"}
-	case r.record.Link.DeletedAt != nil && !m.opts.Whole:
+	case l.PasswordHash != "" && !m.opts.Whole && !m.opts.DropPasswords:
+		fault = client.Fault{Location: "password", Message: "only its hash is in the file; --whole imports the hash, --drop-passwords imports the link without a password"}
+	case l.DeletedAt != nil && !m.opts.Whole:
 		fault = client.Fault{Location: "deleted_at", Message: "the link was deleted; --whole imports it as deleted, so that its code is never used again"}
 	case r.record.Disabled && !m.opts.Whole:
 		fault = client.Fault{Location: "disabled_reason", Message: "the link was taken down; --whole imports it as disabled"}
-	case r.record.Disabled && r.record.Link.DisabledAt == nil:
+	case r.record.Disabled && l.DisabledAt == nil:
 		fault = client.Fault{Location: "disabled_at", Message: "the link was taken down, but the file has no time; export it with --whole"}
+	case m.opts.Whole && l.Code == "":
+		fault = client.Fault{Location: "code", Message: "is required with --whole"}
 	default:
 		return true
 	}

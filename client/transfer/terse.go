@@ -3,11 +3,10 @@ package transfer
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,81 +17,114 @@ import (
 
 // openTerse reads the output of a Writer and files written by hand: one JSON object a
 // line, or CSV with any of the columns. Only the url column is required.
-func openTerse(r *bufio.Reader) (Reader, error) {
-	if isJSON(r) {
+func openTerse(r *bufio.Reader, columns map[string]string) (Reader, error) {
+	switch form, err := sniff(r); {
+	case err != nil:
+		return nil, err
+	case form == formSQL:
+		return nil, noLinks("it is SQL. Name the product that wrote it with --from")
+	case form == formJSON && len(columns) > 0:
+		return nil, errors.New("columns can be named for CSV only, and the file is JSON")
+	case form == formJSON:
 		return &lineReader{r: r}, nil
 	}
-	t, err := openTable(r, "url")
+	t, err := openTable(r)
 	if err != nil {
 		return nil, err
 	}
-	for name := range maps.Keys(t.columns) {
-		if !slices.Contains(linkColumns, name) && !slices.Contains(archiveColumns, name) && name != "alias" {
-			return nil, fmt.Errorf("unknown column %q; the columns are %s", name, strings.Join(linkColumns, ", "))
+	if err := t.rename(columns); err != nil {
+		return nil, err
+	}
+	if !t.has("url") {
+		return nil, noLinks("it needs the column url, and has the columns %s. If another product wrote the file, name it with --from, or name the column with --map url=COLUMN", t.found())
+	}
+	for i, name := range t.header {
+		if !isOwnField(name) && len(columns) == 0 {
+			return nil, noLinks("the column %q is unknown. The file has the columns %s; known are %s. If another product wrote the file, name it with --from, or name the columns with --map",
+				name, t.found(), strings.Join(linkColumns, ", "))
+		}
+		if slices.Contains(t.twice, fieldName(name)) && isOwnField(name) {
+			return nil, fmt.Errorf("the column %s appears twice (the second time as column %d)", name, i+1)
 		}
 	}
-	return tableReader{t, readRow}, nil
+	ours := len(columns) == 0 || !slices.ContainsFunc(linkColumns, func(name string) bool { return !slices.Contains(t.header, name) })
+	return tableReader{t, func(f fields) (Record, error) {
+		if ours {
+			t.unescape()
+		}
+		return readOwn(f, func(name string) bool { i, ok := t.columns[fieldName(name)]; return ok && i < len(t.row) })
+	}}, nil
 }
 
-// readRow reads a row of Terse's CSV format.
-func readRow(t *table) (Record, error) {
-	var (
-		record Record
-		l      = &record.Link
-		errs   []error
-	)
-	l.Code, l.URL, l.Title = t.cell("code", "alias"), t.cell("url"), t.cell("title")
-	l.ForwardQuery, l.PasswordHash, l.DisabledReason = t.cell("forward_query"), t.cell("password_hash"), t.cell("disabled_reason")
-	if owner, ok := t.columns["owner"]; ok && owner < len(t.row) {
-		id := strings.Clone(t.row[owner])
-		l.Owner = &id
+// rename lets columns stand for fields. columns maps fields to names of columns.
+func (t *table) rename(columns map[string]string) error {
+	renamed := map[string]int{}
+	for field, column := range columns {
+		if !isOwnField(field) {
+			return fmt.Errorf("there is no field %q to map; the fields are alias, %s", field, strings.Join(linkColumns, ", "))
+		}
+		at, ok := t.columns[fieldName(column)]
+		if !ok {
+			return fmt.Errorf("there is no column %q for %s; the file has the columns %s", column, field, t.found())
+		}
+		if slices.Contains(t.twice, fieldName(column)) {
+			return fmt.Errorf("the column %s appears twice", column)
+		}
+		renamed[fieldName(field)] = at
 	}
-	number := func(column string) int64 {
-		n, err := readNumber(column, t.cell(column))
-		errs = append(errs, err)
-		return n
+	for key, at := range renamed {
+		t.columns[key] = at
 	}
-	l.Status, l.Version = int(number("status")), number("version")
-	l.MaxClicks, l.UsedClicks = client.Count(number("max_clicks")), client.Count(number("used_clicks"))
-	l.Clicks = client.Count(number("clicks"))
-	var err error
-	l.Tags, err = readTags("tags", t.cell("tags"))
-	errs = append(errs, err)
+	return nil
+}
+
+// isOwnField reports whether Terse has a field or column of this name.
+func isOwnField(name string) bool {
+	same := func(column string) bool { return fieldName(column) == fieldName(name) }
+	return slices.ContainsFunc(linkColumns, same) || slices.ContainsFunc(archiveColumns, same) || same("alias") || same(escapedColumn)
+}
+
+// readOwn reads a link of Terse. has reports whether a field exists.
+func readOwn(f fields, has func(name string) bool) (r Record, err error) {
+	for _, name := range []string{"url", "code", "alias", "short_url", "password_hash", "owner"} {
+		if f.wrongType(name) != "" {
+			return r, wrong(name, "has the wrong type")
+		}
+	}
+	l := &r.Link
+	l.Code, l.URL, l.Title = cmp.Or(f.text("code", "alias"), codeOf(f.text("short_url"))), f.text("url"), f.text("title")
+	l.ForwardQuery, l.PasswordHash, l.DisabledReason = f.text("forward_query"), f.text("password_hash"), f.text("disabled_reason")
+	if has("owner") {
+		owner := f.text("owner")
+		l.Owner = &owner
+	}
+	l.Status, l.Version = int(r.number("status", f.text("status"))), r.number("version", f.text("version"))
+	l.MaxClicks, l.UsedClicks = countOf(&r, "max_clicks", f.text("max_clicks")), countOf(&r, "used_clicks", f.text("used_clicks"))
+	l.Clicks = countOf(&r, "clicks", f.text("clicks"))
+	r.setTags(f, "tags")
+	r.setTime("starts_at", f.text("starts_at"), &l.StartsAt)
+	r.setTime("expires_at", f.text("expires_at"), &l.ExpiresAt)
+	r.setTime("last_click_at", f.text("last_click_at"), &l.LastClickAt)
+	r.setTime("created_at", f.text("created_at"), &l.CreatedAt)
+	r.setTime("updated_at", f.text("updated_at"), &l.UpdatedAt)
 	for _, moment := range []struct {
-		column string
-		at     **time.Time
-	}{
-		{"starts_at", &l.StartsAt},
-		{"expires_at", &l.ExpiresAt},
-		{"disabled_at", &l.DisabledAt},
-		{"deleted_at", &l.DeletedAt},
-		{"last_click_at", &l.LastClickAt},
-		{"created_at", &l.CreatedAt},
-		{"updated_at", &l.UpdatedAt},
-	} {
-		*moment.at, err = readTime(moment.column, t.cell(moment.column))
-		errs = append(errs, err)
+		field string
+		to    **time.Time
+	}{{"disabled_at", &l.DisabledAt}, {"deleted_at", &l.DeletedAt}} {
+		var ok bool
+		if *moment.to, ok = readTime(f.text(moment.field)); !ok {
+			return r, wrong(moment.field, "must be a time such as 2027-06-01T00:00:00Z")
+		}
 	}
-	lost, err := readBool("password_protected", t.cell("password_protected"))
-	record.PasswordLost = lost && l.PasswordHash == ""
-	record.Disabled = t.cell("state") == "disabled" || l.DisabledAt != nil || l.DisabledReason != ""
-	return record, errors.Join(append(errs, err)...)
+	r.PasswordLost = isTrue(f.text("password_protected")) && l.PasswordHash == ""
+	r.Disabled = f.text("state") == "disabled" || l.DisabledAt != nil || l.DisabledReason != ""
+	return r, nil
 }
 
 // lineReader reads one JSON object from each line.
 type lineReader struct {
 	r    *bufio.Reader
 	line int
-}
-
-// ownLine has the fields of both kinds of JSON lines that a Writer writes.
-type ownLine struct {
-	client.ArchivedLink
-
-	Alias             string `json:"alias"`
-	ShortURL          string `json:"short_url"`
-	State             string `json:"state"`
-	PasswordProtected bool   `json:"password_protected"`
 }
 
 // Next implements Reader.
@@ -105,32 +137,25 @@ func (l *lineReader) Next() (Record, error) {
 		if len(bytes.TrimSpace(line)) == 0 {
 			continue
 		}
-		var in ownLine
-		dec := json.NewDecoder(bytes.NewReader(line))
-		dec.DisallowUnknownFields()
-		if err := dec.Decode(&in); err != nil {
-			return Record{}, l.wrong(err)
-		}
-		if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-			return Record{}, &RowError{Line: l.line, Reason: "must be one JSON object"}
-		}
-		if in.Code == "" {
-			in.Code = in.Alias
-		}
-		return Record{
-			Line: l.line, Link: in.ArchivedLink,
-			PasswordLost: in.PasswordProtected && in.PasswordHash == "",
-			Disabled:     in.State == "disabled" || in.DisabledAt != nil || in.DisabledReason != "",
-		}, nil
+		record, err := l.record(line)
+		record.Line = l.line
+		return record, rowError(l.line, err)
 	}
 }
 
-// wrong converts a decoding error to a *RowError.
-func (l *lineReader) wrong(err error) error {
-	if mismatch, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return &RowError{Line: l.line, Field: strings.TrimPrefix(mismatch.Field, "ArchivedLink."), Reason: "has the wrong type"}
+// record reads a line.
+func (l *lineReader) record(line []byte) (Record, error) {
+	o, err := readObject(bytes.TrimSpace(line))
+	if err != nil {
+		return Record{}, err
 	}
-	return &RowError{Line: l.line, Reason: "must be a JSON object of a link: " + strings.TrimPrefix(err.Error(), "json: ")}
+	slices.Sort(o.names)
+	for _, name := range o.names {
+		if !isOwnField(name) || fieldName(name) == escapedColumn {
+			return Record{}, wrong("", fmt.Sprintf(oneObject+": unknown field %q", name))
+		}
+	}
+	return readOwn(o, func(name string) bool { return o.seen[fieldName(name)] && !o.null[fieldName(name)] })
 }
 
 // read returns the next line. A line over maxRowLen is skipped and returns a *RowError.

@@ -1,6 +1,6 @@
 // Package transfer imports files of links to a server, and exports links from a server to
-// files. It reads and writes the CSV and JSON lines of Terse, and reads exports of YOURLS,
-// Shlink, Kutt and Bitly.
+// files. It reads and writes the CSV and JSON lines of Terse, and reads the exports of other
+// products, see Sources.
 //
 // An Importer imports a file. Export and ExportFile export links. All can continue after an
 // interruption and need little memory. A Reader and a Writer read and write files without a
@@ -12,13 +12,13 @@ package transfer
 
 import (
 	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/terse/terse/client"
 )
@@ -28,13 +28,28 @@ type Record struct {
 	Line int // first line of the record in the source, counted from 1
 	Link client.ArchivedLink
 
+	// Domain is the host of the short URL, or another name of it. Empty when the source does
+	// not say it.
+	Domain string
+
 	// PasswordLost reports that the link has a password which the source does not
 	// export. An import of the link without that password makes the link public.
 	PasswordLost bool
 
 	// Disabled reports that the link was taken down at the source.
 	Disabled bool
+
+	// Warnings name what the source has and Link does not.
+	Warnings []Warning
 }
+
+// Warning reports a change of a secondary field: any field except the target and the code.
+type Warning struct {
+	Field  string
+	Reason string
+}
+
+func (w Warning) String() string { return w.Field + ": " + w.Reason }
 
 // RowError is the error of one row. The reader can continue with the next row.
 type RowError struct {
@@ -61,44 +76,51 @@ type Reader interface {
 // every character escaped.
 const maxRowLen = 1 << 20
 
-// sources opens the export of each supported product.
-var sources = map[string]func(r *bufio.Reader) (Reader, error){
-	"terse":  openTerse,
-	"yourls": openYOURLS,
-	"shlink": openShlink,
-	"kutt":   openKutt,
-	"bitly":  openBitly,
+// ReadOptions says how to read a file.
+type ReadOptions struct {
+	Source   string // product that exported the file, one of Sources
+	Encoding string // see NewTextReader
+
+	// Columns maps fields of Terse to columns of a CSV file. It needs the source terse. The
+	// columns that it does not name are then ignored unless Terse has a field of that name.
+	Columns map[string]string
 }
 
-// Sources returns the names that Open accepts, sorted.
+// sources opens the export of each supported product.
+var sources = map[string]func(r *bufio.Reader, columns map[string]string) (Reader, error){
+	"terse":     openTerse,
+	"yourls":    openProduct(yourls),
+	"shlink":    openProduct(shlink),
+	"kutt":      openProduct(kutt),
+	"bitly":     openProduct(bitly),
+	"rebrandly": openProduct(rebrandly),
+	"shortio":   openProduct(shortio),
+	"dub":       openProduct(dub),
+}
+
+// Sources returns the names of ReadOptions.Source, sorted.
 func Sources() []string { return slices.Sorted(maps.Keys(sources)) }
 
-// Open returns a Reader of a product's export. It detects which of the product's
-// formats r has.
-func Open(source string, r io.Reader) (Reader, error) {
-	open, ok := sources[source]
+// Open returns a Reader of a file. It detects the format of the file: CSV, JSON or SQL. Next and
+// Open return ErrNoLinks for a file without links. A Reader rejects text that is not UTF-8. It
+// cleans or drops invalid secondary fields and adds a Warning to the Record.
+func Open(r io.Reader, opts ReadOptions) (Reader, error) {
+	open, ok := sources[opts.Source]
 	if !ok {
-		return nil, fmt.Errorf("unknown source %q; the sources are %s", source, strings.Join(Sources(), ", "))
+		return nil, fmt.Errorf("unknown source %q; the sources are %s", opts.Source, strings.Join(Sources(), ", "))
 	}
-	buffered := bufio.NewReaderSize(r, 64<<10)
-	if mark, err := buffered.Peek(3); err == nil && string(mark) == "\ufeff" {
-		_, _ = buffered.Discard(len(mark))
+	if len(opts.Columns) > 0 && opts.Source != "terse" {
+		return nil, errors.New("transfer: ReadOptions.Columns needs the source terse")
 	}
-	return open(buffered)
-}
-
-// isJSON reports whether the input starts like JSON, not like CSV or SQL.
-func isJSON(r *bufio.Reader) bool {
-	for n := 1; n <= r.Size(); n++ {
-		head, err := r.Peek(n)
-		if err != nil {
-			return false
-		}
-		if c := head[n-1]; !bytes.ContainsRune([]byte(" \t\r\n"), rune(c)) {
-			return c == '{' || c == '['
-		}
+	text, err := NewTextReader(r, opts.Encoding)
+	if err != nil {
+		return nil, err
 	}
-	return false
+	reader, err := open(bufio.NewReaderSize(text, 64<<10), opts.Columns)
+	if err != nil {
+		return nil, err
+	}
+	return &cleaner{Reader: reader, now: time.Now()}, nil
 }
 
 // rowError sets the line of a *RowError. It returns any other error unchanged.

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/alecthomas/kong"
 	kongcompletion "github.com/jotaen/kong-completion"
@@ -78,6 +80,9 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
+	if err := checkText(args, environ); err != nil {
+		return report(stderr, err, 2)
+	}
 	command, err := parser.Parse(args)
 	switch {
 	case exit >= 0: // help or the version was printed
@@ -93,6 +98,23 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 		return report(stderr, err, 1)
 	}
 	return 0
+}
+
+// checkText rejects arguments and settings that are not UTF-8. The parser would replace their
+// invalid bytes.
+func checkText(args, environ []string) error {
+	var problems []error
+	for i, arg := range args {
+		if !utf8.ValidString(arg) {
+			problems = append(problems, fmt.Errorf("argument %d must be valid UTF-8: %+q", i+1, arg))
+		}
+	}
+	for _, pair := range environ {
+		if name, value, _ := strings.Cut(pair, "="); strings.HasPrefix(name, envPrefix) && !utf8.ValidString(value) {
+			problems = append(problems, fmt.Errorf("%s must be valid UTF-8", name))
+		}
+	}
+	return errors.Join(problems...)
 }
 
 // report prints one line for each problem in err. It returns the exit status: 2 for a

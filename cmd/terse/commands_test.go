@@ -89,6 +89,11 @@ func TestClientProblems(t *testing.T) {
 		{"links import " + missing, environ, 1, "no such file"},
 		{"links import --from tinyurl -", environ, 2, "--from"},
 		{"links import --owner a=b -", environ, 2, "--owner"},
+		{"links import --upsert --whole -", environ, 2, "--upsert"},
+		{"links import --map url=a --from bitly -", environ, 2, "--map"},
+		{"links import --encoding klingon -", environ, 2, "--encoding"},
+		{"links import --dry-run --report x -", environ, 2, "--dry-run"},
+		{"shorten --encoding klingon -", environ, 2, "--encoding"},
 		{"links import -", environ, 1, "is empty"},
 	} {
 		got := terse(t, tt.environ, strings.Fields(tt.args)...)
@@ -143,7 +148,7 @@ func TestImportRows(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		`{"line":3,"code":"two","field":"url","reason":`, `{"line":4,"code":"a/b","field":"title"`, `{"line":4,"code":"a/b","field":"alias"`,
+		`{"line":3,"code":"two","field":"url","reason":`, `{"line":4,"code":"a/b","field":"alias"`,
 		`{"line":5,"code":"four","field":"password"`, `{"line":6,"code":"five","field":"disabled_reason"`,
 		`{"line":7,"code":"api","field":"alias","reason":"is reserved`, `{"line":8,"code":"taken","field":"code","reason":"is taken"}`,
 	} {
@@ -316,7 +321,7 @@ func TestExportGoesOn(t *testing.T) {
 		}
 		writeFile(t, file+".part", head+"half a row that was not acknow")
 		checkpoint, err := json.Marshal(map[string]any{
-			"server": strings.TrimPrefix(environ[0], "TERSE_SERVER="), "query": fmt.Sprint(format, false, "", "\x00", ""), "cursor": answer.Next, "bytes": len(head), "links": 1000,
+			"server": strings.TrimPrefix(environ[0], "TERSE_SERVER="), "query": fmt.Sprint(format, false, "", "\x00", "", "\x00", false), "cursor": answer.Next, "bytes": len(head), "links": 1000,
 		})
 		must(t, err)
 		writeFile(t, file+".part.checkpoint", string(checkpoint))

@@ -17,7 +17,13 @@ type linksExport struct {
 	Whole  bool   `help:"Export every owner's links with all fields, including deleted links and password hashes. Needs an admin key."`
 	Tag    string `help:"Only links with this tag."`
 	Search string `help:"Only links with this text in their code, target or title."`
+	csvFlags
 	Cursor string `help:"Continue an interrupted export to stdout; its error message names the cursor."`
+}
+
+// csvFlags are the flags of commands that write CSV for people.
+type csvFlags struct {
+	SafeCSV bool `name:"safe-csv" default:"true" help:"In CSV, put a quote in front of cells that a spreadsheet would run as formulas. terse links import removes it. --safe-csv=false writes the cells as they are, and --whole always does. Default: true."`
 }
 
 // Help is shown below the command's purpose.
@@ -42,7 +48,7 @@ func (c *linksExport) Run(ctx context.Context, out output) error {
 	defer api.Close()
 	bar := newProgress(out.stderr, 0)
 	opts := transfer.ExportOptions{
-		Client: api, Format: c.format(), Whole: c.Whole, Tag: c.Tag, Search: c.Search, Cursor: c.Cursor,
+		Client: api, Format: c.format(), Whole: c.Whole, Tag: c.Tag, Search: c.Search, Cursor: c.Cursor, ExactCells: !c.SafeCSV,
 		Progress: func(links int64) { bar.show(links, 0, 0) },
 	}
 	if c.toFile() {

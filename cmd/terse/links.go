@@ -25,7 +25,7 @@ type linksCommand struct {
 	Rollback linksRollback `cmd:"" help:"Restore the target of an earlier version."`
 	QR       linksQR       `cmd:"" name:"qr" help:"Write the QR code of a link to a file."`
 	Export   linksExport   `cmd:"" help:"Write your links, or every owner's, to a file or stdout."`
-	Import   linksImport   `cmd:"" help:"Create links from a file of Terse, YOURLS, Shlink, Kutt or Bitly."`
+	Import   linksImport   `cmd:"" help:"Create links from a file of Terse or of another product."`
 }
 
 type linksList struct {
@@ -34,6 +34,7 @@ type linksList struct {
 	Search string `help:"Only links with this text in their code, target or title."`
 	Limit  int    `default:"50" placeholder:"N" help:"Most links to show. 0 shows all. Default: 50."`
 	Format string `default:"table" enum:"table,csv,ndjson" help:"table, csv or ndjson. Default: table."`
+	csvFlags
 }
 
 // Run shows the links.
@@ -43,7 +44,7 @@ func (c *linksList) Run(ctx context.Context, out output) error {
 		return err
 	}
 	defer api.Close()
-	print, flush, err := lister(out.stdout, c.Format)
+	print, flush, err := lister(out.stdout, transfer.WriteOptions{Format: c.Format, ExactCells: !c.SafeCSV})
 	if err != nil {
 		return err
 	}
@@ -73,13 +74,13 @@ func (c *linksList) Run(ctx context.Context, out output) error {
 }
 
 // lister returns a function that prints a link and a function that flushes at the end.
-func lister(w io.Writer, format string) (print func(*terseclient.Link) error, flush func() error, err error) {
-	if format != "table" {
-		writer, err := transfer.NewWriter(format, w)
+func lister(w io.Writer, opts transfer.WriteOptions) (print func(*terseclient.Link) error, flush func() error, err error) {
+	if opts.Format != "table" {
+		writer, err := transfer.NewWriter(w, opts)
 		if err != nil {
 			return nil, nil, err
 		}
-		return writer.Write, writer.Flush, writer.Begin(false)
+		return writer.Write, writer.Flush, writer.Begin()
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "CREATED\tCLICKS\tSTATE\tSHORT URL\tTARGET\tTITLE")

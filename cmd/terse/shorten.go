@@ -11,8 +11,10 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	terseclient "github.com/terse/terse/client"
+	"github.com/terse/terse/client/transfer"
 	"github.com/terse/terse/internal/inorder"
 )
 
@@ -22,6 +24,8 @@ const shortenCalls = 16
 type shortenCommand struct {
 	clientFlags
 	URLs []string `arg:"" name:"url" help:"URLs to shorten. - reads URLs from standard input, one a line."`
+
+	Encoding string `placeholder:"NAME" help:"Encoding of standard input, such as latin1, windows-1252 or utf-16le. Default: UTF-8, or what a byte order mark says."`
 
 	Alias        string   `help:"A code of your choice."`
 	Title        string   `help:"Title, shown to you and on the preview page."`
@@ -69,6 +73,9 @@ func (c *shortenCommand) template(stdin io.Reader) (terseclient.NewLink, error) 
 	}
 	if c.Alias != "" && (len(c.URLs) > 1 || c.URLs[0] == "-") {
 		problems = append(problems, errors.New("--alias: works with one URL only"))
+	}
+	if _, err := transfer.NewTextReader(strings.NewReader(""), c.Encoding); err != nil {
+		problems = append(problems, fmt.Errorf("--encoding: %w", err))
 	}
 	if c.PasswordFile != "" {
 		var err error
@@ -152,6 +159,9 @@ func (c *shortenCommand) Run(ctx context.Context, out output) error {
 		where := ""
 		if s.line > 0 {
 			where = fmt.Sprintf("line %d: ", s.line)
+			if !utf8.ValidString(s.url) {
+				s.err = fmt.Errorf("%w. If standard input has another encoding, name it with --encoding", s.err)
+			}
 		}
 		fmt.Fprintf(out.stderr, "terse: %s%v\n", where, s.err)
 		return nil
@@ -185,7 +195,11 @@ func (c *shortenCommand) targets(stdin io.Reader) func() (target, error) {
 			case len(args) == 0:
 				return target{}, io.EOF
 			case args[0] == "-":
-				args, lines = args[1:], bufio.NewScanner(stdin)
+				text, err := transfer.NewTextReader(stdin, c.Encoding)
+				if err != nil {
+					return target{}, err
+				}
+				args, lines = args[1:], bufio.NewScanner(text)
 			default:
 				arg := args[0]
 				args = args[1:]
