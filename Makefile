@@ -12,6 +12,7 @@ PGO      := $(or $(wildcard $(PROFILE)),off)
 GOLANGCI_LINT_VERSION := v2.15.0
 GOFUMPT_VERSION       := v0.12.0
 K6_VERSION            := v1.8.1
+CRAWLERS_VERSION      := 1.60.0
 
 export CGO_ENABLED ?= 0
 
@@ -105,6 +106,15 @@ hostile: build ## send a million malformed requests; none may get a 5xx
 docker: ## build the container image terse:VERSION; PLATFORMS=linux/amd64,linux/arm64 for several machines
 	docker build $(if $(PLATFORMS),--platform $(PLATFORMS)) --build-arg VERSION=$(VERSION) \
 		--build-arg REVISION=$$(git rev-parse HEAD) -t terse:$(VERSION) .
+
+.PHONY: crawlers
+crawlers: ## write the list of robots of useragent anew, from the npm package crawler-user-agents
+	@.ci/install npm jq
+	npm pack --silent --pack-destination $(BIN) crawler-user-agents@$(CRAWLERS_VERSION)
+	tar -xzf $(BIN)/crawler-user-agents-$(CRAWLERS_VERSION).tgz -C $(BIN)
+	jq -c '.[] | {pattern, tags: (.tags // [])}' $(BIN)/package/crawler-user-agents.json >useragent/crawlers.jsonl
+	cp $(BIN)/package/LICENSE useragent/crawlers.LICENSE
+	rm -r $(BIN)/package $(BIN)/crawler-user-agents-$(CRAWLERS_VERSION).tgz
 
 .PHONY: manifests
 manifests: ## copy the rules of deploy/prometheus into deploy/k8s
