@@ -20,6 +20,7 @@ type Link struct {
 	ExpiresAt    time.Time    // UTC, microseconds; the zero time means never
 	MaxClicks    int64        // most redirects; 0 means no limit
 	PasswordHash string       // bcrypt; empty means no password
+	Confirm      bool         // visitors have to press Continue before the redirect
 
 	DisabledAt     time.Time // when it was disabled for abuse; the zero time means not disabled
 	DisabledReason string

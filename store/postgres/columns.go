@@ -18,6 +18,7 @@ type linkRows struct {
 	titles, tags, passwords, reasons   sparse[string]
 	requests                           sparse[string]
 	maxClicks                          sparse[int64]
+	confirm                            sparse[bool]
 
 	// The reservations:
 	keyBuckets   sparse[int]
@@ -62,6 +63,7 @@ func (r *linkRows) add(c *creation, epochs *epochs) {
 	r.disabled.set(i, l.DisabledAt, time.Time{})
 	r.reasons.set(i, l.DisabledReason, "")
 	r.requests.set(i, l.RequestID, "")
+	r.confirm.set(i, l.Confirm, false)
 }
 
 // args returns the arguments of insertLinks.
@@ -69,7 +71,7 @@ func (r *linkRows) args(epochs *epochs) []any {
 	return []any{
 		r.buckets, epochs.of(r.buckets), r.codes, r.targets, r.owners, r.created,
 		r.updated, r.status, r.forward, r.titles, r.tags, r.starts, r.expires,
-		r.maxClicks, r.passwords, r.disabled, r.reasons, r.requests,
+		r.maxClicks, r.passwords, r.disabled, r.reasons, r.requests, r.confirm,
 		r.keyBuckets, r.keyEpochs, r.fingerprints,
 	}
 }

@@ -23,13 +23,13 @@ const returnLink = ` RETURNING ` + linkColumns + `, ` + totalColumns
 const updateLink = `UPDATE links l SET version = l.version + 1, target = $5, title = $6, tags = $7,
 	status = $8, forward_query = $9, starts_at = $10, expires_at = $11, max_clicks = $12,
 	password_hash = $13, disabled_at = $14, disabled_reason = $15,
-	updated_at = nullif($16::timestamptz, l.created_at), edited_by = $17, edit_note = $18` + ownedLink + ` AND l.version = $4::bigint` + returnLink
+	updated_at = nullif($16::timestamptz, l.created_at), edited_by = $17, edit_note = $18, confirm = $19` + ownedLink + ` AND l.version = $4::bigint` + returnLink
 
 // deleteLink also deletes the totals. A trigger deletes the tags.
 const deleteLink = `WITH gone AS (
 	UPDATE links l SET version = l.version + 1, target = '', title = NULL, tags = NULL,
 		forward_query = NULL, starts_at = NULL, expires_at = NULL, max_clicks = NULL, used_clicks = NULL,
-		password_hash = NULL, disabled_at = NULL, disabled_reason = NULL, request_id = NULL,
+		password_hash = NULL, disabled_at = NULL, disabled_reason = NULL, request_id = NULL, confirm = NULL,
 		updated_at = nullif($5::timestamptz, l.created_at), deleted_at = $5, edited_by = $6, edit_note = $7` + ownedLink + `
 		AND $4::bigint IN (0, l.version)
 		RETURNING l.*
@@ -53,7 +53,7 @@ func (s *Store) Update(ctx context.Context, l store.Link) (store.Link, error) {
 		orNull(l.Status, store.DefaultStatus), orNull(l.ForwardQuery, store.ForwardOff),
 		orNull(l.StartsAt, time.Time{}), orNull(l.ExpiresAt, time.Time{}), orNull(l.MaxClicks, 0),
 		orNull(l.PasswordHash, ""), orNull(l.DisabledAt, time.Time{}), orNull(l.DisabledReason, ""), l.UpdatedAt,
-		orNull(author.ID, ""), orNull(author.Note, ""))
+		orNull(author.ID, ""), orNull(author.Note, ""), orNull(l.Confirm, false))
 	found, err = edited(found, err)
 	return found, wrap(err, "update", l.Code)
 }

@@ -76,7 +76,8 @@ func TestUsualLinkIsMostlyNull(t *testing.T) {
 		t.Fatalf("Update() = %v, want nil", err)
 	}
 	wantCount(t, conn, 2, `SELECT count(*) FROM links WHERE num_nulls(updated_at, status, forward_query, title, tags,
-		starts_at, expires_at, max_clicks, used_clicks, password_hash, disabled_at, disabled_reason, deleted_at, request_id) = 14`)
+		starts_at, expires_at, max_clicks, used_clicks, password_hash, disabled_at, disabled_reason, deleted_at, request_id,
+		confirm) = 15`)
 }
 
 func TestBucketsOfOthers(t *testing.T) {

@@ -14,13 +14,13 @@ const selectRevisions = `
 		SELECT code, target, title, tags, owner, status, forward_query, starts_at, expires_at, max_clicks,
 			CASE password_hash WHEN '' THEN '' ELSE '*' || substr(password_hash, 8, 6) END AS password_hash,
 			disabled_at, disabled_reason, deleted_at, created_at, updated_at, version, '' AS request_id, 0 AS used_clicks,
-			edited_by, edit_note
+			confirm, edited_by, edit_note
 		FROM links WHERE code = ?1 AND version < ?2
 		UNION ALL
 		SELECT * FROM (
 			SELECT h.code, h.target, h.title, h.tags, l.owner, h.status, h.forward_query, h.starts_at, h.expires_at,
 				h.max_clicks, h.password_mark, h.disabled_at, h.disabled_reason, 0, l.created_at, h.updated_at, h.version,
-				'', 0, h.edited_by, h.edit_note
+				'', 0, h.confirm, h.edited_by, h.edit_note
 			FROM link_history h JOIN links l ON l.code = h.code
 			WHERE h.code = ?1 AND h.version < ?2 ORDER BY h.version DESC LIMIT ?3)
 	) l ORDER BY l.version DESC LIMIT ?3`

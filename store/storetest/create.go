@@ -35,6 +35,7 @@ func full() store.Link {
 	l.StartsAt, l.ExpiresAt = after(1), after(2)
 	l.MaxClicks = 3
 	l.PasswordHash = "$2a$10$hash"
+	l.Confirm = true
 	l.DisabledAt, l.DisabledReason = after(4), "phishing"
 	l.DeletedAt = after(5)
 	l.UpdatedAt = after(6)

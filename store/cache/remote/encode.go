@@ -18,8 +18,11 @@ const (
 )
 
 const (
-	// format is the format of a link. A link in another format counts as unknown.
-	format = 1
+	// The formats of a link: with 2 or 4 bytes for the bits of its optional fields. A link is
+	// written in the first format that has all of its fields, so that nodes of before format 2
+	// read most links. A link in another format counts as unknown.
+	format1 = 1
+	format2 = 2
 
 	headerLen = 1 + 8 + 1
 )
@@ -42,6 +45,7 @@ const (
 	hasCreatedAt
 	hasUpdatedAt // other than CreatedAt
 	hasRequestID
+	hasConfirm // format 2
 )
 
 // leaseText returns the value of a key with a lease. No reader has lease 0.
@@ -59,11 +63,16 @@ func encode(l *store.Link) string {
 	w := writer{text: make([]byte, 0, headerLen+len(l.Code)+len(l.URL)+64)}
 	w.text = append(w.text, kindLink)
 	w.text = binary.BigEndian.AppendUint64(w.text, uint64(l.Version)) //nolint:gosec // positive
-	w.text = append(w.text, format)
+	w.text = append(w.text, format1)
 	w.string(l.Code)
 	w.string(l.URL)
 	at := len(w.text)
 	w.text = append(w.text, 0, 0)
+	if l.Confirm {
+		w.text[headerLen-1] = format2
+		w.text = append(w.text, 0, 0)
+		w.has |= hasConfirm
+	}
 	w.optional(hasTitle, l.Title)
 	w.tags(l.Tags)
 	w.optional(hasOwner, l.Owner)
@@ -83,13 +92,17 @@ func encode(l *store.Link) string {
 		w.text = binary.AppendVarint(w.text, l.UpdatedAt.UnixMicro())
 	}
 	w.optional(hasRequestID, l.RequestID)
-	binary.BigEndian.PutUint16(w.text[at:], w.has)
+	if l.Confirm {
+		binary.BigEndian.PutUint32(w.text[at:], w.has)
+	} else {
+		binary.BigEndian.PutUint16(w.text[at:], uint16(w.has)) //nolint:gosec // no bit of format 2
+	}
 	return string(w.text)
 }
 
 type writer struct {
 	text []byte
-	has  uint16
+	has  uint32
 }
 
 func (w *writer) string(s string) {
@@ -97,21 +110,21 @@ func (w *writer) string(s string) {
 	w.text = append(w.text, s...)
 }
 
-func (w *writer) optional(bit uint16, s string) {
+func (w *writer) optional(bit uint32, s string) {
 	if s != "" {
 		w.has |= bit
 		w.string(s)
 	}
 }
 
-func (w *writer) number(bit uint16, n int64) {
+func (w *writer) number(bit uint32, n int64) {
 	if n != 0 {
 		w.has |= bit
 		w.text = binary.AppendVarint(w.text, n)
 	}
 }
 
-func (w *writer) time(bit uint16, t time.Time) {
+func (w *writer) time(bit uint32, t time.Time) {
 	if !t.IsZero() {
 		w.has |= bit
 		w.text = binary.AppendVarint(w.text, t.UnixMicro())
@@ -132,15 +145,14 @@ func (w *writer) tags(tags []string) {
 // decode returns the link in text. ok is false if text is not a link with the given code. The
 // strings of the link share the memory of text.
 func decode(text, code string) (l store.Link, ok bool) {
-	if len(text) < headerLen || text[0] != kindLink || text[headerLen-1] != format {
+	if len(text) < headerLen || text[0] != kindLink || text[headerLen-1] != format1 && text[headerLen-1] != format2 {
 		return l, false
 	}
 	r := reader{text: text[1:]}
-	version := r.fixed(8)
-	r.fixed(1)
+	version, format := r.fixed(8), r.fixed(1)
 	l.Code, l.URL = r.string(), r.string()
-	r.has = uint16(r.fixed(2)) //nolint:gosec // two bytes
-	l.Version = int64(version) //nolint:gosec // checked below
+	r.has = uint32(r.fixed(2 * int(format))) //nolint:gosec // 2 or 4 bytes
+	l.Version = int64(version)               //nolint:gosec // checked below
 	l.Title = r.optional(hasTitle)
 	l.Tags = r.tags()
 	l.Owner = r.optional(hasOwner)
@@ -160,7 +172,9 @@ func decode(text, code string) (l store.Link, ok bool) {
 		l.UpdatedAt = r.time(hasUpdatedAt)
 	}
 	l.RequestID = r.optional(hasRequestID)
-	if r.bad || r.text != "" || l.Code != code || version == 0 || version > math.MaxInt64 {
+	l.Confirm = r.has&hasConfirm != 0
+	unknown := r.has >= hasConfirm<<1 // a field that only a newer node knows
+	if unknown || r.bad || r.text != "" || l.Code != code || version == 0 || version > math.MaxInt64 {
 		return store.Link{}, false
 	}
 	return l, true
@@ -169,7 +183,7 @@ func decode(text, code string) (l store.Link, ok bool) {
 // reader reads the output of writer. After an error bad is true, and all reads return zero.
 type reader struct {
 	text string
-	has  uint16
+	has  uint32
 	bad  bool
 }
 
@@ -218,21 +232,21 @@ func (r *reader) string() string {
 	return s
 }
 
-func (r *reader) optional(bit uint16) string {
+func (r *reader) optional(bit uint32) string {
 	if r.has&bit == 0 {
 		return ""
 	}
 	return r.string()
 }
 
-func (r *reader) number(bit uint16) int64 {
+func (r *reader) number(bit uint32) int64 {
 	if r.has&bit == 0 {
 		return 0
 	}
 	return r.varint()
 }
 
-func (r *reader) time(bit uint16) time.Time {
+func (r *reader) time(bit uint32) time.Time {
 	if r.has&bit == 0 {
 		return time.Time{}
 	}

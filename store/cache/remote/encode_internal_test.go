@@ -27,7 +27,7 @@ func anyLink(t *rapid.T) store.Link {
 		StartsAt:     at("starts"), ExpiresAt: at("expires"), MaxClicks: rapid.Int64Min(0).Draw(t, "max"),
 		UsedClicks: rapid.Int64Min(0).Draw(t, "used"), PasswordHash: text("password"), DisabledAt: at("disabled"),
 		DisabledReason: text("reason"), DeletedAt: at("deleted"), CreatedAt: at("created"), UpdatedAt: at("updated"),
-		Version: rapid.Int64Min(1).Draw(t, "version"), RequestID: text("request"),
+		Version: rapid.Int64Min(1).Draw(t, "version"), RequestID: text("request"), Confirm: rapid.Bool().Draw(t, "confirm"),
 	}
 	if tags := rapid.SliceOf(rapid.String()).Draw(t, "tags"); len(tags) > 0 {
 		l.Tags = tags
@@ -70,12 +70,45 @@ func TestEncodedSize(t *testing.T) {
 	}
 }
 
+// TestFormats checks the bytes of both formats. Nodes of different versions share them.
+func TestFormats(t *testing.T) {
+	t.Parallel()
+	plain := store.Link{
+		Code: "abc", URL: "https://example.com/", Status: 301, MaxClicks: 1, RequestID: "r", Version: 3,
+		CreatedAt: time.UnixMicro(1_790_000_000_000_000).UTC(), UpdatedAt: time.UnixMicro(1_790_000_000_000_000).UTC(),
+	}
+	confirmed := plain
+	confirmed.Confirm = true
+	const (
+		begin = "L\x00\x00\x00\x00\x00\x00\x00\x03"
+		texts = "\x03abc\x14https://example.com/"
+		rest  = "\x01\x02\x80\x80\xaf\xa2\xdb\xff\xad\x06\x01r"
+	)
+	for _, tt := range []struct {
+		link store.Link
+		want string
+	}{
+		{plain, begin + "\x01" + texts + "\xa0\x88" + rest},
+		{confirmed, begin + "\x02" + texts + "\x00\x01\xa0\x88" + rest},
+	} {
+		if got := encode(&tt.link); got != tt.want {
+			t.Errorf("encode with confirm %v = %q, want %q", tt.link.Confirm, got, tt.want)
+		}
+		if got, ok := decode(tt.want, "abc"); !ok || !reflect.DeepEqual(got, tt.link) {
+			t.Errorf("decode(%q) = %+v, %v, want %+v", tt.want, got, ok, tt.link)
+		}
+	}
+	if _, ok := decode(begin+"\x02"+texts+"\x00\x03\xa0\x88"+rest, "abc"); ok {
+		t.Error("decode ignores a field that it does not know")
+	}
+}
+
 func TestDecodeRefusesOtherFormats(t *testing.T) {
 	t.Parallel()
 	l := store.Link{Code: "abc", URL: "https://example.com/", Status: 302, Version: 1}
 	text := encode(&l)
 	for _, wrong := range []string{
-		"", "x", leaseText(7), markerText(7), "X" + text[1:], text[:headerLen-1] + "\x02" + text[headerLen:],
+		"", "x", leaseText(7), markerText(7), "X" + text[1:], text[:headerLen-1] + "\x03" + text[headerLen:],
 		text[:1] + strings.Repeat("\x00", 8) + text[headerLen-1:], text[:1] + strings.Repeat("\xff", 8) + text[headerLen-1:],
 	} {
 		if _, ok := decode(wrong, "abc"); ok {

@@ -138,8 +138,7 @@ func (c *Cache) Close() error {
 	return nil
 }
 
-// Key returns the Redis key of a code. It contains the format of the value, so that versions
-// of Terse with different formats can share a Redis.
+// Key returns the Redis key of a code. All formats of values have the same keys.
 func Key(code string) string { return "terse:1:" + code }
 
 // Lookup returns the stored link of code. If none is stored, found is false and lease is the
