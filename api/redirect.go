@@ -78,9 +78,7 @@ func (a *API) ask(ctx context.Context, client netip.Addr, code string) (store.Li
 }
 
 // trimPunctuation removes trailing punctuation, see resolve.
-func trimPunctuation(name string) string {
-	return strings.TrimRight(name, ".,;:!?'\")]}>*_…”’»")
-}
+func trimPunctuation(name string) string { return strings.TrimRight(name, store.TrailingPunctuation) }
 
 // isGuess reports whether resolve asks the store for name. Only such names count as unknown
 // codes.

@@ -17,6 +17,11 @@ func ValidCode(s string) bool {
 	return true
 }
 
+// TrailingPunctuation are the characters that a visit ignores at the end of a path, because mail
+// and chat programs add them to a URL. No alias ends with one of them: its URL would lead to
+// another link until an alias with this end exists.
+const TrailingPunctuation = ".,;:!?'\")]}>*_…”’»"
+
 // codeByte reports for each byte whether it is allowed in a code.
 var codeByte = func() (set [256]bool) {
 	for _, c := range []byte("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_-") {

@@ -77,6 +77,8 @@ func (r *Rules) Alias(alias string) error {
 			Field:  "alias",
 			Reason: fmt.Sprintf("must be 1 to %d characters, each a letter A to Z, a digit, - or _", MaxCodeLen),
 		}
+	case strings.TrimRight(alias, TrailingPunctuation) != alias:
+		return &FieldError{Field: "alias", Reason: "must not end with " + alias[len(alias)-1:] + ", which visits ignore there"}
 	case r.reserved[strings.ToLower(alias)], strings.HasPrefix(strings.ToLower(alias), CanaryPrefix):
 		return &FieldError{Field: "alias", Reason: "is reserved, choose another one"}
 	}

@@ -14,7 +14,7 @@ import (
 func TestAlias(t *testing.T) {
 	t.Parallel()
 	r := newRules(t)
-	for _, alias := range []string{"a", "-", "_", "apis", "my-Link_2026", "__canary", "_canary-1", strings.Repeat("a", store.MaxCodeLen)} {
+	for _, alias := range []string{"a", "-", "apis", "my-Link_2026", "__canary", "_canary-1", strings.Repeat("a", store.MaxCodeLen)} {
 		if err := r.Alias(alias); err != nil {
 			t.Errorf("Alias(%q) = %v, want nil", alias, err)
 		}
@@ -24,6 +24,9 @@ func TestAlias(t *testing.T) {
 		"%41", "%C0", "\xC0", "abc\xC0", "a?b", "a#b", "<script>", `"`, `a\b`, "a@b", strings.Repeat("a", store.MaxCodeLen+1),
 	} {
 		wantFieldError(t, fmt.Sprintf("Alias(%q)", alias), r.Alias(alias), "alias", "must be 1 to 64 characters")
+	}
+	for _, alias := range []string{"_", "spring_", "a__", "-_"} {
+		wantFieldError(t, fmt.Sprintf("Alias(%q)", alias), r.Alias(alias), "alias", "must not end with _")
 	}
 	for _, alias := range []string{"api", "API", "aPi", "assets", "ASSETS", "__canary-", "__canary-511", "__Canary-x"} {
 		wantFieldError(t, fmt.Sprintf("Alias(%q)", alias), r.Alias(alias), "alias", "reserved")
