@@ -89,7 +89,7 @@ type Limits struct {
 	CreateAnonymous ratelimit.Limit // per client address
 	CreateKey       ratelimit.Limit // per API key
 	Unknown         ratelimit.Limit // unknown codes per client address, and separately unknown API keys
-	Password        ratelimit.Limit // wrong passwords per link and client address; ten times this per link
+	Password        ratelimit.Limit // wrong passwords per link and client address; after ten times this of a link, its passwords are checked one at a time
 	Report          ratelimit.Limit // reports of links per client address
 }
 

@@ -97,7 +97,9 @@ func (a *API) unlock(c echo.Context) error {
 }
 
 // Multiples of the limit of one client: wrong passwords of a link from all clients, and from
-// one network. An attacker with a /48 network then leaves guesses for other clients.
+// one network. When all clients reach the first, passwords of the link are checked one at a time.
+// They are not rejected: a visitor with the right password must get through. An attacker with a
+// /48 network reaches the second.
 const (
 	linkGuesses    = 10
 	networkGuesses = 4
@@ -118,7 +120,11 @@ func (a *API) guess(ctx context.Context, r *http.Request, l *store.Link, passwor
 	if err := a.takeHash(ctx, who); err != nil {
 		return guessed{}, err
 	}
-	leave, err := a.opts.Links.EnterHashing(ctx)
+	enter := a.opts.Links.EnterHashing
+	if a.take(ctx, "guess:"+l.Code, a.opts.Limits.Password.Times(linkGuesses), 0).Remaining == 0 {
+		enter = a.opts.Links.EnterHashingSlowly
+	}
+	leave, err := enter(ctx)
 	if err != nil {
 		return guessed{}, err
 	}
@@ -133,18 +139,17 @@ func (a *API) guess(ctx context.Context, r *http.Request, l *store.Link, passwor
 	return g, err
 }
 
-// guesses counts n wrong passwords of the client for the link. The result reports the
-// client's limit, or the limit of the link if only that one is reached.
+// guesses counts n wrong passwords of the client for the link. The result reports the client's
+// limit.
 func (a *API) guesses(ctx context.Context, client netip.Addr, code string, n int) guessed {
-	limit, ofLink := a.opts.Limits.Password, a.opts.Limits.Password.Times(linkGuesses)
+	limit := a.opts.Limits.Password
 	own := a.takeOfNetwork(ctx, "guess:"+code, client, limit, networkGuesses, n)
-	all := a.take(ctx, "guess:"+code, ofLink, n)
+	if n > 0 {
+		a.take(ctx, "guess:"+code, limit.Times(linkGuesses), n)
+	}
 	g := guessed{limits: rateHeaders("guess", limit, own)}
-	switch {
-	case own.Remaining == 0:
+	if own.Remaining == 0 {
 		g.wait = own.RetryAfter
-	case all.Remaining == 0:
-		g.wait, g.limits = all.RetryAfter, rateHeaders("guess-link", ofLink, all)
 	}
 	return g
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
+	"time"
 
 	"golang.org/x/crypto/bcrypt"
 
@@ -15,9 +17,9 @@ const (
 	// maxPasswordLen is the longest password that bcrypt accepts, in bytes.
 	maxPasswordLen = 72
 
-	// hashingPlaces is how many passwords are hashed at the same time. It bounds the
-	// processor cores that anonymous clients can use.
-	hashingPlaces = 2
+	// hashingWait is the longest time that a password waits to be hashed. It is shorter than the
+	// timeouts of visits and requests, so that clients learn that the server is overloaded.
+	hashingWait = 2 * time.Second
 
 	// maxHashers bounds the new passwords that are being hashed or wait to be hashed. Without
 	// this bound, waiting creates and edits would prevent the admission of other requests.
@@ -51,15 +53,53 @@ func IsPassword(l *store.Link, guess string) (bool, error) {
 	return err == nil, err
 }
 
-// EnterHashing waits until this node may hash one more password, or until ctx ends. Without an
-// error the caller must call leave after hashing.
+// hashing limits the passwords that this node hashes at the same time, so that anonymous clients
+// leave half of the processor cores to other requests.
+type hashing struct {
+	places chan struct{} // one element for each password that is being hashed
+	slow   chan struct{} // an element while a password of enterSlowly is hashed or waits for its place
+}
+
+func newHashing() hashing {
+	return hashing{places: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)), slow: make(chan struct{}, 1)}
+}
+
+// EnterHashing waits until this node may hash one more password. It returns store.ErrShed after
+// hashingWait, or the error of ctx. Without an error the caller must call leave after hashing.
 func (s *Service) EnterHashing(ctx context.Context) (leave func(), err error) {
-	select {
-	case s.hashing <- struct{}{}:
-		return func() { <-s.hashing }, nil
-	case <-ctx.Done():
-		return nil, fmt.Errorf("wait to hash a password: %w", ctx.Err())
+	return enter(ctx, s.hashing.places)
+}
+
+// EnterHashingSlowly is EnterHashing for passwords that are probably guesses. They are hashed one
+// after the other, so that other passwords find a place.
+func (s *Service) EnterHashingSlowly(ctx context.Context) (leave func(), err error) {
+	return enter(ctx, s.hashing.slow, s.hashing.places)
+}
+
+// enter takes one place of each semaphore, in this order.
+func enter(ctx context.Context, semaphores ...chan struct{}) (leave func(), err error) {
+	taken := 0
+	leave = func() {
+		for _, s := range semaphores[:taken] {
+			<-s
+		}
 	}
+	late := time.NewTimer(hashingWait)
+	defer late.Stop()
+	for _, s := range semaphores {
+		select {
+		case s <- struct{}{}:
+			taken++
+			continue
+		case <-ctx.Done():
+			err = ctx.Err()
+		case <-late.C:
+			err = store.ErrShed
+		}
+		leave()
+		return nil, fmt.Errorf("wait to hash a password: %w", err)
+	}
+	return leave, nil
 }
 
 // hashPassword returns the bcrypt hash of a new password.

@@ -88,8 +88,8 @@ type Service struct {
 	opts       Options
 	rules      *store.Rules
 	collisions prometheus.Counter
-	hashing    chan struct{} // semaphore: passwords that are hashed at the same time
-	hashers    atomic.Int64  // new passwords that are being hashed or wait for it
+	hashing    hashing
+	hashers    atomic.Int64 // new passwords that are being hashed or wait for it
 }
 
 // New returns a Service. The error names every missing or invalid option.
@@ -102,7 +102,7 @@ func New(opts Options) (*Service, error) {
 		return nil, err
 	}
 	opts.withDefaults()
-	s := &Service{opts: opts, rules: rules, hashing: make(chan struct{}, hashingPlaces)}
+	s := &Service{opts: opts, rules: rules, hashing: newHashing()}
 	s.collisions = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "terse_code_collisions_total",
 		Help: "Minted codes that were already in use, so that another code was minted.",
