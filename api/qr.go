@@ -9,6 +9,7 @@ import (
 	"image"
 	"image/color"
 	"image/png"
+	"net/http"
 	"strings"
 
 	"rsc.io/qr"
@@ -29,6 +30,8 @@ type qrOutput struct {
 	ContentType  string `header:"Content-Type"`
 	CacheControl string `header:"Cache-Control"`
 	Disposition  string `header:"Content-Disposition"`
+	SurrogateKey string `header:"Surrogate-Key"` // a takedown purges the answer from a CDN
+	CacheTag     string `header:"Cache-Tag"`
 	Body         []byte
 }
 
@@ -51,8 +54,11 @@ func (a *API) qrCode(ctx context.Context, in *qrInput) (*qrOutput, error) {
 	if hidden || errors.Is(err, store.ErrNotFound) {
 		return nil, a.unknownCode(ctx, who.addr)
 	}
-	if err == nil && !l.DeletedAt.IsZero() {
+	switch {
+	case err == nil && state == store.Deleted:
 		err = store.ErrGone
+	case err == nil && state == store.Disabled:
+		err = newProblem(http.StatusUnavailableForLegalReasons, "This link was disabled.")
 	}
 	if err != nil {
 		return nil, a.problem(ctx, err)
@@ -71,6 +77,10 @@ func (a *API) qrCode(ctx context.Context, in *qrInput) (*qrOutput, error) {
 		ContentType:  "image/svg+xml",
 		CacheControl: "public, max-age=86400",
 		Disposition:  fmt.Sprintf(`inline; filename="%s.%s"`, in.Code, in.Format),
+		SurrogateKey: linkTag(in.Code), CacheTag: linkTag(in.Code),
+	}
+	if who.Key != nil {
+		out.CacheControl = "private, max-age=86400"
 	}
 	if in.Format == "png" {
 		out.ContentType = "image/png"
