@@ -263,13 +263,10 @@ func testReuse(t *testing.T, newServer opener) {
 	if status, code := again(`{"url":"https://example.com/1","reuse":true}`, owner); status != http.StatusOK || code != first.Code {
 		t.Errorf("reuse = %d %s, want 200 %s", status, code, first.Code)
 	}
-	titled := s.create(`{"url":"https://example.com/3","title":"private"}`)
-	if status, code := again(`{"url":"https://example.com/3","reuse":true}`, nil); status != http.StatusCreated || code == titled.Code {
-		t.Errorf("anonymous reuse of a titled link = %d %s, want another link", status, code)
-	}
-	plain := s.create(`{"url":"https://example.com/4"}`)
-	if status, code := again(`{"url":"https://example.com/4","reuse":true}`, nil); status != http.StatusOK || code != plain.Code {
-		t.Errorf("anonymous reuse of a plain link = %d %s, want 200 %s", status, code, plain.Code)
+	s.create(`{"url":"https://example.com/4"}`)
+	anonymous := s.send(http.MethodPost, "/api/v1/links", `{"url":"https://example.com/4","reuse":true}`)
+	if detail := anonymous.problem(http.StatusUnprocessableEntity); named(anonymous) != "body.reuse" {
+		t.Errorf("anonymous reuse = %s naming %q, want it to name body.reuse", detail, named(anonymous))
 	}
 	for name, body := range map[string]string{
 		"another target": `{"url":"https://example.com/2","reuse":true}`,

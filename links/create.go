@@ -107,10 +107,13 @@ func (s *Service) newLink(who *Caller, in *Draft) (store.Link, error) {
 	now = micros(now)
 	l := store.Link{URL: in.URL, Owner: who.Owner(), CreatedAt: now, UpdatedAt: now}
 	in.apply(&l)
-	var alias, ended error
+	var alias, ended, reuse error
 	if in.Alias != nil {
 		l.Code = *in.Alias
 		alias = s.rules.Alias(l.Code)
+	}
+	if in.Reuse && who.Key == nil {
+		reuse = &store.FieldError{Field: "reuse", Reason: "needs an API key: without one, links of other people would be returned"}
 	}
 	if !l.ExpiresAt.IsZero() && !l.ExpiresAt.After(now) {
 		ended = &store.FieldError{Field: "expires_at", Reason: "must be in the future"}
@@ -118,7 +121,7 @@ func (s *Service) newLink(who *Caller, in *Draft) (store.Link, error) {
 	if !known && !l.ExpiresAt.IsZero() {
 		return store.Link{}, ErrTimeUnknown
 	}
-	if err := store.JoinInvalid(s.rules.Check(&l), alias, ended, in.Err, in.checkPassword()); err != nil {
+	if err := store.JoinInvalid(s.rules.Check(&l), alias, ended, reuse, in.Err, in.checkPassword()); err != nil {
 		return store.Link{}, err
 	}
 	return l, nil

@@ -11,7 +11,7 @@ type Draft struct {
 	URL   string  // the target
 	Alias *string // the code; nil: a minted one
 	Settings
-	Reuse bool // whether an equal link of the caller may be returned instead
+	Reuse bool // whether an equal link of the caller may be returned instead; needs a key
 
 	// Key is the idempotency key of this draft. Default: Batch.Key and the position.
 	Key string

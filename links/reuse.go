@@ -43,10 +43,7 @@ func (d *draft) reuses(have *store.Link) bool {
 
 // fits reports whether have, live or not, has the settings of the draft and may be reused.
 func (d *draft) fits(have *store.Link) bool {
-	// An anonymous caller must not see the title or the tags of another anonymous caller.
-	private := have.Owner == "" && (have.Title != "" || have.Tags != nil)
-	return d.Reuse && !d.hasPassword() && !private &&
-		have.URL == d.link.URL && sameSettings(have, &d.link)
+	return d.Reuse && !d.hasPassword() && have.URL == d.link.URL && sameSettings(have, &d.link)
 }
 
 // sameSettings reports whether have redirects visitors in the same way as want, without a
