@@ -26,6 +26,8 @@ func TestHeaders(t *testing.T) {
 	}{
 		{"home", func(w http.ResponseWriter) { p.Home(w, 422, web.Home{}) }, 422, ownForms, "same-origin", ""},
 		{"preview", func(w http.ResponseWriter) { p.Preview(w, 200, web.Preview{}) }, 200, ownForms, "same-origin", "noindex"},
+		{"counted preview", func(w http.ResponseWriter) { p.Preview(w, 200, web.Preview{HiddenReason: web.HiddenByMaxClicks}) }, 200, targetForms, "same-origin", "noindex"},
+		{"confirm", func(w http.ResponseWriter) { p.Confirm(w, 200, web.Confirm{}) }, 200, targetForms, "same-origin", "noindex"},
 		{"password", func(w http.ResponseWriter) { p.Password(w, 403, web.Password{}) }, 403, targetForms, "same-origin", "noindex"},
 		{"error", func(w http.ResponseWriter) { p.Error(w, 410, web.Problem{}) }, 410, ownForms, "same-origin", "noindex"},
 	}

@@ -51,10 +51,13 @@ func everyPage(p *web.Pages, text string) map[string]func(http.ResponseWriter) {
 			}})
 		},
 		"hidden": func(w http.ResponseWriter) {
-			p.Preview(w, 200, web.Preview{Code: text, ShortURL: short, Title: text, HiddenReason: web.HiddenByPassword})
+			p.Preview(w, 200, web.Preview{Code: text, ShortURL: short, Title: text, URL: text, HiddenReason: web.HiddenByPassword})
 		},
 		"counted": func(w http.ResponseWriter) {
-			p.Preview(w, 200, web.Preview{Code: text, ShortURL: short, Title: text, HiddenReason: text})
+			p.Preview(w, 200, web.Preview{Code: text, ShortURL: short, Title: text, URL: text, HiddenReason: web.HiddenByMaxClicks})
+		},
+		"confirm": func(w http.ResponseWriter) {
+			p.Confirm(w, 200, web.Confirm{Code: text, URL: text, Limited: true})
 		},
 		"password": func(w http.ResponseWriter) {
 			p.Password(w, 403, web.Password{Code: text, Error: text, RetryAfter: time.Second})

@@ -46,6 +46,20 @@ func TestWithoutScript(t *testing.T) {
 	checkQuiet(t, s, tab)
 }
 
+// TestContinueLeadsOn presses Continue without a script, on a plain http page. See
+// TestPasswordLeadsOn.
+func TestContinueLeadsOn(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	tab := browser.Start(t).Open(t, browser.Look{NoScript: true})
+	tab.Do(chromedp.Navigate(elsewhere(t, s) + "/once"))
+	tab.Wait(`document.activeElement?.type === "submit"`)
+	tab.Follow(chromedp.KeyEvent(kb.Enter))
+	if got := browser.Eval[string](tab, `location.href`); got != s.URL+"/landing" {
+		t.Errorf("Continue leads to %q, want %q", got, s.URL+"/landing")
+	}
+}
+
 // TestPasswordLeadsOn submits a password on a plain http page, where browsers
 // send no Sec-Fetch-Site. The form must send its Origin header, and the page's
 // own policy must allow the redirect to another origin.

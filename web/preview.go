@@ -8,7 +8,7 @@ import (
 
 // Values of Preview.HiddenReason.
 const (
-	HiddenByPassword  = "password"   // the target is visible only with the password
+	HiddenByPassword  = "password"   // the whole target is visible only with the password
 	HiddenByMaxClicks = "max_clicks" // each visit of the target counts as a click
 )
 
@@ -17,8 +17,8 @@ type Preview struct {
 	Code         string
 	ShortURL     string
 	Title        string    // set by the owner; may be empty
-	URL          string    // target; empty when hidden
-	HiddenReason string    // HiddenByPassword or HiddenByMaxClicks when URL is empty
+	URL          string    // target
+	HiddenReason string    // HiddenByPassword or HiddenByMaxClicks if the page shows only the host of URL
 	CreatedAt    time.Time // the zero time is not shown
 	ExpiresAt    time.Time // the zero time means never
 
@@ -52,10 +52,12 @@ func (Report) Reasons() []reason {
 	}
 }
 
-// Host returns the host of the target. It is empty when the target is hidden or is
-// not an http or https URL. The page shows such a target as text, without a link.
-func (v Preview) Host() string {
-	u, err := url.Parse(v.URL)
+// Host returns the host of the target. It is empty if the target is not an http or
+// https URL. The page shows such a target as text, without a link.
+func (v Preview) Host() string { return hostOf(v.URL) }
+
+func hostOf(target string) string {
+	u, err := url.Parse(target)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") {
 		return ""
 	}
@@ -68,7 +70,12 @@ func (v Preview) PreviewPath() string { return previewPath(v.Code) }
 // Path returns the path of the short link.
 func (v Preview) Path() string { return "/" + url.PathEscape(v.Code) }
 
-// Preview writes the page that shows a link's target.
+// Preview writes the page that shows a link's target. If each visit counts, the page
+// has a form that posts to the short link, and a redirect to the target answers it.
 func (p *Pages) Preview(w http.ResponseWriter, status int, v Preview) {
-	p.preview.write(w, status, view{Site: p.opts, Name: "Where " + v.ShortURL + " leads", Page: v})
+	page := &p.preview
+	if v.HiddenReason == HiddenByMaxClicks {
+		page = &p.counted
+	}
+	page.write(w, status, view{Site: p.opts, Name: "Where " + v.ShortURL + " leads", Page: v})
 }

@@ -94,6 +94,7 @@ func TestScriptSendsWhatIsFilled(t *testing.T) {
 			`{url: "https://example.com/", alias: "spring", title: " a b ", expires_at: "2030-01-02T03:04", max_clicks: "12", password: " x "}`,
 			`{"url":"https://example.com/","alias":"spring","title":" a b ","password":" x ","expires_at":"2030-01-02T08:04:00.000Z","max_clicks":12}`,
 		},
+		{"link that works once", `{url: "https://example.com/", max_clicks: " 1 "}`, `{"url":"https://example.com/","max_clicks":1,"confirm":true}`},
 		{"host with a port", `{url: " example.com:8443/x "}`, `{"url":"https://example.com:8443/x"}`},
 		{"host of other letters", `{url: "bücher.example?q"}`, `{"url":"https://bücher.example?q"}`},
 		{"another scheme", `{url: "mailto:a@example.com"}`, `{"url":"mailto:a@example.com"}`},

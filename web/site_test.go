@@ -57,6 +57,7 @@ func newSite(tb testing.TB) *site {
 	mux.HandleFunc("GET /show/{page}", s.show)
 	mux.HandleFunc("GET /landing", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<!doctype html><title>landed</title>") })
 	protect := http.NewCrossOriginProtection()
+	mux.Handle("/once", protect.Handler(http.HandlerFunc(s.once)))
 	mux.Handle("/secret", protect.Handler(http.HandlerFunc(s.secret)))
 	return s
 }
@@ -171,6 +172,15 @@ func (s *site) secret(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// once is a link whose visitors have to press Continue.
+func (s *site) once(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodGet {
+		s.pages.Confirm(w, 200, web.Confirm{Code: "once", URL: longURL})
+		return
+	}
+	http.Redirect(w, r, s.URL+"/landing", http.StatusSeeOther)
+}
+
 // show writes one of the pages, filled with ordinary values.
 func (s *site) show(w http.ResponseWriter, r *http.Request) {
 	made := time.Date(2026, 3, 14, 9, 26, 0, 0, time.UTC)
@@ -202,11 +212,13 @@ func (s *site) show(w http.ResponseWriter, r *http.Request) {
 		shown.Report = web.Report{Open: true, Sent: true}
 		s.pages.Preview(w, 200, shown)
 	case "hidden":
-		shown.URL, shown.HiddenReason = "", web.HiddenByPassword
+		shown.HiddenReason = web.HiddenByPassword
 		s.pages.Preview(w, 200, shown)
 	case "counted":
-		shown.URL, shown.HiddenReason = "", web.HiddenByMaxClicks
+		shown.HiddenReason = web.HiddenByMaxClicks
 		s.pages.Preview(w, 200, shown)
+	case "confirm":
+		s.pages.Confirm(w, 200, web.Confirm{Code: "k7Qx9mB2a", URL: longURL, Limited: true})
 	case "password":
 		s.pages.Password(w, 403, web.Password{Code: "k7Qx9mB2a", Error: "That is not the password of this link.", RetryAfter: 90 * time.Second})
 	default:

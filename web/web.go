@@ -52,7 +52,7 @@ type Pages struct {
 	opts   Options
 	assets *assets
 
-	home, preview, password, problem page
+	home, preview, counted, password, confirm, problem page
 }
 
 // New parses the templates and fingerprints the static files. It returns an error
@@ -73,10 +73,12 @@ func New(opts Options) (*Pages, error) {
 		// from another site (Fetch, "append a request Origin header"). With same-origin,
 		// other sites get no referrer either.
 		preview:  page{file: "preview.html", forms: formsToSelf, referrer: "same-origin"},
+		counted:  page{file: "preview.html", forms: formsToTargets, referrer: "same-origin"},
+		confirm:  page{file: "confirm.html", forms: formsToTargets, referrer: "same-origin"},
 		password: page{file: "password.html", forms: formsToTargets, referrer: "same-origin"},
 		problem:  page{file: "problem.html", forms: formsToSelf, referrer: "same-origin"},
 	}
-	for _, page := range []*page{&p.home, &p.preview, &p.password, &p.problem} {
+	for _, page := range []*page{&p.home, &p.preview, &p.counted, &p.password, &p.confirm, &p.problem} {
 		if err := page.parse(p.Asset); err != nil {
 			return nil, err
 		}

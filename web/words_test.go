@@ -69,15 +69,15 @@ func TestPreviewWords(t *testing.T) {
 		},
 		{
 			"password",
-			web.Preview{Code: "abc", HiddenReason: web.HiddenByPassword},
-			[]string{"somewhere secret", `href="/abc"`, "Enter the password"},
-			[]string{"Continue"},
+			web.Preview{Code: "abc", URL: "https://example.com/x?a=1", HiddenReason: web.HiddenByPassword},
+			[]string{">example.com</span>", "only with the password", `href="/abc"`, "Enter the password"},
+			[]string{"Continue", "/x?a", "<form method=\"post\" id=\"open\""},
 		},
 		{
 			"counted",
-			web.Preview{Code: "abc", HiddenReason: web.HiddenByMaxClicks},
-			[]string{"limited number of clicks", `href="/abc"`, "Use one click"},
-			[]string{"Continue"},
+			web.Preview{Code: "abc", URL: "https://example.com/x?a=1", HiddenReason: web.HiddenByMaxClicks},
+			[]string{">example.com</span>", "limited number of clicks", `action="/abc"`, "Use one click"},
+			[]string{"Continue", "/x?a", `href="/abc"`},
 		},
 		{
 			"target that no browser opens",

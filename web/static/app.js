@@ -27,6 +27,8 @@ function readForm() {
   const clicks = form.elements.max_clicks.value.trim();
   if (clicks !== "") {
     body.max_clicks = Number(clicks);
+    // Programs that open links, such as chats, must not use the only click.
+    if (body.max_clicks === 1) body.confirm = true;
     if (!/^\d+$/.test(clicks) || !Number.isSafeInteger(body.max_clicks)) errors.set("max_clicks", "must be a whole number");
   }
   const limit = Number(form.dataset.maxUrl);
