@@ -21,6 +21,7 @@ import (
 
 	"github.com/terse/terse/links"
 	"github.com/terse/terse/store"
+	"github.com/terse/terse/useragent"
 	"github.com/terse/terse/web"
 )
 
@@ -33,6 +34,7 @@ type API struct {
 	resources *echo.Echo // everything below /api
 	schemas   huma.Registry
 	csrf      *http.CrossOriginProtection
+	agents    *useragent.Classifier
 	drawing   chan struct{} // semaphore: QR codes that are drawn at the same time
 	outage    seldom        // limits the log message about the store
 	busy      seldom        // limits the log message about overload
@@ -56,10 +58,15 @@ func New(opts Options) (*API, error) {
 	if err != nil {
 		return nil, err
 	}
+	agents, err := useragent.New()
+	if err != nil {
+		return nil, err
+	}
 	a := &API{
 		opts:    opts,
 		pages:   pages,
 		csrf:    http.NewCrossOriginProtection(),
+		agents:  agents,
 		drawing: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
 	}
 	if err := a.csrf.AddTrustedOrigin(opts.BaseURL); err != nil {

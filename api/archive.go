@@ -25,6 +25,7 @@ type archivedLink struct {
 	ExpiresAt      *time.Time `json:"expires_at" required:"false" doc:"May be in the past." example:"2027-06-01T00:00:00Z"`
 	MaxClicks      count      `json:"max_clicks" required:"false" doc:"0 means any number." example:"0"`
 	UsedClicks     count      `json:"used_clicks" required:"false" doc:"Redirects counted against max_clicks." example:"0"`
+	Confirm        bool       `json:"confirm" required:"false" doc:"Whether visitors have to press Continue."`
 	PasswordHash   string     `json:"password_hash" required:"false" doc:"A bcrypt hash; empty when the link has no password." example:""`
 	DisabledAt     *time.Time `json:"disabled_at" required:"false" doc:"When it was disabled because of abuse."`
 	DisabledReason string     `json:"disabled_reason" required:"false" example:""`
@@ -46,7 +47,7 @@ func archived(l *store.Link) archivedLink {
 		Code: l.Code, URL: l.URL, Owner: &l.Owner, Title: l.Title, Tags: tags,
 		Status: l.Status, ForwardQuery: forwardNames[l.ForwardQuery],
 		StartsAt: timeOrNull(l.StartsAt), ExpiresAt: timeOrNull(l.ExpiresAt),
-		MaxClicks: count(l.MaxClicks), UsedClicks: count(l.UsedClicks), PasswordHash: l.PasswordHash,
+		MaxClicks: count(l.MaxClicks), UsedClicks: count(l.UsedClicks), Confirm: l.Confirm, PasswordHash: l.PasswordHash,
 		DisabledAt: timeOrNull(l.DisabledAt), DisabledReason: l.DisabledReason, DeletedAt: timeOrNull(l.DeletedAt),
 		Clicks: count(l.Clicks), LastClickAt: timeOrNull(l.LastClickAt),
 		CreatedAt: &l.CreatedAt, UpdatedAt: &l.UpdatedAt, Version: l.Version,
@@ -124,7 +125,7 @@ func (in *archivedLink) archived() links.Archived {
 			Code: in.Code, URL: in.URL, Title: in.Title, Tags: in.Tags,
 			Status: in.Status, ForwardQuery: parseForward(in.ForwardQuery),
 			StartsAt: timeOrZero(in.StartsAt), ExpiresAt: timeOrZero(in.ExpiresAt),
-			MaxClicks: int64(in.MaxClicks), UsedClicks: int64(in.UsedClicks), PasswordHash: in.PasswordHash,
+			MaxClicks: int64(in.MaxClicks), UsedClicks: int64(in.UsedClicks), Confirm: in.Confirm, PasswordHash: in.PasswordHash,
 			DisabledAt: timeOrZero(in.DisabledAt), DisabledReason: in.DisabledReason, DeletedAt: timeOrZero(in.DeletedAt),
 			Clicks: int64(in.Clicks), Version: in.Version,
 		},

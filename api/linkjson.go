@@ -41,6 +41,7 @@ func appendLink(to []byte, l *linkBody) []byte {
 	to = appendTime(append(to, `,"expires_at":`...), l.ExpiresAt)
 	to = l.MaxClicks.append(append(to, `,"max_clicks":`...))
 	to = l.UsedClicks.append(append(to, `,"used_clicks":`...))
+	to = strconv.AppendBool(append(to, `,"confirm":`...), l.Confirm)
 	to = strconv.AppendBool(append(to, `,"password_protected":`...), l.PasswordProtected)
 	to = appendText(append(to, `,"disabled_reason":`...), l.DisabledReason)
 	to = l.Clicks.append(append(to, `,"clicks":`...))

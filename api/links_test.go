@@ -272,6 +272,7 @@ func testReuse(t *testing.T, newServer opener) {
 		"another target": `{"url":"https://example.com/2","reuse":true}`,
 		"a password":     `{"url":"https://example.com/1","reuse":true,"password":"x"}`,
 		"another status": `{"url":"https://example.com/1","reuse":true,"status":301}`,
+		"a confirmation": `{"url":"https://example.com/1","reuse":true,"confirm":true}`,
 		"an alias":       `{"url":"https://example.com/1","reuse":true,"alias":"mine"}`,
 		"no reuse":       `{"url":"https://example.com/1"}`,
 	} {

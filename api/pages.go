@@ -116,6 +116,9 @@ func formInput(f url.Values) (*CreateInput, []*store.FieldError) {
 			problems = append(problems, &store.FieldError{Field: "max_clicks", Reason: "must be a whole number"})
 		}
 		in.MaxClicks = some(n)
+		if n == 1 { // programs that open links, such as chats, must not use the only click
+			in.Confirm = some(true)
+		}
 	}
 	return in, problems
 }
@@ -141,7 +144,7 @@ func (a *API) preview(c echo.Context, name string) error {
 func (a *API) showPreview(c echo.Context, status int, l *store.Link, report web.Report) {
 	shown := web.Preview{
 		Code: l.Code, ShortURL: a.shortURL(l.Code), Title: l.Title,
-		CreatedAt: l.CreatedAt, ExpiresAt: l.ExpiresAt, Report: report,
+		URL: l.URL, CreatedAt: l.CreatedAt, ExpiresAt: l.ExpiresAt, Report: report,
 	}
 	switch {
 	case l.PasswordHash != "":
@@ -149,8 +152,6 @@ func (a *API) showPreview(c echo.Context, status int, l *store.Link, report web.
 		shown.Title = ""
 	case l.MaxClicks > 0:
 		shown.HiddenReason = web.HiddenByMaxClicks
-	default:
-		shown.URL = l.URL
 	}
 	a.pages.Preview(c.Response(), status, shown)
 }

@@ -121,6 +121,11 @@ func TestPreview(t *testing.T) {
 	if a := s.get("/" + limited.Code + "+"); a.status != http.StatusOK || contains(a.body, "example.com/target") {
 		t.Errorf("preview of a limited link = %d, want 200 without the target", a.status)
 	}
+	for _, code := range []string{secret.Code, limited.Code} { // its title may lie
+		if a := s.get("/" + code + "+"); !contains(a.body, "example.com") {
+			t.Errorf("preview of a limited link does not show the host of its target: %s", a.body)
+		}
+	}
 	if a := s.get("/" + limited.Code); a.status != http.StatusFound {
 		t.Errorf("a limited link after its preview = %d, want its use left", a.status)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strings"
 	"time"
 
@@ -42,16 +43,13 @@ func (c *caller) TakePassword(ctx context.Context) error { return c.api.takeHash
 // askPassword shows the page that asks for a link's password. HEAD gets the same answer as
 // GET, because the page does not contain the target.
 func (a *API) askPassword(c echo.Context, status int, shown web.Password) error {
-	h := c.Response().Header()
-	h.Set("Cache-Control", policyNever.browser)
-	if a.opts.CDN {
-		h.Set("Cdn-Cache-Control", policyNever.cdn)
-	}
+	a.setPolicy(c.Response().Header(), policyNever)
 	a.pages.Password(c.Response(), status, shown)
 	return nil
 }
 
-// unlock handles the form of the password page: POST to /{code}.
+// unlock handles POST to /{code}: the forms of the password page, of the page that asks to
+// confirm, and of the preview of a link with a click limit.
 func (a *API) unlock(c echo.Context) error {
 	r := c.Request()
 	if previewed, ok := strings.CutSuffix(r.URL.Path[1:], "+"); ok {
@@ -60,9 +58,12 @@ func (a *API) unlock(c echo.Context) error {
 	if err := a.csrf.Check(r); err != nil {
 		return a.answer(c, policyError, newProblem(http.StatusForbidden, "The form was sent from another website."))
 	}
-	form, err := a.readForm(c, maxPasswordFormLen)
-	if err != nil {
-		return a.fail(c, err)
+	var form url.Values
+	if r.ContentLength != 0 {
+		var err error
+		if form, err = a.readForm(c, maxPasswordFormLen); err != nil {
+			return a.fail(c, err)
+		}
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), visitTimeout)
 	defer cancel()

@@ -36,12 +36,12 @@ var (
 	policyError     = cachePolicy{"no-store", ""}
 )
 
-// livePolicy returns the policy of a redirect. A link with a click limit or a password is
-// never cached. A link that expires is cached at most until then, and never served stale.
+// livePolicy returns the policy of a redirect. A link with a click limit, a password or a
+// confirmation is never cached. A link that expires is cached at most until then, and never served stale.
 func livePolicy(l *store.Link, status int, now time.Time) cachePolicy {
 	permanent := status == 301 || status == 308
 	switch {
-	case l.MaxClicks > 0 || l.PasswordHash != "":
+	case l.MaxClicks > 0 || l.PasswordHash != "" || l.Confirm:
 		return policyNever
 	case !l.ExpiresAt.IsZero():
 		return endingPolicy(l.ExpiresAt.Sub(now), permanent)

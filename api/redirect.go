@@ -12,6 +12,7 @@ import (
 
 	"github.com/terse/terse/api/overload"
 	"github.com/terse/terse/store"
+	"github.com/terse/terse/useragent"
 	"github.com/terse/terse/web"
 )
 
@@ -43,7 +44,46 @@ func (a *API) redirect(c echo.Context) error {
 	if l.PasswordHash != "" {
 		return a.askPassword(c, http.StatusOK, web.Password{Code: l.Code})
 	}
+	if l.MaxClicks > 0 || l.Confirm {
+		return a.visitGuarded(c, &l, now)
+	}
 	return a.send(c, &l, now)
+}
+
+// visitGuarded answers a visit of a live link that has a click limit or asks for a confirmation.
+// A robot gets the preview, and uses no click. A visitor who has to confirm gets a page with a
+// form, which unlock handles. If a robot is in fact a person, the preview has this form too.
+func (a *API) visitGuarded(c echo.Context, l *store.Link, now time.Time) error {
+	r := c.Request()
+	robot := a.agents.Request(r).IsRobot()
+	if !robot && !l.Confirm {
+		return a.send(c, l, now)
+	}
+	if l.MaxClicks > 0 {
+		checked, err := a.use(r, l.Code, false, now)
+		switch {
+		case errors.Is(err, store.ErrNotLive):
+			return a.notLive(c, &checked, checked.State(now), now)
+		case err != nil:
+			return a.visitError(c, l.Code, err)
+		}
+		l = &checked
+	}
+	a.setPolicy(c.Response().Header(), policyNever)
+	if robot {
+		a.showPreview(c, http.StatusOK, l, web.Report{})
+		return nil
+	}
+	a.pages.Confirm(c.Response(), http.StatusOK, web.Confirm{Code: l.Code, URL: l.URL, Limited: l.MaxClicks > 0})
+	return nil
+}
+
+// setPolicy sets the headers of a page that caches must not store.
+func (a *API) setPolicy(h http.Header, policy cachePolicy) {
+	h.Set("Cache-Control", policy.browser)
+	if a.opts.CDN {
+		h.Set("Cdn-Cache-Control", policy.cdn)
+	}
 }
 
 // resolve returns the link for a visitor's path. Mail and chat programs often add the
@@ -90,7 +130,7 @@ func isGuess(name string) bool {
 // counts the click in the store.
 func (a *API) send(c echo.Context, l *store.Link, now time.Time) error {
 	r := c.Request()
-	counts := r.Method != http.MethodHead && !isPrefetch(r)
+	counts := r.Method != http.MethodHead && !useragent.Prefetched(r.Header)
 	if l.MaxClicks > 0 {
 		if !counts && r.Method != http.MethodHead {
 			return a.refusePrefetch(c)
@@ -169,16 +209,3 @@ func (a *API) writeRedirect(w *echo.Response, l *store.Link, status int, locatio
 
 // linkTag is the tag that CDNs use to purge the answers for a link.
 func linkTag(code string) string { return "link-" + code }
-
-// isPrefetch reports whether the browser prefetches the link. It reads Sec-Purpose and its
-// older names: https://wicg.github.io/nav-speculation/prefetch.html#sec-purpose-header
-func isPrefetch(r *http.Request) bool {
-	for _, name := range [...]string{"Sec-Purpose", "Purpose", "X-Moz"} { // in canonical form
-		for _, value := range r.Header[name] {
-			if purpose, _, _ := strings.Cut(value, ";"); strings.EqualFold(purpose, "prefetch") {
-				return true
-			}
-		}
-	}
-	return false
-}

@@ -19,6 +19,7 @@ type LinkSettings struct {
 	StartsAt     optional[time.Time] `json:"starts_at,omitzero" required:"false" doc:"The link answers 404 before this time."`
 	ExpiresAt    optional[time.Time] `json:"expires_at,omitzero" required:"false" doc:"The link answers 410 from this time on."`
 	MaxClicks    optional[int64]     `json:"max_clicks,omitzero" required:"false" doc:"The link answers 410 after this number of redirects; 0 means no limit."`
+	Confirm      optional[bool]      `json:"confirm,omitzero" required:"false" doc:"If true, visitors get a page and have to press Continue. Only then the redirect counts, so that programs that open links use no click."`
 	Password     optional[string]    `json:"password,omitzero" required:"false" writeOnly:"true" doc:"Every visitor must enter this password; 1 to 72 bytes. null removes it."`
 	Status       optional[int]       `json:"status,omitzero" required:"false" enum:"301,302,307,308" doc:"Status of the redirect. The default is 302."`
 	ForwardQuery optional[string]    `json:"forward_query,omitzero" required:"false" enum:"off,append,override" doc:"What happens to the query of a visit. off (default): it is dropped. append: it is added to the query of the target. override: it is added, and replaces parameters of the target with the same name."`
@@ -29,7 +30,7 @@ type LinkSettings struct {
 type CreateInput struct {
 	URL   string           `json:"url" doc:"The target: an absolute http or https URL of at most 8192 bytes." example:"https://example.com/a/long/path?with=query"`
 	Alias optional[string] `json:"alias,omitzero" required:"false" doc:"A code that you choose: 1 to 64 characters of 0-9 A-Z a-z _ -. The default is a new random code." example:"spring"`
-	Reuse bool             `json:"reuse,omitempty" doc:"If you have a link with the same target and settings, answer 200 with the newest one. Links on an unreachable shard are not found."`
+	Reuse bool             `json:"reuse,omitempty" doc:"Needs an API key. If you have a link with the same target and settings, answer 200 with the newest one. Links on an unreachable shard are not found."`
 	LinkSettings
 }
 
@@ -43,7 +44,7 @@ type editInput struct {
 func (s *LinkSettings) settings() links.Settings {
 	to := links.Settings{
 		Title: s.Title.pointer(), Tags: s.Tags.pointer(), StartsAt: s.StartsAt.pointer(), ExpiresAt: s.ExpiresAt.pointer(),
-		MaxClicks: s.MaxClicks.pointer(), Status: s.Status.pointer(), Password: s.Password.pointer(),
+		MaxClicks: s.MaxClicks.pointer(), Confirm: s.Confirm.pointer(), Status: s.Status.pointer(), Password: s.Password.pointer(),
 	}
 	if s.ForwardQuery.set {
 		forward := parseForward(s.ForwardQuery.value)
@@ -109,6 +110,7 @@ type linkBody struct {
 	ExpiresAt         *time.Time `json:"expires_at"`
 	MaxClicks         count      `json:"max_clicks" doc:"0 means no limit."`
 	UsedClicks        count      `json:"used_clicks" doc:"Redirects counted against max_clicks."`
+	Confirm           bool       `json:"confirm" doc:"Whether visitors have to press Continue."`
 	PasswordProtected bool       `json:"password_protected"`
 	DisabledReason    string     `json:"disabled_reason" doc:"Why the link was disabled; empty if it is not disabled."`
 	Clicks            count      `json:"clicks" doc:"Total number of redirects; may be about a second old."`
@@ -137,6 +139,7 @@ func (a *API) linkBody(l *store.Link) linkBody {
 		ExpiresAt:         timeOrNull(l.ExpiresAt),
 		MaxClicks:         count(l.MaxClicks),
 		UsedClicks:        count(l.UsedClicks),
+		Confirm:           l.Confirm,
 		PasswordProtected: l.PasswordHash != "",
 		DisabledReason:    l.DisabledReason,
 		Clicks:            count(l.Clicks),

@@ -20,6 +20,7 @@ type ArchivedLink struct {
 	ExpiresAt      *time.Time `json:"expires_at"`
 	MaxClicks      Count      `json:"max_clicks"`
 	UsedClicks     Count      `json:"used_clicks"`
+	Confirm        bool       `json:"confirm"`
 	PasswordHash   string     `json:"password_hash"`
 	DisabledAt     *time.Time `json:"disabled_at"`
 	DisabledReason string     `json:"disabled_reason"`

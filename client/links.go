@@ -39,6 +39,7 @@ type NewLink struct {
 	StartsAt     *time.Time `json:"starts_at,omitempty"`
 	ExpiresAt    *time.Time `json:"expires_at,omitempty"`
 	MaxClicks    Count      `json:"max_clicks,omitempty"`
+	Confirm      bool       `json:"confirm,omitempty"` // visitors have to press Continue
 	Password     string     `json:"password,omitempty"`
 	Status       int        `json:"status,omitempty"`
 	ForwardQuery string     `json:"forward_query,omitempty"`
@@ -59,6 +60,7 @@ type Link struct {
 	ExpiresAt         *time.Time `json:"expires_at"`
 	MaxClicks         Count      `json:"max_clicks"`
 	UsedClicks        Count      `json:"used_clicks"`
+	Confirm           bool       `json:"confirm"`
 	PasswordProtected bool       `json:"password_protected"`
 	DisabledReason    string     `json:"disabled_reason"`
 	Clicks            Count      `json:"clicks"`
@@ -142,7 +144,7 @@ func pageQuery(limit int, cursor string) url.Values {
 }
 
 // ErrNoRedirect reports an address that exists, but does not redirect.
-var ErrNoRedirect = errors.New("it does not redirect: the link has a password or a click limit, or this is no short URL")
+var ErrNoRedirect = errors.New("it does not redirect: the link has a password, a click limit or a page to confirm, or this is no short URL")
 
 // Expand returns the target of a short URL of any server. It counts no click. It returns
 // ErrNoRedirect when the server does not show a target. The API key is not sent.

@@ -17,6 +17,7 @@ type Changes struct {
 	StartsAt     *time.Time // the zero time: at once
 	ExpiresAt    *time.Time // the zero time: never
 	MaxClicks    *Count     // 0: no limit
+	Confirm      *bool      // whether visitors have to press Continue
 	Password     *string    // empty: no password
 	Status       *int
 	ForwardQuery *string // off, append or override
@@ -29,6 +30,7 @@ func (c Changes) MarshalJSON() ([]byte, error) {
 	put(body, "title", c.Title)
 	put(body, "tags", c.Tags)
 	put(body, "max_clicks", c.MaxClicks)
+	put(body, "confirm", c.Confirm)
 	put(body, "password", c.Password)
 	put(body, "status", c.Status)
 	put(body, "forward_query", c.ForwardQuery)

@@ -42,6 +42,7 @@ type Settings struct {
 	StartsAt     *time.Time
 	ExpiresAt    *time.Time
 	MaxClicks    *int64
+	Confirm      *bool
 	Status       *int
 	ForwardQuery *store.ForwardQuery
 	Password     *string // in plain text; empty: no password
@@ -54,6 +55,7 @@ func (s *Settings) apply(l *store.Link) {
 	set(&l.StartsAt, s.StartsAt)
 	set(&l.ExpiresAt, s.ExpiresAt)
 	set(&l.MaxClicks, s.MaxClicks)
+	set(&l.Confirm, s.Confirm)
 	set(&l.Status, s.Status)
 	set(&l.ForwardQuery, s.ForwardQuery)
 	if l.Status == 0 {

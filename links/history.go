@@ -140,6 +140,7 @@ func fieldsOf(l *store.Link) []field {
 	add("starts_at", l.StartsAt, l.StartsAt.IsZero())
 	add("expires_at", l.ExpiresAt, l.ExpiresAt.IsZero())
 	add("max_clicks", l.MaxClicks, l.MaxClicks == 0)
+	add("confirm", l.Confirm, !l.Confirm)
 	add("disabled_reason", l.DisabledReason, l.DisabledReason == "")
 	return fields
 }

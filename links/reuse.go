@@ -57,5 +57,6 @@ func sameSettings(have, want *store.Link) bool {
 		have.StartsAt.Equal(want.StartsAt) &&
 		have.ExpiresAt.Equal(want.ExpiresAt) &&
 		have.MaxClicks == want.MaxClicks &&
+		have.Confirm == want.Confirm &&
 		have.PasswordHash == ""
 }

@@ -45,7 +45,7 @@ func (m *Importer) createLinks(ctx context.Context, rows []row) (outcome, error)
 		l := &r.record.Link
 		links[i] = client.KeyedLink{NewLink: client.NewLink{
 			URL: l.URL, Alias: l.Code, Title: l.Title, Tags: l.Tags, StartsAt: l.StartsAt, ExpiresAt: l.ExpiresAt,
-			MaxClicks: l.MaxClicks, Status: l.Status, ForwardQuery: l.ForwardQuery, Reuse: m.opts.Upsert && l.Code == "",
+			MaxClicks: l.MaxClicks, Confirm: l.Confirm, Status: l.Status, ForwardQuery: l.ForwardQuery, Reuse: m.opts.Upsert && l.Code == "",
 		}, Key: m.state.Run + "-" + strconv.FormatInt(r.number, 10)}
 	}
 	results, err := m.send(of, func() ([]client.Result, error) { return m.opts.Client.CreateBatch(ctx, links) })
@@ -104,7 +104,7 @@ const updateAttempts = 10
 func (m *Importer) update(ctx context.Context, l *client.ArchivedLink, taken *client.Problem) (client.Result, error) {
 	changes := client.Changes{
 		URL: &l.URL, Title: given(l.Title), StartsAt: l.StartsAt, ExpiresAt: l.ExpiresAt,
-		MaxClicks: given(l.MaxClicks), Status: given(l.Status), ForwardQuery: given(l.ForwardQuery),
+		MaxClicks: given(l.MaxClicks), Confirm: given(l.Confirm), Status: given(l.Status), ForwardQuery: given(l.ForwardQuery),
 	}
 	if len(l.Tags) > 0 {
 		changes.Tags = &l.Tags

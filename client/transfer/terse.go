@@ -101,6 +101,7 @@ func readOwn(f fields, has func(name string) bool) (r Record, err error) {
 	l.Status, l.Version = int(r.number("status", f.text("status"))), r.number("version", f.text("version"))
 	l.MaxClicks, l.UsedClicks = countOf(&r, "max_clicks", f.text("max_clicks")), countOf(&r, "used_clicks", f.text("used_clicks"))
 	l.Clicks = countOf(&r, "clicks", f.text("clicks"))
+	l.Confirm = isTrue(f.text("confirm"))
 	r.setTags(f, "tags")
 	r.setTime("starts_at", f.text("starts_at"), &l.StartsAt)
 	r.setTime("expires_at", f.text("expires_at"), &l.ExpiresAt)
@@ -184,12 +185,12 @@ func (l *lineReader) read() ([]byte, error) {
 var (
 	linkColumns = []string{
 		"code", "short_url", "url", "title", "tags", "status", "forward_query", "state", "starts_at", "expires_at",
-		"max_clicks", "used_clicks", "password_protected", "disabled_reason", "clicks", "last_click_at",
+		"max_clicks", "used_clicks", "confirm", "password_protected", "disabled_reason", "clicks", "last_click_at",
 		"created_at", "updated_at", "version",
 	}
 	archiveColumns = []string{
 		"code", "url", "owner", "title", "tags", "status", "forward_query", "starts_at", "expires_at",
-		"max_clicks", "used_clicks", "password_hash", "disabled_at", "disabled_reason", "deleted_at", "clicks", "last_click_at",
+		"max_clicks", "used_clicks", "confirm", "password_hash", "disabled_at", "disabled_reason", "deleted_at", "clicks", "last_click_at",
 		"created_at", "updated_at", "version",
 	}
 )
@@ -199,7 +200,7 @@ func linkCells(l *client.Link) []string {
 	return []string{
 		l.Code, l.ShortURL, l.URL, l.Title, writeTags(l.Tags), strconv.Itoa(l.Status), l.ForwardQuery, l.State,
 		writeTime(l.StartsAt), writeTime(l.ExpiresAt), cell(l.MaxClicks), cell(l.UsedClicks),
-		strconv.FormatBool(l.PasswordProtected), l.DisabledReason, cell(l.Clicks), writeTime(l.LastClickAt),
+		strconv.FormatBool(l.Confirm), strconv.FormatBool(l.PasswordProtected), l.DisabledReason, cell(l.Clicks), writeTime(l.LastClickAt),
 		writeTime(&l.CreatedAt), writeTime(&l.UpdatedAt), cell(l.Version),
 	}
 }
@@ -212,7 +213,8 @@ func archiveCells(l *client.ArchivedLink) []string {
 	}
 	return []string{
 		l.Code, l.URL, owner, l.Title, writeTags(l.Tags), strconv.Itoa(l.Status), l.ForwardQuery,
-		writeTime(l.StartsAt), writeTime(l.ExpiresAt), cell(l.MaxClicks), cell(l.UsedClicks), l.PasswordHash,
+		writeTime(l.StartsAt), writeTime(l.ExpiresAt), cell(l.MaxClicks), cell(l.UsedClicks),
+		strconv.FormatBool(l.Confirm), l.PasswordHash,
 		writeTime(l.DisabledAt), l.DisabledReason, writeTime(l.DeletedAt), cell(l.Clicks), writeTime(l.LastClickAt),
 		writeTime(l.CreatedAt), writeTime(l.UpdatedAt), cell(l.Version),
 	}

@@ -40,6 +40,7 @@ type linksEdit struct {
 	Starts       *string  `placeholder:"WHEN" help:"Start of the link: a time from now such as 30d, a date such as 2027-01-31, or now."`
 	Expires      *string  `placeholder:"WHEN" help:"End of the link: a time from now such as 30d, a date such as 2027-01-31, or never."`
 	MaxClicks    *int64   `placeholder:"N" help:"Number of redirects that the link serves; 0 for no limit."`
+	Confirm      *bool    `negatable:"" help:"Ask visitors to press Continue."`
 	PasswordFile string   `placeholder:"FILE" help:"File with the new password. - reads standard input."`
 	NoPassword   bool     `help:"Remove the password."`
 	Status       *int     `placeholder:"CODE" help:"Status of the redirect: 301, 302, 307 or 308."`
@@ -59,7 +60,7 @@ func (*linksEdit) Help() string {
 // changes returns the changes that the flags describe. Its error has every problem of the flags.
 func (c *linksEdit) changes(stdin io.Reader) (terseclient.Changes, error) {
 	changes := terseclient.Changes{
-		URL: c.URL, Title: c.Title, MaxClicks: (*terseclient.Count)(c.MaxClicks), Status: c.Status, ForwardQuery: c.ForwardQuery,
+		URL: c.URL, Title: c.Title, MaxClicks: (*terseclient.Count)(c.MaxClicks), Confirm: c.Confirm, Status: c.Status, ForwardQuery: c.ForwardQuery,
 	}
 	if c.URL != nil {
 		changes.URL = new(withScheme(*c.URL))

@@ -29,10 +29,7 @@ func printLink(w io.Writer, l *terseclient.Link, asJSON bool) error {
 	if l.MaxClicks > 0 {
 		limit = fmt.Sprintf("%d, %d used", l.MaxClicks, l.UsedClicks)
 	}
-	password := "no"
-	if l.PasswordProtected {
-		password = "yes"
-	}
+	yesNo := map[bool]string{true: "yes", false: "no"}
 	state := l.State
 	if l.DisabledReason != "" {
 		state += " (" + oneLine(l.DisabledReason) + ")"
@@ -47,7 +44,8 @@ func printLink(w io.Writer, l *terseclient.Link, asJSON bool) error {
 		{"starts", momentOr(l.StartsAt, "at once")},
 		{"expires", momentOr(l.ExpiresAt, "never")},
 		{"click limit", limit},
-		{"password", password},
+		{"confirm", yesNo[l.Confirm]},
+		{"password", yesNo[l.PasswordProtected]},
 		{"status", strconv.Itoa(l.Status)},
 		{"forward query", l.ForwardQuery},
 		{"clicks", strconv.FormatInt(int64(l.Clicks), 10)},
