@@ -113,7 +113,7 @@ func plainTargets() []string {
 		"http://sho.rt.example.com", "http://xsho.rt", "http://x.sho.rt", "http://short", "http://example.com/sho.rt", "http://foo_bar.example.com", "http://-a-.com",
 		"http://r3---sn-apo3qvuoxuxbt-j5pe.example.com", "http://xn--bcher-kva.example", "http://XN--BCHER-KVA.example", "http://b%C3%BCcher.example/",
 		"http://foo_bar.xn--bcher-kva.example/", "http://127.0.0.1:8080/", "http://0x7f.1/", "http://017700000001", "http://2130706433", "http://1.2.3.4./",
-		"http://[::1]/", "http://[::1]:8080", "http://[2001:DB8:0::1]/", "http://[::ffff:1.2.3.4]", "http://localhost:3000/", "http://1.a", 
+		"http://[::1]/", "http://[::1]:8080", "http://[2001:DB8:0::1]/", "http://[::ffff:1.2.3.4]", "http://localhost:3000/", "http://1.a",
 		"http://example.com/%3Cscript%3E", "http://a%2Eb", "http://0xg", "http://" + strings.Repeat("a.", 125) + "abc.", "http://" + strings.Repeat("a", 63) + ".b", "http://a!b$c&d'e(f)*g+h,i;j=k~l",
 	}
 }
