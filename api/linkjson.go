@@ -44,6 +44,7 @@ func appendLink(to []byte, l *linkBody) []byte {
 	to = strconv.AppendBool(append(to, `,"confirm":`...), l.Confirm)
 	to = strconv.AppendBool(append(to, `,"password_protected":`...), l.PasswordProtected)
 	to = appendText(append(to, `,"disabled_reason":`...), l.DisabledReason)
+	to = appendText(append(to, `,"owner":`...), l.Owner)
 	to = l.Clicks.append(append(to, `,"clicks":`...))
 	to = appendTime(append(to, `,"last_click_at":`...), l.LastClickAt)
 	to = appendTime(append(to, `,"created_at":`...), &l.CreatedAt)

@@ -92,9 +92,14 @@ func (a *API) enableLink(ctx context.Context, in *enableInput) (*linkOutput, err
 type listInput struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"50" doc:"Maximum number of links in the page."`
 	Cursor string `query:"cursor" doc:"next_cursor of the previous page."`
+	Owner  string `query:"owner" doc:"Id of the API key whose links are listed. * lists the links of all keys and anonymous links; anonymous lists anonymous links. Other owners than your own need an admin key. The default is your own links." example:"key_7k3x0q9p2m4a"`
 	Tag    string `query:"tag" doc:"Only links with this tag."`
 	Q      string `query:"q" maxLength:"200" doc:"Only links with this text in their code, target or title. The case of ASCII letters does not matter."`
 }
+
+// anonymousOwner is the owner parameter for links that were created without a key. It is never
+// the id of a key.
+const anonymousOwner = "anonymous"
 
 type listOutput struct {
 	Body struct {
@@ -106,7 +111,15 @@ type listOutput struct {
 }
 
 func (a *API) listLinks(ctx context.Context, in *listInput) (*listOutput, error) {
-	page, err := a.opts.Links.List(ctx, &callerOf(ctx).Caller, links.Query{Tag: in.Tag, Search: in.Q, Limit: in.Limit, Cursor: in.Cursor})
+	q := links.Query{Tag: in.Tag, Search: in.Q, Limit: in.Limit, Cursor: in.Cursor}
+	switch in.Owner {
+	case "":
+	case anonymousOwner:
+		q.Owner = new("")
+	default:
+		q.Owner = &in.Owner
+	}
+	page, err := a.opts.Links.List(ctx, &callerOf(ctx).Caller, q)
 	if err != nil {
 		return nil, a.pageProblem(ctx, err)
 	}

@@ -696,3 +696,48 @@ func testTakedown(t *testing.T, newServer opener) {
 		t.Errorf("Location after enable = %q, want the edited target", got)
 	}
 }
+
+// testListsOfOwners checks who may list the links of which owner.
+func testListsOfOwners(t *testing.T, newServer opener) {
+	s := newServer(t)
+	mine, theirs, admin := s.owner("mine"), s.owner("theirs"), s.key("admin", store.ScopeAdmin)
+	s.create(`{"url":"https://example.com/mine","tags":["a"]}`, mine...)
+	s.clock.add(time.Second)
+	l := s.create(`{"url":"https://example.com/theirs","tags":["a"]}`, theirs...)
+	s.clock.add(time.Second)
+	anonymous := s.create(`{"url":"https://example.com/anonymous"}`)
+	if l.Owner == "" || anonymous.Owner != "" {
+		t.Errorf("owners = %q and %q, want a key and none", l.Owner, anonymous.Owner)
+	}
+	for _, tt := range []struct {
+		query  string
+		caller []string
+		want   string // the last path segments of the targets; empty: 403
+	}{
+		{"", mine, "mine"},
+		{"?owner=" + l.Owner, theirs, "theirs"},
+		{"?owner=" + l.Owner, mine, ""},
+		{"?owner=*", mine, ""},
+		{"?owner=anonymous", mine, ""},
+		{"?owner=" + l.Owner, admin, "theirs"},
+		{"?owner=anonymous", admin, "anonymous"},
+		{"?owner=*", admin, "anonymous theirs mine"},
+		{"?owner=*&tag=a", admin, "theirs mine"},
+		{"?owner=*&q=example.com/the", admin, "theirs"},
+	} {
+		a := s.get("/api/v1/links"+tt.query, tt.caller...)
+		if tt.want == "" {
+			a.problem(http.StatusForbidden)
+			continue
+		}
+		var page struct{ Links []linkJSON }
+		a.into(&page)
+		var got []string
+		for _, l := range page.Links {
+			got = append(got, strings.TrimPrefix(l.URL, "https://example.com/"))
+		}
+		if strings.Join(got, " ") != tt.want {
+			t.Errorf("list %q = %q, want %q", tt.query, got, tt.want)
+		}
+	}
+}

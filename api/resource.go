@@ -113,6 +113,7 @@ type linkBody struct {
 	Confirm           bool       `json:"confirm" doc:"Whether visitors have to press Continue."`
 	PasswordProtected bool       `json:"password_protected"`
 	DisabledReason    string     `json:"disabled_reason" doc:"Why the link was disabled; empty if it is not disabled."`
+	Owner             string     `json:"owner" doc:"Id of the API key that created the link; empty for an anonymous link." example:"key_7k3x0q9p2m4a"`
 	Clicks            count      `json:"clicks" doc:"Total number of redirects; may be about a second old."`
 	LastClickAt       *time.Time `json:"last_click_at"`
 	CreatedAt         time.Time  `json:"created_at"`
@@ -142,6 +143,7 @@ func (a *API) linkBody(l *store.Link) linkBody {
 		Confirm:           l.Confirm,
 		PasswordProtected: l.PasswordHash != "",
 		DisabledReason:    l.DisabledReason,
+		Owner:             l.Owner,
 		Clicks:            count(l.Clicks),
 		LastClickAt:       timeOrNull(l.LastClickAt),
 		CreatedAt:         l.CreatedAt,

@@ -47,6 +47,7 @@ var linkTests = []struct {
 	{"batch", testBatch},
 	{"batch of thousand", testBatchOfThousand},
 	{"takedown", testTakedown},
+	{"lists of owners", testListsOfOwners},
 }
 
 // TestLinks runs linkTests over the embedded database and over two shards.

@@ -63,6 +63,7 @@ type Link struct {
 	Confirm           bool       `json:"confirm"`
 	PasswordProtected bool       `json:"password_protected"`
 	DisabledReason    string     `json:"disabled_reason"`
+	Owner             string     `json:"owner"` // id of an API key; empty for an anonymous link
 	Clicks            Count      `json:"clicks"`
 	LastClickAt       *time.Time `json:"last_click_at"`
 	CreatedAt         time.Time  `json:"created_at"`
@@ -96,6 +97,7 @@ func (c *Client) Get(ctx context.Context, code string) (Link, error) {
 type Query struct {
 	Limit  int    // most links in a page, 1 to 1000; 0 for the server's default
 	Cursor string // NextCursor of the previous page; empty for the first page
+	Owner  string // id of an API key, * for all owners, or anonymous; empty for the caller
 	Tag    string // only links with this tag; empty for all
 	Search string // only links with this text in the code, target or title; empty for all
 }
@@ -118,11 +120,11 @@ func incomplete(shards []string) error {
 	return fmt.Errorf("the list is incomplete: these shards did not answer: %s", strings.Join(shards, ", "))
 }
 
-// List returns one page of the links of the API key's owner, newest first.
+// List returns one page of links, newest first. Links of other owners need an admin key.
 func (c *Client) List(ctx context.Context, q Query) (Page, error) {
 	var page Page
 	query := pageQuery(q.Limit, q.Cursor)
-	for name, value := range map[string]string{"tag": q.Tag, "q": q.Search} {
+	for name, value := range map[string]string{"owner": q.Owner, "tag": q.Tag, "q": q.Search} {
 		if value != "" {
 			query.Set(name, value)
 		}

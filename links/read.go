@@ -16,16 +16,20 @@ func (s *Service) Get(ctx context.Context, who *Caller, code string) (store.Link
 	return l, err
 }
 
-// Query selects links of the caller for List. A link must meet all conditions.
+// AllOwners is the Query.Owner that selects the links of every owner.
+const AllOwners = "*"
+
+// Query selects links for List. A link must meet all conditions.
 type Query struct {
+	Owner  *string // links of this owner, or AllOwners; nil: the caller's links
 	Tag    string // links with this tag; empty for any
 	Search string // links with this text in the code, target or title, ignoring ASCII case; empty for any
 	Limit  int    // maximum number of links in the page, see store.Query
 	Cursor string // store.Page.Next of the previous page as text; empty for the first page
 }
 
-// List returns the caller's links that match q, newest first. For an invalid cursor it returns
-// a *store.FieldError for "cursor".
+// List returns the links that match q, newest first. Only a caller with store.ScopeAdmin may
+// list the links of others. For an invalid cursor List returns a *store.FieldError for "cursor".
 func (s *Service) List(ctx context.Context, who *Caller, q Query) (store.Page, error) {
 	if err := s.May(who, Reading); err != nil {
 		return store.Page{}, err
@@ -34,7 +38,16 @@ func (s *Service) List(ctx context.Context, who *Caller, q Query) (store.Page, e
 	if err != nil {
 		return store.Page{}, err
 	}
-	return s.opts.Store.List(ctx, store.Query{Owner: who.Owner(), Tag: q.Tag, Search: q.Search, Limit: q.Limit, After: after})
+	query := store.Query{Owner: who.Owner(), Tag: q.Tag, Search: q.Search, Limit: q.Limit, After: after}
+	if q.Owner != nil && *q.Owner != query.Owner {
+		if err := who.Require(store.ScopeAdmin); err != nil {
+			return store.Page{}, err
+		}
+		if query.Owner = *q.Owner; query.Owner == AllOwners {
+			query.Owner, query.AllOwners = "", true
+		}
+	}
+	return s.opts.Store.List(ctx, query)
 }
 
 // reader reads one link: the store's Get, or its Confirm.

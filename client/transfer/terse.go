@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -72,9 +73,7 @@ func (t *table) rename(columns map[string]string) error {
 		}
 		renamed[fieldName(field)] = at
 	}
-	for key, at := range renamed {
-		t.columns[key] = at
-	}
+	maps.Copy(t.columns, renamed)
 	return nil
 }
 
@@ -185,7 +184,7 @@ func (l *lineReader) read() ([]byte, error) {
 var (
 	linkColumns = []string{
 		"code", "short_url", "url", "title", "tags", "status", "forward_query", "state", "starts_at", "expires_at",
-		"max_clicks", "used_clicks", "confirm", "password_protected", "disabled_reason", "clicks", "last_click_at",
+		"max_clicks", "used_clicks", "confirm", "password_protected", "disabled_reason", "owner", "clicks", "last_click_at",
 		"created_at", "updated_at", "version",
 	}
 	archiveColumns = []string{
@@ -200,7 +199,7 @@ func linkCells(l *client.Link) []string {
 	return []string{
 		l.Code, l.ShortURL, l.URL, l.Title, writeTags(l.Tags), strconv.Itoa(l.Status), l.ForwardQuery, l.State,
 		writeTime(l.StartsAt), writeTime(l.ExpiresAt), cell(l.MaxClicks), cell(l.UsedClicks),
-		strconv.FormatBool(l.Confirm), strconv.FormatBool(l.PasswordProtected), l.DisabledReason, cell(l.Clicks), writeTime(l.LastClickAt),
+		strconv.FormatBool(l.Confirm), strconv.FormatBool(l.PasswordProtected), l.DisabledReason, l.Owner, cell(l.Clicks), writeTime(l.LastClickAt),
 		writeTime(&l.CreatedAt), writeTime(&l.UpdatedAt), cell(l.Version),
 	}
 }

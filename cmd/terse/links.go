@@ -15,7 +15,7 @@ import (
 // linksCommand works on the links of the API key. Export and import with --whole work on
 // the links of every owner.
 type linksCommand struct {
-	List     linksList     `cmd:"" help:"Show your links, newest first."`
+	List     linksList     `cmd:"" help:"Show your links, or the links of another owner, newest first."`
 	Show     linksShow     `cmd:"" help:"Show a link."`
 	Edit     linksEdit     `cmd:"" help:"Change a link."`
 	Delete   linksDelete   `cmd:"" help:"Delete a link. Visitors get 410 Gone."`
@@ -30,6 +30,7 @@ type linksCommand struct {
 
 type linksList struct {
 	clientFlags
+	Owner  string `placeholder:"KEY" help:"Only links of this API key, or * for all owners, or anonymous. Needs an admin key. Default: your own links."`
 	Tag    string `help:"Only links with this tag."`
 	Search string `help:"Only links with this text in their code, target or title."`
 	Limit  int    `default:"50" placeholder:"N" help:"Most links to show. 0 shows all. Default: 50."`
@@ -49,7 +50,7 @@ func (c *linksList) Run(ctx context.Context, out output) error {
 		return err
 	}
 	shown := 0
-	q := terseclient.Query{Tag: c.Tag, Search: c.Search, Limit: 1000}
+	q := terseclient.Query{Owner: c.Owner, Tag: c.Tag, Search: c.Search, Limit: 1000}
 	for {
 		if c.Limit > 0 {
 			q.Limit = min(1000, c.Limit-shown)

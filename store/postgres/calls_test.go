@@ -42,6 +42,11 @@ func callEverything(t *testing.T, s *postgres.Store, prefix string) {
 			_, err := s.List(ctx, q)
 			must(t, err)
 		}
+		if q.Target == "" {
+			q.Owner, q.AllOwners = "", true
+			_, err := s.List(ctx, q)
+			must(t, err)
+		}
 	}
 	for _, before := range []int64{0, 2} {
 		_, err := s.Revisions(ctx, links[0].Code, before, 20)

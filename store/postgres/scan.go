@@ -12,14 +12,7 @@ import (
 
 // selectChanges goes from owner to owner through the index of their links. An index of
 // all links by time would slow down every create.
-const selectChanges = `
-	WITH RECURSIVE owners (hash) AS (
-		(SELECT hashtextextended(l.owner, 0) FROM links l WHERE l.deleted_at IS NULL ORDER BY 1 LIMIT 1)
-		UNION ALL
-		SELECT (SELECT hashtextextended(l.owner, 0) FROM links l
-			WHERE l.deleted_at IS NULL AND hashtextextended(l.owner, 0) > o.hash ORDER BY 1 LIMIT 1)
-		FROM owners o WHERE o.hash IS NOT NULL
-	), changes (at, bucket, code) AS (
+const selectChanges = linkOwners + `, changes (at, bucket, code) AS (
 		SELECT l.created_at, l.bucket, l.code FROM owners o CROSS JOIN LATERAL (
 			SELECT l.created_at, l.bucket, l.code FROM links l
 			WHERE hashtextextended(l.owner, 0) = o.hash AND l.deleted_at IS NULL AND l.created_at >= $1

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"strings"
 
@@ -30,28 +31,61 @@ func (s *Store) List(ctx context.Context, q store.Query) (store.Page, error) {
 	return page, nil
 }
 
+// owners are the owners of links, found one after the other in the index of the table.
+const owners = `WITH RECURSIVE owners (owner) AS (
+	SELECT min(owner) FROM %[1]s%[2]s
+	UNION ALL
+	SELECT (SELECT min(owner) FROM %[1]s WHERE owner > o.owner%[3]s) FROM owners o WHERE o.owner IS NOT NULL
+) `
+
 // listQuery returns the query for q, with at most limit rows. It writes the condition on
 // deleted_at like the partial indexes do, so that SQLite uses them.
 func listQuery(q store.Query, limit int) (query string, args []any) {
-	after := int64(math.MaxInt64)
-	if !q.After.IsZero() {
-		after = micros(q.After.CreatedAt)
-	}
 	var b strings.Builder
 	where := func(condition string, values ...any) {
 		b.WriteString(condition)
 		args = append(args, values...)
 	}
-	b.WriteString(`SELECT ` + linkColumns + `, coalesce(c.total, 0), coalesce(c.last_click_at, 0) `)
+	const totals = ` LEFT JOIN click_totals c ON c.code = l.code `
+	const columns = `SELECT ` + linkColumns + `, coalesce(c.total, 0), coalesce(c.last_click_at, 0) `
 	order := "l"
-	if q.Tag == "" {
-		where(`FROM links l LEFT JOIN click_totals c ON c.code = l.code WHERE l.owner = ?`, q.Owner)
-	} else {
+	if q.Tag != "" {
 		order = "t"
-		where(`FROM link_tags t JOIN links l ON l.code = t.code
-			LEFT JOIN click_totals c ON c.code = l.code WHERE t.owner = ? AND t.tag = ?`, q.Owner, q.Tag)
+	}
+	switch {
+	case q.AllOwners && q.Tag != "":
+		where(fmt.Sprintf(owners, "link_tags", "", ""))
+		where(columns + `FROM owners o JOIN links l ON l.code IN (SELECT t.code FROM link_tags t JOIN links l ON l.code = t.code WHERE t.owner = o.owner`)
+	case q.AllOwners:
+		where(fmt.Sprintf(owners, "links", " WHERE deleted_at = 0", " AND deleted_at = 0"))
+		where(columns + `FROM owners o JOIN links l ON l.code IN (SELECT l.code FROM links l WHERE l.owner = o.owner`)
+	case q.Tag != "":
+		where(columns+`FROM link_tags t JOIN links l ON l.code = t.code`+totals+`WHERE t.owner = ?`, q.Owner)
+	default:
+		where(columns+`FROM links l`+totals+`WHERE l.owner = ?`, q.Owner)
+	}
+	filter(&q, order, where)
+	by := ` ORDER BY ` + order + `.created_at DESC, ` + order + `.code DESC LIMIT ?`
+	where(by, limit)
+	if q.AllOwners {
+		where(`)`+totals+`ORDER BY l.created_at DESC, l.code DESC LIMIT ?`, limit)
+	}
+	return b.String(), args
+}
+
+// filter adds the conditions of q except the owner. order is the table with the order.
+func filter(q *store.Query, order string, where func(condition string, values ...any)) {
+	after := int64(math.MaxInt64)
+	if !q.After.IsZero() {
+		after = micros(q.After.CreatedAt)
 	}
 	where(` AND l.deleted_at = 0 AND (`+order+`.created_at, `+order+`.code) < (?, ?)`, after, q.After.Code)
+	if q.AllOwners {
+		where(` AND l.owner <> ?`, store.CanaryOwner)
+	}
+	if q.Tag != "" {
+		where(` AND t.tag = ?`, q.Tag)
+	}
 	if q.Target != "" {
 		where(` AND l.target_hash = ? AND l.target = ?`, targetHash(q.Target), q.Target)
 	}
@@ -60,6 +94,4 @@ func listQuery(q store.Query, limit int) (query string, args []any) {
 		where(` AND (instr(lower(l.code), lower(?)) OR instr(lower(l.target), lower(?)) OR instr(lower(l.title), lower(?)))`,
 			q.Search, q.Search, q.Search)
 	}
-	where(` ORDER BY `+order+`.created_at DESC, `+order+`.code DESC LIMIT ?`, limit)
-	return b.String(), args
 }

@@ -65,6 +65,27 @@ func TestListsWalkIndexes(t *testing.T) {
 	}
 }
 
+// TestListsOfAllOwnersWalkIndexes checks that a list of all owners sorts only the newest links
+// of each.
+func TestListsOfAllOwnersWalkIndexes(t *testing.T) {
+	t.Parallel()
+	s := open(t, t.TempDir())
+	for name, tt := range map[string]struct {
+		query store.Query
+		index string
+	}{
+		"plain": {store.Query{}, "SEARCH l USING COVERING INDEX links_by_owner (owner=? AND (created_at,code)<(?,?))"},
+		"tag":   {store.Query{Tag: "tag"}, "SEARCH t USING PRIMARY KEY (owner=? AND tag=? AND (created_at,code)<(?,?))"},
+	} {
+		tt.query.AllOwners = true
+		query, args := sqlite.ListQuery(tt.query)
+		got := plan(t, s, query, args)
+		if !strings.Contains(got, tt.index) || strings.Contains(got, "SCAN l\n") || strings.Contains(got, "SCAN t\n") {
+			t.Errorf("%s: plan of %s =\n%s\nwant a search by %s", name, query, got, tt.index)
+		}
+	}
+}
+
 // TestStatementsScanNoTable checks the query plan of every statement in the package.
 func TestStatementsScanNoTable(t *testing.T) {
 	t.Parallel()

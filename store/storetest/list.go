@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/terse/terse/store"
 )
@@ -25,6 +26,7 @@ var listPromises = []promise{
 	{"all conditions together", listsByAll},
 	{"owners see only their own links", ownersApart},
 	{"anonymous links", listsAnonymous},
+	{"links of all owners", listsAllOwners},
 }
 
 // wantList checks that q lists the codes in this order on one page.
@@ -300,4 +302,34 @@ func listsAnonymous(t *testing.T, s suite) {
 	s.create(t, l)
 	s.wantList(t, store.Query{Tag: l.Tags[0]}, l.Code)
 	s.wantList(t, store.Query{Tag: l.Tags[0], Owner: newOwner()})
+}
+
+// listsAllOwners creates the links of one moment in the future, so that they are the newest of
+// a store that other tests share.
+func listsAllOwners(t *testing.T, s suite) {
+	tag := newOwner()
+	var want []string
+	at := time.Now().UTC().Add(24 * time.Hour).Truncate(time.Second)
+	for i := range 7 {
+		l := newLink()
+		l.Owner, l.Tags, l.CreatedAt = []string{"", newOwner(), "b" + newOwner()}[i%3], []string{tag}, at.Add(time.Duration(i)*time.Microsecond)
+		l.Title = "find " + tag
+		want = append(want, s.create(t, l).Code)
+	}
+	canary := newLink()
+	canary.Owner, canary.Tags, canary.Title, canary.CreatedAt = store.CanaryOwner, []string{tag}, "find "+tag, at
+	s.create(t, canary)
+	slices.Reverse(want)
+	for _, q := range []store.Query{{Tag: tag}, {Search: "FIND " + tag}, {Tag: tag, Search: tag}} {
+		q.AllOwners = true
+		s.wantList(t, q, want...)
+		q.Limit = 2
+		if got := s.walk(t, q, func() {}); !slices.Equal(got, want) {
+			t.Errorf("List(%+v) page by page = %q, want %q", q, got, want)
+		}
+	}
+	page, err := s.List(t.Context(), store.Query{AllOwners: true, Limit: 7})
+	if got := codes(page.Links); err != nil || !slices.Equal(got, want) {
+		t.Errorf("List of all owners = %q, %v, want %q first", got, err, want)
+	}
 }
