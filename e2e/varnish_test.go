@@ -79,11 +79,12 @@ func (e *edge) awaitNode() {
 	})
 }
 
-// call sends a request to the node's API, not through Varnish, and returns the body. It
-// repeats the request while a busy machine makes the node answer 503.
-func (e *edge) call(method, path, body string, want int) (text string) {
+// call sends a request to the node's API, not through Varnish. It repeats the
+// request while a busy machine makes the node answer 503.
+func (e *edge) call(method, path, body string, want int) {
 	e.t.Helper()
 	var status int
+	var text string
 	testenv.Await(e.t, method+" "+path, func() bool {
 		status, _, text = e.send(method, e.node.url+path, body, "Authorization", "Bearer "+e.token)
 		return status != http.StatusServiceUnavailable
@@ -91,7 +92,6 @@ func (e *edge) call(method, path, body string, want int) (text string) {
 	if status != want {
 		e.t.Fatalf("%s %s = %d, want %d: %s", method, path, status, want, text)
 	}
-	return text
 }
 
 // visit requests a path from Varnish.

@@ -55,7 +55,7 @@ func readPage(t *testing.T, with string, p *node) page {
 	c := client(t)
 	code, err := shorten(c, p.url, "https://example.com/")
 	must(t, err)
-	location(t, c, p.url, code)
+	ask(t, c, http.MethodGet, p.url+"/"+code, "", "")
 	for _, path := range []string{"/", "/no-such", "/" + code + "+", "/api/v1/links", "/a/b/c"} {
 		response, err := c.Get(p.url + path)
 		must(t, err)

@@ -181,13 +181,6 @@ func shorten(c *http.Client, base, target string) (string, error) {
 	return l.Code, err
 }
 
-// location returns the target of a code, or "" without a redirect.
-func location(t *testing.T, c *http.Client, base, code string) string {
-	t.Helper()
-	_, h := ask(t, c, http.MethodGet, base+"/"+code, "", "")
-	return h.Get("Location")
-}
-
 // must fails the test when err is not nil.
 func must(t *testing.T, err error) {
 	t.Helper()

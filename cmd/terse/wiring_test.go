@@ -143,7 +143,7 @@ func TestColdRedirectsAreAdmitted(t *testing.T) {
 	c := client(t)
 	const visits = 3
 	for i := range visits {
-		location(t, c, p.url, fmt.Sprintf("unknown-%d", i))
+		ask(t, c, http.MethodGet, p.url+"/"+fmt.Sprintf("unknown-%d", i), "", "")
 	}
 	if got := p.metric("terse_overload_requests_total", `class="redirect"`, `result="admitted"`); got != visits {
 		t.Errorf("%v redirects were admitted, want %d", got, visits)
