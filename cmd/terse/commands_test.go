@@ -321,7 +321,7 @@ func TestExportGoesOn(t *testing.T) {
 		}
 		writeFile(t, file+".part", head+"half a row that was not acknow")
 		checkpoint, err := json.Marshal(map[string]any{
-			"server": strings.TrimPrefix(environ[0], "TERSE_SERVER="), "query": fmt.Sprint(format, false, "", "\x00", "", "\x00", false), "cursor": answer.Next, "bytes": len(head), "links": 1000,
+			"server": strings.TrimPrefix(environ[0], "TERSE_SERVER="), "query": fmt.Sprint(format, false, "", "\x00", "", "\x00", "", "\x00", false), "cursor": answer.Next, "bytes": len(head), "links": 1000,
 		})
 		must(t, err)
 		writeFile(t, file+".part.checkpoint", string(checkpoint))
