@@ -75,17 +75,16 @@ func (s *Service) createOnce(ctx context.Context, d *draft, key idempotencyKey) 
 	} else if ok {
 		return s.reuseOnce(ctx, d, want, existing)
 	}
-	if err := s.protect(ctx, d); err != nil {
-		return store.Link{}, false, err
-	}
-	l = d.link
-	l.RequestID = want.Key
-	if l.Code == "" {
-		if l.Code, err = s.opts.Minter.NextCodeNear(want.Bucket()); err != nil {
+	if want.Code == "" {
+		if want.Code, err = s.opts.Minter.NextCodeNear(want.Bucket()); err != nil {
 			return store.Link{}, false, cannotMint(err)
 		}
-		want.Code = l.Code
 	}
+	if d.hasPassword() {
+		return s.reserveAndCreate(ctx, d, want)
+	}
+	l = d.link
+	l.Code, l.RequestID = want.Code, want.Key
 	l, stands, err := s.opts.Store.CreateOnce(ctx, l, want)
 	switch {
 	case err != nil && !errors.Is(err, store.ErrExists), err == nil && l.Version > 0:
@@ -95,35 +94,113 @@ func (s *Service) createOnce(ctx context.Context, d *draft, key idempotencyKey) 
 	case errors.Is(err, store.ErrExists):
 		return s.createInstead(ctx, d, want, stands.Code, err)
 	}
-	return s.complete(ctx, d, want, stands)
+	return s.complete(ctx, d, want, stands.Code)
+}
+
+// reserveAndCreate creates a draft with a password. It hashes the password after it has
+// reserved the code: hashing is expensive and counts against the caller's quota, and a repeated
+// request needs no hash.
+func (s *Service) reserveAndCreate(ctx context.Context, d *draft, want store.Reservation) (l store.Link, found bool, err error) {
+	stands, first, err := s.reserve(ctx, want)
+	switch {
+	case err != nil:
+		return store.Link{}, false, err
+	case first:
+		return s.createReserved(ctx, d, want, want.Code)
+	}
+	return s.complete(ctx, d, want, stands.Code)
 }
 
 // reuseOnce reserves the code of an existing link that the draft may reuse. Every repeated
 // request then returns the same link.
 func (s *Service) reuseOnce(ctx context.Context, d *draft, want store.Reservation, existing store.Link) (l store.Link, found bool, err error) {
 	want.Code = existing.Code
-	stands, err := s.opts.Store.Reserve(ctx, want)
+	stands, first, err := s.reserve(ctx, want)
 	switch {
 	case err != nil:
 		return store.Link{}, false, err
-	case stands.Fingerprint != want.Fingerprint:
-		return store.Link{}, false, ErrOtherRequest
-	case stands.Code == want.Code && stands.CreatedAt.Equal(want.CreatedAt):
+	case first:
 		return existing, true, nil
 	}
-	return s.complete(ctx, d, want, stands)
+	return s.complete(ctx, d, want, stands.Code)
+}
+
+// reserve records want and returns the valid reservation. first reports whether that is want:
+// no earlier request had the key. For an earlier request with other content it returns
+// ErrOtherRequest.
+func (s *Service) reserve(ctx context.Context, want store.Reservation) (stands store.Reservation, first bool, err error) {
+	stands, err = s.opts.Store.Reserve(ctx, want)
+	if err == nil && stands.Fingerprint != want.Fingerprint {
+		err = ErrOtherRequest
+	}
+	return stands, stands.Code == want.Code && stands.CreatedAt.Equal(want.CreatedAt), err
 }
 
 // complete returns the link of an earlier request with the same key, and creates it if it
 // is missing.
-func (s *Service) complete(ctx context.Context, d *draft, want, stands store.Reservation) (l store.Link, found bool, err error) {
-	l, found, done, err := s.settled(ctx, d, want, stands)
-	if err != nil || done {
+func (s *Service) complete(ctx context.Context, d *draft, want store.Reservation, reserved string) (l store.Link, found bool, err error) {
+	l, found, err = s.earlier(ctx, d, want, reserved)
+	if !errors.Is(err, errMissing) {
 		return l, found, err
 	}
-	l, err = s.createReserved(ctx, d, want.Key, stands.Code)
+	now, err := s.reserveReusable(ctx, d, want, reserved)
+	if err != nil {
+		return store.Link{}, false, err
+	}
+	if now != reserved {
+		if l, found, err = s.earlier(ctx, d, want, now); !errors.Is(err, errMissing) {
+			return l, found, err
+		}
+	}
+	return s.createReserved(ctx, d, want, now)
+}
+
+// errMissing reports that the link of a reservation must still be created.
+var errMissing = errors.New("the reserved code has no link of this request")
+
+// earlier returns the link that an earlier request with the same key created or reused. found
+// reports that the earlier request did not create it. It returns errMissing if there is no such
+// link.
+func (s *Service) earlier(ctx context.Context, d *draft, want store.Reservation, code string) (l store.Link, found bool, err error) {
+	l, err = s.opts.Store.Confirm(ctx, code)
+	minted := d.link.Code == "" // only a request with this key can use the reserved code
+	switch {
+	case errors.Is(err, store.ErrNotFound): // reserved, but the link was not created
+		return store.Link{}, false, errMissing
+	case err != nil:
+		return store.Link{}, false, err
+	case l.Owner != want.Owner: // another owner has the code
+		return store.Link{}, false, errMissing
+	case !l.DeletedAt.IsZero() && minted:
+		return store.Link{}, false, store.ErrGone
+	case l.RequestID == want.Key:
+		return l, false, nil
+	case d.Reuse && minted || d.fits(&l):
+		return l, true, nil
+	}
+	return store.Link{}, false, errMissing
+}
+
+// reserveReusable looks for a link to reuse, and changes the reservation from a code without a
+// link to that link. Every repeated request then returns the same link. It returns the code
+// that is reserved now: the same one without a link to reuse, and another one also when another
+// request has changed the reservation first.
+func (s *Service) reserveReusable(ctx context.Context, d *draft, want store.Reservation, reserved string) (string, error) {
+	l, ok, err := s.reusable(ctx, d)
+	if err != nil || !ok {
+		return reserved, err
+	}
+	want.Replaces, want.Code = reserved, l.Code
+	stands, err := s.opts.Store.Reserve(ctx, want)
+	return stands.Code, err
+}
+
+// createReserved creates the draft under its reserved code, or under another code if another
+// link has taken that one.
+func (s *Service) createReserved(ctx context.Context, d *draft, want store.Reservation, reserved string) (l store.Link, found bool, err error) {
+	l, err = s.createUnder(ctx, d, want.Key, reserved)
 	if errors.Is(err, store.ErrExists) {
-		return s.createInstead(ctx, d, want, stands.Code, err)
+		return s.createInstead(ctx, d, want, reserved, err)
 	}
 	return l, false, err
 }
@@ -146,56 +223,19 @@ func (s *Service) createInstead(ctx context.Context, d *draft, want store.Reserv
 			return store.Link{}, false, err
 		}
 		reserved = stands.Code
-		if l, err = s.createReserved(ctx, d, want.Key, reserved); !errors.Is(err, store.ErrExists) {
+		if l, err = s.createUnder(ctx, d, want.Key, reserved); !errors.Is(err, store.ErrExists) {
 			return l, false, err
 		}
 	}
 	return store.Link{}, false, errNoFreeCode
 }
 
-// createReserved creates the draft under its reserved code.
-func (s *Service) createReserved(ctx context.Context, d *draft, key, code string) (store.Link, error) {
+// createUnder creates the draft under a code, with the hash of its password.
+func (s *Service) createUnder(ctx context.Context, d *draft, key, code string) (store.Link, error) {
 	if err := s.protect(ctx, d); err != nil {
 		return store.Link{}, err
 	}
 	l := d.link
 	l.Code, l.RequestID = code, key
 	return s.opts.Store.Create(ctx, l)
-}
-
-// settled returns the link that an earlier request with the same key created or reused. If
-// the reserved code has no link yet, it looks for a link to reuse. done is false if the
-// link must still be created.
-func (s *Service) settled(ctx context.Context, d *draft, want, stands store.Reservation) (l store.Link, found, done bool, err error) {
-	l, err = s.opts.Store.Confirm(ctx, stands.Code)
-	minted := d.link.Code == "" // only a request with this key can use the reserved code
-	switch {
-	case errors.Is(err, store.ErrNotFound): // reserved, but the link was not created
-		return s.claim(ctx, d, want, stands.Code)
-	case err != nil:
-		return store.Link{}, false, false, err
-	case l.Owner != want.Owner:
-		return store.Link{}, false, false, nil // another owner has the code
-	case !l.DeletedAt.IsZero() && minted:
-		return store.Link{}, false, false, store.ErrGone
-	case l.RequestID == want.Key:
-		return l, false, true, nil
-	}
-	found = d.Reuse && minted || d.fits(&l)
-	return l, found, found, nil
-}
-
-// claim looks for a link to reuse, and changes the reservation from code to this link.
-// Every repeated request then returns the same link.
-func (s *Service) claim(ctx context.Context, d *draft, want store.Reservation, code string) (l store.Link, found, done bool, err error) {
-	l, found, err = s.reusable(ctx, d)
-	if err != nil || !found {
-		return store.Link{}, false, false, err
-	}
-	want.Replaces, want.Code = code, l.Code
-	stands, err := s.opts.Store.Reserve(ctx, want)
-	if err == nil && stands.Code != l.Code { // another request changed it first
-		l, err = s.opts.Store.Confirm(ctx, stands.Code)
-	}
-	return l, true, true, err
 }
