@@ -61,20 +61,22 @@ func (a *API) deleteLink(ctx context.Context, in *deleteLinkInput) (*struct{}, e
 
 type disableInput struct {
 	CodeParam
-	Body struct {
+	IfMatch string `header:"If-Match" doc:"The expected ETag of the link. The answer is 412 if it differs."`
+	Body    struct {
 		Reason string `json:"reason" minLength:"1" maxLength:"500" doc:"Shown to the owner." example:"phishing"`
 	}
 }
 
 // disableLink disables a link because of abuse. Visits of it are answered 451.
 func (a *API) disableLink(ctx context.Context, in *disableInput) (*linkOutput, error) {
-	l, err := a.opts.Links.Disable(ctx, &callerOf(ctx).Caller, in.Code, in.Body.Reason)
+	l, err := a.opts.Links.Disable(ctx, &callerOf(ctx).Caller, in.Code, versionsOf(in.IfMatch), in.Body.Reason)
 	return a.linkOrProblem(ctx, &l, err)
 }
 
 type enableInput struct {
 	CodeParam
-	Body *struct {
+	IfMatch string `header:"If-Match" doc:"The expected ETag of the link. The answer is 412 if it differs, for example because the owner has changed the target since you looked at it."`
+	Body    *struct {
 		Reason string `json:"reason,omitempty" maxLength:"500" doc:"Recorded in the history." example:"cleaned up"`
 	}
 }
@@ -85,7 +87,7 @@ func (a *API) enableLink(ctx context.Context, in *enableInput) (*linkOutput, err
 	if in.Body != nil {
 		reason = in.Body.Reason
 	}
-	l, err := a.opts.Links.Enable(ctx, &callerOf(ctx).Caller, in.Code, reason)
+	l, err := a.opts.Links.Enable(ctx, &callerOf(ctx).Caller, in.Code, versionsOf(in.IfMatch), reason)
 	return a.linkOrProblem(ctx, &l, err)
 }
 

@@ -695,6 +695,14 @@ func testTakedown(t *testing.T, newServer opener) {
 	if got := s.get("/" + l.Code).header.Get("Location"); got != "https://example.com/2" {
 		t.Errorf("Location after enable = %q, want the edited target", got)
 	}
+	for action, body := range map[string]string{"/disable": `{"reason":"phishing"}`, "/enable": ``} {
+		old := s.get(path, owner...).header.Get("ETag")
+		a := s.send(http.MethodPatch, path, `{"url":"https://example.com`+action+`"}`, owner...)
+		s.send(http.MethodPost, path+action, body, append(admin, "If-Match", old)...).problem(http.StatusPreconditionFailed)
+		if a := s.send(http.MethodPost, path+action, body, append(admin, "If-Match", a.header.Get("ETag"))...); a.status != http.StatusOK {
+			t.Errorf("%s of the version in If-Match = %d %s, want 200", action, a.status, a.body)
+		}
+	}
 }
 
 // testListsOfOwners checks who may list the links of which owner.

@@ -132,8 +132,8 @@ func (a *API) registerLinks(h huma.API) {
 		},
 	}}
 	huma.Register(h, picture, a.qrCode)
-	huma.Register(h, a.withPrecheck(moderating, op("disableLink", http.MethodPost, linkPath+"/disable", "Disable a link because of abuse", keyed, 401, 403, 404, 408, 410, 413, 415, 422)), a.disableLink)
-	huma.Register(h, a.withPrecheck(moderating, op("enableLink", http.MethodPost, linkPath+"/enable", "Enable a disabled link", keyed, 401, 403, 404, 408, 410, 413, 415, 422)), a.enableLink)
+	huma.Register(h, a.withPrecheck(moderating, op("disableLink", http.MethodPost, linkPath+"/disable", "Disable a link because of abuse", keyed, 401, 403, 404, 408, 410, 412, 413, 415, 422)), a.disableLink)
+	huma.Register(h, a.withPrecheck(moderating, op("enableLink", http.MethodPost, linkPath+"/enable", "Enable a disabled link", keyed, 401, 403, 404, 408, 410, 412, 413, 415, 422)), a.enableLink)
 	huma.Register(h, op("readHistory", http.MethodGet, linkPath+"/history", "Read the changes of a link and their authors, newest first. Deleted links have a history too", keyed, 401, 403, 404, 422), a.linkHistory)
 	huma.Register(h, a.withPrecheck(editing, op("rollBackLink", http.MethodPost, linkPath+"/rollback", "Restore the target of an earlier version", keyed, 401, 403, 404, 408, 410, 412, 413, 415, 422)), a.rollBack)
 }

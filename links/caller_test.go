@@ -43,11 +43,11 @@ var useCases = map[string]func(b *bench, who *links.Caller, code string) error{
 	},
 	"delete": func(b *bench, who *links.Caller, code string) error { return b.Delete(b.t.Context(), who, code, nil) },
 	"disable": func(b *bench, who *links.Caller, code string) error {
-		_, err := b.Disable(b.t.Context(), who, code, "phishing")
+		_, err := b.Disable(b.t.Context(), who, code, nil, "phishing")
 		return err
 	},
 	"enable": func(b *bench, who *links.Caller, code string) error {
-		_, err := b.Enable(b.t.Context(), who, code, "")
+		_, err := b.Enable(b.t.Context(), who, code, nil, "")
 		return err
 	},
 	"export": func(b *bench, who *links.Caller, _ string) error {

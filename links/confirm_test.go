@@ -48,7 +48,7 @@ func TestNothingIsAcknowledgedFromARead(t *testing.T) {
 	must(t, b.Delete(ctx, owner, deleted, nil))
 	_, err := b.Edit(ctx, owner, edited, named)
 	must(t, err)
-	_, err = b.Disable(ctx, admin, disabled, "phishing")
+	_, err = b.Disable(ctx, admin, disabled, nil, "phishing")
 	must(t, err)
 	b.created(owner, once)
 	b.created(owner, links.Draft{URL: reused.URL})
@@ -72,12 +72,12 @@ func TestNothingIsAcknowledgedFromARead(t *testing.T) {
 		{"edit of an old version", func() error { return edit(owner, edited, ofFirst) }, store.ErrVersion},
 		{"edit of a deleted link", func() error { return edit(owner, deleted, named) }, store.ErrGone},
 		{"delete of an old version", func() error { return b.Delete(ctx, owner, edited, ofFirst.Versions) }, store.ErrVersion},
-		{"disable of a disabled link", func() error { _, err := b.Disable(ctx, admin, disabled, "phishing"); return err }, nil},
+		{"disable of a disabled link", func() error { _, err := b.Disable(ctx, admin, disabled, nil, "phishing"); return err }, nil},
 		{"disable of another target", func() error {
 			_, err := b.DisableTarget(ctx, store.AuthorBlocklist, edited, "https://evil.example/", "evil")
 			return err
 		}, nil},
-		{"enable of an enabled link", func() error { _, err := b.Enable(ctx, admin, edited, ""); return err }, nil},
+		{"enable of an enabled link", func() error { _, err := b.Enable(ctx, admin, edited, nil, ""); return err }, nil},
 		{"roll-back to the same target", func() error { _, err := b.RollBack(ctx, owner, edited, nil, 1); return err }, nil},
 		{"repeated create", func() error { return b.one(owner, once).Err }, nil},
 		{"create that reuses", func() error { return b.one(owner, reused).Err }, nil},

@@ -26,7 +26,7 @@ func TestEveryEditRetries(t *testing.T) {
 			}
 		})
 		all.Go(func() {
-			if _, err := b.Disable(t.Context(), admin, l.Code, fmt.Sprint("reason ", i)); err != nil {
+			if _, err := b.Disable(t.Context(), admin, l.Code, nil, fmt.Sprint("reason ", i)); err != nil {
 				t.Errorf("disable = %v", err)
 			}
 		})
@@ -54,10 +54,22 @@ func TestVersions(t *testing.T) {
 		if err := b.Delete(t.Context(), owner, l.Code, versions); !errors.Is(err, store.ErrVersion) {
 			t.Errorf("delete of version 1 for %v = %v, want %v", versions, err, store.ErrVersion)
 		}
+		if _, err := b.Disable(t.Context(), admin, l.Code, versions, "spam"); !errors.Is(err, store.ErrVersion) {
+			t.Errorf("disable of version 1 for %v = %v, want %v", versions, err, store.ErrVersion)
+		}
+		if _, err := b.Enable(t.Context(), admin, l.Code, versions, ""); !errors.Is(err, store.ErrVersion) {
+			t.Errorf("enable of version 1 for %v = %v, want %v", versions, err, store.ErrVersion)
+		}
 	}
 	edit.Versions = links.Versions{5, 1}
 	if got, err := b.Edit(t.Context(), owner, l.Code, edit); err != nil || got.Version != 2 {
 		t.Errorf("edit of version 1 for 5 and 1 = version %d, %v, want 2", got.Version, err)
+	}
+	if got, err := b.Disable(t.Context(), admin, l.Code, links.Versions{2}, "spam"); err != nil || got.Version != 3 {
+		t.Errorf("disable of version 2 for 2 = version %d, %v, want 3", got.Version, err)
+	}
+	if got, err := b.Enable(t.Context(), admin, l.Code, links.Versions{3}, ""); err != nil || got.Version != 4 {
+		t.Errorf("enable of version 3 for 3 = version %d, %v, want 4", got.Version, err)
 	}
 }
 
@@ -69,7 +81,7 @@ func TestSecondTakedownKeepsTheDate(t *testing.T) {
 	l := b.created(owner, links.Draft{URL: "https://example.com/"})
 	disabled := b.now()
 	for _, reason := range []string{"spam", "phishing"} {
-		_, err := b.Disable(t.Context(), admin, l.Code, reason)
+		_, err := b.Disable(t.Context(), admin, l.Code, nil, reason)
 		must(t, err)
 		b.wait(time.Hour)
 	}

@@ -13,23 +13,24 @@ const maxReasonLen = 500
 
 // Disable disables a link because of abuse. The owner sees the reason. A second call changes
 // the reason and keeps the date.
-func (s *Service) Disable(ctx context.Context, who *Caller, code, reason string) (store.Link, error) {
+func (s *Service) Disable(ctx context.Context, who *Caller, code string, versions Versions, reason string) (store.Link, error) {
 	if err := s.mayModerate(who, reason); err != nil {
 		return store.Link{}, err
 	}
-	return s.change(ctx, change{who: who, do: Moderating, code: code, apply: func(l *store.Link) error {
+	return s.change(ctx, change{who: who, do: Moderating, code: code, versions: versions, apply: func(l *store.Link) error {
 		s.disable(l, reason)
 		return nil
 	}})
 }
 
 // Enable enables a disabled link. The link must pass the current rules. The history records
-// the reason.
-func (s *Service) Enable(ctx context.Context, who *Caller, code, reason string) (store.Link, error) {
+// the reason. Scans do not disable the link again for the target that it has now. Callers who
+// looked at the target first pass the version that they saw.
+func (s *Service) Enable(ctx context.Context, who *Caller, code string, versions Versions, reason string) (store.Link, error) {
 	if err := s.mayModerate(who, reason); err != nil {
 		return store.Link{}, err
 	}
-	return s.change(ctx, change{who: who, do: Moderating, code: code, note: reason, apply: func(l *store.Link) error {
+	return s.change(ctx, change{who: who, do: Moderating, code: code, versions: versions, note: reason, apply: func(l *store.Link) error {
 		l.DisabledAt, l.DisabledReason = time.Time{}, ""
 		return s.rules.Check(l)
 	}})

@@ -195,17 +195,22 @@ func (c *checkedScan) checkOne(ctx context.Context, l store.Link, v *verdict) er
 	return c.w.disable(ctx, l.Code, l.URL, v.reason, store.AuthorReputation)
 }
 
-// overruled reports whether a scan has disabled the link for this target before. Then a
-// person has enabled the link since, and the scan respects that decision.
+// overruled reports whether the latest decision about exactly this target of the link was to
+// enable it. Only admins enable links. An enable for another target decides nothing about this
+// one: an owner may edit a disabled link and roll it back once it is enabled.
 func (c *checkedScan) overruled(ctx context.Context, l *store.Link) (bool, error) {
 	revisions, err := c.w.opts.History.Revisions(ctx, l.Code, 0, store.MaxRevisions)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return false, err
 	}
-	for i := range revisions {
-		r := &revisions[i]
-		if r.Author.ID == store.AuthorReputation && r.Link.URL == l.URL && !r.Link.DisabledAt.IsZero() {
-			return true, nil
+	for i := range len(revisions) - 1 {
+		now, before := &revisions[i].Link, &revisions[i+1].Link
+		consecutive := now.Version == before.Version+1 // versions after the first one may be gone
+		if !consecutive || now.URL != l.URL || before.URL != l.URL {
+			continue
+		}
+		if was, is := !before.DisabledAt.IsZero(), !now.DisabledAt.IsZero(); was != is {
+			return was, nil
 		}
 	}
 	return false, nil

@@ -160,6 +160,14 @@ func (b *bench) create(code, target string) {
 	b.must(err)
 }
 
+// owned creates a link of the key key_owner.
+func (b *bench) owned(code, target string) {
+	b.t.Helper()
+	now := b.now().UTC().Truncate(time.Microsecond)
+	_, err := b.links.Create(b.t.Context(), store.Link{Code: code, Owner: "key_owner", URL: target, Status: 302, CreatedAt: now, UpdatedAt: now})
+	b.must(err)
+}
+
 func (b *bench) edit(code string, change func(l *store.Link)) {
 	b.t.Helper()
 	l, err := b.links.Get(b.t.Context(), code)
@@ -323,6 +331,67 @@ func TestAllLinksAreCheckedAgain(t *testing.T) {
 	}
 	b.edit("bad", func(l *store.Link) { l.URL = "https://example.com/bad/other" })
 	b.wantDisabled("bad", store.AuthorReputation, warning)
+}
+
+// TestOnlyAnEnableOfTheTargetOverrules checks that a link that was disabled for a target is
+// disabled for it again, unless an admin enabled the link with exactly this target.
+func TestOnlyAnEnableOfTheTargetOverrules(t *testing.T) {
+	t.Parallel()
+	const bad, clean = "https://example.com/bad", "https://example.com/clean"
+	owner := &links.Caller{Key: &store.Key{ID: "key_owner", Scopes: []store.Scope{store.ScopeLinksRead, store.ScopeLinksWrite}}}
+	admin := &links.Caller{Key: &store.Key{ID: "key_admin", Scopes: []store.Scope{store.ScopeAdmin}}}
+	b := newBench(t)
+	b.work(true)
+	point := func(code, target string) {
+		t.Helper()
+		_, err := b.useCases.Edit(t.Context(), owner, code, links.Edit{URL: new(target)})
+		b.must(err)
+	}
+	enable := func(code string) {
+		t.Helper()
+		_, err := b.useCases.Enable(t.Context(), admin, code, nil, "looks clean")
+		b.must(err)
+	}
+	later := 0
+	stays := func(code string) { // until a later link is disabled
+		t.Helper()
+		later++
+		last := fmt.Sprint("later-", later)
+		b.owned(last, bad)
+		b.wantDisabled(last, store.AuthorReputation, warning)
+		if b.disabled(code) {
+			t.Errorf("%s is disabled, but an admin enabled it with this target", code)
+		}
+	}
+
+	b.owned("rolled-back", bad)
+	b.wantDisabled("rolled-back", store.AuthorReputation, warning)
+	point("rolled-back", clean)
+	enable("rolled-back")
+	_, err := b.useCases.RollBack(t.Context(), owner, "rolled-back", nil, 1)
+	b.must(err)
+	b.wantDisabled("rolled-back", store.AuthorReputation, warning)
+	enable("rolled-back")
+	stays("rolled-back")
+	point("rolled-back", clean)
+	point("rolled-back", bad)
+	stays("rolled-back")
+
+	// A later takedown by an admin counts more than an earlier enable.
+	_, err = b.useCases.Disable(t.Context(), admin, "rolled-back", nil, "phishing")
+	b.must(err)
+	point("rolled-back", clean)
+	enable("rolled-back")
+	point("rolled-back", bad)
+	b.wantDisabled("rolled-back", store.AuthorReputation, warning)
+
+	// An enable overrules whoever disabled the link, and for whichever target.
+	b.owned("by-hand", clean)
+	_, err = b.useCases.Disable(t.Context(), admin, "by-hand", nil, "spam")
+	b.must(err)
+	point("by-hand", bad)
+	enable("by-hand")
+	stays("by-hand")
 }
 
 // TestServiceDown checks that links stay live while the reputation service is down,
