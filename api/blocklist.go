@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"encoding/base64"
 	"time"
 
 	"github.com/terse/terse/store"
@@ -33,12 +32,8 @@ type blockedOutput struct {
 
 // blockHost adds a host to the blocklist of the database.
 func (a *API) blockHost(ctx context.Context, in *blockInput) (*blockedOutput, error) {
-	pattern, err := store.ParseHostPattern(in.Body.Host)
-	if err := store.JoinInvalid(err, store.CheckText("reason", in.Body.Reason, store.MaxBlockReasonLen)); err != nil {
-		return nil, a.problem(ctx, err)
-	}
-	h := store.BlockedHost{Pattern: pattern, Reason: in.Body.Reason, By: callerOf(ctx).Owner(), BlockedAt: a.now()}
-	if err := a.opts.Blocklist.BlockHost(ctx, h); err != nil {
+	h, err := a.opts.Abuse.BlockHost(ctx, callerOf(ctx), in.Body.Host, in.Body.Reason)
+	if err != nil {
 		return nil, a.problem(ctx, err)
 	}
 	return &blockedOutput{Body: newBlockedBody(&h)}, nil
@@ -50,11 +45,7 @@ type unblockInput struct {
 
 // unblockHost removes a host from the blocklist of the database.
 func (a *API) unblockHost(ctx context.Context, in *unblockInput) (*struct{}, error) {
-	pattern, err := store.ParseHostPattern(in.Host)
-	if err != nil {
-		return nil, a.problem(ctx, store.ErrNotFound)
-	}
-	if err := a.opts.Blocklist.UnblockHost(ctx, pattern); err != nil {
+	if err := a.opts.Abuse.UnblockHost(ctx, callerOf(ctx), in.Host); err != nil {
 		return nil, a.problem(ctx, err)
 	}
 	return nil, nil
@@ -74,24 +65,15 @@ type blocklistOutput struct {
 
 // listBlocked lists the blocklist of the database, sorted by host.
 func (a *API) listBlocked(ctx context.Context, in *blocklistInput) (*blocklistOutput, error) {
-	after, err := base64.RawURLEncoding.DecodeString(in.Cursor)
-	if err == nil && len(after) > 0 {
-		_, err = store.ParseHostPattern(string(after))
-	}
+	hosts, next, err := a.opts.Abuse.BlockedHosts(ctx, callerOf(ctx), in.Cursor, in.Limit)
 	if err != nil {
-		return nil, a.pageProblem(ctx, errCursor)
-	}
-	hosts, err := a.opts.Blocklist.BlockedHosts(ctx, string(after), in.Limit)
-	if err != nil {
-		return nil, a.problem(ctx, err)
+		return nil, a.pageProblem(ctx, err)
 	}
 	out := &blocklistOutput{}
+	out.Body.NextCursor = next
 	out.Body.Hosts = make([]blockedBody, len(hosts))
 	for i := range hosts {
 		out.Body.Hosts[i] = newBlockedBody(&hosts[i])
-	}
-	if len(hosts) == in.Limit {
-		out.Body.NextCursor = base64.RawURLEncoding.EncodeToString([]byte(hosts[len(hosts)-1].Pattern.String()))
 	}
 	return out, nil
 }

@@ -19,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 	"golang.org/x/crypto/bcrypt"
 
+	"github.com/terse/terse/abuse"
 	"github.com/terse/terse/api"
 	"github.com/terse/terse/api/overload"
 	"github.com/terse/terse/api/ratelimit"
@@ -85,6 +86,8 @@ type options struct {
 	Peek            func(code string) (l store.Link, known bool, err error) // of Visits; default: nothing is in memory
 	Holds           func(code string) bool                                  // of Visits; default: nothing is in memory
 	Keys            store.Keys
+	Blocklist       store.Blocklist                   // of Abuse
+	Reports         store.Reports                     // of Abuse
 	KeyKnown        func(hash [sha256.Size]byte) bool // default: no key is in memory
 	Now             func() time.Time                  // of Clock
 	LinkTime        func() (time.Time, bool)          // of Clock; default: Now
@@ -207,11 +210,11 @@ func newServerOver(t testing.TB, d database, leaser idgen.Leaser, begin time.Tim
 	must(t, err)
 	opts := options{
 		Options: api.Options{
-			Blocklist: s.store, Reports: s.store, Clicks: s.clicks,
+			Clicks:  s.clicks,
 			Limiter: ratelimit.NewLocal(ratelimit.LocalOptions{Now: s.clock.Now}), Clients: proxies(t),
 			BaseURL: baseURL, Version: "test", Guard: s.guard, Registerer: s.registry, Logger: logger,
 		},
-		Store: cached, Keys: s.store, Archive: s.store, History: s.store, Minter: idgen.NewCodes(minter, cipher, nil),
+		Store: cached, Blocklist: s.store, Reports: s.store, Keys: s.store, Archive: s.store, History: s.store, Minter: idgen.NewCodes(minter, cipher, nil),
 		AnonymousCreate: true, PasswordCost: bcrypt.MinCost,
 		KeyKnown: func([sha256.Size]byte) bool { return false }, Now: s.clock.Now,
 	}
@@ -220,6 +223,8 @@ func newServerOver(t testing.TB, d database, leaser idgen.Leaser, begin time.Tim
 	}
 	opts.complete(cached)
 	opts.Links, err = links.New(opts.links(t))
+	must(t, err)
+	opts.Abuse, err = abuse.New(abuse.Options{Blocklist: opts.Blocklist, Reports: opts.Reports, Secret: []byte("secret"), Now: opts.Now})
 	must(t, err)
 	handler, err := api.New(opts.Options)
 	must(t, err)

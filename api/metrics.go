@@ -34,7 +34,7 @@ type accessLog func(ctx context.Context, route, method string, status int, took 
 
 // reportMetrics count the reports of visitors by result.
 type reportMetrics struct {
-	kept, repeated, lost prometheus.Counter
+	kept, repeated, dropped, lost prometheus.Counter
 }
 
 // redirectMetrics count visits of short URLs by result.
@@ -49,7 +49,7 @@ func newMetrics(reg prometheus.Registerer, access accessLog) (*metrics, error) {
 	}, []string{"result"})
 	reports := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "terse_reports_received_total",
-		Help: "Reports that visitors sent, by result: kept, repeated (not stored, because the link already has many open reports) or lost (storing failed).",
+		Help: "Reports that visitors sent, by result: kept, repeated (the client has an open report about the link), dropped (no room: enough reports are open about the link, of the client, or for the reason) or lost (storing failed).",
 	}, []string{"result"})
 	m := &metrics{
 		access: access,
@@ -77,7 +77,8 @@ func newMetrics(reg prometheus.Registerer, access accessLog) (*metrics, error) {
 		}),
 	}
 	m.reports = reportMetrics{
-		kept: reports.WithLabelValues("kept"), repeated: reports.WithLabelValues("repeated"), lost: reports.WithLabelValues("lost"),
+		kept: reports.WithLabelValues("kept"), repeated: reports.WithLabelValues("repeated"),
+		dropped: reports.WithLabelValues("dropped"), lost: reports.WithLabelValues("lost"),
 	}
 	m.unlistedProxies = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "terse_client_unlisted_proxy_total",

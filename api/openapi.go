@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -140,27 +139,17 @@ func (a *API) registerLinks(h huma.API) {
 
 // registerAbuse registers the operations that administrators use against abuse.
 func (a *API) registerAbuse(h huma.API) {
-	admin := precheck{may: mayAdminister} // before the body is decoded
+	admin := precheck{may: a.mayFightAbuse} // before the body is decoded
 	op := func(id, method, path, summary string, errors ...int) huma.Operation {
 		return operation("Abuse", id, method, path, summary, keyed, errors...)
 	}
 	block := op("blockHost", http.MethodPost, blocklistPath, "Block a host. Links must not point to it", 401, 403, 408, 413, 415, 422)
 	block.DefaultStatus = http.StatusCreated
-	huma.Register(h, a.withPrecheck(admin, block), administering(a, a.blockHost))
-	huma.Register(h, op("listBlockedHosts", http.MethodGet, blocklistPath, "List the blocked hosts of the database, sorted", 401, 403, 422), administering(a, a.listBlocked))
+	huma.Register(h, a.withPrecheck(admin, block), a.blockHost)
+	huma.Register(h, op("listBlockedHosts", http.MethodGet, blocklistPath, "List the blocked hosts of the database, sorted", 401, 403, 422), a.listBlocked)
 	unblock := op("unblockHost", http.MethodDelete, blocklistPath+"/{host}", "Unblock a host", 401, 403, 404)
 	unblock.DefaultStatus = http.StatusNoContent
-	huma.Register(h, unblock, administering(a, a.unblockHost))
-	huma.Register(h, op("listReports", http.MethodGet, reportsPath, "List the reports of visitors, newest first", 401, 403, 422), administering(a, a.listReports))
-	huma.Register(h, a.withPrecheck(admin, op("resolveReport", http.MethodPost, reportsPath+"/{id}/resolve", "Close a report", 401, 403, 404, 408, 413, 415, 422)), administering(a, a.resolveReport))
-}
-
-// administering returns a handler that only administrators may call.
-func administering[In, Out any](a *API, handle func(context.Context, *In) (*Out, error)) func(context.Context, *In) (*Out, error) {
-	return func(ctx context.Context, in *In) (*Out, error) {
-		if err := mayAdminister(callerOf(ctx)); err != nil {
-			return nil, a.problem(ctx, err)
-		}
-		return handle(ctx, in)
-	}
+	huma.Register(h, unblock, a.unblockHost)
+	huma.Register(h, op("listReports", http.MethodGet, reportsPath, "List the reports of visitors, newest first", 401, 403, 422), a.listReports)
+	huma.Register(h, a.withPrecheck(admin, op("resolveReport", http.MethodPost, reportsPath+"/{id}/resolve", "Close a report", 401, 403, 404, 408, 413, 415, 422)), a.resolveReport)
 }

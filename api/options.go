@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/terse/terse/abuse"
 	"github.com/terse/terse/api/overload"
 	"github.com/terse/terse/api/ratelimit"
 	"github.com/terse/terse/links"
@@ -95,15 +96,14 @@ type Limits struct {
 
 // Options configure New.
 type Options struct {
-	Links     *links.Service  // Required. The use cases on links.
-	Visits    Visits          // Required. Resolves the codes of Links for visitors.
-	Keys      Keys            // Required.
-	Blocklist store.Blocklist // Required.
-	Reports   store.Reports   // Required.
-	Clicks    ClickRecorder   // Required.
-	Limiter   Limiter         // Required.
-	Clients   ClientAddresser // Required.
-	Clock     Clock           // Default: the clock of this node.
+	Links   *links.Service  // Required. The use cases on links.
+	Visits  Visits          // Required. Resolves the codes of Links for visitors.
+	Keys    Keys            // Required.
+	Abuse   *abuse.Service  // Required. The use cases against abuse.
+	Clicks  ClickRecorder   // Required.
+	Limiter Limiter         // Required.
+	Clients ClientAddresser // Required.
+	Clock   Clock           // Default: the clock of this node.
 
 	BaseURL     string   // Required. The start of short URLs: scheme://host[:port].
 	CORSOrigins []string // origins that may call the API, see ParseOrigins; default none
@@ -141,8 +141,7 @@ func (o *Options) validate() error {
 	required("Links", o.Links == nil)
 	required("Visits", o.Visits == nil)
 	required("Keys", o.Keys == nil)
-	required("Blocklist", o.Blocklist == nil)
-	required("Reports", o.Reports == nil)
+	required("Abuse", o.Abuse == nil)
 	required("Clicks", o.Clicks == nil)
 	required("Limiter", o.Limiter == nil)
 	required("Clients", o.Clients == nil)

@@ -35,8 +35,8 @@ func (a *API) may(do links.Action) func(who *caller) error {
 	return func(who *caller) error { return a.opts.Links.May(&who.Caller, do) }
 }
 
-// mayAdminister checks that the caller is an administrator.
-func mayAdminister(who *caller) error { return who.Require(store.ScopeAdmin) }
+// mayFightAbuse checks that the caller may call the admins' use cases of package abuse.
+func (a *API) mayFightAbuse(who *caller) error { return a.opts.Abuse.May(who) }
 
 // withPrecheck returns op with a precheck.
 func (a *API) withPrecheck(d precheck, op huma.Operation) huma.Operation {

@@ -103,14 +103,11 @@ func invalid(fields ...*store.FieldError) *problem {
 	return p
 }
 
-// errCursor is the error for a cursor that is not from an earlier answer.
-var errCursor = &store.FieldError{Field: "cursor", Reason: "must be the next_cursor of an earlier answer"}
-
 // pageProblem is problem for a route that returns pages. A wrong cursor is a parameter of the
 // query, not a member of the body.
 func (a *API) pageProblem(ctx context.Context, err error) *problem {
 	wrong, ok := errors.AsType[*store.FieldError](err)
-	if !ok || wrong.Field != errCursor.Field {
+	if !ok || wrong.Field != store.ErrCursor.Field {
 		return a.problem(ctx, err)
 	}
 	p := newProblem(http.StatusUnprocessableEntity, "A parameter is invalid. See errors.")

@@ -1,15 +1,18 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
+	"net/netip"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/terse/terse/abuse"
+	"github.com/terse/terse/api/ratelimit"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/web"
 )
@@ -43,50 +46,73 @@ func (a *API) report(c echo.Context, name string) error {
 	}
 	shown := reportValues(form)
 	status := a.takeReport(ctx, c, &l, &shown)
-	shown.Sent, shown.Open = status == http.StatusOK, true
-	if shown.Sent {
-		shown = web.Report{Sent: true, Open: true}
-	}
+	shown.Open = true
 	a.showPreview(c, status, &l, shown)
 	return nil
 }
 
-// takeReport stores a report and returns the status of the answer. If it fails, it puts the
-// errors into shown.
+// takeReport stores a report and returns the status of the answer. It puts the text for the
+// visitor, or the errors, into shown.
 func (a *API) takeReport(ctx context.Context, c echo.Context, l *store.Link, shown *web.Report) int {
-	report := store.Report{
-		ID: store.NewReportID(l.Code), Code: l.Code, Reason: store.ReportReason(shown.Reason),
-		Comment: strings.TrimSpace(shown.Comment), Email: strings.TrimSpace(shown.Email), At: a.now(),
-	}
-	if problems, ok := errors.AsType[store.InvalidError](store.CheckReport(&report)); ok {
+	addr := a.clientAddr(c.Request())
+	quota := &reportQuota{api: a, addr: addr}
+	err := a.opts.Abuse.Report(ctx, abuse.Complaint{
+		Code: l.Code, Reason: shown.Reason, Comment: shown.Comment, Email: shown.Email,
+		Client: cmp.Or(ratelimit.NetworkKey(addr), ratelimit.ClientKey(addr)), Quota: quota,
+	})
+	rateHeaders("report", a.opts.Limits.Report, quota.taken).set(c.Response().Header())
+	problems, invalid := errors.AsType[store.InvalidError](err)
+	switch {
+	case err == nil:
+		a.metrics.reports.kept.Inc()
+		*shown = web.Report{Done: "Thank you. We will check this link."}
+	case invalid:
 		shown.Errors = map[string]string{}
 		for _, p := range problems {
 			shown.Errors[p.Field] = p.Reason
 		}
 		return http.StatusUnprocessableEntity
-	}
-	limit := a.opts.Limits.Report
-	taken := a.takeClient(ctx, "report", a.clientAddr(c.Request()), limit, 1)
-	rateHeaders("report", limit, taken).set(c.Response().Header())
-	if taken.Allowed == 0 {
-		c.Response().Header().Set("Retry-After", retryAfter(taken.RetryAfter))
-		shown.General, shown.RetryAfter = "You have sent many reports in a short time.", taken.RetryAfter
+	case errors.Is(err, errReportLimit):
+		c.Response().Header().Set("Retry-After", retryAfter(quota.taken.RetryAfter))
+		shown.General, shown.RetryAfter = "You have sent many reports in a short time.", quota.taken.RetryAfter
 		return http.StatusTooManyRequests
-	}
-	err := a.opts.Reports.AddReport(ctx, report)
-	switch {
-	case err == nil:
-		a.metrics.reports.kept.Inc()
-	case errors.Is(err, store.ErrExists): // the link already has many open reports
+	case errors.Is(err, store.ErrReported):
 		a.metrics.reports.repeated.Inc()
+		*shown = web.Report{Done: "You have already reported this link. We will check it."}
+	case errors.Is(err, store.ErrEnough):
+		a.metrics.reports.dropped.Inc()
+		*shown = web.Report{Done: "Enough visitors have reported this link for this reason. We have counted your report."}
 	default:
-		a.metrics.reports.lost.Inc()
+		if errors.Is(err, store.ErrFull) {
+			a.metrics.reports.dropped.Inc()
+		} else {
+			a.metrics.reports.lost.Inc()
+		}
 		p := a.problem(ctx, err)
 		p.setHeaders(c.Response().Header())
 		shown.General = "Your report could not be saved. Please try again later."
 		return p.Status
 	}
 	return http.StatusOK
+}
+
+// reportQuota limits the reports of one client.
+type reportQuota struct {
+	api   *API
+	addr  netip.Addr
+	taken ratelimit.Result // zero before TakeReport
+}
+
+// errReportLimit means that a client has sent too many reports.
+var errReportLimit = errors.New("the limit of reports is reached")
+
+// TakeReport implements abuse.Quota.
+func (q *reportQuota) TakeReport(ctx context.Context) error {
+	q.taken = q.api.takeClient(ctx, "report", q.addr, q.api.opts.Limits.Report, 1)
+	if q.taken.Allowed == 0 {
+		return errReportLimit
+	}
+	return nil
 }
 
 // reportValues returns the visitor's input.
@@ -103,6 +129,7 @@ type reportBody struct {
 	Comment    string     `json:"comment" doc:"Unchecked text of the visitor."`
 	Email      string     `json:"email" doc:"Address that the visitor entered, not verified; may be empty."`
 	ReportedAt time.Time  `json:"reported_at"`
+	Dropped    int64      `json:"dropped" doc:"Number of later reports about the link for the same reason that were not kept, because enough of them were open."`
 	ResolvedAt *time.Time `json:"resolved_at" doc:"null while the report is open."`
 	ResolvedBy string     `json:"resolved_by" doc:"Id of the API key that closed the report."`
 	Resolution string     `json:"resolution" doc:"How the report was resolved."`
@@ -111,7 +138,7 @@ type reportBody struct {
 func (a *API) reportBody(r *store.Report) reportBody {
 	return reportBody{
 		ID: r.ID, Code: r.Code, ShortURL: a.shortURL(r.Code), Reason: string(r.Reason), Comment: r.Comment, Email: r.Email,
-		ReportedAt: r.At, ResolvedAt: timeOrNull(r.ResolvedAt), ResolvedBy: r.ResolvedBy, Resolution: r.Resolution,
+		ReportedAt: r.At, Dropped: r.Dropped, ResolvedAt: timeOrNull(r.ResolvedAt), ResolvedBy: r.ResolvedBy, Resolution: r.Resolution,
 	}
 }
 
@@ -132,13 +159,9 @@ type listReportsOutput struct {
 
 // listReports lists the reports of visitors.
 func (a *API) listReports(ctx context.Context, in *listReportsInput) (*listReportsOutput, error) {
-	after, err := store.ParseCursor(in.Cursor)
+	page, err := a.opts.Abuse.ListReports(ctx, callerOf(ctx), abuse.Query{Resolved: in.State == "resolved", Limit: in.Limit, Cursor: in.Cursor})
 	if err != nil {
 		return nil, a.pageProblem(ctx, err)
-	}
-	page, err := a.opts.Reports.ListReports(ctx, store.ReportQuery{Resolved: in.State == "resolved", Limit: in.Limit, After: after})
-	if err != nil {
-		return nil, a.problem(ctx, err)
 	}
 	out := &listReportsOutput{}
 	out.Body.NextCursor = page.Next.String()
@@ -163,14 +186,11 @@ type reportOutput struct {
 
 // resolveReport closes a report. It does not change the link.
 func (a *API) resolveReport(ctx context.Context, in *resolveReportInput) (*reportOutput, error) {
-	by := store.Author{ID: callerOf(ctx).Owner()}
+	resolution := ""
 	if in.Body != nil {
-		by.Note = in.Body.Resolution
+		resolution = in.Body.Resolution
 	}
-	if err := store.CheckText("resolution", by.Note, store.MaxResolutionLen); err != nil {
-		return nil, a.problem(ctx, err)
-	}
-	r, err := a.opts.Reports.ResolveReport(ctx, in.ID, by, a.now())
+	r, err := a.opts.Abuse.ResolveReport(ctx, callerOf(ctx), in.ID, resolution)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return nil, newProblem(http.StatusNotFound, "There is no such report.")

@@ -26,6 +26,7 @@ type reportJSON struct {
 	ResolvedAt *time.Time `json:"resolved_at"`
 	ResolvedBy string     `json:"resolved_by"`
 	Resolution string     `json:"resolution"`
+	Dropped    int64      `json:"dropped"`
 }
 
 // reports returns a page of reports and the cursor of the next page.
@@ -54,9 +55,14 @@ func (s *server) report(code string, fields map[string]string, headers ...string
 	return s.do(http.MethodPost, "/"+code+"+", []byte(form.Encode()), headers...)
 }
 
+// behindProxy makes the address of the client the one in X-Forwarded-For.
+func behindProxy(t *testing.T) func(*options) {
+	return func(o *options) { o.Clients = proxies(t, "127.0.0.1/32", "::1/128") }
+}
+
 func TestReport(t *testing.T) {
 	t.Parallel()
-	s := newServer(t)
+	s := newServer(t, behindProxy(t))
 	admin := s.key("admin", store.ScopeAdmin)
 	s.create(`{"url":"https://example.com","alias":"bad"}`)
 	a := s.report("bad", map[string]string{"reason": "phishing", "comment": " It asks for\r\nmy password ", "email": "ann@example.com"})
@@ -64,7 +70,7 @@ func TestReport(t *testing.T) {
 		t.Fatalf("report = %d %q %.300s, want a page of thanks that is not cached", a.status, a.header.Get("Cache-Control"), a.body)
 	}
 	s.clock.add(time.Minute)
-	s.report("bad", map[string]string{"reason": "spam"})
+	s.report("bad", map[string]string{"reason": "spam"}, "X-Forwarded-For", "192.0.2.1")
 
 	open, _ := s.reports("")
 	if len(open) != 2 || open[0].Reason != "spam" || open[1].Comment != "It asks for\r\nmy password" || open[1].Email != "ann@example.com" ||
@@ -154,13 +160,13 @@ func TestReportIsRefused(t *testing.T) {
 func TestReportsAreLimited(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, func(o *options) { o.Limits.Report = limit(t, "3/10m") })
-	s.create(`{"url":"https://example.com","alias":"bad"}`)
 	for i := range 5 {
+		s.create(fmt.Sprintf(`{"url":"https://example.com","alias":"bad%d"}`, i))
 		want := http.StatusOK
 		if i >= 3 {
 			want = http.StatusTooManyRequests
 		}
-		a := s.report("bad", map[string]string{"reason": "spam", "comment": "again"}, "X-Forwarded-For", "192.0.2."+string(rune('1'+i)))
+		a := s.report(fmt.Sprint("bad", i), map[string]string{"reason": "spam", "comment": "again"}, "X-Forwarded-For", "192.0.2."+string(rune('1'+i)))
 		if a.status != want || (want != http.StatusOK) != (a.header.Get("Retry-After") != "") {
 			t.Errorf("report %d = %d, Retry-After %q, want %d", i+1, a.status, a.header.Get("Retry-After"), want)
 		}
@@ -173,18 +179,87 @@ func TestReportsAreLimited(t *testing.T) {
 	}
 }
 
-func TestReportsOfOneLinkAreBounded(t *testing.T) {
+// TestOneReportOfAClient checks that a client has one open report about a link. An IPv6
+// network of 48 bits is one client.
+func TestOneReportOfAClient(t *testing.T) {
 	t.Parallel()
-	s := newServer(t)
+	s := newServer(t, behindProxy(t))
 	s.create(`{"url":"https://example.com","alias":"bad"}`)
-	for range store.MaxReportsPerLink + 5 {
-		if a := s.report("bad", map[string]string{"reason": "spam"}); a.status != http.StatusOK {
-			t.Fatalf("report = %d, want 200", a.status)
+	s.create(`{"url":"https://example.com","alias":"worse"}`)
+	for _, r := range []struct {
+		client, code, reason string
+		kept                 bool
+	}{
+		{"192.0.2.1", "bad", "other", true},
+		{"192.0.2.1", "bad", "phishing", false},
+		{"192.0.2.1", "worse", "phishing", true},
+		{"192.0.2.2", "bad", "phishing", true},
+		{"2001:db8:1:2::3", "bad", "spam", true},
+		{"2001:db8:1:ffff::4", "bad", "spam", false},
+		{"2001:db8:2::1", "bad", "spam", true},
+	} {
+		before, _ := s.reports("")
+		a := s.report(r.code, map[string]string{"reason": r.reason}, "X-Forwarded-For", r.client)
+		after, _ := s.reports("")
+		want := "Thank you"
+		if !r.kept {
+			want = "already reported"
+		}
+		if a.status != http.StatusOK || !strings.Contains(string(a.body), want) || (len(after) > len(before)) != r.kept {
+			t.Errorf("report by %s of %s = %d with %d reports before and %d after, want %q", r.client, r.code, a.status, len(before), len(after), want)
 		}
 	}
-	if open, _ := s.reports(""); len(open) != store.MaxReportsPerLink {
-		t.Errorf("%d reports are open, want %d", len(open), store.MaxReportsPerLink)
+	if kept, repeated := s.received("kept"), s.received("repeated"); kept != 5 || repeated != 2 {
+		t.Errorf("%v reports kept and %v repeated, want 5 and 2", kept, repeated)
 	}
+}
+
+// TestReportsOfOneLinkAreBounded checks that many reports of a link for one reason leave room
+// for another reason, and that the list shows how many were dropped.
+func TestReportsOfOneLinkAreBounded(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, behindProxy(t))
+	s.create(`{"url":"https://example.com","alias":"bad"}`)
+	const dropped = 7
+	for i := range store.MaxReportsPerLink + dropped {
+		a := s.report("bad", map[string]string{"reason": "other"}, "X-Forwarded-For", fmt.Sprint("192.0.2.", i+1))
+		want := "Thank you"
+		if i >= store.MaxReportsPerLink {
+			want = "We have counted your report"
+		}
+		if a.status != http.StatusOK || !strings.Contains(string(a.body), want) {
+			t.Fatalf("report %d = %d, want 200 and %q", i+1, a.status, want)
+		}
+	}
+	if a := s.report("bad", map[string]string{"reason": "phishing"}, "X-Forwarded-For", "203.0.113.1"); !strings.Contains(string(a.body), "Thank you") {
+		t.Errorf("report for another reason = %d %.300s, want thanks", a.status, a.body)
+	}
+	open, _ := s.reports("")
+	byReason, counted := map[string]int{}, int64(0)
+	for _, r := range open {
+		byReason[r.Reason]++
+		counted += r.Dropped
+	}
+	if byReason["other"] != store.MaxReportsPerLink || byReason["phishing"] != 1 || counted != dropped || s.received("dropped") != dropped {
+		t.Errorf("open reports by reason = %v with %d dropped, metric %v, want %d others, 1 phishing and %d dropped",
+			byReason, counted, s.received("dropped"), store.MaxReportsPerLink, dropped)
+	}
+}
+
+// received returns how many reports have had a result.
+func (s *server) received(result string) float64 {
+	s.t.Helper()
+	families, err := s.registry.Gather()
+	must(s.t, err)
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if f.GetName() == "terse_reports_received_total" && m.GetLabel()[0].GetValue() == result {
+				return m.GetCounter().GetValue()
+			}
+		}
+	}
+	s.t.Fatalf("the metric has no result %s", result)
+	return 0
 }
 
 // fullReports is a store that is full.
@@ -200,6 +275,9 @@ func TestNoRoomForReports(t *testing.T) {
 	s.create(`{"url":"https://example.com","alias":"bad"}`)
 	if a := s.report("bad", map[string]string{"reason": "spam"}); a.status != http.StatusServiceUnavailable {
 		t.Errorf("report without room = %d, want 503", a.status)
+	}
+	if n := s.received("dropped"); n != 1 {
+		t.Errorf("%v reports dropped, want 1", n)
 	}
 }
 

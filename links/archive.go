@@ -18,7 +18,7 @@ func (s *Service) Export(ctx context.Context, who *Caller, cursor string, limit 
 		return nil, "", err
 	}
 	if cursor != "" && !store.ValidCode(cursor) {
-		return nil, "", errCursor
+		return nil, "", store.ErrCursor
 	}
 	links, err = s.opts.Archive.Export(ctx, cursor, limit)
 	if err == nil && len(links) == limit {

@@ -66,16 +66,13 @@ func (s *Service) ReadHistory(ctx context.Context, who *Caller, code, cursor str
 	return page, nil
 }
 
-// errCursor is the error for a cursor that is not from an earlier page.
-var errCursor = &store.FieldError{Field: "cursor", Reason: "must be the next_cursor of an earlier answer"}
-
 func parseVersionCursor(s string) (int64, error) {
 	if s == "" {
 		return 0, nil
 	}
 	version, err := strconv.ParseInt(s, 10, 64)
 	if err != nil || version < 1 {
-		return 0, errCursor
+		return 0, store.ErrCursor
 	}
 	return version, nil
 }

@@ -57,8 +57,10 @@ func (c Cursor) String() string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-// ParseCursor reads the result of Cursor.String. For any other text it returns a
-// *FieldError for "cursor".
+// ErrCursor is the error for a cursor that is not from an earlier page of the list.
+var ErrCursor = &FieldError{Field: "cursor", Reason: "must be the next_cursor of an earlier answer"}
+
+// ParseCursor reads the result of Cursor.String. For any other text it returns ErrCursor.
 func ParseCursor(s string) (Cursor, error) {
 	if s == "" {
 		return Cursor{}, nil
@@ -66,7 +68,7 @@ func ParseCursor(s string) (Cursor, error) {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
 	lineBreak := strings.ContainsAny(s, "\r\n") // base64 would skip these
 	if err != nil || lineBreak || len(b) < 10 || b[0] != cursorV1 || !ValidCode(string(b[9:])) {
-		return Cursor{}, &FieldError{Field: "cursor", Reason: "must be the next_cursor of an earlier answer"}
+		return Cursor{}, ErrCursor
 	}
 	micros := int64(binary.BigEndian.Uint64(b[1:9])) //nolint:gosec // two's complement round trip
 	return Cursor{CreatedAt: time.UnixMicro(micros).UTC(), Code: string(b[9:])}, nil

@@ -22,6 +22,14 @@ type Report struct {
 	Email   string    // address of the visitor for questions; may be empty
 	At      time.Time // UTC, microseconds
 
+	// Client is a digest of the client that sent the report; empty if unknown. Stores delete
+	// it when the report is resolved, and never return it.
+	Client string
+
+	// Dropped is how many later reports about the link for the same reason found no room
+	// while this was the newest one. AddReport ignores it.
+	Dropped int64
+
 	ResolvedAt time.Time // the zero time means open
 	ResolvedBy string    // as Author.ID
 	Resolution string    // what was done, for other admins; may be empty
@@ -42,22 +50,59 @@ const (
 	MaxResolutionLen    = 500
 )
 
-// Limits on stored reports, so that visitors cannot fill the disk.
+// Limits on stored reports, so that visitors cannot fill the disk. Each reason has its own
+// room: reports for one reason do not displace reports for another one.
 const (
-	MaxReportsPerLink = 20     // open reports about one link
-	MaxOpenReports    = 10_000 // open reports in one database
-	ReportTTL         = 90 * 24 * time.Hour
+	MaxReportsPerLink   = 5    // open reports about one link for one reason
+	MaxReportsPerClient = 100  // open reports of one client in one database
+	MaxOpenReports      = 4000 // open reports for one reason in one database
+
+	ReportTTL = 90 * 24 * time.Hour
 )
 
-// ErrFull means that MaxOpenReports are open.
-var ErrFull = errors.New("too many reports are open")
+// Errors of Reports.AddReport. The report was not added.
+var (
+	// ErrReported means that the client has an open report about the link.
+	ErrReported = errors.New("the client has already reported the link")
+
+	// ErrEnough means that MaxReportsPerLink reports are open.
+	ErrEnough = errors.New("enough reports about the link are open")
+
+	// ErrFull means that the database has no room for the report.
+	ErrFull = errors.New("too many reports are open")
+)
+
+// OpenReports are the numbers of open reports in one database that decide whether there is
+// room for another one. Numbers above a limit may be given as the limit.
+type OpenReports struct {
+	OfClientAndLink int // of the same client about the same link
+	OfLink          int // about the same link for the same reason
+	OfClient        int // of the same client
+	OfReason        int // for the same reason
+}
+
+// Room returns nil if there is room for the report, or the error of AddReport. Half of the
+// room for a reason is for links without a report for that reason, so that reports about some
+// links cannot fill it.
+func (o OpenReports) Room() error {
+	switch {
+	case o.OfClientAndLink > 0:
+		return ErrReported
+	case o.OfLink >= MaxReportsPerLink:
+		return ErrEnough
+	case o.OfClient >= MaxReportsPerClient, o.OfReason >= MaxOpenReports, o.OfLink > 0 && o.OfReason >= MaxOpenReports/2:
+		return ErrFull
+	}
+	return nil
+}
 
 // Reports keeps reports in the database of their links. Resolved reports are deleted after
 // ReportTTL. Implementations are safe for concurrent use and return ErrUnavailable as Store
 // does.
 type Reports interface {
-	// AddReport adds an open report. It returns ErrExists if MaxReportsPerLink are open for
-	// the link, and ErrFull if MaxOpenReports are open for all links.
+	// AddReport adds an open report. It returns the error of OpenReports.Room if there is no
+	// room. For ErrEnough and ErrFull it increments Dropped of the newest open report about
+	// the link for the same reason, if there is one.
 	AddReport(ctx context.Context, r Report) error
 
 	// ResolveReport resolves a report and returns it, or ErrNotFound. A second call keeps the

@@ -34,7 +34,7 @@ type Report struct {
 	Errors     map[string]string // one message for each invalid field, by field name
 	General    string            // message about the whole form
 	RetryAfter time.Duration     // when the next report is allowed; 0 means unknown
-	Sent       bool              // the report was accepted: a thank-you text replaces the form
+	Done       string            // what happened to the report; replaces the form; empty: the form is shown
 	Open       bool              // whether the form is open
 }
 

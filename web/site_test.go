@@ -209,7 +209,7 @@ func (s *site) show(w http.ResponseWriter, r *http.Request) {
 		}
 		s.pages.Preview(w, 422, shown)
 	case "reported":
-		shown.Report = web.Report{Open: true, Sent: true}
+		shown.Report = web.Report{Open: true, Done: "Thank you. We will check this link."}
 		s.pages.Preview(w, 200, shown)
 	case "hidden":
 		shown.HiddenReason = web.HiddenByPassword

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/terse/terse/abuse"
 	"github.com/terse/terse/abuse/blocklist"
 	"github.com/terse/terse/abuse/reports"
 	"github.com/terse/terse/abuse/scan"
@@ -70,15 +71,17 @@ func (p *process) abuse(ctx context.Context, d database) (*blocklist.List, error
 	return list, nil
 }
 
+// againstAbuse returns the use cases against abuse.
+func (p *process) againstAbuse(d *database) (*abuse.Service, error) {
+	return abuse.New(abuse.Options{Blocklist: d.blocked, Reports: d.reports, Secret: d.codeKey, Now: d.linkTime})
+}
+
 // scan starts the background scan of all links.
 func (p *process) scan(ctx context.Context, d database, links scan.Disabler, list *blocklist.List) error {
 	options := scan.Options{
 		Sources: d.scanned, Links: links, History: d.history, Blocklist: list,
 		Except: store.CanaryOwner, Interval: p.settings.abuse.scanInterval, Logger: p.logger, Registerer: p.registry,
-		Now: func() time.Time {
-			now, _ := d.clock().LinkTime()
-			return now
-		},
+		Now: d.linkTime,
 	}
 	if p.settings.abuse.webrisk.Key != "" {
 		settings := p.settings.abuse.webrisk

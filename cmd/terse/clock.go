@@ -14,6 +14,12 @@ type clock struct {
 // clock returns the clock of the database.
 func (d *database) clock() clock { return clock{d.router} }
 
+// linkTime returns the time of the database, or the time of this node while that is unknown.
+func (d *database) linkTime() time.Time {
+	now, _ := d.clock().LinkTime()
+	return now
+}
+
 // Now returns the time of this node.
 func (clock) Now() time.Time { return time.Now() }
 

@@ -215,9 +215,13 @@ func (p *process) handler(ctx context.Context, s *stores) (*api.API, error) {
 	if err := p.scan(ctx, s.database, useCases, s.list); err != nil {
 		return nil, err
 	}
+	against, err := p.againstAbuse(&s.database)
+	if err != nil {
+		return nil, err
+	}
 	return api.New(api.Options{
-		Links: useCases, Visits: s.cached, Clicks: s.clicks, Clock: s.clock(),
-		Keys: s.keyring, Blocklist: s.blocked, Reports: s.reports,
+		Links: useCases, Abuse: against, Visits: s.cached, Clicks: s.clicks, Clock: s.clock(),
+		Keys:    s.keyring,
 		Limiter: p.limiter, Limits: p.settings.limits, Clients: p.settings.proxies, Guard: p.guard,
 		BaseURL: p.settings.baseURL, CORSOrigins: p.settings.corsOrigins, CDN: p.settings.cdn.Provider != "",
 		SecurityContacts: p.settings.contacts,

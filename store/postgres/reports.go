@@ -11,18 +11,27 @@ import (
 )
 
 // reportColumns are the columns of a report in the order of scanReport.
-const reportColumns = `r.id, r.code, r.reason, r.comment, r.email, r.reported_at, r.resolved_at, r.resolved_by, r.resolution`
+const reportColumns = `r.id, r.code, r.reason, r.comment, r.email, r.reported_at, r.resolved_at, r.resolved_by, r.resolution, r.dropped`
 
-// selectOpen counts the open reports of the link $2 and of all links, each up to its limit.
+// selectOpen counts the open reports of the client $3, about the link $2, for the reason $4. It
+// counts each number up to its limit.
 const selectOpen = `SELECT
-	(SELECT count(*) FROM (SELECT FROM reports WHERE bucket = $1 AND code = $2 AND resolved_at IS NULL LIMIT $3) r),
-	(SELECT count(*) FROM (SELECT FROM reports WHERE resolved_at IS NULL LIMIT $4) r)`
+	(SELECT count(*) FROM reports WHERE client = $3 AND client <> '' AND bucket = $1 AND code = $2 AND resolved_at IS NULL),
+	(SELECT count(*) FROM (SELECT FROM reports WHERE bucket = $1 AND code = $2 AND reason = $4 AND resolved_at IS NULL LIMIT $5) r),
+	(SELECT count(*) FROM (SELECT FROM reports WHERE client = $3 AND client <> '' AND resolved_at IS NULL LIMIT $6) r),
+	(SELECT count(*) FROM (SELECT FROM reports WHERE reason = $4 AND resolved_at IS NULL LIMIT $7) r)`
 
-// countOpen counts all open reports. AddReport limits their number.
+// countOpen counts all open reports. AddReport limits their number for each reason.
 const countOpen = `SELECT count(*) FROM reports r WHERE r.resolved_at IS NULL`
 
-const insertReport = `INSERT INTO reports (reported_at, bucket, id, code, reason, comment, email)
-	SELECT $3, $1, $4, $5, $6, $7, $8 FROM buckets b WHERE b.bucket = $1 AND b.epoch = $2 AND b.state = 'owned'`
+const insertReport = `INSERT INTO reports (reported_at, bucket, id, code, reason, comment, email, client)
+	SELECT $3, $1, $4, $5, $6, $7, $8, $9 FROM buckets b WHERE b.bucket = $1 AND b.epoch = $2 AND b.state = 'owned'`
+
+// countDropped counts a report without room in the newest report about the link for the reason.
+const countDropped = `UPDATE reports r SET dropped = r.dropped + 1
+	FROM buckets b WHERE b.bucket = $1 AND b.epoch = $2 AND b.state = 'owned' AND r.bucket = b.bucket AND r.id =
+	(SELECT n.id FROM reports n WHERE n.bucket = $1 AND n.code = $3 AND n.reason = $4 AND n.resolved_at IS NULL
+		ORDER BY n.reported_at DESC, n.id DESC LIMIT 1)`
 
 // pruneReports deletes a few more reports than one call adds, and skips rows that another
 // call deletes. It needs no fence: a report that is expired on this shard's clock has to
@@ -33,7 +42,7 @@ const pruneReports = `DELETE FROM reports WHERE ctid = ANY (ARRAY(SELECT ctid FR
 
 const resolveReport = `UPDATE reports r SET resolved_at = coalesce(r.resolved_at, $4),
 	resolved_by = CASE WHEN r.resolved_at IS NULL THEN $5 ELSE r.resolved_by END,
-	resolution = CASE WHEN r.resolved_at IS NULL THEN $6 ELSE r.resolution END
+	resolution = CASE WHEN r.resolved_at IS NULL THEN $6 ELSE r.resolution END, client = ''
 	FROM buckets b WHERE b.bucket = $1 AND b.epoch = $2 AND b.state = 'owned' AND r.bucket = b.bucket AND r.id = $3
 	RETURNING ` + reportColumns
 
@@ -50,24 +59,31 @@ func (s *Store) addReport(ctx context.Context, r store.Report) error {
 		return errText
 	}
 	bucket := store.BucketOf(r.Code)
-	var ofLink, all int
-	open := []any{bucket, r.Code, store.MaxReportsPerLink, store.MaxOpenReports}
-	count := func(row pgx.Row) error { return row.Scan(&ofLink, &all) }
+	var open store.OpenReports
+	args := []any{bucket, r.Code, r.Client, string(r.Reason), store.MaxReportsPerLink, store.MaxReportsPerClient, store.MaxOpenReports}
+	count := func(row pgx.Row) error {
+		return row.Scan(&open.OfClientAndLink, &open.OfLink, &open.OfClient, &open.OfReason)
+	}
 	err := s.primary.read(ctx, reads, func(ctx context.Context, conn *pgx.Conn) error {
-		return count(conn.QueryRow(ctx, selectOpen, open...))
+		return count(conn.QueryRow(ctx, selectOpen, args...))
 	})
-	if err == nil && ofLink >= store.MaxReportsPerLink { // the reporter gets the answer "already reported", so confirm it
+	if err == nil && errors.Is(open.Room(), store.ErrReported) { // the reporter gets the answer "already reported", so confirm it
 		_, err = detached(ctx, s, func(ctx context.Context) (struct{}, error) {
-			return struct{}{}, s.confirmed(ctx, func(b *pgx.Batch) { b.Queue(selectOpen, open...).QueryRow(count) })
+			return struct{}{}, s.confirmed(ctx, func(b *pgx.Batch) { b.Queue(selectOpen, args...).QueryRow(count) })
 		})
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case ofLink >= store.MaxReportsPerLink:
-		return store.ErrExists
-	case all >= store.MaxOpenReports:
-		return store.ErrFull
+	}
+	refused := open.Room()
+	switch {
+	case errors.Is(refused, store.ErrReported):
+		return refused
+	case refused != nil:
+		if _, err := s.execOwned(ctx, bucket, countDropped, r.Code, string(r.Reason)); err != nil {
+			return err
+		}
+		return refused
 	}
 	err = s.primary.do(ctx, writes, func(ctx context.Context, conn *pgx.Conn) error { // before the insert: a failure after it would look like a lost report
 		_, err := conn.Exec(ctx, pruneReports, store.ReportTTL)
@@ -76,7 +92,10 @@ func (s *Store) addReport(ctx context.Context, r store.Report) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.execOwned(ctx, bucket, insertReport, micros(r.At), r.ID, r.Code, string(r.Reason), r.Comment, r.Email)
+	_, err = s.execOwned(ctx, bucket, insertReport, micros(r.At), r.ID, r.Code, string(r.Reason), r.Comment, r.Email, r.Client)
+	if errors.Is(translate(err), store.ErrExists) { // a concurrent report of the client
+		return store.ErrReported
+	}
 	return err
 }
 
@@ -150,7 +169,7 @@ func (s *Store) OpenReports(ctx context.Context) (n int, err error) {
 
 // scanReport reads reportColumns.
 func scanReport(row pgx.Row) (r store.Report, err error) {
-	err = row.Scan(&r.ID, &r.Code, &r.Reason, &r.Comment, &r.Email, &r.At, at(&r.ResolvedAt), text(&r.ResolvedBy), text(&r.Resolution))
+	err = row.Scan(&r.ID, &r.Code, &r.Reason, &r.Comment, &r.Email, &r.At, at(&r.ResolvedAt), text(&r.ResolvedBy), text(&r.Resolution), &r.Dropped)
 	r.At, r.ResolvedAt = r.At.UTC(), r.ResolvedAt.UTC()
 	return r, err
 }

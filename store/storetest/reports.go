@@ -1,8 +1,12 @@
 package storetest
 
 import (
+	"crypto/rand"
+	"errors"
 	"reflect"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,7 +25,10 @@ func RunReports(t *testing.T, open func(tb testing.TB) store.Reports) {
 		{"keeps every field", keepsReport},
 		{"resolves once", resolvesReport},
 		{"unknown id is not found", unknownReport},
-		{"a link has a limited number of open reports", boundsReports},
+		{"a client has one open report about a link", oneReportOfAClient},
+		{"concurrent reports of a client are one", concurrentReports},
+		{"a link has a limited number of open reports for each reason", boundsReports},
+		{"a client has a limited number of open reports", boundsClients},
 		{"pages are newest first and complete", pagesReports},
 		{"old resolved reports are deleted", forgetsReports},
 		{"ended context writes nothing", endedReport},
@@ -30,14 +37,20 @@ func RunReports(t *testing.T, open func(tb testing.TB) store.Reports) {
 	}
 }
 
-// newReport returns an open report about a link of its own. Only the fields of the
-// resolution are zero.
+// newReport returns an open report about a link of its own, from a client of its own. Dropped
+// and the fields of the resolution are zero.
 func newReport() store.Report {
 	code := newCode()
 	return store.Report{
 		ID: store.NewReportID(code), Code: code, Reason: "phishing", Comment: "It asks for\nmy bank's password: 100%",
-		Email: "ann@example.com", At: after(1),
+		Email: "ann@example.com", At: after(1), Client: rand.Text(),
 	}
+}
+
+// another returns a report of another client about the same link.
+func another(r store.Report) store.Report {
+	r.ID, r.Client = store.NewReportID(r.Code), rand.Text()
+	return r
 }
 
 func addReport(t *testing.T, reports store.Reports, r store.Report) {
@@ -67,6 +80,7 @@ func listReports(t *testing.T, reports store.Reports, resolved bool, n int) []st
 // resolved reports, as want.ResolvedAt requires, and not in both.
 func wantReport(t *testing.T, reports store.Reports, want store.Report) {
 	t.Helper()
+	want.Client = ""
 	for _, resolved := range []bool{false, true} {
 		var got store.Report
 		for _, r := range listReports(t, reports, resolved, 100) {
@@ -86,7 +100,7 @@ func wantReport(t *testing.T, reports store.Reports, want store.Report) {
 
 func keepsReport(t *testing.T, reports store.Reports) {
 	whole, plain := newReport(), newReport()
-	plain.Comment, plain.Email = "", ""
+	plain.Comment, plain.Email, plain.Client = "", "", ""
 	for _, want := range []store.Report{whole, plain} {
 		addReport(t, reports, want)
 		wantReport(t, reports, want)
@@ -96,6 +110,7 @@ func keepsReport(t *testing.T, reports store.Reports) {
 func resolvesReport(t *testing.T, reports store.Reports) {
 	want := newReport()
 	addReport(t, reports, want)
+	want.Client = ""
 	now := time.Now().UTC().Truncate(time.Microsecond)
 	want.ResolvedAt, want.ResolvedBy, want.Resolution = now, "key_a", "taken down"
 	for i, by := range []store.Author{{ID: "key_a", Note: "taken down"}, {ID: "key_b", Note: "not at all"}} {
@@ -114,22 +129,94 @@ func unknownReport(t *testing.T, reports store.Reports) {
 	}
 }
 
-func boundsReports(t *testing.T, reports store.Reports) {
+func oneReportOfAClient(t *testing.T, reports store.Reports) {
 	first := newReport()
-	again := func() store.Report {
-		r := first
-		r.ID = store.NewReportID(first.Code)
-		return r
-	}
 	addReport(t, reports, first)
-	for range store.MaxReportsPerLink - 1 {
-		addReport(t, reports, again())
+	again := first
+	again.ID, again.Reason = store.NewReportID(first.Code), "spam"
+	wantError(t, "AddReport() by the same client", reports.AddReport(t.Context(), again), store.ErrReported)
+	wantReport(t, reports, first)
+	addReport(t, reports, another(first))
+	elsewhere := newReport()
+	elsewhere.Client = first.Client
+	addReport(t, reports, elsewhere)
+	for range 2 { // reports without a client
+		unknown := another(first)
+		unknown.Client = ""
+		addReport(t, reports, unknown)
 	}
-	wantError(t, "AddReport() of one too many", reports.AddReport(t.Context(), again()), store.ErrExists)
 	if _, err := reports.ResolveReport(t.Context(), first.ID, store.Author{}, time.Now()); err != nil {
 		t.Fatalf("ResolveReport() = %v, want nil", err)
 	}
-	addReport(t, reports, again())
+	addReport(t, reports, again)
+}
+
+func concurrentReports(t *testing.T, reports store.Reports) {
+	first := newReport()
+	var sending sync.WaitGroup
+	var added atomic.Int64
+	for range 8 {
+		r := first
+		r.ID = store.NewReportID(first.Code)
+		sending.Go(func() {
+			switch err := reports.AddReport(t.Context(), r); {
+			case err == nil:
+				added.Add(1)
+			case !errors.Is(err, store.ErrReported):
+				t.Errorf("AddReport() = %v, want nil or %v", err, store.ErrReported)
+			}
+		})
+	}
+	sending.Wait()
+	if n := added.Load(); n != 1 {
+		t.Errorf("%d concurrent reports of one client were added, want 1", n)
+	}
+}
+
+func boundsReports(t *testing.T, reports store.Reports) {
+	first := newReport()
+	addReport(t, reports, first)
+	newest := first
+	for i := range store.MaxReportsPerLink - 1 {
+		newest = another(first)
+		newest.At = first.At.Add(time.Duration(i+1) * time.Second)
+		addReport(t, reports, newest)
+	}
+	for range 3 {
+		wantError(t, "AddReport() of one too many", reports.AddReport(t.Context(), another(first)), store.ErrEnough)
+	}
+	newest.Dropped = 3
+	wantReport(t, reports, newest)
+	wantReport(t, reports, first)
+	other := another(first)
+	other.Reason = "malware"
+	addReport(t, reports, other)
+	wantReport(t, reports, other)
+	if _, err := reports.ResolveReport(t.Context(), first.ID, store.Author{}, time.Now()); err != nil {
+		t.Fatalf("ResolveReport() = %v, want nil", err)
+	}
+	addReport(t, reports, another(first))
+}
+
+func boundsClients(t *testing.T, reports store.Reports) {
+	first := newReport()
+	added := 0
+	for range 20 * store.MaxReportsPerClient { // the reports are spread over the shards
+		r := newReport()
+		r.Client = first.Client
+		err := reports.AddReport(t.Context(), r)
+		if errors.Is(err, store.ErrFull) {
+			break
+		}
+		if err != nil {
+			t.Fatalf("AddReport() = %v, want nil or %v", err, store.ErrFull)
+		}
+		added++
+	}
+	if added < store.MaxReportsPerClient || added > 10*store.MaxReportsPerClient {
+		t.Errorf("a client has %d open reports, want %d in each database", added, store.MaxReportsPerClient)
+	}
+	addReport(t, reports, another(first))
 }
 
 func pagesReports(t *testing.T, reports store.Reports) {
@@ -153,8 +240,7 @@ func forgetsReports(t *testing.T, reports store.Reports) {
 	if _, err := reports.ResolveReport(t.Context(), old.ID, store.Author{}, time.Now().Add(-store.ReportTTL-time.Hour)); err != nil {
 		t.Fatalf("ResolveReport() = %v, want nil", err)
 	}
-	next := old // the same code, so the same shard
-	next.ID = store.NewReportID(old.Code)
+	next := another(old) // the same code, so the same shard
 	addReport(t, reports, next)
 	if slices.ContainsFunc(listReports(t, reports, true, 1000), func(r store.Report) bool { return r.ID == old.ID }) {
 		t.Errorf("a report that was resolved %v ago is kept", store.ReportTTL+time.Hour)
