@@ -70,14 +70,16 @@ func (c *Client) Delete(ctx context.Context, code string, version int64) error {
 }
 
 // Disable disables a link because of abuse. It needs an admin key. The owner sees the reason.
-func (c *Client) Disable(ctx context.Context, code, reason string) (Link, error) {
-	return c.changeLink(ctx, request{method: http.MethodPost, path: linkPath(code) + "/disable", body: reasonBody(reason), repeatable: true})
+// version is as for Edit.
+func (c *Client) Disable(ctx context.Context, code, reason string, version int64) (Link, error) {
+	return c.changeLink(ctx, request{method: http.MethodPost, path: linkPath(code) + "/disable", body: reasonBody(reason), version: version, repeatable: true})
 }
 
 // Enable enables a disabled link. It needs an admin key. The history records the reason, which
-// may be empty.
-func (c *Client) Enable(ctx context.Context, code, reason string) (Link, error) {
-	return c.changeLink(ctx, request{method: http.MethodPost, path: linkPath(code) + "/enable", body: reasonBody(reason), repeatable: true})
+// may be empty. version is as for Edit. Pass the version with the target that you looked at: the
+// owner of a disabled link can still change it.
+func (c *Client) Enable(ctx context.Context, code, reason string, version int64) (Link, error) {
+	return c.changeLink(ctx, request{method: http.MethodPost, path: linkPath(code) + "/enable", body: reasonBody(reason), version: version, repeatable: true})
 }
 
 // RollBack restores the target that a link had in an earlier version.

@@ -18,6 +18,7 @@ type Report struct {
 	Comment    string     `json:"comment"` // unchecked text of the visitor
 	Email      string     `json:"email"`   // not verified; may be empty
 	ReportedAt time.Time  `json:"reported_at"`
+	Dropped    int64      `json:"dropped"`     // later reports about the link for the same reason that were not kept
 	ResolvedAt *time.Time `json:"resolved_at"` // nil while the report is open
 	ResolvedBy string     `json:"resolved_by"` // id of an API key
 	Resolution string     `json:"resolution"`

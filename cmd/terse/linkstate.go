@@ -9,28 +9,30 @@ import (
 type linksDisable struct {
 	clientFlags
 	linkArg
-	Reason string `required:"" help:"The reason. The owner sees it."`
-	JSON   bool   `name:"json" help:"Print the link as JSON."`
+	Reason    string `required:"" help:"The reason. The owner sees it."`
+	IfVersion int64  `placeholder:"N" help:"Disable only if the link has this version. Default: any version."`
+	JSON      bool   `name:"json" help:"Print the link as JSON."`
 }
 
 // Run disables a link.
 func (c *linksDisable) Run(ctx context.Context, out output) error {
 	return changeLink(&c.clientFlags, &c.linkArg, out, c.JSON, func(api *terseclient.Client, code string) (terseclient.Link, error) {
-		return api.Disable(ctx, code, c.Reason)
+		return api.Disable(ctx, code, c.Reason, c.IfVersion)
 	})
 }
 
 type linksEnable struct {
 	clientFlags
 	linkArg
-	Reason string `help:"The reason, for the history."`
-	JSON   bool   `name:"json" help:"Print the link as JSON."`
+	Reason    string `help:"The reason, for the history."`
+	IfVersion int64  `placeholder:"N" help:"Enable only if the link has this version. Its owner can change a disabled link. Default: any version."`
+	JSON      bool   `name:"json" help:"Print the link as JSON."`
 }
 
 // Run enables a link.
 func (c *linksEnable) Run(ctx context.Context, out output) error {
 	return changeLink(&c.clientFlags, &c.linkArg, out, c.JSON, func(api *terseclient.Client, code string) (terseclient.Link, error) {
-		return api.Enable(ctx, code, c.Reason)
+		return api.Enable(ctx, code, c.Reason, c.IfVersion)
 	})
 }
 

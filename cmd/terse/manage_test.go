@@ -4,6 +4,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"net"
 	"net/http"
 	"net/url"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/terse/terse/internal/testenv"
+	"github.com/terse/terse/store"
 )
 
 // ok fails the test unless a command succeeded, and returns its output.
@@ -70,11 +72,16 @@ func TestLinkCommands(t *testing.T) {
 		}
 	}
 	terse(t, environ, "links", "rollback", "spring", "1").ok(t)
-	terse(t, environ, "links", "disable", "spring", "--reason", "phishing").ok(t)
+	for _, args := range [][]string{{"disable", "--reason", "x"}, {"enable"}} {
+		if got := terse(t, environ, append([]string{"links", args[0], "spring", "--if-version", "3"}, args[1:]...)...); got.status != 1 || !strings.Contains(got.stderr, "changed") {
+			t.Errorf("%v of an earlier version = %+v, want an error", args, got)
+		}
+	}
+	terse(t, environ, "links", "disable", "spring", "--reason", "phishing", "--if-version", "4").ok(t)
 	if l := show(); l.URL != "https://example.com/1" || l.State != "disabled" {
 		t.Errorf("after roll-back and disable: %+v", l)
 	}
-	if got := terse(t, environ, "links", "enable", "spring").ok(t); !strings.Contains(got, "live") {
+	if got := terse(t, environ, "links", "enable", "spring", "--if-version", "5").ok(t); !strings.Contains(got, "live") {
 		t.Errorf("enable = %s, want a live link", got)
 	}
 	for name, magic := range map[string]string{"code.png": "\x89PNG", "code.svg": "<svg"} {
@@ -203,23 +210,34 @@ func TestClientSaysThatItWaits(t *testing.T) {
 // TestReports lists and closes a report.
 func TestReports(t *testing.T) {
 	t.Parallel()
-	p, environ := startWithKey(t, owns+",admin")
+	p, environ := startWithKey(t, owns+",admin", "TERSE_TRUSTED_PROXIES=127.0.0.1/32")
 	terse(t, environ, "shorten", "example.com/1", "--alias", "spring").ok(t)
 	form := url.Values{"reason": {"phishing"}, "comment": {"one\ntwo\tthree"}}.Encode()
-	sent, err := client(t).Post(p.url+"/spring+", "application/x-www-form-urlencoded", strings.NewReader(form))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = sent.Body.Close()
-	if sent.StatusCode != http.StatusOK {
-		t.Fatalf("report = %d", sent.StatusCode)
+	const dropped = 2
+	for i := range store.MaxReportsPerLink + dropped {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.url+"/spring+", strings.NewReader(form))
+		must(t, err)
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("X-Forwarded-For", fmt.Sprint("192.0.2.", i))
+		sent, err := client(t).Do(r)
+		must(t, err)
+		_ = sent.Body.Close()
+		if sent.StatusCode != http.StatusOK {
+			t.Fatalf("report = %d", sent.StatusCode)
+		}
 	}
 	listed := terse(t, environ, "reports", "list").ok(t)
-	if strings.Count(listed, "\n") != 2 || !strings.Contains(listed, "one two three") || !strings.Contains(listed, "phishing") {
-		t.Errorf("reports list = %q, want a header and one safe row", listed)
+	if strings.Count(listed, "\n") != 1+store.MaxReportsPerLink || !strings.Contains(listed, "one two three") || !strings.Contains(listed, "phishing") {
+		t.Errorf("reports list = %q, want a header and safe rows", listed)
 	}
-	id, _, _ := strings.Cut(strings.Split(listed, "\n")[1], " ")
-	terse(t, environ, "reports", "resolve", id, "--resolution", "taken down").ok(t)
+	rows := strings.Split(strings.TrimSpace(listed), "\n")[1:]
+	if got := strings.Fields(rows[0])[3]; got != fmt.Sprint(dropped) {
+		t.Errorf("newest report = %q, want %d dropped ones", rows[0], dropped)
+	}
+	for _, row := range rows {
+		id, _, _ := strings.Cut(row, " ")
+		terse(t, environ, "reports", "resolve", id, "--resolution", "taken down").ok(t)
+	}
 	if got := terse(t, environ, "reports", "list").ok(t); strings.Count(got, "\n") != 1 {
 		t.Errorf("open reports = %s, want none", got)
 	}

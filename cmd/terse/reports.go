@@ -23,6 +23,11 @@ type reportsList struct {
 	JSON     bool `name:"json" help:"Print each report as a line of JSON."`
 }
 
+// Help is shown below the command's purpose.
+func (*reportsList) Help() string {
+	return `DROPPED is the number of later reports of the link for the same reason that were not kept, because enough of them were open.`
+}
+
 // Run shows reports.
 func (c *reportsList) Run(ctx context.Context, out output) error {
 	api, err := c.open(out)
@@ -32,14 +37,14 @@ func (c *reportsList) Run(ctx context.Context, out output) error {
 	defer api.Close()
 	table := tabwriter.NewWriter(out.stdout, 0, 0, 2, ' ', 0)
 	show := func(r *terseclient.Report) error {
-		_, err := fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, r.ReportedAt.Format(time.RFC3339), r.Reason, r.ShortURL,
+		_, err := fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\t%s\n", r.ID, r.ReportedAt.Format(time.RFC3339), r.Reason, r.Dropped, r.ShortURL,
 			cmp.Or(r.Email, "-"), cmp.Or(oneLine(r.Comment), "-"))
 		return err
 	}
 	if c.JSON {
 		show = func(r *terseclient.Report) error { return printJSON(out.stdout, r) }
 	} else {
-		fmt.Fprintln(table, "ID\tREPORTED\tREASON\tLINK\tEMAIL\tCOMMENT")
+		fmt.Fprintln(table, "ID\tREPORTED\tREASON\tDROPPED\tLINK\tEMAIL\tCOMMENT")
 	}
 	const pageSize = 1000
 	q := terseclient.ReportQuery{Limit: pageSize}
