@@ -51,11 +51,16 @@ type Options struct {
 
 	Every   time.Duration // between two checks of the file and the sources; default DefaultEvery
 	Timeout time.Duration // for reading the version of a source; reading all hosts may take ten times as long; default DefaultTimeout
+
+	Now func() time.Time // the time of the database; default time.Now
 }
 
 func (o Options) withDefaults() Options {
 	o.Every = cmp.Or(o.Every, DefaultEvery)
 	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	return o
 }
 
@@ -76,8 +81,9 @@ func (o *Options) validate() error {
 // List is a store.Blocker over a file and sources. While one of them cannot be read,
 // its last known hosts stay blocked. Safe for concurrent use.
 type List struct {
-	opts  Options
-	parts []*part
+	opts   Options
+	parts  []*part
+	missed missed
 }
 
 var _ store.Blocker = (*List)(nil)
@@ -101,7 +107,8 @@ func New(ctx context.Context, opts Options) (*List, error) {
 		l.add("shard "+s.Name, &sourceReader{list: s.List, timeout: opts.Timeout}, m.ofShard(s.Name))
 	}
 	for _, p := range l.parts {
-		err := p.refresh(ctx)
+		p.checked = opts.Now()
+		_, err := p.refresh(ctx)
 		if _, ok := p.reader.(*fileReader); ok && err != nil {
 			return nil, fmt.Errorf("blocklist: %w", err)
 		}
@@ -141,6 +148,13 @@ func (l *List) Fingerprint() string {
 	return strconv.FormatUint(xxhash.Sum64String(b.String()), 16)
 }
 
+// Missed returns the time since which this process may have accepted links to hosts that were
+// blocked and that it did not know, in the periods after the given number. The process could
+// not read a source in such a period, at its start or later, and has read it since. latest is
+// the number of the latest period. If it equals the given number, there are no new periods, and
+// since is the zero time. Numbers begin at 1.
+func (l *List) Missed(after int) (since time.Time, latest int) { return l.missed.after(after) }
+
 // Run rereads the file and the sources when they change, until ctx ends.
 func (l *List) Run(ctx context.Context) {
 	var following sync.WaitGroup
@@ -160,9 +174,23 @@ func (l *List) follow(ctx context.Context, p *part) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			l.note(ctx, p, p.refresh(ctx))
+			l.note(ctx, p, l.refresh(ctx, p))
 		}
 	}
+}
+
+// refresh rereads one part. If the new content is old, it adds a missed period.
+func (l *List) refresh(ctx context.Context, p *part) error {
+	first, began := p.known.Load().version == "", l.opts.Now()
+	changed, err := p.refresh(ctx)
+	if err != nil {
+		return err
+	}
+	if changed && (first || l.opts.Now().Sub(p.checked) > promptly) {
+		l.missed.add(p.checked)
+	}
+	p.checked = began
+	return nil
 }
 
 // note logs the first failure in a row, and the first success after failures.
@@ -187,7 +215,10 @@ type part struct {
 	reader  reader
 	metrics *partMetrics
 	known   atomic.Pointer[known]
-	failing bool // whether the latest read failed; used by one goroutine at a time
+
+	// Only one goroutine at a time uses these.
+	failing bool      // whether the latest read failed
+	checked time.Time // when the latest successful read began; the start of the process before that
 }
 
 // known is the latest content of a part.
@@ -202,12 +233,14 @@ type reader interface {
 	read(ctx context.Context) (*known, error)
 }
 
-func (p *part) refresh(ctx context.Context) error {
+// refresh rereads the part. changed reports whether its content differs.
+func (p *part) refresh(ctx context.Context) (changed bool, err error) {
 	k, err := p.reader.read(ctx)
-	if err == nil && k != nil {
-		p.known.Store(k)
+	if err != nil || k == nil {
+		return false, err
 	}
-	return err
+	before := p.known.Swap(k)
+	return k.version != before.version, nil
 }
 
 // fileReader reads a file if it has changed.

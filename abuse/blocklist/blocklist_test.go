@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -186,8 +187,15 @@ terse_blocklist_hosts{shard="",source="file"} 1
 type flaky struct {
 	store.BlocklistSource
 
-	mu   sync.Mutex
-	down bool
+	mu    sync.Mutex
+	down  bool
+	reads int // that succeeded
+}
+
+func (f *flaky) count() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.reads
 }
 
 func (f *flaky) set(down bool) {
@@ -202,6 +210,7 @@ func (f *flaky) BlocklistVersion(ctx context.Context) (int64, error) {
 	if f.down {
 		return 0, store.ErrUnavailable
 	}
+	f.reads++
 	return f.BlocklistSource.BlocklistVersion(ctx)
 }
 
@@ -239,6 +248,70 @@ func TestSourcesAreFollowed(t *testing.T) {
 		t.Fatal(err)
 	}
 	testenv.Await(t, "the unblocked host", func() bool { return !l.Blocks("later.example") })
+}
+
+// TestMissed checks which periods are reported as missed: those in which the process could not
+// read the list, and the list had another content.
+func TestMissed(t *testing.T) {
+	t.Parallel()
+	database, err := sqlite.Open(t.Context(), sqlite.Options{Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = database.Close() })
+	start := time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
+	var passed atomic.Int64
+	source := &flaky{BlocklistSource: database, down: true}
+	l := newList(t, blocklist.Options{
+		Sources: []blocklist.Source{{Name: "s1", List: source}},
+		Now:     func() time.Time { return start.Add(time.Duration(passed.Load())) },
+	})
+	want := func(what string, after int, since time.Time, latest int) {
+		t.Helper()
+		if gotSince, got := l.Missed(after); !gotSince.Equal(since) || got != latest {
+			t.Errorf("%s: Missed(%d) = %v, %d, want %v, %d", what, after, gotSince, got, since, latest)
+		}
+	}
+	changed := 0
+	change := func() {
+		t.Helper()
+		changed++
+		host := fmt.Sprintf("%d.example", changed)
+		if err := database.BlockHost(t.Context(), store.BlockedHost{Pattern: store.HostPattern{Host: host}}); err != nil {
+			t.Fatal(err)
+		}
+		source.set(false)
+		testenv.Await(t, "the change", func() bool { return l.Blocks(host) })
+	}
+	want("at first", 0, time.Time{}, 0)
+	change()
+	testenv.Await(t, "the end of the first period", func() bool { _, n := l.Missed(0); return n > 0 })
+	want("after a start without the source", 0, start, 1)
+	change()
+	want("after a change", 1, time.Time{}, 1)
+
+	source.set(true)
+	lost := start.Add(time.Duration(passed.Load()))
+	passed.Add(int64(time.Minute))
+	change()
+	testenv.Await(t, "the end of the second period", func() bool { _, n := l.Missed(0); return n > 1 })
+	want("after an outage", 1, lost, 2)
+	want("of all periods", 0, start, 2)
+
+	source.set(true)
+	passed.Add(int64(time.Minute))
+	source.set(false)
+	reads := source.count()
+	testenv.Await(t, "two reads", func() bool { return source.count() > reads+1 })
+	want("after an outage without a change", 2, time.Time{}, 2)
+
+	for n := 3; n < 200; n++ {
+		source.set(true)
+		passed.Add(int64(time.Minute))
+		change()
+		testenv.Await(t, "the end of a period", func() bool { _, latest := l.Missed(0); return latest == n })
+	}
+	want("of many periods", 0, start, 199)
 }
 
 // TestMemory checks that a host takes 16 bytes at most: eight bytes of its hash, and

@@ -78,7 +78,7 @@ func (b *blockedScan) walk(ctx context.Context, s *blockedState) error {
 			return err
 		}
 		for i := range links {
-			if err := b.compare(ctx, &links[i]); err != nil {
+			if err := b.w.compare(ctx, &links[i]); err != nil {
 				return err
 			}
 		}
@@ -98,15 +98,15 @@ func (b *blockedScan) walk(ctx context.Context, s *blockedState) error {
 }
 
 // compare disables a link to a blocked host.
-func (b *blockedScan) compare(ctx context.Context, l *store.Link) error {
-	if !l.DisabledAt.IsZero() {
+func (w *Worker) compare(ctx context.Context, l *store.Link) error {
+	if !l.DisabledAt.IsZero() || !l.DeletedAt.IsZero() {
 		return nil
 	}
 	host, err := store.TargetHost(l.URL)
-	if err != nil || !b.w.opts.Blocklist.Blocks(host) {
+	if err != nil || !w.opts.Blocklist.Blocks(host) {
 		return nil // the blocklist does not apply to a target without a valid host
 	}
-	return b.w.disable(ctx, l.Code, l.URL, blockedReason, store.AuthorBlocklist)
+	return w.disable(ctx, l.Code, l.URL, blockedReason, store.AuthorBlocklist)
 }
 
 // save stores the state of a scan and extends the claim.

@@ -50,6 +50,11 @@ type Blocklist interface {
 
 	// Fingerprint returns a text that changes when the list changes.
 	Fingerprint() string
+
+	// Missed returns the time since which this process may have accepted links to hosts that
+	// it did not know, in the periods after the given number. latest is the number of the
+	// latest period that has ended; 0 at first.
+	Missed(after int) (since time.Time, latest int)
 }
 
 // Checker is a reputation service. Implementations are safe for concurrent use.
@@ -151,10 +156,12 @@ func (w *Worker) Run(ctx context.Context) {
 	var scanning sync.WaitGroup
 	for _, from := range w.opts.Sources {
 		blocked := &blockedScan{w: w, source: from}
-		scanning.Go(func() { w.repeat(ctx, from, blockedName, blocked.round) })
+		missed := &missedScan{w: w, source: from}
+		scanning.Go(func() { w.claimed(ctx, from, blockedName, blocked.round) })
+		scanning.Go(func() { w.repeat(ctx, from, blockedName, missed.round) })
 		if w.opts.Checker != nil {
 			checked := newCheckedScan(w, from)
-			scanning.Go(func() { w.repeat(ctx, from, checkedName, checked.round) })
+			scanning.Go(func() { w.claimed(ctx, from, checkedName, checked.round) })
 		}
 	}
 	scanning.Wait()
@@ -163,9 +170,15 @@ func (w *Worker) Run(ctx context.Context) {
 // longestWait limits the wait after failures.
 const longestWait = time.Minute
 
+// claimed is repeat for a scan that one process at a time does. It gives up the claim at the
+// end.
+func (w *Worker) claimed(ctx context.Context, from Source, name string, round func(ctx context.Context) error) {
+	defer w.release(ctx, from, name)
+	w.repeat(ctx, from, name, round)
+}
+
 // repeat runs rounds of one scan. It doubles the wait after each failure in a row.
 func (w *Worker) repeat(ctx context.Context, from Source, name string, round func(ctx context.Context) error) {
-	defer w.release(ctx, from, name)
 	failures := 0
 	for ctx.Err() == nil {
 		err := round(ctx)

@@ -286,6 +286,56 @@ func TestAllLinksAreHeldAgain(t *testing.T) {
 	b.wantDisabled("second", store.AuthorBlocklist, "leads to a host that is blocked")
 }
 
+// unread is a blocklist that cannot be read while it is on.
+type unread struct {
+	store.BlocklistSource
+	on atomic.Bool
+}
+
+func (u *unread) BlocklistVersion(ctx context.Context) (int64, error) {
+	if u.on.Load() {
+		return 0, store.ErrUnavailable
+	}
+	return u.BlocklistSource.BlocklistVersion(ctx)
+}
+
+// TestMissedBlocklist checks that a process that could not read the blocklist disables the
+// links that it accepted meanwhile, although another process has compared all links before.
+func TestMissedBlocklist(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.work(false)
+	b.block("evil.example")
+	b.create("before", "https://evil.example/")
+	b.wantDisabled("before", store.AuthorBlocklist, "leads to a host that is blocked")
+
+	source := &unread{BlocklistSource: b.database}
+	source.on.Store(true)
+	list, err := blocklist.New(t.Context(), blocklist.Options{
+		Sources: []blocklist.Source{{Name: "s1", List: source}}, Every: 5 * time.Millisecond, Now: b.now,
+		Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
+	})
+	b.must(err)
+	b.background(list.Run)
+	links := &watched{Scanned: b.database}
+	b.work(false, func(o *scan.Options) {
+		o.Sources = []scan.Source{{Name: "s1", Links: links}}
+		o.Blocklist, o.Registerer = list, prometheus.NewRegistry()
+	})
+	for i := range 600 { // two pages
+		b.create(fmt.Sprintf("good-%d", i), "https://example.com/")
+	}
+	b.create("meanwhile", "https://evil.example/")
+	if b.disabled("meanwhile") {
+		t.Error("the link is disabled before the blocklist can be read")
+	}
+	source.on.Store(false)
+	b.wantDisabled("meanwhile", store.AuthorBlocklist, "leads to a host that is blocked")
+	if n := links.reads.Load(); n != 0 {
+		t.Errorf("the process has compared all links in %d reads, want only the new ones", n)
+	}
+}
+
 func TestLinksAreChecked(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

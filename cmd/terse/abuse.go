@@ -57,7 +57,7 @@ func (f *abuseFlags) read(try func(name string, err error)) abuseSettings {
 // following changes of the list and counting reports.
 func (p *process) abuse(ctx context.Context, d database) (*blocklist.List, error) {
 	list, err := blocklist.New(ctx, blocklist.Options{
-		File: p.settings.abuse.blocklistFile, Sources: d.blocks, Logger: p.logger, Registerer: p.registry,
+		File: p.settings.abuse.blocklistFile, Sources: d.blocks, Now: d.linkTime, Logger: p.logger, Registerer: p.registry,
 	})
 	if err != nil {
 		return nil, err
