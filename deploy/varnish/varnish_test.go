@@ -6,7 +6,10 @@
 package varnish_test
 
 import (
+	"cmp"
 	"context"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +19,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -164,6 +168,7 @@ type edge struct {
 	t       *testing.T
 	origin  *origin
 	varnish *testenv.Varnish
+	tls     string // where a proxy in front of Varnish ends TLS; empty: there is none
 	client  *http.Client
 	passed  int // calls of pass
 }
@@ -207,9 +212,12 @@ type reply struct {
 	Header     http.Header
 }
 
+// url returns where visitors send their requests.
+func (e *edge) url() string { return cmp.Or(e.tls, e.varnish.URL()) }
+
 // try sends a request without a body.
 func (e *edge) try(method, path string, header ...string) (reply, error) {
-	r, err := http.NewRequestWithContext(e.t.Context(), method, e.varnish.URL()+path, http.NoBody)
+	r, err := http.NewRequestWithContext(e.t.Context(), method, e.url()+path, http.NoBody)
 	if err != nil {
 		return reply{}, err
 	}
@@ -619,6 +627,76 @@ func TestVisitorsCannotPurge(t *testing.T) {
 			e.want("/kept", 302, "MISS")
 		})
 	}
+}
+
+// TestVisitorsCannotPurgeThroughTLS checks purges of visitors through an nginx on the machine of
+// Varnish that ends TLS, with and without X-Forwarded-For.
+func TestVisitorsCannotPurgeThroughTLS(t *testing.T) {
+	t.Parallel()
+	const header = "X-Purge-Secret"
+	unsent := [][]string{{}, {header, ""}, {header, "other"}}
+	for name, tt := range map[string]struct {
+		forwarded string // a line of nginx
+		refused   [][]string
+	}{
+		"with X-Forwarded-For":    {"proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;", append(unsent, []string{header, purgeSecret})},
+		"without X-Forwarded-For": {"", unsent},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := newEdge(t)
+			e.origin.set("/kept", answer{302, "https://example.com/", "max-age=60"})
+			e.want("/kept", 302, "MISS")
+			visitor := e.behindTLS(tt.forwarded)
+			for _, headers := range tt.refused {
+				if got := visitor.send("PURGE", "/", append([]string{"Xkey-Purge", "link-kept"}, headers...)...); got.StatusCode != 403 {
+					t.Errorf("PURGE with %q = %d, want 403", headers, got.StatusCode)
+				}
+				visitor.want("/kept", 302, "HIT")
+			}
+		})
+	}
+}
+
+// behindTLS starts an nginx that ends TLS in front of Varnish. It returns the edge as a visitor
+// of that nginx sees it.
+func (e *edge) behindTLS(line string) *edge {
+	e.t.Helper()
+	certificates := httptest.NewTLSServer(nil) // only its certificate is used
+	certificates.Close()
+	pair := certificates.TLS.Certificates[0]
+	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	text := slices.Concat(
+		pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]}),
+		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}))
+	nginx, err := testenv.StartNginx(e.t.Context(), testenv.NginxOptions{Config: fmt.Sprintf(`map $server_port $certificate { # nginx may run as a user who cannot read our files
+    default "%s";
+}
+server {
+    listen LISTEN ssl;
+    ssl_certificate data:$certificate;
+    ssl_certificate_key data:$certificate;
+    location / {
+        proxy_pass %s;
+        proxy_http_version 1.1;
+        %s
+    }
+}`, text, e.varnish.URL(), line)})
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	e.t.Cleanup(func() {
+		if err := nginx.Close(); err != nil {
+			e.t.Error(err)
+		}
+	})
+	visitor := &edge{t: e.t, origin: e.origin, varnish: e.varnish, tls: "https://" + nginx.Addr(), client: certificates.Client()}
+	visitor.client.CheckRedirect = e.client.CheckRedirect
+	e.t.Cleanup(visitor.client.CloseIdleConnections)
+	return visitor
 }
 
 // TestPurger checks that Varnish understands the longest request of a Purger, and purges
