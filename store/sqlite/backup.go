@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-
-	lib "modernc.org/sqlite/lib"
 )
 
 // Backup copies the database in dir to the file to, which must be empty, and makes the copy
@@ -77,30 +75,4 @@ func (f *files) copyTo(ctx context.Context, as access, to string) error {
 		return err
 	}
 	return errors.Join(translate(endCheckpoint(ctx, copied, false)), copied.Close())
-}
-
-// checkAll checks a whole database for damage, without a limit of time. It also returns the
-// errors of schemaVersion.
-func (f *files) checkAll(ctx context.Context, as access) error {
-	db, err := openHandle(f.database, as)
-	if err != nil {
-		return err
-	}
-	_, err = schemaVersion(ctx, db)
-	if err == nil {
-		var found string
-		err = db.QueryRowContext(ctx, "PRAGMA integrity_check(1)").Scan(&found)
-		switch {
-		case damaged(err), resultCode(err) == lib.SQLITE_NOTADB:
-			err = fmt.Errorf("%w: %w", ErrDamaged, err)
-		case err == nil && found != "ok":
-			err = fmt.Errorf("%w: %s", ErrDamaged, found)
-		default:
-			err = translate(err)
-		}
-	}
-	if err != nil {
-		err = fmt.Errorf("%s: %w", f.database, err)
-	}
-	return errors.Join(err, db.Close())
 }

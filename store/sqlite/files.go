@@ -23,6 +23,9 @@ const (
 	lockPoll = 20 * time.Millisecond
 )
 
+// suffixes are what SQLite appends to the path of a database to name the files of the database.
+var suffixes = []string{"", "-wal", "-journal", "-shm"}
+
 // files are the paths of a database folder. Only SQLite may open the database file: in this
 // process, closing any other descriptor of the file would release SQLite's locks.
 type files struct {
@@ -144,6 +147,23 @@ func (f *files) tryLock() (*flock.Flock, error) {
 		return nil, fmt.Errorf("%w: %s", ErrLocked, f.dir)
 	}
 	return lock, nil
+}
+
+// waitLock is like tryLock, but waits up to lockWait, because commands lock the folder for a
+// short time.
+func (f *files) waitLock(ctx context.Context) (*flock.Flock, error) {
+	deadline := time.Now().Add(lockWait)
+	for {
+		lock, err := f.tryLock()
+		if !errors.Is(err, ErrLocked) || time.Now().After(deadline) {
+			return lock, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(lockPoll):
+		}
+	}
 }
 
 // makeDir creates the folder, and checks that files can be created in it.

@@ -124,3 +124,29 @@ func (f *files) check(ctx context.Context, opts Options) error {
 	}
 	return errors.Join(err, db.Close())
 }
+
+// checkAll checks a whole database for damage, without a limit of time. It also returns the
+// errors of schemaVersion.
+func (f *files) checkAll(ctx context.Context, as access) error {
+	db, err := openHandle(f.database, as)
+	if err != nil {
+		return err
+	}
+	_, err = schemaVersion(ctx, db)
+	if err == nil {
+		var found string
+		err = db.QueryRowContext(ctx, "PRAGMA integrity_check(1)").Scan(&found)
+		switch {
+		case damaged(err), resultCode(err) == lib.SQLITE_NOTADB:
+			err = fmt.Errorf("%w: %w", ErrDamaged, err)
+		case err == nil && found != "ok":
+			err = fmt.Errorf("%w: %s", ErrDamaged, found)
+		default:
+			err = translate(err)
+		}
+	}
+	if err != nil {
+		err = fmt.Errorf("%s: %w", f.database, err)
+	}
+	return errors.Join(err, db.Close())
+}

@@ -7,13 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"time"
-
-	"github.com/gofrs/flock"
 )
-
-// suffixes are what SQLite appends to the path of a database to name the files of the database.
-var suffixes = []string{"", "-wal", "-journal", "-shm"}
 
 // Restore replaces the database in dir by the copy in the file from. If the copy has a
 // write-ahead log, Restore includes it. It does not change the copy. It moves the replaced files
@@ -38,23 +32,6 @@ func Restore(ctx context.Context, dir, from string) (aside string, err error) {
 		return "", fmt.Errorf("sqlite: restore: %w", err)
 	}
 	return aside, nil
-}
-
-// waitLock is like tryLock, but waits up to lockWait, because commands lock the folder for a
-// short time.
-func (f *files) waitLock(ctx context.Context) (*flock.Flock, error) {
-	deadline := time.Now().Add(lockWait)
-	for {
-		lock, err := f.tryLock()
-		if !errors.Is(err, ErrLocked) || time.Now().After(deadline) {
-			return lock, err
-		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(lockPoll):
-		}
-	}
 }
 
 // restore does the work of Restore. The caller must have locked the folder.
