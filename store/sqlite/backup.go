@@ -22,33 +22,33 @@ func Backup(ctx context.Context, dir, to string) error {
 }
 
 func (f *files) backup(ctx context.Context, to string) error {
-	version, err := f.current(ctx)
+	version, err := f.versionBesideServer(ctx)
 	if err == nil && version == absent {
 		err = fmt.Errorf("%s: %w", f.database, fs.ErrNotExist)
 	}
 	if err != nil {
 		return err
 	}
-	if err := f.copyTo(ctx, inspect, to); err != nil {
+	if err := f.copyTo(ctx, readOnly, to); err != nil {
 		return err
 	}
 	return fsync(to)
 }
 
-// current returns the schema version of the database, or absent. Unlike inspect it also checks
-// the log, unless a server is running: the server checked the log at its start.
-func (f *files) current(ctx context.Context) (version int, err error) {
+// versionBesideServer returns the schema version of the database, or absent. Unlike version it
+// also checks the log, unless a server is running: the server checked the log at its start.
+func (f *files) versionBesideServer(ctx context.Context) (version int, err error) {
 	if _, err := os.Stat(f.dir); err != nil {
 		return absent, err
 	}
 	lock, err := f.tryLock()
 	if errors.Is(err, ErrLocked) {
-		return f.inspect(ctx)
+		return f.version(ctx)
 	}
 	if err != nil {
 		return absent, err
 	}
-	version, err = f.examine(ctx)
+	version, err = f.recoverFiles(ctx)
 	return version, errors.Join(err, lock.Close())
 }
 

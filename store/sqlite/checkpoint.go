@@ -26,7 +26,7 @@ type checkpointer struct {
 // newCheckpointer does the first checkpoint. The caller must have locked the folder, and must
 // call close.
 func newCheckpointer(ctx context.Context, f files, writer *sql.DB) (*checkpointer, error) {
-	reads, err := openHandle(f.database, inspect)
+	reads, err := openHandle(f.database, readOnly)
 	if err != nil {
 		return nil, err
 	}
@@ -63,18 +63,18 @@ func (c *checkpointer) move(ctx context.Context) (pages int, err error) {
 	if err := beginCheckpoint(ctx, c.files.database, c.writer); err != nil {
 		return 0, err
 	}
-	c.release()
+	c.endRead()
 	if pages, _, err = walCheckpoint(ctx, c.writer, "PASSIVE"); err != nil {
 		return 0, err
 	}
-	if err := c.hold(ctx); err != nil {
+	if err := c.beginRead(ctx); err != nil {
 		return pages, err
 	}
 	return pages, endCheckpoint(ctx, c.writer, pages == 0)
 }
 
-// hold begins the read transaction. It must begin before endCheckpoint.
-func (c *checkpointer) hold(ctx context.Context) error {
+// beginRead begins the read transaction. It must begin before endCheckpoint.
+func (c *checkpointer) beginRead(ctx context.Context) error {
 	reader, err := c.reads.BeginTx(context.WithoutCancel(ctx), nil)
 	if err != nil {
 		return err
@@ -86,8 +86,8 @@ func (c *checkpointer) hold(ctx context.Context) error {
 	return nil
 }
 
-// release ends the read transaction.
-func (c *checkpointer) release() {
+// endRead ends the read transaction.
+func (c *checkpointer) endRead() {
 	if c.reader != nil {
 		_ = c.reader.Rollback() // the connection is closed when this fails
 		c.reader = nil
@@ -96,15 +96,15 @@ func (c *checkpointer) release() {
 
 // close ends the checkpoints and leaves the writer open.
 func (c *checkpointer) close(ctx context.Context) error {
-	c.release()
-	_, err := settle(ctx, c.files.database, c.writer, "TRUNCATE")
+	c.endRead()
+	_, err := moveLog(ctx, c.files.database, c.writer, "TRUNCATE")
 	return errors.Join(err, c.reads.Close())
 }
 
-// settle moves the log into the file of a database without a server, and returns the number of
+// moveLog moves the log into the file of a database without a server, and returns the number of
 // pages that remain in the log. The mode TRUNCATE empties the log too. The caller must have
 // locked the folder. Readers in other processes may prevent it.
-func settle(ctx context.Context, file string, writer *sql.DB, mode string) (pages int, err error) {
+func moveLog(ctx context.Context, file string, writer *sql.DB, mode string) (pages int, err error) {
 	if err := beginCheckpoint(ctx, file, writer); err != nil {
 		return 0, err
 	}
@@ -112,9 +112,8 @@ func settle(ctx context.Context, file string, writer *sql.DB, mode string) (page
 	return pages, err
 }
 
-// settleFile is settle for a database that is not open. It does nothing when the log is
-// empty.
-func (f *files) settleFile(ctx context.Context) error {
+// moveLog moves the log of a database that is not open. It does nothing when the log is empty.
+func (f *files) moveLog(ctx context.Context) error {
 	if !f.hasLog() {
 		return nil
 	}
@@ -122,7 +121,7 @@ func (f *files) settleFile(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = settle(ctx, f.database, writer, "TRUNCATE")
+	_, err = moveLog(ctx, f.database, writer, "TRUNCATE")
 	return errors.Join(err, writer.Close())
 }
 

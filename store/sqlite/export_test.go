@@ -33,11 +33,11 @@ func (s *Store) StepCheckpoint(ctx context.Context, after func(step string)) err
 	}{
 		{"begin", func() error { return beginCheckpoint(ctx, c.files.database, c.writer) }},
 		{"move", func() (err error) {
-			c.release()
+			c.endRead()
 			pages, _, err = walCheckpoint(ctx, c.writer, "PASSIVE")
 			return err
 		}},
-		{"hold", func() error { return c.hold(ctx) }},
+		{"read", func() error { return c.beginRead(ctx) }},
 		{"end", func() error { return endCheckpoint(ctx, c.writer, pages == 0) }},
 	} {
 		if err := step.run(); err != nil {
@@ -90,7 +90,7 @@ func CopyPages(conn any, to string) error {
 // InterruptedRestore does the part of Restore up to the decision to replace the database.
 func InterruptedRestore(ctx context.Context, dir, from string) error {
 	f := newFiles(dir)
-	return errors.Join(f.makeFresh(), (&files{database: from}).copyTo(ctx, withoutLog, f.fresh), f.replaceLater())
+	return errors.Join(f.makeFresh(), (&files{database: from}).copyTo(ctx, withoutLog, f.fresh), f.commitRestore())
 }
 
 // AsideName returns the name of the folder for the files that a restore replaces. The

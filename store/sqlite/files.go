@@ -88,7 +88,7 @@ func (f *files) prepare(ctx context.Context, serve bool) (*flock.Flock, error) {
 		if !errors.Is(err, ErrLocked) {
 			return nil, err
 		}
-		found, unusable := f.inspect(ctx)
+		found, unusable := f.version(ctx)
 		if unusable != nil {
 			return nil, unusable
 		}
@@ -109,7 +109,7 @@ func (f *files) prepare(ctx context.Context, serve bool) (*flock.Flock, error) {
 // update creates or migrates the database. The caller has locked the folder. update returns
 // the lock with serve, and otherwise closes it.
 func (f *files) update(ctx context.Context, lock *flock.Flock, serve bool) (*flock.Flock, error) {
-	found, err := f.examine(ctx)
+	found, err := f.recoverFiles(ctx)
 	switch {
 	case err != nil:
 	case found == absent:
@@ -123,17 +123,17 @@ func (f *files) update(ctx context.Context, lock *flock.Flock, serve bool) (*flo
 	return nil, errors.Join(err, lock.Close())
 }
 
-// examine returns the schema version of the database, or absent. It returns an error for
+// recoverFiles returns the schema version of the database, or absent. It returns an error for
 // files that are not usable. It finishes a restore that was interrupted. The caller must have
 // locked the folder.
-func (f *files) examine(ctx context.Context) (version int, err error) {
+func (f *files) recoverFiles(ctx context.Context) (version int, err error) {
 	if _, err := f.finishRestore(); err != nil {
 		return absent, fmt.Errorf("finish an interrupted restore: %w", err)
 	}
 	if err := f.checkLog(ctx); err != nil {
 		return absent, err
 	}
-	return f.inspect(ctx)
+	return f.version(ctx)
 }
 
 // tryLock locks the folder, or returns ErrLocked.

@@ -12,8 +12,8 @@ type access int
 const (
 	reading    access = iota // many read-only connections
 	writing                  // one connection; each transaction takes the write lock at once
-	inspect                  // one read-only connection that changes no settings of the file
-	withoutLog               // like inspect; ignores the write-ahead log and all locks
+	readOnly                 // one read-only connection that changes no settings of the file
+	withoutLog               // like readOnly; ignores the write-ahead log and all locks
 	migrating                // like writing; the file may be empty
 	copying                  // one connection to a new copy, without a log; what it writes is not durable
 )
@@ -29,7 +29,7 @@ func openHandle(file string, as access) (*sql.DB, error) {
 	query := url.Values{"mode": {"rw"}, "_pragma": {busyTimeout, "temp_store(MEMORY)"}}
 	conns := 1
 	switch as {
-	case inspect:
+	case readOnly:
 		query.Set("mode", "ro")
 	case withoutLog:
 		query.Set("mode", "ro")

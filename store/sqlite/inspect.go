@@ -22,9 +22,9 @@ const (
 	headerSize = 512
 )
 
-// inspect returns the schema version of the database, or absent. It returns an error for a
+// version returns the schema version of the database, or absent. It returns an error for a
 // file that is not a usable terse database. It changes nothing.
-func (f *files) inspect(ctx context.Context) (version int, err error) {
+func (f *files) version(ctx context.Context) (version int, err error) {
 	info, err := os.Stat(f.database)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -36,7 +36,7 @@ func (f *files) inspect(ctx context.Context) (version int, err error) {
 	case info.Size() < headerSize:
 		return absent, fmt.Errorf("%w: %s has %d bytes", ErrDamaged, f.database, info.Size())
 	}
-	db, err := openHandle(f.database, inspect)
+	db, err := openHandle(f.database, readOnly)
 	if err != nil {
 		return absent, err
 	}
@@ -101,7 +101,7 @@ func (f *files) check(ctx context.Context, opts Options) error {
 	if opts.CheckTimeout < 0 {
 		return nil
 	}
-	db, err := openHandle(f.database, inspect)
+	db, err := openHandle(f.database, readOnly)
 	if err != nil {
 		return err
 	}
@@ -125,9 +125,9 @@ func (f *files) check(ctx context.Context, opts Options) error {
 	return errors.Join(err, db.Close())
 }
 
-// checkAll checks a whole database for damage, without a limit of time. It also returns the
+// checkIntegrity checks a whole database for damage, without a limit of time. It also returns the
 // errors of schemaVersion.
-func (f *files) checkAll(ctx context.Context, as access) error {
+func (f *files) checkIntegrity(ctx context.Context, as access) error {
 	db, err := openHandle(f.database, as)
 	if err != nil {
 		return err

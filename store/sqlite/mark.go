@@ -119,7 +119,7 @@ func markInFile(ctx context.Context, file string) (mark, error) {
 // The caller must have locked the folder.
 func (f *files) checkLog(ctx context.Context) error {
 	if _, err := os.Stat(f.database); err != nil || !f.hasLog() {
-		return nil //nolint:nilerr // inspect reports it
+		return nil //nolint:nilerr // version reports it
 	}
 	release, err := f.keepOpen(ctx)
 	if err != nil {
@@ -142,7 +142,7 @@ func (f *files) checkLog(ctx context.Context) error {
 // another process might close the last connection, and SQLite would then move the log into the
 // file. It ignores a database that cannot be read.
 func (f *files) keepOpen(ctx context.Context) (release func(), err error) {
-	db, err := openHandle(f.database, inspect)
+	db, err := openHandle(f.database, readOnly)
 	if err != nil {
 		return nil, err
 	}

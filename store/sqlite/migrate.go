@@ -29,7 +29,7 @@ func (*Migrator) Latest() int { return latest() }
 // It returns fs.ErrNotExist when there is no database, and the errors of Open for a database
 // that cannot be used.
 func (m *Migrator) Version(ctx context.Context) (int, error) {
-	version, err := m.files.inspect(ctx)
+	version, err := m.files.version(ctx)
 	if err == nil && version == absent {
 		err = fmt.Errorf("%s: %w", m.files.database, fs.ErrNotExist)
 	}
@@ -66,7 +66,7 @@ func (m *Migrator) Down(ctx context.Context) error {
 
 // revert reverts the last migration. The caller must have locked the folder.
 func (f *files) revert(ctx context.Context) error {
-	version, err := f.examine(ctx)
+	version, err := f.recoverFiles(ctx)
 	if err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func (f *files) revert(ctx context.Context) error {
 
 // migrate runs step on the database. The caller must have locked the folder.
 func (f *files) migrate(ctx context.Context, step func(*migration) error) error {
-	if err := f.settleFile(ctx); err != nil {
+	if err := f.moveLog(ctx); err != nil {
 		return translate(err)
 	}
 	m, err := newMigration(ctx, f.database)

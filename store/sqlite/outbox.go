@@ -59,46 +59,46 @@ func (s *Store) Deliver(ctx context.Context, to store.Audience, limit int,
 		errs = invalidate(ctx, first)
 	}
 	now := s.opts.Now()
-	settled := make([][2]int64, len(rows))
+	outcomes := make([][2]int64, len(rows))
 	var once []int64 // rows that are delivered once and will be delivered again
 	for i, row := range rows {
-		settled[i][0] = row
+		outcomes[i][0] = row
 		switch {
 		case errs[of[i]] != nil:
-			settled[i][1] = micros(now.Add(store.RetryDelay(to, edits[i].Age)))
+			outcomes[i][1] = micros(now.Add(store.RetryDelay(to, edits[i].Age)))
 		case to == store.CDN && invalidate != nil && !edits[i].Repeat:
-			settled[i][1] = micros(now.Add(store.AgainAfter))
+			outcomes[i][1] = micros(now.Add(store.AgainAfter))
 			once = append(once, row)
 		}
 	}
-	if err := s.settle(ctx, settled); err != nil {
+	if err := s.recordDelivery(ctx, outcomes); err != nil {
 		return 0, err
 	}
 	if to == store.CDN {
-		s.outbox.note(settled, once)
+		s.outbox.note(outcomes, once)
 	}
 	return len(rows), nil
 }
 
 // note records the rows that were delivered to the CDN once, and forgets the rows that were
 // deleted.
-func (o *outbox) note(settled [][2]int64, once []int64) {
+func (o *outbox) note(outcomes [][2]int64, once []int64) {
 	if o.delivered == nil {
 		o.delivered = map[int64]bool{}
 	}
 	for _, row := range once {
 		o.delivered[row] = true
 	}
-	for _, row := range settled {
+	for _, row := range outcomes {
 		if row[1] == 0 {
 			delete(o.delivered, row[0])
 		}
 	}
 }
 
-// settle deletes the rows that need no further delivery, and postpones the others.
-func (s *Store) settle(ctx context.Context, settled [][2]int64) error {
-	list, err := json.Marshal(settled)
+// recordDelivery deletes the rows that need no further delivery, and postpones the others.
+func (s *Store) recordDelivery(ctx context.Context, outcomes [][2]int64) error {
+	list, err := json.Marshal(outcomes)
 	if err != nil {
 		return wrap(err, "deliver", "")
 	}

@@ -39,17 +39,17 @@ func (f *files) restore(ctx context.Context, from *files) (aside string, err err
 	if _, err := f.finishRestore(); err != nil {
 		return "", err
 	}
-	if err := from.differs(f.database); err != nil {
+	if err := from.checkCopy(f.database); err != nil {
 		return "", err
 	}
 	if err := from.checkLog(ctx); err != nil {
 		return "", err
 	}
-	as := inspect
+	as := readOnly
 	if !from.hasLog() {
 		as = withoutLog // creates no files in the folder of the copy, which may be read-only
 	}
-	if err := from.checkAll(ctx, as); err != nil {
+	if err := from.checkIntegrity(ctx, as); err != nil {
 		return "", err
 	}
 	if err := f.makeFresh(); err != nil {
@@ -58,14 +58,14 @@ func (f *files) restore(ctx context.Context, from *files) (aside string, err err
 	if err := from.copyTo(ctx, as, f.fresh); err != nil {
 		return "", errors.Join(err, os.Remove(f.fresh))
 	}
-	if err := f.replaceLater(); err != nil {
+	if err := f.commitRestore(); err != nil {
 		return "", err
 	}
 	return f.finishRestore()
 }
 
-// differs returns an error when f is missing, invalid, or the given database itself.
-func (f *files) differs(database string) error {
+// checkCopy returns an error when f is missing, invalid, or the given database itself.
+func (f *files) checkCopy(database string) error {
 	copied, err := os.Stat(f.database)
 	switch {
 	case err != nil:
@@ -82,9 +82,9 @@ func (f *files) differs(database string) error {
 	return nil
 }
 
-// replaceLater durably records the decision to replace the database. After it, finishRestore
+// commitRestore durably records the decision to replace the database. After it, finishRestore
 // completes the restore, also after a crash.
-func (f *files) replaceLater() error {
+func (f *files) commitRestore() error {
 	if err := errors.Join(inheritOwner(f.dir, f.fresh), inheritOwner(f.dir, f.lock), fsync(f.fresh)); err != nil {
 		return err
 	}

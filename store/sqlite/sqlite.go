@@ -33,7 +33,7 @@ type Store struct {
 	edits  edits
 
 	checkpoints *checkpointer // nil without Options.Serve: a checkpoint needs the lock
-	settleAt    int           // without Options.Serve: length of the log in pages that begins settle
+	moveLogAt   int           // without Options.Serve: length of the log in pages at which a commit moves it
 
 	writes *batch.Group[write, any]
 	outbox outbox
@@ -66,7 +66,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: %w", err)
 	}
-	s := &Store{opts: opts, files: f, lock: lock, settleAt: checkpointPages}
+	s := &Store{opts: opts, files: f, lock: lock, moveLogAt: checkpointPages}
 	if err := s.open(ctx, f); err != nil {
 		return nil, errors.Join(fmt.Errorf("sqlite: %w", err), s.close(ctx))
 	}
@@ -150,13 +150,13 @@ func (s *Store) emptyLog(ctx context.Context) error {
 	if s.checkpoints != nil {
 		return s.checkpoints.close(ctx)
 	}
-	_, err := s.settleUnserved(ctx, "TRUNCATE")
+	_, err := s.moveLogUnserved(ctx, "TRUNCATE")
 	return err
 }
 
-// settleUnserved is settle of a Store without Options.Serve. It does nothing when another
+// moveLogUnserved moves the log of a Store without Options.Serve. It does nothing when another
 // process serves the folder, because that process does checkpoints.
-func (s *Store) settleUnserved(ctx context.Context, mode string) (pages int, err error) {
+func (s *Store) moveLogUnserved(ctx context.Context, mode string) (pages int, err error) {
 	lock, err := s.files.tryLock()
 	if errors.Is(err, ErrLocked) {
 		return 0, nil
@@ -164,6 +164,6 @@ func (s *Store) settleUnserved(ctx context.Context, mode string) (pages int, err
 	if err != nil {
 		return 0, err
 	}
-	pages, err = settle(ctx, s.files.database, s.writer, mode)
+	pages, err = moveLog(ctx, s.files.database, s.writer, mode)
 	return pages, errors.Join(err, lock.Close())
 }

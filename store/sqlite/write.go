@@ -57,7 +57,7 @@ func (s *Store) commit(ctx context.Context, writes []write) []batch.Result[any] 
 func (s *Store) checkpoint(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, s.opts.WriteTimeout)
 	defer cancel()
-	after := s.settleAfterCommit
+	after := s.moveLogAfterCommit
 	if s.checkpoints != nil {
 		after = s.checkpoints.afterCommit
 	}
@@ -66,17 +66,17 @@ func (s *Store) checkpoint(ctx context.Context) {
 	}
 }
 
-// settleAfterCommit does the checkpoint of a Store without Options.Serve.
-func (s *Store) settleAfterCommit(ctx context.Context) error {
+// moveLogAfterCommit does the checkpoint of a Store without Options.Serve.
+func (s *Store) moveLogAfterCommit(ctx context.Context) error {
 	pages, _, err := walCheckpoint(ctx, s.writer, "NOOP")
-	if err != nil || pages < s.settleAt {
+	if err != nil || pages < s.moveLogAt {
 		return err
 	}
-	remaining, err := s.settleUnserved(ctx, "PASSIVE")
+	remaining, err := s.moveLogUnserved(ctx, "PASSIVE")
 	if err != nil {
 		remaining = pages
 	}
-	s.settleAt = remaining + checkpointPages
+	s.moveLogAt = remaining + checkpointPages
 	return err
 }
 
