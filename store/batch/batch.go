@@ -109,12 +109,12 @@ type Group[Req, Res any] struct {
 	running sync.WaitGroup // goroutines that run batches
 	pool    sync.Pool      // calls that can be reused
 
-	taking chan struct{} // has a token while a batch takes its calls
+	takeLock chan struct{} // has a token while a batch takes its calls
 
 	mu           sync.Mutex
 	queue        []*call[Req, Res] // waiting calls, oldest first
-	full         chan struct{}     // ends the wait of a lingering batch; nil while no batch lingers
-	expect       int               // how many waiting calls end that wait
+	enough       chan struct{}     // ends the wait of a lingering batch; nil while no batch lingers
+	enoughCalls  int               // how many waiting calls end that wait
 	runners      int               // number of goroutines that run batches
 	runningCalls int               // calls in running batches
 	closed       bool
@@ -136,7 +136,7 @@ func New[Req, Res any](opts Options[Req, Res]) (*Group[Req, Res], error) {
 		return nil, err
 	}
 	opts.MinParallel = min(opts.MinParallel, opts.MaxBatch)
-	return &Group[Req, Res]{opts: opts, taking: make(chan struct{}, 1)}, nil
+	return &Group[Req, Res]{opts: opts, takeLock: make(chan struct{}, 1)}, nil
 }
 
 // Do answers req with the next batch. If ctx ends before the batch starts, Do returns
@@ -228,11 +228,11 @@ func (g *Group[Req, Res]) enqueue(c *call[Req, Res]) error {
 	}
 	g.queue = append(g.queue, c)
 	switch {
-	case g.full == nil:
+	case g.enough == nil:
 		g.startRunner()
-	case len(g.queue) >= g.expect:
+	case len(g.queue) >= g.enoughCalls:
 		select {
-		case g.full <- struct{}{}:
+		case g.enough <- struct{}{}:
 		default: // the wait is already over
 		}
 	}

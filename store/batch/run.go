@@ -31,8 +31,8 @@ func (g *Group[Req, Res]) runBatches() {
 // ends, when no calls wait, or fewer than MinParallel while another batch runs. One batch
 // at a time takes its calls.
 func (g *Group[Req, Res]) take(answered int) []*call[Req, Res] {
-	g.taking <- struct{}{}
-	defer func() { <-g.taking }()
+	g.takeLock <- struct{}{}
+	defer func() { <-g.takeLock }()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.runningCalls -= answered
@@ -72,20 +72,20 @@ func (g *Group[Req, Res]) startRunner() {
 	}
 }
 
-// linger unlocks g.mu until expect calls wait or Linger has passed. g.mu must be locked,
-// and is locked again afterwards.
-func (g *Group[Req, Res]) linger(expect int) {
-	full := make(chan struct{}, 1)
-	g.full, g.expect = full, expect
+// linger unlocks g.mu until the given number of calls waits or Linger has passed. g.mu must be
+// locked, and is locked again afterwards.
+func (g *Group[Req, Res]) linger(calls int) {
+	enough := make(chan struct{}, 1)
+	g.enough, g.enoughCalls = enough, calls
 	g.mu.Unlock()
 	timer := time.NewTimer(g.opts.Linger)
 	defer timer.Stop()
 	select {
-	case <-full:
+	case <-enough:
 	case <-timer.C:
 	}
 	g.mu.Lock()
-	g.full = nil
+	g.enough = nil
 }
 
 // run returns one result for each request, even if Run panics or returns too few.
