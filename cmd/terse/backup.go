@@ -67,7 +67,7 @@ func (c *backupCommand) write(ctx context.Context, to outfile.Target) (size int6
 	case to.Exists && !c.Force:
 		return 0, fs.ErrExist
 	}
-	if err := c.exists(ctx); err != nil {
+	if err := c.requireDatabase(ctx); err != nil {
 		return 0, err
 	}
 	f, err := outfile.Temp(to.Path)
@@ -91,7 +91,7 @@ func (c *backupCommand) write(ctx context.Context, to outfile.Target) (size int6
 // stream writes a copy to w. SQLite can write only to a file, so the copy is in the data
 // folder until it is complete.
 func (c *backupCommand) stream(ctx context.Context, w io.Writer) (size int64, err error) {
-	if err := c.exists(ctx); err != nil {
+	if err := c.requireDatabase(ctx); err != nil {
 		return 0, err
 	}
 	f, err := outfile.Temp(c.database())

@@ -39,7 +39,7 @@ func (c *blockAdd) Run(ctx context.Context, out output) error {
 	if err := errors.Join(err, store.CheckText("--reason", c.Reason, store.MaxBlockReasonLen)); err != nil {
 		return settingsError{err}
 	}
-	if err := c.existsOr(ctx, &c.dataFlags); err != nil {
+	if err := c.requireOrInit(ctx, &c.dataFlags); err != nil {
 		return err
 	}
 	return withDatabase(ctx, &c.dataFlags, out, func(d administered) error {
@@ -65,7 +65,7 @@ func (c *blockRemove) Run(ctx context.Context, out output) error {
 	if err != nil {
 		return settingsError{err}
 	}
-	if err := c.exists(ctx); err != nil {
+	if err := c.requireDatabase(ctx); err != nil {
 		return err
 	}
 	return withDatabase(ctx, &c.dataFlags, out, func(d administered) error {
@@ -87,7 +87,7 @@ type blockList struct{ dataFlags }
 
 // Run lists the hosts as a table.
 func (c *blockList) Run(ctx context.Context, out output) error {
-	if err := c.exists(ctx); err != nil {
+	if err := c.requireDatabase(ctx); err != nil {
 		return err
 	}
 	return withDatabase(ctx, &c.dataFlags, out, func(d administered) error {

@@ -231,9 +231,9 @@ type initFlag struct {
 	Init bool `help:"Create the embedded database if it does not exist. Default: only terse serve creates it."`
 }
 
-// existsOr returns the error of exists, unless the command may create the database.
-func (i initFlag) existsOr(ctx context.Context, f *dataFlags) error {
-	err := f.exists(ctx)
+// requireOrInit returns the error of requireDatabase, unless the command may create the database.
+func (i initFlag) requireOrInit(ctx context.Context, f *dataFlags) error {
+	err := f.requireDatabase(ctx)
 	if errors.Is(err, fs.ErrNotExist) {
 		if i.Init {
 			return nil
@@ -243,9 +243,9 @@ func (i initFlag) existsOr(ctx context.Context, f *dataFlags) error {
 	return err
 }
 
-// exists returns an error when the embedded database does not exist yet, so that a command in
-// the wrong folder does not work on an empty database. It does not check shards.
-func (f *dataFlags) exists(ctx context.Context) error {
+// requireDatabase returns an error when the embedded database does not exist yet, so that a
+// command in the wrong folder does not work on an empty database. It does not check shards.
+func (f *dataFlags) requireDatabase(ctx context.Context) error {
 	if f.Shards != "" {
 		return nil
 	}

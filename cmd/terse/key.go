@@ -48,7 +48,7 @@ func (c *keyCreate) Run(ctx context.Context, out output) error {
 	if err != nil {
 		return settingsError{err}
 	}
-	if err := c.existsOr(ctx, &c.dataFlags); err != nil {
+	if err := c.requireOrInit(ctx, &c.dataFlags); err != nil {
 		return err
 	}
 	token, hash := store.NewToken()
@@ -101,7 +101,7 @@ type keyList struct{ dataFlags }
 
 // Run lists the keys as a table.
 func (c *keyList) Run(ctx context.Context, out output) error {
-	if err := c.exists(ctx); err != nil {
+	if err := c.requireDatabase(ctx); err != nil {
 		return err
 	}
 	return withKeys(ctx, &c.dataFlags, out, func(keys store.Keys) error {
@@ -132,10 +132,10 @@ func (*keyRevoke) Help() string {
 
 // Run revokes the key.
 func (c *keyRevoke) Run(ctx context.Context, out output) error {
-	if err := errors.Join(named("REDIS_URL", remote.CheckURL(c.RedisURL))...); err != nil {
+	if err := errors.Join(variableErrors("REDIS_URL", remote.CheckURL(c.RedisURL))...); err != nil {
 		return settingsError{err}
 	}
-	if err := c.exists(ctx); err != nil {
+	if err := c.requireDatabase(ctx); err != nil {
 		return err
 	}
 	return withKeys(ctx, &c.dataFlags, out, func(keys store.Keys) error {

@@ -26,7 +26,7 @@ type migrateUp struct {
 
 // Run migrates up and shows the result.
 func (c *migrateUp) Run(ctx context.Context, out output) error {
-	if err := c.existsOr(ctx, &c.dataFlags); err != nil {
+	if err := c.requireOrInit(ctx, &c.dataFlags); err != nil {
 		return err
 	}
 	m, err := c.migrator(out)

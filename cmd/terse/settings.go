@@ -103,7 +103,7 @@ const maxCacheMiB = 1 << 20
 // read turns the flags into settings. It returns every problem that it finds.
 func (f *serveFlags) read() (serveSettings, []error) {
 	var problems []error
-	try := func(name string, err error) { problems = append(problems, named(name, err)...) }
+	try := func(name string, err error) { problems = append(problems, variableErrors(name, err)...) }
 	s := serveSettings{dataDir: f.DataDir, listen: f.Listen, admin: f.AdminListen, baseURL: f.BaseURL}
 	var err error
 	s.shards, err = parseShards(f.Shards)
@@ -169,8 +169,8 @@ func (f *serveFlags) read() (serveSettings, []error) {
 	return s, problems
 }
 
-// named splits a joined error and puts the name of the variable in front of each part.
-func named(name string, err error) []error {
+// variableErrors splits a joined error and puts the name of the variable in front of each part.
+func variableErrors(name string, err error) []error {
 	if err == nil {
 		return nil
 	}
@@ -189,7 +189,7 @@ func named(name string, err error) []error {
 func (f *dataFlags) readShards() ([]shardSettings, error) {
 	shards, err := parseShards(f.Shards)
 	if err != nil {
-		return nil, settingsError{errors.Join(named("SHARDS", err)...)}
+		return nil, settingsError{errors.Join(variableErrors("SHARDS", err)...)}
 	}
 	return shards, nil
 }
