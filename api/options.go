@@ -80,10 +80,9 @@ type Clock interface {
 }
 
 // nodeClock is the clock of this node, for both times.
-type nodeClock struct{}
+type nodeClock struct{ links.NodeClock }
 
-func (nodeClock) Now() time.Time              { return time.Now() }
-func (nodeClock) LinkTime() (time.Time, bool) { return time.Now(), true }
+func (nodeClock) Now() time.Time { return time.Now() }
 
 // Limits are the rate limits. The zero Limit is off.
 type Limits struct {

@@ -8,9 +8,9 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// mintAttempts is the most codes that a create mints. A minted code is in use only if a user
+// createAttempts is the most codes that one create tries. A minted code is in use only if a user
 // chose it as an alias, so a second attempt is rare.
-const mintAttempts = 4
+const createAttempts = 4
 
 // maxPasswords is how many links of a batch may have a password. Hashing a password takes
 // tens of milliseconds.
@@ -85,12 +85,12 @@ func (s *Service) createOne(ctx context.Context, who *Caller, in *Draft, key ide
 	}
 	d := &draft{Draft: in, who: who, link: l}
 	if key != "" {
-		return s.createOnce(ctx, d, key)
+		return s.createIdempotent(ctx, d, key)
 	}
 	if existing, ok, err := s.reusable(ctx, d); err != nil || ok {
 		return existing, ok, err
 	}
-	if err := s.protect(ctx, d); err != nil {
+	if err := s.hashDraftPassword(ctx, d); err != nil {
 		return store.Link{}, false, err
 	}
 	l, err = s.createFresh(ctx, d.link)
@@ -127,8 +127,8 @@ func (s *Service) newLink(who *Caller, in *Draft) (store.Link, error) {
 	return l, nil
 }
 
-// protect hashes the password of a draft, if it has one.
-func (s *Service) protect(ctx context.Context, d *draft) (err error) {
+// hashDraftPassword hashes the password of a draft, if it has one.
+func (s *Service) hashDraftPassword(ctx context.Context, d *draft) (err error) {
 	if d.hasPassword() && d.link.PasswordHash == "" {
 		d.link.PasswordHash, err = s.hashPassword(ctx, d.who, *d.Password)
 	}
@@ -140,7 +140,7 @@ func (s *Service) createFresh(ctx context.Context, l store.Link) (store.Link, er
 	if l.Code != "" {
 		return s.opts.Store.Create(ctx, l)
 	}
-	for range mintAttempts {
+	for range createAttempts {
 		code, err := s.opts.Minter.NextCode()
 		if err != nil {
 			return store.Link{}, cannotMint(err)
@@ -155,7 +155,7 @@ func (s *Service) createFresh(ctx context.Context, l store.Link) (store.Link, er
 	return store.Link{}, errNoFreeCode
 }
 
-// errNoFreeCode is the error when all mintAttempts codes are in use.
+// errNoFreeCode is the error when all createAttempts codes are in use.
 var errNoFreeCode = fmt.Errorf("mint a free code: %w", store.ErrUnavailable)
 
 // cannotMint wraps an error of a minter in store.ErrUnavailable, because it is temporary.

@@ -57,7 +57,7 @@ type change struct {
 func (s *Service) change(ctx context.Context, c change) (store.Link, error) {
 	ctx = authored(ctx, c.who, c.note)
 	for range editAttempts {
-		changed, write, err := s.changed(ctx, &c)
+		changed, write, err := s.applied(ctx, &c)
 		if err != nil {
 			return store.Link{}, err
 		}
@@ -73,8 +73,8 @@ func (s *Service) change(ctx context.Context, c change) (store.Link, error) {
 	return store.Link{}, fmt.Errorf("edit %q: too many concurrent edits: %w", c.code, store.ErrUnavailable)
 }
 
-// changed returns the link after the change. write reports whether the link must be written.
-func (s *Service) changed(ctx context.Context, c *change) (changed store.Link, write bool, err error) {
+// applied returns the link after the change. write reports whether the link must be written.
+func (s *Service) applied(ctx context.Context, c *change) (changed store.Link, write bool, err error) {
 	var refused error
 	for _, get := range s.readers() {
 		l, err := s.read(ctx, c.who, c.do, get, c.code)

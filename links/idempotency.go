@@ -61,11 +61,11 @@ func (k idempotencyKey) fingerprint(request []byte) string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-// createOnce creates the draft under an idempotency key. It writes the link together with a
+// createIdempotent creates the draft under an idempotency key. It writes the link together with a
 // reservation of its code under the key. A repeated request after a crash or a lost response
 // then completes or returns the same link. A minted code is on the shard of the reservation if
 // possible, so that one transaction writes both.
-func (s *Service) createOnce(ctx context.Context, d *draft, key idempotencyKey) (l store.Link, found bool, err error) {
+func (s *Service) createIdempotent(ctx context.Context, d *draft, key idempotencyKey) (l store.Link, found bool, err error) {
 	want := store.Reservation{
 		Owner: d.link.Owner, Key: key.reserved(d.who), Fingerprint: key.fingerprint(d.Request),
 		Code: d.link.Code, CreatedAt: d.link.CreatedAt,
@@ -73,7 +73,7 @@ func (s *Service) createOnce(ctx context.Context, d *draft, key idempotencyKey) 
 	if existing, ok, err := s.reusable(ctx, d); err != nil {
 		return store.Link{}, false, err
 	} else if ok {
-		return s.reuseOnce(ctx, d, want, existing)
+		return s.reuseIdempotent(ctx, d, want, existing)
 	}
 	if want.Code == "" {
 		if want.Code, err = s.opts.Minter.NextCodeNear(want.Bucket()); err != nil {
@@ -85,60 +85,60 @@ func (s *Service) createOnce(ctx context.Context, d *draft, key idempotencyKey) 
 	}
 	l = d.link
 	l.Code, l.RequestID = want.Code, want.Key
-	l, stands, err := s.opts.Store.CreateOnce(ctx, l, want)
+	l, valid, err := s.opts.Store.CreateOnce(ctx, l, want)
 	switch {
 	case err != nil && !errors.Is(err, store.ErrExists), err == nil && l.Version > 0:
 		return l, false, err
-	case stands.Fingerprint != want.Fingerprint:
+	case valid.Fingerprint != want.Fingerprint:
 		return store.Link{}, false, ErrOtherRequest
 	case errors.Is(err, store.ErrExists):
-		return s.createInstead(ctx, d, want, stands.Code, err)
+		return s.createInstead(ctx, d, want, valid.Code, err)
 	}
-	return s.complete(ctx, d, want, stands.Code)
+	return s.completeEarlier(ctx, d, want, valid.Code)
 }
 
 // reserveAndCreate creates a draft with a password. It hashes the password after it has
 // reserved the code: hashing is expensive and counts against the caller's quota, and a repeated
 // request needs no hash.
 func (s *Service) reserveAndCreate(ctx context.Context, d *draft, want store.Reservation) (l store.Link, found bool, err error) {
-	stands, first, err := s.reserve(ctx, want)
+	valid, first, err := s.reserve(ctx, want)
 	switch {
 	case err != nil:
 		return store.Link{}, false, err
 	case first:
 		return s.createReserved(ctx, d, want, want.Code)
 	}
-	return s.complete(ctx, d, want, stands.Code)
+	return s.completeEarlier(ctx, d, want, valid.Code)
 }
 
-// reuseOnce reserves the code of an existing link that the draft may reuse. Every repeated
+// reuseIdempotent reserves the code of an existing link that the draft may reuse. Every repeated
 // request then returns the same link.
-func (s *Service) reuseOnce(ctx context.Context, d *draft, want store.Reservation, existing store.Link) (l store.Link, found bool, err error) {
+func (s *Service) reuseIdempotent(ctx context.Context, d *draft, want store.Reservation, existing store.Link) (l store.Link, found bool, err error) {
 	want.Code = existing.Code
-	stands, first, err := s.reserve(ctx, want)
+	valid, first, err := s.reserve(ctx, want)
 	switch {
 	case err != nil:
 		return store.Link{}, false, err
 	case first:
 		return existing, true, nil
 	}
-	return s.complete(ctx, d, want, stands.Code)
+	return s.completeEarlier(ctx, d, want, valid.Code)
 }
 
 // reserve records want and returns the valid reservation. first reports whether that is want:
 // no earlier request had the key. For an earlier request with other content it returns
 // ErrOtherRequest.
-func (s *Service) reserve(ctx context.Context, want store.Reservation) (stands store.Reservation, first bool, err error) {
-	stands, err = s.opts.Store.Reserve(ctx, want)
-	if err == nil && stands.Fingerprint != want.Fingerprint {
+func (s *Service) reserve(ctx context.Context, want store.Reservation) (valid store.Reservation, first bool, err error) {
+	valid, err = s.opts.Store.Reserve(ctx, want)
+	if err == nil && valid.Fingerprint != want.Fingerprint {
 		err = ErrOtherRequest
 	}
-	return stands, stands.Code == want.Code && stands.CreatedAt.Equal(want.CreatedAt), err
+	return valid, valid.Code == want.Code && valid.CreatedAt.Equal(want.CreatedAt), err
 }
 
-// complete returns the link of an earlier request with the same key, and creates it if it
+// completeEarlier returns the link of an earlier request with the same key, and creates it if it
 // is missing.
-func (s *Service) complete(ctx context.Context, d *draft, want store.Reservation, reserved string) (l store.Link, found bool, err error) {
+func (s *Service) completeEarlier(ctx context.Context, d *draft, want store.Reservation, reserved string) (l store.Link, found bool, err error) {
 	l, found, err = s.earlier(ctx, d, want, reserved)
 	if !errors.Is(err, errMissing) {
 		return l, found, err
@@ -191,8 +191,8 @@ func (s *Service) reserveReusable(ctx context.Context, d *draft, want store.Rese
 		return reserved, err
 	}
 	want.Replaces, want.Code = reserved, l.Code
-	stands, err := s.opts.Store.Reserve(ctx, want)
-	return stands.Code, err
+	valid, err := s.opts.Store.Reserve(ctx, want)
+	return valid.Code, err
 }
 
 // createReserved creates the draft under its reserved code, or under another code if another
@@ -212,17 +212,17 @@ func (s *Service) createInstead(ctx context.Context, d *draft, want store.Reserv
 	if d.link.Code != "" {
 		return store.Link{}, false, taken
 	}
-	for range mintAttempts {
+	for range createAttempts {
 		s.collisions.Inc()
 		want.Replaces = reserved
 		if want.Code, err = s.opts.Minter.NextCodeNear(want.Bucket()); err != nil {
 			return store.Link{}, false, cannotMint(err)
 		}
-		stands, err := s.opts.Store.Reserve(ctx, want)
+		valid, err := s.opts.Store.Reserve(ctx, want)
 		if err != nil {
 			return store.Link{}, false, err
 		}
-		reserved = stands.Code
+		reserved = valid.Code
 		if l, err = s.createUnder(ctx, d, want.Key, reserved); !errors.Is(err, store.ErrExists) {
 			return l, false, err
 		}
@@ -232,7 +232,7 @@ func (s *Service) createInstead(ctx context.Context, d *draft, want store.Reserv
 
 // createUnder creates the draft under a code, with the hash of its password.
 func (s *Service) createUnder(ctx context.Context, d *draft, key, code string) (store.Link, error) {
-	if err := s.protect(ctx, d); err != nil {
+	if err := s.hashDraftPassword(ctx, d); err != nil {
 		return store.Link{}, err
 	}
 	l := d.link

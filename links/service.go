@@ -74,7 +74,7 @@ func (o *Options) validate() error {
 func (o *Options) withDefaults() {
 	o.PasswordCost = cmp.Or(o.PasswordCost, bcrypt.DefaultCost)
 	if o.Clock == nil {
-		o.Clock = nodeClock{}
+		o.Clock = NodeClock{}
 	}
 }
 
@@ -126,10 +126,11 @@ func (s *Service) now() time.Time {
 // micros returns t in UTC, truncated to microseconds, which is the precision of stores.
 func micros(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
 
-// nodeClock is the clock of this node.
-type nodeClock struct{}
+// NodeClock is a Clock with the time of this node.
+type NodeClock struct{}
 
-func (nodeClock) LinkTime() (time.Time, bool) { return time.Now(), true }
+// LinkTime implements Clock.
+func (NodeClock) LinkTime() (time.Time, bool) { return time.Now(), true }
 
 // authored returns ctx for a write by the caller. The history records the caller and the
 // note.
