@@ -10,12 +10,12 @@ import (
 	"time"
 )
 
-// DefaultMaxKeys is how many keys a Local remembers by default.
-const DefaultMaxKeys = 1 << 16
+// DefaultMaxKeys is how many keys of one limit a Local remembers by default.
+const DefaultMaxKeys = 1 << 15
 
 // LocalOptions configure a Local.
 type LocalOptions struct {
-	MaxKeys int              // most keys in memory, about 200 bytes each; default DefaultMaxKeys, also for a negative number
+	MaxKeys int              // most keys of each limit in memory, about 200 bytes each; default DefaultMaxKeys, also for a negative number
 	Now     func() time.Time // default time.Now
 }
 
@@ -33,18 +33,26 @@ func (o LocalOptions) withDefaults() LocalOptions {
 // I.371. For each key it stores one number: when all of the key's permits will have
 // grown back. Safe for concurrent use. It needs no closing.
 //
-// Its memory is bounded. A key is removed some time after all its permits have grown
-// back. When MaxKeys other keys are in memory, a new key replaces the key that would have
-// all permits back first, and so gains the least. A key without permits is therefore
-// removed only after MaxKeys other keys have used more of theirs: a flood of keys with
-// one call each removes its own keys. Use a Local of its own for each limit when windows
-// differ much.
+// The text of a key before its first colon names a limit: "create:192.0.2.1" is a key of
+// the limit "create". Limits do not affect each other.
+//
+// The memory of a limit is bounded. A key is removed some time after all its permits have
+// grown back. When MaxKeys other keys of the limit are in memory, a new key replaces the key
+// that would have all permits back first, and so gains the least. A key without permits is
+// therefore removed only after MaxKeys other keys of the limit have used more of theirs: a
+// flood of keys with one call each removes its own keys. Across limits this would be wrong:
+// one permit of a long window takes longer to grow back than all permits of a short one.
 type Local struct {
 	maxKeys int
 	now     func() time.Time
 	start   time.Time // times are durations since start, so that they are monotonic
 
-	mu    sync.Mutex
+	mu     sync.Mutex
+	limits map[string]*localLimit // by name; names come from the program, so there are few
+}
+
+// localLimit is the keys of one limit.
+type localLimit struct {
 	keys  map[string]*localKey
 	order byFull
 }
@@ -53,16 +61,13 @@ type Local struct {
 type localKey struct {
 	name   string
 	fullAt time.Duration // since start
-	index  int           // in Local.order
+	index  int           // in localLimit.order
 }
 
 // NewLocal returns a limiter without keys.
 func NewLocal(opts LocalOptions) *Local {
 	opts = opts.withDefaults()
-	return &Local{
-		maxKeys: opts.MaxKeys, now: opts.Now, start: opts.Now(),
-		keys: map[string]*localKey{},
-	}
+	return &Local{maxKeys: opts.MaxKeys, now: opts.Now, start: opts.Now(), limits: map[string]*localLimit{}}
 }
 
 // Take takes n permits of the key, or all if fewer are available. With n = 0 it only
@@ -82,18 +87,33 @@ func (l *Local) Take(_ context.Context, key string, limit Limit, n int) (Result,
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now().Sub(l.start)
-	l.forget(now)
+	of := l.of(key)
+	of.forget(now)
 
-	k := l.keys[key]
+	k := of.keys[key]
 	fullAt := now
 	if k != nil {
 		fullAt = max(now, k.fullAt)
 	}
 	result, fullAt := take(limit, now, fullAt, n)
 	if result.Allowed > 0 {
-		l.remember(key, k, fullAt)
+		of.remember(key, k, fullAt, l.maxKeys)
 	}
 	return result, nil
+}
+
+// of returns the limit of a key. The caller holds mu.
+func (l *Local) of(key string) *localLimit {
+	name, _, named := strings.Cut(key, ":")
+	if !named {
+		name = ""
+	}
+	of := l.limits[name]
+	if of == nil {
+		of = &localLimit{keys: map[string]*localKey{}}
+		l.limits[strings.Clone(name)] = of
+	}
+	return of
 }
 
 // take is GCRA. Each permit moves fullAt later by the time that one permit needs to grow
@@ -115,7 +135,7 @@ func take(limit Limit, now, fullAt time.Duration, n int) (Result, time.Duration)
 
 // forget removes up to two keys that are full. A call adds at most one key, so the full
 // keys get fewer.
-func (l *Local) forget(now time.Duration) {
+func (l *localLimit) forget(now time.Duration) {
 	for range 2 {
 		if len(l.order) == 0 || l.order[0].fullAt > now {
 			return
@@ -125,19 +145,19 @@ func (l *Local) forget(now time.Duration) {
 }
 
 // drop removes the key that is full first.
-func (l *Local) drop() {
+func (l *localLimit) drop() {
 	k, _ := heap.Pop(&l.order).(*localKey)
 	delete(l.keys, k.name)
 }
 
 // remember stores when the key will be full. k is nil for a new key.
-func (l *Local) remember(name string, k *localKey, fullAt time.Duration) {
+func (l *localLimit) remember(name string, k *localKey, fullAt time.Duration, maxKeys int) {
 	if k != nil {
 		k.fullAt = fullAt
 		heap.Fix(&l.order, k.index)
 		return
 	}
-	if len(l.keys) >= l.maxKeys {
+	if len(l.keys) >= maxKeys {
 		l.drop()
 	}
 	k = &localKey{name: strings.Clone(name), fullAt: fullAt} // a copy, so that name does not keep a request in memory
@@ -145,11 +165,15 @@ func (l *Local) remember(name string, k *localKey, fullAt time.Duration) {
 	heap.Push(&l.order, k)
 }
 
-// Len returns how many keys are in memory.
+// Len returns how many keys of all limits are in memory.
 func (l *Local) Len() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.keys)
+	n := 0
+	for _, of := range l.limits {
+		n += len(of.keys)
+	}
+	return n
 }
 
 // byFull is a heap.Interface with the key on top that is full first.

@@ -229,6 +229,25 @@ func TestFloodIsBoundedAndResetsNobody(t *testing.T) {
 	}
 }
 
+// TestFloodOfAnotherLimitResetsNobody checks that keys of a limit with a long window do not
+// displace exhausted keys of a limit with a short one.
+func TestFloodOfAnotherLimitResetsNobody(t *testing.T) {
+	t.Parallel()
+	const maxKeys = 100
+	l, _ := newLocal(maxKeys)
+	short, long := ratelimit.Limit{Count: 40, Window: 20 * time.Second}, ratelimit.Limit{Count: 5, Window: 10 * time.Minute}
+	mustTake(t, l, "unknown:2001:db8::/64", short, 40)
+	for i := range 10 * maxKeys {
+		mustTake(t, l, fmt.Sprint("report:192.0.2.", i), long, 1)
+	}
+	if got := mustTake(t, l, "unknown:2001:db8::/64", short, 40).Allowed; got != 0 {
+		t.Errorf("permits of an exhausted key after a flood of another limit = %d, want 0", got)
+	}
+	if got := l.Len(); got != maxKeys+1 {
+		t.Errorf("Len = %d, want %d", got, maxKeys+1)
+	}
+}
+
 func TestNewKeysAreLimitedWhenFull(t *testing.T) {
 	t.Parallel()
 	const maxKeys = 10
