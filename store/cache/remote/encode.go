@@ -142,8 +142,9 @@ func (w *writer) tags(tags []string) {
 	}
 }
 
-// decode returns the link in text. ok is false if text is not a link with the given code. The
-// strings of the link share the memory of text.
+// decode returns the link in text. ok is false if text is not a link with the given code, or
+// if the link is not deleted and store.Link.MayRedirect rejects it. The strings of the link
+// share the memory of text.
 func decode(text, code string) (l store.Link, ok bool) {
 	if len(text) < headerLen || text[0] != kindLink || text[headerLen-1] != format1 && text[headerLen-1] != format2 {
 		return l, false
@@ -175,6 +176,9 @@ func decode(text, code string) (l store.Link, ok bool) {
 	l.Confirm = r.has&hasConfirm != 0
 	unknown := r.has >= hasConfirm<<1 // a field that only a newer node knows
 	if unknown || r.bad || r.text != "" || l.Code != code || version == 0 || version > math.MaxInt64 {
+		return store.Link{}, false
+	}
+	if l.DeletedAt.IsZero() && !l.MayRedirect() {
 		return store.Link{}, false
 	}
 	return l, true

@@ -21,7 +21,7 @@ func anyLink(t *rapid.T) store.Link {
 	}
 	text := func(label string) string { return rapid.OneOf(rapid.Just(""), rapid.String()).Draw(t, label) }
 	l := store.Link{
-		Code: rapid.StringMatching(`[0-9A-Za-z_-]{1,64}`).Draw(t, "code"), URL: text("url"), Title: text("title"), Owner: text("owner"),
+		Code: rapid.StringMatching(`[0-9A-Za-z_-]{1,64}`).Draw(t, "code"), URL: rapid.StringMatching(`(http|HTTPS)://[!-.0-~][!-~]{0,100}`).Draw(t, "url"), Title: text("title"), Owner: text("owner"),
 		Status:       rapid.SampledFrom([]int{301, 302, 307, 308}).Draw(t, "status"),
 		ForwardQuery: store.ForwardQuery(rapid.IntRange(0, 2).Draw(t, "forward")),
 		StartsAt:     at("starts"), ExpiresAt: at("expires"), MaxClicks: rapid.Int64Min(0).Draw(t, "max"),
@@ -117,6 +117,40 @@ func TestDecodeRefusesOtherFormats(t *testing.T) {
 	}
 }
 
+// TestDecodeRefusesPoisonedLinks checks that a link in Redis that no create can store counts as
+// unknown: a writer to Redis cannot make a node send a script, a second header or a status that
+// is no redirect.
+func TestDecodeRefusesPoisonedLinks(t *testing.T) {
+	t.Parallel()
+	good := store.Link{Code: "abc", URL: "https://example.com/", Status: 302, Version: 1}
+	for _, poison := range []func(l *store.Link){
+		func(l *store.Link) { l.URL = "javascript:alert(1)" },
+		func(l *store.Link) { l.URL = "data:text/html,<script>alert(1)</script>" },
+		func(l *store.Link) { l.URL = "//evil.example/" },
+		func(l *store.Link) { l.URL = "https:evil.example" },
+		func(l *store.Link) { l.URL = "https://" },
+		func(l *store.Link) { l.URL = "https:///evil.example" },
+		func(l *store.Link) { l.URL = `https://\evil.example` },
+		func(l *store.Link) { l.URL = "" },
+		func(l *store.Link) { l.URL = "https://example.com/\r\nSet-Cookie: a=b" },
+		func(l *store.Link) { l.URL = "https://example.com/ x" },
+		func(l *store.Link) { l.URL = "https://example.com/\xff" },
+		func(l *store.Link) { l.URL = "https://example.com/" + strings.Repeat("x", store.MaxURLLen) },
+		func(l *store.Link) { l.Status = 200 },
+		func(l *store.Link) { l.Status = 0 },
+		func(l *store.Link) { l.Status = 303 },
+		func(l *store.Link) { l.Status = 1 << 40 },
+		func(l *store.Link) { l.Status = -302 },
+		func(l *store.Link) { l.ForwardQuery = store.ForwardOverride + 1 },
+	} {
+		bad := good
+		poison(&bad)
+		if got, ok := decode(encode(&bad), bad.Code); ok {
+			t.Errorf("decode returns %+v, want no link", got)
+		}
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	l := store.Link{Code: "abc", URL: "https://example.com/", Tags: []string{"a", "b"}, Status: 301, Version: 3, CreatedAt: time.UnixMicro(1)}
 	f.Add(encode(&l), "abc")
@@ -126,7 +160,7 @@ func FuzzDecode(f *testing.F) {
 		if !ok {
 			return
 		}
-		if l.Code != code || l.Version < 1 {
+		if l.Code != code || l.Version < 1 || l.DeletedAt.IsZero() && !l.MayRedirect() {
 			t.Errorf("decode(%q, %q) = %+v", text, code, l)
 		}
 		if again, ok := decode(encode(&l), code); !ok || !reflect.DeepEqual(again, l) {
