@@ -52,7 +52,7 @@ race: test-tools ## run all tests under the race detector, with fewer rounds
 
 .PHONY: test-tools
 test-tools: $(AXE) $(K6)
-	@.ci/install chromium postgres pgbouncer redis varnish nginx prometheus podman
+	@.ci/install chromium postgres pgbouncer redis varnish nginx prometheus podman zbarimg
 
 $(AXE): web/testdata/package-lock.json
 	@.ci/install npm

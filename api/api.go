@@ -35,11 +35,12 @@ type API struct {
 	schemas   huma.Registry
 	csrf      *http.CrossOriginProtection
 	agents    *useragent.Classifier
-	drawing   chan struct{} // semaphore: QR codes that are drawn at the same time
-	outage    seldom        // limits the log message about the store
-	busy      seldom        // limits the log message about overload
-	bodies    atomic.Int64  // bytes of request bodies in memory
-	unlisted  sync.Once     // logs the first proxy that is not trusted
+	drawers   chan struct{} // semaphore: QR codes that are drawn at the same time
+	drawings  drawings
+	outage    seldom       // limits the log message about the store
+	busy      seldom       // limits the log message about overload
+	bodies    atomic.Int64 // bytes of request bodies in memory
+	unlisted  sync.Once    // logs the first proxy that is not trusted
 	limited   limitedClients
 }
 
@@ -67,7 +68,7 @@ func New(opts Options) (*API, error) {
 		pages:   pages,
 		csrf:    http.NewCrossOriginProtection(),
 		agents:  agents,
-		drawing: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
+		drawers: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
 	}
 	if err := a.csrf.AddTrustedOrigin(opts.BaseURL); err != nil {
 		return nil, fmt.Errorf("api: trust the origin of BaseURL: %w", err)

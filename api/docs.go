@@ -2,11 +2,11 @@ package api
 
 import (
 	"embed"
+	"fmt"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
 	"github.com/swaggest/swgui/v5/static"
-	"github.com/vearutop/statigz"
 )
 
 //go:embed docs
@@ -18,7 +18,7 @@ const docsPolicy = "default-src 'none'; script-src 'self'; style-src 'self' 'uns
 	"connect-src 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 // serveDocs serves Swagger UI from the binary.
-func serveDocs(e *echo.Echo) {
+func serveDocs(e *echo.Echo) error {
 	page := func(name string) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			c.Response().Header().Set("Content-Security-Policy", docsPolicy)
@@ -28,12 +28,15 @@ func serveDocs(e *echo.Echo) {
 	}
 	e.GET("/api/docs", page("page.html"))
 	e.GET("/api/docs/init.js", page("init.js"))
-	files := http.StripPrefix("/api/docs", statigz.FileServer(static.FS))
-	for _, name := range []string{"swagger-ui.css", "swagger-ui-bundle.js"} {
-		e.GET("/api/docs/"+name, func(c echo.Context) error {
-			c.Response().Header().Set("Cache-Control", "public, max-age=3600")
-			files.ServeHTTP(c.Response(), c.Request())
-			return nil
-		})
+	for name, contentType := range map[string]string{
+		"swagger-ui.css":       "text/css; charset=utf-8",
+		"swagger-ui-bundle.js": "text/javascript; charset=utf-8",
+	} {
+		file, err := static.FS.ReadFile(name + ".gz")
+		if err != nil {
+			return fmt.Errorf("api: read Swagger UI: %w", err)
+		}
+		e.GET("/api/docs/"+name, packedAlready(contentType, "public, max-age=3600", file).serve)
 	}
+	return nil
 }

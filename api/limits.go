@@ -87,20 +87,25 @@ func (a *API) takeOfNetwork(ctx context.Context, purpose string, client netip.Ad
 	}
 }
 
+// takeCaller takes up to n permits of an API key, or of a client without a key and its network.
+func (a *API) takeCaller(ctx context.Context, purpose string, who *caller, l ratelimit.Limit, n int) ratelimit.Result {
+	if who.Key == nil {
+		return a.takeClient(ctx, purpose, who.addr, l, n)
+	}
+	return a.take(ctx, purpose+":"+who.Key.ID, l, n)
+}
+
 // createsUsedUp is the detail of a 429 for creates.
 const createsUsedUp = "The limit of creates is reached. Wait, or use an API key: each key has its own limit."
 
 // takeCreates counts n creates against the caller's limit. Allowed of the result is the
 // number of creates that the caller may make.
 func (a *API) takeCreates(ctx context.Context, who *caller, n int) (ratelimit.Result, RateHeaders) {
-	var taken ratelimit.Result
 	limit := a.opts.Limits.CreateAnonymous
-	if who.Key == nil {
-		taken = a.takeClient(ctx, "create", who.addr, limit, n)
-	} else {
+	if who.Key != nil {
 		limit = a.keyLimit(who.Key)
-		taken = a.take(ctx, "create:"+who.Key.ID, limit, n)
 	}
+	taken := a.takeCaller(ctx, "create", who, limit, n)
 	return taken, rateHeaders("create", limit, taken)
 }
 

@@ -32,12 +32,13 @@ func (a *API) describe(e *echo.Echo) error {
 		return fmt.Errorf("api: write the OpenAPI document for older tools: %w", err)
 	}
 	for path, text := range map[string][]byte{"/api/openapi.json": document, "/api/openapi-3.0.json": older} {
-		e.GET(path, func(c echo.Context) error {
-			return c.Blob(http.StatusOK, "application/openapi+json", text)
-		})
+		file, err := pack("application/openapi+json", "no-store", text)
+		if err != nil {
+			return err
+		}
+		e.GET(path, file.serve)
 	}
-	serveDocs(e)
-	return nil
+	return serveDocs(e)
 }
 
 // humaConfig returns the configuration of huma. Huma's own pages are off, because they

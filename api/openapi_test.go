@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"regexp"
 	"strings"
@@ -99,6 +100,32 @@ func TestUnknownResources(t *testing.T) {
 	}
 }
 
+// TestDrawingsAreLimited checks that one client cannot make the server draw any number of QR
+// codes. Drawings in memory and other clients are not affected.
+func TestDrawingsAreLimited(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, func(o *options) { o.Clients = proxies(t, "127.0.0.1/32") })
+	path := "/api/v1/links/" + s.create(`{"url":"https://example.com"}`).Code + "/qr"
+	const allowed = 200
+	for i := range allowed {
+		if a := s.get(fmt.Sprintf("%s?size=%d", path, 300+i)); a.status != http.StatusOK {
+			t.Fatalf("QR code %d = %d, want 200", i+1, a.status)
+		}
+	}
+	a := s.get(path + "?size=600")
+	a.problem(http.StatusTooManyRequests)
+	if got := a.header.Get("RateLimit-Policy"); got != `"draw";q=200;w=10` {
+		t.Errorf("RateLimit-Policy = %q, want 200 in 10 s", got)
+	}
+	for _, again := range []answer{
+		s.get(path + "?size=300"), s.get(path+"?size=600", s.owner("owner")...), s.get(path+"?size=601", "X-Forwarded-For", "203.0.113.1"),
+	} {
+		if again.status != http.StatusOK {
+			t.Errorf("QR code in memory, of a key or of another client = %d, want 200", again.status)
+		}
+	}
+}
+
 func TestQR(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
@@ -116,6 +143,9 @@ func TestQR(t *testing.T) {
 	}
 	for _, query := range []string{"?size=63", "?size=1025", "?size=x", "?format=gif"} {
 		s.get("/api/v1/links/" + l.Code + "/qr" + query).problem(http.StatusUnprocessableEntity)
+	}
+	if got := s.get("/api/v1/links/" + l.Code + "/qr?size=64").problem(http.StatusUnprocessableEntity); got != "query.size" {
+		t.Errorf("errors of a size that is too small = %q, want query.size", got)
 	}
 	s.get("/api/v1/links/nothing/qr").problem(http.StatusNotFound)
 	owner := s.owner("owner")

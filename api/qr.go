@@ -1,29 +1,29 @@
 package api
 
 import (
-	"bytes"
 	"context"
-	"encoding/xml"
 	"errors"
 	"fmt"
-	"image"
-	"image/color"
-	"image/png"
 	"net/http"
 	"strings"
+	"sync"
+	"time"
 
+	"github.com/danielgtaylor/huma/v2"
 	"rsc.io/qr"
 
+	"github.com/terse/terse/api/ratelimit"
 	"github.com/terse/terse/store"
 )
 
-// quietZone is the blank border of a QR code in modules (ISO/IEC 18004 section 5.3.8).
-const quietZone = 4
+// drawLimit bounds the QR codes that are drawn for one client or API key. Drawings that are
+// still in memory are not counted.
+var drawLimit = ratelimit.Limit{Count: 200, Window: 10 * time.Second}
 
 type qrInput struct {
 	CodeParam
 	Format string `query:"format" enum:"svg,png" default:"svg"`
-	Size   int    `query:"size" minimum:"64" maximum:"1024" default:"256" doc:"Width and height in pixels. A PNG uses whole pixels for each module, so it may be a little smaller."`
+	Size   int    `query:"size" minimum:"64" maximum:"1024" default:"256" doc:"Width and height in pixels. Every module has the same whole number of pixels, at least 2 in a PNG and 3 in an SVG. The rest is a blank border. The answer is 422 if the code does not fit."`
 }
 
 type qrOutput struct {
@@ -63,16 +63,6 @@ func (a *API) qrCode(ctx context.Context, in *qrInput) (*qrOutput, error) {
 	if err != nil {
 		return nil, a.problem(ctx, err)
 	}
-	code, err := qr.Encode(a.shortURL(in.Code), qr.M)
-	if err != nil {
-		return nil, a.problem(ctx, fmt.Errorf("encode QR of %q: %w", in.Code, err))
-	}
-	select {
-	case a.drawing <- struct{}{}:
-		defer func() { <-a.drawing }()
-	case <-ctx.Done():
-		return nil, a.problem(ctx, ctx.Err())
-	}
 	out := &qrOutput{
 		ContentType:  "image/svg+xml",
 		CacheControl: "public, max-age=86400",
@@ -84,55 +74,92 @@ func (a *API) qrCode(ctx context.Context, in *qrInput) (*qrOutput, error) {
 	}
 	if in.Format == "png" {
 		out.ContentType = "image/png"
-		out.Body, err = qrPNG(code, in.Size)
-	} else {
-		out.Body, err = qrSVG(code, in.Size, a.shortURL(in.Code))
 	}
-	if err != nil {
+	if out.Body, err = a.drawing(ctx, who, drawingKey{a.shortURL(in.Code), in.Format, in.Size}); err != nil {
 		return nil, a.problem(ctx, err)
 	}
 	return out, nil
 }
 
-// qrSVG draws the QR code as one path of unit squares.
-func qrSVG(code *qr.Code, size int, title string) ([]byte, error) {
-	side := code.Size + 2*quietZone
-	var b bytes.Buffer
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" shape-rendering="crispEdges"><title>`,
-		size, size, side, side)
-	if err := xml.EscapeText(&b, []byte(title)); err != nil {
-		return nil, fmt.Errorf("draw QR: %w", err)
+// drawing returns a QR code from memory, or draws it. It returns a 429 if the caller's limit is
+// reached.
+func (a *API) drawing(ctx context.Context, who *caller, key drawingKey) ([]byte, error) {
+	if drawn := a.drawings.get(key); drawn != nil {
+		return drawn, nil
 	}
-	fmt.Fprintf(&b, `</title><path fill="#fff" d="M0 0h%dv%dH0z"/><path d="`, side, side)
-	for y := range code.Size {
-		for x := range code.Size {
-			if code.Black(x, y) {
-				fmt.Fprintf(&b, "M%d %dh1v1h-1z", x+quietZone, y+quietZone)
-			}
-		}
+	if taken := a.takeCaller(ctx, "draw", who, drawLimit, 1); taken.Allowed == 0 {
+		return nil, tooMany("You requested too many QR codes in a short time.", taken, rateHeaders("draw", drawLimit, taken))
 	}
-	b.WriteString(`"/></svg>`)
-	return b.Bytes(), nil
+	select {
+	case a.drawers <- struct{}{}:
+		defer func() { <-a.drawers }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	drawn, err := draw(key)
+	if err == nil {
+		a.drawings.put(key, drawn)
+	}
+	return drawn, err
 }
 
-// qrPNG draws the QR code in black and white, with whole pixels for each module.
-func qrPNG(code *qr.Code, size int) ([]byte, error) {
-	modules := code.Size + 2*quietZone
-	scale := max(1, size/modules)
-	side := modules * scale
-	img := image.NewPaletted(image.Rect(0, 0, side, side), color.Palette{color.White, color.Black})
-	for y := range side {
-		for x := range side {
-			if code.Black(x/scale-quietZone, y/scale-quietZone) {
-				img.SetColorIndex(x, y, 1)
-			}
+// drawingKey says what to draw.
+type drawingKey struct {
+	text   string
+	format string // svg or png
+	size   int    // in pixels
+}
+
+// draw draws a QR code. It returns a 422 if a reader could not read the size.
+func draw(key drawingKey) ([]byte, error) {
+	code, err := qr.Encode(key.text, qr.M)
+	if err != nil {
+		return nil, fmt.Errorf("encode QR of %q: %w", key.text, err)
+	}
+	if least := minSize(code, key.format); key.size < least {
+		p := newProblem(http.StatusUnprocessableEntity, "A parameter is invalid. See errors.")
+		p.Errors = []*huma.ErrorDetail{{Location: "query.size", Message: fmt.Sprintf("must be at least %d for a readable %s of this short URL", least, strings.ToUpper(key.format))}}
+		return nil, p
+	}
+	if key.format == "png" {
+		return newGrid(code, key.size).png()
+	}
+	return newGrid(code, key.size).svg(key.text)
+}
+
+// maxDrawings is the most bytes of drawings in memory: several hundred QR codes.
+const maxDrawings = 1 << 20
+
+// drawings are QR codes in memory. The zero value is empty and ready. Safe for concurrent use.
+type drawings struct {
+	mu    sync.Mutex
+	byKey map[drawingKey][]byte
+	bytes int
+}
+
+// get returns a drawing, or nil. Nobody may change it.
+func (d *drawings) get(key drawingKey) []byte {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.byKey[key]
+}
+
+// put keeps a drawing, and removes others if there is no room.
+func (d *drawings) put(key drawingKey, drawn []byte) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.byKey == nil {
+		d.byKey = map[drawingKey][]byte{}
+	}
+	d.bytes += len(drawn) - len(d.byKey[key])
+	d.byKey[key] = drawn
+	for other, removed := range d.byKey { // in random order
+		if d.bytes <= maxDrawings {
+			return
 		}
+		delete(d.byKey, other)
+		d.bytes -= len(removed)
 	}
-	var b bytes.Buffer
-	if err := png.Encode(&b, img); err != nil {
-		return nil, fmt.Errorf("draw QR: %w", err)
-	}
-	return b.Bytes(), nil
 }
 
 // qrPath returns the path of a link's QR code.
