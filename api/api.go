@@ -13,7 +13,6 @@ import (
 	"net/url"
 	"runtime"
 	"sync"
-	"sync/atomic"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/labstack/echo/v4"
@@ -37,11 +36,14 @@ type API struct {
 	agents    *useragent.Classifier
 	drawers   chan struct{} // semaphore: QR codes that are drawn at the same time
 	drawings  drawings
-	outage    seldom       // limits the log message about the store
-	busy      seldom       // limits the log message about overload
-	bodies    atomic.Int64 // bytes of request bodies in memory
-	unlisted  sync.Once    // logs the first proxy that is not trusted
-	limited   limitedClients
+	outage    seldom              // limits the log message about the store
+	busy      seldom              // limits the log message about overload
+	prechecks map[string]precheck // by method and route; complete before the first request
+
+	smallBodies, largeBodies room
+
+	unlisted sync.Once // logs the first proxy that is not trusted
+	limited  limitedClients
 }
 
 // New builds the handlers. The error names every missing or invalid option.
@@ -69,6 +71,10 @@ func New(opts Options) (*API, error) {
 		csrf:    http.NewCrossOriginProtection(),
 		agents:  agents,
 		drawers: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
+
+		prechecks:   map[string]precheck{},
+		smallBodies: room{most: maxSmallBodies},
+		largeBodies: room{most: maxLargeBodies},
 	}
 	if err := a.csrf.AddTrustedOrigin(opts.BaseURL); err != nil {
 		return nil, fmt.Errorf("api: trust the origin of BaseURL: %w", err)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/terse/terse/api/overload"
 	"github.com/terse/terse/api/ratelimit"
 	"github.com/terse/terse/links"
 	"github.com/terse/terse/store"
@@ -49,8 +50,10 @@ func (a *API) authenticate(next echo.HandlerFunc) echo.HandlerFunc {
 		if !strings.HasPrefix(r.URL.Path, apiPath) {
 			return next(c)
 		}
-		ctx, err := a.withCaller(r.Context(), r)
+		class, _ := classOf(r.Method, c.Path())
+		ctx, err := a.withCaller(r.Context(), r, class)
 		if err != nil {
+			leaveBody(c)
 			return err
 		}
 		c.SetRequest(r.WithContext(ctx))
@@ -59,13 +62,13 @@ func (a *API) authenticate(next echo.HandlerFunc) echo.HandlerFunc {
 }
 
 // withCaller returns ctx with the caller of r, or the problem for an invalid key.
-func (a *API) withCaller(ctx context.Context, r *http.Request) (context.Context, error) {
+func (a *API) withCaller(ctx context.Context, r *http.Request, class overload.Class) (context.Context, error) {
 	addr := a.clientAddr(r)
 	header := r.Header.Get("Authorization")
 	if header == "" {
 		return context.WithValue(ctx, callerKey{}, a.newCaller(addr, nil)), nil
 	}
-	key, err := a.keyOf(ctx, addr, header)
+	key, err := a.keyOf(ctx, addr, class, header)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +76,7 @@ func (a *API) withCaller(ctx context.Context, r *http.Request) (context.Context,
 }
 
 // keyOf returns the key of an Authorization header, or a 401 if the key is unusable.
-func (a *API) keyOf(ctx context.Context, client netip.Addr, header string) (store.Key, error) {
+func (a *API) keyOf(ctx context.Context, client netip.Addr, class overload.Class, header string) (store.Key, error) {
 	refused := newProblem(http.StatusUnauthorized, "This API key is unknown, revoked or expired.")
 	scheme, token, _ := strings.Cut(header, " ")
 	hash, ok := store.HashToken(strings.TrimSpace(token))
@@ -86,7 +89,7 @@ func (a *API) keyOf(ctx context.Context, client netip.Addr, header string) (stor
 			return store.Key{}, limited
 		}
 	}
-	key, err := a.opts.Keys.KeyByHash(ctx, hash)
+	key, err := a.keyByHash(ctx, client, class, hash)
 	if errors.Is(err, store.ErrNotFound) && !known {
 		if limited := a.countUnknownKey(ctx, client, 1); limited != nil {
 			return store.Key{}, limited
@@ -103,6 +106,22 @@ func (a *API) keyOf(ctx context.Context, client netip.Addr, header string) (stor
 		err = refused
 	}
 	return key, err
+}
+
+// keyByHash returns a key. It needs a place of the class of the request unless the key is in
+// memory.
+func (a *API) keyByHash(ctx context.Context, client netip.Addr, class overload.Class, hash [sha256.Size]byte) (store.Key, error) {
+	ctx, cancel := context.WithTimeout(ctx, RequestTimeout)
+	defer cancel()
+	if a.opts.Keys.Knows(hash) {
+		return a.opts.Keys.KeyByHash(ctx, hash)
+	}
+	place, err := a.opts.Guard.Admit(ctx, class, overload.Caller{ID: ratelimit.ClientKey(client)})
+	if err != nil {
+		return store.Key{}, err
+	}
+	defer place.Done()
+	return a.opts.Keys.KeyByHash(ctx, hash)
 }
 
 // countUnknownKey counts n unknown API keys that a client sent, and returns a 429 when the

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -20,55 +21,67 @@ const MaxBodyLen = 1 << 20
 // maxFields is the most fields of a form. The forms of the pages have far fewer.
 const maxFields = 64
 
-// readBody reads the whole body before the handler runs. All routes then answer a body
-// that is too large, too slow or incomplete in the same way.
-func (a *API) readBody(next echo.HandlerFunc) echo.HandlerFunc {
+// maxFormLen is the longest form of the home page in bytes.
+const maxFormLen = smallBody
+
+// takeBody reads the body of a route with a precheck. Before that, it checks from the headers
+// that the caller may call the route and has not reached a limit. The body of any other route
+// is not read.
+func (a *API) takeBody(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		r := c.Request()
-		if r.Body == nil || r.Body == http.NoBody {
+		check, takes := a.prechecks[c.Request().Method+" "+c.Path()]
+		if !takes {
 			return next(c)
 		}
-		body, free, err := a.readAll(c, MaxBodyLen)
-		defer free()
+		r := c.Request()
+		who := callerOf(r.Context())
+		charged, err := a.beforeBody(r.Context(), who, check)
 		if err != nil {
+			leaveBody(c)
 			return err
 		}
-		r.Body = &wholeBody{Reader: bytes.NewReader(body), all: body}
+		body, free, err := a.readAll(c, who, MaxBodyLen)
+		defer free()
+		if err == nil {
+			charged, err = a.afterBody(r.Context(), who, check, charged, body)
+		}
+		if err != nil {
+			return withLimits(charged.headers, a.problem(r.Context(), err))
+		}
+		r = r.WithContext(context.WithValue(r.Context(), chargeKey{}, charged))
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		c.SetRequest(r)
 		return next(c)
 	}
 }
 
-// wholeBody is a body in memory.
-type wholeBody struct {
-	io.Reader
-	all []byte
-}
-
-// Close implements io.Closer.
-func (*wholeBody) Close() error { return nil }
-
-// bodyOf returns the body that readBody read; nil without a body.
-func bodyOf(r *http.Request) []byte {
-	if whole, ok := r.Body.(*wholeBody); ok {
-		return whole.all
+// readAll reads a body of at most limit bytes. The caller of this function calls free when it no
+// longer uses the body, also after an error.
+func (a *API) readAll(c echo.Context, who *caller, limit int64) (body []byte, free func(), err error) {
+	sent := c.Request()
+	if sent.Body == nil || sent.Body == http.NoBody {
+		return nil, func() {}, nil
 	}
-	return nil
-}
-
-// readAll reads a body of at most limit bytes. The caller calls free when it no longer
-// uses the body, also after an error.
-func (a *API) readAll(c echo.Context, limit int64) (body []byte, free func(), err error) {
-	r := &meteredBody{Reader: http.MaxBytesReader(c.Response().Writer, c.Request().Body, limit), all: &a.bodies}
+	tooLong := newProblem(http.StatusRequestEntityTooLarge, fmt.Sprintf("The body must be at most %d bytes.", limit))
+	if sent.ContentLength > limit {
+		leaveBody(c)
+		return nil, func() {}, tooLong
+	}
+	in := &a.largeBodies
+	if sent.ContentLength >= 0 && sent.ContentLength <= smallBody {
+		in = &a.smallBodies
+	}
+	r := &meteredBody{Reader: http.MaxBytesReader(c.Response().Writer, sent.Body, limit), room: in, parts: in.partsOf(who)}
 	body, err = io.ReadAll(r)
 	var netErr net.Error
 	switch {
 	case err == nil:
 		return body, r.free, nil
-	case errors.Is(err, errBodies):
+	case errors.Is(err, errBodies), errors.As(err, new(*problem)):
 		leaveBody(c)
 		return nil, r.free, err
 	case errors.As(err, new(*http.MaxBytesError)):
-		err = newProblem(http.StatusRequestEntityTooLarge, fmt.Sprintf("The body must be at most %d bytes.", limit))
+		err = tooLong
 	case errors.As(err, &netErr) && netErr.Timeout():
 		err = newProblem(http.StatusRequestTimeout, "The body did not arrive in time.")
 	default:
@@ -83,7 +96,7 @@ func (a *API) readForm(c echo.Context, limit int64) (url.Values, error) {
 	if kind, _, err := mime.ParseMediaType(c.Request().Header.Get("Content-Type")); err != nil || kind != echo.MIMEApplicationForm {
 		return nil, newProblem(http.StatusUnsupportedMediaType, "Send the form as "+echo.MIMEApplicationForm+".")
 	}
-	body, free, err := a.readAll(c, limit)
+	body, free, err := a.readAll(c, a.newCaller(a.clientAddr(c.Request()), nil), limit)
 	defer free()
 	if err != nil {
 		return nil, err
@@ -98,20 +111,26 @@ func (a *API) readForm(c echo.Context, limit int64) (url.Values, error) {
 	return form, nil
 }
 
-// jsonOnly rejects a body that is compressed or is not JSON. It normalizes the media type
-// for comparison (RFC 9110 section 8.3.1).
+// jsonOnly rejects a body that is compressed, or that is not declared as JSON. Browsers send a
+// page's JSON to another site only after the site has allowed it, see crossOrigin. Without a
+// Content-Type they would not ask. jsonOnly normalizes the media type for comparison (RFC 9110
+// section 8.3.1).
 func jsonOnly(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		h := c.Request().Header
+		r := c.Request()
+		h := r.Header
 		if encoding := h.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
+			leaveBody(c)
 			return newProblem(http.StatusUnsupportedMediaType, "Send the body without a Content-Encoding.")
 		}
 		kind, _, err := mime.ParseMediaType(h.Get("Content-Type"))
 		if err == nil {
 			h.Set("Content-Type", kind)
 		}
-		takesBody := c.Request().Method == http.MethodPost || c.Request().Method == http.MethodPatch
-		if takesBody && h.Get("Content-Type") != "" && kind != echo.MIMEApplicationJSON && !strings.HasSuffix(kind, "+json") {
+		takesBody := r.Method == http.MethodPost || r.Method == http.MethodPatch
+		sends := r.ContentLength != 0 || h.Get("Content-Type") != ""
+		if takesBody && sends && (err != nil || kind != echo.MIMEApplicationJSON && !strings.HasSuffix(kind, "+json")) {
+			leaveBody(c)
 			return newProblem(http.StatusUnsupportedMediaType, "Send the body as "+echo.MIMEApplicationJSON+".")
 		}
 		return next(c)

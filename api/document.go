@@ -9,12 +9,18 @@ import (
 )
 
 // complete adds the parts that huma does not generate: null as a value of enumerations,
-// the answer 200 of a create, the headers of errors, and examples.
+// the answer 200 of a create, the answer 204 of a change, the headers of errors, and examples.
 func complete(document *huma.OpenAPI) {
 	create := document.Paths[linksPath].Post
 	found := *create.Responses["201"]
 	found.Description = "An existing link that was reused"
 	create.Responses["200"] = &found
+	for _, change := range []*huma.Operation{document.Paths[linkPath].Patch, document.Paths[linkPath+"/rollback"].Post} {
+		change.Responses["204"] = &huma.Response{
+			Description: "The change was made. The API key lacks the scope links:read",
+			Headers:     change.Responses["200"].Headers,
+		}
+	}
 	for _, schema := range document.Components.Schemas.Map() {
 		for _, property := range schema.Properties {
 			if property.Nullable && property.Enum != nil {

@@ -205,7 +205,13 @@ func newServerOver(t testing.TB, d database, leaser idgen.Leaser, begin time.Tim
 	t.Cleanup(func() { must(t, s.clicks.Close(ctx)) })
 	s.guard, err = overload.New(overload.Options{Registerer: s.registry, Bounds: withoutQueues(), Delay: func() time.Duration { return 0 }})
 	must(t, err)
-	admit := func(ctx context.Context) (func(), error) { return s.guard.Admit(ctx, overload.Redirect) }
+	admit := func(ctx context.Context) (func(), error) {
+		place, err := s.guard.Admit(ctx, overload.Redirect, overload.Caller{})
+		if err != nil {
+			return nil, err
+		}
+		return place.Done, nil
+	}
 	cached, err := cache.New(cache.Options{Admit: admit, Store: s.store, MaxBytes: 1 << 20, StaleFor: cache.DefaultStaleFor, Logger: logger, Registerer: s.registry})
 	must(t, err)
 	opts := options{

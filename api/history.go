@@ -84,7 +84,7 @@ type rollbackInput struct {
 }
 
 // rollBack restores the target of an earlier version.
-func (a *API) rollBack(ctx context.Context, in *rollbackInput) (*linkOutput, error) {
+func (a *API) rollBack(ctx context.Context, in *rollbackInput) (*changedOutput, error) {
 	l, err := a.opts.Links.RollBack(ctx, &callerOf(ctx).Caller, in.Code, versionsOf(in.IfMatch), in.Body.Version)
-	return a.linkOrProblem(ctx, &l, err)
+	return a.changedOrProblem(ctx, &l, err)
 }

@@ -46,7 +46,7 @@ func (s *server) cold(code string) {
 func (s *server) scarce() {
 	s.t.Helper()
 	for !s.guard.Scarce(overload.Redirect) {
-		_, err := s.guard.Admit(s.t.Context(), overload.Redirect)
+		_, err := s.guard.Admit(s.t.Context(), overload.Redirect, overload.Caller{})
 		must(s.t, err)
 	}
 }

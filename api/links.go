@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"net/http"
 	"strconv"
 	"strings"
 
@@ -34,17 +35,41 @@ func (a *API) linkOrProblem(ctx context.Context, l *store.Link, err error) (*lin
 	return &linkOutput{ETag: etag(l.Version), Body: a.linkBody(l)}, nil
 }
 
+// changedOutput is the answer to a change of a link. It has no body if the caller may not read
+// links.
+type changedOutput struct {
+	Status int
+	ETag   string `header:"ETag"`
+	RateHeaders
+	Body *linkBody
+}
+
+// changedOrProblem returns the answer to a change of a link, or the problem for err. The
+// precheck has charged the caller.
+func (a *API) changedOrProblem(ctx context.Context, l *store.Link, err error) (*changedOutput, error) {
+	headers := chargeOf(ctx).headers
+	if err != nil {
+		return nil, withLimits(headers, a.problem(ctx, err))
+	}
+	out := &changedOutput{Status: http.StatusNoContent, ETag: etag(l.Version), RateHeaders: headers}
+	if a.opts.Links.May(&callerOf(ctx).Caller, links.Reading) == nil {
+		body := a.linkBody(l)
+		out.Status, out.Body = http.StatusOK, &body
+	}
+	return out, nil
+}
+
 type editLinkInput struct {
 	CodeParam
 	IfMatch string `header:"If-Match" doc:"The expected ETag of the link. The answer is 412 if it differs."`
 	Body    editInput
 }
 
-func (a *API) editLink(ctx context.Context, in *editLinkInput) (*linkOutput, error) {
+func (a *API) editLink(ctx context.Context, in *editLinkInput) (*changedOutput, error) {
 	l, err := a.opts.Links.Edit(ctx, &callerOf(ctx).Caller, in.Code, links.Edit{
 		Versions: versionsOf(in.IfMatch), URL: in.Body.URL.pointer(), Settings: in.Body.settings(), Err: in.Body.check(),
 	})
-	return a.linkOrProblem(ctx, &l, err)
+	return a.changedOrProblem(ctx, &l, err)
 }
 
 type deleteLinkInput struct {

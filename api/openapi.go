@@ -90,7 +90,7 @@ func operation(tag, id, method, path, summary string, security []map[string][]st
 	return huma.Operation{
 		OperationID: id, Method: method, Path: path, Summary: summary,
 		Tags: []string{tag}, Security: security,
-		// readBody already bounds the size and the time of the body. A second read deadline
+		// takeBody already bounds the size and the time of the body. A second read deadline
 		// that passes later would cancel the request as if the client had disconnected.
 		MaxBodyBytes: -1, BodyReadTimeout: -1,
 		Errors: append(errors, 400, 429, 503),
@@ -110,13 +110,13 @@ func (a *API) registerLinks(h huma.API) {
 	op := func(id, method, path, summary string, security []map[string][]string, errors ...int) huma.Operation {
 		return operation("Links", id, method, path, summary, security, errors...)
 	}
-	editing, moderating := precheck{may: a.may(links.Editing)}, precheck{may: a.may(links.Moderating)}
+	editing, moderating := precheck{may: a.may(links.Editing), writes: true}, precheck{may: a.may(links.Moderating)}
 	create := op("createLink", http.MethodPost, linksPath, "Create a link", public, 401, 403, 408, 409, 410, 413, 415, 422)
 	create.DefaultStatus = http.StatusCreated
-	huma.Register(h, a.withPrecheck(precheck{may: a.may(links.Creating), creates: true}, create), a.createLink)
+	huma.Register(h, a.withPrecheck(precheck{may: a.may(links.Creating), writes: true}, create), a.createLink)
 	batch := op("createLinks", http.MethodPost, linksPath+"/batch", "Create up to 1000 links", public, 401, 403, 408, 413, 415, 422)
 	batch.SkipValidateBody = true // createBatch validates each item
-	huma.Register(h, a.withPrecheck(precheck{may: a.may(links.Creating), creates: true, list: true}, batch), a.createBatch)
+	huma.Register(h, a.withPrecheck(precheck{may: a.may(links.Creating), writes: true, list: true}, batch), a.createBatch)
 	huma.Register(h, op("listLinks", http.MethodGet, linksPath, "List your links, newest first", keyed, 401, 403, 422), a.listLinks)
 	huma.Register(h, op("getLink", http.MethodGet, linkPath, "Read a link", keyed, 401, 403, 404, 410), a.getLink)
 	huma.Register(h, a.withPrecheck(editing, op("editLink", http.MethodPatch, linkPath, "Edit a link", keyed, 401, 403, 404, 408, 410, 412, 413, 415, 422)), a.editLink)

@@ -26,17 +26,22 @@ func (a *API) shorten(c echo.Context) error {
 	if err := a.csrf.Check(r); err != nil {
 		return a.answer(c, policyError, newProblem(http.StatusForbidden, "The form was sent from another website."))
 	}
-	form, err := a.readForm(c, MaxBodyLen)
-	if err != nil {
-		return a.fail(c, err)
-	}
 	who := a.newCaller(a.clientAddr(r), nil)
-	shown := formValues(form)
 	if err := a.opts.Links.May(&who.Caller, links.Creating); err != nil {
 		return a.fail(c, err)
 	}
 	taken, headers := a.takeCreates(r.Context(), who, 1)
 	headers.set(c.Response().Header())
+	form, err := a.readForm(c, maxFormLen)
+	if err != nil {
+		return a.fail(c, err)
+	}
+	return a.admit(func(c echo.Context) error { return a.shortenForm(c, who, form, charge{taken, headers}) })(c)
+}
+
+// shortenForm creates the link of a form and shows the home page with the result.
+func (a *API) shortenForm(c echo.Context, who *caller, form url.Values, charged charge) error {
+	r, shown, taken := c.Request(), formValues(form), charged.taken
 	if taken.Allowed == 0 {
 		c.Response().Header().Set("Retry-After", retryAfter(taken.RetryAfter))
 		shown.General = "You have created many links in a short time. Please try again in " + taken.RetryAfter.String() + "."
@@ -49,7 +54,7 @@ func (a *API) shorten(c echo.Context) error {
 	}
 	created := a.create(r.Context(), who, in.draft("", false))
 	if created.Err != nil {
-		return a.showForm(c, shown, withLimits(headers, a.problem(r.Context(), created.Err)))
+		return a.showForm(c, shown, withLimits(charged.headers, a.problem(r.Context(), created.Err)))
 	}
 	l := &created.Link
 	a.pages.Home(c.Response(), http.StatusCreated, web.Home{Result: &web.Result{

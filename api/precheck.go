@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/danielgtaylor/huma/v2/adapters/humaecho"
 
 	"github.com/terse/terse/api/ratelimit"
 	"github.com/terse/terse/links"
@@ -22,12 +22,13 @@ const maxValues = 256
 // unknown name is copied many times before the client receives the error.
 const maxNameLen = 128
 
-// precheck is run on a request before its body is decoded. It checks the caller's rights, the
-// size, and the limit of creates. A rejected request then costs little more than its bytes.
+// precheck is run on a request with a body. The rights of the caller and the limit are checked
+// from the headers, before the body is read. The size and the rest of a batch are checked before
+// the body is decoded. A rejected request then costs little more than its bytes.
 type precheck struct {
-	may     func(who *caller) error // returns a problem if the caller must not call the route
-	list    bool                    // the body contains a list of links
-	creates bool                    // each link counts against the caller's limit of creates
+	may    func(who *caller) error // returns a problem if the caller must not call the route
+	list   bool                    // the body contains a list of links
+	writes bool                    // each link counts against the caller's limit of creates
 }
 
 // may returns the check that the caller may do an action on links.
@@ -38,41 +39,36 @@ func (a *API) may(do links.Action) func(who *caller) error {
 // mayFightAbuse checks that the caller may call the admins' use cases of package abuse.
 func (a *API) mayFightAbuse(who *caller) error { return a.opts.Abuse.May(who) }
 
-// withPrecheck returns op with a precheck.
+// withPrecheck registers the precheck of op, and returns op.
 func (a *API) withPrecheck(d precheck, op huma.Operation) huma.Operation {
-	op.Middlewares = huma.Middlewares{func(ctx huma.Context, next func(huma.Context)) {
-		c := humaecho.Unwrap(ctx)
-		charged, err := a.checkBody(ctx.Context(), d, bodyOf(c.Request()))
-		if err != nil {
-			a.resourceError(err, c)
-			return
-		}
-		next(huma.WithValue(ctx, chargeKey{}, charged))
-	}}
+	a.prechecks[op.Method+" "+strings.NewReplacer("{", ":", "}", "").Replace(op.Path)] = d
 	return op
 }
 
-// checkBody runs a precheck. It returns the caller's charge, or the problem.
-func (a *API) checkBody(ctx context.Context, d precheck, body []byte) (charge, error) {
-	who := callerOf(ctx)
+// beforeBody runs the part of a precheck that needs no body. It returns the charge of one link,
+// or the problem.
+func (a *API) beforeBody(ctx context.Context, who *caller, d precheck) (charge, error) {
 	if err := d.may(who); err != nil {
 		return charge{}, err
 	}
-	var charged charge
+	if !d.writes {
+		return charge{}, nil
+	}
+	return a.charge(ctx, who, 1)
+}
+
+// afterBody runs the rest of a precheck. It returns the charge of all links, also with an error.
+func (a *API) afterBody(ctx context.Context, who *caller, d precheck, first charge, body []byte) (charge, error) {
 	links, refusal := countLinks(body, d.list)
-	if d.creates {
-		if refusal != nil {
-			links = 1
-		}
-		var err error
-		if charged, err = a.charge(ctx, who, links); err != nil {
-			return charge{}, err
-		}
-	}
 	if refusal != nil {
-		return charge{}, withLimits(charged.headers, refusal)
+		return first, refusal
 	}
-	return charged, nil
+	if !d.writes || links <= 1 {
+		return first, nil
+	}
+	taken, headers := a.takeCreates(ctx, who, links-1)
+	taken.Allowed++
+	return charge{taken, headers}, nil
 }
 
 // charge is the result of counting creates against the caller's limit.

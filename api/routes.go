@@ -73,14 +73,14 @@ func (a *API) visitorRouter() *echo.Echo {
 	answered := func(h echo.HandlerFunc) echo.HandlerFunc { return answering(a.visitorError, a.recover(h)) }
 	visit := func(h echo.HandlerFunc) echo.HandlerFunc { return a.metrics.visits("/:code", answered(h)) }
 	page := func(h echo.HandlerFunc) echo.HandlerFunc {
-		return a.metrics.middleware(compress()(answered(a.readBody(withTimeout(h)))))
+		return a.metrics.middleware(compress(answered(withTimeout(h))))
 	}
 	getHead := []string{http.MethodGet, http.MethodHead}
 	static := page(echo.WrapHandler(a.pages.Static()))
 	e.Match(getHead, "/:code", visit(a.redirect))
 	e.POST("/:code", visit(a.identifying(a.unlock)))
 	e.Match(getHead, "/", page(a.home))
-	e.POST("/", page(a.identifying(a.admit(a.shorten))))
+	e.POST("/", page(a.identifying(a.shorten)))
 	e.Match(getHead, "/static/*", static)
 	e.Match(getHead, "/favicon.ico", static)
 	e.Match(getHead, "/robots.txt", static)
@@ -108,7 +108,7 @@ func (a *API) resourceRouter() (*echo.Echo, error) {
 	e := echo.New()
 	e.HTTPErrorHandler = a.resourceError
 	answered := func(next echo.HandlerFunc) echo.HandlerFunc { return answering(a.resourceError, next) }
-	e.Use(a.metrics.middleware, compress(), answered, a.recover, noStore, a.shedEarly, wholeQuery, jsonOnly, a.readBody, withTimeout, a.admit, a.authenticate)
+	e.Use(a.metrics.middleware, answered, a.recover, noStore, wholeQuery, jsonOnly, a.authenticate, a.shedEarly, a.takeBody, withTimeout, a.admit, compress)
 	return e, a.describe(e)
 }
 
@@ -120,9 +120,14 @@ func (a *API) resourceError(err error, c echo.Context) {
 	}
 }
 
-// compress compresses answers with gzip if the client accepts it.
-func compress() echo.MiddlewareFunc {
-	return echo.WrapMiddleware(func(h http.Handler) http.Handler { return gzhttp.GzipHandler(h) })
+// compress compresses answers with gzip or zstd if the client accepts it.
+func compress(next echo.HandlerFunc) echo.HandlerFunc {
+	compressed := echo.WrapMiddleware(func(h http.Handler) http.Handler { return gzhttp.GzipHandler(h) })(next)
+	return func(c echo.Context) error {
+		response := c.Response()
+		defer c.SetResponse(response) // an answer for an error of next is not compressed
+		return compressed(c)
+	}
 }
 
 // answering writes the answer for an error of next. The middleware around it then sees

@@ -1,22 +1,18 @@
 package api
 
 import (
-	"context"
-	"fmt"
-	"io"
+	"bytes"
+	"cmp"
+	"errors"
 	"net/http"
 	"strings"
-	"sync/atomic"
 
 	"github.com/labstack/echo/v4"
 
 	"github.com/terse/terse/api/overload"
+	"github.com/terse/terse/api/ratelimit"
 	"github.com/terse/terse/store"
 )
-
-// maxBodies bounds the total bytes of all request bodies in memory. There may be many slow
-// clients, and each may send MaxBodyLen.
-const maxBodies = 64 << 20
 
 // classOf returns the overload class of a route. It returns false for routes without a
 // class, such as the documentation.
@@ -36,11 +32,11 @@ func classOf(method, pattern string) (overload.Class, bool) {
 // oneLink is linkPath in the syntax of echo. Paths below it also read only one link.
 var oneLink = strings.NewReplacer("{", ":", "}", "").Replace(linkPath)
 
-// shedEarly rejects a request before its body is read if its class is full.
+// shedEarly rejects a request before its body is read if the caller gets no place of its class.
 func (a *API) shedEarly(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		class, is := classOf(c.Request().Method, c.Path())
-		if is && a.opts.Guard.Full(class) {
+		if is && a.opts.Guard.Full(class, a.senderOf(c.Request())) {
 			leaveBody(c)
 			return store.ErrShed
 		}
@@ -48,53 +44,74 @@ func (a *API) shedEarly(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// leaveBody closes the connection after the answer. Otherwise net/http would first read the
-// rest of the body, in order to reuse the connection.
-func leaveBody(c echo.Context) { c.Response().Header().Set("Connection", "close") }
+// senderOf returns the caller of a request for overload protection.
+func (a *API) senderOf(r *http.Request) overload.Caller {
+	who, known := r.Context().Value(callerKey{}).(*caller)
+	switch {
+	case !known:
+		return overload.Caller{ID: ratelimit.ClientKey(a.clientAddr(r))}
+	case who.Key == nil:
+		return overload.Caller{ID: ratelimit.ClientKey(who.addr)}
+	}
+	return overload.Caller{ID: who.Key.ID, Admin: who.Key.Can(store.ScopeAdmin)}
+}
 
-// admit runs next when its class has a free place. The body is already read: a client that
-// sends its body slowly occupies no place.
+// leaveBody closes the connection after the answer if the request has a body. Otherwise
+// net/http would first read the rest of the body, in order to reuse the connection.
+func leaveBody(c echo.Context) {
+	if c.Request().ContentLength != 0 {
+		c.Response().Header().Set("Connection", "close")
+	}
+}
+
+// admit runs next when its class has a free place. The body is already read, and the answer is
+// written after the place is free again: a client that sends or reads slowly occupies no place
+// of other callers.
 func (a *API) admit(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		class, is := classOf(c.Request().Method, c.Path())
 		if !is {
 			return next(c)
 		}
-		return a.admitted(c.Request().Context(), class, func() error { return next(c) })
+		place, err := a.opts.Guard.Admit(c.Request().Context(), class, a.senderOf(c.Request()))
+		if err != nil {
+			return err
+		}
+		defer place.Done()
+		held := &heldAnswer{ResponseWriter: c.Response().Writer}
+		err = held.run(c, next)
+		place.Free()
+		return errors.Join(err, held.write())
 	}
 }
 
-// admitted runs do with a place of the class. It returns store.ErrShed if no place becomes
-// free in time.
-func (a *API) admitted(ctx context.Context, class overload.Class, do func() error) error {
-	done, err := a.opts.Guard.Admit(ctx, class)
-	if err != nil {
-		return err
+// heldAnswer is an answer in memory.
+type heldAnswer struct {
+	http.ResponseWriter
+	status int // 0 while there is no answer
+	body   bytes.Buffer
+}
+
+// run runs next with h in place of the writer of the response.
+func (h *heldAnswer) run(c echo.Context, next echo.HandlerFunc) error {
+	response := c.Response()
+	response.Writer = h
+	defer func() { response.Writer = h.ResponseWriter }()
+	return next(c)
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (h *heldAnswer) WriteHeader(status int) { h.status = cmp.Or(h.status, status) }
+
+// Write implements http.ResponseWriter.
+func (h *heldAnswer) Write(b []byte) (int, error) { return h.body.Write(b) }
+
+// write sends the answer, if there is one.
+func (h *heldAnswer) write() error {
+	if h.status == 0 {
+		return nil
 	}
-	defer done()
-	return do()
+	h.ResponseWriter.WriteHeader(h.status)
+	_, err := h.body.WriteTo(h.ResponseWriter)
+	return err
 }
-
-// errBodies rejects a body because all bodies together exceed maxBodies.
-var errBodies = fmt.Errorf("%w: request bodies use too much memory", store.ErrShed)
-
-// meteredBody counts the bytes of a body against maxBodies. Read fails when the total
-// exceeds it.
-type meteredBody struct {
-	io.Reader
-	all   *atomic.Int64 // bytes of all bodies
-	taken int64         // bytes of this body
-}
-
-// Read implements io.Reader.
-func (m *meteredBody) Read(p []byte) (int, error) {
-	n, err := m.Reader.Read(p)
-	m.taken += int64(n)
-	if m.all.Add(int64(n)) > maxBodies {
-		return n, errBodies
-	}
-	return n, err
-}
-
-// free subtracts the body from the total.
-func (m *meteredBody) free() { m.all.Add(-m.taken) }

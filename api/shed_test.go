@@ -2,7 +2,6 @@ package api_test
 
 import (
 	"bufio"
-	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -23,7 +22,7 @@ func (s *server) fill(c overload.Class) (free func()) {
 	s.t.Helper()
 	var all []func()
 	for {
-		done, err := s.guard.Admit(s.t.Context(), c)
+		place, err := s.guard.Admit(s.t.Context(), c, overload.Caller{})
 		if err != nil {
 			return func() {
 				for _, done := range all {
@@ -31,7 +30,7 @@ func (s *server) fill(c overload.Class) (free func()) {
 				}
 			}
 		}
-		all = append(all, done)
+		all = append(all, place.Done)
 	}
 }
 
@@ -114,7 +113,7 @@ func TestWorkWaits(t *testing.T) {
 	must(t, err)
 	s := newServer(t, func(o *options) { o.Guard = guard })
 	owner := s.owner("owner")
-	leave, err := guard.Admit(t.Context(), overload.List)
+	place, err := guard.Admit(t.Context(), overload.List, overload.Caller{})
 	must(t, err)
 	status := make(chan int)
 	go func() { status <- s.get("/api/v1/links", owner...).status }()
@@ -132,7 +131,7 @@ func TestWorkWaits(t *testing.T) {
 		}
 		return waiting >= 1
 	})
-	leave()
+	place.Done()
 	if got := <-status; got != http.StatusOK {
 		t.Errorf("a list that waited for a place = %d, want 200", got)
 	}
@@ -160,14 +159,24 @@ func TestPasswordsLeaveRoom(t *testing.T) {
 	}
 }
 
-// begin sends the headers of a create.
-func (s *server) begin(length int) net.Conn {
+// begin sends the headers of a create. headers are alternating names and values.
+func (s *server) begin(length int, headers ...string) net.Conn {
+	s.t.Helper()
+	return s.beginAt(http.MethodPost, "/api/v1/links", length, append([]string{"Content-Type", "application/json"}, headers...)...)
+}
+
+// beginAt sends the headers of a request with a body.
+func (s *server) beginAt(method, path string, length int, headers ...string) net.Conn {
 	s.t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
 	must(s.t, err)
 	s.t.Cleanup(func() { _ = conn.Close() })
 	must(s.t, conn.SetDeadline(time.Now().Add(2*time.Minute)))
-	_, err = fmt.Fprintf(conn, "POST /api/v1/links HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n", length)
+	head := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: %d\r\n", method, path, length)
+	for i := 0; i < len(headers); i += 2 {
+		head += headers[i] + ": " + headers[i+1] + "\r\n"
+	}
+	_, err = io.WriteString(conn, head+"\r\n")
 	must(s.t, err)
 	return conn
 }
@@ -200,52 +209,4 @@ func TestShedsBeforeTheBody(t *testing.T) {
 	if got := status(t, slow); got != http.StatusCreated {
 		t.Errorf("a create with a late body = %d, want 201", got)
 	}
-}
-
-// TestBodiesAreBounded checks that unfinished bodies together cannot exceed maxBodies.
-func TestBodiesAreBounded(t *testing.T) {
-	t.Parallel()
-	s := newServer(t)
-	const most = 1 << 20
-	part := bytes.Repeat([]byte{' '}, most-1)
-	var held []net.Conn
-	defer func() {
-		for _, conn := range held {
-			_ = conn.Close()
-		}
-	}()
-	refused := make(chan int, 70)
-	for range cap(refused) { // there is memory for 64
-		conn := s.begin(most)
-		held = append(held, conn)
-		go func() { // the answer may come before the whole body is sent
-			_, _ = conn.Write(part)
-		}()
-		go func() {
-			for answers := bufio.NewReader(conn); ; {
-				response, err := http.ReadResponse(answers, nil)
-				if err != nil {
-					return
-				}
-				_ = response.Body.Close()
-				if response.StatusCode != http.StatusContinue {
-					refused <- response.StatusCode
-				}
-			}
-		}()
-	}
-	select {
-	case got := <-refused:
-		if got != http.StatusServiceUnavailable {
-			t.Errorf("a body beyond the limit = %d, want 503", got)
-		}
-	case <-time.After(2 * time.Minute):
-		t.Error("none of 70 bodies of 1 MiB was rejected")
-	}
-	for _, conn := range held {
-		must(t, conn.Close())
-	}
-	testenv.Await(t, "a create to succeed after the bodies were closed", func() bool {
-		return s.send(http.MethodPost, "/api/v1/links", `{"url":"https://example.com/"}`).status == http.StatusCreated
-	})
 }

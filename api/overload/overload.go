@@ -9,6 +9,10 @@
 // then redirects. Each class keeps a minimum. Time spent waiting for a database, a disk or
 // a lock does not count: the store bounds it for each shard separately.
 //
+// One caller may have half of a class's places at most, and a quarter of them is for
+// administrators only. A request that still writes its answer counts for its caller, but
+// occupies no place of the class: a client that does not read its answer only shuts out itself.
+//
 // A redirect that is answered from memory has no class. It is never limited.
 package overload
 
@@ -126,23 +130,58 @@ func New(opts Options) (*Guard, error) {
 	return g, nil
 }
 
-// Admit gives a request a place of its class. The caller must call done when the request
+// Caller is the sender of a request. The zero Caller is the server itself: it has no share, and
+// it may use all places.
+type Caller struct {
+	ID    string // of an API key, or the address of a client without a key
+	Admin bool   // whether the caller may use the places for administrators
+}
+
+// Parts of a class's places.
+const (
+	shared   = 2 // one caller has at most 1/shared
+	reserved = 4 // 1/reserved are only for administrators
+)
+
+// Place is a place of a class. It belongs to one request and is not safe for concurrent use.
+type Place struct {
+	of   *places
+	who  Caller
+	free bool
+}
+
+// Free returns the place to its class. Call it before a slow client reads the answer. The
+// request still counts for its caller. A second call does nothing.
+func (p *Place) Free() {
+	if !p.free {
+		p.free = true
+		p.of.leave()
+	}
+}
+
+// Done ends the request, and frees the place. Call it once.
+func (p *Place) Done() {
+	p.Free()
+	p.of.forget(p.who)
+}
+
+// Admit gives a request a place of its class. The caller must call Done when the request
 // ends. Admit waits for a place within the bounds of the class. It returns store.ErrShed if
 // it gets none, or the error of ctx if ctx ends first.
-func (g *Guard) Admit(ctx context.Context, c Class) (done func(), err error) {
+func (g *Guard) Admit(ctx context.Context, c Class, who Caller) (*Place, error) {
 	g.adjust()
 	own := &g.places[c]
-	if err := own.take(ctx); err != nil {
+	if err := own.take(ctx, who); err != nil {
 		return nil, err
 	}
-	return own.leave, nil
+	return &Place{of: own, who: who}, nil
 }
 
 // Full reports whether Admit would immediately reject a request of the class. If so, the
 // request is counted as rejected.
-func (g *Guard) Full(c Class) bool {
+func (g *Guard) Full(c Class, who Caller) bool {
 	g.adjust()
-	return g.places[c].full()
+	return g.places[c].full(who)
 }
 
 // Scarce reports whether at least half of the places of a class are in use.

@@ -48,18 +48,27 @@ func newGuard(t *testing.T, opts overload.Options) (*overload.Guard, *prometheus
 
 // outcome is the result of an Admit in the background.
 type outcome struct {
-	done func()
-	err  error
-	took time.Duration
+	done, free func()
+	err        error
+	took       time.Duration
 }
 
 // begin calls Admit in the background. begin returns when Admit has returned or waits.
 func begin(ctx context.Context, g *overload.Guard, c overload.Class) chan outcome {
+	return beginAs(ctx, g, c, overload.Caller{})
+}
+
+// beginAs is begin for a caller.
+func beginAs(ctx context.Context, g *overload.Guard, c overload.Class, who overload.Caller) chan outcome {
 	result := make(chan outcome, 1)
 	go func() {
 		began := time.Now()
-		done, err := g.Admit(ctx, c)
-		result <- outcome{done, err, time.Since(began)}
+		place, err := g.Admit(ctx, c, who)
+		got := outcome{err: err, took: time.Since(began)}
+		if err == nil {
+			got.done, got.free = place.Done, place.Free
+		}
+		result <- got
 	}()
 	synctest.Wait()
 	return result
@@ -115,13 +124,13 @@ func TestClassesAreApart(t *testing.T) {
 			done := take(t, g, full, 3)
 			var waiting []chan outcome
 			for range queue {
-				if g.Full(full) {
+				if g.Full(full, overload.Caller{}) {
 					t.Errorf("class %v is full while its queue has room", full)
 				}
 				waiting = append(waiting, begin(t.Context(), g, full))
 			}
-			if !g.Full(full) || !g.Scarce(full) {
-				t.Errorf("class %v is full: %v, scarce: %v, want true", full, g.Full(full), g.Scarce(full))
+			if !g.Full(full, overload.Caller{}) || !g.Scarce(full) {
+				t.Errorf("class %v is full: %v, scarce: %v, want true", full, g.Full(full, overload.Caller{}), g.Scarce(full))
 			}
 			select {
 			case got := <-begin(t.Context(), g, full):
@@ -132,7 +141,7 @@ func TestClassesAreApart(t *testing.T) {
 				t.Errorf("Admit(%v) with a full queue waits", full)
 			}
 			for _, c := range classes {
-				if c != full && (g.Full(c) || g.Scarce(c) || room(t, g, c) != 3) {
+				if c != full && (g.Full(c, overload.Caller{}) || g.Scarce(c) || room(t, g, c) != 3) {
 					t.Errorf("class %v has %d places while %v is full, want 3", c, room(t, g, c), full)
 				}
 			}
@@ -154,6 +163,74 @@ func TestClassesAreApart(t *testing.T) {
 			}
 		})
 	}
+}
+
+// asCaller tries to get a place without waiting.
+func asCaller(t *testing.T, g *overload.Guard, who overload.Caller) (got outcome, waits bool) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	result := beginAs(ctx, g, overload.List, who)
+	select {
+	case got = <-result:
+		return got, false
+	default:
+		cancel()
+		return <-result, true
+	}
+}
+
+// TestShares checks that one caller has at most half of the places, that a quarter is left for
+// administrators, and that a request which only writes its answer counts for its caller alone.
+func TestShares(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g, _ := newGuard(t, overload.Options{Bounds: bounds(1, 8)})
+		one, two, admin := overload.Caller{ID: "one"}, overload.Caller{ID: "two"}, overload.Caller{ID: "admin", Admin: true}
+		get := func(who overload.Caller, want int) (got []outcome) {
+			t.Helper()
+			for {
+				o, waits := asCaller(t, g, who)
+				if o.err != nil || waits {
+					if len(got) != want {
+						t.Fatalf("%s gets %d places, %v, waits: %v, want %d", who.ID, len(got), o.err, waits, want)
+					}
+					return got
+				}
+				got = append(got, o)
+			}
+		}
+		ofOne := get(one, 4)
+		if !g.Full(overload.List, one) || g.Full(overload.List, two) {
+			t.Error("a caller with half of the places is not rejected at once, or another one is")
+		}
+		ofTwo := get(two, 2)
+		if o, waits := asCaller(t, g, overload.Caller{ID: "three"}); !waits {
+			t.Errorf("a third caller gets a place of the administrators, %v", o.err)
+		}
+		waiting := beginAs(t.Context(), g, overload.List, overload.Caller{ID: "three"})
+		ofAdmin := get(admin, 2)
+		for _, o := range ofOne {
+			o.free() // the answers are being written
+		}
+		if got := <-waiting; got.err != nil {
+			t.Errorf("Admit that waited = %v, want a place", got.err)
+		} else {
+			got.done()
+		}
+		if o, _ := asCaller(t, g, one); !errors.Is(o.err, store.ErrShed) {
+			t.Errorf("a caller with %d answers that are being written = %v, want %v", len(ofOne), o.err, store.ErrShed)
+		}
+		for _, o := range append(append(ofOne, ofTwo...), ofAdmin...) {
+			o.done()
+		}
+		for _, o := range get(one, 4) {
+			o.done()
+		}
+		if n := room(t, g, overload.List); n != 8 {
+			t.Errorf("there are %d places in the end, want 8", n)
+		}
+	})
 }
 
 // TestQueue checks that a returned place goes to the oldest request in the queue, and that a
@@ -227,8 +304,8 @@ func TestProcessor(t *testing.T) {
 		pass := func(span time.Duration) (rooms []int) {
 			for began := time.Now(); time.Since(began) < span; time.Sleep(50 * time.Millisecond) {
 				for _, c := range classes {
-					if done, err := g.Admit(t.Context(), c); err == nil {
-						done()
+					if place, err := g.Admit(t.Context(), c, overload.Caller{}); err == nil {
+						place.Done()
 					}
 				}
 			}

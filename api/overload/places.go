@@ -16,20 +16,28 @@ type places struct {
 	metrics classMetrics
 
 	mu      sync.Mutex
-	limit   int             // Least to Most
-	used    int             // may exceed limit after limit was reduced
-	peak    int             // maximum of used in this window
-	queue   []chan struct{} // oldest first; a channel is closed when its request gets a place
-	emptied time.Time       // when the queue was last empty
+	limit   int            // Least to Most
+	used    int            // may exceed limit after limit was reduced
+	peak    int            // maximum of used in this window
+	queue   []waiting      // oldest first
+	emptied time.Time      // when the queue was last empty
+	callers map[string]int // by Caller.ID: its requests that wait, run, or write their answer
+}
+
+// waiting is a request in a queue.
+type waiting struct {
+	who  Caller
+	turn chan struct{} // closed when the request gets a place
 }
 
 // take takes a place, or waits for one.
-func (p *places) take(ctx context.Context) error {
-	turn, ok := p.enter()
+func (p *places) take(ctx context.Context, who Caller) error {
+	turn, ok := p.enter(who)
 	if !ok {
 		return p.refuse()
 	}
 	if turn != nil && !p.await(ctx, turn) {
+		p.forget(who)
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -39,27 +47,68 @@ func (p *places) take(ctx context.Context) error {
 	return nil
 }
 
+// room returns how many places the caller may fill.
+func (p *places) room(who Caller) int {
+	if who.Admin || who.ID == "" {
+		return p.limit
+	}
+	return p.limit - p.limit/reserved
+}
+
+// exhausted reports whether the caller has all requests that one caller may have. The caller of
+// this function holds mu.
+func (p *places) exhausted(who Caller) bool {
+	return who.ID != "" && p.callers[who.ID] >= max(1, p.limit/shared)
+}
+
+// count counts a request of the caller. The caller of this function holds mu.
+func (p *places) count(who Caller) {
+	if who.ID == "" {
+		return
+	}
+	if p.callers == nil {
+		p.callers = map[string]int{}
+	}
+	p.callers[who.ID]++
+}
+
+// forget ends a request of the caller.
+func (p *places) forget(who Caller) {
+	if who.ID == "" {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.callers[who.ID]--; p.callers[who.ID] == 0 {
+		delete(p.callers, who.ID)
+	}
+}
+
 func (p *places) refuse() error {
 	p.metrics.shed.Inc()
 	return fmt.Errorf("%w: no free place in time", store.ErrShed)
 }
 
-// enter takes a place, or enters the queue. turn is nil if it got a place. ok is false if
-// the queue takes no more requests.
-func (p *places) enter() (turn chan struct{}, ok bool) {
+// enter takes a place, or enters the queue. turn is nil if it got a place. ok is false if the
+// caller is exhausted, or the queue takes no more requests. There is never a place for a request
+// in the queue, so a free place is for the caller.
+func (p *places) enter(who Caller) (turn chan struct{}, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	switch {
-	case p.used < p.limit && len(p.queue) == 0:
+	free := p.used < p.room(who)
+	if p.exhausted(who) || !free && p.closed() {
+		return nil, false
+	}
+	p.count(who)
+	if free {
 		p.use()
 		return nil, true
-	case p.closed():
-		return nil, false
-	case len(p.queue) == 0:
+	}
+	if len(p.queue) == 0 {
 		p.emptied = time.Now()
 	}
 	turn = make(chan struct{})
-	p.queue = append(p.queue, turn)
+	p.queue = append(p.queue, waiting{who, turn})
 	return turn, true
 }
 
@@ -83,7 +132,7 @@ func (p *places) await(ctx context.Context, turn chan struct{}) bool {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	i := slices.Index(p.queue, turn)
+	i := slices.IndexFunc(p.queue, func(w waiting) bool { return w.turn == turn })
 	if i < 0 { // turn was closed in the meantime
 		return true
 	}
@@ -105,20 +154,27 @@ func (p *places) use() {
 	p.peak = max(p.peak, p.used)
 }
 
-// admit gives free places to the oldest requests in the queue. The caller holds mu.
+// admit gives free places to the oldest requests in the queue that may have them. The caller
+// holds mu.
 func (p *places) admit() {
-	for len(p.queue) > 0 && p.used < p.limit {
+	for i := 0; i < len(p.queue) && p.used < p.limit; {
+		w := p.queue[i]
+		if p.used >= p.room(w.who) {
+			i++
+			continue
+		}
 		p.use()
-		close(p.queue[0])
-		p.queue = p.queue[1:]
+		close(w.turn)
+		p.queue = slices.Delete(p.queue, i, i+1)
 	}
 }
 
-// full reports whether a request would be rejected at once. If so, it counts a rejection.
-func (p *places) full() bool {
+// full reports whether a request of the caller would be rejected at once. If so, it counts a
+// rejection.
+func (p *places) full(who Caller) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	full := p.used >= p.limit && p.closed()
+	full := p.exhausted(who) || p.used >= p.room(who) && p.closed()
 	if full {
 		p.metrics.shed.Inc()
 	}

@@ -232,8 +232,12 @@ func (p *process) handler(ctx context.Context, s *stores) (*api.API, error) {
 // admitRedirect asks overload protection to admit a redirect that is not in memory. The
 // caller calls done when the redirect ends.
 func (p *process) admitRedirect(ctx context.Context) (done func(), err error) {
-	return p.guard.Admit(ctx, overload.Redirect)
+	place, err := p.guard.Admit(ctx, overload.Redirect, overload.Caller{})
+	if err != nil {
+		return nil, err
+	}
+	return place.Done, nil
 }
 
 // redirectsFull reports whether admitRedirect would reject a redirect without waiting.
-func (p *process) redirectsFull() bool { return p.guard.Full(overload.Redirect) }
+func (p *process) redirectsFull() bool { return p.guard.Full(overload.Redirect, overload.Caller{}) }
