@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,16 +14,23 @@ import (
 )
 
 // connections are the open connections of one server, and the listener that accepts
-// them. It bounds the memory that they take: further connections are closed at once,
-// and a load balancer then tries another node. A sweep enforces their deadlines.
+// them. It bounds the memory that they take: a further connection takes the place of the
+// connection that waits longest for a request. If none waits, the further connection is
+// closed at once, and a load balancer then tries another node. A sweep enforces the
+// deadlines of all connections.
 type connections struct {
 	net.Listener
 	most    int // 0: no bound
+	each    int // most connections of one client network
+	trusted Proxies
 	clock   *clock
 	metrics *metrics
 
-	mu   sync.Mutex
-	open map[*conn]struct{}
+	mu        sync.Mutex
+	open      map[*conn]struct{}
+	byNetwork map[netip.Addr]int
+	idle      []idleConn // candidates to close, see longestIdle
+	looked    int64      // when idle was collected, by the clock
 
 	unanswered atomic.Int64 // connections without a first answer
 }
@@ -31,8 +39,12 @@ func newConnections(opts Options) (*connections, error) {
 	c := &connections{
 		Listener: proxied(opts.Listener, opts.Proxies),
 		most:     opts.MaxConnections,
+		each:     max(1, opts.MaxConnections/networkPart),
+		trusted:  opts.Trusted,
 		clock:    newClock(),
 		open:     map[*conn]struct{}{},
+
+		byNetwork: map[netip.Addr]int{},
 	}
 	var err error
 	c.metrics, err = newMetrics(opts.Registerer, c.count, c.most)
@@ -54,17 +66,36 @@ func (c *connections) Accept() (net.Conn, error) {
 	}
 }
 
-// add counts a connection. It reports false if the bound is reached.
+// add counts a connection, and closes another one if there is no room. It reports false if
+// no connection may be closed for it.
 func (c *connections) add(accepted net.Conn) (*conn, bool) {
+	added := &conn{Conn: accepted, of: c, network: networkOf(accepted, c.trusted)}
+	closed, ok := c.put(added)
+	if closed != nil {
+		c.metrics.evicted.Inc()
+		_ = closed.Close()
+	}
+	return added, ok
+}
+
+// put adds a connection if there is room. It returns the connection to close for that.
+func (c *connections) put(added *conn) (closed *conn, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.most > 0 && len(c.open) >= c.most {
-		return nil, false
+	full := c.most > 0 && len(c.open) >= c.most
+	capped := c.most > 0 && added.network.IsValid() && c.byNetwork[added.network] >= c.each
+	if full || capped {
+		closed = c.longestIdle(func(other *conn) bool { return !capped || other.network == added.network })
+		if closed == nil {
+			return nil, false
+		}
+		c.drop(closed)
 	}
-	added := &conn{Conn: accepted, of: c}
 	c.open[added] = struct{}{}
+	c.byNetwork[added.network]++
 	c.unanswered.Add(1)
-	return added, true
+	added.waits(c.clock.at(time.Now()))
+	return closed, true
 }
 
 // awaitAnswers returns when every connection has had its first answer or was closed,
@@ -78,7 +109,18 @@ func (c *connections) awaitAnswers(ctx context.Context) {
 func (c *connections) remove(closed *conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.drop(closed)
+}
+
+// drop removes a connection. It may be called again. The caller holds mu.
+func (c *connections) drop(closed *conn) {
+	if _, is := c.open[closed]; !is {
+		return
+	}
 	delete(c.open, closed)
+	if c.byNetwork[closed.network]--; c.byNetwork[closed.network] == 0 {
+		delete(c.byNetwork, closed.network)
+	}
 }
 
 // count returns how many connections are open.
@@ -116,8 +158,10 @@ func (c *connections) sweepOnce() {
 type conn struct {
 	net.Conn
 	of          *connections
+	network     netip.Addr // of the client; the zero Addr for a trusted proxy
 	read, write deadline
-	answered    atomic.Bool // something was written, or the connection is closed
+	answered    atomic.Bool  // something was written, or the connection is closed
+	waiting     atomic.Int64 // since when it waits for a request, by the clock; 0 during a request
 }
 
 // Close closes the connection. It may be called again.

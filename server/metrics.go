@@ -9,15 +9,19 @@ import (
 
 // metrics are the metrics of the connections of a Server.
 type metrics struct {
-	refused prometheus.Counter
+	refused, evicted prometheus.Counter
 }
 
 // newMetrics registers the metrics. open counts the open connections. most is their bound.
 func newMetrics(reg prometheus.Registerer, open func() int, most int) (*metrics, error) {
 	m := &metrics{refused: prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "terse_http_connections_refused_total",
-		Help: "Connections that were closed at once because terse_http_connections_most was reached.",
+		Help: "Connections that were closed at once because terse_http_connections_most, or a quarter of it for one client network, was reached and no connection was idle.",
 	})}
+	m.evicted = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "terse_http_connections_evicted_total",
+		Help: "Idle connections that were closed to make room for new ones, the longest idle first.",
+	})
 	count := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "terse_http_connections", Help: "Connections of clients that are open.",
 	}, func() float64 { return float64(open()) })
@@ -25,7 +29,7 @@ func newMetrics(reg prometheus.Registerer, open func() int, most int) (*metrics,
 		Name: "terse_http_connections_most", Help: "Connections of clients that may be open.",
 	}, func() float64 { return float64(most) })
 	var errs []error
-	for _, c := range []prometheus.Collector{m.refused, count, bound} {
+	for _, c := range []prometheus.Collector{m.refused, m.evicted, count, bound} {
 		errs = append(errs, reg.Register(c))
 	}
 	if err := errors.Join(errs...); err != nil {

@@ -35,8 +35,9 @@ type Options struct {
 	Logger     *slog.Logger          // required
 
 	Proxies Proxies // peers that begin each connection with a PROXY header; default: none
+	Trusted Proxies // peers with the connections of many clients: no bound for one network; default: none
 
-	MaxConnections int           // further connections are closed at once; default: no bound
+	MaxConnections int           // most open connections, a quarter of them from one client network; default: no bound
 	Handshakes     time.Duration // how long Shutdown waits for clients that are connecting; default: not at all
 }
 
@@ -90,6 +91,7 @@ func Start(opts Options) (*Server, error) {
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
+		ConnState:         changed,
 		ErrorLog:          slog.NewLogLogger(opts.Logger.Handler(), slog.LevelDebug),
 	}
 	go conns.sweep(s.swept)

@@ -76,7 +76,7 @@ func (p *process) listen(ctx context.Context, s *stores) (net.Addr, error) {
 	bounds := server.Options{
 		Listener: public, Handler: p.tracer.Handler(p.settings.forCDN(handler), p.settings.proxies.FromProxy),
 		MaxConnections: p.settings.operation.maxConnections, Handshakes: handshakes,
-		Registerer: p.registry, Logger: p.logger, Failed: p.failed,
+		Trusted: p.settings.proxies, Registerer: p.registry, Logger: p.logger, Failed: p.failed,
 	}
 	if p.settings.proxyProtocol {
 		bounds.Proxies = p.settings.proxies

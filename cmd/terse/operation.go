@@ -16,7 +16,7 @@ type operationFlags struct {
 	DrainTimeout    string `default:"25s" placeholder:"TIME" help:"Time that the server may take to stop, the delay included. Default: 25s." setting:""`
 	AccessLogSample string `default:"0" placeholder:"SHARE" help:"Share of requests to log, from 0 to 1. A 5xx is always logged, except 503. Default: 0." setting:""`
 	OTLPEndpoint    string `name:"otlp-endpoint" placeholder:"URL" help:"Collector for traces by OTLP over HTTP, such as http://localhost:4318. Default: $OTEL_EXPORTER_OTLP_ENDPOINT, else none." setting:""`
-	MaxConnections  string `default:"16384" placeholder:"N" help:"Largest number of open client connections. Further ones are closed at once. Default: 16384." setting:""`
+	MaxConnections  string `default:"16384" placeholder:"N" help:"Largest number of open client connections; a quarter of them for one client network. A further one takes the place of the longest idle one. Default: 16384." setting:""`
 }
 
 // operationSettings are operationFlags as the server uses them.
