@@ -92,6 +92,7 @@ type options struct {
 	Now             func() time.Time                  // of Clock
 	LinkTime        func() (time.Time, bool)          // of Clock; default: Now
 	AnonymousCreate bool
+	AnonymousLife   time.Duration
 	Archive         store.Archive
 	History         store.History
 	Minter          links.Minter
@@ -107,7 +108,7 @@ func (o *options) links(t testing.TB) links.Options {
 	return links.Options{
 		Store: o.Store, Archive: o.Archive, History: o.History, Minter: o.Minter, Clock: o.Clock,
 		Rules:           store.RulesOptions{OwnHosts: []string{base.Host}, Reserved: api.Reserved(), Blocked: o.Blocked},
-		AnonymousCreate: o.AnonymousCreate, PasswordCost: o.PasswordCost, Registerer: o.Registerer,
+		AnonymousCreate: o.AnonymousCreate, AnonymousLife: o.AnonymousLife, PasswordCost: o.PasswordCost, Registerer: o.Registerer,
 	}
 }
 

@@ -96,9 +96,10 @@ func (a *API) takeCaller(ctx context.Context, purpose string, who *caller, l rat
 }
 
 // createsUsedUp is the detail of a 429 for creates.
-const createsUsedUp = "The limit of creates is reached. Wait, or use an API key: each key has its own limit."
+const createsUsedUp = "The limit of creates and edits is reached. Wait, or use an API key: each key has its own limit."
 
-// takeCreates counts n creates against the caller's limit. Allowed of the result is the
+// takeCreates counts n creates against the caller's limit, and against the limit of all callers
+// without a key. Allowed of the result is the
 // number of creates that the caller may make.
 func (a *API) takeCreates(ctx context.Context, who *caller, n int) (ratelimit.Result, RateHeaders) {
 	limit := a.opts.Limits.CreateAnonymous
@@ -106,7 +107,15 @@ func (a *API) takeCreates(ctx context.Context, who *caller, n int) (ratelimit.Re
 		limit = a.keyLimit(who.Key)
 	}
 	taken := a.takeCaller(ctx, "create", who, limit, n)
-	return taken, rateHeaders("create", limit, taken)
+	headers := rateHeaders("create", limit, taken)
+	if who.Key != nil || taken.Allowed == 0 {
+		return taken, headers
+	}
+	total := a.opts.Limits.CreateTotal
+	if all := a.take(ctx, "create-total:", total, taken.Allowed); all.Allowed < taken.Allowed {
+		return all, headers.and(rateHeaders("create-total", total, all))
+	}
+	return taken, headers
 }
 
 // keyLimit returns the key's own limit of creates, or the limit of all keys.

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -160,6 +161,67 @@ func TestSpoofedAddressesAreOneClient(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestAnonymousCreatesHaveATotal checks that all clients without a key together have a limit,
+// and that keys do not count against it.
+func TestAnonymousCreatesHaveATotal(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, behindProxy(t), func(o *options) {
+		o.Limits.CreateAnonymous, o.Limits.CreateTotal = limit(t, "100/1h"), limit(t, "5/1h")
+	})
+	const body = `{"url":"https://example.com"}`
+	from := func(i int) []string { return []string{"X-Forwarded-For", fmt.Sprint("203.0.113.", i)} }
+	for i := range 3 {
+		s.create(body, from(i)...)
+	}
+	var got batchJSON
+	s.send(http.MethodPost, "/api/v1/links/batch", `{"links":[`+body+`,`+body+`,`+body+`,`+body+`]}`, from(3)...).into(&got)
+	var statuses []int
+	for _, r := range got.Results {
+		statuses = append(statuses, r.Status)
+	}
+	if !slices.Equal(statuses, []int{201, 201, 429, 429}) {
+		t.Errorf("a batch of 4 with 2 creates left = %v, want 2 of each", statuses)
+	}
+	a := s.send(http.MethodPost, "/api/v1/links", body, from(4)...)
+	a.problem(http.StatusTooManyRequests)
+	if got, want := a.header.Get("RateLimit"), `"create";r=99;t=36, "create-total";r=0;t=3600`; got != want {
+		t.Errorf("RateLimit = %q, want %q", got, want)
+	}
+	if a := s.do(http.MethodPost, "/", []byte("url=https%3A%2F%2Fexample.com"), append(from(5), "Content-Type", "application/x-www-form-urlencoded")...); a.status != http.StatusTooManyRequests {
+		t.Errorf("the form beyond the total = %d, want 429", a.status)
+	}
+	s.create(body, s.owner("owner")...)
+}
+
+// TestAnonymousLinksExpire checks the longest and default lifetime of links without an owner.
+func TestAnonymousLinksExpire(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, func(o *options) { o.AnonymousLife = 48 * time.Hour })
+	end := s.clock.Now().Add(48 * time.Hour)
+	body := func(expires time.Time) string {
+		return fmt.Sprintf(`{"url":"https://example.com","expires_at":%q}`, expires.Format(time.RFC3339))
+	}
+	for name, tt := range map[string]struct {
+		body string
+		want time.Time
+	}{
+		"no end":   {`{"url":"https://example.com"}`, end},
+		"null":     {`{"url":"https://example.com","expires_at":null}`, end},
+		"earlier":  {body(end.Add(-time.Hour)), end.Add(-time.Hour)},
+		"the last": {body(end), end},
+	} {
+		if l := s.create(tt.body); l.ExpiresAt == nil || !l.ExpiresAt.Equal(tt.want) {
+			t.Errorf("%s: expires_at = %v, want %v", name, l.ExpiresAt, tt.want)
+		}
+	}
+	if got := s.send(http.MethodPost, "/api/v1/links", body(end.Add(time.Second))).problem(http.StatusUnprocessableEntity); got != "body.expires_at" {
+		t.Errorf("errors of a later end = %q, want body.expires_at", got)
+	}
+	if l := s.create(`{"url":"https://example.com"}`, s.owner("owner")...); l.ExpiresAt != nil {
+		t.Errorf("expires_at of a link with an owner = %v, want none", l.ExpiresAt)
 	}
 }
 

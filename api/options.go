@@ -87,6 +87,7 @@ func (nodeClock) Now() time.Time { return time.Now() }
 // Limits are the rate limits. The zero Limit is off.
 type Limits struct {
 	CreateAnonymous ratelimit.Limit // per client address
+	CreateTotal     ratelimit.Limit // all clients without a key together
 	CreateKey       ratelimit.Limit // per API key
 	Unknown         ratelimit.Limit // unknown codes per client address, and separately unknown API keys
 	Password        ratelimit.Limit // wrong passwords per link and client address; after ten times this of a link, its passwords are checked one at a time

@@ -25,7 +25,7 @@ func TestReadersBesideWriters(t *testing.T) {
 	const importers, perBatch, creators, rounds = 8, 250, 8, 60
 	f := newFleet(t, 1, slowFlush)
 	a := newAuditor(f, f.newKey(0))
-	node := f.serve("TERSE_LIMIT_CREATE_ANONYMOUS=off")
+	node := f.serve("TERSE_LIMIT_CREATE_ANONYMOUS=off", "TERSE_LIMIT_CREATE_TOTAL=off")
 	own := node.url + "/api/v1/links/" + a.seed(20, a.authorization()...)[0][0]
 	var (
 		writers            sync.WaitGroup

@@ -44,7 +44,7 @@ func startBy(t *testing.T, opts testenv.TerseOptions) *program {
 	if opts.Binary == "" {
 		opts.Binary = testenv.BuildTerse(t)
 	}
-	opts.Settings = map[string]string{"limit_create_anonymous": "off"}
+	opts.Settings = map[string]string{"limit_create_anonymous": "off", "limit_create_total": "off"}
 	p := &program{t: t, Terse: testenv.NewTerse(t, opts)}
 	p.url = p.URL()
 	return p

@@ -115,8 +115,16 @@ func (s *Service) newLink(who *Caller, in *Draft) (store.Link, error) {
 	if in.Reuse && who.Key == nil {
 		reuse = &store.FieldError{Field: "reuse", Reason: "needs an API key: without one, links of other people would be returned"}
 	}
-	if !l.ExpiresAt.IsZero() && !l.ExpiresAt.After(now) {
+	last := now.Add(s.opts.AnonymousLife)
+	bounded := who.Key == nil && s.opts.AnonymousLife > 0
+	switch {
+	case l.ExpiresAt.IsZero() && bounded:
+		l.ExpiresAt = last
+	case l.ExpiresAt.IsZero():
+	case !l.ExpiresAt.After(now):
 		ended = &store.FieldError{Field: "expires_at", Reason: "must be in the future"}
+	case bounded && l.ExpiresAt.After(last):
+		ended = &store.FieldError{Field: "expires_at", Reason: fmt.Sprintf("must be at most %v from now without an API key", s.opts.AnonymousLife)}
 	}
 	if !known && !l.ExpiresAt.IsZero() {
 		return store.Link{}, ErrTimeUnknown

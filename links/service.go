@@ -47,6 +47,7 @@ type Options struct {
 
 	Rules           store.RulesOptions // which targets and aliases are allowed
 	AnonymousCreate bool               // whether callers without a key may create links
+	AnonymousLife   time.Duration      // the longest and default time until a link without an owner expires; 0: no bound
 	PasswordCost    int                // work factor of bcrypt; default bcrypt.DefaultCost, about 50 ms of a core
 	Clock           Clock              // Default: the clock of this node.
 
@@ -65,6 +66,9 @@ func (o *Options) validate() error {
 	required("History", o.History == nil)
 	required("Minter", o.Minter == nil)
 	required("Registerer", o.Registerer == nil)
+	if o.AnonymousLife < 0 {
+		problems = append(problems, errors.New("links: Options.AnonymousLife must not be negative"))
+	}
 	if o.PasswordCost != 0 && (o.PasswordCost < bcrypt.MinCost || o.PasswordCost > maxHashCost) {
 		problems = append(problems, fmt.Errorf("links: Options.PasswordCost must be %d to %d", bcrypt.MinCost, maxHashCost))
 	}

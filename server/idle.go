@@ -43,26 +43,37 @@ type idleConn struct {
 }
 
 // longestIdle returns the connection that waits longest for a request, of those that match.
-// It returns nil if none waits. A request whose head is incomplete does not count. The
-// connections are collected once and then used one after another, but not more often than
-// deadlines are enforced: under a flood of connections the search would take long. The
-// caller holds mu.
+// It returns nil if none waits. A connection whose request head is incomplete waits, too. The
+// connections are collected once and then used one after another: under a flood of
+// connections, a search for each would take long. The caller holds mu.
 func (c *connections) longestIdle(match func(*conn) bool) *conn {
-	for now := c.clock.at(time.Now()); ; c.collect(now) {
-		for i := range c.idle {
-			candidate := c.idle[i]
-			if candidate.conn == nil || !match(candidate.conn) {
-				continue
-			}
-			c.idle[i].conn = nil
-			if candidate.conn.waiting.CompareAndSwap(candidate.since, 0) {
-				return candidate.conn
-			}
+	if found := c.takeIdle(match); found != nil {
+		return found
+	}
+	now := c.clock.at(time.Now())
+	if pause := int64(collectEvery) * int64(len(c.open)>>10); now-c.looked < pause {
+		return nil
+	}
+	c.collect(now)
+	return c.takeIdle(match)
+}
+
+// collectEvery is the least time between two collections, for each 1024 connections.
+const collectEvery = 10 * time.Millisecond
+
+// takeIdle returns the first collected connection that matches and still waits.
+func (c *connections) takeIdle(match func(*conn) bool) *conn {
+	for i := range c.idle {
+		candidate := c.idle[i]
+		if candidate.conn == nil || !match(candidate.conn) {
+			continue
 		}
-		if c.looked > 0 && now-c.looked < int64(sweepEvery) {
-			return nil
+		c.idle[i].conn = nil
+		if candidate.conn.waiting.CompareAndSwap(candidate.since, 0) {
+			return candidate.conn
 		}
 	}
+	return nil
 }
 
 // collect collects the connections that wait for a request, the longest first. The caller

@@ -60,7 +60,7 @@ func start(t *testing.T, dir string, environ ...string) *node {
 	p.admin = testenv.Admin(fmt.Sprintf("127.0.0.1:%d", port))
 	environ = append([]string{
 		"TERSE_DATA_DIR=" + dir, "TERSE_LISTEN=127.0.0.1:0", "TERSE_ADMIN_LISTEN=" + string(p.admin),
-		"TERSE_LIMIT_CREATE_ANONYMOUS=off", "TERSE_DRAIN_DELAY=0s",
+		"TERSE_LIMIT_CREATE_ANONYMOUS=off", "TERSE_LIMIT_CREATE_TOTAL=off", "TERSE_DRAIN_DELAY=0s",
 	}, environ...)
 	go func() {
 		defer close(p.ended)

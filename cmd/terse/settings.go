@@ -41,12 +41,14 @@ type serveFlags struct {
 	ReplicaMaxAge string `default:"1h" placeholder:"TIME" help:"Maximum age of a replica's data that is served while the primary is unreachable. Default: 1h." setting:""`
 
 	AnonymousCreate      string `default:"true" placeholder:"BOOL" help:"Whether links can be created without an API key. Default: true." setting:""`
+	AnonymousLife        string `default:"0" placeholder:"TIME" help:"Longest time until a link without an owner expires, which is also the default, such as 720h. 0 means that it need not expire. Default: 0." setting:""`
 	TrustedProxies       string `placeholder:"CIDR,…" help:"Proxies that may choose the client's address (X-Forwarded-For), the request id and the trace. Default: none." setting:""`
 	ProxyProtocol        string `default:"false" placeholder:"BOOL" help:"Whether trusted proxies begin each connection with a PROXY header, version 1 or 2. Default: false." setting:""`
 	CORSOrigins          string `name:"cors-origins" placeholder:"ORIGIN,…" help:"Origins of pages that may call the API, such as https://app.example, or * for all. Default: none." setting:""`
 	SecurityContact      string `placeholder:"URI,…" help:"Where to report vulnerabilities, such as mailto:security@example.com. Shown in /.well-known/security.txt. Default: none." setting:""`
 	LimitCreateAnonymous string `default:"60/1m" placeholder:"N/TIME" help:"Creates by one client without a key, including rejected creates, or off. Default: 60/1m." setting:""`
-	LimitCreateKey       string `default:"6000/1m" placeholder:"N/TIME" help:"Creates by one API key that has no limit of its own, or off. Default: 6000/1m." setting:""`
+	LimitCreateTotal     string `default:"600/1m" placeholder:"N/TIME" help:"Creates by all clients without a key together, or off. Default: 600/1m." setting:""`
+	LimitCreateKey       string `default:"6000/1m" placeholder:"N/TIME" help:"Creates, edits and roll-backs by one API key that has no limit of its own, or off. Default: 6000/1m." setting:""`
 	LimitUnknown         string `default:"40/20s" placeholder:"N/TIME" help:"Unknown codes that one client may request, or off. Unknown API keys have the same limit. Default: 40/20s." setting:""`
 	LimitPassword        string `default:"10/10m" placeholder:"N/TIME" help:"Password guesses by one client on one link, or off. The limit of all clients together on a link is ten times higher. Default: 10/10m." setting:""`
 
@@ -80,6 +82,7 @@ type serveSettings struct {
 	codeKey         []byte   // nil: the embedded database has its own
 	nodeID          int64    // anyNode: lease a free one
 	anonymousCreate bool
+	anonymousLife   time.Duration // 0: links without an owner need not expire
 	proxies         ratelimit.Proxies
 	proxyProtocol   bool
 	corsOrigins     []string
@@ -132,6 +135,8 @@ func (f *serveFlags) read() (serveSettings, []error) {
 	try("REPLICA_MAX_AGE", err)
 	s.anonymousCreate, err = parseBool(f.AnonymousCreate)
 	try("ANONYMOUS_CREATE", err)
+	s.anonymousLife, err = parseDuration(f.AnonymousLife)
+	try("ANONYMOUS_LIFE", err)
 	s.proxies, err = ratelimit.ParseProxies(splitList(f.TrustedProxies))
 	try("TRUSTED_PROXIES", err)
 	proxiesKnown := err == nil
@@ -146,6 +151,8 @@ func (f *serveFlags) read() (serveSettings, []error) {
 	try("SECURITY_CONTACT", err)
 	s.limits.CreateAnonymous, err = ratelimit.ParseLimit(f.LimitCreateAnonymous)
 	try("LIMIT_CREATE_ANONYMOUS", err)
+	s.limits.CreateTotal, err = ratelimit.ParseLimit(f.LimitCreateTotal)
+	try("LIMIT_CREATE_TOTAL", err)
 	s.limits.CreateKey, err = ratelimit.ParseLimit(f.LimitCreateKey)
 	try("LIMIT_CREATE_KEY", err)
 	s.limits.Unknown, err = ratelimit.ParseLimit(f.LimitUnknown)

@@ -62,7 +62,7 @@ func (s *shard) serve() {
 	s.t.Helper()
 	s.node = testenv.NewTerse(s.t, testenv.TerseOptions{Binary: s.binary, Settings: map[string]string{
 		"shards": s.setting(), "code_key": "aSC7FmA0I5+1teXYpwy1758w8yPDIjOUQKEAJRrNWUA=",
-		"limit_create_anonymous": "off", "limit_unknown": "off", "drain_delay": "0s",
+		"limit_create_anonymous": "off", "limit_create_total": "off", "limit_unknown": "off", "drain_delay": "0s",
 	}})
 }
 

@@ -38,7 +38,7 @@ const (
 func newRotation(t *testing.T) *rotation {
 	t.Helper()
 	r := &rotation{t: t, binary: testenv.BuildTerse(t), settings: map[string]string{
-		"code_key": "aSC7FmA0I5+1teXYpwy1758w8yPDIjOUQKEAJRrNWUA=", "limit_create_anonymous": "off", "drain_delay": "0s",
+		"code_key": "aSC7FmA0I5+1teXYpwy1758w8yPDIjOUQKEAJRrNWUA=", "limit_create_anonymous": "off", "limit_create_total": "off", "drain_delay": "0s",
 	}}
 	cluster := testenv.NewCluster(t, testenv.ClusterOptions{})
 	r.shard = cluster.Primary()

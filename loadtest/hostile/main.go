@@ -58,4 +58,4 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 // settings turn off the limit of creates, so that creates reach the database, and the
 // limit of unknown codes.
-var settings = map[string]string{"limit_create_anonymous": "off", "limit_unknown": "off", "log_level": "error"}
+var settings = map[string]string{"limit_create_anonymous": "off", "limit_create_total": "off", "limit_unknown": "off", "log_level": "error"}

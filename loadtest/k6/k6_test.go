@@ -33,7 +33,7 @@ func findK6(t *testing.T) string {
 func newTerse(t *testing.T) *testenv.Terse {
 	t.Helper()
 	return testenv.NewTerse(t, testenv.TerseOptions{
-		Binary: testenv.BuildTerse(t), Settings: map[string]string{"limit_create_anonymous": "off", "limit_unknown": "off"},
+		Binary: testenv.BuildTerse(t), Settings: map[string]string{"limit_create_anonymous": "off", "limit_create_total": "off", "limit_unknown": "off"},
 	})
 }
 

@@ -60,7 +60,7 @@ export function seed(links) {
 // hold stops the run if a link was not created and did not exist before.
 function hold(answer) {
   if (answer.status === 429) {
-    fail('the links cannot be created: the limit of creates is reached; set TERSE_LIMIT_CREATE_ANONYMOUS=off for the run');
+    fail('the links cannot be created: the limit of creates is reached; set TERSE_LIMIT_CREATE_ANONYMOUS=off and TERSE_LIMIT_CREATE_TOTAL=off for the run');
   }
   if (answer.status !== 200) {
     fail(`the links cannot be created: ${answer.status} ${answer.error} ${answer.body}`);

@@ -110,7 +110,7 @@ func (s *shard) setting() string { return "s1 " + s.dsn() }
 func (s *shard) start(ctx context.Context, binary string, settings ...string) (*process, error) {
 	return startTerse(ctx, binary, append([]string{
 		"TERSE_SHARDS=" + s.setting(), "TERSE_CODE_KEY=" + codeKeyText,
-		"TERSE_LIMIT_CREATE_ANONYMOUS=off", "TERSE_LIMIT_UNKNOWN=off",
+		"TERSE_LIMIT_CREATE_ANONYMOUS=off", "TERSE_LIMIT_CREATE_TOTAL=off", "TERSE_LIMIT_UNKNOWN=off",
 	}, settings...)...)
 }
 

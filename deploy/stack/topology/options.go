@@ -83,7 +83,7 @@ func (o *Options) validate() error {
 // settings returns the settings of a node: the defaults, then of, then o.Settings.
 func (o *Options) settings(of map[string]string) map[string]string {
 	all := map[string]string{
-		"limit_create_anonymous": "off", "limit_create_key": "off", "limit_unknown": "off",
+		"limit_create_anonymous": "off", "limit_create_total": "off", "limit_create_key": "off", "limit_unknown": "off",
 		"trusted_proxies": "127.0.0.1/32", "log_format": "json", "log_level": "warn",
 	}
 	maps.Copy(all, of)
