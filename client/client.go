@@ -139,8 +139,11 @@ func (c *Client) call(ctx context.Context, r request, out any) error {
 	}
 }
 
-// decode stores a response in out.
+// decode stores a response in out. It leaves out as it is if there is no answer (204).
 func decode(answer []byte, out any) error {
+	if answer == nil {
+		return nil
+	}
 	switch out := out.(type) {
 	case nil:
 		return nil
@@ -194,6 +197,8 @@ func (c *Client) send(ctx context.Context, r request, target string, body []byte
 		return nil, errors.New("the response is too long")
 	case response.StatusCode < 200 || response.StatusCode > 299:
 		return nil, readProblem(response, answer)
+	case response.StatusCode == http.StatusNoContent:
+		return nil, nil
 	}
 	return answer, nil
 }

@@ -293,3 +293,22 @@ func TestParseShort(t *testing.T) {
 		}
 	}
 }
+
+// TestChangesWithoutReading checks that an edit with a key that may not read links succeeds, and
+// that an empty 200 is an error.
+func TestChangesWithoutReading(t *testing.T) {
+	t.Parallel()
+	for status, succeeds := range map[int]bool{http.StatusNoContent: true, http.StatusOK: false} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
+		t.Cleanup(server.Close)
+		c, err := client.New(client.Options{Server: server.URL})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(c.Close)
+		l, err := c.Edit(t.Context(), "spring", client.Changes{}, 0)
+		if (err == nil) != succeeds || l.Code != "" {
+			t.Errorf("Edit with an empty %d = %+v, %v, want success = %v", status, l, err, succeeds)
+		}
+	}
+}

@@ -56,7 +56,8 @@ func put[T any](body map[string]any, name string, value *T) {
 
 // Edit changes a link of the API key's owner. version is the version that the link must have,
 // or 0 for any. If the link has another version, the error is a *Problem with status 412.
-// It is a *Problem, too, for a field that is not valid UTF-8.
+// It is a *Problem, too, for a field that is not valid UTF-8. If the key lacks the scope
+// links:read, the server returns no link, and Edit the zero Link.
 func (c *Client) Edit(ctx context.Context, code string, changes Changes, version int64) (Link, error) {
 	if p := invalidTexts(changes.texts()); p != nil {
 		return Link{}, p
@@ -82,7 +83,7 @@ func (c *Client) Enable(ctx context.Context, code, reason string, version int64)
 	return c.changeLink(ctx, request{method: http.MethodPost, path: linkPath(code) + "/enable", body: reasonBody(reason), version: version, repeatable: true})
 }
 
-// RollBack restores the target that a link had in an earlier version.
+// RollBack restores the target that a link had in an earlier version. The result is as for Edit.
 func (c *Client) RollBack(ctx context.Context, code string, version int64) (Link, error) {
 	body := map[string]int64{"version": version}
 	return c.changeLink(ctx, request{method: http.MethodPost, path: linkPath(code) + "/rollback", body: body, repeatable: true})

@@ -122,7 +122,7 @@ func (c *linksEdit) Run(ctx context.Context, out output) error {
 	if err != nil {
 		return err
 	}
-	return printLink(out.stdout, &l, c.JSON)
+	return printChanged(out, api.ShortURL(code), &l, c.JSON)
 }
 
 type linksDelete struct {

@@ -61,5 +61,5 @@ func changeLink(f *clientFlags, a *linkArg, out output, asJSON bool, change func
 	if err != nil {
 		return err
 	}
-	return printLink(out.stdout, &l, asJSON)
+	return printChanged(out, api.ShortURL(code), &l, asJSON)
 }

@@ -20,6 +20,15 @@ func printJSON(w io.Writer, v any) error {
 	return enc.Encode(v)
 }
 
+// printChanged prints a changed link. l is the zero Link if the key may not read it.
+func printChanged(out output, shortURL string, l *terseclient.Link, asJSON bool) error {
+	if l.Code == "" {
+		_, err := fmt.Fprintf(out.stderr, "Changed %s. The API key lacks links:read, so the link is not shown.\n", shortURL)
+		return err
+	}
+	return printLink(out.stdout, l, asJSON)
+}
+
 // printLink prints a link as a table of its properties, or as JSON.
 func printLink(w io.Writer, l *terseclient.Link, asJSON bool) error {
 	if asJSON {
