@@ -62,12 +62,6 @@ func (s *server) hang(bodies int, from func(i int) string) (statuses map[int]int
 	}
 }
 
-// behindProxy trusts the X-Forwarded-For of the test.
-func behindProxy(t *testing.T) func(*options) {
-	t.Helper()
-	return func(o *options) { o.Clients = proxies(t, "127.0.0.1/32") }
-}
-
 // TestSlowBodiesLockNobodyOut checks that unfinished bodies of one client shut out neither other
 // clients, nor edits, takedowns, reports and passwords.
 func TestSlowBodiesLockNobodyOut(t *testing.T) {

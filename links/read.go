@@ -22,10 +22,10 @@ const AllOwners = "*"
 // Query selects links for List. A link must meet all conditions.
 type Query struct {
 	Owner  *string // links of this owner, or AllOwners; nil: the caller's links
-	Tag    string // links with this tag; empty for any
-	Search string // links with this text in the code, target or title, ignoring ASCII case; empty for any
-	Limit  int    // maximum number of links in the page, see store.Query
-	Cursor string // store.Page.Next of the previous page as text; empty for the first page
+	Tag    string  // links with this tag; empty for any
+	Search string  // links with this text in the code, target or title, ignoring ASCII case; empty for any
+	Limit  int     // maximum number of links in the page, see store.Query
+	Cursor string  // store.Page.Next of the previous page as text; empty for the first page
 }
 
 // List returns the links that match q, newest first. Only a caller with store.ScopeAdmin may

@@ -55,10 +55,10 @@ func listQuery(q store.Query, limit int) (query string, args []any) {
 	switch {
 	case q.AllOwners && q.Tag != "":
 		where(fmt.Sprintf(owners, "link_tags", "", ""))
-		where(columns + `FROM owners o JOIN links l ON l.code IN (SELECT t.code FROM link_tags t JOIN links l ON l.code = t.code WHERE t.owner = o.owner`)
+		where(columns + `FROM owners o JOIN links l ON l.code IN (SELECT t.code FROM link_tags t JOIN links l ON l.code = t.code WHERE t.owner = o.owner `)
 	case q.AllOwners:
 		where(fmt.Sprintf(owners, "links", " WHERE deleted_at = 0", " AND deleted_at = 0"))
-		where(columns + `FROM owners o JOIN links l ON l.code IN (SELECT l.code FROM links l WHERE l.owner = o.owner`)
+		where(columns + `FROM owners o JOIN links l ON l.code IN (SELECT l.code FROM links l WHERE l.owner = o.owner `)
 	case q.Tag != "":
 		where(columns+`FROM link_tags t JOIN links l ON l.code = t.code`+totals+`WHERE t.owner = ?`, q.Owner)
 	default:
