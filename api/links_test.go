@@ -42,7 +42,7 @@ func testCreateAndRead(t *testing.T, newServer opener) {
 	want := linkJSON{
 		Code: "Spring_2026-x", ShortURL: baseURL + "/Spring_2026-x", URL: "https://example.com/a?b=c#d", Title: "Spring",
 		Tags: []string{"a", "b"}, Status: 307, ForwardQuery: "append", State: "live", StartsAt: &starts, ExpiresAt: &expires,
-		MaxClicks: 7, PasswordProtected: true, CreatedAt: s.clock.Now(), UpdatedAt: s.clock.Now(), Version: 1,
+		MaxClicks: 7, PasswordProtected: true, Owner: created.Owner, CreatedAt: s.clock.Now(), UpdatedAt: s.clock.Now(), Version: 1,
 	}
 	gotJSON, _ := json.Marshal(created)
 	wantJSON, _ := json.Marshal(want)

@@ -60,9 +60,9 @@ func listQuery(q store.Query, limit int) (query string, args []any) {
 		where(fmt.Sprintf(owners, "links", " WHERE deleted_at = 0", " AND deleted_at = 0"))
 		where(columns + `FROM owners o JOIN links l ON l.code IN (SELECT l.code FROM links l WHERE l.owner = o.owner `)
 	case q.Tag != "":
-		where(columns+`FROM link_tags t JOIN links l ON l.code = t.code`+totals+`WHERE t.owner = ?`, q.Owner)
+		where(columns+`FROM link_tags t JOIN links l ON l.code = t.code`+totals+`WHERE t.owner = ? `, q.Owner)
 	default:
-		where(columns+`FROM links l`+totals+`WHERE l.owner = ?`, q.Owner)
+		where(columns+`FROM links l`+totals+`WHERE l.owner = ? `, q.Owner)
 	}
 	filter(&q, order, where)
 	by := ` ORDER BY ` + order + `.created_at DESC, ` + order + `.code DESC LIMIT ?`
