@@ -65,7 +65,7 @@ func TestReadersBesideWriters(t *testing.T) {
 	asked := 0
 	for range rounds {
 		for what, url := range map[string]string{
-			"a list": node.url + "/api/v1/links?limit=20", "a link": own, "a QR code": own + "/qr?size=64", "a history": own + "/history",
+			"a list": node.url + "/api/v1/links?limit=20", "a link": own, "a QR code": own + "/qr", "a history": own + "/history",
 		} {
 			asked++
 			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)

@@ -216,6 +216,10 @@ func TestReadiness(t *testing.T) {
 	stays("everything down")
 
 	late := startBy(t, testenv.TerseOptions{Environment: f.environOfNode(), Unready: true})
+	testenv.Await(t, "the end of the start", func() bool {
+		_, body := late.ask("/readyz")
+		return strings.Contains(body, "[+] started: ok")
+	})
 	if status, body := late.ask("/readyz"); status != http.StatusServiceUnavailable ||
 		!strings.Contains(body, "[+] started: ok") || !strings.Contains(body, "[-] schema: shard s1: ") || !strings.Contains(body, "[-] map: ") {
 		t.Errorf("/readyz of a node that has reached no shard = %d %s", status, body)
