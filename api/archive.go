@@ -55,7 +55,7 @@ func archived(l *store.Link) archivedLink {
 }
 
 type exportInput struct {
-	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"500" doc:"Maximum number of links in the page." example:"100"`
+	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"500" doc:"Maximum number of links in the page. A page of long links has fewer: it ends after about 1 MB." example:"100"`
 	Cursor string `query:"cursor" doc:"next_cursor of the previous page."`
 }
 

@@ -117,7 +117,7 @@ func (a *API) enableLink(ctx context.Context, in *enableInput) (*linkOutput, err
 }
 
 type listInput struct {
-	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"50" doc:"Maximum number of links in the page."`
+	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"50" doc:"Maximum number of links in the page. A page of long links has fewer: it ends after about 1 MB."`
 	Cursor string `query:"cursor" doc:"next_cursor of the previous page."`
 	Owner  string `query:"owner" doc:"Id of the API key whose links are listed. * lists the links of all keys and anonymous links; anonymous lists anonymous links. Other owners than your own need an admin key. The default is your own links." example:"key_7k3x0q9p2m4a"`
 	Tag    string `query:"tag" doc:"Only links with this tag."`

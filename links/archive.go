@@ -11,7 +11,7 @@ import (
 )
 
 // Export returns a page of the links of all owners, with every field. next is the cursor of
-// the next page, and empty on the last page. For an invalid cursor Export returns a
+// the next page, and empty on the last page. A page ends early as in List. For an invalid cursor Export returns a
 // *store.FieldError for "cursor".
 func (s *Service) Export(ctx context.Context, who *Caller, cursor string, limit int) (links []store.Link, next string, err error) {
 	if err := s.May(who, Archiving); err != nil {
@@ -21,8 +21,10 @@ func (s *Service) Export(ctx context.Context, who *Caller, cursor string, limit 
 		return nil, "", store.ErrCursor
 	}
 	links, err = s.opts.Archive.Export(ctx, cursor, limit)
-	if err == nil && len(links) == limit {
-		next = links[len(links)-1].Code
+	n := fitting(links)
+	if err == nil && (n < len(links) || n == limit) {
+		links = links[:n]
+		next = links[n-1].Code
 	}
 	return links, next, err
 }

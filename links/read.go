@@ -28,7 +28,8 @@ type Query struct {
 	Cursor string  // store.Page.Next of the previous page as text; empty for the first page
 }
 
-// List returns the links that match q, newest first. Only a caller with store.ScopeAdmin may
+// List returns the links that match q, newest first. A page ends early when its links are
+// long, see maxPageBytes. Only a caller with store.ScopeAdmin may
 // list the links of others. For an invalid cursor List returns a *store.FieldError for "cursor".
 func (s *Service) List(ctx context.Context, who *Caller, q Query) (store.Page, error) {
 	if err := s.May(who, Reading); err != nil {
@@ -47,7 +48,32 @@ func (s *Service) List(ctx context.Context, who *Caller, q Query) (store.Page, e
 			query.Owner, query.AllOwners = "", true
 		}
 	}
-	return s.opts.Store.List(ctx, query)
+	page, err := s.opts.Store.List(ctx, query)
+	if n := fitting(page.Links); n < len(page.Links) {
+		page.Links = page.Links[:n]
+		page.Next = store.Cursor{CreatedAt: page.Links[n-1].CreatedAt, Code: page.Links[n-1].Code}
+	}
+	return page, err
+}
+
+// maxPageBytes is the size of a page of links above which the page ends, in bytes of text. A
+// page of 1000 links with the longest targets would have more than 8 MB.
+const maxPageBytes = 1 << 20
+
+// fitting returns how many of the links fit into a page, at least one.
+func fitting(links []store.Link) int {
+	size := 0
+	for i := range links {
+		l := &links[i]
+		size += len(l.URL) + len(l.Title) + len(l.DisabledReason)
+		for _, tag := range l.Tags {
+			size += len(tag)
+		}
+		if size > maxPageBytes && i > 0 {
+			return i
+		}
+	}
+	return len(links)
 }
 
 // reader reads one link: the store's Get, or its Confirm.
