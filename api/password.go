@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -52,7 +51,7 @@ func (a *API) askPassword(c echo.Context, status int, shown web.Password) error 
 // confirm, and of the preview of a link with a click limit.
 func (a *API) unlock(c echo.Context) error {
 	r := c.Request()
-	if previewed, ok := strings.CutSuffix(r.URL.Path[1:], "+"); ok {
+	if previewed, ok := cutPlus(r.URL.Path[1:]); ok {
 		return a.report(c, previewed)
 	}
 	if err := a.csrf.Check(r); err != nil {

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/labstack/echo/v4"
 
@@ -27,7 +28,7 @@ var emptyBody = []string{"0"}
 func (a *API) redirect(c echo.Context) error {
 	r := c.Request()
 	name := r.URL.Path[1:]
-	if previewed, ok := strings.CutSuffix(name, "+"); ok {
+	if previewed, ok := cutPlus(name); ok {
 		return a.preview(c, previewed)
 	}
 	l, err := a.resolve(r.Context(), r, name)
@@ -87,8 +88,8 @@ func (a *API) setPolicy(h http.Header, policy cachePolicy) {
 }
 
 // resolve returns the link for a visitor's path. Mail and chat programs often add the
-// punctuation after a URL to the link. If there is no link for the whole path, resolve tries
-// the path without trailing punctuation. It asks the store only for valid codes.
+// punctuation or the space after a URL to the link. If there is no link for the whole path,
+// resolve tries the path without them, see trimEnd. It asks the store only for valid codes.
 func (a *API) resolve(ctx context.Context, r *http.Request, name string) (store.Link, error) {
 	err := store.ErrNotFound
 	if store.ValidCode(name) {
@@ -101,7 +102,7 @@ func (a *API) resolve(ctx context.Context, r *http.Request, name string) (store.
 		}
 		err = found
 	}
-	if trimmed := trimPunctuation(name); trimmed != name && store.ValidCode(trimmed) {
+	if trimmed := trimEnd(name); trimmed != name && store.ValidCode(trimmed) {
 		return a.resolve(ctx, r, trimmed)
 	}
 	return store.Link{}, err
@@ -117,13 +118,20 @@ func (a *API) ask(ctx context.Context, client netip.Addr, code string) (store.Li
 	return a.opts.Visits.Load(ctx, code)
 }
 
-// trimPunctuation removes trailing punctuation, see resolve.
-func trimPunctuation(name string) string { return strings.TrimRight(name, store.TrailingPunctuation) }
+// trimEnd removes punctuation, slashes, white space and invisible characters from the end.
+func trimEnd(name string) string {
+	return strings.TrimRightFunc(name, func(r rune) bool {
+		return r == '/' || unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) || strings.ContainsRune(store.TrailingPunctuation, r)
+	})
+}
+
+// cutPlus returns the path of a preview without its final "+". ok is false for other paths.
+func cutPlus(name string) (previewed string, ok bool) { return strings.CutSuffix(trimEnd(name), "+") }
 
 // isGuess reports whether resolve asks the store for name. Only such names count as unknown
 // codes.
 func isGuess(name string) bool {
-	return store.ValidCode(name) || store.ValidCode(trimPunctuation(name))
+	return store.ValidCode(name) || store.ValidCode(trimEnd(name))
 }
 
 // send redirects to the target of a live link. If the link has a click limit, send first

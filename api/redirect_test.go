@@ -208,7 +208,7 @@ func (forbidden) Revisions(context.Context, string, int64, int) ([]store.Revisio
 	panic("the store was asked")
 }
 
-func TestTrailingPunctuation(t *testing.T) {
+func TestEndOfPathIsTrimmed(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	s.create(`{"url":"https://example.com/target","alias":"spring"}`)
@@ -221,9 +221,26 @@ func TestTrailingPunctuation(t *testing.T) {
 		"/spring%E2%80%9D": "https://example.com/target", "/spring_": "https://example.com/other",
 		"/spring__": "https://example.com/target",
 		"/.spring":  "", "/spring.x": "", "/spring-": "",
+		"/spring/": "https://example.com/target", "/spring%2F": "https://example.com/target",
+		"/spring//": "https://example.com/target", "/spring/).": "https://example.com/target",
+		"/spring%20": "https://example.com/target", "/spring%20%20/": "https://example.com/target",
+		"/spring%09": "https://example.com/target", "/spring%0D%0A": "https://example.com/target",
+		"/spring%C2%A0": "https://example.com/target", "/spring%E3%80%80": "https://example.com/target",
+		"/spring%E2%80%8B": "https://example.com/target", "/spring%EF%BB%BF": "https://example.com/target",
+		"/spring_/": "https://example.com/target", "/spring/?q=1": "https://example.com/target",
+		"/%20spring": "", "//spring": "", "/spring/x": "", "/spring%20x": "", "/spring/spring": "", "/spring%00": "",
 	} {
-		if got := s.get(path).header.Get("Location"); got != want {
+		a := s.get(path)
+		if got := a.header.Get("Location"); got != want {
 			t.Errorf("Location of %s = %q, want %q", path, got, want)
+		}
+		if want == "" {
+			a.problem(http.StatusNotFound)
+		}
+	}
+	for _, path := range []string{"/spring+", "/spring+/", "/spring+%20", "/spring+)", "/spring/+"} {
+		if got := s.get(path); got.status != http.StatusOK || !strings.Contains(string(got.body), "https://example.com/target") {
+			t.Errorf("GET %s = %d, want the preview", path, got.status)
 		}
 	}
 }

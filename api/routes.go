@@ -26,6 +26,13 @@ const (
 	reportsPath   = apiPath + "reports"
 )
 
+// Routes of visits. Paths on longVisitRoute have a slash after the code, see trimEnd; their
+// requests are counted under visitRoute.
+const (
+	visitRoute     = "/:code"
+	longVisitRoute = visitRoute + "/*"
+)
+
 // route builds the two routers: one for redirects and pages, one for paths below /api.
 func (a *API) route() error {
 	var err error
@@ -71,14 +78,16 @@ func (a *API) visitorRouter() *echo.Echo {
 		a.metrics.unrouted.count(c.Response().Status)
 	}
 	answered := func(h echo.HandlerFunc) echo.HandlerFunc { return answering(a.visitorError, a.recover(h)) }
-	visit := func(h echo.HandlerFunc) echo.HandlerFunc { return a.metrics.visits("/:code", answered(h)) }
+	visit := func(h echo.HandlerFunc) echo.HandlerFunc { return a.metrics.visits(visitRoute, answered(h)) }
 	page := func(h echo.HandlerFunc) echo.HandlerFunc {
 		return a.metrics.middleware(compress(answered(withTimeout(h))))
 	}
 	getHead := []string{http.MethodGet, http.MethodHead}
 	static := page(echo.WrapHandler(a.pages.Static()))
-	e.Match(getHead, "/:code", visit(a.redirect))
-	e.POST("/:code", visit(a.identifying(a.unlock)))
+	for _, path := range []string{visitRoute, longVisitRoute} {
+		e.Match(getHead, path, visit(a.redirect))
+		e.POST(path, visit(a.identifying(a.unlock)))
+	}
 	e.Match(getHead, "/", page(a.home))
 	e.POST("/", page(a.identifying(a.shorten)))
 	e.Match(getHead, "/static/*", static)
