@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -106,11 +107,25 @@ func Start(opts Options) (*Server, error) {
 
 func (s *Server) handler(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer s.logPanic(r)
 		if s.leaving.Load() {
 			w.Header()["Connection"] = hangUp
 		}
 		h.ServeHTTP(w, r)
 	})
+}
+
+// logPanic logs a panic of the handler, and aborts the answer. net/http would log the panic
+// among the errors of connections, which are at debug.
+func (s *Server) logPanic(r *http.Request) {
+	v := recover()
+	if v == nil {
+		return
+	}
+	if v != http.ErrAbortHandler { //nolint:errorlint // net/http compares it too
+		s.opts.Logger.ErrorContext(r.Context(), "request panicked", "err", fmt.Sprint(v), "stack", string(debug.Stack()))
+	}
+	panic(http.ErrAbortHandler)
 }
 
 var hangUp = []string{"close"}

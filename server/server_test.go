@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -178,3 +179,46 @@ func awaitClosed(t *testing.T, address string) {
 		return errors.Is(err, syscall.ECONNREFUSED)
 	})
 }
+
+// TestPanicIsLogged checks that a panic is one record at error with its stack, and that the
+// connection is closed without an answer.
+func TestPanicIsLogged(t *testing.T) {
+	t.Parallel()
+	records, listener := make(chan string, 10), listen(t, "127.0.0.1:0")
+	s, err := server.Start(server.Options{
+		Listener: listener, Failed: make(chan error, 1),
+		Logger: slog.New(slog.NewJSONHandler(writerFunc(func(p []byte) { records <- string(p) }), nil)),
+		Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/abort" {
+				panic(http.ErrAbortHandler)
+			}
+			panic("nothing left")
+		}),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Shutdown(context.WithoutCancel(t.Context())) })
+	for _, path := range []string{"/abort", "/panic"} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+listener.Addr().String()+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if response, err := http.DefaultTransport.RoundTrip(request); err == nil {
+			_ = response.Body.Close()
+			t.Errorf("GET %s is answered with %d", path, response.StatusCode)
+		}
+	}
+	record := <-records
+	if !strings.Contains(record, `"level":"ERROR"`) || !strings.Contains(record, "nothing left") || !strings.Contains(record, "server_test.go") {
+		t.Errorf("the panic is logged as %s", record)
+	}
+	if len(records) > 0 {
+		t.Errorf("a second record: %s", <-records)
+	}
+}
+
+// writerFunc is a function as an io.Writer.
+type writerFunc func(p []byte)
+
+func (f writerFunc) Write(p []byte) (int, error) { f(p); return len(p), nil }

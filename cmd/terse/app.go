@@ -72,7 +72,10 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 		kong.Vars{"version": "terse " + version},
 	)
 	if err != nil {
-		return report(stderr, err, 2)
+		return report(stderr, false, err, 2)
+	}
+	fail := func(err error, status int) int {
+		return report(stderr, cli.logsJSON(args, settings), err, status)
 	}
 	if kongcompletion.Register(parser); exit >= 0 { // completions were printed
 		return exit
@@ -81,21 +84,21 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 		args = []string{"--help"}
 	}
 	if err := checkText(args, environ); err != nil {
-		return report(stderr, err, 2)
+		return fail(err, 2)
 	}
 	command, err := parser.Parse(args)
 	switch {
 	case exit >= 0: // help or the version was printed
 		return exit
 	case err != nil:
-		return report(stderr, fmt.Errorf("%w (try: terse --help)", err), 2)
+		return fail(fmt.Errorf("%w (try: terse --help)", err), 2)
 	}
 	settings.refuseSecrets(command.Path)
 	if err := settings.err(); err != nil {
-		return report(stderr, err, 2)
+		return fail(err, 2)
 	}
 	if err := command.Run(); err != nil {
-		return report(stderr, err, 1)
+		return fail(err, 1)
 	}
 	return 0
 }
@@ -117,11 +120,15 @@ func checkText(args, environ []string) error {
 	return errors.Join(problems...)
 }
 
-// report prints one line for each problem in err. It returns the exit status: 2 for a
-// wrong setting, else status.
-func report(w io.Writer, err error, status int) int {
+// report prints one line for each problem in err, as text or as JSON. It returns the exit
+// status: 2 for a wrong setting, else status.
+func report(w io.Writer, inJSON bool, err error, status int) int {
 	for line := range strings.Lines(err.Error()) {
-		fmt.Fprintln(w, "terse:", strings.TrimSpace(line))
+		if line = strings.TrimSpace(line); inJSON {
+			logProblem(w, line)
+			continue
+		}
+		fmt.Fprintln(w, "terse:", line)
 	}
 	if isSettings(err) {
 		return 2

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -68,11 +69,17 @@ func start(t *testing.T, dir string, environ ...string) *node {
 		_ = said.Close()
 	}()
 	t.Cleanup(func() { p.stop() })
-	line, err := bufio.NewReader(stdout).ReadString('\n')
-	if err != nil {
-		t.Fatalf("terse serve printed nothing: %v: %s", err, p.log)
+	if slices.Contains(environ, "TERSE_LOG_FORMAT=json") { // nothing but records is printed
+		go func() { _, _ = io.Copy(p.log, stdout) }()
+		p.url = p.logged(`"msg":"serving","url":"([^"]+)"`)
+		p.admin = testenv.Admin("127.0.0.1:" + p.logged(`"msg":"serving".*"admin":"[^"]*:(\d+)"`))
+	} else {
+		line, err := bufio.NewReader(stdout).ReadString('\n')
+		if err != nil {
+			t.Fatalf("terse serve printed nothing: %v: %s", err, p.log)
+		}
+		p.url = strings.TrimSpace(line[strings.Index(line, "http://"):])
 	}
-	p.url = strings.TrimSpace(line[strings.Index(line, "http://"):])
 	testenv.Await(t, "the server to be ready", func() bool {
 		status, _ := p.admin.Ask(t.Context(), "/readyz")
 		return status == http.StatusOK

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"time"
@@ -64,6 +63,7 @@ func (c *serveCommand) Run(ctx context.Context, out output) error {
 // health checks and metrics last.
 func serve(ctx context.Context, s serveSettings, out output) (err error) {
 	p := &process{settings: s, logger: newLogger(s, out.stderr), registry: prometheus.NewRegistry(), failed: make(chan error, 2)}
+	takeLibraryLogs(p.logger)
 	p.limiter = ratelimit.NewLocal(ratelimit.LocalOptions{})
 	p.stopBy = func() time.Time { return time.Now().Add(s.operation.drain.timeout) }
 	defer func() {
@@ -84,6 +84,7 @@ func serve(ctx context.Context, s serveSettings, out output) (err error) {
 	if err != nil {
 		return err
 	}
+	p.warnOfPublicAdmin(admin)
 	opened, err := p.stores(ctx)
 	if err != nil {
 		return err
@@ -94,7 +95,9 @@ func serve(ctx context.Context, s serveSettings, out output) (err error) {
 	}
 	p.health.Started()
 	p.logger.InfoContext(ctx, "serving", "url", p.settings.baseURL, "listen", public, "admin", admin, "version", version)
-	fmt.Fprintf(out.stdout, "Terse is ready: %s\n", p.settings.baseURL)
+	if !s.logJSON {
+		fmt.Fprintf(out.stdout, "Terse is ready: %s\n", p.settings.baseURL)
+	}
 	select {
 	case <-ctx.Done():
 		return p.drain()
@@ -102,15 +105,6 @@ func serve(ctx context.Context, s serveSettings, out output) (err error) {
 		p.health.Drain()
 		return err
 	}
-}
-
-// newLogger returns the logger of the settings.
-func newLogger(s serveSettings, w io.Writer) *slog.Logger {
-	options := &slog.HandlerOptions{Level: s.logLevel}
-	if s.logJSON {
-		return slog.New(api.LogHandler(slog.NewJSONHandler(w, options)))
-	}
-	return slog.New(api.LogHandler(slog.NewTextHandler(w, options)))
 }
 
 // process is the state of one server process.

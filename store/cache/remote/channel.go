@@ -46,7 +46,7 @@ func (c *Cache) Listen(ctx context.Context, heard func(l store.Link), missed fun
 		err := c.listen(ctx, heard, func() {
 			wait = retryFirst
 			c.metrics.channelUp.Set(1)
-			c.opts.Logger.InfoContext(ctx, "listening for announced edits")
+			c.opts.Logger.InfoContext(ctx, "redis announces the edits of other nodes")
 			missed()
 			if c.opts.Keys != nil {
 				c.opts.Keys.Missed()
@@ -65,7 +65,7 @@ func (c *Cache) Listen(ctx context.Context, heard func(l store.Link), missed fun
 		c.metrics.channelUp.Set(0)
 		c.reloadMasters()
 		if wait == retryFirst {
-			c.opts.Logger.WarnContext(ctx, "not listening for announced edits", "err", err)
+			c.opts.Logger.WarnContext(ctx, "redis cannot be used, retrying: edits of other nodes reach this node late", "err", err)
 		}
 		select {
 		case <-ctx.Done():
