@@ -42,9 +42,9 @@ type Revision struct {
 // the first.
 const MaxRevisions = 1000
 
-// History keeps earlier versions of links. Update and Delete store the version that they
-// replace, in the same transaction. A create stores nothing extra. Tombstones have a
-// history too. Implementations are safe for concurrent use.
+// History keeps earlier versions of links. Update, Delete and Restore store the version that
+// they replace, in the same transaction. A create stores nothing extra. Tombstones have a
+// history too, and are versions in the history of a restored link. Implementations are safe for concurrent use.
 type History interface {
 	// Revisions returns at most limit versions of a link, newest first. Unless before is
 	// 0, it returns only versions below before. For an unknown code the result is empty.

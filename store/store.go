@@ -53,6 +53,14 @@ type Store interface {
 	// version, or be 0 for any. Delete returns the same errors as Update.
 	Delete(ctx context.Context, code string, version int64, at time.Time) (Link, error)
 
+	// Restore makes the tombstone l.Code a link again, with the editable fields and the
+	// RequestID of l. CreatedAt and the history of the link stay, and its version grows by
+	// one. Restore returns ErrExists if the code has a link, or a tombstone of another owner
+	// than l.Owner. It returns ErrVersion if the version of the tombstone differs from
+	// l.Version, and ErrNotFound for an unknown code. A repeated Restore with the same Code,
+	// Owner and non-empty RequestID returns the link of the first one.
+	Restore(ctx context.Context, l Link) (Link, error)
+
 	// Consume counts one use against MaxClicks if the link is live at now. Check and count
 	// are one transaction, so that the limit is never exceeded. Consume returns the link
 	// afterwards. It returns the link and ErrNotLive, and counts nothing, if the link is not

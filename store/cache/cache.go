@@ -51,7 +51,7 @@ type Options struct {
 
 	Remote Remote                           // L2; nil means no L2
 	Edited func(code string, version int64) // called for each announced edit, before L1 changes; may be nil
-	Wrote  func()                           // called after each Update and Delete that may have succeeded; may be nil
+	Wrote  func()                           // called after each Update, Delete and Restore that may have succeeded; may be nil
 
 	// Admit admits a redirect that has to ask L2 or the store. The caller calls done when
 	// the load has ended. Admit may wait. If it returns store.ErrShed, nothing is asked, and

@@ -143,6 +143,17 @@ func (m *memory) Delete(_ context.Context, code string, _ int64, at time.Time) (
 	})
 }
 
+func (m *memory) Restore(_ context.Context, l store.Link) (store.Link, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.links[l.Code].DeletedAt.IsZero() {
+		return store.Link{}, store.ErrExists
+	}
+	l.Version = m.links[l.Code].Version + 1
+	m.links[l.Code] = l
+	return l, nil
+}
+
 func (m *memory) Consume(_ context.Context, code string, now time.Time) (store.Link, error) {
 	if m.beforeConsume != nil {
 		m.beforeConsume()

@@ -40,7 +40,7 @@ func newRemote(t *testing.T, shared *testenv.Redis) *remote.Cache {
 	return r
 }
 
-// TestWritesAreShared checks that the first redirect after a create, edit or delete is a
+// TestWritesAreShared checks that the first redirect after a create, edit, delete or restore is a
 // hit in Redis in every process, and that the absence of a link is not shared.
 func TestWritesAreShared(t *testing.T) {
 	t.Parallel()
@@ -55,6 +55,7 @@ func TestWritesAreShared(t *testing.T) {
 		{"create", func() (store.Link, error) { return one.Create(t.Context(), link("abc", 0)) }},
 		{"update", func() (store.Link, error) { return one.Update(t.Context(), link("abc", 0)) }},
 		{"delete", func() (store.Link, error) { return one.Delete(t.Context(), "abc", 0, time.Now()) }},
+		{"restore", func() (store.Link, error) { return one.Restore(t.Context(), link("abc", 0)) }},
 	} {
 		want, err := step.write()
 		if err != nil {
@@ -125,6 +126,42 @@ func TestLateCreateEndsAbsence(t *testing.T) {
 	testenv.Await(t, "the announced link (the clock stands still, so the absence does not expire)", func() bool {
 		_, err := other.Resolve(t.Context(), "abc")
 		return err == nil
+	})
+}
+
+// TestRestoreReplacesTombstones checks that a tombstone in memory and in Redis does not hide the
+// link that another process restores. The clock stands still, so the tombstone does not expire.
+func TestRestoreReplacesTombstones(t *testing.T) {
+	t.Parallel()
+	shared := testenv.NewRedis(t, testenv.RedisOptions{})
+	m := newMemory()
+	one, heard := newShared(t, shared, m), newRemote(t, shared)
+	other := newCache(t, cache.Options{Store: m, Remote: heard, Now: new(fakeClock).now})
+	ctx, stop := context.WithCancel(t.Context())
+	var listening sync.WaitGroup
+	listening.Go(func() { other.Listen(ctx) })
+	defer listening.Wait()
+	defer stop()
+	testenv.Await(t, "the channel", heard.Hears)
+	if _, err := one.Create(t.Context(), link("abc", 0)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := one.Delete(t.Context(), "abc", 0, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []*cache.Cache{one, other} {
+		testenv.Await(t, "the tombstone", func() bool { return !mustResolve(t, c, "abc").DeletedAt.IsZero() })
+	}
+	want, err := one.Restore(t.Context(), link("abc", 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := mustResolve(t, one, "abc"); got.Version != want.Version {
+		t.Errorf("Resolve by the process that restored = version %d, want %d", got.Version, want.Version)
+	}
+	testenv.Await(t, "the restored link in the other process", func() bool {
+		got := mustResolve(t, other, "abc")
+		return got.Version == want.Version && got.DeletedAt.IsZero()
 	})
 }
 

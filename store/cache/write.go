@@ -26,6 +26,11 @@ func (c *Cache) Delete(ctx context.Context, code string, version int64, at time.
 	return c.edit(ctx, code, func() (store.Link, error) { return c.store.Delete(ctx, code, version, at) })
 }
 
+// Restore restores the link in the store, in L1 and in L2, and announces it.
+func (c *Cache) Restore(ctx context.Context, l store.Link) (store.Link, error) {
+	return c.edit(ctx, l.Code, func() (store.Link, error) { return c.store.Restore(ctx, l) })
+}
+
 // edit runs do and announces the edited link. A failed announcement is no error, because
 // the outbox of the store repeats it.
 func (c *Cache) edit(ctx context.Context, code string, do func() (store.Link, error)) (store.Link, error) {

@@ -10,20 +10,40 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// ownedLink is the end of an UPDATE of the link $2 in bucket $1. The shard must own the
-// bucket at epoch $3. More conditions may follow.
-const ownedLink = `
+// ownedRow is the end of an UPDATE of the link or tombstone $2 in bucket $1. The shard must own
+// the bucket at epoch $3. More conditions may follow.
+const ownedRow = `
 	FROM buckets b LEFT JOIN click_totals c ON c.bucket = b.bucket AND c.code = $2
 	WHERE b.bucket = $1 AND b.epoch = $3 AND b.state = 'owned'
-	AND l.bucket = $1 AND l.code = $2 AND l.deleted_at IS NULL`
+	AND l.bucket = $1 AND l.code = $2`
+
+// ownedLink is ownedRow for links only.
+const ownedLink = ownedRow + ` AND l.deleted_at IS NULL`
 
 // returnLink is the result of such an UPDATE.
 const returnLink = ` RETURNING ` + linkColumns + `, ` + totalColumns
 
-const updateLink = `UPDATE links l SET version = l.version + 1, target = $5, title = $6, tags = $7,
+// setEditable replaces the editable fields, see editableArgs.
+const setEditable = `UPDATE links l SET version = l.version + 1, target = $5, title = $6, tags = $7,
 	status = $8, forward_query = $9, starts_at = $10, expires_at = $11, max_clicks = $12,
 	password_hash = $13, disabled_at = $14, disabled_reason = $15,
-	updated_at = nullif($16::timestamptz, l.created_at), edited_by = $17, edit_note = $18, confirm = $19` + ownedLink + ` AND l.version = $4::bigint` + returnLink
+	updated_at = nullif($16::timestamptz, l.created_at), edited_by = $17, edit_note = $18, confirm = $19`
+
+const updateLink = setEditable + ownedLink + ` AND l.version = $4::bigint` + returnLink
+
+const restoreLink = setEditable + `, request_id = $20, deleted_at = NULL, used_clicks = NULL` + ownedRow + `
+	AND l.deleted_at IS NOT NULL AND l.owner = $21 AND l.version = $4::bigint` + returnLink
+
+// editableArgs are the arguments $4 to $19 of statements with setEditable.
+func editableArgs(l *store.Link, author store.Author) []any {
+	return []any{
+		l.Version, l.URL, orNull(l.Title, ""), l.Tags,
+		orNull(l.Status, store.DefaultStatus), orNull(l.ForwardQuery, store.ForwardOff),
+		orNull(l.StartsAt, time.Time{}), orNull(l.ExpiresAt, time.Time{}), orNull(l.MaxClicks, 0),
+		orNull(l.PasswordHash, ""), orNull(l.DisabledAt, time.Time{}), orNull(l.DisabledReason, ""), l.UpdatedAt,
+		orNull(author.ID, ""), orNull(author.Note, ""), orNull(l.Confirm, false),
+	}
+}
 
 // deleteLink also deletes the totals. A trigger deletes the tags.
 const deleteLink = `WITH gone AS (
@@ -48,12 +68,7 @@ const useLink = `UPDATE links l SET used_clicks = coalesce(l.used_clicks, 0) + 1
 // Update implements store.Store.
 func (s *Store) Update(ctx context.Context, l store.Link) (store.Link, error) {
 	l = asStored(l)
-	author := store.AuthorOf(ctx)
-	found, err := s.edit(ctx, l.Code, updateLink, l.Version, l.URL, orNull(l.Title, ""), l.Tags,
-		orNull(l.Status, store.DefaultStatus), orNull(l.ForwardQuery, store.ForwardOff),
-		orNull(l.StartsAt, time.Time{}), orNull(l.ExpiresAt, time.Time{}), orNull(l.MaxClicks, 0),
-		orNull(l.PasswordHash, ""), orNull(l.DisabledAt, time.Time{}), orNull(l.DisabledReason, ""), l.UpdatedAt,
-		orNull(author.ID, ""), orNull(author.Note, ""), orNull(l.Confirm, false))
+	found, err := s.edit(ctx, l.Code, updateLink, editableArgs(&l, store.AuthorOf(ctx))...)
 	found, err = edited(found, err)
 	return found, wrap(err, "update", l.Code)
 }
@@ -64,6 +79,24 @@ func (s *Store) Delete(ctx context.Context, code string, version int64, at time.
 	found, err := s.edit(ctx, code, deleteLink, version, micros(at), orNull(author.ID, ""), orNull(author.Note, ""))
 	found, err = edited(found, err)
 	return found, wrap(err, "delete", code)
+}
+
+// Restore implements store.Store.
+func (s *Store) Restore(ctx context.Context, l store.Link) (store.Link, error) {
+	l = asStored(l)
+	args := append(editableArgs(&l, store.AuthorOf(ctx)), orNull(l.RequestID, ""), l.Owner)
+	found, err := s.edit(ctx, l.Code, restoreLink, args...)
+	if errors.Is(err, errUnmatched) {
+		switch {
+		case repeats(&l, &found):
+			return found, nil
+		case found.DeletedAt.IsZero() || found.Owner != l.Owner:
+			found, err = store.Link{}, store.ErrExists
+		default:
+			found, err = store.Link{}, store.ErrVersion
+		}
+	}
+	return found, wrap(err, "restore", l.Code)
 }
 
 // Consume implements store.Store.

@@ -10,7 +10,8 @@ import (
 )
 
 // selectRevisions reads linkColumns and the author of the current link and its earlier
-// versions. If the shard owns the bucket, it returns at least one row.
+// versions. An earlier version without a target is a tombstone. If the shard owns the bucket,
+// it returns at least one row.
 const selectRevisions = `
 	SELECT ` + linkColumns + `, l.edited_by, l.edit_note
 	FROM buckets b LEFT JOIN LATERAL (
@@ -22,7 +23,7 @@ const selectRevisions = `
 			UNION ALL
 			SELECT h.code, h.target, k.owner, k.created_at, h.updated_at, h.version, h.status, h.forward_query, h.title,
 				h.tags, h.starts_at, h.expires_at, h.max_clicks, NULL, h.password_mark, h.disabled_at, h.disabled_reason,
-				NULL, NULL, h.confirm, h.edited_by, h.edit_note
+				CASE h.target WHEN '' THEN coalesce(h.updated_at, k.created_at) END, NULL, h.confirm, h.edited_by, h.edit_note
 			FROM link_history h JOIN links k ON k.bucket = h.bucket AND k.code = h.code
 			WHERE h.bucket = $1 AND h.code = $2 AND h.version < $3
 		) v ORDER BY v.version DESC LIMIT $4

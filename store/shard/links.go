@@ -38,6 +38,11 @@ func (r *Router) Delete(ctx context.Context, code string, version int64, at time
 	return ask(ctx, r, store.BucketOf(code), func(s Shard) (store.Link, error) { return s.Delete(ctx, code, version, at) })
 }
 
+// Restore implements store.Store.
+func (r *Router) Restore(ctx context.Context, l store.Link) (store.Link, error) {
+	return ask(ctx, r, store.BucketOf(l.Code), func(s Shard) (store.Link, error) { return s.Restore(ctx, l) })
+}
+
 // Consume implements store.Store.
 func (r *Router) Consume(ctx context.Context, code string, now time.Time) (store.Link, error) {
 	return ask(ctx, r, store.BucketOf(code), func(s Shard) (store.Link, error) { return s.Consume(ctx, code, now) })

@@ -227,6 +227,10 @@ func (m *member) CreateOnce(ctx context.Context, l store.Link, r store.Reservati
 	return made, stands, err
 }
 
+func (m *member) Restore(ctx context.Context, l store.Link) (store.Link, error) {
+	return fenced(m, func() (store.Link, error) { return m.Store.Restore(ctx, l) }, l.Code)
+}
+
 func (m *member) CreateKey(ctx context.Context, k store.Key) error {
 	_, err := fenced(m, func() (struct{}, error) { return struct{}{}, m.Store.CreateKey(ctx, k) }, string(k.Hash[:]))
 	return err

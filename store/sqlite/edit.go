@@ -69,10 +69,15 @@ func (t tx) create(ctx context.Context, l store.Link, values []any) (store.Link,
 	if err != nil {
 		return store.Link{}, err
 	}
-	if l.RequestID == "" || stored.RequestID != l.RequestID || stored.Owner != l.Owner {
+	if !repeats(&l, &stored) {
 		return store.Link{}, store.ErrExists
 	}
 	return stored, nil
+}
+
+// repeats reports whether l is the create that made the stored link.
+func repeats(l, stored *store.Link) bool {
+	return l.RequestID != "" && stored.RequestID == l.RequestID && stored.Owner == l.Owner
 }
 
 // Update implements store.Store.
@@ -107,6 +112,29 @@ func (s *Store) Delete(ctx context.Context, code string, version int64, at time.
 			return store.Link{}, store.ErrVersion
 		}
 		return tx.put(ctx, asStored(stored.Tombstone(at)), author)
+	})
+}
+
+// Restore implements store.Store.
+func (s *Store) Restore(ctx context.Context, l store.Link) (store.Link, error) {
+	l, author := asStored(l), store.AuthorOf(ctx)
+	return change(ctx, s, "restore", l.Code, func(ctx context.Context, tx tx) (store.Link, error) {
+		stored, err := tx.link(ctx, l.Code)
+		switch {
+		case err != nil:
+			return store.Link{}, err
+		case repeats(&l, &stored):
+			return stored, nil
+		case stored.DeletedAt.IsZero() || stored.Owner != l.Owner:
+			return store.Link{}, store.ErrExists
+		case stored.Version != l.Version:
+			return store.Link{}, store.ErrVersion
+		}
+		restored := l
+		restored.CreatedAt, restored.DeletedAt = stored.CreatedAt, time.Time{}
+		restored.UsedClicks, restored.Clicks, restored.LastClickAt = 0, stored.Clicks, stored.LastClickAt
+		restored.Version = stored.Version + 1
+		return tx.put(ctx, restored, author)
 	})
 }
 

@@ -8,7 +8,7 @@ import (
 )
 
 // selectRevisions reads the current link and its earlier versions: the columns of scanLink,
-// then the author.
+// then the author. An earlier version without a target is a tombstone.
 const selectRevisions = `
 	SELECT ` + linkColumns + `, 0, 0, l.edited_by, l.edit_note FROM (
 		SELECT code, target, title, tags, owner, status, forward_query, starts_at, expires_at, max_clicks,
@@ -19,7 +19,8 @@ const selectRevisions = `
 		UNION ALL
 		SELECT * FROM (
 			SELECT h.code, h.target, h.title, h.tags, l.owner, h.status, h.forward_query, h.starts_at, h.expires_at,
-				h.max_clicks, h.password_mark, h.disabled_at, h.disabled_reason, 0, l.created_at, h.updated_at, h.version,
+				h.max_clicks, h.password_mark, h.disabled_at, h.disabled_reason,
+				CASE h.target WHEN '' THEN h.updated_at ELSE 0 END, l.created_at, h.updated_at, h.version,
 				'', 0, h.confirm, h.edited_by, h.edit_note
 			FROM link_history h JOIN links l ON l.code = h.code
 			WHERE h.code = ?1 AND h.version < ?2 ORDER BY h.version DESC LIMIT ?3)

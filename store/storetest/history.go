@@ -36,6 +36,7 @@ func RunHistory(t *testing.T, open func(tb testing.TB) HistoryStore) {
 		{"every field of every version is kept", keepsVersions},
 		{"author and note belong to one write", keepsAuthors},
 		{"deleted link keeps its history", keepsHistoryOfTombstone},
+		{"a restored link keeps its history", keepsHistoryOfRestored},
 		{"refused write leaves no trace", refusedWrite},
 		{"passwords are replaced by short marks", masksPasswords},
 		{"pages reach the first version", pagesHistory},
@@ -133,6 +134,21 @@ func keepsHistoryOfTombstone(t *testing.T, s historySuite) {
 		t.Fatalf("Delete() = %v, want nil", err)
 	}
 	s.wantRevisions(t, l.Code, asRevision(tombstone, "key_a", "gone"), asRevision(l, l.Owner, ""))
+}
+
+func keepsHistoryOfRestored(t *testing.T, s historySuite) {
+	l := s.create(t, newLink())
+	tombstone, err := s.Delete(by(t, "key_a", "gone"), l.Code, 0, after(5))
+	if err != nil {
+		t.Fatalf("Delete() = %v, want nil", err)
+	}
+	again := l
+	again.URL, again.UpdatedAt, again.Version = "https://example.org/", after(6), tombstone.Version
+	again, err = s.Restore(by(t, l.Owner, ""), again)
+	if err != nil {
+		t.Fatalf("Restore() = %v, want nil", err)
+	}
+	s.wantRevisions(t, l.Code, asRevision(again, l.Owner, ""), asRevision(tombstone, "key_a", "gone"), asRevision(l, l.Owner, ""))
 }
 
 func refusedWrite(t *testing.T, s historySuite) {

@@ -39,6 +39,7 @@ func RunOutbox(t *testing.T, opts OutboxOptions) {
 		test func(t *testing.T, s outboxSuite)
 	}{
 		{"delivers edits with the link as stored", deliversEdits},
+		{"delivers restored links", deliversRestored},
 		{"delivers nothing but edits", deliversNothingElse},
 		{"each audience gets every edit", audiencesApart},
 		{"delivers again what was not acknowledged", retries},
@@ -120,6 +121,22 @@ func deliversEdits(t *testing.T, s outboxSuite) {
 	tombstone := s.remove(t, other.Code)
 	s.wantDelivered(t, store.Caches, s.drain(t, store.Caches), edited, tombstone)
 	s.wantDelivered(t, store.Caches, s.drain(t, store.Caches))
+}
+
+func deliversRestored(t *testing.T, s outboxSuite) {
+	l := newLink()
+	tombstone := s.deleted(t, l)
+	for _, a := range store.Audiences() {
+		s.drain(t, a)
+	}
+	l.Version = tombstone.Version
+	l, err := s.Restore(t.Context(), l)
+	if err != nil {
+		t.Fatalf("Restore = %v, want nil", err)
+	}
+	for _, a := range store.Audiences() {
+		s.wantDelivered(t, a, s.drain(t, a), l)
+	}
 }
 
 func deliversNothingElse(t *testing.T, s outboxSuite) {

@@ -54,6 +54,7 @@ func Run(t *testing.T, opts Options) {
 		{"Confirm", confirmPromises},
 		{"Update", updatePromises},
 		{"Delete", deletePromises},
+		{"Restore", restorePromises},
 		{"Consume", consumePromises},
 		{"List", listPromises},
 		{"Reserve", reservePromises},
