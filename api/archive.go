@@ -29,7 +29,7 @@ type archivedLink struct {
 	PasswordHash   string     `json:"password_hash" required:"false" doc:"A bcrypt hash; empty when the link has no password." example:""`
 	DisabledAt     *time.Time `json:"disabled_at" required:"false" doc:"When it was disabled because of abuse."`
 	DisabledReason string     `json:"disabled_reason" required:"false" example:""`
-	DeletedAt      *time.Time `json:"deleted_at" required:"false" doc:"When it was deleted; not before created_at. A deleted link does not redirect, and its code is never used again. It keeps only code, owner, status, created_at, updated_at and version. Its url is empty."`
+	DeletedAt      *time.Time `json:"deleted_at" required:"false" doc:"When it was deleted; not before created_at. A deleted link does not redirect, and its code never goes to another owner. It keeps only code, owner, status, created_at, updated_at and version. Its url is empty."`
 	Clicks         count      `json:"clicks" required:"false" doc:"Total number of redirects." example:"17"`
 	LastClickAt    *time.Time `json:"last_click_at" required:"false" doc:"The default is created_at if there are clicks." example:"2026-05-01T12:00:00.123456Z"`
 	CreatedAt      *time.Time `json:"created_at" required:"false" doc:"The default is now; for a deleted link, deleted_at." example:"2026-03-01T08:30:00.5Z"`

@@ -120,7 +120,7 @@ func (a *API) registerLinks(h huma.API) {
 	huma.Register(h, op("listLinks", http.MethodGet, linksPath, "List your links, newest first", keyed, 401, 403, 422), a.listLinks)
 	huma.Register(h, op("getLink", http.MethodGet, linkPath, "Read a link", keyed, 401, 403, 404, 410), a.getLink)
 	huma.Register(h, a.withPrecheck(editing, op("editLink", http.MethodPatch, linkPath, "Edit a link", keyed, 401, 403, 404, 408, 410, 412, 413, 415, 422)), a.editLink)
-	remove := op("deleteLink", http.MethodDelete, linkPath, "Delete a link. Its code is never used again", keyed, 401, 403, 404, 410, 412)
+	remove := op("deleteLink", http.MethodDelete, linkPath, "Delete a link. Only its owner can create its code again, as an alias", keyed, 401, 403, 404, 410, 412)
 	remove.DefaultStatus = http.StatusNoContent
 	huma.Register(h, remove, a.deleteLink)
 	picture := op("drawLink", http.MethodGet, linkPath+"/qr", "Draw the short URL as a QR code", public, 401, 404, 410, 422)

@@ -93,7 +93,7 @@ func (s *Service) createOne(ctx context.Context, who *Caller, in *Draft, key ide
 	if err := s.hashDraftPassword(ctx, d); err != nil {
 		return store.Link{}, false, err
 	}
-	l, err = s.createFresh(ctx, d.link)
+	l, err = s.createFresh(ctx, d.who, d.link)
 	return l, false, err
 }
 
@@ -144,9 +144,13 @@ func (s *Service) hashDraftPassword(ctx context.Context, d *draft) (err error) {
 }
 
 // createFresh creates l with its alias or a minted code.
-func (s *Service) createFresh(ctx context.Context, l store.Link) (store.Link, error) {
+func (s *Service) createFresh(ctx context.Context, who *Caller, l store.Link) (store.Link, error) {
 	if l.Code != "" {
-		return s.opts.Store.Create(ctx, l)
+		created, err := s.opts.Store.Create(ctx, l)
+		if errors.Is(err, store.ErrExists) {
+			return s.recreate(ctx, who, l, nil, err)
+		}
+		return created, err
 	}
 	for range createAttempts {
 		code, err := s.opts.Minter.NextCode()

@@ -6,8 +6,8 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// Delete turns a link into a tombstone. Its code is never used again. Delete returns
-// store.ErrGone for a link that is deleted already.
+// Delete turns a link into a tombstone. Its code never goes to another owner, see
+// isReplaceable. Delete returns store.ErrGone for a link that is deleted already.
 func (s *Service) Delete(ctx context.Context, who *Caller, code string, versions Versions) error {
 	ctx = authored(ctx, who, "")
 	for _, get := range s.readers() {

@@ -102,6 +102,8 @@ func actionOf(l, older *store.Link) string {
 		return "created"
 	case !l.DeletedAt.IsZero():
 		return "deleted"
+	case !older.DeletedAt.IsZero():
+		return "created"
 	case older.DisabledAt.IsZero() && !l.DisabledAt.IsZero():
 		return "disabled"
 	case !older.DisabledAt.IsZero() && l.DisabledAt.IsZero():
@@ -163,6 +165,9 @@ func (s *Service) targetAt(ctx context.Context, code string, version int64) (str
 	}
 	if len(revisions) == 0 || revisions[0].Link.Version != version {
 		return "", &store.FieldError{Field: "version", Reason: "must be a version in the history of the link"}
+	}
+	if !revisions[0].Link.DeletedAt.IsZero() {
+		return "", &store.FieldError{Field: "version", Reason: "must be a version with a target: this one is a delete"}
 	}
 	return revisions[0].Link.URL, nil
 }

@@ -206,11 +206,12 @@ func (s *Service) createReserved(ctx context.Context, d *draft, want store.Reser
 }
 
 // createInstead creates the draft under another code, because another link has the
-// reserved code as its alias. If the draft itself has an alias, createInstead returns the
-// error taken.
+// reserved code as its alias. If the draft itself has an alias, createInstead creates a deleted
+// alias again where that is allowed, and otherwise returns the error taken.
 func (s *Service) createInstead(ctx context.Context, d *draft, want store.Reservation, reserved string, taken error) (l store.Link, found bool, err error) {
-	if d.link.Code != "" {
-		return store.Link{}, false, taken
+	if l = d.link; l.Code != "" {
+		l, err = s.recreate(ctx, d.who, l, &want, taken)
+		return l, false, err
 	}
 	for range createAttempts {
 		s.collisions.Inc()
