@@ -158,11 +158,6 @@ func (a *API) ignore(ctx context.Context, err error) {
 	}
 }
 
-// Reserved returns the first path segments of all routes. They cannot be aliases.
-func Reserved() []string {
-	return []string{".well-known", "api", "favicon.ico", "robots.txt", "static"}
-}
-
 // routerProblem returns the problem for an error, including errors of echo.
 func (a *API) routerProblem(ctx context.Context, err error) *problem {
 	var routing *echo.HTTPError

@@ -46,6 +46,7 @@ type serveFlags struct {
 	ProxyProtocol        string `default:"false" placeholder:"BOOL" help:"Whether trusted proxies begin each connection with a PROXY header, version 1 or 2. Default: false." setting:""`
 	CORSOrigins          string `name:"cors-origins" placeholder:"ORIGIN,…" help:"Origins of pages that may call the API, such as https://app.example, or * for all. Default: none." setting:""`
 	SecurityContact      string `placeholder:"URI,…" help:"Where to report vulnerabilities, such as mailto:security@example.com. Shown in /.well-known/security.txt. Default: none." setting:""`
+	ReservedAliases      string `placeholder:"NAME,…" help:"Names that cannot be new aliases, in addition to login, admin, health and the like. Default: none." setting:""`
 	LimitCreateAnonymous string `default:"60/1m" placeholder:"N/TIME" help:"Creates by one client without a key, including rejected creates, or off. Default: 60/1m." setting:""`
 	LimitCreateTotal     string `default:"600/1m" placeholder:"N/TIME" help:"Creates by all clients without a key together, or off. Default: 600/1m." setting:""`
 	LimitCreateKey       string `default:"6000/1m" placeholder:"N/TIME" help:"Creates, edits and roll-backs by one API key that has no limit of its own, or off. Default: 6000/1m." setting:""`
@@ -87,6 +88,7 @@ type serveSettings struct {
 	proxyProtocol   bool
 	corsOrigins     []string
 	contacts        []string // for security.txt; empty: no file
+	reserved        []string // names that cannot be new aliases, in addition to api.Reserved
 	limits          api.Limits
 	abuse           abuseSettings
 	redisURL        string      // empty: no Redis
@@ -149,6 +151,8 @@ func (f *serveFlags) read() (serveSettings, []error) {
 	try("CORS_ORIGINS", err)
 	s.contacts, err = api.ParseContacts(splitList(f.SecurityContact))
 	try("SECURITY_CONTACT", err)
+	s.reserved, err = api.ParseReserved(splitList(f.ReservedAliases))
+	try("RESERVED_ALIASES", err)
 	s.limits.CreateAnonymous, err = ratelimit.ParseLimit(f.LimitCreateAnonymous)
 	try("LIMIT_CREATE_ANONYMOUS", err)
 	s.limits.CreateTotal, err = ratelimit.ParseLimit(f.LimitCreateTotal)
