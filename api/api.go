@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"net/url"
 	"runtime"
+	"strings"
 	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -34,6 +35,7 @@ type API struct {
 	schemas   huma.Registry
 	csrf      *http.CrossOriginProtection
 	agents    *useragent.Classifier
+	https     bool          // whether the base URL is https
 	drawers   chan struct{} // semaphore: QR codes that are drawn at the same time
 	drawings  drawings
 	outage    seldom              // limits the log message about the store
@@ -56,6 +58,8 @@ func New(opts Options) (*API, error) {
 		BaseURL:         opts.BaseURL,
 		AnonymousCreate: opts.Links.May(&links.Caller{}, links.Creating) == nil,
 		MaxURLLen:       store.MaxURLLen,
+		Name:            opts.SiteName,
+		Contact:         opts.Contact,
 		Version:         opts.Version,
 	})
 	if err != nil {
@@ -70,6 +74,7 @@ func New(opts Options) (*API, error) {
 		pages:   pages,
 		csrf:    http.NewCrossOriginProtection(),
 		agents:  agents,
+		https:   strings.HasPrefix(opts.BaseURL, "https://"),
 		drawers: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
 
 		prechecks:   map[string]precheck{},

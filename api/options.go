@@ -111,6 +111,9 @@ type Options struct {
 	Limits      Limits
 	Version     string // of the binary, shown on the pages and in the OpenAPI document
 
+	SiteName string // name of the website on the pages, see ParseSiteName; default Terse
+	Contact  string // whom visitors may write to, as ParseContact returns it; default nobody
+
 	SecurityContacts []string // where to report vulnerabilities, see ParseContacts; default none, and no security.txt
 
 	AccessLogSample float64 // share of the requests to log, 0 to 1
@@ -153,6 +156,12 @@ func (o *Options) validate() error {
 	}
 	if _, err := ParseOrigins(o.CORSOrigins); err != nil {
 		problems = append(problems, fmt.Errorf("api: Options.CORSOrigins: %w", err))
+	}
+	if _, err := ParseSiteName(o.SiteName); err != nil {
+		problems = append(problems, fmt.Errorf("api: Options.SiteName: %w", err))
+	}
+	if _, err := ParseContact(o.Contact); err != nil {
+		problems = append(problems, fmt.Errorf("api: Options.Contact: %w", err))
 	}
 	if _, err := ParseContacts(o.SecurityContacts); err != nil {
 		problems = append(problems, fmt.Errorf("api: Options.SecurityContacts: %w", err))

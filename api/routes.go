@@ -50,6 +50,9 @@ func (a *API) route() error {
 
 // ServeHTTP answers requests of the public listener.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if a.https {
+		w.Header()["Strict-Transport-Security"] = httpsOnly
+	}
 	if strings.HasPrefix(r.URL.Path, "/api/") {
 		r = a.identify(w, r)
 		if a.crossOrigin(w, r) {
@@ -207,6 +210,10 @@ func noStore(next echo.HandlerFunc) echo.HandlerFunc {
 		return next(c)
 	}
 }
+
+// httpsOnly makes browsers use https alone for this host, for a year after each answer. Other
+// hosts of the domain are not concerned. Never modify it: all answers share it.
+var httpsOnly = []string{"max-age=31536000"}
 
 func setNoStore(h http.Header) {
 	h["Cache-Control"], h["X-Content-Type-Options"] = noStoreValue, noSniffValue

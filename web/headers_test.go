@@ -79,6 +79,7 @@ func TestOptions(t *testing.T) {
 		{"no base URL", web.Options{MaxURLLen: 1}, false},
 		{"base URL of another scheme", web.Options{BaseURL: "javascript:alert(1)", MaxURLLen: 1}, false},
 		{"base URL without a host", web.Options{BaseURL: "https:///x", MaxURLLen: 1}, false},
+		{"contact of another scheme", web.Options{BaseURL: "https://sho.rt", MaxURLLen: 1, Contact: "javascript:alert(1)"}, false},
 		{"no longest URL", web.Options{BaseURL: "https://sho.rt"}, false},
 	}
 	for _, test := range tests {

@@ -21,20 +21,21 @@ func (p *Pages) Error(w http.ResponseWriter, status int, v Problem) {
 	v.Status = cmp.Or(v.Status, status)
 	v.Title = cmp.Or(v.Title, words.title)
 	v.Detail = cmp.Or(v.Detail, words.detail)
-	p.problem.write(w, status, view{Site: p.opts, Name: v.Title, Page: failure{v, words.next, words.retry}})
+	p.problem.write(w, status, view{Site: p.opts, Name: v.Title, Page: failure{v, words.next, words.contact, words.retry}})
 }
 
 // failure is a Problem with the default advice of its status.
 type failure struct {
 	Problem
-	Next  string
-	Retry bool // whether a retry of the same address may succeed
+	Next    string
+	Contact string // text before the contact of the website; empty: the advice names no contact
+	Retry   bool   // whether a retry of the same address may succeed
 }
 
 // words are the default texts of a status.
 type words struct {
-	title, detail, next string
-	retry               bool
+	title, detail, next, contact string
+	retry                        bool
 }
 
 func wordsFor(status int) words {
@@ -46,7 +47,8 @@ func wordsFor(status int) words {
 	case http.StatusNotFound:
 		return words{
 			title: "Nothing here", detail: "There is no such link.",
-			next: "Check the address. Capital and small letters are different, and the last character is easily lost when copying.",
+			next:    "Check the address. Capital and small letters are different, and the last character is easily lost when copying.",
+			contact: "If this link should work, contact",
 		}
 	case http.StatusGone:
 		return words{
@@ -63,7 +65,8 @@ func wordsFor(status int) words {
 	case http.StatusUnavailableForLegalReasons:
 		return words{
 			title: "Blocked", detail: "This link was disabled.",
-			next: "It was disabled to protect you from abuse. If it is your link and this is a mistake, contact the owner of this website.",
+			next:    "It was disabled to protect you from abuse. If it is your link and this is a mistake, contact the owner of this website.",
+			contact: "Contact",
 		}
 	case http.StatusInternalServerError:
 		return words{

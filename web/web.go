@@ -8,9 +8,11 @@
 package web
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 )
 
 // Options are the settings that all pages share.
@@ -27,8 +29,23 @@ type Options struct {
 	// it sends the form; the server checks it again. Required.
 	MaxURLLen int
 
+	// Name of the website, shown on every page. Default: "Terse".
+	Name string
+
+	// Contact is a mailto: or https: URI for questions of visitors, shown on every page.
+	// Default: none.
+	Contact string
+
 	// Version of the program, shown in the footer. Default: "dev".
 	Version string
+}
+
+const mailto = "mailto:"
+
+// ContactText returns the contact as people read it: the e-mail address, or the address of the
+// page without https://.
+func (o Options) ContactText() string {
+	return strings.TrimPrefix(strings.TrimPrefix(o.Contact, mailto), "https://")
 }
 
 func (o *Options) validate() error {
@@ -40,6 +57,10 @@ func (o *Options) validate() error {
 	if o.MaxURLLen <= 0 {
 		problems = append(problems, errors.New("web: Options.MaxURLLen is required"))
 	}
+	if o.Contact != "" && !strings.HasPrefix(o.Contact, mailto) && !strings.HasPrefix(o.Contact, "https://") {
+		problems = append(problems, fmt.Errorf("web: Options.Contact: %q must begin with mailto: or https://", o.Contact))
+	}
+	o.Name = cmp.Or(o.Name, "Terse")
 	if o.Version == "" {
 		o.Version = "dev"
 	}

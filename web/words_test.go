@@ -45,6 +45,36 @@ func TestErrorWords(t *testing.T) {
 	}
 }
 
+func TestSiteNameAndContact(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ contact, link string }{
+		{"mailto:help@acme.example", `<a href="mailto:help@acme.example">help@acme.example</a>`},
+		{"https://acme.example/help", `<a href="https://acme.example/help">acme.example/help</a>`},
+	} {
+		p := newPages(t, web.Options{BaseURL: "https://sho.rt", AnonymousCreate: true, MaxURLLen: 8192, Name: "Acme & Co", Contact: test.contact})
+		for name, write := range everyPage(p, "text") {
+			body := render(write)
+			for _, want := range []string{"Acme &amp; Co</title>", "Acme &amp; Co</span>", "Contact: " + test.link} {
+				if !strings.Contains(body, want) && (name != "form" && name != "result" || !strings.HasSuffix(want, "</title>")) {
+					t.Errorf("%s lacks %q:\n%s", name, want, body)
+				}
+			}
+		}
+		for status, want := range map[int]string{404: "If this link should work, contact " + test.link + ".", 451: "Contact " + test.link + "."} {
+			if body := render(func(w http.ResponseWriter) { p.Error(w, status, web.Problem{}) }); !strings.Contains(body, want) {
+				t.Errorf("the page of a %d lacks %q:\n%s", status, want, body)
+			}
+		}
+		if body := render(func(w http.ResponseWriter) { p.Home(w, 200, web.Home{}) }); !strings.Contains(body, "<title>Acme &amp; Co: long links, cut short</title>") {
+			t.Errorf("the title of the home page lacks the name of the site:\n%s", body)
+		}
+	}
+	nobody := newPages(t, web.Options{BaseURL: "https://sho.rt", MaxURLLen: 8192})
+	if body := render(func(w http.ResponseWriter) { nobody.Error(w, 451, web.Problem{}) }); strings.Contains(body, "Contact") {
+		t.Errorf("a page without a contact mentions one:\n%s", body)
+	}
+}
+
 func TestPreviewWords(t *testing.T) {
 	t.Parallel()
 	p := newPages(t, web.Options{BaseURL: "https://sho.rt", MaxURLLen: 8192})

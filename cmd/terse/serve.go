@@ -218,8 +218,8 @@ func (p *process) handler(ctx context.Context, s *stores) (*api.API, error) {
 		Keys:    s.keyring,
 		Limiter: p.limiter, Limits: p.settings.limits, Clients: p.settings.proxies, Guard: p.guard,
 		BaseURL: p.settings.baseURL, CORSOrigins: p.settings.corsOrigins, CDN: p.settings.cdn.Provider != "",
-		SecurityContacts: p.settings.contacts,
-		Version:          version, AccessLogSample: p.settings.operation.accessLogSample, Registerer: p.registry, Logger: p.logger,
+		SiteName: p.settings.siteName, Contact: p.settings.contact, SecurityContacts: p.settings.contacts,
+		Version: version, AccessLogSample: p.settings.operation.accessLogSample, Registerer: p.registry, Logger: p.logger,
 	})
 }
 

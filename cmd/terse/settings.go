@@ -45,6 +45,8 @@ type serveFlags struct {
 	TrustedProxies       string `placeholder:"CIDR,…" help:"Proxies that may choose the client's address (X-Forwarded-For), the request id and the trace. Default: none." setting:""`
 	ProxyProtocol        string `default:"false" placeholder:"BOOL" help:"Whether trusted proxies begin each connection with a PROXY header, version 1 or 2. Default: false." setting:""`
 	CORSOrigins          string `name:"cors-origins" placeholder:"ORIGIN,…" help:"Origins of pages that may call the API, such as https://app.example, or * for all. Default: none." setting:""`
+	SiteName             string `placeholder:"NAME" help:"Name of the website, shown on its pages. Default: Terse." setting:""`
+	Contact              string `placeholder:"ADDRESS" help:"Whom visitors may contact: an e-mail address or the https address of a page. Shown on the pages. Default: nobody." setting:""`
 	SecurityContact      string `placeholder:"URI,…" help:"Where to report vulnerabilities, such as mailto:security@example.com. Shown in /.well-known/security.txt. Default: none." setting:""`
 	ReservedAliases      string `placeholder:"NAME,…" help:"Names that cannot be new aliases, in addition to login, admin, health and the like. Default: none." setting:""`
 	LimitCreateAnonymous string `default:"60/1m" placeholder:"N/TIME" help:"Creates by one client without a key, including rejected creates, or off. Default: 60/1m." setting:""`
@@ -87,6 +89,8 @@ type serveSettings struct {
 	proxies         ratelimit.Proxies
 	proxyProtocol   bool
 	corsOrigins     []string
+	siteName        string   // empty: Terse
+	contact         string   // mailto: or https: URI; empty: nobody
 	contacts        []string // for security.txt; empty: no file
 	reserved        []string // names that cannot be new aliases, in addition to api.Reserved
 	limits          api.Limits
@@ -149,6 +153,10 @@ func (f *serveFlags) read() (serveSettings, []error) {
 	try("PROXY_PROTOCOL", err)
 	s.corsOrigins, err = api.ParseOrigins(splitList(f.CORSOrigins))
 	try("CORS_ORIGINS", err)
+	s.siteName, err = api.ParseSiteName(f.SiteName)
+	try("SITE_NAME", err)
+	s.contact, err = api.ParseContact(f.Contact)
+	try("CONTACT", err)
 	s.contacts, err = api.ParseContacts(splitList(f.SecurityContact))
 	try("SECURITY_CONTACT", err)
 	s.reserved, err = api.ParseReserved(splitList(f.ReservedAliases))

@@ -22,7 +22,7 @@ func TestSettingsAreRead(t *testing.T) {
 		operationFlags: operationFlags{DrainDelay: "1s", DrainTimeout: "9s", AccessLogSample: "0.25", OTLPEndpoint: "http://c:4318", MaxConnections: "77"},
 		Listen:         ":1", AdminListen: "Admin.:2", AdminHosts: "Node1, node2.", BaseURL: "https://sho.rt", CodeKey: "aSC7FmA0I5+1teXYpwy1758w8yPDIjOUQKEAJRrNWUA=", NodeID: "5", ReplicaMaxAge: "6s",
 		AnonymousCreate: "true", TrustedProxies: "10.0.0.0/8", ProxyProtocol: "true", CORSOrigins: "https://app.example", SecurityContact: "mailto:a@b.example, tel:+1",
-		ReservedAliases: "jobs, Press", AnonymousLife: "720h", LimitCreateAnonymous: "1/1s", LimitCreateTotal: "7/7s", LimitCreateKey: "2/2s", LimitUnknown: "3/3s", LimitPassword: "4/4s",
+		SiteName: " Acme & Co ", Contact: "help@acme.example", ReservedAliases: "jobs, Press", AnonymousLife: "720h", LimitCreateAnonymous: "1/1s", LimitCreateTotal: "7/7s", LimitCreateKey: "2/2s", LimitUnknown: "3/3s", LimitPassword: "4/4s",
 		abuseFlags: abuseFlags{LimitReport: "5/5s", WebriskKey: "9f86d081884c", WebriskRate: "6/2s", WebriskURL: "http://risk", ScanInterval: "8s"},
 		RedisURL:   "redis://r", CDN: cdn.Varnish, VarnishURLs: "http://v", VarnishSecret: "9f86d081884d", CDNRate: "10/4s",
 		BatchSize: "12", CacheSize: "13", LogLevel: "warn", LogFormat: "json",
@@ -35,7 +35,7 @@ func TestSettingsAreRead(t *testing.T) {
 		dataDir: "/data", shards: []shardSettings{{"s1", "postgres://a/x", []string{}}}, batchSize: 12,
 		listen: ":1", admin: "Admin.:2", adminHosts: []string{"node1", "node2", "admin"}, baseURL: "https://sho.rt", codeKey: codeKey, nodeID: 5, replicaMaxAge: 6 * time.Second,
 		anonymousCreate: true, anonymousLife: 720 * time.Hour, proxies: proxies, proxyProtocol: true, corsOrigins: []string{"https://app.example"}, contacts: []string{"mailto:a@b.example", "tel:+1"},
-		reserved: []string{"jobs", "Press"},
+		siteName: "Acme & Co", contact: "mailto:help@acme.example", reserved: []string{"jobs", "Press"},
 		limits: api.Limits{
 			CreateAnonymous: ratelimit.Limit{Count: 1, Window: time.Second}, CreateTotal: ratelimit.Limit{Count: 7, Window: 7 * time.Second}, CreateKey: ratelimit.Limit{Count: 2, Window: 2 * time.Second},
 			Unknown: ratelimit.Limit{Count: 3, Window: 3 * time.Second}, Password: ratelimit.Limit{Count: 4, Window: 4 * time.Second},
