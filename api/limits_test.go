@@ -46,7 +46,7 @@ func limitedCalls(s *server) map[string]limitedCall {
 		},
 		"create that is refused": {name: "create", call: send("/api/v1/links", `{"url":"x"}`), done: http.StatusUnprocessableEntity},
 		"batch":                  {name: "create", call: send("/api/v1/links/batch", `{"links":[`+link+`]}`), done: http.StatusOK},
-		"form":                   {name: "create", call: form("/", "url=https%3A%2F%2Fexample.com"), done: http.StatusCreated},
+		"form":                   {name: "create", call: form("/", "url=https%3A%2F%2Fexample.com"), done: http.StatusSeeOther},
 		"guess":                  {name: "guess", call: form("/"+secret.Code, "password=wrong"), done: http.StatusForbidden},
 		"unknown code":           {name: "unknown", call: get("/nothing"), done: http.StatusNotFound, silent: true},
 		"preview of an unknown code": {

@@ -14,10 +14,28 @@ import (
 	"github.com/terse/terse/web"
 )
 
-// home shows the home page with the form.
+// createdParam is the parameter of the home page that names the link to show as created.
+const createdParam = "created"
+
+// home shows the home page: the form, or the link that a form has created. Everybody can request
+// this for any link, so the page shows no more than the preview, the settings of the link and
+// that it has a password.
 func (a *API) home(c echo.Context) error {
-	a.pages.Home(c.Response(), http.StatusOK, web.Home{})
-	return nil
+	code := c.QueryParam(createdParam)
+	if code == "" {
+		a.pages.Home(c.Response(), http.StatusOK, web.Home{})
+		return nil
+	}
+	return a.withLive(c, code, func(l *store.Link) {
+		shown := &web.Result{
+			Code: l.Code, ShortURL: a.shortURL(l.Code), QRPath: qrPath(l.Code), URL: l.URL, Title: l.Title,
+			ExpiresAt: l.ExpiresAt, MaxClicks: l.MaxClicks, Protected: l.PasswordHash != "", Hidden: hiddenReason(l) != "",
+		}
+		if shown.Protected {
+			shown.Title = ""
+		}
+		a.pages.Home(c.Response(), http.StatusOK, web.Home{Result: shown})
+	})
 }
 
 // shorten handles the form of the home page when the browser has no JavaScript.
@@ -48,19 +66,15 @@ func (a *API) shortenForm(c echo.Context, who *caller, form url.Values, charged 
 		a.pages.Home(c.Response(), http.StatusTooManyRequests, shown)
 		return nil
 	}
-	in, problems := formInput(form)
-	if len(problems) > 0 {
-		return a.showForm(c, shown, invalid(problems...))
-	}
-	created := a.create(r.Context(), who, in.draft("", false))
+	in, unreadable := formInput(form)
+	d := in.draft("", false)
+	d.Err = store.JoinInvalid(unreadable, d.Err)
+	created := a.create(r.Context(), who, d)
 	if created.Err != nil {
 		return a.showForm(c, shown, withLimits(charged.headers, a.problem(r.Context(), created.Err)))
 	}
-	l := &created.Link
-	a.pages.Home(c.Response(), http.StatusCreated, web.Home{Result: &web.Result{
-		Code: l.Code, ShortURL: a.shortURL(l.Code), URL: l.URL, QRPath: qrPath(l.Code),
-	}})
-	return nil
+	a.setPolicy(c.Response().Header(), policyNever)
+	return c.Redirect(http.StatusSeeOther, "/?"+url.Values{createdParam: {created.Link.Code}}.Encode()) // a reload sends no second form
 }
 
 // showForm shows the form again, with the visitor's input and the errors.
@@ -68,7 +82,9 @@ func (a *API) showForm(c echo.Context, shown web.Home, p *problem) error {
 	shown.Errors = map[string]string{}
 	for _, e := range p.Errors {
 		field := strings.TrimPrefix(e.Location, "body.")
-		shown.Errors[field] = e.Message
+		if shown.Errors[field] == "" {
+			shown.Errors[field] = e.Message
+		}
 	}
 	switch {
 	case p.Status == http.StatusConflict:
@@ -95,9 +111,10 @@ func formValues(f url.Values) web.Home {
 	}
 }
 
-// formInput converts the form to the body of a create. Empty fields become absent members.
-func formInput(f url.Values) (*CreateInput, []*store.FieldError) {
-	var problems []*store.FieldError
+// formInput converts the form to the body of a create. Empty and unreadable fields become absent
+// members. The error names every unreadable field.
+func formInput(f url.Values) (*CreateInput, error) {
+	var date, clicks error
 	in := &CreateInput{URL: f.Get("url")}
 	if v := f.Get("alias"); v != "" {
 		in.Alias = some(v)
@@ -111,25 +128,33 @@ func formInput(f url.Values) (*CreateInput, []*store.FieldError) {
 	if v := f.Get("expires_at"); v != "" {
 		at, err := time.Parse(formTime, v)
 		if err != nil {
-			problems = append(problems, &store.FieldError{Field: "expires_at", Reason: "must be a date and a time"})
+			date = &store.FieldError{Field: "expires_at", Reason: "must be a date and a time"}
+		} else {
+			in.ExpiresAt = some(at)
 		}
-		in.ExpiresAt = some(at)
 	}
-	if v := f.Get("max_clicks"); v != "" {
+	if v := strings.TrimSpace(f.Get("max_clicks")); v != "" {
 		n, err := strconv.ParseInt(v, 10, 64)
 		if err != nil {
-			problems = append(problems, &store.FieldError{Field: "max_clicks", Reason: "must be a whole number"})
+			clicks = &store.FieldError{Field: "max_clicks", Reason: "must be a whole number"}
+		} else {
+			in.MaxClicks = some(n)
 		}
-		in.MaxClicks = some(n)
 		if n == 1 { // programs that open links, such as chats, must not use the only click
 			in.Confirm = some(true)
 		}
 	}
-	return in, problems
+	return in, store.JoinInvalid(date, clicks)
 }
 
 // preview shows the target of a link instead of redirecting.
 func (a *API) preview(c echo.Context, name string) error {
+	return a.withLive(c, name, func(l *store.Link) { a.showPreview(c, http.StatusOK, l, web.Report{}) })
+}
+
+// withLive calls show with the link of a visitor's path if it is live. Otherwise it answers with
+// an error.
+func (a *API) withLive(c echo.Context, name string, show func(l *store.Link)) error {
 	l, err := a.resolve(c.Request().Context(), c.Request(), name)
 	if err != nil {
 		return a.visitError(c, name, err)
@@ -141,22 +166,29 @@ func (a *API) preview(c echo.Context, name string) error {
 	if state != store.Live {
 		return a.notLive(c, &l, state, now)
 	}
-	a.showPreview(c, http.StatusOK, &l, web.Report{})
+	show(&l)
 	return nil
+}
+
+// hiddenReason returns why pages must not show the whole target of a link, see web.Preview.
+func hiddenReason(l *store.Link) string {
+	switch {
+	case l.PasswordHash != "":
+		return web.HiddenByPassword
+	case l.MaxClicks > 0:
+		return web.HiddenByMaxClicks
+	}
+	return ""
 }
 
 // showPreview writes the preview page of a live link.
 func (a *API) showPreview(c echo.Context, status int, l *store.Link, report web.Report) {
 	shown := web.Preview{
 		Code: l.Code, ShortURL: a.shortURL(l.Code), Title: l.Title,
-		URL: l.URL, CreatedAt: l.CreatedAt, ExpiresAt: l.ExpiresAt, Report: report,
+		URL: l.URL, CreatedAt: l.CreatedAt, ExpiresAt: l.ExpiresAt, HiddenReason: hiddenReason(l), Report: report,
 	}
-	switch {
-	case l.PasswordHash != "":
-		shown.HiddenReason = web.HiddenByPassword
+	if l.PasswordHash != "" {
 		shown.Title = ""
-	case l.MaxClicks > 0:
-		shown.HiddenReason = web.HiddenByMaxClicks
 	}
 	a.pages.Preview(c.Response(), status, shown)
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/terse/terse/api"
+	"github.com/terse/terse/store"
 )
 
 func contains(body []byte, text string) bool { return bytes.Contains(body, []byte(text)) }
@@ -47,8 +48,8 @@ func TestForm(t *testing.T) {
 		"url": {"https://example.com/form"}, "alias": {"mine"}, "title": {"A title"},
 		"expires_at": {"2026-07-01T10:30"}, "max_clicks": {"5"}, "password": {""},
 	})
-	if a.status != http.StatusCreated || !contains(a.body, baseURL+"/mine") {
-		t.Fatalf("form = %d, want 201 and the short URL", a.status)
+	if got := a.header.Get("Location"); a.status != http.StatusSeeOther || got != "/?created=mine" || a.header.Get("Cache-Control") != "no-store" {
+		t.Fatalf("form = %d to %q, want 303 to the result, not cached", a.status, got)
 	}
 	if got := s.get("/mine").header.Get("Location"); got != "https://example.com/form" {
 		t.Errorf("Location = %q, want what the form said", got)
@@ -69,6 +70,8 @@ func TestForm(t *testing.T) {
 	}{
 		"taken":        {url.Values{"url": {"https://example.com/kept"}, "alias": {"taken"}}, nil, 409, "https://example.com/kept"},
 		"no date":      {url.Values{"url": {"https://example.com"}, "expires_at": {"tomorrow"}}, nil, 422, "must be a date"},
+		"empty":        {url.Values{"url": {""}}, nil, 422, "must not be empty"},
+		"space":        {url.Values{"url": {"  "}}, nil, 422, "must not be empty"},
 		"no number":    {url.Values{"url": {"https://example.com"}, "max_clicks": {"many"}}, nil, 422, "must be a whole number"},
 		"past":         {url.Values{"url": {"https://example.com"}, "expires_at": {"2001-01-01T00:00"}}, nil, 422, "must be in the future"},
 		"another site": {url.Values{"url": {"https://example.com"}}, []string{"Origin", "https://evil.example"}, 403, "another website"},
@@ -76,6 +79,93 @@ func TestForm(t *testing.T) {
 		if a := s.post(tt.fields, append(tt.headers, "Accept", "text/html")...); a.status != tt.status || !contains(a.body, tt.says) {
 			t.Errorf("%s = %d, want %d and a page that says %q", name, a.status, tt.status, tt.says)
 		}
+	}
+}
+
+// TestFormNamesAllWrongFields checks that the page names wrong fields of every kind.
+func TestFormNamesAllWrongFields(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	a := s.post(url.Values{
+		"url": {"ftp://example.com"}, "alias": {"a b"}, "title": {strings.Repeat("a", 501)},
+		"expires_at": {"tomorrow"}, "max_clicks": {"many"}, "password": {strings.Repeat("p", 73)},
+	}, "Accept", "text/html")
+	if a.status != http.StatusUnprocessableEntity {
+		t.Errorf("form = %d, want 422", a.status)
+	}
+	for _, want := range []string{
+		"must begin with http:// or https://", "each a letter A to Z, a digit", "must be at most 500 characters", "must be a date and a time",
+		"must be a whole number", "must have 1 to 72 bytes",
+	} {
+		if !contains(a.body, want) {
+			t.Errorf("the page lacks %q: %s", want, a.body)
+		}
+	}
+}
+
+// TestFormResult follows the redirect of the form. Everybody can request the page of any link, so
+// it shows no more of the target than the preview.
+func TestFormResult(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	for name, tt := range map[string]struct {
+		fields         url.Values
+		shows, conceal []string
+	}{
+		"plain": {url.Values{}, []string{"https://example.com/target"}, nil},
+		"settings": {
+			url.Values{"title": {"A title"}, "expires_at": {"2026-07-01T10:30"}},
+			[]string{"https://example.com/target", ">A title</dd>", ">1 July 2026, 10:30 UTC</dd>"},
+			nil,
+		},
+		"limited": {url.Values{"title": {"A title"}, "max_clicks": {" 5 "}}, []string{">example.com<", ">A title</dd>", ">5</dd>"}, []string{"example.com/target"}},
+		"password": {
+			url.Values{"title": {"A title"}, "password": {"open sesame"}},
+			[]string{">example.com<", ">Required</dd>"},
+			[]string{"example.com/target", "A title", "sesame"},
+		},
+	} {
+		tt.fields.Set("url", "https://example.com/target")
+		at := s.post(tt.fields, "Accept", "text/html").header.Get("Location")
+		code, ok := strings.CutPrefix(at, "/?created=")
+		if !ok || strings.Contains(at, "sesame") {
+			t.Errorf("%s: the form leads to %q, want the code alone", name, at)
+			continue
+		}
+		a := s.get(at, "Accept", "text/html")
+		if a.status != http.StatusOK || a.header.Get("Cache-Control") != "no-store" || a.header.Get("X-Robots-Tag") != "noindex" {
+			t.Errorf("%s: the result = %d %v, want 200, not cached and not listed", name, a.status, a.header)
+		}
+		for _, want := range append(tt.shows, baseURL+"/"+code, "/api/v1/links/"+code+"/qr") {
+			if !contains(a.body, want) {
+				t.Errorf("%s: the result lacks %q: %s", name, want, a.body)
+			}
+		}
+		for _, secret := range tt.conceal {
+			if contains(a.body, secret) {
+				t.Errorf("%s: the result shows %q: %s", name, secret, a.body)
+			}
+		}
+	}
+	for query, want := range map[string]int{"created=": 200, "created=unknown": 404, "created=%2F%2Fevil.example": 404, "created=<script>": 404, "other=1": 200} {
+		if a := s.get("/?"+query, "Accept", "text/html"); a.status != want || contains(a.body, `data-part="short" href="`+baseURL) {
+			t.Errorf("GET /?%s = %d, want %d without a result", query, a.status, want)
+		}
+	}
+}
+
+// TestFormResultOfEndedLink checks that the result of a link that no longer works is an error, as a
+// visit is.
+func TestFormResultOfEndedLink(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	l := s.create(`{"url":"https://example.com/target"}`)
+	a := s.send(http.MethodPost, "/api/v1/links/"+l.Code+"/disable", `{"reason":"phishing"}`, s.key("admin", store.ScopeAdmin)...)
+	if a.status >= 300 {
+		t.Fatalf("disable = %d: %s", a.status, a.body)
+	}
+	if a := s.get("/?created="+l.Code, "Accept", "text/html"); a.status != http.StatusUnavailableForLegalReasons || contains(a.body, "example.com/target") {
+		t.Errorf("the result of a disabled link = %d, want 451 without the target: %s", a.status, a.body)
 	}
 }
 

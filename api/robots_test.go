@@ -185,8 +185,8 @@ func TestFormWorksOnce(t *testing.T) {
 	s := newServer(t)
 	for clicks, want := range map[string]bool{"1": true, "2": false, "": false} {
 		alias := "works" + clicks
-		if a := s.post(url.Values{"url": {"https://target.example/"}, "alias": {alias}, "max_clicks": {clicks}}); a.status != http.StatusCreated {
-			t.Fatalf("form = %d %s, want 201", a.status, a.body)
+		if a := s.post(url.Values{"url": {"https://target.example/"}, "alias": {alias}, "max_clicks": {clicks}}); a.status != http.StatusSeeOther {
+			t.Fatalf("form = %d %s, want 303", a.status, a.body)
 		}
 		l, err := s.store.Get(t.Context(), alias)
 		must(t, err)

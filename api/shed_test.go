@@ -71,7 +71,7 @@ func TestShedding(t *testing.T) {
 		}, http.StatusCreated},
 		{"the form", overload.Write, func() answer {
 			return s.do(http.MethodPost, "/", []byte("url=https://example.com/"), form...)
-		}, http.StatusCreated},
+		}, http.StatusSeeOther},
 		{"an edit", overload.Write, func() answer { return s.send(http.MethodPatch, own, `{"title":"x"}`, owner...) }, http.StatusOK},
 		{"a list", overload.List, func() answer { return s.get("/api/v1/links", owner...) }, http.StatusOK},
 		{"an export", overload.List, func() answer { return s.get("/api/v1/links?tag=x", owner...) }, http.StatusOK},

@@ -103,7 +103,7 @@ func TestCheckRefuses(t *testing.T) {
 		field  string
 		reason string
 	}{
-		{"no target", func(l *store.Link) { l.URL = "" }, "url", "http://"},
+		{"no target", func(l *store.Link) { l.URL = "" }, "url", "must not be empty"},
 		{"own target", func(l *store.Link) { l.URL = "http://SHO.RT./" }, "url", "this URL shortener"},
 		{"title", func(l *store.Link) { l.Title = "a\nb" }, "title", "control"},
 		{"tag", func(l *store.Link) { l.Tags = []string{"b", "a", "", "c"} }, "tags[2]", "1 to 50"},

@@ -103,6 +103,8 @@ type target struct {
 // splitTarget splits raw into parts. It refuses a URL that browsers would have to repair.
 func splitTarget(raw string) (target, error) {
 	switch {
+	case strings.Trim(raw, " ") == "":
+		return target{}, errors.New("must not be empty")
 	case len(raw) > MaxURLLen:
 		return target{}, fmt.Errorf("must be at most %d bytes long", MaxURLLen)
 	case !utf8.ValidString(raw):

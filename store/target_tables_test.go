@@ -12,8 +12,9 @@ type hostileGroup struct {
 // hostileTargets lists texts that must not become targets, for a service on sho.rt.
 func hostileTargets() []hostileGroup {
 	return []hostileGroup{
+		{"empty", "must not be empty", []string{"", " ", "   "}},
 		{"scheme", "must begin with http:// or https://", []string{
-			"", " ", "example.com", "www.example.com/path", "/path", "?query", "#fragment",
+			"example.com", "www.example.com/path", "/path", "?query", "#fragment",
 			"javascript:alert(1)", "JaVaScRiPt:alert(1)", "javascript://example.com/%0aalert(1)",
 			"data:text/html,<script>alert(1)</script>", "vbscript:msgbox(1)", "file:///etc/passwd",
 			"mailto:a@b.c", "tel:+123", "ftp://example.com/", "ws://example.com/", "wss://example.com/",

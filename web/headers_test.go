@@ -25,6 +25,7 @@ func TestHeaders(t *testing.T) {
 		policy, referrer, bots string
 	}{
 		{"home", func(w http.ResponseWriter) { p.Home(w, 422, web.Home{}) }, 422, ownForms, "same-origin", ""},
+		{"result", func(w http.ResponseWriter) { p.Home(w, 200, web.Home{Result: &web.Result{}}) }, 200, ownForms, "same-origin", "noindex"},
 		{"preview", func(w http.ResponseWriter) { p.Preview(w, 200, web.Preview{}) }, 200, ownForms, "same-origin", "noindex"},
 		{"counted preview", func(w http.ResponseWriter) { p.Preview(w, 200, web.Preview{HiddenReason: web.HiddenByMaxClicks}) }, 200, targetForms, "same-origin", "noindex"},
 		{"confirm", func(w http.ResponseWriter) { p.Confirm(w, 200, web.Confirm{}) }, 200, targetForms, "same-origin", "noindex"},

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Home is the view model of the home page. The zero value shows an empty form.
@@ -21,7 +22,7 @@ type Home struct {
 	// General is an error message about the whole form.
 	General string
 
-	// Result is the new link. It replaces the form.
+	// Result is the new link. It replaces the form. Search engines must not list such a page.
 	Result *Result
 }
 
@@ -30,7 +31,21 @@ type Result struct {
 	Code     string
 	ShortURL string
 	URL      string // target
+	Hidden   bool   // whether the page shows only the host of URL
 	QRPath   string // path of the QR code, without a query
+
+	Title     string    // may be empty
+	ExpiresAt time.Time // the zero time means never
+	MaxClicks int64     // 0 means no limit
+	Protected bool      // whether visitors must enter a password
+}
+
+// Host returns the host of the target, like Preview.Host.
+func (r Result) Host() string { return hostOf(r.URL) }
+
+// Plain reports whether the link has none of the settings that the page shows.
+func (r Result) Plain() bool {
+	return r.Title == "" && r.ExpiresAt.IsZero() && r.MaxClicks == 0 && !r.Protected
 }
 
 // Prefix returns the short URL up to its code. The page allows a line break there.
@@ -43,7 +58,11 @@ func previewPath(code string) string { return "/" + url.PathEscape(code) + "+" }
 
 // Home writes the home page: the form, or the new link when h has a Result.
 func (p *Pages) Home(w http.ResponseWriter, status int, h Home) {
-	p.home.write(w, status, view{Site: p.opts, Page: p.form(h)})
+	page := &p.home
+	if h.Result != nil {
+		page = &p.result
+	}
+	page.write(w, status, view{Site: p.opts, Page: p.form(h)})
 }
 
 // form is Home with the values that its template derives.

@@ -34,7 +34,7 @@ var hostile = []struct{ name, text string }{
 func everyPage(p *web.Pages, text string) map[string]func(http.ResponseWriter) {
 	wrong := map[string]string{"url": text, "alias": text, "title": text, "expires_at": text, "max_clicks": text, "password": text, "tags": text, text: text}
 	short := "https://sho.rt/" + text
-	result := &web.Result{Code: text, ShortURL: short, URL: text, QRPath: "/api/v1/links/" + text + "/qr"}
+	result := &web.Result{Code: text, ShortURL: short, URL: text, QRPath: "/api/v1/links/" + text + "/qr", Title: text}
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	return map[string]func(http.ResponseWriter){
 		"form": func(w http.ResponseWriter) {

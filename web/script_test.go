@@ -171,6 +171,97 @@ func TestErrorsStandAtTheirFields(t *testing.T) {
 	checkQuiet(t, s, tab)
 }
 
+// TestAllWrongFieldsAtOnce checks that wrong fields that the script finds and those that the server
+// finds are shown together.
+func TestAllWrongFieldsAtOnce(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	tab := browser.Start(t).Open(t, browser.Look{})
+	tab.Do(chromedp.Navigate(s.URL + "/"))
+	fill(tab, `{url: "ftp://example.com", max_clicks: "many"}`)
+	tab.Wait(announced + ` === "2 fields must change"`)
+	for id, want := range map[string]string{"url-error": "must begin with http:// or https://", "max_clicks-error": "must be a whole number"} {
+		if got := browser.Eval[string](tab, `document.getElementById("`+id+`").textContent`); got != want {
+			t.Errorf("#%s = %q, want %q", id, got, want)
+		}
+	}
+	checkQuiet(t, s, tab)
+}
+
+// TestResultShowsSettings checks that the result names what was set, and nothing else.
+func TestResultShowsSettings(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	tab := browser.Start(t).Open(t, browser.Look{})
+	if _, err := chromedp.Call(tab.Context(), emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: "UTC"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct{ fill, want string }{
+		{`{url: "https://example.com/"}`, ``},
+		{`{url: "https://example.com/", title: "<b>Sale</b>"}`, `Title|<b>Sale</b>`},
+		{
+			`{url: "https://example.com/", title: "Sale", expires_at: "2030-01-02T03:04", max_clicks: "12", password: "x"}`,
+			`Title|Sale|Expires|2 January 2030 at 03:04 UTC|Click limit|12|Password|Required`,
+		},
+	} {
+		tab.Do(chromedp.Navigate(s.URL + "/"))
+		fill(tab, test.fill)
+		tab.Wait(`document.querySelector(".result") !== null`)
+		got := browser.Eval[string](tab, `[...document.querySelectorAll(".result :is(dt, dd)")].filter((e) => e.checkVisibility()).map((e) => e.textContent).join("|")`)
+		if got != test.want {
+			t.Errorf("the result of %s shows %q, want %q", test.fill, got, test.want)
+		}
+	}
+	checkQuiet(t, s, tab)
+}
+
+func TestRecentLinksHaveCopyAndQR(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	tab := browser.Start(t).Open(t, browser.Look{})
+	tab.Do(chromedp.Navigate(s.URL + "/"))
+	fill(tab, `{url: "https://example.com/", alias: "spring"}`)
+	tab.Wait(`document.querySelector("#recent-list li") !== null`)
+	tab.Do(chromedp.Navigate(s.URL + "/"))
+	tab.Wait(`document.querySelector("#recent-list button") !== null`)
+	browser.Eval[any](tab, `document.querySelector("#recent-list button").focus()`)
+	tab.Do(chromedp.KeyEvent(kb.Enter))
+	tab.Wait(announced + ` === "Copied"`)
+	browser.Eval[any](tab, `document.getElementById("url").focus()`)
+	tab.Do(paste())
+	tab.Wait(`document.getElementById("url").value !== ""`)
+	if got := browser.Eval[string](tab, `document.getElementById("url").value`); got != s.base+"/spring" {
+		t.Errorf("clipboard = %q, want %q", got, s.base+"/spring")
+	}
+	if got, want := browser.Eval[string](tab, `document.querySelector("#recent-list a[href*=qr]").href`), s.URL+"/api/v1/links/spring/qr?format=svg&size=240"; got != want {
+		t.Errorf("QR code of a recent link = %q, want %q", got, want)
+	}
+	for _, v := range browser.Axe(tab) {
+		if v.Grave() {
+			t.Errorf("%s (%s): %s: %q", v.ID, v.Impact, v.Help, v.Nodes)
+		}
+	}
+	checkQuiet(t, s, tab)
+}
+
+func TestForgetAsks(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	tab := browser.Start(t).Open(t, browser.Look{})
+	tab.Do(chromedp.Navigate(s.URL + "/"))
+	fill(tab, `{url: "https://example.com/"}`)
+	tab.Wait(`document.querySelector("#recent-list li") !== null`)
+	for _, yes := range []string{"false", "true"} {
+		browser.Eval[any](tab, `window.confirm = (text) => { window.asked = text; return `+yes+`; }; document.getElementById("forget").click()`)
+		if got, want := browser.Eval[string](tab, `window.asked`), "Forget the link that was made in this browser? The links keep working."; got != want {
+			t.Errorf("Forget asks %q, want %q", got, want)
+		}
+		if got := browser.Eval[bool](tab, `document.getElementById("recent").hidden && localStorage.getItem("terse.recent") === null`); got != (yes == "true") {
+			t.Errorf("after the answer %s the recent links are forgotten: %t", yes, got)
+		}
+	}
+}
+
 func TestRetryMakesNoSecondLink(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -246,7 +337,7 @@ func TestRecentLinks(t *testing.T) {
 		if got := browser.Eval[int](tab, `document.querySelectorAll("#recent-list img").length`); got != 0 {
 			t.Errorf("%s: stored markup became an element", test.name)
 		}
-		browser.Eval[any](tab, `document.getElementById("forget").click()`)
+		browser.Eval[any](tab, `window.confirm = () => true; document.getElementById("forget").click()`)
 		tab.Do(chromedp.Reload())
 		if !browser.Eval[bool](tab, `document.getElementById("recent").hidden`) {
 			t.Errorf("%s: recent links are visible after Forget", test.name)

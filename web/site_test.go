@@ -47,7 +47,7 @@ func newSite(tb testing.TB) *site {
 	s.keyed = newPages(tb, web.Options{BaseURL: s.URL, MaxURLLen: 8192})
 	mux.Handle("/static/", s.pages.Static())
 	mux.Handle("/favicon.ico", s.pages.Static())
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { s.pages.Home(w, 200, web.Home{}) })
+	mux.HandleFunc("GET /{$}", s.home)
 	mux.HandleFunc("POST /{$}", s.postForm)
 	mux.HandleFunc("POST /api/v1/links", s.postJSON)
 	mux.HandleFunc("GET /api/v1/links/{code}/qr", func(w http.ResponseWriter, _ *http.Request) {
@@ -96,14 +96,33 @@ func (s *site) postForm(w http.ResponseWriter, r *http.Request) {
 		s.pages.Home(w, 422, web.Home{URL: target, Alias: r.FormValue("alias"), Errors: problems})
 		return
 	}
-	s.pages.Home(w, 201, web.Home{Result: &web.Result{
+	http.Redirect(w, r, "/?created="+code, http.StatusSeeOther)
+}
+
+// home shows the form, or the link that it has created.
+func (s *site) home(w http.ResponseWriter, r *http.Request) {
+	code := r.FormValue("created")
+	if code == "" {
+		s.pages.Home(w, 200, web.Home{})
+		return
+	}
+	s.mu.Lock()
+	target := s.links[code]
+	s.mu.Unlock()
+	s.pages.Home(w, 200, web.Home{Result: &web.Result{
 		Code: code, ShortURL: s.base + "/" + code, URL: target, QRPath: "/api/v1/links/" + code + "/qr",
 	}})
 }
 
 func (s *site) postJSON(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
-	var in struct{ URL, Alias string }
+	var in struct {
+		URL, Alias string
+		Title      string     `json:"title"`
+		ExpiresAt  *time.Time `json:"expires_at"`
+		MaxClicks  int64      `json:"max_clicks"`
+		Password   string     `json:"password"`
+	}
 	if err == nil {
 		err = json.Unmarshal(body, &in)
 	}
@@ -131,6 +150,17 @@ func (s *site) postJSON(w http.ResponseWriter, r *http.Request) {
 		answer(429, map[string]any{"status": 429, "detail": "The limit of creates is reached."})
 		return
 	}
+	if in.MaxClicks < 0 || len(in.URL) > 8192 || in.ExpiresAt != nil && in.ExpiresAt.IsZero() {
+		errors := []any{}
+		if in.MaxClicks < 0 {
+			errors = append(errors, map[string]string{"location": "body.max_clicks", "message": "the message of the server"})
+		}
+		if !strings.HasPrefix(in.URL, "https://") {
+			errors = append(errors, map[string]string{"location": "body.url", "message": "must begin with http:// or https://"})
+		}
+		answer(422, map[string]any{"status": 422, "errors": errors})
+		return
+	}
 	code, problems := s.create(in.URL, in.Alias)
 	switch {
 	case problems["alias"] != "":
@@ -138,7 +168,10 @@ func (s *site) postJSON(w http.ResponseWriter, r *http.Request) {
 	case problems != nil:
 		answer(422, map[string]any{"status": 422, "errors": []any{map[string]string{"location": "body.url", "message": problems["url"]}}})
 	default:
-		answer(201, map[string]string{"code": code, "short_url": s.base + "/" + code, "url": in.URL})
+		answer(201, map[string]any{
+			"code": code, "short_url": s.base + "/" + code, "url": in.URL,
+			"title": in.Title, "expires_at": in.ExpiresAt, "max_clicks": in.MaxClicks, "password_protected": in.Password != "",
+		})
 	}
 }
 
@@ -189,6 +222,7 @@ func (s *site) show(w http.ResponseWriter, r *http.Request) {
 	case "result":
 		s.pages.Home(w, 201, web.Home{Result: &web.Result{
 			Code: "k7Qx9mB2a", ShortURL: "https://sho.rt/k7Qx9mB2a", URL: longURL, QRPath: "/api/v1/links/k7Qx9mB2a/qr",
+			Title: "Spring sale, all shops", ExpiresAt: made, MaxClicks: 5, Protected: true,
 		}})
 	case "errors":
 		s.pages.Home(w, 422, web.Home{

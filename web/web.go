@@ -73,7 +73,7 @@ type Pages struct {
 	opts   Options
 	assets *assets
 
-	home, preview, counted, password, confirm, problem page
+	home, result, preview, counted, password, confirm, problem page
 }
 
 // New parses the templates and fingerprints the static files. It returns an error
@@ -90,6 +90,7 @@ func New(opts Options) (*Pages, error) {
 		opts:   opts,
 		assets: files,
 		home:   page{file: "home.html", forms: formsToSelf, referrer: "same-origin", indexed: true},
+		result: page{file: "home.html", forms: formsToSelf, referrer: "same-origin"},
 		// With no-referrer, browsers send a form with "Origin: null", as if it came
 		// from another site (Fetch, "append a request Origin header"). With same-origin,
 		// other sites get no referrer either.
@@ -99,7 +100,7 @@ func New(opts Options) (*Pages, error) {
 		password: page{file: "password.html", forms: formsToTargets, referrer: "same-origin"},
 		problem:  page{file: "problem.html", forms: formsToSelf, referrer: "same-origin"},
 	}
-	for _, page := range []*page{&p.home, &p.preview, &p.counted, &p.password, &p.confirm, &p.problem} {
+	for _, page := range []*page{&p.home, &p.result, &p.preview, &p.counted, &p.password, &p.confirm, &p.problem} {
 		if err := page.parse(p.Asset); err != nil {
 			return nil, err
 		}

@@ -7,6 +7,8 @@ const fieldNames = ["url", "alias", "title", "expires_at", "max_clicks", "passwo
 
 const $ = (id) => document.getElementById(id);
 const form = $("shorten");
+const recent = $("recent");
+const { endpoint } = recent.dataset;
 const encoder = new TextEncoder();
 
 // The last request without a known outcome. A retry sends the same
@@ -15,6 +17,11 @@ let unanswered = { text: "", key: "" };
 
 /* The form */
 
+// Values that the server always rejects. They stand for what the visitor typed, so that the
+// server creates no link and names all other wrong fields.
+const wrongDate = "0001-01-01T00:00:00Z";
+const wrongCount = -1;
+
 function readForm() {
   const body = { url: form.elements.url.value };
   const errors = new Map();
@@ -22,14 +29,19 @@ function readForm() {
     if (form.elements[name].value !== "") body[name] = form.elements[name].value;
   }
   const expires = form.elements.expires_at;
-  if (expires.validity.badInput) errors.set("expires_at", "must be a date and a time");
-  else if (expires.value !== "") body.expires_at = new Date(expires.value).toISOString();
+  if (expires.validity.badInput) {
+    body.expires_at = wrongDate;
+    errors.set("expires_at", "must be a date and a time");
+  } else if (expires.value !== "") body.expires_at = new Date(expires.value).toISOString();
   const clicks = form.elements.max_clicks.value.trim();
   if (clicks !== "") {
     body.max_clicks = Number(clicks);
     // Programs that open links, such as chats, must not use the only click.
     if (body.max_clicks === 1) body.confirm = true;
-    if (!/^\d+$/.test(clicks) || !Number.isSafeInteger(body.max_clicks)) errors.set("max_clicks", "must be a whole number");
+    if (!/^\d+$/.test(clicks) || !Number.isSafeInteger(body.max_clicks)) {
+      body.max_clicks = wrongCount;
+      errors.set("max_clicks", "must be a whole number");
+    }
   }
   const limit = Number(form.dataset.maxUrl);
   if (encoder.encode(body.url).length > limit) errors.set("url", `must be at most ${limit} bytes`);
@@ -55,25 +67,22 @@ async function submit(event) {
   completeURL();
   showErrors(new Map());
   const { body, errors } = readForm();
-  if (errors.size > 0) {
-    showErrors(errors);
-    return;
-  }
   form.ariaBusy = "true";
   announce("Shortening");
   try {
-    await create(body);
+    await create(body, errors);
   } finally {
     form.ariaBusy = "false";
   }
 }
 
-async function create(body) {
+// create sends the form. errors are the messages of readForm.
+async function create(body, errors) {
   const text = JSON.stringify(body);
   if (unanswered.text !== text) unanswered = { text, key: newKey() };
   let response, answer;
   try {
-    response = await fetch(form.dataset.endpoint, {
+    response = await fetch(endpoint, {
       method: "POST",
       headers: { "Content-Type": "application/json", "Accept": "application/json", "Idempotency-Key": unanswered.key },
       body: text,
@@ -81,12 +90,12 @@ async function create(body) {
     });
     answer = await response.json();
   } catch {
-    showErrors(new Map([["", "The server could not be reached. Your text is still here. Check your connection and try again."]]));
+    showErrors(new Map([...errors, ["", "The server could not be reached. Your text is still here. Check your connection and try again."]]));
     return;
   }
   if (response.status < 500) unanswered = { text: "", key: "" };
   if (!response.ok) {
-    showErrors(problemErrors(response, answer));
+    showErrors(new Map([...problemErrors(response, answer), ...errors]));
     return;
   }
   remember(answer, body);
@@ -132,11 +141,20 @@ function showResult(link) {
   const node = $("result-template").content.cloneNode(true);
   const part = (name) => node.querySelector(`[data-part="${name}"]`);
   const code = encodeURIComponent(link.code);
-  const qr = `${form.dataset.endpoint}/${code}/qr`;
+  const qr = `${endpoint}/${code}/qr`;
   part("short").href = link.short_url;
   // On a narrow screen the link breaks before the code.
   part("short").replaceChildren(link.short_url.slice(0, -link.code.length), document.createElement("wbr"), link.code);
   part("target").textContent = link.url;
+  const fact = (name, text) => {
+    part(name).textContent = text;
+    part(name).parentElement.hidden = text === "";
+    if (text !== "") part("facts").hidden = false;
+  };
+  fact("title", link.title ?? "");
+  fact("expires", link.expires_at ? formatDate(link.expires_at) : "");
+  fact("limit", Number(link.max_clicks ?? 0) > 0 ? String(link.max_clicks) : "");
+  fact("protected", link.password_protected ? "Required" : "");
   part("preview").href = `/${code}+`;
   part("qr").src = `${qr}?format=svg&size=240`;
   part("qr").alt = `QR code of ${link.short_url}`;
@@ -151,6 +169,11 @@ function showResult(link) {
   title.focus();
 }
 
+// formatDate formats a time in the time zone of the visitor.
+function formatDate(text) {
+  return new Date(text).toLocaleString("en-GB", { day: "numeric", month: "long", year: "numeric", hour: "2-digit", minute: "2-digit", timeZoneName: "short" });
+}
+
 function startAgain(event) {
   event.preventDefault();
   $("outcome").replaceChildren();
@@ -162,10 +185,14 @@ function startAgain(event) {
 function enableCopy() {
   const button = document.querySelector('main [data-part="copy"]');
   if (!button) return;
-  const link = document.querySelector('main [data-part="short"]');
   button.hidden = false;
+  copyOnClick(button, document.querySelector('main [data-part="short"]'));
+}
+
+// copyOnClick makes the button copy the short URL of the link.
+function copyOnClick(button, link) {
   button.addEventListener("click", async () => {
-    const copied = await copy(link.textContent);
+    const copied = await copy(link.getAttribute("href"));
     if (!copied) getSelection().selectAllChildren(link);
     button.textContent = copied ? "Copied" : "Selected";
     announce(copied ? "Copied" : "The link is selected. Copy it with your keyboard.");
@@ -201,8 +228,6 @@ function announce(text) {
 
 /* The recent links. The storage may be off, full, or contain anything. */
 
-const recent = $("recent");
-
 function isRecent(link) {
   return typeof link?.short_url === "string" && typeof link.url === "string" && link.short_url.startsWith(recent.dataset.base + "/");
 }
@@ -229,6 +254,9 @@ function remember(link, { password }) {
 }
 
 function forget() {
+  const n = loadRecent().length;
+  const what = n === 1 ? "the link that was" : `the ${n} links that were`;
+  if (!confirm(`Forget ${what} made in this browser? The links keep working.`)) return;
   try {
     localStorage.removeItem(storageKey);
   } catch {
@@ -237,6 +265,24 @@ function forget() {
   showRecent();
   announce("Forgotten");
   $("main").focus();
+}
+
+// recentActions returns the button that copies a recent link and the link to its QR code.
+function recentActions(short_url, link) {
+  const actions = document.createElement("span");
+  const button = document.createElement("button");
+  const qr = document.createElement("a");
+  actions.className = "recent-actions";
+  button.type = "button";
+  button.textContent = "Copy";
+  qr.textContent = "QR code";
+  qr.href = `${endpoint}/${encodeURIComponent(short_url.slice(recent.dataset.base.length + 1))}/qr?format=svg&size=240`;
+  button.className = qr.className = "action";
+  button.setAttribute("aria-label", `Copy ${link.textContent}`);
+  qr.setAttribute("aria-label", `QR code of ${link.textContent}`);
+  copyOnClick(button, link);
+  actions.append(button, qr);
+  return actions;
 }
 
 function showRecent() {
@@ -248,7 +294,7 @@ function showRecent() {
     link.textContent = short_url.replace(/^https?:\/\//, "");
     target.textContent = url || "protected by a password";
     target.className = "quiet";
-    item.append(link, target);
+    item.append(link, target, recentActions(short_url, link));
     return item;
   });
   $("recent-list").replaceChildren(...items);
