@@ -278,19 +278,19 @@ function recentActions(short_url, link) {
   qr.textContent = "QR code";
   qr.href = `${endpoint}/${encodeURIComponent(short_url.slice(recent.dataset.base.length + 1))}/qr?format=svg&size=240`;
   button.className = qr.className = "action";
-  button.setAttribute("aria-label", `Copy ${link.textContent}`);
-  qr.setAttribute("aria-label", `QR code of ${link.textContent}`);
+  for (const action of [button, qr]) action.setAttribute("aria-describedby", link.id);
   copyOnClick(button, link);
   actions.append(button, qr);
   return actions;
 }
 
 function showRecent() {
-  const items = loadRecent().map(({ short_url, url }) => {
+  const items = loadRecent().map(({ short_url, url }, i) => {
     const item = document.createElement("li");
     const link = document.createElement("a");
     const target = document.createElement("span");
     link.href = short_url;
+    link.id = `recent-${i}`;
     link.textContent = short_url.replace(/^https?:\/\//, "");
     target.textContent = url || "protected by a password";
     target.className = "quiet";
