@@ -66,7 +66,7 @@ func wordsFor(status int) words {
 		return words{
 			title: "Blocked", detail: "This link was disabled.",
 			next:    "It was disabled to protect you from abuse. If it is your link and this is a mistake, contact the owner of this website.",
-			contact: "Contact",
+			contact: "You reach the owner at",
 		}
 	case http.StatusInternalServerError:
 		return words{

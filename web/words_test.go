@@ -60,7 +60,7 @@ func TestSiteNameAndContact(t *testing.T) {
 				}
 			}
 		}
-		for status, want := range map[int]string{404: "If this link should work, contact " + test.link + ".", 451: "Contact " + test.link + "."} {
+		for status, want := range map[int]string{404: "If this link should work, contact " + test.link + ".", 451: "You reach the owner at " + test.link + "."} {
 			if body := render(func(w http.ResponseWriter) { p.Error(w, status, web.Problem{}) }); !strings.Contains(body, want) {
 				t.Errorf("the page of a %d lacks %q:\n%s", status, want, body)
 			}
@@ -70,7 +70,7 @@ func TestSiteNameAndContact(t *testing.T) {
 		}
 	}
 	nobody := newPages(t, web.Options{BaseURL: "https://sho.rt", MaxURLLen: 8192})
-	if body := render(func(w http.ResponseWriter) { nobody.Error(w, 451, web.Problem{}) }); strings.Contains(body, "Contact") {
+	if body := render(func(w http.ResponseWriter) { nobody.Error(w, 451, web.Problem{}) }); strings.Contains(body, "Contact") || strings.Contains(body, "You reach") {
 		t.Errorf("a page without a contact mentions one:\n%s", body)
 	}
 }
