@@ -23,14 +23,14 @@ type archivedLink struct {
 	ForwardQuery   string     `json:"forward_query" required:"false" enum:"off,append,override" example:"off"`
 	StartsAt       *time.Time `json:"starts_at" required:"false"`
 	ExpiresAt      *time.Time `json:"expires_at" required:"false" doc:"May be in the past." example:"2027-06-01T00:00:00Z"`
-	MaxClicks      count      `json:"max_clicks" required:"false" doc:"0 means any number." example:"0"`
-	UsedClicks     count      `json:"used_clicks" required:"false" doc:"Redirects counted against max_clicks." example:"0"`
+	MaxClicks      int64      `json:"max_clicks" required:"false" doc:"0 means any number." example:"0"`
+	UsedClicks     int64      `json:"used_clicks" required:"false" doc:"Redirects counted against max_clicks." example:"0"`
 	Confirm        bool       `json:"confirm" required:"false" doc:"Whether visitors have to press Continue."`
 	PasswordHash   string     `json:"password_hash" required:"false" doc:"A bcrypt hash; empty when the link has no password." example:""`
 	DisabledAt     *time.Time `json:"disabled_at" required:"false" doc:"When it was disabled because of abuse."`
 	DisabledReason string     `json:"disabled_reason" required:"false" example:""`
 	DeletedAt      *time.Time `json:"deleted_at" required:"false" doc:"When it was deleted; not before created_at. A deleted link does not redirect, and its code never goes to another owner. It keeps only code, owner, status, created_at, updated_at and version. Its url is empty."`
-	Clicks         count      `json:"clicks" required:"false" doc:"Total number of redirects." example:"17"`
+	Clicks         int64      `json:"clicks" required:"false" doc:"Total number of redirects." example:"17"`
 	LastClickAt    *time.Time `json:"last_click_at" required:"false" doc:"The default is created_at if there are clicks." example:"2026-05-01T12:00:00.123456Z"`
 	CreatedAt      *time.Time `json:"created_at" required:"false" doc:"The default is now; for a deleted link, deleted_at." example:"2026-03-01T08:30:00.5Z"`
 	UpdatedAt      *time.Time `json:"updated_at" required:"false" doc:"The default is created_at; for a deleted link, deleted_at." example:"2026-03-02T08:30:00Z"`
@@ -47,9 +47,9 @@ func archived(l *store.Link) archivedLink {
 		Code: l.Code, URL: l.URL, Owner: &l.Owner, Title: l.Title, Tags: tags,
 		Status: l.Status, ForwardQuery: forwardNames[l.ForwardQuery],
 		StartsAt: timeOrNull(l.StartsAt), ExpiresAt: timeOrNull(l.ExpiresAt),
-		MaxClicks: count(l.MaxClicks), UsedClicks: count(l.UsedClicks), Confirm: l.Confirm, PasswordHash: l.PasswordHash,
+		MaxClicks: l.MaxClicks, UsedClicks: l.UsedClicks, Confirm: l.Confirm, PasswordHash: l.PasswordHash,
 		DisabledAt: timeOrNull(l.DisabledAt), DisabledReason: l.DisabledReason, DeletedAt: timeOrNull(l.DeletedAt),
-		Clicks: count(l.Clicks), LastClickAt: timeOrNull(l.LastClickAt),
+		Clicks: l.Clicks, LastClickAt: timeOrNull(l.LastClickAt),
 		CreatedAt: &l.CreatedAt, UpdatedAt: &l.UpdatedAt, Version: l.Version,
 	}
 }
@@ -125,9 +125,9 @@ func (in *archivedLink) archived() links.Archived {
 			Code: in.Code, URL: in.URL, Title: in.Title, Tags: in.Tags,
 			Status: in.Status, ForwardQuery: parseForward(in.ForwardQuery),
 			StartsAt: timeOrZero(in.StartsAt), ExpiresAt: timeOrZero(in.ExpiresAt),
-			MaxClicks: int64(in.MaxClicks), UsedClicks: int64(in.UsedClicks), Confirm: in.Confirm, PasswordHash: in.PasswordHash,
+			MaxClicks: in.MaxClicks, UsedClicks: in.UsedClicks, Confirm: in.Confirm, PasswordHash: in.PasswordHash,
 			DisabledAt: timeOrZero(in.DisabledAt), DisabledReason: in.DisabledReason, DeletedAt: timeOrZero(in.DeletedAt),
-			Clicks: int64(in.Clicks), Version: in.Version,
+			Clicks: in.Clicks, Version: in.Version,
 		},
 		Owner: in.Owner, CreatedAt: in.CreatedAt, UpdatedAt: in.UpdatedAt, LastClickAt: in.LastClickAt,
 	}

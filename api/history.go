@@ -66,11 +66,8 @@ func newHistoryEntry(e *links.HistoryEntry) historyEntry {
 
 // historyValue returns the value of a changed field as the API shows it.
 func historyValue(value any) any {
-	switch v := value.(type) {
-	case store.ForwardQuery:
+	if v, ok := value.(store.ForwardQuery); ok {
 		return forwardNames[v]
-	case int64:
-		return count(v)
 	}
 	return value
 }

@@ -1,11 +1,7 @@
 package api
 
 import (
-	"strconv"
-	"strings"
 	"time"
-
-	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/terse/terse/links"
 	"github.com/terse/terse/store"
@@ -108,13 +104,13 @@ type linkBody struct {
 	State             string     `json:"state" enum:"live,disabled,expired,used_up,not_started" doc:"The state for visitors now. Only live links redirect."`
 	StartsAt          *time.Time `json:"starts_at"`
 	ExpiresAt         *time.Time `json:"expires_at"`
-	MaxClicks         count      `json:"max_clicks" doc:"0 means no limit."`
-	UsedClicks        count      `json:"used_clicks" doc:"Redirects counted against max_clicks."`
+	MaxClicks         int64      `json:"max_clicks" doc:"0 means no limit."`
+	UsedClicks        int64      `json:"used_clicks" doc:"Redirects counted against max_clicks."`
 	Confirm           bool       `json:"confirm" doc:"Whether visitors have to press Continue."`
 	PasswordProtected bool       `json:"password_protected"`
 	DisabledReason    string     `json:"disabled_reason" doc:"Why the link was disabled; empty if it is not disabled."`
 	Owner             string     `json:"owner" doc:"Id of the API key that created the link; empty for an anonymous link." example:"key_7k3x0q9p2m4a"`
-	Clicks            count      `json:"clicks" doc:"Total number of redirects; may be about a second old."`
+	Clicks            int64      `json:"clicks" doc:"Total number of redirects; may be about a second old."`
 	LastClickAt       *time.Time `json:"last_click_at"`
 	CreatedAt         time.Time  `json:"created_at"`
 	UpdatedAt         time.Time  `json:"updated_at"`
@@ -138,13 +134,13 @@ func (a *API) linkBody(l *store.Link) linkBody {
 		State:             stateNames[l.State(a.now())],
 		StartsAt:          timeOrNull(l.StartsAt),
 		ExpiresAt:         timeOrNull(l.ExpiresAt),
-		MaxClicks:         count(l.MaxClicks),
-		UsedClicks:        count(l.UsedClicks),
+		MaxClicks:         l.MaxClicks,
+		UsedClicks:        l.UsedClicks,
 		Confirm:           l.Confirm,
 		PasswordProtected: l.PasswordHash != "",
 		DisabledReason:    l.DisabledReason,
 		Owner:             l.Owner,
-		Clicks:            count(l.Clicks),
+		Clicks:            l.Clicks,
 		LastClickAt:       timeOrNull(l.LastClickAt),
 		CreatedAt:         l.CreatedAt,
 		UpdatedAt:         l.UpdatedAt,
@@ -157,33 +153,4 @@ func timeOrNull(t time.Time) *time.Time {
 		return nil
 	}
 	return &t
-}
-
-// count is a number of clicks. In JSON it is a number, or a string above 2^53, because
-// JavaScript would round such a number.
-type count int64
-
-// MarshalJSON writes the number.
-func (c count) MarshalJSON() ([]byte, error) { return c.append(nil), nil }
-
-func (c count) append(to []byte) []byte {
-	if c > 1<<53 {
-		return append(strconv.AppendInt(append(to, '"'), int64(c), 10), '"')
-	}
-	return strconv.AppendInt(to, int64(c), 10)
-}
-
-// UnmarshalJSON reads both forms.
-func (c *count) UnmarshalJSON(b []byte) error {
-	n, err := strconv.ParseInt(strings.Trim(string(b), `"`), 10, 64)
-	*c = count(n)
-	return err
-}
-
-// Schema describes both forms.
-func (count) Schema(huma.Registry) *huma.Schema {
-	return &huma.Schema{OneOf: []*huma.Schema{
-		{Type: huma.TypeInteger, Format: "int64"},
-		{Type: huma.TypeString, Pattern: "^[0-9]+$"},
-	}}
 }

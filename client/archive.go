@@ -18,14 +18,14 @@ type ArchivedLink struct {
 	ForwardQuery   string     `json:"forward_query,omitempty"`
 	StartsAt       *time.Time `json:"starts_at"`
 	ExpiresAt      *time.Time `json:"expires_at"`
-	MaxClicks      Count      `json:"max_clicks"`
-	UsedClicks     Count      `json:"used_clicks"`
+	MaxClicks      int64      `json:"max_clicks"`
+	UsedClicks     int64      `json:"used_clicks"`
 	Confirm        bool       `json:"confirm"`
 	PasswordHash   string     `json:"password_hash"`
 	DisabledAt     *time.Time `json:"disabled_at"`
 	DisabledReason string     `json:"disabled_reason"`
 	DeletedAt      *time.Time `json:"deleted_at"` // a deleted link has no target
-	Clicks         Count      `json:"clicks"`
+	Clicks         int64      `json:"clicks"`
 	LastClickAt    *time.Time `json:"last_click_at"`
 	CreatedAt      *time.Time `json:"created_at"`
 	UpdatedAt      *time.Time `json:"updated_at"`

@@ -71,7 +71,7 @@ func cut(w http.ResponseWriter) {
 	}
 }
 
-const link = `{"code":"a","short_url":"https://sho.rt/a","clicks":"9007199254740993"}`
+const link = `{"code":"a","short_url":"https://sho.rt/a","clicks":9007199254740993}`
 
 // TestCreateRepeatsWithOneKey checks that Create retries temporary errors and sends
 // the same Idempotency-Key each time.

@@ -19,17 +19,6 @@ const (
 	archivePath = "/api/v1/archive"
 )
 
-// Count is a number of clicks. In the server's JSON it is a number, or a string when
-// it is large.
-type Count int64
-
-// UnmarshalJSON accepts a number and a string.
-func (c *Count) UnmarshalJSON(b []byte) error {
-	n, err := strconv.ParseInt(strings.Trim(string(b), `"`), 10, 64)
-	*c = Count(n)
-	return err
-}
-
 // NewLink is a link to create. A zero field gets the server's default.
 type NewLink struct {
 	URL          string     `json:"url"`
@@ -38,7 +27,7 @@ type NewLink struct {
 	Tags         []string   `json:"tags,omitempty"`
 	StartsAt     *time.Time `json:"starts_at,omitempty"`
 	ExpiresAt    *time.Time `json:"expires_at,omitempty"`
-	MaxClicks    Count      `json:"max_clicks,omitempty"`
+	MaxClicks    int64      `json:"max_clicks,omitempty"`
 	Confirm      bool       `json:"confirm,omitempty"` // visitors have to press Continue
 	Password     string     `json:"password,omitempty"`
 	Status       int        `json:"status,omitempty"`
@@ -58,13 +47,13 @@ type Link struct {
 	State             string     `json:"state"`
 	StartsAt          *time.Time `json:"starts_at"`
 	ExpiresAt         *time.Time `json:"expires_at"`
-	MaxClicks         Count      `json:"max_clicks"`
-	UsedClicks        Count      `json:"used_clicks"`
+	MaxClicks         int64      `json:"max_clicks"`
+	UsedClicks        int64      `json:"used_clicks"`
 	Confirm           bool       `json:"confirm"`
 	PasswordProtected bool       `json:"password_protected"`
 	DisabledReason    string     `json:"disabled_reason"`
 	Owner             string     `json:"owner"` // id of an API key; empty for an anonymous link
-	Clicks            Count      `json:"clicks"`
+	Clicks            int64      `json:"clicks"`
 	LastClickAt       *time.Time `json:"last_click_at"`
 	CreatedAt         time.Time  `json:"created_at"`
 	UpdatedAt         time.Time  `json:"updated_at"`

@@ -16,7 +16,7 @@ type Changes struct {
 	Tags         *[]string
 	StartsAt     *time.Time // the zero time: at once
 	ExpiresAt    *time.Time // the zero time: never
-	MaxClicks    *Count     // 0: no limit
+	MaxClicks    *int64     // 0: no limit
 	Confirm      *bool      // whether visitors have to press Continue
 	Password     *string    // empty: no password
 	Status       *int

@@ -75,8 +75,8 @@ func (l *layout) record(f fields) (r Record, err error) {
 	r.setTime("updated_at", f.text(l.updated...), &to.UpdatedAt)
 	r.setTime("starts_at", f.text(l.starts...), &to.StartsAt)
 	r.setTime("expires_at", f.text(l.expires...), &to.ExpiresAt)
-	to.Clicks = countOf(&r, "clicks", f.text(l.clicks...))
-	to.MaxClicks = countOf(&r, "max_clicks", f.text(l.maxClicks...))
+	to.Clicks = r.number("clicks", f.text(l.clicks...))
+	to.MaxClicks = r.number("max_clicks", f.text(l.maxClicks...))
 	r.setPassword(f.text(l.password...))
 	r.Disabled = isTrue(f.text(l.banned...))
 	for _, name := range l.rules {

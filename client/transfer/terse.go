@@ -98,8 +98,8 @@ func readOwn(f fields, has func(name string) bool) (r Record, err error) {
 		l.Owner = &owner
 	}
 	l.Status, l.Version = int(r.number("status", f.text("status"))), r.number("version", f.text("version"))
-	l.MaxClicks, l.UsedClicks = countOf(&r, "max_clicks", f.text("max_clicks")), countOf(&r, "used_clicks", f.text("used_clicks"))
-	l.Clicks = countOf(&r, "clicks", f.text("clicks"))
+	l.MaxClicks, l.UsedClicks = r.number("max_clicks", f.text("max_clicks")), r.number("used_clicks", f.text("used_clicks"))
+	l.Clicks = r.number("clicks", f.text("clicks"))
 	l.Confirm = isTrue(f.text("confirm"))
 	r.setTags(f, "tags")
 	r.setTime("starts_at", f.text("starts_at"), &l.StartsAt)

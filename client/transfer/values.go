@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/terse/terse/client"
 )
 
 // warn adds a warning.
@@ -26,9 +24,7 @@ func (r *Record) setTime(field, text string, to **time.Time) {
 	*to = at
 }
 
-// countOf returns a number of clicks, or adds a warning and returns 0 if the text is no number.
-func countOf(r *Record, field, text string) client.Count { return client.Count(r.number(field, text)) }
-
+// number returns a number of clicks, or adds a warning and returns 0 if the text is no number.
 func (r *Record) number(field, text string) int64 {
 	n, ok := readNumber(text)
 	if !ok {

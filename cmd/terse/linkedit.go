@@ -60,7 +60,7 @@ func (*linksEdit) Help() string {
 // changes returns the changes that the flags describe. Its error has every problem of the flags.
 func (c *linksEdit) changes(stdin io.Reader) (terseclient.Changes, error) {
 	changes := terseclient.Changes{
-		URL: c.URL, Title: c.Title, MaxClicks: (*terseclient.Count)(c.MaxClicks), Confirm: c.Confirm, Status: c.Status, ForwardQuery: c.ForwardQuery,
+		URL: c.URL, Title: c.Title, MaxClicks: c.MaxClicks, Confirm: c.Confirm, Status: c.Status, ForwardQuery: c.ForwardQuery,
 	}
 	if c.URL != nil {
 		changes.URL = new(withScheme(*c.URL))

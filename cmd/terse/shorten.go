@@ -54,7 +54,7 @@ Rejected URLs are reported on stderr with their line; the rest are shortened.`
 // template returns the properties that the flags give to every link.
 func (c *shortenCommand) template(stdin io.Reader) (terseclient.NewLink, error) {
 	l := terseclient.NewLink{
-		Alias: c.Alias, Title: c.Title, Tags: c.Tag, MaxClicks: terseclient.Count(c.MaxClicks),
+		Alias: c.Alias, Title: c.Title, Tags: c.Tag, MaxClicks: c.MaxClicks,
 		Status: c.Status, ForwardQuery: c.ForwardQuery, Confirm: c.Confirm, Reuse: c.Reuse,
 	}
 	var problems []error
