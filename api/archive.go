@@ -17,18 +17,18 @@ type archivedLink struct {
 	Code           string     `json:"code" doc:"The code or alias." example:"spring"`
 	URL            string     `json:"url" doc:"The target; empty for a deleted link." example:"https://example.com/a/long/path?with=query"`
 	Owner          *string    `json:"owner,omitempty" doc:"Id of the API key that owns the link; empty for an anonymous link. The default is your key." example:"key_2vj6r3h4kq5w"`
-	Title          string     `json:"title" required:"false" example:"Spring catalogue"`
-	Tags           []string   `json:"tags" required:"false" nullable:"false" example:"[\"print\",\"2026\"]"`
+	Title          string     `json:"title" required:"false" doc:"Shown in lists and on the preview page." example:"Spring catalogue"`
+	Tags           []string   `json:"tags" required:"false" nullable:"false" doc:"The tags of the link." example:"[\"print\",\"2026\"]"`
 	Status         int        `json:"status" required:"false" enum:"0,301,302,307,308" doc:"Status of the redirect; 0 means 302." example:"302"`
-	ForwardQuery   string     `json:"forward_query" required:"false" enum:"off,append,override" example:"off"`
-	StartsAt       *time.Time `json:"starts_at" required:"false"`
+	ForwardQuery   string     `json:"forward_query" required:"false" enum:"off,append,override" doc:"What happens to the query of a visit: it is dropped, added, or replaces parameters with the same name." example:"off"`
+	StartsAt       *time.Time `json:"starts_at" required:"false" doc:"The link answers 404 before this time; null means no start."`
 	ExpiresAt      *time.Time `json:"expires_at" required:"false" doc:"May be in the past." example:"2027-06-01T00:00:00Z"`
 	MaxClicks      int64      `json:"max_clicks" required:"false" doc:"0 means any number." example:"0"`
 	UsedClicks     int64      `json:"used_clicks" required:"false" doc:"Redirects counted against max_clicks." example:"0"`
 	Confirm        bool       `json:"confirm" required:"false" doc:"Whether visitors have to press Continue."`
 	PasswordHash   string     `json:"password_hash" required:"false" doc:"A bcrypt hash; empty when the link has no password." example:""`
 	DisabledAt     *time.Time `json:"disabled_at" required:"false" doc:"When it was disabled because of abuse."`
-	DisabledReason string     `json:"disabled_reason" required:"false" example:""`
+	DisabledReason string     `json:"disabled_reason" required:"false" doc:"Why the link was disabled; empty if it is not disabled." example:""`
 	DeletedAt      *time.Time `json:"deleted_at" required:"false" doc:"When it was deleted; not before created_at. A deleted link does not redirect, and its code never goes to another owner. It keeps only code, owner, status, created_at, updated_at and version. Its url is empty."`
 	Clicks         int64      `json:"clicks" required:"false" doc:"Total number of redirects." example:"17"`
 	LastClickAt    *time.Time `json:"last_click_at" required:"false" doc:"The default is created_at if there are clicks." example:"2026-05-01T12:00:00.123456Z"`
@@ -61,7 +61,7 @@ type exportInput struct {
 
 type exportOutput struct {
 	Body struct {
-		Links      []archivedLink `json:"links" nullable:"false"`
+		Links      []archivedLink `json:"links" nullable:"false" doc:"The links of the page."`
 		NextCursor string         `json:"next_cursor" doc:"Empty on the last page." example:"spring"`
 	}
 }

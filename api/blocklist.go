@@ -17,9 +17,9 @@ type blockInput struct {
 // blockedBody is a blocked host as the API shows it.
 type blockedBody struct {
 	Host      string    `json:"host" doc:"The normalized host in lower-case ASCII." example:"evil.example"`
-	Reason    string    `json:"reason"`
+	Reason    string    `json:"reason" doc:"A note for other administrators."`
 	BlockedBy string    `json:"blocked_by" doc:"Id of the API key; empty if it was blocked on the command line."`
-	BlockedAt time.Time `json:"blocked_at"`
+	BlockedAt time.Time `json:"blocked_at" doc:"When the host was blocked."`
 }
 
 func newBlockedBody(h *store.BlockedHost) blockedBody {
@@ -58,7 +58,7 @@ type blocklistInput struct {
 
 type blocklistOutput struct {
 	Body struct {
-		Hosts      []blockedBody `json:"hosts" nullable:"false"`
+		Hosts      []blockedBody `json:"hosts" nullable:"false" doc:"The blocked hosts of the page."`
 		NextCursor string        `json:"next_cursor" doc:"Empty on the last page."`
 	}
 }

@@ -17,7 +17,7 @@ type createLinkInput struct {
 type createLinkOutput struct {
 	Status   int
 	Location string `header:"Location" doc:"The short URL."`
-	ETag     string `header:"ETag"`
+	ETag     string `header:"ETag" doc:"The version of the link, in quotes."`
 	RateHeaders
 	Body linkBody
 }

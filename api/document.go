@@ -9,7 +9,8 @@ import (
 )
 
 // complete adds the parts that huma does not generate: null as a value of enumerations,
-// the answer 200 of a create, the answer 204 of a change, the headers of errors, and examples.
+// the answer 200 of a create, the answer 204 of a change, the headers of errors, examples, and
+// descriptions.
 func complete(document *huma.OpenAPI) {
 	create := document.Paths[linksPath].Post
 	found := *create.Responses["201"]
@@ -34,14 +35,23 @@ func complete(document *huma.OpenAPI) {
 			schema.Examples = []any{examples.of(schema)}
 		}
 	}
+	for _, op := range operations(document) {
+		completeErrors(op)
+		examples.complete(op)
+	}
+	explain(document)
+}
+
+// operations returns the operations of the document, in no order.
+func operations(document *huma.OpenAPI) (all []*huma.Operation) {
 	for _, path := range document.Paths {
 		for _, op := range []*huma.Operation{path.Get, path.Put, path.Post, path.Patch, path.Delete} {
 			if op != nil {
-				completeErrors(op)
-				examples.complete(op)
+				all = append(all, op)
 			}
 		}
 	}
+	return all
 }
 
 // completeErrors adds the headers of error answers to an operation.
@@ -150,18 +160,32 @@ func write(document *huma.OpenAPI) ([]byte, error) {
 }
 
 // downgrade returns the document as OpenAPI 3.0, for tools without support for 3.1. In 3.0
-// the keyword nullable allows null.
+// the keyword nullable allows null, and format alone describes binary data.
 func downgrade(document *huma.OpenAPI) ([]byte, error) {
 	text, err := document.Downgrade()
 	if err != nil {
 		return nil, err
 	}
-	return withoutNull(text, func(map[string]any) {})
+	text, err = withoutNull(text, func(map[string]any) {})
+	if err != nil {
+		return nil, err
+	}
+	return rewrite(text, func(part map[string]any) { delete(part, "contentMediaType") })
 }
 
 // withoutNull removes null from all enumerations, and calls say for each schema that
 // contained it.
 func withoutNull(document []byte, say func(schema map[string]any)) ([]byte, error) {
+	return rewrite(document, func(part map[string]any) {
+		if values, ok := part["enum"].([]any); ok && slices.Contains(values, nil) {
+			part["enum"] = slices.DeleteFunc(values, func(v any) bool { return v == nil })
+			say(part)
+		}
+	})
+}
+
+// rewrite calls change for every object of the document, the inner ones first.
+func rewrite(document []byte, change func(part map[string]any)) ([]byte, error) {
 	var parsed any
 	if err := json.Unmarshal(document, &parsed); err != nil {
 		return nil, err
@@ -173,10 +197,7 @@ func withoutNull(document []byte, say func(schema map[string]any)) ([]byte, erro
 			for _, inner := range part {
 				walk(inner)
 			}
-			if values, ok := part["enum"].([]any); ok && slices.Contains(values, nil) {
-				part["enum"] = slices.DeleteFunc(values, func(v any) bool { return v == nil })
-				say(part)
-			}
+			change(part)
 		case []any:
 			for _, inner := range part {
 				walk(inner)

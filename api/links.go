@@ -18,7 +18,7 @@ type CodeParam struct {
 
 // linkOutput is an answer with one link.
 type linkOutput struct {
-	ETag string `header:"ETag"`
+	ETag string `header:"ETag" doc:"The version of the link, in quotes."`
 	Body linkBody
 }
 
@@ -39,7 +39,7 @@ func (a *API) linkOrProblem(ctx context.Context, l *store.Link, err error) (*lin
 // links.
 type changedOutput struct {
 	Status int
-	ETag   string `header:"ETag"`
+	ETag   string `header:"ETag" doc:"The version of the link, in quotes."`
 	RateHeaders
 	Body *linkBody
 }
@@ -130,7 +130,7 @@ const anonymousOwner = "anonymous"
 
 type listOutput struct {
 	Body struct {
-		Links      []linkBody `json:"links" nullable:"false"`
+		Links      []linkBody `json:"links" nullable:"false" doc:"The links of the page, newest first."`
 		NextCursor string     `json:"next_cursor" doc:"Empty on the last page."`
 
 		UnavailableShards []string `json:"unavailable_shards,omitempty" doc:"Shards that did not answer. Their links are missing from this page. Absent if the page is complete."`

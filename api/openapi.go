@@ -55,10 +55,12 @@ func (a *API) humaConfig() huma.Config {
 	}
 	config.RejectUnknownQueryParameters = true
 	config.Formats = map[string]huma.Format{"application/json": strict, "json": strict}
-	config.Info.Description = "Create and manage short links."
-	config.Servers = []*huma.Server{{URL: a.opts.BaseURL}}
+	config.Info.Description = infoText()
+	config.Info.License = &huma.License{Name: "MIT", URL: "https://opensource.org/license/mit"}
+	// The documentation page calls the address that it was loaded from. Its policy allows no other.
+	config.Servers = []*huma.Server{{URL: "/", Description: "The server of this document"}}
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
-		"key": {Type: "http", Scheme: "bearer", Description: "An API key. Create one with `terse key create`."},
+		"key": {Type: "http", Scheme: "bearer", Description: "An API key: `Authorization: Bearer tk_…`. An administrator creates keys with `terse key create`."},
 	}
 	return config
 }
@@ -99,9 +101,9 @@ func operation(tag, id, method, path, summary string, security []map[string][]st
 
 func (a *API) registerArchive(h huma.API) {
 	huma.Register(h, operation("Archive", "exportLinks", http.MethodGet, archivePath,
-		"Export the links of all owners, with every field. Needs an admin key", keyed, 401, 403, 422), a.exportLinks)
+		"Export the links of all owners", keyed, 401, 403, 422), a.exportLinks)
 	put := operation("Archive", "importLinks", http.MethodPost, archivePath,
-		"Import up to 1000 links with every field. Importing the same links again changes nothing. Needs an admin key", keyed, 401, 403, 408, 413, 415, 422)
+		"Import up to 1000 links with every field", keyed, 401, 403, 408, 413, 415, 422)
 	put.SkipValidateBody = true // importLinks validates each item
 	huma.Register(h, a.withPrecheck(precheck{may: a.may(links.Archiving), list: true}, put), a.importLinks)
 }
@@ -120,7 +122,7 @@ func (a *API) registerLinks(h huma.API) {
 	huma.Register(h, op("listLinks", http.MethodGet, linksPath, "List your links, newest first", keyed, 401, 403, 422), a.listLinks)
 	huma.Register(h, op("getLink", http.MethodGet, linkPath, "Read a link", keyed, 401, 403, 404, 410), a.getLink)
 	huma.Register(h, a.withPrecheck(editing, op("editLink", http.MethodPatch, linkPath, "Edit a link", keyed, 401, 403, 404, 408, 410, 412, 413, 415, 422)), a.editLink)
-	remove := op("deleteLink", http.MethodDelete, linkPath, "Delete a link. Only its owner can create its code again, as an alias", keyed, 401, 403, 404, 410, 412)
+	remove := op("deleteLink", http.MethodDelete, linkPath, "Delete a link", keyed, 401, 403, 404, 410, 412)
 	remove.DefaultStatus = http.StatusNoContent
 	huma.Register(h, remove, a.deleteLink)
 	picture := op("drawLink", http.MethodGet, linkPath+"/qr", "Draw the short URL as a QR code", public, 401, 404, 410, 422)
@@ -134,7 +136,7 @@ func (a *API) registerLinks(h huma.API) {
 	huma.Register(h, picture, a.qrCode)
 	huma.Register(h, a.withPrecheck(moderating, op("disableLink", http.MethodPost, linkPath+"/disable", "Disable a link because of abuse", keyed, 401, 403, 404, 408, 410, 412, 413, 415, 422)), a.disableLink)
 	huma.Register(h, a.withPrecheck(moderating, op("enableLink", http.MethodPost, linkPath+"/enable", "Enable a disabled link", keyed, 401, 403, 404, 408, 410, 412, 413, 415, 422)), a.enableLink)
-	huma.Register(h, op("readHistory", http.MethodGet, linkPath+"/history", "Read the changes of a link and their authors, newest first. Deleted links have a history too", keyed, 401, 403, 404, 422), a.linkHistory)
+	huma.Register(h, op("readHistory", http.MethodGet, linkPath+"/history", "Read the changes of a link and their authors", keyed, 401, 403, 404, 422), a.linkHistory)
 	huma.Register(h, a.withPrecheck(editing, op("rollBackLink", http.MethodPost, linkPath+"/rollback", "Restore the target of an earlier version", keyed, 401, 403, 404, 408, 410, 412, 413, 415, 422)), a.rollBack)
 }
 
@@ -144,13 +146,13 @@ func (a *API) registerAbuse(h huma.API) {
 	op := func(id, method, path, summary string, errors ...int) huma.Operation {
 		return operation("Abuse", id, method, path, summary, keyed, errors...)
 	}
-	block := op("blockHost", http.MethodPost, blocklistPath, "Block a host. Links must not point to it", 401, 403, 408, 413, 415, 422)
+	block := op("blockHost", http.MethodPost, blocklistPath, "Block a host", 401, 403, 408, 413, 415, 422)
 	block.DefaultStatus = http.StatusCreated
 	huma.Register(h, a.withPrecheck(admin, block), a.blockHost)
-	huma.Register(h, op("listBlockedHosts", http.MethodGet, blocklistPath, "List the blocked hosts of the database, sorted", 401, 403, 422), a.listBlocked)
+	huma.Register(h, op("listBlockedHosts", http.MethodGet, blocklistPath, "List the blocked hosts", 401, 403, 422), a.listBlocked)
 	unblock := op("unblockHost", http.MethodDelete, blocklistPath+"/{host}", "Unblock a host", 401, 403, 404)
 	unblock.DefaultStatus = http.StatusNoContent
 	huma.Register(h, unblock, a.unblockHost)
-	huma.Register(h, op("listReports", http.MethodGet, reportsPath, "List the reports of visitors, newest first", 401, 403, 422), a.listReports)
+	huma.Register(h, op("listReports", http.MethodGet, reportsPath, "List the reports of visitors", 401, 403, 422), a.listReports)
 	huma.Register(h, a.withPrecheck(admin, op("resolveReport", http.MethodPost, reportsPath+"/{id}/resolve", "Close a report", 401, 403, 404, 408, 413, 415, 422)), a.resolveReport)
 }

@@ -36,49 +36,47 @@ const statusClientLeft = 499
 // unavailable.
 const retryUnavailable = time.Second
 
-// kind returns the name and the title of the problem for a status. The type of the
-// problem is "urn:terse:problem:" and the name.
-func kind(status int) (name, title string) {
-	switch status {
-	case http.StatusBadRequest:
-		return "unreadable", "The request cannot be read"
-	case http.StatusUnauthorized:
-		return "unauthorized", "A valid API key is required"
-	case http.StatusForbidden:
-		return "forbidden", "This is not allowed"
-	case http.StatusNotFound:
-		return "not-found", "No such link"
-	case http.StatusMethodNotAllowed:
-		return "method-not-allowed", "Method not allowed"
-	case http.StatusRequestTimeout:
-		return "timeout", "The request took too long"
-	case http.StatusConflict:
-		return "conflict", "The alias is taken"
-	case http.StatusGone:
-		return "gone", "The link is gone"
-	case http.StatusPreconditionFailed:
-		return "version", "The version of the link does not match"
-	case http.StatusRequestEntityTooLarge:
-		return "too-large", "The request is too large"
-	case http.StatusUnsupportedMediaType:
-		return "media-type", "The body has the wrong media type"
-	case http.StatusUnprocessableEntity:
-		return "invalid", "The request is not valid"
-	case http.StatusTooEarly:
-		return "too-early", "The link cannot be prefetched"
-	case http.StatusTooManyRequests:
-		return "rate-limited", "Too many requests"
-	case http.StatusUnavailableForLegalReasons:
-		return "disabled", "The link was disabled"
-	case statusClientLeft:
-		return "client-left", "The client disconnected"
-	case http.StatusServiceUnavailable:
-		return "unavailable", "Temporarily unavailable"
-	case http.StatusInternalServerError:
-		return "internal", "Internal error"
-	}
-	return "other", http.StatusText(status)
+// kind is a kind of problem. Its type is "urn:terse:problem:" and its name.
+type kind struct {
+	status      int
+	name, title string
+	means       string // for the documentation
 }
+
+// kinds are all kinds of problems, by status.
+var kinds = []kind{
+	{http.StatusBadRequest, "unreadable", "The request cannot be read", "The request cannot be read, such as broken JSON."},
+	{http.StatusUnauthorized, "unauthorized", "A valid API key is required", "The call needs a valid API key."},
+	{http.StatusForbidden, "forbidden", "This is not allowed", "The API key lacks the scope."},
+	{http.StatusNotFound, "not-found", "No such link", "There is no such object, or it belongs to another owner."},
+	{http.StatusMethodNotAllowed, "method-not-allowed", "Method not allowed", "The address does not support the method. See Allow."},
+	{http.StatusRequestTimeout, "timeout", "The request took too long", "The request arrived too slowly."},
+	{http.StatusConflict, "conflict", "The alias is taken", "The alias is taken. Choose another."},
+	{http.StatusGone, "gone", "The link is gone", "The link was deleted, has expired or is used up."},
+	{http.StatusPreconditionFailed, "version", "The version of the link does not match", "If-Match names another version. Read the link again."},
+	{http.StatusRequestEntityTooLarge, "too-large", "The request is too large", "The body is over 1 MiB, or a form is over 64 KiB."},
+	{http.StatusUnsupportedMediaType, "media-type", "The body has the wrong media type", "The body has no Content-Type: application/json."},
+	{http.StatusUnprocessableEntity, "invalid", "The request is not valid", "Some fields or parameters are invalid. The errors name each of them and the reason."},
+	{http.StatusTooEarly, "too-early", "The link cannot be prefetched", "A prefetch of a link with a click limit."},
+	{http.StatusTooManyRequests, "rate-limited", "Too many requests", "A limit is used up. Try again after the seconds in Retry-After."},
+	{http.StatusUnavailableForLegalReasons, "disabled", "The link was disabled", "The link was taken down because of abuse."},
+	{statusClientLeft, "client-left", "The client disconnected", "The client disconnected before the answer was ready."},
+	{http.StatusInternalServerError, "internal", "Internal error", "A bug. The log of the server has the cause under the request's id."},
+	{http.StatusServiceUnavailable, "unavailable", "Temporarily unavailable", "The server cannot answer now. Try again after the seconds in Retry-After."},
+}
+
+// kindOf returns the kind of the problem for a status.
+func kindOf(status int) kind {
+	for _, k := range kinds {
+		if k.status == status {
+			return k
+		}
+	}
+	return kind{status, "other", http.StatusText(status), "An error without a type of its own."}
+}
+
+// uri returns the type of the problem.
+func (k *kind) uri() string { return "urn:terse:problem:" + k.name }
 
 // newProblem returns the problem for a status. detail explains this occurrence to the
 // client.
@@ -90,8 +88,8 @@ func newProblem(status int, detail string) *problem {
 
 // classify sets the type and the title by the status.
 func (p *problem) classify() {
-	name, title := kind(p.Status)
-	p.Type, p.Title = "urn:terse:problem:"+name, title
+	k := kindOf(p.Status)
+	p.Type, p.Title = k.uri(), k.title
 }
 
 // invalid returns a 422 that names every invalid field.

@@ -22,16 +22,16 @@ var drawLimit = ratelimit.Limit{Count: 200, Window: 10 * time.Second}
 
 type qrInput struct {
 	CodeParam
-	Format string `query:"format" enum:"svg,png" default:"svg"`
+	Format string `query:"format" enum:"svg,png" default:"svg" doc:"The format of the picture."`
 	Size   int    `query:"size" minimum:"64" maximum:"1024" default:"256" doc:"Width and height in pixels. Every module has the same whole number of pixels, at least 2 in a PNG and 3 in an SVG. The rest is a blank border. The answer is 422 if the code does not fit."`
 }
 
 type qrOutput struct {
-	ContentType  string `header:"Content-Type"`
-	CacheControl string `header:"Cache-Control"`
-	Disposition  string `header:"Content-Disposition"`
-	SurrogateKey string `header:"Surrogate-Key"` // a takedown purges the answer from a CDN
-	CacheTag     string `header:"Cache-Tag"`
+	ContentType  string `header:"Content-Type" doc:"The format of the picture."`
+	CacheControl string `header:"Cache-Control" doc:"How long caches may keep the picture."`
+	Disposition  string `header:"Content-Disposition" doc:"A name for the file."`
+	SurrogateKey string `header:"Surrogate-Key" doc:"A name of the link, for purges of a CDN."` // a takedown purges the answer from a CDN
+	CacheTag     string `header:"Cache-Tag" doc:"A name of the link, for purges of a CDN."`
 	Body         []byte
 }
 

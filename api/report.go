@@ -122,13 +122,13 @@ func reportValues(f url.Values) web.Report {
 
 // reportBody is a report as the API shows it.
 type reportBody struct {
-	ID         string     `json:"id" example:"rep_0a1k7q2m9x4p3rs"`
-	Code       string     `json:"code" example:"spring"`
-	ShortURL   string     `json:"short_url" example:"https://sho.rt/spring"`
-	Reason     string     `json:"reason" enum:"phishing,malware,spam,illegal,other"`
+	ID         string     `json:"id" doc:"The id of the report." example:"rep_0a1k7q2m9x4p3rs"`
+	Code       string     `json:"code" doc:"The code or alias of the link." example:"spring"`
+	ShortURL   string     `json:"short_url" doc:"The short URL of the link." example:"https://sho.rt/spring"`
+	Reason     string     `json:"reason" enum:"phishing,malware,spam,illegal,other" doc:"What the visitor reported."`
 	Comment    string     `json:"comment" doc:"Unchecked text of the visitor."`
 	Email      string     `json:"email" doc:"Address that the visitor entered, not verified; may be empty."`
-	ReportedAt time.Time  `json:"reported_at"`
+	ReportedAt time.Time  `json:"reported_at" doc:"When the visitor sent the report."`
 	Dropped    int64      `json:"dropped" doc:"Number of later reports about the link for the same reason that were not kept, because enough of them were open."`
 	ResolvedAt *time.Time `json:"resolved_at" doc:"null while the report is open."`
 	ResolvedBy string     `json:"resolved_by" doc:"Id of the API key that closed the report."`

@@ -94,26 +94,26 @@ var stateNames = [...]string{
 
 // linkBody is a link as the API shows it. Every member is always present.
 type linkBody struct {
-	Code              string     `json:"code" example:"spring"`
-	ShortURL          string     `json:"short_url" example:"https://sho.rt/spring"`
+	Code              string     `json:"code" doc:"The code or alias." example:"spring"`
+	ShortURL          string     `json:"short_url" doc:"The address that redirects." example:"https://sho.rt/spring"`
 	URL               string     `json:"url" doc:"The target, as sent in Location."`
-	Title             string     `json:"title"`
-	Tags              []string   `json:"tags" nullable:"false"`
+	Title             string     `json:"title" doc:"Shown in lists and on the preview page; may be empty."`
+	Tags              []string   `json:"tags" nullable:"false" doc:"The tags of the link."`
 	Status            int        `json:"status" doc:"Status of the redirect." example:"302"`
-	ForwardQuery      string     `json:"forward_query" enum:"off,append,override"`
+	ForwardQuery      string     `json:"forward_query" enum:"off,append,override" doc:"What happens to the query of a visit: it is dropped, added, or replaces parameters with the same name."`
 	State             string     `json:"state" enum:"live,disabled,expired,used_up,not_started" doc:"The state for visitors now. Only live links redirect."`
-	StartsAt          *time.Time `json:"starts_at"`
-	ExpiresAt         *time.Time `json:"expires_at"`
+	StartsAt          *time.Time `json:"starts_at" doc:"The link answers 404 before this time; null means no start."`
+	ExpiresAt         *time.Time `json:"expires_at" doc:"The link answers 410 from this time on; null means no end."`
 	MaxClicks         int64      `json:"max_clicks" doc:"0 means no limit."`
 	UsedClicks        int64      `json:"used_clicks" doc:"Redirects counted against max_clicks."`
 	Confirm           bool       `json:"confirm" doc:"Whether visitors have to press Continue."`
-	PasswordProtected bool       `json:"password_protected"`
+	PasswordProtected bool       `json:"password_protected" doc:"Whether visitors must enter a password."`
 	DisabledReason    string     `json:"disabled_reason" doc:"Why the link was disabled; empty if it is not disabled."`
 	Owner             string     `json:"owner" doc:"Id of the API key that created the link; empty for an anonymous link." example:"key_7k3x0q9p2m4a"`
 	Clicks            int64      `json:"clicks" doc:"Total number of redirects; may be about a second old."`
-	LastClickAt       *time.Time `json:"last_click_at"`
-	CreatedAt         time.Time  `json:"created_at"`
-	UpdatedAt         time.Time  `json:"updated_at"`
+	LastClickAt       *time.Time `json:"last_click_at" doc:"When the last redirect was counted; null before the first."`
+	CreatedAt         time.Time  `json:"created_at" doc:"When the link was created."`
+	UpdatedAt         time.Time  `json:"updated_at" doc:"When the link was last changed."`
 	Version           int64      `json:"version" doc:"Increases by one with every edit. The ETag is this number in quotes."`
 }
 

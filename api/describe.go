@@ -1,0 +1,172 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// intro is the beginning of the document's description, in Markdown.
+const intro = `Create and manage short links.
+
+## Keys
+
+Most calls need an API key in the header ` + "`Authorization: Bearer tk_…`" + `. An administrator creates keys with
+` + "`terse key create`" + `. A key has scopes:
+
+| scope | allows |
+|---|---|
+| ` + "`links:read`" + ` | read and list the links of the key, and their history |
+| ` + "`links:write`" + ` | create, edit, delete and roll back the links of the key |
+| ` + "`stats:read`" + ` | nothing yet |
+| ` + "`admin`" + ` | everything, on the links of all owners |
+
+Without a key, you can draw QR codes, and create links unless this server turned that off.
+
+## Errors
+
+An error is ` + "`application/problem+json`" + ` (RFC 9457). ` + "`type`" + ` never changes for a kind of error, so programs can compare it.
+` + "`detail`" + ` explains the error. ` + "`errors`" + ` names all wrong fields, at most 20: ` + "`location`" + ` is the field, such as
+` + "`body.url`" + `, and ` + "`message`" + ` is the reason. ` + "`instance`" + ` is the request's id in the server's log.
+
+| type | status | meaning |
+|---|---|---|
+`
+
+// limitsText is the end of the document's description.
+const limitsText = `
+## Limits
+
+` + "`RateLimit`" + ` and ` + "`RateLimit-Policy`" + ` describe the limit of a call. After 429 and 503, wait for the seconds in ` + "`Retry-After`" + `.
+Send an ` + "`Idempotency-Key`" + ` with a create. Then you can repeat the create after a timeout or an error, and it makes no second link.
+`
+
+// infoText returns the description of the document, with every type of problem.
+func infoText() string {
+	var b strings.Builder
+	b.WriteString(intro)
+	for _, k := range kinds {
+		if k.status != statusClientLeft { // a client that disconnected reads no answer
+			fmt.Fprintf(&b, "| `%s` | %d | %s |\n", k.uri(), k.status, k.means)
+		}
+	}
+	b.WriteString(limitsText)
+	return b.String()
+}
+
+// tags are the groups of operations, in the order of the documentation page.
+func tags() []*huma.Tag {
+	return []*huma.Tag{
+		{Name: "Links", Description: "Create, read, edit and delete links."},
+		{Name: "Abuse", Description: "Blocked hosts and the reports of visitors. Needs an admin key."},
+		{Name: "Archive", Description: "Export and import links with every field. Needs an admin key."},
+	}
+}
+
+// operationTexts are the descriptions of the operations, by their ids.
+var operationTexts = map[string]string{
+	"createLink":       "Creates one link. Without an alias it gets a random code that no other link has. A key is optional, unless this server requires one.",
+	"createLinks":      "Creates up to 1000 links and returns one result for each, in the same order. An invalid link does not affect the others.",
+	"listLinks":        "Lists your links, newest first, one page at a time. With an admin key, the parameter owner lists the links of others.",
+	"getLink":          "Returns a link of yours. With an admin key, a link of any owner.",
+	"editLink":         "Changes the members that you send. null restores the default. Send the link's ETag as If-Match to change only the version that you know.",
+	"deleteLink":       "Deletes a link. Visitors get 410 from then on.",
+	"drawLink":         "Draws the short URL as an SVG or PNG picture. Needs no key.",
+	"disableLink":      "Disables a link because of abuse. Visitors get 451 from then on. Needs an admin key.",
+	"enableLink":       "Ends a takedown. The link must pass the current rules for targets. Needs an admin key.",
+	"readHistory":      "Lists the changes of a link and their authors, newest first, one page at a time. A deleted link has a history too.",
+	"rollBackLink":     "Restores the target of an earlier version. This is an edit, so the version increases by one.",
+	"exportLinks":      "Returns the links of all owners with every field, one page at a time.",
+	"importLinks":      "Imports up to 1000 links with every field and returns one result for each, in the same order. Importing the same links again changes nothing.",
+	"blockHost":        "Adds a host to the blocklist of the database. Links must not point to a blocked host.",
+	"listBlockedHosts": "Lists the blocklist of the database, sorted by host, one page at a time.",
+	"unblockHost":      "Removes a host from the blocklist of the database.",
+	"listReports":      "Lists the reports of visitors, newest first, one page at a time.",
+	"resolveReport":    "Closes a report. The link does not change.",
+}
+
+// schemaTexts are the descriptions of the schemas, by their names.
+var schemaTexts = map[string]string{
+	"ArchivedLink":           "A link with every field, as exports and imports use it. An export has every member. In an import only code and url are required.",
+	"BatchLink":              "A link to create in a batch.",
+	"BatchResult":            "The result of one link of a list: a link, or an error.",
+	"BlockInputBody":         "A host to block.",
+	"BlockedBody":            "A blocked host.",
+	"BlocklistOutputBody":    "A page of blocked hosts.",
+	"CreateBatchInputBody":   "The links to create.",
+	"CreateBatchOutputBody":  "The results of a batch.",
+	"CreateInput":            "A link to create. Only url is required.",
+	"DisableInputBody":       "Why the link is disabled.",
+	"EditInput":              "The members to change. An absent member stays unchanged; null restores the default.",
+	"EnableInputBody":        "Why the link is enabled.",
+	"ErrorDetail":            "One wrong field or parameter.",
+	"ErrorModel":             "An error (RFC 9457).",
+	"ExportOutputBody":       "A page of links with every field.",
+	"HistoryEntry":           "One version of a link and its differences from the version before.",
+	"HistoryField":           "A changed member of a link.",
+	"HistoryOutputBody":      "A page of the history of a link.",
+	"ImportInputBody":        "The links to import.",
+	"ImportOutputBody":       "The results of an import.",
+	"LinkBody":               "A link. Every member is always present.",
+	"ListOutputBody":         "A page of links.",
+	"ListReportsOutputBody":  "A page of reports.",
+	"ReportBody":             "A report of a visitor.",
+	"ResolveReportInputBody": "How the report was resolved.",
+	"RollbackInputBody":      "The version to restore.",
+}
+
+// explain adds descriptions to the document, and an example to every error answer.
+func explain(document *huma.OpenAPI) {
+	document.Tags = tags()
+	for name, schema := range document.Components.Schemas.Map() {
+		schema.Description = schemaTexts[name]
+		if name == "ErrorModel" {
+			invalid := kindOf(http.StatusUnprocessableEntity)
+			schema.Examples = []any{invalid.example()}
+			schema.Properties["type"].Description = "The kind of error. See the list of types."
+			schema.Properties["type"].Examples, schema.Properties["type"].Default = []any{invalid.uri()}, nil
+			schema.Properties["instance"].Description = "The request's id in the server's log."
+			schema.Properties["instance"].Examples = []any{exampleInstance}
+		}
+	}
+	for _, op := range operations(document) {
+		op.Description = operationTexts[op.OperationID]
+		for status, response := range op.Responses {
+			for _, header := range response.Headers {
+				if header.Description == "" { // huma describes only the schema of the header
+					header.Description = header.Schema.Description
+				}
+			}
+			if status[0] >= '4' {
+				explainError(status, response)
+			}
+		}
+	}
+}
+
+// explainError describes an error answer by the kind of its problem, with an example.
+func explainError(status string, response *huma.Response) {
+	number, err := strconv.Atoi(status)
+	if err != nil {
+		return
+	}
+	k := kindOf(number)
+	response.Description = k.means
+	for _, content := range response.Content {
+		content.Example = k.example()
+	}
+}
+
+const exampleInstance = "urn:terse:request:0rj5k2v9q1xw8"
+
+// example returns a problem of the kind.
+func (k *kind) example() map[string]any {
+	example := map[string]any{"type": k.uri(), "title": k.title, "status": k.status, "detail": k.means, "instance": exampleInstance}
+	if k.status == http.StatusUnprocessableEntity {
+		example["errors"] = []any{map[string]any{"location": "body.url", "message": "must begin with http:// or https://"}}
+	}
+	return example
+}
