@@ -102,12 +102,9 @@ func (a *API) importLinks(ctx context.Context, in *importInput) (*importOutput, 
 	}
 	all := make([]links.Archived, len(items))
 	for i, item := range items {
-		link, err := item.input(a.schemas)
-		if err != nil {
-			all[i].Err = err
-			continue
-		}
+		link, err := decode[archivedLink](a.schemas, item.raw)
 		all[i] = link.archived()
+		all[i].Err = err
 	}
 	results, err := a.opts.Links.Import(ctx, &callerOf(ctx).Caller, all)
 	if err != nil {

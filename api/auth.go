@@ -79,9 +79,12 @@ func (a *API) withCaller(ctx context.Context, r *http.Request, class overload.Cl
 func (a *API) keyOf(ctx context.Context, client netip.Addr, class overload.Class, header string) (store.Key, error) {
 	refused := newProblem(http.StatusUnauthorized, "This API key is unknown, revoked or expired.")
 	scheme, token, _ := strings.Cut(header, " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return store.Key{}, newProblem(http.StatusUnauthorized, "The header Authorization must begin with Bearer: send Authorization: Bearer tk_…")
+	}
 	hash, ok := store.HashToken(strings.TrimSpace(token))
-	if !strings.EqualFold(scheme, "Bearer") || !ok {
-		return store.Key{}, refused
+	if !ok {
+		return store.Key{}, newProblem(http.StatusUnauthorized, "The header Authorization holds no complete API key: send Authorization: Bearer tk_…")
 	}
 	known := a.opts.Keys.Knows(hash)
 	if !known {

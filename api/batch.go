@@ -11,6 +11,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/terse/terse/links"
+	"github.com/terse/terse/store"
 )
 
 // maxBatch is the most links of a batch.
@@ -44,33 +45,6 @@ func (batchItem[T]) Schema(r huma.Registry) *huma.Schema {
 	return r.Schema(reflect.TypeFor[T](), true, "")
 }
 
-// input validates and decodes the item, like the body of a single request.
-func (b batchItem[T]) input(schemas huma.Registry) (T, error) {
-	var (
-		in     T
-		parsed any
-		found  huma.ValidateResult
-	)
-	if err := readJSON(b.raw, &parsed); err != nil {
-		return in, newProblem(http.StatusBadRequest, err.Error())
-	}
-	huma.Validate(schemas, b.Schema(schemas), huma.NewPathBuffer([]byte("body"), len("body")), huma.ModeWriteToServer, parsed, &found)
-	p := newProblem(http.StatusUnprocessableEntity, "Some fields are invalid. See errors.")
-	for _, err := range found.Errors {
-		if detail, ok := errors.AsType[*huma.ErrorDetail](err); ok {
-			p.Errors = append(p.Errors, detail)
-		}
-	}
-	if len(found.Errors) > 0 {
-		return in, p
-	}
-	if err := readJSON(b.raw, &in); err != nil {
-		p.Errors = []*huma.ErrorDetail{{Location: "body", Message: err.Error()}}
-		return in, p
-	}
-	return in, nil
-}
-
 // batchResult is the result of one item: a link, or the problem that a single create would
 // return.
 type batchResult struct {
@@ -99,13 +73,10 @@ func (a *API) createBatch(ctx context.Context, in *createBatchInput) (*createBat
 			drafts[i].Err = tooMany(createsUsedUp, charged.taken, RateHeaders{})
 			continue
 		}
-		link, err := item.input(a.schemas)
-		if err != nil {
-			drafts[i].Err = err
-			continue
-		}
+		link, err := decode[batchLink](a.schemas, item.raw)
 		keys[i] = link.IdempotencyKey.value != ""
 		drafts[i] = link.draft(link.IdempotencyKey.value, keys[i] || in.IdempotencyKey != "")
+		drafts[i].Err = store.JoinInvalid(err, drafts[i].Err)
 	}
 	results, err := a.opts.Links.Create(ctx, &callerOf(ctx).Caller, links.Batch{Key: in.IdempotencyKey, Drafts: drafts})
 	if err != nil {

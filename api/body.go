@@ -49,6 +49,7 @@ func (a *API) takeBody(next echo.HandlerFunc) echo.HandlerFunc {
 			return withLimits(charged.headers, a.problem(r.Context(), err))
 		}
 		r = r.WithContext(context.WithValue(r.Context(), chargeKey{}, charged))
+		r = r.WithContext(context.WithValue(r.Context(), bodyKey{}, body))
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		c.SetRequest(r)
 		return next(c)

@@ -7,11 +7,11 @@ import (
 	"net/http"
 
 	"github.com/terse/terse/links"
+	"github.com/terse/terse/store"
 )
 
 type createLinkInput struct {
 	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"A unique text that you choose. A repeated create with the same key and body returns the same link, for at least 24 hours."`
-	Body           CreateInput
 }
 
 type createLinkOutput struct {
@@ -25,7 +25,10 @@ type createLinkOutput struct {
 // createLink creates a link. The precheck has charged the caller.
 func (a *API) createLink(ctx context.Context, in *createLinkInput) (*createLinkOutput, error) {
 	headers := chargeOf(ctx).headers
-	r := a.create(ctx, callerOf(ctx), in.Body.draft(in.IdempotencyKey, in.IdempotencyKey != ""))
+	link, wrong := decode[CreateInput](a.schemas, bodyOf(ctx))
+	draft := link.draft(in.IdempotencyKey, in.IdempotencyKey != "")
+	draft.Err = store.JoinInvalid(wrong, draft.Err)
+	r := a.create(ctx, callerOf(ctx), draft)
 	if r.Err != nil {
 		return nil, withLimits(headers, a.problem(ctx, r.Err))
 	}

@@ -62,12 +62,15 @@ func (a *API) changedOrProblem(ctx context.Context, l *store.Link, err error) (*
 type editLinkInput struct {
 	CodeParam
 	IfMatch string `header:"If-Match" doc:"The expected ETag of the link. The answer is 412 if it differs."`
-	Body    editInput
 }
 
 func (a *API) editLink(ctx context.Context, in *editLinkInput) (*changedOutput, error) {
+	edit, wrong := decode[editInput](a.schemas, bodyOf(ctx))
+	if wrong != nil && !store.IsInvalid(wrong) {
+		return nil, withLimits(chargeOf(ctx).headers, a.problem(ctx, wrong))
+	}
 	l, err := a.opts.Links.Edit(ctx, &callerOf(ctx).Caller, in.Code, links.Edit{
-		Versions: versionsOf(in.IfMatch), URL: in.Body.URL.pointer(), Settings: in.Body.settings(), Err: in.Body.check(),
+		Versions: versionsOf(in.IfMatch), URL: edit.URL.pointer(), Settings: edit.settings(), Err: store.JoinInvalid(wrong, edit.check()),
 	})
 	return a.changedOrProblem(ctx, &l, err)
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humaecho"
@@ -12,6 +14,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/terse/terse/links"
+	"github.com/terse/terse/store"
 )
 
 // describe registers the resources, the OpenAPI document that describes them, and the
@@ -69,10 +72,14 @@ func (a *API) humaConfig() huma.Config {
 func readJSON(data []byte, v any) error {
 	err := jsonv2.Unmarshal(data, v, jsonv2.RejectUnknownMembers(true))
 	if wrong, ok := errors.AsType[*jsonv2.SemanticError](err); ok {
-		if errors.Is(wrong.Err, jsonv2.ErrUnknownName) {
-			return fmt.Errorf("%s: unknown field", wrong.JSONPointer)
+		field := strings.ReplaceAll(strings.TrimPrefix(string(wrong.JSONPointer), "/"), "/", ".")
+		switch {
+		case errors.Is(wrong.Err, jsonv2.ErrUnknownName):
+			return &store.FieldError{Field: field, Reason: "unknown field"}
+		case field == "":
+			return errors.New(notObject(reflect.TypeOf(v).Elem()))
 		}
-		return fmt.Errorf("%s: the value has the wrong type", wrong.JSONPointer)
+		return &store.FieldError{Field: field, Reason: "the value has the wrong type"}
 	}
 	if wrong, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
 		return fmt.Errorf("invalid JSON at byte %d: %w", wrong.ByteOffset, wrong.Err)
@@ -115,13 +122,14 @@ func (a *API) registerLinks(h huma.API) {
 	editing, moderating := precheck{may: a.may(links.Editing), writes: true}, precheck{may: a.may(links.Moderating)}
 	create := op("createLink", http.MethodPost, linksPath, "Create a link", public, 401, 403, 408, 409, 410, 413, 415, 422)
 	create.DefaultStatus = http.StatusCreated
+	create = withBody[CreateInput](a.schemas, create)
 	huma.Register(h, a.withPrecheck(precheck{may: a.may(links.Creating), writes: true}, create), a.createLink)
 	batch := op("createLinks", http.MethodPost, linksPath+"/batch", "Create up to 1000 links", public, 401, 403, 408, 413, 415, 422)
 	batch.SkipValidateBody = true // createBatch validates each item
 	huma.Register(h, a.withPrecheck(precheck{may: a.may(links.Creating), writes: true, list: true}, batch), a.createBatch)
 	huma.Register(h, op("listLinks", http.MethodGet, linksPath, "List your links, newest first", keyed, 401, 403, 422), a.listLinks)
 	huma.Register(h, op("getLink", http.MethodGet, linkPath, "Read a link", keyed, 401, 403, 404, 410), a.getLink)
-	huma.Register(h, a.withPrecheck(editing, op("editLink", http.MethodPatch, linkPath, "Edit a link", keyed, 401, 403, 404, 408, 410, 412, 413, 415, 422)), a.editLink)
+	huma.Register(h, a.withPrecheck(editing, withBody[editInput](a.schemas, op("editLink", http.MethodPatch, linkPath, "Edit a link", keyed, 401, 403, 404, 408, 410, 412, 413, 415, 422))), a.editLink)
 	remove := op("deleteLink", http.MethodDelete, linkPath, "Delete a link", keyed, 401, 403, 404, 410, 412)
 	remove.DefaultStatus = http.StatusNoContent
 	huma.Register(h, remove, a.deleteLink)

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/http"
@@ -59,6 +60,11 @@ func (a *API) beforeBody(ctx context.Context, who *caller, d precheck) (charge, 
 
 // afterBody runs the rest of a precheck. It returns the charge of all links, also with an error.
 func (a *API) afterBody(ctx context.Context, who *caller, d precheck, first charge, body []byte) (charge, error) {
+	if d.list && bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("[")) {
+		p := invalid(&store.FieldError{Reason: `must be an object with the list as its member links: {"links": […]}`})
+		p.Errors[0].Location = "body"
+		return first, p
+	}
 	links, refusal := countLinks(body, d.list)
 	if refusal != nil {
 		return first, refusal

@@ -129,7 +129,7 @@ func (s *Service) newLink(who *Caller, in *Draft) (store.Link, error) {
 	if !known && !l.ExpiresAt.IsZero() {
 		return store.Link{}, ErrTimeUnknown
 	}
-	if err := store.JoinInvalid(s.rules.Check(&l), alias, ended, reuse, in.Err, in.checkPassword()); err != nil {
+	if err := joinFound(in.Err, s.rules.Check(&l), alias, ended, reuse, in.checkPassword()); err != nil {
 		return store.Link{}, err
 	}
 	return l, nil

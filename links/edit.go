@@ -28,7 +28,7 @@ func (s *Service) Edit(ctx context.Context, who *Caller, code string, e Edit) (s
 	return s.change(ctx, change{who: who, do: Editing, code: code, versions: e.Versions, apply: func(l *store.Link) (err error) {
 		set(&l.URL, e.URL)
 		e.apply(l)
-		if err := store.JoinInvalid(s.rules.Check(l), e.Err, e.checkPassword()); err != nil {
+		if err := joinFound(e.Err, s.rules.Check(l), e.checkPassword()); err != nil {
 			return err
 		}
 		switch {

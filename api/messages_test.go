@@ -1,0 +1,114 @@
+package api_test
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/terse/terse/store"
+)
+
+// TestAllWrongFieldsAtOnce checks that one answer names every wrong field, whatever is wrong with
+// it: its type, its value, its name, or that it is missing. Each field is named once.
+func TestAllWrongFieldsAtOnce(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	admin := s.key("admin", store.ScopeAdmin)
+	s.create(`{"url":"https://example.com","alias":"spring"}`, admin...)
+	for _, tt := range []struct{ name, body, created, edited string }{
+		{"types", `{"url":1,"title":2,"max_clicks":"x"}`, "max_clicks title url", "max_clicks title url"},
+		{"values", `{"url":"ftp://example.com","title":"a\nb","max_clicks":-1}`, "max_clicks title url", "max_clicks title url"},
+		{"a type and values", `{"url":"ftp://example.com","title":2,"expires_at":"2001-01-01T00:00:00Z"}`, "expires_at title url", "title url"},
+		{"a choice, an item, a name and a value", `{"url":"https://example.com","status":200,"tags":["a",1],"nonsense":1,"max_clicks":-1}`, "max_clicks nonsense status tags[1]", "max_clicks nonsense status tags[1]"},
+		{"a time and a password", `{"url":"https://example.com","starts_at":"yesterday","password":""}`, "password starts_at", "password starts_at"},
+		{"missing", `{"title":2}`, "title url", "title"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			for _, call := range []struct{ method, path, want string }{
+				{http.MethodPost, "/api/v1/links", tt.created}, {http.MethodPatch, "/api/v1/links/spring", tt.edited},
+			} {
+				a := s.send(call.method, call.path, tt.body, admin...)
+				if got := fieldsOf(t, &a, "body."); got != call.want {
+					t.Errorf("%s %s = %d %s, want errors of %s", call.method, tt.body, a.status, a.body, call.want)
+				}
+			}
+			batch := s.send(http.MethodPost, "/api/v1/links/batch", `{"links":[`+tt.body+`,{"url":"https://example.com"}]}`, admin...)
+			var got batchJSON
+			batch.into(&got)
+			for _, field := range strings.Fields(tt.created) {
+				if !strings.Contains(string(batch.body), `"location":"body.`+field+`"`) {
+					t.Errorf("batch of %s = %s, want an error of %s", tt.body, batch.body, field)
+				}
+			}
+			if got.Results[0].Status != http.StatusUnprocessableEntity || got.Results[1].Status != http.StatusCreated {
+				t.Errorf("batch of %s = %s, want 422 and 201", tt.body, batch.body)
+			}
+		})
+	}
+}
+
+// fieldsOf returns the locations of the errors of a 422, sorted, without a prefix.
+func fieldsOf(t *testing.T, a *answer, prefix string) string {
+	t.Helper()
+	a.problem(http.StatusUnprocessableEntity)
+	var p problemJSON
+	a.into(&p)
+	fields := make([]string, len(p.Errors))
+	for i, e := range p.Errors {
+		fields[i] = strings.TrimPrefix(e.Location, prefix)
+	}
+	slices.Sort(fields)
+	return strings.Join(fields, " ")
+}
+
+// TestBodiesThatAreNoObject checks that the answer to a bare list names the member that takes it.
+func TestBodiesThatAreNoObject(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	admin := s.key("admin", store.ScopeAdmin)
+	long := "[" + strings.Repeat(`{"url":"https://example.com"},`, 999) + `{"url":"https://example.com"}]`
+	for _, path := range []string{"/api/v1/links/batch", "/api/v1/archive"} {
+		for _, body := range []string{`[]`, ` [{"url":"https://example.com"}]`, long, `"text"`, `1`, `null`, `{}`, `{"links":{}}`, `{"links":null}`} {
+			a := s.send(http.MethodPost, path, body, admin...)
+			a.problem(http.StatusUnprocessableEntity)
+			if !strings.Contains(string(a.body), "links") {
+				t.Errorf("POST %s %.40s = %s, want the member links in it", path, body, a.body)
+			}
+		}
+	}
+	for _, body := range []string{`[]`, `[{"url":"https://example.com"}]`, `"text"`, `null`} {
+		a := s.send(http.MethodPost, "/api/v1/links", body, admin...)
+		a.problem(http.StatusUnprocessableEntity)
+		if !strings.Contains(string(a.body), "must be an object with the member url") {
+			t.Errorf("POST %s = %s, want the member url in it", body, a.body)
+		}
+	}
+}
+
+// TestAuthorizationWithoutBearer checks that the answer says how to send a key.
+func TestAuthorizationWithoutBearer(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	header := s.key("owner", store.ScopeLinksRead)[1]
+	token := strings.TrimPrefix(header, "Bearer ")
+	for _, tt := range []struct{ header, want string }{
+		{token, "must begin with Bearer"},
+		{"Basic " + token, "must begin with Bearer"},
+		{"Token " + token, "must begin with Bearer"},
+		{"Bearer", "no complete API key"},
+		{"Bearer " + token[:len(token)-1], "no complete API key"},
+		{"Bearer <" + token + ">", "no complete API key"},
+		{"Bearer " + token[:len(token)-1] + "-", "unknown, revoked or expired"},
+	} {
+		a := s.get("/api/v1/links", "Authorization", tt.header)
+		a.problem(http.StatusUnauthorized)
+		if !strings.Contains(string(a.body), tt.want) || strings.Contains(string(a.body), token) {
+			t.Errorf("answer to %s = %s, want %q and no token", tt.header, a.body, tt.want)
+		}
+	}
+	if a := s.get("/api/v1/links", "Authorization", "bearer "+token); a.status != http.StatusOK {
+		t.Errorf("bearer in small letters = %d, want 200", a.status)
+	}
+}
