@@ -73,7 +73,7 @@ var operationTexts = map[string]string{
 	"listLinks":        "Lists your links, newest first, one page at a time. With an admin key, the parameter owner lists the links of others.",
 	"getLink":          "Returns a link of yours. With an admin key, a link of any owner.",
 	"editLink":         "Changes the members that you send. null restores the default. Send the link's ETag as If-Match to change only the version that you know.",
-	"deleteLink":       "Deletes a link. Visitors get 410 from then on.",
+	"deleteLink":       "Deletes a link. Visitors get 410 from then on. Only its owner can create its code again, as an alias; the history continues.",
 	"drawLink":         "Draws the short URL as an SVG or PNG picture. Needs no key.",
 	"disableLink":      "Disables a link because of abuse. Visitors get 451 from then on. Needs an admin key.",
 	"enableLink":       "Ends a takedown. The link must pass the current rules for targets. Needs an admin key.",
