@@ -195,7 +195,7 @@ func TestImportRefuses(t *testing.T) {
 	}{
 		{"code", "a/b", "body.code"},
 		{"code", "api", "body.code"},
-		{"code", nil, "property code"},
+		{"code", nil, "code"},
 		{"url", "javascript:alert(1)", "body.url"},
 		{"owner", "a\nb", "body.owner"},
 		{"owner", strings.Repeat("a", 65), "body.owner"},
