@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync/atomic"
 	"time"
 )
 
@@ -12,14 +13,15 @@ import (
 // kernel has accepted.
 type Listener struct {
 	*net.TCPListener
-	inherited bool // from systemd, which passes connections in the queue to the next process
+	inherited bool        // from systemd, which passes connections in the queue to the next process
+	ignoring  atomic.Bool // the kernel ignores new connections, see drain
 }
 
 // Listen opens a listener before anything is served, so that an address in use is
 // reported at once.
 func Listen(ctx context.Context, address string) (*Listener, error) {
 	var config net.ListenConfig
-	config.SetMultipathTCP(false) // its sockets take no filter, which drain needs
+	config.SetMultipathTCP(false) // its sockets lack an option that drain needs
 	l, err := config.Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %q: %w", address, err)

@@ -1,33 +1,51 @@
 package server
 
-import "golang.org/x/sys/unix"
+import (
+	"errors"
+	"net"
+	"syscall"
 
-// dropSYN is a classic BPF program over a TCP segment: it drops those with SYN and
-// without ACK. Segments of handshakes in progress and of connections pass.
-var dropSYN = []unix.SockFilter{
-	{Code: unix.BPF_LD | unix.BPF_B | unix.BPF_ABS, K: 13},                    // the flags, RFC 9293 section 3.1
-	{Code: unix.BPF_ALU | unix.BPF_AND | unix.BPF_K, K: tcpSYN | tcpACK},      // of these SYN and ACK
-	{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: tcpSYN, Jt: 0, Jf: 1}, // SYN alone
-	{Code: unix.BPF_RET | unix.BPF_K, K: 0},                                   // drop
-	{Code: unix.BPF_RET | unix.BPF_K, K: 0xffffffff},                          // keep the whole segment
-}
-
-const (
-	tcpSYN = 0x02
-	tcpACK = 0x10
+	"golang.org/x/sys/unix"
 )
 
-// ignoreNew makes the kernel drop the SYNs of new connections to this socket.
+// maxTTL is the greatest time to live of a packet. Systems send 64 or 128, so a socket that
+// requires maxTTL drops their packets (RFC 5082).
+const maxTTL = 255
+
+// ignoreNew makes the kernel drop the SYNs of new connections to this socket. It needs no
+// privilege, unlike a BPF filter on some systems. Handshakes in progress complete.
 func (l *Listener) ignoreNew() error {
-	return l.control(func(fd int) error {
-		return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER,
-			&unix.SockFprog{Len: uint16(len(dropSYN)), Filter: &dropSYN[0]}) //nolint:gosec // five instructions
-	})
+	l.ignoring.Store(true)
+	return control(l.TCPListener, func(fd int) error { return requireTTL(fd, maxTTL) })
+}
+
+// Accept implements net.Listener. A connection whose handshake completes after ignoreNew
+// inherits the required time to live. The client repeats what was dropped until then.
+func (l *Listener) Accept() (net.Conn, error) {
+	conn, err := l.AcceptTCP()
+	if err != nil {
+		return nil, err
+	}
+	if l.ignoring.Load() {
+		// An error is one of a connection that ended already.
+		_ = control(conn, func(fd int) error { return requireTTL(fd, 0) })
+	}
+	return conn, nil
+}
+
+// requireTTL sets the least time to live of packets to a socket. A socket of IPv6 may also get
+// packets of IPv4.
+func requireTTL(fd, least int) error {
+	family, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
+	if err == nil && family == unix.AF_INET6 {
+		err = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_MINHOPCOUNT, least)
+	}
+	return errors.Join(err, unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MINTTL, least))
 }
 
 // waiting returns how many connections wait to be accepted.
 func (l *Listener) waiting() (n int, err error) {
-	err = l.control(func(fd int) error {
+	err = control(l.TCPListener, func(fd int) error {
 		info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
 		if err == nil {
 			n = int(info.Unacked) // of a listening socket: the length of its accept queue
@@ -37,8 +55,8 @@ func (l *Listener) waiting() (n int, err error) {
 	return n, err
 }
 
-func (l *Listener) control(call func(fd int) error) error {
-	raw, err := l.SyscallConn()
+func control(c syscall.Conn, call func(fd int) error) error {
+	raw, err := c.SyscallConn()
 	if err != nil {
 		return err
 	}
