@@ -3,12 +3,13 @@ package api
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/terse/terse/store"
 )
 
-// routeNames are the first path segments of all routes.
-var routeNames = []string{".well-known", "api", "favicon.ico", "robots.txt", "static"}
+// Routes returns the first path segments of all routes. No code may equal one, ignoring case.
+func Routes() []string { return []string{".well-known", "api", "favicon.ico", "robots.txt", "static"} }
 
 // officialNames are aliases that visitors could take for a page of the website itself, or that
 // monitors request.
@@ -19,12 +20,9 @@ var officialNames = []string{
 	"sign-in", "sign-out", "sign-up", "signin", "signout", "signup", "sso", "status", "system",
 }
 
-// Reserved returns the names that cannot be new aliases, ignoring case: the first path segments
-// of all routes, names such as login and admin, and more, see ParseReserved.
-func Reserved(more ...string) []string {
-	all := make([]string, 0, len(routeNames)+len(officialNames)+len(more))
-	return append(append(append(all, routeNames...), officialNames...), more...)
-}
+// Reserved returns the names that cannot be new aliases, ignoring case: names such as login and
+// admin, and more, see ParseReserved.
+func Reserved(more ...string) []string { return append(slices.Clone(officialNames), more...) }
 
 // ParseReserved checks further names for Reserved, and returns them unchanged. The error names
 // each that can never be an alias.

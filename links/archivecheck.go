@@ -1,7 +1,6 @@
 package links
 
 import (
-	"errors"
 	"fmt"
 	"regexp"
 	"time"
@@ -34,8 +33,8 @@ var bcryptForm = regexp.MustCompile(`^\$2[aby]?\$[0-9]{2}\$[./A-Za-z0-9]{53}$`)
 // tombstone has no target to check. The error names every invalid field.
 func (s *Service) checkArchived(l *store.Link, in *Archived, now time.Time) error {
 	var code, fields error
-	if problem, ok := errors.AsType[*store.FieldError](s.rules.Alias(l.Code)); ok && (!l.IsCanary() || !store.ValidCode(l.Code)) {
-		code = &store.FieldError{Field: "code", Reason: problem.Reason}
+	if err := s.rules.Code(l.Code); err != nil && (!l.IsCanary() || !store.ValidCode(l.Code)) {
+		code = err
 	}
 	if l.DeletedAt.IsZero() {
 		fields = s.rules.Check(l)

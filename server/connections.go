@@ -118,6 +118,7 @@ func (c *connections) drop(closed *conn) {
 		return
 	}
 	delete(c.open, closed)
+	closed.waits(0)
 	if c.byNetwork[closed.network]--; c.byNetwork[closed.network] == 0 {
 		delete(c.byNetwork, closed.network)
 	}

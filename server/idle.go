@@ -69,7 +69,8 @@ func (c *connections) takeIdle(match func(*conn) bool) *conn {
 			continue
 		}
 		c.idle[i].conn = nil
-		if candidate.conn.waiting.CompareAndSwap(candidate.since, 0) {
+		_, open := c.open[candidate.conn]
+		if open && candidate.conn.waiting.CompareAndSwap(candidate.since, 0) {
 			return candidate.conn
 		}
 	}

@@ -109,6 +109,43 @@ func TestBusyConnectionsStay(t *testing.T) {
 	}
 }
 
+// TestEndedConnectionsGiveNoPlace checks that the number of connections stays bounded when
+// connections end after they were collected as idle.
+func TestEndedConnectionsGiveNoPlace(t *testing.T) {
+	t.Parallel()
+	const most = 8
+	r := newServer(t, server.Options{MaxConnections: most, Trusted: everyPeer{}})
+	open := func() net.Conn {
+		conn := dialFrom(t, "127.0.0.1", r.addr)
+		if _, err := get(conn); err != nil {
+			t.Fatal(err)
+		}
+		return conn
+	}
+	var conns []net.Conn
+	for range most + 1 { // the last one makes the server collect its idle connections
+		conns = append(conns, open())
+	}
+	for _, conn := range conns {
+		if err := conn.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	conns = nil
+	for range 3 * most {
+		conns = append(conns, open())
+	}
+	testenv.Await(t, "the connections beyond the bound to be closed", func() bool {
+		alive := 0
+		for _, conn := range conns {
+			if !closed(t, conn) {
+				alive++
+			}
+		}
+		return alive <= most
+	})
+}
+
 // TestNetworksHaveABound checks that one client network has at most a quarter of all
 // connections. A further one takes the place of its own longest idle one.
 func TestNetworksHaveABound(t *testing.T) {

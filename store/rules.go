@@ -16,6 +16,7 @@ type Rules struct {
 	browser  whatwg.Parser
 	own      ownHosts
 	blocked  Blocker         // nil: no host is blocked
+	routes   map[string]bool // in lower case
 	reserved map[string]bool // in lower case
 }
 
@@ -27,9 +28,12 @@ type RulesOptions struct {
 	// 80 and 443 if it has none. Default: no host, so no target is refused as ours.
 	OwnHosts []string
 
-	// Reserved are first path segments that serve something other than a code. An alias
-	// must not equal one, ignoring case, and must not begin with CanaryPrefix. Default:
-	// none.
+	// Routes are first path segments that serve something other than a code. No code may
+	// equal one, ignoring case. Default: none.
+	Routes []string
+
+	// Reserved are names that new aliases must not have, ignoring case. Existing links may
+	// have them. Default: none.
 	Reserved []string
 
 	// Blocked decides which hosts targets must not lead to. Default: no host is blocked.
@@ -39,9 +43,11 @@ type RulesOptions struct {
 // validate returns the problems that it can find without parsing hosts.
 func (o *RulesOptions) validate() error {
 	var errs []error
-	for i, segment := range o.Reserved {
-		if segment == "" || strings.Contains(segment, "/") {
-			errs = append(errs, fmt.Errorf("store: RulesOptions.Reserved[%d] must be one path segment: %q", i, segment))
+	for name, segments := range map[string][]string{"Routes": o.Routes, "Reserved": o.Reserved} {
+		for i, segment := range segments {
+			if segment == "" || strings.Contains(segment, "/") {
+				errs = append(errs, fmt.Errorf("store: RulesOptions.%s[%d] must be one path segment: %q", name, i, segment))
+			}
 		}
 	}
 	return errors.Join(errs...)
@@ -55,31 +61,51 @@ func NewRules(opts RulesOptions) (*Rules, error) {
 		// compare hosts, not to check them.
 		browser:  whatwg.NewParser(whatwg.WithLaxHostParsing()),
 		blocked:  opts.Blocked,
-		reserved: make(map[string]bool, len(opts.Reserved)),
+		routes:   lowered(opts.Routes),
+		reserved: lowered(opts.Reserved),
 	}
 	own, err := newOwnHosts(r.domains, opts.OwnHosts)
 	if err := errors.Join(opts.validate(), err); err != nil {
 		return nil, err
 	}
 	r.own = own
-	for _, segment := range opts.Reserved {
-		r.reserved[strings.ToLower(segment)] = true
-	}
 	return r, nil
+}
+
+// lowered returns the set of the names in lower case.
+func lowered(names []string) map[string]bool {
+	set := make(map[string]bool, len(names))
+	for _, name := range names {
+		set[strings.ToLower(name)] = true
+	}
+	return set
+}
+
+// Code returns a *FieldError for "code" if no link can have the code. Existing links may have
+// codes that Alias rejects.
+func (r *Rules) Code(code string) error {
+	switch {
+	case !ValidCode(code):
+		return &FieldError{
+			Field:  "code",
+			Reason: fmt.Sprintf("must be 1 to %d characters, each a letter A to Z, a digit, - or _", MaxCodeLen),
+		}
+	case r.routes[strings.ToLower(code)], strings.HasPrefix(strings.ToLower(code), CanaryPrefix):
+		return &FieldError{Field: "code", Reason: "is reserved, choose another one"}
+	}
+	return nil
 }
 
 // Alias returns a *FieldError if alias cannot be the code of a link. It is for codes that
 // people choose. Minted codes are always valid.
 func (r *Rules) Alias(alias string) error {
+	problem, invalid := errors.AsType[*FieldError](r.Code(alias))
 	switch {
-	case !ValidCode(alias):
-		return &FieldError{
-			Field:  "alias",
-			Reason: fmt.Sprintf("must be 1 to %d characters, each a letter A to Z, a digit, - or _", MaxCodeLen),
-		}
+	case invalid:
+		return &FieldError{Field: "alias", Reason: problem.Reason}
 	case strings.TrimRight(alias, TrailingPunctuation) != alias:
 		return &FieldError{Field: "alias", Reason: "must not end with " + alias[len(alias)-1:] + ", which visits ignore there"}
-	case r.reserved[strings.ToLower(alias)], strings.HasPrefix(strings.ToLower(alias), CanaryPrefix):
+	case r.reserved[strings.ToLower(alias)]:
 		return &FieldError{Field: "alias", Reason: "is reserved, choose another one"}
 	}
 	return nil

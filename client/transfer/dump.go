@@ -222,6 +222,9 @@ func (d *dump) insert() error {
 		if err := d.skip(); err != nil && !errors.Is(err, io.EOF) {
 			return err
 		}
+		if !d.wanted() {
+			return nil
+		}
 		return &RowError{Line: line, Reason: fmt.Sprintf("invalid SQL: %q instead of VALUES", t.text)}
 	}
 	d.within = "values"

@@ -326,12 +326,28 @@ func (m *Importer) openReport() (err error) {
 		return fmt.Errorf("%s is the file for rejected rows. Name another file for the report", m.opts.Report)
 	}
 	m.report, err = m.openLines(m.opts.Report, "the report", m.state.Report)
+	if err == nil && sameRegularFile(m.report, m.rejections) {
+		return fmt.Errorf("%s is also the file for rejected rows, %s. Name another file for the report", m.opts.Report, m.opts.Rejections)
+	}
 	if err != nil || m.report == nil || m.state.Report > 0 || !m.reportsCSV() {
 		return err
 	}
 	n, err := m.report.WriteString("line,url,short_url,warning\n")
 	m.state.Report = int64(n)
 	return err
+}
+
+// sameRegularFile reports whether two open files are one regular file. Either may be nil.
+func sameRegularFile(a, b *os.File) bool {
+	if a == nil || b == nil {
+		return false
+	}
+	one, err := a.Stat()
+	if err != nil || !one.Mode().IsRegular() {
+		return false
+	}
+	other, err := b.Stat()
+	return err == nil && os.SameFile(one, other)
 }
 
 func (m *Importer) reportsCSV() bool {

@@ -53,8 +53,8 @@ func (m *Importer) createLinks(ctx context.Context, rows []row) (outcome, error)
 		return *o, err
 	}
 	for i, r := range of {
-		if p := results[i].Problem; m.opts.Upsert && p != nil && p.Status == http.StatusConflict && r.record.Link.Code != "" {
-			if results[i], err = m.update(ctx, &r.record.Link, p); err != nil {
+		if p := results[i].Problem; m.opts.Upsert && r.record.Link.Code != "" && mayExist(p) {
+			if results[i], err = m.update(ctx, &r.record, p); err != nil {
 				return *o, fmt.Errorf("line %d: %w", r.record.Line, err)
 			}
 			if results[i].Problem == nil {
@@ -99,15 +99,29 @@ func (*Importer) send(of []*row, call func() ([]client.Result, error)) ([]client
 // updateAttempts is how often an update is tried when other edits of the link conflict with it.
 const updateAttempts = 10
 
-// update changes the link with the code of l. taken is the problem of its create. It is the result
-// if the link belongs to another owner.
-func (m *Importer) update(ctx context.Context, l *client.ArchivedLink, taken *client.Problem) (client.Result, error) {
+// mayExist reports whether a create may have failed because the link exists: its code is taken, or
+// it is a code that new aliases must not have.
+func mayExist(p *client.Problem) bool {
+	return p != nil && (p.Status == http.StatusConflict ||
+		p.Status == http.StatusUnprocessableEntity && len(p.Errors) == 1 && p.Errors[0].Field() == "alias")
+}
+
+// update changes the link with the code of r. created is the problem of its create. It is the
+// result if the caller has no such link.
+func (m *Importer) update(ctx context.Context, r *Record, created *client.Problem) (client.Result, error) {
+	l := &r.Link
 	changes := client.Changes{
 		URL: &l.URL, Title: given(l.Title), StartsAt: l.StartsAt, ExpiresAt: l.ExpiresAt,
 		MaxClicks: given(l.MaxClicks), Confirm: given(l.Confirm), Status: given(l.Status), ForwardQuery: given(l.ForwardQuery),
 	}
 	if len(l.Tags) > 0 {
 		changes.Tags = &l.Tags
+	}
+	if r.Unlimited {
+		changes.MaxClicks = new(int64)
+	}
+	if r.Unconfirmed {
+		changes.Confirm = new(bool)
 	}
 	var last error
 	for range updateAttempts {
@@ -123,7 +137,7 @@ func (m *Importer) update(ctx context.Context, l *client.ArchivedLink, taken *cl
 		case ok && p.Status == http.StatusPreconditionFailed:
 			last = err
 		case ok && p.Status == http.StatusNotFound:
-			return client.Result{Problem: taken}, nil
+			return client.Result{Problem: created}, nil
 		case ok && p.RejectsLink():
 			return client.Result{Problem: p}, nil
 		default:

@@ -101,6 +101,8 @@ func readOwn(f fields, has func(name string) bool) (r Record, err error) {
 	l.MaxClicks, l.UsedClicks = r.number("max_clicks", f.text("max_clicks")), r.number("used_clicks", f.text("used_clicks"))
 	l.Clicks = r.number("clicks", f.text("clicks"))
 	l.Confirm = isTrue(f.text("confirm"))
+	r.Unlimited = l.MaxClicks == 0 && strings.TrimSpace(f.text("max_clicks")) == "0"
+	r.Unconfirmed = !l.Confirm && !isNull(strings.TrimSpace(f.text("confirm")))
 	r.setTags(f, "tags")
 	r.setTime("starts_at", f.text("starts_at"), &l.StartsAt)
 	r.setTime("expires_at", f.text("expires_at"), &l.ExpiresAt)

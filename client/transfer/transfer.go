@@ -32,6 +32,10 @@ type Record struct {
 	// not say it.
 	Domain string
 
+	// Unlimited and Unconfirmed report that the source says that the link has no click limit,
+	// and that its visitors need not confirm.
+	Unlimited, Unconfirmed bool
+
 	// PasswordLost reports that the link has a password which the source does not
 	// export. An import of the link without that password makes the link public.
 	PasswordLost bool

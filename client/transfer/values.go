@@ -129,12 +129,19 @@ func isNull(text string) bool { return text == "" || text == `\N` || strings.Equ
 // grouped matches a number with separators between groups of three digits.
 var grouped = regexp.MustCompile(`^-?[0-9]{1,3}([,.'’ \x{a0}\x{202f}][0-9]{3})+$`)
 
+// unclear matches a number that is a group of thousands in some countries and has a fraction of
+// zero in others.
+var unclear = regexp.MustCompile(`^-?[0-9]{1,3}[.,]000$`)
+
 // readNumber reads a whole number. Empty text gives 0. It accepts groups of three digits as in
-// 1,234 and a fraction of zero as in 12.0.
+// 1,234 and a fraction of zero as in 12.0. It rejects 12.000, which is unclear.
 func readNumber(text string) (int64, bool) {
 	text = strings.TrimSpace(text)
 	if isNull(text) {
 		return 0, true
+	}
+	if unclear.MatchString(text) {
+		return 0, false
 	}
 	if grouped.MatchString(text) {
 		text = strings.Map(func(c rune) rune {

@@ -179,6 +179,16 @@ func TestUpsert(t *testing.T) {
 			t.Errorf("the link after --upsert = %+v of %d links, want the new target, the old title and version 2 of 3", l, len(links))
 		}
 	}
+	const zero = "url,code,max_clicks,confirm\nhttps://a.example/new,mine,0,false\n"
+	if got := importOf(t, mine, zero, "--upsert"); got.status != 0 || linksOf(t, mine)["mine"].MaxClicks != 0 {
+		t.Errorf("import --upsert of max_clicks 0 = %+v, want no limit", got)
+	}
+	admin := p.newKey("admin", "TERSE_DATA_DIR="+dir)
+	importOf(t, admin, "url,code\nhttps://a.example/old,status\n", "--whole").want(t, "import --whole", 0)
+	if got := importOf(t, admin, "url,code\nhttps://a.example/new,status\nhttps://a.example/new,health\n", "--upsert"); got.status != 1 ||
+		!strings.Contains(got.stderr, "Imported 1 links, rejected 1 rows.") || !strings.Contains(got.stderr, "reserved") {
+		t.Errorf("import --upsert of an existing and a new reserved code = %+v, want one link and one rejected row", got)
+	}
 	if l := linksOf(t, theirs)["theirs"]; l.URL != "https://a.example/theirs" || l.Version != 1 {
 		t.Errorf("the link of another owner = %+v, want no change", l)
 	}

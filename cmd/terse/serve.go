@@ -195,7 +195,7 @@ func (p *process) useCases(s *stores) (*links.Service, error) {
 	}
 	return links.New(links.Options{
 		Store: s.cached, Archive: s.archive, History: s.history, Minter: s.codes,
-		Rules:           store.RulesOptions{OwnHosts: []string{base.Host}, Reserved: api.Reserved(p.settings.reserved...), Blocked: s.list},
+		Rules:           store.RulesOptions{OwnHosts: []string{base.Host}, Routes: api.Routes(), Reserved: api.Reserved(p.settings.reserved...), Blocked: s.list},
 		AnonymousCreate: p.settings.anonymousCreate, AnonymousLife: p.settings.anonymousLife, Clock: s.clock(), Registerer: p.registry,
 	})
 }
