@@ -77,8 +77,8 @@ func notObject(t reflect.Type) string {
 	if t.Kind() != reflect.Struct {
 		return "must be an object"
 	}
-	for i := range t.NumField() {
-		name, options, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+	for field := range t.Fields() {
+		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
 		if name != "" && !strings.Contains(options, "omit") {
 			return "must be an object with the member " + name
 		}

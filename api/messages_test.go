@@ -37,7 +37,7 @@ func TestAllWrongFieldsAtOnce(t *testing.T) {
 			batch := s.send(http.MethodPost, "/api/v1/links/batch", `{"links":[`+tt.body+`,{"url":"https://example.com"}]}`, admin...)
 			var got batchJSON
 			batch.into(&got)
-			for _, field := range strings.Fields(tt.created) {
+			for field := range strings.FieldsSeq(tt.created) {
 				if !strings.Contains(string(batch.body), `"location":"body.`+field+`"`) {
 					t.Errorf("batch of %s = %s, want an error of %s", tt.body, batch.body, field)
 				}

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -30,7 +31,7 @@ func testDeletedAliasIsCreatedAgain(t *testing.T, newServer opener) {
 		s.clock.add(time.Second)
 		headers := owner
 		if create.key != "" {
-			headers = append(headers[:len(headers):len(headers)], "Idempotency-Key", create.key)
+			headers = append(slices.Clip(headers), "Idempotency-Key", create.key)
 		}
 		for range 1 + len(create.key) { // with a key, repetitions return the same link
 			if a := s.send(http.MethodPost, create.path, create.body, headers...); a.status/100 != 2 || !strings.Contains(string(a.body), "example.com") {
@@ -90,7 +91,7 @@ func testDeletedAliasOfOthersStaysTaken(t *testing.T, newServer opener) {
 	}
 	create("mine", owner...)
 	remove("mine", owner...)
-	for _, headers := range [][]string{other, admin, nil, append(other[:len(other):len(other)], "Idempotency-Key", "k"), {"Idempotency-Key", "k"}} {
+	for _, headers := range [][]string{other, admin, nil, append(slices.Clip(other), "Idempotency-Key", "k"), {"Idempotency-Key", "k"}} {
 		create("mine", headers...).problem(http.StatusConflict)
 	}
 	create("nobodys")
@@ -114,7 +115,7 @@ func testDeletedAliasOfOthersStaysTaken(t *testing.T, newServer opener) {
 func testDelayedCreateRestoresNothing(t *testing.T, newServer opener) {
 	s := newServer(t)
 	owner := s.owner("owner")
-	with := func(key string) []string { return append(owner[:len(owner):len(owner)], "Idempotency-Key", key) }
+	with := func(key string) []string { return append(slices.Clip(owner), "Idempotency-Key", key) }
 	const body = `{"url":"https://example.com/","alias":"once"}`
 	s.create(body, with("first")...)
 	s.clock.add(time.Second)

@@ -87,7 +87,7 @@ func TestSlowBodiesLockNobodyOut(t *testing.T) {
 		"an edit":                       {s.send(http.MethodPatch, "/api/v1/links/"+l.Code, `{"title":"x"}`, owner...), http.StatusOK},
 		"a report":                      {s.do(http.MethodPost, "/"+l.Code+"+", []byte("reason=spam"), form...), http.StatusOK},
 		"a password":                    {s.do(http.MethodPost, "/"+secret.Code, []byte("password=right"), form...), http.StatusSeeOther},
-		"the form":                      {s.do(http.MethodPost, "/", []byte("url=https://example.com/"), form...), http.StatusCreated},
+		"the form":                      {s.do(http.MethodPost, "/", []byte("url=https://example.com/"), form...), http.StatusSeeOther},
 		"a takedown":                    {s.send(http.MethodPost, "/api/v1/links/"+secret.Code+"/disable", `{"reason":"x"}`, admin...), http.StatusOK},
 	} {
 		if tt.got.status != tt.want {

@@ -74,7 +74,7 @@ func TestNothingIsAcknowledgedFromARead(t *testing.T) {
 		{"delete of an old version", func() error { return b.Delete(ctx, owner, edited, ofFirst.Versions) }, store.ErrVersion},
 		{"disable of a disabled link", func() error { _, err := b.Disable(ctx, admin, disabled, nil, "phishing"); return err }, nil},
 		{"disable of another target", func() error {
-			_, err := b.DisableTarget(ctx, store.AuthorBlocklist, edited, "https://evil.example/", "evil")
+			_, err := b.DisableTarget(ctx, store.AuthorBlocklist, store.Link{Code: edited, URL: "https://evil.example/"}, "evil")
 			return err
 		}, nil},
 		{"enable of an enabled link", func() error { _, err := b.Enable(ctx, admin, edited, nil, ""); return err }, nil},

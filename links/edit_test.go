@@ -100,7 +100,7 @@ func TestDisableTarget(t *testing.T) {
 	b := newBench(t)
 	disable := func(code string) bool {
 		t.Helper()
-		done, err := b.DisableTarget(t.Context(), store.AuthorBlocklist, code, target, reason)
+		done, err := b.DisableTarget(t.Context(), store.AuthorBlocklist, store.Link{Code: code, URL: target}, reason)
 		must(t, err)
 		return done
 	}
@@ -109,6 +109,9 @@ func TestDisableTarget(t *testing.T) {
 	_, err := b.Edit(t.Context(), owner, edited.Code, links.Edit{URL: &elsewhere})
 	must(t, err)
 	must(t, b.Delete(t.Context(), owner, deleted.Code, nil))
+	if done, err := b.DisableTarget(t.Context(), store.AuthorReputation, store.Link{Code: l.Code, URL: target, Version: l.Version + 1}, reason); done || err != nil {
+		t.Errorf("DisableTarget of another version = %v, %v, want false", done, err)
+	}
 	for _, code := range []string{edited.Code, deleted.Code, "unknown"} {
 		if disable(code) {
 			t.Errorf("%s was disabled, but does not have the target", code)

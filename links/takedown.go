@@ -38,15 +38,20 @@ func (s *Service) Enable(ctx context.Context, who *Caller, code string, versions
 
 // DisableTarget disables a link for a component of the server that has checked its target,
 // such as store.AuthorBlocklist. It returns false and changes nothing if the link no longer has
-// the target, is disabled or deleted, or does not exist.
-func (s *Service) DisableTarget(ctx context.Context, system, code, target, reason string) (disabled bool, err error) {
-	_, err = s.change(ctx, change{who: System(system), do: Moderating, code: code, apply: func(l *store.Link) error {
-		if disabled = l.URL == target && l.DisabledAt.IsZero(); disabled {
+// the target of checked, or its version unless that is 0, is disabled or deleted, or does not
+// exist.
+func (s *Service) DisableTarget(ctx context.Context, system string, checked store.Link, reason string) (disabled bool, err error) {
+	var versions Versions
+	if checked.Version != 0 {
+		versions = Versions{checked.Version}
+	}
+	_, err = s.change(ctx, change{who: System(system), do: Moderating, code: checked.Code, versions: versions, apply: func(l *store.Link) error {
+		if disabled = l.URL == checked.URL && l.DisabledAt.IsZero(); disabled {
 			s.disable(l, reason)
 		}
 		return nil
 	}})
-	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrGone) {
+	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrGone) || errors.Is(err, store.ErrVersion) {
 		return false, nil
 	}
 	return disabled && err == nil, err

@@ -10,6 +10,7 @@ package useragent
 import (
 	"hash/maphash"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 )
@@ -103,10 +104,8 @@ var purposes = [...]string{"Sec-Purpose", "Purpose", "X-Purpose", "X-Moz"}
 // a small picture of it.
 func Prefetched(h http.Header) bool {
 	for _, name := range purposes {
-		for _, value := range h[name] {
-			if isPurpose(value) {
-				return true
-			}
+		if slices.ContainsFunc(h[name], isPurpose) {
+			return true
 		}
 	}
 	return false

@@ -106,7 +106,7 @@ func (w *Worker) compare(ctx context.Context, l *store.Link) error {
 	if err != nil || !w.opts.Blocklist.Blocks(host) {
 		return nil // the blocklist does not apply to a target without a valid host
 	}
-	return w.disable(ctx, l.Code, l.URL, blockedReason, store.AuthorBlocklist)
+	return w.disable(ctx, store.Link{Code: l.Code, URL: l.URL}, blockedReason, store.AuthorBlocklist)
 }
 
 // save stores the state of a scan and extends the claim.

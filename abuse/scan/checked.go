@@ -192,7 +192,8 @@ func (c *checkedScan) checkOne(ctx context.Context, l store.Link, v *verdict) er
 	if err != nil || overruled {
 		return err
 	}
-	return c.w.disable(ctx, l.Code, l.URL, v.reason, store.AuthorReputation)
+	// An admin may enable the link now. It then has another version, which is a new change.
+	return c.w.disable(ctx, l, v.reason, store.AuthorReputation)
 }
 
 // overruled reports whether the latest decision about exactly this target of the link was to

@@ -66,10 +66,10 @@ type Checker interface {
 
 // Disabler disables links. Implementations are safe for concurrent use.
 type Disabler interface {
-	// DisableTarget disables a link for a part of the system that has examined its target:
-	// author. It reports false, and changes nothing, if the link has another target by now,
-	// is disabled or deleted, or does not exist.
-	DisableTarget(ctx context.Context, author, code, target, reason string) (disabled bool, err error)
+	// DisableTarget disables a link for author, a component of the server that has checked
+	// its target. It returns false and changes nothing if the link now has another target, or
+	// another version unless checked.Version is 0, is disabled or deleted, or does not exist.
+	DisableTarget(ctx context.Context, author string, checked store.Link, reason string) (disabled bool, err error)
 }
 
 // Source is one source of links: a shard.
@@ -218,13 +218,12 @@ func (w *Worker) release(ctx context.Context, from Source, name string) {
 	}
 }
 
-// disable disables a link if it still has the examined target and is neither deleted
-// nor disabled. author is recorded in the link's history.
-func (w *Worker) disable(ctx context.Context, code, target, reason, author string) error {
-	disabled, err := w.opts.Links.DisableTarget(ctx, author, code, target, reason)
+// disable disables a checked link, see Disabler. author is recorded in the link's history.
+func (w *Worker) disable(ctx context.Context, checked store.Link, reason, author string) error {
+	disabled, err := w.opts.Links.DisableTarget(ctx, author, checked, reason)
 	if disabled {
 		w.metrics.disabled.WithLabelValues(author).Inc()
-		w.opts.Logger.InfoContext(ctx, "link is disabled", "code", code, "author", author, "reason", reason)
+		w.opts.Logger.InfoContext(ctx, "link is disabled", "code", checked.Code, "author", author, "reason", reason)
 	}
 	return err
 }
