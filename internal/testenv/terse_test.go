@@ -24,9 +24,9 @@ func TestTerse(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = n.Close() })
 	url := n.URL()
-	if !strings.Contains(n.Log(), `"msg":"serving"`) {
-		t.Errorf("log = %q, want JSON of level info: the environment wins over the settings", n.Log())
-	}
+	testenv.Await(t, "a log in JSON of level info, because the environment wins over the settings", func() bool {
+		return strings.Contains(n.Log(), `"msg":"serving"`)
+	})
 	if out, err := n.Command(t.Context(), "key", "create", "--name", "test").CombinedOutput(); err != nil {
 		t.Fatalf("key create: %v: %s", err, out)
 	}
