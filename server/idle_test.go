@@ -53,18 +53,26 @@ func closed(t *testing.T, conn net.Conn) bool {
 func TestFullServerClosesTheLongestIdle(t *testing.T) {
 	t.Parallel()
 	r := newServer(t, server.Options{MaxConnections: 4, Trusted: everyPeer{}})
+	idle := func(n int) {
+		t.Helper()
+		testenv.Await(t, "all connections to be idle", func() bool { return r.Idle() == n })
+	}
 	var conns []net.Conn
 	for i := range 4 {
 		conn := dialFrom(t, "127.0.0.1", r.addr)
-		if _, err := get(conn); err != nil && i != 1 {
-			t.Fatal(err)
+		if i != 1 { // which sends no request
+			if _, err := get(conn); err != nil {
+				t.Fatal(err)
+			}
 		}
 		conns = append(conns, conn)
+		idle(len(conns))
 	}
 	if _, err := get(conns[0]); err != nil { // conns[1] waits longest now
 		t.Fatal(err)
 	}
 	for n, next := range []int{1, 2, 3, 0} {
+		idle(len(conns))
 		conn := dialFrom(t, "127.0.0.1", r.addr)
 		if _, err := get(conn); err != nil {
 			t.Errorf("connection %d to a full server: %v", n, err)
@@ -125,6 +133,7 @@ func TestEndedConnectionsGiveNoPlace(t *testing.T) {
 	var conns []net.Conn
 	for range most + 1 { // the last one makes the server collect its idle connections
 		conns = append(conns, open())
+		testenv.Await(t, "the connection to be idle", func() bool { return r.Idle() == min(len(conns), most) })
 	}
 	for _, conn := range conns {
 		if err := conn.Close(); err != nil {
@@ -133,6 +142,7 @@ func TestEndedConnectionsGiveNoPlace(t *testing.T) {
 	}
 	conns = nil
 	for range 3 * most {
+		testenv.Await(t, "an idle connection, or room for one", func() bool { return r.Idle() > 0 || len(conns) == 0 })
 		conns = append(conns, open())
 	}
 	testenv.Await(t, "the connections beyond the bound to be closed", func() bool {

@@ -116,14 +116,19 @@ func refusals(log []byte) (all []refusal, err error) {
 			Msg    string
 			Route  string
 			Status int
-			Took   time.Duration
+			Took   string
 		}
 		if err := json.Unmarshal(text, &l); err != nil {
 			return nil, fmt.Errorf("read the log line %q: %w", text, err)
 		}
-		if l.Msg == "request" && l.Status == 503 {
-			all = append(all, refusal{redirect: l.Route == "/:code", took: l.Took})
+		if l.Msg != "request" || l.Status != 503 {
+			continue
 		}
+		took, err := time.ParseDuration(l.Took)
+		if err != nil {
+			return nil, fmt.Errorf("read the log line %q: %w", text, err)
+		}
+		all = append(all, refusal{redirect: l.Route == "/:code", took: took})
 	}
 	return all, nil
 }

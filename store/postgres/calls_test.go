@@ -127,7 +127,10 @@ func callWrites(t *testing.T, s *postgres.Store, prefix string, now time.Time) [
 		links[0], err = s.Update(ctx, links[0])
 		must(t, err)
 	}
-	_, err = s.Delete(ctx, links[1].Code, 0, now)
+	deleted, err := s.Delete(ctx, links[1].Code, 0, now)
+	must(t, err)
+	links[1].Version = deleted.Version
+	links[1], err = s.Restore(ctx, links[1])
 	must(t, err)
 	return links
 }
@@ -167,6 +170,13 @@ func callReports(t *testing.T, s *postgres.Store, code string, now time.Time) {
 	ctx := t.Context()
 	r := store.Report{ID: store.NewReportID(code), Code: code, At: now}
 	must(t, s.AddReport(ctx, r))
+	for range store.MaxReportsPerLink {
+		more := r
+		more.ID = store.NewReportID(code)
+		if err := s.AddReport(ctx, more); err != nil && !errors.Is(err, store.ErrEnough) {
+			t.Fatal(err)
+		}
+	}
 	_, err := s.OpenReports(ctx)
 	must(t, err)
 	_, err = s.ResolveReport(ctx, r.ID, store.Author{}, now)

@@ -86,7 +86,7 @@ func repetitions(t *testing.T, s *postgres.Store) []repetition {
 			return s.BlockHost(ctx, store.BlockedHost{Pattern: blocked, BlockedAt: at})
 		}, nil},
 		{"UnblockHost", func(ctx context.Context, s *postgres.Store) error { return s.UnblockHost(ctx, unblocked) }, store.ErrNotFound},
-		{"AddReport", report, store.ErrExists},
+		{"AddReport", report, store.ErrEnough},
 		{"ResolveReport", func(ctx context.Context, s *postgres.Store) error {
 			return second(s.ResolveReport(ctx, resolved.ID, store.Author{}, at))
 		}, nil},
