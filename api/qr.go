@@ -137,7 +137,7 @@ type drawings struct {
 	bytes int
 }
 
-// get returns a drawing, or nil. Nobody may change it.
+// get returns a drawing, or nil. Callers must not change it.
 func (d *drawings) get(key drawingKey) []byte {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -79,7 +79,7 @@ func (a *API) visitGuarded(c echo.Context, l *store.Link, now time.Time) error {
 	return nil
 }
 
-// setPolicy sets the headers of a page that caches must not store.
+// setPolicy sets the cache headers of a page.
 func (a *API) setPolicy(h http.Header, policy cachePolicy) {
 	h.Set("Cache-Control", policy.browser)
 	if a.opts.CDN {
@@ -126,7 +126,12 @@ func trimEnd(name string) string {
 }
 
 // cutPlus returns the path of a preview without its final "+". ok is false for other paths.
-func cutPlus(name string) (previewed string, ok bool) { return strings.CutSuffix(trimEnd(name), "+") }
+func cutPlus(name string) (previewed string, ok bool) {
+	if strings.IndexByte(name, '+') < 0 { // nearly every visit
+		return name, false
+	}
+	return strings.CutSuffix(trimEnd(name), "+")
+}
 
 // isGuess reports whether resolve asks the store for name. Only such names count as unknown
 // codes.

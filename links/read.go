@@ -28,9 +28,9 @@ type Query struct {
 	Cursor string  // store.Page.Next of the previous page as text; empty for the first page
 }
 
-// List returns the links that match q, newest first. A page ends early when its links are
-// long, see maxPageBytes. Only a caller with store.ScopeAdmin may
-// list the links of others. For an invalid cursor List returns a *store.FieldError for "cursor".
+// List returns the links that match q, newest first. A page ends early when its links are long,
+// see maxPageBytes. Only a caller with store.ScopeAdmin may list the links of others. For an
+// invalid cursor List returns a *store.FieldError for "cursor".
 func (s *Service) List(ctx context.Context, who *Caller, q Query) (store.Page, error) {
 	if err := s.May(who, Reading); err != nil {
 		return store.Page{}, err

@@ -1,27 +1,21 @@
 package transfer
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/csv"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"slices"
-	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/terse/terse/client"
 	"github.com/terse/terse/internal/inorder"
-	"github.com/terse/terse/internal/outfile"
 )
 
 // ImportOptions configures an Importer.
@@ -300,88 +294,6 @@ func (m *Importer) resume() error {
 	return nil
 }
 
-// reads reports whether path is the file to import or the checkpoint.
-func (m *Importer) reads(path string) bool {
-	info, err := os.Stat(path)
-	if err != nil {
-		return false
-	}
-	for _, other := range []string{m.opts.File, m.opts.Checkpoint} {
-		if known, err := os.Stat(other); err == nil && os.SameFile(info, known) {
-			return true
-		}
-	}
-	return false
-}
-
-// openRejections opens the file for rejected rows.
-func (m *Importer) openRejections() (err error) {
-	m.rejections, err = m.openLines(m.opts.Rejections, "rejected rows", m.state.Rejections)
-	return err
-}
-
-// openReport opens the file of ImportOptions.Report.
-func (m *Importer) openReport() (err error) {
-	if m.opts.Report != "" && m.opts.Report == m.opts.Rejections {
-		return fmt.Errorf("%s is the file for rejected rows. Name another file for the report", m.opts.Report)
-	}
-	m.report, err = m.openLines(m.opts.Report, "the report", m.state.Report)
-	if err == nil && sameRegularFile(m.report, m.rejections) {
-		return fmt.Errorf("%s is also the file for rejected rows, %s. Name another file for the report", m.opts.Report, m.opts.Rejections)
-	}
-	if err != nil || m.report == nil || m.state.Report > 0 || !m.reportsCSV() {
-		return err
-	}
-	n, err := m.report.WriteString("line,url,short_url,warning\n")
-	m.state.Report = int64(n)
-	return err
-}
-
-// sameRegularFile reports whether two open files are one regular file. Either may be nil.
-func sameRegularFile(a, b *os.File) bool {
-	if a == nil || b == nil {
-		return false
-	}
-	one, err := a.Stat()
-	if err != nil || !one.Mode().IsRegular() {
-		return false
-	}
-	other, err := b.Stat()
-	return err == nil && os.SameFile(one, other)
-}
-
-func (m *Importer) reportsCSV() bool {
-	return strings.HasSuffix(strings.ToLower(m.opts.Report), ".csv")
-}
-
-// openLines opens a file for lines, and removes the lines after the first size bytes, which the
-// checkpoint does not cover. It returns nil for an empty path.
-func (m *Importer) openLines(path, purpose string, size int64) (*os.File, error) {
-	if path == "" {
-		return nil, nil
-	}
-	target, err := outfile.Find(path)
-	switch {
-	case err != nil:
-		return nil, err
-	case target.Direct:
-		return outfile.OpenDirect(target.Path)
-	case m.reads(target.Path):
-		return nil, fmt.Errorf("%s is the file to import or the checkpoint. Name another file for %s", path, purpose)
-	case size == 0:
-		return outfile.Create(target.Path)
-	}
-	f, err := outfile.Continue(target.Path)
-	if err != nil {
-		return nil, err
-	}
-	_, seekErr := f.Seek(size, io.SeekStart)
-	if err := errors.Join(f.Truncate(size), seekErr); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return f, nil
-}
-
 // requestsAtOnce is the number of requests that run at once. It is small, so that an import
 // does not slow down other callers.
 const requestsAtOnce = 4
@@ -442,52 +354,6 @@ func (m *Importer) commit(o outcome) error {
 	}
 	m.saved = time.Now()
 	return saveCheckpoint(m.opts.Checkpoint, m.state)
-}
-
-// reject writes a rejected row to the file for rejected rows, and calls
-// ImportOptions.Rejected.
-func (m *Importer) reject(r Rejection) error {
-	if m.rejections != nil {
-		line, err := json.Marshal(r)
-		if err != nil {
-			return err
-		}
-		n, err := m.rejections.Write(append(line, '\n'))
-		m.state.Rejections += int64(n)
-		if err != nil {
-			return err
-		}
-	}
-	if m.opts.Rejected != nil {
-		return m.opts.Rejected(r)
-	}
-	return nil
-}
-
-// writeReport writes imported rows to the report.
-func (m *Importer) writeReport(lines []ReportLine) error {
-	if m.report == nil || len(lines) == 0 {
-		return nil
-	}
-	var b bytes.Buffer
-	var errs []error
-	if m.reportsCSV() {
-		w := csv.NewWriter(&b)
-		for _, l := range lines {
-			errs = append(errs, w.Write([]string{strconv.Itoa(l.Line), l.URL, l.ShortURL, l.Warning}))
-		}
-		w.Flush()
-		errs = append(errs, w.Error())
-	} else {
-		enc := json.NewEncoder(&b)
-		enc.SetEscapeHTML(false)
-		for _, l := range lines {
-			errs = append(errs, enc.Encode(l))
-		}
-	}
-	n, err := m.report.Write(b.Bytes())
-	m.state.Report += int64(n)
-	return errors.Join(append(errs, err)...)
 }
 
 // meteredReader counts the bytes that are read.

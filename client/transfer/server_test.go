@@ -265,9 +265,9 @@ func TestWrongOptions(t *testing.T) {
 	}
 }
 
-// TestRejectionsReplaceNoInput checks that the file for rejected rows is neither the file to
-// import nor the checkpoint.
-func TestRejectionsReplaceNoInput(t *testing.T) {
+// TestOutputsReplaceNoOtherFile checks that the files for rejected rows and for the report are
+// neither the file to import, nor the checkpoint, nor one file under two names.
+func TestOutputsReplaceNoOtherFile(t *testing.T) {
 	t.Parallel()
 	c, err := client.New(client.Options{Server: "http://127.0.0.1:1", Key: "unused"})
 	if err != nil {
@@ -283,16 +283,26 @@ func TestRejectionsReplaceNoInput(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range []string{file, link, checkpoint} {
-		m, err := transfer.NewImporter(transfer.ImportOptions{Client: c, File: file, Checkpoint: checkpoint, Rejections: path})
+	rejected := filepath.Join(t.TempDir(), "rejected")
+	for _, tt := range []struct{ rejections, report, wrong string }{
+		{rejections: file, wrong: file},
+		{rejections: link, wrong: link},
+		{rejections: checkpoint, wrong: checkpoint},
+		{report: file, wrong: file},
+		{report: link, wrong: link},
+		{report: checkpoint, wrong: checkpoint},
+		{rejections: rejected, report: rejected, wrong: rejected},
+		{rejections: rejected, report: filepath.Dir(rejected) + "/./rejected", wrong: "/./rejected"},
+	} {
+		m, err := transfer.NewImporter(transfer.ImportOptions{Client: c, File: file, Checkpoint: checkpoint, Rejections: tt.rejections, Report: tt.report})
 		if err == nil {
 			_ = m.Close()
 		}
-		if err == nil || !strings.Contains(err.Error(), path) {
-			t.Errorf("NewImporter() with rejected rows in %s = %v, want an error with the path", filepath.Base(path), err)
+		if err == nil || !strings.Contains(err.Error(), tt.wrong) {
+			t.Errorf("NewImporter() with rejected rows in %q and the report in %q = %v, want an error with %s", tt.rejections, tt.report, err, tt.wrong)
 		}
 		if after, err := os.ReadFile(file); err != nil || !bytes.Equal(after, before) {
-			t.Fatalf("rejected rows in %s left %d bytes of the file to import, %v, want %d", filepath.Base(path), len(after), err, len(before))
+			t.Fatalf("rejected rows in %q and the report in %q left %d bytes of the file to import, %v, want %d", tt.rejections, tt.report, len(after), err, len(before))
 		}
 	}
 }
