@@ -76,6 +76,11 @@ func (l *Link) State(now time.Time) State {
 	return Live
 }
 
+// Repeats reports whether a create of l repeats the create that made stored.
+func (l *Link) Repeats(stored *Link) bool {
+	return l.RequestID != "" && l.RequestID == stored.RequestID && l.Owner == stored.Owner
+}
+
 // Tombstone returns the tombstone that a delete of l at the given time leaves.
 func (l *Link) Tombstone(at time.Time) Link {
 	t := l.Remains()

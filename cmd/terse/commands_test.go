@@ -206,21 +206,6 @@ func TestImportProducts(t *testing.T) {
 	}
 }
 
-// bigFile writes an import of n links without codes, and returns its path.
-func bigFile(t *testing.T, n int) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "big.ndjson")
-	var b strings.Builder
-	for i := range n {
-		fmt.Fprintf(&b, "{\"url\":\"https://example.com/%d\"}\n", i)
-		if i%100 == 50 {
-			b.WriteString("{\"url\":\"ftp://refused.example\"}\n")
-		}
-	}
-	writeFile(t, path, b.String())
-	return path
-}
-
 // TestFirstRowOfACodeWins imports rows with the same codes in later requests. The first row
 // of each code becomes the link.
 func TestFirstRowOfACodeWins(t *testing.T) {
@@ -281,7 +266,11 @@ func TestImportOfLongRows(t *testing.T) {
 func TestExportGoesOn(t *testing.T) {
 	t.Parallel()
 	_, environ := startWithKey(t, owns, "TERSE_LIMIT_CREATE_KEY=off")
-	if got := terse(t, environ, "links", "import", bigFile(t, 2500)); !strings.Contains(got.stderr, "Imported 2500 links") {
+	var rows strings.Builder
+	for i := range 2500 {
+		fmt.Fprintf(&rows, "{\"url\":\"https://example.com/%d\"}\n", i)
+	}
+	if got := terseReading(t, rows.String(), environ, "links", "import", "-"); !strings.Contains(got.stderr, "Imported 2500 links") {
 		t.Fatalf("import = %+v", got)
 	}
 	for _, format := range []string{"csv", "ndjson"} {

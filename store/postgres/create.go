@@ -197,17 +197,12 @@ func (s *Store) judge(ctx context.Context, epochs *epochs, links []store.Link, r
 			results[i].Err = err
 		case stored[n].epoch != epochs[store.BucketOf(codes[n])] || stored[n].link.Version == 0:
 			results[i].Err = store.ErrMoved
-		case repeats(&links[i], &stored[n].link):
+		case links[i].Repeats(&stored[n].link):
 			results[i].Value = stored[n].link
 		default:
 			results[i].Err = store.ErrExists
 		}
 	}
-}
-
-// repeats reports whether l is the create that made the stored link.
-func repeats(l, stored *store.Link) bool {
-	return l.RequestID != "" && l.RequestID == stored.RequestID && l.Owner == stored.Owner
 }
 
 // newLinks are the columns of new links, in the order of linkRows.args.

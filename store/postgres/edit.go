@@ -88,7 +88,7 @@ func (s *Store) Restore(ctx context.Context, l store.Link) (store.Link, error) {
 	found, err := s.edit(ctx, l.Code, restoreLink, args...)
 	if errors.Is(err, errUnmatched) {
 		switch {
-		case repeats(&l, &found):
+		case l.Repeats(&found):
 			return found, nil
 		case found.DeletedAt.IsZero() || found.Owner != l.Owner:
 			found, err = store.Link{}, store.ErrExists

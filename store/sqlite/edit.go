@@ -69,15 +69,10 @@ func (t tx) create(ctx context.Context, l store.Link, values []any) (store.Link,
 	if err != nil {
 		return store.Link{}, err
 	}
-	if !repeats(&l, &stored) {
+	if !l.Repeats(&stored) {
 		return store.Link{}, store.ErrExists
 	}
 	return stored, nil
-}
-
-// repeats reports whether l is the create that made the stored link.
-func repeats(l, stored *store.Link) bool {
-	return l.RequestID != "" && stored.RequestID == l.RequestID && stored.Owner == l.Owner
 }
 
 // Update implements store.Store.
@@ -123,7 +118,7 @@ func (s *Store) Restore(ctx context.Context, l store.Link) (store.Link, error) {
 		switch {
 		case err != nil:
 			return store.Link{}, err
-		case repeats(&l, &stored):
+		case l.Repeats(&stored):
 			return stored, nil
 		case stored.DeletedAt.IsZero() || stored.Owner != l.Owner:
 			return store.Link{}, store.ErrExists

@@ -65,8 +65,7 @@ func listQuery(q store.Query, limit int) (query string, args []any) {
 		where(columns+`FROM links l`+totals+`WHERE l.owner = ? `, q.Owner)
 	}
 	filter(&q, order, where)
-	by := ` ORDER BY ` + order + `.created_at DESC, ` + order + `.code DESC LIMIT ?`
-	where(by, limit)
+	where(` ORDER BY `+order+`.created_at DESC, `+order+`.code DESC LIMIT ?`, limit)
 	if q.AllOwners {
 		where(`)`+totals+`ORDER BY l.created_at DESC, l.code DESC LIMIT ?`, limit)
 	}
