@@ -25,7 +25,7 @@ type historyOutput struct {
 type historyEntry struct {
 	Version int64          `json:"version" doc:"The version of the link after this change."`
 	At      time.Time      `json:"at" doc:"When the change was made."`
-	Action  string         `json:"action" enum:"created,edited,disabled,enabled,deleted" doc:"What was done. created is also the create of an alias that its owner had deleted."`
+	Action  string         `json:"action" enum:"created,edited,disabled,enabled,deleted" doc:"The kind of the change. created is also the create of an alias that its owner had deleted."`
 	Actor   string         `json:"actor" doc:"Who made the change: the id of an API key, anonymous, unknown, or system: and the name of an automatic process." example:"key_7k3x0q9p2m4a"`
 	Note    string         `json:"note" doc:"The reason for the change, if there is one."`
 	Changes []historyField `json:"changes" nullable:"false" doc:"The changed members."`
@@ -34,8 +34,8 @@ type historyEntry struct {
 // historyField is a changed member of a link.
 type historyField struct {
 	Field  string `json:"field" doc:"The name of the member. The values of password are *** instead of the password." example:"url"`
-	Before any    `json:"before" doc:"The value before the change; null if there was none."`
-	After  any    `json:"after" doc:"The value after the change; null if there is none."`
+	Before any    `json:"before" doc:"The value before the change; null without a value."`
+	After  any    `json:"after" doc:"The value after the change; null without a value."`
 }
 
 // linkHistory returns a page of the changes of a link. Deleted links have a history too.

@@ -9,8 +9,8 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// TestAllWrongFieldsAtOnce checks that one answer names every wrong field, whatever is wrong with
-// it: its type, its value, its name, or that it is missing. Each field is named once.
+// TestAllWrongFieldsAtOnce checks that one answer names every field with a wrong type, a wrong value
+// or an unknown name, and every missing one. Each field is named once.
 func TestAllWrongFieldsAtOnce(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)

@@ -112,7 +112,7 @@ type Options struct {
 	Version     string // of the binary, shown on the pages and in the OpenAPI document
 
 	SiteName string // name of the website on the pages, see ParseSiteName; default Terse
-	Contact  string // whom visitors may write to, as ParseContact returns it; default nobody
+	Contact  string // address for visitors, as ParseContact returns it; default: no address
 
 	SecurityContacts []string // where to report vulnerabilities, see ParseContacts; default none, and no security.txt
 

@@ -12,7 +12,7 @@ const promptly = 5 * time.Second
 // maxPeriods limits the remembered periods. The oldest ones are then merged.
 const maxPeriods = 64
 
-// missed are the periods in which this process may have accepted links to blocked hosts,
+// missed are the periods during which this process may have accepted links to blocked hosts,
 // because it did not know that they were blocked. Safe for concurrent use.
 type missed struct {
 	mu      sync.Mutex

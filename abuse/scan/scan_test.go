@@ -435,7 +435,7 @@ func TestOnlyAnEnableOfTheTargetOverrules(t *testing.T) {
 	point("rolled-back", bad)
 	b.wantDisabled("rolled-back", store.AuthorReputation, warning)
 
-	// An enable overrules whoever disabled the link, and for whichever target.
+	// An enable counts after a takedown by anybody and for any target.
 	b.owned("by-hand", clean)
 	_, err = b.useCases.Disable(t.Context(), admin, "by-hand", nil, "spam")
 	b.must(err)
