@@ -15,6 +15,8 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+
+	"github.com/terse/terse/internal/testenv"
 )
 
 // Tab is one tab of a browser. A step that fails ends the test, so its steps are
@@ -77,14 +79,16 @@ func Eval[T any](t *Tab, expression string) T {
 	return v
 }
 
-// Wait waits until a JavaScript expression is true in the page.
+// Wait waits until a JavaScript expression is true in the page. It evaluates the expression
+// again and again, because a page without scripts runs no timers.
 func (t *Tab) Wait(expression string) {
 	t.tb.Helper()
 	ctx, cancel := context.WithTimeout(t.ctx, stepTimeout)
 	defer cancel()
-	if _, err := chromedp.Run(ctx, chromedp.Poll[bool](expression)); err != nil {
-		t.tb.Fatalf("wait for %q: %v", expression, err)
-	}
+	testenv.AwaitWithin(t.tb, stepTimeout, expression+" in the browser", func() bool {
+		done, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("Boolean("+expression+")"))
+		return err == nil && done // an error: the page is being replaced
+	})
 }
 
 // Screenshot writes a PNG of the whole page, and creates the folder of path.
