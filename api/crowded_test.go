@@ -10,13 +10,14 @@ import (
 	"testing"
 
 	"github.com/terse/terse/api"
+	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/store"
 )
 
 // maxRefusal is the longest allowed answer to a rejected body, in bytes.
 const maxRefusal = 64 << 10
 
-// crowd are values that fill a body of MaxBodyLen.
+// crowd are values that fill a body of fullLen.
 var crowd = map[string]func(i int) string{
 	"lists":           func(int) string { return `[]` },
 	"objects":         func(int) string { return `{}` },
@@ -25,13 +26,16 @@ var crowd = map[string]func(i int) string{
 	"unknown members": func(i int) string { return fmt.Sprintf(`{"m%d":[]}`, i) },
 }
 
-// crowded returns a body of nearly MaxBodyLen: begin, many items, end.
+// fullLen is the length of full bodies: MaxBodyLen, or a tenth of it with the race detector.
+var fullLen = testenv.Rounds(api.MaxBodyLen)
+
+// crowded returns a body of nearly fullLen: begin, many items, end.
 func crowded(begin, end string, item func(i int) string) string {
 	var b strings.Builder
 	b.WriteString(begin)
 	for i := 0; ; i++ {
 		next := item(i)
-		if b.Len()+len(next)+len(end) >= api.MaxBodyLen {
+		if b.Len()+len(next)+len(end) >= fullLen {
 			return strings.TrimSuffix(b.String(), ",") + end
 		}
 		b.WriteString(next + ",")
@@ -57,16 +61,16 @@ func bodyRoutes(code string) []bodyRoute {
 	}
 }
 
-// crowdedBodies returns bodies of nearly MaxBodyLen with more content than any link has.
+// crowdedBodies returns bodies of nearly fullLen with more content than any link has.
 func crowdedBodies() map[string]string {
 	all := map[string]string{
 		"members":            crowded(`{"url":"https://example.com",`, `}`, func(i int) string { return fmt.Sprintf(`"m%d":1`, i) }),
-		"a long name":        `{"` + strings.Repeat("m", api.MaxBodyLen-64) + `":1}`,
-		"a long name, again": `{"` + strings.Repeat("m", api.MaxBodyLen/2-64) + `":1,"` + strings.Repeat("m", api.MaxBodyLen/2-64) + `":1}`,
+		"a long name":        `{"` + strings.Repeat("m", fullLen-64) + `":1}`,
+		"a long name, again": `{"` + strings.Repeat("m", fullLen/2-64) + `":1,"` + strings.Repeat("m", fullLen/2-64) + `":1}`,
 		"long names":         crowded(`{`, `}`, func(i int) string { return fmt.Sprintf(`"%s%d":1`, strings.Repeat("m", 4096), i) }),
-		"a long target":      `{"url":"` + strings.Repeat("u", api.MaxBodyLen-64) + `"}`,
+		"a long target":      `{"url":"` + strings.Repeat("u", fullLen-64) + `"}`,
 		"long tags":          crowded(`{"tags":[`, `]}`, func(int) string { return `"` + strings.Repeat("t", 8192) + `"` }),
-		"deep":               strings.Repeat(`{"links":[`, api.MaxBodyLen/10-64),
+		"deep":               strings.Repeat(`{"links":[`, fullLen/10-64),
 	}
 	for name, item := range crowd {
 		all[name] = crowded(`[`, `]`, item)
@@ -178,7 +182,7 @@ func TestFullBatches(t *testing.T) {
 	maps.Copy(create, settings)
 	maps.Copy(archived, settings)
 	for path, item := range map[string]map[string]any{"/api/v1/links/batch": create, "/api/v1/archive": archived} {
-		links := make([]map[string]any, 1000)
+		links := make([]map[string]any, testenv.Rounds(1000))
 		for i := range links {
 			links[i] = maps.Clone(item)
 			if path == "/api/v1/archive" {
