@@ -119,7 +119,7 @@ func (a *API) importLinks(ctx context.Context, in *importInput) (*importOutput, 
 func (in *archivedLink) archived() links.Archived {
 	return links.Archived{
 		Link: store.Link{
-			Code: in.Code, URL: in.URL, Title: in.Title, Tags: in.Tags,
+			Code: keyOf(in.Code), URL: in.URL, Title: in.Title, Tags: in.Tags,
 			Status: in.Status, ForwardQuery: parseForward(in.ForwardQuery),
 			StartsAt: timeOrZero(in.StartsAt), ExpiresAt: timeOrZero(in.ExpiresAt),
 			MaxClicks: in.MaxClicks, UsedClicks: in.UsedClicks, Confirm: in.Confirm, PasswordHash: in.PasswordHash,

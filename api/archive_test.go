@@ -194,6 +194,7 @@ func TestImportRefuses(t *testing.T) {
 		named string
 	}{
 		{"code", "a/b", "body.code"},
+		{"code", "jT0xYqRm4/spring", "body.code"},
 		{"code", "api", "body.code"},
 		{"code", nil, "code"},
 		{"url", "javascript:alert(1)", "body.url"},

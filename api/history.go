@@ -40,7 +40,7 @@ type historyField struct {
 
 // linkHistory returns a page of the changes of a link. Deleted links have a history too.
 func (a *API) linkHistory(ctx context.Context, in *historyInput) (*historyOutput, error) {
-	page, err := a.opts.Links.ReadHistory(ctx, &callerOf(ctx).Caller, in.Code, in.Cursor, in.Limit)
+	page, err := a.opts.Links.ReadHistory(ctx, &callerOf(ctx).Caller, in.key(), in.Cursor, in.Limit)
 	if err != nil {
 		return nil, a.pageProblem(ctx, err)
 	}
@@ -82,6 +82,6 @@ type rollbackInput struct {
 
 // rollBack restores the target of an earlier version.
 func (a *API) rollBack(ctx context.Context, in *rollbackInput) (*changedOutput, error) {
-	l, err := a.opts.Links.RollBack(ctx, &callerOf(ctx).Caller, in.Code, versionsOf(in.IfMatch), in.Body.Version)
+	l, err := a.opts.Links.RollBack(ctx, &callerOf(ctx).Caller, in.key(), versionsOf(in.IfMatch), in.Body.Version)
 	return a.changedOrProblem(ctx, &l, err)
 }

@@ -16,6 +16,18 @@ type CodeParam struct {
 	Code string `path:"code" doc:"The code or alias." example:"spring"`
 }
 
+// key returns the key of the link in the path.
+func (p *CodeParam) key() string { return keyOf(p.Code) }
+
+// keyOf returns the key of the link with a code on the default domain. For a text that is not a
+// code it returns "", which no link has: a client must not name a link by its key.
+func keyOf(code string) string {
+	if !store.ValidCode(code) {
+		return ""
+	}
+	return store.LinkKey("", code)
+}
+
 // linkOutput is an answer with one link.
 type linkOutput struct {
 	ETag string `header:"ETag" doc:"The version of the link, in quotes."`
@@ -23,7 +35,7 @@ type linkOutput struct {
 }
 
 func (a *API) getLink(ctx context.Context, in *CodeParam) (*linkOutput, error) {
-	l, err := a.opts.Links.Get(ctx, &callerOf(ctx).Caller, in.Code)
+	l, err := a.opts.Links.Get(ctx, &callerOf(ctx).Caller, in.key())
 	return a.linkOrProblem(ctx, &l, err)
 }
 
@@ -69,7 +81,7 @@ func (a *API) editLink(ctx context.Context, in *editLinkInput) (*changedOutput, 
 	if wrong != nil && !store.IsInvalid(wrong) {
 		return nil, withLimits(chargeOf(ctx).headers, a.problem(ctx, wrong))
 	}
-	l, err := a.opts.Links.Edit(ctx, &callerOf(ctx).Caller, in.Code, links.Edit{
+	l, err := a.opts.Links.Edit(ctx, &callerOf(ctx).Caller, in.key(), links.Edit{
 		Versions: versionsOf(in.IfMatch), URL: edit.URL.pointer(), Settings: edit.settings(), Err: store.JoinInvalid(wrong, edit.check()),
 	})
 	return a.changedOrProblem(ctx, &l, err)
@@ -81,7 +93,7 @@ type deleteLinkInput struct {
 }
 
 func (a *API) deleteLink(ctx context.Context, in *deleteLinkInput) (*struct{}, error) {
-	if err := a.opts.Links.Delete(ctx, &callerOf(ctx).Caller, in.Code, versionsOf(in.IfMatch)); err != nil {
+	if err := a.opts.Links.Delete(ctx, &callerOf(ctx).Caller, in.key(), versionsOf(in.IfMatch)); err != nil {
 		return nil, a.problem(ctx, err)
 	}
 	return nil, nil
@@ -97,7 +109,7 @@ type disableInput struct {
 
 // disableLink disables a link because of abuse. Visits of it are answered 451.
 func (a *API) disableLink(ctx context.Context, in *disableInput) (*linkOutput, error) {
-	l, err := a.opts.Links.Disable(ctx, &callerOf(ctx).Caller, in.Code, versionsOf(in.IfMatch), in.Body.Reason)
+	l, err := a.opts.Links.Disable(ctx, &callerOf(ctx).Caller, in.key(), versionsOf(in.IfMatch), in.Body.Reason)
 	return a.linkOrProblem(ctx, &l, err)
 }
 
@@ -115,7 +127,7 @@ func (a *API) enableLink(ctx context.Context, in *enableInput) (*linkOutput, err
 	if in.Body != nil {
 		reason = in.Body.Reason
 	}
-	l, err := a.opts.Links.Enable(ctx, &callerOf(ctx).Caller, in.Code, versionsOf(in.IfMatch), reason)
+	l, err := a.opts.Links.Enable(ctx, &callerOf(ctx).Caller, in.key(), versionsOf(in.IfMatch), reason)
 	return a.linkOrProblem(ctx, &l, err)
 }
 

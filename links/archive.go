@@ -17,7 +17,7 @@ func (s *Service) Export(ctx context.Context, who *Caller, cursor string, limit 
 	if err := s.May(who, Archiving); err != nil {
 		return nil, "", err
 	}
-	if cursor != "" && !store.ValidCode(cursor) {
+	if cursor != "" && !store.ValidKey(cursor) {
 		return nil, "", store.ErrCursor
 	}
 	links, err = s.opts.Archive.Export(ctx, cursor, limit)

@@ -23,7 +23,7 @@ const AllOwners = "*"
 type Query struct {
 	Owner  *string // links of this owner, or AllOwners; nil: the caller's links
 	Tag    string  // links with this tag; empty for any
-	Search string  // links with this text in the code, target or title, ignoring ASCII case; empty for any
+	Search string  // links with this text in the code (without its domain), target or title, ignoring ASCII case; empty for any
 	Limit  int     // maximum number of links in the page, see store.Query
 	Cursor string  // store.Page.Next of the previous page as text; empty for the first page
 }
@@ -89,7 +89,7 @@ func (s *Service) read(ctx context.Context, who *Caller, do Action, get reader, 
 	if err := s.May(who, do); err != nil {
 		return store.Link{}, err
 	}
-	if !store.ValidCode(code) {
+	if !store.ValidKey(code) {
 		return store.Link{}, store.ErrNotFound
 	}
 	l, err := get(ctx, code)

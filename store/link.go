@@ -8,7 +8,7 @@ const DefaultStatus = 302
 // Link is one short link. Links are values: callers own what they receive,
 // Tags included.
 type Link struct {
-	Code  string   // 1 to MaxCodeLen bytes of [0-9A-Za-z_-]; the key
+	Code  string   // the key, see LinkKey; DomainID and BareCode return its parts
 	URL   string   // absolute http or https target, at most MaxURLLen bytes of ASCII
 	Title string   // shown to the owner and on the preview page; may be empty
 	Tags  []string // sorted, without duplicates; nil when there are none

@@ -12,7 +12,7 @@ type Query struct {
 	Owner     string // exactly this owner; empty means anonymous links
 	AllOwners bool   // links of every owner except CanaryOwner; Owner and Target must be empty
 	Tag       string // links with this tag; empty for any
-	Search    string // links with this text in the code, target or title, ignoring ASCII case; empty for any
+	Search    string // links with this text in the code (without its domain), target or title, ignoring ASCII case; empty for any
 	Target    string // links with exactly this stored target; empty for any
 	Limit     int    // most links in the page; below 1 counts as 1, above MaxPageLen as MaxPageLen
 	After     Cursor // the page begins after this link; the zero Cursor begins with the newest
@@ -38,7 +38,7 @@ type Cursor struct {
 }
 
 // cursorV1 is the version of the layout: this byte, CreatedAt in Unix microseconds
-// (big-endian), the code.
+// (big-endian), the key of the link.
 const cursorV1 = 1
 
 // IsZero reports whether c is the beginning of a list.
@@ -67,7 +67,7 @@ func ParseCursor(s string) (Cursor, error) {
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
 	lineBreak := strings.ContainsAny(s, "\r\n") // base64 would skip these
-	if err != nil || lineBreak || len(b) < 10 || b[0] != cursorV1 || !ValidCode(string(b[9:])) {
+	if err != nil || lineBreak || len(b) < 10 || b[0] != cursorV1 || !ValidKey(string(b[9:])) {
 		return Cursor{}, ErrCursor
 	}
 	micros := int64(binary.BigEndian.Uint64(b[1:9])) //nolint:gosec // two's complement round trip

@@ -67,12 +67,13 @@ func FuzzCursor(f *testing.F) {
 	f.Add("", int64(0), "")
 	f.Add("AQAAAAAAAAAAYQ", int64(1767225600000001), "abc")
 	f.Add("Af__________YQ", int64(math.MinInt64), "-")
+	f.Add("", int64(1767225600000001), "jT0xYqRm4/spring")
 	f.Add("AQAAAAAAAAAAYQ==", int64(math.MaxInt64), "_")
 	f.Fuzz(func(t *testing.T, text string, micros int64, code string) {
 		if c, err := store.ParseCursor(text); err == nil && c.String() != text {
 			t.Errorf("ParseCursor(%q).String() = %q, want the same text", text, c.String())
 		}
-		if !store.ValidCode(code) {
+		if !store.ValidKey(code) {
 			return
 		}
 		c := store.Cursor{CreatedAt: time.UnixMicro(micros).UTC(), Code: code}

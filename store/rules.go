@@ -81,26 +81,29 @@ func lowered(names []string) map[string]bool {
 	return set
 }
 
-// Code returns a *FieldError for "code" if no link can have the code. Existing links may have
+// Code returns a *FieldError for "code" if no link can have the key. Existing links may have
 // codes that Alias rejects.
-func (r *Rules) Code(code string) error {
+func (r *Rules) Code(key string) error {
+	_, code := SplitKey(key)
 	switch {
-	case !ValidCode(code):
-		return &FieldError{
-			Field:  "code",
-			Reason: fmt.Sprintf("must be 1 to %d characters, each a letter A to Z, a digit, - or _", MaxCodeLen),
-		}
+	case !ValidKey(key):
+		return &FieldError{Field: "code", Reason: invalidCode}
 	case r.routes[strings.ToLower(code)], strings.HasPrefix(strings.ToLower(code), CanaryPrefix):
 		return &FieldError{Field: "code", Reason: "is reserved, choose another one"}
 	}
 	return nil
 }
 
+// invalidCode is the reason for rejecting a code that has not the syntax of a code.
+var invalidCode = fmt.Sprintf("must be 1 to %d characters, each a letter A to Z, a digit, - or _", MaxCodeLen)
+
 // Alias returns a *FieldError if alias cannot be the code of a link. It is for codes that
-// people choose. Minted codes are always valid.
+// people choose, without its domain. Minted codes are always valid.
 func (r *Rules) Alias(alias string) error {
 	problem, invalid := errors.AsType[*FieldError](r.Code(alias))
 	switch {
+	case !ValidCode(alias):
+		return &FieldError{Field: "alias", Reason: invalidCode}
 	case invalid:
 		return &FieldError{Field: "alias", Reason: problem.Reason}
 	case strings.TrimRight(alias, TrailingPunctuation) != alias:

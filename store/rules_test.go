@@ -21,7 +21,7 @@ func TestAlias(t *testing.T) {
 	}
 	for _, alias := range []string{
 		"", " ", "a b", "a/b", "a+", "..", ".well-known", "robots.txt", "favicon.ico", "a\n", "\x00", "a\r\nb", "\t", "é", "а", "a\u200B",
-		"%41", "%C0", "\xC0", "abc\xC0", "a?b", "a#b", "<script>", `"`, `a\b`, "a@b", strings.Repeat("a", store.MaxCodeLen+1),
+		"jT0xYqRm4/spring", "%41", "%C0", "\xC0", "abc\xC0", "a?b", "a#b", "<script>", `"`, `a\b`, "a@b", strings.Repeat("a", store.MaxCodeLen+1),
 	} {
 		wantFieldError(t, fmt.Sprintf("Alias(%q)", alias), r.Alias(alias), "alias", "must be 1 to 64 characters")
 	}
@@ -30,6 +30,26 @@ func TestAlias(t *testing.T) {
 	}
 	for _, alias := range []string{"api", "API", "aPi", "assets", "ASSETS", "__canary-", "__canary-511", "__Canary-x"} {
 		wantFieldError(t, fmt.Sprintf("Alias(%q)", alias), r.Alias(alias), "alias", "reserved")
+	}
+}
+
+// TestRulesCode checks that the rules for codes apply to the code in a key.
+func TestRulesCode(t *testing.T) {
+	t.Parallel()
+	r, err := store.NewRules(store.RulesOptions{Routes: []string{"api"}, Reserved: []string{"login"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"spring", "spring_", "login", "jT0xYqRm4/login", "jT0xYqRm4/spring", "jT0xYqRm4/spring_", "apiapiapi/spring", "jT0xYqRm45/" + strings.Repeat("a", store.MaxCodeLen)} {
+		if err := r.Code(key); err != nil {
+			t.Errorf("Code(%q) = %v, want nil", key, err)
+		}
+	}
+	for _, key := range []string{"", "a/b", "jT0xYqRm4/", "jT0xYqRm4/a/b", "jT0xYqRm4/" + strings.Repeat("a", store.MaxCodeLen+1)} {
+		wantFieldError(t, fmt.Sprintf("Code(%q)", key), r.Code(key), "code", "must be 1 to 64 characters")
+	}
+	for _, key := range []string{"api", "jT0xYqRm4/API", "jT0xYqRm4/__canary-5"} {
+		wantFieldError(t, fmt.Sprintf("Code(%q)", key), r.Code(key), "code", "reserved")
 	}
 }
 

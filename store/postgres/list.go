@@ -132,8 +132,8 @@ func (w *walk) filter(q *store.Query) {
 		w.add(` AND (`+w.key+`.created_at, `+w.key+`.code) < (%s, %s)`, q.After.CreatedAt, q.After.Code)
 	}
 	if q.Search != "" {
-		// With collation "C", lower changes only ASCII letters.
-		w.add(` AND (strpos(lower(l.code), lower(%[1]s COLLATE "C")) > 0
+		// The search skips the domain in a key. With collation "C", lower changes only ASCII letters.
+		w.add(` AND (strpos(lower(substr(l.code, strpos(l.code, '/') + 1)), lower(%[1]s COLLATE "C")) > 0
 			OR strpos(lower(l.target), lower(%[1]s COLLATE "C")) > 0
 			OR strpos(lower(l.title COLLATE "C"), lower(%[1]s COLLATE "C")) > 0)`, q.Search)
 	}

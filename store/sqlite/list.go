@@ -89,8 +89,8 @@ func filter(q *store.Query, order string, where func(condition string, values ..
 		where(` AND l.target_hash = ? AND l.target = ?`, targetHash(q.Target), q.Target)
 	}
 	if q.Search != "" {
-		// lower converts only ASCII letters.
-		where(` AND (instr(lower(l.code), lower(?)) OR instr(lower(l.target), lower(?)) OR instr(lower(l.title), lower(?)))`,
+		// The search skips the domain in a key. lower converts only ASCII letters.
+		where(` AND (instr(lower(substr(l.code, instr(l.code, '/') + 1)), lower(?)) OR instr(lower(l.target), lower(?)) OR instr(lower(l.title), lower(?)))`,
 			q.Search, q.Search, q.Search)
 	}
 }

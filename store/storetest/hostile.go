@@ -41,6 +41,7 @@ func HostileFields() []HostileField {
 		{"too long", "url", "https://example.com/" + strings.Repeat("a", 8192)},
 		{"alias too long", "alias", strings.Repeat("a", 65)},
 		{"alias with a slash", "alias", "a/b"},
+		{"alias with a domain id", "alias", "jT0xYqRm4/spring"},
 		{"alias with dots", "alias", ".."},
 		{"alias api", "alias", "api"},
 		{"alias API", "alias", "API"},
