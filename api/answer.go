@@ -21,9 +21,9 @@ func (a *API) notLive(c echo.Context, l *store.Link, state store.State, now time
 	if state == store.NotStarted { // must look like a link that never existed
 		return a.answerUnknown(c, policy)
 	}
-	tag := []string{linkTag(l.Code)}
+	surrogateKey, cacheTag := linkTags(l.Code)
 	h := c.Response().Header()
-	h["Surrogate-Key"], h["Cache-Tag"] = tag, tag
+	h["Surrogate-Key"], h["Cache-Tag"] = []string{surrogateKey}, []string{cacheTag}
 	switch state {
 	case store.Disabled:
 		a.metrics.redirects.disabled.Inc()

@@ -67,8 +67,8 @@ func (a *API) qrCode(ctx context.Context, in *qrInput) (*qrOutput, error) {
 		ContentType:  "image/svg+xml",
 		CacheControl: "public, max-age=86400",
 		Disposition:  fmt.Sprintf(`inline; filename="%s.%s"`, in.Code, in.Format),
-		SurrogateKey: linkTag(in.Code), CacheTag: linkTag(in.Code),
 	}
+	out.SurrogateKey, out.CacheTag = linkTags(in.key())
 	if who.Key != nil {
 		out.CacheControl = "private, max-age=86400"
 	}

@@ -199,9 +199,9 @@ func (a *API) use(r *http.Request, code string, counts bool, now time.Time) (sto
 // 9110 section 9.3.2 allows HEAD to omit this header. All header values are in one array, which
 // saves the allocation of a slice for each header.
 func (a *API) writeRedirect(w *echo.Response, l *store.Link, status int, location string, now time.Time) {
-	tag := linkTag(l.Code)
 	policy := livePolicy(l, status, now)
-	v := [4]string{location, policy.browser, policy.cdn, tag}
+	v := [5]string{location, policy.browser, policy.cdn}
+	v[3], v[4] = linkTags(l.Code)
 	h := w.Header()
 	if location != "" {
 		h["Location"] = v[0:1:1]
@@ -214,11 +214,20 @@ func (a *API) writeRedirect(w *echo.Response, l *store.Link, status int, locatio
 		}
 	}
 	h["Surrogate-Key"] = v[3:4:4]
-	h["Cache-Tag"] = v[3:4:4]
+	h["Cache-Tag"] = v[4:5:5]
 	h["Content-Length"] = emptyBody
 	w.WriteHeader(status)
 	a.metrics.redirects.live.Inc()
 }
 
-// linkTag is the tag that CDNs use to purge the answers for a link.
-func linkTag(code string) string { return "link-" + code }
+// linkTags returns the tags that CDNs use to purge the answers for a link, as the headers
+// Surrogate-Key and Cache-Tag write them. A link on another domain than the default one has the
+// tag of its domain, too.
+func linkTags(key string) (surrogateKey, cacheTag string) {
+	link := "link-" + key
+	id, _ := store.SplitKey(key)
+	if id == "" {
+		return link, link
+	}
+	return link + " domain-" + id, link + ",domain-" + id
+}
