@@ -41,13 +41,14 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// openRedis returns an L2 in the Redis at url, or in a new Redis if url is empty.
+// openRedis returns an L2 in the Redis at url, or in a new Redis if url is empty. Its timeout is
+// long, because the promises hold for a Redis that answers.
 func openRedis(tb testing.TB, url string) *remote.Cache {
 	tb.Helper()
 	if url == "" {
 		url = testenv.NewRedis(tb, testenv.RedisOptions{}).URL()
 	}
-	r, err := remote.New(remote.Options{URL: url, Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler)})
+	r, err := remote.New(remote.Options{URL: url, Timeout: 20 * time.Second, Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		tb.Fatalf("New() = %v, want nil", err)
 	}

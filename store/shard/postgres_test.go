@@ -2,9 +2,11 @@ package shard_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -74,7 +76,7 @@ func TestPostgres(t *testing.T) {
 	}
 	t.Run("Moved", func(t *testing.T) {
 		t.Parallel()
-		testPostgresMoved(t, openPostgres(t, clusters, "moved"), clusters)
+		testPostgresMoved(t, openDatabase(t, clusters, "moved"), clusters)
 	})
 }
 
@@ -83,7 +85,7 @@ func openCached(tb testing.TB, r *shard.Router, redis func(testing.TB) string) *
 	tb.Helper()
 	opts := cache.Options{Store: r, Edited: r.Edited, Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler)}
 	if redis != nil {
-		l2, err := remote.New(remote.Options{URL: redis(tb), Registerer: prometheus.NewRegistry(), Logger: opts.Logger})
+		l2, err := remote.New(remote.Options{URL: redis(tb), Timeout: 20 * time.Second, Registerer: prometheus.NewRegistry(), Logger: opts.Logger})
 		if err != nil {
 			tb.Fatalf("New() = %v, want nil", err)
 		}
@@ -129,8 +131,15 @@ func testPostgresMoved(t *testing.T, r *shard.Router, clusters []*testenv.Cluste
 	}
 }
 
-// openPostgres returns a Router over a new database in each cluster.
-func openPostgres(tb testing.TB, clusters []*testenv.Cluster, database string) *shard.Router {
+// openPostgres returns a Router over a new database in each cluster. The names of the databases
+// begin with purpose.
+func openPostgres(tb testing.TB, clusters []*testenv.Cluster, purpose string) *shard.Router {
+	tb.Helper()
+	return openDatabase(tb, clusters, purpose+"_"+strings.ToLower(rand.Text()[:10]))
+}
+
+// openDatabase is openPostgres with the whole name of the databases.
+func openDatabase(tb testing.TB, clusters []*testenv.Cluster, database string) *shard.Router {
 	tb.Helper()
 	var targets []schema.Target
 	for i, c := range clusters {

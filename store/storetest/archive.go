@@ -15,8 +15,14 @@ import (
 // and the store with the same links. It closes both with tb.Cleanup.
 func RunArchive(t *testing.T, open func(tb testing.TB) (store.Store, store.Archive)) {
 	t.Helper()
-	links, archive := open(t)
-	s := archiveSuite{suite{Store: links}, archive}
+	onDomains(t, func(t *testing.T, m maker) {
+		links, archive := open(t)
+		runArchive(t, archiveSuite{suite{Store: links, maker: m}, archive})
+	})
+}
+
+func runArchive(t *testing.T, s archiveSuite) {
+	t.Helper()
 	for _, p := range []struct {
 		name string
 		test func(t *testing.T, s archiveSuite)
@@ -45,8 +51,8 @@ type archiveSuite struct {
 }
 
 // archived returns full as an import stores it.
-func archived() store.Link {
-	l := full()
+func (m maker) archived() store.Link {
+	l := m.full()
 	l.DeletedAt, l.RequestID = time.Time{}, ""
 	return l
 }
@@ -92,7 +98,7 @@ func of(owner string, links []store.Link) (own []store.Link) {
 }
 
 func importKeepsAll(t *testing.T, s archiveSuite) {
-	given := full()
+	given := s.full()
 	given.DeletedAt = time.Time{}
 	given.Tags = []string{"alpha", `b,"e\ta`, "日本"}
 	want := given
@@ -106,7 +112,7 @@ func importKeepsAll(t *testing.T, s archiveSuite) {
 }
 
 func importWithoutClicks(t *testing.T, s archiveSuite) {
-	l := newLink()
+	l := s.newLink()
 	l.Version = 1
 	wantLink(t, "Import", s.take(t, l), nil, l)
 	s.wantStored(t, l)
@@ -115,7 +121,7 @@ func importWithoutClicks(t *testing.T, s archiveSuite) {
 // importedIsALink checks that Consume, Update and List treat an imported link like
 // any other.
 func importedIsALink(t *testing.T, s archiveSuite) {
-	l := archived()
+	l := s.archived()
 	l.DisabledAt, l.DisabledReason, l.StartsAt, l.ExpiresAt = time.Time{}, "", time.Time{}, time.Time{}
 	l.MaxClicks, l.UsedClicks = 10, 9
 	s.take(t, l)
@@ -134,8 +140,8 @@ func importedIsALink(t *testing.T, s archiveSuite) {
 }
 
 func importTaken(t *testing.T, s archiveSuite) {
-	want := s.create(t, newLink())
-	l := archived()
+	want := s.create(t, s.newLink())
+	l := s.archived()
 	l.Code = want.Code
 	_, err := s.archive.Import(t.Context(), l)
 	wantError(t, "Import() of a taken code", err, store.ErrExists)
@@ -147,7 +153,7 @@ func importTaken(t *testing.T, s archiveSuite) {
 }
 
 func importRace(t *testing.T, s archiveSuite) {
-	l := archived()
+	l := s.archived()
 	errs := race(16, func(i int) error {
 		mine := l
 		mine.Title = fmt.Sprint(i)
@@ -163,7 +169,7 @@ func exportsAll(t *testing.T, s archiveSuite) {
 	owner := newOwner()
 	want := map[string]store.Link{}
 	for i := range 57 {
-		l := archived()
+		l := s.archived()
 		l.Owner, l.Clicks = owner, int64(i)
 		if i == 0 {
 			l.LastClickAt = time.Time{}
@@ -193,7 +199,7 @@ func tombstonesTravel(t *testing.T, s archiveSuite) {
 	owner := newOwner()
 	want := map[string]store.Link{}
 	for i := range 20 {
-		l := newLink()
+		l := s.newLink()
 		l.Owner = owner
 		l = s.create(t, l)
 		if i%2 == 0 {
@@ -201,7 +207,7 @@ func tombstonesTravel(t *testing.T, s archiveSuite) {
 		}
 		want[l.Code] = l
 	}
-	given := full()
+	given := s.full()
 	given.Owner = owner
 	buried := given.Remains()
 	got, err := s.archive.Import(t.Context(), given)
@@ -222,7 +228,7 @@ func tombstonesTravel(t *testing.T, s archiveSuite) {
 func exportsBehindGone(t *testing.T, s archiveSuite) {
 	owner := newOwner()
 	for range 10 {
-		l := newLink()
+		l := s.newLink()
 		l.Owner = owner
 		s.create(t, l)
 	}
@@ -236,7 +242,7 @@ func exportsBehindGone(t *testing.T, s archiveSuite) {
 
 func endedArchive(t *testing.T, s archiveSuite) {
 	ctx := ended(t)
-	l := archived()
+	l := s.archived()
 	_, err := s.archive.Import(ctx, l)
 	wantError(t, "Import()", err, context.Canceled)
 	_, err = s.archive.Export(ctx, "", 1)

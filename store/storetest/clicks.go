@@ -12,8 +12,14 @@ import (
 // the store with the links that it counts. It closes both with tb.Cleanup.
 func RunClicks(t *testing.T, open func(tb testing.TB) (store.Store, store.ClickSink)) {
 	t.Helper()
-	links, sink := open(t)
-	s := clickSuite{suite{Store: links}, sink}
+	onDomains(t, func(t *testing.T, m maker) {
+		links, sink := open(t)
+		runClicks(t, clickSuite{suite{Store: links, maker: m}, sink})
+	})
+}
+
+func runClicks(t *testing.T, s clickSuite) {
+	t.Helper()
 	for _, p := range []struct {
 		name string
 		test func(t *testing.T, s clickSuite)
@@ -60,7 +66,7 @@ func (s clickSuite) wantTotals(t *testing.T, code string, clicks int64, last tim
 }
 
 func addsClicks(t *testing.T, s clickSuite) {
-	a, b, r := s.create(t, newLink()).Code, s.create(t, newLink()).Code, newOwner()
+	a, b, r := s.create(t, s.newLink()).Code, s.create(t, s.newLink()).Code, newOwner()
 	s.add(t, r, 1, store.ClickCount{Code: a, N: 2, Last: after(5)}, store.ClickCount{Code: b, N: 1, Last: after(6)})
 	s.add(t, r, 2, store.ClickCount{Code: a, N: 1 << 40, Last: after(4)})
 	s.wantTotals(t, a, 2+1<<40, after(5))
@@ -68,7 +74,7 @@ func addsClicks(t *testing.T, s clickSuite) {
 }
 
 func addsOnce(t *testing.T, s clickSuite) {
-	code, r := s.create(t, newLink()).Code, newOwner()
+	code, r := s.create(t, s.newLink()).Code, newOwner()
 	first := store.ClickCount{Code: code, N: 1, Last: after(1)}
 	second := store.ClickCount{Code: code, N: 10, Last: after(2)}
 	s.add(t, r, 1, first)
@@ -80,7 +86,7 @@ func addsOnce(t *testing.T, s clickSuite) {
 }
 
 func recordersApart(t *testing.T, s clickSuite) {
-	code := s.create(t, newLink()).Code
+	code := s.create(t, s.newLink()).Code
 	for range 3 {
 		s.add(t, newOwner(), 1, store.ClickCount{Code: code, N: 1, Last: after(1)})
 	}
@@ -88,8 +94,8 @@ func recordersApart(t *testing.T, s clickSuite) {
 }
 
 func strayClicks(t *testing.T, s clickSuite) {
-	unknown, live := newLink(), s.create(t, newLink())
-	tombstone := s.remove(t, s.create(t, newLink()).Code)
+	unknown, live := s.newLink(), s.create(t, s.newLink())
+	tombstone := s.remove(t, s.create(t, s.newLink()).Code)
 	var counts []store.ClickCount
 	for _, code := range []string{unknown.Code, tombstone.Code, live.Code} {
 		counts = append(counts, store.ClickCount{Code: code, N: 1, Last: after(1)})
@@ -102,14 +108,14 @@ func strayClicks(t *testing.T, s clickSuite) {
 }
 
 func emptyBatch(t *testing.T, s clickSuite) {
-	code, r := s.create(t, newLink()).Code, newOwner()
+	code, r := s.create(t, s.newLink()).Code, newOwner()
 	s.add(t, r, 1)
 	s.add(t, r, 2, store.ClickCount{Code: code, N: 1, Last: after(1)})
 	s.wantTotals(t, code, 1, after(1))
 }
 
 func clicksLeaveLinks(t *testing.T, s clickSuite) {
-	want := s.create(t, fresh())
+	want := s.create(t, s.fresh())
 	s.add(t, newOwner(), 1, store.ClickCount{Code: want.Code, N: 1, Last: after(70)})
 	want.Clicks, want.LastClickAt = 1, after(70)
 	s.wantStored(t, want)
@@ -121,7 +127,7 @@ func clicksLeaveLinks(t *testing.T, s clickSuite) {
 }
 
 func listsTotals(t *testing.T, s clickSuite) {
-	l := newLink()
+	l := s.newLink()
 	l.Tags = []string{"tag"}
 	s.create(t, l)
 	s.add(t, newOwner(), 1, store.ClickCount{Code: l.Code, N: 4, Last: after(1)})
@@ -134,7 +140,7 @@ func listsTotals(t *testing.T, s clickSuite) {
 }
 
 func deleteForgetsTotals(t *testing.T, s clickSuite) {
-	l := s.create(t, newLink())
+	l := s.create(t, s.newLink())
 	s.add(t, newOwner(), 1, store.ClickCount{Code: l.Code, N: 4, Last: after(1)})
 	want := l.Tombstone(after(9))
 	wantLink(t, "Delete", s.remove(t, l.Code), nil, want)
@@ -142,7 +148,7 @@ func deleteForgetsTotals(t *testing.T, s clickSuite) {
 }
 
 func endedClicks(t *testing.T, s clickSuite) {
-	code, r := s.create(t, newLink()).Code, newOwner()
+	code, r := s.create(t, s.newLink()).Code, newOwner()
 	count := store.ClickCount{Code: code, N: 1, Last: after(1)}
 	err := s.sink.AddClicks(ended(t), store.ClickBatch{Recorder: r, Seq: 1, Counts: []store.ClickCount{count}})
 	wantError(t, "AddClicks()", err, context.Canceled)
@@ -152,7 +158,7 @@ func endedClicks(t *testing.T, s clickSuite) {
 }
 
 func concurrentClicks(t *testing.T, s clickSuite) {
-	code := s.create(t, newLink()).Code
+	code := s.create(t, s.newLink()).Code
 	race(8, func(int) error {
 		r := newOwner()
 		for seq := range int64(10) {

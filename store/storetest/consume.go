@@ -17,7 +17,7 @@ var consumePromises = []promise{
 }
 
 func countsUntilLimit(t *testing.T, s suite) {
-	l := newLink()
+	l := s.newLink()
 	l.MaxClicks = 2
 	want := s.create(t, l)
 	for range 2 {
@@ -32,7 +32,7 @@ func countsUntilLimit(t *testing.T, s suite) {
 }
 
 func countsWithoutLimit(t *testing.T, s suite) {
-	want := s.create(t, newLink())
+	want := s.create(t, s.newLink())
 	for range 3 {
 		want.UsedClicks++
 		got, err := s.Consume(t.Context(), want.Code, epoch)
@@ -55,7 +55,7 @@ func liveEdges(t *testing.T, s suite) {
 		{"after the end", time.Time{}, after(20), after(21), false},
 		{"start is the end", after(10), after(10), after(10), false},
 	} {
-		l := newLink()
+		l := s.newLink()
 		l.StartsAt, l.ExpiresAt, l.MaxClicks = tt.starts, tt.expires, 1
 		want := s.create(t, l)
 		got, err := s.Consume(t.Context(), l.Code, tt.now)
@@ -72,10 +72,10 @@ func liveEdges(t *testing.T, s suite) {
 }
 
 func notLive(t *testing.T, s suite) {
-	disabled := newLink()
+	disabled := s.newLink()
 	disabled.DisabledAt, disabled.DisabledReason = epoch, "malware"
 	disabled = s.create(t, disabled)
-	deleted := s.remove(t, s.create(t, newLink()).Code)
+	deleted := s.remove(t, s.create(t, s.newLink()).Code)
 	for _, want := range []store.Link{disabled, deleted} {
 		got, err := s.Consume(t.Context(), want.Code, after(100))
 		wantError(t, "Consume()", err, store.ErrNotLive)
@@ -85,7 +85,7 @@ func notLive(t *testing.T, s suite) {
 }
 
 func limitHolds(t *testing.T, s suite) {
-	l := newLink()
+	l := s.newLink()
 	l.MaxClicks = 10
 	want := s.create(t, l)
 	used := 0

@@ -25,8 +25,8 @@ var createPromises = []promise{
 }
 
 // full returns a link with every field set.
-func full() store.Link {
-	l := newLink()
+func (m maker) full() store.Link {
+	l := m.newLink()
 	l.URL = "https://example.com/a?b=c&d=%25#e"
 	l.Title = "A title"
 	l.Tags = []string{"alpha", "beta"}
@@ -46,21 +46,21 @@ func full() store.Link {
 }
 
 // fresh returns full as a create stores it.
-func fresh() store.Link {
-	l := full()
+func (m maker) fresh() store.Link {
+	l := m.full()
 	l.DeletedAt = time.Time{}
 	l.Version, l.UsedClicks, l.Clicks, l.LastClickAt = 1, 0, 0, time.Time{}
 	return l
 }
 
 func keepsEveryField(t *testing.T, s suite) {
-	all := reflect.ValueOf(full())
+	all := reflect.ValueOf(s.full())
 	for field, value := range all.Fields() {
 		if value.IsZero() {
 			t.Errorf("Link.%s is a new field: give it a value in full", field.Name)
 		}
 	}
-	want := fresh()
+	want := s.fresh()
 	got, err := s.Create(t.Context(), want)
 	wantLink(t, "Create", got, err, want)
 	s.wantStored(t, want)
@@ -73,7 +73,7 @@ func keepsMicroseconds(t *testing.T, s suite) {
 		time.Date(2026, 2, 28, 23, 59, 59, 999_999_000, time.UTC),
 		time.Date(9999, 12, 31, 23, 59, 59, 999_999_000, time.UTC),
 	} {
-		l := newLink()
+		l := s.newLink()
 		l.StartsAt, l.ExpiresAt = at, at
 		want := s.create(t, l)
 		if !want.StartsAt.Equal(at) || !want.ExpiresAt.Equal(at) {
@@ -89,7 +89,7 @@ func keepsUnusualStrings(t *testing.T, s suite) {
 		"<script>&amp;</script>", "héllo wörld", "e\u0301", "日本語", "🙂\u200d🙃", "\u2028\u2029",
 		" spaces ", "null", "[]", "tab\tnew\nline",
 	} {
-		l := fresh()
+		l := s.fresh()
 		l.Title, l.Tags, l.DisabledReason, l.PasswordHash = text, []string{text}, text, text
 		got := s.create(t, l)
 		wantLink(t, "Create", got, nil, l)
@@ -98,8 +98,8 @@ func keepsUnusualStrings(t *testing.T, s suite) {
 }
 
 func keepsLongStrings(t *testing.T, s suite) {
-	l := fresh()
-	l.Code = strings.Repeat("-", store.MaxCodeLen-20) + newCode()
+	l := s.fresh()
+	l.Code = s.key(strings.Repeat("-", store.MaxCodeLen-len(l.BareCode())) + l.BareCode())
 	l.URL = "https://example.com/" + strings.Repeat("a", 8192-len("https://example.com/"))
 	l.Title = strings.Repeat("日", 1000)
 	s.create(t, l)
@@ -108,7 +108,7 @@ func keepsLongStrings(t *testing.T, s suite) {
 
 func noTagsAreNil(t *testing.T, s suite) {
 	for _, tags := range [][]string{nil, {}} {
-		l := newLink()
+		l := s.newLink()
 		l.Tags = tags
 		got := s.create(t, l)
 		if got.Tags != nil {
@@ -119,7 +119,7 @@ func noTagsAreNil(t *testing.T, s suite) {
 }
 
 func startsFresh(t *testing.T, s suite) {
-	given, want := full(), fresh()
+	given, want := s.full(), s.fresh()
 	given.DeletedAt = time.Time{}
 	want.Code, want.Owner = given.Code, given.Owner
 	got, err := s.Create(t.Context(), given)
@@ -128,8 +128,8 @@ func startsFresh(t *testing.T, s suite) {
 }
 
 func takenCode(t *testing.T, s suite) {
-	first := s.create(t, newLink())
-	second := newLink()
+	first := s.create(t, s.newLink())
+	second := s.newLink()
 	second.Code, second.URL = first.Code, "https://example.org/"
 	_, err := s.Create(t.Context(), second)
 	wantError(t, "Create() of a taken code", err, store.ErrExists)
@@ -137,16 +137,16 @@ func takenCode(t *testing.T, s suite) {
 }
 
 func caseMatters(t *testing.T, s suite) {
-	upper := newLink()
+	upper := s.newLink()
 	lower := upper
-	lower.Code, lower.URL = strings.ToLower(upper.Code), "https://example.org/"
+	lower.Code, lower.URL = s.key(strings.ToLower(upper.BareCode())), "https://example.org/"
 	upper, lower = s.create(t, upper), s.create(t, lower)
 	s.wantStored(t, upper)
 	s.wantStored(t, lower)
 }
 
 func repeatedRequest(t *testing.T, s suite) {
-	l := newLink()
+	l := s.newLink()
 	l.RequestID = "request"
 	want := s.create(t, l)
 	repeated := l
@@ -157,7 +157,7 @@ func repeatedRequest(t *testing.T, s suite) {
 }
 
 func repeatedRequestAfterEdit(t *testing.T, s suite) {
-	l := newLink()
+	l := s.newLink()
 	l.RequestID = "request"
 	edited := s.create(t, l)
 	edited.URL = "https://example.org/"
@@ -174,7 +174,7 @@ func otherRequest(t *testing.T, s suite) {
 		{"none after none", "", "", ""},
 		{"another owner's", "one", "one", newOwner()},
 	} {
-		l := newLink()
+		l := s.newLink()
 		l.RequestID = tt.first
 		want := s.create(t, l)
 		l.RequestID = tt.second
@@ -191,7 +191,7 @@ func otherRequest(t *testing.T, s suite) {
 }
 
 func ownsTags(t *testing.T, s suite) {
-	l := newLink()
+	l := s.newLink()
 	l.Tags = []string{"a", "b"}
 	created := s.create(t, l)
 	want := created

@@ -12,21 +12,27 @@ import (
 // opens it again. Both stores are closed with tb.Cleanup.
 func RunDurable(t *testing.T, open func(tb testing.TB) (s store.Store, reopen func() store.Store)) {
 	t.Helper()
-	links, reopen := open(t)
-	s := suite{Store: links}
-	created := s.create(t, fresh())
-	edited := s.create(t, fresh())
+	onDomains(t, func(t *testing.T, m maker) {
+		links, reopen := open(t)
+		runDurable(t, suite{Store: links, maker: m}, reopen)
+	})
+}
+
+func runDurable(t *testing.T, s suite, reopen func() store.Store) {
+	t.Helper()
+	created := s.create(t, s.fresh())
+	edited := s.create(t, s.fresh())
 	edited.URL, edited.Owner = "https://example.org/", created.Owner
 	edited = s.update(t, edited)
-	used := newLink()
+	used := s.newLink()
 	used.MaxClicks = 1
 	used = s.create(t, used)
 	used, err := s.Consume(t.Context(), used.Code, epoch)
 	if err != nil {
 		t.Fatalf("Consume() = %v, want nil", err)
 	}
-	deleted := s.remove(t, s.create(t, newLink()).Code)
-	reserved := newReservation()
+	deleted := s.remove(t, s.create(t, s.newLink()).Code)
+	reserved := s.newReservation()
 	s.wantReserve(t, reserved, reserved)
 
 	s.Store = reopen()
@@ -34,7 +40,7 @@ func RunDurable(t *testing.T, open func(tb testing.TB) (s store.Store, reopen fu
 		s.wantStored(t, want)
 	}
 	other := reserved
-	other.Code = newCode()
+	other.Code = s.newCode()
 	s.wantReserve(t, other, reserved)
 	page, err := s.List(t.Context(), store.Query{Owner: created.Owner, Limit: 1})
 	if got := codes(page.Links); err != nil || !slices.Equal(got, []string{created.Code}) {

@@ -33,7 +33,7 @@ var deletePromises = []promise{
 }
 
 func unknownCode(t *testing.T, s suite) {
-	l := newLink()
+	l := s.newLink()
 	_, err := s.Get(t.Context(), l.Code)
 	wantError(t, "Get() of an unknown code", err, store.ErrNotFound)
 	_, err = s.Resolve(t.Context(), l.Code)
@@ -55,14 +55,14 @@ func resolvesNotLive(t *testing.T, s suite) {
 		func(l *store.Link) { l.StartsAt = epoch.AddDate(100, 0, 0) },
 		func(l *store.Link) { l.DisabledAt, l.DisabledReason = epoch, "malware" },
 	} {
-		l := newLink()
+		l := s.newLink()
 		change(&l)
 		s.wantStored(t, s.create(t, l))
 	}
 }
 
 func confirmsStored(t *testing.T, s suite) {
-	l := fresh()
+	l := s.fresh()
 	l.DisabledAt, l.StartsAt, l.ExpiresAt = time.Time{}, time.Time{}, time.Time{}
 	created := s.create(t, l)
 	used, err := s.Consume(t.Context(), created.Code, epoch)
@@ -77,7 +77,7 @@ func confirmsStored(t *testing.T, s suite) {
 }
 
 func replacesEditable(t *testing.T, s suite) {
-	created := s.create(t, fresh())
+	created := s.create(t, s.fresh())
 	given := store.Link{
 		Code: created.Code, URL: "http://example.org/", Title: "Another", Tags: []string{"alpha", "gamma"},
 		Owner: newOwner(), Status: 308, ForwardQuery: store.ForwardAppend,
@@ -96,7 +96,7 @@ func replacesEditable(t *testing.T, s suite) {
 }
 
 func clearsFields(t *testing.T, s suite) {
-	created := s.create(t, fresh())
+	created := s.create(t, s.fresh())
 	given := store.Link{Code: created.Code, URL: created.URL, Status: 302, UpdatedAt: after(1), Version: 1}
 	want := given
 	want.Owner, want.CreatedAt, want.RequestID, want.Version = created.Owner, created.CreatedAt, created.RequestID, 2
@@ -106,7 +106,7 @@ func clearsFields(t *testing.T, s suite) {
 }
 
 func otherVersion(t *testing.T, s suite) {
-	created := s.create(t, newLink())
+	created := s.create(t, s.newLink())
 	want := s.update(t, created)
 	for _, version := range []int64{-1, 0, 1, 3} {
 		given := want
@@ -118,7 +118,7 @@ func otherVersion(t *testing.T, s suite) {
 }
 
 func updateTombstone(t *testing.T, s suite) {
-	created := s.create(t, newLink())
+	created := s.create(t, s.newLink())
 	tombstone := s.remove(t, created.Code)
 	for _, version := range []int64{1, 2} {
 		given := created
@@ -130,7 +130,7 @@ func updateTombstone(t *testing.T, s suite) {
 }
 
 func updateKeepsCounts(t *testing.T, s suite) {
-	l := newLink()
+	l := s.newLink()
 	l.MaxClicks = 5
 	l = s.create(t, l)
 	for range 2 {
@@ -146,7 +146,7 @@ func updateKeepsCounts(t *testing.T, s suite) {
 }
 
 func leavesTombstone(t *testing.T, s suite) {
-	l := fresh()
+	l := s.fresh()
 	l.DisabledAt, l.StartsAt, l.ExpiresAt = time.Time{}, time.Time{}, time.Time{}
 	l = s.create(t, l)
 	if _, err := s.Consume(t.Context(), l.Code, epoch); err != nil {
@@ -159,7 +159,7 @@ func leavesTombstone(t *testing.T, s suite) {
 }
 
 func deleteVersion(t *testing.T, s suite) {
-	want := s.update(t, s.create(t, newLink()))
+	want := s.update(t, s.create(t, s.newLink()))
 	for _, version := range []int64{1, 3} {
 		_, err := s.Delete(t.Context(), want.Code, version, after(1))
 		wantError(t, "Delete() of another version", err, store.ErrVersion)
@@ -171,7 +171,7 @@ func deleteVersion(t *testing.T, s suite) {
 }
 
 func deleteTwice(t *testing.T, s suite) {
-	want := s.remove(t, s.create(t, newLink()).Code)
+	want := s.remove(t, s.create(t, s.newLink()).Code)
 	for _, version := range []int64{0, 1, 2} {
 		_, err := s.Delete(t.Context(), want.Code, version, after(50))
 		wantError(t, "Delete() of a tombstone", err, store.ErrGone)
@@ -180,7 +180,7 @@ func deleteTwice(t *testing.T, s suite) {
 }
 
 func neverFree(t *testing.T, s suite) {
-	l := newLink()
+	l := s.newLink()
 	l.RequestID = "request"
 	s.create(t, l)
 	want := s.remove(t, l.Code)
@@ -193,7 +193,7 @@ func neverFree(t *testing.T, s suite) {
 }
 
 func tombstoneNotListed(t *testing.T, s suite) {
-	l := newLink()
+	l := s.newLink()
 	l.Tags = []string{"tag"}
 	l = s.create(t, l)
 	s.remove(t, l.Code)
@@ -201,7 +201,7 @@ func tombstoneNotListed(t *testing.T, s suite) {
 		{Owner: l.Owner},
 		{Owner: l.Owner, Tag: "tag"},
 		{Owner: l.Owner, Target: l.URL},
-		{Owner: l.Owner, Search: l.Code},
+		{Owner: l.Owner, Search: l.BareCode()},
 		{Owner: l.Owner, Target: ""},
 	} {
 		s.wantList(t, q)

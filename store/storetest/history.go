@@ -25,8 +25,14 @@ type historySuite struct {
 // closes it with tb.Cleanup.
 func RunHistory(t *testing.T, open func(tb testing.TB) HistoryStore) {
 	t.Helper()
-	opened := open(t)
-	s := historySuite{suite{Store: opened}, opened}
+	onDomains(t, func(t *testing.T, m maker) {
+		opened := open(t)
+		runHistory(t, historySuite{suite{Store: opened, maker: m}, opened})
+	})
+}
+
+func runHistory(t *testing.T, s historySuite) {
+	t.Helper()
 	for _, p := range []struct {
 		name string
 		test func(t *testing.T, s historySuite)
@@ -80,24 +86,24 @@ func asRevision(l store.Link, id, note string) store.Revision {
 }
 
 func noHistory(t *testing.T, s historySuite) {
-	s.wantRevisions(t, newCode())
+	s.wantRevisions(t, s.newCode())
 }
 
 func createsHistory(t *testing.T, s historySuite) {
-	l := newLink()
+	l := s.newLink()
 	created, err := s.Create(by(t, "another key", "ignored"), l)
 	if err != nil {
 		t.Fatalf("Create() = %v, want nil", err)
 	}
 	s.wantRevisions(t, l.Code, asRevision(created, l.Owner, ""))
-	anonymous := newLink()
+	anonymous := s.newLink()
 	anonymous.Owner = ""
 	anonymous = s.create(t, anonymous)
 	s.wantRevisions(t, anonymous.Code, asRevision(anonymous, "", ""))
 }
 
 func keepsVersions(t *testing.T, s historySuite) {
-	whole := fresh()
+	whole := s.fresh()
 	whole.PasswordHash = ""
 	first := s.create(t, whole)
 	plain := store.Link{Code: first.Code, URL: first.URL + "2", Status: 301, UpdatedAt: after(1), Version: 1}
@@ -116,7 +122,7 @@ func keepsVersions(t *testing.T, s historySuite) {
 }
 
 func keepsAuthors(t *testing.T, s historySuite) {
-	l := s.create(t, newLink())
+	l := s.create(t, s.newLink())
 	named, err := s.Update(by(t, "key_a", "why"), l)
 	if err != nil {
 		t.Fatalf("Update() = %v, want nil", err)
@@ -126,7 +132,7 @@ func keepsAuthors(t *testing.T, s historySuite) {
 }
 
 func keepsHistoryOfTombstone(t *testing.T, s historySuite) {
-	l := newLink()
+	l := s.newLink()
 	l.Title = "to be deleted"
 	l = s.create(t, l)
 	tombstone, err := s.Delete(by(t, "key_a", "gone"), l.Code, 0, after(5))
@@ -137,7 +143,7 @@ func keepsHistoryOfTombstone(t *testing.T, s historySuite) {
 }
 
 func keepsHistoryOfRestored(t *testing.T, s historySuite) {
-	l := s.create(t, newLink())
+	l := s.create(t, s.newLink())
 	tombstone, err := s.Delete(by(t, "key_a", "gone"), l.Code, 0, after(5))
 	if err != nil {
 		t.Fatalf("Delete() = %v, want nil", err)
@@ -152,7 +158,7 @@ func keepsHistoryOfRestored(t *testing.T, s historySuite) {
 }
 
 func refusedWrite(t *testing.T, s historySuite) {
-	l := s.create(t, newLink())
+	l := s.create(t, s.newLink())
 	stale := l
 	stale.Version = 7
 	_, err := s.Update(by(t, "key_a", ""), stale)
@@ -167,7 +173,7 @@ func masksPasswords(t *testing.T, s historySuite) {
 		"$2a$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy",
 		"$2a$10$abcdefghijklmnopqrstuuIjZAgcfl7p92ldGxad68LJZdL17lhWy", "",
 	}
-	l := newLink()
+	l := s.newLink()
 	l.PasswordHash = hashes[0]
 	l = s.create(t, l)
 	for _, hash := range hashes[1:] {
@@ -182,7 +188,7 @@ func masksPasswords(t *testing.T, s historySuite) {
 	if none != "" || first == "" || second == "" || first == second || len(first) > 7 || len(second) > 7 {
 		t.Errorf("marks of two passwords and of no password = %q, %q, %q, want two different short marks and an empty one", first, second, none)
 	}
-	standing := newLink()
+	standing := s.newLink()
 	standing.PasswordHash = hashes[0]
 	if got := s.revisions(t, s.create(t, standing).Code); got[0].Link.PasswordHash != first {
 		t.Errorf("mark of the current version = %q, want %q", got[0].Link.PasswordHash, first)
@@ -190,7 +196,7 @@ func masksPasswords(t *testing.T, s historySuite) {
 }
 
 func pagesHistory(t *testing.T, s historySuite) {
-	l := s.create(t, newLink())
+	l := s.create(t, s.newLink())
 	for range 6 {
 		l = s.update(t, l)
 	}
@@ -214,7 +220,7 @@ func pagesHistory(t *testing.T, s historySuite) {
 }
 
 func forgetsVersions(t *testing.T, s historySuite) {
-	l := s.create(t, newLink())
+	l := s.create(t, s.newLink())
 	for range store.MaxRevisions + 5 {
 		l = s.update(t, l)
 	}

@@ -77,7 +77,7 @@ func (s suite) fill(t *testing.T, n, micros int) (owner string, newest []string)
 	t.Helper()
 	owner = newOwner()
 	for i := range n {
-		l := newLink()
+		l := s.newLink()
 		l.Owner, l.CreatedAt = owner, after(i*micros)
 		newest = append(newest, s.create(t, l).Code)
 	}
@@ -86,8 +86,8 @@ func (s suite) fill(t *testing.T, n, micros int) (owner string, newest []string)
 }
 
 func listsNewestFirst(t *testing.T, s suite) {
-	older := fresh()
-	newer := fresh()
+	older := s.fresh()
+	newer := s.fresh()
 	newer.Owner, newer.CreatedAt = older.Owner, after(1)
 	newer, older = s.create(t, newer), s.create(t, older)
 	page, err := s.List(t.Context(), store.Query{Owner: older.Owner, Limit: 10})
@@ -102,7 +102,7 @@ func stablePages(t *testing.T, s suite) {
 	added := 0
 	got := s.walk(t, store.Query{Owner: owner, Limit: 3}, func() {
 		added++
-		l := newLink()
+		l := s.newLink()
 		l.Owner, l.CreatedAt = owner, after(1000+added)
 		s.create(t, l)
 	})
@@ -147,7 +147,7 @@ func clampsLimit(t *testing.T, s suite) {
 	for part := range 21 {
 		creating.Go(func() {
 			for i := part; i <= store.MaxPageLen; i += 21 {
-				l := newLink()
+				l := s.newLink()
 				l.Owner, l.CreatedAt = owner, after(i)
 				if _, err := s.Create(t.Context(), l); err != nil {
 					t.Errorf("Create() = %v, want nil", err)
@@ -168,7 +168,7 @@ func listsByTag(t *testing.T, s suite) {
 	owner := newOwner()
 	byTag := make(map[string]store.Link)
 	for i, tags := range [][]string{{"a", "b"}, {"ab"}, {"A"}, {"b"}, {"it's 100%"}, nil} {
-		l := newLink()
+		l := s.newLink()
 		l.Owner, l.CreatedAt, l.Tags = owner, after(i), tags
 		byTag[strings.Join(tags, "+")] = s.create(t, l)
 	}
@@ -192,14 +192,14 @@ func listsBySearch(t *testing.T, s suite) {
 	owner := newOwner()
 	links := make([]store.Link, 6)
 	for i := range links {
-		links[i] = newLink()
+		links[i] = s.newLink()
 		links[i].Owner, links[i].CreatedAt = owner, after(i)
 		links[i].URL = fmt.Sprintf("https://example.com/%d", i)
 	}
 	links[0].Title = `100% of_it's \ "all"`
 	links[1].Title = "100 or of it or its"
 	links[2].URL = "https://EXAMPLE.com/Path?q=%41_b"
-	links[3].Code = "Zz-_" + links[3].Code
+	links[3].Code = s.key("Zz-_" + links[3].BareCode())
 	links[4].Title = "Straße ÄÖÜ"
 	for i := range links {
 		links[i] = s.create(t, links[i])
@@ -224,7 +224,7 @@ func listsBySearch(t *testing.T, s suite) {
 		{"nowhere", nil},
 		{"%", []int{0, 2}},
 		{"EXAMPLE.COM", []int{0, 1, 2, 3, 4, 5}},
-		{links[5].Code[2:], []int{5}},
+		{links[5].BareCode()[2:], []int{5}},
 	} {
 		var want []string
 		for _, i := range slices.Backward(tt.want) {
@@ -232,13 +232,16 @@ func listsBySearch(t *testing.T, s suite) {
 		}
 		s.wantList(t, store.Query{Owner: owner, Search: tt.search}, want...)
 	}
+	if s.domainID != "" {
+		s.wantList(t, store.Query{Owner: owner, Search: s.domainID})
+	}
 }
 
 func listsByTarget(t *testing.T, s suite) {
 	owner := newOwner()
 	var made []string
 	for i, target := range []string{"https://example.com/a", "https://example.com/A", "https://example.com/a", "https://example.com/a/"} {
-		l := newLink()
+		l := s.newLink()
 		l.Owner, l.CreatedAt, l.URL = owner, after(i), target
 		made = append(made, s.create(t, l).Code)
 	}
@@ -270,7 +273,7 @@ func listsByAll(t *testing.T, s suite) {
 		func(l *store.Link) { l.Owner = newOwner() },
 		func(*store.Link) {},
 	} {
-		l := newLink()
+		l := s.newLink()
 		l.Owner, l.CreatedAt, l.Tags, l.Title, l.URL = owner, after(i), []string{"tag"}, "The Title", match.Target
 		change(&l)
 		want = append(want, s.create(t, l).Code)
@@ -283,7 +286,7 @@ func listsByAll(t *testing.T, s suite) {
 }
 
 func ownersApart(t *testing.T, s suite) {
-	mine, theirs := newLink(), newLink()
+	mine, theirs := s.newLink(), s.newLink()
 	theirs.Owner = strings.ToLower(mine.Owner)
 	mine.Tags, theirs.Tags = []string{"tag"}, []string{"tag"}
 	s.create(t, mine)
@@ -297,7 +300,7 @@ func ownersApart(t *testing.T, s suite) {
 }
 
 func listsAnonymous(t *testing.T, s suite) {
-	l := newLink()
+	l := s.newLink()
 	l.Owner, l.Tags = "", []string{newOwner()}
 	s.create(t, l)
 	s.wantList(t, store.Query{Tag: l.Tags[0]}, l.Code)
@@ -311,12 +314,12 @@ func listsAllOwners(t *testing.T, s suite) {
 	var want []string
 	at := time.Now().UTC().Add(24 * time.Hour).Truncate(time.Second)
 	for i := range 7 {
-		l := newLink()
+		l := s.newLink()
 		l.Owner, l.Tags, l.CreatedAt = []string{"", newOwner(), "b" + newOwner()}[i%3], []string{tag}, at.Add(time.Duration(i)*time.Microsecond)
 		l.Title = "find " + tag
 		want = append(want, s.create(t, l).Code)
 	}
-	canary := newLink()
+	canary := s.newLink()
 	canary.Owner, canary.Tags, canary.Title, canary.CreatedAt = store.CanaryOwner, []string{tag}, "find "+tag, at
 	s.create(t, canary)
 	slices.Reverse(want)

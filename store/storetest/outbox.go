@@ -34,6 +34,11 @@ type outboxSuite struct {
 // RunOutbox tests all promises of store.Outbox.
 func RunOutbox(t *testing.T, opts OutboxOptions) {
 	t.Helper()
+	onDomains(t, func(t *testing.T, m maker) { runOutbox(t, opts, m) })
+}
+
+func runOutbox(t *testing.T, opts OutboxOptions, m maker) {
+	t.Helper()
 	for _, p := range []struct {
 		name string
 		test func(t *testing.T, s outboxSuite)
@@ -56,7 +61,7 @@ func RunOutbox(t *testing.T, opts OutboxOptions) {
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()
 			links, outbox := opts.Open(t)
-			p.test(t, outboxSuite{suite{Store: links}, outbox, opts.Repeats})
+			p.test(t, outboxSuite{suite{Store: links, maker: m}, outbox, opts.Repeats})
 		})
 	}
 }
@@ -114,17 +119,17 @@ func (s outboxSuite) wantDelivered(t *testing.T, to store.Audience, delivered []
 }
 
 func deliversEdits(t *testing.T, s outboxSuite) {
-	l := s.create(t, newLink())
+	l := s.create(t, s.newLink())
 	l.URL = "https://example.com/edited"
 	edited := s.update(t, l)
-	other := s.create(t, newLink())
+	other := s.create(t, s.newLink())
 	tombstone := s.remove(t, other.Code)
 	s.wantDelivered(t, store.Caches, s.drain(t, store.Caches), edited, tombstone)
 	s.wantDelivered(t, store.Caches, s.drain(t, store.Caches))
 }
 
 func deliversRestored(t *testing.T, s outboxSuite) {
-	l := newLink()
+	l := s.newLink()
 	tombstone := s.deleted(t, l)
 	for _, a := range store.Audiences() {
 		s.drain(t, a)
@@ -140,7 +145,7 @@ func deliversRestored(t *testing.T, s outboxSuite) {
 }
 
 func deliversNothingElse(t *testing.T, s outboxSuite) {
-	l := newLink()
+	l := s.newLink()
 	l.MaxClicks = 3
 	l = s.create(t, l)
 	if _, err := s.Consume(t.Context(), l.Code, after(1)); err != nil {
@@ -160,14 +165,14 @@ func deliversNothingElse(t *testing.T, s outboxSuite) {
 }
 
 func audiencesApart(t *testing.T, s outboxSuite) {
-	edited := s.update(t, s.create(t, newLink()))
+	edited := s.update(t, s.create(t, s.newLink()))
 	for _, a := range store.Audiences() {
 		s.wantDelivered(t, a, s.drain(t, a), edited)
 	}
 }
 
 func retries(t *testing.T, s outboxSuite) {
-	one, other := s.update(t, s.create(t, newLink())), s.update(t, s.create(t, newLink()))
+	one, other := s.update(t, s.create(t, s.newLink())), s.update(t, s.create(t, s.newLink()))
 	n, err := s.Deliver(t.Context(), store.Caches, 100, func(_ context.Context, edits []store.Edit) []error {
 		errs := make([]error, len(edits))
 		for i := range edits {
@@ -188,7 +193,7 @@ func retries(t *testing.T, s outboxSuite) {
 // repeatsToCDN checks that a CDN gets an edit at once, and again after
 // store.AgainAfter.
 func repeatsToCDN(t *testing.T, s outboxSuite) {
-	edited := s.update(t, s.create(t, newLink()))
+	edited := s.update(t, s.create(t, s.newLink()))
 	type delivery struct {
 		edit         store.Edit
 		began, ended time.Time // of the delivery, by this process's clock
@@ -208,7 +213,7 @@ func repeatsToCDN(t *testing.T, s outboxSuite) {
 		}
 	}
 	deliver()
-	other := s.update(t, s.create(t, newLink()))
+	other := s.update(t, s.create(t, s.newLink()))
 	deliver()
 	if len(delivered[edited.Code]) == 0 || len(delivered[other.Code]) == 0 {
 		t.Fatalf("delivered %v, want both links at once", delivered)
@@ -231,7 +236,7 @@ func repeatsToCDN(t *testing.T, s outboxSuite) {
 
 // noReceiver checks that a nil function removes all edits of an audience.
 func noReceiver(t *testing.T, s outboxSuite) {
-	s.update(t, s.create(t, newLink()))
+	s.update(t, s.create(t, s.newLink()))
 	for _, a := range store.Audiences() {
 		if n, err := s.Deliver(t.Context(), a, 100, nil); n != 1 || err != nil {
 			t.Errorf("Deliver to nil = %d, %v, want 1, nil", n, err)
@@ -243,7 +248,7 @@ func noReceiver(t *testing.T, s outboxSuite) {
 }
 
 func mergesEdits(t *testing.T, s outboxSuite) {
-	l := s.create(t, newLink())
+	l := s.create(t, s.newLink())
 	for range 3 {
 		l = s.update(t, l)
 	}
@@ -253,7 +258,7 @@ func mergesEdits(t *testing.T, s outboxSuite) {
 func keepsTheLimit(t *testing.T, s outboxSuite) {
 	var want []store.Link
 	for range 5 {
-		want = append(want, s.update(t, s.create(t, newLink())))
+		want = append(want, s.update(t, s.create(t, s.newLink())))
 	}
 	var delivered []store.Edit
 	n, err := s.Deliver(t.Context(), store.CDN, 2, func(_ context.Context, edits []store.Edit) []error {
@@ -267,7 +272,7 @@ func keepsTheLimit(t *testing.T, s outboxSuite) {
 }
 
 func limitsEdits(t *testing.T, s outboxSuite) {
-	l := s.create(t, newLink())
+	l := s.create(t, s.newLink())
 	for range 3 {
 		l = s.update(t, l)
 	}
@@ -283,7 +288,7 @@ func limitsEdits(t *testing.T, s outboxSuite) {
 }
 
 func deliversAlone(t *testing.T, s outboxSuite) {
-	edited := s.update(t, s.create(t, newLink()))
+	edited := s.update(t, s.create(t, s.newLink()))
 	_, err := s.Deliver(t.Context(), store.Caches, 100, func(ctx context.Context, edits []store.Edit) []error {
 		_, err := s.Deliver(ctx, store.Caches, 100, func(context.Context, []store.Edit) []error {
 			t.Error("two deliveries run at the same time")
@@ -301,7 +306,7 @@ func deliversAlone(t *testing.T, s outboxSuite) {
 }
 
 func losesNothing(t *testing.T, s outboxSuite) {
-	edited := s.update(t, s.create(t, newLink()))
+	edited := s.update(t, s.create(t, s.newLink()))
 	ctx, cancel := context.WithCancel(t.Context())
 	_, err := s.Deliver(ctx, store.Caches, 100, func(_ context.Context, edits []store.Edit) []error {
 		cancel()
@@ -315,7 +320,7 @@ func losesNothing(t *testing.T, s outboxSuite) {
 
 func countsBacklog(t *testing.T, s outboxSuite) {
 	for range 3 {
-		s.update(t, s.create(t, newLink()))
+		s.update(t, s.create(t, s.newLink()))
 	}
 	if b, err := s.Backlog(t.Context(), store.CDN); err != nil || b.Edits != 3 || b.Oldest <= 0 {
 		t.Errorf("Backlog = %+v, %v, want 3 edits with an age", b, err)
@@ -329,8 +334,8 @@ func countsBacklog(t *testing.T, s outboxSuite) {
 // repeatsTheLatest checks that Repeat makes acknowledged edits due again: edits within
 // the given time only, each link once, and no link whose edit is due anyway.
 func repeatsTheLatest(t *testing.T, s outboxSuite) {
-	l := s.update(t, s.create(t, newLink()))
-	edited, removed := s.update(t, l), s.remove(t, s.create(t, newLink()).Code)
+	l := s.update(t, s.create(t, s.newLink()))
+	edited, removed := s.update(t, l), s.remove(t, s.create(t, s.newLink()).Code)
 	s.drain(t, store.Caches)
 	began := time.Now()
 	for _, within := range []time.Duration{0, time.Minute} {

@@ -28,7 +28,7 @@ var racePromises = []promise{
 }
 
 func endedReads(t *testing.T, s suite) {
-	l := s.create(t, newLink())
+	l := s.create(t, s.newLink())
 	ctx := ended(t)
 	_, err := s.Get(ctx, l.Code)
 	wantError(t, "Get()", err, context.Canceled)
@@ -40,7 +40,7 @@ func endedReads(t *testing.T, s suite) {
 
 func endedWrites(t *testing.T, s suite) {
 	ctx := ended(t)
-	l := s.create(t, newLink())
+	l := s.create(t, s.newLink())
 	_, err := s.Update(ctx, l)
 	wantError(t, "Update()", err, context.Canceled)
 	_, err = s.Delete(ctx, l.Code, 0, epoch)
@@ -49,23 +49,23 @@ func endedWrites(t *testing.T, s suite) {
 	wantError(t, "Consume()", err, context.Canceled)
 	s.wantStored(t, l)
 
-	unknown := newLink()
+	unknown := s.newLink()
 	_, err = s.Create(ctx, unknown)
 	wantError(t, "Create()", err, context.Canceled)
 	_, err = s.Get(t.Context(), unknown.Code)
 	wantError(t, "Get() of a link that was not created", err, store.ErrNotFound)
 
-	r := newReservation()
+	r := s.newReservation()
 	_, err = s.Reserve(ctx, r)
 	wantError(t, "Reserve()", err, context.Canceled)
-	r.Code = newCode()
+	r.Code = s.newCode()
 	s.wantReserve(t, r, r)
 }
 
 func endedCreate(t *testing.T, s suite) {
 	for range 20 {
 		ctx, cancel := context.WithCancel(t.Context())
-		want := fresh()
+		want := s.fresh()
 		go cancel()
 		_, err := s.Create(ctx, want)
 		if err != nil && !errors.Is(err, context.Canceled) {
@@ -79,7 +79,7 @@ func endedCreate(t *testing.T, s suite) {
 }
 
 func oneCreateWins(t *testing.T, s suite) {
-	alias := newLink()
+	alias := s.newLink()
 	target := func(i int) string { return "https://example.com/" + strconv.Itoa(i) }
 	errs := race(50, func(i int) error {
 		l := alias
@@ -93,7 +93,7 @@ func oneCreateWins(t *testing.T, s suite) {
 }
 
 func oneUpdateWins(t *testing.T, s suite) {
-	want := s.create(t, newLink())
+	want := s.create(t, s.newLink())
 	target := func(i int) string { return "https://example.com/" + strconv.Itoa(i) }
 	errs := race(50, func(i int) error {
 		l := want
@@ -106,7 +106,7 @@ func oneUpdateWins(t *testing.T, s suite) {
 }
 
 func oneDeleteWins(t *testing.T, s suite) {
-	l := s.create(t, newLink())
+	l := s.create(t, s.newLink())
 	wantOneWinner(t, "Delete()", race(50, func(int) error {
 		_, err := s.Delete(t.Context(), l.Code, 0, after(1))
 		return err
@@ -115,7 +115,7 @@ func oneDeleteWins(t *testing.T, s suite) {
 }
 
 func oneRequestOneLink(t *testing.T, s suite) {
-	l := newLink()
+	l := s.newLink()
 	l.RequestID = "request"
 	made := make([]store.Link, 50)
 	for _, err := range race(50, func(i int) (err error) {
@@ -145,7 +145,7 @@ func wholeLinks(t *testing.T, s suite) {
 		l.UpdatedAt = after(int(version))
 		return l
 	}
-	l := s.create(t, paint(newLink(), 1))
+	l := s.create(t, paint(s.newLink(), 1))
 	code, owner := l.Code, l.Owner
 	var done atomic.Bool
 	readers := make(chan error)

@@ -17,10 +17,20 @@ import (
 // closes it with tb.Cleanup.
 func RunReports(t *testing.T, open func(tb testing.TB) store.Reports) {
 	t.Helper()
-	reports := open(t)
+	onDomains(t, func(t *testing.T, m maker) { runReports(t, reportSuite{open(t), m}) })
+}
+
+// reportSuite is the store under test.
+type reportSuite struct {
+	store.Reports
+	maker
+}
+
+func runReports(t *testing.T, reports reportSuite) {
+	t.Helper()
 	for _, p := range []struct {
 		name string
-		test func(t *testing.T, reports store.Reports)
+		test func(t *testing.T, reports reportSuite)
 	}{
 		{"keeps every field", keepsReport},
 		{"resolves once", resolvesReport},
@@ -39,8 +49,8 @@ func RunReports(t *testing.T, open func(tb testing.TB) store.Reports) {
 
 // newReport returns an open report about a link of its own, from a client of its own. Dropped
 // and the fields of the resolution are zero.
-func newReport() store.Report {
-	code := newCode()
+func (m maker) newReport() store.Report {
+	code := m.newCode()
 	return store.Report{
 		ID: store.NewReportID(code), Code: code, Reason: "phishing", Comment: "It asks for\nmy bank's password: 100%",
 		Email: "ann@example.com", At: after(1), Client: rand.Text(),
@@ -98,8 +108,8 @@ func wantReport(t *testing.T, reports store.Reports, want store.Report) {
 	}
 }
 
-func keepsReport(t *testing.T, reports store.Reports) {
-	whole, plain := newReport(), newReport()
+func keepsReport(t *testing.T, reports reportSuite) {
+	whole, plain := reports.newReport(), reports.newReport()
 	plain.Comment, plain.Email, plain.Client = "", "", ""
 	for _, want := range []store.Report{whole, plain} {
 		addReport(t, reports, want)
@@ -107,8 +117,8 @@ func keepsReport(t *testing.T, reports store.Reports) {
 	}
 }
 
-func resolvesReport(t *testing.T, reports store.Reports) {
-	want := newReport()
+func resolvesReport(t *testing.T, reports reportSuite) {
+	want := reports.newReport()
 	addReport(t, reports, want)
 	want.Client = ""
 	now := time.Now().UTC().Truncate(time.Microsecond)
@@ -122,22 +132,22 @@ func resolvesReport(t *testing.T, reports store.Reports) {
 	wantReport(t, reports, want)
 }
 
-func unknownReport(t *testing.T, reports store.Reports) {
-	for _, id := range []string{newReport().ID, "rep_zzz", "rep_", "", "key_a", "rep_0001\x00"} {
+func unknownReport(t *testing.T, reports reportSuite) {
+	for _, id := range []string{reports.newReport().ID, "rep_zzz", "rep_", "", "key_a", "rep_0001\x00"} {
 		_, err := reports.ResolveReport(t.Context(), id, store.Author{}, epoch)
 		wantError(t, "ResolveReport("+id+")", err, store.ErrNotFound)
 	}
 }
 
-func oneReportOfAClient(t *testing.T, reports store.Reports) {
-	first := newReport()
+func oneReportOfAClient(t *testing.T, reports reportSuite) {
+	first := reports.newReport()
 	addReport(t, reports, first)
 	again := first
 	again.ID, again.Reason = store.NewReportID(first.Code), "spam"
 	wantError(t, "AddReport() by the same client", reports.AddReport(t.Context(), again), store.ErrReported)
 	wantReport(t, reports, first)
 	addReport(t, reports, another(first))
-	elsewhere := newReport()
+	elsewhere := reports.newReport()
 	elsewhere.Client = first.Client
 	addReport(t, reports, elsewhere)
 	for range 2 { // reports without a client
@@ -151,8 +161,8 @@ func oneReportOfAClient(t *testing.T, reports store.Reports) {
 	addReport(t, reports, again)
 }
 
-func concurrentReports(t *testing.T, reports store.Reports) {
-	first := newReport()
+func concurrentReports(t *testing.T, reports reportSuite) {
+	first := reports.newReport()
 	var sending sync.WaitGroup
 	var added atomic.Int64
 	for range 8 {
@@ -173,8 +183,8 @@ func concurrentReports(t *testing.T, reports store.Reports) {
 	}
 }
 
-func boundsReports(t *testing.T, reports store.Reports) {
-	first := newReport()
+func boundsReports(t *testing.T, reports reportSuite) {
+	first := reports.newReport()
 	addReport(t, reports, first)
 	newest := first
 	for i := range store.MaxReportsPerLink - 1 {
@@ -198,11 +208,11 @@ func boundsReports(t *testing.T, reports store.Reports) {
 	addReport(t, reports, another(first))
 }
 
-func boundsClients(t *testing.T, reports store.Reports) {
-	first := newReport()
+func boundsClients(t *testing.T, reports reportSuite) {
+	first := reports.newReport()
 	added := 0
 	for range 20 * store.MaxReportsPerClient { // the reports are spread over the shards
-		r := newReport()
+		r := reports.newReport()
 		r.Client = first.Client
 		err := reports.AddReport(t.Context(), r)
 		if errors.Is(err, store.ErrFull) {
@@ -219,9 +229,9 @@ func boundsClients(t *testing.T, reports store.Reports) {
 	addReport(t, reports, another(first))
 }
 
-func pagesReports(t *testing.T, reports store.Reports) {
+func pagesReports(t *testing.T, reports reportSuite) {
 	for i := range 9 {
-		r := newReport()
+		r := reports.newReport()
 		r.At = after(100 + i/2) // some have the same time
 		addReport(t, reports, r)
 	}
@@ -234,8 +244,8 @@ func pagesReports(t *testing.T, reports store.Reports) {
 	}
 }
 
-func forgetsReports(t *testing.T, reports store.Reports) {
-	old := newReport()
+func forgetsReports(t *testing.T, reports reportSuite) {
+	old := reports.newReport()
 	addReport(t, reports, old)
 	if _, err := reports.ResolveReport(t.Context(), old.ID, store.Author{}, time.Now().Add(-store.ReportTTL-time.Hour)); err != nil {
 		t.Fatalf("ResolveReport() = %v, want nil", err)
@@ -247,8 +257,8 @@ func forgetsReports(t *testing.T, reports store.Reports) {
 	}
 }
 
-func endedReport(t *testing.T, reports store.Reports) {
-	r := newReport()
+func endedReport(t *testing.T, reports reportSuite) {
+	r := reports.newReport()
 	if err := reports.AddReport(ended(t), r); err == nil {
 		t.Error("AddReport() with an ended context = nil, want an error")
 	}

@@ -23,9 +23,9 @@ var reservePromises = []promise{
 }
 
 // newReservation returns a reservation made now, so that it has not expired.
-func newReservation() store.Reservation {
+func (m maker) newReservation() store.Reservation {
 	return store.Reservation{
-		Owner: newOwner(), Key: "key", Fingerprint: "fingerprint", Code: newCode(),
+		Owner: newOwner(), Key: "key", Fingerprint: "fingerprint", Code: m.newCode(),
 		CreatedAt: time.Now().UTC().Truncate(time.Microsecond),
 	}
 }
@@ -40,18 +40,18 @@ func (s suite) wantReserve(t *testing.T, r, want store.Reservation) {
 }
 
 func firstStands(t *testing.T, s suite) {
-	first := newReservation()
+	first := s.newReservation()
 	s.wantReserve(t, first, first)
 	second := first
-	second.Fingerprint, second.Code = "other", newCode()
+	second.Fingerprint, second.Code = "other", s.newCode()
 	second.CreatedAt = first.CreatedAt.Add(time.Second)
 	s.wantReserve(t, second, first)
 	s.wantReserve(t, first, first)
 }
 
 func reservationsApart(t *testing.T, s suite) {
-	first := newReservation()
-	otherOwner, otherKey, anonymous := newReservation(), newReservation(), newReservation()
+	first := s.newReservation()
+	otherOwner, otherKey, anonymous := s.newReservation(), s.newReservation(), s.newReservation()
 	otherKey.Owner, otherKey.Key = first.Owner, "KEY"
 	anonymous.Owner, anonymous.Key = "", newOwner()
 	for _, r := range []store.Reservation{first, otherOwner, otherKey, anonymous} {
@@ -60,11 +60,11 @@ func reservationsApart(t *testing.T, s suite) {
 }
 
 func replacesReservation(t *testing.T, s suite) {
-	first := newReservation()
+	first := s.newReservation()
 	s.wantReserve(t, first, first)
 
 	move := first
-	move.Code, move.Replaces = newCode(), newCode()
+	move.Code, move.Replaces = s.newCode(), s.newCode()
 	move.CreatedAt = first.CreatedAt.Add(time.Second)
 	s.wantReserve(t, move, first)
 
@@ -74,30 +74,30 @@ func replacesReservation(t *testing.T, s suite) {
 	s.wantReserve(t, first, moved)
 
 	late := move
-	late.Code = newCode()
+	late.Code = s.newCode()
 	s.wantReserve(t, late, moved)
 
-	alone := newReservation()
-	alone.Replaces = newCode()
+	alone := s.newReservation()
+	alone.Replaces = s.newCode()
 	want := alone
 	want.Replaces = ""
 	s.wantReserve(t, alone, want)
 }
 
 func longReservation(t *testing.T, s suite) {
-	first := newReservation()
+	first := s.newReservation()
 	s.wantReserve(t, first, first)
 	late := first
-	late.Code, late.CreatedAt = newCode(), first.CreatedAt.Add(store.ReservationTTL)
+	late.Code, late.CreatedAt = s.newCode(), first.CreatedAt.Add(store.ReservationTTL)
 	s.wantReserve(t, late, first)
 }
 
 func oneReservation(t *testing.T, s suite) {
-	r := newReservation()
+	r := s.newReservation()
 	stood := make([]store.Reservation, 50)
 	for _, err := range race(50, func(i int) (err error) {
 		mine := r
-		mine.Code = newCode()
+		mine.Code = s.newCode()
 		stood[i], err = s.Reserve(t.Context(), mine)
 		return err
 	}) {
@@ -113,8 +113,8 @@ func oneReservation(t *testing.T, s suite) {
 }
 
 // once returns a link and the reservation under which it is created.
-func once() (store.Link, store.Reservation) {
-	l, r := newLink(), newReservation()
+func (m maker) once() (store.Link, store.Reservation) {
+	l, r := m.newLink(), m.newReservation()
 	l.Owner, l.RequestID, r.Code = r.Owner, r.Key, l.Code
 	return l, r
 }
@@ -136,15 +136,15 @@ func (s suite) wantCreateOnce(t *testing.T, l store.Link, r store.Reservation, m
 }
 
 func createsOnce(t *testing.T, s suite) {
-	l, r := once()
+	l, r := s.once()
 	s.wantCreateOnce(t, l, r, true, r, nil)
 	s.wantReserve(t, r, r)
 }
 
 func createsNothing(t *testing.T, s suite) {
-	l, r := once()
+	l, r := s.once()
 	s.wantCreateOnce(t, l, r, true, r, nil)
-	other, again := once()
+	other, again := s.once()
 	other.Owner, again.Owner = l.Owner, r.Owner
 	s.wantCreateOnce(t, other, again, false, r, nil)
 
@@ -157,7 +157,7 @@ func createsNothing(t *testing.T, s suite) {
 }
 
 func repeatsCreate(t *testing.T, s suite) {
-	l, r := once()
+	l, r := s.once()
 	s.wantCreateOnce(t, l, r, true, r, nil)
 	later := r
 	later.CreatedAt = r.CreatedAt.Add(time.Second)
@@ -165,13 +165,13 @@ func repeatsCreate(t *testing.T, s suite) {
 }
 
 func completesReservation(t *testing.T, s suite) {
-	l, r := once()
+	l, r := s.once()
 	s.wantReserve(t, r, r)
 	s.wantCreateOnce(t, l, r, true, r, nil)
 }
 
 func reservesTaken(t *testing.T, s suite) {
-	l, r := once()
+	l, r := s.once()
 	taken := l
 	taken.Owner, taken.RequestID = newOwner(), ""
 	if _, err := s.Create(t.Context(), taken); err != nil {
@@ -181,11 +181,11 @@ func reservesTaken(t *testing.T, s suite) {
 }
 
 func oneCreate(t *testing.T, s suite) {
-	l, r := once()
+	l, r := s.once()
 	made, stood := make([]store.Link, 50), make([]store.Reservation, 50)
 	for _, err := range race(50, func(i int) (err error) {
 		mine, under := l, r
-		mine.Code = newCode()
+		mine.Code = s.newCode()
 		under.Code = mine.Code
 		made[i], stood[i], err = s.CreateOnce(t.Context(), mine, under)
 		return err

@@ -30,10 +30,10 @@ func restored(given, tombstone store.Link) store.Link {
 }
 
 func restoresTombstone(t *testing.T, s suite) {
-	before := newLink()
+	before := s.newLink()
 	before.Title, before.Tags, before.MaxClicks, before.RequestID = "Before", []string{"before"}, 7, "first"
-	for _, given := range []store.Link{full(), newLink()} {
-		before.Code, before.Owner = newCode(), newOwner()
+	for _, given := range []store.Link{s.full(), s.newLink()} {
+		before.Code, before.Owner = s.newCode(), newOwner()
 		tombstone := s.deleted(t, before)
 		s.wantStored(t, tombstone)
 		given.Code, given.Owner, given.Version = tombstone.Code, tombstone.Owner, tombstone.Version
@@ -48,14 +48,14 @@ func restoresTombstone(t *testing.T, s suite) {
 }
 
 func restoredIsALink(t *testing.T, s suite) {
-	l := newLink()
+	l := s.newLink()
 	tombstone := s.deleted(t, l)
 	l.Tags, l.URL, l.MaxClicks, l.Version = []string{"tag"}, "https://example.org/again", 5, tombstone.Version
 	l, err := s.Restore(t.Context(), l)
 	if err != nil {
 		t.Fatalf("Restore() = %v, want nil", err)
 	}
-	for _, q := range []store.Query{{Owner: l.Owner}, {Owner: l.Owner, Tag: "tag"}, {Owner: l.Owner, Target: l.URL}, {Owner: l.Owner, Search: l.Code}} {
+	for _, q := range []store.Query{{Owner: l.Owner}, {Owner: l.Owner, Tag: "tag"}, {Owner: l.Owner, Target: l.URL}, {Owner: l.Owner, Search: l.BareCode()}} {
 		s.wantList(t, q, l.Code)
 	}
 	used, err := s.Consume(t.Context(), l.Code, epoch)
@@ -70,26 +70,26 @@ func restoredIsALink(t *testing.T, s suite) {
 }
 
 func restoresOwn(t *testing.T, s suite) {
-	live := s.create(t, newLink())
+	live := s.create(t, s.newLink())
 	_, err := s.Restore(t.Context(), live)
 	wantError(t, "Restore() of a link", err, store.ErrExists)
 	s.wantStored(t, live)
-	tombstone := s.deleted(t, newLink())
+	tombstone := s.deleted(t, s.newLink())
 	for _, owner := range []string{newOwner(), ""} {
-		given := newLink()
+		given := s.newLink()
 		given.Code, given.Owner, given.Version = tombstone.Code, owner, tombstone.Version
 		_, err = s.Restore(t.Context(), given)
 		wantError(t, "Restore() by another owner", err, store.ErrExists)
 	}
 	s.wantStored(t, tombstone)
-	unknown := newLink()
+	unknown := s.newLink()
 	unknown.Version = 1
 	_, err = s.Restore(t.Context(), unknown)
 	wantError(t, "Restore() of an unknown code", err, store.ErrNotFound)
 }
 
 func restoreVersion(t *testing.T, s suite) {
-	l := newLink()
+	l := s.newLink()
 	tombstone := s.deleted(t, l)
 	for _, version := range []int64{-1, 0, 1, 3} {
 		l.Version = version
@@ -100,7 +100,7 @@ func restoreVersion(t *testing.T, s suite) {
 }
 
 func restoresOnce(t *testing.T, s suite) {
-	l := newLink()
+	l := s.newLink()
 	tombstone := s.deleted(t, l)
 	l.RequestID, l.Version = "request", tombstone.Version
 	want := restored(l, tombstone)
@@ -117,12 +117,12 @@ func restoresOnce(t *testing.T, s suite) {
 }
 
 func racesRestores(t *testing.T, s suite) {
-	l := newLink()
+	l := s.newLink()
 	tombstone := s.deleted(t, l)
 	l.Version = tombstone.Version
 	errs := race(8, func(i int) error {
 		mine := l
-		mine.RequestID = newCode()
+		mine.RequestID = s.newCode()
 		_, err := s.Restore(t.Context(), mine)
 		return err
 	})

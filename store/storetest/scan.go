@@ -25,8 +25,14 @@ type scanSuite struct {
 // tests. open returns an empty store and closes it with tb.Cleanup.
 func RunScanned(t *testing.T, open func(tb testing.TB) ScannedStore) {
 	t.Helper()
-	opened := open(t)
-	s := scanSuite{suite{Store: opened}, opened}
+	onDomains(t, func(t *testing.T, m maker) {
+		opened := open(t)
+		runScanned(t, scanSuite{suite{Store: opened, maker: m}, opened})
+	})
+}
+
+func runScanned(t *testing.T, s scanSuite) {
+	t.Helper()
 	for _, p := range []struct {
 		name string
 		test func(t *testing.T, s scanSuite)
@@ -61,15 +67,15 @@ func listsChanges(t *testing.T, s scanSuite) {
 	now := time.Now().UTC().Truncate(time.Microsecond)
 	since := store.Cursor{CreatedAt: now.Add(-time.Minute)}
 	link := func(owner string) store.Link {
-		l := newLink()
+		l := s.newLink()
 		l.Owner, l.CreatedAt, l.UpdatedAt = owner, now, now
 		return l
 	}
 	mine, anonymous, deleted := s.create(t, link(newOwner())), s.create(t, link("")), s.create(t, link(newOwner()))
-	old := s.create(t, newLink()) // created long ago, edited now
+	old := s.create(t, s.newLink()) // created long ago, edited now
 	mine.URL, old.URL = "https://example.com/mine", "https://example.com/old"
 	mine, old = s.update(t, mine), s.update(t, old)
-	untouched := s.create(t, newLink())
+	untouched := s.create(t, s.newLink())
 	s.remove(t, deleted.Code)
 	times := map[string]int{}
 	for _, c := range s.changes(t, since, 100) {
@@ -94,7 +100,7 @@ func pagesChanges(t *testing.T, s scanSuite) {
 	start := time.Now().UTC().Truncate(time.Microsecond).Add(time.Hour)
 	var want []string
 	for i := range 10 {
-		l := newLink()
+		l := s.newLink()
 		if i%3 == 0 {
 			l.Owner = ""
 		}

@@ -3,8 +3,9 @@
 // store.ClickSink, and [RunDurable] a store that outlives its process. It is for
 // the tests of packages that implement these interfaces, and not for a server.
 //
-// Each promise is one subtest. The subtests of one call share a store and run at
-// the same time. Each subtest uses its own links and owners.
+// Each promise is one subtest. The subtests of one store run at the same time. Each subtest
+// uses its own links and owners. Suites with links run twice, each time with a new store:
+// with links of the default domain, and with links of another domain.
 package storetest
 
 import (
@@ -21,7 +22,8 @@ import (
 
 // Options say what to test.
 type Options struct {
-	// Open returns an empty store and closes it with tb.Cleanup. Required.
+	// Open returns an empty store and closes it with tb.Cleanup. It is called once for each
+	// kind of domain. Required.
 	Open func(tb testing.TB) store.Store
 
 	// ResolveLag is how long Resolve may return an old version after a write was
@@ -32,6 +34,7 @@ type Options struct {
 // suite is the store under test.
 type suite struct {
 	store.Store
+	maker
 	lag time.Duration
 }
 
@@ -44,7 +47,11 @@ type promise struct {
 // Run tests all promises of store.Store.
 func Run(t *testing.T, opts Options) {
 	t.Helper()
-	s := suite{opts.Open(t), opts.ResolveLag}
+	onDomains(t, func(t *testing.T, m maker) { run(t, suite{opts.Open(t), m, opts.ResolveLag}) })
+}
+
+func run(t *testing.T, s suite) {
+	t.Helper()
 	for _, group := range []struct {
 		name     string
 		promises []promise
@@ -58,6 +65,7 @@ func Run(t *testing.T, opts Options) {
 		{"Consume", consumePromises},
 		{"List", listPromises},
 		{"Reserve", reservePromises},
+		{"Domain", domainPromises},
 		{"Context", contextPromises},
 		{"Race", racePromises},
 	} {
@@ -80,16 +88,38 @@ var epoch = time.Date(2026, time.March, 4, 5, 6, 7, 890_123_000, time.UTC)
 // after returns the time that is micros microseconds later than epoch.
 func after(micros int) time.Time { return epoch.Add(time.Duration(micros) * time.Microsecond) }
 
-// newCode returns a code that no other subtest uses.
-func newCode() string { return rand.Text()[:20] }
+// maker makes links of one domain.
+type maker struct {
+	domainID string // empty for the default domain
+}
+
+// onDomains runs test for links of the default domain, and for links of another domain.
+func onDomains(t *testing.T, test func(t *testing.T, m maker)) {
+	t.Helper()
+	for name, m := range map[string]maker{"default domain": {}, "other domain": {newDomainID()}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, m)
+		})
+	}
+}
+
+// newDomainID returns the id of a domain that no other subtest uses.
+func newDomainID() string { return rand.Text()[:10] }
+
+// key returns the key of the link with a code on the domain.
+func (m maker) key(code string) string { return store.LinkKey(m.domainID, code) }
+
+// newCode returns the key of a link that no other subtest uses.
+func (m maker) newCode() string { return m.key(rand.Text()[:20]) }
 
 // newOwner returns an owner that no other subtest uses.
 func newOwner() string { return "key_" + rand.Text()[:12] }
 
 // newLink returns a plain link with a code and an owner of its own.
-func newLink() store.Link {
+func (m maker) newLink() store.Link {
 	return store.Link{
-		Code: newCode(), URL: "https://example.com/", Owner: newOwner(),
+		Code: m.newCode(), URL: "https://example.com/", Owner: newOwner(),
 		Status: 302, CreatedAt: epoch, UpdatedAt: epoch,
 	}
 }
