@@ -42,7 +42,7 @@ type API struct {
 	busy      seldom              // limits the log message about overload
 	prechecks map[string]precheck // by method and route; complete before the first request
 
-	smallBodies, largeBodies room
+	smallBodies, largeBodies *room
 
 	unlisted sync.Once // logs the first proxy that is not trusted
 	limited  limitedClients
@@ -78,8 +78,8 @@ func New(opts Options) (*API, error) {
 		drawers: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
 
 		prechecks:   map[string]precheck{},
-		smallBodies: room{most: maxSmallBodies},
-		largeBodies: room{most: maxLargeBodies},
+		smallBodies: smallRoom(),
+		largeBodies: largeRoom(),
 	}
 	if err := a.csrf.AddTrustedOrigin(opts.BaseURL); err != nil {
 		return nil, fmt.Errorf("api: trust the origin of BaseURL: %w", err)

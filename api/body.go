@@ -68,9 +68,9 @@ func (a *API) readAll(c echo.Context, who *caller, limit int64) (body []byte, fr
 		leaveBody(c)
 		return nil, func() {}, tooLong
 	}
-	in := &a.largeBodies
+	in := a.largeBodies
 	if sent.ContentLength >= 0 && sent.ContentLength <= smallBody {
-		in = &a.smallBodies
+		in = a.smallBodies
 	}
 	r := &meteredBody{Reader: http.MaxBytesReader(c.Response().Writer, sent.Body, limit), room: in, parts: in.partsOf(who)}
 	body, err = io.ReadAll(r)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -14,27 +15,29 @@ import (
 // smallBody is the largest Content-Length of a small body, in bytes.
 const smallBody = 64 << 10
 
-// The most bytes of request bodies in memory. Small bodies have a room of their own: edits,
-// takedowns, reports and passwords continue while large bodies fill the other room.
-const (
-	maxSmallBodies = 16 << 20
-	maxLargeBodies = 64 << 20
-)
-
 // Parts of a room.
 const (
-	clientPart    = 8 // one client or API key has at most 1/clientPart
-	networkPart   = 4 // one IPv6 network has at most 1/networkPart
+	keyPart       = 8 // one API key has at most 1/keyPart
 	anonymousPart = 2 // all clients without a key together have at most 1/anonymousPart
 )
 
 // room bounds the bytes of the request bodies in memory. Safe for concurrent use.
 type room struct {
-	most int64
+	most    int64 // bytes of all bodies
+	client  int64 // bytes of one client without a key
+	network int64 // bytes of one network without a key, see bodyNetwork
 
 	mu   sync.Mutex
 	used map[string]int64 // by part, see partsOf; parts without bytes are absent
 }
+
+// smallRoom returns the room of small bodies: edits, takedowns, reports and passwords continue
+// while large bodies fill the other room. One client may send four of the largest small bodies
+// at the same time, because a few clients must not fill the part of all clients.
+func smallRoom() *room { return &room{most: 16 << 20, client: 4 * smallBody, network: 1 << 20} }
+
+// largeRoom returns the room of all other bodies.
+func largeRoom() *room { return &room{most: 64 << 20, client: 8 * MaxBodyLen, network: 16 << 20} }
 
 // part is a part of a room that a sender uses.
 type part struct {
@@ -47,13 +50,26 @@ type part struct {
 func (r *room) partsOf(who *caller) []part {
 	all := part{"all", r.most}
 	if who.Key != nil {
-		return []part{{"key:" + who.Key.ID, r.most / clientPart}, all}
+		return []part{{"key:" + who.Key.ID, r.most / keyPart}, all}
 	}
-	parts := []part{{"client:" + ratelimit.ClientKey(who.addr), r.most / clientPart}}
-	if network := ratelimit.NetworkKey(who.addr); network != "" {
-		parts = append(parts, part{"network:" + network, r.most / networkPart})
+	return []part{
+		{"client:" + ratelimit.ClientKey(who.addr), r.client},
+		{"network:" + bodyNetwork(who.addr).String(), r.network},
+		{"anonymous", r.most / anonymousPart},
+		all,
 	}
-	return append(parts, part{"anonymous", r.most / anonymousPart}, all)
+}
+
+// bodyNetwork returns the network of addresses that one customer may have: an IPv6 network of 48
+// bits, or an IPv4 network of 24 bits. Rate limits do not count the latter, because it may have
+// hundreds of clients. Their bodies seldom arrive at the same time.
+func bodyNetwork(client netip.Addr) netip.Prefix {
+	client = client.Unmap()
+	bits := 48
+	if client.Is4() {
+		bits = 24
+	}
+	return netip.PrefixFrom(client, bits).Masked()
 }
 
 // Errors of a body for which there is no room.

@@ -101,7 +101,7 @@ func TestSlowBodiesLockNobodyOut(t *testing.T) {
 func TestBodiesAreBounded(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, behindProxy(t))
-	statuses, stop := s.hang(70, func(i int) string { return fmt.Sprint("203.0.113.", i) })
+	statuses, stop := s.hang(70, func(i int) string { return fmt.Sprintf("203.0.%d.7", i) })
 	if len(statuses) != 1 || statuses[http.StatusServiceUnavailable] == 0 {
 		t.Errorf("bodies beyond the share of clients without a key = %v, want 503", statuses)
 	}
