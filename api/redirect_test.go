@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/store"
 )
 
@@ -507,6 +508,51 @@ func TestGuessesOfAllClients(t *testing.T) {
 			t.Errorf("right password of client %d = %d, want 303", client, got)
 		}
 	}
+}
+
+// TestGuessesDelayOnlyTheirLink checks that guesses which many clients send at the same time lock
+// out neither the right password of that link nor passwords of other links.
+func TestGuessesDelayOnlyTheirLink(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, func(o *options) {
+		o.Limits.Password = limit(t, "1/10m")
+		o.Clients = proxies(t, "127.0.0.0/8")
+	})
+	attacked := s.create(`{"url":"https://example.com/attacked","password":"right"}`)
+	other := s.create(`{"url":"https://example.com/other","password":"right"}`)
+	send := func(code, client, password string) int {
+		return s.do(http.MethodPost, "/"+code, []byte("password="+password), "Content-Type", "application/x-www-form-urlencoded", "X-Forwarded-For", client).status
+	}
+	var sent, checked atomic.Int64
+	stopped := make(chan struct{})
+	var attackers sync.WaitGroup
+	for range 8 {
+		attackers.Go(func() {
+			for {
+				select {
+				case <-stopped:
+					return
+				default:
+				}
+				n := sent.Add(1)
+				if send(attacked.Code, fmt.Sprintf("10.%d.%d.%d", n>>16&255, n>>8&255, n&255), "wrong") == http.StatusForbidden {
+					checked.Add(1)
+				}
+			}
+		})
+	}
+	testenv.Await(t, "more guesses than all clients may send quickly", func() bool { return checked.Load() > 20 })
+	for i := range 10 {
+		for _, code := range []string{attacked.Code, other.Code} {
+			if got := send(code, fmt.Sprint("203.0.113.", i), "right"); got != http.StatusSeeOther {
+				t.Errorf("the right password %d beside the guesses = %d, want 303", i, got)
+			}
+		}
+	}
+	before := checked.Load()
+	testenv.Await(t, "guesses until the end", func() bool { return checked.Load() > before })
+	close(stopped)
+	attackers.Wait()
 }
 
 // TestPasswordWorkIsBounded checks the limit of new passwords of one client, over all links.
