@@ -92,6 +92,20 @@ func TestOverload(t *testing.T) {
 	wantRows(t, table, "redirects in time at four times the load", "time to reject lists and creates", "recovery after the overload")
 }
 
+// TestStrangers runs the scenario briefly. It must keep every promise, and none is about time.
+func TestStrangers(t *testing.T) {
+	testenv.Long(t)
+	t.Parallel()
+	var stdout, stderr bytes.Buffer
+	status := run(t.Context(), []string{"-terse", testenv.BuildTerse(t), "-only", "strangers", "-settle", "500ms"}, &stdout, &stderr)
+	t.Logf("%s%s", &stderr, &stdout)
+	if status != 0 {
+		t.Errorf("run = %d, want 0", status)
+	}
+	wantKept(t, stdout.String(), "failed redirects")
+	wantRows(t, stdout.String(), "beside strangers against alone")
+}
+
 // TestOtherRedirectsAreNotCached checks that a crowd visits each of the cold links once
 // before it visits one of them again.
 func TestOtherRedirectsAreNotCached(t *testing.T) {

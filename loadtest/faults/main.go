@@ -10,6 +10,7 @@
 //	splitbrain	promote a standby while its primary only hangs: no node may write to the old primary
 //	slowshard	let the commits of one shard hang: the other shard must continue
 //	overload	four times the requests that a node can serve: redirects continue, most other requests are rejected
+//	strangers	QR codes, slow bodies, slow lists, idle connections and floods of reports beside cached redirects
 //
 // It prints a table of results and exits with 1 when a promise was broken. It connects only
 // to loopback addresses, and stops by itself.
@@ -51,7 +52,7 @@ type options struct {
 }
 
 // scenarios are the scenarios in the order of their runs.
-var scenarios = []string{"rolling", "kills", "standby", "splitbrain", "slowshard", "overload"}
+var scenarios = []string{"rolling", "kills", "standby", "splitbrain", "slowshard", "overload", "strangers"}
 
 func parse(args []string, stderr io.Writer) (options, error) {
 	o := options{settings: topology.Settings{}}
@@ -114,7 +115,7 @@ func runOne(ctx context.Context, o options, r *report, stderr io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, o.within)
 	defer cancel()
 	where := topology.Options{}
-	if r.name == "overload" {
+	if r.name == "overload" || r.name == "strangers" {
 		where = oneNode
 	}
 	s, err := newScene(ctx, o, r, stderr, where)
@@ -122,7 +123,7 @@ func runOne(ctx context.Context, o options, r *report, stderr io.Writer) error {
 		return err
 	}
 	play := map[string]func() error{
-		"rolling": s.rolling, "kills": s.kills, "standby": s.standby, "splitbrain": s.splitBrain, "slowshard": s.slowShard, "overload": s.overload,
+		"rolling": s.rolling, "kills": s.kills, "standby": s.standby, "splitbrain": s.splitBrain, "slowshard": s.slowShard, "overload": s.overload, "strangers": s.strangers,
 	}[r.name]
 	return errors.Join(play(), s.close())
 }

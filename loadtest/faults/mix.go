@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -68,34 +69,18 @@ func coldCode(n int) string { return fmt.Sprintf("cold-%d", n) }
 
 // seedMix creates the links of the mix, and then empties Redis.
 func (s *scene) seedMix() error {
-	a, err := audit.New(audit.Options{Token: s.state.APIKey, DSNs: []string{s.state.Shards[0].DSN}, Connections: seeders, ShardOf: func(string) int { return 0 }})
-	if err != nil {
-		return err
+	var codes []string
+	for n := range s.o.hotLinks() {
+		codes = append(codes, hotCode(n))
 	}
-	defer a.Close()
-	hotLinks := s.o.hotLinks()
-	links := hotLinks + s.o.coldLinks()
-	s.log("creating %d links", links)
-	var group errgroup.Group
-	group.SetLimit(4)
-	for first := 0; first < links; first += perBatch {
-		var some []map[string]string
-		for n := first; n < min(first+perBatch, links); n++ {
-			code := hotCode(n)
-			if n >= hotLinks {
-				code = coldCode(n - hotLinks)
-			}
-			some = append(some, map[string]string{"alias": code, "url": audit.TargetOf(code)})
-		}
-		group.Go(func() error {
-			got, err := a.Send(s.ctx, "POST", s.state.Nodes[0].URL+"/api/v1/links/batch", map[string]any{"links": some}, a.Authorization()...)
-			if err == nil && got.Status != 200 {
-				err = fmt.Errorf("status of a batch create = %d", got.Status)
-			}
-			return err
-		})
+	for n := range s.o.coldLinks() {
+		codes = append(codes, coldCode(n))
 	}
-	if err := group.Wait(); err != nil {
+	links := make([]newLink, len(codes))
+	for i, code := range codes {
+		links[i] = newLink{code, audit.TargetOf(code)}
+	}
+	if err := s.create(s.state.APIKey, links); err != nil {
 		return err
 	}
 	o, err := redis.ParseURL(s.state.Redis)
@@ -105,4 +90,32 @@ func (s *scene) seedMix() error {
 	client := redis.NewClient(o)
 	defer func() { _ = client.Close() }()
 	return client.FlushAll(s.ctx).Err()
+}
+
+// newLink is a link to create.
+type newLink struct {
+	Alias string `json:"alias"`
+	URL   string `json:"url"`
+}
+
+// create creates links on the first node, in batches, with an API key.
+func (s *scene) create(key string, links []newLink) error {
+	a, err := audit.New(audit.Options{Token: key, DSNs: []string{s.state.Shards[0].DSN}, Connections: seeders, ShardOf: func(string) int { return 0 }})
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	s.log("creating %d links", len(links))
+	var group errgroup.Group
+	group.SetLimit(4)
+	for some := range slices.Chunk(links, perBatch) {
+		group.Go(func() error {
+			got, err := a.Send(s.ctx, "POST", s.state.Nodes[0].URL+"/api/v1/links/batch", map[string]any{"links": some}, a.Authorization()...)
+			if err == nil && got.Status != 200 {
+				err = fmt.Errorf("status of a batch create = %d", got.Status)
+			}
+			return err
+		})
+	}
+	return group.Wait()
 }

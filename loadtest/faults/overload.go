@@ -46,7 +46,7 @@ const (
 	checksPerSecond = 2
 )
 
-// oneNode is the topology of the scenario overload. The node uses one core, so on a machine
+// oneNode is the topology of the scenarios overload and strangers. The node uses one core, so on a machine
 // with two cores the databases and the crowd have the other one.
 var oneNode = topology.Options{Shards: 1, Nodes: 1, NodeProcs: 1, Settings: map[string]string{
 	"log_level": "info", "access_log_sample": "0.02", "cache_size": "16", "drain_delay": "0s",
