@@ -1,8 +1,10 @@
 package shard_test
 
 import (
+	"cmp"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/terse/terse/store"
@@ -17,7 +19,9 @@ func TestExportGoesByBucket(t *testing.T) {
 	for i := range 30 {
 		want = append(want, mustCreate(t, g, newLink(3, i%3)))
 	}
-	slices.SortFunc(want, func(a, b store.Link) int { return store.BucketOf(a.Code) - store.BucketOf(b.Code) })
+	slices.SortFunc(want, func(a, b store.Link) int {
+		return cmp.Or(store.BucketOf(a.Code)-store.BucketOf(b.Code), strings.Compare(a.Code, b.Code))
+	})
 	moved := want[3]
 	owner := g.ShardOf(moved.Code)
 	if _, err := g.members[(owner+1)%3].Store.Import(t.Context(), moved); err != nil {
