@@ -61,6 +61,7 @@ func callEverything(t *testing.T, s *postgres.Store, prefix string) {
 		must(t, err)
 	}
 	callKeys(t, s, prefix, now)
+	callDomains(t, s, prefix, now)
 	callReports(t, s, links[0].Code, now)
 	callOutbox(t, s)
 	callNodes(t, s, prefix)
@@ -162,6 +163,35 @@ func callKeys(t *testing.T, s *postgres.Store, prefix string, now time.Time) {
 	_, err = s.BlocklistVersion(ctx)
 	must(t, err)
 	must(t, s.UnblockHost(ctx, pattern))
+}
+
+// callDomains calls the methods for domains and their hosts.
+func callDomains(t *testing.T, s *postgres.Store, prefix string, now time.Time) {
+	t.Helper()
+	ctx := t.Context()
+	d, err := s.AddDomain(ctx, store.Domain{ID: prefix, Host: prefix + ".example", CreatedAt: now, UpdatedAt: now})
+	must(t, err)
+	_, err = s.UpdateDomain(ctx, d)
+	must(t, err)
+	_, err = s.Domain(ctx, d.ID)
+	must(t, err)
+	h := store.DomainHost{Host: d.Host, DomainID: d.ID, ClaimedAt: now}
+	for range 2 {
+		_, err = s.ClaimHost(ctx, h)
+		must(t, err)
+	}
+	must(t, s.UpdateHost(ctx, d.ID, h))
+	_, err = s.HostsOf(ctx, d.ID)
+	must(t, err)
+	for _, after := range []string{"", "2"} {
+		_, err = s.ListDomains(ctx, after, 20)
+		must(t, err)
+		_, err = s.ListHosts(ctx, after, 20)
+		must(t, err)
+	}
+	_, err = s.DomainsVersion(ctx)
+	must(t, err)
+	must(t, s.ReleaseHost(ctx, h.Host, d.ID))
 }
 
 // callReports calls the methods for reports.

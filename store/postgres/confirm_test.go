@@ -60,6 +60,10 @@ func repetitions(t *testing.T, s *postgres.Store) []repetition {
 	unblocked, err := store.ParseHostPattern("good.example")
 	must(t, err)
 	must(t, s.BlockHost(ctx, store.BlockedHost{Pattern: unblocked, BlockedAt: at}))
+	domain, err := s.AddDomain(ctx, store.Domain{ID: "updated", CreatedAt: at})
+	must(t, err)
+	released, err := s.ClaimHost(ctx, store.DomainHost{Host: "released.example", DomainID: domain.ID, ClaimedAt: at})
+	must(t, err)
 	report := func(ctx context.Context, s *postgres.Store) error {
 		return s.AddReport(ctx, store.Report{ID: store.NewReportID(reported.Code), Code: reported.Code, Reason: "spam", At: at})
 	}
@@ -86,6 +90,16 @@ func repetitions(t *testing.T, s *postgres.Store) []repetition {
 			return s.BlockHost(ctx, store.BlockedHost{Pattern: blocked, BlockedAt: at})
 		}, nil},
 		{"UnblockHost", func(ctx context.Context, s *postgres.Store) error { return s.UnblockHost(ctx, unblocked) }, store.ErrNotFound},
+		{"AddDomain", func(ctx context.Context, s *postgres.Store) error {
+			return second(s.AddDomain(ctx, store.Domain{ID: "added", CreatedAt: at}))
+		}, store.ErrExists},
+		{"UpdateDomain", func(ctx context.Context, s *postgres.Store) error { return second(s.UpdateDomain(ctx, domain)) }, store.ErrVersion},
+		{"ClaimHost", func(ctx context.Context, s *postgres.Store) error {
+			return second(s.ClaimHost(ctx, store.DomainHost{Host: "claimed.example", DomainID: domain.ID, ClaimedAt: at}))
+		}, nil},
+		{"ReleaseHost", func(ctx context.Context, s *postgres.Store) error {
+			return s.ReleaseHost(ctx, released.Host, domain.ID)
+		}, store.ErrNotFound},
 		{"AddReport", report, store.ErrEnough},
 		{"ResolveReport", func(ctx context.Context, s *postgres.Store) error {
 			return second(s.ResolveReport(ctx, resolved.ID, store.Author{}, at))

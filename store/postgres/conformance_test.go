@@ -120,6 +120,9 @@ func TestConformance(t *testing.T) {
 			t.Run("Blocklist", func(t *testing.T) {
 				storetest.RunBlocklistSource(t, func(tb testing.TB) store.BlocklistSource { return open(tb) })
 			})
+			t.Run("Domains", func(t *testing.T) {
+				storetest.RunDomainsSource(t, func(tb testing.TB) store.DomainsSource { return open(tb) })
+			})
 			t.Run("Reports", func(t *testing.T) {
 				storetest.RunReports(t, func(tb testing.TB) store.Reports { return open(tb) })
 			})

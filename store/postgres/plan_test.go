@@ -63,6 +63,8 @@ func fillShard(t *testing.T, conn *pgx.Conn) {
 		`INSERT INTO click_flushes SELECT code, 1, now() - n * interval '0.1 s' FROM few`,
 		`INSERT INTO api_keys (created_at, bucket, id, name, hash, scopes) SELECT now(), bucket, code, '', code::bytea, '{}' FROM few`,
 		`INSERT INTO blocked_hosts SELECT now(), bucket, n || '.example', '', '' FROM few`,
+		`INSERT INTO domains SELECT now(), now(), now(), 1, bucket, 1, 0, 0, 0, 0, false, code, '', '', '', '', '' FROM few`,
+		`INSERT INTO domain_hosts SELECT now(), now(), bucket, n || '.example', 'fill' || n / 2, '' FROM few`,
 		`INSERT INTO reports SELECT now(), now() - n * interval '1 s', bucket, 'rep_' || n, code, '', '', '' FROM few`,
 		`INSERT INTO reports SELECT now(), NULL, bucket, 'rep_open_' || n, code, '', '', '' FROM few WHERE n <= 1000`,
 		`INSERT INTO scans SELECT now(), code, '', '' FROM few`,

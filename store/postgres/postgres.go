@@ -50,6 +50,7 @@ var (
 	_ store.Archive   = (*Store)(nil)
 
 	_ store.BlocklistSource = (*Store)(nil)
+	_ store.DomainsSource   = (*Store)(nil)
 	_ store.Reports         = (*Store)(nil)
 	_ store.ReportCounter   = (*Store)(nil)
 	_ store.Scanned         = (*Store)(nil)

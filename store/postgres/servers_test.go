@@ -150,6 +150,10 @@ func TestReadOnBrokenConnection(t *testing.T) {
 		{"OpenReports", func(ctx context.Context) error { _, err := s.OpenReports(ctx); return err }},
 		{"BlockedHosts", func(ctx context.Context) error { _, err := s.BlockedHosts(ctx, "", 10); return err }},
 		{"BlocklistVersion", func(ctx context.Context) error { _, err := s.BlocklistVersion(ctx); return err }},
+		{"ListDomains", func(ctx context.Context) error { _, err := s.ListDomains(ctx, "", 10); return err }},
+		{"ListHosts", func(ctx context.Context) error { _, err := s.ListHosts(ctx, "", 10); return err }},
+		{"HostsOf", func(ctx context.Context) error { _, err := s.HostsOf(ctx, "domain"); return err }},
+		{"DomainsVersion", func(ctx context.Context) error { _, err := s.DomainsVersion(ctx); return err }},
 		{"Backlog", func(ctx context.Context) error { _, err := s.Backlog(ctx, store.Caches); return err }},
 		{"Buckets", func(ctx context.Context) error { _, _, err := s.Buckets(ctx); return err }},
 	} {

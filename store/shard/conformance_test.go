@@ -27,6 +27,11 @@ func TestBlocklist(t *testing.T) {
 	storetest.RunBlocklist(t, func(tb testing.TB) store.Blocklist { return loaded(tb, 3) })
 }
 
+func TestDomains(t *testing.T) {
+	t.Parallel()
+	storetest.RunDomains(t, func(tb testing.TB) store.Domains { return loaded(tb, 3) })
+}
+
 func TestReports(t *testing.T) {
 	t.Parallel()
 	storetest.RunReports(t, func(tb testing.TB) store.Reports { return loaded(tb, 3) })

@@ -58,6 +58,10 @@ func TestPostgres(t *testing.T) {
 		t.Parallel()
 		storetest.RunBlocklist(t, func(tb testing.TB) store.Blocklist { return openPostgres(tb, clusters, "blocklist") })
 	})
+	t.Run("Domains", func(t *testing.T) {
+		t.Parallel()
+		storetest.RunDomains(t, func(tb testing.TB) store.Domains { return openPostgres(tb, clusters, "domains") })
+	})
 	t.Run("Reports", func(t *testing.T) {
 		t.Parallel()
 		storetest.RunReports(t, func(tb testing.TB) store.Reports { return openPostgres(tb, clusters, "reports") })

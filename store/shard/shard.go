@@ -22,6 +22,7 @@ type Shard interface {
 	store.ClickSink
 	store.History
 	store.Blocklist
+	store.Domains
 	store.Reports
 
 	// Archive exports links in the order of their buckets, and within a bucket in the order
@@ -58,6 +59,7 @@ var (
 	_ store.History   = (*Router)(nil)
 	_ store.Archive   = (*Router)(nil)
 	_ store.Blocklist = (*Router)(nil)
+	_ store.Domains   = (*Router)(nil)
 	_ store.Reports   = (*Router)(nil)
 )
 

@@ -73,6 +73,11 @@ func TestBlocklist(t *testing.T) {
 	storetest.RunBlocklistSource(t, func(tb testing.TB) store.BlocklistSource { return open(tb, tb.TempDir()) })
 }
 
+func TestDomains(t *testing.T) {
+	t.Parallel()
+	storetest.RunDomainsSource(t, func(tb testing.TB) store.DomainsSource { return open(tb, tb.TempDir()) })
+}
+
 func TestReports(t *testing.T) {
 	t.Parallel()
 	storetest.RunReports(t, func(tb testing.TB) store.Reports { return open(tb, tb.TempDir()) })

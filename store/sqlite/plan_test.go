@@ -115,7 +115,7 @@ func mayScan(query, steps, table string) bool {
 		return true // the result of another step
 	case name == "api_keys" && strings.HasSuffix(query, "ORDER BY created_at, id"):
 		return true // ListKeys returns all keys
-	case name == "blocklist_version", name == "node_leases":
+	case name == "blocklist_version", name == "domains_version", name == "node_leases":
 		return true // the table has few rows
 	case strings.HasPrefix(query, "SELECT count(*) FROM reports"):
 		return true // at most store.MaxOpenReports
