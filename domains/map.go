@@ -1,0 +1,234 @@
+package domains
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/terse/terse/store"
+)
+
+// Defaults of Options.
+const (
+	DefaultEvery   = 2 * time.Second
+	DefaultTimeout = 2 * time.Second
+)
+
+// pageLen is how many rows are read from a source in one call.
+const pageLen = 5000
+
+// Source is a database with domains.
+type Source struct {
+	Name    string // of the shard, in metrics and logs
+	Domains store.DomainsSource
+}
+
+// Options configure a Map.
+type Options struct {
+	Registerer prometheus.Registerer // required
+	Logger     *slog.Logger          // required
+
+	Sources []Source // all databases; default: none
+
+	Every   time.Duration // between two checks of a source; default DefaultEvery
+	Timeout time.Duration // for reading the version of a source; reading all rows may take ten times as long; default DefaultTimeout
+}
+
+func (o Options) withDefaults() Options {
+	o.Every = cmp.Or(o.Every, DefaultEvery)
+	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
+	return o
+}
+
+func (o *Options) validate() error {
+	var errs []error
+	check := func(ok bool, problem string) {
+		if !ok {
+			errs = append(errs, errors.New("domains: Options."+problem))
+		}
+	}
+	check(o.Registerer != nil, "Registerer is required")
+	check(o.Logger != nil, "Logger is required")
+	check(o.Every > 0, "Every must be positive")
+	check(o.Timeout > 0, "Timeout must be positive")
+	return errors.Join(errs...)
+}
+
+// Map has all domains and their hosts in memory, in every state. While a source cannot be read,
+// its last known domains stay. Safe for concurrent use.
+type Map struct {
+	opts  Options
+	parts []*part
+
+	current  atomic.Pointer[table]
+	building sync.Mutex // of current
+}
+
+// New reads the sources. An unreachable source is not an error: Run retries it.
+func New(ctx context.Context, opts Options) (*Map, error) {
+	opts = opts.withDefaults()
+	if err := opts.validate(); err != nil {
+		return nil, err
+	}
+	metrics, err := newMetrics(opts.Registerer)
+	if err != nil {
+		return nil, err
+	}
+	m := &Map{opts: opts}
+	for _, s := range opts.Sources {
+		m.parts = append(m.parts, &part{source: s, hosts: metrics.hosts.WithLabelValues(s.Name), failures: metrics.failures.WithLabelValues(s.Name)})
+	}
+	m.rebuild()
+	var reading sync.WaitGroup
+	for _, p := range m.parts {
+		reading.Go(func() { m.refresh(ctx, p) })
+	}
+	reading.Wait()
+	return m, nil
+}
+
+// Find returns the domain that has a host, in any state. host is the Host of a request: it may
+// have a port, dots at its end, and any spelling that store.CanonicalHost knows. If no domain has
+// the name itself, a domain may have it by a wildcard in place of the first label. known is false
+// if no domain has the host. It then means nothing unless the map is complete, see Complete. Find
+// does not allocate for a name of ASCII letters, digits, dots and hyphens.
+//
+// The domain is shared: the caller must not change it.
+func (m *Map) Find(host string) (d *Domain, known bool) { return m.current.Load().find(host) }
+
+// Domain returns the domain with an ID, in any state. See Find for known and for sharing.
+func (m *Map) Domain(id string) (d *Domain, known bool) {
+	d, known = m.current.Load().byID[id]
+	return d, known
+}
+
+// Complete reports whether every source has been read at least once. Until then, a host that Find
+// does not know may have a domain.
+func (m *Map) Complete() bool { return m.current.Load().complete }
+
+// Len returns the number of known domains, in every state.
+func (m *Map) Len() int { return len(m.current.Load().byID) }
+
+// All returns all known domains in no order. The domains are shared: the caller must not change
+// them.
+func (m *Map) All() []*Domain { return m.current.Load().all() }
+
+// Run rereads the sources when they change, until ctx ends.
+func (m *Map) Run(ctx context.Context) {
+	var following sync.WaitGroup
+	for _, p := range m.parts {
+		following.Go(func() { m.follow(ctx, p) })
+	}
+	following.Wait()
+}
+
+// follow refreshes one part every Options.Every. Each part has its own loop, so that a source
+// that hangs does not delay the others.
+func (m *Map) follow(ctx context.Context, p *part) {
+	tick := time.NewTicker(m.opts.Every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			m.refresh(ctx, p)
+		}
+	}
+}
+
+// refresh reads a part if it has changed. It logs the first failure in a row, and the first
+// success after failures.
+func (m *Map) refresh(ctx context.Context, p *part) {
+	next, err := p.read(ctx, m.opts.Timeout)
+	switch {
+	case ctx.Err() != nil:
+		return
+	case err != nil && !p.failing:
+		m.opts.Logger.ErrorContext(ctx, "domains cannot be read, the last known ones stay", "shard", p.source.Name, "err", err)
+	case err == nil && p.failing:
+		m.opts.Logger.InfoContext(ctx, "domains are read again", "shard", p.source.Name)
+	}
+	if p.failing = err != nil; err != nil {
+		p.failures.Inc()
+	}
+	if next != nil {
+		p.known.Store(next)
+		p.hosts.Set(float64(len(next.hosts)))
+		m.rebuild()
+	}
+}
+
+// rebuild makes a new table from the latest content of all parts.
+func (m *Map) rebuild() {
+	m.building.Lock()
+	defer m.building.Unlock()
+	known := make([]*content, len(m.parts))
+	for i, p := range m.parts {
+		known[i] = p.known.Load()
+	}
+	m.current.Store(newTable(known))
+}
+
+// part is one source.
+type part struct {
+	source   Source
+	hosts    prometheus.Gauge
+	failures prometheus.Counter
+	known    atomic.Pointer[content] // nil before the first read
+
+	failing bool // whether the latest read failed; only one goroutine at a time uses it
+}
+
+// content is everything in one source. It never changes.
+type content struct {
+	version int64
+	domains []store.Domain
+	hosts   []store.DomainHost
+}
+
+// read returns the content of the source, or nil if it is the same as in the previous read.
+func (p *part) read(ctx context.Context, timeout time.Duration) (*content, error) {
+	asking, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	version, err := p.source.Domains.DomainsVersion(asking)
+	if last := p.known.Load(); err != nil || last != nil && last.version == version {
+		return nil, err
+	}
+	ctx, cancel = context.WithTimeout(ctx, 10*timeout)
+	defer cancel()
+	// Changes during the read increase the version, so they are read next time.
+	c := &content{version: version}
+	c.domains, err = readAll(func(after string) ([]store.Domain, error) { return p.source.Domains.ListDomains(ctx, after, pageLen) },
+		func(d *store.Domain) string { return d.ID })
+	if err != nil {
+		return nil, err
+	}
+	c.hosts, err = readAll(func(after string) ([]store.DomainHost, error) { return p.source.Domains.ListHosts(ctx, after, pageLen) },
+		func(h *store.DomainHost) string { return h.Host })
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// readAll reads all pages of a list. key is the cursor behind a row.
+func readAll[T any](page func(after string) ([]T, error), key func(*T) string) (all []T, err error) {
+	for after := ""; ; {
+		rows, err := page(after)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, rows...)
+		if len(rows) < pageLen {
+			return all, nil
+		}
+		after = key(&rows[len(rows)-1])
+	}
+}

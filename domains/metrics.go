@@ -1,0 +1,35 @@
+package domains
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics are the metrics of a Map.
+type metrics struct {
+	hosts    *prometheus.GaugeVec
+	failures *prometheus.CounterVec
+}
+
+func newMetrics(reg prometheus.Registerer) (*metrics, error) {
+	m := &metrics{
+		hosts: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "terse_domains_hosts",
+			Help: "Hosts of domains in every state, by the shard of the host.",
+		}, []string{"shard"}),
+		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "terse_domains_failures_total",
+			Help: "Failed reads of the domains of a shard. The last known domains stay.",
+		}, []string{"shard"}),
+	}
+	var errs []error
+	for _, c := range []prometheus.Collector{m.hosts, m.failures} {
+		errs = append(errs, reg.Register(c))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("domains: register metrics: %w", err)
+	}
+	return m, nil
+}

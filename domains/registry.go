@@ -1,0 +1,225 @@
+package domains
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/terse/terse/store"
+)
+
+// ErrPrimaryHost is the error for removing the primary host of a domain.
+var ErrPrimaryHost = errors.New("the primary host of a domain cannot be removed")
+
+// TakenError is the error for a host that another domain has. It wraps store.ErrExists.
+type TakenError struct {
+	Host     string
+	DomainID string // of the domain that has it
+	Owner    string // of that domain when it claimed the host
+}
+
+func (e *TakenError) Error() string { return fmt.Sprintf("host %q: another domain has it", e.Host) }
+
+// Unwrap returns store.ErrExists.
+func (e *TakenError) Unwrap() error { return store.ErrExists }
+
+// Registry adds and changes domains. A domain and its hosts are in several databases, so an
+// operation is several writes, and the process may die between two of them. Hosts are claimed
+// before the domain is written. A claim without a domain is recovered when its owner claims the
+// host again. Safe for concurrent use, also by several processes.
+type Registry struct {
+	store store.Domains
+	now   func() time.Time
+}
+
+// NewRegistry returns a Registry over a store. now is the time of the database.
+func NewRegistry(s store.Domains, now func() time.Time) *Registry { return &Registry{s, now} }
+
+// Add claims the hosts of a new domain and adds it. The caller has minted d.ID. hosts are the
+// hosts besides the primary one, d.Host. CreatedAt and UpdatedAt become the present time. Add
+// returns a *store.FieldError for an invalid host, and a *TakenError if another domain has a
+// host, also a removed one. It then claims no host. After an outage, Add may be repeated with another ID.
+func (r *Registry) Add(ctx context.Context, d store.Domain, hosts ...string) (Domain, error) {
+	names := append([]string{d.Host}, hosts...)
+	for i := range names {
+		name, err := store.ParseDomainHost(names[i])
+		if err != nil {
+			return Domain{}, err
+		}
+		names[i] = name
+	}
+	d.Host, d.CreatedAt = names[0], r.now()
+	d.UpdatedAt = d.CreatedAt
+	var all Domain
+	for i, name := range names {
+		h, err := r.claim(ctx, &d, name)
+		if err != nil {
+			r.release(ctx, d.ID, names[:i])
+			return Domain{}, err
+		}
+		all.Hosts = append(all.Hosts, h)
+	}
+	var err error
+	all.Domain, err = r.store.AddDomain(ctx, d)
+	sortHosts(all.Hosts)
+	return all, err
+}
+
+// releaseTimeout limits the release of hosts after a failed Add.
+const releaseTimeout = 5 * time.Second
+
+// release releases the hosts of a domain that is not added. A claim that stays because of a
+// failure is recovered later.
+func (r *Registry) release(ctx context.Context, id string, names []string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
+	defer cancel()
+	for _, name := range names {
+		_ = r.store.ReleaseHost(ctx, name, id)
+	}
+}
+
+// claimAttempts is how often claim tries again because another process changed the claim in the
+// meantime.
+const claimAttempts = 3
+
+// claim claims a host for a domain, and returns the claim.
+func (r *Registry) claim(ctx context.Context, d *store.Domain, host string) (store.DomainHost, error) {
+	h := store.DomainHost{Host: host, DomainID: d.ID, Owner: d.Owner, ClaimedAt: r.now()}
+	for range claimAttempts {
+		standing, err := r.store.ClaimHost(ctx, h)
+		if err != nil || standing.DomainID == d.ID {
+			return standing, err
+		}
+		taken := &TakenError{Host: host, DomainID: standing.DomainID, Owner: standing.Owner}
+		if standing.Owner != d.Owner {
+			return store.DomainHost{}, taken
+		}
+		gone, err := r.abandoned(ctx, standing.DomainID)
+		if err != nil {
+			return store.DomainHost{}, err
+		}
+		if !gone {
+			return store.DomainHost{}, taken
+		}
+		if err := r.store.UpdateHost(ctx, standing.DomainID, h); !errors.Is(err, store.ErrNotFound) {
+			return h, err
+		}
+	}
+	return store.DomainHost{}, fmt.Errorf("host %q: %w: its claim changes all the time", host, store.ErrUnavailable)
+}
+
+// abandoned reports whether there is no domain with this ID, and never will be: abandoned adds a
+// removed domain without hosts under the ID, so that an Add that is still running fails.
+func (r *Registry) abandoned(ctx context.Context, id string) (bool, error) {
+	now := r.now()
+	_, err := r.store.AddDomain(ctx, store.Domain{ID: id, State: store.DomainRemoved, CreatedAt: now, UpdatedAt: now})
+	if err == nil || !errors.Is(err, store.ErrExists) {
+		return err == nil, err
+	}
+	d, err := r.store.Domain(ctx, id)
+	return err == nil && buried(&d), err
+}
+
+// buried reports whether abandoned added d.
+func buried(d *store.Domain) bool { return d.Host == "" }
+
+// Get returns a domain by its ID or by one of its hosts, in any state, or store.ErrNotFound.
+func (r *Registry) Get(ctx context.Context, hostOrID string) (Domain, error) {
+	id := hostOrID
+	if strings.Contains(hostOrID, ".") {
+		name, err := store.ParseDomainHost(hostOrID)
+		if err != nil {
+			return Domain{}, store.ErrNotFound
+		}
+		h, err := r.store.Host(ctx, name)
+		if err != nil {
+			return Domain{}, err
+		}
+		id = h.DomainID
+	}
+	d, err := r.domain(ctx, id)
+	if err != nil {
+		return Domain{}, err
+	}
+	hosts, err := r.store.HostsOf(ctx, id)
+	return Domain{d, hosts}, err
+}
+
+// domain returns a domain by its ID.
+func (r *Registry) domain(ctx context.Context, id string) (store.Domain, error) {
+	d, err := r.store.Domain(ctx, id)
+	if err == nil && buried(&d) {
+		return store.Domain{}, store.ErrNotFound
+	}
+	return d, err
+}
+
+// Update replaces the fields of a domain as store.Domains.UpdateDomain does. UpdatedAt becomes
+// the present time. A new primary host is claimed first, and the previous one stays a host of
+// the domain. Update returns a *TakenError if another domain has the host.
+func (r *Registry) Update(ctx context.Context, d store.Domain) (store.Domain, error) {
+	host, err := store.ParseDomainHost(d.Host)
+	if err != nil {
+		return store.Domain{}, err
+	}
+	before, err := r.domain(ctx, d.ID)
+	if err != nil {
+		return store.Domain{}, err
+	}
+	d.Host, d.UpdatedAt = host, r.now()
+	if d.Host == before.Host {
+		return r.store.UpdateDomain(ctx, d)
+	}
+	if _, err := r.claim(ctx, &d, d.Host); err != nil {
+		return store.Domain{}, err
+	}
+	updated, err := r.store.UpdateDomain(ctx, d)
+	if err != nil {
+		return store.Domain{}, err
+	}
+	_, err = r.claim(ctx, &d, d.Host) // a RemoveHost may have released it before the update
+	return updated, err
+}
+
+// AddHost claims a further host for a domain. Repeating it changes nothing. It returns the errors
+// of Add, and store.ErrNotFound for an unknown domain.
+func (r *Registry) AddHost(ctx context.Context, id, host string) (store.DomainHost, error) {
+	name, err := store.ParseDomainHost(host)
+	if err != nil {
+		return store.DomainHost{}, err
+	}
+	d, err := r.domain(ctx, id)
+	if err != nil {
+		return store.DomainHost{}, err
+	}
+	return r.claim(ctx, &d, name)
+}
+
+// RemoveHost releases a host of a domain: every owner may claim it then. It returns
+// ErrPrimaryHost for the primary host, and store.ErrNotFound if the domain does not have the host.
+func (r *Registry) RemoveHost(ctx context.Context, id, host string) error {
+	name, err := store.ParseDomainHost(host)
+	if err != nil {
+		return store.ErrNotFound
+	}
+	d, err := r.domain(ctx, id)
+	if err == nil && d.Host == name {
+		err = ErrPrimaryHost
+	}
+	if err != nil {
+		return err
+	}
+	if err := r.store.ReleaseHost(ctx, name, id); err != nil {
+		return err
+	}
+	d, err = r.domain(ctx, id)
+	if err != nil || d.Host != name {
+		return err
+	}
+	if _, err := r.claim(ctx, &d, name); err != nil { // an Update has made it the primary host in the meantime
+		return err
+	}
+	return ErrPrimaryHost
+}

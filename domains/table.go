@@ -1,0 +1,151 @@
+package domains
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+
+	"github.com/terse/terse/store"
+)
+
+// table is the domains of all sources at one moment. It never changes.
+type table struct {
+	byHost   map[string]*Domain
+	byID     map[string]*Domain
+	complete bool
+}
+
+// newTable returns the table of the contents of all sources. A content is nil if its source was
+// never read. A host without its domain is left out: its domain is in a source that was not
+// read, or was never added.
+func newTable(known []*content) *table {
+	t := &table{byHost: map[string]*Domain{}, byID: map[string]*Domain{}, complete: true}
+	for _, c := range known {
+		if c == nil {
+			t.complete = false
+			continue
+		}
+		for _, d := range c.domains {
+			if !buried(&d) {
+				t.byID[d.ID] = &Domain{Domain: d}
+			}
+		}
+	}
+	for _, c := range known {
+		if c == nil {
+			continue
+		}
+		for _, h := range c.hosts {
+			if d := t.byID[h.DomainID]; d != nil {
+				d.Hosts = append(d.Hosts, h)
+				t.byHost[h.Host] = d
+			}
+		}
+	}
+	for _, d := range t.byID {
+		sortHosts(d.Hosts)
+	}
+	return t
+}
+
+// all returns the domains in no order.
+func (t *table) all() []*Domain {
+	all := make([]*Domain, 0, len(t.byID))
+	for _, d := range t.byID {
+		all = append(all, d)
+	}
+	return all
+}
+
+// sortHosts sorts hosts by their names.
+func sortHosts(hosts []store.DomainHost) {
+	slices.SortFunc(hosts, func(a, b store.DomainHost) int { return strings.Compare(a.Host, b.Host) })
+}
+
+// maxNameLen is the length of the longest DNS name in bytes.
+const maxNameLen = 253
+
+// find is Map.Find.
+func (t *table) find(host string) (*Domain, bool) {
+	if d := t.byHost[host]; d != nil {
+		return d, true
+	}
+	if len(t.byHost) == 0 {
+		return nil, false
+	}
+	var buf [maxNameLen]byte
+	name := canonical(buf[:0], host)
+	if name == nil {
+		return nil, false
+	}
+	if d := t.byHost[string(name)]; d != nil {
+		return d, true
+	}
+	dot := bytes.IndexByte(name, '.')
+	if dot < 1 {
+		return nil, false
+	}
+	name[dot-1] = store.WildcardLabel[0]
+	d := t.byHost[string(name[dot-1:])]
+	return d, d != nil
+}
+
+// canonical appends the canonical form of a host to buf, or returns nil if the host cannot have a
+// domain. The result fits into the capacity of buf.
+func canonical(buf []byte, host string) []byte {
+	if name := appendPlain(buf, host); name != nil {
+		return name
+	}
+	name, err := store.CanonicalHost(host)
+	if err != nil || len(name) == 0 || len(name) > cap(buf) {
+		return nil
+	}
+	return append(buf, name...)
+}
+
+// appendPlain is canonical without allocations, for a name of ASCII letters, digits, dots and
+// single hyphens whose last label has only letters. It returns nil for any other host: no parser
+// takes a plain name for an address or for punycode.
+func appendPlain(buf []byte, host string) []byte {
+	name, port, _ := strings.Cut(host, ":")
+	if !validPort(port) {
+		return nil
+	}
+	name = strings.TrimRight(name, ".")
+	if name == "" || len(name) > cap(buf) {
+		return nil
+	}
+	letters := false // whether the last label has only letters
+	for i := range len(name) {
+		switch c := name[i]; {
+		case c >= 'a' && c <= 'z':
+			buf = append(buf, c)
+		case c >= 'A' && c <= 'Z':
+			buf = append(buf, c+'a'-'A')
+		case c == '.':
+			buf, letters = append(buf, c), true
+		case c >= '0' && c <= '9', c == '-' && (i == 0 || name[i-1] != '-'):
+			buf, letters = append(buf, c), false
+		default:
+			return nil
+		}
+	}
+	if !letters {
+		return nil
+	}
+	return buf
+}
+
+// validPort reports whether digits are a port from 0 to 65535, or empty.
+func validPort(digits string) bool {
+	n := 0
+	for i := range len(digits) {
+		if digits[i] < '0' || digits[i] > '9' {
+			return false
+		}
+		if n = 10*n + int(digits[i]-'0'); n > 65535 {
+			return false
+		}
+	}
+	return true
+}
