@@ -13,7 +13,7 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// broken is a store in which a test can make the next call of a method fail.
+// broken is a store. A test can make the next call of one of its methods fail.
 type broken struct {
 	store.Domains
 
@@ -102,8 +102,8 @@ func TestAdd(t *testing.T) {
 	}
 }
 
-// TestTakenHost checks that a refused Add claims nothing, whichever of its hosts is taken, and
-// whatever the state of the domain that has it.
+// TestTakenHost checks that a refused Add claims nothing, whichever of its hosts is taken. A
+// removed domain keeps its hosts.
 func TestTakenHost(t *testing.T) {
 	t.Parallel()
 	r, _ := newRegistry(t)

@@ -2,6 +2,7 @@ package domains
 
 import (
 	"bytes"
+	"maps"
 	"slices"
 	"strings"
 
@@ -50,11 +51,7 @@ func newTable(known []*content) *table {
 
 // all returns the domains in no order.
 func (t *table) all() []*Domain {
-	all := make([]*Domain, 0, len(t.byID))
-	for _, d := range t.byID {
-		all = append(all, d)
-	}
-	return all
+	return slices.Collect(maps.Values(t.byID))
 }
 
 // sortHosts sorts hosts by their names.
@@ -103,9 +100,9 @@ func canonical(buf []byte, host string) []byte {
 	return append(buf, name...)
 }
 
-// appendPlain is canonical without allocations, for a name of ASCII letters, digits, dots and
-// single hyphens whose last label has only letters. It returns nil for any other host: no parser
-// takes a plain name for an address or for punycode.
+// appendPlain is canonical without allocations, for a plain name: it has only ASCII letters,
+// digits, dots and single hyphens, and only letters in its last label. So it is neither an address
+// nor punycode. appendPlain returns nil for any other host.
 func appendPlain(buf []byte, host string) []byte {
 	name, port, _ := strings.Cut(host, ":")
 	if !validPort(port) {

@@ -81,7 +81,7 @@ func (s *Store) Domain(ctx context.Context, id string) (store.Domain, error) {
 
 // ListDomains implements store.Domains.
 func (s *Store) ListDomains(ctx context.Context, after string, limit int) ([]store.Domain, error) {
-	all, err := collect(ctx, s.lists, scanDomain, selectDomain+`WHERE id > ? ORDER BY id LIMIT ?`, after, max(limit, 1))
+	all, err := collect(ctx, s, scanDomain, selectDomain+`WHERE id > ? ORDER BY id LIMIT ?`, after, max(limit, 1))
 	return all, wrap(err, "domains", "")
 }
 
@@ -143,13 +143,13 @@ func (s *Store) Host(ctx context.Context, host string) (store.DomainHost, error)
 
 // HostsOf implements store.Domains.
 func (s *Store) HostsOf(ctx context.Context, domainID string) ([]store.DomainHost, error) {
-	all, err := collect(ctx, s.lists, scanHost, selectHost+`WHERE domain_id = ? ORDER BY host`, domainID)
+	all, err := collect(ctx, s, scanHost, selectHost+`WHERE domain_id = ? ORDER BY host`, domainID)
 	return all, wrap(err, "hosts of domain", domainID)
 }
 
 // ListHosts implements store.Domains.
 func (s *Store) ListHosts(ctx context.Context, after string, limit int) ([]store.DomainHost, error) {
-	all, err := collect(ctx, s.lists, scanHost, selectHost+`WHERE host > ? ORDER BY host LIMIT ?`, after, max(limit, 1))
+	all, err := collect(ctx, s, scanHost, selectHost+`WHERE host > ? ORDER BY host LIMIT ?`, after, max(limit, 1))
 	return all, wrap(err, "hosts", "")
 }
 
@@ -167,8 +167,8 @@ func scanHost(row scanner) (store.DomainHost, error) {
 }
 
 // collect returns all rows of a query.
-func collect[T any](ctx context.Context, db *sql.DB, scan func(scanner) (T, error), query string, args ...any) (all []T, err error) {
-	rows, err := db.QueryContext(ctx, query, args...)
+func collect[T any](ctx context.Context, s *Store, scan func(scanner) (T, error), query string, args ...any) (all []T, err error) {
+	rows, err := s.lists.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
