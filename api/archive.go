@@ -16,6 +16,7 @@ const archivePath = "/api/v1/archive"
 type archivedLink struct {
 	Code           string     `json:"code" doc:"The code or alias." example:"spring"`
 	URL            string     `json:"url" doc:"The target; empty for a deleted link." example:"https://example.com/a/long/path?with=query"`
+	RenamedTo      string     `json:"renamed_to" required:"false" doc:"The code to which the link redirects because of a rename; empty for other links. Its url is then the short URL of this code; an import replaces it by the one of the importing server." example:""`
 	Owner          *string    `json:"owner,omitempty" doc:"Id of the API key that owns the link; empty for an anonymous link. The default is your key." example:"key_2vj6r3h4kq5w"`
 	Title          string     `json:"title" required:"false" doc:"Shown in lists and on the preview page." example:"Spring catalogue"`
 	Tags           []string   `json:"tags" required:"false" nullable:"false" doc:"The tags of the link." example:"[\"print\",\"2026\"]"`
@@ -38,13 +39,13 @@ type archivedLink struct {
 }
 
 // archived returns l as exports show it.
-func archived(l *store.Link) archivedLink {
+func (a *API) archived(l *store.Link) archivedLink {
 	tags := l.Tags
 	if tags == nil {
 		tags = []string{}
 	}
 	return archivedLink{
-		Code: l.Code, URL: l.URL, Owner: &l.Owner, Title: l.Title, Tags: tags,
+		Code: l.Code, URL: l.URL, RenamedTo: a.opts.Links.RenamedTo(l), Owner: &l.Owner, Title: l.Title, Tags: tags,
 		Status: l.Status, ForwardQuery: forwardNames[l.ForwardQuery],
 		StartsAt: timeOrNull(l.StartsAt), ExpiresAt: timeOrNull(l.ExpiresAt),
 		MaxClicks: l.MaxClicks, UsedClicks: l.UsedClicks, Confirm: l.Confirm, PasswordHash: l.PasswordHash,
@@ -76,7 +77,7 @@ func (a *API) exportLinks(ctx context.Context, in *exportInput) (*exportOutput, 
 	out.Body.NextCursor = next
 	out.Body.Links = make([]archivedLink, len(links))
 	for i := range links {
-		out.Body.Links[i] = archived(&links[i])
+		out.Body.Links[i] = a.archived(&links[i])
 	}
 	return out, nil
 }
@@ -127,6 +128,7 @@ func (in *archivedLink) archived() links.Archived {
 			Clicks: in.Clicks, Version: in.Version,
 		},
 		Owner: in.Owner, CreatedAt: in.CreatedAt, UpdatedAt: in.UpdatedAt, LastClickAt: in.LastClickAt,
+		RenamedTo: in.RenamedTo,
 	}
 }
 

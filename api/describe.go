@@ -72,7 +72,7 @@ var operationTexts = map[string]string{
 	"createLinks":      "Creates up to 1000 links and returns one result for each, in the same order. An invalid link does not affect the others.",
 	"listLinks":        "Lists your links, newest first, one page at a time. With an admin key, the parameter owner lists the links of others.",
 	"getLink":          "Returns a link of yours. With an admin key, a link of any owner.",
-	"editLink":         "Changes the members that you send. null restores the default. Send the link's ETag as If-Match to change only the version that you know.",
+	"editLink":         "Changes the members that you send. null restores the default. Send the link's ETag as If-Match to change only the version that you know. alias renames the link; old_alias says whether its old code redirects to the new one or is deleted.",
 	"deleteLink":       "Deletes a link. Visitors get 410 from then on. Only its owner can create its code again, as an alias; the history continues.",
 	"drawLink":         "Draws the short URL as an SVG or PNG picture. Needs no key.",
 	"disableLink":      "Disables a link because of abuse. Visitors get 451 from then on. Needs an admin key.",

@@ -76,15 +76,34 @@ type editLinkInput struct {
 	IfMatch string `header:"If-Match" doc:"The expected ETag of the link. The answer is 412 if it differs."`
 }
 
-func (a *API) editLink(ctx context.Context, in *editLinkInput) (*changedOutput, error) {
+func (a *API) editLink(ctx context.Context, in *editLinkInput) (*editLinkOutput, error) {
 	edit, wrong := decode[editInput](a.schemas, bodyOf(ctx))
 	if wrong != nil && !store.IsInvalid(wrong) {
 		return nil, withLimits(chargeOf(ctx).headers, a.problem(ctx, wrong))
 	}
+	rename, badRename := edit.rename()
 	l, err := a.opts.Links.Edit(ctx, &callerOf(ctx).Caller, in.key(), links.Edit{
-		Versions: versionsOf(in.IfMatch), URL: edit.URL.pointer(), Settings: edit.settings(), Err: store.JoinInvalid(wrong, edit.check()),
+		Versions: versionsOf(in.IfMatch), URL: edit.URL.pointer(), Settings: edit.settings(), Rename: rename,
+		Err: store.JoinInvalid(wrong, badRename, edit.check()),
 	})
-	return a.changedOrProblem(ctx, &l, err)
+	out, err := a.changedOrProblem(ctx, &l, err)
+	if err != nil {
+		return nil, err
+	}
+	edited := &editLinkOutput{Status: out.Status, ETag: out.ETag, RateHeaders: out.RateHeaders, Body: out.Body}
+	if rename != nil {
+		edited.Location = a.shortURL(l.Code)
+	}
+	return edited, nil
+}
+
+// editLinkOutput is a changedOutput with the address of a renamed link.
+type editLinkOutput struct {
+	Status   int
+	Location string `header:"Location" doc:"The new short URL of a renamed link."`
+	ETag     string `header:"ETag" doc:"The version of the link, in quotes."`
+	RateHeaders
+	Body *linkBody
 }
 
 type deleteLinkInput struct {

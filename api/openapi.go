@@ -129,7 +129,7 @@ func (a *API) registerLinks(h huma.API) {
 	huma.Register(h, a.withPrecheck(precheck{may: a.may(links.Creating), writes: true, list: true}, batch), a.createBatch)
 	huma.Register(h, op("listLinks", http.MethodGet, linksPath, "List your links, newest first", keyed, 401, 403, 422), a.listLinks)
 	huma.Register(h, op("getLink", http.MethodGet, linkPath, "Read a link", keyed, 401, 403, 404, 410), a.getLink)
-	huma.Register(h, a.withPrecheck(editing, withBody[editInput](a.schemas, op("editLink", http.MethodPatch, linkPath, "Edit a link", keyed, 401, 403, 404, 408, 410, 412, 413, 415, 422))), a.editLink)
+	huma.Register(h, a.withPrecheck(editing, withBody[editInput](a.schemas, op("editLink", http.MethodPatch, linkPath, "Edit or rename a link", keyed, 401, 403, 404, 408, 409, 410, 412, 413, 415, 422))), a.editLink)
 	remove := op("deleteLink", http.MethodDelete, linkPath, "Delete a link", keyed, 401, 403, 404, 410, 412)
 	remove.DefaultStatus = http.StatusNoContent
 	huma.Register(h, remove, a.deleteLink)

@@ -34,6 +34,23 @@ type CreateInput struct {
 type editInput struct {
 	URL optional[string] `json:"url,omitzero" required:"false" doc:"The new target."`
 	LinkSettings
+	Alias    optional[string] `json:"alias,omitzero" required:"false" nullable:"false" doc:"Renames the link: its new code, 1 to 64 characters of 0-9 A-Z a-z _ -. The answer is the link with the new code." example:"summer"`
+	OldAlias optional[string] `json:"old_alias,omitzero" required:"false" enum:"redirect,gone" doc:"Only with alias: what happens to the old code. redirect (default): it redirects to the new short URL. gone: it is deleted, and answers 410." example:"redirect"`
+}
+
+// rename returns the rename that the body asks for; nil for none.
+func (in *editInput) rename() (*links.Rename, error) {
+	switch {
+	case in.Alias.null:
+		return nil, &store.FieldError{Field: "alias", Reason: "must be a code"}
+	case !in.Alias.set && in.OldAlias.set:
+		return nil, &store.FieldError{Field: "old_alias", Reason: "needs the member alias"}
+	case !in.Alias.set:
+		return nil, nil
+	case in.OldAlias.value == "gone":
+		return &links.Rename{Alias: in.Alias.value, Old: links.OldGone}, nil
+	}
+	return &links.Rename{Alias: in.Alias.value}, nil
 }
 
 // settings returns the settings for package links. They share the values of s.

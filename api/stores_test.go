@@ -50,6 +50,7 @@ var linkTests = []struct {
 	{"batch", testBatch},
 	{"batch of thousand", testBatchOfThousand},
 	{"takedown", testTakedown},
+	{"rename", testRename},
 	{"lists of owners", testListsOfOwners},
 }
 

@@ -11,7 +11,8 @@ import (
 type ArchivedLink struct {
 	Code           string     `json:"code"`
 	URL            string     `json:"url"`
-	Owner          *string    `json:"owner,omitempty"` // nil: the owner of the importing key
+	RenamedTo      string     `json:"renamed_to,omitempty"` // the code to which a renamed link redirects; URL is its short URL
+	Owner          *string    `json:"owner,omitempty"`      // nil: the owner of the importing key
 	Title          string     `json:"title"`
 	Tags           []string   `json:"tags,omitempty"`
 	Status         int        `json:"status"`

@@ -21,6 +21,8 @@ type Changes struct {
 	Password     *string    // empty: no password
 	Status       *int
 	ForwardQuery *string // off, append or override
+	Alias        *string // the new code: the link is renamed
+	OldAlias     *string // only with Alias: the old code redirects to the new one (redirect, the default), or is deleted (gone)
 }
 
 // MarshalJSON writes the fields that are not nil.
@@ -34,6 +36,8 @@ func (c Changes) MarshalJSON() ([]byte, error) {
 	put(body, "password", c.Password)
 	put(body, "status", c.Status)
 	put(body, "forward_query", c.ForwardQuery)
+	put(body, "alias", c.Alias)
+	put(body, "old_alias", c.OldAlias)
 	put(body, "starts_at", c.StartsAt)
 	put(body, "expires_at", c.ExpiresAt)
 	if c.Password != nil && *c.Password == "" {
@@ -54,7 +58,7 @@ func put[T any](body map[string]any, name string, value *T) {
 	}
 }
 
-// Edit changes a link of the API key's owner. version is the version that the link must have,
+// Edit changes a link of the API key's owner. A renamed link is returned with its new code. version is the version that the link must have,
 // or 0 for any. If the link has another version, the error is a *Problem with status 412.
 // It is a *Problem, too, for a field that is not valid UTF-8. If the key lacks the scope
 // links:read, the server returns no link, and Edit the zero Link.

@@ -31,7 +31,7 @@ func (l *NewLink) texts() []namedText {
 
 func (l *ArchivedLink) texts() []namedText {
 	texts := append(tagTexts(l.Tags), namedText{"url", l.URL}, namedText{"code", l.Code}, namedText{"title", l.Title},
-		namedText{"forward_query", l.ForwardQuery}, namedText{"password_hash", l.PasswordHash}, namedText{"disabled_reason", l.DisabledReason})
+		namedText{"forward_query", l.ForwardQuery}, namedText{"password_hash", l.PasswordHash}, namedText{"disabled_reason", l.DisabledReason}, namedText{"renamed_to", l.RenamedTo})
 	if l.Owner != nil {
 		texts = append(texts, namedText{"owner", *l.Owner})
 	}
@@ -42,7 +42,7 @@ func (c *Changes) texts() (texts []namedText) {
 	if c.Tags != nil {
 		texts = tagTexts(*c.Tags)
 	}
-	for field, text := range map[string]*string{"url": c.URL, "title": c.Title, "password": c.Password, "forward_query": c.ForwardQuery} {
+	for field, text := range map[string]*string{"url": c.URL, "title": c.Title, "password": c.Password, "forward_query": c.ForwardQuery, "alias": c.Alias, "old_alias": c.OldAlias} {
 		if text != nil {
 			texts = append(texts, namedText{field, *text})
 		}

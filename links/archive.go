@@ -40,6 +40,10 @@ type Archived struct {
 	UpdatedAt   *time.Time // nil: DeletedAt of a deleted link, CreatedAt for others
 	LastClickAt *time.Time // nil: CreatedAt if there are clicks
 
+	// RenamedTo is the RenamedTo of the link on the exporting server. Link.URL is the short URL
+	// of this code there, and becomes the one of this server. Default: no rename.
+	RenamedTo string
+
 	Err error // see Draft.Err
 }
 

@@ -3,6 +3,7 @@ package links
 import (
 	"fmt"
 	"regexp"
+	"strings"
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
@@ -37,11 +38,27 @@ func (s *Service) checkArchived(l *store.Link, in *Archived, now time.Time) erro
 		code = err
 	}
 	if l.DeletedAt.IsZero() {
-		fields = s.rules.Check(l)
+		fields = s.checkTarget(l, in)
 	}
 	return joinFound(in.Err, code, fields, checkOwner(l),
 		store.CheckText("disabled_reason", l.DisabledReason, maxReasonLen), checkHash(l.PasswordHash),
 		checkDates(l, in, now), checkHistory(l))
+}
+
+// checkTarget checks the fields that people set. The target of a link that redirects because of a
+// rename is in the archive a short URL of the exporting server. Here it becomes the one of this
+// server.
+func (s *Service) checkTarget(l *store.Link, in *Archived) error {
+	switch {
+	case in.RenamedTo == "":
+		return s.rules.Check(l)
+	case !store.ValidCode(in.RenamedTo), in.RenamedTo == l.Code:
+		return &store.FieldError{Field: "renamed_to", Reason: "must be another code"}
+	case !strings.HasSuffix(l.URL, "/"+in.RenamedTo):
+		return &store.FieldError{Field: "url", Reason: "must be the short URL of renamed_to"}
+	}
+	l.URL = s.shortURL(in.RenamedTo)
+	return s.rules.CheckRenamed(l)
 }
 
 // checkOwner rejects an invalid owner. The owner of canary links must have no other links.

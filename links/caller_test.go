@@ -125,7 +125,7 @@ func TestNewNamesEveryProblem(t *testing.T) {
 		}
 	}
 	b := newBench(t)
-	opts := links.Options{Store: b.database, Archive: b.database, History: b.database, Minter: new(idgen.Codes), Registerer: prometheus.NewRegistry()}
+	opts := links.Options{Store: b.database, Archive: b.database, History: b.database, Minter: new(idgen.Codes), BaseURL: baseURL, Registerer: prometheus.NewRegistry()}
 	if _, err := links.New(opts); err != nil {
 		t.Errorf("New with the required options = %v", err)
 	}

@@ -34,7 +34,8 @@ type Edit struct {
 	Versions Versions // the versions that may be edited
 	URL      *string  // the target; nil: unchanged
 	Settings
-	Err error // see Draft.Err
+	Rename *Rename // nil: the code stays
+	Err    error   // see Draft.Err
 }
 
 // Settings are fields of a link that creates and edits share. Nil means the default in a

@@ -22,13 +22,24 @@ type Versions []int64
 func (v Versions) allow(version int64) bool { return v == nil || slices.Contains(v, version) }
 
 // Edit changes a link and returns it. An edit without changes keeps the version. Edit returns
-// store.ErrGone for a deleted link.
+// store.ErrGone for a deleted link. With e.Rename the link gets another code, see Rename.
 func (s *Service) Edit(ctx context.Context, who *Caller, code string, e Edit) (store.Link, error) {
+	c := change{who: who, do: Editing, code: code, versions: e.Versions, apply: s.applying(ctx, who, &e)}
+	if e.Rename != nil {
+		return s.rename(ctx, &e, c)
+	}
+	return s.change(ctx, c)
+}
+
+// applying returns the function that applies e to a link. The function hashes a new password
+// once, however often it is called.
+func (s *Service) applying(ctx context.Context, who *Caller, e *Edit) func(l *store.Link) error {
 	hash := sync.OnceValues(func() (string, error) { return s.hashPassword(ctx, who, *e.Password) })
-	return s.change(ctx, change{who: who, do: Editing, code: code, versions: e.Versions, apply: func(l *store.Link) (err error) {
+	return func(l *store.Link) (err error) {
+		before := *l
 		set(&l.URL, e.URL)
 		e.apply(l)
-		if err := joinFound(e.Err, s.rules.Check(l), e.checkPassword()); err != nil {
+		if err := joinFound(e.Err, s.checkEdited(l, before.URL), e.checkPassword(), s.checkRename(&before, e.Rename)); err != nil {
 			return err
 		}
 		switch {
@@ -38,7 +49,7 @@ func (s *Service) Edit(ctx context.Context, who *Caller, code string, e Edit) (s
 			l.PasswordHash = ""
 		}
 		return err
-	}})
+	}
 }
 
 // change is a change of one link.

@@ -22,6 +22,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// baseURL is the start of short URLs.
+const baseURL = "https://go.terse.example"
+
 // bench is a Service over an embedded database, with a clock that tests set.
 type bench struct {
 	*links.Service
@@ -45,7 +48,8 @@ func newBench(t *testing.T, change ...func(*links.Options)) *bench {
 	cipher, err := idgen.NewCipher(bytes.Repeat([]byte{1, 2, 3, 4}, 8))
 	must(t, err)
 	opts := links.Options{
-		Store: b.database, Archive: b.database, History: b.database, Minter: idgen.NewCodes(minter, cipher, nil), Clock: b,
+		Store: b.database, Archive: b.database, History: b.database, Minter: idgen.NewCodes(minter, cipher, nil), Clock: b, BaseURL: baseURL,
+		Rules:        store.RulesOptions{OwnHosts: []string{"go.terse.example"}, Reserved: []string{"login"}},
 		PasswordCost: bcrypt.MinCost, Registerer: prometheus.NewRegistry(),
 	}
 	for _, f := range change {

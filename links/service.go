@@ -44,6 +44,7 @@ type Options struct {
 	Archive store.Archive // Required. Exports and imports the links of Store.
 	History store.History // Required. The history of the links of Store.
 	Minter  Minter        // Required.
+	BaseURL string        // Required. The start of short URLs, without a final slash.
 
 	Rules           store.RulesOptions // which targets and aliases are allowed
 	AnonymousCreate bool               // whether callers without a key may create links
@@ -65,6 +66,7 @@ func (o *Options) validate() error {
 	required("Archive", o.Archive == nil)
 	required("History", o.History == nil)
 	required("Minter", o.Minter == nil)
+	required("BaseURL", o.BaseURL == "")
 	required("Registerer", o.Registerer == nil)
 	if o.AnonymousLife < 0 {
 		problems = append(problems, errors.New("links: Options.AnonymousLife must not be negative"))

@@ -32,7 +32,7 @@ func (s *Service) Enable(ctx context.Context, who *Caller, code string, versions
 	}
 	return s.change(ctx, change{who: who, do: Moderating, code: code, versions: versions, note: reason, apply: func(l *store.Link) error {
 		l.DisabledAt, l.DisabledReason = time.Time{}, ""
-		return s.rules.Check(l)
+		return s.checkEdited(l, l.URL)
 	}})
 }
 

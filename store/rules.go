@@ -119,12 +119,18 @@ func (r *Rules) Alias(alias string) error {
 // target as Target returns it, the tags as NormalizeTags does, the times in UTC and whole
 // microseconds. Otherwise it returns an InvalidError with every problem and does not
 // change l.
-func (r *Rules) Check(l *Link) error {
+func (r *Rules) Check(l *Link) error { return r.check(l, false) }
+
+// CheckRenamed is Check for a link whose target is the new short URL of a renamed link. It does
+// not reject a target on our own hosts.
+func (r *Rules) CheckRenamed(l *Link) error { return r.check(l, true) }
+
+func (r *Rules) check(l *Link, mayBeOwn bool) error {
 	var (
 		bad    InvalidError
 		stored = *l
 	)
-	target, err := r.rewrite(l.URL)
+	target, err := r.rewrite(l.URL, mayBeOwn)
 	if err != nil {
 		bad.add("url", err.Error())
 	}

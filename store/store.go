@@ -45,7 +45,8 @@ type Store interface {
 	// Update replaces the editable fields of the link l.Code if its stored version equals
 	// l.Version. It returns the link with its new version. It returns ErrVersion if the
 	// stored version differs, ErrGone for a tombstone and ErrNotFound for an unknown code.
-	// It never changes Code, Owner, RequestID, CreatedAt or counts.
+	// It never changes Code, Owner, RequestID, CreatedAt, Clicks or LastClickAt. UsedClicks
+	// only grows: to l.UsedClicks, if that is more than the stored count.
 	Update(ctx context.Context, l Link) (Link, error)
 
 	// Delete turns the link into a tombstone, deleted at the given time, and returns it. A

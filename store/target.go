@@ -22,15 +22,16 @@ const MaxURLLen = 8192
 //
 // The grammar and the encoding are those of the WHATWG URL Standard.
 func (r *Rules) Target(raw string) (string, error) {
-	out, err := r.rewrite(raw)
+	out, err := r.rewrite(raw, false)
 	if err != nil {
 		return "", &FieldError{Field: "url", Reason: err.Error()}
 	}
 	return out, nil
 }
 
-// rewrite is Target with an error that contains only the reason.
-func (r *Rules) rewrite(raw string) (string, error) {
+// rewrite is Target with an error that contains only the reason. If mayBeOwn is true, the target
+// may lead to our own hosts.
+func (r *Rules) rewrite(raw string, mayBeOwn bool) (string, error) {
 	t, err := splitTarget(raw)
 	if err != nil {
 		return "", err
@@ -43,7 +44,7 @@ func (r *Rules) rewrite(raw string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if r.own.contains(h, port) {
+	if !mayBeOwn && r.own.contains(h, port) {
 		return "", errors.New("must not lead to this URL shortener itself")
 	}
 	if r.blocked != nil && r.blocked.Blocks(h.key()) {

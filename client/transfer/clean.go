@@ -72,6 +72,7 @@ func checkText(l *client.ArchivedLink) error {
 		{"disabled_reason", l.DisabledReason},
 		{"forward_query", l.ForwardQuery},
 		{"password_hash", l.PasswordHash},
+		{"renamed_to", l.RenamedTo},
 	} {
 		if !utf8.ValidString(t.text) {
 			return wrong(t.field, notUTF8)

@@ -85,7 +85,7 @@ func isOwnField(name string) bool {
 
 // readOwn reads a link of Terse. has reports whether a field exists.
 func readOwn(f fields, has func(name string) bool) (r Record, err error) {
-	for _, name := range []string{"url", "code", "alias", "short_url", "password_hash", "owner"} {
+	for _, name := range []string{"url", "code", "alias", "short_url", "password_hash", "owner", "renamed_to"} {
 		if f.wrongType(name) != "" {
 			return r, wrong(name, "has the wrong type")
 		}
@@ -93,6 +93,7 @@ func readOwn(f fields, has func(name string) bool) (r Record, err error) {
 	l := &r.Link
 	l.Code, l.URL, l.Title = cmp.Or(f.text("code", "alias"), codeOf(f.text("short_url"))), f.text("url"), f.text("title")
 	l.ForwardQuery, l.PasswordHash, l.DisabledReason = f.text("forward_query"), f.text("password_hash"), f.text("disabled_reason")
+	l.RenamedTo = f.text("renamed_to")
 	if has("owner") {
 		owner := f.text("owner")
 		l.Owner = &owner
@@ -192,7 +193,7 @@ var (
 	archiveColumns = []string{
 		"code", "url", "owner", "title", "tags", "status", "forward_query", "starts_at", "expires_at",
 		"max_clicks", "used_clicks", "confirm", "password_hash", "disabled_at", "disabled_reason", "deleted_at", "clicks", "last_click_at",
-		"created_at", "updated_at", "version",
+		"created_at", "updated_at", "version", "renamed_to",
 	}
 )
 
@@ -217,7 +218,7 @@ func archiveCells(l *client.ArchivedLink) []string {
 		writeTime(l.StartsAt), writeTime(l.ExpiresAt), cell(l.MaxClicks), cell(l.UsedClicks),
 		strconv.FormatBool(l.Confirm), l.PasswordHash,
 		writeTime(l.DisabledAt), l.DisabledReason, writeTime(l.DeletedAt), cell(l.Clicks), writeTime(l.LastClickAt),
-		writeTime(l.CreatedAt), writeTime(l.UpdatedAt), cell(l.Version),
+		writeTime(l.CreatedAt), writeTime(l.UpdatedAt), cell(l.Version), l.RenamedTo,
 	}
 }
 

@@ -45,6 +45,8 @@ type linksEdit struct {
 	NoPassword   bool     `help:"Remove the password."`
 	Status       *int     `placeholder:"CODE" help:"Status of the redirect: 301, 302, 307 or 308."`
 	ForwardQuery *string  `placeholder:"HOW" help:"Use of a visit's query: off, append or override."`
+	Alias        *string  `placeholder:"CODE" help:"Rename the link: its new code."`
+	OldAlias     *string  `placeholder:"HOW" help:"With --alias: the old code redirects to the new one (redirect), or is deleted (gone). Default: redirect."`
 
 	IfVersion int64 `placeholder:"N" help:"Edit only if the link has this version. Default: any version."`
 	JSON      bool  `name:"json" help:"Print the link as JSON."`
@@ -54,13 +56,15 @@ type linksEdit struct {
 func (*linksEdit) Help() string {
 	return `Only the given properties change:
 
-    terse links edit spring --url https://example.com/summer --expires never`
+    terse links edit spring --url https://example.com/summer --expires never
+    terse links edit spring --alias summer`
 }
 
 // changes returns the changes that the flags describe. Its error has every problem of the flags.
 func (c *linksEdit) changes(stdin io.Reader) (terseclient.Changes, error) {
 	changes := terseclient.Changes{
 		URL: c.URL, Title: c.Title, MaxClicks: c.MaxClicks, Confirm: c.Confirm, Status: c.Status, ForwardQuery: c.ForwardQuery,
+		Alias: c.Alias, OldAlias: c.OldAlias,
 	}
 	if c.URL != nil {
 		changes.URL = new(withScheme(*c.URL))
@@ -71,6 +75,9 @@ func (c *linksEdit) changes(stdin io.Reader) (terseclient.Changes, error) {
 		changes.Tags = &c.Tag
 	}
 	var problems []error
+	if c.OldAlias != nil && c.Alias == nil {
+		problems = append(problems, errors.New("--old-alias: works with --alias only"))
+	}
 	now := time.Now().UTC().Truncate(time.Microsecond)
 	moment := func(name, none string, text *string) *time.Time {
 		if text == nil || *text == none {
@@ -121,6 +128,9 @@ func (c *linksEdit) Run(ctx context.Context, out output) error {
 	l, err := api.Edit(ctx, code, changes, c.IfVersion)
 	if err != nil {
 		return err
+	}
+	if c.Alias != nil {
+		code = *c.Alias
 	}
 	return printChanged(out, api.ShortURL(code), &l, c.JSON)
 }

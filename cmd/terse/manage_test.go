@@ -92,6 +92,14 @@ func TestLinkCommands(t *testing.T) {
 			t.Errorf("qr -o %s wrote %.20q, %v", name, picture, err)
 		}
 	}
+	for _, r := range []struct{ from, to, old, expands string }{{"spring", "summer", "redirect", p.url + "/summer"}, {"summer", "autumn", "gone", ""}} {
+		if got := terse(t, environ, "links", "edit", r.from, "--alias", r.to, "--old-alias", r.old).ok(t); !strings.Contains(got, p.url+"/"+r.to) {
+			t.Errorf("rename of %s = %s, want the short URL of %s", r.from, got, r.to)
+		}
+		if got := terse(t, environ, "expand", r.from); strings.TrimSpace(got.stdout) != r.expands {
+			t.Errorf("expand %s after the rename = %+v, want %q", r.from, got, r.expands)
+		}
+	}
 	terse(t, environ, "links", "delete", "spring").ok(t)
 	if got := terse(t, environ, "links", "show", "spring"); got.status != 1 || !strings.Contains(got.stderr, "deleted") {
 		t.Errorf("show of a deleted link = %+v", got)
@@ -114,6 +122,9 @@ func TestLinkCommandsRefuse(t *testing.T) {
 		{"links edit spring --expires yesterday --starts 2001-01-01", 2, "--starts"},
 		{"links edit spring --url javascript:alert(1)", 1, "must begin with http"},
 		{"links edit spring --title x --if-version 7", 1, "version"},
+		{"links edit spring --old-alias gone", 2, "--old-alias"},
+		{"links edit spring --alias login", 1, "alias"},
+		{"links edit spring --alias x --old-alias keep", 1, "old_alias"},
 		{"links delete spring --if-version 7", 1, "version"},
 		{"links disable spring --reason x", 1, "admin"},
 		{"links rollback spring 9", 1, "version"},

@@ -194,7 +194,7 @@ func (p *process) useCases(s *stores) (*links.Service, error) {
 		return nil, err
 	}
 	return links.New(links.Options{
-		Store: s.cached, Archive: s.archive, History: s.history, Minter: s.codes,
+		Store: s.cached, Archive: s.archive, History: s.history, Minter: s.codes, BaseURL: p.settings.baseURL,
 		Rules:           store.RulesOptions{OwnHosts: []string{base.Host}, Routes: api.Routes(), Reserved: api.Reserved(p.settings.reserved...), Blocked: s.list},
 		AnonymousCreate: p.settings.anonymousCreate, AnonymousLife: p.settings.anonymousLife, Clock: s.clock(), Registerer: p.registry,
 	})

@@ -29,7 +29,7 @@ const setEditable = `UPDATE links l SET version = l.version + 1, target = $5, ti
 	password_hash = $13, disabled_at = $14, disabled_reason = $15,
 	updated_at = nullif($16::timestamptz, l.created_at), edited_by = $17, edit_note = $18, confirm = $19`
 
-const updateLink = setEditable + ownedLink + ` AND l.version = $4::bigint` + returnLink
+const updateLink = setEditable + `, used_clicks = nullif(greatest(l.used_clicks, $20::bigint), 0)` + ownedLink + ` AND l.version = $4::bigint` + returnLink
 
 const restoreLink = setEditable + `, request_id = $20, deleted_at = NULL, used_clicks = NULL` + ownedRow + `
 	AND l.deleted_at IS NOT NULL AND l.owner = $21 AND l.version = $4::bigint` + returnLink
@@ -68,7 +68,7 @@ const useLink = `UPDATE links l SET used_clicks = coalesce(l.used_clicks, 0) + 1
 // Update implements store.Store.
 func (s *Store) Update(ctx context.Context, l store.Link) (store.Link, error) {
 	l = asStored(l)
-	found, err := s.edit(ctx, l.Code, updateLink, editableArgs(&l, store.AuthorOf(ctx))...)
+	found, err := s.edit(ctx, l.Code, updateLink, append(editableArgs(&l, store.AuthorOf(ctx)), l.UsedClicks)...)
 	found, err = edited(found, err)
 	return found, wrap(err, "update", l.Code)
 }

@@ -88,7 +88,8 @@ func (s *Store) Update(ctx context.Context, l store.Link) (store.Link, error) {
 		}
 		edited := l
 		edited.Owner, edited.RequestID, edited.CreatedAt = stored.Owner, stored.RequestID, stored.CreatedAt
-		edited.UsedClicks, edited.Clicks, edited.LastClickAt = stored.UsedClicks, stored.Clicks, stored.LastClickAt
+		edited.UsedClicks = max(stored.UsedClicks, l.UsedClicks)
+		edited.Clicks, edited.LastClickAt = stored.Clicks, stored.LastClickAt
 		edited.DeletedAt = time.Time{}
 		edited.Version = stored.Version + 1
 		return tx.put(ctx, edited, author)

@@ -22,6 +22,7 @@ var updatePromises = []promise{
 	{"other version is refused", otherVersion},
 	{"tombstone is gone", updateTombstone},
 	{"counts are kept", updateKeepsCounts},
+	{"used clicks only grow", updateRaisesUsedClicks},
 }
 
 var deletePromises = []promise{
@@ -84,7 +85,7 @@ func replacesEditable(t *testing.T, s suite) {
 		StartsAt: after(21), ExpiresAt: after(22), MaxClicks: 23, PasswordHash: "$2a$10$other", Confirm: false,
 		DisabledAt: after(24), DisabledReason: "spam", DeletedAt: after(25),
 		CreatedAt: after(26), UpdatedAt: after(27), Version: 1, RequestID: "other",
-		UsedClicks: 28, Clicks: 29, LastClickAt: after(30),
+		UsedClicks: 0, Clicks: 29, LastClickAt: after(30),
 	}
 	want := given
 	want.Owner, want.CreatedAt, want.RequestID = created.Owner, created.CreatedAt, created.RequestID
@@ -143,6 +144,25 @@ func updateKeepsCounts(t *testing.T, s suite) {
 	got, err := s.Update(t.Context(), l)
 	wantLink(t, "Update", got, err, want)
 	s.wantStored(t, want)
+}
+
+func updateRaisesUsedClicks(t *testing.T, s suite) {
+	l := s.newLink()
+	l.MaxClicks = 5
+	want := s.create(t, l)
+	for _, used := range []int64{3, 1, 4, 0} {
+		given := want
+		given.UsedClicks = used
+		want.Version, want.UsedClicks = want.Version+1, max(want.UsedClicks, used)
+		got, err := s.Update(t.Context(), given)
+		wantLink(t, "Update", got, err, want)
+		s.wantStored(t, want)
+	}
+	want.UsedClicks = 5
+	got, err := s.Consume(t.Context(), want.Code, epoch)
+	wantLink(t, "Consume", got, err, want)
+	_, err = s.Consume(t.Context(), want.Code, epoch)
+	wantError(t, "Consume() of a link that is used up", err, store.ErrNotLive)
 }
 
 func leavesTombstone(t *testing.T, s suite) {
