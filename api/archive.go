@@ -83,6 +83,7 @@ func (a *API) exportLinks(ctx context.Context, in *exportInput) (*exportOutput, 
 }
 
 type importInput struct {
+	DryRunParam
 	Body struct {
 		Links []batchItem[archivedLink] `json:"links" minItems:"1" maxItems:"1000" nullable:"false" doc:"1 to 1000 links."`
 	}
@@ -107,12 +108,12 @@ func (a *API) importLinks(ctx context.Context, in *importInput) (*importOutput, 
 		all[i] = link.archived()
 		all[i].Err = err
 	}
-	results, err := a.opts.Links.Import(ctx, &callerOf(ctx).Caller, all)
+	results, err := a.opts.Links.Import(ctx, &callerOf(ctx).Caller, all, in.DryRun)
 	if err != nil {
 		return nil, a.problem(ctx, err)
 	}
 	out := &importOutput{}
-	out.Body.Results = a.batchResults(ctx, results)
+	out.Body.Results = a.batchResults(ctx, results, in.DryRun)
 	return out, nil
 }
 

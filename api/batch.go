@@ -19,9 +19,16 @@ const maxBatch = 1000
 
 type createBatchInput struct {
 	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"As for a single create. The key and the position in the batch identify each link."`
-	Body           struct {
+	DryRunParam
+	Body struct {
 		Links []batchItem[batchLink] `json:"links" minItems:"1" maxItems:"1000" nullable:"false" doc:"1 to 1000 links. At most 20 may have a password."`
 	}
+}
+
+// DryRunParam is a parameter of the routes that take a list of links. It is exported because huma
+// only reads exported embedded structs.
+type DryRunParam struct {
+	DryRun bool `query:"dry_run" doc:"Only check the links, and create none. The results have the statuses that a real call would have now, and no links. The call counts against the limit of creates like a real one."`
 }
 
 // batchLink is one link of a batch.
@@ -78,7 +85,7 @@ func (a *API) createBatch(ctx context.Context, in *createBatchInput) (*createBat
 		drafts[i] = link.draft(link.IdempotencyKey.value, keys[i] || in.IdempotencyKey != "")
 		drafts[i].Err = store.JoinInvalid(err, drafts[i].Err)
 	}
-	results, err := a.opts.Links.Create(ctx, &callerOf(ctx).Caller, links.Batch{Key: in.IdempotencyKey, Drafts: drafts})
+	results, err := a.opts.Links.Create(ctx, &callerOf(ctx).Caller, links.Batch{Key: in.IdempotencyKey, Drafts: drafts, DryRun: in.DryRun})
 	if err != nil {
 		return nil, withLimits(charged.headers, a.problem(ctx, err))
 	}
@@ -88,15 +95,18 @@ func (a *API) createBatch(ctx context.Context, in *createBatchInput) (*createBat
 		}
 	}
 	out := &createBatchOutput{RateHeaders: charged.headers}
-	out.Body.Results = a.batchResults(ctx, results)
+	out.Body.Results = a.batchResults(ctx, results, in.DryRun)
 	return out, nil
 }
 
-// batchResults returns the results of all items.
-func (a *API) batchResults(ctx context.Context, results []links.Result) []batchResult {
+// batchResults returns the results of all items. The results of a dry run have no links.
+func (a *API) batchResults(ctx context.Context, results []links.Result, dryRun bool) []batchResult {
 	all := make([]batchResult, len(results))
 	for i := range results {
 		all[i] = a.batchResult(ctx, &results[i])
+		if dryRun {
+			all[i].Link = nil
+		}
 	}
 	return all
 }

@@ -53,5 +53,11 @@ func (c *Client) ExportArchive(ctx context.Context, limit int, cursor string) (A
 // none of them gets another result within Options.Patience, it returns the last Problem of
 // each.
 func (c *Client) ImportArchive(ctx context.Context, links []ArchivedLink) ([]Result, error) {
-	return sendBatch(ctx, c, archivePath, links)
+	return sendBatch(ctx, c, request{path: archivePath}, links)
+}
+
+// CheckArchive returns the results that ImportArchive would have now, without links. It imports
+// nothing.
+func (c *Client) CheckArchive(ctx context.Context, links []ArchivedLink) ([]Result, error) {
+	return sendBatch(ctx, c, request{path: archivePath, query: dryRun}, links)
 }

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"net/http"
+	"net/url"
 )
 
 // KeyedLink is one link of a batch. Key is its Idempotency-Key: for a day, creates with
@@ -22,18 +23,27 @@ type Result struct {
 // order. CreateBatch retries links with status 429 or 503. When none of them gets another
 // result within Options.Patience, it returns the last Problem of each.
 func (c *Client) CreateBatch(ctx context.Context, links []KeyedLink) ([]Result, error) {
-	return sendBatch(ctx, c, batchPath, links)
+	return sendBatch(ctx, c, request{path: batchPath}, links)
+}
+
+// dryRun is the query of a call that only checks links.
+var dryRun = url.Values{"dry_run": {"true"}}
+
+// CheckBatch returns the results that CreateBatch would have now, without links. It creates
+// nothing.
+func (c *Client) CheckBatch(ctx context.Context, links []KeyedLink) ([]Result, error) {
+	return sendBatch(ctx, c, request{path: batchPath, query: dryRun}, links)
 }
 
 // textHolder is a link to send.
 type textHolder interface{ texts() []namedText }
 
-// sendBatch sends links and retries the links with status 429 or 503. A retry of a link must
-// be safe.
+// sendBatch sends links to the path of r and retries the links with status 429 or 503. A retry of
+// a link must be safe.
 func sendBatch[T any, P interface {
 	*T
 	textHolder
-}](ctx context.Context, c *Client, path string, links []T) ([]Result, error) {
+}](ctx context.Context, c *Client, r request, links []T) ([]Result, error) {
 	results := make([]Result, len(links))
 	var rest []int
 	for i := range links {
@@ -47,7 +57,8 @@ func sendBatch[T any, P interface {
 		for at, i := range rest {
 			chosen[at] = links[i]
 		}
-		body := struct {
+		r.method, r.repeatable = http.MethodPost, true
+		r.body = struct {
 			Links []T `json:"links"`
 		}{chosen}
 		var answer struct {
@@ -56,7 +67,7 @@ func sendBatch[T any, P interface {
 				Error *Problem `json:"error"`
 			} `json:"results"`
 		}
-		if err := c.call(ctx, request{method: http.MethodPost, path: path, body: body, repeatable: true}, &answer); err != nil {
+		if err := c.call(ctx, r, &answer); err != nil {
 			return nil, err
 		}
 		var again []int

@@ -49,26 +49,35 @@ type Archived struct {
 
 // Import creates links with every field and returns one result for each, in the same order.
 // Importing the same links again changes nothing: Result.Found is then true. If links have the
-// same code, the first one is imported, see inTurns. Import itself returns only errors of May.
-func (s *Service) Import(ctx context.Context, who *Caller, archived []Archived) ([]Result, error) {
+// same code, the first one is imported, see inTurns. With dryRun it imports nothing, and returns
+// the results that an import would have now. Import itself returns only errors of May.
+func (s *Service) Import(ctx context.Context, who *Caller, archived []Archived, dryRun bool) ([]Result, error) {
 	if err := s.May(who, Archiving); err != nil {
 		return nil, err
 	}
 	results := make([]Result, len(archived))
-	inTurns(results, func(i int) string { return archived[i].Link.Code }, func(i int) (r Result) {
-		r.Link, r.Found, r.Err = s.importOne(ctx, who, &archived[i])
+	code := func(i int) string { return archived[i].Link.Code }
+	write := s.opts.Archive.Import
+	if dryRun {
+		write = func(ctx context.Context, l store.Link) (store.Link, error) { return l, s.checkFree(ctx, l.Code) }
+	}
+	inTurns(results, code, func(i int) (r Result) {
+		r.Link, r.Found, r.Err = s.importOne(ctx, who, &archived[i], write)
 		return r
 	})
+	if dryRun {
+		refuseRepeated(results, code)
+	}
 	return results, nil
 }
 
-// importOne imports one link. found reports that an equal link existed before.
-func (s *Service) importOne(ctx context.Context, who *Caller, in *Archived) (l store.Link, found bool, err error) {
+// importOne imports one link by write. found reports that an equal link existed before.
+func (s *Service) importOne(ctx context.Context, who *Caller, in *Archived, write func(context.Context, store.Link) (store.Link, error)) (l store.Link, found bool, err error) {
 	want, err := s.archivedLink(who, in)
 	if err != nil {
 		return store.Link{}, false, err
 	}
-	l, err = s.opts.Archive.Import(ctx, want)
+	l, err = write(ctx, want)
 	if !errors.Is(err, store.ErrExists) {
 		return l, false, err
 	}

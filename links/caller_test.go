@@ -55,7 +55,7 @@ var useCases = map[string]func(b *bench, who *links.Caller, code string) error{
 		return err
 	},
 	"import": func(b *bench, who *links.Caller, _ string) error {
-		_, err := b.Import(b.t.Context(), who, nil)
+		_, err := b.Import(b.t.Context(), who, nil, false)
 		return err
 	},
 }

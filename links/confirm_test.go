@@ -53,7 +53,7 @@ func TestNothingIsAcknowledgedFromARead(t *testing.T) {
 	b.created(owner, once)
 	b.created(owner, links.Draft{URL: reused.URL})
 	importIt := func() error {
-		results, err := b.Import(ctx, admin, []links.Archived{archived})
+		results, err := b.Import(ctx, admin, []links.Archived{archived}, false)
 		must(t, err)
 		return results[0].Err
 	}

@@ -23,6 +23,10 @@ type Batch struct {
 	Key string
 
 	Drafts []Draft
+
+	// DryRun only checks the drafts: Create creates no link, finds none to reuse and uses no
+	// idempotency key. The results are those that creates would have now, without links.
+	DryRun bool
 }
 
 // Result is the result of one link of a batch.
@@ -46,6 +50,11 @@ func (s *Service) Create(ctx context.Context, who *Caller, b Batch) ([]Result, e
 			return *alias
 		}
 		return ""
+	}
+	if b.DryRun {
+		inTurns(results, code, func(i int) Result { return Result{Err: s.checkOne(ctx, who, &b.Drafts[i])} })
+		refuseRepeated(results, code)
+		return results, nil
 	}
 	inTurns(results, code, func(i int) (r Result) {
 		r.Link, r.Found, r.Err = s.createOne(ctx, who, &b.Drafts[i], b.keyOf(i))

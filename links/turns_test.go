@@ -80,7 +80,7 @@ func TestLaterItemDoesNotTakeACode(t *testing.T) {
 			for _, target := range targets {
 				all = append(all, links.Archived{Link: store.Link{Code: "archived", URL: target}})
 			}
-			return b.Import(t.Context(), admin, all)
+			return b.Import(t.Context(), admin, all, false)
 		},
 	} {
 		for _, round := range []struct {
@@ -114,7 +114,7 @@ func TestFirstItemOfACodeWins(t *testing.T) {
 			all = append(all, links.Archived{Link: store.Link{Code: fmt.Sprint("code-", i), URL: fmt.Sprint("https://example.com/", n)}})
 		}
 	}
-	results, err := b.Import(t.Context(), admin, all)
+	results, err := b.Import(t.Context(), admin, all, false)
 	must(t, err)
 	for i, r := range results {
 		var want error

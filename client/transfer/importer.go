@@ -47,9 +47,8 @@ type ImportOptions struct {
 	// no equal link. Not with Whole. Default: the row is rejected.
 	Upsert bool
 
-	// DryRun only checks the rows, and changes nothing. Links are the links that an import would
-	// create or change. The server finds more reasons to reject a row, such as a code that is
-	// taken. Not with Checkpoint and Report.
+	// DryRun asks the server which rows an import would reject now, and changes nothing. Links are
+	// the links that the import would create or change. Not with Checkpoint and Report.
 	DryRun bool
 
 	// DropPasswords imports a link without a password when the link had a password that
@@ -307,10 +306,7 @@ func (m *Importer) run(ctx context.Context) error {
 		}
 	}
 	send := m.createLinks
-	switch {
-	case m.opts.DryRun:
-		send = m.checkLinks
-	case m.opts.Whole:
+	if m.opts.Whole {
 		send = m.importArchive
 	}
 	return inorder.Run(ctx, requestsAtOnce, rows.chunk, send, m.commit)

@@ -48,7 +48,11 @@ func (m *Importer) createLinks(ctx context.Context, rows []row) (outcome, error)
 			MaxClicks: l.MaxClicks, Confirm: l.Confirm, Status: l.Status, ForwardQuery: l.ForwardQuery, Reuse: m.opts.Upsert && l.Code == "",
 		}, Key: m.state.Run + "-" + strconv.FormatInt(r.number, 10)}
 	}
-	results, err := m.send(of, func() ([]client.Result, error) { return m.opts.Client.CreateBatch(ctx, links) })
+	create := m.opts.Client.CreateBatch
+	if m.opts.DryRun {
+		create = m.opts.Client.CheckBatch
+	}
+	results, err := m.send(of, func() ([]client.Result, error) { return create(ctx, links) })
 	if err != nil {
 		return *o, err
 	}
@@ -77,7 +81,11 @@ func (m *Importer) importArchive(ctx context.Context, rows []row) (outcome, erro
 			}
 		}
 	}
-	results, err := m.send(of, func() ([]client.Result, error) { return m.opts.Client.ImportArchive(ctx, links) })
+	put := m.opts.Client.ImportArchive
+	if m.opts.DryRun {
+		put = m.opts.Client.CheckArchive
+	}
+	results, err := m.send(of, func() ([]client.Result, error) { return put(ctx, links) })
 	if err != nil {
 		return *o, err
 	}
@@ -107,7 +115,7 @@ func mayExist(p *client.Problem) bool {
 }
 
 // update changes the link with the code of r. created is the problem of its create. It is the
-// result if the caller has no such link.
+// result if the caller has no such link. A dry run only looks for the link.
 func (m *Importer) update(ctx context.Context, r *Record, created *client.Problem) (client.Result, error) {
 	l := &r.Link
 	changes := client.Changes{
@@ -127,7 +135,7 @@ func (m *Importer) update(ctx context.Context, r *Record, created *client.Proble
 	for range updateAttempts {
 		before, err := m.opts.Client.Get(ctx, l.Code)
 		var after client.Link
-		if err == nil {
+		if err == nil && !m.opts.DryRun {
 			after, err = m.opts.Client.Edit(ctx, l.Code, changes, before.Version)
 		}
 		p, ok := errors.AsType[*client.Problem](err)
@@ -192,19 +200,6 @@ func (m *Importer) accept(o *outcome, r *row, l *client.Link) {
 		o.warnings = append(o.warnings, ImportWarning{r.record.Line, from.Code, warning})
 	}
 	o.report = append(o.report, ReportLine{r.record.Line, from.URL, l.ShortURL, warning})
-}
-
-// checkLinks checks rows without the server.
-func (m *Importer) checkLinks(_ context.Context, rows []row) (outcome, error) {
-	o, of := m.newOutcome(rows)
-	for _, r := range of {
-		if faults := checkLink(&r.record.Link); len(faults) > 0 {
-			o.reject(r, &client.Problem{Errors: faults})
-			continue
-		}
-		m.accept(o, r, &client.Link{})
-	}
-	return *o, nil
 }
 
 // acceptable reports whether a row can become a link. It rejects other rows in o.

@@ -19,7 +19,7 @@ type linksImport struct {
 	From     string            `default:"terse" placeholder:"PRODUCT" help:"Product that exported the file: terse, yourls, shlink, kutt, bitly, rebrandly, shortio or dub. Default: terse."`
 	Map      map[string]string `mapsep:"none" placeholder:"FIELD=COLUMN" help:"With CSV of any origin: read a field from the column, such as url=Address or code=Slug. Repeat the flag for more fields. Other unknown columns are ignored."`
 	Encoding string            `placeholder:"NAME" help:"Encoding of the file, such as latin1, windows-1252 or utf-16le. Default: UTF-8, or what a byte order mark says."`
-	DryRun   bool              `help:"Only check the file. Nothing is sent to the server, which may find more reasons to reject a row."`
+	DryRun   bool              `help:"Only check: ask the server which rows it would reject now. No link is created or changed."`
 	Upsert   bool              `help:"Change your existing link with the same code. Empty fields of the row leave the link as it is."`
 	Whole    bool              `help:"Import links with their dates, clicks, versions, owners and password hashes. Needs an admin key."`
 
@@ -108,11 +108,15 @@ func (c *linksImport) report(w io.Writer, r transfer.ImportResult, err error) er
 	}
 	form := "Imported %d links, rejected %d rows.\n"
 	if c.DryRun {
-		form = "Dry run: an import would send %d links to the server and reject %d rows.\n"
+		form = "Dry run: an import would take %d links and reject %d rows.\n"
 	}
 	fmt.Fprintf(w, form, r.Links, r.Rejected)
 	if r.Updated > 0 {
-		fmt.Fprintf(w, "%d of the links existed and were updated.\n", r.Updated)
+		form := "%d of the links existed and were updated.\n"
+		if c.DryRun {
+			form = "%d of the links exist and would be updated.\n"
+		}
+		fmt.Fprintf(w, form, r.Updated)
 	}
 	if r.Warnings > 0 {
 		fmt.Fprintf(w, "%d links have warnings.\n", r.Warnings)

@@ -194,22 +194,60 @@ func TestUpsert(t *testing.T) {
 	}
 }
 
-// TestDryRun checks that a dry run reports rows and warnings, and sends nothing.
+// TestDryRun checks that a dry run reports what a real run then rejects, the server's reasons
+// included, and that it changes nothing.
 func TestDryRun(t *testing.T) {
 	t.Parallel()
+	p, environ := startWithKey(t, owns+",admin")
+	terse(t, environ, "shorten", "https://a.example/mine", "--alias", "mine").ok(t)
+	terse(t, environ, "shorten", "https://a.example/gone", "--alias", "gone").ok(t)
+	terse(t, environ, "links", "delete", "gone").ok(t)
 	dir := t.TempDir()
 	file := filepath.Join(dir, "links.csv")
-	writeFile(t, file, "url,code,title\nhttps://a.example,a,\"two\nlines\"\njavascript:alert(1),b,\nhttps://c.example,c/d,\nhttps://d.example,a,\nhttps://e.example,,\n")
-	got := terse(t, []string{"TERSE_SERVER=http://127.0.0.1:1"}, "links", "import", "--dry-run", file)
-	for _, want := range []string{
-		"would send 2 links to the server and reject 3 rows", "line 2: warning: title: line breaks", "line 4: url: ", "line 5: code: must be", "line 6: code: is the code of line 2",
+	writeFile(t, file, "url,code,title\nhttps://a.example,a,\"two\nlines\"\njavascript:alert(1),b,\nhttps://c.example,c/d,\nhttps://d.example,a,\nhttps://e.example,,\n"+
+		"https://f.example,mine,\nhttps://g.example,login,\n"+p.url+"/x,x,\nhttps://h.example,gone,\n")
+	reasons := []string{
+		"line 2: warning: title: line breaks", "line 4: url: must begin", "line 5: ", "line 6: code: is the code of line 2", "line 8: code: is taken",
+		"line 9: ", "line 10: url: must not lead to this URL shortener itself",
+	}
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{nil, "would take 3 links and reject 6 rows."},
+		{[]string{"--upsert"}, "would take 4 links and reject 5 rows.\n1 of the links exist and would be updated."},
 	} {
-		if got.status != 1 || !strings.Contains(got.stderr, want) {
-			t.Errorf("import --dry-run = %+v, want %q", got, want)
+		got := terse(t, environ, append([]string{"links", "import", "--dry-run", file}, tt.args...)...)
+		for _, want := range append([]string{tt.want}, reasons...) {
+			if got.status != 1 || !strings.Contains(got.stderr, want) && (tt.args == nil || !strings.Contains(want, "is taken")) {
+				t.Errorf("import --dry-run %v = %+v, want %q", tt.args, got, want)
+			}
+		}
+		if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
+			t.Errorf("import --dry-run left %v, %v, want the file alone", left, err)
+		}
+		if all := linksOf(t, environ); len(all) != 1 || all["mine"].Version != 1 {
+			t.Errorf("the links after import --dry-run %v are %v, want the one of before", tt.args, all)
 		}
 	}
-	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
-		t.Errorf("import --dry-run left %v, %v, want the file alone", left, err)
+	whole := filepath.Join(dir, "whole.ndjson")
+	writeFile(t, whole, `{"code":"mine","url":"https://a.example/other"}`+"\n"+`{"code":"new","url":"https://a.example/new","version":3}`+"\n"+`{"code":"bad","url":"https://a.example","password_hash":"x"}`+"\n")
+	got := terse(t, environ, "links", "import", "--dry-run", "--whole", whole)
+	for _, want := range []string{"would take 1 links and reject 2 rows", "line 1: code: is taken", "line 3: password_hash"} {
+		if got.status != 1 || !strings.Contains(got.stderr, want) {
+			t.Errorf("import --dry-run --whole = %+v, want %q", got, want)
+		}
+	}
+	if all := linksOf(t, environ); len(all) != 1 {
+		t.Errorf("the links after import --dry-run --whole are %v, want the one of before", all)
+	}
+
+	// The real run rejects the same rows.
+	got = terse(t, environ, "links", "import", file)
+	for _, want := range append([]string{"Imported 3 links, rejected 6 rows."}, reasons...) {
+		if got.status != 1 || !strings.Contains(got.stderr, want) {
+			t.Errorf("import = %+v, want %q", got, want)
+		}
 	}
 }
 
