@@ -84,9 +84,10 @@ func (a *API) exportLinks(ctx context.Context, in *exportInput) (*exportOutput, 
 
 type importInput struct {
 	DryRunParam
-	Body struct {
-		Links []batchItem[archivedLink] `json:"links" minItems:"1" maxItems:"1000" nullable:"false" doc:"1 to 1000 links."`
-	}
+}
+
+type importInputBody struct {
+	Links []archivedLink `json:"links" minItems:"1" maxItems:"1000" nullable:"false" doc:"1 to 1000 links."`
 }
 
 type importOutput struct {
@@ -98,13 +99,13 @@ type importOutput struct {
 // importLinks imports links with every field. Only administrators may call it: it sets
 // fields that owners cannot set, such as dates, counts, hashes and owners.
 func (a *API) importLinks(ctx context.Context, in *importInput) (*importOutput, error) {
-	items := in.Body.Links
-	if len(items) == 0 || len(items) > maxBatch {
-		return nil, badBatch()
+	items, err := decodeList[importInputBody](bodyOf(ctx))
+	if err != nil {
+		return nil, a.problem(ctx, err)
 	}
 	all := make([]links.Archived, len(items))
 	for i, item := range items {
-		link, err := decode[archivedLink](a.schemas, item.raw)
+		link, err := decode[archivedLink](a.schemas, item)
 		all[i] = link.archived()
 		all[i].Err = err
 	}

@@ -1,14 +1,11 @@
 package api
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"net/http"
-	"reflect"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/terse/terse/links"
 	"github.com/terse/terse/store"
@@ -20,9 +17,10 @@ const maxBatch = 1000
 type createBatchInput struct {
 	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"As for a single create. The key and the position in the batch identify each link."`
 	DryRunParam
-	Body struct {
-		Links []batchItem[batchLink] `json:"links" minItems:"1" maxItems:"1000" nullable:"false" doc:"1 to 1000 links. At most 20 may have a password."`
-	}
+}
+
+type createBatchInputBody struct {
+	Links []batchLink `json:"links" minItems:"1" maxItems:"1000" nullable:"false" doc:"1 to 1000 links. At most 20 may have a password."`
 }
 
 // DryRunParam is a parameter of the routes that take a list of links. It is exported because huma
@@ -35,21 +33,6 @@ type DryRunParam struct {
 type batchLink struct {
 	CreateInput
 	IdempotencyKey optional[string] `json:"idempotency_key,omitzero" required:"false" minLength:"1" maxLength:"255" doc:"The Idempotency-Key of this link, as in a single create. It does not depend on the position in the batch. You can use it to send only the failed links again."`
-}
-
-// batchItem is one link of a batch, with the members of T. Each item is validated alone:
-// an invalid item does not affect the others. Invalid JSON rejects the whole batch.
-type batchItem[T any] struct{ raw jsontext.Value }
-
-// UnmarshalJSON keeps the raw item.
-func (b *batchItem[T]) UnmarshalJSON(raw []byte) error {
-	b.raw = bytes.Clone(raw)
-	return nil
-}
-
-// Schema describes an item as a T.
-func (batchItem[T]) Schema(r huma.Registry) *huma.Schema {
-	return r.Schema(reflect.TypeFor[T](), true, "")
 }
 
 // batchResult is the result of one item: a link, or the problem that a single create would
@@ -69,9 +52,10 @@ type createBatchOutput struct {
 
 // createBatch creates the links of a batch. The precheck has charged the caller.
 func (a *API) createBatch(ctx context.Context, in *createBatchInput) (*createBatchOutput, error) {
-	items, charged := in.Body.Links, chargeOf(ctx)
-	if len(items) == 0 || len(items) > maxBatch {
-		return nil, withLimits(charged.headers, badBatch())
+	charged := chargeOf(ctx)
+	items, err := decodeList[createBatchInputBody](bodyOf(ctx))
+	if err != nil {
+		return nil, withLimits(charged.headers, a.problem(ctx, err))
 	}
 	drafts := make([]links.Draft, len(items))
 	keys := make([]bool, len(items)) // whether the item has its own key
@@ -80,7 +64,7 @@ func (a *API) createBatch(ctx context.Context, in *createBatchInput) (*createBat
 			drafts[i].Err = tooMany(createsUsedUp, charged.taken, RateHeaders{})
 			continue
 		}
-		link, err := decode[batchLink](a.schemas, item.raw)
+		link, err := decode[batchLink](a.schemas, item)
 		keys[i] = link.IdempotencyKey.value != ""
 		drafts[i] = link.draft(link.IdempotencyKey.value, keys[i] || in.IdempotencyKey != "")
 		drafts[i].Err = store.JoinInvalid(err, drafts[i].Err)

@@ -7,11 +7,15 @@ import (
 	"github.com/terse/terse/store"
 )
 
-type blockInput struct {
-	Body struct {
-		Host   string `json:"host" minLength:"1" maxLength:"1024" doc:"Blocks the host and its subdomains. Write = before the host to block only the host itself." example:"evil.example"`
-		Reason string `json:"reason,omitempty" maxLength:"500" doc:"A note for other administrators." example:"phishing"`
-	}
+type blockInputBody struct {
+	Host   string `json:"host" minLength:"1" maxLength:"1024" doc:"Blocks the host and its subdomains. Write = before the host to block only the host itself." example:"evil.example"`
+	Reason string `json:"reason,omitempty" maxLength:"500" doc:"A note for other administrators." example:"phishing"`
+}
+
+// check returns the errors of all values.
+func (in *blockInputBody) check() error {
+	_, err := store.ParseHostPattern(in.Host)
+	return store.JoinInvalid(err, store.CheckText("reason", in.Reason, store.MaxBlockReasonLen))
 }
 
 // blockedBody is a blocked host as the API shows it.
@@ -31,8 +35,12 @@ type blockedOutput struct {
 }
 
 // blockHost adds a host to the blocklist of the database.
-func (a *API) blockHost(ctx context.Context, in *blockInput) (*blockedOutput, error) {
-	h, err := a.opts.Abuse.BlockHost(ctx, callerOf(ctx), in.Body.Host, in.Body.Reason)
+func (a *API) blockHost(ctx context.Context, _ *struct{}) (*blockedOutput, error) {
+	in, err := decodeChecked(ctx, a.schemas, (*blockInputBody).check)
+	if err != nil {
+		return nil, a.problem(ctx, err)
+	}
+	h, err := a.opts.Abuse.BlockHost(ctx, callerOf(ctx), in.Host, in.Reason)
 	if err != nil {
 		return nil, a.problem(ctx, err)
 	}

@@ -33,6 +33,13 @@ func withBody[T any](schemas huma.Registry, op huma.Operation) huma.Operation {
 	return op
 }
 
+// withOptionalBody is withBody for a body that may be absent.
+func withOptionalBody[T any](schemas huma.Registry, op huma.Operation) huma.Operation {
+	op = withBody[T](schemas, op)
+	op.RequestBody.Required = false
+	return op
+}
+
 // decode reads a JSON object as a T. If members are wrong, it returns a store.InvalidError with
 // all of them, and the T of the other members, so that the caller can check those too. Any other
 // error is a problem.
@@ -46,9 +53,7 @@ func decode[T any](schemas huma.Registry, raw []byte) (in T, err error) {
 	}
 	object, ok := parsed.(map[string]any)
 	if !ok {
-		p := newProblem(http.StatusUnprocessableEntity, "Some fields are invalid. See errors.")
-		p.Errors = []*huma.ErrorDetail{{Location: "body", Message: notObject(reflect.TypeFor[T]())}}
-		return in, p
+		return in, noObject[T]()
 	}
 	wrong := wrongMembers(schemas, schemas.Schema(reflect.TypeFor[T](), true, ""), object)
 	if len(wrong) > 0 {
@@ -67,6 +72,74 @@ func decode[T any](schemas huma.Registry, raw []byte) (in T, err error) {
 		return in, wrong
 	}
 	return in, nil
+}
+
+// decodeChecked decodes the body of a request, and checks the values of the members that are not
+// wrong already. The error names every wrong member.
+func decodeChecked[T any](ctx context.Context, schemas huma.Registry, check func(in *T) error) (in T, err error) {
+	in, wrong := decode[T](schemas, bodyOf(ctx))
+	if wrong != nil && !store.IsInvalid(wrong) {
+		return in, wrong
+	}
+	return in, store.JoinFound(wrong, check(&in))
+}
+
+// decodeOptional is decodeChecked for a body that may be absent.
+func decodeOptional[T any](ctx context.Context, schemas huma.Registry, check func(in *T) error) (in T, err error) {
+	if len(bodyOf(ctx)) == 0 {
+		return in, nil
+	}
+	return decodeChecked(ctx, schemas, check)
+}
+
+// noObject returns the problem of a body that is not an object, and so no T.
+func noObject[T any]() *problem {
+	p := newProblem(http.StatusUnprocessableEntity, "Some fields are invalid. See errors.")
+	p.Errors = []*huma.ErrorDetail{{Location: "body", Message: notObject(reflect.TypeFor[T]())}}
+	return p
+}
+
+// decodeList reads the items of a body T, an object with the list of items as its member links.
+// It does not decode the items, so that an invalid item does not affect the others. Its error
+// names every wrong member.
+func decodeList[T any](raw []byte) (items []jsontext.Value, err error) {
+	var object map[string]jsontext.Value
+	if len(raw) == 0 {
+		return nil, newProblem(http.StatusBadRequest, "The request has no body.")
+	}
+	if jsontext.Value(raw).Kind() != jsontext.KindBeginObject {
+		var parsed any
+		if err := readJSON(raw, &parsed); err != nil {
+			return nil, newProblem(http.StatusBadRequest, err.Error())
+		}
+		return nil, noObject[T]()
+	}
+	if err := readJSON(raw, &object); err != nil {
+		return nil, newProblem(http.StatusBadRequest, err.Error())
+	}
+	var wrong store.InvalidError
+	list, ok := object["links"]
+	switch {
+	case !ok:
+		wrong = append(wrong, &store.FieldError{Field: "links", Reason: "is required"})
+	case list.Kind() != jsontext.KindBeginArray:
+		wrong = append(wrong, &store.FieldError{Field: "links", Reason: "must be a list"})
+	default:
+		if err := readJSON(list, &items); err != nil {
+			return nil, err
+		}
+		if len(items) == 0 || len(items) > maxBatch {
+			wrong = append(wrong, badLength())
+		}
+	}
+	delete(object, "links")
+	for _, name := range slices.Sorted(maps.Keys(object)) {
+		wrong = append(wrong, &store.FieldError{Field: name, Reason: "unknown field"})
+	}
+	if len(wrong) > 0 {
+		return nil, wrong
+	}
+	return items, nil
 }
 
 // notObject says that a body must be an object, and which members a T requires.
@@ -112,15 +185,7 @@ func without(object []byte, wrong store.InvalidError) ([]byte, error) {
 		return nil, newProblem(http.StatusBadRequest, err.Error())
 	}
 	maps.DeleteFunc(members, func(name string, _ jsontext.Value) bool {
-		return slices.ContainsFunc(wrong, func(f *store.FieldError) bool { return memberOf(f.Field) == name })
+		return slices.ContainsFunc(wrong, func(f *store.FieldError) bool { return f.Member() == name })
 	})
 	return json.Marshal(members)
-}
-
-// memberOf returns the member of the body that a field belongs to: tags for tags[3].
-func memberOf(field string) string {
-	if i := strings.IndexAny(field, ".["); i >= 0 {
-		return field[:i]
-	}
-	return field
 }

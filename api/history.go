@@ -75,13 +75,18 @@ func historyValue(value any) any {
 type rollbackInput struct {
 	CodeParam
 	IfMatch string `header:"If-Match" doc:"The expected ETag of the link. The answer is 412 if it differs."`
-	Body    struct {
-		Version int64 `json:"version" minimum:"1" doc:"The version to restore the target from." example:"1"`
-	}
+}
+
+type rollbackInputBody struct {
+	Version int64 `json:"version" minimum:"1" doc:"The version to restore the target from." example:"1"`
 }
 
 // rollBack restores the target of an earlier version.
 func (a *API) rollBack(ctx context.Context, in *rollbackInput) (*changedOutput, error) {
-	l, err := a.opts.Links.RollBack(ctx, &callerOf(ctx).Caller, in.key(), versionsOf(in.IfMatch), in.Body.Version)
+	body, wrong := decode[rollbackInputBody](a.schemas, bodyOf(ctx))
+	if wrong != nil && !store.IsInvalid(wrong) {
+		return nil, withLimits(chargeOf(ctx).headers, a.problem(ctx, wrong))
+	}
+	l, err := a.opts.Links.RollBack(ctx, &callerOf(ctx).Caller, in.key(), links.RollBack{Versions: versionsOf(in.IfMatch), To: body.Version, Err: wrong})
 	return a.changedOrProblem(ctx, &l, err)
 }

@@ -121,32 +121,38 @@ func (a *API) deleteLink(ctx context.Context, in *deleteLinkInput) (*struct{}, e
 type disableInput struct {
 	CodeParam
 	IfMatch string `header:"If-Match" doc:"The expected ETag of the link. The answer is 412 if it differs."`
-	Body    struct {
-		Reason string `json:"reason" minLength:"1" maxLength:"500" doc:"Shown to the owner." example:"phishing"`
-	}
+}
+
+type disableInputBody struct {
+	Reason string `json:"reason" minLength:"1" maxLength:"500" doc:"Shown to the owner." example:"phishing"`
 }
 
 // disableLink disables a link because of abuse. Visits of it are answered 451.
 func (a *API) disableLink(ctx context.Context, in *disableInput) (*linkOutput, error) {
-	l, err := a.opts.Links.Disable(ctx, &callerOf(ctx).Caller, in.key(), versionsOf(in.IfMatch), in.Body.Reason)
+	body, err := decodeChecked(ctx, a.schemas, func(in *disableInputBody) error { return links.CheckReason(in.Reason) })
+	if err != nil {
+		return nil, a.problem(ctx, err)
+	}
+	l, err := a.opts.Links.Disable(ctx, &callerOf(ctx).Caller, in.key(), versionsOf(in.IfMatch), body.Reason)
 	return a.linkOrProblem(ctx, &l, err)
 }
 
 type enableInput struct {
 	CodeParam
 	IfMatch string `header:"If-Match" doc:"The expected ETag of the link. The answer is 412 if it differs, for example because the owner has changed the target since you looked at it."`
-	Body    *struct {
-		Reason string `json:"reason,omitempty" maxLength:"500" doc:"Recorded in the history." example:"cleaned up"`
-	}
+}
+
+type enableInputBody struct {
+	Reason string `json:"reason,omitempty" maxLength:"500" doc:"Recorded in the history." example:"cleaned up"`
 }
 
 // enableLink enables a disabled link. The link must pass the current rules.
 func (a *API) enableLink(ctx context.Context, in *enableInput) (*linkOutput, error) {
-	reason := ""
-	if in.Body != nil {
-		reason = in.Body.Reason
+	body, err := decodeOptional(ctx, a.schemas, func(in *enableInputBody) error { return links.CheckReason(in.Reason) })
+	if err != nil {
+		return nil, a.problem(ctx, err)
 	}
-	l, err := a.opts.Links.Enable(ctx, &callerOf(ctx).Caller, in.key(), versionsOf(in.IfMatch), reason)
+	l, err := a.opts.Links.Enable(ctx, &callerOf(ctx).Caller, in.key(), versionsOf(in.IfMatch), body.Reason)
 	return a.linkOrProblem(ctx, &l, err)
 }
 

@@ -49,6 +49,63 @@ func TestAllWrongFieldsAtOnce(t *testing.T) {
 	}
 }
 
+// TestAllWrongFieldsOfEveryRoute checks the same for every route with a body. Each body has a
+// member of the wrong type or a wrong value, and an unknown member.
+func TestAllWrongFieldsOfEveryRoute(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	admin := s.key("admin", store.ScopeAdmin)
+	s.create(`{"url":"https://example.com","alias":"spring"}`, admin...)
+	s.report("spring", map[string]string{"reason": "spam"})
+	reports, _ := s.reports("")
+	const control = `"a\u0000b"`
+	tests := []struct{ route, body, want string }{
+		{"POST /api/v1/links", `{"url":1,"title":` + control + `,"x":1}`, "title url x"},
+		{"PATCH /api/v1/links/{code}", `{"url":1,"title":` + control + `,"x":1}`, "title url x"},
+		{"POST /api/v1/links/batch", `{"links":5,"x":1}`, "links x"},
+		{"POST /api/v1/links/batch", `{"links":[],"x":1}`, "links x"},
+		{"POST /api/v1/links/batch", `{"x":1,"y":2}`, "links x y"},
+		{"POST /api/v1/archive", `{"links":5,"x":1}`, "links x"},
+		{"POST /api/v1/archive", `{"links":[],"x":[],"y":{"z":[1]}}`, "links x y"},
+		{"POST /api/v1/links/{code}/disable", `{"reason":1,"x":1}`, "reason x"},
+		{"POST /api/v1/links/{code}/disable", `{"reason":` + control + `,"x":1,"y":2}`, "reason x y"},
+		{"POST /api/v1/links/{code}/disable", `{"x":1}`, "reason x"},
+		{"POST /api/v1/links/{code}/enable", `{"reason":1,"x":1}`, "reason x"},
+		{"POST /api/v1/links/{code}/enable", `{"reason":` + control + `,"x":1}`, "reason x"},
+		{"POST /api/v1/links/{code}/rollback", `{"version":"1","x":1}`, "version x"},
+		{"POST /api/v1/links/{code}/rollback", `{"version":0,"x":1}`, "version x"},
+		{"POST /api/v1/links/{code}/rollback", `{"version":9,"x":1}`, "version x"},
+		{"POST /api/v1/links/{code}/rollback", `{"x":1}`, "version x"},
+		{"POST /api/v1/blocklist", `{"host":1,"reason":` + control + `,"x":1}`, "host reason x"},
+		{"POST /api/v1/blocklist", `{"host":"com","reason":2,"x":1}`, "host reason x"},
+		{"POST /api/v1/blocklist", `{"host":"","reason":` + control + `}`, "host reason"},
+		{"POST /api/v1/blocklist", `{"reason":` + control + `}`, "host reason"},
+		{"POST /api/v1/reports/{id}/resolve", `{"resolution":1,"x":1}`, "resolution x"},
+		{"POST /api/v1/reports/{id}/resolve", `{"resolution":` + control + `,"x":1}`, "resolution x"},
+	}
+	tested := map[string]bool{}
+	for _, tt := range tests {
+		tested[tt.route] = true
+		method, path, _ := strings.Cut(tt.route, " ")
+		path = strings.NewReplacer("{code}", "spring", "{id}", reports[0].ID).Replace(path)
+		a := s.send(method, path, tt.body, admin...)
+		if got := fieldsOf(t, &a, "body."); got != tt.want {
+			t.Errorf("%s %s = %d %s, want errors of %s", tt.route, tt.body, a.status, a.body, tt.want)
+		}
+	}
+	var document struct {
+		Paths map[string]map[string]struct{ RequestBody any }
+	}
+	s.get("/api/openapi.json").into(&document)
+	for path, operations := range document.Paths {
+		for method, op := range operations {
+			if route := strings.ToUpper(method) + " " + path; op.RequestBody != nil && !tested[route] {
+				t.Errorf("%s takes a body, and is not in this test", route)
+			}
+		}
+	}
+}
+
 // fieldsOf returns the locations of the errors of a 422, sorted, without a prefix.
 func fieldsOf(t *testing.T, a *answer, prefix string) string {
 	t.Helper()

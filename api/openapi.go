@@ -109,9 +109,8 @@ func operation(tag, id, method, path, summary string, security []map[string][]st
 func (a *API) registerArchive(h huma.API) {
 	huma.Register(h, operation("Archive", "exportLinks", http.MethodGet, archivePath,
 		"Export the links of all owners", keyed, 401, 403, 422), a.exportLinks)
-	put := operation("Archive", "importLinks", http.MethodPost, archivePath,
-		"Import up to 1000 links with every field", keyed, 401, 403, 408, 413, 415, 422)
-	put.SkipValidateBody = true // importLinks validates each item
+	put := withBody[importInputBody](a.schemas, operation("Archive", "importLinks", http.MethodPost, archivePath,
+		"Import up to 1000 links with every field", keyed, 401, 403, 408, 413, 415, 422))
 	huma.Register(h, a.withPrecheck(precheck{may: a.may(links.Archiving), list: true}, put), a.importLinks)
 }
 
@@ -124,8 +123,7 @@ func (a *API) registerLinks(h huma.API) {
 	create.DefaultStatus = http.StatusCreated
 	create = withBody[CreateInput](a.schemas, create)
 	huma.Register(h, a.withPrecheck(precheck{may: a.may(links.Creating), writes: true}, create), a.createLink)
-	batch := op("createLinks", http.MethodPost, linksPath+"/batch", "Create up to 1000 links", public, 401, 403, 408, 413, 415, 422)
-	batch.SkipValidateBody = true // createBatch validates each item
+	batch := withBody[createBatchInputBody](a.schemas, op("createLinks", http.MethodPost, linksPath+"/batch", "Create up to 1000 links", public, 401, 403, 408, 413, 415, 422))
 	huma.Register(h, a.withPrecheck(precheck{may: a.may(links.Creating), writes: true, list: true}, batch), a.createBatch)
 	huma.Register(h, op("listLinks", http.MethodGet, linksPath, "List your links, newest first", keyed, 401, 403, 422), a.listLinks)
 	huma.Register(h, op("getLink", http.MethodGet, linkPath, "Read a link", keyed, 401, 403, 404, 410), a.getLink)
@@ -142,10 +140,10 @@ func (a *API) registerLinks(h huma.API) {
 		},
 	}}
 	huma.Register(h, picture, a.qrCode)
-	huma.Register(h, a.withPrecheck(moderating, op("disableLink", http.MethodPost, linkPath+"/disable", "Disable a link because of abuse", keyed, 401, 403, 404, 408, 410, 412, 413, 415, 422)), a.disableLink)
-	huma.Register(h, a.withPrecheck(moderating, op("enableLink", http.MethodPost, linkPath+"/enable", "Enable a disabled link", keyed, 401, 403, 404, 408, 410, 412, 413, 415, 422)), a.enableLink)
+	huma.Register(h, a.withPrecheck(moderating, withBody[disableInputBody](a.schemas, op("disableLink", http.MethodPost, linkPath+"/disable", "Disable a link because of abuse", keyed, 401, 403, 404, 408, 410, 412, 413, 415, 422))), a.disableLink)
+	huma.Register(h, a.withPrecheck(moderating, withOptionalBody[enableInputBody](a.schemas, op("enableLink", http.MethodPost, linkPath+"/enable", "Enable a disabled link", keyed, 401, 403, 404, 408, 410, 412, 413, 415, 422))), a.enableLink)
 	huma.Register(h, op("readHistory", http.MethodGet, linkPath+"/history", "Read the changes of a link and their authors", keyed, 401, 403, 404, 422), a.linkHistory)
-	huma.Register(h, a.withPrecheck(editing, op("rollBackLink", http.MethodPost, linkPath+"/rollback", "Restore the target of an earlier version", keyed, 401, 403, 404, 408, 410, 412, 413, 415, 422)), a.rollBack)
+	huma.Register(h, a.withPrecheck(editing, withBody[rollbackInputBody](a.schemas, op("rollBackLink", http.MethodPost, linkPath+"/rollback", "Restore the target of an earlier version", keyed, 401, 403, 404, 408, 410, 412, 413, 415, 422))), a.rollBack)
 }
 
 // registerAbuse registers the operations that administrators use against abuse.
@@ -154,7 +152,7 @@ func (a *API) registerAbuse(h huma.API) {
 	op := func(id, method, path, summary string, errors ...int) huma.Operation {
 		return operation("Abuse", id, method, path, summary, keyed, errors...)
 	}
-	block := op("blockHost", http.MethodPost, blocklistPath, "Block a host", 401, 403, 408, 413, 415, 422)
+	block := withBody[blockInputBody](a.schemas, op("blockHost", http.MethodPost, blocklistPath, "Block a host", 401, 403, 408, 413, 415, 422))
 	block.DefaultStatus = http.StatusCreated
 	huma.Register(h, a.withPrecheck(admin, block), a.blockHost)
 	huma.Register(h, op("listBlockedHosts", http.MethodGet, blocklistPath, "List the blocked hosts", 401, 403, 422), a.listBlocked)
@@ -162,5 +160,5 @@ func (a *API) registerAbuse(h huma.API) {
 	unblock.DefaultStatus = http.StatusNoContent
 	huma.Register(h, unblock, a.unblockHost)
 	huma.Register(h, op("listReports", http.MethodGet, reportsPath, "List the reports of visitors", 401, 403, 422), a.listReports)
-	huma.Register(h, a.withPrecheck(admin, op("resolveReport", http.MethodPost, reportsPath+"/{id}/resolve", "Close a report", 401, 403, 404, 408, 413, 415, 422)), a.resolveReport)
+	huma.Register(h, a.withPrecheck(admin, withOptionalBody[resolveReportInputBody](a.schemas, op("resolveReport", http.MethodPost, reportsPath+"/{id}/resolve", "Close a report", 401, 403, 404, 408, 413, 415, 422))), a.resolveReport)
 }

@@ -149,6 +149,8 @@ func tooMuch(detail string, bound int) *problem {
 }
 
 // badBatch returns the 422 of an empty or too long list of links.
-func badBatch() *problem {
-	return invalid(&store.FieldError{Field: "links", Reason: fmt.Sprintf("must hold 1 to %d links", maxBatch)})
+func badBatch() *problem { return invalid(badLength()) }
+
+func badLength() *store.FieldError {
+	return &store.FieldError{Field: "links", Reason: fmt.Sprintf("must hold 1 to %d links", maxBatch)}
 }

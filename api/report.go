@@ -174,10 +174,11 @@ func (a *API) listReports(ctx context.Context, in *listReportsInput) (*listRepor
 }
 
 type resolveReportInput struct {
-	ID   string `path:"id" doc:"The id of the report." example:"rep_5d2q7x3m9k4w2pz"`
-	Body *struct {
-		Resolution string `json:"resolution,omitempty" maxLength:"500" doc:"How the report was resolved; a note for other administrators." example:"taken down"`
-	}
+	ID string `path:"id" doc:"The id of the report." example:"rep_5d2q7x3m9k4w2pz"`
+}
+
+type resolveReportInputBody struct {
+	Resolution string `json:"resolution,omitempty" maxLength:"500" doc:"How the report was resolved; a note for other administrators." example:"taken down"`
 }
 
 type reportOutput struct {
@@ -186,11 +187,13 @@ type reportOutput struct {
 
 // resolveReport closes a report. It does not change the link.
 func (a *API) resolveReport(ctx context.Context, in *resolveReportInput) (*reportOutput, error) {
-	resolution := ""
-	if in.Body != nil {
-		resolution = in.Body.Resolution
+	body, err := decodeOptional(ctx, a.schemas, func(in *resolveReportInputBody) error {
+		return store.CheckText("resolution", in.Resolution, store.MaxResolutionLen)
+	})
+	if err != nil {
+		return nil, a.problem(ctx, err)
 	}
-	r, err := a.opts.Abuse.ResolveReport(ctx, callerOf(ctx), in.ID, resolution)
+	r, err := a.opts.Abuse.ResolveReport(ctx, callerOf(ctx), in.ID, body.Resolution)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return nil, newProblem(http.StatusNotFound, "There is no such report.")

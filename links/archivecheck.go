@@ -40,7 +40,7 @@ func (s *Service) checkArchived(l *store.Link, in *Archived, now time.Time) erro
 	if l.DeletedAt.IsZero() {
 		fields = s.checkTarget(l, in)
 	}
-	return joinFound(in.Err, code, fields, checkOwner(l),
+	return store.JoinFound(in.Err, code, fields, checkOwner(l),
 		store.CheckText("disabled_reason", l.DisabledReason, maxReasonLen), checkHash(l.PasswordHash),
 		checkDates(l, in, now), checkHistory(l))
 }

@@ -38,7 +38,7 @@ var useCases = map[string]func(b *bench, who *links.Caller, code string) error{
 		return err
 	},
 	"roll back": func(b *bench, who *links.Caller, code string) error {
-		_, err := b.RollBack(b.t.Context(), who, code, nil, 1)
+		_, err := b.RollBack(b.t.Context(), who, code, links.RollBack{To: 1})
 		return err
 	},
 	"delete": func(b *bench, who *links.Caller, code string) error { return b.Delete(b.t.Context(), who, code, nil) },

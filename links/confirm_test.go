@@ -78,7 +78,7 @@ func TestNothingIsAcknowledgedFromARead(t *testing.T) {
 			return err
 		}, nil},
 		{"enable of an enabled link", func() error { _, err := b.Enable(ctx, admin, edited, nil, ""); return err }, nil},
-		{"roll-back to the same target", func() error { _, err := b.RollBack(ctx, owner, edited, nil, 1); return err }, nil},
+		{"roll-back to the same target", func() error { _, err := b.RollBack(ctx, owner, edited, links.RollBack{To: 1}); return err }, nil},
 		{"repeated create", func() error { return b.one(owner, once).Err }, nil},
 		{"create that reuses", func() error { return b.one(owner, reused).Err }, nil},
 		{"create with a key that reuses", func() error { return b.one(owner, reusedOnce).Err }, nil},

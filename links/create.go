@@ -138,7 +138,7 @@ func (s *Service) newLink(who *Caller, in *Draft) (store.Link, error) {
 	if !known && !l.ExpiresAt.IsZero() {
 		return store.Link{}, ErrTimeUnknown
 	}
-	if err := joinFound(in.Err, s.rules.Check(&l), alias, ended, reuse, in.checkPassword()); err != nil {
+	if err := store.JoinFound(in.Err, s.rules.Check(&l), alias, ended, reuse, in.checkPassword()); err != nil {
 		return store.Link{}, err
 	}
 	return l, nil

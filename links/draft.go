@@ -1,9 +1,6 @@
 package links
 
 import (
-	"errors"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/terse/terse/store"
@@ -82,28 +79,4 @@ func (s *Settings) checkPassword() error {
 		return nil
 	}
 	return CheckPassword(*s.Password)
-}
-
-// joinFound joins the field errors that a caller found before with those of checks. The checks
-// have seen a default instead of a member that was wrong before, so their errors of that member
-// are dropped.
-func joinFound(before error, checks ...error) error {
-	err := store.JoinInvalid(checks...)
-	known, _ := errors.AsType[store.InvalidError](store.JoinInvalid(before))
-	found, ok := errors.AsType[store.InvalidError](err)
-	if len(known) == 0 || !ok {
-		return store.JoinInvalid(err, before)
-	}
-	found = slices.DeleteFunc(found, func(f *store.FieldError) bool {
-		return slices.ContainsFunc(known, func(k *store.FieldError) bool { return member(k.Field) == member(f.Field) })
-	})
-	return store.JoinInvalid(found, before)
-}
-
-// member returns the member of a link that a field belongs to: tags for tags[3].
-func member(field string) string {
-	if i := strings.IndexAny(field, ".["); i >= 0 {
-		return field[:i]
-	}
-	return field
 }

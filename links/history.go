@@ -144,15 +144,24 @@ func fieldsOf(l *store.Link) []field {
 	return fields
 }
 
+// RollBack is a return to an earlier target.
+type RollBack struct {
+	Versions Versions // the versions that may be edited
+	To       int64    // the version with the target
+	Err      error    // see Draft.Err
+}
+
 // RollBack restores the target of an earlier version. The result must pass the current
 // rules, like any other edit. For an unknown version RollBack returns a *store.FieldError for
 // "version".
-func (s *Service) RollBack(ctx context.Context, who *Caller, code string, versions Versions, to int64) (store.Link, error) {
-	note := fmt.Sprintf("target of version %d", to)
-	return s.change(ctx, change{who: who, do: Editing, code: code, versions: versions, note: note, apply: func(l *store.Link) (err error) {
-		if l.URL, err = s.targetAt(ctx, code, to); err != nil {
+func (s *Service) RollBack(ctx context.Context, who *Caller, code string, r RollBack) (store.Link, error) {
+	note := fmt.Sprintf("target of version %d", r.To)
+	return s.change(ctx, change{who: who, do: Editing, code: code, versions: r.Versions, note: note, apply: func(l *store.Link) error {
+		target, err := s.targetAt(ctx, code, r.To)
+		if err := store.JoinFound(r.Err, err); err != nil {
 			return err
 		}
+		l.URL = target
 		return s.rules.Check(l)
 	}})
 }

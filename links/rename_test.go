@@ -268,7 +268,7 @@ func TestRenameOfARenamedLink(t *testing.T) {
 	if err != nil || got.URL != "https://example.com/1" {
 		t.Errorf("rename back = %+v, %v, want the target", got, err)
 	}
-	if _, err := b.RollBack(t.Context(), owner, "one", nil, 2); !slices.Equal(fields(err), []string{"url"}) {
+	if _, err := b.RollBack(t.Context(), owner, "one", links.RollBack{To: 2}); !slices.Equal(fields(err), []string{"url"}) {
 		t.Errorf("roll-back to a version that led to another code = %v, want a problem of url", err)
 	}
 	for _, alias := range []string{"", "a b", "login", "one"} {

@@ -70,5 +70,9 @@ func (s *Service) mayModerate(who *Caller, reason string) error {
 	if err := s.May(who, Moderating); err != nil {
 		return err
 	}
-	return store.CheckText("reason", reason, maxReasonLen)
+	return CheckReason(reason)
 }
+
+// CheckReason returns a *store.FieldError for "reason" if it cannot be the reason of a takedown or
+// of its end.
+func CheckReason(reason string) error { return store.CheckText("reason", reason, maxReasonLen) }

@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -32,6 +33,14 @@ type FieldError struct {
 }
 
 func (e *FieldError) Error() string { return e.Field + ": " + e.Reason }
+
+// Member returns the member of the input that the field belongs to: tags for tags[3].
+func (e *FieldError) Member() string {
+	if i := strings.IndexAny(e.Field, ".["); i >= 0 {
+		return e.Field[:i]
+	}
+	return e.Field
+}
 
 // InvalidError is all problems with one input, in the order of its fields.
 type InvalidError []*FieldError
@@ -75,4 +84,20 @@ func JoinInvalid(errs ...error) error {
 		return nil
 	}
 	return all
+}
+
+// JoinFound is JoinInvalid for errors that were found before, and errors of checks. The checks
+// have seen a default instead of a member that was wrong before, so their errors of this member
+// are dropped.
+func JoinFound(before error, checks ...error) error {
+	err := JoinInvalid(checks...)
+	known, _ := errors.AsType[InvalidError](JoinInvalid(before))
+	found, ok := errors.AsType[InvalidError](err)
+	if len(known) == 0 || !ok {
+		return JoinInvalid(err, before)
+	}
+	found = slices.DeleteFunc(found, func(f *FieldError) bool {
+		return slices.ContainsFunc(known, func(k *FieldError) bool { return k.Member() == f.Member() })
+	})
+	return JoinInvalid(found, before)
 }

@@ -418,7 +418,7 @@ func TestOnlyAnEnableOfTheTargetOverrules(t *testing.T) {
 	b.wantDisabled("rolled-back", store.AuthorReputation, warning)
 	point("rolled-back", clean)
 	enable("rolled-back")
-	_, err := b.useCases.RollBack(t.Context(), owner, "rolled-back", nil, 1)
+	_, err := b.useCases.RollBack(t.Context(), owner, "rolled-back", links.RollBack{To: 1})
 	b.must(err)
 	b.wantDisabled("rolled-back", store.AuthorReputation, warning)
 	enable("rolled-back")
