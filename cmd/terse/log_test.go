@@ -74,6 +74,29 @@ func TestEveryLineOfTheLogIsJSON(t *testing.T) { //nolint:paralleltest // librar
 	}
 }
 
+// TestUnreachableRedisAtStart checks that a server starts without its Redis, says in plain words
+// what does not work, and serves.
+func TestUnreachableRedisAtStart(t *testing.T) {
+	t.Parallel()
+	p, environ := startWithKey(t, owns, "TERSE_REDIS_URL=redis://127.0.0.1:1")
+	line := p.logged(`(?m)^(.*redis cannot be used.*)$`)
+	for _, want := range []string{"WARN", "retrying: edits of other nodes reach this node late", "127.0.0.1:1: connect: connection refused"} {
+		if !strings.Contains(line, want) {
+			t.Errorf("the log says %s, want %q", line, want)
+		}
+	}
+	terse(t, environ, "shorten", "https://example.com/1", "--alias", "spring").ok(t)
+	if status, header := ask(t, client(t), http.MethodGet, p.url+"/spring", "", ""); status != http.StatusFound || header.Get("Location") != "https://example.com/1" {
+		t.Errorf("visit without Redis = %d to %q, want a redirect", status, header.Get("Location"))
+	}
+	if n := strings.Count(p.log.String(), "redis cannot be used"); n != 1 {
+		t.Errorf("the log says %d times that Redis cannot be used, want once", n)
+	}
+	if status := p.stop(); status != 0 {
+		t.Errorf("terse serve ended with %d", status)
+	}
+}
+
 func TestProblemsAtStartAreInTheJSONLog(t *testing.T) {
 	t.Parallel()
 	first := start(t, dataDir(t))

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/user"
 	"strconv"
 	"syscall"
+	"testing"
 )
 
 // account is the user that servers run as and that owns their files. Servers such
@@ -34,6 +36,17 @@ func unprivileged() (account, error) {
 		errs = append(errs, err)
 	}
 	return account{}, fmt.Errorf("servers do not run as root, and neither user exists: %w", errors.Join(errs...))
+}
+
+// Unprivileged makes cmd run as an ordinary user, the one that servers run as: permissions of
+// files do not apply to root. Failure is fatal.
+func Unprivileged(tb testing.TB, cmd *exec.Cmd) {
+	tb.Helper()
+	a, err := unprivileged()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	cmd.SysProcAttr = a.attributes()
 }
 
 func lookup(name string) (account, error) {
