@@ -52,7 +52,7 @@ race: test-tools ## run all tests under the race detector, with fewer rounds
 
 .PHONY: test-tools
 test-tools: $(NPM) $(K6)
-	@.ci/install chromium postgres pgbouncer redis varnish nginx prometheus podman zbarimg
+	@.ci/install chromium postgres pgbouncer redis varnish nginx prometheus podman zbarimg zsh fish
 
 $(NPM): web/testdata/package-lock.json
 	@.ci/install npm

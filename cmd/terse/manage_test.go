@@ -257,17 +257,45 @@ func TestReports(t *testing.T) {
 	}
 }
 
-// TestCompletion asks bash for completions of the binary.
+// TestCompletion completes a command line in every shell, with the lines of terse completion.
 func TestCompletion(t *testing.T) {
 	t.Parallel()
 	binary := testenv.BuildTerse(t)
-	cmd := exec.CommandContext(t.Context(), "bash", "-c", `source <(terse completion bash); complete -p terse; COMP_LINE="terse links h" terse`)
-	cmd.Env = []string{"PATH=" + filepath.Dir(binary) + ":" + os.Getenv("PATH")}
-	out, err := cmd.CombinedOutput()
-	if want := "complete -o default -C 'terse' terse\nhistory\n"; err != nil || strings.ReplaceAll(string(out), "'", "") != strings.ReplaceAll(want, "'", "") {
-		t.Errorf("bash said %q, %v, want %q", out, err, want)
+	for _, tt := range []struct {
+		shell string
+		args  []string
+		want  string
+	}{
+		{"bash", []string{"-c", `source <(terse completion bash); complete -p terse | tr -d "'"; COMP_LINE="terse links h" terse`}, "complete -o default -C terse terse\nhistory\n"},
+		{"fish", []string{"--no-config", "-c", `terse completion fish | source; complete -C "terse links h"; complete -C "terse links edit --al"`}, "history\n--alias\n"},
+		{"zsh", []string{"-f", "-c", zshCompletes}, "<terse links history >"},
+	} {
+		t.Run(tt.shell, func(t *testing.T) {
+			t.Parallel()
+			shell, err := exec.LookPath(tt.shell)
+			if err != nil {
+				t.Fatalf("%s is missing: .ci/install %s", tt.shell, tt.shell)
+			}
+			cmd := exec.CommandContext(t.Context(), shell, tt.args...)
+			cmd.Dir = t.TempDir() // fish completes names of files too
+			cmd.Env = []string{"PATH=" + filepath.Dir(binary) + ":" + os.Getenv("PATH"), "HOME=" + cmd.Dir, "TERM=xterm"}
+			out, err := cmd.CombinedOutput()
+			if got := string(out); err != nil || got != tt.want && (tt.shell != "zsh" || !strings.Contains(got, tt.want)) {
+				t.Errorf("%s printed %q, %v, want %q", tt.shell, got, err, tt.want)
+			}
+		})
 	}
 }
+
+// zshCompletes types a command line and a tab into an interactive zsh. zsh completes nowhere else.
+// The key ^X then prints the command line and ends the shell.
+const zshCompletes = `zmodload zsh/zpty
+zpty shell "zsh -f -i"
+zpty -w shell 'PS1= && autoload -U compinit && compinit -u -D && source <(terse completion zsh)'
+zpty -w shell 'show() { print -r -- "<$BUFFER>"; exit } && zle -N show && bindkey "^X" show'
+zpty -w -n shell $'terse links h\t\x18'
+while zpty -r shell part; do out+=$part; done
+print -r -- $out`
 
 // TestMan checks that the manual page names every command and keeps the text.
 func TestMan(t *testing.T) {
