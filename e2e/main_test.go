@@ -23,7 +23,10 @@ import (
 	"github.com/terse/terse/internal/testenv"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// The Redis client retries an unreachable server every second, also once after it was closed.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
+}
 
 // program is a node. Its methods fail the test on errors.
 type program struct {

@@ -14,7 +14,10 @@ import (
 	"github.com/terse/terse/api/ratelimit"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// The Redis client retries an unreachable server every second, also once after it was closed.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
+}
 
 // fakeClock is a clock that moves only by advance.
 type fakeClock struct{ nanos atomic.Int64 }

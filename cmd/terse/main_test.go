@@ -17,7 +17,10 @@ import (
 	"github.com/terse/terse/store/sqlite"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// The Redis client retries an unreachable server every second, also once after it was closed.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
+}
 
 // result is the exit status and the output of a command.
 type result struct {

@@ -16,7 +16,10 @@ import (
 	"github.com/terse/terse/store/cache"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// The Redis client retries an unreachable server every second, also once after it was closed.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
+}
 
 // memory is a store in memory. Tests can pause its reads, make them fail and count them.
 type memory struct {

@@ -12,7 +12,10 @@ import (
 	"github.com/terse/terse/store/shard"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// The Redis client retries an unreachable server every second, also once after it was closed.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
+}
 
 // group is a Router over shards s1, s2, … that reads the map only when Load or a moved bucket
 // demands it.
