@@ -13,13 +13,29 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// broken is a store. A test can make the next call of one of its methods fail.
+// broken is a store. A test can make the next call of one of its methods fail, or do something
+// else first.
 type broken struct {
 	store.Domains
 
 	mu      sync.Mutex
 	fail    string // the method
 	applied bool   // whether the failing call does its work
+
+	before map[string]func() // what the next call of a method does first
+}
+
+// interrupt runs what a test does before the call of a method.
+func (b *broken) interrupt(method string) {
+	if first := b.before[method]; first != nil {
+		delete(b.before, method)
+		first()
+	}
+}
+
+func (b *broken) ReleaseHost(ctx context.Context, host, domainID string) error {
+	b.interrupt("ReleaseHost")
+	return b.Domains.ReleaseHost(ctx, host, domainID)
 }
 
 var errBroken = fmt.Errorf("%w: broken by the test", store.ErrUnavailable)
@@ -48,6 +64,7 @@ func (b *broken) AddDomain(ctx context.Context, d store.Domain) (store.Domain, e
 }
 
 func (b *broken) UpdateDomain(ctx context.Context, d store.Domain) (store.Domain, error) {
+	b.interrupt("UpdateDomain")
 	fails, applied := b.broke("UpdateDomain")
 	if !applied {
 		return store.Domain{}, errBroken
@@ -263,30 +280,33 @@ func TestReplaceHost(t *testing.T) {
 	}
 }
 
-// TestPrimaryHostStaysClaimed makes a host the primary one and removes it at the same time.
+// TestPrimaryHostStaysClaimed makes a host the primary one while it is removed, and the other way
+// round.
 func TestPrimaryHostStaysClaimed(t *testing.T) {
 	t.Parallel()
-	r, _ := newRegistry(t)
-	for range 30 {
+	r, b := newRegistry(t)
+	for _, method := range []string{"ReleaseHost", "UpdateDomain"} {
 		next := newHost()
 		d, err := r.Add(t.Context(), store.Domain{ID: newID(), Host: newHost(), Owner: "a"}, next)
 		must(t, err)
 		changed := d.Domain
 		changed.Host = next
-		var both sync.WaitGroup
-		both.Go(func() {
-			if _, err := r.Update(t.Context(), changed); err != nil {
-				t.Errorf("Update() = %v, want nil", err)
+		update := func() error {
+			_, err := r.Update(t.Context(), changed)
+			return err
+		}
+		remove := func() error { return r.RemoveHost(t.Context(), d.ID, next) }
+		if method == "ReleaseHost" {
+			b.before = map[string]func(){method: func() { must(t, update()) }}
+			if err := remove(); !errors.Is(err, domains.ErrPrimaryHost) {
+				t.Errorf("RemoveHost() during an Update = %v, want %v", err, domains.ErrPrimaryHost)
 			}
-		})
-		both.Go(func() {
-			if err := r.RemoveHost(t.Context(), d.ID, next); err != nil && !errors.Is(err, domains.ErrPrimaryHost) {
-				t.Errorf("RemoveHost() = %v, want nil or %v", err, domains.ErrPrimaryHost)
-			}
-		})
-		both.Wait()
-		if got := hostsOf(t, r, d.ID); !slices.Contains(got, next) {
-			t.Errorf("hosts = %q, want the primary host %q among them", got, next)
+		} else {
+			b.before = map[string]func(){method: func() { must(t, remove()) }}
+			must(t, update())
+		}
+		if got, err := r.Get(t.Context(), next); err != nil || got.ID != d.ID || got.Host != next {
+			t.Errorf("Get(%q) = %+v, %v, want the domain with this primary host", next, got, err)
 		}
 	}
 }
