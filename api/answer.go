@@ -24,6 +24,10 @@ func (a *API) notLive(c echo.Context, l *store.Link, state store.State, now time
 	surrogateKey, cacheTag := linkTags(l.Code)
 	h := c.Response().Header()
 	h["Surrogate-Key"], h["Cache-Tag"] = []string{surrogateKey}, []string{cacheTag}
+	if d := domainOf(c); d != nil && d.Ended.URL != "" && state != store.Disabled {
+		a.metrics.redirects.gone.Inc()
+		return a.redirectAway(c, d.Ended, policy)
+	}
 	switch state {
 	case store.Disabled:
 		a.metrics.redirects.disabled.Inc()
@@ -56,7 +60,7 @@ func (a *API) visitError(c echo.Context, name string, err error) error {
 		return a.answerUnknown(c, policyUnknown)
 	}
 	a.metrics.redirects.unknown.Inc()
-	return a.answer(c, policyUnknown, newProblem(http.StatusNotFound, "There is no such link."))
+	return a.answerNotFound(c, policyUnknown, newProblem(http.StatusNotFound, "There is no such link."))
 }
 
 // answerUnknown answers a visit of a code that does not exist. A 429 is not cached: the
@@ -65,7 +69,16 @@ func (a *API) answerUnknown(c echo.Context, policy cachePolicy) error {
 	a.metrics.redirects.unknown.Inc()
 	p := a.unknownCode(c.Request().Context(), a.clientAddr(c.Request()))
 	if p.Status == http.StatusTooManyRequests {
-		policy = policyError
+		return a.answer(c, policyError, p)
+	}
+	return a.answerNotFound(c, policy, p)
+}
+
+// answerNotFound answers a visit of a path without a link: a redirect if the domain has an
+// address for such paths, else p.
+func (a *API) answerNotFound(c echo.Context, policy cachePolicy, p *problem) error {
+	if d := domainOf(c); d != nil && d.NotFound.URL != "" {
+		return a.redirectAway(c, d.NotFound, policy)
 	}
 	return a.answer(c, policy, p)
 }
@@ -86,6 +99,11 @@ func (a *API) fail(c echo.Context, err error) error {
 
 // answer writes a problem: a page for browsers, problem+json for other clients.
 func (a *API) answer(c echo.Context, policy cachePolicy, p *problem) error {
+	return a.answerWith(a.pagesOf(c), c, policy, p)
+}
+
+// answerWith is answer with the pages of another domain.
+func (a *API) answerWith(pages *web.Pages, c echo.Context, policy cachePolicy, p *problem) error {
 	h := c.Response().Header()
 	h.Set("Cache-Control", policy.browser)
 	if a.opts.CDN && policy.cdn != "" {
@@ -99,7 +117,7 @@ func (a *API) answer(c echo.Context, policy cachePolicy, p *problem) error {
 	if !wantsHTML(c.Request()) {
 		return p.write(c.Response())
 	}
-	a.pages.Error(c.Response(), p.Status, web.Problem{
+	pages.Error(c.Response(), p.Status, web.Problem{
 		Status:     p.Status,
 		Detail:     p.Detail,
 		RetryAfter: p.retryAfter,

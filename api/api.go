@@ -27,15 +27,24 @@ import (
 
 // API serves the public listener. Make one with New. Safe for concurrent use.
 type API struct {
-	opts      Options
-	pages     *web.Pages
+	opts  Options
+	pages *web.Pages // of the default domain
+
+	domainPages *web.Pages // of custom domains
+
 	metrics   *metrics
-	visitors  *echo.Echo // redirects and pages
+	visitors  *echo.Echo // redirects and pages of the default domain
+	onDomains *echo.Echo // redirects and pages of custom domains
 	resources *echo.Echo // everything below /api
 	schemas   huma.Registry
 	csrf      *http.CrossOriginProtection
 	agents    *useragent.Classifier
-	https     bool          // whether the base URL is https
+	scheme    string // of short URLs
+	host      string // of the base URL, as in the Host of requests
+	port      string // of the base URL with its colon; empty for the default port
+
+	canonicalHost string // of the base URL, see store.CanonicalHost
+
 	drawers   chan struct{} // semaphore: QR codes that are drawn at the same time
 	drawings  drawings
 	outage    seldom              // limits the log message about the store
@@ -54,27 +63,47 @@ func New(opts Options) (*API, error) {
 	if err := opts.validate(); err != nil {
 		return nil, err
 	}
-	pages, err := web.New(web.Options{
+	shown := web.Options{
 		BaseURL:         opts.BaseURL,
 		AnonymousCreate: opts.Links.May(&links.Caller{}, links.Creating) == nil,
 		MaxURLLen:       store.MaxURLLen,
 		Name:            opts.SiteName,
 		Contact:         opts.Contact,
 		Version:         opts.Version,
-	})
+	}
+	pages, err := web.New(shown)
 	if err != nil {
 		return nil, err
+	}
+	shown.Custom = true
+	domainPages, err := web.New(shown)
+	if err != nil {
+		return nil, err
+	}
+	base, err := ParseBaseURL(opts.BaseURL)
+	if err != nil {
+		return nil, err
+	}
+	canonical, err := store.CanonicalHost(base.Host)
+	if err != nil {
+		return nil, fmt.Errorf("api: Options.BaseURL: %w", err)
 	}
 	agents, err := useragent.New()
 	if err != nil {
 		return nil, err
 	}
 	a := &API{
-		opts:    opts,
-		pages:   pages,
-		csrf:    http.NewCrossOriginProtection(),
-		agents:  agents,
-		https:   strings.HasPrefix(opts.BaseURL, "https://"),
+		opts:   opts,
+		pages:  pages,
+		csrf:   http.NewCrossOriginProtection(),
+		agents: agents,
+		scheme: base.Scheme,
+		host:   base.Host,
+		port:   strings.TrimPrefix(base.Host, base.Hostname()), // not for an IPv6 address, which has no other domains
+
+		domainPages:   domainPages,
+		canonicalHost: canonical,
+
 		drawers: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
 
 		prechecks:   map[string]precheck{},
@@ -125,6 +154,3 @@ func asciiHost(u *url.URL) (string, error) {
 func isSchemePort(u *url.URL) bool {
 	return u.Scheme == "http" && u.Port() == "80" || u.Scheme == "https" && u.Port() == "443"
 }
-
-// shortURL returns the short URL of a code.
-func (a *API) shortURL(code string) string { return a.opts.BaseURL + "/" + code }

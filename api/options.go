@@ -103,6 +103,7 @@ type Options struct {
 	Clicks  ClickRecorder   // Required.
 	Limiter Limiter         // Required.
 	Clients ClientAddresser // Required.
+	Hosts   Hosts           // The domains besides the default one. Default: none.
 	Clock   Clock           // Default: the clock of this node.
 
 	BaseURL     string   // Required. The start of short URLs: scheme://host[:port].
@@ -127,6 +128,9 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	if o.Clock == nil {
 		o.Clock = nodeClock{}
+	}
+	if o.Hosts == nil {
+		o.Hosts = noHosts{}
 	}
 	if base, err := ParseBaseURL(o.BaseURL); err == nil {
 		o.BaseURL = base.String()

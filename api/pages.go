@@ -155,7 +155,7 @@ func (a *API) preview(c echo.Context, name string) error {
 // withLive calls show with the link of a visitor's path if it is live. Otherwise it answers with
 // an error.
 func (a *API) withLive(c echo.Context, name string, show func(l *store.Link)) error {
-	l, err := a.resolve(c.Request().Context(), c.Request(), name)
+	l, err := a.resolve(c.Request().Context(), c, name)
 	if err != nil {
 		return a.visitError(c, name, err)
 	}
@@ -184,11 +184,11 @@ func hiddenReason(l *store.Link) string {
 // showPreview writes the preview page of a live link.
 func (a *API) showPreview(c echo.Context, status int, l *store.Link, report web.Report) {
 	shown := web.Preview{
-		Code: l.Code, ShortURL: a.shortURL(l.Code), Title: l.Title,
+		Code: l.BareCode(), ShortURL: a.shortURL(l.Code), Title: l.Title,
 		URL: l.URL, CreatedAt: l.CreatedAt, ExpiresAt: l.ExpiresAt, HiddenReason: hiddenReason(l), Report: report,
 	}
 	if l.PasswordHash != "" {
 		shown.Title = ""
 	}
-	a.pages.Preview(c.Response(), status, shown)
+	a.pagesOf(c).Preview(c.Response(), status, shown)
 }

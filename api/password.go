@@ -43,7 +43,7 @@ func (c *caller) TakePassword(ctx context.Context) error { return c.api.takeHash
 // GET, because the page does not contain the target.
 func (a *API) askPassword(c echo.Context, status int, shown web.Password) error {
 	a.setPolicy(c.Response().Header(), policyNever)
-	a.pages.Password(c.Response(), status, shown)
+	a.pagesOf(c).Password(c.Response(), status, shown)
 	return nil
 }
 
@@ -66,13 +66,13 @@ func (a *API) unlock(c echo.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), visitTimeout)
 	defer cancel()
-	l, err := a.resolve(ctx, r, r.URL.Path[1:])
+	l, err := a.resolve(ctx, c, r.URL.Path[1:])
 	if err != nil {
 		return a.visitError(c, r.URL.Path[1:], err)
 	}
 	state, now, err := a.state(&l)
 	if err != nil {
-		return a.visitError(c, l.Code, err)
+		return a.visitError(c, l.BareCode(), err)
 	}
 	if state != store.Live {
 		return a.notLive(c, &l, state, now)
@@ -88,10 +88,10 @@ func (a *API) unlock(c echo.Context) error {
 	case g.wait > 0:
 		c.Response().Header().Set("Retry-After", retryAfter(g.wait))
 		return a.askPassword(c, http.StatusTooManyRequests, web.Password{
-			Code: l.Code, Error: "Too many wrong passwords.", RetryAfter: g.wait,
+			Code: l.BareCode(), Error: "Too many wrong passwords.", RetryAfter: g.wait,
 		})
 	case !g.right:
-		return a.askPassword(c, http.StatusForbidden, web.Password{Code: l.Code, Error: "That is not the password of this link."})
+		return a.askPassword(c, http.StatusForbidden, web.Password{Code: l.BareCode(), Error: "That is not the password of this link."})
 	}
 	return a.send(c, &l, now)
 }

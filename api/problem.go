@@ -56,6 +56,7 @@ var kinds = []kind{
 	{http.StatusPreconditionFailed, "version", "The version of the link does not match", "If-Match names another version. Read the link again."},
 	{http.StatusRequestEntityTooLarge, "too-large", "The request is too large", "The body is over 1 MiB, or a form is over 64 KiB."},
 	{http.StatusUnsupportedMediaType, "media-type", "The body has the wrong media type", "The body has no Content-Type: application/json."},
+	{http.StatusMisdirectedRequest, "unknown-host", "No links under this host", "The host of the request belongs to no active domain."},
 	{http.StatusUnprocessableEntity, "invalid", "The request is not valid", "Some fields or parameters are invalid. The errors name each of them and the reason."},
 	{http.StatusTooEarly, "too-early", "The link cannot be prefetched", "A prefetch of a link with a click limit."},
 	{http.StatusTooManyRequests, "rate-limited", "Too many requests", "A limit is used up. Try again after the seconds in Retry-After."},

@@ -31,7 +31,7 @@ func (a *API) redirect(c echo.Context) error {
 	if previewed, ok := cutPlus(name); ok {
 		return a.preview(c, previewed)
 	}
-	l, err := a.resolve(r.Context(), r, name)
+	l, err := a.resolve(r.Context(), c, name)
 	if err != nil {
 		return a.visitError(c, name, err)
 	}
@@ -43,7 +43,7 @@ func (a *API) redirect(c echo.Context) error {
 		return a.notLive(c, &l, state, now)
 	}
 	if l.PasswordHash != "" {
-		return a.askPassword(c, http.StatusOK, web.Password{Code: l.Code})
+		return a.askPassword(c, http.StatusOK, web.Password{Code: l.BareCode()})
 	}
 	if l.MaxClicks > 0 || l.Confirm {
 		return a.visitGuarded(c, &l, now)
@@ -66,7 +66,7 @@ func (a *API) visitGuarded(c echo.Context, l *store.Link, now time.Time) error {
 		case errors.Is(err, store.ErrNotLive):
 			return a.notLive(c, &checked, checked.State(now), now)
 		case err != nil:
-			return a.visitError(c, l.Code, err)
+			return a.visitError(c, l.BareCode(), err)
 		}
 		l = &checked
 	}
@@ -75,7 +75,7 @@ func (a *API) visitGuarded(c echo.Context, l *store.Link, now time.Time) error {
 		a.showPreview(c, http.StatusOK, l, web.Report{})
 		return nil
 	}
-	a.pages.Confirm(c.Response(), http.StatusOK, web.Confirm{Code: l.Code, URL: l.URL, Limited: l.MaxClicks > 0})
+	a.pagesOf(c).Confirm(c.Response(), http.StatusOK, web.Confirm{Code: l.BareCode(), URL: l.URL, Limited: l.MaxClicks > 0})
 	return nil
 }
 
@@ -90,12 +90,13 @@ func (a *API) setPolicy(h http.Header, policy cachePolicy) {
 // resolve returns the link for a visitor's path. Mail and chat programs often add the
 // punctuation or the space after a URL to the link. If there is no link for the whole path,
 // resolve tries the path without them, see trimEnd. It asks the store only for valid codes.
-func (a *API) resolve(ctx context.Context, r *http.Request, name string) (store.Link, error) {
+func (a *API) resolve(ctx context.Context, c echo.Context, name string) (store.Link, error) {
 	err := store.ErrNotFound
 	if store.ValidCode(name) {
-		l, known, found := a.opts.Visits.Peek(name)
+		key := keyOn(domainOf(c), name)
+		l, known, found := a.opts.Visits.Peek(key)
 		if !known {
-			l, found = a.ask(ctx, a.clientAddr(r), name)
+			l, found = a.ask(ctx, a.clientAddr(c.Request()), key)
 		}
 		if !errors.Is(found, store.ErrNotFound) {
 			return l, found
@@ -103,7 +104,7 @@ func (a *API) resolve(ctx context.Context, r *http.Request, name string) (store.
 		err = found
 	}
 	if trimmed := trimEnd(name); trimmed != name && store.ValidCode(trimmed) {
-		return a.resolve(ctx, r, trimmed)
+		return a.resolve(ctx, c, trimmed)
 	}
 	return store.Link{}, err
 }
@@ -154,7 +155,7 @@ func (a *API) send(c echo.Context, l *store.Link, now time.Time) error {
 		case errors.Is(err, store.ErrNotLive):
 			return a.notLive(c, &used, used.State(now), now)
 		case err != nil:
-			return a.visitError(c, l.Code, err)
+			return a.visitError(c, l.BareCode(), err)
 		}
 		l = &used
 	}

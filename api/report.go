@@ -33,7 +33,7 @@ func (a *API) report(c echo.Context, name string) error {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), visitTimeout)
 	defer cancel()
-	l, err := a.resolve(ctx, r, name)
+	l, err := a.resolve(ctx, c, name)
 	if err != nil {
 		return a.visitError(c, name, err)
 	}

@@ -40,17 +40,26 @@ func (a *API) route() error {
 		return fmt.Errorf("api: register metrics: %w", err)
 	}
 	a.visitors = a.visitorRouter()
+	a.onDomains = a.domainRouter()
 	if a.resources, err = a.resourceRouter(); err != nil {
 		return err
 	}
 	a.metrics.add(a.visitors.Routes())
+	a.metrics.add(a.onDomains.Routes())
 	a.metrics.add(a.resources.Routes())
 	return nil
 }
 
 // ServeHTTP answers requests of the public listener.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if a.https {
+	if d, err := a.domainOfHost(r.Host); d != nil {
+		a.serveDomain(w, r, err)
+		return
+	} else if err != nil {
+		a.refuseHost(w, r, err)
+		return
+	}
+	if a.scheme == "https" {
 		w.Header()["Strict-Transport-Security"] = httpsOnly
 	}
 	if strings.HasPrefix(r.URL.Path, "/api/") {
@@ -72,34 +81,49 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.visitors.ServeHTTP(w, r)
 }
 
-// visitorRouter serves redirects and pages. It wraps each handler in its middleware once.
-// Echo's own Use would wrap it again for every request.
+// getHead are the methods that read.
+var getHead = []string{http.MethodGet, http.MethodHead}
+
+// visitorRouter serves redirects and pages of the default domain.
 func (a *API) visitorRouter() *echo.Echo {
+	e := a.newVisitorRouter(func(h echo.HandlerFunc) echo.HandlerFunc { return h })
+	e.Match(getHead, "/", a.page(a.home))
+	e.POST("/", a.page(a.identifying(a.shorten)))
+	e.Match(getHead, "/robots.txt", a.page(echo.WrapHandler(a.pages.Static())))
+	return e
+}
+
+// newVisitorRouter returns a router with the routes that every host has: links and static
+// files. around wraps the handlers of links. The router wraps each handler in its middleware
+// once. Echo's own Use would wrap it again for every request.
+func (a *API) newVisitorRouter(around echo.MiddlewareFunc) *echo.Echo {
 	e := echo.New()
 	e.HTTPErrorHandler = func(err error, c echo.Context) { // for requests without a route
 		a.visitorError(err, c)
 		a.metrics.unrouted.count(c.Response().Status)
 	}
-	answered := func(h echo.HandlerFunc) echo.HandlerFunc { return answering(a.visitorError, a.recover(h)) }
-	visit := func(h echo.HandlerFunc) echo.HandlerFunc { return a.metrics.visits(visitRoute, answered(h)) }
-	page := func(h echo.HandlerFunc) echo.HandlerFunc {
-		return a.metrics.middleware(compress(answered(withTimeout(h))))
-	}
-	getHead := []string{http.MethodGet, http.MethodHead}
-	static := page(echo.WrapHandler(a.pages.Static()))
+	visit := func(h echo.HandlerFunc) echo.HandlerFunc { return a.metrics.visits(visitRoute, a.answered(around(h))) }
 	for _, path := range []string{visitRoute, longVisitRoute} {
 		e.Match(getHead, path, visit(a.redirect))
 		e.POST(path, visit(a.identifying(a.unlock)))
 	}
-	e.Match(getHead, "/", page(a.home))
-	e.POST("/", page(a.identifying(a.shorten)))
+	static := a.page(echo.WrapHandler(a.pages.Static()))
 	e.Match(getHead, "/static/*", static)
 	e.Match(getHead, "/favicon.ico", static)
-	e.Match(getHead, "/robots.txt", static)
 	if len(a.opts.SecurityContacts) > 0 {
-		e.Match(getHead, securityTxtPath, page(a.securityTxt))
+		e.Match(getHead, securityTxtPath, a.page(a.securityTxt))
 	}
 	return e
+}
+
+// answered answers the errors and panics of a handler of redirects and pages.
+func (a *API) answered(h echo.HandlerFunc) echo.HandlerFunc {
+	return answering(a.visitorError, a.recover(h))
+}
+
+// page is the middleware of pages.
+func (a *API) page(h echo.HandlerFunc) echo.HandlerFunc {
+	return a.metrics.middleware(compress(a.answered(withTimeout(h))))
 }
 
 // visitorError answers an error on the routes of redirects and pages.

@@ -36,6 +36,10 @@ type Options struct {
 	// Default: none.
 	Contact string
 
+	// Custom reports whether the pages belong to a custom domain. Such pages do not link to
+	// the home page or the documentation of the API, which are on another host.
+	Custom bool
+
 	// Version of the program, shown in the footer. Default: "dev".
 	Version string
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/terse/terse/abuse/reports"
 	"github.com/terse/terse/abuse/scan"
 	"github.com/terse/terse/api"
+	"github.com/terse/terse/domains"
 	"github.com/terse/terse/idgen"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/clicks"
@@ -43,6 +44,7 @@ type database struct {
 
 	outboxes []outbox.Named
 	blocks   []blocklist.Source
+	hosts    []domains.Source
 	counters []reports.Named
 	scanned  []scan.Source
 	edited   func(code string, version int64) // called when another node announces an edit; may be nil
@@ -65,6 +67,7 @@ func (p *process) embedded(ctx context.Context) (database, error) {
 		links: d, archive: d, keys: d, history: d, blocked: d, reports: d, sink: d, leaser: d.Leases(), codeKey: key,
 		outboxes: []outbox.Named{{Name: "embedded", Outbox: d}},
 		blocks:   []blocklist.Source{{Name: "embedded", List: d}},
+		hosts:    []domains.Source{{Name: "embedded", Domains: d}},
 		counters: []reports.Named{{Name: "embedded", Counter: d}},
 		scanned:  []scan.Source{{Name: "embedded", Links: d}},
 	}, err
@@ -75,6 +78,7 @@ func (p *process) embedded(ctx context.Context) (database, error) {
 func (p *process) sharded(ctx context.Context) (database, error) {
 	var outboxes []outbox.Named
 	var blocks []blocklist.Source
+	var hosts []domains.Source
 	var counters []reports.Named
 	var scanned []scan.Source
 	router, err := openShards(ctx, p.settings.shards, &p.open, shardOptions{
@@ -82,6 +86,7 @@ func (p *process) sharded(ctx context.Context) (database, error) {
 		opened: func(name string, s *postgres.Store) {
 			outboxes = append(outboxes, outbox.Named{Name: name, Outbox: s})
 			blocks = append(blocks, blocklist.Source{Name: name, List: s})
+			hosts = append(hosts, domains.Source{Name: name, Domains: s})
 			counters = append(counters, reports.Named{Name: name, Counter: s})
 			scanned = append(scanned, scan.Source{Name: name, Links: s})
 		},
@@ -96,7 +101,7 @@ func (p *process) sharded(ctx context.Context) (database, error) {
 	p.health.Require("map", func() error { return router.Lack().Buckets })
 	return database{
 		links: router, archive: router, keys: router, history: router, blocked: router, reports: router, sink: router, leaser: router.Leaser(), codeKey: p.settings.codeKey, placement: router, router: router,
-		outboxes: outboxes, blocks: blocks, counters: counters, scanned: scanned, edited: router.Edited,
+		outboxes: outboxes, blocks: blocks, hosts: hosts, counters: counters, scanned: scanned, edited: router.Edited,
 	}, nil
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/terse/terse/api"
 	"github.com/terse/terse/api/overload"
 	"github.com/terse/terse/api/ratelimit"
+	"github.com/terse/terse/domains"
 	"github.com/terse/terse/idgen"
 	"github.com/terse/terse/links"
 	"github.com/terse/terse/server"
@@ -160,6 +161,7 @@ type stores struct {
 	codes   *idgen.Codes
 	clicks  api.ClickRecorder
 	list    *blocklist.List
+	hosts   *domains.Map
 }
 
 // stores opens the stores.
@@ -183,7 +185,10 @@ func (p *process) stores(ctx context.Context) (s stores, err error) {
 	if s.clicks, err = p.recorder(s.database); err != nil {
 		return s, err
 	}
-	s.list, err = p.abuse(ctx, s.database)
+	if s.list, err = p.abuse(ctx, s.database); err != nil {
+		return s, err
+	}
+	s.hosts, err = p.domains(ctx, s.database)
 	return s, err
 }
 
@@ -215,7 +220,7 @@ func (p *process) handler(ctx context.Context, s *stores) (*api.API, error) {
 	}
 	return api.New(api.Options{
 		Links: useCases, Abuse: against, Visits: s.cached, Clicks: s.clicks, Clock: s.clock(),
-		Keys:    s.keyring,
+		Keys: s.keyring, Hosts: s.hosts,
 		Limiter: p.limiter, Limits: p.settings.limits, Clients: p.settings.proxies, Guard: p.guard,
 		BaseURL: p.settings.baseURL, CORSOrigins: p.settings.corsOrigins, CDN: p.settings.cdn.Provider != "",
 		SiteName: p.settings.siteName, Contact: p.settings.contact, SecurityContacts: p.settings.contacts,

@@ -1,0 +1,197 @@
+package api
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/terse/terse/domains"
+	"github.com/terse/terse/store"
+	"github.com/terse/terse/web"
+)
+
+// Hosts finds the domains of short links besides the default one, in memory. The domains are
+// shared: the caller must not change them.
+type Hosts interface {
+	// Find returns the domain that has a host, in any state. host is the Host of a request.
+	// known is false if no domain has the host, or if it is not in memory yet, see Complete.
+	Find(host string) (d *domains.Domain, known bool)
+
+	// Domain returns the domain with an ID, in any state.
+	Domain(id string) (d *domains.Domain, known bool)
+
+	// Complete reports whether all domains are in memory.
+	Complete() bool
+
+	// Len returns the number of domains in memory, in any state.
+	Len() int
+}
+
+// wellKnownPath begins the paths that programs request from any host (RFC 8615).
+const wellKnownPath = "/.well-known/"
+
+// The errors of hosts without links.
+var (
+	errUnknownHost  = errors.New("no domain has this host")
+	errInactiveHost = errors.New("the domain of this host is not active")
+)
+
+// domainOfHost returns the domain of a request's host, and nil for the default domain. While
+// there are no other domains, every host is the default one, so that a server on a laptop or
+// behind a health check by address needs no setting. While some domains are not in memory, the
+// error for an unknown host is store.ErrUnavailable.
+func (a *API) domainOfHost(host string) (*domains.Domain, error) {
+	if host == a.host {
+		return nil, nil
+	}
+	d, known := a.opts.Hosts.Find(host)
+	switch {
+	case known && d.State == store.DomainActive:
+		return d, nil
+	case known:
+		return d, errInactiveHost
+	case a.isBaseHost(host):
+		return nil, nil
+	case !a.opts.Hosts.Complete():
+		return nil, store.ErrUnavailable
+	case a.opts.Hosts.Len() == 0:
+		return nil, nil
+	}
+	return nil, errUnknownHost
+}
+
+// isBaseHost reports whether host is another spelling of the host of the base URL.
+func (a *API) isBaseHost(host string) bool {
+	canonical, err := store.CanonicalHost(host)
+	return err == nil && canonical == a.canonicalHost
+}
+
+// refuseHost answers a request for a host without links.
+func (a *API) refuseHost(w http.ResponseWriter, r *http.Request, err error) {
+	r = a.identify(w, r)
+	a.ignore(r.Context(), a.answerWith(a.domainPages, a.visitors.NewContext(r, w), policyError, a.hostProblem(r, err)))
+}
+
+func (a *API) hostProblem(r *http.Request, err error) *problem {
+	switch {
+	case errors.Is(err, errUnknownHost):
+		return newProblem(http.StatusMisdirectedRequest, "No short links are served under this host.")
+	case errors.Is(err, errInactiveHost):
+		return newProblem(http.StatusMisdirectedRequest, "The domain of this host is not active.")
+	}
+	return a.problem(r.Context(), err)
+}
+
+// domainKey is the key of the request's domain in an echo.Context.
+const domainKey = "domain"
+
+// onDomain calls next with the domain of the request's host, see domainOf.
+func (a *API) onDomain(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		d, err := a.domainOfHost(c.Request().Host)
+		if err == nil && d == nil {
+			err = errUnknownHost // the domain was removed after the request was routed
+		}
+		if err != nil {
+			return a.answerWith(a.domainPages, c, policyError, a.hostProblem(c.Request(), err))
+		}
+		c.Set(domainKey, d)
+		return next(c)
+	}
+}
+
+// domainOf returns the domain of the request, and nil for the default domain.
+func domainOf(c echo.Context) *domains.Domain {
+	d, _ := c.Get(domainKey).(*domains.Domain)
+	return d
+}
+
+// keyOn returns the key of a code on a domain.
+func keyOn(d *domains.Domain, code string) string {
+	if d == nil {
+		return code
+	}
+	return store.LinkKey(d.ID, code)
+}
+
+// domainRouter serves the hosts of custom domains: links, their pages, and files for programs.
+// The API, the home page and everything with a cookie are only on the default domain.
+func (a *API) domainRouter() *echo.Echo {
+	e := a.newVisitorRouter(a.onDomain)
+	page := func(h echo.HandlerFunc) echo.HandlerFunc { return a.page(a.onDomain(h)) }
+	e.Match(getHead, "/", page(a.domainRoot))
+	e.Match(getHead, "/robots.txt", page(a.domainRobots))
+	return e
+}
+
+// serveDomain answers a request for the host of a custom domain. Only files for programs are
+// served while the domain is not active.
+func (a *API) serveDomain(w http.ResponseWriter, r *http.Request, inactive error) {
+	if inactive != nil && !strings.HasPrefix(r.URL.Path, wellKnownPath) {
+		a.refuseHost(w, r, inactive)
+		return
+	}
+	a.onDomains.ServeHTTP(w, r)
+}
+
+// domainRoot answers the path / of a custom domain.
+func (a *API) domainRoot(c echo.Context) error {
+	if to := domainOf(c).Root; to.URL != "" {
+		return a.redirectAway(c, to, policyGone)
+	}
+	return a.answer(c, policyUnknown, newProblem(http.StatusNotFound, "This host serves short links. It has no home page."))
+}
+
+// domainRobots answers /robots.txt of a custom domain.
+func (a *API) domainRobots(c echo.Context) error {
+	if domainOf(c).Robots == store.RobotsDefault {
+		a.pages.Static().ServeHTTP(c.Response(), c.Request())
+		return nil
+	}
+	a.setPolicy(c.Response().Header(), policyGone)
+	return c.String(http.StatusOK, "User-agent: *\nDisallow: /\n")
+}
+
+// redirectAway redirects a visit without a live link to an address of the domain. A CDN purges
+// the answer by the tag of the domain, or by the tags that the caller has set.
+func (a *API) redirectAway(c echo.Context, to store.DomainRedirect, policy cachePolicy) error {
+	h := c.Response().Header()
+	a.setPolicy(h, policy)
+	if h["Cache-Tag"] == nil {
+		tag := []string{"domain-" + domainOf(c).ID}
+		h["Surrogate-Key"], h["Cache-Tag"] = tag, tag
+	}
+	return c.Redirect(to.Status, to.URL)
+}
+
+// pagesOf returns the pages for the domain of the request.
+func (a *API) pagesOf(c echo.Context) *web.Pages {
+	if domainOf(c) == nil {
+		return a.pages
+	}
+	return a.domainPages
+}
+
+// shortURL returns the short URL of the link with a key, on the primary host of its domain. It is
+// empty if the domain is not in memory.
+func (a *API) shortURL(key string) string {
+	id, code := store.SplitKey(key)
+	if id == "" {
+		return a.opts.BaseURL + "/" + code
+	}
+	d, known := a.opts.Hosts.Domain(id)
+	if !known {
+		return ""
+	}
+	return a.scheme + "://" + d.Host + a.port + "/" + code
+}
+
+// noHosts are the Hosts of a server without custom domains.
+type noHosts struct{}
+
+func (noHosts) Find(string) (*domains.Domain, bool)   { return nil, false }
+func (noHosts) Domain(string) (*domains.Domain, bool) { return nil, false }
+func (noHosts) Complete() bool                        { return true }
+func (noHosts) Len() int                              { return 0 }
