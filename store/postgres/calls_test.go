@@ -263,4 +263,20 @@ func callNodes(t *testing.T, s *postgres.Store, prefix string) {
 	_, err = s.ClaimScan(ctx, prefix, "holder", time.Minute)
 	must(t, err)
 	must(t, s.SaveScan(ctx, prefix, "holder", "state", time.Minute))
+	callCertificates(t, s, prefix)
+}
+
+func callCertificates(t *testing.T, s *postgres.Store, prefix string) {
+	t.Helper()
+	ctx := t.Context()
+	must(t, s.PutCertificateFile(ctx, store.CertificateFile{Key: prefix + "/a.crt", Value: []byte("value"), ModifiedAt: time.Now()}))
+	_, err := s.CertificateFile(ctx, prefix+"/a.crt")
+	must(t, err)
+	_, err = s.CertificateFiles(ctx, prefix+"/", "", 20)
+	must(t, err)
+	_, err = s.LockCertificate(ctx, prefix, "holder", time.Minute)
+	must(t, err)
+	_, err = s.RenewCertificateLock(ctx, prefix, "holder", time.Minute)
+	must(t, err)
+	must(t, s.UnlockCertificate(ctx, prefix, "holder"))
 }

@@ -129,6 +129,9 @@ func TestConformance(t *testing.T) {
 			t.Run("Scanned", func(t *testing.T) {
 				storetest.RunScanned(t, func(tb testing.TB) storetest.ScannedStore { return open(tb) })
 			})
+			t.Run("Certificates", func(t *testing.T) {
+				storetest.RunCertificates(t, func(tb testing.TB) store.Certificates { return open(tb) })
+			})
 			t.Run("Outbox", func(t *testing.T) {
 				storetest.RunOutbox(t, storetest.OutboxOptions{Repeats: true, Open: func(tb testing.TB) (store.Store, store.Outbox) {
 					s := open(tb)

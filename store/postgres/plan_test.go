@@ -68,6 +68,8 @@ func fillShard(t *testing.T, conn *pgx.Conn) {
 		`INSERT INTO reports SELECT now(), now() - n * interval '1 s', bucket, 'rep_' || n, code, '', '', '' FROM few`,
 		`INSERT INTO reports SELECT now(), NULL, bucket, 'rep_open_' || n, code, '', '', '' FROM few WHERE n <= 1000`,
 		`INSERT INTO scans SELECT now(), code, '', '' FROM few`,
+		`INSERT INTO certificate_files SELECT now() - n * interval '1 s', 'certificates/' || code, nullif('value', repeat('value', n % 2))::bytea FROM few`,
+		`INSERT INTO certificate_locks SELECT now() + n * interval '1 s', code, 'holder' FROM few`,
 		`INSERT INTO outbox (edited_at, due, bucket, audience, code) SELECT now(), now() + interval '1 h', bucket, 1, code FROM few`,
 		`SET session_replication_role = DEFAULT`,
 		`VACUUM ANALYZE`,

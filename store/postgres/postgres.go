@@ -1,6 +1,6 @@
-// Package postgres stores links, API keys, click totals, idempotency keys and leases of
-// node ids in one shard: a primary and its streaming replicas. It writes only to buckets
-// that the shard owns.
+// Package postgres stores links, API keys, click totals, idempotency keys, leases of node
+// ids and copies of certificate files in one shard: a primary and its streaming replicas. It
+// writes links only to buckets that the shard owns.
 //
 // It does not route: store/shard reads from here which shard owns which bucket. It does
 // not change the schema: store/postgres/schema does.
@@ -54,6 +54,7 @@ var (
 	_ store.Reports         = (*Store)(nil)
 	_ store.ReportCounter   = (*Store)(nil)
 	_ store.Scanned         = (*Store)(nil)
+	_ store.Certificates    = (*Store)(nil)
 )
 
 // Open returns a Store that probes its servers until Close. The end of ctx does not

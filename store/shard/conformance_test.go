@@ -52,3 +52,8 @@ func TestArchive(t *testing.T) {
 		return g, g
 	})
 }
+
+func TestCertificates(t *testing.T) {
+	t.Parallel()
+	storetest.RunCertificates(t, func(tb testing.TB) store.Certificates { return loaded(tb, 3) })
+}

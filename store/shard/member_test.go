@@ -275,3 +275,31 @@ func (m *member) AddClicks(ctx context.Context, b store.ClickBatch) error {
 	_, err := fenced(m, func() (struct{}, error) { return struct{}{}, m.Store.AddClicks(ctx, b) }, codes...)
 	return err
 }
+
+func (m *member) PutCertificateFile(ctx context.Context, f store.CertificateFile) error {
+	_, err := fenced(m, func() (struct{}, error) { return struct{}{}, m.Store.PutCertificateFile(ctx, f) })
+	return err
+}
+
+func (m *member) CertificateFile(ctx context.Context, key string) (store.CertificateFile, error) {
+	return fenced(m, func() (store.CertificateFile, error) { return m.Store.CertificateFile(ctx, key) })
+}
+
+func (m *member) CertificateFiles(ctx context.Context, prefix, after string, limit int) ([]store.CertificateFile, error) {
+	return fenced(m, func() ([]store.CertificateFile, error) {
+		return m.Store.CertificateFiles(ctx, prefix, after, limit)
+	})
+}
+
+func (m *member) LockCertificate(ctx context.Context, name, holder string, ttl time.Duration) (bool, error) {
+	return fenced(m, func() (bool, error) { return m.Store.LockCertificate(ctx, name, holder, ttl) })
+}
+
+func (m *member) RenewCertificateLock(ctx context.Context, name, holder string, ttl time.Duration) (bool, error) {
+	return fenced(m, func() (bool, error) { return m.Store.RenewCertificateLock(ctx, name, holder, ttl) })
+}
+
+func (m *member) UnlockCertificate(ctx context.Context, name, holder string) error {
+	_, err := fenced(m, func() (struct{}, error) { return struct{}{}, m.Store.UnlockCertificate(ctx, name, holder) })
+	return err
+}

@@ -24,6 +24,7 @@ type Shard interface {
 	store.Blocklist
 	store.Domains
 	store.Reports
+	store.Certificates
 
 	// Archive exports links in the order of their buckets, and within a bucket in the order
 	// of their codes.
@@ -61,6 +62,8 @@ var (
 	_ store.Blocklist = (*Router)(nil)
 	_ store.Domains   = (*Router)(nil)
 	_ store.Reports   = (*Router)(nil)
+
+	_ store.Certificates = (*Router)(nil)
 )
 
 // New returns a Router that reads the map every RefreshEvery until Close. Load reads the first

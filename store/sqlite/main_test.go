@@ -126,3 +126,8 @@ func TestDurable(t *testing.T) {
 		}
 	})
 }
+
+func TestCertificates(t *testing.T) {
+	t.Parallel()
+	storetest.RunCertificates(t, func(tb testing.TB) store.Certificates { return open(tb, tb.TempDir()) })
+}

@@ -1,5 +1,6 @@
 // Package sqlite is the embedded store: one SQLite file in a folder, without a server. It
-// stores links, API keys, click totals, node id leases and generated secrets.
+// stores links, API keys, click totals, node id leases, generated secrets and certificate
+// files.
 //
 // It is not a cache, and not for a network file system: one process serves a folder, and
 // commands on the same machine may use it at the same time.
@@ -52,6 +53,7 @@ var (
 	_ store.Reports         = (*Store)(nil)
 	_ store.ReportCounter   = (*Store)(nil)
 	_ store.Scanned         = (*Store)(nil)
+	_ store.Certificates    = (*Store)(nil)
 )
 
 // Open opens the database in opts.Dir. It creates a missing database, and migrates an older

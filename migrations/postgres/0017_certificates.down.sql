@@ -1,0 +1,2 @@
+DROP TABLE certificate_locks;
+DROP TABLE certificate_files;
