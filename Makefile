@@ -12,12 +12,14 @@ PGO      := $(or $(wildcard $(PROFILE)),off)
 GOLANGCI_LINT_VERSION := v2.15.0
 GOFUMPT_VERSION       := v0.12.0
 K6_VERSION            := v1.8.1
+PEBBLE_VERSION        := v2.10.3
 CRAWLERS_VERSION      := 1.60.0
 
 export CGO_ENABLED ?= 0
 
-K6  := $(BIN)/k6-$(K6_VERSION)
-NPM := web/testdata/node_modules/.package-lock.json
+K6     := $(BIN)/k6-$(K6_VERSION)
+PEBBLE := $(BIN)/pebble-$(PEBBLE_VERSION) $(BIN)/pebble-challtestsrv-$(PEBBLE_VERSION)
+NPM    := web/testdata/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
 
@@ -51,7 +53,7 @@ race: test-tools ## run all tests under the race detector, with fewer rounds
 	CGO_ENABLED=1 $(GO) test -C deploy/validate -race -count 1 -timeout 30m ./...
 
 .PHONY: test-tools
-test-tools: $(NPM) $(K6)
+test-tools: $(NPM) $(K6) $(PEBBLE)
 	@.ci/install chromium postgres pgbouncer redis varnish nginx prometheus podman zbarimg zsh fish
 
 $(NPM): web/testdata/package-lock.json
@@ -144,3 +146,7 @@ $(BIN)/gofumpt-$(GOFUMPT_VERSION):
 $(K6):
 	GOBIN=$(abspath $(BIN)) $(GO) install go.k6.io/k6@$(K6_VERSION)
 	mv $(BIN)/k6 $@
+
+$(PEBBLE): $(BIN)/%-$(PEBBLE_VERSION):
+	GOBIN=$(abspath $(BIN)) $(GO) install github.com/letsencrypt/pebble/v2/cmd/$*@$(PEBBLE_VERSION)
+	mv $(BIN)/$* $@
