@@ -23,6 +23,7 @@ type connections struct {
 	most    int // 0: no bound
 	each    int // most connections of one client network
 	trusted Proxies
+	secure  bool // below TLS
 	clock   *clock
 	metrics *metrics
 
@@ -41,6 +42,7 @@ func newConnections(opts Options) (*connections, error) {
 		most:     opts.MaxConnections,
 		each:     max(1, opts.MaxConnections/networkPart),
 		trusted:  opts.Trusted,
+		secure:   opts.TLS != nil,
 		clock:    newClock(),
 		open:     map[*conn]struct{}{},
 
@@ -161,12 +163,15 @@ type conn struct {
 	of          *connections
 	network     netip.Addr // of the client; the zero Addr for a trusted proxy
 	read, write deadline
-	answered    atomic.Bool  // something was written, or the connection is closed
-	waiting     atomic.Int64 // since when it waits for a request, by the clock; 0 during a request
+	answered    atomic.Bool                // an answer was begun, or the connection is closed
+	waiting     atomic.Int64               // since when it waits for a request, by the clock; 0 during a request
+	requested   atomic.Bool                // a request has begun
+	computes    atomic.Pointer[handshakes] // set while the connection has a place, see handshakes
 }
 
 // Close closes the connection. It may be called again.
 func (c *conn) Close() error {
+	c.computed()
 	c.settle()
 	c.of.remove(c)
 	return c.Conn.Close()
@@ -218,7 +223,10 @@ var (
 
 // Write writes to the client.
 func (c *conn) Write(b []byte) (int, error) {
-	c.settle()
+	c.computed()
+	if !c.of.secure || c.requested.Load() { // before the first request, a TLS handshake is written
+		c.settle()
+	}
 	if !bytes.Equal(b, codingAnswer) {
 		return c.Conn.Write(b)
 	}

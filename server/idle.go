@@ -94,12 +94,13 @@ func (c *conn) waits(since int64) { c.waiting.Store(since) }
 
 // changed is the http.Server.ConnState of all connections.
 func changed(c net.Conn, state http.ConnState) {
-	own, ok := c.(*conn)
+	own, ok := under(c).(*conn)
 	if !ok {
 		return
 	}
 	switch state {
 	case http.StateActive:
+		own.requested.Store(true)
 		own.waits(0)
 	case http.StateIdle:
 		own.waits(own.of.clock.at(time.Now()))

@@ -9,7 +9,7 @@ import (
 
 // metrics are the metrics of the connections of a Server.
 type metrics struct {
-	refused, evicted prometheus.Counter
+	refused, evicted, handshakesRefused prometheus.Counter
 }
 
 // newMetrics registers the metrics. open counts the open connections. most is their bound.
@@ -22,6 +22,10 @@ func newMetrics(reg prometheus.Registerer, open func() int, most int) (*metrics,
 		Name: "terse_http_connections_evicted_total",
 		Help: "Idle connections that were closed to make room for new ones, the longest idle first.",
 	})
+	m.handshakesRefused = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "terse_tls_handshakes_refused_total",
+		Help: "TLS handshakes that failed because too many were in progress.",
+	})
 	count := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "terse_http_connections", Help: "Connections of clients that are open.",
 	}, func() float64 { return float64(open()) })
@@ -29,7 +33,7 @@ func newMetrics(reg prometheus.Registerer, open func() int, most int) (*metrics,
 		Name: "terse_http_connections_most", Help: "Connections of clients that may be open.",
 	}, func() float64 { return float64(most) })
 	var errs []error
-	for _, c := range []prometheus.Collector{m.refused, m.evicted, count, bound} {
+	for _, c := range []prometheus.Collector{m.refused, m.evicted, m.handshakesRefused, count, bound} {
 		errs = append(errs, reg.Register(c))
 	}
 	if err := errors.Join(errs...); err != nil {

@@ -1,4 +1,4 @@
-// Package server runs an HTTP server on one listener: it opens the listener, bounds
+// Package server runs an HTTP or HTTPS server on one listener: it opens the listener, bounds
 // the connections and their time, and stops without losing a request. It serves any
 // handler.
 package server
@@ -6,9 +6,11 @@ package server
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"runtime/debug"
 	"sync/atomic"
@@ -35,11 +37,15 @@ type Options struct {
 	Registerer prometheus.Registerer // of the metrics of connections; default: no metrics
 	Logger     *slog.Logger          // required
 
+	// TLS makes the server speak HTTPS. GetCertificate is required; it may block until there is
+	// a certificate. The keys of session tickets may be changed at any time. Default: HTTP.
+	TLS *tls.Config
+
 	Proxies Proxies // peers that begin each connection with a PROXY header; default: none
 	Trusted Proxies // peers with the connections of many clients: no bound for one network; default: none
 
 	MaxConnections int           // most open connections, a quarter of them from one client network; default: no bound
-	Handshakes     time.Duration // how long Shutdown waits for clients that are connecting; default: not at all
+	Handshakes     time.Duration // how long Shutdown waits for clients whose TCP handshake is not complete; default: not at all
 }
 
 func (o Options) withDefaults() Options {
@@ -60,18 +66,20 @@ func (o *Options) validate() error {
 	check(o.Logger != nil, "Logger is required")
 	check(o.MaxConnections >= 0, "MaxConnections must not be negative")
 	check(o.Handshakes >= 0, "Handshakes must not be negative")
+	check(o.TLS == nil || o.TLS.GetCertificate != nil, "TLS.GetCertificate is required")
 	return errors.Join(errs...)
 }
 
 // Server is an HTTP server that serves on one listener.
 type Server struct {
-	http     http.Server
-	opts     Options
-	conns    *connections
-	leaving  atomic.Bool   // answers ask clients to reconnect
-	stopping atomic.Bool   // the listener is closed on purpose
-	accepted chan struct{} // closed when no further connection will be accepted
-	swept    chan struct{} // closed to end the sweep of deadlines
+	http       http.Server
+	opts       Options
+	conns      *connections
+	handshakes *handshakes   // nil: HTTP
+	leaving    atomic.Bool   // answers ask clients to reconnect
+	stopping   atomic.Bool   // the listener is closed on purpose
+	accepted   chan struct{} // closed when no further connection will be accepted
+	swept      chan struct{} // closed to end the sweep of deadlines
 }
 
 // Start serves until Shutdown.
@@ -95,10 +103,16 @@ func Start(opts Options) (*Server, error) {
 		ConnState:         changed,
 		ErrorLog:          slog.NewLogLogger(opts.Logger.Handler(), slog.LevelDebug),
 	}
+	var listener net.Listener = conns
+	if opts.TLS != nil {
+		s.http.TLSConfig = opts.TLS
+		s.handshakes = newHandshakes(opts.TLS, conns.metrics)
+		listener = s.handshakes.listener(conns)
+	}
 	go conns.sweep(s.swept)
 	go func() {
 		defer close(s.accepted)
-		if err := s.http.Serve(conns); !s.stopping.Load() {
+		if err := s.http.Serve(listener); !s.stopping.Load() {
 			opts.Failed <- fmt.Errorf("serve %s: %w", opts.Listener.Addr(), err)
 		}
 	}()
