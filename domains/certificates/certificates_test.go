@@ -1,0 +1,247 @@
+package certificates_test
+
+import (
+	"bytes"
+	"crypto/x509"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/terse/terse/domains/certificates"
+	"github.com/terse/terse/internal/testenv"
+)
+
+// TestObtain obtains certificates ahead and on demand, under concurrent handshakes.
+func TestObtain(t *testing.T) {
+	t.Parallel()
+	p := listenTwice(t)
+	ca := p.pebble(t, testenv.PebbleOptions{})
+	under := openStore(t)
+	n := newNode(t, p, ca, under, newHosts("base.example", "a.example", "xn--bcher-kva.example"))
+	n.Manage("base.example")
+	testenv.Await(t, "the certificate of a managed host", func() bool {
+		s, err := n.Status(t.Context(), "base.example")
+		return err == nil && s.State == certificates.Valid && time.Until(s.NotAfter) > 80*24*time.Hour
+	})
+	var wg sync.WaitGroup
+	for range 10 {
+		for _, host := range []string{"a.example", "xn--bcher-kva.example"} {
+			wg.Go(func() {
+				if _, err := handshake(t, n.https.String(), host); err != nil {
+					t.Errorf("handshake with %s = %v, want nil", host, err)
+				}
+			})
+		}
+	}
+	wg.Wait()
+	if got := ca.Issued(); got != 3 {
+		t.Errorf("%d certificates were issued, want 3", got)
+	}
+	if leaf, err := handshake(t, n.https.String(), ""); err == nil || leaf.VerifyHostname("base.example") != nil {
+		t.Errorf("handshake without a name = %v, %v, want the certificate of the default host", leaf, err)
+	}
+	files, err := under.CertificateFiles(t.Context(), "", "", 1000)
+	if err != nil || len(files) < 9 {
+		t.Fatalf("the store has %d files, %v, want 9 at least", len(files), err)
+	}
+	for _, f := range files {
+		stored, err := under.CertificateFile(t.Context(), f.Key)
+		if err != nil || bytes.Contains(stored.Value, []byte("PRIVATE KEY")) || bytes.Contains(stored.Value, []byte("ops@")) {
+			t.Errorf("file %s, %v, is not sealed", f.Key, err)
+		}
+	}
+}
+
+// TestUnknownNameIsNotOrdered checks that a name that is not allowed reaches neither the store
+// nor the authority.
+func TestUnknownNameIsNotOrdered(t *testing.T) {
+	t.Parallel()
+	p := listenTwice(t)
+	ca := p.pebble(t, testenv.PebbleOptions{})
+	under := openStore(t)
+	n := newNode(t, p, ca, under, newHosts("base.example"))
+	for _, host := range []string{"other.example", "base.example.evil.example", "x.base.example", "*.example", strings.Repeat("a", 250)} {
+		if _, err := handshake(t, n.https.String(), host); err == nil {
+			t.Errorf("handshake with %q = nil, want an error", host)
+		}
+		n.Manage(host)
+	}
+	if files, err := under.CertificateFiles(t.Context(), "", "", 10); len(files) > 0 || err != nil {
+		t.Errorf("the store has %v, %v, want nothing", files, err)
+	}
+	if got := ca.Orders(); got != 0 {
+		t.Errorf("%d orders, want none", got)
+	}
+}
+
+// TestRestart stops and starts a node: certificates are read from the store, also while the
+// authority is down, and only with the same key of the codes.
+func TestRestart(t *testing.T) {
+	t.Parallel()
+	p := listenTwice(t)
+	ca := p.pebble(t, testenv.PebbleOptions{})
+	under, allowed := openStore(t), newHosts("base.example", "a.example", "new.example")
+	first := newNode(t, p, ca, under, allowed)
+	before, err := handshake(t, first.https.String(), "a.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	first.closing()
+	if err := ca.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	second := newNode(t, listenTwice(t), ca, under, allowed, func(o *certificates.Options) {
+		o.HTTPPort = portOf(o.HTTP)
+	})
+	after, err := handshake(t, second.https.String(), "a.example")
+	if err != nil || !after.Equal(before) {
+		t.Errorf("handshake after a restart without the authority = %v, want nil and the same certificate", err)
+	}
+	if _, err := handshake(t, second.https.String(), "new.example"); err == nil {
+		t.Error("handshake with a new name without the authority = nil, want an error")
+	}
+	s, err := second.Status(t.Context(), "new.example")
+	if err != nil || s.State != certificates.Failed || !strings.Contains(s.Error, "refused") || !s.Retry.After(time.Now()) {
+		t.Errorf("Status() = %+v, %v, want the reason of the failure and a later attempt", s, err)
+	}
+	if _, err := handshake(t, second.https.String(), "a.example"); err != nil {
+		t.Errorf("handshake with the known name = %v, want nil", err)
+	}
+	second.closing()
+	other := newNode(t, listenTwice(t), ca, under, allowed, func(o *certificates.Options) {
+		o.Secret = []byte(strings.Repeat("another key", 3))
+	})
+	if _, err := handshake(t, other.https.String(), "a.example"); err == nil {
+		t.Error("handshake with another key of the codes = nil, want an error")
+	}
+}
+
+// TestUnreachableHostIsNotOrdered checks the port of a host before the order.
+func TestUnreachableHostIsNotOrdered(t *testing.T) {
+	t.Parallel()
+	p := listenTwice(t)
+	ca := p.pebble(t, testenv.PebbleOptions{})
+	stranger := listenTwice(t) // another server
+	go func() { _ = http.Serve(stranger.plain, http.NotFoundHandler()) }()
+	t.Cleanup(func() { _ = stranger.plain.Close() })
+	closed := listenTwice(t)
+	_ = closed.plain.Close()
+	for reason, port := range map[string]int{"is not this server": portOf(stranger.plain.Addr()), "does not answer": portOf(closed.plain.Addr())} {
+		n := newNode(t, listenTwice(t), ca, openStore(t), newHosts("a.example"), func(o *certificates.Options) { o.HTTPPort = port })
+		if _, err := handshake(t, n.https.String(), "a.example"); err == nil {
+			t.Error("handshake with an unreachable host = nil, want an error")
+		}
+		s, err := n.Status(t.Context(), "a.example")
+		if err != nil || s.State != certificates.Failed || !strings.Contains(s.Error, reason) || !strings.Contains(s.Error, "127.0.0.1") {
+			t.Errorf("Status() = %+v, %v, want an error that says %q and the address", s, err, reason)
+		}
+		n.closing()
+	}
+	if got := ca.Orders(); got != 0 {
+		t.Errorf("%d orders, want none", got)
+	}
+}
+
+// TestRenewal awaits the renewal of a short certificate before its end.
+func TestRenewal(t *testing.T) {
+	t.Parallel()
+	p := listenTwice(t)
+	ca := p.pebble(t, testenv.PebbleOptions{Validity: 20 * time.Second})
+	n := newNode(t, p, ca, openStore(t), newHosts("a.example"), func(o *certificates.Options) { o.CheckEvery = 200 * time.Millisecond })
+	first, err := handshake(t, n.https.String(), "a.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var renewed *x509.Certificate
+	testenv.Await(t, "another certificate", func() bool {
+		var err error
+		if renewed, err = handshake(t, n.https.String(), "a.example"); err != nil {
+			t.Fatalf("handshake during a renewal = %v, want nil", err)
+		}
+		return !renewed.Equal(first)
+	})
+	if !renewed.NotAfter.After(first.NotAfter) {
+		t.Errorf("the certificate ends at %v, want after %v", renewed.NotAfter, first.NotAfter)
+	}
+}
+
+// TestRemovedHost checks that a removed host gets no certificate, even from memory.
+func TestRemovedHost(t *testing.T) {
+	t.Parallel()
+	p := listenTwice(t)
+	ca := p.pebble(t, testenv.PebbleOptions{})
+	allowed := newHosts("a.example")
+	n := newNode(t, p, ca, openStore(t), allowed)
+	if _, err := handshake(t, n.https.String(), "a.example"); err != nil {
+		t.Fatal(err)
+	}
+	allowed.forget("a.example")
+	if _, err := handshake(t, n.https.String(), "a.example"); err == nil {
+		t.Error("handshake with a removed host = nil, want an error")
+	}
+}
+
+// TestExternalAccount orders at an authority that requires an external account.
+func TestExternalAccount(t *testing.T) {
+	t.Parallel()
+	p := listenTwice(t)
+	key := "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"
+	ca := p.pebble(t, testenv.PebbleOptions{EABKeys: map[string]string{"kid-1": key}})
+	n := newNode(t, p, ca, openStore(t), newHosts("a.example"), func(o *certificates.Options) { o.EABKeyID, o.EABKey = "kid-1", key })
+	if _, err := handshake(t, n.https.String(), "a.example"); err != nil {
+		t.Errorf("handshake = %v, want nil", err)
+	}
+}
+
+func TestRedirect(t *testing.T) {
+	t.Parallel()
+	p := listenTwice(t)
+	ca := p.pebble(t, testenv.PebbleOptions{})
+	n := newNode(t, p, ca, openStore(t), newHosts("base.example", "a.example"))
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	t.Cleanup(client.CloseIdleConnections)
+	for _, tt := range []struct{ host, path, want string }{
+		{"base.example", "/spring?a=%2F&b", "https://base.example/spring?a=%2F&b"},
+		{"BASE.example:80", "//evil.example/", "https://base.example//evil.example/"},
+		{"a.example.", "/", "https://a.example/"},
+		{"evil.example", "/x", "https://base.example/x"},
+		{"base.example", "/.well-known/acme-challenge/unknown", "https://base.example/.well-known/acme-challenge/unknown"},
+		{"base.example", "/.well-known/terse/token", ""},
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+n.plain.String()+tt.path, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Host = tt.host
+		response, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(response.Body)
+		_ = response.Body.Close()
+		status := http.StatusPermanentRedirect
+		if tt.want == "" {
+			status = http.StatusOK
+		}
+		if got := response.Header.Get("Location"); response.StatusCode != status || got != tt.want || err != nil || (tt.want == "") != (string(body) == "app") {
+			t.Errorf("POST %s of %s = %d to %q with %q, want %d to %q", tt.path, tt.host, response.StatusCode, got, body, status, tt.want)
+		}
+	}
+}
+
+func TestOptionsAreChecked(t *testing.T) {
+	t.Parallel()
+	_, err := certificates.New(certificates.Options{EABKey: "key"})
+	for _, field := range []string{"Store", "Secret", "Hosts", "DefaultHost", "Logger", "EABKeyID"} {
+		if err == nil || !strings.Contains(err.Error(), "Options."+field) {
+			t.Errorf("New() = %v, want an error that names %s", err, field)
+		}
+	}
+	if _, err := certificates.OpenFiles(certificates.FilesOptions{Logger: slog.New(slog.DiscardHandler)}); err == nil {
+		t.Error("OpenFiles() without files = nil, want an error")
+	}
+}

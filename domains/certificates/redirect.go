@@ -1,0 +1,73 @@
+package certificates
+
+import (
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/terse/terse/store"
+)
+
+// Challenges answers the challenges of the authority and the checks of other nodes, and passes
+// other requests to next.
+func (m *Manager) Challenges(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case strings.HasPrefix(r.URL.Path, reachPath):
+			m.reach.serve(w, r)
+		case m.opts.Hosts.Allowed(requestHost(r)) && m.issuer.HandleHTTPChallenge(w, r):
+		default:
+			next.ServeHTTP(w, r)
+		}
+	})
+}
+
+// RedirectOptions configure a Redirect.
+type RedirectOptions struct {
+	Base  *url.URL     // required: the https URL of the server
+	Hosts Hosts        // required: other hosts are redirected to Base
+	App   http.Handler // required: answers below /.well-known/terse/
+}
+
+// Redirect returns the handler of HTTP beside HTTPS. It redirects every request to HTTPS with
+// status 308, which keeps the method.
+func Redirect(opts RedirectOptions) http.Handler {
+	port := ""
+	if p := opts.Base.Port(); p != "" && p != "443" {
+		port = ":" + p
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/.well-known/terse/") {
+			opts.App.ServeHTTP(w, r)
+			return
+		}
+		host := requestHost(r)
+		if !opts.Hosts.Allowed(host) {
+			host = opts.Base.Hostname()
+		}
+		if strings.Contains(host, ":") {
+			host = "[" + host + "]"
+		}
+		target := r.RequestURI
+		if !strings.HasPrefix(target, "/") {
+			target = r.URL.RequestURI()
+		}
+		w.Header()["Location"] = []string{"https://" + host + port + target}
+		w.Header()["Content-Length"] = []string{"0"}
+		w.WriteHeader(http.StatusPermanentRedirect)
+	})
+}
+
+// requestHost returns the canonical host of a request, or "".
+func requestHost(r *http.Request) string {
+	name := r.Host
+	if host, _, err := net.SplitHostPort(name); err == nil {
+		name = host
+	}
+	host, err := store.CanonicalHost(strings.Trim(name, "[]"))
+	if err != nil {
+		return ""
+	}
+	return host
+}

@@ -1,0 +1,158 @@
+package certificates
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/terse/terse/store/sqlite"
+)
+
+func newTestStorage(t *testing.T) (*storage, *sqlite.Store) {
+	t.Helper()
+	under, err := sqlite.Open(t.Context(), sqlite.Options{Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := under.Close(); err != nil {
+			t.Errorf("Close() = %v, want nil", err)
+		}
+	})
+	sealing, err := newSealer([]byte("the key of the codes"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newStorage(under, sealing, time.Now)
+	t.Cleanup(s.close)
+	return s, under
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestSealedFilesCannotBeExchanged(t *testing.T) {
+	t.Parallel()
+	one, err := newSealer([]byte("one"))
+	must(t, err)
+	other, err := newSealer([]byte("other"))
+	must(t, err)
+	sealed := one.seal("a.key", []byte("secret"))
+	if plain, err := one.open("a.key", sealed); err != nil || string(plain) != "secret" {
+		t.Errorf("open() = %q, %v, want the text", plain, err)
+	}
+	if bytes.Equal(sealed, one.seal("a.key", []byte("secret"))) {
+		t.Error("two files with the same text are equal, want another nonce")
+	}
+	for i := range sealed {
+		changed := bytes.Clone(sealed)
+		changed[i] ^= 1
+		if _, err := one.open("a.key", changed); !errors.Is(err, errSealed) {
+			t.Errorf("open() with byte %d changed = %v, want %v", i, err, errSealed)
+		}
+	}
+	for _, err := range []error{
+		second(one.open("b.key", sealed)), second(other.open("a.key", sealed)), second(one.open("a.key", nil)), second(one.open("a.key", sealed[:5])),
+	} {
+		if !errors.Is(err, errSealed) {
+			t.Errorf("open() = %v, want %v", err, errSealed)
+		}
+	}
+}
+
+func second(_ []byte, err error) error { return err }
+
+func TestStorageIsAFileSystem(t *testing.T) {
+	t.Parallel()
+	s, _ := newTestStorage(t)
+	ctx := t.Context()
+	for _, key := range []string{"a/b/c.crt", "a/b/d/e.key", "a/bb", "f"} {
+		must(t, s.Store(ctx, key, []byte(key)))
+	}
+	for _, tt := range []struct {
+		path      string
+		recursive bool
+		want      []string
+	}{
+		{"a", false, []string{"a/b", "a/bb"}},
+		{"a/b", true, []string{"a/b/c.crt", "a/b/d/e.key"}},
+		{"a/b", false, []string{"a/b/c.crt", "a/b/d"}},
+		{"", false, []string{"a", "f"}},
+	} {
+		if got, err := s.List(ctx, tt.path, tt.recursive); err != nil || !slices.Equal(got, tt.want) {
+			t.Errorf("List(%q, %v) = %q, %v, want %q", tt.path, tt.recursive, got, err, tt.want)
+		}
+	}
+	if info, err := s.Stat(ctx, "a/b"); err != nil || info.IsTerminal {
+		t.Errorf("Stat() of a folder = %+v, %v, want a folder", info, err)
+	}
+	must(t, s.Delete(ctx, "a/b"))
+	must(t, s.Delete(ctx, "unknown"))
+	for key, want := range map[string]bool{"a/b": false, "a/b/c.crt": false, "a/bb": true, "a": true} {
+		if got := s.Exists(ctx, key); got != want {
+			t.Errorf("Exists(%q) = %v, want %v", key, got, want)
+		}
+	}
+	if _, err := s.Load(ctx, "a/b/c.crt"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Load() of a deleted file = %v, want %v", err, fs.ErrNotExist)
+	}
+}
+
+// TestWriteAfterAnotherClock writes on a node with a clock that is a day behind.
+func TestWriteAfterAnotherClock(t *testing.T) {
+	t.Parallel()
+	s, _ := newTestStorage(t)
+	must(t, s.Store(t.Context(), "a", []byte("first")))
+	s.now = func() time.Time { return time.Now().Add(-24 * time.Hour) }
+	must(t, s.Store(t.Context(), "a", []byte("second")))
+	if got, err := s.Load(t.Context(), "a"); string(got) != "second" || err != nil {
+		t.Errorf("Load() = %q, %v, want the later write", got, err)
+	}
+}
+
+// TestLostLock has a node that lost its lock: it writes nothing of that host.
+func TestLostLock(t *testing.T) {
+	t.Parallel()
+	s, under := newTestStorage(t)
+	ctx, name := t.Context(), "issue_cert_a.example"
+	must(t, s.Lock(ctx, name))
+	waiting, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+	defer cancel()
+	if err := s.Lock(waiting, name); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Lock() of a held lock = %v, want %v", err, context.DeadlineExceeded)
+	}
+	key := "certificates/ca/a.example/a.example.crt"
+	must(t, s.Store(ctx, key, []byte("mine")))
+	s.mu.Lock()
+	s.leases[name].until = time.Now() // as after a pause of the process
+	s.mu.Unlock()
+	if err := s.Store(ctx, key, []byte("late")); !errors.Is(err, errLockLost) {
+		t.Errorf("Store() after the end of the lock = %v, want %v", err, errLockLost)
+	}
+	if err := s.Delete(ctx, key); !errors.Is(err, errLockLost) {
+		t.Errorf("Delete() after the end of the lock = %v, want %v", err, errLockLost)
+	}
+	must(t, s.Store(ctx, "certificates/ca/b.example/b.example.crt", []byte("other host")))
+	must(t, s.Unlock(ctx, name))
+	if held, err := under.LockCertificate(ctx, name, "other", time.Hour); !held || err != nil {
+		t.Errorf("LockCertificate() after Unlock = %v, %v, want true", held, err)
+	}
+}
+
+func TestBackoff(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int]time.Duration{1: 2 * time.Minute, 2: 4 * time.Minute, 4: 16 * time.Minute, 30: 6 * time.Hour, 1000: 6 * time.Hour} {
+		if got := orderBackoff.after(n); got != want {
+			t.Errorf("wait after %d failures = %v, want %v", n, got, want)
+		}
+	}
+}
