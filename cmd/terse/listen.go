@@ -31,6 +31,7 @@ func (p *process) listenAdmin(ctx context.Context) (net.Addr, error) {
 // Names of the sockets that systemd may pass: FileDescriptorName in the socket units.
 const (
 	publicSocket = "public"
+	plainSocket  = "http" // beside HTTPS
 	adminSocket  = "admin"
 )
 
@@ -41,8 +42,8 @@ func inheritedSockets(getenv func(string) string) (map[string]*server.Listener, 
 		return nil, fmt.Errorf("take sockets from systemd: %w", err)
 	}
 	for name := range sockets {
-		if name != publicSocket && name != adminSocket {
-			return nil, fmt.Errorf("take sockets from systemd: in the unit of socket %q set FileDescriptorName=%s or %s", name, publicSocket, adminSocket)
+		if name != publicSocket && name != plainSocket && name != adminSocket {
+			return nil, fmt.Errorf("take sockets from systemd: in the unit of socket %q set FileDescriptorName=%s, %s or %s", name, publicSocket, plainSocket, adminSocket)
 		}
 	}
 	return sockets, nil
@@ -73,8 +74,13 @@ func (p *process) listen(ctx context.Context, s *stores) (net.Addr, error) {
 	if err != nil {
 		return nil, errors.Join(err, public.Close())
 	}
+	traced := p.tracer.Handler(p.settings.forCDN(handler), p.settings.proxies.FromProxy)
+	secure, err := p.secure(ctx, s, public, traced)
+	if err != nil {
+		return nil, errors.Join(err, public.Close())
+	}
 	bounds := server.Options{
-		Listener: public, Handler: p.tracer.Handler(p.settings.forCDN(handler), p.settings.proxies.FromProxy),
+		Listener: public, Handler: traced, TLS: secure,
 		MaxConnections: p.settings.operation.maxConnections, Handshakes: handshakes,
 		Trusted: p.settings.proxies, Registerer: p.registry, Logger: p.logger, Failed: p.failed,
 	}
@@ -85,6 +91,9 @@ func (p *process) listen(ctx context.Context, s *stores) (net.Addr, error) {
 		return nil, err
 	}
 	p.open.push("server", p.settings.operation.drain.requests(), p.public.Shutdown)
+	if p.obtain != nil { // now this node answers challenges
+		p.obtain()
+	}
 	return public.Addr(), nil
 }
 

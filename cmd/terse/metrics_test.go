@@ -40,11 +40,13 @@ func metricPages(t *testing.T) []page {
 	redis := testenv.NewRedis(t, testenv.RedisOptions{})
 	_, shards := testenv.NewShards(t, 1, testenv.ClusterOptions{Replicas: 1})
 	terse(t, []string{"TERSE_SHARDS=" + shards}, "migrate", "up").want(t, "migrate up", 0)
+	secure, _, _ := secureSettings(t)
 	pages := []page{
 		readPage(t, "", serve()),
 		readPage(t, "Redis", serve("TERSE_REDIS_URL="+redis.URL())),
 		readPage(t, "CDN", serve("TERSE_CDN=varnish", "TERSE_VARNISH_SECRET="+purgeSecret, "TERSE_VARNISH_URLS=http://127.0.0.1:1")),
 		readPage(t, "Web Risk", serve("TERSE_WEBRISK_KEY=9f86d081884c", "TERSE_WEBRISK_URL=http://127.0.0.1:1")),
+		readPage(t, "HTTPS", serve(secure...)),
 		readPage(t, "shards", serve("TERSE_SHARDS="+shards)),
 	}
 	return pages

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -78,7 +79,7 @@ func start(t *testing.T, dir string, environ ...string) *node {
 		if err != nil {
 			t.Fatalf("terse serve printed nothing: %v: %s", err, p.log)
 		}
-		p.url = strings.TrimSpace(line[strings.Index(line, "http://"):])
+		p.url = strings.TrimSpace(line[strings.Index(line, "http"):])
 	}
 	testenv.Await(t, "the server to be ready", func() bool {
 		status, _ := p.admin.Ask(t.Context(), "/readyz")
@@ -149,7 +150,7 @@ func client(t *testing.T) *http.Client {
 	t.Helper()
 	c := &http.Client{
 		Timeout:       time.Minute,
-		Transport:     &http.Transport{MaxIdleConnsPerHost: 32},
+		Transport:     &http.Transport{MaxIdleConnsPerHost: 32, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	t.Cleanup(c.CloseIdleConnections)

@@ -63,7 +63,7 @@ func (c *serveCommand) Run(ctx context.Context, out output) error {
 // the parts in reverse order: requests, clicks, the node id, the database, and the listener of
 // health checks and metrics last.
 func serve(ctx context.Context, s serveSettings, out output) (err error) {
-	p := &process{settings: s, logger: newLogger(s, out.stderr), registry: prometheus.NewRegistry(), failed: make(chan error, 2)}
+	p := &process{settings: s, logger: newLogger(s, out.stderr), registry: prometheus.NewRegistry(), failed: make(chan error, 3)}
 	takeLibraryLogs(p.logger)
 	p.limiter = ratelimit.NewLocal(ratelimit.LocalOptions{})
 	p.stopBy = func() time.Time { return time.Now().Add(s.operation.drain.timeout) }
@@ -118,6 +118,7 @@ type process struct {
 	guard    *overload.Guard
 	tracer   *tracing.Tracer // nil: no traces
 	public   *server.Server
+	obtain   func()                      // begins to obtain certificates; nil without ACME
 	failed   chan error                  // errors of servers that stop by themselves
 	stopBy   func() time.Time            // deadline for closing everything
 	sockets  map[string]*server.Listener // sockets from systemd, by name

@@ -31,7 +31,7 @@ type serveFlags struct {
 	dataFlags
 	operationFlags
 
-	Listen      string `default:":8080" placeholder:"ADDRESS" help:"Public address. Default: :8080." setting:""`
+	Listen      string `placeholder:"ADDRESS" help:"Public address. Default: :8080, or :443 with --https on." setting:""`
 	AdminListen string `default:"127.0.0.1:9090" placeholder:"ADDRESS" help:"Address of health checks, metrics and profiles. Never make it public. Default: 127.0.0.1:9090." setting:""`
 	AdminHosts  string `placeholder:"NAME,…" help:"Host names that the admin listener accepts in addition to addresses, localhost and the name in --admin-listen. Default: none." setting:""`
 	BaseURL     string `placeholder:"URL" help:"Start of every short URL, such as https://sho.rt. Default: http://localhost and the port of --listen." setting:""`
@@ -55,6 +55,7 @@ type serveFlags struct {
 	LimitUnknown         string `default:"40/20s" placeholder:"N/TIME" help:"Unknown codes that one client may request, or off. Unknown API keys have the same limit. Default: 40/20s." setting:""`
 	LimitPassword        string `default:"10/10m" placeholder:"N/TIME" help:"Password guesses by one client on one link, or off. The limit of all clients together on a link is ten times higher. Default: 10/10m." setting:""`
 
+	httpsFlags
 	abuseFlags
 
 	RedisURL         string `name:"redis-url" placeholder:"URL" help:"Redis that all nodes share: redis://, rediss://, redis-sentinel://HOST,…/MASTER or redis-cluster://HOST,…. Default: none." setting:"" secret:""`
@@ -94,6 +95,7 @@ type serveSettings struct {
 	contacts        []string // for security.txt; empty: no file
 	reserved        []string // names that cannot be new aliases, in addition to api.Reserved
 	limits          api.Limits
+	https           httpsSettings
 	abuse           abuseSettings
 	redisURL        string      // empty: no Redis
 	cdn             cdn.Options // empty Provider: no CDN
@@ -117,7 +119,12 @@ func (f *serveFlags) read() (serveSettings, []error) {
 	var err error
 	s.shards, err = parseShards(f.Shards)
 	try("SHARDS", err)
-	try("LISTEN", checkAddress(f.Listen))
+	s.https = f.httpsFlags.read(f.BaseURL, try)
+	if s.listen == "" && s.https.on {
+		s.listen = defaultHTTPSListen
+	}
+	s.listen = cmp.Or(s.listen, defaultListen)
+	try("LISTEN", checkAddress(s.listen))
 	try("ADMIN_LISTEN", checkAddress(f.AdminListen))
 	s.adminHosts, err = parseAdminHosts(f.AdminHosts, f.AdminListen)
 	try("ADMIN_HOSTS", err)

@@ -10,6 +10,7 @@ import (
 	"github.com/terse/terse/abuse/webrisk"
 	"github.com/terse/terse/api"
 	"github.com/terse/terse/api/ratelimit"
+	"github.com/terse/terse/domains/certificates"
 	"github.com/terse/terse/store/cache/cdn"
 )
 
@@ -23,6 +24,7 @@ func TestSettingsAreRead(t *testing.T) {
 		Listen:         ":1", AdminListen: "Admin.:2", AdminHosts: "Node1, node2.", BaseURL: "https://sho.rt", CodeKey: "aSC7FmA0I5+1teXYpwy1758w8yPDIjOUQKEAJRrNWUA=", NodeID: "5", ReplicaMaxAge: "6s",
 		AnonymousCreate: "true", TrustedProxies: "10.0.0.0/8", ProxyProtocol: "true", CORSOrigins: "https://app.example", SecurityContact: "mailto:a@b.example, tel:+1",
 		SiteName: " Acme & Co ", Contact: "help@acme.example", ReservedAliases: "jobs, Press", AnonymousLife: "720h", LimitCreateAnonymous: "1/1s", LimitCreateTotal: "7/7s", LimitCreateKey: "2/2s", LimitUnknown: "3/3s", LimitPassword: "4/4s",
+		httpsFlags: httpsFlags{HTTPS: "on", HTTPListen: ":3", ACMEURL: "https://ca.example/dir", ACMEEmail: "ops@acme.example", ACMEEABKeyID: "kid", ACMEEABKey: "a2V5", ACMEDNS: "127.0.0.1:53", ACMEHTTPPort: "8"},
 		abuseFlags: abuseFlags{LimitReport: "5/5s", WebriskKey: "9f86d081884c", WebriskRate: "6/2s", WebriskURL: "http://risk", ScanInterval: "8s"},
 		RedisURL:   "redis://r", CDN: cdn.Varnish, VarnishURLs: "http://v", VarnishSecret: "9f86d081884d", CDNRate: "10/4s",
 		BatchSize: "12", CacheSize: "13", LogLevel: "warn", LogFormat: "json",
@@ -40,6 +42,10 @@ func TestSettingsAreRead(t *testing.T) {
 			CreateAnonymous: ratelimit.Limit{Count: 1, Window: time.Second}, CreateTotal: ratelimit.Limit{Count: 7, Window: 7 * time.Second}, CreateKey: ratelimit.Limit{Count: 2, Window: 2 * time.Second},
 			Unknown: ratelimit.Limit{Count: 3, Window: 3 * time.Second}, Password: ratelimit.Limit{Count: 4, Window: 4 * time.Second},
 			Report: ratelimit.Limit{Count: 5, Window: 5 * time.Second},
+		},
+		https: httpsSettings{
+			on: true, httpListen: ":3",
+			acme: certificates.Options{Directory: "https://ca.example/dir", Email: "ops@acme.example", EABKeyID: "kid", EABKey: "a2V5", DNS: "127.0.0.1:53", HTTPPort: 8},
 		},
 		abuse: abuseSettings{
 			webrisk: webrisk.Options{Key: "9f86d081884c", API: "http://risk", Rate: 3}, scanInterval: 8 * time.Second,
