@@ -193,6 +193,7 @@ func TestRunbookLinks(t *testing.T) {
 var pages = []string{
 	"TerseRedirectErrorsFast", "TerseRedirectSlowFast", "TerseCreateErrorsFast", "TerseNodesAway", "TerseShardWithoutPrimary", "TerseSplitBrain",
 	"TerseShardMapRefused", "TerseDatabaseWritesFail", "TerseEditsUnseen", "TersePurgesLate",
+	"TerseCertificateEnds",
 }
 
 // condition makes an alert fire and then clear. Moments are separated by spaces. Among the
@@ -380,6 +381,13 @@ var conditions = map[string]condition{
 			`terse_http_connections_refused_total{instance="a"}`: once,
 		},
 		quiet: "4m", fires: "5m", clears: "20m",
+		labels: map[string]string{"instance": "a"},
+	},
+	"TerseCertificateEnds": {
+		series: map[string]string{
+			`terse_certificate_remaining_ratio{instance="a"}`: levels(span{20, 0.26}, span{20, 0.24}, span{20, 0.9}),
+		},
+		quiet: "19m 34m", fires: "35m", clears: "40m",
 		labels: map[string]string{"instance": "a"},
 	},
 	"TerseNodeVersions": {
