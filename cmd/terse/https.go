@@ -14,8 +14,11 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"slices"
+	"time"
 
 	"github.com/terse/terse/api"
+	"github.com/terse/terse/domains"
 	"github.com/terse/terse/domains/certificates"
 	"github.com/terse/terse/server"
 	"github.com/terse/terse/store"
@@ -166,11 +169,55 @@ func checkSecureBase(baseURL string, files bool) error {
 	return nil
 }
 
-// baseHost is the certificates.Hosts of a server without other domains.
-type baseHost string
+// servedHosts are the hosts that may have certificates: the host of the base URL, and those of
+// active domains. A host that a domain has only by a wildcard gets none: a stranger could request
+// any number of them.
+type servedHosts struct {
+	base    string
+	domains *domains.Map
+}
 
 // Allowed implements certificates.Hosts.
-func (b baseHost) Allowed(host string) bool { return host == string(b) }
+func (s servedHosts) Allowed(host string) bool {
+	if host == s.base {
+		return true
+	}
+	d, known := s.domains.Find(host)
+	return known && d.State == store.DomainActive &&
+		slices.ContainsFunc(d.Hosts, func(h store.DomainHost) bool { return h.Host == host })
+}
+
+// obtainEvery is the time between two searches for new hosts of domains.
+const obtainEvery = 2 * time.Second
+
+// obtain obtains certificates for all hosts until ctx ends, before visitors need them.
+func (s servedHosts) obtain(ctx context.Context, manage func(hosts ...string)) {
+	managed := map[string]bool{}
+	tick := time.NewTicker(obtainEvery)
+	defer tick.Stop()
+	for {
+		allowed := map[string]bool{s.base: true}
+		for _, d := range s.domains.All() {
+			for _, h := range d.Hosts {
+				allowed[h.Host] = s.Allowed(h.Host)
+			}
+		}
+		var added []string
+		for host, ok := range allowed {
+			if ok && !managed[host] {
+				added = append(added, host)
+			}
+		}
+		if managed = allowed; len(added) > 0 {
+			manage(added...)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
 
 // secure returns the TLS configuration of the public listener, and serves HTTP beside it. It
 // returns nil without HTTPS.
@@ -211,7 +258,7 @@ func (p *process) certificates(ctx context.Context, s *stores, base *url.URL, ap
 	if err != nil {
 		return nil, nil, err
 	}
-	hosts := baseHost(host)
+	hosts := servedHosts{host, s.hosts}
 	handler := certificates.Redirect(certificates.RedirectOptions{Base: base, Hosts: hosts, App: app})
 	get, err := p.filesOrACME(ctx, s, hosts, &handler, plain, public)
 	if err != nil {
@@ -228,7 +275,7 @@ func (p *process) certificates(ctx context.Context, s *stores, base *url.URL, ap
 
 // filesOrACME returns the source of certificates. With ACME, the handler of HTTP answers
 // challenges too.
-func (p *process) filesOrACME(ctx context.Context, s *stores, hosts baseHost, handler *http.Handler, plain, public net.Addr) (func(*tls.ClientHelloInfo) (*tls.Certificate, error), error) {
+func (p *process) filesOrACME(ctx context.Context, s *stores, hosts servedHosts, handler *http.Handler, plain, public net.Addr) (func(*tls.ClientHelloInfo) (*tls.Certificate, error), error) {
 	if p.settings.https.certFile != "" {
 		files, err := certificates.OpenFiles(certificates.FilesOptions{
 			Certificate: p.settings.https.certFile, Key: p.settings.https.keyFile, Logger: p.logger, Registerer: p.registry,
@@ -240,7 +287,7 @@ func (p *process) filesOrACME(ctx context.Context, s *stores, hosts baseHost, ha
 		return files.GetCertificate, nil
 	}
 	options := p.settings.https.acme
-	options.Store, options.Secret, options.Hosts, options.DefaultHost = s.certificates, s.codeKey, hosts, string(hosts)
+	options.Store, options.Secret, options.Hosts, options.DefaultHost = s.certificates, s.codeKey, hosts, hosts.base
 	options.HTTP, options.HTTPS, options.Logger, options.Registerer = plain, public, p.logger, p.registry
 	manager, err := certificates.New(options)
 	if err != nil {
@@ -248,6 +295,8 @@ func (p *process) filesOrACME(ctx context.Context, s *stores, hosts baseHost, ha
 	}
 	p.open.push("certificates", closeTimeout, manager.Close)
 	*handler = manager.Challenges(*handler)
-	p.obtain = func() { manager.Manage(string(hosts)) }
+	p.obtain = func() {
+		p.background(ctx, "certificates of hosts", func(ctx context.Context) { hosts.obtain(ctx, manager.Manage) })
+	}
 	return manager.GetCertificate, nil
 }
