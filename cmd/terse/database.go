@@ -112,11 +112,16 @@ type shardOptions struct {
 	batchSize  int                                  // 0: the default
 	maxAge     time.Duration                        // of a replica's data; 0: the default
 	opened     func(name string, s *postgres.Store) // called for each shard; may be nil
+	patience   time.Duration                        // for a shard to return its buckets; 0: the default
 	nodeID     int64
 	logger     *slog.Logger
 	registerer prometheus.Registerer
 	tracer     pgx.QueryTracer // nil: no traces
 }
+
+// commandPatience is how long a command waits for the buckets of a shard. A server waits less, and
+// tries again in the background.
+const commandPatience = 5 * time.Second
 
 // openShards connects to the shards and loads the map of buckets. It returns
 // store.ErrUnavailable and a usable Router when no shard is reachable.
@@ -136,7 +141,7 @@ func openShards(ctx context.Context, shards []shardSettings, open *cleanup, opts
 		}
 		members = append(members, shard.Named{Name: s.name, Shard: one, Leaser: leaserOf(one, opts.nodeID)})
 	}
-	router, err := shard.New(shard.Options{Shards: members, Logger: opts.logger, Registerer: opts.registerer})
+	router, err := shard.New(shard.Options{Shards: members, RefreshTimeout: opts.patience, Logger: opts.logger, Registerer: opts.registerer})
 	if err != nil {
 		return nil, err
 	}
@@ -219,7 +224,7 @@ func withDatabase(ctx context.Context, f *dataFlags, out output, use func(admini
 		return err
 	}
 	if len(shards) > 0 {
-		router, err := openShards(ctx, shards, &open, shardOptions{nodeID: anyNode, logger: logger})
+		router, err := openShards(ctx, shards, &open, shardOptions{patience: commandPatience, nodeID: anyNode, logger: logger})
 		if err != nil {
 			return err
 		}

@@ -21,7 +21,7 @@ func anyLink(t *rapid.T) store.Link {
 	}
 	text := func(label string) string { return rapid.OneOf(rapid.Just(""), rapid.String()).Draw(t, label) }
 	l := store.Link{
-		Code: rapid.StringMatching(`[0-9A-Za-z_-]{1,64}`).Draw(t, "code"), URL: rapid.StringMatching(`(http|HTTPS)://[!-.0-~][!-~]{0,100}`).Draw(t, "url"), Title: text("title"), Owner: text("owner"),
+		Code: rapid.StringMatching(`[0-9A-Za-z_-]{1,64}`).Draw(t, "code"), URL: rapid.StringMatching(`(http|HTTPS)://[!-.0-\[\]-~][!-~]{0,100}`).Draw(t, "url"), Title: text("title"), Owner: text("owner"),
 		Status:       rapid.SampledFrom([]int{301, 302, 307, 308}).Draw(t, "status"),
 		ForwardQuery: store.ForwardQuery(rapid.IntRange(0, 2).Draw(t, "forward")),
 		StartsAt:     at("starts"), ExpiresAt: at("expires"), MaxClicks: rapid.Int64Min(0).Draw(t, "max"),
