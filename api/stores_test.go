@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/terse/terse/api"
 	"github.com/terse/terse/idgen"
 	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/store/postgres"
@@ -99,7 +100,7 @@ func openShards(t testing.TB, clusters []*testenv.Cluster, database string) (dat
 	must(t, err)
 	must(t, migrator.Up(ctx))
 	for _, target := range targets {
-		s, err := postgres.Open(ctx, postgres.Options{Name: target.Name, Primary: target.DSN, SchemaVersion: schema.Latest(), Logger: logger})
+		s, err := postgres.Open(ctx, postgres.Options{Name: target.Name, Primary: target.DSN, SchemaVersion: schema.Latest(), CallTimeout: api.RequestTimeout - time.Second, Logger: logger})
 		must(t, err)
 		t.Cleanup(func() { must(t, s.Close()) })
 		opts.Shards = append(opts.Shards, shard.Named{Name: target.Name, Shard: s, Leaser: s.Leases("test")})
