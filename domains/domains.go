@@ -1,7 +1,9 @@
-// Package domains knows the domains of short links besides the default one. Registry adds and
-// changes them. Map has all of them in memory, and finds the domain of a request's host.
+// Package domains knows the domains of short links besides the default one. Service has the use
+// cases on them: it checks what a caller may do, and verifies that hosts lead here and belong to
+// their owners. Registry does the writes. Map has all domains in memory, and finds the domain of a
+// request's host.
 //
-// It serves no requests, and knows no adapter.
+// It depends neither on HTTP servers nor on a database.
 package domains
 
 import "github.com/terse/terse/store"

@@ -85,12 +85,18 @@ func New(ctx context.Context, opts Options) (*Map, error) {
 		m.parts = append(m.parts, &part{source: s, hosts: metrics.hosts.WithLabelValues(s.Name), failures: metrics.failures.WithLabelValues(s.Name)})
 	}
 	m.rebuild()
+	m.Refresh(ctx)
+	return m, nil
+}
+
+// Refresh reads the sources that have changed, and returns when all of them have answered or
+// failed.
+func (m *Map) Refresh(ctx context.Context) {
 	var reading sync.WaitGroup
 	for _, p := range m.parts {
 		reading.Go(func() { m.refresh(ctx, p) })
 	}
 	reading.Wait()
-	return m, nil
 }
 
 // Find returns the domain that has a host, in any state. host is the Host of a request: it may
@@ -98,6 +104,9 @@ func New(ctx context.Context, opts Options) (*Map, error) {
 // the name itself, a domain may have it by a wildcard in place of the first label. known is false
 // if no domain has the host. It then means nothing unless the map is complete, see Complete. Find
 // does not allocate for a name of ASCII letters, digits, dots and hyphens.
+//
+// A host that is not verified has no links: while its domain is active because another host is
+// verified, Find returns the domain as pending.
 //
 // The domain is shared: the caller must not change it.
 func (m *Map) Find(host string) (d *Domain, known bool) { return m.current.Load().find(host) }
@@ -146,6 +155,8 @@ func (m *Map) follow(ctx context.Context, p *part) {
 // refresh reads a part if it has changed. It logs the first failure in a row, and the first
 // success after failures.
 func (m *Map) refresh(ctx context.Context, p *part) {
+	p.reading.Lock()
+	defer p.reading.Unlock()
 	next, err := p.read(ctx, m.opts.Timeout)
 	switch {
 	case ctx.Err() != nil:
@@ -183,7 +194,8 @@ type part struct {
 	failures prometheus.Counter
 	known    atomic.Pointer[content] // nil before the first read
 
-	failing bool // whether the latest read failed; only one goroutine at a time uses it
+	reading sync.Mutex
+	failing bool // whether the latest read failed; guarded by reading
 }
 
 // content is everything in one source. It never changes.

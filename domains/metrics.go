@@ -33,3 +33,17 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	}
 	return m, nil
 }
+
+// serviceMetrics are the metrics of a Service.
+type serviceMetrics struct{ right, wrong prometheus.Counter }
+
+func newServiceMetrics(reg prometheus.Registerer) (*serviceMetrics, error) {
+	checks := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "terse_domains_verifications_total",
+		Help: "Verifications of hosts of domains, by result: verified or failed.",
+	}, []string{"result"})
+	if err := reg.Register(checks); err != nil {
+		return nil, fmt.Errorf("domains: register metrics: %w", err)
+	}
+	return &serviceMetrics{right: checks.WithLabelValues("verified"), wrong: checks.WithLabelValues("failed")}, nil
+}

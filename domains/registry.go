@@ -40,8 +40,13 @@ func NewRegistry(s store.Domains, now func() time.Time) *Registry { return &Regi
 // Add claims the hosts of a new domain and adds it. The caller has minted d.ID. hosts are the
 // hosts besides the primary one, d.Host. CreatedAt and UpdatedAt become the present time. Add
 // returns a *store.FieldError for an invalid host, and a *TakenError if another domain has a
-// host, also a removed one. It then claims no host. After an outage, Add may be repeated with another ID.
+// host, also a removed one. It then claims no host. The hosts of a domain that is added as active
+// are verified. After an outage, Add may be repeated with another ID.
 func (r *Registry) Add(ctx context.Context, d store.Domain, hosts ...string) (Domain, error) {
+	verified := time.Time{}
+	if d.State == store.DomainActive {
+		verified = r.now()
+	}
 	names := append([]string{d.Host}, hosts...)
 	for i := range names {
 		name, err := store.ParseDomainHost(names[i])
@@ -54,7 +59,7 @@ func (r *Registry) Add(ctx context.Context, d store.Domain, hosts ...string) (Do
 	d.UpdatedAt = d.CreatedAt
 	var all Domain
 	for i, name := range names {
-		h, err := r.claim(ctx, &d, name)
+		h, err := r.claim(ctx, &d, name, verified)
 		if err != nil {
 			r.release(ctx, d.ID, names[:i])
 			return Domain{}, err
@@ -85,8 +90,8 @@ func (r *Registry) release(ctx context.Context, id string, names []string) {
 const claimAttempts = 3
 
 // claim claims a host for a domain, and returns the claim.
-func (r *Registry) claim(ctx context.Context, d *store.Domain, host string) (store.DomainHost, error) {
-	h := store.DomainHost{Host: host, DomainID: d.ID, Owner: d.Owner, ClaimedAt: r.now()}
+func (r *Registry) claim(ctx context.Context, d *store.Domain, host string, verified time.Time) (store.DomainHost, error) {
+	h := store.DomainHost{Host: host, DomainID: d.ID, Owner: d.Owner, ClaimedAt: r.now(), VerifiedAt: verified}
 	for range claimAttempts {
 		standing, err := r.store.ClaimHost(ctx, h)
 		if err != nil || standing.DomainID == d.ID {
@@ -172,14 +177,14 @@ func (r *Registry) Update(ctx context.Context, d store.Domain) (store.Domain, er
 	if d.Host == before.Host {
 		return r.store.UpdateDomain(ctx, d)
 	}
-	if _, err := r.claim(ctx, &d, d.Host); err != nil {
+	if _, err := r.claim(ctx, &d, d.Host, time.Time{}); err != nil {
 		return store.Domain{}, err
 	}
 	updated, err := r.store.UpdateDomain(ctx, d)
 	if err != nil {
 		return store.Domain{}, err
 	}
-	_, err = r.claim(ctx, &d, d.Host) // a RemoveHost may have released it before the update
+	_, err = r.claim(ctx, &d, d.Host, time.Time{}) // a RemoveHost may have released it before the update
 	return updated, err
 }
 
@@ -194,7 +199,7 @@ func (r *Registry) AddHost(ctx context.Context, id, host string) (store.DomainHo
 	if err != nil {
 		return store.DomainHost{}, err
 	}
-	return r.claim(ctx, &d, name)
+	return r.claim(ctx, &d, name, time.Time{})
 }
 
 // RemoveHost releases a host of a domain: every owner may claim it then. It returns
@@ -218,8 +223,61 @@ func (r *Registry) RemoveHost(ctx context.Context, id, host string) error {
 	if err != nil || d.Host != name {
 		return err
 	}
-	if _, err := r.claim(ctx, &d, name); err != nil { // an Update has made it the primary host in the meantime
+	if _, err := r.claim(ctx, &d, name, time.Time{}); err != nil { // an Update has made it the primary host in the meantime
 		return err
 	}
 	return ErrPrimaryHost
+}
+
+// Evict releases a host of a domain, also its primary one, for another owner who has proved it.
+// If the domain has other hosts, one of them becomes the primary host: the first verified one, or
+// else the first. Otherwise the domain becomes removed.
+func (r *Registry) Evict(ctx context.Context, id, host string) error {
+	for range claimAttempts {
+		err := r.evict(ctx, id, host)
+		if !errors.Is(err, store.ErrVersion) {
+			return err
+		}
+	}
+	return fmt.Errorf("host %q: %w: its domain changes all the time", host, store.ErrUnavailable)
+}
+
+func (r *Registry) evict(ctx context.Context, id, host string) error {
+	d, err := r.domain(ctx, id)
+	if err == nil && d.Host == host {
+		err = r.demote(ctx, d)
+	}
+	if err != nil && !errors.Is(err, store.ErrNotFound) { // ErrNotFound: a claim without a domain
+		return err
+	}
+	if err := r.store.ReleaseHost(ctx, host, id); !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	return nil
+}
+
+// demote takes the primary host from a domain.
+func (r *Registry) demote(ctx context.Context, d store.Domain) error {
+	hosts, err := r.store.HostsOf(ctx, d.ID)
+	if err != nil {
+		return err
+	}
+	next := store.DomainHost{}
+	for _, h := range hosts {
+		usable := h.Host != d.Host && !strings.HasPrefix(h.Host, store.WildcardLabel)
+		if usable && (next.Host == "" || next.VerifiedAt.IsZero() && !h.VerifiedAt.IsZero()) {
+			next = h
+		}
+	}
+	switch {
+	case next.Host == "":
+		d.State = store.DomainRemoved
+	case next.VerifiedAt.IsZero() && d.State == store.DomainActive:
+		d.Host, d.State, d.VerifiedAt = next.Host, store.DomainPending, time.Time{}
+	default:
+		d.Host = next.Host
+	}
+	d.UpdatedAt = r.now()
+	_, err = r.store.UpdateDomain(ctx, d)
+	return err
 }

@@ -45,8 +45,28 @@ func newTable(known []*content) *table {
 	}
 	for _, d := range t.byID {
 		sortHosts(d.Hosts)
+		t.holdBack(d)
 	}
 	return t
+}
+
+// holdBack makes an active domain pending for its hosts that are not verified. Their DNS records
+// may lead here without the will of their owner.
+func (t *table) holdBack(d *Domain) {
+	if d.State != store.DomainActive {
+		return
+	}
+	var pending *Domain
+	for _, h := range d.Hosts {
+		if !h.VerifiedAt.IsZero() {
+			continue
+		}
+		if pending == nil {
+			pending = &Domain{Domain: d.Domain, Hosts: d.Hosts}
+			pending.State = store.DomainPending
+		}
+		t.byHost[h.Host] = pending
+	}
 }
 
 // all returns the domains in no order.
@@ -57,6 +77,11 @@ func (t *table) all() []*Domain {
 // sortHosts sorts hosts by their names.
 func sortHosts(hosts []store.DomainHost) {
 	slices.SortFunc(hosts, func(a, b store.DomainHost) int { return strings.Compare(a.Host, b.Host) })
+}
+
+// sortDomains sorts domains by their primary hosts.
+func sortDomains(domains []Domain) {
+	slices.SortFunc(domains, func(a, b Domain) int { return strings.Compare(a.Host, b.Host) })
 }
 
 // maxNameLen is the length of the longest DNS name in bytes.

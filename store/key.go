@@ -32,15 +32,17 @@ type Scope string
 
 // The scopes. ScopeAdmin includes the others and applies to the links of all owners.
 const (
-	ScopeLinksRead  Scope = "links:read"
-	ScopeLinksWrite Scope = "links:write"
-	ScopeStatsRead  Scope = "stats:read"
-	ScopeAdmin      Scope = "admin"
+	ScopeLinksRead    Scope = "links:read"
+	ScopeLinksWrite   Scope = "links:write"
+	ScopeStatsRead    Scope = "stats:read"
+	ScopeDomainsRead  Scope = "domains:read"
+	ScopeDomainsWrite Scope = "domains:write"
+	ScopeAdmin        Scope = "admin"
 )
 
 // Scopes returns every scope, narrowest first.
 func Scopes() []Scope {
-	return []Scope{ScopeLinksRead, ScopeLinksWrite, ScopeStatsRead, ScopeAdmin}
+	return []Scope{ScopeLinksRead, ScopeLinksWrite, ScopeStatsRead, ScopeDomainsRead, ScopeDomainsWrite, ScopeAdmin}
 }
 
 // Can reports whether the key has s or ScopeAdmin.

@@ -1,0 +1,211 @@
+package domains
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/terse/terse/store"
+)
+
+// Addition is a domain to add.
+type Addition struct {
+	Host    string   // the primary host
+	Aliases []string // further hosts
+	Settings
+
+	// Verified adds the domain as active, without verification. It also takes hosts over from
+	// other owners. Only an admin may set it.
+	Verified bool
+
+	Err error // what the sender of the request has found wrong
+}
+
+// Add adds a domain. It is pending until its primary host is verified, see Verify. If the caller
+// removed a domain with this host before, Add restores that domain with its ID, its hosts and its
+// links. For a host of another domain, the error is a *ClaimedError. A caller who proves by the
+// TXT record that the host is the caller's gets the host, but not the links of the other domain.
+func (s *Service) Add(ctx context.Context, who Caller, a Addition) (Domain, error) {
+	if err := s.MayWrite(who); err != nil {
+		return Domain{}, err
+	}
+	if a.Err != nil && !store.IsInvalid(a.Err) {
+		return Domain{}, a.Err
+	}
+	names, err := s.parseHosts(a.Host, a.Aliases)
+	d := store.Domain{Host: names.primary, Owner: who.Owner()}
+	if err := store.JoinFound(a.Err, err, s.apply(&a.Settings, &d, names.all), mayVerify(who, a.Verified)); err != nil {
+		return Domain{}, err
+	}
+	if a.Verified {
+		d.State, d.VerifiedAt = store.DomainActive, s.opts.now()
+	}
+	if !isAdmin(who) {
+		select {
+		case s.adding <- struct{}{}:
+			defer func() { <-s.adding }()
+		case <-ctx.Done():
+			return Domain{}, ctx.Err()
+		}
+		if err := s.checkCount(ctx, who); err != nil {
+			return Domain{}, err
+		}
+	}
+	removed, err := s.free(ctx, who, names, a.Verified)
+	if err != nil {
+		return Domain{}, err
+	}
+	defer s.refresh(ctx)
+	if removed != nil {
+		return s.restore(ctx, removed, d, &a, names)
+	}
+	if d.ID, err = s.opts.Minter.NextCode(); err != nil {
+		return Domain{}, fmt.Errorf("%w: mint the id of a domain: %w", store.ErrUnavailable, err)
+	}
+	added, err := s.registry.Add(ctx, d, names.all[1:]...)
+	if err != nil {
+		return Domain{}, s.taken(who, err)
+	}
+	return added, nil
+}
+
+// mayVerify returns a *store.FieldError if a caller who is no admin wants to add hosts as verified.
+func mayVerify(who Caller, verified bool) error {
+	if verified && !isAdmin(who) {
+		return &store.FieldError{Field: "verified", Reason: "needs an admin key"}
+	}
+	return nil
+}
+
+// checkCount returns a *store.FieldError if the caller has as many domains as allowed.
+func (s *Service) checkCount(ctx context.Context, who Caller) error {
+	all, err := readAll(func(after string) ([]store.Domain, error) { return s.opts.Store.ListDomains(ctx, after, pageLen) },
+		func(d *store.Domain) string { return d.ID })
+	if err != nil {
+		return err
+	}
+	n := 0
+	for i := range all {
+		if all[i].Owner == who.Owner() && all[i].State != store.DomainRemoved && !buried(&all[i]) {
+			n++
+		}
+	}
+	if n >= s.opts.PerOwner {
+		return &store.FieldError{Field: "host", Reason: fmt.Sprintf("must not be added: you have %d domains, and the limit is %d. Remove one, or ask an administrator", n, s.opts.PerOwner)}
+	}
+	return nil
+}
+
+// free makes the hosts free for the caller. It returns the removed domain of the caller that has
+// the primary host, if there is one. It changes nothing if one of the hosts cannot become free.
+func (s *Service) free(ctx context.Context, who Caller, names hosts, vouched bool) (removed *Domain, err error) {
+	var foreign []store.DomainHost
+	for _, name := range names.all {
+		claim, own, err := s.holder(ctx, who, name)
+		switch {
+		case err != nil:
+			return nil, err
+		case own != nil && own.State == store.DomainRemoved && name == names.primary:
+			removed = own
+		case own != nil && (removed == nil || own.ID != removed.ID):
+			return nil, &ClaimedError{Host: name, Own: own.Host}
+		case claim != nil && !vouched && !s.proved(ctx, who, name):
+			record := s.txt(who.Owner(), name)
+			return nil, &ClaimedError{Host: name, TXT: &record}
+		case claim != nil:
+			foreign = append(foreign, *claim)
+		}
+	}
+	for _, claim := range foreign {
+		if err := s.registry.Evict(ctx, claim.DomainID, claim.Host); err != nil {
+			return nil, err
+		}
+		s.opts.Logger.InfoContext(ctx, "a proved owner takes a host over", "host", claim.Host, "from", claim.Owner, "by", who.Owner())
+	}
+	return removed, nil
+}
+
+// holder returns the claim on a host if it belongs to another owner, and the domain if it belongs
+// to the caller. Both are nil for a free host.
+func (s *Service) holder(ctx context.Context, who Caller, name string) (foreign *store.DomainHost, own *Domain, err error) {
+	claim, err := s.opts.Store.Host(ctx, name)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return nil, nil, nil
+	case err != nil:
+		return nil, nil, err
+	case claim.Owner != who.Owner():
+		return &claim, nil, nil
+	}
+	d, err := s.registry.Get(ctx, claim.DomainID)
+	if errors.Is(err, store.ErrNotFound) { // the registry recovers the claim
+		return nil, nil, nil
+	}
+	return nil, &d, err
+}
+
+// proved reports whether the TXT record shows that a host belongs to the caller.
+func (s *Service) proved(ctx context.Context, who Caller, name string) bool {
+	return s.probes.txt(ctx, s.txt(who.Owner(), name)).OK
+}
+
+// taken turns the error of the registry for a host that was claimed in the meantime into a
+// *ClaimedError.
+func (s *Service) taken(who Caller, err error) error {
+	taken, ok := errors.AsType[*TakenError](err)
+	if !ok {
+		return err
+	}
+	if taken.Owner == who.Owner() {
+		return &ClaimedError{Host: taken.Host, Own: taken.Host}
+	}
+	record := s.txt(who.Owner(), taken.Host)
+	return &ClaimedError{Host: taken.Host, TXT: &record}
+}
+
+// restore makes a removed domain pending again, or active if the addition is verified. The domain
+// keeps its hosts and its settings, except for the changes of the addition.
+func (s *Service) restore(ctx context.Context, removed *Domain, as store.Domain, a *Addition, names hosts) (Domain, error) {
+	d := removed.Domain
+	for _, name := range names.all {
+		if _, err := s.registry.AddHost(ctx, d.ID, name); err != nil {
+			return Domain{}, err
+		}
+	}
+	d.Host, d.State, d.VerifiedAt = as.Host, as.State, as.VerifiedAt
+	if err := s.apply(&a.Settings, &d, names.all); err != nil {
+		return Domain{}, err
+	}
+	// The DNS may have changed since the hosts were verified.
+	for _, h := range removed.Hosts {
+		h.VerifiedAt = as.VerifiedAt
+		if err := s.opts.Store.UpdateHost(ctx, d.ID, h); err != nil {
+			return Domain{}, err
+		}
+	}
+	restored, err := s.registry.Update(ctx, d)
+	if err != nil {
+		return Domain{}, err
+	}
+	all := Domain{Domain: restored}
+	if all.Hosts, err = s.opts.Store.HostsOf(ctx, d.ID); err != nil || !a.Verified {
+		return all, err
+	}
+	return all, s.markVerified(ctx, &all, names.all...)
+}
+
+// markVerified records that hosts of a domain are verified.
+func (s *Service) markVerified(ctx context.Context, d *Domain, names ...string) error {
+	for i := range d.Hosts {
+		h := &d.Hosts[i]
+		if !slices.Contains(names, h.Host) || !h.VerifiedAt.IsZero() {
+			continue
+		}
+		h.VerifiedAt = s.opts.now()
+		if err := s.opts.Store.UpdateHost(ctx, d.ID, *h); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,211 @@
+package domains
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/terse/terse/store"
+)
+
+// Edit is a change of a domain. A nil field stays unchanged.
+type Edit struct {
+	Versions []int64 // the versions that may be changed; nil: any
+
+	Host    *string   // the primary host; the previous one becomes an alias unless Aliases is set
+	Aliases *[]string // all further hosts; a host that is missing is released
+	Off     *bool     // whether the domain is turned off
+	Settings
+
+	// Verified makes all hosts of the domain verified. Only an admin may set it.
+	Verified bool
+
+	Err error // what the sender of the request has found wrong
+}
+
+// editAttempts is how often an edit without Versions is tried when other edits conflict with it.
+const editAttempts = 10
+
+// Update changes a domain and returns it. No link changes. The primary host of a verified domain
+// can only become a host that is verified too, so that its links always work. The errors for
+// hosts are as of Add. The error is ErrChanged if the domain has another version.
+func (s *Service) Update(ctx context.Context, who Caller, host string, e Edit) (Domain, error) {
+	if err := s.MayWrite(who); err != nil {
+		return Domain{}, err
+	}
+	if e.Err != nil && !store.IsInvalid(e.Err) {
+		return Domain{}, e.Err
+	}
+	defer s.refresh(ctx)
+	for range editAttempts {
+		d, err := s.updateOnce(ctx, who, host, &e)
+		if !errors.Is(err, store.ErrVersion) {
+			return d, err
+		}
+		if e.Versions != nil {
+			break
+		}
+	}
+	return Domain{}, ErrChanged
+}
+
+func (s *Service) updateOnce(ctx context.Context, who Caller, host string, e *Edit) (Domain, error) {
+	before, err := s.change(ctx, who, host)
+	if err != nil {
+		return Domain{}, err
+	}
+	if e.Versions != nil && !slices.Contains(e.Versions, before.Version) {
+		return Domain{}, ErrChanged
+	}
+	d := before.Domain
+	names, wrongHosts := s.editedHosts(&before, e)
+	wrong := store.JoinFound(e.Err, wrongHosts, s.apply(&e.Settings, &d, names.all), mayVerify(who, e.Verified))
+	if wrong != nil {
+		return Domain{}, wrong
+	}
+	added := slices.DeleteFunc(slices.Clone(names.all), before.has)
+	if _, err := s.free(ctx, owner{who, d.Owner}, hosts{all: added}, e.Verified); err != nil {
+		return Domain{}, err
+	}
+	for _, name := range added {
+		if _, err := s.registry.AddHost(ctx, d.ID, name); err != nil {
+			return Domain{}, s.taken(who, err)
+		}
+	}
+	d.Host = names.primary
+	if d.State = before.edited(e); e.Verified {
+		d.VerifiedAt = s.opts.now()
+	}
+	updated := Domain{}
+	if updated.Domain, err = s.registry.Update(ctx, d); err != nil {
+		return Domain{}, s.taken(who, err)
+	}
+	for _, h := range before.Hosts {
+		if !slices.Contains(names.all, h.Host) {
+			if err := s.registry.RemoveHost(ctx, d.ID, h.Host); err != nil && !errors.Is(err, store.ErrNotFound) {
+				return Domain{}, err
+			}
+		}
+	}
+	if updated.Hosts, err = s.opts.Store.HostsOf(ctx, d.ID); err != nil || !e.Verified {
+		return updated, err
+	}
+	return updated, s.markVerified(ctx, &updated, names.all...)
+}
+
+// owner is an admin who changes the domain of another owner.
+type owner struct {
+	Caller
+	id string
+}
+
+// Owner implements Caller.
+func (o owner) Owner() string { return o.id }
+
+// editedHosts returns the hosts of the domain after the edit.
+func (s *Service) editedHosts(before *Domain, e *Edit) (hosts, error) {
+	if e.Host == nil && e.Aliases == nil {
+		return hosts{before.Host, before.names()}, nil
+	}
+	primary := before.Host
+	if e.Host != nil {
+		primary = *e.Host
+	}
+	var aliases []string
+	if e.Aliases != nil {
+		aliases = *e.Aliases
+	} else if name, err := s.parseHost("host", primary); err == nil {
+		aliases = slices.DeleteFunc(before.names(), func(h string) bool { return h == name })
+	}
+	names, err := s.parseHosts(primary, aliases)
+	if err == nil && names.primary != before.Host && !before.VerifiedAt.IsZero() && !e.Verified && !before.verified(names.primary) {
+		err = &store.FieldError{Field: "host", Reason: "must be verified first, so that the links go on to work. Add it to aliases, and wait until it is verified"}
+	}
+	return names, err
+}
+
+// edited returns the state of the domain after an edit.
+func (d *Domain) edited(e *Edit) store.DomainState {
+	off := d.State == store.DomainOff
+	if e.Off != nil {
+		off = *e.Off
+	}
+	switch {
+	case off:
+		return store.DomainOff
+	case e.Verified, !d.VerifiedAt.IsZero():
+		return store.DomainActive
+	}
+	return store.DomainPending
+}
+
+// has reports whether the domain has a host.
+func (d *Domain) has(host string) bool { return slices.Contains(d.names(), host) }
+
+// verified reports whether a host of the domain is verified.
+func (d *Domain) verified(host string) bool {
+	return slices.ContainsFunc(d.Hosts, func(h store.DomainHost) bool { return h.Host == host && !h.VerifiedAt.IsZero() })
+}
+
+// names returns the hosts of the domain, the primary one first.
+func (d *Domain) names() []string {
+	names := []string{d.Host}
+	for _, h := range d.Hosts {
+		if h.Host != d.Host {
+			names = append(names, h.Host)
+		}
+	}
+	return names
+}
+
+// Remove removes a domain. host must be its primary host. The domain keeps its ID, its hosts and
+// its links, which no longer answer: only its owner can add it again. If the domain has links,
+// the error is an *InUseError unless force is set. versions are as in Edit.
+func (s *Service) Remove(ctx context.Context, who Caller, host string, versions []int64, force bool) error {
+	if err := s.MayWrite(who); err != nil {
+		return err
+	}
+	d, err := s.change(ctx, who, host)
+	if err != nil {
+		return err
+	}
+	if name, err := store.ParseDomainHost(host); err == nil && name != d.Host {
+		return &store.FieldError{Field: "host", Reason: "is an alias of " + d.Host + ". Remove the domain by that name, or only the alias by an edit of aliases"}
+	}
+	if versions != nil && !slices.Contains(versions, d.Version) {
+		return ErrChanged
+	}
+	if !force {
+		if err := s.checkUnused(ctx, &d); err != nil {
+			return err
+		}
+	}
+	d.State = store.DomainRemoved
+	if _, err = s.registry.Update(ctx, d.Domain); errors.Is(err, store.ErrVersion) {
+		err = ErrChanged
+	}
+	s.refresh(ctx)
+	return err
+}
+
+// checkUnused returns an *InUseError if the domain has a link that is not deleted.
+func (s *Service) checkUnused(ctx context.Context, d *Domain) error {
+	q := store.Query{AllOwners: true, Limit: store.MaxPageLen}
+	for {
+		page, err := s.opts.Links.List(ctx, q)
+		if err != nil {
+			return err
+		}
+		if len(page.Unavailable) > 0 {
+			return store.ErrUnavailable
+		}
+		for i := range page.Links {
+			if page.Links[i].DomainID() == d.ID {
+				return &InUseError{Host: d.Host}
+			}
+		}
+		if q.After = page.Next; q.After.IsZero() {
+			return nil
+		}
+	}
+}
