@@ -22,7 +22,9 @@ Most calls need an API key in the header ` + "`Authorization: Bearer tk_…`" + 
 | ` + "`links:read`" + ` | read and list the links of the key, and their history |
 | ` + "`links:write`" + ` | create, edit, delete and roll back the links of the key |
 | ` + "`stats:read`" + ` | nothing yet |
-| ` + "`admin`" + ` | everything, on the links of all owners |
+| ` + "`domains:read`" + ` | read and list the domains of the key, and shared ones |
+| ` + "`domains:write`" + ` | add, change, verify and remove the domains of the key |
+| ` + "`admin`" + ` | everything, on the links and domains of all owners |
 
 Without a key, you can draw QR codes, and create links unless this server turned that off.
 
@@ -61,6 +63,7 @@ func infoText() string {
 func tags() []*huma.Tag {
 	return []*huma.Tag{
 		{Name: "Links", Description: "Create, read, edit and delete links."},
+		{Name: "Domains", Description: "Domains of short links besides the default one."},
 		{Name: "Abuse", Description: "Blocked hosts and the reports of visitors. Needs an admin key."},
 		{Name: "Archive", Description: "Export and import links with every field. Needs an admin key."},
 	}
@@ -81,6 +84,12 @@ var operationTexts = map[string]string{
 	"rollBackLink":     "Restores the target of an earlier version. This is an edit, so the version increases by one.",
 	"exportLinks":      "Returns the links of all owners with every field, one page at a time.",
 	"importLinks":      "Imports up to 1000 links with every field and returns one result for each, in the same order. Importing the same links again changes nothing.",
+	"addDomain":        "Adds a domain. It is pending until its primary host is verified: set the DNS records of the answer, and the domain becomes active by itself. A domain that you removed comes back with its links. A host of another owner is refused, unless the TXT record proves that it is yours.",
+	"listDomains":      "Lists your domains and the shared ones, one page at a time. An admin key lists all domains. A change that another node made may be missing for two seconds.",
+	"getDomain":        "Returns a domain by any of its hosts.",
+	"editDomain":       "Changes the members that you send. null restores the default. Send the domain's ETag as If-Match to change only the version that you know. No link changes.",
+	"removeDomain":     "Removes a domain by its primary host. Its hosts answer 421 from then on. The domain keeps its links and its hosts: only its owner can add it again.",
+	"verifyDomain":     "Checks the DNS records and the answers of the hosts that are not verified yet, and says what was expected and what was found. The server does the same by itself from time to time.",
 	"blockHost":        "Adds a host to the blocklist of the database. Links must not point to a blocked host.",
 	"listBlockedHosts": "Lists the blocklist of the database, sorted by host, one page at a time.",
 	"unblockHost":      "Removes a host from the blocklist of the database.",
@@ -93,6 +102,7 @@ var schemaTexts = map[string]string{
 	"ArchivedLink":           "A link with every field, as exports and imports use it. An export has every member. In an import only code and url are required.",
 	"BatchLink":              "A link to create in a batch.",
 	"BatchResult":            "The result of one link of a list: a link, or an error.",
+	"AddDomainInput":         "A domain to add. Only host is required.",
 	"BlockInputBody":         "A host to block.",
 	"BlockedBody":            "A blocked host.",
 	"BlocklistOutputBody":    "A page of blocked hosts.",
@@ -100,6 +110,11 @@ var schemaTexts = map[string]string{
 	"CreateBatchOutputBody":  "The results of a batch.",
 	"CreateInput":            "A link to create. Only url is required.",
 	"DisableInputBody":       "Why the link is disabled.",
+	"DnsRecord":              "A DNS record to set.",
+	"DomainBody":             "A domain. Every member is always present.",
+	"DomainCheck":            "The result of one check of a host.",
+	"DomainHost":             "A host of a domain.",
+	"EditDomainInput":        "The members to change. An absent member stays unchanged.",
 	"EditInput":              "The members to change. An absent member stays unchanged; null restores the default.",
 	"EnableInputBody":        "Why the link is enabled.",
 	"ErrorDetail":            "One wrong field or parameter.",
@@ -111,11 +126,13 @@ var schemaTexts = map[string]string{
 	"ImportInputBody":        "The links to import.",
 	"ImportOutputBody":       "The results of an import.",
 	"LinkBody":               "A link. Every member is always present.",
+	"ListDomainsOutputBody":  "A page of domains.",
 	"ListOutputBody":         "A page of links.",
 	"ListReportsOutputBody":  "A page of reports.",
 	"ReportBody":             "A report of a visitor.",
 	"ResolveReportInputBody": "How the report was resolved.",
 	"RollbackInputBody":      "The version to restore.",
+	"VerifyDomainOutputBody": "The domain after the checks, and the results of the checks.",
 }
 
 // explain adds descriptions to the document, and an example to every error answer.

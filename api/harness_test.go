@@ -3,6 +3,7 @@ package api_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/json"
 	"io"
@@ -24,6 +25,7 @@ import (
 	"github.com/terse/terse/api/overload"
 	"github.com/terse/terse/api/ratelimit"
 	"github.com/terse/terse/client"
+	"github.com/terse/terse/domains"
 	"github.com/terse/terse/idgen"
 	"github.com/terse/terse/links"
 	"github.com/terse/terse/store"
@@ -76,6 +78,7 @@ type database interface {
 	store.History
 	store.Blocklist
 	store.Reports
+	store.Domains
 	store.ClickSink
 }
 
@@ -99,6 +102,7 @@ type options struct {
 	Blocked         store.Blocker
 	Reserved        []string // further names that cannot be aliases
 	PasswordCost    int
+	UseDomains      func(*domains.ServiceOptions)
 }
 
 // links returns the options of the use cases.
@@ -234,6 +238,7 @@ func newServerOver(t testing.TB, d database, leaser idgen.Leaser, begin time.Tim
 	must(t, err)
 	opts.Abuse, err = abuse.New(abuse.Options{Blocklist: opts.Blocklist, Reports: opts.Reports, Secret: []byte("secret"), Now: opts.Now})
 	must(t, err)
+	opts.useDomains(t, d)
 	handler, err := api.New(opts.Options)
 	must(t, err)
 	s.Server = httptest.NewServer(handler)
@@ -241,6 +246,39 @@ func newServerOver(t testing.TB, d database, leaser idgen.Leaser, begin time.Tim
 	t.Cleanup(s.Close)
 	return s
 }
+
+// useDomains makes the use cases on domains over a database. Verification sends its queries to a
+// DNS server that does not exist. Without other Hosts, the domains of an embedded database are used.
+func (o *options) useDomains(t testing.TB, d database) {
+	t.Helper()
+	known := domains.Options{Registerer: prometheus.NewRegistry(), Logger: o.Logger}
+	if source, ok := d.(store.DomainsSource); ok {
+		known.Sources = []domains.Source{{Name: "embedded", Domains: source}}
+	}
+	m, err := domains.New(t.Context(), known)
+	must(t, err)
+	if o.Hosts == nil {
+		o.Hosts = m
+	}
+	rules, err := store.NewRules(o.links(t).Rules)
+	must(t, err)
+	base, err := api.ParseBaseURL(o.BaseURL)
+	must(t, err)
+	use := domains.ServiceOptions{
+		Store: d, Map: m, Links: o.Store, Keys: d, Minter: domainIDs{}, Rules: rules, Secret: []byte("secret"),
+		BaseHost: base.Hostname(), DNSServer: "127.0.0.1:1", Registerer: prometheus.NewRegistry(), Logger: o.Logger,
+	}
+	if o.UseDomains != nil {
+		o.UseDomains(&use)
+	}
+	o.Domains, err = domains.NewService(use)
+	must(t, err)
+}
+
+// domainIDs mints the IDs of domains.
+type domainIDs struct{}
+
+func (domainIDs) NextCode() (string, error) { return rand.Text()[:9], nil }
 
 // in returns the server for a subtest.
 func (s *server) in(t testing.TB) *server {

@@ -123,6 +123,7 @@ func (a *API) domainRouter() *echo.Echo {
 	page := func(h echo.HandlerFunc) echo.HandlerFunc { return a.page(a.onDomain(h)) }
 	e.Match(getHead, "/", page(a.domainRoot))
 	e.Match(getHead, "/robots.txt", page(a.domainRobots))
+	e.Match(getHead, domains.ChallengePath+":token", a.page(a.challenge))
 	return e
 }
 

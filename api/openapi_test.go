@@ -32,6 +32,9 @@ func TestOpenAPIDocument(t *testing.T) {
 		"/api/v1/links/{code}/history":  {"get"},
 		"/api/v1/links/{code}/rollback": {"post"},
 		"/api/v1/archive":               {"get", "post"},
+		"/api/v1/domains":               {"get", "post"},
+		"/api/v1/domains/{host}":        {"get", "patch", "delete"},
+		"/api/v1/domains/{host}/verify": {"post"},
 		"/api/v1/blocklist":             {"get", "post"},
 		"/api/v1/blocklist/{host}":      {"delete"},
 		"/api/v1/reports":               {"get"},
@@ -43,8 +46,8 @@ func TestOpenAPIDocument(t *testing.T) {
 			}
 		}
 	}
-	if len(doc.Paths) != 13 {
-		t.Errorf("document has %d paths, want 13", len(doc.Paths))
+	if len(doc.Paths) != 16 {
+		t.Errorf("document has %d paths, want 16", len(doc.Paths))
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/terse/terse/abuse"
 	"github.com/terse/terse/api/overload"
 	"github.com/terse/terse/api/ratelimit"
+	"github.com/terse/terse/domains"
 	"github.com/terse/terse/links"
 	"github.com/terse/terse/store"
 )
@@ -96,15 +97,16 @@ type Limits struct {
 
 // Options configure New.
 type Options struct {
-	Links   *links.Service  // Required. The use cases on links.
-	Visits  Visits          // Required. Resolves the codes of Links for visitors.
-	Keys    Keys            // Required.
-	Abuse   *abuse.Service  // Required. The use cases against abuse.
-	Clicks  ClickRecorder   // Required.
-	Limiter Limiter         // Required.
-	Clients ClientAddresser // Required.
-	Hosts   Hosts           // The domains besides the default one. Default: none.
-	Clock   Clock           // Default: the clock of this node.
+	Links   *links.Service   // Required. The use cases on links.
+	Visits  Visits           // Required. Resolves the codes of Links for visitors.
+	Keys    Keys             // Required.
+	Abuse   *abuse.Service   // Required. The use cases against abuse.
+	Clicks  ClickRecorder    // Required.
+	Limiter Limiter          // Required.
+	Clients ClientAddresser  // Required.
+	Hosts   Hosts            // The domains besides the default one. Default: none.
+	Domains *domains.Service // Required. The use cases on domains.
+	Clock   Clock            // Default: the clock of this node.
 
 	BaseURL     string   // Required. The start of short URLs: scheme://host[:port].
 	CORSOrigins []string // origins that may call the API, see ParseOrigins; default none
@@ -149,6 +151,7 @@ func (o *Options) validate() error {
 	required("Visits", o.Visits == nil)
 	required("Keys", o.Keys == nil)
 	required("Abuse", o.Abuse == nil)
+	required("Domains", o.Domains == nil)
 	required("Clicks", o.Clicks == nil)
 	required("Limiter", o.Limiter == nil)
 	required("Clients", o.Clients == nil)

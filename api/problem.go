@@ -14,6 +14,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/terse/terse/api/ratelimit"
+	"github.com/terse/terse/domains"
 	"github.com/terse/terse/links"
 	"github.com/terse/terse/store"
 )
@@ -51,9 +52,9 @@ var kinds = []kind{
 	{http.StatusNotFound, "not-found", "No such link", "There is no such object, or it belongs to another owner."},
 	{http.StatusMethodNotAllowed, "method-not-allowed", "Method not allowed", "The address does not support the method. See Allow."},
 	{http.StatusRequestTimeout, "timeout", "The request took too long", "The request arrived too slowly."},
-	{http.StatusConflict, "conflict", "The alias is taken", "The alias is taken. Choose another."},
-	{http.StatusGone, "gone", "The link is gone", "The link was deleted, has expired or is used up."},
-	{http.StatusPreconditionFailed, "version", "The version of the link does not match", "If-Match names another version. Read the link again."},
+	{http.StatusConflict, "conflict", "Already in use", "The alias or the host is taken, or the domain has links."},
+	{http.StatusGone, "gone", "It is gone", "The link was deleted, has expired or is used up, or the domain was removed."},
+	{http.StatusPreconditionFailed, "version", "The version does not match", "If-Match names another version. Read the link or the domain again."},
 	{http.StatusRequestEntityTooLarge, "too-large", "The request is too large", "The body is over 1 MiB, or a form is over 64 KiB."},
 	{http.StatusUnsupportedMediaType, "media-type", "The body has the wrong media type", "The body has no Content-Type: application/json."},
 	{http.StatusMisdirectedRequest, "unknown-host", "No links under this host", "The host of the request belongs to no active domain."},
@@ -164,6 +165,9 @@ func (a *API) problem(ctx context.Context, err error) *problem {
 		fields store.InvalidError
 		field  *store.FieldError
 		lacks  *links.ScopeError
+
+		claimed *domains.ClaimedError
+		inUse   *domains.InUseError
 	)
 	switch {
 	case errors.As(err, &known):
@@ -178,6 +182,16 @@ func (a *API) problem(ctx context.Context, err error) *problem {
 		return invalid(fields...)
 	case errors.As(err, &field):
 		return invalid(field)
+	case errors.As(err, &claimed):
+		return newProblem(http.StatusConflict, describeClaim(claimed))
+	case errors.As(err, &inUse):
+		return newProblem(http.StatusConflict, "The domain has links. Delete them, or send force=true: then they no longer redirect.")
+	case errors.Is(err, domains.ErrUnknown):
+		return newProblem(http.StatusNotFound, "There is no such domain.")
+	case errors.Is(err, domains.ErrRemoved):
+		return newProblem(http.StatusGone, "The domain was removed. Add it again to get it back with its links.")
+	case errors.Is(err, domains.ErrChanged):
+		return newProblem(http.StatusPreconditionFailed, "The domain has changed since you read it. Read it again.")
 	case errors.Is(err, store.ErrNotFound):
 		return newProblem(http.StatusNotFound, "There is no such link.")
 	case errors.Is(err, store.ErrExists):
@@ -203,6 +217,14 @@ func (a *API) problem(ctx context.Context, err error) *problem {
 	}
 	a.opts.Logger.ErrorContext(ctx, "request failed", "err", err)
 	return newProblem(http.StatusInternalServerError, "Something went wrong on our side.")
+}
+
+// describeClaim explains why a host cannot be claimed, and what to do.
+func describeClaim(e *domains.ClaimedError) string {
+	if e.TXT == nil {
+		return "Your domain " + e.Own + " has the host " + e.Host + "."
+	}
+	return "Another owner has the host " + e.Host + ". If it is yours, set the TXT record " + e.TXT.Name + " to " + e.TXT.Value + ", and try again."
 }
 
 // unavailable returns the 503 for a failure of the store.

@@ -80,6 +80,12 @@ var roleCalls = []roleCall{
 	{"GET /api/v1/links/:code/qr", ``, everybody(200)},
 	{"GET /api/v1/archive", ``, [7]int{401, 403, 403, 403, 403, 403, 200}},
 	{"POST /api/v1/archive", `{"links":[{"code":"archived","url":"https://example.com"}]}`, [7]int{401, 403, 403, 403, 403, 403, 200}},
+	{"GET /api/v1/domains", ``, [7]int{401, 403, 403, 403, 403, 403, 200}}, // no role but the last has the scope
+	{"POST /api/v1/domains", `{"host":"new.example"}`, [7]int{401, 403, 403, 403, 403, 403, 201}},
+	{"GET /api/v1/domains/:host", ``, [7]int{401, 403, 403, 403, 403, 403, 404}}, // the domain does not exist
+	{"PATCH /api/v1/domains/:host", `{}`, [7]int{401, 403, 403, 403, 403, 403, 404}},
+	{"DELETE /api/v1/domains/:host", ``, [7]int{401, 403, 403, 403, 403, 403, 404}},
+	{"POST /api/v1/domains/:host/verify", ``, [7]int{401, 403, 403, 403, 403, 403, 404}},
 	{"GET /api/v1/blocklist", ``, [7]int{401, 403, 403, 403, 403, 403, 200}},
 	{"POST /api/v1/blocklist", `{"host":"evil.example"}`, [7]int{401, 403, 403, 403, 403, 403, 201}},
 	{"DELETE /api/v1/blocklist/:host", ``, [7]int{401, 403, 403, 403, 403, 403, 404}}, // the host is not blocked
@@ -143,13 +149,13 @@ func TestRoutesAreReserved(t *testing.T) {
 func (s *server) tryAs(t *testing.T, call roleCall, who role, want int) {
 	t.Run(call.route+" as "+who.name, func(t *testing.T) {
 		t.Parallel()
-		l := s.create(`{"url":"https://example.com"}`, s.key("owner")...)
+		l := s.create(`{"url":"https://example.com"}`, append(s.key("owner"), "Host", strings.TrimPrefix(baseURL, "https://"))...)
 		method, pattern, _ := strings.Cut(call.route, " ")
 		contentType := "application/json"
 		if !strings.HasPrefix(pattern, "/api/") {
 			contentType = "application/x-www-form-urlencoded"
 		}
-		a := s.in(t).do(method, strings.NewReplacer(":code", l.Code, ":host", "other.example", ":id", "none").Replace(pattern), []byte(call.body), append([]string{"Content-Type", contentType}, who.headers...)...)
+		a := s.in(t).do(method, strings.NewReplacer(":code", l.Code, ":host", "other.example", ":id", "none").Replace(pattern), []byte(call.body), append([]string{"Content-Type", contentType, "Host", strings.TrimPrefix(baseURL, "https://")}, who.headers...)...)
 		if a.status != want {
 			t.Errorf("%s as %s = %d %.200s, want %d", call.route, who.name, a.status, a.body, want)
 		}

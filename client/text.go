@@ -50,6 +50,20 @@ func (c *Changes) texts() (texts []namedText) {
 	return texts
 }
 
+func (c *DomainChanges) texts() (texts []namedText) {
+	if c.Aliases != nil {
+		for i, alias := range *c.Aliases {
+			texts = append(texts, namedText{fmt.Sprintf("aliases[%d]", i), alias})
+		}
+	}
+	for field, text := range map[string]*string{"host": c.Host, "robots": c.Robots, "root_url": c.RootURL, "not_found_url": c.NotFoundURL, "ended_url": c.EndedURL} {
+		if text != nil {
+			texts = append(texts, namedText{field, *text})
+		}
+	}
+	return texts
+}
+
 func tagTexts(tags []string) []namedText {
 	texts := make([]namedText, len(tags))
 	for i, tag := range tags {

@@ -30,17 +30,18 @@ import (
 
 // database contains the interfaces of the embedded database, or of all shards, for the server.
 type database struct {
-	links     store.Store
-	archive   store.Archive
-	keys      store.Keys
-	history   store.History
-	blocked   store.Blocklist
-	reports   store.Reports
-	sink      store.ClickSink
-	leaser    idgen.Leaser
-	codeKey   []byte
-	placement idgen.Placement // nil: the embedded database
-	router    *shard.Router   // nil: the embedded database
+	links       store.Store
+	archive     store.Archive
+	keys        store.Keys
+	history     store.History
+	blocked     store.Blocklist
+	reports     store.Reports
+	domainStore store.Domains
+	sink        store.ClickSink
+	leaser      idgen.Leaser
+	codeKey     []byte
+	placement   idgen.Placement // nil: the embedded database
+	router      *shard.Router   // nil: the embedded database
 
 	certificates store.Certificates
 
@@ -66,7 +67,7 @@ func (p *process) embedded(ctx context.Context) (database, error) {
 		err = settingsError{fmt.Errorf("%sCODE_KEY: %w. Use the key that the database was created with, or remove this setting", envPrefix, err)}
 	}
 	return database{
-		links: d, archive: d, keys: d, history: d, blocked: d, reports: d, sink: d, leaser: d.Leases(), codeKey: key, certificates: d,
+		links: d, archive: d, keys: d, history: d, blocked: d, reports: d, domainStore: d, sink: d, leaser: d.Leases(), codeKey: key, certificates: d,
 		outboxes: []outbox.Named{{Name: "embedded", Outbox: d}},
 		blocks:   []blocklist.Source{{Name: "embedded", List: d}},
 		hosts:    []domains.Source{{Name: "embedded", Domains: d}},
@@ -102,7 +103,7 @@ func (p *process) sharded(ctx context.Context) (database, error) {
 	p.health.Require("schema", func() error { return router.Lack().Schema })
 	p.health.Require("map", func() error { return router.Lack().Buckets })
 	return database{
-		links: router, archive: router, keys: router, history: router, blocked: router, reports: router, sink: router, leaser: router.Leaser(), codeKey: p.settings.codeKey, placement: router, router: router, certificates: router,
+		links: router, archive: router, keys: router, history: router, blocked: router, reports: router, domainStore: router, sink: router, leaser: router.Leaser(), codeKey: p.settings.codeKey, placement: router, router: router, certificates: router,
 		outboxes: outboxes, blocks: blocks, hosts: hosts, counters: counters, scanned: scanned, edited: router.Edited,
 	}, nil
 }

@@ -29,7 +29,7 @@ type keyCreate struct {
 	dataFlags
 	initFlag
 	Name    string   `required:"" help:"Who or what uses the key. Only shown to people."`
-	Scope   []string `default:"links:read,links:write,stats:read" help:"Permissions: links:read, links:write, stats:read, admin. Default: all except admin."`
+	Scope   []string `default:"links:read,links:write,stats:read" help:"Permissions: links:read, links:write, stats:read, domains:read, domains:write, admin. Default: links:read,links:write,stats:read."`
 	Limit   string   `placeholder:"N/TIME" help:"Creates by this key, such as 600/1m, or off. Default: the limit of the server for all keys."`
 	Expires string   `placeholder:"WHEN" help:"End of the key: a time from now such as 30d, or a date such as 2027-01-31. Default: never."`
 }

@@ -165,6 +165,9 @@ func ask(t *testing.T, c *http.Client, method, url, contentType, body string, he
 	r.Header.Set("Content-Type", contentType)
 	for i := 0; i < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
+		if header[i] == "Host" {
+			r.Host = header[i+1]
+		}
 	}
 	response, err := c.Do(r)
 	must(t, err)

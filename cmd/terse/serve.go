@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"os"
 	"time"
 
@@ -201,9 +202,14 @@ func (p *process) useCases(s *stores) (*links.Service, error) {
 	}
 	return links.New(links.Options{
 		Store: s.cached, Archive: s.archive, History: s.history, Minter: s.codes, BaseURL: p.settings.baseURL,
-		Rules:           store.RulesOptions{OwnHosts: []string{base.Host}, Routes: api.Routes(), Reserved: api.Reserved(p.settings.reserved...), Blocked: s.list},
+		Rules:           p.ruleOptions(s, base),
 		AnonymousCreate: p.settings.anonymousCreate, AnonymousLife: p.settings.anonymousLife, Clock: s.clock(), Registerer: p.registry,
 	})
+}
+
+// ruleOptions are the rules for targets and aliases.
+func (p *process) ruleOptions(s *stores, base *url.URL) store.RulesOptions {
+	return store.RulesOptions{OwnHosts: []string{base.Host}, Routes: api.Routes(), Reserved: api.Reserved(p.settings.reserved...), Blocked: s.list}
 }
 
 // handler returns the handler of the public address, and starts the scan of all links.
@@ -219,8 +225,12 @@ func (p *process) handler(ctx context.Context, s *stores) (*api.API, error) {
 	if err != nil {
 		return nil, err
 	}
+	onDomains, err := p.domainCases(ctx, s)
+	if err != nil {
+		return nil, err
+	}
 	return api.New(api.Options{
-		Links: useCases, Abuse: against, Visits: s.cached, Clicks: s.clicks, Clock: s.clock(),
+		Links: useCases, Abuse: against, Domains: onDomains, Visits: s.cached, Clicks: s.clicks, Clock: s.clock(),
 		Keys: s.keyring, Hosts: s.hosts,
 		Limiter: p.limiter, Limits: p.settings.limits, Clients: p.settings.proxies, Guard: p.guard,
 		BaseURL: p.settings.baseURL, CORSOrigins: p.settings.corsOrigins, CDN: p.settings.cdn.Provider != "",

@@ -57,6 +57,7 @@ type serveFlags struct {
 
 	httpsFlags
 	abuseFlags
+	domainFlags
 
 	RedisURL         string `name:"redis-url" placeholder:"URL" help:"Redis that all nodes share: redis://, rediss://, redis-sentinel://HOST,…/MASTER or redis-cluster://HOST,…. Default: none." setting:"" secret:""`
 	CDN              string `name:"cdn" default:"none" placeholder:"NAME" help:"Cache in front of this server, which is purged after edits: none, varnish, fastly or cloudflare. Default: none." setting:""`
@@ -97,6 +98,7 @@ type serveSettings struct {
 	limits          api.Limits
 	https           httpsSettings
 	abuse           abuseSettings
+	domains         domainSettings
 	redisURL        string      // empty: no Redis
 	cdn             cdn.Options // empty Provider: no CDN
 	cacheBytes      int64
@@ -181,6 +183,7 @@ func (f *serveFlags) read() (serveSettings, []error) {
 	s.limits.Report, err = ratelimit.ParseLimit(f.LimitReport)
 	try("LIMIT_REPORT", err)
 	s.abuse = f.abuseFlags.read(try)
+	s.domains = f.domainFlags.read(try)
 	ofRedis, ofSentinels := remote.Passwords(f.RedisURL)
 	s.redisURL, err = f.RedisURL, cmp.Or(remote.CheckURL(f.RedisURL), checkSecret(ofRedis), checkSecret(ofSentinels))
 	try("REDIS_URL", err)

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/terse/terse/internal/testenv"
+)
+
+// startWithDNS starts a server whose verification uses a DNS server of the test, and finds hosts
+// at the loopback address.
+func startWithDNS(t *testing.T, scopes string) (p *node, environ []string, dns *testenv.DNS) {
+	t.Helper()
+	dns = testenv.NewDNS(t)
+	p, environ = startWithKey(t, scopes, "TERSE_DNS_SERVER="+dns.Addr(), "TERSE_DOMAINS_NETWORKS=127.0.0.0/8")
+	return p, environ, dns
+}
+
+// TestDomainFromNothing adds a domain with the records that the command prints, and uses it.
+func TestDomainFromNothing(t *testing.T) {
+	t.Parallel()
+	p, environ, dns := startWithDNS(t, "domains:read,domains:write,"+owns)
+	base, err := url.Parse(p.url)
+	must(t, err)
+	visit := func(host string) int {
+		status, _ := ask(t, client(t), http.MethodGet, "http://127.0.0.1:"+base.Port()+"/unknown", "", "", "Host", host)
+		return status
+	}
+	added := terse(t, environ, "domain", "add", "go.example.com", "--root-url", "https://example.com")
+	if added.status != 0 || !strings.Contains(added.stderr, "Added go.example.com.") {
+		t.Fatalf("domain add = %+v, want 0", added)
+	}
+	proof := regexp.MustCompile(`(?m)^TXT +_terse\.go\.example\.com +([0-9a-f]{32})$`).FindStringSubmatch(added.stdout)
+	if proof == nil || !regexp.MustCompile(`(?m)^CNAME +go\.example\.com +localhost$`).MatchString(added.stdout) {
+		t.Fatalf("domain add printed %q, want a CNAME and a TXT record", added.stdout)
+	}
+	if got := terse(t, environ, "domain", "list").ok(t); !strings.Contains(got, "go.example.com  pending") {
+		t.Errorf("domain list = %s, want the pending domain", got)
+	}
+	failed := terse(t, environ, "domain", "verify", "go.example.com")
+	if failed.status != 1 || !strings.Contains(failed.stdout, "TXT _terse.go.example.com  failed: there is no such record") || !strings.Contains(failed.stderr, "it is pending") {
+		t.Errorf("domain verify without records = %+v, want 1 and the reason", failed)
+	}
+
+	dns.Set("_terse.go.example.com", testenv.DNSName{TXT: []string{proof[1]}})
+	dns.Set("go.example.com", testenv.DNSName{CNAME: "localhost"})
+	dns.Set("localhost", testenv.DNSName{Addrs: []string{"127.0.0.1"}})
+	if got := terse(t, environ, "domain", "verify", "go.example.com").ok(t); strings.Count(got, "  ok\n") != 3 {
+		t.Errorf("domain verify = %s, want three successful checks", got)
+	}
+	if got := terse(t, environ, "domain", "show", "GO.example.com").ok(t); !strings.Contains(got, "state     active") || !strings.Contains(got, "root      https://example.com (302)") {
+		t.Errorf("domain show = %s, want it active", got)
+	}
+	if status := visit("go.example.com"); status != http.StatusNotFound {
+		t.Errorf("visit of an unknown code of the domain = %d, want 404", status)
+	}
+
+	// A second host, which becomes the primary one when it is verified.
+	terse(t, environ, "domain", "edit", "go.example.com", "--alias", "new.example.com").ok(t)
+	if got := terse(t, environ, "domain", "edit", "go.example.com", "--primary", "new.example.com"); got.status != 1 || !strings.Contains(got.stderr, "must be verified first") {
+		t.Errorf("domain edit --primary of an unverified host = %+v, want 1", got)
+	}
+	shown := terse(t, environ, "domain", "show", "go.example.com").ok(t)
+	proof = regexp.MustCompile(`(?m)^TXT +_terse\.new\.example\.com +([0-9a-f]{32})$`).FindStringSubmatch(shown)
+	if proof == nil {
+		t.Fatalf("domain show = %s, want the record of the alias", shown)
+	}
+	dns.Set("_terse.new.example.com", testenv.DNSName{TXT: []string{proof[1]}})
+	dns.Set("new.example.com", testenv.DNSName{CNAME: "localhost"})
+	terse(t, environ, "domain", "verify", "new.example.com").ok(t)
+	if got := terse(t, environ, "domain", "edit", "go.example.com", "--primary", "new.example.com").ok(t); !strings.Contains(got, "host      new.example.com\n") || visit("go.example.com") != http.StatusNotFound {
+		t.Errorf("domain edit --primary = %s, want both hosts", got)
+	}
+	if got := terse(t, environ, "domain", "remove", "go.example.com"); got.status != 1 || !strings.Contains(got.stderr, "alias of new.example.com") {
+		t.Errorf("domain remove by an alias = %+v, want 1", got)
+	}
+	if got := terse(t, environ, "domain", "remove", "new.example.com"); got.status != 0 || visit("go.example.com") != http.StatusMisdirectedRequest {
+		t.Errorf("domain remove = %+v, want 0, and 421 for its hosts", got)
+	}
+	if got := terse(t, environ, "domain", "edit", "go.example.com"); got.status != 2 {
+		t.Errorf("domain edit without a change = %+v, want 2", got)
+	}
+}
+
+// TestDomainBecomesActiveByItself adds a domain whose records are there, and waits.
+func TestDomainBecomesActiveByItself(t *testing.T) {
+	t.Parallel()
+	testenv.Long(t)
+	_, environ, dns := startWithDNS(t, "admin")
+	dns.Set("go.example.com", testenv.DNSName{Addrs: []string{"127.0.0.1"}})
+	terse(t, environ, "domain", "add", "go.example.com").ok(t)
+	testenv.Await(t, "the domain to be active", func() bool {
+		return strings.Contains(terse(t, environ, "domain", "list").ok(t), "go.example.com  active")
+	})
+	added := terse(t, environ, "domain", "add", "internal.corp", "--verified", "--alias", "*.internal.corp")
+	if added.status != 0 || !strings.Contains(added.stderr, "It is active") {
+		t.Errorf("domain add --verified = %+v, want it active", added)
+	}
+}
