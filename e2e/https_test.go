@@ -150,7 +150,7 @@ func TestCertificateOfTwoNodes(t *testing.T) {
 	if _, err := f.handshake(t.Context(), "other.example"); err == nil {
 		t.Error("handshake with a name that is not allowed = nil, want an error")
 	}
-	response, err := f.get(t.Context(), "/")
+	response, err := f.get(t.Context(), "/") //nolint:bodyclose // get closes it
 	must(t, err)
 	if response.StatusCode != http.StatusOK || response.ProtoMajor != 2 {
 		t.Errorf("GET / = %s %s, want 200 by HTTP/2", response.Proto, response.Status)

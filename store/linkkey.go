@@ -25,10 +25,11 @@ func LinkKey(domainID, code string) string {
 // Both share the memory of key. SplitKey is the inverse of LinkKey and does not check its
 // parts, see ValidKey.
 func SplitKey(key string) (domainID, code string) {
-	if i := strings.IndexByte(key, '/'); i >= 0 {
-		return key[:i], key[i+1:]
+	id, code, custom := strings.Cut(key, "/")
+	if !custom {
+		return "", key
 	}
-	return "", key
+	return id, code
 }
 
 // ValidKey reports whether s has the syntax of a key: a code, or a domain id, a slash and a

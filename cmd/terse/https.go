@@ -120,7 +120,7 @@ func (f *httpsFlags) readACME(try func(name string, err error)) certificates.Opt
 		}
 	}
 	if f.ACMECAFile != "" {
-		text, err := os.ReadFile(f.ACMECAFile) //nolint:gosec // the operator names the file
+		text, err := os.ReadFile(f.ACMECAFile)
 		if o.Roots = x509.NewCertPool(); err == nil && !o.Roots.AppendCertsFromPEM(text) {
 			err = fmt.Errorf("%s has no certificate in PEM", f.ACMECAFile)
 		}

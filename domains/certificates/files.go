@@ -92,11 +92,11 @@ func (f *Files) Run(ctx context.Context) {
 
 // read reads the files. changed reports whether they differ from the latest look.
 func (f *Files) read() (changed bool, err error) {
-	certificate, err := os.ReadFile(f.opts.Certificate) //nolint:gosec // the operator names the file
+	certificate, err := os.ReadFile(f.opts.Certificate)
 	if err != nil {
 		certificate = []byte(err.Error())
 	}
-	key, failed := os.ReadFile(f.opts.Key) //nolint:gosec // the operator names the file
+	key, failed := os.ReadFile(f.opts.Key)
 	if failed != nil {
 		key = []byte(failed.Error())
 	}

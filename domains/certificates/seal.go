@@ -3,7 +3,6 @@ package certificates
 import (
 	"crypto/aes"
 	"crypto/cipher"
-	"crypto/rand"
 	"errors"
 	"fmt"
 )
@@ -28,7 +27,7 @@ func newSealer(secret []byte) (sealer, error) {
 	if err != nil {
 		return sealer{}, fmt.Errorf("certificates: %w", err)
 	}
-	aead, err := cipher.NewGCM(block)
+	aead, err := cipher.NewGCMWithRandomNonce(block)
 	if err != nil {
 		return sealer{}, fmt.Errorf("certificates: %w", err)
 	}
@@ -36,18 +35,16 @@ func newSealer(secret []byte) (sealer, error) {
 }
 
 func (s sealer) seal(key string, plain []byte) []byte {
-	head := make([]byte, 1+s.aead.NonceSize(), 1+s.aead.NonceSize()+len(plain)+s.aead.Overhead())
+	head := make([]byte, 1, 1+len(plain)+s.aead.Overhead())
 	head[0] = sealVersion
-	_, _ = rand.Read(head[1:]) // never fails
-	return s.aead.Seal(head, head[1:], plain, []byte(key))
+	return s.aead.Seal(head, nil, plain, []byte(key))
 }
 
 func (s sealer) open(key string, sealed []byte) ([]byte, error) {
-	size := 1 + s.aead.NonceSize()
-	if len(sealed) < size || sealed[0] != sealVersion {
+	if len(sealed) == 0 || sealed[0] != sealVersion {
 		return nil, errSealed
 	}
-	plain, err := s.aead.Open(nil, sealed[1:size], sealed[size:], []byte(key))
+	plain, err := s.aead.Open(nil, nil, sealed[1:], []byte(key))
 	if err != nil {
 		return nil, errSealed
 	}

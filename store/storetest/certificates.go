@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -184,7 +185,7 @@ func oneGetsLock(t *testing.T, c store.Certificates) {
 	name := rand.Text()
 	var got [8]bool
 	for i, err := range race(len(got), func(i int) (err error) {
-		got[i], err = c.LockCertificate(t.Context(), name, string(rune('a'+i)), lockTTL)
+		got[i], err = c.LockCertificate(t.Context(), name, strconv.Itoa(i), lockTTL)
 		return err
 	}) {
 		if err != nil {
