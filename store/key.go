@@ -22,9 +22,17 @@ type Key struct {
 	Scopes      []Scope
 	CreateLimit string    // limit of creates, as COUNT/WINDOW or "off"; empty means the limit of all keys
 	CreatedAt   time.Time // UTC, microseconds
-	ExpiresAt   time.Time // the zero time means never
-	LastUsedAt  time.Time // up to some minutes old, see Keys.UseKeys; the zero time means never
-	RevokedAt   time.Time // the zero time means not revoked
+
+	// Domains are the IDs of the only domains on which the key may create links, also if another
+	// owner has them. The empty ID is the default domain. Default: every domain that the owner
+	// of the key may use.
+	Domains []string
+
+	DefaultDomain string // ID of the domain of creates that name none, as in Domains; empty: the default domain
+
+	ExpiresAt  time.Time // the zero time means never
+	LastUsedAt time.Time // up to some minutes old, see Keys.UseKeys; the zero time means never
+	RevokedAt  time.Time // the zero time means not revoked
 }
 
 // Scope is a permission of a key.

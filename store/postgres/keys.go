@@ -13,10 +13,10 @@ import (
 )
 
 // keyColumns are the columns of a key in the order of scanKey.
-const keyColumns = `k.id, k.name, k.prefix, k.hash, k.scopes, k.create_limit, k.created_at, k.expires_at, k.last_used_at, k.revoked_at`
+const keyColumns = `k.id, k.name, k.prefix, k.hash, k.scopes, k.create_limit, k.domains, k.default_domain, k.created_at, k.expires_at, k.last_used_at, k.revoked_at`
 
-const insertKey = `INSERT INTO api_keys (created_at, expires_at, last_used_at, revoked_at, bucket, id, name, prefix, hash, scopes, create_limit)
-	SELECT $3, $4, $5, $6, $1, $7, $8, $9, $10, $11, $12 FROM buckets b WHERE b.bucket = $1 AND b.epoch = $2 AND b.state = 'owned'`
+const insertKey = `INSERT INTO api_keys (created_at, expires_at, last_used_at, revoked_at, bucket, id, name, prefix, hash, scopes, create_limit, domains, default_domain)
+	SELECT $3, $4, $5, $6, $1, $7, $8, $9, $10, $11, $12, $13, $14 FROM buckets b WHERE b.bucket = $1 AND b.epoch = $2 AND b.state = 'owned'`
 
 const selectKeyByHash = `SELECT ` + keyColumns + `
 	FROM buckets b LEFT JOIN api_keys k ON k.hash = $2
@@ -60,7 +60,7 @@ func (s *Store) CreateKey(ctx context.Context, k store.Key) error {
 		return struct{}{}, s.fenced(ctx, []int{bucket}, func(b *pgx.Batch) {
 			b.Queue(insertKey, bucket, epochs[bucket], micros(k.CreatedAt), orNull(micros(k.ExpiresAt), time.Time{}),
 				orNull(micros(k.LastUsedAt), time.Time{}), orNull(micros(k.RevokedAt), time.Time{}),
-				k.ID, k.Name, k.Prefix, k.Hash[:], scopes, k.CreateLimit).
+				k.ID, k.Name, k.Prefix, k.Hash[:], scopes, k.CreateLimit, k.Domains, orNull(k.DefaultDomain, "")).
 				Exec(func(tag pgconn.CommandTag) error {
 					if tag.RowsAffected() == 0 {
 						return store.ErrMoved
@@ -160,7 +160,7 @@ func scanKey(row pgx.Row) (store.Key, error) {
 		hash   []byte
 		scopes []string
 	)
-	err := row.Scan(text(&k.ID), text(&k.Name), text(&k.Prefix), &hash, &scopes, text(&k.CreateLimit),
+	err := row.Scan(text(&k.ID), text(&k.Name), text(&k.Prefix), &hash, &scopes, text(&k.CreateLimit), &k.Domains, text(&k.DefaultDomain),
 		at(&k.CreatedAt), at(&k.ExpiresAt), at(&k.LastUsedAt), at(&k.RevokedAt))
 	if err != nil {
 		return store.Key{}, err

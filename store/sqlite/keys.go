@@ -12,7 +12,7 @@ import (
 	"github.com/terse/terse/store"
 )
 
-const selectKey = `SELECT id, name, prefix, hash, scopes, create_limit, created_at, expires_at, last_used_at, revoked_at FROM api_keys `
+const selectKey = `SELECT id, name, prefix, hash, scopes, create_limit, domains, default_domain, created_at, expires_at, last_used_at, revoked_at FROM api_keys `
 
 // useKeys takes a JSON array of [hash in hexadecimal, time].
 const useKeys = `UPDATE api_keys SET last_used_at = u.at
@@ -25,11 +25,15 @@ func (s *Store) CreateKey(ctx context.Context, k store.Key) error {
 	if err != nil {
 		return wrap(err, "create key", k.ID)
 	}
+	domains, err := encodeList(k.Domains)
+	if err != nil {
+		return wrap(err, "create key", k.ID)
+	}
 	_, err = change(ctx, s, "create key", k.ID, func(ctx context.Context, tx tx) (none, error) {
 		_, err := tx.ExecContext(ctx, `INSERT INTO api_keys
-			(id, name, prefix, hash, scopes, create_limit, created_at, expires_at, last_used_at, revoked_at)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			k.ID, k.Name, k.Prefix, k.Hash[:], scopes, k.CreateLimit,
+			(id, name, prefix, hash, scopes, create_limit, domains, default_domain, created_at, expires_at, last_used_at, revoked_at)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			k.ID, k.Name, k.Prefix, k.Hash[:], scopes, k.CreateLimit, domains, k.DefaultDomain,
 			micros(k.CreatedAt), micros(k.ExpiresAt), micros(k.LastUsedAt), micros(k.RevokedAt))
 		return none{}, err
 	})
@@ -97,14 +101,17 @@ func scanKey(row scanner) (store.Key, error) {
 	var (
 		k                               store.Key
 		hash                            []byte
-		scopes                          string
+		scopes, domains                 string
 		created, expires, used, revoked int64
 	)
-	err := row.Scan(&k.ID, &k.Name, &k.Prefix, &hash, &scopes, &k.CreateLimit, &created, &expires, &used, &revoked)
+	err := row.Scan(&k.ID, &k.Name, &k.Prefix, &hash, &scopes, &k.CreateLimit, &domains, &k.DefaultDomain, &created, &expires, &used, &revoked)
 	if err != nil {
 		return store.Key{}, err
 	}
 	if k.Scopes, err = decodeList[store.Scope](scopes); err != nil {
+		return store.Key{}, err
+	}
+	if k.Domains, err = decodeList[string](domains); err != nil {
 		return store.Key{}, err
 	}
 	copy(k.Hash[:], hash)

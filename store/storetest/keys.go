@@ -40,6 +40,7 @@ func newKey() store.Key {
 	return store.Key{
 		ID: store.NewKeyID(), Name: "Ann's key: 100%", Prefix: "tk_0123abcd", Hash: hash,
 		Scopes: []store.Scope{store.ScopeLinksRead, store.ScopeAdmin}, CreateLimit: "7/1m",
+		Domains: []string{"", newDomainID()}, DefaultDomain: newDomainID(),
 		CreatedAt: after(1), ExpiresAt: after(2), LastUsedAt: after(3),
 	}
 }
@@ -69,6 +70,7 @@ func keepsKey(t *testing.T, keys store.Keys) {
 		}
 	}
 	plain.Name, plain.Prefix, plain.Scopes, plain.CreateLimit = "", "", nil, ""
+	plain.Domains, plain.DefaultDomain = nil, ""
 	plain.ExpiresAt, plain.LastUsedAt = time.Time{}, time.Time{}
 	for _, want := range []store.Key{whole, plain} {
 		createKey(t, keys, want)
