@@ -214,16 +214,16 @@ func TestPanicsAreAnswered(t *testing.T) {
 // minter returns the given codes, then errors.
 type minter struct{ codes chan string }
 
-func (m *minter) NextCode() (string, error) {
+func (m *minter) NextKey(prefix string) (string, error) {
 	select {
 	case code := <-m.codes:
-		return code, nil
+		return prefix + code, nil
 	default:
 		return "", errors.New("no node id")
 	}
 }
 
-func (m *minter) NextCodeNear(int) (string, error) { return m.NextCode() }
+func (m *minter) NextKeyNear(prefix string, _ int) (string, error) { return m.NextKey(prefix) }
 
 // TestTakenCodeIsMintedAgain mints a code that is already in use as an alias: the create gets
 // the next code. A create that cannot mint a code is answered 503.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -115,6 +116,29 @@ func (m *Map) Find(host string) (d *Domain, known bool) { return m.current.Load(
 func (m *Map) Domain(id string) (d *Domain, known bool) {
 	d, known = m.current.Load().byID[id]
 	return d, known
+}
+
+// Named implements links.Domains.
+func (m *Map) Named(host string) (store.Domain, error) { return m.known(m.Find(host)) }
+
+// ByID implements links.Domains.
+func (m *Map) ByID(id string) (store.Domain, error) { return m.known(m.Domain(id)) }
+
+// known returns the domain of Find or Domain, or the reason for its absence.
+func (m *Map) known(d *Domain, known bool) (store.Domain, error) {
+	switch {
+	case known:
+		return d.Domain, nil
+	case !m.Complete():
+		return store.Domain{}, fmt.Errorf("%w: some domains are not known yet", store.ErrUnavailable)
+	}
+	return store.Domain{}, store.ErrNotFound
+}
+
+// Serves implements store.DomainHosts. Hosts of a source that was never read are not served.
+func (m *Map) Serves(host string) bool {
+	d, known := m.Find(host)
+	return known && d.State != store.DomainRemoved
 }
 
 // Complete reports whether every source has been read at least once. Until then, a host that Find

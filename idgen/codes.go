@@ -1,13 +1,13 @@
 package idgen
 
-// Placement reports where codes are stored. A database with shards implements it. Safe for
+// Placement reports where keys are stored. A database with shards implements it. Safe for
 // concurrent use.
 type Placement interface {
-	// AcceptsWrites reports whether the shard of a code may accept writes now.
-	AcceptsWrites(code string) bool
+	// AcceptsWrites reports whether the shard of a key may accept writes now.
+	AcceptsWrites(key string) bool
 
-	// Together reports whether a code and a bucket are on one shard.
-	Together(code string, bucket int) bool
+	// Together reports whether a key and a bucket are on one shard.
+	Together(key string, bucket int) bool
 }
 
 // Codes mints codes that no other node mints. Safe for concurrent use.
@@ -23,41 +23,49 @@ func NewCodes(minter *Minter, cipher *Cipher, placement Placement) *Codes {
 	return &Codes{minter, cipher, placement}
 }
 
-// nearAttempts is the maximum number of codes that NextCodeNear mints. With 16 shards of the same
+// nearAttempts is the maximum number of codes that NextKeyNear mints. With 16 shards of the same
 // size, 2 of 100 calls find no code on the shard.
 const nearAttempts = 64
 
-// mintAttempts is the maximum number of codes that NextCode mints. When one of two shards does
-// not accept writes, 1 of 256 calls returns a code on this shard.
+// mintAttempts is the maximum number of codes that NextKey mints. When one of two shards does
+// not accept writes, 1 of 256 calls returns a key on this shard.
 const mintAttempts = 8
 
-// NextCode mints a code on a shard that accepts writes. After mintAttempts it returns a code on
-// any shard. It returns the errors of Minter.Next.
-func (c *Codes) NextCode() (code string, err error) {
+// NextCode is NextKey without a prefix.
+func (c *Codes) NextCode() (code string, err error) { return c.NextKey("") }
+
+// NextKey mints a code and returns the key that consists of prefix and the code. Its shard
+// accepts writes. After mintAttempts it returns a key on any shard. It returns the errors of
+// Minter.Next.
+func (c *Codes) NextKey(prefix string) (key string, err error) {
 	for range mintAttempts {
-		if code, err = c.mint(); err != nil || c.placement == nil || c.placement.AcceptsWrites(code) {
+		if key, err = c.mint(prefix); err != nil || c.placement == nil || c.placement.AcceptsWrites(key) {
 			break
 		}
 	}
-	return code, err
+	return key, err
 }
 
-// NextCodeNear mints a code on the shard of a bucket. After nearAttempts it returns a code on
-// another shard, which costs the create a second transaction.
-func (c *Codes) NextCodeNear(bucket int) (code string, err error) {
+// NextKeyNear is NextKey for a key on the shard of a bucket. After nearAttempts it returns a key
+// on another shard, which costs the create a second transaction.
+func (c *Codes) NextKeyNear(prefix string, bucket int) (key string, err error) {
 	for range nearAttempts {
-		if code, err = c.mint(); err != nil || c.placement == nil || c.placement.Together(code, bucket) {
+		if key, err = c.mint(prefix); err != nil || c.placement == nil || c.placement.Together(key, bucket) {
 			break
 		}
 	}
-	return code, err
+	return key, err
 }
 
-// mint mints a code on any shard.
-func (c *Codes) mint() (string, error) {
+// mint mints a code for a key on any shard.
+func (c *Codes) mint(prefix string) (key string, err error) {
 	id, err := c.minter.Next()
 	if err != nil {
 		return "", err
 	}
-	return c.cipher.Code(id)
+	code, err := c.cipher.Code(id)
+	if err != nil {
+		return "", err
+	}
+	return prefix + code, nil
 }

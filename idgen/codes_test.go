@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -50,7 +51,7 @@ func (n nowhere) AcceptsWrites(code string) bool { return n.of(code) < 0 }
 func (n nowhere) Together(code string, _ int) bool { return n.of(code) < 0 }
 
 // TestCodesChooseTheShard checks that NextCode avoids a shard that accepts no writes, and that
-// NextCodeNear finds the shard of the bucket.
+// NextKeyNear finds the shard of the bucket.
 func TestCodesChooseTheShard(t *testing.T) {
 	t.Parallel()
 	p := shards{map[string]bool{}}
@@ -65,9 +66,9 @@ func TestCodesChooseTheShard(t *testing.T) {
 			elsewhere++
 		}
 		for bucket := range 2 {
-			code, err := c.NextCodeNear(bucket)
-			if err != nil || p.of(code) != bucket {
-				t.Errorf("NextCodeNear(%d) = %q on shard %d, %v", bucket, code, p.of(code), err)
+			code, err := c.NextKeyNear("d00000001/", bucket)
+			if err != nil || p.of(code) != bucket || !strings.HasPrefix(code, "d00000001/") {
+				t.Errorf("NextKeyNear(%d) = %q on shard %d, %v", bucket, code, p.of(code), err)
 			}
 		}
 	}
@@ -81,7 +82,7 @@ func TestCodesGiveUp(t *testing.T) {
 	t.Parallel()
 	p := nowhere{shards{map[string]bool{}}}
 	c := newCodes(t, p)
-	for _, next := range []func() (string, error){c.NextCode, func() (string, error) { return c.NextCodeNear(3) }} {
+	for _, next := range []func() (string, error){c.NextCode, func() (string, error) { return c.NextKeyNear("", 3) }} {
 		clear(p.minted)
 		code, err := next()
 		if err != nil || !p.minted[code] {
@@ -102,9 +103,9 @@ func TestCodesWithoutShards(t *testing.T) {
 	if err != nil {
 		t.Fatalf("NextCode() = %v", err)
 	}
-	second, err := c.NextCodeNear(7)
+	second, err := c.NextKeyNear("", 7)
 	if err != nil || first == second || len(first) != 9 || len(second) != 9 {
-		t.Errorf("NextCode() = %q and NextCodeNear() = %q, %v, want two codes of 9 characters", first, second, err)
+		t.Errorf("NextCode() = %q and NextKeyNear() = %q, %v, want two codes of 9 characters", first, second, err)
 	}
 }
 

@@ -31,10 +31,11 @@ func (s *Service) Export(ctx context.Context, who *Caller, cursor string, limit 
 
 // Archived is a link to import, with every field. Only the code and the target are required.
 type Archived struct {
-	// Link is the link, without the fields below. Status 0 means store.DefaultStatus,
-	// Version 0 means 1.
+	// Link is the link, without the fields below. Its code has no domain. Status 0 means
+	// store.DefaultStatus, Version 0 means 1.
 	Link store.Link
 
+	Domain      string     // a host of the domain; empty: the default domain of the server
 	Owner       *string    // nil: the caller
 	CreatedAt   *time.Time // nil: DeletedAt of a deleted link, now for others
 	UpdatedAt   *time.Time // nil: DeletedAt of a deleted link, CreatedAt for others
@@ -50,12 +51,24 @@ type Archived struct {
 // Import creates links with every field and returns one result for each, in the same order.
 // Importing the same links again changes nothing: Result.Found is then true. If links have the
 // same code, the first one is imported, see inTurns. With dryRun it imports nothing, and returns
-// the results that an import would have now. Import itself returns only errors of May.
+// the results that an import would have now. Import may change archived, and itself returns only errors of May.
 func (s *Service) Import(ctx context.Context, who *Caller, archived []Archived, dryRun bool) ([]Result, error) {
 	if err := s.May(who, Archiving); err != nil {
 		return nil, err
 	}
 	results := make([]Result, len(archived))
+	for i := range archived {
+		in := &archived[i]
+		var d store.Domain
+		var unknown error
+		if in.Domain != "" {
+			d, unknown = s.named(in.Domain)
+		}
+		if !store.ValidCode(in.Link.Code) {
+			in.Link.Code = "" // no key
+		}
+		in.Link.Code, in.Err = store.LinkKey(d.ID, in.Link.Code), store.JoinFound(in.Err, unknown)
+	}
 	code := func(i int) string { return archived[i].Link.Code }
 	write := s.opts.Archive.Import
 	if dryRun {

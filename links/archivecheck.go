@@ -54,6 +54,8 @@ func (s *Service) checkTarget(l *store.Link, in *Archived) error {
 		return s.rules.Check(l)
 	case !store.ValidCode(in.RenamedTo), in.RenamedTo == l.Code:
 		return &store.FieldError{Field: "renamed_to", Reason: "must be another code"}
+	case l.DomainID() != "":
+		return &store.FieldError{Field: "renamed_to", Reason: "must be empty for a link that is not on the default domain"}
 	case !strings.HasSuffix(l.URL, "/"+in.RenamedTo):
 		return &store.FieldError{Field: "url", Reason: "must be the short URL of renamed_to"}
 	}

@@ -45,19 +45,25 @@ func (s *Service) Create(ctx context.Context, who *Caller, b Batch) ([]Result, e
 	}
 	b.limitPasswords()
 	results := make([]Result, len(b.Drafts))
-	code := func(i int) string {
-		if alias := b.Drafts[i].Alias; alias != nil {
-			return *alias
+	prefixes := make([]string, len(b.Drafts))
+	for i := range b.Drafts {
+		d := &b.Drafts[i]
+		id, err := s.domainFor(who, d.Domain)
+		prefixes[i], d.Err = store.LinkKey(id, ""), store.JoinFound(d.Err, err)
+	}
+	key := func(i int) string {
+		if alias := b.Drafts[i].Alias; alias != nil && *alias != "" {
+			return prefixes[i] + *alias
 		}
 		return ""
 	}
 	if b.DryRun {
-		inTurns(results, code, func(i int) Result { return Result{Err: s.checkOne(ctx, who, &b.Drafts[i])} })
-		refuseRepeated(results, code)
+		inTurns(results, key, func(i int) Result { return Result{Err: s.checkOne(ctx, who, &b.Drafts[i], prefixes[i])} })
+		refuseRepeated(results, key)
 		return results, nil
 	}
-	inTurns(results, code, func(i int) (r Result) {
-		r.Link, r.Found, r.Err = s.createOne(ctx, who, &b.Drafts[i], b.keyOf(i))
+	inTurns(results, key, func(i int) (r Result) {
+		r.Link, r.Found, r.Err = s.createOne(ctx, who, &b.Drafts[i], prefixes[i], b.keyOf(i))
 		return r
 	})
 	return results, nil
@@ -81,18 +87,19 @@ func (b *Batch) limitPasswords() {
 // draft is a checked Draft.
 type draft struct {
 	*Draft
-	who  *Caller
-	link store.Link // without a password hash; the code is empty, or the alias
+	who    *Caller
+	prefix string     // of the keys of its domain, see store.LinkKey
+	link   store.Link // without a password hash; the code is empty, or the key with the alias
 }
 
-// createOne creates the link of a draft. It returns an existing link if the draft allows reuse,
+// createOne creates the link of a draft on the domain whose keys begin with prefix. It returns an existing link if the draft allows reuse,
 // or if the key was used before. found reports whether the link existed.
-func (s *Service) createOne(ctx context.Context, who *Caller, in *Draft, key idempotencyKey) (l store.Link, found bool, err error) {
-	l, err = s.newLink(who, in)
+func (s *Service) createOne(ctx context.Context, who *Caller, in *Draft, prefix string, key idempotencyKey) (l store.Link, found bool, err error) {
+	l, err = s.newLink(who, in, prefix)
 	if err != nil {
 		return store.Link{}, false, err
 	}
-	d := &draft{Draft: in, who: who, link: l}
+	d := &draft{Draft: in, who: who, prefix: prefix, link: l}
 	if key != "" {
 		return s.createIdempotent(ctx, d, key)
 	}
@@ -102,13 +109,13 @@ func (s *Service) createOne(ctx context.Context, who *Caller, in *Draft, key ide
 	if err := s.hashDraftPassword(ctx, d); err != nil {
 		return store.Link{}, false, err
 	}
-	l, err = s.createFresh(ctx, d.who, d.link)
+	l, err = s.createFresh(ctx, d.who, d.link, prefix)
 	return l, false, err
 }
 
-// newLink returns the link that in describes, without the password hash. Its code is the
-// alias, or empty. The error names every invalid field.
-func (s *Service) newLink(who *Caller, in *Draft) (store.Link, error) {
+// newLink returns the link that in describes, without the password hash. Its code is empty, or
+// the key that consists of prefix and the alias. The error names every invalid field.
+func (s *Service) newLink(who *Caller, in *Draft, prefix string) (store.Link, error) {
 	if in.Err != nil && !store.IsInvalid(in.Err) {
 		return store.Link{}, in.Err
 	}
@@ -118,8 +125,8 @@ func (s *Service) newLink(who *Caller, in *Draft) (store.Link, error) {
 	in.apply(&l)
 	var alias, ended, reuse error
 	if in.Alias != nil {
-		l.Code = *in.Alias
-		alias = s.rules.Alias(l.Code)
+		l.Code = prefix + *in.Alias
+		alias = s.rules.Alias(*in.Alias)
 	}
 	if in.Reuse && who.Key == nil {
 		reuse = &store.FieldError{Field: "reuse", Reason: "needs an API key: without one, links of other people would be returned"}
@@ -152,8 +159,8 @@ func (s *Service) hashDraftPassword(ctx context.Context, d *draft) (err error) {
 	return err
 }
 
-// createFresh creates l with its alias or a minted code.
-func (s *Service) createFresh(ctx context.Context, who *Caller, l store.Link) (store.Link, error) {
+// createFresh creates l with its key, or with prefix and a minted code.
+func (s *Service) createFresh(ctx context.Context, who *Caller, l store.Link, prefix string) (store.Link, error) {
 	if l.Code != "" {
 		created, err := s.opts.Store.Create(ctx, l)
 		if errors.Is(err, store.ErrExists) {
@@ -162,11 +169,11 @@ func (s *Service) createFresh(ctx context.Context, who *Caller, l store.Link) (s
 		return created, err
 	}
 	for range createAttempts {
-		code, err := s.opts.Minter.NextCode()
+		key, err := s.opts.Minter.NextKey(prefix)
 		if err != nil {
 			return store.Link{}, cannotMint(err)
 		}
-		l.Code = code
+		l.Code = key
 		created, err := s.opts.Store.Create(ctx, l)
 		if !errors.Is(err, store.ErrExists) {
 			return created, err

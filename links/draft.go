@@ -8,8 +8,9 @@ import (
 
 // Draft is a link to create.
 type Draft struct {
-	URL   string  // the target
-	Alias *string // the code; nil: a minted one
+	URL    string  // the target
+	Domain *string // a host of the domain; nil: the default domain of the key, or of the server
+	Alias  *string // the code; nil: a minted one
 	Settings
 	Reuse bool // whether an equal link of the caller may be returned instead; needs a key
 

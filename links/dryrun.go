@@ -8,8 +8,8 @@ import (
 )
 
 // checkOne returns the error that a create of the draft would return now.
-func (s *Service) checkOne(ctx context.Context, who *Caller, in *Draft) error {
-	l, err := s.newLink(who, in)
+func (s *Service) checkOne(ctx context.Context, who *Caller, in *Draft, prefix string) error {
+	l, err := s.newLink(who, in, prefix)
 	if err != nil || l.Code == "" {
 		return err
 	}

@@ -76,7 +76,7 @@ func (s *Service) createIdempotent(ctx context.Context, d *draft, key idempotenc
 		return s.reuseIdempotent(ctx, d, want, existing)
 	}
 	if want.Code == "" {
-		if want.Code, err = s.opts.Minter.NextCodeNear(want.Bucket()); err != nil {
+		if want.Code, err = s.opts.Minter.NextKeyNear(d.prefix, want.Bucket()); err != nil {
 			return store.Link{}, false, cannotMint(err)
 		}
 	}
@@ -216,7 +216,7 @@ func (s *Service) createInstead(ctx context.Context, d *draft, want store.Reserv
 	for range createAttempts {
 		s.collisions.Inc()
 		want.Replaces = reserved
-		if want.Code, err = s.opts.Minter.NextCodeNear(want.Bucket()); err != nil {
+		if want.Code, err = s.opts.Minter.NextKeyNear(d.prefix, want.Bucket()); err != nil {
 			return store.Link{}, false, cannotMint(err)
 		}
 		valid, err := s.opts.Store.Reserve(ctx, want)

@@ -22,6 +22,7 @@ const AllOwners = "*"
 // Query selects links for List. A link must meet all conditions.
 type Query struct {
 	Owner  *string // links of this owner, or AllOwners; nil: the caller's links
+	Domain string  // links on the domain of this host; empty: on all domains
 	Tag    string  // links with this tag; empty for any
 	Search string  // links with this text in the code (without its domain), target or title, ignoring ASCII case; empty for any
 	Limit  int     // maximum number of links in the page, see store.Query
@@ -40,6 +41,13 @@ func (s *Service) List(ctx context.Context, who *Caller, q Query) (store.Page, e
 		return store.Page{}, err
 	}
 	query := store.Query{Owner: who.Owner(), Tag: q.Tag, Search: q.Search, Limit: q.Limit, After: after}
+	if q.Domain != "" {
+		d, err := s.named(q.Domain)
+		if err != nil {
+			return store.Page{}, err
+		}
+		query.Domain = &d.ID
+	}
 	if q.Owner != nil && *q.Owner != query.Owner {
 		if err := who.Require(store.ScopeAdmin); err != nil {
 			return store.Page{}, err

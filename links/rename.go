@@ -170,7 +170,7 @@ func (r *renaming) create(ctx context.Context, want store.Link) error {
 		l := want
 		l.Code, l.RequestID = r.edit.Rename.Alias, renameID(want.Code, want.Version)
 		l.CreatedAt, l.UpdatedAt = now, now
-		made, err := r.createFresh(ctx, r.who, l)
+		made, err := r.createFresh(ctx, r.who, l, "")
 		if err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/terse/terse/store"
 )
@@ -17,7 +18,7 @@ func (s *Service) reusable(ctx context.Context, d *draft) (store.Link, bool, err
 	if !d.Reuse {
 		return store.Link{}, false, nil
 	}
-	page, err := s.opts.Store.List(ctx, store.Query{Owner: d.link.Owner, Target: d.link.URL, Limit: reuseCandidates})
+	page, err := s.opts.Store.List(ctx, store.Query{Owner: d.link.Owner, Domain: new(strings.TrimSuffix(d.prefix, "/")), Target: d.link.URL, Limit: reuseCandidates})
 	if err != nil {
 		return store.Link{}, false, err
 	}

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"sync/atomic"
 	"time"
 
@@ -22,13 +23,13 @@ import (
 
 // Minter mints new codes for links.
 type Minter interface {
-	// NextCode returns a new code. It returns an error when it cannot mint now, for
-	// example because the lease of the node id was lost.
-	NextCode() (string, error)
+	// NextKey returns a key that consists of prefix and a new code. It returns an error when
+	// it cannot mint now, for example because the lease of the node id was lost.
+	NextKey(prefix string) (string, error)
 
-	// NextCodeNear is NextCode, but prefers a code on the shard of the given bucket. After
-	// some attempts it returns a code of any shard.
-	NextCodeNear(bucket int) (string, error)
+	// NextKeyNear is NextKey, but prefers a key on the shard of the given bucket. After some
+	// attempts it returns a key of any shard.
+	NextKeyNear(prefix string, bucket int) (string, error)
 }
 
 // Clock is the time of the database. Links start and expire by it.
@@ -44,7 +45,8 @@ type Options struct {
 	Archive store.Archive // Required. Exports and imports the links of Store.
 	History store.History // Required. The history of the links of Store.
 	Minter  Minter        // Required.
-	BaseURL string        // Required. The start of short URLs, without a final slash.
+	BaseURL string        // Required. The start of short URLs of the default domain, without a final slash.
+	Domains Domains       // Default: only the default domain.
 
 	Rules           store.RulesOptions // which targets and aliases are allowed
 	AnonymousCreate bool               // whether callers without a key may create links
@@ -66,7 +68,9 @@ func (o *Options) validate() error {
 	required("Archive", o.Archive == nil)
 	required("History", o.History == nil)
 	required("Minter", o.Minter == nil)
-	required("BaseURL", o.BaseURL == "")
+	if _, err := hostOf(o.BaseURL); err != nil {
+		problems = append(problems, fmt.Errorf("links: Options.BaseURL: %w", err))
+	}
 	required("Registerer", o.Registerer == nil)
 	if o.AnonymousLife < 0 {
 		problems = append(problems, errors.New("links: Options.AnonymousLife must not be negative"))
@@ -82,6 +86,9 @@ func (o *Options) withDefaults() {
 	if o.Clock == nil {
 		o.Clock = NodeClock{}
 	}
+	if o.Domains == nil {
+		o.Domains = noDomains{}
+	}
 }
 
 // Service does the use cases. Make one with New. Safe for concurrent use.
@@ -92,6 +99,7 @@ func (o *Options) withDefaults() {
 // in package store.
 type Service struct {
 	opts       Options
+	host       string // of the default domain
 	rules      *store.Rules
 	collisions prometheus.Counter
 	hashing    hashing
@@ -109,6 +117,7 @@ func New(opts Options) (*Service, error) {
 	}
 	opts.withDefaults()
 	s := &Service{opts: opts, rules: rules, hashing: newHashing()}
+	s.host, _ = hostOf(opts.BaseURL)
 	s.collisions = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "terse_code_collisions_total",
 		Help: "Minted codes that were already in use, so that another code was minted.",
@@ -117,6 +126,15 @@ func New(opts Options) (*Service, error) {
 		return nil, fmt.Errorf("links: register metrics: %w", err)
 	}
 	return s, nil
+}
+
+// hostOf returns the canonical host of a base URL.
+func hostOf(baseURL string) (string, error) {
+	u, err := url.Parse(baseURL)
+	if err != nil {
+		return "", err
+	}
+	return store.CanonicalHost(u.Host)
 }
 
 // ErrTimeUnknown rejects a use case that depends on the database's time while that time is

@@ -114,6 +114,14 @@ type DomainsSource interface {
 	DomainsVersion(ctx context.Context) (int64, error)
 }
 
+// DomainHosts decides which hosts belong to domains. Implementations are safe for concurrent use
+// and do no I/O.
+type DomainHosts interface {
+	// Serves reports whether a domain that is not removed has the host. host must be the
+	// result of CanonicalHost.
+	Serves(host string) bool
+}
+
 // WildcardLabel is the first label of a host that stands for all names with one label in its
 // place.
 const WildcardLabel = "*"

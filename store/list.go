@@ -9,13 +9,14 @@ import (
 
 // Query selects links for List. A link must meet all conditions.
 type Query struct {
-	Owner     string // exactly this owner; empty means anonymous links
-	AllOwners bool   // links of every owner except CanaryOwner; Owner and Target must be empty
-	Tag       string // links with this tag; empty for any
-	Search    string // links with this text in the code (without its domain), target or title, ignoring ASCII case; empty for any
-	Target    string // links with exactly this stored target; empty for any
-	Limit     int    // most links in the page; below 1 counts as 1, above MaxPageLen as MaxPageLen
-	After     Cursor // the page begins after this link; the zero Cursor begins with the newest
+	Owner     string  // exactly this owner; empty means anonymous links
+	AllOwners bool    // links of every owner except CanaryOwner; Owner and Target must be empty
+	Domain    *string // links on the domain with this ID, which is empty for the default domain; nil for any
+	Tag       string  // links with this tag; empty for any
+	Search    string  // links with this text in the code (without its domain), target or title, ignoring ASCII case; empty for any
+	Target    string  // links with exactly this stored target; empty for any
+	Limit     int     // most links in the page; below 1 counts as 1, above MaxPageLen as MaxPageLen
+	After     Cursor  // the page begins after this link; the zero Cursor begins with the newest
 }
 
 // MaxPageLen is the most links in one page.

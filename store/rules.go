@@ -15,6 +15,7 @@ type Rules struct {
 	domains  domainParser
 	browser  whatwg.Parser
 	own      ownHosts
+	served   DomainHosts     // nil: no other host is ours
 	blocked  Blocker         // nil: no host is blocked
 	routes   map[string]bool // in lower case
 	reserved map[string]bool // in lower case
@@ -27,6 +28,9 @@ type RulesOptions struct {
 	// port. A loopback host is ours under all its names, but only on its own port, or on
 	// 80 and 443 if it has none. Default: no host, so no target is refused as ours.
 	OwnHosts []string
+
+	// Served decides which other hosts are ours, on every port. Default: none.
+	Served DomainHosts
 
 	// Routes are first path segments that serve something other than a code. No code may
 	// equal one, ignoring case. Default: none.
@@ -61,6 +65,7 @@ func NewRules(opts RulesOptions) (*Rules, error) {
 		// compare hosts, not to check them.
 		browser:  whatwg.NewParser(whatwg.WithLaxHostParsing()),
 		blocked:  opts.Blocked,
+		served:   opts.Served,
 		routes:   lowered(opts.Routes),
 		reserved: lowered(opts.Reserved),
 	}

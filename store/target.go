@@ -44,7 +44,7 @@ func (r *Rules) rewrite(raw string, mayBeOwn bool) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if !mayBeOwn && r.own.contains(h, port) {
+	if !mayBeOwn && (r.own.contains(h, port) || r.served != nil && r.served.Serves(h.key())) {
 		return "", errors.New("must not lead to this URL shortener itself")
 	}
 	if r.blocked != nil && r.blocked.Blocks(h.key()) {

@@ -201,7 +201,7 @@ func (p *process) useCases(s *stores) (*links.Service, error) {
 		return nil, err
 	}
 	return links.New(links.Options{
-		Store: s.cached, Archive: s.archive, History: s.history, Minter: s.codes, BaseURL: p.settings.baseURL,
+		Store: s.cached, Archive: s.archive, History: s.history, Minter: s.codes, BaseURL: p.settings.baseURL, Domains: s.hosts,
 		Rules:           p.ruleOptions(s, base),
 		AnonymousCreate: p.settings.anonymousCreate, AnonymousLife: p.settings.anonymousLife, Clock: s.clock(), Registerer: p.registry,
 	})
@@ -209,7 +209,7 @@ func (p *process) useCases(s *stores) (*links.Service, error) {
 
 // ruleOptions are the rules for targets and aliases.
 func (p *process) ruleOptions(s *stores, base *url.URL) store.RulesOptions {
-	return store.RulesOptions{OwnHosts: []string{base.Host}, Routes: api.Routes(), Reserved: api.Reserved(p.settings.reserved...), Blocked: s.list}
+	return store.RulesOptions{OwnHosts: []string{base.Host}, Routes: api.Routes(), Reserved: api.Reserved(p.settings.reserved...), Blocked: s.list, Served: s.hosts}
 }
 
 // handler returns the handler of the public address, and starts the scan of all links.

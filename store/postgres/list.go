@@ -18,21 +18,21 @@ import (
 // look expensive, so compilation is turned off, too.
 const walkIndexes = `SELECT set_config('enable_sort', 'off', true), set_config('jit', 'off', true)`
 
-// searchTimeout limits a search, which may read all links of an owner. It is shorter than
+// searchTimeout limits a search or a list of one domain, which may read all links of an owner. It is shorter than
 // the timeout of an API request, so that the answer can name the shard.
 const searchTimeout = 5 * time.Second
 
-// List implements store.Store. It reads the primary. A search reads the owner's links one
-// by one until the page is full; other lists use an index.
+// List implements store.Store. It reads the primary. A search, and a list of one domain, reads the
+// owner's links one by one until the page is full; other lists use an index.
 func (s *Store) List(ctx context.Context, q store.Query) (store.Page, error) {
-	if !keepable(q.Owner, q.Tag, q.Search, q.Target) {
+	if !keepable(q.Owner, q.Tag, q.Search, q.Target) || q.Domain != nil && !keepable(*q.Domain) {
 		return store.Page{}, ctx.Err() // no link has such a text
 	}
 	limit := min(max(q.Limit, 1), store.MaxPageLen)
 	query, args := listQuery(q, limit+1)
 	var links []store.Link
 	within := s.opts.CallTimeout
-	if q.Search != "" {
+	if q.Search != "" || q.Domain != nil && q.Target == "" {
 		within = searchTimeout
 	}
 	err := s.primary.readWithin(ctx, within, listRole(q), func(ctx context.Context, conn *pgx.Conn) error {
@@ -130,6 +130,13 @@ func (w *walk) filter(q *store.Query) {
 	}
 	if !q.After.IsZero() {
 		w.add(` AND (`+w.key+`.created_at, `+w.key+`.code) < (%s, %s)`, q.After.CreatedAt, q.After.Code)
+	}
+	switch {
+	case q.Domain == nil:
+	case *q.Domain == "":
+		w.add(` AND strpos(l.code, '/') = 0`)
+	default:
+		w.add(` AND starts_with(l.code, %s)`, store.LinkKey(*q.Domain, ""))
 	}
 	if q.Search != "" {
 		// The search skips the domain in a key. With collation "C", lower changes only ASCII letters.

@@ -9,8 +9,8 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// List implements store.Store. A search reads the owner's links one by one until the page is
-// full; every other query uses an index.
+// List implements store.Store. A search, and a list of one domain, reads the owner's links one by
+// one until the page is full; every other query uses an index.
 func (s *Store) List(ctx context.Context, q store.Query) (store.Page, error) {
 	limit := min(max(q.Limit, 1), store.MaxPageLen)
 	query, args := listQuery(q, limit+1)
@@ -81,6 +81,14 @@ func filter(q *store.Query, order string, where func(condition string, values ..
 	where(` AND l.deleted_at = 0 AND (`+order+`.created_at, `+order+`.code) < (?, ?)`, after, q.After.Code)
 	if q.AllOwners {
 		where(` AND l.owner <> ?`, store.CanaryOwner)
+	}
+	switch {
+	case q.Domain == nil:
+	case *q.Domain == "":
+		where(` AND instr(l.code, '/') = 0`)
+	default:
+		prefix := store.LinkKey(*q.Domain, "")
+		where(` AND substr(l.code, 1, length(?)) = ?`, prefix, prefix)
 	}
 	if q.Tag != "" {
 		where(` AND t.tag = ?`, q.Tag)

@@ -49,7 +49,10 @@ func TestListsWalkIndexes(t *testing.T) {
 		{"plain", store.Query{}, "links_by_owner"},
 		{"next page", store.Query{After: store.Cursor{CreatedAt: childLink("a").CreatedAt, Code: "a"}}, "links_by_owner"},
 		{"search", store.Query{Search: "text"}, "links_by_owner"},
+		{"domain", store.Query{Domain: new("jT0xYqRm4")}, "links_by_owner"},
+		{"default domain", store.Query{Domain: new("")}, "links_by_owner"},
 		{"target", store.Query{Target: "https://example.com/"}, "links_by_target"},
+		{"target on a domain", store.Query{Domain: new("jT0xYqRm4"), Target: "https://example.com/"}, "links_by_target"},
 		{"tag", store.Query{Tag: "tag"}, "t USING PRIMARY KEY (owner=? AND tag=? AND (created_at,code)<(?,?))"},
 		{"tag and target", store.Query{Tag: "tag", Target: "https://example.com/"}, "t USING PRIMARY KEY (owner=? AND tag=?"},
 	} {

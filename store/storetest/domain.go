@@ -32,6 +32,17 @@ func domainsApart(t *testing.T, s suite) {
 		s.wantList(t, q, all...)
 	}
 
+	second := links[2].DomainID()
+	for _, l := range links {
+		for _, q := range []store.Query{{}, {Tag: "tag"}, {Search: mine.BareCode()}, {Target: mine.URL}} {
+			q.Owner, q.Domain = mine.Owner, new(l.DomainID())
+			s.wantList(t, q, l.Code)
+		}
+	}
+	s.wantList(t, store.Query{Owner: mine.Owner, Domain: new(second[:8])})
+	s.wantList(t, store.Query{Owner: mine.Owner, Domain: new("%")})
+	s.wantList(t, store.Query{AllOwners: true, Domain: new(second)}, links[2].Code)
+
 	used, err := s.Consume(t.Context(), links[0].Code, epoch)
 	if err != nil || used.UsedClicks != 1 {
 		t.Errorf("Consume(%q) = %d uses, %v, want 1", links[0].Code, used.UsedClicks, err)

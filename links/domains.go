@@ -1,0 +1,127 @@
+package links
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/terse/terse/store"
+)
+
+// Domains are the domains besides the default one. Implementations are safe for concurrent use
+// and do no I/O.
+type Domains interface {
+	// Named returns the domain that has a host, in any state. It returns store.ErrNotFound if
+	// no domain has the host, and store.ErrUnavailable while that is unknown.
+	Named(host string) (store.Domain, error)
+
+	// ByID returns the domain with an ID, in any state, with the errors of Named.
+	ByID(id string) (store.Domain, error)
+}
+
+// noDomains are the Domains of a server with only the default domain.
+type noDomains struct{}
+
+func (noDomains) Named(string) (store.Domain, error) { return store.Domain{}, store.ErrNotFound }
+func (noDomains) ByID(string) (store.Domain, error)  { return store.Domain{}, store.ErrNotFound }
+
+// errNoDomain is the error for a host that the caller cannot use. It is the same for a domain of
+// another owner.
+var errNoDomain = &store.FieldError{Field: "domain", Reason: "must be the host of a domain that you may use, or of this server"}
+
+// inactive are the reasons for rejecting a new link on a domain, by its state.
+var inactive = [...]string{
+	store.DomainPending: "must be an active domain: the hosts of this domain are not verified yet",
+	store.DomainOff:     "must be an active domain: this domain is turned off",
+	store.DomainRemoved: "must be an active domain: this domain was removed",
+}
+
+// Key returns the key of the link with a code on the domain of a host. An empty host is the default
+// domain of the server. For a text that is not a code, Key returns "", which no link has: a caller
+// must not name a link by its key. For an unknown host it returns a *store.FieldError for
+// "domain".
+func (s *Service) Key(host, code string) (string, error) {
+	var d store.Domain
+	var err error
+	if host != "" {
+		d, err = s.named(host)
+	}
+	if err != nil || !store.ValidCode(code) {
+		return "", err
+	}
+	return store.LinkKey(d.ID, code), nil
+}
+
+// HostOf returns the primary host of the domain of a key, or the host of the base URL for the
+// default domain. It is empty while the domain is unknown to this node.
+func (s *Service) HostOf(key string) string {
+	id, _ := store.SplitKey(key)
+	if id == "" {
+		return s.host
+	}
+	d, err := s.opts.Domains.ByID(id)
+	if err != nil {
+		return ""
+	}
+	return d.Host
+}
+
+// named returns the domain of a host, in any state, and the zero Domain for the default domain.
+func (s *Service) named(host string) (store.Domain, error) {
+	name, err := store.CanonicalHost(host)
+	if err != nil {
+		return store.Domain{}, &store.FieldError{Field: "domain", Reason: err.Error()}
+	}
+	if name == s.host {
+		return store.Domain{}, nil
+	}
+	d, err := s.opts.Domains.Named(name)
+	if errors.Is(err, store.ErrNotFound) {
+		err = errNoDomain
+	}
+	return d, err
+}
+
+// domainFor returns the ID of the domain on which the caller wants to create a link. It returns a
+// *store.FieldError for "domain" if the caller must not create links there.
+func (s *Service) domainFor(who *Caller, host *string) (string, error) {
+	var d store.Domain
+	var err error
+	switch id := who.defaultDomain(); {
+	case host != nil:
+		d, err = s.named(*host)
+	case id != "":
+		if d, err = s.opts.Domains.ByID(id); errors.Is(err, store.ErrNotFound) {
+			err = errNoDomain
+		}
+	}
+	if err != nil {
+		return "", err
+	}
+	if who.Key != nil && len(who.Key.Domains) > 0 && !slices.Contains(who.Key.Domains, d.ID) {
+		return "", &store.FieldError{Field: "domain", Reason: "must be a domain of the API key, which may create links only on its own domains"}
+	}
+	switch {
+	case d.ID == "":
+		return "", nil
+	case !who.uses(&d):
+		return "", errNoDomain
+	case d.State != store.DomainActive:
+		return "", &store.FieldError{Field: "domain", Reason: inactive[d.State]}
+	}
+	return d.ID, nil
+}
+
+// uses reports whether the caller may create links on a domain.
+func (c *Caller) uses(d *store.Domain) bool {
+	k := c.Key
+	return d.Shared || c.system != "" ||
+		k != nil && (k.Can(store.ScopeAdmin) || d.Owner == k.ID || k.DefaultDomain == d.ID || slices.Contains(k.Domains, d.ID))
+}
+
+// defaultDomain returns the ID of the domain of creates that name none.
+func (c *Caller) defaultDomain() string {
+	if c.Key == nil {
+		return ""
+	}
+	return c.Key.DefaultDomain
+}
