@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/terse/terse/links"
@@ -15,6 +16,7 @@ const archivePath = "/api/v1/archive"
 // every member. In an import only the code and the target are required.
 type archivedLink struct {
 	Code           string     `json:"code" doc:"The code or alias." example:"spring"`
+	Domain         string     `json:"domain" required:"false" maxLength:"260" doc:"The primary host of the domain of the link; empty for the default domain of the server. An import takes any host of a domain." example:""`
 	URL            string     `json:"url" doc:"The target; empty for a deleted link." example:"https://example.com/a/long/path?with=query"`
 	RenamedTo      string     `json:"renamed_to" required:"false" doc:"The code to which the link redirects because of a rename; empty for other links. Its url is then the short URL of this code; an import replaces it by the one of the importing server." example:""`
 	Owner          *string    `json:"owner,omitempty" doc:"Id of the API key that owns the link; empty for an anonymous link. The default is your key." example:"key_2vj6r3h4kq5w"`
@@ -38,21 +40,28 @@ type archivedLink struct {
 	Version        int64      `json:"version" required:"false" minimum:"0" maximum:"1000000000" doc:"0 means 1." example:"2"`
 }
 
-// archived returns l as exports show it.
-func (a *API) archived(l *store.Link) archivedLink {
+// archived returns l as exports show it. It returns store.ErrUnavailable if its domain is not in
+// memory.
+func (a *API) archived(l *store.Link) (archivedLink, error) {
+	domain := ""
+	if l.DomainID() != "" {
+		if domain = a.opts.Links.HostOf(l.Code); domain == "" {
+			return archivedLink{}, fmt.Errorf("%w: the domain %s is not known yet", store.ErrUnavailable, l.DomainID())
+		}
+	}
 	tags := l.Tags
 	if tags == nil {
 		tags = []string{}
 	}
 	return archivedLink{
-		Code: l.Code, URL: l.URL, RenamedTo: a.opts.Links.RenamedTo(l), Owner: &l.Owner, Title: l.Title, Tags: tags,
+		Code: l.BareCode(), Domain: domain, URL: l.URL, RenamedTo: a.opts.Links.RenamedTo(l), Owner: &l.Owner, Title: l.Title, Tags: tags,
 		Status: l.Status, ForwardQuery: forwardNames[l.ForwardQuery],
 		StartsAt: timeOrNull(l.StartsAt), ExpiresAt: timeOrNull(l.ExpiresAt),
 		MaxClicks: l.MaxClicks, UsedClicks: l.UsedClicks, Confirm: l.Confirm, PasswordHash: l.PasswordHash,
 		DisabledAt: timeOrNull(l.DisabledAt), DisabledReason: l.DisabledReason, DeletedAt: timeOrNull(l.DeletedAt),
 		Clicks: l.Clicks, LastClickAt: timeOrNull(l.LastClickAt),
 		CreatedAt: &l.CreatedAt, UpdatedAt: &l.UpdatedAt, Version: l.Version,
-	}
+	}, nil
 }
 
 type exportInput struct {
@@ -77,7 +86,9 @@ func (a *API) exportLinks(ctx context.Context, in *exportInput) (*exportOutput, 
 	out.Body.NextCursor = next
 	out.Body.Links = make([]archivedLink, len(links))
 	for i := range links {
-		out.Body.Links[i] = a.archived(&links[i])
+		if out.Body.Links[i], err = a.archived(&links[i]); err != nil {
+			return nil, a.problem(ctx, err)
+		}
 	}
 	return out, nil
 }
@@ -122,14 +133,14 @@ func (a *API) importLinks(ctx context.Context, in *importInput) (*importOutput, 
 func (in *archivedLink) archived() links.Archived {
 	return links.Archived{
 		Link: store.Link{
-			Code: keyOf(in.Code), URL: in.URL, Title: in.Title, Tags: in.Tags,
+			Code: in.Code, URL: in.URL, Title: in.Title, Tags: in.Tags,
 			Status: in.Status, ForwardQuery: parseForward(in.ForwardQuery),
 			StartsAt: timeOrZero(in.StartsAt), ExpiresAt: timeOrZero(in.ExpiresAt),
 			MaxClicks: in.MaxClicks, UsedClicks: in.UsedClicks, Confirm: in.Confirm, PasswordHash: in.PasswordHash,
 			DisabledAt: timeOrZero(in.DisabledAt), DisabledReason: in.DisabledReason, DeletedAt: timeOrZero(in.DeletedAt),
 			Clicks: in.Clicks, Version: in.Version,
 		},
-		Owner: in.Owner, CreatedAt: in.CreatedAt, UpdatedAt: in.UpdatedAt, LastClickAt: in.LastClickAt,
+		Domain: in.Domain, Owner: in.Owner, CreatedAt: in.CreatedAt, UpdatedAt: in.UpdatedAt, LastClickAt: in.LastClickAt,
 		RenamedTo: in.RenamedTo,
 	}
 }

@@ -58,6 +58,9 @@ func (a *API) create(ctx context.Context, who *caller, d links.Draft) links.Resu
 // keyed reports whether the create has any idempotency key.
 func (in *CreateInput) draft(key string, keyed bool) links.Draft {
 	d := links.Draft{URL: in.URL, Settings: in.settings(), Reuse: in.Reuse, Key: key, Err: in.check()}
+	if in.Domain.given() {
+		d.Domain = &in.Domain.value
+	}
 	if in.Alias.given() {
 		d.Alias = &in.Alias.value
 	}

@@ -68,6 +68,7 @@ type server struct {
 	guard    *overload.Guard
 	registry *prometheus.Registry
 	keys     *sync.Map // tokens by name, see key
+	host     string    // Host of the requests; default: that of the URL
 }
 
 // database implements all stores that the API needs.
@@ -110,11 +111,16 @@ func (o *options) links(t testing.TB) links.Options {
 	t.Helper()
 	base, err := api.ParseBaseURL(o.BaseURL)
 	must(t, err)
-	return links.Options{
+	served, _ := o.Hosts.(*domains.Map)
+	all := links.Options{
 		Store: o.Store, Archive: o.Archive, History: o.History, Minter: o.Minter, Clock: o.Clock, BaseURL: o.BaseURL,
 		Rules:           store.RulesOptions{OwnHosts: []string{base.Host}, Routes: api.Routes(), Reserved: api.Reserved(o.Reserved...), Blocked: o.Blocked},
 		AnonymousCreate: o.AnonymousCreate, AnonymousLife: o.AnonymousLife, PasswordCost: o.PasswordCost, Registerer: o.Registerer,
 	}
+	if served != nil {
+		all.Domains, all.Rules.Served = served, served
+	}
+	return all
 }
 
 // complete sets the interfaces of api.Options.
@@ -307,6 +313,7 @@ func (s *server) do(method, path string, body []byte, headers ...string) answer 
 	s.t.Helper()
 	r, err := http.NewRequest(method, s.URL+path, bytes.NewReader(body))
 	must(s.t, err)
+	r.Host = s.host
 	for i := 0; i < len(headers); i += 2 {
 		r.Header.Add(headers[i], headers[i+1])
 		if headers[i] == "Host" {

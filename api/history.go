@@ -40,7 +40,11 @@ type historyField struct {
 
 // linkHistory returns a page of the changes of a link. Deleted links have a history too.
 func (a *API) linkHistory(ctx context.Context, in *historyInput) (*historyOutput, error) {
-	page, err := a.opts.Links.ReadHistory(ctx, &callerOf(ctx).Caller, in.key(), in.Cursor, in.Limit)
+	key, err := a.keyFor(ctx, links.Reading, &in.CodeParam)
+	if err != nil {
+		return nil, a.problem(ctx, err)
+	}
+	page, err := a.opts.Links.ReadHistory(ctx, &callerOf(ctx).Caller, key, in.Cursor, in.Limit)
 	if err != nil {
 		return nil, a.pageProblem(ctx, err)
 	}
@@ -83,10 +87,14 @@ type rollbackInputBody struct {
 
 // rollBack restores the target of an earlier version.
 func (a *API) rollBack(ctx context.Context, in *rollbackInput) (*changedOutput, error) {
+	key, err := a.keyFor(ctx, links.Editing, &in.CodeParam)
+	if err != nil {
+		return nil, withLimits(chargeOf(ctx).headers, a.problem(ctx, err))
+	}
 	body, wrong := decode[rollbackInputBody](a.schemas, bodyOf(ctx))
 	if wrong != nil && !store.IsInvalid(wrong) {
 		return nil, withLimits(chargeOf(ctx).headers, a.problem(ctx, wrong))
 	}
-	l, err := a.opts.Links.RollBack(ctx, &callerOf(ctx).Caller, in.key(), links.RollBack{Versions: versionsOf(in.IfMatch), To: body.Version, Err: wrong})
+	l, err := a.opts.Links.RollBack(ctx, &callerOf(ctx).Caller, key, links.RollBack{Versions: versionsOf(in.IfMatch), To: body.Version, Err: wrong})
 	return a.changedOrProblem(ctx, &l, err)
 }

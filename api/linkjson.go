@@ -24,6 +24,7 @@ func appendLink(to []byte, l *linkBody) []byte {
 		to = make([]byte, 0, 512+len(l.URL))
 	}
 	to = appendText(append(to, `{"code":`...), l.Code)
+	to = appendText(append(to, `,"domain":`...), l.Domain)
 	to = appendText(append(to, `,"short_url":`...), l.ShortURL)
 	to = appendText(append(to, `,"url":`...), l.URL)
 	to = appendText(append(to, `,"title":`...), l.Title)

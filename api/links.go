@@ -13,19 +13,17 @@ import (
 // CodeParam is the {code} of a link resource. It is exported because huma only reads
 // exported embedded structs.
 type CodeParam struct {
-	Code string `path:"code" doc:"The code or alias." example:"spring"`
+	Code   string `path:"code" doc:"The code or alias." example:"spring"`
+	Domain string `query:"domain" maxLength:"260" doc:"A host of the domain of the link. The default is the default domain of this server."`
 }
 
-// key returns the key of the link in the path.
-func (p *CodeParam) key() string { return keyOf(p.Code) }
-
-// keyOf returns the key of the link with a code on the default domain. For a text that is not a
-// code it returns "", which no link has: a client must not name a link by its key.
-func keyOf(code string) string {
-	if !store.ValidCode(code) {
-		return ""
+// keyFor returns the key of the link in the path if the caller may do the action.
+func (a *API) keyFor(ctx context.Context, do links.Action, p *CodeParam) (string, error) {
+	if err := a.opts.Links.May(&callerOf(ctx).Caller, do); err != nil {
+		return "", err
 	}
-	return store.LinkKey("", code)
+	key, err := a.opts.Links.Key(p.Domain, p.Code)
+	return key, ofQuery(err)
 }
 
 // linkOutput is an answer with one link.
@@ -35,7 +33,11 @@ type linkOutput struct {
 }
 
 func (a *API) getLink(ctx context.Context, in *CodeParam) (*linkOutput, error) {
-	l, err := a.opts.Links.Get(ctx, &callerOf(ctx).Caller, in.key())
+	key, err := a.keyFor(ctx, links.Reading, in)
+	if err != nil {
+		return nil, a.problem(ctx, err)
+	}
+	l, err := a.opts.Links.Get(ctx, &callerOf(ctx).Caller, key)
 	return a.linkOrProblem(ctx, &l, err)
 }
 
@@ -77,12 +79,16 @@ type editLinkInput struct {
 }
 
 func (a *API) editLink(ctx context.Context, in *editLinkInput) (*editLinkOutput, error) {
+	key, err := a.keyFor(ctx, links.Editing, &in.CodeParam)
+	if err != nil {
+		return nil, withLimits(chargeOf(ctx).headers, a.problem(ctx, err))
+	}
 	edit, wrong := decode[editInput](a.schemas, bodyOf(ctx))
 	if wrong != nil && !store.IsInvalid(wrong) {
 		return nil, withLimits(chargeOf(ctx).headers, a.problem(ctx, wrong))
 	}
 	rename, badRename := edit.rename()
-	l, err := a.opts.Links.Edit(ctx, &callerOf(ctx).Caller, in.key(), links.Edit{
+	l, err := a.opts.Links.Edit(ctx, &callerOf(ctx).Caller, key, links.Edit{
 		Versions: versionsOf(in.IfMatch), URL: edit.URL.pointer(), Settings: edit.settings(), Rename: rename,
 		Err: store.JoinInvalid(wrong, badRename, edit.check()),
 	})
@@ -112,7 +118,11 @@ type deleteLinkInput struct {
 }
 
 func (a *API) deleteLink(ctx context.Context, in *deleteLinkInput) (*struct{}, error) {
-	if err := a.opts.Links.Delete(ctx, &callerOf(ctx).Caller, in.key(), versionsOf(in.IfMatch)); err != nil {
+	key, err := a.keyFor(ctx, links.Editing, &in.CodeParam)
+	if err == nil {
+		err = a.opts.Links.Delete(ctx, &callerOf(ctx).Caller, key, versionsOf(in.IfMatch))
+	}
+	if err != nil {
 		return nil, a.problem(ctx, err)
 	}
 	return nil, nil
@@ -129,11 +139,15 @@ type disableInputBody struct {
 
 // disableLink disables a link because of abuse. Visits of it are answered 451.
 func (a *API) disableLink(ctx context.Context, in *disableInput) (*linkOutput, error) {
+	key, err := a.keyFor(ctx, links.Moderating, &in.CodeParam)
+	if err != nil {
+		return nil, a.problem(ctx, err)
+	}
 	body, err := decodeChecked(ctx, a.schemas, func(in *disableInputBody) error { return links.CheckReason(in.Reason) })
 	if err != nil {
 		return nil, a.problem(ctx, err)
 	}
-	l, err := a.opts.Links.Disable(ctx, &callerOf(ctx).Caller, in.key(), versionsOf(in.IfMatch), body.Reason)
+	l, err := a.opts.Links.Disable(ctx, &callerOf(ctx).Caller, key, versionsOf(in.IfMatch), body.Reason)
 	return a.linkOrProblem(ctx, &l, err)
 }
 
@@ -148,11 +162,15 @@ type enableInputBody struct {
 
 // enableLink enables a disabled link. The link must pass the current rules.
 func (a *API) enableLink(ctx context.Context, in *enableInput) (*linkOutput, error) {
+	key, err := a.keyFor(ctx, links.Moderating, &in.CodeParam)
+	if err != nil {
+		return nil, a.problem(ctx, err)
+	}
 	body, err := decodeOptional(ctx, a.schemas, func(in *enableInputBody) error { return links.CheckReason(in.Reason) })
 	if err != nil {
 		return nil, a.problem(ctx, err)
 	}
-	l, err := a.opts.Links.Enable(ctx, &callerOf(ctx).Caller, in.key(), versionsOf(in.IfMatch), body.Reason)
+	l, err := a.opts.Links.Enable(ctx, &callerOf(ctx).Caller, key, versionsOf(in.IfMatch), body.Reason)
 	return a.linkOrProblem(ctx, &l, err)
 }
 
@@ -160,6 +178,7 @@ type listInput struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"50" doc:"Maximum number of links in the page. A page of long links has fewer: it ends after about 1 MB."`
 	Cursor string `query:"cursor" doc:"next_cursor of the previous page."`
 	Owner  string `query:"owner" doc:"Whose links are listed: the id of an API key, * for all links, or anonymous for links without a key. The default is your own links. An admin key may list the links of others." example:"key_7k3x0q9p2m4a"`
+	Domain string `query:"domain" maxLength:"260" doc:"Only links on the domain with this host."`
 	Tag    string `query:"tag" doc:"Only links with this tag."`
 	Q      string `query:"q" maxLength:"200" doc:"Only links with this text in their code, target or title. The case of ASCII letters does not matter."`
 }
@@ -178,7 +197,7 @@ type listOutput struct {
 }
 
 func (a *API) listLinks(ctx context.Context, in *listInput) (*listOutput, error) {
-	q := links.Query{Tag: in.Tag, Search: in.Q, Limit: in.Limit, Cursor: in.Cursor}
+	q := links.Query{Domain: in.Domain, Tag: in.Tag, Search: in.Q, Limit: in.Limit, Cursor: in.Cursor}
 	switch in.Owner {
 	case "":
 	case anonymousOwner:

@@ -40,7 +40,7 @@ func testCreateAndRead(t *testing.T, newServer opener) {
 		t.Errorf("read = %s, want what create answered: %s", read.body, a.body)
 	}
 	want := linkJSON{
-		Code: "Spring_2026-x", ShortURL: baseURL + "/Spring_2026-x", URL: "https://example.com/a?b=c#d", Title: "Spring",
+		Code: "Spring_2026-x", Domain: "go.terse.example", ShortURL: baseURL + "/Spring_2026-x", URL: "https://example.com/a?b=c#d", Title: "Spring",
 		Tags: []string{"a", "b"}, Status: 307, ForwardQuery: "append", State: "live", StartsAt: &starts, ExpiresAt: &expires,
 		MaxClicks: 7, PasswordProtected: true, Owner: created.Owner, CreatedAt: s.clock.Now(), UpdatedAt: s.clock.Now(), Version: 1,
 	}

@@ -103,15 +103,21 @@ func invalid(fields ...*store.FieldError) *problem {
 	return p
 }
 
-// pageProblem is problem for a route that returns pages. A wrong cursor is a parameter of the
-// query, not a member of the body.
+// pageProblem is problem for a route that returns pages. Its fields are parameters of the query,
+// not members of a body.
 func (a *API) pageProblem(ctx context.Context, err error) *problem {
+	return a.problem(ctx, ofQuery(err))
+}
+
+// ofQuery returns the 422 for a *store.FieldError that is about a parameter of the query. It
+// returns other errors unchanged.
+func ofQuery(err error) error {
 	wrong, ok := errors.AsType[*store.FieldError](err)
-	if !ok || wrong.Field != store.ErrCursor.Field {
-		return a.problem(ctx, err)
+	if !ok {
+		return err
 	}
 	p := newProblem(http.StatusUnprocessableEntity, "A parameter is invalid. See errors.")
-	p.Errors = []*huma.ErrorDetail{{Location: "query.cursor", Message: wrong.Reason}}
+	p.Errors = []*huma.ErrorDetail{{Location: "query." + wrong.Field, Message: wrong.Reason}}
 	return p
 }
 

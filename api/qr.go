@@ -38,13 +38,17 @@ type qrOutput struct {
 // qrCode draws the short URL of a link as a QR code. It needs no key: anyone who knows the
 // code can draw it with another program.
 func (a *API) qrCode(ctx context.Context, in *qrInput) (*qrOutput, error) {
-	if !store.ValidCode(in.Code) {
-		return nil, a.problem(ctx, store.ErrNotFound)
-	}
 	who := callerOf(ctx)
-	l, known, err := a.opts.Visits.Peek(in.Code)
+	key, err := a.opts.Links.Key(in.Domain, in.Code)
+	if err == nil && key == "" {
+		err = store.ErrNotFound
+	}
+	if err != nil {
+		return nil, a.problem(ctx, ofQuery(err))
+	}
+	l, known, err := a.opts.Visits.Peek(key)
 	if !known {
-		l, err = a.ask(ctx, who.addr, in.Code)
+		l, err = a.ask(ctx, who.addr, key)
 	}
 	var state store.State
 	if err == nil {
@@ -68,14 +72,14 @@ func (a *API) qrCode(ctx context.Context, in *qrInput) (*qrOutput, error) {
 		CacheControl: "public, max-age=86400",
 		Disposition:  fmt.Sprintf(`inline; filename="%s.%s"`, in.Code, in.Format),
 	}
-	out.SurrogateKey, out.CacheTag = linkTags(in.key())
+	out.SurrogateKey, out.CacheTag = linkTags(key)
 	if who.Key != nil {
 		out.CacheControl = "private, max-age=86400"
 	}
 	if in.Format == "png" {
 		out.ContentType = "image/png"
 	}
-	if out.Body, err = a.drawing(ctx, who, drawingKey{a.shortURL(in.Code), in.Format, in.Size}); err != nil {
+	if out.Body, err = a.drawing(ctx, who, drawingKey{a.shortURL(key), in.Format, in.Size}); err != nil {
 		return nil, a.problem(ctx, err)
 	}
 	return out, nil

@@ -124,6 +124,7 @@ func reportValues(f url.Values) web.Report {
 type reportBody struct {
 	ID         string     `json:"id" doc:"The id of the report." example:"rep_0a1k7q2m9x4p3rs"`
 	Code       string     `json:"code" doc:"The code or alias of the link." example:"spring"`
+	Domain     string     `json:"domain" doc:"The primary host of the domain of the link." example:"sho.rt"`
 	ShortURL   string     `json:"short_url" doc:"The short URL of the link." example:"https://sho.rt/spring"`
 	Reason     string     `json:"reason" enum:"phishing,malware,spam,illegal,other" doc:"What the visitor reported."`
 	Comment    string     `json:"comment" doc:"Unchecked text of the visitor."`
@@ -136,8 +137,9 @@ type reportBody struct {
 }
 
 func (a *API) reportBody(r *store.Report) reportBody {
+	_, code := store.SplitKey(r.Code)
 	return reportBody{
-		ID: r.ID, Code: r.Code, ShortURL: a.shortURL(r.Code), Reason: string(r.Reason), Comment: r.Comment, Email: r.Email,
+		ID: r.ID, Code: code, Domain: a.opts.Links.HostOf(r.Code), ShortURL: a.shortURL(r.Code), Reason: string(r.Reason), Comment: r.Comment, Email: r.Email,
 		ReportedAt: r.At, Dropped: r.Dropped, ResolvedAt: timeOrNull(r.ResolvedAt), ResolvedBy: r.ResolvedBy, Resolution: r.Resolution,
 	}
 }

@@ -24,9 +24,10 @@ type LinkSettings struct {
 // CreateInput is the body of a create. It is exported because huma only reads exported
 // embedded structs.
 type CreateInput struct {
-	URL   string           `json:"url" doc:"The target: an absolute http or https URL of at most 8192 bytes." example:"https://example.com/a/long/path?with=query"`
-	Alias optional[string] `json:"alias,omitzero" required:"false" doc:"A code that you choose: 1 to 64 characters of 0-9 A-Z a-z _ -. The default is a new random code." example:"spring"`
-	Reuse bool             `json:"reuse,omitempty" doc:"Needs an API key. If you have a link with the same target and settings, answer 200 with the newest one. Links on an unreachable shard are not found."`
+	URL    string           `json:"url" doc:"The target: an absolute http or https URL of at most 8192 bytes." example:"https://example.com/a/long/path?with=query"`
+	Domain optional[string] `json:"domain,omitzero" required:"false" maxLength:"260" doc:"A host of an active domain that is yours or shared. The default is the default domain of your API key, or else of this server."`
+	Alias  optional[string] `json:"alias,omitzero" required:"false" doc:"A code that you choose: 1 to 64 characters of 0-9 A-Z a-z _ -. The default is a new random code." example:"spring"`
+	Reuse  bool             `json:"reuse,omitempty" doc:"Needs an API key. If you have a link with the same target and settings, answer 200 with the newest one. Links on an unreachable shard are not found."`
 	LinkSettings
 }
 
@@ -112,6 +113,7 @@ var stateNames = [...]string{
 // linkBody is a link as the API shows it. Every member is always present.
 type linkBody struct {
 	Code              string     `json:"code" doc:"The code or alias." example:"spring"`
+	Domain            string     `json:"domain" doc:"The primary host of the domain of the link." example:"sho.rt"`
 	ShortURL          string     `json:"short_url" doc:"The address that redirects." example:"https://sho.rt/spring"`
 	URL               string     `json:"url" doc:"The target, as sent in Location."`
 	Title             string     `json:"title" doc:"Shown in lists and on the preview page; may be empty."`
@@ -141,7 +143,8 @@ func (a *API) linkBody(l *store.Link) linkBody {
 		tags = []string{}
 	}
 	return linkBody{
-		Code:              l.Code,
+		Code:              l.BareCode(),
+		Domain:            a.opts.Links.HostOf(l.Code),
 		ShortURL:          a.shortURL(l.Code),
 		URL:               l.URL,
 		Title:             l.Title,

@@ -10,6 +10,7 @@ import (
 // ImportArchive only Code and URL are required; every other field may be zero.
 type ArchivedLink struct {
 	Code           string     `json:"code"`
+	Domain         string     `json:"domain,omitempty"` // a host of the domain; empty for the default domain
 	URL            string     `json:"url"`
 	RenamedTo      string     `json:"renamed_to,omitempty"` // the code to which a renamed link redirects; URL is its short URL
 	Owner          *string    `json:"owner,omitempty"`      // nil: the owner of the importing key

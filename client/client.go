@@ -57,6 +57,7 @@ const maxAnswerLen = 64 << 20
 type Client struct {
 	opts   Options
 	server *url.URL
+	onHost string // a host of the domain of links; empty: the default domain
 }
 
 // New returns a Client, or an error that joins every problem of opts.
@@ -96,6 +97,7 @@ func (c *Client) Close() { c.opts.HTTP.CloseIdleConnections() }
 type request struct {
 	method, path string
 	query        url.Values
+	domain       string // a host of the domain of the link; empty: the default domain
 	key          string // Idempotency-Key; empty for no header
 	body         any    // sent as JSON; nil for no body
 	accept       string // media type of the response; empty for JSON
@@ -115,6 +117,12 @@ func (c *Client) call(ctx context.Context, r request, out any) error {
 		}
 	}
 	target := c.server.JoinPath(r.path)
+	if r.domain != "" {
+		if r.query == nil {
+			r.query = url.Values{}
+		}
+		r.query.Set("domain", r.domain)
+	}
 	target.RawQuery = r.query.Encode()
 	b := backoff{patience: c.opts.Patience}
 	for {

@@ -22,6 +22,7 @@ const (
 // NewLink is a link to create. A zero field gets the server's default.
 type NewLink struct {
 	URL          string     `json:"url"`
+	Domain       string     `json:"domain,omitempty"` // a host of the domain
 	Alias        string     `json:"alias,omitempty"`
 	Title        string     `json:"title,omitempty"`
 	Tags         []string   `json:"tags,omitempty"`
@@ -38,6 +39,7 @@ type NewLink struct {
 // Link is a link with the data that its owner sees.
 type Link struct {
 	Code              string     `json:"code"`
+	Domain            string     `json:"domain"` // the primary host of the domain
 	ShortURL          string     `json:"short_url"`
 	URL               string     `json:"url"`
 	Title             string     `json:"title"`
@@ -75,10 +77,19 @@ func (c *Client) Create(ctx context.Context, l NewLink, key string) (Link, error
 	return created, err
 }
 
+// OnDomain returns a Client for the links on the domain of a host: its calls find codes there. An
+// empty host is the default domain of the server. Creates name their domain in NewLink. Both
+// Clients use the same connections.
+func (c *Client) OnDomain(host string) *Client {
+	on := *c
+	on.onHost = host
+	return &on
+}
+
 // Get returns one of the links of the API key's owner.
 func (c *Client) Get(ctx context.Context, code string) (Link, error) {
 	var l Link
-	err := c.call(ctx, request{method: http.MethodGet, path: linkPath(code), repeatable: true}, &l)
+	err := c.call(ctx, request{method: http.MethodGet, domain: c.onHost, path: linkPath(code), repeatable: true}, &l)
 	return l, err
 }
 
@@ -87,6 +98,7 @@ type Query struct {
 	Limit  int    // most links in a page, 1 to 1000; 0 for the server's default
 	Cursor string // NextCursor of the previous page; empty for the first page
 	Owner  string // id of an API key, * for all owners, or anonymous; empty for the caller
+	Domain string // only links on the domain of this host; empty for all
 	Tag    string // only links with this tag; empty for all
 	Search string // only links with this text in the code, target or title; empty for all
 }
@@ -113,7 +125,7 @@ func incomplete(shards []string) error {
 func (c *Client) List(ctx context.Context, q Query) (Page, error) {
 	var page Page
 	query := pageQuery(q.Limit, q.Cursor)
-	for name, value := range map[string]string{"owner": q.Owner, "tag": q.Tag, "q": q.Search} {
+	for name, value := range map[string]string{"owner": q.Owner, "domain": q.Domain, "tag": q.Tag, "q": q.Search} {
 		if value != "" {
 			query.Set(name, value)
 		}
@@ -169,13 +181,19 @@ func (c *Client) Expand(ctx context.Context, short string) (string, error) {
 	return "", fmt.Errorf("the server answered %s", response.Status)
 }
 
-// ShortURL returns the short URL of a code on the server.
-func (c *Client) ShortURL(code string) string { return c.server.JoinPath(code).String() }
+// ShortURL returns the short URL of a code on the server, or on the domain of OnDomain.
+func (c *Client) ShortURL(code string) string {
+	if c.onHost != "" {
+		return c.server.Scheme + "://" + c.onHost + "/" + code
+	}
+	return c.server.JoinPath(code).String()
+}
 
 // Short is what a user may enter to name a link.
 type Short struct {
-	Code string // the code, for a link of the client's server; else empty
-	URL  string // the short URL
+	Code   string // the code; empty if the URL does not have the form of a short URL
+	Domain string // the host of URL, unless it is the host of the client's server
+	URL    string // the short URL
 }
 
 // ParseShort reads a code, or a short URL with or without scheme. It ignores a final + (the
@@ -184,7 +202,7 @@ func (c *Client) ParseShort(text string) (Short, error) {
 	text = strings.TrimSpace(text)
 	if text != "" && !strings.ContainsAny(text, "/.:?#") {
 		code := strings.TrimSuffix(text, "+")
-		return Short{code, c.ShortURL(code)}, nil
+		return Short{Code: code, URL: c.ShortURL(code)}, nil
 	}
 	if !strings.ContainsAny(text, "?#") {
 		text = strings.TrimSuffix(text, "+")
@@ -202,13 +220,17 @@ func (c *Client) ParseShort(text string) (Short, error) {
 		return Short{}, fmt.Errorf("%q has no host", text)
 	}
 	if !strings.EqualFold(u.Host, c.server.Host) {
-		return Short{URL: u.String()}, nil
+		code := strings.TrimSuffix(strings.Trim(u.Path, "/"), "+")
+		if strings.Contains(code, "/") {
+			code = ""
+		}
+		return Short{code, u.Hostname(), u.String()}, nil
 	}
 	code := strings.TrimSuffix(strings.Trim(strings.TrimPrefix(u.Path, c.server.Path), "/"), "+")
 	if code == "" || strings.Contains(code, "/") {
 		return Short{}, fmt.Errorf("%s has no code", text)
 	}
-	return Short{code, c.ShortURL(code)}, nil
+	return Short{Code: code, URL: c.ShortURL(code)}, nil
 }
 
 // schemeFor returns the scheme for an address without one: the server's scheme for an address

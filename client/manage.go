@@ -66,31 +66,31 @@ func (c *Client) Edit(ctx context.Context, code string, changes Changes, version
 	if p := invalidTexts(changes.texts()); p != nil {
 		return Link{}, p
 	}
-	return c.changeLink(ctx, request{method: http.MethodPatch, path: linkPath(code), body: changes, version: version, repeatable: true})
+	return c.changeLink(ctx, request{method: http.MethodPatch, domain: c.onHost, path: linkPath(code), body: changes, version: version, repeatable: true})
 }
 
 // Delete deletes a link of the API key's owner. version is as for Edit.
 func (c *Client) Delete(ctx context.Context, code string, version int64) error {
-	return c.call(ctx, request{method: http.MethodDelete, path: linkPath(code), version: version, repeatable: true}, nil)
+	return c.call(ctx, request{method: http.MethodDelete, domain: c.onHost, path: linkPath(code), version: version, repeatable: true}, nil)
 }
 
 // Disable disables a link because of abuse. It needs an admin key. The owner sees the reason.
 // version is as for Edit.
 func (c *Client) Disable(ctx context.Context, code, reason string, version int64) (Link, error) {
-	return c.changeLink(ctx, request{method: http.MethodPost, path: linkPath(code) + "/disable", body: reasonBody(reason), version: version, repeatable: true})
+	return c.changeLink(ctx, request{method: http.MethodPost, domain: c.onHost, path: linkPath(code) + "/disable", body: reasonBody(reason), version: version, repeatable: true})
 }
 
 // Enable enables a disabled link. It needs an admin key. The history records the reason, which
 // may be empty. version is as for Edit. Pass the version with the target that you looked at: the
 // owner of a disabled link can still change it.
 func (c *Client) Enable(ctx context.Context, code, reason string, version int64) (Link, error) {
-	return c.changeLink(ctx, request{method: http.MethodPost, path: linkPath(code) + "/enable", body: reasonBody(reason), version: version, repeatable: true})
+	return c.changeLink(ctx, request{method: http.MethodPost, domain: c.onHost, path: linkPath(code) + "/enable", body: reasonBody(reason), version: version, repeatable: true})
 }
 
 // RollBack restores the target that a link had in an earlier version. The result is as for Edit.
 func (c *Client) RollBack(ctx context.Context, code string, version int64) (Link, error) {
 	body := map[string]int64{"version": version}
-	return c.changeLink(ctx, request{method: http.MethodPost, path: linkPath(code) + "/rollback", body: body, repeatable: true})
+	return c.changeLink(ctx, request{method: http.MethodPost, domain: c.onHost, path: linkPath(code) + "/rollback", body: body, repeatable: true})
 }
 
 // changeLink sends r and returns the link of the answer.
@@ -133,7 +133,7 @@ type HistoryPage struct {
 // the server's default. cursor is the NextCursor of the previous page.
 func (c *Client) History(ctx context.Context, code string, limit int, cursor string) (HistoryPage, error) {
 	var page HistoryPage
-	err := c.call(ctx, request{method: http.MethodGet, path: linkPath(code) + "/history", query: pageQuery(limit, cursor), repeatable: true}, &page)
+	err := c.call(ctx, request{method: http.MethodGet, domain: c.onHost, path: linkPath(code) + "/history", query: pageQuery(limit, cursor), repeatable: true}, &page)
 	return page, err
 }
 
@@ -145,7 +145,7 @@ func (c *Client) QR(ctx context.Context, code, format string, size int) ([]byte,
 		query.Set("size", strconv.Itoa(size))
 	}
 	var picture []byte
-	err := c.call(ctx, request{method: http.MethodGet, path: linkPath(code) + "/qr", query: query, accept: "*/*", repeatable: true}, &picture)
+	err := c.call(ctx, request{method: http.MethodGet, domain: c.onHost, path: linkPath(code) + "/qr", query: query, accept: "*/*", repeatable: true}, &picture)
 	return picture, err
 }
 

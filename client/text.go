@@ -25,12 +25,12 @@ func invalidTexts(texts []namedText) *Problem {
 }
 
 func (l *NewLink) texts() []namedText {
-	return append(tagTexts(l.Tags), namedText{"url", l.URL}, namedText{"alias", l.Alias}, namedText{"title", l.Title},
+	return append(tagTexts(l.Tags), namedText{"url", l.URL}, namedText{"domain", l.Domain}, namedText{"alias", l.Alias}, namedText{"title", l.Title},
 		namedText{"password", l.Password}, namedText{"forward_query", l.ForwardQuery})
 }
 
 func (l *ArchivedLink) texts() []namedText {
-	texts := append(tagTexts(l.Tags), namedText{"url", l.URL}, namedText{"code", l.Code}, namedText{"title", l.Title},
+	texts := append(tagTexts(l.Tags), namedText{"url", l.URL}, namedText{"domain", l.Domain}, namedText{"code", l.Code}, namedText{"title", l.Title},
 		namedText{"forward_query", l.ForwardQuery}, namedText{"password_hash", l.PasswordHash}, namedText{"disabled_reason", l.DisabledReason}, namedText{"renamed_to", l.RenamedTo})
 	if l.Owner != nil {
 		texts = append(texts, namedText{"owner", *l.Owner})

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // row is one row of the source.
@@ -35,11 +36,15 @@ const (
 // rowSource numbers rows and divides them into chunks: the rows of one request.
 type rowSource struct {
 	reader Reader
-	number int64          // of the next row
-	held   *row           // a row that was read already, for the next chunk; or nil
-	failed error          // the error after the last row; io.EOF at the end of the file
-	codes  map[string]int // the first line with each code
+	number int64            // of the next row
+	held   *row             // a row that was read already, for the next chunk; or nil
+	failed error            // the error after the last row; io.EOF at the end of the file
+	domain string           // of all rows; empty: the rows have their own
+	codes  map[linkName]int // the first line with each code
 }
+
+// linkName is a code on a domain.
+type linkName struct{ domain, code string }
 
 // next returns the next row. The first row with a code counts. The others have an error, no
 // matter how the rows are sent or whether the import was interrupted in between.
@@ -50,15 +55,19 @@ func (s *rowSource) next() (row, error) {
 		return row{}, err
 	}
 	s.number++
-	code := record.Link.Code
-	if r.err != nil || code == "" {
+	link := &r.record.Link
+	if s.domain != "" {
+		link.Domain = s.domain
+	}
+	name := linkName{strings.ToLower(link.Domain), link.Code}
+	if r.err != nil || name.code == "" {
 		return r, nil
 	}
-	if line, ok := s.codes[code]; ok {
+	if line, ok := s.codes[name]; ok {
 		r.err = &RowError{Line: record.Line, Field: "code", Reason: fmt.Sprintf("is the code of line %d already", line)}
 		return r, nil
 	}
-	s.codes[code] = record.Line
+	s.codes[name] = record.Line
 	return r, nil
 }
 

@@ -67,6 +67,7 @@ func checkText(l *client.ArchivedLink) error {
 	for _, t := range []struct{ field, text string }{
 		{"url", l.URL},
 		{"code", l.Code},
+		{"domain", l.Domain},
 		{"title", l.Title},
 		{"tags", strings.Join(l.Tags, "")},
 		{"disabled_reason", l.DisabledReason},

@@ -27,6 +27,7 @@ type ExportOptions struct {
 	Whole bool
 
 	Owner  string // as client.Query.Owner. Not with Whole
+	Domain string // only links on the domain of this host; empty for all. Not with Whole
 	Tag    string // only links with this tag; empty for all. Not with Whole
 	Search string // only links with this text in the code, target or title; empty for all. Not with Whole
 
@@ -51,7 +52,7 @@ func (o *ExportOptions) validate() error {
 	}
 	check(o.Client != nil, "Client is required")
 	check(slices.Contains(Formats, o.Format), "Format must be one of Formats")
-	check(!o.Whole || o.Owner == "" && o.Tag == "" && o.Search == "", "Whole exports all links, without Owner, Tag and Search")
+	check(!o.Whole || o.Owner == "" && o.Domain == "" && o.Tag == "" && o.Search == "", "Whole exports all links, without Owner, Domain, Tag and Search")
 	return errors.Join(errs...)
 }
 
@@ -108,7 +109,7 @@ func newExporter(opts ExportOptions) (*exporter, error) {
 		return nil, err
 	}
 	return &exporter{opts: opts, state: exportState{
-		Server: opts.Client.Server(), Query: fmt.Sprint(opts.Format, opts.Whole, opts.Tag, "\x00", opts.Search, "\x00", opts.Owner, "\x00", opts.ExactCells), Cursor: opts.Cursor,
+		Server: opts.Client.Server(), Query: fmt.Sprint(opts.Format, opts.Whole, opts.Tag, "\x00", opts.Search, "\x00", opts.Owner, "\x00", opts.ExactCells) + opts.Domain, Cursor: opts.Cursor,
 	}}, nil
 }
 
@@ -234,7 +235,7 @@ func (e *exporter) page(ctx context.Context, w *Writer) (links int, next string,
 		}
 		return len(page.Links), page.NextCursor, err
 	}
-	page, err := e.opts.Client.List(ctx, client.Query{Limit: most, Cursor: e.state.Cursor, Owner: e.opts.Owner, Tag: e.opts.Tag, Search: e.opts.Search})
+	page, err := e.opts.Client.List(ctx, client.Query{Limit: most, Cursor: e.state.Cursor, Owner: e.opts.Owner, Domain: e.opts.Domain, Tag: e.opts.Tag, Search: e.opts.Search})
 	if err == nil {
 		err = page.Incomplete()
 	}

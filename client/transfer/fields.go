@@ -38,6 +38,7 @@ type layout struct {
 	code      []string
 	short     []string // the short URL, if there is no code
 	domain    []string // host of the short URL
+	domains   bool     // whether links keep their domain
 	title     []string
 	tags      []string
 	created   []string
@@ -69,7 +70,11 @@ func (l *layout) record(f fields) (r Record, err error) {
 	short, _, _ := strings.Cut(f.text(l.short...), ",") // Bitly lists several
 	short = strings.TrimSpace(short)
 	to.Code = cmp.Or(to.Code, codeOf(short))
-	r.Domain = cmp.Or(f.text(l.domain...), hostOf(short))
+	if l.domains {
+		to.Domain = f.text(l.domain...)
+	} else {
+		r.Domain = cmp.Or(f.text(l.domain...), hostOf(short))
+	}
 	r.setTags(f, l.tags...)
 	r.setTime("created_at", f.text(l.created...), &to.CreatedAt)
 	r.setTime("updated_at", f.text(l.updated...), &to.UpdatedAt)

@@ -42,6 +42,10 @@ type ImportOptions struct {
 	// of other owners keep their owner.
 	Owners map[string]string
 
+	// Domain is a host of the domain of all links, instead of the domains in the file. Default:
+	// each link keeps its domain, and links without one are on the default domain.
+	Domain string
+
 	// Upsert changes the link if the API key's owner has one with the code. Fields that the row
 	// leaves empty stay as they are. A row without a code becomes a link only if the owner has
 	// no equal link. Not with Whole. Default: the row is rejected.
@@ -227,7 +231,7 @@ const fingerprinted = 64 << 10
 
 // openSource opens the file and sets its fingerprint.
 func (m *Importer) openSource() error {
-	properties := []any{m.opts.Client.Server(), m.opts.Source, m.opts.Whole, m.opts.Upsert, m.opts.Encoding, m.opts.Columns}
+	properties := []any{m.opts.Client.Server(), m.opts.Source, m.opts.Whole, m.opts.Upsert, m.opts.Encoding, m.opts.Columns, m.opts.Domain}
 	m.source = m.opts.Reader
 	if m.opts.Reader != nil {
 		m.state.Source = fingerprint(properties, nil)
@@ -299,7 +303,7 @@ const requestsAtOnce = 4
 
 // run imports all rows after the checkpoint. It does not delete the checkpoint.
 func (m *Importer) run(ctx context.Context) error {
-	rows := &rowSource{reader: m.reader, codes: map[string]int{}}
+	rows := &rowSource{reader: m.reader, domain: m.opts.Domain, codes: map[linkName]int{}}
 	for range m.state.Result.Rows {
 		if _, err := rows.next(); err != nil {
 			return fmt.Errorf("the file has fewer rows than %s says: %w", m.opts.Checkpoint, err)

@@ -44,7 +44,7 @@ func (m *Importer) createLinks(ctx context.Context, rows []row) (outcome, error)
 	for i, r := range of {
 		l := &r.record.Link
 		links[i] = client.KeyedLink{NewLink: client.NewLink{
-			URL: l.URL, Alias: l.Code, Title: l.Title, Tags: l.Tags, StartsAt: l.StartsAt, ExpiresAt: l.ExpiresAt,
+			URL: l.URL, Domain: l.Domain, Alias: l.Code, Title: l.Title, Tags: l.Tags, StartsAt: l.StartsAt, ExpiresAt: l.ExpiresAt,
 			MaxClicks: l.MaxClicks, Confirm: l.Confirm, Status: l.Status, ForwardQuery: l.ForwardQuery, Reuse: m.opts.Upsert && l.Code == "",
 		}, Key: m.state.Run + "-" + strconv.FormatInt(r.number, 10)}
 	}
@@ -132,11 +132,12 @@ func (m *Importer) update(ctx context.Context, r *Record, created *client.Proble
 		changes.Confirm = new(bool)
 	}
 	var last error
+	on := m.opts.Client.OnDomain(l.Domain)
 	for range updateAttempts {
-		before, err := m.opts.Client.Get(ctx, l.Code)
+		before, err := on.Get(ctx, l.Code)
 		var after client.Link
 		if err == nil && !m.opts.DryRun {
-			after, err = m.opts.Client.Edit(ctx, l.Code, changes, before.Version)
+			after, err = on.Edit(ctx, l.Code, changes, before.Version)
 		}
 		p, ok := errors.AsType[*client.Problem](err)
 		switch {
@@ -233,6 +234,9 @@ func (o *outcome) reject(r *row, p *client.Problem) {
 	o.rejected++
 	line, code := r.record.Line, r.record.Link.Code
 	for _, f := range p.Errors {
+		if f.Field() == "domain" {
+			f.Message += "; --domain imports all links to one domain"
+		}
 		o.rejections = append(o.rejections, Rejection{line, code, f.Field(), f.Message})
 	}
 	switch {

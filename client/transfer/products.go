@@ -33,7 +33,7 @@ var yourls = product{
 // shlink has answers of GET /rest/v3/short-urls, and CSV of the web client.
 var shlink = product{
 	layout: layout{
-		url: []string{"longurl"}, code: []string{"shortcode"}, short: []string{"shorturl"}, domain: []string{"domain"},
+		url: []string{"longurl"}, code: []string{"shortcode"}, short: []string{"shorturl"}, domain: []string{"domain"}, domains: true,
 		title: []string{"title"}, tags: []string{"tags"}, created: []string{"datecreated", "createdat"},
 		starts: []string{"meta.validsince", "validsince"}, expires: []string{"meta.validuntil", "validuntil"},
 		maxClicks: []string{"meta.maxvisits", "maxvisits"},
@@ -55,7 +55,7 @@ var shlink = product{
 // shows only whether a link has a password, the table has a hash.
 var kutt = product{
 	layout: layout{
-		url: []string{"target"}, code: []string{"address"}, short: []string{"link"}, domain: []string{"domain", "domain_id"},
+		url: []string{"target"}, code: []string{"address"}, short: []string{"link"}, domain: []string{"domain", "domain_id"}, domains: true,
 		title: []string{"description"}, created: []string{"created_at"}, updated: []string{"updated_at"}, expires: []string{"expire_in"},
 		clicks: []string{"visit_count"}, password: []string{"password"}, banned: []string{"banned"},
 		finish: func(_ fields, r *Record) {

@@ -85,7 +85,7 @@ func isOwnField(name string) bool {
 
 // readOwn reads a link of Terse. has reports whether a field exists.
 func readOwn(f fields, has func(name string) bool) (r Record, err error) {
-	for _, name := range []string{"url", "code", "alias", "short_url", "password_hash", "owner", "renamed_to"} {
+	for _, name := range []string{"url", "code", "alias", "domain", "short_url", "password_hash", "owner", "renamed_to"} {
 		if f.wrongType(name) != "" {
 			return r, wrong(name, "has the wrong type")
 		}
@@ -93,7 +93,7 @@ func readOwn(f fields, has func(name string) bool) (r Record, err error) {
 	l := &r.Link
 	l.Code, l.URL, l.Title = cmp.Or(f.text("code", "alias"), codeOf(f.text("short_url"))), f.text("url"), f.text("title")
 	l.ForwardQuery, l.PasswordHash, l.DisabledReason = f.text("forward_query"), f.text("password_hash"), f.text("disabled_reason")
-	l.RenamedTo = f.text("renamed_to")
+	l.RenamedTo, l.Domain = f.text("renamed_to"), f.text("domain")
 	if has("owner") {
 		owner := f.text("owner")
 		l.Owner = &owner
@@ -186,12 +186,12 @@ func (l *lineReader) read() ([]byte, error) {
 // columns of an administrator's export.
 var (
 	linkColumns = []string{
-		"code", "short_url", "url", "title", "tags", "status", "forward_query", "state", "starts_at", "expires_at",
+		"code", "domain", "short_url", "url", "title", "tags", "status", "forward_query", "state", "starts_at", "expires_at",
 		"max_clicks", "used_clicks", "confirm", "password_protected", "disabled_reason", "owner", "clicks", "last_click_at",
 		"created_at", "updated_at", "version",
 	}
 	archiveColumns = []string{
-		"code", "url", "owner", "title", "tags", "status", "forward_query", "starts_at", "expires_at",
+		"code", "domain", "url", "owner", "title", "tags", "status", "forward_query", "starts_at", "expires_at",
 		"max_clicks", "used_clicks", "confirm", "password_hash", "disabled_at", "disabled_reason", "deleted_at", "clicks", "last_click_at",
 		"created_at", "updated_at", "version", "renamed_to",
 	}
@@ -200,7 +200,7 @@ var (
 // linkCells returns the cells of linkColumns.
 func linkCells(l *client.Link) []string {
 	return []string{
-		l.Code, l.ShortURL, l.URL, l.Title, writeTags(l.Tags), strconv.Itoa(l.Status), l.ForwardQuery, l.State,
+		l.Code, l.Domain, l.ShortURL, l.URL, l.Title, writeTags(l.Tags), strconv.Itoa(l.Status), l.ForwardQuery, l.State,
 		writeTime(l.StartsAt), writeTime(l.ExpiresAt), cell(l.MaxClicks), cell(l.UsedClicks),
 		strconv.FormatBool(l.Confirm), strconv.FormatBool(l.PasswordProtected), l.DisabledReason, l.Owner, cell(l.Clicks), writeTime(l.LastClickAt),
 		writeTime(&l.CreatedAt), writeTime(&l.UpdatedAt), cell(l.Version),
@@ -214,7 +214,7 @@ func archiveCells(l *client.ArchivedLink) []string {
 		owner = *l.Owner
 	}
 	return []string{
-		l.Code, l.URL, owner, l.Title, writeTags(l.Tags), strconv.Itoa(l.Status), l.ForwardQuery,
+		l.Code, l.Domain, l.URL, owner, l.Title, writeTags(l.Tags), strconv.Itoa(l.Status), l.ForwardQuery,
 		writeTime(l.StartsAt), writeTime(l.ExpiresAt), cell(l.MaxClicks), cell(l.UsedClicks),
 		strconv.FormatBool(l.Confirm), l.PasswordHash,
 		writeTime(l.DisabledAt), l.DisabledReason, writeTime(l.DeletedAt), cell(l.Clicks), writeTime(l.LastClickAt),

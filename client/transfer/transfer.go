@@ -28,8 +28,8 @@ type Record struct {
 	Line int // first line of the record in the source, counted from 1
 	Link client.ArchivedLink
 
-	// Domain is the host of the short URL, or another name of it. Empty when the source does
-	// not say it.
+	// Domain is the host of the short URL, or another name of it, which Link does not have.
+	// Empty when the source does not say it.
 	Domain string
 
 	// Unlimited and Unconfirmed report that the source says that the link has no click limit,

@@ -103,11 +103,10 @@ func TestProducts(t *testing.T) {
 			}},
 		}, nil},
 		{"shlink-headers.csv", []transfer.Record{
-			{Line: 3, Link: link{Code: "12C18", URL: "https://example.com/?a=1", Tags: []string{"games", "tech"}, CreatedAt: at("2016-08-21T18:34:16Z"), Clicks: 1328}},
+			{Line: 3, Link: link{Code: "12C18", Domain: "s.test", URL: "https://example.com/?a=1", Tags: []string{"games", "tech"}, CreatedAt: at("2016-08-21T18:34:16Z"), Clicks: 1328}},
 			{Line: 4, Warnings: warnings{
 				{"title", "line breaks and control characters were removed"},
-				{"domain", `"other.test" was dropped: the file has links of several domains, and all become links of one`},
-			}, Link: link{Code: "rY9zd", URL: "https://example.com/?a=1;2", Title: "Two lines", CreatedAt: at("2022-01-02T03:04:05Z")}},
+			}, Link: link{Code: "rY9zd", Domain: "other.test", URL: "https://example.com/?a=1;2", Title: "Two lines", CreatedAt: at("2022-01-02T03:04:05Z")}},
 		}, nil},
 		{"bitly-original.csv", []transfer.Record{
 			{Line: 2, Link: link{Code: "36lEcX1", URL: "https://example.com/a", Title: "An article", Tags: []string{"print", "web"}, CreatedAt: at("2020-09-29T14:25:00Z"), Clicks: 17}},
@@ -147,14 +146,14 @@ func TestProducts(t *testing.T) {
 				CreatedAt: at("2016-08-21T18:34:16Z"), StartsAt: at("2017-01-20T22:00:00Z"), MaxClicks: 400, UsedClicks: 328, Clicks: 328,
 			}},
 			{Line: 18, Link: link{
-				Code: "multi/segment", URL: "https://example.com/", Title: "Two segments",
+				Code: "multi/segment", Domain: "s.test", URL: "https://example.com/", Title: "Two segments",
 				CreatedAt: at("2020-01-02T03:04:05Z"), ExpiresAt: at("2021-01-01T00:00:00Z"), Clicks: 9,
 			}},
 			{Line: 34, Link: link{Code: "rY9zd", URL: "https://example.com/3", Title: "Drei", Tags: []string{"a b"}, CreatedAt: at("2022-01-02T03:04:05Z")}},
 		}, nil},
 		{"shlink.csv", []transfer.Record{
-			{Line: 2, Link: link{Code: "12C18", URL: "https://store.steampowered.com", Tags: []string{"games", "tech"}, CreatedAt: at("2016-08-21T18:34:16Z"), Clicks: 328}},
-			{Line: 3, Link: link{Code: "rY9zd", URL: "https://example.com/?a=1,2", Title: `A "quoted" title`, CreatedAt: at("2022-01-02T03:04:05Z")}},
+			{Line: 2, Link: link{Code: "12C18", Domain: "s.test", URL: "https://store.steampowered.com", Tags: []string{"games", "tech"}, CreatedAt: at("2016-08-21T18:34:16Z"), Clicks: 328}},
+			{Line: 3, Link: link{Code: "rY9zd", Domain: "s.test", URL: "https://example.com/?a=1,2", Title: `A "quoted" title`, CreatedAt: at("2022-01-02T03:04:05Z")}},
 		}, nil},
 		{"kutt.json", []transfer.Record{
 			{Line: 2, Link: link{Code: "hello", URL: "https://example.com/hello", Title: "Says hello", CreatedAt: at("2021-03-04T05:06:07.89Z"), UpdatedAt: at("2021-03-05T05:06:07.89Z"), Clicks: 42}},
@@ -162,8 +161,9 @@ func TestProducts(t *testing.T) {
 				Code: "secret", URL: "https://example.com/secret", CreatedAt: at("2021-03-04T05:06:07.89Z"), UpdatedAt: at("2021-03-04T05:06:07.89Z"),
 				ExpiresAt: at("2099-01-01T00:00:00Z"),
 			}},
-			{Line: 4, Disabled: true, Warnings: warnings{{"domain", `"go.example" was dropped: the file has links of several domains, and all become links of one`}}, Link: link{
-				Code: "evil", URL: "https://example.com/evil", CreatedAt: at("2021-03-04T05:06:07.89Z"), UpdatedAt: at("2021-04-04T05:06:07.89Z"),
+			{Line: 4, Disabled: true, Link: link{
+				Domain: "go.example",
+				Code:   "evil", URL: "https://example.com/evil", CreatedAt: at("2021-03-04T05:06:07.89Z"), UpdatedAt: at("2021-04-04T05:06:07.89Z"),
 				DisabledAt: at("2021-04-04T05:06:07.89Z"), DisabledReason: "banned", Clicks: 1,
 			}},
 		}, nil},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -86,21 +87,27 @@ func (w *waits) report(err error) {
 
 // linkArg is the argument of a command that works on one link.
 type linkArg struct {
-	Link string `arg:"" name:"code" help:"The code of the link, or its short URL."`
+	Link   string `arg:"" name:"code" help:"The code of the link, or its short URL."`
+	Domain string `placeholder:"HOST" help:"The domain of the link. Default: the host of the short URL, or the default domain of the server."`
 }
 
-// open returns a client and the code of the link. The caller must close the client.
+// open returns a client for the domain of the link, and the code of the link. The caller must
+// close the client.
 func (a *linkArg) open(f *clientFlags, out output) (api *terseclient.Client, code string, err error) {
 	if api, err = f.open(out); err != nil {
 		return nil, "", err
 	}
 	short, err := api.ParseShort(a.Link)
-	if err == nil && short.Code == "" {
-		err = fmt.Errorf("%s is not on the server %s", a.Link, api.Server())
+	switch {
+	case err != nil:
+	case short.Code == "":
+		err = fmt.Errorf("%s has not the form of a short URL", a.Link)
+	case a.Domain != "" && strings.Contains(a.Link, "/"):
+		err = errors.New("--domain: works with a code only; the short URL names its domain")
 	}
 	if err != nil {
 		api.Close()
 		return nil, "", settingsError{err}
 	}
-	return api, short.Code, nil
+	return api.OnDomain(cmp.Or(a.Domain, short.Domain)), short.Code, nil
 }

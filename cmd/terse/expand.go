@@ -34,9 +34,10 @@ func (c *expandCommand) Run(ctx context.Context, out output) error {
 	}
 	target, err := api.Expand(ctx, short.URL)
 	if short.Code != "" && c.APIKey != "" && errors.Is(err, terseclient.ErrNoRedirect) {
-		var l terseclient.Link
-		l, err = api.Get(ctx, short.Code)
-		target = l.URL
+		l, getErr := api.OnDomain(short.Domain).Get(ctx, short.Code)
+		if short.Domain == "" || getErr == nil { // else the short URL may be of another server
+			target, err = l.URL, getErr
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", short.URL, err)

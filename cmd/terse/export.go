@@ -16,6 +16,7 @@ type linksExport struct {
 	Format string `default:"" enum:",csv,ndjson" placeholder:"FORMAT" help:"csv or ndjson. Default: csv for a file that ends in .csv, else ndjson."`
 	Whole  bool   `help:"Export every owner's links with all fields, including deleted links and password hashes. Needs an admin key."`
 	Owner  string `placeholder:"KEY" help:"Only links of this API key, or * for all owners, or anonymous. Needs an admin key. Default: your own links."`
+	Domain string `placeholder:"HOST" help:"Only links on this domain."`
 	Tag    string `help:"Only links with this tag."`
 	Search string `help:"Only links with this text in their code, target or title."`
 	csvFlags
@@ -49,7 +50,7 @@ func (c *linksExport) Run(ctx context.Context, out output) error {
 	defer api.Close()
 	bar := newProgress(out.stderr, 0)
 	opts := transfer.ExportOptions{
-		Client: api, Format: c.format(), Whole: c.Whole, Owner: c.Owner, Tag: c.Tag, Search: c.Search, Cursor: c.Cursor, ExactCells: !c.SafeCSV,
+		Client: api, Format: c.format(), Whole: c.Whole, Owner: c.Owner, Domain: c.Domain, Tag: c.Tag, Search: c.Search, Cursor: c.Cursor, ExactCells: !c.SafeCSV,
 		Progress: func(links int64) { bar.show(links, 0, 0) },
 	}
 	if c.toFile() {
@@ -71,8 +72,8 @@ func (c *linksExport) Run(ctx context.Context, out output) error {
 // check returns every problem of the flags.
 func (c *linksExport) check() error {
 	var problems []error
-	if c.Whole && (c.Owner != "" || c.Tag != "" || c.Search != "") {
-		problems = append(problems, errors.New("--whole: exports all links and cannot be combined with --owner, --tag or --search"))
+	if c.Whole && (c.Owner != "" || c.Domain != "" || c.Tag != "" || c.Search != "") {
+		problems = append(problems, errors.New("--whole: exports all links and cannot be combined with --owner, --domain, --tag or --search"))
 	}
 	if c.toFile() && c.Cursor != "" {
 		problems = append(problems, errors.New("--cursor: is only for an export to stdout; an export to a file continues by itself"))

@@ -21,6 +21,7 @@ type linksImport struct {
 	Encoding string            `placeholder:"NAME" help:"Encoding of the file, such as latin1, windows-1252 or utf-16le. Default: UTF-8, or what a byte order mark says."`
 	DryRun   bool              `help:"Only check: ask the server which rows it would reject now. No link is created or changed."`
 	Upsert   bool              `help:"Change your existing link with the same code. Empty fields of the row leave the link as it is."`
+	Domain   string            `placeholder:"HOST" help:"Import all links to this domain. Default: each link keeps its domain, and links without one are on the default domain of the server."`
 	Whole    bool              `help:"Import links with their dates, clicks, versions, owners and password hashes. Needs an admin key."`
 
 	Owner         map[string]string `mapsep:"none" placeholder:"OLD=NEW" help:"With --whole: give the links of the key OLD to the key NEW. Repeat the flag for more keys."`
@@ -55,7 +56,7 @@ func (c *linksImport) Run(ctx context.Context, out output) error {
 	defer api.Close()
 	var bar *progress
 	opts := transfer.ImportOptions{
-		Client: api, File: c.File, Source: c.From, Encoding: c.Encoding, Columns: c.Map, Upsert: c.Upsert, DryRun: c.DryRun,
+		Client: api, File: c.File, Source: c.From, Encoding: c.Encoding, Columns: c.Map, Domain: c.Domain, Upsert: c.Upsert, DryRun: c.DryRun,
 		Whole: c.Whole, Owners: c.Owner, DropPasswords: c.DropPasswords,
 		Checkpoint: c.checkpoint(), Rejections: c.Errors, Report: c.Report,
 		Progress: func(p transfer.ImportProgress) { bar.show(p.Links, p.Rejected, p.Read) },

@@ -151,6 +151,6 @@ func (c *linksDelete) Run(ctx context.Context, out output) error {
 	if err := api.Delete(ctx, code, c.IfVersion); err != nil {
 		return err
 	}
-	fmt.Fprintf(out.stderr, "Deleted %s. Only its owner can create it again: terse shorten --alias %s URL\n", api.ShortURL(code), code)
+	fmt.Fprintf(out.stderr, "Deleted %s. Only its owner can create it again by the alias %s.\n", api.ShortURL(code), code)
 	return nil
 }

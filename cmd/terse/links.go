@@ -31,6 +31,7 @@ type linksCommand struct {
 type linksList struct {
 	clientFlags
 	Owner  string `placeholder:"KEY" help:"Only links of this API key, or * for all owners, or anonymous. Needs an admin key. Default: your own links."`
+	Domain string `placeholder:"HOST" help:"Only links on this domain."`
 	Tag    string `help:"Only links with this tag."`
 	Search string `help:"Only links with this text in their code, target or title."`
 	Limit  int    `default:"50" placeholder:"N" help:"Most links to show. 0 shows all. Default: 50."`
@@ -50,7 +51,7 @@ func (c *linksList) Run(ctx context.Context, out output) error {
 		return err
 	}
 	shown := 0
-	q := terseclient.Query{Owner: c.Owner, Tag: c.Tag, Search: c.Search, Limit: 1000}
+	q := terseclient.Query{Owner: c.Owner, Domain: c.Domain, Tag: c.Tag, Search: c.Search, Limit: 1000}
 	for {
 		if c.Limit > 0 {
 			q.Limit = min(1000, c.Limit-shown)

@@ -116,7 +116,7 @@ func TestLinkCommandsRefuse(t *testing.T) {
 		want   string
 	}{
 		{"links show nothing", 1, "no such link"},
-		{"links show https://other.example/spring", 2, "not on the server"},
+		{"links show https://other.example/spring", 1, "domain: must be"},
 		{"links show ftp://other.example/spring", 2, "ftp:// is not supported"},
 		{"links edit spring", 2, "nothing to change"},
 		{"links edit spring --expires yesterday --starts 2001-01-01", 2, "--starts"},

@@ -27,6 +27,7 @@ type shortenCommand struct {
 
 	Encoding string `placeholder:"NAME" help:"Encoding of standard input, such as latin1, windows-1252 or utf-16le. Default: UTF-8, or what a byte order mark says."`
 
+	Domain       string   `placeholder:"HOST" help:"The domain of the short URLs. Default: the default domain of the API key, or else of the server."`
 	Alias        string   `help:"A code of your choice."`
 	Title        string   `help:"Title, shown to you and on the preview page."`
 	Tag          []string `sep:"none" help:"A tag. Repeat the flag for more tags."`
@@ -54,7 +55,7 @@ Rejected URLs are reported on stderr with their line; the rest are shortened.`
 // template returns the properties that the flags give to every link.
 func (c *shortenCommand) template(stdin io.Reader) (terseclient.NewLink, error) {
 	l := terseclient.NewLink{
-		Alias: c.Alias, Title: c.Title, Tags: c.Tag, MaxClicks: c.MaxClicks,
+		Domain: c.Domain, Alias: c.Alias, Title: c.Title, Tags: c.Tag, MaxClicks: c.MaxClicks,
 		Status: c.Status, ForwardQuery: c.ForwardQuery, Confirm: c.Confirm, Reuse: c.Reuse,
 	}
 	var problems []error
