@@ -207,6 +207,7 @@ func (p *process) recorder(d database) (api.ClickRecorder, error) {
 type administered interface {
 	store.Keys
 	store.Blocklist
+	store.Domains
 }
 
 // withKeys is withDatabase for commands on API keys.

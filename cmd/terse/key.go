@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/terse/terse/api/ratelimit"
+	"github.com/terse/terse/domains"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/cache/remote"
 	"github.com/terse/terse/store/keyring"
@@ -28,10 +29,12 @@ type keyCommand struct {
 type keyCreate struct {
 	dataFlags
 	initFlag
-	Name    string   `required:"" help:"Who or what uses the key. Only shown to people."`
-	Scope   []string `default:"links:read,links:write,stats:read" help:"Permissions: links:read, links:write, stats:read, domains:read, domains:write, admin. Default: links:read,links:write,stats:read."`
-	Limit   string   `placeholder:"N/TIME" help:"Creates by this key, such as 600/1m, or off. Default: the limit of the server for all keys."`
-	Expires string   `placeholder:"WHEN" help:"End of the key: a time from now such as 30d, or a date such as 2027-01-31. Default: never."`
+	Name          string   `required:"" help:"Who or what uses the key. Only shown to people."`
+	Scope         []string `default:"links:read,links:write,stats:read" help:"Permissions: links:read, links:write, stats:read, domains:read, domains:write, admin. Default: links:read,links:write,stats:read."`
+	Domain        []string `sep:"none" placeholder:"HOST" help:"A domain on which the key may create links; default is the default domain of the server. Repeat the flag for more domains. Default: all domains that the key may use."`
+	Limit         string   `placeholder:"N/TIME" help:"Creates by this key, such as 600/1m, or off. Default: the limit of the server for all keys."`
+	DefaultDomain string   `placeholder:"HOST" help:"The domain of links that are created without a domain. Default: the first --domain, else the default domain of the server."`
+	Expires       string   `placeholder:"WHEN" help:"End of the key: a time from now such as 30d, or a date such as 2027-01-31. Default: never."`
 }
 
 // Help is shown below the command's purpose.
@@ -53,14 +56,49 @@ func (c *keyCreate) Run(ctx context.Context, out output) error {
 	}
 	token, hash := store.NewToken()
 	key.Hash, key.Prefix = hash, store.TokenPrefix(token)
-	return withKeys(ctx, &c.dataFlags, out, func(keys store.Keys) error {
-		if err := keys.CreateKey(ctx, key); err != nil {
+	return withDatabase(ctx, &c.dataFlags, out, func(d administered) error {
+		if err := c.bind(ctx, d, &key); err != nil {
+			return err
+		}
+		if err := d.CreateKey(ctx, key); err != nil {
 			return fmt.Errorf("create key: %w", err)
 		}
 		fmt.Fprintf(out.stderr, "Created %s (%s). Save the token: it is not shown again.\n", key.ID, key.Name)
 		_, err := fmt.Fprintln(out.stdout, token)
 		return err
 	})
+}
+
+// defaultDomain names the default domain of the server in flags.
+const defaultDomain = "default"
+
+// bind sets the domains of a key. Its error has every unknown domain.
+func (c *keyCreate) bind(ctx context.Context, d store.Domains, key *store.Key) error {
+	registry := domains.NewRegistry(d, time.Now)
+	var problems []error
+	id := func(flag, host string) string {
+		if host == defaultDomain || host == "" {
+			return ""
+		}
+		found, err := registry.Get(ctx, host)
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+			problems = append(problems, settingsError{fmt.Errorf("--%s: there is no domain %q", flag, host)})
+		case err != nil:
+			problems = append(problems, err)
+		}
+		return found.ID
+	}
+	for _, host := range c.Domain {
+		key.Domains = append(key.Domains, id("domain", host))
+	}
+	if key.DefaultDomain = id("default-domain", c.DefaultDomain); c.DefaultDomain == "" && len(c.Domain) > 0 {
+		key.DefaultDomain = key.Domains[0]
+	}
+	if problems == nil && len(key.Domains) > 0 && !slices.Contains(key.Domains, key.DefaultDomain) {
+		problems = append(problems, settingsError{errors.New("--default-domain: must be one of the domains of --domain")})
+	}
+	return errors.Join(problems...)
 }
 
 // key returns the key that the flags describe, without a token. Its error has every problem
@@ -83,6 +121,9 @@ func (c *keyCreate) key(now time.Time) (store.Key, error) {
 		}
 		key.Scopes = append(key.Scopes, store.Scope(s))
 	}
+	if slices.Contains(c.Domain, "") {
+		problems = append(problems, errors.New("--domain: must not be empty"))
+	}
 	if c.Limit != "" {
 		limit, err := ratelimit.ParseLimit(c.Limit)
 		if err != nil {
@@ -104,19 +145,33 @@ func (c *keyList) Run(ctx context.Context, out output) error {
 	if err := c.requireDatabase(ctx); err != nil {
 		return err
 	}
-	return withKeys(ctx, &c.dataFlags, out, func(keys store.Keys) error {
-		all, err := keys.ListKeys(ctx)
+	return withDatabase(ctx, &c.dataFlags, out, func(d administered) error {
+		all, err := d.ListKeys(ctx)
 		if err != nil {
 			return fmt.Errorf("list keys: %w", err)
 		}
 		w := tabwriter.NewWriter(out.stdout, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(w, "ID\tNAME\tTOKEN\tSCOPES\tLIMIT\tCREATED\tEXPIRES\tLAST USED\tREVOKED")
+		fmt.Fprintln(w, "ID\tNAME\tTOKEN\tSCOPES\tLIMIT\tDOMAINS\tCREATED\tEXPIRES\tLAST USED\tREVOKED")
 		for _, k := range all {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, k.Name, shownPrefix(k.Prefix), joinScopes(k.Scopes),
-				cmp.Or(k.CreateLimit, "default"), shownTime(k.CreatedAt), shownTime(k.ExpiresAt), shownTime(k.LastUsedAt), shownTime(k.RevokedAt))
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, k.Name, shownPrefix(k.Prefix), joinScopes(k.Scopes),
+				cmp.Or(k.CreateLimit, "default"), shownDomains(ctx, d, k.Domains), shownTime(k.CreatedAt), shownTime(k.ExpiresAt), shownTime(k.LastUsedAt), shownTime(k.RevokedAt))
 		}
 		return w.Flush()
 	})
+}
+
+// shownDomains returns the hosts of domains. It returns the ID of a domain that cannot be read.
+func shownDomains(ctx context.Context, d store.Domains, ids []string) string {
+	hosts := make([]string, len(ids))
+	for i, id := range ids {
+		if hosts[i] = cmp.Or(id, defaultDomain); id == "" {
+			continue
+		}
+		if found, err := d.Domain(ctx, id); err == nil {
+			hosts[i] = found.Host
+		}
+	}
+	return cmp.Or(strings.Join(hosts, ","), "all")
 }
 
 type keyRevoke struct {
