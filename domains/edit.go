@@ -190,7 +190,7 @@ func (s *Service) Remove(ctx context.Context, who Caller, host string, versions 
 
 // checkUnused returns an *InUseError if the domain has a link that is not deleted.
 func (s *Service) checkUnused(ctx context.Context, d *Domain) error {
-	q := store.Query{AllOwners: true, Limit: store.MaxPageLen}
+	q := store.Query{AllOwners: true, Domain: &d.ID, Limit: 1}
 	for {
 		page, err := s.opts.Links.List(ctx, q)
 		if err != nil {

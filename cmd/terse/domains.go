@@ -17,7 +17,7 @@ import (
 type domainFlags struct {
 	DomainsPerKey   string `default:"20" placeholder:"N" help:"Domains that one API key may have, unless it is an admin key. Default: 20." setting:""`
 	DomainsNetworks string `placeholder:"CIDR,…" help:"Private networks in which the hosts of domains may be, so that verification connects to them. Default: none." setting:""`
-	DNSServer       string `name:"dns-server" placeholder:"ADDRESS" help:"DNS server for verification, host:port. Default: the servers of the system." setting:""`
+	DNSServer       string `name:"dns-server" placeholder:"ADDRESS" help:"DNS server for the verification of domains and before certificates are ordered, host:port. Default: the servers of the system." setting:""`
 }
 
 // domainSettings are domainFlags as the server uses them.

@@ -36,7 +36,6 @@ type httpsFlags struct {
 	ACMECAFile   string `name:"acme-ca-file" placeholder:"FILE" help:"PEM file of the roots that are trusted for the connection to --acme-url. Default: the roots of the system." setting:""`
 	ACMEEABKeyID string `name:"acme-eab-key-id" placeholder:"ID" help:"Id of your account at a certificate authority that requires one. Default: none." setting:""`
 	ACMEEABKey   string `name:"acme-eab-key" placeholder:"KEY" help:"Key of that account, in base64url. Required with --acme-eab-key-id." setting:"" secret:""`
-	ACMEDNS      string `name:"acme-dns" placeholder:"ADDRESS" help:"DNS server for the check of a host before a certificate is ordered. Default: the resolver of the system." setting:""`
 	ACMEHTTPPort string `name:"acme-http-port" placeholder:"PORT" help:"Port at which the certificate authority sends challenges of HTTP. Only private authorities use another port than 80. Default: 80." setting:""`
 }
 
@@ -71,7 +70,6 @@ func (f *httpsFlags) read(baseURL string, try func(name string, err error)) http
 		{"ACME_CA_FILE", f.ACMECAFile},
 		{"ACME_EAB_KEY_ID", f.ACMEEABKeyID},
 		{"ACME_EAB_KEY", f.ACMEEABKey},
-		{"ACME_DNS", f.ACMEDNS},
 		{"ACME_HTTP_PORT", f.ACMEHTTPPort},
 	}
 	if !s.on {
@@ -110,7 +108,7 @@ func (f *httpsFlags) read(baseURL string, try func(name string, err error)) http
 
 // readACME reads the settings of the certificate authority.
 func (f *httpsFlags) readACME(try func(name string, err error)) certificates.Options {
-	o := certificates.Options{Directory: f.ACMEURL, Email: f.ACMEEmail, EABKeyID: f.ACMEEABKeyID, EABKey: f.ACMEEABKey, DNS: f.ACMEDNS}
+	o := certificates.Options{Directory: f.ACMEURL, Email: f.ACMEEmail, EABKeyID: f.ACMEEABKeyID, EABKey: f.ACMEEABKey}
 	if f.ACMEURL != "" {
 		try("ACME_URL", certificates.CheckDirectory(f.ACMEURL))
 	}
@@ -131,9 +129,6 @@ func (f *httpsFlags) readACME(try func(name string, err error)) certificates.Opt
 	}
 	if _, err := base64.RawURLEncoding.DecodeString(f.ACMEEABKey); err != nil {
 		try("ACME_EAB_KEY", errors.New("must be base64url without padding"))
-	}
-	if f.ACMEDNS != "" {
-		try("ACME_DNS", checkAddress(f.ACMEDNS))
 	}
 	if f.ACMEHTTPPort != "" {
 		var err error
@@ -288,6 +283,7 @@ func (p *process) filesOrACME(ctx context.Context, s *stores, hosts servedHosts,
 	}
 	options := p.settings.https.acme
 	options.Store, options.Secret, options.Hosts, options.DefaultHost = s.certificates, s.codeKey, hosts, hosts.base
+	options.DNS = p.settings.domains.dnsServer
 	options.HTTP, options.HTTPS, options.Logger, options.Registerer = plain, public, p.logger, p.registry
 	manager, err := certificates.New(options)
 	if err != nil {

@@ -113,7 +113,7 @@ func TestWrongHTTPSSettings(t *testing.T) {
 		{"without a base URL", []string{"TERSE_HTTPS=on"}, []string{"BASE_URL: is required"}},
 		{"plain base URL", []string{"TERSE_HTTPS=on", "TERSE_BASE_URL=http://sho.rt"}, []string{"BASE_URL: ", "https://"}},
 		{"address", []string{"TERSE_HTTPS=on", "TERSE_BASE_URL=https://127.0.0.1"}, []string{"must have a host name"}},
-		{"authority", []string{"TERSE_HTTPS=on", "TERSE_BASE_URL=https://sho.rt", "TERSE_ACME_URL=http://ca", "TERSE_ACME_EMAIL=ops", "TERSE_ACME_CA_FILE=" + key, "TERSE_ACME_EAB_KEY=+/", "TERSE_ACME_DNS=x", "TERSE_ACME_HTTP_PORT=0", "TERSE_HTTP_LISTEN=80"}, []string{"ACME_URL: ", "ACME_EMAIL: ", "ACME_CA_FILE: ", "ACME_EAB_KEY_ID: ", "ACME_EAB_KEY: ", "ACME_DNS: ", "ACME_HTTP_PORT: ", "HTTP_LISTEN: "}},
+		{"authority", []string{"TERSE_HTTPS=on", "TERSE_BASE_URL=https://sho.rt", "TERSE_ACME_URL=http://ca", "TERSE_ACME_EMAIL=ops", "TERSE_ACME_CA_FILE=" + key, "TERSE_ACME_EAB_KEY=+/", "TERSE_ACME_HTTP_PORT=0", "TERSE_HTTP_LISTEN=80"}, []string{"ACME_URL: ", "ACME_EMAIL: ", "ACME_CA_FILE: ", "ACME_EAB_KEY_ID: ", "ACME_EAB_KEY: ", "ACME_HTTP_PORT: ", "HTTP_LISTEN: "}},
 		{"files and authority", []string{"TERSE_HTTPS=on", "TERSE_BASE_URL=https://sho.rt", "TERSE_TLS_CERT_FILE=" + certificate, "TERSE_ACME_EMAIL=ops@a.example"}, []string{"TLS_KEY_FILE: is required", "ACME_EMAIL: is not used"}},
 		{"other key", []string{"TERSE_HTTPS=on", "TERSE_BASE_URL=https://sho.rt", "TERSE_TLS_CERT_FILE=" + certificate, "TERSE_TLS_KEY_FILE=" + key}, []string{"TLS_CERT_FILE: "}},
 	} {

@@ -25,7 +25,7 @@ func TestSettingsAreRead(t *testing.T) {
 		Listen:         ":1", AdminListen: "Admin.:2", AdminHosts: "Node1, node2.", BaseURL: "https://sho.rt", CodeKey: "aSC7FmA0I5+1teXYpwy1758w8yPDIjOUQKEAJRrNWUA=", NodeID: "5", ReplicaMaxAge: "6s",
 		AnonymousCreate: "true", TrustedProxies: "10.0.0.0/8", ProxyProtocol: "true", CORSOrigins: "https://app.example", SecurityContact: "mailto:a@b.example, tel:+1",
 		SiteName: " Acme & Co ", Contact: "help@acme.example", ReservedAliases: "jobs, Press", AnonymousLife: "720h", LimitCreateAnonymous: "1/1s", LimitCreateTotal: "7/7s", LimitCreateKey: "2/2s", LimitUnknown: "3/3s", LimitPassword: "4/4s",
-		httpsFlags:  httpsFlags{HTTPS: "on", HTTPListen: ":3", ACMEURL: "https://ca.example/dir", ACMEEmail: "ops@acme.example", ACMEEABKeyID: "kid", ACMEEABKey: "a2V5", ACMEDNS: "127.0.0.1:53", ACMEHTTPPort: "8"},
+		httpsFlags:  httpsFlags{HTTPS: "on", HTTPListen: ":3", ACMEURL: "https://ca.example/dir", ACMEEmail: "ops@acme.example", ACMEEABKeyID: "kid", ACMEEABKey: "a2V5", ACMEHTTPPort: "8"},
 		abuseFlags:  abuseFlags{LimitReport: "5/5s", WebriskKey: "9f86d081884c", WebriskRate: "6/2s", WebriskURL: "http://risk", ScanInterval: "8s"},
 		domainFlags: domainFlags{DomainsPerKey: "14", DomainsNetworks: "10.0.0.0/8, fd00::/8", DNSServer: "192.0.2.53:53"},
 		RedisURL:    "redis://r", CDN: cdn.Varnish, VarnishURLs: "http://v", VarnishSecret: "9f86d081884d", CDNRate: "10/4s",
@@ -47,7 +47,7 @@ func TestSettingsAreRead(t *testing.T) {
 		},
 		https: httpsSettings{
 			on: true, httpListen: ":3",
-			acme: certificates.Options{Directory: "https://ca.example/dir", Email: "ops@acme.example", EABKeyID: "kid", EABKey: "a2V5", DNS: "127.0.0.1:53", HTTPPort: 8},
+			acme: certificates.Options{Directory: "https://ca.example/dir", Email: "ops@acme.example", EABKeyID: "kid", EABKey: "a2V5", HTTPPort: 8},
 		},
 		abuse: abuseSettings{
 			webrisk: webrisk.Options{Key: "9f86d081884c", API: "http://risk", Rate: 3}, scanInterval: 8 * time.Second,
