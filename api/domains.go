@@ -321,8 +321,8 @@ func (a *API) registerDomains(h huma.API) {
 	huma.Register(h, a.withPrecheck(writing, op("verifyDomain", http.MethodPost, domainPath+"/verify", "Check the hosts of a domain now", 404, 408, 410, 412, 413, 415)), a.verifyDomain)
 }
 
-// challenge answers the requests by which a node verifies the host of a domain. It answers for
-// domains that are not active too.
+// challenge answers the requests of a node that verifies the host of a domain. The domain need
+// not be active.
 func (a *API) challenge(c echo.Context) error {
 	answer, ok := a.opts.Domains.Challenge(c.Request().Host, c.Param("token"))
 	setNoStore(c.Response().Header())

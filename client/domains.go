@@ -19,7 +19,7 @@ type Domain struct {
 	Owner          string       `json:"owner"` // id of an API key
 	Shared         bool         `json:"shared"`
 	Robots         string       `json:"robots"`   // default or disallow
-	RootURL        *string      `json:"root_url"` // nil: a page of the server; so for the other two
+	RootURL        *string      `json:"root_url"` // nil: a page of the server; the same for NotFoundURL and EndedURL
 	RootStatus     *int         `json:"root_status"`
 	NotFoundURL    *string      `json:"not_found_url"`
 	NotFoundStatus *int         `json:"not_found_status"`
@@ -79,8 +79,8 @@ type DomainChanges struct {
 
 	Shared         *bool
 	Robots         *string // default or disallow
-	RootURL        *string // empty: a page of the server; so for the other two
-	RootStatus     *int    // 301, 302, 307 or 308; so for the other two
+	RootURL        *string // empty: a page of the server; the same for NotFoundURL and EndedURL
+	RootStatus     *int    // 301, 302, 307 or 308; the same for NotFoundStatus and EndedStatus
 	NotFoundURL    *string
 	NotFoundStatus *int
 	EndedURL       *string

@@ -19,13 +19,14 @@ type Addition struct {
 	// other owners. Only an admin may set it.
 	Verified bool
 
-	Err error // what the sender of the request has found wrong
+	Err error // invalid fields that were found before the call; reported with the others
 }
 
 // Add adds a domain. It is pending until its primary host is verified, see Verify. If the caller
 // removed a domain with this host before, Add restores that domain with its ID, its hosts and its
-// links. For a host of another domain, the error is a *ClaimedError. A caller who proves by the
-// TXT record that the host is the caller's gets the host, but not the links of the other domain.
+// links. For a host of another domain, the error is a *ClaimedError. If the TXT record proves
+// that the host belongs to the caller, the caller gets the host, but not the links of the other
+// domain.
 func (s *Service) Add(ctx context.Context, who Caller, a Addition) (Domain, error) {
 	if err := s.MayWrite(who); err != nil {
 		return Domain{}, err
@@ -97,8 +98,8 @@ func (s *Service) checkCount(ctx context.Context, who Caller) error {
 	return nil
 }
 
-// free makes the hosts free for the caller. It returns the removed domain of the caller that has
-// the primary host, if there is one. It changes nothing if one of the hosts cannot become free.
+// free makes the hosts free for the caller. If a removed domain of the caller has the primary
+// host, free returns it. It changes nothing if one of the hosts cannot become free.
 func (s *Service) free(ctx context.Context, who Caller, names hosts, vouched bool) (removed *Domain, err error) {
 	var foreign []store.DomainHost
 	for _, name := range names.all {
@@ -121,7 +122,7 @@ func (s *Service) free(ctx context.Context, who Caller, names hosts, vouched boo
 		if err := s.registry.Evict(ctx, claim.DomainID, claim.Host); err != nil {
 			return nil, err
 		}
-		s.opts.Logger.InfoContext(ctx, "a proved owner takes a host over", "host", claim.Host, "from", claim.Owner, "by", who.Owner())
+		s.opts.Logger.InfoContext(ctx, "host was taken over by its proved owner", "host", claim.Host, "from", claim.Owner, "by", who.Owner())
 	}
 	return removed, nil
 }

@@ -74,9 +74,9 @@ type Record struct {
 	Value string
 }
 
-// Records returns the DNS records that the owner of a domain has to set. An ALIAS record stands for
-// what the DNS provider has for the name of a zone: ALIAS, ANAME, or A and AAAA records with the
-// addresses of the value.
+// Records returns the DNS records that the owner of a domain has to set. The name of a
+// zone cannot have a CNAME, so its type is ALIAS: the owner sets an ALIAS or ANAME record if the DNS
+// provider has them, or else A and AAAA records with the addresses of the value.
 func (s *Service) Records(who Caller, d *Domain) []Record {
 	var records []Record
 	for _, name := range d.names() {

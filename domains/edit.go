@@ -20,15 +20,15 @@ type Edit struct {
 	// Verified makes all hosts of the domain verified. Only an admin may set it.
 	Verified bool
 
-	Err error // what the sender of the request has found wrong
+	Err error // invalid fields that were found before the call; reported with the others
 }
 
 // editAttempts is how often an edit without Versions is tried when other edits conflict with it.
 const editAttempts = 10
 
 // Update changes a domain and returns it. No link changes. The primary host of a verified domain
-// can only become a host that is verified too, so that its links always work. The errors for
-// hosts are as of Add. The error is ErrChanged if the domain has another version.
+// can only become a host that is verified too, so that its links always work. For hosts,
+// it returns the errors of Add. The error is ErrChanged if the domain has another version.
 func (s *Service) Update(ctx context.Context, who Caller, host string, e Edit) (Domain, error) {
 	if err := s.MayWrite(who); err != nil {
 		return Domain{}, err
@@ -93,7 +93,7 @@ func (s *Service) updateOnce(ctx context.Context, who Caller, host string, e *Ed
 	return updated, s.markVerified(ctx, &updated, names.all...)
 }
 
-// owner is an admin who changes the domain of another owner.
+// owner is a caller who acts for the owner of a domain, which may be another key.
 type owner struct {
 	Caller
 	id string
@@ -119,7 +119,7 @@ func (s *Service) editedHosts(before *Domain, e *Edit) (hosts, error) {
 	}
 	names, err := s.parseHosts(primary, aliases)
 	if err == nil && names.primary != before.Host && !before.VerifiedAt.IsZero() && !e.Verified && !before.verified(names.primary) {
-		err = &store.FieldError{Field: "host", Reason: "must be verified first, so that the links go on to work. Add it to aliases, and wait until it is verified"}
+		err = &store.FieldError{Field: "host", Reason: "must be verified first, so that the links continue to work. Add it to aliases, and wait until it is verified"}
 	}
 	return names, err
 }
@@ -159,8 +159,8 @@ func (d *Domain) names() []string {
 }
 
 // Remove removes a domain. host must be its primary host. The domain keeps its ID, its hosts and
-// its links, which no longer answer: only its owner can add it again. If the domain has links,
-// the error is an *InUseError unless force is set. versions are as in Edit.
+// its links. The links no longer redirect, and only the owner can add the domain again. If the
+// domain has links, the error is an *InUseError unless force is set. versions are as in Edit.
 func (s *Service) Remove(ctx context.Context, who Caller, host string, versions []int64, force bool) error {
 	if err := s.MayWrite(who); err != nil {
 		return err

@@ -68,7 +68,7 @@ func (s *Service) parseHost(field, raw string) (string, error) {
 	_, parent, _ := strings.Cut(s.baseHost, ".")
 	switch suffix, _ := publicsuffix.PublicSuffix(name); {
 	case name == suffix:
-		return refuse("must not be a public suffix, under which others register names")
+		return refuse("must not be a public suffix: others register names under it")
 	case host == s.baseHost:
 		return refuse("must not be the host of this server's own short URLs")
 	case host == store.WildcardLabel+"."+parent:
@@ -92,8 +92,8 @@ func (s *Service) apply(in *Settings, d *store.Domain, own []string) error {
 	)
 }
 
-// applyRedirect checks a change of one redirect and makes it. name is the beginning of the names
-// of its members.
+// applyRedirect checks a change of one redirect and makes it. name is the prefix of its fields,
+// such as root for root_url and root_status.
 func (s *Service) applyRedirect(name string, in Redirect, to *store.DomainRedirect, own []string) error {
 	next := *to
 	if in.URL != nil {

@@ -102,11 +102,11 @@ func (m *Map) Refresh(ctx context.Context) {
 
 // Find returns the domain that has a host, in any state. host is the Host of a request: it may
 // have a port, dots at its end, and any spelling that store.CanonicalHost knows. If no domain has
-// the name itself, a domain may have it by a wildcard in place of the first label. known is false
-// if no domain has the host. It then means nothing unless the map is complete, see Complete. Find
-// does not allocate for a name of ASCII letters, digits, dots and hyphens.
+// the name itself, a wildcard host of a domain may match it. known is false if no domain has the
+// host. While the map is not complete, known may also be false because a domain was not read yet,
+// see Complete. Find does not allocate for a name of ASCII letters, digits, dots and hyphens.
 //
-// A host that is not verified has no links: while its domain is active because another host is
+// A host that is not verified serves no links. If its domain is active because another host is
 // verified, Find returns the domain as pending.
 //
 // The domain is shared: the caller must not change it.

@@ -68,7 +68,7 @@ func newProber(opts *ServiceOptions) *prober {
 			}
 			conn, err := new(net.Dialer).DialContext(ctx, network, address)
 			if err == nil {
-				context.AfterFunc(ctx, func() { _ = conn.Close() }) // the resolver itself would go on to wait for an answer
+				context.AfterFunc(ctx, func() { _ = conn.Close() }) // otherwise the resolver continues to wait for an answer
 			}
 			return conn, err
 		}},

@@ -39,9 +39,9 @@ func NewRegistry(s store.Domains, now func() time.Time) *Registry { return &Regi
 
 // Add claims the hosts of a new domain and adds it. The caller has minted d.ID. hosts are the
 // hosts besides the primary one, d.Host. CreatedAt and UpdatedAt become the present time. Add
-// returns a *store.FieldError for an invalid host, and a *TakenError if another domain has a
-// host, also a removed one. It then claims no host. The hosts of a domain that is added as active
-// are verified. After an outage, Add may be repeated with another ID.
+// returns a *store.FieldError for an invalid host, and a *TakenError if another domain, even a
+// removed one, has one of the hosts. It then claims no host. The hosts of a domain that is added
+// as active are verified. After an outage, Add may be repeated with another ID.
 func (r *Registry) Add(ctx context.Context, d store.Domain, hosts ...string) (Domain, error) {
 	verified := time.Time{}
 	if d.State == store.DomainActive {

@@ -14,7 +14,7 @@ import (
 const (
 	firstInterval = 10 * time.Second
 	lastInterval  = 10 * time.Minute
-	patience      = 30 // the interval is this part of the time since the change
+	patience      = 30 // the interval is the time since the last change, divided by this number
 )
 
 const (
@@ -24,8 +24,8 @@ const (
 	retryTimeout = 30 * time.Second // of one verification
 )
 
-// Run verifies the domains with hosts that are not verified, again and again, until ctx ends. One
-// process at a time does it.
+// Run retries the verification of domains with unverified hosts, until ctx ends. Only one process
+// at a time does this work.
 func (s *Service) Run(ctx context.Context) {
 	r := retrier{s: s, holder: rand.Text(), tried: map[string]time.Time{}}
 	defer r.release(ctx)
@@ -136,7 +136,7 @@ func (r *retrier) verify(ctx context.Context, known *Domain, vouched bool) error
 	return err
 }
 
-// claim reports whether this process has the work. If a database is unreachable, the next one
+// claim reports whether this process does the work. If a database is unreachable, the next one
 // decides; two processes may then do the same work, which is harmless.
 func (r *retrier) claim(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, claimTimeout)

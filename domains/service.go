@@ -82,11 +82,11 @@ type ServiceOptions struct {
 	BaseHost string // Required. The host of the default domain, without a port.
 	PerOwner int    // most domains of an owner who is no admin, removed ones not counted; default DefaultPerOwner
 
-	Port      int            // to which verification connects; default DefaultPort
+	Port      int            // the port for the requests of verification; default DefaultPort
 	DNSServer string         // address for DNS queries, HOST:PORT; default: the servers of the system
 	Networks  []netip.Prefix // private networks to which verification may connect; default none
 
-	Retry time.Duration    // between two looks for pending domains; default DefaultRetry
+	Retry time.Duration    // between two searches for pending domains; default DefaultRetry
 	Now   func() time.Time // the time of the database; default time.Now
 
 	Registerer prometheus.Registerer // Required.
@@ -134,8 +134,8 @@ func (o *ServiceOptions) validate() error {
 
 // Service does the use cases on domains. Make one with NewService. Safe for concurrent use.
 //
-// Every method first checks that the caller has its scope. An owner sees the own domains and the
-// shared ones and changes only the own ones. An admin sees and changes all of them. For a domain
+// Every method first checks that the caller has its scope. An owner sees its own domains and the
+// shared ones, and changes only its own. An admin sees and changes all of them. For a domain
 // that the caller does not see, the error is ErrUnknown. For invalid input it is a
 // store.InvalidError or a *store.FieldError.
 type Service struct {
@@ -192,7 +192,7 @@ func (e *InUseError) Error() string { return fmt.Sprintf("domain %q has links", 
 type ClaimedError struct {
 	Host string
 	Own  string  // primary host of the domain if it belongs to the caller; else empty
-	TXT  *Record // proves that the host belongs to the caller; nil for an own domain
+	TXT  *Record // the record that would prove that the host belongs to the caller; nil if Own is set
 }
 
 func (e *ClaimedError) Error() string { return fmt.Sprintf("host %q: another domain has it", e.Host) }
@@ -214,8 +214,8 @@ func sees(who Caller, d *store.Domain) bool {
 	return d.Owner == who.Owner() || isAdmin(who) || d.Shared && d.State != store.DomainRemoved
 }
 
-// Get returns the domain that has a host. Every host of the domain finds it. For an own domain
-// that was removed, the error is ErrRemoved.
+// Get returns the domain that has a host. Every host of the domain finds it. If it is a
+// removed domain of the caller, the error is ErrRemoved.
 func (s *Service) Get(ctx context.Context, who Caller, host string) (Domain, error) {
 	if err := s.MayRead(who); err != nil {
 		return Domain{}, err
@@ -246,7 +246,7 @@ func (s *Service) change(ctx context.Context, who Caller, host string) (Domain, 
 
 // List returns the domains that the caller sees, without removed ones, sorted by primary host. It
 // reads them from memory: a change that another process made appears after the Map has read it.
-// after is the primary host before the first of the page, and limit the most domains of the page.
+// after is the primary host before the first of the page, and limit the maximum number of domains.
 // next is empty on the last page. While some domains are unknown, the error is
 // store.ErrUnavailable.
 func (s *Service) List(who Caller, after string, limit int) (page []Domain, next string, err error) {

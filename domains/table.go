@@ -50,8 +50,8 @@ func newTable(known []*content) *table {
 	return t
 }
 
-// holdBack makes an active domain pending for its hosts that are not verified. Their DNS records
-// may lead here without the will of their owner.
+// holdBack makes an active domain pending for its hosts that are not verified. Nothing has
+// proved yet that their owners want them to serve links.
 func (t *table) holdBack(d *Domain) {
 	if d.State != store.DomainActive {
 		return

@@ -81,7 +81,7 @@ func (s *Service) named(host string) (store.Domain, error) {
 	return d, err
 }
 
-// domainFor returns the ID of the domain on which the caller wants to create a link. It returns a
+// domainFor returns the ID of the domain for a new link of the caller. It returns a
 // *store.FieldError for "domain" if the caller must not create links there.
 func (s *Service) domainFor(who *Caller, host *string) (string, error) {
 	var d store.Domain

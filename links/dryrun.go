@@ -39,8 +39,8 @@ func (s *Service) checkFree(ctx context.Context, code string) error {
 	return err
 }
 
-// refuseRepeated gives store.ErrExists to every accepted item whose code an earlier accepted item
-// has: the earlier one would be the link.
+// refuseRepeated rejects each accepted item that has the code of an earlier accepted item, with
+// store.ErrExists: only the earlier item would become a link.
 func refuseRepeated(results []Result, code func(item int) string) {
 	accepted := map[string]bool{}
 	for i := range results {

@@ -14,8 +14,7 @@ import (
 
 // Rename is a change of the code of a link. A code never changes: a rename creates a link with
 // the new code and the fields of the old link, and then changes the old link. These are two
-// writes, maybe on two shards. After a failure between them, a repeated rename completes the
-// first one.
+// writes, maybe on two shards. If the second write fails, a repeated rename completes it.
 //
 // The new link has no clicks and a new history. It has the UsedClicks of the old link. Clicks,
 // history and reports of the old code stay there.
@@ -34,7 +33,7 @@ const (
 )
 
 // pendingStart is the StartsAt of a new link with a click limit until the old link has stopped
-// to count clicks. Two links that count at the same time would exceed the limit.
+// counting clicks. Two links that count at the same time would exceed the limit.
 var pendingStart = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
 
 // renamePrefix begins the RequestID of links that a rename created. No idempotency key leads to
@@ -57,7 +56,8 @@ func renamedFrom(l *store.Link) (code string, version int64, ok bool) {
 // shortURL returns the short URL of a code.
 func (s *Service) shortURL(code string) string { return s.opts.BaseURL + "/" + code }
 
-// RenamedTo returns the code to whose short URL l redirects because of a rename, or "".
+// RenamedTo returns the new code of a renamed link: l redirects to its short URL. It returns "" if
+// l was not renamed.
 func (s *Service) RenamedTo(l *store.Link) string {
 	code, ours := strings.CutPrefix(l.URL, s.opts.BaseURL+"/")
 	if !ours || !store.ValidCode(code) || code == l.Code || l.DomainID() != "" {
@@ -66,9 +66,9 @@ func (s *Service) RenamedTo(l *store.Link) string {
 	return code
 }
 
-// checkEdited checks the fields of an edited link. before is its target before the edit. Only the
-// target that a rename left may lead to our own host, and only unchanged. Other edits could make
-// links lead to each other in a circle.
+// checkEdited checks the fields of an edited link. before is its target before the edit. The
+// target must not lead to our own host, because links could then redirect in a circle. The only
+// exception is an unchanged target that a rename has set.
 func (s *Service) checkEdited(l *store.Link, before string) error {
 	if l.URL == before && s.RenamedTo(l) != "" {
 		return s.rules.CheckRenamed(l)
@@ -191,9 +191,9 @@ func (r *renaming) create(ctx context.Context, want store.Link) error {
 	return err
 }
 
-// leave does the second write of a rename: it changes the old link, which has the version that
-// was read. A link with a click limit first becomes a redirect, which keeps the number of used
-// clicks, also if finish deletes it.
+// leave does the second write of a rename: it changes the old link, unless its version has
+// changed since the read. A link with a click limit first becomes a redirect, even if finish then
+// deletes it: the redirect keeps the number of used clicks.
 func (r *renaming) leave(ctx context.Context, old *store.Link) (store.Link, error) {
 	if r.edit.Rename.Old == OldGone && !r.made.StartsAt.Equal(pendingStart) {
 		return r.opts.Store.Delete(ctx, r.code, old.Version, r.now())
@@ -206,7 +206,7 @@ func (r *renaming) leave(ctx context.Context, old *store.Link) (store.Link, erro
 }
 
 // finish does what follows the second write: it makes a pending new link live at starts, and
-// deletes an old link that shall be gone. It returns the new link.
+// deletes the old link for OldGone. It returns the new link.
 func (r *renaming) finish(ctx context.Context, old, made *store.Link, starts time.Time) (l store.Link, err error) {
 	l = *made
 	if l.StartsAt.Equal(pendingStart) {

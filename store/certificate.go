@@ -39,8 +39,9 @@ type Certificates interface {
 	// was no such file for CertificateTombstoneTTL.
 	CertificateFile(ctx context.Context, key string) (CertificateFile, error)
 
-	// CertificateFiles returns at most limit files whose key begins with prefix and comes after
-	// the key after, bytewise, sorted by key. A Value is nil for a deleted file, and else empty.
+	// CertificateFiles returns at most limit files, sorted bytewise by key. Their keys begin
+	// with prefix and come after the key after. The Value of a deleted file is nil; every other
+	// Value is empty.
 	CertificateFiles(ctx context.Context, prefix, after string, limit int) ([]CertificateFile, error)
 
 	// LockCertificate takes the lock name for ttl, by the clock of the database. held is false,

@@ -72,8 +72,9 @@ type Domains interface {
 	// there is a domain with this ID.
 	AddDomain(ctx context.Context, d Domain) (Domain, error)
 
-	// UpdateDomain replaces all fields except ID if the stored version equals d.Version. It returns the domain with its new version, ErrVersion if the stored
-	// version differs, and ErrNotFound for an unknown ID.
+	// UpdateDomain replaces all fields except ID if the stored version equals d.Version. It
+	// returns the domain with its new version, ErrVersion if the stored version differs, and
+	// ErrNotFound for an unknown ID.
 	UpdateDomain(ctx context.Context, d Domain) (Domain, error)
 
 	// Domain returns the domain with an ID, or ErrNotFound.
@@ -82,8 +83,8 @@ type Domains interface {
 	// ListDomains returns at most limit domains after the ID after, sorted bytewise by ID.
 	ListDomains(ctx context.Context, after string, limit int) ([]Domain, error)
 
-	// ClaimHost adds the claim h unless the host has one, and returns the claim that
-	// stands. It succeeded if the claim that stands has the DomainID of h. A repetition
+	// ClaimHost adds the claim h if the host has no claim. It returns the claim that the host
+	// has afterwards. The call succeeded if that claim has the DomainID of h. Repeating it
 	// changes nothing.
 	ClaimHost(ctx context.Context, h DomainHost) (DomainHost, error)
 
@@ -122,8 +123,7 @@ type DomainHosts interface {
 	Serves(host string) bool
 }
 
-// WildcardLabel is the first label of a host that stands for all names with one label in its
-// place.
+// WildcardLabel as the first label of a host stands for any one label.
 const WildcardLabel = "*"
 
 // ParseDomainHost returns the stored form of a host for a domain: the canonical form of a DNS

@@ -219,7 +219,7 @@ type domainEdit struct {
 	domainArg
 	domainSettingFlags
 
-	Primary   *string `placeholder:"HOST" help:"The new primary host, which is in short URLs. The previous one becomes an alias. While the domain is active, it must be a verified alias."`
+	Primary   *string `placeholder:"HOST" help:"The new primary host, which is in short URLs. While the domain is active, the new host must be a verified alias. The previous host becomes an alias."`
 	Off       *bool   `negatable:"" help:"Turn the domain off: its hosts answer 421."`
 	IfVersion int64   `placeholder:"N" help:"Change only if the domain has this version. Default: any version."`
 }
@@ -283,7 +283,7 @@ func (c *domainVerify) Run(ctx context.Context, out output) error {
 		err = printChecks(out.stdout, v.Checks)
 	}
 	if err == nil && failed > 0 {
-		err = fmt.Errorf("%d of %d checks of %s failed, and it is %s. The server tries again by itself", failed, len(v.Checks), v.Domain.Host, v.Domain.State)
+		err = fmt.Errorf("%d of %d checks of %s failed. The domain is %s. The server tries again by itself", failed, len(v.Checks), v.Domain.Host, v.Domain.State)
 	}
 	return err
 }

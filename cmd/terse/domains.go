@@ -16,8 +16,8 @@ import (
 // domainFlags are the settings of domains besides the default one.
 type domainFlags struct {
 	DomainsPerKey   string `default:"20" placeholder:"N" help:"Domains that one API key may have, unless it is an admin key. Default: 20." setting:""`
-	DomainsNetworks string `placeholder:"CIDR,…" help:"Private networks in which the hosts of domains may be, so that verification connects to them. Default: none." setting:""`
-	DNSServer       string `name:"dns-server" placeholder:"ADDRESS" help:"DNS server for the verification of domains and before certificates are ordered, host:port. Default: the servers of the system." setting:""`
+	DomainsNetworks string `placeholder:"CIDR,…" help:"Private networks to which the verification of domains may connect. Default: none." setting:""`
+	DNSServer       string `name:"dns-server" placeholder:"ADDRESS" help:"DNS server for the verification of domains, and for the check of a host before a certificate is ordered, IP:PORT. Default: the servers of the system." setting:""`
 }
 
 // domainSettings are domainFlags as the server uses them.
@@ -106,8 +106,8 @@ func (p *process) domainCases(ctx context.Context, s *stores) (*domains.Service,
 	return service, nil
 }
 
-// visitorPort returns the port that leads requests by http for the hosts of domains to this server.
-// It is the port of an http base URL, or else the port for challenges of ACME.
+// visitorPort returns the port at which this server answers HTTP requests for the hosts of domains.
+// With HTTPS, it is the port for challenges of ACME. Otherwise it is the port of an http base URL.
 func (s *httpsSettings) visitorPort(base *url.URL) (int, error) {
 	if s.on && s.acme.HTTPPort != 0 {
 		return s.acme.HTTPPort, nil

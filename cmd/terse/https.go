@@ -24,19 +24,19 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// httpsFlags are the settings for HTTPS. They have no default tags, so that a setting that is
-// given without --https on is a problem.
+// httpsFlags are the settings for HTTPS. They have no default tags, so that a setting
+// without --https on is reported as a problem.
 type httpsFlags struct {
 	HTTPS        string `name:"https" default:"off" placeholder:"on|off" help:"Serve HTTPS, with certificates by ACME or from files. Default: off." setting:""`
 	HTTPListen   string `name:"http-listen" placeholder:"ADDRESS" help:"Address of HTTP beside HTTPS: redirects to HTTPS and answers challenges. Default: :80." setting:""`
 	TLSCertFile  string `name:"tls-cert-file" placeholder:"FILE" help:"PEM file of the certificate and its chain, instead of ACME. Read again when it changes. Default: none." setting:""`
 	TLSKeyFile   string `name:"tls-key-file" placeholder:"FILE" help:"PEM file of the private key. Required with --tls-cert-file." setting:""`
 	ACMEURL      string `name:"acme-url" placeholder:"URL" help:"Directory of the certificate authority. Default: Let's Encrypt." setting:""`
-	ACMEEmail    string `name:"acme-email" placeholder:"ADDRESS" help:"Where the certificate authority reaches you. Default: none." setting:""`
+	ACMEEmail    string `name:"acme-email" placeholder:"ADDRESS" help:"Your e-mail address, for messages of the certificate authority. Default: none." setting:""`
 	ACMECAFile   string `name:"acme-ca-file" placeholder:"FILE" help:"PEM file of the roots that are trusted for the connection to --acme-url. Default: the roots of the system." setting:""`
 	ACMEEABKeyID string `name:"acme-eab-key-id" placeholder:"ID" help:"Id of your account at a certificate authority that requires one. Default: none." setting:""`
 	ACMEEABKey   string `name:"acme-eab-key" placeholder:"KEY" help:"Key of that account, in base64url. Required with --acme-eab-key-id." setting:"" secret:""`
-	ACMEHTTPPort string `name:"acme-http-port" placeholder:"PORT" help:"Port at which the certificate authority sends challenges of HTTP. Only private authorities use another port than 80. Default: 80." setting:""`
+	ACMEHTTPPort string `name:"acme-http-port" placeholder:"PORT" help:"Port to which the certificate authority sends HTTP challenges. Only private authorities use another port than 80. Default: 80." setting:""`
 }
 
 // httpsSettings are httpsFlags as the server uses them.
@@ -164,9 +164,9 @@ func checkSecureBase(baseURL string, files bool) error {
 	return nil
 }
 
-// servedHosts are the hosts that may have certificates: the host of the base URL, and those of
-// active domains. A host that a domain has only by a wildcard gets none: a stranger could request
-// any number of them.
+// servedHosts are the hosts that may have certificates: the host of the base URL, and the hosts of
+// active domains. A name that only matches a wildcard gets no certificate, because strangers could
+// request any number of such names.
 type servedHosts struct {
 	base    string
 	domains *domains.Map

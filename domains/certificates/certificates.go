@@ -1,6 +1,6 @@
 // Package certificates obtains, renews and serves the certificates of hosts by ACME (RFC 8555).
-// All nodes share certificates, accounts, challenges and locks through a store, so that any
-// node answers a challenge that another one began. The package also serves a certificate from
+// All nodes share certificates, accounts, challenges and locks through a store, so that every
+// node can answer a challenge that another node began. The package also serves a certificate from
 // files.
 //
 // It does not decide which hosts belong to the server: Hosts does.
@@ -62,7 +62,7 @@ type Options struct {
 	DNS      string // HOST:PORT of the DNS server for the check before an order; default the resolver of the system
 	HTTPPort int    // public port of HTTP; default 80
 
-	CheckEvery time.Duration    // between two looks at certificates that are due; default 1 min
+	CheckEvery time.Duration    // between two searches for certificates to renew; default 1 min
 	Now        func() time.Time // default time.Now
 }
 
@@ -149,7 +149,7 @@ func New(opts Options) (*Manager, error) {
 	return m, nil
 }
 
-// noEmail is trimmed by certmagic. For an empty address, certmagic would ask on the terminal.
+// noEmail stands for no address. certmagic trims it, but would ask for an empty one on the terminal.
 const noEmail = " "
 
 // configure sets up certmagic. Its own messages are for debugging; the Manager logs results.
@@ -163,7 +163,7 @@ func (m *Manager) configure() {
 	m.config = certmagic.New(m.cache, certmagic.Config{
 		Storage: m.storage, Logger: logger, OnEvent: m.event, DisableStorageCheck: true,
 		RenewalWindowRatio: 1.0 / 3, KeySource: certmagic.StandardKeyGenerator{KeyType: certmagic.P256},
-		OCSP: certmagic.OCSPConfig{DisableStapling: true}, // the CAs that have ACME end OCSP
+		OCSP: certmagic.OCSPConfig{DisableStapling: true}, // authorities with ACME are ending OCSP
 	})
 	template := certmagic.ACMEIssuer{
 		CA: m.opts.Directory, TestCA: m.opts.Directory, Email: cmp.Or(m.opts.Email, noEmail), Agreed: true, TrustedRoots: m.opts.Roots, Logger: logger,

@@ -22,7 +22,7 @@ type FilesOptions struct {
 	Logger      *slog.Logger          // required
 	Registerer  prometheus.Registerer // default: no metrics
 
-	CheckEvery time.Duration // between two looks at the files; default 5 s
+	CheckEvery time.Duration // between two checks of the files; default 5 s
 }
 
 func (o FilesOptions) withDefaults() FilesOptions {
@@ -42,7 +42,7 @@ func (o *FilesOptions) validate() error {
 type Files struct {
 	opts    FilesOptions
 	current atomic.Pointer[tls.Certificate]
-	seen    [2][]byte // the content at the latest look
+	seen    [2][]byte // the content at the latest check
 }
 
 // OpenFiles reads the certificate. It returns an error if the files are not a certificate with
@@ -69,8 +69,8 @@ func (f *Files) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return f.current.Load(), nil
 }
 
-// Run reads the files again whenever they change, until ctx ends. It serves the certificate that
-// it has while the files are wrong.
+// Run reads the files again whenever they change, until ctx ends. While the files are invalid, the
+// last valid certificate stays.
 func (f *Files) Run(ctx context.Context) {
 	tick := time.NewTicker(f.opts.CheckEvery)
 	defer tick.Stop()
@@ -90,7 +90,7 @@ func (f *Files) Run(ctx context.Context) {
 	}
 }
 
-// read reads the files. changed reports whether they differ from the latest look.
+// read reads the files. changed reports whether they differ from the latest check.
 func (f *Files) read() (changed bool, err error) {
 	certificate, err := os.ReadFile(f.opts.Certificate)
 	if err != nil {

@@ -12,13 +12,13 @@ import (
 )
 
 const (
-	lockTTL   = 30 * time.Second // a crash delays the work of other nodes by as much
+	lockTTL   = 30 * time.Second // a crash delays the work of other nodes by at most this time
 	lockRenew = lockTTL / 3
 	lockPoll  = 500 * time.Millisecond // between two attempts to take a lock
 )
 
 // errLockLost reports that another node may have taken a lock of this one.
-var errLockLost = errors.New("the lock ended while the work on the certificate went on")
+var errLockLost = errors.New("the lock ended before the work on the certificate was finished")
 
 // lease is a lock that this process has, or had when its work began.
 type lease struct {

@@ -13,7 +13,7 @@ import (
 
 const (
 	orderTimeout  = 5 * time.Minute  // for one certificate, the wait for the lock included
-	manageEvery   = 15 * time.Second // between two looks at managed hosts without a certificate
+	manageEvery   = 15 * time.Second // between two searches for managed hosts without a certificate
 	handshakeWait = time.Minute      // for a handshake without a certificate yet
 )
 
@@ -70,7 +70,7 @@ func (m *Manager) missing() (hosts []string) {
 }
 
 // wait returns once a certificate of host is in the cache, or ctx ends. Concurrent calls share
-// the work. The end of their contexts does not end it.
+// the work, which continues when their contexts end.
 func (m *Manager) wait(ctx context.Context, host string) error {
 	done := m.loading.DoChan(host, func() (any, error) {
 		m.background.Add(1)
@@ -143,7 +143,7 @@ func (m *Manager) renew(host string) {
 	}
 }
 
-// order calls run when fewer than maxOrders run.
+// order calls run as soon as fewer than maxOrders orders are running.
 func (m *Manager) order(ctx context.Context, host string, run func() error) error {
 	if !m.opts.Hosts.Allowed(host) {
 		return errNotAllowed

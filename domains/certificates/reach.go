@@ -23,8 +23,8 @@ const reachPath = "/.well-known/terse/reachable/"
 const reachTimeout = 10 * time.Second
 
 // reach checks that clients of a host reach a node of this server, as the authority does in its
-// challenge. Every node answers the check of another one, because the answer depends only on a
-// key that all nodes have.
+// challenge. Every node can answer the check of another node, because the answer depends only
+// on a key that all nodes have.
 type reach struct {
 	key    []byte
 	client *http.Client
@@ -47,8 +47,8 @@ func newReach(key []byte, dns string, port int) reach {
 	}}
 }
 
-// check returns why the authority would not reach this server under host. Its text is for the
-// operator.
+// check returns an error if the authority would not reach this server at host. The text of the
+// error is for the operator.
 func (c *reach) check(ctx context.Context, host string) error {
 	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
 	defer cancel()
@@ -76,7 +76,7 @@ func (c *reach) check(ctx context.Context, host string) error {
 	return nil
 }
 
-// answer returns what a node of this server answers to a token.
+// answer returns the right answer to a token.
 func (c *reach) answer(token string) []byte {
 	mac := hmac.New(sha256.New, c.key)
 	_, _ = io.WriteString(mac, token)

@@ -15,8 +15,8 @@ import (
 )
 
 // GetCertificate returns the certificate for a handshake, for tls.Config. It waits up to a
-// minute for a certificate that must be obtained. It returns an error for a host that is not allowed, without
-// reading the store.
+// minute for a certificate that must be obtained. For a host that is not allowed, it returns an
+// error without reading the store.
 func (m *Manager) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	host := m.hostOf(hello)
 	if !m.opts.Hosts.Allowed(host) {
@@ -72,7 +72,7 @@ func (m *Manager) cached(host string) *tls.Certificate {
 }
 
 // TLSConfig returns the configuration of a TLS server: TLS 1.2 and later, HTTP/2, the keys of
-// session tickets that all nodes share. The keys change until ctx ends.
+// session tickets that all nodes share. The keys change every day until ctx ends.
 func TLSConfig(ctx context.Context, get func(*tls.ClientHelloInfo) (*tls.Certificate, error), secret []byte) (*tls.Config, error) {
 	config := &tls.Config{
 		MinVersion: tls.VersionTLS12, GetCertificate: get,
@@ -96,7 +96,7 @@ func TLSConfig(ctx context.Context, get func(*tls.ClientHelloInfo) (*tls.Certifi
 	return config, nil
 }
 
-// ticketCheck is the time between two changes of the keys of session tickets.
+// ticketCheck is how often the keys of session tickets are set, so that they change with the day.
 const ticketCheck = 10 * time.Minute
 
 // setTicketKeys sets the key of the day. The keys of the days before and after are accepted too:

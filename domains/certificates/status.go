@@ -23,8 +23,8 @@ const (
 	Expired State = "expired"
 )
 
-// Status describes the certificate of one host. Error and Retry may be set in every state: in
-// the state Valid they are of a renewal.
+// Status describes the certificate of one host. Error and Retry may be set in every state. In
+// the state Valid they describe a failed renewal.
 type Status struct {
 	State    State
 	NotAfter time.Time // end of the certificate; zero without one

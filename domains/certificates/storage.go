@@ -37,8 +37,8 @@ func newStorage(under store.Certificates, s sealer, now func() time.Time) *stora
 // listPage is the number of files in one call of the store.
 const listPage = 1000
 
-// Store implements certmagic.Storage. After the end of its lock, a node writes nothing: another
-// node may have the lock by now.
+// Store implements certmagic.Storage. A node whose lock has ended writes nothing: another node
+// may have the lock by now.
 func (s *storage) Store(ctx context.Context, key string, value []byte) error {
 	if err := s.fenced(key); err != nil {
 		return err

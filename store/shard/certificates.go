@@ -27,7 +27,7 @@ func (r *Router) PutCertificateFile(ctx context.Context, f store.CertificateFile
 }
 
 // CertificateFile implements store.Certificates. It returns the newest copy of the shards that
-// answer, and copies it to those of them with an older one. It fails if no shard answers.
+// answer, and copies it to the shards with an older copy. It fails if no shard answers.
 func (r *Router) CertificateFile(ctx context.Context, key string) (store.CertificateFile, error) {
 	files, errs := everywhere(r, func(_ int, s Shard) (store.CertificateFile, error) {
 		f, err := s.CertificateFile(ctx, key)
@@ -80,12 +80,12 @@ func (r *Router) CertificateFiles(ctx context.Context, prefix, after string, lim
 }
 
 // LockCertificate implements store.Certificates. It takes the lock in every shard that answers,
-// and needs one. All callers ask the shards in the same order, so that the first shard decides
-// between them. A shard that another holder has the lock in ends the attempt.
+// and needs at least one. All callers ask the shards in the same order, so that the first shard
+// decides between them. If another holder has the lock in one shard, the attempt ends.
 //
-// So a dead shard prevents no lock, and one shard that both callers reach is enough to exclude
-// the second. Two callers get the same lock only if there is no such shard: each is cut off from
-// all shards of the other. Then both obtain a certificate, which costs one order.
+// So an unreachable shard prevents no lock. One shard that two callers reach is enough to exclude
+// the second caller. Two callers get the same lock only if no shard answers both of them. Then
+// both obtain a certificate, which costs one more order.
 func (r *Router) LockCertificate(ctx context.Context, name, holder string, ttl time.Duration) (held bool, err error) {
 	first := int(xxhash.Sum64String(name) % uint64(len(r.shards))) //nolint:gosec // below the number of shards
 	var errs []error
