@@ -58,6 +58,10 @@ func TestAllWrongFieldsOfEveryRoute(t *testing.T) {
 	s.create(`{"url":"https://example.com","alias":"spring"}`, admin...)
 	s.report("spring", map[string]string{"reason": "spam"})
 	reports, _ := s.reports("")
+	admin = append(admin, "Host", "go.terse.example") // with a domain, other hosts are unknown
+	if a := s.send(http.MethodPost, "/api/v1/domains", `{"host":"go.example.com","verified":true}`, admin...); a.status != http.StatusCreated {
+		t.Fatalf("adding a domain = %d %s, want 201", a.status, a.body)
+	}
 	const control = `"a\u0000b"`
 	tests := []struct{ route, body, want string }{
 		{"POST /api/v1/links", `{"url":1,"title":` + control + `,"x":1}`, "title url x"},
@@ -80,6 +84,10 @@ func TestAllWrongFieldsOfEveryRoute(t *testing.T) {
 		{"POST /api/v1/blocklist", `{"host":"com","reason":2,"x":1}`, "host reason x"},
 		{"POST /api/v1/blocklist", `{"host":"","reason":` + control + `}`, "host reason"},
 		{"POST /api/v1/blocklist", `{"reason":` + control + `}`, "host reason"},
+		{"POST /api/v1/domains", `{"host":1,"root_url":"javascript:x","ended_status":200,"x":1}`, "ended_status host root_url x"},
+		{"POST /api/v1/domains", `{"host":"com","aliases":["127.0.0.1"],"robots":"all"}`, "aliases[0] host robots"},
+		{"PATCH /api/v1/domains/{host}", `{"host":1,"root_url":"javascript:x","off":1,"x":1}`, "host off root_url x"},
+		{"PATCH /api/v1/domains/{host}", `{"host":"com","aliases":["127.0.0.1"],"shared":"yes"}`, "aliases[0] host shared"},
 		{"POST /api/v1/reports/{id}/resolve", `{"resolution":1,"x":1}`, "resolution x"},
 		{"POST /api/v1/reports/{id}/resolve", `{"resolution":` + control + `,"x":1}`, "resolution x"},
 	}
@@ -87,7 +95,7 @@ func TestAllWrongFieldsOfEveryRoute(t *testing.T) {
 	for _, tt := range tests {
 		tested[tt.route] = true
 		method, path, _ := strings.Cut(tt.route, " ")
-		path = strings.NewReplacer("{code}", "spring", "{id}", reports[0].ID).Replace(path)
+		path = strings.NewReplacer("{code}", "spring", "{id}", reports[0].ID, "{host}", "go.example.com").Replace(path)
 		a := s.send(method, path, tt.body, admin...)
 		if got := fieldsOf(t, &a, "body."); got != tt.want {
 			t.Errorf("%s %s = %d %s, want errors of %s", tt.route, tt.body, a.status, a.body, tt.want)

@@ -168,8 +168,8 @@ func TestUnknownSystemdSocket(t *testing.T) {
 	t.Parallel()
 	f, _ := openSocket(t)
 	for names, want := range map[string]string{
-		"terse.socket": `in the unit of socket "terse.socket" set FileDescriptorName=public or admin`,
-		"":             "FileDescriptorName=public or admin",
+		"terse.socket": `in the unit of socket "terse.socket" set FileDescriptorName=public, http or admin`,
+		"":             "FileDescriptorName=public, http or admin",
 		"public:admin": `LISTEN_FDNAMES: "public:admin" must name 1 sockets`,
 	} {
 		cmd := exec.Command("sh", "-c", `LISTEN_PID=$$ exec "$@"`, "sh", testenv.BuildTerse(t), "serve")

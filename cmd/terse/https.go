@@ -14,11 +14,8 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
-	"slices"
-	"time"
 
 	"github.com/terse/terse/api"
-	"github.com/terse/terse/domains"
 	"github.com/terse/terse/domains/certificates"
 	"github.com/terse/terse/server"
 	"github.com/terse/terse/store"
@@ -162,56 +159,6 @@ func checkSecureBase(baseURL string, files bool) error {
 		return fmt.Errorf("%q must have a host name: certificates by ACME are for names", baseURL)
 	}
 	return nil
-}
-
-// servedHosts are the hosts that may have certificates: the host of the base URL, and the hosts of
-// active domains. A name that only matches a wildcard gets no certificate, because strangers could
-// request any number of such names.
-type servedHosts struct {
-	base    string
-	domains *domains.Map
-}
-
-// Allowed implements certificates.Hosts.
-func (s servedHosts) Allowed(host string) bool {
-	if host == s.base {
-		return true
-	}
-	d, known := s.domains.Find(host)
-	return known && d.State == store.DomainActive &&
-		slices.ContainsFunc(d.Hosts, func(h store.DomainHost) bool { return h.Host == host })
-}
-
-// obtainEvery is the time between two searches for new hosts of domains.
-const obtainEvery = 2 * time.Second
-
-// obtain obtains certificates for all hosts until ctx ends, before visitors need them.
-func (s servedHosts) obtain(ctx context.Context, manage func(hosts ...string)) {
-	managed := map[string]bool{}
-	tick := time.NewTicker(obtainEvery)
-	defer tick.Stop()
-	for {
-		allowed := map[string]bool{s.base: true}
-		for _, d := range s.domains.All() {
-			for _, h := range d.Hosts {
-				allowed[h.Host] = s.Allowed(h.Host)
-			}
-		}
-		var added []string
-		for host, ok := range allowed {
-			if ok && !managed[host] {
-				added = append(added, host)
-			}
-		}
-		if managed = allowed; len(added) > 0 {
-			manage(added...)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
 }
 
 // secure returns the TLS configuration of the public listener, and serves HTTP beside it. It
