@@ -62,10 +62,11 @@ func (a *API) domainOfHost(host string) (*domains.Domain, error) {
 	return nil, errUnknownHost
 }
 
-// isBaseHost reports whether host is another spelling of the host of the base URL.
+// isBaseHost reports whether host is another spelling of the host of the base URL. A server whose
+// base URL is on this machine is reached under all names of the machine.
 func (a *API) isBaseHost(host string) bool {
 	canonical, err := store.CanonicalHost(host)
-	return err == nil && canonical == a.canonicalHost
+	return err == nil && (canonical == a.canonicalHost || store.IsLoopback(canonical) && store.IsLoopback(a.canonicalHost))
 }
 
 // refuseHost answers a request for a host without links.

@@ -22,7 +22,7 @@ func (f *fleet) addDomain(id, host string) {
 	f.t.Helper()
 	ctx := f.t.Context()
 	f.transact(f.shardOf(host), func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `INSERT INTO domain_hosts (claimed_at, bucket, host, domain_id, owner) VALUES (now(), $1, $2, $3, '')`, store.BucketOf(host), host, id)
+		_, err := tx.Exec(ctx, `INSERT INTO domain_hosts (claimed_at, verified_at, bucket, host, domain_id, owner) VALUES (now(), now(), $1, $2, $3, '')`, store.BucketOf(host), host, id)
 		return err
 	})
 	f.transact(f.shardOf(id), func(tx pgx.Tx) error {

@@ -73,6 +73,13 @@ func (h host) key() string {
 	return strings.TrimRight(h.name, ".")
 }
 
+// IsLoopback reports whether a host is this machine, under any of its names. host must be the
+// result of CanonicalHost.
+func IsLoopback(host string) bool {
+	h, err := hosts.parse(host)
+	return err == nil && h.isLoopback()
+}
+
 // isLoopback reports whether h is this machine: localhost and all names below it (RFC 6761,
 // section 6.3), a loopback address, or the unspecified address, which systems dial as
 // loopback.

@@ -59,4 +59,3 @@ func (s servedHosts) obtain(ctx context.Context, manage func(hosts ...string)) {
 		}
 	}
 }
-

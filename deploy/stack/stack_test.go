@@ -146,8 +146,8 @@ func (s *stack) ofPrometheus(expression string) (values []string) {
 	return values
 }
 
-// elsewhere matches metrics of the embedded database and of Web Risk. The stack has neither.
-var elsewhere = regexp.MustCompile(`terse_(sqlite_|scan_backlog_seconds)`)
+// elsewhere matches metrics of the embedded database, of Web Risk and of HTTPS. The stack has none of them.
+var elsewhere = regexp.MustCompile(`terse_(sqlite_|scan_backlog_seconds|certificate)`)
 
 // wantMetrics checks that a node has every metric in the files.
 func (s *stack) wantMetrics(paths ...string) {
