@@ -93,11 +93,15 @@ type maker struct {
 	domainID string // empty for the default domain
 }
 
-// onDomains runs test for links of the default domain, and for links of another domain.
+// onDomains runs test for links of the default domain, and for links of another domain. With
+// -short it leaves out the default domain: the tests of all other packages use its links.
 func onDomains(t *testing.T, test func(t *testing.T, m maker)) {
 	t.Helper()
 	for name, m := range map[string]maker{"default domain": {}, "other domain": {newDomainID()}} {
 		t.Run(name, func(t *testing.T) {
+			if m.domainID == "" && testing.Short() {
+				t.Skip("runs with make test-long")
+			}
 			t.Parallel()
 			test(t, m)
 		})
