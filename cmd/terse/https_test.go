@@ -96,6 +96,37 @@ func TestCertificateFiles(t *testing.T) {
 	}
 }
 
+// TestPlainHTTPOfDomains requests hosts in all states by HTTP beside HTTPS. No host leads to the
+// links of another one.
+func TestPlainHTTPOfDomains(t *testing.T) {
+	t.Parallel()
+	environ, _, _ := secureSettings(t)
+	p, key := startWithKey(t, "admin", environ...)
+	c := client(t)
+	plain := "http://" + strings.TrimPrefix(environ[3], "TERSE_HTTP_LISTEN=")
+	check := func(host string, want int, location string) {
+		t.Helper()
+		status, header := ask(t, c, http.MethodGet, plain+"/spring", "", "", "Host", host)
+		if got := header.Get("Location"); status != want || got != location {
+			t.Errorf("GET /spring of %s = %d to %q, want %d to %q", host, status, got, want, location)
+		}
+	}
+	check("other.example.com", http.StatusPermanentRedirect, p.url+"/spring")
+	for _, body := range []string{`{"host":"pending.example.com"}`, `{"host":"go.example.com","aliases":["*.go.example.com"],"verified":true}`} {
+		status, _ := ask(t, c, http.MethodPost, p.url+"/api/v1/domains", "application/json", body, "Authorization", "Bearer "+strings.TrimPrefix(key[1], "TERSE_API_KEY="))
+		if status != http.StatusCreated {
+			t.Fatalf("POST %s = %d, want 201", body, status)
+		}
+	}
+	_, port, _ := strings.Cut(strings.TrimPrefix(p.url, "https://"), ":")
+	check("localhost", http.StatusPermanentRedirect, p.url+"/spring")
+	check("go.example.com", http.StatusPermanentRedirect, "https://go.example.com:"+port+"/spring")
+	check("any.go.example.com", http.StatusNotFound, "")
+	check("*.go.example.com", http.StatusNotFound, "")
+	check("pending.example.com", http.StatusMisdirectedRequest, "")
+	check("other.example.com", http.StatusMisdirectedRequest, "")
+}
+
 // TestWrongHTTPSSettings checks that all problems are reported at once.
 func TestWrongHTTPSSettings(t *testing.T) {
 	t.Parallel()

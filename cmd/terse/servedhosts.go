@@ -24,9 +24,12 @@ func (s servedHosts) Allowed(host string) bool {
 		return true
 	}
 	d, known := s.domains.Find(host)
-	return known && d.State == store.DomainActive &&
+	return known && !strings.HasPrefix(host, store.WildcardLabel) && d.State == store.DomainActive &&
 		slices.ContainsFunc(d.Hosts, func(h store.DomainHost) bool { return h.Host == host })
 }
+
+// alone reports whether there is no domain, in any state.
+func (s servedHosts) alone() bool { return s.domains.Complete() && s.domains.Len() == 0 }
 
 // obtainEvery is the time between two searches for new hosts of domains.
 const obtainEvery = 2 * time.Second
@@ -40,7 +43,7 @@ func (s servedHosts) obtain(ctx context.Context, manage func(hosts ...string)) {
 		allowed := map[string]bool{s.base: true}
 		for _, d := range s.domains.All() {
 			for _, h := range d.Hosts {
-				allowed[h.Host] = !strings.HasPrefix(h.Host, store.WildcardLabel) && s.Allowed(h.Host)
+				allowed[h.Host] = s.Allowed(h.Host)
 			}
 		}
 		var added []string

@@ -201,17 +201,29 @@ func TestRedirect(t *testing.T) {
 	t.Parallel()
 	p := listenTwice(t)
 	ca := p.pebble(t, testenv.PebbleOptions{})
-	n := newNode(t, p, ca, openStore(t), newHosts("base.example", "a.example"))
+	allowed := newHosts("base.example", "a.example")
+	n := newNode(t, p, ca, openStore(t), allowed)
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	t.Cleanup(client.CloseIdleConnections)
-	for _, tt := range []struct{ host, path, want string }{
-		{"base.example", "/spring?a=%2F&b", "https://base.example/spring?a=%2F&b"},
-		{"BASE.example:80", "//evil.example/", "https://base.example//evil.example/"},
-		{"a.example.", "/", "https://a.example/"},
-		{"evil.example", "/x", "https://base.example/x"},
-		{"base.example", "/.well-known/acme-challenge/unknown", "https://base.example/.well-known/acme-challenge/unknown"},
-		{"base.example", "/.well-known/terse/token", ""},
+	for _, tt := range []struct {
+		alone            bool
+		host, path, want string // want is empty for an answer of the app
+	}{
+		{true, "base.example", "/spring?a=%2F&b", "https://base.example/spring?a=%2F&b"},
+		{true, "BASE.example:80", "//evil.example/", "https://base.example//evil.example/"},
+		{true, "10.0.0.1", "/x", "https://base.example/x"},
+		{true, "evil.example", "/x", "https://base.example/x"},
+		{true, "base.example", "/.well-known/acme-challenge/unknown", "https://base.example/.well-known/acme-challenge/unknown"},
+		{true, "base.example", "/.well-known/terse/token", ""},
+		{false, "base.example", "/spring", "https://base.example/spring"},
+		{false, "a.example.", "/", "https://a.example/"},
+		{false, "A.example:80", "/.well-known/terse/token", ""},
+		{false, "pending.example", "/spring", ""},
+		{false, "pending.example", "/.well-known/acme-challenge/unknown", ""},
+		{false, "10.0.0.1", "/spring", ""},
+		{false, "a..example", "/spring", ""},
 	} {
+		allowed.alone.Store(tt.alone)
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+n.plain.String()+tt.path, http.NoBody)
 		if err != nil {
 			t.Fatal(err)
@@ -223,12 +235,15 @@ func TestRedirect(t *testing.T) {
 		}
 		body, err := io.ReadAll(response.Body)
 		_ = response.Body.Close()
-		status := http.StatusPermanentRedirect
+		status, cache := http.StatusPermanentRedirect, "no-store"
 		if tt.want == "" {
-			status = http.StatusOK
+			status, cache = http.StatusOK, ""
 		}
 		if got := response.Header.Get("Location"); response.StatusCode != status || got != tt.want || err != nil || (tt.want == "") != (string(body) == "app") {
 			t.Errorf("POST %s of %s = %d to %q with %q, want %d to %q", tt.path, tt.host, response.StatusCode, got, body, status, tt.want)
+		}
+		if got := response.Header.Get("Cache-Control"); got != cache {
+			t.Errorf("POST %s of %s has Cache-Control %q, want %q", tt.path, tt.host, got, cache)
 		}
 	}
 }

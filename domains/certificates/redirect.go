@@ -26,24 +26,27 @@ func (m *Manager) Challenges(next http.Handler) http.Handler {
 // RedirectOptions configure a Redirect.
 type RedirectOptions struct {
 	Base  *url.URL     // required: the https URL of the server
-	Hosts Hosts        // required: other hosts are redirected to Base
-	App   http.Handler // required: answers below /.well-known/terse/
+	Hosts Hosts        // required: these hosts are redirected to https
+	Alone func() bool  // required: whether only the host of Base can have links; then all hosts are redirected to Base
+	App   http.Handler // required: answers other hosts, and below /.well-known/terse/
 }
 
-// Redirect returns the handler of HTTP beside HTTPS. It redirects every request to HTTPS with
-// status 308, which keeps the method.
+// Redirect returns the handler of HTTP beside HTTPS. It redirects requests for hosts with a
+// certificate to HTTPS with status 308, which keeps the method. The redirects are not cached,
+// because domains come and go.
 func Redirect(opts RedirectOptions) http.Handler {
 	port := ""
 	if p := opts.Base.Port(); p != "" && p != "443" {
 		port = ":" + p
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasPrefix(r.URL.Path, "/.well-known/terse/") {
+		host := requestHost(r)
+		allowed := opts.Hosts.Allowed(host)
+		if strings.HasPrefix(r.URL.Path, "/.well-known/terse/") || !allowed && !opts.Alone() {
 			opts.App.ServeHTTP(w, r)
 			return
 		}
-		host := requestHost(r)
-		if !opts.Hosts.Allowed(host) {
+		if !allowed {
 			host = opts.Base.Hostname()
 		}
 		if strings.Contains(host, ":") {
@@ -54,6 +57,7 @@ func Redirect(opts RedirectOptions) http.Handler {
 			target = r.URL.RequestURI()
 		}
 		w.Header()["Location"] = []string{"https://" + host + port + target}
+		w.Header()["Cache-Control"] = []string{"no-store"}
 		w.Header()["Content-Length"] = []string{"0"}
 		w.WriteHeader(http.StatusPermanentRedirect)
 	})
