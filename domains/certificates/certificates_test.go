@@ -1,11 +1,15 @@
 package certificates_test
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/x509"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -245,6 +249,43 @@ func TestRedirect(t *testing.T) {
 		if got := response.Header.Get("Cache-Control"); got != cache {
 			t.Errorf("POST %s of %s has Cache-Control %q, want %q", tt.path, tt.host, got, cache)
 		}
+	}
+}
+
+// TestRedirectStaysOnItsHost sends request lines that have no path of their own. net/http sends no
+// such lines.
+func TestRedirectStaysOnItsHost(t *testing.T) {
+	t.Parallel()
+	app := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+	server := httptest.NewServer(certificates.Redirect(certificates.RedirectOptions{
+		Base: &url.URL{Scheme: "https", Host: "base.example"}, Hosts: newHosts("base.example"), Alone: func() bool { return true }, App: app,
+	}))
+	t.Cleanup(server.Close)
+	for line, want := range map[string]string{
+		"GET a:.evil.example/x HTTP/1.1":                  "https://base.example/",
+		"GET a:@evil.example/x HTTP/1.1":                  "https://base.example/",
+		"GET a:%2f?x HTTP/1.1":                            "https://base.example/",
+		"GET http://evil.example/a%2Fb?c HTTP/1.1":        "https://base.example/a%2Fb?c",
+		"GET http://evil.example?c HTTP/1.1":              "https://base.example/?c",
+		"GET http://base.example//other.example HTTP/1.1": "https://base.example//other.example",
+		"CONNECT evil.example:443 HTTP/1.1":               "https://base.example/",
+		"GET * HTTP/1.1":                                  "https://base.example/",
+	} {
+		conn, err := net.Dial("tcp", server.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(conn, line+"\r\nHost: base.example\r\nConnection: close\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		if got := response.Header.Get("Location"); response.StatusCode != http.StatusPermanentRedirect || got != want {
+			t.Errorf("%s = %d to %q, want 308 to %q", line, response.StatusCode, got, want)
+		}
+		_, _ = response.Body.Close(), conn.Close()
 	}
 }
 

@@ -52,15 +52,22 @@ func Redirect(opts RedirectOptions) http.Handler {
 		if strings.Contains(host, ":") {
 			host = "[" + host + "]"
 		}
-		target := r.RequestURI
-		if !strings.HasPrefix(target, "/") {
-			target = r.URL.RequestURI()
-		}
-		w.Header()["Location"] = []string{"https://" + host + port + target}
+		w.Header()["Location"] = []string{"https://" + host + port + target(r)}
 		w.Header()["Cache-Control"] = []string{"no-store"}
 		w.Header()["Content-Length"] = []string{"0"}
 		w.WriteHeader(http.StatusPermanentRedirect)
 	})
+}
+
+// target returns the path and query of a request as they were sent. It begins with a slash, also
+// for a request line with a whole URL or with no path.
+func target(r *http.Request) string {
+	for _, text := range []string{r.RequestURI, r.URL.RequestURI()} {
+		if strings.HasPrefix(text, "/") {
+			return text
+		}
+	}
+	return "/"
 }
 
 // requestHost returns the canonical host of a request, or "".
