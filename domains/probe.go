@@ -49,9 +49,12 @@ type prober struct {
 	port     int
 }
 
-func newProber(opts *ServiceOptions) *prober {
+// Guard returns a net.Dialer.Control that allows connections to public addresses and to networks
+// only, at the ports 80, 443 and port. The owner of a host decides to which address it leads, and
+// must not reach other services through this server.
+func Guard(networks []netip.Prefix, port int) func(network, address string, c syscall.RawConn) error {
 	var v4, v6 []netip.Prefix
-	for _, n := range opts.Networks {
+	for _, n := range networks {
 		if n.Addr().Is4() {
 			v4 = append(v4, n)
 		} else {
@@ -59,7 +62,17 @@ func newProber(opts *ServiceOptions) *prober {
 		}
 	}
 	guard := ssrf.New(ssrf.WithAllowedV4Prefixes(v4...), ssrf.WithAllowedV6Prefixes(v6...),
-		ssrf.WithPorts(http80, https443, uint16(opts.Port))) //nolint:gosec // validated
+		ssrf.WithPorts(http80, https443, uint16(port))) //nolint:gosec // validated
+	return func(network, address string, c syscall.RawConn) error {
+		err := guard.Safe(network, address, c)
+		if errors.Is(err, ssrf.ErrProhibitedIP) {
+			return &networkError{"the address is private. An administrator can allow its network in TERSE_DOMAINS_NETWORKS", err}
+		}
+		return err
+	}
+}
+
+func newProber(opts *ServiceOptions) *prober {
 	server := opts.DNSServer
 	return &prober{
 		resolver: &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -72,7 +85,7 @@ func newProber(opts *ServiceOptions) *prober {
 			}
 			return conn, err
 		}},
-		dialer: &net.Dialer{Control: guard.Safe},
+		dialer: &net.Dialer{Control: Guard(opts.Networks, opts.Port)},
 		port:   opts.Port,
 	}
 }
@@ -248,10 +261,11 @@ func (e *networkError) Unwrap() error { return e.cause }
 
 // dialProblem returns the reason for a failed request.
 func dialProblem(err error) error {
+	if known, ok := errors.AsType[*networkError](err); ok { // of Guard
+		return known
+	}
 	reason := "no answer: the connection failed"
 	switch {
-	case errors.Is(err, ssrf.ErrProhibitedIP):
-		reason = "the address is private. An administrator can allow its network in TERSE_DOMAINS_NETWORKS"
 	case errors.Is(err, context.DeadlineExceeded):
 		reason = "no answer in time"
 	case errors.Is(err, syscall.ECONNREFUSED):

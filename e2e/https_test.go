@@ -96,7 +96,7 @@ func newSecureFleet(t *testing.T, n int, opts testenv.PebbleOptions) *secureFlee
 		plain := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 		f.plain.use(append(f.plain.backends, plain)...) // before the node checks that it is reached
 		node := f.serve("TERSE_HTTPS=on", "TERSE_BASE_URL=https://"+net.JoinHostPort(secureHost, strconv.Itoa(f.https.port())), "TERSE_HTTP_LISTEN="+plain,
-			"TERSE_ACME_URL="+f.ca.Directory(), "TERSE_ACME_CA_FILE="+f.ca.CAFile(), "TERSE_DNS_SERVER="+f.ca.DNS(), "TERSE_ACME_HTTP_PORT="+strconv.Itoa(f.plain.port()))
+			"TERSE_ACME_URL="+f.ca.Directory(), "TERSE_ACME_CA_FILE="+f.ca.CAFile(), "TERSE_DNS_SERVER="+f.ca.DNS(), "TERSE_DOMAINS_NETWORKS=127.0.0.0/8", "TERSE_ACME_HTTP_PORT="+strconv.Itoa(f.plain.port()))
 		f.https.use(append(f.https.backends, node.Addr())...)
 	}
 	return f

@@ -16,7 +16,7 @@ import (
 // domainFlags are the settings of domains besides the default one.
 type domainFlags struct {
 	DomainsPerKey   string `default:"20" placeholder:"N" help:"Domains that one API key may have, unless it is an admin key. Default: 20." setting:""`
-	DomainsNetworks string `placeholder:"CIDR,…" help:"Private networks to which the verification of domains may connect. Default: none." setting:""`
+	DomainsNetworks string `placeholder:"CIDR,…" help:"Private networks to which the verification of domains, and the check of their hosts before a certificate is ordered, may connect. Default: none." setting:""`
 	DNSServer       string `name:"dns-server" placeholder:"ADDRESS" help:"DNS server for the verification of domains, and for the check of a host before a certificate is ordered, IP:PORT. Default: the servers of the system." setting:""`
 }
 

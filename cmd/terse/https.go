@@ -16,6 +16,7 @@ import (
 	"os"
 
 	"github.com/terse/terse/api"
+	"github.com/terse/terse/domains"
 	"github.com/terse/terse/domains/certificates"
 	"github.com/terse/terse/server"
 	"github.com/terse/terse/store"
@@ -231,6 +232,7 @@ func (p *process) filesOrACME(ctx context.Context, s *stores, hosts servedHosts,
 	options := p.settings.https.acme
 	options.Store, options.Secret, options.Hosts, options.DefaultHost = s.certificates, s.codeKey, hosts, hosts.base
 	options.DNS = p.settings.domains.dnsServer
+	options.Control = domains.Guard(p.settings.domains.networks, cmp.Or(options.HTTPPort, domains.DefaultPort))
 	options.HTTP, options.HTTPS, options.Logger, options.Registerer = plain, public, p.logger, p.registry
 	manager, err := certificates.New(options)
 	if err != nil {

@@ -19,6 +19,7 @@ import (
 	"net/url"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/caddyserver/certmagic"
@@ -61,6 +62,10 @@ type Options struct {
 
 	DNS      string // HOST:PORT of the DNS server for the check before an order; default the resolver of the system
 	HTTPPort int    // public port of HTTP; default 80
+
+	// Control decides to which addresses that check may connect, as net.Dialer.Control. It is not
+	// called for DefaultHost, whose address the operator chose. Default: all addresses.
+	Control func(network, address string, c syscall.RawConn) error
 
 	CheckEvery time.Duration    // between two searches for certificates to renew; default 1 min
 	Now        func() time.Time // default time.Now
@@ -137,7 +142,7 @@ func New(opts Options) (*Manager, error) {
 		return nil, err
 	}
 	m := &Manager{
-		opts: opts, storage: newStorage(opts.Store, sealing, opts.Now), reach: newReach(token, opts.DNS, opts.HTTPPort),
+		opts: opts, storage: newStorage(opts.Store, sealing, opts.Now), reach: newReach(token, &opts),
 		ordering: make(chan struct{}, maxOrders), managed: map[string]bool{}, loaded: map[string]bool{}, failed: map[string]failure{}, wake: make(chan struct{}, 1),
 	}
 	if m.metrics, err = newMetrics(opts.Registerer, m.count); err != nil {

@@ -12,9 +12,11 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/terse/terse/domains"
 	"github.com/terse/terse/domains/certificates"
 	"github.com/terse/terse/internal/testenv"
 )
@@ -144,6 +146,41 @@ func TestUnreachableHostIsNotOrdered(t *testing.T) {
 			t.Errorf("Status() = %+v, %v, want an error that says %q and the address", s, err, reason)
 		}
 		n.closing()
+	}
+	if got := ca.Orders(); got != 0 {
+		t.Errorf("%d orders, want none", got)
+	}
+}
+
+// TestPrivateAddressIsNotRequested checks that a host at a private address gets no request and no
+// order, unless it is the default host.
+func TestPrivateAddressIsNotRequested(t *testing.T) {
+	t.Parallel()
+	p := listenTwice(t)
+	ca := p.pebble(t, testenv.PebbleOptions{})
+	private := listenTwice(t).plain // at a loopback address
+	t.Cleanup(func() { _ = private.Close() })
+	var requests atomic.Int64
+	go func() {
+		_ = http.Serve(private, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { requests.Add(1) }))
+	}()
+	n := newNode(t, p, ca, openStore(t), newHosts("base.example", "a.example"), func(o *certificates.Options) {
+		o.HTTPPort = portOf(private.Addr())
+		o.Control = domains.Guard(nil, o.HTTPPort)
+	})
+	if _, err := handshake(t, n.https.String(), "a.example"); err == nil {
+		t.Error("handshake with a host at a private address = nil, want an error")
+	}
+	s, err := n.Status(t.Context(), "a.example")
+	if err != nil || s.State != certificates.Failed || !strings.Contains(s.Error, "TERSE_DOMAINS_NETWORKS") {
+		t.Errorf("Status() = %+v, %v, want an error that names the setting", s, err)
+	}
+	if got := requests.Load(); got != 0 {
+		t.Errorf("the private address got %d requests, want none", got)
+	}
+	_, _ = handshake(t, n.https.String(), "base.example")
+	if got := requests.Load(); got != 1 {
+		t.Errorf("the address of the default host got %d requests, want 1", got)
 	}
 	if got := ca.Orders(); got != 0 {
 		t.Errorf("%d orders, want none", got)

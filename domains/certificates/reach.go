@@ -26,25 +26,33 @@ const reachTimeout = 10 * time.Second
 // challenge. Every node can answer the check of another node, because the answer depends only
 // on a key that all nodes have.
 type reach struct {
-	key    []byte
-	client *http.Client
-	lookUp func(ctx context.Context, host string) ([]string, error)
-	port   int
+	key     []byte
+	client  *http.Client // for the hosts of domains
+	own     *http.Client // for the host of the operator
+	ownHost string
+	lookUp  func(ctx context.Context, host string) ([]string, error)
+	port    int
 }
 
-func newReach(key []byte, dns string, port int) reach {
+func newReach(key []byte, opts *Options) reach {
 	resolver := net.DefaultResolver
-	if dns != "" {
+	if dns := opts.DNS; dns != "" {
 		resolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, network, dns)
 		}}
 	}
-	dialer := &net.Dialer{Resolver: resolver}
-	return reach{key: key, port: port, lookUp: resolver.LookupHost, client: &http.Client{
-		Timeout:       reachTimeout,
-		Transport:     &http.Transport{DialContext: dialer.DialContext, DisableKeepAlives: true},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
+	client := func(dialer net.Dialer) *http.Client {
+		dialer.Resolver = resolver
+		return &http.Client{
+			Timeout:       reachTimeout,
+			Transport:     &http.Transport{DialContext: dialer.DialContext, DisableKeepAlives: true},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		}
+	}
+	return reach{
+		key: key, port: opts.HTTPPort, lookUp: resolver.LookupHost,
+		client: client(net.Dialer{Control: opts.Control}), own: client(net.Dialer{}), ownHost: opts.DefaultHost,
+	}
 }
 
 // check returns an error if the authority would not reach this server at host. The text of the
@@ -64,7 +72,11 @@ func (c *reach) check(ctx context.Context, host string) error {
 		return err
 	}
 	request.Host = host
-	response, err := c.client.Do(request)
+	client := c.client
+	if host == c.ownHost {
+		client = c.own
+	}
+	response, err := client.Do(request)
 	if err != nil {
 		return fmt.Errorf("port %d of %s (%s) does not answer: %w", c.port, host, found, errors.Unwrap(err))
 	}
