@@ -16,11 +16,19 @@ func (m *Manager) Challenges(next http.Handler) http.Handler {
 		switch {
 		case strings.HasPrefix(r.URL.Path, reachPath):
 			m.reach.serve(w, r)
-		case m.opts.Hosts.Allowed(requestHost(r)) && m.issuer.HandleHTTPChallenge(w, r):
+		case m.opts.Hosts.Allowed(requestHost(r)) && m.issuer.HandleHTTPChallenge(w, canonicalRequest(r)):
 		default:
 			next.ServeHTTP(w, r)
 		}
 	})
+}
+
+// canonicalRequest returns r with its canonical host, so that all spellings of a host share one read
+// of its challenge.
+func canonicalRequest(r *http.Request) *http.Request {
+	same := *r
+	same.Host = requestHost(r)
+	return &same
 }
 
 // RedirectOptions configure a Redirect.

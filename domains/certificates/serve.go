@@ -22,8 +22,10 @@ func (m *Manager) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, 
 	if !m.opts.Hosts.Allowed(host) {
 		return nil, fmt.Errorf("certificates: %q: %w", hello.ServerName, errNotAllowed)
 	}
-	if len(hello.SupportedProtos) == 1 && hello.SupportedProtos[0] == acmez.ACMETLS1Protocol {
-		return m.config.GetCertificate(hello)
+	if hello.ServerName != "" && len(hello.SupportedProtos) == 1 && hello.SupportedProtos[0] == acmez.ACMETLS1Protocol {
+		challenge := *hello
+		challenge.ServerName = host // all spellings of a host share one read
+		return m.config.GetCertificate(&challenge)
 	}
 	if cert := m.cached(host); cert != nil {
 		return cert, nil

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/certmagic"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/terse/terse/store"
 )
@@ -23,6 +24,9 @@ type storage struct {
 	mu     sync.Mutex
 	leases map[string]*lease // of this process, see lock.go
 	renew  sync.WaitGroup
+
+	reading singleflight.Group
+	places  chan struct{} // one element for each challenge that is read
 }
 
 var (
@@ -31,7 +35,7 @@ var (
 )
 
 func newStorage(under store.Certificates, s sealer, now func() time.Time) *storage {
-	return &storage{under: under, sealer: s, now: now, leases: map[string]*lease{}}
+	return &storage{under: under, sealer: s, now: now, leases: map[string]*lease{}, places: make(chan struct{}, maxChallenges)}
 }
 
 // listPage is the number of files in one call of the store.
@@ -61,8 +65,39 @@ func (s *storage) put(ctx context.Context, key string, sealed []byte) error {
 	return s.under.PutCertificateFile(ctx, store.CertificateFile{Key: key, Value: sealed, ModifiedAt: at.UTC().Truncate(time.Microsecond)})
 }
 
-// Load implements certmagic.Storage.
+// Anyone can ask for the challenge of a host, so few are read at once.
+const (
+	maxChallenges    = 2
+	challengeTimeout = 5 * time.Second // for reading one, the wait for a place included
+)
+
+// Load implements certmagic.Storage. Concurrent calls for one challenge share a read.
 func (s *storage) Load(ctx context.Context, key string) ([]byte, error) {
+	if !strings.Contains(key, "/challenge_tokens/") {
+		return s.read(ctx, key)
+	}
+	done := s.reading.DoChan(key, func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), challengeTimeout)
+		defer cancel()
+		select {
+		case s.places <- struct{}{}:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		defer func() { <-s.places }()
+		return s.read(ctx, key)
+	})
+	select {
+	case result := <-done:
+		plain, _ := result.Val.([]byte)
+		return plain, result.Err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// read returns the text of a file.
+func (s *storage) read(ctx context.Context, key string) ([]byte, error) {
 	f, err := s.file(ctx, key)
 	if err != nil {
 		return nil, err

@@ -4,12 +4,16 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"slices"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/sqlite"
 )
 
@@ -146,6 +150,77 @@ func TestLostLock(t *testing.T) {
 	if held, err := under.LockCertificate(ctx, name, "other", time.Hour); !held || err != nil {
 		t.Errorf("LockCertificate() after Unlock = %v, %v, want true", held, err)
 	}
+}
+
+// gate is a store that answers with files once it is open. Safe for concurrent use.
+type gate struct {
+	store.Certificates
+	files map[string]store.CertificateFile
+	open  chan struct{}
+
+	mu                  sync.Mutex
+	reads, running, top int
+}
+
+// CertificateFile implements store.Certificates.
+func (g *gate) CertificateFile(ctx context.Context, key string) (store.CertificateFile, error) {
+	g.count(1)
+	defer g.count(-1)
+	select {
+	case <-g.open:
+	case <-ctx.Done():
+		return store.CertificateFile{}, ctx.Err()
+	}
+	if f, ok := g.files[key]; ok {
+		return f, nil
+	}
+	return store.CertificateFile{}, store.ErrNotFound
+}
+
+func (g *gate) count(n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.running += n
+	g.reads, g.top = g.reads+max(n, 0), max(g.top, g.running)
+}
+
+// TestChallengesOfStrangers asks for the challenges of ten hosts a hundred times at once.
+func TestChallengesOfStrangers(t *testing.T) {
+	t.Parallel()
+	sealing, err := newSealer([]byte("the key of the codes"))
+	must(t, err)
+	key := func(i int) string { return fmt.Sprintf("acme/ca/challenge_tokens/%d.example.json", i%10) }
+	files := map[string]store.CertificateFile{}
+	for i := range 5 {
+		files[key(i)] = store.CertificateFile{Key: key(i), Value: sealing.seal(key(i), []byte(key(i)))}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		g := &gate{files: files, open: make(chan struct{})}
+		s := newStorage(g, sealing, time.Now)
+		ctx, leave := context.WithCancel(t.Context())
+		go func() { _, _ = s.Load(ctx, key(0)) }()
+		synctest.Wait()
+		leave() // others still get the answer
+		var asking sync.WaitGroup
+		for i := range 100 {
+			asking.Go(func() {
+				got, err := s.Load(t.Context(), key(i))
+				if known := i%10 < 5; known && string(got) != key(i) || !known && !errors.Is(err, fs.ErrNotExist) {
+					t.Errorf("Load(%s) = %q, %v, want the challenge: %v", key(i), got, err, known)
+				}
+			})
+		}
+		synctest.Wait()
+		close(g.open)
+		asking.Wait()
+		if g.reads != 10 || g.top != maxChallenges {
+			t.Errorf("%d reads, %d at once, want 10, %d at once", g.reads, g.top, maxChallenges)
+		}
+		g.open = make(chan struct{})
+		if _, err := s.Load(t.Context(), key(0)); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Load() from a store that hangs = %v, want %v", err, context.DeadlineExceeded)
+		}
+	})
 }
 
 func TestBackoff(t *testing.T) {
