@@ -112,9 +112,11 @@ type Manager struct {
 
 	loading  singleflight.Group
 	ordering chan struct{} // one element for each running order
+	reading  chan struct{} // one element for each certificate that is being read
 
 	mu      sync.Mutex
 	managed map[string]bool    // hosts of Manage
+	trying  map[string]bool    // managed hosts whose certificate is being loaded or ordered
 	loaded  map[string]bool    // hosts with a certificate in the cache
 	failed  map[string]failure // the latest failure of each host on this node
 	wake    chan struct{}      // has an element when managed has changed
@@ -124,8 +126,11 @@ type Manager struct {
 	background sync.WaitGroup
 }
 
-// maxOrders is the number of orders that one node runs at once.
-const maxOrders = 8
+// The work of one node at once.
+const (
+	maxOrders = 8
+	maxLoads  = 16 // certificates that are read from the store
+)
 
 // New returns a Manager that renews certificates in the background.
 func New(opts Options) (*Manager, error) {
@@ -143,7 +148,8 @@ func New(opts Options) (*Manager, error) {
 	}
 	m := &Manager{
 		opts: opts, storage: newStorage(opts.Store, sealing, opts.Now), reach: newReach(token, &opts),
-		ordering: make(chan struct{}, maxOrders), managed: map[string]bool{}, loaded: map[string]bool{}, failed: map[string]failure{}, wake: make(chan struct{}, 1),
+		ordering: make(chan struct{}, maxOrders), reading: make(chan struct{}, maxLoads),
+		managed: map[string]bool{}, trying: map[string]bool{}, loaded: map[string]bool{}, failed: map[string]failure{}, wake: make(chan struct{}, 1),
 	}
 	if m.metrics, err = newMetrics(opts.Registerer, m.count); err != nil {
 		return nil, err

@@ -12,7 +12,8 @@ import (
 )
 
 const (
-	orderTimeout  = 5 * time.Minute  // for one certificate, the wait for the lock included
+	orderTimeout  = 5 * time.Minute  // for one order, the wait for the lock included
+	loadTimeout   = time.Minute      // for reading one certificate
 	manageEvery   = 15 * time.Second // between two searches for managed hosts without a certificate
 	handshakeWait = time.Minute      // for a handshake without a certificate yet
 )
@@ -41,7 +42,12 @@ func (m *Manager) keepManaged() {
 	defer tick.Stop()
 	for {
 		for _, host := range m.missing() {
-			m.background.Go(func() { _ = m.wait(m.ctx, host) }) // obtain logs the error
+			m.background.Go(func() {
+				_ = m.wait(m.ctx, host) // obtain logs the error
+				m.mu.Lock()
+				delete(m.trying, host)
+				m.mu.Unlock()
+			})
 		}
 		select {
 		case <-m.ctx.Done():
@@ -52,7 +58,8 @@ func (m *Manager) keepManaged() {
 	}
 }
 
-// missing returns the managed hosts without a certificate in memory that may be tried now.
+// missing returns the managed hosts without a certificate in memory that may be tried now, and marks
+// them as being tried.
 func (m *Manager) missing() (hosts []string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -62,7 +69,8 @@ func (m *Manager) missing() (hosts []string) {
 			delete(m.managed, host)
 			continue
 		}
-		if !m.loaded[host] && !now.Before(m.failed[host].Next) {
+		if !m.loaded[host] && !m.trying[host] && !now.Before(m.failed[host].Next) {
+			m.trying[host] = true
 			hosts = append(hosts, host)
 		}
 	}
@@ -75,9 +83,7 @@ func (m *Manager) wait(ctx context.Context, host string) error {
 	done := m.loading.DoChan(host, func() (any, error) {
 		m.background.Add(1)
 		defer m.background.Done()
-		ctx, cancel := context.WithTimeout(m.ctx, orderTimeout)
-		defer cancel()
-		return nil, m.obtain(ctx, host)
+		return nil, m.obtain(m.ctx, host)
 	})
 	select {
 	case result := <-done:
@@ -104,7 +110,7 @@ func (m *Manager) obtain(ctx context.Context, host string) error {
 }
 
 func (m *Manager) loadOrOrder(ctx context.Context, host string) error {
-	cert, err := m.config.CacheManagedCertificate(ctx, host)
+	cert, err := m.load(ctx, host)
 	switch {
 	case err == nil && !cert.Expired():
 		if cert.NeedsRenewal(m.config) { // while the node was down
@@ -112,39 +118,57 @@ func (m *Manager) loadOrOrder(ctx context.Context, host string) error {
 		}
 		return nil
 	case err == nil:
-		err = m.order(ctx, host, func() error { return m.config.RenewCertSync(ctx, host, false) })
+		err = m.order(ctx, host, func(ctx context.Context) error { return m.config.RenewCertSync(ctx, host, false) })
 		if err != nil { // an expired certificate is better than none
 			m.opts.Logger.DebugContext(ctx, "expired certificate is served", "host", host, "err", err)
 			return nil
 		}
 	case errors.Is(err, fs.ErrNotExist):
-		err = m.order(ctx, host, func() error { return m.config.ObtainCertSync(ctx, host) })
-	case errors.Is(err, store.ErrUnavailable) || errors.Is(err, errSealed) || ctx.Err() != nil:
+		err = m.order(ctx, host, func(ctx context.Context) error { return m.config.ObtainCertSync(ctx, host) })
+	case errors.Is(err, store.ErrUnavailable) || errors.Is(err, errSealed) || errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil:
 		return err
 	default: // a node died between writing the certificate and its private key
-		err = m.order(ctx, host, func() error { return m.replaceBroken(ctx, host) })
+		err = m.order(ctx, host, func(ctx context.Context) error { return m.replaceBroken(ctx, host) })
 	}
 	if err == nil {
-		_, err = m.config.CacheManagedCertificate(ctx, host)
+		_, err = m.load(ctx, host)
 	}
 	return err
 }
 
 // renew renews a certificate in the background. If that fails, the cache tries again later.
 func (m *Manager) renew(host string) {
-	ctx, cancel := context.WithTimeout(m.ctx, orderTimeout)
-	defer cancel()
-	err := m.order(ctx, host, func() error { return m.config.RenewCertSync(ctx, host, false) })
+	ctx := m.ctx
+	err := m.order(ctx, host, func(ctx context.Context) error { return m.config.RenewCertSync(ctx, host, false) })
 	if err == nil {
-		_, err = m.config.CacheManagedCertificate(ctx, host)
+		_, err = m.load(ctx, host)
 	}
 	if err != nil {
 		m.opts.Logger.DebugContext(ctx, "certificate was not renewed", "host", host, "err", err)
 	}
 }
 
-// order calls run as soon as fewer than maxOrders orders are running.
-func (m *Manager) order(ctx context.Context, host string, run func() error) error {
+// load loads a stored certificate of host into the cache, as soon as fewer than maxLoads are loaded.
+// The error is context.DeadlineExceeded if the store did not answer in time.
+func (m *Manager) load(ctx context.Context, host string) (certmagic.Certificate, error) {
+	select {
+	case m.reading <- struct{}{}:
+	case <-ctx.Done():
+		return certmagic.Certificate{}, ctx.Err()
+	}
+	defer func() { <-m.reading }()
+	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
+	defer cancel()
+	cert, err := m.config.CacheManagedCertificate(ctx, host)
+	if err != nil && ctx.Err() != nil {
+		err = errors.Join(err, ctx.Err())
+	}
+	return cert, err
+}
+
+// order calls run as soon as fewer than maxOrders orders are running. Only then the time of the
+// order begins.
+func (m *Manager) order(ctx context.Context, host string, run func(ctx context.Context) error) error {
 	if !m.opts.Hosts.Allowed(host) {
 		return errNotAllowed
 	}
@@ -154,7 +178,9 @@ func (m *Manager) order(ctx context.Context, host string, run func() error) erro
 		return ctx.Err()
 	}
 	defer func() { <-m.ordering }()
-	return run()
+	ctx, cancel := context.WithTimeout(ctx, orderTimeout)
+	defer cancel()
+	return run(ctx)
 }
 
 // replaceBroken deletes the files of a certificate that does not belong to its private key, and

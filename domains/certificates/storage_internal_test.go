@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/sqlite"
 )
@@ -220,6 +221,60 @@ func TestChallengesOfStrangers(t *testing.T) {
 		if _, err := s.Load(t.Context(), key(0)); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Load() from a store that hangs = %v, want %v", err, context.DeadlineExceeded)
 		}
+	})
+}
+
+// everyHost allows all hosts.
+type everyHost struct{}
+
+// Allowed implements Hosts.
+func (everyHost) Allowed(string) bool { return true }
+
+// TestManyHosts manages hosts over a store that does not answer yet.
+func TestManyHosts(t *testing.T) {
+	t.Parallel()
+	g := &gate{open: make(chan struct{})}
+	m, err := New(Options{Store: g, Secret: []byte("key"), Hosts: everyHost{}, DefaultHost: "base.example", Logger: slog.New(slog.DiscardHandler)})
+	must(t, err)
+	for i := range 10 * maxLoads {
+		m.Manage(fmt.Sprintf("%d.example", i))
+	}
+	testenv.Await(t, "all hosts to be tried", func() bool {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return len(m.trying) == 10*maxLoads
+	})
+	testenv.Await(t, "the first reads", func() bool {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		return g.running == maxLoads
+	})
+	if again := m.missing(); len(again) > 0 {
+		t.Errorf("%d hosts would be tried twice at once, want none", len(again))
+	}
+	must(t, m.Close(t.Context()))
+	if g.top != maxLoads {
+		t.Errorf("%d reads at once, want %d", g.top, maxLoads)
+	}
+	if len(m.trying) > 0 {
+		t.Errorf("%d hosts are still tried after the end, want none", len(m.trying))
+	}
+}
+
+// TestOrderBeginsWithItsPlace waits for a place longer than an order may take.
+func TestOrderBeginsWithItsPlace(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := &Manager{opts: Options{Hosts: everyHost{}}, ordering: make(chan struct{}, 1)}
+		m.ordering <- struct{}{}
+		time.AfterFunc(2*orderTimeout, func() { <-m.ordering })
+		err := m.order(t.Context(), "a.example", func(ctx context.Context) error {
+			if end, ok := ctx.Deadline(); !ok || time.Until(end) != orderTimeout {
+				t.Errorf("the order may take %v, want %v", time.Until(end), orderTimeout)
+			}
+			return ctx.Err()
+		})
+		must(t, err)
 	})
 }
 
