@@ -24,7 +24,8 @@ type Addition struct {
 
 // Add adds a domain. It is pending until its primary host is verified, see Verify. If the caller
 // removed a domain with this host before, Add restores that domain with its ID, its hosts and its
-// links. For a host of another domain, the error is a *ClaimedError. If the TXT record proves
+// links. For a host of another domain, or under its verified wildcard host, the error is a
+// *ClaimedError. If the TXT record proves
 // that the host belongs to the caller, the caller gets the host, but not the links of the other
 // domain.
 func (s *Service) Add(ctx context.Context, who Caller, a Addition) (Domain, error) {
@@ -114,7 +115,7 @@ func (s *Service) free(ctx context.Context, who Caller, names hosts, vouched boo
 		case claim != nil && !vouched && !s.proved(ctx, who, name):
 			record := s.txt(who.Owner(), name)
 			return nil, &ClaimedError{Host: name, TXT: &record}
-		case claim != nil:
+		case claim != nil && claim.Host == name:
 			foreign = append(foreign, *claim)
 		}
 	}
@@ -128,12 +129,17 @@ func (s *Service) free(ctx context.Context, who Caller, names hosts, vouched boo
 }
 
 // holder returns the claim on a host if it belongs to another owner, and the domain if it belongs
-// to the caller. Both are nil for a free host.
+// to the caller. For a host without a claim, it returns the claim on the verified wildcard host
+// of another owner that applies to it. Both are nil for a free host.
 func (s *Service) holder(ctx context.Context, who Caller, name string) (foreign *store.DomainHost, own *Domain, err error) {
 	claim, err := s.opts.Store.Host(ctx, name)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return nil, nil, nil
+		claim, err = s.opts.Store.Host(ctx, wildcardOf(name))
+		if errors.Is(err, store.ErrNotFound) || err == nil && (claim.Owner == who.Owner() || claim.VerifiedAt.IsZero()) {
+			return nil, nil, nil
+		}
+		return &claim, nil, err
 	case err != nil:
 		return nil, nil, err
 	case claim.Owner != who.Owner():

@@ -4,7 +4,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
-	"strings"
 
 	"golang.org/x/net/publicsuffix"
 
@@ -46,20 +45,16 @@ func digest(key []byte, text string) []byte {
 // and token the part of its path after ChallengePath. ok is false for a wrong token and for an
 // unknown host. It answers for domains in every state, so that a pending domain can be verified.
 func (s *Service) Challenge(host, token string) (answer string, ok bool) {
-	d, known := s.opts.Map.Find(host)
-	if !known {
-		return "", false
-	}
 	name, err := store.CanonicalHost(host)
 	if err != nil {
 		return "", false
 	}
-	_, rest, _ := strings.Cut(name, ".")
-	for _, h := range d.Hosts {
-		if h.Host != name && h.Host != store.WildcardLabel+"."+rest {
+	for _, claimed := range []string{name, wildcardOf(name)} {
+		d := s.opts.Map.claimant(claimed)
+		if d == nil {
 			continue
 		}
-		if want, answer := s.secrets.challenge(d.ID, h.Host); hmac.Equal([]byte(want), []byte(token)) {
+		if want, answer := s.secrets.challenge(d.ID, claimed); hmac.Equal([]byte(want), []byte(token)) {
 			return answer, true
 		}
 	}

@@ -136,8 +136,7 @@ func (s *Service) isOwn(target string, own []string) bool {
 	if err != nil {
 		return true
 	}
-	_, parent, _ := strings.Cut(name, ".")
-	if slices.Contains(own, name) || slices.Contains(own, store.WildcardLabel+"."+parent) {
+	if slices.Contains(own, name) || slices.Contains(own, wildcardOf(name)) {
 		return true
 	}
 	d, known := s.opts.Map.Find(name)

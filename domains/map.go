@@ -107,10 +107,14 @@ func (m *Map) Refresh(ctx context.Context) {
 // see Complete. Find does not allocate for a name of ASCII letters, digits, dots and hyphens.
 //
 // A host that is not verified serves no links. If its domain is active because another host is
-// verified, Find returns the domain as pending.
+// verified, Find returns the domain as pending. If an active domain has a verified wildcard host
+// that matches, Find returns that domain instead.
 //
 // The domain is shared: the caller must not change it.
 func (m *Map) Find(host string) (d *Domain, known bool) { return m.current.Load().find(host) }
+
+// claimant returns the domain that has exactly this canonical host, in any state, or nil.
+func (m *Map) claimant(host string) *Domain { return m.current.Load().claimant(host) }
 
 // Domain returns the domain with an ID, in any state. See Find for known and for sharing.
 func (m *Map) Domain(id string) (d *Domain, known bool) {

@@ -395,6 +395,58 @@ func TestClaims(t *testing.T) {
 	}
 }
 
+// TestClaimUnderAWildcard checks that a host under the verified wildcard host of another owner
+// needs the proof of the DNS, and that the wildcard host applies until it is verified.
+func TestClaimUnderAWildcard(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.dns.Default(testenv.DNSName{Addrs: []string{"127.0.0.1"}})
+	hers := b.verified(ann, "ann.example", "*.links.example")
+	serves := func(host, id string) {
+		t.Helper()
+		if d, known := b.known.Find(host); !known || d.ID != id || d.State != store.DomainActive {
+			t.Errorf("Find(%q) = %+v, want the active domain %s", host, d, id)
+		}
+	}
+	serves("go.links.example", hers.ID)
+	refused := func(err error) {
+		t.Helper()
+		claimed, ok := errors.AsType[*domains.ClaimedError](err)
+		if !ok || claimed.TXT == nil || claimed.TXT.Name != "_terse.go.links.example" {
+			t.Errorf("claim without a proof = %v, want a ClaimedError with the TXT record", err)
+		}
+	}
+	_, err := b.Add(t.Context(), bob, domains.Addition{Host: "go.links.example"})
+	refused(err)
+	other := b.add(bob, "bob.example")
+	_, err = b.Update(t.Context(), bob, "bob.example", domains.Edit{Aliases: &[]string{"go.links.example"}})
+	refused(err)
+
+	// A claim that is older than the wildcard host, or that the owner of the wildcard host adds.
+	registry := domains.NewRegistry(b.store, time.Now)
+	_, err = registry.AddHost(t.Context(), other.ID, "old.links.example")
+	must(t, err)
+	own := b.add(ann, "own.links.example")
+	serves("old.links.example", hers.ID)
+	serves("own.links.example", hers.ID)
+	b.prove(ann, &own)
+	_, _, err = b.Verify(t.Context(), ann, own.Host)
+	must(t, err)
+	serves("own.links.example", own.ID)
+
+	record := b.Records(bob, &domains.Domain{Domain: store.Domain{Host: "go.links.example", Owner: "key_bob"}})[1]
+	b.dns.Set(record.Name, testenv.DNSName{TXT: []string{record.Value}})
+	his := b.add(bob, "go.links.example")
+	serves("GO.links.example:80", hers.ID)
+	b.verified(bob, "second.example") // a later change
+	serves("go.links.example", hers.ID)
+	if _, checks, err := b.Verify(t.Context(), bob, his.Host); err != nil {
+		t.Errorf("Verify() = %+v, %v", checks, err)
+	}
+	serves("go.links.example", his.ID)
+	serves("any.links.example", hers.ID)
+}
+
 func TestUpdate(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

@@ -12,6 +12,7 @@ import (
 // table is the domains of all sources at one moment. It never changes.
 type table struct {
 	byHost   map[string]*Domain
+	hidden   map[string]*Domain // by an unverified host to which a wildcard host applies instead
 	byID     map[string]*Domain
 	complete bool
 }
@@ -20,7 +21,7 @@ type table struct {
 // never read. A host without its domain is left out: its domain is in a source that was not
 // read, or was never added.
 func newTable(known []*content) *table {
-	t := &table{byHost: map[string]*Domain{}, byID: map[string]*Domain{}, complete: true}
+	t := &table{byHost: map[string]*Domain{}, hidden: map[string]*Domain{}, byID: map[string]*Domain{}, complete: true}
 	for _, c := range known {
 		if c == nil {
 			t.complete = false
@@ -47,7 +48,35 @@ func newTable(known []*content) *table {
 		sortHosts(d.Hosts)
 		t.holdBack(d)
 	}
+	for _, d := range t.byID {
+		t.hide(d)
+	}
 	return t
+}
+
+// hide gives the unverified hosts of a domain to the active domains with a wildcard host for them.
+// A claim without a proof must not stop the links of another owner.
+func (t *table) hide(d *Domain) {
+	for _, h := range d.Hosts {
+		if over := t.byHost[wildcardOf(h.Host)]; h.VerifiedAt.IsZero() && over != nil && over.State == store.DomainActive {
+			t.hidden[h.Host], t.byHost[h.Host] = t.byHost[h.Host], over
+		}
+	}
+}
+
+// claimant returns the domain that has exactly this host, or nil.
+func (t *table) claimant(host string) *Domain {
+	if d := t.hidden[host]; d != nil {
+		return d
+	}
+	return t.byHost[host]
+}
+
+// wildcardOf returns the wildcard host that applies to a host. For a wildcard host it returns
+// host.
+func wildcardOf(host string) string {
+	_, parent, _ := strings.Cut(host, ".")
+	return store.WildcardLabel + "." + parent
 }
 
 // holdBack makes an active domain pending for its hosts that are not verified. Nothing has
