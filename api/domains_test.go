@@ -106,7 +106,7 @@ func TestWrongDomains(t *testing.T) {
 		{http.MethodPost, "", `{}`, "body.host"},
 		{http.MethodPost, "", `{"host":1,"aliases":"x","verified":"yes","shared":3,"root_status":303,"x":1}`, "body.aliases body.host body.root_status body.shared body.verified body.x"},
 		{http.MethodPost, "", `{"host":"com","aliases":["127.0.0.1","co.uk"],"verified":true,"root_url":"javascript:1","ended_url":"https://go.terse.example/x"}`, "body.host body.aliases[0] body.aliases[1] body.root_url body.ended_url body.verified"},
-		{http.MethodPost, "", `{"host":"a.example","not_found_url":"https://GO.example./x"}`, "body.not_found_url"},
+		{http.MethodPost, "", `{"host":"a.example","not_found_url":"https://A.example./x"}`, "body.not_found_url"},
 		{http.MethodPost, "", `{"host":"a.example","not_found_status":302}`, "body.not_found_status"},
 		{http.MethodPatch, "/go.example", `{"host":null,"aliases":null,"off":null}`, "body.host body.aliases body.off"},
 		{http.MethodPatch, "/go.example", `{"host":"*.x.example","robots":"all","verified":true}`, "body.host body.verified body.robots"},

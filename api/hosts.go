@@ -25,8 +25,8 @@ type Hosts interface {
 	// Complete reports whether all domains are in memory.
 	Complete() bool
 
-	// Len returns the number of domains in memory, in any state.
-	Len() int
+	// AnyVerified reports whether a domain in memory, in any state, has a verified host.
+	AnyVerified() bool
 }
 
 // wellKnownPath begins the paths that programs request from any host (RFC 8615).
@@ -38,9 +38,9 @@ var (
 	errInactiveHost = errors.New("the domain of this host is not active")
 )
 
-// domainOfHost returns the domain of a request's host, and nil for the default domain. While
-// there are no other domains, every host is the default one, so that a server on a laptop or
-// behind a health check by address needs no setting. While some domains are not in memory, the
+// domainOfHost returns the domain of a request's host, and nil for the default domain. Until a
+// host of a domain is verified, every host without a domain is the default one, so that a server
+// on a laptop or behind a health check by address needs no setting. While some domains are not in memory, the
 // error for an unknown host is store.ErrUnavailable.
 func (a *API) domainOfHost(host string) (*domains.Domain, error) {
 	if host == a.host {
@@ -56,7 +56,7 @@ func (a *API) domainOfHost(host string) (*domains.Domain, error) {
 		return nil, nil
 	case !a.opts.Hosts.Complete():
 		return nil, store.ErrUnavailable
-	case a.opts.Hosts.Len() == 0:
+	case !a.opts.Hosts.AnyVerified():
 		return nil, nil
 	}
 	return nil, errUnknownHost
@@ -196,4 +196,4 @@ type noHosts struct{}
 func (noHosts) Find(string) (*domains.Domain, bool)   { return nil, false }
 func (noHosts) Domain(string) (*domains.Domain, bool) { return nil, false }
 func (noHosts) Complete() bool                        { return true }
-func (noHosts) Len() int                              { return 0 }
+func (noHosts) AnyVerified() bool                     { return false }

@@ -96,13 +96,14 @@ func TestDomainsHaveTheirOwnLinks(t *testing.T) {
 	}
 }
 
-// TestUnknownHosts checks that a host without a domain serves no link, once there are domains.
+// TestUnknownHosts checks that a host without a domain serves no link, once a domain is verified.
 func TestUnknownHosts(t *testing.T) {
 	t.Parallel()
 	pending, off, removed := goDomain, ioDomain, goDomain
 	pending.State, off.State = store.DomainPending, store.DomainOff
 	removed.ID, removed.Host, removed.State = "m3Kd82LpX", "old.example.org", store.DomainRemoved
-	s := newServer(t, withDomains(t, pending, off, removed))
+	active := store.Domain{ID: "n9Vb3cZaQ", Host: "active.example", State: store.DomainActive}
+	s := newServer(t, withDomains(t, pending, off, removed, active))
 	s.on("", "spring", asIs)
 	for _, id := range []string{pending.ID, off.ID, removed.ID} {
 		s.on(id, "spring", asIs)
@@ -124,15 +125,21 @@ func TestUnknownHosts(t *testing.T) {
 	}
 }
 
-// TestEveryHostIsTheDefaultOne checks that every host serves the default domain while there are
-// no others.
+// TestEveryHostIsTheDefaultOne checks that every host serves the default domain while no other
+// domain is verified, except for the hosts that domains claim.
 func TestEveryHostIsTheDefaultOne(t *testing.T) {
 	t.Parallel()
-	s := newServer(t)
-	s.on("", "spring", asIs)
-	for _, host := range []string{"unknown.example", "127.0.0.1:8080", "[::1]"} {
-		if a := s.get("/spring", "Host", host); a.header.Get("Location") != "https://example.com/" {
-			t.Errorf("GET of %s = %d, want the link of the default domain", host, a.status)
+	pending := goDomain
+	pending.State = store.DomainPending
+	for name, s := range map[string]*server{"no domain": newServer(t), "a pending domain": newServer(t, withDomains(t, pending))} {
+		s.on("", "spring", asIs)
+		for _, host := range []string{"unknown.example", "127.0.0.1:8080", "[::1]"} {
+			if a := s.get("/spring", "Host", host); a.header.Get("Location") != "https://example.com/" {
+				t.Errorf("%s: GET of %s = %d, want the link of the default domain", name, host, a.status)
+			}
+		}
+		if a := s.get("/spring", "Host", pending.Host); name != "no domain" && a.status != http.StatusMisdirectedRequest {
+			t.Errorf("%s: GET of its host = %d, want 421", name, a.status)
 		}
 	}
 }

@@ -130,7 +130,8 @@ func (s *Service) applyRedirect(name string, in Redirect, to *store.DomainRedire
 	return nil
 }
 
-// isOwn reports whether a target leads to one of the hosts, or to another domain.
+// isOwn reports whether a target leads to one of the hosts, or to a verified host of another
+// domain.
 func (s *Service) isOwn(target string, own []string) bool {
 	name, err := store.TargetHost(target)
 	if err != nil {
@@ -139,6 +140,5 @@ func (s *Service) isOwn(target string, own []string) bool {
 	if slices.Contains(own, name) || slices.Contains(own, wildcardOf(name)) {
 		return true
 	}
-	d, known := s.opts.Map.Find(name)
-	return known && d.State != store.DomainRemoved
+	return s.opts.Map.Serves(name)
 }

@@ -142,15 +142,15 @@ func (m *Map) known(d *Domain, known bool) (store.Domain, error) {
 // Serves implements store.DomainHosts. Hosts of a source that was never read are not served.
 func (m *Map) Serves(host string) bool {
 	d, known := m.Find(host)
-	return known && d.State != store.DomainRemoved
+	return known && d.State != store.DomainRemoved && (d.verified(host) || d.verified(wildcardOf(host)))
 }
 
 // Complete reports whether every source has been read at least once. Until then, a host that Find
 // does not know may have a domain.
 func (m *Map) Complete() bool { return m.current.Load().complete }
 
-// Len returns the number of known domains, in every state.
-func (m *Map) Len() int { return len(m.current.Load().byID) }
+// AnyVerified reports whether a known domain, in any state, has a verified host.
+func (m *Map) AnyVerified() bool { return m.current.Load().verified }
 
 // All returns all known domains in no order. The domains are shared: the caller must not change
 // them.

@@ -447,6 +447,31 @@ func TestClaimUnderAWildcard(t *testing.T) {
 	serves("any.links.example", hers.ID)
 }
 
+// TestOwnHostsAreVerified checks which hosts of other domains the redirects of a domain must not
+// lead to.
+func TestOwnHostsAreVerified(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.dns.Default(testenv.DNSName{Addrs: []string{"127.0.0.1"}})
+	b.verified(ann, "go.example", "*.go.example")
+	_, err := b.Update(t.Context(), ann, "go.example", domains.Edit{Off: new(true), Aliases: &[]string{"*.go.example", "late.example"}})
+	must(t, err)
+	b.add(ann, "pending.example", "*.pending.example")
+	b.verified(ann, "old.example")
+	must(t, b.Remove(t.Context(), ann, "old.example", nil, false))
+	b.add(bob, "bob.example")
+	for host, refused := range map[string]bool{
+		"go.example": true, "GO.example.:8080": true, "x.go.example": true,
+		"late.example": false, "pending.example": false, "x.pending.example": false, "old.example": false,
+	} {
+		url := "https://" + host + "/"
+		_, err := b.Update(t.Context(), bob, "bob.example", domains.Edit{Settings: domains.Settings{Root: domains.Redirect{URL: &url}}})
+		if got := field(err) == "root_url"; got != refused || !refused && err != nil {
+			t.Errorf("redirect to %s = %v, want refused: %v", url, err, refused)
+		}
+	}
+}
+
 func TestUpdate(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

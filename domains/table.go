@@ -14,6 +14,7 @@ type table struct {
 	byHost   map[string]*Domain
 	hidden   map[string]*Domain // by an unverified host to which a wildcard host applies instead
 	byID     map[string]*Domain
+	verified bool // whether any host is verified
 	complete bool
 }
 
@@ -41,6 +42,7 @@ func newTable(known []*content) *table {
 			if d := t.byID[h.DomainID]; d != nil {
 				d.Hosts = append(d.Hosts, h)
 				t.byHost[h.Host] = d
+				t.verified = t.verified || !h.VerifiedAt.IsZero()
 			}
 		}
 	}

@@ -118,8 +118,8 @@ type DomainsSource interface {
 // DomainHosts decides which hosts belong to domains. Implementations are safe for concurrent use
 // and do no I/O.
 type DomainHosts interface {
-	// Serves reports whether a domain that is not removed has the host. host must be the
-	// result of CanonicalHost.
+	// Serves reports whether a domain that is not removed has the host, and the host is
+	// verified. host must be the result of CanonicalHost.
 	Serves(host string) bool
 }
 
