@@ -114,8 +114,8 @@ func (s *Service) domainFor(who *Caller, host *string) (string, error) {
 // uses reports whether the caller may create links on a domain.
 func (c *Caller) uses(d *store.Domain) bool {
 	k := c.Key
-	return d.Shared || c.system != "" ||
-		k != nil && (k.Can(store.ScopeAdmin) || d.Owner == k.ID || k.DefaultDomain == d.ID || slices.Contains(k.Domains, d.ID))
+	return c.system != "" ||
+		k != nil && (d.Shared || k.Can(store.ScopeAdmin) || d.Owner == k.ID || k.DefaultDomain == d.ID || slices.Contains(k.Domains, d.ID))
 }
 
 // defaultDomain returns the ID of the domain of creates that name none.

@@ -133,7 +133,7 @@ func TestDomainOfACreate(t *testing.T) {
 		"a NUL":                 {owner, new("mine.example\x00"), "refused"},
 		"a user":                {owner, new("mine.example@evil.example"), "refused"},
 		"percent-encoded":       {owner, new("mine%2eexample"), mineID},
-		"anonymous, shared":     {anonymous, new(shared), sharedID},
+		"anonymous, shared":     {anonymous, new(shared), "refused"},
 		"anonymous, owned":      {anonymous, new(mine), "refused"},
 		"bound, default":        {bound, nil, mineID},
 		"bound, named":          {bound, new(mine), mineID},
