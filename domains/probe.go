@@ -26,9 +26,10 @@ import (
 const (
 	lookupTimeout = 2 * time.Second
 	fetchTimeout  = 3 * time.Second
-	fetches       = 8   // requests to a host; a host with more addresses gets one for each
-	maxAddresses  = 32  // of a host
-	maxAnswerLen  = 256 // bytes
+	fetches       = 8       // requests to a host; a host with more addresses gets one for each
+	maxAddresses  = 32      // of a host
+	maxAnswerLen  = 256     // bytes
+	maxHeaderLen  = 8 << 10 // bytes
 )
 
 // Check is the result of one check of a host.
@@ -205,7 +206,8 @@ func (p *prober) answers(ctx context.Context, name string, addrs []netip.Addr, t
 // fetch requests a URL from an address, and returns nil for the wanted answer.
 func (p *prober) fetch(ctx context.Context, target string, addr netip.Addr, want string) error {
 	transport := &http.Transport{
-		DisableKeepAlives: true,
+		DisableKeepAlives:      true,
+		MaxResponseHeaderBytes: maxHeaderLen,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			_, port, err := net.SplitHostPort(address)
 			if err != nil {

@@ -275,6 +275,11 @@ func TestWrongAnswers(t *testing.T) {
 		}
 		_, _ = io.WriteString(w, answer)
 	})
+	serve(t, "127.0.0.7"+port, func(w http.ResponseWriter, r *http.Request) {
+		answer, _ := b.Challenge(r.Host, strings.TrimPrefix(r.URL.Path, domains.ChallengePath))
+		w.Header().Set("X-Long", strings.Repeat("a", 64<<10))
+		_, _ = io.WriteString(w, answer)
+	})
 	for i, tt := range []struct {
 		name    string
 		is      testenv.DNSName
@@ -296,6 +301,7 @@ func TestWrongAnswers(t *testing.T) {
 		{"a server that hangs", testenv.DNSName{Addrs: []string{"127.0.0.5"}}, "the name does not lead", "127.0.0.5: no answer in time"},
 		{"one of eight addresses", testenv.DNSName{Addrs: []string{"127.0.0.1", "127.0.0.2"}}, "the name does not lead", "127.0.0.2: status 404"},
 		{"one of several nodes", testenv.DNSName{Addrs: []string{"127.0.0.6"}}, "the name does not lead", "127.0.0.6: status 404"},
+		{"a long header", testenv.DNSName{Addrs: []string{"127.0.0.7"}}, "the name does not lead", "127.0.0.7: no answer"},
 		{"nobody listens", testenv.DNSName{Addrs: []string{"127.0.0.9"}}, "the name does not lead", "127.0.0.9: the connection was refused"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
