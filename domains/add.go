@@ -43,6 +43,10 @@ func (s *Service) Add(ctx context.Context, who Caller, a Addition) (Domain, erro
 	if a.Verified {
 		d.State, d.VerifiedAt = store.DomainActive, s.opts.now()
 	}
+	proved, err := s.prove(ctx, who, names.all, a.Verified)
+	if err != nil {
+		return Domain{}, err
+	}
 	if !isAdmin(who) {
 		select {
 		case s.adding <- struct{}{}:
@@ -54,7 +58,7 @@ func (s *Service) Add(ctx context.Context, who Caller, a Addition) (Domain, erro
 			return Domain{}, err
 		}
 	}
-	removed, err := s.free(ctx, who, names, a.Verified)
+	removed, err := s.free(ctx, who, names, proved)
 	if err != nil {
 		return Domain{}, err
 	}
@@ -99,9 +103,30 @@ func (s *Service) checkCount(ctx context.Context, who Caller) error {
 	return nil
 }
 
-// free makes the hosts free for the caller. If a removed domain of the caller has the primary
+// prove returns the hosts that the caller may take from other owners. If vouched is true, these
+// are all hosts. Otherwise they need the TXT record. prove ends at the first host without it.
+func (s *Service) prove(ctx context.Context, who Caller, names []string, vouched bool) (proved []string, err error) {
+	if vouched {
+		return names, nil
+	}
+	for _, name := range names {
+		claim, _, err := s.holder(ctx, who, name)
+		switch {
+		case err != nil:
+			return nil, err
+		case claim == nil:
+			continue
+		case !s.probes.txt(ctx, s.txt(who.Owner(), name)).OK:
+			return proved, nil
+		}
+		proved = append(proved, name)
+	}
+	return proved, nil
+}
+
+// free makes the hosts free for the caller. proved is the result of prove. If a removed domain of the caller has the primary
 // host, free returns it. It changes nothing if one of the hosts cannot become free.
-func (s *Service) free(ctx context.Context, who Caller, names hosts, vouched bool) (removed *Domain, err error) {
+func (s *Service) free(ctx context.Context, who Caller, names hosts, proved []string) (removed *Domain, err error) {
 	var foreign []store.DomainHost
 	for _, name := range names.all {
 		claim, own, err := s.holder(ctx, who, name)
@@ -112,7 +137,7 @@ func (s *Service) free(ctx context.Context, who Caller, names hosts, vouched boo
 			removed = own
 		case own != nil && (removed == nil || own.ID != removed.ID):
 			return nil, &ClaimedError{Host: name, Own: own.Host}
-		case claim != nil && !vouched && !s.proved(ctx, who, name):
+		case claim != nil && !slices.Contains(proved, name):
 			record := s.txt(who.Owner(), name)
 			return nil, &ClaimedError{Host: name, TXT: &record}
 		case claim != nil && claim.Host == name:
@@ -150,11 +175,6 @@ func (s *Service) holder(ctx context.Context, who Caller, name string) (foreign 
 		return nil, nil, nil
 	}
 	return nil, &d, err
-}
-
-// proved reports whether the TXT record shows that a host belongs to the caller.
-func (s *Service) proved(ctx context.Context, who Caller, name string) bool {
-	return s.probes.txt(ctx, s.txt(who.Owner(), name)).OK
 }
 
 // taken turns the error of the registry for a host that was claimed in the meantime into a

@@ -64,7 +64,11 @@ func (s *Service) updateOnce(ctx context.Context, who Caller, host string, e *Ed
 		return Domain{}, wrong
 	}
 	added := slices.DeleteFunc(slices.Clone(names.all), before.has)
-	if _, err := s.free(ctx, owner{who, d.Owner}, hosts{all: added}, e.Verified); err != nil {
+	proved, err := s.prove(ctx, owner{who, d.Owner}, added, e.Verified)
+	if err != nil {
+		return Domain{}, err
+	}
+	if _, err := s.free(ctx, owner{who, d.Owner}, hosts{all: added}, proved); err != nil {
 		return Domain{}, err
 	}
 	for _, name := range added {

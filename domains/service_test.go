@@ -478,6 +478,29 @@ func TestOwnHostsAreVerified(t *testing.T) {
 	}
 }
 
+// TestSlowProof checks that other domains are added while the DNS does not answer for the proof of
+// one host.
+func TestSlowProof(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.add(ann, "go.example")
+	b.dns.Set("_terse.go.example", testenv.DNSName{Silent: true})
+	before := b.dns.Queries()
+	slow := make(chan error, 1)
+	go func() {
+		_, err := b.Add(context.Background(), bob, domains.Addition{Host: "go.example"})
+		slow <- err
+	}()
+	testenv.Await(t, "the proof to be requested", func() bool { return b.dns.Queries() > before })
+	b.add(ann, "other.example")
+	if len(slow) != 0 {
+		t.Error("an add waited for the proof of another one")
+	}
+	if _, ok := errors.AsType[*domains.ClaimedError](<-slow); !ok {
+		t.Error("Add() without a proof returned no ClaimedError")
+	}
+}
+
 func TestUpdate(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
