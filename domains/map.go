@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -250,6 +251,7 @@ func (p *part) read(ctx context.Context, timeout time.Duration) (*content, error
 	if err != nil {
 		return nil, err
 	}
+	c.domains = slices.Clone(slices.DeleteFunc(c.domains, func(d store.Domain) bool { return buried(&d) }))
 	c.hosts, err = readAll(func(after string) ([]store.DomainHost, error) { return p.source.Domains.ListHosts(ctx, after, pageLen) },
 		func(h *store.DomainHost) string { return h.Host })
 	if err != nil {

@@ -75,7 +75,7 @@ func (r *Registry) Add(ctx context.Context, d store.Domain, hosts ...string) (Do
 // releaseTimeout limits the release of hosts after a failed Add.
 const releaseTimeout = 5 * time.Second
 
-// release releases the hosts of a domain that is not added. A claim that stays because of a
+// release releases the hosts of a domain that does not exist. A claim that stays because of a
 // failure is recovered later.
 func (r *Registry) release(ctx context.Context, id string, names []string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
@@ -127,7 +127,16 @@ func (r *Registry) abandoned(ctx context.Context, id string) (bool, error) {
 	return err == nil && buried(&d), err
 }
 
-// buried reports whether abandoned added d.
+// discard ends a domain and releases its hosts. Its ID is not used again.
+func (r *Registry) discard(ctx context.Context, d *Domain) error {
+	_, err := r.store.UpdateDomain(ctx, store.Domain{ID: d.ID, State: store.DomainRemoved, CreatedAt: d.CreatedAt, UpdatedAt: r.now(), Version: d.Version})
+	if err == nil {
+		r.release(ctx, d.ID, d.names())
+	}
+	return err
+}
+
+// buried reports whether d has ended: abandoned has added it, or discard has changed it.
 func buried(d *store.Domain) bool { return d.Host == "" }
 
 // Get returns a domain by its ID or by one of its hosts, in any state, or store.ErrNotFound.

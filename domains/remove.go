@@ -10,7 +10,8 @@ import (
 
 // Remove removes a domain. host must be its primary host. The domain keeps its ID, its hosts and
 // its links. The links no longer redirect, and only the owner can add the domain again. If the
-// domain has links, the error is an *InUseError unless force is set. versions are as in Edit.
+// domain has links, the error is an *InUseError unless force is set. A domain without a verified
+// host and without links keeps nothing: its hosts are free. versions are as in Edit.
 func (s *Service) Remove(ctx context.Context, who Caller, host string, versions []int64, force bool) error {
 	if err := s.MayWrite(who); err != nil {
 		return err
@@ -25,13 +26,22 @@ func (s *Service) Remove(ctx context.Context, who Caller, host string, versions 
 	if versions != nil && !slices.Contains(versions, d.Version) {
 		return ErrChanged
 	}
-	if !force {
-		if err := s.checkUnused(ctx, &d); err != nil {
+	claimOnly := d.VerifiedAt.IsZero() && len(d.unverified()) == len(d.names())
+	if !force || claimOnly {
+		err := s.checkUnused(ctx, &d)
+		_, inUse := errors.AsType[*InUseError](err)
+		if err != nil && (!inUse || !force) {
 			return err
 		}
+		claimOnly = claimOnly && !inUse
 	}
-	d.State = store.DomainRemoved
-	if _, err = s.registry.Update(ctx, d.Domain); errors.Is(err, store.ErrVersion) {
+	if claimOnly {
+		err = s.registry.discard(ctx, &d)
+	} else {
+		d.State = store.DomainRemoved
+		_, err = s.registry.Update(ctx, d.Domain)
+	}
+	if errors.Is(err, store.ErrVersion) {
 		err = ErrChanged
 	}
 	s.refresh(ctx)

@@ -569,6 +569,30 @@ func TestRemoveWithLinks(t *testing.T) {
 	}
 }
 
+// TestRemoveUnverified checks that a removed domain that was never verified leaves no claim, unless
+// it has links.
+func TestRemoveUnverified(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, func(o *domains.ServiceOptions) { o.PerOwner = 2 })
+	for i := range 5 {
+		d := b.add(ann, "go.example", "*.go.example", "a"+strconv.Itoa(i)+".example")
+		must(t, b.Remove(t.Context(), ann, "go.example", []int64{d.Version}, i%2 == 0))
+		if hosts, err := b.store.ListHosts(t.Context(), "", 10); err != nil || len(hosts) != 0 || len(b.known.All()) != 0 {
+			t.Fatalf("after the removal there are the hosts %+v, %v, and %d domains in memory, want none", hosts, err, len(b.known.All()))
+		}
+		if _, err := b.Get(t.Context(), ann, "go.example"); !errors.Is(err, domains.ErrUnknown) {
+			t.Errorf("Get() after the removal = %v, want ErrUnknown", err)
+		}
+	}
+	d := b.add(bob, "go.example")
+	_, err := b.store.Create(t.Context(), store.Link{Code: store.LinkKey(d.ID, "spring"), URL: "https://example.com", Status: 302, Version: 1, CreatedAt: epoch, UpdatedAt: epoch})
+	must(t, err)
+	must(t, b.Remove(t.Context(), bob, "go.example", nil, true))
+	if again := b.add(bob, "go.example"); again.ID != d.ID {
+		t.Errorf("Add() after the removal = %q, want the domain %q with its links", again.ID, d.ID)
+	}
+}
+
 func TestWhoMay(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

@@ -29,9 +29,7 @@ func newTable(known []*content) *table {
 			continue
 		}
 		for _, d := range c.domains {
-			if !buried(&d) {
-				t.byID[d.ID] = &Domain{Domain: d}
-			}
+			t.byID[d.ID] = &Domain{Domain: d}
 		}
 	}
 	for _, c := range known {

@@ -165,13 +165,15 @@ func TestNetworksHaveABound(t *testing.T) {
 	if _, err := get(other); err != nil {
 		t.Fatal(err)
 	}
+	const part = 2 // of 8 connections
 	var conns []net.Conn
-	for range 4 {
+	for range 2 * part {
 		conn := dialFrom(t, "127.0.0.1", r.addr)
 		if _, err := get(conn); err != nil {
 			t.Fatalf("a connection of a network that has its part: %v", err)
 		}
 		conns = append(conns, conn)
+		testenv.Await(t, "the connection to be idle", func() bool { return r.Idle() == 1+min(len(conns), part) })
 	}
 	testenv.Await(t, "the oldest connections of the network to be closed", func() bool { return closed(t, conns[0]) && closed(t, conns[1]) })
 	for name, conn := range map[string]net.Conn{"the newest": conns[3], "the second newest": conns[2], "another network's": other} {

@@ -202,7 +202,7 @@ func (p *process) certificates(ctx context.Context, s *stores, base *url.URL, ap
 		return nil, nil, err
 	}
 	hosts := servedHosts{host, s.hosts}
-	handler := certificates.Redirect(certificates.RedirectOptions{Base: base, Hosts: hosts, Alone: hosts.alone, App: app})
+	handler := certificates.Redirect(certificates.RedirectOptions{Base: base, Hosts: hosts, Default: hosts.isDefault, App: app})
 	get, err := p.filesOrACME(ctx, s, hosts, &handler, plain, public)
 	if err != nil {
 		return nil, nil, err

@@ -28,8 +28,11 @@ func (s servedHosts) Allowed(host string) bool {
 		slices.ContainsFunc(d.Hosts, func(h store.DomainHost) bool { return h.Host == host })
 }
 
-// alone reports whether there is no domain, in any state.
-func (s servedHosts) alone() bool { return s.domains.Complete() && s.domains.Len() == 0 }
+// isDefault reports whether an unknown host is the default domain, as package api decides.
+func (s servedHosts) isDefault(host string) bool {
+	_, known := s.domains.Find(host)
+	return !known && s.domains.Complete() && !s.domains.AnyVerified()
+}
 
 // obtainEvery is the time between two searches for new hosts of domains.
 const obtainEvery = 2 * time.Second

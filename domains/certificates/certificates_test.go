@@ -295,7 +295,7 @@ func TestRedirectStaysOnItsHost(t *testing.T) {
 	t.Parallel()
 	app := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
 	server := httptest.NewServer(certificates.Redirect(certificates.RedirectOptions{
-		Base: &url.URL{Scheme: "https", Host: "base.example"}, Hosts: newHosts("base.example"), Alone: func() bool { return true }, App: app,
+		Base: &url.URL{Scheme: "https", Host: "base.example"}, Hosts: newHosts("base.example"), Default: func(string) bool { return true }, App: app,
 	}))
 	t.Cleanup(server.Close)
 	for line, want := range map[string]string{

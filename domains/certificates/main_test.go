@@ -130,7 +130,7 @@ func newNode(t *testing.T, p ports, ca *testenv.Pebble, under store.Certificates
 	app := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "app") })
 	base := &url.URL{Scheme: "https", Host: "base.example"}
 	quiet := slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)
-	plain := &http.Server{Handler: m.Challenges(certificates.Redirect(certificates.RedirectOptions{Base: base, Hosts: allowed, Alone: allowed.alone.Load, App: app})), ErrorLog: quiet, ReadHeaderTimeout: time.Minute}
+	plain := &http.Server{Handler: m.Challenges(certificates.Redirect(certificates.RedirectOptions{Base: base, Hosts: allowed, Default: func(string) bool { return allowed.alone.Load() }, App: app})), ErrorLog: quiet, ReadHeaderTimeout: time.Minute}
 	secure := &http.Server{Handler: app, ErrorLog: quiet, ReadHeaderTimeout: time.Minute}
 	go func() { _ = plain.Serve(p.plain) }()
 	go func() { _ = secure.Serve(tls.NewListener(p.https, config)) }()

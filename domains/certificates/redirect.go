@@ -35,8 +35,11 @@ func canonicalRequest(r *http.Request) *http.Request {
 type RedirectOptions struct {
 	Base  *url.URL     // required: the https URL of the server
 	Hosts Hosts        // required: these hosts are redirected to https
-	Alone func() bool  // required: whether only the host of Base can have links; then all hosts are redirected to Base
 	App   http.Handler // required: answers other hosts, and below /.well-known/terse/
+
+	// Default reports whether App serves the host of Base under this host, which is canonical.
+	// Such a host is redirected to Base. Required.
+	Default func(host string) bool
 }
 
 // Redirect returns the handler of HTTP beside HTTPS. It redirects requests for hosts with a
@@ -50,7 +53,7 @@ func Redirect(opts RedirectOptions) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host := requestHost(r)
 		allowed := opts.Hosts.Allowed(host)
-		if strings.HasPrefix(r.URL.Path, "/.well-known/terse/") || !allowed && !opts.Alone() {
+		if strings.HasPrefix(r.URL.Path, "/.well-known/terse/") || !allowed && !opts.Default(host) {
 			opts.App.ServeHTTP(w, r)
 			return
 		}
