@@ -25,7 +25,7 @@ func (s servedHosts) Allowed(host string) bool {
 	}
 	d, known := s.domains.Find(host)
 	return known && !strings.HasPrefix(host, store.WildcardLabel) && d.State == store.DomainActive &&
-		slices.ContainsFunc(d.Hosts, func(h store.DomainHost) bool { return h.Host == host })
+		slices.ContainsFunc(d.Hosts, func(h store.DomainHost) bool { return h.Host == host && !h.VerifiedAt.IsZero() })
 }
 
 // isDefault reports whether an unknown host is the default domain, as package api decides.
