@@ -41,7 +41,7 @@ func TestDomainFromNothing(t *testing.T) {
 		t.Errorf("domain list = %s, want the pending domain", got)
 	}
 	failed := terse(t, environ, "domain", "verify", "go.example.com")
-	if failed.status != 1 || !strings.Contains(failed.stdout, "TXT _terse.go.example.com  failed: there is no such record") || !strings.Contains(failed.stderr, "it is pending") {
+	if failed.status != 1 || !strings.Contains(failed.stdout, "TXT _terse.go.example.com  failed: there is no such record") || !strings.Contains(failed.stderr, "The domain is pending") {
 		t.Errorf("domain verify without records = %+v, want 1 and the reason", failed)
 	}
 
