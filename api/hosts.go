@@ -69,8 +69,13 @@ func (a *API) isBaseHost(host string) bool {
 	return err == nil && (canonical == a.canonicalHost || store.IsLoopback(canonical) && store.IsLoopback(a.canonicalHost))
 }
 
-// refuseHost answers a request for a host without links.
+// refuseHost answers a request for a host without links. Only the files of its error page are
+// served.
 func (a *API) refuseHost(w http.ResponseWriter, r *http.Request, err error) {
+	if strings.HasPrefix(r.URL.Path, "/static/") {
+		a.pages.Static().ServeHTTP(w, r)
+		return
+	}
 	r = a.identify(w, r)
 	a.ignore(r.Context(), a.answerWith(a.domainPages, a.visitors.NewContext(r, w), policyError, a.hostProblem(r, err)))
 }

@@ -57,6 +57,12 @@ func wordsFor(status int) words {
 		}
 	case http.StatusRequestEntityTooLarge:
 		return words{title: "Too much", detail: "The request is too large.", next: "Go back and shorten your text."}
+	case http.StatusMisdirectedRequest:
+		return words{
+			title: "Not here", detail: "No short links are served under this host.",
+			next:    "Check the address. A new domain works as soon as it is verified.",
+			contact: "If this link should work, contact",
+		}
 	case http.StatusTooManyRequests:
 		return words{
 			title: "Slow down", detail: "Your network sent too many requests.",

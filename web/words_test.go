@@ -28,6 +28,7 @@ func TestErrorWords(t *testing.T) {
 		{"limit for a moment", 429, web.Problem{RetryAfter: time.Millisecond}, []string{"Try again in 1 second."}},
 		{"bug", 500, web.Problem{}, []string{"Our fault", "Something went wrong on our side.", "Try again</a>"}},
 		{"unreachable store", 503, web.Problem{}, []string{"Back soon", "Your link is safe", "Try again</a>"}},
+		{"unknown host", 421, web.Problem{}, []string{"Error 421", "Not here", "No short links are served under this host."}},
 		{"any other", 418, web.Problem{}, []string{"Error 418", "teapot", "Start again from the home page."}},
 		{"status without a name", 599, web.Problem{}, []string{"Error 599", "No answer"}},
 		{"own title and status", 500, web.Problem{Status: 502, Title: "Lost"}, []string{"Error 502", "Lost", "<title>Lost · Terse</title>"}},
