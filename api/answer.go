@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/netip"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/terse/terse/links"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/web"
 )
@@ -18,6 +20,9 @@ import (
 // notLive answers a visit of a link that exists but does not redirect now.
 func (a *API) notLive(c echo.Context, l *store.Link, state store.State, now time.Time) error {
 	policy := notLivePolicy(l, state, now)
+	if state == store.NotStarted && links.RenamePending(l) {
+		return a.fail(c, fmt.Errorf("%w: the rename of the link is not complete", store.ErrUnavailable))
+	}
 	if state == store.NotStarted { // must look like a link that never existed
 		return a.answerUnknown(c, policy)
 	}

@@ -129,3 +129,19 @@ func testRename(t *testing.T, newServer opener) {
 		t.Errorf("import of links that no rename left = %s, want 422 for all", a.body)
 	}
 }
+
+// TestVisitDuringARename checks that a link is unavailable until its rename is complete. Unlike a
+// link that has not started, it is not unknown.
+func TestVisitDuringARename(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	last := time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
+	s.on("", "summer", func(l *store.Link) { l.StartsAt, l.MaxClicks, l.RequestID = last, 3, "rename/spring/1" })
+	s.on("", "later", func(l *store.Link) { l.StartsAt = last })
+	for code, want := range map[string]int{"summer": http.StatusServiceUnavailable, "later": http.StatusNotFound} {
+		a := s.get("/" + code)
+		if a.status != want || a.header.Get("Cache-Control") != "no-store" || a.header.Get("Location") != "" {
+			t.Errorf("GET /%s = %d, %q, want %d and no-store", code, a.status, a.header.Get("Cache-Control"), want)
+		}
+	}
+}

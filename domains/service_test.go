@@ -254,8 +254,8 @@ func TestVerifiedByItself(t *testing.T) {
 	}
 }
 
-// TestWrongAnswers verifies a host whose DNS or whose servers are wrong. It stays pending, and the
-// check names the reason.
+// TestWrongAnswers verifies hosts with wrong DNS records or wrong servers. The domain stays
+// pending, and the check names the reason.
 func TestWrongAnswers(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

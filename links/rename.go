@@ -36,6 +36,13 @@ const (
 // counting clicks. Two links that count at the same time would exceed the limit.
 var pendingStart = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
 
+// RenamePending reports whether l is the new link of a rename that is not complete. Such a link
+// will redirect: it is unavailable, not unknown.
+func RenamePending(l *store.Link) bool {
+	_, _, renamed := renamedFrom(l)
+	return renamed && l.StartsAt.Equal(pendingStart)
+}
+
 // renamePrefix begins the RequestID of links that a rename created. No idempotency key leads to
 // such an id, see idempotencyKey.reserved.
 const renamePrefix = "rename/"
