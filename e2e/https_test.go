@@ -59,8 +59,9 @@ func (b *balancer) forward(client net.Conn) {
 	b.mu.Lock()
 	backends := b.backends
 	b.mu.Unlock()
-	for range backends {
-		backend, err := net.Dial("tcp", backends[int(b.turn.Add(1))%len(backends)])
+	first := int(b.turn.Add(1))
+	for i := range backends {
+		backend, err := net.Dial("tcp", backends[(first+i)%len(backends)])
 		if err != nil {
 			continue
 		}

@@ -169,9 +169,9 @@ func TestKeysOwnLimitAndLastUse(t *testing.T) {
 	}
 	list := f.run("key", "list")
 	for token, want := range map[string]string{
-		usual:  `default +20\S+ +never +20\S+ +never`,
-		own:    `3/1h +20\S+ +never +20\S+ +never`,
-		unused: `default +20\S+ +never +never +never`,
+		usual:  `default +all +20\S+ +never +20\S+ +never`,
+		own:    `3/1h +all +20\S+ +never +20\S+ +never`,
+		unused: `default +all +20\S+ +never +never +never`,
 	} {
 		if !regexp.MustCompile(store.TokenPrefix(token) + `… .* ` + want).MatchString(list) {
 			t.Errorf("key list lacks %q after %s: %s", want, store.TokenPrefix(token), list)
