@@ -110,6 +110,7 @@ func (a *API) answer(c echo.Context, policy cachePolicy, p *problem) error {
 // answerWith is answer with the pages of another domain.
 func (a *API) answerWith(pages *web.Pages, c echo.Context, policy cachePolicy, p *problem) error {
 	h := c.Response().Header()
+	tagDomain(c)
 	h.Set("Cache-Control", policy.browser)
 	if a.opts.CDN && policy.cdn != "" {
 		h.Set("Cdn-Cache-Control", policy.cdn)

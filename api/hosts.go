@@ -153,6 +153,7 @@ func (a *API) domainRoot(c echo.Context) error {
 
 // domainRobots answers /robots.txt of a custom domain.
 func (a *API) domainRobots(c echo.Context) error {
+	tagDomain(c)
 	if domainOf(c).Robots == store.RobotsDefault {
 		a.pages.Static().ServeHTTP(c.Response(), c.Request())
 		return nil
@@ -161,16 +162,22 @@ func (a *API) domainRobots(c echo.Context) error {
 	return c.String(http.StatusOK, "User-agent: *\nDisallow: /\n")
 }
 
-// redirectAway redirects a visit without a live link to an address of the domain. A CDN purges
-// the answer by the tag of the domain, or by the tags that the caller has set.
+// redirectAway redirects a visit without a live link to an address of the domain. The caller may
+// have set the tags of a link.
 func (a *API) redirectAway(c echo.Context, to store.DomainRedirect, policy cachePolicy) error {
-	h := c.Response().Header()
-	a.setPolicy(h, policy)
-	if h["Cache-Tag"] == nil {
-		tag := []string{"domain-" + domainOf(c).ID}
+	a.setPolicy(c.Response().Header(), policy)
+	tagDomain(c)
+	return c.Redirect(to.Status, to.URL)
+}
+
+// tagDomain gives the answer the tag of its domain, unless it has the tags of a link, which
+// include the domain. An answer of the default domain gets no tag.
+func tagDomain(c echo.Context) {
+	h, d := c.Response().Header(), domainOf(c)
+	if d != nil && h["Cache-Tag"] == nil {
+		tag := []string{"domain-" + d.ID}
 		h["Surrogate-Key"], h["Cache-Tag"] = tag, tag
 	}
-	return c.Redirect(to.Status, to.URL)
 }
 
 // pagesOf returns the pages for the domain of the request.

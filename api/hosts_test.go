@@ -209,6 +209,18 @@ func TestDomainsServeOnlyLinks(t *testing.T) {
 			t.Errorf("robots.txt of %s = %d %q, want %q", host, a.status, a.body, want)
 		}
 	}
+	// A change of the domain changes these answers, so a CDN has to purge them.
+	for host, tag := range map[string]string{goDomain.Host: "domain-" + goDomain.ID, ioDomain.Host: "domain-" + ioDomain.ID} {
+		for _, path := range []string{"/", "/robots.txt", "/unknown", "/a/b"} {
+			a := s.get(path, "Host", host)
+			if a.header.Get("Cache-Tag") != tag || a.header.Get("Surrogate-Key") != tag {
+				t.Errorf("GET %s of %s has the tags %q and %q, want %q", path, host, a.header.Get("Cache-Tag"), a.header.Get("Surrogate-Key"), tag)
+			}
+		}
+	}
+	if a := s.get("/unknown", "Host", "go.terse.example"); a.header.Get("Cache-Tag") != "" {
+		t.Errorf("unknown code of the default domain has the tag %q, want none", a.header.Get("Cache-Tag"))
+	}
 }
 
 // TestEndedLinksOfDomains checks where a domain sends visits of ended links. A disabled link is

@@ -230,7 +230,7 @@ func (s *Service) markVerified(ctx context.Context, d *Domain, names ...string) 
 			continue
 		}
 		h.VerifiedAt = s.opts.now()
-		if err := s.opts.Store.UpdateHost(ctx, d.ID, *h); err != nil {
+		if err := s.registry.verify(ctx, d.ID, *h); err != nil {
 			return err
 		}
 	}

@@ -92,6 +92,11 @@ const claimAttempts = 3
 // claim claims a host for a domain, and returns the claim.
 func (r *Registry) claim(ctx context.Context, d *store.Domain, host string, verified time.Time) (store.DomainHost, error) {
 	h := store.DomainHost{Host: host, DomainID: d.ID, Owner: d.Owner, ClaimedAt: r.now(), VerifiedAt: verified}
+	if !verified.IsZero() {
+		if err := r.uncover(ctx, d.ID, host); err != nil {
+			return store.DomainHost{}, err
+		}
+	}
 	for range claimAttempts {
 		standing, err := r.store.ClaimHost(ctx, h)
 		if err != nil || standing.DomainID == d.ID {
@@ -113,6 +118,35 @@ func (r *Registry) claim(ctx context.Context, d *store.Domain, host string, veri
 		}
 	}
 	return store.DomainHost{}, fmt.Errorf("host %q: %w: its claim changes all the time", host, store.ErrUnavailable)
+}
+
+// verify records that a host of a domain is verified.
+func (r *Registry) verify(ctx context.Context, id string, h store.DomainHost) error {
+	if err := r.uncover(ctx, id, h.Host); err != nil {
+		return err
+	}
+	return r.store.UpdateHost(ctx, id, h)
+}
+
+// uncover makes a CDN purge the answers of the domain that has served host by a wildcard host until
+// now. An edit of that domain without a change is enough, see store.Outbox. Call it before the host
+// is verified: after a failure, the verification is repeated.
+func (r *Registry) uncover(ctx context.Context, id, host string) error {
+	over, err := r.store.Host(ctx, wildcardOf(host))
+	if errors.Is(err, store.ErrNotFound) || err == nil && (over.DomainID == id || over.VerifiedAt.IsZero()) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	d, err := r.store.Domain(ctx, over.DomainID)
+	if err == nil {
+		_, err = r.store.UpdateDomain(ctx, d)
+	}
+	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrVersion) { // it was edited in the meantime, which is enough
+		return nil
+	}
+	return err
 }
 
 // abandoned reports whether there is no domain with this ID, and never will be: abandoned adds a

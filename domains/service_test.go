@@ -401,6 +401,69 @@ func TestClaims(t *testing.T) {
 	}
 }
 
+// purged returns the domains whose answers a CDN has to purge, and acknowledges them.
+func (b *bench) purged() (ids []string) {
+	b.t.Helper()
+	_, err := b.store.Deliver(b.t.Context(), store.CDN, 100, func(_ context.Context, edits []store.Edit) []error {
+		for _, e := range edits {
+			if !e.Repeat {
+				ids = append(ids, e.Domain)
+			}
+		}
+		return make([]error, len(edits))
+	})
+	must(b.t, err)
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
+// TestPurges checks that a CDN purges a domain after every change of its answers, and the domain
+// whose wildcard host has served a host until now.
+func TestPurges(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.dns.Default(testenv.DNSName{Addrs: []string{"127.0.0.1"}})
+	const taken = "taken.ann.example"
+	wide := b.verified(ann, "go.ann.example", "*.ann.example", "go.ann2.example")
+	b.purged()
+	for name, edit := range map[string]domains.Edit{
+		"root":      {Settings: domains.Settings{Root: domains.Redirect{URL: new("https://example.com/")}}},
+		"not found": {Settings: domains.Settings{NotFound: domains.Redirect{URL: new("https://example.com/")}}},
+		"ended":     {Settings: domains.Settings{Ended: domains.Redirect{URL: new("https://example.com/")}}},
+		"robots":    {Settings: domains.Settings{Robots: new(store.RobotsDisallow)}},
+		"off":       {Off: new(true)},
+		"on":        {Off: new(false)},
+		"host":      {Host: new("go.ann2.example"), Aliases: &[]string{"go.ann.example", "*.ann.example"}},
+	} {
+		if _, err := b.Update(t.Context(), ann, "go.ann.example", edit); err != nil {
+			t.Fatalf("edit of %s = %v, want nil", name, err)
+		}
+		if got := b.purged(); !slices.Equal(got, []string{wide.ID}) {
+			t.Errorf("edit of %s purges %q, want %q", name, got, wide.ID)
+		}
+	}
+	free := b.add(ann, "free.ann.example")
+	if got := b.purged(); got != nil {
+		t.Errorf("a claim purges %q, want nothing: the wildcard host still applies", got)
+	}
+	_, err := b.Update(t.Context(), admin, free.Host, domains.Edit{Verified: true})
+	must(t, err)
+	if got := b.purged(); !slices.Contains(got, wide.ID) {
+		t.Errorf("verification purges %q, want %q too", got, wide.ID)
+	}
+	_, err = b.Add(t.Context(), admin, domains.Addition{Host: taken, Verified: true})
+	must(t, err)
+	if got := b.purged(); !slices.Equal(got, []string{wide.ID}) {
+		t.Errorf("a verified host purges %q, want %q", got, wide.ID)
+	}
+	d, err := b.Get(t.Context(), admin, taken)
+	must(t, err)
+	must(t, b.Remove(t.Context(), admin, taken, nil, false))
+	if got := b.purged(); !slices.Equal(got, []string{d.ID}) {
+		t.Errorf("Remove purges %q, want %q", got, d.ID)
+	}
+}
+
 // TestClaimUnderAWildcard checks that a host under the verified wildcard host of another owner
 // needs the proof of the DNS, and that the wildcard host applies until it is verified.
 func TestClaimUnderAWildcard(t *testing.T) {

@@ -228,6 +228,60 @@ func TestVarnish(t *testing.T) {
 	})
 }
 
+// TestDomainIsPurged checks that Varnish shows no answer of a domain from before a change of the
+// domain.
+func TestDomainIsPurged(t *testing.T) {
+	t.Parallel()
+	robots, err := os.ReadFile("../web/static/robots.txt")
+	must(t, err)
+	e := newEdge(t, nil)
+	const host, alias, domain = "go.example.com", "old.example.com", "/api/v1/domains/go.example.com"
+	e.call(http.MethodPost, "/api/v1/domains", `{"host":"`+host+`","aliases":["`+alias+`"],"verified":true,"robots":"disallow","ended_url":"https://example.com/first"}`, http.StatusCreated)
+	e.create("spring", "https://example.com/spring", `,"domain":"`+host+`"`)
+	e.create("ended", "https://example.com/ended", `,"domain":"`+host+`"`)
+	e.call(http.MethodDelete, "/api/v1/links/ended?domain="+host, "", http.StatusNoContent)
+	// visit returns the status, the target and the text of an answer, and whether it was cached.
+	visit := func(host, path string) (answer string, hit bool) {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, e.varnish+path, http.NoBody)
+		must(t, err)
+		r.Host = host
+		response, err := e.client.Do(r)
+		must(t, err)
+		defer func() { _ = response.Body.Close() }()
+		text, err := io.ReadAll(response.Body)
+		must(t, err)
+		if path != "/robots.txt" {
+			text = nil
+		}
+		return fmt.Sprint(response.StatusCode, " ", response.Header.Get("Location"), string(text)), response.Header.Get("X-Cache") == "HIT"
+	}
+	for _, change := range []struct {
+		name, method, path, body string
+		answer                   int
+		host, visited, want      string
+	}{
+		{"ended_url", http.MethodPatch, domain, `{"ended_url":"https://example.com/second"}`, http.StatusOK, host, "/ended", "302 https://example.com/second"},
+		{"robots", http.MethodPatch, domain, `{"robots":"default"}`, http.StatusOK, host, "/robots.txt", "200 " + string(robots)},
+		{"off", http.MethodPatch, domain, `{"off":true}`, http.StatusOK, host, "/spring", "421 "},
+		{"on", http.MethodPatch, domain, `{"off":false}`, http.StatusOK, host, "/spring", "302 https://example.com/spring"},
+		{"an alias less", http.MethodPatch, domain, `{"aliases":[]}`, http.StatusOK, alias, "/spring", "421 "},
+		{"remove", http.MethodDelete, domain + "?force=true", "", http.StatusNoContent, host, "/spring", "421 "},
+	} {
+		if change.name != "on" { // while the domain is off, Varnish keeps nothing
+			testenv.Await(t, "Varnish to keep "+change.visited, func() bool {
+				_, hit := visit(change.host, change.visited)
+				return hit
+			})
+		}
+		e.call(change.method, change.path, change.body, change.answer)
+		took := testenv.AwaitWithin(t, purgedWithin, "Varnish to show the change "+change.name, func() bool {
+			got, _ := visit(change.host, change.visited)
+			return got == change.want
+		})
+		t.Logf("Varnish showed the change %s after %v", change.name, took)
+	}
+}
+
 // TestVarnishInAnOutage lets cached responses expire after a second and kills Terse. Varnish
 // still serves expired redirects, but never a link that was taken down or deleted.
 func TestVarnishInAnOutage(t *testing.T) {

@@ -27,9 +27,14 @@ func (a Audience) String() string {
 	return "caches"
 }
 
-// Edit is a committed write to a link. Caches and CDNs may still have the link as it was
-// before.
+// Edit is a committed write to a link, or to a domain. Caches and CDNs may still have the answers
+// from before.
 type Edit struct {
+	// Domain is the ID of the domain if a domain or one of its hosts was changed: every answer of
+	// the domain may be different now. Link is then the zero Link. It is empty for a write to a
+	// link. Only a CDN gets edits of domains.
+	Domain string
+
 	// Link is the link on its primary when the edit was taken from the Outbox: the version
 	// of the write, or a newer one. Clicks and LastClickAt are not set.
 	Link Link
@@ -53,11 +58,13 @@ type Invalidator interface {
 }
 
 // Outbox is a queue of edits that some audience has not acknowledged. Each new version of a
-// link is added in the transaction that writes it: Update and Delete of the same Store.
+// link is added in the transaction that writes it: Update and Delete of the same Store. For the
+// CDN, UpdateDomain, UpdateHost and ReleaseHost of a Domains in the same database add an edit of
+// the domain.
 // Implementations are safe for concurrent use.
 type Outbox interface {
 	// Deliver takes up to limit edits that are due for an audience, oldest first, and
-	// passes them to invalidate. Several edits of one link are passed as one. An acknowledged
+	// passes them to invalidate. Several edits of one link or domain are passed as one. An acknowledged
 	// edit is delivered once more, as a Repeat, if the store has replicas (once all of
 	// them show it) or for a CDN (after AgainAfter). Then it is removed. Other edits are
 	// due again after RetryDelay. With a nil invalidate all edits taken are removed.
@@ -104,19 +111,35 @@ func RetryDelay(a Audience, age time.Duration) time.Duration {
 	return min(max(age/2, 250*time.Millisecond), most)
 }
 
-// Distinct returns the first edit of each link, in order. of has the index in first for
-// every edit.
+// Distinct returns the first edit of each link and of each domain, in order. of has the index in
+// first for every edit.
 func Distinct(edits []Edit) (first []Edit, of []int) {
 	index := make(map[string]int, len(edits))
 	of = make([]int, len(edits))
 	for i := range edits {
-		n, ok := index[edits[i].Link.Code]
+		key := edits[i].Link.Code
+		if id := edits[i].Domain; id != "" {
+			key = DomainEditKey(id)
+		}
+		n, ok := index[key]
 		if !ok {
 			n = len(first)
-			index[edits[i].Link.Code] = n
+			index[key] = n
 			first = append(first, edits[i])
 		}
 		of[i] = n
 	}
 	return first, of
+}
+
+// DomainEditKey returns the key of the edits of a domain in the tables of outboxes. No link has
+// it: its code would be empty.
+func DomainEditKey(domainID string) string { return LinkKey(domainID, "") }
+
+// EditedDomain is the inverse of DomainEditKey. It returns "" for the key of a link.
+func EditedDomain(key string) (domainID string) {
+	if id, code := SplitKey(key); code == "" {
+		return id
+	}
+	return ""
 }

@@ -138,6 +138,9 @@ func TestConformance(t *testing.T) {
 					return s, s
 				}})
 			})
+			t.Run("DomainEdits", func(t *testing.T) {
+				storetest.RunDomainEdits(t, func(tb testing.TB) storetest.DomainsOutbox { return open(tb) })
+			})
 			t.Run("Durable", func(t *testing.T) {
 				storetest.RunDurable(t, func(tb testing.TB) (store.Store, func() store.Store) {
 					database := c.database(tb)

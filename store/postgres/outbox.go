@@ -27,7 +27,7 @@ const wakeOutbox = `SELECT EXISTS (SELECT FROM outbox WHERE audience = $1 AND du
 	AND (coalesce(shown_from, 0) <= $2 OR due < statement_timestamp() - $3::interval))`
 
 // dueEdits reads each link in its current state. A link that has moved to another shard
-// is delivered there.
+// is delivered there. A row for a domain has no link.
 const dueEdits = `SELECT ` + linkColumns + `, o.id, o.code, o.shown_from IS NOT NULL,
 	extract(epoch FROM clock_timestamp() - o.edited_at)::float8, (pg_current_wal_insert_lsn() - '0/0')::bigint
 	FROM outbox o LEFT JOIN links l ON l.bucket = o.bucket AND l.code = o.code
@@ -134,7 +134,7 @@ func (t *taken) scan(rows pgx.Rows) error {
 	if e.Link, err = scanLink(rows, &id, &code, &e.Repeat, &age, &t.at); err != nil {
 		return err
 	}
-	if e.Link.Version == 0 {
+	if e.Domain = store.EditedDomain(code); e.Link.Version == 0 && e.Domain == "" {
 		t.moved = append(t.moved, id)
 		return nil
 	}

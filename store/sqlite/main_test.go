@@ -96,6 +96,11 @@ func TestOutbox(t *testing.T) {
 	}})
 }
 
+func TestDomainEdits(t *testing.T) {
+	t.Parallel()
+	storetest.RunDomainEdits(t, func(tb testing.TB) storetest.DomainsOutbox { return open(tb, tb.TempDir()) })
+}
+
 func TestArchive(t *testing.T) {
 	t.Parallel()
 	storetest.RunArchive(t, func(tb testing.TB) (store.Store, store.Archive) {

@@ -29,6 +29,10 @@ const dueEdits = `SELECT ` + linkColumns + `, 0, 0, o.id, o.edited_at
 	FROM outbox o JOIN links l ON l.code = o.code
 	WHERE o.audience = ? AND o.due <= ? ORDER BY o.due LIMIT ?`
 
+// dueDomains reads the rows that purge the answers of domains. No link has such a code.
+const dueDomains = `SELECT code, id, edited_at FROM outbox
+	WHERE audience = ? AND due <= ? AND substr(code, -1) = '/' ORDER BY due LIMIT ?`
+
 const outboxBacklog = `SELECT (SELECT count(*) FROM (SELECT 1 FROM outbox WHERE audience = ?1 ORDER BY due LIMIT ?2)),
 	coalesce((SELECT edited_at FROM outbox INDEXED BY outbox_by_age WHERE audience = ?1 ORDER BY id LIMIT 1), 0)`
 
@@ -130,24 +134,50 @@ func (s *Store) Repeat(ctx context.Context, to store.Audience, within time.Durat
 	return err
 }
 
-// dueEdits returns the due edits of an audience and the ids of their rows.
+// dueEdits returns the due edits of an audience and the ids of their rows, domains first: few
+// domains are edited.
 func (s *Store) dueEdits(ctx context.Context, to store.Audience, limit int) (edits []store.Edit, ids []int64, err error) {
 	now := s.opts.Now()
-	rows, err := s.lists.QueryContext(ctx, dueEdits, to, micros(now), limit)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var id, at int64
-		l, err := scanLink(extended{rows, []any{&id, &at}})
+	for _, part := range []struct {
+		query string
+		scan  func(row scanner) (store.Edit, error)
+	}{{dueDomains, scanEditedDomain}, {dueEdits, scanEditedLink}} {
+		if len(edits) >= limit {
+			break
+		}
+		found, err := collect(ctx, s, func(row scanner) (due, error) {
+			var d due
+			var err error
+			d.edit, err = part.scan(extended{row, []any{&d.id, &d.at}})
+			return d, err
+		}, part.query, to, micros(now), limit-len(edits))
 		if err != nil {
 			return nil, nil, err
 		}
-		edits = append(edits, store.Edit{Link: l, Age: max(0, now.Sub(moment(at))), Repeat: to == store.CDN && s.outbox.delivered[id]})
-		ids = append(ids, id)
+		for _, d := range found {
+			d.edit.Age, d.edit.Repeat = max(0, now.Sub(moment(d.at))), to == store.CDN && s.outbox.delivered[d.id]
+			edits, ids = append(edits, d.edit), append(ids, d.id)
+		}
 	}
-	return edits, ids, rows.Err()
+	return edits, ids, nil
+}
+
+// due is a row of the outbox.
+type due struct {
+	edit   store.Edit
+	id, at int64
+}
+
+func scanEditedLink(row scanner) (e store.Edit, err error) {
+	e.Link, err = scanLink(row)
+	return e, err
+}
+
+func scanEditedDomain(row scanner) (e store.Edit, err error) {
+	var key string
+	err = row.Scan(&key)
+	e.Domain = store.EditedDomain(key)
+	return e, err
 }
 
 // extended is a row with extra columns at the end. Scan reads them into more.

@@ -1,5 +1,5 @@
-// Package cdn purges answers about edited links from a CDN. Each answer has the tag
-// link-CODE.
+// Package cdn purges answers about edited links and domains from a CDN. Each answer about a link
+// has the tag link-KEY, and each answer of a custom domain the tag domain-ID.
 //
 // It has no queue and does not retry: package outbox does.
 package cdn
@@ -132,7 +132,7 @@ type provider interface {
 	refusal(status int, body []byte) error
 }
 
-// Purger purges edited links. It implements store.Invalidator. Safe for concurrent use.
+// Purger purges edited links and domains. It implements store.Invalidator. Safe for concurrent use.
 type Purger struct {
 	name     string
 	provider provider
@@ -176,7 +176,10 @@ func newProvider(o *Options) provider {
 }
 
 // Tag returns the tag of the answers about a link.
-func Tag(code string) string { return "link-" + code }
+func Tag(key string) string { return "link-" + key }
+
+// DomainTag returns the tag of all answers of a domain.
+func DomainTag(id string) string { return "domain-" + id }
 
 // Invalidate implements store.Invalidator. Purges beyond the provider's limit of requests fail at
 // once. Links of canaries are acknowledged without a purge, because they are edited all
@@ -190,6 +193,9 @@ func (p *Purger) Invalidate(ctx context.Context, edits []store.Edit) []error {
 			continue
 		}
 		tag := Tag(edits[i].Link.Code)
+		if id := edits[i].Domain; id != "" {
+			tag = DomainTag(id)
+		}
 		if indexes[tag] == nil {
 			tags = append(tags, tag)
 		}

@@ -101,6 +101,40 @@ func TestNewReportsEveryProblem(t *testing.T) {
 	}
 }
 
+// TestDomains checks that every CDN purges the tag of an edited domain.
+func TestDomains(t *testing.T) {
+	t.Parallel()
+	for provider, opts := range map[string]cdn.Options{
+		cdn.Varnish:    {},
+		cdn.Fastly:     {FastlyService: "service", FastlyToken: "secret"},
+		cdn.Cloudflare: {CloudflareZone: "zone", CloudflareToken: "secret"},
+	} {
+		l := listen(t, 200, `{"success":true}`)
+		opts.Provider, opts.API = provider, l.url
+		if provider == cdn.Varnish {
+			opts.VarnishURLs = []string{l.url}
+		}
+		all := append(edits(1), store.Edit{Domain: "jT0xYqRm4"}, store.Edit{Domain: "jT0xYqRm4", Repeat: true})
+		if err := errors.Join(newPurger(t, opts).Invalidate(t.Context(), all)...); err != nil {
+			t.Errorf("Invalidate by %s = %v, want nil", provider, err)
+		}
+		got := l.requests()
+		if len(got) != 1 {
+			t.Fatalf("%s: %d requests, want 1", provider, len(got))
+		}
+		tags := strings.Fields(got[0].header.Get("Xkey-Purge"))
+		switch provider {
+		case cdn.Fastly:
+			tags = list(t, got[0].body, "surrogate_keys")
+		case cdn.Cloudflare:
+			tags = list(t, got[0].body, "tags")
+		}
+		if want := []string{"link-code0", "domain-jT0xYqRm4"}; !slices.Equal(tags, want) {
+			t.Errorf("%s purged %q, want %q", provider, tags, want)
+		}
+	}
+}
+
 // TestFastly compares a purge with https://www.fastly.com/documentation/reference/api/purging/.
 func TestFastly(t *testing.T) {
 	t.Parallel()
