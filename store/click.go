@@ -12,11 +12,13 @@ type Click struct {
 	At   time.Time // UTC
 }
 
-// ClickCount is the clicks of one link between two flushes.
+// ClickCount is the clicks of one link between two flushes: at least one of N and Robots is
+// positive.
 type ClickCount struct {
-	Code string
-	N    int64     // clicks, at least 1
-	Last time.Time // the latest of them; UTC, microseconds
+	Code   string    // the link key
+	N      int64     // clicks of people
+	Robots int64     // all other clicks
+	Last   time.Time // the latest click of a person, UTC, microseconds; ignored if N is 0
 }
 
 // ClickBatch is one flush of a click recorder.
@@ -24,13 +26,15 @@ type ClickBatch struct {
 	Recorder string // name of the recorder, unique to one start of one process
 	Seq      int64  // grows by one with every batch of that recorder; starts at 1
 	Counts   []ClickCount
+	Days     []ClickDay // the same clicks, packed by link and day; of kind ClickLink, in any order; may be empty
 }
 
-// ClickSink adds clicks to the totals of links. A batch is added completely or not at all.
-// A batch with the Recorder and Seq of an earlier one is acknowledged but not counted
-// again, so that a flush with an unknown outcome can be retried. Clicks of a tombstone
-// have no effect. Clicks of an unknown code may appear on the link that gets the code
-// later. Implementations are safe for concurrent use.
+// ClickSink adds clicks to the totals of links, and keeps their days for ClickFolder. A batch
+// is added completely or not at all. A batch with the Recorder and Seq of an earlier one is
+// acknowledged but not counted again, so that a flush with an unknown outcome can be retried.
+// Clicks of a tombstone have no effect. Clicks of an unknown code may appear on the link that
+// gets the code later. AddClicks returns an error that wraps ErrClickDay if a day is invalid.
+// Implementations are safe for concurrent use.
 type ClickSink interface {
 	AddClicks(ctx context.Context, b ClickBatch) error
 }

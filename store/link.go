@@ -32,8 +32,9 @@ type Link struct {
 	RequestID string    // of a create with an idempotency key; else empty
 
 	UsedClicks  int64     // redirects counted against MaxClicks; exact
-	Clicks      int64     // total of all flushed clicks
-	LastClickAt time.Time // the zero time means never
+	Clicks      int64     // total of all flushed clicks of people
+	Robots      int64     // total of all other flushed clicks: crawlers, previews, prefetches, HEAD
+	LastClickAt time.Time // the latest click of a person; the zero time means never
 }
 
 // ForwardQuery says what a redirect does with the query of the visit.

@@ -36,7 +36,7 @@ type Edit struct {
 	Domain string
 
 	// Link is the link on its primary when the edit was taken from the Outbox: the version
-	// of the write, or a newer one. Clicks and LastClickAt are not set.
+	// of the write, or a newer one. Clicks, Robots and LastClickAt are not set.
 	Link Link
 
 	// Age is the time from the write until then, by the database's clock.
@@ -84,7 +84,7 @@ type Outbox interface {
 }
 
 // ErrBusy means that another process is doing this work.
-var ErrBusy = errors.New("another process delivers")
+var ErrBusy = errors.New("another process is doing this")
 
 // Backlog describes the edits that wait in an Outbox.
 type Backlog struct {

@@ -28,7 +28,7 @@ type Store interface {
 	Create(ctx context.Context, l Link) (Link, error)
 
 	// Resolve returns the link for a redirect. The link may come from a cache or a replica,
-	// and its Clicks, LastClickAt and UsedClicks are unspecified. Links that are not live
+	// and its Clicks, Robots, LastClickAt and UsedClicks are unspecified. Links that are not live
 	// (see Link.State) and tombstones are returned too. ErrNotFound means that no link has
 	// ever had this code.
 	Resolve(ctx context.Context, code string) (Link, error)
@@ -45,8 +45,8 @@ type Store interface {
 	// Update replaces the editable fields of the link l.Code if its stored version equals
 	// l.Version. It returns the link with its new version. It returns ErrVersion if the
 	// stored version differs, ErrGone for a tombstone and ErrNotFound for an unknown code.
-	// It never changes Code, Owner, RequestID, CreatedAt, Clicks or LastClickAt. UsedClicks
-	// only grows: to l.UsedClicks, if that is more than the stored count.
+	// It never changes Code, Owner, RequestID, CreatedAt, Clicks, Robots or LastClickAt.
+	// UsedClicks only grows: to l.UsedClicks, if that is more than the stored count.
 	Update(ctx context.Context, l Link) (Link, error)
 
 	// Delete turns the link into a tombstone, deleted at the given time, and returns it. A
