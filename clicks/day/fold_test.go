@@ -1,0 +1,130 @@
+package day_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/terse/terse/clicks/day"
+)
+
+// table is stored rows and links.
+type table struct {
+	links map[string]day.Link
+	rows  map[tableKey][]byte
+	fail  error
+}
+
+type tableKey struct {
+	kind day.Kind
+	key  string
+	day  int32
+}
+
+func (m *table) Links(_ context.Context, keys []string) (map[string]day.Link, error) {
+	found := map[string]day.Link{}
+	for i, k := range keys {
+		if slices.Contains(keys[:i], k) {
+			return nil, fmt.Errorf("key %q twice", k)
+		}
+		if l, ok := m.links[k]; ok {
+			found[k] = l
+		}
+	}
+	return found, m.fail
+}
+
+func (m *table) Days(_ context.Context, rows []day.Row) ([]day.Row, error) {
+	var found []day.Row
+	for _, r := range rows {
+		if data, ok := m.rows[tableKey{r.Kind, r.Key, r.Day}]; ok {
+			r.Data = data
+			found = append(found, r)
+		}
+	}
+	return found, nil
+}
+
+// TestFold checks that the rows of links, owners, tags, domains and all links have the clicks of
+// their links, however the clicks come in batches.
+func TestFold(t *testing.T) {
+	t.Parallel()
+	links := map[string]day.Link{
+		"a":           {Owner: "o1", Tags: []string{"red", "blue/green"}},
+		"b":           {Owner: "o1", Tags: []string{"red"}},
+		"domain001/a": {Owner: "o1"},
+		"c":           {Owner: ""},
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		stored := &table{links: links, rows: map[tableKey][]byte{}}
+		want := map[tableKey]*model{}
+		count := func(k tableKey, c day.Click) {
+			if want[k] == nil {
+				want[k] = newModel()
+			}
+			want[k].add(c)
+		}
+		for range rapid.IntRange(1, 3).Draw(t, "folds") {
+			var added []day.Row
+			for range rapid.IntRange(0, 5).Draw(t, "days") {
+				key := rapid.SampledFrom([]string{"a", "b", "domain001/a", "c", "gone"}).Draw(t, "key")
+				on := rapid.Int32Range(20_000, 20_001).Draw(t, "day")
+				var d day.Day
+				for _, c := range rapid.SliceOfN(someClick, 1, 3).Draw(t, "clicks") {
+					d.Add(c)
+					link, ok := links[key]
+					if !ok {
+						continue
+					}
+					count(tableKey{day.KindLink, key, on}, c)
+					count(tableKey{day.KindOwner, link.Owner, on}, c)
+					count(tableKey{day.KindDomain, link.Owner + map[bool]string{true: "/domain001", false: "/"}[key == "domain001/a"], on}, c)
+					count(tableKey{day.KindAll, "", on}, c)
+					for _, tag := range link.Tags {
+						count(tableKey{day.KindTag, link.Owner + "/" + tag, on}, c)
+					}
+				}
+				added = append(added, day.Row{Kind: day.KindLink, Key: key, Day: on, Data: d.Append(nil)})
+			}
+			rows, err := day.Fold(t.Context(), added, stored)
+			if err != nil {
+				t.Fatalf("Fold = %v", err)
+			}
+			for _, r := range rows {
+				stored.rows[tableKey{r.Kind, r.Key, r.Day}] = r.Data
+			}
+		}
+		if len(stored.rows) != len(want) {
+			t.Fatalf("%d rows, want %d", len(stored.rows), len(want))
+		}
+		for k, m := range want {
+			m.check(t, parse(t, stored.rows[k]))
+		}
+	})
+}
+
+// TestFoldFails checks that a fold stores nothing if a row is malformed or the store fails.
+func TestFoldFails(t *testing.T) {
+	t.Parallel()
+	down := errors.New("down")
+	good := day.Row{Key: "a", Day: 1, Data: new(day.Day).Append(nil)}
+	bad := day.Row{Key: "a", Day: 1, Data: []byte("bad")}
+	links := map[string]day.Link{"a": {}}
+	for name, c := range map[string]struct {
+		added  []day.Row
+		stored *table
+		want   error
+	}{
+		"malformed batch": {[]day.Row{good, bad}, &table{links: links}, day.ErrFormat},
+		"malformed row":   {[]day.Row{good}, &table{links: links, rows: map[tableKey][]byte{{day.KindAll, "", 1}: bad.Data}}, day.ErrFormat},
+		"store is down":   {[]day.Row{good}, &table{fail: down}, down},
+	} {
+		if rows, err := day.Fold(t.Context(), c.added, c.stored); !errors.Is(err, c.want) {
+			t.Errorf("%s: Fold = %v, %v, want %v", name, rows, err, c.want)
+		}
+	}
+}

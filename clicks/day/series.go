@@ -1,0 +1,103 @@
+package day
+
+import (
+	"cmp"
+	"slices"
+)
+
+// Quarters is the number of quarter-hours of a UTC day.
+const Quarters = 96
+
+// Count is a number of clicks.
+type Count struct {
+	People int64 // clicks of class Person
+	Robots int64 // all other clicks
+}
+
+func (c *Count) add(o Count) {
+	c.People += o.People
+	c.Robots += o.Robots
+}
+
+func (c *Count) subtract(o Count) {
+	c.People -= o.People
+	c.Robots -= o.Robots
+}
+
+// All returns the clicks of people and robots together.
+func (c Count) All() int64 { return c.People + c.Robots }
+
+// Point is the clicks of one time of a day.
+type Point struct {
+	Count
+	Quarter uint8 // first quarter-hour of the time, 0 to 95
+}
+
+// Series is clicks by time: points that are not zero, by rising Quarter.
+type Series []Point
+
+// Sum returns the clicks of the whole series.
+func (s Series) Sum() Count {
+	var sum Count
+	for i := range s {
+		sum.add(s[i].Count)
+	}
+	return sum
+}
+
+// add adds c at a quarter.
+func (s *Series) add(quarter uint8, c Count) {
+	if n := len(*s); n > 0 && (*s)[n-1].Quarter == quarter { // most clicks are of the newest quarter
+		(*s)[n-1].add(c)
+		return
+	}
+	i, found := slices.BinarySearchFunc(*s, quarter, func(p Point, q uint8) int { return cmp.Compare(p.Quarter, q) })
+	if !found {
+		*s = slices.Insert(*s, i, Point{Quarter: quarter})
+	}
+	(*s)[i].add(c)
+}
+
+func (s *Series) merge(o Series) {
+	for _, p := range o {
+		s.add(p.Quarter, p.Count)
+	}
+}
+
+// subtract returns s without the clicks of o.
+func (s Series) subtract(o Series) Series {
+	rest := slices.Clone(s)
+	for _, p := range o {
+		rest.add(p.Quarter, Count{-p.People, -p.Robots})
+	}
+	return slices.DeleteFunc(rest, func(p Point) bool { return p.Count == Count{} })
+}
+
+// Resolution is how exactly the times of clicks are kept.
+type Resolution uint8
+
+// The resolutions, from fine to coarse. The numbers are part of the packed format.
+const (
+	ByQuarter Resolution = iota // quarter-hours
+	ByHour                      // UTC hours
+	ByDay                       // the UTC day
+
+	resolutions = 3
+)
+
+// Quarters returns how many quarter-hours the clicks of one point come from.
+func (r Resolution) Quarters() int { return [resolutions]int{1, 4, Quarters}[r] }
+
+// start returns the first quarter of the point that a quarter belongs to.
+func (r Resolution) start(quarter uint8) uint8 {
+	return quarter - quarter%uint8(r.Quarters()) //nolint:gosec // at most 96
+}
+
+// coarsen returns s at resolution r. It may change s.
+func (s Series) coarsen(r Resolution) Series {
+	to := s[:0]
+	for _, p := range s {
+		to.add(r.start(p.Quarter), p.Count)
+	}
+	return to
+}
