@@ -119,7 +119,7 @@ func startsWith(ua string, begins []string) bool {
 }
 
 // classByWords returns the class of a robot that names itself with a word for robots, or with
-// the address of a page about it.
+// the address of its owner.
 func classByWords(ua string) (class Class, found bool) {
 	for word := range strings.FieldsFuncSeq(ua, func(r rune) bool { return r < 'a' || r > 'z' }) {
 		switch {
@@ -132,11 +132,27 @@ func classByWords(ua string) (class Class, found bool) {
 			class, found = Crawler, true
 		}
 	}
-	if !found && (strings.Contains(ua, "+http") || isCompatible(ua)) {
+	if !found && (namesContact(ua) || isCompatible(ua)) {
 		return Crawler, true
 	}
 	return class, found
 }
+
+// namesContact reports whether a User-Agent has the address of a website or of a mailbox, with
+// which the owners of robots introduce themselves. Apps write versions as ios@9.2.
+func namesContact(ua string) bool {
+	if strings.Contains(ua, "http://") || strings.Contains(ua, "https://") || strings.Contains(ua, "www.") {
+		return true
+	}
+	for before, after, more := strings.Cut(ua, "@"); more; before, after, more = strings.Cut(after, "@") {
+		if before != "" && isLetter(before[len(before)-1]) && after != "" && isLetter(after[0]) {
+			return true
+		}
+	}
+	return false
+}
+
+func isLetter(b byte) bool { return 'a' <= b && b <= 'z' }
 
 func hasSuffix(word string, suffixes []string) bool {
 	return slices.ContainsFunc(suffixes, func(s string) bool { return strings.HasSuffix(word, s) })

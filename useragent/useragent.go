@@ -1,7 +1,7 @@
 // Package useragent says who sent a request: a person's browser, a program that fetches a
-// preview of a link, another robot, or a tool. It reads only the method and the headers, which
-// a client can forge: use the answer to count and to spare limited links, never to protect
-// anything.
+// preview of a link, another robot, or a tool. It also names the device, the browser and the
+// operating system. It reads only the method and the headers, which a client can forge: use the
+// answer to count and to spare limited links, never to protect anything.
 //
 // It knows the robots of the npm package crawler-user-agents (crawlers.jsonl, written by make
 // crawlers) and some rules of its own.
@@ -43,7 +43,7 @@ const (
 	// a millisecond. The longest of browsers have about 800 bytes.
 	maxLen = 2 << 10
 
-	// cacheLen is how many User-Agents have their class in memory, 8 bytes each. It is a power
+	// cacheLen is how many User-Agents have their Agent in memory, 8 bytes each. It is a power
 	// of two.
 	cacheLen = 1 << 14
 )
@@ -51,10 +51,11 @@ const (
 // Classifier finds classes. Create one with New. Safe for concurrent use.
 type Classifier struct {
 	robots *list
+	names  coder
 	seed   maphash.Seed
 
-	// The class of a User-Agent is in the place that the lowest bits of its hash choose: the
-	// hash without its lowest 3 bits, and the class plus 1. A new User-Agent replaces the one
+	// The Agent of a User-Agent is in the place that the lowest bits of its hash choose: the hash
+	// without its lowest agentBits, and the encoded Agent. A new User-Agent replaces the one
 	// before. The seed is random, so that clients cannot choose the places.
 	cache [cacheLen]atomic.Uint64
 }
@@ -65,7 +66,7 @@ func New() (*Classifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Classifier{robots: robots, seed: maphash.MakeSeed()}, nil
+	return &Classifier{robots: robots, names: newCoder(), seed: maphash.MakeSeed()}, nil
 }
 
 // Request returns the class of a request.
@@ -79,20 +80,23 @@ func (c *Classifier) Request(r *http.Request) Class {
 	return c.UserAgent(r.UserAgent())
 }
 
-// classBits is the part of a cached value that has the class.
-const classBits = 1<<3 - 1
-
 // UserAgent returns the class of a User-Agent: Person, Preview, Crawler, Tool or Scanner.
-func (c *Classifier) UserAgent(ua string) Class {
+func (c *Classifier) UserAgent(ua string) Class { return c.Agent(ua).Class }
+
+// Agent returns what a User-Agent says about its sender. The names in it are constants.
+func (c *Classifier) Agent(ua string) Agent {
 	ua = ua[:min(len(ua), maxLen)]
 	hash := maphash.String(c.seed, ua)
 	place := &c.cache[hash%cacheLen]
-	if v := place.Load(); v&classBits != 0 && v|classBits == hash|classBits {
-		return Class(v&classBits - 1)
+	if v := place.Load(); v != 0 && v>>agentBits == hash>>agentBits {
+		return c.names.decode(v)
 	}
-	class := c.robots.classify(ua)
-	place.Store(hash&^classBits | uint64(class+1))
-	return class
+	a := Agent{Class: c.robots.classify(ua)}
+	if a.Class == Person {
+		a = describe(ua)
+	}
+	place.Store(hash>>agentBits<<agentBits | c.names.encode(a))
+	return a
 }
 
 // purposes are the headers of a browser that loads a page in advance, in canonical form:
