@@ -1,0 +1,121 @@
+// Package visit turns the facts of a request for a link into what statistics show: the class of
+// the sender, the country, the site it came from, the device, and so on. It stores nothing. All
+// facts come from the client and may have any bytes. The values are short and printable, so they
+// cannot harm what shows them.
+package visit
+
+import (
+	"errors"
+	"net/netip"
+
+	"github.com/terse/terse/clicks/country"
+	"github.com/terse/terse/useragent"
+)
+
+// Invalid stands for a fact that is too long or not in the form that it should have.
+const Invalid = "(invalid)"
+
+// The values of Visit.Source.
+const (
+	FromLink = "link"
+	FromQR   = "qr"
+)
+
+// Request is the facts of a request for a link.
+type Request struct {
+	Head     bool // the method is HEAD
+	Prefetch bool // see useragent.Prefetched
+	QR       bool // see CutQR
+
+	UserAgent   string
+	Referrer    string     // the header Referer
+	Language    string     // the header Accept-Language
+	Query       string     // of the short URL, without the question mark
+	TargetQuery string     // of the link's target, without the question mark
+	Country     string     // the header of a trusted proxy with the country; empty: none
+	Address     netip.Addr // of the client; the zero Addr: unknown
+}
+
+// Visit is what statistics show of a request. Empty texts are unknown. The UTM values may share
+// memory with the Request.
+type Visit struct {
+	Class    string // "person", "preview", "crawler", "tool", "scanner", "prefetch" or "head"
+	Country  string // ISO 3166-1 code, such as "DE"
+	Referrer string // name of a site or an app, or a host, see Classifier.Visit; empty: opened without a link on a page
+	Device   string // see useragent.Agent
+	Browser  string
+	OS       string
+	Language string // the language that the client prefers, such as "en", without its region
+	Source   string // FromLink or FromQR
+	UTM      UTM
+}
+
+// Countries finds the country of an address.
+type Countries interface {
+	// Of returns an ISO 3166-1 code, or an empty text if the country is unknown.
+	Of(addr netip.Addr) string
+}
+
+// Classifier turns requests into visits. Create one with New. Safe for concurrent use.
+type Classifier struct {
+	agents    *useragent.Classifier
+	countries Countries
+	referrers referrers
+}
+
+// New returns a Classifier. Both arguments are required.
+func New(agents *useragent.Classifier, countries Countries) (*Classifier, error) {
+	if agents == nil || countries == nil {
+		return nil, errors.New("visit: agents and countries are required")
+	}
+	return &Classifier{agents: agents, countries: countries, referrers: newReferrers()}, nil
+}
+
+// Visit returns what statistics show of a request. A referrer is the name of a well-known site or
+// app, such as "LinkedIn", else the registrable domain of the site, such as "example.co.uk", or an
+// Android app such as "android-app://com.example". UTM values are those of the short URL, and those
+// of the target where the short URL has none.
+func (c *Classifier) Visit(r *Request) Visit {
+	agent := c.agents.Agent(r.UserAgent)
+	v := Visit{
+		Class:    agent.Class.String(),
+		Country:  country.Header(r.Country),
+		Referrer: c.referrers.name(r.Referrer),
+		Device:   agent.Device,
+		Browser:  agent.Browser,
+		OS:       agent.OS,
+		Language: language(r.Language),
+		Source:   FromLink,
+	}
+	switch {
+	case r.Head:
+		v.Class = useragent.Head.String()
+	case r.Prefetch:
+		v.Class = useragent.Prefetch.String()
+	}
+	if v.Country == "" {
+		v.Country = c.countries.Of(r.Address)
+	}
+	if r.QR {
+		v.Source = FromQR
+	}
+	v.UTM.add(r.Query)
+	v.UTM.add(r.TargetQuery)
+	return v
+}
+
+// language returns the language that a client prefers, in lower case and without its region. The
+// header is a list in the order of preference.
+func language(accepted string) string {
+	if accepted == "" || accepted[0] == '*' {
+		return ""
+	}
+	n := 0
+	for n < len(accepted) && isLetter(accepted[n]) {
+		n++
+	}
+	if n < 2 || n > 3 || n < len(accepted) && !isOneOf(accepted[n], "-_,; ") {
+		return Invalid
+	}
+	return lower(accepted[:n])
+}
