@@ -331,6 +331,9 @@ func (d *Day) unknown(dim Dimension) Series {
 // exact for small numbers, and within 2 % otherwise.
 func (d *Day) Visitors() int64 { return d.visitors.estimate() }
 
+// MergeVisitors adds the visitors of o alone.
+func (d *Day) MergeVisitors(o *Day) { d.visitors.merge(&o.visitors) }
+
 // Sizes in bytes.
 const (
 	daySize   = 1100

@@ -319,6 +319,11 @@ func TestVisitors(t *testing.T) {
 		}
 		a.Merge(parse(t, b.Append(nil)))
 		got := float64(parse(t, a.Append(nil)).Visitors())
+		var visitors day.Day
+		visitors.MergeVisitors(&a)
+		if v := visitors.Visitors(); float64(v) != got || visitors.Total() != (day.Count{}) {
+			t.Errorf("MergeVisitors of %d = %d, with clicks %v", n, v, visitors.Total())
+		}
 		if got < float64(n)*0.98 || got > float64(n)*1.02 {
 			t.Errorf("Visitors of %d = %v", n, got)
 		}

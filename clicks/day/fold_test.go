@@ -10,23 +10,24 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/terse/terse/clicks/day"
+	"github.com/terse/terse/store"
 )
 
 // table is stored rows and links.
 type table struct {
-	links map[string]day.Link
+	links map[string]store.ClickedLink
 	rows  map[tableKey][]byte
 	fail  error
 }
 
 type tableKey struct {
-	kind day.Kind
+	kind store.ClickKind
 	key  string
 	day  int32
 }
 
-func (m *table) Links(_ context.Context, keys []string) (map[string]day.Link, error) {
-	found := map[string]day.Link{}
+func (m *table) Links(_ context.Context, keys []string) (map[string]store.ClickedLink, error) {
+	found := map[string]store.ClickedLink{}
 	for i, k := range keys {
 		if slices.Contains(keys[:i], k) {
 			return nil, fmt.Errorf("key %q twice", k)
@@ -38,8 +39,8 @@ func (m *table) Links(_ context.Context, keys []string) (map[string]day.Link, er
 	return found, m.fail
 }
 
-func (m *table) Days(_ context.Context, rows []day.Row) ([]day.Row, error) {
-	var found []day.Row
+func (m *table) Days(_ context.Context, rows []store.ClickDay) ([]store.ClickDay, error) {
+	var found []store.ClickDay
 	for _, r := range rows {
 		if data, ok := m.rows[tableKey{r.Kind, r.Key, r.Day}]; ok {
 			r.Data = data
@@ -53,7 +54,7 @@ func (m *table) Days(_ context.Context, rows []day.Row) ([]day.Row, error) {
 // their links, however the clicks come in batches.
 func TestFold(t *testing.T) {
 	t.Parallel()
-	links := map[string]day.Link{
+	links := map[string]store.ClickedLink{
 		"a":           {Owner: "o1", Tags: []string{"red", "blue/green"}},
 		"b":           {Owner: "o1", Tags: []string{"red"}},
 		"domain001/a": {Owner: "o1"},
@@ -69,7 +70,7 @@ func TestFold(t *testing.T) {
 			want[k].add(c)
 		}
 		for range rapid.IntRange(1, 3).Draw(t, "folds") {
-			var added []day.Row
+			var added []store.ClickDay
 			for range rapid.IntRange(0, 5).Draw(t, "days") {
 				key := rapid.SampledFrom([]string{"a", "b", "domain001/a", "c", "gone"}).Draw(t, "key")
 				on := rapid.Int32Range(20_000, 20_001).Draw(t, "day")
@@ -80,15 +81,15 @@ func TestFold(t *testing.T) {
 					if !ok {
 						continue
 					}
-					count(tableKey{day.KindLink, key, on}, c)
-					count(tableKey{day.KindOwner, link.Owner, on}, c)
-					count(tableKey{day.KindDomain, link.Owner + map[bool]string{true: "/domain001", false: "/"}[key == "domain001/a"], on}, c)
-					count(tableKey{day.KindAll, "", on}, c)
+					count(tableKey{store.ClickLink, key, on}, c)
+					count(tableKey{store.ClickOwner, link.Owner, on}, c)
+					count(tableKey{store.ClickDomain, link.Owner + map[bool]string{true: "/domain001", false: "/"}[key == "domain001/a"], on}, c)
+					count(tableKey{store.ClickAll, "", on}, c)
 					for _, tag := range link.Tags {
-						count(tableKey{day.KindTag, link.Owner + "/" + tag, on}, c)
+						count(tableKey{store.ClickTag, link.Owner + "/" + tag, on}, c)
 					}
 				}
-				added = append(added, day.Row{Kind: day.KindLink, Key: key, Day: on, Data: d.Append(nil)})
+				added = append(added, store.ClickDay{Kind: store.ClickLink, Key: key, Day: on, Data: d.Append(nil)})
 			}
 			rows, err := day.Fold(t.Context(), added, stored)
 			if err != nil {
@@ -111,17 +112,17 @@ func TestFold(t *testing.T) {
 func TestFoldFails(t *testing.T) {
 	t.Parallel()
 	down := errors.New("down")
-	good := day.Row{Key: "a", Day: 1, Data: new(day.Day).Append(nil)}
-	bad := day.Row{Key: "a", Day: 1, Data: []byte("bad")}
-	links := map[string]day.Link{"a": {}}
+	good := store.ClickDay{Key: "a", Day: 1, Data: new(day.Day).Append(nil)}
+	bad := store.ClickDay{Key: "a", Day: 1, Data: []byte("bad")}
+	links := map[string]store.ClickedLink{"a": {}}
 	for name, c := range map[string]struct {
-		added  []day.Row
+		added  []store.ClickDay
 		stored *table
 		want   error
 	}{
-		"malformed batch": {[]day.Row{good, bad}, &table{links: links}, day.ErrFormat},
-		"malformed row":   {[]day.Row{good}, &table{links: links, rows: map[tableKey][]byte{{day.KindAll, "", 1}: bad.Data}}, day.ErrFormat},
-		"store is down":   {[]day.Row{good}, &table{fail: down}, down},
+		"malformed batch": {[]store.ClickDay{good, bad}, &table{links: links}, day.ErrFormat},
+		"malformed row":   {[]store.ClickDay{good}, &table{links: links, rows: map[tableKey][]byte{{store.ClickAll, "", 1}: bad.Data}}, day.ErrFormat},
+		"store is down":   {[]store.ClickDay{good}, &table{fail: down}, down},
 	} {
 		if rows, err := day.Fold(t.Context(), c.added, c.stored); !errors.Is(err, c.want) {
 			t.Errorf("%s: Fold = %v, %v, want %v", name, rows, err, c.want)
