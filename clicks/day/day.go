@@ -94,8 +94,8 @@ func (d *Day) Add(c Click) {
 	if d.total == nil {
 		d.total = d.point()
 	}
-	d.total.add(d.byTime.start(quarter), count)
-	quarter = d.byValue.start(quarter)
+	d.total.add(d.byTime.Start(quarter), count)
+	quarter = d.byValue.Start(quarter)
 	for dim := range Dimension(Dimensions) {
 		if name := c.Values[dim]; name != "" {
 			d.series(dim, name).add(quarter, count)
@@ -195,21 +195,30 @@ func (d *Day) makeRoom() {
 
 // prune moves the clicks of all values but the MaxValues largest to Other.
 func (d *Day) prune(dim Dimension) {
-	values := d.values[dim]
-	if len(values) <= MaxValues {
+	if len(d.values[dim]) <= MaxValues {
 		return
 	}
-	slices.SortFunc(values, func(a, b value) int {
-		return cmp.Or(cmp.Compare(b.series.Sum().All(), a.series.Sum().All()), strings.Compare(a.name, b.name))
+	type sized struct {
+		value
+		clicks int64
+	}
+	all := make([]sized, len(d.values[dim]))
+	for i, v := range d.values[dim] {
+		all[i] = sized{v, v.series.Sum().All()}
+	}
+	slices.SortFunc(all, func(a, b sized) int {
+		return cmp.Or(cmp.Compare(b.clicks, a.clicks), strings.Compare(a.name, b.name))
 	})
+	d.values[dim] = make([]value, 0, maxHeld)
+	for _, v := range all[:MaxValues] {
+		d.values[dim] = append(d.values[dim], v.value)
+	}
 	more := d.more(dim)
-	for _, v := range values[MaxValues:] {
+	more.index = nil
+	for _, v := range all[MaxValues:] {
 		more.other.merge(v.series)
 		d.size -= valueSize + len(v.name)
 	}
-	clear(values[MaxValues:])
-	d.values[dim] = values[:MaxValues]
-	more.index = nil
 }
 
 // Merge adds the clicks of o, which stays as it is. The result has the coarser resolution of both.
@@ -217,7 +226,7 @@ func (d *Day) prune(dim Dimension) {
 func (d *Day) Merge(o *Day) {
 	d.Coarsen(o.byTime, o.byValue)
 	for _, p := range o.total {
-		d.total.add(d.byTime.start(p.Quarter), p.Count)
+		d.total.add(d.byTime.Start(p.Quarter), p.Count)
 	}
 	for dim := range Dimension(Dimensions) {
 		for _, v := range o.values[dim] {
@@ -245,7 +254,7 @@ func (d *Day) mergeValue(dim Dimension, v value) {
 
 func (d *Day) mergeSeries(to *Series, from Series) {
 	for _, p := range from {
-		to.add(d.byValue.start(p.Quarter), p.Count)
+		to.add(d.byValue.Start(p.Quarter), p.Count)
 	}
 }
 
@@ -310,7 +319,7 @@ func (d *Day) unknown(dim Dimension) Series {
 	var known [Quarters]Count
 	add := func(s Series) {
 		for i := range s {
-			known[s[i].Quarter].add(s[i].Count)
+			known[s[i].Quarter].Add(s[i].Count)
 		}
 	}
 	for i := range d.values[dim] {
@@ -319,7 +328,7 @@ func (d *Day) unknown(dim Dimension) Series {
 	add(d.other(dim))
 	rest := make(Series, 0, len(d.total))
 	for _, p := range d.total {
-		rest.add(d.byValue.start(p.Quarter), p.Count)
+		rest.add(d.byValue.Start(p.Quarter), p.Count)
 	}
 	for i := range rest {
 		rest[i].subtract(known[rest[i].Quarter])

@@ -107,7 +107,7 @@ func (d *Day) appendPlain(to []byte) []byte {
 func (d *Day) valueTimes() Series {
 	times := make(Series, 0, len(d.total))
 	for _, p := range d.total {
-		times.add(d.byValue.start(p.Quarter), p.Count)
+		times.add(d.byValue.Start(p.Quarter), p.Count)
 	}
 	return times
 }

@@ -14,7 +14,8 @@ type Count struct {
 	Robots int64 // all other clicks
 }
 
-func (c *Count) add(o Count) {
+// Add adds o.
+func (c *Count) Add(o Count) {
 	c.People += o.People
 	c.Robots += o.Robots
 }
@@ -40,7 +41,7 @@ type Series []Point
 func (s Series) Sum() Count {
 	var sum Count
 	for i := range s {
-		sum.add(s[i].Count)
+		sum.Add(s[i].Count)
 	}
 	return sum
 }
@@ -48,14 +49,14 @@ func (s Series) Sum() Count {
 // add adds c at a quarter.
 func (s *Series) add(quarter uint8, c Count) {
 	if n := len(*s); n > 0 && (*s)[n-1].Quarter == quarter { // most clicks are of the newest quarter
-		(*s)[n-1].add(c)
+		(*s)[n-1].Add(c)
 		return
 	}
 	i, found := slices.BinarySearchFunc(*s, quarter, func(p Point, q uint8) int { return cmp.Compare(p.Quarter, q) })
 	if !found {
 		*s = slices.Insert(*s, i, Point{Quarter: quarter})
 	}
-	(*s)[i].add(c)
+	(*s)[i].Add(c)
 }
 
 func (s *Series) merge(o Series) {
@@ -88,8 +89,8 @@ const (
 // Quarters returns how many quarter-hours the clicks of one point come from.
 func (r Resolution) Quarters() int { return [resolutions]int{1, 4, Quarters}[r] }
 
-// start returns the first quarter of the point that a quarter belongs to.
-func (r Resolution) start(quarter uint8) uint8 {
+// Start returns the first quarter of the point that a quarter belongs to.
+func (r Resolution) Start(quarter uint8) uint8 {
 	return quarter - quarter%uint8(r.Quarters()) //nolint:gosec // at most 96
 }
 
@@ -97,7 +98,7 @@ func (r Resolution) start(quarter uint8) uint8 {
 func (s Series) coarsen(r Resolution) Series {
 	to := s[:0]
 	for _, p := range s {
-		to.add(r.start(p.Quarter), p.Count)
+		to.add(r.Start(p.Quarter), p.Count)
 	}
 	return to
 }
