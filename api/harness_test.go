@@ -24,13 +24,13 @@ import (
 	"github.com/terse/terse/api"
 	"github.com/terse/terse/api/overload"
 	"github.com/terse/terse/api/ratelimit"
+	"github.com/terse/terse/clicks"
 	"github.com/terse/terse/client"
 	"github.com/terse/terse/domains"
 	"github.com/terse/terse/idgen"
 	"github.com/terse/terse/links"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/cache"
-	"github.com/terse/terse/store/clicks"
 	"github.com/terse/terse/store/sqlite"
 )
 

@@ -18,8 +18,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
+	"github.com/terse/terse/clicks"
 	"github.com/terse/terse/store"
-	"github.com/terse/terse/store/clicks"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

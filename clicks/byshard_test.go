@@ -11,8 +11,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/terse/terse/clicks"
 	"github.com/terse/terse/store"
-	"github.com/terse/terse/store/clicks"
 )
 
 // sinkByShard gives the clicks of codes that begin with "down" to one sink and all other clicks
