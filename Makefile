@@ -15,6 +15,9 @@ K6_VERSION            := v1.8.1
 PEBBLE_VERSION        := v2.10.3
 CRAWLERS_VERSION      := 1.60.0
 
+# The names of the tests with testenv.Long, separated by |. With -short, TestConformance is shorter too.
+LONG = $(shell awk '/^func Test/ {sub(/[^A-Za-z0-9_].*/, "", $$2); name = $$2} /testenv[.]Long/ {print name}' $$(git ls-files '*_test.go') | sort -u | paste -sd '|')
+
 export CGO_ENABLED ?= 0
 
 K6     := $(BIN)/k6-$(K6_VERSION)
@@ -42,15 +45,14 @@ test: test-tools ## run the tests except the long ones; install missing servers 
 	@echo "Storms, scenes of faults, load tests and the image were skipped: make test-long runs them."
 
 .PHONY: test-long
-test-long: test-tools ## run all tests
-	$(GO) test -timeout 30m ./...
+test-long: test-tools ## run the tests that make test skips
+	$(GO) test -timeout 30m -run '^($(LONG)|TestConformance)$$' ./...
 	$(GO) test -C deploy/validate -count 1 -timeout 30m ./...
 
 .PHONY: race
-race: test-tools ## run all tests under the race detector, with fewer rounds
+race: test-tools ## run the tests of make test under the race detector, with fewer rounds
 	@.ci/install cc
-	CGO_ENABLED=1 $(GO) test -race -timeout 40m ./...
-	CGO_ENABLED=1 $(GO) test -C deploy/validate -race -count 1 -timeout 30m ./...
+	CGO_ENABLED=1 $(GO) test -race -short -timeout 30m ./...
 
 .PHONY: test-tools
 test-tools: $(NPM) $(K6) $(PEBBLE)
