@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -116,8 +117,18 @@ type domainBody struct {
 
 // domainHost is a host of a domain.
 type domainHost struct {
-	Host       string     `json:"host" doc:"The host in lower-case ASCII." example:"go.example.com"`
-	VerifiedAt *time.Time `json:"verified_at" doc:"When the host was verified; null before. The host serves no link before."`
+	Host        string           `json:"host" doc:"The host in lower-case ASCII." example:"go.example.com"`
+	VerifiedAt  *time.Time       `json:"verified_at" doc:"When the host was verified; null before. The host serves no link before."`
+	Certificate *hostCertificate `json:"certificate" doc:"The certificate of the host. Null if this server does not serve HTTPS itself, for a host with *, and for a shared domain of another owner."`
+}
+
+// hostCertificate is the certificate of a host, as the node that answers knows it.
+type hostCertificate struct {
+	State   string     `json:"state" enum:"none,ordering,valid,expired,failed" doc:"none: no attempt was made yet. ordering: it is being ordered. failed: there is none, and the latest attempt failed."`
+	Issuer  string     `json:"issuer" doc:"Name of the certificate authority; empty without a certificate." example:"R12"`
+	EndsAt  *time.Time `json:"ends_at" doc:"End of the certificate; null without one."`
+	Problem string     `json:"problem" doc:"Why the latest attempt failed; empty after a success. With a valid certificate, the renewal has failed."`
+	RetryAt *time.Time `json:"retry_at" doc:"No attempt is made before this time; null without a failure."`
 }
 
 // dnsRecord is a DNS record to set.
@@ -152,11 +163,23 @@ func (a *API) domainBody(who *caller, d *domains.Domain) domainBody {
 		b.Hosts[i] = domainHost{Host: h.Host, VerifiedAt: timeOrNull(h.VerifiedAt)}
 	}
 	if d.Owner == who.Owner() || who.Require(store.ScopeAdmin) == nil {
+		for i := range b.Hosts {
+			b.Hosts[i].Certificate = a.hostCertificate(b.Hosts[i].Host)
+		}
 		for _, r := range a.opts.Domains.Records(who, d) {
 			b.DNS = append(b.DNS, dnsRecord(r))
 		}
 	}
 	return b
+}
+
+// hostCertificate returns the certificate of a host, or nil if the host cannot have one.
+func (a *API) hostCertificate(host string) *hostCertificate {
+	if a.opts.Certificates == nil || strings.HasPrefix(host, store.WildcardLabel) {
+		return nil
+	}
+	s := a.opts.Certificates.Status(host)
+	return &hostCertificate{State: string(s.State), Issuer: s.Issuer, EndsAt: timeOrNull(s.EndsAt), Problem: s.Problem, RetryAt: timeOrNull(s.RetryAt)}
 }
 
 func redirectOrNull(r *store.DomainRedirect) (target *string, status *int) {

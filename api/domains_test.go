@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/terse/terse/client"
 	"github.com/terse/terse/store"
@@ -93,6 +94,61 @@ func TestDomainsOverTheAPI(t *testing.T) {
 	}
 	if got := s.send(http.MethodPost, "/api/v1/domains", `{"host":"xn--bcher-kva.example","verified":true}`, admin...).domain(http.StatusCreated); got.ID == d.ID {
 		t.Error("an admin who takes the host over gets the links of its owner")
+	}
+}
+
+// certificates are the certificates of hosts.
+type certificates map[string]store.CertificateStatus
+
+// Status implements api.Certificates.
+func (c certificates) Status(host string) store.CertificateStatus { return c[host] }
+
+// TestCertificatesOfDomains checks what the owner of a domain, and others, see of its certificates.
+func TestCertificatesOfDomains(t *testing.T) {
+	t.Parallel()
+	end := time.Date(2026, time.June, 1, 2, 3, 4, 0, time.UTC)
+	known := certificates{
+		"go.example.com":  {State: store.CertificateValid, Issuer: "R12", EndsAt: end},
+		"new.example.com": {State: store.CertificateFailed, Problem: "port 80 does not answer", RetryAt: end},
+	}
+	at := []string{"Host", "go.terse.example"}
+	for _, https := range []bool{true, false} {
+		s := newServer(t, func(o *options) {
+			if https {
+				o.Certificates = known
+			}
+		})
+		ann, bob := append(s.manager("ann"), at...), append(s.manager("bob"), at...)
+		s.send(http.MethodPost, "/api/v1/domains", `{"host":"go.example.com","aliases":["new.example.com","*.go.example.com"],"shared":true}`, ann...).domain(http.StatusCreated)
+		read := s.get("/api/v1/domains/go.example.com", ann...).domain(http.StatusOK)
+		var page client.DomainPage
+		s.get("/api/v1/domains", ann...).into(&page)
+		for _, d := range []client.Domain{read, page.Domains[0]} {
+			shown := map[string]*client.Certificate{}
+			for _, h := range d.Hosts {
+				shown[h.Host] = h.Certificate
+			}
+			if !https {
+				if shown["go.example.com"] != nil {
+					t.Errorf("certificate without HTTPS = %+v, want null", shown["go.example.com"])
+				}
+				continue
+			}
+			if c := shown["go.example.com"]; c == nil || c.State != "valid" || c.Issuer != "R12" || c.EndsAt == nil || !c.EndsAt.Equal(end) || c.Problem != "" || c.RetryAt != nil {
+				t.Errorf("valid certificate = %+v", c)
+			}
+			if c := shown["new.example.com"]; c == nil || c.State != "failed" || c.EndsAt != nil || c.Problem != "port 80 does not answer" || c.RetryAt == nil || !c.RetryAt.Equal(end) {
+				t.Errorf("missing certificate = %+v, want the reason", c)
+			}
+			if c := shown["*.go.example.com"]; c != nil {
+				t.Errorf("certificate of a host with * = %+v, want null", c)
+			}
+		}
+		for _, h := range s.get("/api/v1/domains/go.example.com", bob...).domain(http.StatusOK).Hosts {
+			if h.Certificate != nil {
+				t.Errorf("certificate of another owner = %+v, want null", h.Certificate)
+			}
+		}
 	}
 }
 

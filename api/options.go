@@ -70,6 +70,12 @@ type Keys interface {
 	Knows(hash [sha256.Size]byte) bool
 }
 
+// Certificates knows the certificates of hosts, in memory.
+type Certificates interface {
+	// Status returns the status of the certificate of a host in canonical form.
+	Status(host string) store.CertificateStatus
+}
+
 // Clock is the time of this node and of the database.
 type Clock interface {
 	// LinkTime is the time of the database. Links and keys start and expire by it. While it
@@ -107,6 +113,8 @@ type Options struct {
 	Hosts   Hosts            // The domains besides the default one. Default: none.
 	Domains *domains.Service // Required. The use cases on domains.
 	Clock   Clock            // Default: the clock of this node.
+
+	Certificates Certificates // The certificates of the hosts of domains. Default: this server has none.
 
 	BaseURL     string   // Required. The start of short URLs: scheme://host[:port].
 	CORSOrigins []string // origins that may call the API, see ParseOrigins; default none

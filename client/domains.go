@@ -36,6 +36,19 @@ type Domain struct {
 type DomainHost struct {
 	Host       string     `json:"host"`
 	VerifiedAt *time.Time `json:"verified_at"` // nil: not verified, and serves no link
+
+	// Certificate is nil if the server does not serve HTTPS itself, for a host with *, and for a
+	// shared domain of another owner.
+	Certificate *Certificate `json:"certificate"`
+}
+
+// Certificate describes the certificate of a host.
+type Certificate struct {
+	State   string     `json:"state"`    // none, ordering, valid, expired or failed
+	Issuer  string     `json:"issuer"`   // empty without a certificate
+	EndsAt  *time.Time `json:"ends_at"`  // nil without a certificate
+	Problem string     `json:"problem"`  // why the latest attempt failed; empty after a success
+	RetryAt *time.Time `json:"retry_at"` // no attempt is made before this time; nil without a failure
 }
 
 // DNSRecord is a DNS record to set.

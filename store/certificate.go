@@ -55,3 +55,25 @@ type Certificates interface {
 	// UnlockCertificate releases the lock. It changes nothing if the holder does not have it.
 	UnlockCertificate(ctx context.Context, name, holder string) error
 }
+
+// CertificateState is the state of a host's certificate.
+type CertificateState string
+
+// The states of a host's certificate.
+const (
+	CertificateNone     CertificateState = "none"     // and no attempt failed
+	CertificateOrdering CertificateState = "ordering" // it is being read from the store, or ordered
+	CertificateValid    CertificateState = "valid"
+	CertificateExpired  CertificateState = "expired"
+	CertificateFailed   CertificateState = "failed" // there is none, and the latest attempt failed
+)
+
+// CertificateStatus describes the certificate of one host, as one node knows it. Problem and RetryAt
+// may be set in every state. In the state CertificateValid they describe a failed renewal.
+type CertificateStatus struct {
+	State   CertificateState
+	Issuer  string    // name of the authority; empty without a certificate
+	EndsAt  time.Time // zero without a certificate
+	Problem string    // why the latest attempt failed; empty after a success
+	RetryAt time.Time // no attempt is made before; zero without a failure
+}

@@ -204,6 +204,9 @@ func printDomain(w io.Writer, d *terseclient.Domain, asJSON bool) error {
 			verified = "verified " + h.VerifiedAt.Format(time.RFC3339)
 		}
 		row("has host", h.Host+", "+verified)
+		if h.Certificate != nil {
+			row("certificate", shownCertificate(h.Certificate))
+		}
 	}
 	row("added", d.CreatedAt.Format(time.RFC3339))
 	row("version", fmt.Sprint(d.Version))
@@ -212,6 +215,21 @@ func printDomain(w io.Writer, d *terseclient.Domain, asJSON bool) error {
 	}
 	fmt.Fprintln(w)
 	return printRecords(w, d.DNS)
+}
+
+// shownCertificate describes a certificate in one line.
+func shownCertificate(c *terseclient.Certificate) string {
+	text := c.State
+	if c.EndsAt != nil {
+		text += fmt.Sprintf(" until %s, by %s", c.EndsAt.Format(time.RFC3339), oneLine(c.Issuer))
+	}
+	if c.Problem != "" {
+		text += ": " + oneLine(c.Problem)
+	}
+	if c.RetryAt != nil {
+		text += fmt.Sprintf(" (next attempt at %s)", c.RetryAt.Format(time.RFC3339))
+	}
+	return text
 }
 
 type domainEdit struct {

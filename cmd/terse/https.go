@@ -195,6 +195,20 @@ func (p *process) secure(ctx context.Context, s *stores, public *server.Listener
 	return config, nil
 }
 
+// statuses returns the statuses of certificates for the API, or nil without HTTPS. They are known
+// before requests are served, but after the API is made.
+func (p *process) statuses() api.Certificates {
+	if !p.settings.https.on {
+		return nil
+	}
+	return lateStatuses{p}
+}
+
+type lateStatuses struct{ p *process }
+
+// Status implements api.Certificates.
+func (s lateStatuses) Status(host string) store.CertificateStatus { return s.p.shown.Status(host) }
+
 // certificates returns the TLS configuration, and the handler of HTTP.
 func (p *process) certificates(ctx context.Context, s *stores, base *url.URL, app http.Handler, plain, public net.Addr) (*tls.Config, http.Handler, error) {
 	host, err := store.CanonicalHost(base.Hostname())
@@ -227,6 +241,7 @@ func (p *process) filesOrACME(ctx context.Context, s *stores, hosts servedHosts,
 			return nil, err
 		}
 		p.background(ctx, "certificate files", files.Run)
+		p.shown = files
 		return files.GetCertificate, nil
 	}
 	options := p.settings.https.acme
@@ -239,7 +254,7 @@ func (p *process) filesOrACME(ctx context.Context, s *stores, hosts servedHosts,
 		return nil, err
 	}
 	p.open.push("certificates", closeTimeout, manager.Close)
-	*handler = manager.Challenges(*handler)
+	*handler, p.shown = manager.Challenges(*handler), manager
 	p.obtain = func() {
 		p.background(ctx, "certificates of hosts", func(ctx context.Context) { hosts.obtain(ctx, manager.Manage) })
 	}

@@ -120,6 +120,7 @@ type process struct {
 	tracer   *tracing.Tracer // nil: no traces
 	public   *server.Server
 	obtain   func()                      // begins to obtain certificates; nil without ACME
+	shown    api.Certificates            // with HTTPS, set before requests are served
 	failed   chan error                  // errors of servers that stop by themselves
 	stopBy   func() time.Time            // deadline for closing everything
 	sockets  map[string]*server.Listener // sockets from systemd, by name
@@ -231,7 +232,7 @@ func (p *process) handler(ctx context.Context, s *stores) (*api.API, error) {
 	}
 	return api.New(api.Options{
 		Links: useCases, Abuse: against, Domains: onDomains, Visits: s.cached, Clicks: s.clicks, Clock: s.clock(),
-		Keys: s.keyring, Hosts: s.hosts,
+		Keys: s.keyring, Hosts: s.hosts, Certificates: p.statuses(),
 		Limiter: p.limiter, Limits: p.settings.limits, Clients: p.settings.proxies, Guard: p.guard,
 		BaseURL: p.settings.baseURL, CORSOrigins: p.settings.corsOrigins, CDN: p.settings.cdn.Provider != "",
 		SiteName: p.settings.siteName, Contact: p.settings.contact, SecurityContacts: p.settings.contacts,

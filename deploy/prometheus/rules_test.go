@@ -390,6 +390,13 @@ var conditions = map[string]condition{
 		quiet: "19m 34m", fires: "35m", clears: "40m",
 		labels: map[string]string{"instance": "a"},
 	},
+	"TerseCertificateMissing": {
+		series: map[string]string{
+			`terse_certificate_missing_seconds{instance="a"}`: levels(span{20, 3500}, span{20, 3660}, span{20, 0}),
+		},
+		quiet: "19m 21m", fires: "22m", clears: "40m",
+		labels: map[string]string{"instance": "a"},
+	},
 	"TerseNodeVersions": {
 		series: map[string]string{
 			`terse_build_info{version="1", instance="a"}`: levels(span{400, 1}),

@@ -115,11 +115,11 @@ type Manager struct {
 	reading  chan struct{} // one element for each certificate that is being read
 
 	mu      sync.Mutex
-	managed map[string]bool    // hosts of Manage
-	trying  map[string]bool    // managed hosts whose certificate is being loaded or ordered
-	loaded  map[string]bool    // hosts with a certificate in the cache
-	failed  map[string]failure // the latest failure of each host on this node
-	wake    chan struct{}      // has an element when managed has changed
+	managed map[string]time.Time // hosts of Manage, and the time of the call
+	trying  map[string]bool      // managed hosts whose certificate is being loaded or ordered
+	loaded  map[string]bool      // hosts with a certificate in the cache
+	failed  map[string]failure   // the latest failure of each host on this node
+	wake    chan struct{}        // has an element when managed has changed
 
 	ctx        context.Context // of work that outlives a handshake; ends with Close
 	stop       context.CancelFunc
@@ -149,7 +149,7 @@ func New(opts Options) (*Manager, error) {
 	m := &Manager{
 		opts: opts, storage: newStorage(opts.Store, sealing, opts.Now), reach: newReach(token, &opts),
 		ordering: make(chan struct{}, maxOrders), reading: make(chan struct{}, maxLoads),
-		managed: map[string]bool{}, trying: map[string]bool{}, loaded: map[string]bool{}, failed: map[string]failure{}, wake: make(chan struct{}, 1),
+		managed: map[string]time.Time{}, trying: map[string]bool{}, loaded: map[string]bool{}, failed: map[string]failure{}, wake: make(chan struct{}, 1),
 	}
 	if m.metrics, err = newMetrics(opts.Registerer, m.count); err != nil {
 		return nil, err

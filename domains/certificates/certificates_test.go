@@ -16,9 +16,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/terse/terse/domains"
 	"github.com/terse/terse/domains/certificates"
 	"github.com/terse/terse/internal/testenv"
+	"github.com/terse/terse/store"
 )
 
 // TestObtain obtains certificates ahead and on demand, under concurrent handshakes.
@@ -30,8 +33,8 @@ func TestObtain(t *testing.T) {
 	n := newNode(t, p, ca, under, newHosts("base.example", "a.example", "xn--bcher-kva.example"))
 	n.Manage("base.example")
 	testenv.Await(t, "the certificate of a managed host", func() bool {
-		s, err := n.Status(t.Context(), "base.example")
-		return err == nil && s.State == certificates.Valid && time.Until(s.NotAfter) > 80*24*time.Hour
+		s := n.Status("base.example")
+		return s.State == store.CertificateValid && time.Until(s.EndsAt) > 80*24*time.Hour && strings.HasPrefix(s.Issuer, "Pebble") && s.Problem == ""
 	})
 	var wg sync.WaitGroup
 	for range 10 {
@@ -110,9 +113,9 @@ func TestRestart(t *testing.T) {
 	if _, err := handshake(t, second.https.String(), "new.example"); err == nil {
 		t.Error("handshake with a new name without the authority = nil, want an error")
 	}
-	s, err := second.Status(t.Context(), "new.example")
-	if err != nil || s.State != certificates.Failed || !strings.Contains(s.Error, "refused") || !s.Retry.After(time.Now()) {
-		t.Errorf("Status() = %+v, %v, want the reason of the failure and a later attempt", s, err)
+	s := second.Status("new.example")
+	if s.State != store.CertificateFailed || !strings.Contains(s.Problem, "refused") || !s.RetryAt.After(time.Now()) {
+		t.Errorf("Status() = %+v, want the reason of the failure and a later attempt", s)
 	}
 	if _, err := handshake(t, second.https.String(), "a.example"); err != nil {
 		t.Errorf("handshake with the known name = %v, want nil", err)
@@ -141,9 +144,9 @@ func TestUnreachableHostIsNotOrdered(t *testing.T) {
 		if _, err := handshake(t, n.https.String(), "a.example"); err == nil {
 			t.Error("handshake with an unreachable host = nil, want an error")
 		}
-		s, err := n.Status(t.Context(), "a.example")
-		if err != nil || s.State != certificates.Failed || !strings.Contains(s.Error, reason) || !strings.Contains(s.Error, "127.0.0.1") {
-			t.Errorf("Status() = %+v, %v, want an error that says %q and the address", s, err, reason)
+		s := n.Status("a.example")
+		if s.State != store.CertificateFailed || !strings.Contains(s.Problem, reason) || !strings.Contains(s.Problem, "127.0.0.1") {
+			t.Errorf("Status() = %+v, want an error that says %q and the address", s, reason)
 		}
 		n.closing()
 	}
@@ -171,9 +174,9 @@ func TestPrivateAddressIsNotRequested(t *testing.T) {
 	if _, err := handshake(t, n.https.String(), "a.example"); err == nil {
 		t.Error("handshake with a host at a private address = nil, want an error")
 	}
-	s, err := n.Status(t.Context(), "a.example")
-	if err != nil || s.State != certificates.Failed || !strings.Contains(s.Error, "TERSE_DOMAINS_NETWORKS") {
-		t.Errorf("Status() = %+v, %v, want an error that names the setting", s, err)
+	s := n.Status("a.example")
+	if s.State != store.CertificateFailed || !strings.Contains(s.Problem, "TERSE_DOMAINS_NETWORKS") {
+		t.Errorf("Status() = %+v, want an error that names the setting", s)
 	}
 	if got := requests.Load(); got != 0 {
 		t.Errorf("the private address got %d requests, want none", got)
@@ -336,5 +339,52 @@ func TestOptionsAreChecked(t *testing.T) {
 	}
 	if _, err := certificates.OpenFiles(certificates.FilesOptions{Logger: slog.New(slog.DiscardHandler)}); err == nil {
 		t.Error("OpenFiles() without files = nil, want an error")
+	}
+}
+
+// TestMissing checks the state of a managed host that has no certificate, and the time without one.
+func TestMissing(t *testing.T) {
+	t.Parallel()
+	p := listenTwice(t)
+	ca := p.pebble(t, testenv.PebbleOptions{})
+	if err := ca.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	var skew atomic.Int64
+	registry := prometheus.NewRegistry()
+	n := newNode(t, p, ca, openStore(t), newHosts("base.example", "a.example"), func(o *certificates.Options) {
+		o.Registerer, o.Now = registry, func() time.Time { return time.Now().Add(time.Duration(skew.Load())) }
+	})
+	missing := func() float64 {
+		families, err := registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range families {
+			if f.GetName() == "terse_certificate_missing_seconds" {
+				return f.GetMetric()[0].GetGauge().GetValue()
+			}
+		}
+		return -1
+	}
+	if s := n.Status("a.example"); s != (store.CertificateStatus{State: store.CertificateNone}) || missing() != 0 {
+		t.Errorf("before Manage: %+v, missing for %v s, want none and 0", s, missing())
+	}
+	n.Manage("a.example")
+	testenv.Await(t, "the first order to fail", func() bool { return n.Status("a.example").State == store.CertificateFailed })
+	if s := n.Status("a.example"); s.Problem == "" || !s.RetryAt.After(time.Now()) || !s.EndsAt.IsZero() {
+		t.Errorf("status without a certificate = %+v, want the reason and the time of the next attempt", s)
+	}
+	skew.Store(int64(2 * time.Hour))
+	if got := missing(); got < 7200 || got > 7200+600 {
+		t.Errorf("missing for %v s, want two hours", got)
+	}
+	if err := ca.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	n.Manage("a.example") // which tries at once, because the clock is after the next attempt
+	testenv.Await(t, "the certificate", func() bool { return n.Status("a.example").State == store.CertificateValid })
+	if s := n.Status("a.example"); s.Problem != "" || s.EndsAt.IsZero() || missing() != 0 {
+		t.Errorf("status with a certificate = %+v, missing for %v s, want no problem and 0", s, missing())
 	}
 }

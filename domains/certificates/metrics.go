@@ -7,26 +7,25 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/terse/terse/store"
 )
 
 // counts are the certificates in memory.
 type counts struct {
-	states    map[State]int
-	end       time.Time // the nearest end; zero without certificates
-	remaining float64   // the smallest remaining share of a lifetime; 1 without certificates
+	states    map[store.CertificateState]int
+	end       time.Time     // the nearest end; zero without certificates
+	remaining float64       // the smallest remaining share of a lifetime; 1 without certificates
+	missing   time.Duration // the longest time that a managed host is without a certificate
 }
 
 func newCounts() counts {
-	return counts{states: map[State]int{Valid: 0, Expired: 0, Failed: 0}, remaining: 1}
+	return counts{states: map[store.CertificateState]int{store.CertificateValid: 0, store.CertificateExpired: 0, store.CertificateFailed: 0}, remaining: 1}
 }
 
 // add counts a certificate.
 func (c *counts) add(leaf *x509.Certificate, now time.Time) {
-	state := Valid
-	if !now.Before(leaf.NotAfter) {
-		state = Expired
-	}
-	c.states[state]++
+	c.states[described(store.CertificateStatus{}, leaf, now).State]++
 	if c.end.IsZero() || leaf.NotAfter.Before(c.end) {
 		c.end = leaf.NotAfter
 	}
@@ -37,8 +36,8 @@ func (c *counts) add(leaf *x509.Certificate, now time.Time) {
 type metrics struct {
 	obtained, failures, unreachable prometheus.Counter
 
-	count                       func() counts
-	states, expires, remainders *prometheus.Desc
+	count                                func() counts
+	states, expires, remainders, missing *prometheus.Desc
 }
 
 func newMetrics(reg prometheus.Registerer, count func() counts) (*metrics, error) {
@@ -50,11 +49,13 @@ func newMetrics(reg prometheus.Registerer, count func() counts) (*metrics, error
 		obtained: orders.WithLabelValues("obtained"), failures: orders.WithLabelValues("failed"), unreachable: orders.WithLabelValues("unreachable"),
 		count: count,
 		states: prometheus.NewDesc("terse_certificates",
-			"Hosts by the state of their certificate: valid, expired, or failed if it is missing and the latest attempt failed. Only hosts that clients asked this node for, and the host of the base URL.", []string{"state"}, nil),
+			"Hosts by the state of their certificate: valid, expired, or failed if it is missing and the latest attempt failed. The host of the base URL, and the verified hosts of domains.", []string{"state"}, nil),
 		expires: prometheus.NewDesc("terse_certificate_expires_timestamp_seconds",
 			"The nearest end of a certificate that this node serves. Absent without certificates.", nil, nil),
 		remainders: prometheus.NewDesc("terse_certificate_remaining_ratio",
 			"The smallest remaining share of the lifetime of a certificate that this node serves, from 1 to 0. Absent without certificates.", nil, nil),
+		missing: prometheus.NewDesc("terse_certificate_missing_seconds",
+			"The longest time that a verified host has been without a certificate on this node, since its start; 0 if none is.", nil, nil),
 	}
 	if err := errors.Join(reg.Register(orders), reg.Register(m)); err != nil {
 		return nil, fmt.Errorf("certificates: register metrics: %w", err)
@@ -67,6 +68,7 @@ func (m *metrics) Describe(descs chan<- *prometheus.Desc) {
 	descs <- m.states
 	descs <- m.expires
 	descs <- m.remainders
+	descs <- m.missing
 }
 
 // Collect implements prometheus.Collector.
@@ -75,6 +77,7 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	for state, n := range c.states {
 		out <- prometheus.MustNewConstMetric(m.states, prometheus.GaugeValue, float64(n), string(state))
 	}
+	out <- prometheus.MustNewConstMetric(m.missing, prometheus.GaugeValue, c.missing.Seconds())
 	if c.end.IsZero() {
 		return
 	}
@@ -100,7 +103,12 @@ func (m *Manager) count() counts {
 		case !m.opts.Hosts.Allowed(host):
 			delete(m.failed, host)
 		case !m.loaded[host]:
-			c.states[Failed]++
+			c.states[store.CertificateFailed]++
+		}
+	}
+	for host, since := range m.managed {
+		if !m.loaded[host] && m.opts.Hosts.Allowed(host) {
+			c.missing = max(c.missing, now.Sub(since))
 		}
 	}
 	return c

@@ -26,7 +26,9 @@ var errNotAllowed = errors.New("the host may not have a certificate")
 func (m *Manager) Manage(hosts ...string) {
 	m.mu.Lock()
 	for _, host := range hosts {
-		m.managed[host] = true
+		if _, known := m.managed[host]; !known {
+			m.managed[host] = m.opts.Now()
+		}
 	}
 	m.mu.Unlock()
 	select {

@@ -1,73 +1,47 @@
 package certificates
 
 import (
-	"context"
+	"cmp"
 	"crypto/x509"
-	"encoding/pem"
-	"errors"
-	"fmt"
-	"io/fs"
+	"strings"
 	"time"
 
-	"github.com/caddyserver/certmagic"
+	"github.com/terse/terse/store"
 )
 
-// State is the state of a host's certificate.
-type State string
-
-// The states of a host's certificate.
-const (
-	Missing State = "missing" // none yet, and no attempt failed
-	Failed  State = "failed"  // none yet, and the latest attempt failed
-	Valid   State = "valid"
-	Expired State = "expired"
-)
-
-// Status describes the certificate of one host. Error and Retry may be set in every state. In
-// the state Valid they describe a failed renewal.
-type Status struct {
-	State    State
-	NotAfter time.Time // end of the certificate; zero without one
-	Error    string    // why the latest attempt failed; empty after a success
-	Retry    time.Time // no attempt is made before this time
+// Status returns the status of a host's certificate on this node, from memory. The attempts of
+// other nodes are known after the next attempt of this node.
+func (m *Manager) Status(host string) store.CertificateStatus {
+	m.mu.Lock()
+	failed, trying := m.failed[host], m.trying[host]
+	m.mu.Unlock()
+	s := store.CertificateStatus{State: store.CertificateNone, Problem: failed.Error, RetryAt: failed.Next}
+	switch cert := m.cached(host); {
+	case cert != nil:
+		s = described(s, cert.Leaf, m.opts.Now())
+	case trying:
+		s.State = store.CertificateOrdering
+	case failed.Count > 0:
+		s.State = store.CertificateFailed
+	}
+	return s
 }
 
-// Status returns the status of a host's certificate, from the store if it is not in memory.
-func (m *Manager) Status(ctx context.Context, host string) (Status, error) {
-	f, err := m.lastFailure(ctx, host)
-	if err != nil {
-		return Status{}, fmt.Errorf("certificates: status of %q: %w", host, err)
+// Status returns the status of the certificate from files for a host.
+func (f *Files) Status(host string) store.CertificateStatus {
+	leaf := f.current.Load().Leaf
+	if leaf.VerifyHostname(host) != nil {
+		return store.CertificateStatus{State: store.CertificateFailed, Problem: "the certificate from files is not for this host"}
 	}
-	s := Status{State: Missing, Error: f.Error, Retry: f.Next}
-	if f.Count > 0 {
-		s.State = Failed
-	}
-	leaf, err := m.leaf(ctx, host)
-	if err != nil || leaf == nil {
-		return s, err
-	}
-	if s.NotAfter, s.State = leaf.NotAfter, Valid; !m.opts.Now().Before(leaf.NotAfter) {
-		s.State = Expired
-	}
-	return s, nil
+	return described(store.CertificateStatus{}, leaf, time.Now())
 }
 
-// leaf returns the stored certificate of host, or nil without one.
-func (m *Manager) leaf(ctx context.Context, host string) (*x509.Certificate, error) {
-	text, err := m.storage.Load(ctx, certmagic.StorageKeys.SiteCert(m.issuer.IssuerKey(), host))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+// described returns s with the properties of a certificate.
+func described(s store.CertificateStatus, leaf *x509.Certificate, now time.Time) store.CertificateStatus {
+	s.State, s.EndsAt = store.CertificateValid, leaf.NotAfter
+	if !now.Before(leaf.NotAfter) {
+		s.State = store.CertificateExpired
 	}
-	if err != nil {
-		return nil, fmt.Errorf("certificates: certificate of %q: %w", host, err)
-	}
-	block, _ := pem.Decode(text)
-	if block == nil {
-		return nil, fmt.Errorf("certificates: certificate of %q is not PEM", host)
-	}
-	leaf, err := x509.ParseCertificate(block.Bytes)
-	if err != nil {
-		return nil, fmt.Errorf("certificates: certificate of %q: %w", host, err)
-	}
-	return leaf, nil
+	s.Issuer = cmp.Or(leaf.Issuer.CommonName, strings.Join(leaf.Issuer.Organization, " "))
+	return s
 }
