@@ -114,16 +114,21 @@ func (f *secureFleet) handshake(ctx context.Context, host string) (*x509.Certifi
 	return leaf, errors.Join(conn.Close(), leaf.VerifyHostname(host))
 }
 
-// get asks for a path by HTTPS on a new connection.
+// get asks for a path of the base URL by HTTPS on a new connection.
 func (f *secureFleet) get(ctx context.Context, path string) (*http.Response, error) {
+	return f.getOf(ctx, secureHost, path)
+}
+
+// getOf is get for any host.
+func (f *secureFleet) getOf(ctx context.Context, host, path string) (*http.Response, error) {
 	transport := &http.Transport{
-		TLSClientConfig: &tls.Config{ServerName: secureHost, InsecureSkipVerify: true}, ForceAttemptHTTP2: true,
+		TLSClientConfig: &tls.Config{ServerName: host, InsecureSkipVerify: true}, ForceAttemptHTTP2: true,
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, network, f.https.Addr().String())
 		},
 	}
 	defer transport.CloseIdleConnections()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+secureHost+path, http.NoBody)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+host+path, http.NoBody)
 	if err != nil {
 		return nil, err
 	}
