@@ -320,3 +320,43 @@ func BenchmarkFind(b *testing.B) {
 		})
 	}
 }
+
+// TestFingerprint checks that the fingerprint changes with the hosts that are served, and with nothing
+// else.
+func TestFingerprint(t *testing.T) {
+	t.Parallel()
+	s := openStore(t)
+	m, other := newMap(t, prometheus.NewRegistry(), s), newMap(t, prometheus.NewRegistry(), s)
+	seen := map[string]bool{}
+	change := func(what string, changes bool, err error) {
+		t.Helper()
+		must(t, err)
+		before := m.Fingerprint()
+		m.Refresh(t.Context())
+		other.Refresh(t.Context())
+		if got := m.Fingerprint(); (got != before) != changes || got != other.Fingerprint() || changes && seen[got] {
+			t.Errorf("%s: fingerprint %s after %s, and %s of another process; want a change: %t", what, got, before, other.Fingerprint(), changes)
+		}
+		seen[m.Fingerprint()] = true
+	}
+	id, host := newID(), newHost()
+	add(t, s, id, host, "*."+host)
+	change("an unverified domain", false, nil)
+	h := store.DomainHost{Host: host, DomainID: id, ClaimedAt: epoch, VerifiedAt: epoch}
+	change("a verified host", true, s.UpdateHost(t.Context(), id, h))
+	h.Host = "*." + host
+	change("a verified wildcard host", true, s.UpdateHost(t.Context(), id, h))
+	d, err := s.Domain(t.Context(), id)
+	must(t, err)
+	d.Robots = store.RobotsDisallow
+	d, err = s.UpdateDomain(t.Context(), d)
+	change("an edit", false, err)
+	change("a host less", true, s.ReleaseHost(t.Context(), host, id))
+	d.State = store.DomainRemoved
+	_, err = s.UpdateDomain(t.Context(), d)
+	must(t, err)
+	m.Refresh(t.Context())
+	if m.Fingerprint() != newMap(t, prometheus.NewRegistry(), openStore(t)).Fingerprint() {
+		t.Errorf("fingerprint of a removed domain = %s, want that of no domain", m.Fingerprint())
+	}
+}

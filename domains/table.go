@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cespare/xxhash/v2"
+
 	"github.com/terse/terse/store"
 )
 
@@ -14,7 +16,8 @@ type table struct {
 	byHost   map[string]*Domain
 	hidden   map[string]*Domain // by an unverified host to which a wildcard host applies instead
 	byID     map[string]*Domain
-	verified bool // whether any host is verified
+	verified bool   // whether any host is verified
+	served   uint64 // sum of the hashes of the verified hosts of domains that are not removed
 	complete bool
 }
 
@@ -41,6 +44,9 @@ func newTable(known []*content) *table {
 				d.Hosts = append(d.Hosts, h)
 				t.byHost[h.Host] = d
 				t.verified = t.verified || !h.VerifiedAt.IsZero()
+				if !h.VerifiedAt.IsZero() && d.State != store.DomainRemoved {
+					t.served += xxhash.Sum64String(h.Host) // in any order
+				}
 			}
 		}
 	}

@@ -12,6 +12,7 @@ type Author struct {
 // Authors that are parts of the system. No API key has such an id.
 const (
 	AuthorBlocklist  = "system:blocklist"  // disables links to blocked hosts
+	AuthorDomains    = "system:domains"    // disables links to hosts of domains
 	AuthorReputation = "system:reputation" // disables links that a reputation service reports
 )
 

@@ -9,43 +9,71 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// blockedReason is the reason recorded on a link that leads to a blocked host.
-const blockedReason = "leads to a host that is blocked"
+// The names of the scans that compare the links with hosts.
+const (
+	blockedName = "blocklist"
+	ownName     = "own_hosts"
+)
 
-// blockedState is the progress of comparing the links of a source with the blocklist.
-type blockedState struct {
-	List    string    `json:"list"`    // fingerprint of the list that all links were compared with
+// forbidden are hosts to which no link may lead.
+type forbidden struct {
+	name   string // of the scan
+	author string // of the disabled links, in their history
+	reason string // recorded on these links
+
+	matches     func(host string) bool
+	any         func() bool
+	fingerprint func() string // changes when the hosts change
+}
+
+// forbiddenHosts returns what the options forbid.
+func (o *Options) forbiddenHosts() []*forbidden {
+	all := []*forbidden{{
+		name: blockedName, author: store.AuthorBlocklist, reason: "leads to a host that is blocked",
+		matches: o.Blocklist.Blocks, any: o.Blocklist.Any, fingerprint: o.Blocklist.Fingerprint,
+	}}
+	if o.Own != nil {
+		all = append(all, &forbidden{
+			name: ownName, author: store.AuthorDomains, reason: "leads to a host of this URL shortener",
+			matches: o.Own.Serves, any: o.Own.AnyVerified, fingerprint: o.Own.Fingerprint,
+		})
+	}
+	return all
+}
+
+// hostState is the progress of comparing the links of a source with forbidden hosts.
+type hostState struct {
+	List    string    `json:"list"`    // fingerprint of the hosts that all links were compared with
 	At      time.Time `json:"at"`      // when that comparison ended
-	Walking string    `json:"walking"` // fingerprint of the list in the current walk; empty without a walk
+	Walking string    `json:"walking"` // fingerprint of the hosts in the current walk; empty without a walk
 	Behind  string    `json:"behind"`  // the last code that the current walk has compared
 }
 
-// blockedScan compares the links of one source with the blocklist.
-type blockedScan struct {
+// hostScan compares the links of one source with forbidden hosts.
+type hostScan struct {
 	w      *Worker
 	source Source
+	*forbidden
 
 	list  string    // the latest fingerprint
 	known time.Time // when that fingerprint was first seen
 }
 
-const blockedName = "blocklist"
-
-// round walks through all links when the blocklist has changed, and again after
-// Interval. With an empty blocklist it reads no links.
-func (b *blockedScan) round(ctx context.Context) error {
+// round walks through all links when the forbidden hosts have changed, and again after
+// Interval. Without such hosts it reads no links.
+func (b *hostScan) round(ctx context.Context) error {
 	now := b.w.opts.Now()
-	if list := b.w.opts.Blocklist.Fingerprint(); list != b.list {
+	if list := b.fingerprint(); list != b.list {
 		b.list, b.known = list, now
 	}
 	if now.Sub(b.known) < b.w.opts.Settle {
 		return nil
 	}
-	saved, err := b.source.Links.ClaimScan(ctx, blockedName, b.w.holder, claimTTL)
+	saved, err := b.source.Links.ClaimScan(ctx, b.name, b.w.holder, claimTTL)
 	if err != nil {
 		return err
 	}
-	var s blockedState
+	var s hostState
 	if saved != "" {
 		if err := json.Unmarshal([]byte(saved), &s); err != nil {
 			return fmt.Errorf("state of the scan: %w", err)
@@ -57,39 +85,39 @@ func (b *blockedScan) round(ctx context.Context) error {
 	if s.Walking != b.list {
 		s.Walking, s.Behind = b.list, ""
 	}
-	if !b.w.opts.Blocklist.Any() {
+	if !b.any() {
 		s.done(b.w.opts.Now())
-		return save(ctx, b.source, blockedName, b.w.holder, &s)
+		return save(ctx, b.source, b.name, b.w.holder, &s)
 	}
 	return b.walk(ctx, &s)
 }
 
-// done records that all links were compared with the list of the walk.
-func (s *blockedState) done(now time.Time) {
-	*s = blockedState{List: s.Walking, At: now.UTC()}
+// done records that all links were compared with the hosts of the walk.
+func (s *hostState) done(now time.Time) {
+	*s = hostState{List: s.Walking, At: now.UTC()}
 }
 
 // walk continues after s.Behind. After each page it pauses for as long as reading the
 // page took, so it reads at half speed.
-func (b *blockedScan) walk(ctx context.Context, s *blockedState) error {
+func (b *hostScan) walk(ctx context.Context, s *hostState) error {
 	for ctx.Err() == nil {
 		links, took, err := b.w.page(ctx, b.source, s.Behind, pageLen)
 		if err != nil {
 			return err
 		}
 		for i := range links {
-			if err := b.w.compare(ctx, &links[i]); err != nil {
+			if err := b.w.compare(ctx, &links[i], b.forbidden); err != nil {
 				return err
 			}
 		}
-		b.w.metrics.scanned.WithLabelValues(blockedName, b.source.Name).Add(float64(len(links)))
+		b.w.metrics.scanned.WithLabelValues(b.name, b.source.Name).Add(float64(len(links)))
 		done := len(links) < pageLen
 		if done {
 			s.done(b.w.opts.Now())
 		} else {
 			s.Behind = links[len(links)-1].Code
 		}
-		if err := save(ctx, b.source, blockedName, b.w.holder, s); err != nil || done {
+		if err := save(ctx, b.source, b.name, b.w.holder, s); err != nil || done {
 			return err
 		}
 		pause(ctx, took)
@@ -97,16 +125,16 @@ func (b *blockedScan) walk(ctx context.Context, s *blockedState) error {
 	return ctx.Err()
 }
 
-// compare disables a link to a blocked host.
-func (w *Worker) compare(ctx context.Context, l *store.Link) error {
+// compare disables a link to a forbidden host.
+func (w *Worker) compare(ctx context.Context, l *store.Link, f *forbidden) error {
 	if !l.DisabledAt.IsZero() || !l.DeletedAt.IsZero() {
 		return nil
 	}
 	host, err := store.TargetHost(l.URL)
-	if err != nil || !w.opts.Blocklist.Blocks(host) {
-		return nil // the blocklist does not apply to a target without a valid host
+	if err != nil || !f.matches(host) {
+		return nil // a target without a valid host leads to no forbidden one
 	}
-	return w.disable(ctx, store.Link{Code: l.Code, URL: l.URL}, blockedReason, store.AuthorBlocklist)
+	return w.disable(ctx, store.Link{Code: l.Code, URL: l.URL}, f.reason, f.author)
 }
 
 // save stores the state of a scan and extends the claim.

@@ -21,7 +21,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	m := &metrics{
 		scanned: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "terse_scan_links_total",
-			Help: "Links that a background scan has examined, by scan: blocklist or reputation.",
+			Help: "Links that a background scan has examined, by scan: blocklist, own_hosts or reputation.",
 		}, []string{"scan", "shard"}),
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "terse_scan_failures_total",
@@ -29,7 +29,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		}, []string{"scan", "shard"}),
 		disabled: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "terse_scan_disabled_total",
-			Help: "Links that a scan has disabled, by author: the blocklist or the reputation service.",
+			Help: "Links that a scan has disabled, by author: the blocklist, the domains of this server or the reputation service.",
 		}, []string{"author"}),
 		backlog: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "terse_scan_backlog_seconds",
@@ -48,8 +48,11 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 
 // begin creates the series of the scans in opts, so that they start at 0.
 func (m *metrics) begin(opts *Options) {
-	names := []string{blockedName}
-	m.disabled.WithLabelValues(store.AuthorBlocklist)
+	var names []string
+	for _, hosts := range opts.forbiddenHosts() {
+		names = append(names, hosts.name)
+		m.disabled.WithLabelValues(hosts.author)
+	}
 	if opts.Checker != nil {
 		names = append(names, checkedName)
 		m.disabled.WithLabelValues(store.AuthorReputation)

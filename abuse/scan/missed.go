@@ -11,8 +11,9 @@ import (
 // knowing all blocked hosts. Each process does this itself and needs no claim: the others may
 // have known the hosts, and may have compared all links already.
 type missedScan struct {
-	w      *Worker
-	source Source
+	w          *Worker
+	source     Source
+	*forbidden // the blocklist
 
 	seen  int          // the latest period that was scanned
 	next  int          // the latest period of the scan under way
@@ -40,11 +41,11 @@ func (m *missedScan) round(ctx context.Context) error {
 			return err
 		}
 		for i := range changes {
-			if err := m.w.compare(ctx, &changes[i].Link); err != nil {
+			if err := m.w.compare(ctx, &changes[i].Link, m.forbidden); err != nil {
 				return err
 			}
 		}
-		m.w.metrics.scanned.WithLabelValues(blockedName, m.source.Name).Add(float64(len(changes)))
+		m.w.metrics.scanned.WithLabelValues(m.name, m.source.Name).Add(float64(len(changes)))
 		if len(changes) < pageLen {
 			m.seen = m.next
 			return nil

@@ -1,9 +1,9 @@
 // Package scan finds existing links with forbidden targets and disables them. It
-// compares all links with the blocklist when the blocklist changes. It asks a
-// reputation service about new and edited links. Both scans examine all links again
-// every Options.Interval.
+// compares all links with the blocklist when the blocklist changes, and with the hosts of
+// this server when these change. It asks a reputation service about new and edited links. All
+// scans examine all links again every Options.Interval.
 //
-// A Blocklist and a Checker decide which targets are forbidden. Any number of
+// A Blocklist, Hosts and a Checker decide which targets are forbidden. Any number of
 // processes may run a Worker over the same sources. One process at a time does each
 // scan of a source, and another continues it when that process dies.
 package scan
@@ -57,6 +57,18 @@ type Blocklist interface {
 	Missed(after int) (since time.Time, latest int)
 }
 
+// Hosts are the hosts of this server besides the one of the base URL. Implementations are safe for
+// concurrent use.
+type Hosts interface {
+	store.DomainHosts
+
+	// AnyVerified reports whether there is any such host.
+	AnyVerified() bool
+
+	// Fingerprint returns a text that changes when the hosts change.
+	Fingerprint() string
+}
+
 // Checker is a reputation service. Implementations are safe for concurrent use.
 type Checker interface {
 	// Check returns why a target is dangerous, or "" when the service knows no
@@ -88,11 +100,12 @@ type Options struct {
 	Registerer prometheus.Registerer // required
 	Logger     *slog.Logger          // required
 
-	Checker Checker // default: links are only compared with the blocklist
+	Own     Hosts   // default: none
+	Checker Checker // default: links are only compared with hosts
 	Except  string  // owner of the system's own links, which are not checked; default: no owner
 
 	Every    time.Duration // between two rounds of a scan, ±20 %; default DefaultEvery
-	Settle   time.Duration // from a change of the blocklist to the scan, so that all processes know the change; default DefaultSettle
+	Settle   time.Duration // from a change of the hosts to the scan, so that all processes know the change; default DefaultSettle
 	Late     time.Duration // how late a change may become visible, because of slow writes and of clocks that differ; default DefaultLate
 	Interval time.Duration // between two scans of all links; default DefaultInterval
 
@@ -155,9 +168,12 @@ func New(opts Options) (*Worker, error) {
 func (w *Worker) Run(ctx context.Context) {
 	var scanning sync.WaitGroup
 	for _, from := range w.opts.Sources {
-		blocked := &blockedScan{w: w, source: from}
-		missed := &missedScan{w: w, source: from}
-		scanning.Go(func() { w.claimed(ctx, from, blockedName, blocked.round) })
+		all := w.opts.forbiddenHosts()
+		for _, hosts := range all {
+			scan := &hostScan{w: w, source: from, forbidden: hosts}
+			scanning.Go(func() { w.claimed(ctx, from, hosts.name, scan.round) })
+		}
+		missed := &missedScan{w: w, source: from, forbidden: all[0]}
 		scanning.Go(func() { w.repeat(ctx, from, blockedName, missed.round) })
 		if w.opts.Checker != nil {
 			checked := newCheckedScan(w, from)

@@ -20,6 +20,7 @@ import (
 	"github.com/terse/terse/abuse/blocklist"
 	"github.com/terse/terse/abuse/scan"
 	"github.com/terse/terse/abuse/webrisk"
+	"github.com/terse/terse/domains"
 	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/links"
 	"github.com/terse/terse/store"
@@ -272,6 +273,52 @@ func TestEmptyListReadsNoLinks(t *testing.T) {
 	}
 	b.block("evil.example")
 	b.wantDisabled("first", store.AuthorBlocklist, "leads to a host that is blocked")
+}
+
+// TestLinksToOwnHostsAreDisabled checks that links to a host are disabled once a domain has the host
+// and the host is verified.
+func TestLinksToOwnHostsAreDisabled(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	hosts, err := domains.New(t.Context(), domains.Options{
+		Sources: []domains.Source{{Name: "s1", Domains: b.database}}, Every: 5 * time.Millisecond,
+		Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
+	})
+	b.must(err)
+	b.background(hosts.Run)
+	for code, target := range map[string]string{
+		"same": "https://GO.example.com./spring", "port": "http://go.example.com:8443/", "below": "https://any.links.example/x",
+		"claimed": "https://claimed.example/", "removed": "https://removed.example/", "other": "https://www.go.example.com/", "deeper": "https://a.any.links.example/",
+	} {
+		b.create(code, target)
+	}
+	b.work(false, func(o *scan.Options) { o.Own = hosts })
+	add := func(id string, state store.DomainState, verified time.Time, names ...string) (last store.DomainHost) {
+		t.Helper()
+		for _, name := range names {
+			last = store.DomainHost{Host: name, DomainID: id, ClaimedAt: b.now(), VerifiedAt: verified}
+			_, err := b.database.ClaimHost(t.Context(), last)
+			b.must(err)
+		}
+		_, err := b.database.AddDomain(t.Context(), store.Domain{ID: id, Host: names[0], State: state, CreatedAt: b.now(), UpdatedAt: b.now()})
+		b.must(err)
+		return last
+	}
+	add("removed00", store.DomainRemoved, b.now(), "removed.example")
+	claimed := add("pending00", store.DomainPending, time.Time{}, "claimed.example")
+	add("active000", store.DomainActive, b.now(), "go.example.com", "*.links.example")
+	const reason = "leads to a host of this URL shortener"
+	for _, code := range []string{"same", "port", "below"} {
+		b.wantDisabled(code, store.AuthorDomains, reason)
+	}
+	for _, code := range []string{"claimed", "removed", "other", "deeper"} {
+		if b.disabled(code) {
+			t.Errorf("%s is disabled, but does not lead to a host that is ours", code)
+		}
+	}
+	claimed.VerifiedAt = b.now()
+	b.must(b.database.UpdateHost(t.Context(), claimed.DomainID, claimed))
+	b.wantDisabled("claimed", store.AuthorDomains, reason)
 }
 
 func TestAllLinksAreHeldAgain(t *testing.T) {

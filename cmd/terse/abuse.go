@@ -77,11 +77,11 @@ func (p *process) againstAbuse(d *database) (*abuse.Service, error) {
 }
 
 // scan starts the background scan of all links.
-func (p *process) scan(ctx context.Context, d database, links scan.Disabler, list *blocklist.List) error {
+func (p *process) scan(ctx context.Context, s *stores, links scan.Disabler) error {
 	options := scan.Options{
-		Sources: d.scanned, Links: links, History: d.history, Blocklist: list,
+		Sources: s.scanned, Links: links, History: s.history, Blocklist: s.list, Own: s.hosts,
 		Except: store.CanaryOwner, Interval: p.settings.abuse.scanInterval, Logger: p.logger, Registerer: p.registry,
-		Now: d.linkTime,
+		Now: s.linkTime,
 	}
 	if p.settings.abuse.webrisk.Key != "" {
 		settings := p.settings.abuse.webrisk

@@ -219,7 +219,7 @@ func (p *process) handler(ctx context.Context, s *stores) (*api.API, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := p.scan(ctx, s.database, useCases, s.list); err != nil {
+	if err := p.scan(ctx, s, useCases); err != nil {
 		return nil, err
 	}
 	against, err := p.againstAbuse(&s.database)
