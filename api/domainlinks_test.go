@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -187,5 +188,63 @@ func TestReportOnADomain(t *testing.T) {
 	s.get("/api/v1/reports", s.key("admin", store.ScopeAdmin)...).into(&page)
 	if len(page.Reports) != 1 || page.Reports[0].Code != "spring" || page.Reports[0].Domain != goDomain.Host || page.Reports[0].ShortURL != "https://"+goDomain.Host+"/spring" {
 		t.Errorf("reports = %+v, want one of the link on %s", page.Reports, goDomain.Host)
+	}
+}
+
+// TestClaimsAreNotRevealed checks that a caller gets one answer for every host that is not active,
+// whether another owner has claimed it or not.
+func TestClaimsAreNotRevealed(t *testing.T) {
+	t.Parallel()
+	active := store.Domain{ID: "n9Vb3cZaQ", Host: "active.example", State: store.DomainActive}
+	claimed := []store.Domain{active}
+	for i, d := range []store.Domain{{State: store.DomainPending}, {State: store.DomainOff}, {State: store.DomainRemoved}, {State: store.DomainRemoved, Shared: true}} {
+		d.ID, d.Host, d.Owner = fmt.Sprintf("claimed0%d", i), fmt.Sprintf("claimed%d.example", i), "key_other"
+		claimed = append(claimed, d)
+	}
+	s := newServer(t, withDomains(t, claimed...))
+	instance := regexp.MustCompile(`"instance":"[^"]*"`)
+	keyed := s.key("ann", store.ScopeLinksRead, store.ScopeLinksWrite, store.ScopeDomainsRead, store.ScopeDomainsWrite)
+	for _, d := range claimed {
+		s.on(d.ID, "spring", asIs)
+	}
+	for _, call := range []struct {
+		method, path, body string
+		status             int
+		header             []string
+	}{
+		{http.MethodGet, "/api/v1/links/spring?domain=HOST", "", 422, keyed},
+		{http.MethodPatch, "/api/v1/links/spring?domain=HOST", `{"title":"x"}`, 422, keyed},
+		{http.MethodDelete, "/api/v1/links/spring?domain=HOST", "", 422, keyed},
+		{http.MethodGet, "/api/v1/links/spring/history?domain=HOST", "", 422, keyed},
+		{http.MethodPost, "/api/v1/links/spring/rollback?domain=HOST", `{"version":1}`, 422, keyed},
+		{http.MethodGet, "/api/v1/links/spring/qr?domain=HOST", "", 422, keyed},
+		{http.MethodGet, "/api/v1/links/spring/qr?domain=HOST", "", 422, nil},
+		{http.MethodGet, "/api/v1/links?domain=HOST", "", 422, keyed},
+		{http.MethodPost, "/api/v1/links", `{"url":"https://example.com/","domain":"HOST"}`, 422, keyed},
+		{http.MethodPost, "/api/v1/links", `{"url":"https://example.com/","domain":"HOST"}`, 422, nil},
+		{http.MethodGet, "/api/v1/domains/HOST", "", 404, keyed},
+		{http.MethodPatch, "/api/v1/domains/HOST", `{"off":true}`, 404, keyed},
+		{http.MethodDelete, "/api/v1/domains/HOST", "", 404, keyed},
+		{http.MethodPost, "/api/v1/domains/HOST/verify", "{}", 404, keyed},
+		{http.MethodGet, "/spring", "", 421, nil},
+	} {
+		want := ""
+		for _, host := range []string{"unknown0.example", "claimed0.example", "claimed1.example", "claimed2.example", "claimed3.example", "WWW.CLAIMED0.example"} {
+			header := append([]string{"Host", "go.terse.example"}, call.header...)
+			if call.status == 421 {
+				header = []string{"Host", host}
+			}
+			a := s.send(call.method, strings.ReplaceAll(call.path, "HOST", host), strings.ReplaceAll(call.body, "HOST", host), header...)
+			got := fmt.Sprintf("%d %s", a.status, instance.ReplaceAll(a.body, nil))
+			if want == "" {
+				want = got
+			}
+			if got != want || a.status != call.status {
+				t.Errorf("%s %s of %s with key %t = %s, want %d and the answer for an unknown host: %s", call.method, call.path, host, call.header != nil, got, call.status, want)
+			}
+		}
+	}
+	if a := s.get("/api/v1/links/spring?domain=claimed0.example", append([]string{"Host", "go.terse.example"}, s.key("admin", store.ScopeAdmin, store.ScopeLinksRead)...)...); a.status != http.StatusOK {
+		t.Errorf("link of a pending domain for an admin = %d %s, want 200", a.status, a.body)
 	}
 }

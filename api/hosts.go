@@ -32,11 +32,9 @@ type Hosts interface {
 // wellKnownPath begins the paths that programs request from any host (RFC 8615).
 const wellKnownPath = "/.well-known/"
 
-// The errors of hosts without links.
-var (
-	errUnknownHost  = errors.New("no domain has this host")
-	errInactiveHost = errors.New("the domain of this host is not active")
-)
+// errUnknownHost is the error for a host that no active domain has. Strangers must not learn
+// whether another domain has it.
+var errUnknownHost = errors.New("no active domain has this host")
 
 // domainOfHost returns the domain of a request's host, and nil for the default domain. Until a
 // host of a domain is verified, every host without a domain is the default one, so that a server
@@ -51,7 +49,7 @@ func (a *API) domainOfHost(host string) (*domains.Domain, error) {
 	case known && d.State == store.DomainActive:
 		return d, nil
 	case known:
-		return d, errInactiveHost
+		return d, errUnknownHost
 	case a.isBaseHost(host):
 		return nil, nil
 	case !a.opts.Hosts.Complete():
@@ -81,11 +79,8 @@ func (a *API) refuseHost(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 func (a *API) hostProblem(r *http.Request, err error) *problem {
-	switch {
-	case errors.Is(err, errUnknownHost):
+	if errors.Is(err, errUnknownHost) {
 		return newProblem(http.StatusMisdirectedRequest, "No short links are served under this host.")
-	case errors.Is(err, errInactiveHost):
-		return newProblem(http.StatusMisdirectedRequest, "The domain of this host is not active.")
 	}
 	return a.problem(r.Context(), err)
 }

@@ -22,7 +22,7 @@ func (a *API) keyFor(ctx context.Context, do links.Action, p *CodeParam) (string
 	if err := a.opts.Links.May(&callerOf(ctx).Caller, do); err != nil {
 		return "", err
 	}
-	key, err := a.opts.Links.Key(p.Domain, p.Code)
+	key, err := a.opts.Links.Key(&callerOf(ctx).Caller, p.Domain, p.Code)
 	return key, ofQuery(err)
 }
 

@@ -39,7 +39,7 @@ type qrOutput struct {
 // code can draw it with another program.
 func (a *API) qrCode(ctx context.Context, in *qrInput) (*qrOutput, error) {
 	who := callerOf(ctx)
-	key, err := a.opts.Links.Key(in.Domain, in.Code)
+	key, err := a.opts.Links.Key(&who.Caller, in.Domain, in.Code)
 	if err == nil && key == "" {
 		err = store.ErrNotFound
 	}

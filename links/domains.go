@@ -24,8 +24,8 @@ type noDomains struct{}
 func (noDomains) Named(string) (store.Domain, error) { return store.Domain{}, store.ErrNotFound }
 func (noDomains) ByID(string) (store.Domain, error)  { return store.Domain{}, store.ErrNotFound }
 
-// errNoDomain is the error for a host that the caller cannot use. It is the same for a domain of
-// another owner.
+// errNoDomain is the error for a host that the caller cannot use. It is the same for an unknown host
+// and for a host that another owner has claimed.
 var errNoDomain = &store.FieldError{Field: "domain", Reason: "must be the host of a domain that you may use, or of this server"}
 
 // inactive are the reasons for rejecting a new link on a domain, by its state.
@@ -37,13 +37,13 @@ var inactive = [...]string{
 
 // Key returns the key of the link with a code on the domain of a host. An empty host is the default
 // domain of the server. For a text that is not a code, Key returns "", which no link has: a caller
-// must not name a link by its key. For an unknown host it returns a *store.FieldError for
-// "domain".
-func (s *Service) Key(host, code string) (string, error) {
+// must not name a link by its key. For an unknown host, and for the host of a domain that the caller
+// must not know, it returns a *store.FieldError for "domain".
+func (s *Service) Key(who *Caller, host, code string) (string, error) {
 	var d store.Domain
 	var err error
 	if host != "" {
-		d, err = s.named(host)
+		d, err = s.namedFor(who, host)
 	}
 	if err != nil || !store.ValidCode(code) {
 		return "", err
@@ -81,6 +81,16 @@ func (s *Service) named(host string) (store.Domain, error) {
 	return d, err
 }
 
+// namedFor is named for a domain that the caller may know: a domain that it may use, and every active
+// domain, because visitors see that it has links.
+func (s *Service) namedFor(who *Caller, host string) (store.Domain, error) {
+	d, err := s.named(host)
+	if err == nil && d.ID != "" && d.State != store.DomainActive && !who.uses(&d) {
+		return store.Domain{}, errNoDomain
+	}
+	return d, err
+}
+
 // domainFor returns the ID of the domain for a new link of the caller. It returns a
 // *store.FieldError for "domain" if the caller must not create links there.
 func (s *Service) domainFor(who *Caller, host *string) (string, error) {
@@ -97,25 +107,24 @@ func (s *Service) domainFor(who *Caller, host *string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if who.Key != nil && len(who.Key.Domains) > 0 && !slices.Contains(who.Key.Domains, d.ID) {
-		return "", &store.FieldError{Field: "domain", Reason: "must be a domain of the API key, which may create links only on its own domains"}
-	}
 	switch {
+	case d.ID != "" && !who.uses(&d):
+		return "", errNoDomain
+	case who.Key != nil && len(who.Key.Domains) > 0 && !slices.Contains(who.Key.Domains, d.ID):
+		return "", &store.FieldError{Field: "domain", Reason: "must be a domain of the API key, which may create links only on its own domains"}
 	case d.ID == "":
 		return "", nil
-	case !who.uses(&d):
-		return "", errNoDomain
 	case d.State != store.DomainActive:
 		return "", &store.FieldError{Field: "domain", Reason: inactive[d.State]}
 	}
 	return d.ID, nil
 }
 
-// uses reports whether the caller may create links on a domain.
+// uses reports whether the caller may create links on a domain while it is active.
 func (c *Caller) uses(d *store.Domain) bool {
 	k := c.Key
 	return c.system != "" ||
-		k != nil && (d.Shared || k.Can(store.ScopeAdmin) || d.Owner == k.ID || k.DefaultDomain == d.ID || slices.Contains(k.Domains, d.ID))
+		k != nil && (d.Shared && d.State != store.DomainRemoved || k.Can(store.ScopeAdmin) || d.Owner == k.ID || k.DefaultDomain == d.ID || slices.Contains(k.Domains, d.ID))
 }
 
 // defaultDomain returns the ID of the domain of creates that name none.

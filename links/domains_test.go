@@ -73,7 +73,7 @@ func TestSameCodeOnThreeDomains(t *testing.T) {
 		}
 	}
 	key := func(host string) string {
-		k, err := b.Key(host, alias)
+		k, err := b.Key(owner, host, alias)
 		must(t, err)
 		return k
 	}
@@ -159,13 +159,13 @@ func TestDomainOfACreate(t *testing.T) {
 			}
 		}
 	}
-	if key, err := b.Key("", "spring"); err != nil || key != "spring" {
+	if key, err := b.Key(owner, "", "spring"); err != nil || key != "spring" {
 		t.Errorf("Key() without a host = %q, %v, want the default domain of the server", key, err)
 	}
-	if key, err := b.Key("", mineID+"/spring"); err != nil || key != "" {
+	if key, err := b.Key(owner, "", mineID+"/spring"); err != nil || key != "" {
 		t.Errorf("Key() of a key = %q, %v, want none", key, err)
 	}
-	if key, err := b.Key("unknown.example", "spring"); !slices.Equal(fields(err), []string{"domain"}) {
+	if key, err := b.Key(owner, "unknown.example", "spring"); !slices.Equal(fields(err), []string{"domain"}) {
 		t.Errorf("Key() on an unknown host = %q, %v, want an error for domain", key, err)
 	}
 }
@@ -275,7 +275,7 @@ func TestUnknownDomains(t *testing.T) {
 	if r := b.one(owner, links.Draft{URL: "https://example.com/", Domain: new(mine)}); !errors.Is(r.Err, store.ErrUnavailable) {
 		t.Errorf("create on a domain that is not known yet = %v, want %v", r.Err, store.ErrUnavailable)
 	}
-	if _, err := b.Key(mine, "spring"); !errors.Is(err, store.ErrUnavailable) {
+	if _, err := b.Key(owner, mine, "spring"); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("Key() on a domain that is not known yet = %v, want %v", err, store.ErrUnavailable)
 	}
 	b.created(owner, links.Draft{URL: "https://example.com/"})

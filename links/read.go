@@ -42,7 +42,7 @@ func (s *Service) List(ctx context.Context, who *Caller, q Query) (store.Page, e
 	}
 	query := store.Query{Owner: who.Owner(), Tag: q.Tag, Search: q.Search, Limit: q.Limit, After: after}
 	if q.Domain != "" {
-		d, err := s.named(q.Domain)
+		d, err := s.namedFor(who, q.Domain)
 		if err != nil {
 			return store.Page{}, err
 		}
