@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"maps"
 	"net"
 	"net/http"
@@ -14,8 +16,8 @@ import (
 	"os/exec"
 )
 
-// startBare starts this command as the server of the yardstick.
-func startBare(ctx context.Context, l link) (*process, error) {
+// startBare starts this command as the server of the yardstick, with more arguments.
+func startBare(ctx context.Context, l link, more ...string) (*process, error) {
 	headers := l.headers.Clone()
 	headers.Del("Date")
 	encoded, err := json.Marshal(headers)
@@ -26,13 +28,13 @@ func startBare(ctx context.Context, l link) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	return start(exec.CommandContext(ctx, self, "-bare", string(encoded)), "") //nolint:gosec // it runs itself
+	return start(exec.CommandContext(ctx, self, append(more, "-bare", string(encoded))...), "") //nolint:gosec // it runs itself
 }
 
 // serveBare serves the yardstick: a handler that only writes the answer, in a server
 // without timeouts. A public server needs timeouts, and what they cost counts against
-// the product.
-func serveBare(ctx context.Context, encoded string) error {
+// the product. With a certificate it serves HTTPS.
+func serveBare(ctx context.Context, encoded string, p pair) error {
 	headers := http.Header{}
 	if err := json.Unmarshal([]byte(encoded), &headers); err != nil {
 		return err
@@ -46,10 +48,17 @@ func serveBare(ctx context.Context, encoded string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(os.Stdout, "http://%s\n", listener.Addr())
 	server := &http.Server{Handler: handler} //nolint:gosec // the yardstick has no timeouts, and listens on loopback
 	context.AfterFunc(ctx, func() { _ = server.Close() })
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+	if p.certificate == "" {
+		fmt.Fprintf(os.Stdout, "http://%s\n", listener.Addr())
+		err = server.Serve(listener)
+	} else {
+		fmt.Fprintf(os.Stdout, "https://%s\n", listener.Addr())
+		server.ErrorLog = log.New(io.Discard, "", 0) // a load ends within handshakes
+		err = server.ServeTLS(listener, p.certificate, p.key)
+	}
+	if !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -56,12 +57,16 @@ func measureHit(ctx context.Context, b *bench) ([]figure, error) {
 // answers have the same length.
 type repeated struct {
 	address string
+	secure  bool // HTTPS
 	request []byte
 	answer  []byte // the first answer; later answers have the same length
 }
 
-func newRepeated(url, code string) *repeated {
-	return &repeated{address: address(url), request: get(address(url), code)}
+func newRepeated(url, code string) *repeated { return newRepeatedOf(url, address(url), code) }
+
+// newRepeatedOf is newRepeated with another host than the address of the server.
+func newRepeatedOf(url, host, code string) *repeated {
+	return &repeated{address: address(url), secure: strings.HasPrefix(url, "https:"), request: get(host, code)}
 }
 
 // get returns a request for a redirect.
@@ -73,7 +78,11 @@ func (r *repeated) load(o options) *load {
 	return &load{address: r.address, connections: hitConnections, turn: o.turn, talk: r.talk}
 }
 
+// talk sends the requests on one connection.
 func (r *repeated) talk(conn net.Conn) exchange {
+	if r.secure {
+		conn = tls.Client(conn, r.trust())
+	}
 	answer := make([]byte, len(r.answer))
 	status := r.answer[:bytes.IndexByte(r.answer, '\n')]
 	return func() error {
@@ -97,6 +106,9 @@ func (r *repeated) first() (http.Header, error) {
 		return nil, err
 	}
 	defer func() { _ = conn.Close() }()
+	if r.secure {
+		conn = tls.Client(conn, r.trust())
+	}
 	if _, err := conn.Write(r.request); err != nil {
 		return nil, err
 	}

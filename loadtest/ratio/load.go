@@ -32,7 +32,10 @@ type load struct {
 type exchange func() error
 
 // address returns the host and port of a server's URL.
-func address(url string) string { return strings.TrimPrefix(url, "http://") }
+func address(url string) string {
+	_, address, _ := strings.Cut(url, "://")
+	return address
+}
 
 // run loads the server for one turn and returns the requests per second.
 func (l *load) run(ctx context.Context) (float64, error) {

@@ -54,6 +54,8 @@ type part struct {
 func parts() []part {
 	return []part{
 		{"l1", measureHit},
+		{"domains", measureDomains},
+		{"tls", measureTLS},
 		{"redis", measureRedis},
 		{"bytes", measureBytes},
 		{"cold", measureCold},
@@ -66,18 +68,21 @@ func parts() []part {
 func run(ctx context.Context) error {
 	var o options
 	bare := flag.String("bare", "", "serve the bare handler with the headers in this JSON object (used by the command itself)")
+	var bareTLS pair
+	flag.StringVar(&bareTLS.certificate, "bare-certificate", "", "serve the bare handler by HTTPS with this file (used by the command itself)")
+	flag.StringVar(&bareTLS.key, "bare-key", "", "the private key of bare-certificate (used by the command itself)")
 	flag.StringVar(&o.terse, "terse", "bin/terse", "the binary to measure")
 	flag.StringVar(&o.profile, "profile", "", "write a CPU profile of the binary under load to this file, and measure nothing")
-	flag.StringVar(&o.only, "only", "l1,redis,bytes,cold,zipf,large,create", "the parts to measure, separated by commas")
-	flag.IntVar(&o.rounds, "rounds", 20, "rounds of l1 and redis; each round loads both sides once, in changing order")
-	flag.DurationVar(&o.turn, "turn", 500*time.Millisecond, "how long a round of l1 and redis loads each side")
+	flag.StringVar(&o.only, "only", "l1,domains,tls,redis,bytes,cold,zipf,large,create", "the parts to measure, separated by commas")
+	flag.IntVar(&o.rounds, "rounds", 20, "rounds of l1, domains, tls and redis; each round loads both sides once, in changing order")
+	flag.DurationVar(&o.turn, "turn", 500*time.Millisecond, "how long a round of l1, domains, tls and redis loads each side")
 	flag.IntVar(&o.links, "links", 1_000_000, "links in the shard of bytes, cold, zipf and create")
 	flag.IntVar(&o.large, "links-large", 1_000_000, "links in the larger shard of large; 10000000 need 5 GB and some minutes more")
 	flag.IntVar(&o.shardRounds, "shard-rounds", 15, "rounds of the other parts")
 	flag.DurationVar(&o.shardTurn, "shard-turn", time.Second, "how long a round of the other parts loads each side, in whole seconds")
 	flag.Parse()
 	if *bare != "" {
-		return serveBare(ctx, *bare)
+		return serveBare(ctx, *bare, bareTLS)
 	}
 	chosen, err := choose(o.only)
 	if err != nil {

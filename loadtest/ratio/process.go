@@ -34,12 +34,12 @@ func start(cmd *exec.Cmd, folder string) (*process, error) {
 		p.stop()
 		return nil, fmt.Errorf("%s printed no address: %w", cmd.Path, err)
 	}
-	_, address, found := strings.Cut(strings.TrimSpace(line), "http://")
-	if !found {
+	i := strings.Index(line, "http")
+	if i < 0 {
 		p.stop()
 		return nil, fmt.Errorf("%s printed no address: %q", cmd.Path, line)
 	}
-	p.url = "http://" + address
+	p.url = strings.TrimSpace(line[i:])
 	return p, nil
 }
 

@@ -21,6 +21,11 @@ func startTerse(ctx context.Context, binary string, settings ...string) (*proces
 	if err != nil {
 		return nil, err
 	}
+	return startTerseIn(ctx, binary, folder, settings...)
+}
+
+// startTerseIn is startTerse on a data folder, which stop removes.
+func startTerseIn(ctx context.Context, binary, folder string, settings ...string) (*process, error) {
 	cmd := exec.CommandContext(ctx, binary, "serve")
 	cmd.Env = slices.Concat(os.Environ(), []string{
 		"TERSE_LISTEN=127.0.0.1:0", "TERSE_ADMIN_LISTEN=127.0.0.1:0", "TERSE_DATA_DIR=" + folder, "TERSE_LOG_LEVEL=warn",
@@ -42,7 +47,8 @@ func createLink(ctx context.Context, url string) (link, error) {
 		return link{}, err
 	}
 	request.Header.Set("Content-Type", "application/json")
-	client := &http.Client{Timeout: 5 * time.Second}
+	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{TLSClientConfig: anyCertificate()}}
+	defer client.CloseIdleConnections()
 	response, err := client.Do(request)
 	if err != nil {
 		return link{}, err
