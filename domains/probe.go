@@ -26,7 +26,9 @@ import (
 const (
 	lookupTimeout = 2 * time.Second
 	fetchTimeout  = 3 * time.Second
-	fetches       = 8       // requests to a host; a host with more addresses gets one for each
+	minFetches    = 8       // requests to a host
+	nodeFetches   = 4       // requests to a host for each node
+	maxFetches    = 128     // requests to a host, however many nodes there are
 	maxAddresses  = 32      // of a host
 	maxAnswerLen  = 256     // bytes
 	maxHeaderLen  = 8 << 10 // bytes
@@ -48,6 +50,7 @@ type prober struct {
 	resolver *net.Resolver
 	dialer   *net.Dialer
 	port     int
+	nodes    func() int
 }
 
 // Guard returns a net.Dialer.Control that allows connections to public addresses and to networks
@@ -88,6 +91,7 @@ func newProber(opts *ServiceOptions) *prober {
 		}},
 		dialer: &net.Dialer{Control: Guard(opts.Networks, opts.Port)},
 		port:   opts.Port,
+		nodes:  opts.Nodes,
 	}
 }
 
@@ -163,7 +167,8 @@ func (p *prober) addresses(ctx context.Context, name string, c *Check) ([]netip.
 }
 
 // answers requests the challenge from all addresses, each time on a new connection. Several nodes
-// may share an address, so that one right answer does not show that all nodes are right.
+// may share an address, so that one right answer does not show that all nodes are right. Every
+// address gets at least one request.
 func (p *prober) answers(ctx context.Context, name string, addrs []netip.Addr, token, want string) Check {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
@@ -173,7 +178,7 @@ func (p *prober) answers(ctx context.Context, name string, addrs []netip.Addr, t
 	}
 	target := url.URL{Scheme: "http", Host: authority, Path: ChallengePath + token}
 	c := Check{Type: "HTTP", Name: target.String(), Expected: want}
-	results := make([]error, max(fetches, len(addrs)))
+	results := make([]error, max(min(nodeFetches*p.nodes(), maxFetches), minFetches, len(addrs)))
 	var fetching sync.WaitGroup
 	for i := range results {
 		fetching.Go(func() { results[i] = p.fetch(ctx, target.String(), addrs[i%len(addrs)], want) })

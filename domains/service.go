@@ -86,6 +86,7 @@ type ServiceOptions struct {
 	DNSServer string         // address for DNS queries, HOST:PORT; default: the servers of the system
 	Networks  []netip.Prefix // private networks to which verification may connect; default none
 
+	Nodes func() int       // how many processes there are over one database; default 1
 	Retry time.Duration    // between two searches for pending domains; default DefaultRetry
 	Now   func() time.Time // the time of the database; default time.Now
 
@@ -105,6 +106,9 @@ func (o ServiceOptions) withDefaults() ServiceOptions {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Nodes == nil {
+		o.Nodes = func() int { return 1 }
 	}
 	return o
 }

@@ -299,7 +299,7 @@ func TestWrongAnswers(t *testing.T) {
 		{"an echo", testenv.DNSName{Addrs: []string{"127.0.0.3"}}, "the name does not lead", "127.0.0.3: another text"},
 		{"a redirect", testenv.DNSName{Addrs: []string{"127.0.0.4"}}, "the name does not lead", "127.0.0.4: status 302"},
 		{"a server that hangs", testenv.DNSName{Addrs: []string{"127.0.0.5"}}, "the name does not lead", "127.0.0.5: no answer in time"},
-		{"one of eight addresses", testenv.DNSName{Addrs: []string{"127.0.0.1", "127.0.0.2"}}, "the name does not lead", "127.0.0.2: status 404"},
+		{"one of two addresses", testenv.DNSName{Addrs: []string{"127.0.0.1", "127.0.0.2"}}, "the name does not lead", "127.0.0.2: status 404"},
 		{"one of several nodes", testenv.DNSName{Addrs: []string{"127.0.0.6"}}, "the name does not lead", "127.0.0.6: status 404"},
 		{"a long header", testenv.DNSName{Addrs: []string{"127.0.0.7"}}, "the name does not lead", "127.0.0.7: no answer"},
 		{"nobody listens", testenv.DNSName{Addrs: []string{"127.0.0.9"}}, "the name does not lead", "127.0.0.9: the connection was refused"},
@@ -321,6 +321,25 @@ func TestWrongAnswers(t *testing.T) {
 				t.Errorf("Verify() found %q, want %q", last.Found, tt.found)
 			}
 		})
+	}
+}
+
+// TestRequestsOfVerification counts the requests to a host by the number of nodes.
+func TestRequestsOfVerification(t *testing.T) {
+	t.Parallel()
+	for nodes, want := range map[int]int64{0: 8, 1: 8, 2: 8, 3: 12, 10: 40, 500: 128} {
+		var requests atomic.Int64
+		b := newBench(t, func(o *domains.ServiceOptions) { o.Nodes = func() int { return nodes } })
+		serve(t, "127.0.0.2:"+strconv.Itoa(b.port), func(w http.ResponseWriter, r *http.Request) {
+			requests.Add(1)
+			answer, _ := b.Challenge(r.Host, strings.TrimPrefix(r.URL.Path, domains.ChallengePath))
+			_, _ = io.WriteString(w, answer)
+		})
+		b.dns.Set("go.example", testenv.DNSName{Addrs: []string{"127.0.0.2"}})
+		b.add(admin, "go.example")
+		if d, checks, err := b.Verify(t.Context(), admin, "go.example"); err != nil || d.State != store.DomainActive || requests.Load() != want {
+			t.Errorf("with %d nodes: %d requests, %+v, %v, want %d and an active domain", nodes, requests.Load(), checks, err, want)
+		}
 	}
 }
 

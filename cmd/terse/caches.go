@@ -39,7 +39,7 @@ func (p *process) caches(ctx context.Context, d database, keys *keyring.Ring) (*
 		if err := p.tracer.Redis(redis.Client()); err != nil {
 			return nil, err
 		}
-		options.Remote, edits.Caches, purges.Nodes = redis, redis, redis.Nodes
+		options.Remote, edits.Caches, purges.Nodes, p.nodes = redis, redis, redis.Nodes, redis.Nodes
 		p.limiter, err = ratelimit.NewShared(ratelimit.SharedOptions{
 			Client: redis.Client(), Nodes: redis.Nodes, Local: ratelimit.NewLocal(ratelimit.LocalOptions{}), Registerer: p.registry,
 		})

@@ -97,7 +97,7 @@ func (p *process) domainCases(ctx context.Context, s *stores) (*domains.Service,
 		Store: s.domainStore, Map: s.hosts, Links: s.links, Keys: s.keys, Minter: s.codes, Rules: rules, Claimers: claimers,
 		Secret: s.codeKey, BaseHost: base.Hostname(), PerOwner: p.settings.domains.perKey,
 		Port: port, DNSServer: p.settings.domains.dnsServer, Networks: p.settings.domains.networks,
-		Now: s.linkTime, Registerer: p.registry, Logger: p.logger,
+		Nodes: p.nodes, Now: s.linkTime, Registerer: p.registry, Logger: p.logger,
 	})
 	if err != nil {
 		return nil, err

@@ -116,6 +116,7 @@ type process struct {
 	registry *prometheus.Registry
 	health   api.Health
 	limiter  api.Limiter
+	nodes    func() int // how many nodes there are, by Redis; nil without Redis
 	guard    *overload.Guard
 	tracer   *tracing.Tracer // nil: no traces
 	public   *server.Server
