@@ -17,7 +17,8 @@ var words = []string{
 	"KR", "RU", "SE", "CH", "BE", "AT", "DK", "NO", "FI", "IE", "PT", "CZ", "CN", "SG", "HK", "TW",
 	"TH", "VN", "PH", "MY", "PK", "BD", "NG", "ZA", "EG", "SA", "AE", "IL", "IR", "UA", "RO", "HU",
 	"GR", "AR", "CO", "CL", "PE", "NZ", "ar", "sv", "da", "nb", "fi", "cs", "uk", "el", "hu", "ro",
-	"id", "vi", "th", "hi", "he", "fa", "Facebook app", "Instagram app", "TikTok", "ChromeOS", "other",
+	"id", "vi", "th", "hi", "he", "fa", "Messenger", "Android WebView", "TikTok", "ChromeOS", "Apple WebView",
+	"Google app", "tv", "console", "(invalid)", "WeChat", "Threads", "Snapchat", "Pinterest", "ChatGPT", "Gmail",
 }
 
 var wordPositions = func() map[string]int {
