@@ -93,6 +93,7 @@ const (
 	Editing                  // Edit, RollBack, Delete
 	Moderating               // Disable, Enable, DisableTarget
 	Archiving                // Export, Import
+	Counting                 // MayCount, Stored
 )
 
 // scopes are the scopes that the actions require. Keys with store.ScopeAdmin have all scopes
@@ -103,6 +104,7 @@ var scopes = [...]store.Scope{
 	Editing:    store.ScopeLinksWrite,
 	Moderating: store.ScopeAdmin,
 	Archiving:  store.ScopeAdmin,
+	Counting:   store.ScopeStatsRead,
 }
 
 // May returns ErrNoKey or a *ScopeError if the caller must not do the action, else nil. Each

@@ -54,6 +54,17 @@ var useCases = map[string]func(b *bench, who *links.Caller, code string) error{
 		_, _, err := b.Export(b.t.Context(), who, "", 1)
 		return err
 	},
+	"count": func(b *bench, who *links.Caller, code string) error {
+		errs, err := b.MayCount(b.t.Context(), who, []string{code})
+		if err != nil {
+			return err
+		}
+		return errs[0]
+	},
+	"count all": func(b *bench, who *links.Caller, _ string) error {
+		_, _, err := b.Stored(who, links.ClickSet{})
+		return err
+	},
 	"import": func(b *bench, who *links.Caller, _ string) error {
 		_, err := b.Import(b.t.Context(), who, nil, false)
 		return err
@@ -84,6 +95,8 @@ func TestWhoMayDoWhat(t *testing.T) {
 		"delete":    {noKey, ok, lacks, missing, lacks, missing, ok, ok},
 		"disable":   {noKey, lacks, lacks, lacks, lacks, lacks, ok, ok},
 		"enable":    {noKey, lacks, lacks, lacks, lacks, lacks, ok, ok},
+		"count":     {noKey, lacks, lacks, lacks, missing, lacks, ok, ok},
+		"count all": {noKey, lacks, lacks, lacks, ok, lacks, ok, ok},
 		"export":    {noKey, lacks, lacks, lacks, lacks, lacks, ok, ok},
 		"import":    {noKey, lacks, lacks, lacks, lacks, lacks, ok, ok},
 	}
