@@ -32,6 +32,11 @@ type rawClicks struct {
 
 // ListClickDays implements stats.Days.
 func (r *rawClicks) ListClickDays(_ context.Context, kind store.ClickKind, keys []string, from, to int32) ([]store.ClickDay, error) {
+	for i, key := range keys {
+		if slices.Contains(keys[:i], key) {
+			return nil, fmt.Errorf("key %q is there twice", key)
+		}
+	}
 	var found []store.ClickDay
 	for _, row := range r.rows {
 		if row.Kind == kind && slices.Contains(keys, row.Key) && from <= row.Day && row.Day < to {
@@ -148,7 +153,7 @@ func TestAgainstRawClicks(t *testing.T) {
 		raw := &rawClicks{clicks: map[string][]rawClick{"k1": drawClicks(t, around), "k2": drawClicks(t, around), "no": nil}}
 		raw.pack(store.ClickOwner, rapid.IntRange(1, 3).Draw(t, "shards"), func(*day.Day) {})
 		q := drawQuery(t, around)
-		keys := []string{"k2", "no", "k1"}
+		keys := []string{"k2", "no", "k1", "k2"}
 		results, err := stats.Read(t.Context(), raw, store.ClickOwner, keys, &q, around.AddDate(1, 0, 0))
 		if err != nil {
 			t.Fatalf("Read = %v", err)

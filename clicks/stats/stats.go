@@ -10,6 +10,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -111,16 +112,15 @@ const (
 const partDays = 1500
 
 func read(ctx context.Context, days Days, kind store.ClickKind, keys []string, q *Query, now time.Time) ([]Result, error) {
-	positions := make(map[string]int, len(keys))
-	sums := make([]*sum, len(keys))
-	for i, key := range keys {
-		positions[key] = i
-		sums[i] = newSum(q, max(minHeld, maxHeld/len(keys)))
+	sums := make(map[string]*sum, len(keys))
+	for _, key := range keys {
+		sums[key] = newSum(q, max(minHeld, maxHeld/len(keys)))
 	}
-	part := int32(min(366, max(31, partDays/max(1, len(keys))))) //nolint:gosec // bounded
+	different := slices.Sorted(maps.Keys(sums))
+	part := int32(min(366, max(31, partDays/max(1, len(different))))) //nolint:gosec // bounded
 	from, to := q.utcDays(now)
 	for ; from < to; from += part {
-		rows, err := days.ListClickDays(ctx, kind, keys, from, min(to, from+part))
+		rows, err := days.ListClickDays(ctx, kind, different, from, min(to, from+part))
 		if err != nil {
 			return nil, err
 		}
@@ -136,14 +136,14 @@ func read(ctx context.Context, days Days, kind store.ClickKind, keys []string, q
 			if err != nil {
 				return nil, fmt.Errorf("clicks of kind %d of key %q on day %d: %w", r.Kind, r.Key, r.Day, err)
 			}
-			if i, ok := positions[r.Key]; ok {
-				sums[i].add(r.Day, d)
+			if s := sums[r.Key]; s != nil {
+				s.add(r.Day, d)
 			}
 		}
 	}
 	results := make([]Result, len(keys))
 	for i, key := range keys {
-		results[i] = sums[positions[key]].result()
+		results[i] = sums[key].result()
 	}
 	return results, nil
 }
