@@ -68,6 +68,7 @@ type Options struct {
 	Control func(network, address string, c syscall.RawConn) error
 
 	CheckEvery time.Duration    // between two searches for certificates to renew; default 1 min
+	Settle     time.Duration    // from the first use of a host to its first order, so that all nodes know the host; default 5 s
 	Now        func() time.Time // default time.Now
 }
 
@@ -78,6 +79,7 @@ func (o Options) withDefaults() Options {
 	o.HTTPS = cmp.Or[net.Addr](o.HTTPS, &net.TCPAddr{Port: certmagic.TLSALPNChallengePort})
 	o.HTTPPort = cmp.Or(o.HTTPPort, certmagic.HTTPChallengePort)
 	o.CheckEvery = cmp.Or(o.CheckEvery, time.Minute)
+	o.Settle = cmp.Or(o.Settle, 5*time.Second)
 	if o.Now == nil {
 		o.Now = time.Now
 	}

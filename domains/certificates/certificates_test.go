@@ -79,6 +79,23 @@ func TestUnknownNameIsNotOrdered(t *testing.T) {
 		}
 		n.Manage(host)
 	}
+	// The check of another node must fail, as the challenge would.
+	for host, want := range map[string]bool{"base.example": true, "other.example": false} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+n.plain.String()+"/.well-known/terse/reachable/token", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Host = host
+		response, err := http.DefaultTransport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(response.Body)
+		_ = response.Body.Close()
+		if answered := string(text) != "app"; err != nil || answered != want {
+			t.Errorf("check of %s = %q, %v, want an answer: %t", host, text, err, want)
+		}
+	}
 	if files, err := under.CertificateFiles(t.Context(), "", "", 10); len(files) > 0 || err != nil {
 		t.Errorf("the store has %v, %v, want nothing", files, err)
 	}

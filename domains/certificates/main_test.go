@@ -113,7 +113,7 @@ func newNode(t *testing.T, p ports, ca *testenv.Pebble, under store.Certificates
 	opts := certificates.Options{
 		Store: under, Secret: secret, Hosts: allowed, DefaultHost: "base.example", Logger: slog.New(slog.DiscardHandler),
 		Directory: ca.Directory(), Email: "ops@example.com", Roots: roots, HTTP: p.plain.Addr(), HTTPS: p.https.Addr(),
-		DNS: ca.DNS(), HTTPPort: portOf(p.plain.Addr()),
+		DNS: ca.DNS(), HTTPPort: portOf(p.plain.Addr()), Settle: time.Millisecond,
 	}
 	for _, change := range change {
 		change(&opts)

@@ -174,6 +174,9 @@ func (m *Manager) order(ctx context.Context, host string, run func(ctx context.C
 	if !m.opts.Hosts.Allowed(host) {
 		return errNotAllowed
 	}
+	if err := m.settle(ctx, host); err != nil {
+		return err
+	}
 	select {
 	case m.ordering <- struct{}{}:
 	case <-ctx.Done():
@@ -183,6 +186,26 @@ func (m *Manager) order(ctx context.Context, host string, run func(ctx context.C
 	ctx, cancel := context.WithTimeout(ctx, orderTimeout)
 	defer cancel()
 	return run(ctx)
+}
+
+// settle waits until all nodes know host. The authority sends its challenge to any node, and a node
+// that does not know the host rejects it.
+func (m *Manager) settle(ctx context.Context, host string) error {
+	if host == m.opts.DefaultHost {
+		return nil
+	}
+	m.Manage(host)
+	m.mu.Lock()
+	since := m.managed[host]
+	m.mu.Unlock()
+	wait := time.NewTimer(since.Add(m.opts.Settle).Sub(m.opts.Now()))
+	defer wait.Stop()
+	select {
+	case <-wait.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // replaceBroken deletes the files of a certificate that does not belong to its private key, and

@@ -14,9 +14,11 @@ import (
 func (m *Manager) Challenges(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
+		case !m.opts.Hosts.Allowed(requestHost(r)):
+			next.ServeHTTP(w, r)
 		case strings.HasPrefix(r.URL.Path, reachPath):
 			m.reach.serve(w, r)
-		case m.opts.Hosts.Allowed(requestHost(r)) && m.issuer.HandleHTTPChallenge(w, canonicalRequest(r)):
+		case m.issuer.HandleHTTPChallenge(w, canonicalRequest(r)):
 		default:
 			next.ServeHTTP(w, r)
 		}

@@ -265,7 +265,7 @@ func TestManyHosts(t *testing.T) {
 func TestOrderBeginsWithItsPlace(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := &Manager{opts: Options{Hosts: everyHost{}}, ordering: make(chan struct{}, 1)}
+		m := &Manager{opts: Options{Hosts: everyHost{}, DefaultHost: "a.example"}, ordering: make(chan struct{}, 1)}
 		m.ordering <- struct{}{}
 		time.AfterFunc(2*orderTimeout, func() { <-m.ordering })
 		err := m.order(t.Context(), "a.example", func(ctx context.Context) error {
@@ -275,6 +275,31 @@ func TestOrderBeginsWithItsPlace(t *testing.T) {
 			return ctx.Err()
 		})
 		must(t, err)
+	})
+}
+
+// TestOrderWaitsForOtherNodes checks that the first order of a host waits until all nodes know the
+// host, and that later ones do not.
+func TestOrderWaitsForOtherNodes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		opts := Options{Hosts: everyHost{}, DefaultHost: "base.example", Settle: 5 * time.Second, Now: time.Now}
+		m := &Manager{opts: opts, ordering: make(chan struct{}, 1), managed: map[string]time.Time{}, wake: make(chan struct{}, 1)}
+		for _, tt := range []struct {
+			host string
+			wait time.Duration
+		}{{"base.example", 0}, {"a.example", 5 * time.Second}, {"a.example", 0}, {"b.example", 5 * time.Second}} {
+			began := time.Now()
+			must(t, m.order(t.Context(), tt.host, func(context.Context) error { return nil }))
+			if took := time.Since(began); took != tt.wait {
+				t.Errorf("order for %s began after %v, want %v", tt.host, took, tt.wait)
+			}
+		}
+		ended, end := context.WithCancel(t.Context())
+		end()
+		if err := m.order(ended, "c.example", func(context.Context) error { return nil }); !errors.Is(err, context.Canceled) {
+			t.Errorf("order after the end = %v, want %v", err, context.Canceled)
+		}
 	})
 }
 
