@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -163,6 +164,55 @@ func TestCertificateOfTwoNodes(t *testing.T) {
 	}
 	if issued, orders := f.ca.Issued(), f.ca.Orders(); issued != 1 || orders != 1 {
 		t.Errorf("%d certificates by %d orders, want one", issued, orders)
+	}
+}
+
+// TestFirstHandshakesOfTenNames has two nodes behind a balancer and ten domains that are new: two
+// concurrent handshakes for each name lead to one certificate for each.
+func TestFirstHandshakesOfTenNames(t *testing.T) {
+	testenv.Long(t)
+	t.Parallel()
+	const names = 10
+	f := newSecureFleet(t, 2, testenv.PebbleOptions{})
+	if _, err := f.handshake(t.Context(), secureHost); err != nil {
+		t.Fatal(err)
+	}
+	var hosts []string
+	for i := range names {
+		hosts = append(hosts, fmt.Sprintf("go%d.example.com", i))
+		f.addDomain(fmt.Sprintf("domain%03d", i), hosts[i])
+	}
+	for _, backend := range f.plain.backends {
+		for _, host := range hosts {
+			testenv.Await(t, "each node to know "+host, func() bool {
+				r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+backend+"/", http.NoBody)
+				must(t, err)
+				r.Host = host
+				response, err := client(t).Do(r)
+				must(t, err)
+				must(t, response.Body.Close())
+				return strings.HasPrefix(response.Header.Get("Location"), "https://"+host)
+			})
+		}
+	}
+	var wg sync.WaitGroup
+	for i := range 2 * names {
+		wg.Go(func() {
+			if _, err := f.handshake(t.Context(), hosts[i%names]); err != nil {
+				t.Errorf("handshake with %s = %v, want nil", hosts[i%names], err)
+			}
+		})
+	}
+	wg.Wait()
+	if issued, orders := f.ca.Issued(), f.ca.Orders(); issued != names+1 || orders != names+1 {
+		t.Errorf("%d certificates by %d orders, want one for each of %d names and the base host", issued, orders, names)
+	}
+	for _, node := range f.nodes {
+		for _, result := range []string{"failed", "unreachable"} {
+			if n := node.metric("terse_certificate_orders_total", `result="`+result+`"`); n != 0 {
+				t.Errorf("%v orders were %s, want none", n, result)
+			}
+		}
 	}
 }
 

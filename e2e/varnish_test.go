@@ -37,15 +37,28 @@ type edge struct {
 // values, as well as the port and the secret.
 func newEdge(t *testing.T, changes map[string]string) *edge {
 	t.Helper()
-	vcl, err := os.ReadFile("../deploy/varnish/terse.vcl")
-	must(t, err)
 	port, err := testenv.FreePort(t.Context())
 	must(t, err)
 	e := &edge{t: t, varnish: fmt.Sprintf("http://127.0.0.1:%d", port), client: client(t)}
-	e.node = start(t, "TERSE_CDN=varnish", "TERSE_VARNISH_URLS="+e.varnish, "TERSE_VARNISH_SECRET="+purgeSecret, "TERSE_TRUSTED_PROXIES=127.0.0.1/32")
+	e.node = start(t, behindVarnish(e.varnish)...)
 	e.useKey()
+	startVarnish(t, port, e.node.Addr(), changes)
+	e.awaitNode()
+	return e
+}
+
+// behindVarnish are the settings of a node behind a Varnish.
+func behindVarnish(url string) []string {
+	return []string{"TERSE_CDN=varnish", "TERSE_VARNISH_URLS=" + url, "TERSE_VARNISH_SECRET=" + purgeSecret, "TERSE_TRUSTED_PROXIES=127.0.0.1/32"}
+}
+
+// startVarnish starts Varnish at a port, in front of a backend. See newEdge for changes.
+func startVarnish(t *testing.T, port int, backend string, changes map[string]string) {
+	t.Helper()
+	vcl, err := os.ReadFile("../deploy/varnish/terse.vcl")
+	must(t, err)
 	all := map[string]string{
-		`.port = "8080"`:                fmt.Sprintf(`.port = "%s"`, e.node.Addr()[strings.LastIndexByte(e.node.Addr(), ':')+1:]),
+		`.port = "8080"`:                fmt.Sprintf(`.port = "%s"`, backend[strings.LastIndexByte(backend, ':')+1:]),
 		`req.http.X-Purge-Secret != ""`: fmt.Sprintf(`req.http.X-Purge-Secret != "%s"`, purgeSecret),
 	}
 	maps.Copy(all, changes)
@@ -59,8 +72,6 @@ func newEdge(t *testing.T, changes map[string]string) *edge {
 	varnish, err := testenv.StartVarnish(t.Context(), testenv.VarnishOptions{VCL: text, Port: port})
 	must(t, err)
 	t.Cleanup(func() { must(t, varnish.Close()) })
-	e.awaitNode()
-	return e
 }
 
 // useKey creates an admin key that can also read and write links, for calls of the API.
@@ -280,6 +291,70 @@ func TestDomainIsPurged(t *testing.T) {
 		})
 		t.Logf("Varnish showed the change %s after %v", change.name, took)
 	}
+}
+
+// TestDomainsThroughVarnish visits one code on three domains through Varnish and two nodes. An edit, and
+// a delete, of one link purge no other one.
+func TestDomainsThroughVarnish(t *testing.T) {
+	t.Parallel()
+	port, err := testenv.FreePort(t.Context())
+	must(t, err)
+	url := fmt.Sprintf("http://127.0.0.1:%d", port)
+	f, nodes := newFleet(t, 1, testenv.ClusterOptions{}), newBalancer(t)
+	f.environ = append(f.environ, "TERSE_REDIS_URL="+testenv.NewRedis(t, testenv.RedisOptions{}).URL())
+	for range 2 {
+		nodes.use(append(nodes.backends, f.serve(behindVarnish(url)...).Addr())...)
+	}
+	f.awaitChannels()
+	startVarnish(t, port, nodes.Addr().String(), nil)
+	hosts := []string{"localhost", "go.example.com", "links.example.net"}
+	f.addDomain("jT0xYqRm4", hosts[1])
+	f.addDomain("k7Qx9mB2a", hosts[2])
+	b := byHost{t, strings.TrimSpace(f.run("key", "create", "--name", "domains", "--scope", "links:read,links:write"))}
+	for i, host := range hosts {
+		testenv.Await(t, "a link on "+host, func() bool {
+			status, _, answer := b.send(f.nodes[i%2], "", http.MethodPost, "/api/v1/links", `{"url":"https://example.com/`+host+`","alias":"spring","domain":"`+host+`"}`)
+			return status == http.StatusCreated || strings.Contains(answer, "taken") // after an answer of the other node
+		})
+	}
+	c := client(t)
+	visit := func(host string) (answer, cache string) {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"/spring", http.NoBody)
+		must(t, err)
+		r.Host = host
+		response, err := c.Do(r)
+		must(t, err)
+		must(t, response.Body.Close())
+		return fmt.Sprint(response.StatusCode, " ", response.Header.Get("Location")), response.Header.Get("X-Cache")
+	}
+	began := time.Now()
+	for _, host := range hosts {
+		testenv.Await(t, "Varnish to keep the link of "+host, func() bool {
+			answer, cache := visit(host)
+			return answer == "302 https://example.com/"+host && cache == "HIT"
+		})
+	}
+	wants := func(host, want string) {
+		t.Helper()
+		answer, cache := visit(host)
+		kept := time.Since(began) < time.Minute // Varnish keeps a redirect for that long
+		if answer != want || kept && cache != "HIT" {
+			t.Errorf("visit of %s = %s, %s, want %s from the cache", host, answer, cache, want)
+		}
+	}
+	b.send(f.nodes[1], "", http.MethodPatch, "/api/v1/links/spring?domain="+hosts[1], `{"url":"https://example.com/edited"}`)
+	testenv.AwaitWithin(t, purgedWithin, "Varnish to show the edit", func() bool {
+		answer, _ := visit(hosts[1])
+		return answer == "302 https://example.com/edited"
+	})
+	wants(hosts[0], "302 https://example.com/"+hosts[0])
+	wants(hosts[2], "302 https://example.com/"+hosts[2])
+	b.send(f.nodes[0], "", http.MethodDelete, "/api/v1/links/spring?domain="+hosts[2], "")
+	testenv.AwaitWithin(t, purgedWithin, "Varnish to show the delete", func() bool {
+		answer, _ := visit(hosts[2])
+		return answer == "410 "
+	})
+	wants(hosts[0], "302 https://example.com/"+hosts[0])
 }
 
 // TestVarnishInAnOutage lets cached responses expire after a second and kills Terse. Varnish
