@@ -12,11 +12,12 @@ import (
 )
 
 var schemaTests = map[string]func(*testing.T, *cluster){
-	"UpDownToNothingAndUp": upDownToNothingAndUp,
-	"DownCompletesADown":   downCompletesADown,
-	"DownAndUpKeepNodeIDs": downAndUpKeepNodeIDs,
-	"NewerSchemaIsLeft":    newerSchemaIsLeft,
-	"ManyUpsAtOnce":        manyUpsAtOnce,
+	"UpDownToNothingAndUp":    upDownToNothingAndUp,
+	"DownCompletesADown":      downCompletesADown,
+	"DownAndUpKeepNodeIDs":    downAndUpKeepNodeIDs,
+	"NewerSchemaIsLeft":       newerSchemaIsLeft,
+	"ManyUpsAtOnce":           manyUpsAtOnce,
+	"OlderVersionStaysUsable": olderVersionStaysUsable,
 }
 
 func upDownToNothingAndUp(t *testing.T, c *cluster) {
