@@ -44,7 +44,7 @@ var ErrClickDay = errors.New("invalid day of clicks")
 // ValidateAdded returns an error that wraps ErrClickDay if ClickBatch.Days cannot contain d.
 func (d *ClickDay) ValidateAdded() error {
 	switch {
-	case d.Kind != ClickLink || d.Key == "":
+	case d.Kind != ClickLink || !ValidKey(d.Key):
 		return fmt.Errorf("%w: kind %d of key %q is not of a link", ErrClickDay, d.Kind, d.Key)
 	case d.Day < 0 || d.Day > MaxClickDay:
 		return fmt.Errorf("%w: day %d of link %q is not from 0 to %d", ErrClickDay, d.Day, d.Key, MaxClickDay)
@@ -147,4 +147,16 @@ type ClickRetention struct {
 type ClickBacklog struct {
 	Batches int           // counted up to MaxBacklog
 	Oldest  time.Duration // age of the oldest batch; 0 without batches
+}
+
+// WholeMonths returns r with both limits moved back to the first day of their month.
+func (r ClickRetention) WholeMonths() ClickRetention {
+	r.CoarseBefore, r.DropBefore = monthOf(r.CoarseBefore), monthOf(r.DropBefore)
+	return r
+}
+
+// monthOf returns the first day of the month of a day.
+func monthOf(day int32) int32 {
+	at := DayStart(day)
+	return DayOf(at.AddDate(0, 0, 1-at.Day()))
 }
