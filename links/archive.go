@@ -114,7 +114,7 @@ func (s *Service) importOne(ctx context.Context, who *Caller, in *Archived, writ
 // changed since the import, and the request id, which imports do not set.
 func sameArchived(have, want store.Link) bool {
 	for _, l := range []*store.Link{&have, &want} {
-		l.RequestID, l.Clicks, l.LastClickAt, l.UsedClicks = "", 0, time.Time{}, 0
+		l.RequestID, l.Clicks, l.Robots, l.LastClickAt, l.UsedClicks = "", 0, 0, time.Time{}, 0
 	}
 	return reflect.DeepEqual(have, want)
 }

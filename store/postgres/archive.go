@@ -35,9 +35,9 @@ const importLink = `WITH added AS (
 		ON CONFLICT DO NOTHING
 		RETURNING bucket, code
 	), counted AS (
-		INSERT INTO click_totals AS c (total, last_click_at, bucket, code)
-		SELECT $20::bigint, $21::timestamptz, bucket, code FROM added WHERE $20::bigint > 0
-		ON CONFLICT (bucket, code) DO UPDATE SET total = excluded.total, last_click_at = excluded.last_click_at
+		INSERT INTO click_totals AS c (total, robots, last_click_at, bucket, code)
+		SELECT $20::bigint, $24::bigint, $21::timestamptz, bucket, code FROM added WHERE $20::bigint > 0 OR $24::bigint > 0
+		ON CONFLICT (bucket, code) DO UPDATE SET total = excluded.total, robots = excluded.robots, last_click_at = excluded.last_click_at
 	)
 	SELECT count(*) FROM added`
 
@@ -140,6 +140,6 @@ func importArgs(l *store.Link, bucket int, epoch int64) []any {
 		orNull(l.Status, store.DefaultStatus), orNull(l.ForwardQuery, store.ForwardOff), orNull(l.Title, ""), l.Tags,
 		orNull(l.StartsAt, time.Time{}), orNull(l.ExpiresAt, time.Time{}), orNull(l.MaxClicks, 0), orNull(l.UsedClicks, 0),
 		orNull(l.PasswordHash, ""), orNull(l.DisabledAt, time.Time{}), orNull(l.DisabledReason, ""),
-		l.Clicks, l.LastClickAt, orNull(l.DeletedAt, time.Time{}), orNull(l.Confirm, false),
+		l.Clicks, orNull(l.LastClickAt, time.Time{}), orNull(l.DeletedAt, time.Time{}), orNull(l.Confirm, false), l.Robots,
 	}
 }

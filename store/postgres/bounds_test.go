@@ -82,7 +82,7 @@ func TestDatabaseWorkIsCapped(t *testing.T) {
 		one.create(fmt.Sprintf("known-%d", i))
 	}
 	one.exec("BEGIN")
-	one.exec("LOCK TABLE links, click_totals, outbox IN ACCESS EXCLUSIVE MODE")
+	one.exec("LOCK TABLE links, click_totals, click_batches, outbox IN ACCESS EXCLUSIVE MODE")
 	var callers sync.WaitGroup
 	for i := range 200 {
 		code := fmt.Sprintf("known-%d", i%20)
@@ -91,7 +91,11 @@ func TestDatabaseWorkIsCapped(t *testing.T) {
 			"get":     func() error { _, err := s.Get(t.Context(), code); return err },
 			"create":  func() error { _, err := s.Create(t.Context(), link(fmt.Sprintf("new-%d", i))); return err },
 			"update":  func() error { _, err := s.Update(t.Context(), link(code)); return err },
-			"list":    func() error { _, err := s.List(t.Context(), store.Query{Owner: "key_1", Limit: 10}); return err },
+			"fold": func() error {
+				_, err := s.FoldClicks(t.Context(), 10, func(context.Context, []store.ClickDay, store.ClickRows) ([]store.ClickDay, error) { return nil, nil })
+				return err
+			},
+			"list": func() error { _, err := s.List(t.Context(), store.Query{Owner: "key_1", Limit: 10}); return err },
 			"deliver": func() error {
 				_, err := s.Deliver(t.Context(), store.Caches, 10, func(_ context.Context, edits []store.Edit) []error { return make([]error, len(edits)) })
 				return err
@@ -104,7 +108,7 @@ func TestDatabaseWorkIsCapped(t *testing.T) {
 			})
 		}
 	}
-	caps := map[string]int{"redirects": 2, "reads": 2, "writes": 6, "lists": 2, "clicks": 1, "control": 2, "outbox": 2}
+	caps := map[string]int{"redirects": 2, "reads": 2, "writes": 6, "lists": 2, "clicks": 1, "control": 2, "outbox": 2, "folds": 1}
 	watcher := connect(t, c, database) // a new session, because pg_stat_activity does not change within a transaction
 	capped := func() (most bool) {
 		most = true

@@ -63,6 +63,7 @@ func callEverything(t *testing.T, s *postgres.Store, prefix string) {
 	callKeys(t, s, prefix, now)
 	callDomains(t, s, prefix, now)
 	callReports(t, s, links[0].Code, now)
+	callClickDays(t, s, links, now)
 	callOutbox(t, s)
 	callNodes(t, s, prefix)
 }
@@ -116,7 +117,11 @@ func callWrites(t *testing.T, s *postgres.Store, prefix string, now time.Time) [
 	for i, l := range links {
 		counts[i] = store.ClickCount{Code: l.Code, N: 1, Last: now}
 	}
-	must(t, s.AddClicks(ctx, store.ClickBatch{Recorder: prefix, Seq: 1, Counts: counts}))
+	days := make([]store.ClickDay, len(links))
+	for i, l := range links {
+		days[i] = store.ClickDay{Key: l.Code, Day: store.DayOf(now), Data: []byte("click")}
+	}
+	must(t, s.AddClicks(ctx, store.ClickBatch{Recorder: prefix, Seq: 1, Counts: counts, Days: days}))
 	_, err = s.Get(ctx, links[0].Code)
 	must(t, err)
 	_, err = s.Confirm(ctx, links[0].Code)
@@ -134,6 +139,49 @@ func callWrites(t *testing.T, s *postgres.Store, prefix string, now time.Time) [
 	links[1], err = s.Restore(ctx, links[1])
 	must(t, err)
 	return links
+}
+
+// callClickDays calls the methods for days of clicks. The batches of fillShard are
+// empty.
+func callClickDays(t *testing.T, s *postgres.Store, links []store.Link, now time.Time) {
+	t.Helper()
+	ctx := t.Context()
+	_, err := s.ClickBacklog(ctx)
+	must(t, err)
+	must(t, s.ResetClicks(ctx, links[2].Code))
+	merge := func(ctx context.Context, added []store.ClickDay, stored store.ClickRows) ([]store.ClickDay, error) {
+		var keys []string
+		for _, d := range added {
+			keys = append(keys, d.Key)
+		}
+		if _, err := stored.Links(ctx, keys); err != nil {
+			return nil, err
+		}
+		_, err := stored.Days(ctx, added)
+		return added, err
+	}
+	_, err = s.FoldClicks(ctx, 64, merge)
+	must(t, err)
+	keys := []string{links[0].Code, links[1].Code, "owner1"}
+	for kind := store.ClickLink; kind <= store.ClickAll; kind++ {
+		_, err := s.ListClickDays(ctx, kind, keys, store.DayOf(now)-30, store.DayOf(now)+1)
+		must(t, err)
+	}
+	_, err = s.ClickSalt(ctx, store.DayOf(time.Now()))
+	must(t, err)
+	coarse := day(2020, 4)
+	for range 20 {
+		_, err := s.SweepClicks(ctx, store.ClickRetention{
+			CoarseBefore: coarse, DropBefore: day(2020, 2),
+			Coarsen: func(d store.ClickDay) ([]byte, error) { return append(d.Data, 1), nil },
+		})
+		must(t, err)
+	}
+}
+
+// day returns the first day of a month.
+func day(year int, month time.Month) int32 {
+	return store.DayOf(time.Date(year, month, 1, 0, 0, 0, 0, time.UTC))
 }
 
 // callKeys calls the methods for API keys and blocked hosts.

@@ -26,14 +26,16 @@ const addClicks = `WITH owned AS (
 		WHERE f.seq < excluded.seq
 		RETURNING recorder
 	), added AS (
-		INSERT INTO click_totals AS c (total, last_click_at, bucket, code)
-		SELECT n.clicks, n.last, n.bucket, n.code
-		FROM (SELECT $4::smallint[], $5::text[], $6::bigint[], $7::timestamptz[] ` + unseen + `) AS q (bucket, code, clicks, last),
-			unnest(q.bucket, q.code, q.clicks, q.last) AS n (bucket, code, clicks, last)
+		INSERT INTO click_totals AS c (total, robots, last_click_at, bucket, code)
+		SELECT n.clicks, n.robots, n.last, n.bucket, n.code
+		FROM (SELECT $4::smallint[], $5::text[], $6::bigint[], $7::bigint[], $8::timestamptz[] ` + unseen + `) AS q (bucket, code, clicks, robots, last),
+			unnest(q.bucket, q.code, q.clicks, q.robots, q.last) AS n (bucket, code, clicks, robots, last)
 		WHERE EXISTS (SELECT FROM flush)
 		ORDER BY n.bucket, n.code COLLATE "C"
-		ON CONFLICT (bucket, code) DO UPDATE SET total = c.total + excluded.total,
+		ON CONFLICT (bucket, code) DO UPDATE SET total = c.total + excluded.total, robots = c.robots + excluded.robots,
 			last_click_at = greatest(c.last_click_at, excluded.last_click_at)
+	), waiting AS (
+		INSERT INTO click_batches (days, size) SELECT $9, $10 FROM flush WHERE $10::bigint > 0
 	)
 	SELECT owned.all FROM owned`
 
@@ -48,13 +50,18 @@ const flushTimeout = 5 * time.Second
 // AddClicks implements store.ClickSink. A recorder must send its batches in the order of
 // their numbers. If the shard does not own all buckets of a batch, AddClicks adds nothing
 // and returns store.ErrMoved. It does not lock buckets, because a batch may concern all
-// of them. A move of a bucket must move its totals last.
+// of them. A move of a bucket must wait for running flushes and fold the clicks, and then move
+// the totals and the days.
 func (s *Store) AddClicks(ctx context.Context, b store.ClickBatch) error {
-	rows := newClickRows(b.Counts)
-	_, err := detachedFor(ctx, s, flushTimeout, func(ctx context.Context) (struct{}, error) {
+	days, size, err := store.PackClickDays(b.Days)
+	if err != nil {
+		return wrap(err, "add clicks", b.Recorder)
+	}
+	rows := newClickRows(&b)
+	_, err = detachedFor(ctx, s, flushTimeout, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, s.primary.do(ctx, counting, func(ctx context.Context, conn *pgx.Conn) error {
 			var together pgx.Batch // one transaction
-			together.Queue(addClicks, b.Recorder, b.Seq, rows.owners, rows.buckets, rows.codes, rows.clicks, rows.last).QueryRow(func(row pgx.Row) error {
+			together.Queue(addClicks, b.Recorder, b.Seq, rows.owners, rows.buckets, rows.codes, rows.clicks, rows.robots, rows.last, days, size).QueryRow(func(row pgx.Row) error {
 				var owned bool
 				if err := row.Scan(&owned); err != nil || owned {
 					return err
@@ -75,11 +82,13 @@ type clickRows struct {
 	buckets []int16
 	codes   []string
 	clicks  []int64
-	last    []time.Time
+	robots  []int64
+	last    []*time.Time // nil if no person has clicked
 }
 
 // newClickRows sorts clicks by bucket and code, and adds up clicks of the same code.
-func newClickRows(counts []store.ClickCount) *clickRows {
+func newClickRows(b *store.ClickBatch) *clickRows {
+	counts := b.Counts
 	type place struct {
 		bucket int16
 		of     *store.ClickCount
@@ -94,26 +103,36 @@ func newClickRows(counts []store.ClickCount) *clickRows {
 	r := &clickRows{
 		owners:  []int16{}, // nil would be NULL
 		buckets: make([]int16, 0, len(places)), codes: make([]string, 0, len(places)),
-		clicks: make([]int64, 0, len(places)), last: make([]time.Time, 0, len(places)),
+		clicks: make([]int64, 0, len(places)), robots: make([]int64, 0, len(places)), last: make([]*time.Time, 0, len(places)),
 	}
 	for _, p := range places {
 		r.add(p.bucket, p.of)
 	}
+	for i := range b.Days { // the shard must own their links, too
+		r.owners = append(r.owners, int16(store.BucketOf(b.Days[i].Key))) //nolint:gosec // 12 bits
+	}
+	slices.Sort(r.owners)
+	r.owners = slices.Compact(r.owners)
 	return r
 }
 
 // add appends clicks. Calls must be in the order of buckets and codes.
 func (r *clickRows) add(bucket int16, c *store.ClickCount) {
+	var last *time.Time
+	if c.N > 0 {
+		last = &c.Last
+	}
 	n := len(r.codes)
 	if n == 0 || r.buckets[n-1] != bucket {
 		r.owners = append(r.owners, bucket)
 	} else if r.codes[n-1] == c.Code {
 		r.clicks[n-1] += c.N
-		if c.Last.After(r.last[n-1]) {
-			r.last[n-1] = c.Last
+		r.robots[n-1] += c.Robots
+		if last != nil && (r.last[n-1] == nil || last.After(*r.last[n-1])) {
+			r.last[n-1] = last
 		}
 		return
 	}
 	r.buckets, r.codes = append(r.buckets, bucket), append(r.codes, c.Code)
-	r.clicks, r.last = append(r.clicks, c.N), append(r.last, c.Last)
+	r.clicks, r.robots, r.last = append(r.clicks, c.N), append(r.robots, c.Robots), append(r.last, last)
 }

@@ -108,6 +108,12 @@ func TestConformance(t *testing.T) {
 					return s, s
 				})
 			})
+			t.Run("ClickDays", func(t *testing.T) {
+				storetest.RunClickDays(t, func(tb testing.TB) (storetest.ClickDaysStore, []store.ClickFolder) {
+					s := open(tb)
+					return s, []store.ClickFolder{s}
+				})
+			})
 			t.Run("History", func(t *testing.T) {
 				storetest.RunHistory(t, func(tb testing.TB) storetest.HistoryStore { return open(tb) })
 			})

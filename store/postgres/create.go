@@ -85,7 +85,7 @@ func (s *Store) CreateOnce(ctx context.Context, l store.Link, r store.Reservatio
 // createOne creates a link in the next batch.
 func (s *Store) createOne(ctx context.Context, c creation) (creation, error) {
 	l := asStored(c.link)
-	l.Version, l.UsedClicks, l.Clicks, l.LastClickAt, l.DeletedAt = 1, 0, 0, time.Time{}, time.Time{}
+	l.Version, l.UsedClicks, l.Clicks, l.Robots, l.LastClickAt, l.DeletedAt = 1, 0, 0, 0, time.Time{}, time.Time{}
 	// One such text would fail the whole batch.
 	if !keepable(l.Code, l.URL, l.Owner, l.Title, l.PasswordHash, l.DisabledReason, l.RequestID) || !keepable(l.Tags...) {
 		return creation{}, wrap(errText, "create", l.Code)

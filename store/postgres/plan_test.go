@@ -35,6 +35,9 @@ const (
 	// perBucket is the number of rows with the same bucket.
 	perBucket = manyRows/store.Buckets + 1
 
+	// months is the number of partitions of click_days.
+	months = 84
+
 	// owners is the number of owners of links.
 	owners = 100
 )
@@ -44,12 +47,12 @@ const (
 func fillShard(t *testing.T, conn *pgx.Conn) {
 	t.Helper()
 	sizes := strings.NewReplacer("@manyRows", strconv.Itoa(manyRows), "@someRows", strconv.Itoa(someRows),
-		"@perBucket", strconv.Itoa(perBucket), "@owners", strconv.Itoa(owners))
+		"@perBucket", strconv.Itoa(perBucket), "@owners", strconv.Itoa(owners), "@months", strconv.Itoa(months))
 	for _, sql := range []string{
 		`SET session_replication_role = replica`, // no triggers
 		`SET maintenance_work_mem = '256MB'`,
 		`ALTER TABLE links SET UNLOGGED`, `ALTER TABLE reservations SET UNLOGGED`, `ALTER TABLE link_history SET UNLOGGED`,
-		`ALTER TABLE link_tags SET UNLOGGED`, `ALTER TABLE click_totals SET UNLOGGED`, `ALTER TABLE reports SET UNLOGGED`,
+		`ALTER TABLE link_tags SET UNLOGGED`, `ALTER TABLE click_totals SET UNLOGGED`, `ALTER TABLE click_batches SET UNLOGGED`, `ALTER TABLE reports SET UNLOGGED`,
 		`CREATE TEMPORARY TABLE many AS SELECT n, n / @perBucket AS bucket, 'fill' || n AS code,
 			'2026-01-01'::timestamptz + n * interval '1 s' AS at FROM generate_series(1, @manyRows) AS n`,
 		`CREATE TEMPORARY TABLE few AS SELECT * FROM many LIMIT @someRows`,
@@ -59,7 +62,12 @@ func fillShard(t *testing.T, conn *pgx.Conn) {
 		`INSERT INTO link_history (replaced_at, version, bucket, code, target)
 			SELECT at, 1 + n % 5, bucket, 'fill' || n / 5, 'https://example.com/' FROM few`,
 		`INSERT INTO link_tags SELECT bucket, at, 'owner1', 'tag', code FROM few`,
-		`INSERT INTO click_totals SELECT 1, now(), bucket, code FROM few`,
+		`INSERT INTO click_totals SELECT 1, now(), bucket, code, 0 FROM few`,
+		`SELECT click_days_add_month(('2020-01-01'::date + n * interval '1 month')::date) FROM generate_series(0, @months - 1) AS n`,
+		`INSERT INTO click_days SELECT ('2020-01-01'::date + n % @months * interval '1 month' + n % 28 * interval '1 day')::date, bucket, 0, code, '' FROM few`,
+		`INSERT INTO click_days SELECT '2020-01-01'::date + n, -1, 1, 'owner' || o, ''
+			FROM generate_series(0, @months * 30) AS n, generate_series(1, 10) AS o`,
+		`INSERT INTO click_batches (id, size, days) OVERRIDING SYSTEM VALUE SELECT 1000000000 + n, 1, '\x01' FROM few`,
 		`INSERT INTO click_flushes SELECT code, 1, now() - n * interval '0.1 s' FROM few`,
 		`INSERT INTO api_keys (created_at, bucket, id, name, hash, scopes) SELECT now(), bucket, code, '', code::bytea, '{}' FROM few`,
 		`INSERT INTO blocked_hosts SELECT now(), bucket, n || '.example', '', '' FROM few`,
@@ -114,6 +122,8 @@ func allowance(query string, rows int) int {
 	switch {
 	case strings.Contains(query, "FROM api_keys k JOIN buckets") && strings.Contains(query, "ORDER BY k.created_at, k.id"):
 		return 1 << 30 // ListKeys returns all keys
+	case strings.Contains(query, "DELETE FROM click_days"):
+		return 300 + 10*months // a search in each month
 	case strings.Contains(query, "strpos("):
 		return 1 << 30 // a search reads the links of its owner until the page is full
 	case strings.Contains(query, "WITH RECURSIVE owners"):

@@ -22,14 +22,15 @@ const (
 	counting               // clicks
 	control                // probes, buckets and leases
 	delivering             // the outbox
+	folding                // folds and retention of clicks
 	roles                  // the number of roles
 )
 
 // roleNames are the values of the label role.
-var roleNames = [roles]string{"redirects", "reads", "writes", "lists", "clicks", "control", "outbox"}
+var roleNames = [roles]string{"redirects", "reads", "writes", "lists", "clicks", "control", "outbox", "folds"}
 
 // conns is the most connections to one server, by role.
-var conns = [roles]int32{redirects: 2, reads: 2, writes: 6, lists: 2, counting: 1, control: 2, delivering: 2}
+var conns = [roles]int32{redirects: 2, reads: 2, writes: 6, lists: 2, counting: 1, control: 2, delivering: 2, folding: 1}
 
 // The lifetime of a connection: long enough that connecting costs little, short enough to
 // follow a change of the servers behind a name.

@@ -1,4 +1,4 @@
-// Package postgres stores links, API keys, click totals, idempotency keys, leases of node
+// Package postgres stores links, API keys, clicks, idempotency keys, leases of node
 // ids and copies of certificate files in one shard: a primary and its streaming replicas. It
 // writes links only to buckets that the shard owns.
 //
@@ -36,6 +36,7 @@ type Store struct {
 	imports  *batch.Group[store.Link, store.Link]
 	confirms *batch.Group[string, stored]
 
+	folds      sync.Mutex     // held by a fold and by a sweep of this process
 	writes     sync.WaitGroup // running writes; their callers may have left
 	background sync.WaitGroup // the probes
 	stop       context.CancelFunc
@@ -55,6 +56,8 @@ var (
 	_ store.ReportCounter   = (*Store)(nil)
 	_ store.Scanned         = (*Store)(nil)
 	_ store.Certificates    = (*Store)(nil)
+	_ store.ClickDays       = (*Store)(nil)
+	_ store.ClickFolder     = (*Store)(nil)
 )
 
 // Open returns a Store that probes its servers until Close. The end of ctx does not
@@ -75,7 +78,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 
 // open makes the servers and groups, and starts the probes.
 func (s *Store) open(ctx context.Context) (err error) {
-	if s.primary, err = s.openServer(ctx, primaryName, s.opts.Primary, redirects, reads, writes, lists, counting, control, delivering); err != nil {
+	if s.primary, err = s.openServer(ctx, primaryName, s.opts.Primary, redirects, reads, writes, lists, counting, control, delivering, folding); err != nil {
 		return err
 	}
 	for i, dsn := range s.opts.Replicas {

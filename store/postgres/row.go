@@ -24,7 +24,7 @@ const linkColumns = `l.code, l.target, l.owner, l.created_at, l.updated_at,
 
 // totalColumns are the columns of a link's totals. They follow linkColumns for
 // scanTotals. A tombstone has no totals, even if a flush adds some during the delete.
-const totalColumns = `coalesce(c.total, 0), c.last_click_at`
+const totalColumns = `coalesce(c.total, 0), coalesce(c.robots, 0), c.last_click_at`
 
 // joinTotals joins the totals to a page of links l. OFFSET makes the planner look up each
 // row, because it does not know how short the page is.
@@ -84,13 +84,13 @@ func scanLink(row pgx.Row, more ...any) (store.Link, error) {
 
 // scanTotals reads linkColumns and totalColumns, and further columns into more.
 func scanTotals(row pgx.Row, more ...any) (store.Link, error) {
-	var clicks int64
+	var clicks, robots int64
 	var last time.Time
-	l, err := scanLink(row, append([]any{&clicks, at(&last)}, more...)...)
+	l, err := scanLink(row, append([]any{&clicks, &robots, at(&last)}, more...)...)
 	if err != nil {
 		return store.Link{}, err
 	}
-	l.Clicks, l.LastClickAt = clicks, last.UTC()
+	l.Clicks, l.Robots, l.LastClickAt = clicks, robots, last.UTC()
 	return l, nil
 }
 

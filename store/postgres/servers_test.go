@@ -154,6 +154,11 @@ func TestReadOnBrokenConnection(t *testing.T) {
 		{"ListHosts", func(ctx context.Context) error { _, err := s.ListHosts(ctx, "", 10); return err }},
 		{"HostsOf", func(ctx context.Context) error { _, err := s.HostsOf(ctx, "domain"); return err }},
 		{"DomainsVersion", func(ctx context.Context) error { _, err := s.DomainsVersion(ctx); return err }},
+		{"ListClickDays", func(ctx context.Context) error {
+			_, err := s.ListClickDays(ctx, store.ClickLink, []string{known.Code}, 0, store.MaxClickDay)
+			return err
+		}},
+		{"ClickBacklog", func(ctx context.Context) error { _, err := s.ClickBacklog(ctx); return err }},
 		{"Backlog", func(ctx context.Context) error { _, err := s.Backlog(ctx, store.Caches); return err }},
 		{"Buckets", func(ctx context.Context) error { _, _, err := s.Buckets(ctx); return err }},
 	} {

@@ -9,7 +9,7 @@ import (
 // exportLinks reads links in the order of the primary key.
 const exportLinks = linkWithTotals + `WHERE l.code > ? ORDER BY l.code LIMIT ?`
 
-const setClicks = `INSERT INTO click_totals (code, total, last_click_at) VALUES (?, ?, ?)`
+const setClicks = `INSERT INTO click_totals (code, total, robots, last_click_at) VALUES (?, ?, ?, ?)`
 
 // Export implements store.Archive. Links are sorted by code.
 func (s *Store) Export(ctx context.Context, after string, limit int) ([]store.Link, error) {
@@ -41,10 +41,10 @@ func (s *Store) Import(ctx context.Context, l store.Link) (store.Link, error) {
 				return err
 			case added == 0:
 				return store.ErrExists
-			case l.Clicks == 0:
+			case l.Clicks == 0 && l.Robots == 0:
 				return nil
 			}
-			_, err = tx.exec(ctx, tx.edits.setClicks, l.Code, l.Clicks, micros(l.LastClickAt))
+			_, err = tx.exec(ctx, tx.edits.setClicks, l.Code, l.Clicks, l.Robots, micros(l.LastClickAt))
 			return err
 		})
 		if err != nil {

@@ -16,14 +16,16 @@ const upsertFlush = `INSERT INTO click_flushes (recorder, seq, flushed_at) VALUE
 	ON CONFLICT (recorder) DO UPDATE SET seq = excluded.seq, flushed_at = excluded.flushed_at
 	WHERE excluded.seq > seq`
 
-// addClicks takes a JSON array of [code, n, last]. CROSS JOIN forces SQLite to look up the
+// addClicks takes a JSON array of [code, n, robots, last]. CROSS JOIN forces SQLite to look up the
 // links one by one.
-const addClicks = `INSERT INTO click_totals (code, total, last_click_at)
-	SELECT l.code, b.value ->> 1, b.value ->> 2
+const addClicks = `INSERT INTO click_totals (code, total, robots, last_click_at)
+	SELECT l.code, b.value ->> 1, b.value ->> 2, b.value ->> 3
 	FROM json_each(?) b CROSS JOIN links l ON l.code = b.value ->> 0
 	WHERE l.deleted_at = 0
-	ON CONFLICT (code) DO UPDATE SET total = total + excluded.total,
+	ON CONFLICT (code) DO UPDATE SET total = total + excluded.total, robots = robots + excluded.robots,
 	last_click_at = max(last_click_at, excluded.last_click_at)`
+
+const addDays = `INSERT INTO click_batches (added_at, forget, size, days) VALUES (?, '', ?, ?)`
 
 const pruneFlushes = `DELETE FROM click_flushes WHERE recorder IN
 	(SELECT recorder FROM click_flushes WHERE flushed_at < ? ORDER BY flushed_at LIMIT 4)`
@@ -31,9 +33,16 @@ const pruneFlushes = `DELETE FROM click_flushes WHERE recorder IN
 // AddClicks implements store.ClickSink. The batches of a recorder must arrive in the order
 // of their numbers.
 func (s *Store) AddClicks(ctx context.Context, b store.ClickBatch) error {
-	counts := make([][3]any, len(b.Counts))
+	days, size, err := store.PackClickDays(b.Days)
+	if err != nil {
+		return wrap(err, "add clicks", b.Recorder)
+	}
+	counts := make([][4]any, len(b.Counts))
 	for i, c := range b.Counts {
-		counts[i] = [3]any{c.Code, c.N, micros(c.Last)}
+		if c.N == 0 {
+			c.Last = time.Time{}
+		}
+		counts[i] = [4]any{c.Code, c.N, c.Robots, micros(c.Last)}
 	}
 	list, err := json.Marshal(counts)
 	if err != nil {
@@ -48,6 +57,11 @@ func (s *Store) AddClicks(ctx context.Context, b store.ClickBatch) error {
 			}
 			if _, err := tx.exec(ctx, tx.edits.count, string(list)); err != nil {
 				return err
+			}
+			if size > 0 {
+				if _, err := tx.exec(ctx, tx.edits.addDays, micros(now), size, days); err != nil {
+					return err
+				}
 			}
 			return tx.prune(ctx, tx.edits.pruneFlushes, micros(now.Add(-flushTTL)))
 		})

@@ -26,7 +26,7 @@ const useLink = `UPDATE links SET used_clicks = used_clicks + 1 WHERE code = ?`
 // Create implements store.Store. Only the owner of a link can retry its create.
 func (s *Store) Create(ctx context.Context, l store.Link) (store.Link, error) {
 	l = asStored(l)
-	l.Version, l.UsedClicks, l.Clicks, l.LastClickAt = 1, 0, 0, time.Time{}
+	l.Version, l.UsedClicks, l.Clicks, l.Robots, l.LastClickAt = 1, 0, 0, 0, time.Time{}
 	values, err := linkValues(&l)
 	if err != nil {
 		return store.Link{}, wrap(err, "create", l.Code)
@@ -39,7 +39,7 @@ func (s *Store) Create(ctx context.Context, l store.Link) (store.Link, error) {
 // CreateOnce implements store.Store.
 func (s *Store) CreateOnce(ctx context.Context, l store.Link, r store.Reservation) (store.Link, store.Reservation, error) {
 	l = asStored(l)
-	l.Version, l.UsedClicks, l.Clicks, l.LastClickAt = 1, 0, 0, time.Time{}
+	l.Version, l.UsedClicks, l.Clicks, l.Robots, l.LastClickAt = 1, 0, 0, 0, time.Time{}
 	values, err := linkValues(&l)
 	if err != nil {
 		return store.Link{}, store.Reservation{}, wrap(err, "create", l.Code)
@@ -89,7 +89,7 @@ func (s *Store) Update(ctx context.Context, l store.Link) (store.Link, error) {
 		edited := l
 		edited.Owner, edited.RequestID, edited.CreatedAt = stored.Owner, stored.RequestID, stored.CreatedAt
 		edited.UsedClicks = max(stored.UsedClicks, l.UsedClicks)
-		edited.Clicks, edited.LastClickAt = stored.Clicks, stored.LastClickAt
+		edited.Clicks, edited.Robots, edited.LastClickAt = stored.Clicks, stored.Robots, stored.LastClickAt
 		edited.DeletedAt = time.Time{}
 		edited.Version = stored.Version + 1
 		return tx.put(ctx, edited, author)
@@ -128,7 +128,8 @@ func (s *Store) Restore(ctx context.Context, l store.Link) (store.Link, error) {
 		}
 		restored := l
 		restored.CreatedAt, restored.DeletedAt = stored.CreatedAt, time.Time{}
-		restored.UsedClicks, restored.Clicks, restored.LastClickAt = 0, stored.Clicks, stored.LastClickAt
+		restored.Clicks, restored.Robots, restored.LastClickAt = stored.Clicks, stored.Robots, stored.LastClickAt
+		restored.UsedClicks = 0
 		restored.Version = stored.Version + 1
 		return tx.put(ctx, restored, author)
 	})

@@ -10,7 +10,7 @@ import (
 // selectRevisions reads the current link and its earlier versions: the columns of scanLink,
 // then the author. An earlier version without a target is a tombstone.
 const selectRevisions = `
-	SELECT ` + linkColumns + `, 0, 0, l.edited_by, l.edit_note FROM (
+	SELECT ` + linkColumns + `, 0, 0, 0, l.edited_by, l.edit_note FROM (
 		SELECT code, target, title, tags, owner, status, forward_query, starts_at, expires_at, max_clicks,
 			CASE password_hash WHEN '' THEN '' ELSE '*' || substr(password_hash, 8, 6) END AS password_hash,
 			disabled_at, disabled_reason, deleted_at, created_at, updated_at, version, '' AS request_id, 0 AS used_clicks,

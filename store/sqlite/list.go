@@ -47,7 +47,7 @@ func listQuery(q store.Query, limit int) (query string, args []any) {
 		args = append(args, values...)
 	}
 	const totals = ` LEFT JOIN click_totals c ON c.code = l.code `
-	const columns = `SELECT ` + linkColumns + `, coalesce(c.total, 0), coalesce(c.last_click_at, 0) `
+	const columns = `SELECT ` + linkColumns + `, ` + totalColumns + ` `
 	order := "l"
 	if q.Tag != "" {
 		order = "t"

@@ -117,6 +117,14 @@ func TestClicks(t *testing.T) {
 	})
 }
 
+func TestClickDays(t *testing.T) {
+	t.Parallel()
+	storetest.RunClickDays(t, func(tb testing.TB) (storetest.ClickDaysStore, []store.ClickFolder) {
+		s := open(tb, tb.TempDir())
+		return s, []store.ClickFolder{s}
+	})
+}
+
 func TestDurable(t *testing.T) {
 	t.Parallel()
 	storetest.RunDurable(t, func(tb testing.TB) (store.Store, func() store.Store) {

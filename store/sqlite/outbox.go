@@ -25,7 +25,7 @@ func (o *outbox) of(a store.Audience) *sync.Mutex {
 	return &o.caches
 }
 
-const dueEdits = `SELECT ` + linkColumns + `, 0, 0, o.id, o.edited_at
+const dueEdits = `SELECT ` + linkColumns + `, 0, 0, 0, o.id, o.edited_at
 	FROM outbox o JOIN links l ON l.code = o.code
 	WHERE o.audience = ? AND o.due <= ? ORDER BY o.due LIMIT ?`
 

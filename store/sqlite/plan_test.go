@@ -118,10 +118,12 @@ func mayScan(query, steps, table string) bool {
 		return true // the result of another step
 	case name == "api_keys" && strings.HasSuffix(query, "ORDER BY created_at, id"):
 		return true // ListKeys returns all keys
-	case name == "blocklist_version", name == "domains_version", name == "node_leases":
+	case name == "blocklist_version", name == "domains_version", name == "node_leases", name == "click_sweep":
 		return true // the table has few rows
 	case strings.HasPrefix(query, "SELECT count(*) FROM reports"):
 		return true // at most store.MaxOpenReports
+	case name == "click_batches" && strings.Contains(query, "ORDER BY id LIMIT"):
+		return true // reads the oldest rows until the page is full
 	case strings.Contains(query, "LIMIT") && strings.Contains(table, " INDEX "):
 		return true // reads an index in order until the page is full
 	}

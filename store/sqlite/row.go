@@ -17,12 +17,15 @@ const linkColumns = `l.code, l.target, l.title, l.tags, l.owner, l.status, l.for
 	l.starts_at, l.expires_at, l.max_clicks, l.password_hash, l.disabled_at, l.disabled_reason,
 	l.deleted_at, l.created_at, l.updated_at, l.version, l.request_id, l.used_clicks, l.confirm`
 
+// totalColumns are the clicks of a link. They follow linkColumns.
+const totalColumns = `coalesce(c.total, 0), coalesce(c.robots, 0), coalesce(c.last_click_at, 0)`
+
 // linkWithTotals selects links with their clicks. The caller adds conditions.
-const linkWithTotals = `SELECT ` + linkColumns + `, coalesce(c.total, 0), coalesce(c.last_click_at, 0)
+const linkWithTotals = `SELECT ` + linkColumns + `, ` + totalColumns + `
 	FROM links l LEFT JOIN click_totals c ON c.code = l.code `
 
 // linkWithoutTotals selects links for redirects. The caller adds conditions.
-const linkWithoutTotals = `SELECT ` + linkColumns + `, 0, 0 FROM links l `
+const linkWithoutTotals = `SELECT ` + linkColumns + `, 0, 0, 0 FROM links l `
 
 // linkValues returns the values of linkColumns for l, and then the hash of its target.
 func linkValues(l *store.Link) ([]any, error) {
@@ -52,7 +55,7 @@ func scanLink(row scanner) (store.Link, error) {
 		&l.Code, &l.URL, &l.Title, &tags, &l.Owner, &l.Status, &l.ForwardQuery,
 		&starts, &expires, &l.MaxClicks, &l.PasswordHash, &disabled, &l.DisabledReason,
 		&deleted, &created, &updated, &l.Version, &l.RequestID, &l.UsedClicks, &l.Confirm,
-		&l.Clicks, &last,
+		&l.Clicks, &l.Robots, &last,
 	)
 	if err != nil {
 		return store.Link{}, err

@@ -23,7 +23,7 @@ const selectChanges = `
 		UNION ALL
 		SELECT h.replaced_at, h.code FROM link_history h WHERE (h.replaced_at, h.code) > (?1, ?2)
 	)
-	SELECT ` + linkColumns + `, 0, 0, c.at
+	SELECT ` + linkColumns + `, 0, 0, 0, c.at
 	FROM (SELECT at, code FROM changes ORDER BY at, code LIMIT ?3) c JOIN links l ON l.code = c.code
 	ORDER BY c.at, c.code`
 

@@ -1,5 +1,5 @@
 // Package sqlite is the embedded store: one SQLite file in a folder, without a server. It
-// stores links, API keys, click totals, node id leases, generated secrets and certificate
+// stores links, API keys, clicks, node id leases, generated secrets and certificate
 // files.
 //
 // It is not a cache, and not for a network file system: one process serves a folder, and
@@ -38,6 +38,7 @@ type Store struct {
 
 	writes *batch.Group[write, any]
 	outbox outbox
+	days   clickDays
 }
 
 var (
@@ -54,6 +55,8 @@ var (
 	_ store.ReportCounter   = (*Store)(nil)
 	_ store.Scanned         = (*Store)(nil)
 	_ store.Certificates    = (*Store)(nil)
+	_ store.ClickDays       = (*Store)(nil)
+	_ store.ClickFolder     = (*Store)(nil)
 )
 
 // Open opens the database in opts.Dir. It creates a missing database, and migrates an older

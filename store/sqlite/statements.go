@@ -12,7 +12,7 @@ type edits struct {
 
 	reservation, reserve, pruneReservations *sql.Stmt
 
-	flush, count, pruneFlushes, setClicks *sql.Stmt
+	flush, count, addDays, pruneFlushes, setClicks, setDay *sql.Stmt
 }
 
 func (e *edits) prepare(ctx context.Context, db *sql.DB) error {
@@ -26,6 +26,8 @@ func (e *edits) prepare(ctx context.Context, db *sql.DB) error {
 		{&e.pruneReservations, pruneReservations},
 		{&e.flush, upsertFlush},
 		{&e.count, addClicks},
+		{&e.addDays, addDays},
+		{&e.setDay, setDay},
 		{&e.pruneFlushes, pruneFlushes},
 		{&e.setClicks, setClicks},
 	})

@@ -41,7 +41,7 @@ func (m maker) full() store.Link {
 	l.UpdatedAt = after(6)
 	l.Version = 7
 	l.RequestID = "request"
-	l.UsedClicks, l.Clicks, l.LastClickAt = 8, 9, after(10)
+	l.UsedClicks, l.Clicks, l.Robots, l.LastClickAt = 8, 9, 11, after(10)
 	return l
 }
 
@@ -49,7 +49,7 @@ func (m maker) full() store.Link {
 func (m maker) fresh() store.Link {
 	l := m.full()
 	l.DeletedAt = time.Time{}
-	l.Version, l.UsedClicks, l.Clicks, l.LastClickAt = 1, 0, 0, time.Time{}
+	l.Version, l.UsedClicks, l.Clicks, l.Robots, l.LastClickAt = 1, 0, 0, 0, time.Time{}
 	return l
 }
 

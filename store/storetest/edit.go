@@ -90,7 +90,7 @@ func replacesEditable(t *testing.T, s suite) {
 	want := given
 	want.Owner, want.CreatedAt, want.RequestID = created.Owner, created.CreatedAt, created.RequestID
 	want.DeletedAt, want.Version = time.Time{}, 2
-	want.UsedClicks, want.Clicks, want.LastClickAt = 0, 0, time.Time{}
+	want.UsedClicks, want.Clicks, want.Robots, want.LastClickAt = 0, 0, 0, time.Time{}
 	got, err := s.Update(t.Context(), given)
 	wantLink(t, "Update", got, err, want)
 	s.wantStored(t, want)

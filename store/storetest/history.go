@@ -81,7 +81,7 @@ func by(t *testing.T, id, note string) context.Context {
 
 // asRevision returns the expected revision of a link without a password.
 func asRevision(l store.Link, id, note string) store.Revision {
-	l.RequestID, l.UsedClicks, l.Clicks, l.LastClickAt = "", 0, 0, time.Time{}
+	l.RequestID, l.UsedClicks, l.Clicks, l.Robots, l.LastClickAt = "", 0, 0, 0, time.Time{}
 	return store.Revision{Link: l, Author: store.Author{ID: id, Note: note}}
 }
 

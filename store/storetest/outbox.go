@@ -104,7 +104,7 @@ func (s outboxSuite) wantDelivered(t *testing.T, to store.Audience, delivered []
 		if e.Age < 0 || e.Age > time.Minute {
 			t.Errorf("age of the edit of %q = %v, want less than a minute", e.Link.Code, e.Age)
 		}
-		e.Link.Clicks, e.Link.LastClickAt = 0, time.Time{}
+		e.Link.Clicks, e.Link.Robots, e.Link.LastClickAt = 0, 0, time.Time{}
 		first = append(first, e.Link)
 	}
 	if len(first) != len(want) {

@@ -25,7 +25,7 @@ func (s suite) deleted(t *testing.T, l store.Link) (tombstone store.Link) {
 // restored returns the link that a restore of the tombstone with the fields of given returns.
 func restored(given, tombstone store.Link) store.Link {
 	given.CreatedAt, given.DeletedAt, given.Version = tombstone.CreatedAt, time.Time{}, tombstone.Version+1
-	given.UsedClicks, given.Clicks, given.LastClickAt = 0, 0, time.Time{}
+	given.UsedClicks, given.Clicks, given.Robots, given.LastClickAt = 0, 0, 0, time.Time{}
 	return given
 }
 

@@ -166,7 +166,7 @@ func (s suite) wantStored(t *testing.T, want store.Link) {
 	deadline := time.Now().Add(s.lag)
 	for {
 		got, err = s.Resolve(t.Context(), want.Code)
-		got.Clicks, got.LastClickAt, got.UsedClicks = want.Clicks, want.LastClickAt, want.UsedClicks
+		got.Clicks, got.Robots, got.LastClickAt, got.UsedClicks = want.Clicks, want.Robots, want.LastClickAt, want.UsedClicks
 		if err == nil && reflect.DeepEqual(got, want) || time.Now().After(deadline) {
 			break
 		}

@@ -1,0 +1,11 @@
+DROP FUNCTION click_salts_destroy;
+DROP FUNCTION click_days_drop_month;
+DROP FUNCTION click_days_add_month;
+DROP TABLE click_salts;
+DROP TABLE click_sweep;
+DROP TABLE click_days;
+DROP TABLE click_batches;
+DELETE FROM click_totals WHERE last_click_at IS NULL;
+ALTER TABLE click_totals
+    DROP COLUMN robots,
+    ALTER COLUMN last_click_at SET NOT NULL;
