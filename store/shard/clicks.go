@@ -8,6 +8,18 @@ import (
 	"github.com/terse/terse/store"
 )
 
+// clickPart is the clicks of a batch that belong to one shard.
+type clickPart struct {
+	counts []store.ClickCount
+	days   []store.ClickDay
+}
+
+func (p *clickPart) empty() bool { return len(p.counts)+len(p.days) == 0 }
+
+func (p *clickPart) append(more clickPart) {
+	p.counts, p.days = append(p.counts, more.counts...), append(p.days, more.days...)
+}
+
 // AddClicks implements store.ClickSink. Each shard gets the clicks of its links, all at the
 // same time, under the batch's Recorder and Seq. If a shard fails, AddClicks fails. When the
 // batch is repeated, the other shards do not count their part again.
@@ -15,12 +27,17 @@ func (r *Router) AddClicks(ctx context.Context, b store.ClickBatch) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("shard: add clicks: %w", err)
 	}
-	parts, lost := r.split(b.Counts)
+	for i := range b.Days {
+		if err := b.Days[i].ValidateAdded(); err != nil { // before any shard counts its part
+			return fmt.Errorf("shard: add clicks: %w", err)
+		}
+	}
+	parts, lost := r.splitClicks(clickPart{b.Counts, b.Days})
 	_, errs := everywhere(r, func(i int, s Shard) (struct{}, error) {
-		if len(parts[i]) == 0 {
+		if parts[i].empty() {
 			return struct{}{}, nil
 		}
-		return struct{}{}, s.AddClicks(ctx, store.ClickBatch{Recorder: b.Recorder, Seq: b.Seq, Counts: parts[i]})
+		return struct{}{}, s.AddClicks(ctx, store.ClickBatch{Recorder: b.Recorder, Seq: b.Seq, Counts: parts[i].counts, Days: parts[i].days})
 	})
 	if moved(errs) {
 		if err := r.await(ctx); err != nil {
@@ -41,15 +58,15 @@ func (r *Router) AddClicks(ctx context.Context, b store.ClickBatch) error {
 // these clicks under another recorder, because it would drop them as counted. A shard that
 // failed gets nothing now: only a repetition under the same name shows whether it has
 // counted its part.
-func (r *Router) resend(ctx context.Context, b store.ClickBatch, from int, parts [][]store.ClickCount, errs []error) error {
-	again, lost := r.split(parts[from])
+func (r *Router) resend(ctx context.Context, b store.ClickBatch, from int, parts []clickPart, errs []error) error {
+	again, lost := r.splitClicks(parts[from])
 	failed := []error{lost}
-	for to, counts := range again {
-		if len(counts) == 0 {
+	for to, part := range again {
+		if part.empty() {
 			continue
 		}
-		one := store.ClickBatch{Recorder: b.Recorder, Seq: b.Seq, Counts: counts}
-		if to != from && len(parts[to]) > 0 {
+		one := store.ClickBatch{Recorder: b.Recorder, Seq: b.Seq, Counts: part.counts, Days: part.days}
+		if to != from && !parts[to].empty() {
 			if errs[to] != nil {
 				failed = append(failed, r.named(to, store.ErrUnavailable))
 				continue
@@ -58,26 +75,38 @@ func (r *Router) resend(ctx context.Context, b store.ClickBatch, from int, parts
 		}
 		err := r.named(to, r.shards[to].Shard.AddClicks(ctx, one))
 		if to != from {
-			parts[to], errs[to] = append(parts[to], counts...), r.settled(err)
+			parts[to].append(part)
+			errs[to] = r.settled(err)
 		}
 		failed = append(failed, err)
 	}
 	return errors.Join(failed...)
 }
 
-// split divides counts by the shards that own the links. Counts of buckets without a known
+// splitClicks divides clicks by the shards that own the links.
+func (r *Router) splitClicks(all clickPart) (parts []clickPart, lost error) {
+	parts = make([]clickPart, len(r.shards))
+	counts, lost := split(r, all.counts, func(c store.ClickCount) string { return c.Code })
+	days, lostDays := split(r, all.days, func(d store.ClickDay) string { return d.Key })
+	for i := range parts {
+		parts[i] = clickPart{counts[i], days[i]}
+	}
+	return parts, errors.Join(lost, lostDays)
+}
+
+// split divides elements by the shards that own their keys. Elements of buckets without a known
 // owner are in no part, and make split return an error.
-func (r *Router) split(counts []store.ClickCount) (parts [][]store.ClickCount, lost error) {
-	parts = make([][]store.ClickCount, len(r.shards))
+func split[T any](r *Router, all []T, key func(T) string) (parts [][]T, lost error) {
+	parts = make([][]T, len(r.shards))
 	t := r.refresher.table.Load()
-	for _, c := range counts {
-		bucket := store.BucketOf(c.Code)
+	for _, one := range all {
+		bucket := store.BucketOf(key(one))
 		i := t.owner(bucket)
 		if i == unknown {
 			lost = unowned(bucket)
 			continue
 		}
-		parts[i] = append(parts[i], c)
+		parts[i] = append(parts[i], one)
 	}
 	return parts, lost
 }

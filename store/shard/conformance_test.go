@@ -45,6 +45,18 @@ func TestClicks(t *testing.T) {
 	})
 }
 
+func TestClickDays(t *testing.T) {
+	t.Parallel()
+	storetest.RunClickDays(t, func(tb testing.TB) (storetest.ClickDaysStore, []store.ClickFolder) {
+		g := loaded(tb, 3)
+		var folders []store.ClickFolder
+		for _, m := range g.members {
+			folders = append(folders, m)
+		}
+		return g, folders
+	})
+}
+
 func TestArchive(t *testing.T) {
 	t.Parallel()
 	storetest.RunArchive(t, func(tb testing.TB) (store.Store, store.Archive) {

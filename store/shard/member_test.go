@@ -265,6 +265,9 @@ func (m *member) AddClicks(ctx context.Context, b store.ClickBatch) error {
 	for _, c := range b.Counts {
 		codes = append(codes, c.Code)
 	}
+	for _, d := range b.Days {
+		codes = append(codes, d.Key)
+	}
 	m.mu.Lock()
 	fault := m.clicks
 	m.clicks = nil
@@ -274,6 +277,23 @@ func (m *member) AddClicks(ctx context.Context, b store.ClickBatch) error {
 	}
 	_, err := fenced(m, func() (struct{}, error) { return struct{}{}, m.Store.AddClicks(ctx, b) }, codes...)
 	return err
+}
+
+func (m *member) ListClickDays(ctx context.Context, kind store.ClickKind, keys []string, from, to int32) ([]store.ClickDay, error) {
+	var codes []string
+	if kind == store.ClickLink {
+		codes = keys
+	}
+	return fenced(m, func() ([]store.ClickDay, error) { return m.Store.ListClickDays(ctx, kind, keys, from, to) }, codes...)
+}
+
+func (m *member) ResetClicks(ctx context.Context, key string) error {
+	_, err := fenced(m, func() (struct{}, error) { return struct{}{}, m.Store.ResetClicks(ctx, key) }, key)
+	return err
+}
+
+func (m *member) ClickSalt(ctx context.Context, day int32) ([]byte, error) {
+	return fenced(m, func() ([]byte, error) { return m.Store.ClickSalt(ctx, day) })
 }
 
 func (m *member) PutCertificateFile(ctx context.Context, f store.CertificateFile) error {

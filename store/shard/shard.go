@@ -20,6 +20,7 @@ type Shard interface {
 	store.Store
 	store.Keys
 	store.ClickSink
+	store.ClickDays
 	store.History
 	store.Blocklist
 	store.Domains
@@ -57,6 +58,7 @@ var (
 	_ store.Store     = (*Router)(nil)
 	_ store.Keys      = (*Router)(nil)
 	_ store.ClickSink = (*Router)(nil)
+	_ store.ClickDays = (*Router)(nil)
 	_ store.History   = (*Router)(nil)
 	_ store.Archive   = (*Router)(nil)
 	_ store.Blocklist = (*Router)(nil)
