@@ -152,6 +152,9 @@ func writeDays(ctx context.Context, tx pgx.Tx, rows []store.ClickDay) error {
 		d := &rows[i]
 		days[i], buckets[i], kinds[i] = d.Day, bucketOfDay(d.Kind, d.Key), int16(d.Kind)
 		keys[i], data[i] = d.Key, d.Data
+		if d.Data == nil {
+			data[i] = []byte{} // nil would be NULL
+		}
 	}
 	b := &pgx.Batch{}
 	b.Queue(addMonths, distinct(days))

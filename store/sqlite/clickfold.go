@@ -134,7 +134,7 @@ func (f *fold) write(ctx context.Context, tx tx) error {
 		if d.Kind == store.ClickLink && skip[d.Key] {
 			continue
 		}
-		if _, err := tx.exec(ctx, tx.edits.setDay, d.Kind, d.Key, d.Day, d.Data); err != nil {
+		if _, err := tx.exec(ctx, tx.edits.setDay, d.Kind, d.Key, d.Day, append([]byte{}, d.Data...)); err != nil { // nil would be NULL
 			return err
 		}
 	}
