@@ -227,6 +227,8 @@ func TestClaimsAreNotRevealed(t *testing.T) {
 		{http.MethodDelete, "/api/v1/domains/HOST", "", 404, keyed},
 		{http.MethodPost, "/api/v1/domains/HOST/verify", "{}", 404, keyed},
 		{http.MethodGet, "/spring", "", 421, nil},
+		{http.MethodGet, "/.well-known/terse/wrong", "", 421, nil},
+		{http.MethodGet, "/.well-known/security.txt", "", 421, nil},
 	} {
 		want := ""
 		for _, host := range []string{"unknown0.example", "claimed0.example", "claimed1.example", "claimed2.example", "claimed3.example", "WWW.CLAIMED0.example"} {

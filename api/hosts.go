@@ -29,9 +29,6 @@ type Hosts interface {
 	AnyVerified() bool
 }
 
-// wellKnownPath begins the paths that programs request from any host (RFC 8615).
-const wellKnownPath = "/.well-known/"
-
 // errUnknownHost is the error for a host that no active domain has. Strangers must not learn
 // whether another domain has it.
 var errUnknownHost = errors.New("no active domain has this host")
@@ -128,12 +125,15 @@ func (a *API) domainRouter() *echo.Echo {
 	return e
 }
 
-// serveDomain answers a request for the host of a custom domain. Only files for programs are
-// served while the domain is not active.
+// serveDomain answers a request for the host of a custom domain. While the domain is not active,
+// only the right answers of verification are served: everything else looks like an unknown host.
 func (a *API) serveDomain(w http.ResponseWriter, r *http.Request, inactive error) {
-	if inactive != nil && !strings.HasPrefix(r.URL.Path, wellKnownPath) {
-		a.refuseHost(w, r, inactive)
-		return
+	if inactive != nil {
+		token, asks := strings.CutPrefix(r.URL.Path, domains.ChallengePath)
+		if _, ok := a.opts.Domains.Challenge(r.Host, token); !asks || !ok {
+			a.refuseHost(w, r, inactive)
+			return
+		}
 	}
 	a.onDomains.ServeHTTP(w, r)
 }
