@@ -21,7 +21,7 @@ Most calls need an API key in the header ` + "`Authorization: Bearer tk_…`" + 
 |---|---|
 | ` + "`links:read`" + ` | read and list the links of the key, and their history |
 | ` + "`links:write`" + ` | create, edit, delete and roll back the links of the key |
-| ` + "`stats:read`" + ` | nothing yet |
+| ` + "`stats:read`" + ` | read the statistics of the links of the key |
 | ` + "`domains:read`" + ` | read and list the domains of the key, and shared ones |
 | ` + "`domains:write`" + ` | add, change, verify and remove the domains of the key |
 | ` + "`admin`" + ` | everything, on the links and domains of all owners |
@@ -63,6 +63,7 @@ func infoText() string {
 func tags() []*huma.Tag {
 	return []*huma.Tag{
 		{Name: "Links", Description: "Create, read, edit and delete links."},
+		{Name: "Statistics", Description: "Clicks by time, country, referrer and more."},
 		{Name: "Domains", Description: "Domains of short links besides the default one."},
 		{Name: "Abuse", Description: "Blocked hosts and the reports of visitors. Needs an admin key."},
 		{Name: "Archive", Description: "Export and import links with every field. Needs an admin key."},
@@ -82,6 +83,9 @@ var operationTexts = map[string]string{
 	"enableLink":       "Ends a takedown. The link must pass the current rules for targets. Needs an admin key.",
 	"readHistory":      "Lists the changes of a link and their authors, newest first, one page at a time. A deleted link has a history too.",
 	"rollBackLink":     "Restores the target of an earlier version. This is an edit, so the version increases by one.",
+	"readLinkStats":    "Counts the clicks of a link of yours in a range of time, in any time zone: in all, by intervals, and by the values of breakdowns. All numbers add up to the total. With an admin key, a link of any owner. Clicks of the last seconds may be missing.",
+	"readStats":        "Counts the clicks of all your links together, or of those with a tag or on a domain. With an admin key, the parameter owner counts the links of others, or of all.",
+	"listStats":        "Counts the clicks of each of up to 100 links. A link that you cannot read does not affect the others.",
 	"exportLinks":      "Returns the links of all owners with every field, one page at a time.",
 	"importLinks":      "Imports up to 1000 links with every field and returns one result for each, in the same order. Importing the same links again changes nothing.",
 	"addDomain":        "Adds a domain. It is pending until its primary host is verified: set the DNS records of the answer, and the domain becomes active by itself. A domain that you removed comes back with its links. A host of another owner is refused, unless the TXT record proves that it is yours.",
@@ -100,6 +104,16 @@ var operationTexts = map[string]string{
 // schemaTexts are the descriptions of the schemas, by their names.
 var schemaTexts = map[string]string{
 	"ArchivedLink":           "A link with every field, as exports and imports use it. An export has every member. In an import only code and url are required.",
+	"ClickNumbers":           "A number of clicks.",
+	"LinkStatsResult":        "The result of one link of a list: its statistics, or an error.",
+	"StatsBefore":            "The range of the same length before, if compare is true.",
+	"StatsBody":              "The statistics of a link, or of several links together.",
+	"StatsBreakdown":         "The clicks by the values of a breakdown. other has the clicks of all other values, and unknown the clicks without a value. For referrer, unknown has visits without a page before them, or by a browser that does not name the page.",
+	"StatsDay":               "The visitors of a day.",
+	"StatsListBody":          "The statistics of each of several links.",
+	"StatsPoint":             "The clicks of one interval.",
+	"StatsTotal":             "The clicks and the visitors of a range.",
+	"StatsValue":             "The clicks of one value.",
 	"BatchLink":              "A link to create in a batch.",
 	"BatchResult":            "The result of one link of a list: a link, or an error.",
 	"AddDomainInput":         "A domain to add. Only host is required.",

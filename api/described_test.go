@@ -271,7 +271,11 @@ func (d *described) failures(path, method string, op describedOperation) {
 	call(http.StatusUnauthorized, target, body, append(headers, "Authorization", "Bearer tk_wrong")...)
 	if !slices.ContainsFunc(op.Security, func(one map[string][]string) bool { return len(one) == 0 }) {
 		call(http.StatusUnauthorized, target, body, headers...)
-		call(http.StatusForbidden, target, body, append(headers, s.key("nothing", store.ScopeStatsRead)...)...)
+		without := store.ScopeStatsRead
+		if strings.Contains(path, "/stats") {
+			without = store.ScopeDomainsRead
+		}
+		call(http.StatusForbidden, target, body, append(headers, s.key("nothing", without)...)...)
 	}
 	if strings.Contains(path, "{code}") {
 		call(http.StatusNotFound, strings.Replace(target, "spring", "nothing", 1), body, append(headers, admin...)...)

@@ -187,6 +187,17 @@ type listInput struct {
 // the id of a key.
 const anonymousOwner = "anonymous"
 
+// ownerParam returns the owner that an owner parameter names; nil for an empty one.
+func ownerParam(text string) *string {
+	switch text {
+	case "":
+		return nil
+	case anonymousOwner:
+		return new("")
+	}
+	return &text
+}
+
 type listOutput struct {
 	Body struct {
 		Links      []linkBody `json:"links" nullable:"false" doc:"The links of the page, newest first."`
@@ -197,14 +208,7 @@ type listOutput struct {
 }
 
 func (a *API) listLinks(ctx context.Context, in *listInput) (*listOutput, error) {
-	q := links.Query{Domain: in.Domain, Tag: in.Tag, Search: in.Q, Limit: in.Limit, Cursor: in.Cursor}
-	switch in.Owner {
-	case "":
-	case anonymousOwner:
-		q.Owner = new("")
-	default:
-		q.Owner = &in.Owner
-	}
+	q := links.Query{Owner: ownerParam(in.Owner), Domain: in.Domain, Tag: in.Tag, Search: in.Q, Limit: in.Limit, Cursor: in.Cursor}
 	page, err := a.opts.Links.List(ctx, &callerOf(ctx).Caller, q)
 	if err != nil {
 		return nil, a.pageProblem(ctx, err)

@@ -23,6 +23,7 @@ func (a *API) describe(e *echo.Echo) error {
 	h := humaecho.New(e, a.humaConfig())
 	a.schemas = h.OpenAPI().Components.Schemas
 	a.registerLinks(h)
+	a.registerStats(h)
 	a.registerArchive(h)
 	a.registerDomains(h)
 	a.registerAbuse(h)

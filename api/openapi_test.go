@@ -31,6 +31,9 @@ func TestOpenAPIDocument(t *testing.T) {
 		"/api/v1/links/{code}/enable":   {"post"},
 		"/api/v1/links/{code}/history":  {"get"},
 		"/api/v1/links/{code}/rollback": {"post"},
+		"/api/v1/links/{code}/stats":    {"get"},
+		"/api/v1/stats":                 {"get"},
+		"/api/v1/stats/links":           {"get"},
 		"/api/v1/archive":               {"get", "post"},
 		"/api/v1/domains":               {"get", "post"},
 		"/api/v1/domains/{host}":        {"get", "patch", "delete"},
@@ -46,8 +49,8 @@ func TestOpenAPIDocument(t *testing.T) {
 			}
 		}
 	}
-	if len(doc.Paths) != 16 {
-		t.Errorf("document has %d paths, want 16", len(doc.Paths))
+	if len(doc.Paths) != 19 {
+		t.Errorf("document has %d paths, want 19", len(doc.Paths))
 	}
 }
 

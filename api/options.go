@@ -15,6 +15,7 @@ import (
 	"github.com/terse/terse/abuse"
 	"github.com/terse/terse/api/overload"
 	"github.com/terse/terse/api/ratelimit"
+	"github.com/terse/terse/clicks/stats"
 	"github.com/terse/terse/domains"
 	"github.com/terse/terse/links"
 	"github.com/terse/terse/store"
@@ -112,7 +113,10 @@ type Options struct {
 	Clients ClientAddresser  // Required.
 	Hosts   Hosts            // The domains besides the default one. Default: none.
 	Domains *domains.Service // Required. The use cases on domains.
-	Clock   Clock            // Default: the clock of this node.
+
+	ClickDays stats.Days // The stored days of clicks. Default: none.
+
+	Clock Clock // Default: the clock of this node.
 
 	Certificates Certificates // The certificates of the hosts of domains. Default: this server has none.
 
@@ -138,6 +142,9 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	if o.Clock == nil {
 		o.Clock = nodeClock{}
+	}
+	if o.ClickDays == nil {
+		o.ClickDays = noDays{}
 	}
 	if o.Hosts == nil {
 		o.Hosts = noHosts{}

@@ -109,15 +109,17 @@ func (a *API) pageProblem(ctx context.Context, err error) *problem {
 	return a.problem(ctx, ofQuery(err))
 }
 
-// ofQuery returns the 422 for a *store.FieldError that is about a parameter of the query. It
-// returns other errors unchanged.
+// ofQuery returns the 422 for a *store.FieldError or a store.InvalidError that is about parameters
+// of the query. It returns other errors unchanged.
 func ofQuery(err error) error {
-	wrong, ok := errors.AsType[*store.FieldError](err)
-	if !ok {
+	if !store.IsInvalid(err) {
 		return err
 	}
+	wrong, _ := errors.AsType[store.InvalidError](store.JoinInvalid(err))
 	p := newProblem(http.StatusUnprocessableEntity, "A parameter is invalid. See errors.")
-	p.Errors = []*huma.ErrorDetail{{Location: "query." + wrong.Field, Message: wrong.Reason}}
+	for _, f := range wrong {
+		p.Errors = append(p.Errors, &huma.ErrorDetail{Location: "query." + f.Field, Message: f.Reason})
+	}
 	return p
 }
 

@@ -78,6 +78,9 @@ var roleCalls = []roleCall{
 	{"POST /api/v1/links/:code/disable", `{"reason":"x"}`, [7]int{401, 403, 403, 403, 403, 403, 200}},
 	{"POST /api/v1/links/:code/enable", ``, [7]int{401, 403, 403, 403, 403, 403, 200}},
 	{"GET /api/v1/links/:code/qr", ``, everybody(200)},
+	{"GET /api/v1/links/:code/stats", ``, [7]int{401, 403, 403, 403, 404, 403, 200}},
+	{"GET /api/v1/stats", ``, [7]int{401, 403, 403, 403, 200, 403, 200}},
+	{"GET /api/v1/stats/links", ``, [7]int{401, 403, 403, 403, 200, 403, 200}},
 	{"GET /api/v1/archive", ``, [7]int{401, 403, 403, 403, 403, 403, 200}},
 	{"POST /api/v1/archive", `{"links":[{"code":"archived","url":"https://example.com"}]}`, [7]int{401, 403, 403, 403, 403, 403, 200}},
 	{"GET /api/v1/domains", ``, [7]int{401, 403, 403, 403, 403, 403, 200}}, // no role but the last has the scope
@@ -155,7 +158,7 @@ func (s *server) tryAs(t *testing.T, call roleCall, who role, want int) {
 		if !strings.HasPrefix(pattern, "/api/") {
 			contentType = "application/x-www-form-urlencoded"
 		}
-		a := s.in(t).do(method, strings.NewReplacer(":code", l.Code, ":host", "other.example", ":id", "none").Replace(pattern), []byte(call.body), append([]string{"Content-Type", contentType, "Host", strings.TrimPrefix(baseURL, "https://")}, who.headers...)...)
+		a := s.in(t).do(method, strings.NewReplacer("/stats/links", "/stats/links?codes="+l.Code, ":code", l.Code, ":host", "other.example", ":id", "none").Replace(pattern), []byte(call.body), append([]string{"Content-Type", contentType, "Host", strings.TrimPrefix(baseURL, "https://")}, who.headers...)...)
 		if a.status != want {
 			t.Errorf("%s as %s = %d %.200s, want %d", call.route, who.name, a.status, a.body, want)
 		}

@@ -21,7 +21,7 @@ func classOf(method, pattern string) (overload.Class, bool) {
 	switch {
 	case reads && !strings.HasPrefix(pattern, apiPath):
 		return 0, false
-	case reads && strings.HasPrefix(pattern, oneLink):
+	case reads && strings.HasPrefix(pattern, oneLink) && !strings.HasSuffix(pattern, "/stats"):
 		return overload.Read, true
 	case reads:
 		return overload.List, true

@@ -17,14 +17,16 @@ type Problem struct {
 	RetryAfter time.Duration `json:"-"`      // 0 means that the server gave no time
 }
 
-// Fault is the error of one field.
+// Fault is the error of one field or parameter.
 type Fault struct {
-	Location string `json:"location"` // such as body.url
+	Location string `json:"location"` // such as body.url or query.from
 	Message  string `json:"message"`
 }
 
-// Field returns the name of the field, such as url.
-func (f *Fault) Field() string { return strings.TrimPrefix(f.Location, "body.") }
+// Field returns the name of the field or parameter, such as url.
+func (f *Fault) Field() string {
+	return strings.TrimPrefix(strings.TrimPrefix(f.Location, "body."), "query.")
+}
 
 func (p *Problem) Error() string {
 	if len(p.Errors) == 0 {

@@ -23,6 +23,7 @@ type linksCommand struct {
 	Enable   linksEnable   `cmd:"" help:"Enable a disabled link. Needs an admin key."`
 	History  linksHistory  `cmd:"" help:"Show the changes of a link, newest first."`
 	Rollback linksRollback `cmd:"" help:"Restore the target of an earlier version."`
+	Stats    linksStats    `cmd:"" help:"Count the clicks of a link, with a chart, as JSON or as CSV."`
 	QR       linksQR       `cmd:"" name:"qr" help:"Write the QR code of a link to a file."`
 	Export   linksExport   `cmd:"" help:"Write your links, or every owner's, to a file or stdout."`
 	Import   linksImport   `cmd:"" help:"Create links from a file of Terse or of another product."`
