@@ -35,7 +35,7 @@ func (s *Service) MayCount(ctx context.Context, who *Caller, keys []string) ([]e
 	return errs, nil
 }
 
-// ClickSet selects the links of which clicks are added up. A link must meet all conditions.
+// ClickSet selects links. Their clicks are added up. A link must meet all conditions.
 type ClickSet struct {
 	Owner  *string // links of this owner, or AllOwners; nil: the caller's links
 	Domain string  // links on the domain of this host; empty: on all domains

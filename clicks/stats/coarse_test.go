@@ -111,7 +111,7 @@ func TestCoarseWhereBordersAllow(t *testing.T) {
 }
 
 // TestValuesByDay checks a range that cuts a day with quarter-hours of clicks and values of the day
-// alone: clicks whose value is not known are unknown.
+// alone: clicks count as unknown if it is not known which of them are in the range.
 func TestValuesByDay(t *testing.T) {
 	t.Parallel()
 	raw := &rawClicks{clicks: map[string][]rawClick{"k": nil}}

@@ -38,7 +38,7 @@ func TestReadInParts(t *testing.T) {
 	}
 }
 
-// parts records what is read.
+// parts records the ranges that are read.
 type parts []struct{ from, to int32 }
 
 func (p *parts) ListClickDays(_ context.Context, _ store.ClickKind, _ []string, from, to int32) ([]store.ClickDay, error) {

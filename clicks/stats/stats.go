@@ -33,9 +33,9 @@ type Result struct {
 	// Visitors are the visitors of each UTC day with visitors, by rising day.
 	Visitors []Visitors
 
-	// CoarseUntil is the end of the last day whose clicks could not be placed exactly, because
-	// old clicks are stored by hours or days, and the zone or the interval cuts these. Zero if
-	// all is exact.
+	// CoarseUntil is the end of the last UTC day with clicks that could not be placed exactly:
+	// old clicks are stored by hours or days, and the range or an interval cuts these. Zero if
+	// everything is exact.
 	CoarseUntil time.Time
 
 	// Before is the range before, without breakdowns; nil unless Query.Compare.

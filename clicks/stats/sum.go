@@ -104,8 +104,8 @@ func (s *sum) split(all day.Series, first int64, byValue day.Resolution) (in [da
 	return in, people
 }
 
-// has reports whether the range has a point. A point of more than a quarter-hour belongs to the
-// quarter-hour at which it begins.
+// has reports whether the range has a point. A point of more than a quarter-hour counts
+// where it begins.
 func (s *sum) has(first int64, p day.Point) bool {
 	at := first + int64(p.Quarter)
 	return s.from <= at && at < s.to

@@ -20,7 +20,7 @@ const (
 
 const quarter = 15 * time.Minute
 
-// next returns the start of the bucket after the one that t is in, in the zone of t.
+// next returns the start of the bucket after the bucket of t, in the zone of t.
 func (i Interval) next(t time.Time) time.Time {
 	y, m, d := t.Date()
 	switch i {
