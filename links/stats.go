@@ -70,6 +70,6 @@ func (s *Service) Stored(who *Caller, set ClickSet) (kind store.ClickKind, key s
 	case set.Domain == "":
 		return store.ClickOwner, owner, nil
 	}
-	d, err := s.named(set.Domain)
+	d, err := s.namedFor(who, set.Domain)
 	return store.ClickDomain, store.ClickDomainKey(owner, d.ID), err
 }
