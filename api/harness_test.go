@@ -81,6 +81,7 @@ type database interface {
 	store.Reports
 	store.Domains
 	store.ClickSink
+	store.ClickDays
 }
 
 // options are what tests can change of a server.
@@ -228,7 +229,7 @@ func newServerOver(t testing.TB, d database, leaser idgen.Leaser, begin time.Tim
 	must(t, err)
 	opts := options{
 		Options: api.Options{
-			Clicks:  s.clicks,
+			Clicks: s.clicks, ClickDays: s.store,
 			Limiter: ratelimit.NewLocal(ratelimit.LocalOptions{Now: s.clock.Now}), Clients: proxies(t),
 			BaseURL: baseURL, Version: "test", Guard: s.guard, Registerer: s.registry, Logger: logger,
 		},

@@ -114,7 +114,7 @@ type Options struct {
 	Hosts   Hosts            // The domains besides the default one. Default: none.
 	Domains *domains.Service // Required. The use cases on domains.
 
-	ClickDays stats.Days // The stored days of clicks. Default: none.
+	ClickDays stats.Days // Required. The stored days of clicks.
 
 	Clock Clock // Default: the clock of this node.
 
@@ -143,9 +143,6 @@ func (o Options) withDefaults() Options {
 	if o.Clock == nil {
 		o.Clock = nodeClock{}
 	}
-	if o.ClickDays == nil {
-		o.ClickDays = noDays{}
-	}
 	if o.Hosts == nil {
 		o.Hosts = noHosts{}
 	}
@@ -168,6 +165,7 @@ func (o *Options) validate() error {
 	required("Abuse", o.Abuse == nil)
 	required("Domains", o.Domains == nil)
 	required("Clicks", o.Clicks == nil)
+	required("ClickDays", o.ClickDays == nil)
 	required("Limiter", o.Limiter == nil)
 	required("Clients", o.Clients == nil)
 	required("Guard", o.Guard == nil)

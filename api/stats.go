@@ -28,13 +28,6 @@ const (
 // maxStatsLinks is the most links of one call.
 const maxStatsLinks = 100
 
-// noDays are the stored days of a server without statistics.
-type noDays struct{}
-
-func (noDays) ListClickDays(context.Context, store.ClickKind, []string, int32, int32) ([]store.ClickDay, error) {
-	return nil, nil
-}
-
 // StatsParams are the parameters of statistics. It is exported because huma only reads exported
 // embedded structs.
 type StatsParams struct {

@@ -232,7 +232,7 @@ func (p *process) handler(ctx context.Context, s *stores) (*api.API, error) {
 		return nil, err
 	}
 	return api.New(api.Options{
-		Links: useCases, Abuse: against, Domains: onDomains, Visits: s.cached, Clicks: s.clicks, Clock: s.clock(),
+		Links: useCases, Abuse: against, Domains: onDomains, Visits: s.cached, Clicks: s.clicks, ClickDays: s.clickDays, Clock: s.clock(),
 		Keys: s.keyring, Hosts: s.hosts, Certificates: p.statuses(),
 		Limiter: p.limiter, Limits: p.settings.limits, Clients: p.settings.proxies, Guard: p.guard,
 		BaseURL: p.settings.baseURL, CORSOrigins: p.settings.corsOrigins, CDN: p.settings.cdn.Provider != "",
