@@ -104,15 +104,12 @@ func parseHop(s string) (netip.Addr, bool) {
 			return netip.Addr{}, false
 		}
 	}
-	a, err := netip.ParseAddr(s)
-	if err != nil {
+	if strings.HasPrefix(s, "[") || strings.Count(s, ":") == 1 { // with a port: no IPv6 address has one colon
 		ap, err := netip.ParseAddrPort(s)
-		if err != nil {
-			return netip.Addr{}, false
-		}
-		a = ap.Addr()
+		return ap.Addr().WithZone("").Unmap(), err == nil
 	}
-	return a.WithZone("").Unmap(), true
+	a, err := netip.ParseAddr(s)
+	return a.WithZone("").Unmap(), err == nil
 }
 
 // ClientKey returns the key for the limits of a client. The key of an IPv4 address,
