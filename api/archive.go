@@ -33,7 +33,8 @@ type archivedLink struct {
 	DisabledAt     *time.Time `json:"disabled_at" required:"false" doc:"When it was disabled because of abuse."`
 	DisabledReason string     `json:"disabled_reason" required:"false" doc:"Why the link was disabled; empty if it is not disabled." example:""`
 	DeletedAt      *time.Time `json:"deleted_at" required:"false" doc:"When it was deleted; not before created_at. A deleted link does not redirect, and its code never goes to another owner. It keeps only code, owner, status, created_at, updated_at and version. Its url is empty."`
-	Clicks         int64      `json:"clicks" required:"false" doc:"Total number of redirects." example:"17"`
+	Clicks         int64      `json:"clicks" required:"false" doc:"Total number of redirects of people." example:"17"`
+	Robots         int64      `json:"robots" required:"false" doc:"Total number of other redirects." example:"3"`
 	LastClickAt    *time.Time `json:"last_click_at" required:"false" doc:"The default is created_at if there are clicks." example:"2026-05-01T12:00:00.123456Z"`
 	CreatedAt      *time.Time `json:"created_at" required:"false" doc:"The default is now; for a deleted link, deleted_at." example:"2026-03-01T08:30:00.5Z"`
 	UpdatedAt      *time.Time `json:"updated_at" required:"false" doc:"The default is created_at; for a deleted link, deleted_at." example:"2026-03-02T08:30:00Z"`
@@ -59,7 +60,7 @@ func (a *API) archived(l *store.Link) (archivedLink, error) {
 		StartsAt: timeOrNull(l.StartsAt), ExpiresAt: timeOrNull(l.ExpiresAt),
 		MaxClicks: l.MaxClicks, UsedClicks: l.UsedClicks, Confirm: l.Confirm, PasswordHash: l.PasswordHash,
 		DisabledAt: timeOrNull(l.DisabledAt), DisabledReason: l.DisabledReason, DeletedAt: timeOrNull(l.DeletedAt),
-		Clicks: l.Clicks, LastClickAt: timeOrNull(l.LastClickAt),
+		Clicks: l.Clicks, Robots: l.Robots, LastClickAt: timeOrNull(l.LastClickAt),
 		CreatedAt: &l.CreatedAt, UpdatedAt: &l.UpdatedAt, Version: l.Version,
 	}, nil
 }
@@ -138,7 +139,7 @@ func (in *archivedLink) archived() links.Archived {
 			StartsAt: timeOrZero(in.StartsAt), ExpiresAt: timeOrZero(in.ExpiresAt),
 			MaxClicks: in.MaxClicks, UsedClicks: in.UsedClicks, Confirm: in.Confirm, PasswordHash: in.PasswordHash,
 			DisabledAt: timeOrZero(in.DisabledAt), DisabledReason: in.DisabledReason, DeletedAt: timeOrZero(in.DeletedAt),
-			Clicks: in.Clicks, Version: in.Version,
+			Clicks: in.Clicks, Robots: in.Robots, Version: in.Version,
 		},
 		Domain: in.Domain, Owner: in.Owner, CreatedAt: in.CreatedAt, UpdatedAt: in.UpdatedAt, LastClickAt: in.LastClickAt,
 		RenamedTo: in.RenamedTo,

@@ -47,6 +47,7 @@ func appendLink(to []byte, l *linkBody) []byte {
 	to = appendText(append(to, `,"disabled_reason":`...), l.DisabledReason)
 	to = appendText(append(to, `,"owner":`...), l.Owner)
 	to = strconv.AppendInt(append(to, `,"clicks":`...), l.Clicks, 10)
+	to = strconv.AppendInt(append(to, `,"robots":`...), l.Robots, 10)
 	to = appendTime(append(to, `,"last_click_at":`...), l.LastClickAt)
 	to = appendTime(append(to, `,"created_at":`...), &l.CreatedAt)
 	to = appendTime(append(to, `,"updated_at":`...), &l.UpdatedAt)

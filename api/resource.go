@@ -129,8 +129,9 @@ type linkBody struct {
 	PasswordProtected bool       `json:"password_protected" doc:"Whether visitors must enter a password."`
 	DisabledReason    string     `json:"disabled_reason" doc:"Why the link was disabled; empty if it is not disabled."`
 	Owner             string     `json:"owner" doc:"Id of the API key that created the link; empty for an anonymous link." example:"key_7k3x0q9p2m4a"`
-	Clicks            int64      `json:"clicks" doc:"Total number of redirects; may be about a second old."`
-	LastClickAt       *time.Time `json:"last_click_at" doc:"When the last redirect was counted; null before the first."`
+	Clicks            int64      `json:"clicks" doc:"Total number of redirects of people; may be about a second old."`
+	Robots            int64      `json:"robots" doc:"Total number of other redirects: crawlers, previews, scanners, tools, prefetches and HEAD; may be about a second old."`
+	LastClickAt       *time.Time `json:"last_click_at" doc:"When the last redirect of a person was counted; null before the first."`
 	CreatedAt         time.Time  `json:"created_at" doc:"When the link was created."`
 	UpdatedAt         time.Time  `json:"updated_at" doc:"When the link was last changed."`
 	Version           int64      `json:"version" doc:"Increases by one with every edit. The ETag is this number in quotes."`
@@ -161,6 +162,7 @@ func (a *API) linkBody(l *store.Link) linkBody {
 		DisabledReason:    l.DisabledReason,
 		Owner:             l.Owner,
 		Clicks:            l.Clicks,
+		Robots:            l.Robots,
 		LastClickAt:       timeOrNull(l.LastClickAt),
 		CreatedAt:         l.CreatedAt,
 		UpdatedAt:         l.UpdatedAt,

@@ -28,6 +28,7 @@ type ArchivedLink struct {
 	DisabledReason string     `json:"disabled_reason"`
 	DeletedAt      *time.Time `json:"deleted_at"` // a deleted link has no target
 	Clicks         int64      `json:"clicks"`
+	Robots         int64      `json:"robots"`
 	LastClickAt    *time.Time `json:"last_click_at"`
 	CreatedAt      *time.Time `json:"created_at"`
 	UpdatedAt      *time.Time `json:"updated_at"`

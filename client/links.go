@@ -54,8 +54,9 @@ type Link struct {
 	Confirm           bool       `json:"confirm"`
 	PasswordProtected bool       `json:"password_protected"`
 	DisabledReason    string     `json:"disabled_reason"`
-	Owner             string     `json:"owner"` // id of an API key; empty for an anonymous link
-	Clicks            int64      `json:"clicks"`
+	Owner             string     `json:"owner"`  // id of an API key; empty for an anonymous link
+	Clicks            int64      `json:"clicks"` // redirects of people
+	Robots            int64      `json:"robots"` // other redirects: crawlers, previews, tools, prefetches, HEAD
 	LastClickAt       *time.Time `json:"last_click_at"`
 	CreatedAt         time.Time  `json:"created_at"`
 	UpdatedAt         time.Time  `json:"updated_at"`

@@ -118,7 +118,7 @@ func (r *Record) clean(now time.Time) {
 	for _, count := range []struct {
 		field string
 		n     *int64
-	}{{"clicks", &l.Clicks}, {"used_clicks", &l.UsedClicks}} {
+	}{{"clicks", &l.Clicks}, {"robots", &l.Robots}, {"used_clicks", &l.UsedClicks}} {
 		if *count.n < 0 || *count.n > maxCount {
 			r.warn(count.field, "%d is not possible and was dropped", *count.n)
 			*count.n = 0

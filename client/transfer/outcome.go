@@ -181,13 +181,13 @@ func (m *Importer) add(o *outcome, of []*row, results []client.Result) error {
 }
 
 // history are the fields that are imported with ImportOptions.Whole only.
-var history = []string{"clicks", "used_clicks", "last_click_at", "created_at", "updated_at", "version"}
+var history = []string{"clicks", "robots", "used_clicks", "last_click_at", "created_at", "updated_at", "version"}
 
 // accept adds an imported row.
 func (m *Importer) accept(o *outcome, r *row, l *client.Link) {
 	o.links++
 	from := &r.record.Link
-	if !m.opts.Whole && (from.Clicks > 0 || from.UsedClicks > 0 || from.CreatedAt != nil) {
+	if !m.opts.Whole && (from.Clicks > 0 || from.Robots > 0 || from.UsedClicks > 0 || from.CreatedAt != nil) {
 		o.withoutHistory++
 	}
 	var reasons []string

@@ -58,6 +58,7 @@ func printLink(w io.Writer, l *terseclient.Link, asJSON bool) error {
 		{"status", strconv.Itoa(l.Status)},
 		{"forward query", l.ForwardQuery},
 		{"clicks", strconv.FormatInt(int64(l.Clicks), 10)},
+		{"robots", strconv.FormatInt(int64(l.Robots), 10)},
 		{"last click", momentOr(l.LastClickAt, "never")},
 		{"created", l.CreatedAt.Format(time.RFC3339)},
 		{"updated", l.UpdatedAt.Format(time.RFC3339)},
