@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -25,13 +26,16 @@ import (
 	"github.com/terse/terse/api/overload"
 	"github.com/terse/terse/api/ratelimit"
 	"github.com/terse/terse/clicks"
+	"github.com/terse/terse/clicks/visit"
 	"github.com/terse/terse/client"
 	"github.com/terse/terse/domains"
 	"github.com/terse/terse/idgen"
+	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/links"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/cache"
 	"github.com/terse/terse/store/sqlite"
+	"github.com/terse/terse/useragent"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -196,6 +200,24 @@ func withoutQueues() []overload.Bounds {
 	return bounds
 }
 
+// noCountries knows no country.
+type noCountries struct{}
+
+func (noCountries) Of(netip.Addr) string { return "" }
+
+// classifier is shared, because compiling the list of robots takes some milliseconds.
+var classifier = sync.OnceValue(func() *visit.Classifier {
+	agents, err := useragent.New()
+	if err != nil {
+		panic(err)
+	}
+	c, err := visit.New(agents, noCountries{})
+	if err != nil {
+		panic(err)
+	}
+	return c
+})
+
 // newServerOver starts a server over any kind of database. Its clock starts at begin.
 func newServerOver(t testing.TB, d database, leaser idgen.Leaser, begin time.Time, change ...func(*options)) *server {
 	t.Helper()
@@ -213,7 +235,7 @@ func newServerOver(t testing.TB, d database, leaser idgen.Leaser, begin time.Tim
 	t.Cleanup(func() { must(t, minter.Close(ctx)) })
 	cipher, err := idgen.NewCipher(bytes.Repeat([]byte{1, 2, 3, 4}, 8))
 	must(t, err)
-	s.clicks, err = clicks.New(clicks.Options{Sink: s.store, Logger: logger, Registerer: s.registry})
+	s.clicks, err = clicks.New(clicks.Options{Sink: s.store, Visits: classifier(), Logger: logger, Registerer: s.registry})
 	must(t, err)
 	t.Cleanup(func() { must(t, s.clicks.Close(ctx)) })
 	s.guard, err = overload.New(overload.Options{Registerer: s.registry, Bounds: withoutQueues(), Delay: func() time.Duration { return 0 }})
@@ -315,7 +337,11 @@ func (s *server) do(method, path string, body []byte, headers ...string) answer 
 	r, err := http.NewRequest(method, s.URL+path, bytes.NewReader(body))
 	must(s.t, err)
 	r.Host = s.host
+	r.Header.Set("User-Agent", testenv.Browser)
 	for i := 0; i < len(headers); i += 2 {
+		if headers[i] == "User-Agent" {
+			r.Header.Del(headers[i])
+		}
 		r.Header.Add(headers[i], headers[i+1])
 		if headers[i] == "Host" {
 			r.Host = headers[i+1]

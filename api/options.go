@@ -15,15 +15,17 @@ import (
 	"github.com/terse/terse/abuse"
 	"github.com/terse/terse/api/overload"
 	"github.com/terse/terse/api/ratelimit"
+	"github.com/terse/terse/clicks"
 	"github.com/terse/terse/clicks/stats"
 	"github.com/terse/terse/domains"
 	"github.com/terse/terse/links"
 	"github.com/terse/terse/store"
 )
 
-// ClickRecorder records the clicks of redirects. Record never blocks.
+// ClickRecorder records the clicks of redirects. Record never blocks, and keeps no reference to the
+// texts of a click.
 type ClickRecorder interface {
-	Record(c store.Click)
+	Record(c clicks.Click)
 }
 
 // Limiter takes up to n permits of a key under the limit l. Result.Allowed is the number of
@@ -131,6 +133,8 @@ type Options struct {
 
 	SecurityContacts []string // where to report vulnerabilities, see ParseContacts; default none, and no security.txt
 
+	CountryHeader string // header in which a trusted proxy sends the country of the client, see ParseHeaderName; default none
+
 	AccessLogSample float64 // share of the requests to log, 0 to 1
 
 	Guard      *overload.Guard       // Required. Rejects requests when the process is overloaded.
@@ -176,6 +180,9 @@ func (o *Options) validate() error {
 	}
 	if _, err := ParseOrigins(o.CORSOrigins); err != nil {
 		problems = append(problems, fmt.Errorf("api: Options.CORSOrigins: %w", err))
+	}
+	if name, err := ParseHeaderName(o.CountryHeader); err != nil || name != o.CountryHeader {
+		problems = append(problems, fmt.Errorf("api: Options.CountryHeader %q must be the canonical name of a header", o.CountryHeader))
 	}
 	if _, err := ParseSiteName(o.SiteName); err != nil {
 		problems = append(problems, fmt.Errorf("api: Options.SiteName: %w", err))

@@ -12,6 +12,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/terse/terse/api/overload"
+	"github.com/terse/terse/clicks/visit"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/useragent"
 	"github.com/terse/terse/web"
@@ -144,13 +145,13 @@ func isGuess(name string) bool {
 // counts the click in the store.
 func (a *API) send(c echo.Context, l *store.Link, now time.Time) error {
 	r := c.Request()
-	counts := r.Method != http.MethodHead && !useragent.Prefetched(r.Header)
+	prefetched := useragent.Prefetched(r.Header)
 	if l.MaxClicks > 0 {
-		if !counts && r.Method != http.MethodHead {
+		if prefetched && r.Method != http.MethodHead {
 			return a.refusePrefetch(c)
 		}
 		now = a.now() // the stored link may have dates that the cached l lacks
-		used, err := a.use(r, l.Code, counts, now)
+		used, err := a.use(r, l.Code, r.Method != http.MethodHead, now)
 		switch {
 		case errors.Is(err, store.ErrNotLive):
 			return a.notLive(c, &used, used.State(now), now)
@@ -159,16 +160,15 @@ func (a *API) send(c echo.Context, l *store.Link, now time.Time) error {
 		}
 		l = &used
 	}
-	if counts {
-		a.opts.Clicks.Record(store.Click{Code: l.Code, At: now})
-	}
 	status := l.Status
 	if r.Method == http.MethodPost {
 		status = http.StatusSeeOther // the browser must not send the password to the target
 	}
 	location := ""
-	if counts || l.MaxClicks == 0 {
-		location = target(l, r.URL.RawQuery)
+	if l.MaxClicks == 0 || r.Method != http.MethodHead {
+		query, scanned := visit.CutQR(r.URL.RawQuery)
+		location = target(l, query)
+		a.record(r, l, query, prefetched, scanned, now)
 	}
 	a.writeRedirect(c.Response(), l, status, location, now)
 	return nil

@@ -6,8 +6,6 @@ import (
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/terse/terse/store"
 )
 
 // ByShard counts the clicks of each shard with a Recorder of its own, so that an unreachable
@@ -39,8 +37,8 @@ func NewByShard(opts Options, names []string, shardOf func(code string) int) (*B
 
 // Record counts one click with the Recorder of the link's shard, or with the first one when the
 // shard is unknown. See Recorder.Record.
-func (b *ByShard) Record(c store.Click) {
-	b.recorders[max(0, b.shardOf(c.Code))].Record(c)
+func (b *ByShard) Record(c Click) {
+	b.recorders[max(0, b.shardOf(c.Key))].Record(c)
 }
 
 // Close closes all Recorders at the same time, so that a slow shard does not delay the others.

@@ -38,7 +38,7 @@ func TestByShard(t *testing.T) {
 	s.up.onAdd = func(context.Context) { cancel() }
 	reg := prometheus.NewRegistry()
 	names := []string{"down", "s2"}
-	b, err := clicks.NewByShard(clicks.Options{Sink: &s, Registerer: reg, Logger: slog.New(slog.DiscardHandler), FlushEvery: time.Hour}, names, func(code string) int {
+	b, err := clicks.NewByShard(clicks.Options{Sink: &s, Visits: visits(), Registerer: reg, Logger: slog.New(slog.DiscardHandler), FlushEvery: time.Hour}, names, func(code string) int {
 		switch code {
 		case "down1":
 			return 0
@@ -51,7 +51,7 @@ func TestByShard(t *testing.T) {
 		t.Fatalf("NewByShard = %v", err)
 	}
 	for _, code := range []string{"down1", "up", "up", "down-unknown"} {
-		b.Record(store.Click{Code: code, At: time.Now()})
+		b.Record(click(code, time.Now()))
 	}
 	if err := b.Close(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, errDown) {
 		t.Errorf("Close = %v, want the error of the shard that is down", err)
@@ -60,7 +60,7 @@ func TestByShard(t *testing.T) {
 		t.Errorf("%d clicks of the other shard were flushed, want 2", got)
 	}
 	want := `
-# HELP terse_clicks_recorded_total Clicks that were recorded: the sum of flushed, dropped and pending clicks.
+# HELP terse_clicks_recorded_total Clicks that were recorded: the sum of flushed, dropped, excluded and pending clicks.
 # TYPE terse_clicks_recorded_total counter
 terse_clicks_recorded_total{shard="down"} 2
 terse_clicks_recorded_total{shard="s2"} 2
@@ -73,7 +73,7 @@ terse_clicks_recorded_total{shard="s2"} 2
 // TestNewByShardReportsProblems checks that a failed NewByShard leaves no Recorder running.
 func TestNewByShardReportsProblems(t *testing.T) {
 	t.Parallel()
-	opts := clicks.Options{Sink: &sink{}, Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler)}
+	opts := clicks.Options{Sink: &sink{}, Visits: visits(), Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler)}
 	shardOf := func(string) int { return 0 }
 	if _, err := clicks.NewByShard(opts, nil, shardOf); err == nil {
 		t.Error("NewByShard without names = nil, want an error")

@@ -1,9 +1,11 @@
-// Package clicks counts redirects without slowing them down. A Recorder counts clicks
-// in memory, sums them by code, and sends the sums to a store.ClickSink about once a
-// second.
+// Package clicks counts redirects without slowing them down. A Recorder keeps what a redirect
+// knows of a click in memory. About once a second it classifies the clicks, sums them by link and
+// day, and sends the sums to a store.ClickSink.
 //
-// A killed process loses the clicks since its last flush. The Recorder never waits for
-// the sink: when its memory is full, it drops clicks of new codes and counts the drops.
+// A killed process loses the clicks since its last flush. The Recorder never waits for the sink:
+// when its memory is full, it counts clicks without their details, then drops clicks, and counts
+// both. Addresses and User-Agents of clients are in memory until clicks are classified, about one
+// second. They are never sent to the sink.
 package clicks
 
 import (
@@ -15,12 +17,15 @@ import (
 	"hash/maphash"
 	"log/slog"
 	"math/bits"
+	"net/netip"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/terse/terse/clicks/visit"
 	"github.com/terse/terse/store"
 )
 
@@ -28,29 +33,39 @@ import (
 const (
 	DefaultFlushEvery   = time.Second
 	DefaultFlushTimeout = 5 * time.Second
-	DefaultMaxCodes     = 1 << 16
+	DefaultMaxBytes     = 32 << 20
 	DefaultMaxBatch     = 1000
 )
 
 // maxBackoff is the longest pause between two flush attempts, unless FlushEvery is longer.
 const maxBackoff = 30 * time.Second
 
+// Salts returns the secrets with which visitors are hashed.
+type Salts interface {
+	// ClickSalt does the same as in store.ClickDays.
+	ClickSalt(ctx context.Context, day int32) ([]byte, error)
+}
+
 // Options configure a Recorder.
 type Options struct {
 	Sink       store.ClickSink       // required
+	Visits     *visit.Classifier     // required
 	Registerer prometheus.Registerer // required
 	Logger     *slog.Logger          // required
 
-	FlushEvery   time.Duration // interval between flushes; a stripe that is half full flushes sooner; default DefaultFlushEvery
+	Salts   Salts          // default: visitors are not counted
+	Exclude []netip.Prefix // clicks of clients in these networks are not counted; default: none
+
+	FlushEvery   time.Duration // interval between flushes; clicks are classified sooner when a stripe is half full; default DefaultFlushEvery
 	FlushTimeout time.Duration // timeout of the sink for one batch; default DefaultFlushTimeout
-	MaxCodes     int           // most codes in memory, at about 200 bytes each; default DefaultMaxCodes
-	MaxBatch     int           // most codes in one batch; default DefaultMaxBatch
+	MaxBytes     int           // about the most memory for clicks: a quarter for clicks as they come, a quarter for sums, half for batches; default DefaultMaxBytes
+	MaxBatch     int           // most links in one batch; default DefaultMaxBatch
 }
 
 func (o Options) withDefaults() Options {
 	o.FlushEvery = cmp.Or(o.FlushEvery, DefaultFlushEvery)
 	o.FlushTimeout = cmp.Or(o.FlushTimeout, DefaultFlushTimeout)
-	o.MaxCodes = cmp.Or(o.MaxCodes, DefaultMaxCodes)
+	o.MaxBytes = cmp.Or(o.MaxBytes, DefaultMaxBytes)
 	o.MaxBatch = cmp.Or(o.MaxBatch, DefaultMaxBatch)
 	return o
 }
@@ -63,20 +78,20 @@ func (o *Options) validate() error {
 		}
 	}
 	check(o.Sink != nil, "Sink is required")
+	check(o.Visits != nil, "Visits is required")
 	check(o.Registerer != nil, "Registerer is required")
 	check(o.Logger != nil, "Logger is required")
 	check(o.FlushEvery > 0, "FlushEvery must be positive")
 	check(o.FlushTimeout > 0, "FlushTimeout must be positive")
-	check(o.MaxCodes > 0, "MaxCodes must be positive")
+	check(o.MaxBytes > 0, "MaxBytes must be positive")
 	check(o.MaxBatch > 0, "MaxBatch must be positive")
 	return errors.Join(errs...)
 }
 
 // Recorder counts clicks. Safe for concurrent use.
 //
-// Each code has a home stripe, and each stripe has its own lock, so different links
-// seldom wait for each other. When a stripe is locked, a click goes to one of the next
-// stripes, so the clicks of a busy link spread.
+// Clicks wait in stripes, and each stripe has its own lock. When a stripe is locked or full, a
+// click goes to one of the next stripes, so the clicks of a busy link spread.
 type Recorder struct {
 	sink    store.ClickSink
 	log     *slog.Logger
@@ -89,12 +104,20 @@ type Recorder struct {
 	wake    chan struct{} // one message when a stripe is half full
 	closing atomic.Bool
 	cancel  context.CancelFunc
-	stopped chan struct{} // closed when run has returned
+	running sync.WaitGroup
 
-	flushing chan struct{}      // full during a flush; guards the fields below
-	seq      int64              // number of the last batch
-	backlog  []store.ClickBatch // batches without acknowledgement, oldest first
-	waiting  atomic.Int64       // clicks in backlog; may be read at any time
+	sending chan struct{} // full while batches are sent
+
+	mu          sync.Mutex // guards the fields below
+	spare       table      // empty between two calls of aggregate
+	salts       [2]salt
+	open        map[linkDay]*open
+	openSize    int                // bytes
+	seq         int64              // number of the last batch
+	backlog     []store.ClickBatch // batches without acknowledgement, oldest first
+	backlogSize int                // bytes
+
+	waiting atomic.Int64 // clicks in open and backlog; may be read at any time
 }
 
 // New returns a Recorder that flushes until Close. Its error joins every problem of opts.
@@ -106,12 +129,13 @@ func New(opts Options) (*Recorder, error) {
 	r := &Recorder{
 		sink: opts.Sink, log: opts.Logger, opts: opts,
 		name: rand.Text(), seed: maphash.MakeSeed(),
-		stripes: make([]stripe, stripeCount(opts.MaxCodes)),
-		wake:    make(chan struct{}, 1), stopped: make(chan struct{}),
-		flushing: make(chan struct{}, 1),
+		stripes: make([]stripe, stripeCount()),
+		wake:    make(chan struct{}, 1), sending: make(chan struct{}, 1),
+		spare: table{index: map[uint64]int32{}}, open: map[linkDay]*open{},
 	}
 	for i := range r.stripes {
-		r.stripes[i].init(opts.MaxCodes / len(r.stripes))
+		s := &r.stripes[i]
+		s.capacity, s.live.index = opts.MaxBytes/4/len(r.stripes), map[uint64]int32{}
 	}
 	m, err := newMetrics(opts.Registerer, r.sum)
 	if err != nil {
@@ -120,45 +144,55 @@ func New(opts Options) (*Recorder, error) {
 	r.metrics = m
 	ctx, cancel := context.WithCancel(context.Background())
 	r.cancel = cancel
-	go r.run(ctx)
+	r.running.Go(func() { r.classify(ctx) })
+	r.running.Go(func() { r.run(ctx) })
 	return r, nil
 }
 
-// stripeCount returns a power of two: several stripes for each processor, but not more
-// than maxCodes.
-func stripeCount(maxCodes int) int {
-	n := min(8*runtime.GOMAXPROCS(0), 256, maxCodes)
-	return 1 << (bits.Len(uint(n)) - 1)
+// stripeCount returns a power of two: several stripes for each processor.
+func stripeCount() int {
+	n := min(8*runtime.GOMAXPROCS(0), 256)
+	return 1 << (bits.Len(uint(n)) - 1) //nolint:gosec // positive
 }
 
-// Record counts one click. It never waits for the sink, keeps no reference to the
-// memory of c.Code, and allocates only for the first click of a code since the last
-// flush. After Close it drops the click.
-func (r *Recorder) Record(c store.Click) {
-	home := maphash.String(r.seed, c.Code)
-	s := r.lockStripe(home)
-	halfFull := s.add(c)
-	s.mu.Unlock()
-	if halfFull {
-		select {
-		case r.wake <- struct{}{}:
-		default:
-		}
-	}
-}
+const (
+	// probes is how many stripes a click tries.
+	probes = 4
 
-// lockStripe locks the home stripe of a code, or one of the next three stripes when the
-// home stripe is locked.
-func (r *Recorder) lockStripe(home uint64) *stripe {
+	// roomLen is the longest record that needs no allocation.
+	roomLen = 768
+)
+
+// Record counts one click. It never waits for the sink, and keeps no reference to the memory of
+// the texts of c. After Close it drops the click.
+func (r *Recorder) Record(c Click) {
+	c.bound()
+	var room [roomLen]byte
+	record := c.append(room[:0])
+	hash := maphash.Bytes(r.seed, record)
+	at := c.At.UnixMicro()
 	mask := uint64(len(r.stripes) - 1) //nolint:gosec // positive
-	for i := range uint64(4) {
-		if s := &r.stripes[(home+i)&mask]; s.mu.TryLock() {
-			return s
+	for i := range uint64(probes) {
+		s := &r.stripes[(hash+i)&mask]
+		last := i == probes-1
+		switch {
+		case last:
+			s.mu.Lock()
+		case !s.mu.TryLock():
+			continue
+		}
+		done, halfFull := s.record(record, hash, at, last)
+		s.mu.Unlock()
+		if halfFull {
+			select {
+			case r.wake <- struct{}{}:
+			default:
+			}
+		}
+		if done {
+			return
 		}
 	}
-	s := &r.stripes[home&mask]
-	s.mu.Lock()
-	return s
 }
 
 // Close stops counting and flushes. When ctx ends first, the clicks that the sink has
@@ -169,7 +203,7 @@ func (r *Recorder) Close(ctx context.Context) error {
 		return nil
 	}
 	r.cancel()
-	<-r.stopped
+	r.running.Wait()
 	for i := range r.stripes {
 		r.stripes[i].close()
 	}

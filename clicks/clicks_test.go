@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
@@ -19,7 +20,9 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/terse/terse/clicks"
+	"github.com/terse/terse/clicks/visit"
 	"github.com/terse/terse/store"
+	"github.com/terse/terse/useragent"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -57,7 +60,7 @@ func (s *sink) AddClicks(ctx context.Context, b store.ClickBatch) error {
 	s.seen[id] = true
 	for _, c := range b.Counts {
 		t := s.totals[c.Code]
-		t.Code, t.N = c.Code, t.N+c.N
+		t.Code, t.N, t.Robots = c.Code, t.N+c.N, t.Robots+c.Robots
 		if c.Last.After(t.Last) {
 			t.Last = c.Last
 		}
@@ -75,12 +78,37 @@ func (s *sink) sum() (n int64) {
 	return n
 }
 
+const firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0"
+
+// click returns a click of a person.
+func click(key string, at time.Time) clicks.Click {
+	return clicks.Click{Key: key, At: at, Request: visit.Request{UserAgent: firefox}}
+}
+
+// german finds Germany for every address.
+type german struct{}
+
+func (german) Of(addr netip.Addr) string { return map[bool]string{true: "DE"}[addr.IsValid()] }
+
+// visits is shared, because compiling the list of robots takes some milliseconds.
+var visits = sync.OnceValue(func() *visit.Classifier {
+	agents, err := useragent.New()
+	if err != nil {
+		panic(err)
+	}
+	c, err := visit.New(agents, german{})
+	if err != nil {
+		panic(err)
+	}
+	return c
+})
+
 // newRecorder returns a recorder that flushes only on demand, unless opts has a
 // FlushEvery.
 func newRecorder(tb testing.TB, opts clicks.Options) (*clicks.Recorder, *prometheus.Registry) {
 	tb.Helper()
 	reg := prometheus.NewRegistry()
-	opts.Registerer, opts.Logger = reg, slog.New(slog.DiscardHandler)
+	opts.Registerer, opts.Logger, opts.Visits = reg, slog.New(slog.DiscardHandler), visits()
 	if opts.FlushEvery == 0 {
 		opts.FlushEvery = time.Hour
 	}
@@ -98,11 +126,11 @@ func newRecorder(tb testing.TB, opts clicks.Options) (*clicks.Recorder, *prometh
 
 func TestNewReportsEveryProblem(t *testing.T) {
 	t.Parallel()
-	_, err := clicks.New(clicks.Options{FlushEvery: -1, FlushTimeout: -1, MaxCodes: -1, MaxBatch: -1})
+	_, err := clicks.New(clicks.Options{FlushEvery: -1, FlushTimeout: -1, MaxBytes: -1, MaxBatch: -1})
 	if err == nil {
 		t.Fatal("New = nil, want an error")
 	}
-	for _, field := range []string{"Sink", "Registerer", "Logger", "FlushEvery", "FlushTimeout", "MaxCodes", "MaxBatch"} {
+	for _, field := range []string{"Sink", "Visits", "Registerer", "Logger", "FlushEvery", "FlushTimeout", "MaxBytes", "MaxBatch"} {
 		if !strings.Contains(err.Error(), "clicks: Options."+field+" ") {
 			t.Errorf("New = %v, want an error for %s", err, field)
 		}
@@ -114,9 +142,9 @@ func TestFlushAddsUp(t *testing.T) {
 	var s sink
 	r, _ := newRecorder(t, clicks.Options{Sink: &s})
 	at := time.Date(2026, 5, 1, 12, 0, 0, 123_456_789, time.FixedZone("", 3600))
-	r.Record(store.Click{Code: "b", At: at})
-	r.Record(store.Click{Code: "a", At: at.Add(time.Minute)})
-	r.Record(store.Click{Code: "a", At: at})
+	r.Record(click("b", at))
+	r.Record(click("a", at.Add(time.Minute)))
+	r.Record(click("a", at))
 	if err := r.Flush(t.Context()); err != nil {
 		t.Fatalf("Flush = %v", err)
 	}
@@ -137,7 +165,7 @@ func TestBatchesAreBoundedAndSorted(t *testing.T) {
 	var s sink
 	r, _ := newRecorder(t, clicks.Options{Sink: &s, MaxBatch: 10})
 	for i := range 25 {
-		r.Record(store.Click{Code: fmt.Sprintf("c%02d", i), At: time.Now()})
+		r.Record(click(fmt.Sprintf("c%02d", i), time.Now()))
 	}
 	if err := r.Flush(t.Context()); err != nil {
 		t.Fatalf("Flush = %v", err)
@@ -167,11 +195,11 @@ func TestFailedBatchIsRepeated(t *testing.T) {
 				return true, nil
 			}}
 			r, _ := newRecorder(t, clicks.Options{Sink: &s})
-			r.Record(store.Click{Code: "a", At: time.Now()})
+			r.Record(click("a", time.Now()))
 			if err := r.Flush(t.Context()); !errors.Is(err, errDown) {
 				t.Fatalf("Flush = %v, want %v", err, errDown)
 			}
-			r.Record(store.Click{Code: "a", At: time.Now()})
+			r.Record(click("a", time.Now()))
 			if err := r.Flush(t.Context()); err != nil {
 				t.Fatalf("Flush = %v", err)
 			}
@@ -185,31 +213,12 @@ func TestFailedBatchIsRepeated(t *testing.T) {
 	}
 }
 
-func TestMemoryIsBounded(t *testing.T) {
-	t.Parallel()
-	s := sink{answer: func(int) (bool, error) { return false, errDown }}
-	r, reg := newRecorder(t, clicks.Options{Sink: &s, MaxCodes: 64})
-	record := func(prefix string) {
-		for i := range 10_000 {
-			r.Record(store.Click{Code: fmt.Sprint(prefix, i), At: time.Now()})
-		}
-	}
-	record("a")
-	_ = r.Flush(t.Context())
-	record("b")
-	_ = r.Flush(t.Context()) // the first batch fails again, so the flush takes no new clicks
-	m := gather(t, reg)
-	if m["pending"] > 2*64 || m["pending"] < 64 || m["dropped full"] != 20_000-m["pending"] {
-		t.Errorf("metrics = %v, want at most 128 pending and the rest dropped", m)
-	}
-}
-
 func TestFlushesByItself(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var s sink
 		r, _ := newRecorder(t, clicks.Options{Sink: &s, FlushEvery: time.Second})
-		r.Record(store.Click{Code: "a", At: time.Now()})
+		r.Record(click("a", time.Now()))
 		time.Sleep(time.Second - 1)
 		synctest.Wait()
 		if got := s.sum(); got != 0 {
@@ -224,22 +233,6 @@ func TestFlushesByItself(t *testing.T) {
 	})
 }
 
-func TestFlushesSoonerWhenHalfFull(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		var s sink
-		r, reg := newRecorder(t, clicks.Options{Sink: &s, MaxCodes: 1024})
-		for i := range 10_000 {
-			r.Record(store.Click{Code: fmt.Sprint(i), At: time.Now()})
-			synctest.Wait()
-		}
-		if m := gather(t, reg); m["dropped full"] != 0 || m["pending"] > 1024 {
-			t.Errorf("metrics = %v, want no drops", m)
-		}
-		_ = r.Close(t.Context())
-	})
-}
-
 func TestBacksOff(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -248,9 +241,9 @@ func TestBacksOff(t *testing.T) {
 			attempts = append(attempts, time.Now())
 			return false, errDown
 		}}
-		r, _ := newRecorder(t, clicks.Options{Sink: &s, FlushEvery: time.Second, MaxCodes: 1024})
+		r, _ := newRecorder(t, clicks.Options{Sink: &s, FlushEvery: time.Second})
 		for i := range 10 * 60 * 2 { // for ten minutes, one stripe after another fills up
-			r.Record(store.Click{Code: fmt.Sprint(i), At: time.Now()})
+			r.Record(click(fmt.Sprint(i), time.Now()))
 			time.Sleep(time.Second / 2)
 		}
 		s.mu.Lock()
@@ -277,11 +270,11 @@ func TestSinkThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := sink{onAdd: func(ctx context.Context) { <-ctx.Done() }, answer: func(int) (bool, error) { return false, errDown }}
 		r, _ := newRecorder(t, clicks.Options{Sink: &s, FlushTimeout: 5 * time.Second})
-		r.Record(store.Click{Code: "a", At: time.Now()})
+		r.Record(click("a", time.Now()))
 		began := time.Now()
 		go func() { _ = r.Flush(t.Context()) }()
 		synctest.Wait()
-		r.Record(store.Click{Code: "a", At: time.Now()}) // must not wait for the sink: the fake clock would advance
+		r.Record(click("a", time.Now())) // must not wait for the sink: the fake clock would advance
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if err := r.Flush(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != time.Second {
@@ -314,7 +307,7 @@ func TestClose(t *testing.T) {
 				s := sink{answer: tt.answer}
 				r, reg := newRecorder(t, clicks.Options{Sink: &s})
 				for range 3 {
-					r.Record(store.Click{Code: "a", At: time.Now()})
+					r.Record(click("a", time.Now()))
 				}
 				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 				defer cancel()
@@ -324,9 +317,10 @@ func TestClose(t *testing.T) {
 				if err := r.Close(ctx); err != nil {
 					t.Errorf("second Close = %v, want nil", err)
 				}
-				r.Record(store.Click{Code: "late", At: time.Now()})
+				r.Record(click("late", time.Now()))
 				want := map[string]float64{
 					"recorded": 4, "flushed": tt.flushed, "dropped shutdown": tt.lost + 1, "dropped full": 0, "pending": 0,
+					"excluded": 0, "coarse": 0, "unsalted": 0,
 				}
 				if got := gather(t, reg); !reflect.DeepEqual(got, want) {
 					t.Errorf("metrics = %v, want %v", got, want)
@@ -357,7 +351,7 @@ func TestNothingIsLostOrCountedTwice(t *testing.T) {
 	for range recorders {
 		wg.Go(func() {
 			for i := range each {
-				r.Record(store.Click{Code: codes[i%len(codes)], At: now})
+				r.Record(click(codes[i%len(codes)], now))
 				if i%5000 == 0 {
 					_ = r.Flush(t.Context())
 				}
@@ -399,7 +393,7 @@ func TestRecordKeepsNoReference(t *testing.T) {
 	r, _ := newRecorder(t, clicks.Options{Sink: &s})
 	path := "/abc?" + strings.Repeat("x", 1<<20)
 	for range 2 {
-		r.Record(store.Click{Code: path[1:4], At: time.Now()})
+		r.Record(click(path[1:4], time.Now()))
 	}
 	if err := r.Flush(t.Context()); err != nil {
 		t.Fatalf("Flush = %v", err)
@@ -411,7 +405,7 @@ func TestRecordKeepsNoReference(t *testing.T) {
 
 func TestRecordDoesNotAllocate(t *testing.T) { // not parallel: it counts allocations
 	r, _ := newRecorder(t, clicks.Options{Sink: &sink{}})
-	c := store.Click{Code: "abc", At: time.Now()}
+	c := click("abc", time.Now())
 	r.Record(c)
 	if got := testing.AllocsPerRun(1000, func() { r.Record(c) }); got != 0 {
 		t.Errorf("allocations of Record = %v, want 0", got)
@@ -430,7 +424,7 @@ func BenchmarkRecord(b *testing.B) {
 			b.ReportAllocs()
 			b.RunParallel(func(pb *testing.PB) {
 				for i := rand.IntN(n); pb.Next(); i++ {
-					r.Record(store.Click{Code: codes[i%n], At: now})
+					r.Record(click(codes[i%n], now))
 				}
 			})
 		})

@@ -1,7 +1,6 @@
 package clicks
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -11,33 +10,46 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// run flushes every FlushEvery until ctx ends, or sooner when a stripe is half full.
-// After a failure it only waits for the next pause, even when stripes are full.
+// classify classifies clicks every FlushEvery until ctx ends, or sooner when a stripe is half
+// full. It does not wait for the sink.
+func (r *Recorder) classify(ctx context.Context) {
+	tick := time.NewTicker(r.opts.FlushEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-r.wake:
+		}
+		r.aggregate(ctx)
+	}
+}
+
+// run flushes every FlushEvery until ctx ends. After a failure it waits longer.
 func (r *Recorder) run(ctx context.Context) {
-	defer close(r.stopped)
 	timer := time.NewTimer(r.opts.FlushEvery)
 	defer timer.Stop()
-	wake, failures := r.wake, 0
+	failures := 0
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
-		case <-wake:
 		}
 		switch err := r.Flush(ctx); {
 		case err == nil:
 			if failures > 0 {
 				r.log.InfoContext(ctx, "clicks are flushed again", "failures", failures)
 			}
-			wake, failures = r.wake, 0
+			failures = 0
 		case ctx.Err() != nil:
 			return
 		default:
 			if failures == 0 {
 				r.log.WarnContext(ctx, "clicks not flushed, will retry", "err", err)
 			}
-			wake, failures = nil, failures+1
+			failures++
 		}
 		timer.Reset(r.pause(failures))
 	}
@@ -63,16 +75,19 @@ func (r *Recorder) pause(failures int) time.Duration {
 // ctx ends.
 func (r *Recorder) Flush(ctx context.Context) error {
 	select {
-	case r.flushing <- struct{}{}:
+	case r.sending <- struct{}{}:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	defer func() { <-r.flushing }()
+	defer func() { <-r.sending }()
 
+	r.aggregate(ctx)
 	if err := r.send(ctx); err != nil {
 		return err
 	}
+	r.mu.Lock()
 	r.cut()
+	r.mu.Unlock()
 	return r.send(ctx)
 }
 
@@ -93,8 +108,11 @@ func (r *Recorder) flushUntil(ctx context.Context) error {
 
 // send sends the backlog to the sink, in order, and stops at the first error.
 func (r *Recorder) send(ctx context.Context) error {
-	for len(r.backlog) > 0 {
-		b := r.backlog[0]
+	for {
+		b, ok := r.oldest()
+		if !ok {
+			return nil
+		}
 		began := time.Now()
 		batchCtx, cancel := context.WithTimeout(ctx, r.opts.FlushTimeout)
 		err := r.sink.AddClicks(batchCtx, b)
@@ -106,45 +124,32 @@ func (r *Recorder) send(ctx context.Context) error {
 		n := clicksIn(b)
 		r.metrics.flushed.Add(float64(n))
 		r.waiting.Add(-n)
+		r.mu.Lock()
 		r.backlog = slices.Delete(r.backlog, 0, 1)
+		r.backlogSize -= sizeOf(b)
+		r.mu.Unlock()
 	}
-	return nil
 }
 
-// cut moves the clicks of all stripes into batches. Each code is in one batch only. The
-// codes are sorted, so that sinks lock their rows in the same order.
-func (r *Recorder) cut() {
-	var merged []store.ClickCount
-	index := map[string]int{}
-	for i := range r.stripes {
-		r.stripes[i].take(func(row row) {
-			r.waiting.Add(row.clicks)
-			last := time.UnixMicro(row.last).UTC()
-			if at, ok := index[row.code]; ok {
-				m := &merged[at]
-				m.N += row.clicks
-				if last.After(m.Last) {
-					m.Last = last
-				}
-				return
-			}
-			index[row.code] = len(merged)
-			merged = append(merged, store.ClickCount{Code: row.code, N: row.clicks, Last: last})
-		})
+// oldest returns the oldest batch of the backlog. ok is false if there is none.
+func (r *Recorder) oldest() (b store.ClickBatch, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.backlog) == 0 {
+		return b, false
 	}
-	slices.SortFunc(merged, func(a, b store.ClickCount) int { return cmp.Compare(a.Code, b.Code) })
-	for counts := range slices.Chunk(merged, r.opts.MaxBatch) {
-		r.seq++
-		r.backlog = append(r.backlog, store.ClickBatch{Recorder: r.name, Seq: r.seq, Counts: counts})
-	}
+	return r.backlog[0], true
 }
 
 // giveUp drops all clicks that were not flushed, and returns their number.
 func (r *Recorder) giveUp() int64 {
-	r.flushing <- struct{}{}
-	defer func() { <-r.flushing }()
-	r.cut()
-	r.backlog = nil
+	r.sending <- struct{}{}
+	defer func() { <-r.sending }()
+	r.aggregate(context.Background())
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	clear(r.open)
+	r.backlog, r.openSize, r.backlogSize = nil, 0, 0
 	lost := r.waiting.Swap(0)
 	r.metrics.lost.Add(lost)
 	return lost
@@ -152,7 +157,7 @@ func (r *Recorder) giveUp() int64 {
 
 func clicksIn(b store.ClickBatch) (n int64) {
 	for _, c := range b.Counts {
-		n += c.N
+		n += c.N + c.Robots
 	}
 	return n
 }

@@ -12,6 +12,10 @@ import (
 type metrics struct {
 	flushed  prometheus.Counter
 	duration prometheus.Histogram
+	excluded prometheus.Counter
+	coarse   prometheus.Counter
+	unsalted prometheus.Counter
+	full     *atomic.Int64 // clicks dropped after they were classified, because the memory was full
 	lost     *atomic.Int64 // clicks lost at shutdown
 }
 
@@ -29,6 +33,19 @@ func newMetrics(reg prometheus.Registerer, sum func() counts) (*metrics, error) 
 			Help:    "Duration of one batch of clicks in the store, including failures.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 14),
 		}),
+		excluded: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "terse_clicks_excluded_total",
+			Help: "Clicks that were not counted, because their client is in an excluded network.",
+		}),
+		coarse: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "terse_clicks_coarse_total",
+			Help: "Clicks that were counted without details, because the memory was full.",
+		}),
+		unsalted: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "terse_clicks_unsalted_total",
+			Help: "Clicks that were counted without their visitor, because the salt of the day could not be read.",
+		}),
+		full: new(atomic.Int64),
 		lost: new(atomic.Int64),
 	}
 	dropped := func(reason string, clicks func() int64) prometheus.Collector {
@@ -42,11 +59,14 @@ func newMetrics(reg prometheus.Registerer, sum func() counts) (*metrics, error) 
 	for _, c := range []prometheus.Collector{
 		m.flushed,
 		m.duration,
-		dropped("full", func() int64 { return sum().full }),
+		m.excluded,
+		m.coarse,
+		m.unsalted,
+		dropped("full", func() int64 { return sum().full + m.full.Load() }),
 		dropped("shutdown", func() int64 { return sum().late + m.lost.Load() }),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "terse_clicks_recorded_total",
-			Help: "Clicks that were recorded: the sum of flushed, dropped and pending clicks.",
+			Help: "Clicks that were recorded: the sum of flushed, dropped, excluded and pending clicks.",
 		}, func() float64 { return float64(sum().recorded) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "terse_clicks_pending",

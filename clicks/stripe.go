@@ -1,18 +1,15 @@
 package clicks
 
 import (
-	"strings"
+	"bytes"
 	"sync"
-
-	"github.com/terse/terse/store"
 )
 
-// stripe counts the clicks of some codes.
+// stripe holds the records of some clicks until they are classified.
 type stripe struct {
 	mu       sync.Mutex
 	live     table
-	spare    table // empty; used only by the current flush
-	capacity int   // most codes in live
+	capacity int // most bytes in live
 	closed   bool
 	counts   counts
 	_        [64]byte // puts the next stripe's lock on another cache line
@@ -21,74 +18,101 @@ type stripe struct {
 // counts are numbers of clicks since the start, except pending.
 type counts struct {
 	recorded int64 // all clicks
-	full     int64 // dropped because the stripe was full
+	full     int64 // dropped because the memory was full
 	late     int64 // dropped because the recorder was closed
-	pending  int64 // not flushed yet
+	pending  int64 // not classified yet
 }
 
-// table has one row for each code. index contains row numbers instead of counts: an
-// assignment to a map with string keys replaces the key, and the key may be part of the
-// memory of a whole request.
+// table has one row for equal clicks.
 type table struct {
-	rows  []row
-	index map[string]int32
+	records []byte
+	rows    []row
+	index   map[uint64]int32 // row numbers by the hash of the record
 }
 
 type row struct {
-	code   string
-	clicks int64
-	last   int64 // Unix microseconds
+	begin, end int32 // of the record in records
+	clicks     int64
+	last       int64 // Unix microseconds
 }
 
-func (s *stripe) init(capacity int) {
-	s.capacity = capacity
-	s.live.index = map[string]int32{}
-	s.spare.index = map[string]int32{}
-}
+// rowSize is how many bytes of memory a row and its place in the index take.
+const rowSize = 64
 
-// add counts c and reports whether the stripe has become half full. The caller must
-// hold the lock.
-func (s *stripe) add(c store.Click) (halfFull bool) {
-	s.counts.recorded++
+// size returns how many bytes of memory t needs.
+func (t *table) size() int { return len(t.records) + rowSize*len(t.rows) }
+
+// record counts the click of a record with a hash and a time in Unix microseconds, or drops it if
+// the stripe is closed. If there is no room, it drops the click only if this is the last stripe to
+// try. done is false if another stripe must be tried. halfFull is true if the stripe is half full
+// because of this click. The caller must hold the lock.
+func (s *stripe) record(record []byte, hash uint64, at int64, last bool) (done, halfFull bool) {
 	if s.closed {
+		s.counts.recorded++
 		s.counts.late++
-		return false
+		return true, false
 	}
-	at := c.At.UnixMicro()
-	if i, ok := s.live.index[c.Code]; ok {
-		r := &s.live.rows[i]
-		r.clicks++
-		r.last = max(r.last, at)
+	before := s.live.size()
+	switch {
+	case s.live.addAgain(record, hash, at):
 		s.counts.pending++
-		return false
-	}
-	n := len(s.live.rows)
-	if n == s.capacity {
+	case before+len(record)+rowSize <= s.capacity:
+		s.live.add(record, hash, at)
+		s.counts.pending++
+		halfFull = before < s.capacity/2 && s.live.size() >= s.capacity/2
+	case last:
 		s.counts.full++
-		return false
+	default:
+		return false, false
 	}
-	code := strings.Clone(c.Code)
-	s.live.index[code] = int32(n) //nolint:gosec // below the capacity
-	s.live.rows = append(s.live.rows, row{code: code, clicks: 1, last: at})
-	s.counts.pending++
-	return n+1 == (s.capacity+1)/2
+	s.counts.recorded++
+	return true, halfFull
 }
 
-// take empties the stripe and calls each with its rows. It holds the lock only to swap
-// the tables.
-func (s *stripe) take(each func(row)) {
-	s.mu.Lock()
-	taken := s.live
-	s.live = s.spare
-	s.counts.pending = 0
-	s.mu.Unlock()
-
-	for _, r := range taken.rows {
-		each(r)
+// addAgain counts a click if there is an equal one.
+func (t *table) addAgain(record []byte, hash uint64, at int64) bool {
+	i, known := t.index[hash]
+	if !known {
+		return false
 	}
-	clear(taken.rows)
-	clear(taken.index)
-	s.spare = table{rows: taken.rows[:0], index: taken.index}
+	r := &t.rows[i]
+	if !bytes.Equal(t.records[r.begin:r.end], record) {
+		return false
+	}
+	r.clicks++
+	r.last = max(r.last, at)
+	return true
+}
+
+// add adds a row for a click. If another record has the same hash, new clicks are compared with
+// the new row.
+func (t *table) add(record []byte, hash uint64, at int64) {
+	begin := len(t.records)
+	t.records = append(t.records, record...)
+	t.index[hash] = int32(len(t.rows))                                                                 //nolint:gosec // below the capacity
+	t.rows = append(t.rows, row{begin: int32(begin), end: int32(len(t.records)), clicks: 1, last: at}) //nolint:gosec // below the capacity
+}
+
+// take swaps the clicks of the stripe with an empty table.
+func (s *stripe) take(empty *table) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.live, *empty = *empty, s.live
+	s.counts.pending = 0
+}
+
+// keptTable is how many bytes of records an empty table keeps, even if it needed fewer.
+const keptTable = 16 << 10
+
+// empty removes all clicks, and overwrites them. It frees memory that the table did not need.
+func (t *table) empty() {
+	if cap(t.records) > max(keptTable, 4*len(t.records)) {
+		*t = table{index: map[uint64]int32{}}
+		return
+	}
+	clear(t.records)
+	clear(t.index)
+	t.records, t.rows = t.records[:0], t.rows[:0]
 }
 
 func (s *stripe) close() {

@@ -158,12 +158,12 @@ func (r result) want(t *testing.T, what string, status int, texts ...string) {
 	}
 }
 
-// client returns a client that does not follow redirects.
+// client returns a client that does not follow redirects, and has the User-Agent of a browser.
 func client(t *testing.T) *http.Client {
 	t.Helper()
 	c := &http.Client{
 		Timeout:       time.Minute,
-		Transport:     &http.Transport{MaxIdleConnsPerHost: 32},
+		Transport:     testenv.AsBrowser(&http.Transport{MaxIdleConnsPerHost: 32}),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	t.Cleanup(c.CloseIdleConnections)

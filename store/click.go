@@ -5,13 +5,6 @@ import (
 	"time"
 )
 
-// Click is one counted redirect: a GET that was answered with a target and was not a
-// prefetch.
-type Click struct {
-	Code string
-	At   time.Time // UTC
-}
-
 // ClickCount is the clicks of one link between two flushes: at least one of N and Robots is
 // positive.
 type ClickCount struct {

@@ -16,7 +16,7 @@ type UTM struct{ Source, Medium, Campaign, Term, Content string }
 // add reads the parameters of a query that u does not have yet. The first value of a parameter
 // that is not empty counts.
 func (u *UTM) add(query string) {
-	if query == "" || !strings.Contains(query, "utm_") && !strings.Contains(query, "%") {
+	if !HasUTM(query) {
 		return
 	}
 	for pair := range strings.SplitSeq(query, "&") {
@@ -25,6 +25,11 @@ func (u *UTM) add(query string) {
 			*to = printable(value)
 		}
 	}
+}
+
+// HasUTM reports whether a query may have a UTM parameter. It is fast.
+func HasUTM(query string) bool {
+	return query != "" && (strings.Contains(query, "utm_") || strings.IndexByte(query, '%') >= 0)
 }
 
 // field returns the place of the parameter with an encoded name, or nil.

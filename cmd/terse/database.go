@@ -16,8 +16,6 @@ import (
 	"github.com/terse/terse/abuse/blocklist"
 	"github.com/terse/terse/abuse/reports"
 	"github.com/terse/terse/abuse/scan"
-	"github.com/terse/terse/api"
-	"github.com/terse/terse/clicks"
 	"github.com/terse/terse/domains"
 	"github.com/terse/terse/idgen"
 	"github.com/terse/terse/store"
@@ -179,29 +177,6 @@ func (p *process) codes(ctx context.Context, d database) (*idgen.Codes, error) {
 	}
 	p.open.push("node id", closeTimeout, minter.Close)
 	return idgen.NewCodes(minter, cipher, d.placement), nil
-}
-
-// recorder opens the recorder of clicks.
-func (p *process) recorder(d database) (api.ClickRecorder, error) {
-	options := clicks.Options{Sink: d.sink, Logger: p.logger, Registerer: p.registry}
-	if d.router == nil {
-		r, err := clicks.New(options)
-		if err != nil {
-			return nil, err
-		}
-		p.open.push("clicks", p.settings.operation.drain.clicks(), r.Close)
-		return r, nil
-	}
-	var names []string
-	for _, s := range p.settings.shards {
-		names = append(names, s.name)
-	}
-	r, err := clicks.NewByShard(options, names, d.router.ShardOf)
-	if err != nil {
-		return nil, err
-	}
-	p.open.push("clicks", p.settings.operation.drain.clicks(), r.Close)
-	return r, nil
 }
 
 // administered is the data that operators change with commands.

@@ -48,11 +48,14 @@ func parseNetworks(list []string) (networks []netip.Prefix, err error) {
 	var problems []error
 	for _, s := range list {
 		n, err := netip.ParsePrefix(s)
-		if err != nil || n != n.Masked() {
+		switch {
+		case err != nil || n != n.Masked():
 			problems = append(problems, fmt.Errorf("%q must be a network, such as 10.0.0.0/8", s))
-			continue
+		case n.Addr().Is4In6():
+			problems = append(problems, fmt.Errorf("%q must be written as an IPv4 network", s))
+		default:
+			networks = append(networks, n)
 		}
-		networks = append(networks, n)
 	}
 	return networks, errors.Join(problems...)
 }

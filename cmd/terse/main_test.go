@@ -136,6 +136,10 @@ func TestWrongSettingsAreReportedAtOnce(t *testing.T) {
 		"TERSE_WEBRISK_RATE":           "1/1m",
 		"TERSE_WEBRISK_URL":            "webrisk",
 		"TERSE_SCAN_INTERVAL":          "daily",
+		"TERSE_CLICKS_VISITORS":        "some",
+		"TERSE_CLICKS_EXCLUDE":         "192.0.2.1/24",
+		"TERSE_COUNTRY_HEADER":         "a b",
+		"TERSE_COUNTRY_FILE":           "/no/such/file",
 		"TERSE_DOMAINS_PER_KEY":        "0",
 		"TERSE_DOMAINS_NETWORKS":       "10.0.0.1/8",
 		"TERSE_DNS_SERVER":             "dns.example",
@@ -187,6 +191,7 @@ func TestWrongSources(t *testing.T) {
 		{"cloudflare", []string{"TERSE_CDN=cloudflare", "TERSE_CDN_RATE=x"}, []string{"TERSE_CLOUDFLARE_ZONE_ID: ", "TERSE_CLOUDFLARE_TOKEN: ", "TERSE_CDN_RATE: "}},
 		{"settings of another CDN", []string{"TERSE_FASTLY_TOKEN=x"}, []string{"TERSE_FASTLY_TOKEN: is only for TERSE_CDN=fastly"}},
 		{"proxy headers without proxies", []string{"TERSE_PROXY_PROTOCOL=true"}, []string{"TERSE_PROXY_PROTOCOL: requires TERSE_TRUSTED_PROXIES"}},
+		{"the header of a country without proxies", []string{"TERSE_COUNTRY_HEADER=CF-IPCountry"}, []string{"TERSE_COUNTRY_HEADER: requires TERSE_TRUSTED_PROXIES"}},
 		{"origins", []string{"TERSE_CORS_ORIGINS=https://a.example/,https://b.example,*"}, []string{`TERSE_CORS_ORIGINS: "https://a.example/"`, `TERSE_CORS_ORIGINS: "*"`}},
 		{"weak secrets", []string{
 			"TERSE_CODE_KEY=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", "TERSE_REDIS_URL=redis://:Change_Me@localhost",

@@ -47,6 +47,7 @@ func metricPages(t *testing.T) []page {
 		readPage(t, "CDN", serve("TERSE_CDN=varnish", "TERSE_VARNISH_SECRET="+purgeSecret, "TERSE_VARNISH_URLS=http://127.0.0.1:1")),
 		readPage(t, "Web Risk", serve("TERSE_WEBRISK_KEY=9f86d081884c", "TERSE_WEBRISK_URL=http://127.0.0.1:1")),
 		readPage(t, "HTTPS", serve(secure...)),
+		readPage(t, "country file", serve("TERSE_COUNTRY_FILE=../../clicks/country/testdata/GeoLite2-Country-Test.mmdb")),
 		readPage(t, "shards", serve("TERSE_SHARDS="+shards)),
 	}
 	return pages

@@ -145,12 +145,12 @@ func startWithKey(t *testing.T, scopes string, environ ...string) (*node, []stri
 	return p, p.newKey(scopes, "TERSE_DATA_DIR="+dir)
 }
 
-// client returns a client that does not follow redirects.
+// client returns a client that does not follow redirects, and has the User-Agent of a browser.
 func client(t *testing.T) *http.Client {
 	t.Helper()
 	c := &http.Client{
 		Timeout:       time.Minute,
-		Transport:     &http.Transport{MaxIdleConnsPerHost: 32, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}},
+		Transport:     testenv.AsBrowser(&http.Transport{MaxIdleConnsPerHost: 32, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	t.Cleanup(c.CloseIdleConnections)

@@ -186,7 +186,7 @@ func (p *process) stores(ctx context.Context) (s stores, err error) {
 	if s.codes, err = p.codes(ctx, s.database); err != nil {
 		return s, err
 	}
-	if s.clicks, err = p.recorder(s.database); err != nil {
+	if s.clicks, err = p.recorder(ctx, s.database); err != nil {
 		return s, err
 	}
 	if s.list, err = p.abuse(ctx, s.database); err != nil {
@@ -237,7 +237,7 @@ func (p *process) handler(ctx context.Context, s *stores) (*api.API, error) {
 		Limiter: p.limiter, Limits: p.settings.limits, Clients: p.settings.proxies, Guard: p.guard,
 		BaseURL: p.settings.baseURL, CORSOrigins: p.settings.corsOrigins, CDN: p.settings.cdn.Provider != "",
 		SiteName: p.settings.siteName, Contact: p.settings.contact, SecurityContacts: p.settings.contacts,
-		Version: version, AccessLogSample: p.settings.operation.accessLogSample, Registerer: p.registry, Logger: p.logger,
+		Version: version, CountryHeader: p.settings.clicks.countryHeader, AccessLogSample: p.settings.operation.accessLogSample, Registerer: p.registry, Logger: p.logger,
 	})
 }
 

@@ -57,6 +57,7 @@ type serveFlags struct {
 
 	httpsFlags
 	abuseFlags
+	clickFlags
 	domainFlags
 
 	RedisURL         string `name:"redis-url" placeholder:"URL" help:"Redis that all nodes share: redis://, rediss://, redis-sentinel://HOST,…/MASTER or redis-cluster://HOST,…. Default: none." setting:"" secret:""`
@@ -98,6 +99,7 @@ type serveSettings struct {
 	limits          api.Limits
 	https           httpsSettings
 	abuse           abuseSettings
+	clicks          clickSettings
 	domains         domainSettings
 	redisURL        string      // empty: no Redis
 	cdn             cdn.Options // empty Provider: no CDN
@@ -183,6 +185,7 @@ func (f *serveFlags) read() (serveSettings, []error) {
 	s.limits.Report, err = ratelimit.ParseLimit(f.LimitReport)
 	try("LIMIT_REPORT", err)
 	s.abuse = f.abuseFlags.read(try)
+	s.clicks = f.clickFlags.read(proxiesKnown && !s.proxies.None(), try)
 	s.domains = f.domainFlags.read(try)
 	ofRedis, ofSentinels := remote.Passwords(f.RedisURL)
 	s.redisURL, err = f.RedisURL, cmp.Or(remote.CheckURL(f.RedisURL), checkSecret(ofRedis), checkSecret(ofSentinels))

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/terse/terse/internal/testenv"
 )
 
 const (
@@ -96,7 +98,7 @@ func New(opts Options) (*Auditor, error) {
 		opts: opts,
 		client: &http.Client{
 			Timeout:       requestTimeout,
-			Transport:     &http.Transport{MaxIdleConnsPerHost: opts.Connections, DisableCompression: true},
+			Transport:     testenv.AsBrowser(&http.Transport{MaxIdleConnsPerHost: opts.Connections, DisableCompression: true}),
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		kept: KeptFor, links: map[string]*history{}, unknown: map[string]bool{}, counts: map[string]Count{},
