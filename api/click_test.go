@@ -149,6 +149,10 @@ func TestQRParameter(t *testing.T) {
 			t.Errorf("clicks of ?%s = %+v", query, all)
 		}
 	}
+	plain, scans := s.get("/api/v1/links/"+l.Code+"/qr"), s.get("/api/v1/links/"+l.Code+"/qr?scans=true")
+	if !contains(plain.body, baseURL+"/"+l.Code+"<") || !contains(scans.body, baseURL+"/"+l.Code+"?qr=1<") {
+		t.Errorf("QR codes:\n%s\n%s\nwant the short URL, then with ?qr=1", plain.body, scans.body)
+	}
 }
 
 func TestParseHeaderName(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"rsc.io/qr"
 
 	"github.com/terse/terse/api/ratelimit"
+	"github.com/terse/terse/clicks/visit"
 	"github.com/terse/terse/store"
 )
 
@@ -24,6 +25,7 @@ type qrInput struct {
 	CodeParam
 	Format string `query:"format" enum:"svg,png" default:"svg" doc:"The format of the picture."`
 	Size   int    `query:"size" minimum:"64" maximum:"1024" default:"256" doc:"Width and height in pixels. Every module has the same whole number of pixels, at least 2 in a PNG and 3 in an SVG. The rest is a blank border. The answer is 422 if the code does not fit."`
+	Scans  bool   `query:"scans" doc:"Whether scans of the code are counted apart from other clicks: the code has the short URL with the query ?qr=1, which the server removes from visits."`
 }
 
 type qrOutput struct {
@@ -79,7 +81,11 @@ func (a *API) qrCode(ctx context.Context, in *qrInput) (*qrOutput, error) {
 	if in.Format == "png" {
 		out.ContentType = "image/png"
 	}
-	if out.Body, err = a.drawing(ctx, who, drawingKey{a.shortURL(key), in.Format, in.Size}); err != nil {
+	text := a.shortURL(key)
+	if in.Scans {
+		text += "?" + visit.QRQuery
+	}
+	if out.Body, err = a.drawing(ctx, who, drawingKey{text, in.Format, in.Size}); err != nil {
 		return nil, a.problem(ctx, err)
 	}
 	return out, nil

@@ -137,12 +137,24 @@ func (c *Client) History(ctx context.Context, code string, limit int, cursor str
 	return page, err
 }
 
-// QR returns the short URL of a link as a QR code. format is svg or png. size is the width and
-// height in pixels, or 0 for the server's default.
-func (c *Client) QR(ctx context.Context, code, format string, size int) ([]byte, error) {
-	query := url.Values{"format": {format}}
-	if size > 0 {
-		query.Set("size", strconv.Itoa(size))
+// QROptions say how to draw a QR code.
+type QROptions struct {
+	Format string // svg or png; empty for svg
+	Size   int    // width and height in pixels; 0 for the server's default
+	Scans  bool   // whether scans are counted apart: the code has the short URL with the query ?qr=1
+}
+
+// QR returns the short URL of a link as a QR code.
+func (c *Client) QR(ctx context.Context, code string, opts QROptions) ([]byte, error) {
+	query := url.Values{}
+	if opts.Format != "" {
+		query.Set("format", opts.Format)
+	}
+	if opts.Size > 0 {
+		query.Set("size", strconv.Itoa(opts.Size))
+	}
+	if opts.Scans {
+		query.Set("scans", "true")
 	}
 	var picture []byte
 	err := c.call(ctx, request{method: http.MethodGet, domain: c.onHost, path: linkPath(code) + "/qr", query: query, accept: "*/*", repeatable: true}, &picture)

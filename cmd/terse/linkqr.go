@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	terseclient "github.com/terse/terse/client"
 	"github.com/terse/terse/internal/outfile"
 )
 
@@ -15,6 +16,7 @@ type linksQR struct {
 	Output string `short:"o" placeholder:"FILE" help:"File to write, or - for stdout. Default: the code with .svg or .png added."`
 	Format string `default:"" enum:",svg,png" placeholder:"FORMAT" help:"svg or png. Default: png for a file that ends in .png, else svg."`
 	Size   int    `placeholder:"PIXELS" help:"Width and height. Default: the default of the server."`
+	Scans  bool   `help:"Count scans of the code apart: it has the short URL with ?qr=1. Default: false."`
 }
 
 // Run writes the QR code of a link.
@@ -32,7 +34,7 @@ func (c *linksQR) Run(ctx context.Context, out output) error {
 		return err
 	}
 	defer api.Close()
-	picture, err := api.QR(ctx, code, format, c.Size)
+	picture, err := api.QR(ctx, code, terseclient.QROptions{Format: format, Size: c.Size, Scans: c.Scans})
 	if err != nil {
 		return err
 	}

@@ -92,6 +92,11 @@ func TestLinkCommands(t *testing.T) {
 			t.Errorf("qr -o %s wrote %.20q, %v", name, picture, err)
 		}
 	}
+	for scans, want := range map[string]string{"--scans=false": "/spring<", "--scans": "/spring?qr=1<"} {
+		if got := terse(t, environ, "links", "qr", "spring", "-o", "-", scans).ok(t); !strings.Contains(got, want) {
+			t.Errorf("qr %s = %s, want %q in it", scans, got, want)
+		}
+	}
 	for _, r := range []struct{ from, to, old, expands string }{{"spring", "summer", "redirect", p.url + "/summer"}, {"summer", "autumn", "gone", ""}} {
 		if got := terse(t, environ, "links", "edit", r.from, "--alias", r.to, "--old-alias", r.old).ok(t); !strings.Contains(got, p.url+"/"+r.to) {
 			t.Errorf("rename of %s = %s, want the short URL of %s", r.from, got, r.to)
