@@ -21,7 +21,7 @@ const addClicks = `WITH owned AS (
 		FROM buckets WHERE bucket = ANY ($3::smallint[]) AND state = 'owned'
 	), flush AS (
 		INSERT INTO click_flushes AS f (recorder, seq, flushed_at)
-		SELECT $1, $2, clock_timestamp() FROM owned WHERE owned.all
+		SELECT $1, $2, CASE WHEN $11 THEN 'infinity' ELSE clock_timestamp() END FROM owned WHERE owned.all
 		ON CONFLICT (recorder) DO UPDATE SET seq = excluded.seq, flushed_at = excluded.flushed_at
 		WHERE f.seq < excluded.seq
 		RETURNING recorder
@@ -39,7 +39,7 @@ const addClicks = `WITH owned AS (
 	)
 	SELECT owned.all FROM owned`
 
-// pruneFlushes deletes recorders that have not flushed for a week.
+// pruneFlushes deletes recorders that have not flushed for a week, unless they are kept for ever.
 const pruneFlushes = `DELETE FROM click_flushes WHERE recorder = ANY (ARRAY(
 	SELECT recorder FROM click_flushes WHERE flushed_at < statement_timestamp() - interval '7 days'
 	ORDER BY flushed_at LIMIT 4 FOR UPDATE SKIP LOCKED))`
@@ -61,7 +61,7 @@ func (s *Store) AddClicks(ctx context.Context, b store.ClickBatch) error {
 	_, err = detachedFor(ctx, s, flushTimeout, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, s.primary.do(ctx, counting, func(ctx context.Context, conn *pgx.Conn) error {
 			var together pgx.Batch // one transaction
-			together.Queue(addClicks, b.Recorder, b.Seq, rows.owners, rows.buckets, rows.codes, rows.clicks, rows.robots, rows.last, days, size).QueryRow(func(row pgx.Row) error {
+			together.Queue(addClicks, b.Recorder, b.Seq, rows.owners, rows.buckets, rows.codes, rows.clicks, rows.robots, rows.last, days, size, b.Keep).QueryRow(func(row pgx.Row) error {
 				var owned bool
 				if err := row.Scan(&owned); err != nil || owned {
 					return err
@@ -74,6 +74,28 @@ func (s *Store) AddClicks(ctx context.Context, b store.ClickBatch) error {
 		})
 	})
 	return wrap(err, "add clicks", b.Recorder)
+}
+
+const clickSequences = `SELECT recorder, seq FROM click_flushes WHERE recorder = ANY ($1)`
+
+// ClickSequences implements store.ClickLedger.
+func (s *Store) ClickSequences(ctx context.Context, recorders []string) (map[string]int64, error) {
+	found := make(map[string]int64, len(recorders))
+	err := s.primary.read(ctx, lists, func(ctx context.Context, conn *pgx.Conn) error {
+		clear(found)
+		var name string
+		var seq int64
+		rows, err := conn.Query(ctx, clickSequences, recorders)
+		if err != nil {
+			return err
+		}
+		_, err = pgx.ForEachRow(rows, []any{&name, &seq}, func() error {
+			found[name] = seq
+			return nil
+		})
+		return err
+	})
+	return found, wrap(err, "click sequences", "")
 }
 
 // clickRows are clicks by column, in the order of addClicks.

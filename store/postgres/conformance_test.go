@@ -114,6 +114,9 @@ func TestConformance(t *testing.T) {
 					return s, []store.ClickFolder{s}
 				})
 			})
+			t.Run("ClickLedger", func(t *testing.T) {
+				storetest.RunClickLedger(t, func(tb testing.TB) store.ClickLedger { return open(tb) })
+			})
 			t.Run("History", func(t *testing.T) {
 				storetest.RunHistory(t, func(tb testing.TB) storetest.HistoryStore { return open(tb) })
 			})

@@ -168,10 +168,14 @@ func TestSilentRecordersAreForgotten(t *testing.T) {
 	t.Parallel()
 	s, conn := openRows(t)
 	exec(t, conn, "INSERT INTO click_flushes SELECT 'old' || n, 1, now() - interval '8 days' FROM generate_series(1, 6) n")
+	if err := s.AddClicks(t.Context(), store.ClickBatch{Recorder: "log", Seq: 5, Keep: true}); err != nil {
+		t.Errorf("AddClicks() = %v, want nil", err)
+	}
+	wantCount(t, conn, 1, "SELECT count(*) FROM click_flushes WHERE flushed_at = 'infinity'")
 	for seq := range int64(2) {
 		if err := s.AddClicks(t.Context(), store.ClickBatch{Recorder: "r", Seq: seq + 1}); err != nil {
 			t.Errorf("AddClicks() = %v, want nil", err)
 		}
 	}
-	wantCount(t, conn, 1, "SELECT count(*) FROM click_flushes")
+	wantCount(t, conn, 2, "SELECT count(*) FROM click_flushes")
 }

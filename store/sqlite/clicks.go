@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"encoding/json"
+	"math"
 	"time"
 
 	"github.com/terse/terse/store"
@@ -49,9 +50,13 @@ func (s *Store) AddClicks(ctx context.Context, b store.ClickBatch) error {
 		return wrap(err, "add clicks", b.Recorder)
 	}
 	now := s.opts.Now()
+	flushed := micros(now)
+	if b.Keep {
+		flushed = math.MaxInt64 // never pruned
+	}
 	_, err = change(ctx, s, "add clicks", b.Recorder, func(ctx context.Context, tx tx) (none, error) {
 		return none{}, tx.atomically(ctx, func() error {
-			added, err := tx.exec(ctx, tx.edits.flush, b.Recorder, b.Seq, micros(now))
+			added, err := tx.exec(ctx, tx.edits.flush, b.Recorder, b.Seq, flushed)
 			if err != nil || added == 0 {
 				return err
 			}
@@ -67,4 +72,30 @@ func (s *Store) AddClicks(ctx context.Context, b store.ClickBatch) error {
 		})
 	})
 	return err
+}
+
+// clickSequences takes a JSON array of names.
+const clickSequences = `SELECT recorder, seq FROM click_flushes WHERE recorder IN (SELECT value FROM json_each(?))`
+
+// ClickSequences implements store.ClickLedger.
+func (s *Store) ClickSequences(ctx context.Context, recorders []string) (map[string]int64, error) {
+	list, err := json.Marshal(recorders)
+	if err != nil {
+		return nil, wrap(err, "click sequences", "")
+	}
+	rows, err := s.lists.QueryContext(ctx, clickSequences, string(list))
+	if err != nil {
+		return nil, wrap(err, "click sequences", "")
+	}
+	defer rows.Close()
+	found := map[string]int64{}
+	for rows.Next() {
+		var name string
+		var seq int64
+		if err := rows.Scan(&name, &seq); err != nil {
+			return nil, wrap(err, "click sequences", "")
+		}
+		found[name] = seq
+	}
+	return found, wrap(rows.Err(), "click sequences", "")
 }

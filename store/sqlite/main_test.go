@@ -2,8 +2,10 @@ package sqlite_test
 
 import (
 	"log/slog"
+	"maps"
 	"os"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -123,6 +125,37 @@ func TestClickDays(t *testing.T) {
 		s := open(tb, tb.TempDir())
 		return s, []store.ClickFolder{s}
 	})
+}
+
+func TestClickLedger(t *testing.T) {
+	t.Parallel()
+	storetest.RunClickLedger(t, func(tb testing.TB) store.ClickLedger { return open(tb, tb.TempDir()) })
+}
+
+// TestRecordersAreForgotten checks that a recorder is forgotten after a week without a batch,
+// unless it is kept for ever.
+func TestRecordersAreForgotten(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	s, err := sqlite.Open(t.Context(), sqlite.Options{Dir: t.TempDir(), Serve: true, Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatalf("Open() = %v", err)
+	}
+	defer func() { _ = s.Close() }()
+	add := func(b store.ClickBatch) {
+		t.Helper()
+		if err := s.AddClicks(t.Context(), b); err != nil {
+			t.Errorf("AddClicks(%+v) = %v, want nil", b, err)
+		}
+	}
+	add(store.ClickBatch{Recorder: "node", Seq: 1})
+	add(store.ClickBatch{Recorder: "log", Seq: 1, Keep: true})
+	now = now.Add(10 * 365 * 24 * time.Hour)
+	add(store.ClickBatch{Recorder: "other", Seq: 1})
+	got, err := s.ClickSequences(t.Context(), []string{"node", "log", "other"})
+	if want := map[string]int64{"log": 1, "other": 1}; err != nil || !maps.Equal(got, want) {
+		t.Errorf("ClickSequences() = %v, %v, want %v", got, err, want)
+	}
 }
 
 func TestDurable(t *testing.T) {
