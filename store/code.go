@@ -1,5 +1,10 @@
 package store
 
+import (
+	"strings"
+	"unicode"
+)
+
 // MaxCodeLen is the longest code, and so the longest alias, in bytes.
 const MaxCodeLen = 64
 
@@ -21,6 +26,14 @@ func ValidCode(s string) bool {
 // and chat programs add them to a URL. No alias ends with one of them: its URL would lead to
 // another link until an alias with this end exists.
 const TrailingPunctuation = ".,;:!?'\")]}>*_…”’»"
+
+// TrimCode removes punctuation, slashes, white space and invisible characters from the end of the
+// path of a visit. If there is no link with the code path, a visit is of the link TrimCode(path).
+func TrimCode(path string) string {
+	return strings.TrimRightFunc(path, func(r rune) bool {
+		return r == '/' || unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) || strings.ContainsRune(TrailingPunctuation, r)
+	})
+}
 
 // codeByte reports for each byte whether it is allowed in a code.
 var codeByte = func() (set [256]bool) {

@@ -34,3 +34,14 @@ func TestValidCodeBytes(t *testing.T) {
 		}
 	}
 }
+
+func TestTrimCode(t *testing.T) {
+	t.Parallel()
+	for path, want := range map[string]string{
+		"": "", "abc": "abc", "abc/": "abc", "abc).\u200b ": "abc", "a.b": "a.b", "abc_": "abc", "abc-": "abc-", "...": "", "abc+": "abc+", "abc\xff": "abc\xff",
+	} {
+		if got := store.TrimCode(path); got != want {
+			t.Errorf("TrimCode(%q) = %q, want %q", path, got, want)
+		}
+	}
+}
