@@ -33,6 +33,7 @@ type app struct {
 	Shorten shortenCommand `cmd:"" help:"Shorten URLs on a server and print the short URLs."`
 	Expand  expandCommand  `cmd:"" help:"Print the target of a short URL."`
 	Links   linksCommand   `cmd:"" help:"Show, change, export and import the links of a server."`
+	Clicks  clicksCommand  `cmd:"" help:"Count the clicks in access logs of a CDN or proxy."`
 	Domain  domainCommand  `cmd:"" help:"Add, show, verify, change and remove domains of short links."`
 	Reports reportsCommand `cmd:"" help:"Show and close the reports of visitors. Needs an admin key."`
 	Login   loginCommand   `cmd:"" help:"Save the address of a server and an API key for the commands that call a server."`
