@@ -101,18 +101,18 @@ func TestClassifies(t *testing.T) {
 	addr := netip.MustParseAddr("192.0.2.1")
 	human := visit.Request{UserAgent: firefox, Referrer: "https://www.google.com/", Language: "de", Query: "utm_source=news", TargetQuery: "utm_medium=mail", Address: addr}
 	for range 3 {
-		r.Record(clicks.Click{Key: "d/a", At: late, Request: human})
+		r.Record(clicks.Click{Key: "domain001/a", At: late, Request: human})
 	}
-	r.Record(clicks.Click{Key: "d/a", At: late.Add(time.Second), Request: visit.Request{UserAgent: firefox, QR: true, Country: "FR"}})
-	r.Record(clicks.Click{Key: "d/a", At: late.Add(2 * time.Second), Request: visit.Request{UserAgent: googlebot}})
-	r.Record(clicks.Click{Key: "d/a", At: late.Add(2 * time.Second), Request: visit.Request{UserAgent: firefox, Head: true}})
-	r.Record(clicks.Click{Key: "d/a", At: late.Add(2 * time.Second), Request: visit.Request{UserAgent: firefox, Prefetch: true}})
+	r.Record(clicks.Click{Key: "domain001/a", At: late.Add(time.Second), Request: visit.Request{UserAgent: firefox, QR: true, Country: "FR"}})
+	r.Record(clicks.Click{Key: "domain001/a", At: late.Add(2 * time.Second), Request: visit.Request{UserAgent: googlebot}})
+	r.Record(clicks.Click{Key: "domain001/a", At: late.Add(2 * time.Second), Request: visit.Request{UserAgent: firefox, Head: true}})
+	r.Record(clicks.Click{Key: "domain001/a", At: late.Add(2 * time.Second), Request: visit.Request{UserAgent: firefox, Prefetch: true}})
 	flush(t, r)
-	want := store.ClickCount{Code: "d/a", N: 4, Robots: 3, Last: late.Add(time.Second)}
-	if got := s.totals["d/a"]; got != want {
+	want := store.ClickCount{Code: "domain001/a", N: 4, Robots: 3, Last: late.Add(time.Second)}
+	if got := s.totals["domain001/a"]; got != want {
 		t.Errorf("total = %+v, want %+v", got, want)
 	}
-	days := s.daysOf(t, "d/a")
+	days := s.daysOf(t, "domain001/a")
 	first, second := days[store.DayOf(late)], days[store.DayOf(late)+1]
 	if len(days) != 2 || first == nil || second == nil {
 		t.Fatalf("%d days, want two", len(days))
