@@ -14,6 +14,10 @@ import (
 // of the next one during an upgrade, on the newer schema.
 const beforeDomains = 15
 
+// relaxed are columns that may become NULL by a step. The version before reads them by outer joins, so
+// its statements expect NULL.
+var relaxed = map[string]bool{"click_totals.last_click_at": true}
+
 // column is a column of a table, and whether an INSERT that does not name it fails.
 type column struct{ Table, Name, Type, Default string }
 
@@ -71,7 +75,11 @@ func olderVersionStaysUsable(t *testing.T, c *cluster) {
 		}
 		before := shapeOf(t, target)
 		for name, was := range before.columns {
-			if is, kept := after.columns[name]; !kept || is != was {
+			is, kept := after.columns[name]
+			if relaxed[name] {
+				was.Default = is.Default
+			}
+			if !kept || is != was {
 				t.Errorf("step %d changes column %s from %+v to %+v", version, name, was, is)
 			}
 		}
