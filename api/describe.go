@@ -117,6 +117,7 @@ var schemaTexts = map[string]string{
 	"BatchLink":              "A link to create in a batch.",
 	"BatchResult":            "The result of one link of a list: a link, or an error.",
 	"AddDomainInput":         "A domain to add. Only host is required.",
+	"HostCertificate":        "The certificate of a host. Absent if this server does not serve HTTPS itself, for a host with *, and for a shared domain of another owner.",
 	"BlockInputBody":         "A host to block.",
 	"BlockedBody":            "A blocked host.",
 	"BlocklistOutputBody":    "A page of blocked hosts.",

@@ -119,7 +119,7 @@ type domainBody struct {
 type domainHost struct {
 	Host        string           `json:"host" doc:"The host in lower-case ASCII." example:"go.example.com"`
 	VerifiedAt  *time.Time       `json:"verified_at" doc:"When the host was verified; null before. The host serves no link before."`
-	Certificate *hostCertificate `json:"certificate" doc:"The certificate of the host. Null if this server does not serve HTTPS itself, for a host with *, and for a shared domain of another owner."`
+	Certificate *hostCertificate `json:"certificate,omitempty"`
 }
 
 // hostCertificate is the certificate of a host, as the node that answers knows it.
