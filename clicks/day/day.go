@@ -56,6 +56,8 @@ type Day struct {
 	byTime  Resolution // of total
 	byValue Resolution // of values; at least byTime
 
+	unknown *[Dimensions]Series // of a parsed day without changes; nil: not known
+
 	room *room
 	size int
 }
@@ -83,6 +85,7 @@ type room struct {
 // Add counts a click. A value that is longer than MaxValueLen or not UTF-8 counts as Other. The Day
 // keeps none of the strings' memory.
 func (d *Day) Add(c Click) {
+	d.unknown = nil
 	count := Count{Robots: c.N}
 	if c.Values[Class] == Person {
 		count = Count{People: c.N}
@@ -224,6 +227,7 @@ func (d *Day) prune(dim Dimension) {
 // Merge adds the clicks of o, which stays as it is. The result has the coarser resolution of both.
 // Values of d may share memory with o.
 func (d *Day) Merge(o *Day) {
+	d.unknown = nil
 	d.Coarsen(o.byTime, o.byValue)
 	for _, p := range o.total {
 		d.total.add(d.byTime.Start(p.Quarter), p.Count)
@@ -265,6 +269,7 @@ const maxMerged = 40 * MaxValues
 // finer. The values never have a finer resolution than the day.
 func (d *Day) Coarsen(byTime, byValue Resolution) {
 	byValue = max(byTime, byValue)
+	d.unknown = nil
 	if byTime > d.byTime {
 		d.byTime = byTime
 		d.total = d.total.coarsen(byTime)
@@ -308,14 +313,17 @@ func (d *Day) Values(dim Dimension) iter.Seq2[string, Series] {
 		if other := d.other(dim); len(other) > 0 && !yield(Other, other) {
 			return
 		}
-		if unknown := d.unknown(dim); len(unknown) > 0 {
+		if unknown := d.unknownOf(dim); len(unknown) > 0 {
 			yield("", unknown)
 		}
 	}
 }
 
-// unknown returns the clicks of the day without the clicks of all values.
-func (d *Day) unknown(dim Dimension) Series {
+// unknownOf returns the clicks of the day without the clicks of all values.
+func (d *Day) unknownOf(dim Dimension) Series {
+	if d.unknown != nil {
+		return d.unknown[dim]
+	}
 	var known [Quarters]Count
 	add := func(s Series) {
 		for i := range s {

@@ -61,10 +61,13 @@ func parsePlain(b []byte) (*Day, error) {
 	if set >= 1<<Dimensions || set != 0 && len(all) == 0 {
 		r.fail("unknown dimension")
 	}
+	d.unknown = new([Dimensions]Series)
 	for dim := Dimension(0); dim < Dimensions && r.err == nil; dim++ {
-		if set&(1<<dim) != 0 {
-			r.dimension(d, dim, all, times)
+		if set&(1<<dim) == 0 {
+			d.unknown[dim] = all
+			continue
 		}
+		r.dimension(d, dim, all, times)
 	}
 	if r.err != nil {
 		return nil, r.err
@@ -98,6 +101,10 @@ func (r *reader) fail(problem string) {
 func (r *reader) number() uint64 {
 	if r.err != nil {
 		return 0
+	}
+	if r.at < len(r.b) && r.b[r.at] < 0x80 {
+		r.at++
+		return uint64(r.b[r.at-1])
 	}
 	n, size := binary.Uvarint(r.b[r.at:])
 	if size <= 0 {
@@ -195,7 +202,8 @@ func (r *reader) dimension(d *Day, dim Dimension, all Series, times []uint8) {
 // put adds an entry.
 func (d *Day) put(dim Dimension, v value) {
 	switch v.name {
-	case "": // is not kept
+	case "":
+		d.unknown[dim] = v.series
 	case Other:
 		d.more(dim).other = v.series
 	default:

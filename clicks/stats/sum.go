@@ -68,11 +68,13 @@ func (s *sum) add(number int32, d *day.Day) {
 	}
 	for i, dim := range s.q.By {
 		for name, series := range d.Values(dim) {
+			var c day.Count
 			for _, p := range series {
 				if in[p.Quarter] == inside {
-					s.addValue(i, name, p.Count)
+					c.Add(p.Count)
 				}
 			}
+			s.addValue(i, name, c)
 		}
 		for _, p := range all {
 			if in[byValue.Start(p.Quarter)] == inside|outside && s.has(first, p) {
