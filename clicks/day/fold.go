@@ -62,12 +62,11 @@ func (s sums) add(p place, d *Day) {
 }
 
 func (s sums) addPacked(r store.ClickDay) error {
-	d, err := Parse(r.Data)
-	if err != nil {
-		return fmt.Errorf("clicks of kind %d of key %q on day %d: %w", r.Kind, r.Key, r.Day, err)
+	d, err := ParseRow(r)
+	if err == nil {
+		s.add(placeOf(&r), d)
 	}
-	s.add(placeOf(&r), d)
-	return nil
+	return err
 }
 
 // rows returns the places as rows without Data.
@@ -110,4 +109,24 @@ func (s sums) ofSets(ctx context.Context, stored store.ClickRows) (sums, error) 
 		}
 	}
 	return all, nil
+}
+
+// ParseRow is Parse for a row. Its error names the row.
+func ParseRow(r store.ClickDay) (*Day, error) {
+	d, err := Parse(r.Data)
+	if err != nil {
+		return nil, fmt.Errorf("clicks of kind %d of key %q on day %d: %w", r.Kind, r.Key, r.Day, err)
+	}
+	return d, nil
+}
+
+// Hours returns the packed clicks of a row with the resolution of ToHours. It is a
+// store.ClickRetention.Coarsen.
+func Hours(r store.ClickDay) ([]byte, error) {
+	d, err := ParseRow(r)
+	if err != nil {
+		return nil, err
+	}
+	d.ToHours()
+	return d.Append(nil), nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -127,5 +128,28 @@ func TestFoldFails(t *testing.T) {
 		if rows, err := day.Fold(t.Context(), c.added, c.stored); !errors.Is(err, c.want) {
 			t.Errorf("%s: Fold = %v, %v, want %v", name, rows, err, c.want)
 		}
+	}
+}
+
+// TestHours checks what retention makes of a row.
+func TestHours(t *testing.T) {
+	t.Parallel()
+	var d day.Day
+	d.Add(day.Click{Quarter: 7, N: 2})
+	row := store.ClickDay{Key: "a", Day: 20_000, Data: d.Append(nil)}
+	for range 2 {
+		data, err := day.Hours(row)
+		if err != nil {
+			t.Fatalf("Hours = %v", err)
+		}
+		got := parse(t, data)
+		if byTime, byValue := got.Resolution(); byTime != day.ByHour || byValue != day.ByHour || got.Series()[0].Quarter != 4 || got.Total().Robots != 2 {
+			t.Errorf("Hours = %+v, want 2 robots in the second hour", got)
+		}
+		row.Data = data
+	}
+	row.Data = []byte("bad")
+	if _, err := day.Hours(row); !errors.Is(err, day.ErrFormat) || !strings.Contains(err.Error(), `"a" on day 20000`) {
+		t.Errorf("Hours of malformed clicks = %v, want ErrFormat with the row", err)
 	}
 }

@@ -9,7 +9,6 @@ package stats
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -132,9 +131,9 @@ func read(ctx context.Context, days Days, kind store.ClickKind, keys []string, q
 			if err := ctx.Err(); err != nil {
 				return nil, err
 			}
-			d, err := day.Parse(r.Data)
+			d, err := day.ParseRow(r)
 			if err != nil {
-				return nil, fmt.Errorf("clicks of kind %d of key %q on day %d: %w", r.Kind, r.Key, r.Day, err)
+				return nil, err
 			}
 			if s := sums[r.Key]; s != nil {
 				s.add(r.Day, d)
