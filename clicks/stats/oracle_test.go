@@ -80,17 +80,19 @@ func add(c *day.Count, click *rawClick, class stats.Class) bool {
 	return true
 }
 
-// zones have offsets of 15, 30 and 45 minutes, changes at midnight and of half an hour, and a day
-// that never was.
+// zones have offsets of 15, 30 and 45 minutes, changes at midnight and of half an hour, a day that
+// never was, and an offset with seconds.
 var zones = []string{
 	"UTC", "America/New_York", "Europe/Berlin", "Asia/Kolkata", "Asia/Kathmandu", "Pacific/Chatham", "Australia/Lord_Howe",
 	"Africa/Cairo", "America/St_Johns", "America/Havana", "Asia/Beirut", "Pacific/Apia", "Pacific/Kiritimati", "America/Sao_Paulo",
+	"Africa/Monrovia",
 }
 
 // moments are times around changes of clocks.
 var moments = []string{
 	"2026-03-08T07:00:00Z", "2026-10-25T01:00:00Z", "2026-04-04T15:00:00Z", "2026-04-23T22:00:00Z", "2011-12-30T10:00:00Z",
 	"2018-11-04T03:00:00Z", "2010-11-07T02:31:00Z", "2026-03-28T22:00:00Z", "2026-11-01T04:00:00Z",
+	"1971-06-01T00:00:00Z",
 }
 
 // draw draws clicks around a moment.
@@ -190,8 +192,8 @@ func compare(t *rapid.T, q *stats.Query, got *stats.Result, clicks []rawClick) {
 	visitors := map[int32]map[uint64]bool{}
 	people := map[int32]int64{}
 	whole := map[int32]bool{}
-	for i := range clicks {
-		c := &clicks[i]
+	for _, c := range clicks {
+		c.at = c.at.Truncate(15 * time.Minute) // changes nothing since 1980, see quarterOf
 		number := store.DayOf(c.at)
 		if _, ok := whole[number]; !ok {
 			whole[number] = true
@@ -209,16 +211,16 @@ func compare(t *rapid.T, q *stats.Query, got *stats.Result, clicks []rawClick) {
 		if c.person() {
 			people[number]++
 		}
-		if !add(&total, c, q.Class) {
+		if !add(&total, &c, q.Class) {
 			continue
 		}
 		bucket := bucketOf(q, got.Series, c.at)
 		count := points[bucket]
-		add(&count, c, q.Class)
+		add(&count, &c, q.Class)
 		points[bucket] = count
 		for i, dim := range q.By {
 			count := values[i][c.values[dim]]
-			add(&count, c, q.Class)
+			add(&count, &c, q.Class)
 			values[i][c.values[dim]] = count
 		}
 	}

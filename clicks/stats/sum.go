@@ -35,13 +35,21 @@ type utcDay struct {
 	whole  bool    // the range has all clicks
 }
 
-const quarterSeconds = int64(quarter / time.Second)
+// quarterOf returns the first quarter-hour that begins at t or later. Since 1980, the hours of all
+// zones begin at quarter-hours.
+func quarterOf(t time.Time) int64 {
+	const length = int64(quarter / time.Second)
+	n := t.Unix() / length
+	if t.Unix()%length > 0 {
+		n++
+	}
+	return n
+}
 
 func newSum(q *Query, held int) *sum {
-	s := &sum{q: q, held: held, from: q.From.Unix() / quarterSeconds, to: q.To.Unix() / quarterSeconds}
+	s := &sum{q: q, held: held, from: quarterOf(q.From), to: quarterOf(q.To)}
 	for _, t := range q.Interval.starts(q.From, q.To, math.MaxInt) {
-		// Borders between quarter-hours exist only in years before any click.
-		s.starts = append(s.starts, (t.Unix()+quarterSeconds-1)/quarterSeconds)
+		s.starts = append(s.starts, quarterOf(t))
 		s.points = append(s.points, Point{Start: t})
 	}
 	s.starts = append(s.starts, s.to)
