@@ -16,6 +16,7 @@ import (
 	"github.com/terse/terse/abuse/blocklist"
 	"github.com/terse/terse/abuse/reports"
 	"github.com/terse/terse/abuse/scan"
+	"github.com/terse/terse/clicks/fold"
 	"github.com/terse/terse/domains"
 	"github.com/terse/terse/idgen"
 	"github.com/terse/terse/store"
@@ -45,6 +46,7 @@ type database struct {
 	certificates store.Certificates
 
 	outboxes []outbox.Named
+	folders  []fold.Named
 	blocks   []blocklist.Source
 	hosts    []domains.Source
 	counters []reports.Named
@@ -68,6 +70,7 @@ func (p *process) embedded(ctx context.Context) (database, error) {
 	return database{
 		links: d, archive: d, keys: d, history: d, blocked: d, reports: d, domainStore: d, sink: d, clickDays: d, leaser: d.Leases(), codeKey: key, certificates: d,
 		outboxes: []outbox.Named{{Name: "embedded", Outbox: d}},
+		folders:  []fold.Named{{Name: "embedded", Folder: d}},
 		blocks:   []blocklist.Source{{Name: "embedded", List: d}},
 		hosts:    []domains.Source{{Name: "embedded", Domains: d}},
 		counters: []reports.Named{{Name: "embedded", Counter: d}},
@@ -79,6 +82,7 @@ func (p *process) embedded(ctx context.Context) (database, error) {
 // if a shard contradicts the settings.
 func (p *process) sharded(ctx context.Context) (database, error) {
 	var outboxes []outbox.Named
+	var folders []fold.Named
 	var blocks []blocklist.Source
 	var hosts []domains.Source
 	var counters []reports.Named
@@ -87,6 +91,7 @@ func (p *process) sharded(ctx context.Context) (database, error) {
 		batchSize: p.settings.batchSize, maxAge: p.settings.replicaMaxAge, nodeID: p.settings.nodeID, logger: p.logger, registerer: p.registry, tracer: p.tracer.Postgres(),
 		opened: func(name string, s *postgres.Store) {
 			outboxes = append(outboxes, outbox.Named{Name: name, Outbox: s})
+			folders = append(folders, fold.Named{Name: name, Folder: s})
 			blocks = append(blocks, blocklist.Source{Name: name, List: s})
 			hosts = append(hosts, domains.Source{Name: name, Domains: s})
 			counters = append(counters, reports.Named{Name: name, Counter: s})
@@ -103,7 +108,7 @@ func (p *process) sharded(ctx context.Context) (database, error) {
 	p.health.Require("map", func() error { return router.Lack().Buckets })
 	return database{
 		links: router, archive: router, keys: router, history: router, blocked: router, reports: router, domainStore: router, sink: router, clickDays: router, leaser: router.Leaser(), codeKey: p.settings.codeKey, placement: router, router: router, certificates: router,
-		outboxes: outboxes, blocks: blocks, hosts: hosts, counters: counters, scanned: scanned, edited: router.Edited,
+		outboxes: outboxes, folders: folders, blocks: blocks, hosts: hosts, counters: counters, scanned: scanned, edited: router.Edited,
 	}, nil
 }
 
@@ -177,6 +182,16 @@ func (p *process) codes(ctx context.Context, d database) (*idgen.Codes, error) {
 	}
 	p.open.push("node id", closeTimeout, minter.Close)
 	return idgen.NewCodes(minter, cipher, d.placement), nil
+}
+
+// foldClicks starts the worker that folds clicks into days.
+func (p *process) foldClicks(d database) error {
+	worker, err := fold.New(fold.Options{Folders: d.folders, Logger: p.logger, Registerer: p.registry})
+	if err != nil {
+		return err
+	}
+	p.open.push("folds of clicks", closeTimeout, worker.Close)
+	return nil
 }
 
 // administered is the data that operators change with commands.

@@ -186,6 +186,9 @@ func (p *process) stores(ctx context.Context) (s stores, err error) {
 	if s.codes, err = p.codes(ctx, s.database); err != nil {
 		return s, err
 	}
+	if err = p.foldClicks(s.database); err != nil {
+		return s, err
+	}
 	if s.clicks, err = p.recorder(ctx, s.database); err != nil {
 		return s, err
 	}

@@ -590,6 +590,23 @@ var conditions = map[string]condition{
 		quiet: "4m 12m", fires: "14m", clears: "30m",
 		labels: map[string]string{"shard": "s1"},
 	},
+	"TerseClicksUnfolded": {
+		series: map[string]string{
+			`terse_clicks_oldest_batch_age_seconds{shard="s1", instance="a"}`: levels(span{10, 9}, span{10, 310}, span{10, 0}),
+			`terse_clicks_oldest_batch_age_seconds{shard="s1", instance="b"}`: levels(span{10, 9}, span{10, 305}, span{10, 0}),
+			`terse_clicks_oldest_batch_age_seconds{shard="s2", instance="a"}`: "290x30",
+		},
+		quiet: "9m 11m", fires: "13m", clears: "22m",
+		labels: map[string]string{"shard": "s1"},
+	},
+	"TerseClickRetentionFails": {
+		series: map[string]string{
+			`terse_clicks_sweep_failures_total{shard="s1", instance="a"}`: counts(span{10, 0}, span{20, 1}, span{120, 0}),
+			`terse_clicks_sweep_failures_total{shard="s2", instance="a"}`: counts(span{10, 0}, span{3, 1}, span{120, 0}),
+		},
+		quiet: "9m 15m", fires: "25m", clears: "70m",
+		labels: map[string]string{"shard": "s1"},
+	},
 	"TerseBlocklistOld": {
 		series: map[string]string{
 			`terse_blocklist_failures_total{source="file", shard="", instance="a"}`: counts(span{5, 0}, span{30, 6}, span{30, 0}),
