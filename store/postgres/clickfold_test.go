@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"sync"
 	"testing"
@@ -321,4 +322,37 @@ func TestPartitions(t *testing.T) {
 	if rows, err := s.ListClickDays(t.Context(), store.ClickLink, []string{"kept"}, 0, store.MaxClickDay+1); err != nil || len(rows) != 1 {
 		t.Errorf("ListClickDays() = %v, %v, want the last day", rows, err)
 	}
+}
+
+// TestFoldWithoutOwnership folds, sweeps and makes salts as a role that may only change rows, as
+// servers do: deploy/postgres/roles.sql.
+func TestFoldWithoutOwnership(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 0)
+	database := c.database(t)
+	conn := connect(t, c, database)
+	exec(t, conn, "CREATE ROLE rows_only LOGIN")
+	exec(t, conn, "REVOKE ALL ON SCHEMA public FROM public")
+	exec(t, conn, "GRANT USAGE ON SCHEMA public TO rows_only")
+	exec(t, conn, "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO rows_only")
+	exec(t, conn, "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO rows_only")
+	u, err := url.Parse(c.DSN(database))
+	must(t, err)
+	u.User = url.User("rows_only")
+	s := openStore(t, postgres.Options{Primary: u.String(), CallTimeout: patient})
+	mustCreate(t, s, link("kept"))
+	addDays(t, s, "recorder", 1, clickDay("kept", 400, "a"), clickDay("kept", 4000, "b"))
+	if n, err := s.FoldClicks(t.Context(), 64, appendDays); err != nil || n != 1 {
+		t.Errorf("FoldClicks() = %d, %v, want 1", n, err)
+	}
+	_, err = s.ClickSalt(t.Context(), store.DayOf(time.Now()))
+	must(t, err)
+	exec(t, conn, "INSERT INTO click_salts VALUES ('2000-01-01', 'old')")
+	for more := true; more; {
+		more, err = s.SweepClicks(t.Context(), store.ClickRetention{DropBefore: 800})
+		must(t, err)
+	}
+	wantCount(t, conn, 1, "SELECT count(*) FROM click_salts")
+	wantDays(t, s, store.ClickLink, "kept", "b")
+	wantCount(t, conn, 0, "SELECT count(*) FROM pg_proc WHERE proname LIKE 'click%' AND prosecdef AND proconfig IS NULL")
 }
