@@ -43,6 +43,17 @@ func TestPostgres(t *testing.T) {
 			return r, r
 		})
 	})
+	t.Run("ClickDays", func(t *testing.T) {
+		t.Parallel()
+		storetest.RunClickDays(t, func(tb testing.TB) (storetest.ClickDaysStore, []store.ClickFolder) {
+			r, shards := openShards(tb, clusters, "days_"+strings.ToLower(rand.Text()[:10]))
+			var folders []store.ClickFolder
+			for _, s := range shards {
+				folders = append(folders, s)
+			}
+			return r, folders
+		})
+	})
 	t.Run("Archive", func(t *testing.T) {
 		t.Parallel()
 		storetest.RunArchive(t, func(tb testing.TB) (store.Store, store.Archive) {
@@ -145,6 +156,14 @@ func openPostgres(tb testing.TB, clusters []*testenv.Cluster, purpose string) *s
 // openDatabase is openPostgres with the whole name of the databases.
 func openDatabase(tb testing.TB, clusters []*testenv.Cluster, database string) *shard.Router {
 	tb.Helper()
+	r, _ := openShards(tb, clusters, database)
+	return r
+}
+
+// openShards is openDatabase that returns the shards, too.
+func openShards(tb testing.TB, clusters []*testenv.Cluster, database string) (*shard.Router, []*postgres.Store) {
+	tb.Helper()
+	var stores []*postgres.Store
 	var targets []schema.Target
 	for i, c := range clusters {
 		if err := c.NewDatabase(tb.Context(), database); err != nil {
@@ -166,7 +185,8 @@ func openDatabase(tb testing.TB, clusters []*testenv.Cluster, database string) *
 		if err := c.WaitReplicas(ctx); err != nil {
 			tb.Fatal(err)
 		}
-		opts.Shards = append(opts.Shards, openShard(tb, targets[i], c.Replicas()[0].DSN(database), schema.Latest()))
+		s := openShard(tb, targets[i], c.Replicas()[0].DSN(database), schema.Latest())
+		stores, opts.Shards = append(stores, s), append(opts.Shards, shard.Named{Name: targets[i].Name, Shard: s, Leaser: s.Leases("test")})
 	}
 	r, err := shard.New(opts)
 	if err != nil {
@@ -176,10 +196,10 @@ func openDatabase(tb testing.TB, clusters []*testenv.Cluster, database string) *
 	if err := r.Load(ctx); err != nil {
 		tb.Fatalf("Load() = %v, want nil", err)
 	}
-	return r
+	return r, stores
 }
 
-func openShard(tb testing.TB, primary schema.Target, replica string, version int) shard.Named {
+func openShard(tb testing.TB, primary schema.Target, replica string, version int) *postgres.Store {
 	tb.Helper()
 	s, err := postgres.Open(tb.Context(), postgres.Options{
 		Name: primary.Name, Primary: primary.DSN, Replicas: []string{replica},
@@ -193,5 +213,5 @@ func openShard(tb testing.TB, primary schema.Target, replica string, version int
 			tb.Errorf("Close() = %v, want nil", err)
 		}
 	})
-	return shard.Named{Name: primary.Name, Shard: s, Leaser: s.Leases("test")}
+	return s
 }
