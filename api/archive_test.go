@@ -208,6 +208,7 @@ func TestImportRefuses(t *testing.T) {
 		{"clicks", "9223372036854775807", "body.clicks"},
 		{"clicks", "many", "body.clicks"},
 		{"used_clicks", -1, "body.used_clicks"},
+		{"robots", -1, "body.robots"},
 		{"version", -1, "body.version"},
 		{"version", 1 << 31, "body.version"},
 		{"created_at", "0001-01-01T00:00:00Z", "body.created_at"},

@@ -132,7 +132,7 @@ func checkHistory(l *store.Link) error {
 	for _, c := range []struct {
 		field string
 		n     int64
-	}{{"clicks", l.Clicks}, {"used_clicks", l.UsedClicks}} {
+	}{{"clicks", l.Clicks}, {"robots", l.Robots}, {"used_clicks", l.UsedClicks}} {
 		if c.n < 0 || c.n > maxCount {
 			bad = append(bad, &store.FieldError{Field: c.field, Reason: fmt.Sprintf("must be 0 to %d", int64(maxCount))})
 		}
