@@ -79,9 +79,9 @@ type ClickDays interface {
 
 	// ClickSalt returns the salt of a UTC day for hashes of visitors: ClickSaltLen random
 	// bytes, the same in every call, unless the database has lost it in a crash. The first
-	// call makes the salt. It is in no log, backup or replica of the database, and is
-	// destroyed one hour after the end of its day. ErrNotFound means that the day is over,
-	// or begins in more than one hour.
+	// call makes the salt. It is in no write-ahead log, base backup or replica of the
+	// database. SweepClicks destroys it once its day has been over for an hour. ErrNotFound
+	// means that the day is over, or begins in more than one hour.
 	ClickSalt(ctx context.Context, day int32) ([]byte, error)
 }
 
@@ -137,7 +137,8 @@ type ClickRetention struct {
 	CoarseBefore int32 // rows of days before it are rewritten once by Coarsen; 0 rewrites nothing
 	DropBefore   int32 // rows of days before it are deleted; 0 deletes nothing
 
-	// Coarsen returns the packed clicks of a row with less detail. The sweep goes through
+	// Coarsen returns the packed clicks of a row with less detail. Required with a
+	// CoarseBefore. The sweep goes through
 	// each month once. Rows of an old month that a merge writes later keep the detail that
 	// the merge gives them.
 	Coarsen func(d ClickDay) ([]byte, error)

@@ -198,7 +198,7 @@ func (s *shard) sweep(ctx context.Context) (more bool, err error) {
 	return more, nil
 }
 
-// retention returns what is due now.
+// retention returns the limits of now.
 func (s *shard) retention() store.ClickRetention {
 	today := int(store.DayOf(s.opts.Now()))
 	r := store.ClickRetention{CoarseBefore: int32(max(0, today-s.opts.DetailDays)), Coarsen: coarsen} //nolint:gosec // days
