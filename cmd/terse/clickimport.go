@@ -88,7 +88,7 @@ func (h *logHosts) DomainOf(host string) (id string, served bool) {
 		return d.ID, d.State != store.DomainPending
 	}
 	canonical, err := store.CanonicalHost(host)
-	return "", err == nil && canonical == h.base
+	return "", err == nil && (canonical == h.base || store.IsLoopback(canonical) && store.IsLoopback(h.base))
 }
 
 // options returns what the command line says. The error has all its problems.
