@@ -28,21 +28,22 @@ const purgeSecret = "only-for-this-test"
 type edge struct {
 	t       *testing.T
 	varnish string // URL
+	cache   *testenv.Varnish
 	node    *program
 	client  *http.Client
 	token   string
 }
 
-// newEdge starts the node and Varnish. It replaces the keys of changes in the VCL with their
+// newEdge starts the node, with more settings, and Varnish. It replaces the keys of changes in the VCL with their
 // values, as well as the port and the secret.
-func newEdge(t *testing.T, changes map[string]string) *edge {
+func newEdge(t *testing.T, changes map[string]string, environ ...string) *edge {
 	t.Helper()
 	port, err := testenv.FreePort(t.Context())
 	must(t, err)
 	e := &edge{t: t, varnish: fmt.Sprintf("http://127.0.0.1:%d", port), client: client(t)}
-	e.node = start(t, behindVarnish(e.varnish)...)
+	e.node = start(t, append(environ, behindVarnish(e.varnish)...)...)
 	e.useKey()
-	startVarnish(t, port, e.node.Addr(), changes)
+	e.cache = startVarnish(t, port, e.node.Addr(), changes)
 	e.awaitNode()
 	return e
 }
@@ -53,7 +54,7 @@ func behindVarnish(url string) []string {
 }
 
 // startVarnish starts Varnish at a port, in front of a backend. See newEdge for changes.
-func startVarnish(t *testing.T, port int, backend string, changes map[string]string) {
+func startVarnish(t *testing.T, port int, backend string, changes map[string]string) *testenv.Varnish {
 	t.Helper()
 	vcl, err := os.ReadFile("../deploy/varnish/terse.vcl")
 	must(t, err)
@@ -72,6 +73,7 @@ func startVarnish(t *testing.T, port int, backend string, changes map[string]str
 	varnish, err := testenv.StartVarnish(t.Context(), testenv.VarnishOptions{VCL: text, Port: port})
 	must(t, err)
 	t.Cleanup(func() { must(t, varnish.Close()) })
+	return varnish
 }
 
 // useKey creates an admin key that can also read and write links, for calls of the API.

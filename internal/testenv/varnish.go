@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -64,6 +65,17 @@ func StartVarnish(ctx context.Context, opts VarnishOptions) (*Varnish, error) {
 
 // URL returns the base URL for visitors.
 func (v *Varnish) URL() string { return "http://" + v.Addr() }
+
+// Command returns a tool of Varnish, such as varnishncsa, for this server. It is not started yet.
+func (v *Varnish) Command(ctx context.Context, tool string, args ...string) (*exec.Cmd, error) {
+	found := candidates(tool, []string{"/usr/bin", "/opt/homebrew/bin", "/usr/local/bin"})
+	if len(found) == 0 {
+		return nil, fmt.Errorf("%s is not installed: apt-get install varnish, or brew install varnish", tool)
+	}
+	cmd := exec.CommandContext(ctx, found[0], append([]string{"-n", v.folder.join("varnish")}, args...)...) //nolint:gosec // a tool of the server
+	cmd.Env = environment()
+	return cmd, nil
+}
 
 // Close kills the server and removes its files.
 func (v *Varnish) Close() error { return v.folder.close() }
