@@ -16,6 +16,9 @@ import (
 // record records an answer that reveals the target of l. query is the query of the request without
 // the parameter for QR codes.
 func (a *API) record(r *http.Request, l *store.Link, query string, prefetched, scanned bool, now time.Time) {
+	if a.isLogged(r) {
+		return
+	}
 	h := r.Header
 	c := clicks.Click{
 		Key: l.Code, At: now, Private: asksForPrivacy(h),

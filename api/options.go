@@ -126,7 +126,11 @@ type Options struct {
 	CORSOrigins []string // origins that may call the API, see ParseOrigins; default none
 	CDN         bool     // whether to send CDN-Cache-Control
 	Limits      Limits
-	Version     string // of the binary, shown on the pages and in the OpenAPI document
+
+	ClicksFromLogs bool   // visits that come through trusted proxies are counted from logs, and not by this server
+	CDNHeader      string // header in canonical form that the CDN adds to each request: only these visits are in the logs; default: the visits of all trusted proxies
+
+	Version string // of the binary, shown on the pages and in the OpenAPI document
 
 	SiteName string // name of the website on the pages, see ParseSiteName; default Terse
 	Contact  string // address for visitors, as ParseContact returns it; default: no address

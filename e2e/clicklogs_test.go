@@ -154,6 +154,22 @@ func TestLogOfVarnish(t *testing.T) {
 	e.wantClicks("logged", 5+2) // Varnish caches each host apart, so the node has answered two visits
 }
 
+// TestClicksFromLogs checks that a node leaves the visits through Varnish to the log, and counts the
+// others.
+func TestClicksFromLogs(t *testing.T) {
+	t.Parallel()
+	e := newEdge(t, nil, "TERSE_CLICKS_FROM=logs")
+	e.call(http.MethodPost, "/api/v1/links", `{"url":"https://example.com/","alias":"logged"}`, http.StatusCreated)
+	log := e.logVarnish()
+	e.visitAll(e.varnish, "logged")
+	e.send(http.MethodGet, e.node.url+"/logged", "", "User-Agent", browser)
+	got := e.importLog("varnish", log())
+	if text := "6 clicks of people and 3 of robots"; !strings.Contains(got, text) {
+		t.Errorf("the summary is %q, want %q in it", got, text)
+	}
+	e.wantClicks("logged", 6+1)
+}
+
 // logVarnish starts to log. The result ends the log and returns it.
 func (e *edge) logVarnish() func() string {
 	e.t.Helper()

@@ -30,11 +30,13 @@ type clicksCommand struct {
 
 type clicksImport struct {
 	dataFlags
+	countFlags
+
 	Files   []string `arg:"" name:"file" help:"Access logs, also compressed by gzip. - reads standard input."`
 	Format  string   `required:"" placeholder:"NAME" help:"Format of the logs: combined, nginx, varnish, fastly or cloudflare."`
 	BaseURL string   `placeholder:"URL" help:"Start of every short URL, as for the server. Required." setting:""`
 	Host    string   `placeholder:"HOST" help:"Host of lines without a host. Default: the host of --base-url."`
-	All     bool     `help:"Count the lines that the server has answered, too. Default: no, because the server has counted them."`
+	All     bool     `help:"Count the lines that the server has answered, too. Default: only with --clicks-from logs, because the server has counted them otherwise."`
 }
 
 // Help is shown below the command's purpose.
@@ -97,6 +99,7 @@ func (c *clicksImport) options() (opts logs.Options, hosts *logHosts, err error)
 	if opts.Format, err = logs.ParseFormat(c.Format); err != nil {
 		problems = append(problems, fmt.Errorf("--format: %w", err))
 	}
+	settings := c.countFlags.read(func(name string, err error) { problems = append(problems, variableErrors(name, err)...) })
 	hosts = &logHosts{}
 	if c.BaseURL == "" {
 		problems = append(problems, variableErrors("BASE_URL", errors.New("is required: only lines of this host and of domains count"))...)
@@ -105,11 +108,11 @@ func (c *clicksImport) options() (opts logs.Options, hosts *logHosts, err error)
 	} else if hosts.base, err = store.CanonicalHost(base.Host); err != nil {
 		problems = append(problems, variableErrors("BASE_URL", err)...)
 	}
-	opts.All, opts.Host, opts.Hosts = c.All, c.Host, hosts
+	opts.All, opts.Host, opts.Hosts = c.All || settings.fromLogs, c.Host, hosts
 	if opts.Host == "" {
 		opts.Host = hosts.base
 	}
-	opts.Patience = importPatience
+	opts.Exclude, opts.Patience = settings.exclude, importPatience
 	return opts, hosts, errors.Join(problems...)
 }
 
@@ -133,7 +136,10 @@ func (c *clicksImport) open(ctx context.Context, out output, open *cleanup, opts
 			return err
 		}
 		opts.Placement, opts.Links = router, router
-		opts.Salts, _ = any(router).(logs.Salts) // the embedded database has its salts in the memory of the server
+		// The embedded database has its salts in the memory of the server only.
+		if visitors, err := parseBool(c.ClicksVisitors); err == nil && visitors {
+			opts.Salts = router
+		}
 	} else {
 		d, err := sqlite.Open(ctx, sqlite.Options{Dir: c.DataDir, Logger: logger})
 		if err != nil {
@@ -149,17 +155,17 @@ func (c *clicksImport) open(ctx context.Context, out output, open *cleanup, opts
 	if !hosts.domains.Complete() {
 		return errors.New("the domains cannot be read, because a shard is unavailable")
 	}
-	opts.Visits, err = newVisits(logger)
+	opts.Visits, err = newVisits(c.CountryFile, logger)
 	return err
 }
 
-// newVisits returns a classifier for a command.
-func newVisits(logger *slog.Logger) (*visit.Classifier, error) {
+// newVisits returns a classifier for a command. An empty countryFile is none.
+func newVisits(countryFile string, logger *slog.Logger) (*visit.Classifier, error) {
 	agents, err := useragent.New()
 	if err != nil {
 		return nil, err
 	}
-	countries, err := country.New(country.Options{Registerer: prometheus.NewRegistry(), Logger: logger})
+	countries, err := country.New(country.Options{File: countryFile, Registerer: prometheus.NewRegistry(), Logger: logger})
 	if err != nil {
 		return nil, err
 	}

@@ -7,12 +7,14 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/gofrs/flock"
 
+	"github.com/terse/terse/domains"
 	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/postgres"
@@ -46,11 +48,17 @@ func TestClicksImport(t *testing.T) {
 	d, err := sqlite.Open(t.Context(), sqlite.Options{Dir: dir, Serve: true, Logger: slog.New(slog.DiscardHandler)})
 	must(t, err)
 	defer func() { _ = d.Close() }()
+	const domain = "jT0xYqRm4"
 	at := time.Now().UTC().Truncate(time.Microsecond)
-	for _, code := range []string{"spring", "summer"} {
+	for _, code := range []string{"spring", "summer", domain + "/spring"} {
 		_, err := d.Create(t.Context(), store.Link{Code: code, URL: "https://example.com/", Status: 302, CreatedAt: at, UpdatedAt: at})
 		must(t, err)
 	}
+	registry := domains.NewRegistry(d, time.Now)
+	_, err = registry.Add(t.Context(), store.Domain{ID: domain, Host: "go.example", State: store.DomainActive}, "*.go.example")
+	must(t, err)
+	_, err = registry.Add(t.Context(), store.Domain{ID: "k7Qx9mB2a", Host: "pending.example", State: store.DomainPending})
+	must(t, err)
 	log := logLine("sho.rt", "/spring", "HIT", 1) + logLine("sho.rt", "/spring", "MISS", 2) + logLine("SHO.RT.", "/summer?x", "STALE", 3) +
 		logLine("other.example", "/spring", "HIT", 4) + logLine("", "/spring", "HIT", 5) + "no log\n"
 	var packed bytes.Buffer
@@ -80,7 +88,14 @@ func TestClicksImport(t *testing.T) {
 		zipped+": 6 lines, 0 clicks of people", "3 skipped: repeated in this import", "line 6: the line is not in this format")
 	wantTexts(t, terseReading(t, log+logLine("sho.rt", "/spring", "HIT", 6), environ, append(args, "-")...), 0, "-: 7 lines, 1 clicks of people", "3 skipped: counted by an earlier import")
 	wantTexts(t, terseReading(t, logLine("sho.rt", "/spring", "MISS", 7), environ, append(args, "--all", "-")...), 0, "-: 1 lines, 1 clicks of people")
-	for code, want := range map[string]int64{"spring": 4, "summer": 1} {
+	onDomains := logLine("go.example:443", "/spring", "HIT", 8) + logLine("A.go.example", "/spring", "HIT", 9) + logLine("pending.example", "/spring", "HIT", 10) + logLine("localhost", "/spring", "HIT", 11)
+	wantTexts(t, terseReading(t, onDomains, environ, append(args, "-")...), 0, "2 clicks of people", "2 skipped: other host")
+	office := append(slices.Clone(environ), "TERSE_CLICKS_EXCLUDE=203.0.113.0/24")
+	wantTexts(t, terseReading(t, logLine("sho.rt", "/spring", "HIT", 13), office, append(args, "-")...), 0, "0 clicks of people", "1 skipped: from an excluded network")
+	fromLogs := append(slices.Clone(environ), "TERSE_CLICKS_FROM=logs")
+	wantTexts(t, terseReading(t, logLine("sho.rt", "/spring", "MISS", 12), fromLogs, append(args, "-")...), 0, "1 clicks of people")
+	wantTexts(t, terse(t, append(slices.Clone(environ), "TERSE_CLICKS_FROM=cdn"), append(args, "-")...), 2, `TERSE_CLICKS_FROM: "cdn" must be origin or logs`)
+	for code, want := range map[string]int64{"spring": 5, "summer": 1, domain + "/spring": 2} {
 		if l, err := d.Get(t.Context(), code); err != nil || l.Clicks != want {
 			t.Errorf("%s has %d clicks, %v, want %d", code, l.Clicks, err, want)
 		}

@@ -9,41 +9,72 @@ import (
 	"github.com/terse/terse/clicks"
 	"github.com/terse/terse/clicks/country"
 	"github.com/terse/terse/clicks/visit"
+	"github.com/terse/terse/store/cache/cdn"
 	"github.com/terse/terse/useragent"
 )
 
-// clickFlags are the settings for counting clicks.
-type clickFlags struct {
+// countFlags are the settings of everything that counts clicks: the server and imports of logs.
+type countFlags struct {
+	ClicksFrom     string `default:"origin" placeholder:"NAME" help:"What counts the visits that come through the CDN, or through a trusted proxy without --cdn: origin or logs. With logs, import the logs by terse clicks import. Default: origin." setting:""`
 	ClicksVisitors string `default:"true" placeholder:"BOOL" help:"Whether the visitors of links are counted, except clients that send Sec-GPC or DNT. Default: true." setting:""`
 	ClicksExclude  string `placeholder:"CIDR,…" help:"Networks whose clicks are not counted, such as your office. Default: none." setting:""`
-	CountryHeader  string `placeholder:"NAME" help:"Header in which trusted proxies send the country of the client, such as CF-IPCountry. Default: none." setting:""`
 	CountryFile    string `placeholder:"FILE" help:"File in the MaxMind DB format with the countries of addresses. Read again when it changes. Default: a table in the binary." setting:""`
+}
+
+// clickFlags are the settings of the server for counting clicks.
+type clickFlags struct {
+	countFlags
+
+	CountryHeader string `placeholder:"NAME" help:"Header in which trusted proxies send the country of the client, such as CF-IPCountry. Default: none." setting:""`
 }
 
 // clickSettings are clickFlags as the server uses them.
 type clickSettings struct {
+	fromLogs      bool // logs count the visits that come through a CDN or proxy
 	visitors      bool
 	exclude       []netip.Prefix
 	countryHeader string // in canonical form; empty: none
 	countryFile   string // empty: none
 }
 
-// read turns the flags into settings. proxies says whether there are trusted proxies.
-func (f *clickFlags) read(proxies bool, try func(name string, err error)) clickSettings {
-	s := clickSettings{countryFile: f.CountryFile}
+// The values of TERSE_CLICKS_FROM.
+const (
+	clicksFromOrigin = "origin"
+	clicksFromLogs   = "logs"
+)
+
+// read turns the flags into settings.
+func (f *countFlags) read(try func(name string, err error)) clickSettings {
+	s := clickSettings{fromLogs: f.ClicksFrom == clicksFromLogs, countryFile: f.CountryFile}
+	if !s.fromLogs && f.ClicksFrom != clicksFromOrigin {
+		try("CLICKS_FROM", fmt.Errorf("%q must be %s or %s", f.ClicksFrom, clicksFromOrigin, clicksFromLogs))
+	}
 	var err error
 	s.visitors, err = parseBool(f.ClicksVisitors)
 	try("CLICKS_VISITORS", err)
 	s.exclude, err = parseNetworks(splitList(f.ClicksExclude))
 	try("CLICKS_EXCLUDE", err)
+	try("COUNTRY_FILE", country.CheckFile(f.CountryFile))
+	return s
+}
+
+// read turns the flags into settings. proxies says whether there are trusted proxies.
+func (f *clickFlags) read(proxies bool, try func(name string, err error)) clickSettings {
+	s := f.countFlags.read(try)
+	if s.fromLogs && !proxies {
+		try("CLICKS_FROM", fmt.Errorf("%s requires %sTRUSTED_PROXIES: only visits through trusted proxies are in their logs", clicksFromLogs, envPrefix))
+	}
+	var err error
 	s.countryHeader, err = api.ParseHeaderName(f.CountryHeader)
 	if err == nil && s.countryHeader != "" && !proxies {
 		err = fmt.Errorf("requires %sTRUSTED_PROXIES: only trusted proxies may send the country", envPrefix)
 	}
 	try("COUNTRY_HEADER", err)
-	try("COUNTRY_FILE", country.CheckFile(f.CountryFile))
 	return s
 }
+
+// cdnHeaders are headers, in canonical form, that a CDN adds to each request for the origin.
+var cdnHeaders = map[string]string{cdn.Varnish: "X-Varnish", cdn.Fastly: "Fastly-Ff", cdn.Cloudflare: "Cf-Ray"}
 
 // recorder opens the recorder of clicks.
 func (p *process) recorder(ctx context.Context, d database) (api.ClickRecorder, error) {

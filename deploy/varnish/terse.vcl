@@ -4,7 +4,7 @@
 # Needs Varnish 7 with the vmods var and xkey (Debian: varnish and varnish-modules). Terse runs
 # with TERSE_CDN=varnish, with every Varnish in TERSE_VARNISH_URLS, with a secret in
 # TERSE_VARNISH_SECRET, and with the addresses of all of them in TERSE_TRUSTED_PROXIES.
-# Edit the lines marked CHANGE.
+# Edit the lines marked CHANGE. clicks.format is the format of a log of clicks for varnishncsa.
 vcl 4.1;
 
 import std;
