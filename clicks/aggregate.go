@@ -37,30 +37,12 @@ func (r *Recorder) aggregateRow(ctx context.Context, record string, row row) {
 		return
 	}
 	v := r.opts.Visits.Visit(&c.Request)
-	one := day.Click{Quarter: int(quarter % day.Quarters), Values: valuesOf(&v), N: row.clicks}
+	one := day.Click{Quarter: int(quarter % day.Quarters), Values: v.Values(), N: row.clicks}
 	date := int32(quarter / day.Quarters) //nolint:gosec // bounded by the record
 	if v.Class == day.Person && !c.Private {
 		one.Visitor = r.visitor(ctx, date, &c, row.clicks)
 	}
 	r.add(linkDay{c.Key, date}, one, row.last)
-}
-
-// valuesOf returns the values of a visit by dimension.
-func valuesOf(v *visit.Visit) (values [day.Dimensions]string) {
-	values[day.Class] = v.Class
-	values[day.Country] = v.Country
-	values[day.Referrer] = v.Referrer
-	values[day.Device] = v.Device
-	values[day.Browser] = v.Browser
-	values[day.OS] = v.OS
-	values[day.Language] = v.Language
-	values[day.UTMSource] = v.UTM.Source
-	values[day.UTMMedium] = v.UTM.Medium
-	values[day.UTMCampaign] = v.UTM.Campaign
-	values[day.UTMTerm] = v.UTM.Term
-	values[day.UTMContent] = v.UTM.Content
-	values[day.Source] = v.Source
-	return values
 }
 
 func (r *Recorder) isExcluded(addr netip.Addr) bool {
