@@ -14,6 +14,7 @@ GOFUMPT_VERSION       := v0.12.0
 K6_VERSION            := v1.8.1
 PEBBLE_VERSION        := v2.10.3
 CRAWLERS_VERSION      := 1.60.0
+UPLOT_VERSION         := 1.6.32
 
 # The names of the tests with testenv.Long, separated by |. With -short, TestConformance is shorter too.
 LONG = $(shell awk '/^func Test/ {sub(/[^A-Za-z0-9_].*/, "", $$2); name = $$2} /testenv[.]Long/ {print name}' $$(git ls-files '*_test.go') | sort -u | paste -sd '|')
@@ -119,6 +120,17 @@ crawlers: ## write the list of robots of useragent anew, from the npm package cr
 	jq -c '.[] | {pattern, tags: (.tags // [])}' $(BIN)/package/crawler-user-agents.json >useragent/crawlers.jsonl
 	cp $(BIN)/package/LICENSE useragent/crawlers.LICENSE
 	rm -r $(BIN)/package $(BIN)/crawler-user-agents-$(CRAWLERS_VERSION).tgz
+
+.PHONY: uplot
+uplot: ## copy the library of the charts into web/static, from the npm package uplot
+	@.ci/install npm
+	@mkdir -p $(BIN)
+	npm pack --silent --pack-destination $(BIN) uplot@$(UPLOT_VERSION)
+	tar -xzf $(BIN)/uplot-$(UPLOT_VERSION).tgz -C $(BIN)
+	cp $(BIN)/package/dist/uPlot.iife.min.js web/static/uplot.js
+	cp $(BIN)/package/dist/uPlot.min.css web/static/uplot.css
+	cp $(BIN)/package/LICENSE web/static/uplot.LICENSE
+	rm -r $(BIN)/package $(BIN)/uplot-$(UPLOT_VERSION).tgz
 
 .PHONY: manifests
 manifests: ## copy the rules of deploy/prometheus into deploy/k8s

@@ -25,6 +25,8 @@ func TestStatic(t *testing.T) {
 	tests := []struct{ name, path, contentType, cacheControl string }{
 		{"app.css", `^/static/app\.([0-9a-f]{12})\.css$`, "text/css; charset=utf-8", forever},
 		{"app.js", `^/static/app\.([0-9a-f]{12})\.js$`, "text/javascript; charset=utf-8", forever},
+		{"uplot.js", `^/static/uplot\.([0-9a-f]{12})\.js$`, "text/javascript; charset=utf-8", forever},
+		{"uplot.LICENSE", `^/static/uplot\.([0-9a-f]{12})\.LICENSE$`, "text/plain; charset=utf-8", forever},
 		{"icon.svg", `^/static/icon\.([0-9a-f]{12})\.svg$`, "image/svg+xml", forever},
 		{"favicon.ico", `^/favicon\.ico$`, "image/x-icon", day},
 		{"robots.txt", `^/robots\.txt$`, "text/plain; charset=utf-8", day},

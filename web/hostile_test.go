@@ -28,6 +28,8 @@ var hostile = []struct{ name, text string }{
 	{"comment", `--><svg onload=alert(1)>`},
 	{"template", `{{.}} ${alert(1)}`},
 	{"invalid UTF-8", "\xff<script>\x00"},
+	{"bidirectional override", "\u202egro.elpmaxe\u2066<b>"},
+	{"long", strings.Repeat("<", 128)},
 }
 
 // everyPage returns a function for each page that writes it with text in every field.
@@ -61,6 +63,22 @@ func everyPage(p *web.Pages, text string) map[string]func(http.ResponseWriter) {
 		},
 		"password": func(w http.ResponseWriter) {
 			p.Password(w, 403, web.Password{Code: text, Error: text, RetryAfter: time.Second})
+		},
+		"statistics": func(w http.ResponseWriter) {
+			v := busyStats(web.Subject{Kind: web.SubjectTag, Name: text})
+			v.Path, v.Live, v.Today = "/~/s/"+text, "/~/s/"+text+"/total?tz="+text, "2026-11-30"
+			v.Range = web.StatsRange{From: text, To: text, Zone: text, Interval: text, Class: text, Limit: text, Compare: text}
+			for i := range v.Breakdowns {
+				v.Breakdowns[i].Values[0].Name = text
+			}
+			p.Stats(w, 200, v)
+		},
+		"statistics with errors": func(w http.ResponseWriter) {
+			p.Stats(w, 422, web.Stats{
+				Subject: web.Subject{Kind: web.SubjectLink, Name: short}, Path: "/~/s/" + text, Today: text,
+				Range:  web.StatsRange{From: text, To: text, Zone: text, Interval: text, Class: text, Limit: text, Compare: text},
+				Errors: map[string]string{"from": text, "to": text, "tz": text, "interval": text, "class": text, "limit": text, "compare": text},
+			})
 		},
 		"error": func(w http.ResponseWriter) { p.Error(w, 404, web.Problem{Title: text, Detail: text}) },
 	}

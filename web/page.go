@@ -36,9 +36,11 @@ type page struct {
 // parse reads the page's template into the common layout.
 func (p *page) parse(asset func(string) string) error {
 	t := template.New("layout.html").Funcs(template.FuncMap{
-		"asset": asset,
-		"date":  formatDate,
-		"wait":  formatWait,
+		"asset":  asset,
+		"change": formatChange,
+		"count":  formatCount,
+		"date":   formatDate,
+		"wait":   formatWait,
 	})
 	var err error
 	p.template, err = t.ParseFS(templateFiles, "templates/layout.html", "templates/result.html", "templates/"+p.file)

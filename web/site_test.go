@@ -34,6 +34,7 @@ type site struct {
 	bodies []string          // of JSON creates, oldest first
 	keys   []string          // Idempotency-Key of each JSON create
 	links  map[string]string // target by code
+	totals int64             // answers of total
 }
 
 func newSite(tb testing.TB) *site {
@@ -55,6 +56,7 @@ func newSite(tb testing.TB) *site {
 		fmt.Fprint(w, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><path d="M1 1h3v3H1zM5 1h3v3H5zM1 5h3v3H1zM5 5h1v1H5zM7 7h1v1H7z"/></svg>`)
 	})
 	mux.HandleFunc("GET /show/{page}", s.show)
+	mux.HandleFunc("GET /total", s.total)
 	mux.HandleFunc("GET /landing", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<!doctype html><title>landed</title>") })
 	protect := http.NewCrossOriginProtection()
 	mux.Handle("/once", protect.Handler(http.HandlerFunc(s.once)))
@@ -251,6 +253,8 @@ func (s *site) show(w http.ResponseWriter, r *http.Request) {
 	case "counted":
 		shown.HiddenReason = web.HiddenByMaxClicks
 		s.pages.Preview(w, 200, shown)
+	case "stats", "stats-empty", "stats-errors", "stats-tag", "stats-people":
+		s.pages.Stats(w, 200, shownStats(page, r))
 	case "confirm":
 		s.pages.Confirm(w, 200, web.Confirm{Code: "k7Qx9mB2a", URL: longURL, Limited: true})
 	case "password":

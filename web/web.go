@@ -1,6 +1,6 @@
 // Package web renders the HTML pages: the form, the result, the preview, the
-// password page and the error pages, and serves their style sheet, script and
-// icons. It knows view models, but no links, stores or routes: the caller decides
+// password page, the statistics and the error pages, and serves their style sheets,
+// scripts and icons. It knows view models, but no links, stores or routes: the caller decides
 // which page answers a request.
 //
 // Every page works without JavaScript, loads nothing from another origin, and
@@ -77,7 +77,7 @@ type Pages struct {
 	opts   Options
 	assets *assets
 
-	home, result, preview, counted, password, confirm, problem page
+	home, result, preview, counted, password, confirm, problem, stats page
 }
 
 // New parses the templates and fingerprints the static files. It returns an error
@@ -103,8 +103,9 @@ func New(opts Options) (*Pages, error) {
 		confirm:  page{file: "confirm.html", forms: formsToTargets, referrer: "same-origin"},
 		password: page{file: "password.html", forms: formsToTargets, referrer: "same-origin"},
 		problem:  page{file: "problem.html", forms: formsToSelf, referrer: "same-origin"},
+		stats:    page{file: "stats.html", forms: formsToSelf, referrer: "no-referrer"},
 	}
-	for _, page := range []*page{&p.home, &p.result, &p.preview, &p.counted, &p.password, &p.confirm, &p.problem} {
+	for _, page := range []*page{&p.home, &p.result, &p.preview, &p.counted, &p.password, &p.confirm, &p.problem, &p.stats} {
 		if err := page.parse(p.Asset); err != nil {
 			return nil, err
 		}
