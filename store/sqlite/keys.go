@@ -12,7 +12,8 @@ import (
 	"github.com/terse/terse/store"
 )
 
-const selectKey = `SELECT id, name, prefix, hash, scopes, create_limit, domains, default_domain, created_at, expires_at, last_used_at, revoked_at FROM api_keys `
+const selectKey = `SELECT id, name, prefix, hash, scopes, create_limit, domains, default_domain,
+	share_kind, share_key, share_password, created_at, expires_at, last_used_at, revoked_at FROM api_keys `
 
 // useKeys takes a JSON array of [hash in hexadecimal, time].
 const useKeys = `UPDATE api_keys SET last_used_at = u.at
@@ -29,11 +30,13 @@ func (s *Store) CreateKey(ctx context.Context, k store.Key) error {
 	if err != nil {
 		return wrap(err, "create key", k.ID)
 	}
+	share := shareColumns(k.Share)
 	_, err = change(ctx, s, "create key", k.ID, func(ctx context.Context, tx tx) (none, error) {
 		_, err := tx.ExecContext(ctx, `INSERT INTO api_keys
-			(id, name, prefix, hash, scopes, create_limit, domains, default_domain, created_at, expires_at, last_used_at, revoked_at)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			k.ID, k.Name, k.Prefix, k.Hash[:], scopes, k.CreateLimit, domains, k.DefaultDomain,
+			(id, name, prefix, hash, scopes, create_limit, domains, default_domain, share_kind, share_key, share_password,
+			created_at, expires_at, last_used_at, revoked_at)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			k.ID, k.Name, k.Prefix, k.Hash[:], scopes, k.CreateLimit, domains, k.DefaultDomain, share.kind, share.key, share.password,
 			micros(k.CreatedAt), micros(k.ExpiresAt), micros(k.LastUsedAt), micros(k.RevokedAt))
 		return none{}, err
 	})
@@ -102,9 +105,11 @@ func scanKey(row scanner) (store.Key, error) {
 		k                               store.Key
 		hash                            []byte
 		scopes, domains                 string
+		share                           share
 		created, expires, used, revoked int64
 	)
-	err := row.Scan(&k.ID, &k.Name, &k.Prefix, &hash, &scopes, &k.CreateLimit, &domains, &k.DefaultDomain, &created, &expires, &used, &revoked)
+	err := row.Scan(&k.ID, &k.Name, &k.Prefix, &hash, &scopes, &k.CreateLimit, &domains, &k.DefaultDomain,
+		&share.kind, &share.key, &share.password, &created, &expires, &used, &revoked)
 	if err != nil {
 		return store.Key{}, err
 	}
@@ -115,7 +120,31 @@ func scanKey(row scanner) (store.Key, error) {
 		return store.Key{}, err
 	}
 	copy(k.Hash[:], hash)
+	k.Share = share.value()
 	k.CreatedAt, k.ExpiresAt = moment(created), moment(expires)
 	k.LastUsedAt, k.RevokedAt = moment(used), moment(revoked)
 	return k, nil
+}
+
+// share is the columns of a store.Share, NULL without one.
+type share struct {
+	kind          sql.NullInt16
+	key, password sql.NullString
+}
+
+func shareColumns(s *store.Share) share {
+	if s == nil {
+		return share{}
+	}
+	return share{
+		kind: sql.NullInt16{Int16: int16(s.Kind), Valid: true},
+		key:  sql.NullString{String: s.Key, Valid: true}, password: sql.NullString{String: s.PasswordHash, Valid: true},
+	}
+}
+
+func (s share) value() *store.Share {
+	if !s.kind.Valid {
+		return nil
+	}
+	return &store.Share{Kind: store.ClickKind(s.kind.Int16), Key: s.key.String, PasswordHash: s.password.String}
 }

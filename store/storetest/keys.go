@@ -41,6 +41,7 @@ func newKey() store.Key {
 		ID: store.NewKeyID(), Name: "Ann's key: 100%", Prefix: "tk_0123abcd", Hash: hash,
 		Scopes: []store.Scope{store.ScopeLinksRead, store.ScopeAdmin}, CreateLimit: "7/1m",
 		Domains: []string{"", newDomainID()}, DefaultDomain: newDomainID(),
+		Share:     &store.Share{Kind: store.ClickDomain, Key: "key_a/" + newDomainID(), PasswordHash: "$2a$10$hash"},
 		CreatedAt: after(1), ExpiresAt: after(2), LastUsedAt: after(3),
 	}
 }
@@ -70,9 +71,13 @@ func keepsKey(t *testing.T, keys store.Keys) {
 		}
 	}
 	plain.Name, plain.Prefix, plain.Scopes, plain.CreateLimit = "", "", nil, ""
-	plain.Domains, plain.DefaultDomain = nil, ""
+	plain.Domains, plain.DefaultDomain, plain.Share = nil, "", nil
 	plain.ExpiresAt, plain.LastUsedAt = time.Time{}, time.Time{}
-	for _, want := range []store.Key{whole, plain} {
+	all := newKey()
+	all.Share = &store.Share{Kind: store.ClickAll}
+	link := newKey()
+	link.Share = &store.Share{Kind: store.ClickLink, Key: "spring"}
+	for _, want := range []store.Key{whole, plain, all, link} {
 		createKey(t, keys, want)
 		wantKey(t, keys, want)
 	}

@@ -1,0 +1,6 @@
+-- The statistics that a key opens instead of the API: the kind and key of days of clicks, and the
+-- bcrypt hash of a password. NULL: the key is an API key.
+ALTER TABLE api_keys
+    ADD COLUMN share_kind smallint,
+    ADD COLUMN share_key text COLLATE "C",
+    ADD COLUMN share_password text COLLATE "C";
