@@ -86,6 +86,16 @@ func (a *API) keyOf(ctx context.Context, client netip.Addr, class overload.Class
 	if !ok {
 		return store.Key{}, newProblem(http.StatusUnauthorized, "The header Authorization holds no complete API key: send Authorization: Bearer tk_…")
 	}
+	key, err := a.keyOfHash(ctx, client, class, hash)
+	if errors.Is(err, store.ErrNotFound) || err == nil && key.Share != nil {
+		err = refused
+	}
+	return key, err
+}
+
+// keyOfHash returns the key with a digest of its token. It returns store.ErrNotFound if the key is
+// unknown, revoked or expired, and a 429 if the client sent too many unknown keys.
+func (a *API) keyOfHash(ctx context.Context, client netip.Addr, class overload.Class, hash [sha256.Size]byte) (store.Key, error) {
 	known := a.opts.Keys.Knows(hash)
 	if !known {
 		if limited := a.countUnknownKey(ctx, client, 0); limited != nil {
@@ -98,15 +108,15 @@ func (a *API) keyOf(ctx context.Context, client netip.Addr, class overload.Class
 			return store.Key{}, limited
 		}
 	}
-	if err == nil && !same(key.Hash, hash) || errors.Is(err, store.ErrNotFound) {
-		return store.Key{}, refused
+	if err == nil && !same(key.Hash, hash) {
+		err = store.ErrNotFound
 	}
 	if err != nil {
 		return store.Key{}, err
 	}
 	usable, err := a.usable(&key)
 	if err == nil && !usable {
-		err = refused
+		err = store.ErrNotFound
 	}
 	return key, err
 }

@@ -86,6 +86,8 @@ var operationTexts = map[string]string{
 	"readLinkStats":    "Counts the clicks of a link of yours in a range of time, in any time zone: in all, by intervals, and by the values of breakdowns. All numbers add up to the total. With an admin key, a link of any owner. Clicks of the last seconds may be missing.",
 	"readStats":        "Counts the clicks of all your links together, or of those with a tag or on a domain. With an admin key, the parameter owner counts the links of others, or of all.",
 	"listStats":        "Counts the clicks of each of up to 100 links. A link that you cannot read does not affect the others.",
+	"shareLinkStats":   "Makes a page with the statistics of a link of yours. Everybody with its address can open the page, until it expires or until an administrator revokes its key with terse key revoke. Counts as a create against the limit of the key.",
+	"shareStats":       "Makes such a page for all your links together, or for those with a tag or on a domain. With an admin key, for the links of others, or for all links.",
 	"exportLinks":      "Returns the links of all owners with every field, one page at a time.",
 	"importLinks":      "Imports up to 1000 links with every field and returns one result for each, in the same order. Importing the same links again changes nothing.",
 	"addDomain":        "Adds a domain. It is pending until its primary host is verified: set the DNS records of the answer, and the domain becomes active by itself. A domain that you removed comes back with its links. A host of another owner is refused, unless the TXT record proves that it is yours.",
@@ -147,6 +149,9 @@ var schemaTexts = map[string]string{
 	"ReportBody":             "A report of a visitor.",
 	"ResolveReportInputBody": "How the report was resolved.",
 	"RollbackInputBody":      "The version to restore.",
+	"ShareBody":              "A shared page of statistics.",
+	"ShareLinkInputBody":     "The end and the password of the page. All members are optional.",
+	"ShareStatsInputBody":    "The links whose clicks the page counts, and the end and the password of the page. All members are optional.",
 	"VerifyDomainOutputBody": "The domain after the checks, and the results of the checks.",
 }
 

@@ -272,7 +272,7 @@ func (d *described) failures(path, method string, op describedOperation) {
 	if !slices.ContainsFunc(op.Security, func(one map[string][]string) bool { return len(one) == 0 }) {
 		call(http.StatusUnauthorized, target, body, headers...)
 		without := store.ScopeStatsRead
-		if strings.Contains(path, "/stats") {
+		if strings.Contains(path, "/stats") || strings.HasSuffix(path, "/share") {
 			without = store.ScopeDomainsRead
 		}
 		call(http.StatusForbidden, target, body, append(headers, s.key("nothing", without)...)...)

@@ -24,6 +24,7 @@ func (a *API) describe(e *echo.Echo) error {
 	a.schemas = h.OpenAPI().Components.Schemas
 	a.registerLinks(h)
 	a.registerStats(h)
+	a.registerShares(h)
 	a.registerArchive(h)
 	a.registerDomains(h)
 	a.registerAbuse(h)

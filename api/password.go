@@ -80,7 +80,7 @@ func (a *API) unlock(c echo.Context) error {
 	if l.PasswordHash == "" {
 		return a.send(c, &l, now)
 	}
-	g, err := a.guess(ctx, r, &l, form.Get("password"))
+	g, err := a.guess(ctx, r, l.Code, l.PasswordHash, form.Get("password"))
 	g.limits.set(c.Response().Header())
 	switch {
 	case err != nil:
@@ -112,16 +112,17 @@ type guessed struct {
 	limits RateHeaders
 }
 
-// guess checks a password. Only wrong passwords count against the limit of guesses. One of
+// guess checks the password with a bcrypt hash of a link or a shared page, whose guesses are counted
+// together under name. Only wrong passwords count against the limit of guesses. One of
 // the few hashing places is held from the check of the limit to the count. Concurrent guesses
 // can therefore exceed the limit by at most the number of places minus 1.
-func (a *API) guess(ctx context.Context, r *http.Request, l *store.Link, password string) (guessed, error) {
+func (a *API) guess(ctx context.Context, r *http.Request, name, hash, password string) (guessed, error) {
 	who := a.newCaller(a.clientAddr(r), nil)
 	if err := a.takeHash(ctx, who); err != nil {
 		return guessed{}, err
 	}
 	enter := a.opts.Links.EnterHashing
-	if a.take(ctx, "guess:"+l.Code, a.opts.Limits.Password.Times(linkGuesses), 0).Remaining == 0 {
+	if a.take(ctx, "guess:"+name, a.opts.Limits.Password.Times(linkGuesses), 0).Remaining == 0 {
 		enter = a.opts.Links.EnterHashingSlowly
 	}
 	leave, err := enter(ctx)
@@ -129,23 +130,23 @@ func (a *API) guess(ctx context.Context, r *http.Request, l *store.Link, passwor
 		return guessed{}, err
 	}
 	defer leave()
-	g := a.guesses(ctx, who.addr, l.Code, 0)
+	g := a.guesses(ctx, who.addr, name, 0)
 	if g.wait > 0 {
 		return g, nil
 	}
-	if g.right, err = links.IsPassword(l, password); err == nil && !g.right {
-		g = guessed{limits: a.guesses(ctx, who.addr, l.Code, 1).limits}
+	if g.right, err = links.IsPassword(hash, password); err == nil && !g.right {
+		g = guessed{limits: a.guesses(ctx, who.addr, name, 1).limits}
 	}
 	return g, err
 }
 
-// guesses counts n wrong passwords of the client for the link. The result reports the client's
+// guesses counts n wrong passwords of the client under a name. The result reports the client's
 // limit.
-func (a *API) guesses(ctx context.Context, client netip.Addr, code string, n int) guessed {
+func (a *API) guesses(ctx context.Context, client netip.Addr, name string, n int) guessed {
 	limit := a.opts.Limits.Password
-	own := a.takeOfNetwork(ctx, "guess:"+code, client, limit, networkGuesses, n)
+	own := a.takeOfNetwork(ctx, "guess:"+name, client, limit, networkGuesses, n)
 	if n > 0 {
-		a.take(ctx, "guess:"+code, limit.Times(linkGuesses), n)
+		a.take(ctx, "guess:"+name, limit.Times(linkGuesses), n)
 	}
 	g := guessed{limits: rateHeaders("guess", limit, own)}
 	if own.Remaining == 0 {

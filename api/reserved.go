@@ -9,7 +9,9 @@ import (
 )
 
 // Routes returns the first path segments of all routes. No code may equal one, ignoring case.
-func Routes() []string { return []string{".well-known", "api", "favicon.ico", "robots.txt", "static"} }
+func Routes() []string {
+	return []string{".well-known", "api", "favicon.ico", "robots.txt", "static", "~"}
+}
 
 // officialNames are aliases that visitors could take for a page of the website itself, or that
 // monitors request.

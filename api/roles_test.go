@@ -40,6 +40,7 @@ func (s *server) roles() (known, refused []role) {
 	refused = []role{
 		{"expired", token(store.Key{ExpiresAt: s.clock.Now()})},
 		{"revoked", token(store.Key{RevokedAt: s.clock.Now().Add(-time.Hour)})},
+		{"share", token(store.Key{Share: &store.Share{Kind: store.ClickAll}})},
 		{"unknown", []string{"Authorization", "Bearer tk_" + strings.Repeat("0", 64)}},
 		{"malformed", []string{"Authorization", "Bearer nonsense"}},
 		{"empty", []string{"Authorization", "Bearer "}},
@@ -81,6 +82,8 @@ var roleCalls = []roleCall{
 	{"GET /api/v1/links/:code/stats", ``, [7]int{401, 403, 403, 403, 404, 403, 200}},
 	{"GET /api/v1/stats", ``, [7]int{401, 403, 403, 403, 200, 403, 200}},
 	{"GET /api/v1/stats/links", ``, [7]int{401, 403, 403, 403, 200, 403, 200}},
+	{"POST /api/v1/links/:code/share", ``, [7]int{401, 403, 403, 403, 404, 403, 201}},
+	{"POST /api/v1/stats/share", ``, [7]int{401, 403, 403, 403, 201, 403, 201}},
 	{"GET /api/v1/archive", ``, [7]int{401, 403, 403, 403, 403, 403, 200}},
 	{"POST /api/v1/archive", `{"links":[{"code":"archived","url":"https://example.com"}]}`, [7]int{401, 403, 403, 403, 403, 403, 200}},
 	{"GET /api/v1/domains", ``, [7]int{401, 403, 403, 403, 403, 403, 200}}, // no role but the last has the scope
@@ -106,6 +109,9 @@ var roleCalls = []roleCall{
 	{"POST /:code/*", ``, everybody(303)},
 	{"GET /", ``, everybody(200)},
 	{"POST /", `url=https://example.com`, everybody(401)}, // the form ignores keys
+	{"GET /~/s/:token", ``, everybody(404)},               // the token does not exist
+	{"POST /~/s/:token", ``, everybody(404)},
+	{"GET /~/s/:token/total", ``, everybody(404)},
 	{"GET /static/*", ``, everybody(404)},
 	{"GET /favicon.ico", ``, everybody(200)},
 	{"GET /robots.txt", ``, everybody(200)},

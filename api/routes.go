@@ -89,6 +89,7 @@ func (a *API) visitorRouter() *echo.Echo {
 	e := a.newVisitorRouter(func(h echo.HandlerFunc) echo.HandlerFunc { return h })
 	e.Match(getHead, "/", a.page(a.home))
 	e.POST("/", a.page(a.identifying(a.shorten)))
+	a.routeShares(e)
 	e.Match(getHead, "/robots.txt", a.page(echo.WrapHandler(a.pages.Static())))
 	return e
 }

@@ -19,6 +19,8 @@ import (
 func classOf(method, pattern string) (overload.Class, bool) {
 	reads := method == http.MethodGet || method == http.MethodHead
 	switch {
+	case reads && strings.HasPrefix(pattern, shareStart):
+		return overload.List, true
 	case reads && !strings.HasPrefix(pattern, apiPath):
 		return 0, false
 	case reads && strings.HasPrefix(pattern, oneLink) && !strings.HasSuffix(pattern, "/stats"):

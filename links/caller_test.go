@@ -65,6 +65,14 @@ var useCases = map[string]func(b *bench, who *links.Caller, code string) error{
 		_, _, err := b.Stored(who, links.ClickSet{})
 		return err
 	},
+	"share": func(b *bench, who *links.Caller, code string) error {
+		_, _, err := b.ShareLink(b.t.Context(), who, code, links.Share{})
+		return err
+	},
+	"share all": func(b *bench, who *links.Caller, _ string) error {
+		_, _, err := b.ShareSet(b.t.Context(), who, links.ClickSet{}, links.Share{})
+		return err
+	},
 	"import": func(b *bench, who *links.Caller, _ string) error {
 		_, err := b.Import(b.t.Context(), who, nil, false)
 		return err
@@ -97,6 +105,8 @@ func TestWhoMayDoWhat(t *testing.T) {
 		"enable":    {noKey, lacks, lacks, lacks, lacks, lacks, ok, ok},
 		"count":     {noKey, lacks, lacks, lacks, missing, lacks, ok, ok},
 		"count all": {noKey, lacks, lacks, lacks, ok, lacks, ok, ok},
+		"share":     {noKey, lacks, lacks, lacks, missing, lacks, ok, ok},
+		"share all": {noKey, lacks, lacks, lacks, ok, lacks, ok, ok},
 		"export":    {noKey, lacks, lacks, lacks, lacks, lacks, ok, ok},
 		"import":    {noKey, lacks, lacks, lacks, lacks, lacks, ok, ok},
 	}
@@ -132,13 +142,13 @@ func TestAnonymousCreate(t *testing.T) {
 func TestNewNamesEveryProblem(t *testing.T) {
 	t.Parallel()
 	_, err := links.New(links.Options{PasswordCost: 99, Rules: store.RulesOptions{Reserved: []string{"a/b"}}})
-	for _, want := range []string{"Store", "Archive", "History", "Minter", "Registerer", "PasswordCost", "Rules"} {
+	for _, want := range []string{"Store", "Archive", "History", "Minter", "Keys", "Registerer", "PasswordCost", "Rules"} {
 		if err == nil || !strings.Contains(err.Error(), "Options."+want) {
 			t.Errorf("New = %v, want an error that names %s", err, want)
 		}
 	}
 	b := newBench(t)
-	opts := links.Options{Store: b.database, Archive: b.database, History: b.database, Minter: new(idgen.Codes), BaseURL: baseURL, Registerer: prometheus.NewRegistry()}
+	opts := links.Options{Store: b.database, Archive: b.database, History: b.database, Minter: new(idgen.Codes), Keys: b.database, BaseURL: baseURL, Registerer: prometheus.NewRegistry()}
 	if _, err := links.New(opts); err != nil {
 		t.Errorf("New with the required options = %v", err)
 	}

@@ -40,13 +40,13 @@ func mayBePassword(password string) bool {
 	return password != "" && len(password) <= maxPasswordLen && !strings.Contains(password, "\x00")
 }
 
-// IsPassword reports whether a guess is the password of the link. Call it after EnterHashing
-// and before leave.
-func IsPassword(l *store.Link, guess string) (bool, error) {
+// IsPassword reports whether a guess is the password with a bcrypt hash. Call it after
+// EnterHashing and before leave.
+func IsPassword(hash, guess string) (bool, error) {
 	if !mayBePassword(guess) {
 		return false, nil
 	}
-	err := bcrypt.CompareHashAndPassword([]byte(l.PasswordHash), []byte(guess))
+	err := bcrypt.CompareHashAndPassword([]byte(hash), []byte(guess))
 	if errors.Is(err, bcrypt.ErrMismatchedHashAndPassword) {
 		return false, nil
 	}

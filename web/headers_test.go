@@ -30,6 +30,7 @@ func TestHeaders(t *testing.T) {
 		{"counted preview", func(w http.ResponseWriter) { p.Preview(w, 200, web.Preview{HiddenReason: web.HiddenByMaxClicks}) }, 200, targetForms, "same-origin", "noindex"},
 		{"confirm", func(w http.ResponseWriter) { p.Confirm(w, 200, web.Confirm{}) }, 200, targetForms, "same-origin", "noindex"},
 		{"password", func(w http.ResponseWriter) { p.Password(w, 403, web.Password{}) }, 403, targetForms, "same-origin", "noindex"},
+		{"password of statistics", func(w http.ResponseWriter) { p.Password(w, 403, web.Password{Stats: true}) }, 403, ownForms, "no-referrer", "noindex"},
 		{"statistics", func(w http.ResponseWriter) { p.Stats(w, 422, web.Stats{}) }, 422, ownForms, "no-referrer", "noindex"},
 		{"error", func(w http.ResponseWriter) { p.Error(w, 410, web.Problem{}) }, 410, ownForms, "same-origin", "noindex"},
 	}

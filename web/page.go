@@ -70,14 +70,16 @@ func (p *page) write(w http.ResponseWriter, status int, v view) {
 	_, _ = w.Write(body.Bytes()) // the client may have disconnected
 }
 
-// setHeaders sets the headers of a page. A Cache-Control that the caller has set
-// stays; the default is no-store.
+// setHeaders sets the headers of a page. A Cache-Control and a Referrer-Policy that the
+// caller has set stay; the default of Cache-Control is no-store.
 func (p *page) setHeaders(h http.Header) {
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "+
 		"connect-src 'self'; form-action "+p.forms+"; base-uri 'none'; frame-ancestors 'none'")
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", p.referrer)
+	if h.Get("Referrer-Policy") == "" {
+		h.Set("Referrer-Policy", p.referrer)
+	}
 	h.Set("Permissions-Policy", permissions)
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	if !p.indexed {

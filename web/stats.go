@@ -46,7 +46,7 @@ const (
 	SubjectAll    = "all"
 )
 
-// Subject is the links whose clicks are counted.
+// Subject is the links of the clicks.
 type Subject struct {
 	Kind string
 	Name string // the short URL, the tag or the host; empty for the other kinds
@@ -151,7 +151,8 @@ func (statsView) Classes() []choice {
 	return []choice{{"", "People and robots"}, {"people", "People"}, {"robots", "Robots"}}
 }
 
-// Presets returns links to ranges until the end of today. Without the date of today there are none.
+// Presets returns links to ranges until the end of today. It returns no
+// links while the date of today is unknown.
 func (v statsView) Presets() []choice {
 	today, err := time.Parse(time.DateOnly, v.Today)
 	if err != nil {
@@ -238,7 +239,7 @@ func (v statsView) Unit() string {
 func (v statsView) Time(t time.Time) string {
 	switch v.Interval {
 	case "15min", "hour":
-		return t.Format("2 Jan 2006, 15:04 MST") // the name of the zone tells the two hours apart when clocks go back
+		return t.Format("2 Jan 2006, 15:04 MST") // the name of the zone differs for the two hours when clocks go back
 	case "month":
 		return t.Format("January 2006")
 	case "week":

@@ -77,7 +77,7 @@ type Pages struct {
 	opts   Options
 	assets *assets
 
-	home, result, preview, counted, password, confirm, problem, stats page
+	home, result, preview, counted, password, confirm, problem, stats, statsPassword page
 }
 
 // New parses the templates and fingerprints the static files. It returns an error
@@ -104,8 +104,10 @@ func New(opts Options) (*Pages, error) {
 		password: page{file: "password.html", forms: formsToTargets, referrer: "same-origin"},
 		problem:  page{file: "problem.html", forms: formsToSelf, referrer: "same-origin"},
 		stats:    page{file: "stats.html", forms: formsToSelf, referrer: "no-referrer"},
+
+		statsPassword: page{file: "password.html", forms: formsToSelf, referrer: "no-referrer"},
 	}
-	for _, page := range []*page{&p.home, &p.result, &p.preview, &p.counted, &p.password, &p.confirm, &p.problem, &p.stats} {
+	for _, page := range []*page{&p.home, &p.result, &p.preview, &p.counted, &p.password, &p.confirm, &p.problem, &p.stats, &p.statsPassword} {
 		if err := page.parse(p.Asset); err != nil {
 			return nil, err
 		}

@@ -153,7 +153,7 @@ func (c *keyList) Run(ctx context.Context, out output) error {
 		w := tabwriter.NewWriter(out.stdout, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(w, "ID\tNAME\tTOKEN\tSCOPES\tLIMIT\tDOMAINS\tCREATED\tEXPIRES\tLAST USED\tREVOKED")
 		for _, k := range all {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, k.Name, shownPrefix(k.Prefix), joinScopes(k.Scopes),
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, k.Name, shownPrefix(k.Prefix), shownScopes(&k),
 				cmp.Or(k.CreateLimit, "default"), shownDomains(ctx, d, k.Domains), shownTime(k.CreatedAt), shownTime(k.ExpiresAt), shownTime(k.LastUsedAt), shownTime(k.RevokedAt))
 		}
 		return w.Flush()
@@ -220,12 +220,21 @@ func announceRevocation(ctx context.Context, url string, key store.Key) error {
 	return errors.Join(redis.AnnounceRevocation(ctx, key), redis.Close())
 }
 
-func joinScopes(scopes []store.Scope) string {
-	names := make([]string, len(scopes))
-	for i, s := range scopes {
+// shownScopes returns the scopes of a key, or the statistics that it opens instead.
+func shownScopes(k *store.Key) string {
+	if k.Share != nil {
+		return "statistics of " + strings.TrimSpace(sharedNames[k.Share.Kind]+" "+k.Share.Key)
+	}
+	names := make([]string, len(k.Scopes))
+	for i, s := range k.Scopes {
 		names[i] = string(s)
 	}
 	return strings.Join(names, ",")
+}
+
+// sharedNames are names of the kinds of store.Share. The key of a day of clicks follows.
+var sharedNames = map[store.ClickKind]string{
+	store.ClickLink: "link", store.ClickOwner: "key", store.ClickTag: "tag", store.ClickDomain: "domain", store.ClickAll: "all links",
 }
 
 // shownPrefix formats the prefix of a token. Old keys were stored without a prefix.

@@ -24,6 +24,7 @@ type linksCommand struct {
 	History  linksHistory  `cmd:"" help:"Show the changes of a link, newest first."`
 	Rollback linksRollback `cmd:"" help:"Restore the target of an earlier version."`
 	Stats    linksStats    `cmd:"" help:"Count the clicks of a link, with a chart, as JSON or as CSV."`
+	Share    linksShare    `cmd:"" help:"Share a page with the statistics of a link."`
 	QR       linksQR       `cmd:"" name:"qr" help:"Write the QR code of a link to a file."`
 	Export   linksExport   `cmd:"" help:"Write your links, or every owner's, to a file or stdout."`
 	Import   linksImport   `cmd:"" help:"Create links from a file of Terse or of another product."`

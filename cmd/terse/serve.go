@@ -206,7 +206,7 @@ func (p *process) useCases(s *stores) (*links.Service, error) {
 		return nil, err
 	}
 	return links.New(links.Options{
-		Store: s.cached, Archive: s.archive, History: s.history, Minter: s.codes, BaseURL: p.settings.baseURL, Domains: s.hosts,
+		Store: s.cached, Archive: s.archive, History: s.history, Minter: s.codes, Keys: s.keyring, BaseURL: p.settings.baseURL, Domains: s.hosts,
 		Rules:           p.ruleOptions(s, base),
 		AnonymousCreate: p.settings.anonymousCreate, AnonymousLife: p.settings.anonymousLife, Clock: s.clock(), Registerer: p.registry,
 	})
