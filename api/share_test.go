@@ -4,14 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
 	"regexp"
-	"slices"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -48,51 +48,23 @@ func (s *server) counter(name string) []string {
 	return s.key(name, store.ScopeLinksRead, store.ScopeLinksWrite, store.ScopeStatsRead)
 }
 
-// days are stored days of clicks.
-type days struct {
-	mu   sync.Mutex
-	rows []store.ClickDay
-	err  error
-}
-
-func (d *days) ListClickDays(_ context.Context, kind store.ClickKind, keys []string, from, to int32) (found []store.ClickDay, err error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, r := range d.rows {
-		if r.Kind == kind && slices.Contains(keys, r.Key) && from <= r.Day && r.Day < to {
-			found = append(found, r)
-		}
+// clicksOf returns the clicks of n people, each another visitor, and of one robot.
+func clicksOf(at time.Time, n int, values map[day.Dimension]string) []clicked {
+	clicks := []clicked{{at: at.Format(time.RFC3339), class: "crawler", values: values}}
+	for range n {
+		clicks = append(clicks, clicked{at: at.Format(time.RFC3339), class: day.Person, values: values})
 	}
-	return found, d.err
-}
-
-// add adds a day with n clicks of people and one of a robot.
-func (d *days) add(kind store.ClickKind, key string, at time.Time, n int, values map[day.Dimension]string) {
-	var clicks day.Day
-	for i := range n + 1 {
-		c := day.Click{Quarter: 40, N: 1, Visitor: uint64(i+1) * 0x9e3779b97f4a7c15}
-		for dim, value := range values {
-			c.Values[dim] = value
-		}
-		if c.Values[day.Class] = day.Person; i == n {
-			c.Values[day.Class] = "crawler"
-		}
-		clicks.Add(c)
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.rows = append(d.rows, store.ClickDay{Kind: kind, Key: key, Day: store.DayOf(at), Data: clicks.Append(nil)})
+	return clicks
 }
 
 func TestSharedPage(t *testing.T) {
 	t.Parallel()
-	stored := new(days)
-	s := newServer(t, func(o *options) { o.ClickDays, o.CDN = stored, true })
+	s := newServer(t, func(o *options) { o.CDN = true })
 	owner := s.counter("owner")
 	l := s.create(`{"url":"https://example.com/","alias":"spring"}`, owner...)
 	yesterday := s.clock.Now().AddDate(0, 0, -1)
-	stored.add(store.ClickLink, l.Code, yesterday, 7, map[day.Dimension]string{day.Country: "DE", day.UTMSource: "<b>\u202enews"})
-	stored.add(store.ClickLink, "other", yesterday, 99, nil)
+	s.click(l.Code, clicksOf(yesterday, 7, map[day.Dimension]string{day.Country: "DE", day.UTMSource: "<b>\u202enews"})...)
+	s.click(s.create(`{"url":"https://example.com/"}`, owner...).Code, clicksOf(yesterday, 99, nil)...)
 	_, page := s.share("/api/v1/links/spring/share", "", owner...)
 	a := s.get(page+"?tz=Europe/Berlin&compare=true&fbclid=x", "Accept", "text/html")
 	body := string(a.body)
@@ -108,7 +80,7 @@ func TestSharedPage(t *testing.T) {
 	if live == nil {
 		t.Fatalf("the page has no address of live totals:\n%s", body)
 	}
-	stored.add(store.ClickLink, l.Code, s.clock.Now(), 3, nil)
+	s.click(l.Code, clicksOf(s.clock.Now(), 3, nil)...)
 	total := s.get(strings.ReplaceAll(live[1], "&amp;", "&"))
 	if got := strings.TrimSpace(string(total.body)); total.status != http.StatusOK || got != `{"people":10,"robots":2,"visitors":10}` {
 		t.Errorf("the live totals = %d %s, want the new clicks too", total.status, got)
@@ -165,27 +137,25 @@ func TestSharedRanges(t *testing.T) {
 // TestSharedSets checks what the pages of several links count, and who may share them.
 func TestSharedSets(t *testing.T) {
 	t.Parallel()
-	stored := new(days)
-	s := newServer(t, func(o *options) { o.ClickDays = stored })
+	s := newServer(t)
 	now := s.clock.Now()
 	owner, admin := s.counter("owner"), s.key("admin", store.ScopeAdmin)
-	id := s.create(`{"url":"https://example.com/"}`, owner...).Owner
-	stored.add(store.ClickOwner, id, now, 2, nil)
-	stored.add(store.ClickTag, id+"/a/b", now, 3, nil)
-	stored.add(store.ClickDomain, id+"/", now, 4, nil)
-	stored.add(store.ClickAll, "", now, 5, nil)
-	stored.add(store.ClickOwner, "", now, 6, nil)
+	tagged := s.create(`{"url":"https://example.com/","tags":["a/b"]}`, owner...)
+	id := tagged.Owner
+	s.click(tagged.Code, clicksOf(now, 3, nil)...)
+	s.click(s.create(`{"url":"https://example.com/"}`, owner...).Code, clicksOf(now, 2, nil)...)
+	s.click(s.create(`{"url":"https://example.com/"}`).Code, clicksOf(now, 6, nil)...)
 	for body, want := range map[string]struct {
 		who     []string
 		heading string
 		people  int
 	}{
-		"":                              {owner, "All links<", 2},
+		"":                              {owner, "All links<", 5},
 		`{"tag":"a/b"}`:                 {owner, ">a/b<", 3},
-		`{"domain":"go.terse.example"}`: {owner, "Links on go.terse.example", 4},
-		`{"owner":"*"}`:                 {admin, "All links of this server", 5},
+		`{"domain":"go.terse.example"}`: {owner, "Links on go.terse.example", 5},
+		`{"owner":"*"}`:                 {admin, "All links of this server", 11},
 		`{"owner":"anonymous"}`:         {admin, "All links<", 6},
-		`{"owner":"` + id + `"}`:        {admin, "All links<", 2},
+		`{"owner":"` + id + `"}`:        {admin, "All links<", 5},
 	} {
 		_, page := s.share("/api/v1/stats/share", body, want.who...)
 		a := s.get(page, "Accept", "text/html")
@@ -260,11 +230,10 @@ func TestShareEnds(t *testing.T) {
 
 func TestSharePassword(t *testing.T) {
 	t.Parallel()
-	stored := new(days)
-	s := newServer(t, func(o *options) { o.ClickDays, o.Limits.Password = stored, limit(t, "3/10m") })
+	s := newServer(t, func(o *options) { o.Limits.Password = limit(t, "3/10m") })
 	owner := s.counter("owner")
 	s.create(`{"url":"https://example.com/","alias":"spring"}`, owner...)
-	stored.add(store.ClickLink, "spring", s.clock.Now(), 7, nil)
+	s.click("spring", clicksOf(s.clock.Now(), 7, nil)...)
 	got, page := s.share("/api/v1/links/spring/share", `{"password":"open sesame"}`, owner...)
 	if !got.PasswordProtected {
 		t.Error("password_protected = false, want true")
@@ -321,14 +290,24 @@ func TestSharePassword(t *testing.T) {
 	closed("the page with an old cookie", with(page, cookie.Value), http.StatusOK)
 }
 
+// failingDays are days that cannot be read once err is set.
+type failingDays struct{ err atomic.Pointer[error] }
+
+func (d *failingDays) ListClickDays(context.Context, store.ClickKind, []string, int32, int32) ([]store.ClickDay, error) {
+	if err := d.err.Load(); err != nil {
+		return nil, *err
+	}
+	return nil, nil
+}
+
 // TestShareTokenIsInNoLog checks logs and metrics after requests of all kinds.
 func TestShareTokenIsInNoLog(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
-	stored := new(days)
+	failing := new(failingDays)
 	s := newServer(t, func(o *options) {
 		o.Logger = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-		o.AccessLogSample, o.ClickDays = 1, stored
+		o.AccessLogSample, o.ClickDays = 1, failing
 	})
 	owner := s.counter("owner")
 	_, page := s.share("/api/v1/stats/share", `{"password":"x"}`, owner...)
@@ -337,15 +316,11 @@ func TestShareTokenIsInNoLog(t *testing.T) {
 	s.get(page + "/total")
 	s.do(http.MethodPost, page, []byte("password=x"), "Content-Type", "application/x-www-form-urlencoded")
 	s.do(http.MethodDelete, page, nil)
-	stored.mu.Lock()
-	stored.err = fmt.Errorf("%w: shard s1", store.ErrUnavailable)
-	stored.mu.Unlock()
+	failing.err.Store(new(fmt.Errorf("%w: shard s1", store.ErrUnavailable)))
 	if a := s.get(plain, "Accept", "text/html"); a.status != http.StatusServiceUnavailable {
 		t.Errorf("the page without the database = %d, want 503", a.status)
 	}
-	stored.mu.Lock()
-	stored.err = fmt.Errorf("broken")
-	stored.mu.Unlock()
+	failing.err.Store(new(errors.New("a bug")))
 	if a := s.get(plain, "Accept", "text/html"); a.status != http.StatusInternalServerError {
 		t.Errorf("the page after an unknown error = %d, want 500", a.status)
 	}
