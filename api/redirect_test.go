@@ -304,6 +304,9 @@ func TestClicksAreCounted(t *testing.T) {
 	}
 	s.clock.add(time.Minute)
 	s.get("/" + l.Code)
+	last := s.clock.Now()
+	s.clock.add(time.Minute)
+	s.get("/"+l.Code, "User-Agent", "curl/8.11.0")
 	s.do(http.MethodHead, "/"+l.Code, nil)
 	s.get("/"+l.Code, "Sec-Purpose", "prefetch;prerender")
 	s.get("/"+l.Code, "Purpose", "prefetch")
@@ -311,8 +314,11 @@ func TestClicksAreCounted(t *testing.T) {
 	s.get("/" + l.Code + "+")
 	must(t, s.clicks.Flush(context.Background()))
 	got := s.get("/api/v1/links/"+l.Code, owner...).link()
-	if got.Clicks != 4 || got.LastClickAt == nil || !got.LastClickAt.Equal(s.clock.Now()) {
-		t.Errorf("clicks = %d, last %v, want 4 and %v", got.Clicks, got.LastClickAt, s.clock.Now())
+	if got.Clicks != 4 || got.LastClickAt == nil || !got.LastClickAt.Equal(last) {
+		t.Errorf("clicks = %d, last %v, want 4 and %v", got.Clicks, got.LastClickAt, last)
+	}
+	if got.Robots != 5 {
+		t.Errorf("robots = %d, want 5: HEAD, the prefetches and curl", got.Robots)
 	}
 }
 
