@@ -43,9 +43,9 @@ func (s *server) share(path string, body any, headers ...string) (got shared, pa
 }
 
 // counter returns the header of a key with all scopes on links.
-func (s *server) counter(name string) []string {
+func (s *server) counter() []string {
 	s.t.Helper()
-	return s.key(name, store.ScopeLinksRead, store.ScopeLinksWrite, store.ScopeStatsRead)
+	return s.key("owner", store.ScopeLinksRead, store.ScopeLinksWrite, store.ScopeStatsRead)
 }
 
 // clicksOf returns the clicks of n people, each another visitor, and of one robot.
@@ -60,7 +60,7 @@ func clicksOf(at time.Time, n int, values map[day.Dimension]string) []clicked {
 func TestSharedPage(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, func(o *options) { o.CDN = true })
-	owner := s.counter("owner")
+	owner := s.counter()
 	l := s.create(`{"url":"https://example.com/","alias":"spring"}`, owner...)
 	yesterday := s.clock.Now().AddDate(0, 0, -1)
 	s.click(l.Code, clicksOf(yesterday, 7, map[day.Dimension]string{day.Country: "DE", day.UTMSource: "<b>\u202enews"})...)
@@ -102,7 +102,7 @@ func TestSharedPage(t *testing.T) {
 func TestSharedRanges(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
-	_, page := s.share("/api/v1/stats/share", `{}`, s.counter("owner")...)
+	_, page := s.share("/api/v1/stats/share", `{}`, s.counter()...)
 	for query, want := range map[string]string{
 		"from=yesterday":                         `id="from-error">must be a date`,
 		"from=2026-06-01&to=2026-05-01":          `id="to-error">must be after from`,
@@ -139,7 +139,7 @@ func TestSharedSets(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	now := s.clock.Now()
-	owner, admin := s.counter("owner"), s.key("admin", store.ScopeAdmin)
+	owner, admin := s.counter(), s.key("admin", store.ScopeAdmin)
 	tagged := s.create(`{"url":"https://example.com/","tags":["a/b"]}`, owner...)
 	id := tagged.Owner
 	s.click(tagged.Code, clicksOf(now, 3, nil)...)
@@ -184,7 +184,7 @@ func TestSharedSets(t *testing.T) {
 func TestShareEnds(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
-	owner := s.counter("owner")
+	owner := s.counter()
 	s.create(`{"url":"https://example.com/","alias":"spring"}`, owner...)
 	open := func(page string) int { return s.get(page, "Accept", "text/html").status }
 	got, ends := s.share("/api/v1/links/spring/share", map[string]any{"expires_at": s.clock.Now().Add(time.Hour)}, owner...)
@@ -231,7 +231,7 @@ func TestShareEnds(t *testing.T) {
 func TestSharePassword(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, func(o *options) { o.Limits.Password = limit(t, "3/10m") })
-	owner := s.counter("owner")
+	owner := s.counter()
 	s.create(`{"url":"https://example.com/","alias":"spring"}`, owner...)
 	s.click("spring", clicksOf(s.clock.Now(), 7, nil)...)
 	got, page := s.share("/api/v1/links/spring/share", `{"password":"open sesame"}`, owner...)
@@ -309,7 +309,7 @@ func TestShareTokenIsInNoLog(t *testing.T) {
 		o.Logger = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 		o.AccessLogSample, o.ClickDays = 1, failing
 	})
-	owner := s.counter("owner")
+	owner := s.counter()
 	_, page := s.share("/api/v1/stats/share", `{"password":"x"}`, owner...)
 	_, plain := s.share("/api/v1/stats/share", ``, owner...)
 	s.get(page)
@@ -344,7 +344,7 @@ func TestShareTokenIsInNoLog(t *testing.T) {
 func TestShareIsLimited(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, func(o *options) { o.Limits.CreateKey = limit(t, "2/1m") })
-	owner := s.counter("owner")
+	owner := s.counter()
 	s.share("/api/v1/stats/share", ``, owner...)
 	s.share("/api/v1/stats/share", ``, owner...)
 	s.send(http.MethodPost, "/api/v1/stats/share", ``, owner...).problem(http.StatusTooManyRequests)

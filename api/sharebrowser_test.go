@@ -59,7 +59,7 @@ func addYear(t *testing.T, s *server, code string) {
 func newSharedServer(t *testing.T, settings string) (*server, string) {
 	t.Helper()
 	s := newServer(t)
-	owner := s.counter("owner")
+	owner := s.counter()
 	s.create(`{"url":"https://example.com/","alias":"spring","tags":["a <b>"]}`, owner...)
 	addYear(t, s, "spring")
 	_, page := s.share("/api/v1/links/spring/share", settings, owner...)

@@ -145,7 +145,7 @@ const (
 // remember sets the cookie.
 func (a *API) remember(c echo.Context, k *store.Key) {
 	until := binary.BigEndian.AppendUint64(nil, uint64(a.opts.Clock.Now().Add(shareFor).Unix())) //nolint:gosec // after 1970
-	http.SetCookie(c.Response(), &http.Cookie{
+	http.SetCookie(c.Response(), &http.Cookie{                                                   //nolint:gosec // secure except over http
 		Name: shareCookie, Value: base64.RawURLEncoding.EncodeToString(append(until, entered(k, until)...)), MaxAge: int(shareFor / time.Second),
 		Path: c.Request().URL.EscapedPath(), Secure: a.scheme == "https", HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	})

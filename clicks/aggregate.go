@@ -74,7 +74,7 @@ func (r *Recorder) add(of linkDay, c day.Click, last int64) {
 	} else if full {
 		r.metrics.coarse.Add(float64(c.N))
 		for dim := range c.Values {
-			if day.Dimension(dim) != day.Class { //nolint:gosec // few
+			if day.Dimension(dim) != day.Class {
 				c.Values[dim] = day.Other
 			}
 		}

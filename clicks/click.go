@@ -74,7 +74,7 @@ const texts = 7
 // same quarter-hour have equal records.
 func (c *Click) append(to []byte) []byte {
 	quarter := min(max(c.At.Unix()/quarterLen, 0), lastQuarter)
-	to = binary.LittleEndian.AppendUint32(to, uint32(quarter)) //nolint:gosec // bounded
+	to = binary.LittleEndian.AppendUint32(to, uint32(quarter))
 	to = append(to, c.flags())
 	addr := c.Address.As16()
 	to = append(to, addr[:]...)

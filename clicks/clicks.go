@@ -152,7 +152,7 @@ func New(opts Options) (*Recorder, error) {
 // stripeCount returns a power of two: several stripes for each processor.
 func stripeCount() int {
 	n := min(8*runtime.GOMAXPROCS(0), 256)
-	return 1 << (bits.Len(uint(n)) - 1) //nolint:gosec // positive
+	return 1 << (bits.Len(uint(n)) - 1)
 }
 
 const (

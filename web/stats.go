@@ -305,7 +305,7 @@ func (v statsView) Tables() []table {
 		for i := range t.Rows {
 			r := &t.Rows[i]
 			r.PeopleWidth = percent(r.People, largest)
-			r.RobotsStart, r.RobotsWidth = r.PeopleWidth, percent(r.Clicks.Robots, largest)
+			r.RobotsStart, r.RobotsWidth = r.PeopleWidth, percent(r.Robots, largest)
 		}
 		tables = append(tables, t)
 	}

@@ -93,7 +93,7 @@ func (d *Day) Add(c Click) {
 			d.visitors.add(c.Visitor)
 		}
 	}
-	quarter := uint8(min(max(c.Quarter, 0), Quarters-1)) //nolint:gosec // bounded
+	quarter := uint8(min(max(c.Quarter, 0), Quarters-1))
 	if d.total == nil {
 		d.total = d.point()
 	}
@@ -136,7 +136,7 @@ func (d *Day) find(dim Dimension, name string) int {
 	if more.index == nil {
 		more.index = make(map[string]int32, len(values))
 		for i := range values {
-			more.index[values[i].name] = int32(i) //nolint:gosec // few
+			more.index[values[i].name] = int32(i)
 		}
 	}
 	if i, ok := more.index[name]; ok {

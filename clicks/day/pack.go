@@ -151,7 +151,7 @@ func appendName(to []byte, name string) []byte {
 		return append(to, entryOther)
 	}
 	if i, ok := wordPositions[name]; ok {
-		return binary.AppendUvarint(to, uint64(entryValue+2*i+1)) //nolint:gosec // positive
+		return binary.AppendUvarint(to, uint64(entryValue+2*i+1))
 	}
 	to = binary.AppendUvarint(to, uint64(entryValue+2*len(name))) //nolint:gosec // positive
 	return append(to, name...)
@@ -166,14 +166,14 @@ func appendPoints(to []byte, s Series, times *[Quarters]uint8) []byte {
 		people, robots := uint64(p.People), uint64(p.Robots) //nolint:gosec // never negative
 		switch {
 		case robots == 0 && people == 1:
-			to = binary.AppendUvarint(to, skipped|onePerson)
+			to = binary.AppendUvarint(to, skipped+onePerson)
 		case people == 0 && robots == 1:
-			to = binary.AppendUvarint(to, skipped|oneRobot)
+			to = binary.AppendUvarint(to, skipped+oneRobot)
 		case robots == 0:
-			to = binary.AppendUvarint(to, skipped|onlyPeople)
+			to = binary.AppendUvarint(to, skipped+onlyPeople)
 			to = binary.AppendUvarint(to, people-2)
 		default:
-			to = binary.AppendUvarint(to, skipped|both)
+			to = binary.AppendUvarint(to, skipped+both)
 			to = binary.AppendUvarint(to, people)
 			to = binary.AppendUvarint(to, robots)
 		}

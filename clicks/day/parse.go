@@ -48,7 +48,7 @@ func parsePlain(b []byte) (*Day, error) {
 	step := d.byTime.Quarters()
 	times := make([]uint8, 0, Quarters)
 	for q := 0; q < Quarters; q += step {
-		times = append(times, uint8(q)) //nolint:gosec // below 96
+		times = append(times, uint8(q))
 	}
 	d.total = r.points(times)
 
@@ -146,7 +146,7 @@ func (r *reader) points(times []uint8) Series {
 			r.fail("impossible count")
 			return nil
 		}
-		s = append(s, Point{Count{int64(people), int64(robots)}, times[at]}) //nolint:gosec // at most maxCount
+		s = append(s, Point{Count{int64(people), int64(robots)}, times[at]})
 		at++
 	}
 	return s
@@ -170,7 +170,7 @@ func (r *reader) dimension(d *Day, dim Dimension, all Series, times []uint8) {
 		r.fail("impossible number of values")
 		return
 	}
-	d.values[dim] = make([]value, 0, min(int(n), len(r.b)-r.at)) //nolint:gosec // few
+	d.values[dim] = make([]value, 0, min(int(n), len(r.b)-r.at))
 	left := append(r.series(len(all)), all...)
 	first := r.name()
 	before := ""
@@ -245,12 +245,12 @@ func (r *reader) name() string {
 		return words[head>>1]
 	}
 	n := head >> 1
-	if n == 0 || n > MaxValueLen || n > uint64(len(r.b)-r.at) {
+	if n == 0 || n > MaxValueLen || n > uint64(len(r.b)-r.at) { //nolint:gosec // positive
 		r.fail("impossible length")
 		return ""
 	}
-	s := r.text[r.at : r.at+int(n)] //nolint:gosec // at most MaxValueLen
-	r.at += int(n)                  //nolint:gosec // at most MaxValueLen
+	s := r.text[r.at : r.at+int(n)]
+	r.at += int(n)
 	if !utf8.ValidString(s) {
 		r.fail("value is not UTF-8")
 	}

@@ -65,15 +65,6 @@ func (s *Series) merge(o Series) {
 	}
 }
 
-// subtract returns s without the clicks of o.
-func (s Series) subtract(o Series) Series {
-	rest := slices.Clone(s)
-	for _, p := range o {
-		rest.add(p.Quarter, Count{-p.People, -p.Robots})
-	}
-	return slices.DeleteFunc(rest, func(p Point) bool { return p.Count == Count{} })
-}
-
 // Resolution is how exactly the times of clicks are kept.
 type Resolution uint8
 

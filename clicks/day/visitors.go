@@ -114,10 +114,10 @@ func (v *visitors) read(b []byte) ([]byte, error) {
 	}
 	b = b[n:]
 	var full []byte
-	switch {
-	case kind == noVisitors:
+	switch kind {
+	case noVisitors:
 		return b, nil
-	case kind == registers:
+	case registers:
 		n = registersN
 		if len(b) < n {
 			return nil, errVisitors

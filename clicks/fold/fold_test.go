@@ -204,7 +204,7 @@ func TestNewRefuses(t *testing.T) {
 	if err == nil {
 		t.Fatal("New() = nil, want an error")
 	}
-	if got, want := len(err.(interface{ Unwrap() []error }).Unwrap()), 8; got != want { //nolint:errorlint // joined
+	if got, want := len(err.(interface{ Unwrap() []error }).Unwrap()), 8; got != want {
 		t.Errorf("New() has %d problems, want %d: %v", got, want, err)
 	}
 }

@@ -214,7 +214,7 @@ func compare(t *rapid.T, q *stats.Query, got *stats.Result, clicks []rawClick) {
 		if !add(&total, &c, q.Class) {
 			continue
 		}
-		bucket := bucketOf(q, got.Series, c.at)
+		bucket := bucketOf(got.Series, c.at)
 		count := points[bucket]
 		add(&count, &c, q.Class)
 		points[bucket] = count
@@ -257,7 +257,7 @@ func compare(t *rapid.T, q *stats.Query, got *stats.Result, clicks []rawClick) {
 
 // bucketOf returns the point of a time. It finds it by the clock of the zone: two times are in the
 // same bucket if their clocks show the same interval.
-func bucketOf(q *stats.Query, series []stats.Point, at time.Time) int {
+func bucketOf(series []stats.Point, at time.Time) int {
 	last := -1
 	for i, p := range series {
 		if !p.Start.After(at) {

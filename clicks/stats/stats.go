@@ -116,7 +116,7 @@ func read(ctx context.Context, days Days, kind store.ClickKind, keys []string, q
 		sums[key] = newSum(q, max(minHeld, maxHeld/len(keys)))
 	}
 	different := slices.Sorted(maps.Keys(sums))
-	part := int32(min(366, max(31, partDays/max(1, len(different))))) //nolint:gosec // bounded
+	part := int32(min(366, max(31, partDays/max(1, len(different)))))
 	from, to := q.utcDays(now)
 	for ; from < to; from += part {
 		rows, err := days.ListClickDays(ctx, kind, different, from, min(to, from+part))

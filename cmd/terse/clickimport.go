@@ -99,7 +99,7 @@ func (c *clicksImport) options() (opts logs.Options, hosts *logHosts, err error)
 	if opts.Format, err = logs.ParseFormat(c.Format); err != nil {
 		problems = append(problems, fmt.Errorf("--format: %w", err))
 	}
-	settings := c.countFlags.read(func(name string, err error) { problems = append(problems, variableErrors(name, err)...) })
+	settings := c.read(func(name string, err error) { problems = append(problems, variableErrors(name, err)...) })
 	hosts = &logHosts{}
 	if c.BaseURL == "" {
 		problems = append(problems, variableErrors("BASE_URL", errors.New("is required: only lines of this host and of domains count"))...)

@@ -9,6 +9,7 @@ import (
 	"github.com/terse/terse/clicks"
 	"github.com/terse/terse/clicks/country"
 	"github.com/terse/terse/clicks/visit"
+	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/cache/cdn"
 	"github.com/terse/terse/useragent"
 )
@@ -76,6 +77,12 @@ func (f *clickFlags) read(proxies bool, try func(name string, err error)) clickS
 // cdnHeaders are headers, in canonical form, that a CDN adds to each request for the origin.
 var cdnHeaders = map[string]string{cdn.Varnish: "X-Varnish", cdn.Fastly: "Fastly-Ff", cdn.Cloudflare: "Cf-Ray"}
 
+// clickSink is what the recorder needs of the database.
+type clickSink interface {
+	store.ClickSink
+	clicks.Salts
+}
+
 // recorder opens the recorder of clicks.
 func (p *process) recorder(ctx context.Context, d database) (api.ClickRecorder, error) {
 	visits, err := p.visits(ctx)
@@ -84,8 +91,8 @@ func (p *process) recorder(ctx context.Context, d database) (api.ClickRecorder, 
 	}
 	settings := p.settings.clicks
 	options := clicks.Options{Sink: d.sink, Visits: visits, Exclude: settings.exclude, Logger: p.logger, Registerer: p.registry}
-	if salts, ok := d.sink.(clicks.Salts); ok && settings.visitors {
-		options.Salts = salts
+	if settings.visitors {
+		options.Salts = d.sink
 	}
 	if d.router == nil {
 		r, err := clicks.New(options)

@@ -36,7 +36,7 @@ type database struct {
 	blocked     store.Blocklist
 	reports     store.Reports
 	domainStore store.Domains
-	sink        store.ClickSink
+	sink        clickSink
 	clickDays   store.ClickDays
 	leaser      idgen.Leaser
 	codeKey     []byte

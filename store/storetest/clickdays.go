@@ -715,9 +715,9 @@ func (s clickDaySuite) sweep(t *testing.T, r store.ClickRetention) (steps int) {
 	return steps
 }
 
-// day returns the ClickDay.Day of a date.
-func day(year int, month time.Month, of int) int32 {
-	return store.DayOf(time.Date(year, month, of, 0, 0, 0, 0, time.UTC))
+// day returns the ClickDay.Day of a date in 2026.
+func day(month time.Month, of int) int32 {
+	return store.DayOf(time.Date(2026, month, of, 0, 0, 0, 0, time.UTC))
 }
 
 // coarsen is a ClickRetention.Coarsen that shows that it ran, and how often.
@@ -735,25 +735,25 @@ func sweepsDays(t *testing.T, s clickDaySuite) {
 			t.Errorf("days %s = %q, want %q", what, got, texts)
 		}
 	}
-	s.addDays(t, newOwner(), 1, dayOf(l.Code, day(2026, 1, 31), "jan"), dayOf(l.Code, day(2026, 2, 1), "feb"), dayOf(l.Code, day(2026, 2, 28), "feb"),
-		dayOf(l.Code, day(2026, 3, 1), "mar"), dayOf(l.Code, day(2026, 4, 30), "apr"))
+	s.addDays(t, newOwner(), 1, dayOf(l.Code, day(1, 31), "jan"), dayOf(l.Code, day(2, 1), "feb"), dayOf(l.Code, day(2, 28), "feb"),
+		dayOf(l.Code, day(3, 1), "mar"), dayOf(l.Code, day(4, 30), "apr"))
 	s.fold(t)
 	s.sweep(t, store.ClickRetention{})
 	want("after a sweep without limits", "jan", "feb", "feb", "mar", "apr")
-	s.sweep(t, store.ClickRetention{CoarseBefore: day(2026, 2, 28), Coarsen: coarsen})
+	s.sweep(t, store.ClickRetention{CoarseBefore: day(2, 28), Coarsen: coarsen})
 	want("before the end of February", "jan!", "feb", "feb", "mar", "apr")
-	s.sweep(t, store.ClickRetention{CoarseBefore: day(2026, 3, 1), Coarsen: coarsen})
+	s.sweep(t, store.ClickRetention{CoarseBefore: day(3, 1), Coarsen: coarsen})
 	want("after the end of February", "jan!", "feb!", "feb!", "mar", "apr")
-	s.sweep(t, store.ClickRetention{CoarseBefore: day(2026, 3, 31), Coarsen: coarsen})
+	s.sweep(t, store.ClickRetention{CoarseBefore: day(3, 31), Coarsen: coarsen})
 	want("after the same sweep", "jan!", "feb!", "feb!", "mar", "apr")
-	s.sweep(t, store.ClickRetention{CoarseBefore: day(2026, 4, 2), DropBefore: day(2026, 2, 20), Coarsen: coarsen})
+	s.sweep(t, store.ClickRetention{CoarseBefore: day(4, 2), DropBefore: day(2, 20), Coarsen: coarsen})
 	want("after January is dropped", "feb!", "feb!", "mar!", "apr")
-	s.sweep(t, store.ClickRetention{CoarseBefore: day(2026, 4, 2), DropBefore: day(2026, 4, 1), Coarsen: coarsen})
+	s.sweep(t, store.ClickRetention{CoarseBefore: day(4, 2), DropBefore: day(4, 1), Coarsen: coarsen})
 	want("after March is dropped", "apr")
-	s.addDays(t, newOwner(), 1, dayOf(l.Code, day(2026, 3, 3), "late"))
+	s.addDays(t, newOwner(), 1, dayOf(l.Code, day(3, 3), "late"))
 	s.fold(t)
 	want("after a late click", "late", "apr")
-	s.sweep(t, store.ClickRetention{CoarseBefore: day(2026, 5, 1), DropBefore: day(2026, 5, 1), Coarsen: coarsen})
+	s.sweep(t, store.ClickRetention{CoarseBefore: day(5, 1), DropBefore: day(5, 1), Coarsen: coarsen})
 	want("after all is dropped")
 	if got := s.list(t, store.ClickOwner, 0, store.MaxClickDay, l.Owner); got != nil {
 		t.Errorf("days of the owner after all is dropped = %q, want none", got)
@@ -770,12 +770,12 @@ func sweepsInSteps(t *testing.T, s clickDaySuite) {
 		s.create(t, l)
 		var batch []store.ClickDay
 		for n := range int32(days) {
-			batch = append(batch, dayOf(l.Code, day(2026, 1, 1)+n, "x"))
+			batch = append(batch, dayOf(l.Code, day(1, 1)+n, "x"))
 		}
 		s.addDays(t, r, int64(i+1), batch...)
 	}
 	s.fold(t)
-	retention := store.ClickRetention{CoarseBefore: day(2026, 2, 1), Coarsen: coarsen}
+	retention := store.ClickRetention{CoarseBefore: day(2, 1), Coarsen: coarsen}
 	failing, broken := retention, errors.New("broken")
 	failing.Coarsen = func(store.ClickDay) ([]byte, error) { return nil, broken }
 	for _, f := range s.folders {
@@ -792,7 +792,7 @@ func sweepsInSteps(t *testing.T, s clickDaySuite) {
 			t.Errorf("row %d of the owner = %q, want one ! of each shard in January, and none later", n, row)
 		}
 	}
-	s.sweep(t, store.ClickRetention{DropBefore: day(2026, 2, 1)})
+	s.sweep(t, store.ClickRetention{DropBefore: day(2, 1)})
 	if got := s.list(t, store.ClickOwner, 0, store.MaxClickDay, owner); len(got) != days-31 {
 		t.Errorf("%d days after January is dropped, want %d", len(got), days-31)
 	}
