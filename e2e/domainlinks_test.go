@@ -46,7 +46,6 @@ func (b byHost) send(node *program, host, method, path, body string) (status int
 	r, err := http.NewRequestWithContext(b.t.Context(), method, node.url+path, strings.NewReader(body))
 	must(b.t, err)
 	r.Host = cmp.Or(host, "localhost")
-	r.Header.Set("User-Agent", "curl/8.0")
 	r.Header.Set("Content-Type", "application/json")
 	if host == "" {
 		r.Header.Set("Authorization", "Bearer "+b.token)

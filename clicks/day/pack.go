@@ -151,9 +151,9 @@ func appendName(to []byte, name string) []byte {
 		return append(to, entryOther)
 	}
 	if i, ok := wordPositions[name]; ok {
-		return binary.AppendUvarint(to, uint64(entryValue+2*i+1))
+		return binary.AppendUvarint(to, uint64(entryValue+2*i+1)) //nolint:gosec // positive
 	}
-	to = binary.AppendUvarint(to, uint64(entryValue+2*len(name))) //nolint:gosec // positive
+	to = binary.AppendUvarint(to, uint64(entryValue+2*len(name)))
 	return append(to, name...)
 }
 

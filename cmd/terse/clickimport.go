@@ -223,7 +223,7 @@ func printSummary(w io.Writer, name string, s *logs.Summary) {
 	fmt.Fprintf(w, "%s: %d lines, %d clicks of people and %d of robots added\n", name, s.Lines, s.Clicks.People, s.Clicks.Robots)
 	for r, n := range s.Skipped {
 		if n > 0 {
-			fmt.Fprintf(w, "%9d skipped: %s\n", n, logs.Reason(r)) //nolint:gosec // few
+			fmt.Fprintf(w, "%9d skipped: %s\n", n, logs.Reason(r))
 		}
 	}
 	if s.Incomplete {
