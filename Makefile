@@ -16,6 +16,9 @@ PEBBLE_VERSION        := v2.10.3
 CRAWLERS_VERSION      := 1.60.0
 UPLOT_VERSION         := 1.6.32
 
+# Tests mostly wait for servers, so more of them run at the same time than there are cores.
+PARALLEL := -parallel 4
+
 # The names of the tests with testenv.Long, separated by |. With -short, TestConformance is shorter too.
 LONG = $(shell awk '/^func Test/ {sub(/[^A-Za-z0-9_].*/, "", $$2); name = $$2} /testenv[.]Long/ {print name}' $$(git ls-files '*_test.go') | sort -u | paste -sd '|')
 
@@ -41,19 +44,19 @@ run: build ## start on the embedded database in ./data and print the address
 
 .PHONY: test
 test: test-tools ## run the tests except the long ones; install missing servers first
-	$(GO) test -short -timeout 10m ./...
+	$(GO) test $(PARALLEL) -short -timeout 15m ./...
 	$(GO) test -C deploy/validate -short -count 1 ./... # go's test cache ignores files outside the module
 	@echo "Storms, scenes of faults, load tests and the image were skipped: make test-long runs them."
 
 .PHONY: test-long
 test-long: test-tools ## run the tests that make test skips
-	$(GO) test -timeout 30m -run '^($(LONG)|TestConformance)$$' ./...
+	$(GO) test $(PARALLEL) -timeout 30m -run '^($(LONG)|TestConformance)$$' ./...
 	$(GO) test -C deploy/validate -count 1 -timeout 30m ./...
 
 .PHONY: race
 race: test-tools ## run the tests of make test under the race detector, with fewer rounds
 	@.ci/install cc
-	CGO_ENABLED=1 $(GO) test -race -short -timeout 30m ./...
+	CGO_ENABLED=1 $(GO) test $(PARALLEL) -race -short -timeout 30m ./...
 
 .PHONY: test-tools
 test-tools: $(NPM) $(K6) $(PEBBLE)
