@@ -152,10 +152,11 @@ func (b *branches) current(conn *pgx.Conn) error {
 const firstSurvey = 500 * time.Millisecond
 
 // survey probes every server in the primary's URL each ProbeEvery, until ctx ends. It is
-// needed because the pools connect only to the first server that accepts writes.
+// needed because the pools connect only to the first server that accepts writes, and no longer to
+// a primary that was replaced. A shard with only one server needs no survey.
 func (s *Store) survey(ctx context.Context) {
 	hosts := hostsOf(s.primary.pools[control].Config().ConnConfig)
-	if len(hosts) < 2 {
+	if len(hosts) < 2 && len(s.replicas) == 0 {
 		close(s.branches.surveyed)
 		return
 	}
