@@ -122,6 +122,8 @@ func callWrites(t *testing.T, s *postgres.Store, prefix string, now time.Time) [
 		days[i] = store.ClickDay{Key: l.Code, Day: store.DayOf(now), Data: []byte("click")}
 	}
 	must(t, s.AddClicks(ctx, store.ClickBatch{Recorder: prefix, Seq: 1, Counts: counts, Days: days}))
+	_, err = s.ClickSequences(ctx, []string{prefix})
+	must(t, err)
 	_, err = s.Get(ctx, links[0].Code)
 	must(t, err)
 	_, err = s.Confirm(ctx, links[0].Code)
