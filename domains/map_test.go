@@ -328,16 +328,17 @@ func TestFingerprint(t *testing.T) {
 	s := openStore(t)
 	m, other := newMap(t, prometheus.NewRegistry(), s), newMap(t, prometheus.NewRegistry(), s)
 	seen := map[string]bool{}
+	before := m.Fingerprint()
 	change := func(what string, changes bool, err error) {
 		t.Helper()
 		must(t, err)
-		before := m.Fingerprint()
 		m.Refresh(t.Context())
 		other.Refresh(t.Context())
 		if got := m.Fingerprint(); (got != before) != changes || got != other.Fingerprint() || changes && seen[got] {
 			t.Errorf("%s: fingerprint %s after %s, and %s of another process; want a change: %t", what, got, before, other.Fingerprint(), changes)
 		}
-		seen[m.Fingerprint()] = true
+		before = m.Fingerprint()
+		seen[before] = true
 	}
 	id, host := newID(), newHost()
 	add(t, s, id, host, "*."+host)

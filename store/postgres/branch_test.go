@@ -159,7 +159,7 @@ func TestReplacedPrimaryOfOneHost(t *testing.T) {
 	resolves(t, s, link("before"))
 	eventually(t, "the primary to be refused", func() error {
 		if err := s.Status(t.Context()).Servers[0].Err; err == nil || !strings.Contains(err.Error(), "it was replaced") {
-			return fmt.Errorf("err = %v", err)
+			return fmt.Errorf("err = %w", err)
 		}
 		return nil
 	})
