@@ -26,7 +26,8 @@ type countFlags struct {
 type clickFlags struct {
 	countFlags
 
-	CountryHeader string `placeholder:"NAME" help:"Header in which trusted proxies send the country of the client, such as CF-IPCountry. Default: none." setting:""`
+	ClicksKeepDays string `placeholder:"DAYS" help:"How many days of statistics are kept. Whole months are deleted together. Default: all." setting:""`
+	CountryHeader  string `placeholder:"NAME" help:"Header in which trusted proxies send the country of the client, such as CF-IPCountry. Default: none." setting:""`
 }
 
 // clickSettings are clickFlags as the server uses them.
@@ -34,6 +35,7 @@ type clickSettings struct {
 	fromLogs      bool // logs count the visits that come through a CDN or proxy
 	visitors      bool
 	exclude       []netip.Prefix
+	keepDays      int    // 0: all
 	countryHeader string // in canonical form; empty: none
 	countryFile   string // empty: none
 }
@@ -43,6 +45,9 @@ const (
 	clicksFromOrigin = "origin"
 	clicksFromLogs   = "logs"
 )
+
+// maxKeepDays is a hundred years, the longest range of statistics.
+const maxKeepDays = 100 * 366
 
 // read turns the flags into settings.
 func (f *countFlags) read(try func(name string, err error)) clickSettings {
@@ -66,6 +71,10 @@ func (f *clickFlags) read(proxies bool, try func(name string, err error)) clickS
 		try("CLICKS_FROM", fmt.Errorf("%s requires %sTRUSTED_PROXIES: only visits through trusted proxies are in their logs", clicksFromLogs, envPrefix))
 	}
 	var err error
+	if f.ClicksKeepDays != "" {
+		s.keepDays, err = parseCount(f.ClicksKeepDays, maxKeepDays)
+		try("CLICKS_KEEP_DAYS", err)
+	}
 	s.countryHeader, err = api.ParseHeaderName(f.CountryHeader)
 	if err == nil && s.countryHeader != "" && !proxies {
 		err = fmt.Errorf("requires %sTRUSTED_PROXIES: only trusted proxies may send the country", envPrefix)

@@ -186,7 +186,7 @@ func (p *process) codes(ctx context.Context, d database) (*idgen.Codes, error) {
 
 // foldClicks starts the worker that folds clicks into days.
 func (p *process) foldClicks(d database) error {
-	worker, err := fold.New(fold.Options{Folders: d.folders, Logger: p.logger, Registerer: p.registry})
+	worker, err := fold.New(fold.Options{Folders: d.folders, KeepDays: p.settings.clicks.keepDays, Logger: p.logger, Registerer: p.registry})
 	if err != nil {
 		return err
 	}
