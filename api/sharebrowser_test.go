@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -77,9 +75,9 @@ func TestSharedPageInTheBrowser(t *testing.T) {
 		if !look.NoScript {
 			tab.Wait(`document.querySelector("#chart canvas")?.width > 0`)
 		}
-		keepPicture(tab, "shared-"+name)
+		tab.Screenshot("shared-" + name)
 		tab.Do(chromedp.Navigate(s.URL + page + "?interval=week&limit=100&from=" + s.clock.Now().AddDate(-1, 0, 2).Format(time.DateOnly)))
-		keepPicture(tab, "shared-year-"+name)
+		tab.Screenshot("shared-year-" + name)
 		if !look.NoScript {
 			for _, v := range browser.Axe(tab) {
 				if v.Grave() {
@@ -125,7 +123,7 @@ func TestSharedPageInPrint(t *testing.T) {
 	if !browser.Eval[bool](tab, `document.querySelector(".scroll").scrollHeight === document.querySelector(".scroll").clientHeight`) {
 		t.Error("the printed table is cut")
 	}
-	keepPicture(tab, "shared-print")
+	tab.Screenshot("shared-print")
 }
 
 // TestSharedPageByForm enters a password, changes the range by the form, and waits for live totals,
@@ -137,7 +135,7 @@ func TestSharedPageByForm(t *testing.T) {
 	for _, look := range []browser.Look{{}, {NoScript: true}} {
 		tab := b.Open(t, look)
 		tab.Visit(s.URL+page+"?tz=Asia/Kolkata", "password")
-		keepPicture(tab, "shared-password")
+		tab.Screenshot("shared-password")
 		if got := tab.Follow(chromedp.KeyEvent("wrong" + kb.Enter)); got != http.StatusForbidden {
 			t.Errorf("a wrong password = %d, want 403", got)
 		}
@@ -163,12 +161,5 @@ func TestSharedPageByForm(t *testing.T) {
 		if got := tab.Complaints(); len(got) > 0 {
 			t.Errorf("the browser complains: %q", got)
 		}
-	}
-}
-
-// keepPicture writes a picture when TERSE_TEST_SCREENSHOTS names a folder.
-func keepPicture(tab *browser.Tab, name string) {
-	if dir := os.Getenv("TERSE_TEST_SCREENSHOTS"); dir != "" {
-		tab.Screenshot(filepath.Join(dir, name+".png"))
 	}
 }

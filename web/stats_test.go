@@ -3,11 +3,8 @@ package web_test
 import (
 	"compress/gzip"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -16,7 +13,6 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
-	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/internal/testenv/browser"
 	"github.com/terse/terse/web"
 )
@@ -296,23 +292,4 @@ func packedSize(t *testing.T, text string) int {
 		t.Fatal(err)
 	}
 	return b.Len()
-}
-
-// TestStatsPictures writes pictures when TERSE_TEST_SCREENSHOTS names a folder.
-func TestStatsPictures(t *testing.T) {
-	t.Parallel()
-	dir := os.Getenv("TERSE_TEST_SCREENSHOTS")
-	if dir == "" {
-		t.Skip("TERSE_TEST_SCREENSHOTS names no folder for pictures")
-	}
-	testenv.Long(t)
-	s := newSite(t)
-	b := browser.Start(t)
-	for _, look := range []browser.Look{{Width: 1280}, {Width: 1280, Dark: true}, {Width: 360}, {Width: 360, Dark: true}, {Width: 1280, NoScript: true}} {
-		tab := b.Open(t, look)
-		for _, page := range []string{"stats", "stats-empty", "stats-errors", "stats-tag"} {
-			tab.Do(chromedp.Navigate(s.URL + "/show/" + page))
-			tab.Screenshot(filepath.Join(dir, fmt.Sprintf("%s-%d-dark-%t-noscript-%t.png", page, look.Width, look.Dark, look.NoScript)))
-		}
-	}
 }

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -39,14 +37,14 @@ func TestInTheBrowser(t *testing.T) {
 			}
 			tab.Wait(`document.querySelector(".short a")?.href.startsWith("` + p.url + `/")`)
 			tab.Wait(`document.querySelector(".result img")?.naturalWidth > 0`)
-			keepScreenshot(tab, fmt.Sprintf("result-%v-%v.png", look.NoScript, look.Dark))
+			tab.Screenshot(fmt.Sprintf("result-%v-%v", look.NoScript, look.Dark))
 			short := browser.Eval[string](tab, `document.querySelector(".short a").href`)
 
 			tab.Do(chromedp.Navigate(short + "+"))
 			if got := browser.Eval[string](tab, `document.body.textContent`); !strings.Contains(got, long) {
 				t.Errorf("the preview does not name %s", long)
 			}
-			keepScreenshot(tab, fmt.Sprintf("preview-%v-%v.png", look.NoScript, look.Dark))
+			tab.Screenshot(fmt.Sprintf("preview-%v-%v", look.NoScript, look.Dark))
 			browser.Eval[any](tab, `document.querySelector(".report").open = true`)
 			tab.Do(
 				chromedp.SetValue("#reason", "spam"),
@@ -57,13 +55,13 @@ func TestInTheBrowser(t *testing.T) {
 			if got := tab.Follow(chromedp.Click(".report button")); got != http.StatusUnprocessableEntity {
 				t.Errorf("a report with a bad email address = %d, want 422", got)
 			}
-			keepScreenshot(tab, fmt.Sprintf("report-%v-%v.png", look.NoScript, look.Dark))
+			tab.Screenshot(fmt.Sprintf("report-%v-%v", look.NoScript, look.Dark))
 			tab.Do(chromedp.SetValue("#email", "ann@example.com"))
 			if got := tab.Follow(chromedp.Click(".report button")); got != http.StatusOK {
 				t.Errorf("a report = %d, want 200", got)
 			}
 			tab.Wait(`document.querySelector(".thanks")?.checkVisibility()`)
-			keepScreenshot(tab, fmt.Sprintf("reported-%v-%v.png", look.NoScript, look.Dark))
+			tab.Screenshot(fmt.Sprintf("reported-%v-%v", look.NoScript, look.Dark))
 			tab.Do(chromedp.Navigate(short))
 			if got := browser.Eval[string](tab, `location.href`); got != long {
 				t.Errorf("%s redirects to %s, want %s", short, got, long)
@@ -83,7 +81,7 @@ func TestDocsInTheBrowser(t *testing.T) {
 	tab := browser.Start(t).Open(t, browser.Look{})
 	tab.Do(chromedp.Navigate(p.url + "/api/docs"))
 	tab.Wait(`document.querySelectorAll(".opblock").length >= 9`)
-	keepScreenshot(tab, "docs.png")
+	tab.Screenshot("docs")
 	for _, r := range tab.Requests() {
 		if !strings.HasPrefix(r, p.url+"/") && !strings.HasPrefix(r, "data:") {
 			t.Errorf("the page loads %s from elsewhere", r)
@@ -91,12 +89,5 @@ func TestDocsInTheBrowser(t *testing.T) {
 	}
 	if got := tab.Complaints(); len(got) > 0 {
 		t.Errorf("the browser complains: %q", got)
-	}
-}
-
-// keepScreenshot writes a picture when TERSE_TEST_SCREENSHOTS names a folder.
-func keepScreenshot(tab *browser.Tab, name string) {
-	if dir := os.Getenv("TERSE_TEST_SCREENSHOTS"); dir != "" {
-		tab.Screenshot(filepath.Join(dir, name))
 	}
 }

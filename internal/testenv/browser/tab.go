@@ -91,17 +91,22 @@ func (t *Tab) Wait(expression string) {
 	})
 }
 
-// Screenshot writes a PNG of the whole page, and creates the folder of path.
-func (t *Tab) Screenshot(path string) {
+// Screenshot writes a PNG of the whole page if the environment variable TERSE_TEST_SCREENSHOTS
+// names a folder, which it creates. name has no extension.
+func (t *Tab) Screenshot(name string) {
 	t.tb.Helper()
+	dir := os.Getenv("TERSE_TEST_SCREENSHOTS")
+	if dir == "" {
+		return
+	}
 	ctx, cancel := context.WithTimeout(t.ctx, stepTimeout)
 	defer cancel()
 	picture, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
 	if err == nil {
-		err = os.MkdirAll(filepath.Dir(path), 0o750)
+		err = os.MkdirAll(dir, 0o750)
 	}
 	if err == nil {
-		err = os.WriteFile(path, picture, 0o600)
+		err = os.WriteFile(filepath.Join(dir, name+".png"), picture, 0o600)
 	}
 	if err != nil {
 		t.tb.Fatalf("take a screenshot: %v", err)
