@@ -84,6 +84,7 @@ var operationTexts = map[string]string{
 	"readHistory":      "Lists the changes of a link and their authors, newest first, one page at a time. A deleted link has a history too.",
 	"rollBackLink":     "Restores the target of an earlier version. This is an edit, so the version increases by one.",
 	"readLinkStats":    "Counts the clicks of a link of yours in a range of time, in any time zone: in all, by intervals, and by the values of breakdowns. All numbers add up to the total. With an admin key, a link of any owner. Clicks of the last seconds may be missing.",
+	"resetStats":       "Sets the totals of a link of yours to zero and deletes its statistics, for example after a test. Statistics of several links together keep the clicks. A click of the last second may be counted afterwards. With an admin key, a link of any owner.",
 	"readStats":        "Counts the clicks of all your links together, or of those with a tag or on a domain. With an admin key, the parameter owner counts the links of others, or of all.",
 	"listStats":        "Counts the clicks of each of up to 100 links. A link that you cannot read does not affect the others.",
 	"shareLinkStats":   "Makes a page with the statistics of a link of yours. Everybody with its address can open the page, until it expires or until an administrator revokes its key with terse key revoke. Counts as a create against the limit of the key.",

@@ -31,7 +31,7 @@ func TestOpenAPIDocument(t *testing.T) {
 		"/api/v1/links/{code}/enable":   {"post"},
 		"/api/v1/links/{code}/history":  {"get"},
 		"/api/v1/links/{code}/rollback": {"post"},
-		"/api/v1/links/{code}/stats":    {"get"},
+		"/api/v1/links/{code}/stats":    {"get", "delete"},
 		"/api/v1/stats":                 {"get"},
 		"/api/v1/stats/links":           {"get"},
 		"/api/v1/archive":               {"get", "post"},

@@ -28,6 +28,14 @@ type ClickRecorder interface {
 	Record(c clicks.Click)
 }
 
+// ClickDays reads the stored days of clicks, and deletes those of a link.
+type ClickDays interface {
+	stats.Days
+
+	// ResetClicks does the same as in store.ClickDays.
+	ResetClicks(ctx context.Context, key string) error
+}
+
 // Limiter takes up to n permits of a key under the limit l. Result.Allowed is the number of
 // permits that it took.
 type Limiter interface {
@@ -116,7 +124,7 @@ type Options struct {
 	Hosts   Hosts            // The domains besides the default one. Default: none.
 	Domains *domains.Service // Required. The use cases on domains.
 
-	ClickDays stats.Days // Required. The stored days of clicks.
+	ClickDays ClickDays // Required. The stored days of clicks.
 
 	Clock Clock // Default: the clock of this node.
 

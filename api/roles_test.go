@@ -80,6 +80,7 @@ var roleCalls = []roleCall{
 	{"POST /api/v1/links/:code/enable", ``, [7]int{401, 403, 403, 403, 403, 403, 200}},
 	{"GET /api/v1/links/:code/qr", ``, everybody(200)},
 	{"GET /api/v1/links/:code/stats", ``, [7]int{401, 403, 403, 403, 404, 403, 200}},
+	{"DELETE /api/v1/links/:code/stats", ``, [7]int{401, 204, 403, 404, 403, 404, 204}},
 	{"GET /api/v1/stats", ``, [7]int{401, 403, 403, 403, 200, 403, 200}},
 	{"GET /api/v1/stats/links", ``, [7]int{401, 403, 403, 403, 200, 403, 200}},
 	{"POST /api/v1/links/:code/share", ``, [7]int{401, 403, 403, 403, 404, 403, 201}},

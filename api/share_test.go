@@ -291,7 +291,11 @@ func TestSharePassword(t *testing.T) {
 }
 
 // failingDays are days that cannot be read once err is set.
-type failingDays struct{ err atomic.Pointer[error] }
+type failingDays struct {
+	noAnswer
+
+	err atomic.Pointer[error]
+}
 
 func (d *failingDays) ListClickDays(context.Context, store.ClickKind, []string, int32, int32) ([]store.ClickDay, error) {
 	if err := d.err.Load(); err != nil {

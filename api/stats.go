@@ -148,6 +148,21 @@ func (a *API) linkStats(ctx context.Context, in *linkStatsInput) (*statsOutput, 
 	return a.oneStats(ctx, store.ClickLink, key, &in.StatsParams)
 }
 
+// resetStats sets the clicks of a link to zero.
+func (a *API) resetStats(ctx context.Context, in *CodeParam) (*struct{}, error) {
+	key, err := a.keyFor(ctx, links.Editing, in)
+	if err == nil {
+		err = a.opts.Links.MayReset(ctx, &callerOf(ctx).Caller, key)
+	}
+	if err == nil {
+		err = a.opts.ClickDays.ResetClicks(ctx, key)
+	}
+	if err != nil {
+		return nil, a.problem(ctx, err)
+	}
+	return nil, nil
+}
+
 type statsInput struct {
 	Owner  string `query:"owner" doc:"The owner of the links: the id of an API key, * for all links, or anonymous for links without a key. The default is your own links. An admin key may name others." example:"key_7k3x0q9p2m4a"`
 	Domain string `query:"domain" maxLength:"260" doc:"Only links on the domain with this host. Cannot be combined with tag."`
@@ -336,6 +351,9 @@ func (a *API) registerStats(h huma.API) {
 		return op
 	}
 	huma.Register(h, op("readLinkStats", linkStatsPath, "Count the clicks of a link", statsBody{}, 404, 410), a.linkStats)
+	reset := operation("Statistics", "resetStats", http.MethodDelete, linkStatsPath, "Set the clicks of a link to zero", keyed, 401, 403, 404, 410)
+	reset.DefaultStatus = http.StatusNoContent
+	huma.Register(h, reset, a.resetStats)
 	huma.Register(h, op("readStats", statsPath, "Count the clicks of all links, or of those with a tag or on a domain", statsBody{}), a.setStats)
 	huma.Register(h, op("listStats", statsListPath, "Count the clicks of each of up to 100 links", statsListBody{}), a.listStats)
 }

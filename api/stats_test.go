@@ -289,12 +289,44 @@ func (noAnswer) ListClickDays(context.Context, store.ClickKind, []string, int32,
 	return nil, store.ErrUnavailable
 }
 
+func (noAnswer) ResetClicks(context.Context, string) error { return store.ErrUnavailable }
+
 // TestStatsUnavailable checks that no part of the clicks is shown as all.
 func TestStatsUnavailable(t *testing.T) {
 	t.Parallel()
 	s, owner := newStatsServer(t, func(o *options) { o.ClickDays = noAnswer{} })
 	for _, path := range []string{"links/spring/stats", "stats", "stats/links?codes=spring"} {
 		s.get("/api/v1/"+path, owner...).problem(http.StatusServiceUnavailable)
+	}
+	s.do(http.MethodDelete, "/api/v1/links/spring/stats", nil, owner...).problem(http.StatusServiceUnavailable)
+}
+
+// TestResetStats checks that a reset deletes the statistics and totals of one link only.
+func TestResetStats(t *testing.T) {
+	t.Parallel()
+	s, owner := newStatsServer(t)
+	for _, code := range []string{"spring", "summer"} {
+		if code != "spring" {
+			s.do(http.MethodPost, "/api/v1/links", []byte(`{"url":"https://example.com/","alias":"`+code+`"}`), append([]string{"Content-Type", "application/json"}, owner...)...)
+		}
+		s.click(code, clicked{at: "2026-05-10T21:45:00Z", class: day.Person}, clicked{at: "2026-05-10T21:45:00Z", class: "crawler"})
+	}
+	for range 2 { // the second one finds nothing to do
+		if a := s.do(http.MethodDelete, "/api/v1/links/spring/stats", nil, owner...); a.status != http.StatusNoContent {
+			t.Fatalf("reset = %d %s, want 204", a.status, a.body)
+		}
+	}
+	for path, want := range map[string]int64{"links/spring/stats": 0, "links/summer/stats": 1, "stats": 2} {
+		var got client.Stats
+		s.get("/api/v1/"+path+"?from=2026-05-10&to=2026-05-11", owner...).into(&got)
+		if got.Total.People != want || got.Total.Robots != want {
+			t.Errorf("%s after the reset = %+v, want %d people and robots", path, got.Total, want)
+		}
+	}
+	var l client.Link
+	s.get("/api/v1/links/spring", owner...).into(&l)
+	if l.Clicks != 0 || l.Robots != 0 || l.LastClickAt != nil {
+		t.Errorf("link after the reset has %d clicks, %d robots, the last at %v, want none", l.Clicks, l.Robots, l.LastClickAt)
 	}
 }
 
@@ -306,4 +338,5 @@ func TestStatsOfDeleted(t *testing.T) {
 		t.Fatalf("delete = %d %s", a.status, a.body)
 	}
 	s.get("/api/v1/links/spring/stats", owner...).problem(http.StatusGone)
+	s.do(http.MethodDelete, "/api/v1/links/spring/stats", nil, owner...).problem(http.StatusGone)
 }

@@ -125,6 +125,12 @@ func (c *Client) linkStats(code string, query url.Values) request {
 	return request{method: http.MethodGet, domain: c.onHost, path: linkPath(code) + "/stats", query: query, repeatable: true}
 }
 
+// ResetStats sets the totals of a link to zero and deletes its statistics. It needs the scope
+// links:write.
+func (c *Client) ResetStats(ctx context.Context, code string) error {
+	return c.call(ctx, request{method: http.MethodDelete, domain: c.onHost, path: linkPath(code) + "/stats", repeatable: true}, nil)
+}
+
 // Stats returns the statistics of a set of links together. Links of other owners need an admin key.
 func (c *Client) Stats(ctx context.Context, of StatsSet, q StatsQuery) (Stats, error) {
 	query := q.values()

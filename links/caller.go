@@ -90,7 +90,7 @@ type Action uint8
 const (
 	Creating   Action = iota // Create
 	Reading                  // Get, List, ReadHistory
-	Editing                  // Edit, RollBack, Delete
+	Editing                  // Edit, RollBack, Delete, MayReset
 	Moderating               // Disable, Enable, DisableTarget
 	Archiving                // Export, Import
 	Counting                 // MayCount, Stored

@@ -35,6 +35,16 @@ func (s *Service) MayCount(ctx context.Context, who *Caller, keys []string) ([]e
 	return errs, nil
 }
 
+// MayReset checks whether the caller may set the clicks of the link to zero. The error is that of
+// Delete.
+func (s *Service) MayReset(ctx context.Context, who *Caller, key string) error {
+	l, err := s.read(ctx, who, Editing, s.opts.Store.Get, key)
+	if err == nil && !l.DeletedAt.IsZero() {
+		err = store.ErrGone
+	}
+	return err
+}
+
 // ClickSet selects links. Their clicks are added up. A link must meet all conditions.
 type ClickSet struct {
 	Owner  *string // links of this owner, or AllOwners; nil: the caller's links

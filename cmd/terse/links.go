@@ -23,6 +23,7 @@ type linksCommand struct {
 	Enable   linksEnable   `cmd:"" help:"Enable a disabled link. Needs an admin key."`
 	History  linksHistory  `cmd:"" help:"Show the changes of a link, newest first."`
 	Rollback linksRollback `cmd:"" help:"Restore the target of an earlier version."`
+	Reset    linksReset    `cmd:"" help:"Set the clicks of a link to zero, and delete its statistics."`
 	Stats    linksStats    `cmd:"" help:"Count the clicks of a link, with a chart, as JSON or as CSV."`
 	Share    linksShare    `cmd:"" help:"Share a page with the statistics of a link."`
 	QR       linksQR       `cmd:"" name:"qr" help:"Write the QR code of a link to a file."`

@@ -68,6 +68,31 @@ func (c *linksStats) Run(ctx context.Context, out output) error {
 	return printStats(out.stdout, api.ShortURL(code), &s)
 }
 
+type linksReset struct {
+	clientFlags
+	linkArg
+}
+
+// Help is shown below the command's purpose.
+func (*linksReset) Help() string {
+	return `Use it after tests of a link. The API key needs the scope links:write. Statistics of several links
+together keep the clicks.`
+}
+
+// Run sets the clicks of a link to zero.
+func (c *linksReset) Run(ctx context.Context, out output) error {
+	api, code, err := c.linkArg.open(&c.clientFlags, out)
+	if err != nil {
+		return err
+	}
+	defer api.Close()
+	if err := api.ResetStats(ctx, code); err != nil {
+		return err
+	}
+	fmt.Fprintf(out.stderr, "The clicks of %s count from zero again.\n", api.ShortURL(code))
+	return nil
+}
+
 // printStats prints statistics for people.
 func printStats(w io.Writer, shortURL string, s *terseclient.Stats) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)

@@ -84,6 +84,9 @@ func TestLinkStats(t *testing.T) {
 	t.Parallel()
 	_, environ := startWithKey(t, owns+",stats:read")
 	terse(t, environ, "shorten", "example.com/1", "--alias", "spring").ok(t)
+	if got := terse(t, environ, "links", "reset", "spring"); got.status != 0 || !strings.Contains(got.stderr, "count from zero") {
+		t.Errorf("links reset = %+v", got)
+	}
 	stats := func(flags ...string) result {
 		t.Helper()
 		return terse(t, environ, append([]string{"links", "stats", "spring", "--from", "2026-03-29", "--to", "2026-03-30", "--tz", "Europe/Berlin", "--by", "country,os", "--compare"}, flags...)...)
