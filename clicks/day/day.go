@@ -8,9 +8,9 @@ package day
 
 import (
 	"cmp"
+	"hash/maphash"
 	"iter"
 	"slices"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -196,7 +196,8 @@ func (d *Day) makeRoom() {
 	}
 }
 
-// prune moves the clicks of all values but the MaxValues largest to Other.
+// prune moves the clicks of all values but the MaxValues largest to Other. Among equal values it
+// decides by lot, so that nobody can choose names that displace other values each time.
 func (d *Day) prune(dim Dimension) {
 	if len(d.values[dim]) <= MaxValues {
 		return
@@ -204,13 +205,15 @@ func (d *Day) prune(dim Dimension) {
 	type sized struct {
 		value
 		clicks int64
+		lot    uint64
 	}
+	seed := maphash.MakeSeed()
 	all := make([]sized, len(d.values[dim]))
 	for i, v := range d.values[dim] {
-		all[i] = sized{v, v.series.Sum().All()}
+		all[i] = sized{v, v.series.Sum().All(), maphash.String(seed, v.name)}
 	}
 	slices.SortFunc(all, func(a, b sized) int {
-		return cmp.Or(cmp.Compare(b.clicks, a.clicks), strings.Compare(a.name, b.name))
+		return cmp.Or(cmp.Compare(b.clicks, a.clicks), cmp.Compare(a.lot, b.lot))
 	})
 	d.values[dim] = make([]value, 0, maxHeld)
 	for _, v := range all[:MaxValues] {

@@ -228,6 +228,39 @@ func TestPackedFormIsCanonical(t *testing.T) {
 	})
 }
 
+// TestFloodOfSmallValues mixes one click of a value with many others, whose names come first in
+// every order by name. The value keeps a large part of its clicks.
+func TestFloodOfSmallValues(t *testing.T) {
+	t.Parallel()
+	const flushes, junk = 300, 2 * day.MaxValues
+	var stored day.Day
+	for flush := range flushes {
+		var d day.Day
+		click := func(source string) {
+			c := day.Click{Quarter: 3, N: 1}
+			c.Values[day.Class], c.Values[day.UTMSource] = day.Person, source
+			d.Add(c)
+		}
+		for i := range junk / 2 {
+			click(fmt.Sprintf("a-%d-%d", flush, i))
+		}
+		click("newsletter")
+		for i := range junk / 2 {
+			click(fmt.Sprintf("b-%d-%d", flush, i))
+		}
+		stored.Merge(parse(t, d.Append(nil)))
+		if flush%10 == 9 { // the batches of one fold
+			stored = *parse(t, stored.Append(nil))
+		}
+	}
+	for name, s := range stored.Values(day.UTMSource) {
+		if name == "newsletter" && s.Sum().People >= flushes/4 {
+			return
+		}
+	}
+	t.Errorf("newsletter has fewer than %d of %d clicks", flushes/4, flushes)
+}
+
 // TestFloodOfValues checks that values beyond the limit go to Other, that a dimension still adds up,
 // and that a value which starts after a flood of others keeps its clicks.
 func TestFloodOfValues(t *testing.T) {
