@@ -20,6 +20,7 @@ import (
 type click struct {
 	at      time.Time
 	start   int64  // offset of its line
+	cached  bool   // a cache has answered
 	domain  string // id of the domain
 	name    string // path without its first slash
 	private bool
@@ -42,7 +43,8 @@ func (r *reading) flush(ctx context.Context) error {
 		head = head[:r.end] // the whole log
 	}
 	for n, s := range sums {
-		if len(s) == 0 {
+		// A database without clicks records the offset too: it may get links of another one.
+		if len(s) == 0 && r.counted[n] >= r.end {
 			continue
 		}
 		b := s.batch()
@@ -70,6 +72,10 @@ func (r *reading) count(ctx context.Context, c *click, sums []sum) error {
 	}
 	if !link.exists {
 		r.summary.Skipped[NoLink]++
+		return nil
+	}
+	if !link.mayRedirect(c) {
+		r.summary.Skipped[NotLive]++
 		return nil
 	}
 	n := 0
@@ -144,8 +150,16 @@ func (r *reading) salt(ctx context.Context, date int32) ([]byte, error) {
 
 // linkFacts is what the import needs of a link.
 type linkFacts struct {
-	exists bool
-	query  string // of the target
+	exists      bool
+	query       string    // of the target
+	from, until time.Time // when it redirects; the zero time: no limit
+	limited     bool      // it has a limit of clicks, so no cache has its redirects
+}
+
+// mayRedirect reports whether a redirect of the link led to its target. A link that has not started
+// or has ended may redirect to another address, see store.Domain.
+func (l *linkFacts) mayRedirect(c *click) bool {
+	return !c.at.Before(l.from) && (l.until.IsZero() || c.at.Before(l.until)) && !(l.limited && c.cached)
 }
 
 // The cache of links.
@@ -205,7 +219,7 @@ func (r *reading) facts(ctx context.Context, key string) (linkFacts, error) {
 	}
 	target, _, _ := strings.Cut(l.URL, "#")
 	_, query, _ := strings.Cut(target, "?")
-	return linkFacts{exists: true, query: query}, nil
+	return linkFacts{exists: true, query: query, from: l.StartsAt, until: l.ExpiresAt, limited: l.MaxClicks > 0}, nil
 }
 
 // resolve finds the link of a path as a visit does: first the whole path, then the path without

@@ -383,6 +383,75 @@ func randomLog(size int) (log string, clicks map[string]int64) {
 	return b.String(), clicks
 }
 
+// swapped is databases after the link moved to another one.
+type swapped struct {
+	*databases
+
+	moved string
+}
+
+func (s swapped) ShardOf(key string) int {
+	if key == s.moved {
+		return 1 - s.databases.ShardOf(key)
+	}
+	return s.databases.ShardOf(key)
+}
+
+func (s swapped) Get(ctx context.Context, key string) (store.Link, error) {
+	return s.stores[s.ShardOf(key)].Get(ctx, key)
+}
+
+// TestImportAfterAMove imports a log again after its only link moved to a database that had no
+// clicks in the log.
+func TestImportAfterAMove(t *testing.T) {
+	t.Parallel()
+	const key, n = "code0", 6
+	d := newDatabases(t, 2)
+	var log string
+	for range n {
+		log += hit(key)
+	}
+	mustImport(t, newImporter(t, d, "varnish", nil), log)
+	l, err := d.Get(t.Context(), key)
+	if err == nil {
+		_, err = d.stores[1-d.ShardOf(key)].Import(t.Context(), l)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := swapped{d, key}
+	s := mustImport(t, newImporter(t, d, "varnish", func(o *logs.Options) { o.Placement, o.Links = m, m }), log)
+	if l, err = m.Get(t.Context(), key); err != nil || l.Clicks != n || s.Skipped[logs.CountedBefore] != n {
+		t.Errorf("clicks after the second import = %d, %v, %+v, want %d", l.Clicks, err, s, n)
+	}
+}
+
+// TestLinesOfNoLiveLink imports redirects that did not lead to the target of the link: a domain
+// redirects visits of links that have ended.
+func TestLinesOfNoLiveLink(t *testing.T) {
+	t.Parallel()
+	d := newDatabases(t, 1)
+	hour := func(n int) time.Time { return now.Add(time.Duration(n) * time.Hour) }
+	for code, change := range map[string]func(*store.Link){
+		"ended":   func(l *store.Link) { l.ExpiresAt = hour(-1) },
+		"early":   func(l *store.Link) { l.StartsAt = hour(-1) },
+		"limited": func(l *store.Link) { l.MaxClicks = 5 },
+	} {
+		l := store.Link{Code: code, URL: "https://example.com/", Owner: "o", Status: 302, CreatedAt: hour(-48), UpdatedAt: hour(-48)}
+		change(&l)
+		if _, err := d.stores[0].Create(t.Context(), l); err != nil {
+			t.Fatal(err)
+		}
+	}
+	at := func(n int) string { return fmt.Sprint(hour(n).UnixMilli()) }
+	log := hit("ended", "time", at(-2)) + hit("ended", "time", at(0)) + hit("early", "time", at(-2)) + hit("early", "time", at(0)) +
+		hit("limited") + hit("limited", "cache", "miss")
+	s := mustImport(t, newImporter(t, d, "varnish", func(o *logs.Options) { o.All = true }), log)
+	if s.Clicks.People != 3 || s.Skipped[logs.NotLive] != 3 {
+		t.Errorf("Import() = %+v, want 3 clicks and 3 lines of links that were not live", s)
+	}
+}
+
 // TestGrowingLog imports a log whenever it has grown, with cuts anywhere in lines. The log begins
 // shorter than the part that identifies it.
 func TestGrowingLog(t *testing.T) {

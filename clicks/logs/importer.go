@@ -189,7 +189,7 @@ func (r *reading) read(l *line) bool {
 		}
 		return true
 	}
-	c := click{at: e.At, start: l.start, private: e.Private, request: e.Visit}
+	c := click{at: e.At, start: l.start, cached: e.Answer == Cache, private: e.Private, request: e.Visit}
 	if reason, ok := r.check(&e, &c, l.text); !ok {
 		r.summary.Skipped[reason]++
 		return true

@@ -21,8 +21,9 @@ const (
 	Repeated                    // an equal line was read before
 	CountedBefore               // an earlier import has counted it
 	NoLink                      // there is no link, or it was deleted
+	NotLive                     // the link had not started or had ended
 
-	reasons = 14
+	reasons = 15
 )
 
 var reasonTexts = [reasons]string{
@@ -40,6 +41,7 @@ var reasonTexts = [reasons]string{
 	"repeated in this import",
 	"counted by an earlier import",
 	"unknown link",
+	"the link had not started or had ended",
 }
 
 // String returns the reason in words.
