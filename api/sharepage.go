@@ -294,11 +294,13 @@ func (a *API) subjectOf(s *store.Share) web.Subject {
 	case store.ClickTag:
 		return web.Subject{Kind: web.SubjectTag, Name: name}
 	case store.ClickDomain:
-		host := a.host
-		if d, known := a.opts.Hosts.Domain(name); known {
+		host := ""
+		if name == "" {
+			host = a.host
+		} else if d, known := a.opts.Hosts.Domain(name); known {
 			host = d.Host
 		}
-		return web.Subject{Kind: web.SubjectDomain, Name: host}
+		return web.Subject{Kind: web.SubjectDomain, Name: host} // without a name while the domain was not read
 	case store.ClickOwner:
 		return web.Subject{Kind: web.SubjectOwner}
 	}

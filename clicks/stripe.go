@@ -106,11 +106,11 @@ const keptTable = 16 << 10
 
 // empty removes all clicks, and overwrites them. It frees memory that the table did not need.
 func (t *table) empty() {
+	clear(t.records)
 	if cap(t.records) > max(keptTable, 4*len(t.records)) {
 		*t = table{index: map[uint64]int32{}}
 		return
 	}
-	clear(t.records)
 	clear(t.index)
 	t.records, t.rows = t.records[:0], t.rows[:0]
 }

@@ -46,7 +46,7 @@ const (
 	SubjectAll    = "all"
 )
 
-// Subject is the links of the clicks.
+// Subject is the links of the clicks. The name of a domain may be unknown.
 type Subject struct {
 	Kind string
 	Name string // the short URL, the tag or the host; empty for the other kinds
@@ -58,7 +58,7 @@ func (s Subject) Heading() string {
 	case SubjectLink, SubjectTag:
 		return s.Name
 	case SubjectDomain:
-		return "Links on " + s.Name
+		return "Links on " + cmp.Or(s.Name, "a domain")
 	case SubjectOwner:
 		return "All links"
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/terse/terse/clicks/day"
 	"github.com/terse/terse/store"
 )
 
@@ -146,9 +147,9 @@ func (s *shard) run(ctx context.Context) {
 		n, err := s.fold(ctx)
 		more, swept := s.sweep(ctx)
 		s.log(ctx, errors.Join(err, swept))
-		s.count(ctx)
-		if err == nil && n >= s.opts.MaxBatches || swept == nil && more {
-			continue // there may be more
+		oldest := s.count(ctx)
+		if n >= s.opts.MaxBatches || n > 0 && oldest > s.opts.Every || swept == nil && more {
+			continue // a fold takes a limited number of batches and bytes
 		}
 		select {
 		case <-ctx.Done():
@@ -201,7 +202,7 @@ func (s *shard) sweep(ctx context.Context) (more bool, err error) {
 // retention returns the limits of now.
 func (s *shard) retention() store.ClickRetention {
 	today := int(store.DayOf(s.opts.Now()))
-	r := store.ClickRetention{CoarseBefore: int32(max(0, today-s.opts.DetailDays)), Coarsen: coarsen} //nolint:gosec // days
+	r := store.ClickRetention{CoarseBefore: int32(max(0, today-s.opts.DetailDays)), Coarsen: day.Hours} //nolint:gosec // days
 	if s.opts.KeepDays > 0 {
 		r.DropBefore = int32(max(0, today-s.opts.KeepDays)) //nolint:gosec // days
 	}
@@ -220,12 +221,16 @@ func (s *shard) log(ctx context.Context, err error) {
 	s.failing = err != nil
 }
 
-// count updates the metrics of the backlog.
-func (s *shard) count(ctx context.Context) {
+// count updates the metrics of the backlog, and returns the age of the oldest batch, or 0 if it
+// cannot be read.
+func (s *shard) count(ctx context.Context) time.Duration {
 	ctx, cancel := context.WithTimeout(ctx, s.opts.Timeout)
 	defer cancel()
-	if b, err := s.of.Folder.ClickBacklog(ctx); err == nil {
-		s.metrics.waiting.Set(float64(b.Batches))
-		s.metrics.oldest.Set(b.Oldest.Seconds())
+	b, err := s.of.Folder.ClickBacklog(ctx)
+	if err != nil {
+		return 0
 	}
+	s.metrics.waiting.Set(float64(b.Batches))
+	s.metrics.oldest.Set(b.Oldest.Seconds())
+	return b.Oldest
 }

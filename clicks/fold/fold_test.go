@@ -186,6 +186,33 @@ func (b *broken) FoldClicks(ctx context.Context, limit int, merge store.ClickMer
 	return b.ClickFolder.FoldClicks(ctx, limit, merge)
 }
 
+// slow is a folder that takes one batch at a time, as for batches of many bytes, and has old ones.
+type slow struct{ store.ClickFolder }
+
+func (s slow) FoldClicks(ctx context.Context, _ int, merge store.ClickMerge) (int, error) {
+	return s.ClickFolder.FoldClicks(ctx, 1, merge)
+}
+
+func (s slow) ClickBacklog(ctx context.Context) (store.ClickBacklog, error) {
+	b, err := s.ClickFolder.ClickBacklog(ctx)
+	if b.Batches > 0 {
+		b.Oldest = time.Hour
+	}
+	return b, err
+}
+
+// TestBacklogIsFoldedAtOnce checks that a worker does not pause while old batches wait.
+func TestBacklogIsFoldedAtOnce(t *testing.T) {
+	t.Parallel()
+	s, l := openStore(t)
+	today := store.DayOf(time.Now())
+	for seq := range int64(30) {
+		addClicks(t, s, seq+1, l.Code, today, 1)
+	}
+	startWorker(t, slow{s}, func(o *fold.Options) { o.Every = time.Minute })
+	testenv.Await(t, "all clicks are folded", func() bool { return quartersOf(t, s, store.ClickLink, l.Code, today)[1] == 30 })
+}
+
 func TestWorkerContinuesAfterFailures(t *testing.T) {
 	t.Parallel()
 	s, l := openStore(t)

@@ -20,6 +20,12 @@ func (p *clickPart) append(more clickPart) {
 	p.counts, p.days = append(p.counts, more.counts...), append(p.days, more.days...)
 }
 
+// of returns the batch with only these clicks.
+func (p *clickPart) of(b store.ClickBatch) store.ClickBatch {
+	b.Counts, b.Days = p.counts, p.days
+	return b
+}
+
 // AddClicks implements store.ClickSink. Each shard gets the clicks of its links, all at the
 // same time, under the batch's Recorder and Seq. If a shard fails, AddClicks fails. When the
 // batch is repeated, the other shards do not count their part again.
@@ -37,7 +43,7 @@ func (r *Router) AddClicks(ctx context.Context, b store.ClickBatch) error {
 		if parts[i].empty() {
 			return struct{}{}, nil
 		}
-		return struct{}{}, s.AddClicks(ctx, store.ClickBatch{Recorder: b.Recorder, Seq: b.Seq, Counts: parts[i].counts, Days: parts[i].days})
+		return struct{}{}, s.AddClicks(ctx, parts[i].of(b))
 	})
 	if moved(errs) {
 		if err := r.await(ctx); err != nil {
@@ -65,7 +71,7 @@ func (r *Router) resend(ctx context.Context, b store.ClickBatch, from int, parts
 		if part.empty() {
 			continue
 		}
-		one := store.ClickBatch{Recorder: b.Recorder, Seq: b.Seq, Counts: part.counts, Days: part.days}
+		one := part.of(b)
 		if to != from && !parts[to].empty() {
 			if errs[to] != nil {
 				failed = append(failed, r.named(to, store.ErrUnavailable))
