@@ -55,8 +55,8 @@ type hostScan struct {
 	source Source
 	*forbidden
 
-	list  string    // the latest fingerprint
-	known time.Time // when that fingerprint was first seen
+	list    string    // the latest fingerprint
+	changed time.Time // when the first change since the latest round was seen; the zero time: none
 }
 
 // round walks through all links when the forbidden hosts have changed, and again after
@@ -64,11 +64,15 @@ type hostScan struct {
 func (b *hostScan) round(ctx context.Context) error {
 	now := b.w.opts.Now()
 	if list := b.fingerprint(); list != b.list {
-		b.list, b.known = list, now
+		b.list = list
+		if b.changed.IsZero() { // later changes do not delay the walk any longer
+			b.changed = now
+		}
 	}
-	if now.Sub(b.known) < b.w.opts.Settle {
+	if now.Sub(b.changed) < b.w.opts.Settle {
 		return nil
 	}
+	b.changed = time.Time{}
 	saved, err := b.source.Links.ClaimScan(ctx, b.name, b.w.holder, claimTTL)
 	if err != nil {
 		return err

@@ -321,6 +321,29 @@ func TestLinksToOwnHostsAreDisabled(t *testing.T) {
 	b.wantDisabled("claimed", store.AuthorDomains, reason)
 }
 
+// restless is hosts that change all the time.
+type restless struct {
+	scan.Hosts
+
+	changes atomic.Int64
+}
+
+func (r *restless) Fingerprint() string { return fmt.Sprint(r.changes.Add(1)) }
+
+func (r *restless) Serves(host string) bool { return host == "go.example.com" }
+
+func (r *restless) AnyVerified() bool { return true }
+
+// TestChangesDoNotDelayTheScan checks that links are scanned while the hosts change more often than
+// Settle.
+func TestChangesDoNotDelayTheScan(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.create("loop", "https://go.example.com/spring")
+	b.work(false, func(o *scan.Options) { o.Own = new(restless) })
+	b.wantDisabled("loop", store.AuthorDomains, "leads to a host of this URL shortener")
+}
+
 func TestAllLinksAreHeldAgain(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
