@@ -168,6 +168,21 @@ func (c *Client) waiting(err error) {
 	}
 }
 
+// watch calls Options.Waiting if the answer takes long. The returned function ends that, and waits
+// for a call that has begun.
+func (c *Client) watch() (end func()) {
+	called := make(chan struct{})
+	slow := time.AfterFunc(slowAnswer, func() {
+		defer close(called)
+		c.waiting(nil)
+	})
+	return func() {
+		if !slow.Stop() {
+			<-called
+		}
+	}
+}
+
 // send sends one request and returns the body of a 2xx response.
 func (c *Client) send(ctx context.Context, r request, target string, body []byte) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout)
@@ -190,8 +205,7 @@ func (c *Client) send(ctx context.Context, r request, target string, body []byte
 	if r.version != 0 {
 		request.Header.Set("If-Match", strconv.Quote(strconv.FormatInt(r.version, 10)))
 	}
-	slow := time.AfterFunc(slowAnswer, func() { c.waiting(nil) })
-	defer slow.Stop()
+	defer c.watch()()
 	response, err := c.opts.HTTP.Do(request)
 	if err != nil {
 		return nil, &unreachableError{err}

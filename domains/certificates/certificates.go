@@ -191,7 +191,9 @@ func (m *Manager) configure() {
 
 // Close ends the work in the background, orders included, and waits for it until ctx ends.
 func (m *Manager) Close(ctx context.Context) error {
-	m.stop()
+	m.mu.Lock()
+	m.stop() // from here on, nothing new begins
+	m.mu.Unlock()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

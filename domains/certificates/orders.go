@@ -83,7 +83,9 @@ func (m *Manager) missing() (hosts []string) {
 // the work, which continues when their contexts end.
 func (m *Manager) wait(ctx context.Context, host string) error {
 	done := m.loading.DoChan(host, func() (any, error) {
-		m.background.Add(1)
+		if !m.begin() {
+			return nil, context.Canceled
+		}
 		defer m.background.Done()
 		return nil, m.obtain(m.ctx, host)
 	})
@@ -93,6 +95,18 @@ func (m *Manager) wait(ctx context.Context, host string) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// begin reports whether the Manager is open, and then counts one more piece of work in the
+// background. The caller must call background.Done.
+func (m *Manager) begin() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.ctx.Err() != nil {
+		return false
+	}
+	m.background.Add(1)
+	return true
 }
 
 // obtain loads the certificate of host into the cache, and orders a missing one.
