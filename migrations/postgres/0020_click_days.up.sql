@@ -1,11 +1,12 @@
--- Clicks that are not of people. last_click_at is NULL if no person has clicked.
+-- robots counts the clicks that are not of people. last_click_at is NULL if no person has clicked.
 ALTER TABLE click_totals
     ADD COLUMN robots bigint NOT NULL DEFAULT 0,
     ALTER COLUMN last_click_at DROP NOT NULL;
 
 -- Batches of clicks that wait for the fold into click_days, oldest first. days is packed, and
--- size is its length before that. A row with a code in forget makes the fold drop the older
--- days of that link, waiting or stored. Rows come and go all the time, but the table stays small.
+-- size is its length before compression. A row with a code in forget makes the fold drop the
+-- older days of that link, both waiting and stored. The table stays small, but its rows change all
+-- the time.
 CREATE TABLE click_batches (
     id       bigint      NOT NULL GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     added_at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -16,10 +17,10 @@ CREATE TABLE click_batches (
 
 ALTER TABLE click_batches ALTER COLUMN days SET STORAGE EXTERNAL; -- compressed already
 
--- Clicks of one UTC day: of a link, or of all links of an owner, tag or domain that are in this
--- shard. store.ClickKind has the kinds and their keys. bucket is -1 in rows of several links:
--- such a row stays in its shard when buckets move, because it is a part of a sum. Each month is
--- a partition, which click_days_add_month makes.
+-- Clicks of one UTC day: of one link, or of all links of an owner, tag or domain in this shard.
+-- store.ClickKind defines the kinds and their keys. bucket is -1 in rows of several links: they
+-- are partial sums, and stay in their shard when buckets move. click_days_add_month makes a
+-- partition for each month.
 CREATE TABLE click_days (
     day    date     NOT NULL,
     bucket smallint NOT NULL,
@@ -32,7 +33,7 @@ CREATE TABLE click_days (
 ALTER TABLE click_days ALTER COLUMN data SET STORAGE EXTERNAL; -- compressed already
 
 -- One row: the progress of retention. Rows of months before coarse_before have less detail. In
--- that month, the rows up to bucket, kind, key and day have it, too.
+-- the month of coarse_before, the rows up to (bucket, kind, key, day) have less detail too.
 CREATE TABLE click_sweep (
     "only"        boolean  NOT NULL DEFAULT true PRIMARY KEY CHECK ("only"),
     coarse_before date     NOT NULL DEFAULT '1970-01-01',

@@ -1,9 +1,9 @@
--- Clicks that are not of people.
+-- robots counts the clicks that are not of people.
 ALTER TABLE click_totals ADD COLUMN robots INTEGER NOT NULL DEFAULT 0;
 
 -- Batches of clicks that wait for the fold into click_days, oldest first. days is packed, and
--- size is its length before that. A row with a code in forget makes the fold drop the older
--- days of that link, waiting or stored.
+-- size is its length before compression. A row with a code in forget makes the fold drop the
+-- older days of that link, both waiting and stored.
 CREATE TABLE click_batches (
     id       INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
     added_at INTEGER NOT NULL,
@@ -14,8 +14,8 @@ CREATE TABLE click_batches (
 
 CREATE INDEX click_batches_forget ON click_batches (id) WHERE forget <> '';
 
--- Clicks of one UTC day: of a link, or of all links of an owner, tag or domain. store.ClickKind
--- has the kinds and their keys. day counts from 1970-01-01.
+-- Clicks of one UTC day: of one link, or of all links of an owner, tag or domain. store.ClickKind
+-- defines the kinds and their keys. day counts from 1970-01-01.
 CREATE TABLE click_days (
     kind INTEGER NOT NULL,
     key  TEXT    NOT NULL COLLATE BINARY,
@@ -25,8 +25,8 @@ CREATE TABLE click_days (
 ) STRICT;
 
 -- One row: the progress of retention. Rows of days before coarse_before have less detail, and
--- rows of days before drop_before are deleted. next_coarse and next_drop are the limits of the
--- pass through click_days that has reached kind, key and day.
+-- rows of days before drop_before are deleted. next_coarse and next_drop are the limits of
+-- the running pass through click_days, which has reached (kind, key, day).
 CREATE TABLE click_sweep (
     coarse_before INTEGER NOT NULL,
     drop_before   INTEGER NOT NULL,
@@ -39,7 +39,7 @@ CREATE TABLE click_sweep (
 
 INSERT INTO click_sweep VALUES (0, 0, 0, 0, -1, '', 0);
 
--- The days of a link go with it.
+-- Deletes the days of a deleted link.
 CREATE TRIGGER click_days_of_deleted AFTER UPDATE OF deleted_at ON links
 WHEN NEW.deleted_at <> 0
 BEGIN
