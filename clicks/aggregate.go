@@ -14,8 +14,8 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// aggregate classifies the clicks of all stripes and adds them to the days of their links. After
-// it, no address and no User-Agent of these clicks is in memory.
+// aggregate classifies the clicks of all stripes and adds them to the days of their links. When it
+// returns, no address and no User-Agent of these clicks is in memory.
 func (r *Recorder) aggregate(ctx context.Context) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -58,14 +58,14 @@ type linkDay struct {
 	day int32 // days since 1970-01-01
 }
 
-// open is the clicks of a linkDay that are in no batch yet.
+// open is the clicks of a linkDay that are not in a batch yet.
 type open struct {
 	day  day.Day
 	last int64 // the latest click of a person, Unix microseconds
 }
 
-// add counts clicks. If the memory is full, it counts clicks of a linkDay that is open without
-// their details, and drops the others.
+// add counts clicks. If the memory is full, it drops them, unless their linkDay is already open:
+// then it counts them without details.
 func (r *Recorder) add(of linkDay, c day.Click, last int64) {
 	o := r.open[of]
 	if full := r.openSize >= r.opts.MaxBytes/4; full && r.backlogSize < r.opts.MaxBytes/2 {

@@ -20,8 +20,8 @@ type Click struct {
 	visit.Request
 }
 
-// Bounds of the facts of a click in bytes. The rest is not kept: User-Agents are not read so far,
-// a longer language is none, and the host of a referrer is at its start.
+// Most bytes of the texts of a click. Longer texts are cut: classification does not read a User-Agent
+// beyond its bound, ignores a longer language, and needs only the start of a referrer.
 const (
 	maxUserAgent = 2 << 10
 	maxReferrer  = 1 << 10

@@ -1,6 +1,7 @@
-// Package clicks counts redirects without slowing them down. A Recorder keeps what a redirect
-// knows of a click in memory. About once a second it classifies the clicks, sums them by link and
-// day, and sends the sums to a store.ClickSink.
+// Package clicks counts redirects without slowing them down. A Recorder keeps the facts of each
+// click in memory. About once a second it classifies the clicks, sums them by link and day, and
+// sends the sums to a store.ClickSink. Package clicks/stats reads stored
+// clicks.
 //
 // A killed process loses the clicks since its last flush. The Recorder never waits for the sink:
 // when its memory is full, it counts clicks without their details, then drops clicks, and counts
@@ -58,7 +59,7 @@ type Options struct {
 
 	FlushEvery   time.Duration // interval between flushes; clicks are classified sooner when a stripe is half full; default DefaultFlushEvery
 	FlushTimeout time.Duration // timeout of the sink for one batch; default DefaultFlushTimeout
-	MaxBytes     int           // about the most memory for clicks: a quarter for clicks as they come, a quarter for sums, half for batches; default DefaultMaxBytes
+	MaxBytes     int           // approximate limit of the memory for clicks: a quarter for unclassified clicks, a quarter for sums, half for batches; default DefaultMaxBytes
 	MaxBatch     int           // most links in one batch; default DefaultMaxBatch
 }
 
@@ -106,7 +107,7 @@ type Recorder struct {
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 
-	sending chan struct{} // full while batches are sent
+	sending chan struct{} // has an element while batches are sent
 
 	mu          sync.Mutex // guards the fields below
 	spare       table      // empty between two calls of aggregate
@@ -163,8 +164,8 @@ const (
 	roomLen = 768
 )
 
-// Record counts one click. It never waits for the sink, and keeps no reference to the memory of
-// the texts of c. After Close it drops the click.
+// Record counts one click. It never waits for the sink, and keeps no reference to the texts of c.
+// After Close it drops the click.
 func (r *Recorder) Record(c Click) {
 	c.bound()
 	var room [roomLen]byte

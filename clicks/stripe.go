@@ -15,7 +15,7 @@ type stripe struct {
 	_        [64]byte // puts the next stripe's lock on another cache line
 }
 
-// counts are numbers of clicks since the start, except pending.
+// counts are numbers of clicks since the start of the process, except pending.
 type counts struct {
 	recorded int64 // all clicks
 	full     int64 // dropped because the memory was full

@@ -51,8 +51,8 @@ type Finder struct {
 	metrics *metrics
 
 	// Only Run uses these.
-	seen    os.FileInfo // the file of db, or the one that could not be read; nil if it must be read again
-	bad     error       // the error of that read
+	seen    os.FileInfo // the last file that was read, with or without success; nil: the file must be read again
+	bad     error       // the error of the last read
 	failing bool        // whether the latest check failed
 }
 
@@ -118,8 +118,8 @@ func isPublic(addr netip.Addr) bool {
 	return addr.Is6() && addr.As16()[0]>>5 == 1 // 2000::/3
 }
 
-// Run reads the file again whenever it changes, until ctx ends. After an error, Of uses the
-// content from before.
+// Run reads the file again whenever it changes, until ctx ends. After an error, Of uses the old
+// content.
 func (f *Finder) Run(ctx context.Context) {
 	if f.opts.File == "" {
 		return

@@ -14,14 +14,15 @@ import (
 // maxFile is the largest file, in bytes. The file is in memory.
 const maxFile = 1 << 30
 
-// settledAfter is how old a file must be for the same time and size to mean the same content.
+// settledAfter is how long after a change a file counts as settled: later, the same modification time
+// and size mean the same content.
 const settledAfter = 5 * time.Second
 
 // sampled is how many networks of a file are searched for a country.
 const sampled = 10_000
 
-// paths are where files have the code of a country: MaxMind and DB-IP, then the packages of
-// ip-location-db, then IPinfo.
+// paths are the places of the country code in a record: in files of MaxMind and DB-IP, of
+// ip-location-db, and of IPinfo.
 var paths = [][]any{{"country", "iso_code"}, {"country_code"}, {"country"}}
 
 // CheckFile returns the problem of a file in the MaxMind DB format. It returns nil for an empty
@@ -56,8 +57,8 @@ func (f *Finder) refresh() error {
 	return nil
 }
 
-// open reads a file into memory. It is not mapped: a program that writes into a mapped file can
-// crash this one.
+// open reads a file into memory. It does not map the file: if another program truncates a mapped
+// file, this process crashes.
 func open(path string) (*maxminddb.Reader, error) {
 	content, err := readAll(path)
 	if err != nil {
@@ -95,7 +96,7 @@ func readAll(path string) (content []byte, err error) {
 	return content, nil
 }
 
-// check reports whether a file has countries.
+// check returns an error if a file has no countries.
 func check(db *maxminddb.Reader) error {
 	n := 0
 	for network := range db.Networks() {

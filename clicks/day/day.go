@@ -2,8 +2,8 @@
 // values of each dimension, and the number of visitors. It packs them into bytes, packs the days of
 // one flush into a batch, and folds batches into the stored days.
 //
-// The packed forms are data formats: databases are full of them. A change gets a new version
-// number, and all old versions stay readable.
+// The packed forms are data formats, which databases store. A change of a form needs a new version
+// number, and all old versions must stay readable.
 package day
 
 import (
@@ -23,14 +23,14 @@ const (
 
 	// Person is the value of Class for people. All clicks of other classes are clicks of robots.
 	Person = "person"
-	// Other stands for all values without a place of their own. It is not UTF-8, so no value from
-	// outside is equal to it.
+	// Other stands for all values that are not stored by themselves. It is not UTF-8, so no value
+	// of a request is equal to it.
 	Other = "\xff"
 
 	// maxHeld is how many values of a dimension are in memory before the smallest become Other. It
 	// is more than MaxValues, so that a value that starts late still gets a place.
 	maxHeld = 2 * MaxValues
-	// scanned is how many values are searched one by one. More have an index.
+	// scanned is the most values that are searched one by one. For more values there is an index.
 	scanned = 16
 )
 
@@ -62,14 +62,14 @@ type Day struct {
 	size int
 }
 
-// value is one known value. Unknown is not kept: it is the difference between the day's clicks and
-// the clicks of all values.
+// value is one known value. The clicks without a value are not stored: they are the clicks of the
+// day minus the clicks of all values.
 type value struct {
 	name   string
 	series Series
 }
 
-// rest is what few dimensions need.
+// rest is the state that only dimensions with many values need.
 type rest struct {
 	other Series
 	index map[string]int32 // positions in values; nil if not built
@@ -83,7 +83,7 @@ type room struct {
 }
 
 // Add counts a click. A value that is longer than MaxValueLen or not UTF-8 counts as Other. The Day
-// keeps none of the strings' memory.
+// keeps no reference to the strings of c.
 func (d *Day) Add(c Click) {
 	d.unknown = nil
 	count := Count{Robots: c.N}
@@ -227,7 +227,7 @@ func (d *Day) prune(dim Dimension) {
 	}
 }
 
-// Merge adds the clicks of o, which stays as it is. The result has the coarser resolution of both.
+// Merge adds the clicks of o. It does not change o. The result has the coarser resolution of both.
 // Values of d may share memory with o.
 func (d *Day) Merge(o *Day) {
 	d.unknown = nil
@@ -291,7 +291,7 @@ func (d *Day) Coarsen(byTime, byValue Resolution) {
 	}
 }
 
-// ToHours lowers the resolution to hours. Days are stored so after their first months.
+// ToHours lowers the resolution to hours, as retention does with old days.
 func (d *Day) ToHours() { d.Coarsen(ByHour, ByHour) }
 
 // Resolution returns the resolutions of Series and of Values.
@@ -304,8 +304,8 @@ func (d *Day) Series() Series { return d.total }
 func (d *Day) Total() Count { return d.total.Sum() }
 
 // Values returns the values of a dimension that have clicks, in no order: "" for unknown, Other for
-// all values without a place of their own. Together their clicks are the clicks of the day. The Day
-// owns the series.
+// all values that are not stored by themselves. The clicks of all values add up to the clicks of the
+// day. The Day owns the series.
 func (d *Day) Values(dim Dimension) iter.Seq2[string, Series] {
 	return func(yield func(string, Series) bool) {
 		for _, v := range d.values[dim] {

@@ -2,8 +2,8 @@ package day
 
 import "slices"
 
-// Dimension is a fact that is known of a click. The numbers are part of the packed format: they
-// are never changed or used again, and new dimensions come at the end.
+// Dimension is a property of a click, such as its country. The numbers are part of the packed
+// format: never change or reuse a number, and add new dimensions at the end.
 type Dimension uint8
 
 // The dimensions.

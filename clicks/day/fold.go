@@ -42,7 +42,7 @@ func Fold(ctx context.Context, added []store.ClickDay, stored store.ClickRows) (
 
 var _ store.ClickMerge = Fold
 
-// place is where the clicks of a row belong.
+// place identifies a row.
 type place struct {
 	kind store.ClickKind
 	key  string
@@ -51,7 +51,7 @@ type place struct {
 
 func placeOf(r *store.ClickDay) place { return place{r.Kind, r.Key, r.Day} }
 
-// sums are days by their place.
+// sums are days by place.
 type sums map[place]*Day
 
 func (s sums) add(p place, d *Day) {
@@ -81,7 +81,8 @@ func (s sums) rows() []store.ClickDay {
 	return rows
 }
 
-// ofSets returns s, which are days of links, with the days of all sets that the links belong to.
+// ofSets returns the days in s, which are of links, and the days of their owners, tags and domains
+// and of all links. It leaves out links that no longer exist.
 func (s sums) ofSets(ctx context.Context, stored store.ClickRows) (sums, error) {
 	rows := s.rows()
 	keys := make([]string, len(rows))
@@ -120,7 +121,7 @@ func ParseRow(r store.ClickDay) (*Day, error) {
 	return d, nil
 }
 
-// Hours returns the packed clicks of a row with the resolution of ToHours. It is a
+// Hours returns the packed clicks of a row by hours, see Day.ToHours. It can be a
 // store.ClickRetention.Coarsen.
 func Hours(r store.ClickDay) ([]byte, error) {
 	d, err := ParseRow(r)

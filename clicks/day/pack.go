@@ -19,15 +19,15 @@ import (
 //	             visitors, see visitors.append
 //	compressed   version 2, and then the plain form as one frame of zstd
 //
-//	points       how many, and for each: how many times were left out since the one before, times 4,
-//	             plus a kind: 0 one person; 1 one robot; 2 people, the number minus 2 follows;
+//	points       how many, and for each: the number of times without a point since the previous
+//	             point, times 4, plus a kind: 0 one person; 1 one robot; 2 people, the number minus 2 follows;
 //	             3 the numbers of people and robots follow
 //	entry        0 unknown; 1 Other; else 2 + n: n is 2 * position in words + 1, or 2 * length of a
 //	             value, which follows. Then the points of the entry, which count only the times at
 //	             which the day has clicks.
 //
-// The first entry of a dimension has no points: it has all clicks of the day that the others have
-// not. It is the entry with the most points. The others are sorted: unknown, Other, values.
+// The first entry of a dimension is stored without points: its clicks are the clicks of the day minus
+// the clicks of the other entries. It is the entry with the most points. The others are sorted: unknown, Other, values.
 const (
 	versionPlain      = 1
 	versionCompressed = 2

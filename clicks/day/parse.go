@@ -10,7 +10,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// ErrFormat is returned for bytes that are no packed day or batch.
+// ErrFormat is returned for bytes that are not a packed day.
 var ErrFormat = errors.New("malformed clicks")
 
 // maxPlain is the largest plain form of a day. The format allows no larger one.
@@ -18,8 +18,8 @@ const maxPlain = 2 << 20
 
 var decoder, _ = zstd.NewReader(nil, zstd.WithDecoderConcurrency(2), zstd.WithDecoderMaxMemory(maxPlain), zstd.WithDecoderMaxWindow(maxPlain))
 
-// Parse returns the day with this packed form. It returns an error that wraps ErrFormat for all
-// other bytes, and takes a few megabytes of memory at most. The Day keeps no reference to b.
+// Parse returns the day with the packed form b. For other bytes it returns an error that wraps
+// ErrFormat. It needs at most a few megabytes of memory. The Day keeps no reference to b.
 func Parse(b []byte) (*Day, error) {
 	if len(b) > 0 && b[0] == versionCompressed {
 		plain, err := decoder.DecodeAll(b[1:], nil)
@@ -212,7 +212,7 @@ func (d *Day) put(dim Dimension, v value) {
 	}
 }
 
-// take subtracts s from left, and reports whether there was enough.
+// take subtracts s from left, and reports whether no number became negative.
 func take(left, s Series) bool {
 	i := 0
 	for _, p := range s {

@@ -28,13 +28,13 @@ func (c *Count) subtract(o Count) {
 // All returns the clicks of people and robots together.
 func (c Count) All() int64 { return c.People + c.Robots }
 
-// Point is the clicks of one time of a day.
+// Point is the clicks of one quarter-hour, hour or day, see Resolution.
 type Point struct {
 	Count
-	Quarter uint8 // first quarter-hour of the time, 0 to 95
+	Quarter uint8 // its first quarter-hour, 0 to 95
 }
 
-// Series is clicks by time: points that are not zero, by rising Quarter.
+// Series is clicks by time: points with clicks, in ascending order of Quarter.
 type Series []Point
 
 // Sum returns the clicks of the whole series.
@@ -65,7 +65,7 @@ func (s *Series) merge(o Series) {
 	}
 }
 
-// Resolution is how exactly the times of clicks are kept.
+// Resolution is the length of time that one Point counts.
 type Resolution uint8
 
 // The resolutions, from fine to coarse. The numbers are part of the packed format.
@@ -77,7 +77,7 @@ const (
 	resolutions = 3
 )
 
-// Quarters returns how many quarter-hours the clicks of one point come from.
+// Quarters returns the number of quarter-hours of one point.
 func (r Resolution) Quarters() int { return [resolutions]int{1, 4, Quarters}[r] }
 
 // Start returns the first quarter of the point that a quarter belongs to.

@@ -90,7 +90,7 @@ const (
 
 // append appends the packed form.
 func (v *visitors) append(to []byte) []byte {
-	if v.estimate() == 0 { // an estimate brings the keys in order
+	if v.estimate() == 0 { // Estimate also sorts the keys
 		return append(to, noVisitors)
 	}
 	b, err := v.sketch.MarshalBinary()

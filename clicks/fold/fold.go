@@ -1,5 +1,5 @@
-// Package fold keeps a worker that folds the clicks of stores into days, and removes detail
-// from old days. It does not know how a store keeps them.
+// Package fold runs a worker that folds the waiting clicks of stores into days, and removes detail
+// from old days. Folding two days together is day.Fold; stores read and write the rows.
 //
 // Any number of processes may run a Worker over the same stores. One process at a time does the
 // work of a store, and another continues when that process dies.
@@ -29,12 +29,12 @@ const (
 	DefaultDetailDays = 90
 )
 
-// sweepEvery is the time between two looks for work of retention.
+// sweepEvery is the time between two checks whether retention has work.
 const sweepEvery = time.Minute
 
-// Named is the clicks of one store.
+// Named is the ClickFolder of one store, with the name of the shard.
 type Named struct {
-	Name   string // of the shard, in metrics and logs
+	Name   string // for metrics and logs
 	Folder store.ClickFolder
 }
 
@@ -48,9 +48,8 @@ type Options struct {
 	MaxBatches int           // most batches in one transaction; default DefaultMaxBatches
 	Timeout    time.Duration // of one transaction; default DefaultTimeout
 
-	// DetailDays is how many days keep their quarter-hours. Older days have hours. Whole months
-	// lose them together, so the days of a month keep them up to a month longer. Default
-	// DefaultDetailDays.
+	// DetailDays is how many days keep their quarter-hours. Older days have hours. A month loses
+	// its quarter-hours once all its days are old enough. Default DefaultDetailDays.
 	DetailDays int
 
 	// KeepDays is how many days are kept at all, in whole months. Default 0: all.
@@ -178,7 +177,7 @@ func (s *shard) fold(ctx context.Context) (int, error) {
 	return n, nil
 }
 
-// sweep does one step of retention, unless the latest sweep ended a moment ago.
+// sweep does one step of retention, unless the latest sweep ended less than sweepEvery ago.
 func (s *shard) sweep(ctx context.Context) (more bool, err error) {
 	if time.Since(s.swept) < sweepEvery {
 		return false, nil
@@ -199,7 +198,7 @@ func (s *shard) sweep(ctx context.Context) (more bool, err error) {
 	return more, nil
 }
 
-// retention returns the limits of now.
+// retention returns the limits at the current time.
 func (s *shard) retention() store.ClickRetention {
 	today := int(store.DayOf(s.opts.Now()))
 	r := store.ClickRetention{CoarseBefore: int32(max(0, today-s.opts.DetailDays)), Coarsen: day.Hours} //nolint:gosec // days

@@ -7,8 +7,8 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// mergeDays returns a store.ClickMerge that adds up days. Days before coarseBefore, which the
-// sweep may have passed, get hours instead of quarter-hours.
+// mergeDays returns a store.ClickMerge that adds up days. It stores days before coarseBefore by hours,
+// because the sweep may have passed them already.
 func mergeDays(coarseBefore int32) store.ClickMerge {
 	return func(ctx context.Context, added []store.ClickDay, stored store.ClickRows) ([]store.ClickDay, error) {
 		days, err := day.Fold(ctx, added, stored)

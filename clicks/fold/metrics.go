@@ -21,8 +21,8 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	}
 	m := &metrics{
 		folded:        counter("terse_clicks_batches_folded_total", "Batches of clicks that this node has folded into days."),
-		failures:      counter("terse_clicks_fold_failures_total", "Folds of clicks into days that failed. Their batches wait."),
-		sweepFailures: counter("terse_clicks_sweep_failures_total", "Steps of the retention of clicks that failed."),
+		failures:      counter("terse_clicks_fold_failures_total", "Folds of clicks into days that failed. Their batches wait for the next fold."),
+		sweepFailures: counter("terse_clicks_sweep_failures_total", "Failed attempts to reduce the detail of old days of clicks."),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "terse_clicks_fold_duration_seconds", Help: "Duration of one fold of clicks into days.",
 			Buckets: prometheus.ExponentialBuckets(0.005, 2, 14),

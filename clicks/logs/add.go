@@ -64,7 +64,7 @@ func (r *reading) flush(ctx context.Context) error {
 	return nil
 }
 
-// count adds a click to the sum of its database.
+// count adds a click to the sum of the database that has its link.
 func (r *reading) count(ctx context.Context, c *click, sums []sum) error {
 	key, link, err := r.resolve(ctx, c.domain, c.name)
 	if err != nil {
@@ -113,7 +113,7 @@ func quarterOf(at time.Time) int {
 	return at.Hour()*4 + at.Minute()/15
 }
 
-// patiently calls a database until it is available or the patience ends.
+// patiently repeats a call while its database is unavailable, for at most Options.Patience.
 func (i *Importer) patiently(ctx context.Context, call func() error) error {
 	for began, pause := time.Now(), 100*time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
 		err := call()
@@ -128,7 +128,7 @@ func (i *Importer) patiently(ctx context.Context, call func() error) error {
 	}
 }
 
-// salt returns the secret of a day, or nil if the day has none, because it is over.
+// salt returns the secret of a day, or nil if the day is over and its secret was destroyed.
 func (r *reading) salt(ctx context.Context, date int32) ([]byte, error) {
 	if r.opts.Salts == nil {
 		return nil, nil

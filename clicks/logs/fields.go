@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// fields is one line of the JSON that our configurations for nginx, Varnish and Fastly write. Only
-// time, method, uri and status are required. An empty text and "-" are no value.
+// fields is one line of the JSON logs by deploy/nginx, deploy/varnish and deploy/fastly. Only time,
+// method, uri and status are required. An empty text and "-" stand for no value.
 type fields struct {
 	Time      text  `json:"time"` // see parseTime
 	ID        text  `json:"id"`   // unique to the request
@@ -18,7 +18,7 @@ type fields struct {
 	Status    text  `json:"status"`
 	Cache     text  `json:"cache"`    // as the server names it
 	Upstream  *text `json:"upstream"` // of nginx: the status of the origin's answer
-	Visits    text  `json:"visits"`   // of Fastly: how many of its servers had the request before
+	Visits    text  `json:"visits"`   // of Fastly: how many of its servers passed the request on
 	Address   text  `json:"address"`
 	Country   text  `json:"country"`
 	UserAgent text  `json:"user_agent"`
@@ -29,7 +29,7 @@ type fields struct {
 	DNT       text  `json:"dnt"`
 }
 
-// fieldsParser returns a parser of fields. answer says who has made the answer.
+// fieldsParser returns a parser of fields. answer finds out who answered the request.
 func fieldsParser(answer func(*fields) Answer) func([]byte) (Entry, error) {
 	return func(line []byte) (Entry, error) {
 		var f fields
@@ -55,8 +55,8 @@ func fieldsParser(answer func(*fields) Answer) func([]byte) (Entry, error) {
 	}
 }
 
-// nginxAnswer reads $upstream_cache_status. Without it and without $upstream_status, nginx has
-// answered by a rule of its own.
+// nginxAnswer reads $upstream_cache_status. If it and $upstream_status are empty, nginx answered by a
+// rule of its own.
 // https://nginx.org/en/docs/http/ngx_http_upstream_module.html#var_upstream_cache_status
 func nginxAnswer(f *fields) Answer {
 	switch f.Cache.known() {
@@ -98,8 +98,8 @@ func fastlyAnswer(f *fields) Answer {
 	return Origin
 }
 
-// text is a JSON string or number. Bytes that are not UTF-8 stay invalid, so that statistics do not
-// take them for characters.
+// text is a JSON string or number. Unlike encoding/json, it does not replace bytes that are not UTF-8:
+// statistics must see that they are invalid.
 type text string
 
 func (t text) known() string { return known(string(t)) }

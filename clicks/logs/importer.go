@@ -62,13 +62,13 @@ type Options struct {
 	Hosts     Hosts             // required
 	Visits    *visit.Classifier // required
 
-	All     bool           // count lines that the origin has answered, too; default: the origin has counted them
-	Host    string         // of lines without a host; default: they are skipped
+	All     bool           // also count lines that the origin has answered; default: skip them, because the origin has counted them
+	Host    string         // host of lines without a host; default: they are skipped
 	Salts   Salts          // default: visitors are not counted
 	Exclude []netip.Prefix // clicks of clients in these networks are not counted; default: none
 
 	Chunk    int              // about how many bytes of a log are added in one transaction; default DefaultChunk
-	Patience time.Duration    // how long an unavailable database is tried again; default: not at all
+	Patience time.Duration    // how long calls of an unavailable database are repeated; default: they are not
 	Now      func() time.Time // default time.Now
 }
 
@@ -123,15 +123,15 @@ type reading struct {
 	counted []int64 // by database: how many bytes of the log it has counted
 	chunk   []click // of lines that are in no database yet
 	begun   int64   // offset of the start of the chunk
-	end     int64   // offset behind the latest line that was read
+	end     int64   // offset after the latest line that was read
 }
 
 // Import adds the clicks of a log that no earlier import has added. Each database gets the clicks
 // of a chunk completely or not at all. After an error, or if the process is killed, a repeated
-// import adds the rest. At the same time no other import may read the same log while it grows.
+// import adds the rest. Do not run two imports of a growing log at the same time.
 //
-// A log is known by its first 4 KiB, or by all its bytes as long as it is shorter. The summary
-// has the lines before an error.
+// A log is identified by its first 4 KiB, or by all its bytes if it is shorter. After an error, the
+// summary has the lines before the error.
 func (i *Importer) Import(ctx context.Context, log io.Reader) (Summary, error) {
 	lines, err := newLines(log)
 	if err != nil {
@@ -166,8 +166,8 @@ func (r *reading) run(ctx context.Context) error {
 	}
 }
 
-// read puts a line into the chunk or into the summary. It returns false for a line that is not
-// complete.
+// read adds a line to the chunk, or to the skipped lines of the summary. It returns false for a line
+// that is not complete.
 func (r *reading) read(l *line) bool {
 	if len(l.text) == 0 && !l.tooLong {
 		return true
@@ -205,7 +205,7 @@ func (r *reading) read(l *line) bool {
 // futureLimit is how far the clock of a server may be ahead.
 const futureLimit = time.Hour
 
-// check completes c, and reports whether the line is a click. Otherwise it returns the reason.
+// check completes c, and reports whether the line is a click. If it is not, check returns the reason.
 func (r *reading) check(e *Entry, c *click, text []byte) (Reason, bool) {
 	switch e.Status {
 	case http.StatusMovedPermanently, http.StatusFound, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
@@ -232,7 +232,7 @@ func (r *reading) check(e *Entry, c *click, text []byte) (Reason, bool) {
 	return r.checkSource(e, text)
 }
 
-// checkSource reports whether the line is a click that is counted nowhere else.
+// checkSource reports whether no node and no other line counts the visit.
 func (r *reading) checkSource(e *Entry, text []byte) (Reason, bool) {
 	switch {
 	case e.Answer == Proxy:

@@ -15,8 +15,8 @@ func recorder(head []byte) string {
 	return "log:" + hex.EncodeToString(sum[:16])
 }
 
-// recorders returns the names that a log may have: its own name, and the older names of the log when
-// it was shorter than headLen. A log grows by lines, and its last line may lack the line break.
+// recorders returns the possible names of a log: its present name, and each name that it had while it
+// was shorter than headLen. A log grows by lines, and its last line may lack the line break.
 func recorders(head []byte) []string {
 	names := []string{recorder(head)}
 	for end := 0; ; {

@@ -19,7 +19,7 @@ const (
 // lines reads a log line by line. It decompresses gzip.
 type lines struct {
 	r    *bufio.Reader
-	end  int64  // offset behind the latest line
+	end  int64  // offset after the latest line
 	head []byte // the first headLen bytes, or the whole log
 }
 
@@ -28,7 +28,7 @@ type line struct {
 	text       []byte // without its line break, and valid until the next line is read
 	start, end int64  // offsets in the decompressed log, the line break included
 	tooLong    bool   // text is only its start
-	open       bool   // it has no line break, because the log ends
+	open       bool   // the log ends without a line break
 }
 
 func newLines(r io.Reader) (*lines, error) {

@@ -55,8 +55,8 @@ func parseLogpush(line []byte) (Entry, error) {
 	return e, nil
 }
 
-// answer reads CacheCacheStatus. Requests that Cloudflare's own programs send are logged, too, beside
-// the request of the visitor.
+// answer reads CacheCacheStatus. Logpush also has requests that Cloudflare's own programs send for the
+// request of a visitor: answer returns Elsewhere for them.
 func (l *logpush) answer() Answer {
 	switch l.ClientRequestSource {
 	case "", "unknown", "eyeball", "orangeToOrange":

@@ -1,6 +1,6 @@
 // Package logs counts the clicks in access logs of caches and proxies. It reads the lines of several
 // formats, turns each redirect to a link into a click, and adds the clicks of a log to the database
-// once, however often the log is read.
+// once, even if the log is read several times.
 package logs
 
 import (
@@ -17,12 +17,12 @@ import (
 	"github.com/terse/terse/useragent"
 )
 
-// Answer is who has made the answer of a request.
+// Answer is who answered a request.
 type Answer uint8
 
 // The values of Answer.
 const (
-	Unknown   Answer = iota // the log does not say it
+	Unknown   Answer = iota // the log does not show it
 	Cache                   // a cache: the origin has not seen the request
 	Origin                  // the origin, for this request
 	Proxy                   // the proxy by a rule of its own, such as a redirect to HTTPS
@@ -33,11 +33,11 @@ const (
 type Entry struct {
 	At     time.Time
 	Method string // empty: the request is malformed
-	Host   string // empty: the log does not say it
+	Host   string // empty: the log does not have it
 	URI    string // as the client has sent it
 	Status int
 	Answer Answer
-	HasID  bool // no other request has an equal line
+	HasID  bool // the line has the id of its request, so no other request has an equal line
 
 	Private bool          // the client asked not to be tracked
 	Visit   visit.Request // without Head, QR, Query and TargetQuery
@@ -89,7 +89,7 @@ func (f Format) Parse(line []byte) (Entry, error) {
 	return e, nil
 }
 
-// The times that a log may have. Others are mistakes.
+// The times that a log may have. Other times are malformed.
 var (
 	earliest = time.Date(2000, time.January, 1, 0, 0, 0, 0, time.UTC)
 	latest   = time.Date(2099, time.December, 31, 0, 0, 0, 0, time.UTC)
@@ -98,7 +98,7 @@ var (
 var errTime = errors.New("the time is invalid")
 
 // parseTime reads a time of RFC 3339, or a number of seconds, milliseconds, microseconds or
-// nanoseconds since 1970. The size of the number shows its unit.
+// nanoseconds since 1970. It derives the unit from the size of the number.
 func parseTime(s string) (time.Time, error) {
 	if strings.IndexByte(s, 'T') >= 0 {
 		at, err := time.Parse(time.RFC3339Nano, s)
@@ -147,7 +147,7 @@ func parseStatus(s string) (int, error) {
 	return 0, errors.New("the status is not a number")
 }
 
-// parseAddr returns the zero Addr for text that is no address, such as the name of a host.
+// parseAddr returns the zero Addr for other text, such as the name of a host.
 func parseAddr(s string) netip.Addr {
 	addr, err := netip.ParseAddr(s)
 	if err != nil {

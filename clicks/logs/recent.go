@@ -1,6 +1,6 @@
 package logs
 
-// recentLines is how many lines a recent remembers at least. It takes up to about 200 MB.
+// recentLines is the least number of latest lines that a recent remembers. It needs up to about 200 MB.
 const recentLines = 4 << 20
 
 // recent is a set of the latest hashes. The zero value is empty.

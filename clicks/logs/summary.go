@@ -13,9 +13,9 @@ const (
 	OtherHost                   // no host of this server
 	NoCode                      // the path is no code
 	ByProxy                     // the proxy has redirected by a rule of its own
-	TwiceLogged                 // another server of the CDN has the same request
+	TwiceLogged                 // another server of the CDN logs the same request
 	FromOrigin                  // the origin has answered and counted it
-	Uncached                    // the log does not say who has answered
+	Uncached                    // the log does not show who answered
 	Future                      // more than an hour from now
 	Excluded                    // the client is in an excluded network
 	Repeated                    // an equal line was read before
@@ -47,7 +47,7 @@ var reasonTexts = [reasons]string{
 // String returns the reason in words.
 func (r Reason) String() string { return reasonTexts[r] }
 
-// Summary is what an import has done with the lines of a log. Each line is in one of its numbers.
+// Summary is the result of an import. Each complete line is in Clicks or in Skipped.
 type Summary struct {
 	Lines   int64
 	Clicks  day.Count // that were added
@@ -55,7 +55,7 @@ type Summary struct {
 
 	FirstMalformed int64 // number of the first line that is Malformed; 0: none
 	Problem        error // of that line
-	Incomplete     bool  // the last line is not complete; it is in no number, and is read when the log has grown
+	Incomplete     bool  // the last line is not complete and is in no number; a later import reads it
 }
 
 // Add adds the numbers of another summary.

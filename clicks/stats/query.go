@@ -21,7 +21,7 @@ const (
 	maxBy        = day.Dimensions // most breakdowns
 )
 
-// Class is the clicks that an answer counts.
+// Class selects the clicks that an answer counts.
 type Class string
 
 // The classes.
@@ -38,7 +38,7 @@ type Query struct {
 	By       []day.Dimension
 	Class    Class
 	Limit    int  // values of a breakdown
-	Compare  bool // with the range before
+	Compare  bool // also count the range before
 }
 
 // Params are the parameters of a Query as text. Empty ones have defaults.
@@ -96,7 +96,7 @@ func oneOf[T ~string](field, value string, byDefault T, allowed ...T) (T, error)
 	return byDefault, wrong(field, "must be one of "+strings.Join(names, ", "))
 }
 
-// maxZoneName is longer than all names of zones.
+// maxZoneName is the most bytes of a zone name. All real names are shorter.
 const maxZoneName = 64
 
 func parseZone(name string) (*time.Location, error) {

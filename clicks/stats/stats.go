@@ -1,9 +1,9 @@
-// Package stats answers questions about clicks: how many there were in a range of time in any time
-// zone, by intervals, by the values of dimensions, and compared with the range before. It reads
-// packed days of clicks and knows nothing of HTTP.
+// Package stats counts the stored clicks in a range of time in any time zone: in total, by
+// intervals, by the values of dimensions, and for the range before. It reads packed days of clicks
+// and does not depend on HTTP.
 //
-// Numbers always add up: the points of a series, and the values of each breakdown, sum up to the
-// total.
+// Numbers always add up: the sum of the points of a series is the total, and so is the sum of the
+// values of each breakdown with Other and Unknown.
 package stats
 
 import (
@@ -32,9 +32,9 @@ type Result struct {
 	// Visitors are the visitors of each UTC day with visitors, by rising day.
 	Visitors []Visitors
 
-	// CoarseUntil is the end of the last UTC day with clicks that could not be placed exactly:
-	// old clicks are stored by hours or days, and the range or an interval cuts these. Zero if
-	// everything is exact.
+	// CoarseUntil is the end of the last UTC day with clicks that count at an inexact time: old
+	// clicks are stored by hours or days, and the range or an interval begins or ends within one.
+	// The zero time means that all clicks are exact.
 	CoarseUntil time.Time
 
 	// Before is the range before, without breakdowns; nil unless Query.Compare.
@@ -53,8 +53,8 @@ type Point struct {
 type Breakdown struct {
 	Dimension day.Dimension
 	Values    []Value   // at most Query.Limit, largest first
-	Other     day.Count // of all other values
-	Unknown   day.Count // of clicks without a value
+	Other     day.Count // clicks of all other values
+	Unknown   day.Count // clicks without a value
 }
 
 // Value is the clicks of one value.
@@ -63,8 +63,9 @@ type Value struct {
 	day.Count
 }
 
-// Visitors is the different visitors of one UTC day. The same person on another day is another
-// visitor: days cannot be joined, so that no one can be followed from day to day.
+// Visitors is the number of different visitors on one UTC day. The same person on another day is
+// another visitor: hashes of different days have different salts, so that nobody can be followed
+// from day to day.
 type Visitors struct {
 	Day time.Time // start of the UTC day
 	// N is an estimate within 2 %. If the range has only a part of the day's clicks, N is at most
@@ -83,7 +84,8 @@ func (r *Result) SumVisitors() int64 {
 }
 
 // Read answers q for each key, in the order of keys, which are of one kind. Rows are read in parts,
-// so a long range takes little memory. now bounds the range that is read: no click is later.
+// so a long range takes little memory. Days long after now have no clicks, so Read
+// skips them.
 func Read(ctx context.Context, days Days, kind store.ClickKind, keys []string, q *Query, now time.Time) ([]Result, error) {
 	results, err := read(ctx, days, kind, keys, q, now)
 	if err != nil || !q.Compare {
@@ -100,14 +102,14 @@ func Read(ctx context.Context, days Days, kind store.ClickKind, keys []string, q
 	return results, nil
 }
 
-// Values of a dimension and key in memory. The smallest of more values become Other, so that a flood
-// of values over many days takes little memory.
+// Most values of a dimension in memory. Beyond these, the smallest values become Other, so that many
+// values over many days need little memory.
 const (
 	maxHeld = 10_000 // for all keys together
 	minHeld = 2 * MaxLimit
 )
 
-// partDays is how many days of all keys together one read has, at most and about.
+// partDays is about the most days that one read returns for all keys together.
 const partDays = 1500
 
 func read(ctx context.Context, days Days, kind store.ClickKind, keys []string, q *Query, now time.Time) ([]Result, error) {

@@ -21,10 +21,10 @@ type sum struct {
 	total    day.Count
 	values   []map[string]*day.Count // by value, for each dimension of q.By; "" is unknown
 
-	held int // values of a dimension that stay when there are too many
+	held int // number of values of a dimension that prune keeps
 
 	visitors []utcDay
-	coarse   int32 // last day that could not be placed exactly, plus 1
+	coarse   int32 // the last day with clicks at an inexact time, plus 1
 }
 
 // utcDay is one UTC day of all shards.
@@ -92,12 +92,12 @@ func (s *sum) add(number int32, d *day.Day) {
 	}
 }
 
-// parts says which parts of the clicks of one time are in the range.
+// parts are the parts of one point of a day: inside and outside of the range.
 type parts uint8
 
 const (
-	inside  parts = 1 << iota // some are
-	outside                   // some are not
+	inside  parts = 1 << iota // some quarter-hours are in the range
+	outside                   // some quarter-hours are not
 )
 
 // split returns where the clicks of a day are, by the first quarter of each time of values. Those
@@ -146,7 +146,7 @@ func (s *sum) addSeries(number int32, all day.Series, r day.Resolution) {
 	}
 }
 
-// filter returns the clicks of the classes that the query is about.
+// filter returns the clicks of the class that the query selects.
 func (s *sum) filter(c day.Count) day.Count {
 	switch s.q.Class {
 	case People:

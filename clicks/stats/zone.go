@@ -2,7 +2,7 @@ package stats
 
 import (
 	"time"
-	_ "time/tzdata" // zones by name, on machines without a database of zones too
+	_ "time/tzdata" // for machines without a database of time zones
 )
 
 // Interval is the length of the buckets of a series.
@@ -29,7 +29,7 @@ func (i Interval) next(t time.Time) time.Time {
 	case Hour:
 		next := t.Add(time.Hour - sinceHour(t))
 		if _, change := t.ZoneBounds(); !change.IsZero() && change.Before(next) && change.Equal(change.Truncate(quarter)) {
-			return change // another hour of the clock follows
+			return change // the zone changes its offset within the hour
 		}
 		return next
 	case Week:
@@ -37,8 +37,8 @@ func (i Interval) next(t time.Time) time.Time {
 	case Month:
 		d = 1
 	}
-	// More than one step is needed when the clocks went back past midnight, and t is in the
-	// evening that came again.
+	// The loop needs several steps if the clocks went back past midnight, and t is in the repeated
+	// evening.
 	for n := 1; ; n++ {
 		var next time.Time
 		switch i {

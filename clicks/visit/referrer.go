@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// addressReferrer stands for all sites that are named by an IP address.
+	// addressReferrer stands for all sites whose host is an IP address.
 	addressReferrer = "(IP address)"
 
 	// androidApp is how the referrer of a visit from an Android app begins.
@@ -29,8 +29,8 @@ const (
 type referrers struct {
 	seed maphash.Seed
 
-	// The name of a host is in the place that its hash chooses. A new host replaces the one
-	// before. The seed is random, so that clients cannot choose the places.
+	// The hash of a host selects the place of its name. A new host replaces the old one at its
+	// place. The seed is random, so that clients cannot choose places.
 	cache *[cacheLen]atomic.Pointer[namedHost]
 }
 
@@ -40,7 +40,7 @@ func newReferrers() referrers {
 	return referrers{seed: maphash.MakeSeed(), cache: new([cacheLen]atomic.Pointer[namedHost])}
 }
 
-// name returns the name of a referrer. It shares no memory with it.
+// name returns the name of a referrer. The name shares no memory with the referrer.
 func (r *referrers) name(referrer string) string {
 	if referrer == "" {
 		return ""

@@ -10,7 +10,7 @@ import (
 // maxUTM is the longest UTM value in bytes.
 const maxUTM = 64
 
-// UTM is the parameters with which links say where a visitor comes from.
+// UTM is the utm_ parameters of a link, which describe the campaign that it belongs to.
 type UTM struct{ Source, Medium, Campaign, Term, Content string }
 
 // add reads the parameters of a query that u does not have yet. The first value of a parameter
@@ -32,7 +32,7 @@ func HasUTM(query string) bool {
 	return query != "" && (strings.Contains(query, "utm_") || strings.IndexByte(query, '%') >= 0)
 }
 
-// field returns the place of the parameter with an encoded name, or nil.
+// field returns the field for the parameter with an encoded name, or nil.
 func (u *UTM) field(name string) *string {
 	if strings.Contains(name, "%") {
 		decoded, err := url.QueryUnescape(name)
@@ -57,8 +57,8 @@ func (u *UTM) field(name string) *string {
 }
 
 // printable returns the decoded value of a parameter, or Invalid if it is longer than maxUTM or
-// has characters that cannot be printed. Values in parentheses are Invalid, too: statistics use
-// them for what is not a value, such as (other).
+// has characters that cannot be printed. Values in parentheses are Invalid too:
+// statistics use such texts for clicks without a value of their own, such as (other).
 func printable(value string) string {
 	if len(value) > 3*maxUTM { // each byte may be encoded with three
 		return Invalid
@@ -87,7 +87,7 @@ func printable(value string) string {
 // qrPair is the parameter of a short URL that a QR code contains.
 const qrPair = "qr=1"
 
-// QRQuery is the query of a short URL in a QR code whose scans are counted apart.
+// QRQuery is the query of a short URL in a QR code with separate counts of scans.
 const QRQuery = qrPair
 
 // CutQR removes the parameter qr=1 from the query of a short URL, and reports whether the query had

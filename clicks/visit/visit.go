@@ -1,7 +1,6 @@
-// Package visit turns the facts of a request for a link into what statistics show: the class of
-// the sender, the country, the site it came from, the device, and so on. It stores nothing. All
-// facts come from the client and may have any bytes. The values are short and printable, so they
-// cannot harm what shows them.
+// Package visit turns a request for a link into the values of statistics: the class of the client,
+// its country and device, the referrer, and so on. It stores nothing. A client can send any bytes;
+// the values are short and printable, so a page or a spreadsheet can show them.
 package visit
 
 import (
@@ -12,7 +11,7 @@ import (
 	"github.com/terse/terse/useragent"
 )
 
-// Invalid stands for a fact that is too long or not in the form that it should have.
+// Invalid stands for a text that is too long or malformed.
 const Invalid = "(invalid)"
 
 // The values of Visit.Source.
@@ -36,7 +35,7 @@ type Request struct {
 	Address     netip.Addr // of the client; the zero Addr: unknown
 }
 
-// Visit is what statistics show of a request. Empty texts are unknown. The UTM values may share
+// Visit is the values of a request in statistics. Empty texts are unknown. The UTM values may share
 // memory with the Request.
 type Visit struct {
 	Class    string // "person", "preview", "crawler", "tool", "scanner", "prefetch" or "head"
@@ -71,10 +70,10 @@ func New(agents *useragent.Classifier, countries Countries) (*Classifier, error)
 	return &Classifier{agents: agents, countries: countries, referrers: newReferrers()}, nil
 }
 
-// Visit returns what statistics show of a request. A referrer is the name of a well-known site or
+// Visit returns the values of a request in statistics. A referrer is the name of a well-known site or
 // app, such as "LinkedIn", else the registrable domain of the site, such as "example.co.uk", or an
-// Android app such as "android-app://com.example". UTM values are those of the short URL, and those
-// of the target where the short URL has none.
+// Android app such as "android-app://com.example". Each UTM value comes from
+// the short URL, or from the target if the short URL does not have it.
 func (c *Classifier) Visit(r *Request) Visit {
 	agent := c.agents.Agent(r.UserAgent)
 	v := Visit{

@@ -8,9 +8,9 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// Visitor returns the number of a visitor of a link: the same for the same address and User-Agent,
-// and another one for every link and salt. It is 0 if the address is unknown. Without the salt, it
-// says nothing about the address.
+// Visitor returns a hash that identifies a visitor of a link. It is the same for the same salt, link,
+// address and User-Agent. It is 0 if the address is unknown. Without the salt, nobody can derive the
+// address from it.
 func Visitor(salt []byte, key string, addr netip.Addr, userAgent string) uint64 {
 	if !addr.IsValid() {
 		return 0

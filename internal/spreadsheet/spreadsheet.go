@@ -3,9 +3,9 @@ package spreadsheet
 
 import "regexp"
 
-// A formula at the begin of a cell, and behind a character that some spreadsheets take as the end
-// of a cell in every CSV file. Some spreadsheets read the full-width signs as the others. Quotes
-// in front of the sign belong to the cell; Escape adds one more.
+// Patterns of a formula at the start of a cell, and after a character that some spreadsheets treat as
+// the end of a cell. Some spreadsheets also accept full-width signs. Quotes before the sign belong to
+// the cell; Escape adds one more.
 var (
 	formula       = regexp.MustCompile(`^('*)([=+\-@\t\r\n＝＋－＠])`)
 	laterFormula  = regexp.MustCompile(`([;\t][ "]*)('*)([=+\-@＝＋－＠])`)
@@ -13,8 +13,8 @@ var (
 	quotedLater   = regexp.MustCompile(`([;\t][ "]*)'('*)([=+\-@＝＋－＠])`)
 )
 
-// Escape returns a cell with one quote more in front of each part that a spreadsheet would run as a
-// formula. Other cells stay as they are.
+// Escape adds a quote before each part of a cell that a spreadsheet would run as a formula. It returns
+// other cells unchanged.
 func Escape(cell string) string {
 	return formula.ReplaceAllString(laterFormula.ReplaceAllString(cell, `${1}'${2}${3}`), `'${1}${2}`)
 }
