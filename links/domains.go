@@ -81,8 +81,8 @@ func (s *Service) named(host string) (store.Domain, error) {
 	return d, err
 }
 
-// namedFor is named for a domain that the caller may know: a domain that it may use, and every active
-// domain, because visitors see that it has links.
+// namedFor is named for domains that the caller may know: domains that it may use, and every active
+// domain, because visitors can see its links. For other hosts it returns errNoDomain.
 func (s *Service) namedFor(who *Caller, host string) (store.Domain, error) {
 	d, err := s.named(host)
 	if err == nil && d.ID != "" && d.State != store.DomainActive && !who.uses(&d) {
@@ -111,7 +111,7 @@ func (s *Service) domainFor(who *Caller, host *string) (string, error) {
 	case d.ID != "" && !who.uses(&d):
 		return "", errNoDomain
 	case who.Key != nil && len(who.Key.Domains) > 0 && !slices.Contains(who.Key.Domains, d.ID):
-		return "", &store.FieldError{Field: "domain", Reason: "must be a domain of the API key, which may create links only on its own domains"}
+		return "", &store.FieldError{Field: "domain", Reason: "must be a domain of the API key: the key may create links only on its own domains"}
 	case d.ID == "":
 		return "", nil
 	case d.State != store.DomainActive:

@@ -1,5 +1,6 @@
 // Package links has the use cases on links: create, read, edit, delete, disable, enable,
-// roll back, export and import. It checks what a caller may do, see Service.May.
+// roll back, export and import. It also decides whose statistics a caller may read and share, and
+// makes the keys of shared pages. It checks what a caller may do, see Service.May.
 //
 // It depends neither on HTTP nor on a database: package api translates requests to its types,
 // and implementations of store.Store store the links. Package api resolves codes for visitors

@@ -13,8 +13,8 @@ type Keys interface {
 	CreateKey(ctx context.Context, k store.Key) error
 }
 
-// Share is the settings of a page of statistics that everybody with its address may open. A key of
-// its own opens it, which ends, is listed and is revoked as an API key.
+// Share is the settings of a shared page: a page of statistics that everybody with its address may
+// open. Each page has its own key, which expires, is listed and is revoked like an API key.
 type Share struct {
 	ExpiresAt time.Time // the zero time means never
 	Password  *string   // in plain text; nil: no password

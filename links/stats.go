@@ -47,14 +47,14 @@ func (s *Service) MayReset(ctx context.Context, who *Caller, key string) error {
 
 // ClickSet selects links. Their clicks are added up. A link must meet all conditions.
 type ClickSet struct {
-	Owner  *string // links of this owner, or AllOwners; nil: the caller's links
+	Owner  *string // links of this owner, or AllOwners for all links; nil: the caller's links
 	Domain string  // links on the domain of this host; empty: on all domains
 	Tag    string  // links with this tag; empty for any
 }
 
 // Stored returns the kind and the key of the stored days of a set. Only a caller with
-// store.ScopeAdmin may name other owners. Domain and Tag cannot be combined, nor either of them with
-// AllOwners: no days of such sets are stored.
+// store.ScopeAdmin may name other owners. Domain and Tag cannot be combined, and neither can
+// be combined with AllOwners: the store has no days of such sets.
 func (s *Service) Stored(who *Caller, set ClickSet) (kind store.ClickKind, key string, err error) {
 	if err := s.May(who, Counting); err != nil {
 		return 0, "", err

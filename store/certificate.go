@@ -61,7 +61,7 @@ type CertificateState string
 
 // The states of a host's certificate.
 const (
-	CertificateNone     CertificateState = "none"     // and no attempt failed
+	CertificateNone     CertificateState = "none"     // there is none, and no attempt has failed
 	CertificateOrdering CertificateState = "ordering" // it is being read from the store, or ordered
 	CertificateValid    CertificateState = "valid"
 	CertificateExpired  CertificateState = "expired"

@@ -18,7 +18,7 @@ type ClickCount struct {
 type ClickBatch struct {
 	Recorder string // name of the recorder: unique to one start of one process, or to one log
 	Seq      int64  // grows with every batch of that recorder; at least 1
-	Keep     bool   // Seq is kept for ever; default: until the recorder has sent nothing for a week
+	Keep     bool   // the store remembers Seq for ever; default: until the recorder has sent nothing for a week
 	Counts   []ClickCount
 	Days     []ClickDay // the same clicks, packed by link and day; of kind ClickLink, in any order; may be empty
 }
@@ -33,12 +33,12 @@ type ClickSink interface {
 	AddClicks(ctx context.Context, b ClickBatch) error
 }
 
-// ClickLedger is the sink of one database, which shows what it has added. A store over many
-// databases has a ledger in each of them. Implementations are safe for concurrent use.
+// ClickLedger is a ClickSink for one database that also shows which batches it has added. A store
+// over many databases has one ledger for each. Implementations are safe for concurrent use.
 type ClickLedger interface {
 	ClickSink
 
-	// ClickSequences returns the Seq of the latest batch of each of these recorders. Recorders
-	// without a batch are missing. It sees every batch that AddClicks has acknowledged.
+	// ClickSequences returns the Seq of the latest batch of each recorder, for every batch that
+	// AddClicks has acknowledged. Recorders without a batch are missing.
 	ClickSequences(ctx context.Context, recorders []string) (map[string]int64, error)
 }

@@ -78,29 +78,29 @@ type ClickDays interface {
 	ResetClicks(ctx context.Context, key string) error
 
 	// ClickSalt returns the salt of a UTC day for hashes of visitors: ClickSaltLen random
-	// bytes, the same in every call, unless the database has lost it in a crash. The first
-	// call makes the salt. It is in no write-ahead log, base backup or replica of the
-	// database. SweepClicks destroys it once its day has been over for an hour. ErrNotFound
-	// means that the day is over, or begins in more than one hour.
+	// bytes. The first call makes the salt. Later calls return the same salt, unless the
+	// database has lost it in a crash. The salt is in no write-ahead log, base backup or
+	// replica. SweepClicks destroys it an hour after its day. ClickSalt returns ErrNotFound
+	// from then on, and earlier than an hour before the day.
 	ClickSalt(ctx context.Context, day int32) ([]byte, error)
 }
 
 // ClickSaltLen is the length of a salt in bytes.
 const ClickSaltLen = 32
 
-// ClickFolder moves added batches into days, in one shard. Several processes may call it at
+// ClickFolder adds the waiting batches of one shard to its days. Several processes may call it at
 // the same time: one of them does the work, and the others get ErrBusy. If that process dies,
-// the next call of another one continues. Implementations are safe for concurrent use, and
+// the next call of another process continues. Implementations are safe for concurrent use, and
 // return ErrUnavailable as Store does.
 type ClickFolder interface {
 	// FoldClicks takes at most limit of the oldest batches, gives their days to merge, and
-	// stores the rows that merge returns. All of it is one transaction: after an error, of
-	// merge or of the database, the batches wait as before. It returns the number of batches
-	// that it has taken, 0 if none wait.
+	// stores the rows that merge returns. It stores the rows and deletes the batches in one
+	// transaction. After an error of merge or of the database, the batches wait as before. It
+	// returns the number of folded batches, 0 if none wait.
 	FoldClicks(ctx context.Context, limit int, merge ClickMerge) (folded int, err error)
 
-	// SweepClicks does one step of what retention asks for, and reports whether more steps
-	// remain. Each step is one short transaction.
+	// SweepClicks does one step of retention, and reports whether more steps remain. Each step
+	// is one short transaction.
 	SweepClicks(ctx context.Context, r ClickRetention) (more bool, err error)
 
 	// ClickBacklog returns the number and age of the batches that wait for FoldClicks.
@@ -109,9 +109,8 @@ type ClickFolder interface {
 
 // ClickMerge returns the rows to store, each Kind, Key and Day once. Rows that it does not
 // return stay as they are. added are days of links, the oldest batch first; the same
-// Key and Day may appear several times. stored reads the rows that added changes, in the
-// transaction of the fold. A merge may run again after an error, so it must not change
-// anything else.
+// Key and Day may appear several times. stored reads links and rows as they are before the
+// fold. A merge may run again after an error, so it must have no side effects.
 type ClickMerge func(ctx context.Context, added []ClickDay, stored ClickRows) ([]ClickDay, error)
 
 // ClickRows reads what a ClickMerge needs.
@@ -137,10 +136,9 @@ type ClickRetention struct {
 	CoarseBefore int32 // rows of days before it are rewritten once by Coarsen; 0 rewrites nothing
 	DropBefore   int32 // rows of days before it are deleted; 0 deletes nothing
 
-	// Coarsen returns the packed clicks of a row with less detail. Required with a
-	// CoarseBefore. The sweep goes through
-	// each month once. Rows of an old month that a merge writes later keep the detail that
-	// the merge gives them.
+	// Coarsen returns the packed clicks of a row with less detail. Required with CoarseBefore.
+	// The sweep rewrites each month once. It does not rewrite rows that a merge adds to an
+	// old month later.
 	Coarsen func(d ClickDay) ([]byte, error)
 }
 

@@ -19,11 +19,11 @@ const (
 	packedZstd  byte = 2
 )
 
-// packedFrom is the size in bytes from which compression is worth its time.
+// packedFrom is the least size in bytes that is compressed.
 const packedFrom = 1 << 10
 
-// PackClickDays returns ClickBatch.Days in one piece for adapters, and its length before
-// compression. No days are no bytes. It returns an error that wraps ErrClickDay if a day is
+// PackClickDays packs ClickBatch.Days into one byte slice for adapters, and returns it with its
+// length before compression. Without days the slice is empty. It returns an error that wraps ErrClickDay if a day is
 // invalid, or if the days are larger than MaxClickBatch.
 func PackClickDays(days []ClickDay) (packed []byte, size int, err error) {
 	if len(days) == 0 {
@@ -125,10 +125,10 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// WaitingClicks is the waiting batches of one fold. Adapters add them, oldest first.
+// WaitingClicks collects the days of the batches in one fold. Adapters add the batches, oldest first.
 type WaitingClicks struct {
 	days      []ClickDay
-	forgotten map[string]int // by key: how many days were waiting before the link was forgotten
+	forgotten map[string]int // by key: how many days were added before Forget
 }
 
 // Add adds packed days.
@@ -138,7 +138,7 @@ func (w *WaitingClicks) Add(packed []byte) error {
 	return err
 }
 
-// Forget drops the days of a link that wait so far. Its stored days have to be deleted.
+// Forget drops the days of a link that were added so far. The adapter must delete its stored days.
 func (w *WaitingClicks) Forget(key string) {
 	if w.forgotten == nil {
 		w.forgotten = map[string]int{}

@@ -28,7 +28,7 @@ func ValidCode(s string) bool {
 const TrailingPunctuation = ".,;:!?'\")]}>*_…”’»"
 
 // TrimCode removes punctuation, slashes, white space and invisible characters from the end of the
-// path of a visit. If there is no link with the code path, a visit is of the link TrimCode(path).
+// path of a visit. If no link has the code path, the visit is for the link TrimCode(path).
 func TrimCode(path string) string {
 	return strings.TrimRightFunc(path, func(r rune) bool {
 		return r == '/' || unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) || strings.ContainsRune(TrailingPunctuation, r)

@@ -13,7 +13,8 @@ import (
 // MaxKeyNameLen is the longest name of a key in characters.
 const MaxKeyNameLen = 100
 
-// Key is a stored API key, or the key of a shared page of statistics. It contains the digest of the token, never the token.
+// Key is a stored API key, or the key of a shared page of statistics. It contains the digest of the
+// token, never the token.
 type Key struct {
 	ID          string // public name of the key; the Owner of the links it creates
 	Name        string // for people
@@ -30,8 +31,8 @@ type Key struct {
 
 	DefaultDomain string // ID of the domain of creates that name none, as in Domains; empty: the default domain
 
-	// Share is the statistics that the key opens. Such a key opens nothing else, and has no
-	// scopes. Never modify it: copies of a Key have the same Share. nil: an API key.
+	// Share is what the shared page of this key shows. Such a key has no scopes, and the API
+	// rejects it. Never modify it: copies of a Key have the same Share. nil: an API key.
 	Share *Share
 
 	ExpiresAt  time.Time // the zero time means never
@@ -39,7 +40,7 @@ type Key struct {
 	RevokedAt  time.Time // the zero time means not revoked
 }
 
-// Share is statistics that a key opens.
+// Share is the statistics that a shared page shows.
 type Share struct {
 	Kind         ClickKind
 	Key          string // of ClickDay

@@ -27,12 +27,11 @@ func (a Audience) String() string {
 	return "caches"
 }
 
-// Edit is a committed write to a link, or to a domain. Caches and CDNs may still have the answers
-// from before.
+// Edit is a committed write to a link or a domain. Caches and CDNs may still have older answers.
 type Edit struct {
-	// Domain is the ID of the domain if a domain or one of its hosts was changed: every answer of
-	// the domain may be different now. Link is then the zero Link. It is empty for a write to a
-	// link. Only a CDN gets edits of domains.
+	// Domain is the ID of a changed domain, or of the domain of a changed host: every answer of
+	// the domain may be different now. Link is then the zero Link. Domain is empty for a write to
+	// a link. Only a CDN gets edits of domains.
 	Domain string
 
 	// Link is the link on its primary when the edit was taken from the Outbox: the version
@@ -133,7 +132,7 @@ func Distinct(edits []Edit) (first []Edit, of []int) {
 }
 
 // DomainEditKey returns the key of the edits of a domain in the tables of outboxes. No link has
-// it: its code would be empty.
+// this key, because its code would be empty.
 func DomainEditKey(domainID string) string { return LinkKey(domainID, "") }
 
 // EditedDomain is the inverse of DomainEditKey. It returns "" for the key of a link.

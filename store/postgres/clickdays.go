@@ -10,8 +10,8 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// sumBucket is the bucket of rows of several links. Such a row is a part of a sum, and stays in
-// its shard.
+// sumBucket is the bucket of rows of several links. Such rows are partial sums, and stay in their
+// shard when buckets move.
 const sumBucket = -1
 
 // bucketOfDay returns the bucket of a row of click_days.
@@ -25,7 +25,7 @@ func bucketOfDay(kind store.ClickKind, key string) int16 {
 // epochDay is the first day of store.ClickDay.Day.
 const epochDay = `'1970-01-01'::date`
 
-// listDays looks up each key, because of OFFSET.
+// listDays has OFFSET to force a look-up in the index for each key.
 const listDays = `SELECT d.kind, d.key, d.day - ` + epochDay + `, d.data
 	FROM (SELECT $1::smallint[] AS buckets, $2::text[] AS keys ` + unseen + `) AS q,
 		unnest(q.buckets, q.keys) AS k (bucket, key)
@@ -59,7 +59,7 @@ func (s *Store) ListClickDays(ctx context.Context, kind store.ClickKind, keys []
 			return err
 		})
 		if !owned {
-			// After the rows, so that they are complete if the shard still owns the buckets.
+			// Checked after the rows are read: if the shard still owns the buckets, the rows are complete.
 			b.Queue(ownsBuckets, distinct(buckets)).QueryRow(func(row pgx.Row) error { return row.Scan(&owned) })
 		}
 		return conn.SendBatch(ctx, &b).Close()
@@ -123,8 +123,8 @@ const (
 	lastSalt  = `((clock_timestamp() AT TIME ZONE 'UTC') + interval '1 hour')::date`
 )
 
-// makeSalt makes the salt in the database, so that it is no argument of a statement, which the
-// database could log. It has 244 random bits.
+// makeSalt makes the salt in the database, because the database could log an argument. The salt has
+// 244 random bits.
 const makeSalt = `INSERT INTO click_salts (day, salt)
 	SELECT day, sha256(convert_to(gen_random_uuid()::text || gen_random_uuid()::text, 'UTF8'))
 	FROM (SELECT ` + epochDay + ` + $1::int AS day) AS d WHERE day BETWEEN ` + firstSalt + ` AND ` + lastSalt + `

@@ -22,16 +22,15 @@ const (
 // maxFold limits the memory of a fold: the size of its batches in bytes, before compression.
 const maxFold = 32 << 20
 
-// foldIdle is how long a process may take to merge before it loses the lock to another process.
-// It may be frozen or disconnected.
+// foldIdle is the longest time for a merge. A process that takes longer, for example because it is
+// frozen or disconnected, loses the lock to another process.
 const foldIdle = 30 * time.Second
 
-// wakeFold reports whether a batch waits. Mostly none does.
+// wakeFold reports whether a batch waits.
 const wakeFold = `SELECT EXISTS (SELECT FROM click_batches)`
 
-// takeBatches deletes the oldest $1 batches, but at most about $2 bytes. Batches get their id
-// before they are committed, so that a batch with a smaller id may appear later. It is taken
-// then.
+// takeBatches deletes the oldest $1 batches, but at most about $2 bytes. Batches get their id before
+// they are committed, so a batch with a smaller id may appear later. The next fold takes it.
 const takeBatches = `DELETE FROM click_batches WHERE id = ANY (ARRAY(
 	SELECT id FROM (
 		SELECT id, sum(size) OVER (ORDER BY id) - size AS before
@@ -51,8 +50,8 @@ const setDays = `INSERT INTO click_days AS d (day, bucket, kind, key, data)
 		unnest(q.days, q.buckets, q.kinds, q.keys, q.data) AS n (day, bucket, kind, key, data)
 	ON CONFLICT (bucket, kind, key, day) DO UPDATE SET data = excluded.data`
 
-// FoldClicks implements store.ClickFolder. It does not ask who owns the buckets: an operator who
-// moves a bucket folds its last batches after the shard has given it up.
+// FoldClicks implements store.ClickFolder. It does not check who owns the buckets: when an operator
+// moves a bucket, its last batches are folded after the shard has given it up.
 func (s *Store) FoldClicks(ctx context.Context, limit int, merge store.ClickMerge) (folded int, err error) {
 	if !s.folds.TryLock() {
 		return 0, wrap(store.ErrBusy, "fold clicks", "")

@@ -13,7 +13,7 @@ import (
 // sweepPage is the most rows that one step of a sweep rewrites.
 const sweepPage = 200
 
-// sweepLock is how long a step waits to change a table. Other calls wait behind it.
+// sweepLock is how long a step waits for the lock of a table. Meanwhile it delays other calls.
 const sweepLock = time.Second
 
 // prepareMonths makes the partitions of this month and of the next one, and destroys old salts.
@@ -107,7 +107,7 @@ func coarsen(ctx context.Context, tx pgx.Tx, r store.ClickRetention) (more bool,
 	return false, nil
 }
 
-// firstBucket is before the buckets of all rows.
+// firstBucket is less than the buckets of all rows.
 const firstBucket = sumBucket - 1
 
 // coarsenPage rewrites the rows of a month after a row, and records the progress.

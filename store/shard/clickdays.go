@@ -7,9 +7,9 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// ListClickDays implements store.ClickDays. The days of a link are in the shard that owns its
-// bucket. The other rows are partial sums: it asks all shards at the same time and returns the
-// rows of all. It fails if one of the shards fails, because a sum without it would be too small.
+// ListClickDays implements store.ClickDays. It reads the days of a link from the shard that owns its
+// bucket. Rows of other kinds are partial sums: it reads the rows of all shards at the same time. If
+// one shard fails, it fails, because the sum would be too small.
 func (r *Router) ListClickDays(ctx context.Context, kind store.ClickKind, keys []string, from, to int32) ([]store.ClickDay, error) {
 	if kind == store.ClickLink {
 		return r.listLinkDays(ctx, keys, from, to)
@@ -64,8 +64,8 @@ func (r *Router) ResetClicks(ctx context.Context, key string) error {
 // saltBucket is the bucket with the salts. All nodes must hash with the same salt.
 var saltBucket = store.BucketOf("click salts")
 
-// ClickSalt implements store.ClickDays. The owner of one fixed bucket keeps the salts of all
-// shards. If that bucket moves to another shard, the day gets another salt.
+// ClickSalt implements store.ClickDays. The owner of one fixed bucket has the salts for all
+// shards. If that bucket moves to another shard, the day gets a new salt.
 func (r *Router) ClickSalt(ctx context.Context, day int32) ([]byte, error) {
 	return ask(ctx, r, saltBucket, func(s Shard) ([]byte, error) { return s.ClickSalt(ctx, day) })
 }

@@ -38,7 +38,7 @@ func (s *Store) ListClickDays(ctx context.Context, kind store.ClickKind, keys []
 	return days, wrap(err, "list click days", "")
 }
 
-// ResetClicks implements store.ClickDays. A fold that is running has no effect on the link.
+// ResetClicks implements store.ClickDays. A running fold then stores no days of the link.
 func (s *Store) ResetClicks(ctx context.Context, key string) error {
 	now := micros(s.opts.Now())
 	_, err := change(ctx, s, "reset clicks", key, func(ctx context.Context, tx tx) (none, error) {
@@ -72,8 +72,8 @@ func (s *Store) ClickBacklog(ctx context.Context) (b store.ClickBacklog, err err
 // saltGrace is how long before and after its day a salt exists.
 const saltGrace = time.Hour
 
-// ClickSalt implements store.ClickDays. Salts are only in the memory of this process, so that
-// they are neither in the database nor in its log or a backup. A restart makes a new salt.
+// ClickSalt implements store.ClickDays. Salts are only in the memory of this process, and not in the
+// database, its log or a backup. A restart makes a new salt.
 func (s *Store) ClickSalt(_ context.Context, day int32) ([]byte, error) {
 	now := s.opts.Now()
 	s.days.mu.Lock()

@@ -28,10 +28,9 @@ const (
 		ON CONFLICT (kind, key, day) DO UPDATE SET data = excluded.data`
 )
 
-// FoldClicks implements store.ClickFolder. It reads and merges outside the write transaction,
-// so that a fold does not delay other writes. Only one process may serve a folder, so nothing
-// but a delete or a reset of a link changes days in between; the write transaction looks for
-// these.
+// FoldClicks implements store.ClickFolder. It reads and merges before the write transaction, so that
+// a fold does not delay other writes. Only one process may serve a folder, so only a delete or a
+// reset of a link can change days in the meantime. The write transaction checks for both.
 func (s *Store) FoldClicks(ctx context.Context, limit int, merge store.ClickMerge) (folded int, err error) {
 	if !s.days.turn.TryLock() {
 		return 0, wrap(store.ErrBusy, "fold clicks", "")
@@ -50,7 +49,7 @@ func (s *Store) FoldClicks(ctx context.Context, limit int, merge store.ClickMerg
 	return f.batches, nil
 }
 
-// fold is the batches of one fold and the rows that come of them.
+// fold is the batches of one fold and the merged rows.
 type fold struct {
 	waiting store.WaitingClicks
 	batches int

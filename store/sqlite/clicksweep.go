@@ -20,7 +20,7 @@ const (
 // sweep is the row of click_sweep.
 type sweep struct {
 	coarse, drop         int32 // the limits of the last complete pass
-	nextCoarse, nextDrop int32 // the limits of the pass under way; 0 if there is none
+	nextCoarse, nextDrop int32 // the limits of the running pass; 0 if there is none
 	at                   store.ClickDay
 }
 
@@ -44,7 +44,7 @@ func (s *Store) SweepClicks(ctx context.Context, r store.ClickRetention) (more b
 	})
 }
 
-// sweepClicks sweeps one page of the pass under way, or begins a pass if one is due.
+// sweepClicks sweeps one page of the running pass, or begins a pass if one is due.
 func (t tx) sweepClicks(ctx context.Context, r store.ClickRetention) (more bool, err error) {
 	var w sweep
 	err = t.QueryRowContext(ctx, selectSweep).Scan(&w.coarse, &w.drop, &w.nextCoarse, &w.nextDrop, &w.at.Kind, &w.at.Key, &w.at.Day)

@@ -134,8 +134,8 @@ func (s *Store) Repeat(ctx context.Context, to store.Audience, within time.Durat
 	return err
 }
 
-// dueEdits returns the due edits of an audience and the ids of their rows, domains first: few
-// domains are edited.
+// dueEdits returns the due edits of an audience and the ids of their rows. Edits of domains come
+// first, because they are few.
 func (s *Store) dueEdits(ctx context.Context, to store.Audience, limit int) (edits []store.Edit, ids []int64, err error) {
 	now := s.opts.Now()
 	for _, part := range []struct {
