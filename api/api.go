@@ -1,5 +1,6 @@
-// Package api is the HTTP layer of Terse. It serves the redirect, the link resources with
-// their OpenAPI document, the pages of package web, and the admin endpoints. It uses the
+// Package api is the HTTP layer of Terse. It serves the redirect, the resources of links,
+// domains and statistics with their OpenAPI document, the pages of package web, and the admin
+// endpoints. It uses the
 // interfaces of package store and knows no database.
 //
 // It opens no sockets and reads no environment. Package main builds the parts, passes

@@ -28,7 +28,7 @@ func (a *API) record(r *http.Request, l *store.Link, query string, prefetched, s
 			Query: query, TargetQuery: queryOf(l.URL), Address: a.clientAddr(r),
 		},
 	}
-	if r.Method != http.MethodPost { // the page before a POST is one of this server
+	if r.Method != http.MethodPost { // the referrer of a POST is a page of this server
 		c.Referrer = first(h, "Referer")
 	}
 	if name := a.opts.CountryHeader; name != "" && a.opts.Clients.FromProxy(r) {
@@ -37,7 +37,7 @@ func (a *API) record(r *http.Request, l *store.Link, query string, prefetched, s
 	a.opts.Clicks.Record(c)
 }
 
-// first returns the first value of a header, whose name is in canonical form.
+// first returns the first value of a header. The name must be in canonical form.
 func first(h http.Header, name string) string {
 	if values := h[name]; len(values) > 0 {
 		return values[0]

@@ -124,10 +124,10 @@ type domainHost struct {
 
 // hostCertificate is the certificate of a host, as the node that answers knows it.
 type hostCertificate struct {
-	State   string     `json:"state" enum:"none,ordering,valid,expired,failed" doc:"none: no attempt was made yet. ordering: it is being ordered. failed: there is none, and the latest attempt failed."`
+	State   string     `json:"state" enum:"none,ordering,valid,expired,failed" doc:"none: no certificate, and no attempt yet. ordering: the certificate is being ordered. failed: no certificate, and the latest attempt failed."`
 	Issuer  string     `json:"issuer" doc:"Name of the certificate authority; empty without a certificate." example:"R12"`
 	EndsAt  *time.Time `json:"ends_at" doc:"End of the certificate; null without one."`
-	Problem string     `json:"problem" doc:"Why the latest attempt failed; empty after a success. With a valid certificate, the renewal has failed."`
+	Problem string     `json:"problem" doc:"Why the latest attempt failed; empty after a success. If state is valid, the renewal failed."`
 	RetryAt *time.Time `json:"retry_at" doc:"No attempt is made before this time; null without a failure."`
 }
 

@@ -30,7 +30,7 @@ type Hosts interface {
 }
 
 // errUnknownHost is the error for a host that no active domain has. Strangers must not learn
-// whether another domain has it.
+// whether a domain in another state has the host.
 var errUnknownHost = errors.New("no active domain has this host")
 
 // domainOfHost returns the domain of a request's host, and nil for the default domain. Until a
@@ -126,7 +126,7 @@ func (a *API) domainRouter() *echo.Echo {
 }
 
 // serveDomain answers a request for the host of a custom domain. While the domain is not active,
-// only the right answers of verification are served: everything else looks like an unknown host.
+// only the answers for verification are served. Other requests get the answer of an unknown host.
 func (a *API) serveDomain(w http.ResponseWriter, r *http.Request, inactive error) {
 	if inactive != nil {
 		token, asks := strings.CutPrefix(r.URL.Path, domains.ChallengePath)

@@ -2,9 +2,10 @@ package api
 
 import "net/http"
 
-// isLogged reports whether the logs of a CDN or proxy count a visit, so that this server must not
-// count it. They have each GET and HEAD that came through a trusted proxy or, with CDNHeader, through
-// the CDN. A POST, such as the form for a password, is never in a cache, and this server counts it.
+// isLogged reports whether a visit is counted from the logs of a CDN or proxy, so that this server
+// must not count it. The logs have each GET and HEAD through a trusted proxy or, with CDNHeader,
+// through the CDN. This server counts each POST, such as the form for a password, because no cache
+// answers a POST.
 func (a *API) isLogged(r *http.Request) bool {
 	if !a.opts.ClicksFromLogs || r.Method == http.MethodPost || !a.opts.Clients.FromProxy(r) {
 		return false

@@ -112,8 +112,8 @@ type guessed struct {
 	limits RateHeaders
 }
 
-// guess checks the password with a bcrypt hash of a link or a shared page, whose guesses are counted
-// together under name. Only wrong passwords count against the limit of guesses. One of
+// guess checks a password of a link or a shared page with its bcrypt hash. Guesses with the same name
+// are counted together. Only wrong passwords count against the limit of guesses. One of
 // the few hashing places is held from the check of the limit to the count. Concurrent guesses
 // can therefore exceed the limit by at most the number of places minus 1.
 func (a *API) guess(ctx context.Context, r *http.Request, name, hash, password string) (guessed, error) {

@@ -25,7 +25,7 @@ type qrInput struct {
 	CodeParam
 	Format string `query:"format" enum:"svg,png" default:"svg" doc:"The format of the picture."`
 	Size   int    `query:"size" minimum:"64" maximum:"1024" default:"256" doc:"Width and height in pixels. Every module has the same whole number of pixels, at least 2 in a PNG and 3 in an SVG. The rest is a blank border. The answer is 422 if the code does not fit."`
-	Scans  bool   `query:"scans" doc:"Whether scans of the code are counted apart from other clicks: the code has the short URL with the query ?qr=1, which the server removes from visits."`
+	Scans  bool   `query:"scans" doc:"Whether statistics count scans of the code separately, as the source qr. The code then has the short URL with the query ?qr=1. The server never forwards this parameter to the target."`
 }
 
 type qrOutput struct {

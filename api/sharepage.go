@@ -43,8 +43,8 @@ func (a *API) routeShares(e *echo.Echo) {
 	e.POST(shareRoute, page(a.openShare))
 }
 
-// onShare calls next with the key of a shared page, which is live. The token in the address must not
-// leave the page: not in the header Referer, and not in a cache.
+// onShare calls next with the live key of a shared page. Its headers keep the token in the address
+// secret: browsers must not send it in the header Referer, and caches must not store the page.
 func (a *API) onShare(next func(c echo.Context, k *store.Key) error) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		h := c.Response().Header()
@@ -65,7 +65,7 @@ func (a *API) onShare(next func(c echo.Context, k *store.Key) error) echo.Handle
 // shareOf returns the key in the path of a shared page. For a token that opens no page, its error is a
 // 404. Such tokens count against the client's limit of unknown API keys.
 func (a *API) shareOf(c echo.Context) (store.Key, error) {
-	none := newProblem(http.StatusNotFound, "There are no shared statistics at this address, or they are not shared any more.")
+	none := newProblem(http.StatusNotFound, "There are no shared statistics at this address, or they are no longer shared.")
 	r := c.Request()
 	hash, ok := store.HashToken(trimEnd(c.Param("token")))
 	if !ok {
@@ -108,8 +108,8 @@ func (a *API) opened(next func(c echo.Context, k *store.Key) error) func(c echo.
 	}
 }
 
-// openShare checks a password. It does not reject forms of other websites, as other pages do: with
-// the page's Referrer-Policy, some browsers send "Origin: null", and the form changes nothing.
+// openShare checks a password. Unlike other pages, it accepts forms of other websites: with the
+// page's Referrer-Policy some browsers send "Origin: null", and the form changes nothing.
 func (a *API) openShare(c echo.Context, k *store.Key) error {
 	r := c.Request()
 	if k.Share.PasswordHash == "" {
@@ -234,8 +234,8 @@ var sharedBy = []day.Dimension{
 	day.UTMSource, day.UTMMedium, day.UTMCampaign, day.UTMTerm, day.UTMContent, day.Rule,
 }
 
-// sharedQuery returns the parameters of the page as they were sent, and the query that they mean. It
-// ignores other parameters, because other programs add theirs to addresses.
+// sharedQuery returns the parameters of the page as they were sent, and their query. It ignores
+// unknown parameters, because other programs add parameters to addresses.
 func (a *API) sharedQuery(c echo.Context, by []day.Dimension) (web.StatsRange, stats.Query, error) {
 	sent, err := url.ParseQuery(c.Request().URL.RawQuery)
 	if err != nil {

@@ -31,14 +31,14 @@ const maxStatsLinks = 100
 // StatsParams are the parameters of statistics. It is exported because huma only reads exported
 // embedded structs.
 type StatsParams struct {
-	From     string `query:"from" maxLength:"64" doc:"The start: a date, such as 2026-11-01, which means the beginning of that day in the time zone, or a time at a quarter of an hour by RFC 3339. The default is 30 days before the end." example:"2026-11-01"`
+	From     string `query:"from" maxLength:"64" doc:"The start: a date, such as 2026-11-01, or a time by RFC 3339 at a full quarter-hour. A date means the beginning of the day in the time zone. The default is 30 days before the end." example:"2026-11-01"`
 	To       string `query:"to" maxLength:"64" doc:"The end, which is not part of the range: a date or a time. The default is the end of today. A range has at most 100 years." example:"2026-12-01"`
 	TZ       string `query:"tz" maxLength:"64" doc:"The name of an IANA time zone. Days, weeks and months follow its calendar. The default is UTC." example:"Europe/Berlin"`
 	Interval string `query:"interval" enum:"15min,hour,day,week,month" doc:"The length of the points of the series. Weeks begin on Monday. The default depends on the length of the range. A series has at most 10000 points, and all series of a call together 50000."`
 	By       string `query:"by" maxLength:"256" doc:"Breakdowns: names separated by commas, of class, country, referrer, device, browser, os, language, utm_source, utm_medium, utm_campaign, utm_term, utm_content, source and rule." example:"country,referrer"`
 	Class    string `query:"class" enum:"all,people,robots" default:"all" doc:"Which clicks count."`
-	Limit    int    `query:"limit" minimum:"1" maximum:"100" default:"10" doc:"Most values of a breakdown. The others are added up."`
-	Compare  bool   `query:"compare" doc:"Also count the range of the same length before."`
+	Limit    int    `query:"limit" minimum:"1" maximum:"100" default:"10" doc:"Most values of a breakdown. The clicks of the others are in other."`
+	Compare  bool   `query:"compare" doc:"Also count the range of the same length before the start."`
 	Format   string `query:"format" enum:"json,csv" doc:"The form of the answer. The default is csv if Accept is text/csv, else json."`
 	Accept   string `header:"Accept" doc:"text/csv asks for CSV."`
 }
@@ -74,13 +74,13 @@ type statsPoint struct {
 
 type statsDay struct {
 	Day      string `json:"day" format:"date" doc:"A UTC day." example:"2026-11-01"`
-	Visitors int64  `json:"visitors" doc:"How many different people came. An estimate within 2 %. If the range has only a part of the day, it is an upper bound." example:"97"`
+	Visitors int64  `json:"visitors" doc:"The number of different people, an estimate within 2 %. If whole is false, it is an upper bound." example:"97"`
 	Whole    bool   `json:"whole" doc:"Whether the range has all clicks of the day."`
 }
 
 type statsBreakdown struct {
 	By      string       `json:"by" doc:"The name of the breakdown." example:"country"`
-	Values  []statsValue `json:"values" nullable:"false" doc:"The values with most clicks, largest first."`
+	Values  []statsValue `json:"values" nullable:"false" doc:"The values with the most clicks, largest first."`
 	Other   ClickNumbers `json:"other"`
 	Unknown ClickNumbers `json:"unknown"`
 }
@@ -103,12 +103,12 @@ type statsBody struct {
 	To          time.Time        `json:"to" doc:"The end, which is not part of the range." example:"2026-12-01T00:00:00+01:00"`
 	TZ          string           `json:"tz" doc:"The time zone." example:"Europe/Berlin"`
 	Interval    string           `json:"interval" enum:"15min,hour,day,week,month" doc:"The length of the points of the series." example:"day"`
-	Class       string           `json:"class" enum:"all,people,robots" doc:"Which clicks count. The numbers of the others are 0." example:"all"`
+	Class       string           `json:"class" enum:"all,people,robots" doc:"Which clicks count. The numbers of other clicks are 0." example:"all"`
 	Total       statsTotal       `json:"total"`
-	Series      []statsPoint     `json:"series" nullable:"false" doc:"One point for each interval, also without clicks. Together they are the total."`
-	Breakdowns  []statsBreakdown `json:"breakdowns" nullable:"false" doc:"In the order of by. In each of them, values, other and unknown together are the total."`
+	Series      []statsPoint     `json:"series" nullable:"false" doc:"One point for each interval, including intervals without clicks. The points add up to total."`
+	Breakdowns  []statsBreakdown `json:"breakdowns" nullable:"false" doc:"The breakdowns, in the order of by. In each, values, other and unknown add up to total."`
 	Visitors    []statsDay       `json:"visitors" nullable:"false" doc:"The UTC days with visitors."`
-	CoarseUntil *time.Time       `json:"coarse_until" doc:"Old clicks are stored by hours or days. If the range or an interval cuts these, they count where they begin. This is the end of the last UTC day with such clicks; null: everything is exact."`
+	CoarseUntil *time.Time       `json:"coarse_until" doc:"The end of the last UTC day with inexact times; null if all times are exact. Old clicks are stored by hours or days. If the range or an interval begins or ends within one, its clicks count at its start."`
 	Before      *statsBefore     `json:"before,omitempty"`
 }
 

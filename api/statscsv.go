@@ -14,11 +14,11 @@ import (
 
 const csvType = "text/csv"
 
-// statsColumns are the columns of statistics in CSV. A list of links has the column code before
-// them. A row of kind
+// statsColumns are the columns of statistics in CSV. A list of links begins with the column code. A
+// row of kind
 //
 //	total     has all clicks, start is the start of the range
-//	before    the same of the range before
+//	before    has all clicks of the range before
 //	point     has the clicks of the interval from start
 //	value     has the clicks of a value of the breakdown by
 //	other     has the clicks of all other values

@@ -1,5 +1,5 @@
-// Package client calls the API of a Terse server. It creates, reads and lists links,
-// and exports and imports complete links for administrators.
+// Package client calls the API of a Terse server: links, their statistics and domains. It
+// exports and imports complete links for administrators.
 //
 // A call retries when the server is unreachable, temporarily unavailable, or reports
 // too many requests, if a retry is safe. The package reads no environment variables

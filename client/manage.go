@@ -141,7 +141,7 @@ func (c *Client) History(ctx context.Context, code string, limit int, cursor str
 type QROptions struct {
 	Format string // svg or png; empty for svg
 	Size   int    // width and height in pixels; 0 for the server's default
-	Scans  bool   // whether scans are counted apart: the code has the short URL with the query ?qr=1
+	Scans  bool   // whether statistics count scans separately: the code has the short URL with the query ?qr=1
 }
 
 // QR returns the short URL of a link as a QR code.

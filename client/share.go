@@ -28,13 +28,13 @@ func (s ShareSettings) body() map[string]any {
 // Share is a shared page of statistics.
 type Share struct {
 	ID                string     `json:"id"`  // of the key of the page, for terse key revoke
-	URL               string     `json:"url"` // address of the page; the server does not know it any more
+	URL               string     `json:"url"` // address of the page; the server does not store it
 	ExpiresAt         *time.Time `json:"expires_at"`
 	PasswordProtected bool       `json:"password_protected"`
 }
 
-// ShareLink makes a page with the statistics of a link. Everybody with its address can open it. After
-// an error without an answer, ShareLink does not try again: the server may have made the page.
+// ShareLink makes a page with the statistics of a link. Everybody with its address can open it. ShareLink
+// does not retry after an error without an answer, because the server may have made the page.
 func (c *Client) ShareLink(ctx context.Context, code string, s ShareSettings) (Share, error) {
 	var made Share
 	if p := invalidTexts([]namedText{{"password", s.Password}}); p != nil {

@@ -52,7 +52,7 @@ type Stats struct {
 	Series      []StatsPoint     `json:"series"`
 	Breakdowns  []StatsBreakdown `json:"breakdowns"`
 	Visitors    []StatsDay       `json:"visitors"`
-	CoarseUntil *time.Time       `json:"coarse_until"` // end of the last day with clicks that are not placed exactly; nil: everything is exact
+	CoarseUntil *time.Time       `json:"coarse_until"` // end of the last UTC day with inexact times; nil: all times are exact
 	Before      *StatsBefore     `json:"before,omitempty"`
 }
 
@@ -86,7 +86,7 @@ type StatsValue struct {
 type StatsDay struct {
 	Day      string `json:"day"` // such as 2026-11-30
 	Visitors int64  `json:"visitors"`
-	Whole    bool   `json:"whole"` // the range has all clicks of the day; if not, Visitors is an upper bound
+	Whole    bool   `json:"whole"` // the range has the whole day; else Visitors is an upper bound
 }
 
 // StatsBefore is the range of the same length before.

@@ -10,7 +10,7 @@ import (
 // posts the field "password" to the page's own address.
 type Password struct {
 	Code       string
-	Stats      bool          // whether it is the password of statistics; Code is then not shown
+	Stats      bool          // whether the password is for shared statistics; Code is then not shown
 	Error      string        // message about the last attempt; empty for no error
 	RetryAfter time.Duration // when the next attempt is allowed; 0 means now
 }

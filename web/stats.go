@@ -34,7 +34,7 @@ type Stats struct {
 	Series        []Point
 	Breakdowns    []Breakdown
 
-	CoarseUntil time.Time // clicks before it are stored with less detail than the page needs; zero: no clicks are
+	CoarseUntil time.Time // end of the days on which clicks count at inexact times; zero: all times are exact
 }
 
 // Kinds of Subject.
@@ -129,10 +129,10 @@ func (p *Pages) Stats(w http.ResponseWriter, status int, v Stats) {
 // statsView is Stats with the values that its template derives.
 type statsView struct{ Stats }
 
-// People and Robots report whether the page shows these clicks.
+// People reports whether the page shows clicks of people.
 func (v statsView) People() bool { return v.Range.Class != "robots" }
 
-// Robots is described at People.
+// Robots reports whether the page shows clicks of robots.
 func (v statsView) Robots() bool { return v.Range.Class != "people" }
 
 // Zone returns the name of the time zone.
@@ -172,8 +172,8 @@ func (v statsView) Presets() []choice {
 
 func (v statsView) address(r StatsRange) string { return v.Path + "?" + r.query() }
 
-// AllValues returns the address of the same page with the most values of each breakdown. It is
-// empty if no breakdown has more values than the page shows.
+// AllValues returns the address of the same page with up to 100 values of each breakdown. It is empty
+// if the page shows all values, or if its address already has a limit.
 func (v statsView) AllValues() string {
 	if v.Range.Limit != "" || !slices.ContainsFunc(v.Breakdowns, func(b Breakdown) bool { return b.Other.All() > 0 }) {
 		return ""
@@ -183,8 +183,8 @@ func (v statsView) AllValues() string {
 	return v.address(r)
 }
 
-// DateInput returns the type of the input for a value of from or to. Text is for a value that an
-// input for dates cannot show.
+// DateInput returns the type of the input for a value of from or to: "date", or "text" for a value
+// that is not a date, such as a time.
 func (statsView) DateInput(value string) string {
 	if _, err := time.Parse(time.DateOnly, value); err != nil && value != "" {
 		return "text"
@@ -192,7 +192,7 @@ func (statsView) DateInput(value string) string {
 	return "date"
 }
 
-// Others returns the messages for fields that are not in the form.
+// Others returns the messages for parameters without a field in the form.
 func (v statsView) Others() (messages []string) {
 	for _, name := range []string{"limit", "compare", ""} {
 		if message := v.Errors[name]; message != "" {

@@ -32,16 +32,16 @@ type clicksImport struct {
 	dataFlags
 	countFlags
 
-	Files   []string `arg:"" name:"file" help:"Access logs, also compressed by gzip. - reads standard input."`
+	Files   []string `arg:"" name:"file" help:"Access logs, plain or compressed by gzip. - reads standard input."`
 	Format  string   `required:"" placeholder:"NAME" help:"Format of the logs: combined, nginx, varnish, fastly or cloudflare."`
 	BaseURL string   `placeholder:"URL" help:"Start of every short URL, as for the server. Required." setting:""`
 	Host    string   `placeholder:"HOST" help:"Host of lines without a host. Default: the host of --base-url."`
-	All     bool     `help:"Count the lines that the server has answered, too. Default: only with --clicks-from logs, because the server has counted them otherwise."`
+	All     bool     `help:"Also count lines that the server has answered. Default: only with --clicks-from logs; otherwise the server has counted them."`
 }
 
 // Help is shown below the command's purpose.
 func (*clicksImport) Help() string {
-	return `Each line of a log counts once, however often the log is read, also while it grows and after the import was killed:
+	return `Each line of a log counts once, even if the log is imported several times, grows, or an import was killed:
 
     terse clicks import --format varnish /var/log/varnish/clicks.log
     zcat clicks-*.gz | terse clicks import --format fastly -
@@ -84,7 +84,7 @@ type logHosts struct {
 	domains *domains.Map
 }
 
-// DomainOf implements logs.Hosts. A domain that is off now has served the lines of its past.
+// DomainOf implements logs.Hosts. It also finds domains that are off, because a log may be older.
 func (h *logHosts) DomainOf(host string) (id string, served bool) {
 	if d, known := h.domains.Find(host); known {
 		return d.ID, d.State != store.DomainPending
@@ -211,7 +211,7 @@ func openLog(name string) (log io.Reader, unlock func(), err error) {
 	if err == nil && !locked {
 		return nil, nil, errors.Join(errors.New("another import reads this file"), file.Close())
 	}
-	// Some file systems have no locks. Then the operator has to see to it.
+	// Some file systems have no locks. There the operator must not start two imports of one log.
 	return file, func() {
 		_ = lock.Close()
 		_ = file.Close()

@@ -16,8 +16,8 @@ import (
 
 // countFlags are the settings of everything that counts clicks: the server and imports of logs.
 type countFlags struct {
-	ClicksFrom     string `default:"origin" placeholder:"NAME" help:"What counts the visits that come through the CDN, or through a trusted proxy without --cdn: origin or logs. With logs, import the logs by terse clicks import. Default: origin." setting:""`
-	ClicksVisitors string `default:"true" placeholder:"BOOL" help:"Whether the visitors of links are counted, except clients that send Sec-GPC or DNT. Default: true." setting:""`
+	ClicksFrom     string `default:"origin" placeholder:"NAME" help:"What counts the visits that come through the CDN, or through a trusted proxy without --cdn: origin or logs. With logs, run terse clicks import. Default: origin." setting:""`
+	ClicksVisitors string `default:"true" placeholder:"BOOL" help:"Whether visitors of links are counted. Clients that send Sec-GPC or DNT are never counted as visitors. Default: true." setting:""`
 	ClicksExclude  string `placeholder:"CIDR,…" help:"Networks whose clicks are not counted, such as your office. Default: none." setting:""`
 	CountryFile    string `placeholder:"FILE" help:"File in the MaxMind DB format with the countries of addresses. Read again when it changes. Default: a table in the binary." setting:""`
 }

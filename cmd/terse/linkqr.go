@@ -16,7 +16,7 @@ type linksQR struct {
 	Output string `short:"o" placeholder:"FILE" help:"File to write, or - for stdout. Default: the code with .svg or .png added."`
 	Format string `default:"" enum:",svg,png" placeholder:"FORMAT" help:"svg or png. Default: png for a file that ends in .png, else svg."`
 	Size   int    `placeholder:"PIXELS" help:"Width and height. Default: the default of the server."`
-	Scans  bool   `help:"Count scans of the code apart: it has the short URL with ?qr=1. Default: false."`
+	Scans  bool   `help:"Count scans of the code separately: the code has the short URL with ?qr=1. Default: false."`
 }
 
 // Run writes the QR code of a link.

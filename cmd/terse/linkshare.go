@@ -18,9 +18,9 @@ type linksShare struct {
 
 // Help is shown below the command's purpose.
 func (*linksShare) Help() string {
-	return `Everybody with the address can open the page. It shows the statistics of the link and nothing else. The address is not shown again.
+	return `Everybody with the address can open the page. The page shows only the statistics of the link. The address is not shown again.
 
-An administrator ends the page with terse key revoke and the id that this command prints.`
+To end the page, an administrator runs terse key revoke with the id that this command prints.`
 }
 
 // Run shares the statistics of a link. Only the address goes to stdout.

@@ -25,7 +25,7 @@ type linksStats struct {
 	By       []string `placeholder:"NAME,…" help:"Breakdowns: class, country, referrer, device, browser, os, language, utm_source, utm_medium, utm_campaign, utm_term, utm_content, source, rule."`
 	Class    string   `placeholder:"CLASS" help:"Which clicks count: all, people or robots. Default: all."`
 	Limit    int      `placeholder:"N" help:"Most values of a breakdown, 1 to 100. Default: 10."`
-	Compare  bool     `help:"Also count the range of the same length before."`
+	Compare  bool     `help:"Also count the range of the same length before --from."`
 	JSON     bool     `name:"json" xor:"format" help:"Print the statistics as JSON."`
 	CSV      bool     `name:"csv" xor:"format" help:"Print the statistics as CSV."`
 }
@@ -114,7 +114,7 @@ func printStats(w io.Writer, shortURL string, s *terseclient.Stats) error {
 		fmt.Fprintf(table, "visitors\t%d%s\n", s.Total.Visitors, before(func(t *terseclient.StatsTotal) int64 { return t.Visitors }))
 	}
 	if s.CoarseUntil != nil {
-		fmt.Fprintf(table, "note\tclicks before %s are stored by hours or days, and count where these begin\n", s.CoarseUntil.Format(time.DateOnly))
+		fmt.Fprintf(table, "note\tclicks before %s are stored by hours or days, and count at the start of the hour or day\n", s.CoarseUntil.Format(time.DateOnly))
 	}
 	if err := table.Flush(); err != nil {
 		return err

@@ -36,7 +36,7 @@ range      2026-11-01 00:00 to 2026-11-06 00:00, UTC
 people     97 (before: 50, +94 %)
 robots     4 (before: 0)
 visitors   60 (before: 0)
-note       clicks before 2026-11-02 are stored by hours or days, and count where these begin
+note       clicks before 2026-11-02 are stored by hours or days, and count at the start of the hour or day
 
 people, each column day, highest 48
 █
