@@ -154,8 +154,8 @@ func (m *Map) Complete() bool { return m.current.Load().complete }
 // AnyVerified reports whether a known domain, in any state, has a verified host.
 func (m *Map) AnyVerified() bool { return m.current.Load().verified }
 
-// Fingerprint returns a text that changes when the hosts change for which Serves is true. Processes
-// with the same domains have the same fingerprint.
+// Fingerprint returns a text that changes when a host begins or ceases to be served, see Serves.
+// Processes with the same domains have the same fingerprint.
 func (m *Map) Fingerprint() string { return strconv.FormatUint(m.current.Load().served, 16) }
 
 // All returns all known domains in no order. The domains are shared: the caller must not change

@@ -28,7 +28,7 @@ const (
 	fetchTimeout  = 3 * time.Second
 	minFetches    = 8       // requests to a host
 	nodeFetches   = 4       // requests to a host for each node
-	maxFetches    = 128     // requests to a host, however many nodes there are
+	maxFetches    = 128     // most requests to a host
 	maxAddresses  = 32      // of a host
 	maxAnswerLen  = 256     // bytes
 	maxHeaderLen  = 8 << 10 // bytes

@@ -128,9 +128,9 @@ func (r *Registry) verify(ctx context.Context, id string, h store.DomainHost) er
 	return r.store.UpdateHost(ctx, id, h)
 }
 
-// uncover makes a CDN purge the answers of the domain that has served host by a wildcard host until
-// now. An edit of that domain without a change is enough, see store.Outbox. Call it before the host
-// is verified: after a failure, the verification is repeated.
+// uncover purges the CDN for the domain that served host by a wildcard until now. It updates that
+// domain without a change, which adds an edit to the store.Outbox. Call it before the host is
+// verified: after a failure, the verification is repeated.
 func (r *Registry) uncover(ctx context.Context, id, host string) error {
 	over, err := r.store.Host(ctx, wildcardOf(host))
 	if errors.Is(err, store.ErrNotFound) || err == nil && (over.DomainID == id || over.VerifiedAt.IsZero()) {

@@ -14,8 +14,8 @@ type Agent struct {
 // named is a name and a text that a User-Agent with this name contains.
 type named struct{ text, name string }
 
-// browsers are in the order of search: an app's User-Agent also has the name of the browser that
-// the app contains, and most browsers also name Chrome and Safari.
+// browsers are in the order of search. Apps come first, because their User-Agents also have the name
+// of a browser. Chrome comes late, because most browsers also name it.
 var browsers = []named{
 	// Pages inside apps.
 	{"Instagram", "Instagram"},
@@ -121,7 +121,7 @@ var browsers = []named{
 	{"Nintendo", "Nintendo"},
 }
 
-// Browsers that rules find instead of a text.
+// Browsers without a text of their own, see webKit.
 const (
 	androidBrowser = "Android Browser" // before Chrome
 	safari         = "Safari"
@@ -158,7 +158,7 @@ var systems = []named{
 	{"X11", "Linux"},
 }
 
-// The devices. A User-Agent is of the first device of which it contains a text.
+// The devices. The first text that a User-Agent contains decides.
 const (
 	desktop = "desktop"
 	mobile  = "mobile"

@@ -138,8 +138,8 @@ func classByWords(ua string) (class Class, found bool) {
 	return class, found
 }
 
-// namesContact reports whether a User-Agent has the address of a website or of a mailbox, with
-// which the owners of robots introduce themselves. Apps write versions as ios@9.2.
+// namesContact reports whether a User-Agent has the address of a website or of a mailbox. Robots often
+// name their owners so. A version of an app, such as ios@9.2, is not an address.
 func namesContact(ua string) bool {
 	if strings.Contains(ua, "http://") || strings.Contains(ua, "https://") || strings.Contains(ua, "www.") {
 		return true

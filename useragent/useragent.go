@@ -54,8 +54,8 @@ type Classifier struct {
 	names  coder
 	seed   maphash.Seed
 
-	// The Agent of a User-Agent is in the place that the lowest bits of its hash choose: the hash
-	// without its lowest agentBits, and the encoded Agent. A new User-Agent replaces the one
+	// The lowest bits of the hash of a User-Agent select its place. A place has the hash without
+	// its lowest agentBits, and the encoded Agent. A new User-Agent replaces the one
 	// before. The seed is random, so that clients cannot choose the places.
 	cache [cacheLen]atomic.Uint64
 }

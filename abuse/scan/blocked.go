@@ -15,7 +15,7 @@ const (
 	ownName     = "own_hosts"
 )
 
-// forbidden are hosts to which no link may lead.
+// forbidden is a set of hosts that must not be targets of links.
 type forbidden struct {
 	name   string // of the scan
 	author string // of the disabled links, in their history
