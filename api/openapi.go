@@ -29,20 +29,11 @@ func (a *API) describe(e *echo.Echo) error {
 	a.registerDomains(h)
 	a.registerAbuse(h)
 	complete(h.OpenAPI())
-	document, err := write(h.OpenAPI())
-	if err != nil {
-		return fmt.Errorf("api: write the OpenAPI document: %w", err)
-	}
-	older, err := downgrade(h.OpenAPI())
-	if err != nil {
-		return fmt.Errorf("api: write the OpenAPI document for older tools: %w", err)
-	}
-	for path, text := range map[string][]byte{"/api/openapi.json": document, "/api/openapi-3.0.json": older} {
-		file, err := pack("application/openapi+json", "no-store", text)
-		if err != nil {
-			return err
-		}
-		e.GET(path, file.serve)
+	for path, write := range map[string]func(*huma.OpenAPI) ([]byte, error){
+		"/api/openapi.json":     write,
+		"/api/openapi-3.0.json": downgrade,
+	} {
+		e.GET(path, pack("application/openapi+json", "no-store", func() ([]byte, error) { return write(h.OpenAPI()) }).serve)
 	}
 	return serveDocs(e)
 }

@@ -14,34 +14,28 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// packed is a file in memory that is compressed once, not for each request. Safe for concurrent
-// use.
+// packed is a file in memory. It is made and compressed once, when the first client asks for it.
+// Safe for concurrent use.
 type packed struct {
 	contentType, cacheControl string
-	gzip                      []byte
-	plain                     func() ([]byte, error)
+	gzip, plain               func() ([]byte, error)
 }
 
-// pack compresses a file.
-func pack(contentType, cacheControl string, plain []byte) (*packed, error) {
-	var b bytes.Buffer
-	z, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
-	if err == nil {
-		_, err = z.Write(plain)
-	}
-	if err == nil {
-		err = z.Close()
-	}
-	if err != nil {
-		return nil, fmt.Errorf("api: compress a file: %w", err)
-	}
-	return &packed{contentType, cacheControl, b.Bytes(), func() ([]byte, error) { return plain, nil }}, nil
+// pack returns a file with the bytes that plain returns.
+func pack(contentType, cacheControl string, plain func() ([]byte, error)) *packed {
+	plain = sync.OnceValues(plain)
+	return &packed{contentType, cacheControl, sync.OnceValues(func() ([]byte, error) {
+		text, err := plain()
+		if err != nil {
+			return nil, err
+		}
+		return gzipped(text)
+	}), plain}
 }
 
-// packedAlready returns a file that is already compressed. It is decompressed when the first
-// client that does not accept gzip asks for it.
+// packedAlready returns a file that is already compressed.
 func packedAlready(contentType, cacheControl string, compressed []byte) *packed {
-	return &packed{contentType, cacheControl, compressed, sync.OnceValues(func() ([]byte, error) {
+	return &packed{contentType, cacheControl, func() ([]byte, error) { return compressed, nil }, sync.OnceValues(func() ([]byte, error) {
 		z, err := gzip.NewReader(bytes.NewReader(compressed))
 		if err != nil {
 			return nil, err
@@ -50,25 +44,42 @@ func packedAlready(contentType, cacheControl string, compressed []byte) *packed 
 	})}
 }
 
+func gzipped(plain []byte) ([]byte, error) {
+	var b bytes.Buffer
+	z, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := z.Write(plain); err != nil {
+		return nil, err
+	}
+	if err := z.Close(); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
+
 // serve answers a request for the file.
 func (p *packed) serve(c echo.Context) error {
 	h := c.Response().Header()
+	content, encoding := p.plain, ""
+	if acceptsGzip(c.Request()) {
+		content, encoding = p.gzip, "gzip"
+	}
+	body, err := content()
+	if err != nil {
+		return fmt.Errorf("api: make %s: %w", c.Path(), err)
+	}
 	h.Set("Content-Type", p.contentType)
 	h.Set("Cache-Control", p.cacheControl)
 	h.Add("Vary", "Accept-Encoding")
 	h.Set(gzhttp.HeaderNoCompression, "true") // for the middleware, which removes it
-	body := p.gzip
-	if acceptsGzip(c.Request()) {
-		h.Set("Content-Encoding", "gzip")
-	} else {
-		var err error
-		if body, err = p.plain(); err != nil {
-			return err
-		}
+	if encoding != "" {
+		h.Set("Content-Encoding", encoding)
 	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	c.Response().WriteHeader(http.StatusOK)
-	_, err := c.Response().Write(body)
+	_, err = c.Response().Write(body)
 	return err
 }
 

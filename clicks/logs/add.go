@@ -159,7 +159,8 @@ type linkFacts struct {
 // mayRedirect reports whether a redirect of the link led to its target. A link that has not started
 // or has ended may redirect to another address, see store.Domain.
 func (l *linkFacts) mayRedirect(c *click) bool {
-	return !c.at.Before(l.from) && (l.until.IsZero() || c.at.Before(l.until)) && !(l.limited && c.cached)
+	started, ended := !c.at.Before(l.from), !l.until.IsZero() && !c.at.Before(l.until)
+	return started && !ended && (!l.limited || !c.cached)
 }
 
 // The cache of links.

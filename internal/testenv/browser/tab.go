@@ -103,10 +103,10 @@ func (t *Tab) Screenshot(name string) {
 	defer cancel()
 	picture, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
 	if err == nil {
-		err = os.MkdirAll(dir, 0o750)
+		err = os.MkdirAll(dir, 0o750) //nolint:gosec // whoever runs the test names the folder
 	}
 	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, name+".png"), picture, 0o600)
+		err = os.WriteFile(filepath.Join(dir, name+".png"), picture, 0o600) //nolint:gosec // as above
 	}
 	if err != nil {
 		t.tb.Fatalf("take a screenshot: %v", err)
