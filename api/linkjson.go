@@ -11,11 +11,52 @@ import (
 
 // writeJSON writes the body of an answer as JSON.
 func writeJSON(w io.Writer, v any) error {
-	if l, ok := v.(linkBody); ok {
-		_, err := w.Write(append(appendLink(nil, &l), '\n'))
+	switch body := v.(type) {
+	case linkBody:
+		_, err := w.Write(append(appendLink(nil, &body), '\n'))
 		return err
+	case listBody:
+		return writeList(w, &body)
 	}
 	return huma.DefaultJSONFormat.Marshal(w, v)
+}
+
+// listChunk is the size above which a part of a list is written, in bytes.
+const listChunk = 32 << 10
+
+// writeList writes a list with the same bytes as encoding/json. After each chunk it waits, so that
+// redirects do not wait for a long list. runtime.Gosched is not enough: with one core, Go looks for
+// new requests only when no goroutine can run.
+func writeList(w io.Writer, l *listBody) error {
+	text := make([]byte, 0, 2*listChunk)
+	text = append(text, `{"links":[`...)
+	for i := range l.Links {
+		if i > 0 {
+			text = append(text, ',')
+		}
+		if text = appendLink(text, &l.Links[i]); len(text) < listChunk {
+			continue
+		}
+		if _, err := w.Write(text); err != nil {
+			return err
+		}
+		text = text[:0]
+		time.Sleep(time.Microsecond)
+	}
+	text = appendText(append(text, `],"next_cursor":`...), l.NextCursor)
+	for i, shard := range l.UnavailableShards {
+		if i == 0 {
+			text = append(text, `,"unavailable_shards":[`...)
+		} else {
+			text = append(text, ',')
+		}
+		text = appendText(text, shard)
+	}
+	if len(l.UnavailableShards) > 0 {
+		text = append(text, ']')
+	}
+	_, err := w.Write(append(text, "}\n"...))
+	return err
 }
 
 // appendLink appends l with the same bytes as encoding/json, but much faster.

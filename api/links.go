@@ -198,13 +198,16 @@ func ownerParam(text string) *string {
 	return &text
 }
 
-type listOutput struct {
-	Body struct {
-		Links      []linkBody `json:"links" nullable:"false" doc:"The links of the page, newest first."`
-		NextCursor string     `json:"next_cursor" doc:"Empty on the last page."`
+// listBody is an alias, because the OpenAPI document names the schema after the operation.
+type listBody = struct {
+	Links      []linkBody `json:"links" nullable:"false" doc:"The links of the page, newest first."`
+	NextCursor string     `json:"next_cursor" doc:"Empty on the last page."`
 
-		UnavailableShards []string `json:"unavailable_shards,omitempty" doc:"Shards that did not answer. Their links are missing from this page. Absent if the page is complete."`
-	}
+	UnavailableShards []string `json:"unavailable_shards,omitempty" doc:"Shards that did not answer. Their links are missing from this page. Absent if the page is complete."`
+}
+
+type listOutput struct {
+	Body listBody
 }
 
 func (a *API) listLinks(ctx context.Context, in *listInput) (*listOutput, error) {

@@ -115,6 +115,7 @@ func (m *Manager) obtain(ctx context.Context, host string) error {
 	err := m.loadOrOrder(ctx, host)
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	delete(m.trying, host) // before callers of wait return, so that Status shows the result
 	if err == nil {
 		m.loaded[host] = true
 		return nil
