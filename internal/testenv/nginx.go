@@ -21,6 +21,8 @@ type NginxOptions struct {
 	// Config is the content of the http {} block, as in a file of /etc/nginx/conf.d.
 	// The text LISTEN is replaced by the address to listen on. Required.
 	Config string
+
+	Port int // the port to listen on. Default: a free one
 }
 
 // Nginx is an HTTP proxy. Safe for concurrent use.
@@ -41,7 +43,7 @@ func StartNginx(ctx context.Context, opts NginxOptions) (*Nginx, error) {
 		return nil, fmt.Errorf("start nginx: %w", err)
 	}
 	n := &Nginx{program: found[0], config: opts.Config}
-	n.Server = Server{folder: f, name: "nginx", stop: syscall.SIGQUIT, launch: n.launch, ready: answers("/")}
+	n.Server = Server{folder: f, name: "nginx", stop: syscall.SIGQUIT, launch: n.launch, ready: answers("/"), port: opts.Port}
 	if err := n.Start(ctx); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
