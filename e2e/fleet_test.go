@@ -25,6 +25,7 @@ type fleet struct {
 	t       *testing.T
 	shards  []*testenv.Cluster
 	owner   [store.Buckets]int // the first shard of each bucket
+	binary  string             // of run
 	environ []string
 	nodes   []*program
 }
@@ -32,7 +33,13 @@ type fleet struct {
 // newFleet starts shards and distributes the buckets among them.
 func newFleet(t *testing.T, shards int, opts testenv.ClusterOptions) *fleet {
 	t.Helper()
-	f := &fleet{t: t}
+	return newFleetOf(t, testenv.BuildTerse(t), shards, opts)
+}
+
+// newFleetOf is newFleet with the schema of a binary.
+func newFleetOf(t *testing.T, binary string, shards int, opts testenv.ClusterOptions) *fleet {
+	t.Helper()
+	f := &fleet{t: t, binary: binary}
 	var setting string
 	f.shards, setting = testenv.NewShards(t, shards, opts)
 	f.environ = []string{"TERSE_SHARDS=" + setting}
@@ -49,7 +56,7 @@ func newFleet(t *testing.T, shards int, opts testenv.ClusterOptions) *fleet {
 func (f *fleet) run(args ...string) string {
 	f.t.Helper()
 	for attempt := 1; ; attempt++ {
-		got := terse(f.t, f.environ, args...)
+		got := runCommand(f.t, commandOf(f.binary, f.environ, args...))
 		switch {
 		case got.status == 0:
 			return got.stdout

@@ -112,7 +112,12 @@ func (p *program) newKey(scopes string, more ...string) []string {
 // command returns a terse command that is not started yet.
 func command(t *testing.T, environ []string, args ...string) *exec.Cmd {
 	t.Helper()
-	cmd := exec.Command(testenv.BuildTerse(t), args...)
+	return commandOf(testenv.BuildTerse(t), environ, args...)
+}
+
+// commandOf is command for another binary.
+func commandOf(binary string, environ []string, args ...string) *exec.Cmd {
+	cmd := exec.Command(binary, args...)
 	cmd.Env = append([]string{"LC_ALL=C"}, environ...)
 	return cmd
 }
