@@ -1,3 +1,5 @@
+DROP TRIGGER links_deleted ON links;
+DROP FUNCTION links_deleted;
 DROP FUNCTION click_salts_destroy;
 DROP FUNCTION click_days_drop_month;
 DROP FUNCTION click_days_add_month;

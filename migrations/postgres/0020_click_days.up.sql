@@ -17,6 +17,18 @@ CREATE TABLE click_batches (
 
 ALTER TABLE click_batches ALTER COLUMN days SET STORAGE EXTERNAL; -- compressed already
 
+-- Makes the next fold delete the days of a deleted link. Nodes of a version without days delete
+-- links too.
+CREATE FUNCTION links_deleted() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO click_batches (forget) VALUES (NEW.code);
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER links_deleted AFTER UPDATE OF deleted_at ON links
+    FOR EACH ROW WHEN (NEW.deleted_at IS NOT NULL AND OLD.deleted_at IS NULL) EXECUTE FUNCTION links_deleted();
+
 -- Clicks of one UTC day: of one link, or of all links of an owner, tag or domain in this shard.
 -- store.ClickKind defines the kinds and their keys. bucket is -1 in rows of several links: they
 -- are partial sums, and stay in their shard when buckets move. click_days_add_month makes a

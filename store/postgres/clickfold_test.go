@@ -236,6 +236,30 @@ func TestFrozenFolder(t *testing.T) {
 	wantDays(t, s.Store, store.ClickLink, "kept", "a")
 }
 
+// TestDaysOfLinksDeletedByOlderVersions deletes a link as versions without days do. Its days are
+// deleted too.
+func TestDaysOfLinksDeletedByOlderVersions(t *testing.T) {
+	t.Parallel()
+	s := newShardTest(t, newCluster(t, 0))
+	for i, code := range []string{"kept", "deleted"} {
+		s.create(code)
+		addDays(t, s.Store, "recorder", int64(i+1), clickDay(code, 1, "a"))
+	}
+	fold := func() {
+		t.Helper()
+		_, err := s.FoldClicks(t.Context(), 64, appendDays)
+		must(t, err)
+	}
+	const days = "SELECT count(*) FROM click_days WHERE kind = 0"
+	fold()
+	wantCount(t, s.conn, 2, days)
+	s.exec("UPDATE links SET version = version + 1, target = '', deleted_at = now() WHERE code = 'deleted'")
+	s.exec("UPDATE links SET version = version + 1, target = 'https://example.com/edited' WHERE code = 'kept'")
+	fold()
+	wantCount(t, s.conn, 1, days)
+	wantDays(t, s.Store, store.ClickLink, "kept", "a")
+}
+
 // TestMoveABucket moves a bucket as docs/cluster.md says, while clicks arrive. The days of its link
 // must arrive complete, and each click must be counted once.
 func TestMoveABucket(t *testing.T) {

@@ -45,8 +45,7 @@ func editableArgs(l *store.Link, author store.Author) []any {
 	}
 }
 
-// deleteLink also deletes the totals, and makes the next fold delete the days. A trigger deletes
-// the tags.
+// deleteLink also deletes the totals. Triggers delete the tags, and make the next fold delete the days.
 const deleteLink = `WITH gone AS (
 	UPDATE links l SET version = l.version + 1, target = '', title = NULL, tags = NULL,
 		forward_query = NULL, starts_at = NULL, expires_at = NULL, max_clicks = NULL, used_clicks = NULL,
@@ -56,8 +55,6 @@ const deleteLink = `WITH gone AS (
 		RETURNING l.*
 	), forgotten AS (
 		DELETE FROM click_totals c USING gone WHERE c.bucket = gone.bucket AND c.code = gone.code
-	), forget AS (
-		INSERT INTO click_batches (forget) SELECT code FROM gone
 	)
 	SELECT ` + linkColumns + `, 0, 0, NULL::timestamptz FROM gone l`
 
