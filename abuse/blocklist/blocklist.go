@@ -23,6 +23,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/terse/terse/internal/missed"
 	"github.com/terse/terse/store"
 )
 
@@ -83,7 +84,7 @@ func (o *Options) validate() error {
 type List struct {
 	opts   Options
 	parts  []*part
-	missed missed
+	missed missed.Periods
 }
 
 var _ store.Blocker = (*List)(nil)
@@ -153,7 +154,7 @@ func (l *List) Fingerprint() string {
 // not read a source in such a period, at its start or later, and has read it since. latest is
 // the number of the latest period. If it equals the given number, there are no new periods, and
 // since is the zero time. Numbers begin at 1.
-func (l *List) Missed(after int) (since time.Time, latest int) { return l.missed.after(after) }
+func (l *List) Missed(after int) (since time.Time, latest int) { return l.missed.After(after) }
 
 // Run rereads the file and the sources when they change, until ctx ends.
 func (l *List) Run(ctx context.Context) {
@@ -186,8 +187,8 @@ func (l *List) refresh(ctx context.Context, p *part) error {
 	if err != nil {
 		return err
 	}
-	if changed && (first || l.opts.Now().Sub(p.checked) > promptly) {
-		l.missed.add(p.checked)
+	if changed {
+		l.missed.Changed(p.checked, l.opts.Now(), first)
 	}
 	p.checked = began
 	return nil
