@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/terse/terse/internal/missed"
 	"github.com/terse/terse/store"
 )
 
@@ -71,6 +72,7 @@ type Map struct {
 
 	current  atomic.Pointer[table]
 	building sync.Mutex // of current
+	missed   missed.Periods
 }
 
 // New reads the sources. An unreachable source is not an error: Run retries it.
@@ -85,7 +87,7 @@ func New(ctx context.Context, opts Options) (*Map, error) {
 	}
 	m := &Map{opts: opts}
 	for _, s := range opts.Sources {
-		m.parts = append(m.parts, &part{source: s, hosts: metrics.hosts.WithLabelValues(s.Name), failures: metrics.failures.WithLabelValues(s.Name)})
+		m.parts = append(m.parts, &part{source: s, checked: time.Now(), hosts: metrics.hosts.WithLabelValues(s.Name), failures: metrics.failures.WithLabelValues(s.Name)})
 	}
 	m.rebuild()
 	m.Refresh(ctx)
@@ -154,6 +156,13 @@ func (m *Map) Complete() bool { return m.current.Load().complete }
 // AnyVerified reports whether a known domain, in any state, has a verified host.
 func (m *Map) AnyVerified() bool { return m.current.Load().verified }
 
+// Missed returns the time since which this process may have accepted links to hosts that were served
+// and that it did not know, in the periods after the given number. The process could not read a
+// source in such a period, at its start or later, and has read it since. latest is the number of
+// the latest period. If it equals the given number, there are no new periods, and since is the zero
+// time. Numbers begin at 1.
+func (m *Map) Missed(after int) (since time.Time, latest int) { return m.missed.After(after) }
+
 // Fingerprint returns a text that changes when a host begins or ceases to be served, see Serves.
 // Processes with the same domains have the same fingerprint.
 func (m *Map) Fingerprint() string { return strconv.FormatUint(m.current.Load().served, 16) }
@@ -191,7 +200,9 @@ func (m *Map) follow(ctx context.Context, p *part) {
 func (m *Map) refresh(ctx context.Context, p *part) {
 	p.reading.Lock()
 	defer p.reading.Unlock()
+	began := time.Now()
 	next, err := p.read(ctx, m.opts.Timeout)
+	failed := p.failing
 	switch {
 	case ctx.Err() != nil:
 		return
@@ -204,9 +215,13 @@ func (m *Map) refresh(ctx context.Context, p *part) {
 		p.failures.Inc()
 	}
 	if next != nil {
-		p.known.Store(next)
+		first := p.known.Swap(next) == nil
 		p.hosts.Set(float64(len(next.hosts)))
 		m.rebuild()
+		m.missed.Changed(p.checked, time.Now(), first && failed)
+	}
+	if err == nil {
+		p.checked = began
 	}
 }
 
@@ -228,8 +243,9 @@ type part struct {
 	failures prometheus.Counter
 	known    atomic.Pointer[content] // nil before the first read
 
-	reading sync.Mutex
-	failing bool // whether the latest read failed; guarded by reading
+	reading sync.Mutex // guards the fields below
+	failing bool       // whether the latest read failed
+	checked time.Time  // when the latest successful read began; the start of the process before that
 }
 
 // content is everything in one source. It never changes.

@@ -197,12 +197,20 @@ func TestSourcesAreFollowed(t *testing.T) {
 	claim(one, "second000", "second.example")
 	add(t, two, "second000", "www.second.example")
 	registry := prometheus.NewRegistry()
+	began := time.Now()
 	m := newMap(t, registry, one, two)
+	if since, n := m.Missed(0); n != 0 || !since.IsZero() {
+		t.Errorf("Missed() before the second source is read = %v, %d, want none", since, n)
+	}
 	if m.Complete() || idOf(m, "first.example") != "first0000" || idOf(m, "second.example") != "" || idOf(m, "www.second.example") != "" || len(m.All()) != 1 {
 		t.Errorf("a map of one of two sources: Complete() = %v, domains = %q, %q, want false and the first", m.Complete(), idOf(m, "first.example"), idOf(m, "second.example"))
 	}
 	two.set(false)
 	testenv.Await(t, "the second source", m.Complete)
+	testenv.Await(t, "the end of a missed period", func() bool { _, n := m.Missed(0); return n == 1 })
+	if since, _ := m.Missed(0); since.Before(began) || since.After(time.Now()) {
+		t.Errorf("Missed() = %v, want the start of the map", since)
+	}
 	if idOf(m, "second.example") != "second000" || idOf(m, "www.second.example") != "second000" {
 		t.Error("a domain whose host is in another source is not found")
 	}

@@ -24,6 +24,7 @@ type forbidden struct {
 	matches     func(host string) bool
 	any         func() bool
 	fingerprint func() string // changes when the hosts change
+	missed      func(after int) (since time.Time, latest int)
 }
 
 // forbiddenHosts returns what the options forbid.
@@ -31,11 +32,13 @@ func (o *Options) forbiddenHosts() []*forbidden {
 	all := []*forbidden{{
 		name: blockedName, author: store.AuthorBlocklist, reason: "leads to a host that is blocked",
 		matches: o.Blocklist.Blocks, any: o.Blocklist.Any, fingerprint: o.Blocklist.Fingerprint,
+		missed: o.Blocklist.Missed,
 	}}
 	if o.Own != nil {
 		all = append(all, &forbidden{
 			name: ownName, author: store.AuthorDomains, reason: "leads to a host of this URL shortener",
 			matches: o.Own.Serves, any: o.Own.AnyVerified, fingerprint: o.Own.Fingerprint,
+			missed: o.Own.Missed,
 		})
 	}
 	return all

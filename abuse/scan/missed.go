@@ -8,12 +8,12 @@ import (
 )
 
 // missedScan compares the links of one source that this process may have accepted without
-// knowing all blocked hosts. Each process does this itself and needs no claim: the others may
+// knowing all forbidden hosts. Each process does this itself and needs no claim: the others may
 // have known the hosts, and may have compared all links already.
 type missedScan struct {
-	w          *Worker
-	source     Source
-	*forbidden // the blocklist
+	w      *Worker
+	source Source
+	*forbidden
 
 	seen  int          // the latest period that was scanned
 	next  int          // the latest period of the scan under way
@@ -24,7 +24,7 @@ type missedScan struct {
 // round scans all changes since the earliest new period, once Settle has passed: then the
 // creates that began before the end of the period are visible.
 func (m *missedScan) round(ctx context.Context) error {
-	since, latest := m.w.opts.Blocklist.Missed(m.seen)
+	since, latest := m.missed(m.seen)
 	if latest == m.seen {
 		return nil
 	}

@@ -67,6 +67,10 @@ type Hosts interface {
 
 	// Fingerprint returns a text that changes when the hosts change.
 	Fingerprint() string
+
+	// Missed returns the time since which this process may have accepted links to hosts that
+	// it did not know, as Blocklist does.
+	Missed(after int) (since time.Time, latest int)
 }
 
 // Checker is a reputation service. Implementations are safe for concurrent use.
@@ -168,13 +172,12 @@ func New(opts Options) (*Worker, error) {
 func (w *Worker) Run(ctx context.Context) {
 	var scanning sync.WaitGroup
 	for _, from := range w.opts.Sources {
-		all := w.opts.forbiddenHosts()
-		for _, hosts := range all {
+		for _, hosts := range w.opts.forbiddenHosts() {
 			scan := &hostScan{w: w, source: from, forbidden: hosts}
 			scanning.Go(func() { w.claimed(ctx, from, hosts.name, scan.round) })
+			missed := &missedScan{w: w, source: from, forbidden: hosts}
+			scanning.Go(func() { w.repeat(ctx, from, hosts.name, missed.round) })
 		}
-		missed := &missedScan{w: w, source: from, forbidden: all[0]}
-		scanning.Go(func() { w.repeat(ctx, from, blockedName, missed.round) })
 		if w.opts.Checker != nil {
 			checked := newCheckedScan(w, from)
 			scanning.Go(func() { w.claimed(ctx, from, checkedName, checked.round) })

@@ -275,17 +275,37 @@ func TestEmptyListReadsNoLinks(t *testing.T) {
 	b.wantDisabled("first", store.AuthorBlocklist, "leads to a host that is blocked")
 }
 
+// hosts returns the hosts of a source.
+func (b *bench) hosts(source store.DomainsSource) *domains.Map {
+	b.t.Helper()
+	m, err := domains.New(b.t.Context(), domains.Options{
+		Sources: []domains.Source{{Name: "s1", Domains: source}}, Every: 5 * time.Millisecond,
+		Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
+	})
+	b.must(err)
+	b.background(m.Run)
+	return m
+}
+
+// addDomain adds a domain with hosts, and returns the last host.
+func (b *bench) addDomain(id string, state store.DomainState, verified time.Time, names ...string) (last store.DomainHost) {
+	b.t.Helper()
+	for _, name := range names {
+		last = store.DomainHost{Host: name, DomainID: id, ClaimedAt: b.now(), VerifiedAt: verified}
+		_, err := b.database.ClaimHost(b.t.Context(), last)
+		b.must(err)
+	}
+	_, err := b.database.AddDomain(b.t.Context(), store.Domain{ID: id, Host: names[0], State: state, CreatedAt: b.now(), UpdatedAt: b.now()})
+	b.must(err)
+	return last
+}
+
 // TestLinksToOwnHostsAreDisabled checks that links to a host are disabled once a domain has the host
 // and the host is verified.
 func TestLinksToOwnHostsAreDisabled(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	hosts, err := domains.New(t.Context(), domains.Options{
-		Sources: []domains.Source{{Name: "s1", Domains: b.database}}, Every: 5 * time.Millisecond,
-		Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
-	})
-	b.must(err)
-	b.background(hosts.Run)
+	hosts := b.hosts(b.database)
 	for code, target := range map[string]string{
 		"same": "https://GO.example.com./spring", "port": "http://go.example.com:8443/", "below": "https://any.links.example/x",
 		"claimed": "https://claimed.example/", "removed": "https://removed.example/", "other": "https://www.go.example.com/", "deeper": "https://a.any.links.example/",
@@ -293,20 +313,9 @@ func TestLinksToOwnHostsAreDisabled(t *testing.T) {
 		b.create(code, target)
 	}
 	b.work(false, func(o *scan.Options) { o.Own = hosts })
-	add := func(id string, state store.DomainState, verified time.Time, names ...string) (last store.DomainHost) {
-		t.Helper()
-		for _, name := range names {
-			last = store.DomainHost{Host: name, DomainID: id, ClaimedAt: b.now(), VerifiedAt: verified}
-			_, err := b.database.ClaimHost(t.Context(), last)
-			b.must(err)
-		}
-		_, err := b.database.AddDomain(t.Context(), store.Domain{ID: id, Host: names[0], State: state, CreatedAt: b.now(), UpdatedAt: b.now()})
-		b.must(err)
-		return last
-	}
-	add("removed00", store.DomainRemoved, b.now(), "removed.example")
-	claimed := add("pending00", store.DomainPending, time.Time{}, "claimed.example")
-	add("active000", store.DomainActive, b.now(), "go.example.com", "*.links.example")
+	b.addDomain("removed00", store.DomainRemoved, b.now(), "removed.example")
+	claimed := b.addDomain("pending00", store.DomainPending, time.Time{}, "claimed.example")
+	b.addDomain("active000", store.DomainActive, b.now(), "go.example.com", "*.links.example")
 	const reason = "leads to a host of this URL shortener"
 	for _, code := range []string{"same", "port", "below"} {
 		b.wantDisabled(code, store.AuthorDomains, reason)
@@ -333,6 +342,8 @@ func (r *restless) Fingerprint() string { return fmt.Sprint(r.changes.Add(1)) }
 func (r *restless) Serves(host string) bool { return host == "go.example.com" }
 
 func (r *restless) AnyVerified() bool { return true }
+
+func (r *restless) Missed(int) (since time.Time, latest int) { return time.Time{}, 0 }
 
 // TestChangesDoNotDelayTheScan checks that links are scanned while the hosts change more often than
 // Settle.
@@ -401,6 +412,47 @@ func TestMissedBlocklist(t *testing.T) {
 	}
 	source.on.Store(false)
 	b.wantDisabled("meanwhile", store.AuthorBlocklist, "leads to a host that is blocked")
+	if n := links.reads.Load(); n != 0 {
+		t.Errorf("the process has compared all links in %d reads, want only the new ones", n)
+	}
+}
+
+// unreadDomains are domains that cannot be read while unread is true.
+type unreadDomains struct {
+	store.DomainsSource
+	unread atomic.Bool
+}
+
+func (u *unreadDomains) DomainsVersion(ctx context.Context) (int64, error) {
+	if u.unread.Load() {
+		return 0, store.ErrUnavailable
+	}
+	return u.DomainsSource.DomainsVersion(ctx)
+}
+
+// TestMissedDomains is TestMissedBlocklist for a process that could not read the domains at its start.
+func TestMissedDomains(t *testing.T) {
+	t.Parallel()
+	const reason = "leads to a host of this URL shortener"
+	b := newBench(t)
+	b.create("before", "https://go.example.com/")
+	b.addDomain("active000", store.DomainActive, b.now(), "go.example.com")
+	b.work(false, func(o *scan.Options) { o.Own = b.hosts(b.database) })
+	b.wantDisabled("before", store.AuthorDomains, reason)
+
+	source := &unreadDomains{DomainsSource: b.database}
+	source.unread.Store(true)
+	links := &watched{Scanned: b.database}
+	b.work(false, func(o *scan.Options) {
+		o.Sources = []scan.Source{{Name: "s1", Links: links}}
+		o.Own, o.Registerer = b.hosts(source), prometheus.NewRegistry()
+	})
+	b.create("meanwhile", "https://go.example.com/spring")
+	if b.disabled("meanwhile") {
+		t.Error("the link is disabled before the domains can be read")
+	}
+	source.unread.Store(false)
+	b.wantDisabled("meanwhile", store.AuthorDomains, reason)
 	if n := links.reads.Load(); n != 0 {
 		t.Errorf("the process has compared all links in %d reads, want only the new ones", n)
 	}
