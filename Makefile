@@ -52,6 +52,7 @@ test: test-tools ## run the tests except the long ones; install missing servers 
 test-long: test-tools ## run the tests that make test skips
 	$(GO) test $(PARALLEL) -timeout 30m -run '^($(LONG)|TestConformance)$$' ./...
 	$(GO) test -C deploy/validate -count 1 -timeout 30m ./...
+	@test "$$(git rev-parse --is-shallow-repository)" = false || echo "Tests of upgrades were skipped: run git fetch --unshallow."
 
 .PHONY: race
 race: test-tools ## run the tests of make test under the race detector, with fewer rounds

@@ -48,7 +48,8 @@ func BuildRelease(tb testing.TB) string {
 
 // BuildBefore builds an older version of the product, always without the race detector: the
 // parent of the commit that added a file. file is a path in the repository. The version of the
-// binary is OlderVersion. It needs the history of the repository. Otherwise it is like BuildTerse.
+// binary is OlderVersion. Without the history of the repository the test is skipped, and make
+// test-long says so. Otherwise it is like BuildTerse.
 func BuildBefore(tb testing.TB, file string) string {
 	tb.Helper()
 	b, _ := older.LoadOrStore(file, &binary{before: file})
@@ -61,6 +62,9 @@ const OlderVersion = "older"
 func (b *binary) path(tb testing.TB) string {
 	tb.Helper()
 	b.once.Do(func() { b.folder, b.err = b.build(tb.Context()) })
+	if errors.Is(b.err, errNoHistory) {
+		tb.Skip(b.err)
+	}
 	if b.err != nil {
 		tb.Fatal(b.err)
 	}

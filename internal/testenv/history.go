@@ -15,16 +15,20 @@ import (
 // repository is a git clone. Its value is the path of the folder.
 type repository string
 
+// errNoHistory is the error for code without its whole history. The tests that need it are skipped
+// then, because no command of this machine may be able to fetch it.
+var errNoHistory = errors.New("the history of the code is missing")
+
 // findRepository returns the clone that contains a folder. The clone must have the whole history.
 func findRepository(ctx context.Context, dir string) (repository, error) {
 	root, err := repository(dir).git(ctx, "rev-parse", "--show-toplevel")
 	if err != nil {
-		return "", fmt.Errorf("the history of the code is missing: run the test in a clone by git: %w", err)
+		return "", fmt.Errorf("%w: run the test in a clone by git: %w", errNoHistory, err)
 	}
 	r := repository(root)
 	shallow, err := r.git(ctx, "rev-parse", "--is-shallow-repository")
 	if err == nil && shallow == "true" {
-		err = errors.New("the history of the code is not complete: run git fetch --unshallow")
+		err = fmt.Errorf("%w: run git fetch --unshallow", errNoHistory)
 	}
 	return r, err
 }
