@@ -68,8 +68,9 @@ type open struct {
 // then it counts them without details.
 func (r *Recorder) add(of linkDay, c day.Click, last int64) {
 	o := r.open[of]
-	if full := r.openSize >= r.opts.MaxBytes/4; full && r.backlogSize < r.opts.MaxBytes/2 {
+	if full := r.openSize >= r.opts.MaxBytes/4; full && r.backlog.size < r.opts.MaxBytes/2 {
 		r.cut()
+		wake(r.unsaved)
 		o = nil
 	} else if full && o == nil {
 		r.metrics.full.Add(c.N)
@@ -134,17 +135,7 @@ func (r *Recorder) cut() {
 func (r *Recorder) queue(b store.ClickBatch) {
 	r.seq++
 	b.Recorder, b.Seq = r.name, r.seq
-	r.backlog = append(r.backlog, b)
-	r.backlogSize += sizeOf(b)
-}
-
-// sizeOf returns about how many bytes of memory a batch takes.
-func sizeOf(b store.ClickBatch) int {
-	size := 72 * len(b.Counts)
-	for _, d := range b.Days {
-		size += 64 + len(d.Key) + cap(d.Data)
-	}
-	return size
+	r.backlog.add(b, time.Now())
 }
 
 // saltRetry is the time between two attempts to read a salt.

@@ -3,9 +3,12 @@ package clicks
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/terse/terse/clicks/spool"
 )
 
 // ByShard counts the clicks of each shard with a Recorder of its own, so that an unreachable
@@ -23,16 +26,31 @@ func NewByShard(opts Options, names []string, shardOf func(code string) int) (*B
 		return nil, errors.New("clicks: names, shardOf and Registerer are required")
 	}
 	b := &ByShard{shardOf: shardOf}
-	for _, name := range names {
+	left := leftByShard(opts.Spool, names)
+	for i, name := range names {
 		of := opts
 		of.Registerer = prometheus.WrapRegistererWith(prometheus.Labels{"shard": name}, opts.Registerer)
-		r, err := New(of)
+		r, err := newRecorder(of, name, left[i])
 		if err != nil {
 			return nil, errors.Join(err, b.Close(context.Background()))
 		}
 		b.recorders = append(b.recorders, r)
 	}
 	return b, nil
+}
+
+// leftByShard divides the files of earlier processes. The first shard gets the files of shards that are
+// not in names any more. The sink knows where their links are.
+func leftByShard(from *spool.Spool, names []string) [][]*spool.File {
+	left := make([][]*spool.File, len(names))
+	if from == nil {
+		return left
+	}
+	for _, f := range from.Left() {
+		i := max(0, slices.Index(names, f.Shard))
+		left[i] = append(left[i], f)
+	}
+	return left
 }
 
 // Record counts one click with the Recorder of the link's shard, or with the first one when the

@@ -60,7 +60,7 @@ func TestByShard(t *testing.T) {
 		t.Errorf("%d clicks of the other shard were flushed, want 2", got)
 	}
 	want := `
-# HELP terse_clicks_recorded_total Clicks that were recorded: the sum of flushed, dropped, excluded and pending clicks.
+# HELP terse_clicks_recorded_total Clicks that were recorded. Together with the restored clicks, they are the sum of flushed, dropped, excluded and pending clicks.
 # TYPE terse_clicks_recorded_total counter
 terse_clicks_recorded_total{shard="down"} 2
 terse_clicks_recorded_total{shard="s2"} 2

@@ -3,9 +3,10 @@
 // sends the sums to a store.ClickSink. Package clicks/stats reads stored
 // clicks.
 //
-// A killed process loses the clicks since its last flush. The Recorder never waits for the sink:
-// when its memory is full, it counts clicks without their details, then drops clicks, and counts
-// both. Addresses and User-Agents of clients are in memory until clicks are classified, about one
+// A killed process loses the clicks since its last flush. The Recorder never waits for the sink. If
+// the sink does not accept batches, the Recorder writes them to files of package clicks/spool. When
+// the files and its memory are full, it counts clicks without their details, then drops clicks, and
+// counts both. Addresses and User-Agents of clients are in memory until clicks are classified, about one
 // second. They are never sent to the sink.
 package clicks
 
@@ -26,6 +27,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/terse/terse/clicks/spool"
 	"github.com/terse/terse/clicks/visit"
 	"github.com/terse/terse/store"
 )
@@ -37,6 +39,10 @@ const (
 	DefaultMaxBytes     = 32 << 20
 	DefaultMaxBatch     = 1000
 )
+
+// maxAge is the age of the oldest batch that is sent. A ClickSink remembers for a week which batches
+// of a recorder it has added, so it could count an older batch twice.
+const maxAge = 6 * 24 * time.Hour
 
 // maxBackoff is the longest pause between two flush attempts, unless FlushEvery is longer.
 const maxBackoff = 30 * time.Second
@@ -55,6 +61,7 @@ type Options struct {
 	Logger     *slog.Logger          // required
 
 	Salts   Salts          // default: visitors are not counted
+	Spool   *spool.Spool   // must stay open until Close; default: batches wait in memory only
 	Exclude []netip.Prefix // clicks of clients in these networks are not counted; default: none
 
 	FlushEvery   time.Duration // interval between flushes; clicks are classified sooner when a stripe is half full; default DefaultFlushEvery
@@ -97,6 +104,7 @@ type Recorder struct {
 	sink    store.ClickSink
 	log     *slog.Logger
 	opts    Options
+	shard   string // name of the shard; empty if there is only one
 	name    string
 	seed    maphash.Seed
 	stripes []stripe
@@ -109,44 +117,64 @@ type Recorder struct {
 
 	sending chan struct{} // has an element while batches are sent
 
-	mu          sync.Mutex // guards the fields below
-	spare       table      // empty between two calls of aggregate
-	salts       [2]salt
-	open        map[linkDay]*open
-	openSize    int                // bytes
-	seq         int64              // number of the last batch
-	backlog     []store.ClickBatch // batches without acknowledgement, oldest first
-	backlogSize int                // bytes
+	failing atomic.Bool   // the latest flush failed
+	settled atomic.Int64  // when the sink had acknowledged everything, Unix nanoseconds
+	unsaved chan struct{} // one message when clicks must be saved soon
+
+	saving      sync.Mutex // guards the field below, and is held during a save
+	saveFailing bool       // the latest save failed
+
+	mu       sync.Mutex // guards the fields below
+	spare    table      // empty between two calls of aggregate
+	salts    [2]salt
+	open     map[linkDay]*open
+	openSize int   // bytes
+	seq      int64 // number of the last batch
+	backlog  backlog
 
 	waiting atomic.Int64 // clicks in open and backlog; may be read at any time
+	spooled atomic.Int64 // the part of waiting that is in files
 }
 
-// New returns a Recorder that flushes until Close. Its error joins every problem of opts.
+// New returns a Recorder that flushes until Close. It sends the batches that earlier processes have left
+// in the spool, too. Its error joins every problem of opts.
 func New(opts Options) (*Recorder, error) {
+	var left []*spool.File
+	if opts.Spool != nil {
+		left = opts.Spool.Left()
+	}
+	return newRecorder(opts, "", left)
+}
+
+// newRecorder returns a Recorder of a shard that sends the batches of files, too.
+func newRecorder(opts Options, shard string, left []*spool.File) (*Recorder, error) {
 	opts = opts.withDefaults()
 	if err := opts.validate(); err != nil {
 		return nil, err
 	}
 	r := &Recorder{
-		sink: opts.Sink, log: opts.Logger, opts: opts,
+		sink: opts.Sink, log: opts.Logger, opts: opts, shard: shard,
 		name: rand.Text(), seed: maphash.MakeSeed(),
 		stripes: make([]stripe, stripeCount()),
-		wake:    make(chan struct{}, 1), sending: make(chan struct{}, 1),
+		wake:    make(chan struct{}, 1), sending: make(chan struct{}, 1), unsaved: make(chan struct{}, 1),
 		spare: table{index: map[uint64]int32{}}, open: map[linkDay]*open{},
 	}
 	for i := range r.stripes {
 		s := &r.stripes[i]
 		s.capacity, s.live.index = opts.MaxBytes/4/len(r.stripes), map[uint64]int32{}
 	}
-	m, err := newMetrics(opts.Registerer, r.sum)
+	m, err := newMetrics(opts.Registerer, r)
 	if err != nil {
 		return nil, err
 	}
 	r.metrics = m
+	r.settled.Store(time.Now().UnixNano())
+	r.restore(left)
 	ctx, cancel := context.WithCancel(context.Background())
 	r.cancel = cancel
 	r.running.Go(func() { r.classify(ctx) })
 	r.running.Go(func() { r.run(ctx) })
+	r.running.Go(func() { r.keep(ctx) })
 	return r, nil
 }
 
@@ -185,10 +213,7 @@ func (r *Recorder) Record(c Click) {
 		done, halfFull := s.record(record, hash, at, last)
 		s.mu.Unlock()
 		if halfFull {
-			select {
-			case r.wake <- struct{}{}:
-			default:
-			}
+			wake(r.wake)
 		}
 		if done {
 			return
@@ -197,8 +222,8 @@ func (r *Recorder) Record(c Click) {
 }
 
 // Close stops counting and flushes. When ctx ends first, the clicks that the sink has
-// not acknowledged are lost: Close counts them as dropped, logs them and returns an
-// error. A second call returns nil.
+// not acknowledged stay in the spool. Without a spool they are lost: Close counts them as dropped,
+// logs them and returns an error. A second call returns nil.
 func (r *Recorder) Close(ctx context.Context) error {
 	if r.closing.Swap(true) {
 		return nil
@@ -208,11 +233,29 @@ func (r *Recorder) Close(ctx context.Context) error {
 	for i := range r.stripes {
 		r.stripes[i].close()
 	}
-	err := r.flushUntil(ctx)
+	err := r.flushOrKeep(ctx)
 	if err == nil {
 		return nil
 	}
-	lost := r.giveUp()
-	r.log.ErrorContext(ctx, "clicks lost at shutdown", "clicks", lost, "err", err)
-	return fmt.Errorf("clicks: %d lost: %w", lost, err)
+	if lost := r.giveUp(); lost > 0 {
+		r.log.ErrorContext(ctx, "clicks lost at shutdown", "clicks", lost, "err", err)
+		return fmt.Errorf("clicks: %d lost: %w", lost, err)
+	}
+	r.log.WarnContext(ctx, "clicks stay in the spool until the next start", "clicks", r.spooled.Load(), "err", err)
+	return nil
+}
+
+// flushOrKeep flushes until ctx ends, and saves clicks during that time and at the end. It returns an
+// error if the sink has not acknowledged all clicks.
+func (r *Recorder) flushOrKeep(ctx context.Context) error {
+	keeping, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var kept sync.WaitGroup
+	kept.Go(func() { r.keep(keeping) })
+	err := r.flushUntil(ctx)
+	stop()
+	kept.Wait()
+	if err != nil {
+		r.save(context.WithoutCancel(ctx))
+	}
+	return err
 }

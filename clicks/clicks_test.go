@@ -320,7 +320,7 @@ func TestClose(t *testing.T) {
 				r.Record(click("late", time.Now()))
 				want := map[string]float64{
 					"recorded": 4, "flushed": tt.flushed, "dropped shutdown": tt.lost + 1, "dropped full": 0, "pending": 0,
-					"excluded": 0, "coarse": 0, "unsalted": 0,
+					"excluded": 0, "coarse": 0, "unsalted": 0, "restored": 0, "spooled": 0, "spool_failures": 0, "dropped old": 0, "dropped damaged": 0,
 				}
 				if got := gather(t, reg); !reflect.DeepEqual(got, want) {
 					t.Errorf("metrics = %v, want %v", got, want)

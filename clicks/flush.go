@@ -4,10 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"time"
-
-	"github.com/terse/terse/store"
 )
 
 // classify classifies clicks every FlushEvery until ctx ends, or sooner when a stripe is half
@@ -50,6 +47,7 @@ func (r *Recorder) run(ctx context.Context) {
 				r.log.WarnContext(ctx, "clicks not flushed, will retry", "err", err)
 			}
 			failures++
+			wake(r.unsaved)
 		}
 		timer.Reset(r.pause(failures))
 	}
@@ -82,13 +80,18 @@ func (r *Recorder) Flush(ctx context.Context) error {
 	defer func() { <-r.sending }()
 
 	r.aggregate(ctx)
-	if err := r.send(ctx); err != nil {
-		return err
+	err := r.send(ctx)
+	if err == nil {
+		r.mu.Lock()
+		r.cut()
+		r.mu.Unlock()
+		err = r.send(ctx)
 	}
-	r.mu.Lock()
-	r.cut()
-	r.mu.Unlock()
-	return r.send(ctx)
+	r.failing.Store(err != nil)
+	if err == nil {
+		r.settled.Store(time.Now().UnixNano())
+	}
+	return err
 }
 
 // flushUntil retries Flush until it succeeds or ctx ends.
@@ -109,39 +112,24 @@ func (r *Recorder) flushUntil(ctx context.Context) error {
 // send sends the backlog to the sink, in order, and stops at the first error.
 func (r *Recorder) send(ctx context.Context) error {
 	for {
-		b, ok := r.oldest()
-		if !ok {
-			return nil
+		b, ok, err := r.oldest(ctx)
+		if err != nil || !ok {
+			return err
 		}
 		began := time.Now()
 		batchCtx, cancel := context.WithTimeout(ctx, r.opts.FlushTimeout)
-		err := r.sink.AddClicks(batchCtx, b)
+		err = r.sink.AddClicks(batchCtx, b)
 		cancel()
 		r.metrics.duration.Observe(time.Since(began).Seconds())
 		if err != nil {
 			return fmt.Errorf("clicks: batch %d: %w", b.Seq, err)
 		}
-		n := clicksIn(b)
-		r.metrics.flushed.Add(float64(n))
-		r.waiting.Add(-n)
-		r.mu.Lock()
-		r.backlog = slices.Delete(r.backlog, 0, 1)
-		r.backlogSize -= sizeOf(b)
-		r.mu.Unlock()
+		r.metrics.flushed.Add(float64(b.Clicks()))
+		r.remove(ctx, b.Clicks())
 	}
 }
 
-// oldest returns the oldest batch of the backlog. ok is false if there is none.
-func (r *Recorder) oldest() (b store.ClickBatch, ok bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.backlog) == 0 {
-		return b, false
-	}
-	return r.backlog[0], true
-}
-
-// giveUp drops all clicks that were not flushed, and returns their number.
+// giveUp drops all clicks in memory that were not flushed, and returns their number.
 func (r *Recorder) giveUp() int64 {
 	r.sending <- struct{}{}
 	defer func() { <-r.sending }()
@@ -149,15 +137,18 @@ func (r *Recorder) giveUp() int64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	clear(r.open)
-	r.backlog, r.openSize, r.backlogSize = nil, 0, 0
-	lost := r.waiting.Swap(0)
+	r.openSize = 0
+	r.backlog.memory, r.backlog.size = nil, 0
+	lost := r.waiting.Load() - r.spooled.Load()
+	r.waiting.Add(-lost)
 	r.metrics.lost.Add(lost)
 	return lost
 }
 
-func clicksIn(b store.ClickBatch) (n int64) {
-	for _, c := range b.Counts {
-		n += c.N + c.Robots
+// wake sends a message unless one waits already.
+func wake(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
 	}
-	return n
 }

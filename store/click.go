@@ -23,6 +23,14 @@ type ClickBatch struct {
 	Days     []ClickDay // the same clicks, packed by link and day; of kind ClickLink, in any order; may be empty
 }
 
+// Clicks returns the number of clicks of people and robots.
+func (b *ClickBatch) Clicks() (n int64) {
+	for i := range b.Counts {
+		n += b.Counts[i].N + b.Counts[i].Robots
+	}
+	return n
+}
+
 // ClickSink adds clicks to the totals of links, and keeps their days for ClickFolder. A batch
 // is added completely or not at all. A batch with the Recorder and Seq of an earlier one is
 // acknowledged but not counted again, so that a flush with an unknown outcome can be retried.

@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"path/filepath"
 
 	"github.com/terse/terse/api"
 	"github.com/terse/terse/clicks"
 	"github.com/terse/terse/clicks/country"
+	"github.com/terse/terse/clicks/spool"
 	"github.com/terse/terse/clicks/visit"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/cache/cdn"
@@ -26,12 +28,17 @@ type countFlags struct {
 type clickFlags struct {
 	countFlags
 
+	ClicksSpool     string `placeholder:"DIR" help:"Folder for clicks while the database does not store them. Each server needs its own. Default: the folder spool in the data folder; with shards: none." setting:""`
+	ClicksSpoolSize string `default:"1024" placeholder:"MIB" help:"Disk space of that folder, in MiB. Default: 1024." setting:""`
+
 	ClicksKeepDays string `placeholder:"DAYS" help:"How many days of statistics are kept. Whole months are deleted together. Default: all." setting:""`
 	CountryHeader  string `placeholder:"NAME" help:"Header in which trusted proxies send the country of the client, such as CF-IPCountry. Default: none." setting:""`
 }
 
 // clickSettings are clickFlags as the server uses them.
 type clickSettings struct {
+	spool         string // folder; empty: none
+	spoolBytes    int64
 	fromLogs      bool // logs count the visits that come through a CDN or proxy
 	visitors      bool
 	exclude       []netip.Prefix
@@ -64,13 +71,20 @@ func (f *countFlags) read(try func(name string, err error)) clickSettings {
 	return s
 }
 
-// read turns the flags into settings. proxies says whether there are trusted proxies.
-func (f *clickFlags) read(proxies bool, try func(name string, err error)) clickSettings {
+// read turns the flags into settings. dataDir is the folder of the embedded database, empty with
+// shards. proxies says whether there are trusted proxies.
+func (f *clickFlags) read(dataDir string, proxies bool, try func(name string, err error)) clickSettings {
 	s := f.countFlags.read(try)
+	s.spool = f.ClicksSpool
+	if s.spool == "" && dataDir != "" {
+		s.spool = filepath.Join(dataDir, "spool")
+	}
 	if s.fromLogs && !proxies {
 		try("CLICKS_FROM", fmt.Errorf("%s requires %sTRUSTED_PROXIES: only visits through trusted proxies are in their logs", clicksFromLogs, envPrefix))
 	}
 	var err error
+	s.spoolBytes, err = parseMiB(f.ClicksSpoolSize)
+	try("CLICKS_SPOOL_SIZE", err)
 	if f.ClicksKeepDays != "" {
 		s.keepDays, err = parseCount(f.ClicksKeepDays, maxKeepDays)
 		try("CLICKS_KEEP_DAYS", err)
@@ -103,6 +117,9 @@ func (p *process) recorder(ctx context.Context, d database) (api.ClickRecorder, 
 	if settings.visitors {
 		options.Salts = d.sink
 	}
+	if options.Spool, err = p.spool(ctx); err != nil {
+		return nil, err
+	}
 	if d.router == nil {
 		r, err := clicks.New(options)
 		if err != nil {
@@ -121,6 +138,20 @@ func (p *process) recorder(ctx context.Context, d database) (api.ClickRecorder, 
 	}
 	p.open.push("clicks", p.settings.operation.drain.clicks(), r.Close)
 	return r, nil
+}
+
+// spool opens the folder for clicks that the database does not store. It returns nil if there is none.
+func (p *process) spool(ctx context.Context) (*spool.Spool, error) {
+	settings := p.settings.clicks
+	if settings.spool == "" {
+		return nil, nil //nolint:nilnil // the recorder takes nil for none
+	}
+	s, err := spool.Open(ctx, spool.Options{Dir: settings.spool, MaxBytes: settings.spoolBytes, Logger: p.logger, Registerer: p.registry})
+	if err != nil {
+		return nil, err
+	}
+	p.open.push("spool", closeTimeout, func(context.Context) error { return s.Close() })
+	return s, nil
 }
 
 // visits opens the classification of clicks.

@@ -139,6 +139,7 @@ func TestWrongSettingsAreReportedAtOnce(t *testing.T) {
 		"TERSE_CLICKS_VISITORS":        "some",
 		"TERSE_CLICKS_EXCLUDE":         "192.0.2.1/24",
 		"TERSE_CLICKS_KEEP_DAYS":       "0",
+		"TERSE_CLICKS_SPOOL_SIZE":      "0",
 		"TERSE_COUNTRY_HEADER":         "a b",
 		"TERSE_COUNTRY_FILE":           "/no/such/file",
 		"TERSE_DOMAINS_PER_KEY":        "0",

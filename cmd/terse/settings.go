@@ -109,6 +109,14 @@ type serveSettings struct {
 	logJSON         bool
 }
 
+// embeddedDir returns the folder of the embedded database, empty with shards.
+func (s *serveSettings) embeddedDir() string {
+	if len(s.shards) > 0 {
+		return ""
+	}
+	return s.dataDir
+}
+
 // maxBatchSize keeps a batch small enough for a shard to run in milliseconds.
 const maxBatchSize = 4096
 
@@ -185,7 +193,7 @@ func (f *serveFlags) read() (serveSettings, []error) {
 	s.limits.Report, err = ratelimit.ParseLimit(f.LimitReport)
 	try("LIMIT_REPORT", err)
 	s.abuse = f.abuseFlags.read(try)
-	s.clicks = f.clickFlags.read(proxiesKnown && !s.proxies.None(), try)
+	s.clicks = f.clickFlags.read(s.embeddedDir(), proxiesKnown && !s.proxies.None(), try)
 	s.domains = f.domainFlags.read(try)
 	ofRedis, ofSentinels := remote.Passwords(f.RedisURL)
 	s.redisURL, err = f.RedisURL, cmp.Or(remote.CheckURL(f.RedisURL), checkSecret(ofRedis), checkSecret(ofSentinels))

@@ -27,7 +27,7 @@ func TestSettingsAreRead(t *testing.T) {
 		SiteName: " Acme & Co ", Contact: "help@acme.example", ReservedAliases: "jobs, Press", AnonymousLife: "720h", LimitCreateAnonymous: "1/1s", LimitCreateTotal: "7/7s", LimitCreateKey: "2/2s", LimitUnknown: "3/3s", LimitPassword: "4/4s",
 		httpsFlags:  httpsFlags{HTTPS: "on", HTTPListen: ":3", ACMEURL: "https://ca.example/dir", ACMEEmail: "ops@acme.example", ACMEEABKeyID: "kid", ACMEEABKey: "a2V5", ACMEHTTPPort: "8"},
 		abuseFlags:  abuseFlags{LimitReport: "5/5s", WebriskKey: "9f86d081884c", WebriskRate: "6/2s", WebriskURL: "http://risk", ScanInterval: "8s"},
-		clickFlags:  clickFlags{countFlags: countFlags{"logs", "true", "192.0.2.0/24, 2001:db8::/32", "../../clicks/country/testdata/GeoLite2-Country-Test.mmdb"}, ClicksKeepDays: "15", CountryHeader: "cf-ipcountry"},
+		clickFlags:  clickFlags{countFlags: countFlags{"logs", "true", "192.0.2.0/24, 2001:db8::/32", "../../clicks/country/testdata/GeoLite2-Country-Test.mmdb"}, ClicksSpool: "/spool", ClicksSpoolSize: "16", ClicksKeepDays: "15", CountryHeader: "cf-ipcountry"},
 		domainFlags: domainFlags{DomainsPerKey: "14", DomainsNetworks: "10.0.0.0/8, fd00::/8", DNSServer: "192.0.2.53:53"},
 		RedisURL:    "redis://r", CDN: cdn.Varnish, VarnishURLs: "http://v", VarnishSecret: "9f86d081884d", CDNRate: "10/4s",
 		BatchSize: "12", CacheSize: "13", LogLevel: "warn", LogFormat: "json",
@@ -54,7 +54,7 @@ func TestSettingsAreRead(t *testing.T) {
 			webrisk: webrisk.Options{Key: "9f86d081884c", API: "http://risk", Rate: 3}, scanInterval: 8 * time.Second,
 		},
 		clicks: clickSettings{
-			fromLogs: true,
+			spool: "/spool", spoolBytes: 16 << 20, fromLogs: true,
 			visitors: true, exclude: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/32")},
 			keepDays: 15, countryHeader: "Cf-Ipcountry", countryFile: "../../clicks/country/testdata/GeoLite2-Country-Test.mmdb",
 		},

@@ -582,6 +582,13 @@ var conditions = map[string]condition{
 		quiet: "4m", fires: "5m", clears: "30m",
 		labels: map[string]string{"shard": "s1", "reason": "full"},
 	},
+	"TerseClicksUnsaved": {
+		series: map[string]string{
+			`terse_clicks_spool_failures_total{shard="s1", instance="a"}`: once,
+		},
+		quiet: "4m", fires: "5m", clears: "30m",
+		labels: map[string]string{"shard": "s1"},
+	},
 	"TerseClicksPending": {
 		series: map[string]string{
 			`terse_clicks_pending{shard="s1", instance="a"}`:       levels(span{5, 0}, span{20, 9}, span{20, 0}),
