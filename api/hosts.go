@@ -35,8 +35,8 @@ var errUnknownHost = errors.New("no active domain has this host")
 
 // domainOfHost returns the domain of a request's host, and nil for the default domain. Until a
 // host of a domain is verified, every host without a domain is the default one, so that a server
-// on a laptop or behind a health check by address needs no setting. While some domains are not in memory, the
-// error for an unknown host is store.ErrUnavailable.
+// on a laptop or behind a health check by address needs no setting. While some domains are not in
+// memory, the error for a host without an active domain is store.ErrUnavailable.
 func (a *API) domainOfHost(host string) (*domains.Domain, error) {
 	if host == a.host {
 		return nil, nil
@@ -45,6 +45,8 @@ func (a *API) domainOfHost(host string) (*domains.Domain, error) {
 	switch {
 	case known && d.State == store.DomainActive:
 		return d, nil
+	case known && !a.opts.Hosts.Complete():
+		return d, store.ErrUnavailable // a domain that is not in memory may serve the host by a wildcard
 	case known:
 		return d, errUnknownHost
 	case a.isBaseHost(host):

@@ -158,10 +158,11 @@ func (incomplete) Complete() bool { return false }
 // it may have a domain.
 func TestHostsBeforeAllDomainsAreKnown(t *testing.T) {
 	t.Parallel()
-	s := newServer(t, withDomains(t, goDomain), func(o *options) { o.Hosts = incomplete{o.Hosts} })
+	off := store.Domain{ID: "off000000", Host: "off.example.net", State: store.DomainOff}
+	s := newServer(t, withDomains(t, goDomain, off), func(o *options) { o.Hosts = incomplete{o.Hosts} })
 	s.on("", "spring", asIs)
 	s.on(goDomain.ID, "spring", asIs)
-	for host, want := range map[string]int{"go.terse.example": 302, goDomain.Host: 302, ioDomain.Host: 503} {
+	for host, want := range map[string]int{"go.terse.example": 302, goDomain.Host: 302, ioDomain.Host: 503, off.Host: 503} {
 		if a := s.get("/spring", "Host", host); a.status != want {
 			t.Errorf("GET of %s = %d, want %d", host, a.status, want)
 		}

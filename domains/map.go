@@ -112,10 +112,18 @@ func (m *Map) Refresh(ctx context.Context) {
 //
 // A host that is not verified serves no links. If its domain is active because another host is
 // verified, Find returns the domain as pending. If an active domain has a verified wildcard host
-// that matches, Find returns that domain instead.
+// that matches, Find returns that domain instead. While the map is not complete, a host that only
+// matches a wildcard host is unknown: another domain may have the host itself.
 //
 // The domain is shared: the caller must not change it.
-func (m *Map) Find(host string) (d *Domain, known bool) { return m.current.Load().find(host) }
+func (m *Map) Find(host string) (d *Domain, known bool) {
+	t := m.current.Load()
+	d, wild := t.find(host)
+	if d == nil || wild && !t.complete {
+		return nil, false
+	}
+	return d, true
+}
 
 // claimant returns the domain that has exactly this canonical host, in any state, or nil.
 func (m *Map) claimant(host string) *Domain { return m.current.Load().claimant(host) }
@@ -145,8 +153,8 @@ func (m *Map) known(d *Domain, known bool) (store.Domain, error) {
 
 // Serves implements store.DomainHosts. Hosts of a source that was never read are not served.
 func (m *Map) Serves(host string) bool {
-	d, known := m.Find(host)
-	return known && d.State != store.DomainRemoved && (d.verified(host) || d.verified(wildcardOf(host)))
+	d, _ := m.current.Load().find(host)
+	return d != nil && d.State != store.DomainRemoved && (d.verified(host) || d.verified(wildcardOf(host)))
 }
 
 // Complete reports whether every source has been read at least once. Until then, a host that Find

@@ -196,14 +196,24 @@ func TestSourcesAreFollowed(t *testing.T) {
 	add(t, one, "first0000", "first.example")
 	claim(one, "second000", "second.example")
 	add(t, two, "second000", "www.second.example")
+	verified := func(s store.Domains, id, host string) {
+		t.Helper()
+		add(t, s, id, host)
+		must(t, s.UpdateHost(t.Context(), id, store.DomainHost{Host: host, DomainID: id, ClaimedAt: epoch, VerifiedAt: epoch}))
+	}
+	verified(one, "wild00000", "*.links.example")
+	verified(two, "exact0000", "exact.links.example")
 	registry := prometheus.NewRegistry()
 	began := time.Now()
 	m := newMap(t, registry, one, two)
 	if since, n := m.Missed(0); n != 0 || !since.IsZero() {
 		t.Errorf("Missed() before the second source is read = %v, %d, want none", since, n)
 	}
-	if m.Complete() || idOf(m, "first.example") != "first0000" || idOf(m, "second.example") != "" || idOf(m, "www.second.example") != "" || len(m.All()) != 1 {
+	if m.Complete() || idOf(m, "first.example") != "first0000" || idOf(m, "second.example") != "" || idOf(m, "www.second.example") != "" || len(m.All()) != 2 {
 		t.Errorf("a map of one of two sources: Complete() = %v, domains = %q, %q, want false and the first", m.Complete(), idOf(m, "first.example"), idOf(m, "second.example"))
+	}
+	if got := idOf(m, "exact.links.example"); got != "" || !m.Serves("exact.links.example") {
+		t.Errorf("Find() of a host that may have a domain of its own = %q, want none; Serves() = %v, want true", got, m.Serves("exact.links.example"))
 	}
 	two.set(false)
 	testenv.Await(t, "the second source", m.Complete)
@@ -213,6 +223,9 @@ func TestSourcesAreFollowed(t *testing.T) {
 	}
 	if idOf(m, "second.example") != "second000" || idOf(m, "www.second.example") != "second000" {
 		t.Error("a domain whose host is in another source is not found")
+	}
+	if exact, other := idOf(m, "exact.links.example"), idOf(m, "other.links.example"); exact != "exact0000" || other != "wild00000" {
+		t.Errorf("Find() = %q and %q, want the domain of the host itself, and the domain of the wildcard", exact, other)
 	}
 
 	two.set(true)
@@ -238,8 +251,8 @@ func TestSourcesAreFollowed(t *testing.T) {
 	if err := testutil.GatherAndCompare(registry, strings.NewReader(`
 # HELP terse_domains_hosts Hosts of domains in every state, by the shard of the host.
 # TYPE terse_domains_hosts gauge
-terse_domains_hosts{shard="s1"} 2
-terse_domains_hosts{shard="s2"} 2
+terse_domains_hosts{shard="s1"} 3
+terse_domains_hosts{shard="s2"} 3
 `), "terse_domains_hosts"); err != nil {
 		t.Error(err)
 	}

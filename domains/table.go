@@ -122,10 +122,11 @@ func sortDomains(domains []Domain) {
 // maxNameLen is the length of the longest DNS name in bytes.
 const maxNameLen = 253
 
-// find is Map.Find.
-func (t *table) find(host string) (*Domain, bool) {
+// find returns the domain that serves a host, or nil. If the domain has only a wildcard host that
+// matches, wild is true.
+func (t *table) find(host string) (d *Domain, wild bool) {
 	if d := t.byHost[host]; d != nil {
-		return d, true
+		return d, false
 	}
 	if len(t.byHost) == 0 {
 		return nil, false
@@ -136,15 +137,14 @@ func (t *table) find(host string) (*Domain, bool) {
 		return nil, false
 	}
 	if d := t.byHost[string(name)]; d != nil {
-		return d, true
+		return d, false
 	}
 	dot := bytes.IndexByte(name, '.')
 	if dot < 1 {
 		return nil, false
 	}
 	name[dot-1] = store.WildcardLabel[0]
-	d := t.byHost[string(name[dot-1:])]
-	return d, d != nil
+	return t.byHost[string(name[dot-1:])], true
 }
 
 // canonical appends the canonical form of a host to buf, or returns nil if the host cannot have a
