@@ -303,3 +303,6 @@ func (c *coder) decode(v uint64) Agent {
 	a.Browser = c.browsers.names[v&(1<<browserBits-1)]
 	return a
 }
+
+// Browsers returns the names that Agent.Browser may have.
+func Browsers() []string { return newCoder().browsers.names[1:] }
