@@ -21,6 +21,7 @@ type Link struct {
 	MaxClicks    int64        // most redirects; 0 means no limit
 	PasswordHash string       // bcrypt; empty means no password
 	Confirm      bool         // visitors have to press Continue before the redirect
+	Rules        string       // other targets for some visits, in the stored form of package links/rules; at most MaxRulesLen bytes; empty: none
 
 	DisabledAt     time.Time // when it was disabled for abuse; the zero time means not disabled
 	DisabledReason string
@@ -36,6 +37,9 @@ type Link struct {
 	Robots      int64     // total of all other flushed clicks: crawlers, previews, prefetches, HEAD
 	LastClickAt time.Time // the latest click of a person; the zero time means never
 }
+
+// MaxRulesLen is the most bytes of Link.Rules.
+const MaxRulesLen = 16 << 10
 
 // ForwardQuery says what a redirect does with the query of the visit.
 type ForwardQuery uint8

@@ -13,18 +13,20 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+
+	"github.com/terse/terse/store"
 )
 
 // The limits of the rules of a link.
 const (
 	MaxRules    = 16
-	MaxValues   = 64       // of one member of a condition
-	MaxVariants = 8        // of one split
-	MaxWeight   = 1000     // of one variant
-	MaxLen      = 16 << 10 // bytes of the stored form
-	maxNames    = 8        // of parameters in one condition
-	maxName     = 128      // bytes of the name of a parameter
-	maxValue    = 255      // bytes of the value of a parameter
+	MaxValues   = 64                // of one member of a condition
+	MaxVariants = 8                 // of one split
+	MaxWeight   = 1000              // of one variant
+	MaxLen      = store.MaxRulesLen // bytes of the stored form
+	maxNames    = 8                 // of parameters in one condition
+	maxName     = 128               // bytes of the name of a parameter
+	maxValue    = 255               // bytes of the value of a parameter
 )
 
 // Rule is one rule of a link: conditions, and either To or Split.

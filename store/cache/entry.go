@@ -19,7 +19,7 @@ import (
 // twice as long as link, see BenchmarkLink here and BenchmarkDecode there.
 type entry struct {
 	code    string // not part of text, because otter keeps the first string of a key
-	text    string // the texts of packedTexts, then the tags
+	text    string // the texts of packedTexts, then the tags, then the rules
 	lengths [6]uint32
 	tags    []string // parts of text
 
@@ -56,7 +56,7 @@ func pack(l *store.Link) *entry {
 		status: uint16(l.Status), forward: l.ForwardQuery, confirm: l.Confirm, //nolint:gosec // an HTTP status
 	}
 	texts := packedTexts(l)
-	e.text = strings.Join(slices.Concat(texts[:], l.Tags), "")
+	e.text = strings.Join(slices.Concat(texts[:], l.Tags, []string{l.Rules}), "")
 	start := 0
 	for i, s := range texts {
 		e.lengths[i] = uint32(len(s)) //nolint:gosec // the texts of a link are far shorter
@@ -81,7 +81,7 @@ func (e *entry) link() store.Link {
 		rest = rest[e.lengths[i]:]
 		return s
 	}
-	return store.Link{
+	l := store.Link{
 		Code: e.code,
 		URL:  next(0), Title: next(1), Owner: next(2),
 		PasswordHash: next(3), DisabledReason: next(4), RequestID: next(5),
@@ -92,6 +92,11 @@ func (e *entry) link() store.Link {
 		CreatedAt: unpackTime(e.createdAt), UpdatedAt: unpackTime(e.updatedAt),
 		MaxClicks: e.maxClicks, UsedClicks: e.usedClicks, Version: e.version,
 	}
+	for _, tag := range e.tags {
+		rest = rest[len(tag):]
+	}
+	l.Rules = rest
+	return l
 }
 
 // unpackTime also restores the zero time, because its Unix microseconds are exact, too.

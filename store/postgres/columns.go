@@ -16,7 +16,7 @@ type linkRows struct {
 	updated, starts, expires, disabled sparse[time.Time]
 	status, forward                    sparse[int]
 	titles, tags, passwords, reasons   sparse[string]
-	requests                           sparse[string]
+	requests, rules                    sparse[string]
 	maxClicks                          sparse[int64]
 	confirm                            sparse[bool]
 
@@ -64,6 +64,7 @@ func (r *linkRows) add(c *creation, epochs *epochs) {
 	r.reasons.set(i, l.DisabledReason, "")
 	r.requests.set(i, l.RequestID, "")
 	r.confirm.set(i, l.Confirm, false)
+	r.rules.set(i, l.Rules, "")
 }
 
 // args returns the arguments of insertLinks.
@@ -71,7 +72,7 @@ func (r *linkRows) args(epochs *epochs) []any {
 	return []any{
 		r.buckets, epochs.of(r.buckets), r.codes, r.targets, r.owners, r.created,
 		r.updated, r.status, r.forward, r.titles, r.tags, r.starts, r.expires,
-		r.maxClicks, r.passwords, r.disabled, r.reasons, r.requests, r.confirm,
+		r.maxClicks, r.passwords, r.disabled, r.reasons, r.requests, r.confirm, r.rules,
 		r.keyBuckets, r.keyEpochs, r.fingerprints,
 	}
 }

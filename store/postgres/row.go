@@ -20,7 +20,7 @@ import (
 const linkColumns = `l.code, l.target, l.owner, l.created_at, l.updated_at,
 	l.version, l.status, l.forward_query,
 	l.title, l.tags, l.starts_at, l.expires_at, l.max_clicks, l.used_clicks,
-	l.password_hash, l.disabled_at, l.disabled_reason, l.deleted_at, l.request_id, l.confirm`
+	l.password_hash, l.disabled_at, l.disabled_reason, l.deleted_at, l.request_id, l.confirm, l.rules`
 
 // totalColumns are the columns of a link's totals. They follow linkColumns for
 // scanTotals. A tombstone has no totals, even if a flush adds some during the delete.
@@ -48,7 +48,7 @@ func newLinkRow(more ...any) *linkRow {
 		number(&l.Version), &r.status, &r.forward,
 		text(&l.Title), &l.Tags, at(&l.StartsAt), at(&l.ExpiresAt), number(&l.MaxClicks), number(&l.UsedClicks),
 		text(&l.PasswordHash), at(&l.DisabledAt), text(&l.DisabledReason), at(&l.DeletedAt), text(&l.RequestID),
-		&r.confirm,
+		&r.confirm, text(&l.Rules),
 	}, more...)
 	return r
 }

@@ -82,7 +82,7 @@ func replacesEditable(t *testing.T, s suite) {
 	given := store.Link{
 		Code: created.Code, URL: "http://example.org/", Title: "Another", Tags: []string{"alpha", "gamma"},
 		Owner: newOwner(), Status: 308, ForwardQuery: store.ForwardAppend,
-		StartsAt: after(21), ExpiresAt: after(22), MaxClicks: 23, PasswordHash: "$2a$10$other", Confirm: false,
+		StartsAt: after(21), ExpiresAt: after(22), MaxClicks: 23, PasswordHash: "$2a$10$other", Confirm: false, Rules: `[{"to":"https://example.com/other"}]`,
 		DisabledAt: after(24), DisabledReason: "spam", DeletedAt: after(25),
 		CreatedAt: after(26), UpdatedAt: after(27), Version: 1, RequestID: "other",
 		UsedClicks: 0, Clicks: 29, LastClickAt: after(30),

@@ -45,7 +45,8 @@ const (
 	hasCreatedAt
 	hasUpdatedAt // other than CreatedAt
 	hasRequestID
-	hasConfirm // format 2
+	hasConfirm // this and the next ones: format 2
+	hasRules
 )
 
 // leaseText returns the value of a key with a lease. No reader has lease 0.
@@ -68,9 +69,12 @@ func encode(l *store.Link) string {
 	w.string(l.URL)
 	at := len(w.text)
 	w.text = append(w.text, 0, 0)
-	if l.Confirm {
+	long := l.Confirm || l.Rules != ""
+	if long {
 		w.text[headerLen-1] = format2
 		w.text = append(w.text, 0, 0)
+	}
+	if l.Confirm {
 		w.has |= hasConfirm
 	}
 	w.optional(hasTitle, l.Title)
@@ -92,7 +96,8 @@ func encode(l *store.Link) string {
 		w.text = binary.AppendVarint(w.text, l.UpdatedAt.UnixMicro())
 	}
 	w.optional(hasRequestID, l.RequestID)
-	if l.Confirm {
+	w.optional(hasRules, l.Rules)
+	if long {
 		binary.BigEndian.PutUint32(w.text[at:], w.has)
 	} else {
 		binary.BigEndian.PutUint16(w.text[at:], uint16(w.has)) //nolint:gosec // no bit of format 2
@@ -174,7 +179,8 @@ func decode(text, code string) (l store.Link, ok bool) {
 	}
 	l.RequestID = r.optional(hasRequestID)
 	l.Confirm = r.has&hasConfirm != 0
-	unknown := r.has >= hasConfirm<<1 // a field that only a newer node knows
+	l.Rules = r.optional(hasRules)
+	unknown := r.has >= hasRules<<1 // a field that only a newer node knows
 	if unknown || r.bad || r.text != "" || l.Code != code || version == 0 || version > math.MaxInt64 {
 		return store.Link{}, false
 	}

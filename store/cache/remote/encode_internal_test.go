@@ -27,7 +27,7 @@ func anyLink(t *rapid.T) store.Link {
 		StartsAt:     at("starts"), ExpiresAt: at("expires"), MaxClicks: rapid.Int64Min(0).Draw(t, "max"),
 		UsedClicks: rapid.Int64Min(0).Draw(t, "used"), PasswordHash: text("password"), DisabledAt: at("disabled"),
 		DisabledReason: text("reason"), DeletedAt: at("deleted"), CreatedAt: at("created"), UpdatedAt: at("updated"),
-		Version: rapid.Int64Min(1).Draw(t, "version"), RequestID: text("request"), Confirm: rapid.Bool().Draw(t, "confirm"),
+		Version: rapid.Int64Min(1).Draw(t, "version"), RequestID: text("request"), Confirm: rapid.Bool().Draw(t, "confirm"), Rules: text("rules"),
 	}
 	if tags := rapid.SliceOf(rapid.String()).Draw(t, "tags"); len(tags) > 0 {
 		l.Tags = tags
@@ -79,6 +79,8 @@ func TestFormats(t *testing.T) {
 	}
 	confirmed := plain
 	confirmed.Confirm = true
+	ruled := plain
+	ruled.Rules = "[]"
 	const (
 		begin = "L\x00\x00\x00\x00\x00\x00\x00\x03"
 		texts = "\x03abc\x14https://example.com/"
@@ -90,15 +92,16 @@ func TestFormats(t *testing.T) {
 	}{
 		{plain, begin + "\x01" + texts + "\xa0\x88" + rest},
 		{confirmed, begin + "\x02" + texts + "\x00\x01\xa0\x88" + rest},
+		{ruled, begin + "\x02" + texts + "\x00\x02\xa0\x88" + rest + "\x02[]"},
 	} {
 		if got := encode(&tt.link); got != tt.want {
-			t.Errorf("encode with confirm %v = %q, want %q", tt.link.Confirm, got, tt.want)
+			t.Errorf("encode with confirm %v and rules %q = %q, want %q", tt.link.Confirm, tt.link.Rules, got, tt.want)
 		}
 		if got, ok := decode(tt.want, "abc"); !ok || !reflect.DeepEqual(got, tt.link) {
 			t.Errorf("decode(%q) = %+v, %v, want %+v", tt.want, got, ok, tt.link)
 		}
 	}
-	if _, ok := decode(begin+"\x02"+texts+"\x00\x03\xa0\x88"+rest, "abc"); ok {
+	if _, ok := decode(begin+"\x02"+texts+"\x00\x05\xa0\x88"+rest, "abc"); ok {
 		t.Error("decode ignores a field that it does not know")
 	}
 }
