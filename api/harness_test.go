@@ -119,8 +119,8 @@ func (o *options) links(t testing.TB) links.Options {
 	served, _ := o.Hosts.(*domains.Map)
 	all := links.Options{
 		Store: o.Store, Archive: o.Archive, History: o.History, Minter: o.Minter, Keys: o.Keys, Clock: o.Clock, BaseURL: o.BaseURL,
-		Rules:           store.RulesOptions{OwnHosts: []string{base.Host}, Routes: api.Routes(), Reserved: api.Reserved(o.Reserved...), Blocked: o.Blocked},
-		AnonymousCreate: o.AnonymousCreate, AnonymousLife: o.AnonymousLife, PasswordCost: o.PasswordCost, Registerer: o.Registerer,
+		Rules:     store.RulesOptions{OwnHosts: []string{base.Host}, Routes: api.Routes(), Reserved: api.Reserved(o.Reserved...), Blocked: o.Blocked},
+		Countries: true, AnonymousCreate: o.AnonymousCreate, AnonymousLife: o.AnonymousLife, PasswordCost: o.PasswordCost, Registerer: o.Registerer,
 	}
 	if served != nil {
 		all.Domains, all.Rules.Served = served, served

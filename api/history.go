@@ -82,10 +82,10 @@ type rollbackInput struct {
 }
 
 type rollbackInputBody struct {
-	Version int64 `json:"version" minimum:"1" doc:"The version to restore the target from." example:"1"`
+	Version int64 `json:"version" minimum:"1" doc:"The version to restore the target and the rules from." example:"1"`
 }
 
-// rollBack restores the target of an earlier version.
+// rollBack restores the target and the rules of an earlier version.
 func (a *API) rollBack(ctx context.Context, in *rollbackInput) (*changedOutput, error) {
 	key, err := a.keyFor(ctx, links.Editing, &in.CodeParam)
 	if err != nil {

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
-	"strings"
+	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humaecho"
@@ -66,7 +66,7 @@ func (a *API) humaConfig() huma.Config {
 func readJSON(data []byte, v any) error {
 	err := jsonv2.Unmarshal(data, v, jsonv2.RejectUnknownMembers(true))
 	if wrong, ok := errors.AsType[*jsonv2.SemanticError](err); ok {
-		field := strings.ReplaceAll(strings.TrimPrefix(string(wrong.JSONPointer), "/"), "/", ".")
+		field := fieldAt(wrong.JSONPointer)
 		switch {
 		case errors.Is(wrong.Err, jsonv2.ErrUnknownName):
 			return &store.FieldError{Field: field, Reason: "unknown field"}
@@ -79,6 +79,22 @@ func readJSON(data []byte, v any) error {
 		return fmt.Errorf("invalid JSON at byte %d: %w", wrong.ByteOffset, wrong.Err)
 	}
 	return err
+}
+
+// fieldAt returns the field at a JSON pointer, such as rules[0].to.
+func fieldAt(pointer jsontext.Pointer) (field string) {
+	for token := range pointer.Tokens() {
+		_, err := strconv.ParseUint(token, 10, 32)
+		switch {
+		case field == "":
+			field = token
+		case err == nil:
+			field += "[" + token + "]"
+		default:
+			field += "." + token
+		}
+	}
+	return field
 }
 
 // Security of an operation: a key is required, or optional.

@@ -5,6 +5,7 @@ import (
 	"reflect"
 
 	"github.com/danielgtaylor/huma/v2"
+	jsonv2 "github.com/go-json-experiment/json"
 )
 
 // optional is a JSON member that may be absent or null. In a create both mean the default.
@@ -32,7 +33,7 @@ func (o *optional[T]) pointer() *T {
 // UnmarshalJSON reads a value or null.
 func (o *optional[T]) UnmarshalJSON(b []byte) error {
 	o.set, o.null = true, string(b) == "null"
-	return json.Unmarshal(b, &o.value)
+	return jsonv2.Unmarshal(b, &o.value, jsonv2.RejectUnknownMembers(true))
 }
 
 // MarshalJSON writes the value. The zero optional becomes null.

@@ -14,10 +14,13 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// maxValues is the most values of a body, or of each link in a list. A link with every
-// member and the most tags has far fewer. Decoding a value takes about a hundred times the
-// memory of its text.
-const maxValues = 256
+// maxValues is the most values of a body, or of each link in a list: enough for the longest rules.
+// maxValuesInAll is the most values of a list. Decoding a value takes about a hundred times the memory
+// of its text.
+const (
+	maxValues      = 2048
+	maxValuesInAll = 256 * maxBatch
+)
 
 // maxNameLen is the longest name of a member in bytes. All known names are far shorter. An
 // unknown name is copied many times before the client receives the error.
@@ -109,7 +112,7 @@ const linkDepth = 2
 // of strings. For invalid JSON the counts are correct up to the first error, where the
 // decoder stops.
 func countLinks(body []byte, list bool) (links int, refusal *problem) {
-	depth, values, quoted := 0, 0, false
+	depth, values, all, quoted := 0, 0, 0, false
 	begun, length := 0, 0 // start and length of the last string
 	links = 1
 	for i := 0; i < len(body); i++ {
@@ -125,6 +128,7 @@ func countLinks(body []byte, list bool) (links int, refusal *problem) {
 		case c == '[' || c == '{':
 			depth++
 			values++
+			all++
 		case c == ']' || c == '}':
 			depth--
 		case c == ',' && list && depth == linkDepth:
@@ -132,12 +136,15 @@ func countLinks(body []byte, list bool) (links int, refusal *problem) {
 			values = 0
 		case c == ',':
 			values++
+			all++
 		}
 		switch {
 		case links > maxBatch:
 			return links, badBatch()
 		case values > maxValues:
 			return links, tooMuch("A link or the body contains more than %d values.", maxValues)
+		case all > maxValuesInAll:
+			return links, tooMuch("The links contain more than %d values in all.", maxValuesInAll)
 		}
 	}
 	return links, nil

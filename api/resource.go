@@ -4,21 +4,23 @@ import (
 	"time"
 
 	"github.com/terse/terse/links"
+	"github.com/terse/terse/links/rules"
 	"github.com/terse/terse/store"
 )
 
 // LinkSettings are the members that a create and an edit share. It is exported because huma
 // only reads exported embedded structs.
 type LinkSettings struct {
-	Title        optional[string]    `json:"title,omitzero" required:"false" doc:"Shown in lists and on the preview page; at most 500 characters." example:"Spring catalogue"`
-	Tags         optional[[]string]  `json:"tags,omitzero" required:"false" doc:"At most 20 tags of 1 to 50 characters."`
-	StartsAt     optional[time.Time] `json:"starts_at,omitzero" required:"false" doc:"The link answers 404 before this time."`
-	ExpiresAt    optional[time.Time] `json:"expires_at,omitzero" required:"false" doc:"The link answers 410 from this time on."`
-	MaxClicks    optional[int64]     `json:"max_clicks,omitzero" required:"false" doc:"The link answers 410 after this number of redirects; 0 means no limit."`
-	Confirm      optional[bool]      `json:"confirm,omitzero" required:"false" doc:"If true, visitors get a page and have to press Continue. Only then the redirect counts, so that programs that open links use no click."`
-	Password     optional[string]    `json:"password,omitzero" required:"false" writeOnly:"true" doc:"Every visitor must enter this password; 1 to 72 bytes. null removes it."`
-	Status       optional[int]       `json:"status,omitzero" required:"false" enum:"301,302,307,308" doc:"Status of the redirect. The default is 302."`
-	ForwardQuery optional[string]    `json:"forward_query,omitzero" required:"false" enum:"off,append,override" doc:"What happens to the query of a visit. off (default): it is dropped. append: it is added to the query of the target. override: it is added, and replaces parameters of the target with the same name."`
+	Title        optional[string]       `json:"title,omitzero" required:"false" doc:"Shown in lists and on the preview page; at most 500 characters." example:"Spring catalogue"`
+	Tags         optional[[]string]     `json:"tags,omitzero" required:"false" doc:"At most 20 tags of 1 to 50 characters."`
+	StartsAt     optional[time.Time]    `json:"starts_at,omitzero" required:"false" doc:"The link answers 404 before this time."`
+	ExpiresAt    optional[time.Time]    `json:"expires_at,omitzero" required:"false" doc:"The link answers 410 from this time on."`
+	MaxClicks    optional[int64]        `json:"max_clicks,omitzero" required:"false" doc:"The link answers 410 after this number of redirects; 0 means no limit."`
+	Confirm      optional[bool]         `json:"confirm,omitzero" required:"false" doc:"If true, visitors get a page and have to press Continue. Only then the redirect counts, so that programs that open links use no click."`
+	Rules        optional[[]rules.Rule] `json:"rules,omitzero" required:"false" doc:"Other targets for some visits: at most 16 rules in order. The first rule that applies picks the target; if none does, url is the target."`
+	Password     optional[string]       `json:"password,omitzero" required:"false" writeOnly:"true" doc:"Every visitor must enter this password; 1 to 72 bytes. null removes it."`
+	Status       optional[int]          `json:"status,omitzero" required:"false" enum:"301,302,307,308" doc:"Status of the redirect. The default is 302."`
+	ForwardQuery optional[string]       `json:"forward_query,omitzero" required:"false" enum:"off,append,override" doc:"What happens to the query of a visit. off (default): it is dropped. append: it is added to the query of the target. override: it is added, and replaces parameters of the target with the same name."`
 }
 
 // CreateInput is the body of a create. It is exported because huma only reads exported
@@ -58,7 +60,7 @@ func (in *editInput) rename() (*links.Rename, error) {
 func (s *LinkSettings) settings() links.Settings {
 	to := links.Settings{
 		Title: s.Title.pointer(), Tags: s.Tags.pointer(), StartsAt: s.StartsAt.pointer(), ExpiresAt: s.ExpiresAt.pointer(),
-		MaxClicks: s.MaxClicks.pointer(), Confirm: s.Confirm.pointer(), Status: s.Status.pointer(), Password: s.Password.pointer(),
+		MaxClicks: s.MaxClicks.pointer(), Confirm: s.Confirm.pointer(), Status: s.Status.pointer(), Rules: s.Rules.pointer(), Password: s.Password.pointer(),
 	}
 	if s.ForwardQuery.set {
 		forward := parseForward(s.ForwardQuery.value)
@@ -112,29 +114,30 @@ var stateNames = [...]string{
 
 // linkBody is a link as the API shows it. Every member is always present.
 type linkBody struct {
-	Code              string     `json:"code" doc:"The code or alias." example:"spring"`
-	Domain            string     `json:"domain" doc:"The primary host of the domain of the link." example:"sho.rt"`
-	ShortURL          string     `json:"short_url" doc:"The address that redirects." example:"https://sho.rt/spring"`
-	URL               string     `json:"url" doc:"The target, as sent in Location."`
-	Title             string     `json:"title" doc:"Shown in lists and on the preview page; may be empty."`
-	Tags              []string   `json:"tags" nullable:"false" doc:"The tags of the link."`
-	Status            int        `json:"status" doc:"Status of the redirect." example:"302"`
-	ForwardQuery      string     `json:"forward_query" enum:"off,append,override" doc:"What happens to the query of a visit: it is dropped, added, or replaces parameters with the same name."`
-	State             string     `json:"state" enum:"live,disabled,expired,used_up,not_started" doc:"The state for visitors now. Only live links redirect."`
-	StartsAt          *time.Time `json:"starts_at" doc:"The link answers 404 before this time; null means no start."`
-	ExpiresAt         *time.Time `json:"expires_at" doc:"The link answers 410 from this time on; null means no end."`
-	MaxClicks         int64      `json:"max_clicks" doc:"0 means no limit."`
-	UsedClicks        int64      `json:"used_clicks" doc:"Redirects counted against max_clicks."`
-	Confirm           bool       `json:"confirm" doc:"Whether visitors have to press Continue."`
-	PasswordProtected bool       `json:"password_protected" doc:"Whether visitors must enter a password."`
-	DisabledReason    string     `json:"disabled_reason" doc:"Why the link was disabled; empty if it is not disabled."`
-	Owner             string     `json:"owner" doc:"Id of the API key that created the link; empty for an anonymous link." example:"key_7k3x0q9p2m4a"`
-	Clicks            int64      `json:"clicks" doc:"Total number of redirects of people; may be about a second old."`
-	Robots            int64      `json:"robots" doc:"Total number of other redirects: crawlers, previews, scanners, tools, prefetches and HEAD; may be about a second old."`
-	LastClickAt       *time.Time `json:"last_click_at" doc:"When the last redirect of a person was counted; null before the first."`
-	CreatedAt         time.Time  `json:"created_at" doc:"When the link was created."`
-	UpdatedAt         time.Time  `json:"updated_at" doc:"When the link was last changed."`
-	Version           int64      `json:"version" doc:"Increases by one with every edit. The ETag is this number in quotes."`
+	Code              string      `json:"code" doc:"The code or alias." example:"spring"`
+	Domain            string      `json:"domain" doc:"The primary host of the domain of the link." example:"sho.rt"`
+	ShortURL          string      `json:"short_url" doc:"The address that redirects." example:"https://sho.rt/spring"`
+	URL               string      `json:"url" doc:"The target, as sent in Location."`
+	Title             string      `json:"title" doc:"Shown in lists and on the preview page; may be empty."`
+	Tags              []string    `json:"tags" nullable:"false" doc:"The tags of the link."`
+	Status            int         `json:"status" doc:"Status of the redirect." example:"302"`
+	ForwardQuery      string      `json:"forward_query" enum:"off,append,override" doc:"What happens to the query of a visit: it is dropped, added, or replaces parameters with the same name."`
+	Rules             storedRules `json:"rules" doc:"Other targets for some visits, in order."`
+	State             string      `json:"state" enum:"live,disabled,expired,used_up,not_started" doc:"The state for visitors now. Only live links redirect."`
+	StartsAt          *time.Time  `json:"starts_at" doc:"The link answers 404 before this time; null means no start."`
+	ExpiresAt         *time.Time  `json:"expires_at" doc:"The link answers 410 from this time on; null means no end."`
+	MaxClicks         int64       `json:"max_clicks" doc:"0 means no limit."`
+	UsedClicks        int64       `json:"used_clicks" doc:"Redirects counted against max_clicks."`
+	Confirm           bool        `json:"confirm" doc:"Whether visitors have to press Continue."`
+	PasswordProtected bool        `json:"password_protected" doc:"Whether visitors must enter a password."`
+	DisabledReason    string      `json:"disabled_reason" doc:"Why the link was disabled; empty if it is not disabled."`
+	Owner             string      `json:"owner" doc:"Id of the API key that created the link; empty for an anonymous link." example:"key_7k3x0q9p2m4a"`
+	Clicks            int64       `json:"clicks" doc:"Total number of redirects of people; may be about a second old."`
+	Robots            int64       `json:"robots" doc:"Total number of other redirects: crawlers, previews, scanners, tools, prefetches and HEAD; may be about a second old."`
+	LastClickAt       *time.Time  `json:"last_click_at" doc:"When the last redirect of a person was counted; null before the first."`
+	CreatedAt         time.Time   `json:"created_at" doc:"When the link was created."`
+	UpdatedAt         time.Time   `json:"updated_at" doc:"When the link was last changed."`
+	Version           int64       `json:"version" doc:"Increases by one with every edit. The ETag is this number in quotes."`
 }
 
 // linkBody returns l as the API shows it.
@@ -152,6 +155,7 @@ func (a *API) linkBody(l *store.Link) linkBody {
 		Tags:              tags,
 		Status:            l.Status,
 		ForwardQuery:      forwardNames[l.ForwardQuery],
+		Rules:             storedRules(l.Rules),
 		State:             stateNames[l.State(a.now())],
 		StartsAt:          timeOrNull(l.StartsAt),
 		ExpiresAt:         timeOrNull(l.ExpiresAt),

@@ -28,6 +28,8 @@ var linkTests = []struct {
 	test func(t *testing.T, newServer opener)
 }{
 	{"create and read", testCreateAndRead},
+	{"rules", testRules},
+	{"reuse of links with rules", testRulesReused},
 	{"minted codes", testMintedCodes},
 	{"edit", testEdit},
 	{"concurrent edits lose nothing", testConcurrentEditsLoseNothing},

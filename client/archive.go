@@ -22,6 +22,7 @@ type ArchivedLink struct {
 	ExpiresAt      *time.Time `json:"expires_at"`
 	MaxClicks      int64      `json:"max_clicks"`
 	UsedClicks     int64      `json:"used_clicks"`
+	Rules          []Rule     `json:"rules,omitempty"`
 	Confirm        bool       `json:"confirm"`
 	PasswordHash   string     `json:"password_hash"`
 	DisabledAt     *time.Time `json:"disabled_at"`

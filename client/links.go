@@ -33,6 +33,7 @@ type NewLink struct {
 	Password     string     `json:"password,omitempty"`
 	Status       int        `json:"status,omitempty"`
 	ForwardQuery string     `json:"forward_query,omitempty"`
+	Rules        []Rule     `json:"rules,omitempty"`
 	Reuse        bool       `json:"reuse,omitempty"`
 }
 
@@ -46,6 +47,7 @@ type Link struct {
 	Tags              []string   `json:"tags"`
 	Status            int        `json:"status"`
 	ForwardQuery      string     `json:"forward_query"`
+	Rules             []Rule     `json:"rules"` // other targets for some visits
 	State             string     `json:"state"`
 	StartsAt          *time.Time `json:"starts_at"`
 	ExpiresAt         *time.Time `json:"expires_at"`

@@ -21,6 +21,7 @@ type Changes struct {
 	Password     *string    // empty: no password
 	Status       *int
 	ForwardQuery *string // off, append or override
+	Rules        *[]Rule // empty: no rules
 	Alias        *string // the new code: the link is renamed
 	OldAlias     *string // only with Alias: the old code redirects to the new one (redirect, the default), or is deleted (gone)
 }
@@ -36,12 +37,16 @@ func (c Changes) MarshalJSON() ([]byte, error) {
 	put(body, "password", c.Password)
 	put(body, "status", c.Status)
 	put(body, "forward_query", c.ForwardQuery)
+	put(body, "rules", c.Rules)
 	put(body, "alias", c.Alias)
 	put(body, "old_alias", c.OldAlias)
 	put(body, "starts_at", c.StartsAt)
 	put(body, "expires_at", c.ExpiresAt)
 	if c.Password != nil && *c.Password == "" {
 		body["password"] = nil
+	}
+	if c.Rules != nil && len(*c.Rules) == 0 {
+		body["rules"] = nil
 	}
 	for name, at := range map[string]*time.Time{"starts_at": c.StartsAt, "expires_at": c.ExpiresAt} {
 		if at != nil && at.IsZero() {
@@ -87,7 +92,7 @@ func (c *Client) Enable(ctx context.Context, code, reason string, version int64)
 	return c.changeLink(ctx, request{method: http.MethodPost, domain: c.onHost, path: linkPath(code) + "/enable", body: reasonBody(reason), version: version, repeatable: true})
 }
 
-// RollBack restores the target that a link had in an earlier version. The result is as for Edit.
+// RollBack restores the target and the rules that a link had in an earlier version. The result is as for Edit.
 func (c *Client) RollBack(ctx context.Context, code string, version int64) (Link, error) {
 	body := map[string]int64{"version": version}
 	return c.changeLink(ctx, request{method: http.MethodPost, domain: c.onHost, path: linkPath(code) + "/rollback", body: body, repeatable: true})

@@ -25,12 +25,12 @@ func invalidTexts(texts []namedText) *Problem {
 }
 
 func (l *NewLink) texts() []namedText {
-	return append(tagTexts(l.Tags), namedText{"url", l.URL}, namedText{"domain", l.Domain}, namedText{"alias", l.Alias}, namedText{"title", l.Title},
+	return append(append(tagTexts(l.Tags), ruleTexts(l.Rules)...), namedText{"url", l.URL}, namedText{"domain", l.Domain}, namedText{"alias", l.Alias}, namedText{"title", l.Title},
 		namedText{"password", l.Password}, namedText{"forward_query", l.ForwardQuery})
 }
 
 func (l *ArchivedLink) texts() []namedText {
-	texts := append(tagTexts(l.Tags), namedText{"url", l.URL}, namedText{"domain", l.Domain}, namedText{"code", l.Code}, namedText{"title", l.Title},
+	texts := append(append(tagTexts(l.Tags), ruleTexts(l.Rules)...), namedText{"url", l.URL}, namedText{"domain", l.Domain}, namedText{"code", l.Code}, namedText{"title", l.Title},
 		namedText{"forward_query", l.ForwardQuery}, namedText{"password_hash", l.PasswordHash}, namedText{"disabled_reason", l.DisabledReason}, namedText{"renamed_to", l.RenamedTo})
 	if l.Owner != nil {
 		texts = append(texts, namedText{"owner", *l.Owner})
@@ -41,6 +41,9 @@ func (l *ArchivedLink) texts() []namedText {
 func (c *Changes) texts() (texts []namedText) {
 	if c.Tags != nil {
 		texts = tagTexts(*c.Tags)
+	}
+	if c.Rules != nil {
+		texts = append(texts, ruleTexts(*c.Rules)...)
 	}
 	for field, text := range map[string]*string{"url": c.URL, "title": c.Title, "password": c.Password, "forward_query": c.ForwardQuery, "alias": c.Alias, "old_alias": c.OldAlias} {
 		if text != nil {
@@ -68,6 +71,38 @@ func tagTexts(tags []string) []namedText {
 	texts := make([]namedText, len(tags))
 	for i, tag := range tags {
 		texts[i] = namedText{fmt.Sprintf("tags[%d]", i), tag}
+	}
+	return texts
+}
+
+// ruleTexts returns the texts of rules that may be anything. The others are names and numbers, which
+// the server checks.
+func ruleTexts(rules []Rule) (texts []namedText) {
+	for i := range rules {
+		r, field := &rules[i], fmt.Sprintf("rules[%d]", i)
+		texts = append(texts, namedText{field + ".to", r.To})
+		for j := range r.Split {
+			texts = append(texts, namedText{fmt.Sprintf("%s.split[%d].to", field, j), r.Split[j].To})
+		}
+		if r.If == nil {
+			continue
+		}
+		texts = append(texts, memberTexts(field+".if", &r.If.Members)...)
+		if r.If.Not != nil {
+			texts = append(texts, memberTexts(field+".if.not", r.If.Not)...)
+		}
+	}
+	return texts
+}
+
+func memberTexts(field string, m *Members) (texts []namedText) {
+	for name, values := range m.Query {
+		for _, text := range append([]string{name}, values...) {
+			texts = append(texts, namedText{field + ".query", text})
+		}
+	}
+	for i, host := range m.Referrer {
+		texts = append(texts, namedText{fmt.Sprintf("%s.referrer[%d]", field, i), host})
 	}
 	return texts
 }

@@ -121,7 +121,7 @@ func TestMoveToShards(t *testing.T) {
 		t.Fatalf("shorten of the real URLs = %.500s", got.stderr)
 	}
 	strange := filepath.Join(t.TempDir(), "strange.ndjson")
-	writeFile(t, strange, `{"code":"full","url":"https://example.com/?a=%25#x","owner":"key_other","title":"日本 🙂 \"x\"","tags":["a,b","é"],"status":308,"forward_query":"override","starts_at":"2027-01-01T00:00:00.000001Z","expires_at":"2028-01-01T00:00:00Z","max_clicks":5,"used_clicks":3,"confirm":true,"password_hash":"$2a$10$abcdefghijklmnopqrstuuOxGXc5dkJmYrZ3bmzSdKlmwZfXyE4zK","disabled_at":"2026-05-01T00:00:00Z","disabled_reason":"phishing","clicks":9007199254740993,"robots":9007199254740995,"last_click_at":"2026-04-30T00:00:00Z","created_at":"2020-01-01T00:00:00.123456Z","updated_at":"2020-02-02T00:00:00Z","version":9}
+	writeFile(t, strange, `{"code":"full","url":"https://example.com/?a=%25#x","owner":"key_other","title":"日本 🙂 \"x\"","tags":["a,b","é"],"status":308,"forward_query":"override","starts_at":"2027-01-01T00:00:00.000001Z","expires_at":"2028-01-01T00:00:00Z","max_clicks":5,"used_clicks":3,"confirm":true,"rules":[{"if":{"country":["DE"]},"to":"https://example.com/de?a=<1>"}],"password_hash":"$2a$10$abcdefghijklmnopqrstuuOxGXc5dkJmYrZ3bmzSdKlmwZfXyE4zK","disabled_at":"2026-05-01T00:00:00Z","disabled_reason":"phishing","clicks":9007199254740993,"robots":9007199254740995,"last_click_at":"2026-04-30T00:00:00Z","created_at":"2020-01-01T00:00:00.123456Z","updated_at":"2020-02-02T00:00:00Z","version":9}
 {"code":"used-up","url":"https://example.com/used","max_clicks":2,"used_clicks":2,"clicks":2}
 {"code":"expired","url":"https://example.com/expired","expires_at":"2021-01-01T00:00:00Z"}
 {"code":"anonymous","url":"https://example.com/anonymous","owner":""}

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"time"
 
+	"github.com/terse/terse/links/rules"
 	"github.com/terse/terse/store"
 )
 
@@ -44,6 +45,8 @@ type Archived struct {
 	// RenamedTo is the RenamedTo of the link on the exporting server. Link.URL is the short URL
 	// of this code there, and becomes the one of this server. Default: no rename.
 	RenamedTo string
+
+	Rules []rules.Rule // of the link; Link.Rules is ignored
 
 	Err error // see Draft.Err
 }

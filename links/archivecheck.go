@@ -51,7 +51,7 @@ func (s *Service) checkArchived(l *store.Link, in *Archived, now time.Time) erro
 func (s *Service) checkTarget(l *store.Link, in *Archived) error {
 	switch {
 	case in.RenamedTo == "":
-		return s.rules.Check(l)
+		return s.check(l, &in.Rules)
 	case !store.ValidCode(in.RenamedTo), in.RenamedTo == l.Code:
 		return &store.FieldError{Field: "renamed_to", Reason: "must be another code"}
 	case l.DomainID() != "":
@@ -60,7 +60,7 @@ func (s *Service) checkTarget(l *store.Link, in *Archived) error {
 		return &store.FieldError{Field: "url", Reason: "must be the short URL of renamed_to"}
 	}
 	l.URL = s.shortURL(in.RenamedTo)
-	return s.rules.CheckRenamed(l)
+	return store.JoinInvalid(s.rules.CheckRenamed(l), s.checkRules(l, &in.Rules))
 }
 
 // checkOwner rejects an invalid owner. The owner of canary links must have no other links.

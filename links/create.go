@@ -145,7 +145,7 @@ func (s *Service) newLink(who *Caller, in *Draft, prefix string) (store.Link, er
 	if !known && !l.ExpiresAt.IsZero() {
 		return store.Link{}, ErrTimeUnknown
 	}
-	if err := store.JoinFound(in.Err, s.rules.Check(&l), alias, ended, reuse, in.checkPassword()); err != nil {
+	if err := store.JoinFound(in.Err, s.check(&l, in.Rules), alias, ended, reuse, in.checkPassword()); err != nil {
 		return store.Link{}, err
 	}
 	return l, nil

@@ -3,6 +3,7 @@ package links
 import (
 	"time"
 
+	"github.com/terse/terse/links/rules"
 	"github.com/terse/terse/store"
 )
 
@@ -47,10 +48,12 @@ type Settings struct {
 	Confirm      *bool
 	Status       *int
 	ForwardQuery *store.ForwardQuery
+	Rules        *[]rules.Rule
 	Password     *string // in plain text; empty: no password
 }
 
-// apply sets the fields of l, except for the password, which must be hashed.
+// apply sets the fields of l, except for the password, which must be hashed, and the rules, see
+// Service.check.
 func (s *Settings) apply(l *store.Link) {
 	set(&l.Title, s.Title)
 	set(&l.Tags, s.Tags)

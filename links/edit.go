@@ -39,7 +39,7 @@ func (s *Service) applying(ctx context.Context, who *Caller, e *Edit) func(l *st
 		before := *l
 		set(&l.URL, e.URL)
 		e.apply(l)
-		if err := store.JoinFound(e.Err, s.checkEdited(l, before.URL), e.checkPassword(), s.checkRename(&before, e.Rename)); err != nil {
+		if err := store.JoinFound(e.Err, s.checkEdited(l, before.URL, e.Rules), e.checkPassword(), s.checkRename(&before, e.Rename)); err != nil {
 			return err
 		}
 		switch {

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/terse/terse/links/rules"
 	"github.com/terse/terse/store"
 )
 
@@ -140,43 +141,57 @@ func fieldsOf(l *store.Link) []field {
 	add("expires_at", l.ExpiresAt, l.ExpiresAt.IsZero())
 	add("max_clicks", l.MaxClicks, l.MaxClicks == 0)
 	add("confirm", l.Confirm, !l.Confirm)
+	fields = append(fields, field{"rules", l.Rules, shownRules(l.Rules)})
 	add("disabled_reason", l.DisabledReason, l.DisabledReason == "")
 	return fields
+}
+
+// shownRules returns the rules with a stored form, nil without rules. Rules of a newer version of this
+// program are shown in their stored form.
+func shownRules(text string) any {
+	list, err := rules.Decode(text)
+	switch {
+	case err != nil:
+		return text
+	case list == nil:
+		return nil
+	}
+	return list
 }
 
 // RollBack is a return to an earlier target.
 type RollBack struct {
 	Versions Versions // the versions that may be edited
-	To       int64    // the version with the target
+	To       int64    // the version with the target and the rules
 	Err      error    // see Draft.Err
 }
 
-// RollBack restores the target of an earlier version. The result must pass the current
+// RollBack restores the target and the rules of an earlier version. The result must pass the current
 // rules, like any other edit. For an unknown version RollBack returns a *store.FieldError for
 // "version".
 func (s *Service) RollBack(ctx context.Context, who *Caller, code string, r RollBack) (store.Link, error) {
 	note := fmt.Sprintf("target of version %d", r.To)
 	return s.change(ctx, change{who: who, do: Editing, code: code, versions: r.Versions, note: note, apply: func(l *store.Link) error {
-		target, err := s.targetAt(ctx, code, r.To)
+		earlier, err := s.revisionAt(ctx, code, r.To)
 		if err := store.JoinFound(r.Err, err); err != nil {
 			return err
 		}
-		l.URL = target
-		return s.rules.Check(l)
+		l.URL, l.Rules = earlier.URL, earlier.Rules
+		return s.check(l, nil)
 	}})
 }
 
-// targetAt returns the target of a link at a version.
-func (s *Service) targetAt(ctx context.Context, code string, version int64) (string, error) {
+// revisionAt returns a link at a version with a target.
+func (s *Service) revisionAt(ctx context.Context, code string, version int64) (store.Link, error) {
 	revisions, err := s.opts.History.Revisions(ctx, code, version+1, 1)
 	if err != nil {
-		return "", err
+		return store.Link{}, err
 	}
 	if len(revisions) == 0 || revisions[0].Link.Version != version {
-		return "", &store.FieldError{Field: "version", Reason: "must be a version in the history of the link"}
+		return store.Link{}, &store.FieldError{Field: "version", Reason: "must be a version in the history of the link"}
 	}
 	if !revisions[0].Link.DeletedAt.IsZero() {
-		return "", &store.FieldError{Field: "version", Reason: "must be a version with a target: this one is a delete"}
+		return store.Link{}, &store.FieldError{Field: "version", Reason: "must be a version with a target: this one is a delete"}
 	}
-	return revisions[0].Link.URL, nil
+	return revisions[0].Link, nil
 }

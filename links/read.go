@@ -73,7 +73,7 @@ func fitting(links []store.Link) int {
 	size := 0
 	for i := range links {
 		l := &links[i]
-		size += len(l.URL) + len(l.Title) + len(l.DisabledReason)
+		size += len(l.URL) + len(l.Title) + len(l.DisabledReason) + len(l.Rules)
 		for _, tag := range l.Tags {
 			size += len(tag)
 		}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/terse/terse/links/rules"
 	"github.com/terse/terse/store"
 )
 
@@ -73,14 +74,15 @@ func (s *Service) RenamedTo(l *store.Link) string {
 	return code
 }
 
-// checkEdited checks the fields of an edited link. before is its target before the edit. The
+// checkEdited checks the fields of an edited link. before is its target before the edit, and sent are
+// its new rules, see check. The
 // target must not lead to our own host, because links could then redirect in a circle. The only
 // exception is an unchanged target that a rename has set.
-func (s *Service) checkEdited(l *store.Link, before string) error {
+func (s *Service) checkEdited(l *store.Link, before string, sent *[]rules.Rule) error {
 	if l.URL == before && s.RenamedTo(l) != "" {
-		return s.rules.CheckRenamed(l)
+		return store.JoinInvalid(s.rules.CheckRenamed(l), s.checkRules(l, sent))
 	}
-	return s.rules.Check(l)
+	return s.check(l, sent)
 }
 
 // checkRename returns a *store.FieldError if the link old must not be renamed in this way.
@@ -186,7 +188,7 @@ func (r *renaming) create(ctx context.Context, want store.Link) error {
 	l := r.made
 	l.URL, l.Title, l.Tags, l.Status, l.ForwardQuery = want.URL, want.Title, want.Tags, want.Status, want.ForwardQuery
 	l.StartsAt, l.ExpiresAt, l.MaxClicks = want.StartsAt, want.ExpiresAt, want.MaxClicks
-	l.PasswordHash, l.Confirm = want.PasswordHash, want.Confirm
+	l.PasswordHash, l.Confirm, l.Rules = want.PasswordHash, want.Confirm, want.Rules
 	if reflect.DeepEqual(l, r.made) {
 		return nil
 	}
@@ -207,7 +209,7 @@ func (r *renaming) leave(ctx context.Context, old *store.Link) (store.Link, erro
 	}
 	l := *old
 	l.URL, l.ForwardQuery = r.shortURL(r.edit.Rename.Alias), store.ForwardAppend
-	l.StartsAt, l.ExpiresAt, l.MaxClicks, l.PasswordHash, l.Confirm = time.Time{}, time.Time{}, 0, "", false
+	l.StartsAt, l.ExpiresAt, l.MaxClicks, l.PasswordHash, l.Confirm, l.Rules = time.Time{}, time.Time{}, 0, "", false, ""
 	l.UpdatedAt = r.now()
 	return r.opts.Store.Update(ctx, l)
 }

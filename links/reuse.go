@@ -59,5 +59,6 @@ func sameSettings(have, want *store.Link) bool {
 		have.ExpiresAt.Equal(want.ExpiresAt) &&
 		have.MaxClicks == want.MaxClicks &&
 		have.Confirm == want.Confirm &&
+		have.Rules == want.Rules &&
 		have.PasswordHash == ""
 }

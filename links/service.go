@@ -51,6 +51,7 @@ type Options struct {
 	Domains Domains       // Default: only the default domain.
 
 	Rules           store.RulesOptions // which targets and aliases are allowed
+	Countries       bool               // whether the server knows the countries of visits, so that rules may have conditions on them
 	AnonymousCreate bool               // whether callers without a key may create links
 	AnonymousLife   time.Duration      // the longest and default time until a link without an owner expires; 0: no bound
 	PasswordCost    int                // work factor of bcrypt; default bcrypt.DefaultCost, about 50 ms of a core

@@ -32,13 +32,13 @@ func (s *Service) Enable(ctx context.Context, who *Caller, code string, versions
 	}
 	return s.change(ctx, change{who: who, do: Moderating, code: code, versions: versions, note: reason, apply: func(l *store.Link) error {
 		l.DisabledAt, l.DisabledReason = time.Time{}, ""
-		return s.checkEdited(l, l.URL)
+		return s.checkEdited(l, l.URL, nil)
 	}})
 }
 
-// DisableTarget disables a link for a component of the server that has checked its target,
+// DisableTarget disables a link for a component of the server that has checked its targets,
 // such as store.AuthorBlocklist. It returns false and changes nothing if the link no longer has
-// the target of checked, or its version unless that is 0, is disabled or deleted, or does not
+// the target and the rules of checked, or its version unless that is 0, is disabled or deleted, or does not
 // exist.
 func (s *Service) DisableTarget(ctx context.Context, system string, checked store.Link, reason string) (disabled bool, err error) {
 	var versions Versions
@@ -46,7 +46,7 @@ func (s *Service) DisableTarget(ctx context.Context, system string, checked stor
 		versions = Versions{checked.Version}
 	}
 	_, err = s.change(ctx, change{who: System(system), do: Moderating, code: checked.Code, versions: versions, apply: func(l *store.Link) error {
-		if disabled = l.URL == checked.URL && l.DisabledAt.IsZero(); disabled {
+		if disabled = l.URL == checked.URL && l.Rules == checked.Rules && l.DisabledAt.IsZero(); disabled {
 			s.disable(l, reason)
 		}
 		return nil

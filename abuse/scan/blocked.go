@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/terse/terse/links/rules"
 	"github.com/terse/terse/store"
 )
 
@@ -132,16 +133,18 @@ func (b *hostScan) walk(ctx context.Context, s *hostState) error {
 	return ctx.Err()
 }
 
-// compare disables a link to a forbidden host.
+// compare disables a link with a target on a forbidden host.
 func (w *Worker) compare(ctx context.Context, l *store.Link, f *forbidden) error {
 	if !l.DisabledAt.IsZero() || !l.DeletedAt.IsZero() {
 		return nil
 	}
-	host, err := store.TargetHost(l.URL)
-	if err != nil || !f.matches(host) {
-		return nil // a target without a valid host leads to no forbidden one
+	for _, target := range rules.TargetsOf(l) {
+		host, err := store.TargetHost(target)
+		if err == nil && f.matches(host) { // a target without a valid host leads to no forbidden one
+			return w.disable(ctx, store.Link{Code: l.Code, URL: l.URL, Rules: l.Rules}, f.reason, f.author)
+		}
 	}
-	return w.disable(ctx, store.Link{Code: l.Code, URL: l.URL}, f.reason, f.author)
+	return nil
 }
 
 // save stores the state of a scan and extends the claim.

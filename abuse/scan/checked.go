@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/terse/terse/links/rules"
 	"github.com/terse/terse/store"
 )
 
@@ -162,12 +163,14 @@ func (c *checkedScan) check(ctx context.Context, links []store.Link) error {
 		if !l.DeletedAt.IsZero() || !l.DisabledAt.IsZero() || c.w.opts.Except != "" && l.Owner == c.w.opts.Except {
 			continue
 		}
-		v, ok := targets[l.URL]
-		if !ok {
-			v = &verdict{}
-			targets[l.URL] = v
+		for _, target := range rules.TargetsOf(&l) {
+			v, ok := targets[target]
+			if !ok {
+				v = &verdict{target: target}
+				targets[target] = v
+			}
+			group.Go(func() error { return c.checkOne(ctx, l, v) })
 		}
-		group.Go(func() error { return c.checkOne(ctx, l, v) })
 	}
 	err := group.Wait()
 	if err == nil {
@@ -178,13 +181,14 @@ func (c *checkedScan) check(ctx context.Context, links []store.Link) error {
 
 // verdict is the Checker's answer about one target, requested once a page.
 type verdict struct {
+	target string
 	once   sync.Once
 	reason string
 	err    error
 }
 
 func (c *checkedScan) checkOne(ctx context.Context, l store.Link, v *verdict) error {
-	v.once.Do(func() { v.reason, v.err = c.w.opts.Checker.Check(ctx, l.URL) })
+	v.once.Do(func() { v.reason, v.err = c.w.opts.Checker.Check(ctx, v.target) })
 	if v.err != nil || v.reason == "" {
 		return v.err
 	}
@@ -196,9 +200,8 @@ func (c *checkedScan) checkOne(ctx context.Context, l store.Link, v *verdict) er
 	return c.w.disable(ctx, l, v.reason, store.AuthorReputation)
 }
 
-// overruled reports whether the latest decision about exactly this target of the link was to
-// enable it. Only admins enable links. An enable for another target decides nothing about this
-// one: an owner may edit a disabled link and roll it back once it is enabled.
+// overruled reports whether the latest decision about exactly these targets of the link was to
+// enable it. Only admins enable links. An enable for other targets decides nothing about these: an owner may edit a disabled link and roll it back once it is enabled.
 func (c *checkedScan) overruled(ctx context.Context, l *store.Link) (bool, error) {
 	revisions, err := c.w.opts.History.Revisions(ctx, l.Code, 0, store.MaxRevisions)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
@@ -207,7 +210,7 @@ func (c *checkedScan) overruled(ctx context.Context, l *store.Link) (bool, error
 	for i := range len(revisions) - 1 {
 		now, before := &revisions[i].Link, &revisions[i+1].Link
 		consecutive := now.Version == before.Version+1 // versions after the first one may be gone
-		if !consecutive || now.URL != l.URL || before.URL != l.URL {
+		if !consecutive || !sameTargets(now, l) || !sameTargets(before, l) {
 			continue
 		}
 		if was, is := !before.DisabledAt.IsZero(), !now.DisabledAt.IsZero(); was != is {
@@ -216,3 +219,6 @@ func (c *checkedScan) overruled(ctx context.Context, l *store.Link) (bool, error
 	}
 	return false, nil
 }
+
+// sameTargets reports whether two versions of a link have the same targets.
+func sameTargets(a, b *store.Link) bool { return a.URL == b.URL && a.Rules == b.Rules }

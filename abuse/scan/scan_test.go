@@ -684,3 +684,31 @@ func TestOptions(t *testing.T) {
 		}
 	}
 }
+
+// TestTargetsOfRules checks that scans read the targets of rules.
+func TestTargetsOfRules(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	ruled := func(code, target string) {
+		b.create(code, "https://example.com/")
+		b.edit(code, func(l *store.Link) {
+			l.Rules = `[{"if":{"device":["ios"]},"to":"https://example.com/app"},{"split":[{"to":"https://example.com/a","weight":1},{"to":"` + target + `","weight":1}]}]`
+		})
+	}
+	ruled("blocked", "https://www.evil.example/")
+	ruled("reported", "https://example.org/bad")
+	ruled("good", "https://example.org/good")
+	b.work(true)
+	b.block("evil.example")
+	b.wantDisabled("blocked", store.AuthorBlocklist, "leads to a host that is blocked")
+	b.wantDisabled("reported", store.AuthorReputation, warning)
+	testenv.Await(t, "all targets to be checked", func() bool { return b.service.times("https://example.org/good") > 0 })
+	if b.disabled("good") {
+		t.Error("a link with good targets is disabled")
+	}
+
+	// The enable of a link counts for its rules, and not for others.
+	b.edit("reported", func(l *store.Link) { l.DisabledAt, l.DisabledReason = time.Time{}, "" })
+	b.edit("reported", func(l *store.Link) { l.Rules = `[{"to":"https://example.org/bad/2"}]` })
+	b.wantDisabled("reported", store.AuthorReputation, warning)
+}

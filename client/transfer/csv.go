@@ -156,6 +156,14 @@ func (t *table) text(names ...string) string {
 // list implements fields.
 func (t *table) list(names ...string) ([]string, string) { return readTags(t.text(names...)) }
 
+// json implements ownFields.
+func (t *table) json(name string) string {
+	if text := t.text(name); !isNull(strings.TrimSpace(text)) {
+		return text
+	}
+	return ""
+}
+
 // wrongType implements fields.
 func (*table) wrongType(...string) string { return "" }
 

@@ -22,6 +22,7 @@ type object struct {
 	names []string            // of the members, as they are written
 	seen  map[string]bool     // members, by fieldName
 	null  map[string]bool     // members that are null
+	raw   map[string]string   // JSON of the members that are not null, without those of other members
 }
 
 // readObject reads an object. It rejects what a decoder would change silently: text that is not
@@ -34,7 +35,7 @@ func readObject(raw []byte) (*object, error) {
 	if json.Unmarshal(raw, &members) != nil || members == nil {
 		return nil, wrong("", oneObject)
 	}
-	o := &object{texts: map[string]string{}, lists: map[string][]string{}, odd: map[string]string{}, seen: map[string]bool{}, null: map[string]bool{}}
+	o := &object{texts: map[string]string{}, lists: map[string][]string{}, odd: map[string]string{}, seen: map[string]bool{}, null: map[string]bool{}, raw: map[string]string{}}
 	return o, o.add("", members)
 }
 
@@ -75,6 +76,9 @@ func (o *object) add(prefix string, members map[string]json.RawMessage) error {
 		o.seen[key] = true
 		if prefix == "" {
 			o.names = append(o.names, name)
+			if string(raw) != "null" {
+				o.raw[key] = string(raw)
+			}
 		}
 		var value any
 		dec := json.NewDecoder(strings.NewReader(string(raw)))
@@ -136,6 +140,9 @@ func (o *object) text(names ...string) string {
 	}
 	return ""
 }
+
+// json implements ownFields.
+func (o *object) json(name string) string { return o.raw[fieldName(name)] }
 
 // list implements fields.
 func (o *object) list(names ...string) ([]string, string) {

@@ -45,7 +45,7 @@ func (m *Importer) createLinks(ctx context.Context, rows []row) (outcome, error)
 		l := &r.record.Link
 		links[i] = client.KeyedLink{NewLink: client.NewLink{
 			URL: l.URL, Domain: l.Domain, Alias: l.Code, Title: l.Title, Tags: l.Tags, StartsAt: l.StartsAt, ExpiresAt: l.ExpiresAt,
-			MaxClicks: l.MaxClicks, Confirm: l.Confirm, Status: l.Status, ForwardQuery: l.ForwardQuery, Reuse: m.opts.Upsert && l.Code == "",
+			MaxClicks: l.MaxClicks, Confirm: l.Confirm, Status: l.Status, ForwardQuery: l.ForwardQuery, Rules: l.Rules, Reuse: m.opts.Upsert && l.Code == "",
 		}, Key: m.state.Run + "-" + strconv.FormatInt(r.number, 10)}
 	}
 	create := m.opts.Client.CreateBatch
@@ -124,6 +124,9 @@ func (m *Importer) update(ctx context.Context, r *Record, created *client.Proble
 	}
 	if len(l.Tags) > 0 {
 		changes.Tags = &l.Tags
+	}
+	if len(l.Rules) > 0 {
+		changes.Rules = &l.Rules
 	}
 	if r.Unlimited {
 		changes.MaxClicks = new(int64)

@@ -49,11 +49,11 @@ func openTerse(r *bufio.Reader, columns map[string]string) (Reader, error) {
 		}
 	}
 	ours := len(columns) == 0 || !slices.ContainsFunc(linkColumns, func(name string) bool { return !slices.Contains(t.header, name) })
-	return tableReader{t, func(f fields) (Record, error) {
+	return tableReader{t, func(fields) (Record, error) {
 		if ours {
 			t.unescape()
 		}
-		return readOwn(f, func(name string) bool { i, ok := t.columns[fieldName(name)]; return ok && i < len(t.row) })
+		return readOwn(t, func(name string) bool { i, ok := t.columns[fieldName(name)]; return ok && i < len(t.row) })
 	}}, nil
 }
 
@@ -83,8 +83,16 @@ func isOwnField(name string) bool {
 	return slices.ContainsFunc(linkColumns, same) || slices.ContainsFunc(archiveColumns, same) || same("alias") || same(escapedColumn)
 }
 
+// ownFields are the fields of a link of Terse.
+type ownFields interface {
+	fields
+
+	// json returns a field as JSON; empty if it is absent, empty or null.
+	json(name string) string
+}
+
 // readOwn reads a link of Terse. has reports whether a field exists.
-func readOwn(f fields, has func(name string) bool) (r Record, err error) {
+func readOwn(f ownFields, has func(name string) bool) (r Record, err error) {
 	for _, name := range []string{"url", "code", "alias", "domain", "short_url", "password_hash", "owner", "renamed_to"} {
 		if f.wrongType(name) != "" {
 			return r, wrong(name, "has the wrong type")
@@ -118,6 +126,9 @@ func readOwn(f fields, has func(name string) bool) (r Record, err error) {
 		if *moment.to, ok = readTime(f.text(moment.field)); !ok {
 			return r, wrong(moment.field, "must be a time such as 2027-06-01T00:00:00Z")
 		}
+	}
+	if l.Rules, err = readRules(f.json("rules")); err != nil {
+		return r, err
 	}
 	r.PasswordLost = isTrue(f.text("password_protected")) && l.PasswordHash == ""
 	r.Disabled = f.text("state") == "disabled" || l.DisabledAt != nil || l.DisabledReason != ""
@@ -186,12 +197,12 @@ func (l *lineReader) read() ([]byte, error) {
 // columns of an administrator's export.
 var (
 	linkColumns = []string{
-		"code", "domain", "short_url", "url", "title", "tags", "status", "forward_query", "state", "starts_at", "expires_at",
+		"code", "domain", "short_url", "url", "title", "tags", "status", "forward_query", "rules", "state", "starts_at", "expires_at",
 		"max_clicks", "used_clicks", "confirm", "password_protected", "disabled_reason", "owner", "clicks", "robots", "last_click_at",
 		"created_at", "updated_at", "version",
 	}
 	archiveColumns = []string{
-		"code", "domain", "url", "owner", "title", "tags", "status", "forward_query", "starts_at", "expires_at",
+		"code", "domain", "url", "owner", "title", "tags", "status", "forward_query", "rules", "starts_at", "expires_at",
 		"max_clicks", "used_clicks", "confirm", "password_hash", "disabled_at", "disabled_reason", "deleted_at", "clicks", "robots", "last_click_at",
 		"created_at", "updated_at", "version", "renamed_to",
 	}
@@ -200,7 +211,7 @@ var (
 // linkCells returns the cells of linkColumns.
 func linkCells(l *client.Link) []string {
 	return []string{
-		l.Code, l.Domain, l.ShortURL, l.URL, l.Title, writeTags(l.Tags), strconv.Itoa(l.Status), l.ForwardQuery, l.State,
+		l.Code, l.Domain, l.ShortURL, l.URL, l.Title, writeTags(l.Tags), strconv.Itoa(l.Status), l.ForwardQuery, writeRules(l.Rules), l.State,
 		writeTime(l.StartsAt), writeTime(l.ExpiresAt), cell(l.MaxClicks), cell(l.UsedClicks),
 		strconv.FormatBool(l.Confirm), strconv.FormatBool(l.PasswordProtected), l.DisabledReason, l.Owner, cell(l.Clicks), cell(l.Robots), writeTime(l.LastClickAt),
 		writeTime(&l.CreatedAt), writeTime(&l.UpdatedAt), cell(l.Version),
@@ -214,7 +225,7 @@ func archiveCells(l *client.ArchivedLink) []string {
 		owner = *l.Owner
 	}
 	return []string{
-		l.Code, l.Domain, l.URL, owner, l.Title, writeTags(l.Tags), strconv.Itoa(l.Status), l.ForwardQuery,
+		l.Code, l.Domain, l.URL, owner, l.Title, writeTags(l.Tags), strconv.Itoa(l.Status), l.ForwardQuery, writeRules(l.Rules),
 		writeTime(l.StartsAt), writeTime(l.ExpiresAt), cell(l.MaxClicks), cell(l.UsedClicks),
 		strconv.FormatBool(l.Confirm), l.PasswordHash,
 		writeTime(l.DisabledAt), l.DisabledReason, writeTime(l.DeletedAt), cell(l.Clicks), cell(l.Robots), writeTime(l.LastClickAt),

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/terse/terse/client"
 )
 
 // warn adds a warning.
@@ -41,6 +43,31 @@ func (r *Record) setTags(f fields, names ...string) {
 		return
 	}
 	r.Link.Tags = tags
+}
+
+// readRules reads the rules of a link, which are JSON.
+func readRules(text string) (rules []client.Rule, err error) {
+	if text == "" {
+		return nil, nil
+	}
+	dec := json.NewDecoder(strings.NewReader(text))
+	dec.DisallowUnknownFields()
+	if checkJSON([]byte(text)) != nil || dec.Decode(&rules) != nil || strings.TrimSpace(text[dec.InputOffset():]) != "" {
+		return nil, wrong("rules", "must be a JSON list of rules")
+	}
+	return rules, nil
+}
+
+// writeRules returns rules as JSON, and an empty text without rules.
+func writeRules(rules []client.Rule) string {
+	if len(rules) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(rules) // never fails for this type
+	return strings.TrimSuffix(b.String(), "\n")
 }
 
 // layouts are the time formats of the products and of spreadsheets. A time without a zone is

@@ -44,9 +44,14 @@ func printLink(w io.Writer, l *terseclient.Link, asJSON bool) error {
 		state += " (" + oneLine(l.DisabledReason) + ")"
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	rules := "-"
+	if len(l.Rules) > 0 {
+		rules = fmt.Sprintf("%d, see --json", len(l.Rules))
+	}
 	for _, row := range [][2]string{
 		{"short URL", l.ShortURL},
 		{"target", l.URL},
+		{"rules", rules},
 		{"title", cmp.Or(oneLine(l.Title), "-")},
 		{"tags", cmp.Or(strings.Join(l.Tags, ", "), "-")},
 		{"state", state},

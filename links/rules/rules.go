@@ -31,7 +31,7 @@ const (
 
 // Rule is one rule of a link: conditions, and either To or Split.
 type Rule struct {
-	If     *Condition `json:"if,omitempty" doc:"The conditions. All members must hold. Only the last rule may be without conditions: it applies to all visits."`
+	If     *Condition `json:"if,omitempty"` // all must hold; only the last rule may have none
 	To     string     `json:"to,omitempty" maxLength:"8192" doc:"The target: an absolute http or https URL." example:"https://example.com/app"`
 	Split  []Variant  `json:"split,omitempty" minItems:"2" maxItems:"8" nullable:"false" doc:"Instead of to: 2 to 8 targets, each for a share of the visitors."`
 	Sticky *bool      `json:"sticky,omitempty" doc:"Only with split. If true (default), a visitor always gets the same target. A visitor is a network (/24 of IPv4, /48 of IPv6) and a User-Agent. If false, each visit is drawn anew."`
@@ -46,7 +46,7 @@ type Variant struct {
 // Condition is the conditions of a rule. All members that are set must hold.
 type Condition struct {
 	Members
-	Not *Members `json:"not,omitempty" doc:"Holds if these conditions together do not hold."`
+	Not *Members `json:"not,omitempty"` // holds if these conditions together do not hold
 }
 
 // Members are the members of a condition. A nil member is not set. A list holds if one of its
@@ -110,6 +110,16 @@ func Targets(list []Rule) []string {
 		}
 	}
 	return all
+}
+
+// TargetsOf returns all targets of a link: its url, and the targets of its rules. Rules that this version
+// of the program cannot read are left out.
+func TargetsOf(l *store.Link) []string {
+	list, err := Decode(l.Rules)
+	if err != nil {
+		list = nil
+	}
+	return append([]string{l.URL}, Targets(list)...)
 }
 
 // target is a target of a rule with its field in the input, such as "split[1].to".
