@@ -40,6 +40,7 @@ type API struct {
 	schemas   huma.Registry
 	csrf      *http.CrossOriginProtection
 	agents    *useragent.Classifier
+	chooser   chooser
 	scheme    string // of short URLs
 	host      string // of the base URL, as in the Host of requests
 	port      string // of the base URL with its colon; empty for the default port
@@ -93,11 +94,15 @@ func New(opts Options) (*API, error) {
 	if err != nil {
 		return nil, err
 	}
+	chooser, err := newChooser(opts.Secret)
+	if err != nil {
+		return nil, err
+	}
 	a := &API{
 		opts:   opts,
 		pages:  pages,
 		csrf:   http.NewCrossOriginProtection(),
-		agents: agents,
+		agents: agents, chooser: chooser,
 		scheme: base.Scheme,
 		host:   base.Host,
 		port:   strings.TrimPrefix(base.Host, base.Hostname()), // not for an IPv6 address, which has no other domains

@@ -15,7 +15,7 @@ import (
 
 // record records an answer that reveals the target of l. query is the query of the request without
 // the parameter for QR codes.
-func (a *API) record(r *http.Request, l *store.Link, query string, prefetched, scanned bool, now time.Time) {
+func (a *API) record(r *http.Request, l *store.Link, to chosen, query string, prefetched, scanned bool, now time.Time) {
 	if a.isLogged(r) {
 		return
 	}
@@ -25,15 +25,13 @@ func (a *API) record(r *http.Request, l *store.Link, query string, prefetched, s
 		Request: visit.Request{
 			Head: r.Method == http.MethodHead, Prefetch: prefetched, QR: scanned,
 			UserAgent: first(h, "User-Agent"), Language: first(h, "Accept-Language"),
-			Query: query, TargetQuery: queryOf(l.URL), Address: a.clientAddr(r),
+			Query: query, TargetQuery: queryOf(to.url), Rule: to.rule, Address: a.clientAddr(r),
 		},
 	}
 	if r.Method != http.MethodPost { // the referrer of a POST is a page of this server
 		c.Referrer = first(h, "Referer")
 	}
-	if name := a.opts.CountryHeader; name != "" && a.opts.Clients.FromProxy(r) {
-		c.Country = first(h, name)
-	}
+	c.Country = a.countryHeader(r)
 	a.opts.Clicks.Record(c)
 }
 

@@ -7,15 +7,15 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// target returns the Location for a visit with the query rawQuery. The target's own query
-// keeps its bytes and order. If the result would be longer than store.MaxURLLen, the query
+// forwarded returns the Location for a visit with the query rawQuery. to is a target of l. Its own
+// query keeps its bytes and order. If the result would be longer than store.MaxURLLen, the query
 // of the visit is dropped.
-func target(l *store.Link, rawQuery string) string {
+func forwarded(l *store.Link, to, rawQuery string) string {
 	if l.ForwardQuery == store.ForwardOff || rawQuery == "" {
-		return l.URL
+		return to
 	}
 	visit := store.EncodeQuery(rawQuery)
-	before, fragment, hasFragment := strings.Cut(l.URL, "#")
+	before, fragment, hasFragment := strings.Cut(to, "#")
 	path, own, hasQuery := strings.Cut(before, "?")
 	if !hasQuery {
 		path = before
@@ -32,7 +32,7 @@ func target(l *store.Link, rawQuery string) string {
 		out += "#" + fragment
 	}
 	if len(out) > store.MaxURLLen {
-		return l.URL
+		return to
 	}
 	return out
 }

@@ -81,6 +81,18 @@ type Keys interface {
 	Knows(hash [sha256.Size]byte) bool
 }
 
+// Countries finds the countries of visitors.
+type Countries interface {
+	// Country returns an ISO 3166-1 code from the header of a trusted proxy, else from the address.
+	// It is empty if the country is unknown.
+	Country(header string, addr netip.Addr) string
+}
+
+// noCountries are Countries that are all unknown.
+type noCountries struct{}
+
+func (noCountries) Country(string, netip.Addr) string { return "" }
+
 // Certificates knows the certificates of hosts, in memory.
 type Certificates interface {
 	// Status returns the status of the certificate of a host in canonical form.
@@ -130,6 +142,8 @@ type Options struct {
 
 	Certificates Certificates // The certificates of the hosts of domains. Default: this server has none.
 
+	Secret []byte // the same on all nodes; it keys the hash that gives visitors their targets of splits; default empty
+
 	BaseURL     string   // Required. The start of short URLs: scheme://host[:port].
 	CORSOrigins []string // origins that may call the API, see ParseOrigins; default none
 	CDN         bool     // whether to send CDN-Cache-Control
@@ -145,7 +159,8 @@ type Options struct {
 
 	SecurityContacts []string // where to report vulnerabilities, see ParseContacts; default none, and no security.txt
 
-	CountryHeader string // header in which a trusted proxy sends the country of the client, see ParseHeaderName; default none
+	Countries     Countries // The countries of visitors, for rules. Default: all are unknown.
+	CountryHeader string    // header in which a trusted proxy sends the country of the client, see ParseHeaderName; default none
 
 	AccessLogSample float64 // share of the requests to log, 0 to 1
 
@@ -158,6 +173,9 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	if o.Clock == nil {
 		o.Clock = nodeClock{}
+	}
+	if o.Countries == nil {
+		o.Countries = noCountries{}
 	}
 	if o.Hosts == nil {
 		o.Hosts = noHosts{}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -26,7 +27,7 @@ func (a *API) home(c echo.Context) error {
 		a.pages.Home(c.Response(), http.StatusOK, web.Home{})
 		return nil
 	}
-	return a.withLive(c, code, func(l *store.Link) {
+	return a.withLive(c, code, func(l *store.Link) error {
 		shown := &web.Result{
 			Code: l.Code, ShortURL: a.shortURL(l.Code), QRPath: qrPath(l.Code), URL: l.URL, Title: l.Title,
 			ExpiresAt: l.ExpiresAt, MaxClicks: l.MaxClicks, Protected: l.PasswordHash != "", Hidden: hiddenReason(l) != "",
@@ -35,6 +36,7 @@ func (a *API) home(c echo.Context) error {
 			shown.Title = ""
 		}
 		a.pages.Home(c.Response(), http.StatusOK, web.Home{Result: shown})
+		return nil
 	})
 }
 
@@ -149,12 +151,12 @@ func formInput(f url.Values) (*CreateInput, error) {
 
 // preview shows the target of a link instead of redirecting.
 func (a *API) preview(c echo.Context, name string) error {
-	return a.withLive(c, name, func(l *store.Link) { a.showPreview(c, http.StatusOK, l, web.Report{}) })
+	return a.withLive(c, name, func(l *store.Link) error { return a.showPreview(c, http.StatusOK, l, web.Report{}) })
 }
 
 // withLive calls show with the link of a visitor's path if it is live. Otherwise it answers with
 // an error.
-func (a *API) withLive(c echo.Context, name string, show func(l *store.Link)) error {
+func (a *API) withLive(c echo.Context, name string, show func(l *store.Link) error) error {
 	l, err := a.resolve(c.Request().Context(), c, name)
 	if err != nil {
 		return a.visitError(c, name, err)
@@ -166,8 +168,7 @@ func (a *API) withLive(c echo.Context, name string, show func(l *store.Link)) er
 	if state != store.Live {
 		return a.notLive(c, &l, state, now)
 	}
-	show(&l)
-	return nil
+	return show(&l)
 }
 
 // hiddenReason returns why pages must not show the whole target of a link, see web.Preview.
@@ -182,13 +183,18 @@ func hiddenReason(l *store.Link) string {
 }
 
 // showPreview writes the preview page of a live link.
-func (a *API) showPreview(c echo.Context, status int, l *store.Link, report web.Report) {
+func (a *API) showPreview(c echo.Context, status int, l *store.Link, report web.Report) error {
+	ruled, err := previewRules(l.Rules)
+	if err != nil {
+		return a.visitError(c, l.BareCode(), fmt.Errorf("%w: %w", store.ErrUnavailable, err))
+	}
 	shown := web.Preview{
 		Code: l.BareCode(), ShortURL: a.shortURL(l.Code), Title: l.Title,
-		URL: l.URL, CreatedAt: l.CreatedAt, ExpiresAt: l.ExpiresAt, HiddenReason: hiddenReason(l), Report: report,
+		URL: l.URL, Rules: ruled, CreatedAt: l.CreatedAt, ExpiresAt: l.ExpiresAt, HiddenReason: hiddenReason(l), Report: report,
 	}
 	if l.PasswordHash != "" {
 		shown.Title = ""
 	}
 	a.pagesOf(c).Preview(c.Response(), status, shown)
+	return nil
 }

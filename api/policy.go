@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/terse/terse/links/rules"
 	"github.com/terse/terse/store"
 )
 
@@ -36,19 +37,46 @@ var (
 	policyError     = cachePolicy{"no-store", ""}
 )
 
-// livePolicy returns the policy of a redirect. A link with a click limit, a password or a
-// confirmation is never cached. A link that expires is cached at most until then, and never served stale.
-func livePolicy(l *store.Link, status int, now time.Time) cachePolicy {
+// Facts of visits that are not in the cache key of a CDN. The query is.
+const (
+	uncacheable = rules.Browser | rules.Referrer | rules.Address | rules.Split
+	variable    = rules.Device | rules.Country | rules.Language // browsers may keep the answer
+)
+
+// livePolicy returns the policy of a redirect. set are the rules of l, nil without rules. A link with a
+// click limit, a password or a confirmation is never cached, and neither is a link with rules on facts
+// of a visitor that may change. A link that expires, or has rules on the time, is cached at most until its
+// target may change, and never served stale.
+func livePolicy(l *store.Link, set *rules.Set, status int, now time.Time) cachePolicy {
 	permanent := status == 301 || status == 308
-	switch {
-	case l.MaxClicks > 0 || l.PasswordHash != "" || l.Confirm:
+	varies := set.Varies()
+	if l.MaxClicks > 0 || l.PasswordHash != "" || l.Confirm || varies.Has(uncacheable) {
 		return policyNever
-	case !l.ExpiresAt.IsZero():
-		return endingPolicy(l.ExpiresAt.Sub(now), permanent)
-	case permanent:
-		return policyPermanent
 	}
-	return policyTemporary
+	p := policyTemporary
+	if permanent {
+		p = policyPermanent
+	}
+	if !l.ExpiresAt.IsZero() || varies.Has(rules.Time) {
+		p = endingPolicy(untilChange(l, set, now), permanent)
+	}
+	if varies.Has(variable) {
+		p.cdn = policyNever.cdn
+	}
+	return p
+}
+
+// untilChange returns the time until l expires or the time changes which of its rules apply, or a time
+// that is longer than any cache lifetime.
+func untilChange(l *store.Link, set *rules.Set, now time.Time) time.Duration {
+	left := time.Hour
+	if border := set.Border(now, now.Add(browserPermanent*time.Second)); !border.IsZero() {
+		left = border.Sub(now)
+	}
+	if !l.ExpiresAt.IsZero() {
+		left = min(left, l.ExpiresAt.Sub(now))
+	}
+	return left
 }
 
 // endingPolicy returns the policy of a live link that expires after left.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/terse/terse/api/overload"
 	"github.com/terse/terse/clicks/visit"
+	"github.com/terse/terse/links/rules"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/useragent"
 	"github.com/terse/terse/web"
@@ -73,10 +74,16 @@ func (a *API) visitGuarded(c echo.Context, l *store.Link, now time.Time) error {
 	}
 	a.setPolicy(c.Response().Header(), policyNever)
 	if robot {
-		a.showPreview(c, http.StatusOK, l, web.Report{})
-		return nil
+		return a.showPreview(c, http.StatusOK, l, web.Report{})
 	}
-	a.pagesOf(c).Confirm(c.Response(), http.StatusOK, web.Confirm{Code: l.BareCode(), URL: l.URL, Limited: l.MaxClicks > 0})
+	set, err := a.chooser.rulesOf(l)
+	if err != nil {
+		return a.visitError(c, l.BareCode(), err)
+	}
+	query, _ := visit.CutQR(r.URL.RawQuery)
+	a.pagesOf(c).Confirm(c.Response(), http.StatusOK, web.Confirm{
+		Code: l.BareCode(), URL: a.targetFor(r, l, set, query, now).url, Limited: l.MaxClicks > 0,
+	})
 	return nil
 }
 
@@ -164,14 +171,37 @@ func (a *API) send(c echo.Context, l *store.Link, now time.Time) error {
 	if r.Method == http.MethodPost {
 		status = http.StatusSeeOther // the browser must not send the password to the target
 	}
+	set, err := a.chooser.rulesOf(l)
+	if err != nil {
+		return a.visitError(c, l.BareCode(), err)
+	}
 	location := ""
 	if l.MaxClicks == 0 || r.Method != http.MethodHead {
 		query, scanned := visit.CutQR(r.URL.RawQuery)
-		location = target(l, query)
-		a.record(r, l, query, prefetched, scanned, now)
+		to := a.targetFor(r, l, set, query, now)
+		location = forwarded(l, to.url, query)
+		a.record(r, l, to, query, prefetched, scanned, now)
 	}
-	a.writeRedirect(c.Response(), l, status, location, now)
+	a.writeRedirect(c.Response(), l, livePolicy(l, set, status, now), status, location)
 	return nil
+}
+
+// chosen is the target of a visit.
+type chosen struct {
+	url  string
+	rule string // rules.Choice.Name; empty for a link without rules
+}
+
+// targetFor returns the target of a visit. set are the rules of l, nil without rules.
+func (a *API) targetFor(r *http.Request, l *store.Link, set *rules.Set, query string, now time.Time) chosen {
+	if set == nil {
+		return chosen{url: l.URL}
+	}
+	choice := a.choose(r, l, set, query, now)
+	if choice.Rule < 0 {
+		return chosen{l.URL, choice.Name}
+	}
+	return chosen{choice.To, choice.Name}
 }
 
 // refusePrefetch answers 425 (RFC 8470), so that a prefetch uses no click of a link with a
@@ -199,8 +229,7 @@ func (a *API) use(r *http.Request, code string, counts bool, now time.Time) (sto
 // request for a link with a click limit is not counted, so it must not reveal the target. RFC
 // 9110 section 9.3.2 allows HEAD to omit this header. All header values are in one array, which
 // saves the allocation of a slice for each header.
-func (a *API) writeRedirect(w *echo.Response, l *store.Link, status int, location string, now time.Time) {
-	policy := livePolicy(l, status, now)
+func (a *API) writeRedirect(w *echo.Response, l *store.Link, policy cachePolicy, status int, location string) {
 	v := [5]string{location, policy.browser, policy.cdn}
 	v[3], v[4] = linkTags(l.Code)
 	h := w.Header()

@@ -47,8 +47,7 @@ func (a *API) report(c echo.Context, name string) error {
 	shown := reportValues(form)
 	status := a.takeReport(ctx, c, &l, &shown)
 	shown.Open = true
-	a.showPreview(c, status, &l, shown)
-	return nil
+	return a.showPreview(c, status, &l, shown)
 }
 
 // takeReport stores a report and returns the status of the answer. It puts the text for the

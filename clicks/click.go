@@ -68,7 +68,7 @@ const (
 const fixedLen = 4 + 1 + 16
 
 // texts are the number of texts of a record.
-const texts = 7
+const texts = 8
 
 // append appends the record of a click: all facts except for the exact time. Equal clicks of the
 // same quarter-hour have equal records.
@@ -84,7 +84,8 @@ func (c *Click) append(to []byte) []byte {
 	to = appendText(to, c.Language)
 	to = appendText(to, c.Country)
 	to = appendText(to, c.Query)
-	return appendText(to, c.TargetQuery)
+	to = appendText(to, c.TargetQuery)
+	return appendText(to, c.Rule)
 }
 
 func (c *Click) flags() (flags byte) {
@@ -120,7 +121,7 @@ func (c *Click) read(record string) (quarter int64) {
 		c.Address = netip.AddrFrom16(addr).Unmap()
 	}
 	rest := record[fixedLen:]
-	for _, to := range [texts]*string{&c.Key, &c.UserAgent, &c.Referrer, &c.Language, &c.Country, &c.Query, &c.TargetQuery} {
+	for _, to := range [texts]*string{&c.Key, &c.UserAgent, &c.Referrer, &c.Language, &c.Country, &c.Query, &c.TargetQuery, &c.Rule} {
 		*to, rest = cutText(rest)
 	}
 	return quarter

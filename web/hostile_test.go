@@ -46,6 +46,9 @@ func everyPage(p *web.Pages, text string) map[string]func(http.ResponseWriter) {
 		"preview": func(w http.ResponseWriter) {
 			p.Preview(w, 200, web.Preview{Code: text, ShortURL: short, Title: text, URL: text, CreatedAt: now, ExpiresAt: now})
 		},
+		"rules": func(w http.ResponseWriter) {
+			p.Preview(w, 200, web.Preview{Code: text, ShortURL: short, Title: text, URL: text, Rules: []web.PreviewRule{{When: text, Targets: []web.PreviewTarget{{URL: text, Share: text}}}}})
+		},
 		"report": func(w http.ResponseWriter) {
 			p.Preview(w, 422, web.Preview{Code: text, ShortURL: short, Report: web.Report{
 				Reason: text, Comment: text, Email: text, General: text, Open: true,

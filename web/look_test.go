@@ -15,7 +15,7 @@ func TestEveryPageInEveryLook(t *testing.T) {
 	s := newSite(t)
 	b := browser.Start(t)
 	pages := []string{
-		"/", "/show/keys", "/show/result", "/show/errors", "/show/preview", "/show/report", "/show/reported", "/show/long", "/show/hidden", "/show/counted", "/show/confirm",
+		"/", "/show/keys", "/show/result", "/show/errors", "/show/preview", "/show/rules", "/show/report", "/show/reported", "/show/long", "/show/hidden", "/show/counted", "/show/confirm",
 		"/show/password", "/show/stats", "/show/stats-empty", "/show/stats-errors", "/show/stats-tag", "/show/stats-people", "/show/404", "/show/410", "/show/451", "/show/429",
 	}
 	for _, look := range []browser.Look{{Width: 1280}, {Width: 1280, Dark: true}, {Width: 360}, {Width: 360, Dark: true}} {

@@ -16,13 +16,26 @@ const (
 type Preview struct {
 	Code         string
 	ShortURL     string
-	Title        string    // set by the owner; may be empty
-	URL          string    // target
-	HiddenReason string    // HiddenByPassword or HiddenByMaxClicks if the page shows only the host of URL
-	CreatedAt    time.Time // the zero time is not shown
-	ExpiresAt    time.Time // the zero time means never
+	Title        string        // set by the owner; may be empty
+	URL          string        // target
+	Rules        []PreviewRule // other targets for some visits; URL is the target of all others
+	HiddenReason string        // HiddenByPassword or HiddenByMaxClicks if the page shows only the host of URL, and no rules
+	CreatedAt    time.Time     // the zero time is not shown
+	ExpiresAt    time.Time     // the zero time means never
 
 	Report Report // the form to report the link
+}
+
+// PreviewRule is a rule of a link: where it leads, and when.
+type PreviewRule struct {
+	When    string // conditions in one line; empty: all visits
+	Targets []PreviewTarget
+}
+
+// PreviewTarget is one target of a rule.
+type PreviewTarget struct {
+	URL   string
+	Share string // of the visitors, such as "70 %"; empty: all
 }
 
 // Report is the view model of the form to report a link. The form posts reason,
@@ -55,6 +68,11 @@ func (Report) Reasons() []reason {
 // Host returns the host of the target. It is empty if the target is not an http or
 // https URL. The page shows such a target as text, without a link.
 func (v Preview) Host() string { return hostOf(v.URL) }
+
+// HasRest reports whether some visits meet the conditions of no rule, so that they lead to URL.
+func (v Preview) HasRest() bool {
+	return len(v.Rules) == 0 || v.Rules[len(v.Rules)-1].When != ""
+}
 
 func hostOf(target string) string {
 	u, err := url.Parse(target)

@@ -238,6 +238,11 @@ func (s *site) show(w http.ResponseWriter, r *http.Request) {
 		s.pages.Preview(w, 200, shown)
 	case "preview":
 		s.pages.Preview(w, 200, shown)
+	case "rules":
+		for _, when := range []string{"the device is ios or ipados and not (the country is US)", "the time is 09:00-17:30 in Europe/Berlin"} {
+			shown.Rules = append(shown.Rules, web.PreviewRule{When: when, Targets: []web.PreviewTarget{{URL: longURL, Share: "70 %"}, {URL: "https://example.com/b", Share: "30 %"}}})
+		}
+		s.pages.Preview(w, 200, shown)
 	case "report":
 		shown.Report = web.Report{
 			Open: true, Reason: "spam", Comment: "It came\nby mail.", Email: "ann", General: "You have sent many reports in a short time.", RetryAfter: time.Minute,

@@ -93,6 +93,30 @@ func TestPreviewWords(t *testing.T) {
 			[]string{`href="/abc"`},
 		},
 		{
+			"rules",
+			web.Preview{Code: "abc", URL: "https://example.com/rest", Rules: []web.PreviewRule{
+				{When: "the device is ios", Targets: []web.PreviewTarget{{URL: "https://example.com/app?a=1&b=2"}}},
+				{When: "the country is DE", Targets: []web.PreviewTarget{{URL: "https://example.com/a", Share: "70 %"}, {URL: "https://example.com/b", Share: "30 %"}}},
+			}},
+			[]string{
+				"Leads to several addresses", "<dt>If the device is ios</dt>", ">https://example.com/app?a=1&amp;b=2</dd>", ">70 %: https://example.com/a</dd>",
+				"<dt>All other visits</dt><dd class=\"url\">https://example.com/rest</dd>", `href="/abc"`,
+			},
+			[]string{`href="https://example.com`},
+		},
+		{
+			"rule for all visits",
+			web.Preview{URL: "https://example.com/rest", Rules: []web.PreviewRule{{Targets: []web.PreviewTarget{{URL: "https://example.com/app"}}}}},
+			[]string{"<dt>All other visits</dt><dd class=\"url\">https://example.com/app</dd>"},
+			[]string{"https://example.com/rest"},
+		},
+		{
+			"rules behind a password",
+			web.Preview{Code: "abc", URL: "https://example.com/rest", HiddenReason: web.HiddenByPassword, Rules: []web.PreviewRule{{Targets: []web.PreviewTarget{{URL: "https://example.com/app"}}}}},
+			[]string{"Leads to several addresses", "only with the password"},
+			[]string{"example.com/"},
+		},
+		{
 			"expiry",
 			web.Preview{URL: "https://example.com", ExpiresAt: at},
 			[]string{`<time datetime="2026-03-15T01:30:00Z">15 March 2026, 01:30 UTC</time>`},

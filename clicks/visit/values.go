@@ -2,8 +2,7 @@ package visit
 
 import "github.com/terse/terse/clicks/day"
 
-// Values returns the facts of a visit by dimension, as days of clicks count them. The dimension
-// Rule has no value.
+// Values returns the facts of a visit by dimension, as days of clicks count them.
 func (v *Visit) Values() (values [day.Dimensions]string) {
 	values[day.Class] = v.Class
 	values[day.Country] = v.Country
@@ -18,5 +17,6 @@ func (v *Visit) Values() (values [day.Dimensions]string) {
 	values[day.UTMTerm] = v.UTM.Term
 	values[day.UTMContent] = v.UTM.Content
 	values[day.Source] = v.Source
+	values[day.Rule] = v.Rule
 	return values
 }

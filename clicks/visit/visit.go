@@ -32,6 +32,7 @@ type Request struct {
 	Query       string     // of the short URL, without the question mark
 	TargetQuery string     // of the link's target, without the question mark
 	Country     string     // the header of a trusted proxy with the country; empty: none
+	Rule        string     // what picked the target of a link with rules; empty: the link has none
 	Address     netip.Addr // of the client; the zero Addr: unknown
 }
 
@@ -46,6 +47,7 @@ type Visit struct {
 	OS       string
 	Language string // the language that the client prefers, such as "en", without its region
 	Source   string // FromLink or FromQR
+	Rule     string // Request.Rule
 	UTM      UTM
 }
 
@@ -78,13 +80,14 @@ func (c *Classifier) Visit(r *Request) Visit {
 	agent := c.agents.Agent(r.UserAgent)
 	v := Visit{
 		Class:    agent.Class.String(),
-		Country:  country.Header(r.Country),
+		Country:  c.Country(r.Country, r.Address),
 		Referrer: c.referrers.name(r.Referrer),
 		Device:   agent.Device,
 		Browser:  agent.Browser,
 		OS:       agent.OS,
 		Language: language(r.Language),
 		Source:   FromLink,
+		Rule:     r.Rule,
 	}
 	switch {
 	case r.Head:
@@ -92,15 +95,21 @@ func (c *Classifier) Visit(r *Request) Visit {
 	case r.Prefetch:
 		v.Class = useragent.Prefetch.String()
 	}
-	if v.Country == "" {
-		v.Country = c.countries.Of(r.Address)
-	}
 	if r.QR {
 		v.Source = FromQR
 	}
 	v.UTM.add(r.Query)
 	v.UTM.add(r.TargetQuery)
 	return v
+}
+
+// Country returns the country of a client as an ISO 3166-1 code, from the header of a trusted proxy, else
+// from the address. It is empty if the country is unknown.
+func (c *Classifier) Country(header string, addr netip.Addr) string {
+	if code := country.Header(header); code != "" {
+		return code
+	}
+	return c.countries.Of(addr)
 }
 
 // language returns the language that a client prefers, in lower case and without its region. The

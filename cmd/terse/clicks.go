@@ -107,11 +107,7 @@ type clickSink interface {
 }
 
 // recorder opens the recorder of clicks.
-func (p *process) recorder(ctx context.Context, d database) (api.ClickRecorder, error) {
-	visits, err := p.visits(ctx)
-	if err != nil {
-		return nil, err
-	}
+func (p *process) recorder(ctx context.Context, d database, visits *visit.Classifier) (_ api.ClickRecorder, err error) {
 	settings := p.settings.clicks
 	options := clicks.Options{Sink: d.sink, Visits: visits, Exclude: settings.exclude, Logger: p.logger, Registerer: p.registry}
 	if settings.visitors {

@@ -15,6 +15,7 @@ import (
 	"github.com/terse/terse/api"
 	"github.com/terse/terse/api/overload"
 	"github.com/terse/terse/api/ratelimit"
+	"github.com/terse/terse/clicks/visit"
 	"github.com/terse/terse/domains"
 	"github.com/terse/terse/idgen"
 	"github.com/terse/terse/links"
@@ -164,6 +165,7 @@ type stores struct {
 	keyring *keyring.Ring
 	codes   *idgen.Codes
 	clicks  api.ClickRecorder
+	visits  *visit.Classifier
 	list    *blocklist.List
 	hosts   *domains.Map
 }
@@ -189,7 +191,10 @@ func (p *process) stores(ctx context.Context) (s stores, err error) {
 	if err = p.foldClicks(s.database); err != nil {
 		return s, err
 	}
-	if s.clicks, err = p.recorder(ctx, s.database); err != nil {
+	if s.visits, err = p.visits(ctx); err != nil {
+		return s, err
+	}
+	if s.clicks, err = p.recorder(ctx, s.database, s.visits); err != nil {
 		return s, err
 	}
 	if s.list, err = p.abuse(ctx, s.database); err != nil {
@@ -237,6 +242,7 @@ func (p *process) handler(ctx context.Context, s *stores) (*api.API, error) {
 	}
 	return api.New(api.Options{
 		Links: useCases, Abuse: against, Domains: onDomains, Visits: s.cached, Clicks: s.clicks, ClickDays: s.clickDays, Clock: s.clock(),
+		Countries: s.visits, Secret: s.codeKey,
 		Keys: s.keyring, Hosts: s.hosts, Certificates: p.statuses(),
 		Limiter: p.limiter, Limits: p.settings.limits, Clients: p.settings.proxies, Guard: p.guard,
 		BaseURL: p.settings.baseURL, CORSOrigins: p.settings.corsOrigins, CDN: p.settings.cdn.Provider != "",

@@ -257,16 +257,24 @@ func (c *condition) compileClock(m *Members) (err error) {
 	return nil
 }
 
-// Varies returns the kinds of facts that the rules ask about.
-func (s *Set) Varies() Facts { return s.varies }
+// Varies returns the kinds of facts that the rules ask about. A nil Set asks about none.
+func (s *Set) Varies() Facts {
+	if s == nil {
+		return 0
+	}
+	return s.varies
+}
 
 // Targets returns the targets of all rules in their order, with repetitions.
 func (s *Set) Targets() []string { return slices.Clone(s.targets) }
 
 // Border returns the first time after now when a condition on the time may change. It returns the zero
 // time if no condition changes before or at until. If rules ask about the clock, Border takes about a
-// microsecond for each minute until then.
+// microsecond for each minute until then. A nil Set has no border.
 func (s *Set) Border(now, until time.Time) (border time.Time) {
+	if s == nil {
+		return time.Time{}
+	}
 	for _, t := range s.instants {
 		if t.After(now) {
 			if !t.After(until) {
