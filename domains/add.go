@@ -25,9 +25,9 @@ type Addition struct {
 // Add adds a domain. It is pending until its primary host is verified, see Verify. If the caller
 // removed a domain with this host before, Add restores that domain with its ID, its hosts and its
 // links. For a host of another domain, or under its verified wildcard host, the error is a
-// *ClaimedError. If the TXT record proves
-// that the host belongs to the caller, the caller gets the host, but not the links of the other
-// domain.
+// *ClaimedError. If the TXT record proves that the host belongs to the caller, the caller gets the
+// host, but not the links of the other domain. The error is ErrChanged if other calls change the
+// domain all the time.
 func (s *Service) Add(ctx context.Context, who Caller, a Addition) (Domain, error) {
 	if err := s.MayWrite(who); err != nil {
 		return Domain{}, err
@@ -35,6 +35,22 @@ func (s *Service) Add(ctx context.Context, who Caller, a Addition) (Domain, erro
 	if a.Err != nil && !store.IsInvalid(a.Err) {
 		return Domain{}, a.Err
 	}
+	for range editAttempts {
+		d, err := s.addOnce(ctx, who, &a)
+		if !conflicts(err) {
+			return d, err
+		}
+	}
+	return Domain{}, ErrChanged
+}
+
+// conflicts reports whether an operation failed because another one has changed its domain in the
+// meantime.
+func conflicts(err error) bool {
+	return errors.Is(err, store.ErrVersion) || errors.Is(err, store.ErrNotFound) && !errors.Is(err, ErrUnknown)
+}
+
+func (s *Service) addOnce(ctx context.Context, who Caller, a *Addition) (Domain, error) {
 	names, err := s.parseHosts(a.Host, a.Aliases)
 	d := store.Domain{Host: names.primary, Owner: who.Owner()}
 	if err := store.JoinFound(a.Err, err, s.apply(&a.Settings, &d, names.all), mayVerify(who, a.Verified)); err != nil {
@@ -64,14 +80,14 @@ func (s *Service) Add(ctx context.Context, who Caller, a Addition) (Domain, erro
 	}
 	defer s.refresh(ctx)
 	if removed != nil {
-		return s.restore(ctx, removed, d, &a, names)
+		return s.restore(ctx, removed, d, a, names)
 	}
 	if d.ID, err = s.opts.Minter.NextCode(); err != nil {
 		return Domain{}, fmt.Errorf("%w: mint the id of a domain: %w", store.ErrUnavailable, err)
 	}
 	added, err := s.registry.Add(ctx, d, names.all[1:]...)
 	if err != nil {
-		return Domain{}, s.taken(who, err)
+		return Domain{}, s.taken(who.Owner(), err)
 	}
 	return added, nil
 }
@@ -179,15 +195,15 @@ func (s *Service) holder(ctx context.Context, who Caller, name string) (foreign 
 
 // taken turns the error of the registry for a host that was claimed in the meantime into a
 // *ClaimedError.
-func (s *Service) taken(who Caller, err error) error {
+func (s *Service) taken(owner string, err error) error {
 	taken, ok := errors.AsType[*TakenError](err)
 	if !ok {
 		return err
 	}
-	if taken.Owner == who.Owner() {
+	if taken.Owner == owner {
 		return &ClaimedError{Host: taken.Host, Own: taken.Host}
 	}
-	record := s.txt(who.Owner(), taken.Host)
+	record := s.txt(owner, taken.Host)
 	return &ClaimedError{Host: taken.Host, TXT: &record}
 }
 
@@ -197,7 +213,7 @@ func (s *Service) restore(ctx context.Context, removed *Domain, as store.Domain,
 	d := removed.Domain
 	for _, name := range names.all {
 		if _, err := s.registry.AddHost(ctx, d.ID, name); err != nil {
-			return Domain{}, err
+			return Domain{}, s.taken(as.Owner, err)
 		}
 	}
 	d.Host, d.State, d.VerifiedAt = as.Host, as.State, as.VerifiedAt
@@ -213,7 +229,7 @@ func (s *Service) restore(ctx context.Context, removed *Domain, as store.Domain,
 	}
 	restored, err := s.registry.Update(ctx, d)
 	if err != nil {
-		return Domain{}, err
+		return Domain{}, s.taken(as.Owner, err)
 	}
 	all := Domain{Domain: restored}
 	if all.Hosts, err = s.opts.Store.HostsOf(ctx, d.ID); err != nil || !a.Verified {

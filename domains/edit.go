@@ -39,10 +39,10 @@ func (s *Service) Update(ctx context.Context, who Caller, host string, e Edit) (
 	defer s.refresh(ctx)
 	for range editAttempts {
 		d, err := s.updateOnce(ctx, who, host, &e)
-		if !errors.Is(err, store.ErrVersion) {
+		if !conflicts(err) {
 			return d, err
 		}
-		if e.Versions != nil {
+		if e.Versions != nil && errors.Is(err, store.ErrVersion) {
 			break
 		}
 	}
@@ -73,7 +73,7 @@ func (s *Service) updateOnce(ctx context.Context, who Caller, host string, e *Ed
 	}
 	for _, name := range added {
 		if _, err := s.registry.AddHost(ctx, d.ID, name); err != nil {
-			return Domain{}, s.taken(who, err)
+			return Domain{}, s.taken(d.Owner, err)
 		}
 	}
 	d.Host = names.primary
@@ -82,7 +82,7 @@ func (s *Service) updateOnce(ctx context.Context, who Caller, host string, e *Ed
 	}
 	updated := Domain{}
 	if updated.Domain, err = s.registry.Update(ctx, d); err != nil {
-		return Domain{}, s.taken(who, err)
+		return Domain{}, s.taken(d.Owner, err)
 	}
 	for _, h := range before.Hosts {
 		if !slices.Contains(names.all, h.Host) {

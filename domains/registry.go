@@ -40,8 +40,9 @@ func NewRegistry(s store.Domains, now func() time.Time) *Registry { return &Regi
 // Add claims the hosts of a new domain and adds it. The caller has minted d.ID. hosts are the
 // hosts besides the primary one, d.Host. CreatedAt and UpdatedAt become the present time. Add
 // returns a *store.FieldError for an invalid host, and a *TakenError if another domain, even a
-// removed one, has one of the hosts. It then claims no host. The hosts of a domain that is added
-// as active are verified. After an outage, Add may be repeated with another ID.
+// removed one, has one of the hosts. It then claims no host. The error is ErrChanged if another
+// call takes a host at the same time. The hosts of a domain that is added as active are verified.
+// After an outage, Add may be repeated with another ID.
 func (r *Registry) Add(ctx context.Context, d store.Domain, hosts ...string) (Domain, error) {
 	verified := time.Time{}
 	if d.State == store.DomainActive {
@@ -67,7 +68,10 @@ func (r *Registry) Add(ctx context.Context, d store.Domain, hosts ...string) (Do
 		all.Hosts = append(all.Hosts, h)
 	}
 	var err error
-	all.Domain, err = r.store.AddDomain(ctx, d)
+	if all.Domain, err = r.store.AddDomain(ctx, d); errors.Is(err, store.ErrExists) { // see abandoned
+		r.release(ctx, d.ID, names)
+		err = ErrChanged
+	}
 	sortHosts(all.Hosts)
 	return all, err
 }
@@ -227,7 +231,10 @@ func (r *Registry) Update(ctx context.Context, d store.Domain) (store.Domain, er
 	if err != nil {
 		return store.Domain{}, err
 	}
-	_, err = r.claim(ctx, &d, d.Host, time.Time{}) // a RemoveHost may have released it before the update
+	// A RemoveHost or an Evict may have released the host before the update.
+	if _, err = r.claim(ctx, &d, d.Host, time.Time{}); err != nil {
+		err = errors.Join(err, r.replaceLost(ctx, d.ID, d.Host))
+	}
 	return updated, err
 }
 
@@ -267,7 +274,7 @@ func (r *Registry) RemoveHost(ctx context.Context, id, host string) error {
 		return err
 	}
 	if _, err := r.claim(ctx, &d, name, time.Time{}); err != nil { // an Update has made it the primary host in the meantime
-		return err
+		return errors.Join(err, r.replaceLost(ctx, id, name))
 	}
 	return ErrPrimaryHost
 }
@@ -287,16 +294,46 @@ func (r *Registry) Evict(ctx context.Context, id, host string) error {
 
 func (r *Registry) evict(ctx context.Context, id, host string) error {
 	d, err := r.domain(ctx, id)
-	if err == nil && d.Host == host {
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		var gone bool
+		if gone, err = r.abandoned(ctx, id); err == nil && !gone { // an Add has just added it
+			err = store.ErrVersion
+		}
+	case err == nil && d.Host == host:
 		err = r.demote(ctx, d)
 	}
-	if err != nil && !errors.Is(err, store.ErrNotFound) { // ErrNotFound: a claim without a domain
+	if err != nil {
 		return err
 	}
-	if err := r.store.ReleaseHost(ctx, host, id); !errors.Is(err, store.ErrNotFound) {
+	if err := r.store.ReleaseHost(ctx, host, id); err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
-	return nil
+	return r.replaceLost(ctx, id, host) // an Update may have made it the primary host in the meantime
+}
+
+// replaceLost takes the primary host from a domain if it is host, and the domain no longer has it.
+func (r *Registry) replaceLost(ctx context.Context, id, host string) error {
+	for range claimAttempts {
+		d, err := r.domain(ctx, id)
+		if errors.Is(err, store.ErrNotFound) || err == nil && d.Host != host {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		claim, err := r.store.Host(ctx, host)
+		if err == nil && claim.DomainID == id {
+			return nil
+		}
+		if err == nil || errors.Is(err, store.ErrNotFound) {
+			err = r.demote(ctx, d)
+		}
+		if !errors.Is(err, store.ErrVersion) {
+			return err
+		}
+	}
+	return fmt.Errorf("host %q: %w: its domain changes all the time", host, store.ErrUnavailable)
 }
 
 // demote takes the primary host from a domain.
@@ -321,6 +358,8 @@ func (r *Registry) demote(ctx context.Context, d store.Domain) error {
 		d.Host = next.Host
 	}
 	d.UpdatedAt = r.now()
-	_, err = r.store.UpdateDomain(ctx, d)
-	return err
+	if _, err = r.store.UpdateDomain(ctx, d); err != nil || next.Host == "" {
+		return err
+	}
+	return r.replaceLost(ctx, d.ID, next.Host) // an Evict may have released it before the update
 }

@@ -41,7 +41,7 @@ func (s *Service) Remove(ctx context.Context, who Caller, host string, versions 
 		d.State = store.DomainRemoved
 		_, err = s.registry.Update(ctx, d.Domain)
 	}
-	if errors.Is(err, store.ErrVersion) {
+	if conflicts(err) {
 		err = ErrChanged
 	}
 	s.refresh(ctx)
