@@ -6,13 +6,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/labstack/echo/v4"
+
+	"github.com/terse/terse/store"
 )
 
 // MaxBodyLen is the longest request body in bytes.
@@ -138,12 +142,25 @@ func jsonOnly(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// wholeQuery rejects a malformed query. Go would drop the malformed part, which might be a
-// filter.
+// wholeQuery rejects a malformed query, and a query with a parameter twice. Go would drop the
+// malformed part, and the second value. Either might be a filter.
 func wholeQuery(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		if _, err := url.ParseQuery(c.Request().URL.RawQuery); err != nil {
+		if c.Request().URL.RawQuery == "" {
+			return next(c)
+		}
+		query, err := url.ParseQuery(c.Request().URL.RawQuery)
+		if err != nil {
 			return newProblem(http.StatusBadRequest, "The query is not correctly encoded.")
+		}
+		var twice []error
+		for _, name := range slices.Sorted(maps.Keys(query)) {
+			if len(query[name]) > 1 {
+				twice = append(twice, &store.FieldError{Field: name, Reason: "must not appear twice"})
+			}
+		}
+		if err := store.JoinInvalid(twice...); err != nil {
+			return ofQuery(err)
 		}
 		return next(c)
 	}

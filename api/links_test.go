@@ -244,7 +244,7 @@ func testList(t *testing.T, newServer opener) {
 		s.get("/api/v1/links"+query, owner...).problem(http.StatusBadRequest)
 	}
 	for query, location := range map[string]string{
-		"?cursor=nonsense": "query.cursor", "?nonsense=1": "query.nonsense", "?limit=0": "query.limit", "?limit=1001": "query.limit", "?limit=x": "query.limit",
+		"?cursor=nonsense": "query.cursor", "?nonsense=1": "query.nonsense", "?domain=a.example&domain=b.example": "query.domain", "?tag=a&%74ag=a": "query.tag", "?limit=0": "query.limit", "?limit=1001": "query.limit", "?limit=x": "query.limit",
 	} {
 		if got := s.get("/api/v1/links"+query, owner...).problem(http.StatusUnprocessableEntity); got != location {
 			t.Errorf("list %s names %q, want %q", query, got, location)
