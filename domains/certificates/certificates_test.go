@@ -230,6 +230,34 @@ func TestRenewal(t *testing.T) {
 	}
 }
 
+// TestRenewalWithoutTheAuthority kills the authority before the renewal of a certificate. The certificate
+// stays in use, and the status says why the renewal failed.
+func TestRenewalWithoutTheAuthority(t *testing.T) {
+	testenv.Long(t)
+	t.Parallel()
+	p := listenTwice(t)
+	ca := p.pebble(t, testenv.PebbleOptions{Validity: 30 * time.Second})
+	n := newNode(t, p, ca, openStore(t), newHosts("a.example"), func(o *certificates.Options) { o.CheckEvery = 200 * time.Millisecond })
+	first, err := handshake(t, n.https.String(), "a.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ca.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	var s store.CertificateStatus
+	testenv.Await(t, "the failure of the renewal", func() bool {
+		s = n.Status("a.example")
+		return s.Problem != ""
+	})
+	if s.State != store.CertificateValid || !s.EndsAt.Equal(first.NotAfter) || !strings.Contains(s.Problem, "refused") || !s.RetryAt.After(time.Now()) {
+		t.Errorf("Status() = %+v, want a valid certificate, the reason of the failure and a later attempt", s)
+	}
+	if got, err := handshake(t, n.https.String(), "a.example"); err != nil || !got.Equal(first) {
+		t.Errorf("handshake after the failure = %v, want nil and the same certificate", err)
+	}
+}
+
 // TestRemovedHost checks that a removed host gets no certificate, even from memory.
 func TestRemovedHost(t *testing.T) {
 	t.Parallel()
