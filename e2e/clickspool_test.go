@@ -34,7 +34,7 @@ func TestClicksOutliveDatabaseAndProcess(t *testing.T) {
 		f := newFleet(t, 1, testenv.ClusterOptions{})
 		node := f.serve("TERSE_CLICKS_SPOOL=spool", proxied) // in the folder of the node
 		folder := filepath.Join(filepath.Dir(node.DataDir()), "spool")
-		token := strings.TrimSpace(f.run("key", "create", "--name", "test", "--scope", "admin"))
+		token := f.adminToken()
 		a := newAuditor(f, token)
 		var codes []string
 		for range 3 {
