@@ -31,6 +31,7 @@ type archivedLink struct {
 	UsedClicks     int64        `json:"used_clicks" required:"false" doc:"Redirects counted against max_clicks." example:"0"`
 	Rules          []rules.Rule `json:"rules" required:"false" nullable:"false" maxItems:"16" doc:"Other targets for some visits, in order."`
 	Confirm        bool         `json:"confirm" required:"false" doc:"Whether visitors have to press Continue."`
+	NoVisitors     bool         `json:"no_visitors" required:"false" doc:"Whether statistics leave out the visitors of the link."`
 	PasswordHash   string       `json:"password_hash" required:"false" doc:"A bcrypt hash; empty when the link has no password." example:""`
 	DisabledAt     *time.Time   `json:"disabled_at" required:"false" doc:"When it was disabled because of abuse."`
 	DisabledReason string       `json:"disabled_reason" required:"false" doc:"Why the link was disabled; empty if it is not disabled." example:""`
@@ -67,7 +68,7 @@ func (a *API) archived(l *store.Link) (archivedLink, error) {
 		Code: l.BareCode(), Domain: domain, URL: l.URL, RenamedTo: a.opts.Links.RenamedTo(l), Owner: &l.Owner, Title: l.Title, Tags: tags,
 		Status: l.Status, ForwardQuery: forwardNames[l.ForwardQuery],
 		StartsAt: timeOrNull(l.StartsAt), ExpiresAt: timeOrNull(l.ExpiresAt),
-		MaxClicks: l.MaxClicks, UsedClicks: l.UsedClicks, Rules: ruled, Confirm: l.Confirm, PasswordHash: l.PasswordHash,
+		MaxClicks: l.MaxClicks, UsedClicks: l.UsedClicks, Rules: ruled, Confirm: l.Confirm, NoVisitors: l.NoVisitors, PasswordHash: l.PasswordHash,
 		DisabledAt: timeOrNull(l.DisabledAt), DisabledReason: l.DisabledReason, DeletedAt: timeOrNull(l.DeletedAt),
 		Clicks: l.Clicks, Robots: l.Robots, LastClickAt: timeOrNull(l.LastClickAt),
 		CreatedAt: &l.CreatedAt, UpdatedAt: &l.UpdatedAt, Version: l.Version,
@@ -146,7 +147,7 @@ func (in *archivedLink) archived() links.Archived {
 			Code: in.Code, URL: in.URL, Title: in.Title, Tags: in.Tags,
 			Status: in.Status, ForwardQuery: parseForward(in.ForwardQuery),
 			StartsAt: timeOrZero(in.StartsAt), ExpiresAt: timeOrZero(in.ExpiresAt),
-			MaxClicks: in.MaxClicks, UsedClicks: in.UsedClicks, Confirm: in.Confirm, PasswordHash: in.PasswordHash,
+			MaxClicks: in.MaxClicks, UsedClicks: in.UsedClicks, Confirm: in.Confirm, NoVisitors: in.NoVisitors, PasswordHash: in.PasswordHash,
 			DisabledAt: timeOrZero(in.DisabledAt), DisabledReason: in.DisabledReason, DeletedAt: timeOrZero(in.DeletedAt),
 			Clicks: in.Clicks, Robots: in.Robots, Version: in.Version,
 		},

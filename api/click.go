@@ -21,7 +21,7 @@ func (a *API) record(r *http.Request, l *store.Link, to chosen, query string, pr
 	}
 	h := r.Header
 	c := clicks.Click{
-		Key: l.Code, At: now, Private: asksForPrivacy(h),
+		Key: l.Code, At: now, Private: l.NoVisitors || asksForPrivacy(h),
 		Request: visit.Request{
 			Head: r.Method == http.MethodHead, Prefetch: prefetched, QR: scanned,
 			UserAgent: first(h, "User-Agent"), Language: first(h, "Accept-Language"),

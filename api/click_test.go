@@ -11,6 +11,7 @@ import (
 	"github.com/terse/terse/clicks"
 	"github.com/terse/terse/clicks/visit"
 	"github.com/terse/terse/internal/testenv"
+	"github.com/terse/terse/store"
 )
 
 // recorded are the clicks that a server has handed over. Safe for concurrent use.
@@ -79,6 +80,52 @@ func TestClicksHaveTheFacts(t *testing.T) {
 			t.Errorf("%s: clicks = %+v, want %+v", name, all, want)
 		}
 	}
+}
+
+// TestNoVisitors checks the switch of a link through every way to set it: no click of the link names its
+// visitor.
+func TestNoVisitors(t *testing.T) {
+	t.Parallel()
+	s, r := newRecordedServer(t)
+	owner, admin := s.owner("owner"), s.key("admin", store.ScopeAdmin)
+	code := s.create(`{"url":"https://target.example/","no_visitors":true}`, owner...).Code
+	path := "/api/v1/links/" + code
+	isPrivate := func(code string) bool {
+		t.Helper()
+		s.get("/"+code, "User-Agent", chromium)
+		all := r.take()
+		if len(all) != 1 {
+			t.Fatalf("clicks = %+v, want one", all)
+		}
+		return all[0].Private
+	}
+	if !isPrivate(code) {
+		t.Error("a click of a link with no_visitors is not private")
+	}
+	for _, step := range []struct {
+		body string
+		want bool
+	}{{`{"title":"x"}`, true}, {`{"no_visitors":null}`, false}, {`{"no_visitors":true}`, true}, {`{"no_visitors":false}`, false}} {
+		if got := s.send(http.MethodPatch, path, step.body, owner...).link().NoVisitors; got != step.want || isPrivate(code) != step.want {
+			t.Errorf("no_visitors after %s = %v, want %v, and clicks to be private in the same way", step.body, got, step.want)
+		}
+	}
+	if a := s.get(path+"/history", owner...); !contains(a.body, `{"field":"no_visitors","before":true,"after":null}`) {
+		t.Errorf("history = %s, want changes of no_visitors", a.body)
+	}
+	var batch batchJSON
+	s.send(http.MethodPost, "/api/v1/links/batch", `{"links":[{"url":"https://target.example/","no_visitors":true}]}`, owner...).into(&batch)
+	if len(batch.Results) != 1 || batch.Results[0].Link == nil || !isPrivate(batch.Results[0].Link.Code) {
+		t.Errorf("batch = %+v, want a link with no_visitors", batch)
+	}
+	s.send(http.MethodPost, "/api/v1/archive", `{"links":[{"code":"old","url":"https://target.example/","no_visitors":true}]}`, admin...)
+	if !isPrivate("old") {
+		t.Error("a click of an imported link with no_visitors is not private")
+	}
+	if a := s.get("/api/v1/archive", admin...); !contains(a.body, `"no_visitors":true`) {
+		t.Errorf("export = %s, want no_visitors", a.body)
+	}
+	s.send(http.MethodPatch, path, `{"no_visitors":"yes"}`, owner...).problem(http.StatusUnprocessableEntity)
 }
 
 // TestOnlyAnswersWithATargetAreClicks checks the answers that are no clicks.

@@ -85,6 +85,7 @@ func appendLink(to []byte, l *linkBody) []byte {
 	to = strconv.AppendInt(append(to, `,"max_clicks":`...), l.MaxClicks, 10)
 	to = strconv.AppendInt(append(to, `,"used_clicks":`...), l.UsedClicks, 10)
 	to = strconv.AppendBool(append(to, `,"confirm":`...), l.Confirm)
+	to = strconv.AppendBool(append(to, `,"no_visitors":`...), l.NoVisitors)
 	to = strconv.AppendBool(append(to, `,"password_protected":`...), l.PasswordProtected)
 	to = appendText(append(to, `,"disabled_reason":`...), l.DisabledReason)
 	to = appendText(append(to, `,"owner":`...), l.Owner)

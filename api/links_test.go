@@ -273,6 +273,7 @@ func testReuse(t *testing.T, newServer opener) {
 		"a password":     `{"url":"https://example.com/1","reuse":true,"password":"x"}`,
 		"another status": `{"url":"https://example.com/1","reuse":true,"status":301}`,
 		"a confirmation": `{"url":"https://example.com/1","reuse":true,"confirm":true}`,
+		"no visitors":    `{"url":"https://example.com/1","reuse":true,"no_visitors":true}`,
 		"an alias":       `{"url":"https://example.com/1","reuse":true,"alias":"mine"}`,
 		"no reuse":       `{"url":"https://example.com/1"}`,
 	} {

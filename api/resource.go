@@ -18,6 +18,7 @@ type LinkSettings struct {
 	MaxClicks    optional[int64]        `json:"max_clicks,omitzero" required:"false" doc:"The link answers 410 after this number of redirects; 0 means no limit."`
 	Confirm      optional[bool]         `json:"confirm,omitzero" required:"false" doc:"If true, visitors get a page and have to press Continue. Only then the redirect counts, so that programs that open links use no click."`
 	Rules        optional[[]rules.Rule] `json:"rules,omitzero" required:"false" doc:"Other targets for some visits: at most 16 rules in order. The first rule that applies picks the target; if none does, url is the target."`
+	NoVisitors   optional[bool]         `json:"no_visitors,omitzero" required:"false" doc:"If true, statistics count the clicks of the link, but not its visitors."`
 	Password     optional[string]       `json:"password,omitzero" required:"false" writeOnly:"true" doc:"Every visitor must enter this password; 1 to 72 bytes. null removes it."`
 	Status       optional[int]          `json:"status,omitzero" required:"false" enum:"301,302,307,308" doc:"Status of the redirect. The default is 302."`
 	ForwardQuery optional[string]       `json:"forward_query,omitzero" required:"false" enum:"off,append,override" doc:"What happens to the query of a visit. off (default): it is dropped. append: it is added to the query of the target. override: it is added, and replaces parameters of the target with the same name."`
@@ -60,7 +61,7 @@ func (in *editInput) rename() (*links.Rename, error) {
 func (s *LinkSettings) settings() links.Settings {
 	to := links.Settings{
 		Title: s.Title.pointer(), Tags: s.Tags.pointer(), StartsAt: s.StartsAt.pointer(), ExpiresAt: s.ExpiresAt.pointer(),
-		MaxClicks: s.MaxClicks.pointer(), Confirm: s.Confirm.pointer(), Status: s.Status.pointer(), Rules: s.Rules.pointer(), Password: s.Password.pointer(),
+		MaxClicks: s.MaxClicks.pointer(), Confirm: s.Confirm.pointer(), NoVisitors: s.NoVisitors.pointer(), Status: s.Status.pointer(), Rules: s.Rules.pointer(), Password: s.Password.pointer(),
 	}
 	if s.ForwardQuery.set {
 		forward := parseForward(s.ForwardQuery.value)
@@ -129,6 +130,7 @@ type linkBody struct {
 	MaxClicks         int64       `json:"max_clicks" doc:"0 means no limit."`
 	UsedClicks        int64       `json:"used_clicks" doc:"Redirects counted against max_clicks."`
 	Confirm           bool        `json:"confirm" doc:"Whether visitors have to press Continue."`
+	NoVisitors        bool        `json:"no_visitors" doc:"Whether statistics leave out the visitors of the link."`
 	PasswordProtected bool        `json:"password_protected" doc:"Whether visitors must enter a password."`
 	DisabledReason    string      `json:"disabled_reason" doc:"Why the link was disabled; empty if it is not disabled."`
 	Owner             string      `json:"owner" doc:"Id of the API key that created the link; empty for an anonymous link." example:"key_7k3x0q9p2m4a"`
@@ -162,6 +164,7 @@ func (a *API) linkBody(l *store.Link) linkBody {
 		MaxClicks:         l.MaxClicks,
 		UsedClicks:        l.UsedClicks,
 		Confirm:           l.Confirm,
+		NoVisitors:        l.NoVisitors,
 		PasswordProtected: l.PasswordHash != "",
 		DisabledReason:    l.DisabledReason,
 		Owner:             l.Owner,

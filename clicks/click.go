@@ -15,7 +15,7 @@ import (
 type Click struct {
 	Key     string // of the link, see store.Link.Code
 	At      time.Time
-	Private bool // the client asked not to be tracked: its visitor is not counted
+	Private bool // the visitor is not counted: the client asked not to be tracked, or the link has NoVisitors
 
 	visit.Request
 }

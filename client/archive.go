@@ -24,6 +24,7 @@ type ArchivedLink struct {
 	UsedClicks     int64      `json:"used_clicks"`
 	Rules          []Rule     `json:"rules,omitempty"`
 	Confirm        bool       `json:"confirm"`
+	NoVisitors     bool       `json:"no_visitors"`
 	PasswordHash   string     `json:"password_hash"`
 	DisabledAt     *time.Time `json:"disabled_at"`
 	DisabledReason string     `json:"disabled_reason"`

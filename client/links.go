@@ -29,7 +29,8 @@ type NewLink struct {
 	StartsAt     *time.Time `json:"starts_at,omitempty"`
 	ExpiresAt    *time.Time `json:"expires_at,omitempty"`
 	MaxClicks    int64      `json:"max_clicks,omitempty"`
-	Confirm      bool       `json:"confirm,omitempty"` // visitors have to press Continue
+	Confirm      bool       `json:"confirm,omitempty"`     // visitors have to press Continue
+	NoVisitors   bool       `json:"no_visitors,omitempty"` // statistics leave out its visitors
 	Password     string     `json:"password,omitempty"`
 	Status       int        `json:"status,omitempty"`
 	ForwardQuery string     `json:"forward_query,omitempty"`
@@ -54,6 +55,7 @@ type Link struct {
 	MaxClicks         int64      `json:"max_clicks"`
 	UsedClicks        int64      `json:"used_clicks"`
 	Confirm           bool       `json:"confirm"`
+	NoVisitors        bool       `json:"no_visitors"`
 	PasswordProtected bool       `json:"password_protected"`
 	DisabledReason    string     `json:"disabled_reason"`
 	Owner             string     `json:"owner"`  // id of an API key; empty for an anonymous link

@@ -18,6 +18,7 @@ type Changes struct {
 	ExpiresAt    *time.Time // the zero time: never
 	MaxClicks    *int64     // 0: no limit
 	Confirm      *bool      // whether visitors have to press Continue
+	NoVisitors   *bool      // whether statistics leave out its visitors
 	Password     *string    // empty: no password
 	Status       *int
 	ForwardQuery *string // off, append or override
@@ -34,6 +35,7 @@ func (c Changes) MarshalJSON() ([]byte, error) {
 	put(body, "tags", c.Tags)
 	put(body, "max_clicks", c.MaxClicks)
 	put(body, "confirm", c.Confirm)
+	put(body, "no_visitors", c.NoVisitors)
 	put(body, "password", c.Password)
 	put(body, "status", c.Status)
 	put(body, "forward_query", c.ForwardQuery)

@@ -46,6 +46,7 @@ type Settings struct {
 	ExpiresAt    *time.Time
 	MaxClicks    *int64
 	Confirm      *bool
+	NoVisitors   *bool
 	Status       *int
 	ForwardQuery *store.ForwardQuery
 	Rules        *[]rules.Rule
@@ -61,6 +62,7 @@ func (s *Settings) apply(l *store.Link) {
 	set(&l.ExpiresAt, s.ExpiresAt)
 	set(&l.MaxClicks, s.MaxClicks)
 	set(&l.Confirm, s.Confirm)
+	set(&l.NoVisitors, s.NoVisitors)
 	set(&l.Status, s.Status)
 	set(&l.ForwardQuery, s.ForwardQuery)
 	if l.Status == 0 {

@@ -141,6 +141,7 @@ func fieldsOf(l *store.Link) []field {
 	add("expires_at", l.ExpiresAt, l.ExpiresAt.IsZero())
 	add("max_clicks", l.MaxClicks, l.MaxClicks == 0)
 	add("confirm", l.Confirm, !l.Confirm)
+	add("no_visitors", l.NoVisitors, !l.NoVisitors)
 	fields = append(fields, field{"rules", l.Rules, shownRules(l.Rules)})
 	add("disabled_reason", l.DisabledReason, l.DisabledReason == "")
 	return fields

@@ -188,7 +188,7 @@ func (r *renaming) create(ctx context.Context, want store.Link) error {
 	l := r.made
 	l.URL, l.Title, l.Tags, l.Status, l.ForwardQuery = want.URL, want.Title, want.Tags, want.Status, want.ForwardQuery
 	l.StartsAt, l.ExpiresAt, l.MaxClicks = want.StartsAt, want.ExpiresAt, want.MaxClicks
-	l.PasswordHash, l.Confirm, l.Rules = want.PasswordHash, want.Confirm, want.Rules
+	l.PasswordHash, l.Confirm, l.NoVisitors, l.Rules = want.PasswordHash, want.Confirm, want.NoVisitors, want.Rules
 	if reflect.DeepEqual(l, r.made) {
 		return nil
 	}

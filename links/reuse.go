@@ -59,6 +59,7 @@ func sameSettings(have, want *store.Link) bool {
 		have.ExpiresAt.Equal(want.ExpiresAt) &&
 		have.MaxClicks == want.MaxClicks &&
 		have.Confirm == want.Confirm &&
+		have.NoVisitors == want.NoVisitors &&
 		have.Rules == want.Rules &&
 		have.PasswordHash == ""
 }

@@ -21,6 +21,7 @@ type Link struct {
 	MaxClicks    int64        // most redirects; 0 means no limit
 	PasswordHash string       // bcrypt; empty means no password
 	Confirm      bool         // visitors have to press Continue before the redirect
+	NoVisitors   bool         // clicks are counted without their visitors
 	Rules        string       // other targets for some visits, in the stored form of package links/rules; at most MaxRulesLen bytes; empty: none
 
 	DisabledAt     time.Time // when it was disabled for abuse; the zero time means not disabled

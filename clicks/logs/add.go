@@ -93,7 +93,7 @@ func (r *reading) count(ctx context.Context, c *click, sums []sum) error {
 	v := r.opts.Visits.Visit(&c.request)
 	one := day.Click{Quarter: quarterOf(c.at), Values: v.Values(), N: 1}
 	date := store.DayOf(c.at)
-	if v.Class == day.Person && !c.private {
+	if v.Class == day.Person && !c.private && !link.noVisitors {
 		salt, err := r.salt(ctx, date)
 		if err != nil {
 			return err
@@ -154,6 +154,7 @@ type linkFacts struct {
 	query       string    // of the target
 	from, until time.Time // when it redirects; the zero time: no limit
 	limited     bool      // it has a limit of clicks, so no cache has its redirects
+	noVisitors  bool      // its visitors are not counted
 }
 
 // mayRedirect reports whether a redirect of the link led to its target. A link that has not started
@@ -220,7 +221,7 @@ func (r *reading) facts(ctx context.Context, key string) (linkFacts, error) {
 	}
 	target, _, _ := strings.Cut(l.URL, "#")
 	_, query, _ := strings.Cut(target, "?")
-	return linkFacts{exists: true, query: query, from: l.StartsAt, until: l.ExpiresAt, limited: l.MaxClicks > 0}, nil
+	return linkFacts{exists: true, query: query, from: l.StartsAt, until: l.ExpiresAt, limited: l.MaxClicks > 0, noVisitors: l.NoVisitors}, nil
 }
 
 // resolve finds the link of a path as a visit does: first the whole path, then the path without

@@ -364,6 +364,31 @@ func TestDays(t *testing.T) {
 	}
 }
 
+// TestLinkWithoutVisitors checks that the import counts no visitors of a link that turns them off.
+func TestLinkWithoutVisitors(t *testing.T) {
+	t.Parallel()
+	d := newDatabases(t, 1)
+	l := store.Link{Code: "quiet", URL: "https://example.com/", Owner: "o", Status: 302, NoVisitors: true, CreatedAt: now, UpdatedAt: now}
+	if _, err := d.stores[0].Create(t.Context(), l); err != nil {
+		t.Fatal(err)
+	}
+	visitors := map[string]int64{}
+	d.batch = func(_ int, b store.ClickBatch) {
+		for _, c := range b.Days {
+			one, err := day.Parse(c.Data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			visitors[c.Key] = int64(one.Visitors())
+		}
+	}
+	at := fmt.Sprint(now.Add(-time.Hour).Unix())
+	mustImport(t, newImporter(t, d, "varnish", nil), hit("quiet", "time", at)+hit("code0", "time", at))
+	if want := map[string]int64{"quiet": 0, "code0": 1}; !maps.Equal(visitors, want) {
+		t.Errorf("visitors = %v, want %v", visitors, want)
+	}
+}
+
 // randomLog returns a log of at least size bytes and the clicks of people in it.
 func randomLog(size int) (log string, clicks map[string]int64) {
 	var b strings.Builder

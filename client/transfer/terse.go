@@ -110,8 +110,10 @@ func readOwn(f ownFields, has func(name string) bool) (r Record, err error) {
 	l.MaxClicks, l.UsedClicks = r.number("max_clicks", f.text("max_clicks")), r.number("used_clicks", f.text("used_clicks"))
 	l.Clicks, l.Robots = r.number("clicks", f.text("clicks")), r.number("robots", f.text("robots"))
 	l.Confirm = isTrue(f.text("confirm"))
+	l.NoVisitors = isTrue(f.text("no_visitors"))
 	r.Unlimited = l.MaxClicks == 0 && strings.TrimSpace(f.text("max_clicks")) == "0"
 	r.Unconfirmed = !l.Confirm && !isNull(strings.TrimSpace(f.text("confirm")))
+	r.CountsVisitors = !l.NoVisitors && !isNull(strings.TrimSpace(f.text("no_visitors")))
 	r.setTags(f, "tags")
 	r.setTime("starts_at", f.text("starts_at"), &l.StartsAt)
 	r.setTime("expires_at", f.text("expires_at"), &l.ExpiresAt)
@@ -198,12 +200,12 @@ func (l *lineReader) read() ([]byte, error) {
 var (
 	linkColumns = []string{
 		"code", "domain", "short_url", "url", "title", "tags", "status", "forward_query", "rules", "state", "starts_at", "expires_at",
-		"max_clicks", "used_clicks", "confirm", "password_protected", "disabled_reason", "owner", "clicks", "robots", "last_click_at",
+		"max_clicks", "used_clicks", "confirm", "no_visitors", "password_protected", "disabled_reason", "owner", "clicks", "robots", "last_click_at",
 		"created_at", "updated_at", "version",
 	}
 	archiveColumns = []string{
 		"code", "domain", "url", "owner", "title", "tags", "status", "forward_query", "rules", "starts_at", "expires_at",
-		"max_clicks", "used_clicks", "confirm", "password_hash", "disabled_at", "disabled_reason", "deleted_at", "clicks", "robots", "last_click_at",
+		"max_clicks", "used_clicks", "confirm", "no_visitors", "password_hash", "disabled_at", "disabled_reason", "deleted_at", "clicks", "robots", "last_click_at",
 		"created_at", "updated_at", "version", "renamed_to",
 	}
 )
@@ -213,7 +215,7 @@ func linkCells(l *client.Link) []string {
 	return []string{
 		l.Code, l.Domain, l.ShortURL, l.URL, l.Title, writeTags(l.Tags), strconv.Itoa(l.Status), l.ForwardQuery, writeRules(l.Rules), l.State,
 		writeTime(l.StartsAt), writeTime(l.ExpiresAt), cell(l.MaxClicks), cell(l.UsedClicks),
-		strconv.FormatBool(l.Confirm), strconv.FormatBool(l.PasswordProtected), l.DisabledReason, l.Owner, cell(l.Clicks), cell(l.Robots), writeTime(l.LastClickAt),
+		strconv.FormatBool(l.Confirm), strconv.FormatBool(l.NoVisitors), strconv.FormatBool(l.PasswordProtected), l.DisabledReason, l.Owner, cell(l.Clicks), cell(l.Robots), writeTime(l.LastClickAt),
 		writeTime(&l.CreatedAt), writeTime(&l.UpdatedAt), cell(l.Version),
 	}
 }
@@ -227,7 +229,7 @@ func archiveCells(l *client.ArchivedLink) []string {
 	return []string{
 		l.Code, l.Domain, l.URL, owner, l.Title, writeTags(l.Tags), strconv.Itoa(l.Status), l.ForwardQuery, writeRules(l.Rules),
 		writeTime(l.StartsAt), writeTime(l.ExpiresAt), cell(l.MaxClicks), cell(l.UsedClicks),
-		strconv.FormatBool(l.Confirm), l.PasswordHash,
+		strconv.FormatBool(l.Confirm), strconv.FormatBool(l.NoVisitors), l.PasswordHash,
 		writeTime(l.DisabledAt), l.DisabledReason, writeTime(l.DeletedAt), cell(l.Clicks), cell(l.Robots), writeTime(l.LastClickAt),
 		writeTime(l.CreatedAt), writeTime(l.UpdatedAt), cell(l.Version), l.RenamedTo,
 	}

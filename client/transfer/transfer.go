@@ -32,9 +32,9 @@ type Record struct {
 	// Empty when the source does not say it.
 	Domain string
 
-	// Unlimited and Unconfirmed report that the source says that the link has no click limit,
-	// and that its visitors need not confirm.
-	Unlimited, Unconfirmed bool
+	// Unlimited, Unconfirmed and CountsVisitors report that the source says that the link has no
+	// click limit, that its visitors need not confirm, and that its visitors are counted.
+	Unlimited, Unconfirmed, CountsVisitors bool
 
 	// PasswordLost reports that the link has a password which the source does not
 	// export. An import of the link without that password makes the link public.

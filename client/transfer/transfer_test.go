@@ -533,7 +533,7 @@ func TestWriterIsReader(t *testing.T) {
 	whole := client.ArchivedLink{
 		Code: "a-b_C", URL: `https://example.com/?q="a,b"`, Owner: &owner, Title: "日本 \"x\", y\u200d", Tags: []string{"a,b", `"q"`, "a;b|c", "é d"},
 		Status: 307, ForwardQuery: "append", StartsAt: at("2030-01-01T00:00:00.000001Z"), ExpiresAt: at("2031-01-01T00:00:00Z"),
-		MaxClicks: 3, UsedClicks: 1, Confirm: true, PasswordHash: "$2a$10$x", DisabledAt: at("2026-01-01T00:00:00Z"), DisabledReason: "spam, \"bad\"",
+		MaxClicks: 3, UsedClicks: 1, Confirm: true, NoVisitors: true, PasswordHash: "$2a$10$x", DisabledAt: at("2026-01-01T00:00:00Z"), DisabledReason: "spam, \"bad\"",
 		DeletedAt: at("2026-03-01T00:00:00Z"), Clicks: 1 << 60, Robots: 7, LastClickAt: at("2026-02-01T00:00:00Z"), CreatedAt: at("2025-01-01T00:00:00.123456Z"), UpdatedAt: at("2025-01-02T00:00:00Z"), Version: 4,
 	}
 	own := client.Link{

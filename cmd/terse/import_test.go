@@ -179,9 +179,13 @@ func TestUpsert(t *testing.T) {
 			t.Errorf("the link after --upsert = %+v of %d links, want the new target, the old title and version 2 of 3", l, len(links))
 		}
 	}
-	const zero = "url,code,max_clicks,confirm\nhttps://a.example/new,mine,0,false\n"
-	if got := importOf(t, mine, zero, "--upsert"); got.status != 0 || linksOf(t, mine)["mine"].MaxClicks != 0 {
-		t.Errorf("import --upsert of max_clicks 0 = %+v, want no limit", got)
+	const private = "url,code,no_visitors\nhttps://a.example/new,mine,true\n"
+	if got := importOf(t, mine, private, "--upsert"); got.status != 0 || !linksOf(t, mine)["mine"].NoVisitors {
+		t.Errorf("import --upsert of no_visitors = %+v, want a link without visitors", got)
+	}
+	const zero = "url,code,max_clicks,confirm,no_visitors\nhttps://a.example/new,mine,0,false,false\n"
+	if got, l := importOf(t, mine, zero, "--upsert"), linksOf(t, mine)["mine"]; got.status != 0 || l.MaxClicks != 0 || l.NoVisitors {
+		t.Errorf("import --upsert of max_clicks 0 = %+v and %+v, want no limit, and visitors", got, l)
 	}
 	admin := p.newKey("admin", "TERSE_DATA_DIR="+dir)
 	importOf(t, admin, "url,code\nhttps://a.example/old,status\n", "--whole").want(t, "import --whole", 0)

@@ -41,6 +41,7 @@ type linksEdit struct {
 	Expires      *string  `placeholder:"WHEN" help:"End of the link: a time from now such as 30d, a date such as 2027-01-31, or never."`
 	MaxClicks    *int64   `placeholder:"N" help:"Number of redirects that the link serves; 0 for no limit."`
 	Confirm      *bool    `negatable:"" help:"Ask visitors to press Continue."`
+	NoVisitors   *bool    `negatable:"visitors" help:"Count the clicks of the link, but not its visitors. --visitors counts them again."`
 	PasswordFile string   `placeholder:"FILE" help:"File with the new password. - reads standard input."`
 	NoPassword   bool     `help:"Remove the password."`
 	Status       *int     `placeholder:"CODE" help:"Status of the redirect: 301, 302, 307 or 308."`
@@ -63,7 +64,7 @@ func (*linksEdit) Help() string {
 // changes returns the changes that the flags describe. Its error has every problem of the flags.
 func (c *linksEdit) changes(stdin io.Reader) (terseclient.Changes, error) {
 	changes := terseclient.Changes{
-		URL: c.URL, Title: c.Title, MaxClicks: c.MaxClicks, Confirm: c.Confirm, Status: c.Status, ForwardQuery: c.ForwardQuery,
+		URL: c.URL, Title: c.Title, MaxClicks: c.MaxClicks, Confirm: c.Confirm, NoVisitors: c.NoVisitors, Status: c.Status, ForwardQuery: c.ForwardQuery,
 		Alias: c.Alias, OldAlias: c.OldAlias,
 	}
 	if c.URL != nil {

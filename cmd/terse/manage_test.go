@@ -32,7 +32,7 @@ func (r result) ok(t *testing.T) string {
 func TestLinkCommands(t *testing.T) {
 	t.Parallel()
 	p, environ := startWithKey(t, owns+",admin")
-	terse(t, environ, "shorten", "example.com/1", "--alias", "spring", "--max-clicks", "9", "--expires", "2w", "--tag", "a", "--confirm").ok(t)
+	terse(t, environ, "shorten", "example.com/1", "--alias", "spring", "--max-clicks", "9", "--expires", "2w", "--tag", "a", "--confirm", "--no-visitors").ok(t)
 	show := func() (l struct {
 		URL, State, Title string
 		Tags              []string
@@ -40,6 +40,7 @@ func TestLinkCommands(t *testing.T) {
 		MaxClicks         int64      `json:"max_clicks"`
 		ExpiresAt         *time.Time `json:"expires_at"`
 		Confirm           bool
+		NoVisitors        bool `json:"no_visitors"`
 		Password          bool `json:"password_protected"`
 	},
 	) {
@@ -49,7 +50,7 @@ func TestLinkCommands(t *testing.T) {
 		}
 		return l
 	}
-	if l := show(); l.URL != "https://example.com/1" || time.Until(*l.ExpiresAt).Round(time.Hour) != 14*24*time.Hour || !l.Confirm {
+	if l := show(); l.URL != "https://example.com/1" || time.Until(*l.ExpiresAt).Round(time.Hour) != 14*24*time.Hour || !l.Confirm || !l.NoVisitors {
 		t.Errorf("created %+v, want https and two weeks", l)
 	}
 	password := filepath.Join(t.TempDir(), "password")
@@ -57,12 +58,12 @@ func TestLinkCommands(t *testing.T) {
 		t.Fatal(err)
 	}
 	terse(t, environ, "links", "edit", "spring", "--url", "example.com/2", "--title", "New", "--tag", "b", "--tag", "c", "--max-clicks", "0",
-		"--expires", "never", "--password-file", password, "--no-confirm", "--if-version", "1").ok(t)
-	if l := show(); l.URL != "https://example.com/2" || l.Title != "New" || strings.Join(l.Tags, " ") != "b c" || l.MaxClicks != 0 || l.ExpiresAt != nil || !l.Password || l.Confirm || l.Version != 2 {
+		"--expires", "never", "--password-file", password, "--no-confirm", "--visitors", "--if-version", "1").ok(t)
+	if l := show(); l.URL != "https://example.com/2" || l.Title != "New" || strings.Join(l.Tags, " ") != "b c" || l.MaxClicks != 0 || l.ExpiresAt != nil || !l.Password || l.Confirm || l.NoVisitors || l.Version != 2 {
 		t.Errorf("after the edit: %+v", l)
 	}
-	terse(t, environ, "links", "edit", "spring", "--title", "", "--tag", "", "--no-password", "--confirm").ok(t)
-	if l := show(); l.URL != "https://example.com/2" || l.Title != "" || len(l.Tags) != 0 || l.Password || !l.Confirm || l.Version != 3 {
+	terse(t, environ, "links", "edit", "spring", "--title", "", "--tag", "", "--no-password", "--confirm", "--no-visitors").ok(t)
+	if l := show(); l.URL != "https://example.com/2" || l.Title != "" || len(l.Tags) != 0 || l.Password || !l.Confirm || !l.NoVisitors || l.Version != 3 {
 		t.Errorf("after the second edit: %+v", l)
 	}
 	table := terse(t, environ, "links", "history", "spring").ok(t)

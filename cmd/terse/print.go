@@ -59,6 +59,7 @@ func printLink(w io.Writer, l *terseclient.Link, asJSON bool) error {
 		{"expires", momentOr(l.ExpiresAt, "never")},
 		{"click limit", limit},
 		{"confirm", yesNo[l.Confirm]},
+		{"visitors", map[bool]string{false: "counted", true: "not counted"}[l.NoVisitors]},
 		{"password", yesNo[l.PasswordProtected]},
 		{"status", strconv.Itoa(l.Status)},
 		{"forward query", l.ForwardQuery},

@@ -35,6 +35,7 @@ type shortenCommand struct {
 	Expires      string   `placeholder:"WHEN" help:"End of the link: a time from now such as 30d or 2w, or a date such as 2027-01-31."`
 	MaxClicks    int64    `placeholder:"N" help:"Number of redirects that the link serves."`
 	Confirm      bool     `help:"Ask visitors to press Continue. Chat and mail programs that open links then use no click."`
+	NoVisitors   bool     `help:"Count the clicks of the link, but not its visitors."`
 	PasswordFile string   `placeholder:"FILE" help:"File with the password that visitors must enter. - reads standard input."`
 	Status       int      `placeholder:"CODE" help:"Status of the redirect: 301, 302, 307 or 308."`
 	ForwardQuery string   `placeholder:"HOW" help:"Use of a visit's query: off drops it, append adds it, override replaces parameters of the same name."`
@@ -56,7 +57,7 @@ Rejected URLs are reported on stderr with their line; the rest are shortened.`
 func (c *shortenCommand) template(stdin io.Reader) (terseclient.NewLink, error) {
 	l := terseclient.NewLink{
 		Domain: c.Domain, Alias: c.Alias, Title: c.Title, Tags: c.Tag, MaxClicks: c.MaxClicks,
-		Status: c.Status, ForwardQuery: c.ForwardQuery, Confirm: c.Confirm, Reuse: c.Reuse,
+		Status: c.Status, ForwardQuery: c.ForwardQuery, Confirm: c.Confirm, NoVisitors: c.NoVisitors, Reuse: c.Reuse,
 	}
 	var problems []error
 	now := time.Now().UTC().Truncate(time.Microsecond)

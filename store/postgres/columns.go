@@ -18,7 +18,7 @@ type linkRows struct {
 	titles, tags, passwords, reasons   sparse[string]
 	requests, rules                    sparse[string]
 	maxClicks                          sparse[int64]
-	confirm                            sparse[bool]
+	confirm, noVisitors                sparse[bool]
 
 	// The reservations:
 	keyBuckets   sparse[int]
@@ -65,6 +65,7 @@ func (r *linkRows) add(c *creation, epochs *epochs) {
 	r.requests.set(i, l.RequestID, "")
 	r.confirm.set(i, l.Confirm, false)
 	r.rules.set(i, l.Rules, "")
+	r.noVisitors.set(i, l.NoVisitors, false)
 }
 
 // args returns the arguments of insertLinks.
@@ -72,7 +73,7 @@ func (r *linkRows) args(epochs *epochs) []any {
 	return []any{
 		r.buckets, epochs.of(r.buckets), r.codes, r.targets, r.owners, r.created,
 		r.updated, r.status, r.forward, r.titles, r.tags, r.starts, r.expires,
-		r.maxClicks, r.passwords, r.disabled, r.reasons, r.requests, r.confirm, r.rules,
+		r.maxClicks, r.passwords, r.disabled, r.reasons, r.requests, r.confirm, r.rules, r.noVisitors,
 		r.keyBuckets, r.keyEpochs, r.fingerprints,
 	}
 }

@@ -47,6 +47,7 @@ const (
 	hasRequestID
 	hasConfirm // this and the next ones: format 2
 	hasRules
+	hasNoVisitors
 )
 
 // leaseText returns the value of a key with a lease. No reader has lease 0.
@@ -69,13 +70,16 @@ func encode(l *store.Link) string {
 	w.string(l.URL)
 	at := len(w.text)
 	w.text = append(w.text, 0, 0)
-	long := l.Confirm || l.Rules != ""
+	long := l.Confirm || l.Rules != "" || l.NoVisitors
 	if long {
 		w.text[headerLen-1] = format2
 		w.text = append(w.text, 0, 0)
 	}
 	if l.Confirm {
 		w.has |= hasConfirm
+	}
+	if l.NoVisitors {
+		w.has |= hasNoVisitors
 	}
 	w.optional(hasTitle, l.Title)
 	w.tags(l.Tags)
@@ -180,7 +184,8 @@ func decode(text, code string) (l store.Link, ok bool) {
 	l.RequestID = r.optional(hasRequestID)
 	l.Confirm = r.has&hasConfirm != 0
 	l.Rules = r.optional(hasRules)
-	unknown := r.has >= hasRules<<1 // a field that only a newer node knows
+	l.NoVisitors = r.has&hasNoVisitors != 0
+	unknown := r.has >= hasNoVisitors<<1 // a field that only a newer node knows
 	if unknown || r.bad || r.text != "" || l.Code != code || version == 0 || version > math.MaxInt64 {
 		return store.Link{}, false
 	}

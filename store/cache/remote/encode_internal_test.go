@@ -27,7 +27,7 @@ func anyLink(t *rapid.T) store.Link {
 		StartsAt:     at("starts"), ExpiresAt: at("expires"), MaxClicks: rapid.Int64Min(0).Draw(t, "max"),
 		UsedClicks: rapid.Int64Min(0).Draw(t, "used"), PasswordHash: text("password"), DisabledAt: at("disabled"),
 		DisabledReason: text("reason"), DeletedAt: at("deleted"), CreatedAt: at("created"), UpdatedAt: at("updated"),
-		Version: rapid.Int64Min(1).Draw(t, "version"), RequestID: text("request"), Confirm: rapid.Bool().Draw(t, "confirm"), Rules: text("rules"),
+		Version: rapid.Int64Min(1).Draw(t, "version"), RequestID: text("request"), Confirm: rapid.Bool().Draw(t, "confirm"), Rules: text("rules"), NoVisitors: rapid.Bool().Draw(t, "no visitors"),
 	}
 	if tags := rapid.SliceOf(rapid.String()).Draw(t, "tags"); len(tags) > 0 {
 		l.Tags = tags
@@ -79,6 +79,8 @@ func TestFormats(t *testing.T) {
 	}
 	confirmed := plain
 	confirmed.Confirm = true
+	without := plain
+	without.NoVisitors = true
 	ruled := plain
 	ruled.Rules = "[]"
 	const (
@@ -92,6 +94,7 @@ func TestFormats(t *testing.T) {
 	}{
 		{plain, begin + "\x01" + texts + "\xa0\x88" + rest},
 		{confirmed, begin + "\x02" + texts + "\x00\x01\xa0\x88" + rest},
+		{without, begin + "\x02" + texts + "\x00\x04\xa0\x88" + rest},
 		{ruled, begin + "\x02" + texts + "\x00\x02\xa0\x88" + rest + "\x02[]"},
 	} {
 		if got := encode(&tt.link); got != tt.want {
@@ -101,7 +104,7 @@ func TestFormats(t *testing.T) {
 			t.Errorf("decode(%q) = %+v, %v, want %+v", tt.want, got, ok, tt.link)
 		}
 	}
-	if _, ok := decode(begin+"\x02"+texts+"\x00\x05\xa0\x88"+rest, "abc"); ok {
+	if _, ok := decode(begin+"\x02"+texts+"\x00\x09\xa0\x88"+rest, "abc"); ok {
 		t.Error("decode ignores a field that it does not know")
 	}
 }
