@@ -36,10 +36,26 @@ type Share struct {
 // ShareLink makes a page with the statistics of a link. Everybody with its address can open it. ShareLink
 // does not retry after an error without an answer, because the server may have made the page.
 func (c *Client) ShareLink(ctx context.Context, code string, s ShareSettings) (Share, error) {
-	var made Share
-	if p := invalidTexts([]namedText{{"password", s.Password}}); p != nil {
+	return c.share(ctx, request{domain: c.onHost, path: linkPath(code) + "/share", body: s.body()}, s)
+}
+
+// ShareStats makes a page with the statistics of a set of links together. Links of other owners need an
+// admin key. See ShareLink.
+func (c *Client) ShareStats(ctx context.Context, of StatsSet, s ShareSettings) (Share, error) {
+	body := s.body()
+	texts := []namedText{{"owner", of.Owner}, {"domain", of.Domain}, {"tag", of.Tag}}
+	for _, t := range texts {
+		if t.text != "" {
+			body[t.field] = t.text
+		}
+	}
+	return c.share(ctx, request{path: statsPath + "/share", body: body}, s, texts...)
+}
+
+func (c *Client) share(ctx context.Context, r request, s ShareSettings, texts ...namedText) (made Share, err error) {
+	if p := invalidTexts(append(texts, namedText{"password", s.Password})); p != nil {
 		return made, p
 	}
-	err := c.call(ctx, request{method: http.MethodPost, domain: c.onHost, path: linkPath(code) + "/share", body: s.body()}, &made)
-	return made, err
+	r.method = http.MethodPost
+	return made, c.call(ctx, r, &made)
 }

@@ -25,7 +25,7 @@ type linksCommand struct {
 	Rollback linksRollback `cmd:"" help:"Restore the target of an earlier version."`
 	Reset    linksReset    `cmd:"" help:"Set the clicks of a link to zero, and delete its statistics."`
 	Stats    linksStats    `cmd:"" help:"Count the clicks of a link, with a chart, as JSON or as CSV."`
-	Share    linksShare    `cmd:"" help:"Share a page with the statistics of a link."`
+	Share    linksShare    `cmd:"" help:"Share a page with the statistics of a link, or of several links together."`
 	QR       linksQR       `cmd:"" name:"qr" help:"Write the QR code of a link to a file."`
 	Export   linksExport   `cmd:"" help:"Write your links, or every owner's, to a file or stdout."`
 	Import   linksImport   `cmd:"" help:"Create links from a file of Terse or of another product."`

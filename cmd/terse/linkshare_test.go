@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -52,5 +53,41 @@ func TestLinksShare(t *testing.T) {
 	}
 	if got := terse(t, environ, "links", "share", "nothing"); got.status != 1 || !strings.Contains(got.stderr, "404") && !strings.Contains(got.stderr, "no such link") {
 		t.Errorf("an unknown link = %+v, want an error", got)
+	}
+}
+
+// TestLinksShareOfSets shares the statistics of several links together. The command needs exactly one
+// choice, so that nobody shares all links by accident.
+func TestLinksShareOfSets(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	p := start(t, dir)
+	database := []string{"TERSE_DATA_DIR=" + dir}
+	environ := p.newKey(owns+",stats:read", database...)
+	base, err := url.Parse(p.url)
+	must(t, err)
+	c := client(t)
+	for _, tt := range []struct{ flag, value, says string }{
+		{"--all", "", "all your links"}, {"--tag", "a b/ü", `"a b/ü"`}, {"--domain", base.Host, "your links on " + base.Host},
+	} {
+		args := []string{"links", "share", tt.flag}
+		if tt.value != "" {
+			args = append(args, tt.value)
+		}
+		got := terse(t, environ, args...)
+		page := strings.TrimSpace(got.ok(t))
+		if status, _ := ask(t, c, http.MethodGet, page, "", ""); status != http.StatusOK || !strings.Contains(got.stderr, tt.says) {
+			t.Errorf("%v = %q with the page %d, want %q and a page", args, got.stderr, status, tt.says)
+		}
+	}
+	for _, args := range [][]string{
+		{}, {"spring", "--all"}, {"spring", "--tag", "a"}, {"--all", "--tag", "a"}, {"--all", "--domain", "x.example"}, {"--tag", "a", "--domain", "x.example"},
+	} {
+		if got := terse(t, environ, append([]string{"links", "share"}, args...)...); got.status != 2 || got.stdout != "" {
+			t.Errorf("links share %v = %+v, want 2", args, got)
+		}
+	}
+	if got := terse(t, environ, "links", "share", "--domain", "unknown.example"); got.status != 1 || !strings.Contains(got.stderr, "domain") {
+		t.Errorf("an unknown domain = %+v, want an error", got)
 	}
 }
