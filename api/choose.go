@@ -73,19 +73,27 @@ func (a *API) choose(r *http.Request, l *store.Link, set *rules.Set, query strin
 
 // visitOf returns the facts of a request that rules with the given kinds of facts ask about.
 func (a *API) visitOf(r *http.Request, l *store.Link, kinds rules.Facts, query string, now time.Time) rules.Visit {
-	h := r.Header
-	v := rules.Visit{Key: l.Code, Seed: a.chooser.seed, Time: now, UserAgent: first(h, "User-Agent"), Language: first(h, "Accept-Language"), Query: query}
-	if r.Method != http.MethodPost { // the referrer of a POST is a page of this server
-		v.Referrer = first(h, "Referer")
-	}
-	if kinds.Has(rules.Device | rules.Browser) {
-		v.Agent = a.agents.Agent(v.UserAgent)
+	v := a.factsOf(r.Header, l, kinds, query, now)
+	if r.Method == http.MethodPost { // the referrer is a page of this server
+		v.Referrer = ""
 	}
 	if kinds.Has(rules.Address | rules.Country | rules.Split) {
 		v.Address = a.clientAddr(r)
 	}
 	if kinds.Has(rules.Country) {
 		v.Country = a.opts.Countries.Country(a.countryHeader(r), v.Address)
+	}
+	return v
+}
+
+// factsOf is the part of visitOf that does not depend on the address.
+func (a *API) factsOf(h http.Header, l *store.Link, kinds rules.Facts, query string, now time.Time) rules.Visit {
+	v := rules.Visit{
+		Key: l.Code, Seed: a.chooser.seed, Time: now, Query: query,
+		UserAgent: first(h, "User-Agent"), Language: first(h, "Accept-Language"), Referrer: first(h, "Referer"),
+	}
+	if kinds.Has(rules.Device | rules.Browser) {
+		v.Agent = a.agents.Agent(v.UserAgent)
 	}
 	return v
 }

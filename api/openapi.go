@@ -152,6 +152,8 @@ func (a *API) registerLinks(h huma.API) {
 	huma.Register(h, picture, a.qrCode)
 	huma.Register(h, a.withPrecheck(moderating, withBody[disableInputBody](a.schemas, op("disableLink", http.MethodPost, linkPath+"/disable", "Disable a link because of abuse", keyed, 401, 403, 404, 408, 410, 412, 413, 415, 422))), a.disableLink)
 	huma.Register(h, a.withPrecheck(moderating, withOptionalBody[enableInputBody](a.schemas, op("enableLink", http.MethodPost, linkPath+"/enable", "Enable a disabled link", keyed, 401, 403, 404, 408, 410, 412, 413, 415, 422))), a.enableLink)
+	explain := withOptionalBody[explainInputBody](a.schemas, op("explainLink", http.MethodPost, linkPath+"/explain", "Explain which rule applies to a visit", keyed, 401, 403, 404, 408, 410, 413, 415, 422))
+	huma.Register(h, a.withPrecheck(precheck{may: a.may(links.Reading)}, explain), a.explainLink)
 	huma.Register(h, op("readHistory", http.MethodGet, linkPath+"/history", "Read the changes of a link and their authors", keyed, 401, 403, 404, 422), a.linkHistory)
 	huma.Register(h, a.withPrecheck(editing, withBody[rollbackInputBody](a.schemas, op("rollBackLink", http.MethodPost, linkPath+"/rollback", "Restore the target of an earlier version", keyed, 401, 403, 404, 408, 410, 412, 413, 415, 422))), a.rollBack)
 }

@@ -197,7 +197,11 @@ func (a *API) targetFor(r *http.Request, l *store.Link, set *rules.Set, query st
 	if set == nil {
 		return chosen{url: l.URL}
 	}
-	choice := a.choose(r, l, set, query, now)
+	return chosenBy(l, a.choose(r, l, set, query, now))
+}
+
+// chosenBy returns the target of a choice among the rules of l.
+func chosenBy(l *store.Link, choice rules.Choice) chosen {
 	if choice.Rule < 0 {
 		return chosen{l.URL, choice.Name}
 	}

@@ -76,6 +76,7 @@ var roleCalls = []roleCall{
 	{"DELETE /api/v1/links/:code", ``, [7]int{401, 204, 403, 404, 403, 404, 204}},
 	{"GET /api/v1/links/:code/history", ``, [7]int{401, 200, 404, 403, 403, 404, 200}},
 	{"POST /api/v1/links/:code/rollback", `{"version":1}`, [7]int{401, 200, 403, 404, 403, 404, 200}},
+	{"POST /api/v1/links/:code/explain", ``, [7]int{401, 200, 404, 403, 403, 404, 200}},
 	{"POST /api/v1/links/:code/disable", `{"reason":"x"}`, [7]int{401, 403, 403, 403, 403, 403, 200}},
 	{"POST /api/v1/links/:code/enable", ``, [7]int{401, 403, 403, 403, 403, 403, 200}},
 	{"GET /api/v1/links/:code/qr", ``, everybody(200)},

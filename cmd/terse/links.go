@@ -23,6 +23,7 @@ type linksCommand struct {
 	Enable   linksEnable   `cmd:"" help:"Enable a disabled link. Needs an admin key."`
 	History  linksHistory  `cmd:"" help:"Show the changes of a link, newest first."`
 	Rollback linksRollback `cmd:"" help:"Restore the target of an earlier version."`
+	Explain  linksExplain  `cmd:"" help:"Show which rule of a link applies to a visit, and why."`
 	Reset    linksReset    `cmd:"" help:"Set the clicks of a link to zero, and delete its statistics."`
 	Stats    linksStats    `cmd:"" help:"Count the clicks of a link, with a chart, as JSON or as CSV."`
 	Share    linksShare    `cmd:"" help:"Share a page with the statistics of a link, or of several links together."`

@@ -259,7 +259,7 @@ func checkBrowser(s string) error {
 }
 
 func checkCountry(s string) error {
-	if n, ok := codeNumber(s); !ok || continentOf[n] == 0 {
+	if !IsCountry(s) {
 		return errors.New("must be the code of a country with two letters (ISO 3166-1), such as DE")
 	}
 	return nil

@@ -32,6 +32,8 @@ type Choice struct {
 	Variant int    // index of the target in the split of the rule; 0 without a split
 	To      string // empty if Rule is -1
 	Name    string // for statistics: "rules[1]", "rules[1].split[0]", or "url" if Rule is -1
+	Split   bool   // the rule has a split
+	Drawn   bool   // the split is drawn anew for each visit
 }
 
 // noRule is the choice if no rule applies.
@@ -233,7 +235,7 @@ func (r *rule) choose(index int, v *Visit) Choice {
 		variant = pick(r.variants, seed)
 	}
 	chosen := &r.variants[variant]
-	return Choice{Rule: index, Variant: variant, To: chosen.to, Name: chosen.name}
+	return Choice{Rule: index, Variant: variant, To: chosen.to, Name: chosen.name, Split: len(r.variants) > 1, Drawn: r.drawn}
 }
 
 // pick returns the index of a variant for a uniformly distributed seed, by weighted rendezvous

@@ -45,6 +45,12 @@ func codeNumber(code string) (n int, ok bool) {
 	return int(a-'A')*letters + int(b-'A'), true
 }
 
+// IsCountry reports whether a text is the code of a country, ignoring case.
+func IsCountry(code string) bool {
+	n, ok := codeNumber(code)
+	return ok && continentOf[n] != 0
+}
+
 // continentNumber returns the number of a continent plus 1, or 0, ignoring case.
 func continentNumber(name string) int {
 	for i, c := range continents {
