@@ -19,30 +19,50 @@ func (d *discard) WriteHeader(int)             {}
 // excludes net/http.
 func TestRedirectAllocations(t *testing.T) { // not parallel: other tests would add allocations
 	s := newServer(t)
-	l := s.create(`{"url":"https://example.com/a/long/path?with=query"}`)
-	r := httptest.NewRequest(http.MethodGet, "/"+l.Code, nil)
-	handler, w := s.Config.Handler, &discard{http.Header{}}
-	const most = 5
-	got := testing.AllocsPerRun(1000, func() {
-		clear(w.header)
-		handler.ServeHTTP(w, r)
-	})
-	t.Logf("a redirect allocates %v times", got)
-	if got > most || w.header.Get("Location") != l.URL {
-		t.Errorf("a redirect to %q allocates %v times, want %d at most", w.header.Get("Location"), got, most)
+	for _, link := range benchLinks {
+		l := s.create(link.body)
+		r := visitRequest(l.Code)
+		handler, w := s.Config.Handler, &discard{http.Header{}}
+		const most = 5
+		got := testing.AllocsPerRun(1000, func() {
+			clear(w.header)
+			handler.ServeHTTP(w, r)
+		})
+		t.Logf("%s: a redirect allocates %v times", link.name, got)
+		if got > most || w.header.Get("Location") != link.target {
+			t.Errorf("%s: a redirect to %q allocates %v times, want %q and %d at most", link.name, w.header.Get("Location"), got, link.target, most)
+		}
 	}
+}
+
+// benchLinks are a link without rules, and a link whose last rule applies to visitRequest.
+var benchLinks = []struct{ name, body, target string }{
+	{"plain", `{"url":"https://example.com/a/long/path?with=query"}`, "https://example.com/a/long/path?with=query"},
+	{"rules", `{"url":"https://example.com/","rules":[{"if":{"device":["ios"]},"to":"https://example.com/app"},
+		{"if":{"query":{"ref":["mail"]}},"to":"https://example.com/mail"},{"if":{"language":["de"],"device":["desktop"]},"to":"https://example.com/de"}]}`, "https://example.com/de"},
+}
+
+// visitRequest returns a visit of a link by a browser.
+func visitRequest(code string) *http.Request {
+	r := httptest.NewRequest(http.MethodGet, "/"+code, nil)
+	r.Header.Set("User-Agent", chromium)
+	r.Header.Set("Accept-Language", "de-DE,de;q=0.9,en;q=0.5")
+	return r
 }
 
 // BenchmarkRedirect measures a redirect from the in-process cache without net/http.
 func BenchmarkRedirect(b *testing.B) {
 	s := newServer(b)
-	l := s.create(`{"url":"https://example.com/a/long/path?with=query"}`)
-	r := httptest.NewRequest(http.MethodGet, "/"+l.Code, nil)
-	handler := s.Config.Handler
-	handler.ServeHTTP(&discard{http.Header{}}, r)
-	b.ReportAllocs()
-	for b.Loop() {
-		handler.ServeHTTP(&discard{http.Header{}}, r)
+	for _, link := range benchLinks {
+		r := visitRequest(s.create(link.body).Code)
+		b.Run(link.name, func(b *testing.B) {
+			handler := s.Config.Handler
+			handler.ServeHTTP(&discard{http.Header{}}, r)
+			b.ReportAllocs()
+			for b.Loop() {
+				handler.ServeHTTP(&discard{http.Header{}}, r)
+			}
+		})
 	}
 }
 
