@@ -21,8 +21,8 @@ type Caller interface {
 	// Require returns an error if the caller lacks the scope, else nil.
 	Require(scope store.Scope) error
 
-	// Owner returns the id of the caller's API key; "" without a key.
-	Owner() string
+	// Author returns the id of the caller's API key; "" without a key.
+	Author() string
 }
 
 // Options configure New.

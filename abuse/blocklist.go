@@ -17,7 +17,7 @@ func (s *Service) BlockHost(ctx context.Context, who Caller, host, reason string
 	if err := store.JoinInvalid(err, store.CheckText("reason", reason, store.MaxBlockReasonLen)); err != nil {
 		return store.BlockedHost{}, err
 	}
-	h := store.BlockedHost{Pattern: pattern, Reason: reason, By: who.Owner(), BlockedAt: s.now()}
+	h := store.BlockedHost{Pattern: pattern, Reason: reason, By: who.Author(), BlockedAt: s.now()}
 	return h, s.opts.Blocklist.BlockHost(ctx, h)
 }
 

@@ -76,5 +76,5 @@ func (s *Service) ResolveReport(ctx context.Context, who Caller, id, resolution 
 	if err := store.CheckText("resolution", resolution, store.MaxResolutionLen); err != nil {
 		return store.Report{}, err
 	}
-	return s.opts.Reports.ResolveReport(ctx, id, store.Author{ID: who.Owner(), Note: resolution}, s.now())
+	return s.opts.Reports.ResolveReport(ctx, id, store.Author{ID: who.Author(), Note: resolution}, s.now())
 }

@@ -177,7 +177,7 @@ func (a *API) enableLink(ctx context.Context, in *enableInput) (*linkOutput, err
 type listInput struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"50" doc:"Maximum number of links in the page. A page of long links has fewer: it ends after about 1 MB."`
 	Cursor string `query:"cursor" doc:"next_cursor of the previous page."`
-	Owner  string `query:"owner" doc:"Whose links are listed: the id of an API key, * for all links, or anonymous for links without a key. The default is your own links. An admin key may list the links of others." example:"key_7k3x0q9p2m4a"`
+	Owner  string `query:"owner" doc:"Whose links are listed: the id of a workspace or of an API key, * for all links, or anonymous for links without a key. The default is your own links. An admin key may list the links of others." example:"key_7k3x0q9p2m4a"`
 	Domain string `query:"domain" maxLength:"260" doc:"Only links on the domain with this host."`
 	Tag    string `query:"tag" doc:"Only links with this tag."`
 	Q      string `query:"q" maxLength:"200" doc:"Only links with this text in their code, target or title. The case of ASCII letters does not matter."`

@@ -40,7 +40,7 @@ func (in *ShareSettings) check() error {
 type shareLinkInputBody struct{ ShareSettings }
 
 type shareStatsInputBody struct {
-	Owner  optional[string] `json:"owner,omitzero" required:"false" nullable:"false" doc:"Whose links: the id of an API key, * for all links, or anonymous for links without a key. The default is your own links. Needs an admin key for the links of others." example:"key_7k3x0q9p2m4a"`
+	Owner  optional[string] `json:"owner,omitzero" required:"false" nullable:"false" doc:"Whose links: the id of a workspace or of an API key, * for all links, or anonymous for links without a key. The default is your own links. Needs an admin key for the links of others." example:"key_7k3x0q9p2m4a"`
 	Domain optional[string] `json:"domain,omitzero" required:"false" nullable:"false" maxLength:"260" doc:"Only links on the domain with this host. Cannot be combined with tag."`
 	Tag    optional[string] `json:"tag,omitzero" required:"false" nullable:"false" doc:"Only links with this tag." example:"spring"`
 	ShareSettings

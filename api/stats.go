@@ -164,7 +164,7 @@ func (a *API) resetStats(ctx context.Context, in *CodeParam) (*struct{}, error) 
 }
 
 type statsInput struct {
-	Owner  string `query:"owner" doc:"The owner of the links: the id of an API key, * for all links, or anonymous for links without a key. The default is your own links. An admin key may name others." example:"key_7k3x0q9p2m4a"`
+	Owner  string `query:"owner" doc:"The owner of the links: the id of a workspace or of an API key, * for all links, or anonymous for links without a key. The default is your own links. An admin key may name others." example:"key_7k3x0q9p2m4a"`
 	Domain string `query:"domain" maxLength:"260" doc:"Only links on the domain with this host. Cannot be combined with tag."`
 	Tag    string `query:"tag" doc:"Only links that had this tag when they were clicked."`
 	StatsParams

@@ -16,7 +16,7 @@ type Domain struct {
 	Host           string       `json:"host"`  // the primary host, which is in short URLs
 	Hosts          []DomainHost `json:"hosts"` // all hosts, the primary one included
 	State          string       `json:"state"` // pending, active or off
-	Owner          string       `json:"owner"` // id of an API key
+	Owner          string       `json:"owner"` // id of a workspace or of an API key
 	Shared         bool         `json:"shared"`
 	Robots         string       `json:"robots"`   // default or disallow
 	RootURL        *string      `json:"root_url"` // nil: a page of the server; the same for NotFoundURL and EndedURL

@@ -58,7 +58,7 @@ type Link struct {
 	NoVisitors        bool       `json:"no_visitors"`
 	PasswordProtected bool       `json:"password_protected"`
 	DisabledReason    string     `json:"disabled_reason"`
-	Owner             string     `json:"owner"`  // id of an API key; empty for an anonymous link
+	Owner             string     `json:"owner"`  // id of a workspace or of an API key; empty for an anonymous link
 	Clicks            int64      `json:"clicks"` // redirects of people
 	Robots            int64      `json:"robots"` // other redirects: crawlers, previews, tools, prefetches, HEAD
 	LastClickAt       *time.Time `json:"last_click_at"`
@@ -102,7 +102,7 @@ func (c *Client) Get(ctx context.Context, code string) (Link, error) {
 type Query struct {
 	Limit  int    // most links in a page, 1 to 1000; 0 for the server's default
 	Cursor string // NextCursor of the previous page; empty for the first page
-	Owner  string // id of an API key, * for all owners, or anonymous; empty for the caller
+	Owner  string // id of a workspace or of an API key, * for all owners, or anonymous; empty for the caller
 	Domain string // only links on the domain of this host; empty for all
 	Tag    string // only links with this tag; empty for all
 	Search string // only links with this text in the code, target or title; empty for all

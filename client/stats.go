@@ -29,7 +29,7 @@ type StatsQuery struct {
 
 // StatsSet selects links. Their clicks are counted together. Tag and Domain cannot be combined.
 type StatsSet struct {
-	Owner  string // id of an API key, * for all owners, or anonymous; empty for the caller
+	Owner  string // id of a workspace or of an API key, * for all owners, or anonymous; empty for the caller
 	Domain string // only links on the domain of this host; empty for all
 	Tag    string // only links with this tag; empty for all
 }

@@ -61,9 +61,10 @@ func (r *retrier) round(ctx context.Context) {
 		r.report(ctx, err)
 		return
 	}
-	admins := map[string]bool{}
+	admins := map[string]bool{} // owners whose keys are all those of administrators
 	for i := range keys {
-		admins[keys[i].ID] = keys[i].Can(store.ScopeAdmin)
+		before, known := admins[keys[i].Owner()]
+		admins[keys[i].Owner()] = keys[i].Can(store.ScopeAdmin) && (before || !known)
 	}
 	var verifying sync.WaitGroup
 	errs := make([]error, len(due))

@@ -19,7 +19,7 @@ type Caller interface {
 	// Require returns an error if the caller lacks the scope, else nil.
 	Require(scope store.Scope) error
 
-	// Owner returns the id of the caller's API key; "" without a key.
+	// Owner returns the owner of domains that the caller adds; "" without an API key.
 	Owner() string
 }
 

@@ -37,20 +37,23 @@ func (c *Caller) Owner() string {
 	if c.Key == nil {
 		return ""
 	}
-	return c.Key.ID
+	return c.Key.Owner()
 }
 
-// author returns the author of the caller's writes in the history.
-func (c *Caller) author() string {
-	if c.system != "" {
+// Author returns the author of the caller's writes: the id of its key or component; "" for others.
+func (c *Caller) Author() string {
+	switch {
+	case c.system != "":
 		return c.system
+	case c.Key == nil:
+		return ""
 	}
-	return c.Owner()
+	return c.Key.ID
 }
 
 // Sees reports whether the caller may know that the link exists.
 func (c *Caller) Sees(l *store.Link) bool {
-	return c.system != "" || c.Key != nil && (c.Key.Can(store.ScopeAdmin) || l.Owner == c.Key.ID)
+	return c.system != "" || c.Key != nil && (c.Key.Can(store.ScopeAdmin) || l.Owner == c.Key.Owner())
 }
 
 // The errors of rejected requests.

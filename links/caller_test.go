@@ -153,3 +153,41 @@ func TestNewNamesEveryProblem(t *testing.T) {
 		t.Errorf("New with the required options = %v", err)
 	}
 }
+
+// TestWorkspace checks that the keys of a workspace own its links together, and that the history names
+// the key of each edit.
+func TestWorkspace(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	member := func(id, workspace string) *links.Caller {
+		who := keyed(id, store.ScopeLinksRead, store.ScopeLinksWrite)
+		who.Key.Workspace = workspace
+		return who
+	}
+	ann, bob, eve := member("key_ann", "marketing"), member("key_bob", "marketing"), member("key_eve", "sales")
+	joined := member("key_joined", owner.Key.ID) // the workspace of a key without one
+
+	l := b.created(ann, links.Draft{URL: "https://example.com/"})
+	if l.Owner != "marketing" {
+		t.Errorf("the owner of a new link = %q, want the workspace", l.Owner)
+	}
+	if _, err := b.Edit(t.Context(), bob, l.Code, links.Edit{URL: new("https://example.com/new")}); err != nil {
+		t.Errorf("Edit by another key of the workspace = %v", err)
+	}
+	if page, err := b.List(t.Context(), bob, links.Query{Limit: 10}); err != nil || len(page.Links) != 1 {
+		t.Errorf("List by another key of the workspace = %+v, %v, want the link", page, err)
+	}
+	history, err := b.ReadHistory(t.Context(), ann, l.Code, "", 10)
+	if err != nil || len(history.Entries) != 2 || history.Entries[0].Actor != "key_bob" || history.Entries[1].Actor != "marketing" {
+		t.Errorf("ReadHistory = %+v, %v, want the workspace as creator and the key of the edit", history, err)
+	}
+	for _, who := range []*links.Caller{eve, keyed("marketing-2", store.ScopeLinksRead), joined} {
+		if _, err := b.Get(t.Context(), who, l.Code); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("Get by %s of another workspace = %v, want %v", who.Key.ID, err, store.ErrNotFound)
+		}
+	}
+	old := b.created(owner, links.Draft{URL: "https://example.com/old"})
+	if _, err := b.Get(t.Context(), joined, old.Code); err != nil {
+		t.Errorf("Get by a key that joined the workspace of another key = %v", err)
+	}
+}

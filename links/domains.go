@@ -124,7 +124,7 @@ func (s *Service) domainFor(who *Caller, host *string) (string, error) {
 func (c *Caller) uses(d *store.Domain) bool {
 	k := c.Key
 	return c.system != "" ||
-		k != nil && (d.Shared && d.State != store.DomainRemoved || k.Can(store.ScopeAdmin) || d.Owner == k.ID || k.DefaultDomain == d.ID || slices.Contains(k.Domains, d.ID))
+		k != nil && (d.Shared && d.State != store.DomainRemoved || k.Can(store.ScopeAdmin) || d.Owner == k.Owner() || k.DefaultDomain == d.ID || slices.Contains(k.Domains, d.ID))
 }
 
 // defaultDomain returns the ID of the domain of creates that name none.

@@ -163,5 +163,5 @@ func (NodeClock) LinkTime() (time.Time, bool) { return time.Now(), true }
 // authored returns ctx for a write by the caller. The history records the caller and the
 // note.
 func authored(ctx context.Context, who *Caller, note string) context.Context {
-	return store.WithAuthor(ctx, store.Author{ID: who.author(), Note: note})
+	return store.WithAuthor(ctx, store.Author{ID: who.Author(), Note: note})
 }

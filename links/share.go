@@ -66,7 +66,7 @@ func (s *Service) share(ctx context.Context, who *Caller, opened store.Share, sh
 	}
 	token, hash := store.NewToken()
 	k := store.Key{
-		ID: store.NewKeyID(), Name: "shared by " + who.author(), Prefix: store.TokenPrefix(token), Hash: hash, Share: &opened, CreatedAt: now,
+		ID: store.NewKeyID(), Name: "shared by " + who.Author(), Prefix: store.TokenPrefix(token), Hash: hash, Share: &opened, CreatedAt: now,
 	}
 	if !share.ExpiresAt.IsZero() {
 		k.ExpiresAt = ends

@@ -1,10 +1,12 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -16,13 +18,17 @@ const MaxKeyNameLen = 100
 // Key is a stored API key, or the key of a shared page of statistics. It contains the digest of the
 // token, never the token.
 type Key struct {
-	ID          string // public name of the key; the Owner of the links it creates
+	ID          string // public name of the key, and the author of its writes
 	Name        string // for people
 	Prefix      string // the beginning of the token, so that people recognise it; see TokenPrefix
 	Hash        [sha256.Size]byte
 	Scopes      []Scope
 	CreateLimit string    // limit of creates, as COUNT/WINDOW or "off"; empty means the limit of all keys
 	CreatedAt   time.Time // UTC, microseconds
+
+	// Workspace owns the links and domains that the key creates, see CheckWorkspace. All keys of
+	// a workspace see them. Default: a workspace of this key alone, with the ID of the key.
+	Workspace string
 
 	// Domains are the IDs of the only domains on which the key may create links, also if another
 	// owner has them. The empty ID is the default domain. Default: every domain that the owner
@@ -65,6 +71,9 @@ func Scopes() []Scope {
 	return []Scope{ScopeLinksRead, ScopeLinksWrite, ScopeStatsRead, ScopeDomainsRead, ScopeDomainsWrite, ScopeAdmin}
 }
 
+// Owner returns the Owner of the links and domains that the key creates.
+func (k *Key) Owner() string { return cmp.Or(k.Workspace, k.ID) }
+
 // Can reports whether the key has s or ScopeAdmin.
 func (k *Key) Can(s Scope) bool {
 	return slices.Contains(k.Scopes, s) || slices.Contains(k.Scopes, ScopeAdmin)
@@ -73,6 +82,24 @@ func (k *Key) Can(s Scope) bool {
 // Usable reports whether the key may be used at now.
 func (k *Key) Usable(now time.Time) bool {
 	return k.RevokedAt.IsZero() && (k.ExpiresAt.IsZero() || now.Before(k.ExpiresAt))
+}
+
+// MaxWorkspaceLen is the longest ID of a workspace in bytes.
+const MaxWorkspaceLen = 64
+
+// reservedWorkspaces are texts that mean other owners in the API, and the owner of canaries.
+var reservedWorkspaces = []string{"anonymous", CanaryOwner}
+
+// CheckWorkspace returns a *FieldError for field if id cannot be the ID of a workspace: 1 to
+// MaxWorkspaceLen letters, digits, "-" and "_". The ID of an API key is also that of its workspace.
+func CheckWorkspace(field, id string) error {
+	switch {
+	case len(id) > MaxWorkspaceLen || !ValidCode(id):
+		return &FieldError{Field: field, Reason: fmt.Sprintf("must be 1 to %d letters, digits, - or _", MaxWorkspaceLen)}
+	case slices.Contains(reservedWorkspaces, id):
+		return &FieldError{Field: field, Reason: "is reserved"}
+	}
+	return nil
 }
 
 // Keys keeps API keys. Implementations are safe for concurrent use and return

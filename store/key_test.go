@@ -96,3 +96,16 @@ func TestKeyCan(t *testing.T) {
 		t.Error("key without scopes: Can = true, want false")
 	}
 }
+
+func TestCheckWorkspace(t *testing.T) {
+	t.Parallel()
+	for id, want := range map[string]bool{
+		"marketing": true, store.NewKeyID(): true, "A-b_9": true, strings.Repeat("a", store.MaxWorkspaceLen): true,
+		"": false, "*": false, "a b": false, "a/b": false, "a\x00": false, "é": false, "anonymous": false, store.CanaryOwner: false,
+		strings.Repeat("a", store.MaxWorkspaceLen+1): false,
+	} {
+		if err := store.CheckWorkspace("workspace", id); (err == nil) != want {
+			t.Errorf("CheckWorkspace(%q) = %v, want accepted: %v", id, err, want)
+		}
+	}
+}

@@ -12,7 +12,7 @@ type Link struct {
 	URL   string   // absolute http or https target, at most MaxURLLen bytes of ASCII
 	Title string   // shown to the owner and on the preview page; may be empty
 	Tags  []string // sorted, without duplicates; nil when there are none
-	Owner string   // id of the API key that created it; empty for an anonymous create
+	Owner string   // workspace that owns it, see Key.Owner; empty for an anonymous create
 
 	Status       int          // of the redirect: 301, 302, 307 or 308; see DefaultStatus
 	ForwardQuery ForwardQuery // what happens to the query of a visit

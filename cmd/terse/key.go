@@ -31,6 +31,7 @@ type keyCreate struct {
 	initFlag
 	Name          string   `required:"" help:"Who or what uses the key. Only shown to people."`
 	Scope         []string `default:"links:read,links:write,stats:read" help:"Permissions: links:read, links:write, stats:read, domains:read, domains:write, admin. Default: links:read,links:write,stats:read."`
+	Workspace     string   `placeholder:"ID" help:"Workspace that owns the links of the key: a name of your choice, such as marketing, or the id of another key. All keys of a workspace see its links. Default: a workspace of its own."`
 	Domain        []string `sep:"none" placeholder:"HOST" help:"A domain on which the key may create links; default is the default domain of the server. Repeat the flag for more domains. Default: all domains that the key may use."`
 	Limit         string   `placeholder:"N/TIME" help:"Creates by this key, such as 600/1m, or off. Default: the limit of the server for all keys."`
 	DefaultDomain string   `placeholder:"HOST" help:"The domain of links that are created without a domain. Default: the first --domain, else the default domain of the server."`
@@ -105,12 +106,17 @@ func (c *keyCreate) bind(ctx context.Context, d store.Domains, key *store.Key) e
 // of the flags.
 func (c *keyCreate) key(now time.Time) (store.Key, error) {
 	var problems []error
-	key := store.Key{ID: store.NewKeyID(), Name: c.Name, CreatedAt: now}
+	key := store.Key{ID: store.NewKeyID(), Name: c.Name, Workspace: c.Workspace, CreatedAt: now}
 	if err := store.CheckText("--name", c.Name, store.MaxKeyNameLen); err != nil {
 		problems = append(problems, err)
 	}
 	if strings.TrimSpace(c.Name) == "" {
 		problems = append(problems, errors.New("--name: must not be empty"))
+	}
+	if c.Workspace != "" {
+		if err := store.CheckWorkspace("--workspace", c.Workspace); err != nil {
+			problems = append(problems, err)
+		}
 	}
 	if len(c.Scope) == 0 {
 		problems = append(problems, fmt.Errorf("--scope: must name at least one of %v", store.Scopes()))
@@ -151,9 +157,9 @@ func (c *keyList) Run(ctx context.Context, out output) error {
 			return fmt.Errorf("list keys: %w", err)
 		}
 		w := tabwriter.NewWriter(out.stdout, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(w, "ID\tNAME\tTOKEN\tSCOPES\tLIMIT\tDOMAINS\tCREATED\tEXPIRES\tLAST USED\tREVOKED")
+		fmt.Fprintln(w, "ID\tNAME\tWORKSPACE\tTOKEN\tSCOPES\tLIMIT\tDOMAINS\tCREATED\tEXPIRES\tLAST USED\tREVOKED")
 		for _, k := range all {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, k.Name, shownPrefix(k.Prefix), shownScopes(&k),
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, k.Name, k.Owner(), shownPrefix(k.Prefix), shownScopes(&k),
 				cmp.Or(k.CreateLimit, "default"), shownDomains(ctx, d, k.Domains), shownTime(k.CreatedAt), shownTime(k.ExpiresAt), shownTime(k.LastUsedAt), shownTime(k.RevokedAt))
 		}
 		return w.Flush()

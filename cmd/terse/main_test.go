@@ -293,13 +293,13 @@ func TestKeys(t *testing.T) {
 	if got := terse(t, environ, "key", "list"); got.status != 1 {
 		t.Errorf("key list without a database = %+v, want status 1", got)
 	}
-	created := terse(t, environ, "key", "create", "--name", "laptop", "--scope", "links:read,admin", "--limit", "600/60s", "--expires", "720h", "--init")
+	created := terse(t, environ, "key", "create", "--name", "laptop", "--scope", "links:read,admin", "--limit", "600/60s", "--workspace", "marketing", "--expires", "720h", "--init")
 	if created.status != 0 || !regexp.MustCompile(`^tk_[0-9a-f]{64}\n$`).MatchString(created.stdout) {
 		t.Fatalf("key create = %+v, want a token alone on stdout", created)
 	}
 	id := regexp.MustCompile(`key_[0-9a-z]+`).FindString(created.stderr)
 	listed := terse(t, environ, "key", "list")
-	for _, want := range []string{id, "laptop", created.stdout[:len("tk_01234567")] + "… ", "links:read,admin", "600/1m", "never"} {
+	for _, want := range []string{id, "laptop", created.stdout[:len("tk_01234567")] + "… ", "marketing", "links:read,admin", "600/1m", "never"} {
 		if listed.status != 0 || !strings.Contains(listed.stdout, want) {
 			t.Errorf("key list = %+v, want %q in it", listed, want)
 		}
@@ -319,8 +319,8 @@ func TestKeys(t *testing.T) {
 	if got := terse(t, append(environ, "TERSE_REDIS_URL=redis://127.0.0.1:1"), "key", "revoke", id); got.status != 0 || !strings.Contains(got.stderr, "10s") {
 		t.Errorf("key revoke with an unreachable Redis = %+v, want a warning that it takes 10s", got)
 	}
-	got := terse(t, environ, "key", "create", "--name", "a\x00b", "--scope", "everything", "--limit", "6", "--expires", "2001-01-01")
-	for _, w := range []string{"--name", "--scope", "--limit", "--expires"} {
+	got := terse(t, environ, "key", "create", "--name", "a\x00b", "--workspace", "anonymous", "--scope", "everything", "--limit", "6", "--expires", "2001-01-01")
+	for _, w := range []string{"--name", "--workspace", "--scope", "--limit", "--expires"} {
 		if got.status != 2 || !strings.Contains(got.stderr, w) {
 			t.Errorf("wrong key create = %+v, want status 2 naming %s", got, w)
 		}

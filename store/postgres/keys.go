@@ -13,12 +13,12 @@ import (
 )
 
 // keyColumns are the columns of a key in the order of scanKey.
-const keyColumns = `k.id, k.name, k.prefix, k.hash, k.scopes, k.create_limit, k.domains, k.default_domain,
+const keyColumns = `k.id, k.name, k.prefix, k.hash, k.scopes, k.create_limit, k.workspace, k.domains, k.default_domain,
 	k.share_kind, k.share_key, k.share_password, k.created_at, k.expires_at, k.last_used_at, k.revoked_at`
 
-const insertKey = `INSERT INTO api_keys (created_at, expires_at, last_used_at, revoked_at, bucket, id, name, prefix, hash, scopes, create_limit, domains, default_domain,
+const insertKey = `INSERT INTO api_keys (created_at, expires_at, last_used_at, revoked_at, bucket, id, name, prefix, hash, scopes, create_limit, workspace, domains, default_domain,
 		share_kind, share_key, share_password)
-	SELECT $3, $4, $5, $6, $1, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17 FROM buckets b WHERE b.bucket = $1 AND b.epoch = $2 AND b.state = 'owned'`
+	SELECT $3, $4, $5, $6, $1, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18 FROM buckets b WHERE b.bucket = $1 AND b.epoch = $2 AND b.state = 'owned'`
 
 const selectKeyByHash = `SELECT ` + keyColumns + `
 	FROM buckets b LEFT JOIN api_keys k ON k.hash = $2
@@ -67,7 +67,7 @@ func (s *Store) CreateKey(ctx context.Context, k store.Key) error {
 		return struct{}{}, s.fenced(ctx, []int{bucket}, func(b *pgx.Batch) {
 			b.Queue(insertKey, bucket, epochs[bucket], micros(k.CreatedAt), orNull(micros(k.ExpiresAt), time.Time{}),
 				orNull(micros(k.LastUsedAt), time.Time{}), orNull(micros(k.RevokedAt), time.Time{}),
-				k.ID, k.Name, k.Prefix, k.Hash[:], scopes, k.CreateLimit, k.Domains, orNull(k.DefaultDomain, ""),
+				k.ID, k.Name, k.Prefix, k.Hash[:], scopes, k.CreateLimit, orNull(k.Workspace, ""), k.Domains, orNull(k.DefaultDomain, ""),
 				shareKind, shareKey, sharePassword).
 				Exec(func(tag pgconn.CommandTag) error {
 					if tag.RowsAffected() == 0 {
@@ -170,7 +170,7 @@ func scanKey(row pgx.Row) (store.Key, error) {
 		kind   *int16
 		share  store.Share
 	)
-	err := row.Scan(text(&k.ID), text(&k.Name), text(&k.Prefix), &hash, &scopes, text(&k.CreateLimit), &k.Domains, text(&k.DefaultDomain),
+	err := row.Scan(text(&k.ID), text(&k.Name), text(&k.Prefix), &hash, &scopes, text(&k.CreateLimit), text(&k.Workspace), &k.Domains, text(&k.DefaultDomain),
 		&kind, text(&share.Key), text(&share.PasswordHash), at(&k.CreatedAt), at(&k.ExpiresAt), at(&k.LastUsedAt), at(&k.RevokedAt))
 	if err != nil {
 		return store.Key{}, err

@@ -12,7 +12,7 @@ import (
 	"github.com/terse/terse/store"
 )
 
-const selectKey = `SELECT id, name, prefix, hash, scopes, create_limit, domains, default_domain,
+const selectKey = `SELECT id, name, prefix, hash, scopes, create_limit, workspace, domains, default_domain,
 	share_kind, share_key, share_password, created_at, expires_at, last_used_at, revoked_at FROM api_keys `
 
 // useKeys takes a JSON array of [hash in hexadecimal, time].
@@ -33,10 +33,10 @@ func (s *Store) CreateKey(ctx context.Context, k store.Key) error {
 	share := shareColumns(k.Share)
 	_, err = change(ctx, s, "create key", k.ID, func(ctx context.Context, tx tx) (none, error) {
 		_, err := tx.ExecContext(ctx, `INSERT INTO api_keys
-			(id, name, prefix, hash, scopes, create_limit, domains, default_domain, share_kind, share_key, share_password,
+			(id, name, prefix, hash, scopes, create_limit, workspace, domains, default_domain, share_kind, share_key, share_password,
 			created_at, expires_at, last_used_at, revoked_at)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			k.ID, k.Name, k.Prefix, k.Hash[:], scopes, k.CreateLimit, domains, k.DefaultDomain, share.kind, share.key, share.password,
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			k.ID, k.Name, k.Prefix, k.Hash[:], scopes, k.CreateLimit, k.Workspace, domains, k.DefaultDomain, share.kind, share.key, share.password,
 			micros(k.CreatedAt), micros(k.ExpiresAt), micros(k.LastUsedAt), micros(k.RevokedAt))
 		return none{}, err
 	})
@@ -108,7 +108,7 @@ func scanKey(row scanner) (store.Key, error) {
 		share                           share
 		created, expires, used, revoked int64
 	)
-	err := row.Scan(&k.ID, &k.Name, &k.Prefix, &hash, &scopes, &k.CreateLimit, &domains, &k.DefaultDomain,
+	err := row.Scan(&k.ID, &k.Name, &k.Prefix, &hash, &scopes, &k.CreateLimit, &k.Workspace, &domains, &k.DefaultDomain,
 		&share.kind, &share.key, &share.password, &created, &expires, &used, &revoked)
 	if err != nil {
 		return store.Key{}, err

@@ -39,7 +39,7 @@ func newKey() store.Key {
 	_, hash := store.NewToken()
 	return store.Key{
 		ID: store.NewKeyID(), Name: "Ann's key: 100%", Prefix: "tk_0123abcd", Hash: hash,
-		Scopes: []store.Scope{store.ScopeLinksRead, store.ScopeAdmin}, CreateLimit: "7/1m",
+		Scopes: []store.Scope{store.ScopeLinksRead, store.ScopeAdmin}, CreateLimit: "7/1m", Workspace: "marketing",
 		Domains: []string{"", newDomainID()}, DefaultDomain: newDomainID(),
 		Share:     &store.Share{Kind: store.ClickDomain, Key: "key_a/" + newDomainID(), PasswordHash: "$2a$10$hash"},
 		CreatedAt: after(1), ExpiresAt: after(2), LastUsedAt: after(3),
@@ -70,7 +70,7 @@ func keepsKey(t *testing.T, keys store.Keys) {
 			t.Errorf("Key.%s is a new field: give it a value in newKey", field.Name)
 		}
 	}
-	plain.Name, plain.Prefix, plain.Scopes, plain.CreateLimit = "", "", nil, ""
+	plain.Name, plain.Prefix, plain.Scopes, plain.CreateLimit, plain.Workspace = "", "", nil, "", ""
 	plain.Domains, plain.DefaultDomain, plain.Share = nil, "", nil
 	plain.ExpiresAt, plain.LastUsedAt = time.Time{}, time.Time{}
 	all := newKey()
