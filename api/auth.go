@@ -87,7 +87,7 @@ func (a *API) keyOf(ctx context.Context, client netip.Addr, class overload.Class
 		return store.Key{}, newProblem(http.StatusUnauthorized, "The header Authorization holds no complete API key: send Authorization: Bearer tk_…")
 	}
 	key, err := a.keyOfHash(ctx, client, class, hash)
-	if errors.Is(err, store.ErrNotFound) || err == nil && key.Share != nil {
+	if errors.Is(err, store.ErrNotFound) || err == nil && !key.IsAPIKey() {
 		err = refused
 	}
 	return key, err

@@ -92,7 +92,7 @@ func (a *API) takeCaller(ctx context.Context, purpose string, who *caller, l rat
 	if who.Key == nil {
 		return a.takeClient(ctx, purpose, who.addr, l, n)
 	}
-	return a.take(ctx, purpose+":"+who.Key.ID, l, n)
+	return a.take(ctx, purpose+":"+who.Key.Author(), l, n)
 }
 
 // createsUsedUp is the detail of a 429 for creates.

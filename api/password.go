@@ -28,7 +28,7 @@ func (a *API) takeHash(ctx context.Context, who *caller) error {
 	if who.Key == nil {
 		taken = a.takeClient(ctx, "hash", who.addr, hashLimit, 1)
 	} else {
-		taken = a.take(ctx, "hash:"+who.Key.ID, hashLimit, 1)
+		taken = a.take(ctx, "hash:"+who.Key.Author(), hashLimit, 1)
 	}
 	if taken.Allowed == 0 {
 		return tooMany("You sent too many passwords in a short time.", taken, rateHeaders("hash", hashLimit, taken))

@@ -50,7 +50,7 @@ type part struct {
 func (r *room) partsOf(who *caller) []part {
 	all := part{"all", r.most}
 	if who.Key != nil {
-		return []part{{"key:" + who.Key.ID, r.most / keyPart}, all}
+		return []part{{"key:" + who.Key.Author(), r.most / keyPart}, all}
 	}
 	return []part{
 		{"client:" + ratelimit.ClientKey(who.addr), r.client},

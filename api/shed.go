@@ -55,7 +55,7 @@ func (a *API) senderOf(r *http.Request) overload.Caller {
 	case who.Key == nil:
 		return overload.Caller{ID: ratelimit.ClientKey(who.addr)}
 	}
-	return overload.Caller{ID: who.Key.ID, Admin: who.Key.Can(store.ScopeAdmin)}
+	return overload.Caller{ID: who.Key.Author(), Admin: who.Key.Can(store.ScopeAdmin)}
 }
 
 // leaveBody closes the connection after the answer if the request has a body. Otherwise

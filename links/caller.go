@@ -40,7 +40,7 @@ func (c *Caller) Owner() string {
 	return c.Key.Owner()
 }
 
-// Author returns the author of the caller's writes: the id of its key or component; "" for others.
+// Author returns the author of the caller's writes, see store.Author; "" without a key.
 func (c *Caller) Author() string {
 	switch {
 	case c.system != "":
@@ -48,7 +48,7 @@ func (c *Caller) Author() string {
 	case c.Key == nil:
 		return ""
 	}
-	return c.Key.ID
+	return c.Key.Author()
 }
 
 // Sees reports whether the caller may know that the link exists.

@@ -5,9 +5,13 @@ import "context"
 // Author is the author of a write and the reason for it. Stores record it with the version
 // that the write makes.
 type Author struct {
-	ID   string // id of an API key, or of a part of the system such as AuthorBlocklist; empty if unknown
+	ID   string // id of an API key, AuthorAdmin, or the name of a part of the system such as AuthorBlocklist; empty if unknown
 	Note string // the reason, for people; usually empty
 }
+
+// AuthorAdmin is the author of writes by an administrator of the server who signed in by a one-time
+// link. No API key has this id.
+const AuthorAdmin = "admin"
 
 // Authors that are parts of the system. No API key has such an id.
 const (

@@ -15,8 +15,8 @@ import (
 // MaxKeyNameLen is the longest name of a key in characters.
 const MaxKeyNameLen = 100
 
-// Key is a stored API key, or the key of a shared page of statistics. It contains the digest of the
-// token, never the token.
+// Key is a stored API key, the key of a shared page of statistics, or a session. It contains the digest
+// of the token, never the token.
 type Key struct {
 	ID          string // public name of the key, and the author of its writes
 	Name        string // for people
@@ -41,6 +41,10 @@ type Key struct {
 	// rejects it. Never modify it: copies of a Key have the same Share. nil: an API key.
 	Share *Share
 
+	// Session is the sign-in of a person. A cookie has its token, and the API rejects it. Never
+	// modify it: copies of a Key have the same Session. nil: no session.
+	Session *Session
+
 	ExpiresAt  time.Time // the zero time means never
 	LastUsedAt time.Time // up to some minutes old, see Keys.UseKeys; the zero time means never
 	RevokedAt  time.Time // the zero time means not revoked
@@ -52,6 +56,22 @@ type Share struct {
 	Key          string // of ClickDay
 	PasswordHash string // bcrypt; empty: no password
 }
+
+// Session says who signed in.
+type Session struct {
+	Key  string            // ID of the API key that signed in, or AuthorAdmin
+	Hash [sha256.Size]byte // digest of that key's token; zero for AuthorAdmin
+}
+
+// The life of sessions.
+const (
+	SessionIdle = 8 * time.Hour      // a session ends when it was not used for so long
+	SessionLife = 24 * time.Hour     // a session ends so long after the sign-in, also in use
+	SessionTTL  = 7 * 24 * time.Hour // stores may delete a session so long after its sign-in
+)
+
+// DefaultWorkspace is the workspace of sessions of AuthorAdmin.
+const DefaultWorkspace = "default"
 
 // Scope is a permission of a key.
 type Scope string
@@ -79,8 +99,29 @@ func (k *Key) Can(s Scope) bool {
 	return slices.Contains(k.Scopes, s) || slices.Contains(k.Scopes, ScopeAdmin)
 }
 
-// Usable reports whether the key may be used at now.
+// Author returns the author of writes with the key: for a session, the key that signed in.
+func (k *Key) Author() string {
+	if k.Session != nil {
+		return k.Session.Key
+	}
+	return k.ID
+}
+
+// IsAPIKey reports whether programs may use the key.
+func (k *Key) IsAPIKey() bool { return k.Share == nil && k.Session == nil }
+
+// Usable reports whether the key may be used at now. A session also needs a usable API key, see
+// Session.Hash.
 func (k *Key) Usable(now time.Time) bool {
+	if k.Session != nil {
+		used := k.CreatedAt
+		if used.Before(k.LastUsedAt) {
+			used = k.LastUsedAt
+		}
+		if now.Sub(used) >= SessionIdle {
+			return false
+		}
+	}
 	return k.RevokedAt.IsZero() && (k.ExpiresAt.IsZero() || now.Before(k.ExpiresAt))
 }
 
@@ -91,7 +132,7 @@ const MaxWorkspaceLen = 64
 var reservedWorkspaces = []string{"anonymous", CanaryOwner}
 
 // CheckWorkspace returns a *FieldError for field if id cannot be the ID of a workspace: 1 to
-// MaxWorkspaceLen letters, digits, "-" and "_". The ID of an API key is also that of its workspace.
+// MaxWorkspaceLen letters, digits, "-" and "_". A key without a workspace has its own ID as its workspace.
 func CheckWorkspace(field, id string) error {
 	switch {
 	case len(id) > MaxWorkspaceLen || !ValidCode(id):
@@ -105,7 +146,8 @@ func CheckWorkspace(field, id string) error {
 // Keys keeps API keys. Implementations are safe for concurrent use and return
 // ErrUnavailable as Store does.
 type Keys interface {
-	// CreateKey adds k, or returns ErrExists when its ID or Hash is taken.
+	// CreateKey adds k, or returns ErrExists when its ID or Hash is taken. With a session it may
+	// delete sessions that are older by SessionTTL.
 	CreateKey(ctx context.Context, k Key) error
 
 	// KeyByHash returns the key with this digest of its token, or ErrNotFound. Revoked and
@@ -144,6 +186,11 @@ const prefixLen = len(tokenPrefix) + 8
 func NewToken() (token string, hash [sha256.Size]byte) {
 	var secret [sha256.Size]byte
 	_, _ = rand.Read(secret[:]) // never fails: see crypto/rand
+	return TokenOf(secret)
+}
+
+// TokenOf returns the token with the given random bytes, and its digest.
+func TokenOf(secret [sha256.Size]byte) (token string, hash [sha256.Size]byte) {
 	token = tokenPrefix + hex.EncodeToString(secret[:])
 	return token, sha256.Sum256([]byte(token))
 }

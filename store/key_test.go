@@ -109,3 +109,33 @@ func TestCheckWorkspace(t *testing.T) {
 		}
 	}
 }
+
+func TestSessionUsable(t *testing.T) {
+	t.Parallel()
+	signIn := time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
+	for _, tt := range []struct {
+		name string
+		used time.Duration // after the sign-in; 0: never
+		at   time.Duration
+		want bool
+	}{
+		{"at once", 0, 0, true},
+		{"never used", 0, store.SessionIdle - 1, true},
+		{"idle since the sign-in", 0, store.SessionIdle, false},
+		{"used", 3 * time.Hour, store.SessionIdle + 3*time.Hour - 1, true},
+		{"idle", 3 * time.Hour, store.SessionIdle + 3*time.Hour, false},
+		{"in use for too long", store.SessionLife - time.Hour, store.SessionLife, false},
+	} {
+		k := store.Key{Session: &store.Session{}, CreatedAt: signIn, ExpiresAt: signIn.Add(store.SessionLife)}
+		if tt.used > 0 {
+			k.LastUsedAt = signIn.Add(tt.used)
+		}
+		if got := k.Usable(signIn.Add(tt.at)); got != tt.want {
+			t.Errorf("%s: Usable = %v, want %v", tt.name, got, tt.want)
+		}
+		k.RevokedAt = signIn
+		if k.Usable(signIn.Add(tt.at)) {
+			t.Errorf("%s: a revoked session is usable", tt.name)
+		}
+	}
+}

@@ -159,6 +159,9 @@ func (c *keyList) Run(ctx context.Context, out output) error {
 		w := tabwriter.NewWriter(out.stdout, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(w, "ID\tNAME\tWORKSPACE\tTOKEN\tSCOPES\tLIMIT\tDOMAINS\tCREATED\tEXPIRES\tLAST USED\tREVOKED")
 		for _, k := range all {
+			if k.Session != nil && !k.Usable(time.Now()) {
+				continue // ended sessions are many, and are deleted some days later
+			}
 			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, k.Name, k.Owner(), shownPrefix(k.Prefix), shownScopes(&k),
 				cmp.Or(k.CreateLimit, "default"), shownDomains(ctx, d, k.Domains), shownTime(k.CreatedAt), shownTime(k.ExpiresAt), shownTime(k.LastUsedAt), shownTime(k.RevokedAt))
 		}
@@ -226,8 +229,11 @@ func announceRevocation(ctx context.Context, url string, key store.Key) error {
 	return errors.Join(redis.AnnounceRevocation(ctx, key), redis.Close())
 }
 
-// shownScopes returns the scopes of a key, or the statistics that it opens instead.
+// shownScopes returns the scopes of a key, the statistics that it opens, or who signed in.
 func shownScopes(k *store.Key) string {
+	if k.Session != nil {
+		return "session of " + k.Session.Key
+	}
 	if k.Share != nil {
 		return "statistics of " + strings.TrimSpace(sharedNames[k.Share.Kind]+" "+k.Share.Key)
 	}

@@ -190,7 +190,7 @@ func day(year int, month time.Month) int32 {
 func callKeys(t *testing.T, s *postgres.Store, prefix string, now time.Time) {
 	t.Helper()
 	ctx := t.Context()
-	k := store.Key{ID: prefix, Hash: sha256.Sum256([]byte(prefix)), CreatedAt: now}
+	k := store.Key{ID: prefix, Hash: sha256.Sum256([]byte(prefix)), CreatedAt: now, Session: &store.Session{Key: store.AuthorAdmin}}
 	must(t, s.CreateKey(ctx, k))
 	_, err := s.KeyByHash(ctx, k.Hash)
 	must(t, err)

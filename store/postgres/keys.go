@@ -14,11 +14,11 @@ import (
 
 // keyColumns are the columns of a key in the order of scanKey.
 const keyColumns = `k.id, k.name, k.prefix, k.hash, k.scopes, k.create_limit, k.workspace, k.domains, k.default_domain,
-	k.share_kind, k.share_key, k.share_password, k.created_at, k.expires_at, k.last_used_at, k.revoked_at`
+	k.share_kind, k.share_key, k.share_password, k.session_key, k.session_hash, k.created_at, k.expires_at, k.last_used_at, k.revoked_at`
 
 const insertKey = `INSERT INTO api_keys (created_at, expires_at, last_used_at, revoked_at, bucket, id, name, prefix, hash, scopes, create_limit, workspace, domains, default_domain,
-		share_kind, share_key, share_password)
-	SELECT $3, $4, $5, $6, $1, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18 FROM buckets b WHERE b.bucket = $1 AND b.epoch = $2 AND b.state = 'owned'`
+		share_kind, share_key, share_password, session_key, session_hash)
+	SELECT $3, $4, $5, $6, $1, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20 FROM buckets b WHERE b.bucket = $1 AND b.epoch = $2 AND b.state = 'owned'`
 
 const selectKeyByHash = `SELECT ` + keyColumns + `
 	FROM buckets b LEFT JOIN api_keys k ON k.hash = $2
@@ -47,6 +47,11 @@ const useKeys = `WITH due AS (
 	)
 	UPDATE api_keys k SET last_used_at = due.at FROM due WHERE k.id = due.id`
 
+// pruneSessions deletes a few more sessions than one call adds, and skips rows that another call
+// deletes. It needs no fence, as pruneReports.
+const pruneSessions = `DELETE FROM api_keys WHERE ctid = ANY (ARRAY(SELECT ctid FROM api_keys
+	WHERE session_key IS NOT NULL AND created_at < $1 ORDER BY created_at LIMIT 4 FOR UPDATE SKIP LOCKED))`
+
 // CreateKey implements store.Keys.
 func (s *Store) CreateKey(ctx context.Context, k store.Key) error {
 	scopes := make([]string, len(k.Scopes)) // not nil, because nil would be NULL
@@ -58,6 +63,11 @@ func (s *Store) CreateKey(ctx context.Context, k store.Key) error {
 	if k.Share != nil {
 		shareKind, shareKey, sharePassword = new(int16(k.Share.Kind)), &k.Share.Key, &k.Share.PasswordHash
 	}
+	var sessionKey *string
+	var sessionHash []byte
+	if k.Session != nil {
+		sessionKey, sessionHash = &k.Session.Key, k.Session.Hash[:]
+	}
 	bucket := bucketOfHash(k.Hash)
 	_, err := detached(ctx, s, func(ctx context.Context) (struct{}, error) {
 		epochs, err := s.known(ctx)
@@ -68,13 +78,16 @@ func (s *Store) CreateKey(ctx context.Context, k store.Key) error {
 			b.Queue(insertKey, bucket, epochs[bucket], micros(k.CreatedAt), orNull(micros(k.ExpiresAt), time.Time{}),
 				orNull(micros(k.LastUsedAt), time.Time{}), orNull(micros(k.RevokedAt), time.Time{}),
 				k.ID, k.Name, k.Prefix, k.Hash[:], scopes, k.CreateLimit, orNull(k.Workspace, ""), k.Domains, orNull(k.DefaultDomain, ""),
-				shareKind, shareKey, sharePassword).
+				shareKind, shareKey, sharePassword, sessionKey, sessionHash).
 				Exec(func(tag pgconn.CommandTag) error {
 					if tag.RowsAffected() == 0 {
 						return store.ErrMoved
 					}
 					return nil
 				})
+			if k.Session != nil {
+				b.Queue(pruneSessions, micros(k.CreatedAt.Add(-store.SessionTTL)))
+			}
 		})
 	})
 	return wrap(err, "create key", k.ID)
@@ -169,9 +182,12 @@ func scanKey(row pgx.Row) (store.Key, error) {
 		scopes []string
 		kind   *int16
 		share  store.Share
+
+		sessionKey  *string
+		sessionHash []byte
 	)
 	err := row.Scan(text(&k.ID), text(&k.Name), text(&k.Prefix), &hash, &scopes, text(&k.CreateLimit), text(&k.Workspace), &k.Domains, text(&k.DefaultDomain),
-		&kind, text(&share.Key), text(&share.PasswordHash), at(&k.CreatedAt), at(&k.ExpiresAt), at(&k.LastUsedAt), at(&k.RevokedAt))
+		&kind, text(&share.Key), text(&share.PasswordHash), &sessionKey, &sessionHash, at(&k.CreatedAt), at(&k.ExpiresAt), at(&k.LastUsedAt), at(&k.RevokedAt))
 	if err != nil {
 		return store.Key{}, err
 	}
@@ -182,6 +198,10 @@ func scanKey(row pgx.Row) (store.Key, error) {
 	if kind != nil {
 		share.Kind = store.ClickKind(*kind)
 		k.Share = &share
+	}
+	if sessionKey != nil {
+		k.Session = &store.Session{Key: *sessionKey}
+		copy(k.Session.Hash[:], sessionHash)
 	}
 	for _, t := range []*time.Time{&k.CreatedAt, &k.ExpiresAt, &k.LastUsedAt, &k.RevokedAt} {
 		*t = t.UTC()

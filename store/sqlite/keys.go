@@ -13,12 +13,16 @@ import (
 )
 
 const selectKey = `SELECT id, name, prefix, hash, scopes, create_limit, workspace, domains, default_domain,
-	share_kind, share_key, share_password, created_at, expires_at, last_used_at, revoked_at FROM api_keys `
+	share_kind, share_key, share_password, session_key, session_hash, created_at, expires_at, last_used_at, revoked_at FROM api_keys `
 
 // useKeys takes a JSON array of [hash in hexadecimal, time].
 const useKeys = `UPDATE api_keys SET last_used_at = u.at
 	FROM (SELECT unhex(value ->> 0) AS hash, value ->> 1 AS at FROM json_each(?)) u
 	WHERE api_keys.hash = u.hash AND last_used_at < u.at`
+
+// pruneSessions deletes up to 4 old sessions, more than one sign-in adds.
+const pruneSessions = `DELETE FROM api_keys WHERE id IN
+	(SELECT id FROM api_keys WHERE session_key IS NOT NULL AND created_at < ? ORDER BY created_at LIMIT 4)`
 
 // CreateKey implements store.Keys.
 func (s *Store) CreateKey(ctx context.Context, k store.Key) error {
@@ -31,13 +35,21 @@ func (s *Store) CreateKey(ctx context.Context, k store.Key) error {
 		return wrap(err, "create key", k.ID)
 	}
 	share := shareColumns(k.Share)
+	var sessionKey sql.NullString
+	var sessionHash []byte
+	if k.Session != nil {
+		sessionKey, sessionHash = sql.NullString{String: k.Session.Key, Valid: true}, k.Session.Hash[:]
+	}
 	_, err = change(ctx, s, "create key", k.ID, func(ctx context.Context, tx tx) (none, error) {
 		_, err := tx.ExecContext(ctx, `INSERT INTO api_keys
-			(id, name, prefix, hash, scopes, create_limit, workspace, domains, default_domain, share_kind, share_key, share_password,
+			(id, name, prefix, hash, scopes, create_limit, workspace, domains, default_domain, share_kind, share_key, share_password, session_key, session_hash,
 			created_at, expires_at, last_used_at, revoked_at)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			k.ID, k.Name, k.Prefix, k.Hash[:], scopes, k.CreateLimit, k.Workspace, domains, k.DefaultDomain, share.kind, share.key, share.password,
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			k.ID, k.Name, k.Prefix, k.Hash[:], scopes, k.CreateLimit, k.Workspace, domains, k.DefaultDomain, share.kind, share.key, share.password, sessionKey, sessionHash,
 			micros(k.CreatedAt), micros(k.ExpiresAt), micros(k.LastUsedAt), micros(k.RevokedAt))
+		if err == nil && k.Session != nil {
+			_, err = tx.ExecContext(ctx, pruneSessions, micros(k.CreatedAt.Add(-store.SessionTTL)))
+		}
 		return none{}, err
 	})
 	return err
@@ -103,13 +115,14 @@ func (s *Store) UseKeys(ctx context.Context, uses []store.KeyUse) error {
 func scanKey(row scanner) (store.Key, error) {
 	var (
 		k                               store.Key
-		hash                            []byte
+		hash, sessionHash               []byte
+		sessionKey                      sql.NullString
 		scopes, domains                 string
 		share                           share
 		created, expires, used, revoked int64
 	)
 	err := row.Scan(&k.ID, &k.Name, &k.Prefix, &hash, &scopes, &k.CreateLimit, &k.Workspace, &domains, &k.DefaultDomain,
-		&share.kind, &share.key, &share.password, &created, &expires, &used, &revoked)
+		&share.kind, &share.key, &share.password, &sessionKey, &sessionHash, &created, &expires, &used, &revoked)
 	if err != nil {
 		return store.Key{}, err
 	}
@@ -121,6 +134,10 @@ func scanKey(row scanner) (store.Key, error) {
 	}
 	copy(k.Hash[:], hash)
 	k.Share = share.value()
+	if sessionKey.Valid {
+		k.Session = &store.Session{Key: sessionKey.String}
+		copy(k.Session.Hash[:], sessionHash)
+	}
 	k.CreatedAt, k.ExpiresAt = moment(created), moment(expires)
 	k.LastUsedAt, k.RevokedAt = moment(used), moment(revoked)
 	return k, nil

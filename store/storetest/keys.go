@@ -25,6 +25,7 @@ func RunKeys(t *testing.T, open func(tb testing.TB) store.Keys) {
 		{"lists oldest first", listsKeys},
 		{"revokes once", revokesKey},
 		{"records the last use", usesKeys},
+		{"deletes old sessions alone", prunesSessions},
 		{"ended context writes nothing", endedKey},
 	} {
 		t.Run(p.name, func(t *testing.T) {
@@ -34,7 +35,44 @@ func RunKeys(t *testing.T, open func(tb testing.TB) store.Keys) {
 	}
 }
 
-// newKey returns a key with every field but RevokedAt set.
+// justNow returns the time of now as a store keeps it.
+func justNow() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
+
+// prunesSessions creates sessions after an old one.
+func prunesSessions(t *testing.T, keys store.Keys) {
+	old := justNow().Add(-store.SessionTTL - time.Hour)
+	session, share, plain, recent := newKey(), newKey(), newKey(), newKey()
+	session.CreatedAt, share.CreatedAt, plain.CreatedAt = old, old, old
+	session.Session, session.Share, plain.Share = &store.Session{Key: share.ID, Hash: share.Hash}, nil, nil
+	recent.Session, recent.Share, recent.CreatedAt = session.Session, nil, old.Add(2*time.Hour)
+	createKey(t, keys, recent)
+	for _, k := range []store.Key{share, plain, session} {
+		createKey(t, keys, k)
+	}
+	gone := func() bool {
+		all, err := keys.ListKeys(t.Context()) // unlike KeyByHash, no cache answers it
+		if err != nil {
+			t.Fatal(err)
+		}
+		return !slices.ContainsFunc(all, func(k store.Key) bool { return k.ID == session.ID })
+	}
+	for range 1000 { // a shard deletes only its own sessions
+		if gone() {
+			break
+		}
+		next := newKey()
+		next.Session, next.Share, next.CreatedAt = recent.Session, nil, justNow()
+		createKey(t, keys, next)
+	}
+	if !gone() {
+		t.Error("an old session was not deleted")
+	}
+	for _, want := range []store.Key{share, plain, recent} {
+		wantKey(t, keys, want)
+	}
+}
+
+// newKey returns a key with every field but Session and RevokedAt set. A store may delete old sessions.
 func newKey() store.Key {
 	_, hash := store.NewToken()
 	return store.Key{
@@ -65,9 +103,10 @@ func wantKey(t *testing.T, keys store.Keys, want store.Key) {
 func keepsKey(t *testing.T, keys store.Keys) {
 	whole, plain := newKey(), newKey()
 	whole.RevokedAt = after(4)
+	whole.Session, whole.CreatedAt = &store.Session{Key: store.NewKeyID(), Hash: plain.Hash}, justNow()
 	for field, value := range reflect.ValueOf(whole).Fields() {
 		if value.IsZero() {
-			t.Errorf("Key.%s is a new field: give it a value in newKey", field.Name)
+			t.Errorf("Key.%s is a new field: give it a value in newKey or keepsKey", field.Name)
 		}
 	}
 	plain.Name, plain.Prefix, plain.Scopes, plain.CreateLimit, plain.Workspace = "", "", nil, "", ""
@@ -77,7 +116,9 @@ func keepsKey(t *testing.T, keys store.Keys) {
 	all.Share = &store.Share{Kind: store.ClickAll}
 	link := newKey()
 	link.Share = &store.Share{Kind: store.ClickLink, Key: "spring"}
-	for _, want := range []store.Key{whole, plain, all, link} {
+	session := newKey()
+	session.Share, session.Session, session.CreatedAt = nil, &store.Session{Key: store.AuthorAdmin}, justNow()
+	for _, want := range []store.Key{whole, plain, all, link, session} {
 		createKey(t, keys, want)
 		wantKey(t, keys, want)
 	}

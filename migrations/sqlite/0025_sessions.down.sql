@@ -1,0 +1,8 @@
+-- A session would become an API key.
+DELETE FROM api_keys WHERE session_key IS NOT NULL;
+
+DROP INDEX api_keys_sessions;
+ALTER TABLE api_keys DROP COLUMN session_key;
+ALTER TABLE api_keys DROP COLUMN session_hash;
+
+PRAGMA user_version = 24;
