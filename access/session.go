@@ -1,0 +1,94 @@
+package access
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/terse/terse/store"
+)
+
+// ErrNoAPIKey rejects a sign-in with a key that is not an API key.
+var ErrNoAPIKey = errors.New("only an API key can sign in")
+
+// SignIn returns the token of a new session of k, which must be usable. The session has the scopes and
+// the workspace of k, and ends with k.
+func (s *Service) SignIn(ctx context.Context, k store.Key) (token string, err error) {
+	if !k.IsAPIKey() {
+		return "", ErrNoAPIKey
+	}
+	token, hash := store.NewToken()
+	session := s.newSession(token, hash)
+	session.Name, session.Session = k.Name, &store.Session{Key: k.ID, Hash: k.Hash}
+	session.Workspace, session.Scopes, session.CreateLimit = k.Owner(), k.Scopes, k.CreateLimit
+	session.Domains, session.DefaultDomain = k.Domains, k.DefaultDomain
+	if !k.ExpiresAt.IsZero() && k.ExpiresAt.Before(session.ExpiresAt) {
+		session.ExpiresAt = k.ExpiresAt
+	}
+	if err := s.opts.Keys.CreateKey(ctx, session); err != nil {
+		return "", fmt.Errorf("sign in: %w", err)
+	}
+	return token, nil
+}
+
+// newSession returns a session with the fields that all sessions have.
+func (s *Service) newSession(token string, hash [sha256.Size]byte) store.Key {
+	now := s.now()
+	return store.Key{
+		ID: store.NewKeyID(), Hash: hash, Prefix: store.TokenPrefix(token), CreatedAt: now, ExpiresAt: now.Add(store.SessionLife),
+	}
+}
+
+// Sessions returns the usable sessions of the caller's API key, or of all one-time links, oldest first.
+func (s *Service) Sessions(ctx context.Context, who Caller) ([]store.Key, error) {
+	return s.list(ctx, func(k *store.Key, now time.Time) bool {
+		return k.Session != nil && k.Session.Key == who.Author() && k.Usable(now)
+	})
+}
+
+// list returns the keys that want selects.
+func (s *Service) list(ctx context.Context, want func(k *store.Key, now time.Time) bool) ([]store.Key, error) {
+	all, err := s.opts.Keys.ListKeys(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list keys: %w", err)
+	}
+	now, some := s.now(), []store.Key(nil)
+	for i := range all {
+		if want(&all[i], now) {
+			some = append(some, all[i])
+		}
+	}
+	return some, nil
+}
+
+// EndSession ends one of Sessions. It returns store.ErrNotFound for another id.
+func (s *Service) EndSession(ctx context.Context, who Caller, id string) error {
+	own, err := s.Sessions(ctx, who)
+	if err != nil {
+		return err
+	}
+	for i := range own {
+		if own[i].ID == id {
+			_, err := s.revoke(ctx, id)
+			return err
+		}
+	}
+	return fmt.Errorf("end session %q: %w", id, store.ErrNotFound)
+}
+
+// SignOut ends a session.
+func (s *Service) SignOut(ctx context.Context, session *store.Key) error {
+	_, err := s.revoke(ctx, session.ID)
+	return err
+}
+
+// revoke revokes a key now, and informs other processes.
+func (s *Service) revoke(ctx context.Context, id string) (store.Key, error) {
+	k, err := s.opts.Keys.RevokeKey(ctx, id, s.now())
+	if err == nil {
+		s.opts.Revoked(ctx, k)
+	}
+	return k, err
+}
