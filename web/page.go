@@ -29,21 +29,30 @@ type page struct {
 	forms    string // sources of form-action
 	referrer string // Referrer-Policy
 	indexed  bool   // whether search engines may list it
+	console  bool   // whether it belongs to the console: its script needs no HTML from text
 
 	template *template.Template
 }
 
 // parse reads the page's template into the common layout.
 func (p *page) parse(asset func(string) string) error {
-	t := template.New("layout.html").Funcs(template.FuncMap{
+	layout, parts := "layout.html", []string{"result.html"}
+	if p.console {
+		layout, parts = "console.html", []string{"stats.html", "console/parts.html"}
+	}
+	files := []string{"templates/" + layout}
+	for _, name := range append(parts, p.file) {
+		files = append(files, "templates/"+name)
+	}
+	t := template.New(layout).Funcs(template.FuncMap{
 		"asset":  asset,
 		"change": formatChange,
 		"count":  formatCount,
 		"date":   formatDate,
 		"wait":   formatWait,
-	})
+	}).Funcs(consoleFuncs)
 	var err error
-	p.template, err = t.ParseFS(templateFiles, "templates/layout.html", "templates/result.html", "templates/"+p.file)
+	p.template, err = t.ParseFS(templateFiles, files...)
 	if err != nil {
 		return fmt.Errorf("web: parse %s: %w", p.file, err)
 	}
@@ -55,6 +64,9 @@ type view struct {
 	Site Options // the same on every page
 	Name string  // first part of the title
 	Page any     // the view model
+
+	Viewer  *Viewer // of a page of the console; nil: nobody has signed in
+	Section string  // part of the console
 }
 
 // write sends the page. It renders the whole page before it sends the first byte.
@@ -74,8 +86,12 @@ func (p *page) write(w http.ResponseWriter, status int, v view) {
 // caller has set stay; the default of Cache-Control is no-store.
 func (p *page) setHeaders(h http.Header) {
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "+
-		"connect-src 'self'; form-action "+p.forms+"; base-uri 'none'; frame-ancestors 'none'")
+	policy := "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
+		"connect-src 'self'; form-action " + p.forms + "; base-uri 'none'; frame-ancestors 'none'"
+	if p.console {
+		policy += "; require-trusted-types-for 'script'; trusted-types 'none'"
+	}
+	h.Set("Content-Security-Policy", policy)
 	h.Set("X-Content-Type-Options", "nosniff")
 	if h.Get("Referrer-Policy") == "" {
 		h.Set("Referrer-Policy", p.referrer)

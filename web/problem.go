@@ -55,6 +55,10 @@ func wordsFor(status int) words {
 			title: "Gone", detail: "This link has expired, has reached its click limit, or was deleted.",
 			next: "It will not come back. Ask the sender for a new link.",
 		}
+	case http.StatusPreconditionFailed:
+		return words{title: "It has changed", detail: "Somebody else has changed it in the meantime.", next: "Open it again and look at the changes."}
+	case http.StatusUnprocessableEntity:
+		return words{title: "Not valid", detail: "Some fields are not valid.", next: "Go back and correct them."}
 	case http.StatusRequestEntityTooLarge:
 		return words{title: "Too much", detail: "The request is too large.", next: "Go back and shorten your text."}
 	case http.StatusMisdirectedRequest:

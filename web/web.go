@@ -1,5 +1,5 @@
 // Package web renders the HTML pages: the form, the result, the preview, the
-// password page, the statistics and the error pages, and serves their style sheets,
+// password page, the statistics, the console and the error pages, and serves their style sheets,
 // scripts and icons. It knows view models, but no links, stores or routes: the caller decides
 // which page answers a request.
 //
@@ -78,6 +78,8 @@ type Pages struct {
 	assets *assets
 
 	home, result, preview, counted, password, confirm, problem, stats, statsPassword page
+
+	console console
 }
 
 // New parses the templates and fingerprints the static files. It returns an error
@@ -106,8 +108,10 @@ func New(opts Options) (*Pages, error) {
 		stats:    page{file: "stats.html", forms: formsToSelf, referrer: "no-referrer"},
 
 		statsPassword: page{file: "password.html", forms: formsToSelf, referrer: "no-referrer"},
+
+		console: newConsole(),
 	}
-	for _, page := range []*page{&p.home, &p.result, &p.preview, &p.counted, &p.password, &p.confirm, &p.problem, &p.stats, &p.statsPassword} {
+	for _, page := range append(p.console.all(), &p.home, &p.result, &p.preview, &p.counted, &p.password, &p.confirm, &p.problem, &p.stats, &p.statsPassword) {
 		if err := page.parse(p.Asset); err != nil {
 			return nil, err
 		}

@@ -1,0 +1,113 @@
+package web_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/terse/terse/web"
+)
+
+// everyScreen returns a function for each page of the console that writes it with text in every field.
+func everyScreen(p *web.Pages, who web.Viewer, text string) map[string]func(http.ResponseWriter) {
+	who.Name = text
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	wrong := map[string]string{"q": text, "tag": text, "domain": text, "owner": text, "url": text, "alias": text, "title": text, "tags": text, "scopes": text, "name": text, text: text}
+	row := web.LinkRow{
+		Path: "/~/links/default/" + text, ShortURL: "https://sho.rt/" + text, URL: text, Title: text, Tags: []string{text, text}, State: text,
+		Owner: text, Clicks: 12, CreatedAt: at, Protected: true,
+	}
+	link := web.LinkPage{LinkRow: row, QRPath: "/api/v1/links/" + text + "/qr?", Status: 302, ForwardQuery: text, StartsAt: at, DisabledReason: text, MaxClicks: 3, Done: text}
+	form := web.LinkForm{
+		Path: row.Path, ShortURL: row.ShortURL, URL: text, Domain: text, Alias: text, Title: text, Tags: text, StartsAt: text, ExpiresAt: text, MaxClicks: text,
+		Status: text, ForwardQuery: text, Version: text, Nonce: text, Protected: true, Errors: wrong, General: text, Conflict: []web.Difference{{Field: text, Yours: text, Theirs: text}},
+	}
+	created := form
+	created.Path = ""
+	counted := busyStats(web.Subject{Kind: web.SubjectLink, Name: text})
+	counted.Path = row.Path + "/stats"
+	return map[string]func(http.ResponseWriter){
+		"sign in": func(w http.ResponseWriter) {
+			p.SignIn(w, 401, web.SignIn{ReturnTo: text, Error: text, RetryAfter: time.Second})
+		},
+		"one-time link": func(w http.ResponseWriter) { p.OneTimeLink(w, 200) },
+		"links": func(w http.ResponseWriter) {
+			p.LinkList(w, 200, who, web.LinkList{Search: text, Tag: text, Domain: text, Owner: text, Rows: []web.LinkRow{row}, Next: "/~/links?cursor=" + text, Continued: true, Unavailable: true, Errors: wrong, Done: text})
+		},
+		"no links": func(w http.ResponseWriter) { p.LinkList(w, 200, who, web.LinkList{Search: text}) },
+		"new link": func(w http.ResponseWriter) { p.NewLink(w, 422, who, created) },
+		"edit":     func(w http.ResponseWriter) { p.EditLink(w, 412, who, form) },
+		"link":     func(w http.ResponseWriter) { p.LinkPage(w, 200, who, link) },
+		"delete":   func(w http.ResponseWriter) { p.DeleteLink(w, 200, who, link) },
+		"history": func(w http.ResponseWriter) {
+			p.History(w, 200, who, web.History{LinkRow: row, Version: 2, Older: row.Path + "/history?cursor=" + text, Entries: []web.Revision{{Version: 1, At: at, Action: text, Actor: text, Note: text, Back: true, Changes: []web.Change{{Field: text, Before: text, After: text}}}}})
+		},
+		"statistics": func(w http.ResponseWriter) { p.LinkStats(w, 200, who, web.LinkStats{LinkRow: row, Stats: counted}) },
+		"keys": func(w http.ResponseWriter) {
+			p.KeyList(w, 200, who, web.KeyList{
+				Keys: []web.KeyRow{{ID: text, Name: text, Workspace: text, Prefix: text, Scopes: []string{text}}, {ID: text, Ended: text}},
+				Name: text, Workspace: text, ExpiresAt: text, AllScopes: []string{text}, Errors: wrong, Token: text, Done: text,
+			})
+		},
+		"sessions": func(w http.ResponseWriter) {
+			p.SessionList(w, 200, who, []web.SessionRow{{ID: text, CreatedAt: at, LastUsedAt: at}, {ID: text, Current: true}})
+		},
+		"error": func(w http.ResponseWriter) { p.ConsoleError(w, 404, who, web.Problem{Detail: text}) },
+	}
+}
+
+func TestHostileMarkupInTheConsole(t *testing.T) {
+	t.Parallel()
+	p := newPages(t, web.Options{BaseURL: "https://sho.rt", MaxURLLen: 8192})
+	who := web.Viewer{Writes: true, Counts: true, Admin: true}
+	plain := map[string]string{}
+	for name, write := range everyScreen(p, who, "plain") {
+		plain[name] = shape(t, render(write))
+	}
+	for _, attack := range hostile {
+		for name, write := range everyScreen(p, who, attack.text) {
+			body := render(write)
+			checkMarkup(t, body)
+			if got := shape(t, body); got != plain[name] {
+				t.Errorf("%s: %q changes the elements of the page:\n%s\nwant\n%s", name, attack.text, got, plain[name])
+			}
+		}
+	}
+}
+
+// TestScreensByRight checks that a page has no button for an action that the viewer may not do.
+func TestScreensByRight(t *testing.T) {
+	t.Parallel()
+	p := newPages(t, web.Options{BaseURL: "https://sho.rt", MaxURLLen: 8192})
+	for name, write := range everyScreen(p, web.Viewer{}, "text") {
+		switch name {
+		case "sign in", "one-time link", "new link", "edit", "delete", "statistics", "keys": // such a viewer never gets them
+			continue
+		}
+		body := render(write)
+		for _, forbidden := range []string{"/edit", "/delete", "/rollback", "/~/new", "/~/keys", `/default/text/stats"`} {
+			if strings.Contains(body, forbidden) {
+				t.Errorf("%s: a viewer without rights sees %q", name, forbidden)
+			}
+		}
+	}
+}
+
+func TestConsoleHeaders(t *testing.T) {
+	t.Parallel()
+	p := newPages(t, web.Options{BaseURL: "https://sho.rt", MaxURLLen: 8192})
+	for name, write := range everyScreen(p, web.Viewer{}, "text") {
+		w := httptest.NewRecorder()
+		write(w)
+		for header, want := range map[string]string{
+			"Content-Security-Policy": ownForms + "; require-trusted-types-for 'script'; trusted-types 'none'",
+			"Referrer-Policy":         "same-origin", "X-Robots-Tag": "noindex", "Cache-Control": "no-store",
+		} {
+			if got := w.Header().Get(header); got != want {
+				t.Errorf("%s: %s = %q, want %q", name, header, got, want)
+			}
+		}
+	}
+}

@@ -1,0 +1,67 @@
+// The console without reloads: finds links as the visitor types, and copies texts. Every page also
+// works without this script.
+
+const pause = 200; // milliseconds without a key before a search
+
+for (const button of document.querySelectorAll("[data-copy]")) {
+  button.hidden = !navigator.clipboard;
+  const name = button.textContent;
+  button.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(button.dataset.copy);
+      button.textContent = "Copied";
+    } catch {
+      button.textContent = "Not copied";
+    }
+    setTimeout(() => { button.textContent = name; }, 2000);
+  });
+}
+
+const form = document.getElementById("search");
+if (form) {
+  let timer, request;
+  form.addEventListener("input", () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => find(), pause);
+  });
+
+  const find = () => {
+    request?.abort();
+    const address = new URL(form.action);
+    for (const [name, value] of new FormData(form)) if (value !== "") address.searchParams.set(name, value);
+    const results = document.getElementById("results");
+    results.ariaBusy = "true";
+    // XMLHttpRequest parses the page without running anything in it, and Trusted Types allow it.
+    request = new XMLHttpRequest();
+    request.open("GET", address);
+    request.responseType = "document";
+    request.timeout = 15_000;
+    request.setRequestHeader("Accept", "text/html");
+    const current = request;
+    current.onloadend = () => {
+      if (current !== request) return;
+      results.ariaBusy = null;
+      const found = current.response?.getElementById("results");
+      if (!found) { // an error, or the session has ended: the whole page says so
+        if (current.status !== 0) location.assign(address);
+        return;
+      }
+      results.replaceChildren(...document.importNode(found, true).childNodes);
+      for (const name of ["q", "tag", "domain", "owner"]) {
+        const text = current.response.getElementById(`${name}-error`)?.textContent ?? "";
+        const error = document.getElementById(`${name}-error`);
+        if (error) error.textContent = text;
+      }
+      history.replaceState(null, "", address);
+      const rows = results.querySelectorAll("tbody tr").length;
+      document.getElementById("found").textContent = rows === 0 ? "No link" : rows === 1 ? "1 link" : `${rows} links`;
+    };
+    current.send();
+  };
+
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select")) return;
+    event.preventDefault();
+    document.getElementById("q").focus();
+  });
+}
