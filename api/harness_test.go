@@ -22,6 +22,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/terse/terse/abuse"
+	"github.com/terse/terse/access"
 	"github.com/terse/terse/api"
 	"github.com/terse/terse/api/overload"
 	"github.com/terse/terse/api/ratelimit"
@@ -69,6 +70,7 @@ type server struct {
 	clock    *clock
 	store    database
 	clicks   *clicks.Recorder
+	access   *access.Service
 	guard    *overload.Guard
 	registry *prometheus.Registry
 	keys     *sync.Map // tokens by name, see key
@@ -267,6 +269,9 @@ func newServerOver(t testing.TB, d database, leaser idgen.Leaser, begin time.Tim
 	must(t, err)
 	opts.Abuse, err = abuse.New(abuse.Options{Blocklist: opts.Blocklist, Reports: opts.Reports, Secret: []byte("secret"), Now: opts.Now})
 	must(t, err)
+	s.access, err = access.New(access.Options{Keys: opts.Keys, Secret: []byte("secret"), Now: opts.Now})
+	must(t, err)
+	opts.Access = s.access
 	opts.useDomains(t, d)
 	handler, err := api.New(opts.Options)
 	must(t, err)

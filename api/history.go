@@ -26,7 +26,7 @@ type historyEntry struct {
 	Version int64          `json:"version" doc:"The version of the link after this change."`
 	At      time.Time      `json:"at" doc:"When the change was made."`
 	Action  string         `json:"action" enum:"created,edited,disabled,enabled,deleted" doc:"The kind of the change. created is also the create of an alias that its owner had deleted."`
-	Actor   string         `json:"actor" doc:"Who made the change: the id of an API key, the workspace that created the link, anonymous, unknown, or system: and the name of an automatic process." example:"key_7k3x0q9p2m4a"`
+	Actor   string         `json:"actor" doc:"Who made the change: the id of an API key, the workspace that created the link, admin for an administrator who signed in by a one-time link, anonymous, unknown, or system: and the name of an automatic process." example:"key_7k3x0q9p2m4a"`
 	Note    string         `json:"note" doc:"The reason for the change, if there is one."`
 	Changes []historyField `json:"changes" nullable:"false" doc:"The changed members."`
 }

@@ -58,7 +58,7 @@ func (s *server) keyID(name string) string {
 	s.t.Helper()
 	keys, err := s.store.ListKeys(s.t.Context())
 	must(s.t, err)
-	i := slices.IndexFunc(keys, func(k store.Key) bool { return k.Name == name })
+	i := slices.IndexFunc(keys, func(k store.Key) bool { return k.Name == name && k.IsAPIKey() })
 	if i < 0 {
 		s.t.Fatalf("there is no key %q", name)
 	}

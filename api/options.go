@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/terse/terse/abuse"
+	"github.com/terse/terse/access"
 	"github.com/terse/terse/api/overload"
 	"github.com/terse/terse/api/ratelimit"
 	"github.com/terse/terse/clicks"
@@ -130,6 +131,7 @@ type Options struct {
 	Visits  Visits           // Required. Resolves the codes of Links for visitors.
 	Keys    Keys             // Required.
 	Abuse   *abuse.Service   // Required. The use cases against abuse.
+	Access  *access.Service  // Required. The use cases on API keys and sessions.
 	Clicks  ClickRecorder    // Required.
 	Limiter Limiter          // Required.
 	Clients ClientAddresser  // Required.
@@ -197,6 +199,7 @@ func (o *Options) validate() error {
 	required("Visits", o.Visits == nil)
 	required("Keys", o.Keys == nil)
 	required("Abuse", o.Abuse == nil)
+	required("Access", o.Access == nil)
 	required("Domains", o.Domains == nil)
 	required("Clicks", o.Clicks == nil)
 	required("ClickDays", o.ClickDays == nil)

@@ -90,6 +90,7 @@ func (a *API) visitorRouter() *echo.Echo {
 	e.Match(getHead, "/", a.page(a.home))
 	e.POST("/", a.page(a.identifying(a.shorten)))
 	a.routeShares(e)
+	a.routeConsole(e)
 	e.Match(getHead, "/robots.txt", a.page(echo.WrapHandler(a.pages.Static())))
 	return e
 }

@@ -221,7 +221,7 @@ func TestShareEnds(t *testing.T) {
 	if got := open(deleted); got != http.StatusGone {
 		t.Errorf("the page of a deleted link = %d, want 410", got)
 	}
-	for _, path := range []string{"/~", "/~/", "/~/s", "/~/s/", "/~/s/x", "/~/s/tk_" + strings.Repeat("z", 64), "/~/t/x", deleted + "/more", deleted + "/total/x"} {
+	for _, path := range []string{"/~", "/~/s", "/~/s/", "/~/s/x", "/~/s/tk_" + strings.Repeat("z", 64), "/~/t/x", deleted + "/more", deleted + "/total/x"} {
 		if got := open(path); got != http.StatusNotFound {
 			t.Errorf("GET %s = %d, want 404", path, got)
 		}

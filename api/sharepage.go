@@ -32,7 +32,7 @@ const (
 // sharePath returns the path of the page with a token.
 func sharePath(token string) string { return shareStart + token }
 
-// policyShared is the policy of shared pages.
+// policyShared is the policy of pages for one visitor: shared statistics and the console.
 var policyShared = cachePolicy{"private, no-store", "no-store"}
 
 // routeShares adds the routes of shared pages.
@@ -175,7 +175,27 @@ func entered(k *store.Key, until []byte) []byte {
 
 // sharedPage shows the page.
 func (a *API) sharedPage(c echo.Context, k *store.Key) error {
-	v := web.Stats{Subject: a.subjectOf(k.Share), Path: c.Request().URL.EscapedPath()}
+	v, q, err := a.newStats(c, k.Share)
+	if err != nil {
+		return err
+	}
+	if v.Errors != nil {
+		a.pages.Stats(c.Response(), http.StatusUnprocessableEntity, v)
+		return nil
+	}
+	return a.admit(func(c echo.Context) error {
+		if err := a.fillStats(c, k.Share, &v, &q); err != nil {
+			return err
+		}
+		a.pages.Stats(c.Response(), http.StatusOK, v)
+		return nil
+	})(c)
+}
+
+// newStats returns the view model of a page of statistics without numbers, and the query for the
+// numbers. If a parameter is invalid, the view model has errors.
+func (a *API) newStats(c echo.Context, share *store.Share) (web.Stats, stats.Query, error) {
+	v := web.Stats{Subject: a.subjectOf(share), Path: c.Request().URL.EscapedPath()}
 	params, q, err := a.sharedQuery(c, sharedBy)
 	v.Range = params
 	now := a.opts.Clock.Now()
@@ -188,44 +208,52 @@ func (a *API) sharedPage(c echo.Context, k *store.Key) error {
 		for _, e := range all {
 			v.Errors[e.Field] = e.Reason
 		}
-		a.pages.Stats(c.Response(), http.StatusUnprocessableEntity, v)
-		return nil
+		err = nil
 	}
+	return v, q, err
+}
+
+// fillStats reads the numbers of a page of statistics.
+func (a *API) fillStats(c echo.Context, share *store.Share, v *web.Stats, q *stats.Query) error {
+	now := a.opts.Clock.Now()
+	result, err := a.readShared(c, share, q, now)
 	if err != nil {
 		return err
 	}
-	return a.admit(func(c echo.Context) error {
-		result, err := a.readShared(c, k, &q, now)
-		if err != nil {
-			return err
-		}
-		fill(&v, &q, result)
-		if q.From.Before(now) && now.Before(q.To) {
-			v.Live = v.Path + "/total?" + url.Values{"from": {params.From}, "to": {params.To}, "tz": {params.Zone}, "class": {params.Class}}.Encode()
-		}
-		a.pages.Stats(c.Response(), http.StatusOK, v)
-		return nil
-	})(c)
+	fill(v, q, result)
+	if q.From.Before(now) && now.Before(q.To) {
+		v.Live = v.Path + "/total?" + url.Values{"from": {v.Range.From}, "to": {v.Range.To}, "tz": {v.Range.Zone}, "class": {v.Range.Class}}.Encode()
+	}
+	return nil
 }
 
 // sharedTotal answers the totals of the page as JSON.
 func (a *API) sharedTotal(c echo.Context, k *store.Key) error {
-	_, q, err := a.sharedQuery(c, nil)
+	q, err := a.totalQuery(c)
 	if err != nil {
-		return ofQuery(err)
+		return err
 	}
+	return a.admit(func(c echo.Context) error { return a.writeTotal(c, k.Share, &q) })(c)
+}
+
+// totalQuery returns the query for the totals of a page of statistics.
+func (a *API) totalQuery(c echo.Context) (stats.Query, error) {
+	_, q, err := a.sharedQuery(c, nil)
 	q.Compare = false
-	return a.admit(func(c echo.Context) error {
-		result, err := a.readShared(c, k, &q, a.opts.Clock.Now())
-		if err != nil {
-			return err
-		}
-		return c.JSON(http.StatusOK, struct {
-			People   int64 `json:"people"`
-			Robots   int64 `json:"robots"`
-			Visitors int64 `json:"visitors"`
-		}{result.Total.People, result.Total.Robots, result.SumVisitors()})
-	})(c)
+	return q, ofQuery(err)
+}
+
+// writeTotal answers the totals of q as JSON.
+func (a *API) writeTotal(c echo.Context, share *store.Share, q *stats.Query) error {
+	result, err := a.readShared(c, share, q, a.opts.Clock.Now())
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, struct {
+		People   int64 `json:"people"`
+		Robots   int64 `json:"robots"`
+		Visitors int64 `json:"visitors"`
+	}{result.Total.People, result.Total.Robots, result.SumVisitors()})
 }
 
 // sharedBy are the breakdowns of the page, in its order.
@@ -272,9 +300,9 @@ func (a *API) sharedQuery(c echo.Context, by []day.Dimension) (web.StatsRange, s
 	return r, q, store.JoinInvalid(append(problems, err)...)
 }
 
-// readShared answers q for the links of a shared page.
-func (a *API) readShared(c echo.Context, k *store.Key, q *stats.Query, now time.Time) (*stats.Result, error) {
-	results, err := stats.Read(c.Request().Context(), a.opts.ClickDays, k.Share.Kind, []string{k.Share.Key}, q, now)
+// readShared answers q for the links of a page of statistics.
+func (a *API) readShared(c echo.Context, share *store.Share, q *stats.Query, now time.Time) (*stats.Result, error) {
+	results, err := stats.Read(c.Request().Context(), a.opts.ClickDays, share.Kind, []string{share.Key}, q, now)
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/terse/terse/api/overload"
 	"github.com/terse/terse/api/ratelimit"
 	"github.com/terse/terse/store"
+	"github.com/terse/terse/web"
 )
 
 // classOf returns the overload class of a route. It returns false for routes without a
@@ -19,7 +20,7 @@ import (
 func classOf(method, pattern string) (overload.Class, bool) {
 	reads := method == http.MethodGet || method == http.MethodHead
 	switch {
-	case reads && strings.HasPrefix(pattern, shareStart):
+	case reads && strings.HasPrefix(pattern, web.ConsolePath): // also shared pages
 		return overload.List, true
 	case reads && !strings.HasPrefix(pattern, apiPath):
 		return 0, false

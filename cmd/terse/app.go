@@ -26,6 +26,7 @@ type app struct {
 	Serve   serveCommand   `cmd:"" help:"Run the server: redirects, the API and the web form."`
 	Migrate migrateCommand `cmd:"" help:"Migrate the schema of the database up or down, or show its version."`
 	Key     keyCommand     `cmd:"" help:"Create, list and revoke API keys. Works beside a running server."`
+	SignIn  signInCommand  `cmd:"" help:"Print a link that signs in once as an administrator. Works beside a running server."`
 	Block   blockCommand   `cmd:"" help:"Block, unblock and list hosts. Works beside a running server."`
 	Backup  backupCommand  `cmd:"" help:"Copy the embedded database to a file. Works beside a running server."`
 	Restore restoreCommand `cmd:"" help:"Replace the embedded database by a copy. Stop the server first."`

@@ -39,6 +39,11 @@ func (p *process) caches(ctx context.Context, d database, keys *keyring.Ring) (*
 		if err := p.tracer.Redis(redis.Client()); err != nil {
 			return nil, err
 		}
+		p.revoked = func(ctx context.Context, k store.Key) {
+			if err := redis.AnnounceRevocation(ctx, k); err != nil {
+				p.logger.WarnContext(ctx, "a revocation was not announced; other nodes read it later", "within", keyring.MaxTTL, "err", err)
+			}
+		}
 		options.Remote, edits.Caches, purges.Nodes, p.nodes = redis, redis, redis.Nodes, redis.Nodes
 		p.limiter, err = ratelimit.NewShared(ratelimit.SharedOptions{
 			Client: redis.Client(), Nodes: redis.Nodes, Local: ratelimit.NewLocal(ratelimit.LocalOptions{}), Registerer: p.registry,

@@ -31,6 +31,8 @@ type node struct {
 	end   context.CancelFunc
 	ended chan struct{}
 	exit  int // status; read only after ended
+
+	oneTime string // the one-time link that the server printed; empty if it printed none
 }
 
 // logBuffer collects a log that is read while it is written.
@@ -75,9 +77,15 @@ func start(t *testing.T, dir string, environ ...string) *node {
 		p.url = p.logged(`"msg":"serving","url":"([^"]+)"`)
 		p.admin = testenv.Admin("127.0.0.1:" + p.logged(`"msg":"serving".*"admin":"[^"]*:(\d+)"`))
 	} else {
-		line, err := bufio.NewReader(stdout).ReadString('\n')
+		printed := bufio.NewReader(stdout)
+		line, err := printed.ReadString('\n')
 		if err != nil {
 			t.Fatalf("terse serve printed nothing: %v: %s", err, p.log)
+		}
+		if printed.Buffered() > 0 {
+			next, err := printed.ReadString('\n')
+			must(t, err)
+			p.oneTime = strings.TrimSpace(next[strings.Index(next, "http"):])
 		}
 		p.url = strings.TrimSpace(line[strings.Index(line, "http"):])
 	}

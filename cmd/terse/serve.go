@@ -99,7 +99,11 @@ func serve(ctx context.Context, s serveSettings, out output) (err error) {
 	p.health.Started()
 	p.logger.InfoContext(ctx, "serving", "url", p.settings.baseURL, "listen", public, "admin", admin, "version", version)
 	if !s.logJSON {
-		fmt.Fprintf(out.stdout, "Terse is ready: %s\n", p.settings.baseURL)
+		link, err := p.firstSignIn(ctx, &opened)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(out.stdout, "Terse is ready: %s\n%s", p.settings.baseURL, link)
 	}
 	select {
 	case <-ctx.Done():
@@ -117,7 +121,8 @@ type process struct {
 	registry *prometheus.Registry
 	health   api.Health
 	limiter  api.Limiter
-	nodes    func() int // how many nodes there are, by Redis; nil without Redis
+	revoked  func(ctx context.Context, k store.Key) // informs other nodes; nil without Redis
+	nodes    func() int                             // how many nodes there are, by Redis; nil without Redis
 	guard    *overload.Guard
 	tracer   *tracing.Tracer // nil: no traces
 	public   *server.Server
@@ -240,8 +245,12 @@ func (p *process) handler(ctx context.Context, s *stores) (*api.API, error) {
 	if err != nil {
 		return nil, err
 	}
+	onAccess, err := p.access(s)
+	if err != nil {
+		return nil, err
+	}
 	return api.New(api.Options{
-		Links: useCases, Abuse: against, Domains: onDomains, Visits: s.cached, Clicks: s.clicks, ClickDays: s.clickDays, Clock: s.clock(),
+		Links: useCases, Abuse: against, Access: onAccess, Domains: onDomains, Visits: s.cached, Clicks: s.clicks, ClickDays: s.clickDays, Clock: s.clock(),
 		Countries: s.visits, Secret: s.codeKey,
 		Keys: s.keyring, Hosts: s.hosts, Certificates: p.statuses(),
 		Limiter: p.limiter, Limits: p.settings.limits, Clients: p.settings.proxies, Guard: p.guard,

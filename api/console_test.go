@@ -1,0 +1,504 @@
+package api_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/terse/terse/access"
+	"github.com/terse/terse/store"
+)
+
+// cookieName is the name of the cookie of sessions with an https base URL.
+const cookieName = "__Host-terse"
+
+// visitor is a browser on the console.
+type visitor struct {
+	*server
+	headers []string
+}
+
+// signIn signs in with the API key of an Authorization header.
+func (s *server) signIn(key []string) visitor {
+	s.t.Helper()
+	a := s.postTo("/~/sign-in", url.Values{"key": {strings.TrimPrefix(key[1], "Bearer ")}})
+	if a.status != http.StatusSeeOther || a.header.Get("Location") != "/~/links" {
+		s.t.Fatalf("sign-in = %d to %q, want 303 to the links: %.300s", a.status, a.header.Get("Location"), a.body)
+	}
+	return visitor{s, a.cookie()}
+}
+
+// cookie returns the header Cookie with the session that an answer begins.
+func (a answer) cookie() []string {
+	a.t.Helper()
+	cookies := (&http.Response{Header: a.header}).Cookies()
+	if len(cookies) != 1 {
+		a.t.Fatalf("the answer has the cookies %v, want one", cookies)
+	}
+	c := cookies[0]
+	if c.Name != cookieName || !c.Secure || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Path != "/" || c.Domain != "" || c.MaxAge != 24*60*60 {
+		a.t.Errorf("the cookie is %v", c)
+	}
+	return []string{"Cookie", c.Name + "=" + c.Value}
+}
+
+// postTo sends a form.
+func (s *server) postTo(path string, form url.Values, headers ...string) answer {
+	s.t.Helper()
+	return s.do(http.MethodPost, path, []byte(form.Encode()), append([]string{"Content-Type", "application/x-www-form-urlencoded"}, headers...)...)
+}
+
+func (v visitor) open(path string) answer {
+	v.t.Helper()
+	return v.get(path, v.headers...)
+}
+
+func (v visitor) submit(path string, form url.Values) answer {
+	v.t.Helper()
+	return v.postTo(path, form, v.headers...)
+}
+
+// linkFields returns the fields that the form of a link sends, with changes.
+func linkFields(change url.Values) url.Values {
+	f := url.Values{"url": {"https://example.com/new"}, "status": {"302"}, "forward_query": {"off"}}
+	for name, values := range change {
+		f[name] = values
+	}
+	return f
+}
+
+// TestScreensByRole opens every page of the console, and sends every form, in every role.
+func TestScreensByRole(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	owner := s.key("owner", store.ScopeLinksRead, store.ScopeLinksWrite, store.ScopeStatsRead)
+	oneTime, err := s.access.Redeem(t.Context(), s.access.OneTimeLink())
+	must(t, err)
+	visitors := map[string]visitor{
+		"owner":  s.signIn(owner),
+		"reader": s.signIn(s.key("reader", store.ScopeLinksRead)),
+		"writer": s.signIn(s.key("writer", store.ScopeLinksWrite)),
+		"other":  s.signIn(s.key("other", store.ScopeLinksRead, store.ScopeLinksWrite, store.ScopeStatsRead)),
+		"admin":  {s, []string{"Cookie", cookieName + "=" + oneTime}},
+	}
+	type want struct{ owner, reader, writer, other, admin int }
+	for _, tt := range []struct {
+		route string
+		form  url.Values
+		want
+	}{
+		{"GET /~/", nil, want{303, 303, 303, 303, 303}},
+		{"GET /~/sign-in", nil, want{303, 303, 303, 303, 303}},
+		{"GET /~/links", nil, want{200, 200, 403, 200, 200}},
+		{"GET /~/new", nil, want{200, 403, 200, 200, 200}},
+		{"POST /~/new", linkFields(nil), want{303, 403, 303, 303, 303}},
+		{"GET /~/links/default/:code", nil, want{200, 404, 403, 404, 200}},
+		{"GET /~/links/default/:code/edit", nil, want{200, 403, 403, 404, 200}},
+		{"POST /~/links/default/:code/edit", linkFields(url.Values{"version": {"1"}}), want{303, 403, 403, 404, 303}},
+		{"GET /~/links/default/:code/delete", nil, want{200, 403, 403, 404, 200}},
+		{"POST /~/links/default/:code/delete", url.Values{"version": {"1"}}, want{303, 403, 404, 404, 303}},
+		{"GET /~/links/default/:code/history", nil, want{200, 404, 403, 404, 200}},
+		{"POST /~/links/default/:code/rollback", url.Values{"version": {"1"}, "current": {"1"}}, want{303, 403, 404, 404, 303}},
+		{"GET /~/links/default/:code/stats", nil, want{200, 403, 403, 404, 200}},
+		{"GET /~/links/default/:code/stats/total", nil, want{200, 403, 403, 404, 200}},
+		{"GET /~/links/nowhere.example/:code", nil, want{404, 404, 404, 404, 404}},
+		{"GET /~/links/default/no~code", nil, want{404, 404, 403, 404, 404}},
+		{"GET /~/keys", nil, want{403, 403, 403, 403, 200}},
+		{"POST /~/keys", url.Values{"name": {"new"}, "scopes": {"links:read"}}, want{403, 403, 403, 403, 200}},
+		{"POST /~/keys/revoke/key_none", nil, want{403, 403, 403, 403, 404}},
+		{"GET /~/sessions", nil, want{200, 200, 200, 200, 200}},
+		{"POST /~/sessions/end/key_none", nil, want{404, 404, 404, 404, 404}},
+	} {
+		for name, status := range map[string]int{"owner": tt.owner, "reader": tt.reader, "writer": tt.writer, "other": tt.other, "admin": tt.admin} {
+			t.Run(tt.route+" as "+name, func(t *testing.T) {
+				t.Parallel()
+				who := visitors[name]
+				who.server = s.in(t)
+				l := who.create(`{"url":"https://example.com"}`, owner...)
+				method, path, _ := strings.Cut(tt.route, " ")
+				path = strings.ReplaceAll(path, ":code", l.Code)
+				a := who.do(method, path, []byte(tt.form.Encode()), append([]string{"Content-Type", "application/x-www-form-urlencoded"}, who.headers...)...)
+				if a.status != status {
+					t.Errorf("%s as %s = %d %.600s, want %d", tt.route, name, a.status, a.body, status)
+				}
+				if got := a.header.Get("Cache-Control"); got != "private, no-store" {
+					t.Errorf("Cache-Control = %q, want no-store", got)
+				}
+			})
+		}
+	}
+}
+
+func TestSignInRefuses(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, func(o *options) { o.Limits.Unknown = limit(t, "5/1m") })
+	made := func(k store.Key) string {
+		token, hash := store.NewToken()
+		k.ID, k.Hash, k.Scopes, k.CreatedAt = store.NewKeyID(), hash, store.Scopes(), s.clock.Now()
+		must(t, s.store.CreateKey(t.Context(), k))
+		return token
+	}
+	session, err := s.access.SignIn(t.Context(), store.Key{ID: "key_a"})
+	must(t, err)
+	for name, token := range map[string]string{
+		"empty": "", "noise": "tk_noise", "unknown": "tk_" + strings.Repeat("0", 64), "revoked": made(store.Key{RevokedAt: s.clock.Now()}),
+		"expired": made(store.Key{ExpiresAt: s.clock.Now()}), "shared page": made(store.Key{Share: &store.Share{}}), "session": session,
+	} {
+		a := s.postTo("/~/sign-in", url.Values{"key": {token}})
+		if a.status != http.StatusUnauthorized || a.header.Get("Set-Cookie") != "" {
+			t.Errorf("sign-in with a key that is %s = %d with the cookie %q, want 401 without", name, a.status, a.header.Get("Set-Cookie"))
+		}
+		if token != "" && strings.Contains(string(a.body), token) {
+			t.Errorf("the answer to a key that is %s shows it", name)
+		}
+	}
+	var last answer
+	for range 6 {
+		last = s.postTo("/~/sign-in", url.Values{"key": {"tk_" + strings.Repeat("1", 64)}})
+	}
+	if last.status != http.StatusTooManyRequests || last.header.Get("Retry-After") == "" {
+		t.Errorf("the last of many guesses = %d, want 429 with Retry-After", last.status)
+	}
+	other := newServer(t)
+	key := other.key("busy", store.ScopeLinksRead)
+	for range 61 {
+		last = other.postTo("/~/sign-in", url.Values{"key": {strings.TrimPrefix(key[1], "Bearer ")}})
+	}
+	if last.status != http.StatusTooManyRequests {
+		t.Errorf("the last of many sign-ins with a key = %d, want 429", last.status)
+	}
+}
+
+func TestReturnTo(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	key := strings.TrimPrefix(s.owner("owner")[1], "Bearer ")
+	for to, want := range map[string]string{
+		"": "/~/links", "/~/links?q=spring&tag=a%20b": "", "/~/links/default/abc/edit": "", "/~/new?url=https%3A%2F%2Fexample.com": "",
+		"https://evil.example/": "/~/links", "//evil.example/": "/~/links", `/\evil.example`: "/~/links", "/~//evil.example": "/~/links", `/~/\evil.example`: "/~/links",
+		"/~/../admin": "/~/links", "/~/%2e%2e/%2e%2e//evil.example": "/~/links", "javascript:alert(1)": "/~/links", "/~/links\r\nSet-Cookie: a=b": "/~/links",
+		"/spring": "/~/links", "/~/s/tk_1": "/~/links", "/~/ü": "/~/links", "\x00": "/~/links", "/~/links/": "",
+	} {
+		if want == "" {
+			want = to
+		}
+		a := s.postTo("/~/sign-in", url.Values{"key": {key}, "return_to": {to}})
+		if got := a.header.Get("Location"); a.status != http.StatusSeeOther || got != want {
+			t.Errorf("sign-in with return_to %q = %d to %q, want %q", to, a.status, got, want)
+		}
+		v := visitor{s, a.cookie()}
+		if got := v.open("/~/sign-in?" + url.Values{"return_to": {to}}.Encode()).header.Get("Location"); got != want {
+			t.Errorf("the sign-in page with return_to %q leads to %q, want %q", to, got, want)
+		}
+	}
+	if got := s.get("/~/links?q=a%26b").header.Get("Location"); got != "/~/sign-in?return_to=%2F~%2Flinks%3Fq%3Da%2526b" {
+		t.Errorf("a page without a session leads to %q", got)
+	}
+}
+
+// TestOtherSites sends every form from another website.
+func TestOtherSites(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	v := s.signIn(s.key("admin", store.ScopeAdmin))
+	l := s.create(`{"url":"https://example.com"}`, s.owner("owner")...)
+	paths := []string{
+		"/~/sign-in", "/~/sign-out", "/~/in/" + s.access.OneTimeLink(), "/~/new", "/~/links/default/" + l.Code + "/edit", "/~/links/default/" + l.Code + "/delete",
+		"/~/links/default/" + l.Code + "/rollback", "/~/keys", "/~/keys/revoke/key_none", "/~/sessions/end/key_none",
+	}
+	for _, headers := range [][]string{{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}, {"Origin", "https://evil.example"}, {"Origin", "null"}} {
+		for _, path := range paths {
+			a := v.postTo(path, linkFields(url.Values{"version": {"1"}, "name": {"x"}, "scopes": {"admin"}}), append(headers, v.headers...)...)
+			if a.status != http.StatusForbidden || a.header.Get("Set-Cookie") != "" {
+				t.Errorf("POST %s with %v = %d, want 403", path, headers, a.status)
+			}
+		}
+	}
+	if a := v.open("/~/links/default/" + l.Code); a.status != http.StatusOK {
+		t.Errorf("the session after forms of other websites = %d, want it to live", a.status)
+	}
+}
+
+func TestSessionsThatEnd(t *testing.T) {
+	t.Parallel()
+	admin := func(s *server) []string { return s.key("admin", store.ScopeAdmin) }
+	for name, end := range map[string]func(s *server, v visitor){
+		"signed out": func(_ *server, v visitor) { v.submit("/~/sign-out", nil) },
+		"idle":       func(s *server, _ visitor) { s.clock.add(store.SessionIdle) },
+		"another key": func(s *server, v visitor) {
+			v.submit("/~/sign-in", url.Values{"key": {strings.TrimPrefix(s.owner("owner")[1], "Bearer ")}})
+		},
+		"key revoked": func(s *server, _ visitor) {
+			_, err := s.store.RevokeKey(s.t.Context(), s.keyID("owner"), s.clock.Now())
+			must(s.t, err)
+		},
+		"ended elsewhere": func(s *server, v visitor) {
+			page := s.signIn(s.owner("owner"))
+			id := regexp.MustCompile(`/~/sessions/end/(key_[a-z0-9]+)`).FindStringSubmatch(string(page.open("/~/sessions").body))
+			if id == nil {
+				s.t.Fatal("the page of sessions does not have the other session")
+			}
+			if a := page.submit("/~/sessions/end/"+id[1], nil); a.status != http.StatusSeeOther {
+				s.t.Errorf("the end of another session = %d, want 303", a.status)
+			}
+		},
+		"revoked by an administrator": func(s *server, _ visitor) {
+			if a := s.signIn(admin(s)).submit("/~/keys/revoke/"+s.keyID("owner"), nil); a.status != http.StatusSeeOther {
+				s.t.Errorf("the revocation = %d, want 303", a.status)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t)
+			v := s.signIn(s.owner("owner"))
+			if a := v.open("/~/links"); a.status != http.StatusOK {
+				t.Fatalf("a live session = %d, want 200", a.status)
+			}
+			end(s, v)
+			if a := v.open("/~/links"); a.status != http.StatusSeeOther || !strings.HasPrefix(a.header.Get("Location"), "/~/sign-in") {
+				t.Errorf("a page after the end = %d, want 303 to the sign-in", a.status)
+			}
+			if a := v.submit("/~/new", linkFields(nil)); a.status != http.StatusUnauthorized {
+				t.Errorf("a form after the end = %d, want 401", a.status)
+			}
+		})
+	}
+}
+
+// TestFixedTokens sends cookies that are not those of a session. They must not sign in, and a sign-in
+// must not keep them.
+func TestFixedTokens(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	key := s.key("admin", store.ScopeAdmin)
+	token := strings.TrimPrefix(key[1], "Bearer ")
+	other, hash := store.NewToken()
+	must(t, s.store.CreateKey(t.Context(), store.Key{ // a session of a key that does not exist
+		ID: store.NewKeyID(), Hash: hash, Scopes: store.Scopes(), CreatedAt: s.clock.Now(), Session: &store.Session{Key: "key_none", Hash: hash},
+	}))
+	for _, value := range []string{"", "x", token, other, "tk_" + strings.Repeat("0", 64)} {
+		headers := []string{"Cookie", cookieName + "=" + value}
+		if a := s.get("/~/links", headers...); a.status != http.StatusSeeOther {
+			t.Errorf("the cookie %q = %d, want 303 to the sign-in", value, a.status)
+		}
+		a := s.postTo("/~/sign-in", url.Values{"key": {token}}, headers...)
+		if got := a.cookie()[1]; got == headers[1] {
+			t.Errorf("the sign-in keeps the cookie %q", value)
+		}
+	}
+	v := s.signIn(key)
+	session := strings.TrimPrefix(v.headers[1], cookieName+"=")
+	if a := s.get("/api/v1/links", "Authorization", "Bearer "+session); a.status != http.StatusUnauthorized {
+		t.Errorf("the API with the token of a session = %d, want 401", a.status)
+	}
+	if a := s.get("/api/v1/links", v.headers...); a.status != http.StatusUnauthorized {
+		t.Errorf("the API with the cookie of a session = %d, want 401", a.status)
+	}
+	if a := s.get("/~/links", "Cookie", "terse_session="+session); a.status != http.StatusSeeOther {
+		t.Errorf("a cookie without the prefix __Host- = %d, want 303 to the sign-in", a.status)
+	}
+}
+
+func TestOneTimeLinkByForm(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	path := "/~/in/" + s.access.OneTimeLink()
+	for range 3 { // programs that preview links
+		if a := s.get(path); a.status != http.StatusOK || a.header.Get("Set-Cookie") != "" {
+			t.Errorf("GET of a one-time link = %d with the cookie %q", a.status, a.header.Get("Set-Cookie"))
+		}
+	}
+	a := s.postTo(path, nil)
+	v := visitor{s, a.cookie()}
+	if a.header.Get("Location") != "/~/links" || v.open("/~/keys").status != http.StatusOK {
+		t.Errorf("POST of a one-time link leads to %q, want the links of an administrator", a.header.Get("Location"))
+	}
+	if again := s.postTo(path, nil); again.status != http.StatusGone || again.header.Get("Set-Cookie") != "" {
+		t.Errorf("a second POST = %d, want 410", again.status)
+	}
+	out := v.submit("/~/sign-out", nil)
+	if out.header.Get("Clear-Site-Data") != `"cache"` || !strings.Contains(out.header.Get("Set-Cookie"), cookieName+"=; ") || !strings.Contains(out.header.Get("Set-Cookie"), "Max-Age=0") {
+		t.Errorf("the sign-out sends %v", out.header)
+	}
+	if again := s.postTo(path, nil); again.status != http.StatusGone {
+		t.Errorf("a POST after the sign-out = %d, want 410", again.status)
+	}
+	late := "/~/in/" + s.access.OneTimeLink()
+	s.clock.add(access.LinkLife)
+	if a := s.get(late); a.status != http.StatusGone {
+		t.Errorf("a one-time link after %v = %d, want 410", access.LinkLife, a.status)
+	}
+}
+
+func TestCreateByConsole(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	key := s.owner("owner")
+	v := s.signIn(key)
+	f := linkFields(url.Values{
+		"alias": {"spring"}, "title": {"Spring & <b>"}, "tags": {"b,c\r\na <i>\r\n"}, "starts_at": {"2026-07-01T10:00"}, "expires_at": {"2026-08-01T10:00:30"},
+		"max_clicks": {"7"}, "confirm": {"true"}, "status": {"307"}, "forward_query": {"append"}, "password": {"open sesame"}, "nonce": {"n"},
+	})
+	for range 2 { // a form that is sent twice makes one link
+		if a := v.submit("/~/new", f); a.status != http.StatusSeeOther || a.header.Get("Location") != "/~/links/default/spring?done=created" {
+			t.Fatalf("a new link = %d to %q %.600s", a.status, a.header.Get("Location"), a.body)
+		}
+	}
+	l := s.get("/api/v1/links/spring", key...).link()
+	if l.URL != "https://example.com/new" || l.Title != "Spring & <b>" || !slices.Equal(l.Tags, []string{"a <i>", "b,c"}) || l.Status != 307 || l.MaxClicks != 7 ||
+		!l.Confirm || !l.PasswordProtected || l.ForwardQuery != "append" || l.ExpiresAt.Format(time.RFC3339) != "2026-08-01T10:00:30Z" {
+		t.Errorf("the form made %+v", l)
+	}
+	page := string(v.open("/~/links/default/spring?done=created").body)
+	for _, want := range []string{"Spring &amp; &lt;b&gt;", "a &lt;i&gt;", "The link is created.", "https://example.com/new"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page of the link does not contain %q", want)
+		}
+	}
+	if strings.Contains(string(v.open("/~/links?done=<script>").body), "<script>") {
+		t.Error("the list shows a parameter")
+	}
+	a := v.submit("/~/new", linkFields(url.Values{
+		"url": {"javascript:alert(1)"}, "alias": {"a b"}, "title": {"a\x00"}, "tags": {" a"}, "starts_at": {"tomorrow"}, "expires_at": {"never"}, "max_clicks": {"many"},
+		"status": {"200"}, "forward_query": {"maybe"}, "domain": {"nowhere.example"},
+	}))
+	if a.status != http.StatusUnprocessableEntity {
+		t.Errorf("a wrong form = %d, want 422", a.status)
+	}
+	for _, field := range []string{"url", "alias", "title", "tags", "starts_at", "expires_at", "max_clicks", "status", "forward_query", "domain"} {
+		if !regexp.MustCompile(`id="` + field + `-error"[^>]*>[^<]`).Match(a.body) {
+			t.Errorf("a wrong form has no error at %s", field)
+		}
+	}
+	taken := v.submit("/~/new", linkFields(url.Values{"alias": {"spring"}, "password": {"secret text"}}))
+	if taken.status != http.StatusConflict || !strings.Contains(string(taken.body), "is taken") || strings.Contains(string(taken.body), "secret text") {
+		t.Errorf("a taken alias = %d %.300s, want 409 at the alias, without the password", taken.status, taken.body)
+	}
+	if got := string(v.open("/~/new?url=https%3A%2F%2Fexample.com%2F%22%3E").body); !strings.Contains(got, `value="https://example.com/&#34;&gt;"`) {
+		t.Error("the form for a new link does not have the target of its address")
+	}
+}
+
+// TestEditConflict edits a link in two browsers. The second sees what the first has changed, and
+// chooses.
+func TestEditConflict(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	key := s.owner("owner")
+	first, second := s.signIn(key), s.signIn(key)
+	s.create(`{"url":"https://example.com/","alias":"spring","title":"Old","expires_at":"2026-07-01T10:00:00.123456Z"}`, key...)
+	form := func(title, target, version string) url.Values {
+		return linkFields(url.Values{"url": {target}, "title": {title}, "version": {version}, "expires_at": {"2026-07-01T10:00"}})
+	}
+	const edit = "/~/links/default/spring/edit"
+	if a := first.submit(edit, form("First", "https://example.com/", "1")); a.header.Get("Location") != "/~/links/default/spring?done=saved" {
+		t.Fatalf("the first edit = %d to %q %.600s", a.status, a.header.Get("Location"), a.body)
+	}
+	a := second.submit(edit, form("Second", "https://example.com/second", "1"))
+	if a.status != http.StatusPreconditionFailed {
+		t.Fatalf("the second edit = %d, want 412", a.status)
+	}
+	for _, want := range []string{"First", "Second", "https://example.com/second", `name="version" value="2"`} {
+		if !strings.Contains(string(a.body), want) {
+			t.Errorf("the conflict does not show %q", want)
+		}
+	}
+	if l := s.get("/api/v1/links/spring", key...).link(); l.Title != "First" {
+		t.Errorf("the conflict has changed the link to %+v", l)
+	}
+	if a := second.submit(edit, form("Second", "https://example.com/second", "2")); a.status != http.StatusSeeOther {
+		t.Errorf("the choice = %d, want 303", a.status)
+	}
+	l := s.get("/api/v1/links/spring", key...).link()
+	if l.Title != "Second" || l.ExpiresAt.Nanosecond() != 123456000 {
+		t.Errorf("the link is %+v, want the second title and the whole time", l)
+	}
+	if a := second.submit(edit, form("Second", "https://example.com/second", "3")); a.header.Get("Location") != "/~/links/default/spring?done=unchanged" {
+		t.Errorf("an edit without a change leads to %q", a.header.Get("Location"))
+	}
+	back := second.submit("/~/links/default/spring/rollback", url.Values{"version": {"1"}, "current": {"3"}})
+	if l := s.get("/api/v1/links/spring", key...).link(); back.status != http.StatusSeeOther || l.URL != "https://example.com/" {
+		t.Errorf("the roll-back = %d, and the link is %+v", back.status, l)
+	}
+	for _, path := range []string{"/delete", "/rollback"} {
+		if a := first.submit("/~/links/default/spring"+path, url.Values{"version": {"1"}, "current": {"1"}}); a.status != http.StatusPreconditionFailed {
+			t.Errorf("%s of an old version = %d, want 412", path, a.status)
+		}
+	}
+	if a := first.submit("/~/links/default/spring/delete", nil); a.status != http.StatusPreconditionFailed {
+		t.Errorf("a delete without a version = %d, want 412", a.status)
+	}
+}
+
+func TestListInTheConsole(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	key := s.owner("owner")
+	for i := range 55 {
+		s.create(fmt.Sprintf(`{"url":"https://example.com/%d","alias":"link-%02d","tags":["t%d"]}`, i, i, i%2), key...)
+		s.clock.add(time.Second)
+	}
+	s.create(`{"url":"https://example.com/","alias":"foreign"}`, s.owner("other")...)
+	v := s.signIn(key)
+	row := regexp.MustCompile(`href="/~/links/default/([a-z0-9-]+)"`)
+	codes := func(a answer) (found []string) {
+		for _, m := range row.FindAllSubmatch(a.body, -1) {
+			found = append(found, string(m[1]))
+		}
+		return found
+	}
+	page := v.open("/~/links?tag=&q=link")
+	first := codes(page)
+	next := regexp.MustCompile(`rel="next" href="([^"]+)"`).FindSubmatch(page.body)
+	if len(first) != 50 || first[0] != "link-54" || next == nil {
+		t.Fatalf("the first page has %d links from %v, and the next page is %s", len(first), first[:1], next)
+	}
+	if got := codes(v.open(strings.ReplaceAll(string(next[1]), "&amp;", "&"))); len(got) != 5 || got[4] != "link-00" {
+		t.Errorf("the second page has %v", got)
+	}
+	for path, want := range map[string]int{"/~/links?tag=t1": 27, "/~/links?q=LINK-07": 1, "/~/links?q=foreign": 0, "/~/links?domain=go.terse.example&q=link-0": 10} {
+		if got := codes(v.open(path)); len(got) != want {
+			t.Errorf("%s has %d links, want %d", path, len(got), want)
+		}
+	}
+	admin := s.signIn(s.key("admin", store.ScopeAdmin))
+	if got := codes(admin.open("/~/links?q=foreign")); len(got) != 1 {
+		t.Errorf("an administrator finds %v, want the link of another workspace", got)
+	}
+	for path, want := range map[string]int{"/~/links?owner=" + s.keyID("other"): 403, "/~/links?domain=nowhere.example": 422, "/~/links?q=%00": 422, "/~/links?cursor=x": 422, "/~/links?q=" + strings.Repeat("a", 201): 422} {
+		if a := v.open(path); a.status != want {
+			t.Errorf("%s = %d, want %d", path, a.status, want)
+		}
+	}
+}
+
+func TestKeysInTheConsole(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	v := s.signIn(s.key("admin", store.ScopeAdmin))
+	a := v.submit("/~/keys", url.Values{"name": {"<b>Ann"}, "workspace": {"marketing"}, "scopes": {"links:read", "links:write"}, "expires_at": {"2026-07-01T10:00"}})
+	token := regexp.MustCompile(`tk_[0-9a-f]{64}`).FindString(string(a.body))
+	if a.status != http.StatusOK || token == "" {
+		t.Fatalf("a new key = %d %.300s", a.status, a.body)
+	}
+	l := s.create(`{"url":"https://example.com/"}`, "Authorization", "Bearer "+token)
+	if l.Owner != "marketing" {
+		t.Errorf("the link of the new key has the owner %q", l.Owner)
+	}
+	page := string(v.open("/~/keys").body)
+	if strings.Contains(page, token) || !strings.Contains(page, "&lt;b&gt;Ann") {
+		t.Error("the page of keys shows a token, or does not show the key")
+	}
+	bad := v.submit("/~/keys", url.Values{"name": {""}, "workspace": {"a b"}, "scopes": {"everything"}, "expires_at": {"then"}})
+	for _, field := range []string{"name", "workspace", "scopes", "expires_at"} {
+		if bad.status != http.StatusUnprocessableEntity || !regexp.MustCompile(`id="`+field+`-error"[^>]*>[^<]`).Match(bad.body) {
+			t.Errorf("a wrong key = %d, without an error at %s", bad.status, field)
+		}
+	}
+}

@@ -1,0 +1,280 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/terse/terse/access"
+	"github.com/terse/terse/api/ratelimit"
+	"github.com/terse/terse/links"
+	"github.com/terse/terse/store"
+	"github.com/terse/terse/web"
+)
+
+// Names of the cookie with the token of a session. Browsers accept the prefix __Host- only over
+// https. It keeps other hosts of the same domain from setting the cookie
+// (draft-ietf-httpbis-rfc6265bis section 4.1.3.2).
+const (
+	cookieName     = "__Host-terse"
+	httpCookieName = "terse_session"
+)
+
+// signInLimit bounds the sessions of one API key.
+var signInLimit = ratelimit.Limit{Count: 60, Window: time.Hour}
+
+// session is a signed-in visitor.
+type session struct {
+	*caller
+	form url.Values // of a POST
+}
+
+// viewer returns what pages show about the visitor.
+func (s *session) viewer() web.Viewer {
+	may := func(scope store.Scope) bool { return s.Require(scope) == nil }
+	return web.Viewer{Name: s.Key.Name, Writes: may(store.ScopeLinksWrite), Counts: may(store.ScopeStatsRead), Admin: may(store.ScopeAdmin)}
+}
+
+// cookie returns the cookie of sessions. It is secure unless the base URL is http.
+func (a *API) cookie(token string, life time.Duration) *http.Cookie {
+	c := &http.Cookie{ //nolint:gosec // secure except over http
+		Name: httpCookieName, Value: token, Path: "/", MaxAge: int(life / time.Second), Secure: a.scheme == "https",
+		HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	}
+	if c.Secure {
+		c.Name = cookieName
+	}
+	return c
+}
+
+// sessionOf returns the session of a request. The error is store.ErrNotFound without a live session.
+func (a *API) sessionOf(c echo.Context) (*session, error) {
+	r := c.Request()
+	cookie, err := r.Cookie(a.cookie("", 0).Name)
+	if err != nil {
+		return nil, store.ErrNotFound
+	}
+	hash, ok := store.HashToken(cookie.Value)
+	if !ok {
+		return nil, store.ErrNotFound
+	}
+	class, _ := classOf(r.Method, c.Path())
+	addr := a.clientAddr(r)
+	k, err := a.keyOfHash(r.Context(), addr, class, hash)
+	if err == nil && k.Session == nil {
+		err = store.ErrNotFound
+	}
+	if err == nil && k.Session.Key != store.AuthorAdmin {
+		var origin store.Key
+		origin, err = a.keyOfHash(r.Context(), addr, class, k.Session.Hash)
+		if err == nil && (origin.ID != k.Session.Key || !origin.IsAPIKey()) {
+			err = store.ErrNotFound
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &session{caller: a.newCaller(addr, &k)}, nil
+}
+
+// begin sets the cookie of a new session, ends the one before, and opens the page that the visitor
+// wanted.
+func (a *API) begin(c echo.Context, token, returnTo string) error {
+	if before, err := a.sessionOf(c); err == nil {
+		if err := a.opts.Access.SignOut(c.Request().Context(), before.Key); err != nil {
+			return err
+		}
+	}
+	http.SetCookie(c.Response(), a.cookie(token, store.SessionLife))
+	return c.Redirect(http.StatusSeeOther, safePath(returnTo))
+}
+
+// safePath returns address if it is a page of the console, else the list of links.
+func safePath(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || !strings.HasPrefix(address, web.ConsolePath) ||
+		strings.ContainsFunc(address, func(r rune) bool { return r <= ' ' || r == '\\' || r >= 0x7f }) ||
+		strings.TrimSuffix(u.Path, "/") != path.Clean(u.Path) || strings.HasPrefix(u.Path, shareStart) {
+		return linksScreen
+	}
+	return address
+}
+
+// signInPage shows the form to sign in.
+func (a *API) signInPage(c echo.Context) error {
+	returnTo := c.QueryParam("return_to")
+	_, err := a.sessionOf(c)
+	switch {
+	case err == nil:
+		return c.Redirect(http.StatusSeeOther, safePath(returnTo))
+	case !errors.Is(err, store.ErrNotFound):
+		return err
+	}
+	a.pages.SignIn(c.Response(), http.StatusOK, web.SignIn{ReturnTo: returnTo})
+	return nil
+}
+
+// signIn signs in with an API key.
+func (a *API) signIn(c echo.Context) error {
+	if err := a.sameOrigin(c); err != nil {
+		return err
+	}
+	form, err := a.readForm(c, maxPasswordFormLen)
+	if err != nil {
+		return err
+	}
+	return a.admit(func(c echo.Context) error {
+		shown := web.SignIn{ReturnTo: form.Get("return_to")}
+		token, err := a.signInWith(c, strings.TrimSpace(form.Get("key")))
+		if refused, is := errors.AsType[*problem](err); is && (refused.Status == http.StatusUnauthorized || refused.Status == http.StatusTooManyRequests) {
+			refused.setHeaders(c.Response().Header())
+			shown.Error, shown.RetryAfter = refused.Detail, refused.retryAfter
+			a.pages.SignIn(c.Response(), refused.Status, shown)
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return a.begin(c, token, shown.ReturnTo)
+	})(c)
+}
+
+// signInWith returns the token of a new session of an API key.
+func (a *API) signInWith(c echo.Context, key string) (string, error) {
+	hash, ok := store.HashToken(key)
+	if !ok {
+		return "", newProblem(http.StatusUnauthorized, "This is not a complete API key. A key begins with tk_.")
+	}
+	ctx, r := c.Request().Context(), c.Request()
+	class, _ := classOf(r.Method, c.Path())
+	k, err := a.keyOfHash(ctx, a.clientAddr(r), class, hash)
+	if errors.Is(err, store.ErrNotFound) || err == nil && !k.IsAPIKey() {
+		return "", newProblem(http.StatusUnauthorized, "This API key is unknown, revoked or expired.")
+	}
+	if err != nil {
+		return "", err
+	}
+	if taken := a.take(ctx, "sign-in:"+k.ID, signInLimit, 1); taken.Allowed == 0 {
+		return "", tooMany("This key has signed in too often.", taken, rateHeaders("sign-in", signInLimit, taken))
+	}
+	return a.opts.Access.SignIn(ctx, k)
+}
+
+// oneTimePage shows the button of a one-time link. Only the POST uses the link, because programs that
+// preview links read it too.
+func (a *API) oneTimePage(c echo.Context) error {
+	if err := a.opts.Access.CheckLink(c.Param("token")); err != nil {
+		return a.refuseLink(c)
+	}
+	a.pages.OneTimeLink(c.Response(), http.StatusOK)
+	return nil
+}
+
+// redeem signs in by a one-time link.
+func (a *API) redeem(c echo.Context) error {
+	if err := a.sameOrigin(c); err != nil {
+		return err
+	}
+	return a.admit(func(c echo.Context) error {
+		token, err := a.opts.Access.Redeem(c.Request().Context(), c.Param("token"))
+		if errors.Is(err, access.ErrLink) {
+			return a.refuseLink(c)
+		}
+		if err != nil {
+			return err
+		}
+		return a.begin(c, token, "")
+	})(c)
+}
+
+// refuseLink answers a one-time link that does not sign in.
+func (a *API) refuseLink(c echo.Context) error {
+	a.pages.SignIn(c.Response(), http.StatusGone, web.SignIn{Error: "This link was used, or is too old. Make another one with terse sign-in on the server."})
+	return nil
+}
+
+// signOut ends the session. It does not send Clear-Site-Data: "cookies", which would delete cookies of
+// other hosts of the domain.
+func (a *API) signOut(c echo.Context, s *session) error {
+	http.SetCookie(c.Response(), a.cookie("", -time.Second))
+	c.Response().Header().Set("Clear-Site-Data", `"cache"`)
+	if err := a.opts.Access.SignOut(c.Request().Context(), s.Key); err != nil {
+		return err
+	}
+	return c.Redirect(http.StatusSeeOther, signInRoute)
+}
+
+// sameOrigin returns a 403 for a form of another website.
+func (a *API) sameOrigin(c echo.Context) error {
+	if err := a.csrf.Check(c.Request()); err != nil {
+		return newProblem(http.StatusForbidden, "The form was sent from another website.")
+	}
+	return nil
+}
+
+// inSession calls h with the session of the request, and shows its errors. A POST must come from a page
+// of this server; its form is read before h. Without a session, a GET leads to the form to sign in.
+func (a *API) inSession(h func(c echo.Context, s *session) error) echo.HandlerFunc {
+	return a.console(func(c echo.Context) error {
+		r := c.Request()
+		posted := r.Method == http.MethodPost
+		if posted {
+			if err := a.sameOrigin(c); err != nil {
+				return err
+			}
+		}
+		s, err := a.sessionOf(c)
+		switch {
+		case errors.Is(err, store.ErrNotFound) && posted:
+			leaveBody(c)
+			a.pages.SignIn(c.Response(), http.StatusUnauthorized, web.SignIn{Error: "Your session has ended, so nothing was changed."})
+			return nil
+		case errors.Is(err, store.ErrNotFound):
+			return c.Redirect(http.StatusSeeOther, signInRoute+"?"+url.Values{"return_to": {r.URL.RequestURI()}}.Encode())
+		case err != nil:
+			return err
+		}
+		if posted && r.ContentLength != 0 {
+			if s.form, err = a.readForm(c, maxConsoleFormLen); err != nil {
+				return a.screenError(c, s, err)
+			}
+		}
+		c.SetRequest(r.WithContext(context.WithValue(r.Context(), callerKey{}, s.caller)))
+		if err := a.admit(func(c echo.Context) error { return h(c, s) })(c); err != nil {
+			return a.screenError(c, s, err)
+		}
+		return nil
+	})
+}
+
+// console is the middleware of all pages of the console.
+func (a *API) console(h echo.HandlerFunc) echo.HandlerFunc {
+	return a.page(func(c echo.Context) error {
+		a.setPolicy(c.Response().Header(), policyShared)
+		if err := h(c); err != nil {
+			return a.answer(c, policyShared, a.problem(a.identified(c), err))
+		}
+		return nil
+	})
+}
+
+// screenError shows an error to a signed-in visitor.
+func (a *API) screenError(c echo.Context, s *session, err error) error {
+	p := a.problem(a.identified(c), err)
+	shown := web.Problem{Detail: p.Detail, RetryAfter: p.retryAfter}
+	if lacks, is := errors.AsType[*links.ScopeError](err); is {
+		shown.Detail = "You need the scope " + string(lacks.Scope) + ". Your API key does not have it."
+	}
+	for _, e := range p.Errors {
+		shown.Detail += " " + strings.TrimPrefix(strings.TrimPrefix(e.Location, "body."), "query.") + " " + e.Message + "."
+	}
+	p.setHeaders(c.Response().Header())
+	a.pages.ConsoleError(c.Response(), p.Status, s.viewer(), shown)
+	return nil
+}
