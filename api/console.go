@@ -53,8 +53,9 @@ func (a *API) routeConsole(e *echo.Echo) {
 		e.Match(getHead, path, a.inSession(h))
 	}
 	for path, h := range map[string]func(c echo.Context, s *session) error{
-		signOutRoute: a.signOut, newScreen: a.createByForm, linkScreen + "/edit": a.editByForm,
+		signOutRoute: a.signOut, newScreen: a.createByForm, bulkScreen: a.bulk, linkScreen + "/edit": a.editByForm,
 		linkScreen + "/delete": a.deleteByForm, linkScreen + "/rollback": a.rollBackByForm,
+		linkScreen + "/disable": a.disableByForm, linkScreen + "/enable": a.enableByForm,
 		keysScreen: a.createKey, keysScreen + "/revoke/:id": a.revokeKey, sessionsScreen + "/end/:id": a.endSession,
 	} {
 		e.POST(path, a.inSession(h))
@@ -68,6 +69,7 @@ const doneParam = "done"
 var done = map[string]string{
 	"created": "The link is created.", "saved": "The changes are saved.", "unchanged": "Nothing was changed.", "deleted": "The link is deleted.",
 	"restored": "The link leads to its earlier target again.", "revoked": "The key is revoked.",
+	"disabled": "The link is disabled.", "enabled": "The link is enabled.",
 }
 
 // finish leads to a page that says what an action has done.
@@ -89,11 +91,16 @@ func (a *API) linkScreenPath(key string) string {
 
 // keyOfPath returns the key of the link in the path of a request.
 func (a *API) keyOfPath(c echo.Context, s *session) (string, error) {
-	host := c.Param("host")
+	return a.keyOfRef(s, c.Param("host"), c.Param("code"))
+}
+
+// keyOfRef returns the key of the link with a code on the domain of a host, or of defaultHost. The error
+// for an unknown host is store.ErrNotFound.
+func (a *API) keyOfRef(s *session, host, code string) (string, error) {
 	if host == defaultHost {
 		host = ""
 	}
-	key, err := a.opts.Links.Key(&s.Caller, host, c.Param("code"))
+	key, err := a.opts.Links.Key(&s.Caller, host, code)
 	if store.IsInvalid(err) {
 		err = store.ErrNotFound
 	}
@@ -218,6 +225,45 @@ func (a *API) deleteByForm(c echo.Context, s *session) error {
 		return err
 	}
 	return finish(c, linksScreen, "deleted")
+}
+
+// disableByForm disables a link in the version that the visitor has seen.
+func (a *API) disableByForm(c echo.Context, s *session) error {
+	if strings.TrimSpace(s.form.Get("reason")) == "" && s.Require(store.ScopeAdmin) == nil {
+		return a.moderated(c, s, "disabled", &store.FieldError{Field: "reason", Reason: "must not be empty"})
+	}
+	key, err := a.keyOfPath(c, s)
+	if err == nil {
+		_, err = a.opts.Links.Disable(c.Request().Context(), &s.Caller, key, versionsOf(`"`+s.form.Get("version")+`"`), s.form.Get("reason"))
+	}
+	return a.moderated(c, s, "disabled", err)
+}
+
+// enableByForm enables a link in the version that the visitor has seen.
+func (a *API) enableByForm(c echo.Context, s *session) error {
+	key, err := a.keyOfPath(c, s)
+	if err == nil {
+		_, err = a.opts.Links.Enable(c.Request().Context(), &s.Caller, key, versionsOf(`"`+s.form.Get("version")+`"`), s.form.Get("reason"))
+	}
+	return a.moderated(c, s, "enabled", err)
+}
+
+// moderated answers a form that disables or enables a link.
+func (a *API) moderated(c echo.Context, s *session, action string, err error) error {
+	if err == nil {
+		return finish(c, strings.TrimSuffix(strings.TrimSuffix(c.Request().URL.EscapedPath(), "/disable"), "/enable"), action)
+	}
+	if !store.IsInvalid(err) || fieldErrors(err)["reason"] == "" {
+		return err
+	}
+	l, unread := a.linkOfPath(c, s)
+	if unread != nil {
+		return unread
+	}
+	v := a.linkPage(&l)
+	v.Reason, v.Errors = s.form.Get("reason"), fieldErrors(err)
+	a.pages.LinkPage(c.Response(), http.StatusUnprocessableEntity, s.viewer(), v)
+	return nil
 }
 
 // historyScreen shows the changes of a link.

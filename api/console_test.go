@@ -97,6 +97,11 @@ func TestScreensByRole(t *testing.T) {
 		{"GET /~/links", nil, want{200, 200, 403, 200, 200}},
 		{"GET /~/new", nil, want{200, 403, 200, 200, 200}},
 		{"POST /~/new", linkFields(nil), want{303, 403, 303, 303, 303}},
+		{"POST /~/bulk", url.Values{"action": {"tag"}, "tag": {"x"}, "link": {"default/none"}}, want{200, 403, 200, 200, 200}},
+		{"POST /~/bulk", url.Values{"action": {"delete"}, "link": {"default/none"}}, want{200, 403, 200, 200, 200}},
+		{"POST /~/bulk", url.Values{"action": {"disable"}, "link": {"default/none"}}, want{403, 403, 403, 403, 200}},
+		{"POST /~/bulk", url.Values{"action": {"export"}, "link": {"default/none"}}, want{422, 422, 422, 422, 422}},
+		{"POST /~/bulk", url.Values{"action": {"delete"}}, want{422, 403, 422, 422, 422}},
 		{"GET /~/links/default/:code", nil, want{200, 404, 403, 404, 200}},
 		{"GET /~/links/default/:code/edit", nil, want{200, 403, 403, 404, 200}},
 		{"POST /~/links/default/:code/edit", linkFields(url.Values{"version": {"1"}}), want{303, 403, 403, 404, 303}},
@@ -104,6 +109,9 @@ func TestScreensByRole(t *testing.T) {
 		{"POST /~/links/default/:code/delete", url.Values{"version": {"1"}}, want{303, 403, 404, 404, 303}},
 		{"GET /~/links/default/:code/history", nil, want{200, 404, 403, 404, 200}},
 		{"POST /~/links/default/:code/rollback", url.Values{"version": {"1"}, "current": {"1"}}, want{303, 403, 404, 404, 303}},
+		{"POST /~/links/default/:code/disable", url.Values{"version": {"1"}, "reason": {"phishing"}}, want{403, 403, 403, 403, 303}},
+		{"POST /~/links/default/:code/disable", url.Values{"version": {"1"}}, want{403, 403, 403, 403, 422}},
+		{"POST /~/links/default/:code/enable", url.Values{"version": {"1"}}, want{403, 403, 403, 403, 303}},
 		{"GET /~/links/default/:code/stats", nil, want{200, 403, 403, 404, 200}},
 		{"GET /~/links/default/:code/stats/total", nil, want{200, 403, 403, 404, 200}},
 		{"GET /~/links/nowhere.example/:code", nil, want{404, 404, 404, 404, 404}},
@@ -208,8 +216,8 @@ func TestOtherSites(t *testing.T) {
 	v := s.signIn(s.key("admin", store.ScopeAdmin))
 	l := s.create(`{"url":"https://example.com"}`, s.owner("owner")...)
 	paths := []string{
-		"/~/sign-in", "/~/sign-out", "/~/in/" + s.access.OneTimeLink(), "/~/new", "/~/links/default/" + l.Code + "/edit", "/~/links/default/" + l.Code + "/delete",
-		"/~/links/default/" + l.Code + "/rollback", "/~/keys", "/~/keys/revoke/key_none", "/~/sessions/end/key_none",
+		"/~/sign-in", "/~/sign-out", "/~/bulk", "/~/in/" + s.access.OneTimeLink(), "/~/new", "/~/links/default/" + l.Code + "/edit", "/~/links/default/" + l.Code + "/delete",
+		"/~/links/default/" + l.Code + "/rollback", "/~/links/default/" + l.Code + "/disable", "/~/links/default/" + l.Code + "/enable", "/~/keys", "/~/keys/revoke/key_none", "/~/sessions/end/key_none",
 	}
 	for _, headers := range [][]string{{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}, {"Origin", "https://evil.example"}, {"Origin", "null"}} {
 		for _, path := range paths {
@@ -474,6 +482,52 @@ func TestListInTheConsole(t *testing.T) {
 	for path, want := range map[string]int{"/~/links?owner=" + s.keyID("other"): 403, "/~/links?domain=nowhere.example": 422, "/~/links?q=%00": 422, "/~/links?cursor=x": 422, "/~/links?q=" + strings.Repeat("a", 201): 422} {
 		if a := v.open(path); a.status != want {
 			t.Errorf("%s = %d, want %d", path, a.status, want)
+		}
+	}
+}
+
+// TestBulk changes several links at once. An error of one link does not affect the others.
+func TestBulk(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	key := s.owner("owner")
+	v, admin := s.signIn(key), s.signIn(s.key("admin", store.ScopeAdmin))
+	for _, alias := range []string{"one", "two"} {
+		s.create(`{"url":"https://example.com/","alias":"`+alias+`","tags":["a"]}`, key...)
+	}
+	s.create(`{"url":"https://example.com/","alias":"foreign"}`, s.owner("other")...)
+	tags := func(code string) string { return strings.Join(s.get("/api/v1/links/"+code, key...).link().Tags, " ") }
+	all := func(action string, more url.Values) url.Values {
+		f := url.Values{"action": {action}, "link": {"default/one", "default/two", "default/foreign", "nowhere.example/one"}}
+		for name, values := range more {
+			f[name] = values
+		}
+		return f
+	}
+	a := v.submit("/~/bulk", all("tag", url.Values{"tag": {"b"}}))
+	if a.status != http.StatusOK || tags("one") != "a b" || tags("two") != "a b" || !strings.Contains(string(a.body), "Done for 2 links, failed for 2 links") {
+		t.Errorf("tagging = %d, and the tags are %q and %q: %.2000s", a.status, tags("one"), tags("two"), a.body)
+	}
+	v.submit("/~/bulk", all("untag", url.Values{"tag": {"a"}}))
+	if tags("one") != "b" || tags("two") != "b" {
+		t.Errorf("after untagging the tags are %q and %q, want b", tags("one"), tags("two"))
+	}
+	if a := v.submit("/~/bulk", all("tag", nil)); a.status != http.StatusUnprocessableEntity {
+		t.Errorf("tagging without a tag = %d, want 422", a.status)
+	}
+	if a := v.submit("/~/bulk", all("delete", nil)); a.status != http.StatusOK || !strings.Contains(string(a.body), "Delete 4 links?") || tags("one") != "b" {
+		t.Errorf("a delete = %d, want a question", a.status)
+	}
+	if a := admin.submit("/~/bulk", all("disable", url.Values{"confirmed": {"true"}, "reason": {" "}})); a.status != http.StatusUnprocessableEntity {
+		t.Errorf("disabling without a reason = %d, want 422", a.status)
+	}
+	if a := admin.submit("/~/bulk", all("disable", url.Values{"confirmed": {"true"}, "reason": {"phishing"}})); a.status != http.StatusOK || s.get("/foreign").status != http.StatusUnavailableForLegalReasons {
+		t.Errorf("disabling = %d, and a link = %d", a.status, s.get("/foreign").status)
+	}
+	v.submit("/~/bulk", all("delete", url.Values{"confirmed": {"true"}}))
+	for code, want := range map[string]int{"one": http.StatusGone, "two": http.StatusGone, "foreign": http.StatusUnavailableForLegalReasons} {
+		if got := s.get("/" + code).status; got != want {
+			t.Errorf("%s after the delete = %d, want %d", code, got, want)
 		}
 	}
 }

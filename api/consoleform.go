@@ -182,8 +182,7 @@ func (a *API) chargeForm(c echo.Context, s *session) error {
 	return nil
 }
 
-// showFormError shows a form again, with what is wrong in it. Errors that are not about the form are
-// returned.
+// showFormError shows a form again, with its errors. It returns errors that are not about the form.
 func (a *API) showFormError(c echo.Context, s *session, show func(http.ResponseWriter, int, web.Viewer, web.LinkForm), v web.LinkForm, err error) error {
 	p := a.problem(a.identified(c), err)
 	switch {

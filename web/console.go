@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// The console is the pages on which people manage their links. Its paths begin with ConsolePath.
+// ConsolePath begins the paths of the console: the pages for people who manage links.
 // Every form posts to a path below it, so that the caller can check it by the session.
 const ConsolePath = "/~/"
 
@@ -65,12 +65,16 @@ func withoutScheme(address string) string {
 	return rest
 }
 
+// Ref names the link in the form for several links.
+func (r LinkRow) Ref() string { return strings.TrimPrefix(r.Path, ConsolePath+"links/") }
+
 // StateText returns the state for people; empty for a live link.
 func (r LinkRow) StateText() string {
 	return map[string]string{"disabled": "Disabled", "expired": "Expired", "used_up": "Used up", "not_started": "Not started"}[r.State]
 }
 
-// LinkList is the view model of the list of links. Its form sends q, tag, domain and owner by GET.
+// LinkList is the view model of the list of links. Its form sends q, tag, domain and owner by GET. A second
+// form posts action, tag and link, see Bulk.
 type LinkList struct {
 	Search, Tag, Domain, Owner string // the visitor's input
 	Rows                       []LinkRow
@@ -110,7 +114,7 @@ type LinkForm struct {
 	Nonce    string            // of a new link: a form that is sent twice makes one link
 	Errors   map[string]string // one message for each invalid field
 	General  string            // message about the whole form
-	Conflict []Difference      // what somebody else has changed in the meantime
+	Conflict []Difference      // changes of another editor in the meantime
 }
 
 // Difference is a field with two values.
@@ -130,7 +134,7 @@ func (v LinkForm) Others() (messages []string) {
 
 // Statuses returns the choices of the status.
 func (LinkForm) Statuses() []choice {
-	return []choice{{"302", "302 Found: may change later"}, {"301", "301 Moved permanently: browsers remember it"}, {"307", "307 Temporary redirect: keeps the method"}, {"308", "308 Permanent redirect: keeps the method"}}
+	return []choice{{"302", "302: may change"}, {"301", "301: permanent"}, {"307", "307: as 302, keeps the method"}, {"308", "308: as 301, keeps the method"}}
 }
 
 // Forwards returns the choices of forward_query.
@@ -148,7 +152,8 @@ func (p *Pages) EditLink(w http.ResponseWriter, status int, who Viewer, v LinkFo
 	p.console.form.write(w, status, p.screen(who, "Edit "+withoutScheme(v.ShortURL), "", v))
 }
 
-// LinkPage is the view model of the page of one link.
+// LinkPage is the view model of the page of one link. For administrators it has a form that posts version
+// and reason to disable or enable.
 type LinkPage struct {
 	LinkRow
 	QRPath         string // address of the QR code, with a query
@@ -164,7 +169,13 @@ type LinkPage struct {
 	LastClickAt    time.Time
 	Version        int64
 	Done           string // what the last action has done
+
+	Reason string            // the visitor's input in the form to disable the link or to enable it
+	Errors map[string]string // one message for each invalid field of this form
 }
+
+// Disabled reports whether the link is disabled.
+func (v LinkPage) Disabled() bool { return v.State == "disabled" }
 
 // Forward returns the choice of forward_query for people.
 func (v LinkPage) Forward() string {
@@ -284,7 +295,7 @@ func (p *Pages) screen(who Viewer, name, section string, page any) view {
 
 // console are the pages of the console.
 type console struct {
-	signIn, oneTime, list, form, link, remove, history, stats, keys, sessions, problem page
+	signIn, oneTime, list, bulk, form, link, remove, history, stats, keys, sessions, problem page
 }
 
 func newConsole() console {
@@ -292,12 +303,12 @@ func newConsole() console {
 		return page{file: "console/" + name + ".html", forms: formsToSelf, referrer: "same-origin", console: true}
 	}
 	return console{
-		signIn: screen("signin"), oneTime: screen("onetime"), list: screen("links"), form: screen("form"), link: screen("link"),
+		signIn: screen("signin"), oneTime: screen("onetime"), list: screen("links"), bulk: screen("bulk"), form: screen("form"), link: screen("link"),
 		remove: screen("delete"), history: screen("history"), stats: screen("stats"), keys: screen("keys"), sessions: screen("sessions"), problem: screen("problem"),
 	}
 }
 
 // all returns every page.
 func (c *console) all() []*page {
-	return []*page{&c.signIn, &c.oneTime, &c.list, &c.form, &c.link, &c.remove, &c.history, &c.stats, &c.keys, &c.sessions, &c.problem}
+	return []*page{&c.signIn, &c.oneTime, &c.list, &c.bulk, &c.form, &c.link, &c.remove, &c.history, &c.stats, &c.keys, &c.sessions, &c.problem}
 }

@@ -19,7 +19,7 @@ func everyScreen(p *web.Pages, who web.Viewer, text string) map[string]func(http
 		Path: "/~/links/default/" + text, ShortURL: "https://sho.rt/" + text, URL: text, Title: text, Tags: []string{text, text}, State: text,
 		Owner: text, Clicks: 12, CreatedAt: at, Protected: true,
 	}
-	link := web.LinkPage{LinkRow: row, QRPath: "/api/v1/links/" + text + "/qr?", Status: 302, ForwardQuery: text, StartsAt: at, DisabledReason: text, MaxClicks: 3, Done: text}
+	link := web.LinkPage{LinkRow: row, QRPath: "/api/v1/links/" + text + "/qr?", Status: 302, ForwardQuery: text, StartsAt: at, DisabledReason: text, MaxClicks: 3, Done: text, Reason: text, Errors: map[string]string{"reason": text}}
 	form := web.LinkForm{
 		Path: row.Path, ShortURL: row.ShortURL, URL: text, Domain: text, Alias: text, Title: text, Tags: text, StartsAt: text, ExpiresAt: text, MaxClicks: text,
 		Status: text, ForwardQuery: text, Version: text, Nonce: text, Protected: true, Errors: wrong, General: text, Conflict: []web.Difference{{Field: text, Yours: text, Theirs: text}},
@@ -35,6 +35,12 @@ func everyScreen(p *web.Pages, who web.Viewer, text string) map[string]func(http
 		"one-time link": func(w http.ResponseWriter) { p.OneTimeLink(w, 200) },
 		"links": func(w http.ResponseWriter) {
 			p.LinkList(w, 200, who, web.LinkList{Search: text, Tag: text, Domain: text, Owner: text, Rows: []web.LinkRow{row}, Next: "/~/links?cursor=" + text, Continued: true, Unavailable: true, Errors: wrong, Done: text})
+		},
+		"question": func(w http.ResponseWriter) {
+			p.Bulk(w, 422, who, web.Bulk{Action: web.BulkDisable, Ask: true, Rows: []web.BulkRow{{Ref: text, Path: row.Path, Name: text}}, Reason: text, Errors: map[string]string{"reason": text}})
+		},
+		"results": func(w http.ResponseWriter) {
+			p.Bulk(w, 200, who, web.Bulk{Action: text, Rows: []web.BulkRow{{Ref: text, Path: row.Path, Name: text, Error: text}}})
 		},
 		"no links": func(w http.ResponseWriter) { p.LinkList(w, 200, who, web.LinkList{Search: text}) },
 		"new link": func(w http.ResponseWriter) { p.NewLink(w, 422, who, created) },
@@ -83,11 +89,11 @@ func TestScreensByRight(t *testing.T) {
 	p := newPages(t, web.Options{BaseURL: "https://sho.rt", MaxURLLen: 8192})
 	for name, write := range everyScreen(p, web.Viewer{}, "text") {
 		switch name {
-		case "sign in", "one-time link", "new link", "edit", "delete", "statistics", "keys": // such a viewer never gets them
+		case "sign in", "one-time link", "new link", "edit", "delete", "statistics", "keys", "question", "results": // such a viewer never gets them
 			continue
 		}
 		body := render(write)
-		for _, forbidden := range []string{"/edit", "/delete", "/rollback", "/~/new", "/~/keys", `/default/text/stats"`} {
+		for _, forbidden := range []string{"/edit", "/delete", "/rollback", "/disable", "/enable", "/~/new", "/~/keys", `/default/text/stats"`} {
 			if strings.Contains(body, forbidden) {
 				t.Errorf("%s: a viewer without rights sees %q", name, forbidden)
 			}
