@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -71,10 +72,16 @@ func shownValue(value any) string {
 		return ""
 	case []string:
 		return strings.Join(v, ", ")
+	case string:
+		return v
 	case time.Time:
 		return v.UTC().Format(time.RFC3339)
 	default:
-		return fmt.Sprint(v)
+		text, err := json.Marshal(v)
+		if err != nil { // a value of the history always has JSON
+			return fmt.Sprint(v)
+		}
+		return string(text)
 	}
 }
 
