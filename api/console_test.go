@@ -384,6 +384,9 @@ func TestCreateByConsole(t *testing.T) {
 			t.Errorf("a wrong form has no error at %s", field)
 		}
 	}
+	if a := v.submit("/~/new", linkFields(url.Values{"url": {"https://example.com/1", "https://example.com/2"}})); a.status != http.StatusUnprocessableEntity {
+		t.Errorf("a form with two targets = %d, want 422", a.status)
+	}
 	taken := v.submit("/~/new", linkFields(url.Values{"alias": {"spring"}, "password": {"secret text"}}))
 	if taken.status != http.StatusConflict || !strings.Contains(string(taken.body), "is taken") || strings.Contains(string(taken.body), "secret text") {
 		t.Errorf("a taken alias = %d %.300s, want 409 at the alias, without the password", taken.status, taken.body)
@@ -479,7 +482,7 @@ func TestListInTheConsole(t *testing.T) {
 	if got := codes(admin.open("/~/links?q=foreign")); len(got) != 1 {
 		t.Errorf("an administrator finds %v, want the link of another workspace", got)
 	}
-	for path, want := range map[string]int{"/~/links?owner=" + s.keyID("other"): 403, "/~/links?domain=nowhere.example": 422, "/~/links?q=%00": 422, "/~/links?cursor=x": 422, "/~/links?q=" + strings.Repeat("a", 201): 422} {
+	for path, want := range map[string]int{"/~/links?owner=" + s.keyID("other"): 403, "/~/links?domain=nowhere.example": 422, "/~/links?q=%00": 422, "/~/links?cursor=x": 422, "/~/links?q=a&q=b": 422, "/~/links?q=%zz": 400, "/~/links?q=" + strings.Repeat("a", 201): 422} {
 		if a := v.open(path); a.status != want {
 			t.Errorf("%s = %d, want %d", path, a.status, want)
 		}

@@ -141,7 +141,7 @@ func (a *API) newScreen(c echo.Context, s *session) error {
 	}
 	p := c.QueryParams()
 	a.pages.NewLink(c.Response(), http.StatusOK, s.viewer(), web.LinkForm{
-		URL: p.Get("url"), Title: p.Get("title"), Tags: strings.Join(p["tags"], "\n"), Domain: p.Get("domain"), Nonce: rand.Text(),
+		URL: p.Get("url"), Title: p.Get("title"), Tags: p.Get("tags"), Domain: p.Get("domain"), Nonce: rand.Text(),
 		Status: strconv.Itoa(store.DefaultStatus), ForwardQuery: forwardNames[store.ForwardOff],
 	})
 	return nil

@@ -3,9 +3,11 @@ package api
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -241,16 +243,30 @@ func (a *API) inSession(h func(c echo.Context, s *session) error) echo.HandlerFu
 			return err
 		}
 		if posted && r.ContentLength != 0 {
-			if s.form, err = a.readForm(c, maxConsoleFormLen); err != nil {
+			if s.form, err = a.readForm(c, maxConsoleFormLen); err == nil {
+				err = once(s.form)
+			}
+			if err != nil {
 				return a.screenError(c, s, err)
 			}
 		}
 		c.SetRequest(r.WithContext(context.WithValue(r.Context(), callerKey{}, s.caller)))
-		if err := a.admit(func(c echo.Context) error { return h(c, s) })(c); err != nil {
+		if err := wholeQuery(a.admit(func(c echo.Context) error { return h(c, s) }))(c); err != nil {
 			return a.screenError(c, s, err)
 		}
 		return nil
 	})
+}
+
+// once returns a 422 for a field that a form has twice. The second value would be ignored.
+func once(f url.Values) error {
+	var twice []error
+	for _, name := range slices.Sorted(maps.Keys(f)) {
+		if len(f[name]) > 1 && name != "link" && name != "scopes" { // lists
+			twice = append(twice, &store.FieldError{Field: name, Reason: "must not appear twice"})
+		}
+	}
+	return store.JoinInvalid(twice...)
 }
 
 // console is the middleware of all pages of the console.
