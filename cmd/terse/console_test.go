@@ -10,12 +10,14 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
+	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/internal/testenv/browser"
 )
 
 // TestConsoleInTheBrowser goes from the first start to the first edited link, and to the first key of
 // somebody else, in every look.
 func TestConsoleInTheBrowser(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	b := browser.Start(t)
 	for _, look := range []browser.Look{{Width: 1280}, {Width: 360, Dark: true}, {Width: 360, NoScript: true}} {
