@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/terse/terse/client"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/cache"
 )
@@ -41,7 +42,7 @@ func testCreateAndRead(t *testing.T, newServer opener) {
 	}
 	want := linkJSON{
 		Code: "Spring_2026-x", Domain: "go.terse.example", ShortURL: baseURL + "/Spring_2026-x", URL: "https://example.com/a?b=c#d", Title: "Spring",
-		Tags: []string{"a", "b"}, Status: 307, ForwardQuery: "append", State: "live", StartsAt: &starts, ExpiresAt: &expires,
+		Tags: []string{"a", "b"}, Status: 307, ForwardQuery: "append", Rules: []client.Rule{}, State: "live", StartsAt: &starts, ExpiresAt: &expires,
 		MaxClicks: 7, PasswordProtected: true, Owner: created.Owner, CreatedAt: s.clock.Now(), UpdatedAt: s.clock.Now(), Version: 1,
 	}
 	gotJSON, _ := json.Marshal(created)
