@@ -42,9 +42,11 @@ func (r *reading) flush(ctx context.Context) error {
 	if len(head) < headLen {
 		head = head[:r.end] // the whole log
 	}
+	// A database without clicks records the offset too: it may get links of another one. As long as no
+	// database has clicks, none does: the log may be in another format.
+	counts := slices.Max(r.counted) > 0 || slices.ContainsFunc(sums, func(s sum) bool { return len(s) > 0 })
 	for n, s := range sums {
-		// A database without clicks records the offset too: it may get links of another one.
-		if len(s) == 0 && r.counted[n] >= r.end {
+		if !counts || len(s) == 0 && r.counted[n] >= r.end {
 			continue
 		}
 		b := s.batch()
