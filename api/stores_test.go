@@ -93,7 +93,8 @@ func openShards(t testing.TB, clusters []*testenv.Cluster, database string) (dat
 	defer cancel()
 	logger := slog.New(slog.DiscardHandler)
 	var targets []schema.Target
-	opts := shard.Options{Logger: logger}
+	const patient = 20 * time.Second // a busy machine needs more time than the defaults
+	opts := shard.Options{Logger: logger, RefreshTimeout: patient}
 	for i, c := range clusters {
 		must(t, c.NewDatabase(ctx, database))
 		targets = append(targets, schema.Target{Name: fmt.Sprintf("s%d", i+1), DSN: c.Primary().DSN(database)})
@@ -102,7 +103,10 @@ func openShards(t testing.TB, clusters []*testenv.Cluster, database string) (dat
 	must(t, err)
 	must(t, migrator.Up(ctx))
 	for _, target := range targets {
-		s, err := postgres.Open(ctx, postgres.Options{Name: target.Name, Primary: target.DSN, SchemaVersion: schema.Latest(), CallTimeout: api.RequestTimeout - time.Second, Logger: logger})
+		s, err := postgres.Open(ctx, postgres.Options{
+			Name: target.Name, Primary: target.DSN + "&connect_timeout=20", SchemaVersion: schema.Latest(),
+			CallTimeout: api.RequestTimeout - time.Second, ReadTimeout: patient, Logger: logger,
+		})
 		must(t, err)
 		t.Cleanup(func() { must(t, s.Close()) })
 		opts.Shards = append(opts.Shards, shard.Named{Name: target.Name, Shard: s, Leaser: s.Leases("test")})

@@ -87,10 +87,14 @@ func openShards(t testing.TB, cluster *testenv.Cluster, n int) clickStore {
 	if err := migrator.Up(ctx); err != nil {
 		t.Fatalf("Up = %v", err)
 	}
-	opts := shard.Options{Logger: logger}
+	const patient = 20 * time.Second // a busy machine needs more time than the defaults
+	opts := shard.Options{Logger: logger, RefreshTimeout: patient}
 	var folders []store.ClickFolder
 	for _, target := range targets {
-		s, err := postgres.Open(t.Context(), postgres.Options{Name: target.Name, Primary: target.DSN, SchemaVersion: schema.Latest(), CallTimeout: 20 * time.Second, Logger: logger})
+		s, err := postgres.Open(t.Context(), postgres.Options{
+			Name: target.Name, Primary: target.DSN + "&connect_timeout=20", SchemaVersion: schema.Latest(),
+			CallTimeout: patient, ReadTimeout: patient, Logger: logger,
+		})
 		if err != nil {
 			t.Fatalf("Open = %v", err)
 		}

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/store"
@@ -67,9 +66,10 @@ func (c cluster) database(tb testing.TB) string {
 // open opens a database as a shard and closes it when the test ends.
 func (c cluster) open(tb testing.TB, database string, maxBatch int) *postgres.Store {
 	tb.Helper()
-	opts := postgres.Options{Primary: c.DSN(database), MaxBatch: maxBatch, CallTimeout: 20 * time.Second}
+	const connect = "&connect_timeout=120" // as long as patient
+	opts := postgres.Options{Primary: c.DSN(database) + connect, MaxBatch: maxBatch, CallTimeout: patient, ReadTimeout: patient}
 	for _, replica := range c.Replicas() {
-		opts.Replicas = append(opts.Replicas, replica.DSN(database))
+		opts.Replicas = append(opts.Replicas, replica.DSN(database)+connect)
 	}
 	return openStore(tb, opts)
 }

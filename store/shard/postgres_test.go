@@ -160,6 +160,13 @@ func openDatabase(tb testing.TB, clusters []*testenv.Cluster, database string) *
 	return r
 }
 
+// patient is a time limit for calls that must succeed, and patientConnect is the same for connecting. A
+// busy machine needs more time than the defaults.
+const (
+	patient        = 20 * time.Second
+	patientConnect = "&connect_timeout=20"
+)
+
 // openShards is openDatabase that returns the shards, too.
 func openShards(tb testing.TB, clusters []*testenv.Cluster, database string) (*shard.Router, []*postgres.Store) {
 	tb.Helper()
@@ -180,7 +187,7 @@ func openShards(tb testing.TB, clusters []*testenv.Cluster, database string) (*s
 	if err := migrator.Up(ctx); err != nil {
 		tb.Fatalf("Up() = %v, want nil", err)
 	}
-	opts := shard.Options{Logger: slog.New(slog.DiscardHandler)}
+	opts := shard.Options{Logger: slog.New(slog.DiscardHandler), RefreshTimeout: patient}
 	for i, c := range clusters {
 		if err := c.WaitReplicas(ctx); err != nil {
 			tb.Fatal(err)
@@ -202,8 +209,8 @@ func openShards(tb testing.TB, clusters []*testenv.Cluster, database string) (*s
 func openShard(tb testing.TB, primary schema.Target, replica string, version int) *postgres.Store {
 	tb.Helper()
 	s, err := postgres.Open(tb.Context(), postgres.Options{
-		Name: primary.Name, Primary: primary.DSN, Replicas: []string{replica},
-		SchemaVersion: version, CallTimeout: 20 * time.Second, Logger: slog.New(slog.DiscardHandler),
+		Name: primary.Name, Primary: primary.DSN + patientConnect, Replicas: []string{replica + patientConnect},
+		SchemaVersion: version, CallTimeout: patient, ReadTimeout: patient, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		tb.Fatalf("Open() = %v, want nil", err)
