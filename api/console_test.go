@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -66,9 +67,7 @@ func (v visitor) submit(path string, form url.Values) answer {
 // linkFields returns the fields that the form of a link sends, with changes.
 func linkFields(change url.Values) url.Values {
 	f := url.Values{"url": {"https://example.com/new"}, "status": {"302"}, "forward_query": {"off"}}
-	for name, values := range change {
-		f[name] = values
-	}
+	maps.Copy(f, change)
 	return f
 }
 
@@ -502,9 +501,7 @@ func TestBulk(t *testing.T) {
 	tags := func(code string) string { return strings.Join(s.get("/api/v1/links/"+code, key...).link().Tags, " ") }
 	all := func(action string, more url.Values) url.Values {
 		f := url.Values{"action": {action}, "link": {"default/one", "default/two", "default/foreign", "nowhere.example/one"}}
-		for name, values := range more {
-			f[name] = values
-		}
+		maps.Copy(f, more)
 		return f
 	}
 	a := v.submit("/~/bulk", all("tag", url.Values{"tag": {"b"}}))

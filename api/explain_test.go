@@ -99,7 +99,7 @@ func TestExplainAgreesWithTheRedirect(t *testing.T) {
 	s, clicks := newRuledServer(t)
 	owner := s.owner("owner")
 	const seed = 18
-	random := rand.New(rand.NewPCG(seed, seed)) //nolint:gosec // a test that repeats
+	random := rand.New(rand.NewPCG(seed, seed))
 	pick := func(of ...string) string { return of[random.IntN(len(of))] }
 	condition := func() string {
 		return pick(`"device":["ios","android"]`, `"device":["desktop"]`, `"browser":["safari"]`, `"country":["DE","AT"]`, `"continent":["NA"]`,

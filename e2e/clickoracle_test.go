@@ -115,6 +115,7 @@ func visitAtOnce(conn net.Conn, from *bufio.Reader, requests [][]byte) error {
 			return fmt.Errorf("answer %d: %w", i, err)
 		}
 		_, _ = io.Copy(io.Discard, response.Body)
+		_ = response.Body.Close()
 		if response.StatusCode != http.StatusFound {
 			return fmt.Errorf("answer %d: status %d", i, response.StatusCode)
 		}

@@ -33,7 +33,7 @@ const (
 	// takenUp is the number of redirects after which a node counts as used.
 	takenUp = 200
 
-	// targets of /spring
+	// The targets of /spring.
 	defaultTarget = "https://example.com/default"
 	customTarget  = "https://example.com/custom"
 	editedTarget  = "https://example.com/custom/edited"

@@ -138,7 +138,7 @@ func gauge(t *testing.T, reg *prometheus.Registry) prometheus.Collector {
 	must(t, err)
 	for _, f := range families {
 		if f.GetName() == "terse_clicks_spool_bytes" {
-			g := prometheus.NewGauge(prometheus.GaugeOpts{Name: "bytes"})
+			g := prometheus.NewGauge(prometheus.GaugeOpts{Name: "bytes", Help: "Disk space."})
 			g.Set(f.GetMetric()[0].GetGauge().GetValue())
 			return g
 		}

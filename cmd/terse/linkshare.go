@@ -85,7 +85,7 @@ func (c *linksShare) share(ctx context.Context, settings terseclient.ShareSettin
 		made, err = api.ShareLink(ctx, code, settings)
 		return made, api.ShortURL(code), err
 	}
-	api, err := c.clientFlags.open(out)
+	api, err := c.open(out)
 	if err != nil {
 		return made, "", err
 	}
