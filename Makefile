@@ -22,9 +22,6 @@ PARALLEL := -parallel 4
 # The names of the tests with testenv.Long, separated by |. With -short, TestConformance is shorter too.
 LONG = $(shell awk '/^func Test/ {sub(/[^A-Za-z0-9_].*/, "", $$2); name = $$2} /testenv[.]Long/ {print name}' $$(git ls-files '*_test.go') | sort -u | paste -sd '|')
 
-# The race detector does not check SQLite, which is C translated to Go: that would take most of the time.
-UNCHECKED := -gcflags=modernc.org/...=-race=false
-
 export CGO_ENABLED ?= 0
 
 K6     := $(BIN)/k6-$(K6_VERSION)
@@ -60,7 +57,7 @@ test-long: test-tools ## run the tests that make test skips
 .PHONY: race
 race: test-tools ## run the tests of make test under the race detector, with fewer rounds
 	@.ci/install cc
-	CGO_ENABLED=1 $(GO) test $(PARALLEL) -race $(UNCHECKED) -short -timeout 30m ./...
+	CGO_ENABLED=1 $(GO) test $(PARALLEL) -race -short -timeout 30m ./...
 
 .PHONY: test-tools
 test-tools: $(NPM) $(K6) $(PEBBLE)

@@ -91,11 +91,11 @@ func (b *binary) build(ctx context.Context) (*folder, error) {
 
 // goBuild builds the product in a folder of the module. An empty folder is the current one.
 func goBuild(ctx context.Context, dir string, race bool, options ...string) error {
-	cgo, build := "CGO_ENABLED=0", []string{"build"}
+	cgo := "CGO_ENABLED=0"
 	if race {
-		cgo, build = "CGO_ENABLED=1", []string{"build", "-race", "-gcflags=modernc.org/...=-race=false"} // as make race
+		cgo = "CGO_ENABLED=1"
 	}
-	args := slices.Concat(build, options, []string{"github.com/terse/terse/cmd/terse"})
+	args := slices.Concat([]string{"build", fmt.Sprintf("-race=%v", race)}, options, []string{"github.com/terse/terse/cmd/terse"})
 	cmd := exec.CommandContext(ctx, "go", args...) //nolint:gosec // into a fresh folder
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), cgo)
 	if out, err := cmd.CombinedOutput(); err != nil {
