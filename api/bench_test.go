@@ -35,7 +35,7 @@ func TestRedirectAllocations(t *testing.T) { // not parallel: other tests would 
 	}
 }
 
-// benchLinks are a link without rules, and a link whose last rule applies to visitRequest.
+// benchLinks are two links: one without rules, and one with rules. The last rule applies to visitRequest.
 var benchLinks = []struct{ name, body, target string }{
 	{"plain", `{"url":"https://example.com/a/long/path?with=query"}`, "https://example.com/a/long/path?with=query"},
 	{"rules", `{"url":"https://example.com/","rules":[{"if":{"device":["ios"]},"to":"https://example.com/app"},

@@ -278,7 +278,7 @@ func TestSessionsThatEnd(t *testing.T) {
 	}
 }
 
-// TestFixedTokens sends cookies that are not those of a session. They must not sign in, and a sign-in
+// TestFixedTokens sends cookies without the token of a session. They must not sign in, and a sign-in
 // must not keep them.
 func TestFixedTokens(t *testing.T) {
 	t.Parallel()

@@ -29,13 +29,12 @@ func (a *API) bulk(c echo.Context, s *session) error {
 	if len(refs) == 0 || len(refs) > consolePage {
 		return invalid(&store.FieldError{Field: "link", Reason: "must be 1 to 50 selected links"})
 	}
-	if err := bulkField(v.Action, s.form); err != nil {
-		v.Errors = fieldErrors(err)
+	asks, confirmed := v.Action == web.BulkDelete || v.Action == web.BulkDisable, s.form.Get("confirmed") == "true"
+	wrong := bulkField(v.Action, s.form)
+	if wrong != nil && !asks {
+		return wrong
 	}
-	v.Ask = (v.Action == web.BulkDelete || v.Action == web.BulkDisable) && (s.form.Get("confirmed") != "true" || v.Errors != nil)
-	if v.Errors != nil && !v.Ask {
-		return bulkProblem(v.Errors)
-	}
+	v.Ask = asks && (!confirmed || wrong != nil)
 	if !v.Ask {
 		if taken, headers := a.takeCreates(c.Request().Context(), s.caller, len(refs)); taken.Allowed < len(refs) {
 			return tooMany(createsUsedUp, taken, headers)
@@ -50,10 +49,8 @@ func (a *API) bulk(c echo.Context, s *session) error {
 		}))
 	}
 	status := http.StatusOK
-	if v.Ask && s.form.Get("confirmed") == "true" {
-		status = http.StatusUnprocessableEntity
-	} else {
-		v.Errors = nil
+	if v.Ask && confirmed {
+		status, v.Errors = http.StatusUnprocessableEntity, fieldErrors(wrong)
 	}
 	a.pages.Bulk(c.Response(), status, s.viewer(), v)
 	return nil
@@ -75,16 +72,7 @@ func bulkField(action string, f url.Values) error {
 	return nil
 }
 
-// bulkProblem returns the 422 for wrong fields of an action that has no question.
-func bulkProblem(wrong map[string]string) error {
-	var fields []*store.FieldError
-	for field, reason := range wrong {
-		fields = append(fields, &store.FieldError{Field: field, Reason: reason})
-	}
-	return invalid(fields...)
-}
-
-// bulkAction returns an action on one link. The error is that of a visitor who may not do it.
+// bulkAction returns an action on one link. It returns an error if the visitor may not do it.
 func (a *API) bulkAction(s *session, action string) (func(ctx context.Context, key string) error, error) {
 	who, service := &s.Caller, a.opts.Links
 	tag := s.form.Get("tag")

@@ -36,7 +36,7 @@ type explainBody struct {
 	Rule     *int          `json:"rule" doc:"The index of the rule that applies; null if none does: the target is then the url of the link." example:"1"`
 	Variant  *int          `json:"variant" doc:"The index of the target in the split of the rule; null without a split." example:"0"`
 	Drawn    bool          `json:"drawn" doc:"Whether the split is drawn anew for each visit, so that another visit may get another target."`
-	Location string        `json:"location" doc:"The address to which the visit leads." example:"https://example.com/app"`
+	Location string        `json:"location" doc:"The target of the visit." example:"https://example.com/app"`
 	Rules    []explainRule `json:"rules" nullable:"false" doc:"What each rule said to the visit, in order."`
 }
 

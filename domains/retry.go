@@ -61,7 +61,7 @@ func (r *retrier) round(ctx context.Context) {
 		r.report(ctx, err)
 		return
 	}
-	admins := map[string]bool{} // owners whose keys are all those of administrators
+	admins := map[string]bool{} // by owner: whether every key of the owner is an admin key
 	for i := range keys {
 		before, known := admins[keys[i].Owner()]
 		admins[keys[i].Owner()] = keys[i].Can(store.ScopeAdmin) && (before || !known)
