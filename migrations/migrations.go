@@ -20,7 +20,7 @@ func SQLite() fs.FS { return sub(sqliteFiles, "sqlite") }
 // Postgres returns the steps of one shard, with names like the steps of SQLite. During
 // an update, servers of the old and the new version use the same schema. So a step
 // adds what the new version needs, and removes only what the old version no longer
-// uses.
+// uses, and locks at most one table that they write.
 func Postgres() fs.FS { return sub(postgresFiles, "postgres") }
 
 // sub returns an embedded directory. It panics when the directory is missing.

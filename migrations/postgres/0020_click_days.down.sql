@@ -7,7 +7,3 @@ DROP TABLE click_salts;
 DROP TABLE click_sweep;
 DROP TABLE click_days;
 DROP TABLE click_batches;
-DELETE FROM click_totals WHERE last_click_at IS NULL;
-ALTER TABLE click_totals
-    DROP COLUMN robots,
-    ALTER COLUMN last_click_at SET NOT NULL;

@@ -1,8 +1,3 @@
--- robots counts the clicks that are not of people. last_click_at is NULL if no person has clicked.
-ALTER TABLE click_totals
-    ADD COLUMN robots bigint NOT NULL DEFAULT 0,
-    ALTER COLUMN last_click_at DROP NOT NULL;
-
 -- Batches of clicks that wait for the fold into click_days, oldest first. days is packed, and
 -- size is its length before compression. A row with a code in forget makes the fold drop the
 -- older days of that link, both waiting and stored. The table stays small, but its rows change all

@@ -3,10 +3,12 @@
 package schema_test
 
 import (
+	"io/fs"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/terse/terse/migrations"
 	"github.com/terse/terse/store/postgres/schema"
 )
 
@@ -94,5 +96,48 @@ func olderVersionStaysUsable(t *testing.T, c *cluster) {
 			}
 		}
 		after = before
+	}
+}
+
+// severalLocks are steps that lock several old tables. They are older than the rule of
+// stepsLockOneTable.
+var severalLocks = map[string]bool{"0014_confirm.up.sql": true, "0019_domain_purges.up.sql": true}
+
+// stepsLockOneTable checks that no step locks two tables against the writes of running nodes. A step that
+// waits for its second table would deadlock with a statement that uses both.
+func stepsLockOneTable(t *testing.T, c *cluster) {
+	conn := connect(t, c.target(t, "s1"))
+	files, err := fs.Glob(migrations.Postgres(), "*.up.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		step, err := fs.ReadFile(migrations.Postgres(), file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var locked []string
+		if err := pgx.BeginFunc(t.Context(), conn, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(t.Context(), "CREATE TEMPORARY TABLE old ON COMMIT DROP AS SELECT oid FROM pg_class"); err != nil {
+				return err
+			}
+			if _, err := tx.Exec(t.Context(), string(step)); err != nil {
+				return err
+			}
+			rows, err := tx.Query(t.Context(), `SELECT DISTINCT c.relname::text FROM pg_locks l
+				JOIN pg_class c ON c.oid = l.relation JOIN old USING (oid)
+				WHERE l.pid = pg_backend_pid() AND c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
+					AND l.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')`)
+			if err != nil {
+				return err
+			}
+			locked, err = pgx.CollectRows(rows, pgx.RowTo[string])
+			return err
+		}); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		if several := len(locked) > 1; several != severalLocks[file] {
+			t.Errorf("%s locks the tables %q, want at most one", file, locked)
+		}
 	}
 }

@@ -18,6 +18,7 @@ var schemaTests = map[string]func(*testing.T, *cluster){
 	"NewerSchemaIsLeft":       newerSchemaIsLeft,
 	"ManyUpsAtOnce":           manyUpsAtOnce,
 	"OlderVersionStaysUsable": olderVersionStaysUsable,
+	"StepsLockOneTable":       stepsLockOneTable,
 }
 
 func upDownToNothingAndUp(t *testing.T, c *cluster) {

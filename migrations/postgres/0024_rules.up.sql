@@ -1,6 +1,8 @@
--- Whether visitors of the link are not counted. NULL: they are counted.
-ALTER TABLE links ADD COLUMN no_visitors boolean;
-ALTER TABLE link_history ADD COLUMN no_visitors boolean;
+-- rules are the rules of the link as JSON, see package links/rules. NULL: none. no_visitors says
+-- whether the visitors of the link are not counted. NULL: they are counted.
+ALTER TABLE links
+    ADD COLUMN rules text,
+    ADD COLUMN no_visitors boolean;
 
 CREATE OR REPLACE FUNCTION link_history_kept() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

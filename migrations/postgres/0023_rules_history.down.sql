@@ -1,0 +1,3 @@
+ALTER TABLE link_history
+    DROP COLUMN rules,
+    DROP COLUMN no_visitors;
