@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // nginxDirs are folders of nginx that a user's PATH may lack.
@@ -88,9 +89,15 @@ func answers(path string) func(ctx context.Context, addr string, pid int) (bool,
 	}
 }
 
+// tryTimeout limits a request to a server that starts. A server may accept a connection before it can
+// answer, and then lose it.
+const tryTimeout = 5 * time.Second
+
 // status returns the HTTP status of url, or 0 while the server does not answer.
 func status(ctx context.Context, url string) (int, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	try, cancel := context.WithTimeout(ctx, tryTimeout)
+	defer cancel()
+	r, err := http.NewRequestWithContext(try, http.MethodGet, url, http.NoBody)
 	if err != nil {
 		return 0, err
 	}

@@ -110,14 +110,23 @@ func query[T any](ctx context.Context, dsn string, scan pgx.RowToFunc[T], sql st
 	return pgx.CollectRows(rows, scan)
 }
 
-// visitAll visits all links through all nodes. Each visit must redirect.
+// finally is how long a link may be unavailable after the load, for example because its server
+// has just ended.
+const finally = 30 * time.Second
+
+// visitAll visits all links through all nodes. In the end, each visit must redirect.
 func (a *Auditor) visitAll(ctx context.Context, nodes []Node, links []string) {
 	var group errgroup.Group
 	group.SetLimit(8)
 	for _, node := range nodes {
 		for _, code := range links {
 			group.Go(func() error {
-				if status := a.Visit(ctx, "audit", node, code); status != http.StatusFound {
+				status := a.Visit(ctx, "audit", node, code)
+				for began := time.Now(); status == http.StatusServiceUnavailable && time.Since(began) < finally && ctx.Err() == nil; {
+					time.Sleep(100 * time.Millisecond)
+					status = a.Visit(ctx, "audit", node, code)
+				}
+				if status != http.StatusFound {
 					a.Broken("in the end, the visit of %s through %s = %d, want 302", code, node.URL(), status)
 				}
 				return nil
