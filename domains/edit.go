@@ -86,7 +86,11 @@ func (s *Service) updateOnce(ctx context.Context, who Caller, host string, e *Ed
 	}
 	for _, h := range before.Hosts {
 		if !slices.Contains(names.all, h.Host) {
-			if err := s.registry.RemoveHost(ctx, d.ID, h.Host); err != nil && !errors.Is(err, store.ErrNotFound) {
+			err := s.registry.RemoveHost(ctx, d.ID, h.Host)
+			if errors.Is(err, ErrPrimaryHost) { // another edit has made it the primary host in the meantime
+				err = ErrChanged
+			}
+			if err != nil && !errors.Is(err, store.ErrNotFound) {
 				return Domain{}, err
 			}
 		}
