@@ -3,7 +3,6 @@ package abuse_test
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -13,7 +12,7 @@ import (
 	"github.com/terse/terse/abuse"
 	"github.com/terse/terse/links"
 	"github.com/terse/terse/store"
-	"github.com/terse/terse/store/sqlite"
+	"github.com/terse/terse/store/sqlite/sqlitetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -33,9 +32,7 @@ func (r *recorded) AddReport(ctx context.Context, report store.Report) error {
 
 func newService(t *testing.T, secret string) (*abuse.Service, *recorded) {
 	t.Helper()
-	d, err := sqlite.Open(t.Context(), sqlite.Options{Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
-	must(t, err)
-	t.Cleanup(func() { must(t, d.Close()) })
+	d := sqlitetest.Open(t)
 	reports := &recorded{Reports: d}
 	s, err := abuse.New(abuse.Options{
 		Blocklist: d, Reports: reports, Secret: []byte(secret),

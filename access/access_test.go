@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
-	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -14,6 +13,7 @@ import (
 	"github.com/terse/terse/links"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/sqlite"
+	"github.com/terse/terse/store/sqlite/sqlitetest"
 )
 
 // bench is a Service over an embedded database, with a clock that tests set.
@@ -29,9 +29,7 @@ func newBench(t *testing.T) *bench {
 	t.Helper()
 	b := &bench{t: t, now: time.Now().UTC().Truncate(time.Microsecond)}
 	var err error
-	b.database, err = sqlite.Open(t.Context(), sqlite.Options{Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
-	must(t, err)
-	t.Cleanup(func() { must(t, b.database.Close()) })
+	b.database = sqlitetest.Open(t)
 	b.Service, err = access.New(b.options("secret"))
 	must(t, err)
 	return b

@@ -7,12 +7,14 @@ import (
 
 	"github.com/chromedp/chromedp"
 
+	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/internal/testenv/browser"
 )
 
 // TestDocsCallTheirOwnHost checks that the documentation page lists links first, explains keys and
 // errors, and can call the server at an address that is not the base URL.
 func TestDocsCallTheirOwnHost(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	s := newServer(t)
 	tab := browser.Start(t).Open(t, browser.Look{Width: 1280})

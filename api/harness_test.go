@@ -35,7 +35,7 @@ import (
 	"github.com/terse/terse/links"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/cache"
-	"github.com/terse/terse/store/sqlite"
+	"github.com/terse/terse/store/sqlite/sqlitetest"
 	"github.com/terse/terse/useragent"
 )
 
@@ -187,9 +187,7 @@ func (t times) LinkTime() (time.Time, bool) { return t.link() }
 // sets them.
 func newServer(t testing.TB, change ...func(*options)) *server {
 	t.Helper()
-	d, err := sqlite.Open(context.Background(), sqlite.Options{Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
-	must(t, err)
-	t.Cleanup(func() { must(t, d.Close()) })
+	d := sqlitetest.Open(t)
 	return newServerOver(t, d, d.Leases(), time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC), change...)
 }
 

@@ -14,7 +14,7 @@ import (
 	"github.com/terse/terse/api"
 	"github.com/terse/terse/domains"
 	"github.com/terse/terse/store"
-	"github.com/terse/terse/store/sqlite"
+	"github.com/terse/terse/store/sqlite/sqlitetest"
 )
 
 // goDomain and ioDomain are active domains with two hosts and one host.
@@ -31,9 +31,7 @@ var (
 // withDomains gives a server domains. Each has its primary host and www. in front of it.
 func withDomains(t *testing.T, all ...store.Domain) func(*options) {
 	t.Helper()
-	d, err := sqlite.Open(t.Context(), sqlite.Options{Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
-	must(t, err)
-	t.Cleanup(func() { must(t, d.Close()) })
+	d := sqlitetest.Open(t)
 	registry := domains.NewRegistry(d, time.Now)
 	for _, one := range all {
 		_, err := registry.Add(t.Context(), one, "www."+one.Host)

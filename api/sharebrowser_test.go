@@ -13,6 +13,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 
 	"github.com/terse/terse/clicks/day"
+	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/internal/testenv/browser"
 	"github.com/terse/terse/store"
 )
@@ -65,6 +66,7 @@ func newSharedServer(t *testing.T, settings string) (*server, string) {
 }
 
 func TestSharedPageInTheBrowser(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	s, page := newSharedServer(t, "")
 	b := browser.Start(t)
@@ -113,6 +115,7 @@ func TestSharedPageInTheBrowser(t *testing.T) {
 
 // TestSharedPageInPrint checks that a printed page has the whole table and no form.
 func TestSharedPageInPrint(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	s, page := newSharedServer(t, "")
 	tab := browser.Start(t).Open(t, browser.Look{})
@@ -129,6 +132,7 @@ func TestSharedPageInPrint(t *testing.T) {
 // TestSharedPageByForm enters a password, changes the range by the form, and waits for live totals,
 // with and without scripts.
 func TestSharedPageByForm(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	s, page := newSharedServer(t, `{"password":"open sesame"}`)
 	b := browser.Start(t)

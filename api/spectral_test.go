@@ -5,11 +5,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"github.com/terse/terse/internal/testenv"
 )
 
 // TestSpectral checks that the linter Spectral finds nothing in the documents. Its rules are in
 // testdata/spectral.yaml.
 func TestSpectral(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	spectral := filepath.Join("..", "web", "testdata", "node_modules", ".bin", "spectral")
 	if _, err := os.Stat(spectral); err != nil {

@@ -2,7 +2,6 @@ package domains_test
 
 import (
 	"crypto/rand"
-	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/sqlite"
+	"github.com/terse/terse/store/sqlite/sqlitetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -20,15 +20,7 @@ var epoch = time.Date(2026, time.March, 4, 5, 6, 7, 890_123_000, time.UTC)
 
 func openStore(tb testing.TB) *sqlite.Store {
 	tb.Helper()
-	s, err := sqlite.Open(tb.Context(), sqlite.Options{Dir: tb.TempDir(), Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		tb.Fatalf("Open() = %v, want nil", err)
-	}
-	tb.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			tb.Errorf("Close() = %v, want nil", err)
-		}
-	})
+	s := sqlitetest.Open(tb)
 	return s
 }
 

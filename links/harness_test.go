@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"log/slog"
 	"slices"
 	"sync"
 	"testing"
@@ -18,6 +17,7 @@ import (
 	"github.com/terse/terse/links"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/sqlite"
+	"github.com/terse/terse/store/sqlite/sqlitetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -39,9 +39,7 @@ func newBench(t *testing.T, change ...func(*links.Options)) *bench {
 	t.Helper()
 	b := &bench{t: t, time: time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)}
 	var err error
-	b.database, err = sqlite.Open(t.Context(), sqlite.Options{Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
-	must(t, err)
-	t.Cleanup(func() { must(t, b.database.Close()) })
+	b.database = sqlitetest.Open(t)
 	minter, err := idgen.NewMinter(t.Context(), idgen.Options{Leaser: b.database.Leases()})
 	must(t, err)
 	t.Cleanup(func() { must(t, minter.Close(context.Background())) })

@@ -7,10 +7,12 @@ import (
 
 	"github.com/chromedp/chromedp"
 
+	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/internal/testenv/browser"
 )
 
 func TestEveryPageInEveryLook(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	s := newSite(t)
 	b := browser.Start(t)

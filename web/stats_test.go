@@ -13,6 +13,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
+	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/internal/testenv/browser"
 	"github.com/terse/terse/web"
 )
@@ -210,6 +211,7 @@ func TestStatsPresets(t *testing.T) {
 
 // TestStatsInTheBrowser checks what the script adds to a page of statistics.
 func TestStatsInTheBrowser(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	s := newSite(t)
 	tab := browser.Start(t).Open(t, browser.Look{})

@@ -21,7 +21,7 @@ import (
 	"github.com/terse/terse/abuse/blocklist"
 	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/store"
-	"github.com/terse/terse/store/sqlite"
+	"github.com/terse/terse/store/sqlite/sqlitetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -216,11 +216,7 @@ func (f *flaky) BlocklistVersion(ctx context.Context) (int64, error) {
 
 func TestSourcesAreFollowed(t *testing.T) {
 	t.Parallel()
-	database, err := sqlite.Open(t.Context(), sqlite.Options{Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = database.Close() })
+	database := sqlitetest.Open(t)
 	block := func(host string) {
 		t.Helper()
 		if err := database.BlockHost(t.Context(), store.BlockedHost{Pattern: store.HostPattern{Host: host}}); err != nil {
@@ -254,11 +250,7 @@ func TestSourcesAreFollowed(t *testing.T) {
 // read the list, and the list had another content.
 func TestMissed(t *testing.T) {
 	t.Parallel()
-	database, err := sqlite.Open(t.Context(), sqlite.Options{Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = database.Close() })
+	database := sqlitetest.Open(t)
 	start := time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
 	var passed atomic.Int64
 	source := &flaky{BlocklistSource: database, down: true}

@@ -26,6 +26,7 @@ import (
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/cache"
 	"github.com/terse/terse/store/sqlite"
+	"github.com/terse/terse/store/sqlite/sqlitetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -83,9 +84,7 @@ func newBench(t *testing.T) *bench {
 	b := &bench{t: t, service: newService(t), registry: prometheus.NewRegistry()}
 	logger := slog.New(slog.DiscardHandler)
 	var err error
-	b.database, err = sqlite.Open(t.Context(), sqlite.Options{Dir: t.TempDir(), Logger: logger, Now: b.now})
-	b.must(err)
-	t.Cleanup(func() { b.must(b.database.Close()) })
+	b.database = sqlitetest.Open(t, func(o *sqlite.Options) { o.Now = b.now })
 	b.links, err = cache.New(cache.Options{Store: b.database, Logger: logger, Registerer: prometheus.NewRegistry()})
 	b.must(err)
 	b.useCases, err = links.New(links.Options{

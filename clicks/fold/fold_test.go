@@ -17,6 +17,7 @@ import (
 	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/sqlite"
+	"github.com/terse/terse/store/sqlite/sqlitetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -24,11 +25,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // openStore opens an embedded database with one link and closes it when the test ends.
 func openStore(t *testing.T) (*sqlite.Store, store.Link) {
 	t.Helper()
-	s, err := sqlite.Open(t.Context(), sqlite.Options{Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatalf("Open() = %v, want nil", err)
-	}
-	t.Cleanup(func() { _ = s.Close() })
+	s := sqlitetest.Open(t)
 	now := time.Now().UTC()
 	l, err := s.Create(t.Context(), store.Link{
 		Code: "link", URL: "https://example.com/", Owner: "owner", Tags: []string{"tag"}, Status: 302, CreatedAt: now, UpdatedAt: now,

@@ -26,6 +26,7 @@ import (
 	"github.com/terse/terse/clicks/visit"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/sqlite"
+	"github.com/terse/terse/store/sqlite/sqlitetest"
 	"github.com/terse/terse/useragent"
 )
 
@@ -59,11 +60,7 @@ func newDatabases(t *testing.T, count int) *databases {
 	t.Helper()
 	d := &databases{}
 	for range count {
-		s, err := sqlite.Open(t.Context(), sqlite.Options{Dir: t.TempDir(), Serve: true, Logger: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = s.Close() })
+		s := sqlitetest.Open(t, func(o *sqlite.Options) { o.Serve = true })
 		d.stores = append(d.stores, s)
 	}
 	keys := []string{store.LinkKey(brandID, "code0"), "under_"}

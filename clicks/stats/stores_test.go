@@ -17,7 +17,7 @@ import (
 	"github.com/terse/terse/store/postgres"
 	"github.com/terse/terse/store/postgres/schema"
 	"github.com/terse/terse/store/shard"
-	"github.com/terse/terse/store/sqlite"
+	"github.com/terse/terse/store/sqlite/sqlitetest"
 )
 
 // clickStore is a store with a folder for each of its shards.
@@ -54,15 +54,7 @@ type fataler interface {
 
 func openSQLite(t testing.TB) clickStore {
 	t.Helper()
-	d, err := sqlite.Open(t.Context(), sqlite.Options{Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatalf("Open = %v", err)
-	}
-	t.Cleanup(func() {
-		if err := d.Close(); err != nil {
-			t.Errorf("Close = %v", err)
-		}
-	})
+	d := sqlitetest.Open(t)
 	return clickStore{d, []store.ClickFolder{d}}
 }
 

@@ -10,12 +10,14 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
+	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/internal/testenv/browser"
 )
 
 // TestInTheBrowser uses a real server as a person does: it shortens a URL, reads the QR
 // code and the preview, reports the link and follows it.
 func TestInTheBrowser(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	p := start(t, dataDir(t))
 	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -76,6 +78,7 @@ func TestInTheBrowser(t *testing.T) {
 // TestDocsInTheBrowser checks that the API documentation works under its content security
 // policy, and that it loads everything from the server itself.
 func TestDocsInTheBrowser(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	p := start(t, dataDir(t))
 	tab := browser.Start(t).Open(t, browser.Look{})

@@ -34,7 +34,7 @@ import (
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/cache/cdn"
 	"github.com/terse/terse/store/outbox"
-	"github.com/terse/terse/store/sqlite"
+	"github.com/terse/terse/store/sqlite/sqlitetest"
 )
 
 // originTimeout is how long Varnish waits for the first byte of a redirect.
@@ -751,11 +751,7 @@ func TestPurgeOvertakesAnAnswer(t *testing.T) {
 	t.Parallel()
 	e := newEdge(t)
 	const before, after = "https://example.com/before", "https://example.com/after"
-	s, err := sqlite.Open(t.Context(), sqlite.Options{Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.Close() })
+	s := sqlitetest.Open(t)
 	at := time.Now().UTC().Truncate(time.Microsecond)
 	l, err := s.Create(t.Context(), store.Link{Code: "link", URL: before, Status: 302, CreatedAt: at, UpdatedAt: at})
 	if err != nil {

@@ -21,6 +21,7 @@ import (
 	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/sqlite"
+	"github.com/terse/terse/store/sqlite/sqlitetest"
 )
 
 // secret is the key of the codes in tests.
@@ -59,15 +60,7 @@ func (h *hosts) forget(host string) {
 // openStore opens a store of certificates and closes it with the test.
 func openStore(tb testing.TB) *sqlite.Store {
 	tb.Helper()
-	s, err := sqlite.Open(tb.Context(), sqlite.Options{Dir: tb.TempDir(), Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			tb.Errorf("Close() = %v, want nil", err)
-		}
-	})
+	s := sqlitetest.Open(tb)
 	return s
 }
 

@@ -16,19 +16,12 @@ import (
 	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/sqlite"
+	"github.com/terse/terse/store/sqlite/sqlitetest"
 )
 
 func newTestStorage(t *testing.T) (*storage, *sqlite.Store) {
 	t.Helper()
-	under, err := sqlite.Open(t.Context(), sqlite.Options{Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := under.Close(); err != nil {
-			t.Errorf("Close() = %v, want nil", err)
-		}
-	})
+	under := sqlitetest.Open(t)
 	sealing, err := newSealer([]byte("the key of the codes"))
 	if err != nil {
 		t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 	"github.com/terse/terse/store/cache"
 	"github.com/terse/terse/store/cache/remote"
 	"github.com/terse/terse/store/sqlite"
+	"github.com/terse/terse/store/sqlite/sqlitetest"
 	"github.com/terse/terse/store/storetest"
 )
 
@@ -62,16 +63,6 @@ func openRedis(tb testing.TB, url string) *remote.Cache {
 
 func openSQLite(tb testing.TB) *sqlite.Store {
 	tb.Helper()
-	s, err := sqlite.Open(tb.Context(), sqlite.Options{
-		Dir: tb.TempDir(), Serve: true, Logger: slog.New(slog.DiscardHandler),
-	})
-	if err != nil {
-		tb.Fatalf("Open() = %v, want nil", err)
-	}
-	tb.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			tb.Errorf("Close() = %v, want nil", err)
-		}
-	})
+	s := sqlitetest.Open(tb, func(o *sqlite.Options) { o.Serve = true })
 	return s
 }

@@ -18,7 +18,7 @@ import (
 
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/keyring"
-	"github.com/terse/terse/store/sqlite"
+	"github.com/terse/terse/store/sqlite/sqlitetest"
 	"github.com/terse/terse/store/storetest"
 )
 
@@ -49,15 +49,7 @@ func TestConformance(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			storetest.RunKeys(t, func(tb testing.TB) store.Keys {
-				s, err := sqlite.Open(tb.Context(), sqlite.Options{Dir: tb.TempDir(), Logger: slog.New(slog.DiscardHandler)})
-				if err != nil {
-					tb.Fatal(err)
-				}
-				tb.Cleanup(func() {
-					if err := s.Close(); err != nil {
-						tb.Error(err)
-					}
-				})
+				s := sqlitetest.Open(tb)
 				opts := tt.opts
 				opts.Keys = s
 				return newRing(tb, opts)

@@ -15,6 +15,7 @@ import (
 	"github.com/terse/terse/idgen/leasetest"
 	"github.com/terse/terse/store/shard"
 	"github.com/terse/terse/store/sqlite"
+	"github.com/terse/terse/store/sqlite/sqlitetest"
 )
 
 // lessor leases node ids from an embedded store. A test can make it fail.
@@ -61,15 +62,7 @@ func newOffice(tb testing.TB) *office {
 	o.advance(time.Duration(time.Date(2026, 5, 6, 7, 8, 9, 0, time.UTC).UnixNano()))
 	for i := range 3 {
 		dir := tb.TempDir()
-		s, err := sqlite.Open(tb.Context(), sqlite.Options{Dir: dir, Logger: slog.New(slog.DiscardHandler), Now: o.now})
-		if err != nil {
-			tb.Fatalf("Open() = %v, want nil", err)
-		}
-		tb.Cleanup(func() {
-			if err := s.Close(); err != nil {
-				tb.Errorf("Close() = %v, want nil", err)
-			}
-		})
+		s := sqlitetest.Open(tb, func(opts *sqlite.Options) { opts.Dir, opts.Now = dir, o.now })
 		keepNodes(tb, dir, i)
 		o.stores = append(o.stores, s)
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
-	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/sqlite"
+	"github.com/terse/terse/store/sqlite/sqlitetest"
 )
 
 // member is a shard with an embedded store. It owns buckets and returns store.ErrMoved for
@@ -34,15 +34,7 @@ type member struct {
 
 func newMember(tb testing.TB) *member {
 	tb.Helper()
-	s, err := sqlite.Open(tb.Context(), sqlite.Options{Dir: tb.TempDir(), Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		tb.Fatalf("Open() = %v, want nil", err)
-	}
-	tb.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			tb.Errorf("Close() = %v, want nil", err)
-		}
-	})
+	s := sqlitetest.Open(tb)
 	return &member{Store: s, owned: map[int]int64{}, version: 1}
 }
 

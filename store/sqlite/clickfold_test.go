@@ -11,6 +11,7 @@ import (
 
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/sqlite"
+	"github.com/terse/terse/store/sqlite/sqlitetest"
 )
 
 // lastDay is a store.ClickMerge that keeps the last packed text of each link, after the stored one.
@@ -64,7 +65,7 @@ func wantDay(t *testing.T, s *sqlite.Store, code, want string) {
 // not bring them back.
 func TestForgottenDuringFold(t *testing.T) {
 	t.Parallel()
-	s := open(t, t.TempDir())
+	s := sqlitetest.Open(t)
 	for i, code := range []string{"deleted", "reset", "kept"} {
 		addDay(t, s, int64(i+1), code, "a")
 	}

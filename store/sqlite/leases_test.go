@@ -15,6 +15,7 @@ import (
 	"github.com/terse/terse/idgen/leasetest"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/sqlite"
+	"github.com/terse/terse/store/sqlite/sqlitetest"
 )
 
 // clock is a clock that tests move.
@@ -29,7 +30,7 @@ func openAt(t *testing.T) (*sqlite.Store, *clock) {
 	t.Helper()
 	c := &clock{}
 	c.micros.Store(time.Date(2026, 5, 6, 7, 8, 9, 0, time.UTC).UnixMicro())
-	return open(t, t.TempDir(), func(o *sqlite.Options) { o.Now = c.now }), c
+	return sqlitetest.Open(t, func(o *sqlite.Options) { o.Now = c.now }), c
 }
 
 // TestLeaser runs the conformance tests of idgen.Leaser.
@@ -70,7 +71,7 @@ func leaveFree(t *testing.T, s *sqlite.Store, n int) {
 func TestThereAre512NodeIDs(t *testing.T) {
 	t.Parallel()
 	var n, first, last int
-	row := open(t, t.TempDir()).Lists().QueryRowContext(t.Context(), `SELECT count(*), min(node), max(node) FROM node_leases`)
+	row := sqlitetest.Open(t).Lists().QueryRowContext(t.Context(), `SELECT count(*), min(node), max(node) FROM node_leases`)
 	if err := row.Scan(&n, &first, &last); err != nil || n != 512 || first != 0 || last != 511 {
 		t.Errorf("%d node ids from %d to %d, %v, want 512 from 0 to 511", n, first, last, err)
 	}
@@ -215,7 +216,7 @@ func TestSecretIsMadeOnce(t *testing.T) {
 
 func TestOldReservationNoLongerStands(t *testing.T) {
 	t.Parallel()
-	s := open(t, t.TempDir())
+	s := sqlitetest.Open(t)
 	first := store.Reservation{Owner: "o", Key: "k", Fingerprint: "f", Code: "first", CreatedAt: childLink("").CreatedAt}
 	second := first
 	second.Code, second.CreatedAt = "second", first.CreatedAt.Add(store.ReservationTTL+time.Microsecond)
@@ -229,7 +230,7 @@ func TestOldReservationNoLongerStands(t *testing.T) {
 // TestOldReservationsAreForgotten counts the remaining rows.
 func TestOldReservationsAreForgotten(t *testing.T) {
 	t.Parallel()
-	s := open(t, t.TempDir())
+	s := sqlitetest.Open(t)
 	at := childLink("").CreatedAt
 	reserve := func(i int) {
 		r := store.Reservation{Owner: "o", Key: string(rune('a' + i)), Code: "c", CreatedAt: at}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/sqlite"
+	"github.com/terse/terse/store/sqlite/sqlitetest"
 	"github.com/terse/terse/store/storetest"
 )
 
@@ -56,57 +57,57 @@ func closeStore(tb testing.TB, s *sqlite.Store) {
 func TestStore(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, storetest.Options{
-		Open: func(tb testing.TB) store.Store { return open(tb, tb.TempDir(), serve) },
+		Open: func(tb testing.TB) store.Store { return sqlitetest.Open(tb, serve) },
 	})
 }
 
 func TestKeys(t *testing.T) {
 	t.Parallel()
-	storetest.RunKeys(t, func(tb testing.TB) store.Keys { return open(tb, tb.TempDir()) })
+	storetest.RunKeys(t, func(tb testing.TB) store.Keys { return sqlitetest.Open(tb) })
 }
 
 func TestHistory(t *testing.T) {
 	t.Parallel()
-	storetest.RunHistory(t, func(tb testing.TB) storetest.HistoryStore { return open(tb, tb.TempDir()) })
+	storetest.RunHistory(t, func(tb testing.TB) storetest.HistoryStore { return sqlitetest.Open(tb) })
 }
 
 func TestBlocklist(t *testing.T) {
 	t.Parallel()
-	storetest.RunBlocklistSource(t, func(tb testing.TB) store.BlocklistSource { return open(tb, tb.TempDir()) })
+	storetest.RunBlocklistSource(t, func(tb testing.TB) store.BlocklistSource { return sqlitetest.Open(tb) })
 }
 
 func TestDomains(t *testing.T) {
 	t.Parallel()
-	storetest.RunDomainsSource(t, func(tb testing.TB) store.DomainsSource { return open(tb, tb.TempDir()) })
+	storetest.RunDomainsSource(t, func(tb testing.TB) store.DomainsSource { return sqlitetest.Open(tb) })
 }
 
 func TestReports(t *testing.T) {
 	t.Parallel()
-	storetest.RunReports(t, func(tb testing.TB) store.Reports { return open(tb, tb.TempDir()) })
+	storetest.RunReports(t, func(tb testing.TB) store.Reports { return sqlitetest.Open(tb) })
 }
 
 func TestScanned(t *testing.T) {
 	t.Parallel()
-	storetest.RunScanned(t, func(tb testing.TB) storetest.ScannedStore { return open(tb, tb.TempDir()) })
+	storetest.RunScanned(t, func(tb testing.TB) storetest.ScannedStore { return sqlitetest.Open(tb) })
 }
 
 func TestOutbox(t *testing.T) {
 	t.Parallel()
 	storetest.RunOutbox(t, storetest.OutboxOptions{Open: func(tb testing.TB) (store.Store, store.Outbox) {
-		s := open(tb, tb.TempDir())
+		s := sqlitetest.Open(tb)
 		return s, s
 	}})
 }
 
 func TestDomainEdits(t *testing.T) {
 	t.Parallel()
-	storetest.RunDomainEdits(t, func(tb testing.TB) storetest.DomainsOutbox { return open(tb, tb.TempDir()) })
+	storetest.RunDomainEdits(t, func(tb testing.TB) storetest.DomainsOutbox { return sqlitetest.Open(tb) })
 }
 
 func TestArchive(t *testing.T) {
 	t.Parallel()
 	storetest.RunArchive(t, func(tb testing.TB) (store.Store, store.Archive) {
-		s := open(tb, tb.TempDir())
+		s := sqlitetest.Open(tb)
 		return s, s
 	})
 }
@@ -114,7 +115,7 @@ func TestArchive(t *testing.T) {
 func TestClicks(t *testing.T) {
 	t.Parallel()
 	storetest.RunClicks(t, func(tb testing.TB) (store.Store, store.ClickSink) {
-		s := open(tb, tb.TempDir())
+		s := sqlitetest.Open(tb)
 		return s, s
 	})
 }
@@ -122,14 +123,14 @@ func TestClicks(t *testing.T) {
 func TestClickDays(t *testing.T) {
 	t.Parallel()
 	storetest.RunClickDays(t, func(tb testing.TB) (storetest.ClickDaysStore, []store.ClickFolder) {
-		s := open(tb, tb.TempDir())
+		s := sqlitetest.Open(tb)
 		return s, []store.ClickFolder{s}
 	})
 }
 
 func TestClickLedger(t *testing.T) {
 	t.Parallel()
-	storetest.RunClickLedger(t, func(tb testing.TB) store.ClickLedger { return open(tb, tb.TempDir()) })
+	storetest.RunClickLedger(t, func(tb testing.TB) store.ClickLedger { return sqlitetest.Open(tb) })
 }
 
 // TestRecordersAreForgotten checks that a recorder is forgotten after a week without a batch,
@@ -175,5 +176,5 @@ func TestDurable(t *testing.T) {
 
 func TestCertificates(t *testing.T) {
 	t.Parallel()
-	storetest.RunCertificates(t, func(tb testing.TB) store.Certificates { return open(tb, tb.TempDir()) })
+	storetest.RunCertificates(t, func(tb testing.TB) store.Certificates { return sqlitetest.Open(tb) })
 }

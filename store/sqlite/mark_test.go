@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/terse/terse/store/sqlite"
+	"github.com/terse/terse/store/sqlite/sqlitetest"
 )
 
 // copyFile copies a file with cp, because closing a database file in this process would
@@ -364,7 +365,7 @@ func TestLogStaysShort(t *testing.T) {
 	for name, change := range map[string]func(*sqlite.Options){"served": serve, "not served": func(*sqlite.Options) {}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := open(t, t.TempDir(), change)
+			s := sqlitetest.Open(t, change)
 			created := 0
 			write := func(until func(pages int) bool) {
 				t.Helper()

@@ -12,6 +12,7 @@ import (
 
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/sqlite"
+	"github.com/terse/terse/store/sqlite/sqlitetest"
 	"github.com/terse/terse/store/storetest"
 )
 
@@ -40,7 +41,7 @@ func plan(t *testing.T, s *sqlite.Store, query string, args []any) string {
 
 func TestListsWalkIndexes(t *testing.T) {
 	t.Parallel()
-	s := open(t, t.TempDir())
+	s := sqlitetest.Open(t)
 	for _, tt := range []struct {
 		name  string
 		query store.Query
@@ -72,7 +73,7 @@ func TestListsWalkIndexes(t *testing.T) {
 // of each.
 func TestListsOfAllOwnersWalkIndexes(t *testing.T) {
 	t.Parallel()
-	s := open(t, t.TempDir())
+	s := sqlitetest.Open(t)
 	for name, tt := range map[string]struct {
 		query store.Query
 		index string
@@ -92,7 +93,7 @@ func TestListsOfAllOwnersWalkIndexes(t *testing.T) {
 // TestStatementsScanNoTable checks the query plan of every statement in the package.
 func TestStatementsScanNoTable(t *testing.T) {
 	t.Parallel()
-	s := open(t, t.TempDir())
+	s := sqlitetest.Open(t)
 	for _, query := range storetest.Statements(t, ".") {
 		if strings.HasSuffix(query, " ") || !strings.Contains(query, "FROM") && strings.HasPrefix(query, "SELECT") {
 			continue // only a part of a statement
@@ -143,7 +144,7 @@ func TestBacklogIsReadByPages(t *testing.T) {
 		"l.code) > (?1, ?2)", "l.code) > (?1, ?2) AND count_row(l.code)",
 		"h.code) > (?1, ?2)", "h.code) > (?1, ?2) AND count_row(h.code)",
 	).Replace(sqlite.SelectChanges)
-	s := open(t, t.TempDir())
+	s := sqlitetest.Open(t)
 	const links, page = 10_000, 20
 	created := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	edited := created.Add(time.Hour)

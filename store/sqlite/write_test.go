@@ -15,6 +15,7 @@ import (
 	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/sqlite"
+	"github.com/terse/terse/store/sqlite/sqlitetest"
 )
 
 // transactions returns the number of write transactions so far.
@@ -80,7 +81,7 @@ func someLinks(n int) (links []store.Link) {
 func TestWritesThatWaitShareOneTransaction(t *testing.T) {
 	t.Parallel()
 	reg := prometheus.NewRegistry()
-	s := open(t, t.TempDir(), func(o *sqlite.Options) { o.Registerer = reg })
+	s := sqlitetest.Open(t, func(o *sqlite.Options) { o.Registerer = reg })
 	for _, err := range together(t, s, someLinks(40), func(*sql.Conn) {}) {
 		if err != nil {
 			t.Errorf("Create() = %v, want nil", err)
@@ -95,7 +96,7 @@ func TestWritesThatWaitShareOneTransaction(t *testing.T) {
 // large for the disk.
 func TestFailedTransactionFailsAllOfIt(t *testing.T) {
 	t.Parallel()
-	s := open(t, t.TempDir())
+	s := sqlitetest.Open(t)
 	links := someLinks(9)
 	links[4].Title = strings.Repeat("large ", 10_000)
 	errs := together(t, s, links, func(conn *sql.Conn) {
@@ -115,7 +116,7 @@ func TestFailedTransactionFailsAllOfIt(t *testing.T) {
 
 func TestRefusedWriteLeavesItsNeighboursAlone(t *testing.T) {
 	t.Parallel()
-	s := open(t, t.TempDir())
+	s := sqlitetest.Open(t)
 	key := store.Key{ID: "taken", CreatedAt: childLink("").CreatedAt}
 	if err := s.CreateKey(t.Context(), key); err != nil {
 		t.Fatalf("CreateKey() = %v, want nil", err)
@@ -144,7 +145,7 @@ func TestRefusedWriteLeavesItsNeighboursAlone(t *testing.T) {
 
 func TestFullDiskRefusesWritesUntilThereIsRoom(t *testing.T) {
 	t.Parallel()
-	s := open(t, t.TempDir())
+	s := sqlitetest.Open(t)
 	kept := childLink("kept")
 	if _, err := s.Create(t.Context(), kept); err != nil {
 		t.Fatalf("Create() = %v, want nil", err)
@@ -228,7 +229,7 @@ func TestBlockedWriteGivesUp(t *testing.T) {
 
 func TestCancelledReadsLeaveConnectionsWhole(t *testing.T) {
 	t.Parallel()
-	s := open(t, t.TempDir())
+	s := sqlitetest.Open(t)
 	for i := range 300 {
 		if _, err := s.Create(t.Context(), childLink(fmt.Sprintf("link-%d", i))); err != nil {
 			t.Fatalf("Create() = %v, want nil", err)
@@ -258,7 +259,7 @@ func TestCancelledReadsLeaveConnectionsWhole(t *testing.T) {
 // share with other callers.
 func TestCancelledWritesLeaveNeighboursAlone(t *testing.T) {
 	t.Parallel()
-	s := open(t, t.TempDir())
+	s := sqlitetest.Open(t)
 	var wg sync.WaitGroup
 	for i := range 200 {
 		ctx, cancel := context.WithCancel(t.Context())
