@@ -13,6 +13,9 @@ import (
 	"github.com/terse/terse/internal/testenv"
 )
 
+// within is the time limit of a scenario, for a machine that is busy with other tests.
+const within = "10m"
+
 // wantKept checks that a report has a kept promise with each of these names.
 func wantKept(t *testing.T, table string, names ...string) {
 	t.Helper()
@@ -40,7 +43,7 @@ func TestScenarios(t *testing.T) {
 	t.Parallel()
 	var stdout, stderr bytes.Buffer
 	run(t.Context(), []string{
-		"-terse", testenv.BuildTerse(t), "-only", "rolling,kills", "-requests", "5000", "-rounds", "1", "-links", "200", "-visitors", "2", "-settle", "500ms",
+		"-terse", testenv.BuildTerse(t), "-within", within, "-only", "rolling,kills", "-requests", "5000", "-rounds", "1", "-links", "200", "-visitors", "2", "-settle", "500ms",
 		"-set", "drain_delay=500ms",
 	}, &stdout, &stderr)
 	t.Logf("%s%s", &stderr, &stdout)
@@ -58,7 +61,7 @@ func TestSplitBrain(t *testing.T) {
 	testenv.Long(t)
 	t.Parallel()
 	var stdout, stderr bytes.Buffer
-	status := run(t.Context(), []string{"-terse", testenv.BuildTerse(t), "-only", "splitbrain", "-links", "100", "-visitors", "2", "-settle", "1s"}, &stdout, &stderr)
+	status := run(t.Context(), []string{"-terse", testenv.BuildTerse(t), "-within", within, "-only", "splitbrain", "-links", "100", "-visitors", "2", "-settle", "1s"}, &stdout, &stderr)
 	t.Logf("%s%s", &stderr, &stdout)
 	if status != 0 || !strings.Contains(stdout.String(), "links created on the replaced primary") {
 		t.Errorf("run = %d, want 0 and a report of the links on the replaced primary", status)
@@ -71,7 +74,7 @@ func TestSlowShard(t *testing.T) {
 	testenv.Long(t)
 	t.Parallel()
 	var stdout, stderr bytes.Buffer
-	run(t.Context(), []string{"-terse", testenv.BuildTerse(t), "-only", "slowshard", "-links", "100", "-settle", "1s"}, &stdout, &stderr)
+	run(t.Context(), []string{"-terse", testenv.BuildTerse(t), "-within", within, "-only", "slowshard", "-links", "100", "-settle", "1s"}, &stdout, &stderr)
 	t.Logf("%s%s", &stderr, &stdout)
 	table := stdout.String()
 	wantKept(t, table, "acknowledged creates and edits lost", "wrong answers")
@@ -85,7 +88,7 @@ func TestOverload(t *testing.T) {
 	testenv.Long(t)
 	t.Parallel()
 	var stdout, stderr bytes.Buffer
-	run(t.Context(), []string{"-terse", testenv.BuildTerse(t), "-only", "overload", "-links", "200", "-settle", "1s"}, &stdout, &stderr)
+	run(t.Context(), []string{"-terse", testenv.BuildTerse(t), "-within", within, "-only", "overload", "-links", "200", "-settle", "1s"}, &stdout, &stderr)
 	t.Logf("%s%s", &stderr, &stdout)
 	table := stdout.String()
 	wantKept(t, table, "wrong answers", "order of rejections", "Retry-After")
@@ -97,7 +100,7 @@ func TestStrangers(t *testing.T) {
 	testenv.Long(t)
 	t.Parallel()
 	var stdout, stderr bytes.Buffer
-	status := run(t.Context(), []string{"-terse", testenv.BuildTerse(t), "-only", "strangers", "-settle", "500ms"}, &stdout, &stderr)
+	status := run(t.Context(), []string{"-terse", testenv.BuildTerse(t), "-within", within, "-only", "strangers", "-settle", "500ms"}, &stdout, &stderr)
 	t.Logf("%s%s", &stderr, &stdout)
 	if status != 0 {
 		t.Errorf("run = %d, want 0", status)
