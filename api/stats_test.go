@@ -94,7 +94,7 @@ func TestLinkStats(t *testing.T) {
 	const want = `{"before":{"from":"2026-05-08T00:00:00+02:00","series":[{"people":0,"robots":0,"start":"2026-05-08T00:00:00+02:00"},{"people":1,"robots":0,"start":"2026-05-09T00:00:00+02:00"}],"to":"2026-05-10T00:00:00+02:00","total":{"people":1,"robots":0,"visitors":1}},` +
 		`"breakdowns":[{"by":"country","other":{"people":1,"robots":0},"unknown":{"people":0,"robots":1},"values":[{"people":3,"robots":0,"value":"DE"}]},` +
 		`{"by":"referrer","other":{"people":0,"robots":0},"unknown":{"people":1,"robots":1},"values":[{"people":3,"robots":0,"value":"news.example"}]}],` +
-		`"class":"all","coarse_until":null,"from":"2026-05-10T00:00:00+02:00","interval":"day",` +
+		`"class":"all","coarse_until":null,"from":"2026-05-10T00:00:00+02:00","interval":"day","lost":0,` +
 		`"series":[{"people":3,"robots":0,"start":"2026-05-10T00:00:00+02:00"},{"people":1,"robots":1,"start":"2026-05-11T00:00:00+02:00"}],` +
 		`"to":"2026-05-12T00:00:00+02:00","total":{"people":4,"robots":1,"visitors":3},"tz":"Europe/Berlin",` +
 		`"visitors":[{"day":"2026-05-09","visitors":1,"whole":true},{"day":"2026-05-10","visitors":2,"whole":true}]}`

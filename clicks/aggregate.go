@@ -3,6 +3,7 @@ package clicks
 import (
 	"cmp"
 	"context"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -20,7 +21,7 @@ func (r *Recorder) aggregate(ctx context.Context) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i := range r.stripes {
-		r.stripes[i].take(&r.spare)
+		r.lose(time.Now(), r.stripes[i].take(&r.spare))
 		// A copy would leave addresses in memory that empty does not overwrite. Everything that
 		// keeps a part of a record clones it.
 		records := unsafe.String(unsafe.SliceData(r.spare.records), len(r.spare.records)) //nolint:gosec // does not change until empty
@@ -74,6 +75,7 @@ func (r *Recorder) add(of linkDay, c day.Click, last int64) {
 		o = nil
 	} else if full && o == nil {
 		r.metrics.full.Add(c.N)
+		r.lose(store.DayStart(of.day).Add(time.Duration(c.Quarter)*quarterHour), c.N)
 		return
 	} else if full {
 		r.metrics.coarse.Add(float64(c.N))
@@ -131,8 +133,28 @@ func (r *Recorder) cut() {
 	r.openSize = 0
 }
 
+// quarterHour is the time of a day.Click.Quarter.
+const quarterHour = 24 * time.Hour / day.Quarters
+
+// lose adds to the clicks that were dropped about a time. The next batch stores them, so that statistics can
+// say how many clicks they lack.
+func (r *Recorder) lose(at time.Time, n int64) {
+	if n == 0 {
+		return
+	}
+	date := store.DayOf(at)
+	if r.lost[date] == nil {
+		r.lost[date] = new(day.Day)
+	}
+	r.lost[date].Add(day.Click{Quarter: int(at.Sub(store.DayStart(date)) / quarterHour), N: n})
+}
+
 // queue adds a batch to the backlog.
 func (r *Recorder) queue(b store.ClickBatch) {
+	for _, date := range slices.Sorted(maps.Keys(r.lost)) {
+		b.Days = append(b.Days, store.ClickDay{Kind: store.ClickLost, Day: date, Data: r.lost[date].Append(nil)})
+	}
+	clear(r.lost)
 	r.seq++
 	b.Recorder, b.Seq = r.name, r.seq
 	r.backlog.add(b, time.Now())

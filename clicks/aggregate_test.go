@@ -240,6 +240,9 @@ func TestMemoryIsBounded(t *testing.T) { // not parallel: it measures memory
 		t.Errorf("%v clicks were flushed, metrics %v, want %d together with the dropped clicks", got, after, n)
 	}
 	s.daysOf(t, "k1") // checks that all batches add up
+	if lost := s.lost(t); float64(lost) != after["dropped full"] {
+		t.Errorf("the batches have %d lost clicks, want %v", lost, after["dropped full"])
+	}
 }
 
 // TestCoarse checks that clicks without room for details are in the days of their links.

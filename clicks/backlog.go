@@ -66,11 +66,13 @@ func (r *Recorder) oldest(ctx context.Context) (b store.ClickBatch, ok bool, err
 			return b, false, nil
 		case f == nil && time.Since(c.at) > maxAge:
 			r.metrics.old.Add(c.Clicks())
+			r.drop(c.at, c.Clicks())
 			r.remove(ctx, c.Clicks())
 		case f == nil:
 			return c.ClickBatch, true, nil
 		case time.Since(f.Cut) > maxAge:
 			r.metrics.old.Add(f.clicks)
+			r.drop(f.Cut, f.clicks)
 			r.removeFile(ctx, f, f.Remove)
 		case f.loaded != nil:
 			return f.loaded[f.sent], true, nil
@@ -78,6 +80,7 @@ func (r *Recorder) oldest(ctx context.Context) (b store.ClickBatch, ok bool, err
 			f.loaded, err = f.Read()
 			if errors.Is(err, spool.ErrDamaged) {
 				r.metrics.damaged.Add(f.clicks)
+				r.drop(f.Cut, f.clicks)
 				reason := err
 				r.removeFile(ctx, f, func() error { f.SetAside(ctx, reason); return nil })
 			} else if err != nil {
@@ -85,6 +88,13 @@ func (r *Recorder) oldest(ctx context.Context) (b store.ClickBatch, ok bool, err
 			}
 		}
 	}
+}
+
+// drop is lose for clicks of the backlog.
+func (r *Recorder) drop(at time.Time, n int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lose(at, n)
 }
 
 // front returns the oldest file, or the oldest batch in memory if there is no file.

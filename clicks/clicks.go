@@ -27,6 +27,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/terse/terse/clicks/day"
 	"github.com/terse/terse/clicks/spool"
 	"github.com/terse/terse/clicks/visit"
 	"github.com/terse/terse/store"
@@ -128,8 +129,9 @@ type Recorder struct {
 	spare    table      // empty between two calls of aggregate
 	salts    [2]salt
 	open     map[linkDay]*open
-	openSize int   // bytes
-	seq      int64 // number of the last batch
+	openSize int                // bytes
+	lost     map[int32]*day.Day // dropped clicks that are in no batch yet, by UTC day
+	seq      int64              // number of the last batch
 	backlog  backlog
 
 	waiting atomic.Int64 // clicks in open and backlog; may be read at any time
@@ -157,7 +159,7 @@ func newRecorder(opts Options, shard string, left []*spool.File) (*Recorder, err
 		name: rand.Text(), seed: maphash.MakeSeed(),
 		stripes: make([]stripe, stripeCount()),
 		wake:    make(chan struct{}, 1), sending: make(chan struct{}, 1), unsaved: make(chan struct{}, 1),
-		spare: table{index: map[uint64]int32{}}, open: map[linkDay]*open{},
+		spare: table{index: map[uint64]int32{}}, open: map[linkDay]*open{}, lost: map[int32]*day.Day{},
 	}
 	for i := range r.stripes {
 		s := &r.stripes[i]

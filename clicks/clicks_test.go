@@ -20,6 +20,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/terse/terse/clicks"
+	"github.com/terse/terse/clicks/day"
 	"github.com/terse/terse/clicks/visit"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/useragent"
@@ -74,6 +75,26 @@ func (s *sink) sum() (n int64) {
 	defer s.mu.Unlock()
 	for _, c := range s.totals {
 		n += c.N
+	}
+	return n
+}
+
+// lost returns the sum of the lost clicks in all batches.
+func (s *sink) lost(tb testing.TB) (n int64) {
+	tb.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, b := range s.batches {
+		for _, d := range b.Days {
+			if d.Kind != store.ClickLost {
+				continue
+			}
+			parsed, err := day.ParseRow(d)
+			if err != nil {
+				tb.Fatal(err)
+			}
+			n += parsed.Total().All()
+		}
 	}
 	return n
 }

@@ -284,6 +284,9 @@ func TestOldBatchesAreDropped(t *testing.T) {
 				if names := clickFiles(t, dir); len(names) > 0 {
 					t.Errorf("the spool has %v, want nothing", names)
 				}
+				if lost := s.lost(t); lost != 1 {
+					t.Errorf("the batches have %d lost clicks, want 1", lost)
+				}
 				_ = closeSoon(t, r)
 			})
 		})

@@ -12,6 +12,7 @@ type stripe struct {
 	capacity int // most bytes in live
 	closed   bool
 	counts   counts
+	noted    int64    // the part of counts.full that take has returned
 	_        [64]byte // puts the next stripe's lock on another cache line
 }
 
@@ -93,12 +94,15 @@ func (t *table) add(record []byte, hash uint64, at int64) {
 	t.rows = append(t.rows, row{begin: int32(begin), end: int32(len(t.records)), clicks: 1, last: at}) //nolint:gosec // below the capacity
 }
 
-// take swaps the clicks of the stripe with an empty table.
-func (s *stripe) take(empty *table) {
+// take swaps the clicks of the stripe with an empty table, and returns how many clicks it dropped
+// since the last take because the memory was full.
+func (s *stripe) take(empty *table) (full int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.live, *empty = *empty, s.live
 	s.counts.pending = 0
+	full, s.noted = s.counts.full-s.noted, s.counts.full
+	return full
 }
 
 // keptTable is how many bytes of records an empty table keeps, even if it needed fewer.

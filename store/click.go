@@ -20,7 +20,7 @@ type ClickBatch struct {
 	Seq      int64  // grows with every batch of that recorder; at least 1
 	Keep     bool   // the store remembers Seq for ever; default: until the recorder has sent nothing for a week
 	Counts   []ClickCount
-	Days     []ClickDay // the same clicks, packed by link and day; of kind ClickLink, in any order; may be empty
+	Days     []ClickDay // the same clicks, packed by link and day; of kind ClickLink, in any order; may be empty. Days of kind ClickLost have other clicks
 }
 
 // Clicks returns the number of clicks of people and robots.

@@ -17,6 +17,7 @@ const (
 	ClickTag    ClickKind = 2 // an owner's links with a tag; see ClickTagKey
 	ClickDomain ClickKind = 3 // an owner's links on a domain; see ClickDomainKey
 	ClickAll    ClickKind = 4 // all links; the key is empty
+	ClickLost   ClickKind = 5 // clicks of all links that were lost before they were counted; the key is empty
 )
 
 // ClickTagKey is the key of ClickTag. An owner contains no slash.
@@ -44,7 +45,9 @@ var ErrClickDay = errors.New("invalid day of clicks")
 // ValidateAdded returns an error that wraps ErrClickDay if ClickBatch.Days cannot contain d.
 func (d *ClickDay) ValidateAdded() error {
 	switch {
-	case d.Kind != ClickLink || !ValidKey(d.Key):
+	case d.Kind == ClickLost && d.Key != "":
+		return fmt.Errorf("%w: lost clicks have the key %q, want none", ErrClickDay, d.Key)
+	case d.Kind != ClickLost && (d.Kind != ClickLink || !ValidKey(d.Key)):
 		return fmt.Errorf("%w: kind %d of key %q is not of a link", ErrClickDay, d.Kind, d.Key)
 	case d.Day < 0 || d.Day > MaxClickDay:
 		return fmt.Errorf("%w: day %d of link %q is not from 0 to %d", ErrClickDay, d.Day, d.Key, MaxClickDay)

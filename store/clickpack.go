@@ -77,6 +77,9 @@ func UnpackClickDays(packed []byte) ([]ClickDay, error) {
 		if r.short {
 			return nil, fmt.Errorf("unpack days of clicks: day %d is incomplete", len(days))
 		}
+		if d.Key == "" { // of all links
+			d.Kind = ClickLost
+		}
 		days = append(days, d)
 	}
 	return days, nil

@@ -168,6 +168,9 @@ func TestStatsWords(t *testing.T) {
 			"coarse", web.Stats{CoarseUntil: day}, []string{"Clicks before 1 November 2026, 00:00 UTC are stored with less detail"}, nil,
 		},
 		{
+			"lost", web.Stats{Lost: 1234}, []string{"the server lost 1,234 clicks of all its links together"}, nil,
+		},
+		{
 			"errors",
 			web.Stats{Errors: map[string]string{"tz": "must be a zone", "limit": "must be 1 to 100"}},
 			[]string{"must be a zone", "The parameter limit must be 1 to 100.", `aria-invalid="true"`},

@@ -11,8 +11,8 @@ import (
 )
 
 // Fold adds the days of links to the stored days of these links, of their owners, tags and domains,
-// and of all links. It is a store.ClickMerge, and returns rows sorted by Kind, Key and Day. Clicks of
-// links that no longer exist have no effect.
+// and of all links. It adds lost clicks to the stored lost clicks. It is a store.ClickMerge, and returns
+// rows sorted by Kind, Key and Day. Clicks of links that no longer exist have no effect.
 func Fold(ctx context.Context, added []store.ClickDay, stored store.ClickRows) ([]store.ClickDay, error) {
 	clicks := sums{}
 	for _, r := range added {
@@ -81,13 +81,15 @@ func (s sums) rows() []store.ClickDay {
 	return rows
 }
 
-// ofSets returns the days in s, which are of links, and the days of their owners, tags and domains
-// and of all links. It leaves out links that no longer exist.
+// ofSets returns the days in s, which are of links or lost, and the days of the owners, tags and domains
+// of the links and of all links. It leaves out links that no longer exist.
 func (s sums) ofSets(ctx context.Context, stored store.ClickRows) (sums, error) {
 	rows := s.rows()
-	keys := make([]string, len(rows))
-	for i, r := range rows {
-		keys[i] = r.Key
+	var keys []string
+	for _, r := range rows {
+		if r.Kind == store.ClickLink {
+			keys = append(keys, r.Key)
+		}
 	}
 	links, err := stored.Links(ctx, slices.Compact(keys))
 	if err != nil {
@@ -95,6 +97,10 @@ func (s sums) ofSets(ctx context.Context, stored store.ClickRows) (sums, error) 
 	}
 	all := make(sums, len(s)+1)
 	for _, r := range rows {
+		if r.Kind == store.ClickLost {
+			all[placeOf(&r)] = s[placeOf(&r)]
+			continue
+		}
 		link, ok := links[r.Key]
 		if !ok {
 			continue

@@ -41,7 +41,10 @@ func TestReadInParts(t *testing.T) {
 // parts records the ranges that are read.
 type parts []struct{ from, to int32 }
 
-func (p *parts) ListClickDays(_ context.Context, _ store.ClickKind, _ []string, from, to int32) ([]store.ClickDay, error) {
+func (p *parts) ListClickDays(_ context.Context, kind store.ClickKind, _ []string, from, to int32) ([]store.ClickDay, error) {
+	if kind == store.ClickLost {
+		return nil, nil
+	}
 	*p = append(*p, struct{ from, to int32 }{from, to})
 	return nil, nil
 }
@@ -66,6 +69,34 @@ func TestReadFails(t *testing.T) {
 	bad := &rawClicks{rows: []store.ClickDay{{Kind: store.ClickLink, Key: "a", Day: store.DayOf(now), Data: []byte("bad")}}}
 	if r, err := stats.Read(t.Context(), bad, store.ClickLink, []string{"a"}, &q, now); !errors.Is(err, day.ErrFormat) {
 		t.Errorf("Read = %v, %v, want ErrFormat", r, err)
+	}
+}
+
+// TestLost checks that an answer has the number of lost clicks in its range, and in the range before.
+func TestLost(t *testing.T) {
+	t.Parallel()
+	raw := &rawClicks{}
+	for i := range int32(4) {
+		var d day.Day
+		d.Add(day.Click{Quarter: 8, N: 1 << (4 * i)})
+		d.Add(day.Click{Quarter: 40, N: 2 << (4 * i)})
+		raw.rows = append(raw.rows, store.ClickDay{Kind: store.ClickLost, Day: store.DayOf(now) - i, Data: d.Append(nil)})
+	}
+	midnight := store.DayStart(store.DayOf(now))
+	q, err := stats.ParseQuery(stats.Params{
+		From: midnight.Add(-14 * time.Hour).Format(time.RFC3339), To: midnight.Add(10 * time.Hour).Format(time.RFC3339), Compare: true,
+	}, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	results, err := stats.Read(t.Context(), raw, store.ClickLink, []string{"a", "b"}, &q, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range results {
+		if r.Lost != 0x21 || r.Before.Lost != 0x210 || r.Total.All() != 0 {
+			t.Errorf("lost %#x and %#x before, total %v, want 0x21, 0x210 and no clicks", r.Lost, r.Before.Lost, r.Total)
+		}
 	}
 }
 

@@ -37,6 +37,10 @@ type Result struct {
 	// The zero time means that all clicks are exact.
 	CoarseUntil time.Time
 
+	// Lost is how many clicks of all links in the range were dropped before they were counted, as far as the
+	// processes could store it. A killed process does not count what it loses.
+	Lost int64
+
 	// Before is the range before, without breakdowns; nil unless Query.Compare.
 	Before *Result
 
@@ -142,11 +146,38 @@ func read(ctx context.Context, days Days, kind store.ClickKind, keys []string, q
 			}
 		}
 	}
+	lost, err := readLost(ctx, days, q, now)
+	if err != nil {
+		return nil, err
+	}
 	results := make([]Result, len(keys))
 	for i, key := range keys {
 		results[i] = sums[key].result()
+		results[i].Lost = lost
 	}
 	return results, nil
+}
+
+// readLost returns the number of lost clicks in the range.
+func readLost(ctx context.Context, days Days, q *Query, now time.Time) (lost int64, err error) {
+	from, to := q.utcDays(now)
+	rows, err := days.ListClickDays(ctx, store.ClickLost, []string{""}, from, to)
+	if err != nil {
+		return 0, err
+	}
+	first, end := quarterOf(q.From), quarterOf(q.To)
+	for _, r := range rows {
+		d, err := day.ParseRow(r)
+		if err != nil {
+			return 0, err
+		}
+		for _, p := range d.Series() {
+			if at := int64(r.Day)*day.Quarters + int64(p.Quarter); first <= at && at < end {
+				lost += p.All()
+			}
+		}
+	}
+	return lost, nil
 }
 
 // utcDays returns the range of UTC days that q touches and that can have clicks.

@@ -16,7 +16,7 @@ func TestPrintStats(t *testing.T) {
 	start := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 	coarse := start.AddDate(0, 0, 1)
 	s := terseclient.Stats{
-		From: start, To: start.AddDate(0, 0, 5), TZ: "UTC", Interval: "day", Class: "all", CoarseUntil: &coarse,
+		From: start, To: start.AddDate(0, 0, 5), TZ: "UTC", Interval: "day", Class: "all", CoarseUntil: &coarse, Lost: 12,
 		Total:  terseclient.StatsTotal{Clicks: terseclient.Clicks{People: 97, Robots: 4}, Visitors: 60},
 		Before: &terseclient.StatsBefore{Total: terseclient.StatsTotal{Clicks: terseclient.Clicks{People: 50}}},
 		Breakdowns: []terseclient.StatsBreakdown{{
@@ -37,6 +37,7 @@ people     97 (before: 50, +94 %)
 robots     4 (before: 0)
 visitors   60 (before: 0)
 note       clicks before 2026-11-02 are stored by hours or days, and count at the start of the hour or day
+note       the server lost 12 clicks of all links together in this time
 
 people, each column day, highest 48
 █

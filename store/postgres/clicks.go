@@ -131,7 +131,9 @@ func newClickRows(b *store.ClickBatch) *clickRows {
 		r.add(p.bucket, p.of)
 	}
 	for i := range b.Days { // the shard must own their links, too
-		r.owners = append(r.owners, int16(store.BucketOf(b.Days[i].Key))) //nolint:gosec // 12 bits
+		if d := &b.Days[i]; d.Kind == store.ClickLink {
+			r.owners = append(r.owners, int16(store.BucketOf(d.Key))) //nolint:gosec // 12 bits
+		}
 	}
 	slices.Sort(r.owners)
 	r.owners = slices.Compact(r.owners)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/terse/terse/store"
 )
@@ -89,13 +90,19 @@ func (r *Router) resend(ctx context.Context, b store.ClickBatch, from int, parts
 	return errors.Join(failed...)
 }
 
-// splitClicks divides clicks by the shards that own the links.
+// splitClicks divides clicks by the shards that own the links. Any shard may count lost clicks.
 func (r *Router) splitClicks(all clickPart) (parts []clickPart, lost error) {
 	parts = make([]clickPart, len(r.shards))
+	ofLinks := slices.DeleteFunc(slices.Clone(all.days), func(d store.ClickDay) bool { return d.Kind == store.ClickLost })
+	ofAll := slices.DeleteFunc(slices.Clone(all.days), func(d store.ClickDay) bool { return d.Kind != store.ClickLost })
 	counts, lost := split(r, all.counts, func(c store.ClickCount) string { return c.Code })
-	days, lostDays := split(r, all.days, func(d store.ClickDay) string { return d.Key })
+	days, lostDays := split(r, ofLinks, func(d store.ClickDay) string { return d.Key })
 	for i := range parts {
 		parts[i] = clickPart{counts[i], days[i]}
+	}
+	if len(ofAll) > 0 {
+		to := &parts[max(0, slices.IndexFunc(parts, func(p clickPart) bool { return !p.empty() }))]
+		to.days = append(to.days, ofAll...)
 	}
 	return parts, errors.Join(lost, lostDays)
 }

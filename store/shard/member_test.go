@@ -258,7 +258,9 @@ func (m *member) AddClicks(ctx context.Context, b store.ClickBatch) error {
 		codes = append(codes, c.Code)
 	}
 	for _, d := range b.Days {
-		codes = append(codes, d.Key)
+		if d.Kind == store.ClickLink {
+			codes = append(codes, d.Key)
+		}
 	}
 	m.mu.Lock()
 	fault := m.clicks

@@ -60,6 +60,7 @@ var clickDayPromises = []clickDayPromise{
 	{"restore and update keep robots", robotsStay},
 	{"folds clicks into days of the link and its sets", foldsDays},
 	{"links without owner and tags", foldsAnonymous},
+	{"lost clicks", foldsLost},
 	{"adds to stored days", addsToStoredDays},
 	{"merges in the order of the batches", mergesInOrder},
 	{"days are apart, and ranges are half open", daysApart},

@@ -65,6 +65,10 @@ func appendMerge(ctx context.Context, added []store.ClickDay, stored store.Click
 	}
 	for i := range added {
 		d := &added[i]
+		if d.Kind == store.ClickLost {
+			add(store.ClickLost, "", d)
+			continue
+		}
 		l, ok := links[d.Key]
 		if !ok {
 			continue
@@ -126,6 +130,30 @@ func foldsAnonymous(t *testing.T, s clickDaySuite) {
 		if got, want := s.list(t, kind, day, day+1, key), []string{fmt.Sprintf("%s %d x", key, day)}; !slices.Equal(got, want) {
 			t.Errorf("ListClickDays(%d, %q) = %q, want %q", kind, key, got, want)
 		}
+	}
+}
+
+// foldsLost adds lost clicks beside clicks, and without. Another subtest may do the same.
+func foldsLost(t *testing.T, s clickDaySuite) {
+	l, r, day := s.create(t, s.newLink()), newOwner(), testDay-8
+	for i, days := range [][]store.ClickDay{
+		{dayOf(l.Code, day, "x"), {Kind: store.ClickLost, Day: day, Data: []byte(r + "1")}},
+		{{Kind: store.ClickLost, Day: day, Data: []byte(r + "2")}},
+	} {
+		if err := s.sink.AddClicks(t.Context(), store.ClickBatch{Recorder: r, Seq: int64(i + 1), Days: days}); err != nil {
+			t.Errorf("AddClicks() = %v, want nil", err)
+		}
+		s.fold(t)
+	}
+	rows := strings.Join(s.list(t, store.ClickLost, day, day+1, ""), "")
+	for _, want := range []string{r + "1", r + "2"} {
+		if strings.Count(rows, want) != 1 {
+			t.Errorf("lost clicks = %q, want %s once", rows, want)
+		}
+	}
+	wrong := store.ClickDay{Kind: store.ClickLost, Key: l.Code, Day: day}
+	if err := s.sink.AddClicks(t.Context(), store.ClickBatch{Recorder: r, Seq: 3, Days: []store.ClickDay{wrong}}); !errors.Is(err, store.ErrClickDay) {
+		t.Errorf("AddClicks() of lost clicks with a key = %v, want %v", err, store.ErrClickDay)
 	}
 }
 
