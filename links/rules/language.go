@@ -43,6 +43,15 @@ func (l *language) set(tag string) bool {
 	return true
 }
 
+// primary returns the first part of the tag: de of de-ch. It is empty for an empty tag.
+func (l *language) primary() [3]byte {
+	var p [3]byte
+	for i := 0; i < min(l.n, len(p)) && l.tag[i] != '-'; i++ {
+		p[i] = l.tag[i]
+	}
+	return p
+}
+
 // isNamed reports whether a set has the tag or the beginning of the tag: de for de-ch.
 func (l *language) isNamed(named map[string]struct{}) bool {
 	for n := l.n; n > 0; n-- {
