@@ -33,6 +33,65 @@ sub failed {
     var.global_set("asked", now + 2s);
 }
 
+# Links may have rules on the device, the language and the country of a visitor. The next three
+# subroutines set a header for each of them. Terse answers with "Vary" on the headers that the
+# rules ask about, so that Varnish keeps one answer for each value. Each header has few values.
+# A header is set only if Terse finds the same in the request. Without it, Varnish keeps no answer.
+#
+# A new text for browsers must allow no words of the visitor's choice: a word such as "bot" makes
+# a robot of a browser for Terse. A new text for robots must be in crawlers.jsonl of Terse.
+sub set_device {
+    unset req.http.Terse-Device;
+    if (req.http.User-Agent ~ "^Mozilla/5\.0 \([^()]{9,50}\) (AppleWebKit/[0-9.]{1,9} \(KHTML, like Gecko\)|Gecko/[0-9.]{1,9})( (Chrome|Version|Safari|Firefox|Edg|OPR|Vivaldi|YaBrowser)/[0-9.]{1,16}){1,5}$") {
+        if (req.http.User-Agent ~ "^.{13}Windows NT [0-9.]{1,5}(; Win64; x64|; WOW64)?(; rv:[0-9.]{1,6})?\)") {
+            set req.http.Terse-Device = "windows";
+        } elsif (req.http.User-Agent ~ "^.{13}Macintosh; Intel Mac OS X [0-9_.]{1,9}(; rv:[0-9.]{1,6})?\)") {
+            set req.http.Terse-Device = "macos";
+        } elsif (req.http.User-Agent ~ "^.{13}X11; (Ubuntu; |Fedora; )?Linux (x86_64|i686|aarch64)(; rv:[0-9.]{1,6})?\)") {
+            set req.http.Terse-Device = "linux";
+        } elsif (req.http.User-Agent ~ "^.{13}X11; CrOS (x86_64|aarch64|armv7l) [0-9.]{1,12}\)") {
+            set req.http.Terse-Device = "chromeos";
+        }
+    }
+    if (req.http.User-Agent ~ "^Mozilla/5\.0 \([^()]{9,50}\) (AppleWebKit/[0-9.]{1,9} \(KHTML, like Gecko\)|Gecko/[0-9.]{1,9})( (Chrome|Version|Safari|Firefox|CriOS|FxiOS|EdgiOS|EdgA|OPR|OPT|GSA|SamsungBrowser|DuckDuckGo|Ddg|YaBrowser)/[0-9.]{1,16}| Mobile(/[0-9]{2}[A-Z][0-9]{1,4}[a-z]?)?){1,6}$") {
+        if (req.http.User-Agent ~ "^.{13}iPhone; CPU iPhone OS [0-9_]{1,9} like Mac OS X\)") {
+            set req.http.Terse-Device = "ios";
+        } elsif (req.http.User-Agent ~ "^.{13}iPad; CPU OS [0-9_]{1,9} like Mac OS X\)") {
+            set req.http.Terse-Device = "ipados";
+        } elsif (req.http.User-Agent ~ "^.{13}(Linux; Android [0-9.]{1,6}; (K|(SAMSUNG )?SM-[A-Z][0-9]{3}[A-Z0-9]?|Pixel [0-9]{1,2}a?( Pro)?( XL)?)|Android [0-9.]{1,6}; (Mobile|Tablet); rv:[0-9.]{1,6})\)") {
+            set req.http.Terse-Device = "android";
+        }
+    }
+    if (req.http.User-Agent ~ "(?i)^.{0,900}(facebookexternalhit|Twitterbot|LinkedInBot|Slackbot|Discordbot|TelegramBot|WhatsApp|SkypeUriPreview|Googlebot/|bingbot|Applebot|YandexBot|Baiduspider|DuckDuckBot|PetalBot|Bytespider|Amazonbot|GPTBot|ClaudeBot|AhrefsBot|SemrushBot)") {
+        set req.http.Terse-Device = "bot";
+    }
+}
+
+# The first language, and English if it is the second one. Both without their regions.
+sub set_language {
+    unset req.http.Terse-Language;
+    if (!req.http.Accept-Language) {
+        set req.http.Terse-Language = "none";
+    } elsif (std.tolower(req.http.Accept-Language) ~ "^(ar|bg|bn|ca|cs|da|de|el|en|es|et|fa|fi|fr|he|hi|hr|hu|id|it|ja|ko|lt|lv|ms|nb|nl|no|pl|pt|ro|ru|sk|sl|sr|sv|th|tr|uk|ur|vi|zh)(-[a-z0-9]{2,8}){0,2}(, ?\1(-[a-z0-9]{2,8}){0,2};q=0\.[1-9]){0,3}(, ?en(-[a-z0-9]{2,8}){0,2};q=0\.[1-9]){0,3}$") {
+        set req.http.Terse-Language = regsub(std.tolower(req.http.Accept-Language), "^(..).*$", "\1");
+        if (req.http.Terse-Language != "en" && std.tolower(req.http.Accept-Language) ~ ", ?en") {
+            set req.http.Terse-Language = req.http.Terse-Language + ",en";
+        }
+    }
+}
+
+# The country comes from a proxy in front of Varnish. If there is one, run Terse with
+# TERSE_COUNTRY_HEADER=Terse-Country.
+sub set_country {
+    unset req.http.Terse-Country;
+    # CHANGE: remove the first "#" of the next line, and name the header of that proxy. The proxy
+    # must replace the header in each request, and visitors must not reach Varnish without the proxy.
+    # set req.http.Terse-Country = req.http.CF-IPCountry;
+    if (req.http.Terse-Country !~ "^[A-Z][A-Z]$") {
+        unset req.http.Terse-Country;
+    }
+}
+
 # A request takes up to three rounds. X-Round names the round:
 #   none: serve the cached redirect, also an expired one while stale-while-revalidate
 #         allows it. Without a cached redirect the visitor gets Terse's answer or error.
@@ -47,6 +106,9 @@ sub vcl_recv {
         set req.http.X-Request-Id = "" + std.time2integer(now, 0) + "-" + req.xid + "-" + std.random(0, 1000000);
         unset req.http.traceparent;
         unset req.http.tracestate;
+        call set_device;
+        call set_language;
+        call set_country;
     }
     if (req.method == "PURGE") {
         # Varnish has added the address of its client to X-Forwarded-For. A second address,
@@ -194,6 +256,9 @@ sub vcl_deliver {
     unset resp.http.Surrogate-Key;
     unset resp.http.Cache-Tag;
     unset resp.http.xkey;
+    if (resp.http.Vary ~ "^Terse-") {
+        unset resp.http.Vary;   # on headers that no visitor sends
+    }
     unset resp.http.X-Revalidate;
     unset resp.http.X-Varnish;
     unset resp.http.Via;
