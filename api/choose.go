@@ -66,9 +66,11 @@ func (c *chooser) rulesOf(l *store.Link) (*rules.Set, error) {
 
 // choose returns the target of a visit of a link with rules. query is the query of the visit without the
 // parameter for QR codes.
-func (a *API) choose(r *http.Request, l *store.Link, set *rules.Set, query string, now time.Time) rules.Choice {
+func (a *API) choose(r *http.Request, l *store.Link, set *rules.Set, query string, now time.Time) chosen {
 	v := a.visitOf(r, l, set.Varies(), query, now)
-	return set.Choose(&v)
+	to := chosenBy(l, set.Choose(&v))
+	to.bounded = a.bounded(r, set, &v)
+	return to
 }
 
 // visitOf returns the facts of a request that rules with the given kinds of facts ask about.

@@ -179,6 +179,66 @@ func TestCachePoliciesOfRules(t *testing.T) {
 	}
 }
 
+// TestVary checks when a CDN may keep the answer of a link with rules on facts of the visitor, and the headers
+// in Vary.
+func TestVary(t *testing.T) {
+	t.Parallel()
+	const live = "max-age=60, stale-while-revalidate=30, stale-if-error=86400"
+	varies := func(o *options) { o.CDNVaries, o.CountryHeader = true, "Terse-Country" }
+	s, _ := newRuledServer(t, varies)
+	within := `"` + s.clock.Now().Add(30*time.Second).Format(time.RFC3339Nano) + `"`
+	apple := []string{"User-Agent", iPhone, "Terse-Device", "ios"}
+	german := []string{"Accept-Language", "de-AT,de;q=0.9", "Terse-Language", "de"}
+	for _, tt := range []struct {
+		name, rule string
+		headers    []string
+		cdn, vary  string
+	}{
+		{"device", rule(`{"device":["ios"]}`, ""), apple, live, "Terse-Device"},
+		{"device that the CDN does not know", rule(`{"device":["ios"]}`, ""), apple[:2], "no-store", "Terse-Device"},
+		{"wrong device", rule(`{"device":["ios"]}`, ""), []string{"User-Agent", iPhone, "Terse-Device", "android"}, "no-store", "Terse-Device"},
+		{"language", rule(`{"not":{"language":["de"]}}`, ""), german, live, "Terse-Language"},
+		{"wrong language", rule(`{"language":["de"]}`, ""), []string{"Accept-Language", "fr", "Terse-Language", "de"}, "no-store", "Terse-Language"},
+		{"language with a region", rule(`{"language":["de-AT"]}`, ""), german, "no-store", "Terse-Language"},
+		{"country", rule(`{"country":["AT"]}`, ""), []string{"Terse-Country", "DE"}, live, "Terse-Country"},
+		{"continent", rule(`{"continent":["EU"]}`, ""), []string{"Terse-Country", "DE"}, live, "Terse-Country"},
+		{"country of the address", rule(`{"country":["AT"]}`, ""), nil, "no-store", "Terse-Country"},
+		{"all", rule(`{"country":["AT"],"not":{"language":["de"],"device":["ios"]}}`, ""), append(append([]string{"Terse-Country", "DE"}, apple...), german...), live, "Terse-Device, Terse-Country, Terse-Language"},
+		{"all but one", rule(`{"country":["AT"],"language":["de"],"device":["ios"]}`, ""), append([]string{"Terse-Country", "DE"}, apple...), "no-store", "Terse-Device, Terse-Country, Terse-Language"},
+		{"time and device", rule(`{"device":["ios"],"after":`+within+`}`, ""), apple, "max-age=30", "Terse-Device"},
+		{"query and device", rule(`{"device":["ios"],"query":{"a":[]}}`, ""), apple, live, "Terse-Device"},
+		{"browser and device", rule(`{"device":["ios"],"browser":["safari"]}`, ""), apple, "no-store", ""},
+		{"query", rule(`{"query":{"a":[]}}`, ""), apple, live, ""},
+	} {
+		a := s.get("/"+s.create(ruled("", tt.rule)).Code, tt.headers...)
+		if cdn, vary := a.header.Get("Cdn-Cache-Control"), a.header.Get("Vary"); cdn != tt.cdn || vary != tt.vary {
+			t.Errorf("%s: CDN-Cache-Control %q and Vary %q, want %q and %q", tt.name, cdn, vary, tt.cdn, tt.vary)
+		}
+	}
+
+	strangers, _ := newRuledServer(t, varies, func(o *options) { o.Clients = proxies(t, "203.0.113.1/32") })
+	other, _ := newRuledServer(t, func(o *options) { o.CDNVaries = true })
+	constant, _ := newRuledServer(t)
+	for _, tt := range []struct {
+		name, condition, vary string
+		s                     *server
+	}{
+		{"a CDN that does not vary", `{"device":["ios"]}`, "", constant},
+		{"no trusted proxy", `{"device":["ios"]}`, "Terse-Device", strangers},
+		{"another header for the country", `{"country":["DE"]}`, "Terse-Country", other},
+	} {
+		a := tt.s.get("/"+tt.s.create(ruled("", rule(tt.condition, ""))).Code, append(apple, "Terse-Country", "DE", "Cf-Ipcountry", "DE")...)
+		if cdn, vary := a.header.Get("Cdn-Cache-Control"), a.header.Get("Vary"); cdn != "no-store" || vary != tt.vary {
+			t.Errorf("%s: CDN-Cache-Control %q and Vary %q, want no-store and %q", tt.name, cdn, vary, tt.vary)
+		}
+	}
+	for _, forged := range []string{"android", "bot", "x"} {
+		if a := s.get("/"+s.create(ruled("", rule(`{"device":["ios"]}`, "app"))).Code, "User-Agent", iPhone, "Terse-Device", forged); a.header.Get("Location") != "https://target.example/app" {
+			t.Errorf("an iPhone with Terse-Device %s gets %q, want the target for its User-Agent", forged, a.header.Get("Location"))
+		}
+	}
+}
+
 // TestPreviewOfRules checks that the preview shows every target and when it applies.
 func TestPreviewOfRules(t *testing.T) {
 	t.Parallel()

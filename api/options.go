@@ -149,6 +149,7 @@ type Options struct {
 	BaseURL     string   // Required. The start of short URLs: scheme://host[:port].
 	CORSOrigins []string // origins that may call the API, see ParseOrigins; default none
 	CDN         bool     // whether to send CDN-Cache-Control
+	CDNVaries   bool     // whether the CDN sends the headers of vary.go and follows Vary; only with CDN
 	Limits      Limits
 
 	ClicksFromLogs bool   // visits that come through trusted proxies are counted from logs, and not by this server

@@ -46,8 +46,9 @@ const (
 // livePolicy returns the policy of a redirect. set are the rules of l, nil without rules. A link with a
 // click limit, a password or a confirmation is never cached, and neither is a link with rules on facts
 // of a visitor that may change. A link that expires, or has rules on the time, is cached at most until its
-// target may change, and never served stale.
-func livePolicy(l *store.Link, set *rules.Set, status int, now time.Time) cachePolicy {
+// target may change, and never served stale. bounded says whether a CDN knows the facts of the visitor that
+// the rules ask about, see API.bounded.
+func livePolicy(l *store.Link, set *rules.Set, status int, now time.Time, bounded bool) cachePolicy {
 	permanent := status == 301 || status == 308
 	varies := set.Varies()
 	if l.MaxClicks > 0 || l.PasswordHash != "" || l.Confirm || varies.Has(uncacheable) {
@@ -60,7 +61,7 @@ func livePolicy(l *store.Link, set *rules.Set, status int, now time.Time) cacheP
 	if !l.ExpiresAt.IsZero() || varies.Has(rules.Time) {
 		p = endingPolicy(untilChange(l, set, now), permanent)
 	}
-	if varies.Has(variable) {
+	if varies.Has(variable) && !bounded {
 		p.cdn = policyNever.cdn
 	}
 	return p

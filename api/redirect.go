@@ -175,21 +175,26 @@ func (a *API) send(c echo.Context, l *store.Link, now time.Time) error {
 	if err != nil {
 		return a.visitError(c, l.BareCode(), err)
 	}
-	location := ""
+	location, bounded := "", false
 	if l.MaxClicks == 0 || r.Method != http.MethodHead {
 		query, scanned := visit.CutQR(r.URL.RawQuery)
 		to := a.targetFor(r, l, set, query, now)
-		location = forwarded(l, to.url, query)
+		location, bounded = forwarded(l, to.url, query), to.bounded
 		a.record(r, l, to, query, prefetched, scanned, now)
 	}
-	a.writeRedirect(c.Response(), l, livePolicy(l, set, status, now), status, location)
+	policy := livePolicy(l, set, status, now, bounded)
+	if varies := set.Varies() & variable; varies != 0 && a.opts.CDNVaries && policy != policyNever {
+		c.Response().Header()["Vary"] = varyBy[varies]
+	}
+	a.writeRedirect(c.Response(), l, policy, status, location)
 	return nil
 }
 
 // chosen is the target of a visit.
 type chosen struct {
-	url  string
-	rule string // rules.Choice.Name; empty for a link without rules
+	url     string
+	rule    string // rules.Choice.Name; empty for a link without rules
+	bounded bool   // see API.bounded
 }
 
 // targetFor returns the target of a visit. set are the rules of l, nil without rules.
@@ -197,15 +202,15 @@ func (a *API) targetFor(r *http.Request, l *store.Link, set *rules.Set, query st
 	if set == nil {
 		return chosen{url: l.URL}
 	}
-	return chosenBy(l, a.choose(r, l, set, query, now))
+	return a.choose(r, l, set, query, now)
 }
 
 // chosenBy returns the target of a choice among the rules of l.
 func chosenBy(l *store.Link, choice rules.Choice) chosen {
 	if choice.Rule < 0 {
-		return chosen{l.URL, choice.Name}
+		return chosen{url: l.URL, rule: choice.Name}
 	}
-	return chosen{choice.To, choice.Name}
+	return chosen{url: choice.To, rule: choice.Name}
 }
 
 // refusePrefetch answers 425 (RFC 8470), so that a prefetch uses no click of a link with a
