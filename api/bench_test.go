@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -35,11 +36,22 @@ func TestRedirectAllocations(t *testing.T) { // not parallel: other tests would 
 	}
 }
 
-// benchLinks are two links: one without rules, and one with rules. The last rule applies to visitRequest.
+// benchLinks are links without rules, with rules, and with 16 rules. The last of the first rules applies to
+// visitRequest, and none of the 16.
 var benchLinks = []struct{ name, body, target string }{
 	{"plain", `{"url":"https://example.com/a/long/path?with=query"}`, "https://example.com/a/long/path?with=query"},
 	{"rules", `{"url":"https://example.com/","rules":[{"if":{"device":["ios"]},"to":"https://example.com/app"},
 		{"if":{"query":{"ref":["mail"]}},"to":"https://example.com/mail"},{"if":{"language":["de"],"device":["desktop"]},"to":"https://example.com/de"}]}`, "https://example.com/de"},
+	{"misses", `{"url":"https://example.com/","rules":[` + strings.Join(misses(), ",") + `]}`, "https://example.com/"},
+}
+
+// misses returns 16 rules that do not apply to visitRequest.
+func misses() (list []string) {
+	for i := range 16 {
+		conditions := []string{`"device":["ios"]`, `"language":["fr","it"]`, `"referrer":["example.org"]`, `"hours":["00:00-00:01"],"tz":"Europe/Berlin"`}
+		list = append(list, fmt.Sprintf(`{"if":{%s,"query":{"n":["%d"]}},"to":"https://example.com/%d"}`, conditions[i%len(conditions)], i, i))
+	}
+	return list
 }
 
 // visitRequest returns a visit of a link by a browser.
