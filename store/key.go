@@ -15,8 +15,8 @@ import (
 // MaxKeyNameLen is the longest name of a key in characters.
 const MaxKeyNameLen = 100
 
-// Key is a stored API key, the key of a shared page of statistics, or a session. It contains the digest
-// of the token, never the token.
+// Key is a stored API key, the key of a shared page of statistics, a member of a workspace, or a session. It
+// contains the digest of the token, never the token.
 type Key struct {
 	ID          string // public name of the key, and the author of its writes
 	Name        string // for people
@@ -45,6 +45,11 @@ type Key struct {
 	// modify it: copies of a Key have the same Session. nil: no session.
 	Session *Session
 
+	// Member is the person who signs in with this key, or an invitation. The key has no scopes, because
+	// the role has them, and the API rejects it. Never modify it: copies of a Key have the same Member.
+	// nil: no member.
+	Member *Member
+
 	ExpiresAt  time.Time // the zero time means never
 	LastUsedAt time.Time // up to some minutes old, see Keys.UseKeys; the zero time means never
 	RevokedAt  time.Time // the zero time means not revoked
@@ -59,8 +64,8 @@ type Share struct {
 
 // Session says who signed in.
 type Session struct {
-	Key  string            // ID of the API key that signed in, or AuthorAdmin
-	Hash [sha256.Size]byte // digest of that key's token; zero for AuthorAdmin
+	Key  string            // ID of the API key or the member that signed in, or AuthorAdmin
+	Hash [sha256.Size]byte // the Hash of that key; zero for AuthorAdmin
 }
 
 // The life of sessions.
@@ -83,12 +88,15 @@ const (
 	ScopeStatsRead    Scope = "stats:read"
 	ScopeDomainsRead  Scope = "domains:read"
 	ScopeDomainsWrite Scope = "domains:write"
-	ScopeAdmin        Scope = "admin"
+
+	ScopeWorkspaceWrite Scope = "workspace:write" // members, invitations and API keys of the workspace
+
+	ScopeAdmin Scope = "admin"
 )
 
 // Scopes returns every scope, narrowest first.
 func Scopes() []Scope {
-	return []Scope{ScopeLinksRead, ScopeLinksWrite, ScopeStatsRead, ScopeDomainsRead, ScopeDomainsWrite, ScopeAdmin}
+	return []Scope{ScopeLinksRead, ScopeLinksWrite, ScopeStatsRead, ScopeDomainsRead, ScopeDomainsWrite, ScopeWorkspaceWrite, ScopeAdmin}
 }
 
 // Owner returns the Owner of the links and domains that the key creates.
@@ -108,9 +116,12 @@ func (k *Key) Author() string {
 }
 
 // IsAPIKey reports whether programs may use the key.
-func (k *Key) IsAPIKey() bool { return k.Share == nil && k.Session == nil }
+func (k *Key) IsAPIKey() bool { return k.Share == nil && k.Session == nil && k.Member == nil }
 
-// Usable reports whether the key may be used at now. A session also needs a usable API key, see
+// SignsIn reports whether a person may sign in with the key.
+func (k *Key) SignsIn() bool { return k.IsAPIKey() || k.Member != nil && !k.Member.Invites() }
+
+// Usable reports whether the key may be used at now. A session also needs a usable key that signed in, see
 // Session.Hash.
 func (k *Key) Usable(now time.Time) bool {
 	if k.Session != nil {

@@ -14,11 +14,12 @@ import (
 
 // keyColumns are the columns of a key in the order of scanKey.
 const keyColumns = `k.id, k.name, k.prefix, k.hash, k.scopes, k.create_limit, k.workspace, k.domains, k.default_domain,
-	k.share_kind, k.share_key, k.share_password, k.session_key, k.session_hash, k.created_at, k.expires_at, k.last_used_at, k.revoked_at`
+	k.share_kind, k.share_key, k.share_password, k.session_key, k.session_hash,
+	k.member_role, k.member_issuer, k.member_subject, k.member_by, k.created_at, k.expires_at, k.last_used_at, k.revoked_at`
 
 const insertKey = `INSERT INTO api_keys (created_at, expires_at, last_used_at, revoked_at, bucket, id, name, prefix, hash, scopes, create_limit, workspace, domains, default_domain,
-		share_kind, share_key, share_password, session_key, session_hash)
-	SELECT $3, $4, $5, $6, $1, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20 FROM buckets b WHERE b.bucket = $1 AND b.epoch = $2 AND b.state = 'owned'`
+		share_kind, share_key, share_password, session_key, session_hash, member_role, member_issuer, member_subject, member_by)
+	SELECT $3, $4, $5, $6, $1, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24 FROM buckets b WHERE b.bucket = $1 AND b.epoch = $2 AND b.state = 'owned'`
 
 const selectKeyByHash = `SELECT ` + keyColumns + `
 	FROM buckets b LEFT JOIN api_keys k ON k.hash = $2
@@ -68,6 +69,10 @@ func (s *Store) CreateKey(ctx context.Context, k store.Key) error {
 	if k.Session != nil {
 		sessionKey, sessionHash = &k.Session.Key, k.Session.Hash[:]
 	}
+	var role, issuer, subject, by *string
+	if k.Member != nil {
+		role, issuer, subject, by = new(string(k.Member.Role)), &k.Member.Issuer, &k.Member.Subject, &k.Member.By
+	}
 	bucket := bucketOfHash(k.Hash)
 	_, err := detached(ctx, s, func(ctx context.Context) (struct{}, error) {
 		epochs, err := s.known(ctx)
@@ -78,7 +83,7 @@ func (s *Store) CreateKey(ctx context.Context, k store.Key) error {
 			b.Queue(insertKey, bucket, epochs[bucket], micros(k.CreatedAt), orNull(micros(k.ExpiresAt), time.Time{}),
 				orNull(micros(k.LastUsedAt), time.Time{}), orNull(micros(k.RevokedAt), time.Time{}),
 				k.ID, k.Name, k.Prefix, k.Hash[:], scopes, k.CreateLimit, orNull(k.Workspace, ""), k.Domains, orNull(k.DefaultDomain, ""),
-				shareKind, shareKey, sharePassword, sessionKey, sessionHash).
+				shareKind, shareKey, sharePassword, sessionKey, sessionHash, role, issuer, subject, by).
 				Exec(func(tag pgconn.CommandTag) error {
 					if tag.RowsAffected() == 0 {
 						return store.ErrMoved
@@ -185,9 +190,13 @@ func scanKey(row pgx.Row) (store.Key, error) {
 
 		sessionKey  *string
 		sessionHash []byte
+
+		role   *string
+		member store.Member
 	)
 	err := row.Scan(text(&k.ID), text(&k.Name), text(&k.Prefix), &hash, &scopes, text(&k.CreateLimit), text(&k.Workspace), &k.Domains, text(&k.DefaultDomain),
-		&kind, text(&share.Key), text(&share.PasswordHash), &sessionKey, &sessionHash, at(&k.CreatedAt), at(&k.ExpiresAt), at(&k.LastUsedAt), at(&k.RevokedAt))
+		&kind, text(&share.Key), text(&share.PasswordHash), &sessionKey, &sessionHash,
+		&role, text(&member.Issuer), text(&member.Subject), text(&member.By), at(&k.CreatedAt), at(&k.ExpiresAt), at(&k.LastUsedAt), at(&k.RevokedAt))
 	if err != nil {
 		return store.Key{}, err
 	}
@@ -202,6 +211,10 @@ func scanKey(row pgx.Row) (store.Key, error) {
 	if sessionKey != nil {
 		k.Session = &store.Session{Key: *sessionKey}
 		copy(k.Session.Hash[:], sessionHash)
+	}
+	if role != nil {
+		member.Role = store.Role(*role)
+		k.Member = &member
 	}
 	for _, t := range []*time.Time{&k.CreatedAt, &k.ExpiresAt, &k.LastUsedAt, &k.RevokedAt} {
 		*t = t.UTC()

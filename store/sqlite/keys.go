@@ -13,7 +13,8 @@ import (
 )
 
 const selectKey = `SELECT id, name, prefix, hash, scopes, create_limit, workspace, domains, default_domain,
-	share_kind, share_key, share_password, session_key, session_hash, created_at, expires_at, last_used_at, revoked_at FROM api_keys `
+	share_kind, share_key, share_password, session_key, session_hash, member_role, member_issuer, member_subject, member_by,
+	created_at, expires_at, last_used_at, revoked_at FROM api_keys `
 
 // useKeys takes a JSON array of [hash in hexadecimal, time].
 const useKeys = `UPDATE api_keys SET last_used_at = u.at
@@ -34,7 +35,7 @@ func (s *Store) CreateKey(ctx context.Context, k store.Key) error {
 	if err != nil {
 		return wrap(err, "create key", k.ID)
 	}
-	share := shareColumns(k.Share)
+	share, member := shareColumns(k.Share), memberColumns(k.Member)
 	var sessionKey sql.NullString
 	var sessionHash []byte
 	if k.Session != nil {
@@ -43,9 +44,10 @@ func (s *Store) CreateKey(ctx context.Context, k store.Key) error {
 	_, err = change(ctx, s, "create key", k.ID, func(ctx context.Context, tx tx) (none, error) {
 		_, err := tx.ExecContext(ctx, `INSERT INTO api_keys
 			(id, name, prefix, hash, scopes, create_limit, workspace, domains, default_domain, share_kind, share_key, share_password, session_key, session_hash,
-			created_at, expires_at, last_used_at, revoked_at)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			member_role, member_issuer, member_subject, member_by, created_at, expires_at, last_used_at, revoked_at)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			k.ID, k.Name, k.Prefix, k.Hash[:], scopes, k.CreateLimit, k.Workspace, domains, k.DefaultDomain, share.kind, share.key, share.password, sessionKey, sessionHash,
+			member.role, member.issuer, member.subject, member.by,
 			micros(k.CreatedAt), micros(k.ExpiresAt), micros(k.LastUsedAt), micros(k.RevokedAt))
 		if err == nil && k.Session != nil {
 			_, err = tx.ExecContext(ctx, pruneSessions, micros(k.CreatedAt.Add(-store.SessionTTL)))
@@ -119,10 +121,12 @@ func scanKey(row scanner) (store.Key, error) {
 		sessionKey                      sql.NullString
 		scopes, domains                 string
 		share                           share
+		member                          member
 		created, expires, used, revoked int64
 	)
 	err := row.Scan(&k.ID, &k.Name, &k.Prefix, &hash, &scopes, &k.CreateLimit, &k.Workspace, &domains, &k.DefaultDomain,
-		&share.kind, &share.key, &share.password, &sessionKey, &sessionHash, &created, &expires, &used, &revoked)
+		&share.kind, &share.key, &share.password, &sessionKey, &sessionHash,
+		&member.role, &member.issuer, &member.subject, &member.by, &created, &expires, &used, &revoked)
 	if err != nil {
 		return store.Key{}, err
 	}
@@ -133,7 +137,7 @@ func scanKey(row scanner) (store.Key, error) {
 		return store.Key{}, err
 	}
 	copy(k.Hash[:], hash)
-	k.Share = share.value()
+	k.Share, k.Member = share.value(), member.value()
 	if sessionKey.Valid {
 		k.Session = &store.Session{Key: sessionKey.String}
 		copy(k.Session.Hash[:], sessionHash)
@@ -164,4 +168,22 @@ func (s share) value() *store.Share {
 		return nil
 	}
 	return &store.Share{Kind: store.ClickKind(s.kind.Int16), Key: s.key.String, PasswordHash: s.password.String}
+}
+
+// member is the columns of a store.Member, NULL without one.
+type member struct{ role, issuer, subject, by sql.NullString }
+
+func memberColumns(m *store.Member) member {
+	if m == nil {
+		return member{}
+	}
+	text := func(s string) sql.NullString { return sql.NullString{String: s, Valid: true} }
+	return member{text(string(m.Role)), text(m.Issuer), text(m.Subject), text(m.By)}
+}
+
+func (m member) value() *store.Member {
+	if !m.role.Valid {
+		return nil
+	}
+	return &store.Member{Role: store.Role(m.role.String), Issuer: m.issuer.String, Subject: m.subject.String, By: m.by.String}
 }

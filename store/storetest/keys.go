@@ -72,7 +72,7 @@ func prunesSessions(t *testing.T, keys store.Keys) {
 	}
 }
 
-// newKey returns a key with every field but Session and RevokedAt set. A store may delete old sessions.
+// newKey returns a key with every field but Session, Member and RevokedAt set. A store may delete old sessions.
 func newKey() store.Key {
 	_, hash := store.NewToken()
 	return store.Key{
@@ -104,6 +104,7 @@ func keepsKey(t *testing.T, keys store.Keys) {
 	whole, plain := newKey(), newKey()
 	whole.RevokedAt = after(4)
 	whole.Session, whole.CreatedAt = &store.Session{Key: store.NewKeyID(), Hash: plain.Hash}, justNow()
+	whole.Member = &store.Member{Role: store.RoleEditor, Issuer: "https://id.example", Subject: "248289761001", By: store.NewKeyID()}
 	for field, value := range reflect.ValueOf(whole).Fields() {
 		if value.IsZero() {
 			t.Errorf("Key.%s is a new field: give it a value in newKey or keepsKey", field.Name)
@@ -118,7 +119,9 @@ func keepsKey(t *testing.T, keys store.Keys) {
 	link.Share = &store.Share{Kind: store.ClickLink, Key: "spring"}
 	session := newKey()
 	session.Share, session.Session, session.CreatedAt = nil, &store.Session{Key: store.AuthorAdmin}, justNow()
-	for _, want := range []store.Key{whole, plain, all, link, session} {
+	invitation := newKey()
+	invitation.Share, invitation.Member = nil, &store.Member{Role: store.RoleViewer, By: store.AuthorAdmin}
+	for _, want := range []store.Key{whole, plain, all, link, session, invitation} {
 		createKey(t, keys, want)
 		wantKey(t, keys, want)
 	}
