@@ -1,8 +1,9 @@
-// Package access has the use cases on API keys and sessions: sign in, sign out, and create, list and
-// revoke keys. It knows neither HTTP nor a database.
+// Package access has the use cases on API keys, members of workspaces and sessions: sign in, sign out,
+// create, list and revoke keys, invite people and change their roles. It knows neither HTTP nor a
+// database.
 //
-// A session is a store.Key of its own. It ends when its API key ends, when it is revoked, after
-// store.SessionIdle without use, and after store.SessionLife.
+// A session is a store.Key of its own. It ends when the API key or the member that signed in ends, when it
+// is revoked, after store.SessionIdle without use, and after store.SessionLife.
 package access
 
 import (
@@ -22,7 +23,7 @@ type Caller interface {
 	// Require returns an error if the caller lacks the scope, else nil.
 	Require(scope store.Scope) error
 
-	// Author returns the id of the caller's API key, also for a session of that key.
+	// Author returns the id of the caller's API key or member, also for a session.
 	Author() string
 
 	// Owner returns the workspace of the caller.
@@ -59,6 +60,7 @@ type Service struct {
 	opts     Options
 	links    []byte // key of the signatures of one-time links
 	sessions []byte // key of the tokens of sessions that began with a one-time link
+	members  []byte // key of the sign-in keys of members who accept an invitation
 }
 
 // New returns a Service. The error names every missing option.
@@ -73,9 +75,10 @@ func New(opts Options) (*Service, error) {
 		opts.Revoked = func(context.Context, store.Key) {}
 	}
 	s := &Service{opts: opts}
-	var errs [2]error
+	var errs [3]error
 	s.links, errs[0] = hkdf.Key(sha256.New, opts.Secret, nil, "terse one-time links", sha256.Size)
 	s.sessions, errs[1] = hkdf.Key(sha256.New, opts.Secret, nil, "terse sessions of one-time links", sha256.Size)
+	s.members, errs[2] = hkdf.Key(sha256.New, opts.Secret, nil, "terse sign-in keys of members", sha256.Size)
 	if err := cmp.Or(errs[:]...); err != nil {
 		return nil, fmt.Errorf("access: %w", err)
 	}

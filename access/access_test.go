@@ -99,8 +99,8 @@ func TestSignIn(t *testing.T) {
 		t.Errorf("SignIn made %+v, want the workspace of the key and the longest life", s)
 	}
 	for _, k := range []store.Key{s, {Share: &store.Share{}}} {
-		if _, err := b.SignIn(t.Context(), k); !errors.Is(err, access.ErrNoAPIKey) {
-			t.Errorf("SignIn(%+v) = %v, want %v", k, err, access.ErrNoAPIKey)
+		if _, err := b.SignIn(t.Context(), k); !errors.Is(err, access.ErrNoSignIn) {
+			t.Errorf("SignIn(%+v) = %v, want %v", k, err, access.ErrNoSignIn)
 		}
 	}
 }

@@ -5,18 +5,18 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/terse/terse/store"
 )
 
-// Keys returns all API keys, oldest first, revoked and expired ones too. It needs store.ScopeAdmin.
+// Keys returns the API keys of the workspaces that the caller manages, oldest first, revoked and expired
+// ones too. It needs store.ScopeWorkspaceWrite.
 func (s *Service) Keys(ctx context.Context, who Caller) ([]store.Key, error) {
-	if err := who.Require(store.ScopeAdmin); err != nil {
+	if err := who.Require(store.ScopeWorkspaceWrite); err != nil {
 		return nil, err
 	}
-	return s.list(ctx, func(k *store.Key, _ time.Time) bool { return k.IsAPIKey() })
+	return s.list(ctx, func(k *store.Key, _ time.Time) bool { return k.IsAPIKey() && s.manages(who, k.Owner()) == nil })
 }
 
 // NewKey is an API key to create.
@@ -29,9 +29,10 @@ type NewKey struct {
 }
 
 // CreateKey creates an API key and returns it with its token, which is stored nowhere. It needs
-// store.ScopeAdmin. Its error names every invalid field.
+// store.ScopeWorkspaceWrite, and store.ScopeAdmin for another workspace. The caller must have the scopes
+// of the key. Its error names every invalid field.
 func (s *Service) CreateKey(ctx context.Context, who Caller, in NewKey) (k store.Key, token string, err error) {
-	if err := who.Require(store.ScopeAdmin); err != nil {
+	if err := who.Require(store.ScopeWorkspaceWrite); err != nil {
 		return store.Key{}, "", err
 	}
 	k = store.Key{
@@ -41,8 +42,16 @@ func (s *Service) CreateKey(ctx context.Context, who Caller, in NewKey) (k store
 	if in.ExpiresAt.IsZero() {
 		k.ExpiresAt = time.Time{}
 	}
-	if err := store.JoinInvalid(in.Err, check(&k)); err != nil {
+	if err := store.JoinInvalid(in.Err, checkName(&k), checkScopes(&k), checkEnd(&k)); err != nil {
 		return store.Key{}, "", err
+	}
+	if err := s.manages(who, k.Workspace); err != nil {
+		return store.Key{}, "", err
+	}
+	for _, scope := range k.Scopes {
+		if err := who.Require(scope); err != nil {
+			return store.Key{}, "", err
+		}
 	}
 	token, k.Hash = store.NewToken()
 	k.Prefix = store.TokenPrefix(token)
@@ -52,29 +61,20 @@ func (s *Service) CreateKey(ctx context.Context, who Caller, in NewKey) (k store
 	return k, token, nil
 }
 
-// check returns an error for each invalid field of a new key.
-func check(k *store.Key) error {
-	problems := []error{store.CheckText("name", k.Name, store.MaxKeyNameLen), store.CheckWorkspace("workspace", k.Workspace)}
-	if strings.TrimSpace(k.Name) == "" {
-		problems[0] = &store.FieldError{Field: "name", Reason: "must not be empty"}
-	}
+// checkScopes returns an error for the scopes of a new key.
+func checkScopes(k *store.Key) error {
 	if len(k.Scopes) == 0 {
-		problems = append(problems, &store.FieldError{Field: "scopes", Reason: "must name at least one scope"})
+		return &store.FieldError{Field: "scopes", Reason: "must name at least one scope"}
 	}
 	for _, scope := range k.Scopes {
 		if !slices.Contains(store.Scopes(), scope) {
-			problems = append(problems, &store.FieldError{Field: "scopes", Reason: fmt.Sprintf("must be scopes: %v", store.Scopes())})
-			break
+			return &store.FieldError{Field: "scopes", Reason: fmt.Sprintf("must be scopes: %v", store.Scopes())}
 		}
 	}
-	if !k.ExpiresAt.IsZero() && !k.ExpiresAt.After(k.CreatedAt) {
-		problems = append(problems, &store.FieldError{Field: "expires_at", Reason: "must be in the future"})
-	}
-	return store.JoinInvalid(problems...)
+	return nil
 }
 
-// RevokeKey revokes an API key, and so ends its sessions. It needs store.ScopeAdmin, and returns
-// store.ErrNotFound for the id of no API key.
+// RevokeKey revokes one of Keys, and so ends its sessions. It returns store.ErrNotFound for another id.
 func (s *Service) RevokeKey(ctx context.Context, who Caller, id string) (store.Key, error) {
 	keys, err := s.Keys(ctx, who)
 	if err != nil {

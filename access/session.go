@@ -10,14 +10,21 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// ErrNoAPIKey rejects a sign-in with a key that is not an API key.
-var ErrNoAPIKey = errors.New("only an API key can sign in")
+// ErrNoSignIn rejects a sign-in with a key that is neither an API key nor a member.
+var ErrNoSignIn = errors.New("only an API key or a member can sign in")
 
-// SignIn returns the token of a new session of k, which must be usable. The session has the scopes and
-// the workspace of k, and ends with k.
+// SignIn returns the token of a new session of k. The session has the scopes and the workspace of k, and
+// ends with k. An API key must be usable. For a member, the session gets the role that the member has now, and
+// the error is store.ErrNotFound if the member was removed.
 func (s *Service) SignIn(ctx context.Context, k store.Key) (token string, err error) {
-	if !k.IsAPIKey() {
-		return "", ErrNoAPIKey
+	if !k.SignsIn() {
+		return "", ErrNoSignIn
+	}
+	if k.Member != nil {
+		if k, err = s.current(ctx, &k); err != nil {
+			return "", fmt.Errorf("sign in: %w", err)
+		}
+		k.Scopes = k.Member.Role.Scopes()
 	}
 	token, hash := store.NewToken()
 	session := s.newSession(token, hash)
@@ -41,7 +48,8 @@ func (s *Service) newSession(token string, hash [sha256.Size]byte) store.Key {
 	}
 }
 
-// Sessions returns the usable sessions of the caller's API key, or of all one-time links, oldest first.
+// Sessions returns the usable sessions of the caller's API key or member, or of all one-time links, oldest
+// first.
 func (s *Service) Sessions(ctx context.Context, who Caller) ([]store.Key, error) {
 	return s.list(ctx, func(k *store.Key, now time.Time) bool {
 		return k.Session != nil && k.Session.Key == who.Author() && k.Usable(now)
@@ -86,7 +94,11 @@ func (s *Service) SignOut(ctx context.Context, session *store.Key) error {
 
 // revoke revokes a key now, and informs other processes.
 func (s *Service) revoke(ctx context.Context, id string) (store.Key, error) {
-	k, err := s.opts.Keys.RevokeKey(ctx, id, s.now())
+	return s.revokeAt(ctx, id, s.now())
+}
+
+func (s *Service) revokeAt(ctx context.Context, id string, at time.Time) (store.Key, error) {
+	k, err := s.opts.Keys.RevokeKey(ctx, id, at)
 	if err == nil {
 		s.opts.Revoked(ctx, k)
 	}

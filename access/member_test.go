@@ -1,0 +1,332 @@
+package access_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/terse/terse/access"
+	"github.com/terse/terse/links"
+	"github.com/terse/terse/store"
+)
+
+// join invites a person and accepts. It returns the member, its sign-in key and its session.
+func (b *bench) join(workspace, name string, role store.Role) (m store.Key, key string, session store.Key) {
+	b.t.Helper()
+	_, token, err := b.Invite(b.t.Context(), admin(), access.NewInvitation{Name: name, Role: role, Workspace: workspace})
+	must(b.t, err)
+	key, opened, err := b.Accept(b.t.Context(), token)
+	must(b.t, err)
+	return b.session(key), key, b.session(opened)
+}
+
+// live reports whether a session and the key that signed in are usable.
+func (b *bench) live(session store.Key) bool {
+	b.t.Helper()
+	k, err := b.database.KeyByHash(b.t.Context(), session.Hash)
+	must(b.t, err)
+	origin, err := b.database.KeyByHash(b.t.Context(), session.Session.Hash)
+	must(b.t, err)
+	return k.Usable(b.now) && origin.Usable(b.now)
+}
+
+func caller(k store.Key) *links.Caller { return &links.Caller{Key: &k} }
+
+func TestInvitation(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	invitation, token, err := b.Invite(t.Context(), admin(), access.NewInvitation{Name: "Ann", Role: store.RoleEditor, Workspace: "marketing"})
+	must(t, err)
+	if !invitation.ExpiresAt.Equal(b.now.Add(access.InvitationLife)) || invitation.SignsIn() || invitation.IsAPIKey() {
+		t.Errorf("Invite made %+v, want an invitation for %v", invitation, access.InvitationLife)
+	}
+	type result struct{ key, session string }
+	var accepted []result
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			key, session, err := b.Accept(context.Background(), token)
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil {
+				accepted = append(accepted, result{key, session})
+			} else if !errors.Is(err, access.ErrLink) {
+				t.Errorf("Accept = %v, want %v", err, access.ErrLink)
+			}
+		})
+	}
+	all.Wait()
+	if len(accepted) != 1 {
+		t.Fatalf("%d concurrent calls accepted the invitation, want one", len(accepted))
+	}
+	s := b.session(accepted[0].session)
+	if s.Owner() != "marketing" || !s.Can(store.ScopeLinksWrite) || s.Can(store.ScopeWorkspaceWrite) || s.Can(store.ScopeAdmin) || s.Name != "Ann" || !b.live(s) {
+		t.Errorf("the session is %+v, want a live one of an editor", s)
+	}
+	again, err := b.SignIn(t.Context(), b.session(accepted[0].key))
+	must(t, err)
+	if other := b.session(again); other.Session.Key != s.Session.Key {
+		t.Errorf("the sign-in key signs %q in, want %q", other.Session.Key, s.Session.Key)
+	}
+	members, err := b.Members(t.Context(), admin(), "marketing")
+	if err != nil || len(members) != 1 || members[0].Name != "Ann" || members[0].Member.By != "key_admin" {
+		t.Errorf("Members = %+v, %v, want Ann, invited by the administrator", members, err)
+	}
+}
+
+func TestInvitationsThatEnd(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(b *bench, invitation store.Key){
+		"too old": func(b *bench, _ store.Key) { b.now = b.now.Add(access.InvitationLife) },
+		"withdrawn": func(b *bench, invitation store.Key) {
+			_, err := b.Remove(b.t.Context(), admin(), invitation.ID)
+			must(b.t, err)
+		},
+		"its author was removed": func(b *bench, invitation store.Key) {
+			_, err := b.Remove(b.t.Context(), admin(), invitation.Member.By)
+			must(b.t, err)
+		},
+		"its author has another role": func(b *bench, invitation store.Key) {
+			_, err := b.SetRole(b.t.Context(), admin(), invitation.Member.By, store.RoleViewer)
+			must(b.t, err)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			_, _, manager := b.join("marketing", "Max", store.RoleManager)
+			invitation, token, err := b.Invite(t.Context(), caller(manager), access.NewInvitation{Name: "Ann", Role: store.RoleManager})
+			must(t, err)
+			end(b, invitation)
+			if _, _, err := b.Accept(t.Context(), token); !errors.Is(err, access.ErrLink) {
+				t.Errorf("Accept = %v, want %v", err, access.ErrLink)
+			}
+		})
+	}
+	b := newBench(t)
+	_, apiKey, err := b.CreateKey(t.Context(), admin(), access.NewKey{Name: "x", Scopes: store.Scopes()})
+	must(t, err)
+	_, memberKey, _ := b.join("marketing", "Max", store.RoleManager)
+	unknown, _ := store.NewToken()
+	for name, token := range map[string]string{"empty": "", "unknown": unknown, "API key": apiKey, "sign-in key": memberKey, "one-time link": b.OneTimeLink()} {
+		if _, _, err := b.Accept(t.Context(), token); !errors.Is(err, access.ErrLink) {
+			t.Errorf("Accept(%s) = %v, want %v", name, err, access.ErrLink)
+		}
+	}
+}
+
+func TestInviteRefuses(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	_, _, err := b.Invite(t.Context(), admin(), access.NewInvitation{Name: " ", Workspace: "a b", Role: "owner", ExpiresAt: b.now})
+	for _, field := range []string{"name", "workspace", "role", "expires_at"} {
+		if err == nil || !strings.Contains(err.Error(), field+": ") {
+			t.Errorf("Invite with invalid fields = %v, want an error that names %s", err, field)
+		}
+	}
+	_, _, editor := b.join("marketing", "Ann", store.RoleEditor)
+	_, _, manager := b.join("marketing", "Max", store.RoleManager)
+	for name, tt := range map[string]struct {
+		who  store.Key
+		in   access.NewInvitation
+		want func(error) bool
+	}{
+		"an editor":                   {editor, access.NewInvitation{Name: "x", Role: store.RoleViewer}, lacksScope},
+		"to another workspace":        {manager, access.NewInvitation{Name: "x", Role: store.RoleViewer, Workspace: "sales"}, notFound},
+		"a manager, an administrator": {manager, access.NewInvitation{Name: "x", Role: store.RoleAdmin}, lacksScope},
+	} {
+		if _, _, err := b.Invite(t.Context(), caller(tt.who), tt.in); !tt.want(err) {
+			t.Errorf("Invite by %s = %v, want a refusal", name, err)
+		}
+	}
+}
+
+func lacksScope(err error) bool {
+	_, is := errors.AsType[*links.ScopeError](err)
+	return is
+}
+
+func notFound(err error) bool { return errors.Is(err, store.ErrNotFound) }
+
+func TestRoleChanges(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	first, key, before := b.join("marketing", "Ann", store.RoleEditor)
+	_, _, manager := b.join("marketing", "Max", store.RoleManager)
+	m, id := first, first.ID
+	for _, role := range []store.Role{store.RoleViewer, store.RoleManager, store.RoleViewer} {
+		var err error
+		m, err = b.SetRole(t.Context(), caller(manager), id, role)
+		must(t, err)
+		if id = m.ID; b.live(before) {
+			t.Errorf("the session lives after the role became %s", role)
+		}
+		token, err := b.SignIn(t.Context(), first) // as a cache still has it
+		must(t, err)
+		before = b.session(token)
+		if want := role.Scopes(); !slices.Equal(before.Scopes, want) || !b.live(before) {
+			t.Errorf("the new session of a %s has %v, want %v", role, before.Scopes, want)
+		}
+	}
+	if members, err := b.Members(t.Context(), caller(manager), "marketing"); err != nil || len(members) != 2 {
+		t.Errorf("Members = %+v, %v, want each person once", members, err)
+	}
+	_, err := b.Remove(t.Context(), caller(manager), id)
+	must(t, err)
+	if b.live(before) {
+		t.Error("the session lives after the member was removed")
+	}
+	if _, err := b.SignIn(t.Context(), b.session(key)); !notFound(err) {
+		t.Errorf("SignIn of a removed member = %v, want %v", err, store.ErrNotFound)
+	}
+	for name, change := range map[string]func() error{
+		"SetRole": func() error {
+			_, err := b.SetRole(t.Context(), caller(manager), id, store.RoleViewer)
+			return err
+		},
+		"Remove": func() error {
+			_, err := b.Remove(t.Context(), caller(manager), id)
+			return err
+		},
+	} {
+		if err := change(); !notFound(err) {
+			t.Errorf("%s of a removed member = %v, want %v", name, err, store.ErrNotFound)
+		}
+	}
+}
+
+func TestConcurrentRoleChanges(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	m, _, _ := b.join("marketing", "Ann", store.RoleEditor)
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			role := []store.Role{store.RoleViewer, store.RoleManager}[i%2]
+			if _, err := b.SetRole(context.Background(), admin(), m.ID, role); err != nil && !errors.Is(err, access.ErrChanged) && !notFound(err) {
+				t.Errorf("SetRole = %v, want success, %v or %v", err, access.ErrChanged, store.ErrNotFound)
+			}
+		})
+	}
+	all.Wait()
+	if members, err := b.Members(t.Context(), admin(), "marketing"); err != nil || len(members) != 1 {
+		t.Errorf("Members = %+v, %v, want one", members, err)
+	}
+}
+
+func TestMembersOfOthers(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	ann, _, editor := b.join("marketing", "Ann", store.RoleEditor)
+	max, _, manager := b.join("marketing", "Max", store.RoleManager)
+	root, _, _ := b.join("marketing", "Root", store.RoleAdmin)
+	sue, _, other := b.join("sales", "Sue", store.RoleManager)
+
+	if _, err := b.Members(t.Context(), caller(other), "marketing"); !notFound(err) {
+		t.Errorf("Members of another workspace = %v, want %v", err, store.ErrNotFound)
+	}
+	if _, err := b.Members(t.Context(), caller(editor), "marketing"); !lacksScope(err) {
+		t.Errorf("Members for an editor = %v, want a ScopeError", err)
+	}
+	for name, tt := range map[string]struct {
+		who  store.Key
+		id   string
+		want func(error) bool
+	}{
+		"an editor":              {editor, ann.ID, lacksScope},
+		"another workspace":      {other, ann.ID, notFound},
+		"an administrator":       {manager, root.ID, lacksScope},
+		"an unknown member":      {manager, "key_none", notFound},
+		"a session":              {manager, manager.ID, notFound},
+		"the last manager":       {other, sue.ID, func(err error) bool { return errors.Is(err, access.ErrLastManager) }},
+		"a member, in a session": {manager, editor.ID, notFound},
+	} {
+		if _, err := b.Remove(t.Context(), caller(tt.who), tt.id); !tt.want(err) {
+			t.Errorf("Remove of %s = %v, want a refusal", name, err)
+		}
+		if _, err := b.SetRole(t.Context(), caller(tt.who), tt.id, store.RoleViewer); !tt.want(err) {
+			t.Errorf("SetRole of %s = %v, want a refusal", name, err)
+		}
+	}
+	if _, err := b.SetRole(t.Context(), caller(manager), ann.ID, store.RoleAdmin); !lacksScope(err) {
+		t.Errorf("SetRole to admin by a manager = %v, want a ScopeError", err)
+	}
+	if _, err := b.SetRole(t.Context(), caller(manager), ann.ID, "owner"); !store.IsInvalid(err) {
+		t.Errorf("SetRole to an unknown role = %v, want a field error", err)
+	}
+	_, err := b.Remove(t.Context(), caller(manager), max.ID) // not the last: an administrator is a member too
+	must(t, err)
+	_, err = b.Remove(t.Context(), admin(), sue.ID)
+	must(t, err)
+
+	all, err := b.Workspaces(t.Context(), admin())
+	want := []access.Workspace{{ID: "marketing", Members: 2}}
+	if err != nil || !slices.Equal(all, want) {
+		t.Errorf("Workspaces = %+v, %v, want %+v", all, err, want)
+	}
+}
+
+func TestKeysOfAManager(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	_, _, manager := b.join("marketing", "Max", store.RoleManager)
+	foreign := b.key(store.Key{Name: "foreign", Workspace: "sales"})
+	own, _, err := b.CreateKey(t.Context(), caller(manager), access.NewKey{Name: "own", Scopes: store.RoleManager.Scopes()})
+	if err != nil || own.Workspace != "marketing" {
+		t.Errorf("CreateKey = %+v, %v, want a key of the workspace", own, err)
+	}
+	if _, _, err := b.CreateKey(t.Context(), caller(manager), access.NewKey{Name: "x", Scopes: []store.Scope{store.ScopeAdmin}}); !lacksScope(err) {
+		t.Errorf("CreateKey with a scope that the caller lacks = %v, want a ScopeError", err)
+	}
+	if _, _, err := b.CreateKey(t.Context(), caller(manager), access.NewKey{Name: "x", Workspace: "sales", Scopes: []store.Scope{store.ScopeLinksRead}}); !notFound(err) {
+		t.Errorf("CreateKey in another workspace = %v, want %v", err, store.ErrNotFound)
+	}
+	if _, err := b.RevokeKey(t.Context(), caller(manager), foreign.ID); !notFound(err) {
+		t.Errorf("RevokeKey of another workspace = %v, want %v", err, store.ErrNotFound)
+	}
+	if keys, err := b.Keys(t.Context(), caller(manager)); err != nil || len(keys) != 1 || keys[0].ID != own.ID {
+		t.Errorf("Keys = %+v, %v, want the one of the workspace", keys, err)
+	}
+	_, err = b.RevokeKey(t.Context(), caller(manager), own.ID)
+	must(t, err)
+	if all, err := b.Workspaces(t.Context(), caller(manager)); err != nil || !slices.Equal(all, []access.Workspace{{ID: "marketing", Members: 1}}) {
+		t.Errorf("Workspaces = %+v, %v, want the caller's", all, err)
+	}
+	if _, err := b.Workspaces(t.Context(), caller(store.Key{Scopes: store.RoleEditor.Scopes()})); !lacksScope(err) {
+		t.Errorf("Workspaces for an editor = %v, want a ScopeError", err)
+	}
+}
+
+// TestWithdrawnWhileAccepted withdraws invitations while they are accepted: a withdrawn one leaves no member.
+func TestWithdrawnWhileAccepted(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	for range 20 {
+		b.now = b.now.Add(time.Second)
+		invitation, token, err := b.Invite(t.Context(), admin(), access.NewInvitation{Name: "Ann", Role: store.RoleViewer, Workspace: "marketing"})
+		must(t, err)
+		var all sync.WaitGroup
+		var accepted error
+		all.Go(func() { _, _, accepted = b.Accept(context.Background(), token) })
+		all.Go(func() {
+			if _, err := b.Remove(context.Background(), admin(), invitation.ID); err != nil && !notFound(err) {
+				t.Errorf("Remove = %v", err)
+			}
+		})
+		all.Wait()
+		members, err := b.Members(t.Context(), admin(), "marketing")
+		must(t, err)
+		if want := accepted == nil; (len(members) == 1) != want || len(members) > 1 {
+			t.Fatalf("Accept = %v, and the members are %+v", accepted, members)
+		}
+		for _, m := range members {
+			_, err := b.Remove(t.Context(), admin(), m.ID)
+			must(t, err)
+		}
+	}
+}
