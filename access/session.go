@@ -24,20 +24,30 @@ func (s *Service) SignIn(ctx context.Context, k store.Key) (token string, err er
 		if k, err = s.current(ctx, &k); err != nil {
 			return "", fmt.Errorf("sign in: %w", err)
 		}
-		k.Scopes = k.Member.Role.Scopes()
 	}
 	token, hash := store.NewToken()
+	if err := s.openSession(ctx, k, token, hash); err != nil {
+		return "", err
+	}
+	return token, nil
+}
+
+// openSession stores a session of an API key or a member.
+func (s *Service) openSession(ctx context.Context, k store.Key, token string, hash [sha256.Size]byte) error {
 	session := s.newSession(token, hash)
 	session.Name, session.Session = k.Name, &store.Session{Key: k.ID, Hash: k.Hash}
 	session.Workspace, session.Scopes, session.CreateLimit = k.Owner(), k.Scopes, k.CreateLimit
+	if k.Member != nil {
+		session.Scopes = k.Member.Role.Scopes()
+	}
 	session.Domains, session.DefaultDomain = k.Domains, k.DefaultDomain
 	if !k.ExpiresAt.IsZero() && k.ExpiresAt.Before(session.ExpiresAt) {
 		session.ExpiresAt = k.ExpiresAt
 	}
 	if err := s.opts.Keys.CreateKey(ctx, session); err != nil {
-		return "", fmt.Errorf("sign in: %w", err)
+		return fmt.Errorf("sign in: %w", err)
 	}
-	return token, nil
+	return nil
 }
 
 // newSession returns a session with the fields that all sessions have.

@@ -23,6 +23,7 @@ const (
 	linksScreen    = web.ConsolePath + "links"
 	newScreen      = web.ConsolePath + "new"
 	keysScreen     = web.ConsolePath + "keys"
+	membersScreen  = web.ConsolePath + "members"
 	sessionsScreen = web.ConsolePath + "sessions"
 	linkScreen     = linksScreen + "/:host/:code"
 
@@ -46,7 +47,7 @@ func (a *API) routeConsole(e *echo.Echo) {
 	e.Match(getHead, oneTimeRoute, a.console(a.oneTimePage))
 	e.POST(oneTimeRoute, a.console(a.redeem))
 	for path, h := range map[string]func(c echo.Context, s *session) error{
-		linksScreen: a.listScreen, newScreen: a.newScreen, keysScreen: a.keysScreen, sessionsScreen: a.sessionsScreen,
+		linksScreen: a.listScreen, newScreen: a.newScreen, keysScreen: a.keysScreen, membersScreen: a.membersScreen, sessionsScreen: a.sessionsScreen,
 		linkScreen: a.linkScreen, linkScreen + "/edit": a.editScreen, linkScreen + "/delete": a.deleteScreen,
 		linkScreen + "/history": a.historyScreen, linkScreen + "/stats": a.statsScreen, linkScreen + "/stats/total": a.statsTotal,
 	} {
@@ -56,7 +57,8 @@ func (a *API) routeConsole(e *echo.Echo) {
 		signOutRoute: a.signOut, newScreen: a.createByForm, bulkScreen: a.bulk, linkScreen + "/edit": a.editByForm,
 		linkScreen + "/delete": a.deleteByForm, linkScreen + "/rollback": a.rollBackByForm,
 		linkScreen + "/disable": a.disableByForm, linkScreen + "/enable": a.enableByForm,
-		keysScreen: a.createKey, keysScreen + "/revoke/:id": a.revokeKey, sessionsScreen + "/end/:id": a.endSession,
+		keysScreen: a.createKey, keysScreen + "/revoke/:id": a.revokeKey,
+		membersScreen: a.inviteByForm, membersScreen + "/role/:id": a.setRole, membersScreen + "/remove/:id": a.removeMemberByForm, sessionsScreen + "/end/:id": a.endSession,
 	} {
 		e.POST(path, a.inSession(h))
 	}
@@ -70,6 +72,8 @@ var done = map[string]string{
 	"created": "The link is created.", "saved": "The changes are saved.", "unchanged": "Nothing was changed.", "deleted": "The link is deleted.",
 	"restored": "The link leads to its earlier target again.", "revoked": "The key is revoked.",
 	"disabled": "The link is disabled.", "enabled": "The link is enabled.",
+	"role": "The role is changed, and the sessions of the member have ended.", "removed": "The member is removed, and the sessions of the member have ended.",
+	"withdrawn": "The invitation is withdrawn.",
 }
 
 // finish leads to a page that says what an action has done.
@@ -416,7 +420,9 @@ func (a *API) showKeys(c echo.Context, s *session, status int, v web.KeyList) er
 		v.Keys = append(v.Keys, row)
 	}
 	for _, scope := range store.Scopes() {
-		v.AllScopes = append(v.AllScopes, string(scope))
+		if s.Require(scope) == nil {
+			v.AllScopes = append(v.AllScopes, string(scope))
+		}
 	}
 	a.pages.KeyList(c.Response(), status, s.viewer(), v)
 	return nil

@@ -216,7 +216,8 @@ func TestOtherSites(t *testing.T) {
 	l := s.create(`{"url":"https://example.com"}`, s.owner("owner")...)
 	paths := []string{
 		"/~/sign-in", "/~/sign-out", "/~/bulk", "/~/in/" + s.access.OneTimeLink(), "/~/new", "/~/links/default/" + l.Code + "/edit", "/~/links/default/" + l.Code + "/delete",
-		"/~/links/default/" + l.Code + "/rollback", "/~/links/default/" + l.Code + "/disable", "/~/links/default/" + l.Code + "/enable", "/~/keys", "/~/keys/revoke/key_none", "/~/sessions/end/key_none",
+		"/~/links/default/" + l.Code + "/rollback", "/~/links/default/" + l.Code + "/disable", "/~/links/default/" + l.Code + "/enable", "/~/keys", "/~/keys/revoke/key_none", "/~/members", "/~/members/role/key_none", "/~/members/remove/key_none",
+		"/~/sessions/end/key_none",
 	}
 	for _, headers := range [][]string{{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}, {"Origin", "https://evil.example"}, {"Origin", "null"}} {
 		for _, path := range paths {

@@ -181,12 +181,13 @@ var before = map[string]func(s *server){
 	"blockHost":     func(*server) {},
 	"listReports":   reported,
 	"resolveReport": reported,
-	"addDomain":     func(*server) {},
-	"listDomains":   added,
-	"getDomain":     added,
-	"editDomain":    added,
-	"removeDomain":  added,
-	"verifyDomain":  added,
+	"editMember":    joined, "removeMember": joined,
+	"addDomain":    func(*server) {},
+	"listDomains":  added,
+	"getDomain":    added,
+	"editDomain":   added,
+	"removeDomain": added,
+	"verifyDomain": added,
 	"unblockHost": func(s *server) {
 		if a := s.send(http.MethodPost, "/api/v1/blocklist", `{"host":"evil.example","reason":"phishing"}`, s.key("admin", store.ScopeAdmin)...); a.status != http.StatusCreated {
 			s.t.Fatalf("block = %d %s", a.status, a.body)
@@ -198,6 +199,14 @@ var before = map[string]func(s *server){
 func reported(s *server) {
 	s.create(`{"url":"https://example.com","alias":"spring"}`)
 	must(s.t, s.store.AddReport(s.t.Context(), store.Report{ID: "rep_5d2q7x3m9k4w2pz", Code: "spring", Reason: "spam", At: s.clock.Now()}))
+}
+
+// joined adds the member of the document's example.
+func joined(s *server) {
+	k := store.Key{ID: "key_7k3x0q9p2m4a", Name: "Ann", Workspace: "marketing", CreatedAt: s.clock.Now()}
+	_, k.Hash = store.NewToken()
+	k.Member = &store.Member{Role: store.RoleEditor, Subject: k.ID}
+	must(s.t, s.store.CreateKey(s.t.Context(), k))
 }
 
 // added adds the domain of the document's example.

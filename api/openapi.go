@@ -27,6 +27,7 @@ func (a *API) describe(e *echo.Echo) error {
 	a.registerShares(h)
 	a.registerArchive(h)
 	a.registerDomains(h)
+	a.registerMembers(h)
 	a.registerAbuse(h)
 	complete(h.OpenAPI())
 	for path, write := range map[string]func(*huma.OpenAPI) ([]byte, error){

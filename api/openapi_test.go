@@ -49,8 +49,8 @@ func TestOpenAPIDocument(t *testing.T) {
 			}
 		}
 	}
-	if len(doc.Paths) != 22 {
-		t.Errorf("document has %d paths, want 22", len(doc.Paths))
+	if len(doc.Paths) != 25 {
+		t.Errorf("document has %d paths, want 25", len(doc.Paths))
 	}
 }
 

@@ -52,7 +52,7 @@ var kinds = []kind{
 	{http.StatusNotFound, "not-found", "No such link", "There is no such object, or it belongs to another owner."},
 	{http.StatusMethodNotAllowed, "method-not-allowed", "Method not allowed", "The address does not support the method. See Allow."},
 	{http.StatusRequestTimeout, "timeout", "The request took too long", "The request arrived too slowly."},
-	{http.StatusConflict, "conflict", "Already in use", "The alias or the host is taken, or the domain has links."},
+	{http.StatusConflict, "conflict", "Already in use", "The alias or the host is taken, the domain has links, or the member cannot be changed."},
 	{http.StatusGone, "gone", "It is gone", "The link was deleted, has expired or is used up, or the domain was removed."},
 	{http.StatusPreconditionFailed, "version", "The version does not match", "If-Match names another version. Read the link or the domain again."},
 	{http.StatusRequestEntityTooLarge, "too-large", "The request is too large", "The body is over 1 MiB, or a form is over 64 KiB."},

@@ -94,6 +94,11 @@ var roleCalls = []roleCall{
 	{"PATCH /api/v1/domains/:host", `{}`, [7]int{401, 403, 403, 403, 403, 403, 404}},
 	{"DELETE /api/v1/domains/:host", ``, [7]int{401, 403, 403, 403, 403, 403, 404}},
 	{"POST /api/v1/domains/:host/verify", ``, [7]int{401, 403, 403, 403, 403, 403, 404}},
+	{"GET /api/v1/workspaces", ``, [7]int{401, 403, 403, 403, 403, 403, 200}}, // as above
+	{"GET /api/v1/members", ``, [7]int{401, 403, 403, 403, 403, 403, 200}},
+	{"POST /api/v1/members", `{"name":"Ann","role":"viewer"}`, [7]int{401, 403, 403, 403, 403, 403, 201}},
+	{"PATCH /api/v1/members/:id", `{"role":"viewer"}`, [7]int{401, 403, 403, 403, 403, 403, 404}}, // the member does not exist
+	{"DELETE /api/v1/members/:id", ``, [7]int{401, 403, 403, 403, 403, 403, 404}},
 	{"GET /api/v1/blocklist", ``, [7]int{401, 403, 403, 403, 403, 403, 200}},
 	{"POST /api/v1/blocklist", `{"host":"evil.example"}`, [7]int{401, 403, 403, 403, 403, 403, 201}},
 	{"DELETE /api/v1/blocklist/:host", ``, [7]int{401, 403, 403, 403, 403, 403, 404}}, // the host is not blocked
@@ -138,6 +143,10 @@ var roleCalls = []roleCall{
 	{"GET /~/keys", ``, everybody(303)},
 	{"POST /~/keys", `name=x`, everybody(401)},
 	{"POST /~/keys/revoke/:id", ``, everybody(401)},
+	{"GET /~/members", ``, everybody(303)},
+	{"POST /~/members", `name=x`, everybody(401)},
+	{"POST /~/members/role/:id", `role=viewer`, everybody(401)},
+	{"POST /~/members/remove/:id", ``, everybody(401)},
 	{"GET /~/sessions", ``, everybody(303)},
 	{"POST /~/sessions/end/:id", ``, everybody(401)},
 	{"GET /static/*", ``, everybody(404)},

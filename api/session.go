@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"maps"
 	"net/http"
@@ -40,7 +41,10 @@ type session struct {
 // viewer returns what pages show about the visitor.
 func (s *session) viewer() web.Viewer {
 	may := func(scope store.Scope) bool { return s.Require(scope) == nil }
-	return web.Viewer{Name: s.Key.Name, Writes: may(store.ScopeLinksWrite), Counts: may(store.ScopeStatsRead), Admin: may(store.ScopeAdmin)}
+	return web.Viewer{
+		Name: s.Key.Name, Workspace: s.Owner(), Writes: may(store.ScopeLinksWrite), Counts: may(store.ScopeStatsRead),
+		Manages: may(store.ScopeWorkspaceWrite), Admin: may(store.ScopeAdmin),
+	}
 }
 
 // cookie returns the cookie of sessions. It is secure unless the base URL is http.
@@ -75,7 +79,7 @@ func (a *API) sessionOf(c echo.Context) (*session, error) {
 	if err == nil && k.Session.Key != store.AuthorAdmin {
 		var origin store.Key
 		origin, err = a.keyOfHash(r.Context(), addr, class, k.Session.Hash)
-		if err == nil && (origin.ID != k.Session.Key || !origin.IsAPIKey()) {
+		if err == nil && (origin.ID != k.Session.Key || !origin.SignsIn()) {
 			err = store.ErrNotFound
 		}
 	}
@@ -85,16 +89,23 @@ func (a *API) sessionOf(c echo.Context) (*session, error) {
 	return &session{caller: a.newCaller(addr, &k)}, nil
 }
 
-// begin sets the cookie of a new session, ends the one before, and opens the page that the visitor
-// wanted.
+// begin begins a new session, and opens the page that the visitor wanted.
 func (a *API) begin(c echo.Context, token, returnTo string) error {
+	if err := a.change(c, token); err != nil {
+		return err
+	}
+	return c.Redirect(http.StatusSeeOther, safePath(returnTo))
+}
+
+// change sets the cookie of a new session, and ends the one before.
+func (a *API) change(c echo.Context, token string) error {
 	if before, err := a.sessionOf(c); err == nil {
 		if err := a.opts.Access.SignOut(c.Request().Context(), before.Key); err != nil {
 			return err
 		}
 	}
 	http.SetCookie(c.Response(), a.cookie(token, store.SessionLife))
-	return c.Redirect(http.StatusSeeOther, safePath(returnTo))
+	return nil
 }
 
 // safePath returns address if it is a page of the console, else the list of links.
@@ -122,7 +133,7 @@ func (a *API) signInPage(c echo.Context) error {
 	return nil
 }
 
-// signIn signs in with an API key.
+// signIn signs in with an API key, or with the sign-in key of a member.
 func (a *API) signIn(c echo.Context) error {
 	if err := a.sameOrigin(c); err != nil {
 		return err
@@ -147,17 +158,23 @@ func (a *API) signIn(c echo.Context) error {
 	})(c)
 }
 
-// signInWith returns the token of a new session of an API key.
+// signInWith returns the token of a new session of an API key or a member.
 func (a *API) signInWith(c echo.Context, key string) (string, error) {
 	hash, ok := store.HashToken(key)
 	if !ok {
-		return "", newProblem(http.StatusUnauthorized, "This is not a complete API key. A key begins with tk_.")
+		return "", newProblem(http.StatusUnauthorized, "This is not a complete key. A key begins with tk_.")
 	}
+	refused := newProblem(http.StatusUnauthorized, "This key is unknown, revoked or expired.")
 	ctx, r := c.Request().Context(), c.Request()
 	class, _ := classOf(r.Method, c.Path())
 	k, err := a.keyOfHash(ctx, a.clientAddr(r), class, hash)
-	if errors.Is(err, store.ErrNotFound) || err == nil && !k.IsAPIKey() {
-		return "", newProblem(http.StatusUnauthorized, "This API key is unknown, revoked or expired.")
+	if errors.Is(err, store.ErrNotFound) { // a member whose role has changed signs in with the revoked key of the first role
+		if k, err = a.keyByHash(ctx, a.clientAddr(r), class, hash); err == nil && k.Member == nil {
+			err = store.ErrNotFound
+		}
+	}
+	if errors.Is(err, store.ErrNotFound) || err == nil && !k.SignsIn() {
+		return "", refused
 	}
 	if err != nil {
 		return "", err
@@ -165,39 +182,85 @@ func (a *API) signInWith(c echo.Context, key string) (string, error) {
 	if taken := a.take(ctx, "sign-in:"+k.ID, signInLimit, 1); taken.Allowed == 0 {
 		return "", tooMany("This key has signed in too often.", taken, rateHeaders("sign-in", signInLimit, taken))
 	}
-	return a.opts.Access.SignIn(ctx, k)
+	token, err := a.opts.Access.SignIn(ctx, k)
+	if errors.Is(err, store.ErrNotFound) {
+		err = refused
+	}
+	return token, err
 }
 
-// oneTimePage shows the button of a one-time link. Only the POST uses the link, because programs that
-// preview links read it too.
+// oneTimePage shows the button of a one-time link or of an invitation. Only the POST uses the link, because
+// programs that preview links read it too.
 func (a *API) oneTimePage(c echo.Context) error {
+	if hash, is := store.HashToken(c.Param("token")); is {
+		k, err := a.invitationOf(c, hash)
+		if err != nil {
+			return a.refuseLink(c, err)
+		}
+		a.pages.Invitation(c.Response(), http.StatusOK, web.Invitation{Name: k.Name, Workspace: k.Workspace, Role: string(k.Member.Role)})
+		return nil
+	}
 	if err := a.opts.Access.CheckLink(c.Param("token")); err != nil {
-		return a.refuseLink(c)
+		return a.refuseLink(c, err)
 	}
 	a.pages.OneTimeLink(c.Response(), http.StatusOK)
 	return nil
 }
 
-// redeem signs in by a one-time link.
+// invitationOf returns the invitation with a digest of its token, or access.ErrLink.
+func (a *API) invitationOf(c echo.Context, hash [sha256.Size]byte) (store.Key, error) {
+	r := c.Request()
+	class, _ := classOf(r.Method, c.Path())
+	k, err := a.keyOfHash(r.Context(), a.clientAddr(r), class, hash)
+	if errors.Is(err, store.ErrNotFound) || err == nil && (k.Member == nil || !k.Member.Invites()) {
+		err = access.ErrLink
+	}
+	return k, err
+}
+
+// accept makes the visitor with an invitation a member, and shows the sign-in key of the member.
+func (a *API) accept(c echo.Context, hash [sha256.Size]byte) error {
+	k, err := a.invitationOf(c, hash)
+	if err != nil {
+		return a.refuseLink(c, err)
+	}
+	key, session, err := a.opts.Access.Accept(c.Request().Context(), c.Param("token"))
+	if err != nil {
+		return a.refuseLink(c, err)
+	}
+	if err := a.change(c, session); err != nil {
+		return err
+	}
+	a.pages.Welcome(c.Response(), http.StatusOK, web.Welcome{Name: k.Name, Workspace: k.Workspace, Key: key})
+	return nil
+}
+
+// redeem signs in by a one-time link or an invitation.
 func (a *API) redeem(c echo.Context) error {
 	if err := a.sameOrigin(c); err != nil {
 		return err
 	}
 	return a.admit(func(c echo.Context) error {
-		token, err := a.opts.Access.Redeem(c.Request().Context(), c.Param("token"))
-		if errors.Is(err, access.ErrLink) {
-			return a.refuseLink(c)
+		if hash, is := store.HashToken(c.Param("token")); is {
+			return a.accept(c, hash)
 		}
+		token, err := a.opts.Access.Redeem(c.Request().Context(), c.Param("token"))
 		if err != nil {
-			return err
+			return a.refuseLink(c, err)
 		}
 		return a.begin(c, token, "")
 	})(c)
 }
 
-// refuseLink answers a one-time link that does not sign in.
-func (a *API) refuseLink(c echo.Context) error {
-	a.pages.SignIn(c.Response(), http.StatusGone, web.SignIn{Error: "This link was used, or is too old. Make another one with terse sign-in on the server."})
+// refuseLink answers a one-time link or an invitation that does not sign in. It returns other errors than
+// access.ErrLink.
+func (a *API) refuseLink(c echo.Context, err error) error {
+	if !errors.Is(err, access.ErrLink) {
+		return err
+	}
+	a.pages.SignIn(c.Response(), http.StatusGone, web.SignIn{
+		Error: "This link was used, or is no longer valid. Ask the sender of an invitation for another one. An administrator makes a link with terse sign-in on the server.",
+	})
 	return nil
 }
 
@@ -285,7 +348,7 @@ func (a *API) screenError(c echo.Context, s *session, err error) error {
 	p := a.problem(a.identified(c), err)
 	shown := web.Problem{Detail: p.Detail, RetryAfter: p.retryAfter}
 	if lacks, is := errors.AsType[*links.ScopeError](err); is {
-		shown.Detail = "You need the scope " + string(lacks.Scope) + ". Your API key does not have it."
+		shown.Detail = "You need the scope " + string(lacks.Scope) + ". Your role or API key does not have it."
 	}
 	for _, e := range p.Errors {
 		shown.Detail += " " + strings.TrimPrefix(strings.TrimPrefix(e.Location, "body."), "query.") + " " + e.Message + "."

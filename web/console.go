@@ -15,10 +15,12 @@ const ConsolePath = "/~/"
 // Viewer is the person who sees a page of the console. A page has no button for an action that the
 // viewer may not do; the caller checks each action again.
 type Viewer struct {
-	Name   string // of the API key or the one-time link that signed in
-	Writes bool   // may create, edit and delete links
-	Counts bool   // may read statistics
-	Admin  bool   // may manage API keys and disable links, and sees the links of all workspaces
+	Name      string // of the API key, the member or the one-time link that signed in
+	Workspace string // whose links the viewer sees
+	Writes    bool   // may create, edit and delete links
+	Counts    bool   // may read statistics
+	Manages   bool   // may manage members and API keys of the workspace
+	Admin     bool   // may disable links, and manages and sees all workspaces
 }
 
 // SignIn is the view model of the page to sign in. Its form posts key and return_to.
@@ -31,6 +33,30 @@ type SignIn struct {
 // SignIn writes the page to sign in.
 func (p *Pages) SignIn(w http.ResponseWriter, status int, v SignIn) {
 	p.console.signIn.write(w, status, view{Site: p.opts, Name: "Sign in", Page: v})
+}
+
+// Invitation is the view model of the page of an invitation. Its form posts nothing to the page's own address.
+type Invitation struct {
+	Name      string // of the person who is invited
+	Workspace string
+	Role      string // as in the API
+}
+
+// Invitation writes the page of an invitation.
+func (p *Pages) Invitation(w http.ResponseWriter, status int, v Invitation) {
+	p.console.invitation.write(w, status, view{Site: p.opts, Name: "Join " + v.Workspace, Page: v})
+}
+
+// Welcome is the view model of the page for a person who has accepted an invitation.
+type Welcome struct {
+	Name      string // of the person
+	Workspace string
+	Key       string // the sign-in key, shown once
+}
+
+// Welcome writes the page for a person who has accepted an invitation.
+func (p *Pages) Welcome(w http.ResponseWriter, status int, v Welcome) {
+	p.console.welcome.write(w, status, view{Site: p.opts, Name: "Welcome", Page: v})
 }
 
 // OneTimeLink writes the page of a one-time link. Its form posts nothing to the page's own address:
@@ -295,7 +321,7 @@ func (p *Pages) screen(who Viewer, name, section string, page any) view {
 
 // console are the pages of the console.
 type console struct {
-	signIn, oneTime, list, bulk, form, link, remove, history, stats, keys, sessions, problem page
+	signIn, oneTime, invitation, welcome, list, bulk, form, link, remove, history, stats, keys, members, sessions, problem page
 }
 
 func newConsole() console {
@@ -303,12 +329,12 @@ func newConsole() console {
 		return page{file: "console/" + name + ".html", forms: formsToSelf, referrer: "same-origin", console: true}
 	}
 	return console{
-		signIn: screen("signin"), oneTime: screen("onetime"), list: screen("links"), bulk: screen("bulk"), form: screen("form"), link: screen("link"),
-		remove: screen("delete"), history: screen("history"), stats: screen("stats"), keys: screen("keys"), sessions: screen("sessions"), problem: screen("problem"),
+		signIn: screen("signin"), oneTime: screen("onetime"), invitation: screen("invitation"), welcome: screen("welcome"), list: screen("links"), bulk: screen("bulk"), form: screen("form"), link: screen("link"),
+		remove: screen("delete"), history: screen("history"), stats: screen("stats"), keys: screen("keys"), members: screen("members"), sessions: screen("sessions"), problem: screen("problem"),
 	}
 }
 
 // all returns every page.
 func (c *console) all() []*page {
-	return []*page{&c.signIn, &c.oneTime, &c.list, &c.bulk, &c.form, &c.link, &c.remove, &c.history, &c.stats, &c.keys, &c.sessions, &c.problem}
+	return []*page{&c.signIn, &c.oneTime, &c.invitation, &c.welcome, &c.list, &c.bulk, &c.form, &c.link, &c.remove, &c.history, &c.stats, &c.keys, &c.members, &c.sessions, &c.problem}
 }

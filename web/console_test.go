@@ -12,7 +12,7 @@ import (
 
 // everyScreen returns a function for each page of the console that writes it with text in every field.
 func everyScreen(p *web.Pages, who web.Viewer, text string) map[string]func(http.ResponseWriter) {
-	who.Name = text
+	who.Name, who.Workspace = text, text
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	wrong := map[string]string{"q": text, "tag": text, "domain": text, "owner": text, "url": text, "alias": text, "title": text, "tags": text, "scopes": text, "name": text, text: text}
 	row := web.LinkRow{
@@ -33,6 +33,21 @@ func everyScreen(p *web.Pages, who web.Viewer, text string) map[string]func(http
 			p.SignIn(w, 401, web.SignIn{ReturnTo: text, Error: text, RetryAfter: time.Second})
 		},
 		"one-time link": func(w http.ResponseWriter) { p.OneTimeLink(w, 200) },
+		"invitation": func(w http.ResponseWriter) {
+			p.Invitation(w, 200, web.Invitation{Name: text, Workspace: text, Role: text})
+		},
+		"welcome": func(w http.ResponseWriter) { p.Welcome(w, 200, web.Welcome{Name: text, Workspace: text, Key: text}) },
+		"members": func(w http.ResponseWriter) {
+			p.MemberList(w, 200, who, web.MemberList{
+				Workspace: text, Workspaces: []string{text}, Asked: text, Name: text, Role: text, ExpiresAt: text, Errors: wrong, Link: text, Invited: text, LinkEnds: at, Done: text,
+				Members: []web.MemberRow{
+					{ID: text, Name: text, Role: text, CreatedAt: at, LastUsedAt: at, Self: true},
+					{ID: text, Name: text, Role: text, Issuer: text},
+					{ID: text, Name: text, Role: text, Invited: true, ExpiresAt: at},
+					{ID: text, Name: text, Role: text, Fixed: true},
+				},
+			})
+		},
 		"links": func(w http.ResponseWriter) {
 			p.LinkList(w, 200, who, web.LinkList{Search: text, Tag: text, Domain: text, Owner: text, Rows: []web.LinkRow{row}, Next: "/~/links?cursor=" + text, Continued: true, Unavailable: true, Errors: wrong, Done: text})
 		},
@@ -67,7 +82,7 @@ func everyScreen(p *web.Pages, who web.Viewer, text string) map[string]func(http
 func TestHostileMarkupInTheConsole(t *testing.T) {
 	t.Parallel()
 	p := newPages(t, web.Options{BaseURL: "https://sho.rt", MaxURLLen: 8192})
-	who := web.Viewer{Writes: true, Counts: true, Admin: true}
+	who := web.Viewer{Writes: true, Counts: true, Manages: true, Admin: true}
 	plain := map[string]string{}
 	for name, write := range everyScreen(p, who, "plain") {
 		plain[name] = shape(t, render(write))
@@ -89,11 +104,11 @@ func TestScreensByRight(t *testing.T) {
 	p := newPages(t, web.Options{BaseURL: "https://sho.rt", MaxURLLen: 8192})
 	for name, write := range everyScreen(p, web.Viewer{}, "text") {
 		switch name {
-		case "sign in", "one-time link", "new link", "edit", "delete", "statistics", "keys", "question", "results": // such a viewer never gets them
+		case "sign in", "one-time link", "new link", "edit", "delete", "statistics", "keys", "members", "question", "results": // such a viewer never gets them
 			continue
 		}
 		body := render(write)
-		for _, forbidden := range []string{"/edit", "/delete", "/rollback", "/disable", "/enable", "/~/new", "/~/keys", `/default/text/stats"`} {
+		for _, forbidden := range []string{"/edit", "/delete", "/rollback", "/disable", "/enable", "/~/new", "/~/keys", "/~/members", `/default/text/stats"`} {
 			if strings.Contains(body, forbidden) {
 				t.Errorf("%s: a viewer without rights sees %q", name, forbidden)
 			}

@@ -7,6 +7,7 @@ import (
 
 // consoleFuncs are the functions of the console's templates. They gather the arguments of a part.
 var consoleFuncs = template.FuncMap{
+	"roles": roleChoices,
 	"choices": func(name, label, value string, choices []choice, errors map[string]string) choiceField {
 		return choiceField{name, label, value, errors[name], choices}
 	},

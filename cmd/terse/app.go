@@ -23,23 +23,25 @@ A setting is a flag, an environment variable (TERSE_BASE_URL for --base-url) or 
 
 // app is the command line.
 type app struct {
-	Serve   serveCommand   `cmd:"" help:"Run the server: redirects, the API and the web form."`
-	Migrate migrateCommand `cmd:"" help:"Migrate the schema of the database up or down, or show its version."`
-	Key     keyCommand     `cmd:"" help:"Create, list and revoke API keys. Works beside a running server."`
-	SignIn  signInCommand  `cmd:"" help:"Print a link that signs in once as an administrator. Works beside a running server."`
-	Block   blockCommand   `cmd:"" help:"Block, unblock and list hosts. Works beside a running server."`
-	Backup  backupCommand  `cmd:"" help:"Copy the embedded database to a file. Works beside a running server."`
-	Restore restoreCommand `cmd:"" help:"Replace the embedded database by a copy. Stop the server first."`
-	Shard   shardCommand   `cmd:"" help:"Show the shards and their servers."`
-	Shorten shortenCommand `cmd:"" help:"Shorten URLs on a server and print the short URLs."`
-	Expand  expandCommand  `cmd:"" help:"Print the target of a short URL."`
-	Links   linksCommand   `cmd:"" help:"Show, change, export and import the links of a server."`
-	Clicks  clicksCommand  `cmd:"" help:"Count the clicks in access logs of a CDN or proxy."`
-	Domain  domainCommand  `cmd:"" help:"Add, show, verify, change and remove domains of short links."`
-	Reports reportsCommand `cmd:"" help:"Show and close the reports of visitors. Needs an admin key."`
-	Login   loginCommand   `cmd:"" help:"Save the address of a server and an API key for the commands that call a server."`
-	Logout  logoutCommand  `cmd:"" help:"Delete the saved server and API key."`
-	Version versionCommand `cmd:"" help:"Print the version."`
+	Serve     serveCommand     `cmd:"" help:"Run the server: redirects, the API and the web form."`
+	Migrate   migrateCommand   `cmd:"" help:"Migrate the schema of the database up or down, or show its version."`
+	Key       keyCommand       `cmd:"" help:"Create, list and revoke API keys. Works beside a running server."`
+	SignIn    signInCommand    `cmd:"" help:"Print a link that signs in once as an administrator. Works beside a running server."`
+	Block     blockCommand     `cmd:"" help:"Block, unblock and list hosts. Works beside a running server."`
+	Backup    backupCommand    `cmd:"" help:"Copy the embedded database to a file. Works beside a running server."`
+	Restore   restoreCommand   `cmd:"" help:"Replace the embedded database by a copy. Stop the server first."`
+	Shard     shardCommand     `cmd:"" help:"Show the shards and their servers."`
+	Shorten   shortenCommand   `cmd:"" help:"Shorten URLs on a server and print the short URLs."`
+	Expand    expandCommand    `cmd:"" help:"Print the target of a short URL."`
+	Links     linksCommand     `cmd:"" help:"Show, change, export and import the links of a server."`
+	Clicks    clicksCommand    `cmd:"" help:"Count the clicks in access logs of a CDN or proxy."`
+	Domain    domainCommand    `cmd:"" help:"Add, show, verify, change and remove domains of short links."`
+	Workspace workspaceCommand `cmd:"" help:"List the workspaces of a server."`
+	Member    memberCommand    `cmd:"" help:"Invite people to a workspace, change their roles and remove them."`
+	Reports   reportsCommand   `cmd:"" help:"Show and close the reports of visitors. Needs an admin key."`
+	Login     loginCommand     `cmd:"" help:"Save the address of a server and an API key for the commands that call a server."`
+	Logout    logoutCommand    `cmd:"" help:"Delete the saved server and API key."`
+	Version   versionCommand   `cmd:"" help:"Print the version."`
 
 	Completion completionCommand `cmd:"" help:"Print the lines that turn on completion in bash, zsh or fish."`
 	Man        manCommand        `cmd:"" help:"Print the manual page, for man: terse man > terse.1"`

@@ -30,7 +30,7 @@ type keyCreate struct {
 	dataFlags
 	initFlag
 	Name          string   `required:"" help:"Who or what uses the key. Only shown to people."`
-	Scope         []string `default:"links:read,links:write,stats:read" help:"Permissions: links:read, links:write, stats:read, domains:read, domains:write, admin. Default: links:read,links:write,stats:read."`
+	Scope         []string `default:"links:read,links:write,stats:read" help:"Permissions: links:read, links:write, stats:read, domains:read, domains:write, workspace:write, admin. Default: links:read,links:write,stats:read."`
 	Workspace     string   `placeholder:"ID" help:"Workspace that owns the links of the key: a name of your choice, such as marketing, or the id of another key. All keys of a workspace see its links. Default: a workspace of its own."`
 	Domain        []string `sep:"none" placeholder:"HOST" help:"A domain on which the key may create links; default is the default domain of the server. Repeat the flag for more domains. Default: all domains that the key may use."`
 	Limit         string   `placeholder:"N/TIME" help:"Creates by this key, such as 600/1m, or off. Default: the limit of the server for all keys."`
@@ -117,6 +117,9 @@ func (c *keyCreate) key(now time.Time) (store.Key, error) {
 		if err := store.CheckWorkspace("--workspace", c.Workspace); err != nil {
 			problems = append(problems, err)
 		}
+	}
+	if slices.Contains(c.Scope, string(store.ScopeWorkspaceWrite)) && (len(c.Domain) > 0 || c.Limit != "") {
+		problems = append(problems, errors.New("--scope: workspace:write creates keys without these bounds, so it cannot be combined with --domain and --limit"))
 	}
 	if len(c.Scope) == 0 {
 		problems = append(problems, fmt.Errorf("--scope: must name at least one of %v", store.Scopes()))
@@ -229,10 +232,17 @@ func announceRevocation(ctx context.Context, url string, key store.Key) error {
 	return errors.Join(redis.AnnounceRevocation(ctx, key), redis.Close())
 }
 
-// shownScopes returns the scopes of a key, the statistics that it opens, or who signed in.
+// shownScopes returns the scopes of a key, the statistics that it opens, the role of a member, or who signed
+// in.
 func shownScopes(k *store.Key) string {
 	if k.Session != nil {
 		return "session of " + k.Session.Key
+	}
+	if k.Member != nil && k.Member.Invites() {
+		return "invitation as " + string(k.Member.Role)
+	}
+	if k.Member != nil {
+		return "member as " + string(k.Member.Role)
 	}
 	if k.Share != nil {
 		return "statistics of " + strings.TrimSpace(sharedNames[k.Share.Kind]+" "+k.Share.Key)
