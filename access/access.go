@@ -60,6 +60,7 @@ type Service struct {
 	opts     Options
 	links    []byte // key of the signatures of one-time links
 	sessions []byte // key of the tokens of sessions that began with a one-time link
+	attempts []byte // key of the cookies of sign-ins at identity providers
 	members  []byte // key of the sign-in keys of members who accept an invitation
 }
 
@@ -75,10 +76,11 @@ func New(opts Options) (*Service, error) {
 		opts.Revoked = func(context.Context, store.Key) {}
 	}
 	s := &Service{opts: opts}
-	var errs [3]error
+	var errs [4]error
 	s.links, errs[0] = hkdf.Key(sha256.New, opts.Secret, nil, "terse one-time links", sha256.Size)
 	s.sessions, errs[1] = hkdf.Key(sha256.New, opts.Secret, nil, "terse sessions of one-time links", sha256.Size)
 	s.members, errs[2] = hkdf.Key(sha256.New, opts.Secret, nil, "terse sign-in keys of members", sha256.Size)
+	s.attempts, errs[3] = hkdf.Key(sha256.New, opts.Secret, nil, "terse sign-ins at identity providers", sha256.Size)
 	if err := cmp.Or(errs[:]...); err != nil {
 		return nil, fmt.Errorf("access: %w", err)
 	}

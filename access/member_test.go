@@ -330,3 +330,119 @@ func TestWithdrawnWhileAccepted(t *testing.T) {
 		}
 	}
 }
+
+// TestAttempt begins and resumes sign-ins at identity providers.
+func TestAttempt(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	begun, cookie := b.Attempt("corp", "/~/links?q=a\nb")
+	resumed, err := b.Resume(cookie, "corp", begun.State)
+	if err != nil || resumed.ReturnTo != "/~/links?q=a\nb" || resumed.Verifier != begun.Verifier || resumed.Nonce != begun.Nonce || len(begun.Verifier) < 43 {
+		t.Errorf("Resume = %+v, %v, want %+v", resumed, err, begun)
+	}
+	if begun.State == begun.Nonce || begun.State == begun.Verifier || strings.Contains(cookie, begun.State) {
+		t.Errorf("the values of %+v are not independent", begun)
+	}
+	other, _ := b.Attempt("corp", "")
+	foreign, err := access.New(b.options("another secret"))
+	must(t, err)
+	forged, forgedCookie := foreign.Attempt("corp", "")
+	for name, tt := range map[string]struct{ cookie, provider, state string }{
+		"no cookie":            {"", "corp", begun.State},
+		"noise":                {"noise", "corp", begun.State},
+		"another state":        {cookie, "corp", other.State},
+		"no state":             {cookie, "corp", ""},
+		"another provider":     {cookie, "evil", begun.State},
+		"another server":       {forgedCookie, "corp", forged.State},
+		"another page":         {cookie[:len(cookie)-2] + "AA", "corp", begun.State},
+		"a cookie that is cut": {cookie[:20], "corp", begun.State},
+	} {
+		if _, err := b.Resume(tt.cookie, tt.provider, tt.state); !errors.Is(err, access.ErrAttempt) {
+			t.Errorf("Resume with %s = %v, want %v", name, err, access.ErrAttempt)
+		}
+	}
+	b.now = b.now.Add(access.AttemptLife)
+	if _, err := b.Resume(cookie, "corp", begun.State); !errors.Is(err, access.ErrAttempt) {
+		t.Errorf("Resume after %v = %v, want %v", access.AttemptLife, err, access.ErrAttempt)
+	}
+}
+
+// TestSignInPerson follows a person whose roles change at the provider.
+func TestSignInPerson(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	ann := access.Person{Issuer: "https://id.example", Subject: "1", Name: "Ann"}
+	signIn := func(roles map[string]store.Role) (store.Key, error) {
+		b.t.Helper()
+		b.now = b.now.Add(time.Second)
+		a, _ := b.Attempt("corp", "")
+		p := ann
+		p.Roles = roles
+		token, err := b.SignInPerson(t.Context(), a, p)
+		if err != nil {
+			return store.Key{}, err
+		}
+		return b.session(token), nil
+	}
+	members := func(workspace string) int {
+		all, err := b.Members(t.Context(), admin(), workspace)
+		must(t, err)
+		return len(all)
+	}
+	first, err := signIn(map[string]store.Role{"marketing": store.RoleEditor, "sales": store.RoleViewer})
+	if err != nil || first.Owner() != "marketing" || !first.Can(store.ScopeLinksWrite) || members("sales") != 1 {
+		t.Fatalf("the first sign-in = %+v, %v, want an editor of marketing and a viewer of sales", first, err)
+	}
+	second, err := signIn(map[string]store.Role{"marketing": store.RoleEditor, "sales": store.RoleViewer})
+	if err != nil || second.Session.Key != first.Session.Key || !b.live(first) {
+		t.Errorf("the second sign-in = %+v, %v, want the same member, and the first session alive", second, err)
+	}
+	if _, err := b.SetRole(t.Context(), admin(), first.Session.Key, store.RoleViewer); !errors.Is(err, access.ErrProvided) {
+		t.Errorf("SetRole = %v, want %v", err, access.ErrProvided)
+	}
+	if other, _, _ := b.join("marketing", "Ann", store.RoleManager); other.ID == first.Session.Key {
+		t.Error("an invited person with the same name is the same member")
+	}
+	changed, err := signIn(map[string]store.Role{"marketing": store.RoleViewer})
+	if err != nil || changed.Can(store.ScopeLinksWrite) || b.live(first) || b.live(second) || members("sales") != 0 || members("marketing") != 2 {
+		t.Errorf("the sign-in with another role = %+v, %v, want a viewer without the old sessions and without sales", changed, err)
+	}
+	if _, err := signIn(nil); !errors.Is(err, access.ErrNoRole) || b.live(changed) || members("marketing") != 1 {
+		t.Errorf("the sign-in without a role = %v, want %v and no session", err, access.ErrNoRole)
+	}
+	back, err := signIn(map[string]store.Role{"marketing": store.RoleViewer})
+	if err != nil || !b.live(back) {
+		t.Errorf("the sign-in after the role came back = %+v, %v", back, err)
+	}
+	ann.Subject = "2"
+	if other, err := signIn(map[string]store.Role{"marketing": store.RoleViewer}); err != nil || other.Session.Key == back.Session.Key {
+		t.Errorf("another subject = %+v, %v, want another member", other, err)
+	}
+	a, _ := b.Attempt("corp", "")
+	ann.Roles = map[string]store.Role{"marketing": store.RoleViewer}
+	_, err = b.SignInPerson(t.Context(), a, ann)
+	must(t, err)
+	if _, err := b.SignInPerson(t.Context(), a, ann); !errors.Is(err, access.ErrAttempt) {
+		t.Errorf("SignInPerson with a used attempt = %v, want %v", err, access.ErrAttempt)
+	}
+}
+
+// TestConcurrentSignInsOfAPerson signs a person in several times at once: there is one member.
+func TestConcurrentSignInsOfAPerson(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			a, _ := b.Attempt("corp", "")
+			_, err := b.SignInPerson(context.Background(), a, access.Person{Issuer: "i", Subject: "1", Name: "Ann", Roles: map[string]store.Role{"marketing": store.RoleEditor}})
+			if err != nil {
+				t.Errorf("SignInPerson = %v", err)
+			}
+		})
+	}
+	all.Wait()
+	if members, err := b.Members(t.Context(), admin(), "marketing"); err != nil || len(members) != 1 {
+		t.Errorf("Members = %+v, %v, want one", members, err)
+	}
+}

@@ -1,0 +1,252 @@
+// Package oidc signs people in at an identity provider by OpenID Connect: with discovery, PKCE (RFC 7636),
+// state and nonce. It finds the roles of a person by the groups that the provider names. It knows neither
+// sessions nor cookies.
+package oidc
+
+import (
+	"cmp"
+	"context"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/oauth2"
+	"golang.org/x/sync/singleflight"
+
+	"github.com/terse/terse/access"
+	"github.com/terse/terse/store"
+)
+
+// requestTimeout bounds each request to a provider.
+const requestTimeout = 3 * time.Second
+
+// Grant gives a role to the people in a group.
+type Grant struct {
+	Group     string // name of a group or a role at the provider; AllPeople for everybody
+	Workspace string
+	Role      store.Role
+}
+
+// AllPeople is the group of everybody who can sign in at the provider.
+const AllPeople = "*"
+
+// Options configure New.
+type Options struct {
+	Name         string  // Required. The name of the provider in paths and on the page.
+	Issuer       string  // Required. The URL of the provider.
+	ClientID     string  // Required.
+	ClientSecret string  // Required.
+	RedirectURL  string  // Required. Where the provider sends people back.
+	Grants       []Grant // roles of groups; the widest of a workspace applies; default none
+
+	Client *http.Client // for requests to the provider; default: a client of its own
+}
+
+func (o *Options) validate() error {
+	var problems []error
+	for _, field := range []struct{ name, value string }{
+		{"Name", o.Name}, {"Issuer", o.Issuer}, {"ClientID", o.ClientID}, {"ClientSecret", o.ClientSecret}, {"RedirectURL", o.RedirectURL},
+	} {
+		if field.value == "" {
+			problems = append(problems, errors.New("oidc: Options."+field.name+" is required"))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// Provider is an identity provider. Make one with New. Safe for concurrent use.
+type Provider struct {
+	opts   Options
+	flight singleflight.Group
+	found  atomic.Pointer[endpoints] // nil until discovery has succeeded
+}
+
+// endpoints is what discovery finds.
+type endpoints struct {
+	provider *oidc.Provider
+	oauth    oauth2.Config
+}
+
+// New returns a Provider. It sends no request: a provider that is unreachable does not stop the server.
+func New(opts Options) (*Provider, error) {
+	if err := opts.validate(); err != nil {
+		return nil, err
+	}
+	if opts.Client == nil {
+		opts.Client = &http.Client{Timeout: requestTimeout}
+	}
+	return &Provider{opts: opts}, nil
+}
+
+// Name returns the name of the provider.
+func (p *Provider) Name() string { return p.opts.Name }
+
+// discover returns the endpoints of the provider. It reads them once, for all callers that wait; after a
+// failure the next call tries again.
+func (p *Provider) discover(ctx context.Context) (*endpoints, error) {
+	if found := p.found.Load(); found != nil {
+		return found, nil
+	}
+	done := p.flight.DoChan("", func() (any, error) {
+		// The library keeps the context for later requests of the keys. The timeout of the client bounds them.
+		found, err := p.read(oidc.ClientContext(context.WithoutCancel(ctx), p.opts.Client))
+		if err == nil {
+			p.found.Store(found)
+		}
+		return found, err
+	})
+	select {
+	case r := <-done:
+		if r.Err != nil {
+			return nil, fmt.Errorf("%w: %w", access.ErrProvider, r.Err)
+		}
+		return r.Val.(*endpoints), nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%w: %w", access.ErrProvider, ctx.Err())
+	}
+}
+
+// read reads the endpoints from the provider.
+func (p *Provider) read(ctx context.Context) (*endpoints, error) {
+	provider, err := oidc.NewProvider(ctx, p.opts.Issuer)
+	if err != nil {
+		return nil, err
+	}
+	var offers struct {
+		Scopes []string `json:"scopes_supported"`
+	}
+	if err := provider.Claims(&offers); err != nil {
+		return nil, err
+	}
+	scopes := []string{oidc.ScopeOpenID, "profile", "email"}
+	if slices.Contains(offers.Scopes, "groups") {
+		scopes = append(scopes, "groups")
+	}
+	return &endpoints{provider, oauth2.Config{
+		ClientID: p.opts.ClientID, ClientSecret: p.opts.ClientSecret, RedirectURL: p.opts.RedirectURL, Endpoint: provider.Endpoint(), Scopes: scopes,
+	}}, nil
+}
+
+// URL returns the address at the provider where the person signs in. It returns access.ErrProvider.
+func (p *Provider) URL(ctx context.Context, a access.Attempt) (string, error) {
+	e, err := p.discover(ctx)
+	if err != nil {
+		return "", err
+	}
+	return e.oauth.AuthCodeURL(a.State, oidc.Nonce(a.Nonce), oauth2.S256ChallengeOption(a.Verifier)), nil
+}
+
+// claims are the claims about a person. Providers call groups differently.
+type claims struct {
+	Nonce             string            `json:"nonce"`
+	AuthorizedParty   string            `json:"azp"`
+	Name              string            `json:"name"`
+	PreferredUsername string            `json:"preferred_username"`
+	Email             string            `json:"email"`
+	Groups            names             `json:"groups"`
+	Roles             names             `json:"roles"`
+	Elsewhere         map[string]string `json:"_claim_names"` // OpenID Connect Core 1.0, section 5.6.2
+}
+
+// names is a list of texts, or one text.
+type names []string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (n *names) UnmarshalJSON(b []byte) error {
+	var one string
+	if err := json.Unmarshal(b, &one); err == nil {
+		*n = names{one}
+		return nil
+	}
+	return json.Unmarshal(b, (*[]string)(n))
+}
+
+// Person returns the person whom the provider identifies by a code, with the roles that the groups of the person
+// give. issuer is the parameter iss of the answer (RFC 9207), which may be empty. It returns
+// access.ErrProvider, access.ErrAnswer and access.ErrTooManyGroups.
+func (p *Provider) Person(ctx context.Context, a access.Attempt, code, issuer string) (access.Person, error) {
+	e, err := p.discover(ctx)
+	if err != nil {
+		return access.Person{}, err
+	}
+	if issuer != "" && issuer != p.opts.Issuer {
+		return access.Person{}, fmt.Errorf("%w: it comes from another issuer", access.ErrAnswer)
+	}
+	ctx = oidc.ClientContext(ctx, p.opts.Client)
+	token, err := e.oauth.Exchange(ctx, code, oauth2.VerifierOption(a.Verifier))
+	if refused, is := errors.AsType[*oauth2.RetrieveError](err); is && refused.Response.StatusCode < http.StatusInternalServerError {
+		return access.Person{}, fmt.Errorf("%w: %w", access.ErrAnswer, err)
+	}
+	if err != nil {
+		return access.Person{}, fmt.Errorf("%w: %w", access.ErrProvider, err)
+	}
+	raw, _ := token.Extra("id_token").(string)
+	id, err := e.provider.Verifier(&oidc.Config{ClientID: p.opts.ClientID}).Verify(ctx, raw)
+	if err != nil {
+		return access.Person{}, fmt.Errorf("%w: %w", access.ErrAnswer, err)
+	}
+	var c claims
+	if err := id.Claims(&c); err != nil {
+		return access.Person{}, fmt.Errorf("%w: %w", access.ErrAnswer, err)
+	}
+	switch {
+	case subtle.ConstantTimeCompare([]byte(c.Nonce), []byte(a.Nonce)) != 1:
+		err = errors.New("the nonce is of another sign-in")
+	case len(id.Audience) > 1 && c.AuthorizedParty == "", c.AuthorizedParty != "" && c.AuthorizedParty != p.opts.ClientID:
+		err = errors.New("the token is for another client")
+	case id.Subject == "":
+		err = errors.New("the token has no subject")
+	case c.Groups == nil && c.Roles == nil && c.Elsewhere["groups"] == "" && e.provider.UserInfoEndpoint() != "":
+		err = p.userInfo(ctx, e, token, id.Subject, &c)
+	}
+	if err != nil {
+		return access.Person{}, fmt.Errorf("%w: %w", access.ErrAnswer, err)
+	}
+	if c.Roles == nil && c.Groups == nil && c.Elsewhere["groups"] != "" {
+		return access.Person{}, access.ErrTooManyGroups
+	}
+	return access.Person{Issuer: id.Issuer, Subject: id.Subject, Name: nameOf(id.Subject, &c), Roles: p.roles(append(c.Groups, c.Roles...))}, nil
+}
+
+// userInfo adds the claims of the UserInfo endpoint.
+func (p *Provider) userInfo(ctx context.Context, e *endpoints, token *oauth2.Token, subject string, c *claims) error {
+	info, err := e.provider.UserInfo(ctx, oauth2.StaticTokenSource(token))
+	if err != nil {
+		return err
+	}
+	if info.Subject != subject {
+		return errors.New("the UserInfo endpoint describes another person")
+	}
+	return info.Claims(c)
+}
+
+// nameOf returns the name of a person: the first that can be stored.
+func nameOf(subject string, c *claims) string {
+	for _, name := range []string{c.Name, c.PreferredUsername, c.Email, subject} {
+		if name != "" && store.CheckText("name", name, store.MaxKeyNameLen) == nil {
+			return name
+		}
+	}
+	return "a person"
+}
+
+// roles returns the widest role of each workspace.
+func (p *Provider) roles(groups []string) map[string]store.Role {
+	roles := map[string]store.Role{}
+	for _, g := range p.opts.Grants {
+		if g.Group != AllPeople && !slices.Contains(groups, g.Group) {
+			continue
+		}
+		have := roles[g.Workspace]
+		roles[g.Workspace] = slices.MaxFunc([]store.Role{have, g.Role}, func(a, b store.Role) int {
+			return cmp.Compare(slices.Index(store.Roles(), a), slices.Index(store.Roles(), b))
+		})
+	}
+	return roles
+}
