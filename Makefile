@@ -24,9 +24,10 @@ LONG = $(shell awk '/^func Test/ {sub(/[^A-Za-z0-9_].*/, "", $$2); name = $$2} /
 
 export CGO_ENABLED ?= 0
 
-K6     := $(BIN)/k6-$(K6_VERSION)
-PEBBLE := $(BIN)/pebble-$(PEBBLE_VERSION) $(BIN)/pebble-challtestsrv-$(PEBBLE_VERSION)
-NPM    := web/testdata/node_modules/.package-lock.json
+K6       := $(BIN)/k6-$(K6_VERSION)
+PEBBLE   := $(BIN)/pebble-$(PEBBLE_VERSION) $(BIN)/pebble-challtestsrv-$(PEBBLE_VERSION)
+PROVIDER := $(BIN)/provider
+NPM      := web/testdata/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
 
@@ -60,7 +61,7 @@ race: test-tools ## run the tests of make test under the race detector, with few
 	CGO_ENABLED=1 $(GO) test $(PARALLEL) -race -short -timeout 30m ./...
 
 .PHONY: test-tools
-test-tools: $(NPM) $(K6) $(PEBBLE)
+test-tools: $(NPM) $(K6) $(PEBBLE) $(PROVIDER)
 	@.ci/install chromium postgres pgbouncer redis varnish nginx prometheus podman zbarimg zsh fish
 
 $(NPM): web/testdata/package-lock.json
@@ -164,6 +165,9 @@ $(BIN)/gofumpt-$(GOFUMPT_VERSION):
 $(K6):
 	GOBIN=$(abspath $(BIN)) $(GO) install go.k6.io/k6@$(K6_VERSION)
 	mv $(BIN)/k6 $@
+
+$(PROVIDER): $(wildcard internal/testenv/provider/*)
+	$(GO) build -C internal/testenv/provider -o $(abspath $@) .
 
 $(PEBBLE): $(BIN)/%-$(PEBBLE_VERSION):
 	GOBIN=$(abspath $(BIN)) $(GO) install github.com/letsencrypt/pebble/v2/cmd/$*@$(PEBBLE_VERSION)
