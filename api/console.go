@@ -46,6 +46,8 @@ func (a *API) routeConsole(e *echo.Echo) {
 	e.POST(signInRoute, a.console(a.signIn))
 	e.Match(getHead, oneTimeRoute, a.console(a.oneTimePage))
 	e.POST(oneTimeRoute, a.console(a.redeem))
+	e.Match(getHead, providerRoute, a.console(a.toProvider))
+	e.GET(providerRoute+"/back", a.console(a.fromProvider))
 	for path, h := range map[string]func(c echo.Context, s *session) error{
 		linksScreen: a.listScreen, newScreen: a.newScreen, keysScreen: a.keysScreen, membersScreen: a.membersScreen, sessionsScreen: a.sessionsScreen,
 		linkScreen: a.linkScreen, linkScreen + "/edit": a.editScreen, linkScreen + "/delete": a.deleteScreen,

@@ -108,6 +108,8 @@ var memberCalls = []memberCall{
 	{"POST /~/sign-out", ``, all(303)},
 	{"GET /~/in/:token", ``, all(410)},
 	{"POST /~/in/:token", ``, all(410)},
+	{"GET /~/with/none", ``, all(404)},
+	{"GET /~/with/none/back", ``, all(404)},
 	{"GET /~/links", ``, all(200)},
 	{"GET /~/new", ``, [5]int{403, 200, 200, 200, 200}},
 	{"POST /~/new", `url=https://example.com&status=302&forward_query=off`, [5]int{403, 303, 303, 303, 303}},

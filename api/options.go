@@ -138,6 +138,8 @@ type Options struct {
 	Hosts   Hosts            // The domains besides the default one. Default: none.
 	Domains *domains.Service // Required. The use cases on domains.
 
+	Providers []Provider // identity providers for the console, each with a name of its own; default none
+
 	ClickDays ClickDays // Required. The stored days of clicks.
 
 	Clock Clock // Default: the clock of this node.

@@ -125,6 +125,8 @@ var roleCalls = []roleCall{
 	{"POST /~/sign-out", ``, everybody(401)},
 	{"GET /~/in/:token", ``, everybody(410)}, // no one-time link has the token
 	{"POST /~/in/:token", ``, everybody(410)},
+	{"GET /~/with/:provider", ``, everybody(404)}, // there is no identity provider
+	{"GET /~/with/:provider/back", ``, everybody(404)},
 	{"GET /~/links", ``, everybody(303)},
 	{"GET /~/new", ``, everybody(303)},
 	{"POST /~/new", `url=https://example.com`, everybody(401)},

@@ -119,6 +119,18 @@ func safePath(address string) string {
 	return address
 }
 
+// showSignIn shows the form to sign in, and the identity providers.
+func (a *API) showSignIn(c echo.Context, status int, v web.SignIn) {
+	for _, p := range a.opts.Providers {
+		path := ProviderPath(p.Name())
+		if v.ReturnTo != "" {
+			path += "?" + url.Values{"return_to": {v.ReturnTo}}.Encode()
+		}
+		v.Providers = append(v.Providers, web.Provider{Name: p.Name(), Path: path})
+	}
+	a.pages.SignIn(c.Response(), status, v)
+}
+
 // signInPage shows the form to sign in.
 func (a *API) signInPage(c echo.Context) error {
 	returnTo := c.QueryParam("return_to")
@@ -129,7 +141,7 @@ func (a *API) signInPage(c echo.Context) error {
 	case !errors.Is(err, store.ErrNotFound):
 		return err
 	}
-	a.pages.SignIn(c.Response(), http.StatusOK, web.SignIn{ReturnTo: returnTo})
+	a.showSignIn(c, http.StatusOK, web.SignIn{ReturnTo: returnTo})
 	return nil
 }
 
@@ -148,7 +160,7 @@ func (a *API) signIn(c echo.Context) error {
 		if refused, is := errors.AsType[*problem](err); is && (refused.Status == http.StatusUnauthorized || refused.Status == http.StatusTooManyRequests) {
 			refused.setHeaders(c.Response().Header())
 			shown.Error, shown.RetryAfter = refused.Detail, refused.retryAfter
-			a.pages.SignIn(c.Response(), refused.Status, shown)
+			a.showSignIn(c, refused.Status, shown)
 			return nil
 		}
 		if err != nil {
@@ -258,7 +270,7 @@ func (a *API) refuseLink(c echo.Context, err error) error {
 	if !errors.Is(err, access.ErrLink) {
 		return err
 	}
-	a.pages.SignIn(c.Response(), http.StatusGone, web.SignIn{
+	a.showSignIn(c, http.StatusGone, web.SignIn{
 		Error: "This link was used, or is no longer valid. Ask the sender of an invitation for another one. An administrator makes a link with terse sign-in on the server.",
 	})
 	return nil
@@ -298,7 +310,7 @@ func (a *API) inSession(h func(c echo.Context, s *session) error) echo.HandlerFu
 		switch {
 		case errors.Is(err, store.ErrNotFound) && posted:
 			leaveBody(c)
-			a.pages.SignIn(c.Response(), http.StatusUnauthorized, web.SignIn{Error: "Your session has ended, so nothing was changed."})
+			a.showSignIn(c, http.StatusUnauthorized, web.SignIn{Error: "Your session has ended, so nothing was changed."})
 			return nil
 		case errors.Is(err, store.ErrNotFound):
 			return c.Redirect(http.StatusSeeOther, signInRoute+"?"+url.Values{"return_to": {r.URL.RequestURI()}}.Encode())

@@ -25,9 +25,16 @@ type Viewer struct {
 
 // SignIn is the view model of the page to sign in. Its form posts key and return_to.
 type SignIn struct {
+	Providers  []Provider    // where the person can sign in instead
 	ReturnTo   string        // path to open afterwards; empty for the list of links
 	Error      string        // message about the last attempt
 	RetryAfter time.Duration // when the next attempt is allowed; 0 means now
+}
+
+// Provider is an identity provider.
+type Provider struct {
+	Name string
+	Path string // leads to the provider
 }
 
 // SignIn writes the page to sign in.

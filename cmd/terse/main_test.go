@@ -277,7 +277,7 @@ func TestConfigurationNamesEverySetting(t *testing.T) {
 			want = append(want, m[1])
 		}
 	}
-	for _, secret := range []string{"CODE_KEY", "SHARDS", "API_KEY", "REDIS_URL", "VARNISH_SECRET", "FASTLY_TOKEN", "CLOUDFLARE_TOKEN", "WEBRISK_KEY", "ACME_EAB_KEY"} {
+	for _, secret := range []string{"CODE_KEY", "SHARDS", "API_KEY", "REDIS_URL", "VARNISH_SECRET", "FASTLY_TOKEN", "CLOUDFLARE_TOKEN", "WEBRISK_KEY", "ACME_EAB_KEY", "OIDC"} {
 		want = append(want, envPrefix+secret+"_FILE")
 	}
 	slices.Sort(documented)

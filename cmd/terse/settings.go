@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/terse/terse/access/oidc"
 	"github.com/terse/terse/api"
 	"github.com/terse/terse/api/ratelimit"
 	"github.com/terse/terse/idgen"
@@ -59,6 +60,7 @@ type serveFlags struct {
 	abuseFlags
 	clickFlags
 	domainFlags
+	providerFlags
 
 	RedisURL         string `name:"redis-url" placeholder:"URL" help:"Redis that all nodes share: redis://, rediss://, redis-sentinel://HOST,…/MASTER or redis-cluster://HOST,…. Default: none." setting:"" secret:""`
 	CDN              string `name:"cdn" default:"none" placeholder:"NAME" help:"Cache in front of this server, which is purged after edits: none, varnish, fastly or cloudflare. Default: none." setting:""`
@@ -101,8 +103,9 @@ type serveSettings struct {
 	abuse           abuseSettings
 	clicks          clickSettings
 	domains         domainSettings
-	redisURL        string      // empty: no Redis
-	cdn             cdn.Options // empty Provider: no CDN
+	providers       []oidc.Options // without RedirectURL
+	redisURL        string         // empty: no Redis
+	cdn             cdn.Options    // empty Provider: no CDN
 	cacheBytes      int64
 	operation       operationSettings
 	logLevel        slog.Level
@@ -195,6 +198,7 @@ func (f *serveFlags) read() (serveSettings, []error) {
 	s.abuse = f.abuseFlags.read(try)
 	s.clicks = f.clickFlags.read(s.embeddedDir(), proxiesKnown && !s.proxies.None(), try)
 	s.domains = f.domainFlags.read(try)
+	s.providers = f.providerFlags.read(try)
 	ofRedis, ofSentinels := remote.Passwords(f.RedisURL)
 	s.redisURL, err = f.RedisURL, cmp.Or(remote.CheckURL(f.RedisURL), checkSecret(ofRedis), checkSecret(ofSentinels))
 	try("REDIS_URL", err)

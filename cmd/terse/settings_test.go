@@ -9,9 +9,11 @@ import (
 	"time"
 
 	"github.com/terse/terse/abuse/webrisk"
+	"github.com/terse/terse/access/oidc"
 	"github.com/terse/terse/api"
 	"github.com/terse/terse/api/ratelimit"
 	"github.com/terse/terse/domains/certificates"
+	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/cache/cdn"
 )
 
@@ -25,11 +27,12 @@ func TestSettingsAreRead(t *testing.T) {
 		Listen:         ":1", AdminListen: "Admin.:2", AdminHosts: "Node1, node2.", BaseURL: "https://sho.rt", CodeKey: "aSC7FmA0I5+1teXYpwy1758w8yPDIjOUQKEAJRrNWUA=", NodeID: "5", ReplicaMaxAge: "6s",
 		AnonymousCreate: "true", TrustedProxies: "10.0.0.0/8", ProxyProtocol: "true", CORSOrigins: "https://app.example", SecurityContact: "mailto:a@b.example, tel:+1",
 		SiteName: " Acme & Co ", Contact: "help@acme.example", ReservedAliases: "jobs, Press", AnonymousLife: "720h", LimitCreateAnonymous: "1/1s", LimitCreateTotal: "7/7s", LimitCreateKey: "2/2s", LimitUnknown: "3/3s", LimitPassword: "4/4s",
-		httpsFlags:  httpsFlags{HTTPS: "on", HTTPListen: ":3", ACMEURL: "https://ca.example/dir", ACMEEmail: "ops@acme.example", ACMEEABKeyID: "kid", ACMEEABKey: "a2V5", ACMEHTTPPort: "8"},
-		abuseFlags:  abuseFlags{LimitReport: "5/5s", WebriskKey: "9f86d081884c", WebriskRate: "6/2s", WebriskURL: "http://risk", ScanInterval: "8s"},
-		clickFlags:  clickFlags{countFlags: countFlags{"logs", "true", "192.0.2.0/24, 2001:db8::/32", "../../clicks/country/testdata/GeoLite2-Country-Test.mmdb"}, ClicksSpool: "/spool", ClicksSpoolSize: "16", ClicksKeepDays: "15", CountryHeader: "cf-ipcountry"},
-		domainFlags: domainFlags{DomainsPerKey: "14", DomainsNetworks: "10.0.0.0/8, fd00::/8", DNSServer: "192.0.2.53:53"},
-		RedisURL:    "redis://r", CDN: cdn.Varnish, VarnishURLs: "http://v", VarnishSecret: "9f86d081884d", CDNRate: "10/4s",
+		httpsFlags:    httpsFlags{HTTPS: "on", HTTPListen: ":3", ACMEURL: "https://ca.example/dir", ACMEEmail: "ops@acme.example", ACMEEABKeyID: "kid", ACMEEABKey: "a2V5", ACMEHTTPPort: "8"},
+		abuseFlags:    abuseFlags{LimitReport: "5/5s", WebriskKey: "9f86d081884c", WebriskRate: "6/2s", WebriskURL: "http://risk", ScanInterval: "8s"},
+		clickFlags:    clickFlags{countFlags: countFlags{"logs", "true", "192.0.2.0/24, 2001:db8::/32", "../../clicks/country/testdata/GeoLite2-Country-Test.mmdb"}, ClicksSpool: "/spool", ClicksSpoolSize: "16", ClicksKeepDays: "15", CountryHeader: "cf-ipcountry"},
+		domainFlags:   domainFlags{DomainsPerKey: "14", DomainsNetworks: "10.0.0.0/8, fd00::/8", DNSServer: "192.0.2.53:53"},
+		providerFlags: providerFlags{OIDC: "corp https://login.example id 9f86d081884b", OIDCRoles: "corp/Sales=marketing:editor"},
+		RedisURL:      "redis://r", CDN: cdn.Varnish, VarnishURLs: "http://v", VarnishSecret: "9f86d081884d", CDNRate: "10/4s",
 		BatchSize: "12", CacheSize: "13", LogLevel: "warn", LogFormat: "json",
 	}
 	proxies, err := ratelimit.ParseProxies([]string{"10.0.0.0/8"})
@@ -61,6 +64,9 @@ func TestSettingsAreRead(t *testing.T) {
 		domains: domainSettings{
 			perKey: 14, networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}, dnsServer: "192.0.2.53:53",
 		},
+		providers: []oidc.Options{{
+			Name: "corp", Issuer: "https://login.example", ClientID: "id", ClientSecret: "9f86d081884b", Grants: []oidc.Grant{{Group: "Sales", Workspace: "marketing", Role: store.RoleEditor}},
+		}},
 		redisURL:   "redis://r",
 		cdn:        cdn.Options{Provider: cdn.Varnish, VarnishURLs: []string{"http://v"}, VarnishSecret: "9f86d081884d", Rate: 2.5, Burst: 10},
 		cacheBytes: 13 << 20,

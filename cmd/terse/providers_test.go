@@ -1,0 +1,51 @@
+package main
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/terse/terse/access/oidc"
+	"github.com/terse/terse/store"
+)
+
+func TestProvidersAreRead(t *testing.T) {
+	t.Parallel()
+	read := func(providers, roles string) (got []oidc.Options, problems []string) {
+		flags := providerFlags{OIDC: providers, OIDCRoles: roles}
+		got = flags.read(func(name string, err error) {
+			for _, problem := range variableErrors(name, err) {
+				problems = append(problems, problem.Error())
+			}
+		})
+		return got, problems
+	}
+	got, problems := read("corp https://login.example/tenant id 9f86d081884c\n local http://127.0.0.1:9 web s3cr3t;", "corp/Domain Admins=marketing:manager, corp/a/b=c=sales:viewer, local/*=default:editor")
+	want := []oidc.Options{
+		{Name: "corp", Issuer: "https://login.example/tenant", ClientID: "id", ClientSecret: "9f86d081884c", Grants: []oidc.Grant{{Group: "Domain Admins", Workspace: "marketing", Role: store.RoleManager}, {Group: "a/b=c", Workspace: "sales", Role: store.RoleViewer}}},
+		{Name: "local", Issuer: "http://127.0.0.1:9", ClientID: "web", ClientSecret: "s3cr3t", Grants: []oidc.Grant{{Group: oidc.AllPeople, Workspace: "default", Role: store.RoleEditor}}},
+	}
+	if len(problems) > 0 || !reflect.DeepEqual(got, want) {
+		t.Errorf("read() = %+v, %q, want %+v", got, problems, want)
+	}
+	for name, tt := range map[string]struct{ providers, roles, want string }{
+		"fields":         {"corp https://login.example id", "", "NAME ISSUER CLIENT_ID CLIENT_SECRET"},
+		"no provider":    {";", "", "names no provider"},
+		"name":           {"Corp https://login.example id 9f86d081884c", "", "a name of up to 32"},
+		"same name":      {"a https://a.example id 9f86d081884c;a https://b.example id 9f86d081884c", "", "named a too"},
+		"same issuer":    {"a https://a.example id 9f86d081884c;b https://a.example id 9f86d081884c", "", "same issuer"},
+		"plain http":     {"a http://a.example id 9f86d081884c", "", "https://"},
+		"no URL":         {"a login id 9f86d081884c", "", "must be a URL"},
+		"query":          {"a https://a.example/?x=1 id 9f86d081884c", "", "without a query"},
+		"form of roles":  {"a https://a.example id 9f86d081884c", "a/sales", "PROVIDER/GROUP=WORKSPACE:ROLE"},
+		"no group":       {"a https://a.example id 9f86d081884c", "a/=sales:viewer", "PROVIDER/GROUP=WORKSPACE:ROLE"},
+		"other provider": {"a https://a.example id 9f86d081884c", "b/x=sales:viewer", `no provider "b"`},
+		"workspace":      {"a https://a.example id 9f86d081884c", "a/x=no space:viewer", "the workspace"},
+		"role":           {"a https://a.example id 9f86d081884c", "a/x=sales:owner", "the role must be one of"},
+	} {
+		_, problems := read(tt.providers, tt.roles)
+		if len(problems) != 1 || !strings.Contains(problems[0], tt.want) || strings.Contains(problems[0], "9f86") {
+			t.Errorf("%s: problems = %q, want one with %q and without the secret", name, problems, tt.want)
+		}
+	}
+}
