@@ -25,6 +25,7 @@ type archivedLink struct {
 	Tags           []string     `json:"tags" required:"false" nullable:"false" doc:"The tags of the link." example:"[\"print\",\"2026\"]"`
 	Status         int          `json:"status" required:"false" enum:"0,301,302,307,308" doc:"Status of the redirect; 0 means 302." example:"302"`
 	ForwardQuery   string       `json:"forward_query" required:"false" enum:"off,append,override" doc:"What happens to the query of a visit: it is dropped, added, or replaces parameters with the same name." example:"off"`
+	ForwardPath    string       `json:"forward_path" required:"false" enum:"off,append" doc:"What happens to the path of a visit after the code: a visit with such a path finds no link, or the path is added to the target." example:"off"`
 	StartsAt       *time.Time   `json:"starts_at" required:"false" doc:"The link answers 404 before this time; null means no start."`
 	ExpiresAt      *time.Time   `json:"expires_at" required:"false" doc:"May be in the past." example:"2027-06-01T00:00:00Z"`
 	MaxClicks      int64        `json:"max_clicks" required:"false" doc:"0 means any number." example:"0"`
@@ -66,7 +67,7 @@ func (a *API) archived(l *store.Link) (archivedLink, error) {
 	}
 	return archivedLink{
 		Code: l.BareCode(), Domain: domain, URL: l.URL, RenamedTo: a.opts.Links.RenamedTo(l), Owner: &l.Owner, Title: l.Title, Tags: tags,
-		Status: l.Status, ForwardQuery: forwardNames[l.ForwardQuery],
+		Status: l.Status, ForwardQuery: forwardNames[l.ForwardQuery], ForwardPath: pathForwardName(l.ForwardPath),
 		StartsAt: timeOrNull(l.StartsAt), ExpiresAt: timeOrNull(l.ExpiresAt),
 		MaxClicks: l.MaxClicks, UsedClicks: l.UsedClicks, Rules: ruled, Confirm: l.Confirm, NoVisitors: l.NoVisitors, PasswordHash: l.PasswordHash,
 		DisabledAt: timeOrNull(l.DisabledAt), DisabledReason: l.DisabledReason, DeletedAt: timeOrNull(l.DeletedAt),
@@ -145,7 +146,7 @@ func (in *archivedLink) archived() links.Archived {
 	return links.Archived{
 		Link: store.Link{
 			Code: in.Code, URL: in.URL, Title: in.Title, Tags: in.Tags,
-			Status: in.Status, ForwardQuery: parseForward(in.ForwardQuery),
+			Status: in.Status, ForwardQuery: parseForward(in.ForwardQuery), ForwardPath: in.ForwardPath == pathForwardName(true),
 			StartsAt: timeOrZero(in.StartsAt), ExpiresAt: timeOrZero(in.ExpiresAt),
 			MaxClicks: in.MaxClicks, UsedClicks: in.UsedClicks, Confirm: in.Confirm, NoVisitors: in.NoVisitors, PasswordHash: in.PasswordHash,
 			DisabledAt: timeOrZero(in.DisabledAt), DisabledReason: in.DisabledReason, DeletedAt: timeOrZero(in.DeletedAt),

@@ -61,7 +61,7 @@ func strangeLinks(t *testing.T, s *server) int {
 		{"password": "secret"},
 		{"max_clicks": 3},
 		{"expires_at": "2026-06-01T12:00:01Z", "status": 308},
-		{"starts_at": "2031-01-01T00:00:00.123456Z", "forward_query": "override"},
+		{"starts_at": "2031-01-01T00:00:00.123456Z", "forward_query": "override", "forward_path": "append"},
 		{"title": "to be disabled"},
 		{"alias": "Case-Matters_1"},
 		{"alias": "case-matters_1"},

@@ -297,7 +297,7 @@ func (a *API) historyScreen(c echo.Context, s *session) error {
 func revision(e *links.HistoryEntry, l *store.Link) web.Revision {
 	r := web.Revision{Version: e.Version, At: e.At, Action: e.Action, Actor: e.Actor, Note: e.Note}
 	for _, change := range e.Changes {
-		r.Changes = append(r.Changes, web.Change{Field: change.Field, Before: shownValue(change.Before), After: shownValue(change.After)})
+		r.Changes = append(r.Changes, web.Change{Field: change.Field, Before: shownValue(change.Field, change.Before), After: shownValue(change.Field, change.After)})
 		r.Back = r.Back || e.Version != l.Version && (change.Field == "url" && change.After != nil || change.Field == "rules")
 	}
 	return r

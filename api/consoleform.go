@@ -65,9 +65,9 @@ func lines(text string) []string {
 	return slices.DeleteFunc(all, func(line string) bool { return line == "" })
 }
 
-// shownValue returns a value of the history as text; empty for an unset field.
-func shownValue(value any) string {
-	switch v := historyValue(value).(type) {
+// shownValue returns the value of a field in the history as text; empty for an unset field.
+func shownValue(field string, value any) string {
+	switch v := historyValue(field, value).(type) {
 	case nil:
 		return ""
 	case []string:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strings"
 	"time"
 
@@ -23,6 +24,7 @@ type explainInputBody struct {
 	IP      string              `json:"ip,omitempty" doc:"The address of the visitor." example:"192.0.2.7"`
 	Country string              `json:"country,omitempty" doc:"The country of the visitor. The default is the country of ip." example:"DE"`
 	At      optional[time.Time] `json:"at,omitzero" required:"false" doc:"The time of the visit. The default is now."`
+	Path    string              `json:"path,omitempty" maxLength:"8192" doc:"The path of the visit after the code, as it is sent, with its slash: /a/b of /code/a/b."`
 	Query   string              `json:"query,omitempty" maxLength:"8192" doc:"The query of the visit, without the question mark." example:"ref=mail"`
 }
 
@@ -96,10 +98,35 @@ func (in *explainInputBody) check() (client netip.Addr, err error) {
 	return client, bad
 }
 
+// rest returns the path of the visit after the code, as store.CutPath returns it.
+func (in *explainInputBody) rest(l *store.Link) (string, error) {
+	if in.Path == "" {
+		return "", nil
+	}
+	u, err := url.ParseRequestURI("/" + l.BareCode() + in.Path)
+	if err != nil || in.Path[0] != '/' || strings.ContainsAny(in.Path, "?#") {
+		return "", &store.FieldError{Field: "path", Reason: "must be the path of a URL, and begin with a slash"}
+	}
+	_, rest := store.CutPath(u)
+	switch {
+	case rest == "":
+		return "", nil
+	case !l.ForwardPath:
+		return "", &store.FieldError{Field: "path", Reason: "must be empty, because the link does not forward paths: there is no link with this path"}
+	case store.Climbs(rest):
+		return "", &store.FieldError{Field: "path", Reason: "must not contain .. as a segment: there is no link with this path"}
+	}
+	return rest, nil
+}
+
 // explain returns the target of a visit of l and the reasons. It picks the target as redirects do.
 func (a *API) explain(l *store.Link, in *explainInputBody, client netip.Addr, now time.Time) (explainBody, error) {
 	body := explainBody{State: stateNames[l.State(now)], Rules: []explainRule{}}
 	query, _ := visit.CutQR(strings.TrimPrefix(in.Query, "?"))
+	rest, err := in.rest(l)
+	if err != nil {
+		return body, err
+	}
 	to := chosen{url: l.URL}
 	set, err := a.chooser.rulesOf(l)
 	if err != nil {
@@ -127,6 +154,6 @@ func (a *API) explain(l *store.Link, in *explainInputBody, client netip.Addr, no
 			body.Variant, body.Drawn = &choice.Variant, choice.Drawn
 		}
 	}
-	body.Location = forwarded(l, to.url, query)
-	return body, nil
+	body.Location, err = forwarded(l, to.url, rest, query)
+	return body, err
 }

@@ -1,16 +1,27 @@
 package api
 
 import (
+	"net/http"
 	"net/url"
 	"strings"
 
 	"github.com/terse/terse/store"
 )
 
-// forwarded returns the Location for a visit with the query rawQuery. to is a target of l. Its own
-// query keeps its bytes and order. If the result would be longer than store.MaxURLLen, the query
-// of the visit is dropped.
-func forwarded(l *store.Link, to, rawQuery string) string {
+// forwarded returns the Location for a visit with the query rawQuery. to is a target of l, and rest the
+// path to add, see restOf. The target's own query keeps its bytes and order. If the result would be longer
+// than store.MaxURLLen, the query of the visit is dropped. If it is too long without the query, the error
+// is a *problem.
+func forwarded(l *store.Link, to, rest, rawQuery string) (string, error) {
+	to = store.JoinPath(to, rest)
+	if len(to) > store.MaxURLLen && rest != "" {
+		return "", newProblem(http.StatusRequestURITooLong, "The target with this path is too long.")
+	}
+	return withQuery(l, to, rawQuery), nil
+}
+
+// withQuery adds the query of a visit to a target of l.
+func withQuery(l *store.Link, to, rawQuery string) string {
 	if l.ForwardQuery == store.ForwardOff || rawQuery == "" {
 		return to
 	}

@@ -63,15 +63,20 @@ func newHistoryEntry(e *links.HistoryEntry) historyEntry {
 		Changes: make([]historyField, len(e.Changes)),
 	}
 	for i, c := range e.Changes {
-		body.Changes[i] = historyField{c.Field, historyValue(c.Before), historyValue(c.After)}
+		body.Changes[i] = historyField{c.Field, historyValue(c.Field, c.Before), historyValue(c.Field, c.After)}
 	}
 	return body
 }
 
-// historyValue returns the value of a changed field as the API shows it.
-func historyValue(value any) any {
-	if v, ok := value.(store.ForwardQuery); ok {
+// historyValue returns a value of a changed field as the API shows it.
+func historyValue(field string, value any) any {
+	switch v := value.(type) {
+	case store.ForwardQuery:
 		return forwardNames[v]
+	case bool:
+		if field == "forward_path" {
+			return pathForwardName(v)
+		}
 	}
 	return value
 }

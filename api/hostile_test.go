@@ -164,6 +164,7 @@ func TestStrangeBodies(t *testing.T) {
 		{"null in the list", `{` + good + `,"tags":[null]}`},
 		{"unknown status", `{` + good + `,"status":200}`},
 		{"unknown forwarding", `{` + good + `,"forward_query":"always"}`},
+		{"unknown forwarding of paths", `{` + good + `,"forward_path":"override"}`},
 		{"no time", `{` + good + `,"expires_at":"tomorrow"}`},
 		{"year 10000", `{` + good + `,"expires_at":"10000-01-01T00:00:00Z"}`},
 		{"year 1", `{` + good + `,"starts_at":"0001-01-01T00:00:01Z"}`},

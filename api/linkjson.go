@@ -78,6 +78,7 @@ func appendLink(to []byte, l *linkBody) []byte {
 	}
 	to = strconv.AppendInt(append(to, `],"status":`...), int64(l.Status), 10)
 	to = appendText(append(to, `,"forward_query":`...), l.ForwardQuery)
+	to = appendText(append(to, `,"forward_path":`...), l.ForwardPath)
 	to = l.Rules.append(append(to, `,"rules":`...))
 	to = appendText(append(to, `,"state":`...), l.State)
 	to = appendTime(append(to, `,"starts_at":`...), l.StartsAt)

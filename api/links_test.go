@@ -24,7 +24,7 @@ func testCreateAndRead(t *testing.T, newServer opener) {
 	starts, expires := s.clock.Now().Add(-time.Hour), s.clock.Now().Add(time.Hour)
 	a := s.send(http.MethodPost, "/api/v1/links", map[string]any{
 		"url": "https://example.com/a?b=c#d", "alias": "Spring_2026-x", "title": "Spring", "tags": []string{"b", "a", "b"},
-		"starts_at": starts, "expires_at": expires, "max_clicks": 7, "password": "p", "status": 307, "forward_query": "append",
+		"starts_at": starts, "expires_at": expires, "max_clicks": 7, "password": "p", "status": 307, "forward_query": "append", "forward_path": "append",
 	}, owner...)
 	if a.status != http.StatusCreated {
 		t.Fatalf("create = %d %s, want 201", a.status, a.body)
@@ -42,7 +42,7 @@ func testCreateAndRead(t *testing.T, newServer opener) {
 	}
 	want := linkJSON{
 		Code: "Spring_2026-x", Domain: "go.terse.example", ShortURL: baseURL + "/Spring_2026-x", URL: "https://example.com/a?b=c#d", Title: "Spring",
-		Tags: []string{"a", "b"}, Status: 307, ForwardQuery: "append", Rules: []client.Rule{}, State: "live", StartsAt: &starts, ExpiresAt: &expires,
+		Tags: []string{"a", "b"}, Status: 307, ForwardQuery: "append", ForwardPath: "append", Rules: []client.Rule{}, State: "live", StartsAt: &starts, ExpiresAt: &expires,
 		MaxClicks: 7, PasswordProtected: true, Owner: created.Owner, CreatedAt: s.clock.Now(), UpdatedAt: s.clock.Now(), Version: 1,
 	}
 	gotJSON, _ := json.Marshal(created)
@@ -275,6 +275,7 @@ func testReuse(t *testing.T, newServer opener) {
 		"another status": `{"url":"https://example.com/1","reuse":true,"status":301}`,
 		"a confirmation": `{"url":"https://example.com/1","reuse":true,"confirm":true}`,
 		"no visitors":    `{"url":"https://example.com/1","reuse":true,"no_visitors":true}`,
+		"another path":   `{"url":"https://example.com/1","reuse":true,"forward_path":"append"}`,
 		"an alias":       `{"url":"https://example.com/1","reuse":true,"alias":"mine"}`,
 		"no reuse":       `{"url":"https://example.com/1"}`,
 	} {

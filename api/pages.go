@@ -195,6 +195,9 @@ func (a *API) showPreview(c echo.Context, status int, l *store.Link, report web.
 	if l.PasswordHash != "" {
 		shown.Title = ""
 	}
+	if _, previewed := cutPlus(c.Request().URL.Path[1:]); !previewed {
+		shown.Rest = restOf(c.Request(), l)
+	}
 	a.pagesOf(c).Preview(c.Response(), status, shown)
 	return nil
 }

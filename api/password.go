@@ -66,7 +66,7 @@ func (a *API) unlock(c echo.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), visitTimeout)
 	defer cancel()
-	l, err := a.resolve(ctx, c, r.URL.Path[1:])
+	l, err := a.resolveVisit(ctx, c)
 	if err != nil {
 		return a.visitError(c, r.URL.Path[1:], err)
 	}

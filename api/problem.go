@@ -57,6 +57,7 @@ var kinds = []kind{
 	{http.StatusPreconditionFailed, "version", "The version does not match", "If-Match names another version. Read the link or the domain again."},
 	{http.StatusRequestEntityTooLarge, "too-large", "The request is too large", "The body is over 1 MiB, or a form is over 64 KiB."},
 	{http.StatusUnsupportedMediaType, "media-type", "The body has the wrong media type", "The body has no Content-Type: application/json."},
+	{http.StatusRequestURITooLong, "address-too-long", "The address is too long", "The target of a link with the path of the visit is too long."},
 	{http.StatusMisdirectedRequest, "unknown-host", "No links under this host", "The host of the request belongs to no active domain."},
 	{http.StatusUnprocessableEntity, "invalid", "The request is not valid", "Some fields or parameters are invalid. The errors name each of them and the reason."},
 	{http.StatusTooEarly, "too-early", "The link cannot be prefetched", "A prefetch of a link with a click limit."},

@@ -33,7 +33,7 @@ func (a *API) redirect(c echo.Context) error {
 	if previewed, ok := cutPlus(name); ok {
 		return a.preview(c, previewed)
 	}
-	l, err := a.resolve(r.Context(), c, name)
+	l, err := a.resolveVisit(r.Context(), c)
 	if err != nil {
 		return a.visitError(c, name, err)
 	}
@@ -117,6 +117,38 @@ func (a *API) resolve(ctx context.Context, c echo.Context, name string) (store.L
 	return store.Link{}, err
 }
 
+// resolveVisit is resolve for a visit. Its path may continue after the code. Such a path has a link only if
+// the link forwards paths, and if the path does not lead above the path of the target.
+func (a *API) resolveVisit(ctx context.Context, c echo.Context) (store.Link, error) {
+	name := c.Request().URL.Path[1:]
+	if strings.IndexByte(name, '/') < 0 { // nearly every visit
+		return a.resolve(ctx, c, name)
+	}
+	code, rest := store.CutPath(c.Request().URL)
+	l, err := a.resolve(ctx, c, name)
+	if rest == "" {
+		return l, err
+	}
+	if errors.Is(err, store.ErrNotFound) && store.ValidCode(code) && trimEnd(name) != code {
+		if l, err = a.resolve(ctx, c, code); err == nil && !l.ForwardPath {
+			err = store.ErrNotFound
+		}
+	}
+	if err == nil && l.ForwardPath && store.Climbs(rest) {
+		err = store.ErrNotFound
+	}
+	return l, err
+}
+
+// restOf returns the path of a visit after the code if the link forwards it, else an empty text.
+func restOf(r *http.Request, l *store.Link) string {
+	if !l.ForwardPath {
+		return ""
+	}
+	_, rest := store.CutPath(r.URL)
+	return rest
+}
+
 // ask loads the link of a code that Peek does not know. If few places for redirects are free, it
 // rejects codes that are not in memory for clients that reached their limit of unknown codes.
 // The error is then a *problem with status 429.
@@ -134,18 +166,21 @@ func trimEnd(name string) string {
 	})
 }
 
-// cutPlus returns the path of a preview without its final "+". ok is false for other paths.
+// cutPlus returns the path of a preview without its final "+". ok is false for other paths, such as
+// "code/c++", which has a path after the code.
 func cutPlus(name string) (previewed string, ok bool) {
 	if strings.IndexByte(name, '+') < 0 { // nearly every visit
 		return name, false
 	}
-	return strings.CutSuffix(trimEnd(name), "+")
+	previewed, ok = strings.CutSuffix(trimEnd(name), "+")
+	return previewed, ok && strings.IndexByte(trimEnd(previewed), '/') < 0
 }
 
-// isGuess reports whether resolve asks the store for name. Only such names count as unknown
+// isGuess reports whether resolveVisit asks the store for name. Only such names count as unknown
 // codes.
 func isGuess(name string) bool {
-	return store.ValidCode(name) || store.ValidCode(trimEnd(name))
+	code, _, _ := strings.Cut(name, "/")
+	return store.ValidCode(code) || store.ValidCode(trimEnd(name))
 }
 
 // send redirects to the target of a live link. If the link has a click limit, send first
@@ -179,7 +214,10 @@ func (a *API) send(c echo.Context, l *store.Link, now time.Time) error {
 	if l.MaxClicks == 0 || r.Method != http.MethodHead {
 		query, scanned := visit.CutQR(r.URL.RawQuery)
 		to := a.targetFor(r, l, set, query, now)
-		location, bounded = forwarded(l, to.url, query), to.bounded
+		if location, err = forwarded(l, to.url, restOf(r, l), query); err != nil {
+			return a.visitError(c, l.BareCode(), err)
+		}
+		bounded = to.bounded
 		a.record(r, l, to, query, prefetched, scanned, now)
 	}
 	policy := livePolicy(l, set, status, now, bounded)

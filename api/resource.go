@@ -22,6 +22,7 @@ type LinkSettings struct {
 	Password     optional[string]       `json:"password,omitzero" required:"false" writeOnly:"true" doc:"Every visitor must enter this password; 1 to 72 bytes. null removes it."`
 	Status       optional[int]          `json:"status,omitzero" required:"false" enum:"301,302,307,308" doc:"Status of the redirect. The default is 302."`
 	ForwardQuery optional[string]       `json:"forward_query,omitzero" required:"false" enum:"off,append,override" doc:"What happens to the query of a visit. off (default): it is dropped. append: it is added to the query of the target. override: it is added, and replaces parameters of the target with the same name."`
+	ForwardPath  optional[string]       `json:"forward_path,omitzero" required:"false" enum:"off,append" doc:"What happens to the path of a visit after the code, such as /a/b of /code/a/b. off (default): there is no link with such a path. append: it is added to the path of the target."`
 }
 
 // CreateInput is the body of a create. It is exported because huma only reads exported
@@ -63,6 +64,9 @@ func (s *LinkSettings) settings() links.Settings {
 		Title: s.Title.pointer(), Tags: s.Tags.pointer(), StartsAt: s.StartsAt.pointer(), ExpiresAt: s.ExpiresAt.pointer(),
 		MaxClicks: s.MaxClicks.pointer(), Confirm: s.Confirm.pointer(), NoVisitors: s.NoVisitors.pointer(), Status: s.Status.pointer(), Rules: s.Rules.pointer(), Password: s.Password.pointer(),
 	}
+	if s.ForwardPath.set {
+		to.ForwardPath = new(s.ForwardPath.value == pathForwardName(true))
+	}
 	if s.ForwardQuery.set {
 		forward := parseForward(s.ForwardQuery.value)
 		to.ForwardQuery = &forward
@@ -91,6 +95,14 @@ var forwardNames = [...]string{
 	store.ForwardOff:      "off",
 	store.ForwardAppend:   "append",
 	store.ForwardOverride: "override",
+}
+
+// pathForwardName returns the value of forward_path.
+func pathForwardName(forwards bool) string {
+	if forwards {
+		return "append"
+	}
+	return "off"
 }
 
 // parseForward reads a forward_query that the schema has checked.
@@ -123,6 +135,7 @@ type linkBody struct {
 	Tags              []string    `json:"tags" nullable:"false" doc:"The tags of the link."`
 	Status            int         `json:"status" doc:"Status of the redirect." example:"302"`
 	ForwardQuery      string      `json:"forward_query" enum:"off,append,override" doc:"What happens to the query of a visit: it is dropped, added, or replaces parameters with the same name."`
+	ForwardPath       string      `json:"forward_path" enum:"off,append" doc:"What happens to the path of a visit after the code: there is no link with such a path, or it is added to the path of the target."`
 	Rules             storedRules `json:"rules" doc:"Other targets for some visits, in order."`
 	State             string      `json:"state" enum:"live,disabled,expired,used_up,not_started" doc:"The state for visitors now. Only live links redirect."`
 	StartsAt          *time.Time  `json:"starts_at" doc:"The link answers 404 before this time; null means no start."`
@@ -157,6 +170,7 @@ func (a *API) linkBody(l *store.Link) linkBody {
 		Tags:              tags,
 		Status:            l.Status,
 		ForwardQuery:      forwardNames[l.ForwardQuery],
+		ForwardPath:       pathForwardName(l.ForwardPath),
 		Rules:             storedRules(l.Rules),
 		State:             stateNames[l.State(a.now())],
 		StartsAt:          timeOrNull(l.StartsAt),

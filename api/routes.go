@@ -26,7 +26,7 @@ const (
 	reportsPath   = apiPath + "reports"
 )
 
-// Routes of visits. Paths on longVisitRoute have a slash after the code, see trimEnd; their
+// Routes of visits. Paths on longVisitRoute have a slash after the code, see resolveVisit; their
 // requests are counted under visitRoute.
 const (
 	visitRoute     = "/:code"

@@ -18,6 +18,7 @@ type ArchivedLink struct {
 	Tags           []string   `json:"tags,omitempty"`
 	Status         int        `json:"status"`
 	ForwardQuery   string     `json:"forward_query,omitempty"`
+	ForwardPath    string     `json:"forward_path,omitempty"`
 	StartsAt       *time.Time `json:"starts_at"`
 	ExpiresAt      *time.Time `json:"expires_at"`
 	MaxClicks      int64      `json:"max_clicks"`

@@ -182,7 +182,7 @@ func TestInvalidTextIsNotSent(t *testing.T) {
 	}
 	for field, l := range map[string]client.NewLink{
 		"url": {URL: "https://e.example/" + bad}, "alias": {Alias: bad}, "title": {Title: bad}, "tags[1]": {Tags: []string{"a", bad}},
-		"password": {Password: bad}, "forward_query": {ForwardQuery: bad},
+		"password": {Password: bad}, "forward_query": {ForwardQuery: bad}, "forward_path": {ForwardPath: bad},
 	} {
 		if _, err := c.Create(t.Context(), l, ""); !named(err, field) {
 			t.Errorf("Create() with a bad %s = %v, want a problem with the field", field, err)

@@ -12,6 +12,7 @@ type Visit struct {
 	IP      string            `json:"ip,omitempty"`
 	Country string            `json:"country,omitempty"` // empty: the country of IP
 	At      *time.Time        `json:"at,omitempty"`
+	Path    string            `json:"path,omitempty"`  // after the code, with its slash
 	Query   string            `json:"query,omitempty"` // without the question mark
 }
 
@@ -35,7 +36,7 @@ type RuleResult struct {
 // Explain returns which rule of a link applies to a visit, and why. It counts no click.
 func (c *Client) Explain(ctx context.Context, code string, v Visit) (Explanation, error) {
 	var e Explanation
-	texts := []namedText{{"ip", v.IP}, {"country", v.Country}, {"query", v.Query}}
+	texts := []namedText{{"ip", v.IP}, {"country", v.Country}, {"path", v.Path}, {"query", v.Query}}
 	for name, value := range v.Headers {
 		texts = append(texts, namedText{"headers", name}, namedText{"headers", value})
 	}

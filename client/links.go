@@ -34,6 +34,7 @@ type NewLink struct {
 	Password     string     `json:"password,omitempty"`
 	Status       int        `json:"status,omitempty"`
 	ForwardQuery string     `json:"forward_query,omitempty"`
+	ForwardPath  string     `json:"forward_path,omitempty"` // off or append
 	Rules        []Rule     `json:"rules,omitempty"`
 	Reuse        bool       `json:"reuse,omitempty"`
 }
@@ -48,6 +49,7 @@ type Link struct {
 	Tags              []string   `json:"tags"`
 	Status            int        `json:"status"`
 	ForwardQuery      string     `json:"forward_query"`
+	ForwardPath       string     `json:"forward_path"`
 	Rules             []Rule     `json:"rules"` // other targets for some visits
 	State             string     `json:"state"`
 	StartsAt          *time.Time `json:"starts_at"`

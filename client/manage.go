@@ -22,6 +22,7 @@ type Changes struct {
 	Password     *string    // empty: no password
 	Status       *int
 	ForwardQuery *string // off, append or override
+	ForwardPath  *string // off or append
 	Rules        *[]Rule // empty: no rules
 	Alias        *string // the new code: the link is renamed
 	OldAlias     *string // only with Alias: the old code redirects to the new one (redirect, the default), or is deleted (gone)
@@ -39,6 +40,7 @@ func (c Changes) MarshalJSON() ([]byte, error) {
 	put(body, "password", c.Password)
 	put(body, "status", c.Status)
 	put(body, "forward_query", c.ForwardQuery)
+	put(body, "forward_path", c.ForwardPath)
 	put(body, "rules", c.Rules)
 	put(body, "alias", c.Alias)
 	put(body, "old_alias", c.OldAlias)

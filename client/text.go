@@ -26,12 +26,12 @@ func invalidTexts(texts []namedText) *Problem {
 
 func (l *NewLink) texts() []namedText {
 	return append(append(tagTexts(l.Tags), ruleTexts(l.Rules)...), namedText{"url", l.URL}, namedText{"domain", l.Domain}, namedText{"alias", l.Alias}, namedText{"title", l.Title},
-		namedText{"password", l.Password}, namedText{"forward_query", l.ForwardQuery})
+		namedText{"password", l.Password}, namedText{"forward_query", l.ForwardQuery}, namedText{"forward_path", l.ForwardPath})
 }
 
 func (l *ArchivedLink) texts() []namedText {
 	texts := append(append(tagTexts(l.Tags), ruleTexts(l.Rules)...), namedText{"url", l.URL}, namedText{"domain", l.Domain}, namedText{"code", l.Code}, namedText{"title", l.Title},
-		namedText{"forward_query", l.ForwardQuery}, namedText{"password_hash", l.PasswordHash}, namedText{"disabled_reason", l.DisabledReason}, namedText{"renamed_to", l.RenamedTo})
+		namedText{"forward_query", l.ForwardQuery}, namedText{"forward_path", l.ForwardPath}, namedText{"password_hash", l.PasswordHash}, namedText{"disabled_reason", l.DisabledReason}, namedText{"renamed_to", l.RenamedTo})
 	if l.Owner != nil {
 		texts = append(texts, namedText{"owner", *l.Owner})
 	}
@@ -45,7 +45,7 @@ func (c *Changes) texts() (texts []namedText) {
 	if c.Rules != nil {
 		texts = append(texts, ruleTexts(*c.Rules)...)
 	}
-	for field, text := range map[string]*string{"url": c.URL, "title": c.Title, "password": c.Password, "forward_query": c.ForwardQuery, "alias": c.Alias, "old_alias": c.OldAlias} {
+	for field, text := range map[string]*string{"url": c.URL, "title": c.Title, "password": c.Password, "forward_query": c.ForwardQuery, "forward_path": c.ForwardPath, "alias": c.Alias, "old_alias": c.OldAlias} {
 		if text != nil {
 			texts = append(texts, namedText{field, *text})
 		}

@@ -49,6 +49,7 @@ type Settings struct {
 	NoVisitors   *bool
 	Status       *int
 	ForwardQuery *store.ForwardQuery
+	ForwardPath  *bool
 	Rules        *[]rules.Rule
 	Password     *string // in plain text; empty: no password
 }
@@ -65,6 +66,7 @@ func (s *Settings) apply(l *store.Link) {
 	set(&l.NoVisitors, s.NoVisitors)
 	set(&l.Status, s.Status)
 	set(&l.ForwardQuery, s.ForwardQuery)
+	set(&l.ForwardPath, s.ForwardPath)
 	if l.Status == 0 {
 		l.Status = store.DefaultStatus
 	}

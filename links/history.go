@@ -137,6 +137,7 @@ func fieldsOf(l *store.Link) []field {
 	add("tags", l.Tags, len(l.Tags) == 0)
 	add("status", l.Status, l.Status == 0)
 	add("forward_query", l.ForwardQuery, l.ForwardQuery == store.ForwardOff)
+	add("forward_path", l.ForwardPath, !l.ForwardPath)
 	add("starts_at", l.StartsAt, l.StartsAt.IsZero())
 	add("expires_at", l.ExpiresAt, l.ExpiresAt.IsZero())
 	add("max_clicks", l.MaxClicks, l.MaxClicks == 0)

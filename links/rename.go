@@ -188,7 +188,7 @@ func (r *renaming) create(ctx context.Context, want store.Link) error {
 	l := r.made
 	l.URL, l.Title, l.Tags, l.Status, l.ForwardQuery = want.URL, want.Title, want.Tags, want.Status, want.ForwardQuery
 	l.StartsAt, l.ExpiresAt, l.MaxClicks = want.StartsAt, want.ExpiresAt, want.MaxClicks
-	l.PasswordHash, l.Confirm, l.NoVisitors, l.Rules = want.PasswordHash, want.Confirm, want.NoVisitors, want.Rules
+	l.PasswordHash, l.Confirm, l.NoVisitors, l.Rules, l.ForwardPath = want.PasswordHash, want.Confirm, want.NoVisitors, want.Rules, want.ForwardPath
 	if reflect.DeepEqual(l, r.made) {
 		return nil
 	}
@@ -208,7 +208,7 @@ func (r *renaming) leave(ctx context.Context, old *store.Link) (store.Link, erro
 		return r.opts.Store.Delete(ctx, r.code, old.Version, r.now())
 	}
 	l := *old
-	l.URL, l.ForwardQuery = r.shortURL(r.edit.Rename.Alias), store.ForwardAppend
+	l.URL, l.ForwardQuery, l.ForwardPath = r.shortURL(r.edit.Rename.Alias), store.ForwardAppend, r.made.ForwardPath
 	l.StartsAt, l.ExpiresAt, l.MaxClicks, l.PasswordHash, l.Confirm, l.Rules = time.Time{}, time.Time{}, 0, "", false, ""
 	l.UpdatedAt = r.now()
 	return r.opts.Store.Update(ctx, l)

@@ -65,7 +65,7 @@ func newFailingBench(t *testing.T) (*bench, *failing) {
 func limited(alias string, clicks int64) links.Draft {
 	return links.Draft{URL: "https://example.com/1", Alias: &alias, Settings: links.Settings{
 		Title: new("t"), Tags: &[]string{"a"}, StartsAt: new(time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)), ExpiresAt: new(time.Date(2027, 1, 2, 0, 0, 0, 0, time.UTC)),
-		MaxClicks: &clicks, Confirm: new(true), NoVisitors: new(true), Status: new(301), ForwardQuery: new(store.ForwardOverride), Password: new("secret"),
+		MaxClicks: &clicks, Confirm: new(true), NoVisitors: new(true), Status: new(301), ForwardQuery: new(store.ForwardOverride), ForwardPath: new(true), Password: new("secret"),
 	}}
 }
 
@@ -129,7 +129,7 @@ func sameLink(a, b *store.Link) bool {
 	x, y := *a, *b
 	same := slices.Equal(x.Tags, y.Tags) && x.StartsAt.Equal(y.StartsAt) && x.ExpiresAt.Equal(y.ExpiresAt)
 	return same && x.URL == y.URL && x.Code == y.Code && x.Title == y.Title && x.Owner == y.Owner && x.Status == y.Status &&
-		x.ForwardQuery == y.ForwardQuery && x.MaxClicks == y.MaxClicks && x.PasswordHash == y.PasswordHash && x.Confirm == y.Confirm && x.NoVisitors == y.NoVisitors &&
+		x.ForwardQuery == y.ForwardQuery && x.ForwardPath == y.ForwardPath && x.MaxClicks == y.MaxClicks && x.PasswordHash == y.PasswordHash && x.Confirm == y.Confirm && x.NoVisitors == y.NoVisitors &&
 		x.UsedClicks == y.UsedClicks
 }
 

@@ -55,6 +55,7 @@ func sameSettings(have, want *store.Link) bool {
 		(want.Tags == nil || slices.Equal(want.Tags, have.Tags)) &&
 		have.Status == want.Status &&
 		have.ForwardQuery == want.ForwardQuery &&
+		have.ForwardPath == want.ForwardPath &&
 		have.StartsAt.Equal(want.StartsAt) &&
 		have.ExpiresAt.Equal(want.ExpiresAt) &&
 		have.MaxClicks == want.MaxClicks &&

@@ -7,6 +7,7 @@ import "strings"
 // the WHATWG URL Standard.
 var (
 	encodedInPath     = newByteSet(" \"#<>?^`{}")
+	encodedInRest     = newByteSet(" \"#<>?^`{}\\") // browsers read a backslash as a slash
 	encodedInQuery    = newByteSet(" \"#<>'")
 	encodedInFragment = newByteSet(" \"<>`")
 )

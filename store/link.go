@@ -16,6 +16,7 @@ type Link struct {
 
 	Status       int          // of the redirect: 301, 302, 307 or 308; see DefaultStatus
 	ForwardQuery ForwardQuery // what happens to the query of a visit
+	ForwardPath  bool         // the path of a visit after the code is added to the target, see CutPath
 	StartsAt     time.Time    // UTC, microseconds; the zero time means at once
 	ExpiresAt    time.Time    // UTC, microseconds; the zero time means never
 	MaxClicks    int64        // most redirects; 0 means no limit

@@ -19,6 +19,7 @@ type Preview struct {
 	Title        string        // set by the owner; may be empty
 	URL          string        // target
 	Rules        []PreviewRule // other targets for some visits; URL is the target of all others
+	Rest         string        // path of the visit after the code, with its slash; empty if the link does not forward it
 	HiddenReason string        // HiddenByPassword or HiddenByMaxClicks if the page shows only the host of URL, and no rules
 	CreatedAt    time.Time     // the zero time is not shown
 	ExpiresAt    time.Time     // the zero time means never
@@ -86,7 +87,7 @@ func hostOf(target string) string {
 func (v Preview) PreviewPath() string { return previewPath(v.Code) }
 
 // Path returns the path of the short link.
-func (v Preview) Path() string { return "/" + url.PathEscape(v.Code) }
+func (v Preview) Path() string { return "/" + url.PathEscape(v.Code) + v.Rest }
 
 // Preview writes the page that shows a link's target. If each visit counts, the page
 // has a form that posts to the short link, and a redirect to the target answers it.

@@ -23,6 +23,8 @@ type click struct {
 	cached  bool   // a cache has answered
 	domain  string // id of the domain
 	name    string // path without its first slash
+	code    string // the part before the second slash, if a link may forward the rest of the path; else empty
+	climbs  bool   // a link does not forward the path, see store.Climbs
 	private bool
 	request visit.Request
 }
@@ -68,7 +70,7 @@ func (r *reading) flush(ctx context.Context) error {
 
 // count adds a click to the sum of the database that has its link.
 func (r *reading) count(ctx context.Context, c *click, sums []sum) error {
-	key, link, err := r.resolve(ctx, c.domain, c.name)
+	key, link, err := r.visited(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -157,6 +159,7 @@ type linkFacts struct {
 	from, until time.Time // when it redirects; the zero time: no limit
 	limited     bool      // it has a limit of clicks, so no cache has its redirects
 	noVisitors  bool      // its visitors are not counted
+	forwardPath bool      // its visits may have a path after the code
 }
 
 // mayRedirect reports whether a redirect of the link led to its target. A link that has not started
@@ -179,9 +182,11 @@ func (r *reading) load(ctx context.Context, clicks []click) error {
 	}
 	missing := map[string]bool{}
 	for n := range clicks {
-		key := store.LinkKey(clicks[n].domain, clicks[n].name)
-		if _, known := r.links[key]; !known && store.ValidCode(clicks[n].name) {
-			missing[key] = true
+		for _, code := range []string{clicks[n].name, clicks[n].code} {
+			key := store.LinkKey(clicks[n].domain, code)
+			if _, known := r.links[key]; !known && store.ValidCode(code) {
+				missing[key] = true
+			}
 		}
 	}
 	keys := make([]string, 0, len(missing))
@@ -223,7 +228,23 @@ func (r *reading) facts(ctx context.Context, key string) (linkFacts, error) {
 	}
 	target, _, _ := strings.Cut(l.URL, "#")
 	_, query, _ := strings.Cut(target, "?")
-	return linkFacts{exists: true, query: query, from: l.StartsAt, until: l.ExpiresAt, limited: l.MaxClicks > 0, noVisitors: l.NoVisitors}, nil
+	return linkFacts{exists: true, query: query, from: l.StartsAt, until: l.ExpiresAt, limited: l.MaxClicks > 0, noVisitors: l.NoVisitors, forwardPath: l.ForwardPath}, nil
+}
+
+// visited finds the link of a click as a visit does: the link of the whole path, else a link that forwards
+// the path after its code.
+func (r *reading) visited(ctx context.Context, c *click) (key string, link linkFacts, err error) {
+	key, link, err = r.resolve(ctx, c.domain, c.name)
+	if link.forwardPath && c.climbs {
+		return key, linkFacts{}, nil
+	}
+	if err != nil || link.exists || !store.ValidCode(c.code) {
+		return key, link, err
+	}
+	if key, link, err = r.resolve(ctx, c.domain, c.code); !link.forwardPath {
+		link = linkFacts{}
+	}
+	return key, link, err
 }
 
 // resolve finds the link of a path as a visit does: first the whole path, then the path without

@@ -264,7 +264,9 @@ func TestEveryLineHasAReason(t *testing.T) {
 		{hit(""), logs.NoCode},
 		{hit("~/links"), logs.NoCode},
 		{hit("code0+"), logs.NoCode},
-		{hit("a/b"), logs.NoCode},
+		{hit("a/b"), logs.NoLink},
+		{hit("a.b/c"), logs.NoCode},
+		{hit("a/../b"), logs.NoCode},
 		{hit(strings.Repeat("a", 65)), logs.NoCode},
 		{hit("", "uri", ""), logs.NoCode},
 		{hit("", "uri", "/%"), logs.NoCode},
@@ -293,7 +295,7 @@ func TestEveryLineHasAReason(t *testing.T) {
 		t.Errorf("Import() = %+v, want %+v", got, want)
 	}
 	got = mustImport(t, newImporter(t, d, "varnish", exclude), log.String())
-	if got.Clicks != (day.Count{}) || got.Skipped[logs.CountedBefore] != 16 || got.Skipped[logs.Malformed] != 3 {
+	if got.Clicks != (day.Count{}) || got.Skipped[logs.CountedBefore] != 17 || got.Skipped[logs.Malformed] != 3 {
 		t.Errorf("second Import() = %+v, want no clicks", got)
 	}
 	all := mustImport(t, newImporter(t, newDatabases(t, 1), "varnish", func(o *logs.Options) {
@@ -383,6 +385,30 @@ func TestLinkWithoutVisitors(t *testing.T) {
 	mustImport(t, newImporter(t, d, "varnish", nil), hit("quiet", "time", at)+hit("code0", "time", at))
 	if want := map[string]int64{"quiet": 0, "code0": 1}; !maps.Equal(visitors, want) {
 		t.Errorf("visitors = %v, want %v", visitors, want)
+	}
+}
+
+// TestLinkThatForwardsPaths checks that paths after the code count only for a link that forwards them.
+func TestLinkThatForwardsPaths(t *testing.T) {
+	t.Parallel()
+	d := newDatabases(t, 1)
+	l := store.Link{Code: "docs", URL: "https://example.com/", Owner: "o", Status: 302, ForwardPath: true, CreatedAt: now, UpdatedAt: now}
+	if _, err := d.stores[0].Create(t.Context(), l); err != nil {
+		t.Fatal(err)
+	}
+	counts := map[string]int64{}
+	d.batch = func(_ int, b store.ClickBatch) {
+		for _, c := range b.Counts {
+			counts[c.Code] += c.N
+		}
+	}
+	var log string
+	for _, path := range []string{"docs", "docs/", "docs/a/b", "docs/a%2Fb", "docs/a/../b", "docs/%2e%2e", "docs%2Fa", "code0", "code0/", "code0/a"} {
+		log += hit(path)
+	}
+	mustImport(t, newImporter(t, d, "varnish", nil), log)
+	if want := map[string]int64{"docs": 4, "code0": 2}; !maps.Equal(counts, want) {
+		t.Errorf("clicks = %v, want %v", counts, want)
 	}
 }
 

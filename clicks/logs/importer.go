@@ -224,7 +224,12 @@ func (r *reading) check(e *Entry, c *click, text []byte) (Reason, bool) {
 		return OtherHost, false
 	}
 	c.name = strings.TrimPrefix(target.Path, "/")
-	if !store.ValidCode(c.name) && !store.ValidCode(store.TrimCode(c.name)) {
+	var rest string
+	c.code, rest = store.CutPath(target)
+	if c.climbs = store.Climbs(rest); rest == "" || c.climbs {
+		c.code = ""
+	}
+	if !store.ValidCode(c.name) && !store.ValidCode(store.TrimCode(c.name)) && !store.ValidCode(c.code) {
 		return NoCode, false
 	}
 	c.request.Head = e.Method == http.MethodHead

@@ -72,6 +72,7 @@ func checkText(l *client.ArchivedLink) error {
 		{"tags", strings.Join(l.Tags, "")},
 		{"disabled_reason", l.DisabledReason},
 		{"forward_query", l.ForwardQuery},
+		{"forward_path", l.ForwardPath},
 		{"password_hash", l.PasswordHash},
 		{"renamed_to", l.RenamedTo},
 	} {
@@ -114,6 +115,10 @@ func (r *Record) clean(now time.Time) {
 	if l.ForwardQuery != "" && !slices.Contains([]string{"off", "append", "override"}, l.ForwardQuery) {
 		r.warn("forward_query", "%q is not off, append or override and was dropped", l.ForwardQuery)
 		l.ForwardQuery = ""
+	}
+	if l.ForwardPath != "" && !slices.Contains([]string{"off", "append"}, l.ForwardPath) {
+		r.warn("forward_path", "%q is not off or append and was dropped", l.ForwardPath)
+		l.ForwardPath = ""
 	}
 	for _, count := range []struct {
 		field string

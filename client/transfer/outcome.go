@@ -45,7 +45,7 @@ func (m *Importer) createLinks(ctx context.Context, rows []row) (outcome, error)
 		l := &r.record.Link
 		links[i] = client.KeyedLink{NewLink: client.NewLink{
 			URL: l.URL, Domain: l.Domain, Alias: l.Code, Title: l.Title, Tags: l.Tags, StartsAt: l.StartsAt, ExpiresAt: l.ExpiresAt,
-			MaxClicks: l.MaxClicks, Confirm: l.Confirm, NoVisitors: l.NoVisitors, Status: l.Status, ForwardQuery: l.ForwardQuery, Rules: l.Rules, Reuse: m.opts.Upsert && l.Code == "",
+			MaxClicks: l.MaxClicks, Confirm: l.Confirm, NoVisitors: l.NoVisitors, Status: l.Status, ForwardQuery: l.ForwardQuery, ForwardPath: l.ForwardPath, Rules: l.Rules, Reuse: m.opts.Upsert && l.Code == "",
 		}, Key: m.state.Run + "-" + strconv.FormatInt(r.number, 10)}
 	}
 	create := m.opts.Client.CreateBatch
@@ -120,7 +120,7 @@ func (m *Importer) update(ctx context.Context, r *Record, created *client.Proble
 	l := &r.Link
 	changes := client.Changes{
 		URL: &l.URL, Title: given(l.Title), StartsAt: l.StartsAt, ExpiresAt: l.ExpiresAt,
-		MaxClicks: given(l.MaxClicks), Confirm: given(l.Confirm), NoVisitors: given(l.NoVisitors), Status: given(l.Status), ForwardQuery: given(l.ForwardQuery),
+		MaxClicks: given(l.MaxClicks), Confirm: given(l.Confirm), NoVisitors: given(l.NoVisitors), Status: given(l.Status), ForwardQuery: given(l.ForwardQuery), ForwardPath: given(l.ForwardPath),
 	}
 	if len(l.Tags) > 0 {
 		changes.Tags = &l.Tags

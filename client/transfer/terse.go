@@ -100,6 +100,7 @@ func readOwn(f ownFields, has func(name string) bool) (r Record, err error) {
 	}
 	l := &r.Link
 	l.Code, l.URL, l.Title = cmp.Or(f.text("code", "alias"), codeOf(f.text("short_url"))), f.text("url"), f.text("title")
+	l.ForwardPath = f.text("forward_path")
 	l.ForwardQuery, l.PasswordHash, l.DisabledReason = f.text("forward_query"), f.text("password_hash"), f.text("disabled_reason")
 	l.RenamedTo, l.Domain = f.text("renamed_to"), f.text("domain")
 	if has("owner") {
@@ -199,12 +200,12 @@ func (l *lineReader) read() ([]byte, error) {
 // columns of an administrator's export.
 var (
 	linkColumns = []string{
-		"code", "domain", "short_url", "url", "title", "tags", "status", "forward_query", "rules", "state", "starts_at", "expires_at",
+		"code", "domain", "short_url", "url", "title", "tags", "status", "forward_query", "forward_path", "rules", "state", "starts_at", "expires_at",
 		"max_clicks", "used_clicks", "confirm", "no_visitors", "password_protected", "disabled_reason", "owner", "clicks", "robots", "last_click_at",
 		"created_at", "updated_at", "version",
 	}
 	archiveColumns = []string{
-		"code", "domain", "url", "owner", "title", "tags", "status", "forward_query", "rules", "starts_at", "expires_at",
+		"code", "domain", "url", "owner", "title", "tags", "status", "forward_query", "forward_path", "rules", "starts_at", "expires_at",
 		"max_clicks", "used_clicks", "confirm", "no_visitors", "password_hash", "disabled_at", "disabled_reason", "deleted_at", "clicks", "robots", "last_click_at",
 		"created_at", "updated_at", "version", "renamed_to",
 	}
@@ -213,7 +214,7 @@ var (
 // linkCells returns the cells of linkColumns.
 func linkCells(l *client.Link) []string {
 	return []string{
-		l.Code, l.Domain, l.ShortURL, l.URL, l.Title, writeTags(l.Tags), strconv.Itoa(l.Status), l.ForwardQuery, writeRules(l.Rules), l.State,
+		l.Code, l.Domain, l.ShortURL, l.URL, l.Title, writeTags(l.Tags), strconv.Itoa(l.Status), l.ForwardQuery, l.ForwardPath, writeRules(l.Rules), l.State,
 		writeTime(l.StartsAt), writeTime(l.ExpiresAt), cell(l.MaxClicks), cell(l.UsedClicks),
 		strconv.FormatBool(l.Confirm), strconv.FormatBool(l.NoVisitors), strconv.FormatBool(l.PasswordProtected), l.DisabledReason, l.Owner, cell(l.Clicks), cell(l.Robots), writeTime(l.LastClickAt),
 		writeTime(&l.CreatedAt), writeTime(&l.UpdatedAt), cell(l.Version),
@@ -227,7 +228,7 @@ func archiveCells(l *client.ArchivedLink) []string {
 		owner = *l.Owner
 	}
 	return []string{
-		l.Code, l.Domain, l.URL, owner, l.Title, writeTags(l.Tags), strconv.Itoa(l.Status), l.ForwardQuery, writeRules(l.Rules),
+		l.Code, l.Domain, l.URL, owner, l.Title, writeTags(l.Tags), strconv.Itoa(l.Status), l.ForwardQuery, l.ForwardPath, writeRules(l.Rules),
 		writeTime(l.StartsAt), writeTime(l.ExpiresAt), cell(l.MaxClicks), cell(l.UsedClicks),
 		strconv.FormatBool(l.Confirm), strconv.FormatBool(l.NoVisitors), l.PasswordHash,
 		writeTime(l.DisabledAt), l.DisabledReason, writeTime(l.DeletedAt), cell(l.Clicks), cell(l.Robots), writeTime(l.LastClickAt),

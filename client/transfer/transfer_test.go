@@ -401,6 +401,7 @@ func TestSecondaryFields(t *testing.T) {
 		{"max_clicks", "1000000001", link{}, "max_clicks: "},
 		{"status", "303", link{}, "status: 303"},
 		{"forward_query", "yes", link{}, "forward_query: "},
+		{"forward_path", "override", link{}, "forward_path: "},
 	} {
 		got, problems := read(t, "terse", strings.NewReader("url,"+tt.column+"\nhttps://a.example,"+tt.cell+"\n"))
 		if len(got) != 1 || len(problems) > 0 {
@@ -532,7 +533,7 @@ func TestWriterIsReader(t *testing.T) {
 	owner := "key_x"
 	whole := client.ArchivedLink{
 		Code: "a-b_C", URL: `https://example.com/?q="a,b"`, Owner: &owner, Title: "日本 \"x\", y\u200d", Tags: []string{"a,b", `"q"`, "a;b|c", "é d"},
-		Status: 307, ForwardQuery: "append", StartsAt: at("2030-01-01T00:00:00.000001Z"), ExpiresAt: at("2031-01-01T00:00:00Z"),
+		Status: 307, ForwardQuery: "append", ForwardPath: "append", StartsAt: at("2030-01-01T00:00:00.000001Z"), ExpiresAt: at("2031-01-01T00:00:00Z"),
 		MaxClicks: 3, UsedClicks: 1, Confirm: true, NoVisitors: true, PasswordHash: "$2a$10$x", DisabledAt: at("2026-01-01T00:00:00Z"), DisabledReason: "spam, \"bad\"",
 		DeletedAt: at("2026-03-01T00:00:00Z"), Clicks: 1 << 60, Robots: 7, LastClickAt: at("2026-02-01T00:00:00Z"), CreatedAt: at("2025-01-01T00:00:00.123456Z"), UpdatedAt: at("2025-01-02T00:00:00Z"), Version: 4,
 	}

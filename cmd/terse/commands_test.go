@@ -22,7 +22,7 @@ func TestShortenAndExpand(t *testing.T) {
 	t.Parallel()
 	p, environ := startWithKey(t, owns)
 	got := terse(t, environ, "shorten", "https://example.com/1", "--alias", "spring", "--title", "é", "--tag", "a,b", "--tag", "c",
-		"--expires", "720h", "--max-clicks", "3", "--status", "307", "--forward-query", "append")
+		"--expires", "720h", "--max-clicks", "3", "--status", "307", "--forward-query", "append", "--forward-path", "append")
 	if want := p.url + "/spring\n"; got.status != 0 || got.stdout != want || got.stderr != "" {
 		t.Fatalf("shorten = %+v, want %s alone", got, want)
 	}
@@ -34,8 +34,9 @@ func TestShortenAndExpand(t *testing.T) {
 		MaxClick int `json:"max_clicks"`
 		Expires  time.Time
 		Forward  string `json:"forward_query"`
+		Path     string `json:"forward_path"`
 	}
-	if err := json.Unmarshal([]byte(listed.stdout), &l); err != nil || !slices.Equal(l.Tags, []string{"a,b", "c"}) || l.Title != "é" || l.Status != 307 || l.MaxClick != 3 || l.Forward != "append" {
+	if err := json.Unmarshal([]byte(listed.stdout), &l); err != nil || !slices.Equal(l.Tags, []string{"a,b", "c"}) || l.Title != "é" || l.Status != 307 || l.MaxClick != 3 || l.Forward != "append" || l.Path != "append" {
 		t.Errorf("links list = %+v, want the fields of the create", listed)
 	}
 	many := terseReading(t, "https://example.com/a\n\njavascript:alert(1)\nhttps://example.com/b\n", environ, "shorten", "-", "https://example.com/c", "--json")

@@ -46,6 +46,7 @@ type linksEdit struct {
 	NoPassword   bool     `help:"Remove the password."`
 	Status       *int     `placeholder:"CODE" help:"Status of the redirect: 301, 302, 307 or 308."`
 	ForwardQuery *string  `placeholder:"HOW" help:"Use of a visit's query: off, append or override."`
+	ForwardPath  *string  `placeholder:"HOW" help:"Use of the path of a visit after the code: off or append."`
 	Alias        *string  `placeholder:"CODE" help:"Rename the link: its new code."`
 	OldAlias     *string  `placeholder:"HOW" help:"With --alias: the old code redirects to the new one (redirect), or is deleted (gone). Default: redirect."`
 
@@ -64,7 +65,7 @@ func (*linksEdit) Help() string {
 // changes returns the changes that the flags describe. Its error has every problem of the flags.
 func (c *linksEdit) changes(stdin io.Reader) (terseclient.Changes, error) {
 	changes := terseclient.Changes{
-		URL: c.URL, Title: c.Title, MaxClicks: c.MaxClicks, Confirm: c.Confirm, NoVisitors: c.NoVisitors, Status: c.Status, ForwardQuery: c.ForwardQuery,
+		URL: c.URL, Title: c.Title, MaxClicks: c.MaxClicks, Confirm: c.Confirm, NoVisitors: c.NoVisitors, Status: c.Status, ForwardQuery: c.ForwardQuery, ForwardPath: c.ForwardPath,
 		Alias: c.Alias, OldAlias: c.OldAlias,
 	}
 	if c.URL != nil {

@@ -19,6 +19,7 @@ type linksExplain struct {
 	IP        string `name:"ip" placeholder:"ADDRESS" help:"Address of the visitor. Default: unknown."`
 	Country   string `placeholder:"CODE" help:"Country of the visitor, such as DE. Default: the country of --ip."`
 	At        string `placeholder:"TIME" help:"Time of the visit, such as 2027-01-31T12:00:00Z. Default: now."`
+	Path      string `placeholder:"TEXT" help:"Path of the visit after the code, such as /a/b. Default: none."`
 	Query     string `placeholder:"TEXT" help:"Query of the visit, such as ref=mail. Default: none."`
 	JSON      bool   `name:"json" help:"Print the answer as JSON."`
 }
@@ -34,7 +35,7 @@ Example:
 
 // Run prints the target of a visit and the reasons.
 func (c *linksExplain) Run(ctx context.Context, out output) error {
-	v := terseclient.Visit{IP: c.IP, Country: c.Country, Query: c.Query, Headers: map[string]string{}}
+	v := terseclient.Visit{IP: c.IP, Country: c.Country, Path: c.Path, Query: c.Query, Headers: map[string]string{}}
 	for name, value := range map[string]string{"User-Agent": c.UserAgent, "Accept-Language": c.Language, "Referer": c.Referrer} {
 		if value != "" {
 			v.Headers[name] = value

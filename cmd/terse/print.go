@@ -63,6 +63,7 @@ func printLink(w io.Writer, l *terseclient.Link, asJSON bool) error {
 		{"password", yesNo[l.PasswordProtected]},
 		{"status", strconv.Itoa(l.Status)},
 		{"forward query", l.ForwardQuery},
+		{"forward path", l.ForwardPath},
 		{"clicks", strconv.FormatInt(int64(l.Clicks), 10)},
 		{"robots", strconv.FormatInt(int64(l.Robots), 10)},
 		{"last click", momentOr(l.LastClickAt, "never")},

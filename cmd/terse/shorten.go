@@ -39,6 +39,7 @@ type shortenCommand struct {
 	PasswordFile string   `placeholder:"FILE" help:"File with the password that visitors must enter. - reads standard input."`
 	Status       int      `placeholder:"CODE" help:"Status of the redirect: 301, 302, 307 or 308."`
 	ForwardQuery string   `placeholder:"HOW" help:"Use of a visit's query: off drops it, append adds it, override replaces parameters of the same name."`
+	ForwardPath  string   `placeholder:"HOW" help:"Use of the path of a visit after the code: append adds it to the target, off refuses it."`
 	Reuse        bool     `help:"Print your existing link to the same target, if you have one."`
 	JSON         bool     `name:"json" help:"Print each link as a line of JSON."`
 }
@@ -57,7 +58,7 @@ Rejected URLs are reported on stderr with their line; the rest are shortened.`
 func (c *shortenCommand) template(stdin io.Reader) (terseclient.NewLink, error) {
 	l := terseclient.NewLink{
 		Domain: c.Domain, Alias: c.Alias, Title: c.Title, Tags: c.Tag, MaxClicks: c.MaxClicks,
-		Status: c.Status, ForwardQuery: c.ForwardQuery, Confirm: c.Confirm, NoVisitors: c.NoVisitors, Reuse: c.Reuse,
+		Status: c.Status, ForwardQuery: c.ForwardQuery, ForwardPath: c.ForwardPath, Confirm: c.Confirm, NoVisitors: c.NoVisitors, Reuse: c.Reuse,
 	}
 	var problems []error
 	now := time.Now().UTC().Truncate(time.Microsecond)

@@ -39,7 +39,7 @@ func TestResolveReturnsTheWholeLink(t *testing.T) {
 		Code: "full", URL: "https://example.com/?a=1", Title: "ein Titel ✓", Tags: []string{"", "a", "bc"}, Owner: "key_1",
 		Status: 308, ForwardQuery: store.ForwardOverride, StartsAt: at(1), ExpiresAt: at(2), MaxClicks: 7,
 		PasswordHash: "$2a$", DisabledAt: at(3), DisabledReason: "phishing", DeletedAt: at(4), CreatedAt: at(5),
-		UpdatedAt: at(6), Version: 9, RequestID: "r1", UsedClicks: 3, Confirm: true, NoVisitors: true, Rules: `[{"to":"https://example.com/"}]`,
+		UpdatedAt: at(6), Version: 9, RequestID: "r1", UsedClicks: 3, Confirm: true, NoVisitors: true, ForwardPath: true, Rules: `[{"to":"https://example.com/"}]`,
 	}
 	for _, want := range []store.Link{full, {Code: "bare", URL: "https://example.com", Status: 302, Version: 1}} {
 		t.Run(want.Code, func(t *testing.T) {

@@ -32,6 +32,7 @@ type entry struct {
 	status                uint16
 	forward               store.ForwardQuery
 	confirm, noVisitors   bool
+	forwardPath           bool
 	standIn               bool // served because the store could not answer
 
 	// On the cache's clock:
@@ -53,7 +54,8 @@ func pack(l *store.Link) *entry {
 		disabledAt: l.DisabledAt.UnixMicro(), deletedAt: l.DeletedAt.UnixMicro(),
 		createdAt: l.CreatedAt.UnixMicro(), updatedAt: l.UpdatedAt.UnixMicro(),
 		maxClicks: l.MaxClicks, usedClicks: l.UsedClicks, version: l.Version,
-		status: uint16(l.Status), forward: l.ForwardQuery, confirm: l.Confirm, noVisitors: l.NoVisitors, //nolint:gosec // an HTTP status
+		forwardPath: l.ForwardPath,
+		status:      uint16(l.Status), forward: l.ForwardQuery, confirm: l.Confirm, noVisitors: l.NoVisitors, //nolint:gosec // an HTTP status
 	}
 	texts := packedTexts(l)
 	e.text = strings.Join(slices.Concat(texts[:], l.Tags, []string{l.Rules}), "")
@@ -86,7 +88,7 @@ func (e *entry) link() store.Link {
 		URL:  next(0), Title: next(1), Owner: next(2),
 		PasswordHash: next(3), DisabledReason: next(4), RequestID: next(5),
 		Tags:   slices.Clone(e.tags),
-		Status: int(e.status), ForwardQuery: e.forward, Confirm: e.confirm, NoVisitors: e.noVisitors,
+		Status: int(e.status), ForwardQuery: e.forward, Confirm: e.confirm, NoVisitors: e.noVisitors, ForwardPath: e.forwardPath,
 		StartsAt: unpackTime(e.startsAt), ExpiresAt: unpackTime(e.expiresAt),
 		DisabledAt: unpackTime(e.disabledAt), DeletedAt: unpackTime(e.deletedAt),
 		CreatedAt: unpackTime(e.createdAt), UpdatedAt: unpackTime(e.updatedAt),
@@ -133,7 +135,8 @@ func (e *entry) contradicts(o *entry) bool {
 	return e != nil && o != nil && e.version == o.version && (e.text != o.text || e.lengths != o.lengths ||
 		!slices.Equal(e.tags, o.tags) || e.startsAt != o.startsAt || e.expiresAt != o.expiresAt ||
 		e.disabledAt != o.disabledAt || e.deletedAt != o.deletedAt || e.createdAt != o.createdAt ||
-		e.updatedAt != o.updatedAt || e.maxClicks != o.maxClicks || e.status != o.status || e.forward != o.forward || e.confirm != o.confirm || e.noVisitors != o.noVisitors)
+		e.updatedAt != o.updatedAt || e.maxClicks != o.maxClicks || e.status != o.status || e.forward != o.forward || e.confirm != o.confirm || e.noVisitors != o.noVisitors ||
+		e.forwardPath != o.forwardPath)
 }
 
 // newest returns the later of two states. Either may be nil.

@@ -27,10 +27,10 @@ const exportLinks = `SELECT ` + linkColumns + `, ` + totalColumns + ` FROM (
 const importLink = `WITH added AS (
 		INSERT INTO links (created_at, version, bucket, code, target, owner, updated_at, status, forward_query,
 			title, tags, starts_at, expires_at, max_clicks, used_clicks, password_hash,
-			disabled_at, disabled_reason, deleted_at, confirm, rules, no_visitors)
+			disabled_at, disabled_reason, deleted_at, confirm, rules, no_visitors, forward_path)
 		SELECT $4::timestamptz, $5::integer, $1::smallint, $2, $6, $7, nullif($8::timestamptz, $4::timestamptz), $9::smallint, $10::smallint,
 			$11, $12::text[], $13::timestamptz, $14::timestamptz, $15::bigint, $16::bigint, $17,
-			$18::timestamptz, $19, $22::timestamptz, $23::boolean, $25, $26::boolean
+			$18::timestamptz, $19, $22::timestamptz, $23::boolean, $25, $26::boolean, $27::boolean
 		FROM buckets b WHERE b.bucket = $1 AND b.epoch = $3 AND b.state = 'owned'
 		ON CONFLICT DO NOTHING
 		RETURNING bucket, code
@@ -141,6 +141,6 @@ func importArgs(l *store.Link, bucket int, epoch int64) []any {
 		orNull(l.StartsAt, time.Time{}), orNull(l.ExpiresAt, time.Time{}), orNull(l.MaxClicks, 0), orNull(l.UsedClicks, 0),
 		orNull(l.PasswordHash, ""), orNull(l.DisabledAt, time.Time{}), orNull(l.DisabledReason, ""),
 		l.Clicks, orNull(l.LastClickAt, time.Time{}), orNull(l.DeletedAt, time.Time{}), orNull(l.Confirm, false), l.Robots,
-		orNull(l.Rules, ""), orNull(l.NoVisitors, false),
+		orNull(l.Rules, ""), orNull(l.NoVisitors, false), orNull(l.ForwardPath, false),
 	}
 }

@@ -18,7 +18,7 @@ type linkRows struct {
 	titles, tags, passwords, reasons   sparse[string]
 	requests, rules                    sparse[string]
 	maxClicks                          sparse[int64]
-	confirm, noVisitors                sparse[bool]
+	confirm, noVisitors, forwardPath   sparse[bool]
 
 	// The reservations:
 	keyBuckets   sparse[int]
@@ -66,6 +66,7 @@ func (r *linkRows) add(c *creation, epochs *epochs) {
 	r.confirm.set(i, l.Confirm, false)
 	r.rules.set(i, l.Rules, "")
 	r.noVisitors.set(i, l.NoVisitors, false)
+	r.forwardPath.set(i, l.ForwardPath, false)
 }
 
 // args returns the arguments of insertLinks.
@@ -73,7 +74,7 @@ func (r *linkRows) args(epochs *epochs) []any {
 	return []any{
 		r.buckets, epochs.of(r.buckets), r.codes, r.targets, r.owners, r.created,
 		r.updated, r.status, r.forward, r.titles, r.tags, r.starts, r.expires,
-		r.maxClicks, r.passwords, r.disabled, r.reasons, r.requests, r.confirm, r.rules, r.noVisitors,
+		r.maxClicks, r.passwords, r.disabled, r.reasons, r.requests, r.confirm, r.rules, r.noVisitors, r.forwardPath,
 		r.keyBuckets, r.keyEpochs, r.fingerprints,
 	}
 }

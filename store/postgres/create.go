@@ -208,7 +208,7 @@ func (s *Store) judge(ctx context.Context, epochs *epochs, links []store.Link, r
 // newLinks are the columns of new links, in the order of linkRows.args.
 const newLinks = `bucket, epoch, code, target, owner, created_at,
 	updated_at, status, forward_query, title, tags, starts_at, expires_at,
-	max_clicks, password_hash, disabled_at, disabled_reason, request_id, confirm, rules, no_visitors, key_bucket, key_epoch, fingerprint`
+	max_clicks, password_hash, disabled_at, disabled_reason, request_id, confirm, rules, no_visitors, forward_path, key_bucket, key_epoch, fingerprint`
 
 // insertLinks skips a row if the shard does not own its bucket, if its code is taken, or
 // if its reservation is not valid. The statement before it makes the reservations. A
@@ -217,14 +217,14 @@ const newLinks = `bucket, epoch, code, target, owner, created_at,
 // so that two batches cannot deadlock.
 const insertLinks = `INSERT INTO links (created_at, version, bucket, code, target, owner,
 		updated_at, status, forward_query, title, tags, starts_at, expires_at, max_clicks,
-		password_hash, disabled_at, disabled_reason, request_id, confirm, rules, no_visitors)
+		password_hash, disabled_at, disabled_reason, request_id, confirm, rules, no_visitors, forward_path)
 	SELECT n.created_at, 1, n.bucket, n.code, n.target, n.owner,
 		n.updated_at, n.status, n.forward_query, n.title, n.tags::text[], n.starts_at, n.expires_at, n.max_clicks,
-		n.password_hash, n.disabled_at, n.disabled_reason, n.request_id, n.confirm, n.rules, n.no_visitors
+		n.password_hash, n.disabled_at, n.disabled_reason, n.request_id, n.confirm, n.rules, n.no_visitors, n.forward_path
 	FROM (SELECT $1::smallint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::timestamptz[],
 		$7::timestamptz[], $8::int[], $9::int[], $10::text[], $11::text[], $12::timestamptz[], $13::timestamptz[],
 		$14::bigint[], $15::text[], $16::timestamptz[], $17::text[], $18::text[],
-		$19::boolean[], $20::text[], $21::boolean[], $22::smallint[], $23::bigint[], $24::text[] ` + unseen + `) AS q (` + newLinks + `),
+		$19::boolean[], $20::text[], $21::boolean[], $22::boolean[], $23::smallint[], $24::bigint[], $25::text[] ` + unseen + `) AS q (` + newLinks + `),
 		unnest(` + newLinks + `) AS n (` + newLinks + `)
 	WHERE n.epoch = (SELECT b.epoch FROM buckets b WHERE b.bucket = n.bucket AND b.state = 'owned')
 		AND (n.key_bucket IS NULL

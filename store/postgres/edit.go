@@ -27,14 +27,14 @@ const returnLink = ` RETURNING ` + linkColumns + `, ` + totalColumns
 const setEditable = `UPDATE links l SET version = l.version + 1, target = $5, title = $6, tags = $7,
 	status = $8, forward_query = $9, starts_at = $10, expires_at = $11, max_clicks = $12,
 	password_hash = $13, disabled_at = $14, disabled_reason = $15,
-	updated_at = nullif($16::timestamptz, l.created_at), edited_by = $17, edit_note = $18, confirm = $19, rules = $20, no_visitors = $21`
+	updated_at = nullif($16::timestamptz, l.created_at), edited_by = $17, edit_note = $18, confirm = $19, rules = $20, no_visitors = $21, forward_path = $22`
 
-const updateLink = setEditable + `, used_clicks = nullif(greatest(l.used_clicks, $22::bigint), 0)` + ownedLink + ` AND l.version = $4::bigint` + returnLink
+const updateLink = setEditable + `, used_clicks = nullif(greatest(l.used_clicks, $23::bigint), 0)` + ownedLink + ` AND l.version = $4::bigint` + returnLink
 
-const restoreLink = setEditable + `, request_id = $22, deleted_at = NULL, used_clicks = NULL` + ownedRow + `
-	AND l.deleted_at IS NOT NULL AND l.owner = $23 AND l.version = $4::bigint` + returnLink
+const restoreLink = setEditable + `, request_id = $23, deleted_at = NULL, used_clicks = NULL` + ownedRow + `
+	AND l.deleted_at IS NOT NULL AND l.owner = $24 AND l.version = $4::bigint` + returnLink
 
-// editableArgs are the arguments $4 to $21 of statements with setEditable.
+// editableArgs are the arguments $4 to $22 of statements with setEditable.
 func editableArgs(l *store.Link, author store.Author) []any {
 	return []any{
 		l.Version, l.URL, orNull(l.Title, ""), l.Tags,
@@ -42,6 +42,7 @@ func editableArgs(l *store.Link, author store.Author) []any {
 		orNull(l.StartsAt, time.Time{}), orNull(l.ExpiresAt, time.Time{}), orNull(l.MaxClicks, 0),
 		orNull(l.PasswordHash, ""), orNull(l.DisabledAt, time.Time{}), orNull(l.DisabledReason, ""), l.UpdatedAt,
 		orNull(author.ID, ""), orNull(author.Note, ""), orNull(l.Confirm, false), orNull(l.Rules, ""), orNull(l.NoVisitors, false),
+		orNull(l.ForwardPath, false),
 	}
 }
 
@@ -50,6 +51,7 @@ const deleteLink = `WITH gone AS (
 	UPDATE links l SET version = l.version + 1, target = '', title = NULL, tags = NULL,
 		forward_query = NULL, starts_at = NULL, expires_at = NULL, max_clicks = NULL, used_clicks = NULL,
 		password_hash = NULL, disabled_at = NULL, disabled_reason = NULL, request_id = NULL, confirm = NULL, rules = NULL, no_visitors = NULL,
+		forward_path = NULL,
 		updated_at = nullif($5::timestamptz, l.created_at), deleted_at = $5, edited_by = $6, edit_note = $7` + ownedLink + `
 		AND $4::bigint IN (0, l.version)
 		RETURNING l.*

@@ -18,12 +18,13 @@ const selectRevisions = `
 		SELECT * FROM (
 			SELECT code, target, owner, created_at, updated_at, version, status, forward_query, title, tags, starts_at,
 				expires_at, max_clicks, NULL::bigint AS used_clicks, '*' || substr(password_hash, 8, 6) AS password_hash,
-				disabled_at, disabled_reason, deleted_at, NULL::text AS request_id, confirm, rules, no_visitors, edited_by, edit_note
+				disabled_at, disabled_reason, deleted_at, NULL::text AS request_id, confirm, rules, no_visitors, forward_path, edited_by, edit_note
 			FROM links WHERE bucket = $1 AND code = $2 AND version < $3
 			UNION ALL
 			SELECT h.code, h.target, k.owner, k.created_at, h.updated_at, h.version, h.status, h.forward_query, h.title,
 				h.tags, h.starts_at, h.expires_at, h.max_clicks, NULL, h.password_mark, h.disabled_at, h.disabled_reason,
-				CASE h.target WHEN '' THEN coalesce(h.updated_at, k.created_at) END, NULL, h.confirm, h.rules, h.no_visitors, h.edited_by, h.edit_note
+				CASE h.target WHEN '' THEN coalesce(h.updated_at, k.created_at) END, NULL, h.confirm, h.rules, h.no_visitors, h.forward_path,
+				h.edited_by, h.edit_note
 			FROM link_history h JOIN links k ON k.bucket = h.bucket AND k.code = h.code
 			WHERE h.bucket = $1 AND h.code = $2 AND h.version < $3
 		) v ORDER BY v.version DESC LIMIT $4

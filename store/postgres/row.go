@@ -20,7 +20,8 @@ import (
 const linkColumns = `l.code, l.target, l.owner, l.created_at, l.updated_at,
 	l.version, l.status, l.forward_query,
 	l.title, l.tags, l.starts_at, l.expires_at, l.max_clicks, l.used_clicks,
-	l.password_hash, l.disabled_at, l.disabled_reason, l.deleted_at, l.request_id, l.confirm, l.rules, l.no_visitors`
+	l.password_hash, l.disabled_at, l.disabled_reason, l.deleted_at, l.request_id, l.confirm, l.rules, l.no_visitors,
+	l.forward_path`
 
 // totalColumns are the columns of a link's totals. They follow linkColumns for
 // scanTotals. A tombstone has no totals, even if a flush adds some during the delete.
@@ -37,6 +38,7 @@ type linkRow struct {
 	status, forward zeronull.Int8
 	confirm         pgtype.Bool
 	noVisitors      pgtype.Bool
+	forwardPath     pgtype.Bool
 	places          []any // targets of Scan, in the order of the columns
 }
 
@@ -49,7 +51,7 @@ func newLinkRow(more ...any) *linkRow {
 		number(&l.Version), &r.status, &r.forward,
 		text(&l.Title), &l.Tags, at(&l.StartsAt), at(&l.ExpiresAt), number(&l.MaxClicks), number(&l.UsedClicks),
 		text(&l.PasswordHash), at(&l.DisabledAt), text(&l.DisabledReason), at(&l.DeletedAt), text(&l.RequestID),
-		&r.confirm, text(&l.Rules), &r.noVisitors,
+		&r.confirm, text(&l.Rules), &r.noVisitors, &r.forwardPath,
 	}, more...)
 	return r
 }
@@ -63,7 +65,7 @@ func (r *linkRow) scan(row pgx.Row) (*store.Link, error) {
 		return nil, err
 	}
 	l.Status, l.ForwardQuery = cmp.Or(int(r.status), store.DefaultStatus), store.ForwardQuery(r.forward) //nolint:gosec // few
-	l.Confirm, l.NoVisitors = r.confirm.Bool, r.noVisitors.Bool
+	l.Confirm, l.NoVisitors, l.ForwardPath = r.confirm.Bool, r.noVisitors.Bool, r.forwardPath.Bool
 	if l.UpdatedAt.IsZero() {
 		l.UpdatedAt = l.CreatedAt
 	}

@@ -77,7 +77,7 @@ func TestUsualLinkIsMostlyNull(t *testing.T) {
 	}
 	wantCount(t, conn, 2, `SELECT count(*) FROM links WHERE num_nulls(updated_at, status, forward_query, title, tags,
 		starts_at, expires_at, max_clicks, used_clicks, password_hash, disabled_at, disabled_reason, deleted_at, request_id,
-		confirm, rules, no_visitors) = 17`)
+		confirm, rules, no_visitors, forward_path) = 18`)
 }
 
 func TestBucketsOfOthers(t *testing.T) {

@@ -11,14 +11,15 @@ import (
 
 const insertLink = `INSERT INTO links (code, target, title, tags, owner, status, forward_query,
 	starts_at, expires_at, max_clicks, password_hash, disabled_at, disabled_reason,
-	deleted_at, created_at, updated_at, version, request_id, used_clicks, confirm, rules, no_visitors, target_hash)
-	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+	deleted_at, created_at, updated_at, version, request_id, used_clicks, confirm, rules, no_visitors, forward_path, target_hash)
+	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 	ON CONFLICT (code) DO NOTHING`
 
 const updateLink = `UPDATE links SET target = ?2, title = ?3, tags = ?4, owner = ?5, status = ?6,
 	forward_query = ?7, starts_at = ?8, expires_at = ?9, max_clicks = ?10, password_hash = ?11,
 	disabled_at = ?12, disabled_reason = ?13, deleted_at = ?14, created_at = ?15, updated_at = ?16,
-	version = ?17, request_id = ?18, used_clicks = ?19, confirm = ?20, rules = ?21, no_visitors = ?22, target_hash = ?23, edited_by = ?24, edit_note = ?25
+	version = ?17, request_id = ?18, used_clicks = ?19, confirm = ?20, rules = ?21, no_visitors = ?22, forward_path = ?23, target_hash = ?24,
+	edited_by = ?25, edit_note = ?26
 	WHERE code = ?1`
 
 const useLink = `UPDATE links SET used_clicks = used_clicks + 1 WHERE code = ?`

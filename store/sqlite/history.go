@@ -14,14 +14,14 @@ const selectRevisions = `
 		SELECT code, target, title, tags, owner, status, forward_query, starts_at, expires_at, max_clicks,
 			CASE password_hash WHEN '' THEN '' ELSE '*' || substr(password_hash, 8, 6) END AS password_hash,
 			disabled_at, disabled_reason, deleted_at, created_at, updated_at, version, '' AS request_id, 0 AS used_clicks,
-			confirm, rules, no_visitors, edited_by, edit_note
+			confirm, rules, no_visitors, forward_path, edited_by, edit_note
 		FROM links WHERE code = ?1 AND version < ?2
 		UNION ALL
 		SELECT * FROM (
 			SELECT h.code, h.target, h.title, h.tags, l.owner, h.status, h.forward_query, h.starts_at, h.expires_at,
 				h.max_clicks, h.password_mark, h.disabled_at, h.disabled_reason,
 				CASE h.target WHEN '' THEN h.updated_at ELSE 0 END, l.created_at, h.updated_at, h.version,
-				'', 0, h.confirm, h.rules, h.no_visitors, h.edited_by, h.edit_note
+				'', 0, h.confirm, h.rules, h.no_visitors, h.forward_path, h.edited_by, h.edit_note
 			FROM link_history h JOIN links l ON l.code = h.code
 			WHERE h.code = ?1 AND h.version < ?2 ORDER BY h.version DESC LIMIT ?3)
 	) l ORDER BY l.version DESC LIMIT ?3`

@@ -15,7 +15,7 @@ import (
 // linkColumns are the columns of a link, in the order of linkValues and scanLink.
 const linkColumns = `l.code, l.target, l.title, l.tags, l.owner, l.status, l.forward_query,
 	l.starts_at, l.expires_at, l.max_clicks, l.password_hash, l.disabled_at, l.disabled_reason,
-	l.deleted_at, l.created_at, l.updated_at, l.version, l.request_id, l.used_clicks, l.confirm, l.rules, l.no_visitors`
+	l.deleted_at, l.created_at, l.updated_at, l.version, l.request_id, l.used_clicks, l.confirm, l.rules, l.no_visitors, l.forward_path`
 
 // totalColumns are the clicks of a link. They follow linkColumns.
 const totalColumns = `coalesce(c.total, 0), coalesce(c.robots, 0), coalesce(c.last_click_at, 0)`
@@ -36,7 +36,7 @@ func linkValues(l *store.Link) ([]any, error) {
 	return []any{
 		l.Code, l.URL, l.Title, tags, l.Owner, l.Status, l.ForwardQuery,
 		micros(l.StartsAt), micros(l.ExpiresAt), l.MaxClicks, l.PasswordHash, micros(l.DisabledAt), l.DisabledReason,
-		micros(l.DeletedAt), micros(l.CreatedAt), micros(l.UpdatedAt), l.Version, l.RequestID, l.UsedClicks, l.Confirm, l.Rules, l.NoVisitors,
+		micros(l.DeletedAt), micros(l.CreatedAt), micros(l.UpdatedAt), l.Version, l.RequestID, l.UsedClicks, l.Confirm, l.Rules, l.NoVisitors, l.ForwardPath,
 		targetHash(l.URL),
 	}, nil
 }
@@ -54,7 +54,7 @@ func scanLink(row scanner) (store.Link, error) {
 	err := row.Scan(
 		&l.Code, &l.URL, &l.Title, &tags, &l.Owner, &l.Status, &l.ForwardQuery,
 		&starts, &expires, &l.MaxClicks, &l.PasswordHash, &disabled, &l.DisabledReason,
-		&deleted, &created, &updated, &l.Version, &l.RequestID, &l.UsedClicks, &l.Confirm, &l.Rules, &l.NoVisitors,
+		&deleted, &created, &updated, &l.Version, &l.RequestID, &l.UsedClicks, &l.Confirm, &l.Rules, &l.NoVisitors, &l.ForwardPath,
 		&l.Clicks, &l.Robots, &last,
 	)
 	if err != nil {

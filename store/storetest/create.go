@@ -35,7 +35,7 @@ func (m maker) full() store.Link {
 	l.StartsAt, l.ExpiresAt = after(1), after(2)
 	l.MaxClicks = 3
 	l.PasswordHash = "$2a$10$hash"
-	l.Confirm, l.NoVisitors = true, true
+	l.Confirm, l.NoVisitors, l.ForwardPath = true, true, true
 	l.Rules = `[{"if":{"country":["DE"],"query":{"ref":["ü","a\"b"]}},"to":"https://example.com/de"}]`
 	l.DisabledAt, l.DisabledReason = after(4), "phishing"
 	l.DeletedAt = after(5)

@@ -48,6 +48,7 @@ const (
 	hasConfirm // this and the next ones: format 2
 	hasRules
 	hasNoVisitors
+	hasForwardPath
 )
 
 // leaseText returns the value of a key with a lease. No reader has lease 0.
@@ -70,7 +71,7 @@ func encode(l *store.Link) string {
 	w.string(l.URL)
 	at := len(w.text)
 	w.text = append(w.text, 0, 0)
-	long := l.Confirm || l.Rules != "" || l.NoVisitors
+	long := l.Confirm || l.Rules != "" || l.NoVisitors || l.ForwardPath
 	if long {
 		w.text[headerLen-1] = format2
 		w.text = append(w.text, 0, 0)
@@ -80,6 +81,9 @@ func encode(l *store.Link) string {
 	}
 	if l.NoVisitors {
 		w.has |= hasNoVisitors
+	}
+	if l.ForwardPath {
+		w.has |= hasForwardPath
 	}
 	w.optional(hasTitle, l.Title)
 	w.tags(l.Tags)
@@ -185,7 +189,8 @@ func decode(text, code string) (l store.Link, ok bool) {
 	l.Confirm = r.has&hasConfirm != 0
 	l.Rules = r.optional(hasRules)
 	l.NoVisitors = r.has&hasNoVisitors != 0
-	unknown := r.has >= hasNoVisitors<<1 // a field that only a newer node knows
+	l.ForwardPath = r.has&hasForwardPath != 0
+	unknown := r.has >= hasForwardPath<<1 // a field that only a newer node knows
 	if unknown || r.bad || r.text != "" || l.Code != code || version == 0 || version > math.MaxInt64 {
 		return store.Link{}, false
 	}

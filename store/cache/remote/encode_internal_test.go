@@ -28,6 +28,7 @@ func anyLink(t *rapid.T) store.Link {
 		UsedClicks: rapid.Int64Min(0).Draw(t, "used"), PasswordHash: text("password"), DisabledAt: at("disabled"),
 		DisabledReason: text("reason"), DeletedAt: at("deleted"), CreatedAt: at("created"), UpdatedAt: at("updated"),
 		Version: rapid.Int64Min(1).Draw(t, "version"), RequestID: text("request"), Confirm: rapid.Bool().Draw(t, "confirm"), Rules: text("rules"), NoVisitors: rapid.Bool().Draw(t, "no visitors"),
+		ForwardPath: rapid.Bool().Draw(t, "forward path"),
 	}
 	if tags := rapid.SliceOf(rapid.String()).Draw(t, "tags"); len(tags) > 0 {
 		l.Tags = tags
@@ -83,6 +84,8 @@ func TestFormats(t *testing.T) {
 	without.NoVisitors = true
 	ruled := plain
 	ruled.Rules = "[]"
+	paths := plain
+	paths.ForwardPath = true
 	const (
 		begin = "L\x00\x00\x00\x00\x00\x00\x00\x03"
 		texts = "\x03abc\x14https://example.com/"
@@ -95,6 +98,7 @@ func TestFormats(t *testing.T) {
 		{plain, begin + "\x01" + texts + "\xa0\x88" + rest},
 		{confirmed, begin + "\x02" + texts + "\x00\x01\xa0\x88" + rest},
 		{without, begin + "\x02" + texts + "\x00\x04\xa0\x88" + rest},
+		{paths, begin + "\x02" + texts + "\x00\x08\xa0\x88" + rest},
 		{ruled, begin + "\x02" + texts + "\x00\x02\xa0\x88" + rest + "\x02[]"},
 	} {
 		if got := encode(&tt.link); got != tt.want {
@@ -104,7 +108,7 @@ func TestFormats(t *testing.T) {
 			t.Errorf("decode(%q) = %+v, %v, want %+v", tt.want, got, ok, tt.link)
 		}
 	}
-	if _, ok := decode(begin+"\x02"+texts+"\x00\x09\xa0\x88"+rest, "abc"); ok {
+	if _, ok := decode(begin+"\x02"+texts+"\x00\x11\xa0\x88"+rest, "abc"); ok {
 		t.Error("decode ignores a field that it does not know")
 	}
 }

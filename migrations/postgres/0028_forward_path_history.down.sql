@@ -1,0 +1,1 @@
+ALTER TABLE link_history DROP COLUMN forward_path;
