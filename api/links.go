@@ -3,8 +3,10 @@ package api
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/terse/terse/links"
 	"github.com/terse/terse/store"
@@ -181,6 +183,23 @@ type listInput struct {
 	Domain string `query:"domain" maxLength:"260" doc:"Only links on the domain with this host."`
 	Tag    string `query:"tag" doc:"Only links with this tag."`
 	Q      string `query:"q" maxLength:"200" doc:"Only links with this text in their code, target or title. The case of ASCII letters does not matter."`
+	State  string `query:"state" enum:"live,disabled,expired,used_up,not_started" doc:"Only links with this state now."`
+
+	CreatedFrom time.Time `query:"created_from" doc:"Only links that were created at this time or later." example:"2026-11-01T00:00:00Z"`
+	CreatedTo   time.Time `query:"created_to" doc:"Only links that were created before this time." example:"2026-12-01T00:00:00Z"`
+}
+
+// stateParam returns the state that a state parameter names; nil for an empty one. The error is for a
+// text that is no state of a list.
+func stateParam(text string) (*store.State, error) {
+	if text == "" {
+		return nil, nil
+	}
+	i := slices.Index(stateNames[:], text)
+	if i < 0 || store.State(i) == store.Deleted { //nolint:gosec // below the number of states
+		return nil, &store.FieldError{Field: "state", Reason: "must be live, disabled, expired, used_up or not_started"}
+	}
+	return new(store.State(i)), nil //nolint:gosec // as above
 }
 
 // anonymousOwner is the owner parameter for links that were created without a key. It is never
@@ -211,7 +230,14 @@ type listOutput struct {
 }
 
 func (a *API) listLinks(ctx context.Context, in *listInput) (*listOutput, error) {
-	q := links.Query{Owner: ownerParam(in.Owner), Domain: in.Domain, Tag: in.Tag, Search: in.Q, Limit: in.Limit, Cursor: in.Cursor}
+	state, err := stateParam(in.State)
+	if err != nil {
+		return nil, a.pageProblem(ctx, err)
+	}
+	q := links.Query{
+		Owner: ownerParam(in.Owner), Domain: in.Domain, Tag: in.Tag, Search: in.Q, Limit: in.Limit, Cursor: in.Cursor,
+		CreatedFrom: in.CreatedFrom, CreatedTo: in.CreatedTo, State: state,
+	}
 	page, err := a.opts.Links.List(ctx, &callerOf(ctx).Caller, q)
 	if err != nil {
 		return nil, a.pageProblem(ctx, err)

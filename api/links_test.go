@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -238,6 +239,19 @@ func testList(t *testing.T, newServer opener) {
 	if got := codesOf(read("?q=TITLE+3")); !slices.Equal(got, want[3:4]) {
 		t.Errorf("search = %v, want %v", got, want[3:4])
 	}
+	var third struct {
+		CreatedAt time.Time `json:"created_at"`
+	}
+	s.get("/api/v1/links/"+want[2], owner...).into(&third)
+	at := url.QueryEscape(third.CreatedAt.Format(time.RFC3339Nano))
+	for query, codes := range map[string][]string{
+		"?state=live&created_from=" + at: want[:3], "?created_from=" + at: want[:3], "?created_to=" + at: want[3:], "?state=expired": nil,
+	} {
+		got := slices.DeleteFunc(codesOf(read(query)), func(code string) bool { return !slices.Contains(want, code) })
+		if !slices.Equal(got, codes) {
+			t.Errorf("list %s = %v, want %v", query, got, codes)
+		}
+	}
 	if got := s.get("/api/v1/links?tag=none", owner...); !strings.Contains(string(got.body), `"links":[]`) {
 		t.Errorf("empty list = %s, want an empty array", got.body)
 	}
@@ -245,7 +259,7 @@ func testList(t *testing.T, newServer opener) {
 		s.get("/api/v1/links"+query, owner...).problem(http.StatusBadRequest)
 	}
 	for query, location := range map[string]string{
-		"?cursor=nonsense": "query.cursor", "?nonsense=1": "query.nonsense", "?domain=a.example&domain=b.example": "query.domain", "?tag=a&%74ag=a": "query.tag", "?limit=0": "query.limit", "?limit=1001": "query.limit", "?limit=x": "query.limit",
+		"?cursor=nonsense": "query.cursor", "?nonsense=1": "query.nonsense", "?domain=a.example&domain=b.example": "query.domain", "?tag=a&%74ag=a": "query.tag", "?limit=0": "query.limit", "?limit=1001": "query.limit", "?limit=x": "query.limit", "?state=deleted": "query.state", "?created_from=then": "query.created_from", "?created_to=2026-11-01": "query.created_to",
 	} {
 		if got := s.get("/api/v1/links"+query, owner...).problem(http.StatusUnprocessableEntity); got != location {
 			t.Errorf("list %s names %q, want %q", query, got, location)

@@ -108,6 +108,10 @@ type Query struct {
 	Domain string // only links on the domain of this host; empty for all
 	Tag    string // only links with this tag; empty for all
 	Search string // only links with this text in the code, target or title; empty for all
+	State  string // only links with this state: live, disabled, expired, used_up or not_started; empty for all
+
+	CreatedFrom time.Time // only links that were created at this time or later; the zero time for all
+	CreatedTo   time.Time // only links that were created before this time; the zero time for all
 }
 
 // Page is one page of a list of links.
@@ -132,9 +136,14 @@ func incomplete(shards []string) error {
 func (c *Client) List(ctx context.Context, q Query) (Page, error) {
 	var page Page
 	query := pageQuery(q.Limit, q.Cursor)
-	for name, value := range map[string]string{"owner": q.Owner, "domain": q.Domain, "tag": q.Tag, "q": q.Search} {
+	for name, value := range map[string]string{"owner": q.Owner, "domain": q.Domain, "tag": q.Tag, "q": q.Search, "state": q.State} {
 		if value != "" {
 			query.Set(name, value)
+		}
+	}
+	for name, at := range map[string]time.Time{"created_from": q.CreatedFrom, "created_to": q.CreatedTo} {
+		if !at.IsZero() {
+			query.Set(name, at.UTC().Format(time.RFC3339Nano))
 		}
 	}
 	err := c.call(ctx, request{method: http.MethodGet, path: linksPath, query: query, repeatable: true}, &page)

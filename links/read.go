@@ -2,6 +2,7 @@ package links
 
 import (
 	"context"
+	"time"
 
 	"github.com/terse/terse/store"
 )
@@ -27,6 +28,10 @@ type Query struct {
 	Search string  // links with this text in the code (without its domain), target or title, ignoring ASCII case; empty for any
 	Limit  int     // maximum number of links in the page, see store.Query
 	Cursor string  // store.Page.Next of the previous page as text; empty for the first page
+
+	CreatedFrom time.Time    // links created at this time or later; the zero time for any
+	CreatedTo   time.Time    // links created before this time; the zero time for any
+	State       *store.State // links with this state now; nil for any
 }
 
 // List returns the links that match q, newest first. A page ends early when its links are long,
@@ -40,7 +45,10 @@ func (s *Service) List(ctx context.Context, who *Caller, q Query) (store.Page, e
 	if err != nil {
 		return store.Page{}, err
 	}
-	query := store.Query{Owner: who.Owner(), Tag: q.Tag, Search: q.Search, Limit: q.Limit, After: after}
+	query := store.Query{
+		Owner: who.Owner(), Tag: q.Tag, Search: q.Search, Limit: q.Limit, After: after,
+		CreatedFrom: q.CreatedFrom, CreatedTo: q.CreatedTo, State: q.State, Now: s.now(),
+	}
 	if q.Domain != "" {
 		d, err := s.namedFor(who, q.Domain)
 		if err != nil {

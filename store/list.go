@@ -15,6 +15,12 @@ type Query struct {
 	Tag       string  // links with this tag; empty for any
 	Search    string  // links with this text in the code (without its domain), target or title, ignoring ASCII case; empty for any
 	Target    string  // links with exactly this stored target; empty for any
+
+	CreatedFrom time.Time // links created at this time or later; the zero time for any
+	CreatedTo   time.Time // links created before this time; the zero time for any
+	State       *State    // links with this state at Now; nil for any. Deleted finds nothing
+	Now         time.Time // the time for State
+
 	Limit     int     // most links in the page; below 1 counts as 1, above MaxPageLen as MaxPageLen
 	After     Cursor  // the page begins after this link; the zero Cursor begins with the newest
 }

@@ -18,12 +18,12 @@ import (
 // look expensive, so compilation is turned off, too.
 const walkIndexes = `SELECT set_config('enable_sort', 'off', true), set_config('jit', 'off', true)`
 
-// searchTimeout limits a search or a list of one domain, which may read all links of an owner. It is shorter than
+// searchTimeout limits a search or a list of one domain or state, which may read all links of an owner. It is shorter than
 // the timeout of an API request, so that the answer can name the shard.
 const searchTimeout = 5 * time.Second
 
-// List implements store.Store. It reads the primary. A search, and a list of one domain, reads the
-// owner's links one by one until the page is full; other lists use an index.
+// List implements store.Store. It reads the primary. A search, and a list of one domain or state, reads
+// the owner's links one by one until the page is full; other lists use an index.
 func (s *Store) List(ctx context.Context, q store.Query) (store.Page, error) {
 	if !keepable(q.Owner, q.Tag, q.Search, q.Target) || q.Domain != nil && !keepable(*q.Domain) {
 		return store.Page{}, ctx.Err() // no link has such a text
@@ -32,7 +32,7 @@ func (s *Store) List(ctx context.Context, q store.Query) (store.Page, error) {
 	query, args := listQuery(q, limit+1)
 	var links []store.Link
 	within := s.opts.CallTimeout
-	if q.Search != "" || q.Domain != nil && q.Target == "" {
+	if q.Search != "" || (q.Domain != nil || q.State != nil) && q.Target == "" {
 		within = searchTimeout
 	}
 	err := s.primary.readWithin(ctx, within, listRole(q), func(ctx context.Context, conn *pgx.Conn) error {
@@ -131,6 +131,12 @@ func (w *walk) filter(q *store.Query) {
 	if !q.After.IsZero() {
 		w.add(` AND (`+w.key+`.created_at, `+w.key+`.code) < (%s, %s)`, q.After.CreatedAt, q.After.Code)
 	}
+	if !q.CreatedFrom.IsZero() {
+		w.add(` AND `+w.key+`.created_at >= %s`, q.CreatedFrom)
+	}
+	if !q.CreatedTo.IsZero() {
+		w.add(` AND `+w.key+`.created_at < %s`, q.CreatedTo)
+	}
 	switch {
 	case q.Domain == nil:
 	case *q.Domain == "":
@@ -143,6 +149,37 @@ func (w *walk) filter(q *store.Query) {
 		w.add(` AND (strpos(lower(substr(l.code, strpos(l.code, '/') + 1)), lower(%[1]s COLLATE "C")) > 0
 			OR strpos(lower(l.target), lower(%[1]s COLLATE "C")) > 0
 			OR strpos(lower(l.title COLLATE "C"), lower(%[1]s COLLATE "C")) > 0)`, q.Search)
+	}
+	if q.State != nil {
+		w.inState(*q.State, q.Now)
+	}
+}
+
+// inState adds the condition of a state, see store.Link.State. Each state excludes the ones before it.
+func (w *walk) inState(state store.State, now time.Time) {
+	const usedUp = `coalesce(l.max_clicks, 0) > 0 AND coalesce(l.used_clicks, 0) >= l.max_clicks`
+	if state == store.Disabled {
+		w.add(` AND l.disabled_at IS NOT NULL`)
+		return
+	}
+	w.add(` AND l.disabled_at IS NULL`)
+	if state == store.Expired {
+		w.add(` AND l.expires_at <= %s`, now)
+		return
+	}
+	w.add(` AND (l.expires_at IS NULL OR l.expires_at > %s)`, now)
+	if state == store.UsedUp {
+		w.add(` AND ` + usedUp)
+		return
+	}
+	w.add(` AND NOT (` + usedUp + `)`)
+	switch state {
+	case store.NotStarted:
+		w.add(` AND l.starts_at > %s`, now)
+	case store.Live:
+		w.add(` AND (l.starts_at IS NULL OR l.starts_at <= %s)`, now)
+	default:
+		w.add(` AND false`)
 	}
 }
 

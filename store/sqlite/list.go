@@ -9,8 +9,8 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// List implements store.Store. A search, and a list of one domain, reads the owner's links one by
-// one until the page is full; every other query uses an index.
+// List implements store.Store. A search, and a list of one domain or state, reads the owner's links one
+// by one until the page is full; every other query uses an index.
 func (s *Store) List(ctx context.Context, q store.Query) (store.Page, error) {
 	limit := min(max(q.Limit, 1), store.MaxPageLen)
 	query, args := listQuery(q, limit+1)
@@ -75,10 +75,17 @@ func listQuery(q store.Query, limit int) (query string, args []any) {
 // filter adds the conditions of q except the owner. order is the table with the order.
 func filter(q *store.Query, order string, where func(condition string, values ...any)) {
 	after := int64(math.MaxInt64)
-	if !q.After.IsZero() {
-		after = micros(q.After.CreatedAt)
+	if !q.CreatedTo.IsZero() {
+		after = micros(q.CreatedTo)
 	}
-	where(` AND l.deleted_at = 0 AND (`+order+`.created_at, `+order+`.code) < (?, ?)`, after, q.After.Code)
+	code := ""
+	if !q.After.IsZero() && micros(q.After.CreatedAt) <= after {
+		after, code = micros(q.After.CreatedAt), q.After.Code
+	}
+	where(` AND l.deleted_at = 0 AND (`+order+`.created_at, `+order+`.code) < (?, ?)`, after, code)
+	if !q.CreatedFrom.IsZero() {
+		where(` AND `+order+`.created_at >= ?`, micros(q.CreatedFrom))
+	}
 	if q.AllOwners {
 		where(` AND l.owner <> ?`, store.CanaryOwner)
 	}
@@ -100,5 +107,36 @@ func filter(q *store.Query, order string, where func(condition string, values ..
 		// The search skips the domain in a key. lower converts only ASCII letters.
 		where(` AND (instr(lower(substr(l.code, instr(l.code, '/') + 1)), lower(?)) OR instr(lower(l.target), lower(?)) OR instr(lower(l.title), lower(?)))`,
 			q.Search, q.Search, q.Search)
+	}
+	if q.State != nil {
+		inState(*q.State, micros(q.Now), where)
+	}
+}
+
+// inState adds the condition of a state, see store.Link.State. Each state excludes the ones before it.
+func inState(state store.State, now int64, where func(condition string, values ...any)) {
+	const usedUp = `l.max_clicks > 0 AND l.used_clicks >= l.max_clicks`
+	if state == store.Disabled {
+		where(` AND l.disabled_at <> 0`)
+		return
+	}
+	where(` AND l.disabled_at = 0`)
+	if state == store.Expired {
+		where(` AND l.expires_at <> 0 AND l.expires_at <= ?`, now)
+		return
+	}
+	where(` AND (l.expires_at = 0 OR l.expires_at > ?)`, now)
+	if state == store.UsedUp {
+		where(` AND ` + usedUp)
+		return
+	}
+	where(` AND NOT (` + usedUp + `)`)
+	switch state {
+	case store.NotStarted:
+		where(` AND l.starts_at > ?`, now)
+	case store.Live:
+		where(` AND l.starts_at <= ?`, now)
+	default:
+		where(` AND false`)
 	}
 }

@@ -52,6 +52,8 @@ func TestListsWalkIndexes(t *testing.T) {
 		{"search", store.Query{Search: "text"}, "links_by_owner"},
 		{"domain", store.Query{Domain: new("jT0xYqRm4")}, "links_by_owner"},
 		{"default domain", store.Query{Domain: new("")}, "links_by_owner"},
+		{"state", store.Query{State: new(store.Expired), Now: childLink("a").CreatedAt}, "links_by_owner"},
+		{"creation", store.Query{CreatedFrom: childLink("a").CreatedAt, CreatedTo: childLink("a").CreatedAt}, "links_by_owner"},
 		{"target", store.Query{Target: "https://example.com/"}, "links_by_target"},
 		{"target on a domain", store.Query{Domain: new("jT0xYqRm4"), Target: "https://example.com/"}, "links_by_target"},
 		{"tag", store.Query{Tag: "tag"}, "t USING PRIMARY KEY (owner=? AND tag=? AND (created_at,code)<(?,?))"},

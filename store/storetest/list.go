@@ -23,6 +23,8 @@ var listPromises = []promise{
 	{"by tag", listsByTag},
 	{"by search", listsBySearch},
 	{"by target", listsByTarget},
+	{"by creation", listsByCreation},
+	{"by state", listsByState},
 	{"all conditions together", listsByAll},
 	{"owners see only their own links", ownersApart},
 	{"anonymous links", listsAnonymous},
@@ -259,6 +261,80 @@ func listsByTarget(t *testing.T, s suite) {
 	s.update(t, moved)
 	s.wantList(t, store.Query{Owner: owner, Target: "https://example.com/a"}, made[2])
 	s.wantList(t, store.Query{Owner: owner, Target: "https://example.com/moved"}, made[0])
+}
+
+func listsByCreation(t *testing.T, s suite) {
+	owner, newest := s.fill(t, 6, 1)
+	for _, tt := range []struct {
+		from, to int // microseconds after the first link; -1: none
+		want     []string
+	}{
+		{2, -1, newest[:4]}, {-1, 2, newest[4:]}, {1, 4, newest[2:5]}, {3, 3, nil}, {4, 2, nil}, {-1, 100, newest}, {100, -1, nil},
+	} {
+		q := store.Query{Owner: owner}
+		if tt.from >= 0 {
+			q.CreatedFrom = after(tt.from)
+		}
+		if tt.to >= 0 {
+			q.CreatedTo = after(tt.to)
+		}
+		s.wantList(t, q, tt.want...)
+		q.Limit = 1
+		if got := s.walk(t, q, func() {}); !slices.Equal(got, tt.want) {
+			t.Errorf("List(%+v) page by page = %q, want %q", q, got, tt.want)
+		}
+	}
+	late := store.Query{Owner: owner, CreatedTo: after(2), After: store.Cursor{CreatedAt: after(5), Code: newest[0]}}
+	s.wantList(t, late, newest[4:]...)
+}
+
+// listsByState compares lists by state with store.Link.State.
+func listsByState(t *testing.T, s suite) {
+	owner, now := newOwner(), after(1_000_000)
+	var made []store.Link
+	for i, change := range []func(*store.Link){
+		func(*store.Link) {},
+		func(l *store.Link) { l.StartsAt, l.ExpiresAt = now, now.Add(time.Microsecond) },
+		func(l *store.Link) { l.StartsAt = now.Add(time.Microsecond) },
+		func(l *store.Link) { l.ExpiresAt = now },
+		func(l *store.Link) { l.MaxClicks = 1 },
+		func(l *store.Link) { l.MaxClicks, l.UsedClicks = 1, 1 },
+		func(l *store.Link) { l.MaxClicks, l.UsedClicks, l.StartsAt = 1, 1, now.Add(time.Hour) },
+		func(l *store.Link) { l.MaxClicks, l.UsedClicks, l.ExpiresAt = 1, 1, now },
+		func(l *store.Link) { l.DisabledAt, l.DisabledReason, l.ExpiresAt = now, "spam", now },
+	} {
+		l := s.newLink()
+		l.Owner, l.CreatedAt, l.Tags = owner, after(i), []string{"tag"}
+		l = s.create(t, l)
+		change(&l)
+		if i > 0 {
+			l = s.update(t, l)
+		}
+		made = append(made, l)
+	}
+	gone := s.newLink()
+	gone.Owner = owner
+	gone = s.create(t, gone)
+	if _, err := s.Delete(t.Context(), gone.Code, gone.Version, now); err != nil {
+		t.Fatalf("Delete() = %v, want nil", err)
+	}
+	for state := store.Live; state <= store.NotStarted; state++ {
+		var want []string
+		for _, l := range slices.Backward(made) {
+			if l.State(now) == state {
+				want = append(want, l.Code)
+			}
+		}
+		if len(want) == 0 && state != store.Deleted {
+			t.Errorf("the test has no link with the state %d", state)
+		}
+		s.wantList(t, store.Query{Owner: owner, State: &state, Now: now}, want...)
+		s.wantList(t, store.Query{Owner: owner, State: &state, Now: now, Tag: "tag"}, want...)
+		q := store.Query{Owner: owner, State: &state, Now: now, Limit: 1}
+		if got := s.walk(t, q, func() {}); !slices.Equal(got, want) {
+			t.Errorf("List(%+v) page by page = %q, want %q", q, got, want)
+		}
+	}
 }
 
 func listsByAll(t *testing.T, s suite) {
