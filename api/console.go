@@ -49,7 +49,8 @@ func (a *API) routeConsole(e *echo.Echo) {
 	e.Match(getHead, providerRoute, a.console(a.toProvider))
 	e.GET(providerRoute+"/back", a.console(a.fromProvider))
 	for path, h := range map[string]func(c echo.Context, s *session) error{
-		linksScreen: a.listScreen, newScreen: a.newScreen, keysScreen: a.keysScreen, membersScreen: a.membersScreen, sessionsScreen: a.sessionsScreen,
+		linksScreen: a.listScreen, exportScreen: a.exportList, newScreen: a.newScreen, keysScreen: a.keysScreen, membersScreen: a.membersScreen,
+		sessionsScreen: a.sessionsScreen,
 		linkScreen: a.linkScreen, linkScreen + "/edit": a.editScreen, linkScreen + "/delete": a.deleteScreen,
 		linkScreen + "/history": a.historyScreen, linkScreen + "/stats": a.statsScreen, linkScreen + "/stats/total": a.statsTotal,
 	} {
@@ -128,48 +129,6 @@ func (a *API) row(l *store.Link) web.LinkRow {
 		Path: a.linkScreenPath(l.Code), ShortURL: a.shortURL(l.Code), URL: l.URL, Title: l.Title, Tags: l.Tags, State: stateNames[l.State(a.now())],
 		Owner: l.Owner, Clicks: l.Clicks, Robots: l.Robots, CreatedAt: l.CreatedAt, Protected: l.PasswordHash != "",
 	}
-}
-
-// listScreen shows the links that match the query.
-func (a *API) listScreen(c echo.Context, s *session) error {
-	p := c.QueryParams()
-	v := web.LinkList{
-		Search: p.Get("q"), Tag: p.Get("tag"), Domain: p.Get("domain"), Owner: p.Get("owner"),
-		Continued: p.Get("cursor") != "", Done: done[p.Get(doneParam)],
-	}
-	q := links.Query{Owner: ownerParam(v.Owner), Domain: v.Domain, Tag: v.Tag, Search: v.Search, Limit: consolePage, Cursor: p.Get("cursor")}
-	if q.Owner == nil && s.Require(store.ScopeAdmin) == nil {
-		q.Owner = new(links.AllOwners)
-	}
-	err := store.JoinInvalid(store.CheckText("q", v.Search, 200), store.CheckText("tag", v.Tag, store.MaxTagLen),
-		store.CheckText("domain", v.Domain, 260), store.CheckText("owner", v.Owner, store.MaxWorkspaceLen))
-	var page store.Page
-	if err == nil {
-		page, err = a.opts.Links.List(c.Request().Context(), &s.Caller, q)
-	}
-	if store.IsInvalid(err) && !errors.Is(err, store.ErrCursor) {
-		v.Errors = fieldErrors(err)
-		a.pages.LinkList(c.Response(), http.StatusUnprocessableEntity, s.viewer(), v)
-		return nil
-	}
-	if err != nil {
-		return ofQuery(err)
-	}
-	v.Unavailable = len(page.Unavailable) > 0
-	for i := range page.Links {
-		v.Rows = append(v.Rows, a.row(&page.Links[i]))
-	}
-	if !page.Next.IsZero() {
-		next := url.Values{"cursor": {page.Next.String()}}
-		for _, name := range []string{"q", "tag", "domain", "owner"} {
-			if p.Get(name) != "" {
-				next.Set(name, p.Get(name))
-			}
-		}
-		v.Next = linksScreen + "?" + next.Encode()
-	}
-	a.pages.LinkList(c.Response(), http.StatusOK, s.viewer(), v)
-	return nil
 }
 
 // fieldErrors returns the messages of an error about fields, by the member that the field belongs to.

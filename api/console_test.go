@@ -1,6 +1,8 @@
 package api_test
 
 import (
+	"bytes"
+	"encoding/csv"
 	"fmt"
 	"maps"
 	"net/http"
@@ -12,6 +14,7 @@ import (
 	"time"
 
 	"github.com/terse/terse/access"
+	"github.com/terse/terse/client/transfer"
 	"github.com/terse/terse/store"
 )
 
@@ -99,7 +102,9 @@ func TestScreensByRole(t *testing.T) {
 		{"POST /~/bulk", url.Values{"action": {"tag"}, "tag": {"x"}, "link": {"default/none"}}, want{200, 403, 200, 200, 200}},
 		{"POST /~/bulk", url.Values{"action": {"delete"}, "link": {"default/none"}}, want{200, 403, 200, 200, 200}},
 		{"POST /~/bulk", url.Values{"action": {"disable"}, "link": {"default/none"}}, want{403, 403, 403, 403, 200}},
-		{"POST /~/bulk", url.Values{"action": {"export"}, "link": {"default/none"}}, want{422, 422, 422, 422, 422}},
+		{"POST /~/bulk", url.Values{"action": {"destroy"}, "link": {"default/none"}}, want{422, 422, 422, 422, 422}},
+		{"POST /~/bulk", url.Values{"action": {"export"}, "link": {"default/:code"}}, want{200, 404, 403, 404, 200}},
+		{"GET /~/links.csv", nil, want{200, 200, 403, 200, 200}},
 		{"POST /~/bulk", url.Values{"action": {"delete"}}, want{422, 403, 422, 422, 422}},
 		{"GET /~/links/default/:code", nil, want{200, 404, 403, 404, 200}},
 		{"GET /~/links/default/:code/edit", nil, want{200, 403, 403, 404, 200}},
@@ -129,7 +134,8 @@ func TestScreensByRole(t *testing.T) {
 				l := who.create(`{"url":"https://example.com"}`, owner...)
 				method, path, _ := strings.Cut(tt.route, " ")
 				path = strings.ReplaceAll(path, ":code", l.Code)
-				a := who.do(method, path, []byte(tt.form.Encode()), append([]string{"Content-Type", "application/x-www-form-urlencoded"}, who.headers...)...)
+				form := strings.ReplaceAll(tt.form.Encode(), "%3Acode", l.Code)
+				a := who.do(method, path, []byte(form), append([]string{"Content-Type", "application/x-www-form-urlencoded"}, who.headers...)...)
 				if a.status != status {
 					t.Errorf("%s as %s = %d %.600s, want %d", tt.route, name, a.status, a.body, status)
 				}
@@ -473,7 +479,10 @@ func TestListInTheConsole(t *testing.T) {
 	if got := codes(v.open(strings.ReplaceAll(string(next[1]), "&amp;", "&"))); len(got) != 5 || got[4] != "link-00" {
 		t.Errorf("the second page has %v", got)
 	}
-	for path, want := range map[string]int{"/~/links?tag=t1": 27, "/~/links?q=LINK-07": 1, "/~/links?q=foreign": 0, "/~/links?domain=go.terse.example&q=link-0": 10} {
+	for path, want := range map[string]int{
+		"/~/links?tag=t1": 27, "/~/links?q=LINK-07": 1, "/~/links?q=foreign": 0, "/~/links?domain=go.terse.example&q=link-0": 10,
+		"/~/links?state=live&q=link-0": 10, "/~/links?state=expired": 0, "/~/links?created_from=2000-01-01&q=link-0": 10, "/~/links?created_until=2000-01-01": 0,
+	} {
 		if got := codes(v.open(path)); len(got) != want {
 			t.Errorf("%s has %d links, want %d", path, len(got), want)
 		}
@@ -482,12 +491,48 @@ func TestListInTheConsole(t *testing.T) {
 	if got := codes(admin.open("/~/links?q=foreign")); len(got) != 1 {
 		t.Errorf("an administrator finds %v, want the link of another workspace", got)
 	}
-	for path, want := range map[string]int{"/~/links?owner=" + s.keyID("other"): 403, "/~/links?domain=nowhere.example": 422, "/~/links?q=%00": 422, "/~/links?cursor=x": 422, "/~/links?q=a&q=b": 422, "/~/links?q=%zz": 400, "/~/links?q=" + strings.Repeat("a", 201): 422} {
+	for path, want := range map[string]int{"/~/links?owner=" + s.keyID("other"): 403, "/~/links?domain=nowhere.example": 422, "/~/links?q=%00": 422, "/~/links?cursor=x": 422, "/~/links?q=a&q=b": 422, "/~/links?state=deleted": 422, "/~/links?created_from=then": 422, "/~/links?created_until=2026-02-30": 422, "/~/links.csv?state=x": 422, "/~/links?q=%zz": 400, "/~/links?q=" + strings.Repeat("a", 201): 422} {
 		if a := v.open(path); a.status != want {
 			t.Errorf("%s = %d, want %d", path, a.status, want)
 		}
 	}
 }
+
+// TestExportFromTheConsole exports links with texts that a spreadsheet would run, and imports them.
+func TestExportFromTheConsole(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	key := s.owner("owner")
+	var batch []string
+	for i := range exported {
+		batch = append(batch, fmt.Sprintf(`{"url":"https://example.com/%d","alias":"link-%04d","title":"=1+%d","tags":["a,b","t%d"]}`, i, i, i, i%2))
+	}
+	s.send(http.MethodPost, "/api/v1/links/batch", `{"links":[`+strings.Join(batch, ",")+`]}`, key...)
+	s.create(`{"url":"https://example.com/","alias":"foreign"}`, s.owner("other")...)
+	v := s.signIn(key)
+	for path, want := range map[string]int{"/~/links.csv": exported, "/~/links.csv?tag=t1": exported / 2, "/~/links.csv?q=link-0001": 1, "/~/links.csv?q=foreign": 0} {
+		a := v.open(path)
+		rows, err := csv.NewReader(bytes.NewReader(a.body)).ReadAll()
+		if err != nil || a.status != http.StatusOK || len(rows) != want+1 {
+			t.Fatalf("%s = %d with %d rows, %v, want %d", path, a.status, len(rows), err, want+1)
+		}
+		if got := a.header.Get("Content-Disposition"); got != `attachment; filename="links.csv"` {
+			t.Errorf("%s has the Content-Disposition %q", path, got)
+		}
+	}
+	a := v.submit("/~/bulk", url.Values{"action": {"export"}, "link": {"default/link-0003", "default/link-0001"}})
+	r, err := transfer.Open(bytes.NewReader(a.body), transfer.ReadOptions{Source: "terse"})
+	must(t, err)
+	for _, want := range []string{"link-0003", "link-0001"} {
+		got, err := r.Next()
+		if err != nil || got.Link.Code != want || got.Link.Title != "=1+"+want[len(want)-1:] || !slices.Equal(got.Link.Tags, []string{"a,b", "t1"}) {
+			t.Errorf("the file has %+v, %v, want the link %s", got.Link, err, want)
+		}
+	}
+}
+
+// exported is more than a page of an export has.
+const exported = 600
 
 // TestBulk changes several links at once. An error of one link does not affect the others.
 func TestBulk(t *testing.T) {

@@ -29,6 +29,9 @@ func (a *API) bulk(c echo.Context, s *session) error {
 	if len(refs) == 0 || len(refs) > consolePage {
 		return invalid(&store.FieldError{Field: "link", Reason: "must be 1 to 50 selected links"})
 	}
+	if v.Action == web.BulkExport {
+		return a.exportSelected(c, s, refs)
+	}
 	asks, confirmed := v.Action == web.BulkDelete || v.Action == web.BulkDisable, s.form.Get("confirmed") == "true"
 	wrong := bulkField(v.Action, s.form)
 	if wrong != nil && !asks {
@@ -87,6 +90,8 @@ func (a *API) bulkAction(s *session, action string) (func(ctx context.Context, k
 				return slices.DeleteFunc(tags, func(t string) bool { return t == tag })
 			})
 		}, service.May(who, links.Editing)
+	case web.BulkExport:
+		return nil, service.May(who, links.Reading)
 	case web.BulkDelete:
 		return func(ctx context.Context, key string) error { return service.Delete(ctx, who, key, nil) }, service.May(who, links.Editing)
 	case web.BulkDisable:
@@ -95,7 +100,7 @@ func (a *API) bulkAction(s *session, action string) (func(ctx context.Context, k
 			return err
 		}, service.May(who, links.Moderating)
 	}
-	return nil, invalid(&store.FieldError{Field: "action", Reason: "must be tag, untag, delete or disable"})
+	return nil, invalid(&store.FieldError{Field: "action", Reason: "must be tag, untag, export, delete or disable"})
 }
 
 // retagAttempts is how often a change of tags is tried when other edits of the link conflict with it.

@@ -21,8 +21,8 @@ type Query struct {
 	State       *State    // links with this state at Now; nil for any. Deleted finds nothing
 	Now         time.Time // the time for State
 
-	Limit     int     // most links in the page; below 1 counts as 1, above MaxPageLen as MaxPageLen
-	After     Cursor  // the page begins after this link; the zero Cursor begins with the newest
+	Limit int    // most links in the page; below 1 counts as 1, above MaxPageLen as MaxPageLen
+	After Cursor // the page begins after this link; the zero Cursor begins with the newest
 }
 
 // MaxPageLen is the most links in one page.

@@ -106,20 +106,29 @@ func (r LinkRow) StateText() string {
 	return map[string]string{"disabled": "Disabled", "expired": "Expired", "used_up": "Used up", "not_started": "Not started"}[r.State]
 }
 
-// LinkList is the view model of the list of links. Its form sends q, tag, domain and owner by GET. A second
-// form posts action, tag and link, see Bulk.
+// LinkList is the view model of the list of links. Its form sends q, tag, domain, state, created_from,
+// created_until and owner by GET. A second form posts action, tag and link, see Bulk.
 type LinkList struct {
-	Search, Tag, Domain, Owner string // the visitor's input
-	Rows                       []LinkRow
-	Next                       string            // address of the next page; empty on the last one
-	Continued                  bool              // whether this is not the first page
-	Unavailable                bool              // whether links are missing because a shard does not answer
-	Errors                     map[string]string // one message for each invalid field
-	Done                       string            // what the last action has done
+	Search, Tag, Domain, Owner       string // the visitor's input
+	State, CreatedFrom, CreatedUntil string // the visitor's input
+	Rows                             []LinkRow
+	Export                           string            // address of all links that match, as a file
+	Next                             string            // address of the next page; empty on the last one
+	Continued                        bool              // whether this is not the first page
+	Unavailable                      bool              // whether links are missing because a shard does not answer
+	Errors                           map[string]string // one message for each invalid field
+	Done                             string            // what the last action has done
 }
 
 // Filtered reports whether the list is a part of all links.
-func (v LinkList) Filtered() bool { return v.Search+v.Tag+v.Domain+v.Owner != "" }
+func (v LinkList) Filtered() bool {
+	return v.Search+v.Tag+v.Domain+v.Owner+v.State+v.CreatedFrom+v.CreatedUntil != ""
+}
+
+// States returns the choices of the state.
+func (LinkList) States() []choice {
+	return []choice{{"", "All"}, {"live", "Live"}, {"not_started", "Not started"}, {"expired", "Expired"}, {"used_up", "Used up"}, {"disabled", "Disabled"}}
+}
 
 // TagPath returns the address of the list of the links with a tag.
 func (LinkList) TagPath(tag string) string {

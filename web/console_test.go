@@ -49,7 +49,7 @@ func everyScreen(p *web.Pages, who web.Viewer, text string) map[string]func(http
 			})
 		},
 		"links": func(w http.ResponseWriter) {
-			p.LinkList(w, 200, who, web.LinkList{Search: text, Tag: text, Domain: text, Owner: text, Rows: []web.LinkRow{row}, Next: "/~/links?cursor=" + text, Continued: true, Unavailable: true, Errors: wrong, Done: text})
+			p.LinkList(w, 200, who, web.LinkList{Search: text, Tag: text, Domain: text, Owner: text, State: text, CreatedFrom: text, CreatedUntil: text, Export: "/~/links.csv?q=" + text, Rows: []web.LinkRow{row}, Next: "/~/links?cursor=" + text, Continued: true, Unavailable: true, Errors: wrong, Done: text})
 		},
 		"question": func(w http.ResponseWriter) {
 			p.Bulk(w, 422, who, web.Bulk{Action: web.BulkDisable, Ask: true, Rows: []web.BulkRow{{Ref: text, Path: row.Path, Name: text}}, Reason: text, Errors: map[string]string{"reason": text}})

@@ -9,6 +9,7 @@ import (
 const (
 	BulkTag     = "tag"
 	BulkUntag   = "untag"
+	BulkExport  = "export" // the answer is a file
 	BulkDelete  = "delete"
 	BulkDisable = "disable"
 )

@@ -47,7 +47,7 @@ if (form) {
         return;
       }
       results.replaceChildren(...document.importNode(found, true).childNodes);
-      for (const name of ["q", "tag", "domain", "owner"]) {
+      for (const name of ["q", "tag", "domain", "owner", "state", "created_from", "created_until"]) {
         const text = current.response.getElementById(`${name}-error`)?.textContent ?? "";
         const error = document.getElementById(`${name}-error`);
         if (error) error.textContent = text;
