@@ -2,6 +2,7 @@ package api
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -72,7 +73,7 @@ const doneParam = "done"
 
 // done are messages about actions, by the value of doneParam.
 var done = map[string]string{
-	"created": "The link is created.", "saved": "The changes are saved.", "unchanged": "Nothing was changed.", "deleted": "The link is deleted.",
+	"created": "The link is created.", "saved": "The changes are saved.", "renamed": "The link has a new code.", "unchanged": "Nothing was changed.", "deleted": "The link is deleted.",
 	"restored": "The link leads to its earlier target again.", "revoked": "The key is revoked.",
 	"disabled": "The link is disabled.", "enabled": "The link is enabled.",
 	"role": "The role is changed, and the sessions of the member have ended.", "removed": "The member is removed, and the sessions of the member have ended.",
@@ -149,22 +150,29 @@ func (a *API) linkScreen(c echo.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	v := a.linkPage(&l)
+	v, err := a.linkPage(&l)
+	if err != nil {
+		return err
+	}
 	v.Done = done[c.QueryParam(doneParam)]
 	a.pages.LinkPage(c.Response(), http.StatusOK, s.viewer(), v)
 	return nil
 }
 
-func (a *API) linkPage(l *store.Link) web.LinkPage {
+func (a *API) linkPage(l *store.Link) (web.LinkPage, error) {
+	ruled, err := previewRules(l.Rules)
+	if err != nil {
+		return web.LinkPage{}, fmt.Errorf("%w: %w", store.ErrUnavailable, err)
+	}
 	qr := qrPath(l.BareCode()) + "?"
 	if l.DomainID() != "" {
 		qr += url.Values{"domain": {a.opts.Links.HostOf(l.Code)}}.Encode() + "&"
 	}
 	return web.LinkPage{
 		LinkRow: a.row(l), QRPath: qr, Status: l.Status, ForwardQuery: forwardNames[l.ForwardQuery], StartsAt: l.StartsAt, ExpiresAt: l.ExpiresAt,
-		MaxClicks: l.MaxClicks, UsedClicks: l.UsedClicks, Confirm: l.Confirm, DisabledReason: l.DisabledReason,
+		MaxClicks: l.MaxClicks, UsedClicks: l.UsedClicks, Confirm: l.Confirm, NoVisitors: l.NoVisitors, Rules: ruled, DisabledReason: l.DisabledReason,
 		UpdatedAt: l.UpdatedAt, LastClickAt: l.LastClickAt, Version: l.Version,
-	}
+	}, nil
 }
 
 // deleteScreen asks before a link is deleted.
@@ -176,7 +184,11 @@ func (a *API) deleteScreen(c echo.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	a.pages.DeleteLink(c.Response(), http.StatusOK, s.viewer(), a.linkPage(&l))
+	v, err := a.linkPage(&l)
+	if err != nil {
+		return err
+	}
+	a.pages.DeleteLink(c.Response(), http.StatusOK, s.viewer(), v)
 	return nil
 }
 
@@ -225,7 +237,10 @@ func (a *API) moderated(c echo.Context, s *session, action string, err error) er
 	if unread != nil {
 		return unread
 	}
-	v := a.linkPage(&l)
+	v, unread := a.linkPage(&l)
+	if unread != nil {
+		return unread
+	}
 	v.Reason, v.Errors = s.form.Get("reason"), fieldErrors(err)
 	a.pages.LinkPage(c.Response(), http.StatusUnprocessableEntity, s.viewer(), v)
 	return nil

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/csv"
 	"fmt"
+	"html"
 	"maps"
 	"net/http"
 	"net/url"
@@ -495,6 +496,66 @@ func TestListInTheConsole(t *testing.T) {
 		if a := v.open(path); a.status != want {
 			t.Errorf("%s = %d, want %d", path, a.status, want)
 		}
+	}
+}
+
+// TestEveryFieldInTheEditor edits rules, a switch and the code of a link.
+func TestEveryFieldInTheEditor(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	key := s.owner("owner")
+	v := s.signIn(key)
+	s.create(`{"url":"https://example.com/","alias":"spring"}`, key...)
+	const edit = "/~/links/default/spring/edit"
+	ruled := url.Values{"version": {"1"}, "no_visitors": {"true"}, "alias": {"spring"}, "rules": {"[ {\"if\": {\"device\": [\"ios\"]}, \"to\": \"https://example.com/app\"} ]"}}
+	if a := v.submit(edit, linkFields(ruled)); a.header.Get("Location") != "/~/links/default/spring?done=saved" {
+		t.Fatalf("the edit = %d %.900s", a.status, a.body)
+	}
+	var l struct {
+		Rules      []struct{ To string } `json:"rules"`
+		NoVisitors bool                  `json:"no_visitors"`
+	}
+	s.get("/api/v1/links/spring", key...).into(&l)
+	if len(l.Rules) != 1 || l.Rules[0].To != "https://example.com/app" || !l.NoVisitors {
+		t.Errorf("the link is %+v", l)
+	}
+	if page := string(v.open("/~/links/default/spring").body); !strings.Contains(page, "If <bdi>the device is ios") || !strings.Contains(page, "Not counted") {
+		t.Error("the page of the link does not show the rule and the switch")
+	}
+	shown := regexp.MustCompile(`(?s)<textarea id="rules"[^>]*>(.*?)</textarea>`).FindStringSubmatch(string(v.open(edit).body))
+	if shown == nil || !strings.Contains(shown[1], "example.com/app") {
+		t.Fatal("the editor does not show the rules")
+	}
+	again := linkFields(url.Values{"version": {"2"}, "no_visitors": {"true"}, "rules": {html.UnescapeString(shown[1])}})
+	if a := v.submit(edit, again); a.header.Get("Location") != "/~/links/default/spring?done=unchanged" {
+		t.Errorf("the rules as the editor shows them lead to %q: %.900s", a.header.Get("Location"), a.body)
+	}
+	for text, want := range map[string][]string{
+		`[{"if": {"device": ["toaster"]}, "to": "x"}]`: {"rules[0].if.device[0] ", "rules[0].to "}, `[{"to": 1}]`: {"rules[0].to "},
+		`{"to": "https://example.com"}`: {"rules must be a JSON list"}, `[`: {"rules must be a JSON list"}, `[]}, "url": "https://evil.example"`: {"rules must be a JSON list"}, `[] []`: {"rules must be a JSON list"},
+		`[{"to":"https://example.com","too":1}]`: {"rules[0].too "},
+	} {
+		a := v.submit(edit, linkFields(url.Values{"version": {"2"}, "rules": {text}, "expires_at": {"then"}}))
+		for _, message := range append(want, "must be a date and a time") {
+			if a.status != http.StatusUnprocessableEntity || !strings.Contains(html.UnescapeString(string(a.body)), message) {
+				t.Errorf("the rules %s = %d, without %q", text, a.status, message)
+			}
+		}
+	}
+	s.create(`{"url":"https://example.com/","alias":"taken"}`, key...)
+	for alias, want := range map[string]int{"taken": 409, "": 422, "a b": 422, "login": 422} {
+		if a := v.submit(edit, linkFields(url.Values{"version": {"2"}, "alias": {alias}, "old_alias": {"redirect"}})); a.status != want || !regexp.MustCompile(`id="alias-error"[^>]*>[^<]`).Match(a.body) {
+			t.Errorf("a rename to %q = %d, want %d with an error at the field", alias, a.status, want)
+		}
+	}
+	if a := v.submit(edit, linkFields(url.Values{"version": {"2"}, "alias": {"summer"}, "old_alias": {"keep"}})); a.status != http.StatusUnprocessableEntity {
+		t.Errorf("a rename with a wrong old_alias = %d, want 422", a.status)
+	}
+	if a := v.submit(edit, linkFields(url.Values{"version": {"2"}, "alias": {"summer"}, "old_alias": {"gone"}})); a.header.Get("Location") != "/~/links/default/summer?done=renamed" {
+		t.Fatalf("the rename = %d to %q %.900s", a.status, a.header.Get("Location"), a.body)
+	}
+	if old, now := s.get("/spring").status, s.get("/summer").header.Get("Location"); old != http.StatusGone || now != "https://example.com/new" {
+		t.Errorf("after the rename the old code = %d, and the new code leads to %q", old, now)
 	}
 }
 

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
@@ -14,9 +15,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/labstack/echo/v4"
 
 	"github.com/terse/terse/links"
+	"github.com/terse/terse/links/rules"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/web"
 )
@@ -90,7 +93,11 @@ func (a *API) formOf(l *store.Link) web.LinkForm {
 	v := web.LinkForm{
 		Path: a.linkScreenPath(l.Code), ShortURL: a.shortURL(l.Code), URL: l.URL, Title: l.Title, Tags: strings.Join(l.Tags, "\n"),
 		StartsAt: shownMoment(l.StartsAt), ExpiresAt: shownMoment(l.ExpiresAt), Status: strconv.Itoa(l.Status), ForwardQuery: forwardNames[l.ForwardQuery],
-		Confirm: l.Confirm, Protected: l.PasswordHash != "", Version: strconv.FormatInt(l.Version, 10),
+		Confirm: l.Confirm, NoVisitors: l.NoVisitors, Protected: l.PasswordHash != "", Version: strconv.FormatInt(l.Version, 10),
+		Rules: shownRules(l.Rules), Renames: l.DomainID() == "" && a.opts.Links.RenamedTo(l) == "", OldAlias: oldRedirects,
+	}
+	if v.Renames {
+		v.Alias = l.Code
 	}
 	if l.MaxClicks > 0 {
 		v.MaxClicks = strconv.FormatInt(l.MaxClicks, 10)
@@ -98,23 +105,67 @@ func (a *API) formOf(l *store.Link) web.LinkForm {
 	return v
 }
 
+// Values of old_alias: what happens to the old code of a renamed link.
+const (
+	oldRedirects = "redirect"
+	oldGone      = "gone"
+)
+
+// shownRules returns stored rules as JSON with line breaks; empty without rules.
+func shownRules(stored string) string {
+	var b bytes.Buffer
+	if stored == "" || json.Indent(&b, []byte(stored), "", "  ") != nil {
+		return stored
+	}
+	return b.String()
+}
+
+// sentRules reads the rules in a form: a JSON list, or nothing. The error names every wrong member.
+func (a *API) sentRules(text string) (*[]rules.Rule, error) {
+	if strings.TrimSpace(text) == "" {
+		return &[]rules.Rule{}, nil
+	}
+	if !jsontext.Value(text).IsValid() {
+		return nil, &store.FieldError{Field: "rules", Reason: "must be a JSON list: " + jsonProblem(text)}
+	}
+	if jsontext.Value(text).Kind() != jsontext.KindBeginArray {
+		return nil, &store.FieldError{Field: "rules", Reason: "must be a JSON list, which begins with [ and ends with ]"}
+	}
+	in, err := decode[editInput](a.schemas, []byte(`{"rules":`+text+`}`))
+	if err != nil {
+		return nil, err
+	}
+	return &in.Rules.value, nil
+}
+
+// jsonProblem says why a text is no JSON value.
+func jsonProblem(text string) string {
+	var parsed any
+	if err := readJSON([]byte(text), &parsed); err != nil {
+		return err.Error()
+	}
+	return "it has more than one value"
+}
+
 // sentForm returns a form as the visitor has sent it, without the password.
 func sentForm(f url.Values) web.LinkForm {
 	return web.LinkForm{
 		URL: f.Get("url"), Domain: f.Get("domain"), Alias: f.Get("alias"), Title: f.Get("title"), Tags: f.Get("tags"), StartsAt: f.Get("starts_at"),
 		ExpiresAt: f.Get("expires_at"), MaxClicks: f.Get("max_clicks"), Status: f.Get("status"), ForwardQuery: f.Get("forward_query"),
-		Confirm: f.Get("confirm") == "true", RemovePassword: f.Get("remove_password") == "true", Version: f.Get("version"), Nonce: f.Get("nonce"),
+		Rules: f.Get("rules"), OldAlias: f.Get("old_alias"),
+		Confirm: f.Get("confirm") == "true", NoVisitors: f.Get("no_visitors") == "true", RemovePassword: f.Get("remove_password") == "true", Version: f.Get("version"), Nonce: f.Get("nonce"),
 	}
 }
 
 // sentSettings returns the target and the settings of a form. The error names every unreadable field.
 // The settings have all fields, except for a password that the form does not change.
-func sentSettings(f url.Values) (target string, set links.Settings, err error) {
+func (a *API) sentSettings(f url.Values) (target string, set links.Settings, err error) {
 	v := sentForm(f)
 	starts, wrongStart := formMoment(f, "starts_at")
 	ends, wrongEnd := formMoment(f, "expires_at")
 	most, wrongMost := formNumber(f, "max_clicks")
 	status, wrongStatus := formNumber(f, "status")
+	ruled, wrongRules := a.sentRules(v.Rules)
 	var wrongForward, wrongPassword error
 	if !slices.Contains(forwardNames[:], v.ForwardQuery) {
 		wrongForward = &store.FieldError{Field: "forward_query", Reason: "must be off, append or override"}
@@ -125,13 +176,13 @@ func sentSettings(f url.Values) (target string, set links.Settings, err error) {
 	}
 	tags := lines(v.Tags)
 	set = links.Settings{
-		Title: &v.Title, Tags: &tags, StartsAt: &starts, ExpiresAt: &ends, MaxClicks: &most, Confirm: &v.Confirm,
+		Title: &v.Title, Tags: &tags, StartsAt: &starts, ExpiresAt: &ends, MaxClicks: &most, Confirm: &v.Confirm, NoVisitors: &v.NoVisitors, Rules: ruled,
 		Status: new(int(status)), ForwardQuery: new(parseForward(v.ForwardQuery)),
 	}
 	if password != "" || v.RemovePassword {
 		set.Password = &password
 	}
-	return v.URL, set, store.JoinInvalid(wrongStart, wrongEnd, wrongMost, wrongStatus, wrongForward, wrongPassword)
+	return v.URL, set, store.JoinFound(wrongRules, wrongStart, wrongEnd, wrongMost, wrongStatus, wrongForward, wrongPassword)
 }
 
 // newScreen shows the form for a new link. The parameters url, title and tags fill it in.
@@ -156,7 +207,7 @@ func (a *API) createByForm(c echo.Context, s *session) error {
 	if err := a.chargeForm(c, s); err != nil {
 		return a.showFormError(c, s, a.pages.NewLink, sentForm(f), err)
 	}
-	target, set, wrong := sentSettings(f)
+	target, set, wrong := a.sentSettings(f)
 	d := links.Draft{URL: target, Settings: set, Err: wrong}
 	if alias := f.Get("alias"); alias != "" {
 		d.Alias = &alias
@@ -194,7 +245,7 @@ func (a *API) showFormError(c echo.Context, s *session, show func(http.ResponseW
 	p := a.problem(a.identified(c), err)
 	switch {
 	case store.IsInvalid(err):
-		v.Errors = fieldErrors(err)
+		v.Errors, v.RuleErrors = fieldErrors(err), ruleErrors(err)
 	case errors.Is(err, store.ErrExists):
 		v.Errors = map[string]string{"alias": "is taken"}
 	case p.Status == http.StatusTooManyRequests, p.Status == http.StatusServiceUnavailable:
@@ -205,6 +256,17 @@ func (a *API) showFormError(c echo.Context, s *session, show func(http.ResponseW
 	p.setHeaders(c.Response().Header())
 	show(c.Response(), p.Status, s.viewer(), v)
 	return nil
+}
+
+// ruleErrors returns a message for each problem in rules, such as "rules[0].to is required".
+func ruleErrors(err error) (messages []string) {
+	all, _ := errors.AsType[store.InvalidError](store.JoinInvalid(err))
+	for _, e := range all {
+		if e.Member() == "rules" {
+			messages = append(messages, e.Field+" "+e.Reason)
+		}
+	}
+	return messages
 }
 
 // editScreen shows the form for an existing link.
@@ -234,12 +296,15 @@ func (a *API) editByForm(c echo.Context, s *session) error {
 	if err := a.chargeForm(c, s); err != nil {
 		return a.showFormError(c, s, a.pages.EditLink, v, err)
 	}
-	target, set, wrong := sentSettings(f)
+	target, set, wrong := a.sentSettings(f)
 	if v.Version != strconv.FormatInt(l.Version, 10) {
 		return a.showConflict(c, s, v, &l)
 	}
 	keep(&set, &l)
-	edited, err := a.opts.Links.Edit(ctx, &s.Caller, l.Code, links.Edit{Versions: links.Versions{l.Version}, URL: &target, Settings: set, Err: wrong})
+	rename, badRename := sentRename(f, &l)
+	edited, err := a.opts.Links.Edit(ctx, &s.Caller, l.Code, links.Edit{
+		Versions: links.Versions{l.Version}, URL: &target, Settings: set, Rename: rename, Err: store.JoinFound(wrong, badRename),
+	})
 	if errors.Is(err, store.ErrVersion) {
 		if l, err = a.linkOfPath(c, s); err != nil {
 			return err
@@ -249,16 +314,37 @@ func (a *API) editByForm(c echo.Context, s *session) error {
 	if err != nil {
 		return a.showFormError(c, s, a.pages.EditLink, v, err)
 	}
+	if rename != nil {
+		return finish(c, a.linkScreenPath(edited.Code), "renamed")
+	}
 	if edited.Version == l.Version {
 		return finish(c, v.Path, "unchanged")
 	}
 	return finish(c, v.Path, "saved")
 }
 
+// sentRename returns the rename that a form of l asks for; nil if the alias is not in the form or is the
+// code of the link.
+func sentRename(f url.Values, l *store.Link) (*links.Rename, error) {
+	alias, old := f.Get("alias"), f.Get("old_alias")
+	if !f.Has("alias") || alias == l.BareCode() {
+		return nil, nil
+	}
+	r := &links.Rename{Alias: alias}
+	switch old {
+	case "", oldRedirects:
+	case oldGone:
+		r.Old = links.OldGone
+	default:
+		return r, &store.FieldError{Field: "old_alias", Reason: "must be redirect or gone"}
+	}
+	return r, nil
+}
+
 // sentEdit returns the form of an edit of l as the visitor has sent it.
 func (a *API) sentEdit(f url.Values, l *store.Link) web.LinkForm {
 	v, stored := sentForm(f), a.formOf(l)
-	v.Path, v.ShortURL, v.Protected = stored.Path, stored.ShortURL, stored.Protected
+	v.Path, v.ShortURL, v.Protected, v.Renames = stored.Path, stored.ShortURL, stored.Protected, stored.Renames
 	return v
 }
 
@@ -273,6 +359,19 @@ func keep(set *links.Settings, l *store.Link) {
 			*t.sent = nil
 		}
 	}
+}
+
+// compactRules returns rules without white space, as they are stored. A text that is no JSON is returned
+// unchanged.
+func compactRules(text string) string {
+	var b bytes.Buffer
+	switch {
+	case json.Compact(&b, []byte(text)) != nil:
+		return text
+	case b.String() == "[]":
+		return ""
+	}
+	return b.String()
 }
 
 // showConflict shows the form of an edit again after another edit of the link, with the differences.
@@ -296,6 +395,8 @@ func (a *API) showConflict(c echo.Context, s *session, v web.LinkForm, l *store.
 		{Field: "Click limit", Yours: v.MaxClicks, Theirs: stored.MaxClicks},
 		{Field: "Status", Yours: v.Status, Theirs: stored.Status},
 		{Field: "Query of a visit", Yours: v.ForwardQuery, Theirs: stored.ForwardQuery},
+		{Field: "Rules", Yours: compactRules(v.Rules), Theirs: l.Rules},
+		{Field: "Visitors are not counted", Yours: yesNo(v.NoVisitors), Theirs: yesNo(stored.NoVisitors)},
 		{Field: "Visitors press Continue first", Yours: yesNo(v.Confirm), Theirs: yesNo(stored.Confirm)},
 	} {
 		if d.Yours != d.Theirs {

@@ -148,15 +148,19 @@ type LinkForm struct {
 
 	// The visitor's input.
 	URL, Domain, Alias, Title, Tags, StartsAt, ExpiresAt, MaxClicks, Status, ForwardQuery string // tags: one on each line
-	Confirm, RemovePassword                                                               bool
+	Rules, OldAlias                                                                       string // rules: JSON
+	Confirm, NoVisitors, RemovePassword                                                   bool
 
 	Protected bool   // whether the link has a password
+	Renames   bool   // whether the link can get another code
 	Version   string // the version that the form shows
 
 	Nonce    string            // of a new link: a form that is sent twice makes one link
 	Errors   map[string]string // one message for each invalid field
 	General  string            // message about the whole form
 	Conflict []Difference      // changes of another editor in the meantime
+
+	RuleErrors []string // one message for each problem in the rules
 }
 
 // Difference is a field with two values.
@@ -164,7 +168,7 @@ type Difference struct{ Field, Yours, Theirs string }
 
 // Others returns messages about fields that are not in the form.
 func (v LinkForm) Others() (messages []string) {
-	shown := []string{"url", "domain", "alias", "title", "tags", "starts_at", "expires_at", "max_clicks", "status", "forward_query", "password"}
+	shown := []string{"url", "domain", "alias", "title", "tags", "starts_at", "expires_at", "max_clicks", "status", "forward_query", "password", "rules", "old_alias"}
 	for field, message := range v.Errors {
 		if !slices.Contains(shown, field) {
 			messages = append(messages, field+" "+message)
@@ -177,6 +181,11 @@ func (v LinkForm) Others() (messages []string) {
 // Statuses returns the choices of the status.
 func (LinkForm) Statuses() []choice {
 	return []choice{{"302", "302: may change"}, {"301", "301: permanent"}, {"307", "307: as 302, keeps the method"}, {"308", "308: as 301, keeps the method"}}
+}
+
+// OldAliases returns the choices of old_alias.
+func (LinkForm) OldAliases() []choice {
+	return []choice{{"redirect", "Redirect to the new code"}, {"gone", "Delete it"}}
 }
 
 // Forwards returns the choices of forward_query.
@@ -206,6 +215,8 @@ type LinkPage struct {
 	MaxClicks      int64
 	UsedClicks     int64
 	Confirm        bool
+	NoVisitors     bool          // whether statistics leave out visitors
+	Rules          []PreviewRule // other targets for some visits, in order
 	DisabledReason string
 	UpdatedAt      time.Time
 	LastClickAt    time.Time

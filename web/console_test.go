@@ -19,13 +19,14 @@ func everyScreen(p *web.Pages, who web.Viewer, text string) map[string]func(http
 		Path: "/~/links/default/" + text, ShortURL: "https://sho.rt/" + text, URL: text, Title: text, Tags: []string{text, text}, State: text,
 		Owner: text, Clicks: 12, CreatedAt: at, Protected: true,
 	}
-	link := web.LinkPage{LinkRow: row, QRPath: "/api/v1/links/" + text + "/qr?", Status: 302, ForwardQuery: text, StartsAt: at, DisabledReason: text, MaxClicks: 3, Done: text, Reason: text, Errors: map[string]string{"reason": text}}
+	link := web.LinkPage{LinkRow: row, QRPath: "/api/v1/links/" + text + "/qr?", Status: 302, ForwardQuery: text, StartsAt: at, DisabledReason: text, MaxClicks: 3, Done: text, Reason: text, Errors: map[string]string{"reason": text}, NoVisitors: true, Rules: []web.PreviewRule{{When: text, Targets: []web.PreviewTarget{{URL: text, Share: text}}}}}
 	form := web.LinkForm{
 		Path: row.Path, ShortURL: row.ShortURL, URL: text, Domain: text, Alias: text, Title: text, Tags: text, StartsAt: text, ExpiresAt: text, MaxClicks: text,
 		Status: text, ForwardQuery: text, Version: text, Nonce: text, Protected: true, Errors: wrong, General: text, Conflict: []web.Difference{{Field: text, Yours: text, Theirs: text}},
+		Rules: text, OldAlias: text, Renames: true, RuleErrors: []string{text},
 	}
 	created := form
-	created.Path = ""
+	created.Path, created.Renames = "", false
 	counted := busyStats(web.Subject{Kind: web.SubjectLink, Name: text})
 	counted.Path = row.Path + "/stats"
 	return map[string]func(http.ResponseWriter){
