@@ -113,6 +113,10 @@ func TestScreensByRole(t *testing.T) {
 		{"GET /~/links/default/:code/delete", nil, want{200, 403, 403, 404, 200}},
 		{"POST /~/links/default/:code/delete", url.Values{"version": {"1"}}, want{303, 403, 404, 404, 303}},
 		{"GET /~/links/default/:code/history", nil, want{200, 404, 403, 404, 200}},
+		{"GET /~/links/default/:code/qr", nil, want{200, 404, 403, 404, 200}},
+		{"GET /~/links/default/:code/qr?size=1&margin=99&color=x", nil, want{422, 404, 403, 404, 422}},
+		{"GET /~/links/default/:code/explain?user_agent=x", nil, want{200, 404, 403, 404, 200}},
+		{"GET /~/links/default/:code/explain?ip=x&at=then", nil, want{422, 404, 403, 404, 422}},
 		{"POST /~/links/default/:code/rollback", url.Values{"version": {"1"}, "current": {"1"}}, want{303, 403, 404, 404, 303}},
 		{"POST /~/links/default/:code/disable", url.Values{"version": {"1"}, "reason": {"phishing"}}, want{403, 403, 403, 403, 303}},
 		{"POST /~/links/default/:code/disable", url.Values{"version": {"1"}}, want{403, 403, 403, 403, 422}},
@@ -518,6 +522,20 @@ func TestEveryFieldInTheEditor(t *testing.T) {
 	s.get("/api/v1/links/spring", key...).into(&l)
 	if len(l.Rules) != 1 || l.Rules[0].To != "https://example.com/app" || !l.NoVisitors {
 		t.Errorf("the link is %+v", l)
+	}
+	for query, want := range map[string]string{
+		"?user_agent=Mozilla/5.0+(iPhone%3B+CPU+iPhone+OS+18_0+like+Mac+OS+X)+AppleWebKit/605.1.15+(KHTML,+like+Gecko)+Version/18.0+Mobile/15E148+Safari/604.1": "Rule 1 applies.", "?user_agent=x": "the condition <bdi>if.device</bdi> does not hold", "": "No rule applies",
+	} {
+		if page := string(v.open("/~/links/default/spring/explain" + query).body); !strings.Contains(page, want) {
+			t.Errorf("the explanation for %s does not say %q: %.3000s", query, want, page)
+		}
+	}
+	picture := regexp.MustCompile(`<img src="([^"]+)"`).FindStringSubmatch(string(v.open("/~/links/default/spring/qr?size=300&margin=2&color=%23112233&background=%23ffeedd").body))
+	if picture == nil {
+		t.Fatal("the page has no QR code")
+	}
+	if drawn := s.get(html.UnescapeString(picture[1])); drawn.status != http.StatusOK || !strings.Contains(string(drawn.body), `fill="#112233"`) || !strings.Contains(string(drawn.body), `width="300"`) {
+		t.Errorf("%s = %d %.300s", picture[1], drawn.status, drawn.body)
 	}
 	if page := string(v.open("/~/links/default/spring").body); !strings.Contains(page, "If <bdi>the device is ios") || !strings.Contains(page, "Not counted") {
 		t.Error("the page of the link does not show the rule and the switch")

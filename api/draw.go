@@ -14,7 +14,8 @@ import (
 	"rsc.io/qr"
 )
 
-// quietZone is the blank border of a QR code in modules (ISO/IEC 18004 section 5.3.8).
+// quietZone is the blank border of a QR code in modules (ISO/IEC 18004 section 5.3.8). Readers may fail
+// with less.
 const quietZone = 4
 
 // minModule returns the smallest width of a module in pixels. Readers fail below it. Programs
@@ -27,22 +28,25 @@ func minModule(format string) int {
 }
 
 // grid is a QR code on a square of pixels. Every module has the same whole number of pixels.
-// The blank border is at least the quiet zone.
+// The blank border has at least the modules of the margin.
 type grid struct {
 	code   *qr.Code
 	size   int // width and height of the square in pixels
 	module int // width and height of a module in pixels
 	border int // pixels to the left of the code and above it
+	inks   inks
 }
 
-// newGrid returns the grid of a size, which must be at least minSize.
-func newGrid(code *qr.Code, size int) grid {
-	module := size / (code.Size + 2*quietZone)
-	return grid{code: code, size: size, module: module, border: (size - module*code.Size) / 2}
+// newGrid returns the grid of a drawing, whose size must be at least minSize.
+func newGrid(code *qr.Code, key *drawingKey) grid {
+	module := key.size / (code.Size + 2*key.margin)
+	return grid{code: code, size: key.size, module: module, border: (key.size - module*code.Size) / 2, inks: key.inks}
 }
 
 // minSize returns the smallest width and height of a code in pixels.
-func minSize(code *qr.Code, format string) int { return minModule(format) * (code.Size + 2*quietZone) }
+func minSize(code *qr.Code, key *drawingKey) int {
+	return minModule(key.format) * (code.Size + 2*key.margin)
+}
 
 // svg draws each row of black modules as a few rectangles of one path. It says that there is no
 // stroke, which is the default: the renderer of ImageMagick draws one otherwise.
@@ -53,8 +57,8 @@ func (g grid) svg(title string) ([]byte, error) {
 	if err := xml.EscapeText(&b, []byte(title)); err != nil {
 		return nil, fmt.Errorf("draw QR: %w", err)
 	}
-	fmt.Fprintf(&b, `</title><path fill="#fff" stroke="none" d="M0 0h%dv%dH0z"/><path stroke="none" transform="translate(%d %d) scale(%d)" d="`,
-		g.size, g.size, g.border, g.border, g.module)
+	fmt.Fprintf(&b, `</title><path fill="%s" stroke="none" d="M0 0h%dv%dH0z"/><path fill="%s" stroke="none" transform="translate(%d %d) scale(%d)" d="`,
+		g.inks.background, g.size, g.size, g.inks.color, g.border, g.border, g.module)
 	path := b.AvailableBuffer()
 	for y := range g.code.Size {
 		for x := 0; x < g.code.Size; x++ {
@@ -96,7 +100,7 @@ var compressors = sync.Pool{New: func() any {
 // first row of each module. The other rows of the module repeat it, which takes nearly no time
 // to compress.
 func (g grid) png() ([]byte, error) {
-	row := make([]byte, 1+(g.size+7)/8) // the filter, then the pixels; 1 is white
+	row := make([]byte, 1+(g.size+7)/8) // the filter, then the pixels; 1 is the background
 	same := make([]byte, len(row))
 	same[0] = filterUp
 	var data bytes.Buffer
@@ -118,17 +122,18 @@ func (g grid) png() ([]byte, error) {
 	}
 	header := binary.BigEndian.AppendUint32(nil, uint32(g.size))   //nolint:gosec // at most a few thousand
 	header = binary.BigEndian.AppendUint32(header, uint32(g.size)) //nolint:gosec // as above
-	header = append(header, 1, 0, 0, 0, 0)                         // one bit of grey, the only compression, filters and order
+	header = append(header, 1, 3, 0, 0, 0)                         // one bit for a palette, the only compression, filters and order
 	var b bytes.Buffer
 	b.WriteString("\x89PNG\r\n\x1a\n")
 	writeChunk(&b, "IHDR", header)
+	writeChunk(&b, "PLTE", append(g.inks.color.rgb(), g.inks.background.rgb()...))
 	writeChunk(&b, "IDAT", data.Bytes())
 	writeChunk(&b, "IEND", nil)
 	return b.Bytes(), nil
 }
 
 // draw draws the modules of a row of the code into a row of pixels. Rows outside of the code
-// are white.
+// have the color of the background.
 func (g grid) draw(row []byte, y int) {
 	row[0] = filterNone
 	pixels := row[1:]

@@ -25,7 +25,11 @@ type qrInput struct {
 	CodeParam
 	Format string `query:"format" enum:"svg,png" default:"svg" doc:"The format of the picture."`
 	Size   int    `query:"size" minimum:"64" maximum:"1024" default:"256" doc:"Width and height in pixels. Every module has the same whole number of pixels, at least 2 in a PNG and 3 in an SVG. The rest is a blank border. The answer is 422 if the code does not fit."`
+	Margin int    `query:"margin" minimum:"0" maximum:"16" default:"4" doc:"Width of the blank border in modules. Readers may fail with less than 4, unless the code stands on a surface with the color of the background."`
 	Scans  bool   `query:"scans" doc:"Whether statistics count scans of the code separately, as the source qr. The code then has the short URL with the query ?qr=1. The server never forwards this parameter to the target."`
+
+	Color      string `query:"color" maxLength:"7" doc:"The color of the modules: six hexadecimal digits. The default is black." example:"1a2b3c"`
+	Background string `query:"background" maxLength:"7" doc:"The color of the background: six hexadecimal digits. The default is white. The answer is 422 if the contrast with color is less than 3 to 1."`
 }
 
 type qrOutput struct {
@@ -41,6 +45,10 @@ type qrOutput struct {
 // code can draw it with another program.
 func (a *API) qrCode(ctx context.Context, in *qrInput) (*qrOutput, error) {
 	who := callerOf(ctx)
+	colors, err := newInks(in.Color, in.Background)
+	if err != nil {
+		return nil, a.problem(ctx, ofQuery(err))
+	}
 	key, err := a.opts.Links.Key(&who.Caller, in.Domain, in.Code)
 	if err == nil && key == "" {
 		err = store.ErrNotFound
@@ -85,7 +93,7 @@ func (a *API) qrCode(ctx context.Context, in *qrInput) (*qrOutput, error) {
 	if in.Scans {
 		text += "?" + visit.QRQuery
 	}
-	if out.Body, err = a.drawing(ctx, who, drawingKey{text, in.Format, in.Size}); err != nil {
+	if out.Body, err = a.drawing(ctx, who, drawingKey{text, in.Format, in.Size, in.Margin, colors}); err != nil {
 		return nil, a.problem(ctx, err)
 	}
 	return out, nil
@@ -118,6 +126,8 @@ type drawingKey struct {
 	text   string
 	format string // svg or png
 	size   int    // in pixels
+	margin int    // in modules
+	inks   inks
 }
 
 // draw draws a QR code. It returns a 422 if a reader could not read the size.
@@ -126,15 +136,15 @@ func draw(key drawingKey) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode QR of %q: %w", key.text, err)
 	}
-	if least := minSize(code, key.format); key.size < least {
+	if least := minSize(code, &key); key.size < least {
 		p := newProblem(http.StatusUnprocessableEntity, "A parameter is invalid. See errors.")
 		p.Errors = []*huma.ErrorDetail{{Location: "query.size", Message: fmt.Sprintf("must be at least %d for a readable %s of this short URL", least, strings.ToUpper(key.format))}}
 		return nil, p
 	}
 	if key.format == "png" {
-		return newGrid(code, key.size).png()
+		return newGrid(code, &key).png()
 	}
-	return newGrid(code, key.size).svg(key.text)
+	return newGrid(code, &key).svg(key.text)
 }
 
 // maxDrawings is the most bytes of drawings in memory: several hundred QR codes.

@@ -62,7 +62,16 @@ func everyScreen(p *web.Pages, who web.Viewer, text string) map[string]func(http
 		"new link": func(w http.ResponseWriter) { p.NewLink(w, 422, who, created) },
 		"edit":     func(w http.ResponseWriter) { p.EditLink(w, 412, who, form) },
 		"link":     func(w http.ResponseWriter) { p.LinkPage(w, 200, who, link) },
-		"delete":   func(w http.ResponseWriter) { p.DeleteLink(w, 200, who, link) },
+		"QR code": func(w http.ResponseWriter) {
+			p.QRPage(w, 422, who, web.QRPage{LinkRow: row, Size: text, Margin: text, Color: text, Background: text, Scans: true, Errors: map[string]string{"size": text, "margin": text, "color": text, "background": text}, Files: []web.QRFile{{Format: text, Path: link.QRPath + "color=" + text, Name: text}}})
+		},
+		"try a visit": func(w http.ResponseWriter) {
+			p.Explain(w, 422, who, web.Explain{
+				LinkRow: row, Agent: text, Language: text, Referrer: text, IP: text, Country: text, At: text, Query: text, Errors: map[string]string{"ip": text, "country": text, "at": text, "query": text, "user_agent": text},
+				Result: &web.ExplainResult{State: text, URL: text, Rule: text, Drawn: true, Rules: []web.ExplainRule{{Number: 1, When: text, Failed: text, Unknown: true}, {Number: 2, Applies: true}}},
+			})
+		},
+		"delete": func(w http.ResponseWriter) { p.DeleteLink(w, 200, who, link) },
 		"history": func(w http.ResponseWriter) {
 			p.History(w, 200, who, web.History{LinkRow: row, Version: 2, Older: row.Path + "/history?cursor=" + text, Entries: []web.Revision{{Version: 1, At: at, Action: text, Actor: text, Note: text, Back: true, Changes: []web.Change{{Field: text, Before: text, After: text}}}}})
 		},
