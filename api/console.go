@@ -52,7 +52,7 @@ func (a *API) routeConsole(e *echo.Echo) {
 	for path, h := range map[string]func(c echo.Context, s *session) error{
 		linksScreen: a.listScreen, exportScreen: a.exportList, newScreen: a.newScreen, keysScreen: a.keysScreen, membersScreen: a.membersScreen,
 		sessionsScreen: a.sessionsScreen,
-		linkScreen: a.linkScreen, linkScreen + "/edit": a.editScreen, linkScreen + "/delete": a.deleteScreen,
+		linkScreen:     a.linkScreen, linkScreen + "/edit": a.editScreen, linkScreen + "/delete": a.deleteScreen,
 		linkScreen + "/history": a.historyScreen, linkScreen + "/qr": a.qrScreen, linkScreen + "/explain": a.explainScreen, linkScreen + "/stats": a.statsScreen, linkScreen + "/stats/total": a.statsTotal,
 	} {
 		e.Match(getHead, path, a.inSession(h))
