@@ -337,7 +337,10 @@ func (a *API) subjectOf(s *store.Share) web.Subject {
 
 // fill sets the numbers of a page.
 func fill(v *web.Stats, q *stats.Query, r *stats.Result) {
-	v.From, v.To, v.Interval, v.CoarseUntil, v.Lost = q.From, q.To, string(q.Interval), r.CoarseUntil, r.Lost
+	v.From, v.To, v.Interval, v.CoarseUntil = q.From, q.To, string(q.Interval), r.CoarseUntil
+	if r.Lost != nil {
+		v.Lost = *r.Lost
+	}
 	v.Total = totals(r)
 	if r.Before != nil {
 		v.Compare, v.Before = true, totals(r.Before)

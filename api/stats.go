@@ -109,7 +109,7 @@ type statsBody struct {
 	Breakdowns  []statsBreakdown `json:"breakdowns" nullable:"false" doc:"The breakdowns, in the order of by. In each, values, other and unknown add up to total."`
 	Visitors    []statsDay       `json:"visitors" nullable:"false" doc:"The UTC days with visitors."`
 	CoarseUntil *time.Time       `json:"coarse_until" doc:"The end of the last UTC day with inexact times; null if all times are exact. Old clicks are stored by hours or days. If the range or an interval begins or ends within one, its clicks count at its start."`
-	Lost        int64            `json:"lost" doc:"Clicks of all links of the server in the range that were dropped before they were counted, for example because the database was away for long. Clicks that a killed server loses are unknown." example:"0"`
+	Lost        *int64           `json:"lost" doc:"Clicks of all links of the server in the range that were dropped before they were counted, for example because the database was away for long. Clicks that a killed server loses are unknown. null while a shard does not answer." example:"0"`
 	Before      *statsBefore     `json:"before,omitempty"`
 }
 

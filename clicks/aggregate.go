@@ -143,10 +143,15 @@ func (r *Recorder) lose(at time.Time, n int64) {
 		return
 	}
 	date := store.DayOf(at)
+	r.lostOn(date).Add(day.Click{Quarter: int(at.Sub(store.DayStart(date)) / quarterHour), N: n})
+}
+
+// lostOn returns the lost clicks of a UTC day that are in no batch yet.
+func (r *Recorder) lostOn(date int32) *day.Day {
 	if r.lost[date] == nil {
 		r.lost[date] = new(day.Day)
 	}
-	r.lost[date].Add(day.Click{Quarter: int(at.Sub(store.DayStart(date)) / quarterHour), N: n})
+	return r.lost[date]
 }
 
 // queue adds a batch to the backlog.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/terse/terse/clicks/day"
 	"github.com/terse/terse/clicks/spool"
 	"github.com/terse/terse/store"
 )
@@ -66,13 +67,13 @@ func (r *Recorder) oldest(ctx context.Context) (b store.ClickBatch, ok bool, err
 			return b, false, nil
 		case f == nil && time.Since(c.at) > maxAge:
 			r.metrics.old.Add(c.Clicks())
-			r.drop(c.at, c.Clicks())
+			r.drop(c.at, c.Clicks(), c.Days)
 			r.remove(ctx, c.Clicks())
 		case f == nil:
 			return c.ClickBatch, true, nil
 		case time.Since(f.Cut) > maxAge:
 			r.metrics.old.Add(f.clicks)
-			r.drop(f.Cut, f.clicks)
+			r.drop(f.Cut, f.clicks, nil)
 			r.removeFile(ctx, f, f.Remove)
 		case f.loaded != nil:
 			return f.loaded[f.sent], true, nil
@@ -80,7 +81,7 @@ func (r *Recorder) oldest(ctx context.Context) (b store.ClickBatch, ok bool, err
 			f.loaded, err = f.Read()
 			if errors.Is(err, spool.ErrDamaged) {
 				r.metrics.damaged.Add(f.clicks)
-				r.drop(f.Cut, f.clicks)
+				r.drop(f.Cut, f.clicks, nil)
 				reason := err
 				r.removeFile(ctx, f, func() error { f.SetAside(ctx, reason); return nil })
 			} else if err != nil {
@@ -90,11 +91,19 @@ func (r *Recorder) oldest(ctx context.Context) (b store.ClickBatch, ok bool, err
 	}
 }
 
-// drop is lose for clicks of the backlog.
-func (r *Recorder) drop(at time.Time, n int64) {
+// drop is lose for clicks of the backlog. It keeps the lost clicks that are in their days.
+func (r *Recorder) drop(at time.Time, n int64, days []store.ClickDay) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.lose(at, n)
+	for _, d := range days {
+		if d.Kind != store.ClickLost {
+			continue
+		}
+		if earlier, err := day.ParseRow(d); err == nil { // the recorder has packed it
+			r.lostOn(d.Day).Merge(earlier)
+		}
+	}
 }
 
 // front returns the oldest file, or the oldest batch in memory if there is no file.

@@ -53,7 +53,7 @@ type Stats struct {
 	Breakdowns  []StatsBreakdown `json:"breakdowns"`
 	Visitors    []StatsDay       `json:"visitors"`
 	CoarseUntil *time.Time       `json:"coarse_until"` // end of the last UTC day with inexact times; nil: all times are exact
-	Lost        int64            `json:"lost"`         // clicks of all links of the server that were dropped in the range
+	Lost        *int64           `json:"lost"`         // clicks of all links of the server that were dropped in the range; nil: not known
 	Before      *StatsBefore     `json:"before,omitempty"`
 }
 

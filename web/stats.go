@@ -35,7 +35,7 @@ type Stats struct {
 	Breakdowns    []Breakdown
 
 	CoarseUntil time.Time // end of the days on which clicks count at inexact times; zero: all times are exact
-	Lost        int64     // clicks of all links of the server that were dropped in the range
+	Lost        int64     // clicks of all links of the server that were dropped in the range, as far as known
 }
 
 // Kinds of Subject.

@@ -94,9 +94,32 @@ func TestLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, r := range results {
-		if r.Lost != 0x21 || r.Before.Lost != 0x210 || r.Total.All() != 0 {
-			t.Errorf("lost %#x and %#x before, total %v, want 0x21, 0x210 and no clicks", r.Lost, r.Before.Lost, r.Total)
+		if *r.Lost != 0x21 || *r.Before.Lost != 0x210 || r.Total.All() != 0 {
+			t.Errorf("lost %#x and %#x before, total %v, want 0x21, 0x210 and no clicks", *r.Lost, *r.Before.Lost, r.Total)
 		}
+	}
+}
+
+// lossless is a store whose lost clicks cannot be read, as while a shard is down.
+type lossless struct{ rawClicks }
+
+func (l *lossless) ListClickDays(ctx context.Context, kind store.ClickKind, keys []string, from, to int32) ([]store.ClickDay, error) {
+	if kind == store.ClickLost {
+		return nil, store.ErrUnavailable
+	}
+	return l.rawClicks.ListClickDays(ctx, kind, keys, from, to)
+}
+
+// TestLostIsUnknown checks that statistics of a link need no other shard than its own.
+func TestLostIsUnknown(t *testing.T) {
+	t.Parallel()
+	q, err := stats.ParseQuery(stats.Params{Compare: true}, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := stats.Read(t.Context(), &lossless{}, store.ClickLink, []string{"a"}, &q, now)
+	if err != nil || r[0].Lost != nil || r[0].Before.Lost != nil {
+		t.Errorf("Read = %+v, %v, want an unknown number of lost clicks", r, err)
 	}
 }
 

@@ -9,6 +9,7 @@ package stats
 import (
 	"cmp"
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -38,8 +39,9 @@ type Result struct {
 	CoarseUntil time.Time
 
 	// Lost is how many clicks of all links in the range were dropped before they were counted, as far as the
-	// processes could store it. A killed process does not count what it loses.
-	Lost int64
+	// processes could store it. A killed process does not count what it loses. nil means that it is not known,
+	// because a shard does not answer.
+	Lost *int64
 
 	// Before is the range before, without breakdowns; nil unless Query.Compare.
 	Before *Result
@@ -147,7 +149,7 @@ func read(ctx context.Context, days Days, kind store.ClickKind, keys []string, q
 		}
 	}
 	lost, err := readLost(ctx, days, q, now)
-	if err != nil {
+	if err != nil && !errors.Is(err, store.ErrUnavailable) {
 		return nil, err
 	}
 	results := make([]Result, len(keys))
@@ -158,18 +160,19 @@ func read(ctx context.Context, days Days, kind store.ClickKind, keys []string, q
 	return results, nil
 }
 
-// readLost returns the number of lost clicks in the range.
-func readLost(ctx context.Context, days Days, q *Query, now time.Time) (lost int64, err error) {
+// readLost returns the number of lost clicks in the range, of all shards.
+func readLost(ctx context.Context, days Days, q *Query, now time.Time) (*int64, error) {
 	from, to := q.utcDays(now)
 	rows, err := days.ListClickDays(ctx, store.ClickLost, []string{""}, from, to)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
+	lost := int64(0)
 	first, end := quarterOf(q.From), quarterOf(q.To)
 	for _, r := range rows {
 		d, err := day.ParseRow(r)
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
 		for _, p := range d.Series() {
 			if at := int64(r.Day)*day.Quarters + int64(p.Quarter); first <= at && at < end {
@@ -177,7 +180,7 @@ func readLost(ctx context.Context, days Days, q *Query, now time.Time) (lost int
 			}
 		}
 	}
-	return lost, nil
+	return &lost, nil
 }
 
 // utcDays returns the range of UTC days that q touches and that can have clicks.

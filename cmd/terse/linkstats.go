@@ -116,8 +116,8 @@ func printStats(w io.Writer, shortURL string, s *terseclient.Stats) error {
 	if s.CoarseUntil != nil {
 		fmt.Fprintf(table, "note\tclicks before %s are stored by hours or days, and count at the start of the hour or day\n", s.CoarseUntil.Format(time.DateOnly))
 	}
-	if s.Lost > 0 {
-		fmt.Fprintf(table, "note\tthe server lost %d clicks of all links together in this time\n", s.Lost)
+	if s.Lost != nil && *s.Lost > 0 {
+		fmt.Fprintf(table, "note\tthe server lost %d clicks of all links together in this time\n", *s.Lost)
 	}
 	if err := table.Flush(); err != nil {
 		return err

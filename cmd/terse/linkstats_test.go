@@ -16,7 +16,7 @@ func TestPrintStats(t *testing.T) {
 	start := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 	coarse := start.AddDate(0, 0, 1)
 	s := terseclient.Stats{
-		From: start, To: start.AddDate(0, 0, 5), TZ: "UTC", Interval: "day", Class: "all", CoarseUntil: &coarse, Lost: 12,
+		From: start, To: start.AddDate(0, 0, 5), TZ: "UTC", Interval: "day", Class: "all", CoarseUntil: &coarse, Lost: new(int64(12)),
 		Total:  terseclient.StatsTotal{Clicks: terseclient.Clicks{People: 97, Robots: 4}, Visitors: 60},
 		Before: &terseclient.StatsBefore{Total: terseclient.StatsTotal{Clicks: terseclient.Clicks{People: 50}}},
 		Breakdowns: []terseclient.StatsBreakdown{{

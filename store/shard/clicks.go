@@ -39,7 +39,7 @@ func (r *Router) AddClicks(ctx context.Context, b store.ClickBatch) error {
 			return fmt.Errorf("shard: add clicks: %w", err)
 		}
 	}
-	parts, lost := r.splitClicks(clickPart{b.Counts, b.Days})
+	parts, lost := r.splitClicks(b.Recorder, clickPart{b.Counts, b.Days})
 	_, errs := everywhere(r, func(i int, s Shard) (struct{}, error) {
 		if parts[i].empty() {
 			return struct{}{}, nil
@@ -66,7 +66,7 @@ func (r *Router) AddClicks(ctx context.Context, b store.ClickBatch) error {
 // failed gets nothing now: only a repetition under the same name shows whether it has
 // counted its part.
 func (r *Router) resend(ctx context.Context, b store.ClickBatch, from int, parts []clickPart, errs []error) error {
-	again, lost := r.splitClicks(parts[from])
+	again, lost := r.splitClicks(b.Recorder, parts[from])
 	failed := []error{lost}
 	for to, part := range again {
 		if part.empty() {
@@ -90,8 +90,9 @@ func (r *Router) resend(ctx context.Context, b store.ClickBatch, from int, parts
 	return errors.Join(failed...)
 }
 
-// splitClicks divides clicks by the shards that own the links. Any shard may count lost clicks.
-func (r *Router) splitClicks(all clickPart) (parts []clickPart, lost error) {
+// splitClicks divides clicks by the shards that own the links. The lost clicks of a recorder always go to
+// the same shard, so that a repeated batch does not count them twice.
+func (r *Router) splitClicks(recorder string, all clickPart) (parts []clickPart, lost error) {
 	parts = make([]clickPart, len(r.shards))
 	ofLinks := slices.DeleteFunc(slices.Clone(all.days), func(d store.ClickDay) bool { return d.Kind == store.ClickLost })
 	ofAll := slices.DeleteFunc(slices.Clone(all.days), func(d store.ClickDay) bool { return d.Kind != store.ClickLost })
@@ -101,7 +102,7 @@ func (r *Router) splitClicks(all clickPart) (parts []clickPart, lost error) {
 		parts[i] = clickPart{counts[i], days[i]}
 	}
 	if len(ofAll) > 0 {
-		to := &parts[max(0, slices.IndexFunc(parts, func(p clickPart) bool { return !p.empty() }))]
+		to := &parts[store.BucketOf(recorder)%len(parts)]
 		to.days = append(to.days, ofAll...)
 	}
 	return parts, errors.Join(lost, lostDays)
