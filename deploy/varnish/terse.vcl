@@ -62,7 +62,7 @@ sub set_device {
             set req.http.Terse-Device = "android";
         }
     }
-    if (req.http.User-Agent ~ "(?i)^.{0,900}(facebookexternalhit|Twitterbot|LinkedInBot|Slackbot|Discordbot|TelegramBot|WhatsApp|SkypeUriPreview|Googlebot/|bingbot|Applebot|YandexBot|Baiduspider|DuckDuckBot|PetalBot|Bytespider|Amazonbot|GPTBot|ClaudeBot|AhrefsBot|SemrushBot)") {
+    if (req.http.User-Agent ~ "(?i)^.{0,900}(facebookexternalhit|Twitterbot|LinkedInBot|Slackbot|Discordbot|TelegramBot|WhatsApp|SkypeUriPreview|Googlebot/|bingbot|Applebot|Baiduspider|DuckDuckBot|PetalBot|Bytespider|Amazonbot|GPTBot|AhrefsBot|(YandexBot|ClaudeBot|SemrushBot)([^a-z]|$))") {
         set req.http.Terse-Device = "bot";
     }
 }
