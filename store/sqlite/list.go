@@ -79,7 +79,7 @@ func filter(q *store.Query, order string, where func(condition string, values ..
 		after = micros(q.CreatedTo)
 	}
 	code := ""
-	if !q.After.IsZero() && micros(q.After.CreatedAt) <= after {
+	if !q.After.IsZero() && micros(q.After.CreatedAt) < after {
 		after, code = micros(q.After.CreatedAt), q.After.Code
 	}
 	where(` AND l.deleted_at = 0 AND (`+order+`.created_at, `+order+`.code) < (?, ?)`, after, code)
