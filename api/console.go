@@ -170,7 +170,7 @@ func (a *API) linkPage(l *store.Link) (web.LinkPage, error) {
 	}
 	return web.LinkPage{
 		LinkRow: a.row(l), QRPath: qr, Status: l.Status, ForwardQuery: forwardNames[l.ForwardQuery], StartsAt: l.StartsAt, ExpiresAt: l.ExpiresAt,
-		MaxClicks: l.MaxClicks, UsedClicks: l.UsedClicks, Confirm: l.Confirm, NoVisitors: l.NoVisitors, Rules: ruled, DisabledReason: l.DisabledReason,
+		MaxClicks: l.MaxClicks, UsedClicks: l.UsedClicks, Confirm: l.Confirm, ForwardPath: l.ForwardPath, NoVisitors: l.NoVisitors, Rules: ruled, DisabledReason: l.DisabledReason,
 		UpdatedAt: l.UpdatedAt, LastClickAt: l.LastClickAt, Version: l.Version,
 	}, nil
 }

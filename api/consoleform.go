@@ -93,7 +93,7 @@ func (a *API) formOf(l *store.Link) web.LinkForm {
 	v := web.LinkForm{
 		Path: a.linkScreenPath(l.Code), ShortURL: a.shortURL(l.Code), URL: l.URL, Title: l.Title, Tags: strings.Join(l.Tags, "\n"),
 		StartsAt: shownMoment(l.StartsAt), ExpiresAt: shownMoment(l.ExpiresAt), Status: strconv.Itoa(l.Status), ForwardQuery: forwardNames[l.ForwardQuery],
-		Confirm: l.Confirm, NoVisitors: l.NoVisitors, Protected: l.PasswordHash != "", Version: strconv.FormatInt(l.Version, 10),
+		Confirm: l.Confirm, ForwardPath: l.ForwardPath, NoVisitors: l.NoVisitors, Protected: l.PasswordHash != "", Version: strconv.FormatInt(l.Version, 10),
 		Rules: shownRules(l.Rules), Renames: l.DomainID() == "" && a.opts.Links.RenamedTo(l) == "", OldAlias: oldRedirects,
 	}
 	if v.Renames {
@@ -153,7 +153,7 @@ func sentForm(f url.Values) web.LinkForm {
 		URL: f.Get("url"), Domain: f.Get("domain"), Alias: f.Get("alias"), Title: f.Get("title"), Tags: f.Get("tags"), StartsAt: f.Get("starts_at"),
 		ExpiresAt: f.Get("expires_at"), MaxClicks: f.Get("max_clicks"), Status: f.Get("status"), ForwardQuery: f.Get("forward_query"),
 		Rules: f.Get("rules"), OldAlias: f.Get("old_alias"),
-		Confirm: f.Get("confirm") == "true", NoVisitors: f.Get("no_visitors") == "true", RemovePassword: f.Get("remove_password") == "true", Version: f.Get("version"), Nonce: f.Get("nonce"),
+		Confirm: f.Get("confirm") == "true", ForwardPath: f.Get("forward_path") == "append", NoVisitors: f.Get("no_visitors") == "true", RemovePassword: f.Get("remove_password") == "true", Version: f.Get("version"), Nonce: f.Get("nonce"),
 	}
 }
 
@@ -176,7 +176,7 @@ func (a *API) sentSettings(f url.Values) (target string, set links.Settings, err
 	}
 	tags := lines(v.Tags)
 	set = links.Settings{
-		Title: &v.Title, Tags: &tags, StartsAt: &starts, ExpiresAt: &ends, MaxClicks: &most, Confirm: &v.Confirm, NoVisitors: &v.NoVisitors, Rules: ruled,
+		Title: &v.Title, Tags: &tags, StartsAt: &starts, ExpiresAt: &ends, MaxClicks: &most, Confirm: &v.Confirm, ForwardPath: &v.ForwardPath, NoVisitors: &v.NoVisitors, Rules: ruled,
 		Status: new(int(status)), ForwardQuery: new(parseForward(v.ForwardQuery)),
 	}
 	if password != "" || v.RemovePassword {
@@ -396,6 +396,7 @@ func (a *API) showConflict(c echo.Context, s *session, v web.LinkForm, l *store.
 		{Field: "Status", Yours: v.Status, Theirs: stored.Status},
 		{Field: "Query of a visit", Yours: v.ForwardQuery, Theirs: stored.ForwardQuery},
 		{Field: "Rules", Yours: compactRules(v.Rules), Theirs: l.Rules},
+		{Field: "The path of a visit is added", Yours: yesNo(v.ForwardPath), Theirs: yesNo(stored.ForwardPath)},
 		{Field: "Visitors are not counted", Yours: yesNo(v.NoVisitors), Theirs: yesNo(stored.NoVisitors)},
 		{Field: "Visitors press Continue first", Yours: yesNo(v.Confirm), Theirs: yesNo(stored.Confirm)},
 	} {

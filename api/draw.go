@@ -110,7 +110,11 @@ func (g grid) png() ([]byte, error) {
 	for y := 0; y < g.size; y++ {
 		line := same
 		if from := y - g.border; y == 0 || from >= 0 && from <= g.module*g.code.Size && from%g.module == 0 {
-			g.draw(row, from/g.module)
+			module := -1 // the border
+			if from >= 0 {
+				module = from / g.module
+			}
+			g.draw(row, module)
 			line = row
 		}
 		if _, err := z.Write(line); err != nil {

@@ -134,6 +134,13 @@ func TestInksAndMargins(t *testing.T) {
 				t.Fatal(err)
 			}
 			g := newGrid(code, &drawingKey{size: 500, margin: margin})
+			want := colors.background // of the first row
+			if g.border == 0 {
+				want = colors.color
+			}
+			if red, green, blue, _ := picture.At(g.border, 0).RGBA(); !bytes.Equal([]byte{byte(red >> 8), byte(green >> 8), byte(blue >> 8)}, want.rgb()) {
+				t.Errorf("margin %d: the first row has another color than %s above the code", margin, want)
+			}
 			for at, want := range map[int]ink{g.border: colors.color, g.border + g.module: colors.background} { // the frame of a corner
 				red, green, blue, _ := picture.At(at, g.border+g.module).RGBA()
 				if got := []byte{byte(red >> 8), byte(green >> 8), byte(blue >> 8)}; !bytes.Equal(got, want.rgb()) {

@@ -15,9 +15,13 @@ import (
 func forwarded(l *store.Link, to, rest, rawQuery string) (string, error) {
 	to = store.JoinPath(to, rest)
 	if len(to) > store.MaxURLLen && rest != "" {
-		return "", newProblem(http.StatusRequestURITooLong, "The target with this path is too long.")
+		return "", errLongTarget()
 	}
 	return withQuery(l, to, rawQuery), nil
+}
+
+func errLongTarget() error {
+	return newProblem(http.StatusRequestURITooLong, "The target with this path is too long.")
 }
 
 // withQuery adds the query of a visit to a target of l.

@@ -196,7 +196,9 @@ func (a *API) showPreview(c echo.Context, status int, l *store.Link, report web.
 		shown.Title = ""
 	}
 	if _, previewed := cutPlus(c.Request().URL.Path[1:]); !previewed {
-		shown.Rest = restOf(c.Request(), l)
+		if shown.Rest = restOf(c.Request(), l); len(ruled) == 0 {
+			shown.URL = store.JoinPath(l.URL, shown.Rest)
+		}
 	}
 	a.pagesOf(c).Preview(c.Response(), status, shown)
 	return nil

@@ -130,12 +130,15 @@ func (a *API) resolveVisit(ctx context.Context, c echo.Context) (store.Link, err
 		return l, err
 	}
 	if errors.Is(err, store.ErrNotFound) && store.ValidCode(code) && trimEnd(name) != code {
-		if l, err = a.resolve(ctx, c, code); err == nil && !l.ForwardPath {
+		if l, err = a.resolve(ctx, c, code); err == nil && !l.ForwardPath && l.DeletedAt.IsZero() {
 			err = store.ErrNotFound
 		}
 	}
 	if err == nil && l.ForwardPath && store.Climbs(rest) {
 		err = store.ErrNotFound
+	}
+	if err == nil && l.ForwardPath && len(store.JoinPath(l.URL, rest)) > store.MaxURLLen { // before the visit counts
+		err = errLongTarget()
 	}
 	return l, err
 }

@@ -152,7 +152,7 @@ func TestBadCodesNeverReachTheStore(t *testing.T) {
 		o.Store, o.History = forbidden{o.Store, o.History}, forbidden{o.Store, o.History}
 	})
 	for _, path := range []string{
-		"/%C0", "/%00", "/abc%C0", "/..", "/a/b", "/a%2Fb", "/%09/evil.example/", "//evil.example/", "/a%20b", "/é",
+		"/%C0", "/%00", "/abc%C0", "/..", "/a%2Fb", "/%09/evil.example/", "//evil.example/", "/a%20b", "/é",
 		"/" + strings.Repeat("a", 65), "/...", "/+", "/abc%C0+", "/%2e%2e/x",
 	} {
 		a := s.get(path)

@@ -128,6 +128,7 @@ var roleCalls = []roleCall{
 	{"GET /~/with/:provider", ``, everybody(404)}, // there is no identity provider
 	{"GET /~/with/:provider/back", ``, everybody(404)},
 	{"GET /~/links", ``, everybody(303)},
+	{"GET /~/links.csv", ``, everybody(303)},
 	{"GET /~/new", ``, everybody(303)},
 	{"POST /~/new", `url=https://example.com`, everybody(401)},
 	{"POST /~/bulk", ``, everybody(401)},
@@ -137,6 +138,8 @@ var roleCalls = []roleCall{
 	{"GET /~/links/:host/:code/delete", ``, everybody(303)},
 	{"POST /~/links/:host/:code/delete", ``, everybody(401)},
 	{"GET /~/links/:host/:code/history", ``, everybody(303)},
+	{"GET /~/links/:host/:code/qr", ``, everybody(303)},
+	{"GET /~/links/:host/:code/explain", ``, everybody(303)},
 	{"POST /~/links/:host/:code/rollback", ``, everybody(401)},
 	{"POST /~/links/:host/:code/disable", ``, everybody(401)},
 	{"POST /~/links/:host/:code/enable", ``, everybody(401)},

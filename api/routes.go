@@ -219,9 +219,12 @@ func (a *API) recover(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// withTimeout gives the request a deadline.
+// withTimeout gives the request a deadline. A file of links has a deadline for each page of the list.
 func withTimeout(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
+		if c.Path() == exportScreen {
+			return next(c)
+		}
 		ctx, cancel := context.WithTimeout(c.Request().Context(), RequestTimeout)
 		defer cancel()
 		c.SetRequest(c.Request().WithContext(ctx))

@@ -20,6 +20,8 @@ import (
 func classOf(method, pattern string) (overload.Class, bool) {
 	reads := method == http.MethodGet || method == http.MethodHead
 	switch {
+	case pattern == exportScreen: // takes a place for each page of the list
+		return 0, false
 	case reads && strings.HasPrefix(pattern, web.ConsolePath): // also shared pages
 		return overload.List, true
 	case reads && !strings.HasPrefix(pattern, apiPath):

@@ -149,7 +149,7 @@ type LinkForm struct {
 	// The visitor's input.
 	URL, Domain, Alias, Title, Tags, StartsAt, ExpiresAt, MaxClicks, Status, ForwardQuery string // tags: one on each line
 	Rules, OldAlias                                                                       string // rules: JSON
-	Confirm, NoVisitors, RemovePassword                                                   bool
+	Confirm, ForwardPath, NoVisitors, RemovePassword                                      bool
 
 	Protected bool   // whether the link has a password
 	Renames   bool   // whether the link can get another code
@@ -215,6 +215,7 @@ type LinkPage struct {
 	MaxClicks      int64
 	UsedClicks     int64
 	Confirm        bool
+	ForwardPath    bool          // whether the path of a visit is added to the target
 	NoVisitors     bool          // whether statistics leave out visitors
 	Rules          []PreviewRule // other targets for some visits, in order
 	DisabledReason string
