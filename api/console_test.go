@@ -584,7 +584,7 @@ func TestExportFromTheConsole(t *testing.T) {
 	key := s.owner("owner")
 	var batch []string
 	for i := range exported {
-		batch = append(batch, fmt.Sprintf(`{"url":"https://example.com/%d","alias":"link-%04d","title":"=1+%d","tags":["a,b","t%d"]}`, i, i, i, i%2))
+		batch = append(batch, fmt.Sprintf(`{"url":"https://example.com/%d","alias":"link-%04d","title":"=1+%d","tags":["a,b","t%d"],"forward_path":"append"}`, i, i, i, i%2))
 	}
 	s.send(http.MethodPost, "/api/v1/links/batch", `{"links":[`+strings.Join(batch, ",")+`]}`, key...)
 	s.create(`{"url":"https://example.com/","alias":"foreign"}`, s.owner("other")...)
@@ -604,7 +604,7 @@ func TestExportFromTheConsole(t *testing.T) {
 	must(t, err)
 	for _, want := range []string{"link-0003", "link-0001"} {
 		got, err := r.Next()
-		if err != nil || got.Link.Code != want || got.Link.Title != "=1+"+want[len(want)-1:] || !slices.Equal(got.Link.Tags, []string{"a,b", "t1"}) {
+		if err != nil || got.Link.Code != want || got.Link.Title != "=1+"+want[len(want)-1:] || !slices.Equal(got.Link.Tags, []string{"a,b", "t1"}) || got.Link.ForwardPath != "append" {
 			t.Errorf("the file has %+v, %v, want the link %s", got.Link, err, want)
 		}
 	}

@@ -78,6 +78,13 @@ func TestForwardPath(t *testing.T) {
 	if a := s.request(http.MethodGet, long+"x", ""); a.StatusCode != http.StatusRequestURITooLong || a.Header.Get("Location") != "" {
 		t.Errorf("a longer path = %d, want 414", a.StatusCode)
 	}
+	s.create(`{"url":"https://e.com/docs/?v=1#top","alias":"once","forward_path":"append","max_clicks":1}`)
+	if a := s.request(http.MethodGet, strings.Replace(long, "docs", "once", 1)+"x", ""); a.StatusCode != http.StatusRequestURITooLong {
+		t.Errorf("a longer path of a limited link = %d, want 414", a.StatusCode)
+	}
+	if a := s.request(http.MethodGet, "/once/a", ""); a.StatusCode != http.StatusFound {
+		t.Errorf("a visit after a path that was too long = %d, want 302", a.StatusCode)
+	}
 }
 
 // TestForwardPathOfEveryVisit follows a path through rules, forms, previews for robots, and domains.
