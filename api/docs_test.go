@@ -21,7 +21,7 @@ func TestDocsCallTheirOwnHost(t *testing.T) {
 	tab.Do(chromedp.Navigate(s.URL + "/api/docs#/Links/createLink"))
 	tab.Wait(`document.querySelector("#operations-Links-createLink .try-out__btn") !== null`)
 	groups := browser.Eval[[]string](tab, `[...document.querySelectorAll(".opblock-tag")].map((tag) => tag.dataset.tag)`)
-	if want := []string{"Links", "Statistics", "Domains", "Abuse", "Archive"}; !slices.Equal(groups, want) {
+	if want := []string{"Links", "Statistics", "Domains", "Workspaces", "Abuse", "Archive"}; !slices.Equal(groups, want) {
 		t.Errorf("groups of operations = %q, want %q", groups, want)
 	}
 	for _, text := range []string{"Authorization: Bearer tk_", "urn:terse:problem:invalid"} {
