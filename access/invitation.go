@@ -25,7 +25,7 @@ type NewInvitation struct {
 }
 
 // Invite stores an invitation and returns it with the token of its link, which is stored nowhere. It needs
-// store.ScopeWorkspaceWrite, and store.ScopeAdmin for store.RoleAdmin and for another workspace. Its
+// store.ScopeWorkspaceWrite, the scopes of the role, and store.ScopeAdmin for another workspace. Its
 // error names every invalid field.
 func (s *Service) Invite(ctx context.Context, who Caller, in NewInvitation) (invitation store.Key, token string, err error) {
 	if err := who.Require(store.ScopeWorkspaceWrite); err != nil {

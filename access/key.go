@@ -48,10 +48,8 @@ func (s *Service) CreateKey(ctx context.Context, who Caller, in NewKey) (k store
 	if err := s.manages(who, k.Workspace); err != nil {
 		return store.Key{}, "", err
 	}
-	for _, scope := range k.Scopes {
-		if err := who.Require(scope); err != nil {
-			return store.Key{}, "", err
-		}
+	if err := requireAll(who, k.Scopes); err != nil {
+		return store.Key{}, "", err
 	}
 	token, k.Hash = store.NewToken()
 	k.Prefix = store.TokenPrefix(token)
@@ -59,6 +57,16 @@ func (s *Service) CreateKey(ctx context.Context, who Caller, in NewKey) (k store
 		return store.Key{}, "", fmt.Errorf("create key: %w", err)
 	}
 	return k, token, nil
+}
+
+// requireAll returns an error if the caller lacks one of the scopes.
+func requireAll(who Caller, scopes []store.Scope) error {
+	for _, scope := range scopes {
+		if err := who.Require(scope); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // checkScopes returns an error for the scopes of a new key.
@@ -74,14 +82,19 @@ func checkScopes(k *store.Key) error {
 	return nil
 }
 
-// RevokeKey revokes one of Keys, and so ends its sessions. It returns store.ErrNotFound for another id.
+// RevokeKey revokes one of Keys, and so ends its sessions. The caller must have the scopes of the key. It
+// returns store.ErrNotFound for another id.
 func (s *Service) RevokeKey(ctx context.Context, who Caller, id string) (store.Key, error) {
 	keys, err := s.Keys(ctx, who)
 	if err != nil {
 		return store.Key{}, err
 	}
-	if !slices.ContainsFunc(keys, func(k store.Key) bool { return k.ID == id }) {
+	i := slices.IndexFunc(keys, func(k store.Key) bool { return k.ID == id })
+	if i < 0 {
 		return store.Key{}, fmt.Errorf("revoke key %q: %w", id, store.ErrNotFound)
+	}
+	if err := requireAll(who, keys[i].Scopes); err != nil {
+		return store.Key{}, err
 	}
 	return s.revoke(ctx, id)
 }

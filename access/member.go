@@ -86,7 +86,7 @@ func (s *Service) Members(ctx context.Context, who Caller, workspace string) ([]
 }
 
 // SetRole gives a member another role, ends the member's sessions, and returns the member, which has a new ID. It
-// needs store.ScopeWorkspaceWrite, and store.ScopeAdmin to give or take store.RoleAdmin. It returns
+// needs store.ScopeWorkspaceWrite, and the scopes of the role before and of the new role. It returns
 // store.ErrNotFound for an unknown ID, and ErrLastManager, ErrProvided and ErrChanged.
 func (s *Service) SetRole(ctx context.Context, who Caller, id string, role store.Role) (store.Key, error) {
 	m, all, err := s.member(ctx, who, id)
@@ -116,7 +116,7 @@ func (s *Service) SetRole(ctx context.Context, who Caller, id string, role store
 }
 
 // Remove removes a member, and so ends the member's sessions and the invitations that the member sent. It also withdraws
-// an invitation. It needs store.ScopeWorkspaceWrite, and store.ScopeAdmin for store.RoleAdmin. It returns
+// an invitation. It needs store.ScopeWorkspaceWrite, and the scopes of the role. It returns
 // store.ErrNotFound for an unknown ID, and ErrLastManager.
 func (s *Service) Remove(ctx context.Context, who Caller, id string) (store.Key, error) {
 	m, all, err := s.member(ctx, who, id)
@@ -148,15 +148,12 @@ func (s *Service) member(ctx context.Context, who Caller, id string) (m store.Ke
 	return all[i], all, mayGive(who, all[i].Member.Role)
 }
 
-// mayGive returns an error if role is unknown, or if the caller may not give it.
+// mayGive returns an error if role is unknown, or if the caller lacks one of its scopes.
 func mayGive(who Caller, role store.Role) error {
-	switch {
-	case !slices.Contains(store.Roles(), role):
+	if !slices.Contains(store.Roles(), role) {
 		return &store.FieldError{Field: "role", Reason: fmt.Sprintf("must be one of %v", store.Roles())}
-	case role == store.RoleAdmin:
-		return who.Require(store.ScopeAdmin)
 	}
-	return nil
+	return requireAll(who, role.Scopes())
 }
 
 // lastManager reports whether m is the only manager of its workspace, unless the caller is an administrator

@@ -131,19 +131,27 @@ func TestInviteRefuses(t *testing.T) {
 	}
 	_, _, editor := b.join("marketing", "Ann", store.RoleEditor)
 	_, _, manager := b.join("marketing", "Max", store.RoleManager)
+	manages := b.key(store.Key{Workspace: "marketing", Scopes: []store.Scope{store.ScopeWorkspaceWrite}})
+	reads := b.key(store.Key{Workspace: "marketing", Scopes: append(store.RoleViewer.Scopes(), store.ScopeWorkspaceWrite)})
+	writes := b.key(store.Key{Workspace: "marketing", Scopes: append(store.RoleEditor.Scopes(), store.ScopeWorkspaceWrite)})
 	for name, tt := range map[string]struct {
 		who  store.Key
 		in   access.NewInvitation
 		want func(error) bool
 	}{
-		"an editor":                   {editor, access.NewInvitation{Name: "x", Role: store.RoleViewer}, lacksScope},
-		"to another workspace":        {manager, access.NewInvitation{Name: "x", Role: store.RoleViewer, Workspace: "sales"}, notFound},
-		"a manager, an administrator": {manager, access.NewInvitation{Name: "x", Role: store.RoleAdmin}, lacksScope},
+		"an editor":                    {editor, access.NewInvitation{Name: "x", Role: store.RoleViewer}, lacksScope},
+		"to another workspace":         {manager, access.NewInvitation{Name: "x", Role: store.RoleViewer, Workspace: "sales"}, notFound},
+		"a manager, an administrator":  {manager, access.NewInvitation{Name: "x", Role: store.RoleAdmin}, lacksScope},
+		"a key for members, a viewer":  {manages, access.NewInvitation{Name: "x", Role: store.RoleViewer}, lacksScope},
+		"a key that reads, an editor":  {reads, access.NewInvitation{Name: "x", Role: store.RoleEditor}, lacksScope},
+		"a key that writes, a manager": {writes, access.NewInvitation{Name: "x", Role: store.RoleManager}, lacksScope},
 	} {
 		if _, _, err := b.Invite(t.Context(), caller(tt.who), tt.in); !tt.want(err) {
 			t.Errorf("Invite by %s = %v, want a refusal", name, err)
 		}
 	}
+	_, _, err = b.Invite(t.Context(), caller(reads), access.NewInvitation{Name: "x", Role: store.RoleViewer})
+	must(t, err)
 }
 
 func lacksScope(err error) bool {
@@ -256,10 +264,16 @@ func TestMembersOfOthers(t *testing.T) {
 	if _, err := b.SetRole(t.Context(), caller(manager), ann.ID, store.RoleAdmin); !lacksScope(err) {
 		t.Errorf("SetRole to admin by a manager = %v, want a ScopeError", err)
 	}
+	writes := b.key(store.Key{Workspace: "marketing", Scopes: append(store.RoleEditor.Scopes(), store.ScopeWorkspaceWrite)})
+	if _, err := b.SetRole(t.Context(), caller(writes), ann.ID, store.RoleManager); !lacksScope(err) {
+		t.Errorf("SetRole to manager by a key without domains:write = %v, want a ScopeError", err)
+	}
+	_, err := b.RevokeKey(t.Context(), admin(), writes.ID)
+	must(t, err)
 	if _, err := b.SetRole(t.Context(), caller(manager), ann.ID, "owner"); !store.IsInvalid(err) {
 		t.Errorf("SetRole to an unknown role = %v, want a field error", err)
 	}
-	_, err := b.Remove(t.Context(), caller(manager), max.ID) // not the last: an administrator is a member too
+	_, err = b.Remove(t.Context(), caller(manager), max.ID) // not the last: an administrator is a member too
 	must(t, err)
 	_, err = b.Remove(t.Context(), admin(), sue.ID)
 	must(t, err)
@@ -292,6 +306,12 @@ func TestKeysOfAManager(t *testing.T) {
 	if keys, err := b.Keys(t.Context(), caller(manager)); err != nil || len(keys) != 1 || keys[0].ID != own.ID {
 		t.Errorf("Keys = %+v, %v, want the one of the workspace", keys, err)
 	}
+	wider := b.key(store.Key{Name: "wider", Workspace: "marketing", Scopes: []store.Scope{store.ScopeAdmin}})
+	if _, err := b.RevokeKey(t.Context(), caller(manager), wider.ID); !lacksScope(err) {
+		t.Errorf("RevokeKey of a key with a scope that the caller lacks = %v, want a ScopeError", err)
+	}
+	_, err = b.RevokeKey(t.Context(), admin(), wider.ID)
+	must(t, err)
 	_, err = b.RevokeKey(t.Context(), caller(manager), own.ID)
 	must(t, err)
 	if all, err := b.Workspaces(t.Context(), caller(manager)); err != nil || !slices.Equal(all, []access.Workspace{{ID: "marketing", Members: 1}}) {

@@ -107,7 +107,7 @@ func (a *API) listMembers(ctx context.Context, in *listMembersInput) (*listMembe
 
 type inviteInputBody struct {
 	Name      string              `json:"name" doc:"The name of the person, for other members; 1 to 100 characters." example:"Ann"`
-	Role      string              `json:"role" doc:"viewer, editor, manager or admin. Only an admin key may invite an admin." example:"editor"`
+	Role      string              `json:"role" doc:"viewer, editor, manager or admin. The key needs the scopes of the role: only an admin key may invite an admin." example:"editor"`
 	Workspace optional[string]    `json:"workspace,omitzero" required:"false" nullable:"false" doc:"The workspace; your own by default. Needs an admin key for another one. A new name makes a new workspace." example:"marketing"`
 	ExpiresAt optional[time.Time] `json:"expires_at,omitzero" required:"false" doc:"The invitation ends then. The default is after 7 days."`
 }
@@ -161,7 +161,7 @@ type MemberParam struct {
 }
 
 type editMemberInputBody struct {
-	Role string `json:"role" doc:"viewer, editor, manager or admin. Only an admin key may give or take admin." example:"viewer"`
+	Role string `json:"role" doc:"viewer, editor, manager or admin. The key needs the scopes of the role before and of the new role: only an admin key may give or take admin." example:"viewer"`
 }
 
 type memberOutput struct {
