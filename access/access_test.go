@@ -70,7 +70,7 @@ func must(t testing.TB, err error) {
 }
 
 func admin() *links.Caller {
-	return &links.Caller{Key: &store.Key{ID: "key_admin", Scopes: []store.Scope{store.ScopeAdmin}}}
+	return &links.Caller{Key: &store.Key{ID: store.AuthorAdmin, Scopes: []store.Scope{store.ScopeAdmin}}}
 }
 
 func TestSignIn(t *testing.T) {
@@ -196,7 +196,7 @@ func TestKeys(t *testing.T) {
 	b := newBench(t)
 	k, token, err := b.CreateKey(t.Context(), admin(), access.NewKey{Name: "Ann", Scopes: []store.Scope{store.ScopeLinksRead}, ExpiresAt: b.now.Add(time.Hour)})
 	must(t, err)
-	if got := b.session(token); got.ID != k.ID || got.Workspace != "key_admin" || got.Name != "Ann" || !got.ExpiresAt.Equal(k.ExpiresAt) {
+	if got := b.session(token); got.ID != k.ID || got.Workspace != store.AuthorAdmin || got.Name != "Ann" || !got.ExpiresAt.Equal(k.ExpiresAt) {
 		t.Errorf("CreateKey made %+v", got)
 	}
 	_, _, err = b.CreateKey(t.Context(), admin(), access.NewKey{Name: " ", Workspace: "a b", Scopes: []store.Scope{"all"}, ExpiresAt: b.now})

@@ -76,8 +76,8 @@ func checkEnd(k *store.Key) error {
 
 // Accept makes the person who has the token of an invitation a member. It returns the sign-in key of the
 // member, which is stored nowhere, and the token of a new session. It returns ErrLink if the invitation
-// was accepted, withdrawn or has expired. Only one of several concurrent calls succeeds: the sign-in key
-// follows from the token, and its digest is unique in the store.
+// was accepted, withdrawn or has expired, or if its author has no usable key. Only one of several concurrent
+// calls succeeds: the sign-in key follows from the token, and its digest is unique in the store.
 func (s *Service) Accept(ctx context.Context, token string) (key, session string, err error) {
 	hash, ok := store.HashToken(token)
 	if !ok {
@@ -89,6 +89,9 @@ func (s *Service) Accept(ctx context.Context, token string) (key, session string
 	}
 	if err != nil {
 		return "", "", fmt.Errorf("accept invitation: %w", err)
+	}
+	if err := s.checkAuthor(ctx, &k); err != nil {
+		return "", "", err
 	}
 	key, hash = store.TokenOf([sha256.Size]byte(sum(s.members, []byte(token))))
 	m := store.Key{ID: store.NewKeyID(), Hash: hash, Name: k.Name, Prefix: store.TokenPrefix(key), Workspace: k.Workspace, CreatedAt: s.now()}
@@ -111,4 +114,29 @@ func (s *Service) Accept(ctx context.Context, token string) (key, session string
 	}
 	session, err = s.SignIn(ctx, m)
 	return key, session, err
+}
+
+// checkAuthor returns ErrLink unless the author of an invitation may still send it. It reads the store: another process
+// may have revoked the key of the author.
+func (s *Service) checkAuthor(ctx context.Context, invitation *store.Key) error {
+	if invitation.Member.By == store.AuthorAdmin {
+		return nil
+	}
+	authors, err := s.list(ctx, func(k *store.Key, now time.Time) bool { return k.ID == invitation.Member.By && k.Usable(now) })
+	if err != nil {
+		return err
+	}
+	if len(authors) == 0 {
+		return ErrLink
+	}
+	author := authors[0]
+	if author.Member != nil {
+		author.Scopes = author.Member.Role.Scopes()
+	}
+	for _, scope := range append(invitation.Member.Role.Scopes(), store.ScopeWorkspaceWrite) {
+		if !author.Can(scope) {
+			return ErrLink
+		}
+	}
+	return nil
 }

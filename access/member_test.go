@@ -34,6 +34,8 @@ func (b *bench) live(session store.Key) bool {
 	return k.Usable(b.now) && origin.Usable(b.now)
 }
 
+func errOf(_ store.Key, err error) error { return err }
+
 func caller(k store.Key) *links.Caller { return &links.Caller{Key: &k} }
 
 func TestInvitation(t *testing.T) {
@@ -74,7 +76,7 @@ func TestInvitation(t *testing.T) {
 		t.Errorf("the sign-in key signs %q in, want %q", other.Session.Key, s.Session.Key)
 	}
 	members, err := b.Members(t.Context(), admin(), "marketing")
-	if err != nil || len(members) != 1 || members[0].Name != "Ann" || members[0].Member.By != "key_admin" {
+	if err != nil || len(members) != 1 || members[0].Name != "Ann" || members[0].Member.By != store.AuthorAdmin {
 		t.Errorf("Members = %+v, %v, want Ann, invited by the administrator", members, err)
 	}
 }
@@ -85,6 +87,10 @@ func TestInvitationsThatEnd(t *testing.T) {
 		"too old": func(b *bench, _ store.Key) { b.now = b.now.Add(access.InvitationLife) },
 		"withdrawn": func(b *bench, invitation store.Key) {
 			_, err := b.Remove(b.t.Context(), admin(), invitation.ID)
+			must(b.t, err)
+		},
+		"the key of its author was revoked": func(b *bench, invitation store.Key) {
+			_, err := b.database.RevokeKey(b.t.Context(), invitation.Member.By, b.now) // as terse key revoke does
 			must(b.t, err)
 		},
 		"its author was removed": func(b *bench, invitation store.Key) {
@@ -109,6 +115,29 @@ func TestInvitationsThatEnd(t *testing.T) {
 		})
 	}
 	b := newBench(t)
+	for name, change := range map[string]func(author store.Key){
+		"is usable":   func(store.Key) {},
+		"was revoked": func(author store.Key) { must(t, errOf(b.RevokeKey(t.Context(), admin(), author.ID))) },
+		"has expired": func(author store.Key) { b.now = author.ExpiresAt },
+	} {
+		author, _, err := b.CreateKey(t.Context(), admin(), access.NewKey{Name: "x", Workspace: "marketing", Scopes: store.RoleManager.Scopes(), ExpiresAt: b.now.Add(time.Hour)})
+		must(t, err)
+		_, token, err := b.Invite(t.Context(), caller(author), access.NewInvitation{Name: "Ann", Role: store.RoleManager})
+		must(t, err)
+		change(author)
+		if _, _, err := b.Accept(t.Context(), token); (err == nil) != (name == "is usable") || err != nil && !errors.Is(err, access.ErrLink) {
+			t.Errorf("Accept of the invitation of an API key that %s = %v", name, err)
+		}
+	}
+	// An author who may send invitations and lacks the scopes of the role.
+	author := b.key(store.Key{Workspace: "marketing", Scopes: []store.Scope{store.ScopeWorkspaceWrite}})
+	token, hash := store.NewToken()
+	must(t, b.database.CreateKey(t.Context(), store.Key{
+		ID: store.NewKeyID(), Hash: hash, Workspace: "marketing", CreatedAt: b.now, Member: &store.Member{Role: store.RoleViewer, By: author.ID},
+	}))
+	if _, _, err := b.Accept(t.Context(), token); !errors.Is(err, access.ErrLink) {
+		t.Errorf("Accept of a role that the author may not give = %v, want %v", err, access.ErrLink)
+	}
 	_, apiKey, err := b.CreateKey(t.Context(), admin(), access.NewKey{Name: "x", Scopes: store.Scopes()})
 	must(t, err)
 	_, memberKey, _ := b.join("marketing", "Max", store.RoleManager)

@@ -19,7 +19,7 @@ import (
 
 // administrator may do everything.
 func administrator() *links.Caller {
-	return &links.Caller{Key: &store.Key{ID: "key_root", Scopes: []store.Scope{store.ScopeAdmin}}}
+	return &links.Caller{Key: &store.Key{ID: store.AuthorAdmin, Scopes: []store.Scope{store.ScopeAdmin}}}
 }
 
 // join makes a new member. It returns the member and its sign-in key.
