@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,7 +23,78 @@ type bench struct {
 	t        *testing.T
 	database *sqlite.Store
 	now      time.Time
-	revoked  []string // ids that were announced
+	reads    atomic.Int64 // of the clock
+	ticks    bool         // each read of the clock is a microsecond later
+
+	mu      sync.Mutex
+	revoked []string                // ids that were announced
+	before  func(call string) error // runs before a call of the database: list, create, open (a session) or revoke
+}
+
+// calls are the keys of a bench, with its function before.
+type calls struct {
+	*sqlite.Store
+	b *bench
+}
+
+func (c calls) run(call string) error {
+	if c.b.before == nil {
+		return nil
+	}
+	return c.b.before(call)
+}
+
+func (c calls) ListKeys(ctx context.Context) ([]store.Key, error) {
+	if err := c.run("list"); err != nil {
+		return nil, err
+	}
+	return c.Store.ListKeys(ctx)
+}
+
+func (c calls) CreateKey(ctx context.Context, k store.Key) error {
+	call := "create"
+	if k.Session != nil {
+		call = "open"
+	}
+	if err := c.run(call); err != nil {
+		return err
+	}
+	return c.Store.CreateKey(ctx, k)
+}
+
+func (c calls) RevokeKey(ctx context.Context, id string, at time.Time) (store.Key, error) {
+	if err := c.run("revoke"); err != nil {
+		return store.Key{}, err
+	}
+	return c.Store.RevokeKey(ctx, id, at)
+}
+
+// fail makes one kind of call fail.
+func (b *bench) fail(failing string) {
+	b.before = func(call string) error {
+		if call == failing {
+			return store.ErrUnavailable
+		}
+		return nil
+	}
+}
+
+// once runs f before the next call of a kind.
+func (b *bench) once(at string, f func()) {
+	b.before = func(call string) error {
+		if call == at {
+			b.before = nil
+			f()
+		}
+		return nil
+	}
+}
+
+func (b *bench) clock() time.Time {
+	if !b.ticks {
+		return b.now
+	}
+	return b.now.Add(time.Duration(b.reads.Add(1)) * time.Microsecond)
 }
 
 func newBench(t *testing.T) *bench {
@@ -37,8 +109,12 @@ func newBench(t *testing.T) *bench {
 
 func (b *bench) options(secret string) access.Options {
 	return access.Options{
-		Keys: b.database, Secret: []byte(secret), Now: func() time.Time { return b.now },
-		Revoked: func(_ context.Context, k store.Key) { b.revoked = append(b.revoked, k.ID) },
+		Keys: calls{b.database, b}, Secret: []byte(secret), Now: b.clock,
+		Revoked: func(_ context.Context, k store.Key) {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			b.revoked = append(b.revoked, k.ID)
+		},
 	}
 }
 

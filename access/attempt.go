@@ -144,15 +144,14 @@ func (s *Service) synchronize(ctx context.Context, p Person) (map[string]store.K
 	if err != nil {
 		return nil, fmt.Errorf("list keys: %w", err)
 	}
-	own, now := map[string]store.Key{}, s.now()
-	var former []store.Key
+	own, former, now := map[string]store.Key{}, map[string]store.Key{}, s.now() // by workspace
 	for _, k := range all {
 		switch {
 		case k.Member == nil || k.Member.Issuer != p.Issuer || k.Member.Subject != p.Subject || !k.Usable(now):
 		case k.Member.Role == p.Roles[k.Workspace] && k.Name == p.Name && own[k.Workspace].ID == "":
 			own[k.Workspace] = k
 		default:
-			former = append(former, k)
+			former[k.Workspace] = k
 		}
 	}
 	for _, workspace := range slices.Sorted(maps.Keys(p.Roles)) {
@@ -166,8 +165,9 @@ func (s *Service) synchronize(ctx context.Context, p Person) (map[string]store.K
 		}
 	}
 	all = slices.DeleteFunc(all, func(k store.Key) bool { return own[k.Workspace].ID == k.ID }) // those stay
-	for i := range former {
-		if err := s.end(ctx, all, &former[i]); err != nil {
+	for _, workspace := range slices.Sorted(maps.Keys(former)) {
+		m := former[workspace]
+		if err := s.end(ctx, all, &m); err != nil {
 			return nil, err
 		}
 	}

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -100,7 +101,7 @@ func (s *Service) SetRole(ctx context.Context, who Caller, id string, role store
 		return store.Key{}, fmt.Errorf("member %q: %w", id, store.ErrNotFound)
 	case m.Member.Issuer != "":
 		return store.Key{}, ErrProvided
-	case m.Member.Role == role:
+	case m.Member.Role == role && s.only(all, &m):
 		return m, nil
 	case !role.Manages() && s.lastManager(who, all, &m):
 		return store.Key{}, ErrLastManager
@@ -112,12 +113,24 @@ func (s *Service) SetRole(ctx context.Context, who Caller, id string, role store
 	if err != nil {
 		return store.Key{}, err
 	}
-	return next, s.end(ctx, all, &m)
+	err = s.end(ctx, all, &m)
+	if errors.Is(err, ErrChanged) {
+		_, undone := s.revoke(ctx, next.ID)
+		return store.Key{}, cmp.Or(undone, err)
+	}
+	return next, err
+}
+
+// only reports whether m is the only usable membership of its person in the workspace. A change that failed half-way
+// leaves two.
+func (s *Service) only(all []store.Key, m *store.Key) bool {
+	now := s.now()
+	return !slices.ContainsFunc(all, func(k store.Key) bool { return k.ID != m.ID && memberOf(&k, m) && k.Usable(now) })
 }
 
 // Remove removes a member, and so ends the member's sessions and the invitations that the member sent. It also withdraws
 // an invitation. It needs store.ScopeWorkspaceWrite, and the scopes of the role. It returns
-// store.ErrNotFound for an unknown ID, and ErrLastManager.
+// store.ErrNotFound for an unknown ID, ErrLastManager, and ErrChanged: then the person may still be a member.
 func (s *Service) Remove(ctx context.Context, who Caller, id string) (store.Key, error) {
 	m, all, err := s.member(ctx, who, id)
 	if err != nil {
@@ -201,7 +214,8 @@ func (s *Service) grant(ctx context.Context, all []store.Key, m store.Key) (stor
 }
 
 // end revokes the memberships in all of the person of m in the workspace of m, and the open invitations that
-// the person sent.
+// the person sent. It returns ErrChanged if another change was first to revoke a membership. Each change revokes the
+// oldest membership first, so only one of several concurrent changes succeeds.
 func (s *Service) end(ctx context.Context, all []store.Key, m *store.Key) error {
 	var ids []string
 	for i := range all {
@@ -209,12 +223,21 @@ func (s *Service) end(ctx context.Context, all []store.Key, m *store.Key) error 
 			ids = append(ids, k.ID)
 		}
 	}
+	at := s.now()
+	for _, id := range ids {
+		ended, err := s.revokeAt(ctx, id, at)
+		if err == nil && !ended.RevokedAt.Equal(at) {
+			err = ErrChanged
+		}
+		if err != nil {
+			return err
+		}
+	}
 	var errs []error
 	for i := range all {
 		k := &all[i]
-		sent := k.Member != nil && k.Member.Invites() && k.RevokedAt.IsZero() && slices.Contains(ids, k.Member.By)
-		if sent || slices.Contains(ids, k.ID) {
-			_, err := s.revoke(ctx, k.ID)
+		if k.Member != nil && k.Member.Invites() && k.RevokedAt.IsZero() && slices.Contains(ids, k.Member.By) {
+			_, err := s.revokeAt(ctx, k.ID, at)
 			errs = append(errs, err)
 		}
 	}

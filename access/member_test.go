@@ -240,6 +240,7 @@ func TestRoleChanges(t *testing.T) {
 func TestConcurrentRoleChanges(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
+	b.ticks = true
 	m, _, _ := b.join("marketing", "Ann", store.RoleEditor)
 	var all sync.WaitGroup
 	for i := range 8 {
@@ -351,23 +352,113 @@ func TestKeysOfAManager(t *testing.T) {
 	}
 }
 
+// TestChangesAtTheSameTime makes a second change while the first one runs.
+func TestChangesAtTheSameTime(t *testing.T) {
+	t.Parallel()
+	remove := func(b *bench, id string) error { return errOf(b.Remove(b.t.Context(), admin(), id)) }
+	give := func(role store.Role) func(b *bench, id string) error {
+		return func(b *bench, id string) error { return errOf(b.SetRole(b.t.Context(), admin(), id, role)) }
+	}
+	newest := func(role store.Role) func(b *bench, id string) error {
+		return func(b *bench, _ string) error {
+			members, err := b.Members(b.t.Context(), admin(), "marketing")
+			must(b.t, err)
+			return give(role)(b, members[len(members)-1].ID)
+		}
+	}
+	for name, tt := range map[string]struct {
+		first, second func(b *bench, id string) error
+		want          []store.Role // afterwards
+	}{
+		"a role while the member is removed":         {remove, give(store.RoleManager), []store.Role{store.RoleManager}},
+		"a removal while the role changes":           {give(store.RoleManager), remove, nil},
+		"a removal twice":                            {remove, remove, nil},
+		"another role while the role changes":        {give(store.RoleManager), give(store.RoleViewer), []store.Role{store.RoleViewer}},
+		"the old role while the role changes":        {give(store.RoleManager), give(store.RoleEditor), []store.Role{store.RoleEditor}},
+		"the same role again while the role changes": {give(store.RoleManager), newest(store.RoleManager), []store.Role{store.RoleManager}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			b.ticks = true
+			m, _, _ := b.join("marketing", "Ann", store.RoleEditor)
+			b.once("revoke", func() { must(t, tt.second(b, m.ID)) })
+			if err := tt.first(b, m.ID); !errors.Is(err, access.ErrChanged) {
+				t.Errorf("the first change = %v, want %v", err, access.ErrChanged)
+			}
+			if got := b.roles("marketing"); !slices.Equal(got, tt.want) {
+				t.Errorf("the roles are %v, want %v", got, tt.want)
+			}
+		})
+	}
+	b := newBench(t)
+	b.ticks = true
+	invitation, token, err := b.Invite(t.Context(), admin(), access.NewInvitation{Name: "Ann", Role: store.RoleViewer, Workspace: "marketing"})
+	must(t, err)
+	b.once("revoke", func() {
+		_, _, err := b.Accept(t.Context(), token)
+		must(t, err)
+	})
+	if err := remove(b, invitation.ID); !errors.Is(err, access.ErrChanged) || len(b.roles("marketing")) != 1 {
+		t.Errorf("Remove of an invitation that is accepted meanwhile = %v, want %v and a member", err, access.ErrChanged)
+	}
+}
+
+// roles returns the roles of the members of a workspace.
+func (b *bench) roles(workspace string) (roles []store.Role) {
+	b.t.Helper()
+	members, err := b.Members(b.t.Context(), admin(), workspace)
+	must(b.t, err)
+	for _, m := range members {
+		roles = append(roles, m.Member.Role)
+	}
+	return roles
+}
+
+// TestHalfAChange repeats a change of a role that has failed half-way.
+func TestHalfAChange(t *testing.T) {
+	t.Parallel()
+	for name, index := range map[string]int{"by the old ID": 0, "by the new ID": 1} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			b.ticks = true
+			m, _, before := b.join("marketing", "Ann", store.RoleManager)
+			b.fail("revoke")
+			if _, err := b.SetRole(t.Context(), admin(), m.ID, store.RoleViewer); !errors.Is(err, store.ErrUnavailable) {
+				t.Fatalf("SetRole = %v, want %v", err, store.ErrUnavailable)
+			}
+			b.before = nil
+			members, err := b.Members(t.Context(), admin(), "marketing")
+			must(t, err)
+			_, err = b.SetRole(t.Context(), admin(), members[index].ID, store.RoleViewer)
+			must(t, err)
+			if got := b.roles("marketing"); !slices.Equal(got, []store.Role{store.RoleViewer}) || b.live(before) {
+				t.Errorf("the roles after the repeated change are %v, want one viewer without the session before", got)
+			}
+		})
+	}
+}
+
 // TestWithdrawnWhileAccepted withdraws invitations while they are accepted: a withdrawn one leaves no member.
 func TestWithdrawnWhileAccepted(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
+	b.ticks = true
 	for range 20 {
 		b.now = b.now.Add(time.Second)
 		invitation, token, err := b.Invite(t.Context(), admin(), access.NewInvitation{Name: "Ann", Role: store.RoleViewer, Workspace: "marketing"})
 		must(t, err)
 		var all sync.WaitGroup
-		var accepted error
+		var accepted, withdrawn error
 		all.Go(func() { _, _, accepted = b.Accept(context.Background(), token) })
 		all.Go(func() {
-			if _, err := b.Remove(context.Background(), admin(), invitation.ID); err != nil && !notFound(err) {
-				t.Errorf("Remove = %v", err)
-			}
+			withdrawn = errOf(b.Remove(context.Background(), admin(), invitation.ID))
 		})
 		all.Wait()
+		if (withdrawn == nil) == (accepted == nil) {
+			t.Fatalf("Remove = %v and Accept = %v, want one success", withdrawn, accepted)
+		}
 		members, err := b.Members(t.Context(), admin(), "marketing")
 		must(t, err)
 		if want := accepted == nil; (len(members) == 1) != want || len(members) > 1 {
