@@ -148,7 +148,8 @@ func (s *Service) synchronize(ctx context.Context, p Person) (map[string]store.K
 	for _, k := range all {
 		switch {
 		case k.Member == nil || k.Member.Issuer != p.Issuer || k.Member.Subject != p.Subject || !k.Usable(now):
-		case k.Member.Role == p.Roles[k.Workspace] && k.Name == p.Name && own[k.Workspace].ID == "":
+		case k.Member.Role == p.Roles[k.Workspace] && own[k.Workspace].ID == "":
+			k.Name = p.Name // for the session: another name is no other membership
 			own[k.Workspace] = k
 		default:
 			former[k.Workspace] = k

@@ -75,7 +75,8 @@ func checkEnd(k *store.Key) error {
 }
 
 // Accept makes the person who has the token of an invitation a member. It returns the sign-in key of the
-// member, which is stored nowhere, and the token of a new session. It returns ErrLink if the invitation
+// member, which is stored nowhere, and the token of a new session. If only the session fails, Accept returns the sign-in
+// key together with the error. It returns ErrLink if the invitation
 // was accepted, withdrawn or has expired, or if its author has no usable key. Only one of several concurrent
 // calls succeeds: the sign-in key follows from the token, and its digest is unique in the store.
 func (s *Service) Accept(ctx context.Context, token string) (key, session string, err error) {
@@ -112,8 +113,11 @@ func (s *Service) Accept(ctx context.Context, token string) (key, session string
 		_, undone := s.revoke(ctx, m.ID)
 		return "", "", errors.Join(err, undone)
 	}
-	session, err = s.SignIn(ctx, m)
-	return key, session, err
+	session, hash = store.NewToken()
+	if err := s.openSession(ctx, m, session, hash); err != nil {
+		return key, "", err
+	}
+	return key, session, nil
 }
 
 // checkAuthor returns ErrLink unless the author of an invitation may still send it. It reads the store: another process

@@ -203,7 +203,7 @@ func TestRoleChanges(t *testing.T) {
 		if id = m.ID; b.live(before) {
 			t.Errorf("the session lives after the role became %s", role)
 		}
-		token, err := b.SignIn(t.Context(), first) // as a cache still has it
+		token, err := b.SignIn(t.Context(), b.session(key))
 		must(t, err)
 		before = b.session(token)
 		if want := role.Scopes(); !slices.Equal(before.Scopes, want) || !b.live(before) {
@@ -415,6 +415,34 @@ func (b *bench) roles(workspace string) (roles []store.Role) {
 	return roles
 }
 
+// TestOutages signs members in while a part of the database is unreachable.
+func TestOutages(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	ann, _, _ := b.join("marketing", "Ann", store.RoleViewer)
+	_, token, err := b.Invite(t.Context(), admin(), access.NewInvitation{Name: "Bob", Role: store.RoleViewer, Workspace: "marketing"})
+	must(t, err)
+	b.fail("list")
+	if _, err := b.SignIn(t.Context(), ann); err != nil {
+		t.Errorf("SignIn while no list of keys can be read = %v", err)
+	}
+	if _, _, err := b.Accept(t.Context(), token); err != nil {
+		t.Errorf("Accept while no list of keys can be read = %v", err)
+	}
+	b.before = nil
+	_, token, err = b.Invite(t.Context(), admin(), access.NewInvitation{Name: "Cid", Role: store.RoleViewer, Workspace: "marketing"})
+	must(t, err)
+	b.fail("open")
+	key, session, err := b.Accept(t.Context(), token)
+	b.before = nil
+	if !errors.Is(err, store.ErrUnavailable) || key == "" || session != "" {
+		t.Fatalf("Accept while no session can be stored = %q, %q, %v, want the sign-in key with the error", key, session, err)
+	}
+	if _, err := b.SignIn(t.Context(), b.session(key)); err != nil {
+		t.Errorf("SignIn with that key afterwards = %v", err)
+	}
+}
+
 // TestHalfAChange repeats a change of a role that has failed half-way.
 func TestHalfAChange(t *testing.T) {
 	t.Parallel()
@@ -536,6 +564,11 @@ func TestSignInPerson(t *testing.T) {
 	second, err := signIn(map[string]store.Role{"marketing": store.RoleEditor, "sales": store.RoleViewer})
 	if err != nil || second.Session.Key != first.Session.Key || !b.live(first) {
 		t.Errorf("the second sign-in = %+v, %v, want the same member, and the first session alive", second, err)
+	}
+	ann.Name = "Ann Lee"
+	renamed, err := signIn(map[string]store.Role{"marketing": store.RoleEditor, "sales": store.RoleViewer})
+	if err != nil || renamed.Session.Key != first.Session.Key || renamed.Name != "Ann Lee" || !b.live(first) {
+		t.Errorf("the sign-in with another name = %+v, %v, want the same member with the new name, and the first session alive", renamed, err)
 	}
 	if _, err := b.SetRole(t.Context(), admin(), first.Session.Key, store.RoleViewer); !errors.Is(err, access.ErrProvided) {
 		t.Errorf("SetRole = %v, want %v", err, access.ErrProvided)
