@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -308,5 +309,57 @@ func TestMemberResource(t *testing.T) {
 		if a := s.send(http.MethodDelete, "/api/v1/members/"+id, nil, key...); a.status != want {
 			t.Errorf("DELETE %s = %d %s, want %d", id, a.status, a.body, want)
 		}
+	}
+}
+
+// halfKeys are keys that can neither store sessions nor revoke them while down is true.
+type halfKeys struct {
+	store.Keys
+	down atomic.Bool
+}
+
+func (h *halfKeys) CreateKey(ctx context.Context, k store.Key) error {
+	if h.down.Load() && k.Session != nil && k.Session.Key != store.AuthorAdmin {
+		return store.ErrUnavailable
+	}
+	return h.Keys.CreateKey(ctx, k)
+}
+
+func (h *halfKeys) RevokeKey(ctx context.Context, id string, at time.Time) (store.Key, error) {
+	all, err := h.ListKeys(ctx)
+	if err != nil {
+		return store.Key{}, err
+	}
+	if h.down.Load() && slices.ContainsFunc(all, func(k store.Key) bool { return k.ID == id && k.Session != nil }) {
+		return store.Key{}, store.ErrUnavailable
+	}
+	return h.Keys.RevokeKey(ctx, id, at)
+}
+
+// TestLinksThatWorkOnce uses a one-time link and an invitation while sessions cannot be stored or revoked: the visitor
+// gets what the link gives, because it gives it once.
+func TestLinksThatWorkOnce(t *testing.T) {
+	t.Parallel()
+	var keys *halfKeys
+	s := newServer(t, func(o *options) {
+		keys = &halfKeys{Keys: o.Keys}
+		o.Keys = keys
+	})
+	v := s.signIn(s.owner("owner"))
+	_, token, err := s.access.Invite(t.Context(), administrator(), access.NewInvitation{Name: "Ann", Role: store.RoleViewer, Workspace: "marketing"})
+	must(t, err)
+	keys.down.Store(true)
+	a := v.submit("/~/in/"+s.access.OneTimeLink(), nil)
+	if admin := (visitor{s, a.cookie()}); a.status != http.StatusSeeOther || admin.open("/~/links").status != http.StatusOK {
+		t.Errorf("the one-time link = %d %.300s, want a session", a.status, a.body)
+	}
+	a = v.submit("/~/in/"+token, nil)
+	key := regexp.MustCompile(`>(tk_[0-9a-f]{64})<`).FindSubmatch(a.body)
+	if a.status != http.StatusOK || key == nil || a.header.Get("Set-Cookie") != "" {
+		t.Fatalf("the invitation = %d %.2000s, want the sign-in key without a session", a.status, a.body)
+	}
+	keys.down.Store(false)
+	if a := s.postTo("/~/sign-in", url.Values{"key": {string(key[1])}}); a.status != http.StatusSeeOther {
+		t.Errorf("the sign-in with that key = %d, want 303", a.status)
 	}
 }

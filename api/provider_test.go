@@ -136,7 +136,7 @@ func TestSignInAtAProvider(t *testing.T) {
 	status("the session of a person who lost the groups", editor, "/~/links", http.StatusSeeOther)
 
 	set("ann@example.org", "Sales")
-	for to, want := range map[string]string{"https://evil.example/": "/~/links", "//evil.example": "/~/links", "/~/../x": "/~/links", "/~/new": "/~/new"} {
+	for to, want := range map[string]string{"https://evil.example/": "/~/links", "//evil.example": "/~/links", "/~/../x": "/~/links", "/~/new": "/~/new", "/~/links?q=" + strings.Repeat("x", 2000): "/~/links"} {
 		if a, _ := signIn("?" + url.Values{"return_to": {to}}.Encode()); a.header.Get("Location") != want {
 			t.Errorf("return_to %q leads to %q, want %q", to, a.header.Get("Location"), want)
 		}

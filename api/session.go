@@ -91,27 +91,32 @@ func (a *API) sessionOf(c echo.Context) (*session, error) {
 
 // begin begins a new session, and opens the page that the visitor wanted.
 func (a *API) begin(c echo.Context, token, returnTo string) error {
-	if err := a.change(c, token); err != nil {
-		return err
-	}
+	a.change(c, token)
 	return c.Redirect(http.StatusSeeOther, safePath(returnTo))
 }
 
-// change sets the cookie of a new session, and ends the one before.
-func (a *API) change(c echo.Context, token string) error {
-	if before, err := a.sessionOf(c); err == nil {
-		if err := a.opts.Access.SignOut(c.Request().Context(), before.Key); err != nil {
-			return err
-		}
-	}
+// change sets the cookie of a new session, and ends the one before. It only logs that it cannot end that one: the new
+// session may be from a link that works once.
+func (a *API) change(c echo.Context, token string) {
 	http.SetCookie(c.Response(), a.cookie(token, store.SessionLife))
-	return nil
+	ctx := c.Request().Context()
+	before, err := a.sessionOf(c)
+	if err == nil {
+		err = a.opts.Access.SignOut(ctx, before.Key)
+	}
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		a.opts.Logger.WarnContext(ctx, "session before the sign-in not ended", "err", err)
+	}
 }
 
-// safePath returns address if it is a page of the console, else the list of links.
+// maxReturnTo is the longest address of a page to open after the sign-in, in bytes. The cookie of a sign-in at an identity
+// provider contains it, and browsers ignore cookies over 4096 bytes.
+const maxReturnTo = 2000
+
+// safePath returns address if it is a page of the console of at most maxReturnTo bytes, else the list of links.
 func safePath(address string) string {
 	u, err := url.Parse(address)
-	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || !strings.HasPrefix(address, web.ConsolePath) ||
+	if err != nil || len(address) > maxReturnTo || u.Scheme != "" || u.Host != "" || u.User != nil || !strings.HasPrefix(address, web.ConsolePath) ||
 		strings.ContainsFunc(address, func(r rune) bool { return r <= ' ' || r == '\\' || r >= 0x7f }) ||
 		strings.TrimSuffix(u.Path, "/") != path.Clean(u.Path) || strings.HasPrefix(u.Path, shareStart) {
 		return linksScreen
@@ -237,11 +242,13 @@ func (a *API) accept(c echo.Context, hash [sha256.Size]byte) error {
 		return a.refuseLink(c, err)
 	}
 	key, session, err := a.opts.Access.Accept(c.Request().Context(), c.Param("token"))
-	if err != nil {
+	switch {
+	case err == nil:
+		a.change(c, session)
+	case key == "":
 		return a.refuseLink(c, err)
-	}
-	if err := a.change(c, session); err != nil {
-		return err
+	default: // the visitor has joined, and signs in with the key
+		a.opts.Logger.WarnContext(c.Request().Context(), "no session for a new member", "err", err)
 	}
 	a.pages.Welcome(c.Response(), http.StatusOK, web.Welcome{Name: k.Name, Workspace: k.Workspace, Key: key})
 	return nil
