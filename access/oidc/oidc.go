@@ -211,7 +211,8 @@ func (p *Provider) Person(ctx context.Context, a access.Attempt, code, issuer st
 	if c.Roles == nil && c.Groups == nil && c.Elsewhere["groups"] != "" {
 		return access.Person{}, access.ErrTooManyGroups
 	}
-	return access.Person{Issuer: id.Issuer, Subject: id.Subject, Name: nameOf(id.Subject, &c), Roles: p.roles(append(c.Groups, c.Roles...))}, nil
+	// Not id.Issuer: Google writes its issuer with and without https://.
+	return access.Person{Issuer: p.opts.Issuer, Subject: id.Subject, Name: nameOf(id.Subject, &c), Roles: p.roles(append(c.Groups, c.Roles...))}, nil
 }
 
 // userInfo adds the claims of the UserInfo endpoint.

@@ -193,6 +193,34 @@ func TestPerson(t *testing.T) {
 	}
 }
 
+// TestIssuerOfGoogle reads ID tokens with both spellings of the issuer of Google: the person is the same.
+func TestIssuerOfGoogle(t *testing.T) {
+	t.Parallel()
+	const google = "https://accounts.google.com"
+	i := newIssuer(t)
+	i.issuer = google
+	local, err := url.Parse(i.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+		r = r.Clone(r.Context())
+		r.URL.Scheme, r.URL.Host = local.Scheme, local.Host
+		return http.DefaultTransport.RoundTrip(r)
+	})}
+	p, err := oidc.New(oidc.Options{Name: "google", Issuer: google, ClientID: clientID, ClientSecret: clientSecret, RedirectURL: "https://sho.rt", Client: client})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, spelling := range []string{google, "accounts.google.com"} {
+		i.claims["iss"] = spelling
+		got, err := p.Person(t.Context(), attempt, "code", "")
+		if err != nil || got.Issuer != google {
+			t.Errorf("Person of the issuer %q = %+v, %v, want the issuer %q", spelling, got, err, google)
+		}
+	}
+}
+
 func TestPersonRefuses(t *testing.T) {
 	t.Parallel()
 	claim := func(name string, value any) func(i *issuer) { return func(i *issuer) { i.claims[name] = value } }
