@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -103,7 +104,7 @@ func (a *API) fromProvider(c echo.Context) error {
 	return a.admit(func(c echo.Context) error {
 		r := c.Request()
 		if q.Get("error") != "" || q.Get("code") == "" {
-			return a.refusePerson(c, p, access.ErrAnswer)
+			return a.refusePerson(c, p, errorOf(q))
 		}
 		if taken := a.takeClient(r.Context(), "provider", a.clientAddr(r), answerLimit, 1); taken.RetryAfter > 0 {
 			return tooMany("You have signed in too often.", taken, rateHeaders("provider", answerLimit, taken))
@@ -118,6 +119,16 @@ func (a *API) fromProvider(c echo.Context) error {
 		}
 		return a.begin(c, token, attempt.ReturnTo)
 	})(c)
+}
+
+// errorOf returns the error of an answer without a code, with the reason of the provider (RFC 6749 section
+// 4.1.2.1).
+func errorOf(q url.Values) error {
+	name, err := q.Get("error"), access.ErrAnswer
+	if name == "server_error" || name == "temporarily_unavailable" {
+		err = access.ErrProvider
+	}
+	return fmt.Errorf("%w: error %.100q, error_description %.300q", err, name, q.Get("error_description"))
 }
 
 // refusePerson answers a failed sign-in at an identity provider with the form to sign in. It returns errors that have

@@ -3,7 +3,9 @@
 package api_test
 
 import (
+	"bytes"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -65,7 +67,10 @@ func TestSignInAtAProvider(t *testing.T) {
 		Grants: []oidc.Grant{{Group: "Sales", Workspace: "marketing", Role: store.RoleEditor}, {Group: "Guests", Workspace: "marketing", Role: store.RoleViewer}},
 	})
 	must(t, err)
-	s := newServer(t, func(o *options) { o.Providers = []api.Provider{corp} })
+	var logged bytes.Buffer
+	s := newServer(t, func(o *options) {
+		o.Providers, o.Logger = []api.Provider{corp}, slog.New(slog.NewJSONHandler(&logged, nil))
+	})
 	set := func(email string, groups ...string) {
 		idp.SetPeople(t, map[string]testenv.Person{"1001": {Username: "ann", Password: "verysecure", FirstName: "Ann", LastName: "Lee", Email: email, Groups: groups}})
 	}
@@ -150,6 +155,13 @@ func TestSignInAtAProvider(t *testing.T) {
 	refused("an answer in another browser", s.get(back, otherCookie...), http.StatusForbidden, "was not begun in this browser")
 	refused("an answer without a code", s.get(regexp.MustCompile(`code=[^&]*`).ReplaceAllString(back, "code="), cookie...), http.StatusForbidden, "did not confirm")
 	refused("an answer with an error", s.get(back+"&error=access_denied", cookie...), http.StatusForbidden, "did not confirm")
+	for _, name := range []string{"server_error", "temporarily_unavailable"} {
+		refused("an answer with "+name, s.get(back+"&error="+name, cookie...), http.StatusServiceUnavailable, "Try again in a moment")
+	}
+	_ = s.get(back+"&error=no%0Aconsent&error_description="+strings.Repeat("d", 400), cookie...)
+	if got := logged.String(); !strings.Contains(got, `error \"no\\nconsent\", error_description \"`+strings.Repeat("d", 300)+`\"`) {
+		t.Errorf("the log lacks the bounded and quoted reason of the provider: %s", got)
+	}
 	stolen := regexp.MustCompile(`code=[^&]*`).FindString(otherBack) // of another sign-in: PKCE refuses it
 	refused("an answer with another code", s.get(regexp.MustCompile(`code=[^&]*`).ReplaceAllString(back, stolen), cookie...), http.StatusForbidden, "did not confirm")
 	fixed := "tk_" + strings.Repeat("0", 64)
