@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/labstack/echo/v4"
 
@@ -29,7 +30,7 @@ func (a *API) showMembers(c echo.Context, s *session, status int, v web.MemberLi
 		k := &all[i]
 		v.Members = append(v.Members, web.MemberRow{
 			ID: k.ID, Name: k.Name, Role: string(k.Member.Role), Invited: k.Member.Invites(), Issuer: k.Member.Issuer, Self: k.ID == s.Author(),
-			Fixed:     k.Member.Role == store.RoleAdmin && s.Require(store.ScopeAdmin) != nil,
+			Fixed:     slices.ContainsFunc(k.Member.Role.Scopes(), func(scope store.Scope) bool { return s.Require(scope) != nil }),
 			CreatedAt: k.CreatedAt, ExpiresAt: k.ExpiresAt, LastUsedAt: k.LastUsedAt,
 		})
 	}

@@ -54,7 +54,7 @@ var answerLimit = ratelimit.Limit{Count: 600, Window: time.Hour}
 
 // attemptCookie returns the cookie of a sign-in at an identity provider.
 func (a *API) attemptCookie(value string, life time.Duration) *http.Cookie {
-	c := a.cookie(value, life)
+	c := a.cookie(value, life) //nolint:gosec // has all attributes
 	if c.Name = httpAttemptCookieName; c.Secure {
 		c.Name = attemptCookieName
 	}

@@ -162,7 +162,7 @@ func TestFullSpool(t *testing.T) {
 		unused = unused[1:]
 	}
 	failures, size := node.metric("terse_clicks_spool_failures_total"), node.metric("terse_clicks_spool_bytes")
-	if failures == 0 || size == 0 || size > 1<<20 {
+	if failures == 0 || size > 1<<20 { // on a busy machine even the first batch is too large
 		t.Errorf("%v failed writes and %v bytes in the spool, want failures and at most 1 MiB", failures, size)
 	}
 	release()

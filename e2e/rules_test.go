@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -77,7 +78,7 @@ func TestRulesThroughVarnish(t *testing.T) {
 		}
 		edge, direct := facts, facts
 		if country := oneOf(visitors.countries); country != "" {
-			edge, direct = append(edge[:len(edge):len(edge)], "Cf-Ipcountry", country), append(direct[:len(direct):len(direct)], "Terse-Country", country)
+			edge, direct = append(slices.Clip(edge), "Cf-Ipcountry", country), append(slices.Clip(direct), "Terse-Country", country)
 		}
 		edge = append(edge, "Terse-Device", oneOf([]string{"ios", "bot", "x"}), "Terse-Language", oneOf([]string{"de", "fr", "x"}), "Terse-Country", oneOf([]string{"DE", "US", "x"}))
 		origin := func() string {

@@ -62,7 +62,7 @@ func NewProvider(tb testing.TB, redirect string) *Provider {
 // SetPeople sets the people by their subjects. Failure is fatal.
 func (p *Provider) SetPeople(tb testing.TB, people map[string]Person) {
 	tb.Helper()
-	text, err := json.Marshal(people)
+	text, err := json.Marshal(people) //nolint:gosec // passwords of tests
 	if err == nil {
 		err = p.folder.write("people.json", string(text))
 	}

@@ -68,7 +68,7 @@ var empty = sync.OnceValues(func() (files map[string][]byte, err error) {
 	files = make(map[string][]byte, len(entries))
 	for _, entry := range entries {
 		if err == nil {
-			files[entry.Name()], err = os.ReadFile(filepath.Join(dir, entry.Name()))
+			files[entry.Name()], err = os.ReadFile(filepath.Join(dir, entry.Name())) //nolint:gosec // in the temporary folder
 		}
 	}
 	return files, err
