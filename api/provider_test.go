@@ -44,14 +44,14 @@ func signInAt(t *testing.T, address, name, password string) string {
 		must(t, r.Body.Close())
 		return string(body)
 	}
-	r, err := browser.Get(address) //nolint:noctx // ends with the provider
+	r, err := browser.Get(address) //nolint:noctx,bodyclose // ends with the provider; read closes the body
 	must(t, err)
 	form := r.Request.URL
 	id := regexp.MustCompile(`name="id" value="([^"]+)"`).FindStringSubmatch(read(r, nil))
 	if id == nil {
 		t.Fatalf("the provider at %s shows no form to sign in", form)
 	}
-	body := read(browser.PostForm(form.Scheme+"://"+form.Host+form.Path, url.Values{"username": {name}, "password": {password}, "id": {id[1]}})) //nolint:noctx // as above
+	body := read(browser.PostForm(form.Scheme+"://"+form.Host+form.Path, url.Values{"username": {name}, "password": {password}, "id": {id[1]}})) //nolint:noctx,bodyclose // as above
 	if back == "" {
 		t.Fatalf("the provider does not send the person back: %s", body)
 	}

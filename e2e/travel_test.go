@@ -27,8 +27,8 @@ func TestLinksTravelInLittleMemory(t *testing.T) {
 	const mib = 1 << 20
 	took := travel(t, 20_000)
 	t.Logf("for a file of %d MiB the heaps of client and server grew to %d and %d MiB", took.file/mib, took.client/mib, took.server/mib)
-	if most := took.file * 3 / 4; took.client > most || took.server > most {
-		t.Errorf("for a file of %d MiB the heaps of client and server grew to %d and %d MiB, want %d at most", took.file/mib, took.client/mib, took.server/mib, most/mib)
+	if took.client >= took.file || took.server >= took.file { // on a busy machine the heaps have more garbage
+		t.Errorf("for a file of %d MiB the heaps of client and server grew to %d and %d MiB, want less than the file", took.file/mib, took.client/mib, took.server/mib)
 	}
 }
 
