@@ -81,6 +81,10 @@ func TestConsoleInTheBrowser(t *testing.T) {
 			}
 			click(`.tabs a[href$="/stats"]`, http.StatusOK)
 			check("stats")
+			click(`.tabs a[href$="/qr"]`, http.StatusOK)
+			check("qr")
+			click(`.tabs a[href$="/explain"]`, http.StatusOK)
+			check("explain")
 			click(`.tabs a[href$="/history"]`, http.StatusOK)
 			check("history")
 			click(".revisions button", http.StatusOK)
@@ -107,8 +111,22 @@ func TestConsoleInTheBrowser(t *testing.T) {
 			click(".editor .button", http.StatusOK)
 			check("keys")
 			key := regexp.MustCompile(`tk_[0-9a-f]{64}`).FindString(text())
+			click(`.sections a[href="/~/members"]`, http.StatusOK)
+			tab.Do(chromedp.SendKeys("#name", "Ben \u05d1\u05df"))
+			click(".editor .button", http.StatusOK)
+			check("members")
+			invitation := browser.Eval[string](tab, `document.querySelector("main .box").textContent`)
 			click(`.sections a[href="/~/sessions"]`, http.StatusOK)
 			check("sessions")
+			click(".sections button", http.StatusOK)
+			tab.Do(chromedp.Navigate(invitation))
+			check("invitation")
+			click("main button", http.StatusOK)
+			check("welcome")
+			click("main a.button", http.StatusOK)
+			if got := text(); !strings.Contains(got, "Signed in with Ben") {
+				t.Errorf("the first page of a new member is %s", got)
+			}
 			click(".sections button", http.StatusOK)
 			tab.Visit(p.url+"/~/links/default/spring", "key")
 			if got := tab.Follow(chromedp.KeyEvent(key + kb.Enter)); got != http.StatusOK {
