@@ -230,6 +230,7 @@ func newServerOver(t testing.TB, d database, leaser idgen.Leaser, begin time.Tim
 		registry: prometheus.NewRegistry(),
 		keys:     new(sync.Map),
 	}
+	t.Cleanup(func() { *s = server{} }) // package testing keeps the functions of parallel tests, and so their servers
 	minter, err := idgen.NewMinter(ctx, idgen.Options{Leaser: leaser})
 	must(t, err)
 	t.Cleanup(func() { must(t, minter.Close(ctx)) })
@@ -275,7 +276,7 @@ func newServerOver(t testing.TB, d database, leaser idgen.Leaser, begin time.Tim
 	must(t, err)
 	s.Server = httptest.NewServer(handler)
 	s.Client().CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	t.Cleanup(s.Close)
+	t.Cleanup(func() { s.Close() }) // without a reference to the handler
 	return s
 }
 
