@@ -101,8 +101,8 @@ func serve(ctx context.Context, s serveSettings, out output) (err error) {
 	p.logger.InfoContext(ctx, "serving", "url", p.settings.baseURL, "listen", public, "admin", admin, "version", version)
 	if !s.logJSON {
 		link, err := p.firstSignIn(ctx, &opened)
-		if err != nil {
-			return err
+		if err != nil && ctx.Err() == nil { // no reason to end: visitors are served already
+			p.logger.WarnContext(ctx, "no one-time link to sign in; terse sign-in prints one", "err", err)
 		}
 		fmt.Fprintf(out.stdout, "Terse is ready: %s\n%s", p.settings.baseURL, link)
 	}
