@@ -126,7 +126,7 @@ func (r *Recorder) cut() {
 		}
 		b.Days = append(b.Days, store.ClickDay{Key: of.key, Day: of.day, Data: o.day.Append(nil)})
 	}
-	if len(b.Counts) > 0 {
+	if len(b.Counts) > 0 || len(r.lost) > 0 {
 		r.queue(b)
 	}
 	clear(r.open)

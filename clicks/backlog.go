@@ -73,8 +73,10 @@ func (r *Recorder) oldest(ctx context.Context) (b store.ClickBatch, ok bool, err
 			return c.ClickBatch, true, nil
 		case time.Since(f.Cut) > maxAge:
 			r.metrics.old.Add(f.clicks)
-			r.drop(f.Cut, f.clicks, nil)
-			r.removeFile(ctx, f, f.Remove)
+			days := unsentDays(f)
+			if r.removeFile(ctx, f, f.Remove) {
+				r.drop(f.Cut, f.clicks, days)
+			}
 		case f.loaded != nil:
 			return f.loaded[f.sent], true, nil
 		default:
@@ -89,6 +91,19 @@ func (r *Recorder) oldest(ctx context.Context) (b store.ClickBatch, ok bool, err
 			}
 		}
 	}
+}
+
+// unsentDays returns the days of the batches of a file that the sink has not acknowledged. It returns none if the
+// file cannot be read.
+func unsentDays(f *saved) (days []store.ClickDay) {
+	batches, err := f.Read()
+	if err != nil {
+		return nil
+	}
+	for _, b := range batches[min(f.sent, len(batches)):] {
+		days = append(days, b.Days...)
+	}
+	return days
 }
 
 // drop is lose for clicks of the backlog. It keeps the lost clicks that are in their days.
@@ -143,16 +158,19 @@ func (r *Recorder) remove(ctx context.Context, n int64) {
 	}
 }
 
-// removeFile removes the oldest file of the backlog, and then calls discard.
-func (r *Recorder) removeFile(ctx context.Context, f *saved, discard func() error) {
+// removeFile removes the oldest file of the backlog, and then calls discard. It reports whether discard has
+// succeeded: otherwise the next start reads the file again.
+func (r *Recorder) removeFile(ctx context.Context, f *saved, discard func() error) bool {
 	r.mu.Lock()
 	r.backlog.files = slices.Delete(r.backlog.files, 0, 1)
 	r.waiting.Add(-f.clicks)
 	r.spooled.Add(-f.clicks)
 	r.mu.Unlock()
-	if err := discard(); err != nil {
+	err := discard()
+	if err != nil {
 		r.log.WarnContext(ctx, "a file of clicks that were flushed was not removed, the next start sends it again", "err", err)
 	}
+	return err == nil
 }
 
 // restore adds the files of earlier processes to the backlog. It must be called before the first flush.

@@ -79,14 +79,16 @@ func (s *sink) sum() (n int64) {
 	return n
 }
 
-// lost returns the sum of the lost clicks in all batches.
+// lost returns the sum of the lost clicks in all different batches.
 func (s *sink) lost(tb testing.TB) (n int64) {
 	tb.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	seen := map[string]bool{} // a batch may be sent again
 	for _, b := range s.batches {
+		id := fmt.Sprint(b.Recorder, b.Seq)
 		for _, d := range b.Days {
-			if d.Kind != store.ClickLost {
+			if d.Kind != store.ClickLost || seen[id] {
 				continue
 			}
 			parsed, err := day.ParseRow(d)
@@ -95,6 +97,7 @@ func (s *sink) lost(tb testing.TB) (n int64) {
 			}
 			n += parsed.Total().All()
 		}
+		seen[id] = true
 	}
 	return n
 }

@@ -273,6 +273,12 @@ func TestOldBatchesAreDropped(t *testing.T) {
 				s.mu.Lock()
 				s.answer = nil
 				s.mu.Unlock()
+				if err := r.Flush(t.Context()); err != nil {
+					t.Errorf("Flush = %v", err)
+				}
+				if lost := s.lost(t); lost != 1 {
+					t.Errorf("without a new click the batches have %d lost clicks, want 1", lost)
+				}
 				r.Record(click("new", time.Now()))
 				if err := r.Flush(t.Context()); err != nil {
 					t.Errorf("Flush = %v", err)

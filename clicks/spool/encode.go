@@ -105,7 +105,7 @@ func (f *File) decodeHeader(line []byte) (h header, err error) {
 	if err := json.Unmarshal(line, &h); err != nil {
 		return h, fmt.Errorf("%w: header: %w", ErrDamaged, err)
 	}
-	if h.Format != format || h.Batches < 1 || h.Clicks < 1 {
+	if h.Format != format || h.Batches < 1 || h.Clicks < 0 {
 		return h, fmt.Errorf("%w: format %d with %d batches and %d clicks is unknown", ErrDamaged, h.Format, h.Batches, h.Clicks)
 	}
 	return h, nil
