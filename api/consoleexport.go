@@ -2,16 +2,17 @@ package api
 
 import (
 	"context"
-	"encoding/csv"
+	"encoding/json"
+	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"github.com/terse/terse/api/overload"
-	"github.com/terse/terse/internal/spreadsheet"
+	"github.com/terse/terse/client"
+	"github.com/terse/terse/client/transfer"
 	"github.com/terse/terse/links"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/web"
@@ -35,22 +36,24 @@ func (a *API) exportList(c echo.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	w := beginExport(c)
-	if c.Request().Method == http.MethodHead {
-		return nil
-	}
-	for {
-		for i := range page.Links {
-			a.exportLink(w, &page.Links[i])
-		}
-		if w.Flush(); w.Error() != nil || page.Next.IsZero() {
-			return nil // the client may have disconnected
+	file, err := a.beginExport(c)
+	for err == nil && c.Request().Method != http.MethodHead {
+		if err = file.add(page.Links...); err != nil || page.Next.IsZero() {
+			break
 		}
 		q.Cursor = page.Next.String()
-		if page, err = a.exportedPage(c, s, q); err != nil {
-			a.opts.Logger.WarnContext(a.identified(c), "export of links failed", "err", err)
-			panic(http.ErrAbortHandler) // the client must not take a part for the whole file
-		}
+		page, err = a.exportedPage(c, s, q)
+	}
+	a.abortOn(c, err)
+	return nil
+}
+
+// abortOn closes the connection of an export that failed after it began, so that the client does not take a part
+// for the whole file.
+func (a *API) abortOn(c echo.Context, err error) {
+	if err != nil {
+		a.opts.Logger.WarnContext(a.identified(c), "export of links failed", "err", err)
+		panic(http.ErrAbortHandler)
 	}
 }
 
@@ -86,68 +89,48 @@ func (a *API) exportSelected(c echo.Context, s *session, refs []string) error {
 			return err
 		}
 	}
-	w := beginExport(c)
-	for i := range selected {
-		a.exportLink(w, &selected[i])
+	file, err := a.beginExport(c)
+	if err == nil {
+		err = file.add(selected...)
 	}
-	w.Flush()
-	return nil // the client may have disconnected
+	a.abortOn(c, err)
+	return nil
 }
 
-// exportColumns are the columns of the file. The last one names the cells of the row that
-// spreadsheet.Escape has changed.
-var exportColumns = []string{
-	"code", "domain", "short_url", "url", "title", "tags", "status", "forward_query", "forward_path", "rules", "state", "starts_at", "expires_at",
-	"max_clicks", "used_clicks", "confirm", "no_visitors", "password_protected", "disabled_reason", "owner", "clicks", "robots", "last_click_at",
-	"created_at", "updated_at", "version", "escaped",
+// exportFile writes a file with the columns of "terse links export". Not safe for concurrent use.
+type exportFile struct {
+	*transfer.Writer
+
+	api  *API
+	text []byte // of the latest link
 }
 
 // beginExport begins the answer with a CSV file.
-func beginExport(c echo.Context) *csv.Writer {
+func (a *API) beginExport(c echo.Context) (*exportFile, error) {
 	h := c.Response().Header()
 	h.Set("Content-Type", csvType+"; charset=utf-8")
 	h.Set("Content-Disposition", `attachment; filename="links.csv"`)
 	h.Set("X-Content-Type-Options", "nosniff")
 	c.Response().WriteHeader(http.StatusOK)
-	w := csv.NewWriter(c.Response())
-	_ = w.Write(exportColumns) // Error reports it
-	return w
+	w, err := transfer.NewWriter(c.Response(), transfer.WriteOptions{Format: "csv"})
+	if err != nil {
+		return nil, err
+	}
+	return &exportFile{Writer: w, api: a}, w.Begin()
 }
 
-// exportLink writes the row of a link.
-func (a *API) exportLink(w *csv.Writer, l *store.Link) {
-	b := a.linkBody(l)
-	number := func(n int64) string { return strconv.FormatInt(n, 10) }
-	moment := func(t *time.Time) string {
-		if t == nil {
-			return ""
+// add writes links as the API shows them. An error may be in a later Flush.
+func (f *exportFile) add(all ...store.Link) error {
+	for i := range all {
+		body := f.api.linkBody(&all[i])
+		f.text = appendLink(f.text[:0], &body)
+		var l client.Link
+		if err := json.Unmarshal(f.text, &l); err != nil {
+			return fmt.Errorf("export link %q: %w", body.Code, err)
 		}
-		return t.Format(time.RFC3339Nano)
-	}
-	cells := []string{
-		b.Code, b.Domain, b.ShortURL, b.URL, b.Title, tagsCell(b.Tags), strconv.Itoa(b.Status), b.ForwardQuery, b.ForwardPath, string(b.Rules), b.State,
-		moment(b.StartsAt), moment(b.ExpiresAt), number(b.MaxClicks), number(b.UsedClicks), strconv.FormatBool(b.Confirm), strconv.FormatBool(b.NoVisitors),
-		strconv.FormatBool(b.PasswordProtected), b.DisabledReason, b.Owner, number(b.Clicks), number(b.Robots), moment(b.LastClickAt),
-		moment(&b.CreatedAt), moment(&b.UpdatedAt), number(b.Version),
-	}
-	var escaped []string
-	for i, cell := range cells {
-		if safe := spreadsheet.Escape(cell); safe != cell {
-			cells[i] = safe
-			escaped = append(escaped, exportColumns[i])
+		if err := f.Write(&l); err != nil {
+			return err
 		}
 	}
-	_ = w.Write(append(cells, strings.Join(escaped, " "))) // Error reports it
-}
-
-// tagsCell returns tags separated by commas. A tag that has a separator is in quotes.
-func tagsCell(tags []string) string {
-	cells := make([]string, len(tags))
-	for i, tag := range tags {
-		if strings.ContainsAny(tag, `,;|"`) || strings.TrimSpace(tag) != tag {
-			tag = `"` + strings.ReplaceAll(tag, `"`, `""`) + `"`
-		}
-		cells[i] = tag
-	}
-	return strings.Join(cells, ",")
+	return f.Flush()
 }

@@ -21,27 +21,14 @@ func writeJSON(w io.Writer, v any) error {
 	return huma.DefaultJSONFormat.Marshal(w, v)
 }
 
-// listChunk is the size above which a part of a list is written, in bytes.
-const listChunk = 32 << 10
-
-// writeList writes a list with the same bytes as encoding/json. After each chunk it waits, so that
-// redirects do not wait for a long list. runtime.Gosched is not enough: with one core, Go looks for
-// new requests only when no goroutine can run.
+// writeList writes a list with the same bytes as encoding/json.
 func writeList(w io.Writer, l *listBody) error {
-	text := make([]byte, 0, 2*listChunk)
-	text = append(text, `{"links":[`...)
+	text := append(make([]byte, 0, 1024*(1+len(l.Links))), `{"links":[`...)
 	for i := range l.Links {
 		if i > 0 {
 			text = append(text, ',')
 		}
-		if text = appendLink(text, &l.Links[i]); len(text) < listChunk {
-			continue
-		}
-		if _, err := w.Write(text); err != nil {
-			return err
-		}
-		text = text[:0]
-		time.Sleep(time.Microsecond)
+		text = appendLink(text, &l.Links[i])
 	}
 	text = appendText(append(text, `],"next_cursor":`...), l.NextCursor)
 	for i, shard := range l.UnavailableShards {
