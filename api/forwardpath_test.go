@@ -88,6 +88,13 @@ func TestForwardPath(t *testing.T) {
 	if a := s.request(http.MethodGet, strings.Replace(long, "docs", "once", 1)+"x", ""); a.StatusCode != http.StatusRequestURITooLong {
 		t.Errorf("a longer path of a limited link = %d, want 414", a.StatusCode)
 	}
+	s.create(ruled(`,"alias":"ruled","forward_path":"append","max_clicks":1`, rule(`{"query":{"a":["1"]}}`, strings.Repeat("y", 8000))), s.owner("owner")...)
+	if a := s.request(http.MethodGet, "/ruled/"+strings.Repeat("x", 200), ""); a.StatusCode != http.StatusRequestURITooLong {
+		t.Errorf("a path that is too long for one target of a limited link = %d, want 414", a.StatusCode)
+	}
+	if a := s.request(http.MethodGet, "/ruled/a", ""); a.StatusCode != http.StatusFound {
+		t.Errorf("a visit after that = %d, want 302", a.StatusCode)
+	}
 	if a := s.request(http.MethodGet, "/once/a", ""); a.StatusCode != http.StatusFound {
 		t.Errorf("a visit after a path that was too long = %d, want 302", a.StatusCode)
 	}

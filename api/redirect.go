@@ -137,10 +137,29 @@ func (a *API) resolveVisit(ctx context.Context, c echo.Context) (store.Link, err
 	if err == nil && l.ForwardPath && store.Climbs(rest) {
 		err = store.ErrNotFound
 	}
-	if err == nil && l.ForwardPath && len(store.JoinPath(l.URL, rest)) > store.MaxURLLen { // before the visit counts
-		err = errLongTarget()
+	if err == nil && l.ForwardPath && l.MaxClicks > 0 {
+		err = a.checkLength(&l, rest)
 	}
 	return l, err
+}
+
+// checkLength returns an error if a target of l could be too long with the rest of a visit's path. A visit that
+// cannot be redirected must not use a click, and the click is used before the rules pick the target.
+func (a *API) checkLength(l *store.Link, rest string) error {
+	set, err := a.chooser.rulesOf(l)
+	if err != nil {
+		return err
+	}
+	targets := []string{l.URL}
+	if set != nil {
+		targets = append(targets, set.Targets()...)
+	}
+	for _, to := range targets {
+		if len(store.JoinPath(to, rest)) > store.MaxURLLen {
+			return errLongTarget()
+		}
+	}
+	return nil
 }
 
 // restOf returns the path of a visit after the code if the link forwards it, else an empty text.
