@@ -40,7 +40,7 @@ var (
 	ErrNoRole = errors.New("no group or role of the person gives access")
 )
 
-// Attempt is one sign-in at an identity provider. The browser keeps it in a cookie meanwhile.
+// Attempt is one sign-in at an identity provider. The browser keeps it in a cookie until the person comes back.
 type Attempt struct {
 	Provider string // name
 	ReturnTo string // page to open afterwards
@@ -107,9 +107,9 @@ type Person struct {
 	Roles           map[string]store.Role // by workspace
 }
 
-// SignInPerson gives the person exactly the roles of p, and returns the token of a new session in the first workspace
-// in which the person has the widest role. Memberships that changed end with their sessions. It returns
-// ErrNoRole without a role, and ErrAttempt if the attempt was used.
+// SignInPerson gives the person exactly the roles of p, and returns the token of a new session. The session is in
+// the workspace where the person has the widest role, or the first of these by name. Memberships that changed end
+// with their sessions. It returns ErrNoRole without a role, and ErrAttempt if the attempt was used.
 func (s *Service) SignInPerson(ctx context.Context, a Attempt, p Person) (token string, err error) {
 	var own map[string]store.Key
 	for range 3 { // another node may do the same

@@ -75,10 +75,10 @@ func checkEnd(k *store.Key) error {
 }
 
 // Accept makes the person who has the token of an invitation a member. It returns the sign-in key of the
-// member, which is stored nowhere, and the token of a new session. If only the session fails, Accept returns the sign-in
-// key together with the error. It returns ErrLink if the invitation
-// was accepted, withdrawn or has expired, or if its author has no usable key. Only one of several concurrent
-// calls succeeds: the sign-in key follows from the token, and its digest is unique in the store.
+// member, which is stored nowhere, and the token of a new session. If only the session fails, Accept returns
+// the sign-in key together with the error. It returns ErrLink if the invitation was accepted, withdrawn or has
+// expired, or if its author has no usable key. Only one of several concurrent calls succeeds: the sign-in key
+// follows from the token, and its digest is unique in the store.
 func (s *Service) Accept(ctx context.Context, token string) (key, session string, err error) {
 	hash, ok := store.HashToken(token)
 	if !ok {

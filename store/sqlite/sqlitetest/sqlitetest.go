@@ -38,8 +38,7 @@ func Open(tb testing.TB, change ...func(*sqlite.Options)) *sqlite.Store {
 	return s
 }
 
-// fill copies the files of an empty database to a folder. Migrating a new one takes a hundred times as
-// long.
+// fill copies the files of an empty database to a folder. To migrate a new one takes much longer.
 func fill(dir string) error {
 	files, err := empty()
 	for name, content := range files {
