@@ -44,7 +44,7 @@ const pruneFlushes = `DELETE FROM click_flushes WHERE recorder = ANY (ARRAY(
 	SELECT recorder FROM click_flushes WHERE flushed_at < statement_timestamp() - interval '7 days'
 	ORDER BY flushed_at LIMIT 4 FOR UPDATE SKIP LOCKED))`
 
-// flushTimeout limits one flush of clicks. No request waits for it.
+// flushTimeout limits one flush of clicks, unless CallTimeout is longer. No request waits for it.
 const flushTimeout = 5 * time.Second
 
 // AddClicks implements store.ClickSink. A recorder must send its batches in the order of
@@ -58,7 +58,7 @@ func (s *Store) AddClicks(ctx context.Context, b store.ClickBatch) error {
 		return wrap(err, "add clicks", b.Recorder)
 	}
 	rows := newClickRows(&b)
-	_, err = detachedFor(ctx, s, flushTimeout, func(ctx context.Context) (struct{}, error) {
+	_, err = detachedFor(ctx, s, max(flushTimeout, s.opts.CallTimeout), func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, s.primary.do(ctx, counting, func(ctx context.Context, conn *pgx.Conn) error {
 			var together pgx.Batch // one transaction
 			together.Queue(addClicks, b.Recorder, b.Seq, rows.owners, rows.buckets, rows.codes, rows.clicks, rows.robots, rows.last, days, size, b.Keep).QueryRow(func(row pgx.Row) error {

@@ -18,8 +18,9 @@ import (
 // look expensive, so compilation is turned off, too.
 const walkIndexes = `SELECT set_config('enable_sort', 'off', true), set_config('jit', 'off', true)`
 
-// searchTimeout limits a search or a list of one domain or state, which may read all links of an owner. It is shorter than
-// the timeout of an API request, so that the answer can name the shard.
+// searchTimeout limits a search or a list of one domain or state, which may read all links
+// of an owner, unless CallTimeout is longer. It is shorter than the timeout of an API
+// request, so that the answer can name the shard.
 const searchTimeout = 5 * time.Second
 
 // List implements store.Store. It reads the primary. A search, and a list of one domain or state, reads
@@ -33,7 +34,7 @@ func (s *Store) List(ctx context.Context, q store.Query) (store.Page, error) {
 	var links []store.Link
 	within := s.opts.CallTimeout
 	if q.Search != "" || (q.Domain != nil || q.State != nil) && q.Target == "" {
-		within = searchTimeout
+		within = max(within, searchTimeout)
 	}
 	err := s.primary.readWithin(ctx, within, listRole(q), func(ctx context.Context, conn *pgx.Conn) error {
 		var b pgx.Batch // one transaction
