@@ -70,7 +70,11 @@ func (s *Service) addOnce(ctx context.Context, who Caller, a *Addition) (Domain,
 		case <-ctx.Done():
 			return Domain{}, ctx.Err()
 		}
-		if err := s.checkCount(ctx, who); err != nil {
+		n, err := s.count(ctx, who)
+		if err == nil && n >= s.opts.PerOwner {
+			err = s.tooMany(n)
+		}
+		if err != nil {
 			return Domain{}, err
 		}
 	}
@@ -80,7 +84,11 @@ func (s *Service) addOnce(ctx context.Context, who Caller, a *Addition) (Domain,
 	}
 	defer s.refresh(ctx)
 	if removed != nil {
-		return s.restore(ctx, removed, d, a, names)
+		restored, err := s.restore(ctx, removed, d, a, names)
+		if err != nil {
+			return restored, err
+		}
+		return restored, s.checkAdded(ctx, who, &restored, true)
 	}
 	if d.ID, err = s.opts.Minter.NextCode(); err != nil {
 		return Domain{}, fmt.Errorf("%w: mint the id of a domain: %w", store.ErrUnavailable, err)
@@ -89,7 +97,7 @@ func (s *Service) addOnce(ctx context.Context, who Caller, a *Addition) (Domain,
 	if err != nil {
 		return Domain{}, s.taken(who.Owner(), err)
 	}
-	return added, nil
+	return added, s.checkAdded(ctx, who, &added, false)
 }
 
 // mayVerify returns a *store.FieldError if a caller who is no admin wants to add hosts as verified.
@@ -100,23 +108,47 @@ func mayVerify(who Caller, verified bool) error {
 	return nil
 }
 
-// checkCount returns a *store.FieldError if the caller has as many domains as allowed.
-func (s *Service) checkCount(ctx context.Context, who Caller) error {
-	all, err := readAll(func(after string) ([]store.Domain, error) { return s.opts.Store.ListDomains(ctx, after, pageLen) },
-		func(d *store.Domain) string { return d.ID })
+// checkAdded removes the domain d again if the caller now has more domains than allowed, because
+// another process added one at the same time. Then it returns a *store.FieldError. Both processes
+// may do so. If the domains cannot be counted, d stays.
+func (s *Service) checkAdded(ctx context.Context, who Caller, d *Domain, restored bool) error {
+	if isAdmin(who) {
+		return nil
+	}
+	n, err := s.count(ctx, who)
+	if err != nil || n <= s.opts.PerOwner {
+		return nil
+	}
+	if restored {
+		d.State = store.DomainRemoved
+		_, err = s.registry.Update(ctx, d.Domain)
+	} else {
+		err = s.registry.discard(ctx, d)
+	}
 	if err != nil {
 		return err
 	}
-	n := 0
+	return s.tooMany(n - 1)
+}
+
+// tooMany returns the error for the addition of a domain by a caller who has n domains.
+func (s *Service) tooMany(n int) error {
+	return &store.FieldError{Field: "host", Reason: fmt.Sprintf("must not be added: you have %d domains, and the limit is %d. Remove one, or ask an administrator", n, s.opts.PerOwner)}
+}
+
+// count returns how many domains the caller has, removed ones not counted.
+func (s *Service) count(ctx context.Context, who Caller) (n int, err error) {
+	all, err := readAll(func(after string) ([]store.Domain, error) { return s.opts.Store.ListDomains(ctx, after, pageLen) },
+		func(d *store.Domain) string { return d.ID })
+	if err != nil {
+		return 0, err
+	}
 	for i := range all {
 		if all[i].Owner == who.Owner() && all[i].State != store.DomainRemoved && !buried(&all[i]) {
 			n++
 		}
 	}
-	if n >= s.opts.PerOwner {
-		return &store.FieldError{Field: "host", Reason: fmt.Sprintf("must not be added: you have %d domains, and the limit is %d. Remove one, or ask an administrator", n, s.opts.PerOwner)}
-	}
-	return nil
+	return n, nil
 }
 
 // prove returns the hosts that the caller may take from other owners. If vouched is true, these

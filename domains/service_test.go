@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -730,6 +731,43 @@ func TestWhoMay(t *testing.T) {
 	}
 	if a, o, all := hosts(ann), hosts(bob), hosts(admin); len(a) != 1 || len(o) != 2 || len(all) != 2 {
 		t.Errorf("List() = %v for ann, %v for bob, %v for the admin", a, o, all)
+	}
+}
+
+// TestLimitOfAnOwnerOverNodes adds domains by two processes at the same time. Both may be rejected for
+// the last place, but the owner never has more domains than allowed.
+func TestLimitOfAnOwnerOverNodes(t *testing.T) {
+	t.Parallel()
+	few := func(o *domains.ServiceOptions) { o.PerOwner = 2 }
+	b := newBench(t, few)
+	first := b.Service // which answers challenges
+	b.open(few)
+	nodes := []*domains.Service{first, b.Service}
+	b.Service = first
+	for round := range testenv.Rounds(20) {
+		removed := newHost()
+		b.verified(ann, removed)
+		must(t, b.Remove(t.Context(), ann, removed, nil, true))
+		b.add(ann, newHost())
+		hosts := []string{removed, newHost()} // one is restored, the other one is new
+		var adding sync.WaitGroup
+		for i, node := range nodes {
+			adding.Go(func() {
+				if _, err := node.Add(t.Context(), ann, domains.Addition{Host: hosts[i]}); err != nil && field(err) != "host" {
+					t.Errorf("Add() = %v, want nil or an error of host", err)
+				}
+			})
+		}
+		adding.Wait()
+		all, err := b.store.ListDomains(t.Context(), "", 1000)
+		must(t, err)
+		all = slices.DeleteFunc(all, func(d store.Domain) bool { return d.State == store.DomainRemoved })
+		if len(all) > 2 {
+			t.Fatalf("round %d: the owner has %d domains, want at most 2", round, len(all))
+		}
+		for _, d := range all {
+			must(t, b.Remove(t.Context(), ann, d.Host, nil, true))
+		}
 	}
 }
 
