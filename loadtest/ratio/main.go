@@ -62,6 +62,8 @@ func parts() []part {
 		{"zipf", measureZipf},
 		{"large", measureLarge},
 		{"create", measureCreate},
+		{"clicks", measureClicks},
+		{"stats", measureStats},
 	}
 }
 
@@ -73,9 +75,9 @@ func run(ctx context.Context) error {
 	flag.StringVar(&bareTLS.key, "bare-key", "", "the private key of bare-certificate (used by the command itself)")
 	flag.StringVar(&o.terse, "terse", "bin/terse", "the binary to measure")
 	flag.StringVar(&o.profile, "profile", "", "write a CPU profile of the binary under load to this file, and measure nothing")
-	flag.StringVar(&o.only, "only", "l1,domains,tls,redis,bytes,cold,zipf,large,create", "the parts to measure, separated by commas")
-	flag.IntVar(&o.rounds, "rounds", 20, "rounds of l1, domains, tls and redis; each round loads both sides once, in changing order")
-	flag.DurationVar(&o.turn, "turn", 500*time.Millisecond, "how long a round of l1, domains, tls and redis loads each side")
+	flag.StringVar(&o.only, "only", "l1,domains,tls,redis,bytes,cold,zipf,large,create,clicks,stats", "the parts to measure, separated by commas")
+	flag.IntVar(&o.rounds, "rounds", 20, "rounds of l1, domains, tls, redis and clicks; each round loads both sides once, in changing order")
+	flag.DurationVar(&o.turn, "turn", 500*time.Millisecond, "how long a round of l1, domains, tls, redis and clicks loads each side")
 	flag.IntVar(&o.links, "links", 1_000_000, "links in the shard of bytes, cold, zipf and create")
 	flag.IntVar(&o.large, "links-large", 1_000_000, "links in the larger shard of large; 10000000 need 5 GB and some minutes more")
 	flag.IntVar(&o.shardRounds, "shard-rounds", 15, "rounds of the other parts")
