@@ -270,7 +270,7 @@ func TestSplitOnAllNodes(t *testing.T) {
 		nodes[i], _ = newRuledServer(t, func(o *options) { o.Secret = []byte{byte(i / 2)} })
 		nodes[i].create(body(`,"alias":"split","rules":[{"split":[{"to":"https://target.example/a","weight":1},{"to":"https://target.example/b","weight":1}]}]`))
 	}
-	const visitors = 200
+	const visitors = 100
 	first, other := 0, 0
 	for i := range visitors {
 		var to [3]string

@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/storetest"
 )
@@ -287,7 +288,7 @@ func TestSeriesDoNotGrow(t *testing.T) {
 	s := newServer(t, func(o *options) { o.Limits.Unknown = limit(t, "40/20s") })
 	l := s.create(`{"url":"https://example.com"}`)
 	storm := func(round int) {
-		for i := range 100 {
+		for i := range max(30, testenv.Rounds(100)) {
 			n := fmt.Sprintf("%d-%d", round, i)
 			s.do("METHOD"+strings.ReplaceAll(n, "-", ""), "/"+l.Code, nil)
 			s.do("METHOD"+strings.ReplaceAll(n, "-", ""), "/api/v1/links", nil)

@@ -241,7 +241,7 @@ func (c *countingKeys) KeyByHash(ctx context.Context, hash [sha256.Size]byte) (s
 // not affected.
 func TestInventedKeysAreLimited(t *testing.T) {
 	t.Parallel()
-	const allowed, flood = 40, 500
+	const allowed, flood = 40, 100
 	counting := &countingKeys{}
 	var known string
 	s := newServer(t, limitsOf(t, fmt.Sprint(allowed, "/20s")), func(o *options) {

@@ -616,11 +616,11 @@ func TestNeighboursOfACodeAreNoLinks(t *testing.T) {
 	t.Parallel()
 	const digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 	s := newServer(t)
-	for range 200 {
+	for range testenv.Rounds(200) {
 		s.create(`{"url":"https://example.com"}`)
 	}
 	code := s.create(`{"url":"https://example.com"}`).Code
-	for range 200 {
+	for range testenv.Rounds(200) {
 		s.create(`{"url":"https://example.com"}`)
 	}
 	for place := range code {

@@ -24,6 +24,7 @@ import (
 	"github.com/terse/terse/clicks/day"
 	"github.com/terse/terse/clicks/logs"
 	"github.com/terse/terse/clicks/visit"
+	"github.com/terse/terse/internal/testenv"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/store/sqlite"
 	"github.com/terse/terse/store/sqlite/sqlitetest"
@@ -512,7 +513,7 @@ func TestGrowingLog(t *testing.T) {
 			cuts = append(cuts, i, i+1)
 		}
 	}
-	for range 100 {
+	for range testenv.Rounds(100) {
 		cuts = append(cuts, rand.IntN(len(log)), 4096-50+rand.IntN(100))
 	}
 	slices.Sort(cuts)

@@ -69,7 +69,7 @@ func importFile(t *testing.T, n int) string {
 // testImport interrupts an import and continues it. In the end each row is one link or one
 // rejection.
 func testImport(t *testing.T, c *client.Client) {
-	const n = 3000
+	const n = 1500
 	file := importFile(t, n)
 	rejected := 0
 	opts := transfer.ImportOptions{
