@@ -32,6 +32,9 @@ type DomainSettings struct {
 	NotFoundStatus optional[int]    `json:"not_found_status,omitzero" required:"false" enum:"301,302,307,308" doc:"Status of the redirect to not_found_url. The default is 302."`
 	EndedURL       optional[string] `json:"ended_url,omitzero" required:"false" doc:"Where visits of expired, used-up and deleted links are redirected; null means a page of this service."`
 	EndedStatus    optional[int]    `json:"ended_status,omitzero" required:"false" enum:"301,302,307,308" doc:"Status of the redirect to ended_url. The default is 302."`
+
+	AppleAssociation optional[string] `json:"apple_app_site_association,omitzero" required:"false" doc:"The text of the file apple-app-site-association, which opens links of the domain in apps of Apple devices: JSON of at most 16 KiB. null removes the file."`
+	AssetLinks       optional[string] `json:"assetlinks,omitzero" required:"false" doc:"The text of the file assetlinks.json, which opens links of the domain in apps of Android: JSON of at most 16 KiB. null removes the file."`
 }
 
 // settings returns the settings for package domains.
@@ -41,6 +44,8 @@ func (s *DomainSettings) settings() domains.Settings {
 		Root:     domains.Redirect{URL: s.RootURL.pointer(), Status: s.RootStatus.pointer()},
 		NotFound: domains.Redirect{URL: s.NotFoundURL.pointer(), Status: s.NotFoundStatus.pointer()},
 		Ended:    domains.Redirect{URL: s.EndedURL.pointer(), Status: s.EndedStatus.pointer()},
+
+		AppleAssociation: s.AppleAssociation.pointer(), AssetLinks: s.AssetLinks.pointer(),
 	}
 	if s.Robots.set {
 		policy := store.RobotsDefault
@@ -108,6 +113,8 @@ type domainBody struct {
 	NotFoundStatus *int         `json:"not_found_status" doc:"Status of the redirect to not_found_url; null without one."`
 	EndedURL       *string      `json:"ended_url" doc:"Where visits of ended links are redirected; null means a page of this service."`
 	EndedStatus    *int         `json:"ended_status" doc:"Status of the redirect to ended_url; null without one."`
+	Apple          *string      `json:"apple_app_site_association" doc:"The text of the file apple-app-site-association; null without one."`
+	AssetLinks     *string      `json:"assetlinks" doc:"The text of the file assetlinks.json; null without one."`
 	DNS            []dnsRecord  `json:"dns" nullable:"false" doc:"The DNS records that the hosts need. Empty for a shared domain of another owner."`
 	CreatedAt      time.Time    `json:"created_at" doc:"When the domain was added."`
 	UpdatedAt      time.Time    `json:"updated_at" doc:"When the domain was last changed."`
@@ -159,6 +166,7 @@ func (a *API) domainBody(who *caller, d *domains.Domain) domainBody {
 	b.RootURL, b.RootStatus = redirectOrNull(&d.Root)
 	b.NotFoundURL, b.NotFoundStatus = redirectOrNull(&d.NotFound)
 	b.EndedURL, b.EndedStatus = redirectOrNull(&d.Ended)
+	b.Apple, b.AssetLinks = textOrNull(&d.AppleAssociation), textOrNull(&d.AssetLinks)
 	for i, h := range d.Hosts {
 		b.Hosts[i] = domainHost{Host: h.Host, VerifiedAt: timeOrNull(h.VerifiedAt)}
 	}
@@ -180,6 +188,13 @@ func (a *API) hostCertificate(host string) *hostCertificate {
 	}
 	s := a.opts.Certificates.Status(host)
 	return &hostCertificate{State: string(s.State), Issuer: s.Issuer, EndsAt: timeOrNull(s.EndsAt), Problem: s.Problem, RetryAt: timeOrNull(s.RetryAt)}
+}
+
+func textOrNull(text *string) *string {
+	if *text == "" {
+		return nil
+	}
+	return text
 }
 
 func redirectOrNull(r *store.DomainRedirect) (target *string, status *int) {

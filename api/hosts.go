@@ -123,6 +123,8 @@ func (a *API) domainRouter() *echo.Echo {
 	page := func(h echo.HandlerFunc) echo.HandlerFunc { return a.page(a.onDomain(h)) }
 	e.Match(getHead, "/", page(a.domainRoot))
 	e.Match(getHead, "/robots.txt", page(a.domainRobots))
+	e.Match(getHead, "/.well-known/apple-app-site-association", page(a.appleAssociation))
+	e.Match(getHead, "/.well-known/assetlinks.json", page(a.assetLinks))
 	e.Match(getHead, domains.ChallengePath+":token", a.page(a.challenge))
 	return e
 }
@@ -157,6 +159,26 @@ func (a *API) domainRobots(c echo.Context) error {
 	}
 	a.setPolicy(c.Response().Header(), policyGone)
 	return c.String(http.StatusOK, "User-agent: *\nDisallow: /\n")
+}
+
+// appleAssociation answers with the file that opens links of the domain in apps of Apple devices.
+func (a *API) appleAssociation(c echo.Context) error {
+	return a.domainFile(c, domainOf(c).AppleAssociation)
+}
+
+// assetLinks answers with the file that opens links of the domain in apps of Android.
+func (a *API) assetLinks(c echo.Context) error { return a.domainFile(c, domainOf(c).AssetLinks) }
+
+// domainFile answers with a file of JSON of a domain, or 404 if text is empty.
+func (a *API) domainFile(c echo.Context, text string) error {
+	tagDomain(c)
+	if text == "" {
+		return a.answer(c, policyUnknown, newProblem(http.StatusNotFound, "This host has no such file."))
+	}
+	h := c.Response().Header()
+	a.setPolicy(h, policyGone)
+	h["X-Content-Type-Options"] = noSniffValue
+	return c.Blob(http.StatusOK, "application/json", []byte(text))
 }
 
 // redirectAway redirects a visit without a live link to an address of the domain. The caller may

@@ -25,7 +25,9 @@ type Domain struct {
 	NotFoundStatus *int         `json:"not_found_status"`
 	EndedURL       *string      `json:"ended_url"`
 	EndedStatus    *int         `json:"ended_status"`
-	DNS            []DNSRecord  `json:"dns"` // to set; empty for a shared domain of another owner
+	Apple          *string      `json:"apple_app_site_association"` // text of the file; nil without one
+	AssetLinks     *string      `json:"assetlinks"`                 // text of the file assetlinks.json; nil without one
+	DNS            []DNSRecord  `json:"dns"`                        // to set; empty for a shared domain of another owner
 	CreatedAt      time.Time    `json:"created_at"`
 	UpdatedAt      time.Time    `json:"updated_at"`
 	VerifiedAt     *time.Time   `json:"verified_at"` // nil before the first verification
@@ -98,6 +100,8 @@ type DomainChanges struct {
 	NotFoundStatus *int
 	EndedURL       *string
 	EndedStatus    *int
+	Apple          *string // text of the file apple-app-site-association; empty: no file
+	AssetLinks     *string // text of the file assetlinks.json; empty: no file
 }
 
 // MarshalJSON writes the fields that are not nil.
@@ -114,6 +118,8 @@ func (c DomainChanges) MarshalJSON() ([]byte, error) {
 	put(body, "not_found_status", c.NotFoundStatus)
 	put(body, "ended_url", c.EndedURL)
 	put(body, "ended_status", c.EndedStatus)
+	put(body, "apple_app_site_association", c.Apple)
+	put(body, "assetlinks", c.AssetLinks)
 	if c.Verified {
 		body["verified"] = true
 	}

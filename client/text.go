@@ -59,7 +59,7 @@ func (c *DomainChanges) texts() (texts []namedText) {
 			texts = append(texts, namedText{fmt.Sprintf("aliases[%d]", i), alias})
 		}
 	}
-	for field, text := range map[string]*string{"host": c.Host, "robots": c.Robots, "root_url": c.RootURL, "not_found_url": c.NotFoundURL, "ended_url": c.EndedURL} {
+	for field, text := range map[string]*string{"host": c.Host, "robots": c.Robots, "root_url": c.RootURL, "not_found_url": c.NotFoundURL, "ended_url": c.EndedURL, "apple_app_site_association": c.Apple, "assetlinks": c.AssetLinks} {
 		if text != nil {
 			texts = append(texts, namedText{field, *text})
 		}

@@ -19,6 +19,9 @@ type Settings struct {
 	Robots *store.RobotsPolicy // default store.RobotsDefault
 
 	Root, NotFound, Ended Redirect // default: a page of this service
+
+	AppleAssociation *string // text of apple-app-site-association; default: empty, no file
+	AssetLinks       *string // text of assetlinks.json; default: empty, no file
 }
 
 // Redirect is a change of a store.DomainRedirect.
@@ -85,7 +88,15 @@ func (s *Service) apply(in *Settings, d *store.Domain, own []string) error {
 	if in.Robots != nil {
 		d.Robots = *in.Robots
 	}
+	if in.AppleAssociation != nil {
+		d.AppleAssociation = *in.AppleAssociation
+	}
+	if in.AssetLinks != nil {
+		d.AssetLinks = *in.AssetLinks
+	}
 	return store.JoinInvalid(
+		checkAppleAssociation(d.AppleAssociation),
+		checkAssetLinks(d.AssetLinks),
 		s.applyRedirect("root", in.Root, &d.Root, own),
 		s.applyRedirect("not_found", in.NotFound, &d.NotFound, own),
 		s.applyRedirect("ended", in.Ended, &d.Ended, own),

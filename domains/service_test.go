@@ -451,6 +451,7 @@ func TestPurges(t *testing.T) {
 		"not found": {Settings: domains.Settings{NotFound: domains.Redirect{URL: new("https://example.com/")}}},
 		"ended":     {Settings: domains.Settings{Ended: domains.Redirect{URL: new("https://example.com/")}}},
 		"robots":    {Settings: domains.Settings{Robots: new(store.RobotsDisallow)}},
+		"app files": {Settings: domains.Settings{AppleAssociation: new(`{"applinks":{}}`), AssetLinks: new("[]")}},
 		"off":       {Off: new(true)},
 		"on":        {Off: new(false)},
 		"host":      {Host: new("go.ann2.example"), Aliases: &[]string{"go.ann.example", "*.ann.example"}},

@@ -28,6 +28,9 @@ const (
 	RobotsDisallow RobotsPolicy = 1 // nothing
 )
 
+// MaxDomainFileLen is the most bytes of a file of a domain. All nodes have the files in memory.
+const MaxDomainFileLen = 16 << 10
+
 // DomainRedirect is where a domain sends visits that have no live link.
 type DomainRedirect struct {
 	URL    string // absolute http or https address; empty for a page of this service
@@ -46,6 +49,9 @@ type Domain struct {
 	Root     DomainRedirect // of the path /
 	NotFound DomainRedirect // of codes without a link
 	Ended    DomainRedirect // of links that have ended
+
+	AppleAssociation string // the file apple-app-site-association: JSON of at most MaxDomainFileLen bytes; empty: none
+	AssetLinks       string // the file assetlinks.json for Android, likewise
 
 	CreatedAt  time.Time // UTC, microseconds
 	UpdatedAt  time.Time // UTC, microseconds

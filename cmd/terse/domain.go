@@ -10,6 +10,7 @@ import (
 	"time"
 
 	terseclient "github.com/terse/terse/client"
+	"github.com/terse/terse/store"
 )
 
 type domainCommand struct {
@@ -38,11 +39,15 @@ type domainSettingFlags struct {
 	NotFoundStatus *int     `placeholder:"CODE" help:"Status of that redirect. Default: 302."`
 	EndedURL       *string  `placeholder:"URL" help:"Where visits of ended links are redirected."`
 	EndedStatus    *int     `placeholder:"CODE" help:"Status of that redirect. Default: 302."`
-	JSON           bool     `name:"json" help:"Print the domain as JSON."`
+
+	AppleAppSiteAssociation *string `placeholder:"FILE" help:"File apple-app-site-association of the domain. - reads standard input. An empty name removes the file."`
+	Assetlinks              *string `placeholder:"FILE" help:"File assetlinks.json of the domain, likewise."`
+
+	JSON bool `name:"json" help:"Print the domain as JSON."`
 }
 
-// changes returns the properties for the API.
-func (f *domainSettingFlags) changes() terseclient.DomainChanges {
+// changes returns the properties for the API. Its error has every problem of the files.
+func (f *domainSettingFlags) changes(stdin io.Reader) (terseclient.DomainChanges, error) {
 	changes := terseclient.DomainChanges{
 		Verified: f.Verified, Shared: f.Shared, Robots: f.Robots, RootURL: f.RootURL, RootStatus: f.RootStatus,
 		NotFoundURL: f.NotFoundURL, NotFoundStatus: f.NotFoundStatus, EndedURL: f.EndedURL, EndedStatus: f.EndedStatus,
@@ -50,7 +55,25 @@ func (f *domainSettingFlags) changes() terseclient.DomainChanges {
 	if f.Alias != nil {
 		changes.Aliases = &f.Alias
 	}
-	return changes
+	var problems []error
+	for _, file := range []struct {
+		flag string
+		path *string
+		to   **string
+	}{{"--apple-app-site-association", f.AppleAppSiteAssociation, &changes.Apple}, {"--assetlinks", f.Assetlinks, &changes.AssetLinks}} {
+		if file.path == nil {
+			continue
+		}
+		text, err := readSmallFile(file.flag, *file.path, stdin, store.MaxDomainFileLen)
+		if err != nil {
+			problems = append(problems, err)
+		}
+		*file.to = &text
+	}
+	if len(problems) > 0 {
+		return changes, settingsError{errors.Join(problems...)}
+	}
+	return changes, nil
 }
 
 type domainAdd struct {
@@ -69,12 +92,15 @@ func (*domainAdd) Help() string {
 
 // Run adds a domain.
 func (c *domainAdd) Run(ctx context.Context, out output) error {
+	changes, err := c.changes(out.stdin)
+	if err != nil {
+		return err
+	}
 	api, err := c.open(out)
 	if err != nil {
 		return err
 	}
 	defer api.Close()
-	changes := c.changes()
 	changes.Host = &c.Host
 	d, err := api.AddDomain(ctx, changes)
 	switch {
@@ -198,6 +224,14 @@ func printDomain(w io.Writer, d *terseclient.Domain, asJSON bool) error {
 	redirect("root", d.RootURL, d.RootStatus)
 	redirect("not found", d.NotFoundURL, d.NotFoundStatus)
 	redirect("ended", d.EndedURL, d.EndedStatus)
+	for _, file := range []struct {
+		name string
+		text *string
+	}{{"apple-app-site-association", d.Apple}, {"assetlinks.json", d.AssetLinks}} {
+		if file.text != nil {
+			row(file.name, fmt.Sprintf("%d bytes, see --json", len(*file.text)))
+		}
+	}
 	for _, h := range d.Hosts {
 		verified := "not verified"
 		if h.VerifiedAt != nil {
@@ -255,7 +289,10 @@ func (c *domainEdit) Run(ctx context.Context, out output) error {
 	if len(c.Alias) == 1 && c.Alias[0] == "" {
 		c.Alias = []string{}
 	}
-	changes := c.changes()
+	changes, err := c.changes(out.stdin)
+	if err != nil {
+		return err
+	}
 	changes.Host, changes.Off = c.Primary, c.Off
 	if changes == (terseclient.DomainChanges{}) {
 		return settingsError{errors.New("nothing to change: pass at least one of the flags of terse domain edit --help")}

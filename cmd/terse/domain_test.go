@@ -3,7 +3,10 @@ package main
 import (
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -83,6 +86,51 @@ func TestDomainFromNothing(t *testing.T) {
 	if got := terse(t, environ, "domain", "edit", "go.example.com"); got.status != 2 {
 		t.Errorf("domain edit without a change = %+v, want 2", got)
 	}
+}
+
+// TestFilesForApps sets the files of a domain, and removes them.
+func TestFilesForApps(t *testing.T) {
+	t.Parallel()
+	p, environ := startWithKey(t, "admin")
+	base, err := url.Parse(p.url)
+	must(t, err)
+	file := func(name, text string) string {
+		path := filepath.Join(t.TempDir(), name)
+		must(t, os.WriteFile(path, []byte(text), 0o600))
+		return path
+	}
+	apple, android := file("apple.json", "{\"applinks\": {}}\n"), file("assetlinks.json", "[]")
+	c := client(t)
+	serves := func(name, text string) { // an empty text is no file
+		t.Helper()
+		testenv.Await(t, "the answer for "+name, func() bool {
+			status, header := ask(t, c, http.MethodGet, "http://127.0.0.1:"+base.Port()+"/.well-known/"+name, "", "", "Host", "go.example.com")
+			return text == "" && status == http.StatusNotFound || status == http.StatusOK && header.Get("Content-Length") == strconv.Itoa(len(text))
+		})
+	}
+	terse(t, environ, "domain", "add", "go.example.com", "--verified", "--apple-app-site-association", apple).ok(t)
+	serves("apple-app-site-association", "{\"applinks\": {}}\n")
+	edited := terse(t, environ, "domain", "edit", "go.example.com", "--apple-app-site-association", "", "--assetlinks", android).ok(t)
+	if !strings.Contains(edited, "assetlinks.json  2 bytes, see --json") || strings.Contains(edited, "apple-app-site-association") {
+		t.Errorf("domain edit = %s, want only assetlinks.json", edited)
+	}
+	serves("apple-app-site-association", "")
+	serves("assetlinks.json", "[]")
+	if got := terse(t, environ, "domain", "list", "--json").ok(t); !strings.Contains(got, `"assetlinks":"[]"`) || !strings.Contains(got, `"apple_app_site_association":null`) {
+		t.Errorf("domain list --json = %s, want the files", got)
+	}
+	if got := terseReading(t, "[ ]", environ, "domain", "edit", "go.example.com", "--assetlinks", "-", "--json").ok(t); !strings.Contains(got, `"assetlinks":"[ ]"`) {
+		t.Errorf("domain edit of standard input = %s, want its text", got)
+	}
+	for path, want := range map[string]string{
+		file("a", ""): "--assetlinks: the file is empty", "missing": "--assetlinks: open missing", t.TempDir(): "--assetlinks: read",
+		file("a", strings.Repeat(" ", 16<<10+1)): "--assetlinks: must be at most 16384 bytes long", file("a", "[{]"): "assetlinks: must be JSON. Byte 3 is wrong",
+	} {
+		if got := terse(t, environ, "domain", "edit", "go.example.com", "--assetlinks", path); got.status == 0 || !strings.Contains(got.stderr, want) {
+			t.Errorf("domain edit --assetlinks of a wrong file = %+v, want %q", got, want)
+		}
+	}
+	serves("assetlinks.json", "[ ]")
 }
 
 // TestDomainBecomesActiveByItself adds a domain whose records are there, and waits.

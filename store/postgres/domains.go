@@ -13,16 +13,16 @@ import (
 
 // domainColumns are the columns of a domain in the order of scanDomain.
 const domainColumns = `d.id, d.host, d.owner, d.shared, d.state, d.robots, d.root_url, d.root_status, d.not_found_url, d.not_found_status,
-	d.ended_url, d.ended_status, d.created_at, d.updated_at, d.verified_at, d.version`
+	d.ended_url, d.ended_status, d.created_at, d.updated_at, d.verified_at, d.version, d.apple_app_site_association, d.assetlinks`
 
 const insertDomain = `INSERT INTO domains (id, host, owner, shared, state, robots, root_url, root_status, not_found_url, not_found_status,
-		ended_url, ended_status, created_at, updated_at, verified_at, version, bucket)
-	SELECT $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $1
+		ended_url, ended_status, created_at, updated_at, verified_at, version, apple_app_site_association, assetlinks, bucket)
+	SELECT $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $1
 	FROM buckets b WHERE b.bucket = $1 AND b.epoch = $2 AND b.state = 'owned' ON CONFLICT (id) DO NOTHING`
 
 const updateDomain = `UPDATE domains d SET host = $4, owner = $5, shared = $6, state = $7, robots = $8, root_url = $9, root_status = $10,
 		not_found_url = $11, not_found_status = $12, ended_url = $13, ended_status = $14, created_at = $15, updated_at = $16,
-		verified_at = $17, version = $18
+		verified_at = $17, version = $18, apple_app_site_association = $19, assetlinks = $20
 	FROM buckets b WHERE b.bucket = $1 AND b.epoch = $2 AND b.state = 'owned' AND d.bucket = b.bucket AND d.id = $3 AND d.version = $18 - 1`
 
 // selectDomain returns no row if the shard does not own the bucket, and NULL if there is no domain.
@@ -93,12 +93,13 @@ func domainOr(d store.Domain, err error) (store.Domain, error) {
 
 // writeDomain runs a statement with the values of d. changed reports whether it changed a row.
 func (s *Store) writeDomain(ctx context.Context, statement string, d *store.Domain) (changed bool, err error) {
-	if !keepable(d.ID, d.Host, d.Owner, d.Root.URL, d.NotFound.URL, d.Ended.URL) {
+	if !keepable(d.ID, d.Host, d.Owner, d.Root.URL, d.NotFound.URL, d.Ended.URL, d.AppleAssociation, d.AssetLinks) {
 		return false, errText
 	}
 	n, err := s.execOwned(ctx, store.BucketOf(d.ID), statement, d.ID, d.Host, d.Owner, d.Shared, d.State, d.Robots,
 		d.Root.URL, d.Root.Status, d.NotFound.URL, d.NotFound.Status, d.Ended.URL, d.Ended.Status,
-		d.CreatedAt, d.UpdatedAt, orNull(d.VerifiedAt, time.Time{}), d.Version)
+		d.CreatedAt, d.UpdatedAt, orNull(d.VerifiedAt, time.Time{}), d.Version,
+		orNull(d.AppleAssociation, ""), orNull(d.AssetLinks, ""))
 	return n > 0, err
 }
 
@@ -142,7 +143,8 @@ func scanDomain(row pgx.Row) (store.Domain, error) {
 	)
 	err := row.Scan(text(&d.ID), text(&d.Host), text(&d.Owner), &shared, &state, &robots,
 		text(&d.Root.URL), number(&rootStatus), text(&d.NotFound.URL), number(&notFound), text(&d.Ended.URL), number(&endedNum),
-		at(&d.CreatedAt), at(&d.UpdatedAt), at(&d.VerifiedAt), number(&d.Version))
+		at(&d.CreatedAt), at(&d.UpdatedAt), at(&d.VerifiedAt), number(&d.Version),
+		text(&d.AppleAssociation), text(&d.AssetLinks))
 	if err != nil || d.ID == "" {
 		return store.Domain{}, err
 	}

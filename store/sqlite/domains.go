@@ -9,15 +9,15 @@ import (
 )
 
 const selectDomain = `SELECT id, host, owner, shared, state, robots, root_url, root_status, not_found_url, not_found_status,
-	ended_url, ended_status, created_at, updated_at, verified_at, version FROM domains `
+	ended_url, ended_status, created_at, updated_at, verified_at, version, apple_app_site_association, assetlinks FROM domains `
 
 const insertDomain = `INSERT INTO domains (id, host, owner, shared, state, robots, root_url, root_status, not_found_url, not_found_status,
-	ended_url, ended_status, created_at, updated_at, verified_at, version)
-	VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16) ON CONFLICT DO NOTHING`
+	ended_url, ended_status, created_at, updated_at, verified_at, version, apple_app_site_association, assetlinks)
+	VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18) ON CONFLICT DO NOTHING`
 
 const updateDomain = `UPDATE domains SET host = ?2, owner = ?3, shared = ?4, state = ?5, robots = ?6, root_url = ?7, root_status = ?8,
 	not_found_url = ?9, not_found_status = ?10, ended_url = ?11, ended_status = ?12, created_at = ?13, updated_at = ?14,
-	verified_at = ?15, version = ?16 WHERE id = ?1 AND version = ?16 - 1`
+	verified_at = ?15, version = ?16, apple_app_site_association = ?17, assetlinks = ?18 WHERE id = ?1 AND version = ?16 - 1`
 
 const selectHost = `SELECT host, domain_id, owner, claimed_at, verified_at FROM domain_hosts `
 
@@ -57,6 +57,7 @@ func domainValues(d *store.Domain) []any {
 	return []any{
 		d.ID, d.Host, d.Owner, d.Shared, d.State, d.Robots, d.Root.URL, d.Root.Status, d.NotFound.URL, d.NotFound.Status,
 		d.Ended.URL, d.Ended.Status, micros(d.CreatedAt), micros(d.UpdatedAt), micros(d.VerifiedAt), d.Version,
+		d.AppleAssociation, d.AssetLinks,
 	}
 }
 
@@ -92,7 +93,7 @@ func scanDomain(row scanner) (store.Domain, error) {
 		created, updated, verified int64
 	)
 	err := row.Scan(&d.ID, &d.Host, &d.Owner, &d.Shared, &d.State, &d.Robots, &d.Root.URL, &d.Root.Status, &d.NotFound.URL, &d.NotFound.Status,
-		&d.Ended.URL, &d.Ended.Status, &created, &updated, &verified, &d.Version)
+		&d.Ended.URL, &d.Ended.Status, &created, &updated, &verified, &d.Version, &d.AppleAssociation, &d.AssetLinks)
 	if err != nil {
 		return store.Domain{}, err
 	}

@@ -59,6 +59,8 @@ func newDomain() store.Domain {
 		NotFound: store.DomainRedirect{URL: "https://example.com/404", Status: 302},
 		Ended:    store.DomainRedirect{URL: "https://example.com/ended", Status: 307},
 
+		AppleAssociation: `{"applinks": {"details": []}}` + "\n", AssetLinks: `[{"ü": "\u0000"}]`,
+
 		CreatedAt: after(1), UpdatedAt: after(2), VerifiedAt: after(3), Version: 1,
 	}
 }

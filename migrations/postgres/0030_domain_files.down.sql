@@ -1,0 +1,3 @@
+ALTER TABLE domains
+    DROP COLUMN apple_app_site_association,
+    DROP COLUMN assetlinks;
