@@ -83,6 +83,7 @@ type database interface {
 	store.Archive
 	store.Keys
 	store.History
+	store.Tags
 	store.Blocklist
 	store.Reports
 	store.Domains
@@ -106,6 +107,7 @@ type options struct {
 	AnonymousLife   time.Duration
 	Archive         store.Archive
 	History         store.History
+	Tags            store.Tags
 	Minter          links.Minter
 	Blocked         store.Blocker
 	Reserved        []string // further names that cannot be aliases
@@ -120,7 +122,7 @@ func (o *options) links(t testing.TB) links.Options {
 	must(t, err)
 	served, _ := o.Hosts.(*domains.Map)
 	all := links.Options{
-		Store: o.Store, Archive: o.Archive, History: o.History, Minter: o.Minter, Keys: o.Keys, Clock: o.Clock, BaseURL: o.BaseURL,
+		Store: o.Store, Archive: o.Archive, History: o.History, Tags: o.Tags, Minter: o.Minter, Keys: o.Keys, Clock: o.Clock, BaseURL: o.BaseURL,
 		Rules:     store.RulesOptions{OwnHosts: []string{base.Host}, Routes: api.Routes(), Reserved: api.Reserved(o.Reserved...), Blocked: o.Blocked},
 		Countries: true, AnonymousCreate: o.AnonymousCreate, AnonymousLife: o.AnonymousLife, PasswordCost: o.PasswordCost, Registerer: o.Registerer,
 	}
@@ -256,7 +258,7 @@ func newServerOver(t testing.TB, d database, leaser idgen.Leaser, begin time.Tim
 			Limiter: ratelimit.NewLocal(ratelimit.LocalOptions{Now: s.clock.Now}), Clients: proxies(t),
 			BaseURL: baseURL, Version: "test", Guard: s.guard, Registerer: s.registry, Logger: logger,
 		},
-		Store: cached, Blocklist: s.store, Reports: s.store, Keys: s.store, Archive: s.store, History: s.store, Minter: idgen.NewCodes(minter, cipher, nil),
+		Store: cached, Blocklist: s.store, Reports: s.store, Keys: s.store, Archive: s.store, History: s.store, Tags: s.store, Minter: idgen.NewCodes(minter, cipher, nil),
 		AnonymousCreate: true, PasswordCost: bcrypt.MinCost,
 		KeyKnown: func([sha256.Size]byte) bool { return false }, Now: s.clock.Now,
 	}

@@ -92,7 +92,7 @@ type Action uint8
 // The actions, each with its methods of Service.
 const (
 	Creating   Action = iota // Create
-	Reading                  // Get, List, ReadHistory
+	Reading                  // Get, List, ListTags, ReadHistory
 	Editing                  // Edit, RollBack, Delete, MayReset
 	Moderating               // Disable, Enable, DisableTarget
 	Archiving                // Export, Import

@@ -142,13 +142,13 @@ func TestAnonymousCreate(t *testing.T) {
 func TestNewNamesEveryProblem(t *testing.T) {
 	t.Parallel()
 	_, err := links.New(links.Options{PasswordCost: 99, Rules: store.RulesOptions{Reserved: []string{"a/b"}}})
-	for _, want := range []string{"Store", "Archive", "History", "Minter", "Keys", "Registerer", "PasswordCost", "Rules"} {
+	for _, want := range []string{"Store", "Archive", "History", "Tags", "Minter", "Keys", "Registerer", "PasswordCost", "Rules"} {
 		if err == nil || !strings.Contains(err.Error(), "Options."+want) {
 			t.Errorf("New = %v, want an error that names %s", err, want)
 		}
 	}
 	b := newBench(t)
-	opts := links.Options{Store: b.database, Archive: b.database, History: b.database, Minter: new(idgen.Codes), Keys: b.database, BaseURL: baseURL, Registerer: prometheus.NewRegistry()}
+	opts := links.Options{Store: b.database, Archive: b.database, History: b.database, Tags: b.database, Minter: new(idgen.Codes), Keys: b.database, BaseURL: baseURL, Registerer: prometheus.NewRegistry()}
 	if _, err := links.New(opts); err != nil {
 		t.Errorf("New with the required options = %v", err)
 	}

@@ -46,7 +46,7 @@ func newBench(t *testing.T, change ...func(*links.Options)) *bench {
 	cipher, err := idgen.NewCipher(bytes.Repeat([]byte{1, 2, 3, 4}, 8))
 	must(t, err)
 	opts := links.Options{
-		Store: b.database, Archive: b.database, History: b.database, Minter: idgen.NewCodes(minter, cipher, nil), Keys: b.database, Clock: b, BaseURL: baseURL,
+		Store: b.database, Archive: b.database, History: b.database, Tags: b.database, Minter: idgen.NewCodes(minter, cipher, nil), Keys: b.database, Clock: b, BaseURL: baseURL,
 		Rules:        store.RulesOptions{OwnHosts: []string{"go.terse.example"}, Reserved: []string{"login"}},
 		PasswordCost: bcrypt.MinCost, Registerer: prometheus.NewRegistry(),
 	}

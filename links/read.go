@@ -117,3 +117,22 @@ func (s *Service) read(ctx context.Context, who *Caller, do Action, get reader, 
 	}
 	return l, nil
 }
+
+// ListTags returns a page of the tags of an owner's links, sorted bytewise. owner is as in Query, but
+// not AllOwners: a tag belongs to one owner. after and limit are as in store.TagQuery.
+func (s *Service) ListTags(ctx context.Context, who *Caller, owner *string, after string, limit int) (store.TagPage, error) {
+	if err := s.May(who, Reading); err != nil {
+		return store.TagPage{}, err
+	}
+	q := store.TagQuery{Owner: who.Owner(), After: after, Limit: limit}
+	if owner != nil && *owner != q.Owner {
+		if err := who.Require(store.ScopeAdmin); err != nil {
+			return store.TagPage{}, err
+		}
+		q.Owner = *owner
+	}
+	if q.Owner == AllOwners {
+		return store.TagPage{}, &store.FieldError{Field: "owner", Reason: "must be one owner"}
+	}
+	return s.opts.Tags.ListTags(ctx, q)
+}

@@ -45,6 +45,7 @@ type Options struct {
 	Store   store.Store   // Required.
 	Archive store.Archive // Required. Exports and imports the links of Store.
 	History store.History // Required. The history of the links of Store.
+	Tags    store.Tags    // Required. The tags of the links of Store.
 	Minter  Minter        // Required.
 	Keys    Keys          // Required. Stores the keys of shared statistics.
 	BaseURL string        // Required. The start of short URLs of the default domain, without a final slash.
@@ -70,6 +71,7 @@ func (o *Options) validate() error {
 	required("Store", o.Store == nil)
 	required("Archive", o.Archive == nil)
 	required("History", o.History == nil)
+	required("Tags", o.Tags == nil)
 	required("Minter", o.Minter == nil)
 	required("Keys", o.Keys == nil)
 	if _, err := hostOf(o.BaseURL); err != nil {

@@ -88,7 +88,7 @@ func newBench(t *testing.T) *bench {
 	b.links, err = cache.New(cache.Options{Store: b.database, Logger: logger, Registerer: prometheus.NewRegistry()})
 	b.must(err)
 	b.useCases, err = links.New(links.Options{
-		Store: b.links, Archive: b.database, History: b.database, Minter: noCodes{}, Keys: b.database, BaseURL: "https://go.terse.example", Clock: b, Registerer: prometheus.NewRegistry(),
+		Store: b.links, Archive: b.database, History: b.database, Tags: b.database, Minter: noCodes{}, Keys: b.database, BaseURL: "https://go.terse.example", Clock: b, Registerer: prometheus.NewRegistry(),
 	})
 	b.must(err)
 	b.list, err = blocklist.New(t.Context(), blocklist.Options{

@@ -33,6 +33,7 @@ type database struct {
 	archive     store.Archive
 	keys        store.Keys
 	history     store.History
+	tags        store.Tags
 	blocked     store.Blocklist
 	reports     store.Reports
 	domainStore store.Domains
@@ -68,7 +69,7 @@ func (p *process) embedded(ctx context.Context) (database, error) {
 		err = settingsError{fmt.Errorf("%sCODE_KEY: %w. Use the key that the database was created with, or remove this setting", envPrefix, err)}
 	}
 	return database{
-		links: d, archive: d, keys: d, history: d, blocked: d, reports: d, domainStore: d, sink: d, clickDays: d, leaser: d.Leases(), codeKey: key, certificates: d,
+		links: d, archive: d, keys: d, history: d, tags: d, blocked: d, reports: d, domainStore: d, sink: d, clickDays: d, leaser: d.Leases(), codeKey: key, certificates: d,
 		outboxes: []outbox.Named{{Name: "embedded", Outbox: d}},
 		folders:  []fold.Named{{Name: "embedded", Folder: d}},
 		blocks:   []blocklist.Source{{Name: "embedded", List: d}},
@@ -107,7 +108,7 @@ func (p *process) sharded(ctx context.Context) (database, error) {
 	p.health.Require("schema", func() error { return router.Lack().Schema })
 	p.health.Require("map", func() error { return router.Lack().Buckets })
 	return database{
-		links: router, archive: router, keys: router, history: router, blocked: router, reports: router, domainStore: router, sink: router, clickDays: router, leaser: router.Leaser(), codeKey: p.settings.codeKey, placement: router, router: router, certificates: router,
+		links: router, archive: router, keys: router, history: router, tags: router, blocked: router, reports: router, domainStore: router, sink: router, clickDays: router, leaser: router.Leaser(), codeKey: p.settings.codeKey, placement: router, router: router, certificates: router,
 		outboxes: outboxes, folders: folders, blocks: blocks, hosts: hosts, counters: counters, scanned: scanned, edited: router.Edited,
 	}, nil
 }

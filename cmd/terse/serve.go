@@ -217,7 +217,7 @@ func (p *process) useCases(s *stores) (*links.Service, error) {
 		return nil, err
 	}
 	return links.New(links.Options{
-		Store: s.cached, Archive: s.archive, History: s.history, Minter: s.codes, Keys: s.keyring, BaseURL: p.settings.baseURL, Domains: s.hosts,
+		Store: s.cached, Archive: s.archive, History: s.history, Tags: s.tags, Minter: s.codes, Keys: s.keyring, BaseURL: p.settings.baseURL, Domains: s.hosts,
 		Rules:           p.ruleOptions(s, base),
 		Countries:       true, // at least from the table in the binary
 		AnonymousCreate: p.settings.anonymousCreate, AnonymousLife: p.settings.anonymousLife, Clock: s.clock(), Registerer: p.registry,

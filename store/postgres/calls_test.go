@@ -48,6 +48,10 @@ func callEverything(t *testing.T, s *postgres.Store, prefix string) {
 			must(t, err)
 		}
 	}
+	for _, after := range []string{"", "tag"} {
+		_, err := s.ListTags(ctx, store.TagQuery{Owner: "owner1", After: after, Limit: 20})
+		must(t, err)
+	}
 	for _, before := range []int64{0, 2} {
 		_, err := s.Revisions(ctx, links[0].Code, before, 20)
 		must(t, err)

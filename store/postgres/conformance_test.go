@@ -120,6 +120,9 @@ func TestConformance(t *testing.T) {
 			t.Run("History", func(t *testing.T) {
 				storetest.RunHistory(t, func(tb testing.TB) storetest.HistoryStore { return open(tb) })
 			})
+			t.Run("Tags", func(t *testing.T) {
+				storetest.RunTags(t, func(tb testing.TB) storetest.TagStore { return open(tb) })
+			})
 			t.Run("Archive", func(t *testing.T) {
 				storetest.RunArchive(t, func(tb testing.TB) (store.Store, store.Archive) {
 					s := open(tb)

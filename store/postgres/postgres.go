@@ -48,6 +48,7 @@ var (
 	_ store.ClickSink = (*Store)(nil)
 	_ store.Outbox    = (*Store)(nil)
 	_ store.History   = (*Store)(nil)
+	_ store.Tags      = (*Store)(nil)
 	_ store.Archive   = (*Store)(nil)
 
 	_ store.BlocklistSource = (*Store)(nil)

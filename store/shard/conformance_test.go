@@ -22,6 +22,11 @@ func TestHistory(t *testing.T) {
 	storetest.RunHistory(t, func(tb testing.TB) storetest.HistoryStore { return loaded(tb, 3) })
 }
 
+func TestTags(t *testing.T) {
+	t.Parallel()
+	storetest.RunTags(t, func(tb testing.TB) storetest.TagStore { return loaded(tb, 3) })
+}
+
 func TestBlocklist(t *testing.T) {
 	t.Parallel()
 	storetest.RunBlocklist(t, func(tb testing.TB) store.Blocklist { return loaded(tb, 3) })

@@ -65,6 +65,10 @@ func TestPostgres(t *testing.T) {
 		t.Parallel()
 		storetest.RunHistory(t, func(tb testing.TB) storetest.HistoryStore { return openPostgres(tb, clusters, "history") })
 	})
+	t.Run("Tags", func(t *testing.T) {
+		t.Parallel()
+		storetest.RunTags(t, func(tb testing.TB) storetest.TagStore { return openPostgres(tb, clusters, "tags") })
+	})
 	t.Run("Blocklist", func(t *testing.T) {
 		t.Parallel()
 		storetest.RunBlocklist(t, func(tb testing.TB) store.Blocklist { return openPostgres(tb, clusters, "blocklist") })

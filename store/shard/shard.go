@@ -22,6 +22,7 @@ type Shard interface {
 	store.ClickSink
 	store.ClickDays
 	store.History
+	store.Tags
 	store.Blocklist
 	store.Domains
 	store.Reports
@@ -60,6 +61,7 @@ var (
 	_ store.ClickSink = (*Router)(nil)
 	_ store.ClickDays = (*Router)(nil)
 	_ store.History   = (*Router)(nil)
+	_ store.Tags      = (*Router)(nil)
 	_ store.Archive   = (*Router)(nil)
 	_ store.Blocklist = (*Router)(nil)
 	_ store.Domains   = (*Router)(nil)

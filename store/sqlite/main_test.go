@@ -71,6 +71,11 @@ func TestHistory(t *testing.T) {
 	storetest.RunHistory(t, func(tb testing.TB) storetest.HistoryStore { return sqlitetest.Open(tb) })
 }
 
+func TestTags(t *testing.T) {
+	t.Parallel()
+	storetest.RunTags(t, func(tb testing.TB) storetest.TagStore { return sqlitetest.Open(tb) })
+}
+
 func TestBlocklist(t *testing.T) {
 	t.Parallel()
 	storetest.RunBlocklistSource(t, func(tb testing.TB) store.BlocklistSource { return sqlitetest.Open(tb) })
