@@ -54,6 +54,7 @@ func (a *API) routeConsole(e *echo.Echo) {
 		sessionsScreen: a.sessionsScreen,
 		linkScreen:     a.linkScreen, linkScreen + "/edit": a.editScreen, linkScreen + "/delete": a.deleteScreen,
 		linkScreen + "/history": a.historyScreen, linkScreen + "/qr": a.qrScreen, linkScreen + "/explain": a.explainScreen, linkScreen + "/stats": a.statsScreen, linkScreen + "/stats/total": a.statsTotal,
+		tagsScreen: a.tagsScreen, statsOfSetScreen: a.setStatsScreen, statsOfSetScreen + "/total": a.setStatsTotal,
 	} {
 		e.Match(getHead, path, a.inSession(h))
 	}

@@ -98,6 +98,16 @@ func TestScreensByRole(t *testing.T) {
 		{"GET /~/", nil, want{303, 303, 303, 303, 303}},
 		{"GET /~/sign-in", nil, want{303, 303, 303, 303, 303}},
 		{"GET /~/links", nil, want{200, 200, 403, 200, 200}},
+		{"GET /~/tags", nil, want{200, 200, 403, 200, 200}},
+		{"GET /~/tags?after=%00", nil, want{422, 422, 403, 422, 422}},
+		{"GET /~/tags?owner=marketing", nil, want{403, 403, 403, 403, 200}},
+		{"GET /~/stats", nil, want{200, 403, 403, 200, 200}},
+		{"GET /~/stats?tag=spring", nil, want{200, 403, 403, 200, 422}},
+		{"GET /~/stats?tag=spring&domain=go.terse.example", nil, want{422, 403, 403, 422, 422}},
+		{"GET /~/stats?domain=nowhere.example&from=then", nil, want{422, 403, 403, 422, 422}},
+		{"GET /~/stats?owner=marketing", nil, want{403, 403, 403, 403, 200}},
+		{"GET /~/stats/total", nil, want{200, 403, 403, 200, 200}},
+		{"GET /~/stats/total?tag=%00", nil, want{422, 403, 403, 422, 422}},
 		{"GET /~/new", nil, want{200, 403, 200, 200, 200}},
 		{"POST /~/new", linkFields(nil), want{303, 403, 303, 303, 303}},
 		{"POST /~/bulk", url.Values{"action": {"tag"}, "tag": {"x"}, "link": {"default/none"}}, want{200, 403, 200, 200, 200}},
@@ -679,5 +689,41 @@ func TestKeysInTheConsole(t *testing.T) {
 		if bad.status != http.StatusUnprocessableEntity || !regexp.MustCompile(`id="`+field+`-error"[^>]*>[^<]`).Match(bad.body) {
 			t.Errorf("a wrong key = %d, without an error at %s", bad.status, field)
 		}
+	}
+}
+
+// TestTagsInTheConsole goes from the list of tags to the links with a tag and to their clicks.
+func TestTagsInTheConsole(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	key := s.key("owner", store.ScopeLinksRead, store.ScopeLinksWrite, store.ScopeStatsRead)
+	for i := range 3 {
+		s.create(fmt.Sprintf(`{"url":"https://example.com/","tags":["t%d","a & b"]}`, i), key...)
+	}
+	s.create(`{"url":"https://example.com/","tags":["foreign"]}`, s.owner("other")...)
+	v, admin := s.signIn(key), s.signIn(s.key("admin", store.ScopeAdmin))
+	page := string(v.open("/~/tags").body)
+	if strings.Contains(page, "foreign") || !strings.Contains(page, `<td class="number">3</td>`) || strings.Count(page, `<td class="number">1</td>`) != 3 {
+		t.Errorf("the tags are %s", page)
+	}
+	if found := v.open("/~/links?tag=a+%26+b"); !strings.Contains(page, "/~/links?tag=a&#43;%26&#43;b") || strings.Count(string(found.body), `class="pick"><input`) != 3 {
+		t.Error("a tag does not lead to its links")
+	}
+	if a := v.open("/~/stats?tag=t1&compare=true&interval=day"); a.status != http.StatusOK || !strings.Contains(string(a.body), "<bdi>t1</bdi>") || !strings.Contains(string(a.body), `value="t1"`) {
+		t.Errorf("the statistics of a tag = %d %.2000s", a.status, a.body)
+	}
+	page = string(admin.open("/~/tags?owner=" + s.keyID("other")).body)
+	if !strings.Contains(page, "foreign") || !strings.Contains(page, "/~/links?owner="+s.keyID("other")+"&amp;tag=foreign") {
+		t.Errorf("an administrator sees the tags %s", page)
+	}
+	if a := admin.open("/~/stats?tag=foreign"); a.status != http.StatusUnprocessableEntity || !strings.Contains(string(a.body), "is required with a tag or a domain") {
+		t.Errorf("the statistics of a tag of all workspaces = %d, want 422 at the workspace", a.status)
+	}
+	for i := range 120 {
+		s.create(fmt.Sprintf(`{"url":"https://example.com/","tags":["many %03d"]}`, i), key...)
+	}
+	next := regexp.MustCompile(`rel="next" href="([^"]+)"`).FindStringSubmatch(string(v.open("/~/tags").body))
+	if next == nil || !strings.Contains(string(v.open(html.UnescapeString(next[1])).body), "many 119") {
+		t.Errorf("the next page of tags is %v, want the rest", next)
 	}
 }

@@ -222,7 +222,11 @@ func (a *API) fillStats(c echo.Context, share *store.Share, v *web.Stats, q *sta
 	}
 	fill(v, q, result)
 	if q.From.Before(now) && now.Before(q.To) {
-		v.Live = v.Path + "/total?" + url.Values{"from": {v.Range.From}, "to": {v.Range.To}, "tz": {v.Range.Zone}, "class": {v.Range.Class}}.Encode()
+		total := url.Values{"from": {v.Range.From}, "to": {v.Range.To}, "tz": {v.Range.Zone}, "class": {v.Range.Class}}
+		if set := v.Set; set != nil {
+			total["tag"], total["domain"], total["owner"] = []string{set.Tag}, []string{set.Domain}, []string{set.Owner}
+		}
+		v.Live = v.Path + "/total?" + total.Encode()
 	}
 	return nil
 }

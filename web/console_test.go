@@ -49,6 +49,20 @@ func everyScreen(p *web.Pages, who web.Viewer, text string) map[string]func(http
 				},
 			})
 		},
+		"tags": func(w http.ResponseWriter) {
+			p.TagList(w, 422, who, web.TagList{Workspace: text, Owner: text, Tags: []web.TagRow{web.NewTagRow(text, text, 12, true)}, Next: "/~/tags?after=" + text, Continued: true, Unavailable: true, Errors: wrong})
+		},
+		"no tags": func(w http.ResponseWriter) { p.TagList(w, 200, who, web.TagList{Workspace: text}) },
+		"statistics of a workspace": func(w http.ResponseWriter) {
+			v := busyStats(web.Subject{Kind: web.SubjectOwner, Name: text})
+			v.Path, v.Set, v.Errors = "/~/stats", &web.StatsSet{Tag: text, Domain: text, Owner: text, Admin: true}, wrong
+			p.SetStats(w, 422, who, v)
+		},
+		"statistics of a tag": func(w http.ResponseWriter) {
+			v := busyStats(web.Subject{Kind: web.SubjectTag, Name: text})
+			v.Path, v.Set, v.Live, v.Today = "/~/stats", &web.StatsSet{Tag: text}, "/~/stats/total?tag="+text, "2026-11-30"
+			p.SetStats(w, 200, who, v)
+		},
 		"links": func(w http.ResponseWriter) {
 			p.LinkList(w, 200, who, web.LinkList{Search: text, Tag: text, Domain: text, Owner: text, State: text, CreatedFrom: text, CreatedUntil: text, Export: "/~/links.csv?q=" + text, Rows: []web.LinkRow{row}, Next: "/~/links?cursor=" + text, Continued: true, Unavailable: true, Errors: wrong, Done: text})
 		},
@@ -114,11 +128,11 @@ func TestScreensByRight(t *testing.T) {
 	p := newPages(t, web.Options{BaseURL: "https://sho.rt", MaxURLLen: 8192})
 	for name, write := range everyScreen(p, web.Viewer{}, "text") {
 		switch name {
-		case "sign in", "one-time link", "new link", "edit", "delete", "statistics", "keys", "members", "question", "results": // such a viewer never gets them
+		case "sign in", "one-time link", "new link", "edit", "delete", "statistics", "statistics of a workspace", "statistics of a tag", "keys", "members", "question", "results": // such a viewer never gets them
 			continue
 		}
 		body := render(write)
-		for _, forbidden := range []string{"/edit", "/delete", "/rollback", "/disable", "/enable", "/~/new", "/~/keys", "/~/members", `/default/text/stats"`} {
+		for _, forbidden := range []string{"/edit", "/delete", "/rollback", "/disable", "/enable", "/~/new", "/~/keys", "/~/members", `/default/text/stats"`, "/~/stats"} {
 			if strings.Contains(body, forbidden) {
 				t.Errorf("%s: a viewer without rights sees %q", name, forbidden)
 			}

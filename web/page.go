@@ -36,7 +36,7 @@ type page struct {
 
 // parse reads the page's template into the common layout.
 func (p *page) parse(asset func(string) string) error {
-	layout, parts := "layout.html", []string{"result.html"}
+	layout, parts := "layout.html", []string{"result.html", "console/parts.html"}
 	if p.console {
 		layout, parts = "console.html", []string{"stats.html", "console/parts.html"}
 	}

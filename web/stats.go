@@ -16,9 +16,10 @@ import (
 // address by GET, in the parameters from, to, tz, interval, class, compare and limit.
 type Stats struct {
 	Subject Subject
-	Path    string // path of the page
-	Live    string // address of the totals as JSON, which the script reads again; empty: the totals do not change
-	Today   string // date in the zone, such as 2026-11-30
+	Set     *StatsSet // the visitor's choice of links; nil: the page has none
+	Path    string    // path of the page
+	Live    string    // address of the totals as JSON, which the script reads again; empty: the totals do not change
+	Today   string    // date in the zone, such as 2026-11-30
 
 	// The visitor's input, shown again. Empty fields mean the default.
 	Range StatsRange
@@ -50,7 +51,7 @@ const (
 // Subject is the links of the clicks. The name of a domain may be unknown.
 type Subject struct {
 	Kind string
-	Name string // the short URL, the tag or the host; empty for the other kinds
+	Name string // the short URL, the tag, the host or the workspace; empty for the other kinds
 }
 
 // Heading returns the heading of a page about the links.
@@ -61,6 +62,9 @@ func (s Subject) Heading() string {
 	case SubjectDomain:
 		return "Links on " + cmp.Or(s.Name, "a domain")
 	case SubjectOwner:
+		if s.Name != "" {
+			return "All links of " + s.Name
+		}
 		return "All links"
 	}
 	return "All links of this server"
@@ -74,15 +78,26 @@ func (s Subject) Eyebrow() string {
 	return "Clicks"
 }
 
+// StatsSet is the input of the form that selects links: those with a tag, or those on a domain. The form
+// then also sends tag, domain and, for administrators, owner.
+type StatsSet struct {
+	Tag, Domain, Owner string
+	Admin              bool // whether the form has a field for the workspace
+}
+
 // StatsRange is the input of the form.
 type StatsRange struct{ From, To, Zone, Interval, Class, Limit, Compare string }
 
-// query returns the range as the query of an address, without empty fields.
-func (r StatsRange) query() string {
-	values := url.Values{}
-	for name, value := range map[string]string{
+// query returns the input as the query of an address, without empty fields.
+func (r StatsRange) query(set *StatsSet) string {
+	sent := map[string]string{
 		"from": r.From, "to": r.To, "tz": r.Zone, "interval": r.Interval, "class": r.Class, "limit": r.Limit, "compare": r.Compare,
-	} {
+	}
+	if set != nil {
+		sent["tag"], sent["domain"], sent["owner"] = set.Tag, set.Domain, set.Owner
+	}
+	values := url.Values{}
+	for name, value := range sent {
 		if value != "" {
 			values.Set(name, value)
 		}
@@ -171,7 +186,7 @@ func (v statsView) Presets() []choice {
 	return links
 }
 
-func (v statsView) address(r StatsRange) string { return v.Path + "?" + r.query() }
+func (v statsView) address(r StatsRange) string { return v.Path + "?" + r.query(v.Set) }
 
 // AllValues returns the address of the same page with up to 100 values of each breakdown. It is empty
 // if the page shows all values, or if its address already has a limit.

@@ -106,6 +106,12 @@ func TestConsoleInTheBrowser(t *testing.T) {
 				tab.Wait(`document.getElementById("found").textContent === "1 link" && location.search === "?q=SALE"`)
 			}
 
+			click(`.sections a[href="/~/tags"]`, http.StatusOK)
+			check("tags")
+			click(`tbody a[href^="/~/stats"]`, http.StatusOK)
+			check("tag-stats")
+			click(`.sections a[href="/~/stats"]`, http.StatusOK)
+			check("all-stats")
 			click(`.sections a[href="/~/keys"]`, http.StatusOK)
 			tab.Do(chromedp.SendKeys("#name", "Ann"))
 			click(".editor .button", http.StatusOK)

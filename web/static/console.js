@@ -17,6 +17,8 @@ for (const button of document.querySelectorAll("[data-copy]")) {
   });
 }
 
+document.querySelector(".sections [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
 const form = document.getElementById("search");
 if (form) {
   let timer, request;
