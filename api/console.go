@@ -55,6 +55,7 @@ func (a *API) routeConsole(e *echo.Echo) {
 		linkScreen:     a.linkScreen, linkScreen + "/edit": a.editScreen, linkScreen + "/delete": a.deleteScreen,
 		linkScreen + "/history": a.historyScreen, linkScreen + "/qr": a.qrScreen, linkScreen + "/explain": a.explainScreen, linkScreen + "/stats": a.statsScreen, linkScreen + "/stats/total": a.statsTotal,
 		tagsScreen: a.tagsScreen, statsOfSetScreen: a.setStatsScreen, statsOfSetScreen + "/total": a.setStatsTotal,
+		domainsScreen: a.domainsScreen, domainScreen: a.domainScreen, domainScreen + "/edit": a.editDomainScreen, domainScreen + "/remove": a.removeDomainScreen,
 	} {
 		e.Match(getHead, path, a.inSession(h))
 	}
@@ -62,6 +63,7 @@ func (a *API) routeConsole(e *echo.Echo) {
 		signOutRoute: a.signOut, newScreen: a.createByForm, bulkScreen: a.bulk, linkScreen + "/edit": a.editByForm,
 		linkScreen + "/delete": a.deleteByForm, linkScreen + "/rollback": a.rollBackByForm,
 		linkScreen + "/disable": a.disableByForm, linkScreen + "/enable": a.enableByForm,
+		domainsScreen: a.addDomainByForm, domainScreen + "/verify": a.verifyByForm, domainScreen + "/edit": a.editDomainByForm, domainScreen + "/remove": a.removeDomainByForm,
 		keysScreen: a.createKey, keysScreen + "/revoke/:id": a.revokeKey,
 		membersScreen: a.inviteByForm, membersScreen + "/role/:id": a.setRole, membersScreen + "/remove/:id": a.removeMemberByForm, sessionsScreen + "/end/:id": a.endSession,
 	} {
@@ -78,6 +80,7 @@ var done = map[string]string{
 	"restored": "The link leads to its earlier target again.", "revoked": "The key is revoked.",
 	"disabled": "The link is disabled.", "enabled": "The link is enabled.",
 	"role": "The role is changed, and the sessions of the member have ended.", "removed": "The member is removed, and the sessions of the member have ended.",
+	"added": "The domain is added. Set its DNS records, then check it.", "domain": "The settings of the domain are saved.", "domain-removed": "The domain is removed.",
 	"withdrawn": "The invitation is withdrawn.",
 }
 

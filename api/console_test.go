@@ -108,6 +108,14 @@ func TestScreensByRole(t *testing.T) {
 		{"GET /~/stats?owner=marketing", nil, want{403, 403, 403, 403, 200}},
 		{"GET /~/stats/total", nil, want{200, 403, 403, 200, 200}},
 		{"GET /~/stats/total?tag=%00", nil, want{422, 403, 403, 422, 422}},
+		{"GET /~/domains", nil, want{403, 403, 403, 403, 200}},
+		{"POST /~/domains", url.Values{"host": {"a b"}, "aliases": {"com\n127.0.0.1"}}, want{403, 403, 403, 403, 422}},
+		{"GET /~/domains/none.example", nil, want{403, 403, 403, 403, 404}},
+		{"POST /~/domains/none.example/verify", nil, want{403, 403, 403, 403, 404}},
+		{"GET /~/domains/none.example/edit", nil, want{403, 403, 403, 403, 404}},
+		{"POST /~/domains/none.example/edit", nil, want{403, 403, 403, 403, 404}},
+		{"GET /~/domains/none.example/remove", nil, want{403, 403, 403, 403, 404}},
+		{"POST /~/domains/none.example/remove", nil, want{403, 403, 403, 403, 404}},
 		{"GET /~/new", nil, want{200, 403, 200, 200, 200}},
 		{"POST /~/new", linkFields(nil), want{303, 403, 303, 303, 303}},
 		{"POST /~/bulk", url.Values{"action": {"tag"}, "tag": {"x"}, "link": {"default/none"}}, want{200, 403, 200, 200, 200}},
@@ -238,6 +246,7 @@ func TestOtherSites(t *testing.T) {
 	paths := []string{
 		"/~/sign-in", "/~/sign-out", "/~/bulk", "/~/in/" + s.access.OneTimeLink(), "/~/new", "/~/links/default/" + l.Code + "/edit", "/~/links/default/" + l.Code + "/delete",
 		"/~/links/default/" + l.Code + "/rollback", "/~/links/default/" + l.Code + "/disable", "/~/links/default/" + l.Code + "/enable", "/~/keys", "/~/keys/revoke/key_none", "/~/members", "/~/members/role/key_none", "/~/members/remove/key_none",
+		"/~/domains", "/~/domains/none.example/verify", "/~/domains/none.example/edit", "/~/domains/none.example/remove",
 		"/~/sessions/end/key_none",
 	}
 	for _, headers := range [][]string{{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}, {"Origin", "https://evil.example"}, {"Origin", "null"}} {
@@ -726,4 +735,68 @@ func TestTagsInTheConsole(t *testing.T) {
 	if next == nil || !strings.Contains(string(v.open(html.UnescapeString(next[1])).body), "many 119") {
 		t.Errorf("the next page of tags is %v, want the rest", next)
 	}
+}
+
+// TestDomainsInTheConsole follows a domain from its addition to its removal.
+func TestDomainsInTheConsole(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, func(o *options) {
+		o.Certificates = certificates{"go.example.com": {State: store.CertificateFailed, Problem: "port 80 <does> not answer"}}
+	})
+	s.host = "go.terse.example" // other hosts are unknown once there is a domain
+	ann, bob, admin := s.signIn(s.manager("ann")), s.signIn(s.manager("bob")), s.signIn(s.key("admin", store.ScopeAdmin))
+	contains := func(name string, a answer, status int, texts ...string) {
+		t.Helper()
+		body := html.UnescapeString(string(a.body))
+		for _, text := range texts {
+			if !strings.Contains(body, text) {
+				t.Errorf("%s lacks %q: %s", name, text, body)
+			}
+		}
+		if a.status != status {
+			t.Errorf("%s = %d, want %d: %.900s", name, a.status, status, body)
+		}
+	}
+	contains("a wrong addition", ann.submit("/~/domains", url.Values{"host": {"co.uk"}, "aliases": {"127.0.0.1"}}), 422, "must not be a public suffix", ">127.0.0.1</textarea>")
+	a := ann.submit("/~/domains", url.Values{"host": {"Go.Example.com"}, "aliases": {"www.example.com\r\n*.example.com"}})
+	const page = "/~/domains/go.example.com"
+	if got := a.header.Get("Location"); got != page+"?done=added" {
+		t.Fatalf("the addition leads to %q: %d %.900s", got, a.status, a.body)
+	}
+	contains("the list", ann.open("/~/domains"), 200, page, "Not verified")
+	contains("the domain", ann.open(page), 200, "_terse.go.example.com", "CNAME", "go.terse.example", "*.example.com", "port 80 <does> not answer")
+	contains("a check without DNS", ann.submit(page+"/verify", nil), 200, "The check found a problem", "_terse.go.example.com")
+	contains("a taken host", bob.submit("/~/domains", url.Values{"host": {"go.example.com"}}), 409, "TXT record _terse.go.example.com", `value="go.example.com"`)
+
+	form := func(version string, change url.Values) url.Values {
+		f := url.Values{
+			"host": {"go.example.com"}, "aliases": {"*.example.com\r\nwww.example.com"}, "robots": {"default"}, "version": {version},
+			"root_status": {"302"}, "not_found_status": {"302"}, "ended_status": {"302"},
+		}
+		maps.Copy(f, change)
+		return f
+	}
+	contains("wrong settings", ann.submit(page+"/edit", form("1", url.Values{"root_url": {"javascript:1"}, "ended_url": {"https://example.com"}, "ended_status": {"200"}, "robots": {"all"}})), 422,
+		`value="javascript:1"`, "must be default or disallow", "must be 301, 302, 307 or 308")
+	a = ann.submit(page+"/edit", form("1", url.Values{"root_url": {"https://example.com/"}, "root_status": {"301"}, "shared": {"true"}, "robots": {"disallow"}}))
+	if got := a.header.Get("Location"); got != page+"?done=domain" {
+		t.Fatalf("the settings lead to %q: %d %.900s", got, a.status, a.body)
+	}
+	contains("the edited domain", ann.open(page), 200, "https://example.com/", "Forbids everything", "Shared")
+	contains("an old version", ann.submit(page+"/edit", form("1", url.Values{"off": {"true"}})), 412, "Somebody else has changed this domain", "https://example.com/", `name="version" value="2"`)
+	contains("a shared domain of others", bob.open(page), 200, "go.example.com")
+	if other := string(bob.open(page).body); strings.Contains(other, "_terse.") || strings.Contains(other, page+"/edit") || strings.Contains(other, "port 80") {
+		t.Errorf("another owner sees %s", other)
+	}
+	contains("a vouched domain", admin.submit(page+"/edit", form("2", url.Values{"shared": {"true"}, "verified": {"true"}})), 303)
+	contains("the active domain", ann.open(page), 200, "Active")
+	d := s.get("/api/v1/domains/go.example.com", s.manager("ann")...).domain(http.StatusOK)
+	s.on(d.ID, "spring", asIs)
+	contains("the question", ann.open(page+"/remove"), 200, "Remove this domain?")
+	contains("a removal with links", ann.submit(page+"/remove", url.Values{"version": {"3"}}), 409, "The domain has links.")
+	contains("a removal of an old version", ann.submit(page+"/remove", url.Values{"version": {"1"}, "force": {"true"}}), 412)
+	if a := ann.submit(page+"/remove", url.Values{"version": {"3"}, "force": {"true"}}); a.header.Get("Location") != "/~/domains?done=domain-removed" {
+		t.Errorf("the removal = %d to %q: %.900s", a.status, a.header.Get("Location"), a.body)
+	}
+	contains("the removed domain", ann.open(page), 410)
 }

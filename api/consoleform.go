@@ -374,17 +374,19 @@ func compactRules(text string) string {
 	return b.String()
 }
 
+// yesNo returns a switch as text.
+func yesNo(is bool) string {
+	if is {
+		return "yes"
+	}
+	return "no"
+}
+
 // showConflict shows the form of an edit again after another edit of the link, with the differences.
 // The form then replaces the version that it shows.
 func (a *API) showConflict(c echo.Context, s *session, v web.LinkForm, l *store.Link) error {
 	stored := a.formOf(l)
 	v.Version = stored.Version
-	yesNo := func(is bool) string {
-		if is {
-			return "yes"
-		}
-		return "no"
-	}
 	second := func(text string) string { return strings.TrimSuffix(text, ":00") } // browsers leave out seconds of 0
 	for _, d := range []web.Difference{
 		{Field: "Target", Yours: v.URL, Theirs: stored.URL},

@@ -181,9 +181,14 @@ func (a *API) domainBody(who *caller, d *domains.Domain) domainBody {
 	return b
 }
 
+// certified reports whether the server has certificates for a host.
+func (a *API) certified(host string) bool {
+	return a.opts.Certificates != nil && !strings.HasPrefix(host, store.WildcardLabel)
+}
+
 // hostCertificate returns the certificate of a host, or nil if the host cannot have one.
 func (a *API) hostCertificate(host string) *hostCertificate {
-	if a.opts.Certificates == nil || strings.HasPrefix(host, store.WildcardLabel) {
+	if !a.certified(host) {
 		return nil
 	}
 	s := a.opts.Certificates.Status(host)

@@ -119,6 +119,22 @@ var memberCalls = []memberCall{
 	{"GET /~/stats", ``, all(200)},
 	{"GET /~/stats?owner=marketing&tag=spring", ``, [5]int{200, 200, 200, 200, 403}},
 	{"GET /~/stats/total?owner=marketing", ``, [5]int{200, 200, 200, 200, 403}},
+	{"GET /~/domains", ``, all(200)},
+	{"POST /~/domains", `host=:role-form.example`, [5]int{403, 403, 303, 303, 303}},
+	{"POST /~/domains", `host=:role-new.example&verified=true`, [5]int{403, 403, 422, 303, 422}},
+	{"GET /~/domains/go.marketing.example", ``, [5]int{200, 200, 200, 200, 404}},
+	{"POST /~/domains/go.marketing.example/verify", ``, [5]int{403, 403, 200, 200, 404}},
+	{"GET /~/domains/go.marketing.example/edit", ``, [5]int{403, 403, 200, 200, 404}},
+	{"POST /~/domains/go.marketing.example/edit", `host=go.marketing.example&robots=default&root_status=302&version=0`, [5]int{403, 403, 412, 412, 404}},
+	{"GET /~/domains/go.marketing.example/remove", ``, [5]int{403, 403, 200, 200, 404}},
+	{"POST /~/domains/go.marketing.example/remove", `version=0`, [5]int{403, 403, 412, 412, 404}},
+	{"GET /~/domains/shared.example", ``, all(200)},
+	{"GET /~/domains/shared.example/edit", ``, [5]int{403, 403, 403, 200, 403}},
+	{"POST /~/domains/shared.example/edit", `host=shared.example&robots=default&version=0`, [5]int{403, 403, 403, 412, 403}},
+	{"POST /~/domains/shared.example/verify", ``, [5]int{403, 403, 403, 200, 403}},
+	{"GET /~/domains/shared.example/remove", ``, [5]int{403, 403, 403, 200, 403}},
+	{"POST /~/domains/shared.example/remove", `version=0`, [5]int{403, 403, 403, 412, 403}},
+	{"GET /~/domains/a%20b", ``, all(404)},
 	{"GET /~/new", ``, [5]int{403, 200, 200, 200, 200}},
 	{"POST /~/new", `url=https://example.com&status=302&forward_query=off`, [5]int{403, 303, 303, 303, 303}},
 	{"POST /~/bulk", `action=delete&link=default/:code`, [5]int{403, 200, 200, 200, 200}},
@@ -158,6 +174,7 @@ var memberCalls = []memberCall{
 func TestMembersByRole(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
+	s.host = "go.terse.example" // other hosts are unknown once there is a domain
 	for _, route := range s.Config.Handler.(*api.API).Routes() {
 		_, path, _ := strings.Cut(route, " ")
 		if !strings.HasPrefix(path, "/api/v1/") && !strings.HasPrefix(path, "/~/") || strings.HasPrefix(path, "/~/s/") {
@@ -185,6 +202,9 @@ func TestMembersByRole(t *testing.T) {
 		callers[i].key = s.workspaceKey(callers[i].workspace, callers[i].role)
 	}
 	writer := callers[1].key
+	for owner, body := range map[*[]string]string{&callers[2].key: `{"host":"go.marketing.example"}`, new(s.workspaceKey("hosts", store.RoleManager)): `{"host":"shared.example","shared":true}`} {
+		s.send(http.MethodPost, "/api/v1/domains", body, *owner...).domain(http.StatusCreated)
+	}
 	for _, call := range memberCalls {
 		for i, who := range callers {
 			t.Run(call.route+" "+call.body+" as "+who.name, func(t *testing.T) {

@@ -42,7 +42,7 @@ type session struct {
 func (s *session) viewer() web.Viewer {
 	may := func(scope store.Scope) bool { return s.Require(scope) == nil }
 	return web.Viewer{
-		Name: s.Key.Name, Workspace: s.Owner(), Writes: may(store.ScopeLinksWrite), Counts: may(store.ScopeStatsRead),
+		Name: s.Key.Name, Workspace: s.Owner(), Writes: may(store.ScopeLinksWrite), Counts: may(store.ScopeStatsRead), Domains: may(store.ScopeDomainsRead), Hosts: may(store.ScopeDomainsWrite),
 		Manages: may(store.ScopeWorkspaceWrite), Admin: may(store.ScopeAdmin),
 	}
 }

@@ -19,6 +19,8 @@ type Viewer struct {
 	Workspace string // whose links the viewer sees
 	Writes    bool   // may create, edit and delete links
 	Counts    bool   // may read statistics
+	Domains   bool   // may see domains
+	Hosts     bool   // may add and change domains
 	Manages   bool   // may manage members and API keys of the workspace
 	Admin     bool   // may disable links, and manages and sees all workspaces
 }
@@ -169,13 +171,7 @@ type Difference struct{ Field, Yours, Theirs string }
 // Others returns messages about fields that are not in the form.
 func (v LinkForm) Others() (messages []string) {
 	shown := []string{"url", "domain", "alias", "title", "tags", "starts_at", "expires_at", "max_clicks", "status", "forward_query", "password", "rules", "old_alias"}
-	for field, message := range v.Errors {
-		if !slices.Contains(shown, field) {
-			messages = append(messages, field+" "+message)
-		}
-	}
-	slices.Sort(messages)
-	return messages
+	return otherMessages(v.Errors, shown)
 }
 
 // Statuses returns the choices of the status.
@@ -349,7 +345,7 @@ func (p *Pages) screen(who Viewer, name, section string, page any) view {
 
 // console are the pages of the console.
 type console struct {
-	signIn, oneTime, invitation, welcome, list, tags, setStats, bulk, form, link, qr, explain, remove, history, stats, keys, members, sessions, problem page
+	signIn, oneTime, invitation, welcome, list, tags, setStats, domains, domain, editDomain, removeDomain, bulk, form, link, qr, explain, remove, history, stats, keys, members, sessions, problem page
 }
 
 func newConsole() console {
@@ -357,12 +353,12 @@ func newConsole() console {
 		return page{file: "console/" + name + ".html", forms: formsToSelf, referrer: "same-origin", console: true}
 	}
 	return console{
-		signIn: screen("signin"), oneTime: screen("onetime"), invitation: screen("invitation"), welcome: screen("welcome"), list: screen("links"), tags: screen("tags"), setStats: screen("setstats"), bulk: screen("bulk"), form: screen("form"), link: screen("link"),
+		signIn: screen("signin"), oneTime: screen("onetime"), invitation: screen("invitation"), welcome: screen("welcome"), list: screen("links"), tags: screen("tags"), setStats: screen("setstats"), domains: screen("domains"), domain: screen("domain"), editDomain: screen("editdomain"), removeDomain: screen("removedomain"), bulk: screen("bulk"), form: screen("form"), link: screen("link"),
 		qr: screen("qr"), explain: screen("explain"), remove: screen("delete"), history: screen("history"), stats: screen("stats"), keys: screen("keys"), members: screen("members"), sessions: screen("sessions"), problem: screen("problem"),
 	}
 }
 
 // all returns every page.
 func (c *console) all() []*page {
-	return []*page{&c.signIn, &c.oneTime, &c.invitation, &c.welcome, &c.list, &c.tags, &c.setStats, &c.bulk, &c.form, &c.link, &c.qr, &c.explain, &c.remove, &c.history, &c.stats, &c.keys, &c.members, &c.sessions, &c.problem}
+	return []*page{&c.signIn, &c.oneTime, &c.invitation, &c.welcome, &c.list, &c.tags, &c.setStats, &c.domains, &c.domain, &c.editDomain, &c.removeDomain, &c.bulk, &c.form, &c.link, &c.qr, &c.explain, &c.remove, &c.history, &c.stats, &c.keys, &c.members, &c.sessions, &c.problem}
 }

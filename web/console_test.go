@@ -25,6 +25,7 @@ func everyScreen(p *web.Pages, who web.Viewer, text string) map[string]func(http
 		Status: text, ForwardQuery: text, Version: text, Nonce: text, Protected: true, Errors: wrong, General: text, Conflict: []web.Difference{{Field: text, Yours: text, Theirs: text}},
 		Rules: text, OldAlias: text, Renames: true, RuleErrors: []string{text},
 	}
+	domain := web.DomainRow{Path: "/~/domains/" + text, Host: text, State: text, Owner: text, Shared: true, Hosts: 2}
 	created := form
 	created.Path, created.Renames = "", false
 	counted := busyStats(web.Subject{Kind: web.SubjectLink, Name: text})
@@ -62,6 +63,34 @@ func everyScreen(p *web.Pages, who web.Viewer, text string) map[string]func(http
 			v := busyStats(web.Subject{Kind: web.SubjectTag, Name: text})
 			v.Path, v.Set, v.Live, v.Today = "/~/stats", &web.StatsSet{Tag: text}, "/~/stats/total?tag="+text, "2026-11-30"
 			p.SetStats(w, 200, who, v)
+		},
+		"domains": func(w http.ResponseWriter) {
+			p.DomainList(w, 422, who, web.DomainList{
+				Rows: []web.DomainRow{domain, {Path: domain.Path, Host: text, State: "active"}}, Next: "/~/domains?after=" + text, Continued: true,
+				Host: text, Aliases: text, Verified: true, Errors: map[string]string{"host": text, "aliases": text}, General: text, Done: text,
+			})
+		},
+		"no domains": func(w http.ResponseWriter) { p.DomainList(w, 200, who, web.DomainList{}) },
+		"domain": func(w http.ResponseWriter) {
+			p.DomainPage(w, 200, who, web.DomainPage{
+				DomainRow: domain, Changes: true, RootURL: text, NotFound: text, EndedURL: text, NoRobots: true, CreatedAt: at, Done: text, Checked: true,
+				Hosts:   []web.DomainHost{{Host: text, VerifiedAt: at, Certificate: &web.Certificate{State: text, Issuer: text, EndsAt: at, Problem: text, RetryAt: at}}, {Host: text}},
+				Records: []web.DNSRecord{{Type: "ALIAS", Name: text, Value: text}},
+				Checks:  []web.DomainCheck{{Type: text, Name: text, Expected: text, Found: []string{text}, Problem: text}, {Type: text, Name: text, OK: true}, {}},
+			})
+		},
+		"domain of others": func(w http.ResponseWriter) {
+			p.DomainPage(w, 200, who, web.DomainPage{DomainRow: domain, Hosts: []web.DomainHost{{Host: text}}})
+		},
+		"settings of a domain": func(w http.ResponseWriter) {
+			p.EditDomain(w, 412, who, web.DomainForm{
+				Path: domain.Path, Saved: text, Host: text, Aliases: text, Robots: text, RootURL: text, RootStatus: text, NotFoundURL: text, NotFoundStatus: text, EndedURL: text, EndedStatus: text,
+				Shared: true, Off: true, Verified: true, Version: text, General: text, Conflict: []web.Difference{{Field: text, Yours: text, Theirs: text}},
+				Errors: map[string]string{"host": text, "aliases": text, "robots": text, "root_url": text, "root_status": text, "not_found_url": text, "not_found_status": text, "ended_url": text, "ended_status": text, text: text},
+			})
+		},
+		"remove a domain": func(w http.ResponseWriter) {
+			p.RemoveDomain(w, 409, who, web.DomainRemoval{DomainRow: domain, Version: text, InUse: true})
 		},
 		"links": func(w http.ResponseWriter) {
 			p.LinkList(w, 200, who, web.LinkList{Search: text, Tag: text, Domain: text, Owner: text, State: text, CreatedFrom: text, CreatedUntil: text, Export: "/~/links.csv?q=" + text, Rows: []web.LinkRow{row}, Next: "/~/links?cursor=" + text, Continued: true, Unavailable: true, Errors: wrong, Done: text})
@@ -106,7 +135,7 @@ func everyScreen(p *web.Pages, who web.Viewer, text string) map[string]func(http
 func TestHostileMarkupInTheConsole(t *testing.T) {
 	t.Parallel()
 	p := newPages(t, web.Options{BaseURL: "https://sho.rt", MaxURLLen: 8192})
-	who := web.Viewer{Writes: true, Counts: true, Manages: true, Admin: true}
+	who := web.Viewer{Writes: true, Counts: true, Domains: true, Hosts: true, Manages: true, Admin: true}
 	plain := map[string]string{}
 	for name, write := range everyScreen(p, who, "plain") {
 		plain[name] = shape(t, render(write))
@@ -128,11 +157,11 @@ func TestScreensByRight(t *testing.T) {
 	p := newPages(t, web.Options{BaseURL: "https://sho.rt", MaxURLLen: 8192})
 	for name, write := range everyScreen(p, web.Viewer{}, "text") {
 		switch name {
-		case "sign in", "one-time link", "new link", "edit", "delete", "statistics", "statistics of a workspace", "statistics of a tag", "keys", "members", "question", "results": // such a viewer never gets them
+		case "sign in", "one-time link", "new link", "edit", "delete", "statistics", "statistics of a workspace", "statistics of a tag", "domain", "domains", "no domains", "domain of others", "settings of a domain", "remove a domain", "keys", "members", "question", "results": // such a viewer never gets them
 			continue
 		}
 		body := render(write)
-		for _, forbidden := range []string{"/edit", "/delete", "/rollback", "/disable", "/enable", "/~/new", "/~/keys", "/~/members", `/default/text/stats"`, "/~/stats"} {
+		for _, forbidden := range []string{"/edit", "/delete", "/rollback", "/disable", "/enable", "/~/new", "/~/keys", "/~/members", "/~/domains", `/default/text/stats"`, "/~/stats"} {
 			if strings.Contains(body, forbidden) {
 				t.Errorf("%s: a viewer without rights sees %q", name, forbidden)
 			}

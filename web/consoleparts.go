@@ -11,7 +11,8 @@ var consoleFuncs = template.FuncMap{
 	"choices": func(name, label, value string, choices []choice, errors map[string]string) choiceField {
 		return choiceField{name, label, value, errors[name], choices}
 	},
-	"day": func(t time.Time) string { return t.UTC().Format("2 Jan 2006") },
+	"conflict": func(what, discard string, rows []Difference) conflict { return conflict{what, discard, rows} },
+	"day":      func(t time.Time) string { return t.UTC().Format("2 Jan 2006") },
 	"field": func(name, label, kind, value string, errors map[string]string, hint, class string, focus bool) textField {
 		return textField{name, label, kind, value, errors[name], hint, class, focus}
 	},
@@ -30,6 +31,13 @@ var consoleFuncs = template.FuncMap{
 type tabs struct {
 	Tab, Path string
 	Viewer    *Viewer
+}
+
+// conflict are the changes of another person to what a form shows.
+type conflict struct {
+	What    string
+	Discard string // address of the form without the visitor's changes
+	Rows    []Difference
 }
 
 // textField is a field of a form. Name is also the name of its error.
