@@ -69,8 +69,10 @@ type Provider struct {
 
 // endpoints is what discovery finds.
 type endpoints struct {
-	provider *oidc.Provider
-	oauth    oauth2.Config
+	provider   *oidc.Provider
+	oauth      oauth2.Config
+	keys       *oidc.RemoteKeySet
+	algorithms []string // of signatures
 }
 
 // New returns a Provider. It sends no request: a provider that is unreachable does not stop the server.
@@ -119,7 +121,9 @@ func (p *Provider) read(ctx context.Context) (*endpoints, error) {
 		return nil, err
 	}
 	var offers struct {
-		Scopes []string `json:"scopes_supported"`
+		Scopes     []string `json:"scopes_supported"`
+		Keys       string   `json:"jwks_uri"`
+		Algorithms []string `json:"id_token_signing_alg_values_supported"`
 	}
 	if err := provider.Claims(&offers); err != nil {
 		return nil, err
@@ -128,9 +132,48 @@ func (p *Provider) read(ctx context.Context) (*endpoints, error) {
 	if slices.Contains(offers.Scopes, "groups") {
 		scopes = append(scopes, "groups")
 	}
-	return &endpoints{provider, oauth2.Config{
+	e := &endpoints{provider: provider, keys: oidc.NewRemoteKeySet(ctx, offers.Keys), oauth: oauth2.Config{
 		ClientID: p.opts.ClientID, ClientSecret: p.opts.ClientSecret, RedirectURL: p.opts.RedirectURL, Endpoint: provider.Endpoint(), Scopes: scopes,
-	}}, nil
+	}}
+	for _, algorithm := range offers.Algorithms {
+		if slices.Contains(publicKeyAlgorithms, algorithm) {
+			e.algorithms = append(e.algorithms, algorithm)
+		}
+	}
+	return e, nil
+}
+
+// publicKeyAlgorithms are the algorithms of signatures that a client with the client secret cannot make.
+var publicKeyAlgorithms = []string{
+	oidc.RS256, oidc.RS384, oidc.RS512, oidc.ES256, oidc.ES384, oidc.ES512, oidc.PS256, oidc.PS384, oidc.PS512, oidc.EdDSA,
+}
+
+// verify checks an ID token. It returns access.ErrAnswer, and access.ErrProvider if the keys of the provider cannot be
+// read.
+func (p *Provider) verify(ctx context.Context, e *endpoints, raw string) (*oidc.IDToken, error) {
+	keys := &watchedKeys{keys: e.keys}
+	id, err := oidc.NewVerifier(p.opts.Issuer, keys, &oidc.Config{ClientID: p.opts.ClientID, SupportedSigningAlgs: e.algorithms}).Verify(ctx, raw)
+	switch {
+	case keys.unreadable:
+		return nil, fmt.Errorf("%w: %w", access.ErrProvider, err)
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", access.ErrAnswer, err)
+	}
+	return id, nil
+}
+
+// watchedKeys are the keys of a provider. They record whether the keys could not be read: the verifier returns the same
+// kind of error for that and for a wrong signature. One call uses them.
+type watchedKeys struct {
+	keys       *oidc.RemoteKeySet
+	unreadable bool
+}
+
+// VerifySignature implements oidc.KeySet.
+func (k *watchedKeys) VerifySignature(ctx context.Context, token string) ([]byte, error) {
+	payload, err := k.keys.VerifySignature(ctx, token)
+	k.unreadable = errors.Unwrap(err) != nil // the error for a wrong signature wraps nothing
+	return payload, err
 }
 
 // URL returns the address at the provider where the person signs in. It returns access.ErrProvider.
@@ -180,16 +223,16 @@ func (p *Provider) Person(ctx context.Context, a access.Attempt, code, issuer st
 	}
 	ctx = oidc.ClientContext(ctx, p.opts.Client)
 	token, err := e.oauth.Exchange(ctx, code, oauth2.VerifierOption(a.Verifier))
-	if refused, is := errors.AsType[*oauth2.RetrieveError](err); is && refused.Response.StatusCode < http.StatusInternalServerError {
+	if refused, is := errors.AsType[*oauth2.RetrieveError](err); is && !failed(refused.Response.StatusCode) {
 		return access.Person{}, fmt.Errorf("%w: %w", access.ErrAnswer, err)
 	}
 	if err != nil {
 		return access.Person{}, fmt.Errorf("%w: %w", access.ErrProvider, err)
 	}
 	raw, _ := token.Extra("id_token").(string)
-	id, err := e.provider.Verifier(&oidc.Config{ClientID: p.opts.ClientID}).Verify(ctx, raw)
+	id, err := p.verify(ctx, e, raw)
 	if err != nil {
-		return access.Person{}, fmt.Errorf("%w: %w", access.ErrAnswer, err)
+		return access.Person{}, err
 	}
 	var c claims
 	if err := id.Claims(&c); err != nil {
@@ -205,6 +248,9 @@ func (p *Provider) Person(ctx context.Context, a access.Attempt, code, issuer st
 	case c.Groups == nil && c.Roles == nil && c.Elsewhere["groups"] == "" && e.provider.UserInfoEndpoint() != "":
 		err = p.userInfo(ctx, e, token, id.Subject, &c)
 	}
+	if errors.Is(err, access.ErrProvider) {
+		return access.Person{}, err
+	}
 	if err != nil {
 		return access.Person{}, fmt.Errorf("%w: %w", access.ErrAnswer, err)
 	}
@@ -215,11 +261,17 @@ func (p *Provider) Person(ctx context.Context, a access.Attempt, code, issuer st
 	return access.Person{Issuer: p.opts.Issuer, Subject: id.Subject, Name: nameOf(id.Subject, &c), Roles: p.roles(append(c.Groups, c.Roles...))}, nil
 }
 
-// userInfo adds the claims of the UserInfo endpoint.
+// failed reports whether a status of the token endpoint is a failure of the provider, and no answer about the code.
+func failed(status int) bool {
+	return status >= http.StatusInternalServerError || status == http.StatusTooManyRequests
+}
+
+// userInfo adds the claims of the UserInfo endpoint. It returns access.ErrProvider if the endpoint does not answer, or
+// rejects the access token that the provider has just given.
 func (p *Provider) userInfo(ctx context.Context, e *endpoints, token *oauth2.Token, subject string, c *claims) error {
 	info, err := e.provider.UserInfo(ctx, oauth2.StaticTokenSource(token))
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", access.ErrProvider, err)
 	}
 	if info.Subject != subject {
 		return errors.New("the UserInfo endpoint describes another person")

@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"io"
 	"maps"
 	"math/big"
 	"net/http"
@@ -29,6 +30,8 @@ import (
 const (
 	clientID     = "client"
 	clientSecret = "9f86d081884c7d659a2feaa0c55ad015"
+
+	requestTimeout = time.Minute // no test may depend on the speed of the machine
 )
 
 // attempt is the sign-in of the tests.
@@ -54,7 +57,9 @@ type issuer struct {
 	info      map[string]any // answer of the UserInfo endpoint; nil: there is none
 	issuer    string         // in the discovery document
 	status    int            // of the token endpoint; 0: 200
-	sent      url.Values     // to the token endpoint
+
+	broken map[string]http.HandlerFunc // answers of other endpoints, by path
+	sent   url.Values                  // to the token endpoint
 }
 
 func newIssuer(t *testing.T) *issuer {
@@ -96,7 +101,13 @@ func newIssuer(t *testing.T) *issuer {
 		answer(w, map[string]any{"access_token": "at", "token_type": "Bearer", "expires_in": 60, "id_token": i.sign(t)})
 	})
 	mux.HandleFunc("/userinfo", func(w http.ResponseWriter, _ *http.Request) { answer(w, i.info) })
-	i.Server = httptest.NewServer(mux)
+	i.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if instead := i.broken[r.URL.Path]; instead != nil {
+			instead(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	}))
 	t.Cleanup(i.Close)
 	i.issuer = i.URL
 	i.claims = map[string]any{
@@ -286,6 +297,44 @@ func TestURL(t *testing.T) {
 	} {
 		if got := u.Query().Get(name); got != want {
 			t.Errorf("the address has %s = %q, want %q", name, got, want)
+		}
+	}
+}
+
+// TestBrokenEndpoints asks a provider of which one endpoint fails. That is a failure of the provider, and no answer about
+// the person.
+func TestBrokenEndpoints(t *testing.T) {
+	t.Parallel()
+	status := func(code int) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
+	}
+	for name, answer := range map[string]http.HandlerFunc{
+		"hangs": func(_ http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body) // else the server does not notice that the client has left
+			<-r.Context().Done()
+		},
+		"drops the connection":  func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+		"is unavailable":        status(http.StatusServiceUnavailable),
+		"has too many requests": status(http.StatusTooManyRequests),
+		"answers with a page": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/html")
+			_, _ = w.Write([]byte("<h1>Maintenance</h1>"))
+		},
+	} {
+		for _, path := range []string{"/keys", "/userinfo", "/token"} {
+			t.Run(path+" "+name, func(t *testing.T) {
+				t.Parallel()
+				i := newIssuer(t)
+				delete(i.claims, "groups")
+				i.info, i.broken = map[string]any{"sub": i.claims["sub"]}, map[string]http.HandlerFunc{path: answer}
+				client := &http.Client{Timeout: requestTimeout}
+				if name == "hangs" {
+					client.Timeout = 100 * time.Millisecond
+				}
+				if got, err := i.provider(t, client).Person(t.Context(), attempt, "code", ""); !errors.Is(err, access.ErrProvider) || errors.Is(err, access.ErrAnswer) {
+					t.Errorf("Person = %+v, %v, want %v", got, err, access.ErrProvider)
+				}
+			})
 		}
 	}
 }
