@@ -100,13 +100,6 @@ func (s *Service) attempt(raw []byte) (a Attempt, ok bool) {
 	return a, ok
 }
 
-// Person is a person whom an identity provider has identified.
-type Person struct {
-	Issuer, Subject string // see store.Member
-	Name            string
-	Roles           map[string]store.Role // by workspace
-}
-
 // SignInPerson gives the person exactly the roles of p, and returns the token of a new session. The session is in
 // the workspace where the person has the widest role, or the first of these by name. Memberships that changed end
 // with their sessions. It returns ErrNoRole without a role, and ErrAttempt if the attempt was used.

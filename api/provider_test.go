@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/terse/terse/access"
 	"github.com/terse/terse/access/oidc"
 	"github.com/terse/terse/api"
 	"github.com/terse/terse/internal/testenv"
@@ -64,7 +65,7 @@ func TestSignInAtAProvider(t *testing.T) {
 	idp := testenv.NewProvider(t, baseURL+api.ProviderBackPath("corp"))
 	corp, err := oidc.New(oidc.Options{
 		Name: "corp", Issuer: idp.Issuer(), ClientID: testenv.ProviderClientID, ClientSecret: testenv.ProviderClientSecret, RedirectURL: baseURL + api.ProviderBackPath("corp"),
-		Grants: []oidc.Grant{{Group: "Sales", Workspace: "marketing", Role: store.RoleEditor}, {Group: "Guests", Workspace: "marketing", Role: store.RoleViewer}},
+		Grants: []access.Grant{{Group: "Sales", Workspace: "marketing", Role: store.RoleEditor}, {Group: "Guests", Workspace: "marketing", Role: store.RoleViewer}},
 	})
 	must(t, err)
 	var logged bytes.Buffer

@@ -4,7 +4,6 @@
 package oidc
 
 import (
-	"cmp"
 	"context"
 	"crypto/subtle"
 	"encoding/json"
@@ -20,30 +19,19 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/terse/terse/access"
-	"github.com/terse/terse/store"
 )
 
 // requestTimeout bounds each request to a provider.
 const requestTimeout = 3 * time.Second
 
-// Grant gives a role to the people in a group.
-type Grant struct {
-	Group     string // name of a group or a role at the provider; AllPeople for everybody
-	Workspace string
-	Role      store.Role
-}
-
-// AllPeople is the group of everybody who can sign in at the provider.
-const AllPeople = "*"
-
 // Options configure New.
 type Options struct {
-	Name         string  // Required. The name of the provider in paths and on the page.
-	Issuer       string  // Required. The URL of the provider.
-	ClientID     string  // Required.
-	ClientSecret string  // Required.
-	RedirectURL  string  // Required. Where the provider sends people back.
-	Grants       []Grant // roles of groups; the widest of a workspace applies; default none
+	Name         string         // Required. The name of the provider in paths and on the page.
+	Issuer       string         // Required. The URL of the provider.
+	ClientID     string         // Required.
+	ClientSecret string         // Required.
+	RedirectURL  string         // Required. Where the provider sends people back.
+	Grants       []access.Grant // roles of groups; the widest of a workspace applies; default none
 
 	Client *http.Client // for requests to the provider; default: a client of its own
 }
@@ -258,7 +246,11 @@ func (p *Provider) Person(ctx context.Context, a access.Attempt, code, issuer st
 		return access.Person{}, access.ErrTooManyGroups
 	}
 	// Not id.Issuer: Google writes its issuer with and without https://.
-	return access.Person{Issuer: p.opts.Issuer, Subject: id.Subject, Name: nameOf(id.Subject, &c), Roles: p.roles(append(c.Groups, c.Roles...))}, nil
+	return access.Person{
+		Issuer: p.opts.Issuer, Subject: id.Subject,
+		Name:  access.NameOf(c.Name, c.PreferredUsername, c.Email, id.Subject),
+		Roles: access.RolesOf(p.opts.Grants, append(c.Groups, c.Roles...)),
+	}, nil
 }
 
 // failed reports whether a status of the token endpoint is a failure of the provider, and no answer about the code.
@@ -277,29 +269,4 @@ func (p *Provider) userInfo(ctx context.Context, e *endpoints, token *oauth2.Tok
 		return errors.New("the UserInfo endpoint describes another person")
 	}
 	return info.Claims(c)
-}
-
-// nameOf returns the name of a person: the first that can be stored.
-func nameOf(subject string, c *claims) string {
-	for _, name := range []string{c.Name, c.PreferredUsername, c.Email, subject} {
-		if name != "" && store.CheckText("name", name, store.MaxKeyNameLen) == nil {
-			return name
-		}
-	}
-	return "a person"
-}
-
-// roles returns the widest role of each workspace.
-func (p *Provider) roles(groups []string) map[string]store.Role {
-	roles := map[string]store.Role{}
-	for _, g := range p.opts.Grants {
-		if g.Group != AllPeople && !slices.Contains(groups, g.Group) {
-			continue
-		}
-		have := roles[g.Workspace]
-		roles[g.Workspace] = slices.MaxFunc([]store.Role{have, g.Role}, func(a, b store.Role) int {
-			return cmp.Compare(slices.Index(store.Roles(), a), slices.Index(store.Roles(), b))
-		})
-	}
-	return roles
 }

@@ -147,12 +147,12 @@ func (i *issuer) provider(t *testing.T, client *http.Client) *oidc.Provider {
 	t.Helper()
 	p, err := oidc.New(oidc.Options{
 		Name: "corp", Issuer: i.URL, ClientID: clientID, ClientSecret: clientSecret, RedirectURL: "https://sho.rt/~/with/corp/back", Client: client,
-		Grants: []oidc.Grant{
+		Grants: []access.Grant{
 			{Group: "Sales", Workspace: "marketing", Role: store.RoleEditor},
 			{Group: "IT", Workspace: "marketing", Role: store.RoleManager},
 			{Group: "Guests", Workspace: "guests", Role: store.RoleViewer},
 			{Group: "IT", Workspace: "marketing", Role: store.RoleViewer},
-			{Group: oidc.AllPeople, Workspace: "default", Role: store.RoleViewer},
+			{Group: access.AllPeople, Workspace: "default", Role: store.RoleViewer},
 		},
 	})
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/terse/terse/access"
 	"github.com/terse/terse/access/oidc"
 	"github.com/terse/terse/api"
 	"github.com/terse/terse/store"
@@ -111,7 +112,7 @@ func addGrants(providers []oidc.Options, text string) error {
 			problems = append(problems, fmt.Errorf("%q: the role must be one of %v", entry, store.Roles()))
 		}
 		if i >= 0 {
-			providers[i].Grants = append(providers[i].Grants, oidc.Grant{Group: group, Workspace: workspace, Role: store.Role(role)})
+			providers[i].Grants = append(providers[i].Grants, access.Grant{Group: group, Workspace: workspace, Role: store.Role(role)})
 		}
 	}
 	return errors.Join(problems...)

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/terse/terse/access"
 	"github.com/terse/terse/access/oidc"
 	"github.com/terse/terse/store"
 )
@@ -22,8 +23,8 @@ func TestProvidersAreRead(t *testing.T) {
 	}
 	got, problems := read("corp https://login.example/tenant id 9f86d081884c\n local http://127.0.0.1:9 web s3cr3t;", "corp/Domain Admins=marketing:manager, corp/a/b=c=sales:viewer, local/*=default:editor")
 	want := []oidc.Options{
-		{Name: "corp", Issuer: "https://login.example/tenant", ClientID: "id", ClientSecret: "9f86d081884c", Grants: []oidc.Grant{{Group: "Domain Admins", Workspace: "marketing", Role: store.RoleManager}, {Group: "a/b=c", Workspace: "sales", Role: store.RoleViewer}}},
-		{Name: "local", Issuer: "http://127.0.0.1:9", ClientID: "web", ClientSecret: "s3cr3t", Grants: []oidc.Grant{{Group: oidc.AllPeople, Workspace: "default", Role: store.RoleEditor}}},
+		{Name: "corp", Issuer: "https://login.example/tenant", ClientID: "id", ClientSecret: "9f86d081884c", Grants: []access.Grant{{Group: "Domain Admins", Workspace: "marketing", Role: store.RoleManager}, {Group: "a/b=c", Workspace: "sales", Role: store.RoleViewer}}},
+		{Name: "local", Issuer: "http://127.0.0.1:9", ClientID: "web", ClientSecret: "s3cr3t", Grants: []access.Grant{{Group: access.AllPeople, Workspace: "default", Role: store.RoleEditor}}},
 	}
 	if len(problems) > 0 || !reflect.DeepEqual(got, want) {
 		t.Errorf("read() = %+v, %q, want %+v", got, problems, want)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/terse/terse/abuse/webrisk"
+	"github.com/terse/terse/access"
 	"github.com/terse/terse/access/oidc"
 	"github.com/terse/terse/api"
 	"github.com/terse/terse/api/ratelimit"
@@ -65,7 +66,7 @@ func TestSettingsAreRead(t *testing.T) {
 			perKey: 14, networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}, dnsServer: "192.0.2.53:53",
 		},
 		providers: []oidc.Options{{
-			Name: "corp", Issuer: "https://login.example", ClientID: "id", ClientSecret: "9f86d081884b", Grants: []oidc.Grant{{Group: "Sales", Workspace: "marketing", Role: store.RoleEditor}},
+			Name: "corp", Issuer: "https://login.example", ClientID: "id", ClientSecret: "9f86d081884b", Grants: []access.Grant{{Group: "Sales", Workspace: "marketing", Role: store.RoleEditor}},
 		}},
 		redisURL:   "redis://r",
 		cdn:        cdn.Options{Provider: cdn.Varnish, VarnishURLs: []string{"http://v"}, VarnishSecret: "9f86d081884d", Rate: 2.5, Burst: 10},
