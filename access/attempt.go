@@ -104,31 +104,50 @@ func (s *Service) attempt(raw []byte) (a Attempt, ok bool) {
 // the workspace where the person has the widest role, or the first of these by name. Memberships that changed end
 // with their sessions. It returns ErrNoRole without a role, and ErrAttempt if the attempt was used.
 func (s *Service) SignInPerson(ctx context.Context, a Attempt, p Person) (token string, err error) {
+	token, hash := store.TokenOf([sha256.Size]byte(sum(s.sessions, a.secret)))
+	err = s.signInPerson(ctx, p, token, hash)
+	if errors.Is(err, store.ErrExists) {
+		err = ErrAttempt
+	}
+	if err != nil {
+		return "", err
+	}
+	return token, nil
+}
+
+// ProxyIssuer is the Issuer of the people whom a trusted proxy names.
+const ProxyIssuer = "proxy"
+
+// SignInByProxy is SignInPerson for a person whom a trusted proxy names. The Issuer is ProxyIssuer.
+func (s *Service) SignInByProxy(ctx context.Context, p Person) (token string, err error) {
+	p.Issuer = ProxyIssuer
+	token, hash := store.NewToken()
+	if err := s.signInPerson(ctx, p, token, hash); err != nil {
+		return "", err
+	}
+	return token, nil
+}
+
+// signInPerson opens the session of SignInPerson.
+func (s *Service) signInPerson(ctx context.Context, p Person, token string, hash [sha256.Size]byte) error {
 	var own map[string]store.Key
+	var err error
 	for range 3 { // another node may do the same
 		if own, err = s.synchronize(ctx, p); !errors.Is(err, ErrChanged) {
 			break
 		}
 	}
 	if err != nil {
-		return "", fmt.Errorf("sign in: %w", err)
+		return fmt.Errorf("sign in: %w", err)
 	}
 	if len(own) == 0 {
-		return "", ErrNoRole
+		return ErrNoRole
 	}
 	workspaces := slices.Sorted(maps.Keys(own))
 	best := slices.MaxFunc(workspaces, func(a, b string) int {
 		return slices.Index(store.Roles(), own[a].Member.Role) - slices.Index(store.Roles(), own[b].Member.Role)
 	})
-	token, hash := store.TokenOf([sha256.Size]byte(sum(s.sessions, a.secret)))
-	err = s.openSession(ctx, own[best], token, hash)
-	switch {
-	case errors.Is(err, store.ErrExists):
-		return "", ErrAttempt
-	case err != nil:
-		return "", err
-	}
-	return token, nil
+	return s.openSession(ctx, own[best], token, hash)
 }
 
 // synchronize makes the memberships of a person equal to its roles, and returns them by workspace.

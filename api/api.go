@@ -50,6 +50,7 @@ type API struct {
 	drawers   chan struct{} // semaphore: QR codes that are drawn at the same time
 	drawings  drawings
 	outage    seldom              // limits the log message about the store
+	forged    seldom              // limits the log message about headers to sign in
 	busy      seldom              // limits the log message about overload
 	prechecks map[string]precheck // by method and route; complete before the first request
 

@@ -62,7 +62,7 @@ type MemberBody struct {
 	Workspace  string     `json:"workspace" doc:"The workspace." example:"marketing"`
 	Role       string     `json:"role" enum:"viewer,editor,manager,admin" doc:"What the member may do."`
 	State      string     `json:"state" enum:"member,invited" doc:"member, or invited for an invitation that was not accepted."`
-	Issuer     string     `json:"issuer" doc:"The identity provider that decides about the role; empty for an invited person."`
+	Issuer     string     `json:"issuer" doc:"The identity provider that decides about the role; proxy for a trusted proxy; empty for an invited person."`
 	By         string     `json:"by" doc:"Id of the API key or the member that gave the role; admin for an administrator with a one-time link, or the provider."`
 	CreatedAt  time.Time  `json:"created_at" doc:"When the member got the role, or when the invitation was sent."`
 	ExpiresAt  *time.Time `json:"expires_at" doc:"End of an invitation; null for a member."`

@@ -26,7 +26,8 @@ type metrics struct {
 	reports   reportMetrics
 	access    accessLog
 
-	unlistedProxies prometheus.Counter
+	unlistedProxies  prometheus.Counter
+	untrustedSignIns prometheus.Counter
 }
 
 // accessLog is called for every request that has a route.
@@ -84,9 +85,13 @@ func newMetrics(reg prometheus.Registerer, access accessLog) (*metrics, error) {
 		Name: "terse_client_unlisted_proxy_total",
 		Help: "Requests with X-Forwarded-For from a private address that is not a trusted proxy. Counted only if the client's address was needed. All clients of such a proxy share one rate limit.",
 	})
+	m.untrustedSignIns = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "terse_signin_untrusted_headers_total",
+		Help: "Requests for the page to sign in with the header of TERSE_PROXY_SIGN_IN from a peer that is not a trusted proxy. The header is ignored.",
+	})
 	m.unrouted = m.series("none", "none")
 	var problems []error
-	for _, c := range []prometheus.Collector{visits, reports, m.requests, m.durations, m.uncounted, m.unlistedProxies} {
+	for _, c := range []prometheus.Collector{visits, reports, m.requests, m.durations, m.uncounted, m.unlistedProxies, m.untrustedSignIns} {
 		problems = append(problems, reg.Register(c))
 	}
 	return m, errors.Join(problems...)

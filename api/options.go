@@ -138,6 +138,8 @@ type Options struct {
 	Hosts   Hosts            // The domains besides the default one. Default: none.
 	Domains *domains.Service // Required. The use cases on domains.
 
+	ProxySignIn ProxySignIn // sign-in to the console by trusted proxies; default off
+
 	Providers []Provider // identity providers for the console, each with a name of its own; default none
 
 	ClickDays ClickDays // Required. The stored days of clicks.
@@ -219,6 +221,11 @@ func (o *Options) validate() error {
 	}
 	if name, err := ParseHeaderName(o.CountryHeader); err != nil || name != o.CountryHeader {
 		problems = append(problems, fmt.Errorf("api: Options.CountryHeader %q must be the canonical name of a header", o.CountryHeader))
+	}
+	for field, name := range map[string]string{"User": o.ProxySignIn.User, "Groups": o.ProxySignIn.Groups} {
+		if canonical, err := ParseHeaderName(name); err != nil || canonical != name {
+			problems = append(problems, fmt.Errorf("api: Options.ProxySignIn.%s %q must be the canonical name of a header", field, name))
+		}
 	}
 	if _, err := ParseSiteName(o.SiteName); err != nil {
 		problems = append(problems, fmt.Errorf("api: Options.SiteName: %w", err))

@@ -79,7 +79,7 @@ func (a *API) toProvider(c echo.Context) error {
 	attempt, cookie := a.opts.Access.Attempt(p.Name(), safePath(c.QueryParam("return_to")))
 	address, err := p.URL(c.Request().Context(), attempt)
 	if err != nil {
-		return a.refusePerson(c, p, err)
+		return a.refusePerson(c, p.Name(), err)
 	}
 	http.SetCookie(c.Response(), a.attemptCookie(cookie, access.AttemptLife))
 	return c.Redirect(http.StatusSeeOther, address)
@@ -99,23 +99,23 @@ func (a *API) fromProvider(c echo.Context) error {
 	q := c.QueryParams()
 	attempt, err := a.opts.Access.Resume(value, p.Name(), q.Get("state"))
 	if err != nil {
-		return a.refusePerson(c, p, err)
+		return a.refusePerson(c, p.Name(), err)
 	}
 	return a.admit(func(c echo.Context) error {
 		r := c.Request()
 		if q.Get("error") != "" || q.Get("code") == "" {
-			return a.refusePerson(c, p, errorOf(q))
+			return a.refusePerson(c, p.Name(), errorOf(q))
 		}
 		if taken := a.takeClient(r.Context(), "provider", a.clientAddr(r), answerLimit, 1); taken.RetryAfter > 0 {
 			return tooMany("You have signed in too often.", taken, rateHeaders("provider", answerLimit, taken))
 		}
 		person, err := p.Person(r.Context(), attempt, q.Get("code"), q.Get("iss"))
 		if err != nil {
-			return a.refusePerson(c, p, err)
+			return a.refusePerson(c, p.Name(), err)
 		}
 		token, err := a.opts.Access.SignInPerson(r.Context(), attempt, person)
 		if err != nil {
-			return a.refusePerson(c, p, err)
+			return a.refusePerson(c, p.Name(), err)
 		}
 		return a.begin(c, token, attempt.ReturnTo)
 	})(c)
@@ -131,27 +131,29 @@ func errorOf(q url.Values) error {
 	return fmt.Errorf("%w: error %.100q, error_description %.300q", err, name, q.Get("error_description"))
 }
 
-// refusePerson answers a failed sign-in at an identity provider with the form to sign in. It returns errors that have
-// another cause, such as an outage of the store.
-func (a *API) refusePerson(c echo.Context, p Provider, err error) error {
+// refusePerson answers a failed sign-in at an identity provider, or by a trusted proxy, with the form to sign in. It
+// returns errors that have another cause, such as an outage of the store.
+func (a *API) refusePerson(c echo.Context, name string, err error) error {
 	status, reason := http.StatusForbidden, ""
 	switch {
 	case errors.Is(err, access.ErrProvider):
-		status, reason = http.StatusServiceUnavailable, p.Name()+" does not answer. Try again in a moment, or sign in with a key."
+		status, reason = http.StatusServiceUnavailable, name+" does not answer. Try again in a moment, or sign in with a key."
 	case errors.Is(err, access.ErrAttempt):
 		reason = "This sign-in was not begun in this browser, took longer than ten minutes, or was used before. Begin again."
 	case errors.Is(err, access.ErrAnswer):
-		reason = p.Name() + " did not confirm who you are. Begin again. If it happens again, ask your administrator."
+		reason = name + " did not confirm who you are. Begin again. If it happens again, ask your administrator."
 	case errors.Is(err, access.ErrTooManyGroups):
-		reason = p.Name() + " does not send your groups, because you are in too many. Ask your administrator to use roles of the application instead."
+		reason = name + " does not send your groups, because you are in too many. Ask your administrator to use roles of the application instead."
+	case errors.Is(err, errProxyHeader):
+		reason = "The proxy in front of this server does not say who you are. Ask your administrator."
 	case errors.Is(err, access.ErrNoRole):
-		reason = "None of your groups at " + p.Name() + " gives access. Ask your administrator to add you to a group."
+		reason = "None of your groups at " + name + " gives access. Ask your administrator to add you to a group."
 	case errors.Is(err, access.ErrChanged), errors.Is(err, store.ErrNotFound):
 		reason = "Your roles have just changed. Begin again."
 	default:
 		return err
 	}
-	a.opts.Logger.WarnContext(c.Request().Context(), "sign-in refused", "provider", p.Name(), "err", err)
+	a.opts.Logger.WarnContext(c.Request().Context(), "sign-in refused", "provider", name, "err", err)
 	a.showSignIn(c, status, web.SignIn{Error: reason})
 	return nil
 }

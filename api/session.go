@@ -79,7 +79,7 @@ func (a *API) sessionOf(c echo.Context) (*session, error) {
 	if err == nil && k.Session.Key != store.AuthorAdmin {
 		var origin store.Key
 		origin, err = a.keyOfHash(r.Context(), addr, class, k.Session.Hash)
-		if err == nil && (origin.ID != k.Session.Key || !origin.SignsIn()) {
+		if err == nil && (origin.ID != k.Session.Key || !origin.SignsIn() || !a.namedByProxy(r, origin.Member)) {
 			err = store.ErrNotFound
 		}
 	}
@@ -124,8 +124,9 @@ func safePath(address string) string {
 	return address
 }
 
-// showSignIn shows the form to sign in, and the identity providers.
+// showSignIn shows the form to sign in, the identity providers, and the person whom a trusted proxy names.
 func (a *API) showSignIn(c echo.Context, status int, v web.SignIn) {
+	a.offerProxy(c.Request(), &v)
 	for _, p := range a.opts.Providers {
 		path := ProviderPath(p.Name())
 		if v.ReturnTo != "" {
@@ -136,7 +137,8 @@ func (a *API) showSignIn(c echo.Context, status int, v web.SignIn) {
 	a.pages.SignIn(c.Response(), status, v)
 }
 
-// signInPage shows the form to sign in.
+// signInPage shows the form to sign in. A person whom a trusted proxy names is signed in at once, unless the person has
+// just signed out: then no page is to be opened afterwards.
 func (a *API) signInPage(c echo.Context) error {
 	returnTo := c.QueryParam("return_to")
 	_, err := a.sessionOf(c)
@@ -145,6 +147,13 @@ func (a *API) signInPage(c echo.Context) error {
 		return c.Redirect(http.StatusSeeOther, safePath(returnTo))
 	case !errors.Is(err, store.ErrNotFound):
 		return err
+	}
+	user, err := a.proxyUser(c.Request())
+	switch {
+	case err != nil:
+		return a.refusePerson(c, fromProxies, err)
+	case user != "" && returnTo != "" && c.Request().Method == http.MethodGet:
+		return a.signInByProxy(c, user, returnTo)
 	}
 	a.showSignIn(c, http.StatusOK, web.SignIn{ReturnTo: returnTo})
 	return nil

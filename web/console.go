@@ -28,6 +28,8 @@ type Viewer struct {
 // SignIn is the view model of the page to sign in. Its form posts key and return_to.
 type SignIn struct {
 	Providers  []Provider    // where the person can sign in instead
+	Person     string        // whom the proxy in front of this server names; may be empty
+	PersonPath string        // signs that person in
 	ReturnTo   string        // path to open afterwards; empty for the list of links
 	Error      string        // message about the last attempt
 	RetryAfter time.Duration // when the next attempt is allowed; 0 means now

@@ -32,7 +32,7 @@ func everyScreen(p *web.Pages, who web.Viewer, text string) map[string]func(http
 	counted.Path = row.Path + "/stats"
 	return map[string]func(http.ResponseWriter){
 		"sign in": func(w http.ResponseWriter) {
-			p.SignIn(w, 401, web.SignIn{Providers: []web.Provider{{Name: text, Path: "/~/with/" + text}}, ReturnTo: text, Error: text, RetryAfter: time.Second})
+			p.SignIn(w, 401, web.SignIn{Person: text, PersonPath: "/~/sign-in?return_to=" + text, Providers: []web.Provider{{Name: text, Path: "/~/with/" + text}}, ReturnTo: text, Error: text, RetryAfter: time.Second})
 		},
 		"one-time link": func(w http.ResponseWriter) { p.OneTimeLink(w, 200) },
 		"invitation": func(w http.ResponseWriter) {

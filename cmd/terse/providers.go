@@ -18,6 +18,9 @@ import (
 type providerFlags struct {
 	OIDC      string `name:"oidc" placeholder:"PROVIDERS" help:"Identity providers for the console, separated by semicolons or newlines. Each is NAME ISSUER CLIENT_ID CLIENT_SECRET. Default: none." setting:"" secret:""`
 	OIDCRoles string `name:"oidc-roles" placeholder:"ROLES" help:"Roles of the groups of these providers, such as corp/Sales=marketing:editor, separated by commas. Default: none." setting:""`
+
+	ProxySignIn      string `placeholder:"HEADER [HEADER]" help:"Header in which a trusted proxy names the person who signs in to the console, and optionally the header with the groups, such as Remote-User Remote-Groups. Default: none." setting:""`
+	ProxySignInRoles string `placeholder:"ROLES" help:"Roles of these groups, such as Sales=marketing:editor, separated by commas. Default: none." setting:""`
 }
 
 // read returns the providers. They have no RedirectURL yet.
@@ -86,36 +89,93 @@ func checkIssuer(issuer string) error {
 	return nil
 }
 
-// addGrants adds the roles of groups to the providers. Unlike in other lists, a group may contain spaces.
+// addGrants adds the roles of groups to the providers.
 func addGrants(providers []oidc.Options, text string) error {
 	var problems []error
-	for entry := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == ',' || r == '\n' }) {
-		if entry = strings.TrimSpace(entry); entry == "" {
-			continue
-		}
+	for _, entry := range grantEntries(text) {
 		name, rest, hasGroup := strings.Cut(entry, "/")
-		end := strings.LastIndexByte(rest, '=')
-		if !hasGroup || end < 1 {
+		if !hasGroup || strings.LastIndexByte(rest, '=') < 1 {
 			problems = append(problems, fmt.Errorf("%q must be PROVIDER/GROUP=WORKSPACE:ROLE", entry))
 			continue
 		}
-		group := rest[:end]
-		workspace, role, _ := strings.Cut(rest[end+1:], ":")
 		i := slices.IndexFunc(providers, func(o oidc.Options) bool { return o.Name == name })
 		if i < 0 {
 			problems = append(problems, fmt.Errorf("%q: there is no provider %q in %sOIDC", entry, name, envPrefix))
 		}
-		if err := store.CheckWorkspace("the workspace", workspace); err != nil {
+		grant, err := parseGrant(rest)
+		if err != nil {
 			problems = append(problems, fmt.Errorf("%q: %w", entry, err))
 		}
-		if !slices.Contains(store.Roles(), store.Role(role)) {
-			problems = append(problems, fmt.Errorf("%q: the role must be one of %v", entry, store.Roles()))
-		}
 		if i >= 0 {
-			providers[i].Grants = append(providers[i].Grants, access.Grant{Group: group, Workspace: workspace, Role: store.Role(role)})
+			providers[i].Grants = append(providers[i].Grants, grant)
 		}
 	}
 	return errors.Join(problems...)
+}
+
+// grantEntries splits a list of roles. Unlike in other lists, a group may contain spaces.
+func grantEntries(text string) (entries []string) {
+	for entry := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == ',' || r == '\n' }) {
+		if entry = strings.TrimSpace(entry); entry != "" {
+			entries = append(entries, entry)
+		}
+	}
+	return entries
+}
+
+// parseGrant parses GROUP=WORKSPACE:ROLE.
+func parseGrant(text string) (access.Grant, error) {
+	end := strings.LastIndexByte(text, '=')
+	if end < 1 {
+		return access.Grant{}, errors.New("must be GROUP=WORKSPACE:ROLE")
+	}
+	workspace, role, _ := strings.Cut(text[end+1:], ":")
+	grant := access.Grant{Group: text[:end], Workspace: workspace, Role: store.Role(role)}
+	var problems []error
+	if err := store.CheckWorkspace("the workspace", workspace); err != nil {
+		problems = append(problems, err)
+	}
+	if !slices.Contains(store.Roles(), grant.Role) {
+		problems = append(problems, fmt.Errorf("the role must be one of %v", store.Roles()))
+	}
+	return grant, errors.Join(problems...)
+}
+
+// readProxy returns how trusted proxies sign people in. trusted is whether there are such proxies.
+func (f *providerFlags) readProxy(trusted bool, try func(name string, err error)) api.ProxySignIn {
+	var s api.ProxySignIn
+	headers := strings.Fields(f.ProxySignIn)
+	for i, to := range []*string{&s.User, &s.Groups} {
+		if i < len(headers) {
+			name, err := api.ParseHeaderName(headers[i])
+			*to = name
+			try("PROXY_SIGN_IN", err)
+		}
+	}
+	switch {
+	case len(headers) > 2:
+		try("PROXY_SIGN_IN", errors.New("must be one header, or two: for the person and for the groups"))
+	case s.User != "" && s.User == s.Groups:
+		try("PROXY_SIGN_IN", errors.New("must name two different headers"))
+	case s.User != "" && !trusted:
+		try("PROXY_SIGN_IN", fmt.Errorf("requires %sTRUSTED_PROXIES: everybody else could send the header", envPrefix))
+	}
+	entries := grantEntries(f.ProxySignInRoles)
+	if s.User == "" && len(entries) > 0 {
+		try("PROXY_SIGN_IN_ROLES", fmt.Errorf("requires %sPROXY_SIGN_IN", envPrefix))
+	}
+	for _, entry := range entries {
+		grant, err := parseGrant(entry)
+		if err != nil {
+			err = fmt.Errorf("%q: %w", entry, err)
+		}
+		try("PROXY_SIGN_IN_ROLES", err)
+		if s.User != "" && s.Groups == "" && grant.Group != access.AllPeople {
+			try("PROXY_SIGN_IN_ROLES", fmt.Errorf("%q: a group other than * requires a second header in %sPROXY_SIGN_IN", entry, envPrefix))
+		}
+		s.Grants = append(s.Grants, grant)
+	}
+	return s
 }
 
 // providers returns the identity providers. They need the base URL: people come back to it.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/terse/terse/access"
 	"github.com/terse/terse/access/oidc"
+	"github.com/terse/terse/api"
 	"github.com/terse/terse/store"
 )
 
@@ -47,6 +48,51 @@ func TestProvidersAreRead(t *testing.T) {
 		_, problems := read(tt.providers, tt.roles)
 		if len(problems) != 1 || !strings.Contains(problems[0], tt.want) || strings.Contains(problems[0], "9f86") {
 			t.Errorf("%s: problems = %q, want one with %q and without the secret", name, problems, tt.want)
+		}
+	}
+}
+
+func TestProxySignInIsRead(t *testing.T) {
+	t.Parallel()
+	read := func(headers, roles string, trusted bool) (got api.ProxySignIn, problems []string) {
+		flags := providerFlags{ProxySignIn: headers, ProxySignInRoles: roles}
+		got = flags.readProxy(trusted, func(name string, err error) {
+			for _, problem := range variableErrors(name, err) {
+				problems = append(problems, problem.Error())
+			}
+		})
+		return got, problems
+	}
+	got, problems := read(" remote-user  X-GROUPS", "Domain Admins=marketing:manager, *=default:viewer\n", true)
+	want := api.ProxySignIn{User: "Remote-User", Groups: "X-Groups", Grants: []access.Grant{
+		{Group: "Domain Admins", Workspace: "marketing", Role: store.RoleManager}, {Group: "*", Workspace: "default", Role: store.RoleViewer},
+	}}
+	if len(problems) > 0 || !reflect.DeepEqual(got, want) {
+		t.Errorf("readProxy() = %+v, %q, want %+v", got, problems, want)
+	}
+	for _, trusted := range []bool{true, false} {
+		if got, problems := read("", "", trusted); len(problems) > 0 || !reflect.DeepEqual(got, api.ProxySignIn{}) {
+			t.Errorf("readProxy() of nothing = %+v, %q", got, problems)
+		}
+	}
+	for name, tt := range map[string]struct {
+		headers, roles string
+		trusted        bool
+		want           string
+	}{
+		"no trusted proxies":      {"Remote-User", "*=default:viewer", false, "PROXY_SIGN_IN: requires TERSE_TRUSTED_PROXIES"},
+		"no header":               {"Remote:User", "", true, "must be the name of a header"},
+		"no header of groups":     {"Remote-User Remote/Groups", "", true, "must be the name of a header"},
+		"three headers":           {"A B C", "", true, "one header, or two"},
+		"the same header":         {"Remote-User remote-user", "", true, "two different headers"},
+		"roles without a header":  {"", "*=default:viewer", true, "PROXY_SIGN_IN_ROLES: requires TERSE_PROXY_SIGN_IN"},
+		"groups without a header": {"Remote-User", "Sales=default:viewer", true, "requires a second header"},
+		"form of roles":           {"A B", "Sales", true, "GROUP=WORKSPACE:ROLE"},
+		"workspace":               {"A B", "Sales=no space:viewer", true, "the workspace"},
+		"role":                    {"A B", "Sales=default:owner", true, "the role must be one of"},
+	} {
+		if _, problems := read(tt.headers, tt.roles, tt.trusted); len(problems) != 1 || !strings.Contains(problems[0], tt.want) {
+			t.Errorf("%s: problems = %q, want one with %q", name, problems, tt.want)
 		}
 	}
 }

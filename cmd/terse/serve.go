@@ -255,8 +255,8 @@ func (p *process) handler(ctx context.Context, s *stores) (*api.API, error) {
 		return nil, err
 	}
 	return api.New(api.Options{
-		Providers: providers,
-		Links:     useCases, Abuse: against, Access: onAccess, Domains: onDomains, Visits: s.cached, Clicks: s.clicks, ClickDays: s.clickDays, Clock: s.clock(),
+		Providers: providers, ProxySignIn: p.settings.proxySignIn,
+		Links: useCases, Abuse: against, Access: onAccess, Domains: onDomains, Visits: s.cached, Clicks: s.clicks, ClickDays: s.clickDays, Clock: s.clock(),
 		Countries: s.visits, Secret: s.codeKey,
 		Keys: s.keyring, Hosts: s.hosts, Certificates: p.statuses(),
 		Limiter: p.limiter, Limits: p.settings.limits, Clients: p.settings.proxies, Guard: p.guard,

@@ -104,8 +104,9 @@ type serveSettings struct {
 	clicks          clickSettings
 	domains         domainSettings
 	providers       []oidc.Options // without RedirectURL
-	redisURL        string         // empty: no Redis
-	cdn             cdn.Options    // empty Provider: no CDN
+	proxySignIn     api.ProxySignIn
+	redisURL        string      // empty: no Redis
+	cdn             cdn.Options // empty Provider: no CDN
 	cacheBytes      int64
 	operation       operationSettings
 	logLevel        slog.Level
@@ -199,6 +200,7 @@ func (f *serveFlags) read() (serveSettings, []error) {
 	s.clicks = f.clickFlags.read(s.embeddedDir(), proxiesKnown && !s.proxies.None(), try)
 	s.domains = f.domainFlags.read(try)
 	s.providers = f.providerFlags.read(try)
+	s.proxySignIn = f.readProxy(!proxiesKnown || !s.proxies.None(), try)
 	ofRedis, ofSentinels := remote.Passwords(f.RedisURL)
 	s.redisURL, err = f.RedisURL, cmp.Or(remote.CheckURL(f.RedisURL), checkSecret(ofRedis), checkSecret(ofSentinels))
 	try("REDIS_URL", err)
