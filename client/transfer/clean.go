@@ -80,6 +80,11 @@ func checkText(l *client.ArchivedLink) error {
 			return wrong(t.field, notUTF8)
 		}
 	}
+	for i, r := range l.Rules {
+		if !utf8.ValidString(r.To) {
+			return wrong(fmt.Sprintf("rules[%d].to", i), notUTF8)
+		}
+	}
 	if l.Owner != nil && !utf8.ValidString(*l.Owner) {
 		return wrong("owner", notUTF8)
 	}

@@ -156,12 +156,15 @@ func (t *table) text(names ...string) string {
 // list implements fields.
 func (t *table) list(names ...string) ([]string, string) { return readTags(t.text(names...)) }
 
-// json implements ownFields.
-func (t *table) json(name string) string {
-	if text := t.text(name); !isNull(strings.TrimSpace(text)) {
-		return text
+// json implements fields.
+func (t *table) json(name string) string { return jsonOf(t.text(name)) }
+
+// jsonOf returns the text of a cell as JSON; empty for a null value.
+func jsonOf(text string) string {
+	if isNull(strings.TrimSpace(text)) {
+		return ""
 	}
-	return ""
+	return text
 }
 
 // wrongType implements fields.

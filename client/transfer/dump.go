@@ -46,6 +46,8 @@ func (d *dumpRow) text(names ...string) string {
 	return ""
 }
 
+func (d *dumpRow) json(name string) string { return jsonOf(d.text(name)) }
+
 func (d *dumpRow) list(names ...string) ([]string, string) { return readTags(d.text(names...)) }
 
 func (d *dumpRow) wrongType(names ...string) string {

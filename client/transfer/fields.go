@@ -17,6 +17,9 @@ type fields interface {
 	// why they cannot be read.
 	list(names ...string) (items []string, problem string)
 
+	// json returns the named field as JSON. Empty if it is absent, empty or null.
+	json(name string) string
+
 	// wrongType returns the first of the named fields that is no text, or "".
 	wrongType(names ...string) string
 }
@@ -49,10 +52,10 @@ type layout struct {
 	maxClicks []string
 	password  []string // a flag, a bcrypt hash, or a text that cannot be imported
 	banned    []string // whether the link was taken down
-	rules     []string // conditions that Terse does not have
+	dropped   []string // fields with other targets, which are dropped with a warning
 
 	// finish sets what the lists cannot describe. Default: nothing.
-	finish func(f fields, r *Record)
+	finish func(f fields, r *Record) error
 }
 
 // record returns the link that f describes.
@@ -84,13 +87,13 @@ func (l *layout) record(f fields) (r Record, err error) {
 	to.MaxClicks = r.number("max_clicks", f.text(l.maxClicks...))
 	r.setPassword(f.text(l.password...))
 	r.Disabled = isTrue(f.text(l.banned...))
-	for _, name := range l.rules {
+	for _, name := range l.dropped {
 		if text := cmp.Or(f.text(name), f.wrongType(name)); text != "{}" && text != "[]" && isTrue(text) {
 			r.warn(name, "was dropped: all visits go to the same target")
 		}
 	}
 	if l.finish != nil {
-		l.finish(f, &r)
+		return r, l.finish(f, &r)
 	}
 	return r, nil
 }

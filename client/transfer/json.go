@@ -141,7 +141,7 @@ func (o *object) text(names ...string) string {
 	return ""
 }
 
-// json implements ownFields.
+// json implements fields.
 func (o *object) json(name string) string { return o.raw[fieldName(name)] }
 
 // list implements fields.

@@ -30,7 +30,8 @@ var yourls = product{
 	path: []string{"links"}, table: "url", columns: []string{"keyword", "url", "title", "timestamp", "ip", "clicks"},
 }
 
-// shlink has answers of GET /rest/v3/short-urls, and CSV of the web client.
+// shlink has answers of GET /rest/v3/short-urls, and CSV of the web client. Rules are read by
+// readShlinkRules.
 var shlink = product{
 	layout: layout{
 		url: []string{"longurl"}, code: []string{"shortcode"}, short: []string{"shorturl"}, domain: []string{"domain"}, domains: true,
@@ -38,14 +39,14 @@ var shlink = product{
 		starts: []string{"meta.validsince", "validsince"}, expires: []string{"meta.validuntil", "validuntil"},
 		maxClicks: []string{"meta.maxvisits", "maxvisits"},
 		clicks:    []string{"visitssummary.total", "visitscount", "visits"},
-		rules:     []string{"hasRedirectRules"},
-		finish: func(f fields, r *Record) {
+		finish: func(f fields, r *Record) error {
 			if forward := f.text("forwardquery"); forward != "" && isTrue(forward) {
 				r.Link.ForwardQuery = "override" // a visitor's value replaces the target's
 			}
 			if l := &r.Link; l.MaxClicks > 0 {
 				l.UsedClicks = min(l.Clicks, l.MaxClicks)
 			}
+			return readShlinkRules(f, r)
 		},
 	},
 	path: []string{"shortUrls", "data"},
@@ -58,10 +59,11 @@ var kutt = product{
 		url: []string{"target"}, code: []string{"address"}, short: []string{"link"}, domain: []string{"domain", "domain_id"}, domains: true,
 		title: []string{"description"}, created: []string{"created_at"}, updated: []string{"updated_at"}, expires: []string{"expire_in"},
 		clicks: []string{"visit_count"}, password: []string{"password"}, banned: []string{"banned"},
-		finish: func(_ fields, r *Record) {
+		finish: func(_ fields, r *Record) error {
 			if r.Disabled {
 				r.Link.DisabledAt, r.Link.DisabledReason = r.Link.UpdatedAt, "banned"
 			}
+			return nil
 		},
 	},
 	path: []string{"data"}, table: "links",
@@ -76,10 +78,11 @@ var bitly = product{
 		title: []string{"title"}, tags: []string{"tags"},
 		created: []string{"created_at", "created", "created_date", "date_created", "date"},
 		clicks:  []string{"clicks", "total_clicks", "engagements", "total_engagements"},
-		finish: func(f fields, r *Record) {
+		finish: func(f fields, r *Record) error {
 			if custom, _ := f.list("custom_bitlinks"); len(custom) > 0 {
 				r.Link.Code, r.Domain = codeOf(custom[0]), hostOf(custom[0])
 			}
+			return nil
 		},
 	},
 	path: []string{"links"},
@@ -102,18 +105,19 @@ var shortio = product{
 		created: []string{"created_at", "created", "creation_date", "date_created"}, updated: []string{"updated_at"},
 		expires: []string{"expires_at", "expiration_date"}, clicks: []string{"clicks", "total_clicks", "human_clicks"},
 		maxClicks: []string{"clicks_limit"}, password: []string{"password", "has_password"},
-		rules: []string{"iphone_url", "ios_url", "android_url", "split_url", "expired_url"},
+		dropped: []string{"iphone_url", "ios_url", "android_url", "split_url", "expired_url"},
 	},
 	path: []string{"links"},
 }
 
-// dub has answers of GET /links, and CSV with the columns that a person chose.
+// dub has answers of GET /links, and CSV with the columns that a person chose. Targets for devices and
+// countries, and A/B tests, are read by readDubRules.
 var dub = product{layout: layout{
 	url: []string{"url", "destination_url", "long_url"}, code: []string{"key", "slug"}, short: []string{"short_link", "link"},
 	domain: []string{"domain"}, title: []string{"title"}, tags: []string{"tags", "tag"},
 	created: []string{"created_at", "created"}, updated: []string{"updated_at"}, expires: []string{"expires_at", "expiration_date"},
 	clicks: []string{"clicks", "total_clicks"}, password: []string{"password"},
-	rules: []string{"ios", "android", "geo", "expired_url"},
+	finish: readDubRules,
 }}
 
 // openProduct returns the function that opens the exports of a product.

@@ -83,16 +83,8 @@ func isOwnField(name string) bool {
 	return slices.ContainsFunc(linkColumns, same) || slices.ContainsFunc(archiveColumns, same) || same("alias") || same(escapedColumn)
 }
 
-// ownFields are the fields of a link of Terse.
-type ownFields interface {
-	fields
-
-	// json returns a field as JSON; empty if it is absent, empty or null.
-	json(name string) string
-}
-
 // readOwn reads a link of Terse. has reports whether a field exists.
-func readOwn(f ownFields, has func(name string) bool) (r Record, err error) {
+func readOwn(f fields, has func(name string) bool) (r Record, err error) {
 	for _, name := range []string{"url", "code", "alias", "domain", "short_url", "password_hash", "owner", "renamed_to"} {
 		if f.wrongType(name) != "" {
 			return r, wrong(name, "has the wrong type")

@@ -129,8 +129,9 @@ func TestProducts(t *testing.T) {
 			{Line: 2, Link: link{Code: "try", URL: "https://example.com/try", Tags: []string{"print", "web"}, CreatedAt: at("2024-05-06T07:08:09Z"), UpdatedAt: at("2024-05-07T07:08:09Z"), Clicks: 17}},
 		}, nil},
 		{"dub.json", []transfer.Record{
-			{Line: 1, Warnings: warnings{{"geo", "was dropped: all visits go to the same target"}}, Link: link{
-				Code: "try", URL: "https://example.com/try", Title: "Try", Tags: []string{"print"}, CreatedAt: at("2024-05-06T07:08:09Z"), UpdatedAt: at("2024-05-06T07:08:09Z"), Clicks: 17,
+			{Line: 1, Link: link{
+				Rules: []client.Rule{{If: &client.Condition{Members: client.Members{Country: []string{"US"}}}, To: "https://example.com/us"}},
+				Code:  "try", URL: "https://example.com/try", Title: "Try", Tags: []string{"print"}, CreatedAt: at("2024-05-06T07:08:09Z"), UpdatedAt: at("2024-05-06T07:08:09Z"), Clicks: 17,
 			}},
 		}, nil},
 		{"yourls.json", []transfer.Record{

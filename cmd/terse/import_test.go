@@ -355,3 +355,32 @@ func TestSafeCSV(t *testing.T) {
 		}
 	}
 }
+
+// TestImportOfRules imports links with rules of other products, and checks which target a visit gets. A rule
+// that Terse or the server cannot have rejects its row.
+func TestImportOfRules(t *testing.T) {
+	t.Parallel()
+	_, environ := startWithKey(t, "admin")
+	shlink := func(code, rules string) string {
+		return `{"shortCode":"` + code + `","longUrl":"https://example.com/","hasRedirectRules":true,"redirectRules":[` + rules + "]}\n"
+	}
+	const ios = `{"longUrl":"https://example.com/ios","priority":1,"conditions":[{"type":"device","matchKey":null,"matchValue":"ios"}]}`
+	wantTexts(t, importOf(t, environ, shlink("good", ios+`,{"longUrl":"https://example.com/mail","priority":2,"conditions":[{"type":"query-param","matchKey":"ref","matchValue":"mail"}]}`)+
+		shlink("city", ios+`,{"longUrl":"https://example.com/","priority":2,"conditions":[{"type":"geolocation-city-name","matchKey":null,"matchValue":"Rome"}]}`)+
+		shlink("useless", ios+","+ios)+
+		shlink("scheme", `{"longUrl":"myapp://open","priority":1,"conditions":[{"type":"device","matchKey":null,"matchValue":"ios"}]}`)+
+		shlink("lost", ""), "--from", "shlink"), 1,
+		"Imported 1 links, rejected 4 rows.",
+		`line 2: redirectRules[1].conditions[0]: has the type "geolocation-city-name"`,
+		"line 3: rules[1].if: ", "line 4: rules[0].to: ", "line 5: redirectRules: is missing",
+	)
+	wantTexts(t, terse(t, environ, "links", "explain", "good", "--user-agent", "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.0 Mobile/15E148 Safari/604.1"), 0, "target    https://example.com/ios\n")
+	wantTexts(t, terse(t, environ, "links", "explain", "good", "--query", "ref=mail"), 0, "target    https://example.com/mail\n")
+
+	wantTexts(t, importOf(t, environ, `[{"key":"test","url":"https://example.com/","geo":{"DE":"https://example.com/de"},
+		"testVariants":[{"url":"https://example.com/1","percentage":90},{"url":"https://example.com/2","percentage":10}],"testCompletedAt":"2099-01-01T00:00:00.000Z"},
+		{"key":"much","url":"https://example.com/","testVariants":[{"url":"https://example.com/1","percentage":1001},{"url":"https://example.com/2","percentage":1}],"testCompletedAt":"2099-01-01T00:00:00.000Z"}]`,
+		"--from", "dub"), 1, "Imported 1 links, rejected 1 rows.", "line 3: rules[0].split[0].weight: ")
+	wantTexts(t, terse(t, environ, "links", "explain", "test", "--country", "DE"), 0, "target    https://example.com/de\n")
+	wantTexts(t, terse(t, environ, "links", "explain", "test", "--country", "AT"), 0, "rules[1]  applies: split[")
+}
