@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -46,16 +47,15 @@ func (r *Record) setTags(f fields, names ...string) {
 }
 
 // readRules reads the rules of a link, which are JSON.
-func readRules(text string) (rules []client.Rule, err error) {
+func readRules(text string) ([]client.Rule, error) {
 	if text == "" {
 		return nil, nil
 	}
-	dec := json.NewDecoder(strings.NewReader(text))
-	dec.DisallowUnknownFields()
-	if checkJSON([]byte(text)) != nil || dec.Decode(&rules) != nil || strings.TrimSpace(text[dec.InputOffset():]) != "" {
-		return nil, wrong("rules", "must be a JSON list of rules")
+	rules, err := client.ParseRules([]byte(text))
+	if wrongs, ok := errors.AsType[*client.Problem](err); ok {
+		return nil, wrong(wrongs.Errors[0].Field(), wrongs.Errors[0].Message)
 	}
-	return rules, nil
+	return rules, err
 }
 
 // writeRules returns rules as JSON, and an empty text without rules.

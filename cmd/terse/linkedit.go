@@ -47,6 +47,7 @@ type linksEdit struct {
 	Status       *int     `placeholder:"CODE" help:"Status of the redirect: 301, 302, 307 or 308."`
 	ForwardQuery *string  `placeholder:"HOW" help:"Use of a visit's query: off, append or override."`
 	ForwardPath  *string  `placeholder:"HOW" help:"Use of the path of a visit after the code: off or append."`
+	Rules        *string  `placeholder:"FILE" help:"File with the new rules, a JSON list; they replace all rules. - reads standard input. An empty list, or an empty name, removes all."`
 	Alias        *string  `placeholder:"CODE" help:"Rename the link: its new code."`
 	OldAlias     *string  `placeholder:"HOW" help:"With --alias: the old code redirects to the new one (redirect), or is deleted (gone). Default: redirect."`
 
@@ -59,7 +60,8 @@ func (*linksEdit) Help() string {
 	return `Only the given properties change:
 
     terse links edit spring --url https://example.com/summer --expires never
-    terse links edit spring --alias summer`
+    terse links edit spring --alias summer
+    terse links edit spring --rules rules.json`
 }
 
 // changes returns the changes that the flags describe. Its error has every problem of the flags.
@@ -109,6 +111,17 @@ func (c *linksEdit) changes(stdin io.Reader) (terseclient.Changes, error) {
 			problems = append(problems, fmt.Errorf("--password-file: %w", err))
 		}
 		changes.Password = &password
+	}
+	switch {
+	case c.Rules == nil:
+	case *c.Rules == "-" && c.PasswordFile == "-":
+		problems = append(problems, errors.New("--rules: standard input is used for the password already"))
+	default:
+		rules, err := readRules(*c.Rules, stdin)
+		if err != nil {
+			problems = append(problems, err)
+		}
+		changes.Rules = &rules
 	}
 	return changes, errors.Join(problems...)
 }

@@ -4,7 +4,27 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	terseclient "github.com/terse/terse/client"
 )
+
+// maxRulesFile is the most bytes of a file of rules. The server accepts 16 KiB without spaces.
+const maxRulesFile = 64 << 10
+
+// readRules returns the rules in the file of --rules, see readSmallFile. The error names the place of each
+// problem.
+func readRules(path string, stdin io.Reader) ([]terseclient.Rule, error) {
+	const flag = "--rules"
+	text, err := readSmallFile(flag, path, stdin, maxRulesFile)
+	if err != nil || text == "" {
+		return nil, err
+	}
+	rules, err := terseclient.ParseRules([]byte(text))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", flag, err)
+	}
+	return rules, nil
+}
 
 // readSmallFile returns the text of a file, or of stdin for "-". An empty path is an empty text. The error is
 // for the flag with this name, also if the file has more than most bytes.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -40,6 +41,7 @@ type shortenCommand struct {
 	Status       int      `placeholder:"CODE" help:"Status of the redirect: 301, 302, 307 or 308."`
 	ForwardQuery string   `placeholder:"HOW" help:"Use of a visit's query: off drops it, append adds it, override replaces parameters of the same name."`
 	ForwardPath  string   `placeholder:"HOW" help:"Use of the path of a visit after the code: append adds it to the target, off refuses it."`
+	Rules        string   `placeholder:"FILE" help:"File with the rules of the link, a JSON list. - reads standard input."`
 	Reuse        bool     `help:"Print your existing link to the same target, if you have one."`
 	JSON         bool     `name:"json" help:"Print each link as a line of JSON."`
 }
@@ -86,9 +88,16 @@ func (c *shortenCommand) template(stdin io.Reader) (terseclient.NewLink, error) 
 		if l.Password, err = readPassword(c.PasswordFile, stdin); err != nil {
 			problems = append(problems, fmt.Errorf("--password-file: %w", err))
 		}
-		if c.PasswordFile == "-" && c.URLs[0] == "-" {
+		if c.PasswordFile == "-" && slices.Contains(c.URLs, "-") {
 			problems = append(problems, errors.New("--password-file: standard input is used for the URLs already"))
 		}
+	}
+	if c.Rules == "-" && (c.PasswordFile == "-" || slices.Contains(c.URLs, "-")) {
+		problems = append(problems, errors.New("--rules: standard input is used for the URLs or the password already"))
+	} else if rules, err := readRules(c.Rules, stdin); err != nil {
+		problems = append(problems, err)
+	} else {
+		l.Rules = rules
 	}
 	return l, errors.Join(problems...)
 }
