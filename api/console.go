@@ -56,6 +56,7 @@ func (a *API) routeConsole(e *echo.Echo) {
 		linkScreen + "/history": a.historyScreen, linkScreen + "/qr": a.qrScreen, linkScreen + "/explain": a.explainScreen, linkScreen + "/stats": a.statsScreen, linkScreen + "/stats/total": a.statsTotal,
 		tagsScreen: a.tagsScreen, statsOfSetScreen: a.setStatsScreen, statsOfSetScreen + "/total": a.setStatsTotal,
 		domainsScreen: a.domainsScreen, domainScreen: a.domainScreen, domainScreen + "/edit": a.editDomainScreen, domainScreen + "/remove": a.removeDomainScreen,
+		reportsScreen: a.reportsScreen, blocklistScreen: a.blocklistScreen,
 	} {
 		e.Match(getHead, path, a.inSession(h))
 	}
@@ -64,6 +65,8 @@ func (a *API) routeConsole(e *echo.Echo) {
 		linkScreen + "/delete": a.deleteByForm, linkScreen + "/rollback": a.rollBackByForm,
 		linkScreen + "/disable": a.disableByForm, linkScreen + "/enable": a.enableByForm,
 		domainsScreen: a.addDomainByForm, domainScreen + "/verify": a.verifyByForm, domainScreen + "/edit": a.editDomainByForm, domainScreen + "/remove": a.removeDomainByForm,
+		reportsScreen + "/disable/:id": a.disableReported, reportsScreen + "/close/:id": a.closeReport,
+		blocklistScreen: a.blockByForm, blocklistScreen + "/remove": a.unblockByForm,
 		keysScreen: a.createKey, keysScreen + "/revoke/:id": a.revokeKey,
 		membersScreen: a.inviteByForm, membersScreen + "/role/:id": a.setRole, membersScreen + "/remove/:id": a.removeMemberByForm, sessionsScreen + "/end/:id": a.endSession,
 	} {
@@ -81,6 +84,8 @@ var done = map[string]string{
 	"disabled": "The link is disabled.", "enabled": "The link is enabled.",
 	"role": "The role is changed, and the sessions of the member have ended.", "removed": "The member is removed, and the sessions of the member have ended.",
 	"added": "The domain is added. Set its DNS records, then check it.", "domain": "The settings of the domain are saved.", "domain-removed": "The domain is removed.",
+	"reported-disabled": "The link is disabled, and the report is closed.", "closed": "The report is closed.",
+	"blocked": "The host is blocked.", "unblocked": "The host is not blocked any more.",
 	"withdrawn": "The invitation is withdrawn.",
 }
 

@@ -116,6 +116,15 @@ func TestScreensByRole(t *testing.T) {
 		{"POST /~/domains/none.example/edit", nil, want{403, 403, 403, 403, 404}},
 		{"GET /~/domains/none.example/remove", nil, want{403, 403, 403, 403, 404}},
 		{"POST /~/domains/none.example/remove", nil, want{403, 403, 403, 403, 404}},
+		{"GET /~/reports", nil, want{403, 403, 403, 403, 200}},
+		{"GET /~/reports?state=x", nil, want{422, 422, 422, 422, 422}},
+		{"GET /~/reports?cursor=x", nil, want{403, 403, 403, 403, 422}},
+		{"POST /~/reports/disable/none", url.Values{"link": {"default/none"}, "reason": {"x"}}, want{403, 403, 403, 403, 404}},
+		{"POST /~/reports/close/none", url.Values{"resolution": {"\x00"}}, want{403, 403, 403, 403, 422}},
+		{"GET /~/blocklist", nil, want{403, 403, 403, 403, 200}},
+		{"GET /~/blocklist?cursor=!", nil, want{403, 403, 403, 403, 422}},
+		{"POST /~/blocklist", url.Values{"host": {"a b"}, "reason": {"\x00"}}, want{403, 403, 403, 403, 422}},
+		{"POST /~/blocklist/remove", url.Values{"host": {"a b"}}, want{403, 403, 403, 403, 404}},
 		{"GET /~/new", nil, want{200, 403, 200, 200, 200}},
 		{"POST /~/new", linkFields(nil), want{303, 403, 303, 303, 303}},
 		{"POST /~/bulk", url.Values{"action": {"tag"}, "tag": {"x"}, "link": {"default/none"}}, want{200, 403, 200, 200, 200}},
@@ -246,6 +255,7 @@ func TestOtherSites(t *testing.T) {
 	paths := []string{
 		"/~/sign-in", "/~/sign-out", "/~/bulk", "/~/in/" + s.access.OneTimeLink(), "/~/new", "/~/links/default/" + l.Code + "/edit", "/~/links/default/" + l.Code + "/delete",
 		"/~/links/default/" + l.Code + "/rollback", "/~/links/default/" + l.Code + "/disable", "/~/links/default/" + l.Code + "/enable", "/~/keys", "/~/keys/revoke/key_none", "/~/members", "/~/members/role/key_none", "/~/members/remove/key_none",
+		"/~/reports/disable/none", "/~/reports/close/none", "/~/blocklist", "/~/blocklist/remove",
 		"/~/domains", "/~/domains/none.example/verify", "/~/domains/none.example/edit", "/~/domains/none.example/remove",
 		"/~/sessions/end/key_none",
 	}
@@ -799,4 +809,77 @@ func TestDomainsInTheConsole(t *testing.T) {
 		t.Errorf("the removal = %d to %q: %.900s", a.status, a.header.Get("Location"), a.body)
 	}
 	contains("the removed domain", ann.open(page), 410)
+}
+
+// TestReportsInTheConsole handles reports: one by disabling the link, one by closing it.
+func TestReportsInTheConsole(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	key := s.owner("owner")
+	for _, alias := range []string{"bad", "fine", "gone"} {
+		s.create(`{"url":"https://example.com/?<b>","alias":"`+alias+`","title":"A title"}`, key...)
+		s.clock.add(time.Second)
+		s.report(alias, map[string]string{"reason": "phishing", "comment": "two\nlines <b>", "email": "ann@example.com"})
+	}
+	s.do(http.MethodDelete, "/api/v1/links/gone", nil, key...)
+	v := s.signIn(s.key("admin", store.ScopeAdmin))
+	page := html.UnescapeString(string(v.open("/~/reports").body))
+	for _, want := range []string{"It pretends to be another person or company", "two\nlines <b>", "ann@example.com", "https://example.com/?%3Cb%3E", "The link was deleted."} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the reports lack %q: %s", want, page)
+		}
+	}
+	ids := map[string]string{}
+	reports, _ := s.reports("")
+	for _, r := range reports {
+		ids[r.Code] = r.ID
+	}
+	disable := func(reason, version string) answer {
+		return v.submit("/~/reports/disable/"+ids["bad"], url.Values{"link": {"default/bad"}, "version": {version}, "reason": {reason}})
+	}
+	if a := disable(" ", "1"); a.status != http.StatusUnprocessableEntity || !strings.Contains(string(a.body), `id="reason-`+ids["bad"]+`-error">must not be empty`) {
+		t.Errorf("disabling without a reason = %d %.900s", a.status, a.body)
+	}
+	if a := disable("phishing", "7"); a.status != http.StatusPreconditionFailed || s.get("/bad").status != http.StatusFound {
+		t.Errorf("disabling another version = %d, want 412", a.status)
+	}
+	if a := disable("phishing", "1"); a.header.Get("Location") != "/~/reports?done=reported-disabled" || s.get("/bad").status != http.StatusUnavailableForLegalReasons {
+		t.Errorf("disabling = %d to %q, and the link = %d", a.status, a.header.Get("Location"), s.get("/bad").status)
+	}
+	for _, code := range []string{"fine", "gone"} {
+		if a := v.submit("/~/reports/close/"+ids[code], url.Values{"resolution": {"a mistake"}}); a.status != http.StatusSeeOther {
+			t.Errorf("closing = %d %.900s", a.status, a.body)
+		}
+	}
+	if a := s.get("/fine"); a.status != http.StatusFound {
+		t.Errorf("the link of a closed report = %d, want 302", a.status)
+	}
+	if open := string(v.open("/~/reports").body); !strings.Contains(open, "There are no open reports.") {
+		t.Errorf("the open reports are %s", open)
+	}
+	if closed := string(v.open("/~/reports?state=resolved").body); strings.Count(closed, "a mistake") != 2 || !strings.Contains(closed, ": <bdi>phishing</bdi>") {
+		t.Errorf("the closed reports are %s", closed)
+	}
+}
+
+func TestBlocklistInTheConsole(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	v := s.signIn(s.key("admin", store.ScopeAdmin))
+	if a := v.submit("/~/blocklist", url.Values{"host": {"com"}, "reason": {"<b>"}}); a.status != http.StatusUnprocessableEntity || !regexp.MustCompile(`id="host-error"[^>]*>[^<]`).Match(a.body) || !strings.Contains(string(a.body), `value="&lt;b&gt;"`) {
+		t.Errorf("a wrong host = %d %.900s", a.status, a.body)
+	}
+	for i := range 101 {
+		if a := v.submit("/~/blocklist", url.Values{"host": {fmt.Sprintf("=Evil%03d.example", i)}, "reason": {"phishing"}}); a.header.Get("Location") != "/~/blocklist?done=blocked" {
+			t.Fatalf("blocking = %d %.900s", a.status, a.body)
+		}
+	}
+	page := string(v.open("/~/blocklist").body)
+	next := regexp.MustCompile(`rel="next" href="([^"]+)"`).FindStringSubmatch(page)
+	if !strings.Contains(page, "evil099.example") || !strings.Contains(page, "Without subdomains") || next == nil || !strings.Contains(string(v.open(html.UnescapeString(next[1])).body), "evil100.example") {
+		t.Errorf("the blocked hosts are %s, then %v", page, next)
+	}
+	if a := v.submit("/~/blocklist/remove", url.Values{"host": {"=evil007.example"}}); a.status != http.StatusSeeOther || strings.Contains(string(v.open("/~/blocklist").body), "evil007.example") {
+		t.Errorf("unblocking = %d, or the host is still blocked", a.status)
+	}
 }

@@ -92,6 +92,22 @@ func everyScreen(p *web.Pages, who web.Viewer, text string) map[string]func(http
 		"remove a domain": func(w http.ResponseWriter) {
 			p.RemoveDomain(w, 409, who, web.DomainRemoval{DomainRow: domain, Version: text, InUse: true})
 		},
+		"reports": func(w http.ResponseWriter) {
+			report := web.ReportRow{ID: text, Link: row, Version: 3, Rules: true, Reason: text, Comment: text, Email: text, At: at, Dropped: 2}
+			closed := web.ReportRow{ID: "x", Link: row, Missing: text, Reason: text, ResolvedAt: at, ResolvedBy: text, Resolution: text}
+			p.ReportList(w, 422, who, web.ReportList{
+				Rows: []web.ReportRow{report, closed, {ID: "y", Link: web.LinkRow{ShortURL: text}, Missing: text}}, Cursor: text, Next: "/~/reports?cursor=" + text, Unavailable: true, Done: text,
+				Failed: text, Reason: text, Resolution: text, Errors: map[string]string{"reason": text, "resolution": text},
+			})
+		},
+		"no reports": func(w http.ResponseWriter) { p.ReportList(w, 200, who, web.ReportList{Resolved: true}) },
+		"blocklist": func(w http.ResponseWriter) {
+			p.Blocklist(w, 422, who, web.Blocklist{
+				Rows: []web.BlockedRow{{Host: text, Reason: text, By: text, At: at}, {Host: "=" + text}}, Next: "/~/blocklist?cursor=" + text, Continued: true,
+				Host: text, Reason: text, Errors: map[string]string{"host": text, "reason": text}, Done: text,
+			})
+		},
+		"no blocked hosts": func(w http.ResponseWriter) { p.Blocklist(w, 200, who, web.Blocklist{}) },
 		"links": func(w http.ResponseWriter) {
 			p.LinkList(w, 200, who, web.LinkList{Search: text, Tag: text, Domain: text, Owner: text, State: text, CreatedFrom: text, CreatedUntil: text, Export: "/~/links.csv?q=" + text, Rows: []web.LinkRow{row}, Next: "/~/links?cursor=" + text, Continued: true, Unavailable: true, Errors: wrong, Done: text})
 		},
@@ -157,11 +173,11 @@ func TestScreensByRight(t *testing.T) {
 	p := newPages(t, web.Options{BaseURL: "https://sho.rt", MaxURLLen: 8192})
 	for name, write := range everyScreen(p, web.Viewer{}, "text") {
 		switch name {
-		case "sign in", "one-time link", "new link", "edit", "delete", "statistics", "statistics of a workspace", "statistics of a tag", "domain", "domains", "no domains", "domain of others", "settings of a domain", "remove a domain", "keys", "members", "question", "results": // such a viewer never gets them
+		case "sign in", "one-time link", "new link", "edit", "delete", "statistics", "statistics of a workspace", "statistics of a tag", "domain", "domains", "no domains", "domain of others", "settings of a domain", "remove a domain", "reports", "no reports", "blocklist", "no blocked hosts", "keys", "members", "question", "results": // such a viewer never gets them
 			continue
 		}
 		body := render(write)
-		for _, forbidden := range []string{"/edit", "/delete", "/rollback", "/disable", "/enable", "/~/new", "/~/keys", "/~/members", "/~/domains", `/default/text/stats"`, "/~/stats"} {
+		for _, forbidden := range []string{"/edit", "/delete", "/rollback", "/disable", "/enable", "/~/new", "/~/keys", "/~/members", "/~/domains", "/~/reports", "/~/blocklist", `/default/text/stats"`, "/~/stats"} {
 			if strings.Contains(body, forbidden) {
 				t.Errorf("%s: a viewer without rights sees %q", name, forbidden)
 			}
