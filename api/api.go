@@ -36,9 +36,11 @@ type API struct {
 	metrics   *metrics
 	visitors  *echo.Echo // redirects and pages of the default domain
 	onDomains *echo.Echo // redirects and pages of custom domains
+	app       *appHost   // nil: the console is on the default domain
 	resources *echo.Echo // everything below /api
 	schemas   huma.Registry
-	csrf      *http.CrossOriginProtection
+	csrf      *http.CrossOriginProtection // of the forms for visitors
+	posts     *http.CrossOriginProtection // of the forms of the console
 	agents    *useragent.Classifier
 	chooser   chooser
 	scheme    string // of short URLs
@@ -68,6 +70,7 @@ func New(opts Options) (*API, error) {
 	}
 	shown := web.Options{
 		BaseURL:         opts.BaseURL,
+		AppURL:          opts.AppURL,
 		AnonymousCreate: opts.Links.May(&links.Caller{}, links.Creating) == nil,
 		MaxURLLen:       store.MaxURLLen,
 		Name:            opts.SiteName,
@@ -120,7 +123,10 @@ func New(opts Options) (*API, error) {
 	if err := a.csrf.AddTrustedOrigin(opts.BaseURL); err != nil {
 		return nil, fmt.Errorf("api: trust the origin of BaseURL: %w", err)
 	}
-	return a, a.route()
+	if a.posts, err = opts.consoleProtection(); err != nil {
+		return nil, err
+	}
+	return a, a.route(base)
 }
 
 // ParseBaseURL parses the start of short URLs: http or https, a host, and optionally a

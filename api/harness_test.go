@@ -303,6 +303,11 @@ func (o *options) useDomains(t testing.TB, d database) {
 		Store: d, Map: m, Links: o.Store, Keys: d, Minter: domainIDs{}, Rules: rules, Secret: []byte("secret"),
 		BaseHost: base.Hostname(), DNSServer: "127.0.0.1:1", Registerer: prometheus.NewRegistry(), Logger: o.Logger,
 	}
+	if o.AppURL != "" {
+		app, err := api.ParseAppURL(o.AppURL, base)
+		must(t, err)
+		use.AppHost = app.Hostname()
+	}
 	if o.UseDomains != nil {
 		o.UseDomains(&use)
 	}

@@ -158,7 +158,7 @@ func (a *API) domainRobots(c echo.Context) error {
 		return nil
 	}
 	a.setPolicy(c.Response().Header(), policyGone)
-	return c.String(http.StatusOK, "User-agent: *\nDisallow: /\n")
+	return c.String(http.StatusOK, noRobots)
 }
 
 // appleAssociation answers with the file that opens links of the domain in apps of Apple devices.
@@ -180,6 +180,9 @@ func (a *API) domainFile(c echo.Context, text string) error {
 	h["X-Content-Type-Options"] = noSniffValue
 	return c.Blob(http.StatusOK, "application/json", []byte(text))
 }
+
+// noRobots forbids robots all paths (RFC 9309).
+const noRobots = "User-agent: *\nDisallow: /\n"
 
 // redirectAway redirects a visit without a live link to an address of the domain. The caller may
 // have set the tags of a link.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -152,7 +151,7 @@ func (a *API) invite(ctx context.Context, _ *struct{}) (*inviteOutput, error) {
 
 // invitationURL returns the address of an invitation.
 func (a *API) invitationURL(token string) string {
-	return strings.TrimSuffix(a.opts.BaseURL, "/") + OneTimePath(token)
+	return a.opts.consoleURL() + OneTimePath(token)
 }
 
 // MemberParam is the path of a member. It is exported because huma only reads exported embedded structs.

@@ -151,6 +151,7 @@ type Options struct {
 	Secret []byte // the same on all nodes; it keys the hash that gives visitors their targets of splits; default empty
 
 	BaseURL     string   // Required. The start of short URLs: scheme://host[:port].
+	AppURL      string   // the console on a host of its own, see ParseAppURL; default: below BaseURL
 	CORSOrigins []string // origins that may call the API, see ParseOrigins; default none
 	CDN         bool     // whether to send CDN-Cache-Control
 	CDNVaries   bool     // whether the CDN sends the headers of vary.go and follows Vary; only with CDN
@@ -189,6 +190,9 @@ func (o Options) withDefaults() Options {
 	}
 	if base, err := ParseBaseURL(o.BaseURL); err == nil {
 		o.BaseURL = base.String()
+		if app, err := ParseAppURL(o.AppURL, base); err == nil {
+			o.AppURL = app.String()
+		}
 	}
 	return o
 }
@@ -213,8 +217,13 @@ func (o *Options) validate() error {
 	required("Guard", o.Guard == nil)
 	required("Registerer", o.Registerer == nil)
 	required("Logger", o.Logger == nil)
-	if _, err := ParseBaseURL(o.BaseURL); err != nil {
+	base, err := ParseBaseURL(o.BaseURL)
+	if err != nil {
 		problems = append(problems, fmt.Errorf("api: Options.BaseURL: %w", err))
+	} else if o.AppURL != "" {
+		if _, err := ParseAppURL(o.AppURL, base); err != nil {
+			problems = append(problems, fmt.Errorf("api: Options.AppURL: %w", err))
+		}
 	}
 	if _, err := ParseOrigins(o.CORSOrigins); err != nil {
 		problems = append(problems, fmt.Errorf("api: Options.CORSOrigins: %w", err))

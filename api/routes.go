@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -33,11 +34,15 @@ const (
 	longVisitRoute = visitRoute + "/*"
 )
 
-// route builds the two routers: one for redirects and pages, one for paths below /api.
-func (a *API) route() error {
+// route builds the routers: for redirects and pages of the default domain and of others, for paths below /api, and for
+// the host of the console.
+func (a *API) route(base *url.URL) error {
 	var err error
 	if a.metrics, err = newMetrics(a.opts.Registerer, a.access); err != nil {
 		return fmt.Errorf("api: register metrics: %w", err)
+	}
+	if a.app, err = a.newAppHost(base); err != nil {
+		return fmt.Errorf("api: Options.AppURL: %w", err)
 	}
 	a.visitors = a.visitorRouter()
 	a.onDomains = a.domainRouter()
@@ -46,12 +51,22 @@ func (a *API) route() error {
 	}
 	a.metrics.add(a.visitors.Routes())
 	a.metrics.add(a.onDomains.Routes())
+	if a.app != nil {
+		a.metrics.add(a.app.router.Routes())
+	}
 	a.metrics.add(a.resources.Routes())
 	return nil
 }
 
 // ServeHTTP answers requests of the public listener.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Host != a.host && a.app.serves(r.Host) {
+		if a.scheme == "https" {
+			w.Header()["Strict-Transport-Security"] = httpsOnly
+		}
+		a.app.router.ServeHTTP(w, r)
+		return
+	}
 	if d, err := a.domainOfHost(r.Host); d != nil {
 		a.serveDomain(w, r, err)
 		return
@@ -90,7 +105,11 @@ func (a *API) visitorRouter() *echo.Echo {
 	e.Match(getHead, "/", a.page(a.home))
 	e.POST("/", a.page(a.identifying(a.shorten)))
 	a.routeShares(e)
-	a.routeConsole(e)
+	if a.app == nil {
+		a.routeConsole(e)
+	} else {
+		a.routeToApp(e)
+	}
 	e.Match(getHead, "/robots.txt", a.page(echo.WrapHandler(a.pages.Static())))
 	return e
 }
@@ -100,10 +119,7 @@ func (a *API) visitorRouter() *echo.Echo {
 // once. Echo's own Use would wrap it again for every request.
 func (a *API) newVisitorRouter(around echo.MiddlewareFunc) *echo.Echo {
 	e := echo.New()
-	e.HTTPErrorHandler = func(err error, c echo.Context) { // for requests without a route
-		a.visitorError(err, c)
-		a.metrics.unrouted.count(c.Response().Status)
-	}
+	e.HTTPErrorHandler = a.unrouted
 	visit := func(h echo.HandlerFunc) echo.HandlerFunc { return a.metrics.visits(visitRoute, a.answered(around(h))) }
 	for _, path := range []string{visitRoute, longVisitRoute} {
 		e.Match(getHead, path, visit(a.redirect))
@@ -116,6 +132,12 @@ func (a *API) newVisitorRouter(around echo.MiddlewareFunc) *echo.Echo {
 		e.Match(getHead, securityTxtPath, a.page(a.securityTxt))
 	}
 	return e
+}
+
+// unrouted answers and counts a request without a route.
+func (a *API) unrouted(err error, c echo.Context) {
+	a.visitorError(err, c)
+	a.metrics.unrouted.count(c.Response().Status)
 }
 
 // answered answers the errors and panics of a handler of redirects and pages.

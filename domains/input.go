@@ -69,6 +69,7 @@ func (s *Service) parseHost(field, raw string) (string, error) {
 	}
 	name := bare(host)
 	_, parent, _ := strings.Cut(s.baseHost, ".")
+	_, appParent, _ := strings.Cut(s.appHost, ".")
 	switch suffix, _ := publicsuffix.PublicSuffix(name); {
 	case name == suffix:
 		return refuse("must not be a public suffix: others register names under it")
@@ -76,6 +77,8 @@ func (s *Service) parseHost(field, raw string) (string, error) {
 		return refuse("must not be the host of this server's own short URLs")
 	case host == store.WildcardLabel+"."+parent:
 		return refuse("must not include the host of this server's own short URLs")
+	case host == s.appHost, s.appHost != "" && host == store.WildcardLabel+"."+appParent:
+		return refuse("must not be or include the host of the console")
 	}
 	return host, nil
 }

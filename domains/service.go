@@ -80,6 +80,7 @@ type ServiceOptions struct {
 	Secret []byte
 
 	BaseHost string // Required. The host of the default domain, without a port.
+	AppHost  string // The host of the console, without a port. Default: the console has no host of its own.
 	PerOwner int    // most domains of an owner who is no admin, removed ones not counted; default DefaultPerOwner
 
 	Port      int            // the port for the requests of verification; default DefaultPort
@@ -146,6 +147,7 @@ type Service struct {
 	opts     ServiceOptions
 	registry *Registry
 	baseHost string // in canonical form
+	appHost  string // in canonical form; may be empty
 	secrets  secrets
 	probes   *prober
 	metrics  *serviceMetrics
@@ -166,12 +168,18 @@ func NewService(opts ServiceOptions) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("domains: ServiceOptions.BaseHost: %w", err)
 	}
+	app := ""
+	if opts.AppHost != "" {
+		if app, err = store.CanonicalHost(opts.AppHost); err != nil {
+			return nil, fmt.Errorf("domains: ServiceOptions.AppHost: %w", err)
+		}
+	}
 	metrics, err := newServiceMetrics(opts.Registerer)
 	if err != nil {
 		return nil, err
 	}
 	return &Service{
-		opts: opts, registry: NewRegistry(opts.Store, opts.now), baseHost: base, secrets: newSecrets(opts.Secret),
+		opts: opts, registry: NewRegistry(opts.Store, opts.now), baseHost: base, appHost: app, secrets: newSecrets(opts.Secret),
 		probes: newProber(&opts), metrics: metrics,
 		adding: make(chan struct{}, 1), checking: make(chan struct{}, maxChecking),
 	}, nil

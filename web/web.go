@@ -21,6 +21,10 @@ type Options struct {
 	// https://sho.rt. Required.
 	BaseURL string
 
+	// AppURL is the start of the addresses of the console, without a trailing slash. Default: the console is on the host
+	// of these pages.
+	AppURL string
+
 	// AnonymousCreate reports whether the home page has a form. Without it, the page
 	// explains how to create links with an API key.
 	AnonymousCreate bool

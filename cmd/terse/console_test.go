@@ -179,6 +179,12 @@ func TestSignInCommand(t *testing.T) {
 	if got.status != 0 || !strings.HasPrefix(link, p.url+"/~/in/") {
 		t.Fatalf("sign-in = %+v, want a link", got)
 	}
+	if got := terse(t, append(environ, "TERSE_BASE_URL=https://sho.rt", "TERSE_APP_URL=https://console.sho.rt"), "sign-in"); !strings.HasPrefix(got.stdout, "https://console.sho.rt/~/in/") {
+		t.Errorf("sign-in with TERSE_APP_URL = %+v, want a link to the console", got)
+	}
+	if got := terse(t, append(environ, "TERSE_BASE_URL=https://sho.rt", "TERSE_APP_URL=https://sho.rt"), "sign-in"); got.status != 2 || !strings.Contains(got.stderr, "TERSE_APP_URL") {
+		t.Errorf("sign-in with a wrong TERSE_APP_URL = %+v, want status 2", got)
+	}
 	for i, want := range []int{http.StatusSeeOther, http.StatusGone} {
 		response, err := client(t).Post(link, "", nil)
 		must(t, err)

@@ -84,6 +84,14 @@ func (p *process) domainCases(ctx context.Context, s *stores) (*domains.Service,
 	if err != nil {
 		return nil, err
 	}
+	appHost := ""
+	if p.settings.appURL != "" {
+		app, err := api.ParseAppURL(p.settings.appURL, base)
+		if err != nil {
+			return nil, err
+		}
+		appHost = app.Hostname()
+	}
 	port, err := p.settings.https.visitorPort(base)
 	if err != nil {
 		return nil, err
@@ -98,7 +106,7 @@ func (p *process) domainCases(ctx context.Context, s *stores) (*domains.Service,
 	}
 	service, err := domains.NewService(domains.ServiceOptions{
 		Store: s.domainStore, Map: s.hosts, Links: s.links, Keys: s.keys, Minter: s.codes, Rules: rules, Claimers: claimers,
-		Secret: s.codeKey, BaseHost: base.Hostname(), PerOwner: p.settings.domains.perKey,
+		Secret: s.codeKey, BaseHost: base.Hostname(), AppHost: appHost, PerOwner: p.settings.domains.perKey,
 		Port: port, DNSServer: p.settings.domains.dnsServer, Networks: p.settings.domains.networks,
 		Nodes: p.nodes, Now: s.linkTime, Registerer: p.registry, Logger: p.logger,
 	})

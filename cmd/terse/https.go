@@ -156,8 +156,13 @@ func checkSecureBase(baseURL string, files bool) error {
 	if base.Scheme != "https" {
 		return fmt.Errorf("%q must begin with https:// with %sHTTPS=on", baseURL, envPrefix)
 	}
-	if _, err := netip.ParseAddr(base.Hostname()); err == nil && !files {
-		return fmt.Errorf("%q must have a host name: certificates by ACME are for names", baseURL)
+	return checkSecureName(baseURL, base, files)
+}
+
+// checkSecureName rejects a URL whose host gets no certificate. text is u as it was given.
+func checkSecureName(text string, u *url.URL, files bool) error {
+	if _, err := netip.ParseAddr(u.Hostname()); err == nil && !files {
+		return fmt.Errorf("%q must have a host name: certificates by ACME are for names", text)
 	}
 	return nil
 }
@@ -215,7 +220,16 @@ func (p *process) certificates(ctx context.Context, s *stores, base *url.URL, ap
 	if err != nil {
 		return nil, nil, err
 	}
-	hosts := servedHosts{host, s.hosts}
+	hosts := servedHosts{base: host, domains: s.hosts}
+	if p.settings.appURL != "" {
+		app, err := api.ParseAppURL(p.settings.appURL, base)
+		if err != nil {
+			return nil, nil, err
+		}
+		if hosts.app, err = store.CanonicalHost(app.Hostname()); err != nil {
+			return nil, nil, err
+		}
+	}
 	handler := certificates.Redirect(certificates.RedirectOptions{Base: base, Hosts: hosts, Default: hosts.isDefault, App: app})
 	get, err := p.filesOrACME(ctx, s, hosts, &handler, plain, public)
 	if err != nil {

@@ -178,11 +178,11 @@ func (f *providerFlags) readProxy(trusted bool, try func(name string, err error)
 	return s
 }
 
-// providers returns the identity providers. They need the base URL: people come back to it.
+// providers returns the identity providers. They need the address of the console: people come back to it.
 func (p *process) providers() ([]api.Provider, error) {
 	var all []api.Provider
 	for _, opts := range p.settings.providers {
-		opts.RedirectURL = strings.TrimSuffix(p.settings.baseURL, "/") + api.ProviderBackPath(opts.Name)
+		opts.RedirectURL = strings.TrimSuffix(p.settings.consoleURL(), "/") + api.ProviderBackPath(opts.Name)
 		one, err := oidc.New(opts)
 		if err != nil {
 			return nil, err

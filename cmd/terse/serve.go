@@ -260,7 +260,7 @@ func (p *process) handler(ctx context.Context, s *stores) (*api.API, error) {
 		Countries: s.visits, Secret: s.codeKey,
 		Keys: s.keyring, Hosts: s.hosts, Certificates: p.statuses(),
 		Limiter: p.limiter, Limits: p.settings.limits, Clients: p.settings.proxies, Guard: p.guard,
-		BaseURL: p.settings.baseURL, CORSOrigins: p.settings.corsOrigins, CDN: p.settings.cdn.Provider != "", CDNVaries: p.settings.cdn.Provider == cdn.Varnish,
+		BaseURL: p.settings.baseURL, AppURL: p.settings.appURL, CORSOrigins: p.settings.corsOrigins, CDN: p.settings.cdn.Provider != "", CDNVaries: p.settings.cdn.Provider == cdn.Varnish,
 		ClicksFromLogs: p.settings.clicks.fromLogs, CDNHeader: cdnHeaders[p.settings.cdn.Provider],
 		SiteName: p.settings.siteName, Contact: p.settings.contact, SecurityContacts: p.settings.contacts,
 		Version: version, CountryHeader: p.settings.clicks.countryHeader, AccessLogSample: p.settings.operation.accessLogSample, Registerer: p.registry, Logger: p.logger,

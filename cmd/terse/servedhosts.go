@@ -10,17 +10,18 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// servedHosts are the hosts that may have certificates: the host of the base URL, and the hosts of
+// servedHosts are the hosts that may have certificates: the hosts of the base URL and of the console, and the hosts of
 // active domains. A name that only matches a wildcard gets no certificate, because strangers could
 // request any number of such names.
 type servedHosts struct {
 	base    string
+	app     string // empty: the console has no host of its own
 	domains *domains.Map
 }
 
 // Allowed implements certificates.Hosts.
 func (s servedHosts) Allowed(host string) bool {
-	if host == s.base {
+	if host == s.base || host != "" && host == s.app {
 		return true
 	}
 	d, known := s.domains.Find(host)
@@ -44,6 +45,9 @@ func (s servedHosts) obtain(ctx context.Context, manage func(hosts ...string)) {
 	defer tick.Stop()
 	for {
 		allowed := map[string]bool{s.base: true}
+		if s.app != "" {
+			allowed[s.app] = true
+		}
 		for _, d := range s.domains.All() {
 			for _, h := range d.Hosts {
 				allowed[h.Host] = s.Allowed(h.Host)

@@ -36,6 +36,7 @@ type serveFlags struct {
 	AdminListen string `default:"127.0.0.1:9090" placeholder:"ADDRESS" help:"Address of health checks, metrics and profiles. Never make it public. Default: 127.0.0.1:9090." setting:""`
 	AdminHosts  string `placeholder:"NAME,…" help:"Host names that the admin listener accepts in addition to addresses, localhost and the name in --admin-listen. Default: none." setting:""`
 	BaseURL     string `placeholder:"URL" help:"Start of every short URL, such as https://sho.rt. Default: http://localhost and the port of --listen." setting:""`
+	AppURL      string `name:"app-url" placeholder:"URL" help:"The console on a host of its own, such as https://console.sho.rt. Default: the console is below --base-url." setting:""`
 	CodeKey     string `placeholder:"KEY" help:"Secret key for the codes: 32 bytes in base64. Required with shards. It must be the same on all nodes and must never change. Default: created on first start and stored in the embedded database." setting:"" secret:""`
 	NodeID      string `placeholder:"N" help:"Node id, 0 to 511, for nodes that share shards. Default: a free one is leased." setting:""`
 
@@ -86,6 +87,7 @@ type serveSettings struct {
 	replicaMaxAge   time.Duration
 	listen, admin   string
 	adminHosts      []string // in lower case
+	appURL          string   // empty: the console is below baseURL
 	baseURL         string   // empty: http://localhost and the port of listen
 	codeKey         []byte   // nil: the embedded database has its own
 	nodeID          int64    // anyNode: lease a free one
@@ -148,6 +150,8 @@ func (f *serveFlags) read() (serveSettings, []error) {
 		_, err = api.ParseBaseURL(f.BaseURL)
 		try("BASE_URL", err)
 	}
+	s.appURL = f.AppURL
+	try("APP_URL", checkAppURL(f.AppURL, f.BaseURL, s.https))
 	s.codeKey, err = parseCodeKey(f.CodeKey)
 	if err == nil && s.codeKey == nil && len(s.shards) > 0 {
 		err = fmt.Errorf("is required with %sSHARDS. Make one key for all nodes: openssl rand -base64 %d", envPrefix, idgen.KeySize)
@@ -239,6 +243,32 @@ func (f *dataFlags) readShards() ([]shardSettings, error) {
 	}
 	return shards, nil
 }
+
+// checkAppURL checks the address of the console. A wrong base URL is reported elsewhere.
+func checkAppURL(app, base string, secure httpsSettings) error {
+	if app == "" {
+		return nil
+	}
+	if base == "" {
+		return fmt.Errorf("requires %sBASE_URL", envPrefix)
+	}
+	shortURLs, err := api.ParseBaseURL(base)
+	if err != nil {
+		_, err = api.ParseBaseURL(app)
+		return err
+	}
+	u, err := api.ParseAppURL(app, shortURLs)
+	if err != nil || !secure.on {
+		return err
+	}
+	if u.Port() != shortURLs.Port() {
+		return fmt.Errorf("%q must have the same port as %sBASE_URL with %sHTTPS=on", app, envPrefix, envPrefix)
+	}
+	return checkSecureName(app, u, secure.certFile != "")
+}
+
+// consoleURL returns the start of the addresses of the console.
+func (s *serveSettings) consoleURL() string { return cmp.Or(s.appURL, s.baseURL) }
 
 func checkAddress(address string) error {
 	_, port, err := net.SplitHostPort(address)

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"net/url"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -25,7 +26,7 @@ func TestSettingsAreRead(t *testing.T) {
 	flags := serveFlags{
 		dataFlags:      dataFlags{DataDir: "/data", Shards: "s1 postgres://a/x"},
 		operationFlags: operationFlags{DrainDelay: "1s", DrainTimeout: "9s", AccessLogSample: "0.25", OTLPEndpoint: "http://c:4318", MaxConnections: "77"},
-		Listen:         ":1", AdminListen: "Admin.:2", AdminHosts: "Node1, node2.", BaseURL: "https://sho.rt", CodeKey: "aSC7FmA0I5+1teXYpwy1758w8yPDIjOUQKEAJRrNWUA=", NodeID: "5", ReplicaMaxAge: "6s",
+		Listen:         ":1", AdminListen: "Admin.:2", AdminHosts: "Node1, node2.", BaseURL: "https://sho.rt", AppURL: "https://console.sho.rt", CodeKey: "aSC7FmA0I5+1teXYpwy1758w8yPDIjOUQKEAJRrNWUA=", NodeID: "5", ReplicaMaxAge: "6s",
 		AnonymousCreate: "true", TrustedProxies: "10.0.0.0/8", ProxyProtocol: "true", CORSOrigins: "https://app.example", SecurityContact: "mailto:a@b.example, tel:+1",
 		SiteName: " Acme & Co ", Contact: "help@acme.example", ReservedAliases: "jobs, Press", AnonymousLife: "720h", LimitCreateAnonymous: "1/1s", LimitCreateTotal: "7/7s", LimitCreateKey: "2/2s", LimitUnknown: "3/3s", LimitPassword: "4/4s",
 		httpsFlags:    httpsFlags{HTTPS: "on", HTTPListen: ":3", ACMEURL: "https://ca.example/dir", ACMEEmail: "ops@acme.example", ACMEEABKeyID: "kid", ACMEEABKey: "a2V5", ACMEHTTPPort: "8"},
@@ -42,7 +43,7 @@ func TestSettingsAreRead(t *testing.T) {
 	must(t, err)
 	want := serveSettings{
 		dataDir: "/data", shards: []shardSettings{{"s1", "postgres://a/x", []string{}}}, batchSize: 12,
-		listen: ":1", admin: "Admin.:2", adminHosts: []string{"node1", "node2", "admin"}, baseURL: "https://sho.rt", codeKey: codeKey, nodeID: 5, replicaMaxAge: 6 * time.Second,
+		listen: ":1", admin: "Admin.:2", adminHosts: []string{"node1", "node2", "admin"}, baseURL: "https://sho.rt", appURL: "https://console.sho.rt", codeKey: codeKey, nodeID: 5, replicaMaxAge: 6 * time.Second,
 		anonymousCreate: true, anonymousLife: 720 * time.Hour, proxies: proxies, proxyProtocol: true, corsOrigins: []string{"https://app.example"}, contacts: []string{"mailto:a@b.example", "tel:+1"},
 		siteName: "Acme & Co", contact: "mailto:help@acme.example", reserved: []string{"jobs", "Press"},
 		limits: api.Limits{
@@ -83,6 +84,29 @@ func TestSettingsAreRead(t *testing.T) {
 	got, problems := flags.read()
 	if len(problems) > 0 || !reflect.DeepEqual(got, want) {
 		t.Errorf("read() = %+v, %v, want %+v", got, problems, want)
+	}
+
+	https := httpsSettings{on: true}
+	for name, tt := range map[string]struct {
+		app, base string
+		secure    httpsSettings
+		want      string
+	}{
+		"none":                     {"", "", https, ""},
+		"another host":             {"https://console.sho.rt", "https://sho.rt", https, ""},
+		"another port behind":      {"https://console.sho.rt:8443", "https://sho.rt", httpsSettings{}, ""},
+		"another port with HTTPS":  {"https://console.sho.rt:8443", "https://sho.rt", https, "the same port"},
+		"an address with ACME":     {"https://192.0.2.1", "https://sho.rt", https, "must have a host name"},
+		"no base URL":              {"https://console.sho.rt", "", https, "requires TERSE_BASE_URL"},
+		"the same host":            {"https://sho.rt:8443", "https://sho.rt", httpsSettings{}, "another host"},
+		"no https":                 {"http://console.sho.rt", "https://sho.rt", httpsSettings{}, "must begin with https://"},
+		"a path":                   {"https://console.sho.rt/app", "https://sho.rt", httpsSettings{}, "path"},
+		"a path and no valid base": {"https://console.sho.rt/app", "sho.rt", httpsSettings{}, "path"},
+	} {
+		err := checkAppURL(tt.app, tt.base, tt.secure)
+		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: checkAppURL = %v, want %q", name, err, tt.want)
+		}
 	}
 
 	none := []string{}

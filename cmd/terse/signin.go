@@ -17,6 +17,7 @@ import (
 type signInCommand struct {
 	dataFlags
 	BaseURL string `placeholder:"URL" help:"Start of every short URL, as for the server. Default: http://localhost:8080." setting:""`
+	AppURL  string `name:"app-url" placeholder:"URL" help:"The console on a host of its own, as for the server. Default: the console is below --base-url." setting:""`
 	CodeKey string `placeholder:"KEY" help:"Secret key for the codes, as for the server. Required with shards. Default: the key in the embedded database." setting:"" secret:""`
 }
 
@@ -36,6 +37,7 @@ func (c *signInCommand) Run(ctx context.Context, out output) error {
 	if _, err := api.ParseBaseURL(base); err != nil {
 		problems = append(problems, variableErrors("BASE_URL", err)...)
 	}
+	problems = append(problems, variableErrors("APP_URL", checkAppURL(c.AppURL, c.BaseURL, httpsSettings{}))...)
 	if err := errors.Join(problems...); err != nil {
 		return settingsError{err}
 	}
@@ -52,7 +54,7 @@ func (c *signInCommand) Run(ctx context.Context, out output) error {
 		return err
 	}
 	fmt.Fprintf(out.stderr, "Open this link in a browser within %s. It signs in once as an administrator.\n", linkLife)
-	_, err = fmt.Fprintln(out.stdout, base+api.OneTimePath(service.OneTimeLink()))
+	_, err = fmt.Fprintln(out.stdout, cmp.Or(c.AppURL, base)+api.OneTimePath(service.OneTimeLink()))
 	return err
 }
 
@@ -106,5 +108,5 @@ func (p *process) firstSignIn(ctx context.Context, s *stores) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("Sign in once as an administrator, within %s: %s\n", linkLife, p.settings.baseURL+api.OneTimePath(service.OneTimeLink())), nil
+	return fmt.Sprintf("Sign in once as an administrator, within %s: %s\n", linkLife, p.settings.consoleURL()+api.OneTimePath(service.OneTimeLink())), nil
 }

@@ -1,0 +1,107 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/terse/terse/store"
+	"github.com/terse/terse/web"
+)
+
+// ParseAppURL parses the address of the console on a host of its own, as ParseBaseURL does. base is the base URL. Cookies
+// ignore ports, so the hosts must differ.
+func ParseAppURL(app string, base *url.URL) (*url.URL, error) {
+	u, err := ParseBaseURL(app)
+	if err != nil {
+		return nil, err
+	}
+	own, err := store.CanonicalHost(base.Host)
+	if err != nil {
+		return nil, err
+	}
+	host, err := store.CanonicalHost(u.Host)
+	switch {
+	case err != nil:
+		return nil, err
+	case host == own:
+		return nil, fmt.Errorf("%q must have another host than the short URLs", app)
+	case u.Scheme != base.Scheme:
+		return nil, fmt.Errorf("%q must begin with %s://, as the short URLs do", app, base.Scheme)
+	}
+	return u, nil
+}
+
+// appHost is the console on a host of its own.
+type appHost struct {
+	host      string // as in the Host of requests
+	canonical string // see store.CanonicalHost
+	router    *echo.Echo
+}
+
+// newAppHost returns the console on the host of AppURL, or nil without AppURL.
+func (a *API) newAppHost(base *url.URL) (*appHost, error) {
+	if a.opts.AppURL == "" {
+		return nil, nil
+	}
+	u, err := ParseAppURL(a.opts.AppURL, base)
+	if err != nil {
+		return nil, err
+	}
+	canonical, err := store.CanonicalHost(u.Host)
+	if err != nil {
+		return nil, err
+	}
+	e := echo.New()
+	e.HTTPErrorHandler = a.unrouted
+	toConsole := a.console(func(c echo.Context) error { return c.Redirect(http.StatusSeeOther, linksScreen) })
+	e.Match(getHead, "/", toConsole)
+	a.routeConsole(e)
+	static := a.page(echo.WrapHandler(a.pages.Static()))
+	e.Match(getHead, "/static/*", static)
+	e.Match(getHead, "/favicon.ico", static)
+	e.Match(getHead, "/robots.txt", a.page(func(c echo.Context) error {
+		a.setPolicy(c.Response().Header(), policyGone)
+		return c.String(http.StatusOK, noRobots)
+	}))
+	return &appHost{u.Host, canonical, e}, nil
+}
+
+// serves reports whether the host of a request is the host of the console.
+func (h *appHost) serves(host string) bool {
+	if h == nil || host == h.host {
+		return h != nil
+	}
+	canonical, err := store.CanonicalHost(host)
+	return err == nil && canonical == h.canonical
+}
+
+// routeToApp leads the addresses of the console to its own host. Forms are not led there, because browsers would send
+// them as forms of another website.
+func (a *API) routeToApp(e *echo.Echo) {
+	to := a.console(func(c echo.Context) error {
+		return c.Redirect(http.StatusFound, a.opts.AppURL+c.Request().URL.RequestURI())
+	})
+	e.Match(getHead, web.ConsolePath, to)
+	e.Match(getHead, web.ConsolePath+"*", to)
+}
+
+// consoleURL returns the start of the addresses of the console.
+func (o *Options) consoleURL() string {
+	if o.AppURL != "" {
+		return o.AppURL
+	}
+	return o.BaseURL
+}
+
+// consoleProtection returns the protection of the forms of the console. Only pages of its own host may send them.
+func (o *Options) consoleProtection() (*http.CrossOriginProtection, error) {
+	p := http.NewCrossOriginProtection()
+	if err := p.AddTrustedOrigin(o.consoleURL()); err != nil {
+		return nil, errors.Join(errors.New("api: trust the origin of the console"), err)
+	}
+	return p, nil
+}
