@@ -70,10 +70,10 @@ func (a *API) newAppHost(base *url.URL) (*appHost, error) {
 	return &appHost{u.Host, canonical, e}, nil
 }
 
-// serves reports whether the host of a request is the host of the console.
-func (h *appHost) serves(host string) bool {
-	if h == nil || host == h.host {
-		return h != nil
+// hasSpelling reports whether host is another spelling of the host of the console. A nil appHost has none.
+func (h *appHost) hasSpelling(host string) bool {
+	if h == nil {
+		return false
 	}
 	canonical, err := store.CanonicalHost(host)
 	return err == nil && canonical == h.canonical

@@ -33,13 +33,20 @@ type Hosts interface {
 // whether a domain in another state has the host.
 var errUnknownHost = errors.New("no active domain has this host")
 
+// errConsoleHost is the error for the host of the console.
+var errConsoleHost = errors.New("the console has this host")
+
 // domainOfHost returns the domain of a request's host, and nil for the default domain. Until a
 // host of a domain is verified, every host without a domain is the default one, so that a server
 // on a laptop or behind a health check by address needs no setting. While some domains are not in
 // memory, the error for a host without an active domain is store.ErrUnavailable.
+// For the console on a host of its own it is errConsoleHost.
 func (a *API) domainOfHost(host string) (*domains.Domain, error) {
 	if host == a.host {
 		return nil, nil
+	}
+	if a.app != nil && host == a.app.host {
+		return nil, errConsoleHost
 	}
 	d, known := a.opts.Hosts.Find(host)
 	switch {
@@ -49,6 +56,8 @@ func (a *API) domainOfHost(host string) (*domains.Domain, error) {
 		return d, store.ErrUnavailable // a domain that is not in memory may serve the host by a wildcard
 	case known:
 		return d, errUnknownHost
+	case a.app.hasSpelling(host):
+		return nil, errConsoleHost
 	case a.isBaseHost(host):
 		return nil, nil
 	case !a.opts.Hosts.Complete():

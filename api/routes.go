@@ -60,22 +60,21 @@ func (a *API) route(base *url.URL) error {
 
 // ServeHTTP answers requests of the public listener.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Host != a.host && a.app.serves(r.Host) {
-		if a.scheme == "https" {
-			w.Header()["Strict-Transport-Security"] = httpsOnly
-		}
-		a.app.router.ServeHTTP(w, r)
-		return
-	}
-	if d, err := a.domainOfHost(r.Host); d != nil {
+	d, err := a.domainOfHost(r.Host)
+	onConsole := err != nil && errors.Is(err, errConsoleHost)
+	switch {
+	case d != nil:
 		a.serveDomain(w, r, err)
 		return
-	} else if err != nil {
+	case err != nil && !onConsole:
 		a.refuseHost(w, r, err)
 		return
-	}
-	if a.scheme == "https" {
+	case a.scheme == "https":
 		w.Header()["Strict-Transport-Security"] = httpsOnly
+	}
+	if onConsole {
+		a.app.router.ServeHTTP(w, r)
+		return
 	}
 	if strings.HasPrefix(r.URL.Path, "/api/") {
 		r = a.identify(w, r)
