@@ -51,3 +51,28 @@ func TestForFastly(t *testing.T) {
 		}
 	}
 }
+
+// TestRulesForFastly checks that Fastly keeps the answer of a link with rules if it sends what they ask about.
+func TestRulesForFastly(t *testing.T) {
+	t.Parallel()
+	s, _ := newRuledServer(t, func(o *options) { o.CDNVaries, o.CountryHeader = true, "Terse-Country" })
+	front := httptest.NewServer(api.ForFastly(s.Config.Handler))
+	t.Cleanup(front.Close)
+	front.Client().CheckRedirect = s.Client().CheckRedirect
+	behind := *s
+	behind.Server = front
+	path := "/" + s.create(ruled("", rule(`{"device":["ios"],"country":["DE"]}`, "app"))).Code
+	for _, tt := range []struct{ device, browser, surrogate string }{
+		{"ios", "max-age=0", "max-age=60, stale-while-revalidate=30, stale-if-error=86400"},
+		{"android", "private, no-store", ""},
+		{"", "private, no-store", ""},
+	} {
+		a := behind.get(path, "User-Agent", iPhone, "Terse-Device", tt.device, "Terse-Country", "DE")
+		if got := a.header.Get("Location"); got != "https://target.example/app" || a.header.Get("Vary") != "Terse-Device, Terse-Country" {
+			t.Errorf("%q: Location %q and Vary %q, want the target of the rule and both headers", tt.device, got, a.header.Get("Vary"))
+		}
+		if browser, surrogate := a.header.Get("Cache-Control"), a.header.Get("Surrogate-Control"); browser != tt.browser || surrogate != tt.surrogate {
+			t.Errorf("%q: Cache-Control %q and Surrogate-Control %q, want %q and %q", tt.device, browser, surrogate, tt.browser, tt.surrogate)
+		}
+	}
+}

@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-//go:embed varnish/terse.vcl varnish/clicks.format nginx/terse.conf nginx/clicks.conf fastly/clicks.format prometheus/prometheus.yml prometheus/rules.yml
+//go:embed varnish/terse.vcl varnish/clicks.format nginx/terse.conf nginx/clicks.conf fastly/clicks.format fastly/rules.vcl prometheus/prometheus.yml prometheus/rules.yml
 var files embed.FS
 
 // Edited returns a shipped file, such as "varnish/terse.vcl", with an operator's changes.
