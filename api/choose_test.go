@@ -83,6 +83,48 @@ func TestRulesPickTheTarget(t *testing.T) {
 	}
 }
 
+// TestLongHeaders checks that a visit with long headers gets a target, and that explain names the same one. Of a
+// long list of languages or parameters, the first ones count.
+func TestLongHeaders(t *testing.T) {
+	t.Parallel()
+	const long = 16 << 10
+	s, _ := newRuledServer(t)
+	owner := s.owner("owner")
+	path := "/" + s.create(ruled("", rule(`{"language":["de"]}`, "de"), rule(`{"device":["ios"]}`, "app"), rule(`{"referrer":["page.example"]}`, "page"),
+		rule(`{"browser":["firefox"]}`, "firefox"), rule(`{"query":{"b":["1"]}}`, "query")), owner...).Code
+	for _, tt := range []struct{ name, header, value, query, want string }{
+		{"1000 languages", "Accept-Language", strings.Repeat("en-US;q=0.5,", 1000) + "de", "", ""},
+		{"a wanted language before 1000 others", "Accept-Language", "de" + strings.Repeat(",en-US;q=0.5", 1000), "", "de"},
+		{"a long language", "Accept-Language", strings.Repeat("d", long), "", ""},
+		{"a long agent", "User-Agent", strings.Repeat("Mozilla ", long/8), "", ""},
+		{"a long referrer", "Referer", "https://" + strings.Repeat("a.", long/2) + "page.example/", "", "page"},
+		{"a long page", "Referer", "https://page.example/" + strings.Repeat("a", long), "", "page"},
+		{"a long query", "", "", strings.Repeat("a=1&", long/4) + "b=1", ""},
+		{"a wanted parameter before a long query", "", "", "b=1" + strings.Repeat("&a=1", long/4), "query"},
+	} {
+		want := "https://target.example/" + tt.want
+		headers := map[string]string{"User-Agent": ""}
+		if tt.header != "" {
+			headers[tt.header] = tt.value
+		}
+		var sent []string
+		for name, value := range headers {
+			sent = append(sent, name, value)
+		}
+		if a := s.get(path+"?"+tt.query, sent...); a.status != http.StatusFound || a.header.Get("Location") != want {
+			t.Errorf("%s: %d to %.100q, want 302 to %q", tt.name, a.status, a.header.Get("Location"), want)
+		}
+		if tt.query != "" {
+			continue // explain takes no query of this length
+		}
+		var explained struct{ Location string }
+		s.send(http.MethodPost, "/api/v1/links"+path+"/explain", map[string]any{"headers": headers, "query": tt.query}, owner...).into(&explained)
+		if explained.Location != want {
+			t.Errorf("%s: explain names %.100q, want %q", tt.name, explained.Location, want)
+		}
+	}
+}
+
 // TestRulesApplyLast checks that the state, a password, a confirmation and a click limit come before rules.
 func TestRulesApplyLast(t *testing.T) {
 	t.Parallel()

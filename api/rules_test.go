@@ -170,3 +170,28 @@ func TestInvalidRules(t *testing.T) {
 		t.Errorf("17 rules: errors of %s, want body.rules", got)
 	}
 }
+
+// TestRulesLeadToNoOwnHost checks that no target of a rule is a host of this server, so that no visit is redirected
+// in a circle.
+func TestRulesLeadToNoOwnHost(t *testing.T) {
+	t.Parallel()
+	s := newBaseServer(t, withDomains(t, openDomains()...))
+	owner := s.owner("owner")
+	code := s.create(body(""), owner...).Code
+	for _, host := range []string{"go.terse.example", "GO.terse.example.:8443", goDomain.Host, "www." + goDomain.Host, "GO.Example.com.:8080", ioDomain.Host} {
+		for to, want := range map[string]string{
+			`"to":"https://` + host + `/next"`: "body.rules[0].to",
+			`"split":[{"to":"https://target.example/","weight":1},{"to":"http://` + host + `","weight":1}]`: "body.rules[0].split[1].to",
+		} {
+			list := `"rules":[{"if":{"device":["ios"]},` + to + `}]`
+			for _, call := range []struct{ method, path, body string }{
+				{http.MethodPost, "/api/v1/links", body("," + list)},
+				{http.MethodPatch, "/api/v1/links/" + code, "{" + list + "}"},
+			} {
+				if got := s.send(call.method, call.path, call.body, owner...).problem(http.StatusUnprocessableEntity); got != want {
+					t.Errorf("%s with %s: errors of %s, want %s", call.method, list, got, want)
+				}
+			}
+		}
+	}
+}
