@@ -54,7 +54,7 @@ func (a *API) routeConsole(e *echo.Echo) {
 		sessionsScreen: a.sessionsScreen,
 		linkScreen:     a.linkScreen, linkScreen + "/edit": a.editScreen, linkScreen + "/delete": a.deleteScreen,
 		linkScreen + "/history": a.historyScreen, linkScreen + "/qr": a.qrScreen, linkScreen + "/explain": a.explainScreen, linkScreen + "/stats": a.statsScreen, linkScreen + "/stats/total": a.statsTotal,
-		tagsScreen: a.tagsScreen, statsOfSetScreen: a.setStatsScreen, statsOfSetScreen + "/total": a.setStatsTotal,
+		importScreen: a.importScreen, tagsScreen: a.tagsScreen, statsOfSetScreen: a.setStatsScreen, statsOfSetScreen + "/total": a.setStatsTotal,
 		domainsScreen: a.domainsScreen, domainScreen: a.domainScreen, domainScreen + "/edit": a.editDomainScreen, domainScreen + "/remove": a.removeDomainScreen,
 		reportsScreen: a.reportsScreen, blocklistScreen: a.blocklistScreen,
 	} {
@@ -65,6 +65,7 @@ func (a *API) routeConsole(e *echo.Echo) {
 		linkScreen + "/delete": a.deleteByForm, linkScreen + "/rollback": a.rollBackByForm,
 		linkScreen + "/disable": a.disableByForm, linkScreen + "/enable": a.enableByForm,
 		domainsScreen: a.addDomainByForm, domainScreen + "/verify": a.verifyByForm, domainScreen + "/edit": a.editDomainByForm, domainScreen + "/remove": a.removeDomainByForm,
+		importScreen: a.previewImport, importRoute: a.importRows,
 		reportsScreen + "/disable/:id": a.disableReported, reportsScreen + "/close/:id": a.closeReport,
 		blocklistScreen: a.blockByForm, blocklistScreen + "/remove": a.unblockByForm,
 		keysScreen: a.createKey, keysScreen + "/revoke/:id": a.revokeKey,

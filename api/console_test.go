@@ -116,6 +116,9 @@ func TestScreensByRole(t *testing.T) {
 		{"POST /~/domains/none.example/edit", nil, want{403, 403, 403, 403, 404}},
 		{"GET /~/domains/none.example/remove", nil, want{403, 403, 403, 403, 404}},
 		{"POST /~/domains/none.example/remove", nil, want{403, 403, 403, 403, 404}},
+		{"GET /~/import", nil, want{200, 403, 200, 200, 200}},
+		{"POST /~/import", url.Values{"file": {"url\nhttps://example.com/"}, "encoding": {"utf-8"}}, want{200, 403, 200, 200, 200}},
+		{"POST /~/import/rows", url.Values{"data": {"!"}}, want{400, 403, 400, 400, 400}},
 		{"GET /~/reports", nil, want{403, 403, 403, 403, 200}},
 		{"GET /~/reports?state=x", nil, want{422, 422, 422, 422, 422}},
 		{"GET /~/reports?cursor=x", nil, want{403, 403, 403, 403, 422}},
@@ -166,8 +169,11 @@ func TestScreensByRole(t *testing.T) {
 				l := who.create(`{"url":"https://example.com"}`, owner...)
 				method, path, _ := strings.Cut(tt.route, " ")
 				path = strings.ReplaceAll(path, ":code", l.Code)
-				form := strings.ReplaceAll(tt.form.Encode(), "%3Acode", l.Code)
-				a := who.do(method, path, []byte(form), append([]string{"Content-Type", "application/x-www-form-urlencoded"}, who.headers...)...)
+				form, kind := []byte(strings.ReplaceAll(tt.form.Encode(), "%3Acode", l.Code)), "application/x-www-form-urlencoded"
+				if strings.HasPrefix(path, "/~/import") {
+					form, kind = multipartForm(t, tt.form)
+				}
+				a := who.do(method, path, form, append([]string{"Content-Type", kind}, who.headers...)...)
 				if a.status != status {
 					t.Errorf("%s as %s = %d %.600s, want %d", tt.route, name, a.status, a.body, status)
 				}
@@ -255,7 +261,7 @@ func TestOtherSites(t *testing.T) {
 	paths := []string{
 		"/~/sign-in", "/~/sign-out", "/~/bulk", "/~/in/" + s.access.OneTimeLink(), "/~/new", "/~/links/default/" + l.Code + "/edit", "/~/links/default/" + l.Code + "/delete",
 		"/~/links/default/" + l.Code + "/rollback", "/~/links/default/" + l.Code + "/disable", "/~/links/default/" + l.Code + "/enable", "/~/keys", "/~/keys/revoke/key_none", "/~/members", "/~/members/role/key_none", "/~/members/remove/key_none",
-		"/~/reports/disable/none", "/~/reports/close/none", "/~/blocklist", "/~/blocklist/remove",
+		"/~/import", "/~/import/rows", "/~/reports/disable/none", "/~/reports/close/none", "/~/blocklist", "/~/blocklist/remove",
 		"/~/domains", "/~/domains/none.example/verify", "/~/domains/none.example/edit", "/~/domains/none.example/remove",
 		"/~/sessions/end/key_none",
 	}

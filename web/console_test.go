@@ -108,6 +108,20 @@ func everyScreen(p *web.Pages, who web.Viewer, text string) map[string]func(http
 			})
 		},
 		"no blocked hosts": func(w http.ResponseWriter) { p.Blocklist(w, 200, who, web.Blocklist{}) },
+		"import": func(w http.ResponseWriter) {
+			p.Import(w, 422, who, web.Import{Encoding: text, MaxRows: 10, MaxBytes: 1 << 10, Errors: map[string]string{"file": text, "encoding": text}})
+		},
+		"columns": func(w http.ResponseWriter) {
+			p.ImportColumns(w, 422, who, web.ImportColumns{
+				Name: text, Data: text, Columns: []string{text, "b"}, Rows: [][]string{{text, text}, {text}}, Total: 3, General: text,
+				Fields: []web.ImportField{{Name: "url", Column: text, Error: text}, {Name: "title"}, {Name: text}},
+			})
+		},
+		"imported": func(w http.ResponseWriter) {
+			p.ImportReport(w, 200, who, web.ImportReport{
+				Name: text, Rows: 3, Rejected: 1, Faults: []web.ImportFault{{Line: 2, Field: text, Reason: text}}, Made: []web.ImportedRow{{Line: 3, Link: row, Warning: text}, {Line: 4, Link: row}}, Limited: true,
+			})
+		},
 		"links": func(w http.ResponseWriter) {
 			p.LinkList(w, 200, who, web.LinkList{Search: text, Tag: text, Domain: text, Owner: text, State: text, CreatedFrom: text, CreatedUntil: text, Export: "/~/links.csv?q=" + text, Rows: []web.LinkRow{row}, Next: "/~/links?cursor=" + text, Continued: true, Unavailable: true, Errors: wrong, Done: text})
 		},
@@ -173,11 +187,11 @@ func TestScreensByRight(t *testing.T) {
 	p := newPages(t, web.Options{BaseURL: "https://sho.rt", MaxURLLen: 8192})
 	for name, write := range everyScreen(p, web.Viewer{}, "text") {
 		switch name {
-		case "sign in", "one-time link", "new link", "edit", "delete", "statistics", "statistics of a workspace", "statistics of a tag", "domain", "domains", "no domains", "domain of others", "settings of a domain", "remove a domain", "reports", "no reports", "blocklist", "no blocked hosts", "keys", "members", "question", "results": // such a viewer never gets them
+		case "sign in", "one-time link", "new link", "edit", "delete", "statistics", "statistics of a workspace", "statistics of a tag", "domain", "domains", "no domains", "domain of others", "settings of a domain", "remove a domain", "import", "columns", "imported", "reports", "no reports", "blocklist", "no blocked hosts", "keys", "members", "question", "results": // such a viewer never gets them
 			continue
 		}
 		body := render(write)
-		for _, forbidden := range []string{"/edit", "/delete", "/rollback", "/disable", "/enable", "/~/new", "/~/keys", "/~/members", "/~/domains", "/~/reports", "/~/blocklist", `/default/text/stats"`, "/~/stats"} {
+		for _, forbidden := range []string{"/edit", "/delete", "/rollback", "/disable", "/enable", "/~/new", "/~/keys", "/~/members", "/~/import", "/~/domains", "/~/reports", "/~/blocklist", `/default/text/stats"`, "/~/stats"} {
 			if strings.Contains(body, forbidden) {
 				t.Errorf("%s: a viewer without rights sees %q", name, forbidden)
 			}

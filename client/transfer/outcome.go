@@ -42,11 +42,8 @@ func (m *Importer) createLinks(ctx context.Context, rows []row) (outcome, error)
 	o, of := m.newOutcome(rows)
 	links := make([]client.KeyedLink, len(of))
 	for i, r := range of {
-		l := &r.record.Link
-		links[i] = client.KeyedLink{NewLink: client.NewLink{
-			URL: l.URL, Domain: l.Domain, Alias: l.Code, Title: l.Title, Tags: l.Tags, StartsAt: l.StartsAt, ExpiresAt: l.ExpiresAt,
-			MaxClicks: l.MaxClicks, Confirm: l.Confirm, NoVisitors: l.NoVisitors, Status: l.Status, ForwardQuery: l.ForwardQuery, ForwardPath: l.ForwardPath, Rules: l.Rules, Reuse: m.opts.Upsert && l.Code == "",
-		}, Key: m.state.Run + "-" + strconv.FormatInt(r.number, 10)}
+		links[i] = client.KeyedLink{NewLink: r.record.NewLink(), Key: m.state.Run + "-" + strconv.FormatInt(r.number, 10)}
+		links[i].Reuse = m.opts.Upsert && r.record.Link.Code == ""
 	}
 	create := m.opts.Client.CreateBatch
 	if m.opts.DryRun {

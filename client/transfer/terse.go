@@ -64,6 +64,9 @@ func (t *table) rename(columns map[string]string) error {
 		if !isOwnField(field) {
 			return fmt.Errorf("there is no field %q to map; the fields are alias, %s", field, strings.Join(linkColumns, ", "))
 		}
+		if column == "" {
+			continue
+		}
 		at, ok := t.columns[fieldName(column)]
 		if !ok {
 			return fmt.Errorf("there is no column %q for %s; the file has the columns %s", column, field, t.found())
@@ -72,6 +75,11 @@ func (t *table) rename(columns map[string]string) error {
 			return fmt.Errorf("the column %s appears twice", column)
 		}
 		renamed[fieldName(field)] = at
+	}
+	for field, column := range columns {
+		if column == "" {
+			delete(t.columns, fieldName(field))
+		}
 	}
 	maps.Copy(t.columns, renamed)
 	return nil

@@ -47,6 +47,15 @@ type Record struct {
 	Warnings []Warning
 }
 
+// NewLink returns the create of the link, without its password, dates, clicks and takedown.
+func (r *Record) NewLink() client.NewLink {
+	l := &r.Link
+	return client.NewLink{
+		URL: l.URL, Domain: l.Domain, Alias: l.Code, Title: l.Title, Tags: l.Tags, StartsAt: l.StartsAt, ExpiresAt: l.ExpiresAt,
+		MaxClicks: l.MaxClicks, Confirm: l.Confirm, NoVisitors: l.NoVisitors, Status: l.Status, ForwardQuery: l.ForwardQuery, ForwardPath: l.ForwardPath, Rules: l.Rules,
+	}
+}
+
 // Warning reports a change of a secondary field: any field except the target and the code.
 type Warning struct {
 	Field  string
@@ -86,7 +95,8 @@ type ReadOptions struct {
 	Encoding string // see NewTextReader
 
 	// Columns maps fields of Terse to columns of a CSV file. It needs the source terse. The
-	// columns that it does not name are then ignored unless Terse has a field of that name.
+	// columns that it does not name are then ignored unless Terse has a field of that name. A field
+	// with an empty column is not read.
 	Columns map[string]string
 }
 

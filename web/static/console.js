@@ -19,6 +19,14 @@ for (const button of document.querySelectorAll("[data-copy]")) {
 
 document.querySelector(".sections [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 
+for (const input of document.querySelectorAll("[data-most]")) {
+  input.addEventListener("change", () => {
+    const most = Number(input.dataset.most);
+    input.setCustomValidity((input.files[0]?.size ?? 0) > most ? `The file must be at most ${most / 1024} KiB.` : "");
+    input.reportValidity();
+  });
+}
+
 const form = document.getElementById("search");
 if (form) {
   let timer, request;
