@@ -44,6 +44,8 @@ const (
 func (a *API) routeConsole(e *echo.Echo) {
 	e.Match(getHead, web.ConsolePath, a.console(func(c echo.Context) error { return c.Redirect(http.StatusSeeOther, linksScreen) }))
 	e.Match(getHead, signInRoute, a.console(a.signInPage))
+	e.Match(getHead, web.ManifestPath, a.console(func(c echo.Context) error { a.pages.Manifest(c.Response()); return nil }))
+	e.Match(getHead, web.OpenSearchPath, a.console(func(c echo.Context) error { a.pages.OpenSearch(c.Response()); return nil }))
 	e.POST(signInRoute, a.console(a.signIn))
 	e.Match(getHead, oneTimeRoute, a.console(a.oneTimePage))
 	e.POST(oneTimeRoute, a.console(a.redeem))

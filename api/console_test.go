@@ -3,6 +3,7 @@ package api_test
 import (
 	"bytes"
 	"encoding/csv"
+	"encoding/xml"
 	"fmt"
 	"html"
 	"maps"
@@ -887,5 +888,44 @@ func TestBlocklistInTheConsole(t *testing.T) {
 	}
 	if a := v.submit("/~/blocklist/remove", url.Values{"host": {"=evil007.example"}}); a.status != http.StatusSeeOther || strings.Contains(string(v.open("/~/blocklist").body), "evil007.example") {
 		t.Errorf("unblocking = %d, or the host is still blocked", a.status)
+	}
+}
+
+// TestConsoleAsAnApp checks the files that browsers read to install the console and to search it.
+func TestConsoleAsAnApp(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, func(o *options) { o.SiteName = `Links & "More" <b> of us` })
+	var manifest struct {
+		Name  string `json:"name"`
+		Icons []struct{ Src string }
+		Share struct {
+			Action, Method string
+			Params         map[string]string
+		} `json:"share_target"`
+	}
+	a := s.get("/~/manifest.webmanifest")
+	a.into(&manifest)
+	if a.header.Get("Content-Type") != "application/manifest+json" || manifest.Name != `Links & "More" <b> of us` || s.get(manifest.Icons[0].Src).status != http.StatusOK {
+		t.Errorf("the manifest is %s", a.body)
+	}
+	v := s.signIn(s.owner("owner"))
+	for query, want := range map[string]string{
+		"url=https%3A%2F%2Fexample.com%2F%3Fa": "https://example.com/?a", "text=Look+at+https%3A%2F%2Fexample.com%2Fb+now": "https://example.com/b", "text=nothing": "",
+	} {
+		page := html.UnescapeString(string(v.open(manifest.Share.Action + "?title=A+title&" + query).body))
+		if !strings.Contains(page, `name="url" type="text" value="`+want+`"`) || !strings.Contains(page, `value="A title"`) {
+			t.Errorf("the form for %s lacks the target %q: %s", query, want, page)
+		}
+	}
+	var search struct {
+		ShortName string
+		URL       struct {
+			Template string `xml:"template,attr"`
+		} `xml:"Url"`
+	}
+	a = s.get("/~/opensearch.xml")
+	must(t, xml.Unmarshal(a.body, &search))
+	if a.header.Get("Content-Type") != "application/opensearchdescription+xml" || search.ShortName != `Links & "More" <` || search.URL.Template != baseURL+"/~/links?q={searchTerms}" {
+		t.Errorf("the description of the search is %s", a.body)
 	}
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
@@ -10,6 +11,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -185,14 +187,18 @@ func (a *API) sentSettings(f url.Values) (target string, set links.Settings, err
 	return v.URL, set, store.JoinFound(wrongRules, wrongStart, wrongEnd, wrongMost, wrongStatus, wrongForward, wrongPassword)
 }
 
-// newScreen shows the form for a new link. The parameters url, title and tags fill it in.
+// sharedAddress is an address in a text that another app shares.
+var sharedAddress = regexp.MustCompile(`https?://\S+`)
+
+// newScreen shows the form for a new link. The parameters url, title, domain and tags fill it in. Some apps share an address
+// in the parameter text.
 func (a *API) newScreen(c echo.Context, s *session) error {
 	if err := a.opts.Links.May(&s.Caller, links.Creating); err != nil {
 		return err
 	}
 	p := c.QueryParams()
 	a.pages.NewLink(c.Response(), http.StatusOK, s.viewer(), web.LinkForm{
-		URL: p.Get("url"), Title: p.Get("title"), Tags: p.Get("tags"), Domain: p.Get("domain"), Nonce: rand.Text(),
+		URL: cmp.Or(p.Get("url"), sharedAddress.FindString(p.Get("text"))), Title: p.Get("title"), Tags: p.Get("tags"), Domain: p.Get("domain"), Nonce: rand.Text(),
 		Status: strconv.Itoa(store.DefaultStatus), ForwardQuery: forwardNames[store.ForwardOff],
 	})
 	return nil

@@ -135,6 +135,8 @@ var memberCalls = []memberCall{
 	{"GET /~/domains/shared.example/remove", ``, [5]int{403, 403, 403, 200, 403}},
 	{"POST /~/domains/shared.example/remove", `version=0`, [5]int{403, 403, 403, 412, 403}},
 	{"GET /~/domains/a%20b", ``, all(404)},
+	{"GET /~/manifest.webmanifest", ``, all(200)},
+	{"GET /~/opensearch.xml", ``, all(200)},
 	{"GET /~/import", ``, [5]int{403, 200, 200, 200, 200}},
 	{"POST /~/import", `file=url%0Ahttps://example.com/&encoding=utf-8`, [5]int{403, 200, 200, 200, 200}},
 	{"POST /~/import", `file=url&encoding=utf-8`, [5]int{403, 422, 422, 422, 422}},

@@ -140,6 +140,8 @@ var roleCalls = []roleCall{
 	{"POST /~/domains/:host/edit", `host=new.example`, everybody(401)},
 	{"GET /~/domains/:host/remove", ``, everybody(303)},
 	{"POST /~/domains/:host/remove", ``, everybody(401)},
+	{"GET /~/manifest.webmanifest", ``, everybody(200)},
+	{"GET /~/opensearch.xml", ``, everybody(200)},
 	{"GET /~/import", ``, everybody(303)},
 	{"POST /~/import", `file=url`, everybody(401)},
 	{"POST /~/import/rows", `data=`, everybody(401)},

@@ -206,7 +206,7 @@ func TestConsoleHeaders(t *testing.T) {
 		w := httptest.NewRecorder()
 		write(w)
 		for header, want := range map[string]string{
-			"Content-Security-Policy": ownForms + "; require-trusted-types-for 'script'; trusted-types 'none'",
+			"Content-Security-Policy": ownForms + "; manifest-src 'self'; require-trusted-types-for 'script'; trusted-types 'none'",
 			"Referrer-Policy":         "same-origin", "X-Robots-Tag": "noindex", "Cache-Control": "no-store",
 		} {
 			if got := w.Header().Get(header); got != want {

@@ -89,7 +89,7 @@ func (p *page) setHeaders(h http.Header) {
 	policy := "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
 		"connect-src 'self'; form-action " + p.forms + "; base-uri 'none'; frame-ancestors 'none'"
 	if p.console {
-		policy += "; require-trusted-types-for 'script'; trusted-types 'none'"
+		policy += "; manifest-src 'self'; require-trusted-types-for 'script'; trusted-types 'none'"
 	}
 	h.Set("Content-Security-Policy", policy)
 	h.Set("X-Content-Type-Options", "nosniff")

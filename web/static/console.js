@@ -1,4 +1,4 @@
-// The console without reloads: finds links as the visitor types, and copies texts. Every page also
+// The console without reloads: finds links as the visitor types, copies texts, and has keyboard shortcuts. Every page also
 // works without this script.
 
 const pause = 200; // milliseconds without a key before a search
@@ -68,10 +68,34 @@ if (form) {
     };
     current.send();
   };
+}
 
+const help = document.getElementById("help");
+if (help) {
+  const box = document.getElementById("shortcuts"), opener = document.getElementById("help-open"), off = "terse-shortcuts-off";
+  let stored = null;
+  try { stored = localStorage.getItem(off); } catch {} // storage may be forbidden
+  box.checked = stored === null;
+  box.addEventListener("change", () => {
+    try { box.checked ? localStorage.removeItem(off) : localStorage.setItem(off, "1"); } catch {}
+  });
+  opener.hidden = false;
+  opener.addEventListener("click", () => help.showModal());
+
+  if (location.hash === "#q") document.getElementById("q")?.focus();
+  const open = (selector, address) => { if (document.querySelector(selector)) location.assign(address); };
   document.addEventListener("keydown", (event) => {
-    if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select")) return;
+    if (!box.checked || help.open || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select")) return;
+    switch (event.key) {
+      case "/": {
+        const search = document.getElementById("q");
+        search ? search.focus() : location.assign("/~/links#q");
+        break;
+      }
+      case "n": open('.sections a[href="/~/new"]', "/~/new"); break;
+      case "?": help.showModal(); break;
+      default: return;
+    }
     event.preventDefault();
-    document.getElementById("q").focus();
   });
 }
