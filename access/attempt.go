@@ -49,7 +49,8 @@ type Attempt struct {
 	// RFC 7636), and nonce of OpenID Connect. They follow from the secret.
 	State, Verifier, Nonce string
 
-	secret []byte
+	secret    []byte
+	challenge []byte // of Web Authentication; follows from the secret
 }
 
 // A cookie of an attempt begins with its end in Unix seconds, its secret, and the proof.
@@ -73,13 +74,22 @@ func (s *Service) Attempt(provider, returnTo string) (a Attempt, cookie string) 
 // Resume returns the attempt of a cookie and of the state that the provider returned. It returns ErrAttempt if
 // they do not belong together.
 func (s *Service) Resume(cookie, provider, state string) (Attempt, error) {
+	a, err := s.resume(cookie, provider)
+	if err != nil || !hmac.Equal([]byte(a.State), []byte(state)) {
+		return Attempt{}, ErrAttempt
+	}
+	return a, nil
+}
+
+// resume returns the attempt of a cookie, or ErrAttempt.
+func (s *Service) resume(cookie, provider string) (Attempt, error) {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(cookie)
 	if err != nil || len(raw) <= attemptText || !hmac.Equal(raw[attemptProof:attemptText], s.proof(raw)) ||
 		s.now().Unix() >= int64(binary.BigEndian.Uint64(raw)) { //nolint:gosec // the proof shows that Attempt wrote it
 		return Attempt{}, ErrAttempt
 	}
 	a, ok := s.attempt(raw)
-	if !ok || a.Provider != provider || !hmac.Equal([]byte(a.State), []byte(state)) {
+	if !ok || a.Provider != provider {
 		return Attempt{}, ErrAttempt
 	}
 	return a, nil
@@ -97,6 +107,7 @@ func (s *Service) attempt(raw []byte) (a Attempt, ok bool) {
 		return hex.EncodeToString(sum(s.attempts, slices.Concat([]byte(name), a.secret)))
 	}
 	a.State, a.Verifier, a.Nonce = derive("state"), derive("verifier"), derive("nonce")
+	a.challenge = sum(s.attempts, slices.Concat([]byte("challenge"), a.secret))
 	return a, ok
 }
 

@@ -80,6 +80,32 @@ func checkEnd(k *store.Key) error {
 // expired, or if its author has no usable key. Only one of several concurrent calls succeeds: the sign-in key
 // follows from the token, and its digest is unique in the store.
 func (s *Service) Accept(ctx context.Context, token string) (key, session string, err error) {
+	return s.accept(ctx, token, store.NewKeyID(), func(store.Key) error { return nil })
+}
+
+// AcceptWithPasskey does the same as Accept with a passkey in place of the sign-in key. subject is the one of
+// NewPasskeyAttempt. It also returns ErrAttempt, and a *store.FieldError for the name.
+func (s *Service) AcceptWithPasskey(ctx context.Context, token string, a Attempt, subject string, in NewPasskey) (session string, err error) {
+	passkey := ""
+	_, session, err = s.accept(ctx, token, subject, func(invitation store.Key) error {
+		k, err := s.newPasskey(a, subject, invitation.Workspace, in)
+		if err == nil {
+			err = s.storePasskey(ctx, k)
+		}
+		if err == nil {
+			passkey = k.ID
+		}
+		return err
+	})
+	if passkey != "" && session == "" && errors.Is(err, ErrLink) { // nobody is the member of the passkey
+		_, undone := s.revoke(ctx, passkey)
+		err = errors.Join(err, undone)
+	}
+	return session, err
+}
+
+// accept makes the person who has the token of an invitation a member with an ID. prepare runs before the member exists.
+func (s *Service) accept(ctx context.Context, token, id string, prepare func(invitation store.Key) error) (key, session string, err error) {
 	hash, ok := store.HashToken(token)
 	if !ok {
 		return "", "", ErrLink
@@ -95,7 +121,10 @@ func (s *Service) Accept(ctx context.Context, token string) (key, session string
 		return "", "", err
 	}
 	key, hash = store.TokenOf([sha256.Size]byte(sum(s.members, []byte(token))))
-	m := store.Key{ID: store.NewKeyID(), Hash: hash, Name: k.Name, Prefix: store.TokenPrefix(key), Workspace: k.Workspace, CreatedAt: s.now()}
+	if err := prepare(k); err != nil {
+		return "", "", err
+	}
+	m := store.Key{ID: id, Hash: hash, Name: k.Name, Prefix: store.TokenPrefix(key), Workspace: k.Workspace, CreatedAt: s.now()}
 	m.Member = &store.Member{Role: k.Member.Role, Subject: m.ID, By: k.Member.By}
 	err = s.opts.Keys.CreateKey(ctx, m)
 	if errors.Is(err, store.ErrExists) {

@@ -39,7 +39,7 @@ func (s *Service) Workspaces(ctx context.Context, who Caller) ([]Workspace, erro
 		return nil, err
 	}
 	keys, err := s.list(ctx, func(k *store.Key, now time.Time) bool {
-		return k.Session == nil && k.Share == nil && k.Usable(now) && s.manages(who, k.Owner()) == nil
+		return k.Session == nil && k.Share == nil && k.Passkey == nil && k.Usable(now) && s.manages(who, k.Owner()) == nil
 	})
 	if err != nil {
 		return nil, err
@@ -128,7 +128,7 @@ func (s *Service) only(all []store.Key, m *store.Key) bool {
 	return !slices.ContainsFunc(all, func(k store.Key) bool { return k.ID != m.ID && memberOf(&k, m) && k.Usable(now) })
 }
 
-// Remove removes a member, and so ends the member's sessions and the invitations that the member sent. It also withdraws
+// Remove removes a member, and so ends the member's sessions, passkeys and the invitations that the member sent. It also withdraws
 // an invitation. It needs store.ScopeWorkspaceWrite, and the scopes of the role. It returns
 // store.ErrNotFound for an unknown ID, ErrLastManager, and ErrChanged: then the person may still be a member.
 func (s *Service) Remove(ctx context.Context, who Caller, id string) (store.Key, error) {
@@ -139,7 +139,10 @@ func (s *Service) Remove(ctx context.Context, who Caller, id string) (store.Key,
 	if s.lastManager(who, all, &m) {
 		return store.Key{}, ErrLastManager
 	}
-	return m, s.end(ctx, all, &m)
+	if err := s.end(ctx, all, &m); err != nil {
+		return m, err
+	}
+	return m, s.endPasskeys(ctx, all, &m)
 }
 
 // member returns the usable member or invitation with an ID, and all keys. The caller must manage its workspace

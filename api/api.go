@@ -20,6 +20,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"golang.org/x/net/idna"
 
+	"github.com/terse/terse/access/passkey"
 	"github.com/terse/terse/links"
 	"github.com/terse/terse/store"
 	"github.com/terse/terse/useragent"
@@ -34,10 +35,11 @@ type API struct {
 	domainPages *web.Pages // of custom domains
 
 	metrics   *metrics
-	visitors  *echo.Echo // redirects and pages of the default domain
-	onDomains *echo.Echo // redirects and pages of custom domains
-	app       *appHost   // nil: the console is on the default domain
-	resources *echo.Echo // everything below /api
+	visitors  *echo.Echo       // redirects and pages of the default domain
+	onDomains *echo.Echo       // redirects and pages of custom domains
+	passkeys  *passkey.Checker // nil: browsers have none for the address of the console
+	app       *appHost         // nil: the console is on the default domain
+	resources *echo.Echo       // everything below /api
 	schemas   huma.Registry
 	csrf      *http.CrossOriginProtection // of the forms for visitors
 	posts     *http.CrossOriginProtection // of the forms of the console
@@ -124,6 +126,9 @@ func New(opts Options) (*API, error) {
 		return nil, fmt.Errorf("api: trust the origin of BaseURL: %w", err)
 	}
 	if a.posts, err = opts.consoleProtection(); err != nil {
+		return nil, err
+	}
+	if a.passkeys, err = newPasskeys(&opts); err != nil {
 		return nil, err
 	}
 	return a, a.route(base)

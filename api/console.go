@@ -51,6 +51,7 @@ func (a *API) routeConsole(e *echo.Echo) {
 	e.POST(oneTimeRoute, a.console(a.redeem))
 	e.Match(getHead, providerRoute, a.console(a.toProvider))
 	e.GET(providerRoute+"/back", a.console(a.fromProvider))
+	a.routePasskeys(e)
 	for path, h := range map[string]func(c echo.Context, s *session) error{
 		linksScreen: a.listScreen, exportScreen: a.exportList, newScreen: a.newScreen, keysScreen: a.keysScreen, membersScreen: a.membersScreen,
 		sessionsScreen: a.sessionsScreen,
@@ -362,7 +363,11 @@ func (a *API) sessionsScreen(c echo.Context, s *session) error {
 	for i, k := range own {
 		rows[i] = web.SessionRow{ID: k.ID, CreatedAt: k.CreatedAt, LastUsedAt: k.LastUsedAt, ExpiresAt: k.ExpiresAt, Current: k.ID == s.Key.ID}
 	}
-	a.pages.SessionList(c.Response(), http.StatusOK, s.viewer(), rows)
+	v := web.SessionList{Sessions: rows}
+	if v.Passkeys, v.MayHavePasskeys, err = a.passkeyRows(c, s); err != nil {
+		return err
+	}
+	a.pages.SessionList(c.Response(), http.StatusOK, s.viewer(), v)
 	return nil
 }
 

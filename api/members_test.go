@@ -107,6 +107,10 @@ var memberCalls = []memberCall{
 	{"GET /~/sign-in", ``, all(303)},
 	{"POST /~/sign-in", `key=tk_`, all(401)},
 	{"POST /~/sign-out", ``, all(303)},
+	{"POST /~/sign-in/passkey", `passkey=x`, all(403)},
+	{"POST /~/sign-in/passkey/options", ``, all(200)},
+	{"POST /~/in/:token/passkey", `passkey=x`, all(403)},
+	{"POST /~/in/:token/passkey/options", ``, all(404)},
 	{"GET /~/in/:token", ``, all(410)},
 	{"POST /~/in/:token", ``, all(410)},
 	{"GET /~/with/none", ``, all(404)},
@@ -182,6 +186,9 @@ var memberCalls = []memberCall{
 	{"POST /~/members/remove/:id", ``, [5]int{403, 403, 303, 303, 404}},
 	{"GET /~/sessions", ``, all(200)},
 	{"POST /~/sessions/end/none", ``, all(404)},
+	{"POST /~/sessions/passkeys", `passkey=x`, all(403)}, // no browser has asked for the options
+	{"POST /~/sessions/passkeys/options", ``, all(200)},
+	{"POST /~/sessions/passkeys/remove/none", ``, all(404)},
 }
 
 // TestMembersByRole calls every route of the console in a session of every role, and every route of the API with a

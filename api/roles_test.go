@@ -122,6 +122,13 @@ var roleCalls = []roleCall{
 	{"GET /~/", ``, everybody(303)}, // the console ignores API keys in headers
 	{"GET /~/sign-in", ``, everybody(200)},
 	{"POST /~/sign-in", `key=tk_`, everybody(401)},
+	{"POST /~/sign-in/passkey", `passkey=x`, everybody(403)},
+	{"POST /~/sign-in/passkey/options", ``, everybody(200)},
+	{"POST /~/sessions/passkeys", `passkey=x`, everybody(401)},
+	{"POST /~/sessions/passkeys/options", ``, everybody(401)},
+	{"POST /~/sessions/passkeys/remove/:id", ``, everybody(401)},
+	{"POST /~/in/:token/passkey", `passkey=x`, everybody(403)},
+	{"POST /~/in/:token/passkey/options", ``, everybody(404)},
 	{"POST /~/sign-out", ``, everybody(401)},
 	{"GET /~/in/:token", ``, everybody(410)}, // no one-time link has the token
 	{"POST /~/in/:token", ``, everybody(410)},

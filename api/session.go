@@ -35,7 +35,8 @@ var signInLimit = ratelimit.Limit{Count: 60, Window: time.Hour}
 // session is a signed-in visitor.
 type session struct {
 	*caller
-	form url.Values // of a POST
+	origin store.Key  // the API key or the member that signed in; zero after a one-time link
+	form   url.Values // of a POST
 }
 
 // viewer returns what pages show about the visitor.
@@ -76,8 +77,8 @@ func (a *API) sessionOf(c echo.Context) (*session, error) {
 	if err == nil && k.Session == nil {
 		err = store.ErrNotFound
 	}
+	var origin store.Key
 	if err == nil && k.Session.Key != store.AuthorAdmin {
-		var origin store.Key
 		origin, err = a.keyOfHash(r.Context(), addr, class, k.Session.Hash)
 		if err == nil && (origin.ID != k.Session.Key || !origin.SignsIn() || !a.namedByProxy(r, origin.Member)) {
 			err = store.ErrNotFound
@@ -86,7 +87,7 @@ func (a *API) sessionOf(c echo.Context) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &session{caller: a.newCaller(addr, &k)}, nil
+	return &session{caller: a.newCaller(addr, &k), origin: origin}, nil
 }
 
 // begin begins a new session, and opens the page that the visitor wanted.
@@ -127,6 +128,7 @@ func safePath(address string) string {
 // showSignIn shows the form to sign in, the identity providers, and the person whom a trusted proxy names.
 func (a *API) showSignIn(c echo.Context, status int, v web.SignIn) {
 	a.offerProxy(c.Request(), &v)
+	v.Passkeys = a.passkeys != nil
 	for _, p := range a.opts.Providers {
 		path := ProviderPath(p.Name())
 		if v.ReturnTo != "" {
@@ -223,7 +225,7 @@ func (a *API) oneTimePage(c echo.Context) error {
 		if err != nil {
 			return a.refuseLink(c, err)
 		}
-		a.pages.Invitation(c.Response(), http.StatusOK, web.Invitation{Name: k.Name, Workspace: k.Workspace, Role: string(k.Member.Role)})
+		a.pages.Invitation(c.Response(), http.StatusOK, web.Invitation{Name: k.Name, Workspace: k.Workspace, Role: string(k.Member.Role), Passkeys: a.passkeys != nil, PasskeyPath: OneTimePath(url.PathEscape(c.Param("token"))) + "/passkey"})
 		return nil
 	}
 	if err := a.opts.Access.CheckLink(c.Param("token")); err != nil {

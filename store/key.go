@@ -15,8 +15,8 @@ import (
 // MaxKeyNameLen is the longest name of a key in characters.
 const MaxKeyNameLen = 100
 
-// Key is a stored API key, the key of a shared page of statistics, a member of a workspace, or a session. It
-// contains the digest of the token, never the token.
+// Key is a stored API key, the key of a shared page of statistics, a member of a workspace, a passkey of a member, or a
+// session. It contains the digest of the token, never the token.
 type Key struct {
 	ID          string // public name of the key, and the author of its writes
 	Name        string // for people
@@ -50,6 +50,10 @@ type Key struct {
 	// nil: no member.
 	Member *Member
 
+	// Passkey is a passkey of a member of Workspace. Hash is the PasskeyHash of its ID. The key has no scopes, and the
+	// API rejects it. Never modify it: copies of a Key have the same Passkey. nil: no passkey.
+	Passkey *Passkey
+
 	ExpiresAt  time.Time // the zero time means never
 	LastUsedAt time.Time // up to some minutes old, see Keys.UseKeys; the zero time means never
 	RevokedAt  time.Time // the zero time means not revoked
@@ -60,6 +64,18 @@ type Share struct {
 	Kind         ClickKind
 	Key          string // of ClickDay
 	PasswordHash string // bcrypt; empty: no password
+}
+
+// Passkey is a credential of Web Authentication with which a member signs in.
+type Passkey struct {
+	Subject    string // of the member, see Member; the Issuer is empty
+	Credential []byte // the public key and its properties; not empty, never modify it
+}
+
+// PasskeyHash returns the Hash of the passkey with a credential ID. No token has it, because every token begins with
+// tokenPrefix.
+func PasskeyHash(id []byte) [sha256.Size]byte {
+	return sha256.Sum256(slices.Concat([]byte("terse passkey\x00"), id))
 }
 
 // Session says who signed in.
@@ -116,7 +132,9 @@ func (k *Key) Author() string {
 }
 
 // IsAPIKey reports whether programs may use the key.
-func (k *Key) IsAPIKey() bool { return k.Share == nil && k.Session == nil && k.Member == nil }
+func (k *Key) IsAPIKey() bool {
+	return k.Share == nil && k.Session == nil && k.Member == nil && k.Passkey == nil
+}
 
 // SignsIn reports whether a person may sign in with the key.
 func (k *Key) SignsIn() bool { return k.IsAPIKey() || k.Member != nil && !k.Member.Invites() }

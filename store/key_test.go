@@ -42,6 +42,18 @@ func TestHashTokenRefuses(t *testing.T) {
 	}
 }
 
+// TestPasskeyHash holds the digests of passkeys apart from those of tokens: nobody can send a credential ID as a token.
+func TestPasskeyHash(t *testing.T) {
+	t.Parallel()
+	token, hash := store.NewToken()
+	if store.PasskeyHash([]byte(token)) == hash || store.PasskeyHash([]byte("a")) == store.PasskeyHash([]byte("b")) {
+		t.Error("PasskeyHash is the digest of a token, or the same for two passkeys")
+	}
+	if k := (store.Key{Passkey: &store.Passkey{}}); k.IsAPIKey() || k.SignsIn() {
+		t.Error("a passkey is an API key or a sign-in key")
+	}
+}
+
 func TestNewKeyID(t *testing.T) {
 	t.Parallel()
 	shape := regexp.MustCompile(`^key_[a-z2-7]{12}$`)

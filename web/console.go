@@ -28,6 +28,7 @@ type Viewer struct {
 // SignIn is the view model of the page to sign in. Its form posts key and return_to.
 type SignIn struct {
 	Providers  []Provider    // where the person can sign in instead
+	Passkeys   bool          // whether browsers may have passkeys here
 	Person     string        // whom the proxy in front of this server names; may be empty
 	PersonPath string        // signs that person in
 	ReturnTo   string        // path to open afterwards; empty for the list of links
@@ -51,6 +52,9 @@ type Invitation struct {
 	Name      string // of the person who is invited
 	Workspace string
 	Role      string // as in the API
+
+	Passkeys    bool   // whether the person may have a passkey
+	PasskeyPath string // to which the form with a new passkey posts
 }
 
 // Invitation writes the page of an invitation.
@@ -328,9 +332,22 @@ type SessionRow struct {
 	Current                          bool // whether it is the session of this request
 }
 
-// SessionList writes the sessions of the viewer.
-func (p *Pages) SessionList(w http.ResponseWriter, status int, who Viewer, rows []SessionRow) {
-	p.console.sessions.write(w, status, p.screen(who, "Sessions", "sessions", rows))
+// SessionList is the view model of the sessions and the passkeys of the viewer. A form posts a new passkey to passkeys.
+type SessionList struct {
+	Sessions        []SessionRow
+	MayHavePasskeys bool
+	Passkeys        []PasskeyRow
+}
+
+// PasskeyRow is a passkey of the viewer. Its form posts to passkeys/remove/ID.
+type PasskeyRow struct {
+	ID, Name              string
+	CreatedAt, LastUsedAt time.Time
+}
+
+// SessionList writes the sessions and the passkeys of the viewer.
+func (p *Pages) SessionList(w http.ResponseWriter, status int, who Viewer, v SessionList) {
+	p.console.sessions.write(w, status, p.screen(who, "Sessions", "sessions", v))
 }
 
 // ConsoleError writes an error page of the console.

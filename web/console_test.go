@@ -32,11 +32,11 @@ func everyScreen(p *web.Pages, who web.Viewer, text string) map[string]func(http
 	counted.Path = row.Path + "/stats"
 	return map[string]func(http.ResponseWriter){
 		"sign in": func(w http.ResponseWriter) {
-			p.SignIn(w, 401, web.SignIn{Person: text, PersonPath: "/~/sign-in?return_to=" + text, Providers: []web.Provider{{Name: text, Path: "/~/with/" + text}}, ReturnTo: text, Error: text, RetryAfter: time.Second})
+			p.SignIn(w, 401, web.SignIn{Passkeys: true, Person: text, PersonPath: "/~/sign-in?return_to=" + text, Providers: []web.Provider{{Name: text, Path: "/~/with/" + text}}, ReturnTo: text, Error: text, RetryAfter: time.Second})
 		},
 		"one-time link": func(w http.ResponseWriter) { p.OneTimeLink(w, 200) },
 		"invitation": func(w http.ResponseWriter) {
-			p.Invitation(w, 200, web.Invitation{Name: text, Workspace: text, Role: text})
+			p.Invitation(w, 200, web.Invitation{Name: text, Workspace: text, Role: text, Passkeys: true, PasskeyPath: "/~/in/" + text})
 		},
 		"welcome": func(w http.ResponseWriter) { p.Welcome(w, 200, web.Welcome{Name: text, Workspace: text, Key: text}) },
 		"members": func(w http.ResponseWriter) {
@@ -156,7 +156,10 @@ func everyScreen(p *web.Pages, who web.Viewer, text string) map[string]func(http
 			})
 		},
 		"sessions": func(w http.ResponseWriter) {
-			p.SessionList(w, 200, who, []web.SessionRow{{ID: text, CreatedAt: at, LastUsedAt: at}, {ID: text, Current: true}})
+			p.SessionList(w, 200, who, web.SessionList{
+				Sessions:        []web.SessionRow{{ID: text, CreatedAt: at, LastUsedAt: at}, {ID: text, Current: true}},
+				MayHavePasskeys: true, Passkeys: []web.PasskeyRow{{ID: text, Name: text, CreatedAt: at, LastUsedAt: at}},
+			})
 		},
 		"error": func(w http.ResponseWriter) { p.ConsoleError(w, 404, who, web.Problem{Detail: text}) },
 	}

@@ -244,6 +244,9 @@ func shownScopes(k *store.Key) string {
 	if k.Member != nil {
 		return "member as " + string(k.Member.Role)
 	}
+	if k.Passkey != nil {
+		return "passkey of " + k.Passkey.Subject
+	}
 	if k.Share != nil {
 		return "statistics of " + strings.TrimSpace(sharedNames[k.Share.Kind]+" "+k.Share.Key)
 	}

@@ -15,11 +15,11 @@ import (
 // keyColumns are the columns of a key in the order of scanKey.
 const keyColumns = `k.id, k.name, k.prefix, k.hash, k.scopes, k.create_limit, k.workspace, k.domains, k.default_domain,
 	k.share_kind, k.share_key, k.share_password, k.session_key, k.session_hash,
-	k.member_role, k.member_issuer, k.member_subject, k.member_by, k.created_at, k.expires_at, k.last_used_at, k.revoked_at`
+	k.member_role, k.member_issuer, k.member_subject, k.member_by, k.passkey_subject, k.passkey_credential, k.created_at, k.expires_at, k.last_used_at, k.revoked_at`
 
 const insertKey = `INSERT INTO api_keys (created_at, expires_at, last_used_at, revoked_at, bucket, id, name, prefix, hash, scopes, create_limit, workspace, domains, default_domain,
-		share_kind, share_key, share_password, session_key, session_hash, member_role, member_issuer, member_subject, member_by)
-	SELECT $3, $4, $5, $6, $1, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24 FROM buckets b WHERE b.bucket = $1 AND b.epoch = $2 AND b.state = 'owned'`
+		share_kind, share_key, share_password, session_key, session_hash, member_role, member_issuer, member_subject, member_by, passkey_subject, passkey_credential)
+	SELECT $3, $4, $5, $6, $1, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26 FROM buckets b WHERE b.bucket = $1 AND b.epoch = $2 AND b.state = 'owned'`
 
 const selectKeyByHash = `SELECT ` + keyColumns + `
 	FROM buckets b LEFT JOIN api_keys k ON k.hash = $2
@@ -73,6 +73,11 @@ func (s *Store) CreateKey(ctx context.Context, k store.Key) error {
 	if k.Member != nil {
 		role, issuer, subject, by = new(string(k.Member.Role)), &k.Member.Issuer, &k.Member.Subject, &k.Member.By
 	}
+	var passkeySubject *string
+	var passkeyCredential []byte
+	if k.Passkey != nil {
+		passkeySubject, passkeyCredential = &k.Passkey.Subject, k.Passkey.Credential
+	}
 	bucket := bucketOfHash(k.Hash)
 	_, err := detached(ctx, s, func(ctx context.Context) (struct{}, error) {
 		epochs, err := s.known(ctx)
@@ -83,7 +88,7 @@ func (s *Store) CreateKey(ctx context.Context, k store.Key) error {
 			b.Queue(insertKey, bucket, epochs[bucket], micros(k.CreatedAt), orNull(micros(k.ExpiresAt), time.Time{}),
 				orNull(micros(k.LastUsedAt), time.Time{}), orNull(micros(k.RevokedAt), time.Time{}),
 				k.ID, k.Name, k.Prefix, k.Hash[:], scopes, k.CreateLimit, orNull(k.Workspace, ""), k.Domains, orNull(k.DefaultDomain, ""),
-				shareKind, shareKey, sharePassword, sessionKey, sessionHash, role, issuer, subject, by).
+				shareKind, shareKey, sharePassword, sessionKey, sessionHash, role, issuer, subject, by, passkeySubject, passkeyCredential).
 				Exec(func(tag pgconn.CommandTag) error {
 					if tag.RowsAffected() == 0 {
 						return store.ErrMoved
@@ -193,10 +198,13 @@ func scanKey(row pgx.Row) (store.Key, error) {
 
 		role   *string
 		member store.Member
+
+		passkeySubject *string
+		passkey        store.Passkey
 	)
 	err := row.Scan(text(&k.ID), text(&k.Name), text(&k.Prefix), &hash, &scopes, text(&k.CreateLimit), text(&k.Workspace), &k.Domains, text(&k.DefaultDomain),
 		&kind, text(&share.Key), text(&share.PasswordHash), &sessionKey, &sessionHash,
-		&role, text(&member.Issuer), text(&member.Subject), text(&member.By), at(&k.CreatedAt), at(&k.ExpiresAt), at(&k.LastUsedAt), at(&k.RevokedAt))
+		&role, text(&member.Issuer), text(&member.Subject), text(&member.By), &passkeySubject, &passkey.Credential, at(&k.CreatedAt), at(&k.ExpiresAt), at(&k.LastUsedAt), at(&k.RevokedAt))
 	if err != nil {
 		return store.Key{}, err
 	}
@@ -215,6 +223,10 @@ func scanKey(row pgx.Row) (store.Key, error) {
 	if role != nil {
 		member.Role = store.Role(*role)
 		k.Member = &member
+	}
+	if passkeySubject != nil {
+		passkey.Subject = *passkeySubject
+		k.Passkey = &passkey
 	}
 	for _, t := range []*time.Time{&k.CreatedAt, &k.ExpiresAt, &k.LastUsedAt, &k.RevokedAt} {
 		*t = t.UTC()

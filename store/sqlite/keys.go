@@ -14,7 +14,7 @@ import (
 
 const selectKey = `SELECT id, name, prefix, hash, scopes, create_limit, workspace, domains, default_domain,
 	share_kind, share_key, share_password, session_key, session_hash, member_role, member_issuer, member_subject, member_by,
-	created_at, expires_at, last_used_at, revoked_at FROM api_keys `
+	passkey_subject, passkey_credential, created_at, expires_at, last_used_at, revoked_at FROM api_keys `
 
 // useKeys takes a JSON array of [hash in hexadecimal, time].
 const useKeys = `UPDATE api_keys SET last_used_at = u.at
@@ -41,13 +41,18 @@ func (s *Store) CreateKey(ctx context.Context, k store.Key) error {
 	if k.Session != nil {
 		sessionKey, sessionHash = sql.NullString{String: k.Session.Key, Valid: true}, k.Session.Hash[:]
 	}
+	var passkeySubject sql.NullString
+	var passkeyCredential []byte
+	if k.Passkey != nil {
+		passkeySubject, passkeyCredential = sql.NullString{String: k.Passkey.Subject, Valid: true}, k.Passkey.Credential
+	}
 	_, err = change(ctx, s, "create key", k.ID, func(ctx context.Context, tx tx) (none, error) {
 		_, err := tx.ExecContext(ctx, `INSERT INTO api_keys
 			(id, name, prefix, hash, scopes, create_limit, workspace, domains, default_domain, share_kind, share_key, share_password, session_key, session_hash,
-			member_role, member_issuer, member_subject, member_by, created_at, expires_at, last_used_at, revoked_at)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			member_role, member_issuer, member_subject, member_by, passkey_subject, passkey_credential, created_at, expires_at, last_used_at, revoked_at)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			k.ID, k.Name, k.Prefix, k.Hash[:], scopes, k.CreateLimit, k.Workspace, domains, k.DefaultDomain, share.kind, share.key, share.password, sessionKey, sessionHash,
-			member.role, member.issuer, member.subject, member.by,
+			member.role, member.issuer, member.subject, member.by, passkeySubject, passkeyCredential,
 			micros(k.CreatedAt), micros(k.ExpiresAt), micros(k.LastUsedAt), micros(k.RevokedAt))
 		if err == nil && k.Session != nil {
 			_, err = tx.ExecContext(ctx, pruneSessions, micros(k.CreatedAt.Add(-store.SessionTTL)))
@@ -118,7 +123,8 @@ func scanKey(row scanner) (store.Key, error) {
 	var (
 		k                               store.Key
 		hash, sessionHash               []byte
-		sessionKey                      sql.NullString
+		credential                      []byte
+		sessionKey, passkey             sql.NullString
 		scopes, domains                 string
 		share                           share
 		member                          member
@@ -126,7 +132,7 @@ func scanKey(row scanner) (store.Key, error) {
 	)
 	err := row.Scan(&k.ID, &k.Name, &k.Prefix, &hash, &scopes, &k.CreateLimit, &k.Workspace, &domains, &k.DefaultDomain,
 		&share.kind, &share.key, &share.password, &sessionKey, &sessionHash,
-		&member.role, &member.issuer, &member.subject, &member.by, &created, &expires, &used, &revoked)
+		&member.role, &member.issuer, &member.subject, &member.by, &passkey, &credential, &created, &expires, &used, &revoked)
 	if err != nil {
 		return store.Key{}, err
 	}
@@ -141,6 +147,9 @@ func scanKey(row scanner) (store.Key, error) {
 	if sessionKey.Valid {
 		k.Session = &store.Session{Key: sessionKey.String}
 		copy(k.Session.Hash[:], sessionHash)
+	}
+	if passkey.Valid {
+		k.Passkey = &store.Passkey{Subject: passkey.String, Credential: credential}
 	}
 	k.CreatedAt, k.ExpiresAt = moment(created), moment(expires)
 	k.LastUsedAt, k.RevokedAt = moment(used), moment(revoked)

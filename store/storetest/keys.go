@@ -72,7 +72,7 @@ func prunesSessions(t *testing.T, keys store.Keys) {
 	}
 }
 
-// newKey returns a key with every field but Session, Member and RevokedAt set. A store may delete old sessions.
+// newKey returns a key with every field but Session, Member, Passkey and RevokedAt set. A store may delete old sessions.
 func newKey() store.Key {
 	_, hash := store.NewToken()
 	return store.Key{
@@ -105,6 +105,7 @@ func keepsKey(t *testing.T, keys store.Keys) {
 	whole.RevokedAt = after(4)
 	whole.Session, whole.CreatedAt = &store.Session{Key: store.NewKeyID(), Hash: plain.Hash}, justNow()
 	whole.Member = &store.Member{Role: store.RoleEditor, Issuer: "https://id.example", Subject: "248289761001", By: store.NewKeyID()}
+	whole.Passkey = &store.Passkey{Subject: store.NewKeyID(), Credential: []byte{0, 0xff, '{'}}
 	for field, value := range reflect.ValueOf(whole).Fields() {
 		if value.IsZero() {
 			t.Errorf("Key.%s is a new field: give it a value in newKey or keepsKey", field.Name)
@@ -121,7 +122,9 @@ func keepsKey(t *testing.T, keys store.Keys) {
 	session.Share, session.Session, session.CreatedAt = nil, &store.Session{Key: store.AuthorAdmin}, justNow()
 	invitation := newKey()
 	invitation.Share, invitation.Member = nil, &store.Member{Role: store.RoleViewer, By: store.AuthorAdmin}
-	for _, want := range []store.Key{whole, plain, all, link, session, invitation} {
+	passkey := newKey()
+	passkey.Share, passkey.Passkey = nil, &store.Passkey{Subject: store.NewKeyID(), Credential: []byte("{}")}
+	for _, want := range []store.Key{whole, plain, all, link, session, invitation, passkey} {
 		createKey(t, keys, want)
 		wantKey(t, keys, want)
 	}

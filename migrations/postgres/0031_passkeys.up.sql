@@ -1,0 +1,5 @@
+-- For a passkey of a member: the member_subject of the member, and the credential of Web Authentication. Both are NULL for
+-- other keys.
+ALTER TABLE api_keys
+    ADD COLUMN passkey_subject text COLLATE "C",
+    ADD COLUMN passkey_credential bytea;
