@@ -3,6 +3,9 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -112,6 +115,54 @@ func TestConsoleInTheBrowser(t *testing.T) {
 			check("tag-stats")
 			click(`.sections a[href="/~/stats"]`, http.StatusOK)
 			check("all-stats")
+			sheet := filepath.Join(t.TempDir(), "links.csv")
+			must(t, os.WriteFile(sheet, []byte(spreadsheet()), 0o600))
+			for _, round := range []string{"first", "second"} {
+				click(`.sections a[href="/~/import"]`, http.StatusOK)
+				if round == "first" {
+					check("import")
+				}
+				tab.Do(chromedp.SetUploadFiles("#file", []string{sheet}))
+				click("main form .button", http.StatusOK)
+				if round == "first" {
+					check("columns")
+				}
+				click("main form .button", http.StatusOK)
+				if got := text(); !strings.Contains(got, "Imported 498 links, rejected 2 of 500 rows") || !strings.Contains(got, "is taken") {
+					t.Errorf("the %s report of the import is %.600s", round, got)
+				}
+			}
+			check("imported")
+			if got := browser.Eval[int](tab, `fetch("/~/links.csv").then((file) => file.text()).then((text) => text.trim().split("\n").length - 1)`); got != 499 {
+				t.Errorf("there are %d links after the import, want 499", got)
+			}
+
+			click(`.sections a[href="/~/domains"]`, http.StatusOK)
+			tab.Do(chromedp.SendKeys("#host", "go.example.com"), chromedp.Click(`[name="verified"]`))
+			click("main form .button", http.StatusOK)
+			check("domain")
+			click(`.tabs a[href$="/edit"]`, http.StatusOK)
+			check("domain-settings")
+			click(`.tabs a[href$="/remove"]`, http.StatusOK)
+			check("domain-remove")
+			click(`.sections a[href="/~/domains"]`, http.StatusOK)
+			check("domains")
+
+			response, err = client(t).PostForm(p.url+"/spring+", url.Values{"reason": {"spam"}, "comment": {"It is\nspam <b>"}})
+			must(t, err)
+			must(t, response.Body.Close())
+			click(`.sections a[href="/~/reports"]`, http.StatusOK)
+			tab.Do(chromedp.Click("main li details:last-of-type summary"))
+			check("reports")
+			click("main li details:last-of-type .button", http.StatusOK)
+			if got := text(); !strings.Contains(got, "The report is closed.") {
+				t.Errorf("the page after closing a report is %s", got)
+			}
+			click(`.sections a[href="/~/blocklist"]`, http.StatusOK)
+			tab.Do(chromedp.SendKeys("#host", "=evil.example"))
+			click("main .editor .button", http.StatusOK)
+			check("blocklist")
+
 			click(`.sections a[href="/~/keys"]`, http.StatusOK)
 			tab.Do(chromedp.SendKeys("#name", "Ann"))
 			click(".editor .button", http.StatusOK)
@@ -152,6 +203,23 @@ func TestConsoleInTheBrowser(t *testing.T) {
 			}
 		})
 	}
+}
+
+// spreadsheet returns a CSV file of 500 rows, of which 2 have the alias of another link.
+func spreadsheet() string {
+	var b strings.Builder
+	b.WriteString("Destination URL,Slug,Name,Labels\r\n")
+	for i := range 500 {
+		slug := ""
+		switch i {
+		case 7, 8:
+			slug = "summer"
+		case 9:
+			slug = "spring" // of a link that exists
+		}
+		fmt.Fprintf(&b, "https://example.com/products/%d?utm_source=mail,%s,\"Product %d, <b>new</b>\",\"products, mail\"\r\n", i, slug, i)
+	}
+	return b.String()
 }
 
 func TestSignInCommand(t *testing.T) {
