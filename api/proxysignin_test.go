@@ -148,7 +148,7 @@ func TestSignInByProxyRefuses(t *testing.T) {
 		r.Header, r.RemoteAddr = headers, "127.0.0.1:5000"
 		w := httptest.NewRecorder()
 		s.Config.Handler.ServeHTTP(w, r)
-		if got := w.Result(); got.StatusCode != http.StatusForbidden || len(got.Cookies()) > 0 || !strings.Contains(w.Body.String(), `name="key"`) { //nolint:bodyclose // of a recorder
+		if got := w.Result(); got.StatusCode != http.StatusForbidden || len(got.Cookies()) > 0 || !strings.Contains(w.Body.String(), `name="key"`) {
 			t.Errorf("%s: the sign-in = %d with the cookies %v, want 403 and the form for keys: %.600s", name, got.StatusCode, got.Cookies(), w.Body)
 		}
 	}
