@@ -55,7 +55,7 @@ test-long: test-tools ## run the tests that make test skips
 	$(GO) test -C deploy/validate -count 1 -timeout 30m ./...
 	@test "$$(git rev-parse --is-shallow-repository)" = false || echo "Tests of upgrades were skipped: run git fetch --unshallow."
 
-# SQLite, which is translated to Go, runs without the detector: it would be three times slower.
+# The translated code of SQLite runs without the race detector, which would make it three times slower.
 .PHONY: race
 race: test-tools ## run the tests of make test under the race detector, with fewer rounds
 	@.ci/install cc

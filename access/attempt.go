@@ -18,10 +18,10 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// AttemptLife is how long a person may take to sign in at an identity provider.
+// AttemptLife is how long a person may take to sign in at an identity provider, or to use or make a passkey.
 const AttemptLife = 10 * time.Minute
 
-// The errors of sign-ins by an identity provider.
+// The errors of attempts and of people from outside.
 var (
 	// ErrAttempt rejects an answer of a provider that belongs to no attempt, or to an old or used one.
 	ErrAttempt = errors.New("the sign-in was not begun in this browser, took too long, or was used")
@@ -40,7 +40,8 @@ var (
 	ErrNoRole = errors.New("no group or role of the person gives access")
 )
 
-// Attempt is one sign-in at an identity provider. The browser keeps it in a cookie until the person comes back.
+// Attempt is one sign-in at an identity provider or with a passkey, or the creation of one passkey. The browser keeps it
+// in a cookie until the answer comes.
 type Attempt struct {
 	Provider string // name
 	ReturnTo string // page to open afterwards

@@ -83,7 +83,7 @@ func (s *Service) Accept(ctx context.Context, token string) (key, session string
 	return s.accept(ctx, token, store.NewKeyID(), func(store.Key) error { return nil })
 }
 
-// AcceptWithPasskey does the same as Accept with a passkey in place of the sign-in key. subject is the one of
+// AcceptWithPasskey does the same as Accept with a passkey in place of the sign-in key. subject is the argument of
 // NewPasskeyAttempt. It also returns ErrAttempt, and a *store.FieldError for the name.
 func (s *Service) AcceptWithPasskey(ctx context.Context, token string, a Attempt, subject string, in NewPasskey) (session string, err error) {
 	passkey := ""
@@ -97,7 +97,7 @@ func (s *Service) AcceptWithPasskey(ctx context.Context, token string, a Attempt
 		}
 		return err
 	})
-	if passkey != "" && session == "" && errors.Is(err, ErrLink) { // nobody is the member of the passkey
+	if passkey != "" && session == "" && errors.Is(err, ErrLink) { // the passkey has no member
 		_, undone := s.revoke(ctx, passkey)
 		err = errors.Join(err, undone)
 	}

@@ -52,12 +52,12 @@ func (s *Service) NewPasskeyAttempt(subject string) (a Attempt, cookie string) {
 	return s.Attempt(passkeyNew, subject)
 }
 
-// ResumePasskey returns the attempt of PasskeyAttempt to which a cookie belongs, or ErrAttempt.
+// ResumePasskey returns the attempt of a cookie of PasskeyAttempt, or ErrAttempt.
 func (s *Service) ResumePasskey(cookie string) (Attempt, error) {
 	return s.resume(cookie, passkeySignIn)
 }
 
-// ResumeNewPasskey returns the attempt of NewPasskeyAttempt to which a cookie belongs, and the Subject. It returns
+// ResumeNewPasskey returns the attempt of a cookie of NewPasskeyAttempt, and the Subject. It returns
 // ErrAttempt.
 func (s *Service) ResumeNewPasskey(cookie string) (a Attempt, subject string, err error) {
 	a, err = s.resume(cookie, passkeyNew)

@@ -8,7 +8,7 @@ import (
 	"github.com/terse/terse/store"
 )
 
-// Person is a person whom an identity provider has identified.
+// Person is a person whom an identity provider or a trusted proxy has identified.
 type Person struct {
 	Issuer, Subject string // see store.Member
 	Name            string
@@ -17,12 +17,12 @@ type Person struct {
 
 // Grant gives a role to the people in a group.
 type Grant struct {
-	Group     string // name of a group or a role at the provider; AllPeople for everybody
+	Group     string // name of a group or a role; AllPeople for everybody
 	Workspace string
 	Role      store.Role
 }
 
-// AllPeople is the group of everybody who can sign in at the provider.
+// AllPeople is the group of everybody whom the provider or the proxy identifies.
 const AllPeople = "*"
 
 // RolesOf returns the widest role that grants give to a person in each workspace.

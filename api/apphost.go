@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -60,6 +61,10 @@ func (a *API) newAppHost(base *url.URL) (*appHost, error) {
 	toConsole := a.console(func(c echo.Context) error { return c.Redirect(http.StatusSeeOther, linksScreen) })
 	e.Match(getHead, "/", toConsole)
 	a.routeConsole(e)
+	e.Match(getHead, "/api/v1/links/:code/qr", func(c echo.Context) error { // which pages of the console show
+		a.serveResources(c.Response(), c.Request())
+		return nil
+	})
 	static := a.page(echo.WrapHandler(a.pages.Static()))
 	e.Match(getHead, "/static/*", static)
 	e.Match(getHead, "/favicon.ico", static)
@@ -68,6 +73,16 @@ func (a *API) newAppHost(base *url.URL) (*appHost, error) {
 		return c.String(http.StatusOK, noRobots)
 	}))
 	return &appHost{u.Host, canonical, e}, nil
+}
+
+// isHost reports whether host is the host of the console, perhaps with a port, in capitals or with a dot at its end. A domain
+// with a wildcard may include the host. A nil appHost has no host.
+func (h *appHost) isHost(host string) bool {
+	if h == nil || host == h.host {
+		return h != nil
+	}
+	n := len(h.canonical)
+	return len(host) >= n && strings.EqualFold(host[:n], h.canonical) && h.hasSpelling(host)
 }
 
 // hasSpelling reports whether host is another spelling of the host of the console. A nil appHost has none.
@@ -79,7 +94,7 @@ func (h *appHost) hasSpelling(host string) bool {
 	return err == nil && canonical == h.canonical
 }
 
-// routeToApp leads the addresses of the console to its own host. Forms are not led there, because browsers would send
+// routeToApp redirects GET requests for the console to its own host. It does not redirect forms: the console would reject
 // them as forms of another website.
 func (a *API) routeToApp(e *echo.Echo) {
 	to := a.console(func(c echo.Context) error {

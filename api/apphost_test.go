@@ -38,6 +38,8 @@ func TestConsoleOnItsOwnHost(t *testing.T) {
 		{"preview of a link", "GET", "/" + l.Code + "+", &app, 404, ""},
 		{"form of visitors", "POST", "/", &app, 405, ""},
 		{"API", "GET", "/api/v1/links", &app, 404, ""},
+		{"QR code", "GET", "/api/v1/links/" + l.Code + "/qr?format=svg", &app, 200, ""},
+		{"QR code", "HEAD", "/api/v1/links/" + l.Code + "/qr?format=png", &app, 200, ""},
 		{"documentation of the API", "GET", "/api/docs", &app, 404, ""},
 		{"shared statistics", "GET", "/~/s/tk_x", &app, 404, ""},
 		{"short link", "GET", "/" + l.Code, &base, 302, "https://example.com"},

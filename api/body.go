@@ -95,12 +95,9 @@ func (a *API) readAll(c echo.Context, who *caller, limit int64) (body []byte, fr
 	return nil, r.free, err
 }
 
-// readForm reads a form of at most limit bytes, or the form of an upload. Unlike Request.ParseForm it ignores the
+// readForm reads a form of at most limit bytes. Unlike Request.ParseForm it ignores the
 // query, because the link may forward it to the target.
 func (a *API) readForm(c echo.Context, limit int64) (url.Values, error) {
-	if uploads(c.Path()) {
-		return a.readUpload(c)
-	}
 	if kind, _, err := mime.ParseMediaType(c.Request().Header.Get("Content-Type")); err != nil || kind != echo.MIMEApplicationForm {
 		return nil, newProblem(http.StatusUnsupportedMediaType, "Send the form as "+echo.MIMEApplicationForm+".")
 	}

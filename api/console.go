@@ -89,7 +89,7 @@ var done = map[string]string{
 	"role": "The role is changed, and the sessions of the member have ended.", "removed": "The member is removed, and the sessions of the member have ended.",
 	"added": "The domain is added. Set its DNS records, then check it.", "domain": "The settings of the domain are saved.", "domain-removed": "The domain is removed.",
 	"reported-disabled": "The link is disabled, and the report is closed.", "closed": "The report is closed.",
-	"blocked": "The host is blocked.", "unblocked": "The host is not blocked any more.",
+	"blocked": "The host is blocked.", "unblocked": "The host is no longer blocked.",
 	"withdrawn": "The invitation is withdrawn.",
 }
 

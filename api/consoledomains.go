@@ -260,15 +260,19 @@ func domainEdit(v *web.DomainForm, d *domains.Domain) domains.Edit {
 		wrong[0] = &store.FieldError{Field: "robots", Reason: "must be default or disallow"}
 	}
 	e.Robots = new(store.RobotsPolicy(max(policy, 0))) //nolint:gosec // the index of a short list
-	e.Root, wrong[1] = sentRedirect("root", &v.RootURL, v.RootStatus)
-	e.NotFound, wrong[2] = sentRedirect("not_found", &v.NotFoundURL, v.NotFoundStatus)
-	e.Ended, wrong[3] = sentRedirect("ended", &v.EndedURL, v.EndedStatus)
+	e.Root, wrong[1] = sentRedirect("root", &v.RootURL, v.RootStatus, &d.Root)
+	e.NotFound, wrong[2] = sentRedirect("not_found", &v.NotFoundURL, v.NotFoundStatus, &d.NotFound)
+	e.Ended, wrong[3] = sentRedirect("ended", &v.EndedURL, v.EndedStatus, &d.Ended)
 	e.Err = store.JoinInvalid(wrong[:]...)
 	return e
 }
 
-// sentRedirect reads a redirect of a form. Without a target, the status has no meaning.
-func sentRedirect(name string, target *string, status string) (domains.Redirect, error) {
+// sentRedirect reads a redirect of a form. Without a target, the status has no meaning. A redirect that is stored already is
+// no change, so that a target which was blocked later does not hinder other changes.
+func sentRedirect(name string, target *string, status string, stored *store.DomainRedirect) (domains.Redirect, error) {
+	if storedTarget, storedStatus := formRedirect(stored); *target == storedTarget && (*target == "" || status == storedStatus) {
+		return domains.Redirect{}, nil
+	}
 	r := domains.Redirect{URL: target}
 	if *target == "" {
 		return r, nil
@@ -289,11 +293,11 @@ func domainDifferences(v *web.DomainForm, d *domains.Domain) (changed []web.Diff
 		{Field: "Further hosts", Yours: strings.Join(lines(v.Aliases), ", "), Theirs: strings.Join(aliasesOf(d), ", ")},
 		{Field: "robots.txt", Yours: v.Robots, Theirs: stored.Robots},
 		{Field: "Path / leads to", Yours: v.RootURL, Theirs: stored.RootURL},
-		{Field: "Its status", Yours: v.RootStatus, Theirs: stored.RootStatus},
+		{Field: "Status of path /", Yours: v.RootStatus, Theirs: stored.RootStatus},
 		{Field: "Unknown links lead to", Yours: v.NotFoundURL, Theirs: stored.NotFoundURL},
-		{Field: "Their status", Yours: v.NotFoundStatus, Theirs: stored.NotFoundStatus},
+		{Field: "Status of unknown links", Yours: v.NotFoundStatus, Theirs: stored.NotFoundStatus},
 		{Field: "Ended links lead to", Yours: v.EndedURL, Theirs: stored.EndedURL},
-		{Field: "Their status", Yours: v.EndedStatus, Theirs: stored.EndedStatus},
+		{Field: "Status of ended links", Yours: v.EndedStatus, Theirs: stored.EndedStatus},
 		{Field: "All workspaces may create links", Yours: yesNo(v.Shared), Theirs: yesNo(stored.Shared)},
 		{Field: "Turned off", Yours: yesNo(v.Off), Theirs: yesNo(stored.Off)},
 	} {

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -14,6 +15,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -32,6 +34,7 @@ const (
 
 	maxImportBytes = 512 << 10 // in Base64, the second form has it as well
 	maxImportRows  = maxBatch
+	maxImportCols  = 100 // each is a choice for each field
 	previewedRows  = 5
 )
 
@@ -44,23 +47,28 @@ var importFields = []string{
 // uploads reports whether the form of a route is multipart/form-data.
 func uploads(route string) bool { return route == importScreen || route == importRoute }
 
-// readUpload reads a form with a file. The name of the file is in the field "name".
-func (a *API) readUpload(c echo.Context) (url.Values, error) {
+// readUpload reads a form with a file. The name of the file is in the field "name". The caller calls free when it no longer
+// uses the form, also after an error.
+func (a *API) readUpload(c echo.Context) (form url.Values, free func(), err error) {
 	kind, params, err := mime.ParseMediaType(c.Request().Header.Get("Content-Type"))
 	if err != nil || kind != echo.MIMEMultipartForm {
-		return nil, newProblem(http.StatusUnsupportedMediaType, "Send the form as "+echo.MIMEMultipartForm+".")
+		return nil, func() {}, newProblem(http.StatusUnsupportedMediaType, "Send the form as "+echo.MIMEMultipartForm+".")
 	}
 	body, free, err := a.readAll(c, a.newCaller(a.clientAddr(c.Request()), nil), MaxBodyLen)
-	defer free()
 	if tooLong, is := errors.AsType[*problem](err); is && tooLong.Status == http.StatusRequestEntityTooLarge {
-		return nil, newProblem(http.StatusRequestEntityTooLarge, fmt.Sprintf("The file must be at most %d KiB.", maxImportBytes>>10))
+		return nil, free, newProblem(http.StatusRequestEntityTooLarge, fmt.Sprintf("The file must be at most %d KiB.", maxImportBytes>>10))
 	}
 	if err != nil {
-		return nil, err
+		return nil, free, err
 	}
+	form, err = parseUpload(body, params["boundary"])
+	return form, free, err
+}
+
+func parseUpload(body []byte, boundary string) (url.Values, error) {
 	broken := newProblem(http.StatusBadRequest, "The form is not correctly encoded.")
 	form := url.Values{}
-	parts := multipart.NewReader(bytes.NewReader(body), params["boundary"])
+	parts := multipart.NewReader(bytes.NewReader(body), boundary)
 	for n := 0; ; n++ {
 		part, err := parts.NextRawPart()
 		if errors.Is(err, io.EOF) {
@@ -128,7 +136,7 @@ func importText(file, encoding string) ([]byte, error) {
 		return refuse("is a workbook. Save it as CSV")
 	}
 	if !slices.Contains(web.ImportEncodings(), encoding) {
-		return nil, &store.FieldError{Field: "encoding", Reason: "must be an encoding of the form"}
+		return nil, &store.FieldError{Field: "encoding", Reason: "must be one of the encodings in the list"}
 	}
 	r, err := transfer.NewTextReader(strings.NewReader(file), encoding)
 	var text []byte
@@ -137,9 +145,9 @@ func importText(file, encoding string) ([]byte, error) {
 	}
 	switch {
 	case err != nil || !utf8.Valid(text):
-		return refuse("has another encoding. Choose it, or save the file as UTF-8")
+		return refuse("does not have the chosen encoding. Choose another one, or save the file as UTF-8")
 	case bytes.IndexByte(text, 0) >= 0:
-		return refuse("has zero bytes. Choose another encoding, or save the file as UTF-8")
+		return refuse("contains NUL bytes. Choose another encoding, or save the file as UTF-8")
 	case len(text) > maxImportBytes:
 		return refuse(fmt.Sprintf("must be at most %d KiB in UTF-8", maxImportBytes>>10))
 	}
@@ -158,6 +166,8 @@ func importColumns(text []byte, chosen map[string]string) (web.ImportColumns, er
 		return refuse("cannot be used: %s", strings.TrimPrefix(err.Error(), transfer.ErrNoLinks.Error()+": "))
 	case err != nil:
 		return refuse("cannot be read: %s", err)
+	case len(all.Columns) > maxImportCols:
+		return refuse("must have at most %d columns", maxImportCols)
 	case len(all.Rows) == 0:
 		return refuse("has no rows below the names of the columns")
 	case len(all.Rows) > maxImportRows:
@@ -219,11 +229,17 @@ func (a *API) importRows(c echo.Context, s *session) error {
 		a.pages.ImportColumns(c.Response(), http.StatusUnprocessableEntity, s.viewer(), v)
 		return nil
 	}
-	report, err := a.createRows(c.Request().Context(), s, rows)
+	from, err := strconv.Atoi(cmp.Or(f.Get("from"), "0"))
+	if err != nil || from < 0 || from > len(rows) {
+		return newProblem(http.StatusBadRequest, "The form is not correctly encoded.")
+	}
+	report, limited, err := a.createRows(c.Request().Context(), s, rows[from:])
 	if err != nil {
 		return err
 	}
-	report.Name = v.Name
+	if report.Name = v.Name; limited >= 0 {
+		report.Rest = &web.ImportRest{From: from + limited, Data: v.Data, Fields: v.Fields}
+	}
 	a.pages.ImportReport(c.Response(), http.StatusOK, s.viewer(), report)
 	return nil
 }
@@ -284,13 +300,16 @@ func unimportable(r *transfer.Record) *store.FieldError {
 		return &store.FieldError{Field: "deleted_at", Reason: "the link was deleted"}
 	case r.Disabled:
 		return &store.FieldError{Field: "state", Reason: "the link was taken down"}
+	case r.Link.MaxClicks > 0 && r.Link.UsedClicks > 0:
+		return &store.FieldError{Field: "used_clicks", Reason: "some clicks of the limit are used, and would be free again"}
 	}
 	return nil
 }
 
-// createRows creates the links of rows. The limit of creates counts each row.
-func (a *API) createRows(ctx context.Context, s *session, rows []importRow) (web.ImportReport, error) {
-	report := web.ImportReport{Rows: len(rows)}
+// createRows creates the links of rows. The limit of creates counts each row. limited is the first row that it rejects, or
+// -1.
+func (a *API) createRows(ctx context.Context, s *session, rows []importRow) (report web.ImportReport, limited int, err error) {
+	report.Rows, limited = len(rows), -1
 	var drafts []links.Draft
 	var of []int // rows of the drafts
 	for i := range rows {
@@ -302,12 +321,15 @@ func (a *API) createRows(ctx context.Context, s *session, rows []importRow) (web
 		}
 	}
 	taken, limits := a.takeCreates(ctx, s.caller, len(drafts))
+	if taken.Allowed < len(drafts) {
+		limited = of[taken.Allowed]
+	}
 	for i := taken.Allowed; i < len(drafts); i++ {
-		drafts[i].Err, report.Limited = tooMany(createsUsedUp, taken, limits), true
+		drafts[i].Err = tooMany(createsUsedUp, taken, limits)
 	}
 	results, err := a.opts.Links.Create(ctx, &s.Caller, links.Batch{Drafts: drafts})
 	if err != nil {
-		return report, err
+		return report, limited, err
 	}
 	made := make(map[int]*links.Result, len(results))
 	for i := range results {
@@ -325,7 +347,7 @@ func (a *API) createRows(ctx context.Context, s *session, rows []importRow) (web
 			report.Made = append(report.Made, web.ImportedRow{Line: rows[i].line, Link: a.row(&result.Link), Warning: rows[i].warning})
 		}
 	}
-	return report, nil
+	return report, limited, nil
 }
 
 // importFaults returns the reasons why a create failed.

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/terse/terse/store"
 )
@@ -152,17 +153,18 @@ func TestUploadsThatAreRefused(t *testing.T) {
 	s := newServer(t)
 	v := s.signIn(s.owner("owner"))
 	for name, tt := range map[string]struct{ file, want string }{
-		"empty":           {"", "must not be empty"},
-		"no rows":         {"url,alias\n", "has no rows"},
-		"workbook":        {"PK\x03\x04rest", "Save it as CSV"},
-		"JSON":            {`{"url":"https://example.com"}`, "Save it as CSV"},
-		"HTML":            {"<html>", "it is XML or HTML"},
-		"other encoding":  {"url,title\nhttps://example.com,B\xfccher\n", "has another encoding"},
-		"zero bytes":      {"u\x00r\x00l\x00\n", "zero bytes"},
-		"too many rows":   {"url\n" + strings.Repeat("https://example.com\n", 1001), "must have at most 1000 rows"},
-		"too large":       {"url\n" + strings.Repeat("x", 512<<10), "must be at most 512 KiB"},
-		"broken quotes":   {"\"url\nhttps://example.com\n", "cannot be read"},
-		"too many fields": {"url\n" + strings.Repeat("\"", 3), "has no rows"},
+		"empty":            {"", "must not be empty"},
+		"no rows":          {"url,alias\n", "has no rows"},
+		"workbook":         {"PK\x03\x04rest", "Save it as CSV"},
+		"JSON":             {`{"url":"https://example.com"}`, "Save it as CSV"},
+		"HTML":             {"<html>", "it is XML or HTML"},
+		"other encoding":   {"url,title\nhttps://example.com,B\xfccher\n", "does not have the chosen encoding"},
+		"zero bytes":       {"u\x00r\x00l\x00\n", "NUL bytes"},
+		"too many columns": {strings.Repeat(",", 100) + "\nhttps://example.com\n", "must have at most 100 columns"},
+		"too many rows":    {"url\n" + strings.Repeat("https://example.com\n", 1001), "must have at most 1000 rows"},
+		"too large":        {"url\n" + strings.Repeat("x", 512<<10), "must be at most 512 KiB"},
+		"broken quotes":    {"\"url\nhttps://example.com\n", "cannot be read"},
+		"too many fields":  {"url\n" + strings.Repeat("\"", 3), "has no rows"},
 	} {
 		a := v.upload("/~/import", url.Values{"file": {tt.file}, "encoding": {"utf-8"}})
 		if a.status != http.StatusUnprocessableEntity || !strings.Contains(html.UnescapeString(string(a.body)), tt.want) {
@@ -191,5 +193,19 @@ func TestUploadsThatAreRefused(t *testing.T) {
 	a := few.upload("/~/import/rows", url.Values{"data": {base64.StdEncoding.EncodeToString([]byte(rows.String()))}, "map_url": {"url"}})
 	if !strings.Contains(string(a.body), "Imported 5 links, rejected 3 of 8 rows") || !strings.Contains(string(a.body), "You have used up your limit") {
 		t.Errorf("an import over the limit = %d %.2000s", a.status, a.body)
+	}
+	limited.clock.add(time.Hour)
+	rest := url.Values{"data": {base64.StdEncoding.EncodeToString([]byte(rows.String()))}, "map_url": {"url"}, "from": {"5"}}
+	if !strings.Contains(string(a.body), `name="from" value="5"`) || !strings.Contains(string(a.body), `value="`+rest.Get("data")+`"`) {
+		t.Errorf("the report has no form for the remaining rows: %.2000s", a.body)
+	}
+	if a := few.upload("/~/import/rows", rest); !strings.Contains(string(a.body), "Imported 3 links") {
+		t.Errorf("the import of the remaining rows = %d %.2000s", a.status, a.body)
+	}
+	for _, from := range []string{"-1", "9", "x"} {
+		rest.Set("from", from)
+		if a := few.upload("/~/import/rows", rest); a.status != http.StatusBadRequest {
+			t.Errorf("an import from row %q = %d, want 400", from, a.status)
+		}
 	}
 }

@@ -45,7 +45,7 @@ func (a *API) domainOfHost(host string) (*domains.Domain, error) {
 	if host == a.host {
 		return nil, nil
 	}
-	if a.app != nil && host == a.app.host {
+	if a.app.isHost(host) {
 		return nil, errConsoleHost
 	}
 	d, known := a.opts.Hosts.Find(host)

@@ -198,7 +198,7 @@ func memberError(err error) error {
 	case errors.Is(err, access.ErrLastManager):
 		return newProblem(http.StatusConflict, "This is the last manager of the workspace. Make another member a manager first.")
 	case errors.Is(err, access.ErrProvided):
-		return newProblem(http.StatusConflict, "The identity provider decides about the role of this member. Change the groups of the person there.")
+		return newProblem(http.StatusConflict, "The identity provider or the proxy decides about the role of this member. Change the groups of the person there.")
 	case errors.Is(err, access.ErrChanged):
 		return newProblem(http.StatusConflict, "Another person changed this member at the same time. Read the members again.")
 	}

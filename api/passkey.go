@@ -2,6 +2,7 @@ package api
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"time"
@@ -27,7 +28,7 @@ const (
 // passkeyLimit bounds the sign-ins with passkeys by one client. Each may cost queries of the shards.
 var passkeyLimit = ratelimit.Limit{Count: 600, Window: time.Hour}
 
-// newPasskeys returns what checks passkeys, or nil if browsers have none for the address of the console.
+// newPasskeys returns the Checker of passkeys, or nil if browsers cannot have passkeys for the address of the console.
 func newPasskeys(opts *Options) (*passkey.Checker, error) {
 	console, err := url.Parse(opts.consoleURL())
 	if err != nil || !passkey.Possible(console) {
@@ -39,6 +40,9 @@ func newPasskeys(opts *Options) (*passkey.Checker, error) {
 	}
 	return passkey.New(passkey.Options{Origin: opts.consoleURL(), Name: name})
 }
+
+// newPasskeyLimit bounds the passkeys that a member adds. The database keeps removed ones.
+var newPasskeyLimit = ratelimit.Limit{Count: access.MaxPasskeys, Window: 24 * time.Hour}
 
 // routePasskeys adds the routes of passkeys to the console.
 func (a *API) routePasskeys(e *echo.Echo) {
@@ -150,11 +154,11 @@ func passkeyReason(err error) string {
 	case errors.Is(err, access.ErrPasskey):
 		return "This passkey is unknown, was removed, or could not be checked."
 	case errors.Is(err, access.ErrAttempt):
-		return "The passkey was not asked for in this browser, took longer than ten minutes, or was used before. Begin again."
+		return "This attempt did not begin in this browser, took longer than ten minutes, or was already used. Begin again."
 	case errors.Is(err, access.ErrNoPasskeys):
 		return "Only a member who was invited can have passkeys."
 	case errors.Is(err, access.ErrTooManyPasskeys):
-		return "You have the largest number of passkeys. Remove one first."
+		return fmt.Sprintf("You have %d passkeys, which is the limit. Remove one first.", access.MaxPasskeys)
 	}
 	return ""
 }
@@ -197,6 +201,9 @@ func (a *API) addPasskey(c echo.Context, s *session) error {
 	}
 	if err != nil {
 		return passkeyProblem(err)
+	}
+	if taken := a.take(c.Request().Context(), "passkey:"+s.origin.ID, newPasskeyLimit, 1); taken.Allowed == 0 {
+		return tooMany("You have added too many passkeys.", taken, rateHeaders("passkey", newPasskeyLimit, taken))
 	}
 	made, err := a.passkeys.Made(attempt.Challenge(), subject, []byte(s.form.Get("passkey")))
 	if err != nil {

@@ -77,22 +77,27 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if strings.HasPrefix(r.URL.Path, "/api/") {
-		r = a.identify(w, r)
-		if a.crossOrigin(w, r) {
-			return
-		}
-		if r.Method == http.MethodHead { // handled as GET; net/http drops the body
-			get := *r
-			get.Method = http.MethodGet
-			r = &get
-		}
-		a.resources.ServeHTTP(w, r)
+		a.serveResources(w, r)
 		return
 	}
 	if r.Header[requestIDHeader] != nil && a.sentID(r) != "" {
 		r = a.identify(w, r)
 	}
 	a.visitors.ServeHTTP(w, r)
+}
+
+// serveResources answers a request below /api.
+func (a *API) serveResources(w http.ResponseWriter, r *http.Request) {
+	r = a.identify(w, r)
+	if a.crossOrigin(w, r) {
+		return
+	}
+	if r.Method == http.MethodHead { // handled as GET; net/http drops the body
+		get := *r
+		get.Method = http.MethodGet
+		r = &get
+	}
+	a.resources.ServeHTTP(w, r)
 }
 
 // getHead are the methods that read.

@@ -139,8 +139,8 @@ func (a *API) showSignIn(c echo.Context, status int, v web.SignIn) {
 	a.pages.SignIn(c.Response(), status, v)
 }
 
-// signInPage shows the form to sign in. A person whom a trusted proxy names is signed in at once, unless the person has
-// just signed out: then no page is to be opened afterwards.
+// signInPage shows the form to sign in. With return_to, it signs in a person whom a trusted proxy names at once. The
+// page after a sign-out has no return_to, so it shows the form.
 func (a *API) signInPage(c echo.Context) error {
 	returnTo := c.QueryParam("return_to")
 	_, err := a.sessionOf(c)
@@ -336,7 +336,14 @@ func (a *API) inSession(h func(c echo.Context, s *session) error) echo.HandlerFu
 			return err
 		}
 		if posted && r.ContentLength != 0 {
-			if s.form, err = a.readForm(c, maxConsoleFormLen); err == nil {
+			if uploads(c.Path()) {
+				var free func()
+				s.form, free, err = a.readUpload(c)
+				defer free()
+			} else {
+				s.form, err = a.readForm(c, maxConsoleFormLen)
+			}
+			if err == nil {
 				err = once(s.form)
 			}
 			if err != nil {

@@ -37,7 +37,7 @@ type Member struct {
 	Workspace  string     `json:"workspace"`
 	Role       string     `json:"role"`   // viewer, editor, manager or admin
 	State      string     `json:"state"`  // member or invited
-	Issuer     string     `json:"issuer"` // the identity provider that decides about the role; empty for an invited person
+	Issuer     string     `json:"issuer"` // the identity provider that decides about the role; "proxy" for a trusted proxy; empty for an invited person
 	By         string     `json:"by"`     // who gave the role
 	CreatedAt  time.Time  `json:"created_at"`
 	ExpiresAt  *time.Time `json:"expires_at"`   // end of an invitation; nil for a member

@@ -119,7 +119,7 @@ func everyScreen(p *web.Pages, who web.Viewer, text string) map[string]func(http
 		},
 		"imported": func(w http.ResponseWriter) {
 			p.ImportReport(w, 200, who, web.ImportReport{
-				Name: text, Rows: 3, Rejected: 1, Faults: []web.ImportFault{{Line: 2, Field: text, Reason: text}}, Made: []web.ImportedRow{{Line: 3, Link: row, Warning: text}, {Line: 4, Link: row}}, Limited: true,
+				Name: text, Rows: 3, Rejected: 1, Faults: []web.ImportFault{{Line: 2, Field: text, Reason: text}}, Made: []web.ImportedRow{{Line: 3, Link: row, Warning: text}, {Line: 4, Link: row}}, Rest: &web.ImportRest{From: 1, Data: text, Fields: []web.ImportField{{Name: "url", Column: text}}},
 			})
 		},
 		"links": func(w http.ResponseWriter) {

@@ -71,7 +71,7 @@ func (f ImportField) Hint() string {
 	case "url":
 		return "Where the link leads. Required"
 	case "code":
-		return "The ending of the short link. Without a column, or in empty cells: a random code"
+		return "The ending of the short link. A row without a code gets a random one"
 	case "short_url":
 		return "Its ending becomes the alias"
 	case "tags":
@@ -95,7 +95,14 @@ type ImportReport struct {
 	Rejected int    // rows that made no link
 	Faults   []ImportFault
 	Made     []ImportedRow
-	Limited  bool // whether the limit of creates ended the import early
+	Rest     *ImportRest // nil unless the limit of creates ended the import early
+}
+
+// ImportRest is what a report sends to import the remaining rows.
+type ImportRest struct {
+	From   int    // number of the first remaining row, from 0
+	Data   string // as in ImportColumns
+	Fields []ImportField
 }
 
 // ImportFault is one reason why a row was rejected.

@@ -26,7 +26,7 @@ type MemberList struct {
 type MemberRow struct {
 	ID, Name, Role                   string
 	Invited                          bool   // whether it is an invitation
-	Issuer                           string // the identity provider that decides about the role; may be empty
+	Issuer                           string // the identity provider that decides about the role, or "proxy"; may be empty
 	Self                             bool   // whether it is the viewer
 	Fixed                            bool   // whether the viewer may not change the member
 	CreatedAt, ExpiresAt, LastUsedAt time.Time

@@ -21,12 +21,13 @@ type Options struct {
 	Name   string // Required. The name of the website, which browsers show.
 }
 
-// Possible reports whether browsers can have passkeys for an origin: an https URL with a host name, or http://localhost.
+// Possible reports whether browsers can have passkeys for an origin: an https URL with a host name of at least two labels,
+// or localhost.
 func Possible(origin *url.URL) bool {
 	if _, err := netip.ParseAddr(origin.Hostname()); err == nil {
 		return false
 	}
-	return origin.Scheme == "https" || origin.Hostname() == "localhost"
+	return (origin.Scheme == "https" || origin.Hostname() == "localhost") && protocol.ValidateRPID(origin.Hostname()) == nil
 }
 
 // Checker makes options for browsers, and checks their answers. Make one with New. Safe for concurrent use.

@@ -13,6 +13,7 @@ func TestPossible(t *testing.T) {
 	for origin, want := range map[string]bool{
 		"https://sho.rt": true, "https://console.sho.rt:8443": true, "http://localhost:8080": true, "https://localhost": true,
 		"http://sho.rt": false, "https://192.0.2.1": false, "https://[2001:db8::1]": false, "http://127.0.0.1:8080": false,
+		"https://go": false, "https://sho.rt.": false,
 	} {
 		u, err := url.Parse(origin)
 		if err != nil {

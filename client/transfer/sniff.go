@@ -42,7 +42,7 @@ func sniff(r *bufio.Reader) (form, error) {
 	case len(start) == 0 && len(head) < 512:
 		return 0, noLinks("it has only empty lines")
 	case bytes.IndexByte(head, 0) >= 0:
-		return 0, noLinks("it has zero bytes. Name its encoding with --encoding, for example utf-16le")
+		return 0, noLinks("it contains NUL bytes. Name its encoding with --encoding, for example utf-16le")
 	case bytes.HasPrefix(start, []byte("<")):
 		return 0, noLinks("it is XML or HTML. Export the links as CSV, JSON or SQL")
 	case bytes.HasPrefix(start, []byte("PK\x03\x04")), bytes.HasPrefix(start, []byte("\x1f\x8b")):

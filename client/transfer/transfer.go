@@ -47,7 +47,7 @@ type Record struct {
 	Warnings []Warning
 }
 
-// NewLink returns the create of the link, without its password, dates, clicks and takedown.
+// NewLink returns the request that creates the link. It has no password, creation date, clicks or takedown.
 func (r *Record) NewLink() client.NewLink {
 	l := &r.Link
 	return client.NewLink{

@@ -40,8 +40,8 @@ type domainSettingFlags struct {
 	EndedURL       *string  `placeholder:"URL" help:"Where visits of ended links are redirected."`
 	EndedStatus    *int     `placeholder:"CODE" help:"Status of that redirect. Default: 302."`
 
-	AppleAppSiteAssociation *string `placeholder:"FILE" help:"File apple-app-site-association of the domain. - reads standard input. An empty name removes the file."`
-	Assetlinks              *string `placeholder:"FILE" help:"File assetlinks.json of the domain, likewise."`
+	AppleAppSiteAssociation *string `placeholder:"FILE" help:"File apple-app-site-association of the domain. - reads standard input, an empty name removes the file."`
+	Assetlinks              *string `placeholder:"FILE" help:"File assetlinks.json of the domain. - reads standard input, an empty name removes the file."`
 
 	JSON bool `name:"json" help:"Print the domain as JSON."`
 }

@@ -47,7 +47,7 @@ type linksEdit struct {
 	Status       *int     `placeholder:"CODE" help:"Status of the redirect: 301, 302, 307 or 308."`
 	ForwardQuery *string  `placeholder:"HOW" help:"Use of a visit's query: off, append or override."`
 	ForwardPath  *string  `placeholder:"HOW" help:"Use of the path of a visit after the code: off or append."`
-	Rules        *string  `placeholder:"FILE" help:"File with the new rules, a JSON list; they replace all rules. - reads standard input. An empty list, or an empty name, removes all."`
+	Rules        *string  `placeholder:"FILE" help:"File with a JSON list of rules, which replaces all rules of the link. - reads standard input, an empty name removes all rules."`
 	Alias        *string  `placeholder:"CODE" help:"Rename the link: its new code."`
 	OldAlias     *string  `placeholder:"HOW" help:"With --alias: the old code redirects to the new one (redirect), or is deleted (gone). Default: redirect."`
 

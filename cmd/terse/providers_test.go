@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"reflect"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/terse/terse/access/oidc"
 	"github.com/terse/terse/api"
 	"github.com/terse/terse/store"
+	"github.com/terse/terse/store/cache/cdn"
 )
 
 func TestProvidersAreRead(t *testing.T) {
@@ -54,6 +56,14 @@ func TestProvidersAreRead(t *testing.T) {
 
 func TestProxySignInIsRead(t *testing.T) {
 	t.Parallel()
+	flags := serveFlags{TrustedProxies: "192.0.2.1", providerFlags: providerFlags{ProxySignIn: "Remote-User"}}
+	if s, _ := flags.read(); s.proxySignIn.User != "Remote-User" {
+		t.Errorf("the settings have %+v, want the header Remote-User", s.proxySignIn)
+	}
+	flags.CDN = cdn.Varnish
+	if _, problems := flags.read(); !strings.Contains(errors.Join(problems...).Error(), "PROXY_SIGN_IN: must not be set with TERSE_CDN") {
+		t.Errorf("with a CDN: problems = %v", problems)
+	}
 	read := func(headers, roles string, trusted bool) (got api.ProxySignIn, problems []string) {
 		flags := providerFlags{ProxySignIn: headers, ProxySignInRoles: roles}
 		got = flags.readProxy(trusted, func(name string, err error) {

@@ -226,7 +226,11 @@ func (p *process) useCases(s *stores) (*links.Service, error) {
 
 // ruleOptions are the rules for targets and aliases.
 func (p *process) ruleOptions(s *stores, base *url.URL) store.RulesOptions {
-	return store.RulesOptions{OwnHosts: []string{base.Host}, Routes: api.Routes(), Reserved: api.Reserved(p.settings.reserved...), Blocked: s.list, Served: s.hosts}
+	own := []string{base.Host}
+	if app, err := url.Parse(p.settings.appURL); err == nil && app.Host != "" {
+		own = append(own, app.Host)
+	}
+	return store.RulesOptions{OwnHosts: own, Routes: api.Routes(), Reserved: api.Reserved(p.settings.reserved...), Blocked: s.list, Served: s.hosts}
 }
 
 // handler returns the handler of the public address, and starts the scan of all links.

@@ -209,6 +209,9 @@ func (f *serveFlags) read() (serveSettings, []error) {
 	s.redisURL, err = f.RedisURL, cmp.Or(remote.CheckURL(f.RedisURL), checkSecret(ofRedis), checkSecret(ofSentinels))
 	try("REDIS_URL", err)
 	s.cdn = f.readCDN(try)
+	if s.proxySignIn.User != "" && s.cdn.Provider != "" {
+		try("PROXY_SIGN_IN", fmt.Errorf("must not be set with %sCDN: a CDN is a trusted proxy that passes on the headers of visitors", envPrefix))
+	}
 	s.cacheBytes, err = parseMiB(f.CacheSize)
 	try("CACHE_SIZE", err)
 	s.operation = f.operationFlags.read(len(s.shards) > 0, try)

@@ -33,7 +33,7 @@ func TestSettingsAreRead(t *testing.T) {
 		abuseFlags:    abuseFlags{LimitReport: "5/5s", WebriskKey: "9f86d081884c", WebriskRate: "6/2s", WebriskURL: "http://risk", ScanInterval: "8s"},
 		clickFlags:    clickFlags{countFlags: countFlags{"logs", "true", "192.0.2.0/24, 2001:db8::/32", "../../clicks/country/testdata/GeoLite2-Country-Test.mmdb"}, ClicksSpool: "/spool", ClicksSpoolSize: "16", ClicksKeepDays: "15", CountryHeader: "cf-ipcountry"},
 		domainFlags:   domainFlags{DomainsPerKey: "14", DomainsNetworks: "10.0.0.0/8, fd00::/8", DNSServer: "192.0.2.53:53"},
-		providerFlags: providerFlags{OIDC: "corp https://login.example id 9f86d081884b", OIDCRoles: "corp/Sales=marketing:editor", ProxySignIn: "remote-user x-groups", ProxySignInRoles: "Ops=default:admin"},
+		providerFlags: providerFlags{OIDC: "corp https://login.example id 9f86d081884b", OIDCRoles: "corp/Sales=marketing:editor"},
 		RedisURL:      "redis://r", CDN: cdn.Varnish, VarnishURLs: "http://v", VarnishSecret: "9f86d081884d", CDNRate: "10/4s",
 		BatchSize: "12", CacheSize: "13", LogLevel: "warn", LogFormat: "json",
 	}
@@ -69,9 +69,6 @@ func TestSettingsAreRead(t *testing.T) {
 		providers: []oidc.Options{{
 			Name: "corp", Issuer: "https://login.example", ClientID: "id", ClientSecret: "9f86d081884b", Grants: []access.Grant{{Group: "Sales", Workspace: "marketing", Role: store.RoleEditor}},
 		}},
-		proxySignIn: api.ProxySignIn{
-			User: "Remote-User", Groups: "X-Groups", Grants: []access.Grant{{Group: "Ops", Workspace: "default", Role: store.RoleAdmin}},
-		},
 		redisURL:   "redis://r",
 		cdn:        cdn.Options{Provider: cdn.Varnish, VarnishURLs: []string{"http://v"}, VarnishSecret: "9f86d081884d", Rate: 2.5, Burst: 10},
 		cacheBytes: 13 << 20,

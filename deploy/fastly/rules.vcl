@@ -14,7 +14,7 @@
 #
 # Terse runs with TERSE_CDN=fastly, with the networks of Fastly in TERSE_TRUSTED_PROXIES, and with
 # TERSE_COUNTRY_HEADER=Terse-Country. The first two subroutines are the same as in ../varnish/terse.vcl. A header is
-# set only if Terse finds the same in the request. Without it, Fastly keeps no answer.
+# set only if Terse finds the same value in the request. If a header is missing, Terse answers with no-store.
 sub set_device {
     unset req.http.Terse-Device;
     if (req.http.User-Agent ~ "^Mozilla/5\.0 \([^()]{9,50}\) (AppleWebKit/[0-9.]{1,9} \(KHTML, like Gecko\)|Gecko/[0-9.]{1,9})( (Chrome|Version|Safari|Firefox|Edg|OPR|Vivaldi|YaBrowser)/[0-9.]{1,16}){1,5}$") {

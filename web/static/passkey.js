@@ -30,7 +30,7 @@ for (const form of document.querySelectorAll("form[data-passkey]")) {
 
 // reason returns what a failure means for the visitor.
 function reason(cause) {
-  if (cause.name === "NotAllowedError") return "The browser got no passkey: it was cancelled, took too long, or there is none.";
+  if (cause.name === "NotAllowedError") return "No passkey was used: you cancelled, the time ran out, or this device has none.";
   if (cause.name === "InvalidStateError") return "This device has a passkey of yours already.";
   return "The passkey could not be used. Reload the page and try again.";
 }
