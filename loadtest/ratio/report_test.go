@@ -37,7 +37,7 @@ func TestChoose(t *testing.T) {
 	}{
 		{"l1", 1},
 		{"create,l1", 2},
-		{"l1,domains,tls,redis,bytes,cold,zipf,large,create", len(parts())},
+		{"l1,domains,tls,redis,bytes,cold,zipf,large,create,clicks,stats", len(parts())},
 		{"", 0},
 		{"l1,l1", 0},
 		{"l2", 0},
