@@ -27,7 +27,7 @@ func TestLinksTravelInLittleMemory(t *testing.T) {
 	const mib = 1 << 20
 	took := travel(t, 20_000)
 	t.Logf("for a file of %d MiB the heaps of client and server grew to %d and %d MiB", took.file/mib, took.client/mib, took.server/mib)
-	if took.client >= took.file || took.server >= took.file { // on a busy machine the heaps have more garbage
+	if took.client >= took.file || took.server >= took.file {
 		t.Errorf("for a file of %d MiB the heaps of client and server grew to %d and %d MiB, want less than the file", took.file/mib, took.client/mib, took.server/mib)
 	}
 }
@@ -38,10 +38,11 @@ type travelled struct{ client, server, file int64 }
 // traceHeap makes a process collect its heap often and print the size each time.
 var traceHeap = []string{"GODEBUG=gctrace=1", "GOGC=50"}
 
-// largestHeap returns the largest heap in the output of a process with traceHeap, in bytes.
+// largestHeap returns the largest heap after a collection in the output of a process with traceHeap, in
+// bytes. How much garbage there is before it depends on the load of the machine.
 func largestHeap(t *testing.T, said string) (most int64) {
 	t.Helper()
-	for _, collected := range regexp.MustCompile(`\d+->(\d+)->\d+ MB, `).FindAllStringSubmatch(said, -1) {
+	for _, collected := range regexp.MustCompile(`\d+->\d+->(\d+) MB, `).FindAllStringSubmatch(said, -1) {
 		mib, err := strconv.ParseInt(collected[1], 10, 64)
 		must(t, err)
 		most = max(most, mib<<20)

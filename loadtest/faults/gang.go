@@ -45,7 +45,7 @@ const (
 	reportWithin = 5 * time.Second
 
 	// arriveWithin is the longest time until all strangers have sent their first request.
-	arriveWithin = 30 * time.Second
+	arriveWithin = 2 * time.Minute
 
 	// readerLinks and readerTarget make a list longer than the buffers of a connection.
 	readerLinks, readerTarget = 1000, 1500

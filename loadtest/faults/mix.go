@@ -18,6 +18,9 @@ import (
 // perBatch is the number of links in one batch call.
 const perBatch = 1000
 
+// createAttempts is how often a batch of links is sent at most.
+const createAttempts = 5
+
 // coldTimes is the number of cold links as a multiple of the option -links. The crowd visits
 // the cold links in turn, so each has left every cache before its next visit. The number of
 // hot links is half of -links; the crowd visits them all the time.
@@ -110,9 +113,15 @@ func (s *scene) create(key string, links []newLink) error {
 	group.SetLimit(4)
 	for some := range slices.Chunk(links, perBatch) {
 		group.Go(func() error {
-			got, err := a.Send(s.ctx, "POST", s.state.Nodes[0].URL+"/api/v1/links/batch", map[string]any{"links": some}, a.Authorization()...)
-			if err == nil && got.Status != 200 {
-				err = fmt.Errorf("status of a batch create = %d", got.Status)
+			var err error
+			for range createAttempts { // a busy node may close a connection
+				got, failed := a.Send(s.ctx, "POST", s.state.Nodes[0].URL+"/api/v1/links/batch", map[string]any{"links": some}, a.Authorization()...)
+				if err = failed; err == nil && got.Status != 200 {
+					err = fmt.Errorf("status of a batch create = %d", got.Status)
+				}
+				if err == nil || s.ctx.Err() != nil {
+					break
+				}
 			}
 			return err
 		})
