@@ -117,14 +117,18 @@ func (s *Service) attempt(raw []byte) (a Attempt, ok bool) {
 // with their sessions. It returns ErrNoRole without a role, and ErrAttempt if the attempt was used.
 func (s *Service) SignInPerson(ctx context.Context, a Attempt, p Person) (token string, err error) {
 	token, hash := store.TokenOf([sha256.Size]byte(sum(s.sessions, a.secret)))
-	err = s.signInPerson(ctx, p, token, hash)
-	if errors.Is(err, store.ErrExists) {
-		err = ErrAttempt
-	}
-	if err != nil {
-		return "", err
+	if err := s.signInPerson(ctx, p, token, hash); err != nil {
+		return "", usedOnce(err)
 	}
 	return token, nil
+}
+
+// usedOnce returns ErrAttempt for the error of a store that has the digest already, and other errors unchanged.
+func usedOnce(err error) error {
+	if errors.Is(err, store.ErrExists) {
+		return ErrAttempt
+	}
+	return err
 }
 
 // ProxyIssuer is the Issuer of the people whom a trusted proxy names.

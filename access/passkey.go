@@ -68,7 +68,7 @@ func (s *Service) ResumeNewPasskey(cookie string) (a Attempt, subject string, er
 func (a *Attempt) Challenge() []byte { return a.challenge }
 
 // passkeyID returns the ID of the passkey that an attempt makes. It follows from the secret, so that an attempt makes one
-// passkey at most.
+// passkey at most on each shard. RevokeKey revokes them on all shards.
 func (s *Service) passkeyID(a Attempt) string {
 	return "key_" + strings.ToLower(base32.StdEncoding.EncodeToString(sum(s.attempts, append([]byte("passkey"), a.secret...)))[:12])
 }
@@ -88,12 +88,8 @@ func (s *Service) newPasskey(a Attempt, subject, workspace string, in NewPasskey
 
 // storePasskey stores a passkey. It returns ErrAttempt if the attempt or the credential was used.
 func (s *Service) storePasskey(ctx context.Context, k store.Key) error {
-	err := s.opts.Keys.CreateKey(ctx, k)
-	if errors.Is(err, store.ErrExists) {
-		return ErrAttempt
-	}
-	if err != nil {
-		return fmt.Errorf("create passkey: %w", err)
+	if err := s.opts.Keys.CreateKey(ctx, k); err != nil {
+		return fmt.Errorf("create passkey: %w", usedOnce(err))
 	}
 	return nil
 }
@@ -142,13 +138,10 @@ func (s *Service) RemovePasskey(ctx context.Context, m store.Key, id string) err
 	if err != nil {
 		return err
 	}
-	for i := range own {
-		if own[i].ID == id {
-			_, err := s.revoke(ctx, id)
-			return err
-		}
+	if err := s.revokeOneOf(ctx, own, id); err != nil {
+		return fmt.Errorf("remove passkey %q: %w", id, err)
 	}
-	return fmt.Errorf("remove passkey %q: %w", id, store.ErrNotFound)
+	return nil
 }
 
 // endPasskeys revokes the passkeys of a member in all.
@@ -179,12 +172,8 @@ func (s *Service) SignInByPasskey(ctx context.Context, a Attempt, passkey store.
 		return "", err
 	}
 	token, hash := store.TokenOf([sha256.Size]byte(sum(s.sessions, a.secret)))
-	err = s.openSession(ctx, m, token, hash)
-	if errors.Is(err, store.ErrExists) {
-		err = ErrAttempt
-	}
-	if err != nil {
-		return "", err
+	if err := s.openSession(ctx, m, token, hash); err != nil {
+		return "", usedOnce(err)
 	}
 	return token, nil
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/terse/terse/store"
@@ -87,13 +88,19 @@ func (s *Service) EndSession(ctx context.Context, who Caller, id string) error {
 	if err != nil {
 		return err
 	}
-	for i := range own {
-		if own[i].ID == id {
-			_, err := s.revoke(ctx, id)
-			return err
-		}
+	if err := s.revokeOneOf(ctx, own, id); err != nil {
+		return fmt.Errorf("end session %q: %w", id, err)
 	}
-	return fmt.Errorf("end session %q: %w", id, store.ErrNotFound)
+	return nil
+}
+
+// revokeOneOf revokes the key with an id if it is one of own. Otherwise it returns store.ErrNotFound.
+func (s *Service) revokeOneOf(ctx context.Context, own []store.Key, id string) error {
+	if !slices.ContainsFunc(own, func(k store.Key) bool { return k.ID == id }) {
+		return store.ErrNotFound
+	}
+	_, err := s.revoke(ctx, id)
+	return err
 }
 
 // SignOut ends a session.

@@ -34,27 +34,27 @@ type API struct {
 
 	domainPages *web.Pages // of custom domains
 
-	metrics   *metrics
-	visitors  *echo.Echo       // redirects and pages of the default domain
-	onDomains *echo.Echo       // redirects and pages of custom domains
-	passkeys  *passkey.Checker // nil: browsers have none for the address of the console
-	app       *appHost         // nil: the console is on the default domain
-	resources *echo.Echo       // everything below /api
-	schemas   huma.Registry
-	csrf      *http.CrossOriginProtection // of the forms for visitors
-	posts     *http.CrossOriginProtection // of the forms of the console
-	agents    *useragent.Classifier
-	chooser   chooser
-	scheme    string // of short URLs
-	host      string // of the base URL, as in the Host of requests
-	port      string // of the base URL with its colon; empty for the default port
+	metrics      *metrics
+	visitors     *echo.Echo       // redirects and pages of the default domain
+	onDomains    *echo.Echo       // redirects and pages of custom domains
+	passkeys     *passkey.Checker // nil: browsers have none for the address of the console
+	app          *appHost         // nil: the console is on the default domain
+	resources    *echo.Echo       // everything below /api
+	schemas      huma.Registry
+	visitorForms *http.CrossOriginProtection // of the forms for visitors
+	consoleForms *http.CrossOriginProtection // of the forms of the console
+	agents       *useragent.Classifier
+	chooser      chooser
+	scheme       string // of short URLs
+	host         string // of the base URL, as in the Host of requests
+	port         string // of the base URL with its colon; empty for the default port
 
 	canonicalHost string // of the base URL, see store.CanonicalHost
 
 	drawers   chan struct{} // semaphore: QR codes that are drawn at the same time
 	drawings  drawings
 	outage    seldom              // limits the log message about the store
-	forged    seldom              // limits the log message about headers to sign in
+	untrusted seldom              // limits the log message about headers to sign in
 	busy      seldom              // limits the log message about overload
 	prechecks map[string]precheck // by method and route; complete before the first request
 
@@ -105,10 +105,10 @@ func New(opts Options) (*API, error) {
 		return nil, err
 	}
 	a := &API{
-		opts:   opts,
-		pages:  pages,
-		csrf:   http.NewCrossOriginProtection(),
-		agents: agents, chooser: chooser,
+		opts:         opts,
+		pages:        pages,
+		visitorForms: http.NewCrossOriginProtection(),
+		agents:       agents, chooser: chooser,
 		scheme: base.Scheme,
 		host:   base.Host,
 		port:   strings.TrimPrefix(base.Host, base.Hostname()), // not for an IPv6 address, which has no other domains
@@ -122,10 +122,10 @@ func New(opts Options) (*API, error) {
 		smallBodies: smallRoom(),
 		largeBodies: largeRoom(),
 	}
-	if err := a.csrf.AddTrustedOrigin(opts.BaseURL); err != nil {
+	if err := a.visitorForms.AddTrustedOrigin(opts.BaseURL); err != nil {
 		return nil, fmt.Errorf("api: trust the origin of BaseURL: %w", err)
 	}
-	if a.posts, err = opts.consoleProtection(); err != nil {
+	if a.consoleForms, err = opts.consoleProtection(); err != nil {
 		return nil, err
 	}
 	if a.passkeys, err = newPasskeys(&opts); err != nil {

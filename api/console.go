@@ -57,7 +57,7 @@ func (a *API) routeConsole(e *echo.Echo) {
 		sessionsScreen: a.sessionsScreen,
 		linkScreen:     a.linkScreen, linkScreen + "/edit": a.editScreen, linkScreen + "/delete": a.deleteScreen,
 		linkScreen + "/history": a.historyScreen, linkScreen + "/qr": a.qrScreen, linkScreen + "/explain": a.explainScreen, linkScreen + "/stats": a.statsScreen, linkScreen + "/stats/total": a.statsTotal,
-		importScreen: a.importScreen, tagsScreen: a.tagsScreen, statsOfSetScreen: a.setStatsScreen, statsOfSetScreen + "/total": a.setStatsTotal,
+		importScreen: a.importScreen, tagsScreen: a.tagsScreen, groupStatsRoute: a.groupStatsScreen, groupStatsRoute + "/total": a.groupStatsTotal,
 		domainsScreen: a.domainsScreen, domainScreen: a.domainScreen, domainScreen + "/edit": a.editDomainScreen, domainScreen + "/remove": a.removeDomainScreen,
 		reportsScreen: a.reportsScreen, blocklistScreen: a.blocklistScreen,
 	} {

@@ -13,17 +13,17 @@ import (
 )
 
 const (
-	statsOfSetScreen = web.ConsolePath + "stats"
-	tagsScreen       = web.ConsolePath + "tags"
+	groupStatsRoute = web.ConsolePath + "stats"
+	tagsScreen      = web.ConsolePath + "tags"
 
 	tagPage = 100 // tags in a page of the list
 )
 
 // countedSet returns the links that the parameters of a page of statistics select. An administrator
 // without parameters gets all links of the server. The error names every invalid parameter.
-func (a *API) countedSet(c echo.Context, s *session) (*store.Share, web.StatsSet, error) {
+func (a *API) countedSet(c echo.Context, s *session) (*store.Share, web.StatsGroup, error) {
 	p := c.QueryParams()
-	set := web.StatsSet{Tag: p.Get("tag"), Domain: p.Get("domain"), Owner: p.Get("owner"), Admin: s.Require(store.ScopeAdmin) == nil}
+	set := web.StatsGroup{Tag: p.Get("tag"), Domain: p.Get("domain"), Owner: p.Get("owner"), Admin: s.Require(store.ScopeAdmin) == nil}
 	in := links.ClickSet{Owner: ownerParam(set.Owner), Domain: set.Domain, Tag: set.Tag}
 	if in.Owner == nil && set.Admin {
 		in.Owner = new(links.AllOwners)
@@ -38,8 +38,8 @@ func (a *API) countedSet(c echo.Context, s *session) (*store.Share, web.StatsSet
 	return &store.Share{Kind: kind, Key: key}, set, err
 }
 
-// setStatsScreen shows the statistics of several links together.
-func (a *API) setStatsScreen(c echo.Context, s *session) error {
+// groupStatsScreen shows the statistics of several links together.
+func (a *API) groupStatsScreen(c echo.Context, s *session) error {
 	share, set, invalid := a.countedSet(c, s)
 	if invalid != nil && !store.IsInvalid(invalid) {
 		return invalid
@@ -66,12 +66,12 @@ func (a *API) setStatsScreen(c echo.Context, s *session) error {
 			return err
 		}
 	}
-	a.pages.SetStats(c.Response(), status, s.viewer(), v)
+	a.pages.GroupStats(c.Response(), status, s.viewer(), v)
 	return nil
 }
 
-// setStatsTotal answers the totals of the statistics of several links as JSON.
-func (a *API) setStatsTotal(c echo.Context, s *session) error {
+// groupStatsTotal answers the totals of the statistics of several links as JSON.
+func (a *API) groupStatsTotal(c echo.Context, s *session) error {
 	share, _, err := a.countedSet(c, s)
 	if err != nil {
 		return ofQuery(err)

@@ -43,7 +43,7 @@ func (a *API) home(c echo.Context) error {
 // shorten handles the form of the home page when the browser has no JavaScript.
 func (a *API) shorten(c echo.Context) error {
 	r := c.Request()
-	if err := a.csrf.Check(r); err != nil {
+	if err := a.visitorForms.Check(r); err != nil {
 		return a.answer(c, policyError, newProblem(http.StatusForbidden, "The form was sent from another website."))
 	}
 	who := a.newCaller(a.clientAddr(r), nil)

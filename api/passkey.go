@@ -68,15 +68,6 @@ func (a *API) writeOptions(c echo.Context, cookie string, options []byte, err er
 	return c.Blob(http.StatusOK, "application/json", options)
 }
 
-// takeAttempt returns the cookie of an attempt, and deletes it in the browser.
-func (a *API) takeAttempt(c echo.Context) (value string) {
-	if cookie, err := c.Request().Cookie(a.attemptCookie("", 0).Name); err == nil {
-		value = cookie.Value
-	}
-	http.SetCookie(c.Response(), a.attemptCookie("", -time.Second))
-	return value
-}
-
 // passkeySignInOptions answers with the options to sign in with any passkey.
 func (a *API) passkeySignInOptions(c echo.Context) error {
 	if err := a.sameOrigin(c); err != nil {

@@ -54,7 +54,7 @@ func (a *API) unlock(c echo.Context) error {
 	if previewed, ok := cutPlus(r.URL.Path[1:]); ok {
 		return a.report(c, previewed)
 	}
-	if err := a.csrf.Check(r); err != nil {
+	if err := a.visitorForms.Check(r); err != nil {
 		return a.answer(c, policyError, newProblem(http.StatusForbidden, "The form was sent from another website."))
 	}
 	var form url.Values

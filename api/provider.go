@@ -91,13 +91,8 @@ func (a *API) fromProvider(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	value := ""
-	if cookie, err := c.Request().Cookie(a.attemptCookie("", 0).Name); err == nil {
-		value = cookie.Value
-	}
-	http.SetCookie(c.Response(), a.attemptCookie("", -time.Second))
 	q := c.QueryParams()
-	attempt, err := a.opts.Access.Resume(value, p.Name(), q.Get("state"))
+	attempt, err := a.opts.Access.Resume(a.takeAttempt(c), p.Name(), q.Get("state"))
 	if err != nil {
 		return a.refusePerson(c, p.Name(), err)
 	}
@@ -119,6 +114,15 @@ func (a *API) fromProvider(c echo.Context) error {
 		}
 		return a.begin(c, token, attempt.ReturnTo)
 	})(c)
+}
+
+// takeAttempt returns the cookie of an attempt, and deletes it in the browser.
+func (a *API) takeAttempt(c echo.Context) (value string) {
+	if cookie, err := c.Request().Cookie(a.attemptCookie("", 0).Name); err == nil {
+		value = cookie.Value
+	}
+	http.SetCookie(c.Response(), a.attemptCookie("", -time.Second))
+	return value
 }
 
 // errorOf returns the error of an answer without a code, with the reason of the provider (RFC 6749 section

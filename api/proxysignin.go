@@ -87,7 +87,7 @@ func (a *API) countUntrusted(r *http.Request) {
 		return
 	}
 	a.metrics.untrustedSignIns.Inc()
-	if a.forged.due(a.opts.Clock.Now()) {
+	if a.untrusted.due(a.opts.Clock.Now()) {
 		a.opts.Logger.WarnContext(r.Context(), "sign-in header ignored: the peer is not a trusted proxy", "header", name, "peer", r.RemoteAddr)
 	}
 }

@@ -24,7 +24,7 @@ const maxReportFormLen = 32 << 10
 // JavaScript.
 func (a *API) report(c echo.Context, name string) error {
 	r := c.Request()
-	if err := a.csrf.Check(r); err != nil {
+	if err := a.visitorForms.Check(r); err != nil {
 		return a.answer(c, policyError, newProblem(http.StatusForbidden, "The form was sent from another website."))
 	}
 	form, err := a.readForm(c, maxReportFormLen)

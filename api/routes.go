@@ -72,6 +72,9 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case a.scheme == "https":
 		w.Header()["Strict-Transport-Security"] = httpsOnly
 	}
+	if r.Header[requestIDHeader] != nil && a.sentID(r) != "" {
+		r = a.identify(w, r)
+	}
 	if onConsole {
 		a.app.router.ServeHTTP(w, r)
 		return
@@ -79,9 +82,6 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if strings.HasPrefix(r.URL.Path, "/api/") {
 		a.serveResources(w, r)
 		return
-	}
-	if r.Header[requestIDHeader] != nil && a.sentID(r) != "" {
-		r = a.identify(w, r)
 	}
 	a.visitors.ServeHTTP(w, r)
 }

@@ -307,7 +307,7 @@ func (a *API) signOut(c echo.Context, s *session) error {
 
 // sameOrigin returns a 403 for a form of another website.
 func (a *API) sameOrigin(c echo.Context) error {
-	if err := a.posts.Check(c.Request()); err != nil {
+	if err := a.consoleForms.Check(c.Request()); err != nil {
 		return newProblem(http.StatusForbidden, "The form was sent from another website.")
 	}
 	return nil

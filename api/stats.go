@@ -171,8 +171,8 @@ type statsInput struct {
 	StatsParams
 }
 
-// setStats returns the statistics of several links together.
-func (a *API) setStats(ctx context.Context, in *statsInput) (*statsOutput, error) {
+// groupStats returns the statistics of several links together.
+func (a *API) groupStats(ctx context.Context, in *statsInput) (*statsOutput, error) {
 	kind, key, err := a.opts.Links.Stored(&callerOf(ctx).Caller, links.ClickSet{Owner: ownerParam(in.Owner), Domain: in.Domain, Tag: in.Tag})
 	if err != nil {
 		return nil, a.pageProblem(ctx, err)
@@ -355,6 +355,6 @@ func (a *API) registerStats(h huma.API) {
 	reset := operation("Statistics", "resetStats", http.MethodDelete, linkStatsPath, "Set the clicks of a link to zero", keyed, 401, 403, 404, 410)
 	reset.DefaultStatus = http.StatusNoContent
 	huma.Register(h, reset, a.resetStats)
-	huma.Register(h, op("readStats", statsPath, "Count the clicks of all links, or of those with a tag or on a domain", statsBody{}), a.setStats)
+	huma.Register(h, op("readStats", statsPath, "Count the clicks of all links, or of those with a tag or on a domain", statsBody{}), a.groupStats)
 	huma.Register(h, op("listStats", statsListPath, "Count the clicks of each of up to 100 links", statsListBody{}), a.listStats)
 }

@@ -364,7 +364,7 @@ func (p *Pages) screen(who Viewer, name, section string, page any) view {
 
 // console are the pages of the console.
 type console struct {
-	signIn, oneTime, invitation, welcome, list, tags, setStats, domains, domain, editDomain, removeDomain, reports, blocklist, upload, columns, imported, bulk, form, link, qr, explain, remove, history, stats, keys, members, sessions, problem page
+	signIn, oneTime, invitation, welcome, list, tags, groupStats, domains, domain, editDomain, removeDomain, reports, blocklist, upload, columns, imported, bulk, form, link, qr, explain, remove, history, stats, keys, members, sessions, problem page
 }
 
 func newConsole() console {
@@ -372,12 +372,12 @@ func newConsole() console {
 		return page{file: "console/" + name + ".html", forms: formsToSelf, referrer: "same-origin", console: true}
 	}
 	return console{
-		signIn: screen("signin"), oneTime: screen("onetime"), invitation: screen("invitation"), welcome: screen("welcome"), list: screen("links"), tags: screen("tags"), setStats: screen("setstats"), domains: screen("domains"), domain: screen("domain"), editDomain: screen("editdomain"), removeDomain: screen("removedomain"), reports: screen("reports"), blocklist: screen("blocklist"), upload: screen("import"), columns: screen("importcolumns"), imported: screen("importreport"), bulk: screen("bulk"), form: screen("form"), link: screen("link"),
+		signIn: screen("signin"), oneTime: screen("onetime"), invitation: screen("invitation"), welcome: screen("welcome"), list: screen("links"), tags: screen("tags"), groupStats: screen("groupstats"), domains: screen("domains"), domain: screen("domain"), editDomain: screen("editdomain"), removeDomain: screen("removedomain"), reports: screen("reports"), blocklist: screen("blocklist"), upload: screen("import"), columns: screen("importcolumns"), imported: screen("importreport"), bulk: screen("bulk"), form: screen("form"), link: screen("link"),
 		qr: screen("qr"), explain: screen("explain"), remove: screen("delete"), history: screen("history"), stats: screen("stats"), keys: screen("keys"), members: screen("members"), sessions: screen("sessions"), problem: screen("problem"),
 	}
 }
 
 // all returns every page.
 func (c *console) all() []*page {
-	return []*page{&c.signIn, &c.oneTime, &c.invitation, &c.welcome, &c.list, &c.tags, &c.setStats, &c.domains, &c.domain, &c.editDomain, &c.removeDomain, &c.reports, &c.blocklist, &c.upload, &c.columns, &c.imported, &c.bulk, &c.form, &c.link, &c.qr, &c.explain, &c.remove, &c.history, &c.stats, &c.keys, &c.members, &c.sessions, &c.problem}
+	return []*page{&c.signIn, &c.oneTime, &c.invitation, &c.welcome, &c.list, &c.tags, &c.groupStats, &c.domains, &c.domain, &c.editDomain, &c.removeDomain, &c.reports, &c.blocklist, &c.upload, &c.columns, &c.imported, &c.bulk, &c.form, &c.link, &c.qr, &c.explain, &c.remove, &c.history, &c.stats, &c.keys, &c.members, &c.sessions, &c.problem}
 }

@@ -56,13 +56,13 @@ func everyScreen(p *web.Pages, who web.Viewer, text string) map[string]func(http
 		"no tags": func(w http.ResponseWriter) { p.TagList(w, 200, who, web.TagList{Workspace: text}) },
 		"statistics of a workspace": func(w http.ResponseWriter) {
 			v := busyStats(web.Subject{Kind: web.SubjectOwner, Name: text})
-			v.Path, v.Set, v.Errors = "/~/stats", &web.StatsSet{Tag: text, Domain: text, Owner: text, Admin: true}, wrong
-			p.SetStats(w, 422, who, v)
+			v.Path, v.Set, v.Errors = "/~/stats", &web.StatsGroup{Tag: text, Domain: text, Owner: text, Admin: true}, wrong
+			p.GroupStats(w, 422, who, v)
 		},
 		"statistics of a tag": func(w http.ResponseWriter) {
 			v := busyStats(web.Subject{Kind: web.SubjectTag, Name: text})
-			v.Path, v.Set, v.Live, v.Today = "/~/stats", &web.StatsSet{Tag: text}, "/~/stats/total?tag="+text, "2026-11-30"
-			p.SetStats(w, 200, who, v)
+			v.Path, v.Set, v.Live, v.Today = "/~/stats", &web.StatsGroup{Tag: text}, "/~/stats/total?tag="+text, "2026-11-30"
+			p.GroupStats(w, 200, who, v)
 		},
 		"domains": func(w http.ResponseWriter) {
 			p.DomainList(w, 422, who, web.DomainList{

@@ -41,7 +41,7 @@ func (p *Pages) TagList(w http.ResponseWriter, status int, who Viewer, v TagList
 	p.console.tags.write(w, status, p.screen(who, "Tags", "tags", v))
 }
 
-// SetStats writes the statistics of several links together, which the visitor chooses, see StatsSet.
-func (p *Pages) SetStats(w http.ResponseWriter, status int, who Viewer, v Stats) {
-	p.console.setStats.write(w, status, p.screen(who, "Statistics", "stats", statsView{v}))
+// GroupStats writes the statistics of several links together, which the visitor chooses, see StatsGroup.
+func (p *Pages) GroupStats(w http.ResponseWriter, status int, who Viewer, v Stats) {
+	p.console.groupStats.write(w, status, p.screen(who, "Statistics", "stats", statsView{v}))
 }

@@ -16,10 +16,10 @@ import (
 // address by GET, in the parameters from, to, tz, interval, class, compare and limit.
 type Stats struct {
 	Subject Subject
-	Set     *StatsSet // the visitor's choice of links; nil: the page has none
-	Path    string    // path of the page
-	Live    string    // address of the totals as JSON, which the script reads again; empty: the totals do not change
-	Today   string    // date in the zone, such as 2026-11-30
+	Set     *StatsGroup // the visitor's choice of links; nil: the page has none
+	Path    string      // path of the page
+	Live    string      // address of the totals as JSON, which the script reads again; empty: the totals do not change
+	Today   string      // date in the zone, such as 2026-11-30
 
 	// The visitor's input, shown again. Empty fields mean the default.
 	Range StatsRange
@@ -78,9 +78,9 @@ func (s Subject) Eyebrow() string {
 	return "Clicks"
 }
 
-// StatsSet is the input of the form that selects links: those with a tag, or those on a domain. The form
+// StatsGroup is the input of the form that selects links: those with a tag, or those on a domain. The form
 // then also sends tag, domain and, for administrators, owner.
-type StatsSet struct {
+type StatsGroup struct {
 	Tag, Domain, Owner string
 	Admin              bool // whether the form has a field for the workspace
 }
@@ -89,7 +89,7 @@ type StatsSet struct {
 type StatsRange struct{ From, To, Zone, Interval, Class, Limit, Compare string }
 
 // query returns the input as the query of an address, without empty fields.
-func (r StatsRange) query(set *StatsSet) string {
+func (r StatsRange) query(set *StatsGroup) string {
 	sent := map[string]string{
 		"from": r.From, "to": r.To, "tz": r.Zone, "interval": r.Interval, "class": r.Class, "limit": r.Limit, "compare": r.Compare,
 	}
