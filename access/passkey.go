@@ -46,8 +46,8 @@ func (s *Service) PasskeyAttempt(returnTo string) (a Attempt, cookie string) {
 	return s.Attempt(passkeySignIn, returnTo)
 }
 
-// NewPasskeyAttempt begins to make a passkey of the person with a Subject. For an invitation, it is the Subject that the
-// member will have.
+// NewPasskeyAttempt begins to make a passkey of the person with a Subject. For an invitation, it is the Subject of the
+// later member.
 func (s *Service) NewPasskeyAttempt(subject string) (a Attempt, cookie string) {
 	return s.Attempt(passkeyNew, subject)
 }

@@ -42,7 +42,7 @@ func TestHashTokenRefuses(t *testing.T) {
 	}
 }
 
-// TestPasskeyHash holds the digests of passkeys apart from those of tokens: nobody can send a credential ID as a token.
+// TestPasskeyHash checks that a credential ID sent as a token does not have the digest of its passkey.
 func TestPasskeyHash(t *testing.T) {
 	t.Parallel()
 	token, hash := store.NewToken()

@@ -30,7 +30,7 @@ import (
 const browser = "User-Agent: Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1\r\n" +
 	"Accept-Language: de-DE,de;q=0.9\r\nReferer: https://www.instagram.com/\r\n"
 
-// measureClicks compares redirects whose clicks are counted with redirects whose clicks are not.
+// measureClicks compares redirects with and without counted clicks.
 func measureClicks(ctx context.Context, b *bench) ([]figure, error) {
 	var sides []side
 	for _, of := range []struct{ name, excluded string }{
